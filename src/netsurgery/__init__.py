@@ -1,0 +1,55 @@
+"""netsurgery makes a trained PyTorch network small and fast without losing accuracy, and proves it.
+
+torch is imported only when a name that needs it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from netsurgery import errors
+from netsurgery.errors import MissingExtraError, NetsurgeryError
+
+if TYPE_CHECKING:
+    from netsurgery.methods.magnitude import HanPruning as HanPruning
+    from netsurgery.methods.magnitude import NaiveCut as NaiveCut
+    from netsurgery.methods.surgery import Surgery as Surgery
+    from netsurgery.methods.surgery import ThresholdSurgery as ThresholdSurgery
+    from netsurgery.operation import Operation as Operation
+    from netsurgery.operation import attach as attach
+    from netsurgery.plan import Plan as Plan
+    from netsurgery.plan import Stage as Stage
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "attach": "netsurgery.operation",
+    "Operation": "netsurgery.operation",
+    "Plan": "netsurgery.plan",
+    "Stage": "netsurgery.plan",
+    "Surgery": "netsurgery.methods.surgery",
+    "ThresholdSurgery": "netsurgery.methods.surgery",
+    "NaiveCut": "netsurgery.methods.magnitude",
+    "HanPruning": "netsurgery.methods.magnitude",
+}
+"""Public names that need torch, and the module each lives in."""
+
+__all__ = ["MissingExtraError", "NetsurgeryError", "errors", *_HOME]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.startswith("netsurgery"):
+            raise
+        raise MissingExtraError(
+            f"netsurgery.{name} needs {error.name}, which isn't installed: pip install 'netsurgery[torch]'"
+        ) from error
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

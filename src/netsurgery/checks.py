@@ -1,0 +1,42 @@
+"""Checks of settings that several parts share: each returns nothing or raises SettingError."""
+
+from __future__ import annotations
+
+import math
+
+from netsurgery.errors import SettingError
+
+
+def require(condition: bool, setting: str, given: object, allowed: str, advice: str = "") -> None:
+    """Raise SettingError unless `condition` holds: who, what was given, what is allowed, what to do."""
+    if not condition:
+        end = f"; {advice}" if advice else ""
+        raise SettingError(f"{setting}={given!r} is not allowed: {setting} must be {allowed}{end}.")
+
+
+def is_number(value: object) -> bool:
+    """True for a finite int or float; booleans are not numbers here."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def require_density(density: object) -> None:
+    """A density is kept / all, in (0, 1]."""
+    require(
+        is_number(density) and 0 < density <= 1,  # type: ignore[operator]
+        "density",
+        density,
+        "a number in (0, 1]",
+        "it is the share of connections that stays, 0.01 for 1 %",
+    )
+
+
+def require_count(setting: str, value: object, minimum: int = 1) -> None:
+    """A count is a whole number not below `minimum`."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    require(whole and value >= minimum, setting, value, f"a whole number >= {minimum}")  # type: ignore[operator]
+
+
+def require_range(setting: str, value: object, low: float, high: float) -> None:
+    """A number in [low, high]; `high` may be infinite."""
+    bounds = f"a number >= {low:g}" if math.isinf(high) else f"a number in [{low:g}, {high:g}]"
+    require(is_number(value) and low <= value <= high, setting, value, bounds)  # type: ignore[operator]

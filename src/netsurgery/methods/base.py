@@ -1,0 +1,116 @@
+"""What a method is: a rule that moves latent weights to effective weights around each optimizer step.
+
+The model's own parameters hold **effective** weights (what the network multiplies by) whenever user code can see
+them. Only inside `optimizer.step()` do they hold **latent** weights (what the optimizer moves).
+
+A method is a frozen record of settings. What changes while the network trains lives in one state record per stage.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The tensors of one module that are operated on together.
+
+    name: the module's name in the model, e.g. "features.3" ("" for the model itself).
+    tensors: parameter name -> parameter, weights before biases.
+    """
+
+    name: str
+    tensors: Mapping[str, Tensor]
+
+
+def tensors_of(layers: Sequence[Layer]) -> Iterator[tuple[str, Tensor]]:
+    """(parameter name, parameter) over all layers, in the plan's order."""
+    for layer in layers:
+        yield from layer.tensors.items()
+
+
+@dataclass(frozen=True)
+class TensorReport:
+    """What has happened to one tensor: counts of connections."""
+
+    layer: str
+    name: str
+    shape: tuple[int, ...]
+    kept: int
+    pruned_total: int
+    spliced_total: int
+
+    @property
+    def size(self) -> int:
+        """All connections of the tensor, kept or not."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+    @property
+    def density(self) -> float:
+        """kept / all."""
+        return self.kept / self.size
+
+
+StateT = TypeVar("StateT")
+
+
+class Method(ABC, Generic[StateT]):
+    """A rule over the layers of one stage. Subclasses are final, frozen dataclasses of settings.
+
+    When its stage begins the operation calls `init`, `update` with step 0 and `project`; then around every optimizer
+    step `reveal` before and `update`, `project` after it; `finish` once. All of them run without autograd.
+    """
+
+    name: ClassVar[str]
+    """The word for the method in plan files."""
+    biases: bool
+    """True if the biases of the layers are operated on too."""
+
+    @property
+    @abstractmethod
+    def active_steps(self) -> int:
+        """Optimizer steps, since the stage began, after which the declared set changes no more."""
+
+    @abstractmethod
+    def init(self, layers: Sequence[Layer], seed: int) -> StateT:
+        """The state before step 0. Reads the weights and changes nothing."""
+
+    @abstractmethod
+    def reveal(self, state: StateT, layers: Sequence[Layer]) -> None:
+        """Effective -> latent, in place in the parameters. The state stays as it is."""
+
+    @abstractmethod
+    def update(self, state: StateT, layers: Sequence[Layer], step: int) -> None:
+        """The only place where the state changes; parameters hold latent weights, `step` steps have been taken."""
+
+    @abstractmethod
+    def project(self, state: StateT, layers: Sequence[Layer]) -> None:
+        """Latent -> effective, in place in the parameters. The state stays as it is."""
+
+    @abstractmethod
+    def finish(self, state: StateT) -> None:
+        """Fix the declared set for good and free what only the operation needed; parameters hold effective weights."""
+
+    @abstractmethod
+    def report(self, state: StateT, layers: Sequence[Layer]) -> list[TensorReport]:
+        """One row per tensor."""
+
+    @abstractmethod
+    def state_dict(self, state: StateT, layers: Sequence[Layer]) -> dict[str, Any]:
+        """All that `load_state` needs, in tensors, numbers and dicts: torch.load(weights_only=True) reads it."""
+
+    @abstractmethod
+    def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
+        """Raise StateError if `saved` belongs to other layers or shapes."""
+
+    @abstractmethod
+    def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> StateT:
+        """The state that `state_dict` described, once `check_state` accepted it; the parameters become effective."""

@@ -1,0 +1,109 @@
+"""Pruning without splicing, as comparators: the naive cut, and Han et al. 2015 (arXiv 1506.02626)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from torch import Tensor
+
+from netsurgery.checks import require_count, require_density, require_range
+from netsurgery.methods.base import Layer
+from netsurgery.methods.masking import MaskMethod, MaskState
+from netsurgery.methods.surgery import largest, root_rms
+
+
+@final
+@dataclass(frozen=True)
+class NaiveCut(MaskMethod):
+    """One cut when it is attached, by the same ranking as Surgery; nothing comes back.
+
+    density: kept / all of the tensors operated on, in (0, 1]. biases: cut biases too.
+    Raises SettingError for a value outside its range.
+    """
+
+    density: float
+    biases: bool = True
+
+    name: ClassVar[str] = "naive-cut"
+
+    def __post_init__(self) -> None:
+        require_density(self.density)
+
+    @property
+    def active_steps(self) -> int:
+        return 0
+
+    @property
+    def latent_speed(self) -> None:
+        return None
+
+    def measure(self, layer: Layer) -> float:
+        return root_rms(layer)
+
+    def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
+        return layers
+
+    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Tensor]:
+        return largest(state, layers, self.density, hysteresis=1.0)
+
+
+@final
+@dataclass(frozen=True)
+class HanPruning(MaskMethod):
+    """Prune, retrain, repeat: Han, Pool, Tran, Dally 2015. Pruned connections get no update and never come back.
+
+    In each round every layer loses the connections with |w| <= quality * std of the connections that it still has
+    (its biases measured with its weights, if they are operated on); then the rest is retrained. The paper retrains
+    with 1/10 (LeNet) or 1/100 (AlexNet) of the original learning rate; that is set in your optimizer.
+
+    quality: threshold in standard deviations, >= 0; larger cuts more. Give layers their own Stage to set it by layer.
+    rounds: how many times, >= 1. round_steps: optimizer steps of retraining after each, >= 1.
+    Raises SettingError for a value outside its range.
+    """
+
+    quality: float = 1.0
+    rounds: int = 5
+    round_steps: int = 2_000
+    biases: bool = True
+
+    name: ClassVar[str] = "han-pruning"
+
+    def __post_init__(self) -> None:
+        require_range("quality", self.quality, 0, float("inf"))
+        require_count("rounds", self.rounds)
+        require_count("round_steps", self.round_steps)
+
+    @property
+    def active_steps(self) -> int:
+        return (self.rounds - 1) * self.round_steps
+
+    @property
+    def latent_speed(self) -> None:
+        return None
+
+    def measure(self, layer: Layer) -> None:
+        return None
+
+    def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
+        return layers if step % self.round_steps == 0 else ()
+
+    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Tensor]:
+        for layer in layers:
+            threshold = self.quality * _kept_deviation(state, layer)
+            for name, tensor in layer.tensors.items():
+                yield state.masks[name] & (tensor.abs() > threshold)
+
+
+def _kept_deviation(state: MaskState, layer: Layer) -> float:
+    """Standard deviation over the kept connections of a layer; 0 if none is kept."""
+    count, total, squares = 0, 0.0, 0.0
+    for name, tensor in layer.tensors.items():
+        kept = tensor[state.masks[name]].double()
+        count += kept.numel()
+        total += float(kept.sum())
+        squares += float(kept.square().sum())
+    if not count:
+        return 0.0
+    return max(squares / count - (total / count) ** 2, 0.0) ** 0.5

@@ -1,0 +1,196 @@
+"""Methods that decide for each connection whether it is kept: the mask, the latent weights and their exchange.
+
+Per optimizer step nothing happens to a kept connection. A pruned one gets its latent value back just before the
+optimizer moves the weights, and is hidden again just after. Kept connections live in the parameter alone, so that
+whatever the user does to them between steps (clamping, loading a checkpoint, averaging) stays done.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from netsurgery.errors import NonFiniteWeightsError, StateError
+from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+
+
+@dataclass
+class MaskState:
+    """All that changes while a mask method operates: per connection one byte and one weight, and a few counts."""
+
+    masks: dict[str, Tensor]
+    """Parameter name -> bool tensor of its shape, True = kept."""
+    latent: dict[str, Tensor]
+    """Parameter name -> what each pruned connection would weigh (entries of kept ones are stale).
+    Empty when pruned connections can't come back: without splicing, or after it."""
+    constants: dict[str, float] = field(default_factory=dict)
+    """Layer name -> what was measured once at step 0: a threshold or a scale."""
+    pruned: dict[str, int] = field(default_factory=dict)
+    """Parameter name -> prunes so far."""
+    spliced: dict[str, int] = field(default_factory=dict)
+    """Parameter name -> splices so far."""
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    """Source of the draws of methods that refresh masks at random."""
+
+
+class MaskMethod(Method[MaskState]):
+    """A method whose projection is latent * mask. Subclasses say when masks change, and how."""
+
+    @property
+    @abstractmethod
+    def latent_speed(self) -> float | None:
+        """The share in [0, 1] of the optimizer's move that the latent weight of a pruned connection follows.
+
+        A share of the move, not of the gradient: so it means the same under Adam, which undoes any scaling of gradients.
+        None if pruned connections never come back, so that no latent weights are needed.
+        """
+
+    @abstractmethod
+    def measure(self, layer: Layer) -> float | None:
+        """What is taken once from a layer's weights, at step 0: a threshold or a scale. None if nothing is."""
+
+    @abstractmethod
+    def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
+        """The layers whose masks are refreshed at `step`. May draw from state.generator."""
+
+    @abstractmethod
+    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Tensor]:
+        """One new mask for each tensor of the layers, in their order; the parameters hold latent weights.
+
+        Each mask is adopted before the next is asked for, so that only one exists beside the state.
+        """
+
+    @final
+    def init(self, layers: Sequence[Layer], seed: int) -> MaskState:
+        for name, tensor in tensors_of(layers):
+            if not bool(torch.isfinite(tensor).all()):
+                raise NonFiniteWeightsError(
+                    f"{name} holds NaN or infinity, so its magnitudes can't be ranked. "
+                    "Load finite weights, or leave the layer out with Stage(skip=...)."
+                )
+        names = [name for name, _ in tensors_of(layers)]
+        splices = self.latent_speed is not None
+        state = MaskState(
+            masks={name: torch.ones_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
+            latent={name: tensor.detach().clone() for name, tensor in tensors_of(layers)} if splices else {},
+            constants={layer.name: value for layer in layers if (value := self.measure(layer)) is not None},
+            pruned=dict.fromkeys(names, 0),
+            spliced=dict.fromkeys(names, 0),
+        )
+        state.generator.manual_seed(seed)
+        return state
+
+    @final
+    def reveal(self, state: MaskState, layers: Sequence[Layer]) -> None:
+        if state.latent:
+            for name, tensor in tensors_of(layers):
+                torch.where(state.masks[name], tensor, state.latent[name], out=tensor)
+
+    @final
+    def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
+        if state.latent:
+            self._follow(state, layers)
+        if step <= self.active_steps:
+            due = self.due(state, layers, step)
+            if due:
+                self._refresh(state, due, step)
+            if step == self.active_steps:
+                state.latent.clear()
+
+    @final
+    def project(self, state: MaskState, layers: Sequence[Layer]) -> None:
+        """Every pruned connection weighs exactly +0, and the sign of a kept zero stays."""
+        for name, tensor in tensors_of(layers):
+            torch.where(state.masks[name], tensor, tensor.new_zeros(()), out=tensor)
+
+    @final
+    def finish(self, state: MaskState) -> None:
+        state.latent.clear()
+
+    @final
+    def report(self, state: MaskState, layers: Sequence[Layer]) -> list[TensorReport]:
+        return [
+            TensorReport(
+                layer=layer.name,
+                name=name,
+                shape=tuple(tensor.shape),
+                kept=int(state.masks[name].sum()),
+                pruned_total=state.pruned[name],
+                spliced_total=state.spliced[name],
+            )
+            for layer in layers
+            for name, tensor in layer.tensors.items()
+        ]
+
+    @final
+    def state_dict(self, state: MaskState, layers: Sequence[Layer]) -> dict[str, Any]:
+        def latent(name: str, tensor: Tensor) -> Tensor:
+            hidden = state.latent.get(name)
+            return tensor.detach().clone() if hidden is None else torch.where(state.masks[name], tensor, hidden)
+
+        return {
+            "masks": {name: mask.clone() for name, mask in state.masks.items()},
+            "weights": {name: latent(name, tensor) for name, tensor in tensors_of(layers)},
+            "splicing": bool(state.latent),
+            "constants": dict(state.constants),
+            "pruned": dict(state.pruned),
+            "spliced": dict(state.spliced),
+            "generator": state.generator.get_state(),
+        }
+
+    @final
+    def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
+        missing = {"masks", "weights", "splicing", "constants", "pruned", "spliced", "generator"} - set(saved)
+        if missing:
+            raise StateError(f"The saved state lacks {sorted(missing)}. Load what Operation.state_dict() returned.")
+        for name, tensor in tensors_of(layers):
+            for part in ("masks", "weights"):
+                found = saved[part].get(name)
+                if found is None or found.shape != tensor.shape:
+                    what = "nothing" if found is None else f"a tensor of shape {tuple(found.shape)}"
+                    raise StateError(
+                        f"The saved state holds {what} in {part} for {name}, which has shape {tuple(tensor.shape)}. "
+                        "Load the state of an operation on the same model with the same plan."
+                    )
+
+    @final
+    def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> MaskState:
+        masks, weights = saved["masks"], saved["weights"]
+        state = MaskState(
+            masks={name: torch.empty_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
+            latent={name: torch.empty_like(tensor) for name, tensor in tensors_of(layers)} if saved["splicing"] else {},
+            constants=dict(saved["constants"]),
+            pruned=dict(saved["pruned"]),
+            spliced=dict(saved["spliced"]),
+        )
+        state.generator.set_state(saved["generator"])
+        for name, tensor in tensors_of(layers):
+            state.masks[name].copy_(masks[name])
+            tensor.copy_(weights[name])
+            if state.latent:
+                state.latent[name].copy_(weights[name])
+        self.project(state, layers)
+        return state
+
+    def _follow(self, state: MaskState, layers: Sequence[Layer]) -> None:
+        """Move the latent weights after the optimizer, which has moved the parameters."""
+        speed = self.latent_speed or 0.0
+        for name, tensor in tensors_of(layers):
+            state.latent[name].lerp_(tensor, speed)
+
+    def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
+        """Ask for new masks, count prunes and splices, and remember what every connection weighs now."""
+        self.reveal(state, layers)
+        for (name, tensor), fresh in zip(tensors_of(layers), self.refreshed(state, layers, step), strict=True):
+            mask = state.masks[name]
+            spliced = int((fresh & ~mask).sum())
+            state.spliced[name] += spliced
+            state.pruned[name] += int(mask.sum()) - int(fresh.sum()) + spliced
+            mask.copy_(fresh)
+            if state.latent:
+                state.latent[name].copy_(tensor)

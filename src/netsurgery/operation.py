@@ -1,0 +1,274 @@
+"""Attach a plan to a model and its optimizer: the training loop stays as it is.
+
+    effective weights --reveal--> latent weights --optimizer.step()--> latent weights --update, project--> effective
+
+Hooks of torch.optim run `reveal` just before and `update`, `project` just after each step, so that user code (forward,
+evaluation, state_dict, checkpoint, averaging, export) only ever meets effective weights in a plain module.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from netsurgery.errors import AttachmentError, OptimizerError, StateError, UnfinishedWarning
+from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.plan import Plan, Stage, select
+
+_STATE_VERSION = 1
+_attached: weakref.WeakSet[Operation] = weakref.WeakSet()
+
+
+def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[Any] | str | Path) -> Operation:
+    """Begin to operate on a model while it trains; returns the operation.
+
+    model: any module with weights; it stays a plain module with its own keys. Move it to its device first.
+    optimizer: any torch.optim.Optimizer that owns the selected weights, in any parameter groups.
+    plan: a method for the whole model such as Surgery(density=0.01), a Stage, a Plan, or the path of a TOML plan.
+
+    A method that cuts at step 0 (NaiveCut, ThresholdSurgery) changes the weights at once. If anything is wrong, an
+    error is raised and neither model nor optimizer is touched.
+
+    Raises LayerNotFoundError (a pattern matches nothing), OptimizerError (it doesn't own a selected weight),
+    NonFiniteWeightsError, PlanError, AttachmentError (another operation holds one of the weights).
+    """
+    return Operation(model, optimizer, Plan.of(plan))
+
+
+@dataclass
+class _RunningStage:
+    """A stage with the layers it selected and, once it has begun, its state."""
+
+    stage: Stage
+    seed: int
+    layers: list[Layer]
+    state: Any = None
+
+    @property
+    def method(self) -> Method[Any]:
+        return self.stage.method
+
+
+class Operation:
+    """A plan at work. Made by `attach`; lives until `detach`."""
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, plan: Plan) -> None:
+        selection = select(model, plan)
+        _check_ownership(optimizer, selection)
+        self.plan = plan
+        self.step = 0
+        """Optimizer steps taken since `attach`."""
+        self.finished = False
+        self._inside_step = False
+        self._stages = [
+            _RunningStage(stage, plan.seed + index, layers)
+            for index, (stage, layers) in enumerate(zip(plan.stages, selection, strict=True))
+        ]
+        self._begin_stages()
+        self._handles = [
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        ]
+        _attached.add(self)
+
+    @property
+    def density(self) -> float:
+        """kept / all over every tensor of the plan; stages that haven't begun count as full."""
+        rows = self.report()
+        return sum(row.kept for row in rows) / sum(row.size for row in rows)
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Parameter name -> bool tensor, True = kept; the operation's own tensors, to be read only."""
+        return {name: mask for running in self._begun() for name, mask in running.state.masks.items()}
+
+    @torch.no_grad()
+    def report(self) -> list[TensorReport]:
+        """One row per tensor of the plan: connections kept, and how often one was pruned and spliced so far."""
+        rows: list[TensorReport] = []
+        for running in self._stages:
+            if running.state is not None:
+                rows += running.method.report(running.state, running.layers)
+            else:
+                rows += [
+                    TensorReport(layer.name, name, tuple(tensor.shape), tensor.numel(), 0, 0)
+                    for layer in running.layers
+                    for name, tensor in layer.tensors.items()
+                ]
+        return rows
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """End the operation: the set of kept connections is final, and the latent weights are freed.
+
+        Until `detach`, no pruned weight comes back even when training goes on, whatever momentum and weight decay do.
+        Warns (UnfinishedWarning) if the schedule hadn't ended; the density is then the one reached so far.
+        """
+        if not self._handles:
+            raise AttachmentError("This operation was detached. Call finish() before detach(), or attach a new one.")
+        self._leave_step()
+        if self.step < self.plan.active_steps and not self.finished:
+            warnings.warn(
+                f"Finished at step {self.step} of {self.plan.active_steps}: the density is {self.density:.4g}, "
+                "and may not be the one asked for. Train on, or give the method fewer steps.",
+                UnfinishedWarning,
+                stacklevel=3,
+            )
+        for running in self._begun():
+            running.method.finish(running.state)
+        self.finished = True
+
+    def detach(self) -> None:
+        """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair."""
+        with torch.no_grad():
+            self._leave_step()
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        _attached.discard(self)
+
+    @torch.no_grad()
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs beside the model's and the optimizer's own state_dict.
+
+        Tensors, numbers, strings and dicts only: torch.save it, torch.load it with weights_only=True.
+        """
+        self._leave_step()
+        return {
+            "version": _STATE_VERSION,
+            "plan": self.plan.to_dict(),
+            "step": self.step,
+            "finished": self.finished,
+            "stages": [
+                None if running.state is None else running.method.state_dict(running.state, running.layers)
+                for running in self._stages
+            ],
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Resume: attach the same plan to the same model, then load. The run goes on as if it had never stopped.
+
+        Also writes the effective weights of the tensors it operates on into the model.
+        Raises StateError if the state belongs to another plan or model; nothing is changed then.
+        """
+        missing = {"version", "plan", "step", "finished", "stages"} - set(saved)
+        if missing:
+            raise StateError(f"The saved state lacks {sorted(missing)}. Load what Operation.state_dict() returned.")
+        if saved["version"] != _STATE_VERSION:
+            raise StateError(f"The saved state has version {saved['version']!r}; this library reads {_STATE_VERSION}.")
+        if saved["plan"] != self.plan.to_dict():
+            raise StateError(
+                f"The saved state belongs to the plan {saved['plan']}, but {self.plan.to_dict()} is attached. "
+                "Attach the plan that the state was saved with: Plan.from_dict(saved['plan'])."
+            )
+        pairs = list(zip(self._stages, saved["stages"], strict=True))
+        for running, state in pairs:
+            if state is not None:
+                running.method.check_state(running.layers, state)
+        for running, state in pairs:
+            running.state = None if state is None else running.method.load_state(running.layers, state)
+        self.step = saved["step"]
+        self.finished = saved["finished"]
+        self._inside_step = False
+
+    def __str__(self) -> str:
+        """A table: one line per tensor, and the total."""
+        rows = self.report()
+        width = max(len("total"), *(len(row.name) for row in rows))
+        lines = [f"{'tensor':<{width}}  {'kept':>12} {'of':>12}  {'density':>8}"]
+        lines += [f"{row.name:<{width}}  {row.kept:>12,} {row.size:>12,}  {row.density:>8.2%}" for row in rows]
+        kept, size = sum(row.kept for row in rows), sum(row.size for row in rows)
+        lines.append(f"{'total':<{width}}  {kept:>12,} {size:>12,}  {kept / size:>8.2%}")
+        return "\n".join(lines)
+
+    def _begun(self) -> list[_RunningStage]:
+        return [running for running in self._stages if running.state is not None]
+
+    @torch.no_grad()
+    def _begin_stages(self) -> None:
+        """Begin every stage whose step has come; all states are made before any weight changes."""
+        new = [running for running in self._stages if running.state is None and running.stage.start <= self.step]
+        states = [running.method.init(running.layers, running.seed) for running in new]
+        for running, state in zip(new, states, strict=True):
+            running.state = state
+            running.method.update(state, running.layers, 0)
+            running.method.project(state, running.layers)
+
+    @torch.no_grad()
+    def _before_step(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        if not self._inside_step:
+            self._inside_step = True
+            for running in self._begun():
+                running.method.reveal(running.state, running.layers)
+        # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
+        # Optimizer hooks see `optimizer` itself as the first positional argument.
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        if closure is None:
+            return None
+        rest = {key: value for key, value in kwargs.items() if key != "closure"}
+        return (args[0], self._on_effective_weights(closure), *args[2:]), rest
+
+    @torch.no_grad()
+    def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._inside_step = False
+        self.step += 1
+        for running in self._begun():
+            if not self.finished:
+                running.method.update(running.state, running.layers, self.step - running.stage.start)
+            running.method.project(running.state, running.layers)
+        if not self.finished:
+            self._begin_stages()
+
+    def _leave_step(self) -> None:
+        """After a step that was interrupted between its hooks: hide what was revealed."""
+        if self._inside_step:
+            self._inside_step = False
+            for running in self._begun():
+                running.method.project(running.state, running.layers)
+
+    def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
+        def evaluate() -> Any:
+            with torch.no_grad():
+                tensors = [tensor for running in self._begun() for _, tensor in tensors_of(running.layers)]
+                latent = [tensor.detach().clone() for tensor in tensors]
+                for running in self._begun():
+                    running.method.project(running.state, running.layers)
+            try:
+                return closure()
+            finally:
+                with torch.no_grad():
+                    for tensor, value in zip(tensors, latent, strict=True):
+                        tensor.copy_(value)
+
+        return evaluate
+
+
+def _check_ownership(optimizer: Optimizer, selection: list[list[Layer]]) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise OptimizerError(f"{type(optimizer).__name__} is no torch.optim.Optimizer. Give the optimizer that trains.")
+    owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    names = {id(tensor): name for layers in selection for name, tensor in tensors_of(layers)}
+    missing = [name for key, name in names.items() if key not in owned]
+    if missing:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise OptimizerError(
+            f"The optimizer doesn't own {shown}. Give it those parameters, freeze them with requires_grad_(False), "
+            "or leave their layers out with Stage(skip=...)."
+        )
+    for other in _attached:
+        shared = [names[id(t)] for r in other._stages for _, t in tensors_of(r.layers) if id(t) in names]
+        if shared:
+            raise AttachmentError(
+                f"Another operation already holds {shared[0]}. Call its detach() first, or put both methods into one Plan."
+            )

@@ -1,0 +1,58 @@
+"""Schedules: a step goes in, a number comes out. Pure and frozen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Schedule(Protocol):
+    """Anything that turns a step (0, 1, 2, ...) into a number."""
+
+    def __call__(self, step: int) -> float: ...
+
+
+@dataclass(frozen=True)
+class InversePower:
+    """start * (1 + gamma * step) ** -power.
+
+    With start 1 it is sigma(step), the probability that a mask is refreshed (Guo et al. 2016, section 3.3);
+    with start 0.01, gamma 1e-4, power 0.75 it is the learning rate of the LeNet references.
+    """
+
+    start: float
+    gamma: float
+    power: float
+
+    def __call__(self, step: int) -> float:
+        return float(self.start * (1.0 + self.gamma * step) ** -self.power)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from `start` at step 0 to `end` at `steps`, constant afterwards."""
+
+    start: float
+    end: float
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        share = min(1.0, step / self.steps)
+        return self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+@dataclass(frozen=True)
+class DensityRamp:
+    """Density from 1 at step 0 to `end` at `steps`, constant afterwards: end ** (step / steps).
+
+    Exponential: every step removes the same share of what is left, so that the network always
+    loses little compared with what it still has.
+    """
+
+    end: float
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        share = min(1.0, step / self.steps) if self.steps else 1.0
+        return float(self.end**share)
