@@ -1,8 +1,9 @@
 """Methods that decide for each connection whether it is kept: the mask, the latent weights and their exchange.
 
-Per optimizer step nothing happens to a kept connection. A pruned one gets its latent value back just before the
-optimizer moves the weights, and is hidden again just after. Kept connections live in the parameter alone, so that
-whatever the user does to them between steps (clamping, loading a checkpoint, averaging) stays done.
+Per optimizer step nothing happens to a kept connection. A pruned one gets its latent weight back just before the
+optimizer moves the weights, and is hidden again just after. Every weight has one home: kept ones live in the parameter
+(so that whatever the user does to them between steps stays done: clamping, loading a checkpoint, averaging), pruned
+ones in `latent`; the sum of both is the whole latent tensor.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class MaskState:
     masks: dict[str, Tensor]
     """Parameter name -> bool tensor of its shape, True = kept."""
     latent: dict[str, Tensor]
-    """Parameter name -> what each pruned connection would weigh (entries of kept ones are stale).
+    """Parameter name -> what each pruned connection would weigh, and +0 for the kept ones.
     Empty when pruned connections can't come back: without splicing, or after it."""
     constants: dict[str, float] = field(default_factory=dict)
     """Layer name -> what was measured once at step 0: a threshold or a scale."""
@@ -77,7 +78,7 @@ class MaskMethod(Method[MaskState]):
         splices = self.latent_speed is not None
         state = MaskState(
             masks={name: torch.ones_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
-            latent={name: tensor.detach().clone() for name, tensor in tensors_of(layers)} if splices else {},
+            latent={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)} if splices else {},
             constants={layer.name: value for layer in layers if (value := self.measure(layer)) is not None},
             pruned=dict.fromkeys(names, 0),
             spliced=dict.fromkeys(names, 0),
@@ -89,24 +90,23 @@ class MaskMethod(Method[MaskState]):
     def reveal(self, state: MaskState, layers: Sequence[Layer]) -> None:
         if state.latent:
             for name, tensor in tensors_of(layers):
-                torch.where(state.masks[name], tensor, state.latent[name], out=tensor)
+                tensor.add_(state.latent[name])
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
+        due = self.due(state, layers, step) if step <= self.active_steps else ()
         if state.latent:
-            self._follow(state, layers)
-        if step <= self.active_steps:
-            due = self.due(state, layers, step)
-            if due:
-                self._refresh(state, due, step)
-            if step == self.active_steps:
-                state.latent.clear()
+            self._follow(state, layers, revealed=due)
+        if due:
+            self._refresh(state, due, step)
+        if step >= self.active_steps:
+            state.latent.clear()
 
     @final
     def project(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        """Every pruned connection weighs exactly +0, and the sign of a kept zero stays."""
+        """Every pruned connection weighs exactly +0."""
         for name, tensor in tensors_of(layers):
-            torch.where(state.masks[name], tensor, tensor.new_zeros(()), out=tensor)
+            tensor.mul_(_as_number(state.masks[name])).add_(0.0)  # -0 + 0 is +0
 
     @final
     def finish(self, state: MaskState) -> None:
@@ -131,7 +131,7 @@ class MaskMethod(Method[MaskState]):
     def state_dict(self, state: MaskState, layers: Sequence[Layer]) -> dict[str, Any]:
         def latent(name: str, tensor: Tensor) -> Tensor:
             hidden = state.latent.get(name)
-            return tensor.detach().clone() if hidden is None else torch.where(state.masks[name], tensor, hidden)
+            return tensor.detach().clone() if hidden is None else tensor + hidden
 
         return {
             "masks": {name: mask.clone() for name, mask in state.masks.items()},
@@ -161,9 +161,10 @@ class MaskMethod(Method[MaskState]):
     @final
     def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> MaskState:
         masks, weights = saved["masks"], saved["weights"]
+        latent = {name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)} if saved["splicing"] else {}
         state = MaskState(
             masks={name: torch.empty_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
-            latent={name: torch.empty_like(tensor) for name, tensor in tensors_of(layers)} if saved["splicing"] else {},
+            latent=latent,
             constants=dict(saved["constants"]),
             pruned=dict(saved["pruned"]),
             spliced=dict(saved["spliced"]),
@@ -172,25 +173,42 @@ class MaskMethod(Method[MaskState]):
         for name, tensor in tensors_of(layers):
             state.masks[name].copy_(masks[name])
             tensor.copy_(weights[name])
-            if state.latent:
-                state.latent[name].copy_(weights[name])
+        self._remember(state, layers)
         self.project(state, layers)
         return state
 
-    def _follow(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        """Move the latent weights after the optimizer, which has moved the parameters."""
+    def _follow(self, state: MaskState, layers: Sequence[Layer], revealed: Sequence[Layer]) -> None:
+        """Move the latent weights after the optimizer, which has moved the parameters.
+
+        Leaves in the parameters of the `revealed` layers what every connection weighs now, pruned or not; in the
+        others, where nobody will look before they are projected, what the optimizer made of them.
+        """
         speed = self.latent_speed or 0.0
         for name, tensor in tensors_of(layers):
-            state.latent[name].lerp_(tensor, speed)
+            latent, mask = state.latent[name], _as_number(state.masks[name])
+            latent.lerp_(tensor, speed)
+            latent.addcmul_(latent, mask, value=-1)  # a - a is +0: nothing is remembered of kept connections
+        for name, tensor in tensors_of(revealed):
+            tensor.mul_(_as_number(state.masks[name])).add_(state.latent[name])
 
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
-        """Ask for new masks, count prunes and splices, and remember what every connection weighs now."""
-        self.reveal(state, layers)
-        for (name, tensor), fresh in zip(tensors_of(layers), self.refreshed(state, layers, step), strict=True):
+        """Ask for new masks, count prunes and splices, and remember what is pruned now."""
+        for (name, _), fresh in zip(tensors_of(layers), self.refreshed(state, layers, step), strict=True):
             mask = state.masks[name]
             spliced = int((fresh & ~mask).sum())
             state.spliced[name] += spliced
             state.pruned[name] += int(mask.sum()) - int(fresh.sum()) + spliced
             mask.copy_(fresh)
-            if state.latent:
-                state.latent[name].copy_(tensor)
+        self._remember(state, layers)
+
+    def _remember(self, state: MaskState, layers: Sequence[Layer]) -> None:
+        """Take over from the parameters what pruned connections weigh."""
+        if state.latent:
+            for name, tensor in tensors_of(layers):
+                latent = state.latent[name].copy_(tensor)
+                latent.addcmul_(latent, _as_number(state.masks[name]), value=-1)
+
+
+def _as_number(mask: Tensor) -> Tensor:
+    """The same bytes as int8 0 and 1: multiplying by them is several times faster than selecting by bool."""
+    return mask.view(torch.int8)

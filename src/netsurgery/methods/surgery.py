@@ -175,11 +175,10 @@ def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresi
 
     def chunks_of(layer: Layer, name: str) -> Iterator[Tensor]:
         tensor, mask = layer.tensors[name], state.masks[name]
-        factor = torch.tensor(1 / state.constants[layer.name], dtype=torch.float32, device=tensor.device)
-        favoured = factor * hysteresis
         rows = max(1, _CHUNK * tensor.shape[0] // tensor.numel())
         for weights, kept in zip(tensor.split(rows), mask.split(rows), strict=True):
-            scores = weights.abs().to(torch.float32).mul_(torch.where(kept, favoured, factor))
+            scores = weights.to(torch.float32).abs().mul_(1 / state.constants[layer.name])
+            scores.addcmul_(scores, kept.view(torch.int8), value=hysteresis - 1)
             yield scores.contiguous()
 
     def all_chunks() -> Iterator[Tensor]:

@@ -1,0 +1,1 @@
+"""What a run leaves behind: one record (JSON) with every figure, and a page (HTML) to look at."""
