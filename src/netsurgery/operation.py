@@ -170,6 +170,8 @@ class Operation:
                 f"The saved state belongs to the plan {saved['plan']}, but {self.plan.to_dict()} is attached. "
                 "Attach the plan that the state was saved with: Plan.from_dict(saved['plan'])."
             )
+        if len(saved["stages"]) != len(self._stages):
+            raise StateError(f"The saved state holds {len(saved['stages'])} stages; the plan has {len(self._stages)}.")
         pairs = list(zip(self._stages, saved["stages"], strict=True))
         for running, state in pairs:
             if state is not None:

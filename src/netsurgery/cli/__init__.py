@@ -1,0 +1,1 @@
+"""The command line: one subcommand, one file; it parses and calls."""

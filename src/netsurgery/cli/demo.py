@@ -1,0 +1,25 @@
+"""`netsurgery demo`: train a LeNet-5 on embedded digits, operate on it, and print it before and after."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Declare the options."""
+    parser = subparsers.add_parser("demo", help="the main job on embedded digits, about a minute", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="default runs/demo")
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all cores)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Carry out the experiment, print its tables, write its files."""
+    from netsurgery.cli.session import carry_out
+    from netsurgery.train.data import embedded
+    from netsurgery.zoo.experiments import DEMO
+    from netsurgery.zoo.reproduction import Reproduction, Settings
+
+    carry_out(Reproduction(DEMO, embedded(), Settings(method="surgery")), options.out, options.threads)

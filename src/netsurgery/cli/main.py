@@ -1,0 +1,42 @@
+"""`netsurgery`: finds the subcommand, and turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import netsurgery
+from netsurgery.cli import demo, reproduce
+from netsurgery.errors import NetsurgeryError
+
+COMMANDS = (demo, reproduce)
+INTERRUPTED = 130  # what shells use for Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0 done, 1 refused with a reason, 2 wrong usage, 130 Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="netsurgery", description=netsurgery.__doc__)
+    parser.add_argument("--version", action="version", version=f"netsurgery {netsurgery.__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    parsed = parser.parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except NetsurgeryError as error:
+        print(f"netsurgery: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("netsurgery: interrupted; files written so far are complete.", file=sys.stderr)
+        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("netsurgery"):
+            raise
+        print(f"netsurgery: this command needs {error.name}: pip install 'netsurgery[demo]'", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

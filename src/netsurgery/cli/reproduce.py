@@ -1,0 +1,51 @@
+"""`netsurgery reproduce lenet5 --data DIR`: a paper's row, beside the paper's number."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Declare the options. torch is imported only when the command runs."""
+    parser = subparsers.add_parser("reproduce", help="a paper's row, beside the paper's number", description=__doc__)
+    parser.add_argument("network", choices=("lenet300", "lenet5"))
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="directory of the MNIST IDX files")
+    parser.add_argument("--reference", type=Path, metavar="FILE", help="dense network (safetensors); default: train it")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds, from 0 on (default 1)")
+    parser.add_argument(
+        "--method",
+        default="surgery",
+        choices=("surgery", "threshold-surgery", "naive-cut", "han-pruning"),
+        help="surgery takes one density; threshold-surgery is the paper's rule with c_rate by hand (default surgery)",
+    )
+    parser.add_argument("--density", type=float, metavar="D", help="share of connections to keep (default: the paper's)")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own (TOML) in place of the method's")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default runs/NETWORK-METHOD)")
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all cores)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Carry out the experiment, print its tables, write its files after every seed."""
+    from netsurgery.checks import require_count, require_density
+    from netsurgery.cli.session import carry_out
+    from netsurgery.plan import Plan
+    from netsurgery.train.data import mnist
+    from netsurgery.zoo.experiments import REPRODUCIBLE
+    from netsurgery.zoo.reproduction import Reproduction, Settings
+
+    require_count("seeds", options.seeds)
+    if options.density is not None:
+        require_density(options.density)
+    settings = Settings(
+        method=options.method,
+        density=options.density,
+        reference=options.reference,
+        seeds=options.seeds,
+        plan=Plan.read(options.plan) if options.plan else None,
+    )
+    reproduction = Reproduction(REPRODUCIBLE[options.network], mnist(options.data), settings)
+    folder = options.out or Path("runs") / f"{options.network}-{options.method}"
+    carry_out(reproduction, folder, options.threads)

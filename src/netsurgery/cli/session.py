@@ -1,0 +1,57 @@
+"""A reproduction at the terminal: progress while it runs, tables when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from netsurgery.checks import require_count
+from netsurgery.cli.tables import comparison_table, layer_table
+from netsurgery.zoo.reproduction import Reproduction
+
+_QUIET_LINES = 4  # per training, where nobody watches a bar
+
+
+def carry_out(reproduction: Reproduction, folder: Path, threads: int | None) -> None:
+    """Run every seed; after each, all files in `folder` are complete, so that an interruption loses one seed at most."""
+    if threads is not None:
+        require_count("threads", threads)
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # momentum of pruned weights decays into denormals, which are slow to compute with
+    terminal, messages = Console(), Console(stderr=True)
+    paths: list[Path] = []
+    for seed in range(reproduction.settings.seeds):
+        run = reproduction.run_seed(seed, lambda what, steps: _progress(messages, what, steps))
+        paths = reproduction.save(folder)
+        messages.print(
+            f"seed {seed}: {run.compression:.1f}x, test error {run.test_error_before_percent:.2f} -> "
+            f"{run.test_error_percent:.2f} %, {run.duration_s:.0f} s"
+        )
+    record = reproduction.record()
+    terminal.print(layer_table(record))
+    terminal.print(comparison_table(record))
+    for path in paths:
+        terminal.print(f"wrote {path}", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _progress(console: Console, what: str, steps: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; a few plain lines in a pipe."""
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(what, total=steps)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    every = max(1, steps // _QUIET_LINES)
+
+    def report(done: int) -> None:
+        if done and done % every == 0:
+            console.print(f"{what}: {done} of {steps} steps", highlight=False)
+
+    yield report

@@ -1,0 +1,81 @@
+"""A record as tables that fit a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from netsurgery.report.record import Record, TensorCount, mean_and_spread
+
+
+def layer_table(record: Record) -> Table:
+    """Kept and all connections of each layer (mean over seeds), beside the paper's density."""
+    paper = record.paper
+    table = Table(title=record.title)
+    table.add_column("layer")
+    for heading in ("kept", "of", "density %", *(["paper %"] if paper else [])):
+        table.add_column(heading, justify="right")
+    by_layer: dict[str, list[TensorCount]] = {}
+    for run in record.runs:
+        for tensor in run.tensors:
+            by_layer.setdefault(tensor.name.rpartition(".")[0], []).append(tensor)
+    for layer, tensors in by_layer.items():
+        kept, size = sum(tensor.kept for tensor in tensors), sum(tensor.size for tensor in tensors)
+        beside = [f"{paper.density_percent[layer]:.1f}"] if paper else []
+        table.add_row(layer, *_counts(kept, size, len(record.runs)), *beside)
+    table.add_section()
+    kept, size = sum(run.kept for run in record.runs), sum(run.size for run in record.runs)
+    beside = [f"{100 / paper.compression:.1f}"] if paper else []
+    table.add_row("total", *_counts(kept, size, len(record.runs)), *beside)
+    return table
+
+
+def comparison_table(record: Record) -> Table:
+    """Before and after, mean ± standard deviation over seeds, beside the paper's row."""
+    runs, paper = record.runs, record.paper
+    seeds = f"{len(runs)} seed" + ("s" if len(runs) > 1 else "")
+    table = Table(title=f"Before and after ({seeds}; mean ± standard deviation)" if len(runs) > 1 else "Before and after")
+    table.add_column("")
+    table.add_column("before", justify="right")
+    table.add_column("after", justify="right")
+    if paper:
+        table.add_column(paper.source, justify="right")
+    size = runs[0].size
+    rows = [
+        (
+            "connections",
+            f"{size:,}",
+            f"{mean_and_spread([run.kept for run in runs])[0]:,.0f}",
+            f"{paper.kept:,}" if paper else "",
+        ),
+        (
+            "compression",
+            "1x",
+            f"{mean_and_spread([run.compression for run in runs])[0]:.1f}x",
+            f"{paper.compression:g}x" if paper else "",
+        ),
+        (
+            "validation error %",
+            _mean([run.validation_error_before_percent for run in runs]),
+            _mean([run.validation_error_percent for run in runs]),
+            "",
+        ),
+        (
+            "test error %",
+            _mean([run.test_error_before_percent for run in runs]),
+            _mean([run.test_error_percent for run in runs]),
+            f"{paper.test_error_before_percent:.2f} -> {paper.test_error_percent:.2f}" if paper else "",
+        ),
+        ("seconds of surgery", "", _mean([run.duration_s for run in runs], digits=1), ""),
+    ]
+    for row in rows:
+        table.add_row(*(row if paper else row[:3]))
+    return table
+
+
+def _counts(kept: int, size: int, seeds: int) -> tuple[str, str, str]:
+    return f"{kept / seeds:,.0f}", f"{size // seeds:,}", f"{100 * kept / size:.2f}"
+
+
+def _mean(values: list[float], digits: int = 2) -> str:
+    mean, spread = mean_and_spread(values)
+    return f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if len(values) > 1 else "")

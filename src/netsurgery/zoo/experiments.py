@@ -1,0 +1,140 @@
+"""The papers' experiments: network, reference training, surgery, and the row that the paper printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from netsurgery.methods.magnitude import HanPruning, NaiveCut
+from netsurgery.methods.surgery import Surgery, ThresholdSurgery
+from netsurgery.plan import Plan, Stage
+from netsurgery.report.record import PaperRow
+from netsurgery.schedules import Cosine, InversePower
+from netsurgery.train.loop import Recipe
+from netsurgery.zoo.lenet import LeNet5, LeNet300
+
+_SOURCE = "Guo, Yao, Chen 2016"
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A plan and the training it is carried out with."""
+
+    plan: Plan
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A network of a paper.
+
+    reference: how the dense network is trained where none is given.
+    treatments: by method name; each takes the density, which methods with thresholds set by hand ignore.
+    """
+
+    name: str
+    title: str
+    build: Callable[[], nn.Module]
+    reference: Recipe
+    density: float
+    treatments: dict[str, Callable[[float], Treatment]]
+    paper: PaperRow | None
+
+
+CAFFE_RATE = InversePower(start=0.01, gamma=1e-4, power=0.75)
+CAFFE = Recipe(steps=10_000, learning_rate=CAFFE_RATE, bias_factor=2.0)
+"""The training of both references, with the learning rate of biases doubled."""
+
+
+def _surgery(steps: int, learning_rate: float) -> Callable[[float], Treatment]:
+    return lambda density: Treatment(
+        Plan.of(Surgery(density=density, steps=steps)),
+        Recipe(steps=steps, learning_rate=Cosine(learning_rate, 0.0, steps)),
+    )
+
+
+def _thresholds(steps: int, by_layer: dict[str, tuple[float, int]]) -> Callable[[float], Treatment]:
+    """by_layer: layer name -> (c_rate, iter_stop)."""
+    stages = tuple(
+        Stage(method=ThresholdSurgery(c_rate=c_rate, iter_stop=iter_stop), layers=(layer,))
+        for layer, (c_rate, iter_stop) in by_layer.items()
+    )
+    return lambda density: Treatment(Plan(stages), Recipe(steps=steps, learning_rate=CAFFE_RATE, bias_factor=2.0))
+
+
+def _naive(density: float) -> Treatment:
+    return Treatment(Plan.of(NaiveCut(density=density)), Recipe(steps=0, learning_rate=CAFFE_RATE))
+
+
+def _han(steps: int, quality: dict[str, float]) -> Callable[[float], Treatment]:
+    """Five rounds, at a tenth of the original learning rate."""
+    rounds = 5
+    stages = tuple(
+        Stage(method=HanPruning(quality=value, rounds=rounds, round_steps=steps // rounds), layers=(layer,))
+        for layer, value in quality.items()
+    )
+    rate = InversePower(start=0.001, gamma=1e-4, power=0.75)
+    return lambda density: Treatment(Plan(stages), Recipe(steps=steps, learning_rate=rate, bias_factor=2.0))
+
+
+LENET300 = Experiment(
+    name="lenet300",
+    title="LeNet-300-100",
+    build=LeNet300,
+    reference=CAFFE,
+    density=1 / 56,
+    treatments={
+        Surgery.name: _surgery(steps=25_000, learning_rate=0.05),
+        ThresholdSurgery.name: _thresholds(25_000, {"fc1": (4.5, 16_000), "fc2": (3.5, 16_000), "fc3": (2.5, 16_000)}),
+        NaiveCut.name: _naive,
+        HanPruning.name: _han(25_000, {"fc1": 1.0, "fc2": 1.0, "fc3": 0.7}),
+    },
+    paper=PaperRow(
+        source=_SOURCE,
+        test_error_before_percent=2.28,
+        test_error_percent=1.99,
+        kept=4_800,
+        compression=56,
+        density_percent={"fc1": 1.8, "fc2": 1.8, "fc3": 5.5},
+    ),
+)
+
+LENET5 = Experiment(
+    name="lenet5",
+    title="LeNet-5",
+    build=LeNet5,
+    reference=CAFFE,
+    density=1 / 108,
+    treatments={
+        Surgery.name: _surgery(steps=16_000, learning_rate=0.05),
+        # The settings that an author of the paper gave.
+        ThresholdSurgery.name: _thresholds(
+            16_000, {"conv1": (1, 14_000), "conv2": (3, 14_000), "fc1": (4, 10_000), "fc2": (2.5, 10_000)}
+        ),
+        NaiveCut.name: _naive,
+        HanPruning.name: _han(16_000, {"conv1": 0.3, "conv2": 0.9, "fc1": 1.0, "fc2": 0.8}),
+    },
+    paper=PaperRow(
+        source=_SOURCE,
+        test_error_before_percent=0.91,
+        test_error_percent=0.91,
+        kept=4_000,
+        compression=108,
+        density_percent={"conv1": 14.2, "conv2": 3.1, "fc1": 0.7, "fc2": 4.3},
+    ),
+)
+
+DEMO = Experiment(
+    name="demo",
+    title="LeNet-5 on the embedded digits",
+    build=LeNet5,
+    reference=Recipe(steps=800, learning_rate=Cosine(0.02, 0.0, 800)),
+    density=1 / 108,
+    treatments={Surgery.name: _surgery(steps=2_500, learning_rate=0.05)},
+    paper=None,
+)
+
+REPRODUCIBLE = {experiment.name: experiment for experiment in (LENET300, LENET5)}
+"""What `netsurgery reproduce` offers."""

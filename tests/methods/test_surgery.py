@@ -1,0 +1,170 @@
+"""Surgery by one number."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import netsurgery as ns
+from netsurgery.methods import surgery as surgery_module
+from netsurgery.methods.base import Layer
+from netsurgery.methods.masking import MaskState
+
+
+def layers_of(*values: list[float], scale: float = 1.0) -> list[Layer]:
+    return [
+        Layer(f"l{i}", {f"l{i}.weight": torch.tensor(v, dtype=torch.float32)[None] * scale})
+        for i, v in enumerate(values)
+    ]
+
+
+def masks_of(state: MaskState) -> list[list[bool]]:
+    return [mask.flatten().tolist() for mask in state.masks.values()]
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, seed: int = 0) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        x = torch.randn(8, 12, generator=generator)
+        optimizer.zero_grad()
+        (model(x) - x[:, :3] * 2).square().mean().backward()
+        optimizer.step()
+
+
+def small_model() -> nn.Sequential:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 3))
+
+
+@pytest.mark.parametrize("density", [1.0, 0.5, 0.1, 0.013, 1e-9])
+def test_density_is_reached_to_the_connection(density: float) -> None:
+    model = small_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=density, steps=60, interval=7))
+    train(model, optimizer, 60)
+    total = sum(p.numel() for p in model.parameters())
+    assert sum(row.kept for row in operation.report()) == max(1, round(density * total))
+
+
+def test_density_falls_along_the_ramp_and_never_rises() -> None:
+    model = small_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.05, steps=100, interval=1))
+    seen = []
+    for step in range(100):
+        train(model, optimizer, 1, seed=step)
+        seen.append(operation.density)
+    assert seen == sorted(seen, reverse=True)
+    assert seen[24] == pytest.approx(0.05**0.5, abs=0.01)
+    assert seen[49] == seen[-1] == pytest.approx(0.05, abs=0.005)
+
+
+def test_connections_come_back_and_masks_are_fixed_after_splicing() -> None:
+    model = small_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.2, steps=200, interval=1, hysteresis=1.0, latent_speed=1))
+    train(model, optimizer, 140)
+    assert sum(row.spliced_total for row in operation.report()) > 0
+    fixed = {name: mask.clone() for name, mask in operation.masks.items()}
+    train(model, optimizer, 60, seed=1)
+    assert all(torch.equal(mask, fixed[name]) for name, mask in operation.masks.items())
+
+
+def test_kept_connections_rank_hysteresis_times_higher() -> None:
+    method = ns.Surgery(density=0.5, steps=10, ramp=0.0, hysteresis=2.0)
+    layers = layers_of([4.0, 3.0, 2.0, 1.0])
+    state = method.init(layers, seed=0)
+    state.masks["l0.weight"].copy_(torch.tensor([[True, False, True, False]]))
+    (mask,) = method.refreshed(state, layers, step=0)
+    assert mask.tolist() == [[True, False, True, False]]  # 3 pruned < 2 * 2 kept
+    layers[0].tensors["l0.weight"][0, 1] = 4.5
+    (mask,) = method.refreshed(state, layers, step=0)
+    assert mask.tolist() == [[True, True, False, False]]  # 4.5 pruned > 2 * 2 kept
+
+
+def test_a_layer_of_tiny_weights_is_not_cut_away_but_a_common_factor_changes_nothing() -> None:
+    def kept(scale: float) -> list[list[bool]]:
+        layers = layers_of([1.0, 2.0, 3.0, 4.0], scale=scale) + [
+            Layer("small", {"small.weight": torch.tensor([[0.1, 0.2, 0.3, 0.4]]) * scale})
+        ]
+        method = ns.Surgery(density=0.5, steps=10, ramp=0.0)
+        state = method.init(layers, seed=0)
+        return [mask[0].tolist() for mask in method.refreshed(state, layers, step=0)]
+
+    assert kept(1.0) == kept(1e-6) == kept(1e6)
+    assert any(kept(1.0)[1])
+
+
+def test_pruned_connections_follow_the_optimizer_at_latent_speed() -> None:
+    for speed in (0.0, 0.25, 1.0):
+        model = nn.Linear(2, 1, bias=False)
+        model.weight.data = torch.tensor([[2.0, 1.0]])
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        operation = ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=100, ramp=0.0, latent_speed=speed))
+        assert model.weight.tolist() == [[2.0, 0.0]]
+        model.weight.grad = torch.tensor([[0.5, -0.5]])
+        optimizer.step()
+        assert model.weight.tolist() == [[1.5, 0.0]]
+        latent = operation.state_dict()["stages"][0]["weights"]["weight"]
+        assert latent.tolist() == [[1.5, 1.0 + speed * 0.5]]
+
+
+def test_equal_bfloat16_weights_are_cut_to_the_exact_count() -> None:
+    model = nn.Linear(64, 64, bias=False).to(torch.bfloat16)
+    model.weight.data.fill_(0.5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.1, steps=10, ramp=0.0))
+    assert sum(row.kept for row in operation.report()) == round(0.1 * 64 * 64)
+
+
+def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept() -> list[torch.Tensor]:
+        layers = [Layer("a", {"a.weight": torch.arange(60.0).sin().view(10, 3, 2)})]
+        method = ns.Surgery(density=0.3, steps=10, ramp=0.0)
+        return list(method.refreshed(method.init(layers, seed=0), layers, step=0))
+
+    whole = kept()
+    monkeypatch.setattr(surgery_module, "_CHUNK", 7)
+    assert torch.equal(kept()[0], whole[0])
+
+
+def test_a_layer_of_zeros_is_pruned_first_and_breaks_nothing() -> None:
+    layers = layers_of([0.0, 0.0], [1.0, -2.0])
+    method = ns.Surgery(density=0.5, steps=10, ramp=0.0)
+    state = method.init(layers, seed=0)
+    method.update(state, layers, 0)
+    assert masks_of(state) == [[False, False], [True, True]]
+
+
+def test_weights_that_become_nan_are_named() -> None:
+    model = small_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=100, interval=1))
+    model.get_submodule("2").weight.data[0, 0] = float("nan")
+    with pytest.raises(ns.errors.NonFiniteWeightsError, match="weight has become NaN"):
+        train(model, optimizer, 1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("density", 0),
+        ("density", 1.01),
+        ("density", -0.1),
+        ("density", float("nan")),
+        ("density", "0.1"),
+        ("density", True),
+        ("steps", 0),
+        ("steps", 1.5),
+        ("ramp", 0.8),
+        ("ramp", -0.1),
+        ("splicing", 1.1),
+        ("interval", 0),
+        ("hysteresis", 0.9),
+        ("latent_speed", 1.1),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: object) -> None:
+    with pytest.raises(ns.errors.SettingError, match=rf"{setting}=.* is not allowed"):
+        ns.Surgery(**{"density": 0.1, setting: value})

@@ -1,0 +1,464 @@
+"""Operations on models that train: the model stays a plain module, and nothing is ever half done."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import netsurgery as ns
+from netsurgery.methods import ALL_METHODS
+from netsurgery.methods.base import Method
+
+OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.05),
+    "momentum": lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9, weight_decay=1e-2),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1),
+}
+METHODS: dict[str, Method[Any]] = {
+    "surgery": ns.Surgery(density=0.2, steps=20, interval=2),
+    "threshold-surgery": ns.ThresholdSurgery(c_rate=0.3, gamma=0.2, iter_stop=14),
+    "naive-cut": ns.NaiveCut(density=0.2),
+    "han-pruning": ns.HanPruning(quality=0.5, rounds=3, round_steps=5),
+}
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x).mean(dim=(2, 3)))
+
+
+def new_net() -> Net:
+    torch.manual_seed(11)
+    return Net()
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, first: int = 0) -> None:
+    dtype = next(model.parameters()).dtype
+    for step in range(first, first + steps):
+        generator = torch.Generator().manual_seed(step)
+        x = torch.randn(4, 2, 6, 6, generator=generator).to(dtype)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), torch.tensor([0, 1, 2, 1])).backward()
+        optimizer.step()
+
+
+def non_zero(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor != 0 for name, tensor in model.named_parameters()}
+
+
+def same(left: dict[str, Any], right: dict[str, Any]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_every_method_is_tested_here() -> None:
+    assert METHODS.keys() == ALL_METHODS.keys()
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
+def test_resuming_equals_a_straight_run_bit_for_bit(
+    method: Method[Any], make: Callable[[Any], torch.optim.Optimizer]
+) -> None:
+    straight = new_net()
+    optimizer = make(straight.parameters())
+    operation = ns.attach(straight, optimizer, method)
+    train(straight, optimizer, 9)
+    file = io.BytesIO()
+    torch.save(
+        {"model": straight.state_dict(), "optimizer": optimizer.state_dict(), "operation": operation.state_dict()}, file
+    )
+    train(straight, optimizer, 16, first=9)
+
+    torch.manual_seed(99)  # a resumed process begins with other weights
+    resumed = Net()
+    optimizer = make(resumed.parameters())
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    resumed.load_state_dict(saved["model"])
+    again = ns.attach(resumed, optimizer, method)  # cuts at step 0 already; loading has to undo that
+    optimizer.load_state_dict(saved["optimizer"])
+    again.load_state_dict(saved["operation"])
+    train(resumed, optimizer, 16, first=9)
+
+    assert again.step == operation.step == 25
+    assert same(resumed.state_dict(), straight.state_dict())
+    assert same(again.masks, operation.masks)
+    assert again.report() == operation.report()
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
+def test_between_steps_the_model_holds_effective_weights(
+    method: Method[Any], make: Callable[[Any], torch.optim.Optimizer]
+) -> None:
+    model = new_net()
+    optimizer = make(model.parameters())
+    operation = ns.attach(model, optimizer, method)
+    parameters = dict(model.named_parameters())
+    for step in range(22):
+        train(model, optimizer, 1, first=step)
+        for name, mask in operation.masks.items():
+            pruned = parameters[name].detach()[~mask]
+            assert torch.equal(pruned, torch.zeros_like(pruned))
+            assert not bool(torch.signbit(pruned).any())
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
+def test_after_finish_no_pruned_weight_comes_back_even_when_training_goes_on(
+    method: Method[Any], make: Callable[[Any], torch.optim.Optimizer]
+) -> None:
+    model = new_net()
+    optimizer = make(model.parameters())
+    operation = ns.attach(model, optimizer, method)
+    train(model, optimizer, 20)
+    operation.finish()
+    kept = {name: mask.clone() for name, mask in operation.masks.items()}
+    assert any(not bool(mask.all()) for mask in kept.values())
+    before = copy.deepcopy(model.state_dict())
+    for step in range(20):
+        train(model, optimizer, 1, first=20 + step)
+        for name, parameter in model.named_parameters():
+            if name in kept:
+                assert not bool((parameter != 0)[~kept[name]].any())
+    assert not same(before, model.state_dict())  # the kept ones do train on
+
+
+def test_the_model_stays_a_plain_module_with_plain_keys() -> None:
+    model = new_net()
+    keys, modules = list(model.state_dict()), [type(module) for module in model.modules()]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, METHODS["surgery"])
+    train(model, optimizer, 20)
+    operation.finish()
+    assert list(model.state_dict()) == keys
+    assert [type(module) for module in model.modules()] == modules
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_copied_model_is_free_and_equal() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    ns.attach(model, optimizer, METHODS["surgery"])
+    train(model, optimizer, 12)
+    twin = copy.deepcopy(model)
+    assert same(twin.state_dict(), model.state_dict())
+    frozen = copy.deepcopy(twin.state_dict())
+    train(model, optimizer, 5, first=12)
+    assert same(twin.state_dict(), frozen)
+    own = torch.optim.SGD(twin.parameters(), lr=0.1)
+    ns.attach(twin, own, METHODS["surgery"])
+    train(twin, own, 3)
+
+
+def test_all_connections_kept_trains_exactly_like_no_operation() -> None:
+    plain, operated = new_net(), new_net()
+    optimizers = [OPTIMIZERS["momentum"](model.parameters()) for model in (plain, operated)]
+    ns.attach(operated, optimizers[1], ns.Surgery(density=1.0, steps=20, interval=1))
+    for model, optimizer in zip((plain, operated), optimizers, strict=True):
+        train(model, optimizer, 15)
+    assert same(plain.state_dict(), operated.state_dict())
+
+
+def test_several_parameter_groups_with_their_own_learning_rates() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(
+        [{"params": model.features.parameters(), "lr": 0.0}, {"params": model.head.parameters()}], lr=0.1
+    )
+    before = model.features[0].weight.detach().clone()
+    operation = ns.attach(model, optimizer, METHODS["surgery"])
+    train(model, optimizer, 20)
+    kept = operation.masks["features.0.weight"]
+    assert torch.equal(model.features[0].weight[kept], before[kept])
+
+
+def test_gradient_accumulation_counts_optimizer_steps_only() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, METHODS["surgery"])
+    for _ in range(3):
+        optimizer.zero_grad()
+        for _ in range(4):
+            model(torch.randn(2, 2, 6, 6)).square().mean().backward()
+        optimizer.step()
+    assert operation.step == 3
+
+
+def test_a_step_that_gradscaler_skips_does_not_count() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    operation = ns.attach(model, optimizer, METHODS["surgery"])
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    for step, poison in enumerate([False, True, False]):
+        optimizer.zero_grad()
+        loss = model(torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(step))).square().mean()
+        scaler.scale(loss * (float("inf") if poison else 1.0)).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    assert operation.step == 2
+    assert all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
+
+
+def test_a_closure_meets_effective_weights() -> None:
+    model = new_net()
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=3)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.3, steps=50, ramp=0.0))
+    x, calls = torch.randn(8, 2, 6, 6), []
+
+    def closure() -> Tensor:
+        calls.append(sum(int(mask.sum()) for mask in non_zero(model).values()))
+        optimizer.zero_grad()
+        loss = (model(x) - 1).square().mean()
+        loss.backward()
+        return loss
+
+    untouched = 12  # weights and biases of the batch norm
+    for _ in range(3):
+        optimizer.step(closure)
+    assert len(calls) > 3
+    assert max(calls) <= sum(row.kept for row in operation.report()) + untouched
+    assert operation.step == 3
+
+
+def test_tied_weights_are_operated_on_once_and_stay_tied() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.Linear(8, 8)
+            self.decoder = nn.Linear(8, 8)
+            self.decoder.weight = self.encoder.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.decoder(self.encoder(x))
+
+    for pattern in ("encoder", "decoder", "*"):
+        model = Tied()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        operation = ns.attach(model, optimizer, ns.Stage(method=ns.NaiveCut(density=0.25), layers=(pattern,)))
+        assert [row.name for row in operation.report() if row.shape == (8, 8)] == ["encoder.weight"]
+        assert model.decoder.weight is model.encoder.weight
+        assert bool((model.decoder.weight == 0).any())
+
+
+def test_bfloat16_weights_keep_their_type_and_reach_the_density() -> None:
+    model = new_net().to(torch.bfloat16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    operation = ns.attach(model, optimizer, METHODS["surgery"])
+    train(model, optimizer, 20)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert operation.density == pytest.approx(0.2, abs=0.005)
+
+
+def test_channels_last_weights_give_the_same_masks_and_keep_their_layout() -> None:
+    results = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        model = new_net().to(memory_format=layout)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        operation = ns.attach(model, optimizer, ns.Surgery(density=0.3, steps=10, ramp=0.0))
+        assert model.features[0].weight.is_contiguous(memory_format=layout)
+        results.append({name: mask.clone() for name, mask in operation.masks.items()})
+    assert same(*results)
+
+
+def test_frozen_weights_are_left_alone() -> None:
+    model = new_net()
+    model.head.requires_grad_(False)
+    before = copy.deepcopy(model.head.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, METHODS["naive-cut"])
+    assert set(operation.masks) == {"features.0.weight", "features.0.bias"}
+    assert same(model.head.state_dict(), before)
+
+
+def test_what_the_user_does_to_kept_weights_between_steps_stays_done() -> None:
+    model = nn.Linear(6, 4, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=100, ramp=0.0))
+    with torch.no_grad():
+        model.weight.clamp_(-0.01, 0.01)
+    model.weight.grad = torch.zeros_like(model.weight)
+    optimizer.step()
+    assert float(model.weight.detach().abs().max()) <= 0.01
+    assert operation.step == 1
+
+
+def test_stages_begin_at_their_step_and_part_the_layers() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    plan = ns.Plan.convolutions_first(ns.NaiveCut(density=0.5), ns.NaiveCut(density=0.25), switch=3)
+    operation = ns.attach(model, optimizer, plan)
+    for step in range(5):
+        assert bool((model.features[0].weight == 0).any())
+        assert bool((model.head.weight == 0).any()) == (step >= 3)
+        train(model, optimizer, 1, first=step)
+    convolution, head = operation.report()[:2], operation.report()[2:]
+    assert sum(row.kept for row in convolution) == round(0.5 * (6 * 2 * 9 + 6))
+    assert sum(row.kept for row in head) == round(0.25 * (3 * 6 + 3))
+
+
+def test_finishing_early_warns_and_says_how_far_it_came() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, METHODS["surgery"])
+    train(model, optimizer, 4)
+    with pytest.warns(ns.errors.UnfinishedWarning, match="step 4 of 14"):
+        operation.finish()
+    operation.finish()  # a second time is harmless
+
+
+def test_after_detach_the_optimizer_is_as_it_was() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, METHODS["naive-cut"])
+    operation.detach()
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+    train(model, optimizer, 3)
+    assert all(bool(mask.all()) for mask in non_zero(model).values())
+    with pytest.raises(ns.errors.AttachmentError, match="was detached"):
+        operation.finish()
+    ns.attach(model, optimizer, METHODS["naive-cut"])
+
+
+def test_a_step_that_fails_leaves_no_latent_weights_behind() -> None:
+    class Failing(torch.optim.SGD):
+        fail = False
+
+        def step(self, closure: Any = None) -> Any:
+            if self.fail:
+                raise KeyboardInterrupt
+            return super().step(closure)
+
+    model = new_net()
+    optimizer = Failing(model.parameters(), lr=0.05)
+    operation = ns.attach(model, optimizer, METHODS["surgery"])
+    train(model, optimizer, 12)
+    before = copy.deepcopy(model.state_dict())
+    optimizer.fail = True
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step()
+    operation.state_dict()
+    assert same(model.state_dict(), before)
+    optimizer.fail = False
+    train(model, optimizer, 8, first=12)
+    assert operation.density == pytest.approx(0.2, abs=0.005)
+
+
+class TestRefusals:
+    """Bad input gets a typed error, and nothing is half attached."""
+
+    @staticmethod
+    def refused(
+        error: type[Exception], match: str, plan: Any, model: nn.Module | None = None, owned: Any = None
+    ) -> None:
+        model = model or new_net()
+        optimizer = torch.optim.SGD(list(model.parameters()) if owned is None else owned, lr=0.1)
+        before = copy.deepcopy(model.state_dict())
+        with pytest.raises(error, match=match) as caught:
+            ns.attach(model, optimizer, plan)
+        assert isinstance(caught.value, ns.NetsurgeryError)
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(tensor.nan_to_num(), before[name].nan_to_num())
+        assert not optimizer._optimizer_step_pre_hooks
+        assert not optimizer._optimizer_step_post_hooks
+
+    def test_a_pattern_that_matches_no_layer(self) -> None:
+        plan = ns.Stage(method=METHODS["naive-cut"], layers=("haed",))
+        self.refused(ns.errors.LayerNotFoundError, r"'haed' matches no layer.*Did you mean 'head'\?", plan)
+
+    def test_a_type_that_matches_no_layer(self) -> None:
+        plan = ns.Stage(method=METHODS["naive-cut"], types=("Conv3d",))
+        self.refused(ns.errors.LayerNotFoundError, "'Conv3d' matches no layer.*Conv2d", plan)
+
+    def test_patterns_that_leave_nothing(self) -> None:
+        plan = ns.Stage(method=METHODS["naive-cut"], layers=("head",), types=("Conv2d",))
+        self.refused(ns.errors.LayerNotFoundError, "Stage 0 selects no layer", plan)
+
+    def test_an_optimizer_that_does_not_own_the_weights(self) -> None:
+        model = new_net()
+        match = r"doesn't own features\.0\.weight, features\.0\.bias"
+        self.refused(ns.errors.OptimizerError, match, METHODS["naive-cut"], model, list(model.head.parameters()))
+
+    def test_something_that_is_no_optimizer(self) -> None:
+        model = new_net()
+        with pytest.raises(ns.errors.OptimizerError, match=r"list is no torch\.optim\.Optimizer"):
+            ns.attach(model, [], METHODS["naive-cut"])  # type: ignore[arg-type]
+
+    def test_weights_that_are_nan_or_infinite(self) -> None:
+        for value in (float("nan"), float("inf")):
+            model = new_net()
+            model.head.weight.data[1, 2] = value
+            self.refused(ns.errors.NonFiniteWeightsError, r"head\.weight holds NaN", METHODS["naive-cut"], model)
+
+    def test_a_second_operation_on_the_same_weights(self) -> None:
+        model = new_net()
+        first = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), ns.Surgery(density=0.9))
+        match = r"Another operation already holds features\.0\.weight"
+        self.refused(ns.errors.AttachmentError, match, METHODS["naive-cut"], model)
+        first.detach()
+
+    def test_two_stages_that_want_the_same_tensor(self) -> None:
+        plan = ns.Plan((ns.Stage(method=METHODS["naive-cut"]), ns.Stage(method=METHODS["surgery"], layers=("head",))))
+        self.refused(ns.errors.PlanError, r"Stages 0 and 1 both operate on head\.weight", plan)
+
+    def test_something_that_is_no_plan(self) -> None:
+        self.refused(ns.errors.PlanError, r"0\.1 is no plan", 0.1)
+
+    def test_a_model_whose_weights_are_all_frozen(self) -> None:
+        model = new_net().requires_grad_(False)
+        owned = [nn.Parameter(torch.ones(1))]
+        match = "no trainable floating-point parameter"
+        self.refused(ns.errors.LayerNotFoundError, match, METHODS["naive-cut"], model, owned)
+
+    def test_a_lazy_module_without_a_shape(self) -> None:
+        model = nn.Sequential(nn.LazyLinear(3))
+        optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+        with pytest.raises(ns.errors.LayerNotFoundError, match=r"0\.weight has no shape yet"):
+            ns.attach(model, optimizer, METHODS["naive-cut"])
+
+    def test_a_state_of_another_plan_or_model(self) -> None:
+        model = new_net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        operation = ns.attach(model, optimizer, METHODS["surgery"])
+        good = operation.state_dict()
+        before = copy.deepcopy(model.state_dict())
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({}, "lacks"),
+            ({**good, "version": 7}, "version 7"),
+            ({**good, "plan": {"seed": 5}}, "belongs to the plan"),
+            ({**good, "stages": [{}]}, "lacks"),
+            ({**good, "stages": []}, "0 stages"),
+            ({**good, "stages": [{**good["stages"][0], "masks": {}}]}, "holds nothing in masks"),
+        ]
+        for state, match in wrong:
+            with pytest.raises(ns.errors.StateError, match=match):
+                operation.load_state_dict(state)
+        assert same(model.state_dict(), before)
+
+
+def test_the_state_is_one_weight_and_one_byte_per_connection() -> None:
+    model = nn.Linear(300, 200)
+    operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), ns.Surgery(density=0.1))
+    (running,) = operation._stages
+    tensors = [*running.state.masks.values(), *running.state.latent.values()]
+    assert sum(t.numel() * t.element_size() for t in tensors) == 5 * sum(p.numel() for p in model.parameters())
+
+
+def test_printing_an_operation_gives_a_table() -> None:
+    model = new_net()
+    operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), METHODS["naive-cut"])
+    lines = str(operation).splitlines()
+    assert len(lines) == 6
+    assert lines[-1].split() == ["total", "27", "135", "20.00%"]
