@@ -81,7 +81,7 @@ class Operation:
 
     @property
     def density(self) -> float:
-        """kept / all over every tensor of the plan; stages that haven't begun count as full."""
+        """Kept / all over every tensor of the plan; stages that haven't begun count as full."""
         rows = self.report()
         return sum(row.kept for row in rows) / sum(row.size for row in rows)
 
@@ -272,5 +272,5 @@ def _check_ownership(optimizer: Optimizer, selection: list[list[Layer]]) -> None
         shared = [names[id(t)] for r in other._stages for _, t in tensors_of(r.layers) if id(t) in names]
         if shared:
             raise AttachmentError(
-                f"Another operation already holds {shared[0]}. Call its detach() first, or put both methods into one Plan."
+                f"Another operation already holds {shared[0]}. Call its detach() first, or put both into one Plan."
             )

@@ -23,7 +23,7 @@ from netsurgery.methods.base import Layer, Method
 
 if sys.version_info >= (3, 11):
     import tomllib
-else:
+else:  # pragma: no cover
     import tomli as tomllib
 
 
@@ -183,7 +183,9 @@ def select(model: nn.Module, plan: Plan) -> list[list[Layer]]:
             for name, tensor in layer.tensors.items():
                 other = owners.setdefault(id(tensor), index)
                 if other != index:
-                    raise PlanError(f"Stages {other} and {index} both operate on {name}. Let patterns or skip part them.")
+                    raise PlanError(
+                        f"Stages {other} and {index} both operate on {name}. Let patterns or skip part them."
+                    )
         selection.append(layers)
     return selection
 
@@ -247,14 +249,19 @@ def _check_patterns(stage: Stage, candidates: Sequence[_Candidate]) -> None:
     """Every pattern has to match something: one that doesn't is a typing error, not a wish."""
     names = [name for candidate in candidates for name in candidate.names]
     kinds = sorted({candidate.kind for candidate in candidates})
-    for setting, patterns, given in (("layers", stage.layers, names), ("skip", stage.skip, names), ("types", stage.types, kinds)):
+    for setting, patterns, given in (
+        ("layers", stage.layers, names),
+        ("skip", stage.skip, names),
+        ("types", stage.types, kinds),
+    ):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in given):
                 close = difflib.get_close_matches(pattern, given, n=1)
                 hint = f" Did you mean {close[0]!r}?" if close else ""
                 allowed = _listing(candidates) if setting != "types" else ", ".join(kinds) or "none"
                 raise LayerNotFoundError(
-                    f"{setting} pattern {pattern!r} matches no layer with trainable weights.{hint} There are: {allowed}."
+                    f"{setting} pattern {pattern!r} matches no layer with trainable weights.{hint} "
+                    f"There are: {allowed}."
                 )
 
 
@@ -284,13 +291,10 @@ def _stage_from_dict(index: int, table: Any) -> Stage:
         raise PlanError(f"{where} has method={method_name!r}; there are {', '.join(map(repr, ALL_METHODS))}.")
     method = ALL_METHODS[method_name]
     settings = {field.name for field in dataclasses.fields(method)}  # type: ignore[arg-type]
-    own = {"layers", "types", "skip", "start"}
-    _refuse_unknown(table, {"method"} | settings | own, where)
+    selection = {key: table[key] for key in ("layers", "types", "skip", "start") if key in table}
+    _refuse_unknown(table, {"method", "layers", "types", "skip", "start"} | settings, where)
     try:
-        return Stage(
-            method=method(**{key: table[key] for key in settings if key in table}),
-            **{key: tuple(table[key]) if isinstance(table[key], list) else table[key] for key in own if key in table},
-        )
+        return Stage(method=method(**{key: table[key] for key in settings if key in table}), **selection)
     except TypeError as error:
         raise PlanError(f"{where} lacks a setting of {method_name!r}: {error}.") from error
     except NetsurgeryError as error:

@@ -63,7 +63,9 @@ def test_density_falls_along_the_ramp_and_never_rises() -> None:
 def test_connections_come_back_and_masks_are_fixed_after_splicing() -> None:
     model = small_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    operation = ns.attach(model, optimizer, ns.Surgery(density=0.2, steps=200, interval=1, hysteresis=1.0, latent_speed=1))
+    operation = ns.attach(
+        model, optimizer, ns.Surgery(density=0.2, steps=200, interval=1, hysteresis=1.0, latent_speed=1)
+    )
     train(model, optimizer, 140)
     assert sum(row.spliced_total for row in operation.report()) > 0
     fixed = {name: mask.clone() for name, mask in operation.masks.items()}
@@ -85,9 +87,8 @@ def test_kept_connections_rank_hysteresis_times_higher() -> None:
 
 def test_a_layer_of_tiny_weights_is_not_cut_away_but_a_common_factor_changes_nothing() -> None:
     def kept(scale: float) -> list[list[bool]]:
-        layers = layers_of([1.0, 2.0, 3.0, 4.0], scale=scale) + [
-            Layer("small", {"small.weight": torch.tensor([[0.1, 0.2, 0.3, 0.4]]) * scale})
-        ]
+        small = Layer("small", {"small.weight": torch.tensor([[0.1, 0.2, 0.3, 0.4]]) * scale})
+        layers = [*layers_of([1.0, 2.0, 3.0, 4.0], scale=scale), small]
         method = ns.Surgery(density=0.5, steps=10, ramp=0.0)
         state = method.init(layers, seed=0)
         return [mask[0].tolist() for mask in method.refreshed(state, layers, step=0)]

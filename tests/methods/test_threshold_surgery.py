@@ -72,7 +72,7 @@ def test_every_step_equals_the_reference(c_rate: float, momentum: float) -> None
         optimizer.zero_grad()
         (model(torch.from_numpy(x)) - torch.from_numpy(target)).square().mean().backward()
         optimizer.step()
-        spliced += sum(int(((now > old)).sum()) for now, old in zip(reference.masks, before, strict=True))
+        spliced += sum(int((now > old).sum()) for now, old in zip(reference.masks, before, strict=True))
         for parameter, mask, expected in zip(model.parameters(), reference.masks, reference.effective(), strict=True):
             # 60 steps of a few dozen additions in float64: far below 1e-12
             np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=0, atol=1e-12)

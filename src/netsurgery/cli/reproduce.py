@@ -20,7 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         choices=("surgery", "threshold-surgery", "naive-cut", "han-pruning"),
         help="surgery takes one density; threshold-surgery is the paper's rule with c_rate by hand (default surgery)",
     )
-    parser.add_argument("--density", type=float, metavar="D", help="share of connections to keep (default: the paper's)")
+    parser.add_argument(
+        "--density", type=float, metavar="D", help="share of connections to keep (default: the paper's)"
+    )
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own (TOML) in place of the method's")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default runs/NETWORK-METHOD)")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all cores)")

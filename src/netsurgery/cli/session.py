@@ -18,7 +18,7 @@ _QUIET_LINES = 4  # per training, where nobody watches a bar
 
 
 def carry_out(reproduction: Reproduction, folder: Path, threads: int | None) -> None:
-    """Run every seed; after each, all files in `folder` are complete, so that an interruption loses one seed at most."""
+    """Run every seed; after each, all files in `folder` are complete: an interruption loses one seed at most."""
     if threads is not None:
         require_count("threads", threads)
         torch.set_num_threads(threads)

@@ -33,7 +33,9 @@ def comparison_table(record: Record) -> Table:
     """Before and after, mean ± standard deviation over seeds, beside the paper's row."""
     runs, paper = record.runs, record.paper
     seeds = f"{len(runs)} seed" + ("s" if len(runs) > 1 else "")
-    table = Table(title=f"Before and after ({seeds}; mean ± standard deviation)" if len(runs) > 1 else "Before and after")
+    table = Table(
+        title=f"Before and after ({seeds}; mean ± standard deviation)" if len(runs) > 1 else "Before and after"
+    )
     table.add_column("")
     table.add_column("before", justify="right")
     table.add_column("after", justify="right")

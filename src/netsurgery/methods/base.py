@@ -55,7 +55,7 @@ class TensorReport:
 
     @property
     def density(self) -> float:
-        """kept / all."""
+        """Kept / all."""
         return self.kept / self.size
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -106,4 +107,4 @@ def _kept_deviation(state: MaskState, layer: Layer) -> float:
         squares += float(kept.square().sum())
     if not count:
         return 0.0
-    return max(squares / count - (total / count) ** 2, 0.0) ** 0.5
+    return math.sqrt(max(squares / count - (total / count) ** 2, 0.0))

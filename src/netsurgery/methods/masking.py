@@ -47,7 +47,7 @@ class MaskMethod(Method[MaskState]):
     def latent_speed(self) -> float | None:
         """The share in [0, 1] of the optimizer's move that the latent weight of a pruned connection follows.
 
-        A share of the move, not of the gradient: so it means the same under Adam, which undoes any scaling of gradients.
+        A share of the move, not of the gradient: it means the same under Adam, which undoes any scaling of gradients.
         None if pruned connections never come back, so that no latent weights are needed.
         """
 

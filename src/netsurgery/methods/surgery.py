@@ -155,7 +155,7 @@ class ThresholdSurgery(MaskMethod):
 
 
 def root_rms(layer: Layer) -> float:
-    """sqrt of the root mean square of a layer's weights, biases left out; 1 for a layer of zeros.
+    """Sqrt of the root mean square of a layer's weights, biases left out; 1 for a layer of zeros.
 
     Layers whose weights are larger by nature lose their advantage in a common ranking, but only half of it: with the
     full quotient small layers with strong weights would be cut as deep as large redundant ones.

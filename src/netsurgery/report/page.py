@@ -14,6 +14,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from colorsys import hls_to_rgb
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PAGE_WIDTH = 1080  # CSS pixels that a picture may take
+_PAGE_WIDTH, _PAGE_HEIGHT = 1080, 600  # CSS pixels that the picture of a mask may be scaled up to
 _LARGEST_SIDE = 1200  # pixels of a mask's picture; larger ones show blocks
 _LARGEST_SCALE = 10  # CSS pixels a connection may take
 _FEWEST_INPUT_PIXELS = 64  # below 8x8 a map of the inputs shows nothing
@@ -71,9 +72,11 @@ tr.strong>*{font-weight:600;background:var(--box)}
 tr.part th{padding-left:1.6rem}
 .curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20.5rem),1fr));gap:1.5rem}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,32rem),1fr));gap:0 2rem}
+.pair td{white-space:pre}
 .pictures{display:flex;flex-wrap:wrap;gap:0 1rem}
 .pictures figure{min-width:min(100%,17rem)}
 figure{margin:0 0 1rem}
+figcaption{margin-top:.2rem}
 figure svg{display:block;width:100%;height:auto}
 svg text{font-family:inherit!important}
 .legend{display:flex;flex-wrap:wrap;gap:.1rem 1rem;margin:.2rem 0;padding:0;list-style:none;font-size:.8rem}
@@ -82,7 +85,8 @@ img{display:block;image-rendering:pixelated;border:1px solid var(--line);box-siz
 details{margin:.5rem 0}
 summary{cursor:pointer}
 pre{margin:.4rem 0;padding:.8rem;background:var(--box);border-radius:.4rem;font-size:.8rem;white-space:pre-wrap}
-@media(max-width:40rem){table{font-size:.78rem}th,td{padding:.25rem .3rem}tr.part th{padding-left:.7rem}}
+@media(max-width:40rem){.pair td{white-space:pre-line}table{font-size:.75rem}
+th,td{padding:.25rem .2rem}tr.part th{padding-left:.5rem}}
 """
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -179,7 +183,9 @@ def _claims(record: Record) -> str:
 
 
 def _outcome(size: int, kept: float, compression: float, before: float, after: float) -> str:
-    return f"{size:,} → {kept:,.0f} connections ({_times(compression)}), test error {_error(before)}\N{NO-BREAK SPACE}% → {_error(after)}\N{NO-BREAK SPACE}%"
+    connections = f"{size:,} → {kept:,.0f} connections ({_times(compression)})"
+    errors = f"test error {_error(before)} % → {_error(after)} %".replace(" %", "\N{NO-BREAK SPACE}%")
+    return f"{connections}, {errors}"
 
 
 def _times(compression: float) -> str:
@@ -242,10 +248,10 @@ def _results(record: Record) -> str:
     """One row per seed, then their mean and the paper's."""
     heads = [
         [("", 1), ("", 1), ("", 1), ("validation error, %", 2), ("test error, %", 2), ("", 1)],
-        [(text, 1) for text in ("seed", "kept", "ratio", "before", "after", "before", "after", "seconds")],
+        [(text, 1) for text in ("seed", "kept", "ratio", "before", "after", "before", "after", "time, s")],
     ]
     rows = [_Row([str(run.seed), *(write(read(run)) for read, write in _RESULT_COLUMNS)]) for run in record.runs]
-    note = "Kept counts connections, biases among them; ratio is all / kept."
+    note = "Kept counts connections, biases among them; ratio is the compression, all / kept."
     if len(record.runs) > 1:
         means = [(mean_and_spread([read(run) for run in record.runs]), write) for read, write in _RESULT_COLUMNS]
         cells = [f"{write(mean)}\n±{write(spread).rstrip('×')}" for (mean, spread), write in means]
@@ -285,7 +291,7 @@ def _mean_kept(runs: Sequence[Run], tensors: Sequence[TensorCount]) -> float:
 
 
 def _layers_table(record: Record) -> str:
-    """A row per layer, to compare with the paper's, and below it one per tensor."""
+    """A row per layer, to compare with the paper's, and below it one per tensor where there are several."""
     paper = record.paper
 
     def row(title: str, shape: str, tensors: Sequence[TensorCount], kind: str, percent: float | None) -> _Row:
@@ -296,7 +302,11 @@ def _layers_table(record: Record) -> str:
     rows = []
     paper_percent = {} if paper is None else paper.density_percent
     for layer, tensors in _by_layer(record.runs[0].tensors).items():
-        rows.append(row(_layer_title(layer), "", tensors, "strong", paper_percent.get(layer)))
+        percent = paper_percent.get(layer)
+        if len(tensors) == 1:
+            rows.append(row(tensors[0].name, _shape(tensors[0].shape), tensors, "", percent))
+            continue
+        rows.append(row(_layer_title(layer), "", tensors, "strong", percent))
         rows += [row(tensor.name, _shape(tensor.shape), [tensor], "part", None) for tensor in tensors]
     rows.append(row("all", "", record.runs[0].tensors, "strong", None if paper is None else 100 / paper.compression))
     heads = ["", "shape", "kept", "density, %", *([] if paper is None else ["paper, %"])]
@@ -371,13 +381,11 @@ def _tensor_lines(names: Sequence[str]) -> list[tuple[str, str, bool]]:
 
 
 def _layer_colors(count: int) -> Sequence[str]:
-    """`count` colors; where the palette is too short, a scale from the first layer to the last."""
+    """`count` colors; where the palette is too short, hues from teal over blue and red to orange, first to last."""
     if count <= len(_PALETTE):
         return _PALETTE[:count]
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colormaps["turbo"](0.1 + 0.8 * index / (count - 1))) for index in range(count)]
+    hues = (0.48 + 0.6 * index / (count - 1) for index in range(count))
+    return ["#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue % 1, 0.48, 0.65)) for hue in hues]
 
 
 def _flip_curves(runs: Sequence[Run]) -> str:
@@ -438,7 +446,7 @@ def _axes(trace: Trace, label: str) -> tuple[Figure, Axes]:
     axes.set_xlabel("step")
     axes.set_ylabel(label)
     axes.set_xlim(trace.steps[0], max(trace.steps[-1], trace.steps[0] + 1))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.grid(visible=True, alpha=0.15)
@@ -480,12 +488,12 @@ def _log_scale(axes: Axes, values: Sequence[float]) -> None:
 
 
 def _symmetric_log_scale(axes: Axes, values: Sequence[float]) -> None:
-    """Logarithmic down to the smallest positive value, six decades at most, and linear from there to 0."""
+    """Logarithmic down to the smallest positive value, four decades at most, and linear from there to 0."""
     from matplotlib.ticker import FuncFormatter
 
     positive = [value for value in values if value > 0]
     if positive:
-        smallest = max(min(positive), max(positive) * 1e-6)
+        smallest = max(min(positive), max(positive) * 1e-4)
         axes.set_yscale("symlog", linthresh=10.0 ** math.floor(math.log10(smallest)), linscale=0.5)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set_ylim(bottom=0, top=1.5 * max(positive, default=1.0))
@@ -646,14 +654,18 @@ def _input_figure(name: str, mask: NDArray[np.bool_]) -> str:
 def _image_figure(shares: NDArray[np.float64], caption: str, height: int | None = None) -> str:
     """height: CSS pixels, where the picture is a strip."""
     pixels_high, pixels_wide = shares.shape
-    scale = max(1, min(_LARGEST_SCALE, _PAGE_WIDTH // pixels_wide))
+    scale = max(1, min(_LARGEST_SCALE, _PAGE_WIDTH // pixels_wide, _PAGE_HEIGHT // pixels_high))
     # Shrunk below its own pixels a picture would lose single connections: it is scrolled instead.
     style = f"width:{pixels_wide * scale}px;max-width:max(calc(100% - 2px),{pixels_wide}px);"
     style += f"height:{height}px" if height else "height:auto"
     text = html.escape(caption)
+    image = (
+        f'<img alt="{text}" width="{pixels_wide}" height="{pixels_high}" style="{style}" '
+        f'src="data:image/png;base64,{_png(shares)}">'
+    )
     return (
-        f'<figure style="flex:0 1 {pixels_wide * scale + 2}px"><div class="scroll"><img alt="{text}" width="{pixels_wide}" height="{pixels_high}" style="{style}" '
-        f'src="data:image/png;base64,{_png(shares)}"></div><figcaption>{text}</figcaption></figure>'
+        f'<figure style="flex:0 1 {pixels_wide * scale + 2}px"><div class="scroll">{image}</div>'
+        f"<figcaption>{text}</figcaption></figure>"
     )
 
 

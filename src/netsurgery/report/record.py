@@ -68,7 +68,7 @@ class Run:
 
     @property
     def compression(self) -> float:
-        """all / kept."""
+        """All / kept."""
         return self.size / max(self.kept, 1)
 
 
@@ -113,7 +113,9 @@ class Record:
         try:
             table = json.loads(Path(path).read_text(encoding="utf-8"))
             if table["version"] != RECORD_VERSION:
-                raise DataError(f"{path} is a record of version {table['version']}; this library reads {RECORD_VERSION}.")
+                raise DataError(
+                    f"{path} is a record of version {table['version']}; this library reads {RECORD_VERSION}."
+                )
             runs = [
                 Run(
                     **{

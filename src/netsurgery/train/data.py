@@ -117,10 +117,14 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
             shape = tuple(int(size) for size in np.frombuffer(sizes, dtype=">u4"))
             expected = math.prod(shape)
             if expected > _LARGEST_FILE:
-                raise DataError(f"{source} announces shape {shape}, {expected:,} bytes; at most {_LARGEST_FILE:,} are read.")
+                raise DataError(
+                    f"{source} announces shape {shape}, {expected:,} bytes; at most {_LARGEST_FILE:,} are read."
+                )
             content = file.read(expected + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{source} can't be read: {error}. Expected a complete IDX file, gzipped if named .gz.") from error
+        raise DataError(
+            f"{source} can't be read: {error}. Expected a complete IDX file, gzipped if named .gz."
+        ) from error
     if len(content) != expected:
         found = f"only {len(content):,} bytes follow" if len(content) < expected else "more bytes follow"
         raise DataError(f"{source} announces shape {shape}, {expected:,} bytes, but {found}. Fetch the file again.")
@@ -131,7 +135,9 @@ def _existing(folder: Path, name: str) -> Path:
     for candidate in (folder / name, folder / f"{name}.gz"):
         if candidate.is_file():
             return candidate
-    raise DataError(f"{folder / name} is missing, with and without .gz. All four IDX files of MNIST are expected there.")
+    raise DataError(
+        f"{folder / name} is missing, with and without .gz. All four IDX files of MNIST are expected there."
+    )
 
 
 def _read_pair(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -142,7 +148,9 @@ def _read_pair(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.u
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or not len(images):
         raise DataError(f"{image_path} holds an array of shape {images.shape}, expected (n, {SIDE}, {SIDE}).")
     if labels.shape != images.shape[:1]:
-        raise DataError(f"{label_path} holds labels of shape {labels.shape}, expected ({len(images)},) as in {image_path}.")
+        raise DataError(
+            f"{label_path} holds labels of shape {labels.shape}, expected ({len(images)},) as in {image_path}."
+        )
     if labels.max() >= CLASSES:
         raise DataError(f"{label_path} holds the label {labels.max()}, expected 0 to {CLASSES - 1}.")
     return images, labels

@@ -60,7 +60,7 @@ def train(
             group["lr"] = recipe.learning_rate(step) * group["factor"]
         images, labels = next(batches)
         optimizer.zero_grad()
-        F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(model(images), labels).backward()
         optimizer.step()
         if watch is not None:
             watch(step + 1, operation)

@@ -61,7 +61,8 @@ def _thresholds(steps: int, by_layer: dict[str, tuple[float, int]]) -> Callable[
         Stage(method=ThresholdSurgery(c_rate=c_rate, iter_stop=iter_stop), layers=(layer,))
         for layer, (c_rate, iter_stop) in by_layer.items()
     )
-    return lambda density: Treatment(Plan(stages), Recipe(steps=steps, learning_rate=CAFFE_RATE, bias_factor=2.0))
+    treatment = Treatment(Plan(stages), Recipe(steps=steps, learning_rate=CAFFE_RATE, bias_factor=2.0))
+    return lambda _: treatment
 
 
 def _naive(density: float) -> Treatment:
@@ -76,7 +77,8 @@ def _han(steps: int, quality: dict[str, float]) -> Callable[[float], Treatment]:
         for layer, value in quality.items()
     )
     rate = InversePower(start=0.001, gamma=1e-4, power=0.75)
-    return lambda density: Treatment(Plan(stages), Recipe(steps=steps, learning_rate=rate, bias_factor=2.0))
+    treatment = Treatment(Plan(stages), Recipe(steps=steps, learning_rate=rate, bias_factor=2.0))
+    return lambda _: treatment
 
 
 LENET300 = Experiment(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from netsurgery.report.record import Record, Run, TensorCount, machine, versions
 from netsurgery.report.trace import TraceRecorder
 from netsurgery.train.data import Digits
 from netsurgery.train.loop import Recipe, Watch, error_percent, train
-from netsurgery.zoo.experiments import Experiment, Treatment
+from netsurgery.zoo.experiments import Experiment
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """progress(what, steps) -> a context in which the callable it gives is told how many steps are done."""
@@ -63,7 +63,7 @@ class Reproduction:
         model = self.experiment.build()
         if self._given is not None:
             model.load_state_dict(self._given)
-        model = model.to(memory_format=torch.channels_last)  # twice as fast for small convolutions
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast for small convolutions
         if self._given is None:
             with progress(f"seed {seed}: reference", self.experiment.reference.steps) as advance:
                 train(model, self.digits.train, self.experiment.reference, seed, watch=lambda step, _: advance(step))
@@ -140,7 +140,9 @@ def read_network(model: nn.Module, path: Path) -> dict[str, torch.Tensor]:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if found != expected:
-        raise DataError(f"{path} holds {found}, but {type(model).__name__} has {expected}. Give a file of that network.")
+        raise DataError(
+            f"{path} holds {found}, but {type(model).__name__} has {expected}. Give a file of that network."
+        )
     return tensors
 
 
@@ -162,6 +164,6 @@ def _both(recorder: TraceRecorder, advance: Callable[[int], None]) -> Watch:
 
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:
-    table = dataclasses.asdict(recipe)  # type: ignore[call-overload]
+    table = dataclasses.asdict(recipe)
     table["learning_rate"] = {"schedule": type(recipe.learning_rate).__name__, **table["learning_rate"]}
     return dict(table)
