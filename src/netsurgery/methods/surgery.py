@@ -16,7 +16,7 @@ from torch import Tensor
 from netsurgery.checks import is_number, require, require_count, require_density, require_range
 from netsurgery.errors import NonFiniteWeightsError
 from netsurgery.methods.base import Layer, tensors_of
-from netsurgery.methods.masking import MaskMethod, MaskState
+from netsurgery.methods.masking import MaskMethod, MaskState, as_number
 from netsurgery.methods.ranking import cut_at
 from netsurgery.schedules import DensityRamp, InversePower
 
@@ -178,7 +178,7 @@ def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresi
         rows = max(1, _CHUNK * tensor.shape[0] // tensor.numel())
         for weights, kept in zip(tensor.split(rows), mask.split(rows), strict=True):
             scores = weights.to(torch.float32).abs().mul_(1 / state.constants[layer.name])
-            scores.addcmul_(scores, kept.view(torch.int8), value=hysteresis - 1)
+            scores.addcmul_(scores, as_number(kept), value=hysteresis - 1)
             yield scores.contiguous()
 
     def all_chunks() -> Iterator[Tensor]:

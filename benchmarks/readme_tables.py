@@ -1,0 +1,114 @@
+"""Writes the README's tables from the recorded runs in benchmarks/results.
+
+    python benchmarks/readme_tables.py           # rewrite the README
+    python benchmarks/readme_tables.py --check   # exit 1 if the README differs from the records
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from netsurgery.report.record import Record, mean_and_spread
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+METHODS = {
+    "surgery": "surgery, one density",
+    "threshold-surgery": "the paper's rule, `c_rate` by hand",
+    "han-pruning": "Han et al. 2015, no splicing",
+    "naive-cut": "naive cut, no retraining",
+}
+
+
+def experiments_table() -> str:
+    """A row per recorded experiment: networks in the paper's order, methods in METHODS' order, mildest first."""
+    records = [Record.read(path) for path in sorted((RESULTS / "mnist").glob("*.json"))]
+    order = {name: index for index, name in enumerate(METHODS)}
+    networks = {"lenet300": 0, "lenet5": 1}
+    records.sort(key=lambda record: (networks[record.configuration["experiment"]], order[record.configuration["method"]], record.runs[0].compression))
+    lines = [
+        "| network | method | compression | connections | test error %, before → after | seconds a seed |",
+        "|---|---|---|---|---|---|",
+    ]
+    last = None
+    for record in records:
+        paper, runs = record.paper, record.runs
+        network = record.title.partition(",")[0]
+        if paper and network != last:
+            errors = f"{paper.test_error_before_percent:.2f} → {paper.test_error_percent:.2f}"
+            lines.append(f"| {network} | *{paper.source}, as printed* | {paper.compression:g}x | {paper.kept:,} | {errors} | |")
+        last = network
+        mean, spread = mean_and_spread([run.test_error_percent for run in runs])
+        before = mean_and_spread([run.test_error_before_percent for run in runs])[0]
+        compression = mean_and_spread([run.compression for run in runs])[0]
+        kept = mean_and_spread([run.kept for run in runs])[0]
+        seconds = mean_and_spread([run.duration_s for run in runs])[0]
+        after = f"**{mean:.2f}** ± {spread:.2f}" if len(runs) > 1 else f"**{mean:.2f}**"
+        lines.append(
+            f"| {network} | {METHODS[record.configuration['method']]} | {compression:.1f}x | {kept:,.0f} "
+            f"| {before:.2f} → {after} | {seconds:.0f} |"
+        )
+    seeds = sorted({len(record.runs) for record in records})
+    machines = sorted({f"{r.machine['processor']}, {r.machine['threads']} threads, torch {r.versions['torch']}" for r in records})
+    lines += ["", f"Mean ± standard deviation over {' or '.join(map(str, seeds))} seeds; {'; '.join(machines)}."]
+    return "\n".join(lines)
+
+
+def step_table() -> str:
+    """What surgery adds to a training step."""
+    results = json.loads((RESULTS / "step_time.json").read_text(encoding="utf-8"))
+    lines = [
+        "| network | batch | step, ms | with surgery, ms | ratio of medians | ratio of means |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in results["step"]:
+        plain, operated = row["median_plain_us"] / 1000, row["median_surgery_us"] / 1000
+        lines.append(
+            f"| {row['network']} | {row['batch_size']} | {plain:.2f} | {operated:.2f} "
+            f"| {row['ratio_of_medians']:.3f} | {row['ratio_of_means']:.3f} |"
+        )
+    added = results["memory"]["added_bytes_per_weight"]
+    threads = results["machine"]["threads"]
+    lines += [
+        "",
+        f"{results['machine']['processor']}, {threads} threads. Peak memory grows by {added:.2f} bytes per weight.",
+    ]
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"experiments": experiments_table, "step-time": step_table}
+
+
+def rewritten(readme: str) -> str:
+    """The README with every table between its markers made anew."""
+    for name, table in TABLES.items():
+        begin, end = f"<!-- table: {name} -->", f"<!-- end: {name} -->"
+        head, found, rest = readme.partition(begin)
+        _, closed, tail = rest.partition(end)
+        if not found or not closed:
+            raise SystemExit(f"README.md lacks the markers {begin} and {end}.")
+        readme = f"{head}{begin}\n{table()}\n{end}{tail}"
+    return readme
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the README is out of date")
+    options = parser.parse_args()
+    path = ROOT / "README.md"
+    readme = path.read_text(encoding="utf-8")
+    fresh = rewritten(readme)
+    if options.check:
+        if fresh != readme:
+            print("README.md differs from the records: run python benchmarks/readme_tables.py", file=sys.stderr)
+        return int(fresh != readme)
+    path.write_text(fresh, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""What surgery adds to a training step: time beside the same step without it, and memory.
+
+    python benchmarks/step_time.py --out benchmarks/results/step_time.json
+
+Both variants run alternately in one process, so that a change of the machine's speed meets both. The median step is
+one without a refresh of the masks; the mean includes the refreshes (every 20th step).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+
+import netsurgery as ns
+from netsurgery.files import write_verified
+from netsurgery.report.record import machine, versions
+from netsurgery.zoo.lenet import LeNet5, LeNet300
+
+BATCH = 64
+MEMORY_WIDTH = 4096  # three square layers: 50 million weights, hardly any activations
+MEMORY_STEPS = 12
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut, as in ResNet-18."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        same = stride == 1 and inputs == outputs
+        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + self.shortcut(x))
+
+
+def resnet18() -> nn.Module:
+    """11.7 million parameters, (n, 3, 224, 224) -> (n, 1000)."""
+    stages = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1)]
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 7, 2, 3, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, 1),
+        *(Block(*stage) for stage in stages),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(512, 1000),
+    )
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int, float]] = {
+    # network, batch of images, classes, steps of each variant, goal for the ratio
+    "ResNet-18": (resnet18, (16, 3, 224, 224), 1000, 45, 1.02),
+    "LeNet-5": (LeNet5, (BATCH, 1, 28, 28), 10, 400, 1.05),
+    "LeNet-300-100": (LeNet300, (BATCH, 1, 28, 28), 10, 2000, 1.30),
+}
+
+
+def step_of(build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int, operate: bool, steps: int) -> Callable[[], float]:
+    """A function that takes one training step and returns its time in microseconds."""
+    torch.manual_seed(0)
+    model = build().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    if operate:  # the ramp is passed quickly, so that most steps are taken at the final density
+        ns.attach(model, optimizer, ns.Surgery(density=0.02, steps=4 * steps, ramp=0.05, splicing=1.0))
+    images = torch.rand(shape).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, classes, shape[:1])
+
+    def step() -> float:
+        started = time.perf_counter()
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+        return (time.perf_counter() - started) * 1e6
+
+    return step
+
+
+def measure(name: str) -> dict[str, float | str]:
+    """Alternate plain and operated steps; the first tenth warms up."""
+    build, shape, classes, steps, goal = CASES[name]
+    plain, operated = (step_of(build, shape, classes, operate, steps) for operate in (False, True))
+    times: list[tuple[float, float]] = [(plain(), operated()) for _ in track(range(steps), name, transient=True)]
+    counted = times[steps // 10 :]
+    without, with_surgery = ([pair[i] for pair in counted] for i in (0, 1))
+    quartiles = statistics.quantiles([b / a for a, b in counted], n=4)
+    return {
+        "network": name,
+        "batch_size": shape[0],
+        "steps": len(counted),
+        "median_plain_us": round(statistics.median(without), 1),
+        "median_surgery_us": round(statistics.median(with_surgery), 1),
+        "ratio_of_medians": round(statistics.median(with_surgery) / statistics.median(without), 4),
+        "ratio_of_means": round(statistics.fmean(with_surgery) / statistics.fmean(without), 4),
+        "pairwise_ratio_quartiles": "{:.3f} {:.3f} {:.3f}".format(*quartiles),
+        "goal": goal,
+    }
+
+
+def peak_bytes(operate: bool) -> int:
+    """Peak resident memory of a process that takes a few training steps, measured in that process."""
+    command = [sys.executable, __file__, "--memory-probe", str(int(operate))]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def memory_probe(operate: bool) -> None:
+    model = nn.Sequential(*(nn.Linear(MEMORY_WIDTH, MEMORY_WIDTH) for _ in range(3)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    if operate:
+        ns.attach(model, optimizer, ns.Surgery(density=0.02, steps=MEMORY_STEPS, interval=2))
+    for _ in range(MEMORY_STEPS):
+        optimizer.zero_grad()
+        model(torch.rand(8, MEMORY_WIDTH)).square().mean().backward()
+        optimizer.step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def measure_memory() -> dict[str, float]:
+    weights = 3 * (MEMORY_WIDTH**2 + MEMORY_WIDTH)
+    plain, operated = peak_bytes(False), peak_bytes(True)
+    return {
+        "weights": weights,
+        "peak_plain_bytes": plain,
+        "peak_surgery_bytes": operated,
+        "added_bytes_per_weight": round((operated - plain) / weights, 3),
+        "goal_bytes_per_weight": 5,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--memory-probe", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)
+    if options.memory_probe is not None:
+        memory_probe(bool(options.memory_probe))
+        return
+    rows = [measure(name) for name in CASES]
+    memory = measure_memory()
+    table = Table("network", "plain us", "surgery us", "ratio", "of means", "goal", title="One training step, medians")
+    for row in rows:
+        keys = ("network", "median_plain_us", "median_surgery_us", "ratio_of_medians", "ratio_of_means", "goal")
+        table.add_row(*(str(row[key]) for key in keys))
+    Console().print(table, f"memory added: {memory['added_bytes_per_weight']} bytes per weight (goal: at most 5)")
+    if options.out:
+        results = {"step": rows, "memory": memory, "versions": versions(), "machine": machine(options.threads)}
+        content = json.dumps(results, indent=1).encode() + b"\n"
+        write_verified(options.out, content, lambda path: path.read_bytes() == content)
+
+
+if __name__ == "__main__":
+    main()
