@@ -1,7 +1,7 @@
 """Writes the README's tables from the recorded runs in benchmarks/results.
 
-    python benchmarks/readme_tables.py           # rewrite the README
-    python benchmarks/readme_tables.py --check   # exit 1 if the README differs from the records
+python benchmarks/readme_tables.py           # rewrite the README
+python benchmarks/readme_tables.py --check   # exit 1 if the README differs from the records
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ def experiments_table() -> str:
     records = [Record.read(path) for path in sorted((RESULTS / "mnist").glob("*.json"))]
     order = {name: index for index, name in enumerate(METHODS)}
     networks = {"lenet300": 0, "lenet5": 1}
-    records.sort(key=lambda record: (networks[record.configuration["experiment"]], order[record.configuration["method"]], record.runs[0].compression))
+    records.sort(
+        key=lambda record: (
+            networks[record.configuration["experiment"]],
+            order[record.configuration["method"]],
+            record.runs[0].compression,
+        )
+    )
     lines = [
         "| network | method | compression | connections | test error %, before → after | seconds a seed |",
         "|---|---|---|---|---|---|",
@@ -40,7 +46,9 @@ def experiments_table() -> str:
         network = record.title.partition(",")[0]
         if paper and network != last:
             errors = f"{paper.test_error_before_percent:.2f} → {paper.test_error_percent:.2f}"
-            lines.append(f"| {network} | *{paper.source}, as printed* | {paper.compression:g}x | {paper.kept:,} | {errors} | |")
+            lines.append(
+                f"| {network} | *{paper.source}, as printed* | {paper.compression:g}x | {paper.kept:,} | {errors} | |"
+            )
         last = network
         mean, spread = mean_and_spread([run.test_error_percent for run in runs])
         before = mean_and_spread([run.test_error_before_percent for run in runs])[0]
@@ -53,7 +61,9 @@ def experiments_table() -> str:
             f"| {before:.2f} → {after} | {seconds:.0f} |"
         )
     seeds = sorted({len(record.runs) for record in records})
-    machines = sorted({f"{r.machine['processor']}, {r.machine['threads']} threads, torch {r.versions['torch']}" for r in records})
+    machines = sorted(
+        {f"{r.machine['processor']}, {r.machine['threads']} threads, torch {r.versions['torch']}" for r in records}
+    )
     lines += ["", f"Mean ± standard deviation over {' or '.join(map(str, seeds))} seeds; {'; '.join(machines)}."]
     return "\n".join(lines)
 

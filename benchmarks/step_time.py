@@ -54,7 +54,16 @@ class Block(nn.Module):
 
 def resnet18() -> nn.Module:
     """11.7 million parameters, (n, 3, 224, 224) -> (n, 1000)."""
-    stages = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1)]
+    stages = [
+        (64, 64, 1),
+        (64, 64, 1),
+        (64, 128, 2),
+        (128, 128, 1),
+        (128, 256, 2),
+        (256, 256, 1),
+        (256, 512, 2),
+        (512, 512, 1),
+    ]
     return nn.Sequential(
         nn.Conv2d(3, 64, 7, 2, 3, bias=False),
         nn.BatchNorm2d(64),
@@ -75,7 +84,9 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int, float
 }
 
 
-def step_of(build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int, operate: bool, steps: int) -> Callable[[], float]:
+def step_of(
+    build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int, operate: bool, steps: int
+) -> Callable[[], float]:
     """A function that takes one training step and returns its time in microseconds."""
     torch.manual_seed(0)
     model = build().to(memory_format=torch.channels_last)

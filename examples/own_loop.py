@@ -1,7 +1,7 @@
 """Surgery in a training loop of one's own: three lines are new, the loop stays as it is.
 
-    pip install 'netsurgery[demo]'
-    python examples/own_loop.py
+pip install 'netsurgery[demo]'
+python examples/own_loop.py
 """
 
 import torch
@@ -22,7 +22,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_dec
 steps = 3000
 
 operation = ns.attach(model, optimizer, ns.Surgery(density=0.03, steps=steps))  # new: keep 3 % of all connections
-for step in range(steps):
+for _ in range(steps):
     batch = torch.randint(0, len(train_images), (64,))
     loss = nn.functional.cross_entropy(model(train_images[batch]), train_labels[batch])
     optimizer.zero_grad()

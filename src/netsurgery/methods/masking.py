@@ -19,7 +19,6 @@ from torch import Tensor
 from netsurgery.errors import NonFiniteWeightsError, StateError
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 
-
 _BLOCK = 1 << 17  # connections: half a megabyte of float32
 _LAYOUTS = (torch.contiguous_format, torch.channels_last, torch.channels_last_3d)
 
@@ -224,7 +223,7 @@ def as_number(mask: Tensor) -> Tensor:
 def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """The same stretch of each tensor, one after another, all of one shape.
 
-    Several operations on one stretch find it in the processor's cache; on whole tensors each would fetch it from memory.
+    Several operations on one stretch find it in the processor's cache; on whole tensors each fetches it from memory.
     """
     for layout in _LAYOUTS:
         if tensors[0].numel() > _BLOCK and all(tensor.is_contiguous(memory_format=layout) for tensor in tensors):

@@ -23,6 +23,7 @@ class Recipe:
 
     steps: optimizer steps. batch_size: images a step. learning_rate: by step.
     bias_factor: learning rate of biases over that of weights.
+    input_dropout: share of pixels set to 0 at random in each training image, in [0, 1); the others are scaled up.
     """
 
     steps: int
@@ -31,6 +32,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     bias_factor: float = 1.0
+    input_dropout: float = 0.0
 
 
 Watch = Callable[[int, Operation | None], None]
@@ -59,6 +61,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate(step) * group["factor"]
         images, labels = next(batches)
+        if recipe.input_dropout:
+            images = F.dropout(images, recipe.input_dropout)
         optimizer.zero_grad()
         F.cross_entropy(model(images), labels).backward()
         optimizer.step()

@@ -1,0 +1,116 @@
+"""The curves of the page: density, prunes and splices, and validation error over the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from colorsys import hls_to_rgb
+
+from netsurgery.report.plot import (
+    Line,
+    default_style,
+    draw,
+    draw_level,
+    figure_element,
+    log_scale,
+    new_plot,
+    symmetric_log_scale,
+)
+from netsurgery.report.record import Run, Trace
+from netsurgery.report.wording import density, error, layer_of, note
+
+_PALETTE = ("#2f7ed8", "#d9480f", "#2b9348", "#b5179e", "#b7791f", "#0e9aa7", "#7b61ff", "#80868c")
+"""Middle tones: each has a contrast of 3 or more against both grounds of the page."""
+_PRUNED, _SPLICED, _ERROR = Line("pruned", _PALETTE[1]), Line("spliced", _PALETTE[0]), Line("error", _PALETTE[2])
+
+
+def curves(runs: Sequence[Run]) -> str:
+    """All curves as HTML; captions are of the first run."""
+    if not runs[0].trace.steps:
+        return note("The first run left no trace.")
+    lead = "" if len(runs) == 1 else note(f"Thick: seed {runs[0].seed}; thin: the other seeds.")
+    with default_style():
+        pictures = _density_curves(runs) + _flip_curves(runs) + _error_curve(runs)
+    return f'{lead}<div class="curves">{pictures}</div>'
+
+
+def _density_curves(runs: Sequence[Run]) -> str:
+    trace = runs[0].trace
+    figure, axes = new_plot(trace, "kept, %")
+    lines = _tensor_lines(list(trace.density))
+    for line in lines:
+        draw(axes, runs, _density_percent(line.name), line)
+    log_scale(axes, [100 * share for run in runs for shares in run.trace.density.values() for share in shares])
+    ends = {name: shares[-1] for name, shares in trace.density.items()}
+    least, most = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
+    caption = (
+        f"Connections kept in each tensor: at step {trace.steps[-1]:,} between {density(ends[least])} % in {least} "
+        f"and {density(ends[most])} % in {most}."
+    )
+    return figure_element(figure, "density", caption, lines)
+
+
+def _density_percent(name: str) -> Callable[[Trace], Sequence[float]]:
+    return lambda trace: [100 * share for share in trace.density.get(name, [])]
+
+
+def _tensor_lines(names: Sequence[str]) -> list[Line]:
+    """A color for each layer, dashes for all but its first tensor."""
+    layers = list(dict.fromkeys(map(layer_of, names)))
+    colors = dict(zip(layers, _layer_colors(len(layers)), strict=True))
+    firsts = {layer: next(name for name in names if layer_of(name) == layer) for layer in layers}
+    return [Line(name, colors[layer_of(name)], dashed=name != firsts[layer_of(name)]) for name in names]
+
+
+def _layer_colors(count: int) -> Sequence[str]:
+    """`count` colors; where the palette is too short, hues from teal over blue and red to orange, first to last."""
+    if count <= len(_PALETTE):
+        return _PALETTE[:count]
+    hues = (0.48 + 0.6 * index / (count - 1) for index in range(count))
+    return ["#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue % 1, 0.48, 0.65)) for hue in hues]
+
+
+def _flip_curves(runs: Sequence[Run]) -> str:
+    trace = runs[0].trace
+    figure, axes = new_plot(trace, "connections per step")
+    draw(axes, runs, lambda trace: trace.pruned_per_step, _PRUNED)
+    draw(axes, runs, lambda trace: trace.spliced_per_step, _SPLICED)
+    symmetric_log_scale(axes, [n for run in runs for n in (*run.trace.pruned_per_step, *run.trace.spliced_per_step)])
+    peak = max(trace.pruned_per_step)
+    rate = f"{peak:,.0f}" if peak >= 100 else f"{peak:.3g}"
+    caption = (
+        f"Connections pruned and spliced back, all tensors together: pruning peaks at {rate} a step "
+        f"near step {trace.steps[trace.pruned_per_step.index(peak)]:,}, {_last_flip(trace)}."
+    )
+    return figure_element(figure, "flips", caption, [_PRUNED, _SPLICED])
+
+
+def _last_flip(trace: Trace) -> str:
+    moving = [
+        step
+        for step, *flips in zip(trace.steps, trace.pruned_per_step, trace.spliced_per_step, strict=True)
+        if any(flips)
+    ]
+    if not moving:
+        return "so that the masks never change"
+    if moving[-1] == trace.steps[-1]:
+        return "and the masks change until the end"
+    return f"and no mask changes after step {moving[-1]:,}"
+
+
+def _error_curve(runs: Sequence[Run]) -> str:
+    trace, before = runs[0].trace, runs[0].validation_error_before_percent
+    figure, axes = new_plot(trace, "validation error, %")
+    draw(axes, runs, lambda trace: trace.validation_error_percent, _ERROR)
+    draw_level(axes, before)
+    shown = [before, *(percent for run in runs for percent in run.trace.validation_error_percent)]
+    if min(shown) > 0 and max(shown) > 5 * min(shown):  # the course would hide the end
+        log_scale(axes, shown)
+    else:
+        axes.set_ylim(bottom=0, top=1.15 * max(shown) or 1.0)
+    errors = trace.validation_error_percent
+    worst = max(errors)
+    caption = (
+        f"Error on the validation images against the level before (dotted, {error(before)} %): at most "
+        f"{error(worst)} % at step {trace.steps[errors.index(worst)]:,}, {error(errors[-1])} % at the last sample."
+    )
+    return figure_element(figure, "error", caption, [])

@@ -1,0 +1,165 @@
+"""`netsurgery reproduce` on a small data set of the same shape as MNIST."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from netsurgery.cli import main as command_line
+from netsurgery.methods.surgery import Surgery, ThresholdSurgery
+from netsurgery.plan import Plan
+from netsurgery.report.record import Record
+from netsurgery.schedules import Cosine
+from netsurgery.train import data
+from netsurgery.train.loop import Recipe
+from netsurgery.zoo import experiments
+from netsurgery.zoo.experiments import LENET300, Treatment
+from netsurgery.zoo.lenet import LeNet300
+
+SHORT = Recipe(steps=60, learning_rate=Cosine(0.05, 0.0, 60))
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """Ten kinds of bright rows on a noisy ground, as four IDX files."""
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 400), ("t10k", 100)):
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        images = rng.integers(0, 40, size=(count, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[4 + 2 * label : 6 + 2 * label] = 220
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(
+            b"\0\0\x08\x03" + struct.pack(">3I", *images.shape) + images.tobytes()
+        )
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(
+            b"\0\0\x08\x01" + struct.pack(">I", count) + labels.tobytes()
+        )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same experiment with 60 steps, and 100 images held out."""
+    threads = torch.get_num_threads()
+    short = dataclasses.replace(
+        LENET300,
+        reference=SHORT,
+        treatments={
+            **LENET300.treatments,
+            Surgery.name: lambda density: Treatment(Plan.of(Surgery(density=density, steps=60, interval=3)), SHORT),
+        },
+    )
+    monkeypatch.setitem(experiments.REPRODUCIBLE, "lenet300", short)
+    monkeypatch.setattr(data.mnist, "__defaults__", (100,))
+    yield
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+
+
+def run(*arguments: object) -> int:
+    return command_line.main(["reproduce", "lenet300", "--threads", "1", *map(str, arguments)])
+
+
+def test_a_run_leaves_network_record_plan_and_report(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("--data", digits, "--density", 0.05, "--seeds", 2, "--out", out) == 0
+    record = Record.read(out / "record.json")
+    assert [run.seed for run in record.runs] == [0, 1]
+    for seed in (0, 1):
+        network = load_file(out / f"lenet300-seed{seed}.safetensors")
+        assert network.keys() == LeNet300().state_dict().keys()
+        assert sum(int(tensor.count_nonzero()) for tensor in network.values()) == round(0.05 * 266_610)
+    assert (out / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert Plan.read(out / "plan.toml").stages[0].method == Surgery(density=0.05, steps=60, interval=3)
+    assert {path.suffix for path in out.iterdir()} == {".json", ".html", ".toml", ".safetensors"}
+    printed = capsys.readouterr()
+    for expected in ("fc1", "total", "20.0x", "Guo, Yao, Chen", "56x", "2 seeds"):
+        assert expected in printed.out
+    assert "seed 1: surgery: 60 of 60 steps" in printed.err
+    assert "\x1b" not in printed.out + printed.err  # no bars and colours in a pipe
+    assert max(map(len, printed.out.splitlines())) <= 80 or all(
+        line.startswith("wrote") for line in printed.out.splitlines() if len(line) > 80
+    )
+
+
+def test_the_same_seed_gives_the_same_network(digits: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        assert run("--data", digits, "--density", 0.1, "--out", tmp_path / name) == 0
+    first, second = (load_file(tmp_path / name / "lenet300-seed0.safetensors") for name in ("first", "second"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_given_reference_is_where_the_surgery_starts(digits: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    reference = tmp_path / "dense.safetensors"
+    save_file(LeNet300().state_dict(), reference)
+    arguments = ("--data", digits, "--reference", reference, "--out", tmp_path / "out")
+    assert run(*arguments, "--method", "naive-cut", "--density", 1.0) == 0
+    network = load_file(tmp_path / "out" / "lenet300-seed0.safetensors")
+    assert all(torch.equal(tensor, network[key]) for key, tensor in load_file(reference).items())
+
+
+def test_a_plan_of_ones_own_is_carried_out(digits: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "mine.toml"
+    Plan.of(ThresholdSurgery(c_rate=1.0, iter_stop=30)).write(plan)
+    assert run("--data", digits, "--plan", plan, "--out", tmp_path / "out") == 0
+    record = Record.read(tmp_path / "out" / "record.json")
+    assert record.configuration["plan"] == Plan.read(plan).to_dict()
+    assert record.runs[0].kept < 266_610
+
+
+def test_an_interrupted_run_keeps_the_seeds_that_are_done(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from netsurgery.zoo.reproduction import Reproduction
+
+    whole = Reproduction.run_seed
+
+    def interrupted(self: Reproduction, seed: int, progress: Any) -> Any:
+        if seed == 1:
+            raise KeyboardInterrupt
+        return whole(self, seed, progress)
+
+    monkeypatch.setattr(Reproduction, "run_seed", interrupted)
+    assert run("--data", digits, "--seeds", 3, "--out", tmp_path / "out") == 130
+    assert len(Record.read(tmp_path / "out" / "record.json").runs) == 1
+    assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "nowhere is no directory"),
+        (["--data", "DIGITS", "--density", "2"], "density=2.0 is not allowed"),
+        (["--data", "DIGITS", "--seeds", "0"], "seeds=0 is not allowed"),
+        (["--data", "DIGITS", "--threads", "0"], "threads=0 is not allowed"),
+        (["--data", "DIGITS", "--reference", "missing.safetensors"], "missing.safetensors can't be read"),
+        (["--data", "DIGITS", "--plan", "missing.toml"], "missing.toml can't be read"),
+    ],
+)
+def test_wrong_input_is_refused_in_one_line_before_anything_runs(
+    arguments: list[str], message: str, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(digits) if argument == "DIGITS" else argument for argument in arguments]
+    assert run(*given, "--out", tmp_path / "out") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("netsurgery: ")
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_of_another_kind_is_refused(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    assert run("--data", digits, "--reference", tmp_path / "other.safetensors", "--out", tmp_path / "out") == 1
+    assert "LeNet300 has" in capsys.readouterr().err

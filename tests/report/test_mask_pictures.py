@@ -1,0 +1,143 @@
+"""Masks as pictures: every connection is where it belongs, and a single one is never lost."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from netsurgery.report.mask_pictures import mask_pictures
+from netsurgery.report.record import Run, TensorCount, Trace
+
+pytest.importorskip("matplotlib")
+
+Mask = NDArray[np.bool_]
+SHAPES: dict[str, tuple[int, ...]] = {
+    "conv.weight": (4, 2, 3, 3),
+    "conv.bias": (4,),
+    "line.weight": (3, 5, 7),
+    "fc.weight": (10, 49),
+    "fc.bias": (10,),
+    "scale": (),
+    "none": (0, 3),
+}
+
+
+def random_masks() -> dict[str, Mask]:
+    generator = np.random.default_rng(0)
+    return {name: np.asarray(generator.random(shape) < 0.3) for name, shape in SHAPES.items()}
+
+
+def run_of(masks: dict[str, Mask]) -> Run:
+    tensors = [TensorCount(name, mask.shape, int(mask.sum()), mask.size) for name, mask in masks.items()]
+    return Run(7, 1.25, 1.5, 1.02, 0.75, tensors, 61.0, Trace())
+
+
+def element_of(mask: Mask, name: str = "fc.weight") -> str:
+    masks = {name: mask}
+    return mask_pictures(run_of(masks), masks)
+
+
+def images_of(element: str) -> dict[str, NDArray[Any]]:
+    """Alternative text -> RGBA pixels, 0 .. 255."""
+    from matplotlib.image import imread
+
+    found = re.findall(r'<img alt="([^"]*)"[^>]*src="data:image/png;base64,([^"]*)"', element)
+    return {text: np.rint(255 * imread(BytesIO(b64decode(data)))).astype(int) for text, data in found}
+
+
+def image_of(element: str, name: str = "fc.weight") -> NDArray[Any]:
+    (pixels,) = [pixels for text, pixels in images_of(element).items() if text.startswith(f"{name},")]
+    return pixels
+
+
+def orange(pixels: NDArray[Any]) -> NDArray[Any]:
+    return (pixels[..., 0] == 217) & (pixels[..., 3] > 0)
+
+
+def test_every_tensor_is_shown_and_counted() -> None:
+    masks = random_masks()
+    element = mask_pictures(run_of(masks), masks)
+    assert "Of seed 7." in element
+    for name, mask in masks.items():
+        assert f"{int(mask.sum())} of {mask.size} kept" in element
+        if mask.size:
+            assert orange(image_of(element, name)).sum() == mask.sum()
+
+
+def test_a_tensor_without_mask_is_counted() -> None:
+    masks = random_masks()
+    element = mask_pictures(run_of(masks), {})
+    assert "<img" not in element
+    for name, mask in masks.items():
+        assert f"{name}: {int(mask.sum())} of {mask.size} kept" in element
+
+
+def test_kernels_are_tiles_with_outputs_across() -> None:
+    mask = np.zeros((4, 2, 3, 3), bool)
+    mask[2, 1, 0, 2] = True
+    pixels = image_of(element_of(mask))
+    assert pixels.shape[:2] == (2 * 4 + 1, 4 * 4 + 1)
+    assert np.argwhere(orange(pixels)).tolist() == [[1 * 4 + 1 + 0, 2 * 4 + 1 + 2]]
+
+
+def test_a_single_connection_of_a_large_matrix_stays_visible() -> None:
+    mask = np.zeros((2500, 1300), bool)
+    mask[2499, 1299] = True
+    element = element_of(mask)
+    pixels = image_of(element)
+    assert pixels.shape[:2] == (834, 434)
+    assert np.argwhere(orange(pixels)).tolist() == [[833, 433]]
+    assert pixels[833, 433, 3] >= 90
+    assert "a pixel is a block of 3×3" in element
+
+
+def test_a_single_connection_of_many_kernels_stays_visible() -> None:
+    mask = np.zeros((301, 400, 3, 3), bool)
+    mask[300, 399, 1, 1] = True
+    element = element_of(mask)
+    assert np.argwhere(orange(image_of(element))).tolist() == [[399, 300]]
+    assert "a pixel is a kernel" in element
+
+
+def test_a_single_connection_of_a_long_vector_stays_visible() -> None:
+    mask = np.zeros(3000, bool)
+    mask[2999] = True
+    element = element_of(mask, "fc.bias")
+    assert np.argwhere(orange(image_of(element, "fc.bias"))).tolist() == [[0, 999]]
+    assert "a pixel is a block of 3." in element
+
+
+def test_units_without_connections_are_grey() -> None:
+    mask = np.eye(6, 8, dtype=bool)
+    mask[3] = False
+    element = element_of(mask)
+    grey = image_of(element)[..., 0] == 128
+    assert np.flatnonzero(grey.all(axis=1)).tolist() == [3]
+    assert np.flatnonzero(grey.all(axis=0)).tolist() == [3, 6, 7]
+    assert "5 of 6 outputs and 5 of 8 inputs keep a connection" in element
+
+
+@pytest.mark.parametrize(("inputs", "shown"), [(784, True), (64, True), (63, False), (49, False), (800, False)])
+def test_square_inputs_of_the_first_matrix_are_drawn_as_an_image(inputs: int, shown: bool) -> None:
+    mask = np.zeros((3, inputs), bool)
+    mask[:, 9], mask[1, 10] = True, True
+    pictures = [pixels for text, pixels in images_of(element_of(mask)).items() if text.startswith("Connections")]
+    assert len(pictures) == shown
+    if shown:
+        side = pictures[0].shape[0]
+        assert np.flatnonzero(orange(pictures[0])).tolist() == [9, 10]
+        assert pictures[0].shape[1] == side
+        assert pictures[0][..., 3].ravel()[9] > pictures[0][..., 3].ravel()[10]
+
+
+def test_only_the_first_tensor_is_said_to_read_the_input() -> None:
+    masks = {"fc1.weight": np.ones((3, 64), bool), "fc2.weight": np.ones((2, 64), bool)}
+    texts = [text for text in images_of(mask_pictures(run_of(masks), masks)) if text.startswith("Connections")]
+    assert len(texts) == 1
+    assert "inputs of fc1.weight keeps" in texts[0]

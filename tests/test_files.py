@@ -1,0 +1,139 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from netsurgery.errors import DataError
+from netsurgery.files import replacing, write_verified
+
+
+class BrokenError(Exception):
+    """What goes wrong inside the block."""
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o002], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def accept(_: Path) -> bool:
+    return True
+
+
+def refuse(_: Path) -> bool:
+    return False
+
+
+def fail(_: Path) -> bool:
+    raise BrokenError
+
+
+def test_the_block_writes_beside_the_target_which_appears_when_it_ends(tmp_path: Path) -> None:
+    target = tmp_path / "result.bin"
+    with replacing(target) as temporary:
+        assert temporary.parent == tmp_path
+        temporary.write_bytes(b"new")
+        assert not target.exists()
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_old_file_is_replaced_only_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "result.bin"
+    target.write_bytes(b"old")
+    with replacing(target) as temporary:
+        temporary.write_bytes(b"new")
+        assert target.read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [BrokenError, KeyboardInterrupt])
+@pytest.mark.parametrize("removes", [False, True], ids=["leaves it", "removes it"])
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: type[BaseException], removes: bool
+) -> None:
+    target = tmp_path / "result.bin"
+    target.write_bytes(b"old")
+
+    def begin() -> None:
+        with replacing(target) as temporary:
+            temporary.write_bytes(b"half")
+            if removes:
+                temporary.unlink()
+            raise error
+
+    with pytest.raises(error):
+        begin()
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_rename_that_fails_leaves_no_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"), replacing(tmp_path / "folder") as temporary:
+        temporary.write_bytes(b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    target = tmp_path / "runs" / "mine" / "result.bin"
+    write_verified(target, b"new", accept)
+    assert target.read_bytes() == b"new"
+
+
+def test_the_path_may_be_a_string(tmp_path: Path) -> None:
+    write_verified(str(tmp_path / "result.bin"), b"new", accept)
+    assert (tmp_path / "result.bin").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+@pytest.mark.parametrize("old", [False, True], ids=["new file", "over an old one"])
+def test_permissions_follow_the_umask_which_stays(tmp_path: Path, umask: int, old: bool) -> None:
+    target = tmp_path / "result.bin"
+    if old:
+        target.write_bytes(b"old")
+        target.chmod(0o600)
+    write_verified(target, b"new", accept)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~umask
+    assert os.umask(umask) == umask
+
+
+def test_verification_reads_the_written_bytes_before_they_take_the_place(tmp_path: Path) -> None:
+    target = tmp_path / "result.bin"
+    target.write_bytes(b"old")
+    seen: list[tuple[bytes, bytes]] = []
+
+    def verify(written: Path) -> bool:
+        seen.append((written.read_bytes(), target.read_bytes()))
+        return True
+
+    write_verified(target, b"new", verify)
+    assert seen == [(b"new", b"old")]
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("old", [None, b"old"], ids=["new file", "over an old one"])
+@pytest.mark.parametrize(("verify", "error"), [(refuse, DataError), (fail, BrokenError)])
+def test_what_is_not_verified_is_not_kept(
+    tmp_path: Path, verify: Callable[[Path], bool], error: type[Exception], old: bytes | None
+) -> None:
+    target = tmp_path / "result.bin"
+    if old is not None:
+        target.write_bytes(old)
+    with pytest.raises(error):
+        write_verified(target, b"new", verify)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == ({"result.bin": old} if old else {})
+
+
+def test_a_refused_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"result\.bin could not be read back"):
+        write_verified(tmp_path / "result.bin", b"new", refuse)

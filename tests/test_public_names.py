@@ -1,0 +1,113 @@
+"""The public names: all of them there, and torch neither needed nor imported before one of them is used."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import netsurgery
+from netsurgery import errors
+
+TORCH_NAMES = ["attach", "Operation", "Plan", "Stage", "Surgery", "ThresholdSurgery", "NaiveCut", "HanPruning"]
+EXCEPTIONS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass)]
+
+
+def in_a_new_process(code: str) -> str:
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def test_importing_the_package_imports_no_torch() -> None:
+    loaded = in_a_new_process("import sys, netsurgery; dir(netsurgery); print(*sys.modules)").split()
+    assert "netsurgery" in loaded
+    assert "torch" not in loaded
+
+
+def test_without_torch_the_package_is_imported_and_what_needs_torch_names_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import netsurgery\n"
+        "assert netsurgery.__version__ and netsurgery.errors.PlanError\n"
+        f"for name in {TORCH_NAMES}:\n"
+        "    try:\n"
+        "        getattr(netsurgery, name)\n"
+        "    except netsurgery.MissingExtraError as error:\n"
+        "        print(error)\n"
+    )
+    expected = [
+        f"netsurgery.{name} needs torch, which isn't installed: pip install 'netsurgery[torch]'" for name in TORCH_NAMES
+    ]
+    assert in_a_new_process(code).splitlines() == expected
+
+
+def test_an_extra_that_is_partly_installed_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tomli_w", None)
+    monkeypatch.delitem(sys.modules, "netsurgery.plan", raising=False)
+    with pytest.raises(errors.MissingExtraError, match=r"netsurgery\.Plan needs tomli_w.*netsurgery\[torch\]"):
+        netsurgery.Plan  # noqa: B018
+
+
+def test_a_module_of_the_package_that_is_missing_is_no_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "netsurgery.plan", None)
+    with pytest.raises(ModuleNotFoundError, match=r"netsurgery\.plan") as caught:
+        netsurgery.Plan  # noqa: B018
+    assert not isinstance(caught.value, errors.MissingExtraError)
+
+
+@pytest.mark.parametrize("name", netsurgery.__all__)
+def test_every_public_name_is_there_and_is_listed(name: str) -> None:
+    thing = getattr(netsurgery, name)
+    assert isinstance(thing, ModuleType) or thing.__name__ == name
+    assert inspect.getdoc(thing)
+    assert name in dir(netsurgery)
+
+
+def test_public_names_are_listed_once() -> None:
+    assert len(set(netsurgery.__all__)) == len(netsurgery.__all__)
+    assert set(TORCH_NAMES) <= set(netsurgery.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'netsurgery' has no attribute 'atach'"):
+        netsurgery.atach  # noqa: B018
+    assert not hasattr(netsurgery, "atach")
+
+
+def test_there_are_exceptions_to_test() -> None:
+    assert {errors.NetsurgeryError, errors.PlanError, errors.UnfinishedWarning} < set(EXCEPTIONS)
+
+
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+def test_every_exception_is_caught_as_an_error_of_this_library(exception: type[Exception]) -> None:
+    if exception is errors.UnfinishedWarning:
+        assert issubclass(exception, UserWarning)
+        assert not issubclass(exception, errors.NetsurgeryError)
+    else:
+        assert issubclass(exception, errors.NetsurgeryError)
+        assert exception.__name__.endswith("Error")
+    assert exception.__doc__
+
+
+@pytest.mark.parametrize(
+    ("exception", "builtin"),
+    [
+        (errors.SettingError, ValueError),
+        (errors.PlanError, ValueError),
+        (errors.LayerNotFoundError, LookupError),
+        (errors.OptimizerError, ValueError),
+        (errors.NonFiniteWeightsError, ValueError),
+        (errors.AttachmentError, RuntimeError),
+        (errors.StateError, ValueError),
+        (errors.DataError, ValueError),
+        (errors.MissingExtraError, ImportError),
+    ],
+)
+def test_exceptions_are_also_the_builtin_ones_that_users_expect(
+    exception: type[Exception], builtin: type[Exception]
+) -> None:
+    assert issubclass(exception, builtin)

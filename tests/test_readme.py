@@ -1,0 +1,55 @@
+"""What the README says is executed, and its tables are the records'."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def code_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 20), nn.ReLU())
+    model.add_module("head", nn.Linear(20, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    loader = [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])) for _ in range(7_000 // 100)] * 100
+    names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_of": nn.CrossEntropyLoss()}
+    loop, plan = code_blocks()
+    exec(loop, names)  # noqa: S102
+    assert "total" in capsys.readouterr().out
+    names["operation"].detach()
+    exec(plan, names)  # noqa: S102
+    assert len(names["plan"].stages) == 2
+
+
+def test_the_example_runs_and_reaches_its_density() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "own_loop.py"], capture_output=True, text=True, check=True, timeout=300
+    )
+    total = next(line for line in done.stdout.splitlines() if line.startswith("total"))
+    assert total.split()[-1] == "3.00%"
+    accuracy = float(done.stdout.rpartition(":")[2].strip().rstrip("%"))
+    assert accuracy > 85
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_the_tables_are_made_from_the_records() -> None:
+    script = ROOT / "benchmarks" / "readme_tables.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
