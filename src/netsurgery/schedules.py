@@ -44,15 +44,15 @@ class Cosine:
 
 @dataclass(frozen=True)
 class DensityRamp:
-    """Density from 1 at step 0 to `end` at `steps`, constant afterwards: end ** (step / steps).
+    """Density from 1 at step 0 to `end` at `steps`, constant afterwards: end ** (1 - (1 - step / steps)²).
 
-    Exponential: every step removes the same share of what is left, so that the network always
-    loses little compared with what it still has.
+    Exponential, so that it always removes a share of what is left; quick at first, while nearly everything is
+    redundant, and slow towards the end, where each connection counts.
     """
 
     end: float
     steps: int
 
     def __call__(self, step: int) -> float:
-        share = min(1.0, step / self.steps) if self.steps else 1.0
-        return float(self.end**share)
+        left = max(0.0, 1.0 - step / self.steps) if self.steps else 0.0
+        return float(self.end ** (1.0 - left * left))

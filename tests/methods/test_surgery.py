@@ -7,16 +7,13 @@ import torch
 from torch import nn
 
 import netsurgery as ns
-from netsurgery.methods import surgery as surgery_module
+from netsurgery.methods import selection
 from netsurgery.methods.base import Layer
 from netsurgery.methods.masking import MaskState
 
 
-def layers_of(*values: list[float], scale: float = 1.0) -> list[Layer]:
-    return [
-        Layer(f"l{i}", {f"l{i}.weight": torch.tensor(v, dtype=torch.float32)[None] * scale})
-        for i, v in enumerate(values)
-    ]
+def layers_of(*values: list[float]) -> list[Layer]:
+    return [Layer(f"l{i}", {f"l{i}.weight": torch.tensor(v, dtype=torch.float32)[None]}) for i, v in enumerate(values)]
 
 
 def masks_of(state: MaskState) -> list[list[bool]]:
@@ -56,7 +53,7 @@ def test_density_falls_along_the_ramp_and_never_rises() -> None:
         train(model, optimizer, 1, seed=step)
         seen.append(operation.density)
     assert seen == sorted(seen, reverse=True)
-    assert seen[24] == pytest.approx(0.05**0.5, abs=0.01)
+    assert seen[24] == pytest.approx(0.05**0.75, abs=0.005)
     assert seen[49] == seen[-1] == pytest.approx(0.05, abs=0.005)
 
 
@@ -73,28 +70,58 @@ def test_connections_come_back_and_masks_are_fixed_after_splicing() -> None:
     assert all(torch.equal(mask, fixed[name]) for name, mask in operation.masks.items())
 
 
-def test_kept_connections_rank_hysteresis_times_higher() -> None:
-    method = ns.Surgery(density=0.5, steps=10, ramp=0.0, hysteresis=2.0)
-    layers = layers_of([4.0, 3.0, 2.0, 1.0])
+def ranked(layers: list[Layer], gradient: float = 1.0, **settings: float) -> tuple[MaskState, list[list[bool]]]:
+    """State and masks after the first refresh, with the same gradient everywhere."""
+    for layer in layers:
+        for tensor in layer.tensors.values():
+            tensor.grad = torch.full_like(tensor, gradient)
+    method = ns.Surgery(**{"density": 0.5, "steps": 10, "ramp": 0.0, "interval": 1, **settings})
     state = method.init(layers, seed=0)
+    method.update(state, layers, 1)
+    return state, masks_of(state)
+
+
+def test_kept_connections_rank_hysteresis_times_higher() -> None:
+    layers = layers_of([4.0, 3.0, 2.0, 1.0])
+    method = ns.Surgery(density=0.5, steps=10, ramp=0.0, hysteresis=2.0)
+    state, _ = ranked(layers, hysteresis=2.0)
     state.masks["l0.weight"].copy_(torch.tensor([[True, False, True, False]]))
-    (mask,) = method.refreshed(state, layers, step=0)
+    layers[0].tensors["l0.weight"].copy_(torch.tensor([[4.0, 3.0, 2.0, 1.0]]))
+    (mask,) = method.refreshed(state, layers, step=2)
     assert mask.tolist() == [[True, False, True, False]]  # 3 pruned < 2 * 2 kept
     layers[0].tensors["l0.weight"][0, 1] = 4.5
-    (mask,) = method.refreshed(state, layers, step=0)
+    (mask,) = method.refreshed(state, layers, step=2)
     assert mask.tolist() == [[True, True, False, False]]  # 4.5 pruned > 2 * 2 kept
 
 
-def test_a_layer_of_tiny_weights_is_not_cut_away_but_a_common_factor_changes_nothing() -> None:
-    def kept(scale: float) -> list[list[bool]]:
-        small = Layer("small", {"small.weight": torch.tensor([[0.1, 0.2, 0.3, 0.4]]) * scale})
-        layers = [*layers_of([1.0, 2.0, 3.0, 4.0], scale=scale), small]
-        method = ns.Surgery(density=0.5, steps=10, ramp=0.0)
-        state = method.init(layers, seed=0)
-        return [mask[0].tolist() for mask in method.refreshed(state, layers, step=0)]
+def test_layers_are_ranked_by_saliency_whatever_their_scale() -> None:
+    """A layer with weights 1000 times smaller and gradients 1000 times larger is the same layer."""
+    large, small = layers_of([1.0, 2.0, 3.0, 4.0], [1.5, 2.5, 3.5, 0.5])
+    for layer, factor in ((large, 1.0), (small, 1e-3)):
+        for tensor in layer.tensors.values():
+            tensor.mul_(factor)
+            tensor.grad = torch.ones_like(tensor) / factor
+    method = ns.Surgery(density=0.5, steps=10, ramp=0.0, interval=1)
+    state = method.init([large, small], seed=0)
+    method.update(state, [large, small], 1)
+    assert masks_of(state) == [[False, False, True, True], [False, True, True, False]]
 
-    assert kept(1.0) == kept(1e-6) == kept(1e6)
-    assert any(kept(1.0)[1])
+
+def test_connections_from_inputs_that_are_always_zero_go_first() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(12, 3)
+    model.weight.data.fill_(0.1)
+    model.weight.data[:, :6] = 9.0  # large, but their inputs are never anything but zero
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=40, interval=2))
+    for _ in range(40):
+        x = torch.randn(8, 12)
+        x[:, :6] = 0
+        optimizer.zero_grad()
+        (model(x) - 1).square().mean().backward()
+        optimizer.step()
+    assert model.weight[:, :6].count_nonzero() == 0
+    assert model.weight[:, 6:].count_nonzero() > 12
 
 
 def test_pruned_connections_follow_the_optimizer_at_latent_speed() -> None:
@@ -102,40 +129,46 @@ def test_pruned_connections_follow_the_optimizer_at_latent_speed() -> None:
         model = nn.Linear(2, 1, bias=False)
         model.weight.data = torch.tensor([[2.0, 1.0]])
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-        operation = ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=100, ramp=0.0, latent_speed=speed))
+        plan = ns.Surgery(density=0.5, steps=100, ramp=0.0, interval=3, latent_speed=speed)
+        operation = ns.attach(model, optimizer, plan)
+        model.weight.grad = torch.zeros(1, 2)  # no saliency anywhere: the first connection is kept
+        for _ in range(3):
+            optimizer.step()
         assert model.weight.tolist() == [[2.0, 0.0]]
-        model.weight.grad = torch.tensor([[0.5, -0.5]])
+        model.weight.grad = torch.tensor([[0.25, 0.25]])
         optimizer.step()
-        assert model.weight.tolist() == [[1.5, 0.0]]
+        assert model.weight.tolist() == [[1.75, 0.0]]
         latent = operation.state_dict()["stages"][0]["weights"]["weight"]
-        assert latent.tolist() == [[1.5, 1.0 + speed * 0.5]]
+        assert latent.tolist() == [[1.75, 1.0 - speed * 0.25]]
 
 
 def test_equal_bfloat16_weights_are_cut_to_the_exact_count() -> None:
     model = nn.Linear(64, 64, bias=False).to(torch.bfloat16)
     model.weight.data.fill_(0.5)
+    model.weight.grad = torch.ones_like(model.weight)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    operation = ns.attach(model, optimizer, ns.Surgery(density=0.1, steps=10, ramp=0.0))
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.1, steps=10, ramp=0.0, interval=1))
+    optimizer.step()
     assert sum(row.kept for row in operation.report()) == round(0.1 * 64 * 64)
 
 
 def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    def kept() -> list[torch.Tensor]:
+    def kept() -> list[list[bool]]:
         layers = [Layer("a", {"a.weight": torch.arange(60.0).sin().view(10, 3, 2)})]
-        method = ns.Surgery(density=0.3, steps=10, ramp=0.0)
-        return list(method.refreshed(method.init(layers, seed=0), layers, step=0))
+        return ranked(layers, density=0.3)[1]
 
     whole = kept()
-    monkeypatch.setattr(surgery_module, "_CHUNK", 7)
-    assert torch.equal(kept()[0], whole[0])
+    monkeypatch.setattr(selection, "CHUNK", 7)
+    assert kept() == whole
 
 
 def test_a_layer_of_zeros_is_pruned_first_and_breaks_nothing() -> None:
-    layers = layers_of([0.0, 0.0], [1.0, -2.0])
-    method = ns.Surgery(density=0.5, steps=10, ramp=0.0)
-    state = method.init(layers, seed=0)
-    method.update(state, layers, 0)
-    assert masks_of(state) == [[False, False], [True, True]]
+    assert ranked(layers_of([0.0, 0.0], [1.0, -2.0]))[1] == [[False, False], [True, True]]
+
+
+def test_without_any_gradient_the_count_is_still_exact() -> None:
+    _, masks = ranked(layers_of([1.0, 2.0], [3.0, 4.0, 5.0, 6.0]), gradient=0.0)
+    assert sum(sum(mask) for mask in masks) == 3
 
 
 def test_weights_that_become_nan_are_named() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from netsurgery.checks import require_count, require_density, require_range
 from netsurgery.methods.base import Layer
 from netsurgery.methods.masking import MaskMethod, MaskState
-from netsurgery.methods.surgery import largest, root_rms
+from netsurgery.methods.selection import largest, root_rms
 
 
 @final

@@ -11,15 +11,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from netsurgery.errors import NonFiniteWeightsError, StateError
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.sensitivity import Sensitivity
 
 _BLOCK = 1 << 17  # connections: half a megabyte of float32
+_OBSERVATION_INTERVAL = 4  # optimizer steps; gradients of neighbouring steps say much the same
+_SAVED = {"masks", "weights", "splicing", "constants", "pruned", "spliced", "sensitivity", "generator"}
 _LAYOUTS = (torch.contiguous_format, torch.channels_last, torch.channels_last_3d)
 
 
@@ -38,12 +41,17 @@ class MaskState:
     """Parameter name -> prunes so far."""
     spliced: dict[str, int] = field(default_factory=dict)
     """Parameter name -> splices so far."""
+    sensitivity: Sensitivity | None = None
+    """How much the loss feels each connection, for methods that rank by it and while masks still change."""
     generator: torch.Generator = field(default_factory=torch.Generator)
     """Source of the draws of methods that refresh masks at random."""
 
 
 class MaskMethod(Method[MaskState]):
     """A method whose projection is latent * mask. Subclasses say when masks change, and how."""
+
+    ranks_by_sensitivity: ClassVar[bool] = False
+    """True if the method needs the gradients' second moments."""
 
     @property
     @abstractmethod
@@ -85,6 +93,7 @@ class MaskMethod(Method[MaskState]):
             constants={layer.name: value for layer in layers if (value := self.measure(layer)) is not None},
             pruned=dict.fromkeys(names, 0),
             spliced=dict.fromkeys(names, 0),
+            sensitivity=Sensitivity() if self.ranks_by_sensitivity else None,
         )
         state.generator.manual_seed(seed)
         return state
@@ -98,13 +107,15 @@ class MaskMethod(Method[MaskState]):
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
+        if state.sensitivity is not None and (step % _OBSERVATION_INTERVAL == 0 or step == 1):
+            state.sensitivity.observe(layers)
         due = self.due(state, layers, step) if step <= self.active_steps else ()
         if state.latent:
             self._follow(state, layers, revealed=due)
         if due:
             self._refresh(state, due, step)
         if step >= self.active_steps:
-            state.latent.clear()
+            self.finish(state)
 
     @final
     def project(self, state: MaskState, layers: Sequence[Layer]) -> None:
@@ -116,6 +127,7 @@ class MaskMethod(Method[MaskState]):
     @final
     def finish(self, state: MaskState) -> None:
         state.latent.clear()
+        state.sensitivity = None
 
     @final
     def report(self, state: MaskState, layers: Sequence[Layer]) -> list[TensorReport]:
@@ -145,12 +157,13 @@ class MaskMethod(Method[MaskState]):
             "constants": dict(state.constants),
             "pruned": dict(state.pruned),
             "spliced": dict(state.spliced),
+            "sensitivity": None if state.sensitivity is None else state.sensitivity.state_dict(),
             "generator": state.generator.get_state(),
         }
 
     @final
     def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
-        missing = {"masks", "weights", "splicing", "constants", "pruned", "spliced", "generator"} - set(saved)
+        missing = _SAVED - set(saved)
         if missing:
             raise StateError(f"The saved state lacks {sorted(missing)}. Load what Operation.state_dict() returned.")
         for name, tensor in tensors_of(layers):
@@ -165,7 +178,7 @@ class MaskMethod(Method[MaskState]):
 
     @final
     def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> MaskState:
-        masks, weights = saved["masks"], saved["weights"]
+        masks, weights, sensitivity = saved["masks"], saved["weights"], saved["sensitivity"]
         latent = {name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)} if saved["splicing"] else {}
         state = MaskState(
             masks={name: torch.empty_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
@@ -173,6 +186,7 @@ class MaskMethod(Method[MaskState]):
             constants=dict(saved["constants"]),
             pruned=dict(saved["pruned"]),
             spliced=dict(saved["spliced"]),
+            sensitivity=None if sensitivity is None else Sensitivity.from_state(sensitivity, layers),
         )
         state.generator.set_state(saved["generator"])
         for name, tensor in tensors_of(layers):

@@ -14,13 +14,10 @@ import torch
 from torch import Tensor
 
 from netsurgery.checks import is_number, require, require_count, require_density, require_range
-from netsurgery.errors import NonFiniteWeightsError
-from netsurgery.methods.base import Layer, tensors_of
-from netsurgery.methods.masking import MaskMethod, MaskState, as_number
-from netsurgery.methods.ranking import cut_at
+from netsurgery.methods.base import Layer
+from netsurgery.methods.masking import MaskMethod, MaskState
+from netsurgery.methods.selection import largest
 from netsurgery.schedules import DensityRamp, InversePower
-
-_CHUNK = 1 << 20  # connections whose scores are in memory at a time
 
 
 @final
@@ -29,10 +26,12 @@ class Surgery(MaskMethod):
     """Surgery by one number: the final density of all tensors that it operates on together.
 
     Use it always, unless the paper's own rule is wanted (ThresholdSurgery). Thresholds per layer follow by themselves:
-    connections of all layers are ranked together by |w| / sqrt(rms of the layer's weights), and the largest stay. A
-    kept connection ranks `hysteresis` times higher than a pruned one, which is the b/a of the paper's equation 3. The
-    density falls exponentially from 1, connections come and go until `splicing`, then masks are fixed and the kept
-    weights train on.
+    connections of all layers are ranked together by saliency, |w| * sqrt(mean squared gradient), which means the same
+    in every layer (sensitivity.py), and the largest stay. A kept connection ranks `hysteresis` times higher than a
+    pruned one, which is the b/a of the paper's equation 3. The density falls from 1, connections come and go until
+    `splicing`, then masks are fixed and the kept weights train on.
+
+    A layer that the loss never reaches while it operates has no saliency and goes first: leave such layers out.
 
     density: kept / all, in (0, 1], biases counted if operated on. Reached exactly, to the connection.
     steps: optimizer steps the whole operation gets, >= 1. Give the length of your training.
@@ -52,11 +51,12 @@ class Surgery(MaskMethod):
     ramp: float = 0.5
     splicing: float = 0.7
     interval: int = 20
-    hysteresis: float = 1.5
+    hysteresis: float = 3.0
     latent_speed: float = 0.1
     biases: bool = True
 
     name: ClassVar[str] = "surgery"
+    ranks_by_sensitivity: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_density(self.density)
@@ -78,11 +78,12 @@ class Surgery(MaskMethod):
     def active_steps(self) -> int:
         return round(self.splicing * self.steps)
 
-    def measure(self, layer: Layer) -> float:
-        return root_rms(layer)
+    def measure(self, layer: Layer) -> None:
+        return None
 
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
-        return layers if step % self.interval == 0 or step == self.active_steps else ()
+        # At step 0 no gradient has been seen yet.
+        return layers if step and (step % self.interval == 0 or step == self.active_steps) else ()
 
     def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Tensor]:
         density = DensityRamp(self.density, round(self.ramp * self.steps))(step)
@@ -152,47 +153,3 @@ class ThresholdSurgery(MaskMethod):
                 # Kept unless |w| <= a, spliced if |w| > b: both are |w| > limit.
                 limit = torch.where(state.masks[name], tensor.new_tensor(low), tensor.new_tensor(high))
                 yield tensor.abs() > limit
-
-
-def root_rms(layer: Layer) -> float:
-    """Sqrt of the root mean square of a layer's weights, biases left out; 1 for a layer of zeros.
-
-    Layers whose weights are larger by nature lose their advantage in a common ranking, but only half of it: with the
-    full quotient small layers with strong weights would be cut as deep as large redundant ones.
-    """
-    weights = next(iter(layer.tensors.values())).detach()
-    rms = float(weights.to(torch.float32).square().mean().sqrt())
-    return rms**0.5 if rms > 0 else 1.0
-
-
-def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresis: float) -> Iterator[Tensor]:
-    """Masks that keep exactly the `density` of all tensors: the largest |w| / constant, over all layers together.
-
-    Scores of connections kept now are multiplied by `hysteresis`.
-    Raises NonFiniteWeightsError if a weight isn't finite.
-    """
-    total = sum(tensor.numel() for _, tensor in tensors_of(layers))
-
-    def chunks_of(layer: Layer, name: str) -> Iterator[Tensor]:
-        tensor, mask = layer.tensors[name], state.masks[name]
-        rows = max(1, _CHUNK * tensor.shape[0] // tensor.numel())
-        for weights, kept in zip(tensor.split(rows), mask.split(rows), strict=True):
-            scores = weights.to(torch.float32).abs().mul_(1 / state.constants[layer.name])
-            scores.addcmul_(scores, as_number(kept), value=hysteresis - 1)
-            yield scores.contiguous()
-
-    def all_chunks() -> Iterator[Tensor]:
-        for layer in layers:
-            for name in layer.tensors:
-                yield from chunks_of(layer, name)
-
-    cut = cut_at(all_chunks, keep=max(1, round(density * total)))
-    if cut is None:
-        broken = next(name for name, tensor in tensors_of(layers) if not bool(torch.isfinite(tensor).all()))
-        raise NonFiniteWeightsError(
-            f"{broken} has become NaN or infinite while training. Lower the learning rate, clip gradients, "
-            "and start again from the last good checkpoint."
-        )
-    for layer in layers:
-        for name in layer.tensors:
-            yield torch.cat([cut.select(scores) for scores in chunks_of(layer, name)])

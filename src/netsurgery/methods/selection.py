@@ -1,0 +1,72 @@
+"""The largest connections of many layers together: what scores a connection, and masks of an exact total density."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from netsurgery.errors import NonFiniteWeightsError
+from netsurgery.methods.base import Layer, tensors_of
+from netsurgery.methods.masking import MaskState, as_number
+from netsurgery.methods.ranking import cut_at
+
+CHUNK = 1 << 20  # connections whose scores are in memory at a time
+
+
+def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresis: float) -> Iterator[Tensor]:
+    """A mask for each tensor, in order, that together keep exactly `density` of all their connections.
+
+    A connection's score is its saliency |w| * sqrt(mean squared gradient) where the state has a sensitivity, and
+    |w| / (the layer's constant) where it has none. Scores of connections kept now are multiplied by `hysteresis`.
+    Raises NonFiniteWeightsError if a weight isn't finite.
+    """
+    total = sum(tensor.numel() for _, tensor in tensors_of(layers))
+
+    def all_scores() -> Iterator[Tensor]:
+        for layer in layers:
+            for name in layer.tensors:
+                yield from _scores(state, layer, name, hysteresis)
+
+    cut = cut_at(all_scores, keep=max(1, round(density * total)))
+    if cut is None:
+        names = (name for name, tensor in tensors_of(layers) if not bool(torch.isfinite(tensor).all()))
+        raise NonFiniteWeightsError(
+            f"{next(names, 'The gradient of a weight')} has become NaN or infinite while training. "
+            "Lower the learning rate, clip gradients, and start again from the last good checkpoint."
+        )
+    for layer in layers:
+        for name in layer.tensors:
+            yield torch.cat([cut.select(scores) for scores in _scores(state, layer, name, hysteresis)])
+
+
+def root_rms(layer: Layer) -> float:
+    """Sqrt of the root mean square of a layer's weights, biases left out; 1 for a layer of zeros.
+
+    Layers whose weights are larger by nature lose their advantage in a common ranking, but only half of it: with the
+    full quotient small layers with strong weights would be cut as deep as large redundant ones.
+    """
+    weights = next(iter(layer.tensors.values())).detach()
+    rms = float(weights.to(torch.float32).square().mean().sqrt())
+    return rms**0.5 if rms > 0 else 1.0
+
+
+def _scores(state: MaskState, layer: Layer, name: str, hysteresis: float) -> Iterator[Tensor]:
+    """Non-negative float32 scores of one tensor, some of its rows at a time."""
+    tensor = layer.tensors[name]
+    rows = max(1, CHUNK * len(tensor) // tensor.numel())
+    outputs, inputs = None, None
+    if state.sensitivity is not None:
+        outputs, inputs = state.sensitivity.factors(name, tensor)
+    for start in range(0, len(tensor), rows):
+        part = slice(start, start + rows)
+        scores = tensor[part].to(torch.float32).abs()
+        if outputs is None:
+            scores.mul_(1 / state.constants[layer.name])
+        else:
+            scores.mul_(outputs[part])
+            if inputs is not None:
+                scores.mul_(inputs)
+        scores.addcmul_(scores, as_number(state.masks[name][part]), value=hysteresis - 1)
+        yield scores.contiguous()
