@@ -45,13 +45,20 @@ def test_cosine_is_half_way_at_half_its_steps_and_flat_at_both_ends() -> None:
 
 
 @given(end=st.floats(1e-4, 1), steps=st.integers(1, 10_000), step=STEPS)
-def test_the_density_ramp_falls_by_the_same_share_each_step(end: float, steps: int, step: int) -> None:
+def test_the_density_ramp_falls_from_1_to_its_end_and_stays(end: float, steps: int, step: int) -> None:
     ramp = DensityRamp(end, steps)
     assert ramp(0) == 1
     assert ramp(steps) == end
     assert ramp(steps + step) == end
-    if step < steps:
-        assert ramp(step + 1) / ramp(step) == pytest.approx(end ** (1 / steps), rel=1e-9)
+    assert end <= ramp(step + 1) <= ramp(step) <= 1
+
+
+@given(end=st.floats(1e-4, 0.9), steps=st.integers(3, 10_000), step=STEPS)
+def test_the_density_ramp_removes_a_share_that_shrinks_evenly_to_nothing(end: float, steps: int, step: int) -> None:
+    ramp = DensityRamp(end, steps)
+    shares = [math.log(ramp(after - 1) / ramp(after)) for after in range(1, steps + 1)[-3:]]
+    assert shares == pytest.approx([-math.log(end) * odd / steps**2 for odd in (5, 3, 1)], rel=1e-3, abs=1e-12)
+    assert ramp(step) == pytest.approx(end ** (1 - max(0, 1 - step / steps) ** 2))
 
 
 @given(end=st.floats(1e-4, 1), step=STEPS)

@@ -16,7 +16,17 @@ def require(condition: bool, setting: str, given: object, allowed: str, advice: 
 
 def is_number(value: object) -> bool:
     """True for a finite int or float; booleans are not numbers here."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
+
+
+def require_flag(setting: str, value: object) -> None:
+    """True or False, nothing that merely counts as one."""
+    require(isinstance(value, bool), setting, value, "True or False")
 
 
 def require_density(density: object) -> None:

@@ -287,7 +287,7 @@ def _stage_from_dict(index: int, table: Any) -> Stage:
     if not isinstance(table, Mapping):
         raise PlanError(f"{where} is {table!r}, not a table. Write it as [[stage]].")
     method_name = table.get("method")
-    if method_name not in ALL_METHODS:
+    if not isinstance(method_name, str) or method_name not in ALL_METHODS:
         raise PlanError(f"{where} has method={method_name!r}; there are {', '.join(map(repr, ALL_METHODS))}.")
     method = ALL_METHODS[method_name]
     settings = {field.name for field in dataclasses.fields(method)}  # type: ignore[arg-type]

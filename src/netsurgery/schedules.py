@@ -14,6 +14,28 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
+class Constant:
+    """The same value at every step."""
+
+    value: float
+
+    def __call__(self, step: int) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Switch:
+    """`before` until a step, `after` from that step on."""
+
+    before: float
+    after: float
+    step: int
+
+    def __call__(self, step: int) -> float:
+        return self.before if step < self.step else self.after
+
+
+@dataclass(frozen=True)
 class InversePower:
     """start * (1 + gamma * step) ** -power.
 
@@ -38,7 +60,7 @@ class Cosine:
     steps: int
 
     def __call__(self, step: int) -> float:
-        share = min(1.0, step / self.steps)
+        share = min(1.0, step / self.steps) if self.steps else 1.0
         return self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 

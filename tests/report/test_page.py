@@ -155,10 +155,12 @@ def test_layer_is_compared_with_the_paper_over_weights_and_biases(tmp_path: Path
 
 
 def test_figures_of_layers_are_means_over_seeds(tmp_path: Path) -> None:
-    masks = {"fc.weight": np.arange(100).reshape(10, 10) < 10}
-    other = run_of({"fc.weight": np.arange(100).reshape(10, 10) < 30}, seed=1)
+    masks = {"a.weight": np.arange(100).reshape(10, 10) < 10, "b.weight": np.arange(50).reshape(5, 10) < 4}
+    other = run_of({"a.weight": np.arange(100).reshape(10, 10) < 30, "b.weight": np.ones((5, 10), bool)}, seed=1)
     text = Reader(page_of(tmp_path, replace(record_of(masks), runs=[run_of(masks), other]), masks)).text
-    assert "20 of 100 20" in text
+    assert "a.weight 10×10 20 of 100 20" in text
+    assert "b.weight 5×10 27 of 50 54" in text
+    assert "all 47 of 150 31.3" in text
     assert "Means over 2 seeds." in text
 
 

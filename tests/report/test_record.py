@@ -26,7 +26,7 @@ from netsurgery.report.record import (
     versions,
 )
 
-WORDS = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="["), max_size=12)
+WORDS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(0, 1 << 40)
 NUMBER_LISTS = st.lists(NUMBERS, max_size=4)

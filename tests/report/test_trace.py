@@ -39,10 +39,13 @@ def test_all_lists_have_one_entry_per_sample(steps: int) -> None:
     assert trace.density.keys() == NAMES
 
 
-@pytest.mark.parametrize(("steps", "interval", "samples"), [(3, 1, 4), (40, 1, 41), (80, 2, 41), (410, 10, 42)])
-def test_about_forty_samples_are_taken_at_equal_distances_from_step_0(steps: int, interval: int, samples: int) -> None:
+@pytest.mark.parametrize(("steps", "interval", "samples"), [(3, 1, 4), (40, 1, 41), (80, 2, 41), (410, 11, 39)])
+def test_about_forty_samples_are_taken_at_equal_distances_and_one_at_the_end(
+    steps: int, interval: int, samples: int
+) -> None:
     trace, _, _ = traced(steps, ns.Surgery(density=0.3, steps=steps))
-    assert trace.steps == [interval * index for index in range(samples)]
+    assert trace.steps[:-1] == [interval * index for index in range(samples - 1)]
+    assert trace.steps[-1] == steps
 
 
 @pytest.mark.parametrize(

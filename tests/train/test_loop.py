@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import netsurgery as ns
 from netsurgery.operation import Operation
-from netsurgery.schedules import Cosine, InversePower
+from netsurgery.schedules import Constant, Cosine, InversePower, Switch
 from netsurgery.train.data import Split
 from netsurgery.train.loop import Recipe, error_percent, train
 
@@ -97,7 +97,7 @@ def test_another_seed_shows_the_images_in_another_order() -> None:
 
 @pytest.mark.parametrize("bias_factor", [0.0, 1.0, 3.0])
 def test_the_bias_factor_scales_the_step_of_biases_and_of_nothing_else(bias_factor: float) -> None:
-    recipe = replace(RECIPE, steps=1, weight_decay=0.0)
+    recipe = replace(RECIPE, steps=1, weight_decay=Constant(0.0))
     start, plain = new_net().state_dict(), trained(0, recipe)
     factored = trained(0, replace(recipe, bias_factor=bias_factor))
     for name in start:
@@ -111,14 +111,16 @@ def test_the_bias_factor_scales_the_step_of_biases_and_of_nothing_else(bias_fact
 
 def test_one_step_is_stochastic_gradient_descent_by_the_schedule() -> None:
     split, model = split_of(8), new_net()
-    recipe = Recipe(steps=3, learning_rate=Cosine(0.2, 0.05, 3), batch_size=8, momentum=0.0, weight_decay=0.01)
+    recipe = Recipe(
+        steps=3, learning_rate=Cosine(0.2, 0.05, 3), batch_size=8, momentum=0.0, weight_decay=Switch(0.01, 0.0, 2)
+    )
     expected = new_net()
     for step in range(3):
         expected.zero_grad()
         nn.functional.cross_entropy(expected(split.images), split.labels).backward()
         with torch.no_grad():
             for parameter in expected.parameters():
-                parameter -= recipe.learning_rate(step) * (parameter.grad + 0.01 * parameter)
+                parameter -= recipe.learning_rate(step) * (parameter.grad + (0.01 if step < 2 else 0.0) * parameter)
     train(model, split, recipe, seed=0)
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, expected.state_dict()[name], rtol=1e-5, atol=1e-6)
@@ -186,9 +188,34 @@ def test_the_error_counts_every_image_of_a_large_split_once() -> None:
 
 
 @pytest.mark.parametrize("mode", [True, False])
-def test_measuring_the_error_restores_the_mode_and_leaves_no_gradient(mode: bool) -> None:
+def test_measuring_the_error_restores_the_mode(mode: bool) -> None:
     model = new_net().train(mode)
     error_percent(model, split_of(5))
-    assert model.training is mode
     assert all(module.training is mode for module in model.modules())
-    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_measuring_the_error_builds_no_graph() -> None:
+    scores: list[Tensor] = []
+    model = new_net()
+    model.register_forward_hook(lambda _module, _inputs, output: scores.append(output))
+    error_percent(model, split_of(5))
+    assert [score.requires_grad for score in scores] == [False]
+
+
+@pytest.mark.parametrize("setting", ["input_dropout", "shifted"])
+def test_images_vary_by_the_seed_and_only_while_training(setting: str) -> None:
+    recipe = replace(RECIPE, **{setting: 0.5})
+    first, again, plain = trained(0, recipe), trained(0, recipe), trained(0, RECIPE)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], plain[name]) for name in first)
+
+
+def test_a_failing_run_detaches_its_operation() -> None:
+    def fail(step: int, operation: Operation | None) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+    model = new_net()
+    for _ in range(2):  # the second time would be refused if the first operation still held the weights
+        with pytest.raises(KeyboardInterrupt):
+            train(model, split_of(20), RECIPE, seed=0, plan=ns.Plan.of(ns.NaiveCut(density=0.5)), watch=fail)

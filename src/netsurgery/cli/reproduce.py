@@ -24,6 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         "--density", type=float, metavar="D", help="share of connections to keep (default: the paper's)"
     )
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own (TOML) in place of the method's")
+    parser.add_argument("--shift", action="store_true", help="train on images moved by up to one pixel (augmentation)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default runs/NETWORK-METHOD)")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all cores)")
     parser.set_defaults(run=run)
@@ -47,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
         reference=options.reference,
         seeds=options.seeds,
         plan=Plan.read(options.plan) if options.plan else None,
+        shift=options.shift,
     )
     reproduction = Reproduction(REPRODUCIBLE[options.network], mnist(options.data), settings)
     folder = options.out or Path("runs") / f"{options.network}-{options.method}"

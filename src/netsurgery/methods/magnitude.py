@@ -9,7 +9,7 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from netsurgery.checks import require_count, require_density, require_range
+from netsurgery.checks import require_count, require_density, require_flag, require_range
 from netsurgery.methods.base import Layer
 from netsurgery.methods.masking import MaskMethod, MaskState
 from netsurgery.methods.selection import largest, root_rms
@@ -31,6 +31,7 @@ class NaiveCut(MaskMethod):
 
     def __post_init__(self) -> None:
         require_density(self.density)
+        require_flag("biases", self.biases)
 
     @property
     def active_steps(self) -> int:
@@ -75,6 +76,7 @@ class HanPruning(MaskMethod):
         require_range("quality", self.quality, 0, float("inf"))
         require_count("rounds", self.rounds)
         require_count("round_steps", self.round_steps)
+        require_flag("biases", self.biases)
 
     @property
     def active_steps(self) -> int:

@@ -13,7 +13,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from netsurgery.checks import is_number, require, require_count, require_density, require_range
+from netsurgery.checks import is_number, require, require_count, require_density, require_flag, require_range
 from netsurgery.methods.base import Layer
 from netsurgery.methods.masking import MaskMethod, MaskState
 from netsurgery.methods.selection import largest
@@ -73,6 +73,7 @@ class Surgery(MaskMethod):
         require_count("interval", self.interval)
         require_range("hysteresis", self.hysteresis, 1, float("inf"))
         require_range("latent_speed", self.latent_speed, 0, 1)
+        require_flag("biases", self.biases)
 
     @property
     def active_steps(self) -> int:
@@ -122,6 +123,7 @@ class ThresholdSurgery(MaskMethod):
         require_range("power", self.power, 0, float("inf"))
         require_count("iter_stop", self.iter_stop)
         require_range("margin", self.margin, 0, 1)
+        require_flag("biases", self.biases)
 
     @property
     def active_steps(self) -> int:

@@ -101,7 +101,7 @@ class Record:
     def to_json(self) -> str:
         """Readable JSON; lists of numbers on one line each."""
         text = json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False)
-        return re.sub(r"\[([-+\d.e,\s]+)\]", lambda numbers: f"[{' '.join(numbers[1].split())}]", text) + "\n"
+        return re.sub(r"\[(\n[-+\d.e,\s]+)\]", lambda numbers: f"[{' '.join(numbers[1].split())}]", text) + "\n"
 
     def write(self, path: str | Path) -> None:
         """Write the record, under a temporary name first."""
@@ -128,7 +128,7 @@ class Record:
             ]
             paper = PaperRow(**table["paper"]) if table["paper"] is not None else None
             return cls(**{**table, "runs": runs, "paper": paper})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{path} is no record of an experiment: {error!r}.") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
 from netsurgery.operation import Operation
@@ -17,12 +19,13 @@ class TraceRecorder:
         self.trace = Trace()
         self._model = model
         self._validation = validation
-        self._interval = max(1, steps // samples)
+        self._steps = steps
+        self._interval = max(1, math.ceil(steps / samples))
         self._last = (0, 0, 0)  # step, prunes and splices up to it
 
     def __call__(self, step: int, operation: Operation | None) -> None:
         """Sample if it is time."""
-        if operation is None or step % self._interval:
+        if operation is None or (step % self._interval and step != self._steps):
             return
         rows = operation.report()
         pruned, spliced = sum(row.pruned_total for row in rows), sum(row.spliced_total for row in rows)

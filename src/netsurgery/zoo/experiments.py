@@ -11,7 +11,7 @@ from netsurgery.methods.magnitude import HanPruning, NaiveCut
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan, Stage
 from netsurgery.report.record import PaperRow
-from netsurgery.schedules import Cosine, InversePower
+from netsurgery.schedules import Cosine, InversePower, Switch
 from netsurgery.train.loop import Recipe
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 
@@ -48,11 +48,20 @@ CAFFE = Recipe(steps=10_000, learning_rate=CAFFE_RATE, bias_factor=2.0)
 """The training of both references, with the learning rate of biases doubled."""
 
 
-def _surgery(steps: int, learning_rate: float) -> Callable[[float], Treatment]:
-    return lambda density: Treatment(
-        Plan.of(Surgery(density=density, steps=steps)),
-        Recipe(steps=steps, learning_rate=Cosine(learning_rate, 0.0, steps)),
-    )
+def _surgery(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Callable[[float], Treatment]:
+    """One density; weight decay only while connections still come and go."""
+
+    def treatment(density: float) -> Treatment:
+        method = Surgery(density=density, steps=steps)
+        recipe = Recipe(
+            steps=steps,
+            learning_rate=Cosine(learning_rate, 0.0, steps),
+            weight_decay=Switch(5e-4, 0.0, method.active_steps),
+            input_dropout=input_dropout,
+        )
+        return Treatment(Plan.of(method), recipe)
+
+    return treatment
 
 
 def _thresholds(steps: int, by_layer: dict[str, tuple[float, int]]) -> Callable[[float], Treatment]:
@@ -88,7 +97,7 @@ LENET300 = Experiment(
     reference=CAFFE,
     density=1 / 56,
     treatments={
-        Surgery.name: _surgery(steps=25_000, learning_rate=0.05),
+        Surgery.name: _surgery(steps=25_000, learning_rate=0.1, input_dropout=0.15),
         ThresholdSurgery.name: _thresholds(25_000, {"fc1": (4.5, 16_000), "fc2": (3.5, 16_000), "fc3": (2.5, 16_000)}),
         NaiveCut.name: _naive,
         HanPruning.name: _han(25_000, {"fc1": 1.0, "fc2": 1.0, "fc3": 0.7}),
@@ -106,11 +115,11 @@ LENET300 = Experiment(
 LENET5 = Experiment(
     name="lenet5",
     title="LeNet-5",
-    build=LeNet5,
+    build=lambda: LeNet5(skip_dead_units=True),
     reference=CAFFE,
     density=1 / 108,
     treatments={
-        Surgery.name: _surgery(steps=16_000, learning_rate=0.05),
+        Surgery.name: _surgery(steps=16_000, learning_rate=0.05, input_dropout=0.1),
         # The settings that an author of the paper gave.
         ThresholdSurgery.name: _thresholds(
             16_000, {"conv1": (1, 14_000), "conv2": (3, 14_000), "fc1": (4, 10_000), "fc2": (2.5, 10_000)}
@@ -131,7 +140,7 @@ LENET5 = Experiment(
 DEMO = Experiment(
     name="demo",
     title="LeNet-5 on the embedded digits",
-    build=LeNet5,
+    build=lambda: LeNet5(skip_dead_units=True),
     reference=Recipe(steps=800, learning_rate=Cosine(0.02, 0.0, 800)),
     density=1 / 108,
     treatments={Surgery.name: _surgery(steps=2_500, learning_rate=0.05)},

@@ -26,6 +26,8 @@ from netsurgery.train.data import Digits
 from netsurgery.train.loop import Recipe, Watch, error_percent, train
 from netsurgery.zoo.experiments import Experiment
 
+SHIFTED = 0.6
+
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """progress(what, steps) -> a context in which the callable it gives is told how many steps are done."""
 
@@ -35,6 +37,7 @@ class Settings:
     """What the user chose for an experiment. None: as the experiment has it.
 
     reference: safetensors file of the dense network, which is trained where it is None.
+    shift: train on batches that are moved by up to one pixel (SHIFTED of them), in place of dropping out pixels.
     """
 
     method: str
@@ -42,6 +45,7 @@ class Settings:
     reference: Path | None = None
     seeds: int = 1
     plan: Plan | None = None
+    shift: bool = False
 
 
 class Reproduction:
@@ -52,7 +56,12 @@ class Reproduction:
         self.digits = digits
         self.settings = settings
         treatment = experiment.treatments[settings.method](settings.density or experiment.density)
-        self.treatment = treatment if settings.plan is None else dataclasses.replace(treatment, plan=settings.plan)
+        if settings.plan is not None:
+            treatment = dataclasses.replace(treatment, plan=settings.plan)
+        if settings.shift:
+            shifted = dataclasses.replace(treatment.recipe, shifted=SHIFTED, input_dropout=0.0)
+            treatment = dataclasses.replace(treatment, recipe=shifted)
+        self.treatment = treatment
         self._given = read_network(experiment.build(), settings.reference) if settings.reference else None
         self._runs: list[Run] = []
         self._networks: list[nn.Module] = []
@@ -102,7 +111,7 @@ class Reproduction:
         """The record of the seeds that are done."""
         settings, digits = self.settings, self.digits
         return Record(
-            title=f"{self.experiment.title}, {settings.method}",
+            title=f"{self.experiment.title}, {settings.method}{', shifted images' if settings.shift else ''}",
             configuration={
                 "experiment": self.experiment.name,
                 "method": settings.method,
@@ -165,5 +174,6 @@ def _both(recorder: TraceRecorder, advance: Callable[[int], None]) -> Watch:
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:
     table = dataclasses.asdict(recipe)
-    table["learning_rate"] = {"schedule": type(recipe.learning_rate).__name__, **table["learning_rate"]}
+    for name in ("learning_rate", "weight_decay"):
+        table[name] = {"schedule": type(getattr(recipe, name)).__name__, **table[name]}
     return dict(table)
