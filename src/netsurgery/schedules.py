@@ -39,7 +39,7 @@ class Switch:
 class InversePower:
     """start * (1 + gamma * step) ** -power.
 
-    With start 1 it is sigma(step), the probability that a mask is refreshed (Guo et al. 2016, section 3.3);
+    With start 1 it is sigma(step), the probability that a mask is refreshed (Guo et al. 2016, "convergence acceleration");
     with start 0.01, gamma 1e-4, power 0.75 it is the learning rate of the LeNet references.
     """
 

@@ -1,4 +1,4 @@
-"""The paper's own rule, against a step-by-step reference that is written straight from equations 1 to 4."""
+"""The paper's own rule, against a step-by-step reference that is written straight from equations 1 to 3."""
 
 from __future__ import annotations
 

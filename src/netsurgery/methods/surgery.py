@@ -1,7 +1,7 @@
 """Dynamic network surgery: Guo, Yao, Chen, NIPS 2016, arXiv 1608.04493.
 
 Both methods prune *and splice*: every weight goes on moving, W <- W - lr * dL/d(W * T), also where the mask T is 0,
-so that a connection cut by mistake comes back by itself (equations 3 and 4 of the paper).
+so that a connection cut by mistake comes back by itself (the paper's equation 2).
 """
 
 from __future__ import annotations

@@ -113,6 +113,6 @@ def _varied(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tenso
         height, width = images.shape[-2:]
         images = F.pad(images, (1, 1, 1, 1))[..., down : down + height, right : right + width].contiguous()
     if recipe.input_dropout:
-        kept = torch.rand(images.shape, generator=generator) >= recipe.input_dropout
-        images = images * kept / (1 - recipe.input_dropout)
+        share = 1 - recipe.input_dropout
+        images = (images * (torch.rand(images.shape, generator=generator) < share)).div_(share)
     return images
