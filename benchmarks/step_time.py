@@ -31,7 +31,7 @@ from netsurgery.report.record import machine, versions
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 
 BATCH = 64
-MEMORY_WIDTH = 4096  # three square layers: 50 million weights, hardly any activations
+MEMORY_WIDTH = 8192  # three square layers: 201 million weights, hardly any activations
 MEMORY_STEPS = 12
 
 

@@ -39,8 +39,8 @@ class Switch:
 class InversePower:
     """start * (1 + gamma * step) ** -power.
 
-    With start 1 it is sigma(step), the probability that a mask is refreshed (Guo et al. 2016, "convergence acceleration");
-    with start 0.01, gamma 1e-4, power 0.75 it is the learning rate of the LeNet references.
+    With start 1 it is sigma(step), the probability that a mask is refreshed (Guo et al. 2016); with start 0.01,
+    gamma 1e-4, power 0.75 it is the learning rate of the LeNet references.
     """
 
     start: float

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import netsurgery as ns
-from netsurgery.methods import selection
+from netsurgery.methods import masking
 from netsurgery.methods.base import Layer
 from netsurgery.methods.masking import MaskState
 
@@ -87,10 +87,10 @@ def test_kept_connections_rank_hysteresis_times_higher() -> None:
     state, _ = ranked(layers, hysteresis=2.0)
     state.masks["l0.weight"].copy_(torch.tensor([[True, False, True, False]]))
     layers[0].tensors["l0.weight"].copy_(torch.tensor([[4.0, 3.0, 2.0, 1.0]]))
-    (mask,) = method.refreshed(state, layers, step=2)
+    ((_, _, mask),) = method.refreshed(state, layers, step=2)
     assert mask.tolist() == [[True, False, True, False]]  # 3 pruned < 2 * 2 kept
     layers[0].tensors["l0.weight"][0, 1] = 4.5
-    (mask,) = method.refreshed(state, layers, step=2)
+    ((_, _, mask),) = method.refreshed(state, layers, step=2)
     assert mask.tolist() == [[True, True, False, False]]  # 4.5 pruned > 2 * 2 kept
 
 
@@ -158,7 +158,7 @@ def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
         return ranked(layers, density=0.3)[1]
 
     whole = kept()
-    monkeypatch.setattr(selection, "CHUNK", 7)
+    monkeypatch.setattr(masking, "ROW_BLOCK", 7)
     assert kept() == whole
 
 

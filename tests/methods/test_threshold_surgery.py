@@ -90,16 +90,16 @@ def test_a_kept_weight_is_pruned_at_a_and_a_pruned_one_comes_back_only_above_b()
     a, b = 1.0 * (1 - 0.1), 1.0 * (1 + 0.1)
     assert state.constants["l"] == 1.0
     weight.copy_(torch.tensor([[a, np.nextafter(a, 2), -a, -np.nextafter(a, 2)]]))
-    (kept_before,) = method.refreshed(state, layers, step=0)
+    ((_, _, kept_before),) = method.refreshed(state, layers, step=0)
     assert kept_before.tolist() == [[False, True, False, True]]
     state.masks["l.weight"].zero_()
     weight.copy_(torch.tensor([[b, np.nextafter(b, 2), -b, -np.nextafter(b, 2)]]))
-    (pruned_before,) = method.refreshed(state, layers, step=0)
+    ((_, _, pruned_before),) = method.refreshed(state, layers, step=0)
     assert pruned_before.tolist() == [[False, True, False, True]]
     between = torch.tensor([[True, False, True, False]])
     state.masks["l.weight"].copy_(between)
     weight.copy_(torch.tensor([[1.0, 1.0, -1.0, -1.0]]))
-    (unchanged,) = method.refreshed(state, layers, step=0)
+    ((_, _, unchanged),) = method.refreshed(state, layers, step=0)
     assert torch.equal(unchanged, between)
 
 

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from torch import Tensor
-
 from netsurgery.checks import require_count, require_density, require_flag, require_range
 from netsurgery.methods.base import Layer
-from netsurgery.methods.masking import MaskMethod, MaskState
+from netsurgery.methods.masking import MaskMethod, MaskState, Piece, row_blocks
 from netsurgery.methods.selection import largest, root_rms
 
 
@@ -47,7 +45,7 @@ class NaiveCut(MaskMethod):
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
         return layers
 
-    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Tensor]:
+    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
         return largest(state, layers, self.density, hysteresis=1.0)
 
 
@@ -92,11 +90,12 @@ class HanPruning(MaskMethod):
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
         return layers if step % self.round_steps == 0 else ()
 
-    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Tensor]:
+    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
         for layer in layers:
             threshold = self.quality * _kept_deviation(state, layer)
             for name, tensor in layer.tensors.items():
-                yield state.masks[name] & (tensor.abs() > threshold)
+                for rows in row_blocks(tensor):
+                    yield name, rows, state.masks[name][rows] & (tensor[rows].abs() > threshold)
 
 
 def _kept_deviation(state: MaskState, layer: Layer) -> float:

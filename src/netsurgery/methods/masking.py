@@ -26,6 +26,12 @@ _SAVED = {"masks", "weights", "splicing", "constants", "pruned", "spliced", "sen
 _LAYOUTS = (torch.contiguous_format, torch.channels_last, torch.channels_last_3d)
 
 
+ROW_BLOCK = 1 << 18  # connections whose new mask is in memory at a time
+
+Piece = tuple[str, slice, Tensor]
+"""Parameter name, rows of it, bool tensor: the new mask of those rows, True = kept."""
+
+
 @dataclass
 class MaskState:
     """All that changes while a mask method operates: per connection one byte and one weight, and a few counts."""
@@ -71,16 +77,16 @@ class MaskMethod(Method[MaskState]):
         """The layers whose masks are refreshed at `step`. May draw from state.generator."""
 
     @abstractmethod
-    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Tensor]:
-        """One new mask for each tensor of the layers, in their order; the parameters hold latent weights.
+    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
+        """The new masks of the layers, in pieces; the parameters hold latent weights.
 
-        Each mask is adopted before the next is asked for, so that only one exists beside the state.
+        Each piece is adopted before the next is asked for, so that little exists beside the state.
         """
 
     @final
     def init(self, layers: Sequence[Layer], seed: int) -> MaskState:
         for name, tensor in tensors_of(layers):
-            if not bool(torch.isfinite(tensor).all()):
+            if not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)):
                 raise NonFiniteWeightsError(
                     f"{name} holds NaN or infinity, so its magnitudes can't be ranked. "
                     "Load finite weights, or leave the layer out with Stage(skip=...)."
@@ -213,20 +219,27 @@ class MaskMethod(Method[MaskState]):
 
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
-        for (name, _), fresh in zip(tensors_of(layers), self.refreshed(state, layers, step), strict=True):
-            mask = state.masks[name]
-            spliced = int((fresh & ~mask).sum())
-            state.spliced[name] += spliced
-            state.pruned[name] += int(mask.sum()) - int(fresh.sum()) + spliced
+        for name, rows, fresh in self.refreshed(state, layers, step):
+            mask = state.masks[name][rows]
+            state.spliced[name] += int(torch.count_nonzero(fresh > mask))
+            state.pruned[name] += int(torch.count_nonzero(fresh < mask))
             mask.copy_(fresh)
         self._remember(state, layers)
 
     def _remember(self, state: MaskState, layers: Sequence[Layer]) -> None:
         """Take over from the parameters what pruned connections weigh."""
         if state.latent:
-            for name, tensor in tensors_of(layers):
-                latent = state.latent[name].copy_(tensor)
-                latent.addcmul_(latent, as_number(state.masks[name]), value=-1)
+            for name, whole in tensors_of(layers):
+                for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
+                    latent.copy_(tensor)
+                    latent.addcmul_(latent, mask, value=-1)
+
+
+def row_blocks(tensor: Tensor) -> Iterator[slice]:
+    """Slices of the first dimension that cover a tensor, about ROW_BLOCK connections each."""
+    rows = max(1, ROW_BLOCK * len(tensor) // tensor.numel())
+    for start in range(0, len(tensor), rows):
+        yield slice(start, start + rows)
 
 
 def as_number(mask: Tensor) -> Tensor:

@@ -9,14 +9,12 @@ from torch import Tensor
 
 from netsurgery.errors import NonFiniteWeightsError
 from netsurgery.methods.base import Layer, tensors_of
-from netsurgery.methods.masking import MaskState, as_number
+from netsurgery.methods.masking import MaskState, Piece, as_number, row_blocks
 from netsurgery.methods.ranking import cut_at
 
-CHUNK = 1 << 20  # connections whose scores are in memory at a time
 
-
-def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresis: float) -> Iterator[Tensor]:
-    """A mask for each tensor, in order, that together keep exactly `density` of all their connections.
+def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresis: float) -> Iterator[Piece]:
+    """Masks in pieces that together keep exactly `density` of all connections of the layers.
 
     A connection's score is its saliency |w| * sqrt(mean squared gradient) where the state has a sensitivity, and
     |w| / (the layer's constant) where it has none. Scores of connections kept now are multiplied by `hysteresis`.
@@ -27,7 +25,7 @@ def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresi
     def all_scores() -> Iterator[Tensor]:
         for layer in layers:
             for name in layer.tensors:
-                yield from _scores(state, layer, name, hysteresis)
+                yield from (scores for _, scores in _scores(state, layer, name, hysteresis))
 
     cut = cut_at(all_scores, keep=max(1, round(density * total)))
     if cut is None:
@@ -38,7 +36,8 @@ def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresi
         )
     for layer in layers:
         for name in layer.tensors:
-            yield torch.cat([cut.select(scores) for scores in _scores(state, layer, name, hysteresis)])
+            for rows, scores in _scores(state, layer, name, hysteresis):
+                yield name, rows, cut.select(scores)
 
 
 def root_rms(layer: Layer) -> float:
@@ -52,21 +51,19 @@ def root_rms(layer: Layer) -> float:
     return rms**0.5 if rms > 0 else 1.0
 
 
-def _scores(state: MaskState, layer: Layer, name: str, hysteresis: float) -> Iterator[Tensor]:
+def _scores(state: MaskState, layer: Layer, name: str, hysteresis: float) -> Iterator[tuple[slice, Tensor]]:
     """Non-negative float32 scores of one tensor, some of its rows at a time."""
     tensor = layer.tensors[name]
-    rows = max(1, CHUNK * len(tensor) // tensor.numel())
     outputs, inputs = None, None
     if state.sensitivity is not None:
         outputs, inputs = state.sensitivity.factors(name, tensor)
-    for start in range(0, len(tensor), rows):
-        part = slice(start, start + rows)
-        scores = tensor[part].to(torch.float32).abs()
+    for rows in row_blocks(tensor):
+        scores = tensor[rows].to(torch.float32).abs()
         if outputs is None:
             scores.mul_(1 / state.constants[layer.name])
         else:
-            scores.mul_(outputs[part])
+            scores.mul_(outputs[rows])
             if inputs is not None:
                 scores.mul_(inputs)
-        scores.addcmul_(scores, as_number(state.masks[name][part]), value=hysteresis - 1)
-        yield scores.contiguous()
+        scores.addcmul_(scores, as_number(state.masks[name][rows]), value=hysteresis - 1)
+        yield rows, scores.contiguous()

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from torch import Tensor
 
 from netsurgery.checks import is_number, require, require_count, require_density, require_flag, require_range
 from netsurgery.methods.base import Layer
-from netsurgery.methods.masking import MaskMethod, MaskState
+from netsurgery.methods.masking import MaskMethod, MaskState, Piece, row_blocks
 from netsurgery.methods.selection import largest
 from netsurgery.schedules import DensityRamp, InversePower
 
@@ -86,7 +85,7 @@ class Surgery(MaskMethod):
         # At step 0 no gradient has been seen yet.
         return layers if step and (step % self.interval == 0 or step == self.active_steps) else ()
 
-    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Tensor]:
+    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
         density = DensityRamp(self.density, round(self.ramp * self.steps))(step)
         return largest(state, layers, density, self.hysteresis)
 
@@ -147,11 +146,12 @@ class ThresholdSurgery(MaskMethod):
         draws = torch.rand(len(layers), generator=state.generator).tolist()
         return [layer for layer, draw in zip(layers, draws, strict=True) if draw < probability]
 
-    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Tensor]:
+    def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
         for layer in layers:
             threshold = state.constants[layer.name]
             low, high = threshold * (1 - self.margin), threshold * (1 + self.margin)
             for name, tensor in layer.tensors.items():
-                # Kept unless |w| <= a, spliced if |w| > b: both are |w| > limit.
-                limit = torch.where(state.masks[name], tensor.new_tensor(low), tensor.new_tensor(high))
-                yield tensor.abs() > limit
+                for rows in row_blocks(tensor):
+                    # Kept unless |w| <= a, spliced if |w| > b: both are |w| > limit.
+                    limit = torch.where(state.masks[name][rows], tensor.new_tensor(low), tensor.new_tensor(high))
+                    yield name, rows, tensor[rows].abs() > limit
