@@ -357,6 +357,116 @@ def test_a_step_that_fails_leaves_no_latent_weights_behind() -> None:
     assert operation.density == pytest.approx(0.2, abs=0.005)
 
 
+def test_a_subclass_that_calls_its_parents_step_is_one_step() -> None:
+    class Outer(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            return super().step(closure)
+
+    torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)  # torch hooks the step of each class that was ever made
+    results = []
+    for kind in (torch.optim.SGD, Outer):
+        model = new_net()
+        optimizer = kind(model.parameters(), lr=0.05, momentum=0.9)
+        operation = ns.attach(model, optimizer, METHODS["surgery"])
+        train(model, optimizer, 20)
+        assert operation.step == 20
+        results.append(model.state_dict())
+    assert same(*results)
+
+
+def test_infinite_gradients_that_a_fused_optimizer_skips_do_not_count() -> None:
+    model = new_net()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
+    operation = ns.attach(model, optimizer, METHODS["surgery"])
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    for poison in (True, False, False, False):
+        before = copy.deepcopy(dict(model.named_parameters()))
+        optimizer.zero_grad()
+        scaler.scale(model(torch.randn(2, 2, 6, 6)).square().mean() * (float("inf") if poison else 1.0)).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        assert all(torch.equal(before[name], p) for name, p in model.named_parameters()) == poison
+    assert operation.step == 3
+
+
+def test_a_closure_that_raises_leaves_effective_weights() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    ns.attach(model, optimizer, METHODS["surgery"])
+    train(model, optimizer, 12)
+    before = copy.deepcopy(model.state_dict())
+
+    def closure() -> float:
+        raise RuntimeError("out of data")
+
+    with pytest.raises(RuntimeError, match="out of data"):
+        optimizer.step(closure)
+    assert same(model.state_dict(), before)
+
+
+def test_a_dense_checkpoint_loaded_meanwhile_does_not_reach_the_latent_weights() -> None:
+    model = nn.Linear(8, 4, bias=False)
+    dense = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    operation = ns.attach(model, optimizer, ns.ThresholdSurgery(c_rate=0.5, gamma=0.0))
+    assert not bool(operation.masks["weight"].all())
+    model.load_state_dict(dense)
+    model.weight.grad = torch.zeros_like(model.weight)
+    optimizer.step()
+    latent = operation.state_dict()["stages"][0]["weights"]["weight"]
+    assert torch.equal(latent, dense["weight"])
+
+
+def test_bfloat16_latent_weights_follow_the_optimizer() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(40, 40, bias=False).to(torch.bfloat16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.1, steps=100, ramp=0.0, interval=1, splicing=1.0))
+    model.weight.grad = torch.ones_like(model.weight)
+    optimizer.step()
+
+    def latent() -> Tensor:
+        return operation.state_dict()["stages"][0]["weights"]["weight"]
+
+    before = latent()
+    optimizer.step()
+    assert float((latent() != before).float().mean()) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore::netsurgery.errors.UnfinishedWarning")
+@pytest.mark.parametrize("method", [ns.ThresholdSurgery(), ns.NaiveCut(density=0.5), ns.HanPruning(), ns.Surgery(0.5)])
+def test_a_run_that_diverged_is_not_declared_finished(method: Method[Any]) -> None:
+    model = new_net()
+    operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), method)
+    model.head.weight.data[0, 0] = float("nan")
+    with pytest.raises(ns.errors.NonFiniteWeightsError, match=r"head\.weight holds NaN"):
+        operation.finish()
+
+
+def test_surgery_without_ramp_and_splicing_still_cuts() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.1, steps=10, ramp=0.0, splicing=0.0))
+    train(model, optimizer, 2)
+    assert sum(row.kept for row in operation.report()) == round(0.1 * 135)
+
+
+def test_parametrized_weights_are_left_alone() -> None:
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 5)), nn.Linear(5, 3))
+    operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), METHODS["naive-cut"])
+    assert set(operation.masks) == {"1.weight", "1.bias"}
+
+
+def test_biases_of_recurrent_and_attention_layers_are_biases() -> None:
+    model = nn.ModuleList([nn.LSTM(4, 3), nn.MultiheadAttention(4, 2, add_bias_kv=True)])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, ns.NaiveCut(density=0.5, biases=False))
+    assert not any("bias" in name for name in operation.masks)
+    operation.detach()
+    operation = ns.attach(model, optimizer, ns.NaiveCut(density=0.5))
+    assert {"0.bias_ih_l0", "0.bias_hh_l0", "1.bias_k", "1.in_proj_bias"} <= set(operation.masks)
+
+
 class TestRefusals:
     """Bad input gets a typed error, and nothing is half attached."""
 
@@ -429,19 +539,86 @@ class TestRefusals:
         with pytest.raises(ns.errors.LayerNotFoundError, match=r"0\.weight has no shape yet"):
             ns.attach(model, optimizer, METHODS["naive-cut"])
 
+    def test_a_wrapper_that_is_no_real_optimizer(self) -> None:
+        class Wrapper(torch.optim.Optimizer):
+            def __init__(self, inner: torch.optim.Optimizer) -> None:
+                self.param_groups = inner.param_groups
+
+        model = new_net()
+        before = copy.deepcopy(model.state_dict())
+        wrapper = Wrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+        with pytest.raises(ns.errors.OptimizerError, match="Attach to the optimizer inside it"):
+            ns.attach(model, wrapper, METHODS["naive-cut"])
+        assert same(model.state_dict(), before)
+
+    def test_something_that_is_no_model(self) -> None:
+        model = new_net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with pytest.raises(ns.errors.AttachmentError, match=r"SGD is no torch\.nn\.Module"):
+            ns.attach(optimizer, model, METHODS["naive-cut"])  # type: ignore[arg-type]
+
+    def test_a_model_that_is_converted_after_attach(self) -> None:
+        model = new_net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        operation = ns.attach(model, optimizer, METHODS["surgery"])
+        train(model, optimizer, 12)
+        model.to(torch.bfloat16)
+        before = copy.deepcopy(model.state_dict())
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        with pytest.raises(ns.errors.AttachmentError, match=r"torch\.bfloat16 on cpu since attach"):
+            optimizer.step()
+        assert same(model.state_dict(), before)
+        operation.detach()
+
+    def test_gradients_that_are_gone_when_the_step_is_over(self) -> None:
+        class Freeing(torch.optim.SGD):
+            def step(self, closure: Any = None) -> Any:
+                super().step(closure)
+                self.zero_grad()
+
+        model = new_net()
+        optimizer = Freeing(model.parameters(), lr=0.1)
+        ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=10, interval=1))
+        with pytest.raises(ns.errors.OptimizerError, match="No weight has a gradient"):
+            train(model, optimizer, 1)
+
+    def test_a_state_loaded_after_detach(self) -> None:
+        model = new_net()
+        operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), METHODS["naive-cut"])
+        saved = operation.state_dict()
+        operation.detach()
+        with pytest.raises(ns.errors.AttachmentError, match="was detached"):
+            operation.load_state_dict(saved)
+
     def test_a_state_of_another_plan_or_model(self) -> None:
         model = new_net()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         operation = ns.attach(model, optimizer, METHODS["surgery"])
+        train(model, optimizer, 3)
         good = operation.state_dict()
         before = copy.deepcopy(model.state_dict())
+        stage = good["stages"][0]
+        floats = {name: mask.float() for name, mask in stage["masks"].items()}
+        damaged: list[tuple[dict[str, Any], str]] = [
+            ({"masks": {}}, "'masks' of the saved state lacks"),
+            ({"masks": [1, 2]}, "'masks' of the saved state is a list"),
+            ({"masks": {**stage["masks"], "other.weight": torch.ones(1)}}, "don't belong"),
+            ({"masks": floats}, "torch.float32"),
+            ({"pruned": {}}, "'pruned' of the saved state lacks"),
+            ({"generator": torch.zeros(3)}, "damaged"),
+            ({"sensitivity": {}}, "'sensitivity' of the saved state lacks"),
+            ({"sensitivity": {"outputs": {"nowhere": torch.ones(1)}, "inputs": {}}}, "damaged"),
+        ]
         wrong: list[tuple[dict[str, Any], str]] = [
             ({}, "lacks"),
             ({**good, "version": 7}, "version 7"),
             ({**good, "plan": {"seed": 5}}, "belongs to the plan"),
+            ({**good, "step": "3"}, "step='3'"),
+            ({**good, "stages": None}, "no list of 1"),
+            ({**good, "stages": []}, "no list of 1"),
             ({**good, "stages": [{}]}, "lacks"),
-            ({**good, "stages": []}, "0 stages"),
-            ({**good, "stages": [{**good["stages"][0], "masks": {}}]}, "holds nothing in masks"),
+            *[({**good, "stages": [{**stage, **change}]}, match) for change, match in damaged],
         ]
         for state, match in wrong:
             with pytest.raises(ns.errors.StateError, match=match):

@@ -354,13 +354,21 @@ def test_attention_is_selected_with_all_its_weights_and_biases() -> None:
 
 def test_tied_weights_count_once_under_their_first_name() -> None:
     (found,) = selected(Tied(), Stage(method=CUT))
-    assert found == {"encoder": ["encoder.weight"], "middle": ["middle.weight", "middle.bias"]}
+    assert found == {
+        "encoder": ["encoder.weight"],
+        "middle": ["middle.weight", "middle.bias"],
+        "decoder": ["decoder.bias"],  # its weight is the encoder's
+    }
 
 
 @pytest.mark.parametrize("name", ["encoder", "decoder", "copy"])
 def test_any_name_of_tied_weights_selects_and_skips_them(name: str) -> None:
-    assert selected(Tied(), Stage(method=CUT, layers=(name,))) == [{"encoder": ["encoder.weight"]}]
-    assert list(selected(Tied(), Stage(method=CUT, skip=(name,)))[0]) == ["middle"]
+    (found,) = selected(Tied(), Stage(method=CUT, layers=(name,)))
+    assert found["encoder"] == ["encoder.weight"]
+    assert ("decoder" in found) == (name == "decoder")
+    (found,) = selected(Tied(), Stage(method=CUT, skip=(name,)))
+    assert "encoder" not in found
+    assert ("decoder" in found) == (name != "decoder")
 
 
 def test_frozen_parameters_are_left_alone() -> None:

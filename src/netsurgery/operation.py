@@ -18,12 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from netsurgery.errors import AttachmentError, OptimizerError, StateError, UnfinishedWarning
-from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.base import Layer, Method, TensorReport, check_keys, tensors_of
 from netsurgery.plan import Plan, Stage, select
 
 _STATE_VERSION = 1
+_STAGE_SEEDS = 65_537  # so that stages of neighbouring seeds draw differently
 _attached: weakref.WeakSet[Operation] = weakref.WeakSet()
 
 
@@ -58,25 +60,34 @@ class _RunningStage:
 
 
 class Operation:
-    """A plan at work. Made by `attach`; lives until `detach`."""
+    """A plan at work. Made by `attach`; lives until `detach`.
+
+    If optimizer.step() itself is interrupted by an exception, the model may be left with latent weights: the next
+    step, `state_dict`, `finish` and `detach` put that right.
+    """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, plan: Plan) -> None:
+        if not isinstance(model, nn.Module):
+            raise AttachmentError(
+                f"{type(model).__name__} is no torch.nn.Module. attach takes (model, optimizer, plan)."
+            )
         selection = select(model, plan)
         _check_ownership(optimizer, selection)
         self.plan = plan
         self.step = 0
         """Optimizer steps taken since `attach`."""
         self.finished = False
-        self._inside_step = False
+        self._depth = 0  # of optimizer.step calls: a subclass may call its parent's step inside its own
         self._stages = [
-            _RunningStage(stage, plan.seed + index, layers)
+            _RunningStage(stage, plan.seed * _STAGE_SEEDS + index, layers)
             for index, (stage, layers) in enumerate(zip(plan.stages, selection, strict=True))
         ]
-        self._begin_stages()
-        self._handles = [
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
-        ]
+        self._handles = _hook(optimizer, self._before_step, self._after_step)
+        try:
+            self._begin_stages()
+        except BaseException:
+            self._unhook()
+            raise
         _attached.add(self)
 
     @property
@@ -123,16 +134,14 @@ class Operation:
                 stacklevel=3,
             )
         for running in self._begun():
-            running.method.finish(running.state)
+            running.method.finish(running.state, running.layers)
         self.finished = True
 
     def detach(self) -> None:
         """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair."""
         with torch.no_grad():
             self._leave_step()
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        self._unhook()
         _attached.discard(self)
 
     @torch.no_grad()
@@ -157,12 +166,13 @@ class Operation:
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Resume: attach the same plan to the same model, then load. The run goes on as if it had never stopped.
 
-        Also writes the effective weights of the tensors it operates on into the model.
-        Raises StateError if the state belongs to another plan or model; nothing is changed then.
+        Also writes the effective weights of the tensors it operates on into the model. Load the model's own state
+        too: stages that had not begun when the state was saved have no weights in it.
+        Raises StateError if the state belongs to another plan or model, or is damaged; nothing is changed then.
         """
-        missing = {"version", "plan", "step", "finished", "stages"} - set(saved)
-        if missing:
-            raise StateError(f"The saved state lacks {sorted(missing)}. Load what Operation.state_dict() returned.")
+        if not self._handles:
+            raise AttachmentError("This operation was detached. Attach a new one, then load the state into it.")
+        check_keys(saved, {"version", "plan", "step", "finished", "stages"}, "The saved state")
         if saved["version"] != _STATE_VERSION:
             raise StateError(f"The saved state has version {saved['version']!r}; this library reads {_STATE_VERSION}.")
         if saved["plan"] != self.plan.to_dict():
@@ -170,8 +180,12 @@ class Operation:
                 f"The saved state belongs to the plan {saved['plan']}, but {self.plan.to_dict()} is attached. "
                 "Attach the plan that the state was saved with: Plan.from_dict(saved['plan'])."
             )
-        if len(saved["stages"]) != len(self._stages):
-            raise StateError(f"The saved state holds {len(saved['stages'])} stages; the plan has {len(self._stages)}.")
+        counts = isinstance(saved["step"], int) and isinstance(saved["finished"], bool)
+        if not counts or not isinstance(saved["stages"], list) or len(saved["stages"]) != len(self._stages):
+            raise StateError(
+                f"The saved state is damaged: step={saved['step']!r}, finished={saved['finished']!r}, and stages that "
+                f"are no list of {len(self._stages)}. Load what Operation.state_dict() returned."
+            )
         pairs = list(zip(self._stages, saved["stages"], strict=True))
         for running, state in pairs:
             if state is not None:
@@ -180,7 +194,7 @@ class Operation:
             running.state = None if state is None else running.method.load_state(running.layers, state)
         self.step = saved["step"]
         self.finished = saved["finished"]
-        self._inside_step = False
+        self._depth = 0
 
     def __str__(self) -> str:
         """A table: one line per tensor, and the total."""
@@ -209,8 +223,10 @@ class Operation:
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        if not self._inside_step:
-            self._inside_step = True
+        self._depth += 1
+        if self._depth == 1:
+            for running in self._begun():
+                running.method.check_placement(running.state, running.layers)
             for running in self._begun():
                 running.method.reveal(running.state, running.layers)
         # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
@@ -223,21 +239,32 @@ class Operation:
 
     @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._inside_step = False
-        self.step += 1
+        if self._depth > 1:
+            self._depth -= 1
+            return
+        # A fused optimizer is told of infinite gradients by GradScaler, and leaves the weights as they are.
+        found_inf = getattr(optimizer, "found_inf", None)
+        taken = found_inf is None or not bool(found_inf)
+        self.step += taken
         for running in self._begun():
-            if not self.finished:
+            if taken and not self.finished:
                 running.method.update(running.state, running.layers, self.step - running.stage.start)
             running.method.project(running.state, running.layers)
-        if not self.finished:
+        self._depth = 0  # last: after an exception above, _leave_step still hides what is revealed
+        if taken and not self.finished:
             self._begin_stages()
 
     def _leave_step(self) -> None:
         """After a step that was interrupted between its hooks: hide what was revealed."""
-        if self._inside_step:
-            self._inside_step = False
+        if self._depth:
+            self._depth = 0
             for running in self._begun():
                 running.method.project(running.state, running.layers)
+
+    def _unhook(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
 
     def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
         def evaluate() -> Any:
@@ -246,14 +273,23 @@ class Operation:
                 latent = [tensor.detach().clone() for tensor in tensors]
                 for running in self._begun():
                     running.method.project(running.state, running.layers)
-            try:
-                return closure()
-            finally:
-                with torch.no_grad():
-                    for tensor, value in zip(tensors, latent, strict=True):
-                        tensor.copy_(value)
+            loss = closure()  # if it raises, the step is over, and effective weights are what has to remain
+            with torch.no_grad():
+                for tensor, value in zip(tensors, latent, strict=True):
+                    tensor.copy_(value)
+            return loss
 
         return evaluate
+
+
+def _hook(optimizer: Optimizer, before: Callable[..., Any], after: Callable[..., Any]) -> list[RemovableHandle]:
+    try:
+        return [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
+    except AttributeError as error:
+        raise OptimizerError(
+            f"{type(optimizer).__name__} wraps an optimizer without being one: it has no hooks of its own. "
+            "Attach to the optimizer inside it, usually wrapper.optimizer."
+        ) from error
 
 
 def _check_ownership(optimizer: Optimizer, selection: list[list[Layer]]) -> None:

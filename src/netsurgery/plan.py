@@ -14,6 +14,7 @@ from typing import Any
 import tomli_w
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils.parametrize import ParametrizationList
 
 from netsurgery.checks import require, require_count
 from netsurgery.errors import LayerNotFoundError, NetsurgeryError, PlanError
@@ -90,6 +91,8 @@ class Plan:
             return cls((Stage(method=plan),))
         if isinstance(plan, str | Path):
             return cls.read(plan)
+        if isinstance(plan, type) and issubclass(plan, Method):
+            raise PlanError(f"The class {plan.__name__} is no plan: write {plan.__name__}(...) with its settings.")
         raise PlanError(
             f"{plan!r} is no plan: give a Plan, a Stage, a method such as Surgery(density=0.01), or a TOML file's path."
         )
@@ -159,8 +162,9 @@ class Plan:
 def select(model: nn.Module, plan: Plan) -> list[list[Layer]]:
     """The layers of each stage, in the model's order.
 
-    Selected are floating-point parameters with at least two dimensions, whatever their names, and the biases beside
-    them where the method wants biases. Parameters frozen by the user (requires_grad False) are left alone.
+    Selected are floating-point parameters with at least two dimensions, and where the method wants biases the
+    parameters beside them that have "bias" in their name. Left alone are parameters frozen by the user (requires_grad
+    False) and parametrized ones (weight_norm and the like: a row of zeros has no norm).
 
     Raises LayerNotFoundError for a pattern that matches nothing, PlanError if two stages want the same tensor.
     """
@@ -220,8 +224,11 @@ def _candidates(model: nn.Module) -> Iterator[_Candidate]:
             names_of.setdefault(id(parameter), []).append(module_name)
     seen: set[int] = set()
     for module_name, module in model.named_modules():
+        if isinstance(module, ParametrizationList):
+            continue
         weights: dict[str, Tensor] = {}
         bias: dict[str, Tensor] = {}
+        tied = False
         for name, parameter in module.named_parameters(prefix=module_name, recurse=False):
             if isinstance(parameter, UninitializedParameter):
                 raise LayerNotFoundError(
@@ -230,14 +237,16 @@ def _candidates(model: nn.Module) -> Iterator[_Candidate]:
             if not parameter.requires_grad or not parameter.is_floating_point() or not parameter.numel():
                 continue
             if id(parameter) in seen:
-                continue
-            if parameter.dim() >= 2:
+                tied = tied or parameter.dim() >= 2
+            elif "bias" in name.rpartition(".")[2]:
+                if parameter.dim():
+                    bias[name] = parameter
+            elif parameter.dim() >= 2:
                 weights[name] = parameter
-            elif name.rpartition(".")[2].endswith("bias"):
-                bias[name] = parameter
-        if weights:
+        if weights or (tied and bias):
             seen.update(id(tensor) for tensor in (*weights.values(), *bias.values()))
-            names = dict.fromkeys(name for tensor in weights.values() for name in names_of[id(tensor)])
+            shared = [name for tensor in weights.values() for name in names_of[id(tensor)]]
+            names = dict.fromkeys([module_name, *shared])
             yield _Candidate(tuple(names), type(module).__name__, weights, bias)
 
 
@@ -296,9 +305,16 @@ def _stage_from_dict(index: int, table: Any) -> Stage:
     try:
         return Stage(method=method(**{key: table[key] for key in settings if key in table}), **selection)
     except TypeError as error:
-        raise PlanError(f"{where} lacks a setting of {method_name!r}: {error}.") from error
+        lacking = ", ".join(repr(setting) for setting in sorted(_required(method) - set(table)))
+        raise PlanError(f"{where} lacks {lacking}, which {method_name!r} needs.") from error
     except NetsurgeryError as error:
         raise PlanError(f"{where}: {error}") from error
+
+
+def _required(method: type[Method[Any]]) -> set[str]:
+    """The settings of a method that have no default."""
+    fields = dataclasses.fields(method)  # type: ignore[arg-type]
+    return {field.name for field in fields if field.default is dataclasses.MISSING}
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: set[str], where: str) -> None:

@@ -146,17 +146,33 @@ def test_an_interrupted_run_keeps_the_seeds_that_are_done(
         (["--data", "DIGITS", "--threads", "0"], "threads=0 is not allowed"),
         (["--data", "DIGITS", "--reference", "missing.safetensors"], "missing.safetensors can't be read"),
         (["--data", "DIGITS", "--plan", "missing.toml"], "missing.toml can't be read"),
+        (["--data", "DIGITS", "--plan", "WRONG"], "'conv1' matches no layer"),
+        (["--data", "DIGITS", "--method", "han-pruning", "--density", "0.1"], "--density=0.1 is not allowed"),
+        (["--data", "DIGITS", "--plan", "WRONG", "--density", "0.1"], "--density=0.1 is not allowed"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line_before_anything_runs(
     arguments: list[str], message: str, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [str(digits) if argument == "DIGITS" else argument for argument in arguments]
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('[[stage]]\nmethod = "han-pruning"\nlayers = ["conv1"]\n', encoding="utf-8")
+    given = [{"DIGITS": str(digits), "WRONG": str(wrong)}.get(argument, argument) for argument in arguments]
     assert run(*given, "--out", tmp_path / "out") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("netsurgery: ")
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_runs(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file", encoding="utf-8")
+    assert run("--data", digits, "--out", taken) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "taken" in line
+    assert taken.read_text(encoding="utf-8") == "a file"
 
 
 def test_a_network_of_another_kind_is_refused(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

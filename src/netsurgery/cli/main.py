@@ -16,7 +16,7 @@ INTERRUPTED = 130  # what shells use for Ctrl-C
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 1 refused with a reason, 2 wrong usage, 130 Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="netsurgery", description=netsurgery.__doc__)
+    parser = argparse.ArgumentParser(prog="netsurgery", description=netsurgery.__doc__.partition("\n")[0])
     parser.add_argument("--version", action="version", version=f"netsurgery {netsurgery.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed.run(parsed)
     except NetsurgeryError as error:
+        print(f"netsurgery: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
         print(f"netsurgery: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Carry out the experiment, print its tables, write its files after every seed."""
-    from netsurgery.checks import require_count, require_density
+    from netsurgery.checks import require, require_count, require_density
     from netsurgery.cli.session import carry_out
     from netsurgery.plan import Plan
     from netsurgery.train.data import mnist
@@ -42,6 +42,14 @@ def run(options: argparse.Namespace) -> None:
     require_count("seeds", options.seeds)
     if options.density is not None:
         require_density(options.density)
+    by_density = options.plan is None and options.method in ("surgery", "naive-cut")
+    require(
+        options.density is None or by_density,
+        "--density",
+        options.density,
+        "left out here",
+        "a plan of your own and methods with thresholds (threshold-surgery, han-pruning) set the density themselves",
+    )
     settings = Settings(
         method=options.method,
         density=options.density,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from netsurgery.checks import require_count
 from netsurgery.cli.tables import comparison_table, layer_table
+from netsurgery.errors import MissingExtraError
 from netsurgery.zoo.reproduction import Reproduction
 
 _QUIET_LINES = 4  # per training, where nobody watches a bar
@@ -22,6 +24,9 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None) -> 
     if threads is not None:
         require_count("threads", threads)
         torch.set_num_threads(threads)
+    folder.mkdir(parents=True, exist_ok=True)  # whatever stops us from writing there had better do it now
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("The report's pictures need matplotlib: pip install 'netsurgery[report]'.")
     torch.set_flush_denormal(True)  # momentum of pruned weights decays into denormals, which are slow to compute with
     terminal, messages = Console(), Console(stderr=True)
     paths: list[Path] = []

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
+from netsurgery.errors import StateError
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -59,6 +61,18 @@ class TensorReport:
         return self.kept / self.size
 
 
+def check_keys(saved: object, expected: set[str], what: str) -> None:
+    """Raise StateError unless `saved` is a mapping with exactly the expected keys."""
+    if not isinstance(saved, Mapping):
+        raise StateError(f"{what} is a {type(saved).__name__}. Load what Operation.state_dict() returned.")
+    missing, foreign = sorted(expected - set(saved)), sorted(map(str, set(saved) - expected))
+    if missing or foreign:
+        parts = [f"lacks {missing[:4]}"] * bool(missing) + [f"holds {foreign[:4]} that don't belong"] * bool(foreign)
+        raise StateError(
+            f"{what} {' and '.join(parts)}. Load the state of an operation on the same model with the same plan."
+        )
+
+
 StateT = TypeVar("StateT")
 
 
@@ -96,8 +110,15 @@ class Method(ABC, Generic[StateT]):
         """Latent -> effective, in place in the parameters. The state stays as it is."""
 
     @abstractmethod
-    def finish(self, state: StateT) -> None:
-        """Fix the declared set for good and free what only the operation needed; parameters hold effective weights."""
+    def check_placement(self, state: StateT, layers: Sequence[Layer]) -> None:
+        """Raise AttachmentError if parameters have moved to another device or type since the stage began."""
+
+    @abstractmethod
+    def finish(self, state: StateT, layers: Sequence[Layer]) -> None:
+        """Fix the declared set for good and free what only the operation needed; parameters hold effective weights.
+
+        Raises NonFiniteWeightsError if training has diverged: there is nothing to declare then.
+        """
 
     @abstractmethod
     def report(self, state: StateT, layers: Sequence[Layer]) -> list[TensorReport]:

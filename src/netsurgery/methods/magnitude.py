@@ -102,10 +102,11 @@ def _kept_deviation(state: MaskState, layer: Layer) -> float:
     """Standard deviation over the kept connections of a layer; 0 if none is kept."""
     count, total, squares = 0, 0.0, 0.0
     for name, tensor in layer.tensors.items():
-        kept = tensor[state.masks[name]].double()
-        count += kept.numel()
-        total += float(kept.sum())
-        squares += float(kept.square().sum())
+        for rows in row_blocks(tensor):  # pruned connections are 0 and add nothing to the sums
+            mask, block = state.masks[name][rows], tensor[rows].double()
+            count += int(mask.count_nonzero())
+            total += float(block.sum())
+            squares += float(block.square().sum())
     if not count:
         return 0.0
     return math.sqrt(max(squares / count - (total / count) ** 2, 0.0))

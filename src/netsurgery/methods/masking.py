@@ -16,8 +16,8 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from netsurgery.errors import NonFiniteWeightsError, StateError
-from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.errors import AttachmentError, NonFiniteWeightsError, StateError
+from netsurgery.methods.base import Layer, Method, TensorReport, check_keys, tensors_of
 from netsurgery.methods.sensitivity import Sensitivity
 
 _BLOCK = 1 << 17  # connections: half a megabyte of float32
@@ -85,12 +85,7 @@ class MaskMethod(Method[MaskState]):
 
     @final
     def init(self, layers: Sequence[Layer], seed: int) -> MaskState:
-        for name, tensor in tensors_of(layers):
-            if not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)):
-                raise NonFiniteWeightsError(
-                    f"{name} holds NaN or infinity, so its magnitudes can't be ranked. "
-                    "Load finite weights, or leave the layer out with Stage(skip=...)."
-                )
+        check_finite(layers, "before training")
         names = [name for name, _ in tensors_of(layers)]
         splices = self.latent_speed is not None
         state = MaskState(
@@ -105,11 +100,21 @@ class MaskMethod(Method[MaskState]):
         return state
 
     @final
+    def check_placement(self, state: MaskState, layers: Sequence[Layer]) -> None:
+        for name, tensor in tensors_of(layers):
+            mask, latent = state.masks[name], state.latent.get(name)
+            if mask.device != tensor.device or (latent is not None and latent.dtype != tensor.dtype):
+                raise AttachmentError(
+                    f"{name} has become {tensor.dtype} on {tensor.device} since attach. "
+                    "Move or convert the model first, then attach."
+                )
+
+    @final
     def reveal(self, state: MaskState, layers: Sequence[Layer]) -> None:
         if state.latent:
             for name, whole in tensors_of(layers):
-                for tensor, latent in blocks(whole, state.latent[name]):
-                    tensor.add_(latent)
+                for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
+                    tensor.mul_(mask).add_(latent)  # whatever was written over a pruned 0 since is not latent
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
@@ -121,7 +126,7 @@ class MaskMethod(Method[MaskState]):
         if due:
             self._refresh(state, due, step)
         if step >= self.active_steps:
-            self.finish(state)
+            _settle(state)
 
     @final
     def project(self, state: MaskState, layers: Sequence[Layer]) -> None:
@@ -131,9 +136,9 @@ class MaskMethod(Method[MaskState]):
                 tensor.mul_(mask).add_(0.0)  # -0 + 0 is +0
 
     @final
-    def finish(self, state: MaskState) -> None:
-        state.latent.clear()
-        state.sensitivity = None
+    def finish(self, state: MaskState, layers: Sequence[Layer]) -> None:
+        check_finite(layers, "after training")
+        _settle(state)
 
     @final
     def report(self, state: MaskState, layers: Sequence[Layer]) -> list[TensorReport]:
@@ -169,18 +174,27 @@ class MaskMethod(Method[MaskState]):
 
     @final
     def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
-        missing = _SAVED - set(saved)
-        if missing:
-            raise StateError(f"The saved state lacks {sorted(missing)}. Load what Operation.state_dict() returned.")
+        names = {name for name, _ in tensors_of(layers)}
+        check_keys(saved, _SAVED, "A stage of the saved state")
+        for part in ("masks", "weights", "pruned", "spliced"):
+            check_keys(saved[part], names, f"{part!r} of the saved state")
         for name, tensor in tensors_of(layers):
-            for part in ("masks", "weights"):
-                found = saved[part].get(name)
-                if found is None or found.shape != tensor.shape:
-                    what = "nothing" if found is None else f"a tensor of shape {tuple(found.shape)}"
+            for part, kind in (("masks", torch.bool), ("weights", tensor.dtype)):
+                found = saved[part][name]
+                if not isinstance(found, Tensor) or found.shape != tensor.shape or found.dtype != kind:
+                    what = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
                     raise StateError(
-                        f"The saved state holds {what} in {part} for {name}, which has shape {tuple(tensor.shape)}. "
+                        f"The saved state holds {what} in {part!r} for {name}, expected {kind} {tuple(tensor.shape)}. "
                         "Load the state of an operation on the same model with the same plan."
                     )
+        if saved["sensitivity"] is not None:
+            check_keys(saved["sensitivity"], {"outputs", "inputs"}, "'sensitivity' of the saved state")
+        try:
+            torch.Generator().set_state(saved["generator"])
+            if saved["sensitivity"] is not None:
+                Sensitivity.from_state(saved["sensitivity"], layers)
+        except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+            raise StateError(f"The saved state is damaged: {error}. Load another checkpoint.") from error
 
     @final
     def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> MaskState:
@@ -208,8 +222,9 @@ class MaskMethod(Method[MaskState]):
         Leaves in the parameters of the `revealed` layers what every connection weighs now, pruned or not; in the
         others, where nobody will look before they are projected, what the optimizer made of them.
         """
-        speed = self.latent_speed or 0.0
         for name, whole in tensors_of(layers):
+            # A share of a step is mostly lost in the rounding of a 16-bit weight: it follows the whole step.
+            speed = (self.latent_speed or 0.0) if whole.element_size() > 2 else 1.0
             for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
                 latent.lerp_(tensor, speed)
                 latent.addcmul_(latent, mask, value=-1)  # a - a is +0: nothing is remembered of kept connections
@@ -219,6 +234,7 @@ class MaskMethod(Method[MaskState]):
 
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
+        check_finite(layers, "while training")
         for name, rows, fresh in self.refreshed(state, layers, step):
             mask = state.masks[name][rows]
             state.spliced[name] += int(torch.count_nonzero(fresh > mask))
@@ -233,6 +249,26 @@ class MaskMethod(Method[MaskState]):
                 for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
                     latent.copy_(tensor)
                     latent.addcmul_(latent, mask, value=-1)
+
+
+def check_finite(layers: Sequence[Layer], when: str) -> None:
+    """Raise NonFiniteWeightsError if a parameter holds NaN or infinity."""
+    for name, tensor in tensors_of(layers):
+        # The sum of a tensor with NaN or infinity is never finite, and quicker to have than a look at each element.
+        if bool(torch.isfinite(tensor.sum(dtype=torch.float32))):
+            continue
+        if not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)):
+            raise NonFiniteWeightsError(
+                f"{name} holds NaN or infinity {when}, so magnitudes can't be ranked. Start from finite weights; if "
+                "training diverged, lower the learning rate or clip gradients, and resume from a good checkpoint. "
+                "A layer that is not to be operated on can be left out with Stage(skip=...)."
+            )
+
+
+def _settle(state: MaskState) -> None:
+    """Masks change no more: free what only changes need."""
+    state.latent.clear()
+    state.sensitivity = None
 
 
 def row_blocks(tensor: Tensor) -> Iterator[slice]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_UPPER_BINS = 1 << 15  # the sign bit is never set
+_UPPER_BINS = 1 << 15
+_UPPER_MASK = _UPPER_BINS - 1  # of the sign bit, which only a NaN can have set
 _LOWER_BINS = 1 << 16
 _INFINITY_UPPER = 0x7F80  # upper half of the bit pattern of +infinity; NaN lies above it
 
@@ -51,7 +52,7 @@ def cut_at(scores: Callable[[], Iterable[Tensor]], keep: int) -> Cut | None:
     """
     upper = torch.zeros(_UPPER_BINS, dtype=torch.int64)
     for part in scores():
-        upper += torch.bincount(part.view(torch.int32).flatten() >> 16, minlength=_UPPER_BINS).cpu()
+        upper += torch.bincount((part.view(torch.int32).flatten() >> 16) & _UPPER_MASK, minlength=_UPPER_BINS).cpu()
     if bool(upper[_INFINITY_UPPER:].any()):
         return None
     upper_bin, above = _bin_holding(upper, keep)

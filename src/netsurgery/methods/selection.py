@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from netsurgery.errors import NonFiniteWeightsError
+from netsurgery.errors import NonFiniteWeightsError, OptimizerError
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.masking import MaskState, Piece, as_number, row_blocks
 from netsurgery.methods.ranking import cut_at
@@ -18,9 +18,14 @@ def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresi
 
     A connection's score is its saliency |w| * sqrt(mean squared gradient) where the state has a sensitivity, and
     |w| / (the layer's constant) where it has none. Scores of connections kept now are multiplied by `hysteresis`.
-    Raises NonFiniteWeightsError if a weight isn't finite.
+    Raises NonFiniteWeightsError if a gradient wasn't finite, OptimizerError if none was ever seen.
     """
     total = sum(tensor.numel() for _, tensor in tensors_of(layers))
+    if state.sensitivity is not None and not state.sensitivity.outputs:
+        raise OptimizerError(
+            "No weight has a gradient just after optimizer.step(), so saliency can't be measured. Call zero_grad "
+            "before backward, not inside step or its hooks, and let the loss depend on the model."
+        )
 
     def all_scores() -> Iterator[Tensor]:
         for layer in layers:
@@ -29,10 +34,9 @@ def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresi
 
     cut = cut_at(all_scores, keep=max(1, round(density * total)))
     if cut is None:
-        names = (name for name, tensor in tensors_of(layers) if not bool(torch.isfinite(tensor).all()))
         raise NonFiniteWeightsError(
-            f"{next(names, 'The gradient of a weight')} has become NaN or infinite while training. "
-            "Lower the learning rate, clip gradients, and start again from the last good checkpoint."
+            "A gradient has become NaN or infinite while training. Lower the learning rate, clip gradients, "
+            "and start again from the last good checkpoint."
         )
     for layer in layers:
         for name in layer.tensors:

@@ -18,7 +18,7 @@ from torch import nn
 from netsurgery.errors import DataError
 from netsurgery.files import replacing
 from netsurgery.operation import Operation
-from netsurgery.plan import Plan
+from netsurgery.plan import Plan, select
 from netsurgery.report.page import write_page
 from netsurgery.report.record import Record, Run, TensorCount, machine, versions
 from netsurgery.report.trace import TraceRecorder
@@ -36,6 +36,7 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 class Settings:
     """What the user chose for an experiment. None: as the experiment has it.
 
+    method: a key of the experiment's treatments: plan and recipe. plan: in place of the treatment's.
     reference: safetensors file of the dense network, which is trained where it is None.
     shift: train on batches that are moved by up to one pixel (SHIFTED of them), in place of dropping out pixels.
     """
@@ -62,6 +63,7 @@ class Reproduction:
             shifted = dataclasses.replace(treatment.recipe, shifted=SHIFTED, input_dropout=0.0)
             treatment = dataclasses.replace(treatment, recipe=shifted)
         self.treatment = treatment
+        select(experiment.build(), treatment.plan)  # a pattern that matches nothing is better found before the training
         self._given = read_network(experiment.build(), settings.reference) if settings.reference else None
         self._runs: list[Run] = []
         self._networks: list[nn.Module] = []
@@ -110,11 +112,12 @@ class Reproduction:
     def record(self) -> Record:
         """The record of the seeds that are done."""
         settings, digits = self.settings, self.digits
+        method = settings.method if settings.plan is None else "own plan"
         return Record(
-            title=f"{self.experiment.title}, {settings.method}{', shifted images' if settings.shift else ''}",
+            title=f"{self.experiment.title}, {method}{', shifted images' if settings.shift else ''}",
             configuration={
                 "experiment": self.experiment.name,
-                "method": settings.method,
+                "method": method,
                 "data": {"name": digits.name, "train": len(digits.train), "validation": len(digits.validation)},
                 "reference": settings.reference.name if settings.reference else _recipe(self.experiment.reference),
                 "surgery": _recipe(self.treatment.recipe),
@@ -129,15 +132,16 @@ class Reproduction:
     def save(self, folder: Path) -> list[Path]:
         """Write record.json, report.html, plan.toml and each seed's network; returns the paths."""
         record = self.record()
-        paths = [folder / "record.json", folder / "report.html", folder / "plan.toml"]
-        record.write(paths[0])
-        masks = {name: (tensor != 0).numpy() for name, tensor in self._networks[0].named_parameters()}
-        write_page(paths[1], record, masks)
-        self.treatment.plan.write(paths[2])
+        paths = []
         for run, network in zip(self._runs, self._networks, strict=True):
             paths.append(folder / f"{self.experiment.name}-seed{run.seed}.safetensors")
             write_network(network, paths[-1])
-        return paths
+        plan, page = folder / "plan.toml", folder / "report.html"
+        record.write(folder / "record.json")
+        self.treatment.plan.write(plan)
+        masks = {name: (tensor != 0).numpy() for name, tensor in self._networks[0].named_parameters()}
+        write_page(page, record, masks)
+        return [*paths, folder / "record.json", plan, page]
 
 
 def read_network(model: nn.Module, path: Path) -> dict[str, torch.Tensor]:
