@@ -55,9 +55,10 @@ def experiments_table() -> str:
         compression = mean_and_spread([run.compression for run in runs])[0]
         kept = mean_and_spread([run.kept for run in runs])[0]
         seconds = mean_and_spread([run.duration_s for run in runs])[0]
+        shifted = ", images shifted by up to a pixel" if record.configuration["surgery"]["shifted"] else ""
         after = f"**{mean:.2f}** ± {spread:.2f}" if len(runs) > 1 else f"**{mean:.2f}**"
         lines.append(
-            f"| {network} | {METHODS[record.configuration['method']]} | {compression:.1f}x | {kept:,.0f} "
+            f"| {network} | {METHODS[record.configuration['method']]}{shifted} | {compression:.1f}x | {kept:,.0f} "
             f"| {before:.2f} → {after} | {seconds:.0f} |"
         )
     seeds = sorted({len(record.runs) for record in records})
