@@ -1,0 +1,82 @@
+"""The command line as a whole: help without torch, one list of methods, progress on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from netsurgery.cli import reproduce, session
+from netsurgery.cli.main import main
+from netsurgery.methods import ALL_METHODS
+from netsurgery.zoo.experiments import REPRODUCIBLE
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def options_of_reproduce() -> dict[str, argparse.Action]:
+    subparsers = argparse.ArgumentParser().add_subparsers()
+    reproduce.add_parser(subparsers)
+    return {action.dest: action for action in subparsers.choices["reproduce"]._actions}
+
+
+def test_the_command_line_offers_every_network_and_every_method() -> None:
+    options = options_of_reproduce()
+    assert set(options["network"].choices or ()) == set(REPRODUCIBLE)
+    assert set(options["method"].choices or ()) == set(ALL_METHODS)
+    for experiment in REPRODUCIBLE.values():
+        assert set(experiment.treatments) == set(ALL_METHODS)
+
+
+def test_the_readme_tables_know_every_method() -> None:
+    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "benchmarks" / "readme_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert set(script.METHODS) == set(ALL_METHODS)
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from netsurgery.cli.main import main\n"
+        "try: main(['reproduce', '--help'])\n"
+        "except SystemExit as stop: sys.exit(stop.code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--density" in done.stdout
+
+
+def test_without_torch_a_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['torch'] = None\nfrom netsurgery.cli.main import main\nsys.exit(main(['demo']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("netsurgery: this command needs torch: pip install")
+
+
+@pytest.mark.parametrize("arguments", [[], ["operate"], ["reproduce"], ["reproduce", "lenet7", "--data", "."]])
+def test_wrong_usage_ends_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: netsurgery" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_a_bar_and_a_pipe_gets_four_lines() -> None:
+    written = {}
+    for terminal in (True, False):
+        stream = io.StringIO()
+        with session._progress(Console(file=stream, force_terminal=terminal, width=80), "surgery", 400) as advance:
+            for step in range(401):
+                advance(step)
+        written[terminal] = stream.getvalue()
+    assert "\x1b[" in written[True]
+    assert "━" in written[True]
+    assert written[False].splitlines() == [f"surgery: {step} of 400 steps" for step in (100, 200, 300, 400)]
