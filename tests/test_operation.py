@@ -467,6 +467,31 @@ def test_biases_of_recurrent_and_attention_layers_are_biases() -> None:
     assert {"0.bias_ih_l0", "0.bias_hh_l0", "1.bias_k", "1.in_proj_bias"} <= set(operation.masks)
 
 
+def test_the_step_after_one_that_failed_counts_and_hides_as_ever() -> None:
+    class Failing(torch.optim.SGD):
+        fail = False
+
+        def step(self, closure: Any = None) -> Any:
+            if self.fail:
+                raise KeyboardInterrupt
+            return super().step(closure)
+
+    model = new_net()
+    optimizer = Failing(model.parameters(), lr=0.05)
+    operation = ns.attach(model, optimizer, METHODS["surgery"])
+    for step in range(20):
+        optimizer.fail = step == 10
+        if optimizer.fail:
+            with pytest.raises(KeyboardInterrupt):
+                train(model, optimizer, 1, first=step)
+        else:
+            train(model, optimizer, 1, first=step)
+    assert operation.step == 19
+    assert sum(row.kept for row in operation.report()) == round(0.2 * 135)
+    for name, mask in operation.masks.items():
+        assert not bool((dict(model.named_parameters())[name] != 0)[~mask].any())
+
+
 class TestRefusals:
     """Bad input gets a typed error, and nothing is half attached."""
 

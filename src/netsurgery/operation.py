@@ -8,11 +8,13 @@ evaluation, state_dict, checkpoint, averaging, export) only ever meets effective
 
 from __future__ import annotations
 
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -77,7 +79,7 @@ class Operation:
         self.step = 0
         """Optimizer steps taken since `attach`."""
         self.finished = False
-        self._depth = 0  # of optimizer.step calls: a subclass may call its parent's step inside its own
+        self._call: FrameType | None = None  # the call of optimizer.step that is under way
         self._stages = [
             _RunningStage(stage, plan.seed * _STAGE_SEEDS + index, layers)
             for index, (stage, layers) in enumerate(zip(plan.stages, selection, strict=True))
@@ -139,8 +141,7 @@ class Operation:
 
     def detach(self) -> None:
         """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair."""
-        with torch.no_grad():
-            self._leave_step()
+        self._leave_step()
         self._unhook()
         _attached.discard(self)
 
@@ -194,7 +195,7 @@ class Operation:
             running.state = None if state is None else running.method.load_state(running.layers, state)
         self.step = saved["step"]
         self.finished = saved["finished"]
-        self._depth = 0
+        self._call = None
 
     def __str__(self) -> str:
         """A table: one line per tensor, and the total."""
@@ -219,14 +220,18 @@ class Operation:
             running.method.update(state, running.layers, 0)
             running.method.project(state, running.layers)
 
-    @torch.no_grad()
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        self._depth += 1
-        if self._depth == 1:
+        call = sys._getframe(1)
+        if self._call is not None:
+            if _is_within(call, self._call):
+                return None  # a subclass calls its parent's step inside its own: torch runs the hooks of both
+            self._leave_step()  # the last step ended by an exception
+        with torch.no_grad():
             for running in self._begun():
                 running.method.check_placement(running.state, running.layers)
+            self._call = call
             for running in self._begun():
                 running.method.reveal(running.state, running.layers)
         # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
@@ -237,11 +242,12 @@ class Operation:
         rest = {key: value for key, value in kwargs.items() if key != "closure"}
         return (args[0], self._on_effective_weights(closure), *args[2:]), rest
 
-    @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._depth > 1:
-            self._depth -= 1
-            return
+        if sys._getframe(1) is self._call:
+            with torch.no_grad():
+                self._complete_step(optimizer)
+
+    def _complete_step(self, optimizer: Optimizer) -> None:
         # A fused optimizer is told of infinite gradients by GradScaler, and leaves the weights as they are.
         found_inf = getattr(optimizer, "found_inf", None)
         taken = found_inf is None or not bool(found_inf)
@@ -250,14 +256,15 @@ class Operation:
             if taken and not self.finished:
                 running.method.update(running.state, running.layers, self.step - running.stage.start)
             running.method.project(running.state, running.layers)
-        self._depth = 0  # last: after an exception above, _leave_step still hides what is revealed
+        self._call = None  # last: after an exception above, _leave_step still hides what is revealed
         if taken and not self.finished:
             self._begin_stages()
 
+    @torch.no_grad()
     def _leave_step(self) -> None:
         """After a step that was interrupted between its hooks: hide what was revealed."""
-        if self._depth:
-            self._depth = 0
+        if self._call is not None:
+            self._call = None
             for running in self._begun():
                 running.method.project(running.state, running.layers)
 
@@ -280,6 +287,13 @@ class Operation:
             return loss
 
         return evaluate
+
+
+def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
+    """True if the call `outer` is one that `frame` will return to."""
+    while frame is not None and frame is not outer:
+        frame = frame.f_back
+    return frame is outer
 
 
 def _hook(optimizer: Optimizer, before: Callable[..., Any], after: Callable[..., Any]) -> list[RemovableHandle]:

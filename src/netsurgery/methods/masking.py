@@ -20,7 +20,7 @@ from netsurgery.errors import AttachmentError, NonFiniteWeightsError, StateError
 from netsurgery.methods.base import Layer, Method, TensorReport, check_keys, tensors_of
 from netsurgery.methods.sensitivity import Sensitivity
 
-_BLOCK = 1 << 17  # connections: half a megabyte of float32
+_BLOCK = 1 << 19  # connections: two megabytes of float32
 _OBSERVATION_INTERVAL = 4  # optimizer steps; gradients of neighbouring steps say much the same
 _SAVED = {"masks", "weights", "splicing", "constants", "pruned", "spliced", "sensitivity", "generator"}
 _LAYOUTS = (torch.contiguous_format, torch.channels_last, torch.channels_last_3d)
@@ -49,6 +49,10 @@ class MaskState:
     """Parameter name -> splices so far."""
     sensitivity: Sensitivity | None = None
     """How much the loss feels each connection, for methods that rank by it and while masks still change."""
+    projected: set[str] = field(default_factory=set)
+    """Names of parameters that `update` has projected already; emptied by `project`, which follows it."""
+    versions: dict[str, int] = field(default_factory=dict)
+    """Parameter name -> torch's count of changes to it when it was last projected."""
     generator: torch.Generator = field(default_factory=torch.Generator)
     """Source of the draws of methods that refresh masks at random."""
 
@@ -113,8 +117,10 @@ class MaskMethod(Method[MaskState]):
     def reveal(self, state: MaskState, layers: Sequence[Layer]) -> None:
         if state.latent:
             for name, whole in tensors_of(layers):
-                for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
-                    tensor.mul_(mask).add_(latent)  # whatever was written over a pruned 0 since is not latent
+                if whole._version != state.versions.get(name):
+                    self._project(state, name, whole)  # what was written over a pruned 0 meanwhile is not latent
+                for tensor, latent in blocks(whole, state.latent[name]):
+                    tensor.add_(latent)
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
@@ -122,7 +128,7 @@ class MaskMethod(Method[MaskState]):
             state.sensitivity.observe(layers)
         due = self.due(state, layers, step) if step <= self.active_steps else ()
         if state.latent:
-            self._follow(state, layers, revealed=due)
+            self._follow(state, layers, due)
         if due:
             self._refresh(state, due, step)
         if step >= self.active_steps:
@@ -131,9 +137,10 @@ class MaskMethod(Method[MaskState]):
     @final
     def project(self, state: MaskState, layers: Sequence[Layer]) -> None:
         """Every pruned connection weighs exactly +0."""
-        for name, whole in tensors_of(layers):
-            for tensor, mask in blocks(whole, as_number(state.masks[name])):
-                tensor.mul_(mask).add_(0.0)  # -0 + 0 is +0
+        for name, tensor in tensors_of(layers):
+            if name not in state.projected:
+                self._project(state, name, tensor)
+        state.projected.clear()
 
     @final
     def finish(self, state: MaskState, layers: Sequence[Layer]) -> None:
@@ -216,21 +223,32 @@ class MaskMethod(Method[MaskState]):
         self.project(state, layers)
         return state
 
-    def _follow(self, state: MaskState, layers: Sequence[Layer], revealed: Sequence[Layer]) -> None:
-        """Move the latent weights after the optimizer, which has moved the parameters.
+    def _project(self, state: MaskState, name: str, whole: Tensor) -> None:
+        zero = whole.new_zeros(())
+        for tensor, mask in blocks(whole, as_number(state.masks[name])):
+            torch.addcmul(zero, tensor, mask, out=tensor)  # 0 + w * mask; the sum turns -0 into +0
+        state.versions[name] = whole._version
 
-        Leaves in the parameters of the `revealed` layers what every connection weighs now, pruned or not; in the
-        others, where nobody will look before they are projected, what the optimizer made of them.
+    def _follow(self, state: MaskState, layers: Sequence[Layer], due: Sequence[Layer]) -> None:
+        """Move the latent weights after the optimizer, which has moved the parameters; then project at once.
+
+        One pass over memory does both. Only in the parameters of layers that are `due` it leaves what every connection
+        weighs now, pruned or not.
         """
+        revealed = {name for name, _ in tensors_of(due)}
         for name, whole in tensors_of(layers):
             # A share of a step is mostly lost in the rounding of a 16-bit weight: it follows the whole step.
             speed = (self.latent_speed or 0.0) if whole.element_size() > 2 else 1.0
+            zero = whole.new_zeros(())
             for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
                 latent.lerp_(tensor, speed)
                 latent.addcmul_(latent, mask, value=-1)  # a - a is +0: nothing is remembered of kept connections
-        if revealed:
-            self.project(state, revealed)
-            self.reveal(state, revealed)
+                torch.addcmul(zero, tensor, mask, out=tensor)
+                if name in revealed:
+                    tensor.add_(latent)
+            if name not in revealed:
+                state.versions[name] = whole._version
+                state.projected.add(name)
 
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
@@ -288,8 +306,11 @@ def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
     Several operations on one stretch find it in the processor's cache; on whole tensors each fetches it from memory.
     """
+    if tensors[0].numel() <= _BLOCK:
+        yield tensors
+        return
     for layout in _LAYOUTS:
-        if tensors[0].numel() > _BLOCK and all(tensor.is_contiguous(memory_format=layout) for tensor in tensors):
+        if all(tensor.is_contiguous(memory_format=layout) for tensor in tensors):
             order = (0, *range(2, tensors[0].dim()), 1) if layout is not torch.contiguous_format else None
             flat = [(tensor.permute(order) if order else tensor).view(-1).split(_BLOCK) for tensor in tensors]
             yield from zip(*flat, strict=True)
