@@ -33,6 +33,7 @@ def experiments_table() -> str:
         key=lambda record: (
             networks[record.configuration["experiment"]],
             order[record.configuration["method"]],
+            record.configuration["surgery"]["shifted"],
             record.runs[0].compression,
         )
     )
@@ -63,9 +64,9 @@ def experiments_table() -> str:
         )
     seeds = sorted({len(record.runs) for record in records})
     machines = sorted(
-        {f"{r.machine['processor']}, {r.machine['threads']} threads, torch {r.versions['torch']}" for r in records}
+        {f"{r.machine['processor']}, {r.machine['threads']} thread(s), torch {r.versions['torch']}" for r in records}
     )
-    lines += ["", f"Mean ± standard deviation over {' or '.join(map(str, seeds))} seeds; {'; '.join(machines)}."]
+    lines += ["", f"Mean ± standard deviation over {' or '.join(map(str, seeds))} seeds. {'; '.join(machines)}."]
     return "\n".join(lines)
 
 

@@ -114,5 +114,6 @@ def _varied(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tenso
         images = F.pad(images, (1, 1, 1, 1))[..., down : down + height, right : right + width].contiguous()
     if recipe.input_dropout:
         share = 1 - recipe.input_dropout
-        images = (images * (torch.rand(images.shape, generator=generator) < share)).div_(share)
+        kept = torch.rand(images.shape, generator=generator) < share
+        images = (images * kept.view(torch.int8)).div_(share)  # int8, not bool: several times faster
     return images
