@@ -39,6 +39,17 @@ class Net(nn.Module):
         return self.head(self.features(x).mean(dim=(2, 3)))
 
 
+class Failing(torch.optim.SGD):
+    """An optimizer that can be interrupted between its hooks."""
+
+    fail = False
+
+    def step(self, closure: Any = None) -> Any:
+        if self.fail:
+            raise KeyboardInterrupt
+        return super().step(closure)
+
+
 def new_net() -> Net:
     torch.manual_seed(11)
     return Net()
@@ -334,14 +345,6 @@ def test_after_detach_the_optimizer_is_as_it_was() -> None:
 
 
 def test_a_step_that_fails_leaves_no_latent_weights_behind() -> None:
-    class Failing(torch.optim.SGD):
-        fail = False
-
-        def step(self, closure: Any = None) -> Any:
-            if self.fail:
-                raise KeyboardInterrupt
-            return super().step(closure)
-
     model = new_net()
     optimizer = Failing(model.parameters(), lr=0.05)
     operation = ns.attach(model, optimizer, METHODS["surgery"])
@@ -468,14 +471,6 @@ def test_biases_of_recurrent_and_attention_layers_are_biases() -> None:
 
 
 def test_the_step_after_one_that_failed_counts_and_hides_as_ever() -> None:
-    class Failing(torch.optim.SGD):
-        fail = False
-
-        def step(self, closure: Any = None) -> Any:
-            if self.fail:
-                raise KeyboardInterrupt
-            return super().step(closure)
-
     model = new_net()
     optimizer = Failing(model.parameters(), lr=0.05)
     operation = ns.attach(model, optimizer, METHODS["surgery"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from netsurgery.report.record import Record, TensorCount, mean_and_spread
+from netsurgery.report.record import Record, mean_and_spread
+from netsurgery.report.wording import by_layer
 
 
 def layer_table(record: Record) -> Table:
@@ -14,11 +15,7 @@ def layer_table(record: Record) -> Table:
     table.add_column("layer")
     for heading in ("kept", "of", "density %", *(["paper %"] if paper else [])):
         table.add_column(heading, justify="right")
-    by_layer: dict[str, list[TensorCount]] = {}
-    for run in record.runs:
-        for tensor in run.tensors:
-            by_layer.setdefault(tensor.name.rpartition(".")[0], []).append(tensor)
-    for layer, tensors in by_layer.items():
+    for layer, tensors in by_layer([tensor for run in record.runs for tensor in run.tensors]).items():
         kept, size = sum(tensor.kept for tensor in tensors), sum(tensor.size for tensor in tensors)
         beside = [f"{paper.density_percent[layer]:.1f}"] if paper else []
         table.add_row(layer, *_counts(kept, size, len(record.runs)), *beside)
