@@ -102,16 +102,21 @@ def test_a_damaged_idx_file_is_refused(tmp_path: Path, content: bytes, says: str
     assert says in refusal(lambda: read_idx(path), path)
 
 
+def refusal_and_peak_bytes(path: Path) -> tuple[str, int]:
+    """What read_idx says of the file, and the most memory it held meanwhile."""
+    tracemalloc.start()
+    try:
+        message = refusal(lambda: read_idx(path), path)
+        return message, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("shape", [(0xFFFFFFFF,) * 4, (1 << 31, 2), ((1 << 31) + 1,)])
 def test_an_absurd_size_is_refused_without_allocating_it(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = tmp_path / "array"
     path.write_bytes(header(shape))
-    tracemalloc.start()
-    try:
-        message = refusal(lambda: read_idx(path), path)
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    message, peak_bytes = refusal_and_peak_bytes(path)
     assert "at most 268,435,456 bytes are read" in message
     assert peak_bytes < 1 << 20
 
@@ -119,12 +124,7 @@ def test_an_absurd_size_is_refused_without_allocating_it(tmp_path: Path, shape: 
 def test_a_gzip_bomb_is_read_only_as_far_as_its_header_announces(tmp_path: Path) -> None:
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(header((10,)) + bytes(1 << 25), compresslevel=1))
-    tracemalloc.start()
-    try:
-        message = refusal(lambda: read_idx(path), path)
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    message, peak_bytes = refusal_and_peak_bytes(path)
     assert "10 bytes, but more bytes follow" in message
     assert peak_bytes < 1 << 20
 

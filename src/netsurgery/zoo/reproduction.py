@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from netsurgery.errors import DataError
-from netsurgery.files import replacing
+from netsurgery.files import write_verified
 from netsurgery.operation import Operation
 from netsurgery.plan import Plan, select
 from netsurgery.report.page import write_page
@@ -89,7 +89,6 @@ class Reproduction:
         duration_s = time.perf_counter() - started
 
         test = self.digits.read_test()
-        after_error = error_percent(model, test)
         reference = self.experiment.build()
         reference.load_state_dict(before)
         run = Run(
@@ -97,7 +96,7 @@ class Reproduction:
             validation_error_before_percent=round(validation_before, 4),
             validation_error_percent=round(error_percent(model, self.digits.validation), 4),
             test_error_before_percent=round(error_percent(reference, test), 4),
-            test_error_percent=round(after_error, 4),
+            test_error_percent=round(error_percent(model, test), 4),
             tensors=[
                 TensorCount(name, tuple(tensor.shape), int(tensor.count_nonzero()), tensor.numel())
                 for name, tensor in model.named_parameters()
@@ -162,10 +161,12 @@ def read_network(model: nn.Module, path: Path) -> dict[str, torch.Tensor]:
 def write_network(model: nn.Module, path: Path) -> None:
     """The model's own keys and tensors as safetensors, under a temporary name first."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary)
-        if any(not torch.equal(tensor, tensors[name]) for name, tensor in load_file(temporary).items()):
-            raise DataError(f"{path} could not be read back as it was written; the file was not kept. Check the disk.")
+
+    def same(written: Path) -> bool:
+        found = load_file(written)
+        return found.keys() == tensors.keys() and all(torch.equal(found[name], tensors[name]) for name in tensors)
+
+    write_verified(path, save(tensors), same)
 
 
 def _both(recorder: TraceRecorder, advance: Callable[[int], None]) -> Watch:
