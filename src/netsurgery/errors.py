@@ -48,3 +48,35 @@ class MissingExtraError(NetsurgeryError, ImportError):
 
 class UnfinishedWarning(UserWarning):
     """An operation was finished before its schedule had ended."""
+
+
+class CaptureError(NetsurgeryError, ValueError):
+    """A model can't be captured as a graph: it doesn't export, or its shapes aren't fixed."""
+
+
+class UnsupportedOperatorError(CaptureError):
+    """A model holds an operator, or a use of one, that netsurgery doesn't have."""
+
+
+class GraphError(NetsurgeryError, ValueError):
+    """A graph contradicts itself: an unknown value, a wrong shape, an attribute out of its range."""
+
+
+class VerificationError(NetsurgeryError, RuntimeError):
+    """What was written doesn't compute what the source model computes."""
+
+
+class InputError(NetsurgeryError, ValueError):
+    """An array given to a session has another shape, type or count than the network takes."""
+
+
+class PackedFileError(NetsurgeryError, ValueError):
+    """An .nsm file is damaged, truncated, or not an .nsm file at all."""
+
+
+class FileVersionError(PackedFileError):
+    """An .nsm file has a version that this release can't read."""
+
+
+class FileLimitError(PackedFileError):
+    """An .nsm file asks for more memory or time than its reader grants."""

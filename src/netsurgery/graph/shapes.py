@@ -1,0 +1,211 @@
+"""Shape rules: the shape of an operator's output from those of its inputs, or GraphError saying what doesn't fit.
+
+Every rule takes (shapes of the operands, None where one is left out; attributes) and returns a shape.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from netsurgery.errors import GraphError
+
+Shape = tuple[int, ...]
+Shapes = Sequence[Any]  # of Shape, or None where an optional operand is left out
+Attributes = Mapping[str, Any]
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise GraphError(sentence)
+
+
+def filled(values: Sequence[int], count: int, default: int, name: str) -> Shape:
+    """An attribute with `count` numbers; the empty tuple stands for all of them at their default."""
+    if len(values) == 0:
+        return (default,) * count
+    _require(len(values) == count, f"{name}={tuple(values)} has {len(values)} numbers, {count} are needed.")
+    return tuple(values)
+
+
+def same(shapes: Shapes, attributes: Attributes) -> Shape:
+    return tuple(shapes[0])
+
+
+def along_axis(shapes: Shapes, attributes: Attributes) -> Shape:
+    _axis(shapes[0], attributes["axis"])
+    return tuple(shapes[0])
+
+
+def _axis(shape: Shape, axis: int) -> None:
+    _require(0 <= axis < len(shape), f"axis {axis} doesn't exist in shape {shape}.")
+
+
+def _spatial(shape: Shape) -> Shape:
+    _require(3 <= len(shape) <= 5, f"x has shape {shape}; (N, C, *S) with one to three spatial axes is needed.")
+    return shape[2:]
+
+
+def conv(shapes: Shapes, attributes: Attributes) -> Shape:
+    x, weight, bias = (*shapes, None)[:3]
+    spatial, groups = _spatial(x), attributes["groups"]
+    _require(len(weight) == len(x), f"weight has shape {weight}, x has shape {x}: they need as many axes.")
+    _require(x[1] % groups == 0, f"{x[1]} input channels can't be shared by {groups} groups.")
+    _require(weight[0] % groups == 0, f"{weight[0]} output channels can't be shared by {groups} groups.")
+    _require(
+        weight[1] == x[1] // groups,
+        f"weight has shape {weight}: its second size must be {x[1] // groups} (channels of x / groups).",
+    )
+    _require(bias is None or tuple(bias) == (weight[0],), f"bias has shape {bias}, ({weight[0]},) is needed.")
+    return (x[0], weight[0], *_windows(spatial, weight[2:], attributes, ceil=False))
+
+
+def pool(shapes: Shapes, attributes: Attributes) -> Shape:
+    spatial = _spatial(shapes[0])
+    kernel = attributes["kernel"]
+    _require(len(kernel) == len(spatial), f"kernel={kernel} has {len(kernel)} numbers, {len(spatial)} are needed.")
+    pads = filled(attributes["pads"], 2 * len(spatial), 0, "pads")
+    dilations = filled(attributes["dilations"], len(spatial), 1, "dilations")
+    reach = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations, strict=True)]
+    _require(
+        all(pad < reach[index % len(reach)] for index, pad in enumerate(pads)),
+        f"pads={pads}: a window of {kernel} could lie in padding alone.",
+    )
+    return (*shapes[0][:2], *_windows(spatial, kernel, attributes, ceil=attributes["ceil_mode"]))
+
+
+def _windows(spatial: Shape, kernel: Shape, attributes: Attributes, *, ceil: bool) -> Shape:
+    """How many windows fit along each spatial axis.
+
+    With `ceil` a last window that hangs over the end counts if it begins before the end of input and leading padding.
+    """
+    count = len(spatial)
+    strides = filled(attributes["strides"], count, 1, "strides")
+    dilations = filled(attributes["dilations"], count, 1, "dilations")
+    pads = filled(attributes["pads"], 2 * count, 0, "pads")
+    result = []
+    for axis, size in enumerate(spatial):
+        reach = (kernel[axis] - 1) * dilations[axis] + 1
+        free = size + pads[axis] + pads[count + axis] - reach
+        _require(free >= 0 or (ceil and free > -strides[axis]), f"a window of {reach} doesn't fit in shape {spatial}.")
+        windows = (-(-free // strides[axis]) if ceil else free // strides[axis]) + 1
+        if ceil and (windows - 1) * strides[axis] >= size + pads[axis]:
+            windows -= 1
+        result.append(windows)
+    return tuple(result)
+
+
+def adaptive_pool(shapes: Shapes, attributes: Attributes) -> Shape:
+    spatial, size = _spatial(shapes[0]), attributes["size"]
+    _require(len(size) == len(spatial), f"size={size} has {len(size)} numbers, {len(spatial)} are needed.")
+    return (*shapes[0][:2], *size)
+
+
+def linear(shapes: Shapes, attributes: Attributes) -> Shape:
+    x, weight, bias = (*shapes, None)[:3]
+    _require(len(x) >= 1 and len(weight) == 2, f"x has shape {x}, weight {weight}; (..., I) and (O, I) are needed.")
+    _require(x[-1] == weight[1], f"x has {x[-1]} features, weight of shape {weight} takes {weight[1]}.")
+    _require(bias is None or tuple(bias) == (weight[0],), f"bias has shape {bias}, ({weight[0]},) is needed.")
+    return (*x[:-1], weight[0])
+
+
+def matmul(shapes: Shapes, attributes: Attributes) -> Shape:
+    a, b = shapes
+    _require(len(a) >= 1 and len(b) >= 1, f"shapes {a} and {b} can't be multiplied as matrices.")
+    rows, left = (a[:-1], a[-1]) if len(a) == 1 else (a[-2:-1], a[-1])
+    right, columns = (b[0], ()) if len(b) == 1 else (b[-2], b[-1:])
+    _require(left == right, f"shapes {a} and {b} can't be multiplied as matrices.")
+    return (*_broadcast(a[:-2], b[:-2]), *(() if len(a) == 1 else rows), *columns)
+
+
+def broadcast(shapes: Shapes, attributes: Attributes) -> Shape:
+    return _broadcast(*shapes)
+
+
+def _broadcast(a: Shape, b: Shape) -> Shape:
+    longer = max(len(a), len(b))
+    pairs = list(zip((1,) * (longer - len(a)) + tuple(a), (1,) * (longer - len(b)) + tuple(b), strict=True))
+    _require(all(p == q or 1 in (p, q) for p, q in pairs), f"shapes {tuple(a)} and {tuple(b)} don't broadcast.")
+    return tuple(max(p, q) for p, q in pairs)
+
+
+def concat(shapes: Shapes, attributes: Attributes) -> Shape:
+    first, axis = tuple(shapes[0]), attributes["axis"]
+    _axis(first, axis)
+    for other in shapes[1:]:
+        _require(
+            len(other) == len(first) and all(p == q for i, (p, q) in enumerate(zip(first, other)) if i != axis),  # noqa: B905
+            f"shapes {first} and {tuple(other)} can't be joined along axis {axis}.",
+        )
+    return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
+
+
+def reshape(shapes: Shapes, attributes: Attributes) -> Shape:
+    target, count = attributes["shape"], math.prod(shapes[0])
+    _require(target.count(-1) <= 1 and 0 not in target, f"shape={target} must hold sizes >= 1, and -1 at most once.")
+    known = math.prod(size for size in target if size != -1)
+    fits = count % known == 0 if -1 in target else count == known
+    _require(fits, f"{count} values of shape {tuple(shapes[0])} don't fill shape {target}.")
+    return tuple(count // known if size == -1 else size for size in target)
+
+
+def transpose(shapes: Shapes, attributes: Attributes) -> Shape:
+    order = attributes["order"]
+    _require(sorted(order) == list(range(len(shapes[0]))), f"order={order} must name each axis of {shapes[0]} once.")
+    return tuple(shapes[0][axis] for axis in order)
+
+
+def pad(shapes: Shapes, attributes: Attributes) -> Shape:
+    x, mode = shapes[0], attributes["mode"]
+    pads = filled(attributes["pads"], 2 * len(x), 0, "pads")
+    result = []
+    for axis, size in enumerate(x):
+        before, after = pads[axis], pads[len(x) + axis]
+        left = size + min(before, 0) + min(after, 0)
+        _require(left >= 1, f"pads={pads} cut all of axis {axis} of shape {x}.")
+        furthest = max(before, after)
+        _require(mode != "reflect" or furthest < left, f"pads={pads} reflect beyond axis {axis} of shape {x}.")
+        _require(mode != "wrap" or furthest <= left, f"pads={pads} wrap beyond axis {axis} of shape {x}.")
+        result.append(size + before + after)
+    return tuple(result)
+
+
+def cut(shapes: Shapes, attributes: Attributes) -> Shape:
+    x, axis = shapes[0], attributes["axis"]
+    _axis(x, axis)
+    start, stop, step = attributes["start"], attributes["stop"], attributes["step"]
+    _require(start < stop <= x[axis], f"start={start}, stop={stop} must lie inside axis {axis} of shape {x}.")
+    return (*x[:axis], -(-(stop - start) // step), *x[axis + 1 :])
+
+
+def mean(shapes: Shapes, attributes: Attributes) -> Shape:
+    x, axes = shapes[0], attributes["axes"]
+    _require(len(axes) > 0 and len(set(axes)) == len(axes), f"axes={axes} must name at least one axis, each once.")
+    for axis in axes:
+        _axis(x, axis)
+    if attributes["keepdims"]:
+        return tuple(1 if axis in axes else size for axis, size in enumerate(x))
+    return tuple(size for axis, size in enumerate(x) if axis not in axes)
+
+
+def lrn(shapes: Shapes, attributes: Attributes) -> Shape:
+    _require(len(shapes[0]) >= 2, f"x has shape {shapes[0]}; (N, C, ...) is needed.")
+    return tuple(shapes[0])
+
+
+def layer_norm(shapes: Shapes, attributes: Attributes) -> Shape:
+    x, scale, bias = (*shapes, None, None)[:3]
+    _axis(x, attributes["axis"])
+    normal = tuple(x[attributes["axis"] :])
+    for name, given in (("scale", scale), ("bias", bias)):
+        _require(given is None or tuple(given) == normal, f"{name} has shape {given}, {normal} is needed.")
+    return tuple(x)
+
+
+def resize(shapes: Shapes, attributes: Attributes) -> Shape:
+    spatial, size, scales = _spatial(shapes[0]), attributes["size"], attributes["scales"]
+    _require(len(size) == len(spatial), f"size={size} has {len(size)} numbers, {len(spatial)} are needed.")
+    _require(len(scales) in (0, len(spatial)), f"scales={scales} has {len(scales)} numbers, {len(spatial)} are needed.")
+    _require(all(0 < scale < math.inf for scale in scales), f"scales={scales} must be finite numbers above 0.")
+    return (*shapes[0][:2], *size)

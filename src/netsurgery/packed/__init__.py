@@ -1,0 +1,1 @@
+"""The .nsm file: entropy coder, writer, reader. docs/format.md is its specification."""

@@ -1,0 +1,1 @@
+"""Running a packed network: the session, and NumPy as the meaning of each operator."""
