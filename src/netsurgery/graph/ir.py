@@ -9,6 +9,7 @@ A value has a name; names are unique over inputs, constants and nodes. A graph i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,6 +48,11 @@ class Node:
     output: str
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     place: str = ""
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The operands that are not left out."""
+        return tuple(name for name in self.inputs if name is not None)
 
     def __str__(self) -> str:
         return f"{self.operator} {self.output!r}" + (f" (at {self.place})" if self.place else "")
@@ -87,9 +93,17 @@ class Graph:
         """Value name -> the nodes that read it, in order; a node that reads it twice stands there once."""
         reading: dict[str, list[Node]] = {}
         for reader in self.nodes:
-            for name in dict.fromkeys(name for name in reader.inputs if name is not None):
+            for name in dict.fromkeys(reader.given):
                 reading.setdefault(name, []).append(reader)
         return reading
+
+    def uses(self) -> Counter[str]:
+        """Value name -> how often it is read: by operands of nodes, and once for each time it is an output."""
+        return Counter(self.outputs) + Counter(name for made in self.nodes for name in made.given)
+
+    def names(self) -> set[str]:
+        """The names of all values."""
+        return {given.name for given in self.inputs} | {made.output for made in self.nodes} | set(self.constants)
 
     def weights(self) -> Iterator[tuple[Node, str, Array]]:
         """Each node with a `weight` operand, that constant's name and the constant; a tied one comes once per use."""
@@ -102,6 +116,11 @@ class Graph:
     def dynamic_batch(self) -> bool:
         """True if a caller chooses the batch size."""
         return any(None in given.shape for given in self.inputs)
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Batch sizes at which something about shapes has to hold to hold at all: sizes follow the batch in a line."""
+        return (1, 2) if self.dynamic_batch else (1,)
 
     def shapes(self, batch: int = 1) -> dict[str, Shape]:
         """Value name -> shape, for inputs of this batch size. Raises GraphError where something contradicts itself."""
@@ -127,9 +146,8 @@ class Graph:
 
     def check(self) -> None:
         """Raise GraphError unless the graph is consistent at batch sizes one and two."""
-        self.shapes(1)
-        if self.dynamic_batch:
-            self.shapes(2)
+        for batch in self.batches:
+            self.shapes(batch)
 
     def _shape(self, made: Node, known: Mapping[str, Shape]) -> Shape:
         """The shape of a node's output, all its operands checked."""

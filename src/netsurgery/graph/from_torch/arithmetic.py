@@ -1,0 +1,112 @@
+"""Translations of ATen's elementwise operators and sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_torch.call import Call, Constant
+
+Outputs: TypeAlias = tuple[str | None, ...]
+
+
+def unary(operator: str, *, axis: bool = False, **renamed: str) -> Callable[[Call], str]:
+    """An operator of one operand; `renamed`: attribute = the argument that holds it."""
+
+    def translate(call: Call) -> str:
+        attributes: dict[str, Any] = {name: call.number(argument) for name, argument in renamed.items()}
+        if axis:
+            attributes["axis"] = call.axis()
+        return call.node(operator, [call.operand(call.first)], **attributes)
+
+    return translate
+
+
+def fixed(operator: str, **attributes: Any) -> Callable[[Call], str]:
+    """An operator of one operand with attributes that never change."""
+    return lambda call: call.node(operator, [call.operand(call.first)], **attributes)
+
+
+def clamp(low: str, high: str) -> Callable[[Call], str]:
+    """aten.clamp, clamp_min, clamp_max, hardtanh: a bound may be absent or None."""
+
+    def translate(call: Call) -> str:
+        minimum = float(call.number(low)) if call.given(low) else -math.inf
+        maximum = float(call.number(high)) if call.given(high) else math.inf
+        return call.node("Clip", [call.operand("self")], minimum=minimum, maximum=maximum)
+
+    return translate
+
+
+def prelu(call: Call) -> str:
+    """aten.prelu: LeakyRelu for one slope; else relu(x) + slope * min(x, 0), of which one term is always 0."""
+    slopes = call.parameter("weight")
+    if slopes.tensor.numel() == 1:
+        return call.node("LeakyRelu", [call.operand("self")], alpha=slopes.tensor.item())
+    column = Constant(slopes.tensor.reshape(-1, *[1] * (len(call.shape) - 2)), slopes.name)
+    above = call.node("Relu", [call.operand("self")], "above")
+    below = call.node("Clip", [call.operand("self")], "below", maximum=0.0)
+    return call.node("Add", [above, call.node("Mul", [below, call.placed(column)], "slope")])
+
+
+def binary(operator: str, *, swapped: bool = False) -> Callable[[Call], str]:
+    """aten.add, sub, rsub, mul, div: numbers become constants, alpha multiplies the second (rsub: the first)."""
+
+    def translate(call: Call) -> str:
+        first, second = call.operand("self"), call.operand("other")
+        alpha = call.number("alpha") if call.given("alpha") else 1
+        if swapped:
+            first, second = second, first
+        if alpha != 1:
+            second = call.node("Mul", [second, call.placed(alpha, "alpha")], "scaled")
+        return call.node(operator, [first, second])
+
+    return translate
+
+
+def negative(call: Call) -> str:
+    """aten.neg."""
+    return call.node("Mul", [call.operand("self"), call.placed(-1.0, "minus")])
+
+
+def reciprocal(call: Call) -> str:
+    """aten.reciprocal."""
+    return call.node("Div", [call.placed(1.0, "one"), call.operand("self")])
+
+
+def power(call: Call) -> str:
+    """aten.pow for the square; local_response_norm's power is translated as a whole elsewhere."""
+    if call.number("exponent") != 2:
+        raise UnsupportedOperatorError(f"exponent {call.number('exponent')} is not supported, only 2 is")
+    return call.node("Mul", [call.operand("self"), call.operand("self")])
+
+
+def mean(call: Call) -> str:
+    """aten.mean over the given axes, or over all."""
+    return _mean(call, "")
+
+
+def total(call: Call) -> str:
+    """aten.sum: the mean times the count."""
+    sizes = call.sizes("self")
+    count = math.prod(call.known(tuple(sizes[axis] for axis in call.axes("dim"))))
+    return call.node("Mul", [_mean(call, "mean"), call.placed(float(count), "count")])
+
+
+def _mean(call: Call, suffix: str) -> str:
+    keepdims = bool(call.arguments.get("keepdim"))
+    return call.node("Mean", [call.operand("self")], suffix, axes=call.axes("dim"), keepdims=keepdims)
+
+
+def identity(call: Call) -> str:
+    """What changes neither values nor shape: clone, detach, contiguous, conversions to float32."""
+    return call.operand(call.first)
+
+
+def dropout(call: Call) -> Outputs:
+    """aten.dropout and its kin, which do nothing unless they are told to train."""
+    if call.arguments["train"] and call.arguments["p"]:
+        raise UnsupportedOperatorError("is switched on although the model is in eval mode: pass training=self.training")
+    return (call.operand(call.first),)

@@ -1,0 +1,205 @@
+"""Translations of ATen's layers: what has weights, windows or a normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_torch.call import Call, Constant, Sizes
+
+Outputs: TypeAlias = tuple[str | None, ...]
+
+
+def convolution(call: Call) -> str:
+    """aten.conv1d/2d/3d (also with padding by name) and aten.convolution."""
+    weight = call.parameter("weight")
+    count = _spatial_axes(call, len(weight.shape) - 2)
+    if call.arguments.get("transposed"):
+        raise UnsupportedOperatorError("transposed convolution is not supported")
+    dilations = call.whole("dilation", count)
+    if call.arguments["padding"] == "same":  # torch puts the odd one at the end
+        totals = [d * (size - 1) for d, size in zip(dilations, weight.tensor.shape[2:], strict=True)]
+        pads = tuple(total // 2 for total in totals) + tuple(total - total // 2 for total in totals)
+    else:
+        pads = (0,) * 2 * count if call.arguments["padding"] == "valid" else 2 * call.whole("padding", count)
+    return call.node(
+        "Conv",
+        [call.operand(call.first), call.operand("weight"), call.optional("bias")],
+        strides=call.whole("stride", count),
+        pads=pads,
+        dilations=dilations,
+        groups=call.arguments["groups"],
+    )
+
+
+def _spatial_axes(call: Call, count: int) -> int:
+    if len(call.sizes(call.first)) != count + 2:
+        raise UnsupportedOperatorError(f"{count + 2} axes are needed, the first of them the batch")
+    return count
+
+
+def linear(call: Call) -> str:
+    """aten.linear."""
+    call.parameter("weight")
+    return call.node("Linear", [call.operand("input"), call.operand("weight"), call.optional("bias")])
+
+
+def matrix_product(call: Call) -> str:
+    """aten.mm, bmm, matmul, mv. A constant matrix on the right is a Linear layer's weight, transposed."""
+    left, right = (call.arguments[name] for name in list(call.arguments)[:2])
+    if isinstance(right, Constant) and len(right.shape) == 2:
+        return call.node("Linear", [call.placed(left), _transposed_weight(call, right)])
+    return call.node("MatMul", [call.placed(left, "left"), call.placed(right, "right")])
+
+
+def _transposed_weight(call: Call, matrix: Constant) -> str:
+    return call.placed(Constant(matrix.tensor.t(), matrix.name))
+
+
+def matrix_product_and_sum(call: Call) -> str:
+    """aten.addmm and baddbmm: beta * self + alpha * (left @ right)."""
+    left, right = (call.arguments[name] for name in list(call.arguments)[1:3])
+    if call.number("beta") != 1 or call.number("alpha") != 1:
+        raise UnsupportedOperatorError("alpha and beta other than 1 are not supported")
+    bias = call.arguments["self"]
+    if isinstance(right, Constant) and len(right.shape) == 2:
+        weight = _transposed_weight(call, right)
+        if isinstance(bias, Constant) and bias.shape == right.shape[1:]:
+            return call.node("Linear", [call.placed(left), weight, call.operand("self")])
+        product = call.node("Linear", [call.placed(left), weight], "product")
+    else:
+        product = call.node("MatMul", [call.placed(left, "left"), call.placed(right, "right")], "product")
+    return call.node("Add", [call.operand("self"), product])
+
+
+def batch_norm(call: Call) -> Outputs:
+    """aten.batch_norm in eval mode: x * scale + shift for each channel.
+
+    scale = weight / sqrt(variance + eps), shift = bias - mean * scale, in float64 and rounded once.
+    """
+    mean, variance = (call.parameter(name).tensor.double() for name in ("running_mean", "running_var"))
+    weight = call.parameter("weight").tensor.double() if call.given("weight") else torch.ones_like(mean)
+    bias = call.parameter("bias").tensor.double() if call.given("bias") else torch.zeros_like(mean)
+    scale = weight / torch.sqrt(variance + call.number("eps"))
+    shift = bias - mean * scale
+    column = (-1, *[1] * (len(call.sizes(call.first)) - 2))
+    placed = [
+        call.placed(Constant(values.reshape(column), f"{call.place or call.name}.{kind}"))
+        for values, kind in ((scale, "scale"), (shift, "shift"))
+    ]
+    scaled = call.node("Mul", [call.operand(call.first), placed[0]], "scaled")
+    return (call.node("Add", [scaled, placed[1]]),)
+
+
+def batch_norm_of_a_batch(_: Call) -> Outputs:
+    """aten.batch_norm in training mode."""
+    raise UnsupportedOperatorError(
+        "normalises by statistics of the batch; call model.eval() before exporting, or track running statistics"
+    )
+
+
+def layer_norm(call: Call) -> Outputs:
+    """aten.layer_norm and native_layer_norm."""
+    axis = len(call.sizes("input")) - len(call.arguments["normalized_shape"])
+    operands = [call.operand("input"), call.optional("weight"), call.optional("bias")]
+    for name in ("weight", "bias"):
+        if call.given(name):
+            call.parameter(name)
+    return (call.node("LayerNorm", operands, axis=axis, epsilon=call.number("eps")),)
+
+
+def group_norm(call: Call) -> str:
+    """aten.group_norm and native_group_norm."""
+    return _normalised_groups(call, call.arguments["num_groups" if call.given("num_groups") else "group"])
+
+
+def instance_norm(call: Call) -> str:
+    """aten.instance_norm: group_norm with one channel a group."""
+    if not call.arguments["use_input_stats"]:
+        raise UnsupportedOperatorError("running statistics are not supported here; use BatchNorm")
+    return _normalised_groups(call, call.known(call.sizes("input")[1:2])[0])
+
+
+def _normalised_groups(call: Call, groups: int) -> str:
+    """Each group of channels of (N, C, ...) is normalised as LayerNorm does, then scaled and shifted by channel."""
+    before = call.sizes("input")
+    grouped: Sizes = (before[0], groups, math.prod(call.known(before[1:])) // groups)
+    x = call.reshaped(call.operand("input"), before, grouped, "grouped")
+    x = call.node("LayerNorm", [x], "normal", axis=2, epsilon=call.number("eps"))
+    steps = [(operator, name) for operator, name in (("Mul", "weight"), ("Add", "bias")) if call.given(name)]
+    x = call.reshaped(x, grouped, before, "ungrouped" if steps else "")
+    for operator, name in steps:
+        constant = call.parameter(name)
+        column = Constant(constant.tensor.reshape(-1, *[1] * (len(before) - 2)), constant.name)
+        x = call.node(operator, [x, call.placed(column)], "" if name == steps[-1][1] else "scaled")
+    return x
+
+
+def max_pool(call: Call) -> Outputs:
+    """aten.max_pool1d/2d/3d, also with indices, which must be unused."""
+    return (_pool(call, "MaxPool", dilations=call.whole("dilation", len(call.arguments["kernel_size"]))),)
+
+
+def average_pool(call: Call) -> str:
+    """aten.avg_pool1d/2d/3d."""
+    if call.given("divisor_override"):
+        raise UnsupportedOperatorError("divisor_override is not supported; scale the result instead")
+    return _pool(call, "AveragePool", count_include_pad=call.arguments["count_include_pad"])
+
+
+def _pool(call: Call, operator: str, **attributes: Any) -> str:
+    count = _spatial_axes(call, len(call.arguments["kernel_size"]))
+    kernel = call.whole("kernel_size", count)
+    return call.node(
+        operator,
+        [call.operand(call.first)],
+        kernel=kernel,
+        strides=call.whole("stride", count) or kernel,
+        pads=2 * call.whole("padding", count),
+        ceil_mode=call.arguments["ceil_mode"],
+        **attributes,
+    )
+
+
+def adaptive_pool(operator: str) -> Callable[[Call], Outputs]:
+    """aten.adaptive_avg_pool and adaptive_max_pool, the latter's indices unused."""
+
+    def translate(call: Call) -> Outputs:
+        count = _spatial_axes(call, len(call.arguments["output_size"]))
+        return (call.node(operator, [call.operand(call.first)], size=call.known(call.shape[-count:])),)
+
+    return translate
+
+
+def attention(call: Call) -> Outputs:
+    """aten.scaled_dot_product_attention: softmax(query @ key^T * scale + mask) @ value."""
+    if call.arguments["dropout_p"] or call.arguments.get("enable_gqa"):
+        raise UnsupportedOperatorError("dropout and grouped queries are not supported")
+    query, key = call.sizes("query"), call.sizes("key")
+    order = [*range(len(key) - 2), len(key) - 1, len(key) - 2]
+    scale = call.number("scale") if call.given("scale") else 1 / math.sqrt(call.known(query[-1:])[0])
+    scaled = call.node("Mul", [call.operand("query"), call.placed(scale, "scale")], "scaled")
+    weights = call.node("MatMul", [scaled, call.transposed(call.operand("key"), order, "key")], "products")
+    if call.arguments["is_causal"]:
+        seen = torch.ones(call.known((query[-2], key[-2])), dtype=torch.bool).tril()
+        weights = call.node("Add", [weights, call.placed(_hidden(seen), "mask")], "masked")
+    elif call.given("attn_mask"):
+        weights = call.node("Add", [weights, _mask(call)], "masked")
+    weights = call.node("Softmax", [weights], "weights", axis=len(query) - 1)
+    return (call.node("MatMul", [weights, call.operand("value")]),)
+
+
+def _mask(call: Call) -> str:
+    mask = call.arguments["attn_mask"]
+    if isinstance(mask, Constant) and mask.tensor.dtype == torch.bool:
+        return call.placed(_hidden(mask.tensor), "mask")
+    return call.operand("attn_mask")
+
+
+def _hidden(seen: torch.Tensor) -> torch.Tensor:
+    """0 where the mask is True, minus infinity elsewhere."""
+    return torch.zeros(seen.shape).masked_fill(~seen, -math.inf)

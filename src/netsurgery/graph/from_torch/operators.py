@@ -1,0 +1,113 @@
+"""The table from ATen's overloads to operators of the graph: what a torch model may be made of.
+
+Both forms are here: what `torch.export` gives, and the core ATen that `run_decompositions()` makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from netsurgery.graph.from_torch import arithmetic as arithmetic
+from netsurgery.graph.from_torch import layers as layer
+from netsurgery.graph.from_torch import moves as move
+from netsurgery.graph.from_torch.call import Call
+from netsurgery.graph.from_torch.resize import nearest
+
+Translation: TypeAlias = Callable[[Call], "str | tuple[str | None, ...]"]
+"""Adds nodes to the graph; the names of the outputs, or the only one's. None for outputs that nobody may read."""
+
+_TABLE: tuple[tuple[Translation, str], ...] = (
+    (layer.convolution, "conv1d.default conv1d.padding conv2d.default conv2d.padding conv3d.default conv3d.padding"),
+    (layer.convolution, "convolution.default"),
+    (layer.linear, "linear.default"),
+    (layer.matrix_product, "mm.default bmm.default matmul.default mv.default"),
+    (layer.matrix_product_and_sum, "addmm.default baddbmm.default"),
+    (layer.batch_norm, "_native_batch_norm_legit_no_training.default"),
+    (layer.batch_norm_of_a_batch, "_native_batch_norm_legit.no_stats _native_batch_norm_legit_functional.default"),
+    (layer.batch_norm_of_a_batch, "_batch_norm_with_update_functional.default"),
+    (layer.layer_norm, "layer_norm.default native_layer_norm.default"),
+    (layer.group_norm, "group_norm.default native_group_norm.default"),
+    (layer.instance_norm, "instance_norm.default"),
+    (layer.max_pool, "max_pool1d.default max_pool2d.default max_pool3d.default"),
+    (layer.max_pool, "max_pool2d_with_indices.default max_pool3d_with_indices.default"),
+    (layer.average_pool, "avg_pool1d.default avg_pool2d.default avg_pool3d.default"),
+    (
+        layer.adaptive_pool("AdaptiveAveragePool"),
+        "adaptive_avg_pool1d.default adaptive_avg_pool2d.default adaptive_avg_pool3d.default "
+        "_adaptive_avg_pool2d.default _adaptive_avg_pool3d.default",
+    ),
+    (
+        layer.adaptive_pool("AdaptiveMaxPool"),
+        "adaptive_max_pool1d.default adaptive_max_pool2d.default adaptive_max_pool3d.default",
+    ),
+    (layer.attention, "scaled_dot_product_attention.default"),
+    (
+        nearest("asymmetric", "floor"),
+        "upsample_nearest1d.default upsample_nearest2d.default upsample_nearest3d.default "
+        "upsample_nearest1d.vec upsample_nearest2d.vec upsample_nearest3d.vec",
+    ),
+    (
+        nearest("half_pixel", "round_prefer_ceil"),
+        "_upsample_nearest_exact1d.default _upsample_nearest_exact2d.default _upsample_nearest_exact3d.default "
+        "_upsample_nearest_exact1d.vec _upsample_nearest_exact2d.vec _upsample_nearest_exact3d.vec",
+    ),
+    (arithmetic.fixed("Relu"), "relu.default"),
+    (arithmetic.fixed("Clip", minimum=0.0, maximum=6.0), "relu6.default"),
+    (arithmetic.clamp("min_val", "max_val"), "hardtanh.default"),
+    (arithmetic.clamp("min", "max"), "clamp.default clamp_min.default clamp_max.default"),
+    (arithmetic.unary("LeakyRelu", alpha="negative_slope"), "leaky_relu.default"),
+    (arithmetic.prelu, "prelu.default _prelu_kernel.default"),
+    (arithmetic.fixed("Sigmoid"), "sigmoid.default"),
+    (arithmetic.fixed("HardSigmoid"), "hardsigmoid.default"),
+    (arithmetic.fixed("HardSwish"), "hardswish.default"),
+    (arithmetic.fixed("Silu"), "silu.default"),
+    (arithmetic.unary("Gelu", approximate="approximate"), "gelu.default"),
+    (arithmetic.fixed("Tanh"), "tanh.default"),
+    (arithmetic.unary("Softmax", axis=True), "softmax.int _softmax.default"),
+    (arithmetic.unary("LogSoftmax", axis=True), "log_softmax.int _log_softmax.default"),
+    (arithmetic.binary("Add"), "add.Tensor add.Scalar"),
+    (arithmetic.binary("Sub"), "sub.Tensor sub.Scalar"),
+    (arithmetic.binary("Sub", swapped=True), "rsub.Tensor rsub.Scalar"),
+    (arithmetic.binary("Mul"), "mul.Tensor mul.Scalar"),
+    (arithmetic.binary("Div"), "div.Tensor div.Scalar"),
+    (arithmetic.negative, "neg.default"),
+    (arithmetic.reciprocal, "reciprocal.default"),
+    (arithmetic.power, "pow.Tensor_Scalar"),
+    (arithmetic.mean, "mean.default mean.dim"),
+    (arithmetic.total, "sum.default sum.dim_IntList"),
+    (
+        arithmetic.identity,
+        "clone.default contiguous.default alias.default detach.default detach_.default positive.default "
+        "lift_fresh_copy.default _to_copy.default to.dtype to.dtype_layout to.device to.other type_as.default",
+    ),
+    (arithmetic.dropout, "dropout.default feature_dropout.default alpha_dropout.default feature_alpha_dropout.default"),
+    (arithmetic.dropout, "native_dropout.default"),
+    (
+        move.view,
+        "view.default reshape.default _unsafe_view.default flatten.using_ints unflatten.int unsqueeze.default "
+        "squeeze.default squeeze.dim squeeze.dims view_copy.default unsqueeze_copy.default",
+    ),
+    (move.permute, "permute.default"),
+    (move.transpose, "transpose.int"),
+    (move.matrix_transpose, "t.default"),
+    (move.expand, "expand.default"),
+    (move.concatenate, "cat.default"),
+    (move.stack, "stack.default"),
+    (move.cut, "slice.Tensor"),
+    (move.select, "select.int"),
+    (move.unbind, "unbind.int"),
+    (move.split, "split.Tensor split.sizes split_with_sizes.default"),
+    (move.pad(), "pad.default"),
+    (move.pad("constant"), "constant_pad_nd.default"),
+    (move.pad("reflect"), "reflection_pad1d.default reflection_pad2d.default reflection_pad3d.default"),
+    (move.pad("edge"), "replication_pad1d.default replication_pad2d.default replication_pad3d.default"),
+    (move.pixel_shuffle, "pixel_shuffle.default"),
+    (move.pixel_unshuffle, "pixel_unshuffle.default"),
+    (move.channel_shuffle, "channel_shuffle.default"),
+)
+
+TRANSLATIONS: dict[str, Translation] = {
+    f"aten.{overload}": translation for translation, overloads in _TABLE for overload in overloads.split()
+}
+"""ATen overload, as `str` gives it -> its translation."""

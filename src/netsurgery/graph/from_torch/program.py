@@ -1,0 +1,241 @@
+"""Walks through an exported program: what is known is computed by torch at once, the rest becomes nodes of a graph."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+
+from netsurgery.errors import CaptureError, GraphError, UnsupportedOperatorError
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Constants, Missing, Open, sizes_of
+from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, StoredTensors, input_shape
+from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
+from netsurgery.graph.from_torch.operators import TRANSLATIONS
+from netsurgery.graph.ir import Graph, GraphBuilder
+
+Value: TypeAlias = Any
+"""Activation, Constant, a tuple of these, Open, a number, or Missing."""
+
+
+@dataclass
+class _Refusals:
+    """Everything in the program that has no place in a graph, so that one error can name it all."""
+
+    first_places: dict[str, str]
+    counts: dict[str, int]
+
+    def add(self, what: str, place: str) -> None:
+        self.first_places.setdefault(what, place)
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def error(self) -> UnsupportedOperatorError:
+        lines = [
+            f"{what}, at {place}" + (f" and {self.counts[what] - 1} more" if self.counts[what] > 1 else "")
+            for what, place in self.first_places.items()
+        ]
+        return UnsupportedOperatorError(
+            f"the model holds what netsurgery doesn't have: {'; '.join(lines)}. "
+            "Write these parts with the operators that docs/operators.md lists."
+        )
+
+
+def read_program(program: ExportedProgram) -> Graph:
+    """The graph of a program without in-place operators. Raises CaptureError."""
+    try:
+        return _Reader(program).graph()
+    except GraphError as error:
+        raise CaptureError(f"the model doesn't make a graph: {error}") from error
+
+
+class _Reader:
+    def __init__(self, program: ExportedProgram) -> None:
+        self._program = program
+        self._builder = GraphBuilder()
+        self._constants = Constants(self._builder)
+        self._refusals = _Refusals({}, {})
+        self._values: dict[torch.fx.Node, Value] = {}
+        self._lrns = find_lrns(program.graph)
+        self._skipped = frozenset().union(*(lrn.interior for lrn in self._lrns.values()))
+
+    def graph(self) -> Graph:
+        nodes = list(self._program.graph.nodes)
+        self._read_inputs([node for node in nodes if node.op == "placeholder"])
+        for node in nodes:
+            if node.op == "call_function" and node not in self._skipped:
+                self._values[node] = self._value(node)
+            elif node.op == "get_attr":  # the body of a control flow operator, which is refused where it is called
+                self._values[node] = Missing()
+        if self._refusals.counts:
+            raise self._refusals.error()
+        return self._builder.graph(list(self._outputs(nodes[-1])))
+
+    def _read_inputs(self, placeholders: list[torch.fx.Node]) -> None:
+        """The inputs first, so that they get the names that `forward` gives them; then parameters and buffers."""
+        specs = list(zip(placeholders, self._program.graph_signature.input_specs, strict=True))
+        batch: Open | None = None
+        for node, spec in specs:
+            if spec.kind == InputKind.USER_INPUT:
+                shape = input_shape(node)
+                if shape and isinstance(shape[0], Open):
+                    if batch not in (None, shape[0]):
+                        raise CaptureError(
+                            f"input {node.name!r} has a batch size of its own; "
+                            "export with one torch.export.Dim for the first axis of every input."
+                        )
+                    batch = shape[0]
+                name = self._builder.input(node.name, [None if isinstance(s, Open) else s for s in shape])
+                self._values[node] = Activation(name, shape)
+        tensors = StoredTensors(self._program)
+        for node, spec in specs:
+            if spec.kind != InputKind.USER_INPUT and node.users:
+                self._values[node] = constant = tensors.constant(spec)
+                if isinstance(constant, Constant):
+                    self._constants.register(constant)
+
+    def _outputs(self, output: torch.fx.Node) -> Iterable[str]:
+        for node, spec in zip(output.args[0], self._program.graph_signature.output_specs, strict=True):  # type: ignore[arg-type]
+            if spec.kind == OutputKind.BUFFER_MUTATION:
+                raise CaptureError(
+                    f"the model changes its buffer {spec.target!r} when it runs; a graph has no memory. "
+                    "Make it an input and an output."
+                )
+            if spec.kind == OutputKind.USER_OUTPUT and node is not None:
+                value = self._values.get(node) if isinstance(node, torch.fx.Node) else node
+                if isinstance(value, Constant):
+                    value = Activation(self._constants.place(value), value.shape)
+                if not isinstance(value, Activation):
+                    raise CaptureError(f"the model returns {node!r} ({type(node).__name__}); return tensors only.")
+                yield value.name
+
+    def _value(self, node: torch.fx.Node) -> Value:
+        """What a call gives; its refusal is noted, so that the walk can go on."""
+        given = node.meta.get("val")
+        if given is None:  # assertions
+            return None
+        if isinstance(given, int | float | bool):
+            return given
+        if isinstance(given, torch.SymInt | torch.SymFloat | torch.SymBool):
+            return Open(str(given))
+        try:
+            return self._tensors(node, given)
+        except UnsupportedOperatorError as refusal:
+            self._refusals.add(f"{node.target}: {refusal}", _place(node, with_class=True))
+        return Missing()
+
+    def _tensors(self, node: torch.fx.Node, given: Any) -> Value:
+        """The value of a call that gives tensors. Raises UnsupportedOperatorError."""
+        if node in self._lrns:
+            return self._lrn(node, self._lrns[node])
+        args, kwargs = self._resolved(node.args), self._resolved(node.kwargs)
+        if node.target is operator.getitem:
+            return self._part(args[0], args[1], node)
+        leaves = list(_leaves((args, kwargs)))
+        known = not any(isinstance(leaf, Activation | Open | Missing) for leaf in leaves)
+        random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+        if known and not random and isinstance(node.target, torch._ops.OpOverload):
+            return _computed(node, args, kwargs)
+        translation = TRANSLATIONS.get(str(node.target))
+        if translation is None:
+            self._refusals.add(f"{node.target}{' (random numbers)' if random else ''}", _place(node, with_class=True))
+            return Missing()
+        if any(isinstance(leaf, Missing) for leaf in leaves):
+            return Missing()
+        first = given[0] if isinstance(given, list | tuple) else given
+        if first.dtype != torch.float32:
+            raise UnsupportedOperatorError(f"gives {first.dtype}; {FLOAT_ADVICE}")
+        return self._translated(node, translation, _named(node.target, args, kwargs), given)
+
+    def _translated(
+        self,
+        node: torch.fx.Node,
+        translation: Callable[[Call], str | tuple[str | None, ...]],
+        arguments: Mapping[str, Any],
+        given: Any,
+    ) -> Value:
+        several = isinstance(given, list | tuple)
+        shapes = [sizes_of(one) for one in (given if several else [given])]
+        used = frozenset(int(user.args[1]) for user in node.users if user.target is operator.getitem)  # type: ignore[arg-type]
+        name = node.name.lstrip("_").replace("native_", "").replace("_legit_no_training", "")
+        call = Call(arguments, shapes[0], used, name, _place(node), self._builder, self._constants)
+        result = translation(call)
+        names = result if isinstance(result, tuple) else (result,)
+        values = [None if name is None else Activation(name, shape) for name, shape in zip(names, shapes, strict=False)]
+        return tuple(values) if several else values[0]
+
+    def _part(self, whole: Value, index: int, node: torch.fx.Node) -> Value:
+        """One of several outputs. Raises UnsupportedOperatorError if the graph doesn't make it."""
+        if isinstance(whole, Missing):
+            return Missing()
+        if index >= len(whole) or whole[index] is None:
+            raise UnsupportedOperatorError(f"output {index} of {node.args[0]} (such as indices) is not supported")
+        return whole[index]
+
+    def _lrn(self, node: torch.fx.Node, lrn: Lrn) -> Value:
+        x = self._values[lrn.x]
+        if isinstance(x, Missing):
+            return Missing()
+        if lrn.size % 2 == 0:
+            raise UnsupportedOperatorError(
+                f"local_response_norm with even size {lrn.size} is not supported: torch takes the odd channel before, "
+                "ONNX and the graph after; use an odd size"
+            )
+        settings = {"size": lrn.size, "alpha": lrn.alpha, "beta": lrn.beta, "bias": lrn.bias}
+        read = x.name if isinstance(x, Activation) else self._constants.place(x)
+        return Activation(self._builder.node("Lrn", [read], "lrn", _place(node), **settings), x.shape)
+
+    def _resolved(self, given: Any) -> Any:
+        """Arguments with values in the place of nodes."""
+        return torch.fx.node.map_arg(given, lambda node: self._values[node])
+
+
+def _leaves(given: Any) -> Iterable[Any]:
+    if isinstance(given, list | tuple):
+        for item in given:
+            yield from _leaves(item)
+    elif isinstance(given, dict):
+        yield from _leaves(list(given.values()))
+    else:
+        yield given
+
+
+def _named(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by the names of the overload's schema, in its order, with its defaults."""
+    schema = target._schema.arguments
+    named = {argument.name: argument.default_value for argument in schema}
+    return {**named, **dict(zip(named, args, strict=False)), **kwargs}
+
+
+def _computed(node: torch.fx.Node, args: Any, kwargs: Any) -> Value:
+    """What torch gives for a call whose arguments are all known; on the CPU."""
+
+    def tensors(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [tensors(item) for item in value]
+        return value.tensor if isinstance(value, Constant) else value
+
+    settings = {name: tensors(value) for name, value in kwargs.items()}
+    if settings.get("device") is not None:
+        settings["device"] = torch.device("cpu")
+    target: Any = node.target
+    with torch.no_grad():
+        result = target(*tensors(args), **settings)
+    if isinstance(result, list | tuple):
+        return tuple(Constant(item, f"{node.name}.{index}") for index, item in enumerate(result))
+    return Constant(result, node.name)
+
+
+def _place(node: torch.fx.Node, with_class: bool = False) -> str:
+    """The module that makes the call, as "features.3", with its class as "features.3 (MyLayer)"."""
+    stack = [entry for entry in (node.meta.get("nn_module_stack") or {}).values() if isinstance(entry, tuple)]
+    path, kind = stack[-1] if stack else ("", "")
+    path = re.sub(r"@\d+", "", path)  # torch numbers the calls of a module that is called more than once
+    if not with_class:
+        return path
+    name = (kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]
+    return f"{path} ({name})" if path else name or "the model"

@@ -1,0 +1,515 @@
+"""A captured graph computes what the torch model computes, or the capture says why it can't be."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.graph.torch_models import EXAMPLES
+from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.utils import _pytree as pytree
+
+import netsurgery as ns
+from netsurgery.errors import CaptureError, DataError, UnsupportedOperatorError
+from netsurgery.graph.from_torch import read_exported, read_pt2, read_torch, torch_outputs
+from netsurgery.graph.ir import Graph
+from netsurgery.graph.from_torch.operators import TRANSLATIONS
+from netsurgery.runtime.reference import run
+
+ULP = float(np.finfo(np.float32).eps)
+WEIGHT = torch.linspace(-1, 1.5, 3 * 4 * 2 * 2).reshape(3, 4, 2, 2)
+
+
+class Wrap(nn.Module):
+    """A function as a model."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(x)
+
+
+def outputs_of(model: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    with torch.no_grad():
+        given = model.eval()(*[x.clone() for x in inputs])
+    return [leaf for leaf in pytree.tree_leaves(given) if leaf is not None]
+
+
+def run_graph(graph: Graph, inputs: tuple[Tensor, ...]) -> tuple[np.ndarray, ...]:
+    return run(graph, {one.name: x.numpy() for one, x in zip(graph.inputs, inputs, strict=True)})
+
+
+def assert_same(graph: Graph, model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """The truth is the model in float64. torch's float32 is off by `own`; other orders of sums are off about as much.
+
+    So the graph may be off by four times that, and by four units in the last place of the largest output.
+    """
+    truth = outputs_of(copy.deepcopy(model).double(), tuple(x.double() for x in inputs))
+    single = outputs_of(model, inputs)
+    found = run_graph(graph, inputs)
+    assert len(found) == len(truth)
+    for exact, rounded, value in zip(truth, single, found, strict=True):
+        assert value.shape == tuple(exact.shape)
+        own = float((rounded - exact).abs().max())
+        error = float(np.abs(value - exact.numpy()).max())
+        assert error <= 4 * own + 4 * ULP * float(exact.abs().max())
+
+
+@lru_cache
+def captured(name: str) -> tuple[nn.Module, Graph]:
+    """A model of the table and its graph, captured with a batch of two; not to be changed."""
+    model = EXAMPLES[name].model()
+    return model, read_torch(model, EXAMPLES[name].inputs(2))
+
+
+def operators(graph: Graph) -> list[str]:
+    return [node.operator for node in graph.nodes]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_graph_computes_what_the_model_computes_at_every_batch_size(name: str) -> None:
+    model, graph = captured(name)
+    assert graph.dynamic_batch
+    for batch in (2, 1, 5):
+        assert_same(graph, model, EXAMPLES[name].inputs(batch))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's own, about its own
+@pytest.mark.parametrize("name", ["alexnet", "convnext", "keyword_spotter", "group_norm"])
+def test_core_aten_gives_the_same_function(name: str) -> None:
+    model, inputs = EXAMPLES[name].model().eval(), EXAMPLES[name].inputs(2)
+    program = torch.export.export(model, inputs, dynamic_shapes=({0: torch.export.Dim("n")},))
+    assert_same(read_exported(program.run_decompositions()), model, EXAMPLES[name].inputs(3))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_pt2_file_gives_the_graph_that_its_program_gives(tmp_path: Path) -> None:
+    model, inputs = EXAMPLES["preactivation"].model().eval(), EXAMPLES["preactivation"].inputs(2)
+    torch.export.save(torch.export.export(model, inputs), tmp_path / "model.pt2")
+    graph = read_pt2(tmp_path / "model.pt2")
+    assert graph.inputs[0].shape == (2, 3, 16, 16)
+    assert_same(graph, model, inputs)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_models_own_outputs_stand_beside_the_graphs() -> None:
+    model, graph = captured("two_inputs")
+    inputs = EXAMPLES["two_inputs"].inputs(2)
+    arrays = [x.numpy() for x in inputs]
+    flags = [module.training for module in model.train().modules()]
+    expected = [value.numpy() for value in outputs_of(copy.deepcopy(model), inputs)]
+    program = torch.export.export(copy.deepcopy(model).eval(), inputs).module()
+    for source in (model, program):
+        found = torch_outputs(source, arrays)
+        assert len(found) == len(graph.outputs) == 2
+        assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert [module.training for module in model.modules()] == flags
+
+
+@pytest.mark.parametrize("content", [None, b"no such thing"])
+def test_a_pt2_file_that_torch_cannot_load_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.pt2"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"model\.pt2"):
+        read_pt2(path)
+
+
+# Each entry: what it does to (N, 4, 6, 8), and the operators that it becomes.
+USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
+    "max pool, ceil": (lambda x: F.max_pool2d(x, 3, 2, 1, dilation=2, ceil_mode=True), ["MaxPool"]),
+    "average pool, ceil": (lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True), ["AveragePool"]),
+    "average pool, no padding counted": (
+        lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False),
+        ["AveragePool"],
+    ),
+    "adaptive": (lambda x: F.adaptive_avg_pool2d(x, (4, None)), ["AdaptiveAveragePool"]),
+    "adaptive max": (lambda x: F.adaptive_max_pool2d(x, (4, 3)), ["AdaptiveMaxPool"]),
+    "same padding, even kernel": (lambda x: F.conv2d(x, WEIGHT, padding="same", dilation=(1, 3)), ["Conv"]),
+    "valid padding": (lambda x: F.conv2d(x, WEIGHT, padding="valid", stride=(2, 1)), ["Conv"]),
+    "clamps": (lambda x: (x.clamp(max=0.5), x.clamp(-0.1, 0.3), F.hardtanh(x, -0.5, 1), x.clamp_min(0)), ["Clip"] * 4),
+    "leaky": (lambda x: F.leaky_relu(x, 0.3), ["LeakyRelu"]),
+    "a slope for each channel": (
+        lambda x: F.prelu(x, torch.linspace(0.1, 0.4, 4)),
+        ["Relu", "Clip", "Mul", "Add"],
+    ),
+    "one slope": (lambda x: F.prelu(x, torch.tensor([0.2])), ["LeakyRelu"]),
+    "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), ["Gelu"]),
+    "softmax over channels": (lambda x: x.softmax(-3), ["Softmax"]),
+    "numbers": (lambda x: 2 - x, ["Sub"]),
+    "rsub with alpha": (lambda x: torch.rsub(x, 2.0, alpha=3), ["Mul", "Sub"]),
+    "add with alpha": (lambda x: torch.add(x, x[:, :1], alpha=2), ["Slice", "Mul", "Add"]),
+    "minus": (lambda x: -x, ["Mul"]),
+    "reciprocal": (lambda x: 1 / (x * x + 1), ["Mul", "Add", "Div", "Mul"]),
+    "sums": (lambda x: x.sum((1, -1), keepdim=True), ["Mean", "Mul"]),
+    "slices": (lambda x: x[:, 1:-1:2, ..., -3:], ["Slice", "Slice"]),
+    "no slice": (lambda x: x[:, :, 0:] * 1.5, ["Mul"]),
+    "select": (lambda x: x[:, -1], ["Slice", "Reshape"]),
+    "unbind": (lambda x: x.unbind(1)[2], ["Slice", "Reshape"]),
+    "uneven split": (lambda x: x.split(3, 1)[1], ["Slice"]),
+    "split sizes": (lambda x: x.split([1, 2, 1], 1)[1:], ["Slice", "Slice"]),
+    "stack": (lambda x: torch.stack([x, x * 2], 2), ["Mul", "Reshape", "Reshape", "Concat"]),
+    "squeeze": (lambda x: x.mean(1, keepdim=True).squeeze(1).unsqueeze(-1), ["Mean", "Reshape", "Reshape"]),
+    "transposes": (lambda x: x.transpose(-1, 1).permute(0, 2, 3, 1), ["Transpose", "Transpose"]),
+    "expand": (lambda x: x.mean((2, 3), keepdim=True).expand_as(x), ["Mean", "Mul"]),
+    "no expand": (lambda x: x.expand(-1, 4, -1, 8) + 1, ["Add"]),
+    "copies": (lambda x: x.clone().detach().contiguous().to(torch.float32).float() + 1, ["Add"]),
+    "pad": (lambda x: F.pad(x, (1, 2, 0, 3), value=0.5), ["Pad"]),
+    "pad, cutting": (lambda x: F.pad(x, (-1, 2, 1, -2)), ["Pad"]),
+    "pad, reflecting": (lambda x: F.pad(x, (3, 2, 1, 0), mode="reflect"), ["Pad"]),
+    "pad, repeating": (lambda x: F.pad(x, (3, 2, 1, 0), mode="replicate"), ["Pad"]),
+    "pad, around": (lambda x: F.pad(x, (3, 2, 1, 0), mode="circular"), ["Pad"]),
+    "pixel shuffle": (lambda x: F.pixel_shuffle(x, 2), ["Reshape", "Transpose", "Reshape"]),
+    "pixel unshuffle": (lambda x: F.pixel_unshuffle(x, 2), ["Reshape", "Transpose", "Reshape"]),
+    "channel shuffle": (lambda x: F.channel_shuffle(x, 2), ["Reshape", "Transpose", "Reshape"]),
+    "product with a constant": (lambda x: x @ WEIGHT.reshape(8, -1), ["Linear"]),
+    "product of values": (lambda x: x @ x.mT, ["Transpose", "MatMul"]),
+    "addmm": (lambda x: torch.addmm(WEIGHT[0, 0, 0], x.mean((1, 2)), WEIGHT.reshape(8, -1)[:, :2]), ["Mean", "Linear"]),
+    "causal attention": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+        ["Mul", "Transpose", "MatMul", "Add", "Softmax", "MatMul"],
+    ),
+    "masked attention": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=torch.eye(6, dtype=torch.bool), scale=0.3),
+        ["Mul", "Transpose", "MatMul", "Add", "Softmax", "MatMul"],
+    ),
+    "instance norm": (F.instance_norm, ["Reshape", "LayerNorm", "Reshape"]),
+    "layer norm over three axes": (lambda x: F.layer_norm(x, (4, 6, 8), eps=1e-2), ["LayerNorm"]),
+    "response norm": (lambda x: F.local_response_norm(x, 3, alpha=0.5, beta=0.6, k=1.5), ["Lrn"]),
+    "response norm in one dimension": (lambda x: F.local_response_norm(x[:, 0], 3, 0.5), ["Slice", "Reshape", "Lrn"]),
+    "constant arithmetic": (lambda x: x * (torch.arange(8) + WEIGHT.sum()).sqrt(), ["Mul"]),
+}
+
+
+class Uses(nn.Module):
+    """All of them side by side, each a module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uses = nn.ModuleList(Wrap(function) for function, _ in USES.values())
+
+    def forward(self, x: Tensor) -> list[Any]:
+        return [use(x) for use in self.uses]
+
+
+@lru_cache
+def captured_uses() -> tuple[Graph, dict[str, list[tuple[Tensor, np.ndarray]]]]:
+    """The graph, and for each use what torch gives beside what the graph gives."""
+    x = torch.randn(3, 4, 6, 8, generator=torch.Generator().manual_seed(0))
+    graph = read_torch(Uses(), (x[:2],))
+    found = iter(run_graph(graph, (x,)))
+    return graph, {
+        what: [(value, next(found)) for value in outputs_of(Wrap(function), (x,))]
+        for what, (function, _) in USES.items()
+    }
+
+
+@pytest.mark.parametrize("what", USES)
+def test_each_use_becomes_these_operators_and_gives_the_same_values(what: str) -> None:
+    graph, values = captured_uses()
+    place = f"uses.{list(USES).index(what)}"
+    assert graph.dynamic_batch
+    assert [node.operator for node in graph.nodes if node.place == place] == USES[what][1]
+    for value, found in values[what]:
+        assert found.shape == tuple(value.shape)
+        # at most 16 roundings in a row, and products of at most 24 terms
+        np.testing.assert_allclose(found, value, rtol=16 * ULP, atol=24 * ULP * float(value.abs().max()))
+
+
+def test_nearest_resizing_takes_exactly_the_neighbours_that_torch_takes() -> None:
+    generator = np.random.default_rng(5)
+    factors = [0.5, 2.0, 3.0, 1.5, 1.7, 0.4, 1 / 3, *generator.uniform(0.4, 3.0, 3).tolist()]
+    ways: list[tuple[int, dict[str, Any]]] = [
+        (old, {"scale_factor": factor}) for old, factor in zip(range(9, 39, 3), factors, strict=True)
+    ]
+    ways += [(old, {"size": new}) for old, new in generator.integers(1, 40, (8, 2)).tolist()]
+    ways += [(2, {"size": 82}), (8, {"size": 41}), (3, {"size": 123})]  # float32 rounds to other neighbours here
+
+    def resize(x: Tensor) -> list[Tensor]:
+        modes = ("nearest", "nearest-exact")
+        lines = [F.interpolate(x[..., :old], mode=mode, **way) for old, way in ways for mode in modes]
+        images = [F.interpolate(x.reshape(-1, 1, 5, 8), scale_factor=(1.7, 2.5), mode=mode) for mode in modes]
+        return lines + images
+
+    x = torch.arange(80.0).reshape(2, 1, 40)
+    found = run_graph(read_torch(Wrap(resize), (x,)), (x,))
+    for value, other in zip(resize(x), found, strict=True):
+        np.testing.assert_array_equal(other, value)
+
+
+def test_an_operator_that_torch_runs_in_place_leaves_the_input_alone() -> None:
+    def in_place(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return F.relu_(x).add_(1)
+
+    x = torch.randn(2, 3)
+    before = x.clone()
+    graph = read_torch(Wrap(in_place), (x,))
+    assert operators(graph) == ["Relu", "Add"]
+    assert torch.equal(x, before)
+    assert_same(graph, Wrap(in_place), (x,))
+
+
+def test_each_overload_of_the_table_exists() -> None:
+    for overload in TRANSLATIONS:
+        _, packet, name = overload.split(".")
+        assert str(getattr(getattr(torch.ops.aten, packet), name)) == overload
+
+
+def test_model_stays_as_it_was() -> None:
+    model = EXAMPLES["preactivation"].model()
+    model[1].eval()
+    flags = [module.training for module in model.modules()]
+    assert len(set(flags)) == 2
+    before = copy.deepcopy(model.state_dict())
+    read_torch(model, EXAMPLES["preactivation"].inputs(2))
+    assert [module.training for module in model.modules()] == flags
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+def test_training_flags_come_back_after_a_refusal() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), Wrap(torch.erfinv))
+    model[0].eval()
+    with pytest.raises(UnsupportedOperatorError):
+        read_torch(model, (torch.zeros(2, 3),))
+    assert [module.training for module in model.modules()] == [True, False, True]
+
+
+def test_training_on_leaves_the_graph_as_it_was_captured() -> None:
+    model = nn.Linear(4, 2)
+    graph = read_torch(model, (torch.zeros(2, 4),))
+    before = {name: value.copy() for name, value in graph.constants.items()}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.0)
+    assert all(np.array_equal(value, before[name]) for name, value in graph.constants.items())
+
+
+def test_constants_have_the_parameters_names_and_nodes_their_modules() -> None:
+    _, graph = captured("resnet")
+    conv = next(node for node in graph.nodes if node.place == "3.conv1")
+    assert (conv.operator, conv.inputs[1]) == ("Conv", "3.conv1.weight")
+    assert graph.nodes[-1].inputs[1:] == ("6.weight", "6.bias")
+    assert {"3.bn1.scale", "3.bn1.shift"} <= set(graph.constants)
+    assert [one.name for one in graph.inputs] == ["input"]
+
+
+def test_batch_norm_constants_are_computed_in_double_and_rounded_once() -> None:
+    model, graph = captured("preactivation")
+    norm = model[1].bn
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    shift = norm.bias.double() - norm.running_mean.double() * scale
+    np.testing.assert_array_equal(graph.constants["1.bn.scale"].ravel(), scale.detach().float())
+    np.testing.assert_array_equal(graph.constants["1.bn.shift"].ravel(), shift.detach().float())
+
+
+def test_tied_weights_are_one_constant_also_when_used_transposed() -> None:
+    _, graph = captured("autoencoder")
+    encoder, again, decoder = (node.inputs[1] for node in graph.nodes if node.operator == "Linear")
+    assert encoder == again == "encoder.weight"
+    np.testing.assert_array_equal(graph.constants[str(decoder)], graph.constants["encoder.weight"].T)
+
+
+def test_unused_parameters_are_left_out() -> None:
+    model = nn.Module()
+    model.used, model.unused = nn.Linear(2, 2), nn.Linear(2, 2)
+    model.forward = lambda x: model.used(x)
+    assert set(read_torch(model, (torch.zeros(2, 2),)).constants) == {"used.weight", "used.bias"}
+
+
+def test_channels_last_weights_and_inputs_give_the_same_graph() -> None:
+    model, graph = captured("mobilenet_v2")
+    last = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    (x,) = EXAMPLES["mobilenet_v2"].inputs(2)
+    other = read_torch(last, (x.to(memory_format=torch.channels_last),))
+    assert operators(other) == operators(graph)
+    assert all(np.array_equal(value, other.constants[name]) for name, value in graph.constants.items())
+
+
+def test_a_model_under_surgery_is_captured_with_its_zeros() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    ns.attach(model, optimizer, ns.Surgery(density=0.25, steps=8, interval=1))
+    x = torch.randn(6, 8)
+    for _ in range(8):
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+    graph = read_torch(model, (x,))
+    density = np.mean([np.mean(weight != 0) for _, _, weight in graph.weights()])
+    assert 0 < density < 0.5
+    assert_same(graph, model, (x,))
+
+
+def test_weights_computed_from_parameters_are_folded_into_one_constant() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)))
+    prune.l1_unstructured(layer := nn.Linear(3, 3), "weight", 0.5)
+    model.append(layer)
+    graph = read_torch(model, (torch.zeros(2, 4),))
+    assert operators(graph) == ["Linear", "Linear"]
+    assert type(layer.weight) is Tensor  # prune's own attribute, which torch.export swaps while it looks
+    x = torch.randn(3, 4)
+    np.testing.assert_allclose(run_graph(graph, (x,))[0], outputs_of(model, (x,))[0], rtol=16 * ULP, atol=16 * ULP)
+
+
+class FixedBatch(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x.view(4, 2, -1))
+
+
+class ClassToken(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.ones(1, 1, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.token.expand(len(x), -1, -1), x], 1)
+
+
+@pytest.mark.parametrize(("model", "shape"), [(FixedBatch(), (4, 6)), (ClassToken(), (4, 2, 3))])
+def test_a_model_that_fixes_its_batch_is_captured_at_the_examples_batch(
+    model: nn.Module, shape: tuple[int, ...]
+) -> None:
+    graph = read_torch(model, (torch.zeros(shape),))
+    assert not graph.dynamic_batch
+    assert graph.inputs[0].shape == shape
+    assert_same(graph, model, (torch.randn(shape),))
+
+
+def test_batch_stays_open_for_an_example_of_one_and_closed_when_asked() -> None:
+    model = nn.Linear(3, 2)
+    assert read_torch(model, (torch.zeros(1, 3),)).inputs[0].shape == (None, 3)
+    assert read_torch(model, (torch.zeros(1, 3),), dynamic_batch=False).inputs[0].shape == (1, 3)
+
+
+def test_inputs_of_different_batches_are_taken_as_they_are() -> None:
+    class Joined(nn.Module):
+        def forward(self, *parts: Tensor) -> Tensor:
+            return torch.cat(parts)
+
+    graph = read_torch(Joined(), (torch.zeros(1, 3), torch.zeros(2, 3)))
+    assert [one.shape for one in graph.inputs] == [(1, 3), (2, 3)]
+    same = read_torch(Wrap(lambda x: x + 1), (torch.zeros(2, 3),))
+    assert same.inputs[0].shape == (None, 3)
+
+
+def test_star_arguments_share_one_open_batch() -> None:
+    class Total(nn.Module):
+        def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+            return first + others[0] - others[1]
+
+    graph = read_torch(Total(), (torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 3)))
+    assert [one.shape for one in graph.inputs] == [(None, 3)] * 3
+
+
+class Counter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x + self.calls
+
+
+class DynamicFilter(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, x[:1].mean((2, 3)).reshape(1, 3, 1, 1))
+
+
+def branching(x: Tensor) -> Tensor:
+    return x if x.sum() > 0 else -x
+
+
+X = torch.zeros(2, 3, 4, 4)
+REFUSALS: dict[str, tuple[nn.Module, tuple[Any, ...], type[CaptureError], str]] = {
+    "double inputs": (nn.ReLU(), (X.double(),), CaptureError, r"input 0 is torch.float64.*model.float\(\)"),
+    "whole inputs": (nn.Embedding(3, 2), (torch.tensor([1]),), CaptureError, "input 0 is torch.int64"),
+    "no tensors": (nn.ReLU(), (3.0,), CaptureError, "input 0 is a float, not a tensor"),
+    "no tuple": (nn.ReLU(), X, CaptureError, "must be a tuple"),  # type: ignore[dict-item]
+    "half weights": (nn.Linear(4, 2).half(), (X,), CaptureError, r"weight is torch.float16.*model.float\(\)"),
+    "bfloat16 weights": (nn.Linear(4, 2).bfloat16(), (X,), CaptureError, "weight is torch.bfloat16"),
+    "double within": (
+        Wrap(lambda x: x * torch.ones(4, dtype=torch.float64)),
+        (X,),
+        CaptureError,
+        "gives torch.float64",
+    ),
+    "memory": (Counter(), (X,), CaptureError, "changes its buffer 'calls'"),
+    "wrong shapes": (nn.Linear(5, 2), (X,), CaptureError, "torch.export can't write the model down"),
+    "a number returned": (Wrap(lambda x: (x + 1, 3)), (X,), CaptureError, "return tensors only"),
+    "divisor": (
+        Wrap(lambda x: F.avg_pool2d(x, 2, divisor_override=3)),
+        (X,),
+        UnsupportedOperatorError,
+        "aten.avg_pool2d.default: divisor_override",
+    ),
+    "transposed convolution": (nn.ConvTranspose2d(3, 2, 2), (X,), UnsupportedOperatorError, "conv_transpose2d"),
+    "even response norm": (nn.LocalResponseNorm(4), (X,), UnsupportedOperatorError, "even size 4.*use an odd size"),
+    "dropout at all times": (Wrap(F.dropout), (X,), UnsupportedOperatorError, "pass training=self.training"),
+    "statistics of the batch": (
+        nn.BatchNorm2d(3, track_running_stats=False),
+        (X,),
+        UnsupportedOperatorError,
+        "statistics of the batch",
+    ),
+    "indices": (nn.MaxPool2d(2, return_indices=True), (X,), UnsupportedOperatorError, "output 1 .* indices"),
+    "computed weight": (DynamicFilter(), (X,), UnsupportedOperatorError, "weight must be a parameter"),
+    "no batch axis": (nn.Conv2d(3, 2, 1), (X[0],), UnsupportedOperatorError, "4 axes are needed"),
+    "powers": (Wrap(lambda x: x**1.5), (X,), UnsupportedOperatorError, "exponent 1.5"),
+    "random numbers": (Wrap(lambda x: x + torch.rand(4)), (X,), UnsupportedOperatorError, r"rand.default \(random"),
+    "empty part": (Wrap(lambda x: x[:, :0] + 1), (X,), CaptureError, "doesn't make a graph"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_what_has_no_place_in_a_graph_is_refused_by_name(what: str) -> None:
+    model, inputs, kind, message = REFUSALS[what]
+    with pytest.raises(kind, match=message):
+        read_torch(model, inputs, dynamic_batch=False)
+
+
+def test_a_branch_on_values_is_refused_with_torchs_first_sentence() -> None:
+    with pytest.raises(CaptureError, match=r"Could not guard on data-dependent expression.*doesn't branch on values"):
+        read_torch(Wrap(branching), (X,))
+
+
+def test_all_missing_operators_are_named_with_their_count_and_first_place() -> None:
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.erfinv(torch.cumsum(torch.erfinv(x), 1))
+
+    model = nn.Sequential(nn.ReLU(), nn.Sequential(Odd(), nn.ReLU(), Odd()))
+    with pytest.raises(UnsupportedOperatorError) as refusal:
+        read_torch(model, (X,))
+    assert "aten.erfinv.default, at 1.0 (Odd) and 3 more; aten.cumsum.default, at 1.0 (Odd) and 1 more." in str(
+        refusal.value
+    )
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_only_the_first_axis_of_an_exported_program_may_be_open() -> None:
+    height = torch.export.Dim("height", min=2, max=64)
+    program = torch.export.export(Wrap(F.relu).eval(), (X,), dynamic_shapes=({2: height},))
+    with pytest.raises(CaptureError, match="only the first axis"):
+        read_exported(program)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_program_exported_while_training_is_refused_with_advice() -> None:
+    program = torch.export.export(nn.BatchNorm2d(3).train(), (X,))
+    with pytest.raises(CaptureError, match=r"model.eval\(\)"):
+        read_exported(program)
