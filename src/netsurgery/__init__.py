@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from netsurgery.methods.surgery import ThresholdSurgery as ThresholdSurgery
     from netsurgery.operation import Operation as Operation
     from netsurgery.operation import attach as attach
+    from netsurgery.packed.format import Limits as Limits
+    from netsurgery.packing import PackReport as PackReport
+    from netsurgery.packing import pack as pack
     from netsurgery.plan import Plan as Plan
     from netsurgery.plan import Stage as Stage
+    from netsurgery.runtime.session import Session as Session
+    from netsurgery.runtime.session import load as load
 
 __version__ = "0.1.0"
 
@@ -32,8 +37,13 @@ _HOME = {
     "ThresholdSurgery": "netsurgery.methods.surgery",
     "NaiveCut": "netsurgery.methods.magnitude",
     "HanPruning": "netsurgery.methods.magnitude",
+    "pack": "netsurgery.packing",
+    "PackReport": "netsurgery.packing",
+    "load": "netsurgery.runtime.session",
+    "Session": "netsurgery.runtime.session",
+    "Limits": "netsurgery.packed.format",
 }
-"""Public names that need torch, and the module each lives in."""
+"""Public names and the module each lives in; that module is imported when the name is first used."""
 
 __all__ = ["MissingExtraError", "NetsurgeryError", "errors", *_HOME]
 

@@ -1,0 +1,132 @@
+"""One door for every kind of model: what comes out is its graph, and the means to ask the model itself for outputs.
+
+torch and onnx are imported only when a model of theirs comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from netsurgery.errors import CaptureError, InputError, MissingExtraError
+from netsurgery.graph.ir import Array, Graph
+
+Run: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
+
+SEED = 0
+"""Of the random numbers that stand in for example inputs."""
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A model's graph, example inputs for it, and its own outputs on them (None: the graph is all there is)."""
+
+    graph: Graph
+    examples: tuple[Array, ...]
+    outputs: tuple[Array, ...] | None
+
+
+def capture(model: Any, example_inputs: Any = None) -> Captured:
+    """Capture a torch module, an ExportedProgram, an .onnx or .pt2 file, an onnx ModelProto, or a Graph.
+
+    example_inputs: a tensor or array, or a sequence of them; a torch module can't do without. If None, random numbers.
+    Raises CaptureError, UnsupportedOperatorError, InputError for examples that don't fit, MissingExtraError.
+    """
+    if isinstance(model, Graph):
+        model.check()
+        return Captured(model, _examples(model, example_inputs), None)
+    if isinstance(model, str | Path):
+        return _capture_file(Path(model), example_inputs)
+    family = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    if "torch" in family:
+        return _capture_torch(model, example_inputs)
+    if "onnx" in family:
+        return _capture_onnx(model, example_inputs)
+    raise CaptureError(
+        f"a {type(model).__name__} can't be captured; give a torch.nn.Module, a torch.export.ExportedProgram, "
+        "or the path of an .onnx or .pt2 file."
+    )
+
+
+def _capture_file(path: Path, example_inputs: Any) -> Captured:
+    if path.suffix.lower() == ".onnx":
+        return _capture_onnx(path, example_inputs)
+    if path.suffix.lower() == ".pt2":
+        _need("torch", "torch")
+        from netsurgery.graph.from_torch import load_program
+
+        return _capture_torch(load_program(path), example_inputs)
+    raise CaptureError(f"{path}: an .onnx or a .pt2 file is needed; export the model to one of them first.")
+
+
+def _capture_torch(model: Any, example_inputs: Any) -> Captured:
+    _need("torch", "torch")
+    import torch
+
+    from netsurgery.graph.from_torch import read_exported, read_torch, torch_outputs
+
+    if isinstance(model, torch.export.ExportedProgram):
+        graph = read_exported(model)
+        examples = _examples(graph, example_inputs)
+        return Captured(graph, examples, tuple(torch_outputs(model.module(), examples)))
+    if example_inputs is None:
+        raise CaptureError(
+            "example_inputs is missing; a torch module can only be captured with inputs like those it takes: "
+            "example_inputs=(images[:1],)."
+        )
+    arrays = [_array(given) for given in _sequence(example_inputs)]
+    graph = read_torch(model, tuple(torch.from_numpy(array) for array in arrays))
+    examples = _examples(graph, arrays)
+    return Captured(graph, examples, tuple(torch_outputs(model, examples)))
+
+
+def _capture_onnx(model: Any, example_inputs: Any) -> Captured:
+    _need("onnx", "onnx")
+    from netsurgery.graph.from_onnx import read_onnx
+    from netsurgery.graph.onnx_outputs import onnx_outputs
+
+    graph = read_onnx(model)
+    examples = _examples(graph, example_inputs)
+    return Captured(graph, examples, tuple(onnx_outputs(model, graph, examples)))
+
+
+def _need(package: str, extra: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtraError(f"this model needs {package}, which isn't installed: pip install 'netsurgery[{extra}]'")
+
+
+def _examples(graph: Graph, given: Any) -> tuple[Array, ...]:
+    """Example arrays that fit the graph's inputs."""
+    if given is None:
+        generator = np.random.default_rng(SEED)
+        return tuple(generator.standard_normal(one.at(1), np.float32) for one in graph.inputs)
+    arrays = tuple(_array(one) for one in _sequence(given))
+    shapes = [one.shape for one in graph.inputs]
+    fits = len(arrays) == len(shapes) and all(
+        len(array.shape) == len(shape)
+        and all(want in (None, size) for size, want in zip(array.shape, shape, strict=True))
+        for array, shape in zip(arrays, shapes, strict=True)
+    )
+    if not fits:
+        raise InputError(f"example_inputs have shapes {[array.shape for array in arrays]}; the model takes {shapes}.")
+    return arrays
+
+
+def _sequence(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list | tuple) else [given]
+
+
+def _array(given: Any) -> Array:
+    """A tensor or array-like as float32."""
+    value: npt.ArrayLike = given.detach().cpu().numpy() if hasattr(given, "detach") else given
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"example_inputs hold a {type(given).__name__}; tensors or arrays of numbers are needed.")
+    return np.ascontiguousarray(array, np.float32).reshape(array.shape)

@@ -1,0 +1,125 @@
+"""The constants of the .nsm file (docs/format.md): header, contexts, kinds, limits; writer and readers share them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+MAGIC = b"NSM"
+VERSION = 1
+HEADER_BYTES = 8
+"""MAGIC, one byte of VERSION, the CRC-32 of everything after the header (little endian)."""
+
+MOST_INPUTS = 64
+MOST_OUTPUTS = 64
+MOST_NODES = 65_536
+MOST_OPERANDS = 262_144
+"""In one file, over all nodes."""
+MOST_NAME_BYTES = 2**20
+HIGHEST_RANK = 8
+MOST_NUMBERS = 16
+"""In one attribute."""
+MOST_CODES = 256
+"""Values in a codebook."""
+MOST_PLANES = 8
+"""Planes of a binary tensor."""
+
+
+class Context(IntEnum):
+    """What a flag or a number means: each has a context of its own, and learns there. Flags and numbers don't meet."""
+
+    INPUT_COUNT = 0
+    RANK = 1
+    SIZE = 2
+    NODE_COUNT = 3
+    DISTANCE = 4
+    LEFT_OUT = 5
+    CONSTANT = 6
+    TIED = 7
+    OPERAND_COUNT = 8
+    OUTPUT_COUNT = 9
+    OUTPUT = 10
+    NAMES = 11
+    OUTPUTS_OF_LAYER = 12
+    KERNEL = 13
+    MASK = 16
+    ENCODING = 18
+    MANTISSA = 20
+    EXPONENT = 22
+    SHARED = 24
+    MIXED = 26
+    PLANE = 28
+    WIDTH = 29
+    CODES = 30
+    PLANES = 31
+    ATTRIBUTE = 32
+    """The first of one context for each name in ATTRIBUTES."""
+    OPERATOR = 96
+    """The first of one context for each operator code that came before; this one itself for the first node."""
+
+
+ATTRIBUTES = (
+    "strides",
+    "pads",
+    "dilations",
+    "groups",
+    "kernel",
+    "ceil_mode",
+    "count_include_pad",
+    "size",
+    "minimum",
+    "maximum",
+    "alpha",
+    "beta",
+    "bias",
+    "approximate",
+    "axis",
+    "shape",
+    "order",
+    "mode",
+    "value",
+    "start",
+    "stop",
+    "step",
+    "axes",
+    "keepdims",
+    "epsilon",
+    "scales",
+    "coordinates",
+    "rounding",
+)
+"""The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
+
+
+class Mask(IntEnum):
+    """How a tensor says which of its entries are not +0."""
+
+    SPARSE = 0
+    DENSE = 1
+    SPARSE_LIVE_COLUMNS = 2
+    ZERO = 3
+
+
+class Encoding(IntEnum):
+    """How a tensor's entries are written."""
+
+    FLOATS = 0
+    CODEBOOK = 1
+    PLANES = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reader grants a file before it has proved anything.
+
+    elements: entries of all constants together, beyond which a file is refused (4 bytes each in memory). None: 2^24 and
+        4,096 for each byte of the file, far beyond what the sparsest networks reach.
+    value_elements: entries of any one value between two nodes, at batch size 1.
+    """
+
+    elements: int | None = None
+    value_elements: int = 2**28
+
+    def elements_for(self, size_bytes: int) -> int:
+        """The bound on constants for a file of this size."""
+        return 2**24 + 4096 * size_bytes if self.elements is None else self.elements

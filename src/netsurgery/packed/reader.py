@@ -1,0 +1,334 @@
+"""Bytes of an .nsm file -> graph. Trusts nothing: every size is checked before it is used, every claim against limits.
+
+writer.py puts the file together in the same order; docs/format.md says what each part means.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from netsurgery import _native
+from netsurgery.errors import FileLimitError, FileVersionError, GraphError, PackedFileError
+from netsurgery.graph.ir import Array, Graph, Input, Node, node
+from netsurgery.graph.operators import LARGEST_INT, Attribute, Operator, Shape
+from netsurgery.packed import format as fmt
+from netsurgery.packed import reference_coder
+from netsurgery.packed.format import ATTRIBUTES, Context, Limits
+from netsurgery.packed.structure import OPERATOR_OF_CODE, default_of, expected_count, expected_shape
+from netsurgery.packed.tensors import DecoderFace, Stored, TensorReader
+
+CoderName = Literal["native", "reference"]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a file holds. stored: how each constant of the graph lies in it, by name; structure_bits: all the rest."""
+
+    graph: Graph
+    stored: dict[str, Stored]
+    structure_bits: float
+    size_bytes: int
+    version: int
+
+
+def decode(content: bytes, *, limits: Limits | None = None, coder: CoderName = "native") -> Packed:
+    """Read a whole file.
+
+    limits: what to grant a file that declares much; None: `Limits()`.
+    coder: "native" (C++) or "reference" (Python, some hundred times slower, the same result).
+    Raises PackedFileError if the file is damaged or no .nsm file, FileVersionError if it is of another version, and
+    FileLimitError if it asks for more than the limits.
+    """
+    reader = PackedReader(content, limits=limits, coder=coder)
+    constants: dict[str, Array] = {}
+    stored: dict[str, Stored] = {}
+    for name, values, how in reader.constants():
+        constants[name], stored[name] = values, how
+    return Packed(reader.graph(constants), stored, reader.structure_bits, len(content), reader.version)
+
+
+class PackedReader:
+    """Reads a file in two steps: the structure at once, then one constant after another, so that none has to be kept.
+
+    Arguments and errors are those of `decode`.
+    """
+
+    def __init__(self, content: bytes, *, limits: Limits | None = None, coder: CoderName = "native") -> None:
+        self.version = _check_header(content)
+        stream = content[fmt.HEADER_BYTES :]
+        self._decoder = _native.Decoder(stream) if coder == "native" else reference_coder.Decoder(stream)
+        self._structure = _StructureReader(self._decoder, Limits() if limits is None else limits, len(content))
+        with _as_damage():
+            self._structure.read()
+        self.structure_bits = self._decoder.bits_read
+
+    def constants(self) -> Iterator[tuple[str, Array, Stored]]:
+        """Name, entries and form of each constant, in the order of the file. Can be gone through once."""
+        tensors = TensorReader(self._decoder)
+        for name, shape in self._structure.constants.items():
+            yield name, *tensors.read(shape)
+        if not self._decoder.at_end:
+            raise PackedFileError("there are bytes behind the last constant; the file is damaged.")
+
+    def graph(self, constants: Mapping[str, Array]) -> Graph:
+        """The whole graph, given its constants by name."""
+        graph = self._structure.graph(constants)
+        with _as_damage():
+            graph.check()
+        return graph
+
+
+@contextmanager
+def _as_damage() -> Iterator[None]:
+    """A graph that contradicts itself is a damaged file."""
+    try:
+        yield
+    except GraphError as error:
+        raise PackedFileError(f"the file holds a graph that contradicts itself: {error}") from error
+
+
+def _check_header(content: bytes) -> int:
+    """The version. Raises PackedFileError, FileVersionError."""
+    if content[: len(fmt.MAGIC)] != fmt.MAGIC:
+        raise PackedFileError(f"not an .nsm file: it begins with {content[:4]!r}, an .nsm file with {fmt.MAGIC!r}.")
+    if len(content) < fmt.HEADER_BYTES:
+        raise PackedFileError(f"the file ends within its header: {len(content)} of {fmt.HEADER_BYTES} bytes.")
+    version = content[len(fmt.MAGIC)]
+    if version != fmt.VERSION:
+        raise FileVersionError(
+            f"the file has version {version} of the format; this release reads {fmt.VERSION}: "
+            + ("install a newer netsurgery." if version > fmt.VERSION else "write it again.")
+        )
+    (claimed,) = struct.unpack("<I", content[4:8])
+    found = zlib.crc32(content[fmt.HEADER_BYTES :])
+    if claimed != found:
+        raise PackedFileError(
+            f"the file is damaged or truncated: its checksum is {found:08x}, {claimed:08x} is written."
+        )
+    return version
+
+
+class _StructureReader:
+    """Reads everything but the constants' entries, shapes worked out and checked on the way."""
+
+    def __init__(self, coder: DecoderFace, limits: Limits, size_bytes: int) -> None:
+        self._coder = coder
+        self._limits = limits
+        self._most_elements = limits.elements_for(size_bytes)
+        self._inputs: list[Input] = []
+        self._nodes: list[Node] = []
+        self._outputs: list[str] = []
+        self._values: list[str] = []
+        self._shapes: dict[str, Shape] = {}
+        self._dynamic_batch = False
+        self._operands = 0
+        self._elements = 0
+        self._made: dict[str, int] = {}
+        self.constants: dict[str, Shape] = {}
+        """Shapes of the constants whose entries follow, in order."""
+
+    def read(self) -> None:
+        named = self._coder.flag(Context.NAMES)
+        for number in range(self._count(Context.INPUT_COUNT, fmt.MOST_INPUTS, "inputs", least=1)):
+            self._input("input" if number == 0 else f"input_{number + 1}")
+        previous_code = 0
+        for _ in range(self._count(Context.NODE_COUNT, fmt.MOST_NODES, "nodes", least=0)):
+            previous_code = self._node(previous_code)
+        for _ in range(self._count(Context.OUTPUT_COUNT, fmt.MOST_OUTPUTS, "outputs", least=1)):
+            self._outputs.append(self._value(Context.OUTPUT))
+        if named:
+            self._rename()
+
+    def graph(self, constants: Mapping[str, Array]) -> Graph:
+        """The whole graph, once the constants are there."""
+        return Graph(tuple(self._inputs), tuple(self._nodes), tuple(self._outputs), constants)
+
+    def _count(self, context: int, most: int, what: str, least: int) -> int:
+        count = self._coder.integer(context) + least
+        if count > most:
+            raise FileLimitError(f"the file declares {count:,} {what}; at most {most:,} are allowed.")
+        return count
+
+    def _input(self, name: str) -> None:
+        rank = self._count(Context.RANK, fmt.HIGHEST_RANK, "axes of an input", least=0)
+        fixed = self._coder.flag(Context.RANK)
+        if rank == 0 and not fixed:
+            raise PackedFileError("an input without axes can't have an open batch.")
+        shape: list[int | None] = [] if fixed else [None]
+        while len(shape) < rank:
+            shape.append(self._size(shape[-1] if shape else None))
+        given = Input(name, tuple(shape))
+        self._dynamic_batch |= not fixed
+        self._inputs.append(given)
+        self._add_value(name, given.at(1))
+
+    def _size(self, previous: int | None) -> int:
+        if previous is not None and not self._coder.flag(Context.SIZE):
+            return previous
+        return self._coder.integer(Context.SIZE) + 1
+
+    def _value(self, context: int) -> str:
+        """The name of a value, said by how many values lie between it and the newest."""
+        distance = self._coder.integer(context)
+        if distance >= len(self._values):
+            raise PackedFileError(f"value {distance + 1} before the newest of {len(self._values)} doesn't exist.")
+        return self._values[-1 - distance]
+
+    def _add_value(self, name: str, shape: Shape) -> None:
+        if len(shape) > fmt.HIGHEST_RANK:
+            raise FileLimitError(f"{name} has {len(shape)} axes; at most {fmt.HIGHEST_RANK} are allowed.")
+        if math.prod(shape) > self._limits.value_elements:
+            raise FileLimitError(
+                f"{name} has {math.prod(shape):,} entries; {self._limits.value_elements:,} are allowed. "
+                "If you trust the file, raise Limits.value_elements."
+            )
+        self._values.append(name)
+        self._shapes[name] = shape
+
+    def _node(self, previous_code: int) -> int:
+        code = self._coder.integer(Context.OPERATOR + previous_code) + 1
+        if code not in OPERATOR_OF_CODE:
+            raise PackedFileError(f"operator {code} doesn't exist in this version of the format.")
+        operator = OPERATOR_OF_CODE[code]
+        self._made[operator.name] = self._made.get(operator.name, 0) + 1
+        name = f"{operator.name.lower()}_{self._made[operator.name]}"
+        inputs, new = self._inputs_of(operator, name)
+        shapes = [self._shapes.get(given or "") for given in inputs]
+        x = shapes[0]
+        attributes = {
+            attribute.name: self._attribute(operator, attribute, () if x is None else x)
+            for attribute in operator.attributes
+        }
+        for index in new:
+            operand = operator.operands[min(index, len(operator.operands) - 1)]
+            shape = self._shape(expected_shape(operator, operand.name, shapes[:index], attributes))
+            self._add_constant(inputs[index] or "", shape)
+            shapes = [self._shapes.get(given or "") for given in inputs]
+        made = node(operator.name, inputs, name, **attributes)
+        operator.check_operands([None if given is None else given in self.constants for given in inputs])
+        self._add_value(name, operator.shape(shapes, made.attributes))
+        self._nodes.append(made)
+        return code
+
+    def _inputs_of(self, operator: Operator, name: str) -> tuple[list[str | None], list[int]]:
+        """Names of a node's operands, and which of them are constants that appear for the first time."""
+        count = len(operator.operands)
+        if operator.operands[-1].variadic:
+            count = self._count(Context.OPERAND_COUNT, fmt.MOST_OPERANDS, "operands", least=1)
+        self._operands += count
+        if self._operands > fmt.MOST_OPERANDS:
+            raise FileLimitError(f"the file declares more than {fmt.MOST_OPERANDS:,} operands.")
+        inputs: list[str | None] = []
+        new: list[int] = []
+        for index in range(count):
+            operand = operator.operands[min(index, len(operator.operands) - 1)]
+            if operand.optional and self._coder.flag(Context.LEFT_OUT):
+                inputs.append(None)
+            elif not operand.constant and not self._coder.flag(Context.CONSTANT):
+                inputs.append(self._value(Context.DISTANCE))
+            elif self._coder.flag(Context.TIED):
+                number = self._coder.integer(Context.TIED)
+                if number >= len(self.constants):
+                    raise PackedFileError(f"constant {number} is used before it appears.")
+                inputs.append(list(self.constants)[number])
+            else:
+                constant = f"{name}.{operand.name}" + (f"_{index + 1}" if operand.variadic else "")
+                self.constants[constant] = ()  # its number is taken; its shape comes after the attributes
+                inputs.append(constant)
+                new.append(index)
+        return inputs, new
+
+    def _attribute(self, operator: Operator, attribute: Attribute, x: Shape) -> Any:
+        context = Context.ATTRIBUTE + ATTRIBUTES.index(attribute.name)
+        default = default_of(operator, attribute, x, self._dynamic_batch)
+        if attribute.kind == "flag":
+            return bool(default) ^ self._coder.flag(context)
+        if default is not None and not self._coder.flag(context):
+            return default
+        if attribute.kind not in ("ints", "floats"):
+            return self._number(attribute, context)
+        count = expected_count(operator, attribute, x)
+        if self._coder.flag(Context.RANK):
+            count = self._count(Context.RANK, fmt.MOST_NUMBERS, f"numbers of {attribute.name}", least=0)
+        numbers: list[Any] = []
+        for _ in range(count):
+            repeated = bool(numbers) and not self._coder.flag(Context.KERNEL)
+            numbers.append(numbers[-1] if repeated else self._number(attribute, context))
+        return tuple(numbers)
+
+    def _number(self, attribute: Attribute, context: int) -> Any:
+        if attribute.kind in ("float", "floats"):
+            bits = self._coder.raw(16) << 16 | self._coder.raw(16)
+            return struct.unpack("<f", struct.pack("<I", bits))[0]
+        number = self._coder.integer(context)
+        if attribute.kind == "choice":
+            if number >= len(attribute.choices):
+                raise PackedFileError(f"{attribute.name} has no choice {number}.")
+            return attribute.choices[number]
+        if attribute.low < -1:
+            return number // 2 if number % 2 == 0 else -(number + 1) // 2
+        return number + attribute.low
+
+    def _shape(self, expected: tuple[int | None, ...] | None) -> Shape:
+        if expected is None:
+            sizes: list[int] = []
+            for _ in range(self._count(Context.RANK, fmt.HIGHEST_RANK, "axes of a constant", least=0)):
+                sizes.append(self._size(sizes[-1] if sizes else None))
+            return tuple(sizes)
+        result: list[int] = []
+        previous: int | None = None
+        for index, known in enumerate(expected):
+            if known is not None:
+                result.append(known)
+            elif index == 0:
+                result.append(self._coder.integer(Context.OUTPUTS_OF_LAYER) + 1)
+            else:
+                if previous is None or self._coder.flag(Context.KERNEL):
+                    previous = self._coder.integer(Context.KERNEL) + 1
+                result.append(previous)
+        return tuple(result)
+
+    def _add_constant(self, name: str, shape: Shape) -> None:
+        if any(size > LARGEST_INT for size in shape):
+            raise FileLimitError(f"{name} has shape {shape}; no size may be above {LARGEST_INT}.")
+        self._elements += math.prod(shape)
+        if self._elements > self._most_elements:
+            raise FileLimitError(
+                f"the file declares constants of more than {self._most_elements:,} entries. "
+                "If you trust it, raise Limits.elements."
+            )
+        self.constants[name] = shape
+        self._shapes[name] = shape
+
+    def _rename(self) -> None:
+        """Replace made-up names by those in the file."""
+        count = self._count(Context.NAMES, fmt.MOST_NAME_BYTES, "bytes of names", least=1)
+        letters = self._coder.codes((1, count, 1, 1), np.ones((1, count), np.uint8), 8)
+        try:
+            names = letters.tobytes().decode().split("\n")
+        except UnicodeDecodeError as error:
+            raise PackedFileError("the names in the file are no UTF-8 text.") from error
+        made_up = [*self._values, *self.constants]
+        if len(names) != len(made_up) or len(set(names)) != len(names):
+            raise PackedFileError(f"the file holds {len(set(names))} different names for {len(made_up)} values.")
+        new = dict(zip(made_up, names, strict=True))
+        self._inputs = [Input(new[given.name], given.shape) for given in self._inputs]
+        self._nodes = [
+            Node(
+                made.operator,
+                tuple(None if name is None else new[name] for name in made.inputs),
+                new[made.output],
+                made.attributes,
+            )
+            for made in self._nodes
+        ]
+        self._outputs = [new[name] for name in self._outputs]
+        self.constants = {new[name]: shape for name, shape in self.constants.items()}

@@ -1,0 +1,214 @@
+"""Graph -> bytes of an .nsm file. docs/format.md says what they mean; reader.py takes them apart in the same order."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from netsurgery._native import Encoder
+from netsurgery.errors import FileLimitError, GraphError
+from netsurgery.graph.ir import Graph, Node
+from netsurgery.graph.operators import OPERATORS, Attribute, Shape
+from netsurgery.packed import format as fmt
+from netsurgery.packed.format import ATTRIBUTES, Context
+from netsurgery.packed.structure import default_of, expected_count, expected_shape, picture_of
+from netsurgery.packed.tensors import EncoderFace, TensorWriter
+
+
+def encode(graph: Graph, *, names: bool = False, encoder: EncoderFace | None = None) -> bytes:
+    """The whole file: the same bytes for the same graph, everywhere.
+
+    names: also write the names of inputs, nodes and constants; without, a reader makes up its own.
+    encoder: the coder to use, the one in C++ if None; the reference in Python writes the same bytes.
+    Raises GraphError, NonFiniteWeightsError, and FileLimitError for a graph beyond what any reader would accept.
+    """
+    coder = Encoder() if encoder is None else encoder
+    shapes = graph.shapes(batch=1)
+    graph.check()
+    structure = _StructureWriter(coder, graph, shapes)
+    structure.write(names)
+    tensors = TensorWriter(coder)
+    for name, (plane, width) in structure.constants.items():
+        tensors.write(name, graph.constants[name], plane, width)
+    stream = coder.finish()
+    header = fmt.MAGIC + bytes([fmt.VERSION]) + struct.pack("<I", zlib.crc32(stream))
+    content = header + stream
+    _check_limits(graph, structure, shapes, len(content))
+    return content
+
+
+def constants_in_order(graph: Graph) -> list[str]:
+    """Names of the graph's constants in the order of the file: as the nodes first read them."""
+    reads = (name for made in graph.nodes for name in made.inputs if name in graph.constants)
+    return [name for name in dict.fromkeys(reads) if name is not None]
+
+
+class _StructureWriter:
+    """Writes everything but the constants' entries."""
+
+    def __init__(self, coder: EncoderFace, graph: Graph, shapes: Mapping[str, Shape]) -> None:
+        self._coder = coder
+        self._graph = graph
+        self._shapes = shapes
+        self._numbers = {given.name: number for number, given in enumerate(graph.inputs)}
+        self.constants: dict[str, tuple[int, int]] = {}
+        """Constants in the order of the file, with plane and width of their pictures."""
+        self.operands = 0
+
+    def write(self, names: bool) -> None:
+        self._coder.flag(Context.NAMES, names)
+        self._coder.integer(Context.INPUT_COUNT, len(self._graph.inputs) - 1)
+        for given in self._graph.inputs:
+            self._coder.integer(Context.RANK, len(given.shape))
+            self._coder.flag(Context.RANK, not given.shape or given.shape[0] is not None)
+            for previous, size in zip((None, *given.shape), given.shape, strict=False):
+                if size is not None:
+                    self._size(size, previous)
+        self._coder.integer(Context.NODE_COUNT, len(self._graph.nodes))
+        previous_code = 0
+        for node in self._graph.nodes:
+            self._node(node, previous_code)
+            previous_code = OPERATORS[node.operator].code
+            self._numbers[node.output] = len(self._numbers)
+        self._coder.integer(Context.OUTPUT_COUNT, len(self._graph.outputs) - 1)
+        for name in self._graph.outputs:
+            if name not in self._numbers:
+                raise GraphError(f"output {name!r} is a constant; outputs have to depend on an input.")
+            self._coder.integer(Context.OUTPUT, len(self._numbers) - 1 - self._numbers[name])
+        if names:
+            self._names()
+
+    def _size(self, size: int, previous: int | None) -> None:
+        """One size of a shape; often it is the one before it."""
+        if previous is not None:
+            self._coder.flag(Context.SIZE, size != previous)
+            if size == previous:
+                return
+        self._coder.integer(Context.SIZE, size - 1)
+
+    def _node(self, node: Node, previous_code: int) -> None:
+        operator = OPERATORS[node.operator]
+        self._coder.integer(Context.OPERATOR + previous_code, operator.code - 1)
+        if operator.operands[-1].variadic:
+            self._coder.integer(Context.OPERAND_COUNT, len(node.inputs) - 1)
+        new: list[int] = []
+        for index, name in enumerate(self._padded(node)):
+            operand = operator.operands[min(index, len(operator.operands) - 1)]
+            if operand.optional:
+                self._coder.flag(Context.LEFT_OUT, name is None)
+            if name is None:
+                continue
+            self.operands += 1
+            if not operand.constant:
+                self._coder.flag(Context.CONSTANT, name in self._graph.constants)
+            if name not in self._graph.constants:
+                self._coder.integer(Context.DISTANCE, len(self._numbers) - 1 - self._numbers[name])
+                continue
+            self._coder.flag(Context.TIED, name in self.constants)
+            if name in self.constants:
+                self._coder.integer(Context.TIED, list(self.constants).index(name))
+            else:
+                self.constants[name] = picture_of(self._graph, node, self._shapes) if index == 1 else (1, 1)
+                new.append(index)
+        shapes = [None if name is None else self._shapes[name] for name in self._padded(node)]
+        # A new constant in the first place has no shape yet when a reader comes to the attributes.
+        x = () if 0 in new else shapes[0] or ()
+        for attribute in operator.attributes:
+            self._attribute(node, attribute, x)
+        for index in new:
+            operand = operator.operands[min(index, len(operator.operands) - 1)]
+            expected = expected_shape(operator, operand.name, shapes[:index], node.attributes)
+            self._shape(self._shapes[node.inputs[index] or ""], expected)
+
+    def _padded(self, node: Node) -> tuple[str | None, ...]:
+        """The node's inputs with a None for each optional operand left out at the end."""
+        operands = OPERATORS[node.operator].operands
+        return (*node.inputs, *(None,) * (len(operands) - len(node.inputs)))
+
+    def _attribute(self, node: Node, attribute: Attribute, x: Shape) -> None:
+        operator = OPERATORS[node.operator]
+        value = node.attributes[attribute.name]
+        context = Context.ATTRIBUTE + ATTRIBUTES.index(attribute.name)
+        default = default_of(operator, attribute, x, self._graph.dynamic_batch)
+        if attribute.kind == "flag":
+            self._coder.flag(context, value != default)
+            return
+        if default is not None:
+            self._coder.flag(context, value != default)
+            if value == default:
+                return
+        if isinstance(value, tuple):
+            expected = expected_count(operator, attribute, x)
+            self._coder.flag(Context.RANK, len(value) != expected)
+            if len(value) != expected:
+                self._coder.integer(Context.RANK, len(value))
+            for previous, number in zip((None, *value), value, strict=False):
+                if previous is not None:
+                    self._coder.flag(Context.KERNEL, number != previous)
+                if number != previous:
+                    self._number(attribute, number, context)
+        else:
+            self._number(attribute, value, context)
+
+    def _number(self, attribute: Attribute, value: Any, context: int) -> None:
+        if attribute.kind in ("float", "floats"):
+            (bits,) = struct.unpack("<I", struct.pack("<f", value))
+            self._coder.raw(bits >> 16, 16)
+            self._coder.raw(bits & 0xFFFF, 16)
+        elif attribute.kind == "choice":
+            self._coder.integer(context, attribute.choices.index(value))
+        elif attribute.low < -1:
+            self._coder.integer(context, 2 * value if value >= 0 else -2 * value - 1)
+        else:
+            self._coder.integer(context, value - attribute.low)
+
+    def _shape(self, shape: Shape, expected: Sequence[int | None] | None) -> None:
+        """A constant's shape, as far as it isn't known: all of it, or the sizes left open."""
+        if expected is None:
+            self._coder.integer(Context.RANK, len(shape))
+            for previous, size in zip((None, *shape), shape, strict=False):
+                self._size(size, previous)
+            return
+        previous = None
+        for index, (size, known) in enumerate(zip(shape, expected, strict=True)):
+            if known is not None:
+                continue
+            if index == 0:
+                self._coder.integer(Context.OUTPUTS_OF_LAYER, size - 1)
+                continue
+            if previous is not None:
+                self._coder.flag(Context.KERNEL, size != previous)
+            if size != previous:
+                self._coder.integer(Context.KERNEL, size - 1)
+            previous = size
+
+    def _names(self) -> None:
+        every = [given.name for given in self._graph.inputs]
+        every += [node.output for node in self._graph.nodes]
+        every += list(self.constants)
+        text = "\n".join(name.replace("\n", " ") for name in every).encode()
+        self._coder.integer(Context.NAMES, len(text) - 1)
+        letters = np.frombuffer(text, np.uint8).reshape(1, -1)
+        self._coder.codes((1, len(text), 1, 1), np.ones_like(letters), 8, letters)
+
+
+def _check_limits(graph: Graph, structure: _StructureWriter, shapes: Mapping[str, Shape], size_bytes: int) -> None:
+    """Refuse what the reader would refuse."""
+    limits = fmt.Limits()
+    elements = sum(graph.constants[name].size for name in structure.constants)
+    largest = max(int(np.prod(shape)) for shape in shapes.values())
+    for what, given, allowed in (
+        ("inputs", len(graph.inputs), fmt.MOST_INPUTS),
+        ("outputs", len(graph.outputs), fmt.MOST_OUTPUTS),
+        ("nodes", len(graph.nodes), fmt.MOST_NODES),
+        ("operands", structure.operands, fmt.MOST_OPERANDS),
+        ("axes of a value", max(len(shape) for shape in shapes.values()), fmt.HIGHEST_RANK),
+        ("entries of constants", elements, limits.elements_for(size_bytes)),
+        ("entries of a value", largest, limits.value_elements),
+    ):
+        if given > allowed:
+            raise FileLimitError(f"the graph has {given:,} {what}; an .nsm file holds at most {allowed:,}.")
