@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,3 +36,27 @@ def reference_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference networks are not beside this checkout")
     return folder
+
+
+_DEPLOYED = """
+import sys
+
+class Blocked:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, "numpy", "netsurgery"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked)
+"""
+
+
+@pytest.fixture
+def deployed() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs Python code (with arguments) where only numpy is installed: any other import fails, torch's among them."""
+
+    def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", _DEPLOYED + code, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run

@@ -77,6 +77,10 @@ Output<T> filled(Index rows, Index columns, Fill&& fill) {
 
 class PyEncoder {
  public:
+  PyEncoder() = default;
+  PyEncoder(const PyEncoder&) = delete;
+  PyEncoder& operator=(const PyEncoder&) = delete;
+
   void flag(int context, bool bit) { integers_.flag(checked_context(context), bit); }
   void integer(int context, std::int64_t value) {
     require(value >= 0 && value < 0xFFFFFFFF, "an integer must be 0 .. 2^32 - 2");
@@ -91,6 +95,12 @@ class PyEncoder {
     auto* entries = const_cast<std::uint8_t*>(checked_mask(mask, grid));  // an encoding model only reads
     nb::gil_scoped_release release;
     tensors_.mask(grid, live_columns, entries);
+  }
+  void plain_mask(const GridTuple& given, const Input<std::uint8_t>& mask) {
+    const Grid grid = checked(given);
+    auto* entries = const_cast<std::uint8_t*>(checked_mask(mask, grid));
+    nb::gil_scoped_release release;
+    tensors_.plain_mask(grid, entries);
   }
   void floats(const GridTuple& given, const Input<std::uint8_t>& mask, int mantissa, int exponent, bool shared,
               bool mixed, const Input<std::uint32_t>& bits) {
@@ -116,12 +126,18 @@ class PyEncoder {
             "plain_bits takes 0 and 1 only");
     tensors_.plain_bits(static_cast<Index>(bits.size()), const_cast<std::uint8_t*>(bits.data()));
   }
-  nb::bytes finish() {
-    const std::vector<std::uint8_t> bytes = coder_.finish();
-    return nb::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  nb::object finish() {
+    if (finished_.is_valid()) return finished_;
+    ByteBlocks bytes = coder_.finish();
+    PyObject* whole = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes.size()));
+    if (whole == nullptr) throw nb::python_error();
+    bytes.move_to(reinterpret_cast<std::uint8_t*>(PyBytes_AsString(whole)));
+    finished_ = nb::steal(whole);
+    return finished_;
   }
 
  private:
+  nb::object finished_;  // the stream, once it is there
   Encoder coder_;
   IntegerModel<Encoder> integers_{coder_};
   TensorModel<Encoder> tensors_{coder_};
@@ -129,9 +145,10 @@ class PyEncoder {
 
 class PyDecoder {
  public:
-  explicit PyDecoder(const nb::bytes& content)
-      : content_(static_cast<const std::uint8_t*>(content.data()),
-                 static_cast<const std::uint8_t*>(content.data()) + content.size()) {}
+  PyDecoder(nb::bytes content, std::size_t start)
+      : content_(std::move(content)), coder_(from(content_, start), content_.size() - start) {}
+  PyDecoder(const PyDecoder&) = delete;
+  PyDecoder& operator=(const PyDecoder&) = delete;
 
   bool flag(int context) { return integers_.flag(checked_context(context), 0) != 0; }
   std::uint32_t integer(int context) { return integers_.integer(checked_context(context), 0); }
@@ -143,6 +160,10 @@ class PyDecoder {
     const Grid grid = checked(given);
     return filled<std::uint8_t>(grid.rows, grid.columns,
                                 [&](std::uint8_t* mask) { tensors_.mask(grid, live_columns, mask); });
+  }
+  Output<std::uint8_t> plain_mask(const GridTuple& given) {
+    const Grid grid = checked(given);
+    return filled<std::uint8_t>(grid.rows, grid.columns, [&](std::uint8_t* mask) { tensors_.plain_mask(grid, mask); });
   }
   Output<std::uint32_t> floats(const GridTuple& given, const Input<std::uint8_t>& mask, int mantissa, int exponent,
                                bool shared, bool mixed) {
@@ -168,8 +189,13 @@ class PyDecoder {
   double bits_read() const { return coder_.bits_read(); }
 
  private:
-  std::vector<std::uint8_t> content_;
-  Decoder coder_{content_.data(), content_.size()};
+  static const std::uint8_t* from(const nb::bytes& content, std::size_t start) {
+    require(start <= content.size(), "start lies behind the end");
+    return static_cast<const std::uint8_t*>(content.data()) + start;
+  }
+
+  nb::bytes content_;  // kept alive, not copied
+  Decoder coder_;
   IntegerModel<Decoder> integers_{coder_};
   TensorModel<Decoder> tensors_{coder_};
 };
@@ -183,21 +209,24 @@ NB_MODULE(_native, m) {
       .def("flag", &PyEncoder::flag, nb::arg("context"), nb::arg("bit"))
       .def("integer", &PyEncoder::integer, nb::arg("context"), nb::arg("value"))
       .def("raw", &PyEncoder::raw, nb::arg("value"), nb::arg("count"))
-      .def("mask", &PyEncoder::mask, nb::arg("grid"), nb::arg("live_columns"), nb::arg("mask"))
-      .def("floats", &PyEncoder::floats, nb::arg("grid"), nb::arg("mask"), nb::arg("mantissa"), nb::arg("exponent"),
-           nb::arg("shared"), nb::arg("mixed"), nb::arg("bits"))
-      .def("codes", &PyEncoder::codes, nb::arg("grid"), nb::arg("mask"), nb::arg("width"), nb::arg("codes"))
-      .def("plain_bits", &PyEncoder::plain_bits, nb::arg("bits"))
+      .def("mask", &PyEncoder::mask, nb::arg("grid"), nb::arg("live_columns"), nb::arg("mask").noconvert())
+      .def("plain_mask", &PyEncoder::plain_mask, nb::arg("grid"), nb::arg("mask").noconvert())
+      .def("floats", &PyEncoder::floats, nb::arg("grid"), nb::arg("mask").noconvert(), nb::arg("mantissa"),
+           nb::arg("exponent"), nb::arg("shared"), nb::arg("mixed"), nb::arg("bits").noconvert())
+      .def("codes", &PyEncoder::codes, nb::arg("grid"), nb::arg("mask").noconvert(), nb::arg("width"),
+           nb::arg("codes").noconvert())
+      .def("plain_bits", &PyEncoder::plain_bits, nb::arg("bits").noconvert())
       .def("finish", &PyEncoder::finish);
   nb::class_<PyDecoder>(m, "Decoder")
-      .def(nb::init<const nb::bytes&>(), nb::arg("content"))
+      .def(nb::init<nb::bytes, std::size_t>(), nb::arg("content"), nb::arg("start") = 0)
       .def("flag", &PyDecoder::flag, nb::arg("context"))
       .def("integer", &PyDecoder::integer, nb::arg("context"))
       .def("raw", &PyDecoder::raw, nb::arg("count"))
       .def("mask", &PyDecoder::mask, nb::arg("grid"), nb::arg("live_columns"))
-      .def("floats", &PyDecoder::floats, nb::arg("grid"), nb::arg("mask"), nb::arg("mantissa"), nb::arg("exponent"),
-           nb::arg("shared"), nb::arg("mixed"))
-      .def("codes", &PyDecoder::codes, nb::arg("grid"), nb::arg("mask"), nb::arg("width"))
+      .def("plain_mask", &PyDecoder::plain_mask, nb::arg("grid"))
+      .def("floats", &PyDecoder::floats, nb::arg("grid"), nb::arg("mask").noconvert(), nb::arg("mantissa"),
+           nb::arg("exponent"), nb::arg("shared"), nb::arg("mixed"))
+      .def("codes", &PyDecoder::codes, nb::arg("grid"), nb::arg("mask").noconvert(), nb::arg("width"))
       .def("plain_bits", &PyDecoder::plain_bits, nb::arg("count"))
       .def_prop_ro("at_end", &PyDecoder::at_end)
       .def_prop_ro("bits_read", &PyDecoder::bits_read);

@@ -7,12 +7,49 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <memory>
+#include <utility>
 #include <vector>
 
 namespace netsurgery {
 
 /// The interval is narrowed until its width falls below this; then a byte is settled.
 constexpr std::uint32_t kSmallestRange = 1u << 24;
+
+/// Bytes in blocks, so that growing never copies and handing over never holds them twice.
+class ByteBlocks {
+ public:
+  ByteBlocks() = default;
+  ByteBlocks(ByteBlocks&&) = default;
+  ByteBlocks& operator=(ByteBlocks&&) = default;
+
+  void push_back(std::uint8_t byte) {
+    if (size_ % kBlock == 0) blocks_.emplace_back(new std::uint8_t[kBlock]);
+    blocks_.back()[size_++ % kBlock] = byte;
+  }
+  void pop_back() {
+    if (--size_ % kBlock == 0) blocks_.pop_back();
+  }
+  std::size_t size() const { return size_; }
+  std::uint8_t back() const { return blocks_.back()[(size_ - 1) % kBlock]; }
+
+  /// Copies everything to `destination`, which holds size() bytes; each block is given back once it is copied.
+  void move_to(std::uint8_t* destination) {
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      const std::size_t begin = i * kBlock, left = size_ - begin;
+      std::memcpy(destination + begin, blocks_[i].get(), left < kBlock ? left : kBlock);
+      blocks_[i].reset();
+    }
+    blocks_.clear();
+    size_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t kBlock = std::size_t{1} << 16;
+  std::vector<std::unique_ptr<std::uint8_t[]>> blocks_;
+  std::size_t size_ = 0;
+};
 
 class Encoder {
  public:
@@ -46,7 +83,7 @@ class Encoder {
   }
 
   /// The bytes: of all numbers in the last interval the one with the most zero bytes at its end, those left out.
-  std::vector<std::uint8_t> finish() {
+  ByteBlocks finish() {
     for (int kept = 0; kept <= 4; ++kept) {
       const std::uint64_t unit = std::uint64_t{1} << (32 - 8 * kept);
       const std::uint64_t number = (low_ + unit - 1) / unit * unit;
@@ -56,8 +93,8 @@ class Encoder {
       }
     }
     for (int i = 0; i < 5; ++i) shift();
-    while (!bytes_.empty() && bytes_.back() == 0) bytes_.pop_back();
-    return bytes_;
+    while (bytes_.size() > 0 && bytes_.back() == 0) bytes_.pop_back();
+    return std::move(bytes_);
   }
 
  private:
@@ -80,7 +117,7 @@ class Encoder {
   std::size_t pending_ = 0;
   std::uint8_t waiting_ = 0;
   bool begun_ = false;
-  std::vector<std::uint8_t> bytes_;
+  ByteBlocks bytes_;
 };
 
 class Decoder {

@@ -47,13 +47,21 @@ class Walk {
   Index column_ = 0, channel_ = 0, place_ = 0, x_ = 0;
 };
 
-/// A probability in 1 / 65536 as a level 0 .. 13, two levels for each doubling.
-inline std::size_t level(std::uint32_t p16) {
-  int length = 0;
-  while (length < 16 && p16 >> length) ++length;
-  const int half = length >= 2 ? static_cast<int>(p16 >> (length - 2) & 1) : 0;
-  return static_cast<std::size_t>(std::clamp(2 * (length - 1) + half - 18, 0, 13));
-}
+struct Levels {
+  std::array<std::uint8_t, 4096> of;
+  Levels() {
+    for (std::uint32_t i = 0; i < 4096; ++i) {
+      int length = 0;
+      while (i >> length) ++length;
+      const int half = length >= 2 ? static_cast<int>(i >> (length - 2) & 1) : 0;
+      of[i] = static_cast<std::uint8_t>(std::clamp(2 * (length + 3) + half - 18, 0, 13));
+    }
+  }
+};
+inline const Levels kLevelTable;
+
+/// A probability in 1 / 65536 as a level 0 .. 13, two levels for each doubling from 1 / 128 on.
+inline std::size_t level(std::uint32_t p16) { return kLevelTable.of[p16 >> 4]; }
 
 inline std::size_t share_level(Index part, Index whole) {
   return level(static_cast<std::uint32_t>(part * 65535 / whole));
@@ -61,7 +69,8 @@ inline std::size_t share_level(Index part, Index whole) {
 
 constexpr std::size_t kLevels = 16;
 constexpr std::size_t kUnknownLevel = 15;
-constexpr Index kColumnSlots = 65536;  // further columns share slots, which bounds the memory of a wide grid
+constexpr std::uint32_t kRowMemory = 8;  // what a plain mask's row takes over from the row before, as a count
+constexpr Index kColumnSlots = 65536;    // further columns share slots, which bounds the memory of a wide grid
 
 /// Codes tensors, one after another. `producer` carries row densities from a mask to that of the layer after it.
 template <class Coder>
@@ -124,6 +133,33 @@ class TensorModel {
       row_levels[static_cast<std::size_t>(r)] = static_cast<std::uint8_t>(share_level(ones, grid.columns));
     }
     if (grid.rows > 1) producer_ = std::move(row_levels);
+  }
+
+  /// The same in a fraction of the time, for large grids: one slot for how dense row and column are so far, and two
+  /// neighbours. Producers stay as they are.
+  void plain_mask(const Grid& grid, std::uint8_t* mask) {
+    std::vector<Slot> column(static_cast<std::size_t>(grid.columns));
+    std::vector<Slot> slots(kLevels * kLevels * 4);
+    Slot row;
+    Walk walk(grid);
+    for (Index r = 0; r < grid.rows; ++r) {
+      std::uint8_t* here = mask + r * grid.columns;
+      row.count = std::min<std::uint32_t>(row.count, kRowMemory);
+      walk.begin_row();
+      for (Index c = 0; c < grid.columns; ++c, walk.next()) {
+        const std::size_t near = (walk.has_left() ? here[c - 1] : 0u) + 2u * (walk.has_up() ? here[walk.up()] : 0u);
+        row.begin_with(kEven);
+        Slot& down = column[static_cast<std::size_t>(c)];
+        down.begin_with(row.p);
+        Slot& slot = slots[(level(row.p16()) * kLevels + level(down.p16())) * 4 + near];
+        slot.begin_with(row.p);
+        const int bit = coder_.code(here[c], slot.p16());
+        slot.learn(bit);
+        row.learn(bit);
+        down.learn(bit);
+        if (Coder::kDecodes) here[c] = static_cast<std::uint8_t>(bit);
+      }
+    }
   }
 
   /// Sign, exponent and the first `mantissa` bits of the mantissa of every entry whose mask is 1; others become +0.

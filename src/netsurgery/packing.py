@@ -24,25 +24,18 @@ from netsurgery.graph.rounding import rounded
 from netsurgery.packed.reader import PackedReader
 from netsurgery.packed.writer import constants_in_order, encode
 from netsurgery.runtime import reference
-from netsurgery.runtime.comparison import largest_difference
+from netsurgery.runtime.comparison import TOLERANCE, largest_difference
 
 Weights: TypeAlias = Literal["exact", "float16", "bfloat16"]
-
-TOLERANCE = 2e-4
-"""Largest difference allowed between outputs of model and file, as a share of the largest output.
-
-Folding batch norm and leaving out dead units change the order of float32 sums; over a hundred layers that adds up to
-some 1e-5 of the largest output. A wrong network is off by orders of magnitude more.
-"""
 
 
 @dataclass(frozen=True)
 class PackReport:
     """What `pack` did.
 
-    size_bytes: of the whole file; dense_bytes: of the model's parameters as float32; connections: kept weights and
-    biases in the file; difference: largest difference of an output from the model's on the example inputs, as a share
-    of the largest output.
+    size_bytes: of the whole file; dense_bytes: of the model's parameters as float32, those that layers share counted
+    once; connections: kept weights and biases in the file; difference: largest difference of an output from the model's
+    (its weights rounded where that was asked for) on the example inputs, as a share of the largest output.
     """
 
     path: Path
@@ -79,15 +72,16 @@ def pack(
     if weights not in ("exact", "float16", "bfloat16"):
         raise SettingError(f"weights={weights!r} is not allowed: weights must be 'exact', 'float16' or 'bfloat16'.")
     captured = capture(model, example_inputs)
-    graph, examples, outputs = captured.graph, captured.examples, captured.outputs
+    graph, examples, outputs, dense_bytes = captured.graph, captured.examples, captured.outputs, 4 * captured.parameters
     del captured  # of a large model there should be no more copies than needed
-    dense_bytes = 4 * sum(constant.size for constant in graph.constants.values())
-    if weights != "exact":
-        graph = rounded(graph, weights)
-        outputs = None  # what is lost by request isn't the file's fault
     if outputs is None:
         outputs = _run(graph, examples)
     graph = simplify(graph, reference.run_node)
+    if weights != "exact":
+        _difference(graph, examples, outputs, path)
+        graph = rounded(graph, weights)  # not before: what passes compute from rounded weights isn't round any more
+        outputs = _run(graph, examples)  # what is lost by request isn't the file's fault
+        graph = simplify(graph, reference.run_node)
     with replacing(path) as temporary:
         temporary.write_bytes(encode(graph, names=names))
         content = temporary.read_bytes()
@@ -108,7 +102,12 @@ def _verify(
         if values.shape != expected.shape or not np.array_equal(values.view(np.uint32), expected.view(np.uint32)):
             raise VerificationError(f"{path}: {source} could not be read back as it was written; nothing was kept.")
         same[name] = expected
-    difference = largest_difference(_run(reader.graph(same), examples), outputs)
+    return _difference(reader.graph(same), examples, outputs, path)
+
+
+def _difference(graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], path: str | Path) -> float:
+    """How far the graph's outputs lie from the model's. Raises VerificationError beyond the tolerance."""
+    difference = largest_difference(_run(graph, examples), outputs)
     if not difference <= TOLERANCE:
         raise VerificationError(
             f"{path}: the packed network's outputs differ from the model's by {difference:.1e} of the largest output, "

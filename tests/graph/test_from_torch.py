@@ -20,8 +20,8 @@ from torch.utils import _pytree as pytree
 import netsurgery as ns
 from netsurgery.errors import CaptureError, DataError, UnsupportedOperatorError
 from netsurgery.graph.from_torch import read_exported, read_pt2, read_torch, torch_outputs
-from netsurgery.graph.ir import Graph
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
+from netsurgery.graph.ir import Graph
 from netsurgery.runtime.reference import run
 
 ULP = float(np.finfo(np.float32).eps)

@@ -154,6 +154,17 @@ def test_layer_is_compared_with_the_paper_over_weights_and_biases(tmp_path: Path
     assert "fc 9 of 100 9 2.6" in text
 
 
+def test_file_sizes_are_shown_where_every_network_was_packed(tmp_path: Path) -> None:
+    masks = masks_of(SHAPES)
+    record = record_of(masks, seeds=2, paper=PAPER)
+    packed = [replace(run, packed_bytes=size) for run, size in zip(record.runs, (1234, 1456), strict=True)]
+    text = Reader(page_of(tmp_path, replace(record, runs=packed), masks)).text
+    for expected in ("file, kB", "61 1.2 1", "mean", "±0 1.3 ±0.2", "as float32 it takes"):
+        assert expected in text
+    for runs in (record.runs, [packed[0], record.runs[1]]):
+        assert "file, kB" not in Reader(page_of(tmp_path, replace(record, runs=runs), masks)).text
+
+
 def test_figures_of_layers_are_means_over_seeds(tmp_path: Path) -> None:
     masks = {"a.weight": np.arange(100).reshape(10, 10) < 10, "b.weight": np.arange(50).reshape(5, 10) < 4}
     other = run_of({"a.weight": np.arange(100).reshape(10, 10) < 30, "b.weight": np.ones((5, 10), bool)}, seed=1)

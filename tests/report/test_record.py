@@ -34,7 +34,7 @@ TRACES = st.builds(
     Trace, st.lists(COUNTS, max_size=4), st.dictionaries(WORDS, NUMBER_LISTS, max_size=2), *[NUMBER_LISTS] * 3
 )
 TENSORS = st.builds(TensorCount, WORDS, st.lists(COUNTS, max_size=4).map(tuple), COUNTS, COUNTS)
-RUNS = st.builds(Run, COUNTS, *[NUMBERS] * 4, st.lists(TENSORS, max_size=2), NUMBERS, TRACES)
+RUNS = st.builds(Run, COUNTS, *[NUMBERS] * 4, st.lists(TENSORS, max_size=2), NUMBERS, TRACES, st.none() | COUNTS)
 PAPERS = st.builds(PaperRow, WORDS, NUMBERS, NUMBERS, COUNTS, NUMBERS, st.dictionaries(WORDS, NUMBERS, max_size=2))
 SETTINGS: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | NUMBERS | WORDS,
@@ -70,6 +70,14 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path: Path, record: Record)
     record.write(path)
     assert Record.read(path) == record
     assert json.loads(path.read_text(encoding="utf-8")) == json.loads(record.to_json())
+
+
+def test_a_record_from_before_networks_were_packed_is_read(tmp_path: Path) -> None:
+    table = json.loads(RECORD.to_json())
+    del table["runs"][0]["packed_bytes"]
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(table))
+    assert Record.read(path) == RECORD
 
 
 def test_lists_of_numbers_stand_on_one_line_each() -> None:

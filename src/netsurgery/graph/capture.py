@@ -15,20 +15,29 @@ import numpy.typing as npt
 
 from netsurgery.errors import CaptureError, InputError, MissingExtraError
 from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.passes.tied_constants import merge_tied
 
 Run: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 
 SEED = 0
 """Of the random numbers that stand in for example inputs."""
 
+EXAMPLES = 2
+"""How many they are where the batch is open: with a single one, a mistake about the batch would not show."""
+
 
 @dataclass(frozen=True)
 class Captured:
-    """A model's graph, example inputs for it, and its own outputs on them (None: the graph is all there is)."""
+    """A model's graph, example inputs for it, and its own outputs on them (None: the graph is all there is).
+
+    parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
+    more, such as a shared matrix and its transpose.
+    """
 
     graph: Graph
     examples: tuple[Array, ...]
     outputs: tuple[Array, ...] | None
+    parameters: int
 
 
 def capture(model: Any, example_inputs: Any = None) -> Captured:
@@ -39,7 +48,7 @@ def capture(model: Any, example_inputs: Any = None) -> Captured:
     """
     if isinstance(model, Graph):
         model.check()
-        return Captured(model, _examples(model, example_inputs), None)
+        return Captured(model, _examples(model, example_inputs), None, _entries(model))
     if isinstance(model, str | Path):
         return _capture_file(Path(model), example_inputs)
     family = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
@@ -47,8 +56,12 @@ def capture(model: Any, example_inputs: Any = None) -> Captured:
         return _capture_torch(model, example_inputs)
     if "onnx" in family:
         return _capture_onnx(model, example_inputs)
-    raise CaptureError(
-        f"a {type(model).__name__} can't be captured; give a torch.nn.Module, a torch.export.ExportedProgram, "
+    raise _no_model(model)
+
+
+def _no_model(given: Any) -> CaptureError:
+    return CaptureError(
+        f"a {type(given).__name__} can't be captured; give a torch.nn.Module, a torch.export.ExportedProgram, "
         "or the path of an .onnx or .pt2 file."
     )
 
@@ -72,8 +85,10 @@ def _capture_torch(model: Any, example_inputs: Any) -> Captured:
 
     if isinstance(model, torch.export.ExportedProgram):
         graph = read_exported(model)
-        examples = _examples(graph, example_inputs)
-        return Captured(graph, examples, tuple(torch_outputs(model.module(), examples)))
+        examples, module = _examples(graph, example_inputs), model.module()
+        return Captured(graph, examples, tuple(torch_outputs(module, examples)), _parameters(module))
+    if not isinstance(model, torch.nn.Module):
+        raise _no_model(model)
     if example_inputs is None:
         raise CaptureError(
             "example_inputs is missing; a torch module can only be captured with inputs like those it takes: "
@@ -82,17 +97,24 @@ def _capture_torch(model: Any, example_inputs: Any) -> Captured:
     arrays = [_array(given) for given in _sequence(example_inputs)]
     graph = read_torch(model, tuple(torch.from_numpy(array) for array in arrays))
     examples = _examples(graph, arrays)
-    return Captured(graph, examples, tuple(torch_outputs(model, examples)))
+    return Captured(graph, examples, tuple(torch_outputs(model, examples)), _parameters(model))
 
 
 def _capture_onnx(model: Any, example_inputs: Any) -> Captured:
     _need("onnx", "onnx")
-    from netsurgery.graph.from_onnx import read_onnx
-    from netsurgery.graph.onnx_outputs import onnx_outputs
+    from netsurgery.graph.from_onnx import onnx_outputs, read_onnx
 
     graph = read_onnx(model)
     examples = _examples(graph, example_inputs)
-    return Captured(graph, examples, tuple(onnx_outputs(model, graph, examples)))
+    return Captured(graph, examples, tuple(onnx_outputs(model, graph, examples)), _entries(graph))
+
+
+def _parameters(module: Any) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _entries(graph: Graph) -> int:
+    return sum(constant.size for constant in merge_tied(graph).constants.values())
 
 
 def _need(package: str, extra: str) -> None:
@@ -106,7 +128,7 @@ def _examples(graph: Graph, given: Any) -> tuple[Array, ...]:
     """Example arrays that fit the graph's inputs."""
     if given is None:
         generator = np.random.default_rng(SEED)
-        return tuple(generator.standard_normal(one.at(1), np.float32) for one in graph.inputs)
+        return tuple(generator.standard_normal(one.at(EXAMPLES), np.float32) for one in graph.inputs)
     arrays = tuple(_array(one) for one in _sequence(given))
     shapes = [one.shape for one in graph.inputs]
     fits = len(arrays) == len(shapes) and all(
@@ -116,6 +138,8 @@ def _examples(graph: Graph, given: Any) -> tuple[Array, ...]:
     )
     if not fits:
         raise InputError(f"example_inputs have shapes {[array.shape for array in arrays]}; the model takes {shapes}.")
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise InputError("example_inputs hold NaN or infinity; outputs can only be compared on finite numbers.")
     return arrays
 
 

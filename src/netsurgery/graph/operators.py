@@ -278,7 +278,7 @@ _ALL = (
     Operator(
         "LogSoftmax", 22, (_X,), (_AXIS,), rule.along_axis, "x minus the log of the sum of exp(x) along the axis."
     ),
-    _same("LeakyRelu", 23, "x where x >= 0, alpha * x elsewhere.", Attribute("alpha", "float", 0.01)),
+    _same("LeakyRelu", 23, "x where x >= 0, alpha * x elsewhere.", Attribute("alpha", "float", _single(0.01))),
     Operator("Sub", 24, _TWO, (), rule.broadcast, "a - b, broadcast as in NumPy."),
     Operator("Div", 25, _TWO, (), rule.broadcast, "a / b, broadcast as in NumPy."),
     Operator(

@@ -30,10 +30,12 @@ def filled(values: Sequence[int], count: int, default: int, name: str) -> Shape:
 
 
 def same(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x."""
     return tuple(shapes[0])
 
 
 def along_axis(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x; `axis` is below its rank."""
     _axis(shapes[0], attributes["axis"])
     return tuple(shapes[0])
 
@@ -48,6 +50,10 @@ def _spatial(shape: Shape) -> Shape:
 
 
 def conv(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, O, *T): x is (N, C, *S), weight (O, C/groups, *K), bias (O,); groups divides C and O.
+
+    T = floor((S + begin + end - (dilations * (K - 1) + 1)) / strides) + 1 along each spatial axis, at least 1.
+    """
     x, weight, bias = (*shapes, None)[:3]
     spatial, groups = _spatial(x), attributes["groups"]
     _require(len(weight) == len(x), f"weight has shape {weight}, x has shape {x}: they need as many axes.")
@@ -62,6 +68,11 @@ def conv(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def pool(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, C, *T): T as for Conv with K = kernel.
+
+    With ceil_mode the quotient is rounded up, and a last window that would begin at or behind the end of S + begin is
+    left out. No pad is as long as dilations * (K - 1) + 1.
+    """
     spatial = _spatial(shapes[0])
     kernel = attributes["kernel"]
     _require(len(kernel) == len(spatial), f"kernel={kernel} has {len(kernel)} numbers, {len(spatial)} are needed.")
@@ -97,12 +108,14 @@ def _windows(spatial: Shape, kernel: Shape, attributes: Attributes, *, ceil: boo
 
 
 def adaptive_pool(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, C, *size) for x of (N, C, *S)."""
     spatial, size = _spatial(shapes[0]), attributes["size"]
     _require(len(size) == len(spatial), f"size={size} has {len(size)} numbers, {len(spatial)} are needed.")
     return (*shapes[0][:2], *size)
 
 
 def linear(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(..., O): x is (..., I), weight (O, I), bias (O,)."""
     x, weight, bias = (*shapes, None)[:3]
     _require(len(x) >= 1 and len(weight) == 2, f"x has shape {x}, weight {weight}; (..., I) and (O, I) are needed.")
     _require(x[-1] == weight[1], f"x has {x[-1]} features, weight of shape {weight} takes {weight[1]}.")
@@ -111,6 +124,7 @@ def linear(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def matmul(shapes: Shapes, attributes: Attributes) -> Shape:
+    """As numpy.matmul: (..., I, K) from a (..., I, J) and b (..., J, K), leading axes broadcast."""
     a, b = shapes
     _require(len(a) >= 1 and len(b) >= 1, f"shapes {a} and {b} can't be multiplied as matrices.")
     rows, left = (a[:-1], a[-1]) if len(a) == 1 else (a[-2:-1], a[-1])
@@ -120,6 +134,7 @@ def matmul(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def broadcast(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shapes of a and b aligned at their ends; along each axis sizes are equal, or one of them is 1."""
     return _broadcast(*shapes)
 
 
@@ -131,6 +146,7 @@ def _broadcast(a: Shape, b: Shape) -> Shape:
 
 
 def concat(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The sum of sizes along `axis`; all other sizes are equal."""
     first, axis = tuple(shapes[0]), attributes["axis"]
     _axis(first, axis)
     for other in shapes[1:]:
@@ -142,6 +158,7 @@ def concat(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def reshape(shapes: Shapes, attributes: Attributes) -> Shape:
+    """`shape`, -1 replaced by what is left of the number of values, which stays the same."""
     target, count = attributes["shape"], math.prod(shapes[0])
     _require(target.count(-1) <= 1 and 0 not in target, f"shape={target} must hold sizes >= 1, and -1 at most once.")
     known = math.prod(size for size in target if size != -1)
@@ -151,12 +168,17 @@ def reshape(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def transpose(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The sizes of x in the order of `order`, which names each axis once."""
     order = attributes["order"]
     _require(sorted(order) == list(range(len(shapes[0]))), f"order={order} must name each axis of {shapes[0]} once.")
     return tuple(shapes[0][axis] for axis in order)
 
 
 def pad(shapes: Shapes, attributes: Attributes) -> Shape:
+    """S + begin + end along each axis, at least 1 left of x.
+
+    With mode reflect a pad is below what is left of x, with wrap at most that.
+    """
     x, mode = shapes[0], attributes["mode"]
     pads = filled(attributes["pads"], 2 * len(x), 0, "pads")
     result = []
@@ -172,6 +194,7 @@ def pad(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def cut(shapes: Shapes, attributes: Attributes) -> Shape:
+    """ceil((stop - start) / step) along `axis`; start < stop <= the size there."""
     x, axis = shapes[0], attributes["axis"]
     _axis(x, axis)
     start, stop, step = attributes["start"], attributes["stop"], attributes["step"]
@@ -180,6 +203,7 @@ def cut(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def mean(shapes: Shapes, attributes: Attributes) -> Shape:
+    """1 along each of `axes` with keepdims, those axes left out without."""
     x, axes = shapes[0], attributes["axes"]
     _require(len(axes) > 0 and len(set(axes)) == len(axes), f"axes={axes} must name at least one axis, each once.")
     for axis in axes:
@@ -190,11 +214,13 @@ def mean(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def lrn(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x, (N, C, ...)."""
     _require(len(shapes[0]) >= 2, f"x has shape {shapes[0]}; (N, C, ...) is needed.")
     return tuple(shapes[0])
 
 
 def layer_norm(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x; scale and bias have its sizes from `axis` on."""
     x, scale, bias = (*shapes, None, None)[:3]
     _axis(x, attributes["axis"])
     normal = tuple(x[attributes["axis"] :])
@@ -204,6 +230,7 @@ def layer_norm(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def resize(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, C, *size) for x of (N, C, *S); scales are finite and above 0, or none."""
     spatial, size, scales = _spatial(shapes[0]), attributes["size"], attributes["scales"]
     _require(len(size) == len(spatial), f"size={size} has {len(size)} numbers, {len(spatial)} are needed.")
     _require(len(scales) in (0, len(spatial)), f"scales={scales} has {len(scales)} numbers, {len(spatial)} are needed.")

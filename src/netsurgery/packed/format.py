@@ -98,6 +98,7 @@ class Mask(IntEnum):
     DENSE = 1
     SPARSE_LIVE_COLUMNS = 2
     ZERO = 3
+    SPARSE_PLAIN = 4
 
 
 class Encoding(IntEnum):
@@ -112,7 +113,7 @@ class Encoding(IntEnum):
 class Limits:
     """What a reader grants a file before it has proved anything.
 
-    elements: entries of all constants together, beyond which a file is refused (4 bytes each in memory). None: 2^24 and
+    elements: entries of all constants together, beyond which a file is refused (4 bytes each in memory). None: 2^22 and
         4,096 for each byte of the file, far beyond what the sparsest networks reach.
     value_elements: entries of any one value between two nodes, at batch size 1.
     """
@@ -122,4 +123,4 @@ class Limits:
 
     def elements_for(self, size_bytes: int) -> int:
         """The bound on constants for a file of this size."""
-        return 2**24 + 4096 * size_bytes if self.elements is None else self.elements
+        return 2**22 + 4096 * size_bytes if self.elements is None else self.elements

@@ -6,6 +6,9 @@ from netsurgery.packed.grids import UNKNOWN_LEVEL, Grid, Matrix, level, share_le
 from netsurgery.packed.mixing import EVEN, Mixer, Slot, Slots, code_with
 from netsurgery.packed.range_coder import Coder
 
+ROW_MEMORY = 8
+"""What a plain mask's row takes over from the row before, as a count."""
+
 
 class MaskModel:
     """Codes masks, one after another. The rows of one are the producers of the columns of the next."""
@@ -54,6 +57,26 @@ class MaskModel:
             above = here
         if grid.rows > 1:
             self._row_levels = row_levels
+
+    def code_plain(self, grid: Grid, mask: Matrix) -> None:
+        """The same in a fraction of the time, for large grids. The producers stay as they are."""
+        column, slots = Slots(), Slots()
+        row = Slot()
+        places = grid.places()
+        for entries in mask:
+            here = [0] * (grid.columns + 1)  # the last one stands for a neighbour that doesn't exist
+            row.count = min(row.count, ROW_MEMORY)
+            for place in places:
+                c = place.column
+                row.begin_with(EVEN)
+                down = column[c]
+                down.begin_with(row.p)
+                slot = slots[level(row.p16), level(down.p16), here[place.left], here[place.up]]
+                slot.begin_with(row.p)
+                bit = self._coder.code(entries[c], slot.p16)
+                for seen in (slot, row, down):
+                    seen.learn(bit)
+                here[c] = entries[c] = bit
 
     def _sources(self, columns: int) -> list[int]:
         """For each column, how dense the row of the last mask was that makes this column's input."""

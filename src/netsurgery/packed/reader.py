@@ -63,8 +63,8 @@ class PackedReader:
 
     def __init__(self, content: bytes, *, limits: Limits | None = None, coder: CoderName = "native") -> None:
         self.version = _check_header(content)
-        stream = content[fmt.HEADER_BYTES :]
-        self._decoder = _native.Decoder(stream) if coder == "native" else reference_coder.Decoder(stream)
+        decoder = _native.Decoder if coder == "native" else reference_coder.Decoder
+        self._decoder: DecoderFace = decoder(content, fmt.HEADER_BYTES)
         self._structure = _StructureReader(self._decoder, Limits() if limits is None else limits, len(content))
         with _as_damage():
             self._structure.read()
@@ -108,7 +108,7 @@ def _check_header(content: bytes) -> int:
             + ("install a newer netsurgery." if version > fmt.VERSION else "write it again.")
         )
     (claimed,) = struct.unpack("<I", content[4:8])
-    found = zlib.crc32(content[fmt.HEADER_BYTES :])
+    found = zlib.crc32(memoryview(content)[fmt.HEADER_BYTES :])
     if claimed != found:
         raise PackedFileError(
             f"the file is damaged or truncated: its checksum is {found:08x}, {claimed:08x} is written."

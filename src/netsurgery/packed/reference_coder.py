@@ -46,6 +46,10 @@ class Encoder:
         checked = _checked_grid(grid)
         self._masks.code(checked, live_columns, _checked_mask(checked, mask))
 
+    def plain_mask(self, grid: GridTuple, mask: Bytes) -> None:
+        checked = _checked_grid(grid)
+        self._masks.code_plain(checked, _checked_mask(checked, mask))
+
     def floats(
         self, grid: GridTuple, mask: Bytes, mantissa: int, exponent: int, shared: bool, mixed: bool, bits: Bits
     ) -> None:
@@ -74,8 +78,9 @@ class Encoder:
 class Decoder:
     """Reads flags, numbers and tensors in the order in which they were written. See netsurgery._native.Decoder."""
 
-    def __init__(self, content: bytes) -> None:
-        self._coder = RangeDecoder(content)
+    def __init__(self, content: bytes, start: int = 0) -> None:
+        _require(0 <= start <= len(content), "start lies behind the end")
+        self._coder = RangeDecoder(content[start:])
         self._integers = IntegerModel(self._coder)
         self._masks = MaskModel(self._coder)
         self._floats = FloatModel(self._coder)
@@ -94,6 +99,12 @@ class Decoder:
         checked = _checked_grid(grid)
         entries = _zeros(checked)
         self._masks.code(checked, live_columns, entries)
+        return np.array(entries, np.uint8)
+
+    def plain_mask(self, grid: GridTuple) -> Bytes:
+        checked = _checked_grid(grid)
+        entries = _zeros(checked)
+        self._masks.code_plain(checked, entries)
         return np.array(entries, np.uint8)
 
     def floats(self, grid: GridTuple, mask: Bytes, mantissa: int, exponent: int, shared: bool, mixed: bool) -> Bits:

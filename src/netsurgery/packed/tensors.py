@@ -33,7 +33,9 @@ Grid = tuple[int, int, int, int]
 
 TRIED_ENTRIES = 2**20
 """Up to so many entries the writer tries every way and keeps the shortest; beyond, it goes by estimates."""
-MIXED_ENTRIES = 2**18
+MIXED_MASK_ENTRIES = 2**19
+"""Up to so many entries a mask is worth the better of the two models, at some 50 ns an entry."""
+MIXED_ENTRIES = 2**16
 """Up to so many entries, or with a mantissa of at most MIXED_MANTISSA bits, exponents and signs are worth mixing."""
 MIXED_MANTISSA = 7
 
@@ -45,6 +47,7 @@ class EncoderFace(Protocol):
     def integer(self, context: int, value: int) -> None: ...
     def raw(self, value: int, count: int) -> None: ...
     def mask(self, grid: Grid, live_columns: bool, mask: Bytes) -> None: ...
+    def plain_mask(self, grid: Grid, mask: Bytes) -> None: ...
     def floats(
         self, grid: Grid, mask: Bytes, mantissa: int, exponent: int, shared: bool, mixed: bool, bits: Bits
     ) -> None: ...
@@ -60,6 +63,7 @@ class DecoderFace(Protocol):
     def integer(self, context: int) -> int: ...
     def raw(self, count: int) -> int: ...
     def mask(self, grid: Grid, live_columns: bool) -> Bytes: ...
+    def plain_mask(self, grid: Grid) -> Bytes: ...
     def floats(self, grid: Grid, mask: Bytes, mantissa: int, exponent: int, shared: bool, mixed: bool) -> Bits: ...
     def codes(self, grid: Grid, mask: Bytes, width: int) -> Bytes: ...
     def plain_bits(self, count: int) -> Bytes: ...
@@ -126,6 +130,8 @@ class TensorWriter:
         encoder.integer(Context.MASK + kind, chosen)
         if chosen in (Mask.SPARSE, Mask.SPARSE_LIVE_COLUMNS):
             encoder.mask(grid, chosen == Mask.SPARSE_LIVE_COLUMNS, mask)
+        elif chosen == Mask.SPARSE_PLAIN:
+            encoder.plain_mask(grid, mask)
         if chosen != Mask.ZERO:
             encoding, write = self._best(grid, mask, bits, kind)
             encoder.integer(Context.ENCODING + kind, encoding)
@@ -183,6 +189,8 @@ class TensorReader:
             return np.zeros(shape, np.float32), Stored(shape, "zero", 0, 0, decoder.bits_read - before)
         if chosen == Mask.DENSE:
             mask = np.ones(grid[:2], np.uint8)
+        elif chosen == Mask.SPARSE_PLAIN:
+            mask = decoder.plain_mask(grid)
         else:
             mask = decoder.mask(grid, chosen == Mask.SPARSE_LIVE_COLUMNS)
         encoding = _member(Encoding, decoder.integer(Context.ENCODING + kind), "encoding")
@@ -225,10 +233,10 @@ def _mask_kind(grid: Grid, mask: Bytes) -> Mask:
     if kept in (0, mask.size):
         return Mask.ZERO if kept == 0 else Mask.DENSE
     live = int(np.count_nonzero(mask.any(axis=0)))
+    if mask.size > MIXED_MASK_ENTRIES:
+        return Mask.SPARSE_LIVE_COLUMNS if 2 * live < mask.shape[1] else Mask.SPARSE_PLAIN
     if live == mask.shape[1]:
         return Mask.SPARSE
-    if mask.size > TRIED_ENTRIES:
-        return Mask.SPARSE_LIVE_COLUMNS if 4 * live < 3 * mask.shape[1] else Mask.SPARSE
     lengths = {}
     for kind in (Mask.SPARSE, Mask.SPARSE_LIVE_COLUMNS):
         scratch = ScratchEncoder()

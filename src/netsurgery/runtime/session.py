@@ -48,13 +48,15 @@ class Session:
         if len(arrays) != len(self.inputs):
             names = ", ".join(given.name for given in self.inputs)
             raise InputError(f"{len(arrays)} arrays given; the network takes {len(self.inputs)}: {names}.")
-        outputs = self.run({given.name: array for given, array in zip(self.inputs, arrays, strict=True)})
-        return next(iter(outputs.values())) if len(outputs) == 1 else tuple(outputs.values())
+        outputs = self._outputs({given.name: array for given, array in zip(self.inputs, arrays, strict=True)})
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def run(self, feeds: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """The same with names: arrays by input name in, arrays by output name out."""
-        ready = {name: _single(name, value) for name, value in feeds.items()}
-        return dict(zip(self.output_names, reference.run(self.graph, ready), strict=True))
+        return dict(zip(self.output_names, self._outputs(feeds), strict=True))
+
+    def _outputs(self, feeds: Mapping[str, npt.ArrayLike]) -> tuple[Array, ...]:
+        return reference.run(self.graph, {name: _single(name, value) for name, value in feeds.items()})
 
     def __repr__(self) -> str:
         takes = ", ".join(f"{given.name} {_shown(given.shape)}" for given in self.inputs)

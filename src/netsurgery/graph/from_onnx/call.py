@@ -1,0 +1,122 @@
+"""One ONNX node, as its translation sees it: operands, attributes, and the way to answer with nodes of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_onnx.constants import AnyArray
+from netsurgery.graph.ir import Node
+from netsurgery.graph.operators import OPERATORS, AttributeValue, Shape
+
+
+@dataclass(frozen=True)
+class Value:
+    """What an ONNX name stands for. `array`: its entries, if they are known; `name` is then a wish."""
+
+    name: str
+    shape: Shape
+    array: AnyArray | None = None
+
+
+def known(array: AnyArray, name: str) -> Value:
+    """A value whose entries are known."""
+    return Value(name, tuple(array.shape), array)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A node of an ONNX model. The shapes of all operands are numbers.
+
+    `used`: which of its outputs anything reads. `place` puts a known value into the graph and returns its name.
+    `nodes` are the answer. Every method that fetches an operand raises UnsupportedOperatorError if it isn't as needed.
+    """
+
+    operands: Sequence[Value | None]
+    attributes: Mapping[str, Any]
+    opset: int
+    used: Sequence[bool]
+    where: str
+    place: Callable[[Value], str]
+    nodes: list[Node] = field(default_factory=list)
+
+    def given(self, index: int) -> bool:
+        """True unless the operand is left out."""
+        return index < len(self.operands) and self.operands[index] is not None
+
+    def operand(self, index: int) -> Value:
+        """An operand that has to be there."""
+        value = self.operands[index] if index < len(self.operands) else None
+        if value is None:
+            raise UnsupportedOperatorError(f"lacks its input {index + 1}")
+        return value
+
+    @property
+    def x(self) -> Value:
+        """The first operand."""
+        return self.operand(0)
+
+    def array(self, index: int, role: str) -> AnyArray:
+        """The entries of an operand that has to be known."""
+        array = self.operand(index).array
+        if array is None:
+            raise UnsupportedOperatorError(
+                f"computes its {role} as the network runs; {role} must be constant (export with it fixed)"
+            )
+        return array
+
+    def floats(self, index: int, role: str) -> npt.NDArray[np.float64]:
+        """Like `array`, as float64."""
+        return np.asarray(self.array(index, role), np.float64)
+
+    def whole(self, index: int, name: str, *, operand_from: int) -> tuple[int, ...] | None:
+        """Whole numbers that are an attribute before opset `operand_from` and an operand since; None if left out."""
+        if self.opset < operand_from:
+            return tuple(self.attributes[name]) if name in self.attributes else None
+        if not self.given(index):
+            return None
+        return tuple(int(number) for number in self.array(index, name).reshape(-1))
+
+    def axis(self, default: int, rank: int | None = None) -> int:
+        """The attribute `axis`, counted from the front."""
+        return from_front(self.attributes.get("axis", default), len(self.x.shape) if rank is None else rank)
+
+    def node(self, operator: str, inputs: Sequence[Value | None], **attributes: Any) -> Value:
+        """Answer with a node of the graph. Raises GraphError if that doesn't take it."""
+        given = list(inputs)
+        while given and given[-1] is None:
+            given.pop()
+        complete = OPERATORS[operator].complete(attributes)
+        OPERATORS[operator].check_operands([None if value is None else value.array is not None for value in given])
+        shape = OPERATORS[operator].shape([None if value is None else value.shape for value in given], complete)
+        return self._answer(operator, given, complete, shape)
+
+    def pending(self, operator: str, x: Value) -> Value:
+        """A node of an operator that the graph doesn't have and that has to go before it is done."""
+        return self._answer(operator, [x], {}, x.shape)
+
+    def _answer(
+        self, operator: str, inputs: Sequence[Value | None], attributes: Mapping[str, AttributeValue], shape: Shape
+    ) -> Value:
+        names = [
+            None if value is None else value.name if value.array is None else self.place(value) for value in inputs
+        ]
+        output = f"\0{len(self.nodes)}"  # until the answer is settled; no model calls a value so
+        self.nodes.append(Node(operator, tuple(names), output, attributes, self.where))
+        return Value(output, shape)
+
+    def reshaped(self, x: Value, shape: Sequence[int]) -> Value:
+        """The value in another shape."""
+        return self.node("Reshape", [x], shape=tuple(shape))
+
+
+def from_front(axis: int, rank: int) -> int:
+    """An axis counted from the front. Raises UnsupportedOperatorError if there is no such axis."""
+    if not -rank <= axis < rank:
+        raise UnsupportedOperatorError(f"names axis {axis} of {rank}")
+    return axis % rank

@@ -1,0 +1,202 @@
+"""Translations of ONNX layers: convolution, products, normalisation, pooling, activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+
+
+def conv(call: Call) -> Value:
+    """Convolution by known weights."""
+    weight = call.array(1, "weight")
+    return call.node(
+        "Conv",
+        [call.x, call.operand(1), known(call.array(2, "bias"), call.operand(2).name) if call.given(2) else None],
+        groups=call.attributes.get("group", 1),
+        **_windows(call, weight.shape[2:]),
+    )
+
+
+def pool(operator: str) -> Callable[[Call], Value]:
+    """MaxPool or AveragePool."""
+
+    def translate(call: Call) -> Value:
+        kernel = tuple(call.attributes["kernel_shape"])
+        settings: dict[str, Any] = {"ceil_mode": call.attributes.get("ceil_mode", 0)}
+        if operator == "AveragePool":
+            settings["count_include_pad"] = call.attributes.get("count_include_pad", 0)
+        return call.node(operator, [call.x], kernel=kernel, **settings, **_windows(call, kernel))
+
+    return translate
+
+
+def _windows(call: Call, kernel: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Strides, dilations and pads, the last perhaps from `auto_pad`."""
+    strides = tuple(call.attributes.get("strides", ())) or (1,) * len(kernel)
+    dilations = tuple(call.attributes.get("dilations", ())) or (1,) * len(kernel)
+    automatic = call.attributes.get("auto_pad", "NOTSET")
+    pads = tuple(call.attributes.get("pads", ())) if automatic == "NOTSET" else ()
+    if automatic in ("SAME_UPPER", "SAME_LOWER"):
+        # Windows so many that each stride of the input begins one: ceil(size / stride).
+        sizes = zip(call.x.shape[2:], kernel, strides, dilations, strict=True)
+        free = [
+            max((-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size, 0)
+            for size, width, stride, dilation in sizes
+        ]
+        less, more = [total // 2 for total in free], [total - total // 2 for total in free]
+        pads = (*less, *more) if automatic == "SAME_UPPER" else (*more, *less)
+    return {"strides": strides, "dilations": dilations, "pads": pads}
+
+
+def global_pool(operator: str) -> Callable[[Call], Value]:
+    """Pooling over all there is."""
+    return lambda call: call.node(operator, [call.x], size=(1,) * (len(call.x.shape) - 2))
+
+
+def gemm(call: Call) -> Value:
+    """The sum alpha * A' B' + beta * C, where ' may be a transpose. A constant B makes it a Linear."""
+    alpha, beta = call.attributes.get("alpha", 1.0), call.attributes.get("beta", 1.0)
+    a, b = call.x, call.operand(1)
+    if call.attributes.get("transA", 0):
+        a = _transposed(call, a)
+    addend = _scaled(call, call.operand(2), beta) if call.given(2) and beta != 0 else None
+    if b.array is None or a.array is not None:
+        b = _transposed(call, b) if call.attributes.get("transB", 0) else b
+        product = _scaled(call, call.node("MatMul", [a, b]), alpha)
+    else:
+        weight = _scaled(call, b if call.attributes.get("transB", 0) else _transposed(call, b), alpha)
+        units = weight.shape[0]
+        if addend is not None and addend.array is not None and addend.shape in ((), (1,), (units,), (1, 1), (1, units)):
+            array = addend.array.reshape(-1)
+            if array.size == units:
+                return call.node("Linear", [a, weight, known(array, addend.name)])
+            return call.node("Linear", [a, weight, known(np.repeat(array, units), f"{addend.name}.repeated")])
+        product = call.node("Linear", [a, weight])
+    return product if addend is None else call.node("Add", [product, addend])
+
+
+def _transposed(call: Call, x: Value) -> Value:
+    if x.array is None:
+        return call.node("Transpose", [x], order=(1, 0))
+    return known(x.array.T, f"{x.name}.transposed")
+
+
+def _scaled(call: Call, x: Value, factor: float) -> Value:
+    if factor == 1:
+        return x
+    if x.array is None:
+        return call.node("Mul", [x, known(np.float64(factor), "factor")])
+    return known(np.asarray(x.array * np.float64(factor)), f"{x.name}.scaled")
+
+
+def matmul(call: Call) -> Value:
+    """A constant matrix on the right makes it a Linear."""
+    a, b = call.x, call.operand(1)
+    if a.array is None and b.array is not None and len(b.shape) == 2:
+        return call.node("Linear", [a, _transposed(call, b)])
+    return call.node("MatMul", [a, b])
+
+
+def batch_norm(call: Call) -> Value:
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, all known, as one product and one sum for each channel."""
+    if call.attributes.get("training_mode", 0) or (call.opset < 14 and any(call.used[1:])):
+        raise UnsupportedOperatorError("is in training mode; export the model in evaluation mode (model.eval())")
+    scale, bias = call.floats(1, "scale"), call.floats(2, "bias")
+    mean, variance = call.floats(3, "mean"), call.floats(4, "variance")
+    factor = scale / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
+    shape = (-1,) + (1,) * (len(call.x.shape) - 2)
+    product = known(factor.reshape(shape), f"{call.operand(1).name}.factor")
+    offset = known((bias - mean * factor).reshape(shape), f"{call.operand(2).name}.offset")
+    return call.node("Add", [call.node("Mul", [call.x, product]), offset])
+
+
+def layer_norm(call: Call) -> Value:
+    """LayerNormalization; scale and bias may have fewer axes than what is normalised."""
+    axis = call.axis(-1)
+    normal = call.x.shape[axis:]
+
+    def spread(index: int, role: str) -> Value:
+        array, name = call.array(index, role), call.operand(index).name
+        if array.shape == normal:
+            return known(array, name)
+        return known(np.broadcast_to(array, normal), f"{name}.repeated")
+
+    return call.node(
+        "LayerNorm",
+        [call.x, spread(1, "scale"), spread(2, "bias") if call.given(2) else None],
+        axis=axis,
+        epsilon=call.attributes.get("epsilon", 1e-5),
+    )
+
+
+def lrn(call: Call) -> Value:
+    """Normalisation by neighbouring channels; the defaults are the same."""
+    names = ("size", "alpha", "beta", "bias")
+    return call.node("Lrn", [call.x], **{name: call.attributes[name] for name in names if name in call.attributes})
+
+
+def unary(operator: str, **defaults: Any) -> Callable[[Call], Value]:
+    """An operator of one operand whose attributes ONNX names as we do, with these defaults of ONNX."""
+    return lambda call: call.node(
+        operator, [call.x], **{name: call.attributes.get(name, value) for name, value in defaults.items()}
+    )
+
+
+def binary(operator: str) -> Callable[[Call], Value]:
+    """An operator of two operands."""
+    return lambda call: call.node(operator, [call.x, call.operand(1)])
+
+
+def total(call: Call) -> Value:
+    """The sum of any number of operands."""
+    operands = [call.operand(index) for index in range(len(call.operands))]
+    return reduce(lambda a, b: call.node("Add", [a, b]), operands)
+
+
+def clip(call: Call) -> Value:
+    """Clip, whose bounds are operands since opset 11."""
+    bounds = {}
+    for index, name in ((1, "minimum"), (2, "maximum")):
+        if call.given(index):
+            bounds[name] = call.floats(index, name).item()
+    return call.node("Clip", [call.x], **bounds)
+
+
+def swish(call: Call) -> Value:
+    """The product x * sigmoid(alpha * x)."""
+    alpha = call.attributes.get("alpha", 1.0)
+    if alpha == 1:
+        return call.node("Silu", [call.x])
+    return call.node("Mul", [call.x, call.node("Sigmoid", [_scaled(call, call.x, alpha)])])
+
+
+def softmax(operator: str) -> Callable[[Call], Value]:
+    """Softmax or LogSoftmax; before opset 13 over all axes from `axis` on, taken together."""
+
+    def translate(call: Call) -> Value:
+        x = call.x
+        axis = call.axis(1 if call.opset < 13 else -1)
+        if call.opset >= 13 or axis == len(x.shape) - 1:
+            return call.node(operator, [x], axis=axis)
+        joined = call.reshaped(x, (*x.shape[:axis], int(np.prod(x.shape[axis:]))))
+        return call.reshaped(call.node(operator, [joined], axis=axis), x.shape)
+
+    return translate
+
+
+def reduce_mean(call: Call) -> Value:
+    """Mean over the axes named; over all if none is."""
+    rank = len(call.x.shape)
+    axes = call.whole(1, "axes", operand_from=18)
+    if not axes:
+        if call.attributes.get("noop_with_empty_axes", 0):
+            return call.x
+        axes = tuple(range(rank))
+    axes = tuple(from_front(axis, rank) for axis in axes)
+    return call.node("Mean", [call.x], axes=axes, keepdims=call.attributes.get("keepdims", 1))

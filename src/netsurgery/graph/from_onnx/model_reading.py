@@ -1,0 +1,112 @@
+"""Reads an ONNX model as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from netsurgery.errors import CaptureError, GraphError, MissingExtraError
+from netsurgery.graph.ir import Graph, Input
+
+try:
+    import onnx
+    from onnx import inliner
+except ModuleNotFoundError as error:
+    raise MissingExtraError(
+        f"Reading ONNX models needs {error.name}, which isn't installed: pip install 'netsurgery[onnx]'"
+    ) from error
+
+from netsurgery.graph.from_onnx.batch import BATCHES, merged
+from netsurgery.graph.from_onnx.constants import initialisers
+from netsurgery.graph.from_onnx.models import loaded
+from netsurgery.graph.from_onnx.reading import read
+
+OLDEST_OPSET = 11
+"""Earlier models keep shapes and bounds in attributes that later ones don't have."""
+
+_KIND_ADVICE: dict[int, str] = {
+    onnx.TensorProto.DOUBLE: "export it from model.float()",
+    onnx.TensorProto.FLOAT16: "export it from model.float(); a half-precision copy gains nothing here",
+    onnx.TensorProto.BFLOAT16: "export it from model.float(); a half-precision copy gains nothing here",
+}
+
+
+def read_onnx(source: str | Path | onnx.ModelProto) -> Graph:
+    """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
+
+    Opset 11 to the newest that the installed onnx knows. Inputs are float32 with fixed sizes, of which the first one,
+    the batch, may be open; a fixed batch stays fixed. Values are named as in the model. Whatever doesn't depend on
+    the inputs is computed now. BatchNormalization becomes a Mul and an Add, Dropout and Identity go.
+
+    Raises CaptureError if the model can't be read, isn't valid ONNX, or has other inputs; UnsupportedOperatorError,
+    which lists all of them, for operators that the graph doesn't have.
+    """
+    label = "the ONNX model" if isinstance(source, onnx.ModelProto) else str(source)
+    try:
+        return _graph(source)
+    except (CaptureError, GraphError) as error:
+        kind = type(error) if isinstance(error, CaptureError) else CaptureError
+        raise kind(f"{label}: {error}") from error
+
+
+def _graph(source: str | Path | onnx.ModelProto) -> Graph:
+    model = loaded(source)
+    opset = _opset(model)
+    _check(model, source)
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    arrays = initialisers(model.graph)
+    inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
+    if any(None in given.shape for given in inputs):
+        graph = merged(*(read(model.graph, inputs, arrays, opset, batch) for batch in BATCHES))
+    else:
+        graph = read(model.graph, inputs, arrays, opset)
+    graph.check()
+    return graph
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    """The version of the default operator set."""
+    newest = onnx.defs.onnx_opset_version()
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if not versions:
+        raise CaptureError("it names no version of the ONNX operator set; is it an ONNX model?")
+    version = int(max(versions))
+    if version < OLDEST_OPSET:
+        advice = "export it again with a later one, or use onnx.version_converter.convert_version"
+    elif version > newest:
+        advice = f"update onnx ({onnx.__version__} is installed), or export it again with an earlier one"
+    else:
+        return version
+    raise CaptureError(f"it has opset {version}; opsets {OLDEST_OPSET} to {newest} can be read: {advice}.")
+
+
+def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None:
+    try:
+        # By its path, a model may be larger than protobuf's limit of 2 GiB.
+        onnx.checker.check_model(model if isinstance(source, onnx.ModelProto) else str(source))
+    except Exception as error:  # ValidationError, and ValueError beyond protobuf's limit
+        raise CaptureError(f"onnx finds it invalid: {error}") from error
+
+
+def _input(given: onnx.ValueInfoProto) -> Input:
+    kinds, tensor = onnx.TensorProto, given.type.tensor_type
+    if tensor.elem_type != kinds.FLOAT:
+        kind = kinds.DataType.Name(tensor.elem_type) if given.type.HasField("tensor_type") else "not a tensor"
+        advice = _KIND_ADVICE.get(tensor.elem_type, "leave what turns it into float32 out of the export")
+        raise CaptureError(f"input {given.name!r} is {kind}; netsurgery takes float32: {advice}.")
+    if not tensor.HasField("shape"):
+        raise CaptureError(f"input {given.name!r} has no shape; export the model with one.")
+    return Input(given.name, _sizes(given.name, tensor.shape.dim))
+
+
+def _sizes(name: str, sizes: Sequence[onnx.TensorShapeProto.Dimension]) -> tuple[int | None, ...]:
+    shape = tuple(size.dim_value if size.HasField("dim_value") and size.dim_value >= 0 else None for size in sizes)
+    for place, size in enumerate(shape):
+        if size is None and place > 0:
+            raise CaptureError(
+                f"input {name!r} has an open size ({sizes[place].dim_param or 'unnamed'}) in place {place + 1}; only "
+                "the first one, the batch, may be open. Export the model with the others fixed, or fix them with "
+                "python -m onnxruntime.tools.make_dynamic_shape_fixed."
+            )
+    return shape

@@ -1,0 +1,242 @@
+"""Reads the nodes of an ONNX graph for one batch size, so that every shape is a number when a node is translated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+
+from netsurgery.errors import GraphError, UnsupportedOperatorError
+from netsurgery.graph.from_onnx.call import Call, Value, known
+from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known, evaluated
+from netsurgery.graph.from_onnx.gelu import with_gelu
+from netsurgery.graph.from_onnx.operators import TRANSLATIONS
+from netsurgery.graph.ir import Array, Graph, Input, Node, node
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_ERF = "stands outside of x * 0.5 * (1 + erf(x / sqrt 2)), which is the only use of Erf that netsurgery has"
+
+
+_OLD_NORM = "; if it is part of LayerNormalization spelt out, export with opset 17 or later"
+_QUANTIZED = "; give the model as it was before quantisation"
+_CONTROL = "; it is control flow: export with what it decides decided"
+_ADVICE = {
+    "Pow": _OLD_NORM,
+    "Sqrt": _OLD_NORM,
+    "QuantizeLinear": _QUANTIZED,
+    "DequantizeLinear": _QUANTIZED,
+    "DynamicQuantizeLinear": _QUANTIZED,
+    "QLinearConv": _QUANTIZED,
+    "If": _CONTROL,
+    "Loop": _CONTROL,
+    "Scan": _CONTROL,
+}
+"""What helps where these operators stand in a model."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A node that can't be translated."""
+
+    operator: str
+    reason: str
+    where: str
+
+
+def read(
+    proto: onnx.GraphProto, inputs: Sequence[Input], arrays: Mapping[str, AnyArray], opset: int, batch: int = 1
+) -> Graph:
+    """The graph for this batch size, not checked yet. Raises UnsupportedOperatorError.
+
+    `arrays`: what the initialisers hold. Shapes in the nodes are those at this batch size.
+    """
+    outputs = [output.name for output in proto.output]
+    wanted, nodes = set(outputs), []
+    for made in reversed(proto.node):
+        if wanted.intersection(made.output):
+            wanted.update(name for name in made.input if name)
+            nodes.append(made)
+    reading = _Reading(inputs, arrays, opset, batch, wanted, {name for made in nodes for name in made.output})
+    reading.read_nodes(nodes[::-1])
+    return reading.graph(outputs)
+
+
+class _Reading:
+    """What is known so far: a value for each ONNX name, and the nodes and constants of the graph."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        arrays: Mapping[str, AnyArray],
+        opset: int,
+        batch: int,
+        wanted: set[str],
+        made: set[str],
+    ) -> None:
+        self._inputs = tuple(inputs)
+        self._opset = opset
+        self._values = {given.name: Value(given.name, given.at(batch)) for given in inputs}
+        self._values |= {name: known(array, name) for name, array in arrays.items()}
+        self._wanted = wanted
+        self._onnx_names = set(self._values) | made
+        self._taken: set[str] = set()
+        self._nodes: list[Node] = []
+        self._constants: dict[str, Array] = {}
+        self._problems: list[Problem] = []
+
+    def read_nodes(self, nodes: Sequence[onnx.NodeProto]) -> None:
+        """Translate the nodes, in order. One that can't be takes those that need it along, and the rest goes on."""
+        for proto in nodes:
+            where = proto.name or f"the one that makes {proto.output[0]!r}"
+            operator = f"{proto.domain}.{proto.op_type}" if proto.domain else proto.op_type
+            try:
+                if all(name in self._values for name in proto.input if name):
+                    self._translate(proto)
+                elif not _translated(proto):
+                    raise UnsupportedOperatorError(_missing(proto))
+            except (GraphError, UnsupportedOperatorError) as error:
+                self._problems.append(Problem(operator, str(error).rstrip("."), where))
+            except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration) as error:
+                # onnx.checker looks at neither shapes nor the entries of constants.
+                self._problems.append(Problem(operator, f"isn't as the ONNX specification has it ({error!r})", where))
+
+    def _translate(self, proto: onnx.NodeProto) -> None:
+        operands = [self._values[name] if name else None for name in proto.input]
+        all_known = all(value is None or value.array is not None for value in operands)
+        if all_known and not proto.domain and can_be_known(proto):
+            arrays = [None if value is None else value.array for value in operands]
+            for name, array in zip(proto.output, evaluated(proto, arrays, self._opset), strict=True):
+                self._values[name] = known(array, name)
+            return
+        if not _translated(proto):
+            raise UnsupportedOperatorError(_missing(proto))
+        call = Call(
+            operands,
+            attributes(proto),
+            self._opset,
+            [name in self._wanted for name in proto.output],
+            proto.name,
+            self._place,
+        )
+        with np.errstate(all="ignore"):
+            answer = TRANSLATIONS[proto.op_type](call)
+        self._settle(call, proto.output, [answer] if isinstance(answer, Value) else answer)
+
+    def _settle(self, call: Call, names: Sequence[str], answer: Sequence[Value | None]) -> None:
+        """Take over the nodes of an answer, their values named as in the ONNX model."""
+        for index, name in enumerate(names):
+            if call.used[index] and (index >= len(answer) or answer[index] is None):
+                raise UnsupportedOperatorError(f"has its output {name!r} read; netsurgery gives its first one only")
+        made = {own.output for own in call.nodes}
+        final: dict[str | None, str] = {}
+        for name, value in zip(names, answer, strict=False):
+            if value is not None and name:
+                own = value.name in made
+                self._values[name] = replace(value, name=name) if own else value
+                if own:
+                    final[value.name] = name
+        for step in call.nodes:
+            final.setdefault(step.output, self._unique(f"{names[0]}.{step.operator.lower()}"))
+            inputs = tuple(final.get(name, name) for name in step.inputs)
+            self._nodes.append(replace(step, inputs=inputs, output=final[step.output]))
+
+    def _unique(self, wish: str) -> str:
+        """This name, with a number appended if it is taken."""
+        name, count = wish, 1
+        while name in self._onnx_names or name in self._taken:
+            count += 1
+            name = f"{wish}_{count}"
+        self._taken.add(name)
+        return name
+
+    def _place(self, value: Value) -> str:
+        """The name of the constant with these entries, so that what is shared in the model is one constant here."""
+        array, name, count = value.array, value.name, 1
+        if array is None or array.dtype not in _FLOATS:
+            kind = None if array is None else array.dtype
+            raise UnsupportedOperatorError(f"reads {name!r}, which is {kind}; networks are float32 throughout")
+        with np.errstate(over="ignore"):
+            entries = np.asarray(array, np.float32, order="C")
+        while True:
+            if name in self._constants:
+                if _same_bits(self._constants[name], entries):
+                    return name
+            elif name not in self._taken and (name not in self._onnx_names or self._is(name, value)):
+                self._constants[name] = entries
+                return name
+            count += 1
+            name = f"{value.name}_{count}"
+
+    def _is(self, name: str, value: Value) -> bool:
+        """True if the ONNX model itself calls this array so."""
+        return name in self._values and self._values[name].array is value.array
+
+    def graph(self, outputs: Sequence[str]) -> Graph:
+        """The graph that was read."""
+        self._name_outputs(outputs)
+        self._nodes = with_gelu(self._nodes, self._constants, outputs)
+        self._problems += [
+            Problem("Erf", _ERF, made.place or f"the one that makes {made.output!r}")
+            for made in self._nodes
+            if made.operator == "Erf"
+        ]
+        if self._problems:
+            raise UnsupportedOperatorError(_report(self._problems))
+        read = {name for made in self._nodes for name in made.inputs} | set(outputs)
+        constants = {name: array for name, array in self._constants.items() if name in read}
+        return Graph(self._inputs, tuple(self._nodes), tuple(outputs), constants)
+
+    def _name_outputs(self, outputs: Sequence[str]) -> None:
+        """Where an output only is another name of a value, give that name to the value, or to a copy of it."""
+        names = {name: name for name in outputs}
+        for name in outputs:
+            value = self._values.get(name)
+            if value is None or (value.name == name and value.array is None):
+                continue
+            if value.array is not None:
+                if value.array.dtype not in _FLOATS:
+                    raise UnsupportedOperatorError(f"output {name!r} is {value.array.dtype}; it must be float32.")
+                self._place(known(value.array, name))
+            elif value.name in names or value.name not in {made.output for made in self._nodes}:
+                source = names.get(value.name, value.name)
+                self._nodes.append(node("Reshape", [source], name, shape=value.shape))
+            else:
+                names[value.name] = name
+                self._rename(value.name, name)
+
+    def _rename(self, old: str, new: str) -> None:
+        for index, made in enumerate(self._nodes):
+            inputs = tuple(new if name == old else name for name in made.inputs)
+            self._nodes[index] = replace(made, inputs=inputs, output=new if made.output == old else made.output)
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    return a is b or (a.shape == b.shape and a.tobytes() == b.tobytes())
+
+
+def _translated(proto: onnx.NodeProto) -> bool:
+    return not proto.domain and proto.op_type in TRANSLATIONS
+
+
+def _missing(proto: onnx.NodeProto) -> str:
+    if proto.domain:
+        return f"belongs to domain {proto.domain!r}; export plain ONNX, without optimisations for one runtime"
+    return f"is an operator that netsurgery doesn't have{_ADVICE.get(proto.op_type, '')}"
+
+
+def _report(problems: Sequence[Problem]) -> str:
+    """All problems, those of one kind counted, with the first place of each."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        kinds.setdefault((problem.operator, problem.reason), []).append(problem.where)
+    lines = [
+        f"  {operator} {reason} ({'once' if len(places) == 1 else f'{len(places)} times'}, first at {places[0]})"
+        for (operator, reason), places in kinds.items()
+    ]
+    return (
+        "the model can't be read:\n" + "\n".join(lines) + "\n"
+        "Change these parts of the model, or leave them out of the export and run them outside. Translated are "
+        f"{', '.join(TRANSLATIONS)}, and whatever doesn't depend on the inputs."
+    )

@@ -1,0 +1,215 @@
+"""Translations of ONNX operators that move values about: reshaping, cutting, joining, padding, resizing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+
+
+def same(call: Call) -> Value:
+    """An operator that does nothing when a network runs."""
+    return call.x
+
+
+def dropout(call: Call) -> Value:
+    """Dropout, which does nothing outside of training."""
+    if call.given(2) and call.array(2, "training_mode").any():
+        raise UnsupportedOperatorError("is in training mode; export the model in evaluation mode (model.eval())")
+    return call.x
+
+
+def cast(call: Call) -> Value:
+    """Float to float; what is double in between is computed in float32."""
+    kinds = onnx.TensorProto
+    if call.attributes["to"] not in (kinds.FLOAT, kinds.DOUBLE):
+        raise UnsupportedOperatorError(
+            f"casts to {kinds.DataType.Name(call.attributes['to'])}; networks are float32 throughout (export as such)"
+        )
+    return call.x
+
+
+def cast_like(call: Call) -> Value:
+    """To the type of a computed value, and those are float32; or of a known one."""
+    array, like = call.x.array, call.operand(1).array
+    kind = np.dtype(np.float32) if like is None else like.dtype
+    if array is not None:
+        return known(array.astype(kind), call.x.name)
+    if kind not in (np.float32, np.float64):
+        raise UnsupportedOperatorError(f"casts to {kind}; networks are float32 throughout (export as such)")
+    return call.x
+
+
+def shape(call: Call) -> Value:
+    """Sizes, or a stretch of them."""
+    rank = len(call.x.shape)
+    start, end, _ = slice(call.attributes.get("start", 0), call.attributes.get("end")).indices(rank)
+    return known(np.asarray(call.x.shape[start:end], np.int64), f"{call.x.name}.shape")
+
+
+def size(call: Call) -> Value:
+    """The number of entries."""
+    return known(np.asarray(math.prod(call.x.shape), np.int64), f"{call.x.name}.size")
+
+
+def reshape(call: Call) -> Value:
+    """To sizes of which 0 means "as it was" (unless `allowzero`) and -1 "what remains"."""
+    target = [int(number) for number in call.array(1, "shape").reshape(-1)]
+    if not call.attributes.get("allowzero", 0):
+        target = [call.x.shape[axis] if number == 0 else number for axis, number in enumerate(target)]
+    if -1 in target:
+        rest = math.prod(number for number in target if number != -1)
+        target[target.index(-1)] = math.prod(call.x.shape) // max(rest, 1)
+    return call.reshaped(call.x, target)
+
+
+def flatten(call: Call) -> Value:
+    """Two axes: those before `axis`, and those from there on."""
+    sizes, axis = call.x.shape, call.axis(1, len(call.x.shape) + 1)
+    if call.attributes.get("axis", 1) < 0:
+        axis -= 1  # counted from the last axis, not from behind it
+    return call.reshaped(call.x, (math.prod(sizes[:axis]), math.prod(sizes[axis:])))
+
+
+def squeeze(call: Call) -> Value:
+    """Without the axes named, or without all of size one."""
+    sizes = call.x.shape
+    axes = call.whole(1, "axes", operand_from=13)
+    if axes is None:
+        axes = tuple(axis for axis, number in enumerate(sizes) if number == 1)
+    gone = {from_front(axis, len(sizes)) for axis in axes}
+    return call.reshaped(call.x, [number for axis, number in enumerate(sizes) if axis not in gone])
+
+
+def unsqueeze(call: Call) -> Value:
+    """With new axes, which are numbered as in the result."""
+    axes = call.whole(1, "axes", operand_from=13) or ()
+    rank = len(call.x.shape) + len(axes)
+    new, old = {from_front(axis, rank) for axis in axes}, iter(call.x.shape)
+    return call.reshaped(call.x, [1 if axis in new else next(old) for axis in range(rank)])
+
+
+def transpose(call: Call) -> Value:
+    """Axes in another order, by default the reverse."""
+    order = call.attributes.get("perm", tuple(reversed(range(len(call.x.shape)))))
+    return call.node("Transpose", [call.x], order=tuple(order))
+
+
+def concat(call: Call) -> Value:
+    """All operands, one after another."""
+    operands = [call.operand(index) for index in range(len(call.operands))]
+    return operands[0] if len(operands) == 1 else call.node("Concat", operands, axis=call.axis(0))
+
+
+def split(call: Call) -> list[Value | None]:
+    """Parts along an axis: sizes as given, or as many equal ones as there are outputs."""
+    axis = call.axis(0)
+    length = call.x.shape[axis]
+    parts = call.whole(1, "split", operand_from=13)
+    if parts is None:
+        each = -(-length // len(call.used))  # the last part may be smaller
+        parts = tuple(min(each, length - each * index) for index in range(len(call.used)))
+    ends = np.cumsum(parts)
+    return [
+        _cut(call, call.x, axis, range(int(end) - part, int(end))) if used else None
+        for part, end, used in zip(parts, ends, call.used, strict=True)
+    ]
+
+
+def cut(call: Call) -> Value:
+    """ONNX's Slice: one cut for each axis that it names."""
+    starts, ends = (call.whole(index, name, operand_from=10) or () for index, name in ((1, "starts"), (2, "ends")))
+    axes = call.whole(3, "axes", operand_from=10) or tuple(range(len(starts)))
+    steps = call.whole(4, "steps", operand_from=10) or (1,) * len(starts)
+    x = call.x
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        axis = from_front(axis, len(x.shape))
+        x = _cut(call, x, axis, range(x.shape[axis])[start:end:step])
+    return x
+
+
+def gather(call: Call) -> Value:
+    """One entry along an axis, or entries that stand equally far apart."""
+    axis = call.axis(0)
+    indices = call.array(1, "indices")
+    chosen = [from_front(int(index), call.x.shape[axis]) for index in indices.reshape(-1)]
+    step = chosen[1] - chosen[0] if len(chosen) > 1 else 1
+    evenly = range(chosen[0], chosen[-1] + 1, step) if chosen and step > 0 else range(0)
+    if list(evenly) != chosen:
+        raise UnsupportedOperatorError("picks entries in no regular order; netsurgery has slices only")
+    x = _cut(call, call.x, axis, evenly)
+    return x if indices.ndim == 1 else call.reshaped(x, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
+def _cut(call: Call, x: Value, axis: int, kept: range) -> Value:
+    """The entries `kept` along an axis; x itself if they are all."""
+    if len(kept) == x.shape[axis] and kept.step == 1:
+        return x
+    if len(kept) == 0:
+        raise UnsupportedOperatorError(f"gives an empty tensor: nothing of axis {axis} of shape {x.shape} is kept")
+    if kept.step < 0:
+        raise UnsupportedOperatorError("reverses an axis (a negative step), which netsurgery can't")
+    return call.node("Slice", [x], axis=axis, start=kept[0], stop=kept[-1] + 1, step=kept.step)
+
+
+def pad(call: Call) -> Value:
+    """Padding of some axes or of all."""
+    rank = len(call.x.shape)
+    given = call.whole(1, "pads", operand_from=11) or ()
+    axes = call.whole(3, "axes", operand_from=18) if call.opset >= 18 else None
+    axes = tuple(range(rank)) if axes is None else tuple(from_front(axis, rank) for axis in axes)
+    pads = [0] * (2 * rank)
+    for index, axis in enumerate(axes):
+        pads[axis], pads[rank + axis] = given[index], given[len(axes) + index]
+    value = call.floats(2, "constant_value").item() if call.given(2) else 0.0
+    return call.node("Pad", [call.x], pads=tuple(pads), mode=call.attributes.get("mode", "constant"), value=value)
+
+
+def resize(call: Call) -> Value:
+    """Nearest neighbour. Scales as given, or those that follow from the sizes."""
+    mode = call.attributes.get("mode", "nearest")
+    coordinates = call.attributes.get("coordinate_transformation_mode", "half_pixel")
+    if mode != "nearest":
+        raise UnsupportedOperatorError(f"resizes by mode {mode!r}; netsurgery has 'nearest' only")
+    if coordinates in ("tf_crop_and_resize", "tf_half_pixel_for_nn"):
+        raise UnsupportedOperatorError(f"uses coordinates {coordinates!r}; use 'half_pixel' or 'asymmetric'")
+    old = call.x.shape
+    axes = [from_front(axis, len(old)) for axis in call.attributes.get("axes", range(len(old)))]
+    new, scales = _sizes_and_scales(call, [old[axis] for axis in axes])
+    wanted = list(old)
+    factors = [1.0] * len(old)
+    for axis, number, scale in zip(axes, new, scales, strict=True):
+        wanted[axis], factors[axis] = number, scale
+    if tuple(wanted[:2]) != old[:2]:
+        raise UnsupportedOperatorError(f"resizes {old} to {tuple(wanted)}; only spatial axes may change")
+    exact = [scale == number / size for scale, number, size in zip(factors[2:], wanted[2:], old[2:], strict=True)]
+    attributes: dict[str, Any] = {} if all(exact) else {"scales": tuple(factors[2:])}
+    return call.node(
+        "Resize",
+        [call.x],
+        size=tuple(wanted[2:]),
+        coordinates=coordinates,
+        rounding=call.attributes.get("nearest_mode", "round_prefer_floor"),
+        **attributes,
+    )
+
+
+def _sizes_and_scales(call: Call, old: Sequence[int]) -> tuple[Sequence[int], Sequence[float]]:
+    """New size and scale for each axis that is resized."""
+    if call.given(2) and len(call.array(2, "scales")):
+        scales = call.array(2, "scales").astype(np.float32)
+        # The product is rounded to float32 before it is cut off, as ONNX Runtime does it.
+        return [int(size) for size in np.asarray(old, np.float32) * scales], [float(scale) for scale in scales]
+    sizes = [int(number) for number in call.array(3, "sizes")]
+    exact = [number / size for number, size in zip(sizes, old, strict=True)]
+    policy = call.attributes.get("keep_aspect_ratio_policy", "stretch")
+    if policy == "stretch":
+        return sizes, exact
+    scale = min(exact) if policy == "not_larger" else max(exact)
+    return [math.floor(size * scale + 0.5) for size in old], [scale] * len(old)

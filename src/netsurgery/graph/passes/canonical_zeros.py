@@ -1,0 +1,28 @@
+"""Masks that multiply leave -0.0 behind where a negative weight was; one zero is enough."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netsurgery.graph.ir import Graph
+
+_LAYERS = ("Conv", "Linear")
+_NEGATIVE_ZERO = np.uint32(0x80000000)
+
+
+def canonical_zeros(graph: Graph) -> Graph:
+    """Every -0.0 in weights and biases of Conv and Linear becomes 0.0: no output changes but for the sign of a zero.
+
+    A constant that is also read otherwise (a divisor, say) or is an output stays as it is.
+    """
+    layered = {name for node in graph.nodes if node.operator in _LAYERS for name in node.given[1:]}
+    otherwise = set(graph.outputs)
+    for node in graph.nodes:
+        otherwise.update(node.given[: 1 if node.operator in _LAYERS else None])
+    changed = {}
+    for name in layered - otherwise:
+        value = graph.constants[name]
+        negative_zero = value.view(np.uint32) == _NEGATIVE_ZERO
+        if negative_zero.any():
+            changed[name] = np.where(negative_zero, np.float32(0), value)
+    return graph.replaced(constants={**graph.constants, **changed}) if changed else graph

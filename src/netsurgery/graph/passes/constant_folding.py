@@ -1,0 +1,23 @@
+"""Nodes that read nothing but constants become constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from netsurgery.graph.ir import Array, Graph, Node
+
+Evaluate: TypeAlias = Callable[[Node, Sequence[Array | None]], Array]
+"""What computes a node from its operands; an executor's, so that folding means what running means."""
+
+
+def fold_constants(graph: Graph, evaluate: Evaluate) -> Graph:
+    """Each node whose operands are all constants is computed once, here; the result has the name of its output."""
+    constants = dict(graph.constants)
+    nodes = []
+    for node in graph.nodes:
+        if all(name is None or name in constants for name in node.inputs):
+            constants[node.output] = evaluate(node, [None if name is None else constants[name] for name in node.inputs])
+        else:
+            nodes.append(node)
+    return graph if len(nodes) == len(graph.nodes) else graph.replaced(nodes=tuple(nodes), constants=constants)

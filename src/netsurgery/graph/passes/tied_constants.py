@@ -1,0 +1,28 @@
+"""Equal constants are stored once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.operators import Shape
+
+
+def merge_tied(graph: Graph) -> Graph:
+    """Constants of the same shape and the same bits become one, under the name of the first; outputs keep theirs."""
+    first: dict[tuple[Shape, bytes], str] = {}
+    name_of = {name: first.setdefault(_content(value), name) for name, value in graph.constants.items()}
+    if len(first) == len(name_of):
+        return graph
+    nodes = tuple(
+        replace(node, inputs=tuple(None if name is None else name_of.get(name, name) for name in node.inputs))
+        for node in graph.nodes
+    )
+    kept = {*first.values(), *graph.outputs}
+    constants = {name: value for name, value in graph.constants.items() if name in kept}
+    changed = nodes != graph.nodes or len(constants) < len(graph.constants)
+    return graph.replaced(nodes=nodes, constants=constants) if changed else graph
+
+
+def _content(value: Array) -> tuple[Shape, bytes]:
+    return value.shape, value.tobytes()

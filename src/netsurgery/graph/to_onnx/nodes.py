@@ -1,0 +1,270 @@
+"""The table from operators of the graph to ONNX nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.ir import Graph, Node
+from netsurgery.graph.operators import Shape
+
+Attributes: TypeAlias = Mapping[str, Any]
+Writer: TypeAlias = Callable[["Nodes", Node], None]
+
+
+class Nodes:
+    """ONNX nodes and the initialisers that they read, collected node by node."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.shapes = graph.shapes()
+        self.written: list[onnx.NodeProto] = []
+        self.initialisers: dict[str, npt.NDArray[Any]] = dict(graph.constants)
+        self._taken = set(self.shapes)
+        self._places: set[str] = set()
+        self._transposed: dict[str, str] = {}
+
+    def add(self, operator: str, inputs: Sequence[str | None], output: str, place: str = "", **attributes: Any) -> str:
+        """Add a node; returns its output. Its name is the place; ONNX Runtime takes no name twice."""
+        names = ["" if name is None else name for name in inputs]
+        while names and not names[-1]:
+            names.pop()
+        name = _unlike(place, self._places) if place else ""
+        self.written.append(onnx.helper.make_node(operator, names, [output], name=name, **attributes))
+        return output
+
+    def answer(self, node: Node, operator: str, *more: str | None, **attributes: Any) -> None:
+        """Add the ONNX node that gives what the node gives, from the same operands and `more`."""
+        self.add(operator, [*node.inputs, *more], node.output, node.place, **attributes)
+
+    def unique(self, wish: str) -> str:
+        """A name for a value: this one, with a number appended if it is taken."""
+        return _unlike(wish, self._taken)
+
+    def step(self, node: Node, operator: str, inputs: Sequence[str | None], **attributes: Any) -> str:
+        """Add a node on the way to what `node` gives; returns its output."""
+        return self.add(operator, inputs, self.unique(f"{node.output}.{operator.lower()}"), node.place, **attributes)
+
+    def constant(self, values: Any, kind: type[np.generic], wish: str) -> str:
+        """Add an initialiser; returns its name."""
+        name = self.unique(wish)
+        self.initialisers[name] = np.asarray(values, kind)
+        return name
+
+    def whole(self, node: Node, role: str, values: Sequence[int]) -> str:
+        """Add an initialiser with whole numbers (sizes, axes)."""
+        return self.constant(values, np.int64, f"{node.output}.{role}")
+
+    def number(self, node: Node, role: str, value: float) -> str:
+        """Add an initialiser with a single number."""
+        return self.constant(value, np.float32, f"{node.output}.{role}")
+
+    def transposed(self, name: str) -> str:
+        """A constant matrix, transposed; the same initialiser for every use."""
+        if name not in self._transposed:
+            self._transposed[name] = self.constant(self.initialisers[name].T, np.float32, f"{name}.transposed")
+        return self._transposed[name]
+
+    def shape(self, node: Node) -> Shape:
+        """The shape of the first operand, at batch size one."""
+        return self.shapes[str(node.inputs[0])]
+
+
+def _unlike(wish: str, taken: set[str]) -> str:
+    """This name, with a number appended if it is taken; it is taken then."""
+    name, count = wish, 1
+    while name in taken:
+        count += 1
+        name = f"{wish}_{count}"
+    taken.add(name)
+    return name
+
+
+def _plain(operator: str, **names: str) -> Writer:
+    """The same operator in ONNX; attributes by their ONNX name -> ours."""
+
+    def write(nodes: Nodes, node: Node) -> None:
+        nodes.answer(node, operator, **{theirs: node.attributes[ours] for theirs, ours in names.items()})
+
+    return write
+
+
+def _windows(node: Node, *names: str) -> Attributes:
+    """Attributes as ONNX takes them; tuples at their default left out."""
+    given = {name: node.attributes[name] for name in names}
+    return {name: int(value) if isinstance(value, bool) else value for name, value in given.items() if value != ()}
+
+
+def _conv(nodes: Nodes, node: Node) -> None:
+    nodes.answer(node, "Conv", group=node.attributes["groups"], **_windows(node, "strides", "pads", "dilations"))
+
+
+def _linear(nodes: Nodes, node: Node) -> None:
+    """Gemm for matrices, MatMul and Add for other shapes."""
+    if len(nodes.shape(node)) == 2:
+        nodes.answer(node, "Gemm", transB=1)
+        return
+    x, weight, bias = (*node.inputs, None)[:3]
+    operands = [x, nodes.transposed(str(weight))]
+    if bias is None:
+        nodes.add("MatMul", operands, node.output, node.place)
+    else:
+        nodes.add("Add", [nodes.step(node, "MatMul", operands), bias], node.output, node.place)
+
+
+def _max_pool(nodes: Nodes, node: Node) -> None:
+    settings = _windows(node, "strides", "pads", "dilations", "ceil_mode")
+    nodes.answer(node, "MaxPool", kernel_shape=node.attributes["kernel"], **settings)
+
+
+def _average_pool(nodes: Nodes, node: Node) -> None:
+    settings = _windows(node, "strides", "pads", "dilations", "ceil_mode", "count_include_pad")
+    nodes.answer(node, "AveragePool", kernel_shape=node.attributes["kernel"], **settings)
+
+
+def _adaptive(operator: str) -> Writer:
+    """Pooling to a given size: global, or of equal windows, or window by window, one axis after another."""
+
+    def write(nodes: Nodes, node: Node) -> None:
+        given: Attributes = node.attributes
+        sizes = list(zip(nodes.shape(node)[2:], given["size"], strict=True))
+        if set(given["size"]) == {1}:
+            nodes.answer(node, f"Global{operator}")
+        elif all(have % want == 0 for have, want in sizes):
+            kernel = [have // want for have, want in sizes]
+            nodes.answer(node, operator, kernel_shape=kernel, strides=kernel)
+        else:
+            x = str(node.inputs[0])
+            for axis, (have, want) in enumerate(sizes):
+                x = _pooled_along(nodes, node, operator, x, axis, have, want)
+            nodes.add("Identity", [x], node.output, node.place)
+
+    return write
+
+
+def _pooled_along(nodes: Nodes, node: Node, operator: str, x: str, axis: int, have: int, want: int) -> str:
+    """Window i of one spatial axis is floor(i*S/size) .. ceil((i+1)*S/size)."""
+    rank = len(nodes.shape(node))
+    parts = []
+    for index in range(want):
+        start, stop = index * have // want, -(-(index + 1) * have // want)
+        bounds = [nodes.whole(node, role, [value]) for role, value in (("start", start), ("stop", stop))]
+        piece = nodes.step(node, "Slice", [x, *bounds, nodes.whole(node, "axis", [axis + 2])])
+        kernel = [stop - start if other == axis else 1 for other in range(rank - 2)]
+        parts.append(nodes.step(node, operator, [piece], kernel_shape=kernel))
+    return nodes.step(node, "Concat", parts, axis=axis + 2)
+
+
+def _clip(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    bounds = (("minimum", given["minimum"], -math.inf), ("maximum", given["maximum"], math.inf))
+    nodes.answer(
+        node, "Clip", *(None if value == free else nodes.number(node, role, value) for role, value, free in bounds)
+    )
+
+
+def _silu(nodes: Nodes, node: Node) -> None:
+    x = node.inputs[0]
+    nodes.add("Mul", [x, nodes.step(node, "Sigmoid", [x])], node.output, node.place)
+
+
+def _reshape(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    nodes.answer(node, "Reshape", nodes.whole(node, "shape", given["shape"]))
+
+
+def _pad(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    pads = given["pads"] or (0,) * (2 * len(nodes.shape(node)))
+    value = nodes.number(node, "value", given["value"]) if given["mode"] == "constant" else None
+    nodes.answer(node, "Pad", nodes.whole(node, "pads", pads), value, mode=given["mode"])
+
+
+def _slice(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    nodes.answer(node, "Slice", *(nodes.whole(node, role, [given[role]]) for role in ("start", "stop", "axis", "step")))
+
+
+def _mean(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    nodes.answer(node, "ReduceMean", nodes.whole(node, "axes", given["axes"]), keepdims=int(given["keepdims"]))
+
+
+def _layer_norm(nodes: Nodes, node: Node) -> None:
+    """ONNX can't leave the scale out."""
+    x, scale, bias = (*node.inputs, None, None)[:3]
+    given: Attributes = node.attributes
+    if scale is None:
+        ones = np.ones(nodes.shape(node)[given["axis"] :], np.float32)
+        scale = nodes.constant(ones, np.float32, f"{node.output}.scale")
+    settings = {"axis": given["axis"], "epsilon": given["epsilon"]}
+    nodes.add("LayerNormalization", [x, scale, bias], node.output, node.place, **settings)
+
+
+def _resize(nodes: Nodes, node: Node) -> None:
+    """By sizes, or by scales where they aren't those that follow from the sizes."""
+    given: Attributes = node.attributes
+    old = nodes.shape(node)[2:]
+    sizes = scales = None
+    if given["scales"]:
+        reached = tuple(int(size) for size in np.asarray(old, np.float32) * np.asarray(given["scales"], np.float32))
+        if reached != given["size"]:
+            raise UnsupportedOperatorError(
+                f"{node}: ONNX resizes {old} by {given['scales']} to {reached}, not to {given['size']}; "
+                "use sizes that follow from the scales."
+            )
+        scales = nodes.constant(given["scales"], np.float32, f"{node.output}.scales")
+    else:
+        sizes = nodes.whole(node, "sizes", given["size"])
+    nodes.answer(
+        node,
+        "Resize",
+        None,
+        scales,
+        sizes,
+        axes=range(2, 2 + len(old)),
+        mode="nearest",
+        coordinate_transformation_mode=given["coordinates"],
+        nearest_mode=given["rounding"],
+    )
+
+
+WRITERS: dict[str, Writer] = {
+    "Conv": _conv,
+    "Linear": _linear,
+    "MatMul": _plain("MatMul"),
+    "MaxPool": _max_pool,
+    "AveragePool": _average_pool,
+    "AdaptiveAveragePool": _adaptive("AveragePool"),
+    "AdaptiveMaxPool": _adaptive("MaxPool"),
+    "Relu": _plain("Relu"),
+    "Clip": _clip,
+    "LeakyRelu": _plain("LeakyRelu", alpha="alpha"),
+    "Sigmoid": _plain("Sigmoid"),
+    "HardSigmoid": _plain("HardSigmoid", alpha="alpha", beta="beta"),
+    "HardSwish": _plain("HardSwish"),
+    "Silu": _silu,
+    "Gelu": _plain("Gelu", approximate="approximate"),
+    "Tanh": _plain("Tanh"),
+    "Softmax": _plain("Softmax", axis="axis"),
+    "LogSoftmax": _plain("LogSoftmax", axis="axis"),
+    "Add": _plain("Add"),
+    "Sub": _plain("Sub"),
+    "Mul": _plain("Mul"),
+    "Div": _plain("Div"),
+    "Concat": _plain("Concat", axis="axis"),
+    "Reshape": _reshape,
+    "Transpose": _plain("Transpose", perm="order"),
+    "Pad": _pad,
+    "Slice": _slice,
+    "Mean": _mean,
+    "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
+    "LayerNorm": _layer_norm,
+    "Resize": _resize,
+}
+"""Operator of the graph -> what writes it."""

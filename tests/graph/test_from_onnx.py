@@ -1,0 +1,560 @@
+"""ONNX models as graphs: what is read, how, and what is refused."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from netsurgery.errors import CaptureError, UnsupportedOperatorError  # noqa: E402
+from netsurgery.graph.from_onnx import (  # noqa: E402
+    OLDEST_OPSET,
+    onnx_outputs,
+    read_onnx,
+)
+from netsurgery.runtime.reference import run  # noqa: E402
+
+RANDOM = np.random.default_rng(11)
+FLOAT = TensorProto.FLOAT
+
+
+def floats(*shape):
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def whole(*values):
+    return np.asarray(values, np.int64)
+
+
+def node(operator, inputs, outputs, name="", **attributes):
+    return helper.make_node(operator, inputs.split(), outputs.split(), name=name, **attributes)
+
+
+def onnx_model(nodes, shapes, outputs="y", constants=None, opset=20, kind=FLOAT, **more):
+    """`shapes`: input -> sizes; `outputs`: names; `constants`: initialiser -> array."""
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in shapes.items()],
+        [helper.make_tensor_value_info(name, FLOAT, []) for name in outputs.split()],  # the checker wants a shape
+        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
+        **more,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+
+
+def assert_computes_the_same(model, batch=3):
+    """The graph gives what onnx's own evaluator gives, within 1e-5 of the largest entry."""
+    graph = read_onnx(model)
+    inputs = {given.name: floats(*given.at(batch)) for given in graph.inputs}
+    wanted = onnx_outputs(model, graph, list(inputs.values()))
+    for result, expected in zip(run(graph, inputs), wanted, strict=True):
+        assert result.shape == expected.shape
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * max(1, float(np.abs(expected).max())))
+    return graph
+
+
+def operators(graph):
+    return [made.operator for made in graph.nodes]
+
+
+# What is read
+
+
+def test_values_and_places_keep_their_names():
+    nodes = [node("Conv", "image k b", "c", "first"), node("Relu", "c", "y", "second")]
+    constants = {"k": floats(2, 3, 3, 3), "b": floats(2)}
+    graph = assert_computes_the_same(onnx_model(nodes, {"image": ["N", 3, 5, 5]}, constants=constants))
+    assert [(made.operator, made.inputs, made.output, made.place) for made in graph.nodes] == [
+        ("Conv", ("image", "k", "b"), "c", "first"),
+        ("Relu", ("c",), "y", "second"),
+    ]
+    assert graph.inputs[0].shape == (None, 3, 5, 5)
+
+
+def test_a_shared_weight_stays_one_constant():
+    nodes = [node("Gemm", "x w", "a"), node("Gemm", "a w", "b"), node("Gemm", "b w", "y", transB=1)]
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": [2, 4]}, constants={"w": floats(4, 4)}))
+    assert [made.inputs[1] for made in graph.nodes] == ["w.transposed", "w.transposed", "w"]
+    assert len(graph.constants) == 2
+
+
+def test_weights_scaled_differently_are_different_constants():
+    nodes = [node("Gemm", "x w", "a", alpha=2.0, transB=1), node("Gemm", "a w", "y", alpha=3.0, transB=1)]
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": [2, 4]}, constants={"w": floats(4, 4)}))
+    assert [made.inputs[1] for made in graph.nodes] == ["w.scaled", "w.scaled_2"]
+
+
+def test_names_made_up_here_never_take_one_of_the_model():
+    nodes = [node("Gemm", "x w", "y.add", transB=1), node("MatMul", "y.add w", "w.transposed"),
+             node("Sum", "w.transposed x y.add", "y")]  # fmt: skip
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": [2, 4]}, constants={"w": floats(4, 4)}))
+    assert [made.output for made in graph.nodes] == ["y.add", "w.transposed", "y.add_2", "y"]
+    assert set(graph.constants) == {"w", "w.transposed_2"}
+
+
+@pytest.mark.parametrize("rank", [2, 4])
+def test_batch_norm_is_a_product_and_a_sum_rounded_once(rank):
+    scale, bias, mean = floats(3), floats(3), floats(3)
+    variance = RANDOM.uniform(1e-4, 2, 3).astype(np.float32)
+    constants = {"scale": scale, "bias": bias, "mean": mean, "variance": variance}
+    nodes = [node("BatchNormalization", "x scale bias mean variance", "y", epsilon=1e-3)]
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": ["N", 3, 4, 4][:rank]}, constants=constants))
+    assert operators(graph) == ["Mul", "Add"]
+    exact = scale / np.sqrt(variance.astype(np.float64) + np.float32(1e-3))
+    shape = (3,) + (1,) * (rank - 2)
+    np.testing.assert_array_equal(graph.constants["scale.factor"], exact.astype(np.float32).reshape(shape))
+    np.testing.assert_array_equal(
+        graph.constants["bias.offset"], (bias - mean * exact).astype(np.float32).reshape(shape)
+    )
+
+
+GELUS = [
+    "d = Div(x, r2); e = Erf(d); p = Add(e, one); m = Mul(x, p); y = Mul(m, half)",
+    "d = Div(x, r2); e = Erf(d); p = Add(one, e); m = Mul(x, half); y = Mul(m, p)",
+    "d = Mul(x, r2inverse); e = Erf(d); p = Add(e, one); m = Mul(p, half); y = Mul(x, m)",
+    "d = Mul(r2inverse, x); e = Erf(d); p = Add(e, one); m = Mul(p, x); y = Div(m, two)",
+    "d = Div(x, r2); e = Erf(d); p = Add(e, one); m = Div(x, two); y = Mul(p, m)",
+]
+NUMBERS = {"r2": math.sqrt(2), "r2inverse": math.sqrt(0.5), "one": 1, "half": 0.5, "two": 2, "three": 3}
+
+
+def spelt_out(text, outputs="y"):
+    """A model from assignments `value = Operator(operands)`."""
+    steps = [re.findall(r"\w+", step) for step in text.split(";")]
+    nodes = [node(operator, " ".join(operands), output, f"/{output}") for output, operator, *operands in steps]
+    constants = {name: np.float32(number) for name, number in NUMBERS.items()}
+    return onnx_model(nodes, {"x": ["N", 5]}, outputs, constants)
+
+
+@pytest.mark.parametrize("text", GELUS)
+def test_a_spelt_out_gelu_becomes_one_node(text):
+    graph = assert_computes_the_same(spelt_out(text))
+    (gelu,) = graph.nodes
+    assert (gelu.operator, gelu.inputs, gelu.output, gelu.place) == ("Gelu", ("x",), "y", "/y")
+    assert not graph.constants
+
+
+def test_a_gelu_of_a_product_is_found_and_what_else_is_read_of_it_stays():
+    text = "z = Mul(x, half); " + GELUS[1].replace("x", "z") + "; t = Tanh(m)"
+    graph = assert_computes_the_same(spelt_out(text, "y t"))
+    assert operators(graph) == ["Mul", "Mul", "Gelu", "Tanh"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GELUS[0].replace("half", "two"),
+        GELUS[0].replace("r2", "two"),
+        GELUS[0].replace("one", "two"),
+        GELUS[0].replace("m = Mul(x, p)", "s = Tanh(x); m = Mul(s, p)"),
+        "d = Div(x, r2); y = Erf(d)",
+    ],
+)
+def test_what_only_resembles_gelu_is_refused(text):
+    with pytest.raises(UnsupportedOperatorError, match=r"Erf stands outside of .* \(once, first at /e\)|first at /y\)"):
+        read_onnx(spelt_out(text))
+
+
+def test_an_erf_that_is_also_read_elsewhere_is_refused():
+    with pytest.raises(UnsupportedOperatorError, match="Erf stands outside"):
+        read_onnx(spelt_out(GELUS[0], "y e"))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3, -1, -3])
+@pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax"])
+def test_an_old_softmax_runs_over_all_axes_from_its_own_on(operator, axis):
+    x = floats(2, 3, 2, 2)
+    graph = read_onnx(onnx_model([node(operator, "x", "y", axis=axis)], {"x": [2, 3, 2, 2]}, opset=11))
+    rows = x.reshape(int(np.prod(x.shape[:axis])), -1).astype(np.float64)
+    wanted = np.exp(rows) / np.exp(rows).sum(1, keepdims=True)
+    wanted = (wanted if operator == "Softmax" else np.log(wanted)).reshape(x.shape)
+    np.testing.assert_allclose(run(graph, {"x": x})[0], wanted, rtol=1e-6, atol=1e-7)
+
+
+OLD_AND_NEW = {
+    "Squeeze": ({"axes": [2]}, whole(2), 13),
+    "Unsqueeze": ({"axes": [2]}, whole(2), 13),
+    "Split": ({"split": [1, 3], "axis": 1}, whole(1, 3), 13),
+    "ReduceMean": ({"axes": [1, 2]}, whole(1, 2), 18),
+}
+"""Operator -> attributes of old, operand of new, since when."""
+
+
+@pytest.mark.parametrize("operator", OLD_AND_NEW)
+def test_numbers_are_attributes_in_old_models_and_operands_in_new_ones(operator):
+    attributes, operand, since = OLD_AND_NEW[operator]
+    outputs = "y z" if operator == "Split" else "y"
+    old = onnx_model([node(operator, "x", outputs, **attributes)], {"x": ["N", 4, 1, 3]}, outputs, opset=since - 1)
+    rest = {name: value for name, value in attributes.items() if name == "axis"}
+    nodes = [node(operator, "x n", outputs, **rest)]
+    new = onnx_model(nodes, {"x": ["N", 4, 1, 3]}, outputs, {"n": operand}, opset=since)
+    assert assert_computes_the_same(old) == assert_computes_the_same(new)
+
+
+def test_dropout_identity_and_casts_to_float_go():
+    nodes = [
+        node("Identity", "x", "a"),
+        node("Dropout", "a", "b unread"),
+        node("Cast", "b", "c", to=FLOAT),
+        node("Relu", "c", "y"),
+    ]
+    graph = read_onnx(onnx_model(nodes, {"x": [2, 3]}))
+    assert [(made.operator, made.inputs, made.output) for made in graph.nodes] == [("Relu", ("x",), "y")]
+
+
+def test_outputs_keep_their_names_where_they_are_other_names_of_values():
+    nodes = [
+        node("Relu", "x", "r"),
+        node("Identity", "r", "first"),
+        node("Dropout", "r", "second"),
+        node("Identity", "x", "third"),
+        node("Identity", "w", "fourth"),
+        node("Tanh", "r", "fifth"),
+    ]
+    outputs = "first second third fourth fifth x"
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": ["N", 3]}, outputs, {"w": floats(2)}))
+    assert graph.outputs == tuple(outputs.split())
+    assert sorted(operators(graph)) == ["Relu", "Reshape", "Reshape", "Tanh"]
+
+
+def test_nodes_that_no_output_needs_are_not_looked_at():
+    nodes = [node("Relu", "x", "y"), node("Det", "x", "unread"), node("Tanh", "x", "unread_too")]
+    assert operators(read_onnx(onnx_model(nodes, {"x": [3, 3]}))) == ["Relu"]
+
+
+def test_what_depends_on_no_input_is_computed_now():
+    nodes = [
+        node("Constant", "", "c", value=numpy_helper.from_array(floats(4, 3))),
+        node("Exp", "c", "e"),
+        node("Transpose", "e", "t"),
+        node("Cast", "half", "f", to=FLOAT),
+        node("Mul", "t f", "m"),
+        node("MatMul", "x m", "y"),
+    ]
+    constants = {"half": np.asarray([0.1, 0.2, 0.3, 0.4], np.float16)}
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": ["N", 3]}, constants=constants))
+    assert operators(graph) == ["Linear"]
+
+
+def test_random_numbers_are_not_taken_for_constants():
+    nodes = [node("RandomNormal", "", "r", shape=[2, 3]), node("Add", "x r", "y")]
+    with pytest.raises(UnsupportedOperatorError, match="RandomNormal is an operator that netsurgery doesn't have"):
+        read_onnx(onnx_model(nodes, {"x": [2, 3]}))
+
+
+def test_functions_of_the_model_are_opened():
+    opsets = [helper.make_opsetid("", 20)]
+    square = helper.make_function("own", "Square", ["a"], ["b"], [node("Mul", "a a", "b")], opsets)
+    model = onnx_model([helper.make_node("Square", ["x"], ["y"], domain="own")], {"x": [2, 3]})
+    model.functions.append(square)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    assert operators(assert_computes_the_same(model)) == ["Mul"]
+
+
+def test_the_long_name_of_the_default_domain_is_understood():
+    model = onnx_model([node("Exp", "w", "e"), node("Add", "x e", "y")], {"x": [2, 3]}, constants={"w": floats(3)})
+    model.opset_import[0].domain = "ai.onnx"
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError:
+        pytest.skip("the installed onnx doesn't understand it either")
+    assert operators(assert_computes_the_same(model)) == ["Add"]
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_sparse_initialisers_are_read_bit_for_bit(linear):
+    weight = np.zeros((4, 5), np.float32)
+    weight[0, 1], weight[3, 4], weight[2, 2] = 1.5, -2, -0.0
+    places = np.asarray([1, 12, 19], np.int64)
+    indices = places if linear else np.stack(np.unravel_index(places, weight.shape), 1)
+    sparse = helper.make_sparse_tensor(
+        numpy_helper.from_array(weight.reshape(-1)[places], "w"), numpy_helper.from_array(indices, "i"), weight.shape
+    )
+    model = onnx_model([node("Gemm", "x w", "y", transB=1)], {"x": ["N", 5]}, sparse_initializer=[sparse])
+    assert assert_computes_the_same(model).constants["w"].tobytes() == weight.tobytes()
+
+
+def test_a_file_with_external_data_is_read_and_the_same_without_it_refused(tmp_path):
+    weight = floats(40, 40)
+    model = onnx_model([node("Gemm", "x w", "y", transB=1)], {"x": ["N", 40]}, constants={"w": weight})
+    path = tmp_path / "model.onnx"
+    onnx.save_model(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert read_onnx(path).constants["w"].tobytes() == weight.tobytes()
+    assert read_onnx(str(path)).inputs[0].shape == (None, 40)
+    with pytest.raises(CaptureError, match="give the path of the model"):
+        read_onnx(onnx.load(str(path), load_external_data=False))
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(CaptureError, match=r"model\.onnx: .*can't be read as an ONNX model"):
+        read_onnx(path)
+
+
+# The batch
+
+
+def shape_arithmetic():
+    """Shape, Gather, Concat, Reshape: how torch writes x.view(n, 2, c // 2, h, w) and back."""
+    return [
+        node("Shape", "x", "sizes"),
+        node("Gather", "sizes first", "n", axis=0),
+        node("Gather", "sizes second", "c", axis=0),
+        node("Div", "c two", "half"),
+        node("Unsqueeze", "n zero", "n1"),
+        node("Unsqueeze", "half zero", "c1"),
+        node("Concat", "n1 two1 c1 rest", "target", axis=0),
+        node("Reshape", "x target", "groups"),
+        node("Transpose", "groups", "turned", perm=[0, 2, 1, 3]),
+        node("Reshape", "turned sizes", "y"),
+    ]
+
+
+SHAPE_CONSTANTS = {
+    "first": np.int64(0),
+    "second": np.int64(1),
+    "two": np.int64(2),
+    "zero": whole(0),
+    "two1": whole(2),
+    "rest": whole(-1),
+}
+
+
+def shapes_of_reshapes(graph):
+    return [made.attributes["shape"] for made in graph.nodes if made.operator == "Reshape"]
+
+
+def test_arithmetic_with_an_open_batch_leaves_it_open():
+    graph = assert_computes_the_same(onnx_model(shape_arithmetic(), {"x": ["N", 6, 5]}, constants=SHAPE_CONSTANTS))
+    assert shapes_of_reshapes(graph) == [(-1, 2, 3, 5), (-1, 6, 5)]
+
+
+def test_a_fixed_batch_stays_fixed():
+    graph = assert_computes_the_same(onnx_model(shape_arithmetic(), {"x": [4, 6, 5]}, constants=SHAPE_CONSTANTS))
+    assert graph.inputs[0].shape == (4, 6, 5)
+    assert shapes_of_reshapes(graph) == [(4, 2, 3, 5), (4, 6, 5)]
+
+
+@pytest.mark.parametrize("size", ["N", None, -1])
+def test_a_first_size_without_a_number_is_an_open_batch(size):
+    model = onnx_model([node("Flatten", "x", "y")], {"x": [size, 3, 2]})
+    graph = assert_computes_the_same(model)
+    assert graph.inputs[0].shape == (None, 3, 2)
+    assert graph.nodes[0].attributes["shape"] == (-1, 6)
+
+
+def test_a_size_can_follow_the_batch_from_any_place():
+    nodes = [node("Reshape", "x shape", "a"), node("Transpose", "a", "b", perm=[1, 0]), node("Flatten", "b", "y")]
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": ["N", 6, 5]}, constants={"shape": whole(-1, 10)}))
+    assert graph.shapes(2)["b"] == (10, 6)
+
+
+EXPANDED = [
+    node("Shape", "x", "n", start=0, end=1),
+    node("Concat", "n five", "sizes", axis=0),
+    node("Expand", "token sizes", "tokens"),
+    node("Concat", "tokens x", "y", axis=1),
+]
+SLICED = [
+    node("Shape", "x", "n", start=0, end=1),
+    node("Sub", "n one", "all_but_one"),
+    node("Slice", "x zero all_but_one zero", "y"),
+]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (EXPANDED, "'tokens' is constant only for a fixed batch size"),
+        (SLICED, "Slice 'y' depends on the batch size in a way"),
+    ],
+)
+def test_a_batch_that_can_not_stay_open_is_refused_and_a_fixed_one_read(nodes, message):
+    constants = {"five": whole(5), "token": floats(1, 5), "one": whole(1), "zero": whole(0)}
+    with pytest.raises(CaptureError, match=message):
+        read_onnx(onnx_model(nodes, {"x": ["N", 5]}, constants=constants))
+    assert_computes_the_same(onnx_model(nodes, {"x": [4, 5]}, constants=constants))
+
+
+def test_a_reshape_with_two_open_sizes_is_refused():
+    nodes = [
+        node("Shape", "x", "sizes"),
+        node("Gather", "sizes order", "target", axis=0),
+        node("Transpose", "x", "turned"),
+        node("MatMul", "x turned", "square"),
+        node("Reshape", "square target", "y"),
+    ]
+    model = onnx_model(nodes, {"x": ["N", 5]}, constants={"order": whole(0, 0)})
+    with pytest.raises(CaptureError, match="Reshape 'y' depends on the batch size"):
+        read_onnx(model)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, onnx.defs.onnx_opset_version() + 1])
+def test_an_opset_out_of_range_is_named_with_the_range(opset):
+    newest = onnx.defs.onnx_opset_version()
+    with pytest.raises(CaptureError, match=f"it has opset {opset}; opsets {OLDEST_OPSET} to {newest} can be read"):
+        read_onnx(onnx_model([node("Relu", "x", "y")], {"x": [2, 3]}, opset=opset))
+
+
+@pytest.mark.parametrize("opset", range(OLDEST_OPSET, onnx.defs.onnx_opset_version() + 1))
+def test_every_opset_in_range_is_read(opset):
+    nodes = [
+        node("Conv", "x k", "c", auto_pad="SAME_LOWER"),
+        node("MaxPool", "c", "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Clip", "p low high", "l"),
+        node("Pad", "l pads", "q"),
+        node("Resize", "q region scales", "r", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        node("Slice", "r starts ends axes", "s"),
+        node("Flatten", "s", "f"),
+        node("Gemm", "f w b", "g"),
+        node("Softmax", "g", "y", axis=1),
+    ]
+    constants = {
+        "k": floats(4, 2, 2, 2),
+        "low": np.float32(-1),
+        "high": np.float32(1),
+        "pads": whole(0, 0, 1, 0, 0, 0, 0, 1),
+        "region": np.zeros(8, np.float32),
+        "scales": np.asarray([1, 1, 2, 2], np.float32),
+        "starts": whole(1),
+        "ends": whole(2**62),
+        "axes": whole(-1),
+        "w": floats(4 * 8 * 7, 5),
+        "b": floats(5),
+    }
+    assert_computes_the_same(onnx_model(nodes, {"x": ["N", 2, 6, 6]}, constants=constants, opset=opset))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (TensorProto.DOUBLE, r"input 'x' is DOUBLE; .* model\.float\(\)"),
+        (TensorProto.FLOAT16, r"input 'x' is FLOAT16; .* model\.float\(\)"),
+        (TensorProto.INT64, "input 'x' is INT64; netsurgery takes float32"),
+    ],
+)
+def test_inputs_of_another_type_are_refused(kind, message):
+    with pytest.raises(CaptureError, match=message):
+        read_onnx(onnx_model([node("Relu", "x", "y")], {"x": [2, 3]}, kind=kind))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (["N", 3, "height", 5], r"input 'x' has an open size \(height\) in place 3"),
+        (["N", None], r"input 'x' has an open size \(unnamed\) in place 2"),
+        ([2, 0], r"'x' has shape \(2, 0\): every size must be at least 1"),
+    ],
+)
+def test_inputs_of_unclear_shape_are_refused(shape, message):
+    with pytest.raises(CaptureError, match=message):
+        read_onnx(onnx_model([node("Relu", "x", "y")], {"x": shape}))
+
+
+def test_inputs_that_the_model_can_not_take_are_refused_when_it_is_run():
+    model = onnx_model([node("Gemm", "x w", "y")], {"x": ["N", 4]}, constants={"w": floats(4, 4)})
+    with pytest.raises(CaptureError, match="onnx's reference evaluator can't run the model"):
+        onnx_outputs(model, read_onnx(model), [floats(2, 5)])
+
+
+def test_files_that_are_no_models_are_refused_with_their_path(tmp_path):
+    path = tmp_path / "model.onnx"
+    with pytest.raises(CaptureError, match=r"model\.onnx: there is no such file"):
+        read_onnx(path)
+    path.write_bytes(b"\x08\x07no model" * 9)
+    with pytest.raises(CaptureError, match=r"model\.onnx: it"):
+        read_onnx(path)
+    path.write_bytes(b"")
+    with pytest.raises(CaptureError, match="names no version of the ONNX operator set"):
+        read_onnx(path)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Relu", "nothing", "y")],
+        [node("Relu", "x", "y"), node("Tanh", "x", "y")],
+        [node("NoSuchOperator", "x", "y")],
+        [node("Relu", "x", "y", alpha=1.0)],
+    ],
+)
+def test_what_onnx_finds_invalid_is_refused(nodes):
+    with pytest.raises(CaptureError, match="onnx finds it invalid"):
+        read_onnx(onnx_model(nodes, {"x": [2, 3]}))
+
+
+def test_all_missing_operators_are_listed_with_their_numbers_and_first_places():
+    nodes = [
+        node("Relu", "x", "a", "one"),
+        node("Elu", "a", "b", "two"),
+        node("Sin", "b", "c", "three"),
+        node("Elu", "c", "d", "four"),
+        helper.make_node("FusedConv", ["d"], ["e"], domain="com.microsoft"),
+        node("MaxPool", "im", "p i", "six", kernel_shape=[2, 2]),
+        node("Cast", "i", "j", to=FLOAT),
+        node("Pow", "x two", "y", "seven"),
+    ]
+    model = onnx_model(nodes, {"x": [2, 3], "im": [1, 1, 4, 4]}, "e j y", {"two": np.float32(2)})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        read_onnx(model)
+    assert str(caught.value).splitlines()[1:-1] == [
+        "  Elu is an operator that netsurgery doesn't have (2 times, first at two)",
+        "  Sin is an operator that netsurgery doesn't have (once, first at three)",
+        "  com.microsoft.FusedConv belongs to domain 'com.microsoft'; export plain ONNX, without optimisations for one "
+        "runtime (once, first at the one that makes 'e')",
+        "  MaxPool has its output 'i' read; netsurgery gives its first one only (once, first at six)",
+        "  Pow is an operator that netsurgery doesn't have; if it is part of LayerNormalization spelt out, export with "
+        "opset 17 or later (once, first at seven)",
+    ]
+
+
+IMAGE = {"x": [1, 2, 4, 4]}
+
+REFUSED = [
+    (node("Conv", "x v", "y"), {"x": [1, 2, 4, 4], "v": [1, 2, 3, 3]}, "Conv computes its weight as the network runs"),
+    (node("Conv", "x k2", "y", pads=[-1, 0, 0, 0]), IMAGE, r"Conv pads=\(-1, 0, 0, 0\) is not allowed"),
+    (node("Conv", "x k3", "y"), IMAGE, r"weight has shape \(2, 3, 3, 3\): its second size must be 2"),
+    (node("Resize", "x  scales", "y", mode="linear"), IMAGE, "resizes by mode 'linear'"),
+    (node("Slice", "x three zero one minus", "y"), IMAGE, "a negative step"),
+    (node("Slice", "x three three one", "y"), IMAGE, "an empty tensor"),
+    (node("Gather", "x order", "y", axis=1), IMAGE, "picks entries in no regular order"),
+    (node("Cast", "x", "y", to=TensorProto.FLOAT16), IMAGE, "casts to FLOAT16; networks are float32"),
+    (node("Cast", "x", "y", to=TensorProto.INT64), IMAGE, "casts to INT64; networks are float32"),
+    (node("Reshape", "x five", "y"), IMAGE, "32 values of shape"),
+    (node("Squeeze", "x five", "y"), IMAGE, "names axis 5 of 4"),
+    (node("Pad", "x five", "y"), IMAGE, "isn't as the ONNX specification has it"),
+    (node("Clip", "x v", "y"), {"x": [1, 2], "v": []}, "computes its minimum as the network runs"),
+    (node("RandomNormalLike", "x", "y"), IMAGE, "RandomNormalLike is an operator that netsurgery doesn't have"),
+    (node("Shape", "x", "y"), IMAGE, "output 'y' is int64; it must be float32"),
+    (node("Relu", "x", "y"), {}, "has no input"),
+]  # fmt: skip
+REFUSED_CONSTANTS = {
+    "k2": floats(2, 2, 3, 3),
+    "k3": floats(2, 3, 3, 3),
+    "scales": np.asarray([1, 1, 2, 2], np.float32),
+    "three": whole(3),
+    "zero": whole(0),
+    "one": whole(1),
+    "minus": whole(-1),
+    "five": whole(5),
+    "order": whole(1, 0),
+}
+
+
+@pytest.mark.parametrize(("made", "shapes", "message"), REFUSED)
+def test_what_can_not_be_translated_is_refused_and_named(made, shapes, message):
+    inputs = list(made.input)
+    if made.op_type == "Resize":  # an operand that is left out
+        inputs = ["x", "", "scales"]
+    del made.input[:]
+    made.input.extend(inputs)
+    constants = {name: array for name, array in REFUSED_CONSTANTS.items() if name in inputs}
+    constants |= {} if shapes else {"x": floats(2)}
+    with pytest.raises(CaptureError, match=message):
+        read_onnx(onnx_model([made], shapes, constants=constants))

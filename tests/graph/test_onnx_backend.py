@@ -1,0 +1,162 @@
+"""ONNX's own node tests, for every ONNX operator that is translated."""
+
+import warnings
+from fnmatch import fnmatchcase
+from functools import cache
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+node_cases = pytest.importorskip("onnx.backend.test.case.node")
+
+from netsurgery.errors import CaptureError  # noqa: E402
+from netsurgery.graph.from_onnx import read_onnx  # noqa: E402
+from netsurgery.graph.from_onnx.operators import TRANSLATIONS  # noqa: E402
+from netsurgery.runtime.reference import run  # noqa: E402
+
+FEWEST = 300
+"""So many runs at least; fewer would mean that cases are no longer found."""
+
+COMPUTED = {"MatMul": 2, "Gemm": 3, "Add": 2, "Sub": 2, "Mul": 2, "Div": 2, "Concat": 99, "Sum": 99}
+"""How many operands of an operator may be computed, where it isn't only the first; the others are frozen."""
+
+FIRST_OUTPUT_ONLY = ("LayerNormalization", "MaxPool", "Dropout")
+"""Their other outputs aren't asked for: netsurgery doesn't give them."""
+
+ONLY_MOVED = ("test_edge_pad", "test_reflect_pad", "test_wrap_pad")
+"""Whole numbers in ONNX's cases, but as they are only moved, float32 serves as well."""
+
+SKIPPED = {
+    "test_*_int8*": "whole numbers; networks are float32",
+    "test_*_int16": "whole numbers; networks are float32",
+    "test_*_uint*": "whole numbers; networks are float32",
+    "test_div_int32_trunc": "whole numbers; networks are float32",
+    "test_shape*": "gives whole numbers; networks are float32",
+    "test_size*": "gives whole numbers; networks are float32",
+    "test_cast*_FLOAT_to_[BFIU]*": "gives another type than float32",
+    "test_cast*_[BDFIU]*[0-9UZEN]_to_*": "takes another type than float32",
+    "test_cast*_DOUBLE_to_*": "takes another type than float32",
+    "test_swiglu_float16_expanded": "takes another type than float32",
+    "test_batchnorm_*_training_mode": "training mode",
+    "test_training_dropout*": "training mode",
+    "test_identity_sequence": "not a tensor",
+    "test_identity_opt": "not a tensor",
+    "test_erf": "Erf outside of a Gelu",
+    "test_gather_[01]": "entries in no regular order",
+    "test_gather_negative_indices": "entries in no regular order",
+    "test_slice_neg_steps": "a negative step",
+    "test_resize_*_linear*": "linear Resize",
+    "test_resize_*_cubic*": "cubic Resize",
+    "test_resize_tf_crop_and_resize*": "linear Resize",
+    "test_reshape_allowzero_reordered": "an empty tensor",
+    "test_slice_start_out_of_bounds": "an empty tensor",
+    "test_split_zero_size_splits_*": "an empty tensor",
+    "test_rotary_embedding_expanded": "an empty tensor",
+    "test_rotary_embedding_3d_input_expanded": "an empty tensor",
+    "test_rotary_embedding_no_position_ids_expanded": "an empty tensor",
+    "test_rotary_embedding*_interleaved_expanded": "an empty tensor",
+}
+"""Pattern of names -> why such cases can't run."""
+
+
+@cache
+def cases():
+    """Those whose nodes are all translated, or, in the expansion of Gelu, known before the network runs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the generators of other operators' cases divide by zero
+        everything = node_cases.collect_testcases(None)
+    return {
+        case.name: case
+        for case in everything
+        if (operators := {node.op_type for node in case.model.graph.node}) & set(TRANSLATIONS)
+        and operators <= {*TRANSLATIONS, "Constant"} | ({"Sqrt"} if "gelu" in case.name else set())
+    }
+
+
+def skipped(name):
+    return [pattern for pattern in SKIPPED if fnmatchcase(name, pattern)]
+
+
+def runs():
+    """Case, and how many of its inputs are computed: one, and, where more may be, all of those too."""
+    for name, case in cases().items():
+        if not skipped(name):
+            most = min(COMPUTED.get(case.model.graph.node[0].op_type, 1), len(case.model.graph.input))
+            if name.endswith("_expanded"):
+                most = 1
+            yield from ((name, count) for count in sorted({1, most}))
+
+
+def array(data):
+    return onnx.numpy_helper.to_array(data) if isinstance(data, onnx.TensorProto) else np.asarray(data)
+
+
+def prepared(name, computed):
+    """The case's model with all inputs but the first frozen; arrays of those inputs; expected outputs."""
+    case = cases()[name]
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    given, expected = ([array(data) for data in side] for side in case.data_sets[0])
+    inputs = list(model.graph.input)
+    if name in ONLY_MOVED:
+        given[0], expected[0] = given[0].astype(np.float32), expected[0].astype(np.float32)
+        for value in (inputs[0], model.graph.output[0]):
+            value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    for value, data in list(zip(inputs, given, strict=True))[computed:]:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(data, value.name))
+        model.graph.input.remove(value)
+    if model.graph.node[0].op_type in FIRST_OUTPUT_ONLY:
+        del model.graph.output[1:], expected[1:]
+    return model, {value.name: data for value, data in zip(inputs[:computed], given, strict=False)}, expected
+
+
+def assert_as_onnx_says(name, results, expected):
+    assert len(results) == len(expected)
+    for result, wanted in zip(results, expected, strict=True):
+        assert result.shape == wanted.shape
+        np.testing.assert_allclose(result, wanted, rtol=cases()[name].rtol, atol=max(cases()[name].atol, 1e-6))
+
+
+@pytest.mark.parametrize(("name", "computed"), list(runs()))
+def test_a_translated_operator_computes_what_onnx_says(name, computed):
+    model, given, expected = prepared(name, computed)
+    assert_as_onnx_says(name, run(read_onnx(model), given), expected)
+
+
+def test_an_open_batch_gives_the_same_results_or_is_refused():
+    same = 0
+    for name, computed in runs():
+        model, given, expected = prepared(name, computed)
+        for value in model.graph.input:
+            for size in value.type.tensor_type.shape.dim[:1]:
+                size.dim_param = "batch"
+        try:
+            graph = read_onnx(model)
+        except CaptureError:
+            continue
+        assert all(value.shape[0] is None for value in graph.inputs if value.shape)
+        if len({data.shape[:1] for data in given.values()}) == 1:
+            assert_as_onnx_says(name, run(graph, given), expected)
+            same += 1
+    assert same > FEWEST / 2
+
+
+def test_every_translated_operator_has_a_case():
+    assert {node.op_type for case in cases().values() for node in case.model.graph.node} >= set(TRANSLATIONS)
+
+
+def test_every_skip_has_a_case_and_most_cases_run():
+    patterns = {pattern for name in cases() for pattern in skipped(name)}
+    assert patterns == set(SKIPPED)
+    assert len(list(runs())) >= FEWEST
+
+
+@pytest.mark.parametrize("name", [name for name in cases() if skipped(name)])
+def test_a_skipped_case_is_refused_with_a_reason(name):
+    if not all(isinstance(data, np.ndarray | np.generic | onnx.TensorProto) for data in cases()[name].data_sets[0][0]):
+        model = cases()[name].model
+    else:
+        model, _, _ = prepared(name, 1)
+    with pytest.raises(CaptureError, match=r"\w{4}"):
+        read_onnx(model)

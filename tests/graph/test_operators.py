@@ -1,0 +1,68 @@
+"""The operator table: consistent in itself, and what the documents say of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netsurgery.errors import GraphError
+from netsurgery.graph.ir import node
+from netsurgery.graph.operator_page import operator_page
+from netsurgery.graph.operators import OPERATORS
+from netsurgery.packed.format import ATTRIBUTES
+
+PAGE = Path(__file__).parents[2] / "docs" / "operators.md"
+
+
+def test_codes_are_one_to_the_number_of_operators_without_a_gap() -> None:
+    assert [operator.code for operator in OPERATORS.values()] == list(range(1, len(OPERATORS) + 1))
+
+
+def test_every_attribute_has_a_context_in_the_file_and_none_is_there_in_vain() -> None:
+    used = {attribute.name for operator in OPERATORS.values() for attribute in operator.attributes}
+    assert used == set(ATTRIBUTES)
+
+
+@pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
+def test_defaults_are_allowed_and_canonical(operator) -> None:
+    for attribute in operator.attributes:
+        if attribute.default is not None:
+            assert attribute.checked(attribute.default) == attribute.default
+
+
+@pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
+def test_operands_after_an_optional_one_are_optional_and_only_the_last_is_variadic(operator) -> None:
+    optional = [operand.optional for operand in operator.operands]
+    assert optional == sorted(optional)
+    assert not any(operand.variadic for operand in operator.operands[:-1])
+
+
+def test_an_unknown_operator_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(GraphError, match=r"no operator 'Convolution'; there are Conv, Relu"):
+        node("Convolution", ["x"], "y")
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes", "sentence"),
+    [
+        ("MaxPool", {}, "kernel is missing; it must be whole numbers >= 1"),
+        ("MaxPool", {"kernel": (0, 2)}, r"kernel=\(0, 2\) is not allowed"),
+        ("Relu", {"alpha": 1.0}, "unknown attribute alpha; Relu has none"),
+        ("LeakyRelu", {"alpha": float("nan")}, "alpha=nan is not allowed"),
+        ("Gelu", {"approximate": "erf"}, "must be one of none, tanh"),
+        ("Softmax", {"axis": -1}, "axis=-1 is not allowed: axis must be a whole number >= 0"),
+    ],
+)
+def test_attributes_out_of_range_are_refused_with_what_is_allowed(operator, attributes, sentence) -> None:
+    with pytest.raises(GraphError, match=sentence):
+        node(operator, ["x"], "y", **attributes)
+
+
+def test_numbers_that_are_all_neutral_are_written_as_none() -> None:
+    made = node("MaxPool", ["x"], "y", kernel=(2, 2), strides=(1, 1), pads=(0, 0, 0, 0))
+    assert made.attributes["strides"] == () == made.attributes["pads"]
+
+
+def test_the_page_of_operators_is_made_from_the_table() -> None:
+    assert PAGE.read_text() == operator_page(), "python -m netsurgery.graph.operator_page > docs/operators.md"

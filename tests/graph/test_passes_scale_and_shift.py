@@ -1,0 +1,146 @@
+"""Batch normalization and other arithmetic move into the layer before them, where that is the same thing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from netsurgery.graph.ir import Graph, GraphBuilder
+from netsurgery.graph.passes import fold_scale_and_shift
+from netsurgery.runtime.reference import run
+
+EPSILON = 2.0**-24  # half a unit in the last place of 1: what one rounding costs at most, relatively
+
+
+def batch_normalized(rng: np.random.Generator, bias: bool) -> Graph:
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 4, 6, 6))
+    weight = builder.constant(rng.normal(size=(8, 4, 3, 3)), "weight")
+    given = builder.constant(rng.normal(size=8), "bias") if bias else None
+    x = builder.node("Conv", [x, weight, given], "conv", pads=(1,) * 4)
+    x = builder.node("Mul", [x, builder.constant(rng.normal(size=(8, 1, 1)), "scale")], "scaled")
+    return builder.graph([builder.node("Add", [builder.constant(rng.normal(size=(1, 8, 1, 1)), "shift"), x], "y")])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_batch_normalization_becomes_weight_and_bias(bias) -> None:
+    graph = batch_normalized(np.random.default_rng(0), bias)
+    folded = fold_scale_and_shift(graph)
+    (conv,) = folded.nodes
+    assert (conv.operator, conv.output) == ("Conv", "y")
+    constants = {name: value.astype(np.float64) for name, value in graph.constants.items()}
+    weight, scale = constants["weight"], constants["scale"].ravel()
+    exact_weight = weight * scale[:, None, None, None]
+    exact_bias = constants.get("bias", np.zeros(8)) * scale + constants["shift"].ravel()
+    np.testing.assert_allclose(folded.constants[conv.given[1]], exact_weight, rtol=EPSILON)
+    magnitude = np.abs(constants.get("bias", np.zeros(8)) * scale) + np.abs(constants["shift"].ravel())
+    assert (np.abs(folded.constants[conv.given[2]] - exact_bias) <= 2.01 * EPSILON * magnitude).all()
+
+    # Either network adds 36 products and does at most 3 more roundings on the way: |error| <= 40 epsilon sum |terms|.
+    for batch in (1, 3):
+        image = np.random.default_rng(batch).normal(size=(batch, 4, 6, 6)).astype(np.float32)
+        absolute = graph.replaced(constants={name: np.abs(value) for name, value in graph.constants.items()})
+        (terms,) = run(absolute, {"x": np.abs(image)})
+        difference = np.abs(run(folded, {"x": image})[0] - run(graph, {"x": image})[0])
+        assert (difference <= 2 * 40 * EPSILON * terms * (1 + 40 * EPSILON)).all()
+
+
+def test_powers_of_two_times_a_scale_keep_one_mantissa_for_each_channel() -> None:
+    rng = np.random.default_rng(1)
+    graph = batch_normalized(rng, bias=True)
+    powers = (
+        rng.choice([-1, 1], (8, 4, 3, 3)) * 2.0 ** rng.integers(-9, 2, (8, 4, 3, 3)) * (rng.random((8, 4, 3, 3)) < 0.5)
+    )
+    graph.constants["weight"][:] = powers
+    weight = fold_scale_and_shift(graph).constants["weight"]
+    for row, scale in zip(weight, graph.constants["scale"].ravel(), strict=True):
+        mantissas = np.unique(np.abs(np.frexp(row[row != 0])[0]))
+        np.testing.assert_array_equal(mantissas, [abs(np.frexp(scale)[0])])
+
+
+ARITHMETIC = [  # operator, the constant comes first, weight 3 and bias 5 become
+    ("Mul", False, 6, 10),
+    ("Mul", True, 6, 10),
+    ("Div", False, 1.5, 2.5),
+    ("Add", False, 3, 7),
+    ("Add", True, 3, 7),
+    ("Sub", False, 3, 3),
+    ("Sub", True, -3, -3),
+]
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (1, 2), (1, 1, 2)])
+@pytest.mark.parametrize(("operator", "first", "weight", "bias"), ARITHMETIC)
+def test_arithmetic_after_a_linear_moves_into_it(operator, first, weight, bias, shape) -> None:
+    graph = after_linear(operator, np.full(shape, 2.0), first)
+    folded = fold_scale_and_shift(graph)
+    (linear,) = folded.nodes
+    np.testing.assert_array_equal(folded.constants[linear.given[1]], np.full((2, 3), weight))
+    np.testing.assert_array_equal(folded.constants[linear.given[2]], np.full(2, bias))
+
+
+def after_linear(operator: str, constant: np.ndarray, first: bool = False, bias: float = 5.0) -> Graph:
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 2, 3))
+    x = builder.node("Linear", [x, builder.constant(np.full((2, 3), 3.0)), builder.constant([bias, bias])])
+    operands = [x, builder.constant(constant)]
+    return builder.graph([builder.node(operator, operands[::-1] if first else operands)])
+
+
+@pytest.mark.parametrize(
+    ("operator", "constant", "first"),
+    [
+        ("Mul", np.full((2, 1), 2.0), False),  # a number for each place, not for each channel
+        ("Mul", np.full((1, 1, 1, 2), 2.0), False),  # one more axis
+        ("Mul", np.full((1, 1, 1, 1), 2.0), False),
+        ("Div", np.full(2, 2.0), True),
+        ("Div", np.array([1.0, 0.0]), False),
+        ("Mul", np.array([1.0, 3e38]), False),
+        ("Add", np.array([1.0, np.inf]), False),
+    ],
+)
+def test_arithmetic_that_is_not_per_channel_or_not_finite_stays(operator, constant, first) -> None:
+    graph = after_linear(operator, constant, first)
+    assert fold_scale_and_shift(graph) is graph
+
+
+def test_arithmetic_that_overflows_the_weight_alone_stays() -> None:
+    graph = after_linear("Mul", np.full(2, 2e38), bias=1.0)
+    assert fold_scale_and_shift(graph) is graph
+
+
+def test_a_layer_that_somebody_else_reads_too_stays_as_it_is() -> None:
+    graph = after_linear("Add", np.ones(2))
+    linear = graph.nodes[0].output
+    seen = graph.replaced(outputs=(*graph.outputs, linear))
+    assert fold_scale_and_shift(seen) is seen
+
+
+def test_a_tied_weight_is_not_scaled_but_shifted_and_a_tied_bias_stays_for_the_others() -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 2))
+    weight, bias = builder.constant([[1, 2], [3, 4]], "weight"), builder.constant([1, 2], "bias")
+    for operator in ("Mul", "Add"):
+        x = builder.node("Relu", [builder.node("Linear", [x, weight, bias])])
+        x = builder.node("Linear", [x, weight, bias])
+        x = builder.node(operator, [x, builder.constant([10, 20])])
+    graph = builder.graph([x])
+    folded = fold_scale_and_shift(graph)
+    assert [node.operator for node in folded.nodes] == ["Linear", "Relu", "Linear", "Mul", "Linear", "Relu", "Linear"]
+    np.testing.assert_array_equal(folded.constants["weight"], graph.constants["weight"])
+    np.testing.assert_array_equal(folded.constants["bias"], [1, 2])
+    np.testing.assert_array_equal(folded.constants[folded.nodes[-1].given[2]], [11, 22])
+    given = {"x": np.array([[1, -1], [2, 3]], np.float32)}
+    np.testing.assert_array_equal(run(folded, given)[0], run(graph, given)[0])
+
+
+def test_folding_goes_through_a_chain() -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 2))
+    x = builder.node("Linear", [x, builder.constant([[1, 2], [3, 4]])])
+    for operator, number in (("Mul", 2), ("Add", 3), ("Div", 4), ("Sub", 1)):
+        x = builder.node(operator, [x, builder.constant(number)])
+    folded = fold_scale_and_shift(builder.graph([x]))
+    (linear,) = folded.nodes
+    np.testing.assert_array_equal(folded.constants[linear.given[1]], [[0.5, 1], [1.5, 2]])
+    np.testing.assert_array_equal(folded.constants[linear.given[2]], [-0.25, -0.25])
