@@ -19,7 +19,6 @@ import io
 import json
 import lzma
 import math
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -143,7 +142,9 @@ def main() -> None:
                 }
             )
             print(path.parent.name, form, rows[-1]["connections"], sizes)
-    RESULTS.write_text(json.dumps({"machine": machine(), "versions": versions(), "rows": rows}, indent=1) + os.linesep)
+    RESULTS.write_text(
+        json.dumps({"machine": machine(threads=1), "versions": versions(), "rows": rows}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

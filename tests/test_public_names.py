@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -13,6 +14,7 @@ import netsurgery
 from netsurgery import errors
 
 TORCH_NAMES = ["attach", "Operation", "Plan", "Stage", "Surgery", "ThresholdSurgery", "NaiveCut", "HanPruning"]
+NUMPY_NAMES = ["pack", "PackReport", "load", "Session", "Limits"]
 EXCEPTIONS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass)]
 
 
@@ -22,10 +24,18 @@ def in_a_new_process(code: str) -> str:
     return finished.stdout
 
 
-def test_importing_the_package_imports_no_torch() -> None:
+def test_importing_the_package_imports_neither_torch_nor_numpy() -> None:
     loaded = in_a_new_process("import sys, netsurgery; dir(netsurgery); print(*sys.modules)").split()
     assert "netsurgery" in loaded
-    assert "torch" not in loaded
+    assert not {"torch", "numpy", "onnx", "netsurgery._native"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", NUMPY_NAMES)
+def test_what_packs_and_runs_networks_is_there_with_numpy_only(
+    name: str, deployed: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = deployed("import netsurgery\nprint(getattr(netsurgery, sys.argv[1]).__name__)", name)
+    assert done.stdout.strip() == name, done.stderr
 
 
 def test_without_torch_the_package_is_imported_and_what_needs_torch_names_the_extra() -> None:
@@ -69,7 +79,7 @@ def test_every_public_name_is_there_and_is_listed(name: str) -> None:
 
 def test_public_names_are_listed_once() -> None:
     assert len(set(netsurgery.__all__)) == len(netsurgery.__all__)
-    assert set(TORCH_NAMES) <= set(netsurgery.__all__)
+    assert {*TORCH_NAMES, *NUMPY_NAMES, "errors", "NetsurgeryError", "MissingExtraError"} == set(netsurgery.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -105,6 +115,14 @@ def test_every_exception_is_caught_as_an_error_of_this_library(exception: type[E
         (errors.StateError, ValueError),
         (errors.DataError, ValueError),
         (errors.MissingExtraError, ImportError),
+        (errors.CaptureError, ValueError),
+        (errors.UnsupportedOperatorError, errors.CaptureError),
+        (errors.GraphError, ValueError),
+        (errors.VerificationError, RuntimeError),
+        (errors.InputError, ValueError),
+        (errors.PackedFileError, ValueError),
+        (errors.FileVersionError, errors.PackedFileError),
+        (errors.FileLimitError, errors.PackedFileError),
     ],
 )
 def test_exceptions_are_also_the_builtin_ones_that_users_expect(

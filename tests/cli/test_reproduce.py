@@ -12,14 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import netsurgery
 from netsurgery.cli import main as command_line
+from netsurgery.errors import VerificationError
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan
 from netsurgery.report.record import Record
 from netsurgery.schedules import Cosine
 from netsurgery.train import data
 from netsurgery.train.loop import Recipe
-from netsurgery.zoo import experiments
+from netsurgery.zoo import experiments, reproduction
 from netsurgery.zoo.experiments import LENET300, Treatment
 from netsurgery.zoo.lenet import LeNet300
 
@@ -82,7 +84,7 @@ def test_a_run_leaves_network_record_plan_and_report(
         assert sum(int(tensor.count_nonzero()) for tensor in network.values()) == round(0.05 * 266_610)
     assert (out / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert Plan.read(out / "plan.toml").stages[0].method == Surgery(density=0.05, steps=60, interval=3)
-    assert {path.suffix for path in out.iterdir()} == {".json", ".html", ".toml", ".safetensors"}
+    assert {path.suffix for path in out.iterdir()} == {".json", ".html", ".toml", ".safetensors", ".nsm"}
     printed = capsys.readouterr()
     for expected in ("fc1", "total", "20.0x", "Guo, Yao, Chen", "56x", "2 seeds"):
         assert expected in printed.out
@@ -91,6 +93,65 @@ def test_a_run_leaves_network_record_plan_and_report(
     assert max(map(len, printed.out.splitlines())) <= 80 or all(
         line.startswith("wrote") for line in printed.out.splitlines() if len(line) > 80
     )
+
+
+def test_every_network_is_packed_and_its_size_is_on_record(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("--data", digits, "--density", 0.05, "--seeds", 2, "--out", out) == 0
+    images = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
+    sizes = []
+    for seed in (0, 1):
+        model, path = LeNet300().eval(), out / f"lenet300-seed{seed}.nsm"
+        model.load_state_dict(load_file(path.with_suffix(".safetensors")))
+        with torch.no_grad():
+            expected = model(torch.from_numpy(images)).numpy()
+        # Sums of at most 784 products in another order, through three layers: sqrt(784) * eps each.
+        tolerance = 3 * 28 * np.finfo(np.float32).eps * np.abs(expected).max()
+        np.testing.assert_allclose(netsurgery.load(path)(images), expected, rtol=0, atol=tolerance)
+        sizes.append(path.stat().st_size)
+    assert [run.packed_bytes for run in Record.read(out / "record.json").runs] == sizes
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"file, bytes 1,066,440 {sum(sizes) / 2:,.0f}" in printed
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "file, kB" in page
+    assert all(f"<td>{size / 1000:,.1f}</td>" in page for size in sizes)
+
+
+def test_each_network_is_packed_once(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed: list[Path] = []
+    right = reproduction.pack
+
+    def counted(model: Any, path: Path, **options: Any) -> Any:
+        packed.append(path)
+        return right(model, path, **options)
+
+    monkeypatch.setattr(reproduction, "pack", counted)
+    assert run("--data", digits, "--density", 0.05, "--seeds", 3, "--out", tmp_path) == 0
+    assert packed == [tmp_path / f"lenet300-seed{seed}.nsm" for seed in range(3)]
+
+
+@pytest.mark.parametrize(("error", "status"), [(VerificationError("it differs"), 1), (KeyboardInterrupt(), 130)])
+def test_an_error_in_packing_loses_nothing_of_the_training(
+    error: BaseException,
+    status: int,
+    digits: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        assert len(Record.read(tmp_path / "out" / "record.json").runs) == 1
+        raise error
+
+    monkeypatch.setattr(reproduction, "pack", fail)
+    assert run("--data", digits, "--density", 0.05, "--out", tmp_path / "out") == status
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"lenet300-seed0.safetensors", "record.json", "plan.toml", "report.html"}
+    (only,) = Record.read(tmp_path / "out" / "record.json").runs
+    assert only.packed_bytes is None
+    assert capsys.readouterr().err.splitlines()[-1].startswith("netsurgery: i")
 
 
 def test_the_same_seed_gives_the_same_network(digits: Path, tmp_path: Path) -> None:

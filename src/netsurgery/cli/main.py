@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 import netsurgery
-from netsurgery.cli import demo, reproduce
+from netsurgery.cli import demo, export, info, pack, reproduce, run
 from netsurgery.errors import NetsurgeryError
 
-COMMANDS = (demo, reproduce)
+COMMANDS = (pack, info, run, export, demo, reproduce)
 INTERRUPTED = 130  # what shells use for Ctrl-C
 
 

@@ -64,11 +64,20 @@ def comparison_table(record: Record) -> Table:
             _mean([run.test_error_percent for run in runs]),
             f"{paper.test_error_before_percent:.2f} -> {paper.test_error_percent:.2f}" if paper else "",
         ),
+        *_file_size(record),
         ("seconds of surgery", "", _mean([run.duration_s for run in runs], digits=1), ""),
     ]
     for row in rows:
         table.add_row(*(row if paper else row[:3]))
     return table
+
+
+def _file_size(record: Record) -> list[tuple[str, str, str, str]]:
+    """The row of file sizes, float32 before and packed after; no row if a network wasn't packed."""
+    packed = [run.packed_bytes for run in record.runs if run.packed_bytes is not None]
+    if len(packed) < len(record.runs):
+        return []
+    return [("file, bytes", f"{4 * record.runs[0].size:,}", f"{mean_and_spread(packed)[0]:,.0f}", "")]
 
 
 def _counts(kept: int, size: int, seeds: int) -> tuple[str, str, str]:

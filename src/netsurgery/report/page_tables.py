@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from netsurgery.report.record import Record, Run, TensorCount, mean_and_spread
 from netsurgery.report.wording import by_layer, error, kept_share, layer_title, note, shape, times
 
-_RESULT_COLUMNS: tuple[tuple[Callable[[Run], float], Callable[[float], str]], ...] = (
+_Column = tuple[Callable[[Run], float], Callable[[float], str]]
+_RESULT_COLUMNS: tuple[_Column, ...] = (
     (lambda run: run.kept, lambda kept: f"{kept:,.0f}"),
     (lambda run: run.compression, times),
     (lambda run: run.validation_error_before_percent, error),
@@ -20,24 +21,34 @@ _RESULT_COLUMNS: tuple[tuple[Callable[[Run], float], Callable[[float], str]], ..
     (lambda run: run.duration_s, lambda seconds: f"{seconds:,.0f}"),
 )
 """The figure of a run, and how it is written."""
+_FILE_COLUMN: _Column = (lambda run: run.packed_bytes or 0, lambda size: f"{size / 1000:,.1f}")
+"""The same for networks that were packed."""
 
 
 def results_table(record: Record) -> str:
     """One row per seed, then their mean and the paper's."""
+    packed = all(run.packed_bytes is not None for run in record.runs)
+    columns = (*_RESULT_COLUMNS, _FILE_COLUMN) if packed else _RESULT_COLUMNS
+    beside = ("time, s", "file, kB") if packed else ("time, s",)
     heads = [
-        [("", 1), ("", 1), ("", 1), ("validation error, %", 2), ("test error, %", 2), ("", 1)],
-        [(text, 1) for text in ("seed", "kept", "ratio", "before", "after", "before", "after", "time, s")],
+        [("", 1), ("", 1), ("", 1), ("validation error, %", 2), ("test error, %", 2), *(("", 1) for _ in beside)],
+        [(text, 1) for text in ("seed", "kept", "ratio", "before", "after", "before", "after", *beside)],
     ]
-    rows = [_Row([str(run.seed), *(write(read(run)) for read, write in _RESULT_COLUMNS)]) for run in record.runs]
+    rows = [_Row([str(run.seed), *(write(read(run)) for read, write in columns)]) for run in record.runs]
     explanation = "Kept counts connections, biases among them; ratio is the compression, all / kept."
+    if packed:
+        before = f"{4 * record.runs[0].size / 1000:,.1f}"
+        explanation += f" File is the packed network, every weight exact; as float32 it takes {before} kB."
     if len(record.runs) > 1:
-        means = [(mean_and_spread([read(run) for run in record.runs]), write) for read, write in _RESULT_COLUMNS]
+        means = [(mean_and_spread([read(run) for run in record.runs]), write) for read, write in columns]
         cells = [f"{write(mean)}\n±{write(spread).rstrip('×')}" for (mean, spread), write in means]
         rows.append(_Row(["mean", *cells], "strong"))
         explanation += " ± is the sample standard deviation over the seeds."
     if paper := record.paper:
         errors = [error(paper.test_error_before_percent), error(paper.test_error_percent)]
-        rows.append(_Row(["paper", f"{paper.kept:,}", times(paper.compression), "–", "–", *errors, "–"]))
+        rows.append(
+            _Row(["paper", f"{paper.kept:,}", times(paper.compression), "–", "–", *errors, *("–" for _ in beside)])
+        )
         explanation += f" Paper: {paper.source}."
     return _table(heads, rows) + note(explanation)
 

@@ -55,6 +55,8 @@ class Run:
     duration_s: float
     """Wall time of the surgery's training, without reading data and training the reference."""
     trace: Trace
+    packed_bytes: int | None = None
+    """Size of the network's .nsm file, every weight exact; None where none was written."""
 
     @property
     def kept(self) -> int:

@@ -67,7 +67,7 @@ class Summary:
         return 4 * self.entries
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers, lists and dicts. The keys are part of the command line's interface; `info --help` lists them."""
+        """Plain numbers, lists and dicts; users' programs rely on the keys, which `netsurgery info --help` lists."""
         return {
             "size_bytes": self.size_bytes,
             "float32_bytes": self.float32_bytes,

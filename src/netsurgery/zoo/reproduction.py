@@ -18,6 +18,7 @@ from torch import nn
 from netsurgery.errors import DataError
 from netsurgery.files import write_verified
 from netsurgery.operation import Operation
+from netsurgery.packing import pack
 from netsurgery.plan import Plan, select
 from netsurgery.report.page import write_page
 from netsurgery.report.record import Record, Run, TensorCount, machine, versions
@@ -27,6 +28,8 @@ from netsurgery.train.loop import Recipe, Watch, error_percent, train
 from netsurgery.zoo.experiments import Experiment
 
 SHIFTED = 0.6
+COMPARED_IMAGES = 64
+"""Validation images on which a packed network is compared with the trained one."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """progress(what, steps) -> a context in which the callable it gives is told how many steps are done."""
@@ -67,6 +70,7 @@ class Reproduction:
         self._given = read_network(experiment.build(), settings.reference) if settings.reference else None
         self._runs: list[Run] = []
         self._networks: list[nn.Module] = []
+        self._packed: set[Path] = set()
 
     def run_seed(self, seed: int, progress: Progress) -> Run:
         """Reference, surgery and test for one seed. The test set is read here, after all training."""
@@ -129,18 +133,37 @@ class Reproduction:
         )
 
     def save(self, folder: Path) -> list[Path]:
-        """Write record.json, report.html, plan.toml and each seed's network; returns the paths."""
-        record = self.record()
-        paths = []
-        for run, network in zip(self._runs, self._networks, strict=True):
-            paths.append(folder / f"{self.experiment.name}-seed{run.seed}.safetensors")
-            write_network(network, paths[-1])
-        plan, page = folder / "plan.toml", folder / "report.html"
-        record.write(folder / "record.json")
+        """Write record.json, report.html, plan.toml and each seed's network, also packed; returns the paths.
+
+        Packing comes after what training gave is safe: an error in it leaves everything but the packed file.
+        """
+        networks = [self._network_path(folder, run, ".safetensors") for run in self._runs]
+        for network, path in zip(self._networks, networks, strict=True):
+            write_network(network, path)
+        record, plan, page = folder / "record.json", folder / "plan.toml", folder / "report.html"
+        self.record().write(record)
         self.treatment.plan.write(plan)
-        masks = {name: (tensor != 0).numpy() for name, tensor in self._networks[0].named_parameters()}
-        write_page(page, record, masks)
-        return [*paths, folder / "record.json", plan, page]
+        try:
+            packed = self._pack(folder)
+        finally:
+            self.record().write(record)
+            masks = {name: (tensor != 0).numpy() for name, tensor in self._networks[0].named_parameters()}
+            write_page(page, self.record(), masks)
+        return [*networks, *packed, record, plan, page]
+
+    def _pack(self, folder: Path) -> list[Path]:
+        """Write each seed's network as an .nsm file, once; its size goes into the record."""
+        examples = self.digits.validation.images[:COMPARED_IMAGES]
+        paths = [self._network_path(folder, run, ".nsm") for run in self._runs]
+        for index, (network, path) in enumerate(zip(self._networks, paths, strict=True)):
+            if path not in self._packed:
+                report = pack(network, path, example_inputs=examples)
+                self._runs[index] = dataclasses.replace(self._runs[index], packed_bytes=report.size_bytes)
+                self._packed.add(path)
+        return paths
+
+    def _network_path(self, folder: Path, run: Run, suffix: str) -> Path:
+        return folder / f"{self.experiment.name}-seed{run.seed}{suffix}"
 
 
 def read_network(model: nn.Module, path: Path) -> dict[str, torch.Tensor]:

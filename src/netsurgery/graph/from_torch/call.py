@@ -79,7 +79,8 @@ class Constants:
         key = memory(constant.tensor)
         if key not in self._names:
             self._alive.append(constant.tensor)
-            values = constant.tensor.to(torch.float32, copy=True).contiguous().numpy()
+            values = constant.tensor.to(torch.float32).contiguous().numpy().view()
+            values.flags.writeable = False  # it may be the model's own memory
             self._names[key] = self._builder.constant(values, self._wishes.get(key, constant.name))
         return self._names[key]
 

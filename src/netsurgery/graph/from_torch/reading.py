@@ -22,7 +22,8 @@ from netsurgery.graph.ir import Array, Graph
 
 
 def read_torch(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], *, dynamic_batch: bool = True) -> Graph:
-    """The graph of a model in eval mode; its constants are copies of the weights as they are now.
+    """The graph of a model in eval mode. Its constants are the model's own weights where these are float32 on the CPU:
+    what changes there changes here, and can't be changed from here.
 
     The model stays as it is: weights, training flags and device.
 

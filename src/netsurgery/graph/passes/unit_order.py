@@ -18,6 +18,9 @@ from netsurgery.graph.passes.units import BINARY, LAYERS, UnitMap, Units, map_un
 
 Order = npt.NDArray[np.intp]
 
+DENSE = 0.9
+"""Layers that keep a larger share of their connections stay: there is no mask to save bytes of."""
+
 
 def order_units(graph: Graph) -> Graph:
     """Hidden units in falling order of their connections (weights that arrive); equal ones stay as they are.
@@ -30,11 +33,12 @@ def order_units(graph: Graph) -> Graph:
     moved = False
     for family, layers in _families(graph, units).items():
         members = np.frombuffer(family, np.intp)
-        connections = sum(
+        connections: Order = sum(
             np.count_nonzero(graph.constants[node.given[1]].reshape(len(members), -1), 1) for node in layers
         )
-        order = np.argsort(-np.asarray(connections), kind="stable")
-        if (order == np.arange(len(order))).all():
+        order = np.argsort(-connections, kind="stable")
+        entries = sum(graph.constants[node.given[1]].size for node in layers)
+        if connections.sum() > DENSE * entries or (order == np.arange(len(order))).all():
             continue
         places = {name: _places(vector, members) for name, vector in _vectors(units)}
         if any(place is None for place in places.values()):

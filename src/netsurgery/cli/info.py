@@ -1,0 +1,53 @@
+"""`netsurgery info model.nsm`: what a packed file holds, and what each tensor costs there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+_KEYS = """\
+keys of --json:
+  size_bytes, float32_bytes   the file; its tensors' entries as float32
+  format_version              of the .nsm format
+  entries, kept               of all tensors; kept are those other than +0
+  bits_per_weight             8 * size_bytes / entries
+  bits_per_connection         8 * size_bytes / kept
+  structure_bits              what the file spends on operators, shapes, names
+  inputs, outputs             list of {name, shape}; null in a shape: the batch
+  operators                   {name: how many}
+  tensors                     list of {name, shape, encoding, entries, kept,
+                              distinct, bits, bits_per_weight,
+                              bits_per_connection}; distinct: how many values
+                              the kept entries have, null if more than 256
+A figure for each of no connections is null.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Declare the options."""
+    parser = subparsers.add_parser(
+        "info",
+        help="what an .nsm file holds, and what each tensor costs",
+        description=__doc__,
+        epilog=_KEYS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, metavar="FILE", help="an .nsm file")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the summary."""
+    import json
+
+    from netsurgery.cli.summary_text import network, size, table
+    from netsurgery.runtime.session import read_packed
+    from netsurgery.runtime.summary import summary_of
+
+    summary = summary_of(read_packed(options.model))
+    if options.json:
+        print(json.dumps(summary.to_json(), indent=1))
+    else:
+        print(options.model, *network(summary), *size(summary), "", *table(summary), sep="\n")

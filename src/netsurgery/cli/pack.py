@@ -1,0 +1,49 @@
+"""`netsurgery pack model.onnx`: write a network as an .nsm file, verified against the model it was made from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Declare the options."""
+    parser = subparsers.add_parser("pack", help="an .onnx or .pt2 file as an .nsm file", description=__doc__)
+    parser.add_argument("model", type=Path, metavar="FILE", help="an .onnx or .pt2 file")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE.nsm", help="default: the model's name with .nsm, in this directory"
+    )
+    parser.add_argument(
+        "--weights",
+        default="exact",
+        choices=("exact", "float16", "bfloat16"),
+        help="float16 and bfloat16 round every weight first, which is lossy (default exact)",
+    )
+    parser.add_argument("--names", action="store_true", help="keep the names of inputs, layers and weights")
+    parser.add_argument(
+        "--input",
+        type=Path,
+        action="append",
+        metavar="X.npy",
+        help="what to compare model and file on, once for each input (default: random numbers)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Pack the model and print what it took before and takes now."""
+    from netsurgery.checks import require
+    from netsurgery.cli.arrays import read_array
+    from netsurgery.cli.summary_text import fact, network
+    from netsurgery.packing import pack
+    from netsurgery.runtime.session import read_packed
+    from netsurgery.runtime.summary import summary_of
+
+    path = options.output or Path(options.model.with_suffix(".nsm").name)
+    require(path.suffix == ".nsm", "--output", str(path), "the name of an .nsm file")
+    examples = [read_array(given) for given in options.input] if options.input else None
+    report = pack(options.model, path, example_inputs=examples, weights=options.weights, names=options.names)
+    source = "the model" if options.weights == "exact" else f"the model, rounded to {options.weights}"
+    verified = f"outputs differ from those of {source}, by {report.difference:.1e} of the largest"
+    print(report, *network(summary_of(read_packed(path))), *fact("verified", verified), sep="\n")

@@ -1,0 +1,130 @@
+"""`netsurgery pack`: an .onnx or .pt2 file becomes an .nsm file, with a sentence on what that saved."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import netsurgery as ns
+from netsurgery.cli.main import main
+from netsurgery.graph.from_torch import read_torch
+
+pytest.importorskip("onnx")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one pruned network as .onnx and as .pt2."""
+    from netsurgery.graph.to_onnx import write_onnx
+
+    folder = tmp_path_factory.mktemp("sources")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 5)).eval()
+    with torch.no_grad():
+        model[0].weight.mul_(torch.rand(30, 40) < 0.2)
+    inputs = torch.randn(3, 40)
+    write_onnx(read_torch(model, (inputs,)), folder / "model.onnx")
+    torch.export.save(torch.export.export(model, (inputs,)), folder / "model.pt2")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_a_file_is_packed_beside_the_working_directory_under_the_name_of_its_source(
+    kind: str, sources: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = sources / f"model.{kind}"
+    assert main(["pack", str(source)]) == 0
+    session = ns.load("model.nsm")
+    assert session.inputs[0].shape == (None if kind == "onnx" else 3, 40)
+    lines = capsys.readouterr().out.splitlines()
+    size, dense = Path("model.nsm").stat().st_size, 4 * (40 * 30 + 30 + 30 * 5 + 5)
+    assert lines[0].startswith(f"model.nsm: {size:,} bytes, {dense / size:.1f}x smaller than {dense:,} bytes")
+    assert lines[-1].startswith("verified    outputs differ from those of the model, by ")
+    assert "3: 2 Linear, 1 Relu" in lines[3]
+    assert max(map(len, lines)) <= 90
+    assert [path.name for path in Path().iterdir()] == ["model.nsm"]
+
+
+def test_options_reach_the_packer(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = str(sources / "model.onnx")
+    assert main(["pack", source, "-o", "exact.nsm"]) == 0
+    assert main(["pack", source, "-o", "named.nsm", "--names"]) == 0
+    capsys.readouterr()
+    assert main(["pack", source, "-o", "half.nsm", "--weights", "float16"]) == 0
+    assert "of the model, rounded to float16," in " ".join(capsys.readouterr().out.split())
+    exact, named, half = (Path(f"{name}.nsm").stat().st_size for name in ("exact", "named", "half"))
+    assert half < 0.7 * exact < exact < named
+    assert "0.weight" in ns.load("named.nsm").graph.constants
+
+
+def test_given_inputs_are_what_is_compared_on(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("x.npy", np.zeros((1, 40), np.float32))
+    assert main(["pack", str(sources / "model.onnx"), "--input", "x.npy"]) == 0
+    np.save("x.npy", np.zeros((1, 41), np.float32))
+    refused([str(sources / "model.onnx"), "--input", "x.npy"], "example_inputs have shapes [(1, 41)]", capsys)
+    Path("x.npy").write_bytes(b"no array")
+    refused([str(sources / "model.onnx"), "--input", "x.npy"], "x.npy can't be read as an .npy file", capsys)
+
+
+@pytest.fixture
+def kept() -> Iterator[None]:
+    """An output from before, which has to stay as it was."""
+    Path("model.nsm").write_bytes(b"old")
+    yield
+    assert Path("model.nsm").read_bytes() == b"old"
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.onnx"], "missing.onnx: there is no such file"),
+        (["missing.pt2"], "missing.pt2 doesn't exist"),
+        (["model.nsm"], "model.nsm: an .onnx or a .pt2 file is needed"),
+        (["damaged.onnx"], "damaged.onnx: it can't be read as an ONNX model"),
+        (["damaged.pt2"], "damaged.pt2 can't be loaded"),
+        (["SOURCES/model.onnx", "-o", "model.onnx"], "--output='model.onnx' is not allowed"),
+    ],
+)
+def test_wrong_files_are_refused_in_one_line(
+    arguments: list[str], message: str, sources: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("damaged.onnx").write_bytes(b"\xff\xfe")
+    Path("damaged.pt2").write_bytes(b"PK\3\4")
+    refused([argument.replace("SOURCES", str(sources)) for argument in arguments], message, capsys)
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(("kind", "package"), [("onnx", "onnx"), ("pt2", "torch")])
+def test_a_missing_extra_is_named(
+    kind: str, package: str, sources: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    refused([str(sources / f"model.{kind}")], f"pip install 'netsurgery[{package}]'", capsys)
+
+
+def test_weights_of_an_unknown_kind_are_wrong_usage(sources: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["pack", str(sources / "model.onnx"), "--weights", "int8"])
+    assert stop.value.code == 2
+
+
+def refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["pack", *arguments]) == 1
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("netsurgery: ")
+    assert message in line
+    assert not captured.out
