@@ -21,6 +21,8 @@ import lzma
 import math
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -142,9 +144,9 @@ def main() -> None:
                 }
             )
             print(path.parent.name, form, rows[-1]["connections"], sizes)
-    RESULTS.write_text(
-        json.dumps({"machine": machine(threads=1), "versions": versions(), "rows": rows}, indent=1) + "\n"
-    )
+    codecs = {name: version(name) for name in ("nncodec", "zstandard") if find_spec(name)}
+    record = {"machine": machine(threads=1), "versions": versions(), "codecs": codecs, "rows": rows}
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

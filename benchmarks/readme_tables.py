@@ -11,11 +11,13 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from netsurgery.report.record import Record, mean_and_spread
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+POWERS = "5-bit powers of two"
 METHODS = {
     "surgery": "surgery, one density",
     "threshold-surgery": "the paper's rule, `c_rate` by hand",
@@ -92,7 +94,57 @@ def step_table() -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"experiments": experiments_table, "step-time": step_table}
+def file_size_table() -> str:
+    """Bytes of whole files, one row for each network and form of its weights; mean over seeds."""
+    results = json.loads((RESULTS / "file_size.json").read_text(encoding="utf-8"))
+    compared = max((list(row["size_bytes"]) for row in results["rows"]), key=len)
+    lines = [
+        f"| network | weights | connections | {' | '.join(compared)} |",
+        "|---|---|---|" + "---|" * len(compared),
+    ]
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in results["rows"]:
+        groups.setdefault((row["network"], row["weights"]), []).append(row)
+    for (network, weights), rows in sorted(groups.items(), key=lambda item: (item[0][1] != POWERS, item[0][0])):
+        sizes = [[row["size_bytes"].get(name) for row in rows] for name in compared]
+        cells = [f"{sum(size) / len(size):,.0f}" if None not in size else "" for size in sizes]
+        cells[-1] = f"**{cells[-1]}**"
+        connections = sum(row["connections"] for row in rows) / len(rows)
+        lines.append(f"| {network} | {weights} | {connections:,.0f} | {' | '.join(cells)} |")
+    seeds = sorted({len(rows) for rows in groups.values()})
+    codecs = ", ".join(f"{name} {version}" for name, version in results["codecs"].items())
+    lines += ["", f"Bytes, mean over {' or '.join(map(str, seeds))} seeds. Networks as in the results below; {codecs}."]
+    return "\n".join(lines)
+
+
+def packing_table() -> str:
+    """Seconds, bytes and memory for a large network."""
+    results = json.loads((RESULTS / "packing.json").read_text(encoding="utf-8"))
+    lines = [
+        "| network | density | file, of the weights | pack, s | load, s | peak packing | peak loading |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['network']}, float32 | {100 * row['density']:g} % | {row['size_of_weights']:.3f}x "
+        f"| {row['pack_s']:.1f} | {row['load_s']:.2f} | {row['pack_peak_of_weights']:.2f}x "
+        f"| {row['load_peak_of_weights']:.2f}x |"
+        for row in results["rows"]
+    ]
+    machine = results["machine"]
+    lines += [
+        "",
+        "Peaks are multiples of the weights as float32, the source model included. "
+        f"{machine['processor']}, {machine['threads']} thread(s), median of {results['loads']} loads.",
+    ]
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "experiments": experiments_table,
+    "step-time": step_table,
+    "file-size": file_size_table,
+    "packing": packing_table,
+}
 
 
 def rewritten(readme: str) -> str:

@@ -264,7 +264,7 @@ def kept(tmp_path: Path) -> Iterator[Path]:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def another_weight(graph: Graph, **_: Any) -> bytes:
+def another_weight(graph: Graph) -> bytes:
     """A file that is whole and of the same structure, with one weight of another value."""
     name, value = next(iter(graph.constants.items()))
     changed = value.copy()
@@ -272,7 +272,7 @@ def another_weight(graph: Graph, **_: Any) -> bytes:
     return encode(graph.replaced(constants={**graph.constants, name: changed}))
 
 
-def another_operator(graph: Graph, **_: Any) -> bytes:
+def another_operator(graph: Graph) -> bytes:
     """A file with the same weights that computes something else."""
     builder = GraphBuilder()
     value = builder.input("x", graph.inputs[0].shape)
@@ -283,7 +283,7 @@ def another_operator(graph: Graph, **_: Any) -> bytes:
     return encode(builder.graph([value]))
 
 
-def damaged(graph: Graph, **_: Any) -> bytes:
+def damaged(graph: Graph) -> bytes:
     content = encode(graph)
     return content[:-3] + bytes([content[-3] ^ 16]) + content[-2:]
 
@@ -303,7 +303,7 @@ def test_a_file_that_is_not_the_network_is_not_kept(
     kept: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(packing, "encode", corrupt)
+    monkeypatch.setattr(packing, "encode_to", lambda file, graph, **_: file.write(corrupt(graph)))
     with pytest.raises(error, match=message):
         ns.pack(small(), kept, example_inputs=images(2, 20))
 
@@ -344,7 +344,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(value: float, what: str
         ns.pack(model, kept, example_inputs=images(2, 20), weights=weights)
 
 
-@pytest.mark.parametrize("place", ["capture", "simplify", "encode", "PackedReader", "largest_difference"])
+@pytest.mark.parametrize("place", ["capture", "simplify", "encode_to", "PackedReader", "largest_difference"])
 def test_an_interruption_leaves_nothing(place: str, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt

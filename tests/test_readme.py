@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -19,16 +20,23 @@ def code_blocks() -> list[str]:
     return re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readmes_python_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 20), nn.ReLU())
     model.add_module("head", nn.Linear(20, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loader = [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])) for _ in range(7_000 // 100)] * 100
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_of": nn.CrossEntropyLoss()}
-    loop, plan = code_blocks()
+    loop, packing, plan = code_blocks()
     exec(loop, names)  # noqa: S102
     assert "total" in capsys.readouterr().out
+    exec(packing, names)  # noqa: S102
+    assert "smaller than" in capsys.readouterr().out
+    expected = model.eval()(names["images"]).detach().numpy()
+    np.testing.assert_allclose(names["scores"], expected, rtol=1e-5, atol=1e-5)
     names["operation"].detach()
     exec(plan, names)  # noqa: S102
     assert len(names["plan"].stages) == 2

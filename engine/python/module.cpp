@@ -25,6 +25,7 @@ template <class T>
 using Output = nb::ndarray<nb::numpy, T, nb::c_contig>;
 
 constexpr Index kMostEntries = Index{1} << 40;
+constexpr std::uint64_t kMostDecisions = std::uint64_t{1} << 62;
 
 void require(bool condition, const char* sentence) {
   if (!condition) throw std::invalid_argument(sentence);
@@ -126,17 +127,21 @@ class PyEncoder {
             "plain_bits takes 0 and 1 only");
     tensors_.plain_bits(static_cast<Index>(bits.size()), const_cast<std::uint8_t*>(bits.data()));
   }
+  std::uint64_t decisions() const { return coder_.decisions(); }
+  nb::object take(std::size_t least) { return joined(coder_.take(least)); }
   nb::object finish() {
-    if (finished_.is_valid()) return finished_;
-    ByteBlocks bytes = coder_.finish();
-    PyObject* whole = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes.size()));
-    if (whole == nullptr) throw nb::python_error();
-    bytes.move_to(reinterpret_cast<std::uint8_t*>(PyBytes_AsString(whole)));
-    finished_ = nb::steal(whole);
+    if (!finished_.is_valid()) finished_ = joined(coder_.finish());
     return finished_;
   }
 
  private:
+  static nb::object joined(ByteBlocks bytes) {
+    PyObject* whole = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes.size()));
+    if (whole == nullptr) throw nb::python_error();
+    bytes.move_to(reinterpret_cast<std::uint8_t*>(PyBytes_AsString(whole)));
+    return nb::steal(whole);
+  }
+
   nb::object finished_;  // the stream, once it is there
   Encoder coder_;
   IntegerModel<Encoder> integers_{coder_};
@@ -145,8 +150,8 @@ class PyEncoder {
 
 class PyDecoder {
  public:
-  PyDecoder(nb::bytes content, std::size_t start)
-      : content_(std::move(content)), coder_(from(content_, start), content_.size() - start) {}
+  PyDecoder(nb::bytes content, std::size_t start, std::uint64_t most_decisions)
+      : content_(std::move(content)), coder_(from(content_, start), content_.size() - start, most_decisions) {}
   PyDecoder(const PyDecoder&) = delete;
   PyDecoder& operator=(const PyDecoder&) = delete;
 
@@ -216,9 +221,12 @@ NB_MODULE(_native, m) {
       .def("codes", &PyEncoder::codes, nb::arg("grid"), nb::arg("mask").noconvert(), nb::arg("width"),
            nb::arg("codes").noconvert())
       .def("plain_bits", &PyEncoder::plain_bits, nb::arg("bits").noconvert())
-      .def("finish", &PyEncoder::finish);
+      .def("take", &PyEncoder::take, nb::arg("least"))
+      .def("finish", &PyEncoder::finish)
+      .def_prop_ro("decisions", &PyEncoder::decisions);
   nb::class_<PyDecoder>(m, "Decoder")
-      .def(nb::init<nb::bytes, std::size_t>(), nb::arg("content"), nb::arg("start") = 0)
+      .def(nb::init<nb::bytes, std::size_t, std::uint64_t>(), nb::arg("content"), nb::arg("start") = 0,
+           nb::arg("most_decisions") = kMostDecisions)
       .def("flag", &PyDecoder::flag, nb::arg("context"))
       .def("integer", &PyDecoder::integer, nb::arg("context"))
       .def("raw", &PyDecoder::raw, nb::arg("count"))

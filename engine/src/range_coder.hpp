@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -57,6 +58,7 @@ class Encoder {
 
   /// Codes one bit; p / 65536 is the probability that it is 1, 1 <= p <= 65535.
   int code(int bit, std::uint32_t p) {
+    ++decisions_;
     const std::uint32_t bound = static_cast<std::uint32_t>((static_cast<std::uint64_t>(range_) * p) >> 16);
     if (bit) {
       range_ = bound;
@@ -82,6 +84,12 @@ class Encoder {
     return value;
   }
 
+  /// The bytes that are settled, if there are at least `least`; they are not kept. finish() gives what comes after
+  /// them.
+  ByteBlocks take(std::size_t least) {
+    return bytes_.size() < least ? ByteBlocks() : std::exchange(bytes_, ByteBlocks());
+  }
+
   /// The bytes: of all numbers in the last interval the one with the most zero bytes at its end, those left out.
   ByteBlocks finish() {
     for (int kept = 0; kept <= 4; ++kept) {
@@ -94,8 +102,11 @@ class Encoder {
     }
     for (int i = 0; i < 5; ++i) shift();
     while (bytes_.size() > 0 && bytes_.back() == 0) bytes_.pop_back();
-    return std::move(bytes_);
+    return std::exchange(bytes_, ByteBlocks());
   }
+
+  /// How many bits were coded by their probability so far.
+  std::uint64_t decisions() const { return decisions_; }
 
  private:
   // A byte of 0xFF can still be changed by a carry, so such bytes wait, behind the last one that isn't 0xFF.
@@ -112,6 +123,7 @@ class Encoder {
     low_ = (low_ & 0x00FFFFFFu) << 8;
   }
 
+  std::uint64_t decisions_ = 0;
   std::uint64_t low_ = 0;
   std::uint32_t range_ = 0xFFFFFFFFu;
   std::size_t pending_ = 0;
@@ -124,13 +136,18 @@ class Decoder {
  public:
   static constexpr bool kDecodes = true;
 
-  /// Reads `size` bytes, which have to stay where they are; beyond the end there are zeros.
-  Decoder(const std::uint8_t* bytes, std::size_t size) : bytes_(bytes), size_(size) {
+  /// Reads `size` bytes, which have to stay where they are; beyond the end there are zeros. Bits that were foretold
+  /// cost next to nothing, so `size` bounds no work: after `most_decisions` of them code() throws.
+  Decoder(const std::uint8_t* bytes, std::size_t size, std::uint64_t most_decisions)
+      : bytes_(bytes), size_(size), decisions_left_(most_decisions) {
     for (int i = 0; i < 4; ++i) value_ = value_ << 8 | next();
     if (value_ >= range_) value_ = range_ - 1;  // no encoder writes this; a damaged file may
   }
 
+  /// Throws std::overflow_error once no decision is left.
   int code(int, std::uint32_t p) {
+    if (decisions_left_ == 0) throw std::overflow_error("the content asks for more decisions than allowed");
+    --decisions_left_;
     const std::uint32_t bound = static_cast<std::uint32_t>((static_cast<std::uint64_t>(range_) * p) >> 16);
     const int bit = value_ < bound;
     if (bit) {
@@ -175,6 +192,7 @@ class Decoder {
   const std::uint8_t* bytes_;
   std::size_t size_;
   std::size_t position_ = 0;
+  std::uint64_t decisions_left_;
   std::uint32_t value_ = 0;
   std::uint32_t range_ = 0xFFFFFFFFu;
 };

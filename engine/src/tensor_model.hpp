@@ -175,8 +175,10 @@ class TensorModel {
 
   /// Numbers below 2^width of every entry whose mask is 1; others become 0.
   void codes(const Grid& grid, const std::uint8_t* mask, int width, std::uint8_t* codes) {
+    const std::size_t codes_below = std::size_t{1} << width;
     Mixer<5> mixer(8, 983);
-    std::vector<Slot> any(256), row(256), left(65536), above(65536), density(kLevels * 256);
+    std::vector<Slot> any(codes_below), row(codes_below), left(codes_below * codes_below),
+        above(codes_below * codes_below), density(kLevels * codes_below);
     std::vector<std::uint8_t> last(static_cast<std::size_t>(grid.columns), 0);
     for (Index r = 0; r < grid.rows; ++r) {
       std::fill(row.begin(), row.end(), Slot());
@@ -191,8 +193,8 @@ class TensorModel {
         const std::size_t over = last[static_cast<std::size_t>(c)];
         std::size_t node = 1;
         for (int i = width - 1; i >= 0; --i) {
-          const std::array<Slot*, 5> slots = {&any[node], &row[node], &left[before * 256 + node],
-                                              &above[over * 256 + node], &density[dense * 256 + node]};
+          const std::array<Slot*, 5> slots = {&any[node], &row[node], &left[before * codes_below + node],
+                                              &above[over * codes_below + node], &density[dense * codes_below + node]};
           const int bit = mixer.code(coder_, static_cast<std::size_t>(width - 1 - i), slots, code >> i & 1);
           node = node * 2 + static_cast<std::size_t>(bit);
         }

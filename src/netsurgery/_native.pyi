@@ -56,14 +56,24 @@ class Encoder:
     def plain_bits(self, bits: npt.NDArray[np.uint8]) -> None:
         """Write bits (an array of 0 and 1 of any shape) as they are."""
 
+    def take(self, least: int) -> bytes:
+        """The bytes of the stream that can't change any more, if there are at least so many, else none. Not kept."""
+
     def finish(self) -> bytes:
-        """The stream of all that was written. Nothing more can be written then."""
+        """The stream of all that was written, without what was taken. Nothing more can be written then."""
+
+    @property
+    def decisions(self) -> int:
+        """How many bits were coded by their probability so far."""
 
 class Decoder:
-    """Reads what an Encoder wrote, in its order. Other bytes give other values, never an error."""
+    """Reads what an Encoder wrote, in its order. Other bytes give other values.
 
-    def __init__(self, content: bytes, start: int = 0) -> None:
-        """Read from byte `start` on."""
+    All methods raise OverflowError once the content has asked for more than `most_decisions`.
+    """
+
+    def __init__(self, content: bytes, start: int = 0, most_decisions: int = 2**62) -> None:
+        """Read from byte `start` on. most_decisions: bits coded by their probability, of which a byte can hold many."""
 
     def flag(self, context: int) -> bool:
         """The next flag."""

@@ -22,7 +22,7 @@ from netsurgery.graph.ir import Array, Graph
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
 from netsurgery.packed.reader import PackedReader
-from netsurgery.packed.writer import constants_in_order, encode
+from netsurgery.packed.writer import constants_in_order, encode_to
 from netsurgery.runtime import reference
 from netsurgery.runtime.comparison import TOLERANCE, largest_difference
 
@@ -83,26 +83,24 @@ def pack(
         outputs = _run(graph, examples)  # what is lost by request isn't the file's fault
         graph = simplify(graph, reference.run_node)
     with replacing(path) as temporary:
-        temporary.write_bytes(encode(graph, names=names))
-        content = temporary.read_bytes()
-        difference = _verify(content, graph, examples, outputs, path)
+        with temporary.open("wb") as file:
+            encode_to(file, graph, names=names)
+        size_bytes = temporary.stat().st_size
+        difference = _difference(_read_back(temporary, graph, path), examples, outputs, path)
     connections = sum(int(np.count_nonzero(graph.constants[name])) for name in constants_in_order(graph))
-    return PackReport(Path(path), len(content), dense_bytes, connections, difference)
+    return PackReport(Path(path), size_bytes, dense_bytes, connections, difference)
 
 
-def _verify(
-    content: bytes, graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], path: str | Path
-) -> float:
-    """Compare the written file with the graph bit for bit, and what it computes with the model's outputs."""
-    reader = PackedReader(content)
-    sources = constants_in_order(graph)
+def _read_back(written: Path, graph: Graph, path: str | Path) -> Graph:
+    """The graph in the written file, compared bit for bit; constants that are equal are those of `graph` itself."""
+    reader = PackedReader(written.read_bytes())
     same: dict[str, Array] = {}
-    for (name, values, _), source in zip(reader.constants(), sources, strict=True):
+    for (name, values, _), source in zip(reader.constants(), constants_in_order(graph), strict=True):
         expected = graph.constants[source]
         if values.shape != expected.shape or not np.array_equal(values.view(np.uint32), expected.view(np.uint32)):
             raise VerificationError(f"{path}: {source} could not be read back as it was written; nothing was kept.")
         same[name] = expected
-    return _difference(reader.graph(same), examples, outputs, path)
+    return reader.graph(same)
 
 
 def _difference(graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], path: str | Path) -> float:

@@ -15,6 +15,7 @@ MOST_OUTPUTS = 64
 MOST_NODES = 65_536
 MOST_OPERANDS = 262_144
 """In one file, over all nodes."""
+MOST_CONSTANTS = 65_536
 MOST_NAME_BYTES = 2**20
 HIGHEST_RANK = 8
 MOST_NUMBERS = 16
@@ -124,3 +125,7 @@ class Limits:
     def elements_for(self, size_bytes: int) -> int:
         """The bound on constants for a file of this size."""
         return 2**22 + 4096 * size_bytes if self.elements is None else self.elements
+
+    def decisions_for(self, size_bytes: int) -> int:
+        """The bound on work: bits that are coded by a probability. The structure alone never takes 2^24."""
+        return 2**24 + 4 * self.elements_for(size_bytes)

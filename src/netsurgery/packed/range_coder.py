@@ -32,14 +32,16 @@ class RangeEncoder:
     `low` is the part of its lower end that can still change: the next four bytes, and a carry above them.
     """
 
-    __slots__ = ("_low", "_range", "_settled")
+    __slots__ = ("_low", "_range", "_settled", "decisions")
 
     def __init__(self) -> None:
+        self.decisions = 0
         self._low = 0
         self._range = WHOLE_RANGE
         self._settled = bytearray()
 
     def code(self, bit: int, p: int) -> int:
+        self.decisions += 1
         bound = self._range * p >> 16
         if bit:
             self._range = bound
@@ -85,12 +87,17 @@ class RangeEncoder:
 
 
 class RangeDecoder:
-    """Reads what a RangeEncoder wrote. `value` is the file's number, counted from the interval's lower end."""
+    """Reads what a RangeEncoder wrote. `value` is the file's number, counted from the interval's lower end.
 
-    __slots__ = ("_bytes", "_position", "_range", "_value")
+    Bits that were foretold cost next to nothing, so the file's size bounds no work: after `most_decisions` of them
+    `code` raises OverflowError.
+    """
 
-    def __init__(self, content: bytes) -> None:
+    __slots__ = ("_bytes", "_decisions_left", "_position", "_range", "_value")
+
+    def __init__(self, content: bytes, most_decisions: int) -> None:
         self._bytes = content
+        self._decisions_left = most_decisions
         self._position = 0
         self._range = WHOLE_RANGE
         self._value = 0
@@ -99,6 +106,9 @@ class RangeDecoder:
         self._value = min(self._value, self._range - 1)  # no encoder writes more; a damaged file may
 
     def code(self, bit: int, p: int) -> int:
+        if not self._decisions_left:
+            raise OverflowError("the content asks for more decisions than allowed")
+        self._decisions_left -= 1
         bound = self._range * p >> 16
         if self._value < bound:
             bit = 1

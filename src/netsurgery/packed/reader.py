@@ -64,9 +64,10 @@ class PackedReader:
     def __init__(self, content: bytes, *, limits: Limits | None = None, coder: CoderName = "native") -> None:
         self.version = _check_header(content)
         decoder = _native.Decoder if coder == "native" else reference_coder.Decoder
-        self._decoder: DecoderFace = decoder(content, fmt.HEADER_BYTES)
-        self._structure = _StructureReader(self._decoder, Limits() if limits is None else limits, len(content))
-        with _as_damage():
+        granted = Limits() if limits is None else limits
+        self._decoder: DecoderFace = decoder(content, fmt.HEADER_BYTES, granted.decisions_for(len(content)))
+        self._structure = _StructureReader(self._decoder, granted, len(content))
+        with _refusing():
             self._structure.read()
         self.structure_bits = self._decoder.bits_read
 
@@ -74,25 +75,31 @@ class PackedReader:
         """Name, entries and form of each constant, in the order of the file. Can be gone through once."""
         tensors = TensorReader(self._decoder)
         for name, shape in self._structure.constants.items():
-            yield name, *tensors.read(shape)
+            with _refusing():
+                values, stored = tensors.read(shape)
+            yield name, values, stored
         if not self._decoder.at_end:
             raise PackedFileError("there are bytes behind the last constant; the file is damaged.")
 
     def graph(self, constants: Mapping[str, Array]) -> Graph:
         """The whole graph, given its constants by name."""
         graph = self._structure.graph(constants)
-        with _as_damage():
+        with _refusing():
             graph.check()
         return graph
 
 
 @contextmanager
-def _as_damage() -> Iterator[None]:
-    """A graph that contradicts itself is a damaged file."""
+def _refusing() -> Iterator[None]:
+    """A graph that contradicts itself is a damaged file, and one that asks for too many decisions is beyond limits."""
     try:
         yield
     except GraphError as error:
         raise PackedFileError(f"the file holds a graph that contradicts itself: {error}") from error
+    except OverflowError as error:
+        raise FileLimitError(
+            "reading the file takes far more work than its size explains. If you trust it, raise Limits.elements."
+        ) from error
 
 
 def _check_header(content: bytes) -> int:
@@ -116,6 +123,11 @@ def _check_header(content: bytes) -> int:
     return version
 
 
+def _check_sizes(name: str, shape: Shape) -> None:
+    if any(not 1 <= size <= LARGEST_INT for size in shape):
+        raise FileLimitError(f"{name} has shape {shape}; sizes must be 1 to {LARGEST_INT}.")
+
+
 class _StructureReader:
     """Reads everything but the constants' entries, shapes worked out and checked on the way."""
 
@@ -132,6 +144,7 @@ class _StructureReader:
         self._operands = 0
         self._elements = 0
         self._made: dict[str, int] = {}
+        self._constant_names: list[str] = []
         self.constants: dict[str, Shape] = {}
         """Shapes of the constants whose entries follow, in order."""
 
@@ -185,6 +198,7 @@ class _StructureReader:
     def _add_value(self, name: str, shape: Shape) -> None:
         if len(shape) > fmt.HIGHEST_RANK:
             raise FileLimitError(f"{name} has {len(shape)} axes; at most {fmt.HIGHEST_RANK} are allowed.")
+        _check_sizes(name, shape)
         if math.prod(shape) > self._limits.value_elements:
             raise FileLimitError(
                 f"{name} has {math.prod(shape):,} entries; {self._limits.value_elements:,} are allowed. "
@@ -201,19 +215,19 @@ class _StructureReader:
         self._made[operator.name] = self._made.get(operator.name, 0) + 1
         name = f"{operator.name.lower()}_{self._made[operator.name]}"
         inputs, new = self._inputs_of(operator, name)
-        shapes = [self._shapes.get(given or "") for given in inputs]
-        x = shapes[0]
+        x = self._shapes.get(inputs[0] or "")
         attributes = {
             attribute.name: self._attribute(operator, attribute, () if x is None else x)
             for attribute in operator.attributes
         }
         for index in new:
             operand = operator.operands[min(index, len(operator.operands) - 1)]
-            shape = self._shape(expected_shape(operator, operand.name, shapes[:index], attributes))
+            before = [self._shapes.get(given or "") for given in inputs[: min(index, 2)]]
+            shape = self._shape(expected_shape(operator, operand.name, before, attributes))
             self._add_constant(inputs[index] or "", shape)
-            shapes = [self._shapes.get(given or "") for given in inputs]
         made = node(operator.name, inputs, name, **attributes)
         operator.check_operands([None if given is None else given in self.constants for given in inputs])
+        shapes = [self._shapes.get(given or "") for given in inputs]
         self._add_value(name, operator.shape(shapes, made.attributes))
         self._nodes.append(made)
         return code
@@ -238,10 +252,13 @@ class _StructureReader:
                 number = self._coder.integer(Context.TIED)
                 if number >= len(self.constants):
                     raise PackedFileError(f"constant {number} is used before it appears.")
-                inputs.append(list(self.constants)[number])
+                inputs.append(self._constant_names[number])
             else:
                 constant = f"{name}.{operand.name}" + (f"_{index + 1}" if operand.variadic else "")
                 self.constants[constant] = ()  # its number is taken; its shape comes after the attributes
+                self._constant_names.append(constant)
+                if len(self.constants) > fmt.MOST_CONSTANTS:
+                    raise FileLimitError(f"the file declares more than {fmt.MOST_CONSTANTS:,} constants.")
                 inputs.append(constant)
                 new.append(index)
         return inputs, new
@@ -297,8 +314,7 @@ class _StructureReader:
         return tuple(result)
 
     def _add_constant(self, name: str, shape: Shape) -> None:
-        if any(size > LARGEST_INT for size in shape):
-            raise FileLimitError(f"{name} has shape {shape}; no size may be above {LARGEST_INT}.")
+        _check_sizes(name, shape)
         self._elements += math.prod(shape)
         if self._elements > self._most_elements:
             raise FileLimitError(

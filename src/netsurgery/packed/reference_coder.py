@@ -20,6 +20,7 @@ Bits = npt.NDArray[np.uint32]
 GridTuple = tuple[int, int, int, int]
 
 MOST_ENTRIES = 2**40
+MOST_DECISIONS = 2**62
 
 
 class Encoder:
@@ -71,16 +72,23 @@ class Encoder:
         _require(not (bits > 1).any(), "plain_bits takes 0 and 1 only")
         code_plain_bits(self._coder, bits.reshape(-1).tolist())
 
+    def take(self, least: int) -> bytes:
+        return b""  # a carry may still change any byte here
+
     def finish(self) -> bytes:
         return self._coder.finish()
+
+    @property
+    def decisions(self) -> int:
+        return self._coder.decisions
 
 
 class Decoder:
     """Reads flags, numbers and tensors in the order in which they were written. See netsurgery._native.Decoder."""
 
-    def __init__(self, content: bytes, start: int = 0) -> None:
+    def __init__(self, content: bytes, start: int = 0, most_decisions: int = MOST_DECISIONS) -> None:
         _require(0 <= start <= len(content), "start lies behind the end")
-        self._coder = RangeDecoder(content[start:])
+        self._coder = RangeDecoder(content[start:], most_decisions)
         self._integers = IntegerModel(self._coder)
         self._masks = MaskModel(self._coder)
         self._floats = FloatModel(self._coder)

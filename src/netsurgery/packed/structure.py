@@ -40,7 +40,7 @@ def expected_shape(
 ) -> tuple[int | None, ...] | None:
     """The shape of a new constant as far as its node tells: None for open sizes, or None for all of it.
 
-    shapes: of the node's operands before this one.
+    shapes: of the node's operands before this one; the first two are enough.
     """
     x = shapes[0] if shapes else None
     if x is None:

@@ -53,11 +53,14 @@ class EncoderFace(Protocol):
     ) -> None: ...
     def codes(self, grid: Grid, mask: Bytes, width: int, codes: Bytes) -> None: ...
     def plain_bits(self, bits: Bytes) -> None: ...
+    def take(self, least: int) -> bytes: ...
     def finish(self) -> bytes: ...
+    @property
+    def decisions(self) -> int: ...
 
 
 class DecoderFace(Protocol):
-    """What reading needs of a coder."""
+    """What reading needs of a coder. All of it raises OverflowError where a file asks for too many decisions."""
 
     def flag(self, context: int) -> bool: ...
     def integer(self, context: int) -> int: ...
@@ -147,7 +150,7 @@ class TensorWriter:
             encoder.floats(grid, mask, form.mantissa, form.exponent, form.shared, form.mixed, bits)
 
         ways: list[tuple[Encoding, _Write]] = [(Encoding.FLOATS, floats)]
-        book = _codebook(kept) if form.mantissa and not form.shared else None
+        book = _codebook(kept) if form.mantissa else None
         if book is not None:
             ways.append((Encoding.CODEBOOK, _codebook_writer(grid, mask, bits, book)))
         planes = recognised_planes(bits.view(np.float32)) if len(kept) == bits.size and grid[0] > 1 else None
@@ -201,8 +204,10 @@ class TensorReader:
             name = _float_name(form)
         elif encoding == Encoding.CODEBOOK:
             count = decoder.integer(Context.CODES) + 1
-            if count > MOST_CODES:
-                raise PackedFileError(f"a codebook has {count} values; at most {MOST_CODES} are allowed.")
+            if count > min(MOST_CODES, kept):
+                raise PackedFileError(
+                    f"a codebook has {count} values for {kept} entries; so many, and at most {MOST_CODES}, are allowed."
+                )
             book = _read_table(decoder, self._expected, (1, count, 1, 1)).reshape(-1)
             codes = decoder.codes(grid, mask, _code_width(count))
             if count < MOST_CODES and int(codes.max()) >= count:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from netsurgery.packed.format import ATTRIBUTES, Context
 from netsurgery.packed.structure import default_of, expected_count, expected_shape, picture_of
 from netsurgery.packed.tensors import EncoderFace, TensorWriter
 
+PART_BYTES = 2**20
+"""From so many bytes on, what is settled of a stream is handed over."""
+
 
 def encode(graph: Graph, *, names: bool = False, encoder: EncoderFace | None = None) -> bytes:
     """The whole file: the same bytes for the same graph, everywhere.
@@ -26,19 +30,37 @@ def encode(graph: Graph, *, names: bool = False, encoder: EncoderFace | None = N
     encoder: the coder to use, the one in C++ if None; the reference in Python writes the same bytes.
     Raises GraphError, NonFiniteWeightsError, and FileLimitError for a graph beyond what any reader would accept.
     """
-    coder = Encoder() if encoder is None else encoder
+    parts: list[bytes] = []
+    header = _encode(graph, names, Encoder() if encoder is None else encoder, parts.append)
+    return b"".join([header, *parts])
+
+
+def encode_to(file: BinaryIO, graph: Graph, *, names: bool = False) -> None:
+    """The same into a file that can be sought, bit by bit, so that the whole is never in memory."""
+    file.write(bytes(fmt.HEADER_BYTES))
+    header = _encode(graph, names, Encoder(), file.write)
+    file.seek(0)
+    file.write(header)
+
+
+def _encode(graph: Graph, names: bool, coder: EncoderFace, sink: Callable[[bytes], object]) -> bytes:
+    """Give the stream to `sink`, part by part; returns the header."""
     shapes = graph.shapes(batch=1)
     graph.check()
     structure = _StructureWriter(coder, graph, shapes)
     structure.write(names)
     tensors = TensorWriter(coder)
+    size = checksum = 0
     for name, (plane, width) in structure.constants.items():
         tensors.write(name, graph.constants[name], plane, width)
-    stream = coder.finish()
-    header = fmt.MAGIC + bytes([fmt.VERSION]) + struct.pack("<I", zlib.crc32(stream))
-    content = header + stream
-    _check_limits(graph, structure, shapes, len(content))
-    return content
+        part = coder.take(PART_BYTES)
+        sink(part)
+        size, checksum = size + len(part), zlib.crc32(part, checksum)
+    part = coder.finish()
+    sink(part)
+    size, checksum = size + len(part), zlib.crc32(part, checksum)
+    _check_limits(graph, structure, shapes, fmt.HEADER_BYTES + size, coder.decisions)
+    return fmt.MAGIC + bytes([fmt.VERSION]) + struct.pack("<I", checksum)
 
 
 def constants_in_order(graph: Graph) -> list[str]:
@@ -58,6 +80,7 @@ class _StructureWriter:
         self.constants: dict[str, tuple[int, int]] = {}
         """Constants in the order of the file, with plane and width of their pictures."""
         self.operands = 0
+        self.name_bytes = 0
 
     def write(self, names: bool) -> None:
         self._coder.flag(Context.NAMES, names)
@@ -121,7 +144,7 @@ class _StructureWriter:
             self._attribute(node, attribute, x)
         for index in new:
             operand = operator.operands[min(index, len(operator.operands) - 1)]
-            expected = expected_shape(operator, operand.name, shapes[:index], node.attributes)
+            expected = expected_shape(operator, operand.name, shapes[: min(index, 2)], node.attributes)
             self._shape(self._shapes[node.inputs[index] or ""], expected)
 
     def _padded(self, node: Node) -> tuple[str | None, ...]:
@@ -138,8 +161,10 @@ class _StructureWriter:
             self._coder.flag(context, value != default)
             return
         if default is not None:
-            self._coder.flag(context, value != default)
-            if value == default:
+            # -0.0 equals 0.0 and is another number
+            differs = value != default or (attribute.kind == "float" and str(value) != str(default))
+            self._coder.flag(context, differs)
+            if not differs:
                 return
         if isinstance(value, tuple):
             expected = expected_count(operator, attribute, x)
@@ -190,25 +215,36 @@ class _StructureWriter:
         every = [given.name for given in self._graph.inputs]
         every += [node.output for node in self._graph.nodes]
         every += list(self.constants)
-        text = "\n".join(name.replace("\n", " ") for name in every).encode()
+        text = "\n".join(name.replace("\n", " ") for name in every).encode(errors="replace")
+        if len(set(text.split(b"\n"))) < len(every) or not text:
+            raise GraphError(
+                "the names of the graph don't differ, or are empty, once line breaks are spaces and what UTF-8 doesn't "
+                "have is '?'; rename them, or write the file without names."
+            )
+        self.name_bytes = len(text)
         self._coder.integer(Context.NAMES, len(text) - 1)
         letters = np.frombuffer(text, np.uint8).reshape(1, -1)
         self._coder.codes((1, len(text), 1, 1), np.ones_like(letters), 8, letters)
 
 
-def _check_limits(graph: Graph, structure: _StructureWriter, shapes: Mapping[str, Shape], size_bytes: int) -> None:
+def _check_limits(
+    graph: Graph, structure: _StructureWriter, shapes: Mapping[str, Shape], size_bytes: int, decisions: int
+) -> None:
     """Refuse what the reader would refuse."""
     limits = fmt.Limits()
     elements = sum(graph.constants[name].size for name in structure.constants)
-    largest = max(int(np.prod(shape)) for shape in shapes.values())
+    largest = max(math.prod(shape) for shape in shapes.values())
     for what, given, allowed in (
         ("inputs", len(graph.inputs), fmt.MOST_INPUTS),
         ("outputs", len(graph.outputs), fmt.MOST_OUTPUTS),
         ("nodes", len(graph.nodes), fmt.MOST_NODES),
         ("operands", structure.operands, fmt.MOST_OPERANDS),
+        ("constants", len(structure.constants), fmt.MOST_CONSTANTS),
+        ("bytes of names", structure.name_bytes, fmt.MOST_NAME_BYTES),
         ("axes of a value", max(len(shape) for shape in shapes.values()), fmt.HIGHEST_RANK),
         ("entries of constants", elements, limits.elements_for(size_bytes)),
         ("entries of a value", largest, limits.value_elements),
+        ("decisions", decisions, limits.decisions_for(size_bytes)),
     ):
         if given > allowed:
             raise FileLimitError(f"the graph has {given:,} {what}; an .nsm file holds at most {allowed:,}.")

@@ -22,10 +22,10 @@ from netsurgery.graph.ir import Array, Graph
 
 
 def read_torch(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], *, dynamic_batch: bool = True) -> Graph:
-    """The graph of a model in eval mode. Its constants are the model's own weights where these are float32 on the CPU:
-    what changes there changes here, and can't be changed from here.
+    """The graph of a model in eval mode.
 
-    The model stays as it is: weights, training flags and device.
+    The model stays as it is: weights, training flags and device. The graph's constants are the model's own memory where
+    that is float32 on the CPU: read-only here, and training on changes them.
 
     example_inputs: float32 tensors as `forward` takes them, (N, ...) each; values don't matter.
     dynamic_batch: leave N open. A model that fixes its batch (`x.view(8, -1)`), or whose inputs differ in their first

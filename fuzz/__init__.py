@@ -1,0 +1,1 @@
+"""Fuzzing of the .nsm readers; run as `python -m fuzz.files`."""

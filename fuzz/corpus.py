@@ -1,0 +1,123 @@
+"""Small valid .nsm files to begin with: every operator, every encoding, names or none, batch open or fixed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from netsurgery.graph.ir import Graph, GraphBuilder
+from netsurgery.graph.operators import OPERATORS
+from netsurgery.packed.writer import encode
+
+Shape = tuple[int, ...]
+PICTURE = (1, 2, 4, 4)
+ROW = (1, 6)
+
+ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
+    "Conv": ([PICTURE], [(4, 1, 3, 2), (4,)], {"pads": (1, 0, 1, 1), "strides": (2, 1), "groups": 2}),
+    "Relu": ([ROW], [], {}),
+    "Linear": ([ROW], [(3, 6), (3,)], {}),
+    "MaxPool": ([PICTURE], [], {"kernel": (3, 2), "pads": (1, 1, 1, 0), "strides": (2, 2), "ceil_mode": True}),
+    "Reshape": ([PICTURE], [], {"shape": (-1, 4, 8)}),
+    "Add": ([ROW, ROW], [], {}),
+    "AdaptiveAveragePool": ([PICTURE], [], {"size": (1, 3)}),
+    "Mul": ([ROW], [(6,)], {}),
+    "Concat": ([ROW, ROW, ROW], [(2, 6), (1, 6)], {"axis": 0}),
+    "Clip": ([ROW], [], {"minimum": 0.0, "maximum": 6.0}),
+    "HardSwish": ([ROW], [], {}),
+    "Sigmoid": ([ROW], [], {}),
+    "HardSigmoid": ([ROW], [], {"alpha": 0.2}),
+    "Silu": ([ROW], [], {}),
+    "AveragePool": ([(1, 1, 5)], [], {"kernel": (2,), "dilations": (2,), "pads": (1, 1), "count_include_pad": True}),
+    "Transpose": ([PICTURE], [], {"order": (0, 2, 3, 1)}),
+    "Gelu": ([ROW], [], {"approximate": "tanh"}),
+    "LayerNorm": ([PICTURE], [None, (4,)], {"axis": 3, "epsilon": 1e-3}),
+    "Mean": ([PICTURE], [], {"axes": (2, 3), "keepdims": False}),
+    "Slice": ([ROW], [], {"axis": 1, "start": 1, "stop": 6, "step": 2}),
+    "Softmax": ([ROW], [], {"axis": 1}),
+    "LogSoftmax": ([ROW], [], {"axis": 1}),
+    "LeakyRelu": ([ROW], [], {"alpha": 0.25}),
+    "Sub": ([ROW], [()], {}),
+    "Div": ([ROW], [(1, 1)], {}),
+    "Pad": ([PICTURE], [], {"pads": (0, 0, 1, -1, 0, 0, 2, 0), "mode": "reflect"}),
+    "Resize": ([PICTURE], [], {"size": (8, 6), "scales": (2.0, 1.5), "coordinates": "half_pixel", "rounding": "ceil"}),
+    "Tanh": ([ROW], [], {}),
+    "Lrn": ([PICTURE], [], {"size": 3, "beta": 0.5, "bias": 2.0}),
+    "MatMul": ([ROW], [(6, 2)], {}),
+    "AdaptiveMaxPool": ([PICTURE], [], {"size": (2, 1)}),
+}
+"""Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
+
+
+@lru_cache
+def corpus() -> tuple[bytes, ...]:
+    """The files, the same ones every time."""
+    rng = np.random.default_rng(0)
+    files = []
+    for operator in OPERATORS:
+        for dynamic, names in ((True, False), (False, True)):
+            files.append(encode(_one_node(operator, dynamic, rng), names=names))
+    files += [encode(_one_constant(weight)) for weight in _weights(rng)]
+    files += [encode(_network(rng), names=names) for names in (False, True)]
+    return tuple(files)
+
+
+def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
+    shapes, constants, attributes = ONE_NODE[operator]
+    builder = GraphBuilder()
+    operands: list[str | None] = [
+        builder.input(f"given {number}", (None if dynamic else shape[0], *shape[1:]))
+        for number, shape in enumerate(shapes)
+    ]
+    operands += [
+        None if shape is None else builder.constant(rng.standard_normal(shape), "weight") for shape in constants
+    ]
+    return builder.graph([builder.node(operator, operands, **attributes)])
+
+
+def _one_constant(weight: np.ndarray) -> Graph:
+    builder = GraphBuilder()
+    x = builder.input("x", (None, weight.shape[1]))
+    return builder.graph([builder.node("Linear", [x, builder.constant(weight)])])
+
+
+def _weights(rng: np.random.Generator) -> list[np.ndarray]:
+    """Matrices that are written in every way there is."""
+    powers = rng.choice([-0.5, 0.25, 1.0, -2.0], (4, 12))
+    plain = rng.standard_normal((4, 12)).astype(np.float32)
+    signs = np.where(rng.random((2, 8, 64)) < 0.5, np.float32(-1), np.float32(1))
+    scales = rng.random((2, 8, 1)).astype(np.float32)
+    dead_columns = plain.copy()
+    dead_columns[:, 3:] = 0
+    return [
+        np.zeros((3, 4)),
+        plain,
+        powers,
+        powers * rng.random((4, 1)),  # a mantissa for each row
+        plain * (rng.random((4, 12)) < 0.3),  # a mask
+        dead_columns,
+        rng.choice(plain[0, :5], (8, 16)),  # a codebook
+        rng.choice(plain[0, :5], (8, 16)) * (rng.random((8, 16)) < 0.5),
+        signs[0] * scales[0],  # binary planes
+        signs[0] * scales[0] + signs[1] * scales[1],
+        np.full((2, 3), -0.0),
+        np.float32(2.0) ** rng.integers(-149, 128, (4, 9)),
+    ]
+
+
+def _network(rng: np.random.Generator) -> Graph:
+    """Two inputs, two outputs, a tied weight, a picture flattened, a constant in the first place."""
+    builder = GraphBuilder()
+    x, y = builder.input("x", (None, 1, 6, 6)), builder.input("y", (None, 4))
+    weight = rng.standard_normal((2, 1, 3, 3)) * (rng.random((2, 1, 3, 3)) < 0.6)
+    x = builder.node("Conv", [x, builder.constant(weight), builder.constant(np.zeros(2))])
+    x = builder.node("MaxPool", [builder.node("Relu", [x])], kernel=(2, 2), strides=(2, 2))
+    x = builder.node("Reshape", [x], shape=(-1, 8))
+    x = builder.node("Linear", [x, builder.constant(rng.standard_normal((4, 8)) * (rng.random((4, 8)) < 0.4))])
+    tied = builder.constant(rng.standard_normal((4, 4)))
+    for _ in range(2):
+        x = builder.node("Add", [builder.node("Linear", [x, tied]), y])
+    z = builder.node("Sub", [builder.constant(np.ones(4)), x])
+    return builder.graph([x, z])

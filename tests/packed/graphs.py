@@ -1,0 +1,265 @@
+"""Small graphs that together show every operator, attribute and arrangement that a file can hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input, Node, node
+from netsurgery.packed.planes import sum_of_planes
+
+
+class Value(NamedTuple):
+    """An operand that is an input of the graph, of this shape behind the batch."""
+
+    shape: tuple[int, ...]
+
+
+class Constant(NamedTuple):
+    """An operand that is a constant of this shape."""
+
+    shape: tuple[int, ...]
+
+
+Operand = Value | Constant | None
+ROW, LINE, IMAGE, BOX = Value((6,)), Value((4, 9)), Value((4, 7, 9)), Value((2, 4, 3, 5))
+
+CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
+    (
+        "Conv",
+        (IMAGE, Constant((6, 2, 3, 2)), Constant((6,))),
+        {"strides": (2, 1), "pads": (1, 0, 2, 3), "dilations": (2, 3), "groups": 2},
+    ),
+    ("Conv", (LINE, Constant((3, 4, 3))), {"pads": (1, 1)}),
+    ("Conv", (BOX, Constant((4, 1, 2, 2, 2)), Constant((4,))), {"groups": 2, "dilations": (1, 2, 2)}),
+    ("Relu", (IMAGE,), {}),
+    ("Linear", (ROW, Constant((5, 6)), Constant((5,))), {}),
+    ("Linear", (IMAGE, Constant((5, 9))), {}),
+    ("MaxPool", (IMAGE,), {"kernel": (3, 2), "strides": (2, 3), "pads": (1, 0, 2, 1), "dilations": (2, 1)}),
+    ("MaxPool", (LINE,), {"kernel": (2,), "strides": (2,), "ceil_mode": True}),
+    ("Reshape", (IMAGE,), {"shape": (-1, 252)}),
+    ("Reshape", (IMAGE,), {"shape": (-1, 7, 3, 3, 4)}),
+    ("Reshape", (Constant(()),), {"shape": (1, 1)}),
+    ("Add", (IMAGE, IMAGE), {}),
+    ("Add", (Constant((4, 1, 9)), IMAGE), {}),
+    ("AdaptiveAveragePool", (IMAGE,), {"size": (2, 5)}),
+    ("AdaptiveAveragePool", (BOX,), {"size": (1, 1, 1)}),
+    ("Mul", (ROW, Constant((6,))), {}),
+    ("Mul", (Constant((2, 3)), Constant(())), {}),
+    ("Concat", (IMAGE, Value((2, 7, 9)), IMAGE), {"axis": 1}),
+    ("Concat", (Constant((1, 6)), ROW, Constant((2, 6))), {"axis": 0}),
+    ("Concat", (ROW,), {"axis": 1}),
+    ("Clip", (ROW,), {"minimum": -0.5, "maximum": 6.0}),
+    ("Clip", (ROW,), {"minimum": -0.0}),
+    ("HardSwish", (ROW,), {}),
+    ("Sigmoid", (ROW,), {}),
+    ("HardSigmoid", (ROW,), {"alpha": 0.2, "beta": 0.25}),
+    ("Silu", (ROW,), {}),
+    (
+        "AveragePool",
+        (IMAGE,),
+        {
+            "kernel": (2, 3),
+            "strides": (3, 2),
+            "pads": (1, 1, 1, 1),
+            "dilations": (1, 2),
+            "ceil_mode": True,
+            "count_include_pad": True,
+        },
+    ),
+    ("Transpose", (IMAGE,), {"order": (0, 2, 3, 1)}),
+    ("Transpose", (ROW,), {"order": (1, 0)}),
+    ("Gelu", (ROW,), {"approximate": "tanh"}),
+    ("Gelu", (ROW,), {}),
+    ("LayerNorm", (IMAGE, Constant((7, 9)), Constant((7, 9))), {"axis": 2, "epsilon": 0.5}),
+    ("LayerNorm", (IMAGE, None, Constant((9,))), {"axis": 3}),
+    ("LayerNorm", (ROW, Constant((6,))), {"axis": 1}),
+    ("LayerNorm", (ROW,), {"axis": 1}),
+    ("Mean", (IMAGE,), {"axes": (2, 3), "keepdims": False}),
+    ("Mean", (IMAGE,), {"axes": (1,)}),
+    ("Slice", (IMAGE,), {"axis": 3, "start": 1, "stop": 8, "step": 3}),
+    ("Slice", (IMAGE,), {"axis": 1, "stop": 2}),
+    ("Softmax", (IMAGE,), {"axis": 1}),
+    ("LogSoftmax", (ROW,), {"axis": 1}),
+    ("LeakyRelu", (ROW,), {"alpha": 0.25}),
+    ("Sub", (Constant(()), ROW), {}),
+    ("Div", (ROW, Constant((1, 1))), {}),
+    ("Pad", (IMAGE,), {"pads": (0, 0, 1, 2, 0, 0, 1, -2), "value": -3.5}),
+    ("Pad", (ROW,), {"pads": (0, 1, 0, 1), "value": -0.0}),
+    *(("Pad", (IMAGE,), {"pads": (0, 0, 1, 2, 0, 0, 1, 3), "mode": mode}) for mode in ("reflect", "edge", "wrap")),
+    ("Resize", (IMAGE,), {"size": (14, 5), "scales": (2.0, 0.625), "coordinates": "half_pixel"}),
+    *(
+        ("Resize", (LINE,), {"size": (13,), "coordinates": coordinates, "rounding": rounding})
+        for coordinates, rounding in (
+            ("asymmetric", "floor"),
+            ("pytorch_half_pixel", "ceil"),
+            ("align_corners", "round_prefer_floor"),
+            ("half_pixel_symmetric", "round_prefer_ceil"),
+        )
+    ),
+    ("Tanh", (ROW,), {}),
+    ("Lrn", (IMAGE,), {"size": 3, "alpha": 0.5, "beta": 0.5, "bias": 2.0}),
+    ("Lrn", (IMAGE,), {"size": 2**31 - 1}),
+    ("MatMul", (LINE, Constant((9, 2))), {}),
+    ("MatMul", (Constant((3, 4)), LINE), {}),
+    ("AdaptiveMaxPool", (IMAGE,), {"size": (3, 4)}),
+    ("Reshape", (Constant((2, 3)),), {"shape": (2, 3)}),
+    ("Pad", (Constant((2, 3)),), {"pads": (0, 1, 1, 1)}),
+    ("Conv", (Constant((1, 2, 5)), Constant((4, 1, 2)), Constant((4,))), {"pads": (0, 1), "groups": 2}),
+]
+"""Operator, its operands, its attributes."""
+
+
+def one_node(operator: str, operands: tuple[Operand, ...], attributes: dict[str, Any], batch: int | None) -> Graph:
+    """The graph of a case. A node without a value among its operands gets an input beside it."""
+    rng = np.random.default_rng(0)
+    builder = GraphBuilder()
+    inputs: list[str | None] = []
+    for operand in operands:
+        if isinstance(operand, Value):
+            inputs.append(builder.input("x", (batch, *operand.shape)))
+        else:
+            value = None if operand is None else rng.normal(size=operand.shape)
+            inputs.append(None if value is None else builder.constant(value))
+    if not any(isinstance(operand, Value) for operand in operands):
+        builder.input("x", (batch, 2))
+    made = builder.node(operator, inputs, **attributes)
+    return builder.graph([made])
+
+
+def no_nodes() -> Graph:
+    return Graph((Input("x", (None, 3)),), (), ("x",), {})
+
+
+def input_of_rank_zero() -> Graph:
+    builder = GraphBuilder()
+    return builder.graph([builder.node("Add", [builder.input("x", ()), builder.input("y", (None,))])])
+
+
+def several_in_and_out() -> Graph:
+    """Open and fixed batches side by side; an output that is an input, one that comes twice, one in the middle."""
+    builder = GraphBuilder()
+    a, b, c = (builder.input(name, shape) for name, shape in (("a", (None, 3)), ("b", (1, 3)), ("c", (2, 5, 5))))
+    total = builder.node("Add", [a, b])
+    product = builder.node("Mul", [total, total])
+    return builder.graph([product, c, total, a, total])
+
+
+def constants_everywhere() -> Graph:
+    """Tied weights, one constant twice in a node, in the first place, in a node of constants alone."""
+    rng = np.random.default_rng(1)
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 4))
+    weight, row = builder.constant(rng.normal(size=(4, 4))), builder.constant(rng.normal(size=4))
+    x = builder.node("Linear", [x, weight, row])
+    x = builder.node("Linear", [builder.node("Relu", [x]), weight])
+    x = builder.node("Add", [row, x])
+    twice = builder.node("Mul", [builder.constant([3.0, 0.0, -1.0, 2.0])] * 2)
+    new_twice = builder.node("Linear", [builder.constant(rng.normal(size=(3, 3)))] * 2)
+    stack = builder.node("Concat", [x, weight, x, builder.constant(np.zeros((2, 4))), weight], axis=0)
+    return builder.graph([builder.node("Sub", [stack, twice]), new_twice])
+
+
+def unread_constant() -> Graph:
+    return Graph((Input("x", (None, 3)),), (node("Relu", ["x"], "y"),), ("y",), {"z": np.ones(3, np.float32)})
+
+
+def whole_numbers() -> Graph:
+    """(n, 1, 6, 6) -> (n, 3): convolution, pool, flattening, linear layer. All weights are whole numbers."""
+    builder = GraphBuilder()
+    numbers = np.arange(18, dtype=np.float32).reshape(2, 1, 3, 3)
+    x = builder.input("image", (None, 1, 6, 6))
+    x = builder.node("Conv", [x, builder.constant((numbers % 5 - 2) * (numbers % 3 > 0)), builder.constant([1, -1])])
+    x = builder.node("MaxPool", [builder.node("Relu", [x])], kernel=(2, 2), strides=(2, 2))
+    x = builder.node("Reshape", [x], shape=(-1, 8))
+    weight = (np.arange(24) % 7 - 3).reshape(3, 8)
+    return builder.graph([builder.node("Linear", [x, builder.constant(weight)], "scores")])
+
+
+def every_encoding() -> Graph:
+    """Constants as zeros, floats, powers of two, scaled ones, a codebook, planes; a mask without and with live columns.
+
+    All of it is computed from whole numbers, so that no release of NumPy changes it.
+    """
+    rows, columns = np.mgrid[:6, :40]
+    dice = (rows * 40 + columns + 1) * 2654435761 % 2**32 >> 16
+    sign = 1 - 2 * (dice % 2)
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 40))
+    values = [
+        np.zeros((6, 40)),
+        sign * (1 + rows / 8 + columns / 1024),
+        sign * 2.0 ** (dice // 2 % 3),
+        sign * 2.0 ** (dice // 2 % 5) * (1 + np.array([[1], [5], [3], [7], [2], [6]]) / 11),
+        np.array([0.1, 0.7, -0.3])[dice % 3],
+        sum_of_planes(
+            np.array([[1.1, 0.5]] * 6, np.float32) * (1 + rows[:, :1].astype(np.float32) / 7),
+            np.stack([dice % 2, dice // 2 % 2]).astype(np.uint8),
+        ),
+        np.where(dice % 5 == 0, sign * (1 + columns / 64), 0),
+        np.where((dice % 2 == 0) & (columns % 8 == 3), sign * (1 + dice // 16 % 8 / 8), 0),
+    ]
+    return builder.graph([builder.node("Linear", [x, builder.constant(value)]) for value in values])
+
+
+def random_lenet5(seed: int) -> Graph:
+    """LeNet-5 with 0.9 % of its connections."""
+    rng = np.random.default_rng(seed)
+    builder = GraphBuilder()
+
+    def layer(operator: str, x: str, density: float, *shape: int) -> str:
+        weight = rng.normal(0, 0.1, shape) * (rng.random(shape) < density)
+        return builder.node(operator, [x, builder.constant(weight), builder.constant(rng.normal(0, 0.1, shape[0]))])
+
+    x = builder.input("image", (None, 1, 28, 28))
+    x = builder.node("MaxPool", [layer("Conv", x, 0.14, 20, 1, 5, 5)], kernel=(2, 2), strides=(2, 2))
+    x = builder.node("MaxPool", [layer("Conv", x, 0.03, 50, 20, 5, 5)], kernel=(2, 2), strides=(2, 2))
+    x = builder.node("Reshape", [x], shape=(-1, 800))
+    x = builder.node("Relu", [layer("Linear", x, 0.007, 500, 800)])
+    return builder.graph([layer("Linear", x, 0.04, 10, 500)])
+
+
+ARRANGEMENTS: tuple[Callable[[], Graph], ...] = (
+    *(no_nodes, input_of_rank_zero, several_in_and_out, constants_everywhere, unread_constant),
+    *(whole_numbers, every_encoding),
+)
+
+
+def all_graphs() -> dict[str, Graph]:
+    """Every case with an open and with a fixed batch, and every arrangement, by name."""
+    graphs = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}
+    for number, (operator, operands, attributes) in enumerate(CASES):
+        for batch in (None, 1, 3):
+            graphs[f"{operator}-{number}-{batch}"] = one_node(operator, operands, attributes, batch)
+    return graphs
+
+
+def random_inputs(graph: Graph, batch: int) -> dict[str, Array]:
+    rng = np.random.default_rng(batch)
+    return {given.name: np.asarray(rng.normal(size=given.at(batch)), np.float32) for given in graph.inputs}
+
+
+def numbered(graph: Graph) -> tuple[Any, ...]:
+    """All of a graph but its names, its places and constants that nothing reads: equal for the same network."""
+    read = dict.fromkeys(name for made in graph.nodes for name in made.given if name in graph.constants)
+    every = [*(given.name for given in graph.inputs), *(made.output for made in graph.nodes), *read]
+    number = {name: place for place, name in enumerate(every)}
+    return (
+        [given.shape for given in graph.inputs],
+        [_numbered_node(made, number) for made in graph.nodes],
+        [number[name] for name in graph.outputs],
+        [(graph.constants[name].shape, graph.constants[name].tobytes()) for name in read],
+    )
+
+
+def _numbered_node(made: Node, number: dict[str, int]) -> tuple[Any, ...]:
+    inputs = [None if name is None else number[name] for name in made.inputs]
+    return made.operator, inputs, {name: _with_sign(value) for name, value in made.attributes.items()}
+
+
+def _with_sign(value: Any) -> Any:
+    """-0.0 and 0.0 told apart."""
+    return (value, math.copysign(1, value)) if isinstance(value, float) else value
