@@ -17,6 +17,7 @@ from netsurgery.report.record import Record, mean_and_spread
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+NETWORKS = {"lenet300": "LeNet-300-100", "lenet5": "LeNet-5"}
 POWERS = "5-bit powers of two"
 METHODS = {
     "surgery": "surgery, one density",
@@ -110,11 +111,18 @@ def file_size_table() -> str:
         cells = [f"{sum(size) / len(size):,.0f}" if None not in size else "" for size in sizes]
         cells[-1] = f"**{cells[-1]}**"
         connections = sum(row["connections"] for row in rows) / len(rows)
-        lines.append(f"| {network} | {weights} | {connections:,.0f} | {' | '.join(cells)} |")
+        lines.append(f"| {_title(network)} | {weights} | {connections:,.0f} | {' | '.join(cells)} |")
     seeds = sorted({len(rows) for rows in groups.values()})
     codecs = ", ".join(f"{name} {version}" for name, version in results["codecs"].items())
     lines += ["", f"Bytes, mean over {' or '.join(map(str, seeds))} seeds. Networks as in the results below; {codecs}."]
     return "\n".join(lines)
+
+
+def _title(run: str) -> str:
+    """A recorded run's name in words: lenet5-surgery-310x-shift is LeNet-5, surgery 310x, shifted."""
+    network, _, rest = run.partition("-")
+    words = {"threshold-surgery": "the paper's rule"}.get(rest, rest.replace("-shift", ", shifted").replace("-", " "))
+    return f"{NETWORKS[network]}, {words}"
 
 
 def packing_table() -> str:

@@ -53,7 +53,7 @@ def table(summary: Summary) -> list[str]:
     rows = [_cells(tensor, size) for tensor, size in zip(summary.tensors, sizes, strict=False)]
     rest = [
         ("structure", "", "", "", "", "", "", f"{sizes[-1]:,}"),
-        ("header and end", "", "", "", "", "", "", f"{summary.size_bytes - sum(sizes):,}"),
+        ("header, end", "", "", "", "", "", "", f"{summary.size_bytes - sum(sizes):,}"),
         ("total", "", "", "", *_shares(summary.kept, summary.entries, 8 * summary.size_bytes, summary.size_bytes)),
     ]
     lines = _aligned([*_HEADS, *rows, *rest])

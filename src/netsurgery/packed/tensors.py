@@ -355,7 +355,7 @@ def _float_name(form: FloatForm) -> str:
         return "powers of two"
     if form.shared:
         return "scaled powers of two"
-    return {23: "float32", 7: "bfloat16", 10: "float16"}.get(form.mantissa, f"float, {form.mantissa}-bit mantissa")
+    return {23: "float32", 7: "bfloat16", 10: "float16"}.get(form.mantissa, f"{form.mantissa}-bit mantissa")
 
 
 def _member(kind: type[_Kind], number: int, what: str) -> _Kind:
