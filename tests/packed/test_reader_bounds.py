@@ -13,9 +13,9 @@ from netsurgery import _native
 from netsurgery.errors import FileLimitError, PackedFileError
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.packed import format as fmt
-from netsurgery.packed import reference_coder
+from netsurgery.packed import reference_coder, writer
 from netsurgery.packed.format import ATTRIBUTES, Context, Encoding, Limits, Mask
-from netsurgery.packed.reader import decode
+from netsurgery.packed.reader import CoderName, decode
 from netsurgery.packed.writer import encode
 
 CONCAT, ADD, SIGN = 9, 6, np.uint32(1 << 31)
@@ -174,3 +174,18 @@ def test_a_codebook_has_no_more_values_than_there_are_entries(values: int) -> No
     else:
         with pytest.raises(PackedFileError, match="codebook has 5 values for 4 entries"):
             decode(content)
+
+
+@pytest.mark.parametrize("coder", ["native", "reference"])
+def test_padding_that_would_fill_the_memory_when_run_is_refused(
+    coder: CoderName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = GraphBuilder()
+    pool = builder.node(
+        "MaxPool", [builder.input("x", (1, 1, 1, 1))], kernel=(60_000,) * 2, pads=(59_999, 59_999, 0, 0)
+    )
+    with pytest.raises(FileLimitError, match=r"3,600,000,000 entries of a value"):
+        encode(builder.graph([pool]))
+    monkeypatch.setattr(writer, "_check_limits", lambda *_: None)
+    with pytest.raises(FileLimitError, match=r"maxpool_1's padded input has 3,600,000,000 entries"):
+        decode(encode(builder.graph([pool])), coder=coder)

@@ -22,7 +22,13 @@ from netsurgery.graph.operators import LARGEST_INT, Attribute, Operator, Shape
 from netsurgery.packed import format as fmt
 from netsurgery.packed import reference_coder
 from netsurgery.packed.format import ATTRIBUTES, Context, Limits
-from netsurgery.packed.structure import OPERATOR_OF_CODE, default_of, expected_count, expected_shape
+from netsurgery.packed.structure import (
+    OPERATOR_OF_CODE,
+    default_of,
+    expected_count,
+    expected_shape,
+    padded_entries,
+)
 from netsurgery.packed.tensors import DecoderFace, Stored, TensorReader
 
 CoderName = Literal["native", "reference"]
@@ -199,13 +205,16 @@ class _StructureReader:
         if len(shape) > fmt.HIGHEST_RANK:
             raise FileLimitError(f"{name} has {len(shape)} axes; at most {fmt.HIGHEST_RANK} are allowed.")
         _check_sizes(name, shape)
-        if math.prod(shape) > self._limits.value_elements:
-            raise FileLimitError(
-                f"{name} has {math.prod(shape):,} entries; {self._limits.value_elements:,} are allowed. "
-                "If you trust the file, raise Limits.value_elements."
-            )
+        self._check_entries(name, math.prod(shape))
         self._values.append(name)
         self._shapes[name] = shape
+
+    def _check_entries(self, what: str, entries: int) -> None:
+        if entries > self._limits.value_elements:
+            raise FileLimitError(
+                f"{what} has {entries:,} entries; {self._limits.value_elements:,} are allowed. "
+                "If you trust the file, raise Limits.value_elements."
+            )
 
     def _node(self, previous_code: int) -> int:
         code = self._coder.integer(Context.OPERATOR + previous_code) + 1
@@ -229,6 +238,7 @@ class _StructureReader:
         operator.check_operands([None if given is None else given in self.constants for given in inputs])
         shapes = [self._shapes.get(given or "") for given in inputs]
         self._add_value(name, operator.shape(shapes, made.attributes))
+        self._check_entries(f"{name}'s padded input", padded_entries(operator, shapes[0] or (), made.attributes))
         self._nodes.append(made)
         return code
 

@@ -80,3 +80,11 @@ def picture_of(graph: Graph, reader: Node, shapes: Mapping[str, Shape]) -> tuple
     if len(source) < 3 or math.prod(source[1:]) != shapes[producer.output][-1]:
         return (1, 1)
     return (math.prod(source[2:]), source[-1])
+
+
+def padded_entries(operator: Operator, x: Shape, attributes: Mapping[str, Any]) -> int:
+    """Entries of a Conv's or pool's input with its padding around it, which an executor may have to hold; else 0."""
+    if operator.name == "Pad" or not attributes.get("pads"):
+        return 0
+    begins, ends = attributes["pads"][: len(x) - 2], attributes["pads"][len(x) - 2 :]
+    return math.prod(x[:2]) * math.prod(sum(sizes) for sizes in zip(x[2:], begins, ends, strict=True))

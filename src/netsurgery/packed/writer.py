@@ -16,7 +16,7 @@ from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Shape
 from netsurgery.packed import format as fmt
 from netsurgery.packed.format import ATTRIBUTES, Context
-from netsurgery.packed.structure import default_of, expected_count, expected_shape, picture_of
+from netsurgery.packed.structure import default_of, expected_count, expected_shape, padded_entries, picture_of
 from netsurgery.packed.tensors import EncoderFace, TensorWriter
 
 PART_BYTES = 2**20
@@ -233,7 +233,11 @@ def _check_limits(
     """Refuse what the reader would refuse."""
     limits = fmt.Limits()
     elements = sum(graph.constants[name].size for name in structure.constants)
-    largest = max(math.prod(shape) for shape in shapes.values())
+    largest = max(
+        *(math.prod(shape) for shape in shapes.values()),
+        *(padded_entries(OPERATORS[node.operator], shapes[node.given[0]], node.attributes) for node in graph.nodes),
+        0,
+    )
     for what, given, allowed in (
         ("inputs", len(graph.inputs), fmt.MOST_INPUTS),
         ("outputs", len(graph.outputs), fmt.MOST_OUTPUTS),
