@@ -71,8 +71,8 @@ Output<T> filled(Index rows, Index columns, Fill&& fill) {
     nb::gil_scoped_release release;
     fill(storage.get());
   }
+  nb::capsule owner(storage.get(), [](void* pointer) noexcept { delete[] static_cast<T*>(pointer); });
   T* data = storage.release();
-  nb::capsule owner(data, [](void* pointer) noexcept { delete[] static_cast<T*>(pointer); });
   return Output<T>(data, {static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)}, owner);
 }
 

@@ -13,8 +13,10 @@
 
 namespace netsurgery {
 
+static_assert((std::int64_t{-1} >> 1) == -1, "the format needs shifts that round towards minus infinity");
+
 constexpr int kLogitUnit = 256;      // one unit of logit
-constexpr int kLargestLogit = 2815;  // 11 units: a probability of 1 / 65536 * 1.09
+constexpr int kLargestLogit = 2815;  // 11 units: a probability of 1 / 65536 * 1.10
 constexpr int kLargestCount = 255;   // observations after which a slot learns no more slowly
 constexpr int kLargestAge = 1023;    // decisions after which a mixer learns no more slowly
 

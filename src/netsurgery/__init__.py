@@ -1,4 +1,4 @@
-"""netsurgery makes a trained PyTorch network small and fast without losing accuracy, and proves it.
+"""netsurgery makes a trained PyTorch network small without losing accuracy, and proves it.
 
 torch is imported only when a name that needs it is used.
 """

@@ -112,10 +112,11 @@ class Encoding(IntEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a reader grants a file before it has proved anything.
+    """What a reader grants a file before it has proved anything. They bound reading, not running what was read.
 
-    elements: entries of all constants together, beyond which a file is refused (4 bytes each in memory). None: 2^22 and
-        4,096 for each byte of the file, far beyond what the sparsest networks reach.
+    elements: entries of all constants together, beyond which a file is refused. Reading takes up to 20 bytes for each
+        entry of the largest constant, and 4 for each that is kept. None: 2^22 and 1,024 for each byte of the file,
+        which the sparsest networks stay far below, but never more than 2^30.
     value_elements: entries of any one value between two nodes, at batch size 1.
     """
 
@@ -124,8 +125,8 @@ class Limits:
 
     def elements_for(self, size_bytes: int) -> int:
         """The bound on constants for a file of this size."""
-        return 2**22 + 4096 * size_bytes if self.elements is None else self.elements
+        return min(2**22 + 1024 * size_bytes, 2**30) if self.elements is None else self.elements
 
     def decisions_for(self, size_bytes: int) -> int:
-        """The bound on work: bits that are coded by a probability. The structure alone never takes 2^24."""
+        """The bound on work: bits that are coded by a probability."""
         return 2**24 + 4 * self.elements_for(size_bytes)

@@ -15,7 +15,7 @@ from netsurgery.packed.range_coder import Coder
 LOGIT_UNIT = 256
 """One unit of logit."""
 LARGEST_LOGIT = 2815
-"""11 units: a probability of 1 / 65536 * 1.09."""
+"""11 units: a probability of 1 / 65536 * 1.10."""
 LARGEST_COUNT = 255
 """Observations after which a slot learns no more slowly."""
 LARGEST_AGE = 1023

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netsurgery.graph.ir import Graph, Node
+from netsurgery.graph.ir import Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Operator, Shape
 
 OPERATOR_OF_CODE: dict[int, Operator] = {operator.code: operator for operator in OPERATORS.values()}
@@ -69,11 +69,11 @@ def grid_of(shape: Shape, plane: int = 1, width: int = 1) -> tuple[int, int, int
     return (shape[0], math.prod(shape[1:]), math.prod(shape[2:]), shape[-1])
 
 
-def picture_of(graph: Graph, reader: Node, shapes: Mapping[str, Shape]) -> tuple[int, int]:
+def picture_of(producers: Mapping[str, Node], reader: Node, shapes: Mapping[str, Shape]) -> tuple[int, int]:
     """(plane, width) of the channels that a Linear reads flattened, (1, 1) if it doesn't. It only helps prediction."""
-    producer = graph.producers().get(reader.inputs[0] or "")
+    producer = producers.get(reader.inputs[0] or "")
     while producer is not None and OPERATORS[producer.operator].shape is OPERATORS["Relu"].shape:
-        producer = graph.producers().get(producer.inputs[0] or "")
+        producer = producers.get(producer.inputs[0] or "")
     if reader.operator != "Linear" or producer is None or producer.operator != "Reshape":
         return (1, 1)
     source = shapes[producer.inputs[0] or ""]

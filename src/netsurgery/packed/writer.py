@@ -77,6 +77,8 @@ class _StructureWriter:
         self._graph = graph
         self._shapes = shapes
         self._numbers = {given.name: number for number, given in enumerate(graph.inputs)}
+        self._constant_numbers: dict[str, int] = {}
+        self._producers = graph.producers()
         self.constants: dict[str, tuple[int, int]] = {}
         """Constants in the order of the file, with plane and width of their pictures."""
         self.operands = 0
@@ -119,13 +121,13 @@ class _StructureWriter:
         if operator.operands[-1].variadic:
             self._coder.integer(Context.OPERAND_COUNT, len(node.inputs) - 1)
         new: list[int] = []
+        self.operands += max(len(node.inputs), len(operator.operands))
         for index, name in enumerate(self._padded(node)):
             operand = operator.operands[min(index, len(operator.operands) - 1)]
             if operand.optional:
                 self._coder.flag(Context.LEFT_OUT, name is None)
             if name is None:
                 continue
-            self.operands += 1
             if not operand.constant:
                 self._coder.flag(Context.CONSTANT, name in self._graph.constants)
             if name not in self._graph.constants:
@@ -133,9 +135,10 @@ class _StructureWriter:
                 continue
             self._coder.flag(Context.TIED, name in self.constants)
             if name in self.constants:
-                self._coder.integer(Context.TIED, list(self.constants).index(name))
+                self._coder.integer(Context.TIED, self._constant_numbers[name])
             else:
-                self.constants[name] = picture_of(self._graph, node, self._shapes) if index == 1 else (1, 1)
+                self._constant_numbers[name] = len(self.constants)
+                self.constants[name] = picture_of(self._producers, node, self._shapes) if index == 1 else (1, 1)
                 new.append(index)
         shapes = [None if name is None else self._shapes[name] for name in self._padded(node)]
         # A new constant in the first place has no shape yet when a reader comes to the attributes.
