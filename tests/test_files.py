@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from netsurgery.errors import DataError
-from netsurgery.files import replacing, write_verified
+from netsurgery.files import check_target, replacing, write_verified
 
 
 class BrokenError(Exception):
@@ -78,10 +79,54 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(
 
 
 def test_a_rename_that_fails_leaves_no_temporary_file(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="folder"), replacing(tmp_path / "folder") as temporary:
-        temporary.write_bytes(b"new")
+    target = tmp_path / "folder"
+    with pytest.raises(OSError, match="folder") as caught, replacing(target):
+        target.mkdir()
+    assert caught.value.filename == str(target)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("folder", IsADirectoryError), ("file/result.bin", NotADirectoryError), ("file/a/result.bin", NotADirectoryError)],
+)
+@pytest.mark.parametrize("begin", [check_target, lambda path: replacing(path).__enter__()], ids=["check", "write"])
+def test_a_target_that_can_not_be_a_file_is_refused_by_its_own_name(
+    tmp_path: Path, name: str, error: type[OSError], begin: Callable[[Path], object]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(error) as caught:
+        begin(tmp_path / name)
+    assert caught.value.filename == str(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_folder_without_permission_is_refused_by_the_name_of_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
+    with pytest.raises(PermissionError) as caught:
+        check_target(tmp_path / "runs" / "result.bin")
+    assert caught.value.filename == str(tmp_path / "runs" / "result.bin")
+
+
+@pytest.mark.parametrize("name", ["result.bin", "runs/mine/result.bin", "file"])
+def test_the_check_writes_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    check_target(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_reported_under_the_name_of_the_target(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"result\.bin'$") as caught, replacing(tmp_path / "result.bin"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "result.bin"))
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="missing"), replacing(tmp_path / "result.bin"):
+        (tmp_path / "missing").read_bytes()
 
 
 def test_missing_folders_are_made(tmp_path: Path) -> None:

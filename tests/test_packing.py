@@ -140,6 +140,40 @@ def test_a_shared_matrix_is_counted_once_and_written_once_for_each_way_it_is_rea
     assert report.connections == 2 * 144
 
 
+class Twice(nn.Module):
+    """Two layers that own one matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(F.relu(self.first(x)))
+
+
+def test_a_tied_matrix_is_counted_once_whatever_the_model_comes_as(tmp_path: Path) -> None:
+    model, inputs = Twice().eval(), images(2, 6)
+    program = torch.export.export(model, (inputs,))
+    torch.export.save(program, tmp_path / "model.pt2")
+    for source in (model, program, tmp_path / "model.pt2"):
+        assert ns.pack(source, tmp_path / "model.nsm", example_inputs=inputs).dense_bytes == 4 * 36
+
+
+@pytest.mark.parametrize(("dynamic", "batch"), [(None, 2), (({0: torch.export.Dim("batch")},), None)])
+def test_the_report_says_whether_the_batch_is_fixed(dynamic: Any, batch: int | None, tmp_path: Path) -> None:
+    program = torch.export.export(small().eval(), (images(2, 20),), dynamic_shapes=dynamic)
+    assert ns.pack(program, tmp_path / "model.nsm").batch == batch
+    assert ns.load(tmp_path / "model.nsm").inputs[0].shape == (batch, 20)
+
+
+def test_a_file_that_is_larger_than_its_model_is_not_called_smaller(tmp_path: Path) -> None:
+    report = ns.pack(nn.Linear(1, 1), tmp_path / "model.nsm", example_inputs=images(2, 1))
+    assert f"{report.size_bytes / 8:.1f}x larger than 8 bytes of float32" in str(report)
+    report = ns.pack(nn.ReLU(), tmp_path / "model.nsm", example_inputs=images(2, 1))
+    assert str(report).endswith(f"model.nsm: {report.size_bytes} bytes; 0 connections")
+
+
 @pytest.mark.parametrize("kind", ["onnx", "onnx proto", "pt2", "program"])
 def test_every_kind_of_source_gives_the_same_network(kind: str, tmp_path: Path) -> None:
     model, inputs = small(), images(4, 20)
@@ -200,11 +234,20 @@ def test_rounded_weights_are_round_and_the_file_is_smaller(name: str, tmp_path: 
     model, sizes = build(), {}
     for weights, lowest_bit, most in (("exact", 0, 0.0), ("float16", 13, 2.0**-11), ("bfloat16", 16, 2.0**-8)):
         path = tmp_path / f"{weights}.nsm"
-        sizes[weights] = ns.pack(model, path, example_inputs=images(2, *shape), weights=weights).size_bytes
+        report = ns.pack(model, path, example_inputs=images(2, *shape), weights=weights)
+        sizes[weights] = report.size_bytes
         session = ns.load(path)
         for constant in session.graph.constants.values():
             normal = constant[np.abs(constant) >= 2.0**-14]  # below, float16 has fewer bits
             assert not (normal.view(np.uint32) & np.uint32((1 << lowest_bit) - 1)).any()
+        if weights == "exact":
+            assert report.rounding_difference is None
+        else:
+            examples = images(2, *shape)
+            expected = outputs_of(model, examples)
+            moved = np.abs(session(examples.numpy()) - expected).max() / np.abs(expected).max()
+            assert report.rounding_difference == pytest.approx(moved, abs=TOLERANCE)
+            assert moved > 10 * TOLERANCE
         expected = outputs_of(model, images(5, *shape))
         # Each weight is off by one part in 2^11 or 2^8 at most; four times that for what layers make of it.
         assert (
@@ -344,6 +387,24 @@ def test_weights_that_are_not_finite_are_refused_by_name(value: float, what: str
         ns.pack(model, kept, example_inputs=images(2, 20), weights=weights)
 
 
+def test_a_unit_that_would_be_left_out_has_to_be_finite_too(kept: Path) -> None:
+    model = small()
+    with torch.no_grad():
+        model[0].weight[3, 0] = float("nan")
+        model[2].weight[:, 3] = 0
+    with pytest.raises(NonFiniteWeightsError, match=r"^0\.weight holds NaN; only finite weights"):
+        ns.pack(model, kept, example_inputs=images(2, 20))
+
+
+def test_a_target_that_can_not_be_written_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "capture", lambda *_: pytest.fail("captured"))
+    with pytest.raises(IsADirectoryError, match=f"'{tmp_path}'"):
+        ns.pack(small(), tmp_path, example_inputs=images(2, 20))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("place", ["capture", "simplify", "encode_to", "PackedReader", "largest_difference"])
 def test_an_interruption_leaves_nothing(place: str, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> Any:
@@ -371,6 +432,7 @@ def test_an_operator_that_is_missing_is_named(kept: Path) -> None:
         (None, CaptureError, "a NoneType can't be captured"),
         ({"weight": 1}, CaptureError, "a dict can't be captured"),
         ("model.txt", CaptureError, "model.txt: an .onnx or a .pt2 file is needed"),
+        ("model.nsm", CaptureError, "model.nsm: a network that is already packed; give the .onnx or .pt2 file"),
         (Path("model"), CaptureError, "model: an .onnx or a .pt2 file is needed"),
         ("missing.onnx", CaptureError, "missing.onnx: there is no such file"),
         ("missing.pt2", DataError, "missing.pt2 doesn't exist"),
@@ -390,6 +452,11 @@ def test_what_can_not_be_captured_is_refused_with_advice(
         (["text"], InputError, "tensors or arrays of numbers are needed"),
         ({"x": 1}, InputError, "example_inputs hold a dict"),
         ([], CaptureError, "a tuple of one tensor for each input"),
+        (
+            images(2, 20).bfloat16(),
+            InputError,
+            r"torch\.bfloat16; netsurgery computes in float32: call model\.float\(\)",
+        ),
         (torch.full((2, 20), float("nan")), InputError, "only be compared on finite numbers"),
         (torch.full((2, 20), float("inf")), InputError, "only be compared on finite numbers"),
     ],
@@ -397,6 +464,14 @@ def test_what_can_not_be_captured_is_refused_with_advice(
 def test_examples_of_no_use_are_refused(inputs: Any, error: type[Exception], message: str, kept: Path) -> None:
     with pytest.raises(error, match=message):
         ns.pack(small(), kept, example_inputs=inputs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_of_another_type_is_refused_with_advice(dtype: torch.dtype, kept: Path) -> None:
+    model = small().to(dtype)
+    for inputs in (images(2, 20), images(2, 20).to(dtype)):
+        with pytest.raises((CaptureError, InputError), match=r"call model\.float\(\)"):
+            ns.pack(model, kept, example_inputs=inputs)
 
 
 @pytest.mark.parametrize("weights", ["float32", "int8", "", None])

@@ -16,12 +16,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from netsurgery.errors import SettingError, VerificationError
-from netsurgery.files import replacing
+from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import capture
 from netsurgery.graph.ir import Array, Graph
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
 from netsurgery.packed.reader import PackedReader
+from netsurgery.packed.tensors import require_finite
 from netsurgery.packed.writer import constants_in_order, encode_to
 from netsurgery.runtime import reference
 from netsurgery.runtime.comparison import TOLERANCE, largest_difference
@@ -35,7 +36,9 @@ class PackReport:
 
     size_bytes: of the whole file; dense_bytes: of the model's parameters as float32, those that layers share counted
     once; connections: kept weights and biases in the file; difference: largest difference of an output from the model's
-    (its weights rounded where that was asked for) on the example inputs, as a share of the largest output.
+    (its weights rounded where that was asked for) on the example inputs, as a share of the largest output;
+    rounding_difference: the same between the model and itself with rounded weights, None if they weren't rounded;
+    batch: the only batch size that the file takes, None if it takes any.
     """
 
     path: Path
@@ -43,12 +46,19 @@ class PackReport:
     dense_bytes: int
     connections: int
     difference: float
+    rounding_difference: float | None
+    batch: int | None
 
     def __str__(self) -> str:
-        return (
-            f"{self.path}: {self.size_bytes:,} bytes, {self.dense_bytes / self.size_bytes:,.1f}x smaller than "
-            f"{self.dense_bytes:,} bytes of float32; {self.connections:,} connections"
-        )
+        return f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections"
+
+    def _comparison(self) -> str:
+        """Of the sizes; nothing to say of a network without parameters."""
+        if not self.dense_bytes:
+            return ""
+        ratio = self.dense_bytes / self.size_bytes
+        change = f"{ratio:,.1f}x smaller" if ratio >= 1 else f"{1 / ratio:,.1f}x larger"
+        return f", {change} than {self.dense_bytes:,} bytes of float32"
 
 
 def pack(
@@ -66,21 +76,30 @@ def pack(
         Whatever is given is also what model and file are compared on; for files, random numbers are used if it's None.
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
-    Raises CaptureError, UnsupportedOperatorError (naming what is missing and where), NonFiniteWeightsError,
-    VerificationError if the file doesn't compute what the model computes; then nothing is left at `path`.
+    A file takes any batch size where the source does. An .onnx or .pt2 file may have it fixed, and so has a module that
+    torch can't export otherwise, at the batch of the examples; `batch` of the report says so.
+    Raises CaptureError, UnsupportedOperatorError (naming what is missing and where), InputError for examples that don't
+    fit, NonFiniteWeightsError, VerificationError if the file doesn't compute what the model computes, OSError if it
+    can't be written; then `path` stays as it was.
     """
     if weights not in ("exact", "float16", "bfloat16"):
         raise SettingError(f"weights={weights!r} is not allowed: weights must be 'exact', 'float16' or 'bfloat16'.")
+    check_target(path)
     captured = capture(model, example_inputs)
+    for name, values in captured.graph.constants.items():
+        require_finite(name, values)  # not later: passes fold constants into others, and leave some out
     graph, examples, outputs, dense_bytes = captured.graph, captured.examples, captured.outputs, 4 * captured.parameters
     del captured  # of a large model there should be no more copies than needed
     if outputs is None:
         outputs = _run(graph, examples)
     graph = simplify(graph, reference.run_node)
+    rounding_difference = None
     if weights != "exact":
         _difference(graph, examples, outputs, path)
         graph = rounded(graph, weights)  # not before: what passes compute from rounded weights isn't round any more
-        outputs = _run(graph, examples)  # what is lost by request isn't the file's fault
+        rounded_outputs = _run(graph, examples)
+        rounding_difference = largest_difference(rounded_outputs, outputs)
+        outputs = rounded_outputs  # what is lost by request isn't the file's fault
         graph = simplify(graph, reference.run_node)
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
@@ -88,7 +107,14 @@ def pack(
         size_bytes = temporary.stat().st_size
         difference = _difference(_read_back(temporary, graph, path), examples, outputs, path)
     connections = sum(int(np.count_nonzero(graph.constants[name])) for name in constants_in_order(graph))
-    return PackReport(Path(path), size_bytes, dense_bytes, connections, difference)
+    return PackReport(
+        Path(path), size_bytes, dense_bytes, connections, difference, rounding_difference, _fixed_batch(graph)
+    )
+
+
+def _fixed_batch(graph: Graph) -> int | None:
+    sizes = [given.shape[0] for given in graph.inputs if given.shape]
+    return None if None in sizes or not sizes else sizes[0]
 
 
 def _read_back(written: Path, graph: Graph, path: str | Path) -> Graph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from netsurgery.cli import reproduce, session
+from netsurgery.cli import info, reproduce, session
 from netsurgery.cli.main import main
 from netsurgery.methods import ALL_METHODS
 from netsurgery.zoo.experiments import REPRODUCIBLE
@@ -59,6 +60,43 @@ def test_without_torch_a_command_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("netsurgery: this command needs torch: pip install")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize("length", [10, 1_000_000], ids=["in the buffer", "beyond it"])
+def test_a_reader_that_goes_early_ends_it_quietly(length: int) -> None:
+    code = (
+        "import sys\nfrom netsurgery.cli import info, main\n"
+        f"info.run = lambda options: print('x' * {length})\n"
+        "sys.exit(main.main(['info', 'model.nsm']))"
+    )
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=buffered, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "netsurgery: out of memory.\n"),
+        (MemoryError("Unable to allocate 9 TiB"), "netsurgery: out of memory: Unable to allocate 9 TiB.\n"),
+    ],
+)
+def test_a_lack_of_memory_is_one_line(
+    error: MemoryError, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: argparse.Namespace) -> None:
+        raise error
+
+    monkeypatch.setattr(info, "run", fail)
+    assert main(["info", "model.nsm"]) == 1
+    assert capsys.readouterr().err == line
 
 
 @pytest.mark.parametrize("arguments", [[], ["operate"], ["reproduce"], ["reproduce", "lenet7", "--data", "."]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,7 +51,9 @@ def test_a_file_is_packed_beside_the_working_directory_under_the_name_of_its_sou
     lines = capsys.readouterr().out.splitlines()
     size, dense = Path("model.nsm").stat().st_size, 4 * (40 * 30 + 30 + 30 * 5 + 5)
     assert lines[0].startswith(f"model.nsm: {size:,} bytes, {dense / size:.1f}x smaller than {dense:,} bytes")
-    assert lines[-1].startswith("verified    outputs differ from those of the model, by ")
+    assert re.fullmatch(r"verified    outputs are the model's, to .{7} of the largest \(allowed: 2e-04\)", lines[-1])
+    assert any(line.startswith("batch       fixed at 3; ") for line in lines) == (kind == "pt2")
+    assert not any(line.startswith("rounding") for line in lines)
     assert "3: 2 Linear, 1 Relu" in lines[3]
     assert max(map(len, lines)) <= 90
     assert [path.name for path in Path().iterdir()] == ["model.nsm"]
@@ -62,7 +65,9 @@ def test_options_reach_the_packer(sources: Path, capsys: pytest.CaptureFixture[s
     assert main(["pack", source, "-o", "named.nsm", "--names"]) == 0
     capsys.readouterr()
     assert main(["pack", source, "-o", "half.nsm", "--weights", "float16"]) == 0
-    assert "of the model, rounded to float16," in " ".join(capsys.readouterr().out.split())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "outputs are those of the model, rounded to float16, to" in text
+    assert re.search(r"rounding to float16 moved outputs by \d\.\de-0[45] of the largest", text)
     exact, named, half = (Path(f"{name}.nsm").stat().st_size for name in ("exact", "named", "half"))
     assert half < 0.7 * exact < exact < named
     assert "0.weight" in ns.load("named.nsm").graph.constants
@@ -91,7 +96,12 @@ def kept() -> Iterator[None]:
     [
         (["missing.onnx"], "missing.onnx: there is no such file"),
         (["missing.pt2"], "missing.pt2 doesn't exist"),
-        (["model.nsm"], "model.nsm: an .onnx or a .pt2 file is needed"),
+        (["model.nsm"], "model.nsm: a network that is already packed"),
+        (["."], ".: an .onnx or a .pt2 file is needed"),
+        ([""], ".: an .onnx or a .pt2 file is needed"),
+        (["/"], "/: an .onnx or a .pt2 file is needed"),
+        ([".."], "..: an .onnx or a .pt2 file is needed"),
+        (["SOURCES/model.onnx", "-o", "folder.nsm"], "Is a directory: 'folder.nsm'"),
         (["damaged.onnx"], "damaged.onnx: it can't be read as an ONNX model"),
         (["damaged.pt2"], "damaged.pt2 can't be loaded"),
         (["SOURCES/model.onnx", "-o", "model.onnx"], "--output='model.onnx' is not allowed"),
@@ -101,6 +111,7 @@ def test_wrong_files_are_refused_in_one_line(
     arguments: list[str], message: str, sources: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("damaged.onnx").write_bytes(b"\xff\xfe")
+    Path("folder.nsm").mkdir()
     Path("damaged.pt2").write_bytes(b"PK\3\4")
     refused([argument.replace("SOURCES", str(sources)) for argument in arguments], message, capsys)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,10 +13,14 @@ from netsurgery.errors import NetsurgeryError
 
 COMMANDS = (pack, info, run, export, demo, reproduce)
 INTERRUPTED = 130  # what shells use for Ctrl-C
+UNREAD = 141  # and for a pipe whose reader has gone, such as `head`
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 done, 1 refused with a reason, 2 wrong usage, 130 Ctrl-C."""
+    """Run the command line; returns the exit status.
+
+    0 done, 1 refused with a reason, 2 wrong usage, 130 Ctrl-C, 141 nobody reads the output any more.
+    """
     parser = argparse.ArgumentParser(prog="netsurgery", description=netsurgery.__doc__.partition("\n")[0])
     parser.add_argument("--version", action="version", version=f"netsurgery {netsurgery.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -24,11 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         parsed.run(parsed)
-    except NetsurgeryError as error:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it flushes at its end
+        return UNREAD
+    except (NetsurgeryError, OSError) as error:
         print(f"netsurgery: {error}", file=sys.stderr)
         return 1
-    except OSError as error:
-        print(f"netsurgery: {error}", file=sys.stderr)
+    except MemoryError as error:
+        print(f"netsurgery: out of memory{f': {error}' if str(error) else ''}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("netsurgery: interrupted; files written so far are complete.", file=sys.stderr)

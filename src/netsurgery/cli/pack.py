@@ -36,14 +36,24 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.checks import require
     from netsurgery.cli.arrays import read_array
     from netsurgery.cli.summary_text import fact, network
+    from netsurgery.graph.capture import check_model_file
     from netsurgery.packing import pack
+    from netsurgery.runtime.comparison import TOLERANCE
     from netsurgery.runtime.session import read_packed
     from netsurgery.runtime.summary import summary_of
 
+    check_model_file(options.model)
     path = options.output or Path(options.model.with_suffix(".nsm").name)
     require(path.suffix == ".nsm", "--output", str(path), "the name of an .nsm file")
     examples = [read_array(given) for given in options.input] if options.input else None
     report = pack(options.model, path, example_inputs=examples, weights=options.weights, names=options.names)
-    source = "the model" if options.weights == "exact" else f"the model, rounded to {options.weights}"
-    verified = f"outputs differ from those of {source}, by {report.difference:.1e} of the largest"
-    print(report, *network(summary_of(read_packed(path))), *fact("verified", verified), sep="\n")
+    lines = [str(report), *network(summary_of(read_packed(path)))]
+    if report.batch is not None:
+        lines += fact("batch", f"fixed at {report.batch}; for others, export the model with an open first axis")
+    whose = "the model's"
+    if report.rounding_difference is not None:
+        moved = f"to {options.weights} moved outputs by {report.rounding_difference:.1e} of the largest"
+        lines += fact("rounding", moved)
+        whose = f"those of the model, rounded to {options.weights}"
+    verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {TOLERANCE:.0e})"
+    print(*lines, *fact("verified", verified), sep="\n")

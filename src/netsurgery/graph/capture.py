@@ -66,15 +66,25 @@ def _no_model(given: Any) -> CaptureError:
     )
 
 
+def check_model_file(path: Path) -> None:
+    """Raise CaptureError unless the path is named like a file that can be captured; it isn't opened."""
+    suffix = path.suffix.lower()
+    if suffix == ".nsm":
+        raise CaptureError(
+            f"{path}: a network that is already packed; give the .onnx or .pt2 file that it was made from."
+        )
+    if suffix not in (".onnx", ".pt2"):
+        raise CaptureError(f"{path}: an .onnx or a .pt2 file is needed; export the model to one of them first.")
+
+
 def _capture_file(path: Path, example_inputs: Any) -> Captured:
+    check_model_file(path)
     if path.suffix.lower() == ".onnx":
         return _capture_onnx(path, example_inputs)
-    if path.suffix.lower() == ".pt2":
-        _need("torch", "torch")
-        from netsurgery.graph.from_torch import load_program
+    _need("torch", "torch")
+    from netsurgery.graph.from_torch import load_program
 
-        return _capture_torch(load_program(path), example_inputs)
-    raise CaptureError(f"{path}: an .onnx or a .pt2 file is needed; export the model to one of them first.")
+    return _capture_torch(load_program(path), example_inputs)
 
 
 def _capture_torch(model: Any, example_inputs: Any) -> Captured:
@@ -110,7 +120,10 @@ def _capture_onnx(model: Any, example_inputs: Any) -> Captured:
 
 
 def _parameters(module: Any) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+    """How many numbers a module's parameters are; the module of a program holds a tied one as several, in one place."""
+    from netsurgery.graph.from_torch.call import memory
+
+    return sum({memory(parameter): parameter.numel() for parameter in module.parameters()}.values())
 
 
 def _entries(graph: Graph) -> int:
@@ -149,7 +162,13 @@ def _sequence(given: Any) -> Sequence[Any]:
 
 def _array(given: Any) -> Array:
     """A tensor or array-like as float32."""
-    value: npt.ArrayLike = given.detach().cpu().numpy() if hasattr(given, "detach") else given
+    try:
+        value: npt.ArrayLike = given.detach().cpu().numpy() if hasattr(given, "detach") else given
+    except TypeError as error:  # numpy has no such type: bfloat16, float8, sparse tensors
+        raise InputError(
+            f"example_inputs hold a {given.layout} tensor of {given.dtype}; netsurgery computes in float32: "
+            "call model.float() and give dense float32 inputs."
+        ) from error
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise InputError(f"example_inputs hold a {type(given).__name__}; tensors or arrays of numbers are needed.")

@@ -114,11 +114,7 @@ class TensorWriter:
 
     def write(self, name: str, values: npt.NDArray[np.float32], plane: int = 1, width: int = 1) -> None:
         """Write one constant. Raises NonFiniteWeightsError; `name` is for that sentence only."""
-        if not np.isfinite(values).all():
-            what = "NaN" if np.isnan(values).any() else "infinity"
-            raise NonFiniteWeightsError(
-                f"{name} holds {what}; only finite weights can be written. Repair the model first."
-            )
+        require_finite(name, values)
         shape = values.shape
         grid = grid_of(shape, plane, width)
         kind = int(len(shape) >= 2)
@@ -227,6 +223,13 @@ class TensorReader:
             raise PackedFileError(f"a tensor of shape {shape} holds a value that isn't finite.")
         distinct = _distinct(bits)
         return values, Stored(shape, name, kept, distinct, decoder.bits_read - before)
+
+
+def require_finite(name: str, values: npt.NDArray[np.float32]) -> None:
+    """Raise NonFiniteWeightsError if a constant holds NaN or infinity."""
+    if not np.isfinite(values).all():
+        what = "NaN" if np.isnan(values).any() else "infinity"
+        raise NonFiniteWeightsError(f"{name} holds {what}; only finite weights can be written. Repair the model first.")
 
 
 _Write = Callable[[EncoderFace, Expectations], None]
