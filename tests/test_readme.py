@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+
+from netsurgery.cli.main import main
+from netsurgery.graph.ir import GraphBuilder
+from netsurgery.graph.to_onnx import write_onnx
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,6 +45,23 @@ def test_the_readmes_python_runs(
     names["operation"].detach()
     exec(plan, names)  # noqa: S102
     assert len(names["plan"].stages) == 2
+
+
+def test_the_readmes_commands_for_files_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = [
+        shlex.split(line, comments=True)[1:]
+        for line in README.splitlines()
+        if re.match(r" +netsurgery (pack|info|run|export) ", line)
+    ]
+    assert [command[0] for command in commands] == ["pack", "info", "run", "export"]
+    monkeypatch.chdir(tmp_path)
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 3))
+    write_onnx(builder.graph([builder.node("Linear", [x, builder.constant(np.eye(2, 3))])]), "model.onnx")
+    np.save("x.npy", np.array([[1, 2, 3]], np.float32))
+    for command in commands:
+        assert main(command) == 0
+    np.testing.assert_array_equal(np.load("y.npy"), [[1, 2]])
 
 
 def test_the_example_runs_and_reaches_its_density() -> None:
