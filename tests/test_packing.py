@@ -485,3 +485,14 @@ def test_examples_that_do_not_fit_the_graph_are_refused(kept: Path) -> None:
     graph = builder.graph([builder.node("Relu", [builder.input("x", (None, 3))])])
     with pytest.raises(InputError, match=r"example_inputs have shapes \[\(2, 4\)\]; the model takes"):
         ns.pack(graph, kept, example_inputs=np.zeros((2, 4)))
+
+
+def test_causal_attention_packs(tmp_path: Path) -> None:
+    class Causal(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True)
+
+    x = images(2, 5, 8)
+    ns.pack(Causal(), tmp_path / "causal.nsm", example_inputs=x)
+    expected = Causal()(torch.as_tensor(x)).numpy()
+    np.testing.assert_allclose(ns.load(tmp_path / "causal.nsm")(np.asarray(x)), expected, rtol=1e-5, atol=1e-6)

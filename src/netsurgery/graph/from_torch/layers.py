@@ -201,5 +201,5 @@ def _mask(call: Call) -> str:
 
 
 def _hidden(seen: torch.Tensor) -> torch.Tensor:
-    """0 where the mask is True, minus infinity elsewhere."""
-    return torch.zeros(seen.shape).masked_fill(~seen, -math.inf)
+    """0 where the mask is True, elsewhere the lowest number: Softmax makes 0 of it, and a file holds finite numbers."""
+    return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
