@@ -28,6 +28,7 @@ from netsurgery.packed.structure import (
     expected_count,
     expected_shape,
     padded_entries,
+    unzigzag,
 )
 from netsurgery.packed.tensors import DecoderFace, Stored, TensorReader
 
@@ -301,7 +302,7 @@ class _StructureReader:
                 raise PackedFileError(f"{attribute.name} has no choice {number}.")
             return attribute.choices[number]
         if attribute.low < -1:
-            return number // 2 if number % 2 == 0 else -(number + 1) // 2
+            return unzigzag(number)
         return number + attribute.low
 
     def _shape(self, expected: tuple[int | None, ...] | None) -> Shape:

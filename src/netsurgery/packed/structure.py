@@ -15,6 +15,16 @@ from netsurgery.graph.operators import OPERATORS, Attribute, Operator, Shape
 OPERATOR_OF_CODE: dict[int, Operator] = {operator.code: operator for operator in OPERATORS.values()}
 
 
+def zigzag(number: int) -> int:
+    """0, -1, 1, -2, ... as 0, 1, 2, 3, ...: how a number that may be negative is coded."""
+    return 2 * number if number >= 0 else -2 * number - 1
+
+
+def unzigzag(code: int) -> int:
+    """The number of a code."""
+    return code // 2 if code % 2 == 0 else -(code + 1) // 2
+
+
 def default_of(operator: Operator, attribute: Attribute, x: Shape, dynamic_batch: bool) -> Any:
     """What an attribute is unless a flag says otherwise; None if there is nothing to expect.
 

@@ -25,7 +25,7 @@ from netsurgery.errors import NonFiniteWeightsError, PackedFileError
 from netsurgery.graph.operators import Shape
 from netsurgery.packed.format import MOST_CODES, MOST_PLANES, Context, Encoding, Mask
 from netsurgery.packed.planes import recognised_planes, sum_of_planes
-from netsurgery.packed.structure import grid_of
+from netsurgery.packed.structure import grid_of, unzigzag, zigzag
 
 Bits = npt.NDArray[np.uint32]
 Bytes = npt.NDArray[np.uint8]
@@ -299,8 +299,7 @@ def _write_form(encoder: EncoderFace, expected: Expectations, kind: int, form: F
     encoder.flag(Context.MANTISSA + kind, form.mantissa != expected.mantissa[kind])
     if form.mantissa != expected.mantissa[kind]:
         encoder.raw(form.mantissa, 5)
-    step = form.exponent - expected.exponent[kind]
-    encoder.integer(Context.EXPONENT + kind, 2 * step if step >= 0 else -2 * step - 1)
+    encoder.integer(Context.EXPONENT + kind, zigzag(form.exponent - expected.exponent[kind]))
     if form.mantissa:
         encoder.flag(Context.SHARED + kind, form.shared)
     encoder.flag(Context.MIXED + kind, not form.mixed)
@@ -309,8 +308,7 @@ def _write_form(encoder: EncoderFace, expected: Expectations, kind: int, form: F
 
 def _read_form(decoder: DecoderFace, expected: Expectations, kind: int) -> FloatForm:
     mantissa = decoder.raw(5) if decoder.flag(Context.MANTISSA + kind) else expected.mantissa[kind]
-    code = decoder.integer(Context.EXPONENT + kind)
-    exponent = expected.exponent[kind] + (code // 2 if code % 2 == 0 else -(code + 1) // 2)
+    exponent = expected.exponent[kind] + unzigzag(decoder.integer(Context.EXPONENT + kind))
     if mantissa > 23 or not 0 <= exponent <= 254:
         raise PackedFileError(f"floats with {mantissa} bits of mantissa around exponent {exponent} don't exist.")
     shared = mantissa > 0 and decoder.flag(Context.SHARED + kind)

@@ -16,7 +16,7 @@ from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Shape
 from netsurgery.packed import format as fmt
 from netsurgery.packed.format import ATTRIBUTES, Context
-from netsurgery.packed.structure import default_of, expected_count, expected_shape, padded_entries, picture_of
+from netsurgery.packed.structure import default_of, expected_count, expected_shape, padded_entries, picture_of, zigzag
 from netsurgery.packed.tensors import EncoderFace, TensorWriter
 
 PART_BYTES = 2**20
@@ -190,7 +190,7 @@ class _StructureWriter:
         elif attribute.kind == "choice":
             self._coder.integer(context, attribute.choices.index(value))
         elif attribute.low < -1:
-            self._coder.integer(context, 2 * value if value >= 0 else -2 * value - 1)
+            self._coder.integer(context, zigzag(value))
         else:
             self._coder.integer(context, value - attribute.low)
 
