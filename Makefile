@@ -1,16 +1,26 @@
 # make demo   the main job on embedded data, before/after
 # make test   all tests
 # make lint   style and types
-# make fuzz   damaged files, for minutes; make sanitize does the decoder's part in seconds, without clang
+# make engine the engine's own tests in C++, without Python; some damaged files among them
+# make sanitize, make neon   the same under sanitizers; the same for 64-bit ARM, emulated
+# make fuzz   damaged files, for minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format fuzz sanitize clean
+.PHONY: demo test lint format fuzz engine sanitize neon clean
 
-FUZZED := -std=c++17 -g -O1 -fno-sanitize-recover=all -Iengine/src engine/fuzz/decode.cpp
+CMAKE ?= cmake
 CLANG ?= clang++
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+ARM ?= aarch64-linux-gnu
+CPP := $(wildcard engine/*/*.h engine/*/*.hpp engine/*/*.cpp)
+# $(call engine,FOLDER,OPTIONS): configures and builds there; $(call tested,FOLDER) runs the tests
+comma := ,
+engine = $(CMAKE) -S . -B build/$(1) -DNETSURGERY_TESTS=ON $(2) && \
+  MAKEFLAGS=--no-print-directory $(CMAKE) --build build/$(1) --parallel $(JOBS)
+tested = cd build/$(1) && ctest --output-on-failure --no-tests=error
 
 demo: $(READY)
 	$(BIN)/netsurgery demo
@@ -22,25 +32,43 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror engine/*/*.hpp engine/*/*.cpp
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
 
-sanitize:
-	mkdir -p build
-	$(CXX) -fsanitize=address,undefined $(FUZZED) engine/fuzz/standalone.cpp -o build/standalone
-	build/standalone 20000
+build:
+	mkdir build
 
-fuzz: $(READY)
-	mkdir -p build/inputs
-	$(CLANG) -fsanitize=fuzzer,address,undefined $(FUZZED) -o build/decode
-	build/decode -max_total_time=300 -max_len=600 build/inputs
-	$(BIN)/python -m fuzz.files --count 1000000 --coder both --processes 2
+engine: | build
+	$(call engine,engine)
+	$(call tested,engine)
+
+sanitize: | build
+	$(call engine,sanitize-address,-DNETSURGERY_SANITIZE=address$(comma)undefined)
+	$(call tested,sanitize-address)
+	$(call engine,sanitize-thread,-DNETSURGERY_SANITIZE=thread)
+	$(call tested,sanitize-thread)
+
+neon: | build
+ifeq ($(and $(shell command -v $(ARM)-g++),$(shell command -v qemu-aarch64)),)
+	@echo "skipped: this needs $(ARM)-g++ and qemu-aarch64 (Debian: g++-aarch64-linux-gnu, qemu-user)"
+else
+	$(call engine,neon,-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=$(ARM)-g++ \
+	  "-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/$(ARM)")
+	$(call tested,neon)
+endif
+
+fuzz: $(READY) | build
+	$(call engine,fuzz,-DCMAKE_CXX_COMPILER=$(CLANG) -DNETSURGERY_SANITIZE=address$(comma)undefined -DNETSURGERY_FUZZ=ON)
+	mkdir -p build/inputs build/files
+	build/fuzz/engine/tests/fuzz_decode -max_total_time=300 -max_len=600 build/inputs
+	build/fuzz/engine/tests/fuzz_read -max_total_time=300 -max_len=8000 build/files engine/tests/networks
+	$(BIN)/python -m fuzz.files --count 1000000 --coder all --processes 2
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i engine/*/*.hpp engine/*/*.cpp
+	$(BIN)/clang-format -i $(CPP)
 
-$(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard engine/*/*.hpp engine/*/*.cpp)
+$(READY): pyproject.toml constraints.txt CMakeLists.txt $(CPP)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

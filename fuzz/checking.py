@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import signal
 import warnings
@@ -9,20 +10,34 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Literal, TypeAlias
 
+from fuzz import engine
 from netsurgery.errors import PackedFileError
 from netsurgery.graph.ir import Graph
 from netsurgery.packed.format import Limits
 from netsurgery.packed.reader import CoderName, Packed, decode
 from netsurgery.packed.writer import encode
 
+ReaderName: TypeAlias = CoderName | Literal["engine"]
+"""The Python reader on either coder, or the engine's."""
 SMALL = Limits(elements=2**10, value_elements=2**20)
 """What both readers can go through quickly."""
-SECONDS = {"native": 10.0, "reference": 300.0}
+SECONDS: dict[ReaderName, float] = {"native": 10.0, "reference": 300.0, "engine": 10.0}
 """For one file of less than a kilobyte, on a slow machine."""
 MEMORY_BYTES = 256 * 2**20
 """Beyond what the process held before: nodes as Python objects, tables of the models; and for each entry allowed: """
 BYTES_PER_ENTRY = 64
+
+
+SAID_DIFFERENTLY = re.compile(
+    r".*contradicts itself: (.*: )?"  # a node has no name in the engine
+    r"|it (begins|doesn't begin) with .*"
+    r"|scales=\(.*?\)"
+    r"|has [\d,]+ entries"  # where the engine stops counting
+    r"| If you trust .*"
+)
+"""What the engine doesn't say in the words of the Python reader, which names Python's arguments."""
 
 
 class Finding(Exception):  # noqa: N818 (what fuzzing is for)
@@ -33,18 +48,18 @@ class _TookTooLong(BaseException):
     """Not an Exception, so that nothing on the way takes it for one of its own."""
 
 
-def check(content: bytes, coders: Sequence[CoderName], limits: Limits) -> bool:
+def check(content: bytes, readers: Sequence[ReaderName], limits: Limits) -> bool:
     """True if the file is accepted. Raises Finding unless all refuse it with the same typed error, or read the same.
 
     What is accepted has to survive writing and reading again.
     """
-    outcomes = [_outcome(content, coder, limits) for coder in coders]
+    outcomes = [_outcome(content, reader, limits) for reader in readers]
     for other in outcomes[1:]:
         _require_same(outcomes[0], other)
     first = outcomes[0]
     if isinstance(first, PackedFileError):
         return False
-    if limits == SMALL:  # beyond, a shorter file may be granted less
+    if isinstance(first, Packed) and limits == SMALL:  # beyond, a shorter file may be granted less
         again = decode(encode(first.graph, names=True)).graph
         if _described(again) != _described(first.graph):
             raise Finding("what was read is written as something else")
@@ -64,21 +79,26 @@ def bounded_memory(limits: Limits, size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def _outcome(content: bytes, coder: CoderName, limits: Limits) -> Packed | PackedFileError:
+EngineGraph: TypeAlias = tuple[object, ...]
+
+
+def _outcome(content: bytes, reader: ReaderName, limits: Limits) -> Packed | EngineGraph | PackedFileError:
     signal.signal(signal.SIGALRM, _give_up)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS[coder])
+    signal.setitimer(signal.ITIMER_REAL, SECONDS[reader])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return decode(content, limits=limits, coder=coder)
+            if reader == "engine":
+                return engine.read(content, limits)
+            return decode(content, limits=limits, coder=reader)
     except PackedFileError as error:
         return error
     except _TookTooLong:
-        raise Finding(f"{coder}: more than {SECONDS[coder]:g} seconds") from None
+        raise Finding(f"{reader}: more than {SECONDS[reader]:g} seconds") from None
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
-        raise Finding(f"{coder}: {type(error).__name__}: {error}") from error
+        raise Finding(f"{reader}: {type(error).__name__}: {error}") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -87,16 +107,26 @@ def _give_up(signal_number: int, frame: FrameType | None) -> None:
     raise _TookTooLong
 
 
-def _require_same(one: Packed | PackedFileError, other: Packed | PackedFileError) -> None:
+def _require_same(one: Packed | EngineGraph | PackedFileError, other: Packed | EngineGraph | PackedFileError) -> None:
     if isinstance(one, PackedFileError) or isinstance(other, PackedFileError):
-        if (type(one), str(one)) != (type(other), str(other)):
+        if type(one) is not type(other) or _reason(one) != _reason(other):
             raise Finding(f"the readers differ: {_told(one)}; {_told(other)}")
-    elif _described(one.graph) != _described(other.graph) or one.stored != other.stored:
-        raise Finding("the readers read different graphs")
+    elif isinstance(one, Packed) and isinstance(other, Packed):
+        if _described(one.graph) != _described(other.graph) or one.stored != other.stored:
+            raise Finding("the readers read different graphs")
+    else:
+        first, second = (engine.numbered(read.graph) if isinstance(read, Packed) else read for read in (one, other))
+        if first != second:
+            raise Finding("the engine reads a different graph")
 
 
-def _told(outcome: Packed | PackedFileError) -> str:
-    return "read" if isinstance(outcome, Packed) else f"{type(outcome).__name__}: {outcome}"
+def _reason(outcome: object) -> str:
+    """Why a file was refused, without what the engine says in other words."""
+    return SAID_DIFFERENTLY.sub("", str(outcome))
+
+
+def _told(outcome: object) -> str:
+    return f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, PackedFileError) else "read"
 
 
 def _described(graph: Graph) -> tuple[object, ...]:

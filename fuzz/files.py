@@ -23,19 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from fuzz.checking import SECONDS, SMALL, Finding, bounded_memory, check
+from fuzz.checking import SECONDS, SMALL, Finding, ReaderName, bounded_memory, check
 from fuzz.corpus import corpus
 from fuzz.mutations import mutated
 from netsurgery.packed.format import Limits
-from netsurgery.packed.reader import CoderName
 
 ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "fuzz" / "findings"
 RESULTS = ROOT / "benchmarks" / "results" / "fuzzing.json"
-CODERS: dict[str, tuple[CoderName, ...]] = {
+READERS: dict[str, tuple[ReaderName, ...]] = {
     "native": ("native",),
     "reference": ("reference",),
     "both": ("native", "reference"),
+    "engine": ("native", "engine"),
+    "all": ("native", "reference", "engine"),
 }
 ALIVE = 2 * sum(SECONDS.values())
 """Seconds after which a process that still works on one file hangs where no signal reaches it."""
@@ -64,7 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100_000, help="mutated files (default: 100000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--coder", choices=CODERS, default="both")
+    parser.add_argument("--coder", choices=READERS, default="both")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--number", type=int, help="only this file of the series, in this process")
@@ -76,7 +77,7 @@ def main() -> int:
     if given.number is not None:
         content = mutated(given.seed, given.number, corpus())
         with bounded_memory(limits, len(content)):
-            print("accepted" if check(content, CODERS[given.coder], limits) else "refused")
+            print("accepted" if check(content, READERS[given.coder], limits) else "refused")
         return 0
     started = time.monotonic()
     workers = _run(settings)
@@ -119,7 +120,7 @@ def _run(settings: Settings) -> list[Progress]:
 
 
 def _work(settings: Settings, at: int, shared: Any) -> None:
-    files, coders = corpus(), CODERS[settings.coder]
+    files, coders = corpus(), READERS[settings.coder]
     end = time.monotonic() + settings.seconds
     with bounded_memory(settings.limits, max(map(len, files))):
         for number in range(at, settings.count, settings.processes):

@@ -1,12 +1,20 @@
-"""The coder of the .nsm file in C++; netsurgery.packed.reference_coder is the same in Python.
+"""The engine in C++: the coder of the .nsm file, its reader, and which kernels run.
 
-docs/format.md says what each part is. Matrices have one row for each output; a grid (rows, columns, plane, width) says
-that a row is columns / plane channels of `plane` entries, in lines of `width`; plane 1 is no picture. All methods raise
-ValueError where an argument lies outside its range. An object is for one thread at a time.
+netsurgery.packed.reference_coder is the coder in Python; docs/format.md says what each part is. Matrices have one row
+for each output; a grid (rows, columns, plane, width) says that a row is columns / plane channels of `plane` entries, in
+lines of `width`; plane 1 is no picture. All methods of the coder raise ValueError where an argument lies outside its
+range. An object is for one thread at a time.
 """
+
+from collections.abc import Sequence
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
+
+_Grid: TypeAlias = tuple[int, int, int, int]
+_Bytes: TypeAlias = npt.NDArray[np.uint8]
+_Words: TypeAlias = npt.NDArray[np.uint32]
 
 class Encoder:
     """Writes flags, numbers and tensors, one after another."""
@@ -21,21 +29,14 @@ class Encoder:
     def raw(self, value: int, count: int) -> None:
         """Write a number of `count` (0..16) bits as it is."""
 
-    def mask(self, grid: tuple[int, int, int, int], live_columns: bool, mask: npt.NDArray[np.uint8]) -> None:
+    def mask(self, grid: _Grid, live_columns: bool, mask: _Bytes) -> None:
         """Write a mask of 0 and 1. live_columns: first say which columns hold any 1, shorter where many hold none."""
 
-    def plain_mask(self, grid: tuple[int, int, int, int], mask: npt.NDArray[np.uint8]) -> None:
+    def plain_mask(self, grid: _Grid, mask: _Bytes) -> None:
         """Write a mask in a fraction of the time, somewhat longer: for large grids."""
 
     def floats(
-        self,
-        grid: tuple[int, int, int, int],
-        mask: npt.NDArray[np.uint8],
-        mantissa: int,
-        exponent: int,
-        shared: bool,
-        mixed: bool,
-        bits: npt.NDArray[np.uint32],
+        self, grid: _Grid, mask: _Bytes, mantissa: int, exponent: int, shared: bool, mixed: bool, bits: _Words
     ) -> None:
         """Write the floats whose mask is 1; a reader knows the mask and gets +0 for the others.
 
@@ -44,16 +45,10 @@ class Encoder:
         from many sides, which takes a few times longer. bits: float32 as integers.
         """
 
-    def codes(
-        self,
-        grid: tuple[int, int, int, int],
-        mask: npt.NDArray[np.uint8],
-        width: int,
-        codes: npt.NDArray[np.uint8],
-    ) -> None:
+    def codes(self, grid: _Grid, mask: _Bytes, width: int, codes: _Bytes) -> None:
         """Write the numbers below 2^width (0..8) whose mask is 1; a reader knows the mask and gets 0 for the others."""
 
-    def plain_bits(self, bits: npt.NDArray[np.uint8]) -> None:
+    def plain_bits(self, bits: _Bytes) -> None:
         """Write bits (an array of 0 and 1 of any shape) as they are."""
 
     def take(self, least: int) -> bytes:
@@ -84,27 +79,19 @@ class Decoder:
     def raw(self, count: int) -> int:
         """The next number of `count` bits."""
 
-    def mask(self, grid: tuple[int, int, int, int], live_columns: bool) -> npt.NDArray[np.uint8]:
+    def mask(self, grid: _Grid, live_columns: bool) -> _Bytes:
         """The next mask, (rows, columns)."""
 
-    def plain_mask(self, grid: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+    def plain_mask(self, grid: _Grid) -> _Bytes:
         """The next plain mask, (rows, columns)."""
 
-    def floats(
-        self,
-        grid: tuple[int, int, int, int],
-        mask: npt.NDArray[np.uint8],
-        mantissa: int,
-        exponent: int,
-        shared: bool,
-        mixed: bool,
-    ) -> npt.NDArray[np.uint32]:
+    def floats(self, grid: _Grid, mask: _Bytes, mantissa: int, exponent: int, shared: bool, mixed: bool) -> _Words:
         """The next floats as integers, (rows, columns)."""
 
-    def codes(self, grid: tuple[int, int, int, int], mask: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
+    def codes(self, grid: _Grid, mask: _Bytes, width: int) -> _Bytes:
         """The next codes, (rows, columns)."""
 
-    def plain_bits(self, count: int) -> npt.NDArray[np.uint8]:
+    def plain_bits(self, count: int) -> _Bytes:
         """The next bits, (1, count)."""
 
     @property
@@ -114,3 +101,94 @@ class Decoder:
     @property
     def bits_read(self) -> float:
         """How much of the stream the decisions so far have cost, to a fraction of a bit."""
+
+class ReadGraph(TypedDict):
+    """A graph with numbers in the place of names: values are inputs first, then nodes, then constants."""
+
+    inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
+    """Name and shape of each; None is the batch."""
+    nodes: tuple[tuple[str, tuple[int | None, ...], int, dict[str, object]], ...]
+    """Operator, operands (None: left out), output, attributes of each."""
+    outputs: tuple[int, ...]
+    output_names: tuple[str, ...]
+    constants: tuple[tuple[str, tuple[int, ...], npt.NDArray[np.float32]], ...]
+    """How the engine keeps each ("dense", "sparse" or "planes"), its shape, its entries (rows, columns)."""
+    shapes: tuple[tuple[int, ...], ...]
+    """Of every value at the batch asked for."""
+
+def read_graph(content: bytes, elements: int = 0, value_elements: int = 2**28, batch: int = 1) -> ReadGraph:
+    """What the engine's own reader makes of a file: for tests and fuzzing.
+
+    elements, value_elements: as in packed.format.Limits; elements = 0: what the file's size grants; -1: none.
+    Raises PackedFileError, FileVersionError, FileLimitError.
+    """
+
+def instructions() -> str:
+    """The instruction set in use: "avx512", "avx2", "neon" or "portable". Raises SettingError: the one forced isn't."""
+
+def compiled_as() -> str:
+    """What the kernels in use were compiled as."""
+
+def available_instructions() -> list[str]:
+    """The instruction sets of this machine that can be forced by NETSURGERY_ISA."""
+
+def run_plain(
+    content: bytes,
+    inputs: Sequence[npt.NDArray[np.float32]],
+    batch: int,
+    each: int = 0,
+    last_first: bool = False,
+    in_place: bool = False,
+) -> list[npt.NDArray[np.float32]]:
+    """The outputs of a network on plain kernels alone, node by node on the calling thread: for tests.
+
+    inputs: C-contiguous, of the network's shapes at this batch size. each: how many pieces of a node's work are run
+    together; 0: all of them. last_first: in the opposite order. in_place: kernels that allow it write over their first
+    operand. Memory that isn't written is NaN. Errors are those of read_graph, InputError for a batch size that the
+    network can't have, and ValueError for arrays that don't fit.
+    """
+
+class Session:
+    """A network that the engine runs; netsurgery.Session is made of one. Python's threads may share it."""
+
+    def __init__(
+        self,
+        content: bytes,
+        threads: int = 0,
+        elements: int = 0,
+        value_elements: int = 2**28,
+        plain_only: bool = False,
+    ) -> None:
+        """Read a whole file; errors are those of netsurgery.load.
+
+        threads: 0 for one on each core. elements, value_elements: as in Limits; elements 0 is the default, -1 is none.
+        plain_only: run every operator on the path that takes anything, for tests.
+        """
+
+    @property
+    def inputs(self) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
+        """Names and shapes, None for an open batch."""
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """In order."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads a run may use."""
+
+    def profile(self, arrays: tuple[object, ...]) -> list[tuple[int, str, float, int]] | None:
+        """One run on the calling thread: (node, -1 for none; kind; microseconds; useful multiply-adds) of each step.
+
+        None as `run` says it.
+        """
+
+    def prepare(self, batch: int) -> None:
+        """Plan memory for a batch size; where no input leaves it open, for the only one. Raises InputError."""
+
+    def run(self, arrays: tuple[object, ...]) -> npt.NDArray[np.float32] | tuple[npt.NDArray[np.float32], ...] | None:
+        """The output, or a tuple of several: arrays of the caller's own.
+
+        None, and nothing has been run, unless there is one array for each input, C-contiguous, of float32 and of the
+        network's shape. Raises InputError if the network can't run at this batch size.
+        """

@@ -129,4 +129,4 @@ class Limits:
 
     def decisions_for(self, size_bytes: int) -> int:
         """The bound on work: bits that are coded by a probability."""
-        return 2**24 + 4 * self.elements_for(size_bytes)
+        return min(2**24 + 4 * max(self.elements_for(size_bytes), 0), 2**62)

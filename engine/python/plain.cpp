@@ -1,0 +1,118 @@
+// Networks on plain kernels alone, node by node, in pieces as one likes: for tests to compare with the reference.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <vector>
+
+#include "plain_kernel.hpp"
+#include "reader.hpp"
+
+namespace nb = nanobind;
+using namespace netsurgery;
+
+namespace {
+
+using Given = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Made = nb::ndarray<nb::numpy, float, nb::c_contig>;
+
+struct Free {
+  void operator()(float* memory) const { ::operator delete(memory, std::align_val_t(64)); }
+};
+using Floats = std::unique_ptr<float, Free>;
+
+Size product(const Shape& shape) {
+  Size count = 1;
+  for (const Size size : shape) count *= size;
+  return count;
+}
+
+// Exactly so many, so that a sanitizer sees what lies beyond; all NaN, so that what is never written shows.
+Floats nans(Size count) {
+  Floats memory(
+      static_cast<float*>(::operator new(static_cast<std::size_t>(count) * sizeof(float), std::align_val_t(64))));
+  std::fill_n(memory.get(), count, std::numeric_limits<float>::quiet_NaN());
+  return memory;
+}
+
+struct Ways {
+  Size each;        // pieces that are run together; 0: all of them
+  bool last_first;  // in the opposite order
+  bool in_place;    // where a kernel allows it
+};
+
+void run_kernel(const PlainKernel& kernel, std::vector<const float*> operands, Size first_count, float* output,
+                const Ways& ways) {
+  if (ways.in_place && kernel.in_place()) {
+    std::copy_n(operands[0], first_count, output);
+    operands[0] = output;
+  }
+  const Size pieces = kernel.pieces(), each = ways.each > 0 ? std::min(ways.each, pieces) : pieces;
+  const Size chunks = (pieces + each - 1) / each;
+  for (Size i = 0; i < chunks; ++i) {
+    const Size chunk = ways.last_first ? chunks - 1 - i : i;
+    const Floats scratch = nans(kernel.scratch());
+    kernel.run(operands.data(), output, chunk * each, std::min(pieces, (chunk + 1) * each), scratch.get());
+  }
+}
+
+// What a kernel takes when it is made isn't given to it when it runs.
+bool is_taken(Operator op, std::size_t operand) {
+  return operand > 0 && (op == Operator::kConv || op == Operator::kLinear || op == Operator::kLayerNorm);
+}
+
+nb::list run_plain(const nb::bytes& content, const std::vector<Given>& inputs, Size batch, Size each, bool last_first,
+                   bool in_place) {
+  const Graph graph = read_graph(static_cast<const std::uint8_t*>(content.data()), content.size());
+  const std::vector<Shape> shapes = graph.shapes(batch);
+  const auto shape = [&](int value) -> const Shape& { return shapes[static_cast<std::size_t>(value)]; };
+  if (inputs.size() != graph.inputs.size()) throw std::invalid_argument("as many arrays as inputs are needed");
+  std::vector<Floats> values(shapes.size());
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    values[i] = nans(product(shapes[i]));
+    if (i < inputs.size()) {
+      if (static_cast<Size>(inputs[i].size()) != product(shapes[i]))
+        throw std::invalid_argument("an array doesn't fit its input");
+      std::copy_n(inputs[i].data(), inputs[i].size(), values[i].get());
+    } else if (graph.is_constant(static_cast<int>(i))) {
+      const std::vector<float> entries = graph.constant(static_cast<int>(i)).dense();
+      std::copy(entries.begin(), entries.end(), values[i].get());
+    }
+  }
+  for (const Node& node : graph.nodes) {
+    std::vector<Shape> operand_shapes;
+    std::vector<const float*> operands;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const int input = node.inputs[i];
+      operand_shapes.push_back(input == kLeftOut ? Shape() : shape(input));
+      const bool given = input != kLeftOut && !is_taken(node.op, i);
+      operands.push_back(given ? values[static_cast<std::size_t>(input)].get() : nullptr);
+    }
+    const auto kernel = make_plain_kernel(graph, node, operand_shapes, shape(node.output));
+    run_kernel(*kernel, std::move(operands), product(operand_shapes[0]),
+               values[static_cast<std::size_t>(node.output)].get(), {each, last_first, in_place});
+  }
+  nb::list results;
+  for (const int output : graph.outputs) {
+    Floats copy = nans(product(shape(output)));
+    std::copy_n(values[static_cast<std::size_t>(output)].get(), product(shape(output)), copy.get());
+    float* data = copy.get();
+    nb::capsule owner(copy.get(), [](void* memory) noexcept { Free()(static_cast<float*>(memory)); });
+    copy.release();
+    const std::vector<std::size_t> sizes(shape(output).begin(), shape(output).end());
+    results.append(Made(data, sizes.size(), sizes.data(), owner));
+  }
+  return results;
+}
+
+}  // namespace
+
+void bind_plain(nb::module_& m) {
+  m.def("run_plain", &run_plain, nb::arg("content"), nb::arg("inputs"), nb::arg("batch"), nb::arg("each") = 0,
+        nb::arg("last_first") = false, nb::arg("in_place") = false);
+}

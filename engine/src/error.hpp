@@ -1,0 +1,20 @@
+// Everything that can go wrong, as a status and a sentence that says what was given, what is allowed and what to do.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "netsurgery.h"
+
+namespace netsurgery {
+
+class Error : public std::runtime_error {
+ public:
+  Error(ns_status status, const std::string& sentence) : std::runtime_error(sentence), status_(status) {}
+  ns_status status() const noexcept { return status_; }
+
+ private:
+  ns_status status_;
+};
+
+}  // namespace netsurgery

@@ -1,0 +1,228 @@
+// session_test FOLDER: every network of a folder of .nsm files, at several batch sizes, with every instruction set of
+// this machine and several numbers of threads, against the plain path with portable instructions.
+//
+// What is right is for the Python tests to say, which have the reference; here, sanitizers look on.
+#include "session.hpp"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <new>
+#include <string>
+#include <thread>
+
+#include "check.hpp"
+#include "error.hpp"
+#include "instructions.hpp"
+#include "reader.hpp"
+
+namespace {
+
+std::atomic<long> allocations{0};
+
+void* allocate(std::size_t size, std::size_t alignment) {
+  ++allocations;
+  void* memory = nullptr;
+  if (posix_memalign(&memory, std::max(alignment, sizeof(void*)), std::max<std::size_t>(size, 1)) != 0)
+    throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return allocate(size, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return malloc(size);
+}
+void operator delete(void* memory) noexcept { free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { free(memory); }
+
+using namespace netsurgery;
+
+namespace {
+
+constexpr Size kBatches[] = {1, 2, 5, 16, 33};
+constexpr int kThreads[] = {1, 2, 3};
+
+// Sums of at most some thousand terms, in another order, of values around 1, and what follows from that.
+constexpr float kTolerance = 2e-4f;
+
+struct Network {
+  std::string name;
+  std::vector<std::uint8_t> bytes;
+  Graph graph() const { return read_graph(bytes.data(), bytes.size()); }
+};
+
+std::vector<Network> networks_in(const char* folder) {
+  std::vector<Network> networks;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".nsm") continue;
+    std::ifstream file(entry.path(), std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    networks.push_back({entry.path().filename().string(), {bytes.begin(), bytes.end()}});
+  }
+  std::sort(networks.begin(), networks.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  CHECK(!networks.empty());
+  return networks;
+}
+
+Size entries(const Shape& shape, Size batch) {
+  Size product = 1;
+  for (const Size size : shape) product *= size == kOpenBatch ? batch : size;
+  return product;
+}
+
+using Arrays = std::vector<std::vector<float>>;
+
+/// Numbers between -1 and 1, the same ones each time.
+Arrays inputs_of(const Graph& graph, Size batch) {
+  Arrays arrays;
+  std::uint32_t state = 1;
+  for (const Input& input : graph.inputs) {
+    arrays.emplace_back(static_cast<std::size_t>(entries(input.shape, batch)));
+    for (float& value : arrays.back()) {
+      state = state * 1664525u + 1013904223u;
+      value = static_cast<float>(state >> 8) / static_cast<float>(1 << 23) - 1.0f;
+    }
+  }
+  return arrays;
+}
+
+/// A session, and arrays of exactly the right size, so that whatever lies beyond them is found out.
+class Run {
+ public:
+  Run(const Network& network, int threads, bool plain_only)
+      : session_(network.graph(), SessionOptions{threads, plain_only}) {}
+
+  /// False if the network can't run at this batch size.
+  bool prepare(Size batch) {
+    batch_ = batch;
+    try {
+      outputs_.clear();
+      for (const Shape& shape : session_.output_shapes(batch))
+        outputs_.emplace_back(static_cast<std::size_t>(entries(shape, batch)), -77.0f);
+      session_.prepare(batch);
+    } catch (const Error& error) {
+      CHECK(error.status() == NS_ERROR_INPUT);
+      return false;
+    }
+    inputs_ = inputs_of(session_.graph(), batch);
+    from_.clear(), to_.clear();
+    for (const auto& input : inputs_) from_.push_back(input.data());
+    for (auto& output : outputs_) to_.push_back(output.data());
+    return true;
+  }
+  const Arrays& operator()() {
+    session_.run(batch_, from_.data(), to_.data());
+    return outputs_;
+  }
+
+ private:
+  Session session_;
+  Size batch_ = 0;
+  Arrays inputs_, outputs_;
+  std::vector<const float*> from_;
+  std::vector<float*> to_;
+};
+
+bool same_bits(const Arrays& a, const Arrays& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one.size() == other.size() &&
+           (one.empty() || !std::memcmp(one.data(), other.data(), one.size() * sizeof(float)));
+  });
+}
+
+bool close(const Arrays& a, const Arrays& b) {
+  CHECK(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    CHECK(a[i].size() == b[i].size());
+    float largest = 1;
+    for (const float value : b[i])
+      if (std::isfinite(value)) largest = std::max(largest, std::fabs(value));
+    for (std::size_t j = 0; j < a[i].size(); ++j) {
+      const bool equal = a[i][j] == b[i][j] || (std::isnan(a[i][j]) && std::isnan(b[i][j]));
+      if (!equal && !(std::fabs(a[i][j] - b[i][j]) <= kTolerance * largest)) return false;
+    }
+  }
+  return true;
+}
+
+void force(Instructions set) { CHECK(setenv("NETSURGERY_ISA", name(set), 1) == 0); }
+
+void every_set_and_number_of_threads_agrees(const Network& network) {
+  force(Instructions::kPortable);
+  Run plain(network, 1, true);
+  for (const Instructions set : available_instructions()) {
+    force(set);
+    Run alone(network, 1, false);
+    for (const int threads : kThreads) {
+      Run together(network, threads, false);
+      for (const Size batch : kBatches) {
+        const bool runs = plain.prepare(batch);
+        CHECK(alone.prepare(batch) == runs);
+        CHECK(together.prepare(batch) == runs);
+        if (!runs) continue;
+        const Arrays& outputs = together();
+        if (!close(outputs, plain())) {
+          std::fprintf(stderr, "%s, %s, %d threads, batch %d: differs from the plain path\n", network.name.c_str(),
+                       name(set), threads, static_cast<int>(batch));
+          std::exit(1);
+        }
+        CHECK(same_bits(outputs, alone()));
+        CHECK(same_bits(together(), alone()));  // and a second run is like the first
+      }
+    }
+  }
+}
+
+void a_prepared_run_allocates_nothing(const Network& network) {
+  for (const Instructions set : available_instructions()) {
+    force(set);
+    for (const int threads : {1, 3}) {
+      Run run(network, threads, false);
+      if (!run.prepare(5)) continue;
+      const long before = allocations;
+      run();
+      CHECK(allocations == before);
+    }
+  }
+}
+
+void sessions_in_several_threads_do_not_disturb_each_other(const Network& network) {
+  force(available_instructions().front());
+  Run expected(network, 1, false);
+  if (!expected.prepare(16)) return;
+  const Arrays& outputs = expected();
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 2; ++caller)
+    callers.emplace_back([&] {
+      Run run(network, 2, false);
+      CHECK(run.prepare(16));
+      for (int i = 0; i < 20; ++i) CHECK(same_bits(run(), outputs));
+    });
+  for (std::thread& caller : callers) caller.join();
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  CHECK(count == 2);
+  for (const Network& network : networks_in(arguments[1])) {
+    every_set_and_number_of_threads_agrees(network);
+    a_prepared_run_allocates_nothing(network);
+    sessions_in_several_threads_do_not_disturb_each_other(network);
+  }
+}

@@ -1,0 +1,45 @@
+"""The engine's own reader of files, in C++, in the same terms as the Python reader, so that the two can be compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netsurgery._native import read_graph
+from netsurgery.graph.ir import Graph
+from netsurgery.packed.format import Limits
+
+
+def read(content: bytes, limits: Limits) -> tuple[object, ...]:
+    """What the engine reads, as `numbered` has it. Raises PackedFileError."""
+    elements = 0 if limits.elements is None else limits.elements or -1  # 0: what the size of the file grants
+    given = read_graph(content, elements=elements, value_elements=limits.value_elements)
+    return (
+        given["inputs"],
+        repr(given["nodes"]),
+        tuple(zip(given["output_names"], given["outputs"], strict=True)),
+        tuple((shape, entries.tobytes()) for _, shape, entries in given["constants"]),
+        given["shapes"],
+    )
+
+
+def numbered(graph: Graph) -> tuple[object, ...]:
+    """A graph with numbers in the place of names: inputs first, then nodes, then constants."""
+    names = [*(given.name for given in graph.inputs), *(made.output for made in graph.nodes), *graph.constants]
+    number = {name: place for place, name in enumerate(names)}
+    shapes = graph.shapes()
+    nodes: tuple[Any, ...] = tuple(
+        (
+            made.operator,
+            tuple(None if name is None else number[name] for name in made.inputs),
+            number[made.output],
+            dict(made.attributes),
+        )
+        for made in graph.nodes
+    )
+    return (
+        tuple((given.name, given.shape) for given in graph.inputs),
+        repr(nodes),  # which tells -0.0 from 0.0
+        tuple((name, number[name]) for name in graph.outputs),
+        tuple((values.shape, values.tobytes()) for values in graph.constants.values()),
+        tuple(shapes[name] for name in names),
+    )
