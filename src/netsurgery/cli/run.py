@@ -17,6 +17,13 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--output", type=Path, action="append", required=True, metavar="Y.npy", help="once for each output, in order"
     )
+    parser.add_argument("--threads", type=int, metavar="N", help="of the engine (default: one for each usable core)")
+    parser.add_argument(
+        "--engine",
+        default="native",
+        choices=("native", "reference"),
+        help="reference: NumPy, slow, to compare with (default native)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -26,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.cli.arrays import read_array, write_array
     from netsurgery.runtime.session import load
 
-    session = load(options.model)
+    session = load(options.model, options.threads, engine=options.engine)
     names = session.output_names
     require(
         len(options.output) == len(names),

@@ -9,6 +9,7 @@ A value has a name; names are unique over inputs, constants and nodes. A graph i
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery.errors import GraphError
-from netsurgery.graph.operators import OPERATORS, AttributeValue, Shape
+from netsurgery.graph.operators import LARGEST_INT, OPERATORS, AttributeValue, Shape
 
 Array = npt.NDArray[np.float32]
+
+MOST_ENTRIES = 2**60
+"""Of any value at any batch, so that 64 bits count its bytes. Sizes can grow faster than the batch."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +171,8 @@ class Graph:
 def _name(known: dict[str, Shape], name: str, shape: Shape) -> None:
     if name in known:
         raise GraphError(f"two values have the name {name!r}.")
-    if any(size < 1 for size in shape):
-        raise GraphError(f"value {name!r} has shape {shape}: every size must be at least 1.")
+    if any(not 1 <= size <= LARGEST_INT for size in shape) or math.prod(shape) > MOST_ENTRIES:
+        raise GraphError(f"value {name!r} has shape {shape}: sizes must be 1 to {LARGEST_INT}, entries at most 2^60.")
     known[name] = shape
 
 

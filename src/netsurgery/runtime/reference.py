@@ -146,11 +146,14 @@ def _log_softmax(x: Doubles, attributes: Attributes) -> Doubles:
 
 def _pad(operands: Operands, attributes: Attributes) -> Array:
     """Cuts what is negative first, then pads what is left."""
-    left, mode = operands[0], attributes["mode"]
+    left: Array = operands[0]
+    mode = attributes["mode"]
     pads = filled(attributes["pads"], 2 * left.ndim, 0, "pads")
     sides = list(zip(pads[: left.ndim], pads[left.ndim :], strict=True))
     for axis, (before, after) in enumerate(sides):
         left = _cut(left, axis, max(0, -before), left.shape[axis] + min(after, 0))
+    if not sides:  # of which np.pad makes an error
+        return left
     fill = {"constant_values": attributes["value"]} if mode == "constant" else {}
     result: Array = np.pad(left, [(max(before, 0), max(after, 0)) for before, after in sides], mode=mode, **fill)
     return result

@@ -2,94 +2,215 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.errors import InputError, PackedFileError
+from netsurgery import _native
+from netsurgery.checks import require, require_count
+from netsurgery.errors import FileLimitError, InputError, PackedFileError
 from netsurgery.graph.ir import Array, Graph, Input
 from netsurgery.packed.format import Limits
 from netsurgery.packed.reader import Packed, decode
 from netsurgery.runtime import reference
+from netsurgery.runtime.inputs import checked_batch
+
+Engine: TypeAlias = Literal["native", "reference"]
+Outputs: TypeAlias = "Array | tuple[Array, ...]"
+
+MOST_THREADS = 256
+_MOST_ELEMENTS = 2**48  # more than there can be, and what 64 bits can count
 
 
 class Session:
-    """A network that runs: call it with NumPy arrays, get NumPy arrays.
+    """A network that runs: call it with NumPy arrays, get NumPy arrays. `load` makes one.
 
     `inputs` says what it takes: names, and shapes with None for a batch that the caller chooses. `output_names` says
-    what it gives. `packed` tells how the file stored it. A session keeps nothing between calls.
+    what it gives. `packed` tells how the file stored it. `engine` and `threads` are what it runs with; the reference
+    leaves threads to NumPy, and `threads` is None then.
+
+    Nothing that a call gives is shared with another. Python's threads may share a session, which runs for one of them
+    at a time; sessions of their own run side by side. A session can be copied and pickled: the bytes of the file go
+    along, and are loaded again. A process that forks while another thread runs the session gets one that raises
+    RuntimeError; a copy of it works.
     """
 
-    def __init__(self, packed: Packed) -> None:
-        self.packed = packed
+    def __init__(
+        self, content: bytes, threads: int | None = None, engine: Engine = "native", limits: Limits | None = None
+    ) -> None:
+        require(engine in ("native", "reference"), "engine", engine, "'native' or 'reference'")
+        threads = _plain(threads)
+        if threads is not None:
+            require_count("threads", threads)
+            require(threads <= MOST_THREADS, "threads", threads, f"a whole number <= {MOST_THREADS}")
+        self._made_with = (content, threads, engine, limits)
+        self.engine = engine
+        self._runner = _native_runner(content, threads, limits) if engine == "native" else _Reference(self.graph)
+        self._run = self._runner.run
+        self.inputs = tuple(Input(name, shape) for name, shape in self._runner.inputs)
+        self.output_names = self._runner.output_names
+        self.threads = self._runner.threads
+
+    @cached_property
+    def packed(self) -> Packed:
+        """What the file holds and how it is stored, read again when it is first asked for."""
+        content, _, _, limits = self._made_with
+        return decode(content, limits=limits)
 
     @property
     def graph(self) -> Graph:
         """The network itself."""
         return self.packed.graph
 
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        """Names and shapes of what the network takes."""
-        return self.graph.inputs
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of what the network gives, in order."""
-        return self.graph.outputs
-
-    def __call__(self, *arrays: npt.ArrayLike) -> Array | tuple[Array, ...]:
+    def __call__(self, *arrays: npt.ArrayLike) -> Outputs:
         """Run the network on one array for each input, in order; float16, float64 and integers are made float32.
 
         Returns the output, or a tuple if there are several. Raises InputError for another count, shape or type.
         """
-        if len(arrays) != len(self.inputs):
-            names = ", ".join(given.name for given in self.inputs)
-            raise InputError(f"{len(arrays)} arrays given; the network takes {len(self.inputs)}: {names}.")
-        outputs = self._outputs({given.name: array for given, array in zip(self.inputs, arrays, strict=True)})
-        return outputs[0] if len(outputs) == 1 else outputs
+        outputs = self._run(arrays)
+        return self._of_converted(arrays) if outputs is None else outputs
 
     def run(self, feeds: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """The same with names: arrays by input name in, arrays by output name out."""
-        return dict(zip(self.output_names, self._outputs(feeds), strict=True))
+        outputs = self._of_feeds({name: _single(name, value) for name, value in feeds.items()})
+        return dict(zip(self.output_names, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))
 
-    def _outputs(self, feeds: Mapping[str, npt.ArrayLike]) -> tuple[Array, ...]:
-        return reference.run(self.graph, {name: _single(name, value) for name, value in feeds.items()})
+    def prepare(self, batch: int) -> None:
+        """Plan memory for a batch size, so that the first call with it takes no longer than others. Optional."""
+        count = _plain(batch)
+        require_count("batch", count)
+        self._runner.prepare(count)
+
+    def profile(self, *arrays: npt.ArrayLike) -> list[tuple[str, str, float, int]]:
+        """Run the network once on the calling thread and say where the time went; for the native engine.
+
+        Returns (the value that a step makes, the kind of kernel, microseconds, multiply-adds with weights that aren't
+        zero) of each step, in order. Raises InputError for other arrays than the network takes.
+        """
+        if not isinstance(self._runner, _native.Session):
+            raise InputError("the reference engine keeps no times: load the network with engine='native'.")
+        singles = tuple(_single(name, array) for (name, _), array in zip(self._runner.inputs, arrays, strict=False))
+        steps = self._runner.profile(singles)
+        if steps is None:
+            self._of_converted(arrays)  # says what is wrong
+            raise InputError("the network doesn't take these arrays.")
+        nodes = self.graph.nodes
+        return [(nodes[node].output if node >= 0 else "", kind, us, count) for node, kind, us, count in steps]
+
+    def _of_converted(self, arrays: tuple[npt.ArrayLike, ...]) -> Outputs:
+        if len(arrays) != len(self.inputs):
+            names = ", ".join(given.name for given in self.inputs)
+            raise InputError(f"{len(arrays)} arrays given; the network takes {len(self.inputs)}: {names}.")
+        return self._of_feeds(
+            {given.name: _single(given.name, array) for given, array in zip(self.inputs, arrays, strict=True)}
+        )
+
+    def _of_feeds(self, feeds: Mapping[str, Array]) -> Outputs:
+        checked_batch(self.inputs, feeds)
+        outputs = self._run(tuple(feeds[given.name] for given in self.inputs))
+        if outputs is None:
+            raise InputError("the engine doesn't take arrays that fit the network; please report this.")
+        return outputs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Session, self._made_with
 
     def __repr__(self) -> str:
         takes = ", ".join(f"{given.name} {_shown(given.shape)}" for given in self.inputs)
-        return f"<netsurgery session: {takes} -> {', '.join(self.output_names)}, {self.packed.size_bytes:,} bytes>"
+        return f"<netsurgery session: {takes} -> {', '.join(self.output_names)}, {len(self._made_with[0]):,} bytes>"
 
 
-def load(path: str | Path, *, limits: Limits | None = None) -> Session:
+def load(
+    path: str | Path, threads: int | None = None, *, engine: Engine = "native", limits: Limits | None = None
+) -> Session:
     """Load an .nsm file.
 
+    threads: how many threads a run may use, 1 to 256; by default one for each core that this process may use. Outputs
+        don't depend on it.
+    engine: "native", or "reference" for the slow NumPy version that says what is right.
     limits: how much memory to grant a file that declares much; by default what ordinary networks stay far below.
     Raises PackedFileError if the file can't be read or is damaged, FileVersionError if it is of another version of the
-    format, FileLimitError if it asks for more than the limits.
+    format, FileLimitError if it asks for more than the limits, SettingError for threads or an engine that there can't
+    be, and if NETSURGERY_ISA in the environment names instructions that this machine doesn't run.
     """
-    return Session(read_packed(path, limits=limits))
+    content = _content(path)
+    with _naming(path):
+        return Session(content, threads, engine, limits)
 
 
 def read_packed(path: str | Path, *, limits: Limits | None = None) -> Packed:
     """What an .nsm file holds; errors are those of `load`, and name the file."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise PackedFileError(f"{path} can't be read: {error.strerror or error}.") from error
-    try:
+    content = _content(path)
+    with _naming(path):
         return decode(content, limits=limits)
+
+
+class _Reference:
+    """The reference with the face of `_native.Session`."""
+
+    threads = None
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self.inputs = tuple((given.name, given.shape) for given in graph.inputs)
+        self.output_names = graph.outputs
+
+    def prepare(self, batch: int) -> None:
+        pass
+
+    def run(self, arrays: tuple[Any, ...]) -> Outputs | None:
+        if len(arrays) != len(self.inputs) or any(getattr(given, "dtype", None) != np.float32 for given in arrays):
+            return None
+        feeds = {name: np.asarray(given) for (name, _), given in zip(self.inputs, arrays, strict=True)}
+        outputs = reference.run(self._graph, feeds)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _native_runner(content: bytes, threads: int | None, limits: Limits | None) -> _native.Session:
+    limits = Limits() if limits is None else limits
+    # 0 stands for what the size of the file grants there.
+    elements = 0 if limits.elements is None else _counted(limits.elements) or -1
+    try:
+        return _native.Session(content, threads or 0, elements, _counted(limits.value_elements))
+    except FileLimitError as error:  # in the words of C, where limits are fields of another record
+        raise FileLimitError(str(error).replace("the limit of ", "Limits.")) from None
+
+
+def _counted(limit: int) -> int:
+    """A limit as the engine counts, in 64 bits; nothing is granted at 0 and below."""
+    return int(min(max(limit, 0), _MOST_ELEMENTS))
+
+
+def _plain(count: Any) -> Any:
+    """NumPy's whole numbers are as good as Python's."""
+    return int(count) if isinstance(count, np.integer) else count
+
+
+@contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    try:
+        yield
     except PackedFileError as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def _content(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise PackedFileError(f"{path} can't be read: {error.strerror or error}.") from error
 
 
 def _single(name: str, value: npt.ArrayLike) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise InputError(f"input {name!r} is an array of {array.dtype}; numbers are needed.")
-    return np.ascontiguousarray(array, np.float32).reshape(array.shape)
+    return np.require(array, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:

@@ -1,0 +1,74 @@
+"""`netsurgery bench model.nsm --against onnxruntime`: how fast a packed network runs here, beside a dense runtime.
+
+Runtimes take turns in one process, with the same random input and as many threads each, called from Python with NumPy
+arrays; their outputs are compared first. ONNX Runtime gets the network that the file holds, its zeros in place; units
+without effect, which packing removed, are missing there too, so that it is faster than with the model as it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+_KEYS = """\
+keys of --json:
+  model, size_bytes           the file
+  instructions                that the engine uses
+  versions                    {netsurgery, numpy, onnxruntime}
+  rows                        list of {batch, threads, runtimes, times_faster,
+                              largest_difference}; batch: null if it is fixed
+  runtimes                    {name: {median_us, p10_us, p90_us, calls,
+                              runs_per_second, inputs_per_second}};
+                              p10, p90: a tenth of the calls is faster, slower
+  times_faster                {median, p10, p90}: time of the other runtime
+                              divided by netsurgery's, over rounds of turns
+  largest_difference          between outputs, as a share of the largest one
+The last two are null without --against.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Declare the options."""
+    parser = subparsers.add_parser(
+        "bench",
+        help="how fast an .nsm file runs, beside a dense runtime",
+        description=__doc__,
+        epilog=_KEYS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, metavar="FILE", help="an .nsm file")
+    parser.add_argument("--against", choices=("onnxruntime",), help="the dense runtime to compare with")
+    parser.add_argument("--batch", type=_counts, metavar="N,N", help="batch sizes (default 1,16)")
+    parser.add_argument("--threads", type=_counts, metavar="N,N", help="threads (default: 1, and all usable cores)")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, metavar="S", help="of each runtime in each row (default 1)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure and print."""
+    import json
+
+    from netsurgery.checks import require_range
+    from netsurgery.cli.bench_text import lines
+    from netsurgery.measuring import measured
+
+    require_range("--seconds", options.seconds, 0.001, 3600)
+    record = measured(options.model, options.against, options.batch, options.threads, options.seconds)
+    if options.json:
+        print(json.dumps(record, indent=1))
+    else:
+        print(*lines(record), sep="\n")
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers >= 1, such as 1,16")
+    return list(dict.fromkeys(counts))
