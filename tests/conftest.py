@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,3 +61,29 @@ def deployed() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def library_folder() -> Path:
+    """Where libnetsurgery lies, built from this checkout; only what has changed since the last time is built again."""
+    if not shutil.which("cmake") or not shutil.which("cc"):
+        pytest.skip("needs cmake and a C compiler")
+    folder = ROOT / "build" / "library"
+    for arguments in (["-S", ROOT, "-B", folder], ["--build", folder, "--target", "netsurgery", "--parallel", "2"]):
+        done = subprocess.run(["cmake", *map(str, arguments)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def compiled(library_folder: Path) -> Callable[[Path, Path], Path]:
+    """Compiles a C source to a program that uses libnetsurgery; warnings are errors."""
+
+    def compile_program(source: Path, program: Path) -> Path:
+        found = [f"-I{ROOT / 'engine' / 'include'}", f"-L{library_folder}", f"-Wl,-rpath,{library_folder}"]
+        command = ["cc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", source, *found, "-lnetsurgery"]
+        done = subprocess.run([*command, "-o", program], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return program
+
+    return compile_program

@@ -51,9 +51,9 @@ def test_the_readmes_commands_for_files_run(tmp_path: Path, monkeypatch: pytest.
     commands = [
         shlex.split(line, comments=True)[1:]
         for line in README.splitlines()
-        if re.match(r" +netsurgery (pack|info|run|export) ", line)
+        if re.match(r" +netsurgery (pack|info|run|bench|export) ", line)
     ]
-    assert [command[0] for command in commands] == ["pack", "info", "run", "export"]
+    assert [command[0] for command in commands] == ["pack", "info", "run", "bench", "export"]
     monkeypatch.chdir(tmp_path)
     builder = GraphBuilder()
     x = builder.input("x", (None, 3))

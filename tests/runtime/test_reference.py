@@ -205,6 +205,8 @@ EXACT = [
     case("Pad", (2, 3), torch=lambda x: F.pad(x, (2, 0, 1, 3), value=-7.5), pads=(1, 2, 3, 0), value=-7.5),
     case("Pad", (2, 5), torch=lambda x: F.pad(x, (-1, 2, 0, -1)), pads=(0, -1, -1, 2)),
     case("Pad", (2, 3), torch=lambda x: x, pads=()),
+    case("Pad", (), torch=lambda x: x, pads=()),
+    case("Pad", (), torch=lambda x: x, pads=(), mode="edge"),
     *(
         case("Pad", (2, 3, 4, 5), torch=lambda x, mode=mode: F.pad(x, (2, 1, 0, 3), mode=mode[1]),
              pads=(0, 0, 0, 2, 0, 0, 3, 1), mode=mode[0])

@@ -17,7 +17,9 @@ from netsurgery.errors import FileLimitError, FileVersionError, InputError, Pack
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.reference import run
-from netsurgery.runtime.session import read_packed
+from netsurgery.runtime.session import Engine, read_packed
+
+ENGINES: tuple[Engine, ...] = ("native", "reference")
 
 
 def small() -> Graph:
@@ -53,18 +55,28 @@ def ramp(*shape: int) -> Array:
 
 @pytest.mark.parametrize("batch", [1, 3, 8])
 @pytest.mark.parametrize("names", [True, False])
-def test_a_session_computes_what_the_graph_computes_at_any_batch_size(batch: int, names: bool, tmp_path: Path) -> None:
-    session = ns.load(written(small(), tmp_path, names))
+@pytest.mark.parametrize(
+    ("engine", "tolerance"),
+    # The engine sums in another order: 9 terms twice, each rounding off by 2^-24 of magnitudes that stay below 32 here.
+    [("reference", 0.0), ("native", 18 * 2.0**-24 * 32)],
+)
+def test_a_session_computes_what_the_graph_computes_at_any_batch_size(
+    batch: int, names: bool, engine: Engine, tolerance: float, tmp_path: Path
+) -> None:
+    session = ns.load(written(small(), tmp_path, names), engine=engine)
+    assert session.engine == engine
     given = ramp(batch, 1, 4, 4)
     (expected,) = run(small(), {"image": given})
     output = session(given)
     assert isinstance(output, np.ndarray)
-    np.testing.assert_array_equal(output, expected)
-    np.testing.assert_array_equal(session.run({session.inputs[0].name: given})[session.output_names[0]], expected)
+    assert np.abs(expected).max() < 32
+    np.testing.assert_allclose(output, expected, rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(session.run({session.inputs[0].name: given})[session.output_names[0]], output)
 
 
-def test_several_outputs_come_as_a_tuple_one_that_is_given_twice_comes_twice(tmp_path: Path) -> None:
-    session = ns.load(written(branched(), tmp_path))
+@pytest.mark.parametrize("engine", ENGINES)
+def test_several_outputs_come_as_a_tuple_one_that_is_given_twice_comes_twice(engine: Engine, tmp_path: Path) -> None:
+    session = ns.load(written(branched(), tmp_path), engine=engine)
     a, b = ramp(3, 2), ramp(3, 2) + 1
     outputs = session(a, b)
     assert isinstance(outputs, tuple)
@@ -142,8 +154,11 @@ def test_threads_share_a_session(tmp_path: Path) -> None:
         ([ramp(1, 2), np.array([[None, 2]])], r"input 'b' is an array of object; numbers are needed"),
     ],
 )
-def test_what_the_network_does_not_take_is_refused_by_name(arrays: list[Any], message: str, tmp_path: Path) -> None:
-    session = ns.load(written(branched(), tmp_path))
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_the_network_does_not_take_is_refused_by_name(
+    arrays: list[Any], message: str, engine: Engine, tmp_path: Path
+) -> None:
+    session = ns.load(written(branched(), tmp_path), engine=engine)
     with pytest.raises(InputError, match=message):
         session(*arrays)
 
@@ -160,7 +175,8 @@ def test_names_that_do_not_fit_are_refused(feeds: dict[str, Array], message: str
         ns.load(written(branched(), tmp_path)).run(feeds)
 
 
-def test_every_refusal_of_a_file_names_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_refusal_of_a_file_names_it(engine: Engine, tmp_path: Path) -> None:
     path = written(small(), tmp_path)
     content = path.read_bytes()
     for changed, error, message in (
@@ -171,7 +187,7 @@ def test_every_refusal_of_a_file_names_it(tmp_path: Path) -> None:
     ):
         path.write_bytes(changed)
         with pytest.raises(error, match=re.escape(str(path)) + ".*" + message) as caught:
-            ns.load(path)
+            ns.load(path, engine=engine)
         assert type(caught.value) is error
 
 
@@ -181,26 +197,34 @@ def test_what_can_not_be_read_is_a_typed_error_that_names_it(name: str, tmp_path
         read_packed(tmp_path / name)
 
 
-def test_limits_are_the_callers_to_set(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_limits_are_the_callers_to_set(engine: Engine, tmp_path: Path) -> None:
     path = written(small(), tmp_path)
-    with pytest.raises(FileLimitError, match=re.escape(str(path)) + ".*raise Limits.elements"):
-        ns.load(path, limits=ns.Limits(elements=10))
-    with pytest.raises(FileLimitError, match=r"raise Limits\.value_elements"):
-        ns.load(path, limits=ns.Limits(value_elements=5))
-    ns.load(path, limits=ns.Limits(elements=100, value_elements=100))
+    for elements in (10, 0, -3):
+        with pytest.raises(FileLimitError, match=re.escape(str(path)) + r".*raise Limits\.elements"):
+            ns.load(path, engine=engine, limits=ns.Limits(elements=elements))
+    for elements in (5, 0, -3):
+        with pytest.raises(FileLimitError, match=r"raise Limits\.value_elements"):
+            ns.load(path, engine=engine, limits=ns.Limits(value_elements=elements))
+    for elements in (100, 2**40):
+        ns.load(path, engine=engine, limits=ns.Limits(elements=elements, value_elements=elements))
 
 
 def test_loading_and_running_need_numpy_only(
     tmp_path: Path, deployed: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    done = deployed(
-        "import numpy, netsurgery\n"
-        "session = netsurgery.load(sys.argv[1])\n"
-        "print(repr(session(numpy.ones((2, 1, 4, 4))).tolist()))\n",
-        written(small(), tmp_path),
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == repr(run(small(), {"image": np.ones((2, 1, 4, 4), np.float32)})[0].tolist())
+    path = written(small(), tmp_path)
+    for engine in ENGINES:
+        done = deployed(
+            "import numpy, netsurgery\n"
+            "session = netsurgery.load(sys.argv[1], engine=sys.argv[2])\n"
+            "print(repr(session(numpy.ones((2, 1, 4, 4))).tolist()))\n"
+            "assert session.graph.nodes and netsurgery.__version__\n",
+            path,
+            engine,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == repr(ns.load(path, engine=engine)(np.ones((2, 1, 4, 4))).tolist())
 
 
 def test_the_deployed_process_of_these_tests_has_no_torch(

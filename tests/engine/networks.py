@@ -1,0 +1,145 @@
+"""The networks that the engine's tests in C++ run: every operator and arrangement, and some networks with depth.
+
+python -m tests.engine.networks     writes them to engine/tests/networks, where fuzzers begin, too
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tests.packed.graphs import ARRANGEMENTS, CASES, one_node, random_lenet5
+
+from netsurgery.graph.ir import Graph, GraphBuilder
+from netsurgery.packed.planes import sum_of_planes
+from netsurgery.packed.writer import encode
+
+FOLDER = Path(__file__).resolve().parents[2] / "engine" / "tests" / "networks"
+
+
+class Layers:
+    """Convolutions with random weights, one after another."""
+
+    def __init__(self, channels: int, size: int) -> None:
+        self.rng = np.random.default_rng(0)
+        self.builder = GraphBuilder()
+        self.input = self.builder.input("image", (None, channels, size, size))
+
+    def conv(self, x: str, shape: tuple[int, ...], density: float, stride: int = 1, groups: int = 1) -> str:
+        weight = np.where(self.rng.random(shape) < density, self.rng.normal(size=shape), 0)
+        weight /= np.sqrt(density * np.prod(shape[1:]))
+        side = (shape[2] - 1) // 2
+        operands = [x, self.builder.constant(weight), self.builder.constant(self.rng.normal(0, 0.1, shape[0]))]
+        return self.builder.node("Conv", operands, strides=(stride,) * 2, pads=(side,) * 4, groups=groups)
+
+    def relu(self, x: str) -> str:
+        return self.builder.node("Relu", [x])
+
+    def scores(self, x: str, channels: int) -> Graph:
+        x = self.builder.node("Mean", [x], axes=(2, 3), keepdims=False)
+        weight = self.rng.normal(0, 0.2, (10, channels))
+        return self.builder.graph([self.builder.node("Linear", [x, self.builder.constant(weight)])])
+
+
+def residual() -> Graph:
+    """(n, 3, 19, 19) -> (n, 10): sparse and dense convolutions, strides, a pool that pads, two residuals."""
+    layers = Layers(3, 19)
+    x = layers.relu(layers.conv(layers.input, (8, 3, 7, 7), 1.0, stride=2))
+    x = layers.builder.node("MaxPool", [x], kernel=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1))
+    y = layers.conv(layers.relu(layers.conv(x, (8, 8, 3, 3), 0.2)), (8, 8, 3, 3), 0.1)
+    x = layers.relu(layers.builder.node("Add", [y, x]))
+    y = layers.relu(layers.conv(x, (16, 8, 1, 1), 0.3, stride=2))
+    y = layers.conv(y, (16, 16, 3, 3), 0.15)
+    x = layers.relu(layers.builder.node("Add", [layers.conv(x, (16, 8, 1, 1), 1.0, stride=2), y]))
+    return layers.scores(x, 16)
+
+
+def depthwise() -> Graph:
+    """(n, 3, 14, 14) -> (n, 10): inverted residuals: 1x1 sparse, 3x3 in each channel, 1x1 sparse, clipped at 6."""
+    layers = Layers(3, 14)
+    x = layers.builder.node("Clip", [layers.conv(layers.input, (6, 3, 3, 3), 0.8)], minimum=0.0, maximum=6.0)
+    for stride in (1, 2, 1):
+        y = layers.builder.node("Clip", [layers.conv(x, (18, 6, 1, 1), 0.4)], minimum=0.0, maximum=6.0)
+        y = layers.builder.node("HardSwish", [layers.conv(y, (18, 1, 3, 3), 1.0, stride, groups=18)])
+        y = layers.conv(y, (6, 18, 1, 1), 0.3)
+        x = layers.builder.node("Add", [x, y]) if stride == 1 else y
+    return layers.scores(x, 6)
+
+
+def windows() -> Graph:
+    """(n, 4, 17, 13) -> (n, 9, 3, 3), (n, 12, 9, 13): groups, strides and dilations of all kinds, pads on one side."""
+    rng, builder = np.random.default_rng(0), GraphBuilder()
+    x = builder.input("image", (None, 4, 17, 13))
+
+    def conv(x: str, *shape: int, density: float = 0.5, **attributes: object) -> str:
+        weight = np.where(rng.random(shape) < density, rng.normal(size=shape), 0) / np.sqrt(
+            density * np.prod(shape[1:])
+        )
+        bias = builder.constant(rng.normal(size=shape[0]))
+        return builder.node("Conv", [x, builder.constant(weight), bias], **attributes)
+
+    x = conv(x, 12, 2, 3, 3, groups=2, strides=(2, 1), pads=(1, 1, 1, 1))
+    y = conv(x, 12, 1, 5, 3, groups=12, dilations=(1, 2), pads=(2, 1, 2, 3))
+    y = builder.node("LeakyRelu", [builder.node("Add", [x, y])], alpha=0.25)
+    z = conv(builder.node("Concat", [y, x], axis=1), 7, 24, 2, 2, strides=(2, 2), pads=(0, 0, 1, 1), density=0.1)
+    w = conv(z, 9, 7, 3, 3, strides=(2, 3), pads=(1, 1, 1, 1), density=1.0)
+    return builder.graph([w, y])
+
+
+def pools() -> Graph:
+    """(n, 3, 15, 15) -> (n, 10): pools of both kinds that pad, round up, overlap and leave gaps; a normalisation."""
+    layers = Layers(3, 15)
+    builder = layers.builder
+    x = layers.relu(layers.conv(layers.input, (8, 3, 3, 3), 0.5))
+    x = builder.node("Lrn", [x], size=5, alpha=0.1, beta=0.75, bias=1.0)
+    half = {"kernel": (3, 3), "strides": (2, 2), "pads": (1, 0, 0, 1), "ceil_mode": True}
+    most = builder.node("MaxPool", [x], **half)
+    mean = builder.node("AveragePool", [x], count_include_pad=True, **half)
+    x = layers.conv(builder.node("Concat", [most, mean], axis=1), (8, 16, 1, 1), 0.4)
+    x = builder.node("MaxPool", [x], kernel=(2, 3), strides=(1, 1), pads=(1, 1, 0, 1), dilations=(3, 1))
+    return layers.scores(layers.conv(x, (8, 8, 3, 3), 0.3), 8)
+
+
+def binary_planes() -> Graph:
+    """(n, 5, 9, 7) -> (n, 35): sums of one to three planes, looked up in tables where there are many outputs."""
+    rng, builder = np.random.default_rng(0), GraphBuilder()
+
+    def planes(count: int, *shape: int) -> str:
+        rows, columns = shape[0], int(np.prod(shape[1:]))
+        scales = np.ldexp(np.ones((rows, count)), np.arange(count)[::-1]) + rng.integers(0, 1024, (rows, count)) / 8192
+        weight = sum_of_planes(scales.astype(np.float32), rng.integers(0, 2, (count, rows, columns), np.uint8))
+        return builder.constant(weight.reshape(shape) / np.float32(2**count * 4))
+
+    x = builder.input("image", (None, 5, 9, 7))
+    near = {"pads": (1, 1, 1, 1)}
+    x = builder.node("Relu", [builder.node("Conv", [x, planes(2, 33, 5, 3, 3)], **near)])
+    x = builder.node("Conv", [x, planes(1, 96, 11, 1, 3)], groups=3, strides=(2, 1), pads=(0, 1, 0, 1))
+    y = builder.node("Conv", [x, planes(2, 32, 96, 1, 1)], strides=(1, 2))
+    y = builder.node("Add", [builder.node("Conv", [y, planes(3, 32, 32, 1, 1)]), y])
+    y = builder.node("MaxPool", [y], kernel=(2, 2), strides=(2, 2))
+    y = builder.node("Reshape", [y], shape=(-1, 32 * 2 * 2))
+    return builder.graph([builder.node("Linear", [y, planes(3, 35, 32 * 2 * 2)])])
+
+
+def lenet5() -> Graph:
+    graph = random_lenet5(0)
+    # Half of what it lacks is -0, which a file keeps; here it is to be small.
+    positive = {name: values + np.float32(0) for name, values in graph.constants.items()}
+    return Graph(graph.inputs, graph.nodes, graph.outputs, positive)
+
+
+def all_networks() -> dict[str, Graph]:
+    """By the name of their file."""
+    networks = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}
+    for number, (operator, operands, attributes) in enumerate(CASES):
+        networks[f"{number:02}-{operator}"] = one_node(operator, operands, attributes, None)
+    deep = (lenet5, residual, depthwise, windows, pools, binary_planes)
+    return {**networks, **{network.__name__: network() for network in deep}}
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.glob("*.nsm"):
+        old.unlink()
+    for name, graph in all_networks().items():
+        (FOLDER / f"{name}.nsm").write_bytes(encode(graph))

@@ -1,0 +1,319 @@
+"""Every operator with operands and attributes as the shape rules allow them, and its plain kernel at work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import reject
+from hypothesis import strategies as st
+
+from netsurgery import _native
+from netsurgery.errors import GraphError
+from netsurgery.graph.ir import Array, Graph, GraphBuilder, node
+from netsurgery.graph.operators import OPERATORS
+from netsurgery.packed.planes import sum_of_planes
+from netsurgery.packed.writer import encode
+
+Shape = tuple[int, ...]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operator, the shapes of its operands (None: left out) and its attributes."""
+
+    operator: str
+    shapes: tuple[Shape | None, ...]
+    attributes: dict[str, Any]
+
+    def operands(self, rng: np.random.Generator) -> list[Array | None]:
+        return [
+            None
+            if shape is None
+            else np.asarray(constant(rng, shape) if place and self.takes(place) else rng.normal(size=shape), np.float32)
+            for place, shape in enumerate(self.shapes)
+        ]
+
+    def takes(self, place: int) -> bool:
+        """Has this operand to be a constant?"""
+        operands = OPERATORS[self.operator].operands
+        return operands[min(place, len(operands) - 1)].constant
+
+    def graph(self, operands: list[Array | None]) -> Graph:
+        builder = GraphBuilder()
+        names = [
+            None
+            if array is None
+            else builder.constant(array)
+            if self.takes(place)
+            else builder.input(f"x{place}", array.shape)
+            for place, array in enumerate(operands)
+        ]
+        return builder.graph([builder.node(self.operator, names, **self.attributes)])
+
+    def run(self, operands: list[Array | None], **ways: Any) -> Array:
+        """What the plain kernel makes of them. ways: `each`, `last_first`, `in_place`."""
+        given = [array for place, array in enumerate(operands) if array is not None and not self.takes(place)]
+        (result,) = _native.run_plain(encode(self.graph(operands)), given, 1, **ways)
+        return result
+
+
+def constant(rng: np.random.Generator, shape: Shape) -> Array:
+    """A weight in one of the forms that a file keeps: dense (with some zeros, too), sparse, nothing, sums of planes."""
+    density = rng.choice([1.0, 0.9, 0.8, 0.3, 0.0, -1.0])
+    if density < 0 and len(shape) > 1:
+        scales = rng.normal(size=(shape[0], 2)).astype(np.float32)
+        bits = rng.integers(0, 2, (2, shape[0], int(np.prod(shape[1:])))).astype(np.uint8)
+        return sum_of_planes(scales, bits).reshape(shape)
+    return np.where(rng.random(shape) < density, rng.normal(size=shape), 0.0).astype(np.float32)
+
+
+sizes = st.integers(1, 6)
+small = st.integers(0, 3)
+counts = st.integers(1, 3)
+shapes = st.lists(sizes, max_size=5).map(tuple)
+shapes_with_axis = st.lists(sizes, min_size=1, max_size=5).map(tuple)
+
+
+def tuples(of: st.SearchStrategy[int], count: int) -> st.SearchStrategy[Shape]:
+    return st.tuples(*[of] * count)
+
+
+def axis_of(draw: Draw, shape: Shape) -> int:
+    return int(draw(st.integers(0, len(shape) - 1)))
+
+
+def picture(draw: Draw) -> Shape:
+    return (draw(counts), draw(sizes), *draw(st.lists(st.integers(1, 9), min_size=1, max_size=3)))
+
+
+def conv(draw: Draw) -> Case:
+    spatial = draw(st.integers(1, 3))
+    groups, per_group, out = draw(counts), draw(counts), draw(counts)
+    kernel = draw(tuples(st.integers(1, 4), spatial))
+    x = (draw(counts), groups * per_group, *draw(tuples(st.integers(1, 11), spatial)))
+    bias = ((groups * out,),) if draw(st.booleans()) else ()
+    attributes = {"strides": draw(tuples(counts, spatial)), "dilations": draw(tuples(counts, spatial))}
+    attributes |= {"pads": draw(tuples(small, 2 * spatial)), "groups": groups}
+    return Case("Conv", (x, (groups * out, per_group, *kernel), *bias), attributes)
+
+
+def linear(draw: Draw) -> Case:
+    inputs, outputs = draw(st.integers(1, 40)), draw(st.integers(1, 20))
+    bias = ((outputs,),) if draw(st.booleans()) else ()
+    return Case("Linear", ((*draw(shapes)[:3], inputs), (outputs, inputs), *bias), {})
+
+
+def matmul(draw: Draw) -> Case:
+    rows, shared, columns = draw(st.integers(1, 11)), draw(st.integers(1, 20)), draw(st.integers(1, 19))
+    batch = draw(shapes)[:3]
+    a = (*broadcastable(draw, batch), rows, shared) if draw(st.integers(0, 4)) else (shared,)
+    b = (*broadcastable(draw, batch), shared, columns) if draw(st.integers(0, 4)) else (shared,)
+    return Case("MatMul", (a, b), {})
+
+
+def broadcastable(draw: Draw, shape: Shape) -> Shape:
+    """Some sizes 1, some at the beginning missing."""
+    kept = tuple(1 if draw(st.integers(0, 2)) == 0 else size for size in shape)
+    return kept[draw(st.integers(0, len(kept))) :]
+
+
+def binary(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        shape = draw(shapes)
+        return Case(operator, (broadcastable(draw, shape), broadcastable(draw, shape)), {})
+
+    return made
+
+
+def pool(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        x = picture(draw)
+        spatial = len(x) - 2
+        attributes: dict[str, Any] = {"kernel": draw(tuples(st.integers(1, 4), spatial))}
+        attributes |= {"strides": draw(tuples(counts, spatial)), "dilations": draw(tuples(counts, spatial))}
+        attributes |= {"pads": draw(tuples(small, 2 * spatial)), "ceil_mode": draw(st.booleans())}
+        if operator == "AveragePool":
+            attributes["count_include_pad"] = draw(st.booleans())
+        return Case(operator, (x,), attributes)
+
+    return made
+
+
+def adaptive_pool(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        x = picture(draw)
+        return Case(operator, (x,), {"size": draw(tuples(st.integers(1, 11), len(x) - 2))})
+
+    return made
+
+
+def unary(operator: str, **attributes: st.SearchStrategy[Any]) -> Callable[[Draw], Case]:
+    return lambda draw: Case(operator, (draw(shapes),), {name: draw(of) for name, of in attributes.items()})
+
+
+def reshape(draw: Draw) -> Case:
+    x = draw(shapes)
+    return Case("Reshape", (x,), {"shape": tuple(draw(st.permutations(x))) if draw(st.booleans()) else (-1,)})
+
+
+def concat(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    axis = axis_of(draw, x)
+    lengths = draw(st.lists(sizes, min_size=1, max_size=4))
+    return Case("Concat", tuple((*x[:axis], length, *x[axis + 1 :]) for length in lengths), {"axis": axis})
+
+
+def transpose(draw: Draw) -> Case:
+    x = draw(shapes)
+    return Case("Transpose", (x,), {"order": tuple(draw(st.permutations(range(len(x)))))})
+
+
+def cut(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    axis = axis_of(draw, x)
+    start = draw(st.integers(0, x[axis] - 1))
+    stop = draw(st.integers(start + 1, x[axis]))
+    return Case("Slice", (x,), {"axis": axis, "start": start, "stop": stop, "step": draw(st.integers(1, 4))})
+
+
+def pad(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)  # numpy.pad takes no array without axes
+    mode = draw(st.sampled_from(["constant", "reflect", "edge", "wrap"]))
+    pads = draw(tuples(st.integers(-2, 4), 2 * len(x)))
+    return Case("Pad", (x,), {"pads": pads, "mode": mode, "value": draw(st.sampled_from([0.0, -0.0, 2.5, -np.inf]))})
+
+
+def resize(draw: Draw) -> Case:
+    x = picture(draw)
+    spatial = len(x) - 2
+    size = draw(tuples(st.integers(1, 14), spatial))
+    scales: tuple[float, ...] = ()
+    if draw(st.booleans()):
+        scales = tuple(new / old * draw(st.sampled_from([1.0, 0.9, 1.3])) for new, old in zip(size, x[2:], strict=True))
+    choices = {one.name: one.choices for one in OPERATORS["Resize"].attributes if one.choices}
+    chosen = {name: draw(st.sampled_from(of)) for name, of in choices.items()}
+    return Case("Resize", (x,), {"size": size, "scales": scales, **chosen})
+
+
+def mean(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    axes = tuple(draw(st.lists(st.integers(0, len(x) - 1), min_size=1, unique=True)))
+    return Case("Mean", (x,), {"axes": axes, "keepdims": draw(st.booleans())})
+
+
+def along_axis(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        x = draw(shapes_with_axis)
+        return Case(operator, (x,), {"axis": axis_of(draw, x)})
+
+    return made
+
+
+def layer_norm(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    axis = axis_of(draw, x)
+    scale, bias = ((x[axis:] if draw(st.booleans()) else None) for _ in range(2))
+    given = (x, scale, bias) if bias is not None else (x, scale) if scale is not None else (x,)
+    return Case("LayerNorm", given, {"axis": axis, "epsilon": draw(st.sampled_from([1e-5, 0.5, 0.0]))})
+
+
+def lrn(draw: Draw) -> Case:
+    x = (draw(sizes), draw(sizes), *draw(shapes)[:3])
+    # Not beta=0.5, for which NumPy takes a root: of -infinity that is NaN, and its power infinity.
+    attributes = {"alpha": draw(st.sampled_from([0.5, 1e-4, -0.25])), "beta": draw(st.sampled_from([0.75, 0.6, 2.0]))}
+    return Case("Lrn", (x,), {"size": draw(st.integers(1, 9)), "bias": draw(st.sampled_from([1.0, 2.0])), **attributes})
+
+
+numbers = st.sampled_from([-np.inf, -2.0, -0.5, 0.0, 0.3, 1.0, 6.0, np.inf])
+finite = st.sampled_from([-2.0, -0.5, 0.0, 1 / 6, 0.3, 1.0, 6.0])
+MAKERS: dict[str, Callable[[Draw], Case]] = {
+    "Conv": conv,
+    "Relu": unary("Relu"),
+    "Linear": linear,
+    "MaxPool": pool("MaxPool"),
+    "Reshape": reshape,
+    "Add": binary("Add"),
+    "AdaptiveAveragePool": adaptive_pool("AdaptiveAveragePool"),
+    "Mul": binary("Mul"),
+    "Concat": concat,
+    "Clip": unary("Clip", minimum=numbers, maximum=numbers),
+    "HardSwish": unary("HardSwish"),
+    "Sigmoid": unary("Sigmoid"),
+    "HardSigmoid": unary("HardSigmoid", alpha=finite, beta=finite),
+    "Silu": unary("Silu"),
+    "AveragePool": pool("AveragePool"),
+    "Transpose": transpose,
+    "Gelu": unary("Gelu", approximate=st.sampled_from(["none", "tanh"])),
+    "LayerNorm": layer_norm,
+    "Mean": mean,
+    "Slice": cut,
+    "Softmax": along_axis("Softmax"),
+    "LogSoftmax": along_axis("LogSoftmax"),
+    "LeakyRelu": unary("LeakyRelu", alpha=finite),
+    "Sub": binary("Sub"),
+    "Div": binary("Div"),
+    "Pad": pad,
+    "Resize": resize,
+    "Tanh": unary("Tanh"),
+    "Lrn": lrn,
+    "MatMul": matmul,
+    "AdaptiveMaxPool": adaptive_pool("AdaptiveMaxPool"),
+}
+"""Operator -> what draws a case of it, most of the time one that its shape rule allows."""
+
+
+@st.composite
+def cases(draw: Draw, operator: str) -> Case:
+    case = MAKERS[operator](draw)
+    try:
+        made = node(operator, [None if shape is None else "x" for shape in case.shapes], "y", **case.attributes)
+        OPERATORS[operator].shape(case.shapes, made.attributes)
+    except GraphError:
+        reject()
+    return case
+
+
+LARGE = [
+    Case("Conv", ((2, 6, 57, 61), (8, 3, 3, 3), (8,)), {"groups": 2, "strides": (2, 1), "pads": (1, 1, 1, 1)}),
+    Case("Conv", ((3, 5, 40000), (2, 5, 1)), {}),
+    Case("Conv", ((1, 2, 9, 30, 31), (3, 2, 3, 3, 3)), {"pads": (1,) * 6, "dilations": (1, 2, 1)}),
+    Case("Linear", ((37, 300), (200, 300), (200,)), {}),
+    Case("Linear", ((300,), (2000, 300), (2000,)), {}),
+    Case("Linear", ((3, 700), (99, 700)), {}),
+    Case("MatMul", ((3, 70, 1100), (1100, 90)), {}),
+    Case("MatMul", ((2, 1, 3, 40), (5, 40, 9000)), {}),
+    Case("MatMul", ((5000, 3), (3,)), {}),
+    Case("MaxPool", ((2, 7, 60, 70),), {"kernel": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1)}),
+    Case("AveragePool", ((1, 3, 50000),), {"kernel": (5,)}),
+    Case("AdaptiveAveragePool", ((4, 30, 40, 41),), {"size": (1, 1)}),
+    Case("AdaptiveMaxPool", ((4, 30, 40, 41),), {"size": (7, 9)}),
+    Case("Concat", ((3, 9000), (3, 20), (3, 40000)), {"axis": 1}),
+    Case("Concat", ((3, 9000), (2, 9000)), {"axis": 0}),
+    Case("Mul", ((4, 64, 20, 21), (4, 64, 1, 1)), {}),
+    Case("Add", ((1, 50001), (3, 1)), {}),
+    Case("Sub", ((70, 1, 50), (40, 1)), {}),
+    Case("Div", ((3, 30001), (3, 30001)), {}),
+    Case("Gelu", ((70001,),), {}),
+    Case("Relu", ((5, 11, 997),), {}),
+    Case("Reshape", ((6, 7001),), {"shape": (7001, 6)}),
+    Case("Transpose", ((3, 100, 301),), {"order": (2, 0, 1)}),
+    Case("Transpose", ((50, 3, 60, 7),), {"order": (2, 1, 0, 3)}),
+    Case("Transpose", ((100000, 3),), {"order": (1, 0)}),
+    Case("Slice", ((3, 70001, 2),), {"axis": 1, "start": 5, "stop": 70000, "step": 3}),
+    Case("Slice", ((70001,),), {"axis": 0, "start": 5, "stop": 70000, "step": 3}),
+    Case("Pad", ((2, 3, 70, 71),), {"pads": (0, 1, 2, 3, 0, 2, -1, 4), "value": 1.5}),
+    Case("Pad", ((2, 70, 71, 3),), {"pads": (0, 1, 2, 0, 0, 2, 1, 0), "mode": "reflect"}),
+    Case("Resize", ((2, 3, 60, 61),), {"size": (120, 122)}),
+    Case("Mean", ((30, 7, 41, 43),), {"axes": (2, 3)}),
+    Case("Mean", ((30, 7, 41, 43),), {"axes": (0, 2)}),
+    Case("Mean", ((3, 40001),), {"axes": (0,)}),
+    Case("Softmax", ((300, 301),), {"axis": 1}),
+    Case("LogSoftmax", ((20, 30, 40, 5),), {"axis": 1}),
+    Case("LayerNorm", ((300, 301), (301,), (301,)), {"axis": 1}),
+    Case("Lrn", ((2, 40, 30, 31),), {"size": 5}),
+]
+"""Large enough for several pieces, in each way in which work is cut."""

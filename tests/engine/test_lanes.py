@@ -1,0 +1,251 @@
+"""Networks on vectors of lanes give what the reference gives: any shapes, batches, threads and instruction sets."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.engine.drawn_networks import Drawing, Drawn, networks, outputs_and_bounds
+
+from netsurgery import _native
+from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
+
+NOT_FINITE = np.array([math.nan, math.inf, -math.inf], np.float32)
+
+batches = st.sampled_from([1, 2, 3, 5, 16, 17, 33])
+seeds = st.integers(0, 2**32 - 1)
+sets = st.sampled_from(_native.available_instructions())
+threads = st.integers(1, 3)
+
+
+@contextmanager
+def instructions(name: str) -> Iterator[None]:
+    before = os.environ.get("NETSURGERY_ISA")
+    os.environ["NETSURGERY_ISA"] = name
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["NETSURGERY_ISA"]
+        else:
+            os.environ["NETSURGERY_ISA"] = before
+
+
+def outputs_of(session: Session, inputs: dict[str, Array]) -> tuple[Array, ...]:
+    outputs = session(*inputs.values())
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def bits(outputs: Sequence[Array]) -> list[bytes]:
+    return [output.tobytes() for output in outputs]
+
+
+def assert_near(outputs: Sequence[Array], wanted: Sequence[tuple[Array, Array]]) -> None:
+    """NaN and infinities where they are wanted; elsewhere no further off than the bound."""
+    for got, (values, bound) in zip(outputs, wanted, strict=True):
+        assert got.shape == values.shape
+        finite = np.isfinite(values)
+        np.testing.assert_array_equal(got[~finite], values[~finite])
+        off = np.abs(got[finite].astype(np.float64) - values[finite])
+        assert (off <= bound[finite]).all(), (off - bound[finite]).max()
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), batch=batches, fixed=st.booleans(), seed=seeds, name=sets, count=threads)
+def test_a_network_gives_what_the_reference_gives(
+    data: st.DataObject, batch: int, fixed: bool, seed: int, name: str, count: int
+) -> None:
+    drawn = data.draw(networks(batch if fixed else None))
+    inputs = drawn.inputs(batch, seed)
+    with instructions(name):
+        session = Session(encode(drawn.graph), count)
+        assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), batch=batches, fixed=st.booleans(), seed=seeds, name=sets, count=threads)
+def test_whole_numbers_give_exactly_what_the_reference_gives(
+    data: st.DataObject, batch: int, fixed: bool, seed: int, name: str, count: int
+) -> None:
+    drawn = data.draw(networks(batch if fixed else None, whole=True))
+    inputs = drawn.inputs(batch, seed)
+    with instructions(name):
+        session = Session(encode(drawn.graph), count)
+        assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), batch=batches, seed=seeds, name=sets, count=threads)
+def test_what_is_not_finite_comes_out_where_it_does_in_the_reference(
+    data: st.DataObject, batch: int, seed: int, name: str, count: int
+) -> None:
+    """No weight is zero here. Planes are added one by one, and infinities may meet on the way: they get NaN only."""
+    drawn = data.draw(networks(complete=True))
+    inputs = drawn.inputs(batch, seed)
+    sprinkle(inputs, seed, NOT_FINITE[:1] if drawn.magnitudes else NOT_FINITE)
+    with instructions(name):
+        session = Session(encode(drawn.graph), count)
+        assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
+
+
+def sprinkle(inputs: dict[str, Array], seed: int, odd: Array) -> None:
+    rng = np.random.default_rng(seed)
+    for values in inputs.values():
+        here = rng.random(values.shape) < rng.choice([0.01, 0.1])
+        values[here] = rng.choice(odd, values.shape)[here]
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), batch=batches, other=batches, seed=seeds, name=sets, count=threads)
+def test_nothing_of_a_run_is_left_for_the_next_one(
+    data: st.DataObject, batch: int, other: int, seed: int, name: str, count: int
+) -> None:
+    """Not in lanes without a pixel, not in halos, not in what a pool or a normalisation made of either."""
+    drawn = data.draw(networks())
+    content, clean, poison = encode(drawn.graph), drawn.inputs(batch, seed), drawn.inputs(other, seed + 1)
+    for values in poison.values():
+        values[...] = math.nan
+    with instructions(name):
+        fresh = bits(outputs_of(Session(content, count), clean))
+        used = Session(content, count)
+        outputs_of(used, poison)
+        assert bits(outputs_of(used, clean)) == fresh
+        outputs_of(used, {name: np.full_like(values, math.inf) for name, values in clean.items()})
+        assert bits(outputs_of(used, clean)) == fresh
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data(), batch=batches, fixed=st.booleans(), seed=seeds, name=sets)
+def test_every_number_of_threads_gives_the_same_bits_each_time(
+    data: st.DataObject, batch: int, fixed: bool, seed: int, name: str
+) -> None:
+    drawn = data.draw(networks(batch if fixed else None, least=20))
+    inputs = drawn.inputs(batch, seed)
+    with instructions(name):
+        alone = bits(outputs_of(Session(encode(drawn.graph), 1), inputs))
+        for count in (2, 3):
+            session = Session(encode(drawn.graph), count)
+            for _ in range(3):
+                assert bits(outputs_of(session, inputs)) == alone
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data(), batch=batches, seed=seeds, name=sets)
+def test_a_batch_gives_what_its_images_give_alone(data: st.DataObject, batch: int, seed: int, name: str) -> None:
+    drawn = data.draw(networks())
+    inputs = drawn.inputs(batch, seed)
+    with instructions(name):
+        session = Session(encode(drawn.graph), 1)
+        together = outputs_of(session, inputs)
+        alone = [
+            outputs_of(session, {name: values[n : n + 1] for name, values in inputs.items()}) for n in range(batch)
+        ]
+    bounds = [bound for _, bound in outputs_and_bounds(drawn, inputs)]
+    for at, (output, bound) in enumerate(zip(together, bounds, strict=True)):
+        assert_near([np.concatenate([outputs[at] for outputs in alone])], [(output, bound)])
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> Drawn:
+    """Fully connected layers, of a row or of some rows for each image."""
+    drawing = Drawing(draw, None, whole=draw(st.booleans()), complete=False)
+    x = drawing.input((*draw(st.sampled_from([(), (), (3,)])), drawing.up_to(70)))
+    for _ in range(drawing.up_to(3)):
+        shape = (drawing.of(1, 2, 15, 16, 17, 32, 33, 50), drawing.shapes[x][-1])
+        x = drawing.node("Linear", [x, drawing.weight(shape), drawing.bias(shape[0])])
+        x = drawing.cut(x) if drawing.of(True, False) else x
+    drawing.drawn.graph = drawing.builder.graph([x])
+    return drawing.drawn
+
+
+@settings(max_examples=100, deadline=None)
+@given(drawn=stacks(), batch=st.integers(1, 40), seed=seeds, name=sets, count=threads)
+def test_fully_connected_layers_give_what_the_reference_gives(
+    drawn: Drawn, batch: int, seed: int, name: str, count: int
+) -> None:
+    inputs = drawn.inputs(batch, seed)
+    with instructions(name):
+        session = Session(encode(drawn.graph), count)
+        assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
+
+
+def sparse(rng: np.random.Generator, density: float, *shape: int, values: int = 0) -> Array:
+    """Of so many distinct values; 0: of any."""
+    drawn = rng.choice(rng.normal(size=values), shape) if values else rng.normal(size=shape)
+    return np.where(rng.random(shape) < density, drawn, 0).astype(np.float32)
+
+
+def assert_as_the_reference(graph: Graph, batch: int) -> None:
+    drawn = Drawn(graph, whole=False)
+    inputs = drawn.inputs(batch, batch)
+    wanted = outputs_and_bounds(drawn, inputs)
+    for count in (1, 3):
+        assert_near(outputs_of(Session(encode(graph), count), inputs), wanted)
+
+
+@pytest.mark.parametrize("values", [5, 256, 257, 0])
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_a_large_layer_gives_the_same_with_and_without_a_codebook(batch: int, values: int) -> None:
+    builder = GraphBuilder()
+    weight = sparse(np.random.default_rng(values), 0.5, 300, 500, values=values)
+    assert np.count_nonzero(weight) > 2**16
+    assert_as_the_reference(
+        builder.graph([builder.node("Linear", [builder.input("x", (None, 500)), builder.constant(weight)])]), batch
+    )
+
+
+@pytest.mark.parametrize("inputs", [65535, 65536, 70000])
+@pytest.mark.parametrize("batch", [1, 16])
+def test_columns_beyond_16_bits_are_read_where_they_are(inputs: int, batch: int) -> None:
+    builder = GraphBuilder()
+    weight = sparse(np.random.default_rng(0), 0.001, 3, inputs)
+    weight[:, -1] = 1
+    assert_as_the_reference(
+        builder.graph([builder.node("Linear", [builder.input("x", (None, inputs)), builder.constant(weight)])]), batch
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_a_kernel_as_large_as_the_picture_may_reach_beyond_it(batch: int) -> None:
+    builder = GraphBuilder()
+    weight = builder.constant(np.random.default_rng(0).normal(size=(4, 2, 3, 3)))
+    x = builder.input("x", (None, 2, 3, 3))
+    assert_as_the_reference(
+        builder.graph([builder.node("Conv", [x, weight], dilations=(2, 2), pads=(0, 0, 2, 2))]), batch
+    )
+
+
+@pytest.mark.parametrize("size", [5, 7, 13, 21])
+@pytest.mark.parametrize("batch", [1, 2, 4, 16])
+def test_padding_on_one_side_only_is_zero_though_a_tile_holds_something_there(size: int, batch: int) -> None:
+    """Windows of 2 x 2 every other pixel: what lies beyond an odd picture is in its last tile, not in a halo."""
+    rng = np.random.default_rng(size)
+    builder = GraphBuilder()
+    x, ones = builder.input("x", (None, 2, size, size)), builder.constant(np.ones(6))
+    x = builder.node("Conv", [x, builder.constant(rng.normal(size=(6, 2, 3, 3))), ones], pads=(1, 1, 1, 1))
+    weight = builder.constant(rng.normal(size=(6, 6, 2, 2)))
+    assert_as_the_reference(
+        builder.graph([builder.node("Conv", [x, weight], strides=(2, 2), pads=(0, 0, 1, 1))]), batch
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_offsets_reach_as_far_as_another_reader_widens_the_halo(batch: int) -> None:
+    """The second one's halo separates the rows that the first one's kernel sees by more than 16 bits count."""
+    rng = np.random.default_rng(0)
+    builder = GraphBuilder()
+    x = builder.node("Conv", [builder.input("x", (None, 1, 8, 8)), builder.constant(rng.normal(size=(1024, 1, 1, 1)))])
+    near, weight = {"pads": (1,) * 4}, builder.constant(sparse(rng, 0.02, 8, 1024, 3, 3))
+    far, full = {"pads": (18,) * 4, "dilations": (18, 18)}, builder.constant(sparse(rng, 0.9, 8, 1024, 3, 3))
+    few, further = builder.constant(rng.normal(size=(3, 8, 3, 3))), builder.node("Conv", [x, full], **far)
+    assert_as_the_reference(
+        builder.graph([builder.node("Conv", [x, weight], **near), builder.node("Conv", [further, few], **near)]), batch
+    )

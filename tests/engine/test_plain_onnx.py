@@ -1,0 +1,21 @@
+"""ONNX's own node tests, on plain kernels."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("onnx.backend.test.case.node")
+
+from tests.graph import test_onnx_backend as backend
+
+from netsurgery import _native
+from netsurgery.graph.from_onnx import read_onnx
+from netsurgery.packed.writer import encode
+
+
+@pytest.mark.parametrize(("name", "computed"), list(backend.runs()))
+def test_a_plain_kernel_computes_what_onnx_says(name: str, computed: int) -> None:
+    model, given, expected = backend.prepared(name, computed)
+    graph = read_onnx(model)
+    results = _native.run_plain(encode(graph), [given[one.name] for one in graph.inputs], 1, each=1)
+    backend.assert_as_onnx_says(name, results, expected)
