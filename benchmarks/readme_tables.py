@@ -147,11 +147,63 @@ def packing_table() -> str:
     return "\n".join(lines)
 
 
+def engine_table() -> str:
+    """Latency beside other runtimes, a row for each network and batch size; cells are of 1 / 2 / ... threads."""
+    results = json.loads((RESULTS / "engine.json").read_text(encoding="utf-8"))
+    lines = [
+        "| network | batch | netsurgery, ms | ONNX Runtime, ms | times faster | on the smaller network "
+        "| DeepSparse, ms | times faster |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in results["rows"]:
+        groups.setdefault((row["network"], row["batch"]), []).append(row)
+    for (network, batch), rows in groups.items():
+        rows.sort(key=lambda row: row["threads"])
+        lines.append(
+            f"| {results['networks'][network]['title']} | {batch} | {_latency(rows, 'netsurgery')} "
+            f"| {_latency(rows, 'onnxruntime')} | {_faster(rows, 'onnxruntime')} "
+            f"| {_faster(rows, 'onnxruntime_living')} | {_latency(rows, 'deepsparse')} "
+            f"| {_faster(rows, 'deepsparse')} |"
+        )
+    threads = " / ".join(str(count) for count in sorted({row["threads"] for row in results["rows"]}))
+    origins = sorted({f"{network['title']}: {network['origin']}" for network in results["networks"].values()})
+    lines += [
+        "",
+        f"Medians of calls from Python, {threads} threads, {results['rounds']} turns of each runtime. ONNX Runtime "
+        f"{results['versions']['onnxruntime']} runs the network as it was; where packing removed units without effect, "
+        "the next column compares with ONNX Runtime on the smaller network. DeepSparse: "
+        f"{results['deepsparse']}. {results['machine']['processor']}. Weights: {'; '.join(origins)}.",
+    ]
+    if again := results.get("measured_again"):
+        titles = " and ".join(results["networks"][name]["title"] for name in again)
+        lines[-1] += f" {titles}: measured again by themselves, another program had disturbed them."
+    if memory := results["memory"]:
+        ours, theirs = (memory["runtimes"][name]["peak_running_bytes"] / 1e6 for name in ("netsurgery", "onnxruntime"))
+        lines[-1] += (
+            f" Peak memory while ResNet-50 runs, above a bare interpreter: {ours:.0f} MB, ONNX Runtime {theirs:.0f} MB "
+            f"({memory['ratio']['peak_running_bytes']:.2f}x)."
+        )
+    return "\n".join(lines)
+
+
+def _latency(rows: list[dict[str, Any]], runtime: str) -> str:
+    """Milliseconds to three figures; nothing where the runtime took no part."""
+    medians = [row["runtimes"][runtime]["median_us"] / 1000 for row in rows if runtime in row["runtimes"]]
+    return " / ".join(f"{median:.0f}" if median >= 100 else f"{median:#.3g}" for median in medians)
+
+
+def _faster(rows: list[dict[str, Any]], runtime: str) -> str:
+    ratios = [row["times_faster"][runtime]["median"] for row in rows if runtime in row["times_faster"]]
+    return " / ".join(f"**{ratio:.1f}x**" if ratio >= 1 else f"{ratio:.2f}x" for ratio in ratios)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "experiments": experiments_table,
     "step-time": step_table,
     "file-size": file_size_table,
     "packing": packing_table,
+    "engine": engine_table,
 }
 
 

@@ -1,9 +1,11 @@
-"""The networks of the benchmarks, written out: ResNet-50 (He et al. 2016), random weights from a seed."""
+"""ResNet-50 (He et al. 2016), random weights from a seed."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from networks.magnitude import cut
 
 
 class Bottleneck(nn.Module):
@@ -69,6 +71,5 @@ def resnet50(density: float = 1.0, seed: int = 0) -> ResNet50:
                 module.running_mean.normal_(0, 0.1)
                 module.running_var.uniform_(0.5, 1.5)
             if density < 1 and isinstance(module, nn.Conv2d | nn.Linear):
-                threshold = module.weight.abs().flatten().kthvalue(int((1 - density) * module.weight.numel())).values
-                module.weight.mul_(module.weight.abs() > threshold)
+                cut(module.weight, density)
     return model

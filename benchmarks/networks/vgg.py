@@ -1,0 +1,60 @@
+"""VGG-16 (Simonyan and Zisserman 2015) with every filter redrawn as the sum of two binary planes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Channels of the 3x3 convolutions before each max-pool."""
+
+
+class VGG16(nn.Module):
+    """138M parameters: (n, 3, 224, 224) -> (n, 1000)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for widths in WIDTHS:
+            for width in widths:
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).flatten(1))
+
+
+def sketched(weight: Tensor) -> Tensor:
+    """(O, ...) -> the same shape: each row as a_0 B_0 + a_1 B_1 by the refined method (Guo et al. 2017, section 3.2).
+
+    B_0 and B_1 are the signs of the row and of what a scaled B_0 leaves of it; then both scales are solved again,
+    a = (B^T B)^-1 B^T w. In exact float32 sums, so that packing finds the planes again.
+    """
+    rows = weight.flatten(1)
+    first = torch.where(rows >= 0, 1.0, -1.0)
+    rest = rows - (first * rows).mean(dim=1, keepdim=True) * first
+    second = torch.where(rest >= 0, 1.0, -1.0)
+    products = (first * second).mean(dim=1)
+    on_first, on_second = (first * rows).mean(dim=1), (second * rows).mean(dim=1)
+    determinant = 1 - products**2
+    scale = torch.stack([on_first - products * on_second, on_second - products * on_first]) / determinant
+    return (scale[0, :, None] * first + scale[1, :, None] * second).view_as(weight)
+
+
+def vgg16_sketch(seed: int = 0) -> VGG16:
+    """In eval mode; He-initialised; every layer, the fully connected ones too, is a sketch of two planes."""
+    torch.manual_seed(seed)
+    model = VGG16().eval()
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.uniform_(module.bias, -0.1, 0.1)
+                module.weight.copy_(sketched(module.weight))
+    return model
