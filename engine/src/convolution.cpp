@@ -234,10 +234,9 @@ class ConvolutionStep final : public Step {
 
   void cut_outputs(int threads) {
     const Size strips = output_layout_.groups() * static_cast<Size>(strips_.rows.size() * strips_.columns.size());
-    const Size at_once = dense_ ? kernels_.dense_channels : 1;
-    const Size units = ceil_divided(all_outputs_, at_once), count = output_parts(strips, units, threads);
-    for (Size i = 0; i < count; ++i)
-      outputs_.push_back({units * i / count * at_once, std::min(units * (i + 1) / count * at_once, all_outputs_)});
+    const OutputCuts cuts{all_outputs_, convolution_.groups, dense_ ? kernels_.dense_channels : 1};
+    const Size count = output_parts(strips, ceil_divided(all_outputs_, cuts.together), threads);
+    for (Size i = 0; i < count; ++i) outputs_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
   }
 
   void strip(Buffers buffers, Size group, const Range& rows, const Range& columns, const Range& outputs) const {
@@ -320,6 +319,11 @@ double convolution_cycles(const Kernels& kernels, const Convolution& convolution
   const double sums = static_cast<double>(convolution.outputs()) * kCyclesPerSum * vectors;
   if (dense) return static_cast<double>(convolution.weight->entries()) * (vectors + 0.2 * begun) + sums;
   return static_cast<double>(convolution.weight->kept) * (vectors + kCyclesPerNonzero * begun) + sums;
+}
+
+Size OutputCuts::begin_of(Size part, Size parts) const {
+  const Size of_group = outputs / groups, at = outputs * part / parts;
+  return part == parts ? outputs : at / of_group * of_group + at % of_group / together * together;
 }
 
 Size output_parts(Size strips, Size outputs, int threads) {

@@ -44,6 +44,14 @@ double convolution_cycles(const Kernels& kernels, const Convolution& convolution
 /// reads the whole input again.
 Size output_parts(Size strips, Size outputs, int threads);
 
+/// Where outputs may be cut: not between those of a group that kernels work on together.
+struct OutputCuts {
+  Size outputs, groups, together;
+
+  /// The first output of a part; of part `parts` the end. Parts may be empty.
+  Size begin_of(Size part, Size parts) const;
+};
+
 /// `input` lies so that each lane finds what its windows see in its own tile and halo: output.tiling has the same
 /// lanes, and its height is the input's divided by stride_y where tiles_y > 1 (as for x).
 std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution& convolution, int input,

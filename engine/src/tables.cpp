@@ -71,11 +71,8 @@ class TableConvolution final : public Step {
   };
 
   Size vectors() const { return output_layout_.groups() * output_layout_.tiling.vectors(); }
-  /// Where a part of the outputs begins: not between outputs that are worked on together.
   Size cut(Size part) const {
-    const Size unit = table_outputs(planes_), in_group = outputs_ / convolution_.groups;
-    const Size at = outputs_ * part / parts_;
-    return part == parts_ ? outputs_ : at / in_group * in_group + at % in_group / unit * unit;
+    return OutputCuts{outputs_, convolution_.groups, table_outputs(planes_)}.begin_of(part, parts_);
   }
 
   Block block(Size group, Size channels, Size first, Size last) const {

@@ -183,11 +183,11 @@ def sparse(rng: np.random.Generator, density: float, *shape: int, values: int = 
     return np.where(rng.random(shape) < density, drawn, 0).astype(np.float32)
 
 
-def assert_as_the_reference(graph: Graph, batch: int) -> None:
+def assert_as_the_reference(graph: Graph, batch: int, threads: Sequence[int] = (1, 3)) -> None:
     drawn = Drawn(graph, whole=False)
     inputs = drawn.inputs(batch, batch)
     wanted = outputs_and_bounds(drawn, inputs)
-    for count in (1, 3):
+    for count in threads:
         assert_near(outputs_of(Session(encode(graph), count), inputs), wanted)
 
 
@@ -200,6 +200,21 @@ def test_a_large_layer_gives_the_same_with_and_without_a_codebook(batch: int, va
     assert_as_the_reference(
         builder.graph([builder.node("Linear", [builder.input("x", (None, 500)), builder.constant(weight)])]), batch
     )
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("kind", ["dense", "planes"])
+@pytest.mark.parametrize("of_group", [3, 5, 8, 13, 33])
+def test_threads_cut_outputs_in_each_group_where_kernels_may(of_group: int, kind: str, name: str) -> None:
+    """Groups whose outputs are no multiple of those that a kernel works on together."""
+    rng = np.random.default_rng(of_group)
+    signs = rng.choice(np.array([-1, 1], np.float32), (2 * of_group, 40, 3, 3))
+    weight = signs / 8 if kind == "planes" else rng.normal(size=signs.shape)
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 80, 3, 3))
+    graph = builder.graph([builder.node("Conv", [x, builder.constant(weight)], groups=2)])
+    with instructions(name):
+        assert_as_the_reference(graph, 1, threads=(1, 2, 3, 4, 7))
 
 
 @pytest.mark.parametrize("inputs", [65535, 65536, 70000])
