@@ -9,6 +9,7 @@ namespace netsurgery {
 namespace {
 
 constexpr double kDenseFrom = 0.8;         // density from which streaming every weight is faster
+constexpr double kDenseFromAlone = 0.5;    // the same for strips of one vector, which share nothing of a non-zero
 constexpr Size kFewestDenseInputs = 64;    // with fewer, dense strips begin and end too often
 constexpr Size kBlockBytes = 32 * 1024;    // inputs of a block of channels: about the first cache
 constexpr double kLeastPerBlock = 6;       // non-zeros of an output channel in a block, to pay for loading its sums
@@ -66,7 +67,8 @@ class ConvolutionStep final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending),
-        dense_(outputs_of_group() >= kernels.dense_channels && prefers_dense(*convolution.weight)) {
+        dense_(outputs_of_group() >= kernels.dense_channels &&
+               prefers_dense(*convolution.weight, output_layout.tiling)) {
     if (convolution.weight->form == Constant::Form::kPlanes) {  // their sums, where no table of sums pays
       expanded_ = *convolution.weight;
       expanded_.form = Constant::Form::kDense;
@@ -306,12 +308,13 @@ double density(const Constant& weight) {
   return static_cast<double>(weight.kept) / static_cast<double>(weight.entries());
 }
 
-bool prefers_dense(const Constant& weight) {
-  return density(weight) >= kDenseFrom && weight.columns >= kFewestDenseInputs;
+bool prefers_dense(const Constant& weight, const Tiling& output) {
+  const double from = output.vectors() == 1 ? kDenseFromAlone : kDenseFrom;
+  return density(weight) >= from && weight.columns >= kFewestDenseInputs;
 }
 
 double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
-  const bool dense = prefers_dense(*convolution.weight);
+  const bool dense = prefers_dense(*convolution.weight, output.tiling);
   const Strips strips = strips_of(output.tiling, dense ? kernels.most_dense_vectors : kernels.most_vectors);
   const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
   const double begun =

@@ -34,7 +34,7 @@ struct Ending {
 };
 
 /// True if every output channel is better off with all its weights.
-bool prefers_dense(const Constant& weight);
+bool prefers_dense(const Constant& weight, const Tiling& output);
 /// The share of entries that are kept.
 double density(const Constant& weight);
 /// Cycles of one core, roughly.

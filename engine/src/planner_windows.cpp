@@ -12,7 +12,10 @@ namespace {
 
 constexpr double kStretched = 0.01;  // of the cost, for each doubling of one side of a tile beside the other
 constexpr double kCyclesPerPlainTap = 6.0;
-constexpr double kExchanged = 1.0;  // of the cost, where threads share rows and read what the others have written
+// Two threads find a row of tiles each, or they read what the other one has written. Choices mind that for any number
+// of threads, one too: tiles decide in which order sums are taken, and results are the same for any number of threads.
+constexpr Size kSharers = 2;
+constexpr double kExchanged = 1.0;  // of the cost
 
 /// How tiles of the output follow from tiles of the input along one axis; 0 if windows of a lane leave its tile's grid.
 Size output_tile(Size tiles, Size tile, Size stride, Size size, Size output_size) {
@@ -49,8 +52,7 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
                              (to.tiles_x > 1 && to.width % next_x != 0);
     if (moves_again && back_again) choice.cycles += scatter_cycles(output) + gather_cycles(output);
     if (moves_again && !back_again) choice.cycles += scatter_cycles(output) / 2;  // rather than after the next step
-    if (options_.threads > 1 && to.height / next_y * output.groups() < options_.threads)
-      choice.cycles += kExchanged * cycles(output);
+    if (to.height / next_y * output.groups() < kSharers) choice.cycles += kExchanged * cycles(output);
     if (choice.cycles < best.cycles) best = choice;
   };
   const std::vector<Place>& places = value(input).places;

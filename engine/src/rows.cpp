@@ -155,7 +155,7 @@ std::unique_ptr<Step> make_rows(const Kernels& kernels, const Constant& weight, 
 }
 
 bool prefers_dense_rows(const Constant& weight) {
-  constexpr double kDenseFrom = 0.5;  // a weight and its column take more memory, and a load each
+  constexpr double kDenseFrom = 0.4;  // a weight and its column take more memory, and a load each
   return density(weight) >= kDenseFrom;
 }
 
