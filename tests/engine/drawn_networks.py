@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from tests.engine.plane_files import Planes, encode_with_planes
 
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.graph.ir import Node as GraphNode
@@ -19,6 +20,11 @@ UNIT = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding may be off by, relatively."""
 LARGEST_EXACT = 2.0**24
 """Whole numbers up to here are float32; sums that stay below are exact in any order."""
+
+FEW_PIXELS = 25
+"""Pictures up to here may have many channels."""
+MOST_CHANNELS = 90
+"""Of an input or a convolution, where groups aren't more; some multiples of what any kernel takes at once."""
 
 ENTRYWISE = ("HardSwish", "Sigmoid", "HardSigmoid", "Silu", "Gelu", "LeakyRelu", "Tanh")
 STEEPEST = 1.5
@@ -32,11 +38,14 @@ CUTS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 @dataclass
 class Drawn:
-    """A network, and of constants that are sums of planes how large their parts are."""
+    """A network, and of constants that are sums of planes what these are."""
 
     graph: Graph
     whole: bool
-    magnitudes: dict[str, Array] = field(default_factory=dict)
+    planes: Planes = field(default_factory=dict)
+
+    def encoded(self) -> bytes:
+        return encode_with_planes(self.graph, self.planes)
 
     def inputs(self, batch: int, seed: int) -> dict[str, Array]:
         rng = np.random.default_rng(seed)
@@ -59,7 +68,11 @@ def outputs_and_bounds(drawn: Drawn, inputs: dict[str, Array]) -> list[tuple[Arr
         name: (np.where(np.isfinite(values), np.abs(values), np.float32(0)), 0) for name, values in inputs.items()
     }
     for name, values in graph.constants.items():
-        known[name] = (drawn.magnitudes.get(name, np.abs(values)), 3 * (name in drawn.magnitudes))
+        known[name] = (np.abs(values), 0)
+        if name in drawn.planes:
+            scales, _ = drawn.planes[name]
+            parts = np.abs(scales).sum(axis=1).reshape(-1, *(1 for _ in values.shape[1:]))
+            known[name] = (np.broadcast_to(parts, values.shape), scales.shape[1])
     for node in graph.nodes:
         known[node.output] = _magnitudes(node, [known[name] for name in node.given])
     pairs = []
@@ -129,16 +142,15 @@ class Drawing:
     def weight(self, shape: tuple[int, ...]) -> str:
         """Sparse with any density, rows without any weight too; or binary planes."""
         rows, columns = shape[0], math.prod(shape[1:])
-        planes = self.of(0, 0, 0, 1, 2, 3) if columns > 1 else 0
+        planes = self.of(0, 0, 0, 1, 2, 3, 4) if columns > 1 else 0
         if planes:
             # Each is larger than all smaller ones together, so that no sum is zero and every sum is one of these alone.
             scales = np.ldexp(np.ones((rows, planes), np.float32), np.arange(planes)[::-1])
             if not self.drawn.whole:
                 scales = (scales + self.rng.integers(0, 1024, scales.shape) / 8192).astype(np.float32) / np.float32(8)
             bits = self.rng.integers(0, 2, (planes, rows, columns), np.uint8)
-            weight = sum_of_planes(scales, bits).reshape(shape)
-            name = self.builder.constant(weight)
-            self.drawn.magnitudes[name] = np.broadcast_to(scales.sum(1, keepdims=True), (rows, columns)).reshape(shape)
+            name = self.builder.constant(sum_of_planes(scales, bits).reshape(shape))
+            self.drawn.planes[name] = (scales, bits)
             return name
         values = self.drawn.numbers(self.rng, shape)
         if self.complete:
@@ -150,8 +162,14 @@ class Drawing:
     def bias(self, channels: int) -> str | None:
         return self.builder.constant(self.drawn.numbers(self.rng, (channels,))) if self.of(True, False) else None
 
-    def channels_for(self, groups: int) -> int:
-        return groups * self.up_to(max(1, 12 // groups)) if self.of(True, True, False) else groups * self.up_to(36, 32)
+    def channels_of(self, pixels: int) -> int:
+        """Of an input: few, or many where that takes the reference no time."""
+        return self.up_to(self.of(6, MOST_CHANNELS) if pixels <= FEW_PIXELS else 6)
+
+    def channels_for(self, groups: int, pixels: int) -> int:
+        """Few, about as many in a group as tables pay for, or many; seldom a multiple of what kernels take at once."""
+        few, some, many = (max(1, 12 // groups), 1), (36, 28), (max(1, MOST_CHANNELS // groups), 1)
+        return groups * self.up_to(*self.of(few, few, some, many if pixels <= FEW_PIXELS else few))
 
     def windows(self, shape: tuple[int, ...], largest: int) -> dict[str, Any]:
         """Kernel, strides, dilations and pads, all sides by themselves, such that a window fits."""
@@ -177,8 +195,8 @@ class Drawing:
     def convolution(self, x: str, channels: int | None = None, **given: Any) -> str:
         shape = self.shapes[x]
         windows = given or self.windows(shape, 5)
-        groups = self.of(1, 1, 1, shape[0], math.gcd(shape[0], 2)) if channels is None else 1
-        channels = channels or self.channels_for(groups)
+        groups = self.of(1, 1, shape[0], math.gcd(shape[0], 2), math.gcd(shape[0], 12)) if channels is None else 1
+        channels = channels or self.channels_for(groups, math.prod(shape[1:]))
         kernel = windows.pop("kernel")
         weight = self.weight((channels, shape[0] // groups, *kernel))
         return self.node("Conv", [x, weight, self.bias(channels)], groups=groups, **windows)
@@ -192,10 +210,12 @@ class Drawing:
     def pool(self, x: str) -> str:
         windows = self.windows(self.shapes[x], 3)
         axes = len(windows["kernel"])
-        # A window may begin in the padding, never lie there as a whole; half a window is allowed at most.
+        # A window may begin in the padding, never lie there as a whole: half a window is allowed at most, and no tap
+        # that jumps over the picture.
         windows["pads"] = tuple(
             min(pad, taps // 2) for pad, taps in zip(windows["pads"], windows["kernel"] * 2, strict=True)
         )
+        windows["dilations"] = tuple(map(min, windows["dilations"], self.shapes[x][1:]))
         for axis, size in enumerate(self.shapes[x][1:]):
             room = size + windows["pads"][axis] + windows["pads"][axis + axes]
             if (windows["kernel"][axis] - 1) * windows["dilations"][axis] >= room:
@@ -267,7 +287,7 @@ class Drawing:
         """Fully connected: of the picture as a row, or of a row."""
         if len(self.shapes[x]) > 1:
             x = self.node("Reshape", [x], shape=(self.batch or -1, math.prod(self.shapes[x])))
-        for channels in [self.of(1, 7, 16, 33, 40) for _ in range(self.up_to(2))]:
+        for channels in [self.of(1, 7, 16, 33, 40, 70) for _ in range(self.up_to(2))]:
             x = self.node("Linear", [x, self.weight((channels, *self.shapes[x])), self.bias(channels)])
             x = self.cut(x) if self.of(True, False) else x
         return x
@@ -283,8 +303,9 @@ def networks(
     complete: no weight is zero. least: pixels on each side of the picture.
     """
     drawing = Drawing(draw, batch, whole, complete)
-    sides = st.one_of(st.integers(least, max(least, 12)), st.integers(least, 40))
-    x = drawing.input((drawing.up_to(6), *draw(st.lists(sides, min_size=1, max_size=2))))
+    side = st.one_of(*(st.integers(least, max(least, most)) for most in (5, 12, 40)))
+    sides = draw(st.lists(side, min_size=1, max_size=2))
+    x = drawing.input((drawing.channels_of(math.prod(sides)), *sides))
     made = [x, drawing.convolution(x)]
     steps = [drawing.convolution, drawing.pool, drawing.cut, drawing.residual, drawing.added, drawing.joined]
     steps += [drawing.scaled, drawing.entrywise]

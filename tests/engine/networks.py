@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from tests.engine.plane_files import Planes, encode_with_planes
 from tests.packed.graphs import ARRANGEMENTS, CASES, one_node, random_lenet5
 
-from netsurgery.graph.ir import Graph, GraphBuilder
-from netsurgery.packed.planes import sum_of_planes
+from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.packed.planes import Signs, sum_of_planes
 from netsurgery.packed.writer import encode
 
 FOLDER = Path(__file__).resolve().parents[2] / "engine" / "tests" / "networks"
@@ -100,16 +101,28 @@ def pools() -> Graph:
     return layers.scores(layers.conv(x, (8, 8, 3, 3), 0.3), 8)
 
 
+class PlaneLayers:
+    """Weights that are sums of random planes."""
+
+    def __init__(self) -> None:
+        self.rng, self.builder = np.random.default_rng(0), GraphBuilder()
+        self.planes: dict[str, tuple[Array, Signs]] = {}
+
+    def weight(self, planes: int, *shape: int) -> str:
+        rows, columns = shape[0], int(np.prod(shape[1:]))
+        odd = self.rng.integers(0, 1024, (rows, planes)) / 8192
+        scales = (np.ldexp(np.ones((rows, planes)), np.arange(planes)[::-1]) + odd).astype(np.float32)
+        scales /= np.float32(2**planes * 4)
+        signs = self.rng.integers(0, 2, (planes, rows, columns), np.uint8)
+        name = self.builder.constant(sum_of_planes(scales, signs).reshape(shape))
+        self.planes[name] = (scales, signs)
+        return name
+
+
 def binary_planes() -> Graph:
     """(n, 5, 9, 7) -> (n, 35): sums of one to three planes, looked up in tables where there are many outputs."""
-    rng, builder = np.random.default_rng(0), GraphBuilder()
-
-    def planes(count: int, *shape: int) -> str:
-        rows, columns = shape[0], int(np.prod(shape[1:]))
-        scales = np.ldexp(np.ones((rows, count)), np.arange(count)[::-1]) + rng.integers(0, 1024, (rows, count)) / 8192
-        weight = sum_of_planes(scales.astype(np.float32), rng.integers(0, 2, (count, rows, columns), np.uint8))
-        return builder.constant(weight.reshape(shape) / np.float32(2**count * 4))
-
+    layers = PlaneLayers()
+    builder, planes = layers.builder, layers.weight
     x = builder.input("image", (None, 5, 9, 7))
     near = {"pads": (1, 1, 1, 1)}
     x = builder.node("Relu", [builder.node("Conv", [x, planes(2, 33, 5, 3, 3)], **near)])
@@ -121,6 +134,18 @@ def binary_planes() -> Graph:
     return builder.graph([builder.node("Linear", [y, planes(3, 35, 32 * 2 * 2)])])
 
 
+def four_planes() -> tuple[Graph, Planes]:
+    """(n, 6, 9, 7) -> (n, 35): as many planes as tables take, more than the writer tells from their sums."""
+    layers = PlaneLayers()
+    builder, planes = layers.builder, layers.weight
+    x = builder.input("image", (None, 6, 9, 7))
+    x = builder.node("Conv", [x, planes(4, 66, 3, 3, 3)], groups=2, strides=(2, 1), pads=(1, 1, 1, 1))
+    y = builder.node("Conv", [builder.node("Relu", [x]), planes(4, 66, 66, 1, 1)])
+    y = builder.node("MaxPool", [builder.node("Add", [x, y])], kernel=(4, 7))
+    y = builder.node("Reshape", [y], shape=(-1, 66 * 2))
+    return builder.graph([builder.node("Linear", [y, planes(4, 35, 66 * 2)])]), layers.planes
+
+
 def lenet5() -> Graph:
     graph = random_lenet5(0)
     # Half of what it lacks is -0, which a file keeps; here it is to be small.
@@ -128,18 +153,20 @@ def lenet5() -> Graph:
     return Graph(graph.inputs, graph.nodes, graph.outputs, positive)
 
 
-def all_networks() -> dict[str, Graph]:
-    """By the name of their file."""
+def all_files() -> dict[str, bytes]:
+    """By name."""
     networks = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}
     for number, (operator, operands, attributes) in enumerate(CASES):
         networks[f"{number:02}-{operator}"] = one_node(operator, operands, attributes, None)
-    deep = (lenet5, residual, depthwise, windows, pools, binary_planes)
-    return {**networks, **{network.__name__: network() for network in deep}}
+    for network in (lenet5, residual, depthwise, windows, pools, binary_planes):
+        networks[network.__name__] = network()
+    files = {f"{name}.nsm": encode(graph) for name, graph in networks.items()}
+    return {**files, "four_planes.nsm": encode_with_planes(*four_planes())}
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.nsm"):
         old.unlink()
-    for name, graph in all_networks().items():
-        (FOLDER / f"{name}.nsm").write_bytes(encode(graph))
+    for name, content in all_files().items():
+        (FOLDER / name).write_bytes(content)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.drawn_networks import Drawing, Drawn, networks, outputs_and_bounds
+from tests.engine.networks import PlaneLayers
 
 from netsurgery import _native
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
-from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import Session
 
 NOT_FINITE = np.array([math.nan, math.inf, -math.inf], np.float32)
@@ -23,7 +23,7 @@ NOT_FINITE = np.array([math.nan, math.inf, -math.inf], np.float32)
 batches = st.sampled_from([1, 2, 3, 5, 16, 17, 33])
 seeds = st.integers(0, 2**32 - 1)
 sets = st.sampled_from(_native.available_instructions())
-threads = st.integers(1, 3)
+threads = st.sampled_from([1, 2, 3, 4, 7])
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def test_a_network_gives_what_the_reference_gives(
     drawn = data.draw(networks(batch if fixed else None))
     inputs = drawn.inputs(batch, seed)
     with instructions(name):
-        session = Session(encode(drawn.graph), count)
+        session = Session(drawn.encoded(), count)
         assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
 
 
@@ -78,7 +78,7 @@ def test_whole_numbers_give_exactly_what_the_reference_gives(
     drawn = data.draw(networks(batch if fixed else None, whole=True))
     inputs = drawn.inputs(batch, seed)
     with instructions(name):
-        session = Session(encode(drawn.graph), count)
+        session = Session(drawn.encoded(), count)
         assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
 
 
@@ -90,9 +90,9 @@ def test_what_is_not_finite_comes_out_where_it_does_in_the_reference(
     """No weight is zero here. Planes are added one by one, and infinities may meet on the way: they get NaN only."""
     drawn = data.draw(networks(complete=True))
     inputs = drawn.inputs(batch, seed)
-    sprinkle(inputs, seed, NOT_FINITE[:1] if drawn.magnitudes else NOT_FINITE)
+    sprinkle(inputs, seed, NOT_FINITE[:1] if drawn.planes else NOT_FINITE)
     with instructions(name):
-        session = Session(encode(drawn.graph), count)
+        session = Session(drawn.encoded(), count)
         assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
 
 
@@ -110,7 +110,7 @@ def test_nothing_of_a_run_is_left_for_the_next_one(
 ) -> None:
     """Not in lanes without a pixel, not in halos, not in what a pool or a normalisation made of either."""
     drawn = data.draw(networks())
-    content, clean, poison = encode(drawn.graph), drawn.inputs(batch, seed), drawn.inputs(other, seed + 1)
+    content, clean, poison = drawn.encoded(), drawn.inputs(batch, seed), drawn.inputs(other, seed + 1)
     for values in poison.values():
         values[...] = math.nan
     with instructions(name):
@@ -130,9 +130,9 @@ def test_every_number_of_threads_gives_the_same_bits_each_time(
     drawn = data.draw(networks(batch if fixed else None, least=20))
     inputs = drawn.inputs(batch, seed)
     with instructions(name):
-        alone = bits(outputs_of(Session(encode(drawn.graph), 1), inputs))
+        alone = bits(outputs_of(Session(drawn.encoded(), 1), inputs))
         for count in (2, 3):
-            session = Session(encode(drawn.graph), count)
+            session = Session(drawn.encoded(), count)
             for _ in range(3):
                 assert bits(outputs_of(session, inputs)) == alone
 
@@ -143,7 +143,7 @@ def test_a_batch_gives_what_its_images_give_alone(data: st.DataObject, batch: in
     drawn = data.draw(networks())
     inputs = drawn.inputs(batch, seed)
     with instructions(name):
-        session = Session(encode(drawn.graph), 1)
+        session = Session(drawn.encoded(), 1)
         together = outputs_of(session, inputs)
         alone = [
             outputs_of(session, {name: values[n : n + 1] for name, values in inputs.items()}) for n in range(batch)
@@ -173,7 +173,7 @@ def test_fully_connected_layers_give_what_the_reference_gives(
 ) -> None:
     inputs = drawn.inputs(batch, seed)
     with instructions(name):
-        session = Session(encode(drawn.graph), count)
+        session = Session(drawn.encoded(), count)
         assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
 
 
@@ -183,12 +183,12 @@ def sparse(rng: np.random.Generator, density: float, *shape: int, values: int = 
     return np.where(rng.random(shape) < density, drawn, 0).astype(np.float32)
 
 
-def assert_as_the_reference(graph: Graph, batch: int, threads: Sequence[int] = (1, 3)) -> None:
-    drawn = Drawn(graph, whole=False)
+def assert_as_the_reference(given: Graph | Drawn, batch: int, threads: Sequence[int] = (1, 3)) -> None:
+    drawn = given if isinstance(given, Drawn) else Drawn(given, whole=False)
     inputs = drawn.inputs(batch, batch)
     wanted = outputs_and_bounds(drawn, inputs)
     for count in threads:
-        assert_near(outputs_of(Session(encode(graph), count), inputs), wanted)
+        assert_near(outputs_of(Session(drawn.encoded(), count), inputs), wanted)
 
 
 @pytest.mark.parametrize("values", [5, 256, 257, 0])
@@ -215,6 +215,23 @@ def test_threads_cut_outputs_in_each_group_where_kernels_may(of_group: int, kind
     graph = builder.graph([builder.node("Conv", [x, builder.constant(weight)], groups=2)])
     with instructions(name):
         assert_as_the_reference(graph, 1, threads=(1, 2, 3, 4, 7))
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("of_group", [32, 33, 34, 35])
+@pytest.mark.parametrize("planes", [1, 2, 3, 4, 5])
+def test_tables_serve_up_to_four_planes_and_their_sums_serve_more(planes: int, of_group: int, name: str) -> None:
+    layers = PlaneLayers()
+    x = layers.builder.input("x", (None, 12, 4, 3))
+    x = layers.builder.node("Conv", [x, layers.weight(planes, 2 * of_group, 6, 3, 3)], groups=2)
+    x = layers.builder.node("Reshape", [x], shape=(-1, 4 * of_group))
+    graph = layers.builder.graph([layers.builder.node("Linear", [x, layers.weight(planes, of_group, 4 * of_group)])])
+    drawn = Drawn(graph, whole=False, planes=layers.planes)
+    with instructions(name):
+        assert_as_the_reference(drawn, 5)
+        assert_as_the_reference(drawn, 1)
+        kinds = {kind for _, kind, _, _ in Session(drawn.encoded(), 1).profile(np.ones((1, 12, 4, 3), np.float32))}
+    assert {"tables", "table rows"} & kinds == ({"tables", "table rows"} if planes <= 4 else set())
 
 
 @pytest.mark.parametrize("inputs", [65535, 65536, 70000])
