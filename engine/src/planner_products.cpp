@@ -80,8 +80,8 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   Tiling other;
   const Choice choice = choose(node, convolution, input, input_image, output_image, images,
                                residual_tiling(node, other) ? &other : nullptr, cycles);
-  if (std::isinf(choice.cycles)) return false;
   const Layout estimated{input_image, choice.input, choice.halo};
+  if (std::isinf(choice.cycles) || is_wasteful(estimated, input_image, output_image)) return false;
   // Offsets of dense strips and tables have 32 bits, those of sparse ones 16 within a row of the kernel; halos may
   // grow.
   constexpr Size kGrown = 256, kGrownFar = 4096;  // what other readers' windows reach

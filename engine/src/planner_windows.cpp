@@ -101,6 +101,7 @@ Planner::Place Planner::ready(const Node& node, const Choice& choice, int input,
 /// Strides of the next windows: lanes survive those that divide their tiles. False if all that follows can go on in
 /// NumPy's order.
 bool Planner::next_strides(const Node& node, Size& stride_y, Size& stride_x) const {
+  constexpr Size kBeyondTiles = Size{1} << 31;  // divides no tile, like every larger multiple; those would overflow
   int output = node.output;
   bool needs_lanes = false;
   for (const Node* next = only_reader(output); next && (next->op == Operator::kAdd || is_entrywise(next->op));
@@ -111,16 +112,17 @@ bool Planner::next_strides(const Node& node, Size& stride_y, Size& stride_x) con
       continue;
     const std::vector<Size> strides =
         reader->attributes.filled(AttributeName::kStrides, std::max<std::size_t>(shape(output).size(), 3) - 2, 1);
-    stride_x = std::lcm(stride_x, strides.back());
-    if (strides.size() == 2) stride_y = std::lcm(stride_y, strides.front());
+    stride_x = std::min(std::lcm(stride_x, strides.back()), kBeyondTiles);
+    if (strides.size() == 2) stride_y = std::min(std::lcm(stride_y, strides.front()), kBeyondTiles);
     needs_lanes = needs_lanes || reader->op == Operator::kConv || !goes_plain(reader->output);
   }
   return needs_lanes;
 }
 
-/// True if tiles reach so far beyond the picture that its memory is no measure for theirs: strides of millions do that.
+/// True if tiles and halos reach so far beyond the picture that its memory is no measure for theirs: strides and
+/// dilations of thousands do that.
 bool Planner::is_wasteful(const Layout& layout, const Image& input, const Image& output) {
-  constexpr double kMost = 64, kAlways = 1 << 20;
+  constexpr double kMost = 512, kAlways = 1 << 20;
   const auto pixels = [](const Image& image) {
     return static_cast<double>(image.count) * static_cast<double>(image.channels) * static_cast<double>(image.pixels());
   };
@@ -181,7 +183,7 @@ bool Planner::pool(const Node& node) {
   const Choice choice =
       choose(node, pool, node.inputs[0], input, output, options_.images, nullptr,
              [&](const Layout& layout) { return taps * 2.0 * static_cast<double>(layout.floats()) / kVector; });
-  if (std::isinf(choice.cycles)) return false;
+  if (std::isinf(choice.cycles) || is_wasteful({input, choice.input, choice.halo}, input, output)) return false;
   // Where nobody wants its output in vectors, a pool of few pixels is cheaper in NumPy's order.
   if (goes_plain(node.output)) {
     const double lanes = choice.cycles + scatter_cycles(Layout{output, choice.output, {}});

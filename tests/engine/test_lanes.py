@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -281,3 +282,23 @@ def test_offsets_reach_as_far_as_another_reader_widens_the_halo(batch: int) -> N
     assert_as_the_reference(
         builder.graph([builder.node("Conv", [x, weight], **near), builder.node("Conv", [further, few], **near)]), batch
     )
+
+
+@pytest.mark.parametrize(
+    ("operator", "windows"),
+    [
+        ("MaxPool", {"kernel": (1, 1), "strides": (2**17, 2**17)}),
+        ("AveragePool", {"kernel": (2, 1), "strides": (2**17, 2**17)}),
+        ("Conv", {"dilations": (500, 500), "pads": (500,) * 4}),
+    ],
+)
+def test_windows_that_reach_far_beyond_the_picture_take_no_memory_for_it(operator: str, windows: Any) -> None:
+    """In vectors, tiles and halos as large as strides and dilations would take hundreds of megabytes."""
+    rng, builder = np.random.default_rng(0), GraphBuilder()
+    x = builder.node("Conv", [builder.input("x", (None, 2, 7, 5)), builder.constant(rng.normal(size=(3, 2, 1, 1)))])
+    weight = [builder.constant(rng.normal(size=(3, 3, 3, 3)))] if operator == "Conv" else []
+    far = builder.node(operator, [x, *weight], **windows)
+    graph = builder.graph([builder.node("Conv", [far, builder.constant(rng.normal(size=(4, 3, 1, 1)))])])
+    assert_as_the_reference(graph, 1)
+    steps = Session(Drawn(graph, whole=False).encoded(), 1).profile(np.ones((1, 2, 7, 5), np.float32))
+    assert "plain" in {kind for _, kind, _, _ in steps}
