@@ -187,8 +187,15 @@ def test_a_copy_is_a_session_of_its_own(again: Any, engine: Any) -> None:
     np.testing.assert_array_equal(other(x), expected)
 
 
+MOST_SECONDS = 120
+"""A wait for ever, to a test of what takes less than one."""
+
+
 def in_threads(*works: Any) -> None:
-    """Runs all at the same time; an exception in one of them is raised here."""
+    """Runs all at the same time; an exception in one of them is raised here, and so is a wait for ever.
+
+    Nobody waits for a thread that hangs, at the interpreter's end neither.
+    """
     raised: list[BaseException] = []
 
     def guarded(work: Any) -> None:
@@ -197,13 +204,15 @@ def in_threads(*works: Any) -> None:
         except BaseException as error:
             raised.append(error)
 
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]
     for thread in threads:
         thread.start()
+    until = time.monotonic() + MOST_SECONDS
     for thread in threads:
-        thread.join()
+        thread.join(max(0.0, until - time.monotonic()))
     if raised:
         raise raised[0]
+    assert not any(thread.is_alive() for thread in threads), f"still running after {MOST_SECONDS} seconds"
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["own sessions", "one session"])
