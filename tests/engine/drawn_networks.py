@@ -169,6 +169,8 @@ class Drawing:
     def channels_for(self, groups: int, pixels: int) -> int:
         """Few, about as many in a group as tables pay for, or many; seldom a multiple of what kernels take at once."""
         few, some, many = (max(1, 12 // groups), 1), (36, 28), (max(1, MOST_CHANNELS // groups), 1)
+        if groups * some[0] > 2 * MOST_CHANNELS:  # what follows has weights for each pair of channels
+            some = few
         return groups * self.up_to(*self.of(few, few, some, many if pixels <= FEW_PIXELS else few))
 
     def windows(self, shape: tuple[int, ...], largest: int) -> dict[str, Any]:
