@@ -36,6 +36,27 @@ static void shuffle_lanes(float* memory, std::ptrdiff_t channels, std::ptrdiff_t
     }
 }
 
+static void pick(const Picks& given) {
+  const Picks picks = given;
+  const float* source = picks.source;
+  float* target = picks.target;
+  for (std::ptrdiff_t c = 0; c < picks.channels; ++c, source += picks.source_channel, target += picks.target_channel) {
+    std::ptrdiff_t i = 0;
+#if defined(__AVX512F__)
+    const __m512 outside = _mm512_set1_ps(picks.outside);
+    for (; i < picks.count; i += 16) {
+      const std::ptrdiff_t left = picks.count - i;
+      const __mmask16 there = static_cast<__mmask16>(left >= 16 ? 0xffff : (1u << left) - 1);
+      const __m512i offset = _mm512_mask_loadu_epi32(_mm512_set1_epi32(-1), there, picks.offsets + i);
+      const __mmask16 inside = _mm512_cmpge_epi32_mask(offset, _mm512_setzero_si512());
+      _mm512_mask_storeu_ps(target + i, there, _mm512_mask_i32gather_ps(outside, inside, offset, source, 4));
+    }
+#else
+    for (; i < picks.count; ++i) target[i] = picks.offsets[i] < 0 ? picks.outside : source[picks.offsets[i]];
+#endif
+  }
+}
+
 #if defined(__AVX512F__)
 /// 16 vectors as rows of a matrix, transposed: floats within blocks of 2 x 2, then pairs, then quarters and halves.
 NETSURGERY_INLINE void transpose(__m512 (&row)[16]) {

@@ -72,6 +72,7 @@ constexpr Kernels table(Instructions instructions) {
   made.sparse_rows = sparse_rows;
   made.dense_rows = dense_rows;
   made.shuffle = shuffle_lanes;
+  made.pick = pick;
   made.interleave = interleave_lanes;
   made.separate = separate_lanes;
   return made;

@@ -144,6 +144,18 @@ struct Shuffle {
   alignas(64) std::int32_t lane[16];
 };
 
+/// Floats fetched one by one, from each of some channels: target[i] = source[offsets[i]], or `outside` where that is
+/// -1.
+struct Picks {
+  const float* source;
+  float* target;                                  // unaligned
+  std::ptrdiff_t source_channel, target_channel;  // floats from a channel to the next
+  std::ptrdiff_t channels;
+  const std::int32_t* offsets;  // unaligned
+  std::ptrdiff_t count;
+  float outside;
+};
+
 constexpr int kMostStripRows = 4;
 constexpr int kMostStripColumns = 8;
 constexpr int kStripSteps = 3;  // input_column of 16, of 32, of anything
@@ -170,6 +182,7 @@ struct Kernels {
   /// Channels begin `channel` floats from each other, in source and target alike.
   void (*shuffle)(float* memory, std::ptrdiff_t channels, std::ptrdiff_t channel, const Shuffle* shuffles,
                   std::ptrdiff_t count, float outside);
+  void (*pick)(const Picks&);
   /// target[x * 16 + l] = lanes[l][x]; lanes are unaligned.
   void (*interleave)(const float* const* lanes, std::ptrdiff_t columns, float* target);
   /// lanes[l][x] = source[x * 16 + l] for columns[l] columns, at most `columns`; none where lanes[l] is nullptr.

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
+#include <utility>
+#include <vector>
 
 namespace netsurgery {
 namespace {
@@ -173,6 +176,96 @@ class HaloStep final : public Step {
   std::vector<Row> rows_;
 };
 
+/// Floats of a channel fetched one by one, wherever they lie: for pictures and tiles so narrow that transposing blocks
+/// of 16 columns would mostly move nothing. Pieces: some channels of a group each.
+class PickStep final : public Step {
+ public:
+  /// Where channels and groups of a buffer begin, in floats.
+  struct Side {
+    int buffer;
+    Size channel, group;
+  };
+  /// A stretch of the target; its offsets are the next `count`.
+  struct Stretch {
+    Size target, count;
+  };
+
+  PickStep(const Kernels& kernels, const Side& source, const Side& target, Size groups, Size channels, float outside,
+           std::vector<Stretch> stretches, std::vector<std::int32_t> offsets)
+      : kernels_(kernels),
+        source_(source),
+        target_(target),
+        groups_(groups),
+        channels_(channels),
+        outside_(outside),
+        stretches_(std::move(stretches)),
+        offsets_(std::move(offsets)) {}
+
+  Size pieces() const override { return groups_ * blocks(); }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size group = piece / blocks(), channel = piece % blocks() * kChannels;
+      const float* source = buffers[source_.buffer] + group * source_.group + channel * source_.channel;
+      float* target = buffers[target_.buffer] + group * target_.group + channel * target_.channel;
+      const std::int32_t* offsets = offsets_.data();
+      for (const Stretch& one : stretches_) {
+        kernels_.pick({source, target + one.target, source_.channel, target_.channel,
+                       std::min(kChannels, channels_ - channel), offsets, one.count, outside_});
+        offsets += one.count;
+      }
+    }
+  }
+
+ private:
+  static constexpr Size kChannels = 16;
+  Size blocks() const { return ceil_divided(channels_, kChannels); }
+
+  const Kernels& kernels_;
+  Side source_, target_;
+  Size groups_, channels_;
+  float outside_;
+  std::vector<Stretch> stretches_;
+  std::vector<std::int32_t> offsets_;
+};
+
+/// Of pixel (y, x) of an image within its group: floats from the first channel's begin. The layout covers the picture.
+Size place_of(const Layout& layout, Size image, Size y, Size x) {
+  const Tiling& tiling = layout.tiling;
+  const Size lane = (image * tiling.tiles_y + y / tiling.height) * tiling.tiles_x + x / tiling.width;
+  return layout.at(0, y % tiling.height, 0, x % tiling.width) + lane;
+}
+
+/// Vectors of `target`, halo and all, from wherever `source` says that a pixel of an image of the group lies.
+template <class Source>
+std::unique_ptr<Step> picked(const Kernels& kernels, const PickStep::Side& from, int to, const Layout& target,
+                             float outside, const Source& source) {
+  const Image& image = target.image;
+  std::vector<PickStep::Stretch> stretches;
+  std::vector<std::int32_t> offsets;
+  for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y) {
+    stretches.push_back({target.at(0, y, 0, -target.halo.left), target.columns() * kVector});
+    for (Size x = -target.halo.left; x < target.columns() - target.halo.left; ++x)
+      for (Size lane = 0; lane < kVector; ++lane) {
+        const Size row = target.lane_y(lane) + y, column = target.lane_x(lane) + x;
+        const bool inside = row >= 0 && row < image.height && column >= 0 && column < image.width;
+        offsets.push_back(static_cast<std::int32_t>(inside ? source(target.lane_image(lane), row, column) : -1));
+      }
+  }
+  const PickStep::Side side{to, target.channel_floats(), target.group_floats()};
+  return std::make_unique<PickStep>(kernels, from, side, target.groups(), image.channels, outside, std::move(stretches),
+                                    std::move(offsets));
+}
+
+/// One image in a vector, in rows so short that picking its floats is faster than transposing.
+bool is_narrow(const Layout& layout) {
+  constexpr Size kWidest = 16;
+  return layout.tiling.images == 1 && layout.columns() <= kWidest;
+}
+
+constexpr double kCyclesPerPick = 16;                                     // of a vector
+constexpr Size kFarthest = std::numeric_limits<std::int32_t>::max() / 4;  // offsets of picks, in floats
+
 /// Rows of a channel, each transposed in blocks of 16 columns.
 double moved(Size rows, Size columns) {
   return static_cast<double>(rows) * (70.0 + 90.0 * static_cast<double>((columns + kVector - 1) / kVector));
@@ -181,12 +274,34 @@ double moved(Size rows, Size columns) {
 }  // namespace
 
 std::unique_ptr<Step> make_gather(const Kernels& kernels, int plain, int blocked, const Layout& layout, float outside) {
+  const Image& image = layout.image;
+  if (is_narrow(layout) && image.pixels() <= kFarthest)
+    return picked(kernels, {plain, image.pixels(), image.channels * image.pixels()}, blocked, layout, outside,
+                  [&](Size, Size y, Size x) { return y * image.width + x; });
   return std::make_unique<Gather>(kernels, plain, blocked, layout, outside);
 }
 
 std::unique_ptr<Step> make_scatter(const Kernels& kernels, int blocked, const Layout& layout, int plain) {
+  const Image& image = layout.image;
+  if (is_narrow(layout) && can_move(layout)) {
+    std::vector<std::int32_t> offsets;
+    for (Size y = 0; y < image.height; ++y)
+      for (Size x = 0; x < image.width; ++x) offsets.push_back(static_cast<std::int32_t>(place_of(layout, 0, y, x)));
+    const PickStep::Side from{blocked, layout.channel_floats(), layout.group_floats()};
+    const PickStep::Side to{plain, image.pixels(), image.channels * image.pixels()};
+    return std::make_unique<PickStep>(kernels, from, to, layout.groups(), image.channels, 0.0f,
+                                      std::vector<PickStep::Stretch>{{0, image.pixels()}}, std::move(offsets));
+  }
   return std::make_unique<Scatter>(kernels, blocked, layout, plain);
 }
+
+std::unique_ptr<Step> make_move(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target,
+                                float outside) {
+  return picked(kernels, {from, source.channel_floats(), source.group_floats()}, to, target, outside,
+                [&](Size image, Size y, Size x) { return place_of(source, image, y, x); });
+}
+
+bool can_move(const Layout& source) { return source.group_floats() <= kFarthest; }
 
 std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
                                 float outside, bool sees_outside) {
@@ -200,11 +315,21 @@ bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside) {
 }
 
 double gather_cycles(const Layout& layout) {
+  if (is_narrow(layout)) return move_cycles(layout);
   return moved(layout.groups() * layout.rows() * layout.image.channels, layout.columns());
 }
 
 double scatter_cycles(const Layout& layout) {
+  const Image& image = layout.image;
+  if (is_narrow(layout))
+    return kCyclesPerPick *
+           static_cast<double>(layout.groups() * image.channels * ceil_divided(image.pixels(), kVector));
   return moved(layout.groups() * layout.tiling.height * layout.image.channels, layout.tiling.width);
+}
+
+double move_cycles(const Layout& target) {
+  return kCyclesPerPick *
+         static_cast<double>(target.groups() * target.image.channels * target.rows() * target.columns());
 }
 
 double halo_cycles(const Layout& layout, const Halo& needed) {

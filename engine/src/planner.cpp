@@ -161,13 +161,25 @@ int Planner::plain(int number) {
 
 Planner::Place Planner::gathered(int number, const Image& image, const Tiling& tiling, const Halo& halo,
                                  float outside) {
-  const int from = plain(number);
+  const bool moves = is_in_vectors_only(number);
+  const Place place = moves ? value(number).places.front() : Place{};
+  const int from = moves ? place.buffer : plain(number);
   const Place to = new_place(image, tiling, halo);
   // Other readers find it too, unless their windows would miss pixels that lie in its halo only.
   if (tiling.covers(image)) value(number).places.push_back(to);
+  if (moves) {
+    draft(maker(number), "move", {from}, {to.buffer}, move_cycles(layout(to.layout)),
+          [=] { return make_move(kernels_, from, layout(place.layout), to.buffer, layout(to.layout), outside); });
+    return to;
+  }
   draft(maker(number), "gather", {from}, {to.buffer}, gather_cycles(layout(to.layout)),
         [=] { return make_gather(kernels_, from, to.buffer, layout(to.layout), outside); });
   return to;
+}
+
+bool Planner::is_in_vectors_only(int number) {
+  const Value& one = value(number);
+  return one.plain < 0 && !one.places.empty() && can_move(layout(one.places.front().layout));
 }
 
 bool Planner::is_known(int number) {

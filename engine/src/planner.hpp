@@ -82,6 +82,7 @@ class Planner {
 
   int plain(int value);
   bool is_known(int value);  // has it been made already?
+  bool is_in_vectors_only(int value);
   int place_with(int value, const Tiling& tiling);
   Place gathered(int value, const Image& image, const Tiling& tiling, const Halo& halo, float outside);
   Place new_place(const Image& image, const Tiling& tiling, const Halo& halo = {});

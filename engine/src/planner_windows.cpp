@@ -65,8 +65,9 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     consider(static_cast<int>(i), given.tiling, to, halo_cycles(given, halo_of(windows, given.tiling, to)));
   }
   const Size lanes = kVector / images;
+  const bool moves = is_in_vectors_only(input);
   const double scattered =
-      value(input).plain >= 0 || places.empty() ? 0 : scatter_cycles(layout(places.front().layout));
+      moves || value(input).plain >= 0 || places.empty() ? 0 : scatter_cycles(layout(places.front().layout));
   for (Size tiles_y = 1; tiles_y <= lanes; tiles_y *= 2) {
     Tiling to{images, tiles_y, lanes / tiles_y, ceil_divided(output_image.height, tiles_y),
               ceil_divided(output_image.width, lanes / tiles_y)};
@@ -77,7 +78,8 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     // Square tiles can be halved most often, and have the smallest halo: they are worth a little.
     const double stretched = std::abs(std::log2(static_cast<double>(to.tiles_y) / static_cast<double>(to.tiles_x)));
     consider(-1, from, to,
-             scattered + gather_cycles(made) + kStretched * stretched * cycles(Layout{output_image, to, {}}));
+             scattered + (moves ? move_cycles(made) : gather_cycles(made)) +
+                 kStretched * stretched * cycles(Layout{output_image, to, {}}));
   }
   return best;
 }
