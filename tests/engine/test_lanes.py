@@ -235,6 +235,22 @@ def test_tables_serve_up_to_four_planes_and_their_sums_serve_more(planes: int, o
     assert {"tables", "table rows"} & kinds == ({"tables", "table rows"} if planes <= 4 else set())
 
 
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(12, 12), (27, 31), (3, 90), (70, 70), (1, 300)])
+def test_pictures_move_between_tiles_of_any_width(height: int, width: int, batch: int, name: str) -> None:
+    """Narrow tiles are fetched float by float, wide ones transposed; strides ask for other tiles in between."""
+    rng = np.random.default_rng(width)
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 2, height, width))
+    for inputs, strides in ((2, (1, 1)), (19, (2, 2)), (19, (1, 1)), (19, (2, 1))):
+        weight = builder.constant(sparse(rng, 0.5, 19, inputs, 3, 3))
+        x = builder.node("Relu", [builder.node("Conv", [x, weight], strides=strides, pads=(1,) * 4)])
+    pooled = builder.node("MaxPool", [x], kernel=(2, 1), strides=(2, 1), pads=(1, 0, 0, 0))
+    with instructions(name):
+        assert_as_the_reference(builder.graph([x, pooled]), batch)
+
+
 @pytest.mark.parametrize("inputs", [65535, 65536, 70000])
 @pytest.mark.parametrize("batch", [1, 16])
 def test_columns_beyond_16_bits_are_read_where_they_are(inputs: int, batch: int) -> None:
