@@ -147,9 +147,26 @@ def packing_table() -> str:
     return "\n".join(lines)
 
 
-def engine_table() -> str:
-    """Latency beside other runtimes, a row for each network and batch size; cells are of 1 / 2 / ... threads."""
-    results = json.loads((RESULTS / "engine.json").read_text(encoding="utf-8"))
+def engine_tables() -> str:
+    """Latency beside other runtimes on each processor that there is a record of: engine.json, engine-*.json."""
+    paths = [RESULTS / "engine.json", *sorted(RESULTS.glob("engine-*.json"))]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    parts = [part for record in records for part in (_engine_table(record), "")]
+    versions = sorted({record["versions"]["onnxruntime"] for record in records})
+    origins = sorted(
+        {f"{network['title']}: {network['origin']}" for record in records for network in record["networks"].values()}
+    )
+    parts.append(
+        f"ONNX Runtime {', '.join(versions)} runs the network as it was; where packing removed units without effect, "
+        "the next column compares with ONNX Runtime on the smaller network. A processor that multiplies twice as fast "
+        "does more for dense layers than for sparse ones, which wait for their operands. "
+        f"Weights: {'; '.join(origins)}."
+    )
+    return "\n".join(parts)
+
+
+def _engine_table(results: dict[str, Any]) -> str:
+    """A row for each network and batch size; cells are of 1 / 2 / ... threads."""
     lines = [
         "| network | batch | netsurgery, ms | ONNX Runtime, ms | times faster | on the smaller network "
         "| DeepSparse, ms | times faster |",
@@ -167,24 +184,22 @@ def engine_table() -> str:
             f"| {_faster(rows, 'deepsparse')} |"
         )
     threads = " / ".join(str(count) for count in sorted({row["threads"] for row in results["rows"]}))
-    origins = sorted({f"{network['title']}: {network['origin']}" for network in results["networks"].values()})
-    lines += [
-        "",
-        f"Medians of calls from Python, {threads} threads, {results['rounds']} turns of each runtime. ONNX Runtime "
-        f"{results['versions']['onnxruntime']} runs the network as it was; where packing removed units without effect, "
-        "the next column compares with ONNX Runtime on the smaller network. DeepSparse: "
-        f"{results['deepsparse']}. {results['machine']['processor']}. Weights: {'; '.join(origins)}.",
-    ]
+    words = (
+        f"{results['machine']['processor']}: medians of calls from Python, {threads} threads, "
+        f"{results['rounds']} turns of each runtime, DeepSparse {results['deepsparse']}."
+    )
     if again := results.get("measured_again"):
         titles = " and ".join(results["networks"][name]["title"] for name in again)
-        lines[-1] += f" {titles}: measured again by themselves, another program had disturbed them."
+        words += f" {titles}: measured again by themselves, another program had disturbed them."
     if memory := results["memory"]:
         ours, theirs = (memory["runtimes"][name]["peak_running_bytes"] / 1e6 for name in ("netsurgery", "onnxruntime"))
-        lines[-1] += (
+        words += (
             f" Peak memory while ResNet-50 runs, above a bare interpreter: {ours:.0f} MB, ONNX Runtime {theirs:.0f} MB "
             f"({memory['ratio']['peak_running_bytes']:.2f}x)."
         )
-    return "\n".join(lines)
+    if note := results.get("note"):
+        words += f" {note}"
+    return "\n".join([words, "", *lines])
 
 
 def _latency(rows: list[dict[str, Any]], runtime: str) -> str:
@@ -203,7 +218,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "step-time": step_table,
     "file-size": file_size_table,
     "packing": packing_table,
-    "engine": engine_table,
+    "engine": engine_tables,
 }
 
 
