@@ -26,6 +26,7 @@ METHODS: dict[str, Method[Any]] = {
     "threshold-surgery": ns.ThresholdSurgery(c_rate=0.3, gamma=0.2, iter_stop=14),
     "naive-cut": ns.NaiveCut(density=0.2),
     "han-pruning": ns.HanPruning(quality=0.5, rounds=3, round_steps=5),
+    "inq": ns.INQ(bits=2, steps=20, portions=(0.5, 0.75, 1), order="random", biases=True),
 }
 
 
@@ -541,7 +542,7 @@ class TestRefusals:
         first.detach()
 
     def test_two_stages_that_want_the_same_tensor(self) -> None:
-        plan = ns.Plan((ns.Stage(method=METHODS["naive-cut"]), ns.Stage(method=METHODS["surgery"], layers=("head",))))
+        plan = ns.Plan((ns.Stage(method=METHODS["surgery"]), ns.Stage(method=METHODS["naive-cut"], layers=("head",))))
         self.refused(ns.errors.PlanError, r"Stages 0 and 1 both operate on head\.weight", plan)
 
     def test_something_that_is_no_plan(self) -> None:

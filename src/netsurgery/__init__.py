@@ -14,6 +14,7 @@ from netsurgery.errors import MissingExtraError, NetsurgeryError
 if TYPE_CHECKING:
     from netsurgery.methods.magnitude import HanPruning as HanPruning
     from netsurgery.methods.magnitude import NaiveCut as NaiveCut
+    from netsurgery.methods.quantization import INQ as INQ
     from netsurgery.methods.surgery import Surgery as Surgery
     from netsurgery.methods.surgery import ThresholdSurgery as ThresholdSurgery
     from netsurgery.operation import Operation as Operation
@@ -37,6 +38,7 @@ _HOME = {
     "ThresholdSurgery": "netsurgery.methods.surgery",
     "NaiveCut": "netsurgery.methods.magnitude",
     "HanPruning": "netsurgery.methods.magnitude",
+    "INQ": "netsurgery.methods.quantization",
     "pack": "netsurgery.packing",
     "PackReport": "netsurgery.packing",
     "load": "netsurgery.runtime.session",
