@@ -7,7 +7,6 @@ and sign, so there are 2^(b-1) / 2 powers.
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -37,11 +36,12 @@ def nearest_power(weights: Tensor, n1: int, n2: int) -> Tensor:
     too: float64 holds them and the boundaries. float64 weights next to the smallest there is (2^-1074) become 0.
     """
     _, beyond = math.frexp(torch.finfo(weights.dtype).max)
-    exponents = range(max(n2, _SMALLEST_EXPONENT), min(n1, beyond - 1) + 1)
-    values = [0.0, *(math.ldexp(1.0, exponent) for exponent in exponents)]
-    begins = [(alpha + beta) / 2 for alpha, beta in pairwise(values)]
-    # right=True: begins[i - 1] <= |w| < begins[i] finds values[i]; (beta + 2 beta) / 2 is where the next power begins.
+    exponents = range(max(n2, _SMALLEST_EXPONENT), n1 + 1)
+    values = [0.0, *(math.ldexp(1.0, min(exponent, beyond - 1)) for exponent in exponents)]
+    # (alpha + beta) / 2 is 3/4 beta, and beta / 2 for the smallest; 3/2 beta is where the next power begins.
+    begins = [math.ldexp(0.75 if index else 0.5, exponent) for index, exponent in enumerate(exponents)]
     boundaries = weights.new_tensor(begins, dtype=torch.float64)
-    found = torch.bucketize(weights.abs().to(torch.float64), boundaries, right=True)
+    sizes = weights.abs().to(torch.float64).contiguous()
+    found = torch.bucketize(sizes, boundaries, right=True)  # boundaries[found - 1] <= |w| < boundaries[found]
     magnitudes = weights.new_tensor(values, dtype=torch.float64)[found].to(weights.dtype)
     return torch.copysign(magnitudes, weights).add_(0.0)  # -0 + 0 is +0
