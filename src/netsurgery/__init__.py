@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from netsurgery.plan import Stage as Stage
     from netsurgery.runtime.session import Session as Session
     from netsurgery.runtime.session import load as load
+    from netsurgery.train.restarts import Restarts as Restarts
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _HOME = {
     "NaiveCut": "netsurgery.methods.magnitude",
     "HanPruning": "netsurgery.methods.magnitude",
     "INQ": "netsurgery.methods.quantization",
+    "Restarts": "netsurgery.train.restarts",
     "pack": "netsurgery.packing",
     "PackReport": "netsurgery.packing",
     "load": "netsurgery.runtime.session",

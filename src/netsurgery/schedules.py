@@ -78,3 +78,18 @@ class DensityRamp:
     def __call__(self, step: int) -> float:
         left = max(0.0, 1.0 - step / self.steps) if self.steps else 0.0
         return float(self.end ** (1.0 - left * left))
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """A schedule that begins again at each of `starts`: schedule(step - the last start up to step).
+
+    starts: steps, rising; before the first one the schedule runs from step 0. Zhou et al. 2017 let the learning rate
+    begin again with each round of retraining (INQ.round_starts).
+    """
+
+    schedule: Schedule
+    starts: tuple[int, ...]
+
+    def __call__(self, step: int) -> float:
+        return self.schedule(step - max((start for start in self.starts if start <= step), default=0))
