@@ -1,4 +1,4 @@
-"""Powers of two of equations 2 to 4, against a reference that compares rational numbers one weight at a time."""
+"""Powers of two against a reference that compares rational numbers one weight at a time."""
 
 from __future__ import annotations
 

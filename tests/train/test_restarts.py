@@ -132,7 +132,7 @@ def test_steps_that_are_no_rising_numbers_are_refused(at_steps: Any) -> None:
 
 
 def test_what_is_no_scheduler_is_refused() -> None:
-    with pytest.raises(ns.errors.SettingError, match="^scheduler='SGD' is not allowed"):
+    with pytest.raises(ns.errors.SettingError, match=r"^scheduler='SGD' is not allowed"):
         ns.Restarts(sgd(), (1,))  # type: ignore[arg-type]
 
 

@@ -15,7 +15,7 @@ _SMALLEST_EXPONENT = -1073  # of a power in float64 whose half, where it begins,
 
 
 def powers(largest: float, bits: int) -> tuple[int, int]:
-    """(n1, n2), the exponents of the largest and of the smallest power, n2 <= n1; equations 2 and 3.
+    """(n1, n2), the exponents of the largest and of the smallest power, n2 <= n1; section 2.1.
 
     largest: s = max|w| of the tensor, > 0 and finite. bits: b >= 2.
     n1 = floor(log2(4s / 3)) without any rounding of the logarithm; n2 = n1 + 1 - 2^(b-1) / 2.

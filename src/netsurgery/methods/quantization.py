@@ -29,7 +29,7 @@ PORTIONS: dict[int, tuple[float, ...]] = {
     4: (0.3, 0.5, 0.8, 0.9, 0.95, 1.0),
     5: (0.5, 0.75, 0.875, 1.0),
 }
-"""Bits -> the portions of the paper's ResNet-18; more bits than 5 cost nothing more, and take those of 5."""
+"""Bits -> the portions of the paper's ResNet-18; more bits than 5 take those of 5."""
 
 _SAVED = {"weights", "free", "exponents", "survivors", "generator"}
 
