@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netsurgery.schedules import Cosine, DensityRamp, InversePower, Restarted
+from netsurgery.schedules import Constant, Cosine, DensityRamp, Followed, InversePower, Restarted
 
 STEPS = st.integers(0, 100_000)
 
@@ -71,3 +71,9 @@ def test_a_restarted_schedule_is_the_schedule_since_its_last_start(starts: set[i
     schedule = Cosine(1.0, 0.0, 100)
     since = next((step - start for start in sorted(starts, reverse=True) if start <= step), step)
     assert Restarted(schedule, tuple(sorted(starts)))(step) == schedule(since)
+
+
+@given(at=st.integers(0, 1000), step=st.integers(0, 1200))
+def test_a_schedule_that_follows_another_begins_with_its_own_step_0(at: int, step: int) -> None:
+    later = Cosine(1.0, 0.0, 100)
+    assert Followed(Constant(7.0), later, at)(step) == (7.0 if step < at else later(step - at))
