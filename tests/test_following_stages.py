@@ -112,7 +112,9 @@ def test_a_tensor_has_one_row_with_the_prunes_and_splices_of_both_stages() -> No
     model, optimizer, operation = attached()
     names = [row.name for row in operation.report()]
     assert names == ["conv.weight", "conv.bias", "head.weight", "head.bias"]
-    train(model, optimizer, 16)
+    train(model, optimizer, 15)
+    assert sum(row.kept for row in operation.report()) == round(0.3 * 135)  # the later stage hasn't begun
+    train(model, optimizer, 1, first=15)
     earlier = {row.name: row for row in operation._stages[0].method.report(*_of(operation, 0))}
     train(model, optimizer, 12, first=16)
     later = {row.name: row for row in operation._stages[1].method.report(*_of(operation, 1))}
@@ -122,6 +124,7 @@ def test_a_tensor_has_one_row_with_the_prunes_and_splices_of_both_stages() -> No
     for name in ("conv.weight", "head.weight"):
         assert rows[name].kept == later[name].kept == rows[name].quantized
         assert rows[name].pruned_total == earlier[name].pruned_total + later[name].pruned_total
+        assert earlier[name].pruned_total > later[name].pruned_total >= 0
         assert rows[name].spliced_total == earlier[name].spliced_total
         assert rows[name].kept == int(dict(model.named_parameters())[name].count_nonzero())
     assert operation.density == sum(row.kept for row in rows.values()) / 135
@@ -162,13 +165,15 @@ def test_a_later_stage_that_cannot_begin_leaves_the_model_untouched() -> None:
     assert not optimizer._optimizer_step_pre_hooks
 
 
-def test_a_later_stage_frees_the_latent_weights_of_the_earlier_one() -> None:
-    early = ns.Surgery(density=0.3, steps=20, interval=2)
-    model, optimizer, operation = attached(ns.Plan((ns.Stage(method=early), ns.Stage(method=INQ, start=14))))
-    train(model, optimizer, 13)
-    assert operation._stages[0].state.latent
-    train(model, optimizer, 1, first=13)
-    assert not operation._stages[0].state.latent
+def test_the_earlier_stage_is_finished_when_the_later_one_begins_and_asked_for_no_changes_after_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, optimizer, operation = attached()
+    calls: list[tuple[str, int]] = []
+    for name in ("finish", "update"):
+        monkeypatch.setattr(ns.Surgery, name, lambda *_, name=name: calls.append((name, operation.step)))
+    train(model, optimizer, 20)
+    assert calls == [*(("update", step) for step in range(1, 17)), ("finish", 16)]
 
 
 def test_a_closure_meets_the_weights_of_both_stages() -> None:

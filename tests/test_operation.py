@@ -148,6 +148,19 @@ def test_after_finish_no_pruned_weight_comes_back_even_when_training_goes_on(
     assert not same(before, model.state_dict())  # the kept ones do train on
 
 
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+def test_a_state_is_a_copy_that_training_on_does_not_change(method: Method[Any]) -> None:
+    model = new_net()
+    optimizer = OPTIMIZERS["momentum"](model.parameters())
+    operation = ns.attach(model, optimizer, method)
+    train(model, optimizer, 4)
+    saved, file, again = operation.state_dict(), io.BytesIO(), io.BytesIO()
+    torch.save(saved, file)
+    train(model, optimizer, 20, first=4)
+    torch.save(saved, again)
+    assert again.getvalue() == file.getvalue()
+
+
 def test_the_model_stays_a_plain_module_with_plain_keys() -> None:
     model = new_net()
     keys, modules = list(model.state_dict()), [type(module) for module in model.modules()]

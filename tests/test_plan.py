@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ def test_every_method_is_read_back_from_its_toml(name: str, data: st.DataObject)
     plan = Plan.of(data.draw(METHODS[name]))
     fields = {field.name for field in dataclasses.fields(ALL_METHODS[name])}  # type: ignore[arg-type]
     assert plan.to_dict()["stage"][0].keys() == fields | {"method", "layers", "types", "skip", "start"}
+    assert json.loads(json.dumps(plan.to_dict())) == plan.to_dict()
     assert f'method = "{name}"' in plan.to_toml()
     assert Plan.from_toml(plan.to_toml()) == plan
 

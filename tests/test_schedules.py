@@ -66,7 +66,7 @@ def test_a_density_ramp_of_no_steps_is_at_its_end_at_once(end: float, step: int)
     assert DensityRamp(end, 0)(step) == end
 
 
-@given(starts=st.sets(st.integers(0, 1000), max_size=6), step=st.integers(0, 1200))
+@given(starts=st.sets(st.integers(0, 60), max_size=6), step=st.integers(0, 80))
 def test_a_restarted_schedule_is_the_schedule_since_its_last_start(starts: set[int], step: int) -> None:
     schedule = Cosine(1.0, 0.0, 100)
     since = next((step - start for start in sorted(starts, reverse=True) if start <= step), step)
