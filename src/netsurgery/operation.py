@@ -50,7 +50,7 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
     return Operation(model, optimizer, Plan.of(plan))
 
 
-@dataclass
+@dataclass(eq=False)
 class _RunningStage:
     """A stage with the layers it selected and, once it has begun, its state."""
 
