@@ -24,6 +24,8 @@ METHODS = {
     "threshold-surgery": "the paper's rule, `c_rate` by hand",
     "han-pruning": "Han et al. 2015, no splicing",
     "naive-cut": "naive cut, no retraining",
+    "inq": "powers of two",
+    "surgery+inq": "surgery, one density, then powers of two",
 }
 
 
@@ -37,6 +39,7 @@ def experiments_table() -> str:
             networks[record.configuration["experiment"]],
             order[record.configuration["method"]],
             record.configuration["surgery"]["shifted"],
+            -_bits(record),
             record.runs[0].compression,
         )
     )
@@ -60,10 +63,11 @@ def experiments_table() -> str:
         kept = mean_and_spread([run.kept for run in runs])[0]
         seconds = mean_and_spread([run.duration_s for run in runs])[0]
         shifted = ", images shifted by up to a pixel" if record.configuration["surgery"]["shifted"] else ""
+        bits = f", {_bits(record)} bits" if _bits(record) else ""
         after = f"**{mean:.2f}** ± {spread:.2f}" if len(runs) > 1 else f"**{mean:.2f}**"
         lines.append(
-            f"| {network} | {METHODS[record.configuration['method']]}{shifted} | {compression:.1f}x | {kept:,.0f} "
-            f"| {before:.2f} → {after} | {seconds:.0f} |"
+            f"| {network} | {METHODS[record.configuration['method']]}{bits}{shifted} "
+            f"| {compression:.1f}x | {kept:,.0f} | {before:.2f} → {after} | {seconds:.0f} |"
         )
     seeds = sorted({len(record.runs) for record in records})
     machines = sorted(
@@ -71,6 +75,11 @@ def experiments_table() -> str:
     )
     lines += ["", f"Mean ± standard deviation over {' or '.join(map(str, seeds))} seeds. {'; '.join(machines)}."]
     return "\n".join(lines)
+
+
+def _bits(record: Record) -> int:
+    """Bits of quantized weights, 0 where they are float32."""
+    return max(stage.get("bits", 0) for stage in record.configuration["plan"]["stage"])
 
 
 def step_table() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ METHODS: dict[str, st.SearchStrategy[Method[Any]]] = {
     ),
     "naive-cut": st.builds(ns.NaiveCut, density=DENSITIES, biases=st.booleans()),
     "han-pruning": st.builds(ns.HanPruning, quality=POSITIVE, rounds=COUNTS, round_steps=COUNTS, biases=st.booleans()),
+    "inq": st.builds(
+        ns.INQ,
+        bits=st.integers(2, 8),
+        steps=st.integers(9, 1 << 40),
+        portions=st.sets(st.floats(0, 1, exclude_min=True, exclude_max=True), max_size=5).map(
+            lambda shares: (*sorted(shares), 1)
+        )
+        | st.just(()),
+        order=st.sampled_from(["largest", "random"]),
+        biases=st.booleans(),
+    ),
 }
 PATTERNS = st.lists(st.text(max_size=8), max_size=3).map(tuple)
 STAGES = st.builds(
@@ -82,6 +94,7 @@ def test_every_method_is_read_back_from_its_toml(name: str, data: st.DataObject)
     plan = Plan.of(data.draw(METHODS[name]))
     fields = {field.name for field in dataclasses.fields(ALL_METHODS[name])}  # type: ignore[arg-type]
     assert plan.to_dict()["stage"][0].keys() == fields | {"method", "layers", "types", "skip", "start"}
+    assert json.loads(json.dumps(plan.to_dict())) == plan.to_dict()
     assert f'method = "{name}"' in plan.to_toml()
     assert Plan.from_toml(plan.to_toml()) == plan
 
@@ -312,9 +325,24 @@ def test_a_pattern_that_matches_nothing_is_refused_with_what_there_is(patterns: 
         selected(network(), Stage(method=CUT, **patterns))
 
 
-def test_two_stages_that_want_one_tensor_are_refused() -> None:
-    with pytest.raises(PlanError, match=r"^Stages 0 and 1 both operate on 0\.weight"):
-        selected(network(), Stage(method=CUT, types=("Conv*",)), Stage(method=CUT, layers=("0",)))
+def test_two_stages_that_want_one_tensor_at_the_same_time_are_refused() -> None:
+    cut_all, cut_later = Stage(method=ns.Surgery(density=0.1, steps=100)), Stage(method=CUT, layers=("0",), start=69)
+    message = r"^Stages 0 and 1 both operate on 0\.weight.*start at step 70 or later, and has start=69"
+    with pytest.raises(PlanError, match=message):
+        selected(network(), cut_all, cut_later)
+    with pytest.raises(PlanError, match=r"^Stages 0 and 1 both"):
+        selected(network(), Stage(method=CUT, start=1), Stage(method=CUT))
+
+
+def test_stages_may_follow_each_other_on_a_tensor() -> None:
+    first = Stage(method=ns.Surgery(density=0.1, steps=100), start=5)
+    second = Stage(method=ns.INQ(bits=5, steps=60), types=("Linear",), start=75)
+    third = Stage(method=CUT, layers=("3",), start=135)
+    everything, linear, last = selected(network(), first, second, third)
+    assert everything.keys() > linear.keys() > last.keys()
+    assert linear["3"] == ["3.weight"]
+    with pytest.raises(PlanError, match=r"^Stages 1 and 2 both operate on 3\.weight.*step 135"):
+        selected(network(), first, second, dataclasses.replace(third, start=134))
 
 
 def test_convolutions_come_first_and_fully_connected_layers_from_the_switch_on() -> None:

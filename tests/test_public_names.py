@@ -13,7 +13,18 @@ import pytest
 import netsurgery
 from netsurgery import errors
 
-TORCH_NAMES = ["attach", "Operation", "Plan", "Stage", "Surgery", "ThresholdSurgery", "NaiveCut", "HanPruning"]
+TORCH_NAMES = [
+    "attach",
+    "Operation",
+    "Plan",
+    "Stage",
+    "Surgery",
+    "ThresholdSurgery",
+    "NaiveCut",
+    "HanPruning",
+    "INQ",
+    "Restarts",
+]
 NUMPY_NAMES = ["pack", "PackReport", "load", "Session", "Limits"]
 EXCEPTIONS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass)]
 

@@ -35,16 +35,18 @@ def test_the_readmes_python_runs(
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loader = [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])) for _ in range(7_000 // 100)] * 100
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_of": nn.CrossEntropyLoss()}
-    loop, packing, plan = code_blocks()
+    loop, powers, packing, plan = code_blocks()
     exec(loop, names)  # noqa: S102
     assert "total" in capsys.readouterr().out
     exec(packing, names)  # noqa: S102
     assert "smaller than" in capsys.readouterr().out
     expected = model.eval()(names["images"]).detach().numpy()
     np.testing.assert_allclose(names["scores"], expected, rtol=1e-5, atol=1e-5)
-    names["operation"].detach()
-    exec(plan, names)  # noqa: S102
-    assert len(names["plan"].stages) == 2
+    for stages in (powers, plan):
+        names["operation"].detach()
+        exec(stages, names)  # noqa: S102
+        assert len(names["plan"].stages) == 2
+        assert names["operation"].plan == names["plan"]
 
 
 def test_the_readmes_commands_for_files_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netsurgery.schedules import Cosine, DensityRamp, InversePower
+from netsurgery.schedules import Constant, Cosine, DensityRamp, Followed, InversePower, Restarted
 
 STEPS = st.integers(0, 100_000)
 
@@ -64,3 +64,16 @@ def test_the_density_ramp_removes_a_share_that_shrinks_evenly_to_nothing(end: fl
 @given(end=st.floats(1e-4, 1), step=STEPS)
 def test_a_density_ramp_of_no_steps_is_at_its_end_at_once(end: float, step: int) -> None:
     assert DensityRamp(end, 0)(step) == end
+
+
+@given(starts=st.sets(st.integers(0, 60), max_size=6), step=st.integers(0, 80))
+def test_a_restarted_schedule_is_the_schedule_since_its_last_start(starts: set[int], step: int) -> None:
+    schedule = Cosine(1.0, 0.0, 100)
+    since = next((step - start for start in sorted(starts, reverse=True) if start <= step), step)
+    assert Restarted(schedule, tuple(sorted(starts)))(step) == schedule(since)
+
+
+@given(at=st.integers(0, 1000), step=st.integers(0, 1200))
+def test_a_schedule_that_follows_another_begins_with_its_own_step_0(at: int, step: int) -> None:
+    later = Cosine(1.0, 0.0, 100)
+    assert Followed(Constant(7.0), later, at)(step) == (7.0 if step < at else later(step - at))

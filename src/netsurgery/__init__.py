@@ -14,6 +14,7 @@ from netsurgery.errors import MissingExtraError, NetsurgeryError
 if TYPE_CHECKING:
     from netsurgery.methods.magnitude import HanPruning as HanPruning
     from netsurgery.methods.magnitude import NaiveCut as NaiveCut
+    from netsurgery.methods.quantization import INQ as INQ
     from netsurgery.methods.surgery import Surgery as Surgery
     from netsurgery.methods.surgery import ThresholdSurgery as ThresholdSurgery
     from netsurgery.operation import Operation as Operation
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from netsurgery.plan import Stage as Stage
     from netsurgery.runtime.session import Session as Session
     from netsurgery.runtime.session import load as load
+    from netsurgery.train.restarts import Restarts as Restarts
 
 __version__ = "0.1.0"
 
@@ -37,6 +39,8 @@ _HOME = {
     "ThresholdSurgery": "netsurgery.methods.surgery",
     "NaiveCut": "netsurgery.methods.magnitude",
     "HanPruning": "netsurgery.methods.magnitude",
+    "INQ": "netsurgery.methods.quantization",
+    "Restarts": "netsurgery.train.restarts",
     "pack": "netsurgery.packing",
     "PackReport": "netsurgery.packing",
     "load": "netsurgery.runtime.session",

@@ -8,6 +8,7 @@ evaluation, state_dict, checkpoint, averaging, export) only ever meets effective
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import warnings
 import weakref
@@ -23,7 +24,9 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from netsurgery.errors import AttachmentError, OptimizerError, StateError, UnfinishedWarning
-from netsurgery.methods.base import Layer, Method, TensorReport, check_keys, tensors_of
+from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.saved_state import check_keys
+from netsurgery.methods.soundness import check_finite
 from netsurgery.plan import Plan, Stage, select
 
 _STATE_VERSION = 1
@@ -47,18 +50,25 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
     return Operation(model, optimizer, Plan.of(plan))
 
 
-@dataclass
+@dataclass(eq=False)
 class _RunningStage:
     """A stage with the layers it selected and, once it has begun, its state."""
 
     stage: Stage
     seed: int
     layers: list[Layer]
+    followers: list[_RunningStage]
+    """Later stages that share a tensor with this one."""
     state: Any = None
 
     @property
     def method(self) -> Method[Any]:
         return self.stage.method
+
+    @property
+    def is_followed(self) -> bool:
+        """True once a follower has begun: this stage's declared set is final then."""
+        return any(follower.state is not None for follower in self.followers)
 
 
 class Operation:
@@ -80,10 +90,13 @@ class Operation:
         """Optimizer steps taken since `attach`."""
         self.finished = False
         self._call: FrameType | None = None  # the call of optimizer.step that is under way
-        self._stages = [
-            _RunningStage(stage, plan.seed * _STAGE_SEEDS + index, layers)
-            for index, (stage, layers) in enumerate(zip(plan.stages, selection, strict=True))
-        ]
+        self._stages: list[_RunningStage] = []
+        for index in reversed(range(len(selection))):  # the last stage first: it has no followers
+            layers = selection[index]
+            held = {id(tensor) for _, tensor in tensors_of(layers)}
+            followers = [r for r in self._stages if any(id(tensor) in held for _, tensor in tensors_of(r.layers))]
+            seed = plan.seed * _STAGE_SEEDS + index
+            self._stages.insert(0, _RunningStage(plan.stages[index], seed, layers, followers))
         self._handles = _hook(optimizer, self._before_step, self._after_step)
         try:
             self._begin_stages()
@@ -100,30 +113,33 @@ class Operation:
 
     @property
     def masks(self) -> dict[str, Tensor]:
-        """Parameter name -> bool tensor, True = kept; the operation's own tensors, to be read only."""
-        return {name: mask for running in self._begun() for name, mask in running.state.masks.items()}
+        """Parameter name -> bool tensor, True = kept; to be read only."""
+        return {name: mask for running in self._begun() for name, mask in running.method.masks(running.state).items()}
 
     @torch.no_grad()
     def report(self) -> list[TensorReport]:
-        """One row per tensor of the plan: connections kept, and how often one was pruned and spliced so far."""
-        rows: list[TensorReport] = []
+        """One row per tensor of the plan: connections kept and quantized, and how often one was pruned and spliced.
+
+        Where stages follow each other on a tensor, its row is the latest one's, with the prunes and splices of all.
+        """
+        rows: dict[str, TensorReport] = {}
         for running in self._stages:
             if running.state is not None:
-                rows += running.method.report(running.state, running.layers)
+                for row in running.method.report(running.state, running.layers):
+                    rows[row.name] = row if row.name not in rows else _followed_by(rows[row.name], row)
             else:
-                rows += [
-                    TensorReport(layer.name, name, tuple(tensor.shape), tensor.numel(), 0, 0)
-                    for layer in running.layers
-                    for name, tensor in layer.tensors.items()
-                ]
-        return rows
+                for layer in running.layers:
+                    for name, tensor in layer.tensors.items():
+                        rows.setdefault(name, TensorReport(layer.name, name, tuple(tensor.shape), tensor.numel(), 0, 0))
+        return list(rows.values())
 
     @torch.no_grad()
     def finish(self) -> None:
-        """End the operation: the set of kept connections is final, and the latent weights are freed.
+        """End the operation: the set of kept and of quantized connections is final, and latent weights are freed.
 
-        Until `detach`, no pruned weight comes back even when training goes on, whatever momentum and weight decay do.
-        Warns (UnfinishedWarning) if the schedule hadn't ended; the density is then the one reached so far.
+        Until `detach`, no pruned weight comes back and no quantized one moves even when training goes on, whatever
+        momentum and weight decay do. Warns (UnfinishedWarning) if the schedule hadn't ended: the density, and what is
+        quantized, is then as reached so far.
         """
         if not self._handles:
             raise AttachmentError("This operation was detached. Call finish() before detach(), or attach a new one.")
@@ -131,7 +147,8 @@ class Operation:
         if self.step < self.plan.active_steps and not self.finished:
             warnings.warn(
                 f"Finished at step {self.step} of {self.plan.active_steps}: the density is {self.density:.4g}, "
-                "and may not be the one asked for. Train on, or give the method fewer steps.",
+                "and may not be the one asked for; what was to be quantized may not all be. Train on, or give the "
+                "methods fewer steps.",
                 UnfinishedWarning,
                 stacklevel=3,
             )
@@ -201,24 +218,35 @@ class Operation:
         """A table: one line per tensor, and the total."""
         rows = self.report()
         width = max(len("total"), *(len(row.name) for row in rows))
-        lines = [f"{'tensor':<{width}}  {'kept':>12} {'of':>12}  {'density':>8}"]
-        lines += [f"{row.name:<{width}}  {row.kept:>12,} {row.size:>12,}  {row.density:>8.2%}" for row in rows]
-        kept, size = sum(row.kept for row in rows), sum(row.size for row in rows)
-        lines.append(f"{'total':<{width}}  {kept:>12,} {size:>12,}  {kept / size:>8.2%}")
-        return "\n".join(lines)
+        quantizes = any(row.quantized for row in rows)
+
+        def line(name: str, kept: int, size: int, quantized: int) -> str:
+            end = f"  {quantized:>12,}" if quantizes else ""
+            return f"{name:<{width}}  {kept:>12,} {size:>12,}  {kept / size:>8.2%}{end}"
+
+        head = f"{'tensor':<{width}}  {'kept':>12} {'of':>12}  {'density':>8}" + f"  {'quantized':>12}" * quantizes
+        lines = [line(row.name, row.kept, row.size, row.quantized) for row in rows]
+        counts = (sum(getattr(row, count) for row in rows) for count in ("kept", "size", "quantized"))
+        return "\n".join([head, *lines, line("total", *counts)])
 
     def _begun(self) -> list[_RunningStage]:
         return [running for running in self._stages if running.state is not None]
 
     @torch.no_grad()
     def _begin_stages(self) -> None:
-        """Begin every stage whose step has come; all states are made before any weight changes."""
+        """Begin every stage whose step has come; all weights that they touch are looked at before any changes."""
         new = [running for running in self._stages if running.state is None and running.stage.start <= self.step]
-        states = [running.method.init(running.layers, running.seed) for running in new]
-        for running, state in zip(new, states, strict=True):
-            running.state = state
+        when = "while training" if self.step else "before training"
+        for running in new:
+            check_finite(running.layers, when)
+        for running in new:
+            for earlier in self._begun():
+                if running in earlier.followers:
+                    earlier.method.finish(earlier.state, earlier.layers)
+            state = running.method.init(running.layers, running.seed)
             running.method.update(state, running.layers, 0)
             running.method.project(state, running.layers)
+            running.state = state
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -253,7 +281,7 @@ class Operation:
         taken = found_inf is None or not bool(found_inf)
         self.step += taken
         for running in self._begun():
-            if taken and not self.finished:
+            if taken and not self.finished and not running.is_followed:
                 running.method.update(running.state, running.layers, self.step - running.stage.start)
             running.method.project(running.state, running.layers)
         self._call = None  # last: after an exception above, _leave_step still hides what is revealed
@@ -276,7 +304,8 @@ class Operation:
     def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
         def evaluate() -> Any:
             with torch.no_grad():
-                tensors = [tensor for running in self._begun() for _, tensor in tensors_of(running.layers)]
+                held = {id(tensor): tensor for running in self._begun() for _, tensor in tensors_of(running.layers)}
+                tensors = list(held.values())
                 latent = [tensor.detach().clone() for tensor in tensors]
                 for running in self._begun():
                     running.method.project(running.state, running.layers)
@@ -287,6 +316,15 @@ class Operation:
             return loss
 
         return evaluate
+
+
+def _followed_by(earlier: TensorReport, later: TensorReport) -> TensorReport:
+    """The report of a tensor's later stage, with what happened in the earlier one."""
+    return dataclasses.replace(
+        later,
+        pruned_total=earlier.pruned_total + later.pruned_total,
+        spliced_total=earlier.spliced_total + later.spliced_total,
+    )
 
 
 def _is_within(frame: FrameType | None, outer: FrameType) -> bool:

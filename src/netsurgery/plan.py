@@ -68,7 +68,9 @@ class Stage:
 class Plan:
     """Stages in the order of their beginning, and the seed of what they draw.
 
-    A tensor belongs to one stage. Tied weights count once, under their first name; any of their names selects them.
+    Stages may follow each other on a tensor, as Surgery and then INQ: the later one begins at the earlier one's start +
+    active_steps or after, when nothing changes in its set any more, and leaves that set as it is. Tied weights count
+    once, under their first name; any of their names selects them.
     """
 
     stages: tuple[Stage, ...]
@@ -166,11 +168,12 @@ def select(model: nn.Module, plan: Plan) -> list[list[Layer]]:
     parameters beside them that have "bias" in their name. Left alone are parameters frozen by the user (requires_grad
     False) and parametrized ones (weight_norm and the like: a row of zeros has no norm).
 
-    Raises LayerNotFoundError for a pattern that matches nothing, PlanError if two stages want the same tensor.
+    Raises LayerNotFoundError for a pattern that matches nothing, PlanError if two stages want the same tensor at the
+    same time.
     """
     candidates = list(_candidates(model))
     selection: list[list[Layer]] = []
-    owners: dict[int, int] = {}
+    owners: dict[int, int] = {}  # tensor -> the latest stage that operates on it
     for index, stage in enumerate(plan.stages):
         _check_patterns(stage, candidates)
         layers = [
@@ -185,11 +188,14 @@ def select(model: nn.Module, plan: Plan) -> list[list[Layer]]:
             )
         for layer in layers:
             for name, tensor in layer.tensors.items():
-                other = owners.setdefault(id(tensor), index)
-                if other != index:
+                other = owners.get(id(tensor), index)
+                free_from = plan.stages[other].start + plan.stages[other].method.active_steps
+                if other != index and stage.start < free_from:
                     raise PlanError(
-                        f"Stages {other} and {index} both operate on {name}. Let patterns or skip part them."
+                        f"Stages {other} and {index} both operate on {name}. Let patterns or skip part them, or let "
+                        f"stage {index} follow: it may start at step {free_from} or later, and has start={stage.start}."
                     )
+                owners[id(tensor)] = index
         selection.append(layers)
     return selection
 
@@ -283,12 +289,17 @@ def _listing(candidates: Sequence[_Candidate]) -> str:
 def _stage_to_dict(stage: Stage) -> dict[str, Any]:
     return {
         "method": stage.method.name,
-        **dataclasses.asdict(stage.method),  # type: ignore[call-overload]
+        **{setting: _plain(value) for setting, value in dataclasses.asdict(stage.method).items()},  # type: ignore[call-overload]
         "layers": list(stage.layers),
         "types": list(stage.types),
         "skip": list(stage.skip),
         "start": stage.start,
     }
+
+
+def _plain(value: Any) -> Any:
+    """As TOML gives it back."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _stage_from_dict(index: int, table: Any) -> Stage:

@@ -78,3 +78,30 @@ class DensityRamp:
     def __call__(self, step: int) -> float:
         left = max(0.0, 1.0 - step / self.steps) if self.steps else 0.0
         return float(self.end ** (1.0 - left * left))
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """A schedule that begins again at each of `starts`: its value at step - the last start up to step.
+
+    starts: steps, rising; before the first one it runs from step 0. Zhou et al. 2017 let the learning rate
+    begin again with each round of retraining (INQ.round_starts).
+    """
+
+    repeated: Schedule
+    starts: tuple[int, ...]
+
+    def __call__(self, step: int) -> float:
+        return self.repeated(step - max((start for start in self.starts if start <= step), default=0))
+
+
+@dataclass(frozen=True)
+class Followed:
+    """`first` before `step`, and from that step on `then`, which begins there with its step 0."""
+
+    first: Schedule
+    then: Schedule
+    step: int
+
+    def __call__(self, step: int) -> float:
+        return self.first(step) if step < self.step else self.then(step - self.step)

@@ -16,7 +16,7 @@ from rich.console import Console
 from netsurgery.cli import info, reproduce, session
 from netsurgery.cli.main import main
 from netsurgery.methods import ALL_METHODS
-from netsurgery.zoo.experiments import REPRODUCIBLE
+from netsurgery.zoo.experiments import REPRODUCIBLE, SURGERY_THEN_INQ
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,9 +30,10 @@ def options_of_reproduce() -> dict[str, argparse.Action]:
 def test_the_command_line_offers_every_network_and_every_method() -> None:
     options = options_of_reproduce()
     assert set(options["network"].choices or ()) == set(REPRODUCIBLE)
-    assert set(options["method"].choices or ()) == set(ALL_METHODS)
+    offered = {*ALL_METHODS, SURGERY_THEN_INQ}
+    assert set(options["method"].choices or ()) == offered
     for experiment in REPRODUCIBLE.values():
-        assert set(experiment.treatments) == set(ALL_METHODS)
+        assert set(experiment.treatments) == offered
 
 
 def test_the_readme_tables_know_every_method() -> None:
@@ -41,7 +42,7 @@ def test_the_readme_tables_know_every_method() -> None:
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    assert set(script.METHODS) == set(ALL_METHODS)
+    assert set(script.METHODS) == {*ALL_METHODS, SURGERY_THEN_INQ}
 
 
 def test_help_needs_no_torch() -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 import netsurgery
 from netsurgery.cli import main as command_line
 from netsurgery.errors import VerificationError
+from netsurgery.methods.quantization import INQ
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan
 from netsurgery.report.record import Record
@@ -26,6 +27,10 @@ from netsurgery.zoo.experiments import LENET300, Treatment
 from netsurgery.zoo.lenet import LeNet300
 
 SHORT = Recipe(steps=60, learning_rate=Cosine(0.05, 0.0, 60))
+
+
+def short_surgery(density: float, _: int) -> Treatment:
+    return Treatment(Plan.of(Surgery(density=density, steps=60, interval=3)), SHORT)
 
 
 @pytest.fixture
@@ -57,7 +62,9 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
         reference=SHORT,
         treatments={
             **LENET300.treatments,
-            Surgery.name: lambda density: Treatment(Plan.of(Surgery(density=density, steps=60, interval=3)), SHORT),
+            Surgery.name: short_surgery,
+            INQ.name: experiments._inq(steps=30, learning_rate=0.02),
+            experiments.SURGERY_THEN_INQ: experiments._then_inq(short_surgery, steps=30, learning_rate=0.02),
         },
     )
     monkeypatch.setitem(experiments.REPRODUCIBLE, "lenet300", short)
@@ -180,6 +187,46 @@ def test_a_plan_of_ones_own_is_carried_out(digits: Path, tmp_path: Path) -> None
     assert record.runs[0].kept < 266_610
 
 
+@pytest.mark.parametrize("bits", [2, 5])
+def test_quantization_alone_leaves_powers_of_two(
+    bits: int, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("--data", digits, "--method", "inq", "--bits", bits, "--out", out) == 0
+    record = Record.read(out / "record.json")
+    assert record.title == f"LeNet-300-100, inq, {bits} bits"
+    assert record.paper is None  # which tells of pruned networks
+    rate = record.configuration["surgery"]["learning_rate"]
+    assert (rate["schedule"], rate["repeated"]["schedule"]) == ("Restarted", "Cosine")
+    assert tuple(rate["starts"]) == INQ(bits=bits, steps=30).round_starts
+    for weight in weights_of(out / "lenet300-seed0.safetensors"):
+        fractions, exponents = np.frexp(weight[weight != 0])
+        assert set(np.abs(fractions)) == {0.5}
+        assert np.ptp(exponents) < 2 ** (bits - 2)
+    assert "seed 0: inq: 28 of 30 steps" in capsys.readouterr().err
+
+
+def test_one_run_operates_and_then_quantizes(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run("--data", digits, "--method", "surgery+inq", "--bits", 3, "--density", 0.05, "--out", out) == 0
+    record = Record.read(out / "record.json")
+    assert record.title == "LeNet-300-100, surgery+inq, 3 bits"
+    assert record.paper is not None
+    first, second = Plan.read(out / "plan.toml").stages
+    assert (first.method, second.method) == (Surgery(density=0.05, steps=60, interval=3), INQ(bits=3, steps=30))
+    assert second.start == record.configuration["surgery"]["steps"] - 30 == 60
+    (done,) = record.runs
+    assert done.kept <= round(0.05 * 266_610)
+    assert len(done.trace.density["fc1.weight"]) == len(done.trace.steps)
+    for weight in weights_of(out / "lenet300-seed0.safetensors"):
+        assert len(np.unique(np.abs(weight[weight != 0]))) <= 2
+    assert "seed 0: surgery+inq: 88 of 90 steps" in capsys.readouterr().err
+
+
+def weights_of(path: Path) -> list[np.ndarray]:
+    return [tensor.numpy() for name, tensor in load_file(path).items() if name.endswith("weight")]
+
+
 def test_an_interrupted_run_keeps_the_seeds_that_are_done(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +257,11 @@ def test_an_interrupted_run_keeps_the_seeds_that_are_done(
         (["--data", "DIGITS", "--plan", "WRONG"], "'conv1' matches no layer"),
         (["--data", "DIGITS", "--method", "han-pruning", "--density", "0.1"], "--density=0.1 is not allowed"),
         (["--data", "DIGITS", "--plan", "WRONG", "--density", "0.1"], "--density=0.1 is not allowed"),
+        (["--data", "DIGITS", "--method", "inq", "--density", "0.1"], "--density=0.1 is not allowed"),
+        (["--data", "DIGITS", "--method", "inq", "--bits", "9"], "bits=9 is not allowed"),
+        (["--data", "DIGITS", "--method", "inq", "--bits", "0"], "bits=0 is not allowed"),
+        (["--data", "DIGITS", "--bits", "3"], "--bits=3 is not allowed"),
+        (["--data", "DIGITS", "--method", "inq", "--bits", "3", "--plan", "WRONG"], "--bits=3 is not allowed"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line_before_anything_runs(

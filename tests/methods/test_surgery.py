@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import netsurgery as ns
-from netsurgery.methods import masking
+from netsurgery.methods import blocks
 from netsurgery.methods.base import Layer
 from netsurgery.methods.masking import MaskState
 
@@ -158,7 +158,7 @@ def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
         return ranked(layers, density=0.3)[1]
 
     whole = kept()
-    monkeypatch.setattr(masking, "ROW_BLOCK", 7)
+    monkeypatch.setattr(blocks, "ROW_BLOCK", 7)
     assert kept() == whole
 
 

@@ -17,12 +17,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--method",
         default="surgery",
-        choices=("surgery", "threshold-surgery", "naive-cut", "han-pruning"),
-        help="surgery takes one density; threshold-surgery is the paper's rule with c_rate by hand (default surgery)",
+        choices=("surgery", "threshold-surgery", "naive-cut", "han-pruning", "inq", "surgery+inq"),
+        help="surgery takes one density; threshold-surgery is the paper's rule with c_rate by hand; inq turns "
+        "weights into powers of two (default surgery)",
     )
     parser.add_argument(
         "--density", type=float, metavar="D", help="share of connections to keep (default: the paper's)"
     )
+    parser.add_argument("--bits", type=int, metavar="B", help="bits of a weight for inq, 2 to 8 (default 5)")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own (TOML) in place of the method's")
     parser.add_argument("--shift", action="store_true", help="train on images moved by up to one pixel (augmentation)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default runs/NETWORK-METHOD)")
@@ -42,17 +44,22 @@ def run(options: argparse.Namespace) -> None:
     require_count("seeds", options.seeds)
     if options.density is not None:
         require_density(options.density)
-    by_density = options.plan is None and options.method in ("surgery", "naive-cut")
+    by_density = options.plan is None and options.method in ("surgery", "naive-cut", "surgery+inq")
     require(
         options.density is None or by_density,
         "--density",
         options.density,
         "left out here",
-        "a plan of your own and methods with thresholds (threshold-surgery, han-pruning) set the density themselves",
+        "a plan of your own and methods with thresholds (threshold-surgery, han-pruning) set the density themselves, "
+        "and inq alone keeps it",
     )
+    by_bits = options.plan is None and options.method in ("inq", "surgery+inq")
+    advice = "inq and surgery+inq take them; a plan of your own says them itself"
+    require(options.bits is None or by_bits, "--bits", options.bits, "left out here", advice)
     settings = Settings(
         method=options.method,
         density=options.density,
+        bits=5 if options.bits is None else options.bits,
         reference=options.reference,
         seeds=options.seeds,
         plan=Plan.read(options.plan) if options.plan else None,

@@ -65,7 +65,7 @@ def comparison_table(record: Record) -> Table:
             f"{paper.test_error_before_percent:.2f} -> {paper.test_error_percent:.2f}" if paper else "",
         ),
         *_file_size(record),
-        ("seconds of surgery", "", _mean([run.duration_s for run in runs], digits=1), ""),
+        ("seconds of training", "", _mean([run.duration_s for run in runs], digits=1), ""),
     ]
     for row in rows:
         table.add_row(*(row if paper else row[:3]))

@@ -15,8 +15,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
-from netsurgery.errors import StateError
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -38,7 +36,10 @@ def tensors_of(layers: Sequence[Layer]) -> Iterator[tuple[str, Tensor]]:
 
 @dataclass(frozen=True)
 class TensorReport:
-    """What has happened to one tensor: counts of connections."""
+    """What has happened to one tensor: counts of connections.
+
+    quantized: those kept whose value is fixed.
+    """
 
     layer: str
     name: str
@@ -46,6 +47,7 @@ class TensorReport:
     kept: int
     pruned_total: int
     spliced_total: int
+    quantized: int = 0
 
     @property
     def size(self) -> int:
@@ -59,18 +61,6 @@ class TensorReport:
     def density(self) -> float:
         """Kept / all."""
         return self.kept / self.size
-
-
-def check_keys(saved: object, expected: set[str], what: str) -> None:
-    """Raise StateError unless `saved` is a mapping with exactly the expected keys."""
-    if not isinstance(saved, Mapping):
-        raise StateError(f"{what} is a {type(saved).__name__}. Load what Operation.state_dict() returned.")
-    missing, foreign = sorted(expected - set(saved)), sorted(map(str, set(saved) - expected))
-    if missing or foreign:
-        parts = [f"lacks {missing[:4]}"] * bool(missing) + [f"holds {foreign[:4]} that don't belong"] * bool(foreign)
-        raise StateError(
-            f"{what} {' and '.join(parts)}. Load the state of an operation on the same model with the same plan."
-        )
 
 
 StateT = TypeVar("StateT")
@@ -95,7 +85,7 @@ class Method(ABC, Generic[StateT]):
 
     @abstractmethod
     def init(self, layers: Sequence[Layer], seed: int) -> StateT:
-        """The state before step 0. Reads the weights and changes nothing."""
+        """The state before step 0. Reads the weights, which are finite, and changes nothing."""
 
     @abstractmethod
     def reveal(self, state: StateT, layers: Sequence[Layer]) -> None:
@@ -119,6 +109,10 @@ class Method(ABC, Generic[StateT]):
 
         Raises NonFiniteWeightsError if training has diverged: there is nothing to declare then.
         """
+
+    @abstractmethod
+    def masks(self, state: StateT) -> dict[str, Tensor]:
+        """Parameter name -> bool tensor of its shape, True = kept; to be read only."""
 
     @abstractmethod
     def report(self, state: StateT, layers: Sequence[Layer]) -> list[TensorReport]:

@@ -9,7 +9,8 @@ from typing import ClassVar, final
 
 from netsurgery.checks import require_count, require_density, require_flag, require_range
 from netsurgery.methods.base import Layer
-from netsurgery.methods.masking import MaskMethod, MaskState, Piece, row_blocks
+from netsurgery.methods.blocks import row_blocks
+from netsurgery.methods.masking import MaskMethod, MaskState, Piece
 from netsurgery.methods.selection import largest, root_rms
 
 

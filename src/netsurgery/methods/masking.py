@@ -16,17 +16,15 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from netsurgery.errors import AttachmentError, NonFiniteWeightsError, StateError
-from netsurgery.methods.base import Layer, Method, TensorReport, check_keys, tensors_of
+from netsurgery.errors import StateError
+from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.blocks import as_number, blocks
+from netsurgery.methods.saved_state import check_keys, check_tensors
 from netsurgery.methods.sensitivity import Sensitivity
+from netsurgery.methods.soundness import check_finite, check_placement
 
-_BLOCK = 1 << 19  # connections: two megabytes of float32
 _OBSERVATION_INTERVAL = 4  # optimizer steps; gradients of neighbouring steps say much the same
 _SAVED = {"masks", "weights", "splicing", "constants", "pruned", "spliced", "sensitivity", "generator"}
-_LAYOUTS = (torch.contiguous_format, torch.channels_last, torch.channels_last_3d)
-
-
-ROW_BLOCK = 1 << 18  # connections whose new mask is in memory at a time
 
 Piece = tuple[str, slice, Tensor]
 """Parameter name, rows of it, bool tensor: the new mask of those rows, True = kept."""
@@ -89,7 +87,6 @@ class MaskMethod(Method[MaskState]):
 
     @final
     def init(self, layers: Sequence[Layer], seed: int) -> MaskState:
-        check_finite(layers, "before training")
         names = [name for name, _ in tensors_of(layers)]
         splices = self.latent_speed is not None
         state = MaskState(
@@ -105,13 +102,7 @@ class MaskMethod(Method[MaskState]):
 
     @final
     def check_placement(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        for name, tensor in tensors_of(layers):
-            mask, latent = state.masks[name], state.latent.get(name)
-            if mask.device != tensor.device or (latent is not None and latent.dtype != tensor.dtype):
-                raise AttachmentError(
-                    f"{name} has become {tensor.dtype} on {tensor.device} since attach. "
-                    "Move or convert the model first, then attach."
-                )
+        check_placement(layers, state.masks, state.latent)
 
     @final
     def reveal(self, state: MaskState, layers: Sequence[Layer]) -> None:
@@ -146,6 +137,10 @@ class MaskMethod(Method[MaskState]):
     def finish(self, state: MaskState, layers: Sequence[Layer]) -> None:
         check_finite(layers, "after training")
         _settle(state)
+
+    @final
+    def masks(self, state: MaskState) -> dict[str, Tensor]:
+        return state.masks
 
     @final
     def report(self, state: MaskState, layers: Sequence[Layer]) -> list[TensorReport]:
@@ -183,17 +178,10 @@ class MaskMethod(Method[MaskState]):
     def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
         names = {name for name, _ in tensors_of(layers)}
         check_keys(saved, _SAVED, "A stage of the saved state")
-        for part in ("masks", "weights", "pruned", "spliced"):
+        check_tensors(saved, layers, "masks", torch.bool)
+        check_tensors(saved, layers, "weights", None)
+        for part in ("pruned", "spliced"):
             check_keys(saved[part], names, f"{part!r} of the saved state")
-        for name, tensor in tensors_of(layers):
-            for part, kind in (("masks", torch.bool), ("weights", tensor.dtype)):
-                found = saved[part][name]
-                if not isinstance(found, Tensor) or found.shape != tensor.shape or found.dtype != kind:
-                    what = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
-                    raise StateError(
-                        f"The saved state holds {what} in {part!r} for {name}, expected {kind} {tuple(tensor.shape)}. "
-                        "Load the state of an operation on the same model with the same plan."
-                    )
         if saved["sensitivity"] is not None:
             check_keys(saved["sensitivity"], {"outputs", "inputs"}, "'sensitivity' of the saved state")
         try:
@@ -269,50 +257,7 @@ class MaskMethod(Method[MaskState]):
                     latent.addcmul_(latent, mask, value=-1)
 
 
-def check_finite(layers: Sequence[Layer], when: str) -> None:
-    """Raise NonFiniteWeightsError if a parameter holds NaN or infinity."""
-    for name, tensor in tensors_of(layers):
-        # The sum of a tensor with NaN or infinity is never finite, and quicker to have than a look at each element.
-        if bool(torch.isfinite(tensor.sum(dtype=torch.float32))):
-            continue
-        if not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)):
-            raise NonFiniteWeightsError(
-                f"{name} holds NaN or infinity {when}, so magnitudes can't be ranked. Start from finite weights; if "
-                "training diverged, lower the learning rate or clip gradients, and resume from a good checkpoint. "
-                "A layer that is not to be operated on can be left out with Stage(skip=...)."
-            )
-
-
 def _settle(state: MaskState) -> None:
     """Masks change no more: free what only changes need."""
     state.latent.clear()
     state.sensitivity = None
-
-
-def row_blocks(tensor: Tensor) -> Iterator[slice]:
-    """Slices of the first dimension that cover a tensor, about ROW_BLOCK connections each."""
-    rows = max(1, ROW_BLOCK * len(tensor) // tensor.numel())
-    for start in range(0, len(tensor), rows):
-        yield slice(start, start + rows)
-
-
-def as_number(mask: Tensor) -> Tensor:
-    """The same bytes as int8 0 and 1: multiplying by them is several times faster than selecting by bool."""
-    return mask.view(torch.int8)
-
-
-def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """The same stretch of each tensor, one after another, all of one shape.
-
-    Several operations on one stretch find it in the processor's cache; on whole tensors each fetches it from memory.
-    """
-    if tensors[0].numel() <= _BLOCK:
-        yield tensors
-        return
-    for layout in _LAYOUTS:
-        if all(tensor.is_contiguous(memory_format=layout) for tensor in tensors):
-            order = (0, *range(2, tensors[0].dim()), 1) if layout is not torch.contiguous_format else None
-            flat = [(tensor.permute(order) if order else tensor).view(-1).split(_BLOCK) for tensor in tensors]
-            yield from zip(*flat, strict=True)
-            return
-    yield tensors

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from netsurgery.errors import NonFiniteWeightsError, OptimizerError
 from netsurgery.methods.base import Layer, tensors_of
-from netsurgery.methods.masking import MaskState, Piece, as_number, row_blocks
+from netsurgery.methods.blocks import as_number, row_blocks
+from netsurgery.methods.masking import MaskState, Piece
 from netsurgery.methods.ranking import cut_at
 
 

@@ -15,7 +15,8 @@ import torch
 
 from netsurgery.checks import is_number, require, require_count, require_density, require_flag, require_range
 from netsurgery.methods.base import Layer
-from netsurgery.methods.masking import MaskMethod, MaskState, Piece, row_blocks
+from netsurgery.methods.blocks import row_blocks
+from netsurgery.methods.masking import MaskMethod, MaskState, Piece
 from netsurgery.methods.selection import largest
 from netsurgery.schedules import DensityRamp, InversePower
 

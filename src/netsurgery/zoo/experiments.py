@@ -1,29 +1,40 @@
-"""The papers' experiments: network, reference training, surgery, and the row that the paper printed."""
+"""The papers' experiments: network, reference training, surgery or quantization, and the row that the paper printed."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
 from netsurgery.methods.magnitude import HanPruning, NaiveCut
+from netsurgery.methods.quantization import INQ
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan, Stage
 from netsurgery.report.record import PaperRow
-from netsurgery.schedules import Cosine, InversePower, Switch
+from netsurgery.schedules import Cosine, Followed, InversePower, Restarted, Schedule, Switch
 from netsurgery.train.loop import Recipe
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 
+SURGERY_THEN_INQ = f"{Surgery.name}+{INQ.name}"
 _SOURCE = "Guo, Yao, Chen 2016"
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """A plan and the training it is carried out with."""
+    """A plan and the training it is carried out with.
+
+    prunes: the paper's row, which is of pruned networks, may stand beside the result.
+    """
 
     plan: Plan
     recipe: Recipe
+    prunes: bool = True
+
+
+Choice = Callable[[float, int], Treatment]
+"""The treatment for a density and for bits; methods that have no use for one of them ignore it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,7 @@ class Experiment:
     """A network of a paper.
 
     reference: how the dense network is trained where none is given.
-    treatments: by method name; each takes the density, which methods with thresholds set by hand ignore.
+    treatments: by method name.
     """
 
     name: str
@@ -39,7 +50,7 @@ class Experiment:
     build: Callable[[], nn.Module]
     reference: Recipe
     density: float
-    treatments: dict[str, Callable[[float], Treatment]]
+    treatments: dict[str, Choice]
     paper: PaperRow | None
 
 
@@ -48,10 +59,10 @@ CAFFE = Recipe(steps=10_000, learning_rate=CAFFE_RATE, bias_factor=2.0)
 """The training of both references, with the learning rate of biases doubled."""
 
 
-def _surgery(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Callable[[float], Treatment]:
+def _surgery(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice:
     """One density; weight decay only while connections still come and go."""
 
-    def treatment(density: float) -> Treatment:
+    def treatment(density: float, _: int) -> Treatment:
         method = Surgery(density=density, steps=steps)
         recipe = Recipe(
             steps=steps,
@@ -64,21 +75,21 @@ def _surgery(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Ca
     return treatment
 
 
-def _thresholds(steps: int, by_layer: dict[str, tuple[float, int]]) -> Callable[[float], Treatment]:
+def _thresholds(steps: int, by_layer: dict[str, tuple[float, int]]) -> Choice:
     """by_layer: layer name -> (c_rate, iter_stop)."""
     stages = tuple(
         Stage(method=ThresholdSurgery(c_rate=c_rate, iter_stop=iter_stop), layers=(layer,))
         for layer, (c_rate, iter_stop) in by_layer.items()
     )
     treatment = Treatment(Plan(stages), Recipe(steps=steps, learning_rate=CAFFE_RATE, bias_factor=2.0))
-    return lambda _: treatment
+    return lambda *_: treatment
 
 
-def _naive(density: float) -> Treatment:
+def _naive(density: float, _: int) -> Treatment:
     return Treatment(Plan.of(NaiveCut(density=density)), Recipe(steps=0, learning_rate=CAFFE_RATE))
 
 
-def _han(steps: int, quality: dict[str, float]) -> Callable[[float], Treatment]:
+def _han(steps: int, quality: dict[str, float]) -> Choice:
     """Five rounds, at a tenth of the original learning rate; qualities for about the paper's 12x."""
     rounds = 5
     stages = tuple(
@@ -87,8 +98,41 @@ def _han(steps: int, quality: dict[str, float]) -> Callable[[float], Treatment]:
     )
     rate = InversePower(start=0.001, gamma=1e-4, power=0.75)
     treatment = Treatment(Plan(stages), Recipe(steps=steps, learning_rate=rate, bias_factor=2.0))
-    return lambda _: treatment
+    return lambda *_: treatment
 
+
+def _rounds(method: INQ, learning_rate: float) -> Schedule:
+    """The learning rate begins again with each round of retraining, and falls to 0."""
+    starts = method.round_starts
+    return Restarted(Cosine(learning_rate, 0.0, method.steps // len(starts)), starts)
+
+
+def _inq(steps: int, learning_rate: float) -> Choice:
+    """Powers of two of all weights of the dense network."""
+
+    def treatment(_: float, bits: int) -> Treatment:
+        method = INQ(bits=bits, steps=steps)
+        recipe = Recipe(steps=steps, learning_rate=_rounds(method, learning_rate))
+        return Treatment(Plan.of(method), recipe, prunes=False)
+
+    return treatment
+
+
+def _then_inq(surgery: Choice, steps: int, learning_rate: float) -> Choice:
+    """The surgery as it is alone, and then powers of two of what it has left."""
+
+    def treatment(density: float, bits: int) -> Treatment:
+        first, method = surgery(density, bits), INQ(bits=bits, steps=steps)
+        start = first.recipe.steps
+        plan = Plan((*first.plan.stages, Stage(method=method, start=start)))
+        rate = Followed(first.recipe.learning_rate, _rounds(method, learning_rate), start)
+        return Treatment(plan, dataclasses.replace(first.recipe, steps=start + steps, learning_rate=rate))
+
+    return treatment
+
+
+_LENET300_SURGERY = _surgery(steps=25_000, learning_rate=0.1, input_dropout=0.15)
+_LENET5_SURGERY = _surgery(steps=16_000, learning_rate=0.05, input_dropout=0.1)
 
 LENET300 = Experiment(
     name="lenet300",
@@ -97,10 +141,12 @@ LENET300 = Experiment(
     reference=CAFFE,
     density=1 / 56,
     treatments={
-        Surgery.name: _surgery(steps=25_000, learning_rate=0.1, input_dropout=0.15),
+        Surgery.name: _LENET300_SURGERY,
         ThresholdSurgery.name: _thresholds(25_000, {"fc1": (4.5, 16_000), "fc2": (3.5, 16_000), "fc3": (2.5, 16_000)}),
         NaiveCut.name: _naive,
         HanPruning.name: _han(25_000, {"fc1": 0.8, "fc2": 0.82, "fc3": 0.72}),
+        INQ.name: _inq(steps=9_000, learning_rate=0.02),
+        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY, steps=9_000, learning_rate=0.02),
     },
     paper=PaperRow(
         source=_SOURCE,
@@ -119,13 +165,15 @@ LENET5 = Experiment(
     reference=CAFFE,
     density=1 / 108,
     treatments={
-        Surgery.name: _surgery(steps=16_000, learning_rate=0.05, input_dropout=0.1),
+        Surgery.name: _LENET5_SURGERY,
         # The settings that an author of the paper gave.
         ThresholdSurgery.name: _thresholds(
             16_000, {"conv1": (1, 14_000), "conv2": (3, 14_000), "fc1": (4, 10_000), "fc2": (2.5, 10_000)}
         ),
         NaiveCut.name: _naive,
         HanPruning.name: _han(16_000, {"conv1": 0.5, "conv2": 0.81, "fc1": 0.91, "fc2": 0.75}),
+        INQ.name: _inq(steps=9_000, learning_rate=0.02),
+        SURGERY_THEN_INQ: _then_inq(_LENET5_SURGERY, steps=9_000, learning_rate=0.02),
     },
     paper=PaperRow(
         source=_SOURCE,

@@ -1,4 +1,4 @@
-"""Carries out an experiment: reference -> surgery -> test, once per seed, and keeps network, record and page."""
+"""Carries out an experiment: reference -> treatment -> test, once per seed, and keeps network, record and page."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import nn
 
 from netsurgery.errors import DataError
 from netsurgery.files import write_verified
+from netsurgery.methods.quantization import INQ
 from netsurgery.operation import Operation
 from netsurgery.packing import pack
 from netsurgery.plan import Plan, select
@@ -40,12 +41,14 @@ class Settings:
     """What the user chose for an experiment. None: as the experiment has it.
 
     method: a key of the experiment's treatments: plan and recipe. plan: in place of the treatment's.
+    density, bits: for methods that take them.
     reference: safetensors file of the dense network, which is trained where it is None.
     shift: train on batches that are moved by up to one pixel (SHIFTED of them), in place of dropping out pixels.
     """
 
     method: str
     density: float | None = None
+    bits: int = 5
     reference: Path | None = None
     seeds: int = 1
     plan: Plan | None = None
@@ -59,7 +62,7 @@ class Reproduction:
         self.experiment = experiment
         self.digits = digits
         self.settings = settings
-        treatment = experiment.treatments[settings.method](settings.density or experiment.density)
+        treatment = experiment.treatments[settings.method](settings.density or experiment.density, settings.bits)
         if settings.plan is not None:
             treatment = dataclasses.replace(treatment, plan=settings.plan)
         if settings.shift:
@@ -73,7 +76,7 @@ class Reproduction:
         self._packed: set[Path] = set()
 
     def run_seed(self, seed: int, progress: Progress) -> Run:
-        """Reference, surgery and test for one seed. The test set is read here, after all training."""
+        """Reference, treatment and test for one seed. The test set is read here, after all training."""
         torch.manual_seed(seed)
         model = self.experiment.build()
         if self._given is not None:
@@ -88,7 +91,7 @@ class Reproduction:
         plan, recipe = dataclasses.replace(self.treatment.plan, seed=seed), self.treatment.recipe
         recorder = TraceRecorder(model, self.digits.validation, recipe.steps)
         started = time.perf_counter()
-        with progress(f"seed {seed}: surgery", recipe.steps) as advance:
+        with progress(f"seed {seed}: {self._method}", recipe.steps) as advance:
             train(model, self.digits.train, recipe, seed, plan, watch=_both(recorder, advance))
         duration_s = time.perf_counter() - started
 
@@ -114,10 +117,11 @@ class Reproduction:
 
     def record(self) -> Record:
         """The record of the seeds that are done."""
-        settings, digits = self.settings, self.digits
-        method = settings.method if settings.plan is None else "own plan"
+        settings, digits, method = self.settings, self.digits, self._method
+        bits = [f"{stage.method.bits} bits" for stage in self.treatment.plan.stages if isinstance(stage.method, INQ)]
+        shifted = ["shifted images"] if settings.shift else []
         return Record(
-            title=f"{self.experiment.title}, {method}{', shifted images' if settings.shift else ''}",
+            title=", ".join([self.experiment.title, method, *dict.fromkeys(bits), *shifted]),
             configuration={
                 "experiment": self.experiment.name,
                 "method": method,
@@ -127,10 +131,14 @@ class Reproduction:
                 "plan": self.treatment.plan.to_dict(),
             },
             runs=list(self._runs),
-            paper=self.experiment.paper,
+            paper=self.experiment.paper if self.treatment.prunes else None,
             versions=versions(),
             machine=machine(torch.get_num_threads()),
         )
+
+    @property
+    def _method(self) -> str:
+        return self.settings.method if self.settings.plan is None else "own plan"
 
     def save(self, folder: Path) -> list[Path]:
         """Write record.json, report.html, plan.toml and each seed's network, also packed; returns the paths.
@@ -201,7 +209,16 @@ def _both(recorder: TraceRecorder, advance: Callable[[int], None]) -> Watch:
 
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:
-    table = dataclasses.asdict(recipe)
-    for name in ("learning_rate", "weight_decay"):
-        table[name] = {"schedule": type(getattr(recipe, name)).__name__, **table[name]}
-    return dict(table)
+    schedules = {name: _schedule(getattr(recipe, name)) for name in ("learning_rate", "weight_decay")}
+    return {**dataclasses.asdict(recipe), **schedules}
+
+
+def _schedule(schedule: Any) -> dict[str, Any]:
+    """A schedule with its kind, and those that it is made of likewise."""
+    parts = {field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)}
+    for name, part in parts.items():
+        if dataclasses.is_dataclass(part):
+            parts[name] = _schedule(part)
+        elif isinstance(part, tuple):
+            parts[name] = list(part)  # as JSON gives it back
+    return {"schedule": type(schedule).__name__, **parts}

@@ -1,0 +1,47 @@
+"""Weights as zero or powers of two: the arithmetic of incremental network quantization (arXiv 1702.03044, section 2.1).
+
+At b bits a tensor's weights take values of {0, ±2^n2, ..., ±2^n1}: one bit says zero, the other b - 1 say which power
+and sign, so there are 2^(b-1) / 2 powers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+_SMALLEST_EXPONENT = -1073  # of a power in float64 whose half, where it begins, is a number too
+
+
+def powers(largest: float, bits: int) -> tuple[int, int]:
+    """(n1, n2), the exponents of the largest and of the smallest power, n2 <= n1; section 2.1.
+
+    largest: s = max|w| of the tensor, > 0 and finite. bits: b >= 2.
+    n1 = floor(log2(4s / 3)) without any rounding of the logarithm; n2 = n1 + 1 - 2^(b-1) / 2.
+    """
+    fraction, exponent = math.frexp(largest)  # s = fraction * 2^exponent, fraction in [1/2, 1)
+    n1 = exponent if fraction >= 0.75 else exponent - 1
+    return n1, n1 + 1 - 2 ** (bits - 2)
+
+
+def nearest_power(weights: Tensor, n1: int, n2: int) -> Tensor:
+    """Each weight as zero or the power of two that stands for it, in its own type and shape; equation 4.
+
+    With alpha < beta neighbours in {0, 2^n2, ..., 2^n1}: w becomes beta * sign(w) if (alpha + beta) / 2 <= |w| <
+    3 beta / 2, and +0 below 2^n2 / 2. What lies beyond 3/2 * 2^n1 becomes 2^n1, and a power beyond the type's largest
+    becomes that.
+
+    weights: any shape and floating-point type, finite. Exact for every float16, bfloat16 and float32, subnormal ones
+    too: float64 holds them and the boundaries. float64 weights next to the smallest there is (2^-1074) become 0.
+    """
+    _, beyond = math.frexp(torch.finfo(weights.dtype).max)
+    exponents = range(max(n2, _SMALLEST_EXPONENT), n1 + 1)
+    values = [0.0, *(math.ldexp(1.0, min(exponent, beyond - 1)) for exponent in exponents)]
+    # (alpha + beta) / 2 is 3/4 beta, and beta / 2 for the smallest; 3/2 beta is where the next power begins.
+    begins = [math.ldexp(0.75 if index else 0.5, exponent) for index, exponent in enumerate(exponents)]
+    boundaries = weights.new_tensor(begins, dtype=torch.float64)
+    sizes = weights.abs().to(torch.float64).contiguous()
+    found = torch.bucketize(sizes, boundaries, right=True)  # boundaries[found - 1] <= |w| < boundaries[found]
+    magnitudes = weights.new_tensor(values, dtype=torch.float64)[found].to(weights.dtype)
+    return torch.copysign(magnitudes, weights).add_(0.0)  # -0 + 0 is +0

@@ -1,0 +1,244 @@
+"""Incremental network quantization: Zhou, Yao, Guo, Xu, Chen, ICLR 2017, arXiv 1702.03044.
+
+Weights become zero or powers of two, a portion at a time: the largest that are still free are quantized and fixed, then
+the free ones are trained on and make good what that has cost; and again, until none is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, final
+
+import torch
+from torch import Tensor
+
+from netsurgery.checks import is_number, require, require_count, require_flag
+from netsurgery.errors import NonFiniteWeightsError, StateError
+from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.blocks import as_number, blocks, row_blocks
+from netsurgery.methods.powers import nearest_power, powers
+from netsurgery.methods.ranking import cut_at
+from netsurgery.methods.saved_state import check_keys, check_tensors
+from netsurgery.methods.soundness import check_finite, check_placement
+
+PORTIONS: dict[int, tuple[float, ...]] = {
+    2: (0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0),
+    3: (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0),
+    4: (0.3, 0.5, 0.8, 0.9, 0.95, 1.0),
+    5: (0.5, 0.75, 0.875, 1.0),
+}
+"""Bits -> the portions of the paper's ResNet-18; more bits than 5 take those of 5."""
+
+_SAVED = {"weights", "free", "exponents", "survivors", "generator"}
+
+
+@dataclass
+class QuantizationState:
+    """All that changes while weights are quantized: per connection one byte and one value."""
+
+    free: dict[str, Tensor]
+    """Parameter name -> bool tensor of its shape, True = trains on: the paper's T."""
+    fixed: dict[str, Tensor]
+    """Parameter name -> the value of each connection that isn't free, and +0 for the free ones."""
+    exponents: dict[str, tuple[int, int]]
+    """Parameter name -> (n1, n2), taken once when the stage begins; a tensor of zeros has none."""
+    survivors: dict[str, int]
+    """Parameter name -> connections other than 0 when the stage begins, of which portions are the shares."""
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    """Source of the order of portions that are taken at random."""
+
+
+@final
+@dataclass(frozen=True)
+class INQ(Method[QuantizationState]):
+    """Weights become zero or powers of two, and the network trains on meanwhile.
+
+    Use it last, on a trained network or after Surgery: connections that are 0 when its stage begins stay 0, and
+    portions are of the others. Each tensor by itself has its largest power, from its largest weight, and gives its
+    largest weights first. At the end every connection costs `bits` bits or fewer, and `pack` stores exponents. After
+    the last portion nothing is left to train; batch norms and biases stay as floating-point numbers.
+
+    bits: b, 2 .. 8: zero and 2^(b-1) / 2 powers with either sign; 2 is ternary. A Stage for each layer gives each its
+        own.
+    steps: optimizer steps the whole operation gets, at least one for each round of retraining. The first portion is
+        quantized at once, the last one at `steps`; rounds of equal length lie between. Let the learning rate begin
+        again with each, see `round_starts`.
+    portions: shares quantized so far, in (0, 1], strictly rising, 1 at last. Empty: the paper's for `bits` (PORTIONS).
+    order: "largest", as the paper advises, or "random", which it found worse.
+    biases: quantize biases too.
+
+    Raises SettingError for a value outside its range.
+    """
+
+    bits: int
+    steps: int = 10_000
+    portions: tuple[float, ...] = ()
+    order: Literal["largest", "random"] = "largest"
+    biases: bool = False
+
+    name: ClassVar[str] = "inq"
+
+    def __post_init__(self) -> None:
+        require_count("bits", self.bits, minimum=2)
+        require(self.bits <= 8, "bits", self.bits, "a whole number in 2 .. 8", "8 bits have 64 powers already")
+        require_count("steps", self.steps)
+        listed = isinstance(self.portions, list | tuple) and all(is_number(portion) for portion in self.portions)
+        rising = listed and all(low < high for low, high in pairwise((0, *self.portions)))
+        ends = rising and (not self.portions or self.portions[-1] == 1)
+        require(ends, "portions", self.portions, "shares above 0 that rise strictly and end with 1", "or left out")
+        object.__setattr__(self, "portions", tuple(self.portions))
+        require(self.order in ("largest", "random"), "order", self.order, "'largest' or 'random'")
+        require_flag("biases", self.biases)
+        rounds = len(self._portions()) - 1
+        require(self.steps >= rounds, "steps", self.steps, f">= {rounds}", "a round of retraining has one at least")
+
+    @property
+    def round_starts(self) -> tuple[int, ...]:
+        """Optimizer steps, since the stage began, at which a round of retraining begins: 0 first.
+
+        What a learning rate needs that begins again with each: schedules.Restarted, or Restarts for torch's schedulers.
+        """
+        return self._moments()[:-1]
+
+    @property
+    def active_steps(self) -> int:
+        return self._moments()[-1]
+
+    def init(self, layers: Sequence[Layer], seed: int) -> QuantizationState:
+        survivors = {name: int(tensor.count_nonzero()) for name, tensor in tensors_of(layers)}
+        state = QuantizationState(
+            free={name: tensor != 0 for name, tensor in tensors_of(layers)},
+            fixed={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)},
+            exponents={
+                name: powers(max(abs(float(end)) for end in torch.aminmax(tensor)), self.bits)
+                for name, tensor in tensors_of(layers)
+                if survivors[name]
+            },
+            survivors=survivors,
+        )
+        state.generator.manual_seed(seed)
+        return state
+
+    def check_placement(self, state: QuantizationState, layers: Sequence[Layer]) -> None:
+        check_placement(layers, state.free, state.fixed)
+
+    def reveal(self, state: QuantizationState, layers: Sequence[Layer]) -> None:
+        """Nothing: a fixed connection has no latent weight; `project` throws away what the optimizer does to it."""
+
+    def update(self, state: QuantizationState, layers: Sequence[Layer], step: int) -> None:
+        moments = self._moments()
+        if step not in moments:
+            return
+        check_finite(layers, "while training")
+        portion = self._portions()[moments.index(step)]
+        for name, tensor in tensors_of(layers):
+            free = int(state.free[name].count_nonzero())
+            left = state.survivors[name] - round(portion * state.survivors[name])
+            if free > left:
+                self._fix(state, name, tensor, free - left)
+
+    def project(self, state: QuantizationState, layers: Sequence[Layer]) -> None:
+        """Every fixed connection has its value, to the bit."""
+        for name, whole in tensors_of(layers):
+            for tensor, fixed, free in blocks(whole, state.fixed[name], as_number(state.free[name])):
+                torch.addcmul(fixed, tensor, free, out=tensor)  # one of both is +0
+
+    def finish(self, state: QuantizationState, layers: Sequence[Layer]) -> None:
+        check_finite(layers, "after training")
+        self.project(state, layers)  # whatever was written to fixed connections since the last step
+
+    def masks(self, state: QuantizationState) -> dict[str, Tensor]:
+        return {name: free | (state.fixed[name] != 0) for name, free in state.free.items()}
+
+    def report(self, state: QuantizationState, layers: Sequence[Layer]) -> list[TensorReport]:
+        rows = []
+        for layer in layers:
+            for name, tensor in layer.tensors.items():
+                quantized = int(state.fixed[name].count_nonzero())
+                kept = quantized + int(state.free[name].count_nonzero())
+                pruned = state.survivors[name] - kept  # those that were too small for the smallest power
+                rows.append(TensorReport(layer.name, name, tuple(tensor.shape), kept, pruned, 0, quantized))
+        return rows
+
+    def state_dict(self, state: QuantizationState, layers: Sequence[Layer]) -> dict[str, Any]:
+        return {
+            "weights": {
+                name: torch.addcmul(state.fixed[name], tensor, as_number(state.free[name]))
+                for name, tensor in tensors_of(layers)
+            },
+            "free": {name: free.clone() for name, free in state.free.items()},
+            "exponents": dict(state.exponents),
+            "survivors": dict(state.survivors),
+            "generator": state.generator.get_state(),
+        }
+
+    def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
+        check_keys(saved, _SAVED, "A stage of the saved state")
+        check_tensors(saved, layers, "free", torch.bool)
+        check_tensors(saved, layers, "weights", None)
+        survivors, exponents = saved["survivors"], saved["exponents"]
+        check_keys(survivors, {name for name, _ in tensors_of(layers)}, "'survivors' of the saved state")
+        check_keys(exponents, {name for name, count in survivors.items() if count}, "'exponents' of the saved state")
+        try:
+            torch.Generator().set_state(saved["generator"])
+            _exponents(exponents)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise StateError(f"The saved state is damaged: {error}. Load another checkpoint.") from error
+
+    def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> QuantizationState:
+        state = QuantizationState(
+            free={name: torch.empty_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
+            fixed={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)},
+            exponents=_exponents(saved["exponents"]),
+            survivors=dict(saved["survivors"]),
+        )
+        state.generator.set_state(saved["generator"])
+        for name, tensor in tensors_of(layers):
+            state.free[name].copy_(saved["free"][name])
+            tensor.copy_(saved["weights"][name])
+            state.fixed[name].copy_(tensor).addcmul_(tensor, as_number(state.free[name]), value=-1)  # a - a is +0
+        return state
+
+    def _portions(self) -> tuple[float, ...]:
+        return self.portions or PORTIONS[min(self.bits, max(PORTIONS))]
+
+    def _moments(self) -> tuple[int, ...]:
+        """Steps, since the stage began, at which a portion is taken: one for each, strictly rising, from 0 on."""
+        rounds = len(self._portions()) - 1
+        return tuple(round(index * self.steps / max(rounds, 1)) for index in range(rounds + 1))
+
+    def _fix(self, state: QuantizationState, name: str, tensor: Tensor, count: int) -> None:
+        """Quantize `count` of the free connections of a tensor, 1 .. all of them, and free them no more."""
+        seed = int(torch.randint(1 << 62, (), generator=state.generator)) if self.order == "random" else None
+
+        def all_scores() -> Iterator[Tensor]:
+            return (scores for _, scores in _scores(tensor, state.free[name], seed))
+
+        cut = cut_at(all_scores, keep=count)
+        if cut is None:
+            raise NonFiniteWeightsError(
+                f"{name} holds weights beyond float32's range. Scale them down, and attach again."
+            )
+        for rows, scores in _scores(tensor, state.free[name], seed):
+            free = state.free[name][rows]
+            chosen = torch.zeros_like(free).masked_scatter_(free, cut.select(scores))
+            values = nearest_power(tensor[rows], *state.exponents[name])
+            state.fixed[name][rows].addcmul_(values, as_number(chosen))
+            free.logical_and_(chosen.logical_not_())
+
+
+def _exponents(saved: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    return {name: (int(n1), int(n2)) for name, (n1, n2) in saved.items()}
+
+
+def _scores(tensor: Tensor, free: Tensor, seed: int | None) -> Iterator[tuple[slice, Tensor]]:
+    """Non-negative float32 scores of the free connections, (k,), some rows at a time; the highest are taken first.
+
+    |w|, or numbers drawn from `seed`: the same each time, so that they needn't be kept.
+    """
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    for rows in row_blocks(tensor):
+        scores = tensor[rows].to(torch.float32).abs()[free[rows]]
+        yield rows, scores if generator is None else torch.rand(len(scores), generator=generator).to(scores.device)

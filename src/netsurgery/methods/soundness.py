@@ -1,0 +1,40 @@
+"""What has to hold of the parameters before a method touches them: finite weights, where the state expects them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from netsurgery.errors import AttachmentError, NonFiniteWeightsError
+from netsurgery.methods.base import Layer, tensors_of
+from netsurgery.methods.blocks import row_blocks
+
+
+def check_finite(layers: Sequence[Layer], when: str) -> None:
+    """Raise NonFiniteWeightsError if a parameter holds NaN or infinity."""
+    for name, tensor in tensors_of(layers):
+        # The sum of a tensor with NaN or infinity is never finite, and quicker to have than a look at each element.
+        if bool(torch.isfinite(tensor.sum(dtype=torch.float32))):
+            continue
+        if not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)):
+            raise NonFiniteWeightsError(
+                f"{name} holds NaN or infinity {when}, so magnitudes can't be ranked. Start from finite weights; if "
+                "training diverged, lower the learning rate or clip gradients, and resume from a good checkpoint. "
+                "A layer that is not to be operated on can be left out with Stage(skip=...)."
+            )
+
+
+def check_placement(layers: Sequence[Layer], masks: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Raise AttachmentError if a parameter isn't where its mask is, or of another type than its values, if it has any.
+
+    masks, values: the state's tensors by parameter name.
+    """
+    for name, tensor in tensors_of(layers):
+        held = values.get(name)
+        if masks[name].device != tensor.device or (held is not None and held.dtype != tensor.dtype):
+            raise AttachmentError(
+                f"{name} has become {tensor.dtype} on {tensor.device} since attach. "
+                "Move or convert the model first, then attach."
+            )
