@@ -9,7 +9,7 @@ namespace netsurgery {
 namespace {
 
 constexpr double kDenseFrom = 0.8;         // density from which streaming every weight is faster
-constexpr double kDenseFromAlone = 0.5;    // the same for strips of one vector, which share nothing of a non-zero
+constexpr double kDenseFromAlone = 0.65;   // the same for strips of one vector, which share nothing of a non-zero
 constexpr Size kFewestDenseInputs = 64;    // with fewer, dense strips begin and end too often
 constexpr Size kBlockBytes = 32 * 1024;    // inputs of a block of channels: about the first cache
 constexpr double kLeastPerBlock = 6;       // non-zeros of an output channel in a block, to pay for loading its sums
