@@ -1,0 +1,137 @@
+"""A filter as a sum of binary planes, each times a scale: Guo, Yao, Zhao, Chen, CVPR 2017, arXiv 1706.02021.
+
+Of a filter w of t entries, plane j is B_j in {-1, +1}^t and a_j its scale: w ≈ a_1 B_1 + ... + a_m B_m. Each plane is
+the sign of what the planes before it leave over, sign(0) = +1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+MOST_PLANES = 8
+"""A code has a bit for each plane, and is a byte."""
+
+_ROUNDING = 2.0**-20  # of a filter's norm: what is left over below is what float32 rounds, and no plane's to explain
+_DEPENDENT = 1e-9  # of t: a plane that lies so close to the span of those before it lies in it, but for float64
+
+
+class Expansion(NamedTuple):
+    """What `expand` finds."""
+
+    scales: Tensor
+    """float32 (filters, planes), falling and >= 0."""
+    codes: Tensor
+    """uint8 (filters, t), bit j is 1 where plane j is +1."""
+    total: Tensor
+    """float32 (filters, t), the sum of the planes times their scales."""
+
+
+def expand(weight: Tensor, planes: int, refined: bool = True, room: Tensor | None = None) -> Expansion:
+    """Filters as sums of planes.
+
+    weight: float32 (filters, t), finite, t < 2^24. planes: m, 1 .. MOST_PLANES.
+    refined: after each plane the scales of all planes so far are the least-squares solution, a = (BᵀB)⁻¹ Bᵀw (the
+        paper's refined approximation), solved in closed form in float64. Otherwise a scale is found with its plane and
+        stays, a_j = ‖residual‖₁ / t (the paper's direct approximation).
+    room: float32 (planes + 3, at least filters * t), overwritten, for callers that expand many blocks; `total` lies in
+        it then. Memory that is used again is in the cache, memory that is new isn't even there.
+
+    A filter that fewer planes explain, such as a constant or a zero one, has scales of 0 for the others.
+    Squared errors: direct <= ‖w‖²(1 - 1/t)^m; refined <= ‖w‖² Π_j (1 - 1/(t - λ_j)), where λ_j is the squared length of
+    B_j's projection onto the span of the planes before it.
+    """
+    filters, entries = weight.shape
+    room = weight.new_empty(planes + 3, weight.numel()) if room is None else room
+    used = room[:, : weight.numel()].view(-1, filters, entries)
+    signs, residual, total, spare = used[:planes], used[planes], used[planes + 1], used[planes + 2]
+    one = weight.new_ones(())
+    scales = weight.new_empty(filters, 0, dtype=torch.float64)
+    inverse = weight.new_empty(filters, 0, 0, dtype=torch.float64)
+    whole = torch.zeros_like(scales)
+    torch.add(weight, 0.0, out=residual)  # -0 becomes +0
+    for plane in range(planes):
+        torch.copysign(one, residual, out=signs[plane])
+        norm = torch.abs(residual, out=spare).sum(dim=1).double()
+        whole = norm if plane == 0 else whole
+        norm = torch.where(norm <= _ROUNDING * whole, 0.0, norm)  # NaN stays, and is seen
+        if refined:
+            overlaps = [torch.mul(before, signs[plane], out=spare).sum(dim=1) for before in signs[:plane]]
+            change, inverse = _refit(inverse, overlaps, norm, entries)
+        else:
+            change = pad((norm / entries)[:, None], (plane, 0))
+        scales = pad(scales, (0, 1)) + change
+        _sum(signs, scales.float(), total)
+        if plane < planes - 1:
+            torch.sub(weight, total, out=residual)
+    single = _in_order(signs, scales.float(), total)
+    return Expansion(single, _codes(signs, spare), total)
+
+
+def sum_of_planes(scales: Tensor, codes: Tensor) -> Tensor:
+    """The total of an expansion, float32 (filters, t), from its scales (filters, planes) and codes (filters, t).
+
+    From the first plane on, as netsurgery.packed.planes has it: the same bits.
+    """
+    total = torch.zeros_like(codes, dtype=torch.float32)
+    for plane in range(scales.shape[1]):
+        scale = scales[:, plane : plane + 1]
+        bit = (codes & (1 << plane)).to(torch.float32)
+        term = torch.addcmul(-scale, bit, scale * 2.0 ** (1 - plane))  # exactly -scale or +scale
+        total = term if plane == 0 else total.add_(term)
+    return total
+
+
+def _refit(inverse: Tensor, overlaps: list[Tensor], norm: Tensor, entries: int) -> tuple[Tensor, Tensor]:
+    """How the scales change by the new plane (filters, j), and (BᵀB)⁻¹ with it (filters, j, j), float64.
+
+    inverse: (BᵀB)⁻¹ of the planes before; overlaps: the new plane times each of them; norm: of the residual, ‖r‖₁. As r
+    is orthogonal to the planes before, Bᵀr is ‖r‖₁ for the new plane and 0 for them: the change (BᵀB)⁻¹ Bᵀr is ‖r‖₁
+    times the last column of the new inverse. That follows from the old inverse by bordering; its Schur complement is
+    t - λ.
+    """
+    last = inverse.new_ones(len(norm), 1)
+    if overlaps:
+        overlap = torch.stack(overlaps, dim=1).double()
+        projection = torch.bmm(inverse, overlap[:, :, None])[:, :, 0]
+        own = entries - (overlap * projection).sum(dim=1)  # t - λ
+        last = torch.cat([-projection, last], dim=1)
+    else:
+        own = torch.full_like(norm, entries)
+    weighted = last * torch.where(own > _DEPENDENT * entries, 1 / own, 0.0)[:, None]
+    return weighted * norm[:, None], pad(inverse, (0, 1, 0, 1)) + weighted[:, :, None] * last[:, None, :]
+
+
+def _sum(signs: Tensor, scales: Tensor, total: Tensor) -> None:
+    """The sum of as many planes as there are scales, into `total`. A sign is ±1: products are exact, sums round."""
+    torch.mul(signs[0], scales[:, :1], out=total)
+    for plane in range(1, scales.shape[1]):
+        torch.addcmul(total, signs[plane], scales[:, plane : plane + 1], out=total)
+
+
+def _in_order(signs: Tensor, scales: Tensor, total: Tensor) -> Tensor:
+    """The scales >= 0 and falling, with signs and total to match; they nearly always are so already.
+
+    A file tells planes from values alone, and looks for them in this order.
+    """
+    wrong = ((scales < 0).any(dim=1) | (scales.diff(dim=1) > 0).any(dim=1)).nonzero()[:, 0]
+    if not len(wrong):
+        return scales
+    sizes, order = scales[wrong].abs().sort(dim=1, descending=True, stable=True)
+    flips = torch.where(scales[wrong] < 0, -1.0, 1.0)
+    flipped = signs[:, wrong] * flips.T[:, :, None]
+    signs[:, wrong] = torch.take_along_dim(flipped, order.T[:, :, None], dim=0)
+    scales[wrong] = sizes
+    _sum(signs, scales, total)
+    return scales
+
+
+def _codes(signs: Tensor, spare: Tensor) -> Tensor:
+    """Σ_j 2^j (B_j + 1) / 2, as bytes."""
+    torch.add(signs[0], 2.0 ** len(signs) - 1, out=spare)
+    for plane in range(1, len(signs)):
+        spare.add_(signs[plane], alpha=2.0**plane)
+    return spare.mul_(0.5).to(torch.uint8)
