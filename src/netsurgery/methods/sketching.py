@@ -107,9 +107,10 @@ class Sketching(Method[SketchState]):
             return
         due = step % self.interval == 0 or step >= self.active_steps
         for name, tensor in tensors_of(layers):
-            state.latent[name].copy_(tensor)
             if due:
                 self._sketch(state, name, tensor)
+            else:
+                state.latent[name].copy_(tensor)
         if step >= self.active_steps:
             state.latent.clear()
 
@@ -202,6 +203,7 @@ class Sketching(Method[SketchState]):
         """
         room = tensor.new_empty(0)
         for block in self._blocks(state, name, tensor):
+            block.latent.copy_(block.weight)
             weight = block.filters(block.weight).float()
             if room.numel() < (self.planes + 3) * weight.numel():
                 room = weight.new_empty(self.planes + 3, weight.numel())
