@@ -13,7 +13,7 @@ import pytest
 
 from netsurgery.cli.main import main
 from netsurgery.graph.ir import Graph, GraphBuilder
-from netsurgery.packed.planes import sum_of_planes
+from netsurgery.graph.planes import sum_of_planes
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import read_packed
 from netsurgery.runtime.summary import summary_of

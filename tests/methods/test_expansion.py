@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.methods.reference_expansion import expanded, projections, squared_error
 from torch import Tensor
 
+from netsurgery.graph import planes as packed_planes
 from netsurgery.methods.expansion import MOST_PLANES, Expansion, expand, sum_of_planes
-from netsurgery.packed import planes as packed_planes
 
 EPSILON = float(np.finfo(np.float32).eps)
 BOTH = pytest.mark.parametrize("refined", [False, True], ids=["direct", "refined"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -251,15 +252,26 @@ def test_weights_that_diverge_while_training_are_named() -> None:
         optimizer.step()
 
 
-def test_a_sketched_network_packs_as_planes(tmp_path: Any) -> None:
+def test_a_sketched_network_packs_as_planes(tmp_path: Path) -> None:
     for planes in (1, 2, 3):
         model, optimizer, operation = operated(ns.Sketching(planes, steps=3))
         train(model, optimizer, 3)
         operation.finish()
         ns.pack(model, tmp_path / "model.nsm", example_inputs=torch.randn(2, 2, 6, 6))
         stored = ns.load(tmp_path / "model.nsm").packed.stored
-        names = [how.encoding for how in stored.values() if len(how.shape) > 1 and how.shape[1] * 9 > 2 ** (planes + 1)]
-        assert f"{planes} binary plane" in names[1], names
+        encodings = [how.encoding for how in stored.values() if how.shape == (7, 96)]
+        assert encodings == [f"{planes} binary plane" + "s" * (planes > 1)]
+
+
+def test_a_sketched_network_with_batch_norms_packs_as_planes_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 3))
+    model(torch.randn(8, 3, 9, 9))
+    nn.init.normal_(model[1].weight)
+    ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), ns.Sketching(planes=2))
+    ns.pack(model.eval(), tmp_path / "model.nsm", example_inputs=torch.randn(2, 3, 9, 9))
+    stored = ns.load(tmp_path / "model.nsm").packed.stored.values()
+    assert [how.encoding for how in stored if len(how.shape) == 4] == ["2 binary planes"] * 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netsurgery.errors import SettingError
-from netsurgery.packed.planes import sum_of_planes
+from netsurgery.graph.planes import sum_of_planes
 from netsurgery.runtime.associative import AssociativeLayer, DependencyTree
 from netsurgery.runtime.operation_counts import LARGEST_TREE, additions_in_stretches, counts_of
 

@@ -74,7 +74,7 @@ def expand(weight: Tensor, planes: int, refined: bool = True, room: Tensor | Non
 def sum_of_planes(scales: Tensor, codes: Tensor) -> Tensor:
     """The total of an expansion, float32 (filters, t), from its scales (filters, planes) and codes (filters, t).
 
-    From the first plane on, as netsurgery.packed.planes has it: the same bits.
+    From the first plane on, as netsurgery.graph.planes has it: the same bits.
     """
     total = torch.zeros_like(codes, dtype=torch.float32)
     for plane in range(scales.shape[1]):

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from netsurgery._native import Encoder as ScratchEncoder
 from netsurgery.errors import NonFiniteWeightsError, PackedFileError
 from netsurgery.graph.operators import Shape
+from netsurgery.graph.planes import recognised_planes, sum_of_planes
 from netsurgery.packed.format import MOST_CODES, MOST_PLANES, Context, Encoding, Mask
-from netsurgery.packed.planes import recognised_planes, sum_of_planes
 from netsurgery.packed.structure import grid_of, unzigzag, zigzag
 
 Bits = npt.NDArray[np.uint32]
