@@ -171,8 +171,9 @@ def test_filters_of_fewer_values_than_planes_are_met_exactly_with_scales_of_0_fo
 
 @BOTH
 def test_zero_is_positive_whatever_its_sign(refined: bool) -> None:
-    expansion = expand(torch.tensor([[0.0, -0.0, 1.0, -1.0]]), 1, refined)
-    assert expansion.codes.tolist() == [[1, 1, 1, 0]]
+    expansion = expand(torch.tensor([[0.0, -0.0, 1.0, -1.0], [0.0, -0.0, 0.0, -0.0]]), 1, refined)
+    assert expansion.codes.tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    assert not bool(torch.signbit(expansion.total[1]).any())
 
 
 def test_a_filter_does_not_depend_on_the_filters_beside_it() -> None:
@@ -186,6 +187,6 @@ def test_a_filter_does_not_depend_on_the_filters_beside_it() -> None:
 
 def test_room_that_is_used_again_changes_nothing() -> None:
     weight = drawn(4, 5, 90)
-    room = torch.full((6, 1000), torch.nan)
+    room = torch.full((5, 1000), torch.nan)
     expected, found = expand(weight, 3), expand(weight, 3, True, room)
     assert all(torch.equal(left, right) for left, right in zip(expected, found, strict=True))

@@ -37,7 +37,7 @@ def expand(weight: Tensor, planes: int, refined: bool = True, room: Tensor | Non
     refined: after each plane the scales of all planes so far are the least-squares solution, a = (BᵀB)⁻¹ Bᵀw (the
         paper's refined approximation), solved in closed form in float64. Otherwise a scale is found with its plane and
         stays, a_j = ‖residual‖₁ / t (the paper's direct approximation).
-    room: float32 (planes + 3, at least filters * t), overwritten, for callers that expand many blocks; `total` lies in
+    room: float32 (planes + 2, at least filters * t), overwritten, for callers that expand many blocks; `total` lies in
         it then. Memory that is used again is in the cache, memory that is new isn't even there.
 
     A filter that fewer planes explain, such as a constant or a zero one, has scales of 0 for the others.
@@ -45,14 +45,13 @@ def expand(weight: Tensor, planes: int, refined: bool = True, room: Tensor | Non
     B_j's projection onto the span of the planes before it.
     """
     filters, entries = weight.shape
-    room = weight.new_empty(planes + 3, weight.numel()) if room is None else room
+    room = weight.new_empty(planes + 2, weight.numel()) if room is None else room
     used = room[:, : weight.numel()].view(-1, filters, entries)
-    signs, residual, total, spare = used[:planes], used[planes], used[planes + 1], used[planes + 2]
-    one = weight.new_ones(())
+    signs, remainder, spare = used[:planes], used[planes], used[planes + 1]
+    one, residual = weight.new_ones(()), torch.add(weight, 0.0, out=remainder)  # -0 becomes +0
     scales = weight.new_empty(filters, 0, dtype=torch.float64)
     inverse = weight.new_empty(filters, 0, 0, dtype=torch.float64)
     whole = torch.zeros_like(scales)
-    torch.add(weight, 0.0, out=residual)  # -0 becomes +0
     for plane in range(planes):
         torch.copysign(one, residual, out=signs[plane])
         norm = torch.abs(residual, out=spare).sum(dim=1).double()
@@ -64,11 +63,10 @@ def expand(weight: Tensor, planes: int, refined: bool = True, room: Tensor | Non
         else:
             change = pad((norm / entries)[:, None], (plane, 0))
         scales = pad(scales, (0, 1)) + change
-        _sum(signs, scales.float(), total)
         if plane < planes - 1:
-            torch.sub(weight, total, out=residual)
-    single = _in_order(signs, scales.float(), total)
-    return Expansion(single, _codes(signs, spare), total)
+            residual = _without(weight, signs, scales.float(), remainder)
+    ordered = _in_order(signs, scales.float())
+    return Expansion(ordered, _codes(signs, spare), _sum(signs, ordered, remainder))
 
 
 def sum_of_planes(scales: Tensor, codes: Tensor) -> Tensor:
@@ -105,15 +103,23 @@ def _refit(inverse: Tensor, overlaps: list[Tensor], norm: Tensor, entries: int) 
     return weighted * norm[:, None], pad(inverse, (0, 1, 0, 1)) + weighted[:, :, None] * last[:, None, :]
 
 
-def _sum(signs: Tensor, scales: Tensor, total: Tensor) -> None:
-    """The sum of as many planes as there are scales, into `total`. A sign is ±1: products are exact, sums round."""
-    torch.mul(signs[0], scales[:, :1], out=total)
+def _without(weight: Tensor, signs: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+    """The weight less as many planes as there are scales: the residual."""
+    for plane in range(scales.shape[1]):
+        torch.addcmul(out if plane else weight, signs[plane], scales[:, plane : plane + 1], value=-1, out=out)
+    return out
+
+
+def _sum(signs: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+    """The sum of the planes. A sign is ±1: products are exact, sums round."""
+    torch.mul(signs[0], scales[:, :1], out=out)
     for plane in range(1, scales.shape[1]):
-        torch.addcmul(total, signs[plane], scales[:, plane : plane + 1], out=total)
+        torch.addcmul(out, signs[plane], scales[:, plane : plane + 1], out=out)
+    return out
 
 
-def _in_order(signs: Tensor, scales: Tensor, total: Tensor) -> Tensor:
-    """The scales >= 0 and falling, with signs and total to match; they nearly always are so already.
+def _in_order(signs: Tensor, scales: Tensor) -> Tensor:
+    """The scales >= 0 and falling, with signs to match; they nearly always are so already.
 
     A file tells planes from values alone, and looks for them in this order.
     """
@@ -125,13 +131,12 @@ def _in_order(signs: Tensor, scales: Tensor, total: Tensor) -> Tensor:
     flipped = signs[:, wrong] * flips.T[:, :, None]
     signs[:, wrong] = torch.take_along_dim(flipped, order.T[:, :, None], dim=0)
     scales[wrong] = sizes
-    _sum(signs, scales, total)
     return scales
 
 
 def _codes(signs: Tensor, spare: Tensor) -> Tensor:
     """Σ_j 2^j (B_j + 1) / 2, as bytes."""
-    torch.add(signs[0], 2.0 ** len(signs) - 1, out=spare)
-    for plane in range(1, len(signs)):
-        spare.add_(signs[plane], alpha=2.0**plane)
-    return spare.mul_(0.5).to(torch.uint8)
+    middle = spare.new_tensor(2.0 ** (len(signs) - 1) - 0.5)
+    for plane in range(len(signs)):
+        torch.add(spare if plane else middle, signs[plane], alpha=2.0 ** (plane - 1), out=spare)
+    return spare.to(torch.uint8)

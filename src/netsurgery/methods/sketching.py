@@ -7,7 +7,7 @@ at the sums (straight through the sign), and they are sketched again after its s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar, final
@@ -106,10 +106,10 @@ class Sketching(Method[SketchState]):
         if not state.latent:
             return
         due = step % self.interval == 0 or step >= self.active_steps
-        for name, tensor in tensors_of(layers):
-            if due:
-                self._sketch(state, name, tensor)
-            else:
+        if due:
+            self._sketch(state, tensors_of(layers))
+        else:
+            for name, tensor in tensors_of(layers):
                 state.latent[name].copy_(tensor)
         if step >= self.active_steps:
             state.latent.clear()
@@ -128,7 +128,7 @@ class Sketching(Method[SketchState]):
         for name, tensor in tensors_of(layers):
             if state.latent and self._adopt(state, name, tensor):
                 tensor.copy_(state.latent[name])
-                self._sketch(state, name, tensor)
+                self._sketch(state, [(name, tensor)])
         state.latent.clear()
         self.project(state, layers)
 
@@ -196,29 +196,30 @@ class Sketching(Method[SketchState]):
         state.versions[name] = tensor._version
         return written
 
-    def _sketch(self, state: SketchState, name: str, tensor: Tensor) -> None:
-        """New planes for the latent weights that the parameter holds, and their sum in their place.
+    def _sketch(self, state: SketchState, tensors: Iterable[tuple[str, Tensor]]) -> None:
+        """What the parameters hold becomes latent; new planes for it, and their sum in its place.
 
         Raises NonFiniteWeightsError.
         """
-        room = tensor.new_empty(0)
-        for block in self._blocks(state, name, tensor):
-            block.latent.copy_(block.weight)
-            weight = block.filters(block.weight).float()
-            if room.numel() < (self.planes + 3) * weight.numel():
-                room = weight.new_empty(self.planes + 3, weight.numel())
-            expansion = expand(weight, self.planes, self.refined, room)
-            block.scales.copy_(expansion.scales)
-            block.codes.copy_(expansion.codes.view(block.codes.shape))
-            block.weight.copy_(expansion.total.view(block.weight.shape))
-        if not bool(torch.isfinite(state.scales[name]).all()):
-            raise NonFiniteWeightsError(
-                f"{name} holds NaN, infinity or numbers close to the largest while training, and can't be sketched. "
-                "Lower the learning rate or clip gradients, and resume from a good checkpoint. "
-                "A layer that is not to be operated on can be left out with Stage(skip=...)."
-            )
-        state.versions[name] = tensor._version
-        state.projected.add(name)
+        room = torch.empty(0)
+        for name, tensor in tensors:
+            for block in self._blocks(state, name, tensor):
+                block.latent.copy_(block.weight)
+                weight = block.filters(block.latent).float()
+                if room.device != weight.device or room.numel() < (self.planes + 2) * weight.numel():
+                    room = weight.new_empty(self.planes + 2, weight.numel())
+                expansion = expand(weight, self.planes, self.refined, room)
+                block.scales.copy_(expansion.scales)
+                block.codes.copy_(expansion.codes.view(block.codes.shape))
+                block.weight.copy_(expansion.total.view(block.weight.shape))
+            if not bool(torch.isfinite(state.scales[name]).all()):
+                raise NonFiniteWeightsError(
+                    f"{name} holds NaN, infinity or numbers close to the largest while training, and can't be "
+                    "sketched. Lower the learning rate or clip gradients, and resume from a good checkpoint. "
+                    "A layer that is not to be operated on can be left out with Stage(skip=...)."
+                )
+            state.versions[name] = tensor._version
+            state.projected.add(name)
 
     def _blocks(self, state: SketchState, name: str, tensor: Tensor) -> Iterator[_Block]:
         """Filters that fit the cache together, in the order of memory inside of a filter."""
