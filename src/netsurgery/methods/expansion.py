@@ -49,20 +49,20 @@ def expand(weight: Tensor, planes: int, refined: bool = True, room: Tensor | Non
     used = room[:, : weight.numel()].view(-1, filters, entries)
     signs, remainder, spare = used[:planes], used[planes], used[planes + 1]
     one, residual = weight.new_ones(()), torch.add(weight, 0.0, out=remainder)  # -0 becomes +0
-    scales = weight.new_empty(filters, 0, dtype=torch.float64)
-    inverse = weight.new_empty(filters, 0, 0, dtype=torch.float64)
-    whole = torch.zeros_like(scales)
     for plane in range(planes):
         torch.copysign(one, residual, out=signs[plane])
         norm = torch.abs(residual, out=spare).sum(dim=1).double()
-        whole = norm if plane == 0 else whole
-        norm = torch.where(norm <= _ROUNDING * whole, 0.0, norm)  # NaN stays, and is seen
-        if refined:
-            overlaps = [torch.mul(before, signs[plane], out=spare).sum(dim=1) for before in signs[:plane]]
-            change, inverse = _refit(inverse, overlaps, norm, entries)
+        if plane == 0:
+            rounding, scales = _ROUNDING * norm, norm[:, None] / entries
+            inverse = scales.new_full((filters, 1, 1), 1 / entries)
         else:
-            change = pad((norm / entries)[:, None], (plane, 0))
-        scales = pad(scales, (0, 1)) + change
+            norm = torch.where(norm <= rounding, 0.0, norm)
+            if refined:
+                overlaps = [torch.mul(before, signs[plane], out=spare).sum(dim=1) for before in signs[:plane]]
+                change, inverse = _refit(inverse, torch.stack(overlaps, dim=1).double(), norm, entries)
+            else:
+                change = pad((norm / entries)[:, None], (plane, 0))
+            scales = pad(scales, (0, 1)) + change
         if plane < planes - 1:
             residual = _without(weight, signs, scales.float(), remainder)
     ordered = _in_order(signs, scales.float())
@@ -83,24 +83,19 @@ def sum_of_planes(scales: Tensor, codes: Tensor) -> Tensor:
     return total
 
 
-def _refit(inverse: Tensor, overlaps: list[Tensor], norm: Tensor, entries: int) -> tuple[Tensor, Tensor]:
-    """How the scales change by the new plane (filters, j), and (BᵀB)⁻¹ with it (filters, j, j), float64.
+def _refit(inverse: Tensor, overlaps: Tensor, norm: Tensor, entries: int) -> tuple[Tensor, Tensor]:
+    """How the scales change by the new plane (filters, j + 1), and (BᵀB)⁻¹ with it (filters, j + 1, j + 1), float64.
 
-    inverse: (BᵀB)⁻¹ of the planes before; overlaps: the new plane times each of them; norm: of the residual, ‖r‖₁. As r
-    is orthogonal to the planes before, Bᵀr is ‖r‖₁ for the new plane and 0 for them: the change (BᵀB)⁻¹ Bᵀr is ‖r‖₁
-    times the last column of the new inverse. That follows from the old inverse by bordering; its Schur complement is
-    t - λ.
+    inverse: (BᵀB)⁻¹ of the j planes before; overlaps (filters, j): the new plane times each of them; norm (filters,):
+    of the residual, ‖r‖₁. As r is orthogonal to the planes before, Bᵀr is ‖r‖₁ for the new plane and 0 for them: the
+    change (BᵀB)⁻¹ Bᵀr is ‖r‖₁ times the last column of the new inverse. That follows from the old inverse by bordering;
+    its Schur complement is t - λ.
     """
-    last = inverse.new_ones(len(norm), 1)
-    if overlaps:
-        overlap = torch.stack(overlaps, dim=1).double()
-        projection = torch.bmm(inverse, overlap[:, :, None])[:, :, 0]
-        own = entries - (overlap * projection).sum(dim=1)  # t - λ
-        last = torch.cat([-projection, last], dim=1)
-    else:
-        own = torch.full_like(norm, entries)
-    weighted = last * torch.where(own > _DEPENDENT * entries, 1 / own, 0.0)[:, None]
-    return weighted * norm[:, None], pad(inverse, (0, 1, 0, 1)) + weighted[:, :, None] * last[:, None, :]
+    projection = torch.bmm(inverse, overlaps[:, :, None])[:, :, 0]
+    own = entries - (overlaps * projection).sum(dim=1)  # t - λ
+    last = pad(-projection, (0, 1), value=1.0)
+    column = last * torch.where(own > _DEPENDENT * entries, 1 / own, 0.0)[:, None]
+    return column * norm[:, None], pad(inverse, (0, 1, 0, 1)) + column[:, :, None] * last[:, None, :]
 
 
 def _without(weight: Tensor, signs: Tensor, scales: Tensor, out: Tensor) -> Tensor:
@@ -123,9 +118,10 @@ def _in_order(signs: Tensor, scales: Tensor) -> Tensor:
 
     A file tells planes from values alone, and looks for them in this order.
     """
-    wrong = ((scales < 0).any(dim=1) | (scales.diff(dim=1) > 0).any(dim=1)).nonzero()[:, 0]
-    if not len(wrong):
+    steps = scales - pad(scales[:, 1:], (0, 1))
+    if not bool(steps.min() < 0):
         return scales
+    wrong = (steps < 0).any(dim=1).nonzero()[:, 0]
     sizes, order = scales[wrong].abs().sort(dim=1, descending=True, stable=True)
     flips = torch.where(scales[wrong] < 0, -1.0, 1.0)
     flipped = signs[:, wrong] * flips.T[:, :, None]
