@@ -157,7 +157,16 @@ def test_scales_fall_and_are_not_negative(refined: bool, shape: tuple[int, int, 
 @BOTH
 @pytest.mark.parametrize(
     ("values", "used"),
-    [((0.0,), 0), ((0.3,), 1), ((-0.3,), 1), ((0.3, -0.3), 1), ((1e-30,), 1), ((0.5, 0.125), 2), ((-1.0, 0.5), 2)],
+    [
+        ((0.0,), 0),
+        ((0.3,), 1),
+        ((-0.3,), 1),
+        ((0.3, -0.3), 1),
+        ((1e-30,), 1),
+        ((0.5, 0.125), 2),
+        ((-1.0, 0.5), 2),
+        ((0.7, -0.1), 2),
+    ],
 )
 def test_filters_of_fewer_values_than_planes_are_met_exactly_with_scales_of_0_for_the_rest(
     refined: bool, values: tuple[float, ...], used: int
