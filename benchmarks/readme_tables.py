@@ -25,6 +25,7 @@ METHODS = {
     "han-pruning": "Han et al. 2015, no splicing",
     "naive-cut": "naive cut, no retraining",
     "inq": "powers of two",
+    "sketching": "two binary planes",
     "surgery+inq": "surgery, one density, then powers of two",
 }
 

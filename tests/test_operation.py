@@ -27,6 +27,7 @@ METHODS: dict[str, Method[Any]] = {
     "naive-cut": ns.NaiveCut(density=0.2),
     "han-pruning": ns.HanPruning(quality=0.5, rounds=3, round_steps=5),
     "inq": ns.INQ(bits=2, steps=20, portions=(0.5, 0.75, 1), order="random", biases=True),
+    "sketching": ns.Sketching(planes=2, steps=20),
 }
 
 
@@ -138,7 +139,7 @@ def test_after_finish_no_pruned_weight_comes_back_even_when_training_goes_on(
     train(model, optimizer, 20)
     operation.finish()
     kept = {name: mask.clone() for name, mask in operation.masks.items()}
-    assert any(not bool(mask.all()) for mask in kept.values())
+    assert any(not bool(mask.all()) for mask in kept.values()) == (method.name != "sketching")
     before = copy.deepcopy(model.state_dict())
     for step in range(20):
         train(model, optimizer, 1, first=20 + step)
@@ -557,6 +558,12 @@ class TestRefusals:
     def test_two_stages_that_want_the_same_tensor(self) -> None:
         plan = ns.Plan((ns.Stage(method=METHODS["surgery"]), ns.Stage(method=METHODS["naive-cut"], layers=("head",))))
         self.refused(ns.errors.PlanError, r"Stages 0 and 1 both operate on head\.weight", plan)
+
+    def test_another_stage_on_weights_that_are_sketched(self) -> None:
+        cut, sketch = ns.NaiveCut(density=0.5), ns.Sketching(steps=5)
+        for first, second in ((cut, sketch), (sketch, cut), (sketch, sketch)):
+            plan = ns.Plan((ns.Stage(method=first), ns.Stage(method=second, layers=("head",), start=5)))
+            self.refused(ns.errors.PlanError, r"on head\.weight, and 'sketching' shares its tensors with no", plan)
 
     def test_something_that_is_no_plan(self) -> None:
         self.refused(ns.errors.PlanError, r"0\.1 is no plan", 0.1)

@@ -60,6 +60,14 @@ METHODS: dict[str, st.SearchStrategy[Method[Any]]] = {
         order=st.sampled_from(["largest", "random"]),
         biases=st.booleans(),
     ),
+    "sketching": st.builds(
+        ns.Sketching,
+        planes=st.integers(1, 8),
+        refined=st.booleans(),
+        steps=COUNTS,
+        interval=COUNTS,
+        sharing=COUNTS,
+    ),
 }
 PATTERNS = st.lists(st.text(max_size=8), max_size=3).map(tuple)
 STAGES = st.builds(

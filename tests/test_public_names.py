@@ -24,6 +24,7 @@ TORCH_NAMES = [
     "HanPruning",
     "INQ",
     "Restarts",
+    "Sketching",
 ]
 NUMPY_NAMES = ["pack", "PackReport", "load", "Session", "Limits"]
 EXCEPTIONS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass)]

@@ -35,7 +35,7 @@ def test_the_readmes_python_runs(
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loader = [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])) for _ in range(7_000 // 100)] * 100
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_of": nn.CrossEntropyLoss()}
-    loop, powers, packing, plan = code_blocks()
+    loop, powers, packing, sketch, plan = code_blocks()
     exec(loop, names)  # noqa: S102
     assert "total" in capsys.readouterr().out
     exec(packing, names)  # noqa: S102
@@ -47,6 +47,10 @@ def test_the_readmes_python_runs(
         exec(stages, names)  # noqa: S102
         assert len(names["plan"].stages) == 2
         assert names["operation"].plan == names["plan"]
+    names["operation"].detach()
+    names["model"], names["loader"] = model.train(), loader[:1_000]
+    exec(sketch, names)  # noqa: S102
+    assert all(len(row.unique()) <= 4 for row in model.head.weight)
 
 
 def test_the_readmes_commands_for_files_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from netsurgery.methods.magnitude import HanPruning as HanPruning
     from netsurgery.methods.magnitude import NaiveCut as NaiveCut
     from netsurgery.methods.quantization import INQ as INQ
+    from netsurgery.methods.sketching import Sketching as Sketching
     from netsurgery.methods.surgery import Surgery as Surgery
     from netsurgery.methods.surgery import ThresholdSurgery as ThresholdSurgery
     from netsurgery.operation import Operation as Operation
@@ -41,6 +42,7 @@ _HOME = {
     "HanPruning": "netsurgery.methods.magnitude",
     "INQ": "netsurgery.methods.quantization",
     "Restarts": "netsurgery.train.restarts",
+    "Sketching": "netsurgery.methods.sketching",
     "pack": "netsurgery.packing",
     "PackReport": "netsurgery.packing",
     "load": "netsurgery.runtime.session",

@@ -189,6 +189,8 @@ def select(model: nn.Module, plan: Plan) -> list[list[Layer]]:
         for layer in layers:
             for name, tensor in layer.tensors.items():
                 other = owners.get(id(tensor), index)
+                if other != index:
+                    _check_sharing(plan, other, index, name)
                 free_from = plan.stages[other].start + plan.stages[other].method.active_steps
                 if other != index and stage.start < free_from:
                     raise PlanError(
@@ -198,6 +200,17 @@ def select(model: nn.Module, plan: Plan) -> list[list[Layer]]:
                 owners[id(tensor)] = index
         selection.append(layers)
     return selection
+
+
+def _check_sharing(plan: Plan, earlier: int, later: int, name: str) -> None:
+    """Raise PlanError if one of two stages on a tensor has a method that needs it for itself."""
+    for index in (earlier, later):
+        method = plan.stages[index].method
+        if not method.shares_tensors:
+            raise PlanError(
+                f"Stages {earlier} and {later} both operate on {name}, and {method.name!r} shares its tensors with no "
+                "other stage. Let patterns or skip part them."
+            )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import pytest
 
 from netsurgery.cli.main import main
 from netsurgery.graph.ir import Graph, GraphBuilder
+from netsurgery.graph.planes import sum_of_planes
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import read_packed
 from netsurgery.runtime.summary import summary_of
@@ -190,3 +191,58 @@ def test_info_needs_numpy_only(
     done = deployed(code, packed, *options)
     assert done.returncode == 0, done.stderr
     assert done.stdout == printed(capsys, packed, *options)
+
+
+def sketched(planes: int) -> Graph:
+    """A grouped convolution and a linear layer, of binary planes with scales that fall; and a layer of floats."""
+    generator = np.random.default_rng(planes)
+
+    def weight(*shape: int) -> np.ndarray:
+        signs = generator.integers(0, 2, size=(planes, shape[0], int(np.prod(shape[1:]))), dtype=np.uint8)
+        scales = generator.uniform(1, 2, size=(shape[0], 1)) * 0.4 ** np.arange(planes)
+        return sum_of_planes(scales.astype(np.float32), signs).reshape(shape)
+
+    builder = GraphBuilder()
+    image = builder.input("image", (None, 6, 6, 6))
+    grouped = builder.node("Conv", [image, builder.constant(weight(8, 3, 3, 3), "grouped")], groups=2)
+    flat = builder.node("Reshape", [grouped], shape=(-1, 128))
+    binary = builder.node("Linear", [flat, builder.constant(weight(5, 128), "binary")])
+    floats = builder.constant(generator.normal(size=(3, 5)), "floats")
+    return builder.graph([builder.node("Linear", [binary, floats])])
+
+
+def test_layers_of_one_plane_list_their_additions_and_multiplications_before_and_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.nsm"
+    path.write_bytes(encode(sketched(1), names=True))
+    grouped, binary = json.loads(printed(capsys, path, "--json"))["sketched"]
+    assert (grouped["name"], grouped["planes"], grouped["positions"]) == ("grouped", 1, 16)
+    assert grouped["fmul_dense"] == 16 * 8 * 27
+    assert grouped["fmul"] == 16 * 8
+    assert grouped["fadd_dense"] == grouped["fadd_planes"] == 16 * 8 * 26
+    assert grouped["fadd_tree"] < grouped["fadd_planes"]
+    assert (binary["name"], binary["positions"], binary["fmul"]) == ("binary", 1, 5)
+    text = printed(capsys, path)
+    assert max(map(len, text.splitlines())) <= 80
+    row = next(line for line in text.splitlines() if line.startswith("grouped  "))
+    table = [line for line in text.splitlines() if line.startswith(("grouped", "binary "))]
+    assert row in table
+    assert table[-1].split()[:3] == ["binary", "1", "640"]
+    with pytest.raises(SystemExit):
+        main(["info", "--help"])
+    told = capsys.readouterr().out
+    assert all(key in told for key in grouped)
+
+
+@pytest.mark.parametrize("planes", [1, 2, 3])
+def test_planes_are_counted_from_the_file_whatever_their_encoding(planes: int, tmp_path: Path) -> None:
+    summary = summary_of(read_packed(written(sketched(planes), tmp_path)))
+    layer = next(layer for layer in summary.sketched if layer.counts.dense_multiplications == 640)
+    assert layer.counts.planes == planes
+    assert layer.counts.plain_additions == 5 * (128 * planes - 1)
+
+
+def test_a_network_without_planes_has_no_table_of_operations(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "FADD" not in printed(capsys, packed)
+    assert json.loads(printed(capsys, packed, "--json"))["sketched"] == []

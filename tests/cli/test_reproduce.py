@@ -16,6 +16,7 @@ import netsurgery
 from netsurgery.cli import main as command_line
 from netsurgery.errors import VerificationError
 from netsurgery.methods.quantization import INQ
+from netsurgery.methods.sketching import Sketching
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan
 from netsurgery.report.record import Record
@@ -64,6 +65,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
             **LENET300.treatments,
             Surgery.name: short_surgery,
             INQ.name: experiments._inq(steps=30, learning_rate=0.02),
+            Sketching.name: experiments._sketching(steps=30, learning_rate=0.02),
             experiments.SURGERY_THEN_INQ: experiments._then_inq(short_surgery, steps=30, learning_rate=0.02),
         },
     )
@@ -204,6 +206,14 @@ def test_quantization_alone_leaves_powers_of_two(
         assert set(np.abs(fractions)) == {0.5}
         assert np.ptp(exponents) < 2 ** (bits - 2)
     assert "seed 0: inq: 28 of 30 steps" in capsys.readouterr().err
+
+
+def test_sketching_leaves_two_binary_planes_for_each_filter(digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("--data", digits, "--method", "sketching", "--out", out) == 0
+    assert Record.read(out / "record.json").title == "LeNet-300-100, sketching"
+    for weight in weights_of(out / "lenet300-seed0.safetensors"):
+        assert all(len(np.unique(row)) <= 4 for row in weight)
 
 
 def test_one_run_operates_and_then_quantizes(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

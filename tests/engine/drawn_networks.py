@@ -13,7 +13,7 @@ from tests.engine.plane_files import Planes, encode_with_planes
 
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.graph.ir import Node as GraphNode
-from netsurgery.packed.planes import sum_of_planes
+from netsurgery.graph.planes import sum_of_planes
 from netsurgery.runtime.reference import run, run_node
 
 UNIT = 2.0**-24

@@ -12,7 +12,7 @@ from tests.engine.plane_files import Planes, encode_with_planes
 from tests.packed.graphs import ARRANGEMENTS, CASES, one_node, random_lenet5
 
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
-from netsurgery.packed.planes import Signs, sum_of_planes
+from netsurgery.graph.planes import Signs, sum_of_planes
 from netsurgery.packed.writer import encode
 
 FOLDER = Path(__file__).resolve().parents[2] / "engine" / "tests" / "networks"

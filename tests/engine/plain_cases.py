@@ -14,7 +14,7 @@ from netsurgery import _native
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, node
 from netsurgery.graph.operators import OPERATORS
-from netsurgery.packed.planes import sum_of_planes
+from netsurgery.graph.planes import sum_of_planes
 from netsurgery.packed.writer import encode
 
 Shape = tuple[int, ...]

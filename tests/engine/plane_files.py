@@ -7,8 +7,8 @@ from typing import TypeAlias
 from unittest import mock
 
 from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.planes import Signs, recognised_planes, sum_of_planes
 from netsurgery.packed import tensors
-from netsurgery.packed.planes import Signs, recognised_planes, sum_of_planes
 from netsurgery.packed.writer import encode
 
 Planes: TypeAlias = Mapping[str, tuple[Array, Signs]]

@@ -23,8 +23,8 @@ from fuzz.mutations import mutated, with_header
 from netsurgery import _native
 from netsurgery.errors import FileLimitError, FileVersionError, GraphError, PackedFileError
 from netsurgery.graph.ir import Graph, GraphBuilder
+from netsurgery.graph.planes import sum_of_planes
 from netsurgery.packed.format import Context, Limits, Mask
-from netsurgery.packed.planes import sum_of_planes
 from netsurgery.packed.reader import decode
 from netsurgery.packed.structure import zigzag
 from netsurgery.packed.writer import encode

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input, Node, node
-from netsurgery.packed.planes import sum_of_planes
+from netsurgery.graph.planes import sum_of_planes
 
 
 class Value(NamedTuple):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from netsurgery import _native
 from netsurgery.errors import NonFiniteWeightsError
+from netsurgery.graph.planes import sum_of_planes
 from netsurgery.packed import reference_coder
-from netsurgery.packed.planes import sum_of_planes
 from netsurgery.packed.tensors import Stored, TensorReader, TensorWriter
 
 CODERS = (_native, reference_coder)

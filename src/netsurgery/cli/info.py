@@ -16,6 +16,11 @@ keys of --json:
   structure_bits              what the file spends on operators, shapes, names
   inputs, outputs             list of {name, shape}; null in a shape: the batch
   operators                   {name: how many}
+  sketched                    list of {name, planes, positions, fmul_dense, fmul,
+                              fadd_dense, fadd_planes, fadd_tree,
+                              fadd_stretches}: operations at batch 1 of layers
+                              that are binary planes; fadd_tree: null where
+                              the layer is too large to tell quickly
   tensors                     list of {name, shape, encoding, entries, kept,
                               distinct, bits, bits_per_weight,
                               bits_per_connection}; distinct: how many values
@@ -42,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     """Print the summary."""
     import json
 
-    from netsurgery.cli.summary_text import network, size, table
+    from netsurgery.cli.summary_text import network, operations, size, table
     from netsurgery.runtime.session import read_packed
     from netsurgery.runtime.summary import summary_of
 
@@ -50,4 +55,4 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(summary.to_json(), indent=1))
     else:
-        print(options.model, *network(summary), *size(summary), "", *table(summary), sep="\n")
+        print(options.model, *network(summary), *size(summary), "", *table(summary), *operations(summary), sep="\n")

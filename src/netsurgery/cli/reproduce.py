@@ -17,9 +17,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--method",
         default="surgery",
-        choices=("surgery", "threshold-surgery", "naive-cut", "han-pruning", "inq", "surgery+inq"),
+        choices=("surgery", "threshold-surgery", "naive-cut", "han-pruning", "inq", "surgery+inq", "sketching"),
         help="surgery takes one density; threshold-surgery is the paper's rule with c_rate by hand; inq turns "
-        "weights into powers of two (default surgery)",
+        "weights into powers of two, sketching filters into two binary planes (default surgery)",
     )
     parser.add_argument(
         "--density", type=float, metavar="D", help="share of connections to keep (default: the paper's)"
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
         options.density,
         "left out here",
         "a plan of your own and methods with thresholds (threshold-surgery, han-pruning) set the density themselves, "
-        "and inq alone keeps it",
+        "and inq alone and sketching keep it",
     )
     by_bits = options.plan is None and options.method in ("inq", "surgery+inq")
     advice = "inq and surgery+inq take them; a plan of your own says them itself"

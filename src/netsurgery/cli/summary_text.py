@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
+from netsurgery.runtime.operation_counts import STRETCH
 from netsurgery.runtime.summary import Summary, TensorSummary, ValueSummary, per
 
 WIDTH = 80
@@ -61,6 +62,53 @@ def table(summary: Summary) -> list[str]:
     return [*lines[:2], rule, *lines[2 : -len(rest)], rule, *lines[-len(rest) :]]
 
 
+_OPERATION_HEADS = (
+    ("binary", "", "FMUL,", "FMUL,", "FADD,", "FADD,", "FADD,", "FADD,"),
+    ("planes of", "", "dense", "planes", "dense", "planes", "tree", f"by {STRETCH}"),
+)
+
+
+def operations(summary: Summary) -> list[str]:
+    """What layers of binary planes take at batch 1, before and after; nothing where there are none."""
+    if not summary.sketched:
+        return []
+    rows = [
+        (
+            layer.name,
+            str(layer.counts.planes),
+            *map(
+                _short,
+                (
+                    layer.counts.dense_multiplications,
+                    layer.counts.multiplications,
+                    layer.counts.dense_additions,
+                    layer.counts.plain_additions,
+                    layer.counts.tree_additions,
+                    layer.counts.stretch_additions,
+                ),
+            ),
+        )
+        for layer in summary.sketched
+    ]
+    lines = _aligned([*_OPERATION_HEADS, *rows], left=1)
+    rule = "-" * max(map(len, lines))
+    meaning = (
+        "Operations at batch 1. Planes are summed one by one, or along the tree of network sketching's associative "
+        f"convolution, or along such a tree for each {STRETCH} inputs."
+    )
+    return ["", *lines[:2], rule, *lines[2:], "", *textwrap.wrap(meaning, WIDTH)]
+
+
+def _short(count: int | None) -> str:
+    """Four digits and a unit. None: it would take long to tell."""
+    if count is None:
+        return "too large"
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= 10 * size:
+            return f"{count / size:,.4g} {unit}"
+    return f"{count:,}"
+
+
 def _cells(tensor: TensorSummary, size_bytes: int) -> tuple[str, ...]:
     return (
         tensor.name,
@@ -77,16 +125,19 @@ def _shares(kept: int, entries: int, bits: float, size_bytes: int) -> tuple[str,
     return (f"{100 * kept / entries:.3g}" if entries else "-", *each, f"{size_bytes:,}")
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as they need to be; names give way, the beginning of a long one is left out."""
+def _aligned(rows: Sequence[tuple[str, ...]], left: int = _LEFT) -> list[str]:
+    """Columns as wide as they need to be, `left` of words and then numbers.
+
+    Words give way, the beginning of a long one is left out.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    gaps = 2 * (_LEFT - 1) + len(widths) - _LEFT
-    for column, shortest in ((0, _SHORTEST_NAME), (2, 0)):
+    gaps = 2 * (left - 1) + len(widths) - left
+    for column, shortest in ((0, _SHORTEST_NAME), (2, 0))[: max(1, left - 1)]:
         widths[column] = max(min(widths[column], shortest), widths[column] - max(0, sum(widths) + gaps - WIDTH))
     lines = []
     for row in rows:
-        words = "  ".join(_cut(cell, width).ljust(width) for cell, width in zip(row[:_LEFT], widths, strict=False))
-        numbers = " ".join(cell.rjust(width) for cell, width in zip(row[_LEFT:], widths[_LEFT:], strict=True))
+        words = "  ".join(_cut(cell, width).ljust(width) for cell, width in zip(row[:left], widths, strict=False))
+        numbers = " ".join(cell.rjust(width) for cell, width in zip(row[left:], widths[left:], strict=True))
         lines.append(f"{words} {numbers}".rstrip())
     return lines
 

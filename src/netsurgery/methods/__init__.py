@@ -7,8 +7,9 @@ from typing import Any
 from netsurgery.methods.base import Method
 from netsurgery.methods.magnitude import HanPruning, NaiveCut
 from netsurgery.methods.quantization import INQ
+from netsurgery.methods.sketching import Sketching
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 
 ALL_METHODS: dict[str, type[Method[Any]]] = {
-    method.name: method for method in (Surgery, ThresholdSurgery, NaiveCut, HanPruning, INQ)
+    method.name: method for method in (Surgery, ThresholdSurgery, NaiveCut, HanPruning, INQ, Sketching)
 }

@@ -77,6 +77,9 @@ class Method(ABC, Generic[StateT]):
     """The word for the method in plan files."""
     biases: bool
     """True if the biases of the layers are operated on too."""
+    shares_tensors: ClassVar[bool] = True
+    """True if stages may follow each other on a tensor where this method is one of them: its project leaves alone what
+    is not of its declared set, and it declares nothing of what an earlier stage did."""
 
     @property
     @abstractmethod

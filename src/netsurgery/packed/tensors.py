@@ -14,7 +14,7 @@ An entry that is +0 is not written; -0.0 is. NaN and infinity are refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -23,8 +23,8 @@ import numpy.typing as npt
 from netsurgery._native import Encoder as ScratchEncoder
 from netsurgery.errors import NonFiniteWeightsError, PackedFileError
 from netsurgery.graph.operators import Shape
+from netsurgery.graph.planes import recognised_planes, sum_of_planes
 from netsurgery.packed.format import MOST_CODES, MOST_PLANES, Context, Encoding, Mask
-from netsurgery.packed.planes import recognised_planes, sum_of_planes
 from netsurgery.packed.structure import grid_of, unzigzag, zigzag
 
 Bits = npt.NDArray[np.uint32]
@@ -88,13 +88,18 @@ class FloatForm:
 
 @dataclass(frozen=True)
 class Stored:
-    """How one constant lies in a file. `bits` is what it costs there."""
+    """How one constant lies in a file.
+
+    bits: what it costs there. packed_signs: of binary planes, (planes, rows, ceil(columns / 8)) with eight signs in a
+    byte, the first the highest bit; None for other encodings.
+    """
 
     shape: Shape
     encoding: str
     kept: int
     distinct: int
     bits: float
+    packed_signs: Bytes | None = field(default=None, compare=False, repr=False)
 
 
 class Expectations:
@@ -193,6 +198,7 @@ class TensorReader:
         else:
             mask = decoder.mask(grid, chosen == Mask.SPARSE_LIVE_COLUMNS)
         encoding = _member(Encoding, decoder.integer(Context.ENCODING + kind), "encoding")
+        packed_signs = None
         kept = int(np.count_nonzero(mask))
         if encoding == Encoding.FLOATS:
             form = _read_form(decoder, self._expected, kind)
@@ -217,12 +223,13 @@ class TensorReader:
             scales = _read_table(decoder, self._expected, (grid[0], planes, 1, 1)).view(np.float32)
             signs = decoder.plain_bits(planes * grid[0] * grid[1]).reshape(planes, *grid[:2])
             bits = sum_of_planes(scales, signs).view(np.uint32)
+            packed_signs = np.packbits(signs, axis=2)
             name = f"{planes} binary planes" if planes > 1 else "1 binary plane"
         values = bits.reshape(shape).view(np.float32)
         if not np.isfinite(values).all():
             raise PackedFileError(f"a tensor of shape {shape} holds a value that isn't finite.")
         distinct = _distinct(bits)
-        return values, Stored(shape, name, kept, distinct, decoder.bits_read - before)
+        return values, Stored(shape, name, kept, distinct, decoder.bits_read - before, packed_signs)
 
 
 def require_finite(name: str, values: npt.NDArray[np.float32]) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from netsurgery.graph.ir import Graph
+import numpy as np
+
+from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.packed.reader import Packed
+from netsurgery.packed.tensors import Stored
+from netsurgery.runtime.associative import Signs
+from netsurgery.runtime.operation_counts import OperationCounts, counts_of
 
 
 @dataclass(frozen=True)
@@ -36,11 +43,20 @@ class TensorSummary:
 
 
 @dataclass(frozen=True)
+class SketchedLayer:
+    """A layer whose weight is stored as binary planes: the weight's name, and the operations it takes at batch 1."""
+
+    name: str
+    positions: int
+    counts: OperationCounts
+
+
+@dataclass(frozen=True)
 class Summary:
     """A whole file.
 
     operators: name -> how many nodes, the most frequent first; structure_bits: all of the file that is neither a tensor
-    nor its header.
+    nor its header; sketched: layers of binary planes, in order.
     """
 
     size_bytes: int
@@ -50,6 +66,7 @@ class Summary:
     operators: dict[str, int]
     tensors: tuple[TensorSummary, ...]
     structure_bits: float
+    sketched: tuple[SketchedLayer, ...]
 
     @property
     def entries(self) -> int:
@@ -94,6 +111,20 @@ class Summary:
                 }
                 for tensor in self.tensors
             ],
+            "sketched": [
+                {
+                    "name": layer.name,
+                    "planes": layer.counts.planes,
+                    "positions": layer.positions,
+                    "fmul_dense": layer.counts.dense_multiplications,
+                    "fmul": layer.counts.multiplications,
+                    "fadd_dense": layer.counts.dense_additions,
+                    "fadd_planes": layer.counts.plain_additions,
+                    "fadd_tree": layer.counts.tree_additions,
+                    "fadd_stretches": layer.counts.stretch_additions,
+                }
+                for layer in self.sketched
+            ],
         }
 
 
@@ -119,12 +150,42 @@ def summary_of(packed: Packed) -> Summary:
             for name, stored in packed.stored.items()
         ),
         structure_bits=packed.structure_bits,
+        sketched=tuple(_sketched(packed)),
     )
 
 
 def per(bits: float, count: int) -> float | None:
     """Bits for each of `count`, None where there is none."""
     return round(bits / count, 4) if count else None
+
+
+def _sketched(packed: Packed) -> Iterator[SketchedLayer]:
+    shapes = packed.graph.shapes(1)
+    for layer, name, weight in packed.graph.weights():
+        signs = _signs(packed.stored[name], weight)
+        if signs is not None:
+            positions = _positions(layer, shapes[layer.output])
+            groups = np.split(signs, int(layer.attributes.get("groups", 1)), axis=1)  # type: ignore[arg-type]
+            yield SketchedLayer(name, positions, counts_of(groups, positions))
+
+
+def _signs(stored: Stored, weight: Array) -> Signs | None:
+    """The planes of a weight, (m, rows, columns) of 0 and 1; None if it isn't stored so.
+
+    Rows of ±scale are one plane, however they are stored.
+    """
+    rows = weight.reshape(len(weight), -1)
+    if stored.packed_signs is not None:
+        return np.unpackbits(stored.packed_signs, axis=2, count=rows.shape[1])
+    first = np.abs(rows[:, :1])
+    if all(bool((np.abs(part) == first).all() and first.all()) for part in (rows[:, :2], rows)):
+        return (rows > 0).astype(np.uint8)[None]
+    return None
+
+
+def _positions(layer: Node, shape: tuple[int, ...]) -> int:
+    """How often a layer applies its weight for one sample: pixels of a convolution, rows of a linear layer."""
+    return math.prod(shape[2:] if layer.operator == "Conv" else shape[:-1])
 
 
 def _outputs(graph: Graph) -> tuple[ValueSummary, ...]:

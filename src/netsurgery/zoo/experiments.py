@@ -10,6 +10,7 @@ from torch import nn
 
 from netsurgery.methods.magnitude import HanPruning, NaiveCut
 from netsurgery.methods.quantization import INQ
+from netsurgery.methods.sketching import Sketching
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan, Stage
 from netsurgery.report.record import PaperRow
@@ -131,6 +132,13 @@ def _then_inq(surgery: Choice, steps: int, learning_rate: float) -> Choice:
     return treatment
 
 
+def _sketching(steps: int, learning_rate: float) -> Choice:
+    """Two binary planes for each filter, trained as that."""
+    recipe = Recipe(steps=steps, learning_rate=Cosine(learning_rate, 0.0, steps))
+    treatment = Treatment(Plan.of(Sketching(planes=2, steps=steps)), recipe, prunes=False)
+    return lambda *_: treatment
+
+
 _LENET300_SURGERY = _surgery(steps=25_000, learning_rate=0.1, input_dropout=0.15)
 _LENET5_SURGERY = _surgery(steps=16_000, learning_rate=0.05, input_dropout=0.1)
 
@@ -146,6 +154,7 @@ LENET300 = Experiment(
         NaiveCut.name: _naive,
         HanPruning.name: _han(25_000, {"fc1": 0.8, "fc2": 0.82, "fc3": 0.72}),
         INQ.name: _inq(steps=9_000, learning_rate=0.02),
+        Sketching.name: _sketching(steps=9_000, learning_rate=0.02),
         SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY, steps=9_000, learning_rate=0.02),
     },
     paper=PaperRow(
@@ -173,6 +182,7 @@ LENET5 = Experiment(
         NaiveCut.name: _naive,
         HanPruning.name: _han(16_000, {"conv1": 0.5, "conv2": 0.81, "fc1": 0.91, "fc2": 0.75}),
         INQ.name: _inq(steps=9_000, learning_rate=0.02),
+        Sketching.name: _sketching(steps=9_000, learning_rate=0.02),
         SURGERY_THEN_INQ: _then_inq(_LENET5_SURGERY, steps=9_000, learning_rate=0.02),
     },
     paper=PaperRow(

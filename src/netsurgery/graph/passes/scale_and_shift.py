@@ -13,6 +13,7 @@ import numpy as np
 from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.graph.operators import Shape
 from netsurgery.graph.passes.constant_edits import ConstantEdits
+from netsurgery.graph.planes import recognised_planes, sum_of_planes
 
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 
@@ -21,8 +22,9 @@ def fold_scale_and_shift(graph: Graph) -> Graph:
     """Arithmetic with a number for each output channel, as the only reader of a Conv or Linear, moves into that layer.
 
     Each weight and bias is one float32 operation on the one before: a weight of ±2^e times its channel's scale is the
-    scale with another exponent, exactly. Layers stay apart from their scale where their weight has another reader, and
-    where the product is not finite.
+    scale with another exponent, exactly. A weight of binary planes stays one: the operation is on the scales of its
+    planes, which are summed again. Layers stay apart from their scale where their weight has another reader, and where
+    the product is not finite.
     """
     shapes = [graph.shapes(batch) for batch in graph.batches]
     uses = graph.uses()
@@ -80,7 +82,7 @@ def _folded(layer: Node, node: Node, by_channel: Array, edits: ConstantEdits) ->
         if node.operator == "Add":
             bias = bias + by_channel
         elif node.operator == "Mul":
-            new_weight, bias = weight * rows, bias * by_channel
+            new_weight, bias = _of_planes(weight, rows, np.multiply), bias * by_channel
         elif node.operator == "Sub" and not constant_first:
             bias = bias - by_channel
         elif node.operator == "Sub":
@@ -88,7 +90,7 @@ def _folded(layer: Node, node: Node, by_channel: Array, edits: ConstantEdits) ->
         elif constant_first:
             return None  # a constant over the layer's output is not linear in it
         else:
-            new_weight, bias = weight / rows, bias / by_channel
+            new_weight, bias = _of_planes(weight, rows, np.divide), bias / by_channel
     if not (np.isfinite(new_weight).all() and np.isfinite(bias).all()):
         return None
     if new_weight is not weight:
@@ -98,3 +100,14 @@ def _folded(layer: Node, node: Node, by_channel: Array, edits: ConstantEdits) ->
     wish = f"{layer.output}.bias"
     bias_name = edits.add(wish, bias) if bias_name is None else edits.change(bias_name, bias)
     return replace(layer, inputs=(x, weight_name, bias_name), output=node.output)
+
+
+def _of_planes(weight: Array, rows: Array, operation: np.ufunc) -> Array:
+    """The weight times or over a number for each of its rows (O, 1, ...), by the scales of its planes if it has any."""
+    matrix = weight.reshape(len(weight), -1)
+    planes = recognised_planes(matrix) if matrix.all() else None
+    if planes is None:
+        scaled: Array = operation(weight, rows)
+        return scaled
+    scales, signs = planes
+    return sum_of_planes(operation(scales, rows.reshape(-1, 1)), signs).reshape(weight.shape)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netsurgery.packed.planes import MOST_RECOGNISED, recognised_planes, sum_of_planes
+from netsurgery.graph.planes import MOST_RECOGNISED, recognised_planes, sum_of_planes
 
 LARGEST = np.finfo(np.float32).max
 
