@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "error.hpp"
+
 namespace netsurgery {
 namespace {
 
@@ -263,8 +265,9 @@ bool is_narrow(const Layout& layout) {
   return layout.tiling.images == 1 && layout.columns() <= kWidest;
 }
 
-constexpr double kCyclesPerPick = 16;                                     // of a vector
-constexpr Size kFarthest = std::numeric_limits<std::int32_t>::max() / 4;  // offsets of picks, in floats
+constexpr double kCyclesPerPick = 16;                                // of a vector
+constexpr Size kOffsets = std::numeric_limits<std::int32_t>::max();  // of picks, in floats
+constexpr Size kFarthest = kOffsets / 4;
 
 /// Rows of a channel, each transposed in blocks of 16 columns.
 double moved(Size rows, Size columns) {
@@ -297,11 +300,14 @@ std::unique_ptr<Step> make_scatter(const Kernels& kernels, int blocked, const La
 
 std::unique_ptr<Step> make_move(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target,
                                 float outside) {
+  if (source.tiling.images != target.tiling.images || source.group_floats() > kOffsets)
+    throw Error(NS_ERROR_INTERNAL,
+                "vectors of a layer can't be moved to where the next one needs them: please report it.");
   return picked(kernels, {from, source.channel_floats(), source.group_floats()}, to, target, outside,
                 [&](Size image, Size y, Size x) { return place_of(source, image, y, x); });
 }
 
-bool can_move(const Layout& source) { return source.group_floats() <= kFarthest; }
+bool can_move(const Layout& source) { return source.group_floats() <= kFarthest; }  // the halo may still grow
 
 std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
                                 float outside, bool sees_outside) {

@@ -161,7 +161,7 @@ int Planner::plain(int number) {
 
 Planner::Place Planner::gathered(int number, const Image& image, const Tiling& tiling, const Halo& halo,
                                  float outside) {
-  const bool moves = is_in_vectors_only(number);
+  const bool moves = moves_to(number, tiling.images);
   const Place place = moves ? value(number).places.front() : Place{};
   const int from = moves ? place.buffer : plain(number);
   const Place to = new_place(image, tiling, halo);
@@ -177,9 +177,11 @@ Planner::Place Planner::gathered(int number, const Image& image, const Tiling& t
   return to;
 }
 
-bool Planner::is_in_vectors_only(int number) {
+bool Planner::moves_to(int number, Size images) {
   const Value& one = value(number);
-  return one.plain < 0 && !one.places.empty() && can_move(layout(one.places.front().layout));
+  if (one.plain >= 0 || one.places.empty()) return false;
+  const Layout from = layout(one.places.front().layout);
+  return from.tiling.images == images && can_move(from);
 }
 
 bool Planner::is_known(int number) {

@@ -82,7 +82,8 @@ class Planner {
 
   int plain(int value);
   bool is_known(int value);  // has it been made already?
-  bool is_in_vectors_only(int value);
+  /// True if vectors of so many images are made from those of a value rather than from NumPy's order.
+  bool moves_to(int value, Size images);
   int place_with(int value, const Tiling& tiling);
   Place gathered(int value, const Image& image, const Tiling& tiling, const Halo& halo, float outside);
   Place new_place(const Image& image, const Tiling& tiling, const Halo& halo = {});

@@ -65,7 +65,7 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     consider(static_cast<int>(i), given.tiling, to, halo_cycles(given, halo_of(windows, given.tiling, to)));
   }
   const Size lanes = kVector / images;
-  const bool moves = is_in_vectors_only(input);
+  const bool moves = moves_to(input, images);
   const double scattered =
       moves || value(input).plain >= 0 || places.empty() ? 0 : scatter_cycles(layout(places.front().layout));
   for (Size tiles_y = 1; tiles_y <= lanes; tiles_y *= 2) {

@@ -251,6 +251,23 @@ def test_pictures_move_between_tiles_of_any_width(height: int, width: int, batch
         assert_as_the_reference(builder.graph([x, pooled]), batch)
 
 
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("batch", [4, 5, 8, 11, 16])
+@pytest.mark.parametrize("outputs", [2, 40])
+def test_some_images_in_a_vector_become_sixteen_for_a_fully_connected_layer(
+    outputs: int, batch: int, name: str
+) -> None:
+    rng = np.random.default_rng(batch)
+    builder = GraphBuilder()
+    x = builder.input("x", (None, 3, 8, 8))
+    x = builder.node("Conv", [x, builder.constant(sparse(rng, 0.3, 24, 3, 3, 3))], strides=(2, 2), pads=(1,) * 4)
+    x = builder.node("Conv", [x, builder.constant(sparse(rng, 0.3, 64, 24, 3, 3))], strides=(2, 2), pads=(1,) * 4)
+    x = builder.node("Reshape", [x], shape=(-1, 64 * 4))
+    x = builder.node("Linear", [x, builder.constant(sparse(rng, 0.6, outputs, 64 * 4))])
+    with instructions(name):
+        assert_as_the_reference(builder.graph([x]), batch)
+
+
 @pytest.mark.parametrize("inputs", [65535, 65536, 70000])
 @pytest.mark.parametrize("batch", [1, 16])
 def test_columns_beyond_16_bits_are_read_where_they_are(inputs: int, batch: int) -> None:
