@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.methods.training import is_power, train
 from torch import Tensor, nn
 
 import netsurgery as ns
@@ -31,19 +32,6 @@ def attached(plan: Any = PLAN, model: nn.Module | None = None) -> tuple[nn.Modul
     model = model or Net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-2)
     return model, optimizer, ns.attach(model, optimizer, plan)
-
-
-def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, first: int = 0) -> None:
-    for step in range(first, first + steps):
-        x = torch.randn(4, 2, 6, 6, generator=torch.Generator().manual_seed(step))
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), torch.tensor([0, 1, 2, 1])).backward()
-        optimizer.step()
-
-
-def is_power(tensor: Tensor) -> bool:
-    fractions, _ = torch.frexp(tensor.detach())
-    return bool(((fractions.abs() == 0.5) | (tensor == 0)).all())
 
 
 def same(left: dict[str, Any], right: dict[str, Any]) -> bool:

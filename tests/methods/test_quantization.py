@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.methods.training import is_power, train
 from torch import Tensor, nn
 
 import netsurgery as ns
@@ -187,20 +188,6 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.relu(self.norm(self.conv(x))).mean(dim=(2, 3)))
-
-
-def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, first: int = 0) -> None:
-    for step in range(first, first + steps):
-        x = torch.randn(4, 2, 6, 6, generator=torch.Generator().manual_seed(step))
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), torch.tensor([0, 1, 2, 1])).backward()
-        optimizer.step()
-
-
-def is_power(tensor: Tensor) -> bool:
-    """True if every entry is 0 or a power of two, with either sign."""
-    fractions, _ = torch.frexp(tensor.detach())
-    return bool(((fractions.abs() == 0.5) | (tensor == 0)).all())
 
 
 @pytest.mark.parametrize(

@@ -74,12 +74,15 @@ def sum_of_planes(scales: Tensor, codes: Tensor) -> Tensor:
 
     From the first plane on, as netsurgery.graph.planes has it: the same bits.
     """
-    total = torch.zeros_like(codes, dtype=torch.float32)
-    for plane in range(scales.shape[1]):
+
+    def term(plane: int) -> Tensor:
         scale = scales[:, plane : plane + 1]
         bit = (codes & (1 << plane)).to(torch.float32)
-        term = torch.addcmul(-scale, bit, scale * 2.0 ** (1 - plane))  # exactly -scale or +scale
-        total = term if plane == 0 else total.add_(term)
+        return torch.addcmul(-scale, bit, scale * 2.0 ** (1 - plane))  # exactly -scale or +scale
+
+    total = term(0)
+    for plane in range(1, scales.shape[1]):
+        total.add_(term(plane))
     return total
 
 
