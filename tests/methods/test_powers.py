@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netsurgery.methods.powers import nearest_power, powers
+from netsurgery.methods.powers import fitted_powers, nearest_power, powers
 
 BITS = st.integers(2, 8)
 TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -116,3 +116,28 @@ def test_weights_stay_as_they_are_in_any_layout() -> None:
         found = nearest_power(weights, 0, -3)
         assert torch.equal(weights, before)
         assert torch.equal(found, nearest_power(weights.contiguous(), 0, -3))
+
+
+@settings(max_examples=150, deadline=None)
+@given(values=WEIGHTS, outlier=st.sampled_from([0.0, 1e3, 1e20]), bits=BITS)
+def test_fitted_powers_lose_least_of_all_there_are(values: list[float], outlier: float, bits: int) -> None:
+    weights = torch.tensor([*values, outlier], dtype=torch.float64)
+    span = 2 ** (bits - 2) - 1
+
+    def lost(n1: int) -> Fraction:
+        rounded = nearest_power(weights, n1, n1 - span)
+        return sum((Fraction(w) - Fraction(r)) ** 2 for w, r in zip(weights.tolist(), rounded.tolist(), strict=True))
+
+    n1, n2 = fitted_powers(lambda: iter(weights.split(7)), bits)
+    highest, _ = powers(float(weights.abs().max()), bits)
+    assert n2 == n1 - span
+    assert n1 <= highest
+    best = min(lost(tried) for tried in range(highest - 120, highest + 3))
+    assert float(lost(n1)) <= float(best) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("factor", [2.0**-140, 2.0**120])
+def test_fitted_powers_follow_the_size_of_the_weights(factor: float) -> None:
+    weights = torch.randn(2000, generator=torch.Generator().manual_seed(0))
+    expected = [exponent + int(np.log2(factor)) for exponent in fitted_powers(lambda: iter([weights]), 3)]
+    assert list(fitted_powers(lambda: iter([weights * factor]), 3)) == expected

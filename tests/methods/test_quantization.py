@@ -67,7 +67,7 @@ def test_every_step_equals_the_reference(bits: int, momentum: float) -> None:
     model = nn.Linear(9, 6, bias=False).double()
     model.weight.data = torch.from_numpy(weight.copy())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=momentum, weight_decay=1e-3)
-    method = ns.INQ(bits=bits, steps=30, portions=(0.3, 0.5, 0.8, 1))
+    method = ns.INQ(bits=bits, steps=30, portions=(0.3, 0.5, 0.8, 1), largest_power="paper")
     operation = ns.attach(model, optimizer, method)
     reference = PaperReference(weight, bits, {0: 0.3, 10: 0.5, 20: 0.8, 30: 1.0})
     assert method.round_starts == (0, 10, 20)
@@ -121,11 +121,29 @@ def test_each_tensor_has_its_own_powers_and_portion() -> None:
 
 def test_at_two_bits_weights_become_ternary_and_the_smallest_become_zero() -> None:
     weight = torch.tensor([[1.0, -0.9, 0.5, -0.49, 0.1]])
-    state, layers = quantized_layers(ns.INQ(bits=2, portions=(1,)), weight)
+    state, layers = quantized_layers(ns.INQ(bits=2, portions=(1,), largest_power="paper"), weight)
     assert weight.tolist() == [[1, -1, 1, 0, 0]]
     (row,) = ns.INQ(bits=2).report(state, layers)
     assert (row.kept, row.quantized, row.pruned_total) == (3, 3, 2)
     assert ns.INQ(bits=2).masks(state)["l0.weight"].tolist() == [[True, True, True, False, False]]
+
+
+def test_one_large_weight_does_not_make_the_others_zero_unless_it_is_the_papers_rule() -> None:
+    weight = torch.tensor([[8.0, 1.0, -1.0, 1.1, 0.0, 0.9, -0.8, 1.2, 0.2] + [1.0] * 60])
+    fitted, papers = weight.clone(), weight.clone()
+    state, _ = quantized_layers(ns.INQ(bits=2, portions=(1,)), fitted)
+    assert state.exponents == {"l0.weight": (0, 0)}
+    assert fitted.tolist() == [[1, 1, -1, 1, 0, 1, -1, 1, 0] + [1] * 60]
+    quantized_layers(ns.INQ(bits=2, portions=(1,), largest_power="paper"), papers)
+    assert papers.count_nonzero() == 1
+
+
+def test_powers_are_fitted_to_survivors_alone() -> None:
+    dense = torch.randn(30, 40, generator=torch.Generator().manual_seed(0))
+    sparse = torch.zeros(30, 400)
+    sparse[:, ::10] = dense
+    found = [quantized_layers(ns.INQ(bits=3), weight)[0].exponents for weight in (dense, sparse)]
+    assert found[0] == found[1]
 
 
 def test_weights_that_grew_beyond_the_largest_power_become_it() -> None:
@@ -365,6 +383,7 @@ def test_a_state_that_is_damaged_is_refused_and_changes_nothing() -> None:
         ("portions", (0, 1)),
         ("portions", (0.5, "1")),
         ("portions", (0.5, 2)),
+        ("largest_power", "largest"),
         ("order", "smallest"),
         ("biases", 1),
     ],

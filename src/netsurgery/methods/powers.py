@@ -7,6 +7,7 @@ and sign, so there are 2^(b-1) / 2 powers.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -23,6 +24,37 @@ def powers(largest: float, bits: int) -> tuple[int, int]:
     fraction, exponent = math.frexp(largest)  # s = fraction * 2^exponent, fraction in [1/2, 1)
     n1 = exponent if fraction >= 0.75 else exponent - 1
     return n1, n1 + 1 - 2 ** (bits - 2)
+
+
+def fitted_powers(weights: Callable[[], Iterable[Tensor]], bits: int) -> tuple[int, int]:
+    """(n1, n2) of the powers that stand for all weights with the least squared error; among equals the largest n1.
+
+    weights: gives the same tensors each time, floating-point and finite, not all zeros. bits: b >= 2.
+    `powers` holds the largest weight, whatever that costs the others: where there are few powers, one large weight
+    leaves most below the smallest. Here it may become a smaller power than its own, as equation 4 has no upper end.
+    Nothing is missed by trying from there down to the last power below the mean of |w|: below, every weight from half
+    of the largest power on would gain by a larger one, in sum.
+    """
+    largest, total, count = 0.0, 0.0, 0
+    for block in weights():
+        if block.numel():
+            sizes = block.abs().to(torch.float64)
+            largest, total, count = max(largest, float(sizes.max())), total + float(sizes.sum()), count + block.numel()
+    highest, _ = powers(largest, bits)
+    _, lowest = math.frexp(total / count)  # mean < 2^lowest
+    span = 2 ** (bits - 2) - 1
+    errors = {
+        n1: sum(_squared_error(block, largest, n1, n1 - span) for block in weights())
+        for n1 in range(highest, min(lowest - 1, highest) - 1, -1)
+    }
+    n1 = min(errors, key=lambda tried: errors[tried])
+    return n1, n1 - span
+
+
+def _squared_error(weights: Tensor, largest: float, n1: int, n2: int) -> float:
+    """Of the rounded weights, as shares of the largest one so that squares stay numbers."""
+    lost = weights.to(torch.float64) - nearest_power(weights, n1, n2).to(torch.float64)
+    return float((lost / largest).square().sum())
 
 
 def nearest_power(weights: Tensor, n1: int, n2: int) -> Tensor:

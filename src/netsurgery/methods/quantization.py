@@ -18,7 +18,7 @@ from netsurgery.checks import is_number, require, require_count, require_flag
 from netsurgery.errors import NonFiniteWeightsError, StateError
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.blocks import as_number, blocks, row_blocks
-from netsurgery.methods.powers import nearest_power, powers
+from netsurgery.methods.powers import fitted_powers, nearest_power, powers
 from netsurgery.methods.ranking import cut_at
 from netsurgery.methods.saved_state import check_keys, check_tensors
 from netsurgery.methods.soundness import check_finite, check_placement
@@ -56,9 +56,9 @@ class INQ(Method[QuantizationState]):
     """Weights become zero or powers of two, and the network trains on meanwhile.
 
     Use it last, on a trained network or after Surgery: connections that are 0 when its stage begins stay 0, and
-    portions are of the others. Each tensor by itself has its largest power, from its largest weight, and gives its
-    largest weights first. At the end every connection costs `bits` bits or fewer, and `pack` stores exponents. After
-    the last portion nothing is left to train; batch norms and biases stay as floating-point numbers.
+    portions are of the others. Each tensor by itself has its powers, and gives its largest weights first. At the end
+    every connection costs `bits` bits or fewer, and `pack` stores exponents. After the last portion nothing is left to
+    train; batch norms and biases stay as floating-point numbers.
 
     bits: b, 2 .. 8: zero and 2^(b-1) / 2 powers with either sign; 2 is ternary. A Stage for each layer gives each its
         own.
@@ -66,6 +66,9 @@ class INQ(Method[QuantizationState]):
         quantized at once, the last one at `steps`; rounds of equal length lie between. Let the learning rate begin
         again with each, see `round_starts`.
     portions: shares quantized so far, in (0, 1], strictly rising, 1 at last. Empty: the paper's for `bits` (PORTIONS).
+    largest_power: "fitted" to all weights of a tensor, by the least squared error of rounding them, or the "paper"'s,
+        which follows from the largest weight alone. With 5 bits or more both are nearly always the same; with fewer the
+        paper's leaves many weights below the smallest power.
     order: "largest", as the paper advises, or "random", which it found worse.
     biases: quantize biases too.
 
@@ -75,6 +78,7 @@ class INQ(Method[QuantizationState]):
     bits: int
     steps: int = 10_000
     portions: tuple[float, ...] = ()
+    largest_power: Literal["fitted", "paper"] = "fitted"
     order: Literal["largest", "random"] = "largest"
     biases: bool = False
 
@@ -89,6 +93,7 @@ class INQ(Method[QuantizationState]):
         ends = rising and (not self.portions or self.portions[-1] == 1)
         require(ends, "portions", self.portions, "shares above 0 that rise strictly and end with 1", "or left out")
         object.__setattr__(self, "portions", tuple(self.portions))
+        require(self.largest_power in ("fitted", "paper"), "largest_power", self.largest_power, "'fitted' or 'paper'")
         require(self.order in ("largest", "random"), "order", self.order, "'largest' or 'random'")
         require_flag("biases", self.biases)
         rounds = len(self._portions()) - 1
@@ -111,11 +116,7 @@ class INQ(Method[QuantizationState]):
         state = QuantizationState(
             free={name: tensor != 0 for name, tensor in tensors_of(layers)},
             fixed={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)},
-            exponents={
-                name: powers(max(abs(float(end)) for end in torch.aminmax(tensor)), self.bits)
-                for name, tensor in tensors_of(layers)
-                if survivors[name]
-            },
+            exponents={name: self._powers(tensor) for name, tensor in tensors_of(layers) if survivors[name]},
             survivors=survivors,
         )
         state.generator.manual_seed(seed)
@@ -200,6 +201,12 @@ class INQ(Method[QuantizationState]):
             tensor.copy_(saved["weights"][name])
             state.fixed[name].copy_(tensor).addcmul_(tensor, as_number(state.free[name]), value=-1)  # a - a is +0
         return state
+
+    def _powers(self, tensor: Tensor) -> tuple[int, int]:
+        """(n1, n2) of a tensor that isn't all zeros."""
+        if self.largest_power == "paper":
+            return powers(max(abs(float(end)) for end in torch.aminmax(tensor)), self.bits)
+        return fitted_powers(lambda: (tensor[rows][tensor[rows] != 0] for rows in row_blocks(tensor)), self.bits)
 
     def _portions(self) -> tuple[float, ...]:
         return self.portions or PORTIONS[min(self.bits, max(PORTIONS))]
