@@ -24,14 +24,14 @@ from netsurgery.schedules import Cosine
 from netsurgery.train import data
 from netsurgery.train.loop import Recipe
 from netsurgery.zoo import experiments, reproduction
-from netsurgery.zoo.experiments import LENET300, Treatment
+from netsurgery.zoo.experiments import LENET300, Numbers, Treatment
 from netsurgery.zoo.lenet import LeNet300
 
 SHORT = Recipe(steps=60, learning_rate=Cosine(0.05, 0.0, 60))
 
 
-def short_surgery(density: float, _: int) -> Treatment:
-    return Treatment(Plan.of(Surgery(density=density, steps=60, interval=3)), SHORT)
+def short_surgery(numbers: Numbers) -> Treatment:
+    return Treatment(Plan.of(Surgery(density=numbers.density, steps=60, interval=3)), SHORT)
 
 
 @pytest.fixture
@@ -208,12 +208,15 @@ def test_quantization_alone_leaves_powers_of_two(
     assert "seed 0: inq: 28 of 30 steps" in capsys.readouterr().err
 
 
-def test_sketching_leaves_two_binary_planes_for_each_filter(digits: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("chosen", "planes"), [([], "2 planes"), (["--planes", 1], "1 plane")])
+def test_sketching_leaves_binary_planes_for_each_filter(
+    chosen: list[Any], planes: str, digits: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    assert run("--data", digits, "--method", "sketching", "--out", out) == 0
-    assert Record.read(out / "record.json").title == "LeNet-300-100, sketching"
+    assert run("--data", digits, "--method", "sketching", *chosen, "--out", out) == 0
+    assert Record.read(out / "record.json").title == f"LeNet-300-100, sketching, {planes}"
     for weight in weights_of(out / "lenet300-seed0.safetensors"):
-        assert all(len(np.unique(row)) <= 4 for row in weight)
+        assert all(len(np.unique(row)) == 2 ** int(planes[0]) for row in weight)
 
 
 def test_one_run_operates_and_then_quantizes(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,7 +226,10 @@ def test_one_run_operates_and_then_quantizes(digits: Path, tmp_path: Path, capsy
     assert record.title == "LeNet-300-100, surgery+inq, 3 bits"
     assert record.paper is not None
     first, second = Plan.read(out / "plan.toml").stages
-    assert (first.method, second.method) == (Surgery(density=0.05, steps=60, interval=3), INQ(bits=3, steps=30))
+    assert (first.method, second.method) == (
+        Surgery(density=0.05, steps=60, interval=3),
+        INQ(bits=3, steps=30, biases=True),
+    )
     assert second.start == record.configuration["surgery"]["steps"] - 30 == 60
     (done,) = record.runs
     assert done.kept <= round(0.05 * 266_610)
@@ -272,6 +278,8 @@ def test_an_interrupted_run_keeps_the_seeds_that_are_done(
         (["--data", "DIGITS", "--method", "inq", "--bits", "0"], "bits=0 is not allowed"),
         (["--data", "DIGITS", "--bits", "3"], "--bits=3 is not allowed"),
         (["--data", "DIGITS", "--method", "inq", "--bits", "3", "--plan", "WRONG"], "--bits=3 is not allowed"),
+        (["--data", "DIGITS", "--method", "sketching", "--planes", "9"], "planes=9 is not allowed"),
+        (["--data", "DIGITS", "--planes", "2"], "--planes=2 is not allowed"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line_before_anything_runs(

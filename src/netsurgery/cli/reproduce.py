@@ -19,12 +19,13 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         default="surgery",
         choices=("surgery", "threshold-surgery", "naive-cut", "han-pruning", "inq", "surgery+inq", "sketching"),
         help="surgery takes one density; threshold-surgery is the paper's rule with c_rate by hand; inq turns "
-        "weights into powers of two, sketching filters into two binary planes (default surgery)",
+        "weights into powers of two, sketching filters into binary planes (default surgery)",
     )
     parser.add_argument(
         "--density", type=float, metavar="D", help="share of connections to keep (default: the paper's)"
     )
     parser.add_argument("--bits", type=int, metavar="B", help="bits of a weight for inq, 2 to 8 (default 5)")
+    parser.add_argument("--planes", type=int, metavar="M", help="binary planes for sketching, 1 to 8 (default 2)")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own (TOML) in place of the method's")
     parser.add_argument("--shift", action="store_true", help="train on images moved by up to one pixel (augmentation)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default runs/NETWORK-METHOD)")
@@ -56,10 +57,14 @@ def run(options: argparse.Namespace) -> None:
     by_bits = options.plan is None and options.method in ("inq", "surgery+inq")
     advice = "inq and surgery+inq take them; a plan of your own says them itself"
     require(options.bits is None or by_bits, "--bits", options.bits, "left out here", advice)
+    by_planes = options.plan is None and options.method == "sketching"
+    advice = "sketching takes them; a plan of your own says them itself"
+    require(options.planes is None or by_planes, "--planes", options.planes, "left out here", advice)
     settings = Settings(
         method=options.method,
         density=options.density,
         bits=5 if options.bits is None else options.bits,
+        planes=2 if options.planes is None else options.planes,
         reference=options.reference,
         seeds=options.seeds,
         plan=Plan.read(options.plan) if options.plan else None,

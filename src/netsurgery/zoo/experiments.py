@@ -34,8 +34,19 @@ class Treatment:
     prunes: bool = True
 
 
-Choice = Callable[[float, int], Treatment]
-"""The treatment for a density and for bits; methods that have no use for one of them ignore it."""
+@dataclass(frozen=True)
+class Numbers:
+    """What a user may choose beside the method; a treatment ignores what it has no use for.
+
+    density: of surgery and cuts. bits: of quantized weights. planes: of sketches.
+    """
+
+    density: float
+    bits: int = 5
+    planes: int = 2
+
+
+Choice = Callable[[Numbers], Treatment]
 
 
 @dataclass(frozen=True)
@@ -63,8 +74,8 @@ CAFFE = Recipe(steps=10_000, learning_rate=CAFFE_RATE, bias_factor=2.0)
 def _surgery(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice:
     """One density; weight decay only while connections still come and go."""
 
-    def treatment(density: float, _: int) -> Treatment:
-        method = Surgery(density=density, steps=steps)
+    def treatment(numbers: Numbers) -> Treatment:
+        method = Surgery(density=numbers.density, steps=steps)
         recipe = Recipe(
             steps=steps,
             learning_rate=Cosine(learning_rate, 0.0, steps),
@@ -83,11 +94,11 @@ def _thresholds(steps: int, by_layer: dict[str, tuple[float, int]]) -> Choice:
         for layer, (c_rate, iter_stop) in by_layer.items()
     )
     treatment = Treatment(Plan(stages), Recipe(steps=steps, learning_rate=CAFFE_RATE, bias_factor=2.0))
-    return lambda *_: treatment
+    return lambda _: treatment
 
 
-def _naive(density: float, _: int) -> Treatment:
-    return Treatment(Plan.of(NaiveCut(density=density)), Recipe(steps=0, learning_rate=CAFFE_RATE))
+def _naive(numbers: Numbers) -> Treatment:
+    return Treatment(Plan.of(NaiveCut(density=numbers.density)), Recipe(steps=0, learning_rate=CAFFE_RATE))
 
 
 def _han(steps: int, quality: dict[str, float]) -> Choice:
@@ -99,7 +110,7 @@ def _han(steps: int, quality: dict[str, float]) -> Choice:
     )
     rate = InversePower(start=0.001, gamma=1e-4, power=0.75)
     treatment = Treatment(Plan(stages), Recipe(steps=steps, learning_rate=rate, bias_factor=2.0))
-    return lambda *_: treatment
+    return lambda _: treatment
 
 
 def _rounds(method: INQ, learning_rate: float) -> Schedule:
@@ -108,22 +119,22 @@ def _rounds(method: INQ, learning_rate: float) -> Schedule:
     return Restarted(Cosine(learning_rate, 0.0, method.steps // len(starts)), starts)
 
 
-def _inq(steps: int, learning_rate: float) -> Choice:
+def _inq(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice:
     """Powers of two of all weights of the dense network."""
 
-    def treatment(_: float, bits: int) -> Treatment:
-        method = INQ(bits=bits, steps=steps)
-        recipe = Recipe(steps=steps, learning_rate=_rounds(method, learning_rate))
+    def treatment(numbers: Numbers) -> Treatment:
+        method = INQ(bits=numbers.bits, steps=steps)
+        recipe = Recipe(steps=steps, learning_rate=_rounds(method, learning_rate), input_dropout=input_dropout)
         return Treatment(Plan.of(method), recipe, prunes=False)
 
     return treatment
 
 
 def _then_inq(surgery: Choice, steps: int, learning_rate: float) -> Choice:
-    """The surgery as it is alone, and then powers of two of what it has left."""
+    """The surgery as it is alone, and then powers of two of all that it has left, biases too."""
 
-    def treatment(density: float, bits: int) -> Treatment:
-        first, method = surgery(density, bits), INQ(bits=bits, steps=steps)
+    def treatment(numbers: Numbers) -> Treatment:
+        first, method = surgery(numbers), INQ(bits=numbers.bits, steps=steps, biases=True)
         start = first.recipe.steps
         plan = Plan((*first.plan.stages, Stage(method=method, start=start)))
         rate = Followed(first.recipe.learning_rate, _rounds(method, learning_rate), start)
@@ -132,11 +143,14 @@ def _then_inq(surgery: Choice, steps: int, learning_rate: float) -> Choice:
     return treatment
 
 
-def _sketching(steps: int, learning_rate: float) -> Choice:
-    """Two binary planes for each filter, trained as that."""
-    recipe = Recipe(steps=steps, learning_rate=Cosine(learning_rate, 0.0, steps))
-    treatment = Treatment(Plan.of(Sketching(planes=2, steps=steps)), recipe, prunes=False)
-    return lambda *_: treatment
+def _sketching(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice:
+    """Binary planes for each filter, trained as that."""
+
+    def treatment(numbers: Numbers) -> Treatment:
+        recipe = Recipe(steps=steps, learning_rate=Cosine(learning_rate, 0.0, steps), input_dropout=input_dropout)
+        return Treatment(Plan.of(Sketching(planes=numbers.planes, steps=steps)), recipe, prunes=False)
+
+    return treatment
 
 
 _LENET300_SURGERY = _surgery(steps=25_000, learning_rate=0.1, input_dropout=0.15)
@@ -153,8 +167,8 @@ LENET300 = Experiment(
         ThresholdSurgery.name: _thresholds(25_000, {"fc1": (4.5, 16_000), "fc2": (3.5, 16_000), "fc3": (2.5, 16_000)}),
         NaiveCut.name: _naive,
         HanPruning.name: _han(25_000, {"fc1": 0.8, "fc2": 0.82, "fc3": 0.72}),
-        INQ.name: _inq(steps=9_000, learning_rate=0.02),
-        Sketching.name: _sketching(steps=9_000, learning_rate=0.02),
+        INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
+        Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY, steps=9_000, learning_rate=0.02),
     },
     paper=PaperRow(
@@ -181,8 +195,8 @@ LENET5 = Experiment(
         ),
         NaiveCut.name: _naive,
         HanPruning.name: _han(16_000, {"conv1": 0.5, "conv2": 0.81, "fc1": 0.91, "fc2": 0.75}),
-        INQ.name: _inq(steps=9_000, learning_rate=0.02),
-        Sketching.name: _sketching(steps=9_000, learning_rate=0.02),
+        INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
+        Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         SURGERY_THEN_INQ: _then_inq(_LENET5_SURGERY, steps=9_000, learning_rate=0.02),
     },
     paper=PaperRow(

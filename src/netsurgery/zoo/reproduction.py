@@ -18,6 +18,7 @@ from torch import nn
 from netsurgery.errors import DataError
 from netsurgery.files import write_verified
 from netsurgery.methods.quantization import INQ
+from netsurgery.methods.sketching import Sketching
 from netsurgery.operation import Operation
 from netsurgery.packing import pack
 from netsurgery.plan import Plan, select
@@ -26,7 +27,7 @@ from netsurgery.report.record import Record, Run, TensorCount, machine, versions
 from netsurgery.report.trace import TraceRecorder
 from netsurgery.train.data import Digits
 from netsurgery.train.loop import Recipe, Watch, error_percent, train
-from netsurgery.zoo.experiments import Experiment
+from netsurgery.zoo.experiments import Experiment, Numbers
 
 SHIFTED = 0.6
 COMPARED_IMAGES = 64
@@ -41,7 +42,7 @@ class Settings:
     """What the user chose for an experiment. None: as the experiment has it.
 
     method: a key of the experiment's treatments: plan and recipe. plan: in place of the treatment's.
-    density, bits: for methods that take them.
+    density, bits, planes: for methods that take them.
     reference: safetensors file of the dense network, which is trained where it is None.
     shift: train on batches that are moved by up to one pixel (SHIFTED of them), in place of dropping out pixels.
     """
@@ -49,6 +50,7 @@ class Settings:
     method: str
     density: float | None = None
     bits: int = 5
+    planes: int = 2
     reference: Path | None = None
     seeds: int = 1
     plan: Plan | None = None
@@ -62,7 +64,8 @@ class Reproduction:
         self.experiment = experiment
         self.digits = digits
         self.settings = settings
-        treatment = experiment.treatments[settings.method](settings.density or experiment.density, settings.bits)
+        numbers = Numbers(settings.density or experiment.density, settings.bits, settings.planes)
+        treatment = experiment.treatments[settings.method](numbers)
         if settings.plan is not None:
             treatment = dataclasses.replace(treatment, plan=settings.plan)
         if settings.shift:
@@ -118,10 +121,9 @@ class Reproduction:
     def record(self) -> Record:
         """The record of the seeds that are done."""
         settings, digits, method = self.settings, self.digits, self._method
-        bits = [f"{stage.method.bits} bits" for stage in self.treatment.plan.stages if isinstance(stage.method, INQ)]
         shifted = ["shifted images"] if settings.shift else []
         return Record(
-            title=", ".join([self.experiment.title, method, *dict.fromkeys(bits), *shifted]),
+            title=", ".join([self.experiment.title, method, *_sizes(self.treatment.plan), *shifted]),
             configuration={
                 "experiment": self.experiment.name,
                 "method": method,
@@ -198,6 +200,16 @@ def write_network(model: nn.Module, path: Path) -> None:
         return found.keys() == tensors.keys() and all(torch.equal(found[name], tensors[name]) for name in tensors)
 
     write_verified(path, save(tensors), same)
+
+
+def _sizes(plan: Plan) -> list[str]:
+    """What the plan's methods make of a weight, in words, each once."""
+    methods = [stage.method for stage in plan.stages]
+    bits = [f"{method.bits} bits" for method in methods if isinstance(method, INQ)]
+    planes = [
+        f"{method.planes} plane" + "s" * (method.planes > 1) for method in methods if isinstance(method, Sketching)
+    ]
+    return list(dict.fromkeys(bits + planes))
 
 
 def _both(recorder: TraceRecorder, advance: Callable[[int], None]) -> Watch:
