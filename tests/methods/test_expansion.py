@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +15,7 @@ from tests.methods.reference_expansion import expanded, projections, squared_err
 from torch import Tensor
 
 from netsurgery.graph import planes as packed_planes
-from netsurgery.methods.expansion import MOST_PLANES, Expansion, expand, sum_of_planes
+from netsurgery.methods.expansion import MOST_PLANES, Expansion, _in_whole_steps, expand, sum_of_planes
 
 EPSILON = float(np.finfo(np.float32).eps)
 BOTH = pytest.mark.parametrize("refined", [False, True], ids=["direct", "refined"])
@@ -152,6 +156,49 @@ def test_scales_fall_and_are_not_negative(refined: bool, shape: tuple[int, int, 
     scales = expand(drawn(*shape), planes, refined).scales
     assert bool((scales >= 0).all())
     assert bool((scales.diff(dim=1) <= 0).all())
+
+
+def check_exact_sums(scales: Tensor) -> None:
+    """All sums of the scales with any signs, and all on the way there, in float32 and in exact arithmetic."""
+    for row in scales.numpy():
+        exact = [Fraction(float(scale)) for scale in row]
+        for order in (range(len(row)), range(len(row) - 1, -1, -1), np.random.default_rng(0).permutation(len(row))):
+            for signs in itertools.product((1, -1), repeat=len(row)):
+                sum_float, sum_exact = np.float32(0), Fraction(0)
+                for plane in order:
+                    sum_float += np.float32(signs[plane]) * row[plane]
+                    sum_exact += signs[plane] * exact[plane]
+                    assert Fraction(float(sum_float)) == sum_exact
+
+
+@BOTH
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(shape=SHAPES, planes=st.integers(1, 4), exponent=st.integers(-150, 120))
+def test_every_sum_of_scales_is_exact_in_any_order(
+    refined: bool, shape: tuple[int, int, int], planes: int, exponent: int
+) -> None:
+    weight = drawn(*shape)
+    weight *= 2.0**exponent / float(weight.abs().max().clamp(min=1e-6))  # down to where float32 has fewer bits
+    check_exact_sums(expand(weight, planes, refined).scales)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    scales=st.lists(st.floats(0, 1e9), min_size=1, max_size=4),
+    sum_exponent=st.integers(-160, 127),
+    below=st.sampled_from([0.0, 2.0**-53, 2.0**-25, 2.0**-24, 0.3]),
+)
+def test_scales_move_by_half_a_step_at_most_and_by_none_if_their_sums_are_exact_already(
+    scales: list[float], sum_exponent: int, below: float
+) -> None:
+    found = torch.tensor([sorted(scales, reverse=True)], dtype=torch.float64)
+    found *= 2.0**sum_exponent * (1 - below) / float(found.sum().clamp(min=1e-9))  # sums close to powers of two too
+    whole = _in_whole_steps(found)
+    check_exact_sums(whole.float())
+    step = max(2.0**-149, 2.0 ** (math.frexp(float(found.sum()))[1] - 24))
+    crossing = 1 + (float((found / step).round().sum()) >= 2**24)  # rounding up reaches the power of two
+    assert float((whole - found).abs().max()) <= crossing * step / 2
+    assert torch.equal(_in_whole_steps(whole), whole)
 
 
 @BOTH

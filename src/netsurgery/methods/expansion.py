@@ -40,7 +40,8 @@ def expand(weight: Tensor, planes: int, refined: bool = True, room: Tensor | Non
     room: float32 (planes + 2, at least filters * t), overwritten, for callers that expand many blocks; `total` lies in
         it then. Memory that is used again is in the cache, memory that is new isn't even there.
 
-    A filter that fewer planes explain, such as a constant or a zero one, has scales of 0 for the others.
+    A filter that fewer planes explain, such as a constant or a zero one, has scales of 0 for the others. All sums of
+    scales are exact (`_in_whole_steps`).
     Squared errors: direct <= ‖w‖²(1 - 1/t)^m; refined <= ‖w‖² Π_j (1 - 1/(t - λ_j)), where λ_j is the squared length of
     B_j's projection onto the span of the planes before it.
     """
@@ -65,7 +66,7 @@ def expand(weight: Tensor, planes: int, refined: bool = True, room: Tensor | Non
             scales = pad(scales, (0, 1)) + change
         if plane < planes - 1:
             residual = _without(weight, signs, scales.float(), remainder)
-    ordered = _in_order(signs, scales.float())
+    ordered = _in_whole_steps(_in_order(signs, scales)).float()
     return Expansion(ordered, _codes(signs, spare), _sum(signs, ordered, remainder))
 
 
@@ -109,7 +110,7 @@ def _without(weight: Tensor, signs: Tensor, scales: Tensor, out: Tensor) -> Tens
 
 
 def _sum(signs: Tensor, scales: Tensor, out: Tensor) -> Tensor:
-    """The sum of the planes. A sign is ±1: products are exact, sums round."""
+    """The sum of the planes. A sign is ±1: products are exact, and sums of such scales are."""
     torch.mul(signs[0], scales[:, :1], out=out)
     for plane in range(1, scales.shape[1]):
         torch.addcmul(out, signs[plane], scales[:, plane : plane + 1], out=out)
@@ -131,6 +132,21 @@ def _in_order(signs: Tensor, scales: Tensor) -> Tensor:
     signs[:, wrong] = torch.take_along_dim(flipped, order.T[:, :, None], dim=0)
     scales[wrong] = sizes
     return scales
+
+
+def _in_whole_steps(scales: Tensor) -> Tensor:
+    """Scales >= 0 (filters, planes), float64, rounded to whole multiples of one step in each filter.
+
+    The step is 2^(e - 24), with the least e for which 2^e exceeds the sum of the filter's scales, but 2^-149 at least.
+    Every sum of some of them, whatever their signs, is less than 2^24 steps then: exactly a float32, in whatever order
+    it is summed. A scale moves by 2^-24 of that sum at most, by what float32 rounds anyway. In return weights tell
+    their planes without doubt: they are sums of integers, while a rounded sum may come from several scales.
+    """
+    total = scales.sum(dim=1, keepdim=True).clamp(min=2.0**-126)  # below, the steps are those of float32: 2^-149
+    step = total / torch.frexp(total).mantissa * 2.0**-24  # exact, as it is a power of two
+    steps = torch.round(scales / step).sum(dim=1, keepdim=True)
+    step = torch.where(steps < 2**24, step, 2 * step)  # rounding up may reach 2^e
+    return torch.round(scales / step) * step
 
 
 def _codes(signs: Tensor, spare: Tensor) -> Tensor:
