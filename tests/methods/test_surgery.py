@@ -197,6 +197,8 @@ def test_weights_that_become_nan_are_named() -> None:
         ("interval", 0),
         ("hysteresis", 0.9),
         ("latent_speed", 1.1),
+        ("concentration", -0.1),
+        ("concentration", 17),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: object) -> None:

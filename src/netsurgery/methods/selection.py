@@ -11,14 +11,18 @@ from netsurgery.errors import NonFiniteWeightsError, OptimizerError
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.blocks import as_number, row_blocks
 from netsurgery.methods.masking import MaskState, Piece
+from netsurgery.methods.places import PlaceCosts
 from netsurgery.methods.ranking import cut_at
 
 
-def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresis: float) -> Iterator[Piece]:
+def largest(
+    state: MaskState, layers: Sequence[Layer], density: float, hysteresis: float, concentration: float = 0.0
+) -> Iterator[Piece]:
     """Masks in pieces that together keep exactly `density` of all connections of the layers.
 
     A connection's score is its saliency |w| * sqrt(mean squared gradient) where the state has a sensitivity, and
-    |w| / (the layer's constant) where it has none. Scores of connections kept now are multiplied by `hysteresis`.
+    |w| / (the layer's constant) where it has none. Scores of connections kept now are multiplied by `hysteresis`, and
+    all are divided by (bits that the connection costs, see places.py) to the power of `concentration`.
     Raises NonFiniteWeightsError if a gradient wasn't finite, OptimizerError if none was ever seen.
     """
     total = sum(tensor.numel() for _, tensor in tensors_of(layers))
@@ -31,7 +35,7 @@ def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresi
     def all_scores() -> Iterator[Tensor]:
         for layer in layers:
             for name in layer.tensors:
-                yield from (scores for _, scores in _scores(state, layer, name, hysteresis))
+                yield from (scores for _, scores in _scores(state, layer, name, hysteresis, concentration))
 
     cut = cut_at(all_scores, keep=max(1, round(density * total)))
     if cut is None:
@@ -41,7 +45,7 @@ def largest(state: MaskState, layers: Sequence[Layer], density: float, hysteresi
         )
     for layer in layers:
         for name in layer.tensors:
-            for rows, scores in _scores(state, layer, name, hysteresis):
+            for rows, scores in _scores(state, layer, name, hysteresis, concentration):
                 yield name, rows, cut.select(scores)
 
 
@@ -56,9 +60,15 @@ def root_rms(layer: Layer) -> float:
     return rms**0.5 if rms > 0 else 1.0
 
 
-def _scores(state: MaskState, layer: Layer, name: str, hysteresis: float) -> Iterator[tuple[slice, Tensor]]:
-    """Non-negative float32 scores of one tensor, some of its rows at a time."""
+def _scores(
+    state: MaskState, layer: Layer, name: str, hysteresis: float, concentration: float
+) -> Iterator[tuple[slice, Tensor]]:
+    """Non-negative float32 scores of one tensor, some of its rows at a time.
+
+    The same whether or not rows that were given already have their new masks meanwhile.
+    """
     tensor = layer.tensors[name]
+    costs = PlaceCosts(state.masks[name]) if concentration else None
     outputs, inputs = None, None
     if state.sensitivity is not None:
         outputs, inputs = state.sensitivity.factors(name, tensor)
@@ -70,5 +80,7 @@ def _scores(state: MaskState, layer: Layer, name: str, hysteresis: float) -> Ite
             scores.mul_(outputs[rows])
             if inputs is not None:
                 scores.mul_(inputs)
+        if costs is not None:
+            scores.mul_(costs.bits(rows).pow(-concentration))
         scores.addcmul_(scores, as_number(state.masks[name][rows]), value=hysteresis - 1)
         yield rows, scores.contiguous()

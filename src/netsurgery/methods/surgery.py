@@ -43,6 +43,9 @@ class Surgery(MaskMethod):
     latent_speed: share of the optimizer's move that a pruned connection follows, in [0, 1]. At 1, as in the paper,
         pruned connections of a very sparse network drift up and displace trained ones. Weights of 16 bits always
         use 1: a tenth of their step would be lost in rounding.
+    concentration: how strongly connections are drawn to outputs and inputs that have many already, in [0, 16]. 0 ranks
+        by saliency alone. Otherwise a score is divided by (the bits that the connection costs in a file)^concentration
+        (places.py): as many connections, on fewer units, in a smaller file. 3 did so without loss.
     biases: operate on biases too.
 
     Raises SettingError for a value outside its range.
@@ -55,6 +58,7 @@ class Surgery(MaskMethod):
     interval: int = 20
     hysteresis: float = 3.0
     latent_speed: float = 0.1
+    concentration: float = 0.0
     biases: bool = True
 
     name: ClassVar[str] = "surgery"
@@ -75,6 +79,7 @@ class Surgery(MaskMethod):
         require_count("interval", self.interval)
         require_range("hysteresis", self.hysteresis, 1, float("inf"))
         require_range("latent_speed", self.latent_speed, 0, 1)
+        require_range("concentration", self.concentration, 0, 16)
         require_flag("biases", self.biases)
 
     @property
@@ -90,7 +95,7 @@ class Surgery(MaskMethod):
 
     def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
         density = DensityRamp(self.density, round(self.ramp * self.steps))(step)
-        return largest(state, layers, density, self.hysteresis)
+        return largest(state, layers, density, self.hysteresis, self.concentration)
 
 
 @final
