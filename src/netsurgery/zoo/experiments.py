@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
@@ -71,11 +72,11 @@ CAFFE = Recipe(steps=10_000, learning_rate=CAFFE_RATE, bias_factor=2.0)
 """The training of both references, with the learning rate of biases doubled."""
 
 
-def _surgery(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice:
+def _surgery(steps: int, learning_rate: float, input_dropout: float = 0.0, concentration: float = 0.0) -> Choice:
     """One density; weight decay only while connections still come and go."""
 
     def treatment(numbers: Numbers) -> Treatment:
-        method = Surgery(density=numbers.density, steps=steps)
+        method = Surgery(density=numbers.density, steps=steps, concentration=concentration)
         recipe = Recipe(
             steps=steps,
             learning_rate=Cosine(learning_rate, 0.0, steps),
@@ -131,7 +132,7 @@ def _inq(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice
 
 
 def _then_inq(surgery: Choice, steps: int, learning_rate: float) -> Choice:
-    """The surgery as it is alone, and then powers of two of all that it has left, biases too."""
+    """The surgery, and then powers of two of all that it has left, biases too."""
 
     def treatment(numbers: Numbers) -> Treatment:
         first, method = surgery(numbers), INQ(bits=numbers.bits, steps=steps, biases=True)
@@ -153,8 +154,9 @@ def _sketching(steps: int, learning_rate: float, input_dropout: float = 0.0) -> 
     return treatment
 
 
-_LENET300_SURGERY = _surgery(steps=25_000, learning_rate=0.1, input_dropout=0.15)
-_LENET5_SURGERY = _surgery(steps=16_000, learning_rate=0.05, input_dropout=0.1)
+_LENET300_SURGERY = partial(_surgery, steps=25_000, learning_rate=0.1, input_dropout=0.15)
+_LENET5_SURGERY = partial(_surgery, steps=16_000, learning_rate=0.05, input_dropout=0.1)
+_FEW_UNITS = 5.0  # concentration where what comes of it is a file
 
 LENET300 = Experiment(
     name="lenet300",
@@ -163,13 +165,13 @@ LENET300 = Experiment(
     reference=CAFFE,
     density=1 / 56,
     treatments={
-        Surgery.name: _LENET300_SURGERY,
+        Surgery.name: _LENET300_SURGERY(),
         ThresholdSurgery.name: _thresholds(25_000, {"fc1": (4.5, 16_000), "fc2": (3.5, 16_000), "fc3": (2.5, 16_000)}),
         NaiveCut.name: _naive,
         HanPruning.name: _han(25_000, {"fc1": 0.8, "fc2": 0.82, "fc3": 0.72}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY, steps=9_000, learning_rate=0.02),
+        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY(concentration=_FEW_UNITS), steps=9_000, learning_rate=0.05),
     },
     paper=PaperRow(
         source=_SOURCE,
@@ -188,7 +190,7 @@ LENET5 = Experiment(
     reference=CAFFE,
     density=1 / 108,
     treatments={
-        Surgery.name: _LENET5_SURGERY,
+        Surgery.name: _LENET5_SURGERY(),
         # The settings that an author of the paper gave.
         ThresholdSurgery.name: _thresholds(
             16_000, {"conv1": (1, 14_000), "conv2": (3, 14_000), "fc1": (4, 10_000), "fc2": (2.5, 10_000)}
@@ -197,7 +199,7 @@ LENET5 = Experiment(
         HanPruning.name: _han(16_000, {"conv1": 0.5, "conv2": 0.81, "fc1": 0.91, "fc2": 0.75}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(_LENET5_SURGERY, steps=9_000, learning_rate=0.02),
+        SURGERY_THEN_INQ: _then_inq(_LENET5_SURGERY(concentration=_FEW_UNITS), steps=9_000, learning_rate=0.05),
     },
     paper=PaperRow(
         source=_SOURCE,
