@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, metavar="DIR", help="folders of netsurgery reproduce --out")
     parser.add_argument("--references", type=Path, required=True, metavar="DIR", help="the dense networks")
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="turns of each network (default 9)")
+    parser.add_argument("--note", metavar="WORDS", help="to be printed with the times")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the record goes; nothing is written without it")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -154,6 +155,7 @@ def main() -> None:
         "rounds": options.rounds,
         "turn_s": TURN_S,
         "tolerance": TOLERANCE,
+        "note": options.note,
         "networks": facts,
         "rows": rows,
     }

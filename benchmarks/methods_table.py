@@ -61,12 +61,13 @@ def _origins(outcomes: list[Outcome], latencies: Latencies) -> str:
     if not outcomes:
         return "No run is recorded."
     record = latencies.record
+    note = f" {record['note']}" if record["note"] else ""
     return (
         "Test error: mean ± standard deviation over seeds. File: the whole of it, mean over seeds, beside the weights "
         "as float32. Times: medians of calls from Python with the whole batch, "
         f"{record['machine']['processor']}, {record['machine']['threads']} thread(s), {record['rounds']} turns of each "
         f"network, seed {record['seed']}; how many times faster than the dense network on ONNX Runtime "
-        f"{record['versions']['onnxruntime']}. Seconds of training a seed: {_processors(outcomes)}."
+        f"{record['versions']['onnxruntime']}.{note} Seconds of training a seed: {_processors(outcomes)}."
     )
 
 
