@@ -38,7 +38,8 @@ def panels(rows: int, columns: int, width: float = 3.2, height: float = 2.6) -> 
     return figure, found
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as SVG (or PNG, by its name) without a date."""
-    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type")) if path.suffix == ".svg" else None
+def save(figure: Figure, path: Path, description: str | None = None) -> None:
+    """Write `figure` as SVG (or PNG, by its name) without a date; an SVG carries its description in words."""
+    nameless = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    metadata = nameless | {"Description": description} if path.suffix == ".svg" else None
     figure.savefig(path, facecolor="white", metadata=metadata, dpi=150)

@@ -32,7 +32,7 @@ from networks import resnet50
 from networks.magnitude import cut
 from runtimes import Array, Engine, Runtime, netsurgery, onnx_runtime
 from torch import nn
-from turns import compared
+from turns import agreement, in_turns
 
 import netsurgery as ns
 from netsurgery.graph.capture import capture
@@ -99,16 +99,16 @@ def measured(case: Case, density: float, threads: int, rounds: int, engine: Engi
             THEIRS: onnx_runtime(dense, x, threads),
             OURS: netsurgery(packed, x, threads, engine),
         }
-        comparison = compared(runtimes, rounds)
-    figures = {name: comparison.figures(name) for name in runtimes}
+        difference, turns = agreement(runtimes), in_turns(runtimes, rounds)
+    figures = {name: turns.figures(name) for name in runtimes}
     for figure in figures.values():
         figure |= {key: round(value / case.layers, 2) for key, value in figure.items() if key.endswith("_us")}
     return {
         "density": density,
         "connections": report.connections,
         "runtimes": figures,
-        "times_faster": comparison.ratio(OURS, THEIRS),
-        "largest_difference": comparison.largest_difference,
+        "times_faster": turns.ratio(OURS, THEIRS),
+        "largest_difference": difference,
     }
 
 

@@ -28,7 +28,7 @@ from memory import measured
 from model_files import ModelFiles, model_files
 from networks import NETWORKS, Network
 from runtimes import Array, DeepSparse, Runtime, netsurgery, onnx_runtime
-from turns import TURN_S, compared
+from turns import TURN_S, agreement, in_turns
 
 from netsurgery.report.record import machine, versions
 
@@ -52,16 +52,16 @@ def latency(
         if options.deepsparse and batch in network.deepsparse_goals:
             runtimes[DEEPSPARSE] = deepsparse = DeepSparse(options.deepsparse, files.older, x, threads)
             stack.callback(deepsparse.close)
-        comparison = compared(runtimes, options.rounds)
-    faster = {other: comparison.ratio(OURS, other) for other in runtimes if other != OURS}
+        difference, turns = agreement(runtimes), in_turns(runtimes, options.rounds)
+    faster = {other: turns.ratio(OURS, other) for other in runtimes if other != OURS}
     row = {
         "network": name,
         "batch": batch,
         "threads": threads,
-        "runtimes": {runtime: comparison.figures(runtime) for runtime in runtimes},
+        "runtimes": {runtime: turns.figures(runtime) for runtime in runtimes},
         "times_faster": faster,
         "goals": _goals(network, batch),
-        "largest_difference": comparison.largest_difference,
+        "largest_difference": difference,
     }
     return row, deepsparse.version if deepsparse else None
 

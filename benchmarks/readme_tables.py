@@ -1,86 +1,32 @@
-"""Writes the README's tables from the recorded runs in benchmarks/results.
+"""Writes the tables of the README and of docs/choosing-a-method.md, and its picture, from benchmarks/results.
 
-python benchmarks/readme_tables.py           # rewrite the README
-python benchmarks/readme_tables.py --check   # exit 1 if the README differs from the records
+python benchmarks/readme_tables.py           # rewrite them
+python benchmarks/readme_tables.py --check   # exit 1 if they differ from the records
+
+A table stands between the lines <!-- table: NAME --> and <!-- end: NAME -->.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from netsurgery.report.record import Record, mean_and_spread
+import cells
+import methods_chart
+from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_answer
+from experiment_tables import pruned_table, quantized_table
+from latencies import Latencies
+from methods_table import methods_table
+from outcomes import NETWORKS, RESULTS, outcomes
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
-NETWORKS = {"lenet300": "LeNet-300-100", "lenet5": "LeNet-5"}
-POWERS = "5-bit powers of two"
-METHODS = {
-    "surgery": "surgery, one density",
-    "threshold-surgery": "the paper's rule, `c_rate` by hand",
-    "han-pruning": "Han et al. 2015, no splicing",
-    "naive-cut": "naive cut, no retraining",
-    "inq": "powers of two",
-    "sketching": "two binary planes",
-    "surgery+inq": "surgery, one density, then powers of two",
-}
-
-
-def experiments_table() -> str:
-    """A row per recorded experiment: networks in the paper's order, methods in METHODS' order, mildest first."""
-    records = [Record.read(path) for path in sorted((RESULTS / "mnist").glob("*.json"))]
-    order = {name: index for index, name in enumerate(METHODS)}
-    networks = {"lenet300": 0, "lenet5": 1}
-    records.sort(
-        key=lambda record: (
-            networks[record.configuration["experiment"]],
-            order[record.configuration["method"]],
-            record.configuration["surgery"]["shifted"],
-            -_bits(record),
-            record.runs[0].compression,
-        )
-    )
-    lines = [
-        "| network | method | compression | connections | test error %, before → after | seconds a seed |",
-        "|---|---|---|---|---|---|",
-    ]
-    last = None
-    for record in records:
-        paper, runs = record.paper, record.runs
-        network = record.title.partition(",")[0]
-        if paper and network != last:
-            errors = f"{paper.test_error_before_percent:.2f} → {paper.test_error_percent:.2f}"
-            lines.append(
-                f"| {network} | *{paper.source}, as printed* | {paper.compression:g}x | {paper.kept:,} | {errors} | |"
-            )
-        last = network
-        mean, spread = mean_and_spread([run.test_error_percent for run in runs])
-        before = mean_and_spread([run.test_error_before_percent for run in runs])[0]
-        compression = mean_and_spread([run.compression for run in runs])[0]
-        kept = mean_and_spread([run.kept for run in runs])[0]
-        seconds = mean_and_spread([run.duration_s for run in runs])[0]
-        shifted = ", images shifted by up to a pixel" if record.configuration["surgery"]["shifted"] else ""
-        bits = f", {_bits(record)} bits" if _bits(record) else ""
-        after = f"**{mean:.2f}** ± {spread:.2f}" if len(runs) > 1 else f"**{mean:.2f}**"
-        lines.append(
-            f"| {network} | {METHODS[record.configuration['method']]}{bits}{shifted} "
-            f"| {compression:.1f}x | {kept:,.0f} | {before:.2f} → {after} | {seconds:.0f} |"
-        )
-    seeds = sorted({len(record.runs) for record in records})
-    machines = sorted(
-        {f"{r.machine['processor']}, {r.machine['threads']} thread(s), torch {r.versions['torch']}" for r in records}
-    )
-    lines += ["", f"Mean ± standard deviation over {' or '.join(map(str, seeds))} seeds. {'; '.join(machines)}."]
-    return "\n".join(lines)
-
-
-def _bits(record: Record) -> int:
-    """Bits of quantized weights, 0 where they are float32."""
-    return max(stage.get("bits", 0) for stage in record.configuration["plan"]["stage"])
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "choosing-a-method.md")
+FIVE_BITS = "5-bit powers of two"
 
 
 def step_table() -> str:
@@ -116,7 +62,7 @@ def file_size_table() -> str:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in results["rows"]:
         groups.setdefault((row["network"], row["weights"]), []).append(row)
-    for (network, weights), rows in sorted(groups.items(), key=lambda item: (item[0][1] != POWERS, item[0][0])):
+    for (network, weights), rows in sorted(groups.items(), key=lambda item: (item[0][1] != FIVE_BITS, item[0][0])):
         sizes = [[row["size_bytes"].get(name) for row in rows] for name in compared]
         cells = [f"{sum(size) / len(size):,.0f}" if None not in size else "" for size in sizes]
         cells[-1] = f"**{cells[-1]}**"
@@ -213,49 +159,64 @@ def _engine_table(results: dict[str, Any]) -> str:
 
 
 def _latency(rows: list[dict[str, Any]], runtime: str) -> str:
-    """Milliseconds to three figures; nothing where the runtime took no part."""
-    medians = [row["runtimes"][runtime]["median_us"] / 1000 for row in rows if runtime in row["runtimes"]]
-    return " / ".join(f"{median:.0f}" if median >= 100 else f"{median:#.3g}" for median in medians)
+    """Nothing where the runtime took no part."""
+    medians = [row["runtimes"][runtime]["median_us"] for row in rows if runtime in row["runtimes"]]
+    return " / ".join(map(cells.milliseconds, medians))
 
 
 def _faster(rows: list[dict[str, Any]], runtime: str) -> str:
     ratios = [row["times_faster"][runtime]["median"] for row in rows if runtime in row["times_faster"]]
-    return " / ".join(f"**{ratio:.1f}x**" if ratio >= 1 else f"{ratio:.2f}x" for ratio in ratios)
+    return " / ".join(map(cells.faster, ratios))
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "experiments": experiments_table,
+    "pruned": lambda: pruned_table(outcomes()),
+    "quantized": lambda: quantized_table(outcomes()),
     "step-time": step_table,
     "file-size": file_size_table,
     "packing": packing_table,
     "engine": engine_tables,
+    "methods": lambda: methods_table(outcomes(), Latencies.read()),
+    "smallest": lambda: answer(outcomes(), SMALLEST),
+    "fastest": lambda: fastest_answer(outcomes(), Latencies.read()),
+    "dense": lambda: answer(outcomes(), DENSE),
+    "multiplierless": lambda: answer(outcomes(), POWERS, PLANES),
+    "quickest": lambda: answer(outcomes(), QUICKEST),
 }
 
 
-def rewritten(readme: str) -> str:
-    """The README with every table between its markers made anew."""
-    for name, table in TABLES.items():
+def rewritten(text: str) -> str:
+    """A document with every table between its markers made anew."""
+    begun = re.findall(r"<!-- table: (.*?) -->", text)
+    for name in begun:
         begin, end = f"<!-- table: {name} -->", f"<!-- end: {name} -->"
-        head, found, rest = readme.partition(begin)
+        head, _, rest = text.partition(begin)
         _, closed, tail = rest.partition(end)
-        if not found or not closed:
-            raise SystemExit(f"README.md lacks the markers {begin} and {end}.")
-        readme = f"{head}{begin}\n{table()}\n{end}{tail}"
-    return readme
+        if name not in TABLES or not closed:
+            raise SystemExit(f"{begin} needs {end} behind it, and has to be one of {', '.join(TABLES)}.")
+        text = f"{head}{begin}\n{TABLES[name]()}\n{end}{tail}"
+    return text
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the README is out of date")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
     options = parser.parse_args()
-    path = ROOT / "README.md"
-    readme = path.read_text(encoding="utf-8")
-    fresh = rewritten(readme)
+    texts = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+    fresh = {path: rewritten(text) for path, text in texts.items()}
+    stale = [path for path, text in texts.items() if fresh[path] != text]
+    if not methods_chart.shows(methods_chart.PATH, outcomes()):
+        stale.append(methods_chart.PATH)
     if options.check:
-        if fresh != readme:
-            print("README.md differs from the records: run python benchmarks/readme_tables.py", file=sys.stderr)
-        return int(fresh != readme)
-    path.write_text(fresh, encoding="utf-8")
+        for path in stale:
+            print(
+                f"{path.relative_to(ROOT)} differs from the records: run python benchmarks/readme_tables.py",
+                file=sys.stderr,
+            )
+        return int(bool(stale))
+    for path, text in fresh.items():
+        path.write_text(text, encoding="utf-8")
+    methods_chart.draw(methods_chart.PATH, outcomes())
     return 0
 
 

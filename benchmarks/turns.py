@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from runtimes import Array, Runtime
+from runtimes import Runtime
 from timing import summary
 
 from netsurgery.runtime.comparison import TOLERANCE, largest_difference
@@ -25,11 +25,10 @@ LEAST_CALLS = 2
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """times_us: runtime -> those of each round; largest_difference: of any output from the first's, as a share."""
+class Turns:
+    """times_us: runtime -> those of each round."""
 
     times_us: dict[str, list[list[float]]]
-    largest_difference: float
 
     def figures(self, name: str) -> dict[str, Any]:
         """Median and spread over all calls of a runtime."""
@@ -46,28 +45,12 @@ class Comparison:
         return {"median": round(median, 3), "p10": round(low, 3), "p90": round(high, 3)}
 
 
-def compared(runtimes: Mapping[str, Runtime], rounds: int) -> Comparison:
-    """Take turns. Raises SystemExit if outputs differ beyond the tolerance: times of wrong answers mean nothing."""
-    outputs = {name: runtime.outputs() for name, runtime in runtimes.items()}
-    difference = _largest_difference(outputs)
-    calls = {name: _calls(runtime) for name, runtime in runtimes.items()}
-    times: dict[str, list[list[float]]] = {name: [] for name in runtimes}
-    for number in range(rounds):
-        for name in list(runtimes)[:: 1 if number % 2 else -1]:
-            runtimes[name].turn(max(1, calls[name] // 10))
-            times[name].append(runtimes[name].turn(calls[name]))
-            time.sleep(PAUSE_S)
-    return Comparison(times, difference)
+def agreement(runtimes: Mapping[str, Runtime]) -> float:
+    """The largest difference of any output from the first runtime's, as a share of the largest.
 
-
-def _calls(runtime: Runtime) -> int:
-    """So many that a turn takes TURN_S."""
-    once = min(runtime.turn(3)) * 1e-6
-    return max(LEAST_CALLS, int(TURN_S / once))
-
-
-def _largest_difference(outputs: Mapping[str, Sequence[Array]]) -> float:
-    (first, expected), *others = outputs.items()
+    Raises SystemExit if it is beyond the tolerance: times of wrong answers mean nothing.
+    """
+    (first, expected), *others = ((name, runtime.outputs()) for name, runtime in runtimes.items())
     worst = 0.0
     for name, given in others:
         difference = largest_difference(given, expected)
@@ -75,3 +58,21 @@ def _largest_difference(outputs: Mapping[str, Sequence[Array]]) -> float:
             raise SystemExit(f"{name} differs from {first} by {difference:.1e} of the largest output.")
         worst = max(worst, difference)
     return worst
+
+
+def in_turns(runtimes: Mapping[str, Runtime], rounds: int) -> Turns:
+    """Times of all runtimes, whatever network each of them runs."""
+    calls = {name: _calls(runtime) for name, runtime in runtimes.items()}
+    times: dict[str, list[list[float]]] = {name: [] for name in runtimes}
+    for number in range(rounds):
+        for name in list(runtimes)[:: 1 if number % 2 else -1]:
+            runtimes[name].turn(max(1, calls[name] // 10))
+            times[name].append(runtimes[name].turn(calls[name]))
+            time.sleep(PAUSE_S)
+    return Turns(times)
+
+
+def _calls(runtime: Runtime) -> int:
+    """So many that a turn takes TURN_S."""
+    once = min(runtime.turn(3)) * 1e-6
+    return max(LEAST_CALLS, int(TURN_S / once))

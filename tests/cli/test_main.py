@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import io
 import os
 import subprocess
@@ -34,15 +33,6 @@ def test_the_command_line_offers_every_network_and_every_method() -> None:
     assert set(options["method"].choices or ()) == offered
     for experiment in REPRODUCIBLE.values():
         assert set(experiment.treatments) == offered
-
-
-def test_the_readme_tables_know_every_method() -> None:
-    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "benchmarks" / "readme_tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    assert set(script.METHODS) == {*ALL_METHODS, SURGERY_THEN_INQ}
 
 
 def test_help_needs_no_torch() -> None:
