@@ -1,23 +1,27 @@
 """Binary planes: a row as a sum of ±scale (network sketching, Guo et al. 2017), told from its values alone.
 
 With m planes, row r is w[c] = s_0 b_0[c] + s_1 b_1[c] + ... with b in {-1, +1}, summed in float32 from the first plane
-on. Whoever has such a row has at most 2^m distinct values, and they give the scales back: the largest is the sum of all
-scales, and each next one that isn't explained yet lacks twice a new scale.
+on. Scales as `methods.expansion` makes them are whole multiples of a power of two, so that nothing rounds: then 1 to 8
+planes are told, without doubt (`plane_scales`). Of sums that round it is at most 3 (`rounded_planes`).
 """
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import numpy.typing as npt
 
+from netsurgery.graph.plane_relations import Doubles, signed_sums
+from netsurgery.graph.plane_scales import exact_scales, unit_of
+from netsurgery.graph.rounded_planes import rounded_scales
+
 Array = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 Signs = npt.NDArray[np.uint8]
 
-MOST_RECOGNISED = 3
-"""With more planes the distinct values of a row are too many to tell the scales from."""
+MOST_RECOGNISED = 8
+"""As many as a file holds."""
+_SCALE_BITS = 32
+_FLOAT_BITS = 24
+"""Of an entry that is written as a float, roughly."""
 
 
 def sum_of_planes(scales: Array, signs: Signs) -> Array:
@@ -34,82 +38,50 @@ def sum_of_planes(scales: Array, signs: Signs) -> Array:
 
 
 def recognised_planes(matrix: Array) -> tuple[Array, Signs] | None:
-    """(scales, signs) whose sum equals the matrix bit for bit, or None. matrix: (rows, columns) without zeros."""
-    for planes in range(1, MOST_RECOGNISED + 1):
-        if matrix.shape[1] < 2 ** (planes + 1):
-            return None
-        if len(np.unique(matrix[0])) > 2**planes:
-            continue
-        with np.errstate(over="ignore", invalid="ignore"):
-            rows = [_row(row, planes) for row in matrix]
-        if any(row is None for row in rows):
-            continue
-        found = [row for row in rows if row is not None]
-        scales = np.stack([scale for scale, _ in found])
-        signs = np.ascontiguousarray(np.stack([sign for _, sign in found], axis=1))
-        if np.array_equal(sum_of_planes(scales, signs).view(np.uint32), matrix.view(np.uint32)):
-            return scales, signs
-    return None
+    """(scales, signs) whose sum equals the matrix bit for bit, or None. matrix: (rows, columns), finite, without
+    zeros, rows >= 1.
 
-
-def _row(row: Array, planes: int) -> tuple[Array, Signs] | None:
-    """Scales (m,) and signs (m, columns) of one row, or None."""
-    values = np.unique(row).astype(np.float64)
-    guessed = _guessed_scales(values[::-1], planes)
-    if guessed is None:
-        return None
-    combinations = np.array(list(itertools.product((1, 0), repeat=planes)), np.uint8).T
-    guess = np.where(combinations == 1, np.array(guessed)[:, None], -np.array(guessed)[:, None]).sum(axis=0)
-    place = np.abs(guess - values[:, None]).argmin(axis=1)
-    known = np.zeros(len(guess), bool)
-    for places, sums in ((place, values), (len(guess) - 1 - place, -values)):  # the negative of a sum is a sum too
-        guess[places], known[places] = sums, True
-    scales = _solved(guess[: len(guess) // 2], known[: len(guess) // 2])
-    return None if scales is None else (scales, combinations[:, place[np.searchsorted(values, row)]])
-
-
-def _solved(sums: Doubles, known: npt.NDArray[np.bool_]) -> Array | None:
-    """Scales (m,) of all sums with a + first, or None: sums[i] has - where bit m - 2, m - 3, ... of i is 1.
-
-    Backwards: without the last plane, each two neighbours are one float32, their mean or a number beside it; the last
-    scale lies in the middle of what these and rounding allow. Sums that aren't known allow anything.
+    m is what the row with most planes takes, and no more than what is worth its scales; other rows have scales of 0. A
+    matrix that is no such sum is given up at the first row that isn't.
     """
-    if len(sums) == 1:
-        return sums.astype(np.float32)
-    slack = np.where(known, np.spacing(np.abs(sums).astype(np.float32)) / 2.0, np.inf)
-    pairs = sums.reshape(-1, 2)
-    for without in itertools.product(*(_neighbours(np.float32(mean)) for mean in pairs.mean(axis=1))):
-        before = np.array(without, np.float32)
-        scale = (pairs - before[:, None]) * (1, -1)
-        low, high = (scale.ravel() - slack).max(), (scale.ravel() + slack).min()
-        for last in _neighbours(np.float32((low + high) / 2))[:3]:
-            after = np.stack([before + last, before - last], axis=1).ravel()
-            if (after == sums)[known].all():
-                first = _solved(before.astype(np.float64), np.ones(len(before), bool))
-                if first is not None:
-                    return np.append(first, last)
-    return None
-
-
-def _guessed_scales(values: Doubles, planes: int) -> list[float] | None:
-    """Scales, largest first, from distinct values in falling order; None unless they show `planes` of them."""
-    if len(values) == 1:
-        return [abs(values[0])] if planes == 1 else None
-    tolerance = 1e-5 * abs(values[0])
-    scales: list[float] = []
-    explained = [0.0]  # what the values seen so far lack of the largest
-    for lack in values[0] - values[1:]:
-        if any(abs(lack - known) <= tolerance for known in explained):
-            continue
-        if len(scales) == planes:
+    columns = matrix.shape[1]
+    most = min(MOST_RECOGNISED, (_FLOAT_BITS * columns - 1) // (columns + _SCALE_BITS))
+    found: list[Doubles] = []
+    for row in matrix:
+        scales = _scales_of(row, most) if most else None
+        if scales is None:
             return None
-        scales.append(lack / 2)
-        explained += [known + lack for known in explained]
-    return sorted(scales, reverse=True) if len(scales) == planes else None
+        found.append(scales)
+    planes = max(map(len, found), default=1)
+    padded = np.stack([np.pad(scales, (0, planes - len(scales))) for scales in found]).astype(np.float32)
+    signs = np.ones((planes, *matrix.shape), np.uint8)
+    for place, (row, scales) in enumerate(zip(matrix, found, strict=True)):
+        signs[: len(scales), place] = _signs_of(row, scales)
+    same = np.array_equal(sum_of_planes(padded, signs).view(np.uint32), matrix.view(np.uint32))
+    return (padded, signs) if same else None
 
 
-def _neighbours(scale: np.float32) -> list[np.float32]:
-    """The number itself and those up to two places beside it, the nearest first."""
-    up, down = np.float32(np.inf), np.float32(-np.inf)
-    above, below = np.nextafter(scale, up), np.nextafter(scale, down)
-    return [scale, above, below, np.nextafter(above, up), np.nextafter(below, down)]
+def on_grid(scales: Doubles) -> Array:
+    """Scales (rows, m), float64, as multiples of a power of two in each row so coarse that their sums don't round.
+
+    That is 2^-24 of the sum of a row's magnitudes, or up to half of it: a scale moves by as much as float32 may round.
+    """
+    units = np.array([unit_of(total) if total > 0 else 1.0 for total in np.abs(scales).sum(axis=1)])[:, None]
+    gridded: Array = (np.round(scales / units) * units).astype(np.float32)
+    return gridded
+
+
+def _scales_of(row: Array, most: int) -> Doubles | None:
+    """Scales (m,), falling, of the fewest planes that make the row, or None."""
+    magnitudes = np.unique(np.abs(row)).astype(np.float64)
+    exact = exact_scales(magnitudes, most)
+    return rounded_scales(magnitudes, most) if exact is None else exact
+
+
+def _signs_of(row: Array, scales: Doubles) -> Signs:
+    """The planes (m, columns) of a row of these scales: for each entry those of the sum that lies closest to it."""
+    sums = signed_sums(scales)
+    order = np.argsort(sums)
+    borders = (sums[order][1:] + sums[order][:-1]) / 2
+    combination = order[np.searchsorted(borders, row)]
+    return (~combination >> np.arange(len(scales))[::-1, None] & 1).astype(np.uint8)
