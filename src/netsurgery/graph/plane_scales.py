@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,14 +19,24 @@ from netsurgery.graph.plane_relations import Doubles, relations, sign_vectors, s
 MANTISSA = 24
 """Bits of a float32's significand: whole numbers up to 2^24 are exact, and so are all sums that stay below."""
 
-_SAMPLES = (44, 44, 36, 28, 20, 14)
-"""How many values a try looks at. Sums agree by chance now and then, most often among many: another try leaves out
-some."""
+_SAMPLES = (44, *64 * (36, 32, 28, 24))
+"""How many values each try looks at. Sums agree by chance now and then: other values may be free of that, and fewer
+more likely."""
 _TERMS = ((2, 44), (3, 20), (4, 12))
 """Terms of the sums that are compared, and of how many values. Two tell most rows; more are for rows that lack values."""
+_MOST_UNDECIDED = 4
+"""Tries that leave a choice."""
 _MOST_SUBSETS = 10_000
 _FREE = 5
 """So many values are sums of so many planes, whatever they are. More have to show relations."""
+
+
+class _Told(NamedTuple):
+    """Candidates for planes, -1 and +1 (n, found), of n values; in a space of so many dimensions."""
+
+    values: Doubles
+    planes: Doubles
+    dimensions: int
 
 
 def unit_of(largest: float) -> float:
@@ -60,42 +71,51 @@ def _sums_are_exact(scales: Doubles) -> bool:
 
 def _guesses(values: Doubles, most: int) -> Iterator[tuple[Doubles, Doubles]]:
     """Planes (n, m), and the n values, some or all, that they may explain; the likeliest first."""
-    several: tuple[Doubles, Doubles, int] | None = None
-    random = np.random.default_rng(0)
+    random, undecided = np.random.default_rng(0), list[_Told]()
     for size in _SAMPLES:
-        sample = random.permutation(values)[:size]
-        related = np.zeros((0, len(sample)))
-        for terms, most_values in _TERMS:
-            found = relations(sample[:most_values], terms)
-            related = np.concatenate([related, np.pad(found, ((0, 0), (0, len(sample) - found.shape[1])))])
-            if not len(related) and len(sample) > _FREE:
-                continue
-            told = _told(related, sample, most)
-            if told is None:
-                continue
-            planes, given, dimensions = told
-            if planes.shape[1] < dimensions:
-                break  # a relation by chance
-            if planes.shape[1] == dimensions:
-                yield planes, given
-                break
-            several = told
-    if several is not None:
-        yield from _subsets(*several, most)
+        told = _told(random.permutation(values)[:size], most)
+        if told is None:
+            continue
+        if told.planes.shape[1] == told.dimensions:
+            yield told.planes, told.values
+            continue
+        undecided.append(told)
+        if len(undecided) == _MOST_UNDECIDED:
+            break
+    if undecided:
+        yield from _subsets(min(undecided, key=lambda told: told.dimensions), most)
 
 
-def _told(related: Doubles, sample: Doubles, most: int) -> tuple[Doubles, Doubles, int] | None:
-    """Candidates for planes (n, found), the values that they are of, dimensions; of values in relations if all is much."""
+def _told(values: Doubles, most: int) -> _Told | None:
+    """What the relations of these values tell; None if nothing, or if some of them are by chance."""
+    related, several = np.zeros((0, len(values))), None
+    for terms, most_values in _TERMS:
+        found = relations(values[:most_values], terms)
+        related = np.concatenate([related, np.pad(found, ((0, 0), (0, len(values) - found.shape[1])))])
+        if not len(related) and len(values) > _FREE:
+            continue
+        told = _within(related, values, most)
+        if told is None:
+            continue
+        if told.planes.shape[1] <= told.dimensions:
+            return told if told.planes.shape[1] == told.dimensions else several
+        several = told
+    return several
+
+
+def _within(related: Doubles, values: Doubles, most: int) -> _Told | None:
+    """The planes that relations (found, n) leave; if that is too much, of those values only that are in relations."""
     told = sign_vectors(related)
     if told is not None and told[1] <= most:
-        return told[0], sample, told[1]
+        return _Told(values, *told)
     used = related.any(axis=0)
     told = sign_vectors(related[:, used]) if used.any() else None
-    return None if told is None else (told[0], sample[used], told[1])
+    return None if told is None else _Told(values[used], *told)
 
 
-def _subsets(planes: Doubles, given: Doubles, dimensions: int, most: int) -> Iterator[tuple[Doubles, Doubles]]:
-    """Of candidates (n, found) as few independent ones as have the n values in their span."""
+def _subsets(told: _Told, most: int) -> Iterator[tuple[Doubles, Doubles]]:
+    """As few of the candidates, independent, as have the values in their span."""
+    given, planes, dimensions = told
     found = planes.shape[1]
     vectors = np.column_stack([planes / math.sqrt(len(given)), given / np.linalg.norm(given)])
     gram = vectors.T @ vectors
