@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tests.engine.plane_files import Planes, encode_with_planes
 from tests.packed.graphs import ARRANGEMENTS, CASES, one_node, random_lenet5
 
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
@@ -134,8 +133,8 @@ def binary_planes() -> Graph:
     return builder.graph([builder.node("Linear", [y, planes(3, 35, 32 * 2 * 2)])])
 
 
-def four_planes() -> tuple[Graph, Planes]:
-    """(n, 6, 9, 7) -> (n, 35): as many planes as tables take, more than the writer tells from their sums."""
+def four_planes() -> Graph:
+    """(n, 6, 9, 7) -> (n, 35): as many planes as tables take."""
     layers = PlaneLayers()
     builder, planes = layers.builder, layers.weight
     x = builder.input("image", (None, 6, 9, 7))
@@ -143,7 +142,7 @@ def four_planes() -> tuple[Graph, Planes]:
     y = builder.node("Conv", [builder.node("Relu", [x]), planes(4, 66, 66, 1, 1)])
     y = builder.node("MaxPool", [builder.node("Add", [x, y])], kernel=(4, 7))
     y = builder.node("Reshape", [y], shape=(-1, 66 * 2))
-    return builder.graph([builder.node("Linear", [y, planes(4, 35, 66 * 2)])]), layers.planes
+    return builder.graph([builder.node("Linear", [y, planes(4, 35, 66 * 2)])])
 
 
 def lenet5() -> Graph:
@@ -158,10 +157,9 @@ def all_files() -> dict[str, bytes]:
     networks = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}
     for number, (operator, operands, attributes) in enumerate(CASES):
         networks[f"{number:02}-{operator}"] = one_node(operator, operands, attributes, None)
-    for network in (lenet5, residual, depthwise, windows, pools, binary_planes):
+    for network in (lenet5, residual, depthwise, windows, pools, binary_planes, four_planes):
         networks[network.__name__] = network()
-    files = {f"{name}.nsm": encode(graph) for name, graph in networks.items()}
-    return {**files, "four_planes.nsm": encode_with_planes(*four_planes())}
+    return {f"{name}.nsm": encode(graph) for name, graph in networks.items()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Files whose constants are binary planes: those too that the writer can't tell from their sums, as of four planes."""
+"""Files whose constants are binary planes: those too that the writer can't tell from their sums, in very short rows."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _TERMS = ((2, 44), (3, 20), (4, 12))
 _MOST_UNDECIDED = 4
 """Tries that leave a choice."""
 _MOST_SUBSETS = 10_000
-_FREE = 5
+_FREE = 6
 """So many values are sums of so many planes, whatever they are. More have to show relations."""
 
 

@@ -155,9 +155,10 @@ class TensorWriter:
         if book is not None:
             ways.append((Encoding.CODEBOOK, _codebook_writer(grid, mask, bits, book)))
         planes = recognised_planes(bits.view(np.float32)) if len(kept) == bits.size and grid[0] > 1 else None
-        if planes is not None:
+        small = bits.size <= TRIED_ENTRIES
+        if planes is not None and (small or len(planes[1]) <= _code_width(_distinct_codes(kept, form, book))):
             ways.append((Encoding.PLANES, _planes_writer(*planes)))
-        if len(ways) == 1 or bits.size > TRIED_ENTRIES:
+        if len(ways) == 1 or not small:
             return ways[-1]
 
         def cost(way: tuple[Encoding, _Write]) -> int:
@@ -287,6 +288,13 @@ def _codebook(kept: Bits) -> Bits | None:
     return distinct if len(distinct) <= MOST_CODES and 2 * len(distinct) <= len(kept) else None
 
 
+def _distinct_codes(kept: Bits, form: FloatForm, book: Bits | None) -> int:
+    """How many different things an entry may say if it isn't written as planes, roughly."""
+    if book is not None:
+        return len(book)
+    return len(np.unique(kept >> 23)) if form.mantissa == 0 or form.shared else 2 << form.mantissa
+
+
 def _code_width(count: int) -> int:
     return (count - 1).bit_length()
 
@@ -325,7 +333,7 @@ def _read_form(decoder: DecoderFace, expected: Expectations, kind: int) -> Float
 
 
 def _write_table(encoder: EncoderFace, expected: Expectations, table: Bits) -> None:
-    """A small table of floats without zeros among them: the values of a codebook, the scales of planes."""
+    """A small table of floats, written with the zeros among them: the values of a codebook, the scales of planes."""
     grid = (*table.shape, 1, 1)
     form = _form(table.reshape(-1), shared=False)
     _write_form(encoder, expected, 0, form)

@@ -13,7 +13,7 @@ import numpy as np
 from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.graph.operators import Shape
 from netsurgery.graph.passes.constant_edits import ConstantEdits
-from netsurgery.graph.planes import recognised_planes, sum_of_planes
+from netsurgery.graph.planes import on_grid, recognised_planes, sum_of_planes
 
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 
@@ -23,8 +23,8 @@ def fold_scale_and_shift(graph: Graph) -> Graph:
 
     Each weight and bias is one float32 operation on the one before: a weight of ±2^e times its channel's scale is the
     scale with another exponent, exactly. A weight of binary planes stays one: the operation is on the scales of its
-    planes, which are summed again. Layers stay apart from their scale where their weight has another reader, and where
-    the product is not finite.
+    planes, which go on a grid where their sums are exact, so that planes are told from them again. Layers stay apart
+    from their scale where their weight has another reader, and where the product is not finite.
     """
     shapes = [graph.shapes(batch) for batch in graph.batches]
     uses = graph.uses()
@@ -105,9 +105,16 @@ def _folded(layer: Node, node: Node, by_channel: Array, edits: ConstantEdits) ->
 def _of_planes(weight: Array, rows: Array, operation: np.ufunc) -> Array:
     """The weight times or over a number for each of its rows (O, 1, ...), by the scales of its planes if it has any."""
     matrix = weight.reshape(len(weight), -1)
-    planes = recognised_planes(matrix) if matrix.all() else None
+    planes = recognised_planes(matrix) if matrix.all() and not _share_mantissas(matrix) else None
     if planes is None:
         scaled: Array = operation(weight, rows)
         return scaled
     scales, signs = planes
-    return sum_of_planes(operation(scales, rows.reshape(-1, 1)), signs).reshape(weight.shape)
+    new_scales = operation(scales.astype(np.float64), rows.reshape(-1, 1))
+    return sum_of_planes(on_grid(new_scales), signs).reshape(weight.shape)
+
+
+def _share_mantissas(matrix: Array) -> bool:
+    """True if the entries of each row are ± one number times powers of two: their products are that too."""
+    mantissas = np.abs(np.frexp(matrix)[0])
+    return bool((mantissas == mantissas[:, :1]).all())
