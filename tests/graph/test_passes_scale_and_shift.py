@@ -7,7 +7,7 @@ import pytest
 
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.passes import fold_scale_and_shift
-from netsurgery.graph.planes import recognised_planes, sum_of_planes
+from netsurgery.graph.planes import on_grid, recognised_planes, sum_of_planes
 from netsurgery.runtime.reference import run
 
 EPSILON = 2.0**-24  # half a unit in the last place of 1: what one rounding costs at most, relatively
@@ -47,24 +47,38 @@ def test_batch_normalization_becomes_weight_and_bias(bias) -> None:
 
 
 @pytest.mark.parametrize("operator", ["Mul", "Div"])
-@pytest.mark.parametrize("planes", [1, 2, 3])
+@pytest.mark.parametrize("planes", [1, 2, 3, 4, 5, 8])
 def test_a_sum_of_planes_times_a_scale_is_a_sum_of_as_many_planes(planes: int, operator: str) -> None:
     rng = np.random.default_rng(planes)
-    scales = (0.4 ** np.arange(planes) * rng.uniform(1, 2, (8, 1))).astype(np.float32)
-    weight = sum_of_planes(scales, rng.integers(0, 2, (planes, 8, 36), np.uint8)).reshape(8, 4, 3, 3)
+    scales = on_grid(0.6 ** np.arange(planes) * rng.uniform(1, 2, (8, planes)))
+    weight = sum_of_planes(scales, rng.integers(0, 2, (planes, 8, 4 * 81), np.uint8)).reshape(8, 4, 9, 9)
     factors = rng.normal(size=(8, 1, 1)).astype(np.float32)
     builder = GraphBuilder()
-    x = builder.node("Conv", [builder.input("x", (None, 4, 6, 6)), builder.constant(weight)])
+    x = builder.node("Conv", [builder.input("x", (None, 4, 9, 9)), builder.constant(weight)])
     graph = builder.graph([builder.node(operator, [x, builder.constant(factors)])])
     (layer,) = fold_scale_and_shift(graph).nodes
     folded = fold_scale_and_shift(graph).constants[layer.given[1]]
-    found = recognised_planes(folded.reshape(8, 36))
+    found = recognised_planes(folded.reshape(8, 4 * 81))
     assert found is not None
     assert len(found[1]) == planes
     times = factors[..., None].astype(np.float64) ** (1 if operator == "Mul" else -1)
-    # Each product rounds, and so do the sums that made the weight and those that make the folded one.
-    slack = (2 * planes - 1) * EPSILON * scales.sum(axis=1).reshape(8, 1, 1, 1) * np.abs(times)
+    # Each product goes to the grid, half a step away at most, and a step is 2 epsilon of the largest sum at most.
+    slack = planes * EPSILON * scales.sum(axis=1).reshape(8, 1, 1, 1) * np.abs(times)
     assert (np.abs(folded - weight * times) <= 1.01 * slack).all()
+
+
+@pytest.mark.parametrize("operator", ["Mul", "Div"])
+def test_powers_of_two_that_are_sums_of_planes_too_keep_one_mantissa(operator: str) -> None:
+    rng = np.random.default_rng(2)
+    weight = (rng.choice([-1, 1], (8, 40)) * 2.0 ** rng.integers(-3, 0, (8, 40))).astype(np.float32)
+    assert recognised_planes(weight) is not None
+    factors = rng.uniform(0.1, 9, 8).astype(np.float32)
+    builder = GraphBuilder()
+    x = builder.node("Linear", [builder.input("x", (None, 40)), builder.constant(weight)])
+    graph = builder.graph([builder.node(operator, [x, builder.constant(factors)])])
+    folded = fold_scale_and_shift(graph)
+    exact = weight * factors[:, None] if operator == "Mul" else weight / factors[:, None]
+    np.testing.assert_array_equal(folded.constants[folded.nodes[0].given[1]], exact)
 
 
 def test_powers_of_two_times_a_scale_keep_one_mantissa_for_each_channel() -> None:

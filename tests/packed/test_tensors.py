@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from netsurgery import _native
 from netsurgery.errors import NonFiniteWeightsError
-from netsurgery.graph.planes import sum_of_planes
+from netsurgery.graph.planes import on_grid, sum_of_planes
 from netsurgery.packed import reference_coder
 from netsurgery.packed.tensors import Stored, TensorReader, TensorWriter
 
@@ -63,7 +63,7 @@ def codebook(size: int, rng: np.random.Generator, shape: tuple[int, ...]) -> np.
 
 def planes(count: int, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     rows = shape[0] if len(shape) > 1 else 1
-    scales = np.cumprod(rng.uniform(0.3, 0.6, (rows, count)), axis=1).astype(np.float32)
+    scales = on_grid(np.cumprod(rng.uniform(0.3, 0.6, (rows, count)), axis=1))
     return sum_of_planes(scales, rng.integers(0, 2, (count, rows, math.prod(shape) // rows), np.uint8)).reshape(shape)
 
 
@@ -92,7 +92,7 @@ def of_planes(count: int):
 
 KINDS = {
     **{f"codebook of {size}": of_codebook(size) for size in (1, 2, 3, 255, 256, 257)},
-    **{f"{count} planes": of_planes(count) for count in (1, 2, 3)},
+    **{f"{count} planes": of_planes(count) for count in (1, 2, 3, 4, 5, 8)},
     **{one.__name__: one for one in (gaussian, as_bfloat16, as_float16, powers, scaled_powers)},
     **{one.__name__: one for one in (almost_planes, special, any_finite)},
 }
@@ -215,7 +215,7 @@ def sign_and_exponent(tensor: np.ndarray) -> float:
         ("codebook of 256", "codebook of 256", lambda w: 1.03 * ENTRIES * entropy(w) + 256 * 32),
         ("1 planes", "1 binary plane", of_planes_bits(1)),
         ("2 planes", "2 binary planes", of_planes_bits(2)),
-        ("3 planes", "3 binary planes", of_planes_bits(3)),
+        *((f"{count} planes", f"{count} binary planes", of_planes_bits(count)) for count in (3, 4, 5, 8)),
     ],
 )
 def test_what_is_special_about_weights_is_seen_and_costs_what_it_has_to_say(kind: str, encoding: str, bits) -> None:

@@ -86,12 +86,13 @@ def _solutions(related: Doubles) -> Doubles:
 @lru_cache(maxsize=16)
 def _signs(count: int) -> Doubles:
     """Every choice of `count` signs: (count, 2^count), beginning with those whose first sign is +."""
-    return np.array(list(itertools.product((1.0, -1.0), repeat=count))).T
+    signs: Doubles = np.array(list(itertools.product((1.0, -1.0), repeat=count))).T
+    return signs
 
 
 @lru_cache(maxsize=64)
 def _signed_choices(count: int, terms: int) -> tuple[Places, Doubles]:
-    """Every choice of so many out of `count`, with every choice of signs but for a common one: both (choices, terms)."""
+    """Each choice of so many out of `count`, and of signs but for a common one: places and signs, (choices, terms)."""
     places = np.array(list(itertools.combinations(range(count), terms)), np.int64).reshape(-1, terms)
     signs = _signs(terms)[:, : 2 ** (terms - 1)].T
     return np.repeat(places, len(signs), axis=0), np.tile(signs, (len(places), 1))

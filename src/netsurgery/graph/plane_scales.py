@@ -23,7 +23,7 @@ _SAMPLES = (44, *64 * (36, 32, 28, 24))
 """How many values each try looks at. Sums agree by chance now and then: other values may be free of that, and fewer
 more likely."""
 _TERMS = ((2, 44), (3, 20), (4, 12))
-"""Terms of the sums that are compared, and of how many values. Two tell most rows; more are for rows that lack values."""
+"""Terms of the sums that are compared, and of how many values. Two tell most rows, more those that lack values."""
 _MOST_UNDECIDED = 4
 """Tries that leave a choice."""
 _MOST_SUBSETS = 10_000

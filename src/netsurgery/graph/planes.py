@@ -38,11 +38,11 @@ def sum_of_planes(scales: Array, signs: Signs) -> Array:
 
 
 def recognised_planes(matrix: Array) -> tuple[Array, Signs] | None:
-    """(scales, signs) whose sum equals the matrix bit for bit, or None. matrix: (rows, columns), finite, without
-    zeros, rows >= 1.
+    """(scales, signs) whose sum equals the matrix bit for bit, or None.
 
-    m is what the row with most planes takes, and no more than what is worth its scales; other rows have scales of 0. A
-    matrix that is no such sum is given up at the first row that isn't.
+    matrix: (rows, columns), finite, without zeros, rows >= 1. m is what the row with most planes takes, and no more
+    than what is worth its scales; other rows have scales of 0. A matrix that is no such sum is given up at the first
+    row that isn't.
     """
     columns = matrix.shape[1]
     most = min(MOST_RECOGNISED, (_FLOAT_BITS * columns - 1) // (columns + _SCALE_BITS))
