@@ -220,7 +220,7 @@ def test_threads_cut_outputs_in_each_group_where_kernels_may(of_group: int, kind
 
 @pytest.mark.parametrize("name", _native.available_instructions())
 @pytest.mark.parametrize("of_group", [32, 33, 34, 35])
-@pytest.mark.parametrize("planes", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("planes", [1, 2, 3, 4, 5, 8])
 def test_tables_serve_up_to_four_planes_and_their_sums_serve_more(planes: int, of_group: int, name: str) -> None:
     layers = PlaneLayers()
     x = layers.builder.input("x", (None, 12, 4, 3))

@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+import netsurgery as ns
 from netsurgery.methods.expansion import expand
+from netsurgery.runtime.comparison import largest_difference
 from netsurgery.runtime.operation_counts import OperationCounts, counts_of
 from netsurgery.train.data import mnist
 from netsurgery.zoo.lenet import LeNet5
@@ -57,3 +59,23 @@ def test_the_table_of_errors_is_what_the_sketch_of_two_planes_makes(
         stated = re.search(rf"^\| {name} \| [\d.]+ \| ([\d.]+) ", PAGE, flags=re.MULTILINE)
         assert stated is not None
         assert error_percent == pytest.approx(float(stated[1]), abs=0.03)
+
+
+@pytest.mark.parametrize("planes", [1, 4, 5])
+def test_the_table_of_bytes_is_what_files_take_and_the_engine_runs_them_as_the_reference_does(
+    weights: dict[str, Tensor], planes: int, tmp_path: Path
+) -> None:
+    model = LeNet5().eval()
+    model.load_state_dict(
+        {
+            name: expand(tensor.flatten(1), planes).total.view_as(tensor) if tensor.dim() > 1 else tensor
+            for name, tensor in weights.items()
+        }
+    )
+    images = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    path = tmp_path / "lenet5.nsm"
+    size_bytes = ns.pack(model, path, example_inputs=(images,)).size_bytes
+    (row,) = re.findall(r"^\| whole file, bytes \| (.*) \|$", PAGE, flags=re.MULTILINE)
+    assert f"{size_bytes:,}" == row.split(" | ")[planes - 1]
+    fast, slow = (ns.load(path, engine=engine)(images.numpy()) for engine in ("native", "reference"))
+    assert largest_difference([fast], [slow]) <= 1e-5  # sums of at most 800 terms, in another order
