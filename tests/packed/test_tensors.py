@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from netsurgery import _native
 from netsurgery.errors import NonFiniteWeightsError
-from netsurgery.graph.planes import on_grid, sum_of_planes
+from netsurgery.graph.planes import on_grid, recognised_planes, sum_of_planes
 from netsurgery.packed import reference_coder
 from netsurgery.packed.tensors import Stored, TensorReader, TensorWriter
 
@@ -223,6 +223,18 @@ def test_what_is_special_about_weights_is_seen_and_costs_what_it_has_to_say(kind
     how = stored(tensor)
     assert how.encoding == encoding
     assert how.bits <= SLACK[0] * bits(tensor) + SLACK[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding"),
+    [((1, 2, 4, 8), "powers of two"), ((3, 5, 6, 9), "codebook of 8"), ((1, 3, 5, 7), "3 binary planes")],
+)
+def test_large_tensors_are_planes_only_where_that_takes_as_few_bits_as_anything_else(values, encoding: str) -> None:
+    """Of any four magnitudes a row is a sum of four planes."""
+    rng = np.random.default_rng(0)
+    tensor = rng.choice(np.array([*values, *(-value for value in values)], np.float32), (17, 62_000))
+    assert recognised_planes(tensor) is not None
+    assert stored(tensor).encoding == encoding
 
 
 @pytest.mark.parametrize("density", [0.02, 0.1, 0.5])

@@ -47,8 +47,13 @@ def recognised_planes(matrix: Array) -> tuple[Array, Signs] | None:
     columns = matrix.shape[1]
     most = min(MOST_RECOGNISED, (_FLOAT_BITS * columns - 1) // (columns + _SCALE_BITS))
     found: list[Doubles] = []
+    known: dict[bytes, Doubles | None] = {}  # rows of one codebook have the same magnitudes
     for row in matrix:
-        scales = _scales_of(row, most) if most else None
+        magnitudes = np.unique(np.abs(row)).astype(np.float64)
+        name = magnitudes.tobytes()
+        if name not in known:
+            known[name] = _scales_of(magnitudes, most) if most else None
+        scales = known[name]
         if scales is None:
             return None
         found.append(scales)
@@ -71,9 +76,8 @@ def on_grid(scales: Doubles) -> Array:
     return gridded
 
 
-def _scales_of(row: Array, most: int) -> Doubles | None:
-    """Scales (m,), falling, of the fewest planes that make the row, or None."""
-    magnitudes = np.unique(np.abs(row)).astype(np.float64)
+def _scales_of(magnitudes: Doubles, most: int) -> Doubles | None:
+    """Scales (m,), falling, of the fewest planes that make a row of these magnitudes, or None."""
     exact = exact_scales(magnitudes, most)
     return rounded_scales(magnitudes, most) if exact is None else exact
 
