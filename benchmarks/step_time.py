@@ -1,9 +1,12 @@
-"""What surgery adds to a training step: time beside the same step without it, and memory.
+"""What a method adds to a training step: time beside the same step without it, and memory for surgery.
 
     python benchmarks/step_time.py --out benchmarks/results/step_time.json
 
-Both variants run alternately in one process, so that a change of the machine's speed meets both. The median step is
-one without a refresh of the masks; the mean includes the refreshes (every 20th step).
+A step without and one with each method take turns in one process, so that a change of the machine's speed meets all;
+who is first changes from turn to turn. What the operation's hooks take is measured inside of the same steps: it is
+smaller than the differences between steps of a machine that others use too.
+Surgery's median step is one without a refresh of the masks; the mean includes the refreshes (every 20th step). Sketches
+are made in every step.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +31,7 @@ from torch import Tensor, nn
 
 import netsurgery as ns
 from netsurgery.files import write_verified
+from netsurgery.methods.base import Method
 from netsurgery.report.record import machine, versions
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 
@@ -76,55 +81,90 @@ def resnet18() -> nn.Module:
     )
 
 
-CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int, float]] = {
-    # network, batch of images, classes, steps of each variant, goal for the ratio
-    "ResNet-18": (resnet18, (16, 3, 224, 224), 1000, 45, 1.02),
-    "LeNet-5": (LeNet5, (BATCH, 1, 28, 28), 10, 400, 1.05),
-    "LeNet-300-100": (LeNet300, (BATCH, 1, 28, 28), 10, 2000, 1.30),
+METHODS: dict[str, Callable[[int], Method[Any]]] = {
+    # given the steps of a run; surgery's ramp is passed quickly, so that most steps are taken at the final density
+    "surgery": lambda steps: ns.Surgery(density=0.02, steps=4 * steps, ramp=0.05, splicing=1.0),
+    "5-bit powers of two": lambda steps: ns.INQ(bits=5, steps=2 * steps),
+    "1 binary plane": lambda steps: ns.Sketching(planes=1, steps=4 * steps),
+    "2 binary planes, direct": lambda steps: ns.Sketching(planes=2, refined=False, steps=4 * steps),
+    "2 binary planes, refined": lambda steps: ns.Sketching(planes=2, steps=4 * steps),
+    "3 binary planes, direct": lambda steps: ns.Sketching(planes=3, refined=False, steps=4 * steps),
+    "3 binary planes, refined": lambda steps: ns.Sketching(planes=3, steps=4 * steps),
+}
+
+RESNET_GOALS = dict.fromkeys(METHODS, 1.25) | {"surgery": 1.02, "5-bit powers of two": None}
+CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int, dict[str, float | None]]] = {
+    # network, batch of images, classes, turns, methods with goals for the ratio
+    "ResNet-18": (resnet18, (16, 3, 224, 224), 1000, 30, RESNET_GOALS),
+    "LeNet-5": (LeNet5, (BATCH, 1, 28, 28), 10, 400, {"surgery": 1.05}),
+    "LeNet-300-100": (LeNet300, (BATCH, 1, 28, 28), 10, 2000, {"surgery": 1.30}),
 }
 
 
 def step_of(
-    build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int, operate: bool, steps: int
-) -> Callable[[], float]:
-    """A function that takes one training step and returns its time in microseconds."""
+    build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int, method: Method[Any] | None
+) -> Callable[[], tuple[float, float]]:
+    """A function that takes one training step and returns microseconds: its own, and those in the operation's hooks."""
     torch.manual_seed(0)
     model = build().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    if operate:  # the ramp is passed quickly, so that most steps are taken at the final density
-        ns.attach(model, optimizer, ns.Surgery(density=0.02, steps=4 * steps, ramp=0.05, splicing=1.0))
+    moments: list[float] = []
+
+    def note(*_: object) -> None:
+        moments.append(time.perf_counter())
+
+    optimizer.register_step_pre_hook(note)
+    optimizer.register_step_post_hook(note)
+    if method is not None:
+        ns.attach(model, optimizer, method)
+    optimizer.register_step_pre_hook(note)
+    optimizer.register_step_post_hook(note)
     images = torch.rand(shape).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, classes, shape[:1])
 
-    def step() -> float:
+    def step() -> tuple[float, float]:
         started = time.perf_counter()
         optimizer.zero_grad()
         F.cross_entropy(model(images), labels).backward()
         optimizer.step()
-        return (time.perf_counter() - started) * 1e6
+        ended = time.perf_counter()
+        before, revealed, moved, projected = moments
+        moments.clear()
+        return (ended - started) * 1e6, (revealed - before + projected - moved) * 1e6
 
     return step
 
 
-def measure(name: str) -> dict[str, float | str]:
-    """Alternate plain and operated steps; the first tenth warms up."""
-    build, shape, classes, steps, goal = CASES[name]
-    plain, operated = (step_of(build, shape, classes, operate, steps) for operate in (False, True))
-    times: list[tuple[float, float]] = [(plain(), operated()) for _ in track(range(steps), name, transient=True)]
-    counted = times[steps // 10 :]
-    without, with_surgery = ([pair[i] for pair in counted] for i in (0, 1))
-    quartiles = statistics.quantiles([b / a for a, b in counted], n=4)
-    return {
-        "network": name,
-        "batch_size": shape[0],
-        "steps": len(counted),
-        "median_plain_us": round(statistics.median(without), 1),
-        "median_surgery_us": round(statistics.median(with_surgery), 1),
-        "ratio_of_medians": round(statistics.median(with_surgery) / statistics.median(without), 4),
-        "ratio_of_means": round(statistics.fmean(with_surgery) / statistics.fmean(without), 4),
-        "pairwise_ratio_quartiles": "{:.3f} {:.3f} {:.3f}".format(*quartiles),
-        "goal": goal,
-    }
+def measure(network: str, chosen: list[str]) -> list[dict[str, float | str | None]]:
+    """Steps in turns, a row for each method; the first tenth of the turns warms up."""
+    build, shape, classes, turns, goals = CASES[network]
+    methods = [method for method in goals if method in chosen]
+    steps = [step_of(build, shape, classes, given) for given in (None, *(METHODS[name](turns) for name in methods))]
+    times: list[list[tuple[float, float]]] = [[] for _ in steps]
+    for turn in track(range(turns), network, transient=True):
+        for place in range(len(steps)):
+            one = (turn + place) % len(steps)
+            times[one].append(steps[one]())
+    plain, *operated = ([of_step for of_step, _ in own[turns // 10 :]] for own in times)
+    hooks = [[of_hooks for _, of_hooks in own[turns // 10 :]] for own in times[1:]]
+    return [
+        {
+            "network": network,
+            "method": method,
+            "batch_size": shape[0],
+            "steps": len(plain),
+            "median_plain_us": round(statistics.median(plain), 1),
+            "median_operated_us": round(statistics.median(own), 1),
+            "median_hooks_us": round(statistics.median(within), 1),
+            "ratio_of_medians": round(statistics.median(own) / statistics.median(plain), 4),
+            "ratio_of_means": round(statistics.fmean(own) / statistics.fmean(plain), 4),
+            "pairwise_ratio_quartiles": "{:.3f} {:.3f} {:.3f}".format(
+                *statistics.quantiles([b / a for a, b in zip(plain, own, strict=True)], n=4)
+            ),
+            "goal": goals[method],
+        }
+        for method, own, within in zip(methods, operated, hooks, strict=True)
+    ]
 
 
 def peak_bytes(operate: bool) -> int:
@@ -160,6 +200,7 @@ def measure_memory() -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="only rows of these")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--memory-probe", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -168,14 +209,15 @@ def main() -> None:
     if options.memory_probe is not None:
         memory_probe(bool(options.memory_probe))
         return
-    rows = [measure(name) for name in CASES]
-    memory = measure_memory()
-    table = Table("network", "plain us", "surgery us", "ratio", "of means", "goal", title="One training step, medians")
+    rows = [row for network in CASES for row in measure(network, options.methods)]
+    keys = ("network", "method", "median_plain_us", "median_hooks_us", "ratio_of_medians", "ratio_of_means", "goal")
+    table = Table(*(key.replace("_", " ") for key in keys), title="One training step")
     for row in rows:
-        keys = ("network", "median_plain_us", "median_surgery_us", "ratio_of_medians", "ratio_of_means", "goal")
         table.add_row(*(str(row[key]) for key in keys))
-    Console().print(table, f"memory added: {memory['added_bytes_per_weight']} bytes per weight (goal: at most 5)")
+    Console().print(table)
     if options.out:
+        memory = measure_memory()
+        Console().print(f"memory added: {memory['added_bytes_per_weight']} bytes per weight (goal: at most 5)")
         results = {"step": rows, "memory": memory, "versions": versions(), "machine": machine(options.threads)}
         content = json.dumps(results, indent=1).encode() + b"\n"
         write_verified(options.out, content, lambda path: path.read_bytes() == content)

@@ -5,6 +5,7 @@ namespace nb = nanobind;
 
 void bind_coder(nb::module_& m);
 void bind_errors(nb::module_& m);
+void bind_expansion(nb::module_& m);
 void bind_graph(nb::module_& m);
 void bind_instructions(nb::module_& m);
 void bind_plain(nb::module_& m);
@@ -14,6 +15,7 @@ NB_MODULE(_native, m) {
   m.doc() = "The engine in C++; netsurgery.packed.reference_coder and netsurgery.runtime.reference are in Python.";
   bind_errors(m);
   bind_coder(m);
+  bind_expansion(m);
   bind_graph(m);
   bind_instructions(m);
   bind_plain(m);

@@ -1,6 +1,7 @@
 // All kernels of one instruction set, as one table. Included by kernels_<set>.cpp, which say for which.
 #pragma once
 
+#include "kernel_expansion.hpp"
 #include "kernel_movement.hpp"
 #include "kernel_normalisation.hpp"
 #include "kernel_pool.hpp"
@@ -75,6 +76,8 @@ constexpr Kernels table(Instructions instructions) {
   made.pick = pick;
   made.interleave = interleave_lanes;
   made.separate = separate_lanes;
+  made.next_plane = next_plane;
+  made.plane_total = plane_total;
   return made;
 }
 

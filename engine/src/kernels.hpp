@@ -156,6 +156,32 @@ struct Picks {
   float outside;
 };
 
+constexpr int kMostPlanes = 8;  // of a filter: a code is a byte
+
+/// One more plane of a filter: the signs of what the planes before it leave over, sign(0) = +1. While planes are being
+/// found, bit j of a code is 1 where plane j is -1.
+struct NextPlane {
+  const float* weights;  // unaligned
+  std::uint8_t* codes;   // of the planes before it; gets bit `planes`. Before the first plane it holds anything
+  std::ptrdiff_t entries;
+  const float* scales;  // [planes]
+  int planes;           // before it, 0 .. kMostPlanes - 1
+};
+
+struct PlaneSums {
+  double norm;                          // of what the planes before it leave over: the sum of magnitudes
+  std::int64_t differing[kMostPlanes];  // entries in which the plane differs from each one before it
+};
+
+/// The sum of a filter's planes times their scales. Turns codes around: bit j is 1 where plane j is +1 afterwards.
+struct PlaneTotal {
+  std::uint8_t* codes;
+  const float* scales;  // [planes]
+  int planes;           // 1 .. kMostPlanes
+  std::ptrdiff_t entries;
+  float* total;  // unaligned
+};
+
 constexpr int kMostStripRows = 4;
 constexpr int kMostStripColumns = 8;
 constexpr int kStripSteps = 3;  // input_column of 16, of 32, of anything
@@ -187,6 +213,8 @@ struct Kernels {
   void (*interleave)(const float* const* lanes, std::ptrdiff_t columns, float* target);
   /// lanes[l][x] = source[x * 16 + l] for columns[l] columns, at most `columns`; none where lanes[l] is nullptr.
   void (*separate)(const float* source, std::ptrdiff_t columns, const std::ptrdiff_t* counts, float* const* lanes);
+  void (*next_plane)(const NextPlane&, PlaneSums&);
+  void (*plane_total)(const PlaneTotal&);
 };
 
 extern const Kernels kPortableKernels;

@@ -102,6 +102,17 @@ class Decoder:
     def bits_read(self) -> float:
         """How much of the stream the decisions so far have cost, to a fraction of a bit."""
 
+_Floats: TypeAlias = npt.NDArray[np.float32]
+
+def expand_in_place(layers: Sequence[tuple[_Floats, _Floats, _Floats, _Bytes]], refined: bool, threads: int) -> None:
+    """Filters of some layers as sums of binary planes: what netsurgery.methods.expansion computes, in place.
+
+    layers: (weights, latent, scales, codes) of each, C-contiguous, sharing no memory. weights (filters, t) become the
+    sums; latent (filters, t) what the weights were; scales (filters, planes), 1..8 planes, and codes (filters, t) as
+    in Expansion. A filter that isn't finite has a scale that isn't. threads: >= 1; the result doesn't depend on it.
+    Raises ValueError for other shapes, TypeError for other arrays.
+    """
+
 class ReadGraph(TypedDict):
     """A graph with numbers in the place of names: values are inputs first, then nodes, then constants."""
 

@@ -1,9 +1,10 @@
-"""Filters as sums of binary planes: as good as the paper's float64, within its bounds, and never NaN."""
+"""Filters as sums of binary planes, in torch and in place: as good as the paper's float64, within its bounds."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -14,11 +15,30 @@ from hypothesis import strategies as st
 from tests.methods.reference_expansion import expanded, projections, squared_error
 from torch import Tensor
 
+from netsurgery import _native
 from netsurgery.graph import planes as packed_planes
 from netsurgery.methods.expansion import MOST_PLANES, Expansion, _in_whole_steps, expand, sum_of_planes
+from netsurgery.methods.expansion_in_place import Place, expand_in_place, fits
+
+Way = Callable[[Tensor, int, bool], Expansion]
+
+
+def expand_by_place(weight: Tensor, planes: int, refined: bool = True) -> Expansion:
+    """What `expand` returns, by expand_in_place."""
+    place = Place(
+        weight.clone(),
+        torch.full_like(weight, torch.nan),
+        torch.full((len(weight), planes), torch.nan),
+        torch.full_like(weight, 0xAA, dtype=torch.uint8),
+    )
+    expand_in_place([place], refined)
+    assert torch.equal(place.latent.view(torch.int32), weight.view(torch.int32))
+    return Expansion(place.scales, place.codes, place.weight)
+
 
 EPSILON = float(np.finfo(np.float32).eps)
 BOTH = pytest.mark.parametrize("refined", [False, True], ids=["direct", "refined"])
+WAYS = pytest.mark.parametrize("way", [expand, expand_by_place], ids=["torch", "in place"])
 SHAPES = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 120))
 PLANES = st.integers(1, MOST_PLANES)
 
@@ -51,33 +71,36 @@ def tolerance(weight: Tensor) -> list[float]:
     return (64 * EPSILON * rows.shape[1] * rows.square().sum(dim=1)).tolist()
 
 
+@WAYS
 @BOTH
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), entries=st.integers(32, 200), planes=PLANES)
 def test_the_error_is_that_of_the_papers_algorithm_in_float64(
-    refined: bool, seed: int, entries: int, planes: int
+    way: Way, refined: bool, seed: int, entries: int, planes: int
 ) -> None:
     # Where few entries or values leave residuals of 0, rounding would decide about signs.
     weight = torch.from_numpy(np.random.default_rng(seed).normal(size=(3, entries)).astype(np.float32))
-    found = errors_of(weight, expand(weight, planes, refined))
+    found = errors_of(weight, way(weight, planes, refined))
     for row, error, slack in zip(weight.double().numpy(), found, tolerance(weight), strict=True):
         assert error == pytest.approx(squared_error(row, *expanded(row, planes, refined)), abs=slack)
 
 
+@WAYS
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(shape=SHAPES, planes=PLANES)
-def test_the_direct_error_keeps_the_papers_bound(shape: tuple[int, int, int], planes: int) -> None:
+def test_the_direct_error_keeps_the_papers_bound(way: Way, shape: tuple[int, int, int], planes: int) -> None:
     weight = drawn(*shape)
-    found = errors_of(weight, expand(weight, planes, refined=False))
+    found = errors_of(weight, way(weight, planes, refined=False))
     for row, error, slack in zip(weight.double().numpy(), found, tolerance(weight), strict=True):
         assert error <= np.square(row).sum() * (1 - 1 / len(row)) ** planes + slack
 
 
+@WAYS
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(shape=SHAPES, planes=PLANES)
-def test_the_refined_error_keeps_the_papers_bound(shape: tuple[int, int, int], planes: int) -> None:
+def test_the_refined_error_keeps_the_papers_bound(way: Way, shape: tuple[int, int, int], planes: int) -> None:
     weight = drawn(*shape)
-    expansion = expand(weight, planes, refined=True)
+    expansion = way(weight, planes, refined=True)
     for index, slack in enumerate(tolerance(weight)):
         row, scales = weight[index].double().numpy(), expansion.scales[index].double().numpy()
         used = signs_of(expansion)[index][:, scales > 0]  # a plane that lies in the span of the others has scale 0
@@ -94,13 +117,14 @@ def _as_found(row: np.ndarray, signs: np.ndarray) -> np.ndarray:
     return found if all(same) else signs
 
 
+@WAYS
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(shape=SHAPES, planes=PLANES)
 def test_refined_scales_are_the_least_squares_solution_for_their_planes(
-    shape: tuple[int, int, int], planes: int
+    way: Way, shape: tuple[int, int, int], planes: int
 ) -> None:
     weight = drawn(*shape)
-    expansion = expand(weight, planes, refined=True)
+    expansion = way(weight, planes, refined=True)
     found = errors_of(weight, expansion)
     for row, signs, error, slack in zip(
         weight.double().numpy(), signs_of(expansion), found, tolerance(weight), strict=True
@@ -109,51 +133,56 @@ def test_refined_scales_are_the_least_squares_solution_for_their_planes(
         assert error <= squared_error(row, best, signs) + slack
 
 
+@WAYS
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(shape=SHAPES)
 def test_two_refined_planes_never_fit_worse_than_two_direct_ones_and_more_planes_never_worse_than_fewer(
+    way: Way,
     shape: tuple[int, int, int],
 ) -> None:
     weight = drawn(*shape)
     slack = np.array(tolerance(weight))
-    two = [np.array(errors_of(weight, expand(weight, 2, refined))) for refined in (False, True)]
+    two = [np.array(errors_of(weight, way(weight, 2, refined))) for refined in (False, True)]
     assert (two[1] <= two[0] + slack).all()
     for refined in (False, True):
         before = weight.double().square().sum(dim=1).numpy()
         for planes in range(1, MOST_PLANES + 1):
-            error = np.array(errors_of(weight, expand(weight, planes, refined)))
+            error = np.array(errors_of(weight, way(weight, planes, refined)))
             assert (error <= before + slack).all()
             before = error
 
 
-def test_on_bell_shaped_filters_errors_are_the_published_means() -> None:
+@WAYS
+def test_on_bell_shaped_filters_errors_are_the_published_means(way: Way) -> None:
     weight = torch.from_numpy(np.random.default_rng(0).normal(size=(2000, 576)).astype(np.float32))
     lengths = weight.double().square().sum(dim=1).numpy()
     expected = {False: (0.362, 0.132, 0.060, 0.034, 0.024), True: (0.362, 0.127, 0.052, 0.025, 0.013)}
     for refined, means in expected.items():
         for planes, mean in enumerate(means, start=1):
-            found = (np.array(errors_of(weight, expand(weight, planes, refined))) / lengths).mean()
+            found = (np.array(errors_of(weight, way(weight, planes, refined))) / lengths).mean()
             assert found == pytest.approx(mean, abs=0.003), (refined, planes)
 
 
+@WAYS
 @BOTH
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(shape=SHAPES, planes=PLANES)
 def test_the_total_is_bit_for_bit_the_sum_that_a_packed_file_makes(
-    refined: bool, shape: tuple[int, int, int], planes: int
+    way: Way, refined: bool, shape: tuple[int, int, int], planes: int
 ) -> None:
-    expansion = expand(drawn(*shape), planes, refined)
+    expansion = way(drawn(*shape), planes, refined)
     signs = (expansion.codes.numpy()[None] >> np.arange(planes)[:, None, None] & 1).astype(np.uint8)
     expected = packed_planes.sum_of_planes(expansion.scales.numpy(), signs)
     for total in (expansion.total, sum_of_planes(expansion.scales, expansion.codes)):
         np.testing.assert_array_equal(total.numpy().view(np.uint32), expected.view(np.uint32))
 
 
+@WAYS
 @BOTH
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(shape=SHAPES, planes=PLANES)
-def test_scales_fall_and_are_not_negative(refined: bool, shape: tuple[int, int, int], planes: int) -> None:
-    scales = expand(drawn(*shape), planes, refined).scales
+def test_scales_fall_and_are_not_negative(way: Way, refined: bool, shape: tuple[int, int, int], planes: int) -> None:
+    scales = way(drawn(*shape), planes, refined).scales
     assert bool((scales >= 0).all())
     assert bool((scales.diff(dim=1) <= 0).all())
 
@@ -171,15 +200,16 @@ def check_exact_sums(scales: Tensor) -> None:
                     assert Fraction(float(sum_float)) == sum_exact
 
 
+@WAYS
 @BOTH
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(shape=SHAPES, planes=st.integers(1, 4), exponent=st.integers(-150, 120))
 def test_every_sum_of_scales_is_exact_in_any_order(
-    refined: bool, shape: tuple[int, int, int], planes: int, exponent: int
+    way: Way, refined: bool, shape: tuple[int, int, int], planes: int, exponent: int
 ) -> None:
     weight = drawn(*shape)
     weight *= 2.0**exponent / float(weight.abs().max().clamp(min=1e-6))  # down to where float32 has fewer bits
-    check_exact_sums(expand(weight, planes, refined).scales)
+    check_exact_sums(way(weight, planes, refined).scales)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -201,6 +231,7 @@ def test_scales_move_by_half_a_step_at_most_and_by_none_if_their_sums_are_exact_
     assert torch.equal(_in_whole_steps(whole), whole)
 
 
+@WAYS
 @BOTH
 @pytest.mark.parametrize(
     ("values", "used"),
@@ -216,27 +247,29 @@ def test_scales_move_by_half_a_step_at_most_and_by_none_if_their_sums_are_exact_
     ],
 )
 def test_filters_of_fewer_values_than_planes_are_met_exactly_with_scales_of_0_for_the_rest(
-    refined: bool, values: tuple[float, ...], used: int
+    way: Way, refined: bool, values: tuple[float, ...], used: int
 ) -> None:
     weight = torch.tensor(values).repeat(24 // len(values))[None]
-    expansion = expand(weight, 4, refined)
+    expansion = way(weight, 4, refined)
     assert not bool(torch.isnan(expansion.scales).any())
     torch.testing.assert_close(expansion.total, weight, rtol=4 * EPSILON, atol=0)
     assert int((expansion.scales > 0).sum()) == used
 
 
+@WAYS
 @BOTH
-def test_zero_is_positive_whatever_its_sign(refined: bool) -> None:
-    expansion = expand(torch.tensor([[0.0, -0.0, 1.0, -1.0], [0.0, -0.0, 0.0, -0.0]]), 1, refined)
+def test_zero_is_positive_whatever_its_sign(way: Way, refined: bool) -> None:
+    expansion = way(torch.tensor([[0.0, -0.0, 1.0, -1.0], [0.0, -0.0, 0.0, -0.0]]), 1, refined)
     assert expansion.codes.tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
     assert not bool(torch.signbit(expansion.total[1]).any())
 
 
-def test_a_filter_does_not_depend_on_the_filters_beside_it() -> None:
+@WAYS
+def test_a_filter_does_not_depend_on_the_filters_beside_it(way: Way) -> None:
     weight = drawn(3, 5, 90)
-    together = expand(weight, 3)
+    together = way(weight, 3)
     for index in range(len(weight)):
-        alone = expand(weight[index : index + 1], 3)
+        alone = way(weight[index : index + 1], 3)
         assert torch.equal(alone.codes[0], together.codes[index])
         assert torch.equal(alone.scales[0], together.scales[index])
 
@@ -246,3 +279,95 @@ def test_room_that_is_used_again_changes_nothing() -> None:
     room = torch.full((5, 1000), torch.nan)
     expected, found = expand(weight, 3), expand(weight, 3, True, room)
     assert all(torch.equal(left, right) for left, right in zip(expected, found, strict=True))
+
+
+@BOTH
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), entries=st.integers(1, 300), planes=st.integers(1, 4))
+def test_both_ways_agree_where_nothing_that_is_left_over_lies_within_rounding_of_0(
+    refined: bool, seed: int, entries: int, planes: int
+) -> None:
+    weight = torch.from_numpy(np.random.default_rng(seed).normal(size=(6, entries)).astype(np.float32))
+    one, other = expand(weight, planes, refined), expand_by_place(weight, planes, refined)
+    for index, row in enumerate(weight.double().numpy()):
+        left = [row - signs @ scales for scales, signs in (expanded(row, m, refined) for m in range(1, planes))]
+        if all(np.abs(residual).min() > 1e-4 for residual in left):
+            assert torch.equal(one.codes[index], other.codes[index])
+            torch.testing.assert_close(one.scales[index], other.scales[index], rtol=0, atol=16 * EPSILON)
+
+
+def placed(weight: Tensor, planes: int) -> tuple[np.ndarray, ...]:
+    """What _native.expand_in_place takes of a layer."""
+    rows, entries = weight.shape
+    latent, codes = np.empty((rows, entries), np.float32), np.empty((rows, entries), np.uint8)
+    return weight.numpy().copy(), latent, np.empty((rows, planes), np.float32), codes
+
+
+def same_bits(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> bool:
+    return all(left.tobytes() == right.tobytes() for left, right in zip(one, other, strict=True))
+
+
+def test_in_place_results_do_not_depend_on_the_number_of_threads() -> None:
+    layers = [drawn(5, 700, 1_201), drawn(6, 3, 5)]  # enough weights for four threads
+    expected = [placed(weight, 3) for weight in layers]
+    _native.expand_in_place(expected, True, 1)
+    for threads in (2, 4, 9):
+        found = [placed(weight, 3) for weight in layers]
+        _native.expand_in_place(found, True, threads)
+        assert all(same_bits(*pair) for pair in zip(expected, found, strict=True))
+
+
+@BOTH
+def test_in_place_results_do_not_depend_on_the_instruction_set(refined: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for planes in range(1, MOST_PLANES + 1):
+        results = []
+        for name in _native.available_instructions():
+            monkeypatch.setenv("NETSURGERY_ISA", name)
+            results.append([placed(drawn(entries, 4, entries), planes) for entries in (1, 7, 16, 33, 1_100)])
+            _native.expand_in_place(results[-1], refined, 1)
+        for others in results[1:]:
+            assert all(same_bits(*pair) for pair in zip(results[0], others, strict=True))
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@BOTH
+@WAYS
+def test_a_filter_that_is_not_finite_has_a_scale_that_is_not_and_the_others_are_as_they_would_be(
+    way: Way, refined: bool, value: float, planes: int
+) -> None:
+    weight = drawn(7, 3, 37)
+    expected = way(weight, planes, refined).scales[[0, 2]]
+    weight[1, 35] = value
+    found = way(weight, planes, refined).scales
+    assert not bool(torch.isfinite(found[1]).all())
+    assert torch.equal(found[[0, 2]], expected)
+
+
+def test_what_does_not_fit_in_place_is_refused() -> None:
+    weight, latent, scales, codes = placed(drawn(8, 3, 10), 2)
+    for layer in (
+        (weight, latent[:2], scales, codes),
+        (weight, latent, scales[:2], codes),
+        (weight, latent, scales, codes[:, :9].copy()),
+        (weight, latent, np.empty((3, 0), np.float32), codes),
+        (weight, latent, np.empty((3, 9), np.float32), codes),
+        (weight[:, :0].copy(), latent[:, :0].copy(), scales, codes[:, :0].copy()),
+    ):
+        with pytest.raises(ValueError, match=r"planes|need"):
+            _native.expand_in_place([layer], True, 1)
+    with pytest.raises(ValueError, match="threads must be >= 1"):
+        _native.expand_in_place([], True, 0)
+    square = placed(drawn(8, 3, 3), 2)
+    for index, other in enumerate((square[0].T, square[1].astype(np.float64), scales[:, ::-1], square[3].T)):
+        with pytest.raises(TypeError):  # and no copy is made, which would be written to in vain
+            _native.expand_in_place([(*square[:index], other, *square[index + 1 :])], True, 1)
+
+
+def test_tensors_of_other_types_and_layouts_do_not_fit_in_place() -> None:
+    weight = drawn(9, 3, 10)
+    assert fits(weight, weight[1:])
+    assert not any(
+        fits(other) for other in (weight.double(), weight.half(), weight.T, weight[:, 1:], weight.to("meta"))
+    )
+    assert not fits(weight, weight.T)

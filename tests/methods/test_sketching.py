@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import netsurgery as ns
 from netsurgery.methods.expansion import expand
+from netsurgery.methods.expansion_in_place import Place, expand_in_place
 
 
 def new_net(seed: int = 5) -> nn.Sequential:
@@ -43,7 +44,10 @@ def latent_of(operation: ns.Operation) -> dict[str, Tensor]:
 
 
 def sketch_of(weight: Tensor, planes: int, refined: bool = True) -> Tensor:
-    return expand(weight.flatten(1).contiguous(), planes, refined).total.view_as(weight)
+    total = weight.flatten(1).contiguous().clone()
+    scales, codes = total.new_empty(len(total), planes), torch.empty_like(total, dtype=torch.uint8)
+    expand_in_place([Place(total, torch.empty_like(total), scales, codes)], refined)
+    return total.view_as(weight)
 
 
 def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
@@ -230,7 +234,7 @@ def test_weights_of_other_types_hold_the_sum_rounded_to_their_type(dtype: torch.
     before = model.weight.detach().clone()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     operation = ns.attach(model, optimizer, ns.Sketching(planes=2, steps=9))
-    assert torch.equal(model.weight, sketch_of(before.float(), 2).to(dtype))
+    assert torch.equal(model.weight, expand(before.float(), 2).total.to(dtype))
     model.weight.grad = torch.ones_like(model.weight)
     optimizer.step()
     assert latent_of(operation)["weight"].dtype == dtype

@@ -19,6 +19,7 @@ from netsurgery.checks import require, require_count, require_flag
 from netsurgery.errors import NonFiniteWeightsError, StateError
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.expansion import MOST_PLANES, expand, sum_of_planes
+from netsurgery.methods.expansion_in_place import Place, expand_in_place, fits
 from netsurgery.methods.saved_state import check_keys, check_tensors
 from netsurgery.methods.soundness import check_finite, check_placement
 
@@ -201,17 +202,15 @@ class Sketching(Method[SketchState]):
 
         Raises NonFiniteWeightsError.
         """
-        room = torch.empty(0)
-        for name, tensor in tensors:
-            for block in self._blocks(state, name, tensor):
-                block.latent.copy_(block.weight)
-                weight = block.filters(block.latent).float()
-                if room.device != weight.device or room.numel() < (self.planes + 2) * weight.numel():
-                    room = weight.new_empty(self.planes + 2, weight.numel())
-                expansion = expand(weight, self.planes, self.refined, room)
-                block.scales.copy_(expansion.scales)
-                block.codes.copy_(expansion.codes.view(block.codes.shape))
-                block.weight.copy_(expansion.total.view(block.weight.shape))
+        named, places = list(tensors), list[Place]()
+        for name, tensor in named:
+            whole = list(self._blocks(state, name, tensor, tensor.numel()))
+            if all(block.fits_in_place for block in whole):
+                places += [block.place() for block in whole]
+            else:
+                self._sketch_block_by_block(state, name, tensor)
+        expand_in_place(places, self.refined)
+        for name, tensor in named:
             if not bool(torch.isfinite(state.scales[name]).all()):
                 raise NonFiniteWeightsError(
                     f"{name} holds NaN, infinity or numbers close to the largest while training, and can't be "
@@ -221,13 +220,25 @@ class Sketching(Method[SketchState]):
             state.versions[name] = tensor._version
             state.projected.add(name)
 
-    def _blocks(self, state: SketchState, name: str, tensor: Tensor) -> Iterator[_Block]:
-        """Filters that fit the cache together, in the order of memory inside of a filter."""
+    def _sketch_block_by_block(self, state: SketchState, name: str, tensor: Tensor) -> None:
+        room = torch.empty(0)
+        for block in self._blocks(state, name, tensor):
+            block.latent.copy_(block.weight)
+            weight = block.filters(block.latent).float()
+            if room.device != weight.device or room.numel() < (self.planes + 2) * weight.numel():
+                room = weight.new_empty(self.planes + 2, weight.numel())
+            expansion = expand(weight, self.planes, self.refined, room)
+            block.scales.copy_(expansion.scales)
+            block.codes.copy_(expansion.codes.view(block.codes.shape))
+            block.weight.copy_(expansion.total.view(block.weight.shape))
+
+    def _blocks(self, state: SketchState, name: str, tensor: Tensor, most: int = _BLOCK) -> Iterator[_Block]:
+        """Filters of `most` weights together, about, in the order of memory inside of a filter."""
         order = (0, *sorted(range(1, tensor.dim()), key=tensor.stride, reverse=True))
         weight, codes = tensor.permute(order), state.codes[name].permute(order)
         latent = state.latent[name].permute(order) if state.latent else weight
         whole = len(tensor) - len(tensor) % self.sharing
-        count = max(1, _BLOCK * len(tensor) // (tensor.numel() * self.sharing)) * self.sharing
+        count = max(1, most * len(tensor) // (tensor.numel() * self.sharing)) * self.sharing
         cuts = sorted({*range(0, whole, count), whole, len(tensor)})
         for start, stop in pairwise(cuts):
             rows = slice(start, stop)
@@ -246,6 +257,15 @@ class _Block:
     latent: Tensor
     codes: Tensor
     scales: Tensor
+
+    @property
+    def fits_in_place(self) -> bool:
+        """True if C++ can work on them where they are."""
+        return fits(self.weight, self.latent, self.scales) and self.codes.is_contiguous()
+
+    def place(self) -> Place:
+        """Where they are."""
+        return Place(self.filters(self.weight), self.filters(self.latent), self.scales, self.filters(self.codes))
 
     def filters(self, tensor: Tensor) -> Tensor:
         """(filters, ...) -> (groups, entries): filters that share their scales are one filter."""
