@@ -13,7 +13,7 @@ def pruned_table(outcomes: list[Outcome]) -> str:
     shown = [outcome for outcome in outcomes if outcome.weight_bits == 32]
     lines = [
         "| network | method | compression | connections | test error %, before → after | file, bytes "
-        "| seconds a seed |",
+        "| seconds, quickest seed |",
         "|---|---|---|---|---|---|---|",
     ]
     last = None
@@ -39,7 +39,7 @@ def quantized_table(outcomes: list[Outcome]) -> str:
     shown = [outcome for outcome in outcomes if outcome.weight_bits < 32]
     lines = [
         "| network | method | bits a weight | connections | test error %, before → after | file, bytes | smaller "
-        "| seconds a seed |",
+        "| seconds, quickest seed |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [

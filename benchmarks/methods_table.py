@@ -11,7 +11,7 @@ def methods_table(outcomes: list[Outcome], latencies: Latencies) -> str:
     """A row for each experiment whose network was measured, behind those of its dense network."""
     lines = [
         "| network | method | bits a weight | test error %, before → after | file, bytes (times smaller) "
-        "| batch 1, ms (times faster) | batch 64, ms (times faster) | training steps | seconds |",
+        "| batch 1, ms (times faster) | batch 64, ms (times faster) | training steps | seconds, quickest seed |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     shown = [outcome for outcome in outcomes if outcome.file_bytes and latencies.has(outcome.network, outcome.name)]
@@ -67,7 +67,7 @@ def _origins(outcomes: list[Outcome], latencies: Latencies) -> str:
         "as float32. Times: medians of calls from Python with the whole batch, "
         f"{record['machine']['processor']}, {record['machine']['threads']} thread(s), {record['rounds']} turns of each "
         f"network, seed {record['seed']}; how many times faster than the dense network on ONNX Runtime "
-        f"{record['versions']['onnxruntime']}.{note} Seconds of training a seed: {_processors(outcomes)}."
+        f"{record['versions']['onnxruntime']}.{note} Trained on {_processors(outcomes)}."
     )
 
 

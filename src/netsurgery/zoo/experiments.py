@@ -156,7 +156,7 @@ def _sketching(steps: int, learning_rate: float, input_dropout: float = 0.0) -> 
 
 _LENET300_SURGERY = partial(_surgery, steps=25_000, learning_rate=0.1, input_dropout=0.15)
 _LENET5_SURGERY = partial(_surgery, steps=16_000, learning_rate=0.05, input_dropout=0.1)
-_FEW_UNITS = 5.0  # concentration where what comes of it is a file
+_FEW_UNITS = 6.0  # concentration where what comes of it is a file
 
 LENET300 = Experiment(
     name="lenet300",
