@@ -150,6 +150,8 @@ def test_an_error_in_packing_loses_nothing_of_the_training(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    right = reproduction.pack
+
     def fail(*_: Any, **__: Any) -> Any:
         assert len(Record.read(tmp_path / "out" / "record.json").runs) == 1
         raise error
@@ -161,6 +163,11 @@ def test_an_error_in_packing_loses_nothing_of_the_training(
     (only,) = Record.read(tmp_path / "out" / "record.json").runs
     assert only.packed_bytes is None
     assert capsys.readouterr().err.splitlines()[-1].startswith("netsurgery: i")
+    monkeypatch.setattr(reproduction, "pack", right)  # the next run makes good what is missing
+    assert run("--data", digits, "--density", 0.05, "--out", tmp_path / "out") == 0
+    assert capsys.readouterr().err.splitlines() == ["seed 0: done before"]
+    (only,) = Record.read(tmp_path / "out" / "record.json").runs
+    assert only.packed_bytes == (tmp_path / "out" / "lenet300-seed0.nsm").stat().st_size
 
 
 def test_the_same_seed_gives_the_same_network(digits: Path, tmp_path: Path) -> None:
@@ -259,6 +266,38 @@ def test_an_interrupted_run_keeps_the_seeds_that_are_done(
     assert run("--data", digits, "--seeds", 3, "--out", tmp_path / "out") == 130
     assert len(Record.read(tmp_path / "out" / "record.json").runs) == 1
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_the_seeds_that_are_missing(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--data", digits, "--density", 0.05, "--out")
+    assert run(*arguments, tmp_path / "straight", "--seeds", 2) == 0
+    assert run(*arguments, tmp_path / "out") == 0
+    capsys.readouterr()
+    assert run(*arguments, tmp_path / "out", "--seeds", 2) == 0
+    printed = capsys.readouterr()
+    assert "seed 0: done before" in printed.err
+    assert "seed 0: surgery" not in printed.err
+    assert "2 seeds" in printed.out
+    straight, resumed = (Record.read(tmp_path / name / "record.json") for name in ("straight", "out"))
+    untimed = [[dataclasses.replace(run, duration_s=0) for run in record.runs] for record in (straight, resumed)]
+    assert untimed[0] == untimed[1]
+    for name in ("lenet300-seed0", "lenet300-seed1"):
+        files = [load_file(tmp_path / folder / f"{name}.safetensors") for folder in ("straight", "out")]
+        assert all(torch.equal(tensor, files[1][key]) for key, tensor in files[0].items())
+
+
+def test_another_experiment_in_the_folder_is_not_overwritten(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--data", digits, "--density", 0.05, "--out", tmp_path / "out") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    capsys.readouterr()
+    assert run("--data", digits, "--density", 0.1, "--out", tmp_path / "out") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "holds another experiment, 'LeNet-300-100, surgery'" in line
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 @pytest.mark.parametrize(

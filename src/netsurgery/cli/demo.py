@@ -22,4 +22,5 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.zoo.experiments import DEMO
     from netsurgery.zoo.reproduction import Reproduction, Settings
 
-    carry_out(Reproduction(DEMO, embedded(), Settings(method="surgery")), options.out, options.threads)
+    reproduction = Reproduction(DEMO, embedded(), Settings(method="surgery"))
+    carry_out(reproduction, options.out, options.threads, resume=False)  # whoever runs it again wants to see it again

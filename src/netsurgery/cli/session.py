@@ -19,8 +19,11 @@ from netsurgery.zoo.reproduction import Reproduction
 _QUIET_LINES = 4  # per training, where nobody watches a bar
 
 
-def carry_out(reproduction: Reproduction, folder: Path, threads: int | None) -> None:
-    """Run every seed; after each, all files in `folder` are complete: an interruption loses one seed at most."""
+def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, resume: bool = True) -> None:
+    """Run every seed; after each, all files in `folder` are complete: an interruption loses one seed at most.
+
+    resume: keep the seeds that are done in `folder`; otherwise it is overwritten.
+    """
     if threads is not None:
         require_count("threads", threads)
         torch.set_num_threads(threads)
@@ -29,14 +32,20 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None) -> 
         raise MissingExtraError("The report's pictures need matplotlib: pip install 'netsurgery[report]'.")
     torch.set_flush_denormal(True)  # momentum of pruned weights decays into denormals, which are slow to compute with
     terminal, messages = Console(), Console(stderr=True)
+    done = reproduction.resume(folder) if resume else []
     paths: list[Path] = []
     for seed in range(reproduction.settings.seeds):
+        if seed in done:
+            messages.print(f"seed {seed}: done before", highlight=False)
+            continue
         run = reproduction.run_seed(seed, lambda what, steps: _progress(messages, what, steps))
         paths = reproduction.save(folder)
         messages.print(
             f"seed {seed}: {run.compression:.1f}x, test error {run.test_error_before_percent:.2f} -> "
             f"{run.test_error_percent:.2f} %, {run.duration_s:.0f} s"
         )
+    if not paths:  # all were done; what was cut off behind the last one wasn't
+        paths = reproduction.save(folder)
     record = reproduction.record()
     terminal.print(layer_table(record))
     terminal.print(comparison_table(record))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -58,7 +59,10 @@ class Settings:
 
 
 class Reproduction:
-    """An experiment on some data. `run_seed` for each seed, then `record`; `save` at any time after the first."""
+    """An experiment on some data. `run_seed` for each seed, then `record`; `save` at any time after the first.
+
+    `resume`, before the first seed, takes over those that are done already.
+    """
 
     def __init__(self, experiment: Experiment, digits: Digits, settings: Settings) -> None:
         self.experiment = experiment
@@ -117,6 +121,32 @@ class Reproduction:
         self._runs.append(run)
         self._networks.append(model)
         return run
+
+    def resume(self, folder: Path) -> list[int]:
+        """Take over the seeds that an earlier run of the same experiment left in `folder`, and return them.
+
+        Raises DataError if what is there is of another experiment or of other versions, as it would be overwritten,
+        and if it can't be read.
+        """
+        path = folder / "record.json"
+        if not path.exists():
+            return []
+        found, own = Record.read(path), self.record()
+        configuration = json.loads(json.dumps(own.configuration))
+        if (found.configuration, found.versions) != (configuration, own.versions):
+            raise DataError(
+                f"{folder} holds another experiment, {found.title!r}, or one made with other versions or settings. "
+                "Give another folder with --out, or delete this one."
+            )
+        for run in found.runs:
+            model = self.experiment.build()
+            model.load_state_dict(read_network(model, self._network_path(folder, run, ".safetensors")))
+            self._runs.append(run)
+            self._networks.append(model)
+            packed = self._network_path(folder, run, ".nsm")
+            if run.packed_bytes is not None and packed.exists():
+                self._packed.add(packed)
+        return [run.seed for run in found.runs]
 
     def record(self) -> Record:
         """The record of the seeds that are done."""
