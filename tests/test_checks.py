@@ -87,3 +87,14 @@ def test_a_range_without_an_upper_end_says_so(value: object) -> None:
         lambda: require_range("gamma", value, 0, math.inf),
         f"gamma={value!r} is not allowed: gamma must be a number >= 0.",
     )
+
+
+def test_a_count_with_both_bounds_says_both() -> None:
+    for count in (2, 8):
+        require_count("bits", count, minimum=2, maximum=8)
+
+
+@pytest.mark.parametrize("count", [1, 9, 2.5])
+def test_a_count_beyond_its_bounds_is_refused_with_both(count: object) -> None:
+    message = f"bits={count} is not allowed: bits must be a whole number in 2 .. 8."
+    refused(lambda: require_count("bits", count, minimum=2, maximum=8), message)

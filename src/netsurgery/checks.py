@@ -40,10 +40,11 @@ def require_density(density: object) -> None:
     )
 
 
-def require_count(setting: str, value: object, minimum: int = 1) -> None:
-    """A count is a whole number not below `minimum`."""
+def require_count(setting: str, value: object, minimum: int = 1, maximum: float = math.inf) -> None:
+    """A count is a whole number not below `minimum` and not above `maximum`."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    require(whole and value >= minimum, setting, value, f"a whole number >= {minimum}")  # type: ignore[operator]
+    allowed = f"a whole number >= {minimum}" if math.isinf(maximum) else f"a whole number in {minimum} .. {maximum}"
+    require(whole and minimum <= value <= maximum, setting, value, allowed)  # type: ignore[operator]
 
 
 def require_range(setting: str, value: object, low: float, high: float) -> None:

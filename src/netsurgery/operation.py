@@ -146,9 +146,9 @@ class Operation:
         self._leave_step()
         if self.step < self.plan.active_steps and not self.finished:
             warnings.warn(
-                f"Finished at step {self.step} of {self.plan.active_steps}: the density is {self.density:.4g}, "
-                "and may not be the one asked for; what was to be quantized may not all be. Train on, or give the "
-                "methods fewer steps.",
+                f"Finished at step {self.step} of {self.plan.active_steps}: methods hadn't ended. The density is "
+                f"{self.density:.4g} and may not be the one asked for, some weights may not be quantized yet, and "
+                "sketches have had less training. Train on, or give the methods fewer steps.",
                 UnfinishedWarning,
                 stacklevel=3,
             )

@@ -118,7 +118,7 @@ def test_the_methods_table_joins_record_and_times_by_name() -> None:
     table = methods_table(made, latencies_of("timed", "of no record"))
     rows = rows_of(table)
     assert [row[1] for row in rows] == ["*dense, ONNX Runtime*", "*dense*", "surgery, one density, 56x"]
-    assert table.count("ONNX Runtime 1.2.3. Measured in a hurry. Seconds of training a seed: A processor.") == 1
+    assert table.count("ONNX Runtime 1.2.3. Measured in a hurry. Trained on A processor.") == 1
     assert rows[0][4:7] == [f"{4 * SIZE:,}", "0.100", "0.100"]
     assert rows[1][4:7] == [f"{SIZE:,} (4.0x)", "0.0900 (**1.1x**)", "0.0900 (**1.1x**)"]
     assert rows[2][2:] == [

@@ -109,6 +109,25 @@ def test_rows_of_fewer_planes_than_the_others_have_scales_of_0() -> None:
     np.testing.assert_array_equal(found[0] > 0, [[True, True, False], [True] * 3, [True, False, False]])
 
 
+def test_a_row_of_zeros_has_scales_of_0() -> None:
+    scales, signs = sketched(np.random.default_rng(0), 4, 2, 40)
+    matrix = sum_of_planes(scales, signs)
+    matrix[[0, 2]] = 0
+    found = recognised_planes(matrix)
+    assert found is not None
+    np.testing.assert_array_equal(sum_of_planes(*found).view(np.uint32), matrix.view(np.uint32))
+    assert (found[0][[0, 2]] == 0).all()
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_a_zero_beside_other_values_and_a_row_of_negative_zeros_are_no_sum(zero: float) -> None:
+    matrix = sum_of_planes(*sketched(np.random.default_rng(0), 4, 2, 40))
+    matrix[1, 5] = zero
+    assert recognised_planes(matrix) is None
+    matrix[1] = zero
+    assert (recognised_planes(matrix) is None) == bool(np.signbit(zero))
+
+
 def test_a_matrix_of_one_row_that_is_no_sum_is_none() -> None:
     rng = np.random.default_rng(0)
     matrix = np.concatenate([sum_of_planes(*sketched(rng, 3, 2, 16)), rng.normal(size=(1, 16)).astype(np.float32)])

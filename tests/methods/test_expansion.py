@@ -371,3 +371,8 @@ def test_tensors_of_other_types_and_layouts_do_not_fit_in_place() -> None:
         fits(other) for other in (weight.double(), weight.half(), weight.T, weight[:, 1:], weight.to("meta"))
     )
     assert not fits(weight, weight.T)
+
+
+def test_sums_of_the_largest_scales_do_not_overflow_on_the_way() -> None:
+    codes = torch.tensor([[0, 1]], dtype=torch.uint8)
+    assert sum_of_planes(torch.tensor([[2e38]]), codes).tolist() == [[-torch.tensor(2e38), torch.tensor(2e38)]]

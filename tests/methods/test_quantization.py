@@ -327,7 +327,7 @@ def test_one_portion_quantizes_at_once() -> None:
 def test_finishing_early_says_that_not_all_may_be_quantized() -> None:
     model = nn.Linear(6, 4)
     operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), ns.INQ(bits=5, steps=10))
-    with pytest.warns(ns.errors.UnfinishedWarning, match=r"step 0 of 10.*quantized may not all be"):
+    with pytest.warns(ns.errors.UnfinishedWarning, match=r"step 0 of 10.*may not be quantized yet"):
         operation.finish()
     (row,) = operation.report()
     assert row.quantized == 12
@@ -360,6 +360,7 @@ def test_a_state_that_is_damaged_is_refused_and_changes_nothing() -> None:
         ({"weights": {"weight": torch.ones(3, 2)}}, r"\(3, 2\) in 'weights' for weight"),
         ({"survivors": {}}, "'survivors' of the saved state lacks"),
         ({"exponents": {}}, "'exponents' of the saved state lacks"),
+        ({"survivors": {"weight": "x"}}, "damaged"),
         ({"exponents": {"weight": 3}}, "damaged"),
         ({"exponents": {"weight": (1, "x")}}, "damaged"),
         ({"generator": torch.zeros(3)}, "damaged"),

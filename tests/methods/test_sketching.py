@@ -177,6 +177,36 @@ def test_what_the_user_writes_between_steps_is_latent_and_the_rest_keeps_its_lat
     assert torch.equal(after, before)
 
 
+def by_data(weight: torch.nn.Parameter) -> None:
+    weight.data[2, :5] = 0.75
+
+
+def by_new_data(weight: torch.nn.Parameter) -> None:
+    weight.data = torch.cat([weight.data[:2], torch.full_like(weight.data[2:3], 0.75), weight.data[3:]])
+
+
+def by_numpy(weight: torch.nn.Parameter) -> None:
+    weight.detach().numpy()[2, :5] = 0.75
+
+
+@pytest.mark.parametrize("write", [by_data, by_new_data, by_numpy])
+def test_what_is_written_behind_torchs_back_is_latent_too(write: Any) -> None:
+    model, optimizer, operation = operated(ns.Sketching(planes=2, steps=50), lr=0.0)
+    write(model[3].weight)
+    train(model, optimizer, 1)
+    assert latent_of(operation)["3.weight"][2, :5].tolist() == [0.75] * 5
+
+
+def test_weights_that_cannot_be_sketched_leave_the_model_as_it_was() -> None:
+    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4096, 2))
+    with torch.no_grad():
+        model[1].weight.fill_(1e38)  # finite, but their sum isn't
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ns.errors.NonFiniteWeightsError, match=r"1\.weight holds NaN, infinity or numbers close"):
+        ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), ns.Sketching())
+    assert same(model.state_dict(), before)
+
+
 def test_weights_that_are_swapped_out_and_back_keep_their_latent_weights() -> None:
     """As averaging of weights does for an evaluation."""
     model, optimizer, operation = operated(ns.Sketching(planes=2, steps=50))

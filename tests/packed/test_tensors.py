@@ -289,6 +289,15 @@ def test_a_scale_that_all_rows_have_is_said_once(density: float, signs: int) -> 
     assert stored(tensor.astype(np.float32)).bits <= SLACK[0] * bits + SLACK[1]
 
 
+@pytest.mark.parametrize(("empty", "encoding"), [(5, "2 binary planes"), (40, "codebook of 4")])
+def test_a_few_rows_of_zeros_among_planes_are_planes_too(empty: int, encoding: str) -> None:
+    tensor = sum_of_planes(
+        on_grid(np.array([[0.3, 0.1]] * 60)), np.random.default_rng(0).integers(0, 2, (2, 60, 80), np.uint8)
+    )
+    tensor[:empty] = 0
+    assert stored(tensor).encoding == encoding
+
+
 def test_planes_that_are_off_by_one_place_are_another_thing() -> None:
     how = stored(drawn("almost_planes", 0, (60, 80), 1.0))
     assert "planes" not in how.encoding

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery.graph.plane_relations import Doubles, signed_sums
-from netsurgery.graph.plane_scales import exact_scales, unit_of
+from netsurgery.graph.plane_scales import MANTISSA, exact_scales, unit_of
 from netsurgery.graph.rounded_planes import rounded_scales
 
 Array = npt.NDArray[np.float32]
@@ -40,28 +40,32 @@ def sum_of_planes(scales: Array, signs: Signs) -> Array:
 def recognised_planes(matrix: Array) -> tuple[Array, Signs] | None:
     """(scales, signs) whose sum equals the matrix bit for bit, or None.
 
-    matrix: (rows, columns), finite, without zeros, rows >= 1. m is what the row with most planes takes, and no more
-    than what is worth its scales; other rows have scales of 0. A matrix that is no such sum is given up at the first
-    row that isn't.
+    matrix: (rows, columns), finite, rows >= 1. m is what the row with most planes takes, and no more than what is worth
+    its scales; other rows have scales of 0, a row of zeros no others. A matrix that is no such sum, and one with a zero
+    beside other values, is given up at the first row that isn't.
     """
     columns = matrix.shape[1]
     most = min(MOST_RECOGNISED, (_FLOAT_BITS * columns - 1) // (columns + _SCALE_BITS))
     found: list[Doubles] = []
     known: dict[bytes, Doubles | None] = {}  # rows of one codebook have the same magnitudes
     for row in matrix:
+        if not row.any():
+            found.append(np.zeros(0))
+            continue
         magnitudes = np.unique(np.abs(row)).astype(np.float64)
         name = magnitudes.tobytes()
         if name not in known:
-            known[name] = _scales_of(magnitudes, most) if most else None
+            known[name] = _scales_of(magnitudes, most) if most and magnitudes[0] > 0 else None
         scales = known[name]
         if scales is None:
             return None
         found.append(scales)
-    planes = max(map(len, found), default=1)
+    planes = max(1, *map(len, found))
     padded = np.stack([np.pad(scales, (0, planes - len(scales))) for scales in found]).astype(np.float32)
     signs = np.ones((planes, *matrix.shape), np.uint8)
     for place, (row, scales) in enumerate(zip(matrix, found, strict=True)):
-        signs[: len(scales), place] = _signs_of(row, scales)
+        if len(scales):
+            signs[: len(scales), place] = _signs_of(row, scales)
     same = np.array_equal(sum_of_planes(padded, signs).view(np.uint32), matrix.view(np.uint32))
     return (padded, signs) if same else None
 
@@ -72,6 +76,8 @@ def on_grid(scales: Doubles) -> Array:
     That is 2^-24 of the sum of a row's magnitudes, or up to half of it: a scale moves by as much as float32 may round.
     """
     units = np.array([unit_of(total) if total > 0 else 1.0 for total in np.abs(scales).sum(axis=1)])[:, None]
+    steps = np.abs(np.round(scales / units)).sum(axis=1, keepdims=True)
+    units = np.where(steps <= 2**MANTISSA, units, 2 * units)  # rounding up may take the sum beyond
     gridded: Array = (np.round(scales / units) * units).astype(np.float32)
     return gridded
 

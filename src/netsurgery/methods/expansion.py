@@ -78,8 +78,7 @@ def sum_of_planes(scales: Tensor, codes: Tensor) -> Tensor:
 
     def term(plane: int) -> Tensor:
         scale = scales[:, plane : plane + 1]
-        bit = (codes & (1 << plane)).to(torch.float32)
-        return torch.addcmul(-scale, bit, scale * 2.0 ** (1 - plane))  # exactly -scale or +scale
+        return torch.where((codes & (1 << plane)) != 0, scale, -scale)
 
     total = term(0)
     for plane in range(1, scales.shape[1]):

@@ -85,8 +85,7 @@ class INQ(Method[QuantizationState]):
     name: ClassVar[str] = "inq"
 
     def __post_init__(self) -> None:
-        require_count("bits", self.bits, minimum=2)
-        require(self.bits <= 8, "bits", self.bits, "a whole number in 2 .. 8", "8 bits have 64 powers already")
+        require_count("bits", self.bits, minimum=2, maximum=8)
         require_count("steps", self.steps)
         listed = isinstance(self.portions, list | tuple) and all(is_number(portion) for portion in self.portions)
         rising = listed and all(low < high for low, high in pairwise((0, *self.portions)))
@@ -101,7 +100,7 @@ class INQ(Method[QuantizationState]):
 
     @property
     def round_starts(self) -> tuple[int, ...]:
-        """Optimizer steps, since the stage began, at which a round of retraining begins: 0 first.
+        """Optimizer steps, since the stage began, at which a round of retraining begins: 0 first; none for one portion.
 
         What a learning rate needs that begins again with each: schedules.Restarted, or Restarts for torch's schedulers.
         """
@@ -185,6 +184,7 @@ class INQ(Method[QuantizationState]):
         try:
             torch.Generator().set_state(saved["generator"])
             _exponents(exponents)
+            _survivors(survivors)
         except (RuntimeError, TypeError, ValueError) as error:
             raise StateError(f"The saved state is damaged: {error}. Load another checkpoint.") from error
 
@@ -193,7 +193,7 @@ class INQ(Method[QuantizationState]):
             free={name: torch.empty_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
             fixed={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)},
             exponents=_exponents(saved["exponents"]),
-            survivors=dict(saved["survivors"]),
+            survivors=_survivors(saved["survivors"]),
         )
         state.generator.set_state(saved["generator"])
         for name, tensor in tensors_of(layers):
@@ -238,6 +238,10 @@ class INQ(Method[QuantizationState]):
 
 def _exponents(saved: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     return {name: (int(n1), int(n2)) for name, (n1, n2) in saved.items()}
+
+
+def _survivors(saved: Mapping[str, Any]) -> dict[str, int]:
+    return {name: int(count) for name, count in saved.items()}
 
 
 def _scores(tensor: Tensor, free: Tensor, seed: int | None) -> Iterator[tuple[slice, Tensor]]:

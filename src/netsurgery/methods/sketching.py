@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
 
-from netsurgery.checks import require, require_count, require_flag
+from netsurgery.checks import require_count, require_flag
 from netsurgery.errors import NonFiniteWeightsError, StateError
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.expansion import MOST_PLANES, expand, sum_of_planes
@@ -24,6 +24,18 @@ from netsurgery.methods.saved_state import check_keys, check_tensors
 from netsurgery.methods.soundness import check_finite, check_placement
 
 _BLOCK = 1 << 17  # weights that are sketched at a time: with the planes of it they fit the processor's second cache
+
+
+class _Mark(NamedTuple):
+    """What tells whether a parameter is as it was left: writes through .data or NumPy don't count as changes."""
+
+    version: int
+    address: int
+    total: float
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Mark:
+        return cls(tensor._version, tensor.data_ptr(), float(tensor.sum(dtype=torch.float32)))
 
 
 @dataclass
@@ -38,8 +50,8 @@ class SketchState:
     """Parameter name -> uint8 tensor of its shape: bit j is 1 where plane j is +1."""
     projected: set[str] = field(default_factory=set)
     """Names of parameters that `update` has projected already; emptied by `project`, which follows it."""
-    versions: dict[str, int] = field(default_factory=dict)
-    """Parameter name -> torch's count of changes to it when it was last projected."""
+    left: dict[str, _Mark] = field(default_factory=dict)
+    """Parameter name -> what it was like when it was last projected."""
 
 
 @final
@@ -61,7 +73,7 @@ class Sketching(Method[SketchState]):
         with a few weights in a filter, as depthwise ones have, where a scale would cost as much as its weights.
 
     Biases are left alone, and no other stage may operate on the same weights. Weights of 16 bits are sketched in
-    float32, and the sum is rounded to their type.
+    float32, and the sum is rounded to their type: what was rounded packs as a codebook, not as planes.
     Raises SettingError for a value outside its range.
     """
 
@@ -76,8 +88,7 @@ class Sketching(Method[SketchState]):
     shares_tensors: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require_count("planes", self.planes)
-        require(self.planes <= MOST_PLANES, "planes", self.planes, f"a whole number <= {MOST_PLANES}")
+        require_count("planes", self.planes, maximum=MOST_PLANES)
         require_flag("refined", self.refined)
         require_count("steps", self.steps)
         require_count("interval", self.interval)
@@ -121,7 +132,7 @@ class Sketching(Method[SketchState]):
             if name not in state.projected:
                 for block in self._blocks(state, name, tensor):
                     block.weight.copy_(block.sum())
-                state.versions[name] = tensor._version
+                state.left[name] = _Mark.of(tensor)
         state.projected.clear()
 
     def finish(self, state: SketchState, layers: Sequence[Layer]) -> None:
@@ -187,20 +198,20 @@ class Sketching(Method[SketchState]):
         Entries that were left as they were, or written back after something else was there for a while, such as an
         average of weights, keep their latent weights.
         """
-        if tensor._version == state.versions.get(name):
+        if _Mark.of(tensor) == state.left.get(name):
             return False
         written = False
         for block in self._blocks(state, name, tensor):
             other = block.weight != block.sum().to(tensor.dtype)
             block.latent.copy_(torch.where(other, block.weight, block.latent))
             written = written or bool(other.any())
-        state.versions[name] = tensor._version
+        state.left[name] = _Mark.of(tensor)
         return written
 
     def _sketch(self, state: SketchState, tensors: Iterable[tuple[str, Tensor]]) -> None:
         """What the parameters hold becomes latent; new planes for it, and their sum in its place.
 
-        Raises NonFiniteWeightsError.
+        Raises NonFiniteWeightsError, and leaves in the parameters what they held.
         """
         named, places = list(tensors), list[Place]()
         for name, tensor in named:
@@ -212,12 +223,14 @@ class Sketching(Method[SketchState]):
         expand_in_place(places, self.refined)
         for name, tensor in named:
             if not bool(torch.isfinite(state.scales[name]).all()):
+                for sketched, values in named:
+                    values.copy_(state.latent[sketched])
                 raise NonFiniteWeightsError(
-                    f"{name} holds NaN, infinity or numbers close to the largest while training, and can't be "
-                    "sketched. Lower the learning rate or clip gradients, and resume from a good checkpoint. "
-                    "A layer that is not to be operated on can be left out with Stage(skip=...)."
+                    f"{name} holds NaN, infinity or numbers close to the largest, and can't be sketched. Start from "
+                    "smaller weights; if training diverged, lower the learning rate or clip gradients, and resume from "
+                    "a good checkpoint. A layer that is not to be operated on can be left out with Stage(skip=...)."
                 )
-            state.versions[name] = tensor._version
+            state.left[name] = _Mark.of(tensor)
             state.projected.add(name)
 
     def _sketch_block_by_block(self, state: SketchState, name: str, tensor: Tensor) -> None:

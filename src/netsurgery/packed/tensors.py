@@ -33,6 +33,8 @@ Grid = tuple[int, int, int, int]
 
 TRIED_ENTRIES = 2**20
 """Up to so many entries the writer tries every way and keeps the shortest; beyond, it goes by estimates."""
+_LIVING_ROWS = 7 / 8
+"""Of a sum of planes, where a row of zeros is written like the others."""
 MIXED_MASK_ENTRIES = 2**19
 """Up to so many entries a mask is worth the better of the two models, at some 50 ns an entry."""
 MIXED_ENTRIES = 2**16
@@ -130,6 +132,9 @@ class TensorWriter:
                 encoder.integer(Context.WIDTH, width - 1)
         bits = np.ascontiguousarray(values).view(np.uint32).reshape(grid[:2])
         mask = (bits != 0).astype(np.uint8)
+        planes = _planes(grid, mask, bits)
+        if planes is not None:
+            mask = np.ones_like(mask)  # planes have no mask: a row of zeros has scales of 0
         chosen = _mask_kind(grid, mask)
         encoder.integer(Context.MASK + kind, chosen)
         if chosen in (Mask.SPARSE, Mask.SPARSE_LIVE_COLUMNS):
@@ -137,12 +142,16 @@ class TensorWriter:
         elif chosen == Mask.SPARSE_PLAIN:
             encoder.plain_mask(grid, mask)
         if chosen != Mask.ZERO:
-            encoding, write = self._best(grid, mask, bits, kind)
+            encoding, write = self._best(grid, mask, bits, kind, planes)
             encoder.integer(Context.ENCODING + kind, encoding)
             write(encoder, self._expected)
 
-    def _best(self, grid: Grid, mask: Bytes, bits: Bits, kind: int) -> tuple[Encoding, _Write]:
+    def _best(
+        self, grid: Grid, mask: Bytes, bits: Bits, kind: int, planes: tuple[npt.NDArray[np.float32], Bytes] | None
+    ) -> tuple[Encoding, _Write]:
         """The shortest of all encodings that fit."""
+        if planes is not None and not bits.all():
+            return Encoding.PLANES, _planes_writer(*planes)
         kept = bits[mask.view(bool)]
         form = _form(kept, _shares_mantissa(mask, bits))
 
@@ -154,7 +163,6 @@ class TensorWriter:
         book = _codebook(kept) if form.mantissa else None
         if book is not None:
             ways.append((Encoding.CODEBOOK, _codebook_writer(grid, mask, bits, book)))
-        planes = recognised_planes(bits.view(np.float32)) if len(kept) == bits.size and grid[0] > 1 else None
         small = bits.size <= TRIED_ENTRIES
         if planes is not None and (small or len(planes[1]) <= _code_width(_distinct_codes(kept, form, book))):
             ways.append((Encoding.PLANES, _planes_writer(*planes)))
@@ -242,6 +250,13 @@ def require_finite(name: str, values: npt.NDArray[np.float32]) -> None:
 
 _Write = Callable[[EncoderFace, Expectations], None]
 _Kind = TypeVar("_Kind", Mask, Encoding)
+
+
+def _planes(grid: Grid, mask: Bytes, bits: Bits) -> tuple[npt.NDArray[np.float32], Bytes] | None:
+    """Scales and signs of a matrix that is a sum of binary planes, but for a few rows of zeros."""
+    living = np.flatnonzero(mask.any(axis=1))
+    most = len(living) >= max(1, _LIVING_ROWS * grid[0])
+    return recognised_planes(bits.view(np.float32)) if grid[0] > 1 and most and mask[living].all() else None
 
 
 def _mask_kind(grid: Grid, mask: Bytes) -> Mask:

@@ -105,7 +105,7 @@ def _folded(layer: Node, node: Node, by_channel: Array, edits: ConstantEdits) ->
 def _of_planes(weight: Array, rows: Array, operation: np.ufunc) -> Array:
     """The weight times or over a number for each of its rows (O, 1, ...), by the scales of its planes if it has any."""
     matrix = weight.reshape(len(weight), -1)
-    planes = recognised_planes(matrix) if matrix.all() and not _share_mantissas(matrix) else None
+    planes = recognised_planes(matrix) if not _share_mantissas(matrix) else None
     if planes is None:
         scaled: Array = operation(weight, rows)
         return scaled
