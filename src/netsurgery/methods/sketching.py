@@ -132,7 +132,8 @@ class Sketching(Method[SketchState]):
             if name not in state.projected:
                 for block in self._blocks(state, name, tensor):
                     block.weight.copy_(block.sum())
-                state.left[name] = _Mark.of(tensor)
+                if state.latent:
+                    state.left[name] = _Mark.of(tensor)
         state.projected.clear()
 
     def finish(self, state: SketchState, layers: Sequence[Layer]) -> None:
