@@ -63,8 +63,8 @@ def run(options: argparse.Namespace) -> None:
     settings = Settings(
         method=options.method,
         density=options.density,
-        bits=5 if options.bits is None else options.bits,
-        planes=2 if options.planes is None else options.planes,
+        bits=options.bits,
+        planes=options.planes,
         reference=options.reference,
         seeds=options.seeds,
         plan=Plan.read(options.plan) if options.plan else None,

@@ -50,8 +50,8 @@ class Settings:
 
     method: str
     density: float | None = None
-    bits: int = 5
-    planes: int = 2
+    bits: int | None = None
+    planes: int | None = None
     reference: Path | None = None
     seeds: int = 1
     plan: Plan | None = None
@@ -68,7 +68,8 @@ class Reproduction:
         self.experiment = experiment
         self.digits = digits
         self.settings = settings
-        numbers = Numbers(settings.density or experiment.density, settings.bits, settings.planes)
+        given = {name: number for name in ("bits", "planes") if (number := getattr(settings, name)) is not None}
+        numbers = Numbers(settings.density or experiment.density, **given)
         treatment = experiment.treatments[settings.method](numbers)
         if settings.plan is not None:
             treatment = dataclasses.replace(treatment, plan=settings.plan)
