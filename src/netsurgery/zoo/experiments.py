@@ -132,7 +132,10 @@ def _inq(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice
 
 
 def _then_inq(surgery: Choice, steps: int, learning_rate: float) -> Choice:
-    """The surgery, and then powers of two of all that it has left, biases too."""
+    """The surgery, and then powers of two of all that it has left, biases too.
+
+    What comes of both is a small file, and for that the surgery concentrates on few units, as far as it costs little.
+    """
 
     def treatment(numbers: Numbers) -> Treatment:
         first, method = surgery(numbers), INQ(bits=numbers.bits, steps=steps, biases=True)
@@ -156,7 +159,6 @@ def _sketching(steps: int, learning_rate: float, input_dropout: float = 0.0) -> 
 
 _LENET300_SURGERY = partial(_surgery, steps=25_000, learning_rate=0.1, input_dropout=0.15)
 _LENET5_SURGERY = partial(_surgery, steps=16_000, learning_rate=0.05, input_dropout=0.1)
-_FEW_UNITS = 6.0  # concentration where what comes of it is a file
 
 LENET300 = Experiment(
     name="lenet300",
@@ -171,7 +173,7 @@ LENET300 = Experiment(
         HanPruning.name: _han(25_000, {"fc1": 0.8, "fc2": 0.82, "fc3": 0.72}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY(concentration=_FEW_UNITS), steps=9_000, learning_rate=0.05),
+        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY(concentration=1.0), steps=9_000, learning_rate=0.05),
     },
     paper=PaperRow(
         source=_SOURCE,
@@ -199,7 +201,7 @@ LENET5 = Experiment(
         HanPruning.name: _han(16_000, {"conv1": 0.5, "conv2": 0.81, "fc1": 0.91, "fc2": 0.75}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(_LENET5_SURGERY(concentration=_FEW_UNITS), steps=9_000, learning_rate=0.05),
+        SURGERY_THEN_INQ: _then_inq(_LENET5_SURGERY(concentration=6.0), steps=9_000, learning_rate=0.05),
     },
     paper=PaperRow(
         source=_SOURCE,
