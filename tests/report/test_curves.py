@@ -35,7 +35,17 @@ def test_no_trace_gives_a_note_and_no_curve(seeds: int) -> None:
 
 @pytest.mark.parametrize("samples", [1, 2])
 def test_a_short_trace_gives_all_curves(samples: int) -> None:
-    assert curves([run_of(trace_of(samples), seed) for seed in range(2)]).count("<svg") == 3
+    runs = [run_of(trace_of(samples), seed) for seed in range(2)]
+    for run in runs:
+        run.trace.density["fc.weight"][-1] = 0.5
+    assert curves(runs).count("<svg") == 3
+
+
+def test_where_nothing_was_ever_pruned_only_the_error_is_drawn() -> None:
+    ones, zeros = [1.0] * 3, [0.0] * 3
+    element = curves([run_of(Trace([0, 1, 2], dict.fromkeys(NAMES, ones), zeros, zeros, [1.0, 2.0, 1.0]))])
+    assert element.count("<svg") == 1
+    assert "Error on the validation images" in element
 
 
 def test_runs_with_traces_of_other_lengths_share_the_curves() -> None:

@@ -17,15 +17,25 @@ def claims(record: Record) -> str:
     after, spread = mean_and_spread([run.test_error_percent for run in record.runs])
     source = "one seed" if seeds == 1 else f"mean of {seeds} seeds, ±{spread:.2f}"
     size = record.runs[0].size
-    sentences = [("Here", f"{_outcome(size, kept, compression, before, after)} ({source}).")]
+    here = [_connections(size, kept, compression)] if kept < size else []
+    if all(run.packed_bytes is not None for run in record.runs):
+        here.append(_file(size, mean_and_spread([run.packed_bytes or 0 for run in record.runs])[0]))
+    sentences = [("Here", f"{', '.join([*here, _errors(before, after)])} ({source}).")]
     if paper := record.paper:
-        there = _outcome(size, paper.kept, paper.compression, paper.test_error_before_percent, paper.test_error_percent)
-        sentences.append((paper.source, f"{there}."))
+        there = _connections(size, paper.kept, paper.compression)
+        errors = _errors(paper.test_error_before_percent, paper.test_error_percent)
+        sentences.append((paper.source, f"{there}, {errors}."))
     boxes = (f"<p><span>{html.escape(who)}</span>{html.escape(what)}</p>" for who, what in sentences)
     return f'<div class="claims">{"".join(boxes)}</div>'
 
 
-def _outcome(size: int, kept: float, compression: float, before: float, after: float) -> str:
-    connections = f"{size:,} → {kept:,.0f} connections ({times(compression)})"
-    errors = f"test error {error(before)} % → {error(after)} %".replace(" %", "\N{NO-BREAK SPACE}%")
-    return f"{connections}, {errors}"
+def _connections(size: int, kept: float, compression: float) -> str:
+    return f"{size:,} → {kept:,.0f} connections ({times(compression)})"
+
+
+def _file(size: int, packed_bytes: float) -> str:
+    return f"{4 * size:,} → {packed_bytes:,.0f} bytes ({times(4 * size / packed_bytes)})"
+
+
+def _errors(before: float, after: float) -> str:
+    return f"test error {error(before)} % → {error(after)} %".replace(" %", "\N{NO-BREAK SPACE}%")

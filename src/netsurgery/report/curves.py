@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from colorsys import hls_to_rgb
 
 from netsurgery.report.plot import (
+    PALETTE,
     Line,
     default_style,
     draw,
     draw_level,
     figure_element,
+    layer_colors,
     log_scale,
     new_plot,
     symmetric_log_scale,
@@ -18,18 +19,18 @@ from netsurgery.report.plot import (
 from netsurgery.report.record import Run, Trace
 from netsurgery.report.wording import density, error, layer_of, note
 
-_PALETTE = ("#2f7ed8", "#d9480f", "#2b9348", "#b5179e", "#b7791f", "#0e9aa7", "#7b61ff", "#80868c")
-"""Middle tones: each has a contrast of 3 or more against both grounds of the page."""
-_PRUNED, _SPLICED, _ERROR = Line("pruned", _PALETTE[1]), Line("spliced", _PALETTE[0]), Line("error", _PALETTE[2])
+_PRUNED, _SPLICED, _ERROR = Line("pruned", PALETTE[1]), Line("spliced", PALETTE[0]), Line("error", PALETTE[2])
 
 
 def curves(runs: Sequence[Run]) -> str:
-    """All curves as HTML; captions are of the first run."""
+    """The curves in which something happens, and the validation error's, as HTML; captions are of the first run."""
     if not runs[0].trace.steps:
         return note("The first run left no trace.")
     lead = "" if len(runs) == 1 else note(f"Thick: seed {runs[0].seed}; thin: the other seeds.")
     with default_style():
-        pictures = _density_curves(runs) + _flip_curves(runs) + _error_curve(runs)
+        pictures = _error_curve(runs)
+        if any(share < 1 for run in runs for shares in run.trace.density.values() for share in shares):
+            pictures = _density_curves(runs) + _flip_curves(runs) + pictures
     return f'{lead}<div class="curves">{pictures}</div>'
 
 
@@ -39,7 +40,11 @@ def _density_curves(runs: Sequence[Run]) -> str:
     lines = _tensor_lines(list(trace.density))
     for line in lines:
         draw(axes, runs, _density_percent(line.name), line)
-    log_scale(axes, [100 * share for run in runs for shares in run.trace.density.values() for share in shares])
+    shown = [100 * share for run in runs for shares in run.trace.density.values() for share in shares]
+    if max(shown) > 2 * min(shown):
+        log_scale(axes, shown)
+    else:
+        axes.set_ylim(bottom=0, top=105)
     ends = {name: shares[-1] for name, shares in trace.density.items()}
     least, most = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
     caption = (
@@ -56,17 +61,9 @@ def _density_percent(name: str) -> Callable[[Trace], Sequence[float]]:
 def _tensor_lines(names: Sequence[str]) -> list[Line]:
     """A color for each layer, dashes for all but its first tensor."""
     layers = list(dict.fromkeys(map(layer_of, names)))
-    colors = dict(zip(layers, _layer_colors(len(layers)), strict=True))
+    colors = dict(zip(layers, layer_colors(len(layers)), strict=True))
     firsts = {layer: next(name for name in names if layer_of(name) == layer) for layer in layers}
     return [Line(name, colors[layer_of(name)], dashed=name != firsts[layer_of(name)]) for name in names]
-
-
-def _layer_colors(count: int) -> Sequence[str]:
-    """`count` colors; where the palette is too short, hues from teal over blue and red to orange, first to last."""
-    if count <= len(_PALETTE):
-        return _PALETTE[:count]
-    hues = (0.48 + 0.6 * index / (count - 1) for index in range(count))
-    return ["#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue % 1, 0.48, 0.65)) for hue in hues]
 
 
 def _flip_curves(runs: Sequence[Run]) -> str:

@@ -1,7 +1,7 @@
-"""The page of an experiment: one HTML file with tables, curves and masks that needs nothing outside itself.
+"""The page of an experiment: one HTML file with tables, curves and weights that needs nothing outside itself.
 
-It is for eyes; programs read the record's JSON. The same record and masks give the same bytes with the same version of
-matplotlib.
+It is for eyes; programs read the record's JSON. The same record and weights give the same bytes with the same version
+of matplotlib.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netsurgery.errors import DataError, MissingExtraError
 from netsurgery.files import write_verified
 from netsurgery.report.claims import claims
 from netsurgery.report.curves import curves
-from netsurgery.report.mask_pictures import mask_pictures
 from netsurgery.report.page_tables import layers_table, origin_table, results_table
 from netsurgery.report.record import Record
+from netsurgery.report.shades import Weights
+from netsurgery.report.weight_pictures import weight_pictures
 
 _STYLE = """
 :root{color-scheme:light dark;--ground:#fdfdfc;--ink:#1d2125;--soft:#5d656d;--line:#d8dcdf;--box:#f1f3f4}
@@ -37,14 +37,14 @@ p{margin:.4rem 0}
 .claims span{display:block;color:var(--soft);font-size:.875rem}
 section{min-width:0}
 .scroll{overflow-x:auto}
-table{border-collapse:collapse;min-width:min(100%,30rem);font-size:.85rem;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .45rem;text-align:right;vertical-align:top;white-space:pre-line;border-bottom:1px solid var(--line)}
+table{border-collapse:collapse;min-width:min(100%,30rem);font-size:.8rem;font-variant-numeric:tabular-nums}
+th,td{padding:.3rem .3rem;text-align:right;vertical-align:top;white-space:pre-line;border-bottom:1px solid var(--line)}
 thead th{vertical-align:bottom;font-weight:600}
 th:first-child{text-align:left}
 tbody th{font-weight:400}
 tr.strong>*{font-weight:600;background:var(--box)}
 tr.part th{padding-left:1.6rem}
-.curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20.5rem),1fr));gap:1.5rem}
+.curves{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20.5rem),1fr));gap:1.5rem}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,32rem),1fr));gap:0 2rem}
 .pair td{white-space:pre}
 .pictures{display:flex;flex-wrap:wrap;gap:0 1rem}
@@ -67,18 +67,18 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Makes the browser itself refuse any request."""
 
 
-def write_page(path: str | Path, record: Record, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+def write_page(path: str | Path, record: Record, weights: Mapping[str, Weights]) -> None:
     """Write the page of `record` to `path`; nothing is left there half written.
 
-    masks: parameter name -> mask of the first run's final network, of the parameter's shape, True = kept. Tensors
-    without a mask are only counted.
+    weights: parameter name -> weights of the first run's final network, of the parameter's shape; or its mask, True =
+    kept, to draw just that. Tensors without weights are only counted.
 
-    Raises MissingExtraError without matplotlib, and DataError if the record holds no run or a mask is of another
+    Raises MissingExtraError without matplotlib, and DataError if the record holds no run or weights are of another
     network than its first run.
     """
     _require_matplotlib()
-    _check(record, masks)
-    content = _page(record, masks).encode("utf-8")
+    _check(record, weights)
+    content = _page(record, weights).encode("utf-8")
     write_verified(path, content, lambda written: written.read_bytes() == content)
 
 
@@ -91,25 +91,25 @@ def _require_matplotlib() -> None:
         ) from error
 
 
-def _check(record: Record, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+def _check(record: Record, weights: Mapping[str, Weights]) -> None:
     if not record.runs:
         raise DataError(f"The record {record.title!r} holds no run; a page shows at least one.")
     tensors = {tensor.name: tensor for tensor in record.runs[0].tensors}
-    for name, mask in masks.items():
+    for name, tensor in weights.items():
         if name not in tensors:
             raise DataError(
-                f"A mask is named {name!r}; the record's first run has {', '.join(tensors) or 'no tensor'}."
+                f"Weights are named {name!r}; the record's first run has {', '.join(tensors) or 'no tensor'}."
             )
-        given = mask.shape, int(np.count_nonzero(mask))
+        given = tensor.shape, int(np.count_nonzero(tensor))
         recorded = tensors[name].shape, tensors[name].kept
         if given != recorded:
             raise DataError(
-                f"The mask of {name} has shape {given[0]} and keeps {given[1]}; the record's first run says "
-                f"{recorded[0]} and {recorded[1]}. Give the masks of that run's final network."
+                f"The weights of {name} have shape {given[0]} and keep {given[1]}; the record's first run says "
+                f"{recorded[0]} and {recorded[1]}. Give the weights of that run's final network."
             )
 
 
-def _page(record: Record, masks: Mapping[str, NDArray[np.bool_]]) -> str:
+def _page(record: Record, weights: Mapping[str, Weights]) -> str:
     title = html.escape(record.title)
     body = [
         f"<h1>{title}</h1>",
@@ -119,7 +119,7 @@ def _page(record: Record, masks: Mapping[str, NDArray[np.bool_]]) -> str:
         _section("Connections by layer", layers_table(record)),
         "</div>",
         _section("Over time", curves(record.runs)),
-        _section("Final masks", mask_pictures(record.runs[0], masks)),
+        _section("Final weights", weight_pictures(record.runs[0], weights)),
         _section("How it was made", origin_table(record)),
     ]
     return (

@@ -7,6 +7,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from colorsys import hls_to_rgb
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+PALETTE = ("#2f7ed8", "#d9480f", "#2b9348", "#b5179e", "#b7791f", "#0e9aa7", "#7b61ff", "#80868c")
+"""Middle tones: each has a contrast of 3 or more against both grounds of the page."""
 _INK = "#010203"  # stands for currentColor, which matplotlib can't say
 _INKED = {"text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"}
 
@@ -42,21 +45,37 @@ def default_style() -> Iterator[None]:
         yield
 
 
-def new_plot(trace: Trace, label: str) -> tuple[Figure, Axes]:
-    """Axes over the steps of `trace`, small enough that their text is readable on a phone."""
+def layer_colors(count: int) -> Sequence[str]:
+    """`count` colors; where the palette is too short, hues from teal over blue and red to orange, first to last."""
+    if count <= len(PALETTE):
+        return PALETTE[:count]
+    hues = (0.48 + 0.6 * index / (count - 1) for index in range(count))
+    return ["#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue % 1, 0.48, 0.65)) for hue in hues]
+
+
+def new_axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    """Axes small enough that their text is readable on a phone."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FuncFormatter
 
     figure = Figure(figsize=(4.3, 3.1), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_xlabel("step")
-    axes.set_ylabel(label)
-    axes.set_xlim(trace.steps[0], max(trace.steps[-1], trace.steps[0] + 1))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.grid(visible=True, alpha=0.15)
     axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def new_plot(trace: Trace, label: str) -> tuple[Figure, Axes]:
+    """Axes over the steps of `trace`."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    figure, axes = new_axes("step", label)
+    axes.set_xlim(trace.steps[0], max(trace.steps[-1], trace.steps[0] + 1))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     return figure, axes
 
 

@@ -188,8 +188,8 @@ class Reproduction:
             packed = self._pack(folder)
         finally:
             self.record().write(record)
-            masks = {name: (tensor != 0).numpy() for name, tensor in self._networks[0].named_parameters()}
-            write_page(page, self.record(), masks)
+            weights = {name: tensor.detach().numpy() for name, tensor in self._networks[0].named_parameters()}
+            write_page(page, self.record(), weights)
         return [*networks, *packed, record, plan, page]
 
     def _pack(self, folder: Path) -> list[Path]:

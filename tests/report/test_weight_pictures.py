@@ -1,4 +1,4 @@
-"""Masks as pictures: every connection is where it belongs, and a single one is never lost."""
+"""Weights as pictures: every connection is where it belongs, and a single one is never lost."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from netsurgery.report.mask_pictures import mask_pictures
 from netsurgery.report.record import Run, TensorCount, Trace
+from netsurgery.report.weight_pictures import weight_pictures
 
 pytest.importorskip("matplotlib")
 
-Mask = NDArray[np.bool_]
+Mask = NDArray[Any]
 SHAPES: dict[str, tuple[int, ...]] = {
     "conv.weight": (4, 2, 3, 3),
     "conv.bias": (4,),
@@ -34,13 +34,13 @@ def random_masks() -> dict[str, Mask]:
 
 
 def run_of(masks: dict[str, Mask]) -> Run:
-    tensors = [TensorCount(name, mask.shape, int(mask.sum()), mask.size) for name, mask in masks.items()]
+    tensors = [TensorCount(name, mask.shape, int(np.count_nonzero(mask)), mask.size) for name, mask in masks.items()]
     return Run(7, 1.25, 1.5, 1.02, 0.75, tensors, 61.0, Trace())
 
 
 def element_of(mask: Mask, name: str = "fc.weight") -> str:
     masks = {name: mask}
-    return mask_pictures(run_of(masks), masks)
+    return weight_pictures(run_of(masks), masks)
 
 
 def images_of(element: str) -> dict[str, NDArray[Any]]:
@@ -62,7 +62,7 @@ def orange(pixels: NDArray[Any]) -> NDArray[Any]:
 
 def test_every_tensor_is_shown_and_counted() -> None:
     masks = random_masks()
-    element = mask_pictures(run_of(masks), masks)
+    element = weight_pictures(run_of(masks), masks)
     assert "Of seed 7." in element
     for name, mask in masks.items():
         assert f"{int(mask.sum())} of {mask.size} kept" in element
@@ -72,7 +72,7 @@ def test_every_tensor_is_shown_and_counted() -> None:
 
 def test_a_tensor_without_mask_is_counted() -> None:
     masks = random_masks()
-    element = mask_pictures(run_of(masks), {})
+    element = weight_pictures(run_of(masks), {})
     assert "<img" not in element
     for name, mask in masks.items():
         assert f"{name}: {int(mask.sum())} of {mask.size} kept" in element
@@ -138,6 +138,68 @@ def test_square_inputs_of_the_first_matrix_are_drawn_as_an_image(inputs: int, sh
 
 def test_only_the_first_tensor_is_said_to_read_the_input() -> None:
     masks = {"fc1.weight": np.ones((3, 64), bool), "fc2.weight": np.ones((2, 64), bool)}
-    texts = [text for text in images_of(mask_pictures(run_of(masks), masks)) if text.startswith("Connections")]
+    masks["fc1.weight"][0, 0] = masks["fc2.weight"][0, 0] = False
+    texts = [text for text in images_of(weight_pictures(run_of(masks), masks)) if text.startswith("Connections")]
     assert len(texts) == 1
     assert "inputs of fc1.weight keeps" in texts[0]
+
+
+def test_inputs_aren_t_drawn_where_all_connections_are_kept() -> None:
+    assert list(images_of(element_of(np.ones((3, 64), bool)))) == [
+        "fc.weight, 3×64: 192 of 192 kept (100 %); 3 of 3 outputs and 64 of 64 inputs keep a connection. "
+        "Outputs top to bottom, inputs left to right."
+    ]
+
+
+def test_a_weight_has_the_color_of_its_sign_and_is_the_fuller_the_larger_it_is() -> None:
+    weights = np.array([[0.5, -0.5, 0.0, 0.1], [-1.0, 1e-9, 0.0, 1.0]], np.float32)
+    pixels = image_of(element_of(weights))
+    blue = (pixels[..., :3] == (47, 126, 216)).all(axis=2) & (pixels[..., 3] > 0)
+    np.testing.assert_array_equal(orange(pixels), weights > 0)
+    np.testing.assert_array_equal(blue, weights < 0)
+    opacity = pixels[..., 3]
+    assert opacity[1, 0] == opacity[1, 3] == 255
+    assert 255 > opacity[0, 0] == opacity[0, 1] > opacity[0, 3] > opacity[1, 1] >= 70
+    kernels = np.zeros((1, 1, 2, 2), np.float32)
+    kernels[0, 0] = [[1.0, -1.0], [0.0, 0.25]]
+    tile = image_of(element_of(kernels))[1:3, 1:3]
+    assert tile[0, 1, 2] == 216
+    assert tile[1, 0, 3] == 0
+    assert orange(tile).tolist() == [[True, False], [False, True]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ([[0.5, -0.125], [0.0, 0.25]], "powers of two, ±2⁻³ to ±2⁻¹;"),
+        ([[2.0, -2.0], [0.0, 2.0]], "75 %), ±2¹;"),
+        ([[0.3, -0.3, 0.3, 0.0], [0.7, 0.7, -0.7, 0.7]], "at most 2 values in an output;"),
+        ([[0.3, -0.3, 0.31, 0.0], [0.7, 0.7, -0.7, 0.7]], "75 %) nothing"),
+        ([[0.0, 0.0], [0.0, 0.0]], "(0 %);"),
+    ],
+)
+def test_the_caption_says_which_values_are_left(weights: list[list[float]], words: str) -> None:
+    element = element_of(np.array(weights, np.float32))
+    if words.endswith("nothing"):
+        assert "values in an output" not in element
+        assert "powers" not in element
+    else:
+        assert words in element
+
+
+def test_powers_of_two_are_counted_in_a_chart() -> None:
+    matrix = np.array([[0.5, -0.125], [0.0, 0.25]], np.float32)
+    weights = {"a.weight": matrix, "b.weight": matrix * 3, "b.bias": matrix[0]}
+    element = weight_pictures(run_of(weights), weights)
+    assert element.count("<svg") == 1
+    assert "connections have become: 2⁻³ to 2⁻¹." in element
+    assert ">a.weight</li>" in element
+    assert ">b.weight</li>" not in element
+    assert ">b.bias</li>" not in element
+
+
+def test_masks_have_no_values_to_speak_of() -> None:
+    element = element_of(np.array([[True, False], [True, True]]))
+    assert "<svg" not in element
+    assert "±" not in element
+    assert "values in" not in element

@@ -1,0 +1,67 @@
+"""Which values quantized weights take: in words, and powers of two as a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsurgery.report.plot import Line, default_style, figure_element, layer_colors, new_axes
+from netsurgery.report.shades import Weights
+
+_MOST_POWERS = 128  # as 8 bits have; a float tensor with more is no quantized one, whatever its mantissas
+_MOST_VALUES = 256  # of an output: 8 planes
+
+
+def values_text(weights: Weights) -> str:
+    """What values the connections that are left take; "" where they are no powers of two and differ too much to say."""
+    if (powers := _powers(weights)) is not None:
+        least, most = int(powers.min()), int(powers.max())
+        return f"±{_power(most)}" if least == most else f"powers of two, ±{_power(least)} to ±{_power(most)}"
+    if weights.dtype == np.bool_ or weights.ndim < 2:
+        return ""
+    values = max(len(np.unique(row[row != 0])) for row in weights.reshape(len(weights), -1))
+    few = 0 < values <= min(_MOST_VALUES, weights[0].size // 2)
+    return f"at most {values} value{'s' * (values > 1)} in an output" if few else ""
+
+
+def powers_chart(weights: Mapping[str, Weights]) -> str:
+    """How often each power of two occurs, a line for each tensor, as HTML; "" where no tensor has powers of two."""
+    matrices = {name: tensor for name, tensor in weights.items() if tensor.ndim > 1}
+    found = {name: powers for name, tensor in matrices.items() if (powers := _powers(tensor)) is not None}
+    if not found:
+        return ""
+    all_powers = np.concatenate(list(found.values()))
+    least, most = int(all_powers.min()), int(all_powers.max())
+    with default_style():
+        figure, axes = new_axes("size of a weight", "share of its tensor's connections, %")
+        lines = [Line(name, color) for name, color in zip(found, layer_colors(len(found)), strict=True)]
+        for line in lines:
+            powers = found[line.name]
+            shares = [100 * float(np.mean(powers == power)) for power in range(least, most + 1)]
+            axes.plot(range(least, most + 1), shares, color=line.color, linewidth=1.7, marker="o", markersize=4)
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(least - 0.5, most + 0.5)
+        axes.set_xticks(range(least, most + 1), [_power(power) for power in range(least, most + 1)])
+        caption = (
+            f"How large the powers of two are that connections have become: {_power(least)} to {_power(most)}. "
+            "Connections that are 0 aren't counted."
+        )
+        return figure_element(figure, "powers", caption, lines)
+
+
+def _powers(weights: Weights) -> NDArray[np.int64] | None:
+    """Exponents of all weights but zeros, in the order of the weights; None where one is no power of two."""
+    kept = np.abs(weights[weights != 0]).astype(np.float64)
+    if weights.dtype == np.bool_ or kept.size == 0:
+        return None
+    mantissas, exponents = np.frexp(kept)
+    if np.any(mantissas != 0.5) or np.ptp(exponents) >= _MOST_POWERS:
+        return None
+    return np.asarray(exponents - 1, np.int64)
+
+
+def _power(exponent: int) -> str:
+    superscript = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"2{superscript}"
