@@ -131,14 +131,18 @@ def _inq(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice
     return treatment
 
 
-def _then_inq(surgery: Choice, steps: int, learning_rate: float) -> Choice:
+def _then_inq(
+    surgery: Callable[..., Choice], concentration: Callable[[int], float], steps: int, learning_rate: float
+) -> Choice:
     """The surgery, and then powers of two of all that it has left, biases too.
 
     What comes of both is a small file, and for that the surgery concentrates on few units, as far as it costs little.
+    concentration: bits -> the surgery's.
     """
 
     def treatment(numbers: Numbers) -> Treatment:
-        first, method = surgery(numbers), INQ(bits=numbers.bits, steps=steps, biases=True)
+        first = surgery(concentration=concentration(numbers.bits))(numbers)
+        method = INQ(bits=numbers.bits, steps=steps, biases=True)
         start = first.recipe.steps
         plan = Plan((*first.plan.stages, Stage(method=method, start=start)))
         rate = Followed(first.recipe.learning_rate, _rounds(method, learning_rate), start)
@@ -173,7 +177,7 @@ LENET300 = Experiment(
         HanPruning.name: _han(25_000, {"fc1": 0.8, "fc2": 0.82, "fc3": 0.72}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY(concentration=1.0), steps=9_000, learning_rate=0.05),
+        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY, lambda _: 1.0, steps=9_000, learning_rate=0.05),
     },
     paper=PaperRow(
         source=_SOURCE,
@@ -201,7 +205,13 @@ LENET5 = Experiment(
         HanPruning.name: _han(16_000, {"conv1": 0.5, "conv2": 0.81, "fc1": 0.91, "fc2": 0.75}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(_LENET5_SURGERY(concentration=6.0), steps=9_000, learning_rate=0.05),
+        SURGERY_THEN_INQ: _then_inq(
+            # Fewer bits lose more, and leave room for more units in as small a file.
+            _LENET5_SURGERY,
+            lambda bits: 6.0 if bits > 3 else 2.0,
+            steps=9_000,
+            learning_rate=0.05,
+        ),
     },
     paper=PaperRow(
         source=_SOURCE,
