@@ -206,9 +206,8 @@ LENET5 = Experiment(
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         SURGERY_THEN_INQ: _then_inq(
-            # Fewer bits lose more, and leave room for more units in as small a file.
-            _LENET5_SURGERY,
-            lambda bits: 6.0 if bits > 3 else 2.0,
+            partial(_LENET5_SURGERY, steps=32_000, input_dropout=0.05),
+            lambda bits: 6.0 if bits > 3 else 4.0,  # fewer bits lose more, and leave room for more units
             steps=9_000,
             learning_rate=0.05,
         ),
