@@ -21,9 +21,10 @@ def values_text(weights: Weights) -> str:
         return f"±{_power(most)}" if least == most else f"powers of two, ±{_power(least)} to ±{_power(most)}"
     if weights.dtype == np.bool_ or weights.ndim < 2:
         return ""
-    values = max(len(np.unique(row[row != 0])) for row in weights.reshape(len(weights), -1))
-    few = 0 < values <= min(_MOST_VALUES, weights[0].size // 2)
-    return f"at most {values} value{'s' * (values > 1)} in an output" if few else ""
+    counts = [len(np.unique(row[row != 0])) for row in weights.reshape(len(weights), -1)]
+    most = max(counts, default=0)
+    repeat = 0 < 2 * sum(counts) <= np.count_nonzero(weights)  # where hardly any is left, few values say nothing
+    return f"at most {most} value{'s' * (most > 1)} in an output" if repeat and most <= _MOST_VALUES else ""
 
 
 def powers_chart(weights: Mapping[str, Weights]) -> str:
