@@ -132,21 +132,22 @@ def _inq(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice
 
 
 def _then_inq(
-    surgery: Callable[..., Choice], concentration: Callable[[int], float], steps: int, learning_rate: float
+    surgery: Callable[..., Choice], concentration: Callable[[int], float], steps: Callable[[int], int], rate: float
 ) -> Choice:
     """The surgery, and then powers of two of all that it has left, biases too.
 
     What comes of both is a small file, and for that the surgery concentrates on few units, as far as it costs little.
-    concentration: bits -> the surgery's.
+    concentration: bits -> the surgery's. steps: bits -> steps behind it. rate: with which each round of them begins.
     """
 
     def treatment(numbers: Numbers) -> Treatment:
         first = surgery(concentration=concentration(numbers.bits))(numbers)
-        method = INQ(bits=numbers.bits, steps=steps, biases=True)
+        method = INQ(bits=numbers.bits, steps=steps(numbers.bits), biases=True)
         start = first.recipe.steps
         plan = Plan((*first.plan.stages, Stage(method=method, start=start)))
-        rate = Followed(first.recipe.learning_rate, _rounds(method, learning_rate), start)
-        return Treatment(plan, dataclasses.replace(first.recipe, steps=start + steps, learning_rate=rate))
+        learning_rate = Followed(first.recipe.learning_rate, _rounds(method, rate), start)
+        recipe = dataclasses.replace(first.recipe, steps=start + method.steps, learning_rate=learning_rate)
+        return Treatment(plan, recipe)
 
     return treatment
 
@@ -177,7 +178,7 @@ LENET300 = Experiment(
         HanPruning.name: _han(25_000, {"fc1": 0.8, "fc2": 0.82, "fc3": 0.72}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY, lambda _: 1.0, steps=9_000, learning_rate=0.05),
+        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY, concentration=lambda _: 1.0, steps=lambda _: 9_000, rate=0.05),
     },
     paper=PaperRow(
         source=_SOURCE,
@@ -206,10 +207,11 @@ LENET5 = Experiment(
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         SURGERY_THEN_INQ: _then_inq(
-            partial(_LENET5_SURGERY, steps=32_000, input_dropout=0.05),
-            lambda bits: 6.0 if bits > 3 else 4.0,  # fewer bits lose more, and leave room for more units
-            steps=9_000,
-            learning_rate=0.05,
+            _LENET5_SURGERY,
+            # Fewer bits lose more: they need longer rounds, and leave room for more units.
+            concentration=lambda bits: 6.0 if bits > 3 else 3.0,
+            steps=lambda bits: 9_000 if bits > 3 else 21_000,
+            rate=0.05,
         ),
     },
     paper=PaperRow(
