@@ -209,7 +209,7 @@ LENET5 = Experiment(
         SURGERY_THEN_INQ: _then_inq(
             _LENET5_SURGERY,
             # Fewer bits lose more: they need longer rounds, and leave room for more units.
-            concentration=lambda bits: 6.0 if bits > 3 else 3.0,
+            concentration=lambda bits: 6.0 if bits > 3 else 4.5,
             steps=lambda bits: 9_000 if bits > 3 else 21_000,
             rate=0.05,
         ),
