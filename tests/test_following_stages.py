@@ -12,6 +12,7 @@ from tests.methods.training import is_power, train
 from torch import Tensor, nn
 
 import netsurgery as ns
+from netsurgery.errors import PlanError
 
 SURGERY = ns.Surgery(density=0.3, steps=20, interval=2)  # masks are fixed at step 14
 INQ = ns.INQ(bits=3, steps=9, portions=(0.4, 0.7, 0.9, 1))
@@ -197,3 +198,24 @@ def test_one_file_holds_both_stages(tmp_path: Any) -> None:
     assert operation.plan == PLAN
     train(model, optimizer, 25)
     assert is_power(model.conv.weight)
+
+
+def test_nothing_follows_inq_on_a_tensor_and_the_message_says_what_to_do() -> None:
+    for later in (ns.Surgery(density=0.1, steps=10), ns.INQ(bits=3, steps=20), ns.NaiveCut(density=0.1)):
+        plan = ns.Plan((ns.Stage(method=INQ), ns.Stage(method=later, start=50)))
+        with pytest.raises(PlanError, match=r"leaves no weight there that could still change. Let 'inq' come last"):
+            attached(plan)
+
+
+def test_what_an_earlier_surgery_pruned_counts_as_pruned_whatever_density_a_later_one_asks_for() -> None:
+    first, second = ns.Surgery(density=0.2, steps=10, interval=2), ns.Surgery(density=0.6, steps=10, interval=2)
+    model, optimizer, operation = attached(ns.Plan((ns.Stage(method=first), ns.Stage(method=second, start=10))))
+    for step in range(20):
+        train(model, optimizer, 1, first=step)
+        parameters = dict(model.named_parameters())
+        for row in operation.report():
+            assert row.kept >= int(parameters[row.name].count_nonzero())
+            assert row.kept == int(operation.masks[row.name].sum())
+    assert operation.density <= 0.2 + 1 / 135
+    operation.finish()
+    assert operation.density <= 0.2 + 1 / 135

@@ -114,19 +114,25 @@ class Operation:
     @property
     def masks(self) -> dict[str, Tensor]:
         """Parameter name -> bool tensor, True = kept; to be read only."""
-        return {name: mask for running in self._begun() for name, mask in running.method.masks(running.state).items()}
+        masks: dict[str, Tensor] = {}
+        for running in self._begun():
+            for name, mask in running.method.masks(running.state).items():
+                masks[name] = masks[name] & mask if name in masks else mask
+        return masks
 
     @torch.no_grad()
     def report(self) -> list[TensorReport]:
         """One row per tensor of the plan: connections kept and quantized, and how often one was pruned and spliced.
 
-        Where stages follow each other on a tensor, its row is the latest one's, with the prunes and splices of all.
+        Where stages follow each other on a tensor, its row is the latest one's, with the prunes and splices of all; kept
+        is what all of them keep.
         """
+        masks = self.masks
         rows: dict[str, TensorReport] = {}
         for running in self._stages:
             if running.state is not None:
                 for row in running.method.report(running.state, running.layers):
-                    rows[row.name] = row if row.name not in rows else _followed_by(rows[row.name], row)
+                    rows[row.name] = row if row.name not in rows else _followed_by(rows[row.name], row, masks[row.name])
             else:
                 for layer in running.layers:
                     for name, tensor in layer.tensors.items():
@@ -318,10 +324,11 @@ class Operation:
         return evaluate
 
 
-def _followed_by(earlier: TensorReport, later: TensorReport) -> TensorReport:
-    """The report of a tensor's later stage, with what happened in the earlier one."""
+def _followed_by(earlier: TensorReport, later: TensorReport, mask: Tensor) -> TensorReport:
+    """The report of a tensor's later stage, with what happened in the earlier one. mask: what both keep."""
     return dataclasses.replace(
         later,
+        kept=int(mask.sum()),
         pruned_total=earlier.pruned_total + later.pruned_total,
         spliced_total=earlier.spliced_total + later.spliced_total,
     )

@@ -69,8 +69,8 @@ class Plan:
     """Stages in the order of their beginning, and the seed of what they draw.
 
     Stages may follow each other on a tensor, as Surgery and then INQ: the later one begins at the earlier one's start +
-    active_steps or after, when nothing changes in its set any more, and leaves that set as it is. Tied weights count
-    once, under their first name; any of their names selects them.
+    active_steps or after, when nothing changes in its set any more, and leaves that set as it is. Nothing follows INQ,
+    which leaves no weight free. Tied weights count once, under their first name; any of their names selects them.
     """
 
     stages: tuple[Stage, ...]
@@ -203,7 +203,7 @@ def select(model: nn.Module, plan: Plan) -> list[list[Layer]]:
 
 
 def _check_sharing(plan: Plan, earlier: int, later: int, name: str) -> None:
-    """Raise PlanError if one of two stages on a tensor has a method that needs it for itself."""
+    """Raise PlanError if one of two stages on a tensor has a method that needs it for itself, or the first fixes it."""
     for index in (earlier, later):
         method = plan.stages[index].method
         if not method.shares_tensors:
@@ -211,6 +211,12 @@ def _check_sharing(plan: Plan, earlier: int, later: int, name: str) -> None:
                 f"Stages {earlier} and {later} both operate on {name}, and {method.name!r} shares its tensors with no "
                 "other stage. Let patterns or skip part them."
             )
+    first = plan.stages[earlier].method
+    if not first.leaves_weights_free:
+        raise PlanError(
+            f"Stage {later} follows stage {earlier} on {name}, and {first.name!r} leaves no weight there that could "
+            f"still change. Let {first.name!r} come last, or let patterns or skip part them."
+        )
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ class Method(ABC, Generic[StateT]):
     shares_tensors: ClassVar[bool] = True
     """True if stages may follow each other on a tensor where this method is one of them: its project leaves alone what
     is not of its declared set, and it declares nothing of what an earlier stage did."""
+    leaves_weights_free: ClassVar[bool] = True
+    """True if weights still train when the method has ended: a stage may follow it on a tensor."""
 
     @property
     @abstractmethod

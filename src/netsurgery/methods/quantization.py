@@ -83,6 +83,7 @@ class INQ(Method[QuantizationState]):
     biases: bool = False
 
     name: ClassVar[str] = "inq"
+    leaves_weights_free: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_count("bits", self.bits, minimum=2, maximum=8)
