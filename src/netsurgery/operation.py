@@ -124,8 +124,8 @@ class Operation:
     def report(self) -> list[TensorReport]:
         """One row per tensor of the plan: connections kept and quantized, and how often one was pruned and spliced.
 
-        Where stages follow each other on a tensor, its row is the latest one's, with the prunes and splices of all; kept
-        is what all of them keep.
+        Where stages follow each other on a tensor, its row is the latest one's, with the prunes and splices of all, and
+        kept is what all of them keep.
         """
         masks = self.masks
         rows: dict[str, TensorReport] = {}

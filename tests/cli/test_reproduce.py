@@ -24,7 +24,7 @@ from netsurgery.schedules import Cosine
 from netsurgery.train import data
 from netsurgery.train.loop import Recipe
 from netsurgery.zoo import experiments, reproduction
-from netsurgery.zoo.experiments import LENET300, Numbers, Treatment
+from netsurgery.zoo.experiments import LENET5, LENET300, Experiment, Numbers, Treatment
 from netsurgery.zoo.lenet import LeNet300
 
 SHORT = Recipe(steps=60, learning_rate=Cosine(0.05, 0.0, 60))
@@ -66,7 +66,9 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
             Surgery.name: short_surgery,
             INQ.name: experiments._inq(steps=30, learning_rate=0.02),
             Sketching.name: experiments._sketching(steps=30, learning_rate=0.02),
-            experiments.SURGERY_THEN_INQ: experiments._then_inq(short_surgery, steps=30, learning_rate=0.02),
+            experiments.SURGERY_THEN_INQ: experiments._then_inq(
+                lambda concentration: short_surgery, concentration=lambda _: 0.0, steps=lambda _: 30, rate=0.02
+            ),
         },
     )
     monkeypatch.setitem(experiments.REPRODUCIBLE, "lenet300", short)
@@ -194,6 +196,14 @@ def test_a_plan_of_ones_own_is_carried_out(digits: Path, tmp_path: Path) -> None
     record = Record.read(tmp_path / "out" / "record.json")
     assert record.configuration["plan"] == Plan.read(plan).to_dict()
     assert record.runs[0].kept < 266_610
+    assert record.paper is not None
+
+
+def test_a_plan_that_prunes_nothing_stands_beside_no_row_of_a_pruned_network(digits: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "mine.toml"
+    Plan.of(INQ(bits=4, steps=30)).write(plan)
+    assert run("--data", digits, "--plan", plan, "--out", tmp_path / "out") == 0
+    assert Record.read(tmp_path / "out" / "record.json").paper is None
 
 
 @pytest.mark.parametrize("bits", [2, 5])
@@ -319,6 +329,8 @@ def test_another_experiment_in_the_folder_is_not_overwritten(
         (["--data", "DIGITS", "--method", "inq", "--bits", "3", "--plan", "WRONG"], "--bits=3 is not allowed"),
         (["--data", "DIGITS", "--method", "sketching", "--planes", "9"], "planes=9 is not allowed"),
         (["--data", "DIGITS", "--planes", "2"], "--planes=2 is not allowed"),
+        (["--data", "DIGITS", "--plan", "LONG"], "plan='active until step 61' is not allowed: plan must be one that"),
+        (["--data", "DIGITS", "--method", "naive-cut", "--shift"], "shift=True is not allowed"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line_before_anything_runs(
@@ -326,7 +338,10 @@ def test_wrong_input_is_refused_in_one_line_before_anything_runs(
 ) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text('[[stage]]\nmethod = "han-pruning"\nlayers = ["conv1"]\n', encoding="utf-8")
-    given = [{"DIGITS": str(digits), "WRONG": str(wrong)}.get(argument, argument) for argument in arguments]
+    long = tmp_path / "long.toml"
+    Plan.of(ThresholdSurgery(iter_stop=61)).write(long)
+    paths = {"DIGITS": str(digits), "WRONG": str(wrong), "LONG": str(long)}
+    given = [paths.get(argument, argument) for argument in arguments]
     assert run(*given, "--out", tmp_path / "out") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("netsurgery: ")
@@ -349,3 +364,17 @@ def test_a_network_of_another_kind_is_refused(digits: Path, tmp_path: Path, caps
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     assert run("--data", digits, "--reference", tmp_path / "other.safetensors", "--out", tmp_path / "out") == 1
     assert "LeNet300 has" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("network", [LENET300, LENET5])
+def test_surgery_and_then_few_bits_ends_as_the_training_does(network: Experiment) -> None:
+    for bits in (2, 3, 5, 8):
+        treatment = network.treatments[experiments.SURGERY_THEN_INQ](Numbers(density=0.01, bits=bits))
+        surgery, inq = (stage.method for stage in treatment.plan.stages)
+        assert isinstance(surgery, Surgery)
+        assert surgery.concentration > 0
+        assert inq == INQ(bits=bits, steps=inq.steps, biases=True)
+        assert treatment.plan.active_steps == treatment.recipe.steps == surgery.steps + inq.steps
+        starts = [surgery.steps + start for start in inq.round_starts]
+        rates = [treatment.recipe.learning_rate(step) for step in starts]
+        assert rates == [0.05] * len(starts)

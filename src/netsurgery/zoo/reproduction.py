@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from netsurgery.checks import require
 from netsurgery.errors import DataError
 from netsurgery.files import write_verified
 from netsurgery.methods.quantization import INQ
@@ -74,10 +75,18 @@ class Reproduction:
         if settings.plan is not None:
             treatment = dataclasses.replace(treatment, plan=settings.plan)
         if settings.shift:
+            require(treatment.recipe.steps > 0, "shift", True, "left out here", f"{settings.method} trains nothing")
             shifted = dataclasses.replace(treatment.recipe, shifted=SHIFTED, input_dropout=0.0)
             treatment = dataclasses.replace(treatment, recipe=shifted)
         self.treatment = treatment
         select(experiment.build(), treatment.plan)  # a pattern that matches nothing is better found before the training
+        require(
+            treatment.plan.active_steps <= treatment.recipe.steps,
+            "plan",
+            f"active until step {treatment.plan.active_steps}",
+            f"one that ends by step {treatment.recipe.steps}, as long as {settings.method} trains here",
+            "give its methods fewer steps, or say the method whose training it shall have",
+        )
         self._given = read_network(experiment.build(), settings.reference) if settings.reference else None
         self._runs: list[Run] = []
         self._networks: list[nn.Module] = []
