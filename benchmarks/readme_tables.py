@@ -72,7 +72,12 @@ def file_size_table() -> str:
         lines.append(f"| {_title(network)} | {weights} | {connections:,.0f} | {' | '.join(cells)} |")
     seeds = sorted({len(rows) for rows in groups.values()})
     codecs = ", ".join(f"{name} {version}" for name, version in results["codecs"].items())
-    lines += ["", f"Bytes, mean over {' or '.join(map(str, seeds))} seeds. Networks as in the results below; {codecs}."]
+    lines += [
+        "",
+        f"Bytes, mean over {' or '.join(map(str, seeds))} seeds. Networks as in the results below, whose errors are "
+        "those of exact weights; here they are rounded to powers of two without training, to compare the coders. "
+        f"Networks that were trained with them are in the results too; {codecs}.",
+    ]
     return "\n".join(lines)
 
 

@@ -67,7 +67,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
             INQ.name: experiments._inq(steps=30, learning_rate=0.02),
             Sketching.name: experiments._sketching(steps=30, learning_rate=0.02),
             experiments.SURGERY_THEN_INQ: experiments._then_inq(
-                lambda concentration: short_surgery, concentration=lambda _: 0.0, steps=lambda _: 30, rate=0.02
+                lambda **_: short_surgery, concentration=lambda _: 0.0, steps=lambda _: 30, rate=0.02
             ),
         },
     )

@@ -110,7 +110,7 @@ def test_a_single_connection_of_a_long_vector_stays_visible() -> None:
     mask[2999] = True
     element = element_of(mask, "fc.bias")
     assert np.argwhere(orange(image_of(element, "fc.bias"))).tolist() == [[0, 999]]
-    assert "a pixel is a block of 3." in element
+    assert "a pixel is a block of 3, orange" in element
 
 
 def test_units_without_connections_are_grey() -> None:
@@ -172,11 +172,13 @@ def test_a_weight_has_the_color_of_its_sign_and_is_the_fuller_the_larger_it_is()
     ("weights", "words"),
     [
         ([[0.5, -0.125], [0.0, 0.25]], "powers of two, ±2⁻³ to ±2⁻¹;"),
-        ([[2.0, -2.0], [0.0, 2.0]], "75 %), ±2¹;"),
+        ([[2.0, -2.0], [0.0, 2.0]], "75 %), all ±2¹;"),
         ([[0.3, -0.3, 0.3, 0.0, 0.3], [0.7, 0.7, -0.7, 0.7, 0.7]], "at most 2 values in an output;"),
         ([[0.3, -0.3, 0.31, 0.0], [0.7, 0.6, -0.7, 0.7]], "nothing"),
         ([[0.3, 0.0, 0.0, 0.0], [0.0, 0.0, -0.7, 0.0]], "nothing"),
         ([[0.0, 0.0], [0.0, 0.0]], "(0 %);"),
+        ([[-0.5, -0.125], [0.0, -0.25]], "powers of two, −2⁻³ to −2⁻¹;"),
+        ([[1.0, 1.0], [1.0, 1.0]], "(100 %), all 2⁰;"),
     ],
 )
 def test_the_caption_says_which_values_are_left(weights: list[list[float]], words: str) -> None:
@@ -204,3 +206,13 @@ def test_masks_have_no_values_to_speak_of() -> None:
     assert "<svg" not in element
     assert "±" not in element
     assert "values in" not in element
+
+
+def test_a_large_tensor_that_keeps_everything_is_described_and_not_drawn() -> None:
+    generator = np.random.default_rng(0)
+    large = generator.normal(size=(1300, 4)).astype(np.float32)
+    assert "<img" not in element_of(large)
+    assert "Too large to show single weights." in element_of(large)
+    assert "<img" not in element_of(large[:, 0].copy(), "fc.bias")
+    large[0, 0] = 0
+    assert "orange, the fuller the more of it is kept" in element_of(large)

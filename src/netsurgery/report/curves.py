@@ -75,8 +75,8 @@ def _flip_curves(runs: Sequence[Run]) -> str:
     peak = max(trace.pruned_per_step)
     rate = f"{peak:,.0f}" if peak >= 100 else f"{peak:.3g}"
     caption = (
-        f"Connections pruned and spliced back, all tensors together: pruning peaks at {rate} a step "
-        f"near step {trace.steps[trace.pruned_per_step.index(peak)]:,}, {_last_flip(trace)}."
+        f"Connections pruned and spliced back, all tensors together, means between samples: pruning peaks at {rate} "
+        f"a step near step {trace.steps[trace.pruned_per_step.index(peak)]:,}, {_last_flip(trace)}."
     )
     return figure_element(figure, "flips", caption, [_PRUNED, _SPLICED])
 

@@ -22,13 +22,15 @@ Shades = NDArray[np.float64]
 def vector_shades(weights: Weights) -> tuple[Shades, str]:
     """(n,) or () -> shades (1, n or fewer), and how to read them."""
     shades, block = _in_blocks(_shades(weights.reshape(1, -1)))
-    return shades, f"; a pixel is a block of {block}" if block > 1 else ""
+    return shades, _block_text(f"{block}") if block > 1 else ""
 
 
 def matrix_shades(weights: Weights) -> tuple[Shades, str]:
     """(out, in) -> shades, outputs top to bottom, and how to read them."""
     shades, block = _in_blocks(_shades(weights))
-    return _mark_dead(shades), f"Outputs top to bottom, inputs left to right{_block_text(block)}"
+    return _mark_dead(
+        shades
+    ), f"Outputs top to bottom, inputs left to right{_block_text(f'{block}×{block}') if block > 1 else ''}"
 
 
 def kernels_shades(weights: Weights) -> tuple[Shades, str]:
@@ -39,7 +41,8 @@ def kernels_shades(weights: Weights) -> tuple[Shades, str]:
     if max(shades.shape) <= _LARGEST_SIDE:
         return shades, f"{reading}; a tile is a kernel"
     shades, block = _in_blocks(np.asarray((kernels != 0).mean(axis=(2, 3))).T)
-    return _mark_dead(shades), f"{reading}; a pixel is a kernel, the fuller the more it keeps{_block_text(block)}"
+    blocks = _block_text(f"{block}×{block}") if block > 1 else ""
+    return _mark_dead(shades), f"{reading}; a pixel is a kernel, orange, the fuller the more it keeps{blocks}"
 
 
 def live_units(weights: Weights) -> tuple[int, int]:
@@ -48,8 +51,8 @@ def live_units(weights: Weights) -> tuple[int, int]:
     return int(np.any(pairs, axis=1).sum()), int(np.any(pairs, axis=0).sum())
 
 
-def _block_text(block: int) -> str:
-    return f"; a pixel is a block of {block}×{block}, drawn if any of it is kept" if block > 1 else ""
+def _block_text(extent: str) -> str:
+    return f"; a pixel is a block of {extent}, orange, the fuller the more of it is kept"
 
 
 def _shades(weights: Weights) -> Shades:

@@ -18,7 +18,10 @@ def values_text(weights: Weights) -> str:
     """What values the connections that are left take; "" where they are no powers of two and differ too much to say."""
     if (powers := _powers(weights)) is not None:
         least, most = int(powers.min()), int(powers.max())
-        return f"±{_power(most)}" if least == most else f"powers of two, ±{_power(least)} to ±{_power(most)}"
+        sign = "±" if np.min(weights) < 0 < np.max(weights) else "−" if np.min(weights) < 0 else ""
+        if least == most:
+            return f"all {sign}{_power(most)}"
+        return f"powers of two, {sign}{_power(least)} to {sign}{_power(most)}"
     if weights.dtype == np.bool_ or weights.ndim < 2:
         return ""
     counts = [len(np.unique(row[row != 0])) for row in weights.reshape(len(weights), -1)]
@@ -28,7 +31,7 @@ def values_text(weights: Weights) -> str:
 
 
 def powers_chart(weights: Mapping[str, Weights]) -> str:
-    """How often each power of two occurs, a line for each tensor, as HTML; "" where no tensor has powers of two."""
+    """How often each power of two occurs in each tensor, as HTML; "" where no tensor has powers of two."""
     matrices = {name: tensor for name, tensor in weights.items() if tensor.ndim > 1}
     found = {name: powers for name, tensor in matrices.items() if (powers := _powers(tensor)) is not None}
     if not found:
@@ -38,11 +41,14 @@ def powers_chart(weights: Mapping[str, Weights]) -> str:
     with default_style():
         figure, axes = new_axes("size of a weight", "share of its tensor's connections, %")
         lines = [Line(name, color) for name, color in zip(found, layer_colors(len(found)), strict=True)]
-        for line in lines:
+        width = 0.8 / len(lines)  # bars stand side by side: equal ones would hide each other
+        for index, line in enumerate(lines):
             powers = found[line.name]
             shares = [100 * float(np.mean(powers == power)) for power in range(least, most + 1)]
-            axes.plot(range(least, most + 1), shares, color=line.color, linewidth=1.7, marker="o", markersize=4)
+            places = [power - 0.4 + (index + 0.5) * width for power in range(least, most + 1)]
+            axes.bar(places, shares, width=width, color=line.color)
         axes.set_ylim(bottom=0)
+        axes.grid(visible=False, axis="x")
         axes.set_xlim(least - 0.5, most + 0.5)
         axes.set_xticks(range(least, most + 1), [_power(power) for power in range(least, most + 1)])
         caption = (

@@ -38,8 +38,9 @@ def weight_pictures(run: Run, weights: Mapping[str, Weights]) -> str:
     """Layer by layer the pictures of the tensors of `run`, as HTML; tensors without weights are only counted."""
     parts = [
         note(
-            f"Of seed {run.seed}. Orange: positive, or kept where signs aren't shown; blue: negative; the fuller, the "
-            "larger; empty: pruned; grey: rows and columns of a unit that keeps no connection in this tensor."
+            f"Of seed {run.seed}. Orange: positive; blue: negative; the fuller, the larger; empty: pruned; grey: rows "
+            "and columns of a unit that keeps no connection in this tensor. Where a pixel is several weights, captions "
+            "say so."
         )
     ]
     if chart := powers_chart(weights):
@@ -69,6 +70,8 @@ def _weights_figure(tensor: TensorCount, weights: Weights) -> str:
         caption += f", {values}"
     if weights.ndim < 2:
         shades, reading = vector_shades(weights)
+        if _is_even(shades, weights):
+            return note(f"{caption}.")
         return _image_figure(shades, f"{caption}{reading}.", height=f"{_STRIP_HEIGHT}px")
     live_outputs, live_inputs = live_units(weights)
     caption += (
@@ -76,7 +79,14 @@ def _weights_figure(tensor: TensorCount, weights: Weights) -> str:
         "keep a connection"
     )
     shades, reading = matrix_shades(weights) if weights.ndim == 2 else kernels_shades(weights)
+    if _is_even(shades, weights):
+        return note(f"{caption}. Too large to show single weights.")
     return _image_figure(shades, f"{caption}. {reading}.")
+
+
+def _is_even(shades: Shades, weights: Weights) -> bool:
+    """Whether pixels are blocks that are all full, which is no picture of anything."""
+    return shades.size < weights.size and bool(np.all(weights))
 
 
 def _input_figure(name: str, weights: Weights) -> str:
