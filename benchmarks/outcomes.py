@@ -69,7 +69,7 @@ class Outcome:
     @property
     def shifted(self) -> bool:
         """Whether it was trained on shifted images."""
-        return bool(self.record.configuration["surgery"]["shifted"])
+        return bool(self.record.configuration["training"]["shifted"])
 
     @property
     def prunes(self) -> bool:
@@ -94,7 +94,7 @@ class Outcome:
     @property
     def steps(self) -> int:
         """Of training, without the reference's."""
-        return int(self.record.configuration["surgery"]["steps"])
+        return int(self.record.configuration["training"]["steps"])
 
     @property
     def seconds(self) -> float:

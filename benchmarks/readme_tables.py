@@ -75,7 +75,7 @@ def file_size_table() -> str:
     lines += [
         "",
         f"Bytes, mean over {' or '.join(map(str, seeds))} seeds. Networks as in the results below, whose errors are "
-        "those of exact weights; here they are rounded to powers of two without training, to compare the coders. "
+        "those of exact weights; powers of two are only rounded to, not trained, which is enough to compare coders. "
         f"Networks that were trained with them are in the results too; {codecs}.",
     ]
     return "\n".join(lines)
@@ -153,7 +153,7 @@ def _engine_table(results: dict[str, Any]) -> str:
     )
     if again := results.get("measured_again"):
         titles = " and ".join(results["networks"][name]["title"] for name in again)
-        words += f" {titles}: measured again by themselves, another program had disturbed them."
+        words += f" {titles}: measured in a run of their own."
     if memory := results["memory"]:
         ours, theirs = (memory["runtimes"][name]["peak_running_bytes"] / 1e6 for name in ("netsurgery", "onnxruntime"))
         words += (

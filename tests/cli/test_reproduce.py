@@ -215,7 +215,7 @@ def test_quantization_alone_leaves_powers_of_two(
     record = Record.read(out / "record.json")
     assert record.title == f"LeNet-300-100, inq, {bits} bits"
     assert record.paper is None  # which tells of pruned networks
-    rate = record.configuration["surgery"]["learning_rate"]
+    rate = record.configuration["training"]["learning_rate"]
     assert (rate["schedule"], rate["repeated"]["schedule"]) == ("Restarted", "Cosine")
     assert tuple(rate["starts"]) == INQ(bits=bits, steps=30).round_starts
     for weight in weights_of(out / "lenet300-seed0.safetensors"):
@@ -247,7 +247,7 @@ def test_one_run_operates_and_then_quantizes(digits: Path, tmp_path: Path, capsy
         Surgery(density=0.05, steps=60, interval=3),
         INQ(bits=3, steps=30, biases=True),
     )
-    assert second.start == record.configuration["surgery"]["steps"] - 30 == 60
+    assert second.start == record.configuration["training"]["steps"] - 30 == 60
     (done,) = record.runs
     assert done.kept <= round(0.05 * 266_610)
     assert len(done.trace.density["fc1.weight"]) == len(done.trace.steps)

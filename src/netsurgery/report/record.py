@@ -44,7 +44,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Run:
-    """One seed. Errors are top-1, in percent; `before` is the network that the surgery started from."""
+    """One seed. Errors are top-1, in percent; `before` is the network that the method started from."""
 
     seed: int
     validation_error_before_percent: float
@@ -53,7 +53,7 @@ class Run:
     test_error_percent: float
     tensors: list[TensorCount]
     duration_s: float
-    """Wall time of the surgery's training, without reading data and training the reference."""
+    """Wall time of the training, without reading data and training the reference."""
     trace: Trace
     packed_bytes: int | None = None
     """Size of the network's .nsm file, every weight exact; None where none was written."""

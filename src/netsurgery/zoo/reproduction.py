@@ -169,7 +169,7 @@ class Reproduction:
                 "method": method,
                 "data": {"name": digits.name, "train": len(digits.train), "validation": len(digits.validation)},
                 "reference": settings.reference.name if settings.reference else _recipe(self.experiment.reference),
-                "surgery": _recipe(self.treatment.recipe),
+                "training": _recipe(self.treatment.recipe),
                 "plan": self.treatment.plan.to_dict(),
             },
             runs=list(self._runs),
