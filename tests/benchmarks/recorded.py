@@ -29,7 +29,7 @@ def record_of(
         "experiment": network,
         "method": method,
         "reference": f"{network}_reference.safetensors",
-        "surgery": {"steps": steps, "shifted": 0.0},
+        "training": {"steps": steps, "shifted": 0.0},
         "plan": {"stage": [{**STAGES.get(method, {}), **stage}]},
     }
     machine = {"processor": "A processor", "threads": "1"}
