@@ -134,12 +134,15 @@ def _inq(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice
 
 
 def _then_inq(
-    surgery: Callable[..., Choice], concentration: Callable[[int], float], steps: Callable[[int], int], rate: float
+    surgery: Callable[..., Choice],
+    concentration: Callable[[int], float],
+    steps: Callable[[int], int],
+    rate: Callable[[int], float],
 ) -> Choice:
     """The surgery, and then powers of two of all that it has left, biases too.
 
     What comes of both is a small file, and for that the surgery concentrates on few units, as far as it costs little.
-    concentration: bits -> the surgery's. steps: bits -> steps behind it. rate: with which each round of them begins.
+    concentration: bits -> the surgery's. steps: bits -> steps behind it. rate: bits -> with which their rounds begin.
     """
 
     def treatment(numbers: Numbers) -> Treatment:
@@ -147,7 +150,7 @@ def _then_inq(
         method = INQ(bits=numbers.bits, steps=steps(numbers.bits), biases=True)
         start = first.recipe.steps
         plan = Plan((*first.plan.stages, Stage(method=method, start=start)))
-        learning_rate = Followed(first.recipe.learning_rate, _rounds(method, rate), start)
+        learning_rate = Followed(first.recipe.learning_rate, _rounds(method, rate(numbers.bits)), start)
         recipe = dataclasses.replace(first.recipe, steps=start + method.steps, learning_rate=learning_rate)
         return Treatment(plan, recipe)
 
@@ -180,7 +183,9 @@ LENET300 = Experiment(
         HanPruning.name: _han(25_000, {"fc1": 0.8, "fc2": 0.82, "fc3": 0.72}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY, concentration=lambda _: 1.0, steps=lambda _: 9_000, rate=0.05),
+        SURGERY_THEN_INQ: _then_inq(
+            _LENET300_SURGERY, concentration=lambda _: 1.0, steps=lambda _: 9_000, rate=lambda _: 0.05
+        ),
     },
     paper=PaperRow(
         source=_SOURCE,
@@ -213,7 +218,7 @@ LENET5 = Experiment(
             # Fewer bits lose more: they need longer rounds, and leave room for more units in as small a file.
             concentration=lambda bits: 6.0 if bits > 3 else 1.0,
             steps=lambda bits: 9_000 if bits > 3 else 21_000,
-            rate=0.05,
+            rate=lambda bits: 0.05 if bits > 3 else 0.02,
         ),
     },
     paper=PaperRow(
