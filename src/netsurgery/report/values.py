@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +13,7 @@ from netsurgery.report.shades import Weights
 
 _MOST_POWERS = 128  # as 8 bits have; a float tensor with more is no quantized one, whatever its mantissas
 _MOST_VALUES = 256  # of an output: 8 planes
+_MOST_LABELS = 10  # beside each other below a chart
 
 
 def values_text(weights: Weights) -> str:
@@ -50,7 +52,8 @@ def powers_chart(weights: Mapping[str, Weights]) -> str:
         axes.set_ylim(bottom=0)
         axes.grid(visible=False, axis="x")
         axes.set_xlim(least - 0.5, most + 0.5)
-        axes.set_xticks(range(least, most + 1), [_power(power) for power in range(least, most + 1)])
+        labelled = range(least, most + 1, max(1, math.ceil((most + 1 - least) / _MOST_LABELS)))
+        axes.set_xticks(labelled, [_power(power) for power in labelled])
         caption = (
             f"How large the powers of two are that connections have become: {_power(least)} to {_power(most)}. "
             "Connections that are 0 aren't counted."
