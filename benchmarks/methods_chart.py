@@ -44,7 +44,7 @@ def draw(path: Path, outcomes: list[Outcome]) -> None:
     """Write the picture: one network, one panel."""
     points = _points(outcomes)
     with charts.style():
-        figure, panels = charts.panels(1, len(NETWORKS), width=4.2, height=3.4)
+        figure, panels = charts.panels(1, len(NETWORKS), width=4.2, height=4.4)
         for axes, (network, title) in zip(panels, NETWORKS.items(), strict=True):
             axes.set_title(title)
             _panel(axes, [outcome for outcome in points if outcome.network == network])
@@ -60,7 +60,7 @@ def _points(outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def _panel(axes: Axes, outcomes: list[Outcome]) -> None:
-    for outcome in outcomes:
+    for index, outcome in enumerate(outcomes):
         mean, spread = outcome.error_percent
         axes.errorbar(
             outcome.mean_bytes,
@@ -76,7 +76,8 @@ def _panel(axes: Axes, outcomes: list[Outcome]) -> None:
             label=LABELS[outcome.method] + (", shifted images" if outcome.shifted else ""),
         )
         side = -1 if outcome.planes else 1  # sketches and powers of two have files of like sizes
-        place = {"textcoords": "offset points", "xytext": (6 * side, 4), "ha": "right" if side < 0 else "left"}
+        up = -9 if index % 2 else 4  # neighbours in the order of methods are neighbours in the picture
+        place = {"textcoords": "offset points", "xytext": (6 * side, up), "ha": "right" if side < 0 else "left"}
         axes.annotate(outcome.short, (outcome.mean_bytes, mean), fontsize=7, **place)
     if outcomes:
         axes.axhline(outcomes[0].error_before_percent, color=charts.INK, linestyle=":", linewidth=1, label="dense")
