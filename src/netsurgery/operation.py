@@ -127,7 +127,7 @@ class Operation:
         Where stages follow each other on a tensor, its row is the latest one's, with the prunes and splices of all, and
         kept is what all of them keep.
         """
-        masks = self.masks
+        masks = self.masks if any(running.is_followed for running in self._stages) else {}
         rows: dict[str, TensorReport] = {}
         for running in self._stages:
             if running.state is not None:

@@ -66,9 +66,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
             Surgery.name: short_surgery,
             INQ.name: experiments._inq(steps=30, learning_rate=0.02),
             Sketching.name: experiments._sketching(steps=30, learning_rate=0.02),
-            experiments.SURGERY_THEN_INQ: experiments._then_inq(
-                lambda **_: short_surgery, concentration=lambda _: 0.0, steps=lambda _: 30, rate=lambda _: 0.02
-            ),
+            experiments.SURGERY_THEN_INQ: experiments._then_inq(short_surgery, steps=30, learning_rate=0.02),
         },
     )
     monkeypatch.setitem(experiments.REPRODUCIBLE, "lenet300", short)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from tests.report.masks import SHAPES, Masks, masks_of
 
 from netsurgery.errors import DataError, MissingExtraError
 from netsurgery.report.page import write_page
@@ -20,21 +20,7 @@ from netsurgery.report.record import PaperRow, Record, Run, TensorCount, Trace
 
 matplotlib = pytest.importorskip("matplotlib")
 
-Masks = dict[str, NDArray[np.bool_]]
-SHAPES: dict[str, tuple[int, ...]] = {
-    "conv.weight": (4, 2, 3, 3),
-    "conv.bias": (4,),
-    "line.weight": (3, 5, 7),
-    "fc.weight": (10, 49),
-    "fc.bias": (10,),
-    "scale": (),
-}
 PAPER = PaperRow("Paper et al., Table 1", 0.95, 0.91, 123, 9.5, {"conv": 14.2, "fc": 2.6})
-
-
-def masks_of(shapes: dict[str, tuple[int, ...]]) -> Masks:
-    generator = np.random.default_rng(0)
-    return {name: np.asarray(generator.random(shape) < 0.3) for name, shape in shapes.items()}
 
 
 def trace_of(masks: Masks, samples: int) -> Trace:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.report.masks import SHAPES, masks_of
 
 from netsurgery.report.record import Run, TensorCount, Trace
 from netsurgery.report.weight_pictures import weight_pictures
@@ -17,20 +18,10 @@ from netsurgery.report.weight_pictures import weight_pictures
 pytest.importorskip("matplotlib")
 
 Mask = NDArray[Any]
-SHAPES: dict[str, tuple[int, ...]] = {
-    "conv.weight": (4, 2, 3, 3),
-    "conv.bias": (4,),
-    "line.weight": (3, 5, 7),
-    "fc.weight": (10, 49),
-    "fc.bias": (10,),
-    "scale": (),
-    "none": (0, 3),
-}
 
 
 def random_masks() -> dict[str, Mask]:
-    generator = np.random.default_rng(0)
-    return {name: np.asarray(generator.random(shape) < 0.3) for name, shape in SHAPES.items()}
+    return dict(masks_of({**SHAPES, "none": (0, 3)}))
 
 
 def run_of(masks: dict[str, Mask]) -> Run:

@@ -18,8 +18,8 @@ def claims(record: Record) -> str:
     source = "one seed" if seeds == 1 else f"mean of {seeds} seeds, ±{spread:.2f}"
     size = record.runs[0].size
     here = [_connections(size, kept, compression)] if kept < size else []
-    if all(run.packed_bytes is not None for run in record.runs):
-        here.append(_file(size, mean_and_spread([run.packed_bytes or 0 for run in record.runs])[0]))
+    if record.packed_bytes:
+        here.append(_file(size, mean_and_spread(record.packed_bytes)[0]))
     sentences = [("Here", f"{', '.join([*here, _errors(before, after)])} ({source}).")]
     if paper := record.paper:
         there = _connections(size, paper.kept, paper.compression)

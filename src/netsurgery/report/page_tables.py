@@ -27,7 +27,7 @@ _FILE_COLUMN: _Column = (lambda run: run.packed_bytes or 0, lambda size: f"{size
 
 def results_table(record: Record) -> str:
     """One row per seed, then their mean and the paper's."""
-    packed = all(run.packed_bytes is not None for run in record.runs)
+    packed = bool(record.packed_bytes)
     columns = (*_RESULT_COLUMNS, _FILE_COLUMN) if packed else _RESULT_COLUMNS
     beside = ("time, s", "file, kB") if packed else ("time, s",)
     heads = [

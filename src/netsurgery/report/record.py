@@ -100,6 +100,12 @@ class Record:
     machine: dict[str, str] = field(default_factory=dict)
     version: int = RECORD_VERSION
 
+    @property
+    def packed_bytes(self) -> list[int]:
+        """Size of each run's .nsm file; empty unless every run has one."""
+        sizes = [run.packed_bytes for run in self.runs if run.packed_bytes is not None]
+        return sizes if len(sizes) == len(self.runs) else []
+
     def to_json(self) -> str:
         """Readable JSON; lists of numbers on one line each."""
         text = json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False)

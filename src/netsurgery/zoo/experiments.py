@@ -133,26 +133,18 @@ def _inq(steps: int, learning_rate: float, input_dropout: float = 0.0) -> Choice
     return treatment
 
 
-def _then_inq(
-    surgery: Callable[..., Choice],
-    concentration: Callable[[int], float],
-    steps: Callable[[int], int],
-    rate: Callable[[int], float],
-) -> Choice:
+def _then_inq(surgery: Choice, steps: int, learning_rate: float) -> Choice:
     """The surgery, and then powers of two of all that it has left, biases too.
 
     What comes of both is a small file, and for that the surgery concentrates on few units, as far as it costs little.
-    concentration: bits -> the surgery's. steps: bits -> steps behind it. rate: bits -> with which their rounds begin.
     """
 
     def treatment(numbers: Numbers) -> Treatment:
-        first = surgery(concentration=concentration(numbers.bits))(numbers)
-        method = INQ(bits=numbers.bits, steps=steps(numbers.bits), biases=True)
+        first, method = surgery(numbers), INQ(bits=numbers.bits, steps=steps, biases=True)
         start = first.recipe.steps
         plan = Plan((*first.plan.stages, Stage(method=method, start=start)))
-        learning_rate = Followed(first.recipe.learning_rate, _rounds(method, rate(numbers.bits)), start)
-        recipe = dataclasses.replace(first.recipe, steps=start + method.steps, learning_rate=learning_rate)
-        return Treatment(plan, recipe)
+        rate = Followed(first.recipe.learning_rate, _rounds(method, learning_rate), start)
+        return Treatment(plan, dataclasses.replace(first.recipe, steps=start + steps, learning_rate=rate))
 
     return treatment
 
@@ -170,6 +162,16 @@ def _sketching(steps: int, learning_rate: float, input_dropout: float = 0.0) -> 
 _LENET300_SURGERY = partial(_surgery, steps=25_000, learning_rate=0.1, input_dropout=0.15)
 _LENET5_SURGERY = partial(_surgery, steps=16_000, learning_rate=0.05, input_dropout=0.1)
 
+
+def _lenet5_then_inq(numbers: Numbers) -> Treatment:
+    """Fewer bits lose more: they need longer rounds, and leave room for more units in as small a file."""
+    if numbers.bits > 3:
+        choice = _then_inq(_LENET5_SURGERY(concentration=6.0), steps=9_000, learning_rate=0.05)
+    else:
+        choice = _then_inq(_LENET5_SURGERY(concentration=1.0), steps=21_000, learning_rate=0.02)
+    return choice(numbers)
+
+
 LENET300 = Experiment(
     name="lenet300",
     title="LeNet-300-100",
@@ -183,9 +185,7 @@ LENET300 = Experiment(
         HanPruning.name: _han(25_000, {"fc1": 0.8, "fc2": 0.82, "fc3": 0.72}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(
-            _LENET300_SURGERY, concentration=lambda _: 1.0, steps=lambda _: 9_000, rate=lambda _: 0.05
-        ),
+        SURGERY_THEN_INQ: _then_inq(_LENET300_SURGERY(concentration=1.0), steps=9_000, learning_rate=0.05),
     },
     paper=PaperRow(
         source=_SOURCE,
@@ -213,13 +213,7 @@ LENET5 = Experiment(
         HanPruning.name: _han(16_000, {"conv1": 0.5, "conv2": 0.81, "fc1": 0.91, "fc2": 0.75}),
         INQ.name: _inq(steps=9_000, learning_rate=0.05, input_dropout=0.1),
         Sketching.name: _sketching(steps=9_000, learning_rate=0.05, input_dropout=0.1),
-        SURGERY_THEN_INQ: _then_inq(
-            _LENET5_SURGERY,
-            # Fewer bits lose more: they need longer rounds, and leave room for more units in as small a file.
-            concentration=lambda bits: 6.0 if bits > 3 else 1.0,
-            steps=lambda bits: 9_000 if bits > 3 else 21_000,
-            rate=lambda bits: 0.05 if bits > 3 else 0.02,
-        ),
+        SURGERY_THEN_INQ: _lenet5_then_inq,
     },
     paper=PaperRow(
         source=_SOURCE,
