@@ -14,6 +14,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -65,6 +66,11 @@ class _RunningStage:
     def method(self) -> Method[Any]:
         return self.stage.method
 
+    @torch.no_grad()
+    def felt(self, name: str, tensor: Tensor, gradient: Tensor) -> Tensor | None:
+        """The gradient as the method wants it; None: as it is."""
+        return None if self.state is None else self.method.felt(self.state, name, tensor, gradient)
+
     @property
     def is_followed(self) -> bool:
         """True once a follower has begun: this stage's declared set is final then."""
@@ -98,6 +104,10 @@ class Operation:
             seed = plan.seed * _STAGE_SEEDS + index
             self._stages.insert(0, _RunningStage(plan.stages[index], seed, layers, followers))
         self._handles = _hook(optimizer, self._before_step, self._after_step)
+        for running in self._stages:
+            self._handles += [
+                tensor.register_hook(partial(running.felt, name, tensor)) for name, tensor in tensors_of(running.layers)
+            ]
         try:
             self._begin_stages()
         except BaseException:

@@ -96,6 +96,13 @@ class Method(ABC, Generic[StateT]):
     def reveal(self, state: StateT, layers: Sequence[Layer]) -> None:
         """Effective -> latent, in place in the parameters. The state stays as it is."""
 
+    def felt(self, state: StateT, name: str, tensor: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient of a parameter as the optimizer, and whoever clips it, shall see it; called in backward.
+
+        Most methods leave it as it is. May not write to `gradient`.
+        """
+        return gradient
+
     @abstractmethod
     def update(self, state: StateT, layers: Sequence[Layer], step: int) -> None:
         """The only place where the state changes; parameters hold latent weights, `step` steps have been taken."""

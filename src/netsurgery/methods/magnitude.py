@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from netsurgery.checks import require_count, require_density, require_flag, require_range
-from netsurgery.methods.base import Layer
+from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.blocks import row_blocks
 from netsurgery.methods.masking import MaskMethod, MaskState, Piece
 from netsurgery.methods.selection import largest, root_rms
@@ -37,6 +37,10 @@ class NaiveCut(MaskMethod):
         return 0
 
     @property
+    def observation(self) -> None:
+        return None
+
+    @property
     def latent_speed(self) -> None:
         return None
 
@@ -47,7 +51,8 @@ class NaiveCut(MaskMethod):
         return layers
 
     def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
-        return largest(state, layers, self.density, hysteresis=1.0)
+        total = sum(tensor.numel() for _, tensor in tensors_of(layers))
+        return largest(state, layers, max(1, round(self.density * total)), hysteresis=1.0)
 
 
 @final
@@ -80,6 +85,10 @@ class HanPruning(MaskMethod):
     @property
     def active_steps(self) -> int:
         return (self.rounds - 1) * self.round_steps
+
+    @property
+    def observation(self) -> None:
+        return None
 
     @property
     def latent_speed(self) -> None:

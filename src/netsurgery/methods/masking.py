@@ -11,23 +11,32 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from netsurgery.errors import StateError
+from netsurgery.methods import filters
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.blocks import as_number, blocks
+from netsurgery.methods.latent_moves import LatentMoves
 from netsurgery.methods.saved_state import check_keys, check_tensors
 from netsurgery.methods.sensitivity import Sensitivity
 from netsurgery.methods.soundness import check_finite, check_placement
 
-_OBSERVATION_INTERVAL = 4  # optimizer steps; gradients of neighbouring steps say much the same
-_SAVED = {"masks", "weights", "splicing", "constants", "pruned", "spliced", "sensitivity", "generator"}
+_SAVED = {"masks", "weights", "splicing", "constants", "pruned", "spliced", "sensitivity", "moves", "generator"}
+_MEANS = {"outputs", "inputs", "total"}
 
 Piece = tuple[str, slice, Tensor]
 """Parameter name, rows of it, bool tensor: the new mask of those rows, True = kept."""
+
+
+class Observation(NamedTuple):
+    """How gradients are observed: every `interval` optimizer steps, averaged over about `window` observations."""
+
+    interval: int
+    window: int
 
 
 @dataclass
@@ -47,6 +56,10 @@ class MaskState:
     """Parameter name -> splices so far."""
     sensitivity: Sensitivity | None = None
     """How much the loss feels each connection, for methods that rank by it and while masks still change."""
+    moves: LatentMoves | None = None
+    """How far latent weights use to move, for methods that guard them."""
+    dead: dict[str, Tensor] = field(default_factory=dict)
+    """Parameter name -> bool (n,), True = nothing of this filter is kept; only of weights that have such filters."""
     projected: set[str] = field(default_factory=set)
     """Names of parameters that `update` has projected already; emptied by `project`, which follows it."""
     versions: dict[str, int] = field(default_factory=dict)
@@ -58,8 +71,14 @@ class MaskState:
 class MaskMethod(Method[MaskState]):
     """A method whose projection is latent * mask. Subclasses say when masks change, and how."""
 
-    ranks_by_sensitivity: ClassVar[bool] = False
-    """True if the method needs the gradients' second moments."""
+    guards_latent: ClassVar[bool] = False
+    """True if latent weights are guarded against what would throw them far: one odd batch (latent_moves.py), and the
+    gradient of dead filters (filters.py)."""
+
+    @property
+    @abstractmethod
+    def observation(self) -> Observation | None:
+        """How the gradients' second moments are observed; None for a method that doesn't rank by them."""
 
     @property
     @abstractmethod
@@ -95,7 +114,8 @@ class MaskMethod(Method[MaskState]):
             constants={layer.name: value for layer in layers if (value := self.measure(layer)) is not None},
             pruned=dict.fromkeys(names, 0),
             spliced=dict.fromkeys(names, 0),
-            sensitivity=Sensitivity() if self.ranks_by_sensitivity else None,
+            sensitivity=Sensitivity(self.observation.window) if self.observation is not None else None,
+            moves=LatentMoves() if self.guards_latent else None,
         )
         state.generator.manual_seed(seed)
         return state
@@ -115,8 +135,9 @@ class MaskMethod(Method[MaskState]):
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
-        if state.sensitivity is not None and (step % _OBSERVATION_INTERVAL == 0 or step == 1):
-            state.sensitivity.observe(layers)
+        if self.observation is not None and state.sensitivity is not None:
+            if step % self.observation.interval == 0 or step == 1:
+                state.sensitivity.observe(layers, state.masks)
         due = self.due(state, layers, step) if step <= self.active_steps else ()
         if state.latent:
             self._follow(state, layers, due)
@@ -124,6 +145,16 @@ class MaskMethod(Method[MaskState]):
             self._refresh(state, due, step)
         if step >= self.active_steps:
             _settle(state)
+
+    @final
+    def felt(self, state: MaskState, name: str, tensor: Tensor, gradient: Tensor) -> Tensor:
+        """What dead filters feel says nothing once they can't come back, and little while they can (filters.py)."""
+        dead = state.dead.get(name)
+        if dead is None or gradient.is_sparse:
+            return gradient
+        if name not in state.latent:
+            return gradient.masked_fill(dead.view(-1, *[1] * (tensor.dim() - 1)), 0)
+        return filters.bounded(gradient, tensor, state.latent[name], dead) if self.guards_latent else gradient
 
     @final
     def project(self, state: MaskState, layers: Sequence[Layer]) -> None:
@@ -171,6 +202,7 @@ class MaskMethod(Method[MaskState]):
             "pruned": dict(state.pruned),
             "spliced": dict(state.spliced),
             "sensitivity": None if state.sensitivity is None else state.sensitivity.state_dict(),
+            "moves": None if state.moves is None else {name: mean.clone() for name, mean in state.moves.means.items()},
             "generator": state.generator.get_state(),
         }
 
@@ -183,17 +215,17 @@ class MaskMethod(Method[MaskState]):
         for part in ("pruned", "spliced"):
             check_keys(saved[part], names, f"{part!r} of the saved state")
         if saved["sensitivity"] is not None:
-            check_keys(saved["sensitivity"], {"outputs", "inputs"}, "'sensitivity' of the saved state")
+            check_keys(saved["sensitivity"], _MEANS, "'sensitivity' of the saved state")
         try:
             torch.Generator().set_state(saved["generator"])
-            if saved["sensitivity"] is not None:
-                Sensitivity.from_state(saved["sensitivity"], layers)
+            self._sensitivity(saved, layers)
+            self._moves(saved, layers)
         except (AttributeError, KeyError, RuntimeError, TypeError) as error:
             raise StateError(f"The saved state is damaged: {error}. Load another checkpoint.") from error
 
     @final
     def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> MaskState:
-        masks, weights, sensitivity = saved["masks"], saved["weights"], saved["sensitivity"]
+        masks, weights = saved["masks"], saved["weights"]
         latent = {name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)} if saved["splicing"] else {}
         state = MaskState(
             masks={name: torch.empty_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
@@ -201,7 +233,8 @@ class MaskMethod(Method[MaskState]):
             constants=dict(saved["constants"]),
             pruned=dict(saved["pruned"]),
             spliced=dict(saved["spliced"]),
-            sensitivity=None if sensitivity is None else Sensitivity.from_state(sensitivity, layers),
+            sensitivity=self._sensitivity(saved, layers),
+            moves=self._moves(saved, layers),
         )
         state.generator.set_state(saved["generator"])
         for name, tensor in tensors_of(layers):
@@ -210,6 +243,17 @@ class MaskMethod(Method[MaskState]):
         self._remember(state, layers)
         self.project(state, layers)
         return state
+
+    def _sensitivity(self, saved: Mapping[str, Any], layers: Sequence[Layer]) -> Sensitivity | None:
+        if saved["sensitivity"] is None or self.observation is None:
+            return None
+        return Sensitivity.from_state(self.observation.window, saved["sensitivity"], layers)
+
+    def _moves(self, saved: Mapping[str, Any], layers: Sequence[Layer]) -> LatentMoves | None:
+        if saved["moves"] is None:
+            return None
+        tensors = dict(tensors_of(layers))
+        return LatentMoves({name: mean.to(tensors[name].device, copy=True) for name, mean in saved["moves"].items()})
 
     def _project(self, state: MaskState, name: str, whole: Tensor) -> None:
         zero = whole.new_zeros(())
@@ -226,7 +270,9 @@ class MaskMethod(Method[MaskState]):
         revealed = {name for name, _ in tensors_of(due)}
         for name, whole in tensors_of(layers):
             # A share of a step is mostly lost in the rounding of a 16-bit weight: it follows the whole step.
-            speed = (self.latent_speed or 0.0) if whole.element_size() > 2 else 1.0
+            speed = whole.new_tensor((self.latent_speed or 0.0) if whole.element_size() > 2 else 1.0)
+            if state.moves is not None:
+                speed *= state.moves.share(name, self._moved(state, name, whole))
             zero = whole.new_zeros(())
             for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
                 latent.lerp_(tensor, speed)
@@ -237,6 +283,12 @@ class MaskMethod(Method[MaskState]):
             if name not in revealed:
                 state.versions[name] = whole._version
                 state.projected.add(name)
+
+    def _moved(self, state: MaskState, name: str, whole: Tensor) -> Iterator[Tensor]:
+        """What the optimizer has added to the pruned connections of a tensor, in pieces."""
+        for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
+            move = tensor - latent
+            yield move.addcmul_(move, mask, value=-1)
 
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
@@ -249,7 +301,14 @@ class MaskMethod(Method[MaskState]):
         self._remember(state, layers)
 
     def _remember(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        """Take over from the parameters what pruned connections weigh."""
+        """Take over from the parameters what pruned connections weigh, and which filters are dead."""
+        weights = {name for name, tensor in tensors_of(layers) if tensor.dim() > 1}
+        for name in weights:
+            dead = filters.dead(state.masks[name])
+            if bool(dead.any()):
+                state.dead[name] = dead
+            else:
+                state.dead.pop(name, None)
         if state.latent:
             for name, whole in tensors_of(layers):
                 for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
@@ -261,3 +320,4 @@ def _settle(state: MaskState) -> None:
     """Masks change no more: free what only changes need."""
     state.latent.clear()
     state.sensitivity = None
+    state.moves = None

@@ -2,51 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from netsurgery.errors import NonFiniteWeightsError, OptimizerError
-from netsurgery.methods.base import Layer, tensors_of
+from netsurgery.methods import filters
+from netsurgery.methods.base import Layer
 from netsurgery.methods.blocks import as_number, row_blocks
 from netsurgery.methods.masking import MaskState, Piece
 from netsurgery.methods.places import PlaceCosts
-from netsurgery.methods.ranking import cut_at
+from netsurgery.methods.ranking import Cut, cut_at
 
 
 def largest(
-    state: MaskState, layers: Sequence[Layer], density: float, hysteresis: float, concentration: float = 0.0
+    state: MaskState,
+    layers: Sequence[Layer],
+    keep: int,
+    hysteresis: float,
+    concentration: float = 0.0,
+    floors: Mapping[str, int] | None = None,
 ) -> Iterator[Piece]:
-    """Masks in pieces that together keep exactly `density` of all connections of the layers.
+    """Masks in pieces that together keep exactly `keep` of all connections of the layers.
 
-    A connection's score is its saliency |w| * sqrt(mean squared gradient) where the state has a sensitivity, and
-    |w| / (the layer's constant) where it has none. Scores of connections kept now are multiplied by `hysteresis`, and
-    all are divided by (bits that the connection costs, see places.py) to the power of `concentration`.
+    A connection's score is its saliency where the state has a sensitivity, and |w| / (the layer's constant) where it
+    has none. Scores of connections kept now are multiplied by `hysteresis`, and all are divided by (bits that the
+    connection costs, see places.py) to the power of `concentration`.
+    floors: layer name -> the fewest connections that it keeps, its best ones, as far as it has some with a score above
+        0; in sum at most `keep`. No floors by default.
     Raises NonFiniteWeightsError if a gradient wasn't finite, OptimizerError if none was ever seen.
     """
-    total = sum(tensor.numel() for _, tensor in tensors_of(layers))
     if state.sensitivity is not None and not state.sensitivity.outputs:
         raise OptimizerError(
             "No weight has a gradient just after optimizer.step(), so saliency can't be measured. Call zero_grad "
             "before backward, not inside step or its hooks, and let the loss depend on the model."
         )
 
-    def all_scores() -> Iterator[Tensor]:
-        for layer in layers:
+    def scores_of(chosen: Sequence[Layer]) -> Iterator[Tensor]:
+        for layer in chosen:
             for name in layer.tensors:
                 yield from (scores for _, scores in _scores(state, layer, name, hysteresis, concentration))
 
-    cut = cut_at(all_scores, keep=max(1, round(density * total)))
+    cuts = _cuts(scores_of, layers, keep, floors or {})
+    for layer in layers:
+        for name in layer.tensors:
+            for rows, scores in _scores(state, layer, name, hysteresis, concentration):
+                yield name, rows, cuts[layer.name].select(scores)
+
+
+def _cuts(
+    scores_of: Callable[[Sequence[Layer]], Iterator[Tensor]],
+    layers: Sequence[Layer],
+    keep: int,
+    floors: Mapping[str, int],
+) -> dict[str, Cut]:
+    """Layer name -> where its ranking is cut: one cut for all, but for layers that would fall below their floor."""
+    own: dict[str, Cut] = {}  # of layers at their floor
+    free, left = list(layers), keep
+    while True:
+        cut = _cut(partial(scores_of, free), max(1, left))
+        low: list[tuple[Layer, int]] = []
+        for layer in free:
+            floor = floors.get(layer.name, 0)
+            if floor and cut.count(scores_of([layer])) < floor:
+                felt = sum(int(scores.count_nonzero()) for scores in scores_of([layer]))
+                if felt:
+                    low.append((layer, min(floor, felt)))
+        if not low:
+            return {**dict.fromkeys([layer.name for layer in free], cut), **own}
+        for layer, floor in low:
+            own[layer.name] = _cut(partial(scores_of, [layer]), floor)
+            free.remove(layer)
+            left -= floor
+        if not free:
+            return own
+
+
+def _cut(scores: Callable[[], Iterator[Tensor]], keep: int) -> Cut:
+    cut = cut_at(scores, keep)
     if cut is None:
         raise NonFiniteWeightsError(
             "A gradient has become NaN or infinite while training. Lower the learning rate, clip gradients, "
             "and start again from the last good checkpoint."
         )
-    for layer in layers:
-        for name in layer.tensors:
-            for rows, scores in _scores(state, layer, name, hysteresis, concentration):
-                yield name, rows, cut.select(scores)
+    return cut
+
+
+def _shares(sizes: Tensor, scales: Tensor, kept: Tensor) -> Tensor:
+    """What part each connection has in its filter, or would have.
+
+    |w| / s for a kept one, with s the filter's norm; |w| / sqrt(s² + w²) for a pruned one, as the filter's norm would
+    grow with it: at most 1, however small the filter has become.
+    """
+    return sizes / torch.where(kept, scales, torch.hypot(scales, sizes))
 
 
 def root_rms(layer: Layer) -> float:
@@ -72,8 +122,11 @@ def _scores(
     outputs, inputs = None, None
     if state.sensitivity is not None:
         outputs, inputs = state.sensitivity.factors(name, tensor)
+    scales = None if outputs is None or tensor.dim() == 1 else filters.scales(tensor, state.masks[name])
     for rows in row_blocks(tensor):
         scores = tensor[rows].to(torch.float32).abs()
+        if scales is not None:
+            scores = _shares(scores, scales[rows], state.masks[name][rows])
         if outputs is None:
             scores.mul_(1 / state.constants[layer.name])
         else:

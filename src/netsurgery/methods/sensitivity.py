@@ -5,6 +5,10 @@ of the loss along it; the mean squared gradient of mini-batches stands in for h 
 A whole second moment would cost as much memory as the weights. It is nearly a product of what a layer's output and
 its input contribute, so one number per output and one per input position are enough: the factoring of Adafactor
 (Shazeer, Stern 2018, arXiv 1804.04235, section 3).
+
+What is observed is g ‖w‖, the gradient times the norm of the filter it belongs to, which means the same at any scale of
+that filter (filters.py). And observations are bounded: one whose sum of squares is BOUND times the mean so far counts
+as BOUND times the mean. A batch with a loss a thousand times too large is not remembered for hundreds of steps.
 """
 
 from __future__ import annotations
@@ -15,36 +19,65 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from netsurgery.methods import filters
 from netsurgery.methods.base import Layer, tensors_of
 
-_DECAY = 0.992  # of the running means, per observation
+BOUND = 4.0
 _TINY = 1e-30  # keeps 0 / 0 away from tensors without any gradient
 
 
 @dataclass
 class Sensitivity:
-    """Running means of squared gradients.
+    """Running means of squared relative gradients, over about `window` observations.
 
     outputs: parameter name -> (n,), mean over everything but the first dimension.
     inputs: parameter name -> the shape without its first dimension, mean over that; weights only.
+    total: (), the running mean of the sum of squares over all weights, on the first one's device; None before any.
     """
 
+    window: int
     outputs: dict[str, Tensor] = field(default_factory=dict)
     inputs: dict[str, Tensor] = field(default_factory=dict)
+    total: Tensor | None = None
 
-    def observe(self, layers: Sequence[Layer]) -> None:
-        """Take in the gradients that the last step used; parameters without one are passed over."""
+    def observe(self, layers: Sequence[Layer], masks: Mapping[str, Tensor]) -> None:
+        """Take in the gradients that the last step used; parameters without one are passed over.
+
+        masks: parameter name -> bool tensor, True = kept. Parameters hold latent weights.
+        """
+        outputs: dict[str, Tensor] = {}
+        inputs: dict[str, Tensor] = {}
         for name, tensor in tensors_of(layers):
             if tensor.grad is None:
                 continue
             gradient = (tensor.grad.to_dense() if tensor.grad.is_sparse else tensor.grad).to(torch.float32)
             if gradient.dim() == 1:
-                _average(self.outputs, name, gradient.square())
+                outputs[name] = gradient.square()
                 continue
-            norms = torch.linalg.vector_norm(gradient, dim=tuple(range(1, gradient.dim())))
-            _average(self.outputs, name, norms.square_() * (len(gradient) / gradient.numel()))
-            _average(self.inputs, name, torch.linalg.vector_norm(gradient, dim=0).square_() / len(gradient))
+            relative = gradient * filters.scales(tensor, masks[name])
+            sums = torch.linalg.vector_norm(relative, dim=tuple(range(1, relative.dim()))).square_()
+            outputs[name] = sums * (len(relative) / relative.numel())
+            inputs[name] = torch.linalg.vector_norm(relative, dim=0).square_() / len(relative)
+        share = self._share(list(outputs.values()))
+        for means, fresh in ((self.outputs, outputs), (self.inputs, inputs)):
+            for name, value in fresh.items():
+                bounded = value if share is None else value * share.to(value.device)
+                if name in means:
+                    means[name].lerp_(bounded, 1 / self.window)
+                else:
+                    means[name] = bounded
 
+    def _share(self, outputs: Sequence[Tensor]) -> Tensor | None:
+        """What an observation counts for, in (0, 1], and the running mean of its sum; None: the first one, for all."""
+        if not outputs:
+            return None
+        total = torch.stack([value.sum().to(outputs[0].device) for value in outputs]).sum()
+        if self.total is None or not bool(self.total > 0):
+            self.total = total
+            return None
+        share = (BOUND * self.total / total.clamp(min=_TINY)).clamp(max=1)
+        self.total.lerp_(total * share, 1 / self.window)
+        return share
     def factors(self, name: str, tensor: Tensor) -> tuple[Tensor, Tensor | None]:
         """(outputs, inputs) whose product estimates the root mean squared gradient of each connection of `tensor`.
 
@@ -60,22 +93,18 @@ class Sensitivity:
         return share.view(-1, *[1] * inputs.dim()), inputs.sqrt()
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """Copies of both tables."""
-        return {part: {name: t.clone() for name, t in getattr(self, part).items()} for part in ("outputs", "inputs")}
+        """Copies of all running means."""
+        parts = {part: {name: t.clone() for name, t in getattr(self, part).items()} for part in ("outputs", "inputs")}
+        return {**parts, "total": {} if self.total is None else {"": self.total.clone()}}
 
     @classmethod
-    def from_state(cls, saved: Mapping[str, Mapping[str, Tensor]], layers: Sequence[Layer]) -> Sensitivity:
+    def from_state(cls, window: int, saved: Mapping[str, Mapping[str, Tensor]], layers: Sequence[Layer]) -> Sensitivity:
         """The inverse of `state_dict`, on the device of each parameter."""
         devices = {name: tensor.device for name, tensor in tensors_of(layers)}
         outputs, inputs = (
             {name: tensor.to(devices[name], copy=True) for name, tensor in saved[part].items()}
             for part in ("outputs", "inputs")
         )
-        return cls(outputs, inputs)
-
-
-def _average(means: dict[str, Tensor], name: str, value: Tensor) -> None:
-    if name in means:
-        means[name].lerp_(value, 1 - _DECAY)
-    else:
-        means[name] = value
+        total = saved["total"].get("")
+        device = next(iter(outputs.values())).device if outputs else None
+        return cls(window, outputs, inputs, None if total is None else total.to(device, copy=True))

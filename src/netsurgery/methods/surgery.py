@@ -14,11 +14,18 @@ from typing import ClassVar, final
 import torch
 
 from netsurgery.checks import is_number, require, require_count, require_density, require_flag, require_range
-from netsurgery.methods.base import Layer
+from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.blocks import row_blocks
-from netsurgery.methods.masking import MaskMethod, MaskState, Piece
+from netsurgery.methods.floors import fewest, floors
+from netsurgery.methods.masking import MaskMethod, MaskState, Observation, Piece
 from netsurgery.methods.selection import largest
 from netsurgery.schedules import DensityRamp, InversePower
+
+import os
+_OBSERVATION_INTERVAL = 4  # optimizer steps at most; gradients of neighbouring steps say much the same
+_REFRESHES = int(os.environ.get("REFRESHES", "100"))  # in a ramp, where it has as many steps
+_WINDOWS = float(os.environ.get("WINDOWS", "8"))  # of observations in a ramp
+_SHORTEST_WINDOW, _LONGEST_WINDOW = 10, 125  # observations
 
 
 @final
@@ -62,7 +69,7 @@ class Surgery(MaskMethod):
     biases: bool = True
 
     name: ClassVar[str] = "surgery"
-    ranks_by_sensitivity: ClassVar[bool] = True
+    guards_latent: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_density(self.density)
@@ -86,16 +93,33 @@ class Surgery(MaskMethod):
     def active_steps(self) -> int:
         return max(1, round(self.splicing * self.steps))  # the first gradient is seen at step 1
 
+    @property
+    def observation(self) -> Observation:
+        interval = min(_OBSERVATION_INTERVAL, max(1, self._interval // 4))
+        window = int(self._ramp_steps // (_WINDOWS * interval))
+        return Observation(interval, min(_LONGEST_WINDOW, max(_SHORTEST_WINDOW, window)))
+
     def measure(self, layer: Layer) -> None:
         return None
 
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
         # At step 0 no gradient has been seen yet.
-        return layers if step and (step % self.interval == 0 or step == self.active_steps) else ()
+        return layers if step and (step % self._interval == 0 or step == self.active_steps) else ()
 
     def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
-        density = DensityRamp(self.density, round(self.ramp * self.steps))(step)
-        return largest(state, layers, density, self.hysteresis, self.concentration)
+        density = DensityRamp(self.density, self._ramp_steps)(step)
+        total = sum(tensor.numel() for _, tensor in tensors_of(layers))
+        keep = max(round(density * total), sum(fewest(layers).values()))
+        return largest(state, layers, keep, self.hysteresis, self.concentration, floors(layers, keep))
+
+    @property
+    def _ramp_steps(self) -> int:
+        return round(self.ramp * self.steps)
+
+    @property
+    def _interval(self) -> int:
+        """Optimizer steps between two refreshes: in a short ramp fewer, so that none removes much at once."""
+        return max(1, min(self.interval, self._ramp_steps // _REFRESHES))
 
 
 @final
@@ -135,6 +159,10 @@ class ThresholdSurgery(MaskMethod):
     @property
     def active_steps(self) -> int:
         return self.iter_stop
+
+    @property
+    def observation(self) -> None:
+        return None
 
     @property
     def latent_speed(self) -> float:

@@ -1,0 +1,54 @@
+"""A filter is what makes one output: a row of a weight, flattened. Its norm, and what it feels once it is dead.
+
+A filter in front of a normalisation may be rescaled freely: f(c w) = f(w), so its gradient shrinks as its weights grow,
+g(c w) = g(w) / c. Neither |w| nor the gradient means anything alone there. What means something is a weight's share of
+its filter, |w| / ‖w‖, and the gradient times the filter's norm, g ‖w‖: both stay the same whatever c is. Behind no
+normalisation they mean as much, as their product is |w| |g| everywhere.
+
+A dead filter, whose connections are all pruned, has no norm. Batch norm divides its constant output by sqrt(0 + eps):
+the gradient at its pruned connections is hundreds of times that of live ones, and holds only up to weights of about
+sqrt(eps). Taken at its word it would throw the latent weights far, and whoever clips gradients by their norm would clip
+all others because of it. So a dead filter may feel, relative to what its latent weights are, as much as the live
+filters of its layer do in the mean, and no more (`bounded`).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from netsurgery.methods.blocks import as_number
+
+_TINY = 1e-30  # keeps 0 / 0 away
+
+
+def norms(weight: Tensor) -> Tensor:
+    """(n, 1, ...) float32: the norm of each filter of `weight` (n, ...)."""
+    return torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True, dtype=torch.float32)
+
+
+def dead(mask: Tensor) -> Tensor:
+    """(n,) bool: True for the filters of `mask` (n, ...) of which nothing is kept."""
+    return ~mask.flatten(1).any(dim=1)
+
+
+def scales(weight: Tensor, mask: Tensor) -> Tensor:
+    """(n, 1, ...) float32: the norm of what is kept of each filter, and of a dead filter's latent weights.
+
+    weight: latent weights (n, ...). mask: bool of its shape, True = kept.
+    """
+    kept = norms(weight * as_number(mask))
+    return torch.where(dead(mask).view(kept.shape), norms(weight), kept).clamp(min=_TINY)
+
+
+def bounded(gradient: Tensor, weight: Tensor, latent: Tensor, is_dead: Tensor) -> Tensor:
+    """The gradient of a weight, where no dead filter feels more, relatively, than live filters in the mean.
+
+    gradient, weight, latent: (n, ...); weight is effective, latent holds what pruned connections would weigh.
+    is_dead: (n,) bool, True for some. Where no filter lives, none has a gradient.
+    """
+    live = ~is_dead.view(-1, *[1] * (weight.dim() - 1))
+    relative = norms(gradient) * torch.where(live, norms(weight), norms(latent))
+    mean = (relative * live).sum() / live.sum().clamp(min=1)
+    share = (mean / relative.clamp(min=_TINY)).clamp(max=1).masked_fill(live, 1)
+    return gradient * share.to(gradient.dtype)
