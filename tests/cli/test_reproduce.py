@@ -21,8 +21,8 @@ from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan
 from netsurgery.report.record import Record
 from netsurgery.schedules import Cosine
-from netsurgery.train import data
-from netsurgery.train.loop import Recipe
+from netsurgery.train import digits as digit_files
+from netsurgery.train.recipe import Recipe
 from netsurgery.zoo import experiments, reproduction
 from netsurgery.zoo.experiments import LENET5, LENET300, Experiment, Numbers, Treatment
 from netsurgery.zoo.lenet import LeNet300
@@ -70,7 +70,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
         },
     )
     monkeypatch.setitem(experiments.REPRODUCIBLE, "lenet300", short)
-    monkeypatch.setattr(data.mnist, "__defaults__", (100,))
+    monkeypatch.setattr(digit_files.mnist, "__defaults__", (100,))
     yield
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)

@@ -17,7 +17,8 @@ def layer_table(record: Record) -> Table:
         table.add_column(heading, justify="right")
     for layer, tensors in by_layer([tensor for run in record.runs for tensor in run.tensors]).items():
         kept, size = sum(tensor.kept for tensor in tensors), sum(tensor.size for tensor in tensors)
-        beside = [f"{paper.density_percent[layer]:.1f}"] if paper else []
+        percent = paper.density_percent.get(layer) if paper else None
+        beside = ["" if percent is None else f"{percent:.1f}"] if paper else []
         table.add_row(layer, *_counts(kept, size, len(record.runs)), *beside)
     table.add_section()
     kept, size = sum(run.kept for run in record.runs), sum(run.size for run in record.runs)
@@ -44,13 +45,13 @@ def comparison_table(record: Record) -> Table:
             "connections",
             f"{size:,}",
             f"{mean_and_spread([run.kept for run in runs])[0]:,.0f}",
-            f"{paper.kept:,}" if paper else "",
+            f"{paper.kept:,}" if paper and paper.kept is not None else "",
         ),
         (
             "compression",
             "1x",
             f"{mean_and_spread([run.compression for run in runs])[0]:.1f}x",
-            f"{paper.compression:g}x" if paper else "",
+            f"{paper.compression:.4g}x" if paper else "",
         ),
         (
             "validation error %",

@@ -26,7 +26,7 @@ _FILE_COLUMN: _Column = (lambda run: run.packed_bytes or 0, lambda size: f"{size
 
 
 def results_table(record: Record) -> str:
-    """One row per seed, then their mean and the paper's."""
+    """One row per seed, then their mean and what was published."""
     packed = bool(record.packed_bytes)
     columns = (*_RESULT_COLUMNS, _FILE_COLUMN) if packed else _RESULT_COLUMNS
     beside = ("time, s", "file, kB") if packed else ("time, s",)
@@ -46,16 +46,15 @@ def results_table(record: Record) -> str:
         explanation += " ± is the sample standard deviation over the seeds."
     if paper := record.paper:
         errors = [error(paper.test_error_before_percent), error(paper.test_error_percent)]
-        rows.append(
-            _Row(["paper", f"{paper.kept:,}", times(paper.compression), "–", "–", *errors, *("–" for _ in beside)])
-        )
-        explanation += f" Paper: {paper.source}."
+        kept = "–" if paper.kept is None else f"{paper.kept:,}"
+        rows.append(_Row(["published", kept, times(paper.compression), "–", "–", *errors, *("–" for _ in beside)]))
+        explanation += f" Published: {paper.source}."
     return _table(heads, rows) + note(explanation)
 
 
 def layers_table(record: Record) -> str:
     """A row per layer, to compare with the paper's, and below it one per tensor where there are several."""
-    paper = record.paper
+    paper = record.paper if record.paper is not None and record.paper.density_percent else None
 
     def row(title: str, extents: str, tensors: Sequence[TensorCount], kind: str, percent: float | None) -> _Row:
         kept, size = _mean_kept(record.runs, tensors), sum(tensor.size for tensor in tensors)
