@@ -59,6 +59,7 @@ def train(
     biases = [parameter for name, parameter in named if name.endswith("bias")]
     groups = [{"params": weights, "factor": 1.0}, {"params": biases, "factor": recipe.bias_factor}]
     optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate(0), momentum=recipe.momentum)
+    optimizer.zero_grad()  # what an earlier training left behind has no say in this one
     operation = attach(model, optimizer, plan) if plan is not None else None
     batches = Batches(split, recipe, seed)
     first = 0
