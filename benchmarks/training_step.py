@@ -164,7 +164,8 @@ class Step:
         threads = torch.get_num_threads()
         torch.set_num_threads(self.variant.threads or threads)
         try:
-            with torch.backends.mkldnn.flags(enabled=self.variant.onednn):
+            # Only where it is asked for: the switch warns of graphics cards that aren't there.
+            with contextlib.nullcontext() if self.variant.onednn else torch.backends.mkldnn.flags(enabled=False):
                 yield
         finally:
             torch.set_num_threads(threads)
@@ -226,6 +227,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the base (default 1)")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, help="steps of a turn (default: 2 on a processor, 50 on a graphics card)")
+    parser.add_argument("--note", default="", help="a sentence for the record, such as what else ran on the machine")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
@@ -243,6 +245,7 @@ def main() -> None:
             name: {part: round(1000 * time_s, 3) for part, time_s in own.items()} for name, own in parts.items()
         },
         "rounds": options.rounds,
+        "note": options.note,
         "versions": versions(),
         "machine": machine(options.threads, device_name(device)),
     }

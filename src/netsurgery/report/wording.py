@@ -59,9 +59,13 @@ def operated_layers(run: Run) -> tuple[dict[str, list[TensorCount]], list[Tensor
     layers = by_layer(run.tensors)
     if not run.trace.density:
         return layers, []
-    others = {layer for layer, tensors in layers.items() if all(one.name not in run.trace.density for one in tensors)}
-    untouched = [tensor for layer in others for tensor in layers[layer]]
-    return {layer: tensors for layer, tensors in layers.items() if layer not in others}, untouched
+    operated, untouched = {}, []
+    for layer, tensors in layers.items():
+        if any(tensor.name in run.trace.density for tensor in tensors):
+            operated[layer] = tensors
+        else:
+            untouched += tensors
+    return operated, untouched
 
 
 def note(text: str) -> str:
