@@ -42,6 +42,16 @@ IMAGES = 45_000
 PARTS = ("batch and augmentation", "forward", "backward", "optimizer", "surgery's hooks")
 
 
+OPERATORS = {
+    "convolutions": ("conv",),
+    "batch norm": ("batch_norm",),
+    "ReLU": ("relu", "clamp_min", "threshold_backward"),
+    "additions": ("aten::add",),
+}
+"""Kinds of torch's operators, by parts of their names; the first that fits."""
+THE_REST = "everything else"
+
+
 @dataclass(frozen=True)
 class Variant:
     """threads: of the processor, None: as many as the base. onednn: convolutions by oneDNN, on a processor."""
@@ -129,6 +139,17 @@ class Step:
         self._moments_s = None
         columns = zip(*rows, strict=True)
         return {name: statistics.median(column) for name, column in zip(PARTS, columns, strict=False)}
+
+    def operators(self, steps: int) -> dict[str, float]:
+        """Seconds of a step in each kind of operator on the processor, without what they call, by torch's profiler."""
+        with self._as_chosen(), torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            for _ in range(steps):
+                self._take()
+        times_s = dict.fromkeys([*OPERATORS, THE_REST], 0.0)
+        for event in profile.key_averages():
+            fitting = (kind for kind, parts in OPERATORS.items() if any(part in event.key for part in parts))
+            times_s[next(fitting, THE_REST)] += 1e-6 * event.self_cpu_time_total / steps
+        return times_s
 
     def _take(self) -> None:
         self._note()
@@ -237,6 +258,7 @@ def main() -> None:
     steps, failures = built(variants, device, warm_up=max(3, steps_per_turn))
     rows = measure(steps, options.rounds, steps_per_turn)
     parts = {name: steps[name].parts(5 * steps_per_turn) for name in (BASE.name, "with surgery")}
+    operators = steps[BASE.name].operators(steps_per_turn + 3) if device.type == "cpu" else {}
     results = {
         "network": "ResNet-20",
         "rows": rows,
@@ -244,6 +266,7 @@ def main() -> None:
         "parts_ms": {
             name: {part: round(1000 * time_s, 3) for part, time_s in own.items()} for name, own in parts.items()
         },
+        "operators_ms": {kind: round(1000 * time_s, 3) for kind, time_s in operators.items()},
         "rounds": options.rounds,
         "note": options.note,
         "versions": versions(),

@@ -26,6 +26,9 @@ def training_step_table() -> str:
     lines += ["", f"| part of a step, ms | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for part in results["parts_ms"][names[-1]]:
         lines.append(f"| {part} | {' | '.join(_part(results['parts_ms'][name], part) for name in names)} |")
+    if results["operators_ms"]:
+        lines += ["", "| operators of the first row's step | ms |", "|---|---|"]
+        lines += [f"| {kind} | {_part(results['operators_ms'], kind)} |" for kind in results["operators_ms"]]
     threads = f"{machine['threads']} thread" + "s" * (machine["threads"] != "1")
     lines += [
         "",

@@ -313,7 +313,7 @@ def test_another_experiment_in_the_folder_is_not_overwritten(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "nowhere"], "nowhere is no directory"),
+        (["--data", "nowhere"], "nowhere is not a directory"),
         (["--data", "DIGITS", "--density", "2"], "density=2.0 is not allowed"),
         (["--data", "DIGITS", "--seeds", "0"], "seeds=0 is not allowed"),
         (["--data", "DIGITS", "--threads", "0"], "threads=0 is not allowed"),

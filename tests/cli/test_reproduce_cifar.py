@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from safetensors.torch import load_file, save_file
 from tests.train.cifar_files import write_files
 
 from netsurgery.cli import main as command_line
+from netsurgery.cli.session import carry_out
+from netsurgery.errors import DataError
 from netsurgery.report.record import Record, Run
 from netsurgery.train import checkpoint
 from netsurgery.train.cifar import cifar10
 from netsurgery.zoo import experiments
 from netsurgery.zoo.experiments import RESNET20, RESNET56
+from netsurgery.zoo.reproduction import Reproduction, Settings
 from netsurgery.zoo.resnet import CifarResNet, resnet20
 from netsurgery.zoo.treatments import Numbers
 
@@ -136,6 +140,18 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint_to_the_same_bits(
     for name in ("resnet20-seed0.safetensors", "resnet20-seed0-reference.safetensors"):
         files = [load_file(tmp_path / folder / name) for folder in ("straight", "out")]
         assert all(torch.equal(tensor, files[1][key]) for key, tensor in files[0].items())
+
+
+def test_an_experiment_that_begins_anew_takes_no_checkpoint(images: Path, reference: Path, tmp_path: Path) -> None:
+    experiment = experiments.REPRODUCIBLE["resnet20"]
+    settings = Settings(method="naive-cut", steps=2, reference=reference, device="cpu")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "resnet20-seed0.checkpoint").write_bytes(b"of another version")
+    for resume in (True, False):
+        reproduction = Reproduction(experiment, experiment.read_data(images), settings)
+        expected = pytest.raises(DataError, match="checkpoint") if resume else contextlib.nullcontext()
+        with expected:
+            carry_out(reproduction, tmp_path / "out", threads=1, resume=resume)
 
 
 @pytest.mark.parametrize(

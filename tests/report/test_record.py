@@ -133,7 +133,7 @@ def without(key: str) -> str:
 def test_what_is_no_record_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(DataError, match=re.escape(str(path)) + " is no record of an experiment"):
+    with pytest.raises(DataError, match=re.escape(str(path)) + " is not a record of an experiment"):
         Record.read(path)
 
 

@@ -187,7 +187,7 @@ def test_every_missing_file_is_named_before_anything_is_read(folder: Path, missi
 
 @pytest.mark.parametrize("name", ["no-such-folder", TRAIN_IMAGES])
 def test_what_is_no_directory_is_refused(folder: Path, name: str) -> None:
-    assert "is no directory" in refusal(lambda: mnist(folder / name), folder / name)
+    assert "is not a directory" in refusal(lambda: mnist(folder / name), folder / name)
 
 
 @pytest.mark.parametrize(

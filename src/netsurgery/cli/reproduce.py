@@ -29,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         "weights into powers of two, sketching filters into binary planes (default surgery)",
     )
     parser.add_argument(
-        "--density", type=float, metavar="D", help="share of connections to keep (default: the paper's)"
+        "--density", type=float, metavar="D", help="share of connections to keep (default: what was published)"
     )
     parser.add_argument("--bits", type=int, metavar="B", help="bits of a weight for inq, 2 to 8 (default 5)")
     parser.add_argument("--planes", type=int, metavar="M", help="binary planes for sketching, 1 to 8 (default 2)")

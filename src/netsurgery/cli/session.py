@@ -22,7 +22,7 @@ _QUIET_LINES = 4  # per training, where nobody watches a bar
 def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, resume: bool = True) -> None:
     """Run every seed; after each, all files in `folder` are complete: an interruption loses a minute of one seed.
 
-    resume: keep the seeds that are done in `folder`; otherwise it is overwritten.
+    resume: keep what is done in `folder`, seeds and checkpoints; otherwise it is overwritten.
     """
     if threads is not None:
         require_count("threads", threads)
@@ -34,6 +34,8 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, res
     torch.set_flush_denormal(True)  # momentum of pruned weights decays into denormals, which are slow to compute with
     terminal, messages = Console(), Console(stderr=True)
     done = reproduction.resume(folder) if resume else []
+    if not resume:
+        reproduction.forget(folder)
     paths: list[Path] = []
     for seed in range(reproduction.settings.seeds):
         if seed in done:

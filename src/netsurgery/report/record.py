@@ -140,7 +140,7 @@ class Record:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{path} is no record of an experiment: {error!r}.") from error
+            raise DataError(f"{path} is not a record of an experiment: {error!r}.") from error
 
 
 def versions() -> dict[str, str]:

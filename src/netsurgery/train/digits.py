@@ -33,7 +33,7 @@ def mnist(directory: str | Path, validation: int = VALIDATION_IMAGES) -> Dataset
     folder = Path(directory)
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is no directory. Give the one that holds train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+            f"{folder} is not a directory. Give the one that holds train-images-idx3-ubyte, train-labels-idx1-ubyte, "
             "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (each may end in .gz)."
         )
     for part in ("train", "t10k"):  # a missing test file is better found before the training than after it
@@ -86,7 +86,7 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
             header = file.read(4)
             if len(header) < 4 or header[:2] != b"\0\0" or header[2] != _UNSIGNED_BYTE or not 1 <= header[3] <= 4:
                 raise DataError(
-                    f"{source} is no IDX file of unsigned bytes: it begins with {header.hex(' ') or 'nothing'}, "
+                    f"{source} is not an IDX file of unsigned bytes: it begins with {header.hex(' ') or 'nothing'}, "
                     "expected 00 00 08 and the number of dimensions (1 to 4)."
                 )
             sizes = file.read(4 * header[3])

@@ -235,6 +235,11 @@ class Reproduction:
                 self._packed.add(packed)
         return [run.seed for run in found.runs]
 
+    def forget(self, folder: Path) -> None:
+        """Delete the checkpoints in `folder`, so that every seed begins from the start."""
+        for seed in range(self.settings.seeds):
+            self._checkpoint(folder, seed).remove()
+
     def record(self) -> Record:
         """The record of the seeds that are done."""
         settings, data, method, recipe = self.settings, self.data, self._method, self.treatment.recipe
