@@ -35,7 +35,7 @@ from netsurgery.graph.to_onnx import write_onnx
 from netsurgery.report.record import Record, machine, versions
 from netsurgery.runtime.comparison import TOLERANCE
 from netsurgery.zoo.experiments import REPRODUCIBLE
-from netsurgery.zoo.reproduction import read_network
+from netsurgery.zoo.network_files import read_network
 
 THREADS = 1
 SEED = 0

@@ -1,4 +1,6 @@
-"""Writes the tables of the README and of docs/choosing-a-method.md, and its picture, from benchmarks/results.
+"""Writes the tables of the README, of docs/choosing-a-method.md with its picture, and of docs/training.md.
+
+All of them say what the records in benchmarks/results say.
 
 python benchmarks/readme_tables.py           # rewrite them
 python benchmarks/readme_tables.py --check   # exit 1 if they differ from the records
@@ -23,9 +25,10 @@ from experiment_tables import pruned_table, quantized_table
 from latencies import Latencies
 from methods_table import methods_table
 from outcomes import NETWORKS, RESULTS, outcomes
+from training_step_table import training_step_table
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "choosing-a-method.md")
+DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / name for name in ("choosing-a-method.md", "training.md")))
 FIVE_BITS = "5-bit powers of two"
 
 
@@ -180,6 +183,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "pruned": lambda: pruned_table(outcomes()),
     "quantized": lambda: quantized_table(outcomes()),
     "step-time": step_table,
+    "training-step": training_step_table,
     "file-size": file_size_table,
     "packing": packing_table,
     "engine": engine_tables,

@@ -31,8 +31,17 @@ def mnist_folder() -> Path:
 
 
 @pytest.fixture
+def cifar10_folder() -> Path:
+    """The real CIFAR-10 files, where a checkout has them beside it."""
+    folder = SHARED / "data" / "cifar10"
+    if not folder.is_dir():
+        pytest.skip("the CIFAR-10 files are not beside this checkout")
+    return folder
+
+
+@pytest.fixture
 def reference_folder() -> Path:
-    """The dense reference networks of the paper's authors, where a checkout has them beside it."""
+    """The dense reference networks, LeNets and residual ones, where a checkout has them beside it."""
     folder = SHARED / "models"
     if not folder.is_dir():
         pytest.skip("the reference networks are not beside this checkout")

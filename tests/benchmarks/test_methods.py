@@ -24,7 +24,7 @@ import netsurgery as ns
 from netsurgery.errors import DataError
 from netsurgery.report.record import Record
 from netsurgery.zoo.lenet import LeNet300
-from netsurgery.zoo.reproduction import write_network
+from netsurgery.zoo.network_files import write_network
 
 
 @dataclass(frozen=True)

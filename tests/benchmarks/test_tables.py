@@ -22,7 +22,7 @@ from outcomes import METHODS, Outcome, outcomes
 from tests.benchmarks.recorded import SIZE, record_of
 
 from netsurgery.methods import ALL_METHODS
-from netsurgery.zoo.experiments import SURGERY_THEN_INQ
+from netsurgery.zoo.treatments import SURGERY_THEN_INQ
 
 ROOT = Path(__file__).resolve().parents[2]
 

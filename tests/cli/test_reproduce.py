@@ -21,11 +21,12 @@ from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan
 from netsurgery.report.record import Record
 from netsurgery.schedules import Cosine
-from netsurgery.train import data
-from netsurgery.train.loop import Recipe
-from netsurgery.zoo import experiments, reproduction
-from netsurgery.zoo.experiments import LENET5, LENET300, Experiment, Numbers, Treatment
+from netsurgery.train import digits as digit_files
+from netsurgery.train.recipe import Recipe
+from netsurgery.zoo import experiments, reproduction, treatments
+from netsurgery.zoo.experiments import LENET5, LENET300, Experiment
 from netsurgery.zoo.lenet import LeNet300
+from netsurgery.zoo.treatments import Numbers, Treatment
 
 SHORT = Recipe(steps=60, learning_rate=Cosine(0.05, 0.0, 60))
 
@@ -64,13 +65,13 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
         treatments={
             **LENET300.treatments,
             Surgery.name: short_surgery,
-            INQ.name: experiments._inq(steps=30, learning_rate=0.02),
-            Sketching.name: experiments._sketching(steps=30, learning_rate=0.02),
-            experiments.SURGERY_THEN_INQ: experiments._then_inq(short_surgery, steps=30, learning_rate=0.02),
+            INQ.name: treatments.inq(steps=30, learning_rate=0.02),
+            Sketching.name: treatments.sketching(steps=30, learning_rate=0.02),
+            treatments.SURGERY_THEN_INQ: treatments.then_inq(short_surgery, steps=30, learning_rate=0.02),
         },
     )
     monkeypatch.setitem(experiments.REPRODUCIBLE, "lenet300", short)
-    monkeypatch.setattr(data.mnist, "__defaults__", (100,))
+    monkeypatch.setattr(digit_files.mnist, "__defaults__", (100,))
     yield
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)
@@ -159,7 +160,8 @@ def test_an_error_in_packing_loses_nothing_of_the_training(
     monkeypatch.setattr(reproduction, "pack", fail)
     assert run("--data", digits, "--density", 0.05, "--out", tmp_path / "out") == status
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {"lenet300-seed0.safetensors", "record.json", "plan.toml", "report.html"}
+    networks = {"lenet300-seed0-reference.safetensors", "lenet300-seed0.safetensors"}
+    assert written == {*networks, "record.json", "plan.toml", "report.html"}
     (only,) = Record.read(tmp_path / "out" / "record.json").runs
     assert only.packed_bytes is None
     assert capsys.readouterr().err.splitlines()[-1].startswith("netsurgery: i")
@@ -265,10 +267,10 @@ def test_an_interrupted_run_keeps_the_seeds_that_are_done(
 
     whole = Reproduction.run_seed
 
-    def interrupted(self: Reproduction, seed: int, progress: Any) -> Any:
+    def interrupted(self: Reproduction, seed: int, folder: Path, progress: Any) -> Any:
         if seed == 1:
             raise KeyboardInterrupt
-        return whole(self, seed, progress)
+        return whole(self, seed, folder, progress)
 
     monkeypatch.setattr(Reproduction, "run_seed", interrupted)
     assert run("--data", digits, "--seeds", 3, "--out", tmp_path / "out") == 130
@@ -311,7 +313,7 @@ def test_another_experiment_in_the_folder_is_not_overwritten(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "nowhere"], "nowhere is no directory"),
+        (["--data", "nowhere"], "nowhere is not a directory"),
         (["--data", "DIGITS", "--density", "2"], "density=2.0 is not allowed"),
         (["--data", "DIGITS", "--seeds", "0"], "seeds=0 is not allowed"),
         (["--data", "DIGITS", "--threads", "0"], "threads=0 is not allowed"),
@@ -367,7 +369,7 @@ def test_a_network_of_another_kind_is_refused(digits: Path, tmp_path: Path, caps
 @pytest.mark.parametrize("network", [LENET300, LENET5])
 def test_surgery_and_then_few_bits_ends_as_the_training_does(network: Experiment) -> None:
     for bits in (2, 3, 5, 8):
-        treatment = network.treatments[experiments.SURGERY_THEN_INQ](Numbers(density=0.01, bits=bits))
+        treatment = network.treatments[treatments.SURGERY_THEN_INQ](Numbers(density=0.01, bits=bits))
         surgery, inq = (stage.method for stage in treatment.plan.stages)
         assert isinstance(surgery, Surgery)
         assert surgery.concentration > 0

@@ -15,7 +15,7 @@ import netsurgery as ns
 from netsurgery.methods.expansion import expand
 from netsurgery.runtime.comparison import largest_difference
 from netsurgery.runtime.operation_counts import OperationCounts, counts_of
-from netsurgery.train.data import mnist
+from netsurgery.train.digits import mnist
 from netsurgery.zoo.lenet import LeNet5
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "methods" / "network-sketching.md").read_text(encoding="utf-8")

@@ -94,3 +94,10 @@ def test_every_layer_has_a_color_of_its_own_and_its_bias_is_dashed(layers: int) 
     colors = [color for color, _, _ in looks]
     assert colors[::2] == colors[1::2]
     assert len(set(colors)) == layers
+
+
+def test_a_long_legend_calls_a_layer_with_a_single_line_by_its_name() -> None:
+    names = [*(f"stage.{layer}.conv.weight" for layer in range(9)), "linear.weight", "linear.bias"]
+    trace = Trace([0, 1], {name: [1.0, 0.5] for name in names}, [0.0, 0.0], [0.0, 0.0], [1.0, 1.0])
+    listed = re.findall(r"</i>([^<]*)</li>", curves([run_of(trace)]))
+    assert listed[: len(names)] == [*(f"stage.{layer}.conv" for layer in range(9)), "linear.weight", "linear.bias"]

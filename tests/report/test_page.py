@@ -153,6 +153,45 @@ def test_layer_is_compared_with_the_paper_over_weights_and_biases(tmp_path: Path
     assert "fc 9 of 100 9 2.6" in text
 
 
+def with_batch_norm(layers: int) -> tuple[Record, Masks]:
+    """Convolutions that were operated on, each with a batch norm that wasn't."""
+    masks: Masks = {}
+    for layer in range(layers):
+        masks[f"conv{layer}.weight"] = np.arange(36).reshape(2, 2, 3, 3) < 9
+        masks |= {f"bn{layer}.weight": np.ones(2, bool), f"bn{layer}.bias": np.ones(2, bool)}
+    record = record_of(masks, samples=3)
+    trace = record.runs[0].trace
+    operated = {name: shares for name, shares in trace.density.items() if name.startswith("conv")}
+    return replace(record, runs=[replace(record.runs[0], trace=replace(trace, density=operated))]), masks
+
+
+@pytest.mark.parametrize("layers", [2, 12])
+def test_layers_that_were_not_operated_on_are_one_row_and_have_no_picture(tmp_path: Path, layers: int) -> None:
+    record, masks = with_batch_norm(layers)
+    page = page_of(tmp_path, record, masks)
+    text = Reader(page).text
+    assert f"not operated on: {2 * layers} tensors {4 * layers} of {4 * layers} 100 all" in text
+    assert f"all {13 * layers} of {40 * layers} 32.5" in text
+    assert "connections and all other parameters" in text
+    assert page.count('<img alt="conv') == layers
+    assert '<img alt="bn' not in page
+    assert "Not operated on, and not shown: bn0.weight, bn0.bias, bn1.weight" in text
+
+
+def test_many_layers_stand_beside_each_other(tmp_path: Path) -> None:
+    headings = {layers: page_of(tmp_path, *with_batch_norm(layers)).count("<h3>") for layers in (8, 9)}
+    assert headings == {8: 8, 9: 0}
+
+
+def test_a_share_stands_where_no_count_was_published(tmp_path: Path) -> None:
+    record, masks = with_batch_norm(2)
+    paper = PaperRow("Somebody", 8.22, 8.57, None, 1 / 0.309, {})
+    text = Reader(page_of(tmp_path, replace(record, paper=paper), masks)).text
+    assert "Somebody 30.9 % of the connections (3.2×), test error 8.22 % → 8.57 %." in text
+    assert "published – 3.2× – – 8.22 8.57 –" in text
+    assert "paper, %" not in text
+
+
 def test_file_sizes_are_shown_where_every_network_was_packed(tmp_path: Path) -> None:
     masks = masks_of(SHAPES)
     record = record_of(masks, seeds=2, paper=PAPER)

@@ -35,7 +35,9 @@ TRACES = st.builds(
 )
 TENSORS = st.builds(TensorCount, WORDS, st.lists(COUNTS, max_size=4).map(tuple), COUNTS, COUNTS)
 RUNS = st.builds(Run, COUNTS, *[NUMBERS] * 4, st.lists(TENSORS, max_size=2), NUMBERS, TRACES, st.none() | COUNTS)
-PAPERS = st.builds(PaperRow, WORDS, NUMBERS, NUMBERS, COUNTS, NUMBERS, st.dictionaries(WORDS, NUMBERS, max_size=2))
+PAPERS = st.builds(
+    PaperRow, WORDS, NUMBERS, NUMBERS, st.none() | COUNTS, NUMBERS, st.dictionaries(WORDS, NUMBERS, max_size=2)
+)
 SETTINGS: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | NUMBERS | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
@@ -131,7 +133,7 @@ def without(key: str) -> str:
 def test_what_is_no_record_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(DataError, match=re.escape(str(path)) + " is no record of an experiment"):
+    with pytest.raises(DataError, match=re.escape(str(path)) + " is not a record of an experiment"):
         Record.read(path)
 
 

@@ -10,8 +10,9 @@ import netsurgery as ns
 from netsurgery.report.record import Trace
 from netsurgery.report.trace import TraceRecorder
 from netsurgery.schedules import InversePower
-from netsurgery.train.data import Split
-from netsurgery.train.loop import Recipe, error_percent, train
+from netsurgery.train.dataset import Split
+from netsurgery.train.loop import error_percent, train
+from netsurgery.train.recipe import Recipe
 
 NAMES = {"1.weight", "1.bias", "3.weight", "3.bias"}
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 import netsurgery as ns
 from netsurgery.operation import Operation
 from netsurgery.schedules import Constant, Cosine, InversePower, Switch
-from netsurgery.train.data import Split
-from netsurgery.train.loop import Recipe, error_percent, train
+from netsurgery.train.dataset import Split
+from netsurgery.train.loop import error_percent, train
+from netsurgery.train.recipe import Recipe
 
 CONSTANT = InversePower(0.1, 0.0, 0.0)
 RECIPE = Recipe(steps=20, learning_rate=CONSTANT, batch_size=8)

@@ -18,9 +18,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 def run(options: argparse.Namespace) -> None:
     """Carry out the experiment, print its tables, write its files."""
     from netsurgery.cli.session import carry_out
-    from netsurgery.train.data import embedded
     from netsurgery.zoo.experiments import DEMO
     from netsurgery.zoo.reproduction import Reproduction, Settings
 
-    reproduction = Reproduction(DEMO, embedded(), Settings(method="surgery"))
+    reproduction = Reproduction(DEMO, DEMO.read_data(options.out), Settings(method="surgery"))
     carry_out(reproduction, options.out, options.threads, resume=False)  # whoever runs it again wants to see it again

@@ -10,8 +10,15 @@ from typing import Any
 def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Declare the options. torch is imported only when the command runs."""
     parser = subparsers.add_parser("reproduce", help="a paper's row, beside the paper's number", description=__doc__)
-    parser.add_argument("network", choices=("lenet300", "lenet5"))
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="directory of the MNIST IDX files")
+    parser.add_argument("network", choices=("lenet300", "lenet5", "resnet20", "resnet56"))
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="directory of the data set: MNIST's IDX files for lenet300 and lenet5, CIFAR-10's binary version for "
+        "resnet20 and resnet56",
+    )
     parser.add_argument("--reference", type=Path, metavar="FILE", help="dense network (safetensors); default: train it")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds, from 0 on (default 1)")
     parser.add_argument(
@@ -22,13 +29,25 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         "weights into powers of two, sketching filters into binary planes (default surgery)",
     )
     parser.add_argument(
-        "--density", type=float, metavar="D", help="share of connections to keep (default: the paper's)"
+        "--density", type=float, metavar="D", help="share of connections to keep (default: what was published)"
     )
     parser.add_argument("--bits", type=int, metavar="B", help="bits of a weight for inq, 2 to 8 (default 5)")
     parser.add_argument("--planes", type=int, metavar="M", help="binary planes for sketching, 1 to 8 (default 2)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, metavar="N", help="optimizer steps of the method's training")
+    length.add_argument("--epochs", type=int, metavar="N", help="the same in passes through the training images")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own (TOML) in place of the method's")
     parser.add_argument("--shift", action="store_true", help="train on images moved by up to one pixel (augmentation)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default runs/NETWORK-METHOD)")
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="auto: a graphics card if there is one"
+    )
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "bfloat16"),
+        help="of products while training; weights are float32 in any case (default float32)",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all cores)")
     parser.set_defaults(run=run)
 
@@ -38,7 +57,6 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.checks import require, require_count, require_density
     from netsurgery.cli.session import carry_out
     from netsurgery.plan import Plan
-    from netsurgery.train.data import mnist
     from netsurgery.zoo.experiments import REPRODUCIBLE
     from netsurgery.zoo.reproduction import Reproduction, Settings
 
@@ -66,10 +84,15 @@ def run(options: argparse.Namespace) -> None:
         bits=options.bits,
         planes=options.planes,
         reference=options.reference,
+        steps=options.steps,
+        epochs=options.epochs,
         seeds=options.seeds,
         plan=Plan.read(options.plan) if options.plan else None,
         shift=options.shift,
+        device=options.device,
+        precision=options.precision,
     )
-    reproduction = Reproduction(REPRODUCIBLE[options.network], mnist(options.data), settings)
+    experiment = REPRODUCIBLE[options.network]
+    reproduction = Reproduction(experiment, experiment.read_data(options.data), settings)
     folder = options.out or Path("runs") / f"{options.network}-{options.method}"
     carry_out(reproduction, folder, options.threads)

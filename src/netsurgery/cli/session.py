@@ -20,9 +20,9 @@ _QUIET_LINES = 4  # per training, where nobody watches a bar
 
 
 def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, resume: bool = True) -> None:
-    """Run every seed; after each, all files in `folder` are complete: an interruption loses one seed at most.
+    """Run every seed; after each, all files in `folder` are complete: an interruption loses a minute of one seed.
 
-    resume: keep the seeds that are done in `folder`; otherwise it is overwritten.
+    resume: keep what is done in `folder`, seeds and checkpoints; otherwise it is overwritten.
     """
     if threads is not None:
         require_count("threads", threads)
@@ -30,15 +30,18 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, res
     folder.mkdir(parents=True, exist_ok=True)  # whatever stops us from writing there had better do it now
     if find_spec("matplotlib") is None:
         raise MissingExtraError("The report's pictures need matplotlib: pip install 'netsurgery[report]'.")
+    torch.backends.cudnn.deterministic = True  # costs these networks little, and runs can be compared
     torch.set_flush_denormal(True)  # momentum of pruned weights decays into denormals, which are slow to compute with
     terminal, messages = Console(), Console(stderr=True)
     done = reproduction.resume(folder) if resume else []
+    if not resume:
+        reproduction.forget(folder)
     paths: list[Path] = []
     for seed in range(reproduction.settings.seeds):
         if seed in done:
             messages.print(f"seed {seed}: done before", highlight=False)
             continue
-        run = reproduction.run_seed(seed, lambda what, steps: _progress(messages, what, steps))
+        run = reproduction.run_seed(seed, folder, lambda what, steps: _progress(messages, what, steps))
         paths = reproduction.save(folder)
         messages.print(
             f"seed {seed}: {run.compression:.1f}x, test error {run.test_error_before_percent:.2f} -> "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from netsurgery.report.record import Record, mean_and_spread
-from netsurgery.report.wording import by_layer
+from netsurgery.report.wording import operated_layers
 
 
 def layer_table(record: Record) -> Table:
@@ -13,15 +13,22 @@ def layer_table(record: Record) -> Table:
     paper = record.paper
     table = Table(title=record.title)
     table.add_column("layer")
-    for heading in ("kept", "of", "density %", *(["paper %"] if paper else [])):
+    published = paper is not None and bool(paper.density_percent)
+    for heading in ("kept", "of", "density %", *(["paper %"] if published else [])):
         table.add_column(heading, justify="right")
-    for layer, tensors in by_layer([tensor for run in record.runs for tensor in run.tensors]).items():
+    layers, untouched = operated_layers(record.runs[0])
+    groups = {layer: {tensor.name for tensor in tensors} for layer, tensors in layers.items()}
+    if untouched:
+        groups["not operated on"] = {tensor.name for tensor in untouched}
+    for layer, names in groups.items():
+        tensors = [tensor for run in record.runs for tensor in run.tensors if tensor.name in names]
         kept, size = sum(tensor.kept for tensor in tensors), sum(tensor.size for tensor in tensors)
-        beside = [f"{paper.density_percent[layer]:.1f}"] if paper else []
+        percent = paper.density_percent.get(layer) if paper else None
+        beside = ["" if percent is None else f"{percent:.1f}"] if published else []
         table.add_row(layer, *_counts(kept, size, len(record.runs)), *beside)
     table.add_section()
     kept, size = sum(run.kept for run in record.runs), sum(run.size for run in record.runs)
-    beside = [f"{100 / paper.compression:.1f}"] if paper else []
+    beside = [f"{100 / paper.compression:.1f}"] if paper and published else []
     table.add_row("total", *_counts(kept, size, len(record.runs)), *beside)
     return table
 
@@ -44,13 +51,13 @@ def comparison_table(record: Record) -> Table:
             "connections",
             f"{size:,}",
             f"{mean_and_spread([run.kept for run in runs])[0]:,.0f}",
-            f"{paper.kept:,}" if paper else "",
+            f"{paper.kept:,}" if paper and paper.kept is not None else "",
         ),
         (
             "compression",
             "1x",
             f"{mean_and_spread([run.compression for run in runs])[0]:.1f}x",
-            f"{paper.compression:g}x" if paper else "",
+            f"{paper.compression:.4g}x" if paper else "",
         ),
         (
             "validation error %",

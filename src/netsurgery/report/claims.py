@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 
-from netsurgery.report.record import Record, mean_and_spread
-from netsurgery.report.wording import error, times
+from netsurgery.report.record import PaperRow, Record, mean_and_spread
+from netsurgery.report.wording import density, error, times
+
+_PERCENT = "\N{NO-BREAK SPACE}%"
 
 
 def claims(record: Record) -> str:
@@ -22,7 +24,7 @@ def claims(record: Record) -> str:
         here.append(_file(size, mean_and_spread(record.packed_bytes)[0]))
     sentences = [("Here", f"{', '.join([*here, _errors(before, after)])} ({source}).")]
     if paper := record.paper:
-        there = _connections(size, paper.kept, paper.compression)
+        there = _connections(size, paper.kept, paper.compression) if paper.kept is not None else _share(paper)
         errors = _errors(paper.test_error_before_percent, paper.test_error_percent)
         sentences.append((paper.source, f"{there}, {errors}."))
     boxes = (f"<p><span>{html.escape(who)}</span>{html.escape(what)}</p>" for who, what in sentences)
@@ -33,9 +35,13 @@ def _connections(size: int, kept: float, compression: float) -> str:
     return f"{size:,} → {kept:,.0f} connections ({times(compression)})"
 
 
+def _share(paper: PaperRow) -> str:
+    return f"{density(1 / paper.compression)} % of the connections ({times(paper.compression)})".replace(" %", _PERCENT)
+
+
 def _file(size: int, packed_bytes: float) -> str:
     return f"{4 * size:,} → {packed_bytes:,.0f} bytes ({times(4 * size / packed_bytes)})"
 
 
 def _errors(before: float, after: float) -> str:
-    return f"test error {error(before)} % → {error(after)} %".replace(" %", "\N{NO-BREAK SPACE}%")
+    return f"test error {error(before)} % → {error(after)} %".replace(" %", _PERCENT)

@@ -14,6 +14,7 @@ from netsurgery.report.plot import (
     layer_colors,
     log_scale,
     new_plot,
+    short_names,
     symmetric_log_scale,
 )
 from netsurgery.report.record import Run, Trace
@@ -51,7 +52,7 @@ def _density_curves(runs: Sequence[Run]) -> str:
         f"Connections kept in each tensor: at step {trace.steps[-1]:,} between {density(ends[least])} % in {least} "
         f"and {density(ends[most])} % in {most}."
     )
-    return figure_element(figure, "density", caption, lines)
+    return figure_element(figure, "density", caption, short_names(lines))
 
 
 def _density_percent(name: str) -> Callable[[Trace], Sequence[float]]:

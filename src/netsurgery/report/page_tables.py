@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netsurgery.report.record import Record, Run, TensorCount, mean_and_spread
-from netsurgery.report.wording import by_layer, error, kept_share, layer_title, note, shape, times
+from netsurgery.report.wording import error, kept_share, layer_title, note, operated_layers, shape, times
 
 _Column = tuple[Callable[[Run], float], Callable[[float], str]]
 _RESULT_COLUMNS: tuple[_Column, ...] = (
@@ -26,7 +26,7 @@ _FILE_COLUMN: _Column = (lambda run: run.packed_bytes or 0, lambda size: f"{size
 
 
 def results_table(record: Record) -> str:
-    """One row per seed, then their mean and the paper's."""
+    """One row per seed, then their mean and what was published."""
     packed = bool(record.packed_bytes)
     columns = (*_RESULT_COLUMNS, _FILE_COLUMN) if packed else _RESULT_COLUMNS
     beside = ("time, s", "file, kB") if packed else ("time, s",)
@@ -35,7 +35,8 @@ def results_table(record: Record) -> str:
         [(text, 1) for text in ("seed", "kept", "ratio", "before", "after", "before", "after", *beside)],
     ]
     rows = [_Row([str(run.seed), *(write(read(run)) for read, write in columns)]) for run in record.runs]
-    explanation = "Kept counts connections, biases among them; ratio is the compression, all / kept."
+    counted = ", biases among them" if not operated_layers(record.runs[0])[1] else " and all other parameters"
+    explanation = f"Kept counts connections{counted}; ratio is the compression, all / kept."
     if packed:
         before = f"{4 * record.runs[0].size / 1000:,.1f}"
         explanation += f" File is the packed network, every weight exact; as float32 it takes {before} kB."
@@ -46,16 +47,15 @@ def results_table(record: Record) -> str:
         explanation += " ± is the sample standard deviation over the seeds."
     if paper := record.paper:
         errors = [error(paper.test_error_before_percent), error(paper.test_error_percent)]
-        rows.append(
-            _Row(["paper", f"{paper.kept:,}", times(paper.compression), "–", "–", *errors, *("–" for _ in beside)])
-        )
-        explanation += f" Paper: {paper.source}."
+        kept = "–" if paper.kept is None else f"{paper.kept:,}"
+        rows.append(_Row(["published", kept, times(paper.compression), "–", "–", *errors, *("–" for _ in beside)]))
+        explanation += f" Published: {paper.source}."
     return _table(heads, rows) + note(explanation)
 
 
 def layers_table(record: Record) -> str:
-    """A row per layer, to compare with the paper's, and below it one per tensor where there are several."""
-    paper = record.paper
+    """A row per layer that was operated on, to compare with the paper's, and below it one per tensor of several."""
+    paper = record.paper if record.paper is not None and record.paper.density_percent else None
 
     def row(title: str, extents: str, tensors: Sequence[TensorCount], kind: str, percent: float | None) -> _Row:
         kept, size = _mean_kept(record.runs, tensors), sum(tensor.size for tensor in tensors)
@@ -64,13 +64,16 @@ def layers_table(record: Record) -> str:
 
     rows = []
     paper_percent = {} if paper is None else paper.density_percent
-    for layer, tensors in by_layer(record.runs[0].tensors).items():
+    layers, untouched = operated_layers(record.runs[0])
+    for layer, tensors in layers.items():
         percent = paper_percent.get(layer)
         if len(tensors) == 1:
             rows.append(row(tensors[0].name, shape(tensors[0].shape), tensors, "", percent))
             continue
         rows.append(row(layer_title(layer), "", tensors, "strong", percent))
         rows += [row(tensor.name, shape(tensor.shape), [tensor], "part", None) for tensor in tensors]
+    if untouched:
+        rows.append(row(f"not operated on: {len(untouched)} tensors", "", untouched, "", None))
     rows.append(row("all", "", record.runs[0].tensors, "strong", None if paper is None else 100 / paper.compression))
     heads = ["", "shape", "kept", "density, %", *([] if paper is None else ["paper, %"])]
     explanation = "" if len(record.runs) == 1 else f"Means over {len(record.runs)} seeds. "

@@ -6,13 +6,15 @@ import html
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from colorsys import hls_to_rgb
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from netsurgery.report.record import Run, Trace
+from netsurgery.report.wording import layer_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +53,16 @@ def layer_colors(count: int) -> Sequence[str]:
         return PALETTE[:count]
     hues = (0.48 + 0.6 * index / (count - 1) for index in range(count))
     return ["#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue % 1, 0.48, 0.65)) for hue in hues]
+
+
+def short_names(lines: Sequence[Line]) -> list[Line]:
+    """Lines of tensors, called by their layer where no other tensor of it has a line: long legends stay readable."""
+    lines_of = Counter(layer_of(line.name) for line in lines)
+    many = len(lines) > len(PALETTE)
+    return [
+        replace(line, name=layer_of(line.name)) if many and lines_of[layer_of(line.name)] == 1 else line
+        for line in lines
+    ]
 
 
 def new_axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:

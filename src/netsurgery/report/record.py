@@ -76,15 +76,16 @@ class Run:
 
 @dataclass(frozen=True)
 class PaperRow:
-    """What the paper reports for the same network. Errors are top-1 on the test set, in percent."""
+    """What was published of the same network. Errors are top-1 on the test set, in percent."""
 
     source: str
     test_error_before_percent: float
     test_error_percent: float
-    kept: int
+    kept: int | None
+    """Connections left; None where only their share was published."""
     compression: float
     density_percent: dict[str, float]
-    """Layer name -> kept / all in percent, weights and biases of the layer together."""
+    """Layer name -> kept / all in percent, weights and biases of the layer together; of layers that were published."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Record:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{path} is no record of an experiment: {error!r}.") from error
+            raise DataError(f"{path} is not a record of an experiment: {error!r}.") from error
 
 
 def versions() -> dict[str, str]:
@@ -147,9 +148,9 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in ("netsurgery", "torch", "numpy")}}
 
 
-def machine(threads: int) -> dict[str, str]:
-    """The processor by its own name, and how many threads were used."""
-    return {"processor": _processor(), "system": platform.system(), "threads": str(threads)}
+def machine(threads: int, device: str = "cpu") -> dict[str, str]:
+    """The processor by its own name, how many threads were used, and the device that trained: cpu or a card's name."""
+    return {"processor": _processor(), "system": platform.system(), "threads": str(threads), "device": device}
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

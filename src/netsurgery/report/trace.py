@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
 from netsurgery.operation import Operation
 from netsurgery.report.record import Trace
-from netsurgery.train.data import Split
+from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent
 
 
@@ -37,4 +40,14 @@ class TraceRecorder:
         self.trace.pruned_per_step.append(round((pruned - last_pruned) / span, 3))
         self.trace.spliced_per_step.append(round((spliced - last_spliced) / span, 3))
         self.trace.validation_error_percent.append(round(error_percent(self._model, self._validation), 3))
+        self._last = (step, pruned, spliced)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was recorded so far, in lists and numbers, for a checkpoint."""
+        return {"trace": dataclasses.asdict(self.trace), "last": list(self._last)}
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
+        self.trace = Trace(**saved["trace"])
+        step, pruned, spliced = saved["last"]
         self._last = (step, pruned, spliced)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from netsurgery.report.plot import Line, default_style, figure_element, layer_colors, new_axes
+from netsurgery.report.plot import Line, default_style, figure_element, layer_colors, new_axes, short_names
 from netsurgery.report.shades import Weights
 
 _MOST_POWERS = 128  # as 8 bits have; a float tensor with more is no quantized one, whatever its mantissas
@@ -58,7 +58,7 @@ def powers_chart(weights: Mapping[str, Weights]) -> str:
             f"How large the powers of two are that connections have become: {_power(least)} to {_power(most)}. "
             "Connections that are 0 aren't counted."
         )
-        return figure_element(figure, "powers", caption, lines)
+        return figure_element(figure, "powers", caption, short_names(lines))
 
 
 def _powers(weights: Weights) -> NDArray[np.int64] | None:

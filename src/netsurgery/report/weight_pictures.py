@@ -22,9 +22,10 @@ from netsurgery.report.shades import (
     vector_shades,
 )
 from netsurgery.report.values import powers_chart, values_text
-from netsurgery.report.wording import by_layer, kept_share, layer_title, note, shape
+from netsurgery.report.wording import kept_share, layer_title, note, operated_layers, shape
 
-_PAGE_WIDTH, _PAGE_HEIGHT = 1080, 600  # CSS pixels that a picture may be scaled up to
+_LARGE, _SMALL = (1080, 600), (520, 330)  # width and height in CSS pixels that a picture may be scaled up to
+_MANY_LAYERS = 9  # from which on pictures are small and stand beside each other
 _LARGEST_SCALE = 10  # CSS pixels a connection may take
 _STRIP_HEIGHT = 14  # CSS pixels of the picture of a vector
 _FEWEST_INPUT_PIXELS = 64  # below 8x8 a map of the inputs shows nothing
@@ -45,24 +46,38 @@ def weight_pictures(run: Run, weights: Mapping[str, Weights]) -> str:
     ]
     if chart := powers_chart(weights):
         parts.append(f'<div class="curves">{chart}</div>')
-    for layer, tensors in by_layer(run.tensors).items():
-        parts.append(f"<h3>{html.escape(layer_title(layer))}</h3>")
-        figures = (_tensor_figures(tensor, weights.get(tensor.name), tensor is run.tensors[0]) for tensor in tensors)
-        parts.append(f'<div class="pictures">{"".join(figures)}</div>')
+    layers, untouched = operated_layers(run)
+    many = len(layers) >= _MANY_LAYERS
+    room = _SMALL if many else _LARGE
+    rows = {
+        layer: "".join(
+            _tensor_figures(tensor, weights.get(tensor.name), room, reads_input=tensor is run.tensors[0])
+            for tensor in tensors
+        )
+        for layer, tensors in layers.items()
+    }
+    if many:  # captions name the tensors
+        parts.append(f'<div class="pictures">{"".join(rows.values())}</div>')
+    else:
+        for layer, figures in rows.items():
+            parts.append(f"<h3>{html.escape(layer_title(layer))}</h3>")
+            parts.append(f'<div class="pictures">{figures}</div>')
+    if untouched:
+        parts.append(note(f"Not operated on, and not shown: {', '.join(tensor.name for tensor in untouched)}."))
     return "\n".join(parts)
 
 
-def _tensor_figures(tensor: TensorCount, weights: Weights | None, reads_input: bool) -> str:
+def _tensor_figures(tensor: TensorCount, weights: Weights | None, room: tuple[int, int], reads_input: bool) -> str:
     if weights is None:
         return note(f"{tensor.name}: {_kept_of(tensor)}; no weights were given.")
-    return _weights_figure(tensor, weights) + (_input_figure(tensor.name, weights) if reads_input else "")
+    return _weights_figure(tensor, weights, room) + (_input_figure(tensor.name, weights, room) if reads_input else "")
 
 
 def _kept_of(tensor: TensorCount) -> str:
     return f"{tensor.kept:,} of {tensor.size:,} kept ({kept_share(tensor.kept, tensor.size)} %)"
 
 
-def _weights_figure(tensor: TensorCount, weights: Weights) -> str:
+def _weights_figure(tensor: TensorCount, weights: Weights, room: tuple[int, int]) -> str:
     caption = f"{tensor.name}, {shape(weights.shape)}: {_kept_of(tensor)}"
     if weights.size == 0:
         return note(f"{caption}.")
@@ -72,7 +87,7 @@ def _weights_figure(tensor: TensorCount, weights: Weights) -> str:
         shades, reading = vector_shades(weights)
         if _is_even(shades, weights):
             return note(f"{caption}.")
-        return _image_figure(shades, f"{caption}{reading}.", height=f"{_STRIP_HEIGHT}px")
+        return _image_figure(shades, f"{caption}{reading}.", room, height=f"{_STRIP_HEIGHT}px")
     live_outputs, live_inputs = live_units(weights)
     caption += (
         f"; {live_outputs:,} of {weights.shape[0]:,} outputs and {live_inputs:,} of {weights.shape[1]:,} inputs "
@@ -81,7 +96,7 @@ def _weights_figure(tensor: TensorCount, weights: Weights) -> str:
     shades, reading = matrix_shades(weights) if weights.ndim == 2 else kernels_shades(weights)
     if _is_even(shades, weights):
         return note(f"{caption}. Too large to show single weights.")
-    return _image_figure(shades, f"{caption}. {reading}.")
+    return _image_figure(shades, f"{caption}. {reading}.", room)
 
 
 def _is_even(shades: Shades, weights: Weights) -> bool:
@@ -89,7 +104,7 @@ def _is_even(shades: Shades, weights: Weights) -> bool:
     return shades.size < weights.size and bool(np.all(weights))
 
 
-def _input_figure(name: str, weights: Weights) -> str:
+def _input_figure(name: str, weights: Weights, room: tuple[int, int]) -> str:
     """(out, in) -> the inputs as the square image that they probably are, or nothing, also where all are kept."""
     side = math.isqrt(weights.shape[-1]) if weights.ndim == 2 else 0
     if side * side < _FEWEST_INPUT_PIXELS or side * side != weights.shape[-1] or np.all(weights):
@@ -100,13 +115,13 @@ def _input_figure(name: str, weights: Weights) -> str:
         f"Connections that each of the {side}×{side} inputs of {name} keeps: "
         f"from none (empty) to {most:,} (full colour), {int((counts == 0).sum()):,} inputs keep none."
     )
-    return _image_figure(counts / max(most, 1), caption)
+    return _image_figure(counts / max(most, 1), caption, room)
 
 
-def _image_figure(shades: Shades, caption: str, height: str = "auto") -> str:
-    """height: of the picture, in CSS."""
+def _image_figure(shades: Shades, caption: str, room: tuple[int, int], height: str = "auto") -> str:
+    """room: width and height that it may be scaled up to, in CSS pixels. height: of the picture, in CSS."""
     pixels_high, pixels_wide = shades.shape
-    scale = max(1, min(_LARGEST_SCALE, _PAGE_WIDTH // pixels_wide, _PAGE_HEIGHT // pixels_high))
+    scale = max(1, min(_LARGEST_SCALE, room[0] // pixels_wide, room[1] // pixels_high))
     # Shrunk below its own pixels a picture would lose single connections: it is scrolled instead.
     style = f"width:{pixels_wide * scale}px;max-width:max(calc(100% - 2px),{pixels_wide}px);height:{height}"
     text = html.escape(caption)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from netsurgery.report.record import TensorCount
+from netsurgery.report.record import Run, TensorCount
 
 
 def times(compression: float) -> str:
@@ -49,6 +49,23 @@ def by_layer(tensors: Sequence[TensorCount]) -> dict[str, list[TensorCount]]:
     for tensor in tensors:
         layers.setdefault(layer_of(tensor.name), []).append(tensor)
     return layers
+
+
+def operated_layers(run: Run) -> tuple[dict[str, list[TensorCount]], list[TensorCount]]:
+    """The layers that the run's plan operated on, with all their tensors, and the tensors of the other layers.
+
+    All layers where the trace doesn't say.
+    """
+    layers = by_layer(run.tensors)
+    if not run.trace.density:
+        return layers, []
+    operated, untouched = {}, []
+    for layer, tensors in layers.items():
+        if any(tensor.name in run.trace.density for tensor in tensors):
+            operated[layer] = tensors
+        else:
+            untouched += tensors
+    return operated, untouched
 
 
 def note(text: str) -> str:

@@ -1,1 +1,1 @@
-"""What the recipes share: the training loop and the data readers."""
+"""What the recipes share: data sets in memory, augmentation, the training loop and its checkpoints."""

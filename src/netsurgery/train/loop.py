@@ -2,78 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
+from netsurgery.errors import StateError
 from netsurgery.operation import Operation, attach
 from netsurgery.plan import Plan
-from netsurgery.schedules import Constant, Schedule
-from netsurgery.train.data import Split
+from netsurgery.train.batches import Batches
+from netsurgery.train.dataset import Split
+from netsurgery.train.recipe import Recipe
 
-_EVALUATION_BATCH = 500
-
-
-WEIGHT_DECAY = Constant(5e-4)
-"""That of the LeNet references."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: stochastic gradient descent with momentum on the cross-entropy.
-
-    steps: optimizer steps. batch_size: images a step. learning_rate, weight_decay: by step.
-    bias_factor: learning rate of biases over that of weights.
-    input_dropout: share of pixels set to 0 at random in each training image, in [0, 1); the others are scaled up.
-    shifted: share of batches that are moved by -1, 0 or 1 pixel in each direction: augmentation, which the papers'
-        own training does without.
-    """
-
-    steps: int
-    learning_rate: Schedule
-    batch_size: int = 64
-    momentum: float = 0.9
-    weight_decay: Schedule = WEIGHT_DECAY
-    bias_factor: float = 1.0
-    input_dropout: float = 0.0
-    shifted: float = 0.0
-
+_EVALUATION_BATCH = {"cpu": 500, "cuda": 2_500}
+"""Images at once by type of device: few enough for a processor's caches, many enough for a graphics card."""
 
 Watch = Callable[[int, Operation | None], None]
 """Called after each step with the number of steps taken and the operation, if there is one."""
 
+TrainingState = dict[str, Any]
+"""All that a training goes on from: tensors, numbers, strings, lists and dicts."""
+
+Keep = Callable[[Callable[[], TrainingState]], None]
+"""Called after each step, with what gives the training's state at that moment."""
+
 
 def train(
-    model: nn.Module, split: Split, recipe: Recipe, seed: int, plan: Plan | None = None, watch: Watch | None = None
+    model: nn.Module,
+    split: Split,
+    recipe: Recipe,
+    seed: int,
+    plan: Plan | None = None,
+    watch: Watch | None = None,
+    *,
+    bfloat16: bool = False,
+    keep: Keep | None = None,
+    resume: Mapping[str, Any] | None = None,
 ) -> Operation | None:
-    """Train `model` in place on shuffled batches of `split`, under `plan` if one is given.
+    """Train `model` in place, on its device, on shuffled batches of `split`, under `plan` if one is given.
 
-    The same seed, model, threads and machine give the same weights. Returns the finished and detached operation.
+    bfloat16: products and convolutions in bfloat16 (torch.autocast); weights, sums of gradients and the optimizer stay
+        float32.
+    keep: for checkpoints. resume: a state that `keep` was given in a training of the same arguments; what it was
+        interrupted in goes on from there, and gives the same weights on a processor as if it hadn't been.
+
+    The same seed, model, threads and machine give the same weights on a processor. On a graphics card the same batches
+    are shown, and whether sums come out the same is up to its libraries: torch.backends.cudnn.deterministic helps.
+    Returns the finished and detached operation. Raises StateError if `resume` is of another training.
     """
+    device = next(model.parameters()).device
+    split = split.to(device)
     named = list(model.named_parameters())
     weights = [parameter for name, parameter in named if not name.endswith("bias")]
     biases = [parameter for name, parameter in named if name.endswith("bias")]
     groups = [{"params": weights, "factor": 1.0}, {"params": biases, "factor": recipe.bias_factor}]
     optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate(0), momentum=recipe.momentum)
+    optimizer.zero_grad()  # what an earlier training left behind has no say in this one
     operation = attach(model, optimizer, plan) if plan is not None else None
+    batches = Batches(split, recipe, seed)
+    first = 0
     try:
-        if watch is not None:
+        if resume is not None:
+            first = _load(resume, model, optimizer, operation, batches)
+        elif watch is not None:
             watch(0, operation)
         model.train()
-        batches = _batches(split, recipe, seed)
-        for step in range(recipe.steps):
+        for step in range(first, recipe.steps):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate(step) * group["factor"]
                 group["weight_decay"] = recipe.weight_decay(step)
-            images, labels = next(batches)
+            images, labels = batches.next()
             optimizer.zero_grad()
-            F.cross_entropy(model(images), labels).backward()
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                loss = F.cross_entropy(model(images), labels)
+            loss.backward()
             optimizer.step()
             if watch is not None:
                 watch(step + 1, operation)
+            if keep is not None:
+                taken = step + 1
+                keep(lambda taken=taken: _state(taken, model, optimizer, operation, batches))  # type: ignore[misc]
         if operation is not None:
             operation.finish()
     finally:
@@ -84,36 +94,47 @@ def train(
 
 @torch.no_grad()
 def error_percent(model: nn.Module, split: Split) -> float:
-    """Top-1 error of `model` on `split` in percent, in evaluation mode; the mode is restored."""
+    """Top-1 error of `model` on `split` in percent, in evaluation mode, on the model's device; the mode is restored."""
+    device = next((parameter.device for parameter in model.parameters()), split.labels.device)
+    split = split.to(device)
+    size = _EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH["cpu"])
     mode = model.training
     model.eval()
-    wrong = 0
-    for images, labels in zip(
-        split.images.split(_EVALUATION_BATCH), split.labels.split(_EVALUATION_BATCH), strict=True
-    ):
-        wrong += int((model(images).argmax(dim=1) != labels).sum())
+    wrong = torch.zeros((), dtype=torch.int64, device=device)
+    for first in range(0, len(split), size):
+        part = slice(first, first + size)
+        wrong += (model(split.batch(part)).argmax(dim=1) != split.labels[part]).sum()
     model.train(mode)
-    return 100 * wrong / len(split)
+    return 100 * int(wrong) / len(split)
 
 
-def _batches(split: Split, recipe: Recipe, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless shuffled batches, a new order each epoch; an epoch's incomplete last batch is left out."""
-    generator = torch.Generator().manual_seed(seed)
-    size = min(recipe.batch_size, len(split))
-    while True:
-        order = torch.randperm(len(split), generator=generator)
-        for picked in order[: len(order) - len(order) % size].split(size):
-            yield _varied(split.images[picked], recipe, generator), split.labels[picked]
+def _state(
+    step: int, model: nn.Module, optimizer: torch.optim.Optimizer, operation: Operation | None, batches: Batches
+) -> TrainingState:
+    """operation.state_dict() comes first: it puts effective weights back where a step was interrupted."""
+    return {
+        "operation": None if operation is None else operation.state_dict(),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "batches": batches.state_dict(),
+        "step": step,
+    }
 
 
-def _varied(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """The images as the recipe wants them changed."""
-    if recipe.shifted and float(torch.rand((), generator=generator)) < recipe.shifted:
-        down, right = torch.randint(0, 3, (2,), generator=generator).tolist()
-        height, width = images.shape[-2:]
-        images = F.pad(images, (1, 1, 1, 1))[..., down : down + height, right : right + width].contiguous()
-    if recipe.input_dropout:
-        share = 1 - recipe.input_dropout
-        kept = torch.rand(images.shape, generator=generator) < share
-        images = (images * kept.view(torch.int8)).div_(share)  # int8, not bool: several times faster
-    return images
+def _load(
+    saved: Mapping[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    operation: Operation | None,
+    batches: Batches,
+) -> int:
+    """The inverse of `_state`; returns the number of steps taken."""
+    try:
+        model.load_state_dict(saved["model"])
+        if operation is not None:
+            operation.load_state_dict(saved["operation"])
+        optimizer.load_state_dict(saved["optimizer"])
+        batches.load_state_dict(saved["batches"])
+        return int(saved["step"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StateError(f"The saved state belongs to another training, or is damaged: {error}.") from error

@@ -64,7 +64,7 @@ class LeNet5(nn.Module):
             channels1 = _alive(conv1.abs(), bias1, leaving=weight2.sum(dim=(0, 2, 3)))
             channels2 = _alive(weight2, bias2, leaving=weight3.view(500, 50, side).sum(dim=(0, 2)))
             neurons = _alive(weight3, bias3, leaving=fc2.abs().sum(dim=0))
-            pixels = (channels2[:, None] * side + torch.arange(side)).flatten()
+            pixels = (channels2[:, None] * side + torch.arange(side, device=fc1.device)).flatten()
         return [
             (_pick(conv1, 0, channels1), _pick(bias1, 0, channels1)),
             (_pick(_pick(conv2, 0, channels2), 1, channels1), _pick(bias2, 0, channels2)),

@@ -5,31 +5,31 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import nn
 
-from netsurgery.checks import require
+from netsurgery.checks import require, require_count
 from netsurgery.errors import DataError
-from netsurgery.files import write_verified
-from netsurgery.methods.quantization import INQ
-from netsurgery.methods.sketching import Sketching
 from netsurgery.operation import Operation
 from netsurgery.packing import pack
 from netsurgery.plan import Plan, select
 from netsurgery.report.page import write_page
 from netsurgery.report.record import Record, Run, TensorCount, machine, versions
 from netsurgery.report.trace import TraceRecorder
-from netsurgery.train.data import Digits
-from netsurgery.train.loop import Recipe, Watch, error_percent, train
-from netsurgery.zoo.experiments import Experiment, Numbers
+from netsurgery.train.checkpoint import Checkpoint
+from netsurgery.train.dataset import Dataset
+from netsurgery.train.device import PRECISIONS, device_name, device_of
+from netsurgery.train.loop import Keep, TrainingState, Watch, error_percent, train
+from netsurgery.zoo.experiments import Experiment
+from netsurgery.zoo.network_files import read_network, write_network
+from netsurgery.zoo.settings_record import recipe_table, weight_forms
+from netsurgery.zoo.treatments import Numbers, Treatment
 
 SHIFTED = 0.6
 COMPARED_IMAGES = 64
@@ -45,18 +45,25 @@ class Settings:
 
     method: a key of the experiment's treatments: plan and recipe. plan: in place of the treatment's.
     density, bits, planes: for methods that take them.
+    steps, epochs: length of the treatment's training, in optimizer steps or passes through the training images; one of
+        them at most.
     reference: safetensors file of the dense network, which is trained where it is None.
     shift: train on batches that are moved by up to one pixel (SHIFTED of them), in place of dropping out pixels.
+    device: auto, cpu or cuda. precision: of products while training, float32 or bfloat16.
     """
 
     method: str
     density: float | None = None
     bits: int | None = None
     planes: int | None = None
+    steps: int | None = None
+    epochs: int | None = None
     reference: Path | None = None
     seeds: int = 1
     plan: Plan | None = None
     shift: bool = False
+    device: str = "auto"
+    precision: str = "float32"
 
 
 class Reproduction:
@@ -65,26 +72,20 @@ class Reproduction:
     `resume`, before the first seed, takes over those that are done already.
     """
 
-    def __init__(self, experiment: Experiment, digits: Digits, settings: Settings) -> None:
+    def __init__(self, experiment: Experiment, data: Dataset, settings: Settings) -> None:
         self.experiment = experiment
-        self.digits = digits
+        self.data = data
         self.settings = settings
-        given = {name: number for name in ("bits", "planes") if (number := getattr(settings, name)) is not None}
-        numbers = Numbers(settings.density or experiment.density, **given)
-        treatment = experiment.treatments[settings.method](numbers)
-        if settings.plan is not None:
-            treatment = dataclasses.replace(treatment, plan=settings.plan)
-        if settings.shift:
-            require(treatment.recipe.steps > 0, "shift", True, "left out here", f"{settings.method} trains nothing")
-            shifted = dataclasses.replace(treatment.recipe, shifted=SHIFTED, input_dropout=0.0)
-            treatment = dataclasses.replace(treatment, recipe=shifted)
-        self.treatment = treatment
-        select(experiment.build(), treatment.plan)  # a pattern that matches nothing is better found before the training
+        self.treatment = self._treatment()
+        self._device = device_of(settings.device)
+        require(settings.precision in PRECISIONS, "precision", settings.precision, " or ".join(PRECISIONS))
+        plan, recipe = self.treatment.plan, self.treatment.recipe
+        select(experiment.build(), plan)  # a pattern that matches nothing is better found before the training
         require(
-            treatment.plan.active_steps <= treatment.recipe.steps,
+            plan.active_steps <= recipe.steps,
             "plan",
-            f"active until step {treatment.plan.active_steps}",
-            f"one that ends by step {treatment.recipe.steps}, as long as {settings.method} trains here",
+            f"active until step {plan.active_steps}",
+            f"one that ends by step {recipe.steps}, as long as {settings.method} trains here",
             "give its methods fewer steps, or say the method whose training it shall have",
         )
         self._given = read_network(experiment.build(), settings.reference) if settings.reference else None
@@ -92,33 +93,109 @@ class Reproduction:
         self._networks: list[nn.Module] = []
         self._packed: set[Path] = set()
 
-    def run_seed(self, seed: int, progress: Progress) -> Run:
-        """Reference, treatment and test for one seed. The test set is read here, after all training."""
+    def _treatment(self) -> Treatment:
+        """The method's, as the settings have it."""
+        settings = self.settings
+        require(
+            settings.method in self.experiment.treatments,
+            "method",
+            settings.method,
+            f"one of {', '.join(self.experiment.treatments)} for {self.experiment.title}",
+        )
+        both = settings.steps is not None and settings.epochs is not None
+        require(not both, "epochs", settings.epochs, "left out where steps are given", "they say the same")
+        choose = self.experiment.treatments[settings.method]
+        given = {name: number for name in ("bits", "planes") if (number := getattr(settings, name)) is not None}
+        numbers = Numbers(settings.density or self.experiment.density, **given)
+        treatment = choose(numbers)
+        steps = settings.steps
+        if settings.epochs is not None:
+            require_count("epochs", settings.epochs)
+            steps = settings.epochs * max(1, len(self.data.train) // treatment.recipe.batch_size)
+        if steps is not None:
+            require_count("steps", steps)
+            treatment = choose(dataclasses.replace(numbers, steps=steps))
+        if settings.plan is not None:
+            treatment = dataclasses.replace(treatment, plan=settings.plan)
+        if settings.shift:
+            require(treatment.recipe.steps > 0, "shift", True, "left out here", f"{settings.method} trains nothing")
+            require(not treatment.recipe.crop_padding, "shift", True, "left out here", "images are cropped at random")
+            shifted = dataclasses.replace(treatment.recipe, shifted=SHIFTED, input_dropout=0.0)
+            treatment = dataclasses.replace(treatment, recipe=shifted)
+        return treatment
+
+    def run_seed(self, seed: int, folder: Path, progress: Progress) -> Run:
+        """Reference, treatment and test for one seed. The test set is read here, after all training.
+
+        What takes longer than a minute leaves a checkpoint in `folder`, and goes on from one that lies there. It is
+        removed by `save`. A reference that is trained here becomes a file there as well.
+        Raises DataError if the checkpoint is of another experiment.
+        """
+        checkpoint = self._checkpoint(folder, seed)
+        work = checkpoint.read()
         torch.manual_seed(seed)
         model = self.experiment.build()
-        if self._given is not None:
-            model.load_state_dict(self._given)
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast for small convolutions
-        if self._given is None:
+        before = work.get("before", self._given)
+        if before is not None:
+            model.load_state_dict(before)
+        # Twice as fast for small convolutions on a processor.
+        model = model.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if before is None:
             with progress(f"seed {seed}: reference", self.experiment.reference.steps) as advance:
-                train(model, self.digits.train, self.experiment.reference, seed, watch=lambda step, _: advance(step))
-        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        validation_before = error_percent(model, self.digits.validation)
+                train(
+                    model,
+                    self.data.train,
+                    self.experiment.reference,
+                    seed,
+                    watch=lambda step, _: advance(step),
+                    bfloat16=self._bfloat16,
+                    keep=lambda state: checkpoint.offer(lambda: {"reference": state()}),
+                    resume=work.get("reference"),
+                )
+            write_network(model, self._reference_path(folder, seed))
+            before = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
+            checkpoint.offer(lambda: {"before": before})
+        return self._treat(seed, model, before, checkpoint, work.get("treatment"), progress)
 
+    def _treat(
+        self,
+        seed: int,
+        model: nn.Module,
+        before: Mapping[str, torch.Tensor],
+        checkpoint: Checkpoint,
+        work: Mapping[str, Any] | None,
+        progress: Progress,
+    ) -> Run:
+        """The treatment and the test. work: how far the treatment was when it was interrupted."""
         plan, recipe = dataclasses.replace(self.treatment.plan, seed=seed), self.treatment.recipe
-        recorder = TraceRecorder(model, self.digits.validation, recipe.steps)
-        started = time.perf_counter()
-        with progress(f"seed {seed}: {self._method}", recipe.steps) as advance:
-            train(model, self.digits.train, recipe, seed, plan, watch=_both(recorder, advance))
-        duration_s = time.perf_counter() - started
+        recorder = TraceRecorder(model, self.data.validation.to(self._device), recipe.steps)
+        spent_s, training = 0.0, None
+        if work is not None:
+            recorder.load_state_dict(work["trace"])
+            spent_s, training = work["duration_s"], work["training"]
+        started_s = time.perf_counter() - spent_s
 
-        test = self.digits.read_test()
-        reference = self.experiment.build()
+        def state(training: Callable[[], TrainingState]) -> dict[str, Any]:
+            duration_s = time.perf_counter() - started_s
+            done = {"training": training(), "trace": recorder.state_dict(), "duration_s": duration_s}
+            return {"before": dict(before), "treatment": done}
+
+        keep: Keep = lambda training: checkpoint.offer(lambda: state(training))  # noqa: E731
+        with progress(f"seed {seed}: {self._method}", recipe.steps) as advance:
+            watch = _both(recorder, advance)
+            train(
+                model, self.data.train, recipe, seed, plan, watch, bfloat16=self._bfloat16, keep=keep, resume=training
+            )
+        duration_s = time.perf_counter() - started_s
+
+        # On the processor, where float32 is float32: graphics cards may round products to fewer bits.
+        model = model.cpu()
+        test, reference = self.data.read_test(), self.experiment.build()
         reference.load_state_dict(before)
         run = Run(
             seed=seed,
-            validation_error_before_percent=round(validation_before, 4),
-            validation_error_percent=round(error_percent(model, self.digits.validation), 4),
+            validation_error_before_percent=round(error_percent(reference, self.data.validation), 4),
+            validation_error_percent=round(error_percent(model, self.data.validation), 4),
             test_error_before_percent=round(error_percent(reference, test), 4),
             test_error_percent=round(error_percent(model, test), 4),
             tensors=[
@@ -158,32 +235,46 @@ class Reproduction:
                 self._packed.add(packed)
         return [run.seed for run in found.runs]
 
+    def forget(self, folder: Path) -> None:
+        """Delete the checkpoints in `folder`, so that every seed begins from the start."""
+        for seed in range(self.settings.seeds):
+            self._checkpoint(folder, seed).remove()
+
     def record(self) -> Record:
         """The record of the seeds that are done."""
-        settings, digits, method = self.settings, self.digits, self._method
+        settings, data, method, recipe = self.settings, self.data, self._method, self.treatment.recipe
         shifted = ["shifted images"] if settings.shift else []
+        steps_per_epoch = max(1, len(data.train) // recipe.batch_size)
         return Record(
-            title=", ".join([self.experiment.title, method, *_sizes(self.treatment.plan), *shifted]),
+            title=", ".join([self.experiment.title, method, *weight_forms(self.treatment.plan), *shifted]),
             configuration={
                 "experiment": self.experiment.name,
                 "method": method,
-                "data": {"name": digits.name, "train": len(digits.train), "validation": len(digits.validation)},
-                "reference": settings.reference.name if settings.reference else _recipe(self.experiment.reference),
-                "training": _recipe(self.treatment.recipe),
+                "data": {"name": data.name, "train": len(data.train), "validation": len(data.validation)},
+                "reference": settings.reference.name if settings.reference else recipe_table(self.experiment.reference),
+                "training": recipe_table(recipe),
+                "epochs": round(recipe.steps / steps_per_epoch, 3),
+                "precision": settings.precision,
                 "plan": self.treatment.plan.to_dict(),
             },
             runs=list(self._runs),
             paper=self.experiment.paper if self.treatment.prunes else None,
             versions=versions(),
-            machine=machine(torch.get_num_threads()),
+            machine=machine(torch.get_num_threads(), device_name(self._device)),
         )
 
     @property
     def _method(self) -> str:
         return self.settings.method if self.settings.plan is None else "own plan"
 
+    @property
+    def _bfloat16(self) -> bool:
+        return self.settings.precision == "bfloat16"
+
     def save(self, folder: Path) -> list[Path]:
         """Write record.json, report.html, plan.toml and each seed's network, also packed; returns the paths.
+
+        The seeds' checkpoints are removed once their networks are written.
 
         Packing comes after what training gave is safe: an error in it leaves everything but the packed file.
         """
@@ -193,6 +284,8 @@ class Reproduction:
         record, plan, page = folder / "record.json", folder / "plan.toml", folder / "report.html"
         self.record().write(record)
         self.treatment.plan.write(plan)
+        for run in self._runs:
+            self._checkpoint(folder, run.seed).remove()
         try:
             packed = self._pack(folder)
         finally:
@@ -203,7 +296,7 @@ class Reproduction:
 
     def _pack(self, folder: Path) -> list[Path]:
         """Write each seed's network as an .nsm file, once; its size goes into the record."""
-        examples = self.digits.validation.images[:COMPARED_IMAGES]
+        examples = self.data.validation.batch(slice(COMPARED_IMAGES))
         paths = [self._network_path(folder, run, ".nsm") for run in self._runs]
         for index, (network, path) in enumerate(zip(self._networks, paths, strict=True)):
             if path not in self._packed:
@@ -215,41 +308,13 @@ class Reproduction:
     def _network_path(self, folder: Path, run: Run, suffix: str) -> Path:
         return folder / f"{self.experiment.name}-seed{run.seed}{suffix}"
 
+    def _reference_path(self, folder: Path, seed: int) -> Path:
+        return folder / f"{self.experiment.name}-seed{seed}-reference.safetensors"
 
-def read_network(model: nn.Module, path: Path) -> dict[str, torch.Tensor]:
-    """The state_dict in a safetensors file, checked against `model`. Raises DataError that names what differs."""
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path} can't be read as safetensors: {error}.") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if found != expected:
-        raise DataError(
-            f"{path} holds {found}, but {type(model).__name__} has {expected}. Give a file of that network."
-        )
-    return tensors
-
-
-def write_network(model: nn.Module, path: Path) -> None:
-    """The model's own keys and tensors as safetensors, under a temporary name first."""
-    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-
-    def same(written: Path) -> bool:
-        found = load_file(written)
-        return found.keys() == tensors.keys() and all(torch.equal(found[name], tensors[name]) for name in tensors)
-
-    write_verified(path, save(tensors), same)
-
-
-def _sizes(plan: Plan) -> list[str]:
-    """What the plan's methods make of a weight, in words, each once."""
-    methods = [stage.method for stage in plan.stages]
-    bits = [f"{method.bits} bits" for method in methods if isinstance(method, INQ)]
-    planes = [
-        f"{method.planes} plane" + "s" * (method.planes > 1) for method in methods if isinstance(method, Sketching)
-    ]
-    return list(dict.fromkeys(bits + planes))
+    def _checkpoint(self, folder: Path, seed: int) -> Checkpoint:
+        record = self.record()
+        identity = json.dumps({"seed": seed, "configuration": record.configuration, "versions": record.versions})
+        return Checkpoint(folder / f"{self.experiment.name}-seed{seed}.checkpoint", identity)
 
 
 def _both(recorder: TraceRecorder, advance: Callable[[int], None]) -> Watch:
@@ -258,19 +323,3 @@ def _both(recorder: TraceRecorder, advance: Callable[[int], None]) -> Watch:
         advance(step)
 
     return watch
-
-
-def _recipe(recipe: Recipe) -> dict[str, Any]:
-    schedules = {name: _schedule(getattr(recipe, name)) for name in ("learning_rate", "weight_decay")}
-    return {**dataclasses.asdict(recipe), **schedules}
-
-
-def _schedule(schedule: Any) -> dict[str, Any]:
-    """A schedule with its kind, and those that it is made of likewise."""
-    parts = {field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)}
-    for name, part in parts.items():
-        if dataclasses.is_dataclass(part):
-            parts[name] = _schedule(part)
-        elif isinstance(part, tuple):
-            parts[name] = list(part)  # as JSON gives it back
-    return {"schedule": type(schedule).__name__, **parts}

@@ -5,17 +5,15 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from netsurgery.checks import require_count
 from netsurgery.errors import DataError, MissingExtraError
+from netsurgery.train.dataset import Dataset, Split
 
 CLASSES = 10
 SIDE = 28  # pixels
@@ -24,30 +22,10 @@ _UNSIGNED_BYTE = 0x08
 _LARGEST_FILE = 1 << 28  # bytes; five times the images of MNIST
 
 
-@dataclass(frozen=True)
-class Split:
-    """images: float32 (n, 1, 28, 28), pixels / 256; labels: int64 (n,), 0 .. 9."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Digits:
-    """A data set in three splits. Choices are made on `validation`; `read_test` is called once, at the end."""
-
-    name: str
-    train: Split
-    validation: Split
-    read_test: Callable[[], Split]
-
-
-def mnist(directory: str | Path, validation: int = VALIDATION_IMAGES) -> Digits:
+def mnist(directory: str | Path, validation: int = VALIDATION_IMAGES) -> Dataset:
     """MNIST, or anything of its shape, from the four IDX files in `directory`, gzipped (.gz) or not.
 
+    Images are float32 (n, 1, 28, 28), pixels / 256.
     validation: how many of the last training images are held out, >= 1.
     Raises DataError that names the path and says what was expected there.
     """
@@ -55,7 +33,7 @@ def mnist(directory: str | Path, validation: int = VALIDATION_IMAGES) -> Digits:
     folder = Path(directory)
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is no directory. Give the one that holds train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+            f"{folder} is not a directory. Give the one that holds train-images-idx3-ubyte, train-labels-idx1-ubyte, "
             "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (each may end in .gz)."
         )
     for part in ("train", "t10k"):  # a missing test file is better found before the training than after it
@@ -65,7 +43,7 @@ def mnist(directory: str | Path, validation: int = VALIDATION_IMAGES) -> Digits:
     held_out = len(images) - validation
     if held_out <= 0:
         raise DataError(f"{folder} holds {len(images)} training images, too few to hold out {validation} of them.")
-    return Digits(
+    return Dataset(
         name="MNIST",
         train=_split(images[:held_out], labels[:held_out]),
         validation=_split(images[held_out:], labels[held_out:]),
@@ -73,7 +51,7 @@ def mnist(directory: str | Path, validation: int = VALIDATION_IMAGES) -> Digits:
     )
 
 
-def embedded() -> Digits:
+def embedded() -> Dataset:
     """The 1,797 handwritten digits that come with scikit-learn, 8x8 enlarged to 28x28 (bilinear).
 
     The same 1,197 / 300 / 300 images for training, validation and test each time.
@@ -91,7 +69,7 @@ def embedded() -> Digits:
     labels = torch.from_numpy(bundle.target).to(torch.int64)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     train, validation, test = (Split(images[part], labels[part]) for part in order.split([1_197, 300, 300]))
-    return Digits("scikit-learn digits", train, validation, read_test=lambda: test)
+    return Dataset("scikit-learn digits", train, validation, read_test=lambda: test)
 
 
 def read_idx(path: str | Path) -> NDArray[np.uint8]:
@@ -108,7 +86,7 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
             header = file.read(4)
             if len(header) < 4 or header[:2] != b"\0\0" or header[2] != _UNSIGNED_BYTE or not 1 <= header[3] <= 4:
                 raise DataError(
-                    f"{source} is no IDX file of unsigned bytes: it begins with {header.hex(' ') or 'nothing'}, "
+                    f"{source} is not an IDX file of unsigned bytes: it begins with {header.hex(' ') or 'nothing'}, "
                     "expected 00 00 08 and the number of dimensions (1 to 4)."
                 )
             sizes = file.read(4 * header[3])

@@ -19,7 +19,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from netsurgery.errors import DataError, MissingExtraError, SettingError
-from netsurgery.train.data import Digits, Split, embedded, mnist, read_idx
+from netsurgery.train.dataset import Dataset, Split
+from netsurgery.train.digits import embedded, mnist, read_idx
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -186,7 +187,7 @@ def test_every_missing_file_is_named_before_anything_is_read(folder: Path, missi
 
 @pytest.mark.parametrize("name", ["no-such-folder", TRAIN_IMAGES])
 def test_what_is_no_directory_is_refused(folder: Path, name: str) -> None:
-    assert "is no directory" in refusal(lambda: mnist(folder / name), folder / name)
+    assert "is not a directory" in refusal(lambda: mnist(folder / name), folder / name)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_one_training_image_may_be_left(folder: Path) -> None:
     assert (len(digits.train), len(digits.validation)) == (1, 8)
 
 
-def splits(digits: Digits) -> list[Split]:
+def splits(digits: Dataset) -> list[Split]:
     return [digits.train, digits.validation, digits.read_test()]
 
 

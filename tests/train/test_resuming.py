@@ -1,0 +1,161 @@
+"""A training that goes on from a checkpoint gives the bits of a straight run, and its file is complete or refused."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import netsurgery as ns
+from netsurgery.errors import DataError, StateError
+from netsurgery.report.trace import TraceRecorder
+from netsurgery.schedules import Cosine
+from netsurgery.train.checkpoint import Checkpoint
+from netsurgery.train.dataset import Normalization, Split
+from netsurgery.train.loop import train
+from netsurgery.train.recipe import Recipe
+
+STEPS = 24
+RECIPE = Recipe(steps=STEPS, learning_rate=Cosine(0.1, 0.0, STEPS), batch_size=8, crop_padding=1, mirrored=True)
+PLANS = {
+    "dense": None,
+    "surgery": ns.Plan.of(ns.Surgery(density=0.3, steps=STEPS, interval=3)),
+    "inq": ns.Plan.of(ns.INQ(bits=4, steps=STEPS)),
+    "sketching": ns.Plan.of(ns.Sketching(planes=2, steps=STEPS)),
+    "surgery, then inq": ns.Plan(
+        (
+            ns.Stage(method=ns.Surgery(density=0.5, steps=12, interval=3)),
+            ns.Stage(method=ns.INQ(bits=4, steps=12), start=12),
+        )
+    ),
+}
+
+
+def new_net() -> nn.Module:
+    torch.manual_seed(4)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 36, 4)
+    )
+
+
+def split_of() -> Split:
+    generator = torch.Generator().manual_seed(1)
+    pixels = torch.randint(0, 256, (44, 3, 6, 6), generator=generator, dtype=torch.uint8)
+    labels = torch.randint(4, (44,), generator=generator)
+    return Split(pixels, labels, Normalization.of((0.5, 0.5, 0.5), (0.2, 0.2, 0.2)))
+
+
+def reread(state: dict[str, Any]) -> dict[str, Any]:
+    """As a file gives it back."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)  # type: ignore[no-any-return]
+
+
+def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("stopped_at", [1, 5, 12, 13, 23, STEPS])
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_a_resumed_training_gives_the_bits_of_a_straight_one(plan: ns.Plan | None, stopped_at: int) -> None:
+    straight, split = new_net(), split_of()
+    kept: list[dict[str, Any]] = []
+    watched = TraceRecorder(straight, split, STEPS)
+    traces: list[dict[str, Any]] = []
+
+    def keep(state: Any) -> None:
+        if len(kept) < stopped_at:
+            kept.append(reread(state()))
+            traces.append(watched.state_dict())
+
+    train(straight, split, RECIPE, 0, plan, watch=watched, keep=keep)
+    resumed = new_net()
+    recorder = TraceRecorder(resumed, split, STEPS)
+    recorder.load_state_dict(traces[-1])
+    train(resumed, split, RECIPE, 0, plan, watch=recorder, resume=kept[-1])
+    assert same(straight.state_dict(), resumed.state_dict())
+    assert recorder.trace == watched.trace
+
+
+def test_keeping_states_changes_nothing() -> None:
+    plain, kept = new_net(), new_net()
+    train(plain, split_of(), RECIPE, 0, PLANS["surgery"])
+    train(kept, split_of(), RECIPE, 0, PLANS["surgery"], keep=lambda state: state() and None)
+    assert same(plain.state_dict(), kept.state_dict())
+
+
+@pytest.mark.parametrize("damage", [{"model": {}}, {"operation": None}, {"batches": {}}, {"optimizer": {}}])
+def test_a_state_of_another_training_is_refused(damage: dict[str, Any]) -> None:
+    states: list[dict[str, Any]] = []
+    train(new_net(), split_of(), RECIPE, 0, PLANS["surgery"], keep=lambda state: states.append(state()))
+    for _ in range(2):  # the second time would be refused if the first operation still held the weights
+        with pytest.raises(StateError):
+            train(new_net(), split_of(), RECIPE, 0, PLANS["surgery"], resume={**states[0], **damage})
+
+
+def test_bfloat16_is_for_products_only() -> None:
+    model = new_net()
+    seen: set[torch.dtype] = set()
+    model[0].register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
+    train(model, split_of(), RECIPE, 0, bfloat16=True)
+    assert seen == {torch.bfloat16}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert not same(model.state_dict(), new_net().state_dict())
+
+
+def test_what_was_written_is_read_by_the_same_work_only(tmp_path: Path) -> None:
+    path = tmp_path / "work.checkpoint"
+    checkpoint = Checkpoint(path, "mine")
+    assert checkpoint.read() == {}
+    checkpoint.write({"step": 3, "weights": {"w": torch.arange(4.0)}, "trace": [1.5, 2.0]})
+    found = Checkpoint(path, "mine").read()
+    assert (found["step"], found["trace"]) == (3, [1.5, 2.0])
+    assert torch.equal(found["weights"]["w"], torch.arange(4.0))
+    with pytest.raises(DataError, match="of another experiment"):
+        Checkpoint(path, "yours").read()
+    checkpoint.remove()
+    checkpoint.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_written_when_its_interval_has_passed(tmp_path: Path) -> None:
+    path = tmp_path / "work.checkpoint"
+    rarely = Checkpoint(path, "mine", interval_s=1_000)
+    rarely.offer(lambda: pytest.fail("nothing is asked for before it is time"))
+    assert not path.exists()
+    Checkpoint(path, "mine", interval_s=0).offer(lambda: {"step": 1})
+    assert rarely.read() == {"step": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])
+def test_a_damaged_checkpoint_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "work.checkpoint"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"work\.checkpoint can't be read as a checkpoint"):
+        Checkpoint(path, "mine").read()
+
+
+def test_a_checkpoint_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "work.checkpoint"
+    Checkpoint(path, "mine").write({"weights": torch.zeros(500)})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="can't be read as a checkpoint"):
+        Checkpoint(path, "mine").read()
+
+
+class _Harmful:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("code of a checkpoint was run",))
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    path = tmp_path / "work.checkpoint"
+    torch.save({"identity": "mine", "contents": _Harmful()}, path)
+    with pytest.raises(DataError, match="can't be read as a checkpoint"):
+        Checkpoint(path, "mine").read()
