@@ -20,8 +20,9 @@ from netsurgery.train import checkpoint
 from netsurgery.train.cifar import cifar10
 from netsurgery.zoo import experiments
 from netsurgery.zoo.experiments import RESNET20, RESNET56
-from netsurgery.zoo.reproduction import Reproduction, Settings
+from netsurgery.zoo.reproduction import Reproduction
 from netsurgery.zoo.resnet import CifarResNet, resnet20
+from netsurgery.zoo.settings import Settings
 from netsurgery.zoo.treatments import Numbers
 
 METHODS = tuple(RESNET20.treatments)

@@ -19,7 +19,8 @@ def run(options: argparse.Namespace) -> None:
     """Carry out the experiment, print its tables, write its files."""
     from netsurgery.cli.session import carry_out
     from netsurgery.zoo.experiments import DEMO
-    from netsurgery.zoo.reproduction import Reproduction, Settings
+    from netsurgery.zoo.reproduction import Reproduction
+    from netsurgery.zoo.settings import Settings
 
     reproduction = Reproduction(DEMO, DEMO.read_data(options.out), Settings(method="surgery"))
     carry_out(reproduction, options.out, options.threads, resume=False)  # whoever runs it again wants to see it again

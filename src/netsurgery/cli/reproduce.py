@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.cli.session import carry_out
     from netsurgery.plan import Plan
     from netsurgery.zoo.experiments import REPRODUCIBLE
-    from netsurgery.zoo.reproduction import Reproduction, Settings
+    from netsurgery.zoo.reproduction import Reproduction
+    from netsurgery.zoo.settings import Settings
 
     require_count("seeds", options.seeds)
     if options.density is not None:

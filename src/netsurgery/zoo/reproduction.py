@@ -7,18 +7,17 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from netsurgery.checks import require, require_count
+from netsurgery.checks import require
 from netsurgery.errors import DataError
 from netsurgery.operation import Operation
 from netsurgery.packing import pack
-from netsurgery.plan import Plan, select
+from netsurgery.plan import select
 from netsurgery.report.page import write_page
 from netsurgery.report.record import Record, Run, TensorCount, machine, versions
 from netsurgery.report.trace import TraceRecorder
@@ -28,42 +27,14 @@ from netsurgery.train.device import PRECISIONS, device_name, device_of
 from netsurgery.train.loop import Keep, TrainingState, Watch, error_percent, train
 from netsurgery.zoo.experiments import Experiment
 from netsurgery.zoo.network_files import read_network, write_network
+from netsurgery.zoo.settings import Settings, chosen_treatment
 from netsurgery.zoo.settings_record import recipe_table, weight_forms
-from netsurgery.zoo.treatments import Numbers, Treatment
 
-SHIFTED = 0.6
 COMPARED_IMAGES = 64
 """Validation images on which a packed network is compared with the trained one."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """progress(what, steps) -> a context in which the callable it gives is told how many steps are done."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user chose for an experiment. None: as the experiment has it.
-
-    method: a key of the experiment's treatments: plan and recipe. plan: in place of the treatment's.
-    density, bits, planes: for methods that take them.
-    steps, epochs: length of the treatment's training, in optimizer steps or passes through the training images; one of
-        them at most.
-    reference: safetensors file of the dense network, which is trained where it is None.
-    shift: train on batches that are moved by up to one pixel (SHIFTED of them), in place of dropping out pixels.
-    device: auto, cpu or cuda. precision: of products while training, float32 or bfloat16.
-    """
-
-    method: str
-    density: float | None = None
-    bits: int | None = None
-    planes: int | None = None
-    steps: int | None = None
-    epochs: int | None = None
-    reference: Path | None = None
-    seeds: int = 1
-    plan: Plan | None = None
-    shift: bool = False
-    device: str = "auto"
-    precision: str = "float32"
 
 
 class Reproduction:
@@ -76,7 +47,7 @@ class Reproduction:
         self.experiment = experiment
         self.data = data
         self.settings = settings
-        self.treatment = self._treatment()
+        self.treatment = chosen_treatment(experiment, settings, len(data.train))
         self._device = device_of(settings.device)
         require(settings.precision in PRECISIONS, "precision", settings.precision, " or ".join(PRECISIONS))
         plan, recipe = self.treatment.plan, self.treatment.recipe
@@ -92,37 +63,6 @@ class Reproduction:
         self._runs: list[Run] = []
         self._networks: list[nn.Module] = []
         self._packed: set[Path] = set()
-
-    def _treatment(self) -> Treatment:
-        """The method's, as the settings have it."""
-        settings = self.settings
-        require(
-            settings.method in self.experiment.treatments,
-            "method",
-            settings.method,
-            f"one of {', '.join(self.experiment.treatments)} for {self.experiment.title}",
-        )
-        both = settings.steps is not None and settings.epochs is not None
-        require(not both, "epochs", settings.epochs, "left out where steps are given", "they say the same")
-        choose = self.experiment.treatments[settings.method]
-        given = {name: number for name in ("bits", "planes") if (number := getattr(settings, name)) is not None}
-        numbers = Numbers(settings.density or self.experiment.density, **given)
-        treatment = choose(numbers)
-        steps = settings.steps
-        if settings.epochs is not None:
-            require_count("epochs", settings.epochs)
-            steps = settings.epochs * max(1, len(self.data.train) // treatment.recipe.batch_size)
-        if steps is not None:
-            require_count("steps", steps)
-            treatment = choose(dataclasses.replace(numbers, steps=steps))
-        if settings.plan is not None:
-            treatment = dataclasses.replace(treatment, plan=settings.plan)
-        if settings.shift:
-            require(treatment.recipe.steps > 0, "shift", True, "left out here", f"{settings.method} trains nothing")
-            require(not treatment.recipe.crop_padding, "shift", True, "left out here", "images are cropped at random")
-            shifted = dataclasses.replace(treatment.recipe, shifted=SHIFTED, input_dropout=0.0)
-            treatment = dataclasses.replace(treatment, recipe=shifted)
-        return treatment
 
     def run_seed(self, seed: int, folder: Path, progress: Progress) -> Run:
         """Reference, treatment and test for one seed. The test set is read here, after all training.

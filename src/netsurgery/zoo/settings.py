@@ -1,0 +1,72 @@
+"""What a user chooses for an experiment, and the treatment that follows from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from netsurgery.checks import require, require_count
+from netsurgery.plan import Plan
+from netsurgery.zoo.experiments import Experiment
+from netsurgery.zoo.treatments import Numbers, Treatment
+
+SHIFTED = 0.6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose for an experiment. None: as the experiment has it.
+
+    method: a key of the experiment's treatments: plan and recipe. plan: in place of the treatment's.
+    density, bits, planes: for methods that take them.
+    steps, epochs: length of the treatment's training, in optimizer steps or passes through the training images; one of
+        them at most.
+    reference: safetensors file of the dense network, which is trained where it is None.
+    shift: train on batches that are moved by up to one pixel (SHIFTED of them), in place of dropping out pixels.
+    device: auto, cpu or cuda. precision: of products while training, float32 or bfloat16.
+    """
+
+    method: str
+    density: float | None = None
+    bits: int | None = None
+    planes: int | None = None
+    steps: int | None = None
+    epochs: int | None = None
+    reference: Path | None = None
+    seeds: int = 1
+    plan: Plan | None = None
+    shift: bool = False
+    device: str = "auto"
+    precision: str = "float32"
+
+
+def chosen_treatment(experiment: Experiment, settings: Settings, training_images: int) -> Treatment:
+    """The method's plan and recipe, as the settings have them. Raises SettingError for what doesn't go together."""
+    require(
+        settings.method in experiment.treatments,
+        "method",
+        settings.method,
+        f"one of {', '.join(experiment.treatments)} for {experiment.title}",
+    )
+    both = settings.steps is not None and settings.epochs is not None
+    require(not both, "epochs", settings.epochs, "left out where steps are given", "they say the same")
+    choose = experiment.treatments[settings.method]
+    given = {name: number for name in ("bits", "planes") if (number := getattr(settings, name)) is not None}
+    numbers = Numbers(settings.density or experiment.density, **given)
+    treatment = choose(numbers)
+    steps = settings.steps
+    if settings.epochs is not None:
+        require_count("epochs", settings.epochs)
+        steps = settings.epochs * max(1, training_images // treatment.recipe.batch_size)
+    if steps is not None:
+        require_count("steps", steps)
+        treatment = choose(dataclasses.replace(numbers, steps=steps))
+    if settings.plan is not None:
+        treatment = dataclasses.replace(treatment, plan=settings.plan)
+    if settings.shift:
+        require(treatment.recipe.steps > 0, "shift", True, "left out here", f"{settings.method} trains nothing")
+        require(not treatment.recipe.crop_padding, "shift", True, "left out here", "images are cropped at random")
+        shifted = dataclasses.replace(treatment.recipe, shifted=SHIFTED, input_dropout=0.0)
+        treatment = dataclasses.replace(treatment, recipe=shifted)
+    return treatment
