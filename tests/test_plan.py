@@ -18,7 +18,8 @@ import netsurgery as ns
 from netsurgery.errors import LayerNotFoundError, PlanError, SettingError
 from netsurgery.methods import ALL_METHODS
 from netsurgery.methods.base import Method
-from netsurgery.plan import Plan, Stage, select
+from netsurgery.plan import Plan, Stage
+from netsurgery.selecting import select
 
 SHARES = st.floats(0, 1)
 DENSITIES = st.floats(0, 1, exclude_min=True) | st.just(1)

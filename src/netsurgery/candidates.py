@@ -93,22 +93,28 @@ def survey(model: nn.Module) -> Survey:
 
     Raises LayerNotFoundError if a module has parameters without a shape.
     """
-    for name, parameter in model.named_parameters():
-        if isinstance(parameter, UninitializedParameter):
-            raise LayerNotFoundError(f"{name} has no shape yet (a lazy module). Run one forward pass before attaching.")
+    for lazy, given in model.named_parameters():
+        if isinstance(given, UninitializedParameter):
+            raise LayerNotFoundError(f"{lazy} has no shape yet (a lazy module). Run one forward pass before attaching.")
     holders = _holders(model)
     adapters = adapter_words(model)
     found = Survey([], [])
     seen: set[int] = set()
     for module_name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):  # its parameters are new objects each time they are asked for
+            names = (
+                f"{module_name}.{own}" if module_name else own for own, _ in module.named_parameters(recurse=False)
+            )
+            found.left_alone.extend(LeftAlone(name, Reason.SCRIPTED) for name in names)
+            continue
         computed = {} if isinstance(module, ParametrizationList) else recomputed(module)
         weights: dict[str, Tensor] = {}
         biases: dict[str, Tensor] = {}
         alone: list[tuple[str, Tensor, Reason]] = []
         tied = False
         kind = kind_of(module)
-        for own_name, parameter in module.named_parameters(recurse=False):
-            name = f"{module_name}.{own_name}" if module_name else own_name
+        for name, parameter in module.named_parameters(module_name, recurse=False):
+            own_name = name.rpartition(".")[2]
             if id(parameter) in seen:
                 tied = tied or is_weight(kind, own_name, parameter)
                 continue
@@ -131,12 +137,7 @@ def survey(model: nn.Module) -> Survey:
         else:
             found.left_alone.extend(LeftAlone(name, Reason.BIAS_ALONE) for name in biases)
         for name, parameter, reason in alone:
-            names = dict.fromkeys([name, *(holder.parameter_name for holder in holders[id(parameter)])])
-            classes = dict.fromkeys(c for holder in holders[id(parameter)] for c in class_names(holder.module))
-            word = next((adapters[other] for other in names if other in adapters), None)
-            found.candidates.append(
-                Candidate(tuple(names), tuple(classes), {name: parameter}, unless_named=reason, adapter=word)
-            )
+            found.candidates.append(_alone(name, parameter, reason, holders[id(parameter)], adapters))
     return found
 
 
@@ -193,6 +194,16 @@ def _layer(
     )
 
 
+def _alone(
+    name: str, parameter: Tensor, reason: Reason, places: list[_Holder], adapters: Mapping[str, str]
+) -> Candidate:
+    """A parameter that isn't a layer's: a layer by itself."""
+    names = dict.fromkeys([name, *(holder.parameter_name for holder in places)])
+    classes = dict.fromkeys(cls for holder in places for cls in class_names(holder.module))
+    word = next((adapters[other] for other in names if other in adapters), None)
+    return Candidate(tuple(names), tuple(classes), {name: parameter}, unless_named=reason, adapter=word)
+
+
 def _never(module: nn.Module, own_name: str, parameter: Tensor, computed: dict[str, str]) -> tuple[Reason | None, str]:
     """Why a parameter is left alone whatever a plan says, and what can be done; (None, "") if it may be selected."""
     if isinstance(module, ParametrizationList):
@@ -200,8 +211,6 @@ def _never(module: nn.Module, own_name: str, parameter: Tensor, computed: dict[s
     source = source_of(own_name, computed)
     if source is not None:
         return Reason.RECOMPUTED, computed[source]
-    if isinstance(module, torch.jit.ScriptModule):
-        return Reason.SCRIPTED, ""
     if not parameter.is_floating_point() or not parameter.numel():
         return Reason.NOT_FLOATING, ""
     return (None, "") if parameter.requires_grad else (Reason.FROZEN, "")

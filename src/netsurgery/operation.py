@@ -32,7 +32,8 @@ from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
 from netsurgery.other_optimizers import OtherOptimizers, uncompiled
-from netsurgery.plan import Plan, Stage, select
+from netsurgery.plan import Plan, Stage
+from netsurgery.selecting import select
 from netsurgery.stale_gradients import StaleGradients
 
 _STATE_VERSION = 1
@@ -99,7 +100,9 @@ class Operation:
         found = select(model, plan)
         selection = found.stages
         _check_ownership(optimizer, selection)
-        _check_evaluations(optimizer, plan)
+        self._clears_gradients = _searches_lines(optimizer)
+        if self._clears_gradients:
+            _check_latent_weights(optimizer, plan)
         self.plan = plan
         self.step = 0
         """Optimizer steps taken since `attach`."""
@@ -127,7 +130,8 @@ class Operation:
         except BaseException:
             self._unhook()
             raise
-        self._addresses = self._addresses_now()
+        self._addresses = self._addresses_now()  # after the last projection
+        self._revealed = self._versions_now()  # after the last reveal
         self._others = OtherOptimizers(optimizer, self._tensors, self)
         _attached.add(self)
 
@@ -382,8 +386,7 @@ class Operation:
             if self._addresses != self._addresses_now():
                 self._hide()  # parameter.data = ... is a write that torch doesn't count
             self._call, self._thread = call, threading.get_ident()
-            for running in self._begun():
-                running.method.reveal(running.state, running.layers)
+            self._reveal()
         # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
         # Optimizer hooks see `optimizer` itself as the first positional argument.
         if kwargs.get("closure") is not None:
@@ -419,6 +422,16 @@ class Operation:
             self._call = None
             self._hide()
 
+    def _reveal(self) -> None:
+        """Effective -> latent, in every stage."""
+        for running in self._begun():
+            running.method.reveal(running.state, running.layers)
+        self._revealed = self._versions_now()
+
+    def _versions_now(self) -> list[int]:
+        """How often torch has counted a change of each tensor."""
+        return [tensor._version for tensor in self._tensors]
+
     def _addresses_now(self) -> list[int]:
         return [tensor.data_ptr() for tensor in self._tensors]
 
@@ -440,17 +453,30 @@ class Operation:
     def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
         def evaluate() -> Any:
             with torch.no_grad():
-                held = {id(tensor): tensor for running in self._begun() for _, tensor in tensors_of(running.layers)}
-                tensors = list(held.values())
-                latent = [tensor.detach().clone() for tensor in tensors]
+                # What has moved since it was revealed is known to the optimizer alone, and has to be put back as it is.
+                moved = self._versions_now() != self._revealed
+                latent = [tensor.detach().clone() for tensor in self._tensors] if moved else []
                 self._hide()
             loss = closure()  # if it raises, the step is over, and effective weights are what has to remain
             with torch.no_grad():
-                for tensor, value in zip(tensors, latent, strict=True):
-                    tensor.copy_(value)
+                if self._clears_gradients:
+                    self._clear_gradients()
+                if moved:
+                    for tensor, value in zip(self._tensors, latent, strict=True):
+                        tensor.copy_(value)
+                else:
+                    self._reveal()
             return loss
 
         return evaluate
+
+    def _clear_gradients(self) -> None:
+        """Of connections that can't move: to a line search their gradient is a slope that the loss doesn't have."""
+        for running in self._begun():
+            trained = running.method.trained(running.state)
+            for name, tensor in tensors_of(running.layers):
+                if tensor.grad is not None:
+                    tensor.grad.mul_(trained[name])
 
 
 def _followed_by(earlier: TensorReport, later: TensorReport, mask: Tensor) -> TensorReport:
@@ -534,12 +560,17 @@ def _check_ownership(optimizer: Optimizer, selection: list[list[Layer]]) -> None
             )
 
 
-def _check_evaluations(optimizer: Optimizer, plan: Plan) -> None:
-    """Raise OptimizerError if the optimizer looks along lines and a method moves other weights than are looked at."""
+def _searches_lines(optimizer: Optimizer) -> bool:
+    """True for L-BFGS, torch's or another: within one step it compares gradients at many weights."""
+    return any("LBFGS" in cls.__name__ for cls in type(optimizer).__mro__)
+
+
+def _check_latent_weights(optimizer: Optimizer, plan: Plan) -> None:
+    """Raise OptimizerError if a method has latent weights: gradients are taken at others than those that move."""
     latent = [stage.method.name for stage in plan.stages if stage.method.latent_speed is not None]
-    if any("LBFGS" in cls.__name__ for cls in type(optimizer).__mro__) and latent:
+    if latent:
         raise OptimizerError(
-            f"LBFGS evaluates the loss at many weights within one step, and {latent[0]!r} shows it the effective ones "
-            "while it moves latent ones: its estimate of the curvature breaks down. Use an optimizer with one gradient "
-            "a step (SGD, Adam), or LBFGS with 'naive-cut', 'han-pruning' or 'inq'."
+            f"{type(optimizer).__name__} compares gradients at many weights within one step, and {latent[0]!r} takes "
+            "them at other weights than those that move: the estimate of the curvature breaks down. Use an optimizer "
+            "with one gradient a step (SGD, Adam), or a method without latent weights (naive-cut, han-pruning, inq)."
         )

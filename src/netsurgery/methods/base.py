@@ -124,6 +124,13 @@ class Method(ABC, Generic[StateT]):
     def masks(self, state: StateT) -> dict[str, Tensor]:
         """Parameter name -> bool tensor of its shape, True = kept; to be read only."""
 
+    def trained(self, state: StateT) -> dict[str, Tensor]:
+        """Parameter name -> bool tensor of its shape, True = moved by the optimizer: what is kept, if nothing is fixed.
+
+        To be read only; for methods without latent weights.
+        """
+        return self.masks(state)
+
     @abstractmethod
     def report(self, state: StateT, layers: Sequence[Layer]) -> list[TensorReport]:
         """One row per tensor."""
