@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
-from torch.nn.utils.parametrize import ParametrizationList
 
 from netsurgery.adapters import adapter_words
 from netsurgery.eligibility import KINDS, Kind, Reason, class_names, is_bias, is_weight, kind_of
@@ -75,6 +74,12 @@ class LeftAlone:
     advice: str = ""
 
     @property
+    def module_name(self) -> str:
+        """Of the layer that it belongs to."""
+        owner, parametrized, _ = f".{self.name}".partition(".parametrizations.")
+        return (owner if parametrized else owner.rpartition(".")[0]).lstrip(".")
+
+    @property
     def words(self) -> str:
         """The reason and the advice."""
         return f"{self.reason.value}: {self.advice}" if self.advice else self.reason.value
@@ -107,7 +112,7 @@ def survey(model: nn.Module) -> Survey:
             )
             found.left_alone.extend(LeftAlone(name, Reason.SCRIPTED) for name in names)
             continue
-        computed = {} if isinstance(module, ParametrizationList) else recomputed(module)
+        computed = recomputed(module_name, module)
         weights: dict[str, Tensor] = {}
         biases: dict[str, Tensor] = {}
         alone: list[tuple[str, Tensor, Reason]] = []
@@ -119,7 +124,7 @@ def survey(model: nn.Module) -> Survey:
                 tied = tied or is_weight(kind, own_name, parameter)
                 continue
             seen.add(id(parameter))
-            reason, advice = _never(module, own_name, parameter, computed)
+            reason, advice = _never(name, parameter, computed)
             if reason is not None:
                 found.left_alone.append(LeftAlone(name, reason, advice))
             elif any(holder.weight_kind(parameter) for holder in holders[id(parameter)]):
@@ -204,11 +209,9 @@ def _alone(
     return Candidate(tuple(names), tuple(classes), {name: parameter}, unless_named=reason, adapter=word)
 
 
-def _never(module: nn.Module, own_name: str, parameter: Tensor, computed: dict[str, str]) -> tuple[Reason | None, str]:
+def _never(name: str, parameter: Tensor, computed: dict[str, str]) -> tuple[Reason | None, str]:
     """Why a parameter is left alone whatever a plan says, and what can be done; (None, "") if it may be selected."""
-    if isinstance(module, ParametrizationList):
-        return Reason.RECOMPUTED, "call torch.nn.utils.parametrize.remove_parametrizations(module, name) first"
-    source = source_of(own_name, computed)
+    source = source_of(name.rpartition(".")[2], computed)
     if source is not None:
         return Reason.RECOMPUTED, computed[source]
     if not parameter.is_floating_point() or not parameter.numel():

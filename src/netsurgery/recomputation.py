@@ -20,8 +20,14 @@ _REMEDIES = {
 }
 
 
-def recomputed(module: nn.Module) -> dict[str, str]:
-    """Name of a tensor that the module computes anew -> what makes a parameter of it again, as advice."""
+def recomputed(module_name: str, module: nn.Module) -> dict[str, str]:
+    """Name of a tensor that the module computes anew -> what makes a parameter of it again, as advice.
+
+    Of a list of parametrizations these are its parameters themselves, from which its module's tensor is computed.
+    """
+    if isinstance(module, parametrize.ParametrizationList):
+        advice = f"torch.nn.utils.parametrize.remove_parametrizations(module, {module_name.rpartition('.')[2]!r})"
+        return dict.fromkeys(module._parameters, f"call {advice} first")
     found = {
         name: "store it as an nn.Parameter that the forward pass uses as it is"
         for name, value in vars(module).items()
@@ -32,12 +38,9 @@ def recomputed(module: nn.Module) -> dict[str, str]:
         name = getattr(hook, "_tensor_name", None) or getattr(hook, "name", None)
         if remedy is not None and isinstance(name, str):
             found[name] = f"call {remedy}(module, {name!r}) first"
-    if parametrize.is_parametrized(module):
-        advice = "call torch.nn.utils.parametrize.remove_parametrizations(module, {!r}) first"
-        found |= {name: advice.format(name) for name in module.parametrizations}  # type: ignore[union-attr]
     return found
 
 
 def source_of(parameter: str, found: dict[str, str]) -> str | None:
     """The tensor of `found` that is computed from the parameter of that name: weight_g, weight_orig -> weight."""
-    return next((name for name in found if parameter.startswith(f"{name}_")), None)
+    return next((name for name in found if parameter == name or parameter.startswith(f"{name}_")), None)

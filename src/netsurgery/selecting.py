@@ -181,7 +181,7 @@ def _check_patterns(stage: Stage, found: Survey) -> None:
                 f"There are: {', '.join(kinds) or 'none'}."
             )
     known = [name for candidate in found.candidates for name in candidate.names]
-    known += [part for alone in found.left_alone for part in (alone.name, alone.name.rpartition(".")[0])]
+    known += [part for alone in found.left_alone for part in (alone.name, alone.module_name)]
     for pattern in stage.skip:
         if not any(fnmatchcase(name, pattern) for name in known):
             raise LayerNotFoundError(
@@ -191,14 +191,13 @@ def _check_patterns(stage: Stage, found: Survey) -> None:
 
 def _why_not(pattern: str, found: Survey) -> str:
     """Why the parameters that a pattern matches, or whose module it matches, are left alone; "" if there are none."""
-
-    def matches(name: str) -> bool:
-        return any(fnmatchcase(part, pattern) for part in (name, name.rpartition(".")[0]))
-
-    for alone in [*_unless_named(found), *found.left_alone]:
-        if matches(alone.name):
-            return f" {alone.name} is left alone ({alone.words})."
-    return ""
+    matched = [
+        alone
+        for alone in [*_unless_named(found), *found.left_alone]
+        if fnmatchcase(alone.name, pattern) or fnmatchcase(alone.module_name, pattern)
+    ]
+    matched.sort(key=lambda alone: alone.reason is Reason.BIAS_ALONE)  # of its weights the reason says more
+    return f" {matched[0].name} is left alone ({matched[0].words})." if matched else ""
 
 
 def _unless_named(found: Survey) -> list[LeftAlone]:
