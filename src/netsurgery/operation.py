@@ -126,7 +126,8 @@ class Operation:
         self._optimizer_name = type(optimizer).__name__
         self._handles = _hook(optimizer, uncompiled(self._before_step), uncompiled(self._after_step))
         try:
-            self._begin_stages()
+            with self._stale.hidden():
+                self._begin_stages()
         except BaseException:
             self._unhook()
             raise
