@@ -364,23 +364,56 @@ class TestNumbersOfNumPy:
 
 
 def test_another_thread_that_asks_during_a_step_does_not_end_it() -> None:
-    class Waiting(torch.optim.SGD):
-        def step(self, closure: Any = None) -> Any:
-            thread = threading.Thread(target=lambda: seen.append(operation.density))
-            thread.start()
-            thread.join()
-            return super().step(closure)
+    class Waiting(torch.optim.Optimizer):
+        """Plain gradient descent; asks in another thread before it moves the weights."""
+
+        asks = False
+
+        @torch.no_grad()
+        def step(self, closure: Any = None) -> None:
+            if self.asks:
+                thread = threading.Thread(target=lambda: seen.append(operation.density))
+                thread.start()
+                thread.join()
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.add_(parameter.grad, alpha=-0.1)
 
     seen: list[float] = []
     results = []
-    for kind in (torch.optim.SGD, Waiting):
+    for asks in (False, True):
         model = new_net()
-        optimizer = kind(model.parameters(), lr=0.05, momentum=0.9)
+        optimizer = Waiting(model.parameters(), {})
+        optimizer.asks = asks
         operation = ns.attach(model, optimizer, SURGERY)
         train(model, optimizer, 20)
         results.append(model.state_dict())
     assert len(seen) == 20
     assert same(*results)
+
+
+@pytest.mark.parametrize("method", LATENT.values(), ids=LATENT.keys())
+def test_after_a_closure_the_optimizer_finds_the_weights_that_it_had_moved(method: Method[Any]) -> None:
+    class Wandering(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            tensors = [parameter for group in self.param_groups for parameter in group["params"]]
+            for moves in (False, True, True):
+                with torch.no_grad():
+                    for tensor in tensors:
+                        tensor.add_(0.01 * moves)
+                    before = [tensor.clone() for tensor in tensors]
+                closure()
+                found.append(all(map(torch.equal, tensors, before)))
+
+    found: list[bool] = []
+    model = new_net()
+    optimizer = Wandering(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, method)
+    for step in range(12):
+        optimizer.step(lambda step=step: backward(model, optimizer, step))
+    assert operation.step == 12
+    assert len(found) == 36
+    assert all(found)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

@@ -206,12 +206,20 @@ class TestReplacedParameters:
         train(model, optimizer, 14)
         for parameter in model.parameters():
             parameter.data = torch.randn_like(parameter)
-        if method is SURGERY:
-            train(model, optimizer, 1, first=14)  # at a moment when latent weights are revealed
-            latent = operation.state_dict()["stages"][0]["weights"]["head.weight"]
-            assert float(latent.abs().max()) < 5
+        train(model, optimizer, 1, first=14)
         train(model, optimizer, 5, first=15)
         assert true_density(model, set(operation.masks)) == operation.density
+
+    def test_other_data_written_over_a_pruned_weight_is_not_latent(self) -> None:
+        model = new_net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        operation = ns.attach(model, optimizer, ns.ThresholdSurgery(c_rate=0.3, gamma=0.0))
+        train(model, optimizer, 1)
+        pruned = ~operation.masks["head.weight"]
+        assert bool(pruned.any())
+        model.head.weight.data = model.head.weight.data + 100 * pruned
+        train(model, optimizer, 1)
+        assert float(operation.state_dict()["stages"][0]["weights"]["head.weight"].abs().max()) < 1
 
     def test_wrapping_the_model_afterwards_is_no_replacement(self) -> None:
         model, optimizer, operation = attached()
