@@ -107,10 +107,9 @@ class Operation:
         self.step = 0
         """Optimizer steps taken since `attach`."""
         self.finished = False
-        self.calls = 0
-        """Calls of optimizer.step that have begun since `attach`, those that were skipped or failed counted."""
         self.left_alone = found.left_alone
         """The parameters that no stage operates on, and why."""
+        self._calls = 0  # of optimizer.step since `attach`, those that failed or were skipped counted
         self._call: FrameType | None = None  # the call of optimizer.step that is under way
         self._thread = 0  # in which that call was made
         self._stages: list[_RunningStage] = []
@@ -133,7 +132,7 @@ class Operation:
             raise
         self._addresses = self._addresses_now()  # after the last projection
         self._revealed = self._versions_now()  # after the last reveal
-        self._others = OtherOptimizers(optimizer, self._tensors, self)
+        self._others = OtherOptimizers(optimizer, self._tensors, self._calls_begun, self._on_other_step)
         _attached.add(self)
 
     @property
@@ -347,14 +346,16 @@ class Operation:
                     earlier.method.finish(earlier.state, earlier.layers)
             running.state = state
 
-    @property
-    def is_stepping(self) -> bool:
+    def _is_stepping(self) -> bool:
         """True inside a call of optimizer.step, in the thread that made it; False after one that was interrupted."""
         if self._call is None:
             return False
         return self._thread != threading.get_ident() or _is_within(sys._getframe(1), self._call)
 
-    def on_other_step(self, optimizer: Optimizer, wraps: bool) -> None:
+    def _calls_begun(self) -> int | None:
+        return None if self._is_stepping() else self._calls
+
+    def _on_other_step(self, optimizer: Optimizer, wraps: bool) -> None:
         """Hide again what a wrapper has written after the attached optimizer's step, and any optimizer after `finish`.
 
         Raises OptimizerError if another optimizer moves the weights in the attached one's place.
@@ -379,7 +380,7 @@ class Operation:
             if _is_within(call, self._call):
                 return None  # a subclass calls its parent's step inside its own: torch runs the hooks of both
             self._leave_step()  # the last step ended by an exception
-        self.calls += 1
+        self._calls += 1
         with torch.no_grad():
             self._binding.check()
             for running in self._begun():
@@ -406,7 +407,7 @@ class Operation:
         found_inf = getattr(optimizer, "found_inf", None)
         taken = found_inf is None or not bool(found_inf)
         self.step += taken
-        with self._stale.hidden() if self.calls == 1 else contextlib.nullcontext():
+        with self._stale.hidden() if self._calls == 1 else contextlib.nullcontext():
             for running in self._begun():
                 if taken and not self.finished and not running.is_followed:
                     running.method.update(running.state, running.layers, self.step - running.stage.start)
@@ -419,7 +420,7 @@ class Operation:
     @torch.no_grad()
     def _leave_step(self) -> None:
         """After a step that was interrupted between its hooks: hide what was revealed. Inside a step: nothing."""
-        if self._call is not None and not self.is_stepping:
+        if self._call is not None and not self._is_stepping():
             self._call = None
             self._hide()
 
@@ -438,7 +439,7 @@ class Operation:
 
     def _check_has_stepped(self) -> None:
         """Raise OptimizerError if a backward pass was seen, but none of the steps that the methods need."""
-        if self.calls or not self.plan.active_steps or all(map(self._stale.covers, self._tensors)):
+        if self._calls or not self.plan.active_steps or all(map(self._stale.covers, self._tensors)):
             return
         raise OptimizerError(
             f"Gradients came, but the {self._optimizer_name} that is attached never made a step. Attach to the "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,65 +19,62 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils.hooks import RemovableHandle
 
 
-class Watcher(Protocol):
-    """What is told of other optimizers' steps."""
-
-    calls: int
-    """Steps of the attached optimizer that have begun."""
-
-    @property
-    def is_stepping(self) -> bool:
-        """True inside a step of the attached optimizer."""
-
-    def on_other_step(self, optimizer: Optimizer, wraps: bool) -> None:
-        """Another optimizer has moved the weights; `wraps`: it has called the attached one's step meanwhile."""
-
-
 class _Begun(NamedTuple):
-    """A step of another optimizer that is under way. version: of the weights before."""
+    """A step of another optimizer that is under way, and what the weights were like before it."""
 
     optimizer: weakref.ref[Optimizer]
     calls: int
     version: int
-    has_gradients: bool
+    graded: bool
 
 
 class OtherOptimizers:
-    """Watches every optimizer of the process but one, on behalf of an operation, which it doesn't keep alive."""
+    """Watches every optimizer of the process but one, on behalf of an operation, which it doesn't keep alive.
 
-    def __init__(self, own: Optimizer, tensors: Sequence[Tensor], watcher: Watcher) -> None:
+    own: the attached optimizer. tensors: what is operated on.
+    calls: a method that gives how many of its steps have begun, or None inside one of them.
+    moved: a method that is told of another optimizer that has moved the weights, after its step; True if that has
+        called the attached one's step meanwhile.
+    """
+
+    def __init__(
+        self,
+        own: Optimizer,
+        tensors: Sequence[Tensor],
+        calls: Callable[[], int | None],
+        moved: Callable[[Optimizer, bool], None],
+    ) -> None:
         self._own = weakref.ref(own)
         self._tensors = [weakref.ref(tensor) for tensor in tensors]
-        self._watcher = weakref.ref(watcher)
+        self._calls = weakref.WeakMethod(calls)
+        self._moved = weakref.WeakMethod(moved)
         self._counts: weakref.WeakKeyDictionary[Optimizer, tuple[int, bool]] = weakref.WeakKeyDictionary()
         self._begun: list[_Begun] = []
         self._handles = [
             register_optimizer_step_pre_hook(uncompiled(self._before)),
             register_optimizer_step_post_hook(uncompiled(self._after)),
         ]
-        weakref.finalize(watcher, _remove, self._handles)
+        weakref.finalize(calls.__self__, _remove, self._handles)  # type: ignore[attr-defined]
 
     def stop(self) -> None:
         """Watch no more."""
         _remove(self._handles)
 
     def _before(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        watcher = self._watcher()
-        if watcher is not None and self._shares(optimizer) and not watcher.is_stepping:
+        method = self._calls()
+        calls = method() if method is not None and self._shares(optimizer) else None
+        if calls is not None:
             # Some optimizers write through .data, which torch doesn't count; a gradient tells that they move it, too.
             graded = any(t.grad is not None for reference in self._tensors if (t := reference()) is not None)
-            self._begun.append(_Begun(weakref.ref(optimizer), watcher.calls, self._version(), graded))
+            self._begun.append(_Begun(weakref.ref(optimizer), calls, self._version(), graded))
 
     def _after(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        watcher = self._watcher()
-        while watcher is not None and self._begun:  # those of steps that ended by an exception lie above
-            begun = self._begun[-1]
-            if begun.optimizer() is not optimizer and not self._shares(optimizer):
-                return
-            self._begun.pop()
+        while self._begun and (self._begun[-1].optimizer() is optimizer or self._shares(optimizer)):
+            begun = self._begun.pop()  # those of steps that ended by an exception lie above
             if begun.optimizer() is optimizer:
-                if begun.has_gradients or begun.version != self._version():
-                    watcher.on_other_step(optimizer, wraps=watcher.calls != begun.calls)
+                calls, moved = self._calls(), self._moved()
+                if calls is not None and moved is not None and (begun.graded or begun.version != self._version()):
+                    moved(optimizer, calls() != begun.calls)
                 return
 
     def _shares(self, optimizer: Optimizer) -> bool:
