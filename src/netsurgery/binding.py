@@ -51,12 +51,24 @@ class Binding:
                 name = f"{path}.{key}" if path else key
                 links[id(module._parameters), key] = _Link(module._parameters, key, value, name)
         self._links = list(links.values())
+        self._addresses: list[int] = []
+        self.has_moved()
+
+    def has_moved(self) -> bool:
+        """True if a parameter's numbers lie elsewhere than when last asked.
+
+        `parameter.data = ...` does that. It is a write, as `parameter.copy_(...)` is, but one that torch doesn't count.
+        """
+        known, self._addresses = self._addresses, [tensor.data_ptr() for _, tensor, *_ in self._parameters]
+        return self._addresses != known
 
     def check(self) -> None:
-        """Raise AttachmentError if something was replaced, or has another type, device or shape. Dictionary look-ups.
+        """Raise AttachmentError if something was replaced, or has another type, device or shape since attach."""
+        self.check_links()
+        self.check_types()
 
-        Other values in the same parameter, by `copy_` or by `parameter.data = ...`, are what users write: no error.
-        """
+    def check_links(self) -> None:
+        """Raise AttachmentError if a module or parameter was replaced. Dictionary look-ups: quick."""
         for table, key, held, name in self._links:
             if table.get(key) is not held:
                 raise AttachmentError(
@@ -64,6 +76,9 @@ class Binding:
                     "detach(), give the optimizer the new parameters, and attach again; to load a checkpoint, use "
                     "load_state_dict without assign=True."
                 )
+
+    def check_types(self) -> None:
+        """Raise AttachmentError if a parameter has another type, device or shape: its numbers lie elsewhere then."""
         for name, tensor, dtype, device, shape in self._parameters:
             if tensor.dtype is not dtype or tensor.device != device or tensor.shape != shape:
                 raise AttachmentError(

@@ -130,8 +130,6 @@ class Operation:
         except BaseException:
             self._unhook()
             raise
-        self._addresses = self._addresses_now()  # after the last projection
-        self._revealed = self._versions_now()  # after the last reveal
         self._others = OtherOptimizers(optimizer, self._tensors, self._calls_begun, self._on_other_step)
         _attached.add(self)
 
@@ -279,7 +277,6 @@ class Operation:
             running.state = None if state is None else running.method.load_state(running.layers, state)
         self.step = saved["step"]
         self.finished = saved["finished"]
-        self._addresses = self._addresses_now()
 
     def __str__(self) -> str:
         """A table: one line per tensor, and the total; then what is left alone, one line per reason."""
@@ -382,11 +379,12 @@ class Operation:
             self._leave_step()  # the last step ended by an exception
         self._calls += 1
         with torch.no_grad():
-            self._binding.check()
+            self._binding.check_links()
             for running in self._begun():
                 running.method.check_placement(running.state, running.layers)
-            if self._addresses != self._addresses_now():
-                self._hide()  # parameter.data = ... is a write that torch doesn't count
+            if self._binding.has_moved():
+                self._binding.check_types()
+                self._hide()
             self._call, self._thread = call, threading.get_ident()
             self._reveal()
         # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
@@ -413,7 +411,6 @@ class Operation:
                     running.method.update(running.state, running.layers, self.step - running.stage.start)
                 running.method.project(running.state, running.layers)
         self._call = None  # last: after an exception above, _leave_step still hides what is revealed
-        self._addresses = self._addresses_now()
         if taken and not self.finished:
             self._begin_stages()
 
@@ -428,14 +425,10 @@ class Operation:
         """Effective -> latent, in every stage."""
         for running in self._begun():
             running.method.reveal(running.state, running.layers)
-        self._revealed = self._versions_now()
 
     def _versions_now(self) -> list[int]:
         """How often torch has counted a change of each tensor."""
         return [tensor._version for tensor in self._tensors]
-
-    def _addresses_now(self) -> list[int]:
-        return [tensor.data_ptr() for tensor in self._tensors]
 
     def _check_has_stepped(self) -> None:
         """Raise OptimizerError if a backward pass was seen, but none of the steps that the methods need."""
@@ -453,10 +446,12 @@ class Operation:
         self._handles = []
 
     def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
+        revealed = self._versions_now()
+
         def evaluate() -> Any:
             with torch.no_grad():
                 # What has moved since it was revealed is known to the optimizer alone, and has to be put back as it is.
-                moved = self._versions_now() != self._revealed
+                moved = self._versions_now() != revealed
                 latent = [tensor.detach().clone() for tensor in self._tensors] if moved else []
                 self._hide()
             loss = closure()  # if it raises, the step is over, and effective weights are what has to remain
@@ -468,6 +463,7 @@ class Operation:
                         tensor.copy_(value)
                 else:
                     self._reveal()
+                    revealed[:] = self._versions_now()
             return loss
 
         return evaluate
