@@ -92,12 +92,12 @@ def test_frozen_adapters_are_left_alone_as_frozen() -> None:
     assert [layer.name for layer in select(model, Plan.of(CUT)).stages[0]] == ["0", "2"]
 
 
-def test_a_frozen_layer_in_a_row_of_layers_makes_no_adapters_of_its_neighbours() -> None:
+def test_neighbours_of_a_frozen_layer_in_a_row_are_not_adapters() -> None:
     model = nn.Sequential(nn.Linear(8, 8).requires_grad_(False), nn.Linear(8, 2), nn.Linear(2, 8))
     assert adapter_words(model) == {}
 
 
-def test_layers_as_wide_as_the_frozen_one_are_no_adapters() -> None:
+def test_layers_as_wide_as_the_frozen_one_are_not_adapters() -> None:
     model = Unnamed(8, 8, 8)
     assert adapter_words(model) == {}
     model.frozen.requires_grad_(True)

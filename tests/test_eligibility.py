@@ -326,7 +326,7 @@ class TestDescription:
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         text = Plan((Stage(method=CUT, layers=("head",)), Stage(method=WEIGHTS_ONLY, types=("Conv*",)))).describe(model)
         assert text.splitlines()[0] == "stage 0: 27 connections in 2 parameters of head"
-        assert text.splitlines()[1] == "stage 1: 384 connections in 1 parameters of patches"
+        assert text.splitlines()[1] == "stage 1: 384 connections in 1 parameter of patches"
         assert "cls_token, pos_embed" in text
         assert "not selected by layers, types and skip" in text
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

@@ -538,6 +538,13 @@ class TestRefusals:
         match = r"doesn't own features\.0\.weight, features\.0\.bias"
         self.refused(ns.errors.OptimizerError, match, METHODS["naive-cut"], model, list(model.head.parameters()))
 
+    def test_an_optimizer_of_matrices_alone_is_told_of_biases(self) -> None:
+        model = new_net()
+        matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+        match = r"doesn't own features\.0\.bias, head\.bias.*biases=False"
+        self.refused(ns.errors.OptimizerError, match, METHODS["naive-cut"], model, matrices)
+        ns.attach(model, torch.optim.SGD(matrices, lr=0.1), ns.NaiveCut(density=0.5, biases=False))
+
     def test_something_that_is_no_optimizer(self) -> None:
         model = new_net()
         with pytest.raises(ns.errors.OptimizerError, match=r"list is not a torch\.optim\.Optimizer"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,24 @@ class TestInterruptedSteps:
         model, _, operation = self.interrupted()
         report = ns.pack(model, tmp_path / "m.nsm", example_inputs=torch.zeros(1, 8))
         assert report.connections <= sum(row.kept for row in operation.report())
+
+    def test_a_thread_that_was_interrupted_is_noticed_from_another(self) -> None:
+        model = new_net()
+        optimizer = Failing(model.parameters(), lr=0.05)
+        operation = ns.attach(model, optimizer, SURGERY)
+        train(model, optimizer, 12)
+        optimizer.fail = True
+
+        def interrupted() -> None:
+            with pytest.raises(KeyboardInterrupt):
+                train(model, optimizer, 1, first=12)
+
+        thread = threading.Thread(target=interrupted)
+        thread.start()
+        thread.join()
+        assert operation.density < 1
+        for name, mask in raw_masks(operation):
+            assert not bool((dict(model.named_parameters())[name] != 0)[~mask].any())
 
     def test_packing_another_model_leaves_the_step_alone(self, tmp_path: Path) -> None:
         _, _, operation = self.interrupted()
@@ -355,7 +374,7 @@ class TestNumbersOfNumPy:
         method = ns.Surgery(density=np.float64(0.25), steps=np.int64(12), hysteresis=np.float32(2))  # type: ignore[arg-type]
         operation = ns.attach(model, optimizer, method)
         train(model, optimizer, 12)
-        torch.save(operation.state_dict(), "/dev/null")
+        torch.save(operation.state_dict(), io.BytesIO())
         assert operation.density == pytest.approx(0.25, abs=0.01)
 
     def test_portions_are_taken_too(self) -> None:

@@ -221,7 +221,7 @@ class TestReplacedParameters:
         train(model, optimizer, 1)
         assert float(operation.state_dict()["stages"][0]["weights"]["head.weight"].abs().max()) < 1
 
-    def test_wrapping_the_model_afterwards_is_no_replacement(self) -> None:
+    def test_wrapping_the_model_afterwards_replaces_nothing(self) -> None:
         model, optimizer, operation = attached()
         wrapped = nn.Sequential(model)
         train(wrapped, optimizer, 20)
@@ -271,7 +271,7 @@ class TestFinish:
             operation.finish()
         assert not operation.finished
 
-    def test_gradients_of_before_attach_are_no_sign_of_training(self) -> None:
+    def test_gradients_of_before_attach_are_not_taken_for_training(self) -> None:
         model = new_net()
         backward(model, 0)
         operation = ns.attach(model, sgd(model), SURGERY)
@@ -343,7 +343,7 @@ class TestOtherOptimizers:
         train(model, optimizer, 1)
         assert operation.step == 1
 
-    def test_an_optimizer_that_owns_the_weights_and_moves_none_is_no_error(self) -> None:
+    def test_an_optimizer_that_owns_the_weights_and_moves_none_is_allowed(self) -> None:
         model, optimizer, operation = attached()
         other = torch.optim.SGD(model.parameters(), lr=0.1)
         for step in range(3):

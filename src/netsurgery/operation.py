@@ -212,6 +212,9 @@ class Operation:
     def detach(self) -> None:
         """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair.
 
+        A second operation attached after it knows nothing of what the first one pruned. Put methods that follow each
+        other into one Plan.
+
         Warns (RevivedWarning) if pruned connections hold values again that `finish` had set to 0.
         """
         self._leave_step()
@@ -344,10 +347,8 @@ class Operation:
             running.state = state
 
     def _is_stepping(self) -> bool:
-        """True inside a call of optimizer.step, in the thread that made it; False after one that was interrupted."""
-        if self._call is None:
-            return False
-        return self._thread != threading.get_ident() or _is_within(sys._getframe(1), self._call)
+        """True while a call of optimizer.step is under way, in whatever thread; False after one was interrupted."""
+        return self._call is not None and _is_within(sys._current_frames().get(self._thread), self._call)
 
     def _calls_begun(self) -> int | None:
         return None if self._is_stepping() else self._calls
@@ -546,9 +547,11 @@ def _check_ownership(optimizer: Optimizer, selection: list[list[Layer]]) -> None
     missing = [name for key, name in names.items() if key not in owned]
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        vectors = all(tensor.dim() == 1 for ls in selection for _, tensor in tensors_of(ls) if id(tensor) not in owned)
+        biases = ", leave biases alone with biases=False in the method (Muon takes matrices only)" if vectors else ""
         raise OptimizerError(
-            f"The optimizer doesn't own {shown}. Give it those parameters, freeze them with requires_grad_(False), "
-            "or leave their layers out with Stage(skip=...)."
+            f"The optimizer doesn't own {shown}. Give it those parameters, freeze them with requires_grad_(False)"
+            f"{biases}, or leave their layers out with Stage(skip=...)."
         )
     for other in _attached:
         shared = [names[id(t)] for r in other._stages for _, t in tensors_of(r.layers) if id(t) in names]

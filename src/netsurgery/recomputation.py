@@ -2,7 +2,7 @@
 
 torch.nn.utils has three ways: parametrizations, hooks that run before the forward pass (weight_norm, spectral_norm),
 and the masks of torch.nn.utils.prune, which are such hooks too. All of them leave a plain tensor, or a property, where
-the parameter was. A zero written to what they compute from is no zero in the network: a row of zeros has no norm.
+the parameter was. A zero written to what they compute from isn't a zero in the network: a row of zeros has no norm.
 """
 
 from __future__ import annotations

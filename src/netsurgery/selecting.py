@@ -39,7 +39,8 @@ class Selection:
             tensors = [tensor for _, tensor in tensors_of(layers)]
             count = sum(tensor.numel() for tensor in tensors)
             names = listed([layer.name or "(the model itself)" for layer in layers])
-            head = f"stage {index}: {count:,} connections in {len(tensors)} parameters of {names}"
+            parameters = f"{len(tensors)} parameters" if len(tensors) > 1 else "1 parameter"
+            head = f"stage {index}: {count:,} connections in {parameters} of {names}"
             lines.append(textwrap.fill(head, LINE_WIDTH, subsequent_indent="  "))
         return "\n".join([*lines, *describe(self.left_alone)])
 
