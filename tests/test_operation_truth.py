@@ -364,6 +364,16 @@ class TestOtherOptimizers:
         operation.finish()
         assert operation.step == 20
 
+    def test_what_a_wrapper_writes_to_sketched_weights_is_trained_on(self) -> None:
+        model = new_net()
+        base = sgd(model)
+        operation = ns.attach(model, base, METHODS["sketching"])
+        train(model, Averaging(base), 1)
+        averaged = model.head.weight.detach().clone()
+        latent = operation.state_dict()["stages"][0]["latent"]["head.weight"]
+        assert torch.equal(latent, averaged)
+        assert len(averaged[0].unique()) > 4
+
     @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
     def test_attached_to_the_optimizer_inside_sam_trains_as_ever(self, method: Method[Any]) -> None:
         model = new_net()

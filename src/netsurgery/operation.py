@@ -368,7 +368,10 @@ class Operation:
                 "the new one, and load_state_dict the state of the old operation."
             )
         with torch.no_grad():
-            self._hide()
+            for running in self._begun():
+                # Where every weight belongs to the declared set, as in a sketch, a write is what trains on.
+                if self.finished or running.method.shares_tensors:
+                    running.method.project(running.state, running.layers)
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -385,7 +388,8 @@ class Operation:
                 running.method.check_placement(running.state, running.layers)
             if self._binding.has_moved():
                 self._binding.check_types()
-                self._hide()
+                for tensor in self._tensors:
+                    tensor[:0].zero_()  # changes nothing, and has torch count a change: methods look for those
             self._call, self._thread = call, threading.get_ident()
             self._reveal()
         # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
