@@ -404,6 +404,7 @@ class TestOtherOptimizers:
         assert operation.step == 20
 
     def test_after_detach_and_without_operations_no_optimizer_is_watched(self) -> None:
+        gc.collect()  # operations of other tests
         before = len(_global_optimizer_pre_hooks), len(_global_optimizer_post_hooks)
         _, _, operation = attached()
         assert len(_global_optimizer_pre_hooks) == before[0] + 1
@@ -411,6 +412,7 @@ class TestOtherOptimizers:
         assert (len(_global_optimizer_pre_hooks), len(_global_optimizer_post_hooks)) == before
 
     def test_an_operation_dies_with_its_optimizer(self) -> None:
+        gc.collect()  # operations of other tests
         before = len(_global_optimizer_pre_hooks)
         model, optimizer, operation = attached()
         dead = weakref.ref(operation)
