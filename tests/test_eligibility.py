@@ -295,6 +295,7 @@ def test_a_tied_weight_beside_biases_that_nothing_wants_leaves_no_empty_layer(me
     model[1].weight = model[0].weight
     operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), method)
     assert set(operation.masks) == {"0.weight"}
+    assert {alone.reason for alone in operation.left_alone} == {Reason.BIAS_UNWANTED}
     assert 0 < operation.density < 1
 
 

@@ -278,6 +278,18 @@ class TestFinish:
         with pytest.warns(UnfinishedWarning, match="step 0 of 14"):
             operation.finish()
 
+    def test_a_run_that_was_resumed_may_finish_before_its_first_step(self) -> None:
+        model, optimizer, operation = attached()
+        train(model, optimizer, 14)
+        saved = operation.state_dict()
+        operation.detach()
+        again = ns.attach(model, optimizer, SURGERY)
+        again.load_state_dict(saved)
+        optimizer.zero_grad()
+        backward(model, 14)
+        again.finish()
+        assert again.density == pytest.approx(0.2, abs=0.01)
+
     def test_a_naive_cut_needs_no_step(self) -> None:
         model, _, operation = attached(METHODS["naive-cut"])
         backward(model, 0)
@@ -289,11 +301,12 @@ class TestOtherOptimizers:
     """The weights are moved by another optimizer than the attached one."""
 
     def test_an_optimizer_put_in_the_place_of_the_attached_one_is_refused_at_its_first_step(self) -> None:
-        model, optimizer, _ = attached()
+        model, optimizer, operation = attached()
         train(model, optimizer, 8)
         other = torch.optim.Adam(model.parameters())
         with pytest.raises(OptimizerError, match=r"^Adam moves weights that are attached to another optimizer, a SGD"):
             train(model, other, 1, first=8)
+        assert true_density(model, set(operation.masks)) == operation.density < 1
 
     def test_one_that_writes_through_data_is_refused_too(self) -> None:
         class Old(torch.optim.SGD):

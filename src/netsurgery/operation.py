@@ -49,7 +49,7 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
     plan: a method for the whole model such as Surgery(density=0.01), a Stage, a Plan, or the path of a TOML plan.
 
     What is operated on by default are the weights and biases of linear, convolutional, recurrent and attention layers
-    (plan.select); `print(operation)` and `Plan.describe(model)` say what is left alone, and why.
+    (selecting.select); `print(operation)` and `Plan.describe(model)` say what is left alone, and why.
 
     A method that cuts at step 0 (NaiveCut, ThresholdSurgery) changes the weights at once. If anything is wrong, an
     error is raised and neither model nor optimizer is touched.
@@ -359,6 +359,11 @@ class Operation:
         Raises OptimizerError if another optimizer moves the weights in the attached one's place.
         """
         self._leave_step()
+        with torch.no_grad():
+            for running in self._begun():
+                # Where every weight belongs to the declared set, as in a sketch, a write is what trains on.
+                if self.finished or running.method.shares_tensors:
+                    running.method.project(running.state, running.layers)
         if not (wraps or self.finished):
             raise OptimizerError(
                 f"{type(optimizer).__name__} moves weights that are attached to another optimizer, a "
@@ -367,11 +372,6 @@ class Operation:
                 "wrapper.base_optimizer or wrapper.optimizer. After replacing an optimizer call detach(), attach to "
                 "the new one, and load_state_dict the state of the old operation."
             )
-        with torch.no_grad():
-            for running in self._begun():
-                # Where every weight belongs to the declared set, as in a sketch, a write is what trains on.
-                if self.finished or running.method.shares_tensors:
-                    running.method.project(running.state, running.layers)
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -437,7 +437,7 @@ class Operation:
 
     def _check_has_stepped(self) -> None:
         """Raise OptimizerError if a backward pass was seen, but none of the steps that the methods need."""
-        if self._calls or not self.plan.active_steps or all(map(self._stale.covers, self._tensors)):
+        if self._calls or self.step or not self.plan.active_steps or all(map(self._stale.covers, self._tensors)):
             return
         raise OptimizerError(
             f"Gradients came, but the {self._optimizer_name} that is attached never made a step. Attach to the "

@@ -137,7 +137,7 @@ def _refuse_wrapped(name: str, tensor: Tensor) -> None:
 def _not_selected(found: Survey, plan: Plan, owners: Mapping[int, int]) -> Iterator[LeftAlone]:
     """Parameters that a plan could have selected."""
     for candidate in found.candidates:
-        selects = any(id(tensor) in owners for tensor in candidate.tensors(True).values())
+        selects = all(id(tensor) in owners for tensor in candidate.weights.values())
         for name, tensor in candidate.tensors(True).items():
             if id(tensor) not in owners:
                 unnamed = candidate.unless_named is not None and not any(candidate.matches(s.skip) for s in plan.stages)
