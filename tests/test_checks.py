@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from netsurgery.checks import is_number, require, require_count, require_density, require_range
+from netsurgery.checks import is_number, plain, require, require_count, require_density, require_range
 from netsurgery.errors import SettingError
 
-NO_NUMBERS = [math.nan, math.inf, -math.inf, True, False, None, "1", [1], 1j]
+NO_NUMBERS = [math.nan, math.inf, -math.inf, True, False, None, "1", [1], 1j, np.float32(math.nan), np.True_]
 
 
 def refused(check: Callable[[], None], message: str) -> None:
@@ -29,7 +29,7 @@ def test_a_refusal_says_who_what_was_given_what_is_allowed_and_what_to_do() -> N
     )
 
 
-@pytest.mark.parametrize("value", [0, -3, 1e300, 0.5, np.float64(0.5)])
+@pytest.mark.parametrize("value", [0, -3, 1e300, 0.5, np.float64(0.5), np.float32(0.5), np.int64(-3), np.uint8(3)])
 def test_finite_integers_and_floats_are_numbers(value: object) -> None:
     assert is_number(value)
 
@@ -39,7 +39,7 @@ def test_what_is_not_finite_or_of_another_type_is_no_number(value: object) -> No
     assert not is_number(value)
 
 
-@pytest.mark.parametrize("density", [5e-324, 0.01, 1, 1.0])
+@pytest.mark.parametrize("density", [5e-324, 0.01, 1, 1.0, np.float32(0.1), np.int8(1)])
 def test_a_density_lies_above_0_and_up_to_1(density: object) -> None:
     require_density(density)
 
@@ -53,13 +53,14 @@ def test_any_other_density_is_refused(density: object) -> None:
     )
 
 
-@pytest.mark.parametrize(("value", "minimum"), [(1, 1), (10**30, 1), (0, 0), (-2, -2)])
+@pytest.mark.parametrize(("value", "minimum"), [(1, 1), (10**30, 1), (0, 0), (-2, -2), (np.int64(100), 1)])
 def test_a_count_is_a_whole_number_not_below_its_minimum(value: object, minimum: int) -> None:
     require_count("steps", value, minimum)
 
 
 @pytest.mark.parametrize(
-    ("value", "minimum"), [(0, 1), (-1, 0), (1.0, 1), (1.5, 1), *((value, 0) for value in NO_NUMBERS)]
+    ("value", "minimum"),
+    [(0, 1), (-1, 0), (1.0, 1), (1.5, 1), (np.float32(2), 1), *((value, 0) for value in NO_NUMBERS)],
 )
 def test_any_other_count_is_refused(value: object, minimum: int) -> None:
     refused(
@@ -98,3 +99,16 @@ def test_a_count_with_both_bounds_says_both() -> None:
 def test_a_count_beyond_its_bounds_is_refused_with_both(count: object) -> None:
     message = f"bits={count} is not allowed: bits must be a whole number in 2 .. 8."
     refused(lambda: require_count("bits", count, minimum=2, maximum=8), message)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(np.int64(3), 3), (np.float32(0.5), 0.5), (np.float64(0.5), 0.5), (2, 2), (0.25, 0.25)]
+)
+def test_a_plain_number_is_pythons_own(value: object, expected: float) -> None:
+    assert plain(value) == expected
+    assert type(plain(value)) is type(expected)
+
+
+@pytest.mark.parametrize("value", [True, False, None, "fitted", (1,)])
+def test_what_is_no_number_stays_as_it_is(value: object) -> None:
+    assert plain(value) is value

@@ -128,7 +128,8 @@ def test_printing_says_what_is_quantized_once_something_is() -> None:
     model, optimizer, operation = attached()
     assert "quantized" not in str(operation)
     train(model, optimizer, 26)
-    head, *_, total = str(operation).splitlines()
+    head, *_, total, alone = str(operation).splitlines()
+    assert alone == "left alone: norm.weight, norm.bias (normalisation)"
     assert head.split() == ["tensor", "kept", "of", "density", "quantized"]
     assert total.split()[-1] == str(sum(row.quantized for row in operation.report()))
 

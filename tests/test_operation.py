@@ -240,7 +240,7 @@ def test_a_step_that_gradscaler_skips_does_not_count() -> None:
 def test_a_closure_meets_effective_weights() -> None:
     model = new_net()
     optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=3)
-    operation = ns.attach(model, optimizer, ns.Surgery(density=0.3, steps=50, ramp=0.0))
+    operation = ns.attach(model, optimizer, ns.NaiveCut(density=0.3))
     x, calls = torch.randn(8, 2, 6, 6), []
 
     def closure() -> Tensor:
@@ -482,7 +482,8 @@ def test_biases_of_recurrent_and_attention_layers_are_biases() -> None:
     assert not any("bias" in name for name in operation.masks)
     operation.detach()
     operation = ns.attach(model, optimizer, ns.NaiveCut(density=0.5))
-    assert {"0.bias_ih_l0", "0.bias_hh_l0", "1.bias_k", "1.in_proj_bias"} <= set(operation.masks)
+    assert {"0.bias_ih_l0", "0.bias_hh_l0", "1.out_proj.bias", "1.in_proj_bias"} <= set(operation.masks)
+    assert not {"1.bias_k", "1.bias_v"} & set(operation.masks)  # tokens that are attended to
 
 
 def test_the_step_after_one_that_failed_counts_and_hides_as_ever() -> None:
@@ -537,9 +538,16 @@ class TestRefusals:
         match = r"doesn't own features\.0\.weight, features\.0\.bias"
         self.refused(ns.errors.OptimizerError, match, METHODS["naive-cut"], model, list(model.head.parameters()))
 
+    def test_an_optimizer_of_matrices_alone_is_told_of_biases(self) -> None:
+        model = new_net()
+        matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+        match = r"doesn't own features\.0\.bias, head\.bias.*biases=False"
+        self.refused(ns.errors.OptimizerError, match, METHODS["naive-cut"], model, matrices)
+        ns.attach(model, torch.optim.SGD(matrices, lr=0.1), ns.NaiveCut(density=0.5, biases=False))
+
     def test_something_that_is_no_optimizer(self) -> None:
         model = new_net()
-        with pytest.raises(ns.errors.OptimizerError, match=r"list is no torch\.optim\.Optimizer"):
+        with pytest.raises(ns.errors.OptimizerError, match=r"list is not a torch\.optim\.Optimizer"):
             ns.attach(model, [], METHODS["naive-cut"])  # type: ignore[arg-type]
 
     def test_weights_that_are_nan_or_infinite(self) -> None:
@@ -566,12 +574,12 @@ class TestRefusals:
             self.refused(ns.errors.PlanError, r"on head\.weight, and 'sketching' shares its tensors with no", plan)
 
     def test_something_that_is_no_plan(self) -> None:
-        self.refused(ns.errors.PlanError, r"0\.1 is no plan", 0.1)
+        self.refused(ns.errors.PlanError, r"0\.1 is not a plan", 0.1)
 
     def test_a_model_whose_weights_are_all_frozen(self) -> None:
         model = new_net().requires_grad_(False)
         owned = [nn.Parameter(torch.ones(1))]
-        match = "no trainable floating-point parameter"
+        match = r"There are: none \(.*left alone are features\.0\.weight.* and 3 more \(frozen"
         self.refused(ns.errors.LayerNotFoundError, match, METHODS["naive-cut"], model, owned)
 
     def test_a_lazy_module_without_a_shape(self) -> None:
@@ -595,7 +603,7 @@ class TestRefusals:
     def test_something_that_is_no_model(self) -> None:
         model = new_net()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        with pytest.raises(ns.errors.AttachmentError, match=r"SGD is no torch\.nn\.Module"):
+        with pytest.raises(ns.errors.AttachmentError, match=r"SGD is not a torch\.nn\.Module"):
             ns.attach(optimizer, model, METHODS["naive-cut"])  # type: ignore[arg-type]
 
     def test_a_model_that_is_converted_after_attach(self) -> None:
@@ -656,8 +664,8 @@ class TestRefusals:
             ({**good, "version": 7}, "version 7"),
             ({**good, "plan": {"seed": 5}}, "belongs to the plan"),
             ({**good, "step": "3"}, "step='3'"),
-            ({**good, "stages": None}, "no list of 1"),
-            ({**good, "stages": []}, "no list of 1"),
+            ({**good, "stages": None}, "not a list of 1"),
+            ({**good, "stages": []}, "not a list of 1"),
             ({**good, "stages": [{}]}, "lacks"),
             *[({**good, "stages": [{**stage, **change}]}, match) for change, match in damaged],
         ]
@@ -679,5 +687,5 @@ def test_printing_an_operation_gives_a_table() -> None:
     model = new_net()
     operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), METHODS["naive-cut"])
     lines = str(operation).splitlines()
-    assert len(lines) == 6
-    assert lines[-1].split() == ["total", "27", "135", "20.00%"]
+    assert lines[5].split() == ["total", "27", "135", "20.00%"]
+    assert lines[6:] == ["left alone: features.1.weight, features.1.bias (normalisation)"]

@@ -18,7 +18,8 @@ import netsurgery as ns
 from netsurgery.errors import LayerNotFoundError, PlanError, SettingError
 from netsurgery.methods import ALL_METHODS
 from netsurgery.methods.base import Method
-from netsurgery.plan import Plan, Stage, select
+from netsurgery.plan import Plan, Stage
+from netsurgery.selecting import select
 
 SHARES = st.floats(0, 1)
 DENSITIES = st.floats(0, 1, exclude_min=True) | st.just(1)
@@ -216,8 +217,8 @@ def test_a_plan_is_made_of_what_the_user_gives() -> None:
 
 
 @pytest.mark.parametrize("given", [None, 0.1, ns.Surgery, [CUT]])
-def test_what_is_no_plan_is_refused(given: Any) -> None:
-    with pytest.raises(PlanError, match="is no plan"):
+def test_what_is_not_a_plan_is_refused(given: Any) -> None:
+    with pytest.raises(PlanError, match="is not a plan"):
         Plan.of(given)
 
 
@@ -268,7 +269,7 @@ def network() -> nn.Sequential:
 
 def selected(model: nn.Module, *stages: Stage) -> list[dict[str, list[str]]]:
     """For each stage: layer name -> parameter names."""
-    return [{layer.name: list(layer.tensors) for layer in layers} for layers in select(model, Plan(stages))]
+    return [{layer.name: list(layer.tensors) for layer in layers} for layers in select(model, Plan(stages)).stages]
 
 
 def test_the_whole_model_is_selected_without_norms() -> None:
@@ -285,7 +286,7 @@ def test_the_whole_model_is_selected_without_norms() -> None:
 def test_selected_tensors_are_the_models_own_parameters() -> None:
     model = network()
     parameters = dict(model.named_parameters())
-    for layer in select(model, Plan.of(CUT))[0]:
+    for layer in select(model, Plan.of(CUT)).stages[0]:
         assert all(tensor is parameters[name] for name, tensor in layer.tensors.items())
 
 
@@ -365,8 +366,14 @@ def test_a_bare_layer_is_a_model_whose_layer_has_no_name() -> None:
         assert selected(nn.Linear(3, 2), stage) == [{"": ["weight", "bias"]}]
 
 
-def test_weights_are_found_whatever_their_names() -> None:
-    assert selected(nn.Sequential(Kernel()), Stage(method=CUT)) == [{"0": ["0.kernel", "0.in_bias"]}]
+def test_a_matrix_of_a_module_that_is_not_known_is_selected_by_its_own_name_only() -> None:
+    model = nn.Sequential(Kernel(), nn.Linear(2, 2))
+    assert selected(model, Stage(method=CUT)) == [{"1": ["1.weight", "1.bias"]}]
+    for pattern in ("0.kernel", "*.kernel", "0.k*", "*kernel"):
+        assert selected(model, Stage(method=CUT, layers=(pattern,))) == [{"0.kernel": ["0.kernel"]}]
+    for pattern in ("0", "0.*", "0.*.kernel"):
+        with pytest.raises(LayerNotFoundError, match="matches no layer"):
+            selected(model, Stage(method=CUT, layers=(pattern,)))
 
 
 @pytest.mark.parametrize("model", [OnlyBias(), nn.BatchNorm1d(3), nn.ReLU()])

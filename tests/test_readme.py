@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+import netsurgery
 from netsurgery.cli.main import main
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.graph.to_onnx import write_onnx
@@ -51,6 +52,16 @@ def test_the_readmes_python_runs(
     names["model"], names["loader"] = model.train(), loader[:1_000]
     exec(sketch, names)  # noqa: S102
     assert all(len(row.unique()) <= 4 for row in model.head.weight)
+
+
+def test_the_python_of_what_is_operated_on_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "what-is-operated-on.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    block = nn.Sequential(nn.Linear(4, 4))
+    block.w1 = nn.Parameter(torch.ones(4, 4))
+    model = nn.ModuleDict({"tokens": nn.Embedding(7, 4), "blocks": nn.ModuleList([block])})
+    exec(code, {"ns": netsurgery, "model": model})  # noqa: S102
+    assert capsys.readouterr().out == ("stage 0: 64 connections in 4 parameters of tokens, blocks.0.w1, blocks.0.0\n")
 
 
 def test_the_readmes_commands_for_files_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 
 from netsurgery.errors import SettingError
 
@@ -15,13 +16,22 @@ def require(condition: bool, setting: str, given: object, allowed: str, advice: 
 
 
 def is_number(value: object) -> bool:
-    """True for a finite int or float; booleans are not numbers here."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    """True for a finite whole or real number, NumPy's among them; booleans are not numbers here."""
+    if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond the largest float
         return False
+
+
+def plain(value: object) -> object:
+    """A number as Python's own int or float, as TOML and torch.save take it; anything else as it is."""
+    if isinstance(value, bool | int | float):
+        return float(value) if isinstance(value, float) else value
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
 
 
 def require_flag(setting: str, value: object) -> None:
@@ -42,7 +52,7 @@ def require_density(density: object) -> None:
 
 def require_count(setting: str, value: object, minimum: int = 1, maximum: float = math.inf) -> None:
     """A count is a whole number not below `minimum` and not above `maximum`."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
     allowed = f"a whole number >= {minimum}" if math.isinf(maximum) else f"a whole number in {minimum} .. {maximum}"
     require(whole and minimum <= value <= maximum, setting, value, allowed)  # type: ignore[operator]
 

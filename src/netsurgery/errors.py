@@ -22,8 +22,12 @@ class LayerNotFoundError(NetsurgeryError, LookupError):
     """A pattern of the plan matches no layer that can be operated on."""
 
 
+class AdapterError(NetsurgeryError, ValueError):
+    """A plan would operate on low-rank adapters (LoRA), which makes nothing small, without naming them."""
+
+
 class OptimizerError(NetsurgeryError, ValueError):
-    """The optimizer doesn't move the weights that the plan operates on."""
+    """The optimizer doesn't move the weights that the plan operates on, or moves them in a way that no method bears."""
 
 
 class NonFiniteWeightsError(NetsurgeryError, ValueError):
@@ -48,6 +52,10 @@ class MissingExtraError(NetsurgeryError, ImportError):
 
 class UnfinishedWarning(UserWarning):
     """An operation was finished before its schedule had ended."""
+
+
+class RevivedWarning(UserWarning):
+    """Connections that were pruned for good hold values again: something wrote to them after `finish`."""
 
 
 class CaptureError(NetsurgeryError, ValueError):

@@ -8,8 +8,10 @@ evaluation, state_dict, checkpoint, averaging, export) only ever meets effective
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
+import threading
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
@@ -24,11 +26,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from netsurgery.errors import AttachmentError, OptimizerError, StateError, UnfinishedWarning
+from netsurgery.binding import Binding
+from netsurgery.errors import AttachmentError, OptimizerError, RevivedWarning, StateError, UnfinishedWarning
+from netsurgery.left_alone import describe
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
-from netsurgery.plan import Plan, Stage, select
+from netsurgery.other_optimizers import OtherOptimizers, uncompiled
+from netsurgery.plan import Plan, Stage
+from netsurgery.selecting import select
+from netsurgery.stale_gradients import StaleGradients
 
 _STATE_VERSION = 1
 _STAGE_SEEDS = 65_537  # so that stages of neighbouring seeds draw differently
@@ -42,11 +49,15 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
     optimizer: any torch.optim.Optimizer that owns the selected weights, in any parameter groups.
     plan: a method for the whole model such as Surgery(density=0.01), a Stage, a Plan, or the path of a TOML plan.
 
+    What is operated on by default are the weights and biases of linear, convolutional, recurrent and attention layers
+    (selecting.select); `print(operation)` and `Plan.describe(model)` say what is left alone, and why.
+
     A method that cuts at step 0 (NaiveCut, ThresholdSurgery) changes the weights at once. If anything is wrong, an
     error is raised and neither model nor optimizer is touched.
 
-    Raises LayerNotFoundError (a pattern matches nothing), OptimizerError (it doesn't own a selected weight),
-    NonFiniteWeightsError, PlanError, AttachmentError (another operation holds one of the weights).
+    Raises LayerNotFoundError (a pattern matches nothing), AdapterError (LoRA), OptimizerError (it doesn't own a
+    selected weight, or is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError, AttachmentError
+    (another operation holds one of the weights, or they are spread over processes).
     """
     return Operation(model, optimizer, Plan.of(plan))
 
@@ -81,21 +92,32 @@ class Operation:
     """A plan at work. Made by `attach`; lives until `detach`.
 
     If optimizer.step() itself is interrupted by an exception, the model may be left with latent weights: the next
-    step, `state_dict`, `finish` and `detach` put that right.
+    step, `ns.pack`, and whatever is asked of the operation put that right.
+
+    The next step, `finish`, `state_dict` and `report` raise AttachmentError if the model has got other parameters than
+    those that were attached, or of another type. Another optimizer that moves the weights gets an OptimizerError.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, plan: Plan) -> None:
         if not isinstance(model, nn.Module):
             raise AttachmentError(
-                f"{type(model).__name__} is no torch.nn.Module. attach takes (model, optimizer, plan)."
+                f"{type(model).__name__} is not a torch.nn.Module. attach takes (model, optimizer, plan)."
             )
-        selection = select(model, plan)
+        found = select(model, plan)
+        selection = found.stages
         _check_ownership(optimizer, selection)
+        self._clears_gradients = _searches_lines(optimizer)
+        if self._clears_gradients:
+            _check_latent_weights(optimizer, plan)
         self.plan = plan
         self.step = 0
         """Optimizer steps taken since `attach`."""
         self.finished = False
+        self.left_alone = found.left_alone
+        """The parameters that no stage operates on, and why."""
+        self._calls = 0  # of optimizer.step since `attach`, those that failed or were skipped counted
         self._call: FrameType | None = None  # the call of optimizer.step that is under way
+        self._thread = 0  # in which that call was made
         self._stages: list[_RunningStage] = []
         for index in reversed(range(len(selection))):  # the last stage first: it has no followers
             layers = selection[index]
@@ -103,16 +125,22 @@ class Operation:
             followers = [r for r in self._stages if any(id(tensor) in held for _, tensor in tensors_of(r.layers))]
             seed = plan.seed * _STAGE_SEEDS + index
             self._stages.insert(0, _RunningStage(plan.stages[index], seed, layers, followers))
-        self._handles = _hook(optimizer, self._before_step, self._after_step)
+        self._tensors = list({id(t): t for layers in selection for _, t in tensors_of(layers)}.values())
+        self._binding = Binding(model, selection)
+        self._stale = StaleGradients(self._tensors)
+        self._optimizer_name = type(optimizer).__name__
+        self._handles = _hook(optimizer, uncompiled(self._before_step), uncompiled(self._after_step))
         for running in self._stages:
             self._handles += [
                 tensor.register_hook(partial(running.felt, name, tensor)) for name, tensor in tensors_of(running.layers)
             ]
         try:
-            self._begin_stages()
+            with self._stale.hidden():
+                self._begin_stages()
         except BaseException:
             self._unhook()
             raise
+        self._others = OtherOptimizers(optimizer, self._tensors, self._calls_begun, self._on_other_step)
         _attached.add(self)
 
     @property
@@ -123,21 +151,30 @@ class Operation:
 
     @property
     def masks(self) -> dict[str, Tensor]:
-        """Parameter name -> bool tensor, True = kept; to be read only."""
-        masks: dict[str, Tensor] = {}
-        for running in self._begun():
-            for name, mask in running.method.masks(running.state).items():
-                masks[name] = masks[name] & mask if name in masks else mask
-        return masks
+        """Parameter name -> bool tensor, True = kept; copies, which the operation doesn't read."""
+        self._leave_step()
+        return {name: mask.clone() for name, mask in self._masks().items()}
 
     @torch.no_grad()
     def report(self) -> list[TensorReport]:
         """One row per tensor of the plan: connections kept and quantized, and how often one was pruned and spliced.
 
         Where stages follow each other on a tensor, its row is the latest one's, with the prunes and splices of all, and
-        kept is what all of them keep.
+        kept is what all of them keep. After `finish`, kept counts what is there: should something have written to
+        pruned connections, they are counted, and a RevivedWarning says so.
         """
-        masks = self.masks if any(running.is_followed for running in self._stages) else {}
+        self._leave_step()
+        if self._handles:
+            self._binding.check()
+        rows = self._rows()
+        revived = self._revived()
+        if revived:
+            _warn_revived(revived)
+            rows = [dataclasses.replace(row, kept=row.kept + revived.get(row.name, 0)) for row in rows]
+        return rows
+
+    def _rows(self) -> list[TensorReport]:
+        masks = self._masks() if any(running.is_followed for running in self._stages) else {}
         rows: dict[str, TensorReport] = {}
         for running in self._stages:
             if running.state is not None:
@@ -154,37 +191,60 @@ class Operation:
         """End the operation: the set of kept and of quantized connections is final, and latent weights are freed.
 
         Until `detach`, no pruned weight comes back and no quantized one moves even when training goes on, whatever
-        momentum and weight decay do. Warns (UnfinishedWarning) if the schedule hadn't ended: the density, and what is
-        quantized, is then as reached so far.
+        momentum and weight decay do, and whichever optimizer of torch it goes on with. What was written to pruned
+        connections meanwhile, as by loading a checkpoint of an early, denser epoch, is set to 0 here.
+
+        Warns (UnfinishedWarning) if the schedule hadn't ended: the density, and what is quantized, is then as reached
+        so far. Raises NonFiniteWeightsError if training has diverged, AttachmentError if the model has got other
+        parameters, OptimizerError if gradients came but the optimizer never made a step; nothing is changed then.
         """
         if not self._handles:
             raise AttachmentError("This operation was detached. Call finish() before detach(), or attach a new one.")
         self._leave_step()
+        self._binding.check()
+        for running in self._begun():
+            check_finite(running.layers, "after training")
+        self._check_has_stepped()
         if self.step < self.plan.active_steps and not self.finished:
+            density = self.density
             warnings.warn(
                 f"Finished at step {self.step} of {self.plan.active_steps}: methods hadn't ended. The density is "
-                f"{self.density:.4g} and may not be the one asked for, some weights may not be quantized yet, and "
+                f"{density:.4g} and may not be the one asked for, some weights may not be quantized yet, and "
                 "sketches have had less training. Train on, or give the methods fewer steps.",
                 UnfinishedWarning,
                 stacklevel=3,
             )
         for running in self._begun():
             running.method.finish(running.state, running.layers)
+        self._hide()  # what was written to pruned connections since the last step
         self.finished = True
 
     def detach(self) -> None:
-        """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair."""
+        """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair.
+
+        A second operation attached after it knows nothing of what the first one pruned. Put methods that follow each
+        other into one Plan.
+
+        Warns (RevivedWarning) if pruned connections hold values again that `finish` had set to 0.
+        """
         self._leave_step()
+        revived = self._revived() if self._handles else {}
         self._unhook()
+        self._others.stop()
         _attached.discard(self)
+        if revived:
+            _warn_revived(revived)
 
     @torch.no_grad()
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs beside the model's and the optimizer's own state_dict.
 
         Tensors, numbers, strings and dicts only: torch.save it, torch.load it with weights_only=True.
+        Raises AttachmentError if the model has got other parameters since `attach`.
         """
         self._leave_step()
+        if self._handles:
+            self._binding.check()
         return {
             "version": _STATE_VERSION,
             "plan": self.plan.to_dict(),
@@ -206,6 +266,8 @@ class Operation:
         """
         if not self._handles:
             raise AttachmentError("This operation was detached. Attach a new one, then load the state into it.")
+        self._leave_step()
+        self._binding.check()
         check_keys(saved, {"version", "plan", "step", "finished", "stages"}, "The saved state")
         if saved["version"] != _STATE_VERSION:
             raise StateError(f"The saved state has version {saved['version']!r}; this library reads {_STATE_VERSION}.")
@@ -218,7 +280,7 @@ class Operation:
         if not counts or not isinstance(saved["stages"], list) or len(saved["stages"]) != len(self._stages):
             raise StateError(
                 f"The saved state is damaged: step={saved['step']!r}, finished={saved['finished']!r}, and stages that "
-                f"are no list of {len(self._stages)}. Load what Operation.state_dict() returned."
+                f"are not a list of {len(self._stages)}. Load what Operation.state_dict() returned."
             )
         pairs = list(zip(self._stages, saved["stages"], strict=True))
         for running, state in pairs:
@@ -228,10 +290,9 @@ class Operation:
             running.state = None if state is None else running.method.load_state(running.layers, state)
         self.step = saved["step"]
         self.finished = saved["finished"]
-        self._call = None
 
     def __str__(self) -> str:
-        """A table: one line per tensor, and the total."""
+        """A table: one line per tensor, and the total; then what is left alone, one line per reason."""
         rows = self.report()
         width = max(len("total"), *(len(row.name) for row in rows))
         quantizes = any(row.quantized for row in rows)
@@ -243,51 +304,114 @@ class Operation:
         head = f"{'tensor':<{width}}  {'kept':>12} {'of':>12}  {'density':>8}" + f"  {'quantized':>12}" * quantizes
         lines = [line(row.name, row.kept, row.size, row.quantized) for row in rows]
         counts = (sum(getattr(row, count) for row in rows) for count in ("kept", "size", "quantized"))
-        return "\n".join([head, *lines, line("total", *counts)])
+        return "\n".join([head, *lines, line("total", *counts), *describe(self.left_alone)])
 
     def _begun(self) -> list[_RunningStage]:
         return [running for running in self._stages if running.state is not None]
 
+    def _masks(self) -> dict[str, Tensor]:
+        masks: dict[str, Tensor] = {}
+        for running in self._begun():
+            for name, mask in running.method.masks(running.state).items():
+                masks[name] = masks[name] & mask if name in masks else mask
+        return masks
+
+    def _revived(self) -> dict[str, int]:
+        """Parameter name -> pruned connections that hold values, if the operation is finished."""
+        if not (self.finished and self._handles):
+            return {}
+        tensors = {name: tensor for running in self._begun() for name, tensor in tensors_of(running.layers)}
+        counts = {name: int(tensors[name].detach()[~mask].count_nonzero()) for name, mask in self._masks().items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def _hide(self) -> None:
+        """Latent -> effective, in every stage."""
+        for running in self._begun():
+            running.method.project(running.state, running.layers)
+
     @torch.no_grad()
     def _begin_stages(self) -> None:
-        """Begin every stage whose step has come; all weights that they touch are looked at before any changes."""
+        """Begin every stage whose step has come, all or none; the weights are as before if one can't begin."""
         new = [running for running in self._stages if running.state is None and running.stage.start <= self.step]
         when = "while training" if self.step else "before training"
         for running in new:
             check_finite(running.layers, when)
-        for running in new:
+        # A stage reads what the one before it has left, so they can't all be prepared before the first is applied.
+        first = [tensor for running in new[:-1] for _, tensor in tensors_of(running.layers)]
+        before = [(tensor, tensor.detach().clone()) for tensor in first]
+        states = []
+        try:
+            for running in new:
+                state = running.method.init(running.layers, running.seed)
+                running.method.update(state, running.layers, 0)
+                running.method.project(state, running.layers)
+                states.append(state)
+        except BaseException:
+            for tensor, values in reversed(before):
+                tensor.copy_(values)
+            raise
+        for running, state in zip(new, states, strict=True):
             for earlier in self._begun():
                 if running in earlier.followers:
                     earlier.method.finish(earlier.state, earlier.layers)
-            state = running.method.init(running.layers, running.seed)
-            running.method.update(state, running.layers, 0)
-            running.method.project(state, running.layers)
             running.state = state
+
+    def _is_stepping(self) -> bool:
+        """True while a call of optimizer.step is under way, in whatever thread; False after one was interrupted."""
+        return self._call is not None and _is_within(sys._current_frames().get(self._thread), self._call)
+
+    def _calls_begun(self) -> int | None:
+        return None if self._is_stepping() else self._calls
+
+    def _on_other_step(self, optimizer: Optimizer, wraps: bool) -> None:
+        """Hide again what a wrapper has written after the attached optimizer's step, and any optimizer after `finish`.
+
+        Raises OptimizerError if another optimizer moves the weights in the attached one's place.
+        """
+        self._leave_step()
+        with torch.no_grad():
+            for running in self._begun():
+                # Where every weight belongs to the declared set, as in a sketch, a write is what trains on.
+                if self.finished or running.method.shares_tensors:
+                    running.method.project(running.state, running.layers)
+        if not (wraps or self.finished):
+            raise OptimizerError(
+                f"{type(optimizer).__name__} moves weights that are attached to another optimizer, a "
+                f"{self._optimizer_name}, whose step() wasn't called: the operation sees none of it. Attach to the "
+                "optimizer whose step() moves the weights: of a wrapper (SAM, Lookahead) the one inside it, usually "
+                "wrapper.base_optimizer or wrapper.optimizer. After replacing an optimizer call detach(), attach to "
+                "the new one, and load_state_dict the state of the old operation."
+            )
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        call = sys._getframe(1)
+        call = _caller(sys._getframe(1))
         if self._call is not None:
             if _is_within(call, self._call):
                 return None  # a subclass calls its parent's step inside its own: torch runs the hooks of both
             self._leave_step()  # the last step ended by an exception
+        self._calls += 1
         with torch.no_grad():
+            self._binding.check_links()
             for running in self._begun():
                 running.method.check_placement(running.state, running.layers)
-            self._call = call
-            for running in self._begun():
-                running.method.reveal(running.state, running.layers)
+            if self._binding.has_moved():
+                self._binding.check_types()
+                for tensor in self._tensors:
+                    tensor[:0].zero_()  # changes nothing, and has torch count a change: methods look for those
+            self._call, self._thread = call, threading.get_ident()
+            self._reveal()
         # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
         # Optimizer hooks see `optimizer` itself as the first positional argument.
-        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
-        if closure is None:
-            return None
-        rest = {key: value for key, value in kwargs.items() if key != "closure"}
-        return (args[0], self._on_effective_weights(closure), *args[2:]), rest
+        if kwargs.get("closure") is not None:
+            return args, {**kwargs, "closure": self._on_effective_weights(kwargs["closure"])}
+        if len(args) > 1 and args[1] is not None:
+            return (args[0], self._on_effective_weights(args[1]), *args[2:]), kwargs
+        return None
 
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if sys._getframe(1) is self._call:
+        if _caller(sys._getframe(1)) is self._call:
             with torch.no_grad():
                 self._complete_step(optimizer)
 
@@ -296,21 +420,40 @@ class Operation:
         found_inf = getattr(optimizer, "found_inf", None)
         taken = found_inf is None or not bool(found_inf)
         self.step += taken
-        for running in self._begun():
-            if taken and not self.finished and not running.is_followed:
-                running.method.update(running.state, running.layers, self.step - running.stage.start)
-            running.method.project(running.state, running.layers)
+        with self._stale.hidden() if self._calls == 1 else contextlib.nullcontext():
+            for running in self._begun():
+                if taken and not self.finished and not running.is_followed:
+                    running.method.update(running.state, running.layers, self.step - running.stage.start)
+                running.method.project(running.state, running.layers)
         self._call = None  # last: after an exception above, _leave_step still hides what is revealed
         if taken and not self.finished:
             self._begin_stages()
 
     @torch.no_grad()
     def _leave_step(self) -> None:
-        """After a step that was interrupted between its hooks: hide what was revealed."""
-        if self._call is not None:
+        """After a step that was interrupted between its hooks: hide what was revealed. Inside a step: nothing."""
+        if self._call is not None and not self._is_stepping():
             self._call = None
-            for running in self._begun():
-                running.method.project(running.state, running.layers)
+            self._hide()
+
+    def _reveal(self) -> None:
+        """Effective -> latent, in every stage."""
+        for running in self._begun():
+            running.method.reveal(running.state, running.layers)
+
+    def _versions_now(self) -> list[int]:
+        """How often torch has counted a change of each tensor."""
+        return [tensor._version for tensor in self._tensors]
+
+    def _check_has_stepped(self) -> None:
+        """Raise OptimizerError if a backward pass was seen, but none of the steps that the methods need."""
+        if self._calls or self.step or not self.plan.active_steps or all(map(self._stale.covers, self._tensors)):
+            return
+        raise OptimizerError(
+            f"Gradients came, but the {self._optimizer_name} that is attached never made a step. Attach to the "
+            "optimizer whose step() moves the weights: of a wrapper (SAM, Lookahead) the one inside it, usually "
+            "wrapper.base_optimizer or wrapper.optimizer; and attach before training, not after it."
+        )
 
     def _unhook(self) -> None:
         for handle in self._handles:
@@ -318,20 +461,35 @@ class Operation:
         self._handles = []
 
     def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
+        revealed = self._versions_now()
+
         def evaluate() -> Any:
             with torch.no_grad():
-                held = {id(tensor): tensor for running in self._begun() for _, tensor in tensors_of(running.layers)}
-                tensors = list(held.values())
-                latent = [tensor.detach().clone() for tensor in tensors]
-                for running in self._begun():
-                    running.method.project(running.state, running.layers)
+                # What has moved since it was revealed is known to the optimizer alone, and has to be put back as it is.
+                moved = self._versions_now() != revealed
+                latent = [tensor.detach().clone() for tensor in self._tensors] if moved else []
+                self._hide()
             loss = closure()  # if it raises, the step is over, and effective weights are what has to remain
             with torch.no_grad():
-                for tensor, value in zip(tensors, latent, strict=True):
-                    tensor.copy_(value)
+                if self._clears_gradients:
+                    self._clear_gradients()
+                if moved:
+                    for tensor, value in zip(self._tensors, latent, strict=True):
+                        tensor.copy_(value)
+                else:
+                    self._reveal()
+                    revealed[:] = self._versions_now()
             return loss
 
         return evaluate
+
+    def _clear_gradients(self) -> None:
+        """Of connections that can't move: to a line search their gradient is a slope that the loss doesn't have."""
+        for running in self._begun():
+            trained = running.method.trained(running.state)
+            for name, tensor in tensors_of(running.layers):
+                if tensor.grad is not None:
+                    tensor.grad.mul_(trained[name])
 
 
 def _followed_by(earlier: TensorReport, later: TensorReport, mask: Tensor) -> TensorReport:
@@ -342,6 +500,38 @@ def _followed_by(earlier: TensorReport, later: TensorReport, mask: Tensor) -> Te
         pruned_total=earlier.pruned_total + later.pruned_total,
         spliced_total=earlier.spliced_total + later.spliced_total,
     )
+
+
+def settle(model: object) -> None:
+    """Put effective weights back into a model if a step was interrupted; warn if pruned connections hold values.
+
+    For what reads a model's weights without knowing of operations. Anything else than a torch module is passed over.
+    """
+    if isinstance(model, nn.Module):
+        held = {id(parameter) for parameter in model.parameters()}
+        for operation in list(_attached):
+            if any(id(tensor) in held for tensor in operation._tensors):
+                operation._leave_step()
+                revived = operation._revived()
+                if revived:
+                    _warn_revived(revived)
+
+
+def _warn_revived(revived: Mapping[str, int]) -> None:
+    names = ", ".join(list(revived)[:3]) + (f" and {len(revived) - 3} more" if len(revived) > 3 else "")
+    warnings.warn(
+        f"{sum(revived.values()):,} connections of {names} were pruned and hold values again: something else than an "
+        "optimizer of torch wrote to them after finish(). Call finish() again to set them to 0.",
+        RevivedWarning,
+        stacklevel=4,
+    )
+
+
+def _caller(frame: FrameType | None) -> FrameType | None:
+    """The frame of the optimizer's step that a hook was called from, past those that keep the compiler out."""
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("torch._dynamo"):
+        frame = frame.f_back
+    return frame
 
 
 def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
@@ -363,15 +553,19 @@ def _hook(optimizer: Optimizer, before: Callable[..., Any], after: Callable[...,
 
 def _check_ownership(optimizer: Optimizer, selection: list[list[Layer]]) -> None:
     if not isinstance(optimizer, Optimizer):
-        raise OptimizerError(f"{type(optimizer).__name__} is no torch.optim.Optimizer. Give the optimizer that trains.")
+        raise OptimizerError(
+            f"{type(optimizer).__name__} is not a torch.optim.Optimizer. Give the optimizer that trains."
+        )
     owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     names = {id(tensor): name for layers in selection for name, tensor in tensors_of(layers)}
     missing = [name for key, name in names.items() if key not in owned]
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        vectors = all(tensor.dim() == 1 for ls in selection for _, tensor in tensors_of(ls) if id(tensor) not in owned)
+        biases = ", leave biases alone with biases=False in the method (Muon takes matrices only)" if vectors else ""
         raise OptimizerError(
-            f"The optimizer doesn't own {shown}. Give it those parameters, freeze them with requires_grad_(False), "
-            "or leave their layers out with Stage(skip=...)."
+            f"The optimizer doesn't own {shown}. Give it those parameters, freeze them with requires_grad_(False)"
+            f"{biases}, or leave their layers out with Stage(skip=...)."
         )
     for other in _attached:
         shared = [names[id(t)] for r in other._stages for _, t in tensors_of(r.layers) if id(t) in names]
@@ -379,3 +573,19 @@ def _check_ownership(optimizer: Optimizer, selection: list[list[Layer]]) -> None
             raise AttachmentError(
                 f"Another operation already holds {shared[0]}. Call its detach() first, or put both into one Plan."
             )
+
+
+def _searches_lines(optimizer: Optimizer) -> bool:
+    """True for L-BFGS, torch's or another: within one step it compares gradients at many weights."""
+    return any("LBFGS" in cls.__name__ for cls in type(optimizer).__mro__)
+
+
+def _check_latent_weights(optimizer: Optimizer, plan: Plan) -> None:
+    """Raise OptimizerError if a method has latent weights: gradients are taken at others than those that move."""
+    latent = [stage.method.name for stage in plan.stages if stage.method.latent_speed is not None]
+    if latent:
+        raise OptimizerError(
+            f"{type(optimizer).__name__} compares gradients at many weights within one step, and {latent[0]!r} takes "
+            "them at other weights than those that move: the estimate of the curvature breaks down. Use an optimizer "
+            "with one gradient a step (SGD, Adam), or a method without latent weights (naive-cut, han-pruning, inq)."
+        )

@@ -8,6 +8,7 @@ torch module, .pt2, .onnx ──capture──▶ graph ──passes──▶ gra
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,9 @@ def pack(
     if weights not in ("exact", "float16", "bfloat16"):
         raise SettingError(f"weights={weights!r} is not allowed: weights must be 'exact', 'float16' or 'bfloat16'.")
     check_target(path)
+    operation = sys.modules.get("netsurgery.operation")
+    if operation is not None:  # else nothing is attached, and torch may not be there
+        operation.settle(model)
     captured = capture(model, example_inputs)
     for name, values in captured.graph.constants.items():
         require_finite(name, values)  # not later: passes fold constants into others, and leave some out

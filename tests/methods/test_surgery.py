@@ -145,9 +145,9 @@ def test_pruned_connections_follow_the_optimizer_at_latent_speed() -> None:
 def test_equal_bfloat16_weights_are_cut_to_the_exact_count() -> None:
     model = nn.Linear(64, 64, bias=False).to(torch.bfloat16)
     model.weight.data.fill_(0.5)
-    model.weight.grad = torch.ones_like(model.weight)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     operation = ns.attach(model, optimizer, ns.Surgery(density=0.1, steps=10, ramp=0.0, interval=1))
+    model.weight.grad = torch.ones_like(model.weight)  # not before: what was there when attached isn't learnt from
     optimizer.step()
     assert sum(row.kept for row in operation.report()) == round(0.1 * 64 * 64)
 

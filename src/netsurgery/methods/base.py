@@ -84,6 +84,11 @@ class Method(ABC, Generic[StateT]):
     """True if weights still train when the method has ended: a stage may follow it on a tensor."""
 
     @property
+    def latent_speed(self) -> float | None:
+        """The share of the optimizer's move that latent weights follow, in [0, 1]; None if the method has none."""
+        return None
+
+    @property
     @abstractmethod
     def active_steps(self) -> int:
         """Optimizer steps, since the stage began, after which the declared set changes no more."""
@@ -125,6 +130,13 @@ class Method(ABC, Generic[StateT]):
     @abstractmethod
     def masks(self, state: StateT) -> dict[str, Tensor]:
         """Parameter name -> bool tensor of its shape, True = kept; to be read only."""
+
+    def trained(self, state: StateT) -> dict[str, Tensor]:
+        """Parameter name -> bool tensor of its shape, True = moved by the optimizer: what is kept, if nothing is fixed.
+
+        To be read only; for methods without latent weights.
+        """
+        return self.masks(state)
 
     @abstractmethod
     def report(self, state: StateT, layers: Sequence[Layer]) -> list[TensorReport]:

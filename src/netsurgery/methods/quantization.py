@@ -153,6 +153,9 @@ class INQ(Method[QuantizationState]):
     def masks(self, state: QuantizationState) -> dict[str, Tensor]:
         return {name: free | (state.fixed[name] != 0) for name, free in state.free.items()}
 
+    def trained(self, state: QuantizationState) -> dict[str, Tensor]:
+        return state.free
+
     def report(self, state: QuantizationState, layers: Sequence[Layer]) -> list[TensorReport]:
         rows = []
         for layer in layers:

@@ -95,6 +95,10 @@ class Sketching(Method[SketchState]):
         require_count("sharing", self.sharing)
 
     @property
+    def latent_speed(self) -> float:
+        return 1.0
+
+    @property
     def active_steps(self) -> int:
         return self.steps
 

@@ -90,7 +90,13 @@ def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> list[Array]:
 
 
 def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
-    """Raise CaptureError unless model and inputs are float32."""
+    """Raise CaptureError unless model and inputs are float32, and the model is Python."""
+    scripted = [name for name, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    if scripted:
+        raise CaptureError(
+            f"{scripted[0] or 'the model'} is a TorchScript module, made by torch.jit.trace or torch.jit.script, which "
+            "can't be exported; give the Python module that it was made from."
+        )
     if not isinstance(example_inputs, tuple) or not example_inputs:
         raise CaptureError(
             f"example_inputs is a {type(example_inputs).__name__}; it must be a tuple of one tensor for each input of "
