@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from netsurgery.methods.blocks import as_number
+from netsurgery.methods.blocks import as_number, row_blocks
 
 _TINY = 1e-30  # keeps 0 / 0 away
 
@@ -37,8 +37,11 @@ def scales(weight: Tensor, mask: Tensor) -> Tensor:
 
     weight: latent weights (n, ...). mask: bool of its shape, True = kept.
     """
-    kept = norms(weight * as_number(mask))
-    return torch.where(dead(mask).view(kept.shape), norms(weight), kept).clamp(min=_TINY)
+    parts = []
+    for rows in row_blocks(weight):
+        kept = norms(weight[rows] * as_number(mask[rows]))
+        parts.append(torch.where(dead(mask[rows]).view(kept.shape), norms(weight[rows]), kept))
+    return torch.cat(parts).clamp_(min=_TINY)
 
 
 def bounded(gradient: Tensor, weight: Tensor, latent: Tensor, is_dead: Tensor) -> Tensor:

@@ -29,10 +29,6 @@ class Cut:
     bits: int
     ties: int
 
-    def count(self, parts: Iterable[Tensor]) -> int:
-        """How many of some of the scores lie above the cut; ties not counted."""
-        return sum(int((scores.view(torch.int32) > self.bits).sum()) for scores in parts)
-
     def select(self, scores: Tensor) -> Tensor:
         """Bool of the scores' shape, True = among the largest. Call once per tensor, in the order of counting."""
         bits = scores.view(torch.int32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -62,22 +63,22 @@ def _cuts(
     own: dict[str, Cut] = {}  # of layers at their floor
     free, left = list(layers), keep
     while True:
-        cut = _cut(partial(scores_of, free), max(1, left))
+        cut = _cut(partial(scores_of, free), left)
+        trial = replace(cut)
         low: list[tuple[Layer, int]] = []
         for layer in free:
+            kept = sum(int(trial.select(scores).sum()) for scores in scores_of([layer]))
             floor = floors.get(layer.name, 0)
-            if floor and cut.count(scores_of([layer])) < floor:
+            if kept < floor:
                 felt = sum(int(scores.count_nonzero()) for scores in scores_of([layer]))
-                if felt:
+                if felt > kept:
                     low.append((layer, min(floor, felt)))
         if not low:
             return {**dict.fromkeys([layer.name for layer in free], cut), **own}
         for layer, floor in low:
             own[layer.name] = _cut(partial(scores_of, [layer]), floor)
-            free.remove(layer)
             left -= floor
-        if not free:
-            return own
+        free = [layer for layer in free if layer.name not in own]
 
 
 def _cut(scores: Callable[[], Iterator[Tensor]], keep: int) -> Cut:
