@@ -54,6 +54,14 @@ class UnfinishedWarning(UserWarning):
     """An operation was finished before its schedule had ended."""
 
 
+class DensityWarning(UserWarning):
+    """A density is so low that a layer would lose its last paths; more connections than that are kept."""
+
+
+class StarvedLayerWarning(UserWarning):
+    """A layer has ended with no connection, or with so few that it passes hardly anything on."""
+
+
 class RevivedWarning(UserWarning):
     """Connections that were pruned for good hold values again: something wrote to them after `finish`."""
 

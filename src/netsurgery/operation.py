@@ -14,7 +14,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,9 +27,18 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from netsurgery.binding import Binding
-from netsurgery.errors import AttachmentError, OptimizerError, RevivedWarning, StateError, UnfinishedWarning
+from netsurgery.errors import (
+    AttachmentError,
+    DensityWarning,
+    OptimizerError,
+    RevivedWarning,
+    StarvedLayerWarning,
+    StateError,
+    UnfinishedWarning,
+)
 from netsurgery.left_alone import describe
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.floors import starved
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
 from netsurgery.other_optimizers import OtherOptimizers, uncompiled
@@ -195,8 +204,9 @@ class Operation:
         connections meanwhile, as by loading a checkpoint of an early, denser epoch, is set to 0 here.
 
         Warns (UnfinishedWarning) if the schedule hadn't ended: the density, and what is quantized, is then as reached
-        so far. Raises NonFiniteWeightsError if training has diverged, AttachmentError if the model has got other
-        parameters, OptimizerError if gradients came but the optimizer never made a step; nothing is changed then.
+        so far; and (StarvedLayerWarning) of every layer that keeps next to nothing. Raises NonFiniteWeightsError if
+        training has diverged, AttachmentError if the model has got other parameters, OptimizerError if gradients came
+        but the optimizer never made a step; nothing is changed then.
         """
         if not self._handles:
             raise AttachmentError("This operation was detached. Call finish() before detach(), or attach a new one.")
@@ -217,6 +227,13 @@ class Operation:
         for running in self._begun():
             running.method.finish(running.state, running.layers)
         self._hide()  # what was written to pruned connections since the last step
+        if not self.finished:
+            for line in _starved_lines(self._rows()):
+                warnings.warn(
+                    f"{line} Ask for more density, or leave the layer out with Stage(skip=...).",
+                    StarvedLayerWarning,
+                    stacklevel=3,
+                )
         self.finished = True
 
     def detach(self) -> None:
@@ -292,7 +309,7 @@ class Operation:
         self.finished = saved["finished"]
 
     def __str__(self) -> str:
-        """A table: one line per tensor, and the total; then what is left alone, one line per reason."""
+        """A table: one line per tensor, and the total; then starved layers, and what is left alone, with the reasons."""
         rows = self.report()
         width = max(len("total"), *(len(row.name) for row in rows))
         quantizes = any(row.quantized for row in rows)
@@ -304,7 +321,7 @@ class Operation:
         head = f"{'tensor':<{width}}  {'kept':>12} {'of':>12}  {'density':>8}" + f"  {'quantized':>12}" * quantizes
         lines = [line(row.name, row.kept, row.size, row.quantized) for row in rows]
         counts = (sum(getattr(row, count) for row in rows) for count in ("kept", "size", "quantized"))
-        return "\n".join([head, *lines, line("total", *counts), *describe(self.left_alone)])
+        return "\n".join([head, *lines, line("total", *counts), *_starved_lines(rows), *describe(self.left_alone)])
 
     def _begun(self) -> list[_RunningStage]:
         return [running for running in self._stages if running.state is not None]
@@ -355,6 +372,9 @@ class Operation:
                 if running in earlier.followers:
                     earlier.method.finish(earlier.state, earlier.layers)
             running.state = state
+            advice = running.method.advice(running.layers)
+            if advice is not None:
+                warnings.warn(advice, DensityWarning, stacklevel=5)
 
     def _is_stepping(self) -> bool:
         """True while a call of optimizer.step is under way, in whatever thread; False after one was interrupted."""
@@ -500,6 +520,15 @@ def _followed_by(earlier: TensorReport, later: TensorReport, mask: Tensor) -> Te
         pruned_total=earlier.pruned_total + later.pruned_total,
         spliced_total=earlier.spliced_total + later.spliced_total,
     )
+
+
+def _starved_lines(rows: Sequence[TensorReport]) -> list[str]:
+    """One sentence for each weight that keeps no connection, or too few to pass anything on."""
+    return [
+        f"{row.name} keeps {row.kept:,} of {row.size:,} connections: what comes behind it sees hardly anything of what "
+        "lies before it."
+        for row in starved(rows)
+    ]
 
 
 def settle(model: object) -> None:

@@ -68,7 +68,7 @@ def test_connections_are_drawn_to_units_that_have_many() -> None:
     mask[0, :5] = True
     mask[3, 6] = True
     weight = mask * 1.0
-    weight[3, 6], weight[0, 5] = 1.2, 1.1  # alone, and next to five others
+    weight[3, 6], weight[0, 5] = 1.2, 1.2  # alone, and next to five others
     plain = refreshed(weight.clone(), mask, 0.0)
     assert bool(plain[3, 6])
     assert bool(plain[0, 5])

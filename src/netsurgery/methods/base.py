@@ -97,6 +97,10 @@ class Method(ABC, Generic[StateT]):
     def init(self, layers: Sequence[Layer], seed: int) -> StateT:
         """The state before step 0. Reads the weights, which are finite, and changes nothing."""
 
+    def advice(self, layers: Sequence[Layer]) -> str | None:
+        """What the settings can't do on these layers, and what would do; None if there is nothing to say."""
+        return None
+
     @abstractmethod
     def reveal(self, state: StateT, layers: Sequence[Layer]) -> None:
         """Effective -> latent, in place in the parameters. The state stays as it is."""

@@ -24,7 +24,13 @@ _TINY = 1e-30  # keeps 0 / 0 away
 
 def norms(weight: Tensor) -> Tensor:
     """(n, 1, ...) float32: the norm of each filter of `weight` (n, ...)."""
-    return torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True, dtype=torch.float32)
+    return length(weight, tuple(range(1, weight.dim())))
+
+
+def length(values: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
+    """The Euclidean norm over some dimensions, which stay with extent 1; () over all. float32, summed in no less."""
+    wide = torch.float64 if values.dtype == torch.float64 else torch.float32
+    return torch.linalg.vector_norm(values, dim=dim, keepdim=dim is not None, dtype=wide).to(torch.float32)
 
 
 def dead(mask: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ all it has, and with it all others lose their function. So each layer keeps
 
 - a share of what a random graph of the same total would give it: connections in proportion to its outputs and inputs
   (Erdős and Rényi; Mocanu et al. 2018, arXiv 1707.04780), times `SHARE`; and
-- a quarter of the fewer of its outputs and input positions, whatever the total: below that, what its outputs say of its
-  inputs is next to nothing.
+- a quarter of the fewer of its outputs and input positions, whatever the total (`fewest`): below that, what its outputs
+  say of its inputs is next to nothing.
 
 The best connections of the layer fill its floor. A layer that the loss doesn't feel, or not with so many connections,
 needs none.
@@ -19,26 +19,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from netsurgery.methods.base import Layer
+from netsurgery.methods.base import Layer, TensorReport
 
-import os
-SHARE = float(os.environ.get("SHARE","0.2"))
-
-
-def _weight(layer: Layer) -> Tensor:
-    """Weights come first in a layer."""
-    return next(iter(layer.tensors.values()))
-
-
-def _fewest(layer: Layer) -> int:
-    """Connections that a layer needs whatever the density."""
-    weight = _weight(layer)
-    return math.ceil(min(len(weight), weight.numel() // len(weight)) / 4)
+SHARE = 0.2
 
 
 def fewest(layers: Sequence[Layer]) -> dict[str, int]:
     """Layer name -> connections that it needs whatever the density."""
-    return {layer.name: _fewest(layer) for layer in layers}
+    return {layer.name: _fewest(_weight(layer).shape) for layer in layers}
 
 
 def floors(layers: Sequence[Layer], keep: int) -> dict[str, int]:
@@ -53,3 +41,17 @@ def floors(layers: Sequence[Layer], keep: int) -> dict[str, int]:
         for layer in layers
     }
     return shares if sum(shares.values()) <= keep else least
+
+
+def starved(rows: Sequence[TensorReport]) -> list[TensorReport]:
+    """Those weights that have lost so many connections that they pass hardly anything on."""
+    return [row for row in rows if len(row.shape) > 1 and row.pruned_total and row.kept < _fewest(row.shape)]
+
+
+def _weight(layer: Layer) -> Tensor:
+    """Weights come first in a layer."""
+    return next(iter(layer.tensors.values()))
+
+
+def _fewest(shape: Sequence[int]) -> int:
+    return math.ceil(min(shape[0], math.prod(shape[1:])) / 4)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from netsurgery.methods.filters import length
+
 BOUND = 3.0
 _RATE = 0.03  # of the running mean, per step
 _TINY = 1e-30  # keeps 0 / 0 away
@@ -28,9 +30,9 @@ class LatentMoves:
 
         moves: what the optimizer has added to the pruned connections of the tensor, in any number of pieces.
         """
-        length = torch.stack([torch.linalg.vector_norm(move, dtype=torch.float32) for move in moves]).norm()
-        mean = self.means.setdefault(name, torch.zeros_like(length))
+        moved = length(torch.stack([length(move) for move in moves]))
+        mean = self.means.setdefault(name, torch.zeros_like(moved))
         known = mean > 0  # a tensor of which nothing was pruned so far has not moved
-        share = (BOUND * mean / length.clamp(min=_TINY)).clamp(max=1).masked_fill(~known, 1)
-        mean.copy_(torch.where(known, torch.lerp(mean, length * share, _RATE), length))
+        share = (BOUND * mean / moved.clamp(min=_TINY)).clamp(max=1).masked_fill(~known, 1)
+        mean.copy_(torch.where(known, torch.lerp(mean, moved * share, _RATE), moved))
         return share

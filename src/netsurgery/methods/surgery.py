@@ -20,11 +20,9 @@ from netsurgery.methods.floors import fewest, floors
 from netsurgery.methods.masking import MaskMethod, MaskState, Observation, Piece
 from netsurgery.methods.selection import largest
 from netsurgery.schedules import DensityRamp, InversePower
-
-import os
 _OBSERVATION_INTERVAL = 4  # optimizer steps at most; gradients of neighbouring steps say much the same
-_REFRESHES = int(os.environ.get("REFRESHES", "100"))  # in a ramp, where it has as many steps
-_WINDOWS = float(os.environ.get("WINDOWS", "8"))  # of observations in a ramp
+_REFRESHES = 100  # in a ramp, where it has as many steps
+_WINDOWS = 8  # of observations in a ramp
 _SHORTEST_WINDOW, _LONGEST_WINDOW = 10, 125  # observations
 
 
@@ -96,20 +94,33 @@ class Surgery(MaskMethod):
     @property
     def observation(self) -> Observation:
         interval = min(_OBSERVATION_INTERVAL, max(1, self._interval // 4))
-        window = int(self._ramp_steps // (_WINDOWS * interval))
+        window = self._ramp_steps // (_WINDOWS * interval)
         return Observation(interval, min(_LONGEST_WINDOW, max(_SHORTEST_WINDOW, window)))
+
+    def advice(self, layers: Sequence[Layer]) -> str | None:
+        total, least = _size(layers), fewest(layers)
+        asked, needed = round(self.density * total), sum(least.values())
+        if asked >= needed:
+            return None
+        layer = max(least, key=lambda name: least[name])
+        return (
+            f"density={self.density:.4g} asks for {asked:,} of {total:,} connections, but {needed:,} are needed so that "
+            f"every layer passes something on, {least[layer]:,} of them in {layer or 'the model itself'}. So many are "
+            f"kept. Ask for a density of {needed / total:.2g} or more, or leave small layers out with Stage(skip=...)."
+        )
 
     def measure(self, layer: Layer) -> None:
         return None
 
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
-        # At step 0 no gradient has been seen yet.
-        return layers if step and (step % self._interval == 0 or step == self.active_steps) else ()
+        # At step 0 no gradient has been seen yet; nor at step 1, if the only ones there were are from before attach.
+        if not step or (step == 1 < self.active_steps and state.sensitivity and not state.sensitivity.outputs):
+            return ()
+        return layers if step % self._interval == 0 or step == self.active_steps else ()
 
     def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
         density = DensityRamp(self.density, self._ramp_steps)(step)
-        total = sum(tensor.numel() for _, tensor in tensors_of(layers))
-        keep = max(round(density * total), sum(fewest(layers).values()))
+        keep = max(round(density * _size(layers)), sum(fewest(layers).values()))
         return largest(state, layers, keep, self.hysteresis, self.concentration, floors(layers, keep))
 
     @property
@@ -120,6 +131,11 @@ class Surgery(MaskMethod):
     def _interval(self) -> int:
         """Optimizer steps between two refreshes: in a short ramp fewer, so that none removes much at once."""
         return max(1, min(self.interval, self._ramp_steps // _REFRESHES))
+
+
+def _size(layers: Sequence[Layer]) -> int:
+    """Connections of all layers."""
+    return sum(tensor.numel() for _, tensor in tensors_of(layers))
 
 
 @final

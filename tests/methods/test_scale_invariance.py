@@ -1,0 +1,180 @@
+"""Networks with normalisation: a filter's scale means nothing, and dead filters are no danger."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import netsurgery as ns
+from netsurgery.methods import filters
+
+
+class Normalised(nn.Module):
+    """Two 3x3 convolutions, each in front of a normalisation, and a classifier: (n, 2, 6, 6) -> (n, 4)."""
+
+    def __init__(self, normalisation: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 8, 3, padding=1)
+        self.norm1 = normalisation(8)
+        self.conv2 = nn.Conv2d(8, 12, 3, padding=1)
+        self.norm2 = normalisation(12)
+        self.head = nn.Linear(12, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = F.relu(self.norm1(self.conv1(images)))
+        return self.head(F.relu(self.norm2(self.conv2(hidden))).mean(dim=(2, 3)))
+
+
+NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "batch norm": lambda channels: nn.BatchNorm2d(channels, eps=1e-20),
+    "instance norm": lambda channels: nn.InstanceNorm2d(channels, eps=1e-20, affine=True),
+    "group norm, a group for each channel": lambda channels: nn.GroupNorm(channels, channels, eps=1e-20),
+}
+
+
+def network(normalisation: str) -> Normalised:
+    torch.manual_seed(0)
+    return Normalised(NORMALISATIONS[normalisation]).double()
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, first: int = 0) -> None:
+    for step in range(first, first + steps):
+        generator = torch.Generator().manual_seed(step)
+        images = torch.randn(16, 2, 6, 6, generator=generator).to(next(model.parameters()).dtype)
+        labels = (images.mean(dim=(2, 3)) * 4).argmax(dim=1) + 2 * (images[:, 0, 0, 0] > 0).long()
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+
+def masks(model: nn.Module, **surgery: float) -> dict[str, Tensor]:
+    """What surgery keeps of weights that don't move."""
+    model = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.1, steps=30, interval=1, **surgery))
+    train(model, optimizer, 30)
+    return operation.masks
+
+
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+@settings(max_examples=5, deadline=None)
+@given(exponents=st.lists(st.floats(-6, 6), min_size=20, max_size=20))
+def test_masks_are_the_same_whatever_the_scale_of_filters_in_front_of_a_normalisation(
+    normalisation: str, exponents: list[float]
+) -> None:
+    model = network(normalisation)
+    expected = masks(model)
+    scale = 2.0 ** torch.tensor(exponents, dtype=torch.float64)
+    with torch.no_grad():
+        for convolution, factors in ((model.conv1, scale[:8]), (model.conv2, scale[8:])):
+            convolution.weight.mul_(factors.view(-1, 1, 1, 1))
+            assert convolution.bias is not None
+            convolution.bias.mul_(factors)
+    found = masks(model)
+    for name in ("conv1.weight", "conv2.weight", "head.weight"):
+        # float32 scores that are equal but for rounding may change places
+        assert int((found[name] != expected[name]).sum()) <= 2, name
+
+
+def test_masks_do_depend_on_the_scale_where_nothing_is_normalised() -> None:
+    """So that the test above can fail."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(72, 12), nn.ReLU(), nn.Linear(12, 4)).double()
+    expected = masks(model)
+    with torch.no_grad():
+        model.get_parameter("1.weight")[:6] *= 64
+    assert int((masks(model)["1.weight"] != expected["1.weight"]).sum()) > 20
+
+
+@pytest.mark.parametrize("eps", [1e-5, 1e-12])
+@pytest.mark.parametrize("optimizer_type", [torch.optim.SGD, torch.optim.AdamW])
+def test_a_network_with_batch_norm_keeps_every_layer_and_learns(
+    eps: float, optimizer_type: type[torch.optim.Optimizer]
+) -> None:
+    torch.manual_seed(0)
+    model = Normalised(lambda channels: nn.BatchNorm2d(channels, eps=eps))
+    rate: dict[str, float] = {"lr": 0.05, "momentum": 0.9} if optimizer_type is torch.optim.SGD else {"lr": 3e-3}
+    optimizer = optimizer_type(model.parameters(), **rate)  # type: ignore[arg-type]
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.1, steps=300))
+    train(model, optimizer, 300)
+    operation.finish()
+    kept = {row.name: row.kept for row in operation.report()}
+    assert all(kept[f"{layer}.weight"] >= 3 for layer in ("conv1", "conv2", "head")), kept
+    assert max(float(p.detach().abs().max()) for p in model.parameters()) < 10
+
+
+class TestDeadFilters:
+    @staticmethod
+    def gradients(dead_rows: int) -> tuple[Normalised, Tensor]:
+        """A network whose first `dead_rows` filters of conv2 are dead, in the middle of a surgery, and a gradient."""
+        torch.manual_seed(0)
+        model = Normalised(nn.BatchNorm2d)
+        nn.init.constant_(model.norm2.bias, 0.5)  # a constant channel passes the ReLU
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        operation = ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=1000, ramp=0.0, interval=1000))
+        train(model, optimizer, 1)
+        saved = operation.state_dict()
+        saved["stages"][0]["masks"]["conv2.weight"][:dead_rows] = False
+        saved["stages"][0]["masks"]["conv2.weight"][dead_rows:] = True
+        operation.load_state_dict(saved)
+        model.zero_grad()
+        images = torch.randn(16, 2, 6, 6, generator=torch.Generator().manual_seed(9))
+        F.cross_entropy(model(images), torch.arange(16) % 4).backward()
+        gradient = model.conv2.weight.grad
+        assert gradient is not None
+        operation.detach()
+        return model, gradient
+
+    def test_feel_no_more_than_live_ones_relatively_in_the_mean(self) -> None:
+        model, gradient = self.gradients(dead_rows=3)
+        felt = filters.norms(gradient).flatten()
+        live = felt[3:].mean()
+        assert felt[:3].max() < 3 * live  # filters of one layer have norms alike; unbounded it would be hundreds
+        assert felt[:3].min() > 0
+
+    def test_leave_the_gradient_of_live_ones_as_it_is(self) -> None:
+        model, gradient = self.gradients(dead_rows=3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        optimizer.zero_grad()
+        images = torch.randn(16, 2, 6, 6, generator=torch.Generator().manual_seed(9))
+        F.cross_entropy(model(images), torch.arange(16) % 4).backward()
+        assert model.conv2.weight.grad is not None
+        assert torch.equal(model.conv2.weight.grad[3:], gradient[3:])
+
+    def test_do_not_spoil_clipping_by_the_norm_of_all_gradients(self) -> None:
+        model, _ = self.gradients(dead_rows=0)
+        usual = float(nn.utils.clip_grad_norm_(model.parameters(), 1e9))
+        model, _ = self.gradients(dead_rows=3)
+        assert float(nn.utils.clip_grad_norm_(model.parameters(), 1e9)) < 2 * usual
+
+    def test_feel_nothing_once_masks_are_fixed(self) -> None:
+        torch.manual_seed(0)
+        model = Normalised(nn.BatchNorm2d)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        operation = ns.attach(model, optimizer, ns.Surgery(density=0.03, steps=60))
+        train(model, optimizer, 60)
+        dead = filters.dead(operation.masks["conv2.weight"])
+        assert bool(dead.any())
+        assert model.conv2.weight.grad is not None
+        assert model.conv2.weight.grad[dead].count_nonzero() == 0
+        assert model.conv2.weight.grad[~dead].count_nonzero() > 0
+
+    def test_can_come_back(self) -> None:
+        """A filter that was pruned by mistake has a gradient, and its latent weights grow."""
+        torch.manual_seed(0)
+        model = Normalised(nn.BatchNorm2d)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        operation = ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=400, ramp=0.0, interval=5))
+        train(model, optimizer, 10)
+        saved = operation.state_dict()
+        saved["stages"][0]["masks"]["conv1.weight"][0] = False
+        operation.load_state_dict(saved)
+        train(model, optimizer, 270, first=10)
+        assert bool(operation.masks["conv1.weight"][0].any())
