@@ -270,9 +270,9 @@ class MaskMethod(Method[MaskState]):
         revealed = {name for name, _ in tensors_of(due)}
         for name, whole in tensors_of(layers):
             # A share of a step is mostly lost in the rounding of a 16-bit weight: it follows the whole step.
-            speed = whole.new_tensor((self.latent_speed or 0.0) if whole.element_size() > 2 else 1.0)
+            speed: float | Tensor = (self.latent_speed or 0.0) if whole.element_size() > 2 else 1.0
             if state.moves is not None:
-                speed *= state.moves.share(name, self._moved(state, name, whole))
+                speed = (state.moves.share(name, self._moved(state, name, whole)) * speed).to(whole.dtype)
             zero = whole.new_zeros(())
             for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
                 latent.lerp_(tensor, speed)

@@ -78,6 +78,7 @@ class Sensitivity:
         share = (BOUND * self.total / total.clamp(min=_TINY)).clamp(max=1)
         self.total.lerp_(total * share, 1 / self.window)
         return share
+
     def factors(self, name: str, tensor: Tensor) -> tuple[Tensor, Tensor | None]:
         """(outputs, inputs) whose product estimates the root mean squared gradient of each connection of `tensor`.
 

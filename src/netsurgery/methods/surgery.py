@@ -20,6 +20,7 @@ from netsurgery.methods.floors import fewest, floors
 from netsurgery.methods.masking import MaskMethod, MaskState, Observation, Piece
 from netsurgery.methods.selection import largest
 from netsurgery.schedules import DensityRamp, InversePower
+
 _OBSERVATION_INTERVAL = 4  # optimizer steps at most; gradients of neighbouring steps say much the same
 _REFRESHES = 100  # in a ramp, where it has as many steps
 _WINDOWS = 8  # of observations in a ramp
