@@ -309,7 +309,7 @@ class Operation:
         self.finished = saved["finished"]
 
     def __str__(self) -> str:
-        """A table: one line per tensor, and the total; then starved layers, and what is left alone, with the reasons."""
+        """A table: one line per tensor, and the total; then starved layers, and what is left alone and why."""
         rows = self.report()
         width = max(len("total"), *(len(row.name) for row in rows))
         quantizes = any(row.quantized for row in rows)

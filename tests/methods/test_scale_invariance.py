@@ -133,7 +133,7 @@ class TestDeadFilters:
         return model, gradient
 
     def test_feel_no_more_than_live_ones_relatively_in_the_mean(self) -> None:
-        model, gradient = self.gradients(dead_rows=3)
+        _, gradient = self.gradients(dead_rows=3)
         felt = filters.norms(gradient).flatten()
         live = felt[3:].mean()
         assert felt[:3].max() < 3 * live  # filters of one layer have norms alike; unbounded it would be hundreds

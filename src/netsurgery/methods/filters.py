@@ -14,6 +14,8 @@ filters of its layer do in the mean, and no more (`bounded`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -30,7 +32,8 @@ def norms(weight: Tensor) -> Tensor:
 def length(values: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
     """The Euclidean norm over some dimensions, which stay with extent 1; () over all. float32, summed in no less."""
     wide = torch.float64 if values.dtype == torch.float64 else torch.float32
-    return torch.linalg.vector_norm(values, dim=dim, keepdim=dim is not None, dtype=wide).to(torch.float32)
+    norm: Tensor = torch.linalg.vector_norm(values, dim=dim, keepdim=dim is not None, dtype=wide)
+    return norm.to(torch.float32)
 
 
 def dead(mask: Tensor) -> Tensor:
@@ -50,14 +53,36 @@ def scales(weight: Tensor, mask: Tensor) -> Tensor:
     return torch.cat(parts).clamp_(min=_TINY)
 
 
-def bounded(gradient: Tensor, weight: Tensor, latent: Tensor, is_dead: Tensor) -> Tensor:
-    """The gradient of a weight, where no dead filter feels more, relatively, than live filters in the mean.
+@dataclass(frozen=True)
+class DeadFilters:
+    """Which filters of a weight are dead, and what bounds their gradient; all (n, 1, ...), of the weight's device.
 
-    gradient, weight, latent: (n, ...); weight is effective, latent holds what pruned connections would weigh.
-    is_dead: (n,) bool, True for some. Where no filter lives, none has a gradient.
+    dead: bool. shares: float32, 1 / (number of live filters) for each of those, 0 for dead ones.
+    scales: float32, the norm of each filter (`scales`) when the mask was last refreshed.
     """
-    live = ~is_dead.view(-1, *[1] * (weight.dim() - 1))
-    relative = norms(gradient) * torch.where(live, norms(weight), norms(latent))
-    mean = (relative * live).sum() / live.sum().clamp(min=1)
-    share = (mean / relative.clamp(min=_TINY)).clamp(max=1).masked_fill(live, 1)
-    return gradient * share.to(gradient.dtype)
+
+    dead: Tensor
+    shares: Tensor
+    scales: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor, mask: Tensor) -> DeadFilters:
+        """weight: latent weights (n, ...). mask: bool of its shape, True = kept."""
+        norms = scales(weight, mask)
+        is_dead = dead(mask).view(norms.shape)
+        live = (~is_dead).to(torch.float32)
+        return cls(is_dead, live / live.sum().clamp(min=1), norms)
+
+    def without(self, gradient: Tensor) -> Tensor:
+        """The gradient (n, ...), and 0 for dead filters."""
+        return gradient.masked_fill(self.dead, 0)
+
+    def bounded(self, gradient: Tensor) -> Tensor:
+        """The gradient (n, ...), where no dead filter feels more, relatively, than live filters do in the mean.
+
+        Where no filter lives, none has a gradient.
+        """
+        relative = norms(gradient) * self.scales
+        mean = (relative * self.shares).sum()
+        share = (mean / relative.clamp_(min=_TINY)).clamp_(max=1).masked_fill_(~self.dead, 1)
+        return gradient * share.to(gradient.dtype)

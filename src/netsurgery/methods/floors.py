@@ -1,4 +1,4 @@
-"""The fewest connections of each layer: a ranking of all layers together may thin a layer, but not cut a network in two.
+"""The fewest connections of each layer: a common ranking may thin a layer, but not cut a network in two.
 
 A ranking knows connections, not paths. A layer that is small, or whose saliency is badly known for a moment, may lose
 all it has, and with it all others lose their function. So each layer keeps

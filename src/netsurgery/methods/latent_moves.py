@@ -1,18 +1,16 @@
 """How far latent weights may move in a step: hardly more than they did so far.
 
-A kept weight that one odd batch has thrown far is brought back by the next ones. A pruned one isn't: nothing depends on
-it, so it stays where it was thrown, and its saliency with it. So a step in which the pruned connections of a tensor move
-more than BOUND times as far as they used to counts for BOUND times that.
+A kept weight that one odd batch has thrown far is brought back by the next ones. A pruned one isn't: nothing depends
+on it, so it stays where it was thrown, and its saliency with it. So a step in which the pruned connections of a tensor
+move more than BOUND times as far as they used to counts for BOUND times that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-
-from netsurgery.methods.filters import length
 
 BOUND = 3.0
 _RATE = 0.03  # of the running mean, per step
@@ -20,19 +18,22 @@ _TINY = 1e-30  # keeps 0 / 0 away
 
 
 class LatentMoves:
-    """Parameter name -> running mean of how far its pruned connections move in a step, as a Euclidean norm."""
+    """Running means of how far pruned connections move in a step, as a Euclidean norm, by name.
+
+    A name stands for a tensor, or for a stretch of a large one.
+    """
 
     def __init__(self, means: Mapping[str, Tensor] | None = None) -> None:
         self.means: dict[str, Tensor] = dict(means or {})
 
-    def share(self, name: str, moves: Iterable[Tensor]) -> Tensor:
-        """The share in (0, 1] of a step that may be followed; () on the moves' device, without waiting for it.
+    def shares(self, names: Sequence[str], lengths: Tensor) -> Tensor:
+        """(k,) The share in (0, 1] of this step that each may follow; nothing waits for the device.
 
-        moves: what the optimizer has added to the pruned connections of the tensor, in any number of pieces.
+        lengths: (k,) how far each has moved.
         """
-        moved = length(torch.stack([length(move) for move in moves]))
-        mean = self.means.setdefault(name, torch.zeros_like(moved))
-        known = mean > 0  # a tensor of which nothing was pruned so far has not moved
-        share = (BOUND * mean / moved.clamp(min=_TINY)).clamp(max=1).masked_fill(~known, 1)
-        mean.copy_(torch.where(known, torch.lerp(mean, moved * share, _RATE), moved))
-        return share
+        means = torch.stack([self.means.get(name, lengths.new_zeros(())) for name in names])
+        known = means > 0  # where nothing was pruned so far nothing has moved
+        shares = (BOUND * means / lengths.clamp(min=_TINY)).clamp_(max=1).masked_fill_(~known, 1)
+        fresh = torch.where(known, torch.lerp(means, lengths * shares, _RATE), lengths)
+        self.means.update(zip(names, fresh.unbind(), strict=True))
+        return shares

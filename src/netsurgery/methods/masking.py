@@ -20,12 +20,26 @@ from netsurgery.errors import StateError
 from netsurgery.methods import filters
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.blocks import as_number, blocks
+from netsurgery.methods.filters import DeadFilters
 from netsurgery.methods.latent_moves import LatentMoves
 from netsurgery.methods.saved_state import check_keys, check_tensors
 from netsurgery.methods.sensitivity import Sensitivity
 from netsurgery.methods.soundness import check_finite, check_placement
 
-_SAVED = {"masks", "weights", "splicing", "constants", "pruned", "spliced", "sensitivity", "moves", "generator"}
+_SAVED = {
+    "masks",
+    "weights",
+    "splicing",
+    "constants",
+    "pruned",
+    "spliced",
+    "sensitivity",
+    "moves",
+    "scales",
+    "generator",
+}
+GROUP = {True: 1 << 19, False: 1 << 24}
+"""Connections worked on together, by whether a processor does it: as many as its cache holds, or a card is worth."""
 _MEANS = {"outputs", "inputs", "total"}
 
 Piece = tuple[str, slice, Tensor]
@@ -58,8 +72,8 @@ class MaskState:
     """How much the loss feels each connection, for methods that rank by it and while masks still change."""
     moves: LatentMoves | None = None
     """How far latent weights use to move, for methods that guard them."""
-    dead: dict[str, Tensor] = field(default_factory=dict)
-    """Parameter name -> bool (n,), True = nothing of this filter is kept; only of weights that have such filters."""
+    dead: dict[str, DeadFilters] = field(default_factory=dict)
+    """Parameter name -> which of its filters are dead; only of weights that have such filters."""
     projected: set[str] = field(default_factory=set)
     """Names of parameters that `update` has projected already; emptied by `project`, which follows it."""
     versions: dict[str, int] = field(default_factory=dict)
@@ -130,14 +144,14 @@ class MaskMethod(Method[MaskState]):
             for name, whole in tensors_of(layers):
                 if whole._version != state.versions.get(name):
                     self._project(state, name, whole)  # what was written over a pruned 0 meanwhile is not latent
-                for tensor, latent in blocks(whole, state.latent[name]):
-                    tensor.add_(latent)
+            for group in _groups(state, layers):
+                torch._foreach_add_([piece.weight for piece in group], [piece.latent for piece in group])
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
-        if self.observation is not None and state.sensitivity is not None:
-            if step % self.observation.interval == 0 or step == 1:
-                state.sensitivity.observe(layers, state.masks)
+        observation = self.observation
+        if observation and state.sensitivity and (step % observation.interval == 0 or step == 1):
+            state.sensitivity.observe(layers, state.masks)
         due = self.due(state, layers, step) if step <= self.active_steps else ()
         if state.latent:
             self._follow(state, layers, due)
@@ -153,8 +167,8 @@ class MaskMethod(Method[MaskState]):
         if dead is None or gradient.is_sparse:
             return gradient
         if name not in state.latent:
-            return gradient.masked_fill(dead.view(-1, *[1] * (tensor.dim() - 1)), 0)
-        return filters.bounded(gradient, tensor, state.latent[name], dead) if self.guards_latent else gradient
+            return dead.without(gradient)
+        return dead.bounded(gradient) if self.guards_latent else gradient
 
     @final
     def project(self, state: MaskState, layers: Sequence[Layer]) -> None:
@@ -202,6 +216,7 @@ class MaskMethod(Method[MaskState]):
             "pruned": dict(state.pruned),
             "spliced": dict(state.spliced),
             "sensitivity": None if state.sensitivity is None else state.sensitivity.state_dict(),
+            "scales": {name: dead.scales.clone() for name, dead in state.dead.items()},
             "moves": None if state.moves is None else {name: mean.clone() for name, mean in state.moves.means.items()},
             "generator": state.generator.get_state(),
         }
@@ -220,6 +235,7 @@ class MaskMethod(Method[MaskState]):
             torch.Generator().set_state(saved["generator"])
             self._sensitivity(saved, layers)
             self._moves(saved, layers)
+            check_keys(saved["scales"], set(saved["scales"]) & names, "'scales' of the saved state")
         except (AttributeError, KeyError, RuntimeError, TypeError) as error:
             raise StateError(f"The saved state is damaged: {error}. Load another checkpoint.") from error
 
@@ -241,6 +257,9 @@ class MaskMethod(Method[MaskState]):
             state.masks[name].copy_(masks[name])
             tensor.copy_(weights[name])
         self._remember(state, layers)
+        for name, dead in state.dead.items():
+            if name in saved["scales"]:
+                dead.scales.copy_(saved["scales"][name])  # taken when masks were refreshed
         self.project(state, layers)
         return state
 
@@ -253,7 +272,9 @@ class MaskMethod(Method[MaskState]):
         if saved["moves"] is None:
             return None
         tensors = dict(tensors_of(layers))
-        return LatentMoves({name: mean.to(tensors[name].device, copy=True) for name, mean in saved["moves"].items()})
+        return LatentMoves(
+            {key: mean.to(tensors[key.rpartition(":")[0]].device, copy=True) for key, mean in saved["moves"].items()}
+        )
 
     def _project(self, state: MaskState, name: str, whole: Tensor) -> None:
         zero = whole.new_zeros(())
@@ -264,31 +285,39 @@ class MaskMethod(Method[MaskState]):
     def _follow(self, state: MaskState, layers: Sequence[Layer], due: Sequence[Layer]) -> None:
         """Move the latent weights after the optimizer, which has moved the parameters; then project at once.
 
-        One pass over memory does both. Only in the parameters of layers that are `due` it leaves what every connection
-        weighs now, pruned or not.
+        Only in the parameters of layers that are `due` it leaves what every connection weighs now, pruned or not.
         """
         revealed = {name for name, _ in tensors_of(due)}
+        for group in _groups(state, layers):
+            weights, latents = [piece.weight for piece in group], [piece.latent for piece in group]
+            zero = weights[0].new_zeros(())
+            effective = [torch.addcmul(zero, piece.weight, piece.mask) for piece in group]  # the sum turns -0 into +0
+            hidden = torch._foreach_sub(weights, effective)  # of kept connections a - a is +0: nothing is remembered
+            for latent, value, speed in zip(latents, hidden, self._speeds(state, group, hidden), strict=True):
+                latent.lerp_(value, speed)
+            torch._foreach_copy_(weights, effective)
+            for piece in group:
+                if piece.name in revealed:
+                    piece.weight.add_(piece.latent)
         for name, whole in tensors_of(layers):
-            # A share of a step is mostly lost in the rounding of a 16-bit weight: it follows the whole step.
-            speed: float | Tensor = (self.latent_speed or 0.0) if whole.element_size() > 2 else 1.0
-            if state.moves is not None:
-                speed = (state.moves.share(name, self._moved(state, name, whole)) * speed).to(whole.dtype)
-            zero = whole.new_zeros(())
-            for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
-                latent.lerp_(tensor, speed)
-                latent.addcmul_(latent, mask, value=-1)  # a - a is +0: nothing is remembered of kept connections
-                torch.addcmul(zero, tensor, mask, out=tensor)
-                if name in revealed:
-                    tensor.add_(latent)
             if name not in revealed:
                 state.versions[name] = whole._version
                 state.projected.add(name)
 
-    def _moved(self, state: MaskState, name: str, whole: Tensor) -> Iterator[Tensor]:
-        """What the optimizer has added to the pruned connections of a tensor, in pieces."""
-        for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
-            move = tensor - latent
-            yield move.addcmul_(move, mask, value=-1)
+    def _speeds(
+        self, state: MaskState, group: Sequence[_Stretch], hidden: Sequence[Tensor]
+    ) -> Sequence[float | Tensor]:
+        """What share of the way to `hidden` latent weights go. Those of 16 bits go all of it: a share would be lost."""
+        speeds = [(self.latent_speed or 0.0) if piece.latent.element_size() > 2 else 1.0 for piece in group]
+        if state.moves is None:
+            return speeds
+        moves = torch._foreach_sub(list(hidden), [piece.latent for piece in group])
+        lengths = torch.stack([length.to(torch.float32) for length in torch._foreach_norm(moves)])
+        shares = state.moves.shares([piece.key for piece in group], lengths)
+        return [
+            (share * speed).to(piece.latent.dtype)
+            for share, speed, piece in zip(shares.unbind(), speeds, group, strict=True)
+        ]
 
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
@@ -302,18 +331,43 @@ class MaskMethod(Method[MaskState]):
 
     def _remember(self, state: MaskState, layers: Sequence[Layer]) -> None:
         """Take over from the parameters what pruned connections weigh, and which filters are dead."""
-        weights = {name for name, tensor in tensors_of(layers) if tensor.dim() > 1}
-        for name in weights:
-            dead = filters.dead(state.masks[name])
-            if bool(dead.any()):
-                state.dead[name] = dead
-            else:
-                state.dead.pop(name, None)
+        for name, tensor in tensors_of(layers):
+            state.dead.pop(name, None)
+            if tensor.dim() > 1 and bool(filters.dead(state.masks[name]).any()):
+                state.dead[name] = DeadFilters.of(tensor, state.masks[name])
         if state.latent:
             for name, whole in tensors_of(layers):
                 for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
                     latent.copy_(tensor)
                     latent.addcmul_(latent, mask, value=-1)
+
+
+class _Stretch(NamedTuple):
+    """The same stretch of a parameter, of its latent weights and of its mask as numbers."""
+
+    name: str
+    key: str
+    weight: Tensor
+    latent: Tensor
+    mask: Tensor
+
+
+def _groups(state: MaskState, layers: Sequence[Layer]) -> Iterator[list[_Stretch]]:
+    """All stretches, those of one type that lie beside each other together, so that a device gets few, large orders."""
+    group: list[_Stretch] = []
+    room = 0
+    for name, whole in tensors_of(layers):
+        for index, parts in enumerate(blocks(whole, state.latent[name], as_number(state.masks[name]))):
+            weight = parts[0]
+            like = group and (group[0].weight.dtype, group[0].weight.device) == (weight.dtype, weight.device)
+            if not like or weight.numel() > room:
+                if group:
+                    yield group
+                group, room = [], GROUP[weight.device.type == "cpu"]
+            group.append(_Stretch(name, f"{name}:{index}", *parts))
+            room -= weight.numel()
+    if group:
+        yield group
 
 
 def _settle(state: MaskState) -> None:

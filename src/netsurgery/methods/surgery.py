@@ -105,9 +105,9 @@ class Surgery(MaskMethod):
             return None
         layer = max(least, key=lambda name: least[name])
         return (
-            f"density={self.density:.4g} asks for {asked:,} of {total:,} connections, but {needed:,} are needed so that "
-            f"every layer passes something on, {least[layer]:,} of them in {layer or 'the model itself'}. So many are "
-            f"kept. Ask for a density of {needed / total:.2g} or more, or leave small layers out with Stage(skip=...)."
+            f"density={self.density:.4g} asks for {asked:,} of {total:,} connections, but {needed:,} are needed so "
+            f"that every layer passes something on, {least[layer]:,} of them in {layer or 'the model itself'}. That "
+            f"many are kept. Ask for a density of {needed / total:.2g} or more, or leave layers out with Stage(skip=...)."
         )
 
     def measure(self, layer: Layer) -> None:
