@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,16 @@ def network() -> nn.Sequential:
 
 def images(count: int = 24) -> Tensor:
     return torch.randn(count, 2, 7, 7, generator=torch.Generator().manual_seed(1)) * 3 + 1
+
+
+def test_the_pages_example_runs() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "robustness.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images(), torch.zeros(24)), batch_size=8)
+    exec(code, {"ns": ns, "model": model, "optimizer": optimizer, "loader": loader})  # noqa: S102
+    assert batch_norm(model, 1).num_batches_tracked == 3
 
 
 def batch_norm(model: nn.Module, index: int) -> nn.BatchNorm2d:

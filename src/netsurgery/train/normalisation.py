@@ -22,9 +22,9 @@ def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = N
     """Estimate the running mean and variance of every batch norm again, from the inputs of the weights as they are.
 
     While a network trains, its batch norms average what they see with a fading memory. Where weights change at once and
-    training doesn't follow, those averages are of another network. Use it after NaiveCut without training, after the
-    last portion of INQ, and after weights were rounded or averaged. Don't use it where training at a small learning
-    rate came last, as after Surgery: the statistics are right then, and it gains nothing.
+    training doesn't follow, those averages are of another network. Use it after NaiveCut without training, and after
+    the weights of a checkpoint were rounded, cut or averaged. There is no need where training came last, as after
+    Surgery, or where the last change was small, as INQ's last portion: docs/robustness.md has the figures.
 
     Statistics of the batches are pooled with equal weight for each value: the mean and the unbiased variance over all
     values that a channel sees, whatever the batches' sizes. Behind the first batch norm these are of activations that
@@ -36,8 +36,8 @@ def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = N
     model: a network with batch norms that track statistics; those that forward doesn't reach keep theirs. A model that
         torch.compile has wrapped is run as it was before.
     inputs: batches as the model takes them, on its device: tensors, tuples or lists whose first entry is the input, as
-        a DataLoader gives them, or mappings of keyword arguments. Training inputs, as they are shown in evaluation:
-        without augmentation; several thousand values for each channel are enough.
+        a DataLoader gives them, or mappings of keyword arguments. Training inputs, never those of the test, and shown
+        as in evaluation: without augmentation. Several thousand values for each channel are enough.
     batches: how many are used at most, >= 1; all of them if left out, so that `inputs` has to end.
 
     Returns the number of batches. Raises LayerNotFoundError if the model has no such batch norm or reaches none,
