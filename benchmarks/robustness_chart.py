@@ -65,7 +65,7 @@ def _panel(axes: Axes, record: StressRecord, density: float) -> None:
     axes.set_yscale("symlog", linthresh=LINEAR_POINTS, linscale=1.5)
     ticks = (-80, -40, -20, -10, -5, -2, 0, 2, 5)
     axes.set_yticks(ticks, [f"{value:+d}" if value else "0" for value in ticks])
-    axes.set_ylim(-95, 10)
+    axes.set_ylim(-110, 10)
     axes.set_xticks([])
 
 

@@ -122,8 +122,10 @@ def _mean_of_pixels() -> list[nn.Module]:
 
 @dataclass(frozen=True)
 class StressNetwork:
-    """A network and how it is trained well: rates holds the learning rate of each optimizer, steps those of the dense
-    network, after which its test accuracy has settled.
+    """A network and how it is trained.
+
+    rates: optimizer -> learning rate, of the dense training and of all treatments. dense_steps: optimizer steps of the
+    dense network that treatments begin with, along half a cosine to 0.
     """
 
     title: str

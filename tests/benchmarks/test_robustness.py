@@ -118,6 +118,9 @@ def test_the_same_run_has_the_same_outcome_and_another_seed_has_another(tmp_path
     train_dense(RUN.dense, again)
     first, second = carry_out(RUN, dense), carry_out(RUN, again)
     assert dataclasses.replace(first, duration_s=0) == dataclasses.replace(second, duration_s=0)
+    other_batches = carry_out(dataclasses.replace(RUN, seed=1), dense)
+    assert other_batches.start_accuracy_percent == first.start_accuracy_percent
+    assert other_batches.kept != first.kept
     train_dense(DenseNetwork("conv", "sgd", 1), again)
     other = carry_out(dataclasses.replace(RUN, seed=1), again)
     assert (other.start_accuracy_percent, other.kept) != (first.start_accuracy_percent, first.kept)
@@ -140,7 +143,7 @@ def test_an_error_of_this_library_is_an_outcome_and_warnings_are_noted(
     assert (outcome.accuracy_percent, outcome.failure) == (0, "NonFiniteWeightsError: weights are NaN")
 
 
-def test_outputs_that_are_no_numbers_are_never_right() -> None:
+def test_outputs_that_are_not_numbers_are_never_right() -> None:
     model = NETWORKS["conv"].build()
     for parameter in model.parameters():
         parameter.data.fill_(float("nan"))

@@ -120,6 +120,15 @@ def test_nothing_but_the_statistics_changes() -> None:
     assert [name for name, buffer in model.named_buffers() if torch.equal(buffer, before.get_buffer(name))] == []
 
 
+def test_nothing_is_recorded_for_a_gradient() -> None:
+    model = network()
+    recording: list[bool] = []
+    model[0].register_forward_hook(lambda *_: recording.append(torch.is_grad_enabled()))
+    ns.recalibrate(model, [images()])
+    assert recording == [False]
+    assert torch.is_grad_enabled()
+
+
 class Twice(nn.Module):
     """One batch norm that forward calls twice, and one that it never calls."""
 
