@@ -1,4 +1,4 @@
-"""Writes the tables of the README, of docs/choosing-a-method.md with its picture, and of docs/training.md.
+"""Writes the tables of the README and of pages in docs, and the pictures that are made from the same records.
 
 All of them say what the records in benchmarks/results say.
 
@@ -20,6 +20,9 @@ from typing import Any
 
 import cells
 import methods_chart
+import recalibration
+import robustness_chart
+import robustness_table
 from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_answer
 from experiment_tables import pruned_table, quantized_table
 from latencies import Latencies
@@ -28,7 +31,10 @@ from outcomes import NETWORKS, RESULTS, outcomes
 from training_step_table import training_step_table
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / name for name in ("choosing-a-method.md", "training.md")))
+DOCUMENTS = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("choosing-a-method.md", "robustness.md", "training.md")),
+)
 FIVE_BITS = "5-bit powers of two"
 
 
@@ -193,6 +199,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "dense": lambda: answer(outcomes(), DENSE),
     "multiplierless": lambda: answer(outcomes(), POWERS, PLANES),
     "quickest": lambda: answer(outcomes(), QUICKEST),
+    "recalibration": recalibration.recalibration_table,
+    "recalibration-answer": recalibration.recalibration_answer,
+    "robustness": lambda: robustness_table.summary_table(robustness_table.recorded()),
+    "robustness-picture": lambda: robustness_table.picture(robustness_table.recorded()),
+    "robustness-densities": lambda: robustness_table.density_tables(robustness_table.recorded()),
+    "robustness-few-bits": lambda: robustness_table.few_bits_table(robustness_table.recorded()),
 }
 
 
@@ -218,6 +230,9 @@ def main() -> int:
     stale = [path for path, text in texts.items() if fresh[path] != text]
     if not methods_chart.shows(methods_chart.PATH, outcomes()):
         stale.append(methods_chart.PATH)
+    stress = robustness_table.recorded()
+    if stress is not None and not robustness_chart.shows(robustness_table.PICTURE, stress):
+        stale.append(robustness_table.PICTURE)
     if options.check:
         for path in stale:
             print(
@@ -228,6 +243,8 @@ def main() -> int:
     for path, text in fresh.items():
         path.write_text(text, encoding="utf-8")
     methods_chart.draw(methods_chart.PATH, outcomes())
+    if stress is not None:
+        robustness_chart.draw(robustness_table.PICTURE, stress)
     return 0
 
 

@@ -24,6 +24,7 @@ TORCH_NAMES = [
     "HanPruning",
     "INQ",
     "Restarts",
+    "recalibrate",
     "Sketching",
 ]
 NUMPY_NAMES = ["pack", "PackReport", "load", "Session", "Limits"]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from netsurgery.plan import Stage as Stage
     from netsurgery.runtime.session import Session as Session
     from netsurgery.runtime.session import load as load
+    from netsurgery.train.normalisation import recalibrate as recalibrate
     from netsurgery.train.restarts import Restarts as Restarts
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ _HOME = {
     "HanPruning": "netsurgery.methods.magnitude",
     "INQ": "netsurgery.methods.quantization",
     "Restarts": "netsurgery.train.restarts",
+    "recalibrate": "netsurgery.train.normalisation",
     "Sketching": "netsurgery.methods.sketching",
     "pack": "netsurgery.packing",
     "PackReport": "netsurgery.packing",
