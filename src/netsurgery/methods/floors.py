@@ -21,7 +21,7 @@ from torch import Tensor
 
 from netsurgery.methods.base import Layer, TensorReport
 
-SHARE = 0.2
+SHARE = 0.1
 
 
 def fewest(layers: Sequence[Layer]) -> dict[str, int]:

@@ -23,7 +23,7 @@ from netsurgery.schedules import DensityRamp, InversePower
 
 _OBSERVATION_INTERVAL = 4  # optimizer steps at most; gradients of neighbouring steps say much the same
 _REFRESHES = 100  # in a ramp, where it has as many steps
-_WINDOWS = 8  # of observations in a ramp
+_WINDOWS = 16  # of observations in a ramp
 _SHORTEST_WINDOW, _LONGEST_WINDOW = 10, 125  # observations
 
 
