@@ -32,19 +32,23 @@ _SHORTEST_WINDOW, _LONGEST_WINDOW = 10, 125  # observations
 class Surgery(MaskMethod):
     """Surgery by one number: the final density of all tensors that it operates on together.
 
-    Use it always, unless the paper's own rule is wanted (ThresholdSurgery). Thresholds per layer follow by themselves:
-    connections of all layers are ranked together by saliency, |w| * sqrt(mean squared gradient), which means the same
-    in every layer (sensitivity.py), and the largest stay. A kept connection ranks `hysteresis` times higher than a
-    pruned one, which is the b/a of the paper's equation 3. The density falls from 1, connections come and go until
-    `splicing`, then masks are fixed and the kept weights train on.
+    The default; use ThresholdSurgery only to reproduce the paper. Thresholds per layer follow by themselves:
+    connections of all layers are ranked together by relative saliency, (|w| / ‖w‖) * sqrt(E[(g ‖w‖)²]) with ‖w‖ the
+    norm of the filter, which means the same in every layer and at any scale of a filter in front of a normalisation
+    (docs/methods/surgery.md). The largest stay, and no layer falls below a floor (floors.py). A kept connection ranks
+    `hysteresis` times higher than a pruned one, which is the b/a of the paper's equation 3. The density falls from 1,
+    connections come and go until `splicing`, then masks are fixed and the kept weights train on.
 
     A layer that the loss never reaches while it operates has no saliency and goes first: leave such layers out.
+    Warns (DensityWarning) if the density is so low that layers would lose their last paths; more is kept then.
 
-    density: kept / all, in (0, 1], biases counted if operated on. Reached exactly, to the connection.
+    density: kept / all, in (0, 1], biases counted if operated on. Reached exactly, to the connection, unless a
+        DensityWarning says otherwise.
     steps: optimizer steps the whole operation gets, >= 1. Give the length of your training.
     ramp: share of `steps` after which the density is reached, in [0, splicing].
     splicing: share of `steps` after which masks are fixed, in [ramp, 1].
-    interval: optimizer steps between two refreshes of the masks, >= 1.
+    interval: optimizer steps between two refreshes of the masks at most, >= 1. Fewer lie between them where the ramp is
+        short: it has 100 refreshes, or one at each step.
     hysteresis: b/a, >= 1; larger means fewer changes of mind.
     latent_speed: share of the optimizer's move that a pruned connection follows, in [0, 1]. At 1, as in the paper,
         pruned connections of a very sparse network drift up and displace trained ones. Weights of 16 bits always
@@ -107,7 +111,8 @@ class Surgery(MaskMethod):
         return (
             f"density={self.density:.4g} asks for {asked:,} of {total:,} connections, but {needed:,} are needed so "
             f"that every layer passes something on, {least[layer]:,} of them in {layer or 'the model itself'}. That "
-            f"many are kept. Ask for a density of {needed / total:.2g} or more, or leave layers out with Stage(skip=...)."
+            f"many are kept. Ask for a density of {needed / total:.2g} or more, or leave layers out with "
+            "Stage(skip=...)."
         )
 
     def measure(self, layer: Layer) -> None:
