@@ -16,7 +16,8 @@ from torch import Tensor
 _UPPER_BINS = 1 << 15
 _UPPER_MASK = _UPPER_BINS - 1  # of the sign bit, which only a NaN can have set
 _LOWER_BINS = 1 << 16
-_INFINITY_UPPER = 0x7F80  # upper half of the bit pattern of +infinity; NaN lies above it
+INFINITY = 0x7F800000  # the bit pattern of +infinity; NaN lies above it
+_INFINITY_UPPER = INFINITY >> 16
 
 
 @dataclass

@@ -15,7 +15,7 @@ from netsurgery.methods.base import Layer
 from netsurgery.methods.blocks import as_number, row_blocks
 from netsurgery.methods.masking import MaskState, Piece
 from netsurgery.methods.places import PlaceCosts
-from netsurgery.methods.ranking import Cut, cut_at
+from netsurgery.methods.ranking import INFINITY, Cut, cut_at
 
 
 def largest(
@@ -31,8 +31,8 @@ def largest(
     A connection's score is its saliency where the state has a sensitivity, and |w| / (the layer's constant) where it
     has none. Scores of connections kept now are multiplied by `hysteresis`, and all are divided by (bits that the
     connection costs, see places.py) to the power of `concentration`.
-    floors: layer name -> the fewest connections that it keeps, its best ones, as far as it has some with a score above
-        0; in sum at most `keep`. No floors by default.
+    floors: parameter name -> the fewest connections that it keeps, its best ones, as far as it has some with a score
+        above 0; in sum at most `keep`. No floors by default.
     Raises NonFiniteWeightsError if a gradient wasn't finite, OptimizerError if none was ever seen.
     """
     if state.sensitivity is not None and not state.sensitivity.outputs:
@@ -41,44 +41,49 @@ def largest(
             "before backward, not inside step or its hooks, and let the loss depend on the model."
         )
 
-    def scores_of(chosen: Sequence[Layer]) -> Iterator[Tensor]:
-        for layer in chosen:
-            for name in layer.tensors:
-                yield from (scores for _, scores in _scores(state, layer, name, hysteresis, concentration))
+    def scores_of(chosen: Sequence[_Named]) -> Iterator[Tensor]:
+        for layer, name in chosen:
+            yield from (scores for _, scores in _scores(state, layer, name, hysteresis, concentration))
 
-    cuts = _cuts(scores_of, layers, keep, floors or {})
-    for layer in layers:
-        for name in layer.tensors:
-            for rows, scores in _scores(state, layer, name, hysteresis, concentration):
-                yield name, rows, cuts[layer.name].select(scores)
+    named = [(layer, name) for layer in layers for name in layer.tensors]
+    cuts = _cuts(scores_of, named, keep, floors or {})
+    for layer, name in named:
+        for rows, scores in _scores(state, layer, name, hysteresis, concentration):
+            yield name, rows, cuts[name].select(scores)
+
+
+_Named = tuple[Layer, str]
+"""A layer and the name of one of its parameters."""
 
 
 def _cuts(
-    scores_of: Callable[[Sequence[Layer]], Iterator[Tensor]],
-    layers: Sequence[Layer],
+    scores_of: Callable[[Sequence[_Named]], Iterator[Tensor]],
+    named: Sequence[_Named],
     keep: int,
     floors: Mapping[str, int],
 ) -> dict[str, Cut]:
-    """Layer name -> where its ranking is cut: one cut for all, but for layers that would fall below their floor."""
-    own: dict[str, Cut] = {}  # of layers at their floor
-    free, left = list(layers), keep
+    """Parameter name -> where its ranking is cut: one cut for all, but for those that would fall below their floor."""
+    own: dict[str, Cut] = {}  # of parameters at their floor
+    free, left = list(named), keep
     while True:
         cut = _cut(partial(scores_of, free), left)
         trial = replace(cut)
-        low: list[tuple[Layer, int]] = []
-        for layer in free:
-            kept = sum(int(trial.select(scores).sum()) for scores in scores_of([layer]))
-            floor = floors.get(layer.name, 0)
+        low: list[tuple[_Named, int]] = []
+        for one in free:
+            kept = sum(int(trial.select(scores).sum()) for scores in scores_of([one]))
+            floor = floors.get(one[1], 0)
             if kept < floor:
-                felt = sum(int(scores.count_nonzero()) for scores in scores_of([layer]))
+                felt = sum(int(scores.count_nonzero()) for scores in scores_of([one]))
                 if felt > kept:
-                    low.append((layer, min(floor, felt)))
+                    low.append((one, min(floor, felt)))
         if not low:
-            return {**dict.fromkeys([layer.name for layer in free], cut), **own}
-        for layer, floor in low:
-            own[layer.name] = _cut(partial(scores_of, [layer]), floor)
+            return {**dict.fromkeys([name for _, name in free], cut), **own}
+        for one, floor in low:
+            own[one[1]] = _cut(partial(scores_of, [one]), floor)
             left -= floor
-        free = [layer for layer in free if layer.name not in own]
+        free = [one for one in free if one[1] not in own]
+        if not left or not free:  # all that may be kept is spoken for
+            return {**dict.fromkeys([name for _, name in free], Cut(bits=INFINITY, ties=0)), **own}
 
 
 def _cut(scores: Callable[[], Iterator[Tensor]], keep: int) -> Cut:

@@ -107,10 +107,10 @@ class Surgery(MaskMethod):
         asked, needed = round(self.density * total), sum(least.values())
         if asked >= needed:
             return None
-        layer = max(least, key=lambda name: least[name])
+        most = max(least, key=lambda name: least[name])
         return (
             f"density={self.density:.4g} asks for {asked:,} of {total:,} connections, but {needed:,} are needed so "
-            f"that every layer passes something on, {least[layer]:,} of them in {layer or 'the model itself'}. That "
+            f"that every layer passes something on, {least[most]:,} of them in {most}. That "
             f"many are kept. Ask for a density of {needed / total:.2g} or more, or leave layers out with "
             "Stage(skip=...)."
         )
