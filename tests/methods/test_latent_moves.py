@@ -20,7 +20,7 @@ def test_usual_moves_are_followed_in_full() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.floats(0, 1e30), min_size=1, max_size=30))
+@given(st.lists(st.just(0.0) | st.floats(1e-15, 1e15), min_size=1, max_size=30))
 def test_what_is_followed_is_never_more_than_the_bound_times_the_mean(lengths: list[float]) -> None:
     moves = LatentMoves()
     for length in lengths:
@@ -28,7 +28,7 @@ def test_what_is_followed_is_never_more_than_the_bound_times_the_mean(lengths: l
         (share,) = moves.shares(["a"], torch.tensor([length]))
         assert 0 < share <= 1
         if before > 0:
-            assert float(share) * length <= BOUND * float(before) * (1 + 1e-5) + 1e-30
+            assert float(share) * length <= BOUND * float(before) * (1 + 1e-5)
 
 
 def test_names_do_not_mix() -> None:

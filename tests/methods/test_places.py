@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import netsurgery as ns
-from netsurgery.methods import blocks
+from netsurgery.methods import blocks, filters
 from netsurgery.methods.base import Layer
 from netsurgery.methods.places import PlaceCosts
 
@@ -58,8 +58,11 @@ def refreshed(weight: Tensor, mask: Tensor, concentration: float) -> Tensor:
         density=density, steps=10, ramp=0.0, interval=1, hysteresis=1.0, concentration=concentration, biases=False
     )
     state = method.init([layer], seed=0)
+    before = weight.clone()
     method.update(state, [layer], 1)
+    weight.copy_(before)
     state.masks["a.weight"].copy_(mask)
+    state.scales["a.weight"] = filters.norms(weight * mask)
     return torch.cat([piece for _, _, piece in method.refreshed(state, [layer], step=2)])
 
 

@@ -25,8 +25,7 @@ def layer_with(gradient: torch.Tensor | None, shape: tuple[int, ...] = (3, 2)) -
 def observed(layer: Layer, sensitivity: Sensitivity | None = None, window: int = 125) -> Sensitivity:
     """All connections are kept."""
     sensitivity = sensitivity or Sensitivity(window)
-    masks = {name: torch.ones_like(tensor, dtype=torch.bool) for name, tensor in layer.tensors.items()}
-    sensitivity.observe([layer], masks)
+    sensitivity.observe([layer], {name: filters.norms(t) for name, t in layer.tensors.items() if t.dim() > 1})
     return sensitivity
 
 

@@ -140,7 +140,7 @@ def test_pruned_connections_follow_the_optimizer_at_latent_speed() -> None:
         optimizer.step()
         assert model.weight.tolist() == [[1.75, 0.0]]
         latent = operation.state_dict()["stages"][0]["weights"]["weight"]
-        assert latent.tolist() == [[1.75, 1.0 - speed * 0.25]]
+        assert latent.tolist() == [[1.75, -speed * 0.25]]  # it began at 0 when it was pruned
 
 
 def test_equal_bfloat16_weights_are_cut_to_the_exact_count() -> None:

@@ -41,16 +41,16 @@ def dead(mask: Tensor) -> Tensor:
     return ~mask.flatten(1).any(dim=1)
 
 
-def scales(weight: Tensor, mask: Tensor) -> Tensor:
-    """(n, 1, ...) float32: the norm of what is kept of each filter, and of a dead filter's latent weights.
+def scales(weight: Tensor, mask: Tensor, before: Tensor) -> Tensor:
+    """(n, 1, ...) float32: the norm of what is kept of each filter; of a dead one, what it was when it died.
 
-    weight: latent weights (n, ...). mask: bool of its shape, True = kept.
+    weight: latent weights (n, ...). mask: bool of its shape, True = kept. before: the scales so far.
     """
     parts = []
     for rows in row_blocks(weight):
         kept = norms(weight[rows] * as_number(mask[rows]))
-        parts.append(torch.where(dead(mask[rows]).view(kept.shape), norms(weight[rows]), kept))
-    return torch.cat(parts).clamp_(min=_TINY)
+        parts.append(torch.where(dead(mask[rows]).view(kept.shape), before[rows], kept))
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,11 @@ class DeadFilters:
     scales: Tensor
 
     @classmethod
-    def of(cls, weight: Tensor, mask: Tensor) -> DeadFilters:
-        """weight: latent weights (n, ...). mask: bool of its shape, True = kept."""
-        norms = scales(weight, mask)
-        is_dead = dead(mask).view(norms.shape)
+    def of(cls, mask: Tensor, scales: Tensor) -> DeadFilters:
+        """mask: bool (n, ...), True = kept. scales: as `scales` gives them."""
+        is_dead = dead(mask).view(scales.shape)
         live = (~is_dead).to(torch.float32)
-        return cls(is_dead, live / live.sum().clamp(min=1), norms)
+        return cls(is_dead, live / live.sum().clamp(min=1), scales)
 
     def without(self, gradient: Tensor) -> Tensor:
         """The gradient (n, ...), and 0 for dead filters."""

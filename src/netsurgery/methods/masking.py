@@ -72,6 +72,9 @@ class MaskState:
     """How much the loss feels each connection, for methods that rank by it and while masks still change."""
     moves: LatentMoves | None = None
     """How far latent weights use to move, for methods that guard them."""
+    scales: dict[str, Tensor] = field(default_factory=dict)
+    """Name of each weight -> float32 (n, 1, ...), the norm of what is kept of each filter, or was when it died; for
+    methods that rank by sensitivity."""
     dead: dict[str, DeadFilters] = field(default_factory=dict)
     """Parameter name -> which of its filters are dead; only of weights that have such filters."""
     projected: set[str] = field(default_factory=set)
@@ -86,8 +89,8 @@ class MaskMethod(Method[MaskState]):
     """A method whose projection is latent * mask. Subclasses say when masks change, and how."""
 
     guards_latent: ClassVar[bool] = False
-    """True if latent weights are guarded against what would throw them far: one odd batch (latent_moves.py), and the
-    gradient of dead filters (filters.py)."""
+    """True if latent weights have to earn their place: they begin at 0 when a connection is pruned, and are guarded
+    against what would throw them far, one odd batch (latent_moves.py) and the gradient of dead filters (filters.py)."""
 
     @property
     @abstractmethod
@@ -151,7 +154,8 @@ class MaskMethod(Method[MaskState]):
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         observation = self.observation
         if observation and state.sensitivity and (step % observation.interval == 0 or step == 1):
-            state.sensitivity.observe(layers, state.masks)
+            self._measure_filters(state, layers)
+            state.sensitivity.observe(layers, state.scales)
         due = self.due(state, layers, step) if step <= self.active_steps else ()
         if state.latent:
             self._follow(state, layers, due)
@@ -216,7 +220,7 @@ class MaskMethod(Method[MaskState]):
             "pruned": dict(state.pruned),
             "spliced": dict(state.spliced),
             "sensitivity": None if state.sensitivity is None else state.sensitivity.state_dict(),
-            "scales": {name: dead.scales.clone() for name, dead in state.dead.items()},
+            "scales": {name: scales.clone() for name, scales in state.scales.items()},
             "moves": None if state.moves is None else {name: mean.clone() for name, mean in state.moves.means.items()},
             "generator": state.generator.get_state(),
         }
@@ -235,7 +239,7 @@ class MaskMethod(Method[MaskState]):
             torch.Generator().set_state(saved["generator"])
             self._sensitivity(saved, layers)
             self._moves(saved, layers)
-            check_keys(saved["scales"], set(saved["scales"]) & names, "'scales' of the saved state")
+            self._scales(saved, layers)
         except (AttributeError, KeyError, RuntimeError, TypeError) as error:
             raise StateError(f"The saved state is damaged: {error}. Load another checkpoint.") from error
 
@@ -251,15 +255,14 @@ class MaskMethod(Method[MaskState]):
             spliced=dict(saved["spliced"]),
             sensitivity=self._sensitivity(saved, layers),
             moves=self._moves(saved, layers),
+            scales=self._scales(saved, layers),
         )
         state.generator.set_state(saved["generator"])
         for name, tensor in tensors_of(layers):
             state.masks[name].copy_(masks[name])
             tensor.copy_(weights[name])
         self._remember(state, layers)
-        for name, dead in state.dead.items():
-            if name in saved["scales"]:
-                dead.scales.copy_(saved["scales"][name])  # taken when masks were refreshed
+        self._find_dead(state, layers)
         self.project(state, layers)
         return state
 
@@ -275,6 +278,14 @@ class MaskMethod(Method[MaskState]):
         return LatentMoves(
             {key: mean.to(tensors[key.rpartition(":")[0]].device, copy=True) for key, mean in saved["moves"].items()}
         )
+
+    def _scales(self, saved: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, Tensor]:
+        tensors = dict(tensors_of(layers))
+        scales = {}
+        for name, found in saved["scales"].items():
+            scales[name] = filters.norms(tensors[name])
+            scales[name].copy_(found)
+        return scales
 
     def _project(self, state: MaskState, name: str, whole: Tensor) -> None:
         zero = whole.new_zeros(())
@@ -322,24 +333,47 @@ class MaskMethod(Method[MaskState]):
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
         check_finite(layers, "while training")
+        self._measure_filters(state, layers)
         for name, rows, fresh in self.refreshed(state, layers, step):
             mask = state.masks[name][rows]
             state.spliced[name] += int(torch.count_nonzero(fresh > mask))
             state.pruned[name] += int(torch.count_nonzero(fresh < mask))
             mask.copy_(fresh)
+        if self.guards_latent and state.latent:
+            for name, tensor in tensors_of(layers):
+                # What has just been pruned begins at 0; it has no latent weight yet.
+                for whole, latent, mask in blocks(tensor, state.latent[name], as_number(state.masks[name])):
+                    whole.mul_(mask.logical_or(latent))
         self._remember(state, layers)
+        self._find_dead(state, layers)
 
     def _remember(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        """Take over from the parameters what pruned connections weigh, and which filters are dead."""
-        for name, tensor in tensors_of(layers):
-            state.dead.pop(name, None)
-            if tensor.dim() > 1 and bool(filters.dead(state.masks[name]).any()):
-                state.dead[name] = DeadFilters.of(tensor, state.masks[name])
+        """Take over from the parameters what pruned connections weigh."""
         if state.latent:
             for name, whole in tensors_of(layers):
                 for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
                     latent.copy_(tensor)
                     latent.addcmul_(latent, mask, value=-1)
+
+    def _measure_filters(self, state: MaskState, layers: Sequence[Layer]) -> None:
+        """The norms of filters as they are now; parameters hold latent weights."""
+        if self.observation is not None:
+            for name, tensor in tensors_of(layers):
+                if tensor.dim() > 1:
+                    before = state.scales.get(name)
+                    state.scales[name] = filters.scales(
+                        tensor, state.masks[name], filters.norms(tensor) if before is None else before
+                    )
+
+    def _find_dead(self, state: MaskState, layers: Sequence[Layer]) -> None:
+        """Which filters are dead with the masks as they are now."""
+        for name, tensor in tensors_of(layers):
+            state.dead.pop(name, None)
+            if tensor.dim() > 1 and bool(filters.dead(state.masks[name]).any()):
+                scales = state.scales.get(name)
+                state.dead[name] = DeadFilters.of(
+                    state.masks[name], filters.norms(tensor) if scales is None else scales
+                )
 
 
 class _Stretch(NamedTuple):

@@ -17,6 +17,8 @@ from netsurgery.methods.masking import MaskState, Piece
 from netsurgery.methods.places import PlaceCosts
 from netsurgery.methods.ranking import INFINITY, Cut, cut_at
 
+_TINY = 1e-30  # keeps 0 / 0 away from filters of zeros
+
 
 def largest(
     state: MaskState,
@@ -102,7 +104,7 @@ def _shares(sizes: Tensor, scales: Tensor, kept: Tensor) -> Tensor:
     |w| / s for a kept one, with s the filter's norm; |w| / sqrt(s² + w²) for a pruned one, as the filter's norm would
     grow with it: at most 1, however small the filter has become.
     """
-    return sizes / torch.where(kept, scales, torch.hypot(scales, sizes))
+    return sizes / torch.where(kept, scales, torch.hypot(scales, sizes)).clamp_(min=_TINY)
 
 
 def root_rms(layer: Layer) -> float:
@@ -128,7 +130,9 @@ def _scores(
     outputs, inputs = None, None
     if state.sensitivity is not None:
         outputs, inputs = state.sensitivity.factors(name, tensor)
-    scales = None if outputs is None or tensor.dim() == 1 else filters.scales(tensor, state.masks[name])
+    scales = None if outputs is None else state.scales.get(name)
+    if scales is not None and name in state.dead:  # a dead filter has nothing beside what comes back
+        scales = torch.where(state.dead[name].dead, filters.norms(tensor), scales)
     for rows in row_blocks(tensor):
         scores = tensor[rows].to(torch.float32).abs()
         if scales is not None:

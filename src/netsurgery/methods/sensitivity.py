@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from netsurgery.methods import filters
 from netsurgery.methods.base import Layer, tensors_of
 
 BOUND = 4.0
@@ -40,10 +39,10 @@ class Sensitivity:
     inputs: dict[str, Tensor] = field(default_factory=dict)
     total: Tensor | None = None
 
-    def observe(self, layers: Sequence[Layer], masks: Mapping[str, Tensor]) -> None:
+    def observe(self, layers: Sequence[Layer], scales: Mapping[str, Tensor]) -> None:
         """Take in the gradients that the last step used; parameters without one are passed over.
 
-        masks: parameter name -> bool tensor, True = kept. Parameters hold latent weights.
+        scales: name of each weight -> (n, 1, ...), the norms of its filters.
         """
         outputs: dict[str, Tensor] = {}
         inputs: dict[str, Tensor] = {}
@@ -54,7 +53,7 @@ class Sensitivity:
             if gradient.dim() == 1:
                 outputs[name] = gradient.square()
                 continue
-            relative = gradient * filters.scales(tensor, masks[name])
+            relative = gradient * scales[name]
             sums = torch.linalg.vector_norm(relative, dim=tuple(range(1, relative.dim()))).square_()
             outputs[name] = sums * (len(relative) / relative.numel())
             inputs[name] = torch.linalg.vector_norm(relative, dim=0).square_() / len(relative)
