@@ -8,8 +8,8 @@ normalisation they mean as much, as their product is |w| |g| everywhere.
 A dead filter, whose connections are all pruned, has no norm. Batch norm divides its constant output by sqrt(0 + eps):
 the gradient at its pruned connections is hundreds of times that of live ones, and holds only up to weights of about
 sqrt(eps). Taken at its word it would throw the latent weights far, and whoever clips gradients by their norm would clip
-all others because of it. So a dead filter may feel, relative to what its latent weights are, as much as the live
-filters of its layer do in the mean, and no more (`bounded`).
+all others because of it. So a dead filter may feel, relative to the norm that it had when it died, as much as the live
+filters of its layer do in the mean, and no more (`DeadFilters.bounded`).
 """
 
 from __future__ import annotations
