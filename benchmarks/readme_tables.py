@@ -24,6 +24,7 @@ import recalibration
 import robustness_chart
 import robustness_table
 from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_answer
+from cifar_table import cifar_table
 from experiment_tables import pruned_table, quantized_table
 from latencies import Latencies
 from methods_table import methods_table
@@ -189,6 +190,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "pruned": lambda: pruned_table(outcomes()),
     "quantized": lambda: quantized_table(outcomes()),
     "step-time": step_table,
+    "cifar": cifar_table,
     "training-step": training_step_table,
     "file-size": file_size_table,
     "packing": packing_table,

@@ -1,0 +1,57 @@
+"""The table of residual networks on CIFAR-10: one row for each record of benchmarks/results/cifar10."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netsurgery.report.record import Record, mean_and_spread
+
+RECORDS = Path(__file__).parent / "results" / "cifar10"
+NONE = "No run is recorded."
+_METHODS = {
+    "surgery": "surgery, one density",
+    "naive-cut": "naive cut, then training",
+    "surgery+inq": "surgery, then powers of two",
+    "inq": "powers of two",
+    "sketching": "binary planes",
+}
+
+
+def cifar_table(folder: Path = RECORDS) -> str:
+    """Markdown; accuracies in percent, mean and spread over seeds."""
+    records = [Record.read(path) for path in sorted(folder.glob("*.json"))]
+    if not records:
+        return NONE
+    order = list(_METHODS)
+    records.sort(key=lambda record: (record.title.partition(",")[0], order.index(_method(record)), -_kept(record)))
+    lines = [
+        "| network | method | kept | test accuracy %, before → after | file, bytes | of float32 | seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [_row(record) for record in records]
+    devices = sorted({record.machine.get("device", record.machine["processor"]) for record in records})
+    epochs = sorted({str(record.configuration["epochs"]) for record in records})
+    lines += ["", f"{' or '.join(epochs)} epochs, trained on {', '.join(devices)}; accuracies measured on a processor."]
+    return "\n".join(lines)
+
+
+def _method(record: Record) -> str:
+    return str(record.configuration["method"])
+
+
+def _kept(record: Record) -> float:
+    return mean_and_spread([run.kept / run.size for run in record.runs])[0]
+
+
+def _row(record: Record) -> str:
+    network, *words = record.title.split(", ")
+    runs = record.runs
+    before = mean_and_spread([100 - run.test_error_before_percent for run in runs])[0]
+    after, spread = mean_and_spread([100 - run.test_error_percent for run in runs])
+    among = f" ± {spread:.2f}" if len(runs) > 1 else ""
+    numbers = ", ".join([_METHODS[_method(record)], *words[1:]])
+    size_bytes = mean_and_spread(record.packed_bytes)[0]
+    return (
+        f"| {network} | {numbers} | {_kept(record):.1%} | {before:.2f} → **{after:.2f}**{among} "
+        f"| {size_bytes:,.0f} | {size_bytes / (4 * runs[0].size):.1%} | {len(runs)} |"
+    )
