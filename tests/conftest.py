@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,13 @@ SHARED = ROOT.parent / "shared"
 def _one_thread() -> None:
     """Tests are many small things: a second thread only makes them wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _subnormal_numbers() -> Iterator[None]:
+    """Commands and benchmarks have the processor flush them to 0; other tests need them."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

@@ -96,7 +96,8 @@ def test_every_treatment_ends_as_its_setting_says(treatment: str, tmp_path: Path
     setting = TREATMENTS[treatment].settings[-1]
     outcome = carry_out(dataclasses.replace(RUN, treatment=treatment, setting=setting), dense)
     assert not outcome.failure
-    assert not outcome.warnings
+    # A cut of all layers by one threshold may empty a layer; that is what it is compared for.
+    assert set(outcome.warnings) <= ({"StarvedLayerWarning"} if treatment in ("naive-cut", "gradual") else set())
     kept = dict(zip(stress_record.sizes("conv"), outcome.kept, strict=True))
     operated = {name: size for name, size in stress_record.sizes("conv").items() if kept[name] is not None}
     if treatment == DENSE:
