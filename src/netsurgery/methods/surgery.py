@@ -67,7 +67,7 @@ class Surgery(MaskMethod):
     splicing: float = 0.7
     interval: int = 20
     hysteresis: float = 3.0
-    latent_speed: float = 0.1
+    latent_speed: float = 0.3
     concentration: float = 0.0
     biases: bool = True
 
