@@ -50,9 +50,9 @@ class Surgery(MaskMethod):
     interval: optimizer steps between two refreshes of the masks at most, >= 1. Fewer lie between them where the ramp is
         short: it has 100 refreshes, or one at each step.
     hysteresis: b/a, >= 1; larger means fewer changes of mind.
-    latent_speed: share of the optimizer's move that a pruned connection follows, in [0, 1]. At 1, as in the paper,
-        pruned connections of a very sparse network drift up and displace trained ones. Weights of 16 bits always
-        use 1: a tenth of their step would be lost in rounding.
+    latent_speed: share of the optimizer's move that the latent weight of a pruned connection follows, in [0, 1]; it
+        begins at 0 when the connection is pruned. At 1 the many pruned connections of a very sparse network drift up
+        and displace trained ones. Weights of 16 bits always use 1: a share of their step would be lost in rounding.
     concentration: how strongly connections are drawn to outputs and inputs that have many already, in [0, 16]. 0 ranks
         by saliency alone. Otherwise a score is divided by (the bits that the connection costs in a file)^concentration
         (places.py): as many connections, on fewer units, in a smaller file. Large values cost accuracy: begin with 1.
