@@ -28,31 +28,29 @@ def _subnormal_numbers() -> Iterator[None]:
     torch.set_flush_denormal(False)
 
 
+def _shared(folder: str, what: str) -> Path:
+    path = SHARED / folder
+    if not path.is_dir():
+        pytest.skip(f"{what} are not beside this checkout")
+    return path
+
+
 @pytest.fixture
 def mnist_folder() -> Path:
     """The real MNIST files, where a checkout has them beside it."""
-    folder = SHARED / "data" / "mnist"
-    if not folder.is_dir():
-        pytest.skip("the MNIST files are not beside this checkout")
-    return folder
+    return _shared("data/mnist", "the MNIST files")
 
 
 @pytest.fixture
 def cifar10_folder() -> Path:
     """The real CIFAR-10 files, where a checkout has them beside it."""
-    folder = SHARED / "data" / "cifar10"
-    if not folder.is_dir():
-        pytest.skip("the CIFAR-10 files are not beside this checkout")
-    return folder
+    return _shared("data/cifar10", "the CIFAR-10 files")
 
 
 @pytest.fixture
 def reference_folder() -> Path:
     """The dense reference networks, LeNets and residual ones, where a checkout has them beside it."""
-    folder = SHARED / "models"
-    if not folder.is_dir():
-        pytest.skip("the reference networks are not beside this checkout")
-    return folder
+    return _shared("models", "the reference networks")
 
 
 _DEPLOYED = """

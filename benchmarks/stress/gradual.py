@@ -34,17 +34,6 @@ class GradualPruning(MaskMethod):
     def active_steps(self) -> int:
         return self.steps // 2
 
-    @property
-    def observation(self) -> None:
-        return None
-
-    @property
-    def latent_speed(self) -> None:
-        return None
-
-    def measure(self, layer: Layer) -> None:
-        return None
-
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
         interval = max(1, self.active_steps // _PRUNINGS)
         return layers if step and (step % interval == 0 or step == self.active_steps) else ()

@@ -36,14 +36,6 @@ class NaiveCut(MaskMethod):
     def active_steps(self) -> int:
         return 0
 
-    @property
-    def observation(self) -> None:
-        return None
-
-    @property
-    def latent_speed(self) -> None:
-        return None
-
     def measure(self, layer: Layer) -> float:
         return root_rms(layer)
 
@@ -85,17 +77,6 @@ class HanPruning(MaskMethod):
     @property
     def active_steps(self) -> int:
         return (self.rounds - 1) * self.round_steps
-
-    @property
-    def observation(self) -> None:
-        return None
-
-    @property
-    def latent_speed(self) -> None:
-        return None
-
-    def measure(self, layer: Layer) -> None:
-        return None
 
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
         return layers if step % self.round_steps == 0 else ()

@@ -93,22 +93,22 @@ class MaskMethod(Method[MaskState]):
     against what would throw them far, one odd batch (latent_moves.py) and the gradient of dead filters (filters.py)."""
 
     @property
-    @abstractmethod
     def observation(self) -> Observation | None:
         """How the gradients' second moments are observed; None for a method that doesn't rank by them."""
+        return None
 
     @property
-    @abstractmethod
     def latent_speed(self) -> float | None:
         """The share in [0, 1] of the optimizer's move that the latent weight of a pruned connection follows.
 
         A share of the move, not of the gradient: it means the same under Adam, which undoes any scaling of gradients.
         None if pruned connections never come back, so that no latent weights are needed.
         """
+        return None
 
-    @abstractmethod
     def measure(self, layer: Layer) -> float | None:
         """What is taken once from a layer's weights, at step 0: a threshold or a scale. None if nothing is."""
+        return None
 
     @abstractmethod
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
@@ -153,13 +153,16 @@ class MaskMethod(Method[MaskState]):
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         observation = self.observation
-        if observation and state.sensitivity and (step % observation.interval == 0 or step == 1):
+        observes = observation and state.sensitivity and (step % observation.interval == 0 or step == 1)
+        if observes and state.sensitivity:
             self._measure_filters(state, layers)
             state.sensitivity.observe(layers, state.scales)
         due = self.due(state, layers, step) if step <= self.active_steps else ()
         if state.latent:
             self._follow(state, layers, due)
         if due:
+            if not observes:  # what is kept weighs as much after latent weights have followed as before
+                self._measure_filters(state, due)
             self._refresh(state, due, step)
         if step >= self.active_steps:
             _settle(state)
@@ -333,7 +336,6 @@ class MaskMethod(Method[MaskState]):
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
         check_finite(layers, "while training")
-        self._measure_filters(state, layers)
         for name, rows, fresh in self.refreshed(state, layers, step):
             mask = state.masks[name][rows]
             state.spliced[name] += int(torch.count_nonzero(fresh > mask))

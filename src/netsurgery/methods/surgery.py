@@ -115,9 +115,6 @@ class Surgery(MaskMethod):
             "Stage(skip=...)."
         )
 
-    def measure(self, layer: Layer) -> None:
-        return None
-
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
         # At step 0 no gradient has been seen yet; nor at step 1, if the only ones there were are from before attach.
         if not step or (step == 1 < self.active_steps and state.sensitivity and not state.sensitivity.outputs):
@@ -181,10 +178,6 @@ class ThresholdSurgery(MaskMethod):
     @property
     def active_steps(self) -> int:
         return self.iter_stop
-
-    @property
-    def observation(self) -> None:
-        return None
 
     @property
     def latent_speed(self) -> float:

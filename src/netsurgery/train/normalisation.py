@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from netsurgery.checks import require_count
 from netsurgery.errors import DataError, LayerNotFoundError
+from netsurgery.evaluation_mode import evaluating
 
 
 @torch.no_grad()
@@ -55,7 +56,7 @@ def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = N
             f"{type(model).__name__} has no batch norm that tracks statistics, so there is nothing to estimate again: "
             "leave the call out."
         )
-    with _evaluating(model), _observed(tracking) as pooled:
+    with evaluating(model), _observed(tracking) as pooled:
         count = 0
         for batch in islice(inputs, batches):
             _forward(model, batch)
@@ -104,19 +105,6 @@ def _forward(model: nn.Module, batch: Any) -> None:
         model(**batch)
     else:
         model(batch[0] if isinstance(batch, tuple | list) else batch)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode; flags are set one by one, because some models override train()."""
-    flags = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in flags:
-            module.training = False
-        yield
-    finally:
-        for module, training in flags:
-            module.training = training
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten  # how torch.export itself puts outputs in order
 
 from netsurgery.errors import CaptureError, DataError
+from netsurgery.evaluation_mode import evaluating
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE
 from netsurgery.graph.from_torch.program import read_program
 from netsurgery.graph.ir import Array, Graph
@@ -38,7 +39,7 @@ def read_torch(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], *, dy
     """
     _check(model, example_inputs)
     examples = _beside(model, example_inputs)
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         if dynamic_batch and _has_batch(examples):
             with suppress(CaptureError):  # the static attempt says what is wrong
                 return read_exported(_export(model, _at_least_two(examples), open_batch=True))
@@ -83,7 +84,7 @@ def load_program(path: str | Path) -> ExportedProgram:
 
 def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> list[Array]:
     """What the model itself gives in eval mode for these arrays, in the order of the graph's outputs."""
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         given = model(*_beside(model, tuple(torch.tensor(array) for array in inputs)))
     leaves, _ = tree_flatten(given)
     return [leaf.cpu().contiguous().numpy() for leaf in leaves if leaf is not None]
@@ -112,22 +113,6 @@ def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if (tensor.is_floating_point() or tensor.is_complex()) and tensor.dtype != torch.float32:
             raise CaptureError(f"{name} is {tensor.dtype}; {FLOAT_ADVICE}.")
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode; afterwards each module has its own flag again.
-
-    Flags are set one by one, because a model may change weights in `eval()`, and an exported one refuses it.
-    """
-    training = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in training:
-            module.training = False
-        yield
-    finally:
-        for module, flag in training:
-            module.training = flag
 
 
 @contextmanager
