@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netsurgery.checks import require_count
 from netsurgery.errors import DataError
-from netsurgery.train.dataset import Dataset, Normalization, Split
+from netsurgery.train.dataset import Dataset, Normalization, Split, training_count
 
 CLASSES = 10
 CHANNELS, SIDE = 3, 32  # colors, pixels
@@ -47,16 +47,12 @@ def cifar10(directory: str | Path, validation: int = VALIDATION_IMAGES) -> Datas
                 f"{folder / name} holds {count:,} images, but {TRAINING_FILES[0]} holds {first:,}: all six files of "
                 "CIFAR-10 hold equally many. Fetch the files again."
             )
-    held_out = len(TRAINING_FILES) * first - validation
-    if held_out <= 0:
-        raise DataError(
-            f"{folder} holds {len(TRAINING_FILES) * first} training images, too few to hold out {validation} of them."
-        )
+    trained = training_count(folder, len(TRAINING_FILES) * first, validation)
     training = _read(folder, TRAINING_FILES)
     return Dataset(
         name="CIFAR-10",
-        train=Split(training.images[:held_out], training.labels[:held_out], NORMALIZATION),
-        validation=Split(training.images[held_out:], training.labels[held_out:], NORMALIZATION),
+        train=Split(training.images[:trained], training.labels[:trained], NORMALIZATION),
+        validation=Split(training.images[trained:], training.labels[trained:], NORMALIZATION),
         read_test=lambda: _read(folder, (TEST_FILE,)),
     )
 

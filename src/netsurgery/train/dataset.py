@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from netsurgery.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,13 @@ class Dataset:
     train: Split
     validation: Split
     read_test: Callable[[], Split]
+
+
+def training_count(folder: Path, images: int, validation: int) -> int:
+    """How many of a folder's training images are trained on: all but the last `validation`, which are held out.
+
+    Raises DataError if none would be left.
+    """
+    if images <= validation:
+        raise DataError(f"{folder} holds {images} training images, too few to hold out {validation} of them.")
+    return images - validation

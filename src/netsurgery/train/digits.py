@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from netsurgery.checks import require_count
 from netsurgery.errors import DataError, MissingExtraError
-from netsurgery.train.dataset import Dataset, Split
+from netsurgery.train.dataset import Dataset, Split, training_count
 
 CLASSES = 10
 SIDE = 28  # pixels
@@ -40,13 +40,11 @@ def mnist(directory: str | Path, validation: int = VALIDATION_IMAGES) -> Dataset
         for kind in ("images-idx3", "labels-idx1"):
             _existing(folder, f"{part}-{kind}-ubyte")
     images, labels = _read_pair(folder, "train")
-    held_out = len(images) - validation
-    if held_out <= 0:
-        raise DataError(f"{folder} holds {len(images)} training images, too few to hold out {validation} of them.")
+    trained = training_count(folder, len(images), validation)
     return Dataset(
         name="MNIST",
-        train=_split(images[:held_out], labels[:held_out]),
-        validation=_split(images[held_out:], labels[held_out:]),
+        train=_split(images[:trained], labels[:trained]),
+        validation=_split(images[trained:], labels[trained:]),
         read_test=lambda: _split(*_read_pair(folder, "t10k")),
     )
 
