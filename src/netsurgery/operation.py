@@ -140,6 +140,8 @@ class Operation:
         self._optimizer_name = type(optimizer).__name__
         self._handles = _hook(optimizer, uncompiled(self._before_step), uncompiled(self._after_step))
         for running in self._stages:
+            if type(running.method).felt is Method.felt:
+                continue  # leaves gradients alone: no call for each tensor in each backward pass
             self._handles += [
                 tensor.register_hook(partial(running.felt, name, tensor)) for name, tensor in tensors_of(running.layers)
             ]

@@ -25,7 +25,7 @@ def test_exactly_the_largest_are_kept(parts: list[np.ndarray], data: st.DataObje
     tensors = [torch.from_numpy(part) for part in parts]
     cut = cut_at(lambda: tensors, keep)
     assert cut is not None
-    kept = torch.cat([cut.select(tensor) for tensor in tensors]).numpy()
+    kept = torch.cat([part.select(tensor) for part, tensor in zip(cut.shared(tensors), tensors, strict=True)]).numpy()
     scores = np.concatenate(parts)
     assert kept.sum() == keep
     if keep < total:
@@ -36,8 +36,10 @@ def test_ties_are_broken_by_position() -> None:
     parts = [torch.ones(3), torch.ones(2, 2)]
     cut = cut_at(lambda: parts, keep=5)
     assert cut is not None
-    assert cut.select(parts[0]).tolist() == [True, True, True]
-    assert cut.select(parts[1]).tolist() == [[True, True], [False, False]]
+    first, second = cut.shared(parts)
+    assert (first.kept, second.kept) == (3, 2)
+    assert first.select(parts[0]).tolist() == [True, True, True]
+    assert second.select(parts[1]).tolist() == [[True, True], [False, False]]
 
 
 def test_nan_and_infinity_give_no_cut() -> None:

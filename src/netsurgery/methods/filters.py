@@ -66,9 +66,9 @@ class DeadFilters:
     scales: Tensor
 
     @classmethod
-    def of(cls, mask: Tensor, scales: Tensor) -> DeadFilters:
-        """mask: bool (n, ...), True = kept. scales: as `scales` gives them."""
-        is_dead = dead(mask).view(scales.shape)
+    def of(cls, flags: Tensor, scales: Tensor) -> DeadFilters:
+        """flags: (n,) bool, as `dead` gives them. scales: as `scales` gives them."""
+        is_dead = flags.view(scales.shape)
         live = (~is_dead).to(torch.float32)
         return cls(is_dead, live / live.sum().clamp(min=1), scales)
 

@@ -22,6 +22,7 @@ from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.blocks import as_number, blocks
 from netsurgery.methods.filters import DeadFilters
 from netsurgery.methods.latent_moves import LatentMoves
+from netsurgery.methods.readings import numbers
 from netsurgery.methods.saved_state import check_keys, check_tensors
 from netsurgery.methods.sensitivity import Sensitivity
 from netsurgery.methods.soundness import check_finite, check_placement
@@ -336,11 +337,15 @@ class MaskMethod(Method[MaskState]):
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
         check_finite(layers, "while training")
+        changes: list[tuple[dict[str, int], str, Tensor]] = []
         for name, rows, fresh in self.refreshed(state, layers, step):
             mask = state.masks[name][rows]
-            state.spliced[name] += int(torch.count_nonzero(fresh > mask))
-            state.pruned[name] += int(torch.count_nonzero(fresh < mask))
+            changes.append((state.spliced, name, torch.count_nonzero(fresh > mask)))
+            changes.append((state.pruned, name, torch.count_nonzero(fresh < mask)))
             mask.copy_(fresh)
+        read = numbers([count for _, _, count in changes])
+        for (counter, name, _), count in zip(changes, read, strict=True):
+            counter[name] += count
         if self.guards_latent and state.latent:
             for name, tensor in tensors_of(layers):
                 # What has just been pruned begins at 0; it has no latent weight yet.
@@ -369,13 +374,16 @@ class MaskMethod(Method[MaskState]):
 
     def _find_dead(self, state: MaskState, layers: Sequence[Layer]) -> None:
         """Which filters are dead with the masks as they are now."""
-        for name, tensor in tensors_of(layers):
-            state.dead.pop(name, None)
-            if tensor.dim() > 1 and bool(filters.dead(state.masks[name]).any()):
+        weights = {name: tensor for name, tensor in tensors_of(layers) if tensor.dim() > 1}
+        dead = {name: filters.dead(state.masks[name]) for name in weights}
+        some = numbers([flags.any() for flags in dead.values()])
+        for (name, flags), any_dead in zip(dead.items(), some, strict=True):
+            if any_dead:
                 scales = state.scales.get(name)
-                state.dead[name] = DeadFilters.of(
-                    state.masks[name], filters.norms(tensor) if scales is None else scales
-                )
+                scales = filters.norms(weights[name]) if scales is None else scales
+                state.dead[name] = DeadFilters.of(flags, scales)
+            else:
+                state.dead.pop(name, None)
 
 
 class _Stretch(NamedTuple):
@@ -409,5 +417,6 @@ def _groups(state: MaskState, layers: Sequence[Layer]) -> Iterator[list[_Stretch
 def _settle(state: MaskState) -> None:
     """Masks change no more: free what only changes need."""
     state.latent.clear()
+    state.scales.clear()
     state.sensitivity = None
     state.moves = None

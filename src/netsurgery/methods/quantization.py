@@ -232,9 +232,10 @@ class INQ(Method[QuantizationState]):
             raise NonFiniteWeightsError(
                 f"{name} holds weights beyond float32's range. Scale them down, and attach again."
             )
-        for rows, scores in _scores(tensor, state.free[name], seed):
+        parts = cut.shared(all_scores())
+        for (rows, scores), part in zip(_scores(tensor, state.free[name], seed), parts, strict=True):
             free = state.free[name][rows]
-            chosen = torch.zeros_like(free).masked_scatter_(free, cut.select(scores))
+            chosen = torch.zeros_like(free).masked_scatter_(free, part.select(scores))
             values = nearest_power(tensor[rows], *state.exponents[name])
             state.fixed[name][rows].addcmul_(values, as_number(chosen))
             free.logical_and_(chosen.logical_not_())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -15,9 +14,12 @@ from netsurgery.methods.base import Layer
 from netsurgery.methods.blocks import as_number, row_blocks
 from netsurgery.methods.masking import MaskState, Piece
 from netsurgery.methods.places import PlaceCosts
-from netsurgery.methods.ranking import INFINITY, Cut, cut_at
+from netsurgery.methods.ranking import INFINITY, Cut, PartCut, cut_at
+from netsurgery.methods.readings import numbers
 
 _TINY = 1e-30  # keeps 0 / 0 away from filters of zeros
+_HELD = {True: 1 << 22, False: 1 << 26}
+"""Scores that are held at once, by whether they are on processors alone: little beside what a machine has."""
 
 
 def largest(
@@ -43,49 +45,76 @@ def largest(
             "before backward, not inside step or its hooks, and let the loss depend on the model."
         )
 
-    def scores_of(chosen: Sequence[_Named]) -> Iterator[Tensor]:
-        for layer, name in chosen:
-            yield from (scores for _, scores in _scores(state, layer, name, hysteresis, concentration))
-
     named = [(layer, name) for layer in layers for name in layer.tensors]
-    cuts = _cuts(scores_of, named, keep, floors or {})
-    for layer, name in named:
-        for rows, scores in _scores(state, layer, name, hysteresis, concentration):
-            yield name, rows, cuts[name].select(scores)
+    scores = _Scores(named, lambda layer, name: _scores(state, layer, name, hysteresis, concentration))
+    cuts = _cuts(scores, [name for _, name in named], keep, floors or {})
+    for _, name in named:
+        for (rows, part), cut in zip(scores.of(name), cuts[name], strict=True):
+            yield name, rows, cut.select(part)
 
 
-_Named = tuple[Layer, str]
-"""A layer and the name of one of its parameters."""
+_Part = tuple[slice, Tensor]
+"""Rows of a tensor, and their scores."""
 
 
-def _cuts(
-    scores_of: Callable[[Sequence[_Named]], Iterator[Tensor]],
-    named: Sequence[_Named],
-    keep: int,
-    floors: Mapping[str, int],
-) -> dict[str, Cut]:
-    """Parameter name -> where its ranking is cut: one cut for all, but for those that would fall below their floor."""
-    own: dict[str, Cut] = {}  # of parameters at their floor
-    free, left = list(named), keep
+class _Scores:
+    """The scores of all connections, in parts: held while masks are chosen, or made anew where they would fill memory.
+
+    Both come to the same: what `_scores` gives doesn't change while masks are adopted.
+    """
+
+    def __init__(self, named: Sequence[tuple[Layer, str]], make: Callable[[Layer, str], Iterator[_Part]]) -> None:
+        self._layers = {name: layer for layer, name in named}
+        self._make = make
+        tensors = [layer.tensors[name] for layer, name in named]
+        room = _HELD[all(tensor.device.type == "cpu" for tensor in tensors)]
+        self._holds = sum(tensor.numel() for tensor in tensors) <= room
+        self._held: dict[str, list[_Part]] = {}
+
+    def of(self, name: str) -> Iterable[_Part]:
+        """The parts of one tensor."""
+        if not self._holds:
+            return self._make(self._layers[name], name)
+        if name not in self._held:
+            self._held[name] = list(self._make(self._layers[name], name))
+        return self._held[name]
+
+    def together(self, names: Sequence[str]) -> Iterator[Tensor]:
+        """The scores of several tensors, one part after the other."""
+        return (part for name in names for _, part in self.of(name))
+
+    def cut(self, names: Sequence[str], keep: int) -> dict[str, list[PartCut]]:
+        """Name -> where its parts are cut if those tensors together keep `keep` connections."""
+        if keep:
+            return self.split(names, _cut(partial(self.together, names), keep))
+        return self.split(names, Cut(bits=INFINITY, ties=0))
+
+    def split(self, names: Sequence[str], cut: Cut) -> dict[str, list[PartCut]]:
+        parts = iter(cut.shared(self.together(names)))
+        return {name: [next(parts) for _ in row_blocks(self._layers[name].tensors[name])] for name in names}
+
+
+def _cuts(scores: _Scores, names: Sequence[str], keep: int, floors: Mapping[str, int]) -> dict[str, list[PartCut]]:
+    """Parameter name -> where its parts are cut: one cut for all, but for those that would fall below their floor."""
+    own: dict[str, list[PartCut]] = {}  # of parameters at their floor
+    free, left = list(names), keep
     while True:
-        cut = _cut(partial(scores_of, free), left)
-        trial = replace(cut)
-        low: list[tuple[_Named, int]] = []
-        for one in free:
-            kept = sum(int(trial.select(scores).sum()) for scores in scores_of([one]))
-            floor = floors.get(one[1], 0)
+        cuts = scores.cut(free, left)
+        low: dict[str, int] = {}
+        for name in free:
+            kept, floor = sum(part.kept for part in cuts[name]), floors.get(name, 0)
             if kept < floor:
-                felt = sum(int(scores.count_nonzero()) for scores in scores_of([one]))
+                felt = sum(numbers([part.count_nonzero() for part in scores.together([name])]))
                 if felt > kept:
-                    low.append((one, min(floor, felt)))
+                    low[name] = min(floor, felt)
         if not low:
-            return {**dict.fromkeys([name for _, name in free], cut), **own}
-        for one, floor in low:
-            own[one[1]] = _cut(partial(scores_of, [one]), floor)
-            left -= floor
-        free = [one for one in free if one[1] not in own]
-        if not left or not free:  # all that may be kept is spoken for
-            return {**dict.fromkeys([name for _, name in free], Cut(bits=INFINITY, ties=0)), **own}
+            return {**cuts, **own}
+        for name, floor in low.items():
+            own.update(scores.cut([name], floor))
+        left -= sum(low.values())
+        free = [name for name in free if name not in own]
+        if not free:
+            return own
 
 
 def _cut(scores: Callable[[], Iterator[Tensor]], keep: int) -> Cut:

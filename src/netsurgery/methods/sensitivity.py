@@ -71,11 +71,12 @@ class Sensitivity:
         if not outputs:
             return None
         total = torch.stack([value.sum().to(outputs[0].device) for value in outputs]).sum()
-        if self.total is None or not bool(self.total > 0):
+        if self.total is None:
             self.total = total
             return None
-        share = (BOUND * self.total / total.clamp(min=_TINY)).clamp(max=1)
-        self.total.lerp_(total * share, 1 / self.window)
+        known = self.total > 0
+        share = (BOUND * self.total / total.clamp(min=_TINY)).clamp(max=1).masked_fill_(~known, 1)
+        self.total = torch.where(known, self.total.lerp(total * share, 1 / self.window), total)
         return share
 
     def factors(self, name: str, tensor: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -10,15 +10,16 @@ from torch import Tensor
 from netsurgery.errors import AttachmentError, NonFiniteWeightsError
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.blocks import row_blocks
+from netsurgery.methods.readings import numbers
 
 
 def check_finite(layers: Sequence[Layer], when: str) -> None:
     """Raise NonFiniteWeightsError if a parameter holds NaN or infinity."""
-    for name, tensor in tensors_of(layers):
-        # The sum of a tensor with NaN or infinity is never finite, and quicker to have than a look at each element.
-        if bool(torch.isfinite(tensor.sum(dtype=torch.float32))):
-            continue
-        if not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)):
+    tensors = dict(tensors_of(layers))
+    # The sum of a tensor with NaN or infinity is never finite, and quicker to have than a look at each element.
+    finite = numbers([torch.isfinite(tensor.sum(dtype=torch.float32)) for tensor in tensors.values()])
+    for (name, tensor), sum_is_finite in zip(tensors.items(), finite, strict=True):
+        if not sum_is_finite and not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)):
             raise NonFiniteWeightsError(
                 f"{name} holds NaN or infinity {when}, so magnitudes can't be ranked. Start from finite weights; if "
                 "training diverged, lower the learning rate or clip gradients, and resume from a good checkpoint. "
