@@ -22,14 +22,13 @@ def cifar_table(folder: Path = RECORDS) -> str:
     records = [Record.read(path) for path in sorted(folder.glob("*.json"))]
     if not records:
         return NONE
-    order = list(_METHODS)
-    records.sort(key=lambda record: (record.title.partition(",")[0], order.index(_method(record)), -_kept(record)))
+    records.sort(key=_place)
     lines = [
         "| network | method | kept | test accuracy %, before → after | file, bytes | of float32 | seeds |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [_row(record) for record in records]
-    devices = sorted({record.machine.get("device", record.machine["processor"]) for record in records})
+    devices = sorted({_device(record) for record in records})
     epochs = sorted({str(record.configuration["epochs"]) for record in records})
     lines += ["", f"{' or '.join(epochs)} epochs, trained on {', '.join(devices)}; accuracies measured on a processor."]
     return "\n".join(lines)
@@ -37,6 +36,20 @@ def cifar_table(folder: Path = RECORDS) -> str:
 
 def _method(record: Record) -> str:
     return str(record.configuration["method"])
+
+
+def _device(record: Record) -> str:
+    device = record.machine.get("device", "cpu")
+    return str(record.machine["processor"] if device == "cpu" else device)
+
+
+def _place(record: Record) -> tuple[str, int, bool, float, list[int]]:
+    """By network, method, whether taught; then what keeps most, and most bits or planes, first."""
+    network, *words = record.title.split(", ")
+    numbers = [-int(word.split()[0]) for word in words if word[0].isdigit()]
+    taught = bool(record.configuration["training"].get("distilled"))
+    kept = 0.0 if numbers else -_kept(record)  # quantized zeros were not cut
+    return network, list(_METHODS).index(_method(record)), taught, kept, numbers
 
 
 def _kept(record: Record) -> float:

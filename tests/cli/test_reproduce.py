@@ -331,6 +331,7 @@ def test_another_experiment_in_the_folder_is_not_overwritten(
         (["--data", "DIGITS", "--planes", "2"], "--planes=2 is not allowed"),
         (["--data", "DIGITS", "--plan", "LONG"], "plan='active until step 61' is not allowed: plan must be one that"),
         (["--data", "DIGITS", "--method", "naive-cut", "--shift"], "shift=True is not allowed"),
+        (["--data", "DIGITS", "--method", "naive-cut", "--teacher"], "teacher=True is not allowed"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line_before_anything_runs(

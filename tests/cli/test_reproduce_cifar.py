@@ -105,6 +105,18 @@ def test_every_method_leaves_network_record_plan_and_report(
     assert "paper, %" not in page  # what was published says nothing of layers
 
 
+def test_a_dense_network_teaches_the_small_one_where_asked_to(images: Path, reference: Path, tmp_path: Path) -> None:
+    arguments = ("--data", images, "--reference", reference, "--steps", 8, "--density", 0.3)
+    assert run(*arguments, "--out", tmp_path / "alone") == 0
+    assert run(*arguments, "--teacher", "--out", tmp_path / "taught") == 0
+    alone, taught = (Record.read(tmp_path / name / "record.json") for name in ("alone", "taught"))
+    assert (alone.title, taught.title) == ("ResNet-20, surgery", "ResNet-20, surgery, taught by the dense network")
+    shares = [record.configuration["training"]["distilled"] for record in (alone, taught)]
+    assert shares == [0.0, 0.9]
+    networks = [load_file(tmp_path / name / "resnet20-seed0.safetensors") for name in ("alone", "taught")]
+    assert not torch.equal(networks[0]["linear.weight"], networks[1]["linear.weight"])
+
+
 def untimed(run: Run) -> Run:
     return dataclasses.replace(run, duration_s=0)
 
@@ -196,9 +208,10 @@ def test_a_graphics_card_that_is_not_there_is_refused(
 def test_treatments_last_as_long_as_asked_and_end_at_a_learning_rate_of_almost_0(
     experiment: experiments.Experiment, steps: int | None
 ) -> None:
-    for choice in experiment.treatments.values():
+    for method, choice in experiment.treatments.items():
         treatment = choice(Numbers(density=0.2, steps=steps))
-        assert treatment.recipe.steps == (steps or 20 * 351)
+        epochs = 20 + 16 * (method == "surgery+inq")  # powers of two come after a whole surgery
+        assert treatment.recipe.steps == (steps or epochs * 351)
         assert treatment.plan.active_steps <= treatment.recipe.steps
         rates = [treatment.recipe.learning_rate(step) for step in range(treatment.recipe.steps)]
         assert max(rates) == pytest.approx(rates[0], rel=2)

@@ -38,6 +38,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     length.add_argument("--epochs", type=int, metavar="N", help="the same in passes through the training images")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own (TOML) in place of the method's")
     parser.add_argument("--shift", action="store_true", help="train on images moved by up to one pixel (augmentation)")
+    parser.add_argument(
+        "--teacher", action="store_true", help="learn from the dense network's outputs too, not from labels alone"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default runs/NETWORK-METHOD)")
     parser.add_argument(
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help="auto: a graphics card if there is one"
@@ -90,6 +93,7 @@ def run(options: argparse.Namespace) -> None:
         seeds=options.seeds,
         plan=Plan.read(options.plan) if options.plan else None,
         shift=options.shift,
+        teacher=options.teacher,
         device=options.device,
         precision=options.precision,
     )

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from netsurgery.checks import require
 from netsurgery.errors import StateError
 from netsurgery.operation import Operation, attach
 from netsurgery.plan import Plan
 from netsurgery.train.batches import Batches
 from netsurgery.train.dataset import Split
+from netsurgery.train.distillation import distilled, frozen
 from netsurgery.train.recipe import Recipe
 
 _EVALUATION_BATCH = {"cpu": 500, "cuda": 2_500}
@@ -37,12 +39,15 @@ def train(
     plan: Plan | None = None,
     watch: Watch | None = None,
     *,
+    teacher: nn.Module | None = None,
     bfloat16: bool = False,
     keep: Keep | None = None,
     resume: Mapping[str, Any] | None = None,
 ) -> Operation | None:
     """Train `model` in place, on its device, on shuffled batches of `split`, under `plan` if one is given.
 
+    teacher: the network whose outputs make a part of the loss where the recipe says so; it is frozen, and moved to the
+        model's device.
     bfloat16: products and convolutions in bfloat16 (torch.autocast); weights, sums of gradients and the optimizer stay
         float32.
     keep: for checkpoints. resume: a state that `keep` was given in a training of the same arguments; what it was
@@ -50,10 +55,13 @@ def train(
 
     The same seed, model, threads and machine give the same weights on a processor. On a graphics card the same batches
     are shown, and whether sums come out the same is up to its libraries: torch.backends.cudnn.deterministic helps.
-    Returns the finished and detached operation. Raises StateError if `resume` is of another training.
+    Returns the finished and detached operation. Raises SettingError if the recipe wants a teacher and there is none,
+    StateError if `resume` is of another training.
     """
+    require(not recipe.distilled or teacher is not None, "distilled", recipe.distilled, "0 where no teacher is given")
     device = next(model.parameters()).device
     split = split.to(device)
+    teacher = frozen(teacher.to(device)) if teacher is not None and recipe.distilled else None
     named = list(model.named_parameters())
     weights = [parameter for name, parameter in named if not name.endswith("bias")]
     biases = [parameter for name, parameter in named if name.endswith("bias")]
@@ -76,7 +84,10 @@ def train(
             images, labels = batches.next()
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                loss = F.cross_entropy(model(images), labels)
+                outputs = model(images)
+                loss = F.cross_entropy(outputs, labels)
+                if teacher is not None:
+                    loss = distilled(loss, outputs, teacher(images), recipe.distilled, recipe.temperature)
             loss.backward()
             optimizer.step()
             if watch is not None:

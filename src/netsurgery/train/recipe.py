@@ -21,6 +21,8 @@ class Recipe:
         own training of the LeNets does without.
     crop_padding: zeros around each training image, in pixels; a part of the original size is cut out at random.
     mirrored: exchange left and right of half of the training images.
+    distilled: share of the loss that the outputs of a teacher make, in [0, 1); the labels make the rest.
+    temperature: by which logits are divided before they are compared with the teacher's, > 0.
     """
 
     steps: int
@@ -33,3 +35,5 @@ class Recipe:
     shifted: float = 0.0
     crop_padding: int = 0
     mirrored: bool = False
+    distilled: float = 0.0
+    temperature: float = 4.0

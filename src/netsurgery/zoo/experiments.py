@@ -154,15 +154,13 @@ CIFAR_REFERENCE = _CIFAR(
 _EPOCH = 351  # steps of 128 images in 45,000
 
 
-def _cifar_surgery(steps: int) -> Choice:
-    """The deeper the cut, the more has to be learnt anew: at the rate of the reference's own training."""
-
-    def treatment(numbers: Numbers) -> Treatment:
-        rate = 0.1 if numbers.density < 0.15 else 0.05
-        choice = surgery(steps, learning_rate=rate, recipe=_CIFAR, decay=_CIFAR_DECAY, late_decay=_CIFAR_DECAY)
-        return choice(numbers)
-
-    return treatment
+_CIFAR_SURGERY = partial(
+    surgery,
+    learning_rate=0.1,  # that of the reference's own training: at half of it as much is pruned, but less learnt anew
+    recipe=_CIFAR,
+    decay=_CIFAR_DECAY,
+    late_decay=_CIFAR_DECAY,
+)
 
 
 def _cifar_inq(numbers: Numbers) -> Treatment:
@@ -171,11 +169,11 @@ def _cifar_inq(numbers: Numbers) -> Treatment:
 
 
 _CIFAR_TREATMENTS: dict[str, Choice] = {
-    Surgery.name: _cifar_surgery(steps=20 * _EPOCH),
+    Surgery.name: _CIFAR_SURGERY(steps=20 * _EPOCH),
     NaiveCut.name: naive_cut_then_training(steps=20 * _EPOCH, learning_rate=0.05, recipe=_CIFAR),
     INQ.name: _cifar_inq,
     Sketching.name: sketching(steps=20 * _EPOCH, learning_rate=0.02, recipe=_CIFAR),
-    SURGERY_THEN_INQ: then_inq(_cifar_surgery(steps=12 * _EPOCH), steps=8 * _EPOCH, learning_rate=0.02),
+    SURGERY_THEN_INQ: then_inq(_CIFAR_SURGERY(steps=20 * _EPOCH), steps=16 * _EPOCH, learning_rate=0.02),
 }
 
 RESNET20 = Experiment(

@@ -74,12 +74,8 @@ class Reproduction:
         checkpoint = self._checkpoint(folder, seed)
         work = checkpoint.read()
         torch.manual_seed(seed)
-        model = self.experiment.build()
         before = work.get("before", self._given)
-        if before is not None:
-            model.load_state_dict(before)
-        # Twice as fast for small convolutions on a processor.
-        model = model.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = self._network(before)
         if before is None:
             with progress(f"seed {seed}: reference", self.experiment.reference.steps) as advance:
                 train(
@@ -96,6 +92,14 @@ class Reproduction:
             before = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
             checkpoint.offer(lambda: {"before": before})
         return self._treat(seed, model, before, checkpoint, work.get("treatment"), progress)
+
+    def _network(self, weights: Mapping[str, torch.Tensor] | None) -> nn.Module:
+        """The experiment's network on the device it trains on, with those weights, or new ones."""
+        model = self.experiment.build()
+        if weights is not None:
+            model.load_state_dict(weights)
+        # Twice as fast for small convolutions on a processor.
+        return model.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def _treat(
         self,
@@ -122,9 +126,17 @@ class Reproduction:
 
         keep: Keep = lambda training: checkpoint.offer(lambda: state(training))  # noqa: E731
         with progress(f"seed {seed}: {self._method}", recipe.steps) as advance:
-            watch = _both(recorder, advance)
             train(
-                model, self.data.train, recipe, seed, plan, watch, bfloat16=self._bfloat16, keep=keep, resume=training
+                model,
+                self.data.train,
+                recipe,
+                seed,
+                plan,
+                watch=_both(recorder, advance),
+                teacher=self._network(before) if recipe.distilled else None,
+                bfloat16=self._bfloat16,
+                keep=keep,
+                resume=training,
             )
         duration_s = time.perf_counter() - started_s
 
@@ -183,10 +195,10 @@ class Reproduction:
     def record(self) -> Record:
         """The record of the seeds that are done."""
         settings, data, method, recipe = self.settings, self.data, self._method, self.treatment.recipe
-        shifted = ["shifted images"] if settings.shift else []
+        words = [*["shifted images"] * settings.shift, *["taught by the dense network"] * settings.teacher]
         steps_per_epoch = max(1, len(data.train) // recipe.batch_size)
         return Record(
-            title=", ".join([self.experiment.title, method, *weight_forms(self.treatment.plan), *shifted]),
+            title=", ".join([self.experiment.title, method, *weight_forms(self.treatment.plan), *words]),
             configuration={
                 "experiment": self.experiment.name,
                 "method": method,
