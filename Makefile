@@ -3,19 +3,20 @@
 # make lint   style and types
 # make engine the engine's own tests in C++, without Python; some damaged files among them
 # make sanitize, make neon   the same under sanitizers; the same for 64-bit ARM, emulated
+# make one-definition   two types or functions of one name, seen by the linker
 # make fuzz   damaged files, for minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format fuzz engine sanitize neon clean
+.PHONY: demo test lint format fuzz engine sanitize neon one-definition clean
 
 CMAKE ?= cmake
 CLANG ?= clang++
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 ARM ?= aarch64-linux-gnu
-CPP := $(wildcard engine/*/*.h engine/*/*.hpp engine/*/*.cpp)
+CPP := $(wildcard engine/*/*.h engine/*/*.hpp engine/*/*.cpp engine/src/*/*.hpp engine/src/*/*.cpp)
 # $(call engine,FOLDER,OPTIONS): configures and builds there; $(call tested,FOLDER) runs the tests
 comma := ,
 engine = $(CMAKE) -S . -B build/$(1) -DNETSURGERY_TESTS=ON $(2) && \
@@ -46,6 +47,9 @@ sanitize: | build
 	$(call tested,sanitize-address)
 	$(call engine,sanitize-thread,-DNETSURGERY_SANITIZE=thread)
 	$(call tested,sanitize-thread)
+
+one-definition: | build
+	$(call engine,one-definition,-DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=-O1 -flto -Wodr -Werror=odr")
 
 neon: | build
 ifeq ($(and $(shell command -v $(ARM)-g++),$(shell command -v qemu-aarch64)),)

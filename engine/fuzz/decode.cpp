@@ -11,9 +11,9 @@
 #include <stdexcept>
 #include <vector>
 
-#include "integer_model.hpp"
-#include "range_coder.hpp"
-#include "tensor_model.hpp"
+#include "file/integer_model.hpp"
+#include "file/range_coder.hpp"
+#include "file/tensor_model.hpp"
 
 using namespace netsurgery;
 

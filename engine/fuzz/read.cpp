@@ -10,11 +10,11 @@
 #include <limits>
 #include <memory>
 
-#include "checksum.hpp"
-#include "error.hpp"
-#include "format.hpp"
-#include "reader.hpp"
-#include "shapes.hpp"
+#include "base/error.hpp"
+#include "file/checksum.hpp"
+#include "file/format.hpp"
+#include "file/reader.hpp"
+#include "graph/shapes.hpp"
 
 using namespace netsurgery;
 

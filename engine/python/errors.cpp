@@ -4,7 +4,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "error.hpp"
+#include "base/error.hpp"
 
 namespace nb = nanobind;
 

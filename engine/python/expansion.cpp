@@ -1,5 +1,5 @@
 // Filters as sums of planes, for netsurgery.methods. Checks what Python gives; the C++ behind it trusts its arguments.
-#include "expansion.hpp"
+#include "training/expansion.hpp"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -10,7 +10,7 @@
 #include <tuple>
 #include <vector>
 
-#include "kernels.hpp"
+#include "training/kernels.hpp"
 
 namespace nb = nanobind;
 using namespace netsurgery;

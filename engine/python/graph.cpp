@@ -1,5 +1,5 @@
 // A read graph as plain Python objects, for tests and fuzzing to compare with what the Python reader reads.
-#include "graph.hpp"
+#include "graph/graph.hpp"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "reader.hpp"
+#include "file/reader.hpp"
 
 namespace nb = nanobind;
 using namespace netsurgery;

@@ -1,5 +1,5 @@
 // Which kernels run, for Python: netsurgery.Session and the tests ask.
-#include "instructions.hpp"
+#include "isa/instructions.hpp"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels.hpp"
+#include "isa/kernels.hpp"
 
 namespace nb = nanobind;
 

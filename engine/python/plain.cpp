@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "plain_kernel.hpp"
-#include "reader.hpp"
+#include "file/reader.hpp"
+#include "plain/kernel.hpp"
 
 namespace nb = nanobind;
 using namespace netsurgery;

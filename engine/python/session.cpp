@@ -1,6 +1,6 @@
 // A session for Python: netsurgery.Session holds one. What it doesn't take at once it leaves to Python, which converts
 // arrays or says what is wrong with them; so the usual call costs a fraction of a microsecond beside the network.
-#include "session.hpp"
+#include "session/session.hpp"
 
 #include <nanobind/nanobind.h>
 
@@ -19,7 +19,7 @@
 #include <pthread.h>
 #endif
 
-#include "reader.hpp"
+#include "file/reader.hpp"
 
 namespace nb = nanobind;
 using namespace netsurgery;

@@ -1,5 +1,5 @@
 // Limits of control groups, read from a tree of files like the system's.
-#include "cores.hpp"
+#include "threads/cores.hpp"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <fstream>
 
 #include "check.hpp"
-#include "threads.hpp"
+#include "threads/threads.hpp"
 
 using namespace netsurgery;
 namespace fs = std::filesystem;

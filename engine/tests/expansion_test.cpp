@@ -1,6 +1,6 @@
 // Filters as sums of planes: the sums that their codes and scales say, signs of what is left over, nothing touched
 // beside the filters. netsurgery.methods tests the rest.
-#include "expansion.hpp"
+#include "training/expansion.hpp"
 
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "check.hpp"
-#include "kernels.hpp"
+#include "training/kernels.hpp"
 
 using namespace netsurgery;
 

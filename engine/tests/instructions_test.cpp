@@ -1,5 +1,5 @@
 // Which instruction set runs: the best one, the one that was asked for, or a named error.
-#include "instructions.hpp"
+#include "isa/instructions.hpp"
 
 #include <stdlib.h>
 
@@ -7,9 +7,9 @@
 #include <cstring>
 #include <string>
 
+#include "base/error.hpp"
 #include "check.hpp"
-#include "error.hpp"
-#include "kernels.hpp"
+#include "isa/kernels.hpp"
 
 using namespace netsurgery;
 

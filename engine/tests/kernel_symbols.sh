@@ -14,7 +14,8 @@ for object in "$@"; do
   checked=$((checked + 1))
   set_name=$(basename "$object" | sed 's/^kernels_\([a-z0-9]*\)\..*/\1/')
   namespace=${set_name}_kernels
-  table="k$(printf %s "$set_name" | cut -c1 | tr a-z A-Z)$(printf %s "$set_name" | cut -c2-)Kernels"
+  table="k$(printf %s "$set_name" | cut -c1 | tr a-z A-Z)$(printf %s "$set_name" | cut -c2-)"
+  case $object in */training/*) table=${table}TrainingKernels ;; *) table=${table}Kernels ;; esac
   defined=$("$nm" --defined-only --extern-only "$object" | awk '{ print $3 }')
   echo "$defined" | grep -q "^_ZN10netsurgery${#table}${table}E\$" || { echo "$object: no $table"; failed=1; }
   shared=$(echo "$defined" | grep -v -e "^_ZN10netsurgery${#table}${table}E\$" \

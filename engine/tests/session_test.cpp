@@ -2,7 +2,7 @@
 // this machine and several numbers of threads, against the plain path with portable instructions.
 //
 // What is right is for the Python tests to say, which have the reference; here, sanitizers look on.
-#include "session.hpp"
+#include "session/session.hpp"
 
 #include <stdlib.h>
 
@@ -17,10 +17,10 @@
 #include <string>
 #include <thread>
 
+#include "base/error.hpp"
 #include "check.hpp"
-#include "error.hpp"
-#include "instructions.hpp"
-#include "reader.hpp"
+#include "file/reader.hpp"
+#include "isa/instructions.hpp"
 
 namespace {
 

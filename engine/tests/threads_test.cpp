@@ -1,5 +1,5 @@
 // The pool of threads: who works, who waits, what happens when there is no thread to be had.
-#include "threads.hpp"
+#include "threads/threads.hpp"
 
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -16,9 +16,9 @@
 #include <thread>
 #include <vector>
 
-#include "arithmetic.hpp"
+#include "base/arithmetic.hpp"
+#include "base/error.hpp"
 #include "check.hpp"
-#include "error.hpp"
 
 using namespace netsurgery;
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import node
-from netsurgery.graph.operator_page import operator_page
 from netsurgery.graph.operators import OPERATORS
 from netsurgery.packed.format import ATTRIBUTES
-
-PAGE = Path(__file__).parents[2] / "docs" / "operators.md"
 
 
 def test_codes_are_one_to_the_number_of_operators_without_a_gap() -> None:
@@ -62,7 +57,3 @@ def test_attributes_out_of_range_are_refused_with_what_is_allowed(operator, attr
 def test_numbers_that_are_all_neutral_are_written_as_none() -> None:
     made = node("MaxPool", ["x"], "y", kernel=(2, 2), strides=(1, 1), pads=(0, 0, 0, 0))
     assert made.attributes["strides"] == () == made.attributes["pads"]
-
-
-def test_the_page_of_operators_is_made_from_the_table() -> None:
-    assert PAGE.read_text() == operator_page(), "python -m netsurgery.graph.operator_page > docs/operators.md"

@@ -44,7 +44,7 @@ def joined(new: int, tied: int) -> bytes:
     encoder.integer(Context.OPERATOR, CONCAT - 1)
     encoder.integer(Context.OPERAND_COUNT, new + tied - 1)
     for index in range(new + tied):
-        encoder.flag(Context.CONSTANT, True)
+        encoder.flag(Context.CONSTANT_FLAG, True)
         encoder.flag(Context.TIED, index >= new)
         if index >= new:
             encoder.integer(Context.TIED, 0)
@@ -62,9 +62,9 @@ def added(rows: int, columns: int) -> _native.Encoder:
     """A matrix of this shape is added to the input; its entries follow, from the encoding on."""
     encoder = begun()
     encoder.integer(Context.OPERATOR, ADD - 1)
-    encoder.flag(Context.CONSTANT, False)
+    encoder.flag(Context.CONSTANT_FLAG, False)
     encoder.integer(Context.DISTANCE, 0)
-    encoder.flag(Context.CONSTANT, True)
+    encoder.flag(Context.CONSTANT_FLAG, True)
     encoder.flag(Context.TIED, False)
     encoder.integer(Context.RANK, 2)
     encoder.integer(Context.SIZE, rows - 1)

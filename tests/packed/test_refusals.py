@@ -80,10 +80,10 @@ def operator(name: str, after: str | None = None) -> Call:
 
 
 def value(distance: int = 0) -> Calls:
-    return [flag(Context.CONSTANT, False), integer(Context.DISTANCE, distance)]
+    return [flag(Context.CONSTANT_FLAG, False), integer(Context.DISTANCE, distance)]
 
 
-NEW = [flag(Context.CONSTANT, True), flag(Context.TIED, False)]
+NEW = [flag(Context.CONSTANT_FLAG, True), flag(Context.TIED, False)]
 OUTPUT = [integer(Context.OUTPUT_COUNT, 0), integer(Context.OUTPUT, 0)]
 
 
@@ -252,7 +252,7 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         "value 2 before the newest of 1 doesn't exist",
     ),
     "constant before it appears": (
-        [*head(4), operator("Add"), *value(), flag(Context.CONSTANT, True), *tied(0)],
+        [*head(4), operator("Add"), *value(), flag(Context.CONSTANT_FLAG, True), *tied(0)],
         "constant 0 is used before it appears",
     ),
     "plane": (two_rows(4, 1), r"a matrix of shape \(2, 6\) has planes of 4 entries in lines of 1"),
@@ -282,7 +282,14 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         r"contradicts itself: shapes \(4,\) and \(3,\) can't be multiplied as matrices",
     ),
     "bias of another shape": (
-        [*head(4), *LINEAR, flag(Context.LEFT_OUT, False), *tied(0), integer(Context.OUTPUTS_OF_LAYER, 2), *OUTPUT],
+        [
+            *head(4),
+            *LINEAR,
+            flag(Context.LEFT_OUT_FLAG, False),
+            *tied(0),
+            integer(Context.OUTPUTS_OF_LAYER, 2),
+            *OUTPUT,
+        ],
         r"contradicts itself: bias has shape \(3, 4\), \(3,\) is needed",
     ),
     "attribute": (sliced(3, 2), r"contradicts itself: start=3, stop=2 must lie inside axis 0"),

@@ -34,8 +34,8 @@ class Context(IntEnum):
     SIZE = 2
     NODE_COUNT = 3
     DISTANCE = 4
-    LEFT_OUT = 5
-    CONSTANT = 6
+    LEFT_OUT_FLAG = 5
+    CONSTANT_FLAG = 6
     TIED = 7
     OPERAND_COUNT = 8
     OUTPUT_COUNT = 9

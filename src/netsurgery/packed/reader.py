@@ -255,9 +255,9 @@ class _StructureReader:
         new: list[int] = []
         for index in range(count):
             operand = operator.operands[min(index, len(operator.operands) - 1)]
-            if operand.optional and self._coder.flag(Context.LEFT_OUT):
+            if operand.optional and self._coder.flag(Context.LEFT_OUT_FLAG):
                 inputs.append(None)
-            elif not operand.constant and not self._coder.flag(Context.CONSTANT):
+            elif not operand.constant and not self._coder.flag(Context.CONSTANT_FLAG):
                 inputs.append(self._value(Context.DISTANCE))
             elif self._coder.flag(Context.TIED):
                 number = self._coder.integer(Context.TIED)

@@ -125,11 +125,11 @@ class _StructureWriter:
         for index, name in enumerate(self._padded(node)):
             operand = operator.operands[min(index, len(operator.operands) - 1)]
             if operand.optional:
-                self._coder.flag(Context.LEFT_OUT, name is None)
+                self._coder.flag(Context.LEFT_OUT_FLAG, name is None)
             if name is None:
                 continue
             if not operand.constant:
-                self._coder.flag(Context.CONSTANT, name in self._graph.constants)
+                self._coder.flag(Context.CONSTANT_FLAG, name in self._graph.constants)
             if name not in self._graph.constants:
                 self._coder.integer(Context.DISTANCE, len(self._numbers) - 1 - self._numbers[name])
                 continue

@@ -1,0 +1,132 @@
+#include "file/attribute_reader.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "graph/shapes.hpp"
+
+namespace netsurgery {
+namespace {
+
+using namespace format;
+
+/// How many numbers an attribute is expected to have.
+std::size_t expected_count(const OperatorEntry& entry, AttributeName name, std::size_t rank) {
+  const std::size_t spatial = rank > 2 ? rank - 2 : 0;
+  switch (name) {
+    case AttributeName::kPads:
+      return 2 * (entry.op == Operator::kPad ? rank : spatial);
+    case AttributeName::kOrder:
+      return rank;
+    case AttributeName::kShape:
+      return 2;
+    case AttributeName::kAxes:
+      return 1;
+    default:
+      return spatial;
+  }
+}
+
+bool is_allowed(const AttributeEntry& attribute, const AttributeValue& value) {
+  return std::all_of(value.integers.begin(), value.integers.end(),
+                     [&](Size number) { return number >= attribute.low && number <= kLargestInteger; }) &&
+         std::none_of(value.numbers.begin(), value.numbers.end(), [](float number) { return std::isnan(number); });
+}
+
+std::string not_allowed(const AttributeEntry& attribute, const AttributeValue& value) {
+  const bool several = attribute.kind == AttributeKind::kInts || attribute.kind == AttributeKind::kFloats;
+  const bool whole = attribute.kind == AttributeKind::kInt || attribute.kind == AttributeKind::kInts;
+  const std::string given = !whole    ? several ? text_of(value.numbers) : "nan"
+                            : several ? text_of(value.integers)
+                                      : std::to_string(value.integers[0]);
+  std::string allowed = whole ? several ? "whole numbers" : "a whole number" : several ? "numbers" : "a number";
+  if (whole && attribute.low > -kLargestInteger) allowed += " >= " + std::to_string(attribute.low);
+  return std::string(attribute.word) + "=" + given + " is not allowed: " + attribute.word + " must be " + allowed + ".";
+}
+
+}  // namespace
+
+SaidAttributes AttributeReader::read(const OperatorEntry& entry, const Shape& x, bool dynamic_batch) {
+  SaidAttributes values;
+  for (const AttributeEntry& one : entry.attributes) values.push_back(attribute(entry, one, x, dynamic_batch));
+  return values;
+}
+
+AttributeValue AttributeReader::attribute(const OperatorEntry& entry, const AttributeEntry& attribute, const Shape& x,
+                                          bool dynamic_batch) {
+  const std::size_t context = kAttribute + static_cast<std::size_t>(attribute.name);
+  AttributeValue standard;
+  bool has_standard = attribute.standard != Default::kNone;
+  if (entry.op == Operator::kReshape && !x.empty()) {  // everything behind the first axis is flattened
+    standard.integers = {dynamic_batch ? -1 : x[0], entries_of(Shape(x.begin() + 1, x.end()))};
+    has_standard = true;
+  } else if (attribute.standard == Default::kValue) {
+    if (attribute.kind == AttributeKind::kFloat)
+      standard.numbers = {attribute.default_number};
+    else
+      standard.integers = {attribute.default_integer};
+  }
+  if (attribute.kind == AttributeKind::kFlag) {
+    standard.integers[0] ^= stream_.flag(context) ? 1 : 0;
+    return standard;
+  }
+  if (has_standard && !stream_.flag(context)) return standard;
+  AttributeValue result;
+  if (attribute.kind != AttributeKind::kInts && attribute.kind != AttributeKind::kFloats) {
+    number(attribute, result);
+    return result;
+  }
+  Size count = static_cast<Size>(expected_count(entry, attribute.name, x.size()));
+  if (stream_.flag(kRank)) count = stream_.count(kRank, kMostNumbers, std::string("numbers of ") + attribute.word, 0);
+  for (Size i = 0; i < count; ++i) {
+    const bool repeated = i > 0 && !stream_.flag(kKernel);
+    if (!repeated)
+      number(attribute, result);
+    else if (attribute.kind == AttributeKind::kInts)
+      result.integers.push_back(result.integers.back());
+    else
+      result.numbers.push_back(result.numbers.back());
+  }
+  return result;
+}
+
+void AttributeReader::number(const AttributeEntry& attribute, AttributeValue& numbers) {
+  if (attribute.kind == AttributeKind::kFloat || attribute.kind == AttributeKind::kFloats) {
+    const std::uint32_t upper = stream_.raw(16), bits = upper << 16 | stream_.raw(16);
+    float number;
+    std::memcpy(&number, &bits, sizeof number);
+    numbers.numbers.push_back(number);
+    return;
+  }
+  const Size code = stream_.integer(kAttribute + static_cast<std::size_t>(attribute.name));
+  if (attribute.kind == AttributeKind::kChoice) {
+    if (code >= static_cast<Size>(attribute.choices.size()))
+      refuse_file(std::string(attribute.word) + " has no choice " + std::to_string(code) + ".");
+    numbers.integers.push_back(code);
+  } else {
+    numbers.integers.push_back(attribute.low < -1 ? unzigzag(code) : code + attribute.low);
+  }
+}
+
+const AttributeValue& said(const OperatorEntry& entry, const SaidAttributes& values, AttributeName name) {
+  std::size_t place = 0;
+  while (entry.attributes[place].name != name) ++place;
+  return values[place];
+}
+
+Attributes checked(const OperatorEntry& entry, SaidAttributes values) {
+  Attributes result;
+  for (std::size_t place = 0; place < values.size(); ++place) {
+    const AttributeEntry& attribute = entry.attributes[place];
+    AttributeValue& value = values[place];
+    if (!is_allowed(attribute, value)) refuse_file(not_allowed(attribute, value));
+    if (attribute.has_neutral && std::all_of(value.integers.begin(), value.integers.end(),
+                                             [&](Size number) { return number == attribute.neutral; }))
+      value.integers.clear();
+    result.set(attribute.name, std::move(value));
+  }
+  return result;
+}
+
+}  // namespace netsurgery

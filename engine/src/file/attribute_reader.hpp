@@ -1,0 +1,36 @@
+// Attributes of nodes (docs/format.md, "An attribute").
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "file/stream.hpp"
+#include "graph/graph.hpp"
+
+namespace netsurgery {
+
+/// What a file says of an operator's attributes, in the table's order; not checked yet.
+using SaidAttributes = std::vector<AttributeValue>;
+
+class AttributeReader {
+ public:
+  explicit AttributeReader(Stream& stream) : stream_(stream) {}
+
+  /// x: the shape of the node's first operand, as far as it is known. dynamic_batch: does any input leave it open?
+  SaidAttributes read(const OperatorEntry& entry, const Shape& x, bool dynamic_batch);
+
+ private:
+  AttributeValue attribute(const OperatorEntry& entry, const AttributeEntry& attribute, const Shape& x,
+                           bool dynamic_batch);
+  void number(const AttributeEntry& attribute, AttributeValue& numbers);
+
+  Stream& stream_;
+};
+
+/// What an operator's attribute said.
+const AttributeValue& said(const OperatorEntry& entry, const SaidAttributes& values, AttributeName name);
+
+/// Checked, and in the one form that each value has. Throws Error(NS_ERROR_FILE) that says what is allowed.
+Attributes checked(const OperatorEntry& entry, SaidAttributes values);
+
+}  // namespace netsurgery

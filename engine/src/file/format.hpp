@@ -1,0 +1,60 @@
+// The constants of the .nsm file, made from netsurgery/packed/format.py: don't edit, run
+//
+//     python -m generators
+//
+// docs/format.md says what they are for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace netsurgery::format {
+
+constexpr std::size_t kHeaderBytes = 8;
+constexpr std::uint8_t kMagic[] = {'N', 'S', 'M'};
+constexpr int kVersion = 1;
+
+constexpr std::int64_t kMostInputs = 64;
+constexpr std::int64_t kMostOutputs = 64;
+constexpr std::int64_t kMostNodes = 65536;
+constexpr std::int64_t kMostOperands = 262144;
+constexpr std::int64_t kMostConstants = 65536;
+constexpr std::int64_t kMostNameBytes = 1048576;
+constexpr std::int64_t kHighestRank = 8;
+constexpr std::int64_t kMostNumbers = 16;
+constexpr std::int64_t kMostCodes = 256;
+constexpr std::int64_t kMostPlanes = 8;
+
+enum Context : std::size_t {
+  kInputCount = 0,
+  kRank = 1,
+  kSize = 2,
+  kNodeCount = 3,
+  kDistance = 4,
+  kLeftOutFlag = 5,
+  kConstantFlag = 6,
+  kTied = 7,
+  kOperandCount = 8,
+  kOutputCount = 9,
+  kOutput = 10,
+  kNames = 11,
+  kOutputsOfLayer = 12,
+  kKernel = 13,
+  kMask = 16,
+  kEncoding = 18,
+  kMantissa = 20,
+  kExponent = 22,
+  kShared = 24,
+  kMixed = 26,
+  kPlane = 28,
+  kWidth = 29,
+  kCodes = 30,
+  kPlanes = 31,
+  kAttribute = 32,
+  kOperator = 96,
+};
+
+enum class Mask : std::uint8_t { kSparse, kDense, kSparseLiveColumns, kZero, kSparsePlain };
+enum class Encoding : std::uint8_t { kFloats, kCodebook, kPlanes };
+
+}  // namespace netsurgery::format

@@ -1,0 +1,274 @@
+#include "file/structure_reader.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "file/utf8.hpp"
+
+namespace netsurgery {
+namespace {
+
+using namespace format;
+
+constexpr const char* kContradiction = "the file holds a graph that contradicts itself: ";
+
+std::string lower(std::string name) {
+  for (char& letter : name)
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  return name;
+}
+
+/// Entries of a Conv's or pool's input with its padding around it, which a kernel may have to hold; else 0.
+Size padded_entries(const OperatorEntry& entry, const Shape& x, const Attributes& attributes) {
+  if (entry.shape != ShapeRule::kConv && entry.shape != ShapeRule::kPool) return 0;
+  const std::vector<Size>& pads = attributes.integers(AttributeName::kPads);
+  if (pads.empty()) return 0;
+  const std::size_t spatial = x.size() - 2;
+  Size result = product_of(x[0], x[1]);
+  for (std::size_t axis = 0; axis < spatial; ++axis)
+    result = product_of(result, x[2 + axis] + pads[axis] + pads[spatial + axis]);
+  return result;
+}
+
+}  // namespace
+
+Graph StructureReader::read() {
+  const bool named = stream_.flag(kNames);
+  const Size inputs = stream_.count(kInputCount, kMostInputs, "inputs", 1);
+  for (Size i = 0; i < inputs; ++i) input();
+  const Size nodes = stream_.count(kNodeCount, kMostNodes, "nodes", 0);
+  first_constant_ = static_cast<int>(inputs + nodes);
+  for (Size i = 0; i < nodes; ++i) node(i == 0 ? 0 : static_cast<std::size_t>(newest_));
+  const Size outputs = stream_.count(kOutputCount, kMostOutputs, "outputs", 1);
+  for (Size i = 0; i < outputs; ++i) graph_.outputs.push_back(value(kOutput));
+  if (named) {
+    names();
+  } else {
+    for (std::size_t i = 0; i < graph_.inputs.size(); ++i) graph_.inputs[i].name = made_up_name(i);
+    for (const int output : graph_.outputs)
+      graph_.output_names.push_back(made_up_name(static_cast<std::size_t>(output)));
+  }
+  return std::move(graph_);
+}
+
+void StructureReader::input() {
+  const Size rank = stream_.count(kRank, kHighestRank, "axes of an input", 0);
+  const bool fixed = stream_.flag(kRank);
+  if (rank == 0 && !fixed) refuse_file("an input without axes can't have an open batch.");
+  Shape shape;  // without an open batch
+  while (static_cast<Size>(shape.size()) + (fixed ? 0 : 1) < rank) shape.push_back(size(shape));
+  if (!fixed) shape.insert(shape.begin(), kOpenBatch);
+  graph_.inputs.push_back({"", shape});
+  dynamic_batch_ |= !fixed;
+  if (!fixed) shape[0] = 1;
+  add_value(std::move(shape));
+}
+
+Size StructureReader::size(const Shape& before) {
+  if (!before.empty() && !stream_.flag(kSize)) return before.back();
+  return stream_.integer(kSize) + 1;
+}
+
+int StructureReader::value(std::size_t context) {
+  const Size distance = stream_.integer(context), count = static_cast<Size>(values_.size());
+  if (distance >= count)
+    refuse_file("value " + std::to_string(distance + 1) + " before the newest of " + std::to_string(count) +
+                " doesn't exist.");
+  return static_cast<int>(count - 1 - distance);
+}
+
+void StructureReader::node(std::size_t previous_code) {
+  const Size code = stream_.integer(kOperator + previous_code) + 1;
+  if (code > static_cast<Size>(std::size(kOperators)))
+    refuse_file("operator " + std::to_string(code) + " doesn't exist in this version of the format.");
+  newest_ = static_cast<Operator>(code);
+  ordinals_.push_back(++made_[static_cast<std::size_t>(code)]);
+  const OperatorEntry& entry = entry_of(newest_);
+  Operands given = operands(entry);
+  static const Shape kNone;
+  const Shape* known_x = shape_of(given.values[0]);
+  const Shape x = known_x ? *known_x : kNone;
+  SaidAttributes values = AttributeReader(stream_).read(entry, x, dynamic_batch_);
+  for (const std::size_t place : given.news)
+    add_constant(entry, place, static_cast<std::size_t>(given.values[place] - first_constant_),
+                 constant_shape(entry, given, place, values));
+
+  const std::string name = newest_node();
+  Node made{newest_, {}, static_cast<int>(values_.size()), attributes_of(entry, std::move(values))};
+  std::vector<const Shape*> shapes;
+  for (const int operand : given.values) shapes.push_back(shape_of(operand));
+  Shape shape;
+  try {
+    shape = output_shape(newest_, shapes, made.attributes);
+  } catch (const Error& error) {
+    refuse_file(kContradiction + std::string(error.what()));
+  }
+  const Size padded = padded_entries(entry, *shapes[0], made.attributes);
+  add_value(std::move(shape));
+  check_entries(name + "'s padded input", padded);
+  while (given.values.back() == kLeftOut) given.values.pop_back();
+  made.inputs = std::move(given.values);
+  graph_.nodes.push_back(std::move(made));
+}
+
+StructureReader::Operands StructureReader::operands(const OperatorEntry& entry) {
+  Size count = static_cast<Size>(entry.operands.size());
+  if (entry.variadic()) count = stream_.count(kOperandCount, kMostOperands, "operands", 1);
+  operands_ += count;
+  if (operands_ > kMostOperands)
+    refuse_limit("the file declares more than " + with_commas(kMostOperands) + " operands.");
+  Operands result;
+  for (std::size_t place = 0; place < static_cast<std::size_t>(count); ++place) {
+    const OperandEntry& operand = entry.operand(place);
+    if (operand.optional && stream_.flag(kLeftOutFlag)) {
+      result.values.push_back(kLeftOut);
+    } else if (!operand.constant && !stream_.flag(kConstantFlag)) {
+      result.values.push_back(value(kDistance));
+    } else if (stream_.flag(kTied)) {
+      const Size number = stream_.integer(kTied);
+      if (number >= static_cast<Size>(graph_.constants.size()))
+        refuse_file("constant " + std::to_string(number) + " is used before it appears.");
+      result.values.push_back(first_constant_ + static_cast<int>(number));
+    } else {  // its number is taken; its shape comes after the attributes
+      if (static_cast<Size>(graph_.constants.size()) == kMostConstants)
+        refuse_limit("the file declares more than " + with_commas(kMostConstants) + " constants.");
+      result.values.push_back(first_constant_ + static_cast<int>(graph_.constants.size()));
+      result.news.push_back(place);
+      graph_.constants.emplace_back();
+      constant_known_.push_back(false);
+    }
+  }
+  return result;
+}
+
+Attributes StructureReader::attributes_of(const OperatorEntry& entry, SaidAttributes values) const {
+  try {
+    return checked(entry, std::move(values));
+  } catch (const Error& error) {
+    refuse_file(kContradiction + std::string(entry.name) + " '" + newest_node() + "': " + error.what());
+  }
+}
+
+Shape StructureReader::expected_shape(const OperatorEntry& entry, const Operands& operands, std::size_t place,
+                                      const SaidAttributes& attributes, bool& is_expected) const {
+  is_expected = false;
+  const Shape* x = place > 0 ? shape_of(operands.values[0]) : nullptr;
+  if (!x) return {};
+  const Shape* weight = place > 1 ? shape_of(operands.values[1]) : nullptr;
+  is_expected = true;
+  if (entry.op == Operator::kConv && place == 1 && x->size() >= 3) {
+    const Size groups = said(entry, attributes, AttributeName::kGroups).integers[0];
+    if ((*x)[1] % groups == 0) {
+      Shape result(x->size(), kOpenBatch);
+      result[1] = (*x)[1] / groups;
+      return result;
+    }
+  }
+  if (entry.op == Operator::kLinear && place == 1 && !x->empty()) return {kOpenBatch, x->back()};
+  if ((entry.op == Operator::kConv || entry.op == Operator::kLinear) && place == 2 && weight)
+    return weight->empty() ? Shape() : Shape{(*weight)[0]};
+  if (entry.op == Operator::kLayerNorm) {
+    const Size axis = said(entry, attributes, AttributeName::kAxis).integers[0];
+    return {x->begin() + std::min(axis, static_cast<Size>(x->size())), x->end()};
+  }
+  is_expected = false;
+  return {};
+}
+
+Shape StructureReader::constant_shape(const OperatorEntry& entry, const Operands& operands, std::size_t place,
+                                      const SaidAttributes& attributes) {
+  bool is_expected = false;
+  Shape shape = expected_shape(entry, operands, place, attributes, is_expected);
+  if (!is_expected) {
+    const Size rank = stream_.count(kRank, kHighestRank, "axes of a constant", 0);
+    while (static_cast<Size>(shape.size()) < rank) shape.push_back(size(shape));
+    return shape;
+  }
+  Size previous = 0;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    if (shape[axis] != kOpenBatch) continue;
+    if (axis == 0) {
+      shape[axis] = stream_.integer(kOutputsOfLayer) + 1;
+    } else {
+      if (previous == 0 || stream_.flag(kKernel)) previous = stream_.integer(kKernel) + 1;
+      shape[axis] = previous;
+    }
+  }
+  return shape;
+}
+
+void StructureReader::names() {
+  const Size count = stream_.count(kNames, kMostNameBytes, "bytes of names", 1);
+  const std::vector<std::uint8_t> ones(static_cast<std::size_t>(count), 1);
+  std::vector<std::uint8_t> letters(static_cast<std::size_t>(count));
+  stream_.tensors.codes(Grid{1, count, 1, 1}, ones.data(), 8, letters.data());
+  if (!is_utf8(letters)) refuse_file("the names in the file are no UTF-8 text.");
+  std::vector<std::string> names;
+  for (auto begin = letters.begin();;) {
+    const auto end = std::find(begin, letters.end(), std::uint8_t{'\n'});
+    names.emplace_back(begin, end);
+    if (end == letters.end()) break;
+    begin = end + 1;
+  }
+  const std::size_t different = std::unordered_set<std::string>(names.begin(), names.end()).size();
+  const std::size_t needed = values_.size() + graph_.constants.size();
+  if (names.size() != needed || different != needed)
+    refuse_file("the file holds " + std::to_string(different) + " different names for " + std::to_string(needed) +
+                " values.");
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) graph_.inputs[i].name = names[i];
+  for (const int output : graph_.outputs) graph_.output_names.push_back(names[static_cast<std::size_t>(output)]);
+}
+
+void StructureReader::add_value(Shape shape) {
+  const std::string name = made_up_name(values_.size());
+  if (static_cast<Size>(shape.size()) > kHighestRank)
+    refuse_limit(name + " has " + std::to_string(shape.size()) + " axes; at most " + std::to_string(kHighestRank) +
+                 " are allowed.");
+  check_sizes(name, shape);
+  check_entries(name, entries_of(shape));
+  values_.push_back(std::move(shape));
+}
+
+void StructureReader::add_constant(const OperatorEntry& entry, std::size_t place, std::size_t number, Shape shape) {
+  const std::string name = newest_node() + "." + entry.operand(place).name;
+  check_sizes(entry.variadic() ? name + "_" + std::to_string(place + 1) : name, shape);
+  const Size entries = entries_of(shape);
+  if (entries > granted_.elements - elements_)
+    refuse_limit("the file declares constants of more than " + with_commas(granted_.elements) +
+                 " entries. If you trust it, raise the limit of elements.");
+  elements_ += entries;
+  Constant& constant = graph_.constants[number];
+  constant.rows = shape.size() < 2 ? 1 : shape[0];
+  constant.columns = entries / constant.rows;
+  constant.shape = std::move(shape);
+  constant_known_[number] = true;
+}
+
+void StructureReader::check_sizes(const std::string& name, const Shape& shape) const {
+  if (std::any_of(shape.begin(), shape.end(), [](Size size) { return size < 1 || size > kLargestSize; }))
+    refuse_limit(name + " has shape " + text_of(shape) + "; sizes must be 1 to " + std::to_string(kLargestSize) + ".");
+}
+
+void StructureReader::check_entries(const std::string& what, Size entries) const {
+  if (entries > granted_.value_elements)
+    refuse_limit(what + " has " + with_commas(entries) + " entries; " + with_commas(granted_.value_elements) +
+                 " are allowed. If you trust the file, raise the limit of value_elements.");
+}
+
+const Shape* StructureReader::shape_of(int value) const {
+  if (value == kLeftOut) return nullptr;
+  if (value < first_constant_) return &values_[static_cast<std::size_t>(value)];
+  const auto number = static_cast<std::size_t>(value - first_constant_);
+  return constant_known_[number] ? &graph_.constants[number].shape : nullptr;
+}
+
+std::string StructureReader::made_up_name(std::size_t value) const {
+  const std::size_t inputs = graph_.inputs.size();
+  if (value < inputs) return value == 0 ? "input" : "input_" + std::to_string(value + 1);
+  const Operator op = value - inputs < graph_.nodes.size() ? graph_.nodes[value - inputs].op : newest_;
+  return lower(entry_of(op).name) + "_" + std::to_string(ordinals_[value - inputs]);
+}
+
+std::string StructureReader::newest_node() const { return made_up_name(values_.size()); }
+
+}  // namespace netsurgery

@@ -1,0 +1,90 @@
+#include "graph/graph.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/arithmetic.hpp"
+#include "base/error.hpp"
+#include "graph/shapes.hpp"
+
+namespace netsurgery {
+
+void Attributes::set(AttributeName name, AttributeValue value) {
+  for (auto& [known, kept] : values_)
+    if (known == name) {
+      kept = std::move(value);
+      return;
+    }
+  values_.emplace_back(name, std::move(value));
+}
+
+const AttributeValue& Attributes::value(AttributeName name) const {
+  for (const auto& [known, kept] : values_)
+    if (known == name) return kept;
+  throw std::logic_error("an operator is asked for an attribute that it doesn't have");
+}
+
+std::vector<Size> Attributes::filled(AttributeName name, std::size_t count, Size neutral) const {
+  const std::vector<Size>& said = integers(name);
+  return said.empty() ? std::vector<Size>(count, neutral) : said;
+}
+
+std::vector<float> Constant::dense() const {
+  if (form == Form::kDense) return values;
+  std::vector<float> result(static_cast<std::size_t>(entries()), 0.0f);
+  const auto width = static_cast<std::size_t>(columns);
+  const auto height = static_cast<std::size_t>(rows);
+  if (form == Form::kSparse) {
+    for (std::size_t r = 0; r < height; ++r)
+      for (std::uint32_t i = start[r]; i < start[r + 1]; ++i) result[r * width + column[i]] = values[i];
+    return result;
+  }
+  const DefaultArithmetic rounding;  // the sums are part of what a file says
+  const auto count = static_cast<std::size_t>(planes);
+  for (std::size_t p = 0; p < count; ++p) {
+    const std::uint8_t* plane = bits.data() + p * height * width;
+    for (std::size_t r = 0; r < height; ++r) {
+      const float scale = scales[r * count + p];
+      float* row = result.data() + r * width;
+      for (std::size_t c = 0; c < width; ++c) {
+        const float term = plane[r * width + c] ? scale : -scale;
+        row[c] = p == 0 ? term : row[c] + term;  // 0 + -0.0 would lose the sign
+      }
+    }
+  }
+  return result;
+}
+
+bool Graph::dynamic_batch() const {
+  return std::any_of(inputs.begin(), inputs.end(),
+                     [](const Input& input) { return !input.shape.empty() && input.shape[0] == kOpenBatch; });
+}
+
+std::vector<Shape> Graph::shapes(Size batch) const {
+  std::vector<Shape> known(inputs.size() + nodes.size() + constants.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    known[i] = inputs[i].shape;
+    if (!known[i].empty() && known[i][0] == kOpenBatch) known[i][0] = batch;
+    require_possible(known[i]);
+  }
+  const auto first = static_cast<std::size_t>(first_constant());
+  for (std::size_t i = 0; i < constants.size(); ++i) known[first + i] = constants[i].shape;
+  std::vector<const Shape*> operands;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Node& node = nodes[i];
+    operands.clear();
+    for (const int input : node.inputs)
+      operands.push_back(input == kLeftOut ? nullptr : &known[static_cast<std::size_t>(input)]);
+    Shape& made = known[static_cast<std::size_t>(node.output)];
+    try {
+      made = output_shape(node.op, operands, node.attributes);
+      require_possible(made);
+    } catch (const Error& error) {
+      throw Error(error.status(),
+                  "node " + std::to_string(i + 1) + ", " + entry_of(node.op).name + ": " + error.what());
+    }
+  }
+  return known;
+}
+
+}  // namespace netsurgery

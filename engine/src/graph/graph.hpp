@@ -1,0 +1,103 @@
+// A network as the engine sees it: the same graph as netsurgery/graph/ir.py, with numbers in the place of names.
+//
+// Values are numbered: the inputs come first, then the output of each node, in order, then the constants.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/operators.hpp"
+
+namespace netsurgery {
+
+using Size = std::int64_t;
+using Shape = std::vector<Size>;
+
+constexpr int kLeftOut = -1;     // an optional operand that isn't there
+constexpr Size kOpenBatch = -1;  // the first size of an input whose batch the caller chooses
+
+/// An attribute: whole numbers, flags (0, 1) and choices (their place in the table) are `integers`, the rest `numbers`.
+struct AttributeValue {
+  std::vector<Size> integers;
+  std::vector<float> numbers;
+};
+
+/// The attributes of one node, all of its operator's, by name.
+class Attributes {
+ public:
+  void set(AttributeName name, AttributeValue value);
+  Size integer(AttributeName name) const { return integers(name).front(); }
+  bool flag(AttributeName name) const { return integer(name) != 0; }
+  float number(AttributeName name) const { return numbers(name).front(); }
+  /// A choice as the enum of operator_table.hpp, such as PadMode.
+  template <class Choice>
+  Choice choice(AttributeName name) const {
+    return static_cast<Choice>(integer(name));
+  }
+  const std::vector<Size>& integers(AttributeName name) const { return value(name).integers; }
+  const std::vector<float>& numbers(AttributeName name) const { return value(name).numbers; }
+  /// `integers`, or `count` times `neutral` where it is empty, which means "all at their default".
+  std::vector<Size> filled(AttributeName name, std::size_t count, Size neutral) const;
+
+ private:
+  const AttributeValue& value(AttributeName name) const;
+
+  std::vector<std::pair<AttributeName, AttributeValue>> values_;
+};
+
+struct Node {
+  Operator op;
+  std::vector<int> inputs;  // numbers of values; kLeftOut; as many as are given, none of them trailing kLeftOut
+  int output;
+  Attributes attributes;
+};
+
+/// A constant without its zeros, as a matrix with one row for each output: (O, C * |K|) for a weight (O, C, *K),
+/// (1, n) for a rank of 0 or 1.
+struct Constant {
+  enum class Form : std::uint8_t {
+    kDense,   // values: all entries
+    kSparse,  // values: the entries other than +0, row by row; columns, starts: where they stand
+    kPlanes,  // entry (r, c) = ((±s_0 ± s_1) ± s_2) ..., s_p = scales[r * planes + p], + where the plane's bit is 1
+  };
+  Shape shape;
+  Size rows = 1, columns = 1;
+  Form form = Form::kDense;
+  std::vector<float> values;
+  std::vector<std::uint32_t> column;  // of each value, ascending in a row
+  std::vector<std::uint32_t> start;   // rows + 1 places in `values`
+  std::vector<float> scales;
+  std::vector<std::uint8_t> bits;  // planes * rows * columns, one byte each, 0 or 1
+  int planes = 0;
+  Size kept = 0;  // entries other than +0; all of them where there are planes
+
+  Size entries() const { return rows * columns; }
+  /// All entries, row by row.
+  std::vector<float> dense() const;
+};
+
+struct Input {
+  std::string name;
+  Shape shape;  // kOpenBatch may be the first size
+};
+
+struct Graph {
+  std::vector<Input> inputs;
+  std::vector<Node> nodes;
+  std::vector<Constant> constants;
+  std::vector<int> outputs;  // numbers of values: of inputs or nodes
+  std::vector<std::string> output_names;
+
+  int first_constant() const { return static_cast<int>(inputs.size() + nodes.size()); }
+  bool is_constant(int value) const { return value >= first_constant(); }
+  const Constant& constant(int value) const { return constants[static_cast<std::size_t>(value - first_constant())]; }
+  bool dynamic_batch() const;
+  /// The shape of every value, constants included, for inputs of this batch size. Throws Error(NS_ERROR_FILE) where the
+  /// graph contradicts itself there.
+  std::vector<Shape> shapes(Size batch) const;
+};
+
+}  // namespace netsurgery

@@ -1,0 +1,457 @@
+// The operator table, made from netsurgery/graph/operators.py: don't edit, run
+//
+//     python -m generators
+//
+// docs/operators.md says what each operator does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace netsurgery {
+
+constexpr std::int64_t kLargestInteger = 2147483647;  // no whole number of a graph lies beyond +-this
+
+/// A table in static memory.
+template <class T>
+struct Entries {
+  const T* first = nullptr;
+  std::size_t count = 0;
+
+  constexpr Entries() = default;
+  template <std::size_t N>
+  constexpr Entries(const T (&all)[N]) : first(all), count(N) {}
+  constexpr const T* begin() const { return first; }
+  constexpr const T* end() const { return first + count; }
+  constexpr std::size_t size() const { return count; }
+  constexpr const T& operator[](std::size_t place) const { return first[place]; }
+};
+
+enum class AttributeKind : std::uint8_t { kInt, kInts, kFloat, kFloats, kFlag, kChoice };
+enum class Default : std::uint8_t { kNone, kValue, kEmpty };  // it must be said; a value; no number at all
+
+enum class Operator : std::uint8_t {
+  kConv = 1,
+  kRelu = 2,
+  kLinear = 3,
+  kMaxPool = 4,
+  kReshape = 5,
+  kAdd = 6,
+  kAdaptiveAveragePool = 7,
+  kMul = 8,
+  kConcat = 9,
+  kClip = 10,
+  kHardSwish = 11,
+  kSigmoid = 12,
+  kHardSigmoid = 13,
+  kSilu = 14,
+  kAveragePool = 15,
+  kTranspose = 16,
+  kGelu = 17,
+  kLayerNorm = 18,
+  kMean = 19,
+  kSlice = 20,
+  kSoftmax = 21,
+  kLogSoftmax = 22,
+  kLeakyRelu = 23,
+  kSub = 24,
+  kDiv = 25,
+  kPad = 26,
+  kResize = 27,
+  kTanh = 28,
+  kLrn = 29,
+  kMatMul = 30,
+  kAdaptiveMaxPool = 31
+};
+enum class AttributeName : std::uint8_t {
+  kStrides,
+  kPads,
+  kDilations,
+  kGroups,
+  kKernel,
+  kCeilMode,
+  kCountIncludePad,
+  kSize,
+  kMinimum,
+  kMaximum,
+  kAlpha,
+  kBeta,
+  kBias,
+  kApproximate,
+  kAxis,
+  kShape,
+  kOrder,
+  kMode,
+  kValue,
+  kStart,
+  kStop,
+  kStep,
+  kAxes,
+  kKeepdims,
+  kEpsilon,
+  kScales,
+  kCoordinates,
+  kRounding
+};
+enum class ShapeRule : std::uint8_t {
+  kConv,
+  kSame,
+  kLinear,
+  kPool,
+  kReshape,
+  kBroadcast,
+  kAdaptivePool,
+  kConcat,
+  kTranspose,
+  kLayerNorm,
+  kMean,
+  kCut,
+  kAlongAxis,
+  kPad,
+  kResize,
+  kLrn,
+  kMatmul
+};
+// Choices: an attribute's whole number is the place among them.
+enum class GeluApproximate : std::uint8_t { kNone, kTanh };
+enum class PadMode : std::uint8_t { kConstant, kReflect, kEdge, kWrap };
+enum class ResizeCoordinates : std::uint8_t {
+  kAsymmetric,
+  kHalfPixel,
+  kPytorchHalfPixel,
+  kAlignCorners,
+  kHalfPixelSymmetric
+};
+enum class ResizeRounding : std::uint8_t { kFloor, kCeil, kRoundPreferFloor, kRoundPreferCeil };
+
+struct OperandEntry {
+  const char* name;
+  bool constant, optional, variadic;
+};
+
+struct AttributeEntry {
+  AttributeName name;
+  const char* word;
+  AttributeKind kind;
+  Default standard;
+  std::int64_t default_integer;  // of kInt, kFlag, kChoice
+  float default_number;          // of kFloat
+  std::int64_t low;              // the lowest value of kInt, kInts
+  bool has_neutral;              // kInts that all equal `neutral` are kept as no numbers at all
+  std::int64_t neutral;
+  Entries<const char*> choices;
+};
+
+struct OperatorEntry {
+  Operator op;  // its number is the operator's code in the file
+  const char* name;
+  ShapeRule shape;
+  Entries<OperandEntry> operands;
+  Entries<AttributeEntry> attributes;
+
+  constexpr bool variadic() const { return operands[operands.size() - 1].variadic; }
+  /// The operand that input number `place` is: the last one stands for all that follow it.
+  constexpr const OperandEntry& operand(std::size_t place) const {
+    return operands[place < operands.size() ? place : operands.size() - 1];
+  }
+};
+
+// clang-format off
+namespace operator_tables {
+
+inline constexpr OperandEntry kConvOperands[] = {
+    {"x", false, false, false},
+    {"weight", true, false, false},
+    {"bias", true, true, false},
+};
+inline constexpr AttributeEntry kConvAttributes[] = {
+    {AttributeName::kStrides, "strides", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 0, true, 0, {}},
+    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
+    {AttributeName::kGroups, "groups", AttributeKind::kInt, Default::kValue, 1, 0.0f, 1, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReluOperands[] = {
+    {"x", false, false, false},
+};
+
+inline constexpr OperandEntry kLinearOperands[] = {
+    {"x", false, false, false},
+    {"weight", true, false, false},
+    {"bias", true, true, false},
+};
+
+inline constexpr OperandEntry kMaxPoolOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kMaxPoolAttributes[] = {
+    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
+    {AttributeName::kStrides, "strides", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 0, true, 0, {}},
+    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
+    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0,
+     {}},
+};
+
+inline constexpr OperandEntry kReshapeOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kReshapeAttributes[] = {
+    {AttributeName::kShape, "shape", AttributeKind::kInts, Default::kNone, 0, 0.0f, -1, false, 0, {}},
+};
+
+inline constexpr OperandEntry kAddOperands[] = {
+    {"a", false, false, false},
+    {"b", false, false, false},
+};
+
+inline constexpr OperandEntry kAdaptiveAveragePoolOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kAdaptiveAveragePoolAttributes[] = {
+    {AttributeName::kSize, "size", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
+};
+
+inline constexpr OperandEntry kMulOperands[] = {
+    {"a", false, false, false},
+    {"b", false, false, false},
+};
+
+inline constexpr OperandEntry kConcatOperands[] = {
+    {"x", false, false, true},
+};
+inline constexpr AttributeEntry kConcatAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kClipOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kClipAttributes[] = {
+    {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Default::kValue, 0,
+     -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+    {AttributeName::kMaximum, "maximum", AttributeKind::kFloat, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kHardSwishOperands[] = {
+    {"x", false, false, false},
+};
+
+inline constexpr OperandEntry kSigmoidOperands[] = {
+    {"x", false, false, false},
+};
+
+inline constexpr OperandEntry kHardSigmoidOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kHardSigmoidAttributes[] = {
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Default::kValue, 0, 0.166666672f, -kLargestInteger, false,
+     0, {}},
+    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Default::kValue, 0, 0.5f, -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kSiluOperands[] = {
+    {"x", false, false, false},
+};
+
+inline constexpr OperandEntry kAveragePoolOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kAveragePoolAttributes[] = {
+    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
+    {AttributeName::kStrides, "strides", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 0, true, 0, {}},
+    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
+    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0,
+     {}},
+    {AttributeName::kCountIncludePad, "count_include_pad", AttributeKind::kFlag, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kTransposeOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kTransposeAttributes[] = {
+    {AttributeName::kOrder, "order", AttributeKind::kInts, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kGeluOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr const char* kGeluApproximateChoices[] = {"none", "tanh"};
+inline constexpr AttributeEntry kGeluAttributes[] = {
+    {AttributeName::kApproximate, "approximate", AttributeKind::kChoice, Default::kValue, 0, 0.0f, -kLargestInteger,
+     false, 0, kGeluApproximateChoices},
+};
+
+inline constexpr OperandEntry kLayerNormOperands[] = {
+    {"x", false, false, false},
+    {"scale", true, true, false},
+    {"bias", true, true, false},
+};
+inline constexpr AttributeEntry kLayerNormAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+    {AttributeName::kEpsilon, "epsilon", AttributeKind::kFloat, Default::kValue, 0, 9.99999975e-06f, -kLargestInteger,
+     false, 0, {}},
+};
+
+inline constexpr OperandEntry kMeanOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kMeanAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Default::kValue, 1, 0.0f, -kLargestInteger, false, 0,
+     {}},
+};
+
+inline constexpr OperandEntry kSliceOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kSliceAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+    {AttributeName::kStart, "start", AttributeKind::kInt, Default::kValue, 0, 0.0f, 0, false, 0, {}},
+    {AttributeName::kStop, "stop", AttributeKind::kInt, Default::kNone, 0, 0.0f, 1, false, 0, {}},
+    {AttributeName::kStep, "step", AttributeKind::kInt, Default::kValue, 1, 0.0f, 1, false, 0, {}},
+};
+
+inline constexpr OperandEntry kSoftmaxOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kSoftmaxAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kLogSoftmaxOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kLogSoftmaxAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kLeakyReluOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kLeakyReluAttributes[] = {
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Default::kValue, 0, 0.00999999978f, -kLargestInteger, false,
+     0, {}},
+};
+
+inline constexpr OperandEntry kSubOperands[] = {
+    {"a", false, false, false},
+    {"b", false, false, false},
+};
+
+inline constexpr OperandEntry kDivOperands[] = {
+    {"a", false, false, false},
+    {"b", false, false, false},
+};
+
+inline constexpr OperandEntry kPadOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr const char* kPadModeChoices[] = {"constant", "reflect", "edge", "wrap"};
+inline constexpr AttributeEntry kPadAttributes[] = {
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Default::kNone, 0, 0.0f, -kLargestInteger, false, 0, {}},
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0,
+     kPadModeChoices},
+    {AttributeName::kValue, "value", AttributeKind::kFloat, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kResizeOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr const char* kResizeCoordinatesChoices[] = {"asymmetric", "half_pixel", "pytorch_half_pixel",
+     "align_corners", "half_pixel_symmetric"};
+inline constexpr const char* kResizeRoundingChoices[] = {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"};
+inline constexpr AttributeEntry kResizeAttributes[] = {
+    {AttributeName::kSize, "size", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
+    {AttributeName::kScales, "scales", AttributeKind::kFloats, Default::kEmpty, 0, 0.0f, -kLargestInteger, false, 0,
+     {}},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Default::kValue, 0, 0.0f, -kLargestInteger,
+     false, 0, kResizeCoordinatesChoices},
+    {AttributeName::kRounding, "rounding", AttributeKind::kChoice, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0,
+     kResizeRoundingChoices},
+};
+
+inline constexpr OperandEntry kTanhOperands[] = {
+    {"x", false, false, false},
+};
+
+inline constexpr OperandEntry kLrnOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kLrnAttributes[] = {
+    {AttributeName::kSize, "size", AttributeKind::kInt, Default::kNone, 0, 0.0f, 1, false, 0, {}},
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Default::kValue, 0, 9.99999975e-05f, -kLargestInteger,
+     false, 0, {}},
+    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Default::kValue, 0, 0.75f, -kLargestInteger, false, 0, {}},
+    {AttributeName::kBias, "bias", AttributeKind::kFloat, Default::kValue, 0, 1.0f, -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kMatMulOperands[] = {
+    {"a", false, false, false},
+    {"b", false, false, false},
+};
+
+inline constexpr OperandEntry kAdaptiveMaxPoolOperands[] = {
+    {"x", false, false, false},
+};
+inline constexpr AttributeEntry kAdaptiveMaxPoolAttributes[] = {
+    {AttributeName::kSize, "size", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
+};
+
+}  // namespace operator_tables
+
+inline constexpr OperatorEntry kOperators[] = {
+    {Operator::kConv, "Conv", ShapeRule::kConv, operator_tables::kConvOperands, operator_tables::kConvAttributes},
+    {Operator::kRelu, "Relu", ShapeRule::kSame, operator_tables::kReluOperands, {}},
+    {Operator::kLinear, "Linear", ShapeRule::kLinear, operator_tables::kLinearOperands, {}},
+    {Operator::kMaxPool, "MaxPool", ShapeRule::kPool, operator_tables::kMaxPoolOperands,
+     operator_tables::kMaxPoolAttributes},
+    {Operator::kReshape, "Reshape", ShapeRule::kReshape, operator_tables::kReshapeOperands,
+     operator_tables::kReshapeAttributes},
+    {Operator::kAdd, "Add", ShapeRule::kBroadcast, operator_tables::kAddOperands, {}},
+    {Operator::kAdaptiveAveragePool, "AdaptiveAveragePool", ShapeRule::kAdaptivePool,
+     operator_tables::kAdaptiveAveragePoolOperands, operator_tables::kAdaptiveAveragePoolAttributes},
+    {Operator::kMul, "Mul", ShapeRule::kBroadcast, operator_tables::kMulOperands, {}},
+    {Operator::kConcat, "Concat", ShapeRule::kConcat, operator_tables::kConcatOperands,
+     operator_tables::kConcatAttributes},
+    {Operator::kClip, "Clip", ShapeRule::kSame, operator_tables::kClipOperands, operator_tables::kClipAttributes},
+    {Operator::kHardSwish, "HardSwish", ShapeRule::kSame, operator_tables::kHardSwishOperands, {}},
+    {Operator::kSigmoid, "Sigmoid", ShapeRule::kSame, operator_tables::kSigmoidOperands, {}},
+    {Operator::kHardSigmoid, "HardSigmoid", ShapeRule::kSame, operator_tables::kHardSigmoidOperands,
+     operator_tables::kHardSigmoidAttributes},
+    {Operator::kSilu, "Silu", ShapeRule::kSame, operator_tables::kSiluOperands, {}},
+    {Operator::kAveragePool, "AveragePool", ShapeRule::kPool, operator_tables::kAveragePoolOperands,
+     operator_tables::kAveragePoolAttributes},
+    {Operator::kTranspose, "Transpose", ShapeRule::kTranspose, operator_tables::kTransposeOperands,
+     operator_tables::kTransposeAttributes},
+    {Operator::kGelu, "Gelu", ShapeRule::kSame, operator_tables::kGeluOperands, operator_tables::kGeluAttributes},
+    {Operator::kLayerNorm, "LayerNorm", ShapeRule::kLayerNorm, operator_tables::kLayerNormOperands,
+     operator_tables::kLayerNormAttributes},
+    {Operator::kMean, "Mean", ShapeRule::kMean, operator_tables::kMeanOperands, operator_tables::kMeanAttributes},
+    {Operator::kSlice, "Slice", ShapeRule::kCut, operator_tables::kSliceOperands, operator_tables::kSliceAttributes},
+    {Operator::kSoftmax, "Softmax", ShapeRule::kAlongAxis, operator_tables::kSoftmaxOperands,
+     operator_tables::kSoftmaxAttributes},
+    {Operator::kLogSoftmax, "LogSoftmax", ShapeRule::kAlongAxis, operator_tables::kLogSoftmaxOperands,
+     operator_tables::kLogSoftmaxAttributes},
+    {Operator::kLeakyRelu, "LeakyRelu", ShapeRule::kSame, operator_tables::kLeakyReluOperands,
+     operator_tables::kLeakyReluAttributes},
+    {Operator::kSub, "Sub", ShapeRule::kBroadcast, operator_tables::kSubOperands, {}},
+    {Operator::kDiv, "Div", ShapeRule::kBroadcast, operator_tables::kDivOperands, {}},
+    {Operator::kPad, "Pad", ShapeRule::kPad, operator_tables::kPadOperands, operator_tables::kPadAttributes},
+    {Operator::kResize, "Resize", ShapeRule::kResize, operator_tables::kResizeOperands,
+     operator_tables::kResizeAttributes},
+    {Operator::kTanh, "Tanh", ShapeRule::kSame, operator_tables::kTanhOperands, {}},
+    {Operator::kLrn, "Lrn", ShapeRule::kLrn, operator_tables::kLrnOperands, operator_tables::kLrnAttributes},
+    {Operator::kMatMul, "MatMul", ShapeRule::kMatmul, operator_tables::kMatMulOperands, {}},
+    {Operator::kAdaptiveMaxPool, "AdaptiveMaxPool", ShapeRule::kAdaptivePool, operator_tables::kAdaptiveMaxPoolOperands,
+     operator_tables::kAdaptiveMaxPoolAttributes},
+};
+// clang-format on
+
+constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[static_cast<std::size_t>(op) - 1]; }
+
+}  // namespace netsurgery

@@ -1,0 +1,332 @@
+#include "graph/shapes.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "base/error.hpp"
+#include "base/sentences.hpp"
+
+namespace netsurgery {
+namespace {
+
+using Operands = std::vector<const Shape*>;
+using Name = AttributeName;
+
+[[noreturn]] void refuse(const std::string& sentence) { throw Error(NS_ERROR_FILE, sentence); }
+
+std::string text_of(Size number) { return std::to_string(number); }
+using netsurgery::text_of;
+
+const Shape* operand(const Operands& operands, std::size_t place) {
+  return place < operands.size() ? operands[place] : nullptr;
+}
+
+void require_axis(const Shape& shape, Size axis) {
+  if (axis < 0 || axis >= static_cast<Size>(shape.size()))
+    refuse("axis " + text_of(axis) + " doesn't exist in shape " + text_of(shape) + ".");
+}
+
+std::vector<Size> spatial_of(const Shape& x) {
+  if (x.size() < 3 || x.size() > 5)
+    refuse("x has shape " + text_of(x) + "; (N, C, *S) with one to three spatial axes is needed.");
+  return {x.begin() + 2, x.end()};
+}
+
+template <class Number>
+void require_count(const std::vector<Number>& numbers, std::size_t count, const char* name) {
+  if (numbers.size() != count)
+    refuse(std::string(name) + "=" + text_of(numbers) + " has " + std::to_string(numbers.size()) + " numbers, " +
+           std::to_string(count) + " are needed.");
+}
+
+std::vector<Size> filled(const Attributes& attributes, Name name, std::size_t count, Size neutral, const char* word) {
+  std::vector<Size> numbers = attributes.filled(name, count, neutral);
+  require_count(numbers, count, word);
+  return numbers;
+}
+
+/// The first two sizes of x and these.
+Shape with_spatial(const Shape& x, const std::vector<Size>& spatial) {
+  Shape result(x.begin(), x.begin() + 2);
+  result.insert(result.end(), spatial.begin(), spatial.end());
+  return result;
+}
+
+/// How many windows fit along each spatial axis.
+std::vector<Size> windows(const std::vector<Size>& spatial, const Size* kernel, const Attributes& attributes,
+                          bool ceil) {
+  const std::size_t count = spatial.size();
+  const std::vector<Size> strides = filled(attributes, Name::kStrides, count, 1, "strides");
+  const std::vector<Size> dilations = filled(attributes, Name::kDilations, count, 1, "dilations");
+  const std::vector<Size> pads = filled(attributes, Name::kPads, 2 * count, 0, "pads");
+  std::vector<Size> result;
+  for (std::size_t axis = 0; axis < count; ++axis) {
+    const Size stride = strides[axis];
+    const Size reach = (kernel[axis] - 1) * dilations[axis] + 1;
+    const Size free = spatial[axis] + pads[axis] + pads[count + axis] - reach;
+    if (free < 0 && !(ceil && free > -stride))
+      refuse("a window of " + text_of(reach) + " doesn't fit in shape " + text_of(spatial) + ".");
+    // Rounded up, -stride < free < 0 gives 0 and so one window: as division rounds towards 0 there.
+    Size fitting = (ceil && free > 0 ? (free - 1) / stride + 1 : free / stride) + 1;
+    if (ceil && (fitting - 1) * stride >= spatial[axis] + pads[axis]) --fitting;
+    result.push_back(fitting);
+  }
+  return result;
+}
+
+Shape conv(const Operands& operands, const Attributes& attributes) {
+  const Shape &x = *operands[0], &weight = *operands[1];
+  const Shape* bias = operand(operands, 2);
+  const std::vector<Size> spatial = spatial_of(x);
+  const Size groups = attributes.integer(Name::kGroups);
+  if (weight.size() != x.size())
+    refuse("weight has shape " + text_of(weight) + ", x has shape " + text_of(x) + ": they need as many axes.");
+  if (x[1] % groups != 0) refuse(text_of(x[1]) + " input channels can't be shared by " + text_of(groups) + " groups.");
+  if (weight[0] % groups != 0)
+    refuse(text_of(weight[0]) + " output channels can't be shared by " + text_of(groups) + " groups.");
+  if (weight[1] != x[1] / groups)
+    refuse("weight has shape " + text_of(weight) + ": its second size must be " + text_of(x[1] / groups) +
+           " (channels of x / groups).");
+  if (bias && *bias != Shape{weight[0]})
+    refuse("bias has shape " + text_of(*bias) + ", (" + text_of(weight[0]) + ",) is needed.");
+  return with_spatial({x[0], weight[0]}, windows(spatial, weight.data() + 2, attributes, false));
+}
+
+Shape pool(const Operands& operands, const Attributes& attributes) {
+  const std::vector<Size> spatial = spatial_of(*operands[0]);
+  const std::vector<Size>& kernel = attributes.integers(Name::kKernel);
+  require_count(kernel, spatial.size(), "kernel");
+  const std::vector<Size> pads = filled(attributes, Name::kPads, 2 * spatial.size(), 0, "pads");
+  const std::vector<Size> dilations = filled(attributes, Name::kDilations, spatial.size(), 1, "dilations");
+  for (std::size_t i = 0; i < pads.size(); ++i) {
+    const std::size_t axis = i % spatial.size();
+    if (pads[i] >= (kernel[axis] - 1) * dilations[axis] + 1)
+      refuse("pads=" + text_of(pads) + ": a window of " + text_of(kernel) + " could lie in padding alone.");
+  }
+  return with_spatial(*operands[0], windows(spatial, kernel.data(), attributes, attributes.flag(Name::kCeilMode)));
+}
+
+Shape adaptive_pool(const Operands& operands, const Attributes& attributes) {
+  const std::vector<Size>& size = attributes.integers(Name::kSize);
+  require_count(size, spatial_of(*operands[0]).size(), "size");
+  return with_spatial(*operands[0], size);
+}
+
+Shape linear(const Operands& operands) {
+  const Shape &x = *operands[0], &weight = *operands[1];
+  const Shape* bias = operand(operands, 2);
+  if (x.empty() || weight.size() != 2)
+    refuse("x has shape " + text_of(x) + ", weight " + text_of(weight) + "; (..., I) and (O, I) are needed.");
+  if (x.back() != weight[1])
+    refuse("x has " + text_of(x.back()) + " features, weight of shape " + text_of(weight) + " takes " +
+           text_of(weight[1]) + ".");
+  if (bias && *bias != Shape{weight[0]})
+    refuse("bias has shape " + text_of(*bias) + ", (" + text_of(weight[0]) + ",) is needed.");
+  Shape result = x;
+  result.back() = weight[0];
+  return result;
+}
+
+Shape broadcast(const Shape& a, const Shape& b) {
+  Shape result(std::max(a.size(), b.size()));
+  for (std::size_t i = 1; i <= result.size(); ++i) {
+    const Size p = i <= a.size() ? a[a.size() - i] : 1, q = i <= b.size() ? b[b.size() - i] : 1;
+    if (p != q && p != 1 && q != 1) refuse("shapes " + text_of(a) + " and " + text_of(b) + " don't broadcast.");
+    result[result.size() - i] = std::max(p, q);
+  }
+  return result;
+}
+
+Shape matmul(const Operands& operands) {
+  const Shape &a = *operands[0], &b = *operands[1];
+  if (a.empty() || b.empty() || a.back() != b[b.size() - (b.size() == 1 ? 1 : 2)])
+    refuse("shapes " + text_of(a) + " and " + text_of(b) + " can't be multiplied as matrices.");
+  const auto stacked = [](const Shape& shape) {
+    return Shape(shape.begin(), shape.end() - static_cast<std::ptrdiff_t>(std::min<std::size_t>(shape.size(), 2)));
+  };
+  Shape result = broadcast(stacked(a), stacked(b));
+  if (a.size() > 1) result.push_back(a[a.size() - 2]);
+  if (b.size() > 1) result.push_back(b.back());
+  return result;
+}
+
+Shape concat(const Operands& operands, const Attributes& attributes) {
+  const Shape& first = *operands[0];
+  const Size axis = attributes.integer(Name::kAxis);
+  require_axis(first, axis);
+  const auto joined = static_cast<std::size_t>(axis);
+  Shape result = first;
+  for (std::size_t i = 1; i < operands.size(); ++i) {
+    const Shape& other = *operands[i];
+    bool fits = other.size() == first.size();
+    for (std::size_t j = 0; fits && j < first.size(); ++j) fits = j == joined || other[j] == first[j];
+    if (!fits)
+      refuse("shapes " + text_of(first) + " and " + text_of(other) + " can't be joined along axis " + text_of(axis) +
+             ".");
+    result[joined] += other[joined];
+  }
+  return result;
+}
+
+Shape reshape(const Shape& x, const Attributes& attributes) {
+  Shape target = attributes.integers(Name::kShape);
+  const auto open = std::count(target.begin(), target.end(), Size{-1});
+  if (open > 1 || std::count(target.begin(), target.end(), Size{0}) > 0)
+    refuse("shape=" + text_of(target) + " must hold sizes >= 1, and -1 at most once.");
+  const Size count = entries_of(x);
+  Size known = 1;  // where this many can't be counted, it is no divisor of what can
+  for (const Size size : target) known = size == -1 ? known : product_of(known, size);
+  if (open ? count % known != 0 : count != known)
+    refuse(text_of(count) + " values of shape " + text_of(x) + " don't fill shape " + text_of(target) + ".");
+  std::replace(target.begin(), target.end(), Size{-1}, count / known);
+  return target;
+}
+
+Shape transpose(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& order = attributes.integers(Name::kOrder);
+  std::vector<Size> sorted = order, axes(x.size());
+  std::sort(sorted.begin(), sorted.end());
+  std::iota(axes.begin(), axes.end(), Size{0});
+  if (sorted != axes) refuse("order=" + text_of(order) + " must name each axis of " + text_of(x) + " once.");
+  Shape result;
+  for (const Size axis : order) result.push_back(x[static_cast<std::size_t>(axis)]);
+  return result;
+}
+
+Shape pad(const Shape& x, const Attributes& attributes) {
+  const auto mode = attributes.choice<PadMode>(Name::kMode);
+  const std::vector<Size> pads = filled(attributes, Name::kPads, 2 * x.size(), 0, "pads");
+  Shape result;
+  for (std::size_t axis = 0; axis < x.size(); ++axis) {
+    const Size before = pads[axis], after = pads[x.size() + axis];
+    const Size left = x[axis] + std::min<Size>(before, 0) + std::min<Size>(after, 0);
+    const Size furthest = std::max(before, after);
+    const std::string where = " axis " + std::to_string(axis) + " of shape " + text_of(x) + ".";
+    if (left < 1) refuse("pads=" + text_of(pads) + " cut all of" + where);
+    if (mode == PadMode::kReflect && furthest >= left) refuse("pads=" + text_of(pads) + " reflect beyond" + where);
+    if (mode == PadMode::kWrap && furthest > left) refuse("pads=" + text_of(pads) + " wrap beyond" + where);
+    result.push_back(x[axis] + before + after);
+  }
+  return result;
+}
+
+Shape cut(const Shape& x, const Attributes& attributes) {
+  const Size axis = attributes.integer(Name::kAxis);
+  require_axis(x, axis);
+  const Size start = attributes.integer(Name::kStart), stop = attributes.integer(Name::kStop);
+  Shape result = x;
+  Size& size = result[static_cast<std::size_t>(axis)];
+  if (start >= stop || stop > size)
+    refuse("start=" + text_of(start) + ", stop=" + text_of(stop) + " must lie inside axis " + text_of(axis) +
+           " of shape " + text_of(x) + ".");
+  size = (stop - start - 1) / attributes.integer(Name::kStep) + 1;
+  return result;
+}
+
+Shape mean(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& axes = attributes.integers(Name::kAxes);
+  std::vector<Size> sorted = axes;
+  std::sort(sorted.begin(), sorted.end());
+  if (axes.empty() || std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+    refuse("axes=" + text_of(axes) + " must name at least one axis, each once.");
+  for (const Size axis : axes) require_axis(x, axis);
+  Shape result;
+  for (std::size_t axis = 0; axis < x.size(); ++axis) {
+    if (!std::binary_search(sorted.begin(), sorted.end(), static_cast<Size>(axis)))
+      result.push_back(x[axis]);
+    else if (attributes.flag(Name::kKeepdims))
+      result.push_back(1);
+  }
+  return result;
+}
+
+Shape lrn(const Shape& x) {
+  if (x.size() < 2) refuse("x has shape " + text_of(x) + "; (N, C, ...) is needed.");
+  return x;
+}
+
+Shape layer_norm(const Operands& operands, const Attributes& attributes) {
+  const Shape& x = *operands[0];
+  require_axis(x, attributes.integer(Name::kAxis));
+  const Shape normal(x.begin() + attributes.integer(Name::kAxis), x.end());
+  for (std::size_t place = 1; place <= 2; ++place) {
+    const Shape* given = operand(operands, place);
+    if (given && *given != normal)
+      refuse(std::string(place == 1 ? "scale" : "bias") + " has shape " + text_of(*given) + ", " + text_of(normal) +
+             " is needed.");
+  }
+  return x;
+}
+
+Shape resize(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& size = attributes.integers(Name::kSize);
+  const std::vector<float>& scales = attributes.numbers(Name::kScales);
+  const std::size_t count = spatial_of(x).size();
+  require_count(size, count, "size");
+  if (!scales.empty()) require_count(scales, count, "scales");
+  for (const float scale : scales)
+    if (!(scale > 0 && std::isfinite(scale))) refuse("scales=" + text_of(scales) + " must be finite numbers above 0.");
+  return with_spatial(x, size);
+}
+
+}  // namespace
+
+Size product_of(Size a, Size b) {
+  if (a == 0 || b == 0) return 0;
+  return a > kUncounted / b ? kUncounted : a * b;
+}
+
+Size entries_of(const Shape& shape) { return std::accumulate(shape.begin(), shape.end(), Size{1}, product_of); }
+
+void require_possible(const Shape& shape) {
+  const bool counts =
+      std::all_of(shape.begin(), shape.end(), [](Size size) { return size >= 1 && size <= kLargestSize; });
+  if (!counts || entries_of(shape) > kMostEntries)
+    refuse("shape " + text_of(shape) + ": sizes must be 1 to " + text_of(kLargestSize) + ", entries at most 2^60.");
+}
+
+Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const Attributes& attributes) {
+  const Shape& x = *operands[0];
+  switch (entry_of(op).shape) {
+    case ShapeRule::kConv:
+      return conv(operands, attributes);
+    case ShapeRule::kSame:
+      return x;
+    case ShapeRule::kLinear:
+      return linear(operands);
+    case ShapeRule::kPool:
+      return pool(operands, attributes);
+    case ShapeRule::kReshape:
+      return reshape(x, attributes);
+    case ShapeRule::kBroadcast:
+      return broadcast(x, *operands[1]);
+    case ShapeRule::kAdaptivePool:
+      return adaptive_pool(operands, attributes);
+    case ShapeRule::kConcat:
+      return concat(operands, attributes);
+    case ShapeRule::kTranspose:
+      return transpose(x, attributes);
+    case ShapeRule::kLayerNorm:
+      return layer_norm(operands, attributes);
+    case ShapeRule::kMean:
+      return mean(x, attributes);
+    case ShapeRule::kCut:
+      return cut(x, attributes);
+    case ShapeRule::kAlongAxis:
+      require_axis(x, attributes.integer(Name::kAxis));
+      return x;
+    case ShapeRule::kPad:
+      return pad(x, attributes);
+    case ShapeRule::kResize:
+      return resize(x, attributes);
+    case ShapeRule::kLrn:
+      return lrn(x);
+    case ShapeRule::kMatmul:
+      return matmul(operands);
+  }
+  throw Error(NS_ERROR_FILE, "an operator has no shape rule.");
+}
+
+}  // namespace netsurgery

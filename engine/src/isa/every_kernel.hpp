@@ -1,0 +1,82 @@
+// All kernels of one instruction set, as one table. Included by kernels_<set>.cpp, which say for which.
+#pragma once
+
+#include "isa/kernel_movement.hpp"
+#include "isa/kernel_normalisation.hpp"
+#include "isa/kernel_pool.hpp"
+#include "isa/kernel_rows.hpp"
+#include "isa/kernel_sign_tables.hpp"
+#include "isa/kernel_strips.hpp"
+
+namespace netsurgery {
+namespace NETSURGERY_SET {
+
+static const char* compiled_as() {
+#if defined(__AVX512F__)
+  return "avx512";
+#elif defined(__AVX2__) && defined(__FMA__)
+  return "avx2";
+#elif defined(__aarch64__)
+  return "neon";
+#else
+  return "portable";
+#endif
+}
+
+// Strips of several rows are for narrow tiles; wider ones would only be split again.
+template <int kRows, int kColumns>
+constexpr void put_strips(Kernels& table) {
+  if constexpr (kRows * kColumns <= 8) {
+    auto& sparse = table.sparse[kRows - 1][kColumns - 1];
+    sparse[0] = sparse_strip<kRows, kColumns, 1>;
+    sparse[1] = sparse_strip<kRows, kColumns, 2>;
+    sparse[2] = sparse_strip<kRows, kColumns, 0>;
+  }
+  if constexpr (kRows * kColumns <= kMostDenseVectors) {
+    auto& dense = table.dense[kRows - 1][kColumns - 1];
+    dense[0] = dense_strip<kRows, kColumns, 1>;
+    dense[1] = dense_strip<kRows, kColumns, 2>;
+    dense[2] = dense_strip<kRows, kColumns, 0>;
+  }
+}
+
+template <int kRows>
+constexpr void put_row_of_strips(Kernels& table) {
+  put_strips<kRows, 1>(table);
+  put_strips<kRows, 2>(table);
+  put_strips<kRows, 3>(table);
+  put_strips<kRows, 4>(table);
+  put_strips<kRows, 5>(table);
+  put_strips<kRows, 6>(table);
+  put_strips<kRows, 7>(table);
+  put_strips<kRows, 8>(table);
+}
+
+constexpr Kernels table(Instructions instructions) {
+  Kernels made{};
+  made.instructions = instructions;
+  made.compiled_as = compiled_as;
+  made.most_vectors = kRegisters / kParts >= 16 ? 8 : kRegisters / kParts - 1;
+  made.dense_channels = kDenseChannels;
+  made.most_dense_vectors = kMostDenseVectors;
+  put_row_of_strips<1>(made);
+  put_row_of_strips<2>(made);
+  put_row_of_strips<3>(made);
+  put_row_of_strips<4>(made);
+  made.pool = pool_row;
+  made.normalise = normalise;
+  made.tables = sum_tables;
+  made.table_sums = table_sums;
+  made.number_tables = number_tables;
+  made.table_rows = table_rows;
+  made.sparse_rows = sparse_rows;
+  made.dense_rows = dense_rows;
+  made.shuffle = shuffle_lanes;
+  made.pick = pick;
+  made.interleave = interleave_lanes;
+  made.separate = separate_lanes;
+  return made;
+}
+
+}  // namespace NETSURGERY_SET
+}  // namespace netsurgery

@@ -1,0 +1,145 @@
+// Lanes in and out of vectors: pictures become vectors of tiles, tiles see their neighbours, and back.
+#pragma once
+
+#include <cstring>
+
+#include "isa/kernels.hpp"
+#include "isa/simd.hpp"
+
+#if defined(__AVX512F__)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC's own header, bug 105593
+#endif
+#include <immintrin.h>
+#endif
+
+namespace netsurgery {
+namespace NETSURGERY_SET {
+
+static void shuffle_lanes(float* memory, std::ptrdiff_t channels, std::ptrdiff_t channel, const Shuffle* shuffles,
+                          std::ptrdiff_t count, float outside) {
+  for (std::ptrdiff_t c = 0; c < channels; ++c, memory += channel)
+    for (std::ptrdiff_t i = 0; i < count; ++i) {
+      const Shuffle& one = shuffles[i];
+#if defined(__AVX512F__)
+      const __m512i lane = _mm512_load_si512(one.lane);
+      const __mmask16 inside = _mm512_cmpge_epi32_mask(lane, _mm512_setzero_si512());
+      const __m512 source = _mm512_load_ps(memory + one.source);
+      _mm512_store_ps(memory + one.target, _mm512_mask_permutexvar_ps(_mm512_set1_ps(outside), inside, lane, source));
+#else
+      float made[kLanes];
+      const float* source = memory + one.source;
+      for (int l = 0; l < kLanes; ++l) made[l] = one.lane[l] < 0 ? outside : source[one.lane[l]];
+      std::memcpy(memory + one.target, made, sizeof made);
+#endif
+    }
+}
+
+static void pick(const Picks& given) {
+  const Picks picks = given;
+  const float* source = picks.source;
+  float* target = picks.target;
+  for (std::ptrdiff_t c = 0; c < picks.channels; ++c, source += picks.source_channel, target += picks.target_channel) {
+    std::ptrdiff_t i = 0;
+#if defined(__AVX512F__)
+    const __m512 outside = _mm512_set1_ps(picks.outside);
+    for (; i < picks.count; i += 16) {
+      const std::ptrdiff_t left = picks.count - i;
+      const __mmask16 there = static_cast<__mmask16>(left >= 16 ? 0xffff : (1u << left) - 1);
+      const __m512i offset = _mm512_mask_loadu_epi32(_mm512_set1_epi32(-1), there, picks.offsets + i);
+      const __mmask16 inside = _mm512_cmpge_epi32_mask(offset, _mm512_setzero_si512());
+      _mm512_mask_storeu_ps(target + i, there, _mm512_mask_i32gather_ps(outside, inside, offset, source, 4));
+    }
+#else
+    for (; i < picks.count; ++i) target[i] = picks.offsets[i] < 0 ? picks.outside : source[picks.offsets[i]];
+#endif
+  }
+}
+
+#if defined(__AVX512F__)
+/// 16 vectors as rows of a matrix, transposed: floats within blocks of 2 x 2, then pairs, then quarters and halves.
+NETSURGERY_INLINE void transpose(__m512 (&row)[16]) {
+  __m512 pairs[16], fours[16], eights[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    pairs[2 * i] = _mm512_unpacklo_ps(row[2 * i], row[2 * i + 1]);
+    pairs[2 * i + 1] = _mm512_unpackhi_ps(row[2 * i], row[2 * i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i)
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const __m512d a = _mm512_castps_pd(pairs[4 * i + j]), b = _mm512_castps_pd(pairs[4 * i + 2 + j]);
+      fours[4 * i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+      fours[4 * i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+    }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      eights[8 * i + j] = _mm512_shuffle_f32x4(fours[8 * i + j], fours[8 * i + 4 + j], 0x88);
+      eights[8 * i + 4 + j] = _mm512_shuffle_f32x4(fours[8 * i + j], fours[8 * i + 4 + j], 0xdd);
+    }
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    row[j] = _mm512_shuffle_f32x4(eights[j], eights[8 + j], 0x88);
+    row[8 + j] = _mm512_shuffle_f32x4(eights[j], eights[8 + j], 0xdd);
+  }
+}
+#endif
+
+static void interleave_lanes(const float* const* lanes, std::ptrdiff_t columns, float* target) {
+  std::ptrdiff_t column = 0;
+#if defined(__AVX512F__)
+  for (; column < columns; column += 16) {
+    const std::ptrdiff_t left = columns - column < 16 ? columns - column : 16;
+    const __mmask16 there = static_cast<__mmask16>((1u << left) - 1);
+    __m512 row[16];
+#pragma GCC unroll 16
+    for (int l = 0; l < 16; ++l) row[l] = _mm512_maskz_loadu_ps(there, lanes[l] + column);
+    transpose(row);
+#pragma GCC unroll 16
+    for (int x = 0; x < 16; ++x)
+      if (x < left) _mm512_store_ps(target + (column + x) * kLanes, row[x]);
+  }
+#else
+  for (; column < columns; ++column)
+    for (int l = 0; l < kLanes; ++l) target[column * kLanes + l] = lanes[l][column];
+#endif
+}
+
+static void separate_lanes(const float* source, std::ptrdiff_t columns, const std::ptrdiff_t* counts,
+                           float* const* lanes) {
+  std::ptrdiff_t column = 0;
+#if defined(__AVX512F__)
+  for (; column < columns; column += 16) {
+    const std::ptrdiff_t left = columns - column < 16 ? columns - column : 16;
+    __m512 row[16];
+#pragma GCC unroll 16
+    for (int x = 0; x < 16; ++x)
+      row[x] = x < left ? _mm512_load_ps(source + (column + x) * kLanes) : _mm512_setzero_ps();
+    transpose(row);
+#pragma GCC unroll 16
+    for (int l = 0; l < 16; ++l) {
+      const std::ptrdiff_t wanted = lanes[l] ? counts[l] - column : 0;
+      if (wanted <= 0) continue;
+      const __mmask16 there = static_cast<__mmask16>(wanted >= 16 ? 0xffff : (1u << wanted) - 1);
+      _mm512_mask_storeu_ps(lanes[l] + column, there, row[l]);
+    }
+  }
+#else
+  for (int l = 0; l < kLanes; ++l) {
+    const std::ptrdiff_t end = !lanes[l] ? 0 : counts[l] < columns ? counts[l] : columns;
+    for (; column < end; ++column) lanes[l][column] = source[column * kLanes + l];
+    column = 0;
+  }
+#endif
+}
+
+}  // namespace NETSURGERY_SET
+}  // namespace netsurgery
+
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif

@@ -1,0 +1,91 @@
+// A matrix times one vector: fully connected layers at batch 1.
+#pragma once
+
+#include "isa/kernels.hpp"
+#include "isa/simd.hpp"
+
+namespace netsurgery {
+namespace NETSURGERY_SET {
+
+template <class Rows>
+NETSURGERY_INLINE float clipped(const Rows& rows, float sum) {
+  if (!rows.clips) return sum;
+  sum = rows.low > sum ? rows.low : sum;
+  return rows.high < sum ? rows.high : sum;
+}
+
+struct FloatWeights {
+  const float* values;
+  NETSURGERY_INLINE float at(std::size_t i) const { return values[i]; }
+};
+
+struct CodedWeights {
+  const std::uint8_t* codes;
+  const float* codebook;
+  NETSURGERY_INLINE float at(std::size_t i) const { return codebook[codes[i]]; }
+};
+
+/// A load per weight, one per column and one per input keep the load units busy; gathers are no faster.
+template <class Weights, class Column>
+NETSURGERY_INLINE void multiply_rows(const SparseRows& rows, const Weights weights, const Column* columns) {
+  const float* const input = rows.input;
+  for (std::ptrdiff_t row = 0; row < rows.rows; ++row) {
+    std::size_t i = rows.starts[row];
+    const std::size_t stop = rows.starts[row + 1];
+    float a = rows.bias ? rows.bias[row] : 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;  // four chains hide the latency
+    for (; i + 4 <= stop; i += 4) {
+      a += weights.at(i) * input[columns[i]];
+      b += weights.at(i + 1) * input[columns[i + 1]];
+      c += weights.at(i + 2) * input[columns[i + 2]];
+      d += weights.at(i + 3) * input[columns[i + 3]];
+    }
+    for (; i < stop; ++i) a += weights.at(i) * input[columns[i]];
+    rows.output[row] = clipped(rows, (a + b) + (c + d));
+  }
+}
+
+template <class Weights>
+NETSURGERY_INLINE void multiply_rows(const SparseRows& rows, const Weights weights) {
+  if (rows.columns16)
+    multiply_rows(rows, weights, rows.columns16);
+  else
+    multiply_rows(rows, weights, rows.columns32);
+}
+
+static void sparse_rows(const SparseRows& given) {
+  const SparseRows rows = given;
+  if (rows.codes)
+    multiply_rows(rows, CodedWeights{rows.codes, rows.codebook});
+  else
+    multiply_rows(rows, FloatWeights{rows.values});
+}
+
+NETSURGERY_INLINE float total(const Vector& sums) {
+  alignas(64) float lanes[kLanes];
+  store(lanes, sums);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  return lanes[0];
+}
+
+static void dense_rows(const DenseRows& given) {
+  const DenseRows rows = given;
+  const float* weights = rows.weights;
+  for (std::ptrdiff_t row = 0; row < rows.rows; ++row, weights += rows.inputs) {
+    Vector a = broadcast(0.0f), b = a, c = a, d = a;
+    std::ptrdiff_t i = 0;
+    for (; i + 4 * kLanes <= rows.inputs; i += 4 * kLanes) {
+      a = multiply_add(load_unaligned(weights + i), load_unaligned(rows.input + i), a);
+      b = multiply_add(load_unaligned(weights + i + kLanes), load_unaligned(rows.input + i + kLanes), b);
+      c = multiply_add(load_unaligned(weights + i + 2 * kLanes), load_unaligned(rows.input + i + 2 * kLanes), c);
+      d = multiply_add(load_unaligned(weights + i + 3 * kLanes), load_unaligned(rows.input + i + 3 * kLanes), d);
+    }
+    float sum = total((a + b) + (c + d));
+    for (; i < rows.inputs; ++i) sum += weights[i] * rows.input[i];
+    if (rows.bias) sum += rows.bias[row];
+    rows.output[row] = clipped(rows, sum);
+  }
+}
+
+}  // namespace NETSURGERY_SET
+}  // namespace netsurgery

@@ -1,0 +1,196 @@
+// The kernel table: what every instruction set implements, and the contract of each entry.
+//
+// kernels_<set>.cpp compile the same sources (kernel_*.hpp) with different flags. All pointers to values are aligned to
+// 64 bytes unless said otherwise; strides are in floats, offsets of non-zeros in bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "isa/instructions.hpp"
+
+namespace netsurgery {
+
+/// What becomes of a finished sum: the residual is added (if there is one), then it is clipped. NaN stays.
+struct Finish {
+  const float* residual = nullptr;  // laid out as the output, with its own strides
+  std::ptrdiff_t residual_channel = 0, residual_row = 0;
+  bool clips = false;
+  float low = 0, high = 0;
+};
+
+/// A strip of rows x columns output pixels of some output channels, and the part of their sums that one block of input
+/// channels gives.
+struct Strip {
+  const float* input;           // where the first window of the strip begins
+  std::ptrdiff_t input_row;     // to the window one output row below
+  std::ptrdiff_t input_column;  // to the window one output column to the right: 16 * stride
+  float* output;                // of the strip's first pixel, first output channel
+  std::ptrdiff_t output_channel, output_row;
+  std::ptrdiff_t channels;  // output channels
+  const float* bias;        // of each output channel: sums begin with it; nullptr: they go on from the output
+  bool last;                // no more blocks follow: finish
+  Finish finish;
+};
+
+struct SparseStrip : Strip {
+  const float* weights;          // other than zero, row by row, one row for each output channel
+  const std::uint16_t* vectors;  // where the input of each weight lies, in vectors from `input`
+  const std::uint32_t* starts;   // of the rows of these channels in both; one more than channels
+};
+
+/// Several output channels share each input that is read: for weights without many zeros. `channels` is a multiple of
+/// the table's dense_channels.
+struct DenseStrip : Strip {
+  const std::uint32_t* offsets;  // bytes, of each input of a window, in order
+  std::ptrdiff_t inputs;         // how many
+  const float* weights;          // [channels / dense_channels][inputs][dense_channels]
+};
+
+constexpr int kTableInputs = 4;    // that share a table of sums
+constexpr int kTableEntries = 16;  // one for each combination of their signs: bit i is set where input i is added
+constexpr int kMostTablePlanes = 4;
+
+/// The signed sums of groups of inputs of one window, as vectors.
+struct SignTables {
+  const float* input;
+  const std::uint32_t* offsets;  // bytes, of each input, in order
+  std::ptrdiff_t inputs;
+  float* tables;  // [ceil(inputs / 4)][16] vectors; inputs that don't exist count as 0
+};
+
+/// Outputs that are worked on together, so that enough sums hide an addition's latency.
+constexpr int table_outputs(int planes) { return planes == 1 ? 4 : planes == 2 ? 2 : 1; }
+
+/// Binary planes: for each output and plane the sum of one table entry from each group, times the plane's scale.
+struct TableSums {
+  const float* tables;
+  std::ptrdiff_t groups;
+  /// Bytes from the first table to each entry: [outputs / t][groups][t][planes], where t = table_outputs(planes), and
+  /// behind them those of the outputs that are left, [groups][planes] each.
+  const std::uint16_t* entries;
+  const float* scales;  // [outputs][planes]
+  int planes;           // 1 .. kMostTablePlanes
+  float* output;
+  std::ptrdiff_t output_channel, outputs;
+  const float* bias;  // nullptr: sums go on from the output
+  bool last;
+  Finish finish;  // of one vector: residual_row isn't used
+};
+
+/// Binary planes times one vector: tables are of single numbers.
+struct TableRows {
+  const float* tables;         // [groups][16], aligned
+  std::ptrdiff_t groups;       // a multiple of 8
+  const std::uint32_t* codes;  // [blocks][planes][groups / 8][16 outputs], a group in four bits, the first one lowest
+  const float* scales;         // [blocks][planes][16 outputs]
+  int planes;
+  const float* bias;      // of whole blocks
+  float* output;          // of whole blocks, aligned
+  std::ptrdiff_t blocks;  // of 16 outputs
+};
+
+/// A row of windows, over one channel.
+struct PoolRow {
+  const float* input;
+  std::ptrdiff_t input_column;         // from window to window
+  std::ptrdiff_t tap_row, tap_column;  // from tap to tap within a window
+  std::ptrdiff_t taps_y, taps_x;
+  float* output;
+  std::ptrdiff_t columns;  // windows
+  const float* divisors;   // 16 for each window: averages; nullptr: maxima
+};
+
+/// A row of tiles, all channels: x / (bias + share * the sum of x squared over neighbouring channels) ^ (3/4).
+struct NormalisedRow {
+  const float* input;
+  float* output;
+  std::ptrdiff_t channels, channel;  // floats from a channel to the next
+  std::ptrdiff_t before, after;      // neighbours on both sides
+  float share, bias;
+};
+
+/// Rows of a dense matrix times one vector.
+struct DenseRows {
+  const float* input;    // unaligned
+  const float* weights;  // [rows][inputs], unaligned
+  std::ptrdiff_t inputs;
+  const float* bias;  // may be nullptr
+  float* output;      // unaligned
+  std::ptrdiff_t rows;
+  bool clips;
+  float low, high;
+};
+
+/// Rows of a sparse matrix times one vector. Weights lie row by row.
+struct SparseRows {
+  const float* input;              // unaligned
+  const std::uint32_t* starts;     // rows + 1 places
+  const std::uint16_t* columns16;  // one of the two
+  const std::uint32_t* columns32;
+  const float* values;  // one of the two
+  const std::uint8_t* codes;
+  const float* codebook;  // 256 values
+  const float* bias;      // may be nullptr
+  float* output;          // unaligned
+  std::ptrdiff_t rows;
+  bool clips;
+  float low, high;
+};
+
+/// Vectors of a halo made from others: lane l of the target is lane[l] of the source, or `outside` where that is -1.
+struct Shuffle {
+  std::ptrdiff_t target, source;  // floats from the channel's begin in memory
+  alignas(64) std::int32_t lane[16];
+};
+
+/// Floats fetched one by one, from each of some channels: target[i] = source[offsets[i]], or `outside` where that is
+/// -1.
+struct Picks {
+  const float* source;
+  float* target;                                  // unaligned
+  std::ptrdiff_t source_channel, target_channel;  // floats from a channel to the next
+  std::ptrdiff_t channels;
+  const std::int32_t* offsets;  // unaligned
+  std::ptrdiff_t count;
+  float outside;
+};
+
+constexpr int kMostStripRows = 4;
+constexpr int kMostStripColumns = 8;
+constexpr int kStripSteps = 3;  // input_column of 16, of 32, of anything
+
+struct Kernels {
+  Instructions instructions;
+  /// What the compiler was told to use: proves which unit runs.
+  const char* (*compiled_as)();
+  /// Most vectors (rows * columns) of a strip that stay in registers.
+  int most_vectors;
+  /// By rows - 1, columns - 1, step; nullptr where there is none. One row has all columns.
+  void (*sparse[kMostStripRows][kMostStripColumns][kStripSteps])(const SparseStrip&);
+  int dense_channels, most_dense_vectors;
+  void (*dense[kMostStripRows][kMostStripColumns][kStripSteps])(const DenseStrip&);
+  void (*tables)(const SignTables&);
+  void (*table_sums)(const TableSums&);
+  void (*number_tables)(const float* input, std::ptrdiff_t groups,
+                        float* tables);  // input: 4 for each group, unaligned
+  void (*table_rows)(const TableRows&);
+  void (*pool)(const PoolRow&);
+  void (*normalise)(const NormalisedRow&);
+  void (*sparse_rows)(const SparseRows&);
+  void (*dense_rows)(const DenseRows&);
+  /// Channels begin `channel` floats from each other, in source and target alike.
+  void (*shuffle)(float* memory, std::ptrdiff_t channels, std::ptrdiff_t channel, const Shuffle* shuffles,
+                  std::ptrdiff_t count, float outside);
+  void (*pick)(const Picks&);
+  /// target[x * 16 + l] = lanes[l][x]; lanes are unaligned.
+  void (*interleave)(const float* const* lanes, std::ptrdiff_t columns, float* target);
+  /// lanes[l][x] = source[x * 16 + l] for columns[l] columns, at most `columns`; none where lanes[l] is nullptr.
+  void (*separate)(const float* source, std::ptrdiff_t columns, const std::ptrdiff_t* counts, float* const* lanes);
+};
+
+#define NETSURGERY_ROW(set, word, built) extern const Kernels k##set##Kernels;
+NETSURGERY_SETS(NETSURGERY_ROW)
+#undef NETSURGERY_ROW
+
+}  // namespace netsurgery

@@ -1,6 +1,0 @@
-#define NETSURGERY_SET avx2_kernels
-#include "kernel_table.hpp"
-
-namespace netsurgery {
-const Kernels kAvx2Kernels = avx2_kernels::table(Instructions::kAvx2);
-}

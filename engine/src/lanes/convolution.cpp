@@ -1,0 +1,349 @@
+#include "lanes/convolution.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.hpp"
+
+namespace netsurgery {
+namespace {
+
+constexpr double kDenseFrom = 0.8;         // density from which streaming every weight is faster
+constexpr double kDenseFromAlone = 0.65;   // the same for strips of one vector, which share nothing of a non-zero
+constexpr Size kFewestDenseInputs = 64;    // with fewer, dense strips begin and end too often
+constexpr Size kBlockBytes = 32 * 1024;    // inputs of a block of channels: about the first cache
+constexpr double kLeastPerBlock = 6;       // non-zeros of an output channel in a block, to pay for loading its sums
+constexpr double kCyclesPerNonzero = 1.5;  // of a strip, beside one for each vector
+constexpr double kCyclesPerSum = 3;        // of a vector
+
+/// Some input channels and the output channels that see them.
+struct Block {
+  Size first_output, last_output;  // [first, last)
+  bool begins, finishes;           // the sums of these outputs
+  Size base;                       // floats from the first window of a strip to what `vectors` count from
+  std::vector<float> nonzeros;
+  std::vector<std::uint16_t> vectors;
+  std::vector<std::uint32_t> starts;  // one for each output, and the end
+  // Dense blocks:
+  std::vector<std::uint32_t> offsets;
+  std::vector<float> weights;
+};
+
+struct Range {
+  Size begin, end;
+};
+
+/// As few parts as possible of at most `most`, as equal as possible.
+std::vector<Range> parts(Size whole, Size most) {
+  const Size count = (whole + most - 1) / most;
+  std::vector<Range> result;
+  for (Size i = 0; i < count; ++i) result.push_back({whole * i / count, whole * (i + 1) / count});
+  return result;
+}
+
+/// A tile cut into strips whose vectors stay in registers.
+struct Strips {
+  std::vector<Range> rows, columns;
+};
+
+Strips strips_of(const Tiling& tiling, Size most) {
+  Strips strips;
+  strips.columns = parts(tiling.width, std::min<Size>(most, kMostStripColumns));
+  const Size widest = strips.columns.back().end - strips.columns.back().begin;
+  const Size most_rows = strips.columns.size() == 1 ? std::clamp<Size>(most / widest, 1, kMostStripRows) : 1;
+  strips.rows = parts(tiling.height, most_rows);
+  return strips;
+}
+
+class ConvolutionStep final : public Step {
+ public:
+  ConvolutionStep(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
+                  int output, const Layout& output_layout, const Ending& ending, int threads)
+      : kernels_(kernels),
+        convolution_(convolution),
+        all_outputs_(convolution.outputs()),
+        input_(input),
+        output_(output),
+        input_layout_(input_layout),
+        output_layout_(output_layout),
+        ending_(ending),
+        dense_(outputs_of_group() >= kernels.dense_channels &&
+               prefers_dense(*convolution.weight, output_layout.tiling)) {
+    if (convolution.weight->form == Constant::Form::kPlanes) {  // their sums, where no table of sums pays
+      expanded_ = *convolution.weight;
+      expanded_.form = Constant::Form::kDense;
+      expanded_.values = convolution.weight->dense();
+      convolution_.weight = &expanded_;
+    }
+    if (convolution.bias)
+      bias_ = convolution.bias->dense();
+    else
+      bias_.assign(static_cast<std::size_t>(convolution.outputs()), 0.0f);
+    strips_ = strips_of(output_layout.tiling, dense_ ? kernels.most_dense_vectors : kernels.most_vectors);
+    pack();
+    cut_outputs(threads);
+    convolution_.weight = nullptr;  // everything is packed
+    expanded_ = Constant{};
+  }
+
+  /// Rows of strips times parts of the outputs. Strips of one row stay together: theirs are neighbouring cache lines,
+  /// which processors fetch in pairs and runs, so that two threads would take them from each other all the time.
+  Size pieces() const override { return rows_of_strips() * static_cast<Size>(outputs_.size()); }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      Size rest = piece;
+      const auto take = [&rest](std::size_t count) {
+        const std::size_t index = static_cast<std::size_t>(rest % static_cast<Size>(count));
+        rest /= static_cast<Size>(count);
+        return index;
+      };
+      const Range& outputs = outputs_[take(outputs_.size())];
+      const Range& rows = strips_.rows[take(strips_.rows.size())];
+      for (const Range& columns : strips_.columns) strip(buffers, rest, rows, columns, outputs);
+    }
+  }
+
+ private:
+  Size outputs_of_group() const { return all_outputs_ / convolution_.groups; }
+  Size channels_of_group() const { return input_layout_.image.channels / convolution_.groups; }
+
+  Size bytes_of_channel() const {
+    const Size width = strips_.columns.back().end - strips_.columns.back().begin,
+               height = strips_.rows.back().end - strips_.rows.back().begin;
+    const Size seen_x = (width - 1) * convolution_.stride_x + convolution_.reach_x();
+    const Size seen_y = (height - 1) * convolution_.stride_y + convolution_.reach_y();
+    return std::min(seen_x, convolution_.kernel_x * width) * std::min(seen_y, convolution_.kernel_y * height) *
+           kVector * static_cast<Size>(sizeof(float));
+  }
+
+  /// Floats from a strip's first window to a tap of it.
+  Size offset(Size channel, Size y, Size x) const {
+    return y * convolution_.dilation_y * input_layout_.row_floats() + channel * input_layout_.channel_floats() +
+           x * convolution_.dilation_x * kVector;
+  }
+
+  /// Where the input of a weight's column lies, for an output of this group.
+  Size offset_of_column(Size group, Size column) const {
+    const Size taps = convolution_.kernel_y * convolution_.kernel_x, tap = column % taps;
+    return offset(group * channels_of_group() + column / taps, tap / convolution_.kernel_x,
+                  tap % convolution_.kernel_x);
+  }
+
+  /// True if offsets within a block of so many channels and kernel rows fit into 16 bits.
+  bool is_near(Size channels, Size rows) const {
+    return offset(channels - 1, rows - 1, convolution_.kernel_x - 1) / kVector <=
+           std::numeric_limits<std::uint16_t>::max();
+  }
+
+  /// Blocks are some channels of one group, or some whole groups; sparse ones only one row of the kernel, where rows
+  /// lie too far apart.
+  void pack() {
+    const Size channels = channels_of_group(), groups = convolution_.groups;
+    const double per_channel =
+        static_cast<double>(convolution_.weight->kept) / static_cast<double>(all_outputs_ * channels);
+    const Size by_cache = std::max<Size>(1, kBlockBytes / bytes_of_channel());
+    const Size by_work = dense_ ? 1 : static_cast<Size>(kLeastPerBlock / std::max(per_channel, 1e-9));
+    rows_in_block_ = is_near(1, convolution_.kernel_y) ? convolution_.kernel_y : 1;
+    Size most = std::max(by_cache, std::min(by_work, channels * groups));
+    while (most > 1 && !is_near(most, rows_in_block_)) most /= 2;
+    if (most >= channels) {
+      for (const Range& some : parts(groups, std::max<Size>(1, most / channels)))
+        add_blocks(some, {0, channels}, true, true);
+      return;
+    }
+    const std::vector<Range> cuts = parts(channels, most);
+    for (Size group = 0; group < groups; ++group)
+      for (std::size_t i = 0; i < cuts.size(); ++i)
+        add_blocks({group, group + 1}, cuts[i], i == 0, i + 1 == cuts.size());
+  }
+
+  /// Of these channels, for all outputs of these groups: those that fill dense strips, then the others.
+  void add_blocks(const Range& groups, const Range& channels, bool begins, bool finishes) {
+    const Size taps = convolution_.kernel_y * convolution_.kernel_x;
+    Block block{};
+    block.begins = begins;
+    block.finishes = finishes;
+    block.first_output = groups.begin * outputs_of_group();
+    block.last_output = groups.end * outputs_of_group();
+    const bool dense = dense_ && groups.end - groups.begin == 1;
+    const Size in_dense = dense ? outputs_of_group() / kernels_.dense_channels * kernels_.dense_channels : 0;
+    const Range columns{channels.begin * taps, channels.end * taps};
+    if (in_dense > 0) blocks_.push_back(dense_block(block, groups.begin, columns, in_dense));
+    block.first_output += in_dense;
+    if (block.first_output == block.last_output) return;
+    for (Size row = 0; row < convolution_.kernel_y; row += rows_in_block_) {
+      block.base = offset(groups.begin * channels_of_group() + channels.begin, row, 0);
+      block.begins = begins && row == 0;
+      block.finishes = finishes && row + rows_in_block_ == convolution_.kernel_y;
+      blocks_.push_back(sparse_block(block, columns, {row, row + rows_in_block_}));
+    }
+  }
+
+  Block sparse_block(const Block& given, const Range& columns, const Range& rows) const {
+    Block block = given;
+    const Size taps = convolution_.kernel_y * convolution_.kernel_x;
+    block.starts.push_back(0);
+    for (Size output = block.first_output; output < block.last_output; ++output) {
+      const Size group = output / outputs_of_group();
+      for_each_weight(*convolution_.weight, output, columns, [&](Size column, float value) {
+        const Size row = column % taps / convolution_.kernel_x;
+        if (row < rows.begin || row >= rows.end) return;
+        const Size vector = (offset_of_column(group, column) - block.base) / kVector;
+        if (vector > std::numeric_limits<std::uint16_t>::max())
+          throw Error(NS_ERROR_INTERNAL,
+                      "an input of a convolution lies too far away for its offset: please report it.");
+        block.nonzeros.push_back(value);
+        block.vectors.push_back(static_cast<std::uint16_t>(vector));
+      });
+      block.starts.push_back(static_cast<std::uint32_t>(block.nonzeros.size()));
+    }
+    return block;
+  }
+
+  Block dense_block(const Block& given, Size group, const Range& columns, Size outputs) const {
+    Block block = given;
+    const Size at_once = kernels_.dense_channels, inputs = columns.end - columns.begin;
+    block.last_output = block.first_output + outputs;
+    for (Size column = columns.begin; column < columns.end; ++column)
+      block.offsets.push_back(
+          static_cast<std::uint32_t>(offset_of_column(group, column) * static_cast<Size>(sizeof(float))));
+    block.weights.assign(static_cast<std::size_t>(outputs * inputs), 0.0f);
+    for (Size i = 0; i < outputs; ++i)
+      for_each_weight(*convolution_.weight, block.first_output + i, columns, [&](Size column, float value) {
+        const Size place = (i / at_once * inputs + column - columns.begin) * at_once + i % at_once;
+        block.weights[static_cast<std::size_t>(place)] = value;
+      });
+    return block;
+  }
+
+  template <class Take>
+  static void for_each_weight(const Constant& weight, Size row, const Range& columns, Take&& take) {
+    if (weight.form == Constant::Form::kSparse) {
+      const auto begin = weight.column.begin() + weight.start[static_cast<std::size_t>(row)];
+      const auto end = weight.column.begin() + weight.start[static_cast<std::size_t>(row) + 1];
+      for (auto it = std::lower_bound(begin, end, static_cast<std::uint32_t>(columns.begin));
+           it != end && static_cast<Size>(*it) < columns.end; ++it)
+        take(static_cast<Size>(*it), weight.values[static_cast<std::size_t>(it - weight.column.begin())]);
+      return;
+    }
+    for (Size column = columns.begin; column < columns.end; ++column) {
+      const float value = weight.values[static_cast<std::size_t>(row * weight.columns + column)];
+      if (value != 0.0f) take(column, value);
+    }
+  }
+
+  Size rows_of_strips() const { return output_layout_.groups() * static_cast<Size>(strips_.rows.size()); }
+
+  void cut_outputs(int threads) {
+    const OutputCuts cuts{all_outputs_, convolution_.groups, dense_ ? kernels_.dense_channels : 1};
+    const Size count = output_parts(rows_of_strips(), ceil_divided(all_outputs_, cuts.together), threads);
+    for (Size i = 0; i < count; ++i) outputs_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
+  }
+
+  void strip(Buffers buffers, Size group, const Range& rows, const Range& columns, const Range& outputs) const {
+    const Size step = convolution_.stride_x <= 2 ? convolution_.stride_x - 1 : 2;
+    const Size y = rows.begin, x = columns.begin, height = rows.end - y, width = columns.end - x;
+    Strip common{};
+    common.input = buffers[input_] + input_layout_.at(group, y * convolution_.stride_y - convolution_.pad_above, 0,
+                                                      x * convolution_.stride_x - convolution_.pad_left);
+    common.input_row = convolution_.stride_y * input_layout_.row_floats();
+    common.input_column = convolution_.stride_x * kVector;
+    common.output_channel = output_layout_.channel_floats();
+    common.output_row = output_layout_.row_floats();
+    common.finish.clips = ending_.clips;
+    common.finish.low = ending_.low;
+    common.finish.high = ending_.high;
+    for (const Block& block : blocks_) {
+      const Size first = std::max(block.first_output, outputs.begin), last = std::min(block.last_output, outputs.end);
+      if (first >= last) continue;
+      common.output = buffers[output_] + output_layout_.at(group, y, first, x);
+      common.channels = last - first;
+      common.bias = block.begins ? bias_.data() + first : nullptr;
+      common.last = block.finishes;
+      if (ending_.residual >= 0) {
+        const Layout& residual = ending_.residual_layout;
+        common.finish.residual = buffers[ending_.residual] + residual.at(group, y, first, x);
+        common.finish.residual_channel = residual.channel_floats();
+        common.finish.residual_row = residual.row_floats();
+      }
+      const Size begin = first - block.first_output;
+      if (block.weights.empty()) {
+        SparseStrip strip{};
+        static_cast<Strip&>(strip) = common;
+        strip.input += block.base;
+        strip.weights = block.nonzeros.data();
+        strip.vectors = block.vectors.data();
+        strip.starts = block.starts.data() + begin;
+        kernels_.sparse[height - 1][width - 1][step](strip);
+      } else {
+        DenseStrip strip{};
+        static_cast<Strip&>(strip) = common;
+        strip.offsets = block.offsets.data();
+        strip.inputs = static_cast<std::ptrdiff_t>(block.offsets.size());
+        strip.weights = block.weights.data() + begin * static_cast<Size>(block.offsets.size());
+        kernels_.dense[height - 1][width - 1][step](strip);
+      }
+    }
+  }
+
+  const Kernels& kernels_;
+  Convolution convolution_;
+  Constant expanded_;
+  Size all_outputs_;
+  int input_, output_;
+  Layout input_layout_, output_layout_;
+  Ending ending_;
+  bool dense_;
+  std::vector<float> bias_;
+  Strips strips_;
+  Size rows_in_block_ = 1;
+  std::vector<Range> outputs_;
+  std::vector<Block> blocks_;
+};
+
+}  // namespace
+
+double density(const Constant& weight) {
+  return static_cast<double>(weight.kept) / static_cast<double>(weight.entries());
+}
+
+bool prefers_dense(const Constant& weight, const Tiling& output) {
+  const double from = output.vectors() == 1 ? kDenseFromAlone : kDenseFrom;
+  return density(weight) >= from && weight.columns >= kFewestDenseInputs;
+}
+
+double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+  const bool dense = prefers_dense(*convolution.weight, output.tiling);
+  const Strips strips = strips_of(output.tiling, dense ? kernels.most_dense_vectors : kernels.most_vectors);
+  const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
+  const double begun =
+      static_cast<double>(output.groups()) * static_cast<double>(strips.rows.size() * strips.columns.size());
+  const double sums = static_cast<double>(convolution.outputs()) * kCyclesPerSum * vectors;
+  if (dense) return static_cast<double>(convolution.weight->entries()) * (vectors + 0.2 * begun) + sums;
+  return static_cast<double>(convolution.weight->kept) * (vectors + kCyclesPerNonzero * begun) + sums;
+}
+
+Size OutputCuts::begin_of(Size part, Size parts) const {
+  const Size of_group = outputs / groups, at = outputs * part / parts;
+  return part == parts ? outputs : at / of_group * of_group + at % of_group / together * together;
+}
+
+Size output_parts(Size strips, Size outputs, int threads) {
+  constexpr double kFair = 1.1;
+  constexpr Size kMost = 8;
+  for (Size parts = 1; parts < std::min(outputs, kMost); ++parts) {
+    const double turns = static_cast<double>(ceil_divided(strips * parts, threads));
+    if (turns * threads <= kFair * static_cast<double>(strips * parts)) return parts;
+  }
+  return std::min(outputs, kMost);
+}
+
+std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution& convolution, int input,
+                                       const Layout& input_layout, int output, const Layout& output_layout,
+                                       const Ending& ending, int threads) {
+  return std::make_unique<ConvolutionStep>(kernels, convolution, input, input_layout, output, output_layout, ending,
+                                           threads);
+}
+
+}  // namespace netsurgery

@@ -1,0 +1,61 @@
+// Convolution on vectors of lanes, and a fully connected layer as the convolution that it is: its kernel is the
+// picture.
+#pragma once
+
+#include <memory>
+
+#include "graph/step.hpp"
+#include "isa/kernels.hpp"
+#include "lanes/layout.hpp"
+
+namespace netsurgery {
+
+/// What of a Conv or Linear node matters here. Rows of the weight are output channels, columns (channel of the group,
+/// kernel row, kernel column).
+struct Convolution {
+  const Constant* weight = nullptr;
+  const Constant* bias = nullptr;  // may be left out
+  Size groups = 1;
+  Size kernel_y = 1, kernel_x = 1, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1;
+  Size pad_above = 0, pad_left = 0;
+
+  Size inputs() const { return weight->columns; }
+  Size outputs() const { return weight->rows; }
+  Size reach_y() const { return (kernel_y - 1) * dilation_y + 1; }
+  Size reach_x() const { return (kernel_x - 1) * dilation_x + 1; }
+};
+
+/// What becomes of the sums: a residual in a buffer laid out as the output (but for its halo), then a clip.
+struct Ending {
+  int residual = -1;
+  Layout residual_layout;
+  bool clips = false;
+  float low = 0, high = 0;
+};
+
+/// True if every output channel is better off with all its weights.
+bool prefers_dense(const Constant& weight, const Tiling& output);
+/// The share of entries that are kept.
+double density(const Constant& weight);
+/// Cycles of one core, roughly.
+double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output);
+
+/// In how many parts to cut the outputs of each strip, so that every thread gets as much. As few as possible: each part
+/// reads the whole input again.
+Size output_parts(Size strips, Size outputs, int threads);
+
+/// Where outputs may be cut: not between those of a group that kernels work on together.
+struct OutputCuts {
+  Size outputs, groups, together;
+
+  /// The first output of a part; of part `parts` the end. Parts may be empty.
+  Size begin_of(Size part, Size parts) const;
+};
+
+/// `input` lies so that each lane finds what its windows see in its own tile and halo: output.tiling has the same
+/// lanes, and its height is the input's divided by stride_y where tiles_y > 1 (as for x).
+std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution& convolution, int input,
+                                       const Layout& input_layout, int output, const Layout& output_layout,
+                                       const Ending& ending, int threads);
+
+}  // namespace netsurgery

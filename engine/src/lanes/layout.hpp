@@ -1,0 +1,77 @@
+// How a value (N, C, H, W) lies in memory for the fast kernels: in vectors of 16 floats, one pixel of 16 tiles each.
+//
+//     a vector   [image i0..][tile row 0..][tile column 0..]    images * tiles_y * tiles_x = 16 lanes
+//     memory     [group of images][row of a tile][channel][column of a tile][16 lanes]
+//
+// With 16 or more images a lane is an image; with one it is a part of the picture, e.g. one of 4 x 4 tiles. Either way
+// the next pixel is the next vector, so that every shift of a convolution is an aligned load, strided ones too: nothing
+// is shuffled in an inner loop. What a window sees beyond a tile's border lies in the halo around it, copied from the
+// neighbouring lanes (movement.hpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "graph/graph.hpp"
+
+namespace netsurgery {
+
+constexpr Size kVector = 16;            // floats
+constexpr std::size_t kAlignment = 64;  // bytes, of every buffer
+
+inline Size ceil_divided(Size a, Size b) { return (a + b - 1) / b; }
+/// Of the sizes of a shape, from one axis on.
+Size product(const Shape& shape, std::size_t from = 0);
+
+/// An image as rows and columns; what has fewer axes has ones.
+struct Image {
+  Size count = 1, channels = 1, height = 1, width = 1;
+  static bool holds(const Shape& shape) { return shape.size() >= 2 && shape.size() <= 4; }
+  static Image of(const Shape& shape);
+  Size pixels() const { return height * width; }
+};
+
+/// Lanes of a vector, and the tile that each of them stands for.
+struct Tiling {
+  Size images = 16, tiles_y = 1, tiles_x = 1;
+  Size height = 1, width = 1;  // of a tile, in pixels
+  bool operator==(const Tiling& other) const {
+    return images == other.images && tiles_y == other.tiles_y && tiles_x == other.tiles_x && height == other.height &&
+           width == other.width;
+  }
+  bool operator!=(const Tiling& other) const { return !(*this == other); }
+  bool covers(const Image& image) const { return tiles_y * height >= image.height && tiles_x * width >= image.width; }
+  Size vectors() const { return height * width; }
+};
+
+/// Rows and columns around a tile.
+struct Halo {
+  Size above = 0, below = 0, left = 0, right = 0;
+  bool any() const { return above || below || left || right; }
+  void grow(const Halo& other);
+};
+
+struct Layout {
+  Image image;
+  Tiling tiling;
+  Halo halo;
+
+  Size groups() const { return (image.count + tiling.images - 1) / tiling.images; }
+  Size rows() const { return halo.above + tiling.height + halo.below; }
+  Size columns() const { return halo.left + tiling.width + halo.right; }
+  Size channel_floats() const { return columns() * kVector; }            // from a channel to the next
+  Size row_floats() const { return image.channels * channel_floats(); }  // from a row to the next
+  Size group_floats() const { return rows() * row_floats(); }
+  Size floats() const { return groups() * group_floats(); }
+  /// Where the vector of a pixel lies; y and x count from the tile's corner and reach into the halo.
+  Size at(Size group, Size y, Size channel, Size x) const {
+    return group * group_floats() + (y + halo.above) * row_floats() + channel * channel_floats() +
+           (x + halo.left) * kVector;
+  }
+  /// What a lane stands for: the image within its group, and the picture's pixel at the tile's corner.
+  Size lane_image(Size lane) const { return lane / (tiling.tiles_y * tiling.tiles_x); }
+  Size lane_y(Size lane) const { return lane / tiling.tiles_x % tiling.tiles_y * tiling.height; }
+  Size lane_x(Size lane) const { return lane % tiling.tiles_x * tiling.width; }
+};
+
+}  // namespace netsurgery

@@ -1,0 +1,347 @@
+#include "lanes/movement.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+
+namespace netsurgery {
+namespace {
+
+/// Pieces: rows of tiles in all groups.
+class Gather final : public Step {
+ public:
+  Gather(const Kernels& kernels, int plain, int blocked, const Layout& layout, float outside)
+      : kernels_(kernels), plain_(plain), blocked_(blocked), layout_(layout), outside_(outside) {}
+
+  Size pieces() const override { return layout_.groups() * layout_.rows(); }
+  Size scratch() const override { return kVector * padded_columns(); }
+
+  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
+    for (Size piece = begin; piece < end; ++piece)
+      row(buffers, piece / layout_.rows(), piece % layout_.rows() - layout_.halo.above, scratch);
+  }
+
+ private:
+  Size padded_columns() const { return (layout_.columns() + kVector - 1) / kVector * kVector; }
+
+  /// What a lane sees in a row: some columns of the picture, and what lies outside on both sides.
+  struct Seen {
+    Size source = 0;             // of the first column that it sees, in the first channel
+    Size before = 0, count = 0;  // columns
+    bool whole = false;
+  };
+
+  void row(Buffers buffers, Size group, Size y, float* scratch) const {
+    const Image& image = layout_.image;
+    const Size columns = layout_.columns();
+    std::array<Seen, kVector> seen;
+    std::array<const float*, kVector> lanes;
+    for (Size lane = 0; lane < kVector; ++lane) {
+      Seen& one = seen[static_cast<std::size_t>(lane)];
+      const Size n = group * layout_.tiling.images + layout_.lane_image(lane), row = layout_.lane_y(lane) + y;
+      const Size first = layout_.lane_x(lane) - layout_.halo.left, begin = std::max<Size>(first, 0);
+      const bool inside = n < image.count && row >= 0 && row < image.height;
+      one.before = begin - first;
+      one.count = inside ? std::max<Size>(0, std::min(first + columns, image.width) - begin) : 0;
+      one.whole = one.count == columns;
+      one.source = (n * image.channels * image.height + row) * image.width + begin;
+      // The others go by a copy, which has what lies outside already.
+      if (!one.whole) std::fill_n(scratch + lane * padded_columns(), columns, outside_);
+      lanes[static_cast<std::size_t>(lane)] = scratch + lane * padded_columns();
+    }
+    for (Size c = 0; c < image.channels; ++c) {
+      const float* channel = buffers[plain_] + c * image.pixels();
+      for (std::size_t lane = 0; lane < kVector; ++lane) {
+        const Seen& one = seen[lane];
+        if (one.whole)
+          lanes[lane] = channel + one.source;
+        else if (one.count > 0)
+          std::copy_n(channel + one.source, one.count,
+                      scratch + static_cast<Size>(lane) * padded_columns() + one.before);
+      }
+      kernels_.interleave(lanes.data(), columns, buffers[blocked_] + layout_.at(group, y, c, -layout_.halo.left));
+    }
+  }
+
+  const Kernels& kernels_;
+  int plain_, blocked_;
+  Layout layout_;
+  float outside_;
+};
+
+/// Pieces: rows of tiles in all groups.
+class Scatter final : public Step {
+ public:
+  Scatter(const Kernels& kernels, int blocked, const Layout& layout, int plain)
+      : kernels_(kernels), blocked_(blocked), plain_(plain), layout_(layout) {}
+
+  Size pieces() const override { return layout_.groups() * layout_.tiling.height; }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    const Image& image = layout_.image;
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size group = piece / layout_.tiling.height, y = piece % layout_.tiling.height;
+      std::array<std::ptrdiff_t, kVector> counts;
+      std::array<Size, kVector> places;
+      for (Size lane = 0; lane < kVector; ++lane) {
+        const Size n = group * layout_.tiling.images + layout_.lane_image(lane), row = layout_.lane_y(lane) + y;
+        const Size left = std::min(layout_.tiling.width, image.width - layout_.lane_x(lane));
+        const bool inside = n < image.count && row < image.height && left > 0;
+        counts[static_cast<std::size_t>(lane)] = inside ? left : 0;
+        places[static_cast<std::size_t>(lane)] =
+            (n * image.channels * image.height + row) * image.width + layout_.lane_x(lane);
+      }
+      for (Size c = 0; c < image.channels; ++c) {
+        std::array<float*, kVector> lanes;
+        for (std::size_t lane = 0; lane < kVector; ++lane)
+          lanes[lane] = counts[lane] > 0 ? buffers[plain_] + places[lane] + c * image.pixels() : nullptr;
+        kernels_.separate(buffers[blocked_] + layout_.at(group, y, c, 0), layout_.tiling.width, counts.data(),
+                          lanes.data());
+      }
+    }
+  }
+
+ private:
+  const Kernels& kernels_;
+  int blocked_, plain_;
+  Layout layout_;
+};
+
+Size floor_divided(Size a, Size b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+
+/// The shuffles of one row of tiles; targets and sources count from the row's first channel in memory.
+std::vector<Shuffle> shuffles_of_row(const Layout& layout, const Halo& needed, Size y, bool sees_outside) {
+  const Tiling& tiling = layout.tiling;
+  const Image& image = layout.image;
+  std::vector<Shuffle> result;
+  const Size tile_dy = floor_divided(y, tiling.height), source_y = y - tile_dy * tiling.height;
+  for (Size x = -needed.left; x < tiling.width + needed.right; ++x) {
+    const Size tile_dx = floor_divided(x, tiling.width), source_x = x - tile_dx * tiling.width;
+    Shuffle shuffle{};
+    shuffle.target = layout.at(0, y, 0, x) - layout.at(0, y, 0, 0);
+    shuffle.source = layout.at(0, source_y, 0, source_x) - layout.at(0, y, 0, 0);
+    bool stays = true;
+    for (Size lane = 0; lane < kVector; ++lane) {
+      const Size row = layout.lane_y(lane) + y, column = layout.lane_x(lane) + x;
+      const bool inside = row >= 0 && row < image.height && column >= 0 && column < image.width;
+      const Size from = lane + tile_dy * tiling.tiles_x + tile_dx;
+      shuffle.lane[lane] = inside ? static_cast<std::int32_t>(from) : -1;
+      stays = stays && inside && from == lane;
+    }
+    const bool in_tile = shuffle.target == shuffle.source;
+    if (in_tile ? !stays && sees_outside : true) result.push_back(shuffle);
+  }
+  return result;
+}
+
+/// Pieces: some channels of a group each, because rows read what other rows change.
+class HaloStep final : public Step {
+ public:
+  HaloStep(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed, float outside,
+           bool sees_outside)
+      : kernels_(kernels), blocked_(blocked), layout_(layout), outside_(outside) {
+    for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y) {
+      std::vector<Shuffle> shuffles = shuffles_of_row(layout, needed, y, sees_outside);
+      if (!shuffles.empty()) rows_.push_back({y, std::move(shuffles)});
+    }
+  }
+
+  Size pieces() const override { return layout_.groups() * blocks(); }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size channel = piece % blocks() * kChannels;
+      const Size channels = std::min(kChannels, layout_.image.channels - channel);
+      for (const Row& row : rows_)
+        kernels_.shuffle(buffers[blocked_] + layout_.at(piece / blocks(), row.y, channel, 0), channels,
+                         layout_.channel_floats(), row.shuffles.data(),
+                         static_cast<std::ptrdiff_t>(row.shuffles.size()), outside_);
+    }
+  }
+
+ private:
+  static constexpr Size kChannels = 8;
+  struct Row {
+    Size y;
+    std::vector<Shuffle> shuffles;
+  };
+  Size blocks() const { return (layout_.image.channels + kChannels - 1) / kChannels; }
+
+  const Kernels& kernels_;
+  int blocked_;
+  Layout layout_;
+  float outside_;
+  std::vector<Row> rows_;
+};
+
+/// Floats of a channel fetched one by one, wherever they lie: for pictures and tiles so narrow that transposing blocks
+/// of 16 columns would mostly move nothing. Pieces: some channels of a group each.
+class PickStep final : public Step {
+ public:
+  /// Where channels and groups of a buffer begin, in floats.
+  struct Side {
+    int buffer;
+    Size channel, group;
+  };
+  /// A stretch of the target; its offsets are the next `count`.
+  struct Stretch {
+    Size target, count;
+  };
+
+  PickStep(const Kernels& kernels, const Side& source, const Side& target, Size groups, Size channels, float outside,
+           std::vector<Stretch> stretches, std::vector<std::int32_t> offsets)
+      : kernels_(kernels),
+        source_(source),
+        target_(target),
+        groups_(groups),
+        channels_(channels),
+        outside_(outside),
+        stretches_(std::move(stretches)),
+        offsets_(std::move(offsets)) {}
+
+  Size pieces() const override { return groups_ * blocks(); }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size group = piece / blocks(), channel = piece % blocks() * kChannels;
+      const float* source = buffers[source_.buffer] + group * source_.group + channel * source_.channel;
+      float* target = buffers[target_.buffer] + group * target_.group + channel * target_.channel;
+      const std::int32_t* offsets = offsets_.data();
+      for (const Stretch& one : stretches_) {
+        kernels_.pick({source, target + one.target, source_.channel, target_.channel,
+                       std::min(kChannels, channels_ - channel), offsets, one.count, outside_});
+        offsets += one.count;
+      }
+    }
+  }
+
+ private:
+  static constexpr Size kChannels = 16;
+  Size blocks() const { return ceil_divided(channels_, kChannels); }
+
+  const Kernels& kernels_;
+  Side source_, target_;
+  Size groups_, channels_;
+  float outside_;
+  std::vector<Stretch> stretches_;
+  std::vector<std::int32_t> offsets_;
+};
+
+/// Of pixel (y, x) of an image within its group: floats from the first channel's begin. The layout covers the picture.
+Size place_of(const Layout& layout, Size image, Size y, Size x) {
+  const Tiling& tiling = layout.tiling;
+  const Size lane = (image * tiling.tiles_y + y / tiling.height) * tiling.tiles_x + x / tiling.width;
+  return layout.at(0, y % tiling.height, 0, x % tiling.width) + lane;
+}
+
+/// Vectors of `target`, halo and all, from wherever `source` says that a pixel of an image of the group lies.
+template <class Source>
+std::unique_ptr<Step> picked(const Kernels& kernels, const PickStep::Side& from, int to, const Layout& target,
+                             float outside, const Source& source) {
+  const Image& image = target.image;
+  std::vector<PickStep::Stretch> stretches;
+  std::vector<std::int32_t> offsets;
+  for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y) {
+    stretches.push_back({target.at(0, y, 0, -target.halo.left), target.columns() * kVector});
+    for (Size x = -target.halo.left; x < target.columns() - target.halo.left; ++x)
+      for (Size lane = 0; lane < kVector; ++lane) {
+        const Size row = target.lane_y(lane) + y, column = target.lane_x(lane) + x;
+        const bool inside = row >= 0 && row < image.height && column >= 0 && column < image.width;
+        offsets.push_back(static_cast<std::int32_t>(inside ? source(target.lane_image(lane), row, column) : -1));
+      }
+  }
+  const PickStep::Side side{to, target.channel_floats(), target.group_floats()};
+  return std::make_unique<PickStep>(kernels, from, side, target.groups(), image.channels, outside, std::move(stretches),
+                                    std::move(offsets));
+}
+
+/// One image in a vector, in rows so short that picking its floats is faster than transposing.
+bool is_narrow(const Layout& layout) {
+  constexpr Size kWidest = 16;
+  return layout.tiling.images == 1 && layout.columns() <= kWidest;
+}
+
+constexpr double kCyclesPerPick = 16;                                // of a vector
+constexpr Size kOffsets = std::numeric_limits<std::int32_t>::max();  // of picks, in floats
+constexpr Size kFarthest = kOffsets / 4;
+
+/// Rows of a channel, each transposed in blocks of 16 columns.
+double moved(Size rows, Size columns) {
+  return static_cast<double>(rows) * (70.0 + 90.0 * static_cast<double>((columns + kVector - 1) / kVector));
+}
+
+}  // namespace
+
+std::unique_ptr<Step> make_gather(const Kernels& kernels, int plain, int blocked, const Layout& layout, float outside) {
+  const Image& image = layout.image;
+  if (is_narrow(layout) && image.pixels() <= kFarthest)
+    return picked(kernels, {plain, image.pixels(), image.channels * image.pixels()}, blocked, layout, outside,
+                  [&](Size, Size y, Size x) { return y * image.width + x; });
+  return std::make_unique<Gather>(kernels, plain, blocked, layout, outside);
+}
+
+std::unique_ptr<Step> make_scatter(const Kernels& kernels, int blocked, const Layout& layout, int plain) {
+  const Image& image = layout.image;
+  if (is_narrow(layout) && can_move(layout)) {
+    std::vector<std::int32_t> offsets;
+    for (Size y = 0; y < image.height; ++y)
+      for (Size x = 0; x < image.width; ++x) offsets.push_back(static_cast<std::int32_t>(place_of(layout, 0, y, x)));
+    const PickStep::Side from{blocked, layout.channel_floats(), layout.group_floats()};
+    const PickStep::Side to{plain, image.pixels(), image.channels * image.pixels()};
+    return std::make_unique<PickStep>(kernels, from, to, layout.groups(), image.channels, 0.0f,
+                                      std::vector<PickStep::Stretch>{{0, image.pixels()}}, std::move(offsets));
+  }
+  return std::make_unique<Scatter>(kernels, blocked, layout, plain);
+}
+
+std::unique_ptr<Step> make_move(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target,
+                                float outside) {
+  if (source.tiling.images != target.tiling.images || source.group_floats() > kOffsets)
+    throw Error(NS_ERROR_INTERNAL,
+                "vectors of a layer can't be moved to where the next one needs them: please report it.");
+  return picked(kernels, {from, source.channel_floats(), source.group_floats()}, to, target, outside,
+                [&](Size image, Size y, Size x) { return place_of(source, image, y, x); });
+}
+
+bool can_move(const Layout& source) { return source.group_floats() <= kFarthest; }  // the halo may still grow
+
+std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
+                                float outside, bool sees_outside) {
+  return std::make_unique<HaloStep>(kernels, blocked, layout, needed, outside, sees_outside);
+}
+
+bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside) {
+  for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y)
+    if (!shuffles_of_row(layout, needed, y, sees_outside).empty()) return true;
+  return false;
+}
+
+double gather_cycles(const Layout& layout) {
+  if (is_narrow(layout)) return move_cycles(layout);
+  return moved(layout.groups() * layout.rows() * layout.image.channels, layout.columns());
+}
+
+double scatter_cycles(const Layout& layout) {
+  const Image& image = layout.image;
+  if (is_narrow(layout))
+    return kCyclesPerPick *
+           static_cast<double>(layout.groups() * image.channels * ceil_divided(image.pixels(), kVector));
+  return moved(layout.groups() * layout.tiling.height * layout.image.channels, layout.tiling.width);
+}
+
+double move_cycles(const Layout& target) {
+  return kCyclesPerPick *
+         static_cast<double>(target.groups() * target.image.channels * target.rows() * target.columns());
+}
+
+double halo_cycles(const Layout& layout, const Halo& needed) {
+  const Size seen =
+      (needed.above + layout.tiling.height + needed.below) * (needed.left + layout.tiling.width + needed.right);
+  return 6.0 * static_cast<double>((seen - layout.tiling.vectors()) * layout.groups() * layout.image.channels);
+}
+
+}  // namespace netsurgery

@@ -1,0 +1,37 @@
+// Values between NumPy's order and vectors of lanes, and the halo around tiles.
+#pragma once
+
+#include <memory>
+
+#include "graph/step.hpp"
+#include "isa/kernels.hpp"
+#include "lanes/layout.hpp"
+
+namespace netsurgery {
+
+/// From NumPy's order to vectors, the halo included; pixels outside of the picture become `outside`.
+std::unique_ptr<Step> make_gather(const Kernels& kernels, int plain, int blocked, const Layout& layout, float outside);
+
+/// From vectors to NumPy's order.
+std::unique_ptr<Step> make_scatter(const Kernels& kernels, int blocked, const Layout& layout, int plain);
+
+/// From vectors to others, as make_gather would fill them. Both have as many images in a vector.
+std::unique_ptr<Step> make_move(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target,
+                                float outside);
+/// False if offsets in the source have too many bits.
+bool can_move(const Layout& source);
+
+/// Fills the part of the halo that a window needs, in place: with the neighbours' pixels, and `outside` where the
+/// picture ends. sees_outside: lanes whose tiles reach beyond the picture are cleared too, as windows see them.
+std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
+                                float outside, bool sees_outside);
+/// False if there is nothing that make_halo would have to do.
+bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside);
+
+/// Cycles of one core, roughly.
+double gather_cycles(const Layout& layout);
+double scatter_cycles(const Layout& layout);
+double move_cycles(const Layout& target);
+double halo_cycles(const Layout& layout, const Halo& needed);
+
+}  // namespace netsurgery

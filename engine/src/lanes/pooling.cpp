@@ -1,0 +1,149 @@
+#include "lanes/pooling.hpp"
+
+#include <algorithm>
+
+namespace netsurgery {
+namespace {
+
+/// How many pixels each window of one axis sees that count.
+Size counted(Size window, Size stride, Size dilation, Size kernel, Size before, Size after, Size size, bool padding) {
+  Size count = 0;
+  for (Size tap = 0; tap < kernel; ++tap) {
+    const Size at = window * stride + tap * dilation - before;
+    count += padding ? at >= -before && at < size + after : at >= 0 && at < size;
+  }
+  return count;
+}
+
+/// Pieces: rows of output tiles in all groups.
+class PoolStep final : public Step {
+ public:
+  PoolStep(const Kernels& kernels, const Pool& pool, int input, const Layout& input_layout, int output,
+           const Layout& output_layout)
+      : kernels_(kernels),
+        pool_(pool),
+        input_(input),
+        output_(output),
+        input_layout_(input_layout),
+        output_layout_(output_layout) {
+    if (pool.average) divisors();
+  }
+
+  Size pieces() const override { return output_layout_.groups() * output_layout_.tiling.height; }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    const Size height = output_layout_.tiling.height, width = output_layout_.tiling.width;
+    PoolRow row{};
+    row.input_column = pool_.stride_x * kVector;
+    row.tap_row = pool_.dilation_y * input_layout_.row_floats();
+    row.tap_column = pool_.dilation_x * kVector;
+    row.taps_y = pool_.kernel_y;
+    row.taps_x = pool_.kernel_x;
+    row.columns = width;
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size group = piece / height, y = piece % height;
+      row.divisors = divisors_.empty() ? nullptr : divisors_[static_cast<std::size_t>(y * width)].of;
+      for (Size c = 0; c < output_layout_.image.channels; ++c) {
+        row.input = buffers[input_] + input_layout_.at(group, y * pool_.stride_y - pool_.pad_above, c, -pool_.pad_left);
+        row.output = buffers[output_] + output_layout_.at(group, y, c, 0);
+        kernels_.pool(row);
+      }
+    }
+  }
+
+ private:
+  /// Of each pixel in a tile and each lane; 1 outside of the picture.
+  void divisors() {
+    const Tiling& tiling = output_layout_.tiling;
+    const Image& image = input_layout_.image;
+    divisors_.resize(static_cast<std::size_t>(tiling.vectors()));
+    for (Size y = 0; y < tiling.height; ++y)
+      for (Size x = 0; x < tiling.width; ++x)
+        for (Size lane = 0; lane < kVector; ++lane) {
+          const Size row = output_layout_.lane_y(lane) + y, column = output_layout_.lane_x(lane) + x;
+          const Size by_y = counted(row, pool_.stride_y, pool_.dilation_y, pool_.kernel_y, pool_.pad_above,
+                                    pool_.pad_below, image.height, pool_.counts_padding);
+          const Size by_x = counted(column, pool_.stride_x, pool_.dilation_x, pool_.kernel_x, pool_.pad_left,
+                                    pool_.pad_right, image.width, pool_.counts_padding);
+          divisors_[static_cast<std::size_t>(y * tiling.width + x)].of[lane] =
+              static_cast<float>(std::max<Size>(1, by_y * by_x));
+        }
+  }
+
+  struct alignas(64) Divisors {
+    float of[kVector];
+  };
+
+  const Kernels& kernels_;
+  Pool pool_;
+  int input_, output_;
+  Layout input_layout_, output_layout_;
+  std::vector<Divisors> divisors_;
+};
+
+/// Pieces: some channels of a group each.
+class GlobalAverage final : public Step {
+ public:
+  GlobalAverage(int input, const Layout& layout, int plain) : input_(input), plain_(plain), layout_(layout) {
+    const Tiling& tiling = layout.tiling;
+    for (Size y = 0; y < tiling.height; ++y)
+      for (Size x = 0; x < tiling.width; ++x)
+        for (Size lane = 0; lane < kVector; ++lane)
+          inside_.push_back(layout.lane_y(lane) + y < layout.image.height &&
+                            layout.lane_x(lane) + x < layout.image.width);
+  }
+
+  Size pieces() const override { return layout_.groups() * blocks(); }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size first = piece % blocks() * kChannels;
+      for (Size c = first; c < std::min(first + kChannels, layout_.image.channels); ++c)
+        channel(buffers, piece / blocks(), c);
+    }
+  }
+
+ private:
+  static constexpr Size kChannels = 16;
+  Size blocks() const { return (layout_.image.channels + kChannels - 1) / kChannels; }
+
+  /// Pixels outside of the picture may hold anything, NaN too, and are left out.
+  void channel(Buffers buffers, Size group, Size c) const {
+    const Image& image = layout_.image;
+    const Tiling& tiling = layout_.tiling;
+    double sums[kVector] = {};
+    const std::uint8_t* inside = inside_.data();
+    for (Size y = 0; y < tiling.height; ++y) {
+      const float* row = buffers[input_] + layout_.at(group, y, c, 0);
+      for (Size x = 0; x < tiling.width; ++x, row += kVector, inside += kVector)
+        for (Size lane = 0; lane < kVector; ++lane) {
+          const float pixel = inside[lane] ? row[lane] : 0.0f;
+          sums[lane] += static_cast<double>(pixel);
+        }
+    }
+    const Size lanes = kVector / tiling.images;  // of an image
+    for (Size i = 0; i < tiling.images && group * tiling.images + i < image.count; ++i) {
+      double sum = 0;
+      for (Size lane = i * lanes; lane < (i + 1) * lanes; ++lane) sum += sums[lane];
+      buffers[plain_][(group * tiling.images + i) * image.channels + c] =
+          static_cast<float>(sum / static_cast<double>(image.pixels()));
+    }
+  }
+
+  int input_, plain_;
+  Layout layout_;
+  std::vector<std::uint8_t> inside_;  // of each lane of each pixel of a tile
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_pool(const Kernels& kernels, const Pool& pool, int input, const Layout& input_layout,
+                                int output, const Layout& output_layout) {
+  return std::make_unique<PoolStep>(kernels, pool, input, input_layout, output, output_layout);
+}
+
+std::unique_ptr<Step> make_global_average(int input, const Layout& layout, int plain) {
+  return std::make_unique<GlobalAverage>(input, layout, plain);
+}
+
+}  // namespace netsurgery

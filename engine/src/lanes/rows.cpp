@@ -1,0 +1,168 @@
+#include "lanes/rows.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace netsurgery {
+namespace {
+
+constexpr std::size_t kCodedFrom = 1 << 16;  // weights; fewer of them stay in the caches as they are
+constexpr std::size_t kCodes = 256;
+constexpr double kCyclesPerWeight = 1.3, kCyclesPerDenseWeight = 0.5, kCyclesPerRow = 8;
+constexpr Size kWorkPerPiece = 1 << 15;  // weights
+
+/// The distinct values in order; empty if there are more than 256.
+std::vector<float> codebook_of(const std::vector<float>& values) {
+  std::vector<float> book;
+  for (const float value : values) {
+    const auto at = std::lower_bound(book.begin(), book.end(), value);
+    if (at != book.end() && *at == value) continue;
+    if (book.size() == kCodes) return {};
+    book.insert(at, value);
+  }
+  return book;
+}
+
+/// Pieces: blocks of output rows with about as many weights, for each row of x.
+class RowsStep final : public Step {
+ public:
+  RowsStep(const Kernels& kernels, const Constant& weight, const Constant* bias, Size rows, int input, int output,
+           const Ending& ending, int threads)
+      : kernels_(kernels),
+        inputs_(weight.columns),
+        outputs_(weight.rows),
+        rows_(rows),
+        input_(input),
+        output_(output),
+        ending_(ending),
+        dense_(prefers_dense_rows(weight)) {
+    if (bias) bias_ = bias->dense();
+    pack(weight);
+    cut(threads);
+  }
+
+  Size pieces() const override { return static_cast<Size>(cuts_.size()) - 1; }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size first = cuts_[static_cast<std::size_t>(piece)], last = cuts_[static_cast<std::size_t>(piece) + 1];
+      if (dense_) {
+        dense(buffers, first, last);
+        continue;
+      }
+      SparseRows work{};
+      work.starts = starts_.data() + first;
+      work.columns16 = columns16_.empty() ? nullptr : columns16_.data();
+      work.columns32 = columns32_.data();
+      work.values = values_.data();
+      work.codes = codes_.empty() ? nullptr : codes_.data();
+      work.codebook = codebook_.data();
+      each_row(work, kernels_.sparse_rows, buffers, first, last);
+    }
+  }
+
+ private:
+  void dense(Buffers buffers, Size first, Size last) const {
+    DenseRows work{};
+    work.weights = values_.data() + first * inputs_;
+    work.inputs = inputs_;
+    each_row(work, kernels_.dense_rows, buffers, first, last);
+  }
+
+  /// Outputs first .. last - 1 of each row of x; `work` knows the weights.
+  template <class Work>
+  void each_row(Work& work, void (*multiply)(const Work&), Buffers buffers, Size first, Size last) const {
+    work.bias = bias_.empty() ? nullptr : bias_.data() + first;
+    work.rows = last - first;
+    work.clips = ending_.clips;
+    work.low = ending_.low;
+    work.high = ending_.high;
+    for (Size row = 0; row < rows_; ++row) {
+      work.input = buffers[input_] + row * inputs_;
+      work.output = buffers[output_] + row * outputs_ + first;
+      multiply(work);
+    }
+  }
+
+  void pack(const Constant& weight) {
+    if (dense_) {
+      values_ = weight.dense();
+      for (Size row = 0; row <= outputs_; ++row) starts_.push_back(static_cast<std::uint32_t>(row * inputs_));
+      return;
+    }
+    const std::vector<float> dense = weight.form == Constant::Form::kSparse ? std::vector<float>() : weight.dense();
+    starts_.push_back(0);
+    const auto put = [&](Size column, float value) {
+      values_.push_back(value);
+      if (inputs_ <= std::numeric_limits<std::uint16_t>::max())
+        columns16_.push_back(static_cast<std::uint16_t>(column));
+      else
+        columns32_.push_back(static_cast<std::uint32_t>(column));
+    };
+    for (Size row = 0; row < outputs_; ++row) {
+      if (dense.empty()) {
+        for (std::uint32_t i = weight.start[static_cast<std::size_t>(row)];
+             i < weight.start[static_cast<std::size_t>(row) + 1]; ++i)
+          put(weight.column[i], weight.values[i]);
+      } else {
+        for (Size column = 0; column < inputs_; ++column)
+          if (const float value = dense[static_cast<std::size_t>(row * inputs_ + column)]; value != 0.0f)
+            put(column, value);
+      }
+      starts_.push_back(static_cast<std::uint32_t>(values_.size()));
+    }
+    if (columns16_.empty() && columns32_.empty()) columns32_.push_back(0);
+    if (values_.size() < kCodedFrom) return;
+    codebook_ = codebook_of(values_);
+    if (codebook_.empty()) return;
+    for (const float value : values_)
+      codes_.push_back(
+          static_cast<std::uint8_t>(std::lower_bound(codebook_.begin(), codebook_.end(), value) - codebook_.begin()));
+    codebook_.resize(kCodes);
+    values_ = {};
+  }
+
+  void cut(int threads) {
+    const Size weights = starts_.back();
+    const Size count = threads == 1 ? 1 : std::clamp<Size>(weights * rows_ / kWorkPerPiece, 1, 8 * threads);
+    cuts_.push_back(0);
+    for (Size i = 1; i < count; ++i) {
+      const auto at = std::lower_bound(starts_.begin(), starts_.end(), static_cast<std::uint32_t>(weights * i / count));
+      const Size row = std::min<Size>(at - starts_.begin(), outputs_);
+      if (row > cuts_.back() && row < outputs_) cuts_.push_back(row);
+    }
+    cuts_.push_back(outputs_);
+  }
+
+  const Kernels& kernels_;
+  Size inputs_, outputs_, rows_;
+  int input_, output_;
+  Ending ending_;
+  bool dense_;
+  std::vector<std::uint32_t> starts_;
+  std::vector<std::uint16_t> columns16_;
+  std::vector<std::uint32_t> columns32_;
+  std::vector<float> values_, codebook_, bias_;
+  std::vector<std::uint8_t> codes_;
+  std::vector<Size> cuts_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_rows(const Kernels& kernels, const Constant& weight, const Constant* bias, Size rows,
+                                int input, int output, const Ending& ending, int threads) {
+  return std::make_unique<RowsStep>(kernels, weight, bias, rows, input, output, ending, threads);
+}
+
+bool prefers_dense_rows(const Constant& weight) {
+  constexpr double kDenseFrom = 0.4;  // a weight and its column take more memory, and a load each
+  return density(weight) >= kDenseFrom;
+}
+
+double rows_cycles(const Constant& weight, Size rows) {
+  const double per_weight = prefers_dense_rows(weight) ? kCyclesPerDenseWeight : kCyclesPerWeight;
+  return static_cast<double>(rows) *
+         (static_cast<double>(weight.kept) * per_weight + static_cast<double>(weight.rows) * kCyclesPerRow);
+}
+
+}  // namespace netsurgery

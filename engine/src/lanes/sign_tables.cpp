@@ -1,0 +1,271 @@
+#include "lanes/sign_tables.hpp"
+
+#include <algorithm>
+
+namespace netsurgery {
+namespace {
+
+constexpr Size kFewestOutputs = 32;  // of a group: making a table takes as long as some of them
+constexpr Size kGroupsInBlock = 22;  // tables of a block stay in the first cache: 1 kB each
+constexpr Size kGroupsInCode = 8;
+constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
+static_assert(kGroupsInBlock * kTableEntries * kVectorBytes <= 65536, "offsets of entries have 16 bits");
+constexpr double kCyclesPerTable = 40;
+constexpr double kCyclesPerEntry = 1.2;
+
+/// A plane's signs of up to four inputs as an entry of their table.
+std::uint32_t entry_of(const Constant& weight, Size plane, Size row, Size first, Size last) {
+  std::uint32_t entry = 0;
+  for (Size column = first; column < last; ++column)
+    if (weight.bits[static_cast<std::size_t>((plane * weight.rows + row) * weight.columns + column)])
+      entry |= 1u << (column - first);
+  return entry;
+}
+
+/// Pieces: vectors of the output picture times parts of the outputs.
+class TableConvolution final : public Step {
+ public:
+  TableConvolution(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
+                   int output, const Layout& output_layout, const Ending& ending, int threads)
+      : kernels_(kernels),
+        convolution_(convolution),
+        planes_(convolution.weight->planes),
+        outputs_(convolution.outputs()),
+        input_(input),
+        output_(output),
+        input_layout_(input_layout),
+        output_layout_(output_layout),
+        ending_(ending),
+        scales_(convolution.weight->scales) {
+    if (convolution.bias)
+      bias_ = convolution.bias->dense();
+    else
+      bias_.assign(static_cast<std::size_t>(outputs_), 0.0f);
+    const Size channels = input_layout.image.channels / convolution.groups;
+    const Size columns = channels * convolution.kernel_y * convolution.kernel_x;
+    for (Size group = 0; group < convolution.groups; ++group)
+      for (Size first = 0; first < columns; first += kGroupsInBlock * kTableInputs)
+        blocks_.push_back(block(group, channels, first, std::min(columns, first + kGroupsInBlock * kTableInputs)));
+    parts_ = output_parts(vectors(), ceil_divided(outputs_, table_outputs(planes_)), threads);
+    convolution_.weight = convolution_.bias = nullptr;
+  }
+
+  Size pieces() const override { return vectors() * parts_; }
+  Size scratch() const override { return kGroupsInBlock * kTableEntries * kVector; }
+
+  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
+    const Size width = output_layout_.tiling.width, height = output_layout_.tiling.height;
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size part = piece % parts_, pixel = piece / parts_, row = pixel / width;
+      vector(buffers, row / height, row % height, pixel % width, cut(part), cut(part + 1), scratch);
+    }
+  }
+
+ private:
+  /// Some inputs of one group, and the outputs that see them.
+  struct Block {
+    Size first_output, last_output;
+    bool begins, finishes;
+    std::vector<std::uint32_t> offsets;
+    std::vector<std::uint16_t> entries;
+  };
+
+  Size vectors() const { return output_layout_.groups() * output_layout_.tiling.vectors(); }
+  Size cut(Size part) const {
+    return OutputCuts{outputs_, convolution_.groups, table_outputs(planes_)}.begin_of(part, parts_);
+  }
+
+  Block block(Size group, Size channels, Size first, Size last) const {
+    const Constant& weight = *convolution_.weight;
+    const Size taps = convolution_.kernel_y * convolution_.kernel_x, in_group = outputs_ / convolution_.groups;
+    Block made{group * in_group, (group + 1) * in_group, first == 0, last == weight.columns, {}, {}};
+    for (Size column = first; column < last; ++column) {
+      const Size channel = group * channels + column / taps, tap = column % taps;
+      const Size floats = tap / convolution_.kernel_x * convolution_.dilation_y * input_layout_.row_floats() +
+                          channel * input_layout_.channel_floats() +
+                          tap % convolution_.kernel_x * convolution_.dilation_x * kVector;
+      made.offsets.push_back(static_cast<std::uint32_t>(floats * static_cast<Size>(sizeof(float))));
+    }
+    const Size together = table_outputs(planes_);
+    for (Size output = made.first_output; output < made.last_output;) {
+      const Size count = output + together <= made.last_output ? together : 1;
+      for (Size at = first; at < last; at += kTableInputs)
+        for (Size one = output; one < output + count; ++one)
+          for (int plane = 0; plane < planes_; ++plane) {
+            const Size table = (at - first) / kTableInputs;
+            const std::uint32_t entry = entry_of(weight, plane, one, at, std::min(at + kTableInputs, last));
+            made.entries.push_back(static_cast<std::uint16_t>((table * kTableEntries + entry) * kVectorBytes));
+          }
+      output += count;
+    }
+    return made;
+  }
+
+  void vector(Buffers buffers, Size group, Size y, Size x, Size begin, Size end, float* scratch) const {
+    SignTables tables{};
+    tables.input = buffers[input_] + input_layout_.at(group, y * convolution_.stride_y - convolution_.pad_above, 0,
+                                                      x * convolution_.stride_x - convolution_.pad_left);
+    tables.tables = scratch;
+    TableSums sums{};
+    sums.tables = scratch;
+    sums.planes = planes_;
+    sums.output_channel = output_layout_.channel_floats();
+    sums.finish.clips = ending_.clips;
+    sums.finish.low = ending_.low;
+    sums.finish.high = ending_.high;
+    for (const Block& block : blocks_) {
+      const Size first = std::max(begin, block.first_output), last = std::min(end, block.last_output);
+      if (first >= last) continue;
+      tables.offsets = block.offsets.data();
+      tables.inputs = static_cast<std::ptrdiff_t>(block.offsets.size());
+      kernels_.tables(tables);
+      sums.groups = ceil_divided(tables.inputs, kTableInputs);
+      sums.entries = block.entries.data() + (first - block.first_output) * sums.groups * planes_;
+      sums.scales = scales_.data() + first * planes_;
+      sums.output = buffers[output_] + output_layout_.at(group, y, first, x);
+      sums.outputs = last - first;
+      sums.bias = block.begins ? bias_.data() + first : nullptr;
+      sums.last = block.finishes;
+      if (ending_.residual >= 0) {
+        sums.finish.residual = buffers[ending_.residual] + ending_.residual_layout.at(group, y, first, x);
+        sums.finish.residual_channel = ending_.residual_layout.channel_floats();
+      }
+      kernels_.table_sums(sums);
+    }
+  }
+
+  const Kernels& kernels_;
+  Convolution convolution_;
+  int planes_;
+  Size outputs_;
+  int input_, output_;
+  Layout input_layout_, output_layout_;
+  Ending ending_;
+  std::vector<float> scales_, bias_;
+  std::vector<Block> blocks_;
+  Size parts_ = 1;
+};
+
+/// Pieces: blocks of 16 outputs, some at a time; each makes the tables anew, which costs little beside them.
+class TableRowsStep final : public Step {
+ public:
+  TableRowsStep(const Kernels& kernels, const Constant& weight, const Constant* bias, Size rows, int input, int output,
+                const Ending& ending)
+      : kernels_(kernels),
+        inputs_(weight.columns),
+        outputs_(weight.rows),
+        rows_(rows),
+        groups_(ceil_divided(weight.columns, kTableInputs * kGroupsInCode) * kGroupsInCode),
+        planes_(weight.planes),
+        input_(input),
+        output_(output),
+        ending_(ending) {
+    const Size blocks = ceil_divided(outputs_, kVector);
+    bias_ = bias ? bias->dense() : std::vector<float>();
+    bias_.resize(static_cast<std::size_t>(blocks * kVector));
+    for (Size block = 0; block < blocks; ++block)
+      for (int plane = 0; plane < planes_; ++plane) {
+        for (Size lane = 0; lane < kVector; ++lane) {
+          const Size row = block * kVector + lane;
+          scales_.push_back(row < outputs_ ? weight.scales[static_cast<std::size_t>(row * planes_ + plane)] : 0.0f);
+        }
+        for (Size first = 0; first < groups_ * kTableInputs; first += kGroupsInCode * kTableInputs)
+          for (Size lane = 0; lane < kVector; ++lane)
+            codes_.push_back(code(weight, plane, block * kVector + lane, first));
+      }
+  }
+
+  Size pieces() const override { return ceil_divided(ceil_divided(outputs_, kVector), kBlocksInPiece); }
+  Size scratch() const override { return groups_ * kTableEntries + groups_ * kTableInputs + kBlocksInPiece * kVector; }
+
+  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
+    float* const tables = scratch;
+    float* const padded = tables + groups_ * kTableEntries;
+    float* const sums = padded + groups_ * kTableInputs;
+    for (Size row = 0; row < rows_; ++row) {
+      std::copy_n(buffers[input_] + row * inputs_, inputs_, padded);
+      std::fill(padded + inputs_, padded + groups_ * kTableInputs, 0.0f);
+      kernels_.number_tables(padded, groups_, tables);
+      for (Size piece = begin; piece < end; ++piece) {
+        const Size first = piece * kBlocksInPiece, blocks = ceil_divided(outputs_, kVector);
+        TableRows work{};
+        work.tables = tables;
+        work.groups = groups_;
+        work.codes = codes_.data() + first * planes_ * (groups_ / kGroupsInCode) * kVector;
+        work.scales = scales_.data() + first * planes_ * kVector;
+        work.planes = planes_;
+        work.bias = bias_.data() + first * kVector;
+        work.output = sums;
+        work.blocks = std::min(kBlocksInPiece, blocks - first);
+        kernels_.table_rows(work);
+        put(sums, buffers[output_] + row * outputs_ + first * kVector,
+            std::min(outputs_ - first * kVector, work.blocks * kVector));
+      }
+    }
+  }
+
+ private:
+  static constexpr Size kBlocksInPiece = 16;
+
+  std::uint32_t code(const Constant& weight, int plane, Size row, Size first) const {
+    std::uint32_t code = 0;
+    for (Size group = 0; group < kGroupsInCode && row < outputs_; ++group) {
+      const Size begin = std::min(first + group * kTableInputs, inputs_);
+      code |= entry_of(weight, plane, row, begin, std::min(begin + kTableInputs, inputs_)) << (4 * group);
+    }
+    return code;
+  }
+
+  void put(const float* sums, float* output, Size count) const {
+    for (Size i = 0; i < count; ++i) {
+      float sum = sums[i];
+      if (ending_.clips) {
+        sum = ending_.low > sum ? ending_.low : sum;
+        sum = ending_.high < sum ? ending_.high : sum;
+      }
+      output[i] = sum;
+    }
+  }
+
+  const Kernels& kernels_;
+  Size inputs_, outputs_, rows_, groups_;
+  int planes_, input_, output_;
+  Ending ending_;
+  std::vector<float> scales_, bias_;
+  std::vector<std::uint32_t> codes_;
+};
+
+}  // namespace
+
+bool prefers_tables(const Constant& weight, Size groups) {
+  return weight.form == Constant::Form::kPlanes && weight.planes <= kMostTablePlanes &&
+         weight.rows / groups >= kFewestOutputs;
+}
+
+double table_cycles(const Convolution& convolution, const Layout& output) {
+  const Constant& weight = *convolution.weight;
+  const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
+  const double tables = static_cast<double>(ceil_divided(weight.columns, kTableInputs));
+  return vectors * tables *
+         (kCyclesPerTable * static_cast<double>(convolution.groups) +
+          kCyclesPerEntry * static_cast<double>(weight.planes) * static_cast<double>(weight.rows));
+}
+
+double table_rows_cycles(const Constant& weight, Size rows) {
+  return static_cast<double>(rows) * 2.0 * static_cast<double>(weight.planes) *
+         static_cast<double>(ceil_divided(weight.columns, kTableInputs) * ceil_divided(weight.rows, kVector));
+}
+
+std::unique_ptr<Step> make_table_convolution(const Kernels& kernels, const Convolution& convolution, int input,
+                                             const Layout& input_layout, int output, const Layout& output_layout,
+                                             const Ending& ending, int threads) {
+  return std::make_unique<TableConvolution>(kernels, convolution, input, input_layout, output, output_layout, ending,
+                                            threads);
+}
+
+std::unique_ptr<Step> make_table_rows(const Kernels& kernels, const Constant& weight, const Constant* bias, Size rows,
+                                      int input, int output, const Ending& ending) {
+  return std::make_unique<TableRowsStep>(kernels, weight, bias, rows, input, output, ending);
+}
+
+}  // namespace netsurgery

@@ -1,0 +1,110 @@
+// Operators of one operand that see one entry at a time.
+#include <algorithm>
+#include <cmath>
+
+#include "plain/functions.hpp"
+#include "plain/makers.hpp"
+#include "plain/parts.hpp"
+
+namespace netsurgery::plain {
+namespace {
+
+struct Relu {
+  static constexpr Size kCost = 1;
+  float operator()(float x) const { return x < 0.0f ? 0.0f : x; }
+};
+
+struct Clip {
+  static constexpr Size kCost = 1;
+  float minimum, maximum;
+  float operator()(float x) const {
+    const float risen = x < minimum ? minimum : x;
+    return risen > maximum ? maximum : risen;
+  }
+};
+
+struct LeakyRelu {
+  static constexpr Size kCost = 1;
+  float alpha;
+  float operator()(float x) const { return x >= 0.0f ? x : alpha * x; }
+};
+
+/// In double: alpha * x and beta may all but cancel.
+struct HardSigmoid {
+  static constexpr Size kCost = 4;
+  double alpha, beta;
+  float operator()(float x) const {
+    double y = alpha * static_cast<double>(x) + beta;
+    y = y < 0.0 ? 0.0 : y;
+    y = y > 1.0 ? 1.0 : y;
+    return static_cast<float>(y);
+  }
+};
+
+template <float (*function)(float), Size cost>
+struct Function {
+  static constexpr Size kCost = cost;
+  float operator()(float x) const { return function(x); }
+};
+
+template <class Of>
+class Elementwise final : public PlainKernel {
+ public:
+  Elementwise(Size count, const Of& of) : parts_(1, count), count_(count), of_(of) {}
+  Size pieces() const override { return parts_.pieces(); }
+  Size cost() const override { return count_ * Of::kCost; }
+  bool in_place() const override { return true; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    parts_.each(begin, end, [&](Size, Size from, Size to) {
+      const Of of = of_;
+      if (inputs[0] == output) {
+        for (Size i = from; i < to; ++i) output[i] = of(output[i]);
+      } else {
+        const float* __restrict x = inputs[0];
+        float* __restrict y = output;
+        for (Size i = from; i < to; ++i) y[i] = of(x[i]);
+      }
+    });
+  }
+
+ private:
+  Parts parts_;
+  Size count_;
+  Of of_;
+};
+
+template <class Of>
+Kernel made(const Making& making, const Of& of) {
+  return std::make_unique<Elementwise<Of>>(entries(making.output), of);
+}
+
+}  // namespace
+
+Kernel make_elementwise(const Making& making) {
+  const Attributes& attributes = making.attributes();
+  switch (making.node.op) {
+    case Operator::kClip:
+      return made(making, Clip{attributes.number(AttributeName::kMinimum), attributes.number(AttributeName::kMaximum)});
+    case Operator::kLeakyRelu:
+      return made(making, LeakyRelu{attributes.number(AttributeName::kAlpha)});
+    case Operator::kHardSigmoid:
+      return made(making,
+                  HardSigmoid{attributes.number(AttributeName::kAlpha), attributes.number(AttributeName::kBeta)});
+    case Operator::kHardSwish:
+      return made(making, Function<hard_swish, 2>());
+    case Operator::kSigmoid:
+      return made(making, Function<sigmoid, 12>());
+    case Operator::kSilu:
+      return made(making, Function<silu, 12>());
+    case Operator::kTanh:
+      return made(making, Function<hyperbolic_tangent, 12>());
+    case Operator::kGelu:
+      if (attributes.choice<GeluApproximate>(AttributeName::kApproximate) == GeluApproximate::kTanh)
+        return made(making, Function<gelu_by_tanh, 16>());
+      return made(making, Function<gelu, 16>());
+    default:
+      return made(making, Relu());
+  }
+}
+
+}  // namespace netsurgery::plain

@@ -1,0 +1,47 @@
+// Who makes the plain kernel of which operator. The table is in plain_kernel.cpp.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "plain/kernel.hpp"
+
+namespace netsurgery::plain {
+
+/// What a kernel is made for.
+struct Making {
+  const Graph& graph;
+  const Node& node;
+  const std::vector<Shape>& operands;
+  const Shape& output;
+
+  /// The constant that an operand is, or nullptr where it is left out.
+  const Constant* constant(std::size_t operand) const {
+    if (operand >= node.inputs.size() || node.inputs[operand] == kLeftOut) return nullptr;
+    return &graph.constant(node.inputs[operand]);
+  }
+  const Attributes& attributes() const { return node.attributes; }
+};
+
+using Kernel = std::unique_ptr<PlainKernel>;
+using Maker = Kernel (*)(const Making&);
+
+Kernel make_elementwise(const Making& making);
+Kernel make_binary(const Making& making);
+Kernel make_pool(const Making& making);
+Kernel make_adaptive_pool(const Making& making);
+Kernel make_convolution(const Making& making);
+Kernel make_linear(const Making& making);
+Kernel make_matmul(const Making& making);
+Kernel make_reshape(const Making& making);
+Kernel make_concat(const Making& making);
+Kernel make_transpose(const Making& making);
+Kernel make_slice(const Making& making);
+Kernel make_pad(const Making& making);
+Kernel make_resize(const Making& making);
+Kernel make_mean(const Making& making);
+Kernel make_softmax(const Making& making);
+Kernel make_layer_norm(const Making& making);
+Kernel make_lrn(const Making& making);
+
+}  // namespace netsurgery::plain

@@ -1,0 +1,170 @@
+// Reshape, Concat, Slice, Transpose: entries go elsewhere, unchanged.
+#include <cstring>
+
+#include "plain/makers.hpp"
+#include "plain/parts.hpp"
+#include "plain/strides.hpp"
+
+namespace netsurgery::plain {
+namespace {
+
+void copy(const float* from, float* to, Size count) {
+  std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+}
+
+class Copy final : public PlainKernel {
+ public:
+  explicit Copy(const Making& making) : count_(entries(making.output)), parts_(1, count_) {}
+  Size pieces() const override { return parts_.pieces(); }
+  Size cost() const override { return count_; }
+  bool in_place() const override { return true; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    if (inputs[0] == output) return;
+    parts_.each(begin, end, [&](Size, Size from, Size to) { copy(inputs[0] + from, output + from, to - from); });
+  }
+
+ private:
+  Size count_;
+  Parts parts_;
+};
+
+class Concat final : public PlainKernel {
+ public:
+  explicit Concat(const Making& making) : cost_(entries(making.output)) {
+    const auto axis = static_cast<std::size_t>(making.attributes().integer(AttributeName::kAxis));
+    const Size rows = entries(making.output, 0, axis);
+    for (const Shape& shape : making.operands) {
+      const Size length = entries(shape, axis, shape.size());
+      sources_.push_back({pieces_, length_, length, Parts(rows, length)});
+      pieces_ += sources_.back().parts.pieces();
+      length_ += length;
+    }
+  }
+  Size pieces() const override { return pieces_; }
+  Size cost() const override { return cost_; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      const Source& source = sources_[i];
+      const Size first = std::max(begin - source.first_piece, Size{0});
+      const Size last = std::min(end - source.first_piece, source.parts.pieces());
+      if (first >= last) continue;
+      source.parts.each(first, last, [&](Size row, Size from, Size to) {
+        copy(inputs[i] + row * source.length + from, output + row * length_ + source.offset + from, to - from);
+      });
+    }
+  }
+
+ private:
+  struct Source {
+    Size first_piece, offset, length;  // offset and length in a row of the output
+    Parts parts;
+  };
+
+  std::vector<Source> sources_;
+  Size pieces_ = 0, length_ = 0, cost_;
+};
+
+/// The entries of x that lie `strides` apart along each axis of the output.
+class Strided final : public PlainKernel {
+ public:
+  Strided(Shape sizes, std::vector<Size> strides, Size offset)
+      : sizes_(std::move(sizes)), strides_(std::move(strides)), offset_(offset), cost_(entries(sizes_)), parts_(1, 1) {
+    join_axes(sizes_, {&strides_});
+    if (!sizes_.empty()) {
+      length_ = sizes_.back();
+      stride_ = strides_.back();
+      sizes_.pop_back();
+      strides_.pop_back();
+    }
+    parts_ = Parts(entries(sizes_), length_);
+  }
+  Size pieces() const override { return parts_.pieces(); }
+  Size cost() const override { return 2 * cost_; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    parts_.each(begin, end, [&](Size row, Size from, Size to) {
+      const float* __restrict x = inputs[0] + offset_ + place_of(row, sizes_, strides_);
+      float* __restrict y = output + row * length_;
+      if (stride_ == 1)
+        copy(x + from, y + from, to - from);
+      else
+        for (Size i = from; i < to; ++i) y[i] = x[i * stride_];
+    });
+  }
+
+ private:
+  Shape sizes_;
+  std::vector<Size> strides_;
+  Size offset_, cost_;
+  Size length_ = 1, stride_ = 1;
+  Parts parts_;
+};
+
+/// Matrices whose rows become columns: the last axis of x and that of the output are two different ones. Square tiles,
+/// so that of what is read and written whole cache lines are used.
+class Turned final : public PlainKernel {
+ public:
+  /// sizes, strides: as for Strided, joined. down: the axis of the output along which neighbours in x lie.
+  Turned(Shape sizes, std::vector<Size> strides, std::size_t down)
+      : sizes_(std::move(sizes)), strides_(std::move(strides)), cost_(entries(sizes_)), parts_(1, 1) {
+    to_ = contiguous_strides(sizes_);
+    length_ = sizes_.back();
+    stride_ = strides_.back();
+    height_ = sizes_[down];
+    pitch_ = to_[down];
+    for (auto* axes : {&sizes_, &strides_, &to_}) {
+      axes->pop_back();
+      axes->erase(axes->begin() + static_cast<std::ptrdiff_t>(down));
+    }
+    bands_ = quotient_up(height_, kTile);
+    parts_ = Parts(entries(sizes_) * bands_, length_, kPieceEntries / std::min(height_, kTile));
+  }
+  Size pieces() const override { return parts_.pieces(); }
+  Size cost() const override { return 2 * cost_; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    parts_.each(begin, end, [&](Size row, Size from, Size to) {
+      const float* __restrict x = inputs[0] + place_of(row / bands_, sizes_, strides_);
+      float* __restrict y = output + place_of(row / bands_, sizes_, to_);
+      const Size top = row % bands_ * kTile, bottom = std::min(top + kTile, height_);
+      for (Size left = from; left < to; left += kTile)
+        for (Size i = top; i < bottom; ++i)
+          for (Size j = left; j < std::min(left + kTile, to); ++j) y[i * pitch_ + j] = x[i + j * stride_];
+    });
+  }
+
+ private:
+  static constexpr Size kTile = 16;
+
+  Shape sizes_;                     // of the axes that are left
+  std::vector<Size> strides_, to_;  // in x, in the output
+  Size cost_, length_, stride_, height_, pitch_, bands_;
+  Parts parts_;
+};
+
+}  // namespace
+
+Kernel make_reshape(const Making& making) { return std::make_unique<Copy>(making); }
+
+Kernel make_concat(const Making& making) { return std::make_unique<Concat>(making); }
+
+Kernel make_slice(const Making& making) {
+  const Attributes& attributes = making.attributes();
+  const auto axis = static_cast<std::size_t>(attributes.integer(AttributeName::kAxis));
+  std::vector<Size> strides = contiguous_strides(making.operands[0]);
+  const Size offset = attributes.integer(AttributeName::kStart) * strides[axis];
+  strides[axis] *= attributes.integer(AttributeName::kStep);
+  return std::make_unique<Strided>(making.output, strides, offset);
+}
+
+Kernel make_transpose(const Making& making) {
+  const std::vector<Size> own = contiguous_strides(making.operands[0]);
+  std::vector<Size> strides;
+  for (const Size axis : making.attributes().integers(AttributeName::kOrder))
+    strides.push_back(own[static_cast<std::size_t>(axis)]);
+  Shape sizes = making.output;
+  join_axes(sizes, {&strides});
+  for (std::size_t axis = 0; axis + 1 < sizes.size(); ++axis)
+    if (strides[axis] == 1) return std::make_unique<Turned>(sizes, strides, axis);
+  return std::make_unique<Strided>(sizes, strides, 0);
+}
+
+}  // namespace netsurgery::plain

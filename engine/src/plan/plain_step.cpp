@@ -1,0 +1,53 @@
+#include "plan/plain_step.hpp"
+
+#include <algorithm>
+
+#include "lanes/layout.hpp"
+
+namespace netsurgery {
+namespace {
+
+/// A plain kernel as a step; its operands are buffers.
+class PlainStep final : public Step {
+ public:
+  PlainStep(std::unique_ptr<PlainKernel> kernel, std::vector<int> operands, int output)
+      : kernel_(std::move(kernel)), operands_(std::move(operands)), output_(output) {}
+  Size pieces() const override { return kernel_->pieces(); }
+  Size scratch() const override {
+    return addresses() + static_cast<Size>(operands_.size() * sizeof(float*) / sizeof(float));
+  }
+  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
+    const float** inputs = reinterpret_cast<const float**>(scratch + addresses());
+    for (std::size_t i = 0; i < operands_.size(); ++i) inputs[i] = operands_[i] < 0 ? nullptr : buffers[operands_[i]];
+    kernel_->run(inputs, buffers[output_], begin, end, scratch);
+  }
+
+ private:
+  /// Where the operands' addresses lie in the scratch memory.
+  Size addresses() const { return (kernel_->scratch() + kVector - 1) / kVector * kVector; }
+
+  std::unique_ptr<PlainKernel> kernel_;
+  std::vector<int> operands_;
+  int output_;
+};
+
+class Copy final : public Step {
+ public:
+  Copy(int from, int to, Size floats) : from_(from), to_(to), floats_(floats) {}
+  Size pieces() const override { return 1; }
+  void run(Buffers buffers, Size, Size, float*) const override { std::copy_n(buffers[from_], floats_, buffers[to_]); }
+
+ private:
+  int from_, to_;
+  Size floats_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_plain_step(std::unique_ptr<PlainKernel> kernel, std::vector<int> operands, int output) {
+  return std::make_unique<PlainStep>(std::move(kernel), std::move(operands), output);
+}
+
+std::unique_ptr<Step> make_copy(int from, int to, Size floats) { return std::make_unique<Copy>(from, to, floats); }
+
+}  // namespace netsurgery

@@ -1,0 +1,47 @@
+// A graph at one batch size, ready to run: steps in order, and one block of memory that their values share.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "graph/graph.hpp"
+#include "graph/step.hpp"
+#include "isa/kernels.hpp"
+
+namespace netsurgery {
+
+/// Memory that steps read and write: the caller's, a constant's, or a part of the arena while it is needed.
+struct Buffer {
+  enum class Home : std::uint8_t { kArena, kInput, kOutput, kConstant };
+  Home home = Home::kArena;
+  Size floats = 0;
+  int number = 0;               // of the input, output or constant
+  Size offset = 0;              // in the arena, in floats
+  std::vector<float> constant;  // entries of a constant
+};
+
+struct Plan {
+  Size batch = 0;
+  std::vector<StepInfo> infos;
+  std::vector<std::unique_ptr<Step>> steps;
+  std::vector<Buffer> buffers;
+  Size arena_floats = 0, scratch_floats = 0;
+  double cycles = 0;  // of one core, roughly
+};
+
+struct PlanOptions {
+  Size images = 1;  // that share a vector: 1, 2, 4, 8 or 16
+  int threads = 1;
+  bool plain_only = false;
+  bool estimate_only = false;  // no steps, no memory: cycles alone
+};
+
+Plan make_plan(const Graph& graph, const Kernels& kernels, Size batch, const PlanOptions& options);
+
+/// Gives each buffer of the arena its place: those whose times overlap don't overlap in memory.
+void place_buffers(Plan& plan);
+
+/// True if every image of a batch is worked on alone, so that a batch may be run in parts.
+bool is_separable(const Graph& graph);
+
+}  // namespace netsurgery

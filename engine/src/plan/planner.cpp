@@ -1,0 +1,272 @@
+#include "plan/planner.hpp"
+
+#include <algorithm>
+
+#include "lanes/movement.hpp"
+#include "plan/plain_step.hpp"
+
+namespace netsurgery {
+namespace {
+
+/// Operands that a kernel takes over when it is made.
+bool taken_by_kernel(Operator op, std::size_t operand) {
+  return operand > 0 && (op == Operator::kConv || op == Operator::kLinear || op == Operator::kLayerNorm);
+}
+
+}  // namespace
+
+Planner::Planner(const Graph& graph, const Kernels& kernels, Size batch, const PlanOptions& options)
+    : graph_(graph),
+      kernels_(kernels),
+      options_(options),
+      shapes_(graph.shapes(batch)),
+      values_(graph.inputs.size() + graph.nodes.size() + graph.constants.size()),
+      readers_(values_.size()),
+      done_(graph.nodes.size(), false) {
+  plan_.batch = batch;
+  for (const Node& node : graph.nodes)
+    for (const int input : node.inputs)
+      if (input != kLeftOut) readers_[static_cast<std::size_t>(input)].push_back(&node);
+}
+
+Plan Planner::plan() {
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+    Buffer buffer;
+    buffer.home = Buffer::Home::kInput;
+    buffer.number = static_cast<int>(i);
+    buffer.floats = product(shape(static_cast<int>(i)));
+    plan_.buffers.push_back(std::move(buffer));
+    values_[i].plain = static_cast<int>(i);
+  }
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+    if (!done_[i]) node(graph_.nodes[i]);
+  outputs();
+  for (const Place& place : blocked_)
+    plan_.buffers[static_cast<std::size_t>(place.buffer)].floats = layout(place.layout).floats();
+  for (const StepInfo& info : plan_.infos) plan_.cycles += memory_cycles(info);
+  if (options_.estimate_only) return std::move(plan_);
+  place_buffers(plan_);
+  for (const Make& make : makes_) {
+    plan_.steps.push_back(make());
+    plan_.scratch_floats = std::max(plan_.scratch_floats, plan_.steps.back()->scratch());
+  }
+  return std::move(plan_);
+}
+
+/// What moving a step's values costs where they don't fit the caches.
+double Planner::memory_cycles(const StepInfo& info) const {
+  constexpr double kSecondCache = 1 << 20, kThirdCache = 12 << 20;              // bytes
+  constexpr double kBytesPerCycleFromThird = 24, kBytesPerCycleFromMemory = 7;  // of one core
+  double bytes = 0;
+  for (const auto* used : {&info.reads, &info.writes})
+    for (const int buffer : *used)
+      bytes += static_cast<double>(plan_.buffers[static_cast<std::size_t>(buffer)].floats) * sizeof(float);
+  if (bytes <= kSecondCache) return 0;
+  return bytes / (bytes <= kThirdCache ? kBytesPerCycleFromThird : kBytesPerCycleFromMemory);
+}
+
+void Planner::node(const Node& node) {
+  bool made = false;
+  if (!options_.plain_only) switch (node.op) {
+      case Operator::kConv:
+        made = convolution(node);
+        break;
+      case Operator::kLinear:
+        made = linear(node);
+        break;
+      case Operator::kMaxPool:
+      case Operator::kAveragePool:
+        made = pool(node);
+        break;
+      case Operator::kAdaptiveAveragePool:
+      case Operator::kMean:
+        made = global_average(node);
+        break;
+      case Operator::kAdd:
+      case Operator::kSub:
+      case Operator::kMul:
+      case Operator::kDiv:
+        made = binary(node);
+        break;
+      case Operator::kConcat:
+        made = concat(node);
+        break;
+      case Operator::kLrn:
+        made = normalisation(node);
+        break;
+      default:
+        made = unary(node);
+    }
+  if (!made && node.op == Operator::kReshape) made = reshape(node);
+  if (!made) plain_node(node);
+}
+
+void Planner::plain_node(const Node& node) {
+  std::vector<int> operands, reads;
+  std::vector<Shape> shapes;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    const int input = node.inputs[i];
+    shapes.push_back(input == kLeftOut ? Shape() : shape(input));
+    const bool taken = input == kLeftOut || taken_by_kernel(node.op, i);
+    operands.push_back(taken ? -1 : plain(input));
+    if (!taken) reads.push_back(operands.back());
+  }
+  const Shape& made = shape(node.output);
+  const int to = arena(product(made));
+  value(node.output).plain = to;
+  Size useful = 0;
+  if (node.op == Operator::kConv)
+    useful = graph_.constant(node.inputs[1]).kept * made[0] * product(made, 2);
+  else if (node.op == Operator::kLinear)
+    useful = graph_.constant(node.inputs[1]).kept * (product(made) / made.back());
+  draft(
+      &node, "plain", reads, {to},
+      static_cast<double>(useful) + kCyclesPerPlainEntry * static_cast<double>(product(made)),
+      [=, &node] { return make_plain_step(make_plain_kernel(graph_, node, shapes, made), operands, to); }, useful);
+}
+
+void Planner::outputs() {
+  for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+    const int given = plain(graph_.outputs[i]);
+    const int target = plan_.buffers[static_cast<std::size_t>(given)].home == Buffer::Home::kArena
+                           ? given
+                           : arena(product(shape(graph_.outputs[i])));
+    Buffer& buffer = plan_.buffers[static_cast<std::size_t>(target)];
+    buffer.home = Buffer::Home::kOutput;
+    buffer.number = static_cast<int>(i);
+    const Size floats = buffer.floats;
+    if (target == given) continue;
+    draft(nullptr, "copy", {given}, {target}, static_cast<double>(floats),
+          [=] { return make_copy(given, target, floats); });
+  }
+}
+
+int Planner::plain(int number) {
+  Value& one = value(number);
+  if (one.plain >= 0) return one.plain;
+  if (one.flat_of >= 0) return one.plain = plain(one.flat_of);
+  if (graph_.is_constant(number)) {
+    const int buffer = arena(product(shape(number)));
+    plan_.buffers.back().home = Buffer::Home::kConstant;
+    if (!options_.estimate_only) plan_.buffers.back().constant = graph_.constant(number).dense();
+    return one.plain = buffer;
+  }
+  const Place from = one.places.front();
+  const int to = arena(product(shape(number)));
+  one.plain = to;
+  draft(maker(number), "scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
+        [=] { return make_scatter(kernels_, from.buffer, layout(from.layout), to); });
+  return to;
+}
+
+Planner::Place Planner::gathered(int number, const Image& image, const Tiling& tiling, const Halo& halo,
+                                 float outside) {
+  const bool moves = moves_to(number, tiling.images);
+  const Place place = moves ? value(number).places.front() : Place{};
+  const int from = moves ? place.buffer : plain(number);
+  const Place to = new_place(image, tiling, halo);
+  // Other readers find it too, unless their windows would miss pixels that lie in its halo only.
+  if (tiling.covers(image)) value(number).places.push_back(to);
+  if (moves) {
+    draft(maker(number), "move", {from}, {to.buffer}, move_cycles(layout(to.layout)),
+          [=] { return make_move(kernels_, from, layout(place.layout), to.buffer, layout(to.layout), outside); });
+    return to;
+  }
+  draft(maker(number), "gather", {from}, {to.buffer}, gather_cycles(layout(to.layout)),
+        [=] { return make_gather(kernels_, from, to.buffer, layout(to.layout), outside); });
+  return to;
+}
+
+bool Planner::moves_to(int number, Size images) {
+  const Value& one = value(number);
+  if (one.plain >= 0 || one.places.empty()) return false;
+  const Layout from = layout(one.places.front().layout);
+  return from.tiling.images == images && can_move(from);
+}
+
+bool Planner::is_known(int number) {
+  const Value& one = value(number);
+  return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || one.flat_of >= 0;
+}
+
+int Planner::place_with(int number, const Tiling& tiling) {
+  const std::vector<Place>& places = value(number).places;
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (layout(places[i].layout).tiling == tiling) return static_cast<int>(i);
+  return -1;
+}
+
+Planner::Place Planner::new_place(const Image& image, const Tiling& tiling, const Halo& halo) {
+  layouts_.push_back(Layout{image, tiling, halo});
+  joined_.push_back(static_cast<int>(joined_.size()));
+  const Place place{static_cast<int>(layouts_.size()) - 1, arena(0)};
+  blocked_.push_back(place);
+  return place;
+}
+
+Planner::Place Planner::beside(const Place& place) {
+  const Layout given = layout(place.layout);
+  const Place made = new_place(given.image, given.tiling);
+  join(place.layout, made.layout);
+  return made;
+}
+
+int Planner::arena(Size floats) {
+  Buffer buffer;
+  buffer.floats = floats;
+  plan_.buffers.push_back(std::move(buffer));
+  return static_cast<int>(plan_.buffers.size()) - 1;
+}
+
+int Planner::root(int index) const {
+  while (joined_[static_cast<std::size_t>(index)] != index) index = joined_[static_cast<std::size_t>(index)];
+  return index;
+}
+
+void Planner::join(int a, int b) {
+  a = root(a);
+  b = root(b);
+  if (a == b) return;
+  grow(a, layouts_[static_cast<std::size_t>(b)].halo);
+  joined_[static_cast<std::size_t>(b)] = a;
+}
+
+Layout Planner::layout(int index) const {
+  Layout result = layouts_[static_cast<std::size_t>(index)];
+  result.halo = layouts_[static_cast<std::size_t>(root(index))].halo;
+  return result;
+}
+
+bool Planner::is_output(int number) const {
+  return std::find(graph_.outputs.begin(), graph_.outputs.end(), number) != graph_.outputs.end();
+}
+
+const Node* Planner::only_reader(int number) const {
+  const std::vector<const Node*>& readers = readers_[static_cast<std::size_t>(number)];
+  return readers.size() == 1 && !is_output(number) ? readers.front() : nullptr;
+}
+
+const Node* Planner::maker(int number) const {
+  const std::size_t inputs = graph_.inputs.size(), place = static_cast<std::size_t>(number);
+  return place >= inputs && place < inputs + graph_.nodes.size() ? &graph_.nodes[place - inputs] : nullptr;
+}
+
+void Planner::draft(const Node* node, const char* kind, std::vector<int> reads, std::vector<int> writes, double cycles,
+                    Make make, Size multiply_adds) {
+  StepInfo info;
+  info.node = node ? static_cast<int>(node - graph_.nodes.data()) : -1;
+  info.kind = kind;
+  info.reads = std::move(reads);
+  info.writes = std::move(writes);
+  info.cycles = cycles;
+  info.multiply_adds = multiply_adds;
+  plan_.cycles += cycles;
+  plan_.infos.push_back(std::move(info));
+  if (!options_.estimate_only) makes_.push_back(std::move(make));
+}
+
+Plan make_plan(const Graph& graph, const Kernels& kernels, Size batch, const PlanOptions& options) {
+  return Planner(graph, kernels, batch, options).plan();
+}
+
+}  // namespace netsurgery

@@ -1,0 +1,120 @@
+// Decides for each node of a graph how it runs and where its values lie.
+#pragma once
+
+#include <functional>
+
+#include "lanes/convolution.hpp"
+#include "lanes/layout.hpp"
+#include "lanes/pooling.hpp"
+#include "plan/plan.hpp"
+
+namespace netsurgery {
+
+constexpr Size kFewestForLanes = 4;  // images, for a fully connected layer that has a lane for each
+constexpr double kCyclesPerPlainEntry = 4.0;
+
+/// Of one operand, each entry by itself.
+bool is_entrywise(Operator op);
+
+/// Goes over the nodes once, choosing; steps are made afterwards, when every halo is as large as its readers need.
+class Planner {
+ public:
+  Planner(const Graph& graph, const Kernels& kernels, Size batch, const PlanOptions& options);
+  Plan plan();
+
+ private:
+  /// A value in vectors. Places whose values are combined entry by entry share a layout, so that they have one halo.
+  struct Place {
+    int layout;
+    int buffer;
+  };
+  struct Value {
+    int plain = -1;             // buffer
+    std::vector<Place> places;  // the same value in vectors, the first one as its node made it
+    int flat_of = -1;           // the value that this one is a flattened view of
+  };
+  /// How a node's input and output would lie, and what that costs.
+  struct Choice {
+    int place = -1;  // of the input's; -1: it is gathered anew
+    Tiling input, output;
+    Halo halo;
+    double cycles = 0;  // infinite: there is no way
+  };
+  using Make = std::function<std::unique_ptr<Step>()>;
+
+  void node(const Node& node);
+  bool convolution(const Node& node);
+  bool linear(const Node& node);
+  bool pool(const Node& node);
+  bool global_average(const Node& node);
+  bool unary(const Node& node);
+  bool normalisation(const Node& node);
+  bool binary(const Node& node);
+  bool concat(const Node& node);
+  bool reshape(const Node& node);
+  void plain_node(const Node& node);
+  void outputs();
+  double memory_cycles(const StepInfo& info) const;
+
+  /// A Conv, or a Linear as one, in vectors. False if its offsets would be too large.
+  bool lanes(const Node& node, const Convolution& convolution, int input, const Image& input_image,
+             const Image& output_image, Size images);
+  void rows(const Node& node, Size count);
+  /// An operator that sees no more than entries or channels: its plain kernel, on the memory of places as these shapes,
+  /// the output's last. They are asked for when every halo is known.
+  void flat(const Node& node, std::vector<int> operands, Place output, std::function<std::vector<Shape>()> shapes);
+  /// The ways to lay out the input of windows, and the cheapest of them. wanted: the lanes that the output should have,
+  /// or nullptr.
+  template <class Windows>
+  Choice choose(const Node& node, const Windows& windows, int input, const Image& input_image,
+                const Image& output_image, Size images, const Tiling* wanted,
+                const std::function<double(const Layout&)>& cycles);
+  /// The lanes of what will be added to a node's output, if that is known.
+  bool residual_tiling(const Node& node, Tiling& tiling);
+  bool next_strides(const Node& node, Size& stride_y, Size& stride_x) const;
+  bool goes_plain(int value) const;
+  static bool is_wasteful(const Layout& layout, const Image& input, const Image& output);
+  double following_cycles(const Node& node, const Layout& output) const;
+  /// The input as chosen: gathered, or where it is, its halo filled.
+  Place ready(const Node& node, const Choice& choice, int input, const Image& image, float outside, bool sees_outside);
+  /// What follows a product and can be done with it. `output`: the value that is made then.
+  Ending ending(const Tiling* tiling, int& output, int& residual_layout);
+
+  int plain(int value);
+  bool is_known(int value);  // has it been made already?
+  /// True if vectors of so many images are made from those of a value rather than from NumPy's order.
+  bool moves_to(int value, Size images);
+  int place_with(int value, const Tiling& tiling);
+  Place gathered(int value, const Image& image, const Tiling& tiling, const Halo& halo, float outside);
+  Place new_place(const Image& image, const Tiling& tiling, const Halo& halo = {});
+  Place beside(const Place& place);  // the same layout, other memory
+  int arena(Size floats);
+  Layout layout(int index) const;
+  int root(int layout) const;
+  void join(int a, int b);
+  void grow(int layout, const Halo& halo) { layouts_[static_cast<std::size_t>(root(layout))].halo.grow(halo); }
+
+  Value& value(int number) { return values_[static_cast<std::size_t>(number)]; }
+  const Shape& shape(int number) const { return shapes_[static_cast<std::size_t>(number)]; }
+  bool is_output(int value) const;
+  /// The node that is the only reader of a value, or nullptr.
+  const Node* only_reader(int value) const;
+  const Node* maker(int value) const;  // nullptr: it is an input or a constant
+  void draft(const Node* node, const char* kind, std::vector<int> reads, std::vector<int> writes, double cycles,
+             Make make, Size multiply_adds = 0);
+
+  const Graph& graph_;
+  const Kernels& kernels_;
+  PlanOptions options_;
+  std::vector<Shape> shapes_;
+  std::vector<Value> values_;
+  std::vector<std::vector<const Node*>> readers_;
+  std::vector<bool> done_;  // nodes that another one's step does as well
+  std::vector<Layout> layouts_;
+  std::vector<int> joined_;     // of each layout: one that it shares its halo with, or itself
+  std::vector<Place> blocked_;  // buffers whose size is known at the end
+  std::vector<Make> makes_;
+  Plan plan_;
+};
+
+}  // namespace netsurgery

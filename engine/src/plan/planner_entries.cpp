@@ -1,0 +1,169 @@
+// Operators that see no more than entries or channels: they run on vectors of lanes as they are.
+#include <algorithm>
+
+#include "lanes/normalisation.hpp"
+#include "plan/plain_step.hpp"
+#include "plan/planner.hpp"
+
+namespace netsurgery {
+
+/// Of one operand, each entry by itself.
+bool is_entrywise(Operator op) {
+  switch (op) {
+    case Operator::kRelu:
+    case Operator::kClip:
+    case Operator::kHardSwish:
+    case Operator::kSigmoid:
+    case Operator::kHardSigmoid:
+    case Operator::kSilu:
+    case Operator::kGelu:
+    case Operator::kLeakyRelu:
+    case Operator::kTanh:
+      return true;
+    default:
+      return false;
+  }
+}
+
+namespace {
+
+constexpr double kCyclesPerNormalised = 3.0;
+
+/// A place's memory as (rows, channels, columns * lanes): what works on channels, or on entries, sees nothing else.
+Shape by_channels(const Layout& layout) {
+  return {layout.groups() * layout.rows(), layout.image.channels, layout.channel_floats()};
+}
+
+}  // namespace
+
+void Planner::flat(const Node& node, std::vector<int> operands, Place output,
+                   std::function<std::vector<Shape>()> shapes) {
+  std::vector<int> reads;
+  for (const int operand : operands)
+    if (operand >= 0) reads.push_back(operand);
+  draft(&node, "plain on lanes", reads, {output.buffer},
+        kCyclesPerPlainEntry * static_cast<double>(layout(output.layout).floats()), [=, &node] {
+          std::vector<Shape> given = shapes();
+          const Shape made = given.back();
+          given.pop_back();
+          return make_plain_step(make_plain_kernel(graph_, node, given, made), operands, output.buffer);
+        });
+}
+
+bool Planner::unary(const Node& node) {
+  if (!is_entrywise(node.op)) return false;
+  if (value(node.inputs[0]).places.empty()) return false;
+  const Place from = value(node.inputs[0]).places.front(), to = beside(from);
+  value(node.output).places.push_back(to);
+  flat(node, {from.buffer}, to, [=] { return std::vector<Shape>(2, {layout(from.layout).floats()}); });
+  return true;
+}
+
+bool Planner::normalisation(const Node& node) {
+  if (value(node.inputs[0]).places.empty()) return false;
+  const Place from = value(node.inputs[0]).places.front(), to = beside(from);
+  value(node.output).places.push_back(to);
+  if (node.attributes.number(AttributeName::kBeta) == 0.75f) {
+    const Size size = node.attributes.integer(AttributeName::kSize);
+    NormalisedRow row{};
+    row.before = (size - 1) / 2;
+    row.after = size / 2;
+    row.share = node.attributes.number(AttributeName::kAlpha) / static_cast<float>(size);
+    row.bias = node.attributes.number(AttributeName::kBias);
+    const double entries = static_cast<double>(layout(from.layout).floats());
+    draft(&node, "normalisation", {from.buffer}, {to.buffer}, entries * kCyclesPerNormalised,
+          [=] { return make_normalisation(kernels_, row, from.buffer, to.buffer, layout(from.layout)); });
+    return true;
+  }
+  flat(node, {from.buffer}, to, [=] { return std::vector<Shape>(2, by_channels(layout(from.layout))); });
+  return true;
+}
+
+bool Planner::binary(const Node& node) {
+  const int a = node.inputs[0], b = node.inputs[1];
+  const bool a_lies = !graph_.is_constant(a) && !value(a).places.empty();
+  const bool b_lies = !graph_.is_constant(b) && !value(b).places.empty();
+  if (!a_lies && !b_lies) return false;
+  const int main = a_lies ? a : b, other = a_lies ? b : a;
+  if (shape(main) != shape(node.output)) return false;
+  const Place from = value(main).places.front();
+  const Tiling tiling = layout(from.layout).tiling;
+  const auto order = [&](auto first, auto second) {
+    return a_lies ? std::vector{first, second} : std::vector{second, first};
+  };
+  if (shape(other) == shape(main) && !graph_.is_constant(other)) {
+    const int found = place_with(other, tiling);
+    const Place with = found >= 0 ? value(other).places[static_cast<std::size_t>(found)]
+                                  : gathered(other, Image::of(shape(other)), tiling, {}, 0.0f);
+    join(from.layout, with.layout);
+    const Place to = beside(from);
+    value(node.output).places.push_back(to);
+    flat(node, order(from.buffer, with.buffer), to,
+         [=] { return std::vector<Shape>(3, {layout(from.layout).floats()}); });
+    return true;
+  }
+  // One number for each channel, and perhaps for each image where a vector holds one image only.
+  Shape small = shape(other);
+  small.insert(small.begin(), shape(main).size() - std::min(small.size(), shape(main).size()), 1);
+  const Image image = Image::of(shape(main));
+  if (small.size() != shape(main).size() || product(small, 2) != 1 || (small[1] != 1 && small[1] != image.channels) ||
+      (small[0] != 1 && tiling.images != 1))
+    return false;
+  const int with = plain(other);
+  const Place to = beside(from);
+  value(node.output).places.push_back(to);
+  flat(node, order(from.buffer, with), to, [=] {
+    const Layout lies = layout(from.layout);
+    const Shape whole{lies.groups(), lies.rows(), lies.image.channels, lies.channel_floats()};
+    const Shape few{small[0], 1, small[1], 1};
+    return std::vector<Shape>{a_lies ? whole : few, a_lies ? few : whole, whole};
+  });
+  return true;
+}
+
+bool Planner::concat(const Node& node) {
+  if (node.attributes.integer(AttributeName::kAxis) != 1 || !Image::holds(shape(node.output))) return false;
+  const Place* first = nullptr;
+  for (const int input : node.inputs) {
+    if (graph_.is_constant(input)) return false;
+    if (!first && !value(input).places.empty()) first = &value(input).places.front();
+  }
+  if (!first) return false;
+  const Tiling tiling = layout(first->layout).tiling;
+  const Place to = new_place(Image::of(shape(node.output)), tiling);
+  std::vector<Place> from;
+  std::vector<int> buffers;
+  for (const int input : node.inputs) {
+    const int found = place_with(input, tiling);
+    from.push_back(found >= 0 ? value(input).places[static_cast<std::size_t>(found)]
+                              : gathered(input, Image::of(shape(input)), tiling, {}, 0.0f));
+    buffers.push_back(from.back().buffer);
+    join(to.layout, from.back().layout);
+  }
+  value(node.output).places.push_back(to);
+  flat(node, buffers, to, [=] {
+    std::vector<Shape> shapes;
+    for (const Place& place : from) shapes.push_back(by_channels(layout(place.layout)));
+    shapes.push_back(by_channels(layout(to.layout)));
+    return shapes;
+  });
+  return true;
+}
+
+bool Planner::reshape(const Node& node) {
+  const int input = node.inputs[0];
+  if (graph_.is_constant(input)) return false;
+  const Shape &from = shape(input), &to = shape(node.output);
+  const std::vector<const Node*>& readers = readers_[static_cast<std::size_t>(node.output)];
+  const bool flattens = Image::holds(from) && to.size() == 2 && to[0] == from[0];
+  const bool for_linear =
+      std::all_of(readers.begin(), readers.end(), [](const Node* reader) { return reader->op == Operator::kLinear; });
+  if (flattens && for_linear && !is_output(node.output) && !value(input).places.empty() &&
+      layout(value(input).places.front().layout).tiling.images == kVector)
+    value(node.output).flat_of = input;
+  else
+    value(node.output).plain = plain(input);
+  return true;
+}
+
+}  // namespace netsurgery

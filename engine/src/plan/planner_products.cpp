@@ -1,0 +1,176 @@
+// Convolutions and fully connected layers, and what is done with their sums at once.
+#include <cmath>
+#include <limits>
+
+#include "lanes/movement.hpp"
+#include "lanes/rows.hpp"
+#include "lanes/sign_tables.hpp"
+#include "plan/planner.hpp"
+
+namespace netsurgery {
+namespace {
+
+bool is_clip(const Node& node) { return node.op == Operator::kRelu || node.op == Operator::kClip; }
+
+}  // namespace
+
+bool Planner::convolution(const Node& node) {
+  const Shape& x = shape(node.inputs[0]);
+  if (!Image::holds(x) || x.size() < 3) return false;
+  const Image input = Image::of(x), output = Image::of(shape(node.output));
+  const std::size_t axes = x.size() - 2;
+  Convolution convolution;
+  convolution.weight = &graph_.constant(node.inputs[1]);
+  convolution.bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
+  convolution.groups = node.attributes.integer(AttributeName::kGroups);
+  const std::vector<Size> strides = node.attributes.filled(AttributeName::kStrides, axes, 1);
+  const std::vector<Size> dilations = node.attributes.filled(AttributeName::kDilations, axes, 1);
+  const std::vector<Size> pads = node.attributes.filled(AttributeName::kPads, 2 * axes, 0);
+  const Shape& kernel = convolution.weight->shape;
+  convolution.kernel_x = kernel.back();
+  convolution.stride_x = strides.back();
+  convolution.dilation_x = dilations.back();
+  convolution.pad_left = pads[axes - 1];
+  if (axes == 2) {
+    convolution.kernel_y = kernel[2];
+    convolution.stride_y = strides[0];
+    convolution.dilation_y = dilations[0];
+    convolution.pad_above = pads[0];
+  }
+  const bool sees_all = convolution.groups == 1 && output.pixels() == 1 && convolution.pad_above == 0 &&
+                        convolution.pad_left == 0 && convolution.kernel_y == input.height &&
+                        convolution.kernel_x == input.width && convolution.reach_y() == input.height &&
+                        convolution.reach_x() == input.width;
+  if (sees_all && options_.images < kFewestForLanes) {
+    rows(node, input.count);
+    return true;
+  }
+  return lanes(node, convolution, node.inputs[0], input, output, options_.images);
+}
+
+bool Planner::linear(const Node& node) {
+  const Shape& x = shape(node.inputs[0]);
+  const Size count = product(x) / x.back();
+  if (x.size() != 2) {
+    if (count >= kFewestForLanes) return false;
+    rows(node, count);
+    return true;
+  }
+  if (count < kFewestForLanes || options_.images < kFewestForLanes) {
+    rows(node, count);
+    return true;
+  }
+  Convolution convolution;
+  convolution.weight = &graph_.constant(node.inputs[1]);
+  convolution.bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
+  const int source = value(node.inputs[0]).flat_of;
+  const int input = source >= 0 ? source : node.inputs[0];
+  const Image image = Image::of(shape(input));
+  convolution.kernel_y = image.height;
+  convolution.kernel_x = image.width;
+  return lanes(node, convolution, input, image, Image::of(shape(node.output)), kVector);
+}
+
+bool Planner::lanes(const Node& node, const Convolution& convolution, int input, const Image& input_image,
+                    const Image& output_image, Size images) {
+  const bool tables = prefers_tables(*convolution.weight, convolution.groups);
+  const auto cycles = [&](const Layout& output) {
+    return tables ? table_cycles(convolution, output) : convolution_cycles(kernels_, convolution, output);
+  };
+  Tiling other;
+  const Choice choice = choose(node, convolution, input, input_image, output_image, images,
+                               residual_tiling(node, other) ? &other : nullptr, cycles);
+  const Layout estimated{input_image, choice.input, choice.halo};
+  if (std::isinf(choice.cycles) || is_wasteful(estimated, input_image, output_image)) return false;
+  // Offsets of dense strips and tables have 32 bits, those of sparse ones 16 within a row of the kernel; halos may
+  // grow.
+  constexpr Size kGrown = 256, kGrownFar = 4096;  // what other readers' windows reach
+  const Size row = input_image.channels * (estimated.columns() + kGrown);
+  if (convolution.reach_y() * row > std::numeric_limits<std::int32_t>::max() / (kVector * 4)) return false;
+  if (estimated.columns() + convolution.reach_x() + kGrownFar > std::numeric_limits<std::uint16_t>::max()) return false;
+  int output = node.output, residual_layout = -1;
+  const Size seen_y = (output_image.height - 1) * convolution.stride_y + convolution.reach_y() - convolution.pad_above;
+  const Size seen_x = (output_image.width - 1) * convolution.stride_x + convolution.reach_x() - convolution.pad_left;
+  const bool pads = convolution.pad_above || convolution.pad_left || choice.halo.any() || seen_y > input_image.height ||
+                    seen_x > input_image.width;
+  Ending end = ending(&choice.output, output, residual_layout);
+  const Place from = ready(node, choice, input, input_image, 0.0f, pads);
+  const Place to = new_place(output_image, choice.output);
+  value(output).places.push_back(to);
+  std::vector<int> reads{from.buffer};
+  if (end.residual >= 0) reads.push_back(end.residual);
+  const Size useful = convolution.weight->kept * output_image.count * output_image.pixels();
+  const char* kind = tables                                              ? "tables"
+                     : prefers_dense(*convolution.weight, choice.output) ? "dense lanes"
+                                                                         : "sparse lanes";
+  draft(
+      &node, kind, reads, {to.buffer}, cycles(layout(to.layout)),
+      [=] {
+        Ending finished = end;
+        if (residual_layout >= 0) finished.residual_layout = layout(residual_layout);
+        const auto make = tables ? make_table_convolution : make_convolution;
+        return make(kernels_, convolution, from.buffer, layout(from.layout), to.buffer, layout(to.layout), finished,
+                    options_.threads);
+      },
+      useful);
+  return true;
+}
+
+bool Planner::residual_tiling(const Node& node, Tiling& tiling) {
+  const Node* reader = only_reader(node.output);
+  if (!reader || reader->op != Operator::kAdd) return false;
+  const int other = reader->inputs[0] == node.output ? reader->inputs[1] : reader->inputs[0];
+  if (graph_.is_constant(other) || value(other).places.empty()) return false;
+  tiling = layout(value(other).places.front().layout).tiling;
+  return true;
+}
+
+void Planner::rows(const Node& node, Size count) {
+  const Constant& weight = graph_.constant(node.inputs[1]);
+  const Constant* bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
+  int output = node.output, residual_layout = -1;
+  const Ending end = ending(nullptr, output, residual_layout);
+  const int from = plain(node.inputs[0]), to = arena(product(shape(output)));
+  value(output).plain = to;
+  if (prefers_tables(weight, 1)) {
+    draft(
+        &node, "table rows", {from}, {to}, table_rows_cycles(weight, count),
+        [=, &weight] { return make_table_rows(kernels_, weight, bias, count, from, to, end); },
+        weight.entries() * count);
+    return;
+  }
+  draft(
+      &node, prefers_dense_rows(weight) ? "dense rows" : "sparse rows", {from}, {to}, rows_cycles(weight, count),
+      [=, &weight] { return make_rows(kernels_, weight, bias, count, from, to, end, options_.threads); },
+      weight.kept * count);
+}
+
+Ending Planner::ending(const Tiling* tiling, int& output, int& residual_layout) {
+  Ending result;
+  for (;;) {
+    const Node* reader = only_reader(output);
+    if (!reader) return result;
+    if (is_clip(*reader)) {
+      result.clips = true;
+      const bool relu = reader->op == Operator::kRelu;
+      result.low = relu ? 0.0f : reader->attributes.number(AttributeName::kMinimum);
+      result.high = relu ? std::numeric_limits<float>::infinity() : reader->attributes.number(AttributeName::kMaximum);
+      output = reader->output;
+      done_[static_cast<std::size_t>(reader - graph_.nodes.data())] = true;
+      return result;
+    }
+    if (reader->op != Operator::kAdd || result.residual >= 0 || !tiling) return result;
+    const int other = reader->inputs[0] == output ? reader->inputs[1] : reader->inputs[0];
+    if (other == output || graph_.is_constant(other) || shape(other) != shape(output) || !is_known(other))
+      return result;
+    const int found = place_with(other, *tiling);
+    const Place place = found >= 0 ? value(other).places[static_cast<std::size_t>(found)]
+                                   : gathered(other, Image::of(shape(other)), *tiling, {}, 0.0f);
+    result.residual = place.buffer;
+    residual_layout = place.layout;
+    output = reader->output;
+    done_[static_cast<std::size_t>(reader - graph_.nodes.data())] = true;
+  }
+}
+
+}  // namespace netsurgery

@@ -1,0 +1,226 @@
+// Windows: how their input lies, and pools.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "lanes/movement.hpp"
+#include "plan/planner.hpp"
+
+namespace netsurgery {
+namespace {
+
+constexpr double kStretched = 0.01;  // of the cost, for each doubling of one side of a tile beside the other
+constexpr double kCyclesPerPlainTap = 6.0;
+// Two threads find a row of tiles each, or they read what the other one has written. Choices mind that for any number
+// of threads, one too: tiles decide in which order sums are taken, and results are the same for any number of threads.
+constexpr Size kSharers = 2;
+constexpr double kExchanged = 1.0;  // of the cost
+
+/// How tiles of the output follow from tiles of the input along one axis; 0 if windows of a lane leave its tile's grid.
+Size output_tile(Size tiles, Size tile, Size stride, Size size, Size output_size) {
+  if (tiles == 1) return tile >= size ? output_size : 0;
+  return tile % stride == 0 && tiles * (tile / stride) >= output_size ? tile / stride : 0;
+}
+
+template <class Windows>
+Halo halo_of(const Windows& windows, const Tiling& input, const Tiling& output) {
+  Halo halo;
+  halo.above = windows.pad_above;
+  halo.left = windows.pad_left;
+  halo.below =
+      std::max<Size>(0, (output.height - 1) * windows.stride_y + windows.reach_y() - halo.above - input.height);
+  halo.right = std::max<Size>(0, (output.width - 1) * windows.stride_x + windows.reach_x() - halo.left - input.width);
+  return halo;
+}
+
+}  // namespace
+
+template <class Windows>
+Planner::Choice Planner::choose(const Node& node, const Windows& windows, int input, const Image& input_image,
+                                const Image& output_image, Size images, const Tiling* wanted,
+                                const std::function<double(const Layout&)>& cycles) {
+  Choice best;
+  best.cycles = std::numeric_limits<double>::infinity();
+  Size next_y = 1, next_x = 1;
+  const bool back_again = next_strides(node, next_y, next_x);
+  const auto consider = [&](int place, const Tiling& from, const Tiling& to, double more) {
+    Choice choice{place, from, to, halo_of(windows, from, to), 0};
+    const Layout output{output_image, to, {}};
+    choice.cycles = more + cycles(output);
+    const bool moves_again = (wanted && *wanted != to) || (to.tiles_y > 1 && to.height % next_y != 0) ||
+                             (to.tiles_x > 1 && to.width % next_x != 0);
+    if (moves_again && back_again) choice.cycles += scatter_cycles(output) + gather_cycles(output);
+    if (moves_again && !back_again) choice.cycles += scatter_cycles(output) / 2;  // rather than after the next step
+    if (to.height / next_y * output.groups() < kSharers) choice.cycles += kExchanged * cycles(output);
+    if (choice.cycles < best.cycles) best = choice;
+  };
+  const std::vector<Place>& places = value(input).places;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const Layout given = layout(places[i].layout);
+    Tiling to = given.tiling;
+    to.height = output_tile(to.tiles_y, given.tiling.height, windows.stride_y, input_image.height, output_image.height);
+    to.width = output_tile(to.tiles_x, given.tiling.width, windows.stride_x, input_image.width, output_image.width);
+    if (to.height == 0 || to.width == 0 || !given.tiling.covers(input_image)) continue;
+    consider(static_cast<int>(i), given.tiling, to, halo_cycles(given, halo_of(windows, given.tiling, to)));
+  }
+  const Size lanes = kVector / images;
+  const bool moves = moves_to(input, images);
+  const double scattered =
+      moves || value(input).plain >= 0 || places.empty() ? 0 : scatter_cycles(layout(places.front().layout));
+  for (Size tiles_y = 1; tiles_y <= lanes; tiles_y *= 2) {
+    Tiling to{images, tiles_y, lanes / tiles_y, ceil_divided(output_image.height, tiles_y),
+              ceil_divided(output_image.width, lanes / tiles_y)};
+    Tiling from = to;
+    from.height = to.tiles_y == 1 ? input_image.height : to.height * windows.stride_y;
+    from.width = to.tiles_x == 1 ? input_image.width : to.width * windows.stride_x;
+    const Layout made{input_image, from, halo_of(windows, from, to)};
+    // Square tiles can be halved most often, and have the smallest halo: they are worth a little.
+    const double stretched = std::abs(std::log2(static_cast<double>(to.tiles_y) / static_cast<double>(to.tiles_x)));
+    consider(-1, from, to,
+             scattered + (moves ? move_cycles(made) : gather_cycles(made)) +
+                 kStretched * stretched * cycles(Layout{output_image, to, {}}));
+  }
+  return best;
+}
+
+template Planner::Choice Planner::choose(const Node&, const Convolution&, int, const Image&, const Image&, Size,
+                                         const Tiling*, const std::function<double(const Layout&)>&);
+template Planner::Choice Planner::choose(const Node&, const Pool&, int, const Image&, const Image&, Size, const Tiling*,
+                                         const std::function<double(const Layout&)>&);
+
+Planner::Place Planner::ready(const Node& node, const Choice& choice, int input, const Image& image, float outside,
+                              bool sees_outside) {
+  if (choice.place < 0) return gathered(input, image, choice.input, choice.halo, outside);
+  const Place place = value(input).places[static_cast<std::size_t>(choice.place)];
+  grow(place.layout, choice.halo);
+  if (needs_halo(layout(place.layout), choice.halo, sees_outside))
+    draft(&node, "halo", {place.buffer}, {place.buffer}, halo_cycles(layout(place.layout), choice.halo),
+          [=] { return make_halo(kernels_, place.buffer, layout(place.layout), choice.halo, outside, sees_outside); });
+  return place;
+}
+
+/// Strides of the next windows: lanes survive those that divide their tiles. False if all that follows can go on in
+/// NumPy's order.
+bool Planner::next_strides(const Node& node, Size& stride_y, Size& stride_x) const {
+  constexpr Size kBeyondTiles = Size{1} << 31;  // divides no tile, like every larger multiple; those would overflow
+  int output = node.output;
+  bool needs_lanes = false;
+  for (const Node* next = only_reader(output); next && (next->op == Operator::kAdd || is_entrywise(next->op));
+       next = only_reader(output))
+    output = next->output;
+  for (const Node* reader : readers_[static_cast<std::size_t>(output)]) {
+    if (reader->op != Operator::kConv && reader->op != Operator::kMaxPool && reader->op != Operator::kAveragePool)
+      continue;
+    const std::vector<Size> strides =
+        reader->attributes.filled(AttributeName::kStrides, std::max<std::size_t>(shape(output).size(), 3) - 2, 1);
+    stride_x = std::min(std::lcm(stride_x, strides.back()), kBeyondTiles);
+    if (strides.size() == 2) stride_y = std::min(std::lcm(stride_y, strides.front()), kBeyondTiles);
+    needs_lanes = needs_lanes || reader->op == Operator::kConv || !goes_plain(reader->output);
+  }
+  return needs_lanes;
+}
+
+/// True if tiles and halos reach so far beyond the picture that its memory is no measure for theirs: strides and
+/// dilations of thousands do that.
+bool Planner::is_wasteful(const Layout& layout, const Image& input, const Image& output) {
+  constexpr double kMost = 512, kAlways = 1 << 20;
+  const auto pixels = [](const Image& image) {
+    return static_cast<double>(image.count) * static_cast<double>(image.channels) * static_cast<double>(image.pixels());
+  };
+  const double floats = static_cast<double>(layout.groups()) * static_cast<double>(layout.rows()) *
+                        static_cast<double>(layout.columns()) * static_cast<double>(layout.image.channels) * kVector;
+  return floats > kMost * (pixels(input) + pixels(output)) + kAlways;
+}
+
+/// What the convolutions that read a pool's output will cost, if they keep its lanes.
+double Planner::following_cycles(const Node& node, const Layout& output) const {
+  double cycles = 0;
+  for (const Node* reader : readers_[static_cast<std::size_t>(node.output)]) {
+    if (reader->op != Operator::kConv) continue;
+    const std::vector<Size> strides =
+        reader->attributes.filled(AttributeName::kStrides, shape(node.output).size() - 2, 1);
+    if (std::any_of(strides.begin(), strides.end(), [](Size stride) { return stride != 1; })) continue;
+    Convolution convolution;
+    convolution.weight = &graph_.constant(reader->inputs[1]);
+    cycles += convolution_cycles(kernels_, convolution, output);
+  }
+  return cycles;
+}
+
+/// True if a value isn't wanted in vectors.
+bool Planner::goes_plain(int value) const {
+  const std::vector<const Node*>& readers = readers_[static_cast<std::size_t>(value)];
+  return options_.images < kFewestForLanes &&
+         (is_output(value) ||
+          std::all_of(
+              readers.begin(), readers.end(), [](const Node* reader) { return reader->op == Operator::kReshape; }));
+}
+
+bool Planner::pool(const Node& node) {
+  const Shape& x = shape(node.inputs[0]);
+  if (!Image::holds(x) || x.size() < 3 || value(node.inputs[0]).places.empty()) return false;
+  const Image input = Image::of(x), output = Image::of(shape(node.output));
+  const std::size_t axes = x.size() - 2;
+  Pool pool;
+  pool.average = node.op == Operator::kAveragePool;
+  pool.counts_padding = pool.average && node.attributes.flag(AttributeName::kCountIncludePad);
+  const std::vector<Size>& kernel = node.attributes.integers(AttributeName::kKernel);
+  const std::vector<Size> strides = node.attributes.filled(AttributeName::kStrides, axes, 1);
+  const std::vector<Size> dilations = node.attributes.filled(AttributeName::kDilations, axes, 1);
+  const std::vector<Size> pads = node.attributes.filled(AttributeName::kPads, 2 * axes, 0);
+  pool.kernel_x = kernel.back();
+  pool.stride_x = strides.back();
+  pool.dilation_x = dilations.back();
+  pool.pad_left = pads[axes - 1];
+  pool.pad_right = pads.back();
+  if (axes == 2) {
+    pool.kernel_y = kernel[0];
+    pool.stride_y = strides[0];
+    pool.dilation_y = dilations[0];
+    pool.pad_above = pads[0];
+    pool.pad_below = pads[2];
+  }
+  const double taps = static_cast<double>(pool.kernel_y * pool.kernel_x);
+  const Choice choice =
+      choose(node, pool, node.inputs[0], input, output, options_.images, nullptr,
+             [&](const Layout& layout) { return taps * 2.0 * static_cast<double>(layout.floats()) / kVector; });
+  if (std::isinf(choice.cycles) || is_wasteful({input, choice.input, choice.halo}, input, output)) return false;
+  // Where nobody wants its output in vectors, a pool of few pixels is cheaper in NumPy's order.
+  if (goes_plain(node.output)) {
+    const double lanes = choice.cycles + scatter_cycles(Layout{output, choice.output, {}});
+    const double plain = scatter_cycles(layout(value(node.inputs[0]).places.front().layout)) +
+                         kCyclesPerPlainTap * taps * static_cast<double>(product(shape(node.output)));
+    if (plain < lanes) return false;
+  }
+  const float outside = pool.average ? 0.0f : -std::numeric_limits<float>::infinity();
+  const Place from = ready(node, choice, node.inputs[0], input, outside, true);
+  const Place to = new_place(output, choice.output);
+  value(node.output).places.push_back(to);
+  draft(&node, "pool", {from.buffer}, {to.buffer}, choice.cycles,
+        [=] { return make_pool(kernels_, pool, from.buffer, layout(from.layout), to.buffer, layout(to.layout)); });
+  return true;
+}
+
+bool Planner::global_average(const Node& node) {
+  const Shape& x = shape(node.inputs[0]);
+  if (!Image::holds(x) || x.size() < 3 || value(node.inputs[0]).places.empty()) return false;
+  if (node.op == Operator::kMean) {
+    std::vector<Size> axes = node.attributes.integers(AttributeName::kAxes);
+    std::sort(axes.begin(), axes.end());
+    if (axes.size() != x.size() - 2) return false;
+    for (std::size_t i = 0; i < axes.size(); ++i)
+      if (axes[i] != static_cast<Size>(i) + 2) return false;
+  } else {
+    for (const Size size : node.attributes.integers(AttributeName::kSize))
+      if (size != 1) return false;
+  }
+  const Place from = value(node.inputs[0]).places.front();
+  const int to = arena(product(shape(node.output)));
+  value(node.output).plain = to;
+  draft(&node, "average", {from.buffer}, {to}, static_cast<double>(product(x)),
+        [=] { return make_global_average(from.buffer, layout(from.layout), to); });
+  return true;
+}
+
+}  // namespace netsurgery

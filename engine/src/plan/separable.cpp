@@ -1,0 +1,77 @@
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "plan/plan.hpp"
+
+namespace netsurgery {
+namespace {
+
+/// Whether a node keeps images apart, its operands' first axis being the batch where they aren't constants.
+bool keeps_apart(const Graph& graph, const Node& node, const std::vector<Shape>& shapes) {
+  const auto shape = [&](std::size_t operand) -> const Shape& {
+    return shapes[static_cast<std::size_t>(node.inputs[operand])];
+  };
+  const auto behind_batch = [&](AttributeName axis) { return node.attributes.integer(axis) > 0; };
+  switch (node.op) {
+    case Operator::kLinear:
+      return shape(0).size() >= 2;
+    case Operator::kAdd:
+    case Operator::kSub:
+    case Operator::kMul:
+    case Operator::kDiv: {
+      const std::size_t rank = shapes[static_cast<std::size_t>(node.output)].size();
+      return std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
+        const Shape& given = shapes[static_cast<std::size_t>(input)];
+        return graph.is_constant(input) ? given.size() < rank || given.front() == 1 : given.size() == rank;
+      });
+    }
+    case Operator::kMatMul: {
+      const bool a = graph.is_constant(node.inputs[0]), b = graph.is_constant(node.inputs[1]);
+      if (b) return !a && shape(0).size() >= 2 && shape(1).size() <= 2;
+      return !a && shape(0).size() >= 3 && shape(0).size() == shape(1).size();
+    }
+    case Operator::kConcat:
+      return behind_batch(AttributeName::kAxis) &&
+             std::none_of(node.inputs.begin(), node.inputs.end(), [&](int input) { return graph.is_constant(input); });
+    case Operator::kSoftmax:
+    case Operator::kLogSoftmax:
+    case Operator::kLayerNorm:
+    case Operator::kSlice:
+      return behind_batch(AttributeName::kAxis);
+    case Operator::kMean: {
+      const std::vector<Size>& axes = node.attributes.integers(AttributeName::kAxes);
+      return std::find(axes.begin(), axes.end(), 0) == axes.end();
+    }
+    case Operator::kTranspose:
+      return node.attributes.integers(AttributeName::kOrder).front() == 0;
+    case Operator::kPad: {
+      const std::vector<Size> pads = node.attributes.filled(AttributeName::kPads, 2 * shape(0).size(), 0);
+      return pads[0] == 0 && pads[shape(0).size()] == 0;
+    }
+    default:  // windows, channels, entries; Reshape by its shapes, which is_separable looks at
+      return true;
+  }
+}
+
+}  // namespace
+
+bool is_separable(const Graph& graph) {
+  if (!graph.dynamic_batch()) return false;
+  constexpr Size kOne = 2, kOther = 3;  // batches: a size that is both of them in turn is the batch
+  std::vector<Shape> one, other;
+  try {
+    one = graph.shapes(kOne);
+    other = graph.shapes(kOther);
+  } catch (const Error&) {  // it runs at other batch sizes only
+    return false;
+  }
+  const std::size_t values = static_cast<std::size_t>(graph.first_constant());
+  for (std::size_t i = 0; i < values; ++i) {
+    if (one[i].empty() || one[i].front() != kOne || other[i].front() != kOther) return false;
+    if (!std::equal(one[i].begin() + 1, one[i].end(), other[i].begin() + 1, other[i].end())) return false;
+  }
+  return std::all_of(graph.nodes.begin(), graph.nodes.end(),
+                     [&](const Node& node) { return keeps_apart(graph, node, one); });
+}
+
+}  // namespace netsurgery

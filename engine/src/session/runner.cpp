@@ -1,0 +1,86 @@
+#include "session/runner.hpp"
+
+#include <algorithm>
+#include <new>
+
+namespace netsurgery {
+namespace {
+
+constexpr double kSharedFrom = 12000;  // cycles: a few times what it takes threads to meet
+
+}  // namespace
+
+bool Memory::reserve(Size floats) {
+  if (floats <= size_) return false;
+  floats_.reset(
+      static_cast<float*>(::operator new(static_cast<std::size_t>(floats) * sizeof(float), std::align_val_t(64))));
+  std::fill_n(floats_.get(), floats, 0.0f);
+  size_ = floats;
+  return true;
+}
+
+Binding::Binding(const Plan& plan, const Memory& arena) {
+  for (std::size_t i = 0; i < plan.buffers.size(); ++i) {
+    const Buffer& buffer = plan.buffers[i];
+    const auto number = static_cast<std::size_t>(buffer.number);
+    float* address = nullptr;
+    if (buffer.home == Buffer::Home::kArena)
+      address = arena.at(buffer.offset);
+    else if (buffer.home == Buffer::Home::kConstant)
+      address = const_cast<float*>(buffer.constant.data());  // no step writes it
+    else
+      outside_.push_back({i, buffer.home == Buffer::Home::kInput, number, buffer.floats / plan.batch});
+    addresses_.push_back(address);
+  }
+}
+
+void Binding::set(const float* const* inputs, float* const* outputs, Size first_image) {
+  for (const Outside& one : outside_)
+    addresses_[one.buffer] =
+        (one.input ? const_cast<float*>(inputs[one.number]) : outputs[one.number]) + first_image * one.per_image;
+}
+
+void run_alone(const Plan& plan, Buffers buffers, float* scratch) {
+  for (const auto& step : plan.steps) step->run(buffers, 0, step->pieces(), scratch);
+}
+
+Sharing::Sharing(const Plan& plan, int threads)
+    : plan_(plan),
+      threads_(threads),
+      next_(new Next[plan.steps.size() * static_cast<std::size_t>(threads)]),
+      barrier_(threads) {
+  for (std::size_t i = 0; i < plan.steps.size(); ++i)
+    shared_.push_back(plan.steps[i]->pieces() > 1 && plan.infos[i].cycles >= kSharedFrom);
+}
+
+void Sharing::run(Threads& threads, Buffers buffers, const std::vector<float*>& scratch) {
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+    for (int thread = 0; thread < threads_; ++thread)
+      next(i, thread).piece.store(plan_.steps[i]->pieces() * thread / threads_, std::memory_order_relaxed);
+  auto part = [&](int thread) { work(buffers, scratch[static_cast<std::size_t>(thread)], thread); };
+  threads.run(part);
+}
+
+void Sharing::work(Buffers buffers, float* scratch, int thread) {
+  bool together = true;  // every thread knows of everything that was done
+  for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    const Step& step = *plan_.steps[i];
+    const Size pieces = step.pieces();
+    if (!shared_[i]) {
+      if (thread == 0) step.run(buffers, 0, pieces, scratch);
+      together = false;
+      continue;
+    }
+    if (!together) barrier_.wait();
+    for (int turn = 0; turn < threads_; ++turn) {
+      const int owner = (thread + turn) % threads_;
+      const Size end = pieces * (owner + 1) / threads_;
+      for (Size piece; (piece = next(i, owner).piece.fetch_add(1, std::memory_order_relaxed)) < end;)
+        step.run(buffers, piece, piece + 1, scratch);
+    }
+    barrier_.wait();
+    together = true;
+  }
+}
+
+}  // namespace netsurgery

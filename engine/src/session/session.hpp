@@ -1,0 +1,46 @@
+// A loaded network that runs. The C interface and the Python module are thin faces of this class.
+#pragma once
+
+#include <memory>
+
+#include "graph/graph.hpp"
+
+namespace netsurgery {
+
+struct SessionOptions {
+  int threads = 0;          // 0: one for each core that the process may use
+  bool plain_only = false;  // for tests: every operator on the path that handles anything
+};
+
+class Session {
+ public:
+  explicit Session(Graph graph, const SessionOptions& options = {});
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const Graph& graph() const;
+  int threads() const;
+  void set_threads(int threads);
+  /// Shapes of the outputs. Throws Error(NS_ERROR_INPUT) if the network can't run at this batch size.
+  const std::vector<Shape>& output_shapes(Size batch);
+  void prepare(Size batch);
+  void run(Size batch, const float* const* inputs, float* const* outputs);
+  /// An estimate of what a run at this batch size takes of one core.
+  double cycles(Size batch);
+
+  struct StepTime {
+    int node;  // of the graph, -1: none
+    const char* kind;
+    double microseconds;
+    Size multiply_adds;  // with weights that are not zero
+  };
+  /// One run on the calling thread, and how long each step of it took.
+  std::vector<StepTime> profile(Size batch, const float* const* inputs, float* const* outputs);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace netsurgery

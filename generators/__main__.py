@@ -1,0 +1,41 @@
+"""`python -m generators` writes every generated file, `python -m generators --check` says which are out of date."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from generators.format_header import format_header
+from generators.operators_header import operators_header
+from generators.operators_page import operators_page
+
+ROOT = Path(__file__).parents[1]
+FILES: dict[str, Callable[[], str]] = {
+    "docs/operators.md": operators_page,
+    "engine/src/file/format.hpp": format_header,
+    "engine/src/graph/operators.hpp": operators_header,
+}
+"""Path from the project's root -> what makes it."""
+
+
+def outdated() -> list[str]:
+    """The files that aren't what their tables say."""
+    return [name for name, make in FILES.items() if (ROOT / name).read_text(encoding="utf-8") != make()]
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status: 1 if --check found something."""
+    names = outdated()
+    if arguments == ["--check"]:
+        for name in names:
+            print(f"{name} is out of date: run python -m generators")
+        return min(len(names), 1)
+    for name in names:
+        (ROOT / name).write_text(FILES[name](), encoding="utf-8")
+        print(f"{name} written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

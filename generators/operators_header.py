@@ -1,0 +1,166 @@
+"""engine/src/graph/operators.hpp: the operator table for the engine, from netsurgery/graph/operators.py."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from generators.cpp import WIDTH, camel, constant, enum_class, flag, number
+from netsurgery.graph.operators import LARGEST_INT, OPERATORS, Attribute, Operator
+from netsurgery.packed.format import ATTRIBUTES
+
+_TYPES = f"""\
+// The operator table, made from netsurgery/graph/operators.py: don't edit, run
+//
+//     python -m generators
+//
+// docs/operators.md says what each operator does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace netsurgery {{
+
+constexpr std::int64_t kLargestInteger = {LARGEST_INT};  // no whole number of a graph lies beyond +-this
+
+/// A table in static memory.
+template <class T>
+struct Entries {{
+  const T* first = nullptr;
+  std::size_t count = 0;
+
+  constexpr Entries() = default;
+  template <std::size_t N>
+  constexpr Entries(const T (&all)[N]) : first(all), count(N) {{}}
+  constexpr const T* begin() const {{ return first; }}
+  constexpr const T* end() const {{ return first + count; }}
+  constexpr std::size_t size() const {{ return count; }}
+  constexpr const T& operator[](std::size_t place) const {{ return first[place]; }}
+}};
+
+enum class AttributeKind : std::uint8_t {{ kInt, kInts, kFloat, kFloats, kFlag, kChoice }};
+enum class Default : std::uint8_t {{ kNone, kValue, kEmpty }};  // it must be said; a value; no number at all
+"""
+
+_ENTRIES = """\
+struct OperandEntry {
+  const char* name;
+  bool constant, optional, variadic;
+};
+
+struct AttributeEntry {
+  AttributeName name;
+  const char* word;
+  AttributeKind kind;
+  Default standard;
+  std::int64_t default_integer;  // of kInt, kFlag, kChoice
+  float default_number;          // of kFloat
+  std::int64_t low;              // the lowest value of kInt, kInts
+  bool has_neutral;              // kInts that all equal `neutral` are kept as no numbers at all
+  std::int64_t neutral;
+  Entries<const char*> choices;
+};
+
+struct OperatorEntry {
+  Operator op;  // its number is the operator's code in the file
+  const char* name;
+  ShapeRule shape;
+  Entries<OperandEntry> operands;
+  Entries<AttributeEntry> attributes;
+
+  constexpr bool variadic() const { return operands[operands.size() - 1].variadic; }
+  /// The operand that input number `place` is: the last one stands for all that follow it.
+  constexpr const OperandEntry& operand(std::size_t place) const {
+    return operands[place < operands.size() ? place : operands.size() - 1];
+  }
+};
+"""
+
+_END = """\
+constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[static_cast<std::size_t>(op) - 1]; }
+
+}  // namespace netsurgery
+"""
+
+
+def operators_header() -> str:
+    """The whole file."""
+    operators = list(OPERATORS.values())
+    enums = [
+        enum_class("Operator", (f"{constant(operator.name)} = {operator.code}" for operator in operators)),
+        enum_class("AttributeName", map(constant, ATTRIBUTES)),
+        enum_class("ShapeRule", dict.fromkeys(constant(_rule(operator)) for operator in operators)),
+        "// Choices: an attribute's whole number is the place among them.",
+        *(
+            enum_class(operator.name + camel(attribute.name), map(constant, attribute.choices))
+            for operator in operators
+            for attribute in operator.attributes
+            if attribute.choices
+        ),
+    ]
+    tables = ["// clang-format off", "namespace operator_tables {", ""]
+    for operator in operators:
+        tables += _tables(operator)
+    tables += ["}  // namespace operator_tables", "", "inline constexpr OperatorEntry kOperators[] = {"]
+    tables += [f"    {_operator(operator)}," for operator in operators]
+    tables += ["};", "// clang-format on", ""]
+    tables = [textwrap.fill(line, WIDTH, subsequent_indent=" " * 5, break_on_hyphens=False) for line in tables]
+    return "\n".join([_TYPES, *enums, "", _ENTRIES, *tables, _END])
+
+
+def _tables(operator: Operator) -> Iterator[str]:
+    """The arrays that an operator's entry points to."""
+    yield f"inline constexpr OperandEntry {constant(operator.name)}Operands[] = {{"
+    for operand in operator.operands:
+        said = ", ".join(flag(given) for given in (operand.constant, operand.optional, operand.variadic))
+        yield f'    {{"{operand.name}", {said}}},'
+    yield "};"
+    for attribute in operator.attributes:
+        if attribute.choices:
+            listed = ", ".join(f'"{choice}"' for choice in attribute.choices)
+            yield f"inline constexpr const char* {_choices(operator, attribute)}[] = {{{listed}}};"
+    if operator.attributes:
+        yield f"inline constexpr AttributeEntry {constant(operator.name)}Attributes[] = {{"
+        yield from (f"    {_attribute(operator, attribute)}," for attribute in operator.attributes)
+        yield "};"
+    yield ""
+
+
+def _operator(operator: Operator) -> str:
+    name, tables = constant(operator.name), "operator_tables::"
+    attributes = f"{tables}{name}Attributes" if operator.attributes else "{}"
+    rule = f"ShapeRule::{constant(_rule(operator))}"
+    return f'{{Operator::{name}, "{operator.name}", {rule}, {tables}{name}Operands, {attributes}}}'
+
+
+def _attribute(operator: Operator, attribute: Attribute) -> str:
+    default, integer, floating = attribute.default, "0", "0.0f"
+    if isinstance(default, str):
+        integer = str(attribute.choices.index(default))
+    elif isinstance(default, int):
+        integer = str(int(default))
+    elif isinstance(default, float):
+        floating = number(default)
+    fields = [
+        f"AttributeName::{constant(attribute.name)}",
+        f'"{attribute.name}"',
+        f"AttributeKind::{constant(attribute.kind)}",
+        "Default::" + ("kNone" if default is None else "kEmpty" if default == () else "kValue"),
+        integer,
+        floating,
+        str(attribute.low) if attribute.low > -LARGEST_INT else "-kLargestInteger",
+        flag(attribute.neutral is not None),
+        str(attribute.neutral or 0),
+        _choices(operator, attribute) if attribute.choices else "{}",
+    ]
+    return "{" + ", ".join(fields) + "}"
+
+
+def _rule(operator: Operator) -> str:
+    return operator.shape.__name__
+
+
+def _choices(operator: Operator, attribute: Attribute) -> str:
+    return f"{constant(operator.name)}{camel(attribute.name)}Choices"

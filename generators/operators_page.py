@@ -1,0 +1,58 @@
+"""docs/operators.md: every operator, from netsurgery/graph/operators.py."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import textwrap
+
+from netsurgery.graph.operators import OPERATORS, Attribute, Operand, Operator
+
+_BEGINNING = """\
+# Operators
+
+What a graph can hold, and so what an .nsm file can hold and every engine runs. Made from the operator table in
+`netsurgery/graph/operators.py`; [format.md](format.md) says how operators are written.
+
+Values are float32. `N` is the batch, `C` channels; the axes after them, `S`, are spatial: one to three of them. In
+`strides`, `dilations` and `pads` (all begins, then all ends) no number at all means 1, 1 and 0 for every axis.
+"""
+
+
+def operators_page() -> str:
+    """The whole page, as Markdown."""
+    return _BEGINNING + "".join(f"\n{_section(operator)}" for operator in OPERATORS.values())
+
+
+def _section(operator: Operator) -> str:
+    lines = [f"## {operator.code}. {operator.name}", "", operator.summary, ""]
+    lines.append("- operands: " + ", ".join(_operand(operand) for operand in operator.operands))
+    lines += [f"- `{attribute.name}`: {_attribute(attribute)}" for attribute in operator.attributes]
+    rule = " ".join(inspect.getdoc(operator.shape).split()) if operator.shape.__doc__ else ""  # type: ignore[union-attr]
+    lines.append(f"- shape: {rule}")
+    return "\n".join(textwrap.fill(line, 118, subsequent_indent="  " * line.startswith("-")) for line in lines) + "\n"
+
+
+def _operand(operand: Operand) -> str:
+    said = [
+        word
+        for word, holds in (
+            ("constant", operand.constant),
+            ("optional", operand.optional),
+            ("any number", operand.variadic),
+        )
+        if holds
+    ]
+    return f"`{operand.name}`" + (f" ({', '.join(said)})" if said else "")
+
+
+def _attribute(attribute: Attribute) -> str:
+    return attribute.allowed + ("" if attribute.default is None else f"; default {_value(attribute.default)}")
+
+
+def _value(value: object) -> str:
+    if value == ():
+        return "none"
+    if isinstance(value, float):
+        return ("-" if value < 0 else "") + "infinity" if math.isinf(value) else f"{value:.9g}"
+    return str(value)
