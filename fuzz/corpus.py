@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from netsurgery.graph.ir import Graph, GraphBuilder
-from netsurgery.graph.operators import OPERATORS
+from netsurgery.graph.operators import OPERATORS, Work, working
 from netsurgery.packed.writer import encode
 
 Shape = tuple[int, ...]
@@ -16,8 +16,8 @@ PICTURE = (1, 2, 4, 4)
 ROW = (1, 6)
 
 ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
+    **{name: ([ROW], [], {}) for name in working(Work.ENTRYWISE)},
     "Conv": ([PICTURE], [(4, 1, 3, 2), (4,)], {"pads": (1, 0, 1, 1), "strides": (2, 1), "groups": 2}),
-    "Relu": ([ROW], [], {}),
     "Linear": ([ROW], [(3, 6), (3,)], {}),
     "MaxPool": ([PICTURE], [], {"kernel": (3, 2), "pads": (1, 1, 1, 0), "strides": (2, 2), "ceil_mode": True}),
     "Reshape": ([PICTURE], [], {"shape": (-1, 4, 8)}),
@@ -26,10 +26,7 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "Mul": ([ROW], [(6,)], {}),
     "Concat": ([ROW, ROW, ROW], [(2, 6), (1, 6)], {"axis": 0}),
     "Clip": ([ROW], [], {"minimum": 0.0, "maximum": 6.0}),
-    "HardSwish": ([ROW], [], {}),
-    "Sigmoid": ([ROW], [], {}),
     "HardSigmoid": ([ROW], [], {"alpha": 0.2}),
-    "Silu": ([ROW], [], {}),
     "AveragePool": ([(1, 1, 5)], [], {"kernel": (2,), "dilations": (2,), "pads": (1, 1), "count_include_pad": True}),
     "Transpose": ([PICTURE], [], {"order": (0, 2, 3, 1)}),
     "Gelu": ([ROW], [], {"approximate": "tanh"}),
@@ -43,7 +40,6 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "Div": ([ROW], [(1, 1)], {}),
     "Pad": ([PICTURE], [], {"pads": (0, 0, 1, -1, 0, 0, 2, 0), "mode": "reflect"}),
     "Resize": ([PICTURE], [], {"size": (8, 6), "scales": (2.0, 1.5), "coordinates": "half_pixel", "rounding": "ceil"}),
-    "Tanh": ([ROW], [], {}),
     "Lrn": ([PICTURE], [], {"size": 3, "beta": 0.5, "bias": 2.0}),
     "MatMul": ([ROW], [(6, 2)], {}),
     "AdaptiveMaxPool": ([PICTURE], [], {"size": (2, 1)}),

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from enum import Enum
 
 from generators.cpp import WIDTH, camel, constant, enum_class, flag, number
-from netsurgery.graph.operators import LARGEST_INT, OPERATORS, Attribute, Operator
+from netsurgery.graph.operators import (
+    LARGEST_INT,
+    OPERATORS,
+    Attribute,
+    Expected,
+    Images,
+    Length,
+    Operator,
+    Work,
+)
 from netsurgery.packed.format import ATTRIBUTES
+
+TRAITS: tuple[type[Enum], ...] = (Work, Images, Expected, Length)
 
 _TYPES = f"""\
 // The operator table, made from netsurgery/graph/operators.py: don't edit, run
@@ -48,12 +60,15 @@ _ENTRIES = """\
 struct OperandEntry {
   const char* name;
   bool constant, optional, variadic;
+  Expected expected;
 };
 
 struct AttributeEntry {
   AttributeName name;
   const char* word;
   AttributeKind kind;
+  Length length;
+  bool flattens;
   Default standard;
   std::int64_t default_integer;  // of kInt, kFlag, kChoice
   float default_number;          // of kFloat
@@ -67,6 +82,8 @@ struct OperatorEntry {
   Operator op;  // its number is the operator's code in the file
   const char* name;
   ShapeRule shape;
+  Work work;
+  Images images;
   Entries<OperandEntry> operands;
   Entries<AttributeEntry> attributes;
 
@@ -89,6 +106,8 @@ def operators_header() -> str:
     """The whole file."""
     operators = list(OPERATORS.values())
     enums = [
+        "// Traits; the table in Python explains them.",
+        *(enum_class(kind.__name__, (constant(one.name.lower()) for one in kind)) for kind in TRAITS),
         enum_class("Operator", (f"{constant(operator.name)} = {operator.code}" for operator in operators)),
         enum_class("AttributeName", map(constant, ATTRIBUTES)),
         enum_class("ShapeRule", dict.fromkeys(constant(_rule(operator)) for operator in operators)),
@@ -115,7 +134,7 @@ def _tables(operator: Operator) -> Iterator[str]:
     yield f"inline constexpr OperandEntry {constant(operator.name)}Operands[] = {{"
     for operand in operator.operands:
         said = ", ".join(flag(given) for given in (operand.constant, operand.optional, operand.variadic))
-        yield f'    {{"{operand.name}", {said}}},'
+        yield f'    {{"{operand.name}", {said}, {_trait(operand.expected)}}},'
     yield "};"
     for attribute in operator.attributes:
         if attribute.choices:
@@ -132,7 +151,8 @@ def _operator(operator: Operator) -> str:
     name, tables = constant(operator.name), "operator_tables::"
     attributes = f"{tables}{name}Attributes" if operator.attributes else "{}"
     rule = f"ShapeRule::{constant(_rule(operator))}"
-    return f'{{Operator::{name}, "{operator.name}", {rule}, {tables}{name}Operands, {attributes}}}'
+    traits = f"{_trait(operator.work)}, {_trait(operator.images)}"
+    return f'{{Operator::{name}, "{operator.name}", {rule}, {traits}, {tables}{name}Operands, {attributes}}}'
 
 
 def _attribute(operator: Operator, attribute: Attribute) -> str:
@@ -147,6 +167,8 @@ def _attribute(operator: Operator, attribute: Attribute) -> str:
         f"AttributeName::{constant(attribute.name)}",
         f'"{attribute.name}"',
         f"AttributeKind::{constant(attribute.kind)}",
+        _trait(attribute.length),
+        flag(attribute.flattens),
         "Default::" + ("kNone" if default is None else "kEmpty" if default == () else "kValue"),
         integer,
         floating,
@@ -156,6 +178,11 @@ def _attribute(operator: Operator, attribute: Attribute) -> str:
         _choices(operator, attribute) if attribute.choices else "{}",
     ]
     return "{" + ", ".join(fields) + "}"
+
+
+def _trait(trait: Enum) -> str:
+    """SOME_TRAIT -> Kind::kSomeTrait."""
+    return f"{type(trait).__name__}::{constant(trait.name.lower())}"
 
 
 def _rule(operator: Operator) -> str:

@@ -62,9 +62,7 @@ void run_kernel(const PlainKernel& kernel, std::vector<const float*> operands, S
 }
 
 // What a kernel takes when it is made isn't given to it when it runs.
-bool is_taken(Operator op, std::size_t operand) {
-  return operand > 0 && (op == Operator::kConv || op == Operator::kLinear || op == Operator::kLayerNorm);
-}
+bool is_taken(Operator op, std::size_t operand) { return entry_of(op).operand(operand).constant; }
 
 nb::list run_plain(const nb::bytes& content, const std::vector<Given>& inputs, Size batch, Size each, bool last_first,
                    bool in_place) {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from netsurgery import _native
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, node
-from netsurgery.graph.operators import OPERATORS
+from netsurgery.graph.operators import OPERATORS, Work, working
 from netsurgery.graph.planes import sum_of_planes
 from netsurgery.packed.writer import encode
 
@@ -231,20 +231,16 @@ def lrn(draw: Draw) -> Case:
 numbers = st.sampled_from([-np.inf, -2.0, -0.5, 0.0, 0.3, 1.0, 6.0, np.inf])
 finite = st.sampled_from([-2.0, -0.5, 0.0, 1 / 6, 0.3, 1.0, 6.0])
 MAKERS: dict[str, Callable[[Draw], Case]] = {
+    **{name: unary(name) for name in working(Work.ENTRYWISE)},
+    **{name: binary(name) for name in working(Work.BROADCAST)},
     "Conv": conv,
-    "Relu": unary("Relu"),
     "Linear": linear,
     "MaxPool": pool("MaxPool"),
     "Reshape": reshape,
-    "Add": binary("Add"),
     "AdaptiveAveragePool": adaptive_pool("AdaptiveAveragePool"),
-    "Mul": binary("Mul"),
     "Concat": concat,
     "Clip": unary("Clip", minimum=numbers, maximum=numbers),
-    "HardSwish": unary("HardSwish"),
-    "Sigmoid": unary("Sigmoid"),
     "HardSigmoid": unary("HardSigmoid", alpha=finite, beta=finite),
-    "Silu": unary("Silu"),
     "AveragePool": pool("AveragePool"),
     "Transpose": transpose,
     "Gelu": unary("Gelu", approximate=st.sampled_from(["none", "tanh"])),
@@ -254,11 +250,8 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "Softmax": along_axis("Softmax"),
     "LogSoftmax": along_axis("LogSoftmax"),
     "LeakyRelu": unary("LeakyRelu", alpha=finite),
-    "Sub": binary("Sub"),
-    "Div": binary("Div"),
     "Pad": pad,
     "Resize": resize,
-    "Tanh": unary("Tanh"),
     "Lrn": lrn,
     "MatMul": matmul,
     "AdaptiveMaxPool": adaptive_pool("AdaptiveMaxPool"),

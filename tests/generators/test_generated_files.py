@@ -11,6 +11,8 @@ from generators.operators_header import operators_header
 from netsurgery.graph.operators import OPERATORS
 from netsurgery.packed.format import ATTRIBUTES
 
+BEFORE_NUMBER = "AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, "
+
 
 def test_generated_files_are_what_their_tables_say() -> None:
     assert outdated() == [], "python -m generators"
@@ -22,7 +24,9 @@ def test_numbers_of_floats_come_back_from_their_literals_bit_for_bit() -> None:
         for attribute in operator.attributes:
             if isinstance(attribute.default, float) and math.isfinite(attribute.default):
                 table = header.split(f"k{operator.name}Attributes[] = ")[1]
-                entry = table.split(f'"{attribute.name}", AttributeKind::kFloat, Default::kValue, 0, ')[1]
+                entry = table.split(
+                    f'"{attribute.name}", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, '
+                )[1]
                 assert np.float32(entry.split("f,")[0]) == np.float32(attribute.default)
 
 

@@ -11,7 +11,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from netsurgery.errors import GraphError, UnsupportedOperatorError  # noqa: E402
 from netsurgery.graph.from_onnx import onnx_outputs, read_onnx  # noqa: E402
 from netsurgery.graph.ir import GraphBuilder  # noqa: E402
-from netsurgery.graph.operators import OPERATORS  # noqa: E402
+from netsurgery.graph.operators import OPERATORS, Work, working  # noqa: E402
 from netsurgery.graph.to_onnx import to_onnx, write_onnx  # noqa: E402
 from netsurgery.graph.to_onnx import writing as module  # noqa: E402
 from netsurgery.graph.to_onnx.nodes import WRITERS  # noqa: E402
@@ -35,6 +35,7 @@ def case(given, *constants, more=(), **attributes):
 
 
 CASES = {
+    **{name: [case(IMAGE), case(ROWS)] for name in working(Work.ENTRYWISE)},
     "Conv": [
         case(IMAGE, weights(6, 4, 3, 3), weights(6), strides=(2, 1), pads=(1, 0, 2, 1)),
         case(IMAGE, weights(8, 2, 3, 2), groups=2, dilations=(2, 1)),
@@ -69,15 +70,10 @@ CASES = {
         case(BLOCK, size=(2, 3, 1)),
     ],
     "AdaptiveMaxPool": [case(IMAGE, size=(1, 1)), case(TALL, size=(3, 2)), case(IMAGE, size=(3, 4))],
-    "Relu": [case(IMAGE)],
     "Clip": [case(ROWS, minimum=0, maximum=6), case(ROWS, minimum=-0.5), case(ROWS, maximum=0.5), case(ROWS)],
     "LeakyRelu": [case(IMAGE, alpha=0.2)],
-    "Sigmoid": [case(ROWS)],
     "HardSigmoid": [case(ROWS), case(ROWS, alpha=0.2, beta=0.4)],
-    "HardSwish": [case(ROWS)],
-    "Silu": [case(ROWS)],
     "Gelu": [case(ROWS), case(ROWS, approximate="tanh")],
-    "Tanh": [case(ROWS)],
     "Softmax": [case(WORDS, axis=2), case(WORDS, axis=1)],
     "LogSoftmax": [case(WORDS, axis=2), case(WORDS, axis=1)],
     "Add": [case(IMAGE, weights(4, 1, 1)), case(ROWS, more=(ROWS,))],

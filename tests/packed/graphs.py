@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input, Node, node
+from netsurgery.graph.operators import Work, working
 from netsurgery.graph.planes import sum_of_planes
 
 
@@ -110,6 +111,7 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("Pad", (Constant((2, 3)),), {"pads": (0, 1, 1, 1)}),
     ("Conv", (Constant((1, 2, 5)), Constant((4, 1, 2)), Constant((4,))), {"pads": (0, 1), "groups": 2}),
 ]
+CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in {case[0] for case in CASES}]
 """Operator, its operands, its attributes."""
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import Array, node
-from netsurgery.graph.operators import OPERATORS
+from netsurgery.graph.operators import OPERATORS, Work, working
 from netsurgery.runtime.reference import KERNELS, run_node
 
 UNIT = 2.0**-24
@@ -537,7 +537,7 @@ def norms(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
 
 CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     **{name: st.tuples(axes_of_shape.map(lambda x: [x]), st.just({})) for name in OPERATORS},
-    **{name: broadcasts() for name in ("Add", "Sub", "Mul", "Div")},
+    **{name: broadcasts() for name in working(Work.BROADCAST)},
     **{name: with_axis() for name in ("Softmax", "LogSoftmax")},
     **{name: adaptive() for name in ("AdaptiveAveragePool", "AdaptiveMaxPool")},
     "Conv": windows(pooling=False),

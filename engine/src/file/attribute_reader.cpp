@@ -11,21 +11,24 @@ namespace {
 
 using namespace format;
 
-/// How many numbers an attribute is expected to have.
-std::size_t expected_count(const OperatorEntry& entry, AttributeName name, std::size_t rank) {
+/// How many numbers an attribute is expected to have, x having `rank` axes.
+std::size_t expected_count(Length length, std::size_t rank) {
   const std::size_t spatial = rank > 2 ? rank - 2 : 0;
-  switch (name) {
-    case AttributeName::kPads:
-      return 2 * (entry.op == Operator::kPad ? rank : spatial);
-    case AttributeName::kOrder:
-      return rank;
-    case AttributeName::kShape:
-      return 2;
-    case AttributeName::kAxes:
-      return 1;
-    default:
+  switch (length) {
+    case Length::kSpatial:
       return spatial;
+    case Length::kTwiceSpatial:
+      return 2 * spatial;
+    case Length::kRank:
+      return rank;
+    case Length::kTwiceRank:
+      return 2 * rank;
+    case Length::kOne:
+      return 1;
+    case Length::kTwo:
+      return 2;
   }
+  return 0;
 }
 
 bool is_allowed(const AttributeEntry& attribute, const AttributeValue& value) {
@@ -49,16 +52,15 @@ std::string not_allowed(const AttributeEntry& attribute, const AttributeValue& v
 
 SaidAttributes AttributeReader::read(const OperatorEntry& entry, const Shape& x, bool dynamic_batch) {
   SaidAttributes values;
-  for (const AttributeEntry& one : entry.attributes) values.push_back(attribute(entry, one, x, dynamic_batch));
+  for (const AttributeEntry& one : entry.attributes) values.push_back(attribute(one, x, dynamic_batch));
   return values;
 }
 
-AttributeValue AttributeReader::attribute(const OperatorEntry& entry, const AttributeEntry& attribute, const Shape& x,
-                                          bool dynamic_batch) {
+AttributeValue AttributeReader::attribute(const AttributeEntry& attribute, const Shape& x, bool dynamic_batch) {
   const std::size_t context = kAttribute + static_cast<std::size_t>(attribute.name);
   AttributeValue standard;
   bool has_standard = attribute.standard != Default::kNone;
-  if (entry.op == Operator::kReshape && !x.empty()) {  // everything behind the first axis is flattened
+  if (attribute.flattens && !x.empty()) {
     standard.integers = {dynamic_batch ? -1 : x[0], entries_of(Shape(x.begin() + 1, x.end()))};
     has_standard = true;
   } else if (attribute.standard == Default::kValue) {
@@ -77,7 +79,7 @@ AttributeValue AttributeReader::attribute(const OperatorEntry& entry, const Attr
     number(attribute, result);
     return result;
   }
-  Size count = static_cast<Size>(expected_count(entry, attribute.name, x.size()));
+  Size count = static_cast<Size>(expected_count(attribute.length, x.size()));
   if (stream_.flag(kRank)) count = stream_.count(kRank, kMostNumbers, std::string("numbers of ") + attribute.word, 0);
   for (Size i = 0; i < count; ++i) {
     const bool repeated = i > 0 && !stream_.flag(kKernel);

@@ -20,8 +20,7 @@ class AttributeReader {
   SaidAttributes read(const OperatorEntry& entry, const Shape& x, bool dynamic_batch);
 
  private:
-  AttributeValue attribute(const OperatorEntry& entry, const AttributeEntry& attribute, const Shape& x,
-                           bool dynamic_batch);
+  AttributeValue attribute(const AttributeEntry& attribute, const Shape& x, bool dynamic_batch);
   void number(const AttributeEntry& attribute, AttributeValue& numbers);
 
   Stream& stream_;

@@ -18,9 +18,12 @@ std::string lower(std::string name) {
   return name;
 }
 
-/// Entries of a Conv's or pool's input with its padding around it, which a kernel may have to hold; else 0.
+/// Entries of x with the padding around its images, which a kernel may have to hold; 0 where there is none.
 Size padded_entries(const OperatorEntry& entry, const Shape& x, const Attributes& attributes) {
-  if (entry.shape != ShapeRule::kConv && entry.shape != ShapeRule::kPool) return 0;
+  const auto around_images = [](const AttributeEntry& one) {
+    return one.name == AttributeName::kPads && one.length == Length::kTwiceSpatial;
+  };
+  if (std::none_of(entry.attributes.begin(), entry.attributes.end(), around_images)) return 0;
   const std::vector<Size>& pads = attributes.integers(AttributeName::kPads);
   if (pads.empty()) return 0;
   const std::size_t spatial = x.size() - 2;
@@ -156,20 +159,27 @@ Shape StructureReader::expected_shape(const OperatorEntry& entry, const Operands
   if (!x) return {};
   const Shape* weight = place > 1 ? shape_of(operands.values[1]) : nullptr;
   is_expected = true;
-  if (entry.op == Operator::kConv && place == 1 && x->size() >= 3) {
-    const Size groups = said(entry, attributes, AttributeName::kGroups).integers[0];
-    if ((*x)[1] % groups == 0) {
+  const auto integer = [&](AttributeName name) { return said(entry, attributes, name).integers[0]; };
+  switch (entry.operand(place).expected) {
+    case Expected::kNothing:
+      break;
+    case Expected::kKernel: {
+      const Size groups = x->size() >= 3 ? integer(AttributeName::kGroups) : 0;
+      if (groups == 0 || (*x)[1] % groups != 0) break;
       Shape result(x->size(), kOpenBatch);
       result[1] = (*x)[1] / groups;
       return result;
     }
-  }
-  if (entry.op == Operator::kLinear && place == 1 && !x->empty()) return {kOpenBatch, x->back()};
-  if ((entry.op == Operator::kConv || entry.op == Operator::kLinear) && place == 2 && weight)
-    return weight->empty() ? Shape() : Shape{(*weight)[0]};
-  if (entry.op == Operator::kLayerNorm) {
-    const Size axis = said(entry, attributes, AttributeName::kAxis).integers[0];
-    return {x->begin() + std::min(axis, static_cast<Size>(x->size())), x->end()};
+    case Expected::kMatrix:
+      if (x->empty()) break;
+      return {kOpenBatch, x->back()};
+    case Expected::kOutputs:
+      if (!weight) break;
+      return weight->empty() ? Shape() : Shape{(*weight)[0]};
+    case Expected::kFromAxis: {
+      const Size axis = std::min(integer(AttributeName::kAxis), static_cast<Size>(x->size()));
+      return {x->begin() + axis, x->end()};
+    }
   }
   is_expected = false;
   return {};

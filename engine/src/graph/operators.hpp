@@ -31,6 +31,21 @@ struct Entries {
 enum class AttributeKind : std::uint8_t { kInt, kInts, kFloat, kFloats, kFlag, kChoice };
 enum class Default : std::uint8_t { kNone, kValue, kEmpty };  // it must be said; a value; no number at all
 
+// Traits; the table in Python explains them.
+enum class Work : std::uint8_t { kOther, kEntrywise, kBroadcast, kLayer, kSpatial };
+enum class Images : std::uint8_t {
+  kTogether,
+  kApart,
+  kApartInMatrices,
+  kApartInBroadcasts,
+  kApartInProducts,
+  kApartBehindAxis,
+  kApartOutsideAxes,
+  kApartInOrder,
+  kApartUnpadded
+};
+enum class Expected : std::uint8_t { kNothing, kKernel, kMatrix, kOutputs, kFromAxis };
+enum class Length : std::uint8_t { kSpatial, kTwiceSpatial, kRank, kTwiceRank, kOne, kTwo };
 enum class Operator : std::uint8_t {
   kConv = 1,
   kRelu = 2,
@@ -128,12 +143,15 @@ enum class ResizeRounding : std::uint8_t { kFloor, kCeil, kRoundPreferFloor, kRo
 struct OperandEntry {
   const char* name;
   bool constant, optional, variadic;
+  Expected expected;
 };
 
 struct AttributeEntry {
   AttributeName name;
   const char* word;
   AttributeKind kind;
+  Length length;
+  bool flattens;
   Default standard;
   std::int64_t default_integer;  // of kInt, kFlag, kChoice
   float default_number;          // of kFloat
@@ -147,6 +165,8 @@ struct OperatorEntry {
   Operator op;  // its number is the operator's code in the file
   const char* name;
   ShapeRule shape;
+  Work work;
+  Images images;
   Entries<OperandEntry> operands;
   Entries<AttributeEntry> attributes;
 
@@ -161,294 +181,340 @@ struct OperatorEntry {
 namespace operator_tables {
 
 inline constexpr OperandEntry kConvOperands[] = {
-    {"x", false, false, false},
-    {"weight", true, false, false},
-    {"bias", true, true, false},
+    {"x", false, false, false, Expected::kNothing},
+    {"weight", true, false, false, Expected::kKernel},
+    {"bias", true, true, false, Expected::kOutputs},
 };
 inline constexpr AttributeEntry kConvAttributes[] = {
-    {AttributeName::kStrides, "strides", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
-    {AttributeName::kPads, "pads", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 0, true, 0, {}},
-    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
-    {AttributeName::kGroups, "groups", AttributeKind::kInt, Default::kValue, 1, 0.0f, 1, false, 0, {}},
+    {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
+     true, 1, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f, 0,
+     true, 0, {}},
+    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
+     true, 1, {}},
+    {AttributeName::kGroups, "groups", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 1, 0.0f, 1, false,
+     0, {}},
 };
 
 inline constexpr OperandEntry kReluOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 
 inline constexpr OperandEntry kLinearOperands[] = {
-    {"x", false, false, false},
-    {"weight", true, false, false},
-    {"bias", true, true, false},
+    {"x", false, false, false, Expected::kNothing},
+    {"weight", true, false, false, Expected::kMatrix},
+    {"bias", true, true, false, Expected::kOutputs},
 };
 
 inline constexpr OperandEntry kMaxPoolOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kMaxPoolAttributes[] = {
-    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
-    {AttributeName::kStrides, "strides", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
-    {AttributeName::kPads, "pads", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 0, true, 0, {}},
-    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
-    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0,
-     {}},
+    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
+     0, {}},
+    {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
+     true, 1, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f, 0,
+     true, 0, {}},
+    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
+     true, 1, {}},
+    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
 };
 
 inline constexpr OperandEntry kReshapeOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kReshapeAttributes[] = {
-    {AttributeName::kShape, "shape", AttributeKind::kInts, Default::kNone, 0, 0.0f, -1, false, 0, {}},
+    {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kTwo, true, Default::kNone, 0, 0.0f, -1, false, 0,
+     {}},
 };
 
 inline constexpr OperandEntry kAddOperands[] = {
-    {"a", false, false, false},
-    {"b", false, false, false},
+    {"a", false, false, false, Expected::kNothing},
+    {"b", false, false, false, Expected::kNothing},
 };
 
 inline constexpr OperandEntry kAdaptiveAveragePoolOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kAdaptiveAveragePoolAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
+     {}},
 };
 
 inline constexpr OperandEntry kMulOperands[] = {
-    {"a", false, false, false},
-    {"b", false, false, false},
+    {"a", false, false, false, Expected::kNothing},
+    {"b", false, false, false, Expected::kNothing},
 };
 
 inline constexpr OperandEntry kConcatOperands[] = {
-    {"x", false, false, true},
+    {"x", false, false, true, Expected::kNothing},
 };
 inline constexpr AttributeEntry kConcatAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     {}},
 };
 
 inline constexpr OperandEntry kClipOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kClipAttributes[] = {
-    {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Default::kValue, 0,
+    {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
      -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
-    {AttributeName::kMaximum, "maximum", AttributeKind::kFloat, Default::kValue, 0,
+    {AttributeName::kMaximum, "maximum", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
      std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
 };
 
 inline constexpr OperandEntry kHardSwishOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 
 inline constexpr OperandEntry kSigmoidOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 
 inline constexpr OperandEntry kHardSigmoidOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kHardSigmoidAttributes[] = {
-    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Default::kValue, 0, 0.166666672f, -kLargestInteger, false,
-     0, {}},
-    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Default::kValue, 0, 0.5f, -kLargestInteger, false, 0, {}},
-};
-
-inline constexpr OperandEntry kSiluOperands[] = {
-    {"x", false, false, false},
-};
-
-inline constexpr OperandEntry kAveragePoolOperands[] = {
-    {"x", false, false, false},
-};
-inline constexpr AttributeEntry kAveragePoolAttributes[] = {
-    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
-    {AttributeName::kStrides, "strides", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
-    {AttributeName::kPads, "pads", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 0, true, 0, {}},
-    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Default::kEmpty, 0, 0.0f, 1, true, 1, {}},
-    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0,
-     {}},
-    {AttributeName::kCountIncludePad, "count_include_pad", AttributeKind::kFlag, Default::kValue, 0, 0.0f,
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.166666672f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.5f,
      -kLargestInteger, false, 0, {}},
 };
 
+inline constexpr OperandEntry kSiluOperands[] = {
+    {"x", false, false, false, Expected::kNothing},
+};
+
+inline constexpr OperandEntry kAveragePoolOperands[] = {
+    {"x", false, false, false, Expected::kNothing},
+};
+inline constexpr AttributeEntry kAveragePoolAttributes[] = {
+    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
+     0, {}},
+    {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
+     true, 1, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f, 0,
+     true, 0, {}},
+    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
+     true, 1, {}},
+    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kCountIncludePad, "count_include_pad", AttributeKind::kFlag, Length::kSpatial, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, {}},
+};
+
 inline constexpr OperandEntry kTransposeOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kTransposeAttributes[] = {
-    {AttributeName::kOrder, "order", AttributeKind::kInts, Default::kNone, 0, 0.0f, 0, false, 0, {}},
-};
-
-inline constexpr OperandEntry kGeluOperands[] = {
-    {"x", false, false, false},
-};
-inline constexpr const char* kGeluApproximateChoices[] = {"none", "tanh"};
-inline constexpr AttributeEntry kGeluAttributes[] = {
-    {AttributeName::kApproximate, "approximate", AttributeKind::kChoice, Default::kValue, 0, 0.0f, -kLargestInteger,
-     false, 0, kGeluApproximateChoices},
-};
-
-inline constexpr OperandEntry kLayerNormOperands[] = {
-    {"x", false, false, false},
-    {"scale", true, true, false},
-    {"bias", true, true, false},
-};
-inline constexpr AttributeEntry kLayerNormAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
-    {AttributeName::kEpsilon, "epsilon", AttributeKind::kFloat, Default::kValue, 0, 9.99999975e-06f, -kLargestInteger,
-     false, 0, {}},
-};
-
-inline constexpr OperandEntry kMeanOperands[] = {
-    {"x", false, false, false},
-};
-inline constexpr AttributeEntry kMeanAttributes[] = {
-    {AttributeName::kAxes, "axes", AttributeKind::kInts, Default::kNone, 0, 0.0f, 0, false, 0, {}},
-    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Default::kValue, 1, 0.0f, -kLargestInteger, false, 0,
+    {AttributeName::kOrder, "order", AttributeKind::kInts, Length::kRank, false, Default::kNone, 0, 0.0f, 0, false, 0,
      {}},
 };
 
+inline constexpr OperandEntry kGeluOperands[] = {
+    {"x", false, false, false, Expected::kNothing},
+};
+inline constexpr const char* kGeluApproximateChoices[] = {"none", "tanh"};
+inline constexpr AttributeEntry kGeluAttributes[] = {
+    {AttributeName::kApproximate, "approximate", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, kGeluApproximateChoices},
+};
+
+inline constexpr OperandEntry kLayerNormOperands[] = {
+    {"x", false, false, false, Expected::kNothing},
+    {"scale", true, true, false, Expected::kFromAxis},
+    {"bias", true, true, false, Expected::kFromAxis},
+};
+inline constexpr AttributeEntry kLayerNormAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     {}},
+    {AttributeName::kEpsilon, "epsilon", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
+     9.99999975e-06f, -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kMeanOperands[] = {
+    {"x", false, false, false, Expected::kNothing},
+};
+inline constexpr AttributeEntry kMeanAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, false, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
 inline constexpr OperandEntry kSliceOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kSliceAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
-    {AttributeName::kStart, "start", AttributeKind::kInt, Default::kValue, 0, 0.0f, 0, false, 0, {}},
-    {AttributeName::kStop, "stop", AttributeKind::kInt, Default::kNone, 0, 0.0f, 1, false, 0, {}},
-    {AttributeName::kStep, "step", AttributeKind::kInt, Default::kValue, 1, 0.0f, 1, false, 0, {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     {}},
+    {AttributeName::kStart, "start", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 0, 0.0f, 0, false,
+     0, {}},
+    {AttributeName::kStop, "stop", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
+     {}},
+    {AttributeName::kStep, "step", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 1, 0.0f, 1, false, 0,
+     {}},
 };
 
 inline constexpr OperandEntry kSoftmaxOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kSoftmaxAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     {}},
 };
 
 inline constexpr OperandEntry kLogSoftmaxOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kLogSoftmaxAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     {}},
 };
 
 inline constexpr OperandEntry kLeakyReluOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kLeakyReluAttributes[] = {
-    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Default::kValue, 0, 0.00999999978f, -kLargestInteger, false,
-     0, {}},
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.00999999978f,
+     -kLargestInteger, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSubOperands[] = {
-    {"a", false, false, false},
-    {"b", false, false, false},
+    {"a", false, false, false, Expected::kNothing},
+    {"b", false, false, false, Expected::kNothing},
 };
 
 inline constexpr OperandEntry kDivOperands[] = {
-    {"a", false, false, false},
-    {"b", false, false, false},
+    {"a", false, false, false, Expected::kNothing},
+    {"b", false, false, false, Expected::kNothing},
 };
 
 inline constexpr OperandEntry kPadOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr const char* kPadModeChoices[] = {"constant", "reflect", "edge", "wrap"};
 inline constexpr AttributeEntry kPadAttributes[] = {
-    {AttributeName::kPads, "pads", AttributeKind::kInts, Default::kNone, 0, 0.0f, -kLargestInteger, false, 0, {}},
-    {AttributeName::kMode, "mode", AttributeKind::kChoice, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0,
-     kPadModeChoices},
-    {AttributeName::kValue, "value", AttributeKind::kFloat, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceRank, false, Default::kNone, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, kPadModeChoices},
+    {AttributeName::kValue, "value", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
 };
 
 inline constexpr OperandEntry kResizeOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr const char* kResizeCoordinatesChoices[] = {"asymmetric", "half_pixel", "pytorch_half_pixel",
      "align_corners", "half_pixel_symmetric"};
 inline constexpr const char* kResizeRoundingChoices[] = {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"};
 inline constexpr AttributeEntry kResizeAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
-    {AttributeName::kScales, "scales", AttributeKind::kFloats, Default::kEmpty, 0, 0.0f, -kLargestInteger, false, 0,
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
      {}},
-    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Default::kValue, 0, 0.0f, -kLargestInteger,
-     false, 0, kResizeCoordinatesChoices},
-    {AttributeName::kRounding, "rounding", AttributeKind::kChoice, Default::kValue, 0, 0.0f, -kLargestInteger, false, 0,
-     kResizeRoundingChoices},
+    {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, kResizeCoordinatesChoices},
+    {AttributeName::kRounding, "rounding", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, kResizeRoundingChoices},
 };
 
 inline constexpr OperandEntry kTanhOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 
 inline constexpr OperandEntry kLrnOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kLrnAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInt, Default::kNone, 0, 0.0f, 1, false, 0, {}},
-    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Default::kValue, 0, 9.99999975e-05f, -kLargestInteger,
-     false, 0, {}},
-    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Default::kValue, 0, 0.75f, -kLargestInteger, false, 0, {}},
-    {AttributeName::kBias, "bias", AttributeKind::kFloat, Default::kValue, 0, 1.0f, -kLargestInteger, false, 0, {}},
+    {AttributeName::kSize, "size", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
+     {}},
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
+     9.99999975e-05f, -kLargestInteger, false, 0, {}},
+    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.75f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kBias, "bias", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, {}},
 };
 
 inline constexpr OperandEntry kMatMulOperands[] = {
-    {"a", false, false, false},
-    {"b", false, false, false},
+    {"a", false, false, false, Expected::kNothing},
+    {"b", false, false, false, Expected::kNothing},
 };
 
 inline constexpr OperandEntry kAdaptiveMaxPoolOperands[] = {
-    {"x", false, false, false},
+    {"x", false, false, false, Expected::kNothing},
 };
 inline constexpr AttributeEntry kAdaptiveMaxPoolAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInts, Default::kNone, 0, 0.0f, 1, false, 0, {}},
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
+     {}},
 };
 
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
-    {Operator::kConv, "Conv", ShapeRule::kConv, operator_tables::kConvOperands, operator_tables::kConvAttributes},
-    {Operator::kRelu, "Relu", ShapeRule::kSame, operator_tables::kReluOperands, {}},
-    {Operator::kLinear, "Linear", ShapeRule::kLinear, operator_tables::kLinearOperands, {}},
-    {Operator::kMaxPool, "MaxPool", ShapeRule::kPool, operator_tables::kMaxPoolOperands,
+    {Operator::kConv, "Conv", ShapeRule::kConv, Work::kLayer, Images::kApart, operator_tables::kConvOperands,
+     operator_tables::kConvAttributes},
+    {Operator::kRelu, "Relu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kReluOperands, {}},
+    {Operator::kLinear, "Linear", ShapeRule::kLinear, Work::kLayer, Images::kApartInMatrices,
+     operator_tables::kLinearOperands, {}},
+    {Operator::kMaxPool, "MaxPool", ShapeRule::kPool, Work::kSpatial, Images::kApart, operator_tables::kMaxPoolOperands,
      operator_tables::kMaxPoolAttributes},
-    {Operator::kReshape, "Reshape", ShapeRule::kReshape, operator_tables::kReshapeOperands,
-     operator_tables::kReshapeAttributes},
-    {Operator::kAdd, "Add", ShapeRule::kBroadcast, operator_tables::kAddOperands, {}},
-    {Operator::kAdaptiveAveragePool, "AdaptiveAveragePool", ShapeRule::kAdaptivePool,
+    {Operator::kReshape, "Reshape", ShapeRule::kReshape, Work::kOther, Images::kApart,
+     operator_tables::kReshapeOperands, operator_tables::kReshapeAttributes},
+    {Operator::kAdd, "Add", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+     operator_tables::kAddOperands, {}},
+    {Operator::kAdaptiveAveragePool, "AdaptiveAveragePool", ShapeRule::kAdaptivePool, Work::kSpatial, Images::kApart,
      operator_tables::kAdaptiveAveragePoolOperands, operator_tables::kAdaptiveAveragePoolAttributes},
-    {Operator::kMul, "Mul", ShapeRule::kBroadcast, operator_tables::kMulOperands, {}},
-    {Operator::kConcat, "Concat", ShapeRule::kConcat, operator_tables::kConcatOperands,
-     operator_tables::kConcatAttributes},
-    {Operator::kClip, "Clip", ShapeRule::kSame, operator_tables::kClipOperands, operator_tables::kClipAttributes},
-    {Operator::kHardSwish, "HardSwish", ShapeRule::kSame, operator_tables::kHardSwishOperands, {}},
-    {Operator::kSigmoid, "Sigmoid", ShapeRule::kSame, operator_tables::kSigmoidOperands, {}},
-    {Operator::kHardSigmoid, "HardSigmoid", ShapeRule::kSame, operator_tables::kHardSigmoidOperands,
-     operator_tables::kHardSigmoidAttributes},
-    {Operator::kSilu, "Silu", ShapeRule::kSame, operator_tables::kSiluOperands, {}},
-    {Operator::kAveragePool, "AveragePool", ShapeRule::kPool, operator_tables::kAveragePoolOperands,
-     operator_tables::kAveragePoolAttributes},
-    {Operator::kTranspose, "Transpose", ShapeRule::kTranspose, operator_tables::kTransposeOperands,
-     operator_tables::kTransposeAttributes},
-    {Operator::kGelu, "Gelu", ShapeRule::kSame, operator_tables::kGeluOperands, operator_tables::kGeluAttributes},
-    {Operator::kLayerNorm, "LayerNorm", ShapeRule::kLayerNorm, operator_tables::kLayerNormOperands,
-     operator_tables::kLayerNormAttributes},
-    {Operator::kMean, "Mean", ShapeRule::kMean, operator_tables::kMeanOperands, operator_tables::kMeanAttributes},
-    {Operator::kSlice, "Slice", ShapeRule::kCut, operator_tables::kSliceOperands, operator_tables::kSliceAttributes},
-    {Operator::kSoftmax, "Softmax", ShapeRule::kAlongAxis, operator_tables::kSoftmaxOperands,
-     operator_tables::kSoftmaxAttributes},
-    {Operator::kLogSoftmax, "LogSoftmax", ShapeRule::kAlongAxis, operator_tables::kLogSoftmaxOperands,
-     operator_tables::kLogSoftmaxAttributes},
-    {Operator::kLeakyRelu, "LeakyRelu", ShapeRule::kSame, operator_tables::kLeakyReluOperands,
-     operator_tables::kLeakyReluAttributes},
-    {Operator::kSub, "Sub", ShapeRule::kBroadcast, operator_tables::kSubOperands, {}},
-    {Operator::kDiv, "Div", ShapeRule::kBroadcast, operator_tables::kDivOperands, {}},
-    {Operator::kPad, "Pad", ShapeRule::kPad, operator_tables::kPadOperands, operator_tables::kPadAttributes},
-    {Operator::kResize, "Resize", ShapeRule::kResize, operator_tables::kResizeOperands,
+    {Operator::kMul, "Mul", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+     operator_tables::kMulOperands, {}},
+    {Operator::kConcat, "Concat", ShapeRule::kConcat, Work::kOther, Images::kApartBehindAxis,
+     operator_tables::kConcatOperands, operator_tables::kConcatAttributes},
+    {Operator::kClip, "Clip", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kClipOperands,
+     operator_tables::kClipAttributes},
+    {Operator::kHardSwish, "HardSwish", ShapeRule::kSame, Work::kEntrywise, Images::kApart,
+     operator_tables::kHardSwishOperands, {}},
+    {Operator::kSigmoid, "Sigmoid", ShapeRule::kSame, Work::kEntrywise, Images::kApart,
+     operator_tables::kSigmoidOperands, {}},
+    {Operator::kHardSigmoid, "HardSigmoid", ShapeRule::kSame, Work::kEntrywise, Images::kApart,
+     operator_tables::kHardSigmoidOperands, operator_tables::kHardSigmoidAttributes},
+    {Operator::kSilu, "Silu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kSiluOperands, {}},
+    {Operator::kAveragePool, "AveragePool", ShapeRule::kPool, Work::kSpatial, Images::kApart,
+     operator_tables::kAveragePoolOperands, operator_tables::kAveragePoolAttributes},
+    {Operator::kTranspose, "Transpose", ShapeRule::kTranspose, Work::kOther, Images::kApartInOrder,
+     operator_tables::kTransposeOperands, operator_tables::kTransposeAttributes},
+    {Operator::kGelu, "Gelu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kGeluOperands,
+     operator_tables::kGeluAttributes},
+    {Operator::kLayerNorm, "LayerNorm", ShapeRule::kLayerNorm, Work::kOther, Images::kApartBehindAxis,
+     operator_tables::kLayerNormOperands, operator_tables::kLayerNormAttributes},
+    {Operator::kMean, "Mean", ShapeRule::kMean, Work::kOther, Images::kApartOutsideAxes, operator_tables::kMeanOperands,
+     operator_tables::kMeanAttributes},
+    {Operator::kSlice, "Slice", ShapeRule::kCut, Work::kOther, Images::kApartBehindAxis,
+     operator_tables::kSliceOperands, operator_tables::kSliceAttributes},
+    {Operator::kSoftmax, "Softmax", ShapeRule::kAlongAxis, Work::kOther, Images::kApartBehindAxis,
+     operator_tables::kSoftmaxOperands, operator_tables::kSoftmaxAttributes},
+    {Operator::kLogSoftmax, "LogSoftmax", ShapeRule::kAlongAxis, Work::kOther, Images::kApartBehindAxis,
+     operator_tables::kLogSoftmaxOperands, operator_tables::kLogSoftmaxAttributes},
+    {Operator::kLeakyRelu, "LeakyRelu", ShapeRule::kSame, Work::kEntrywise, Images::kApart,
+     operator_tables::kLeakyReluOperands, operator_tables::kLeakyReluAttributes},
+    {Operator::kSub, "Sub", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+     operator_tables::kSubOperands, {}},
+    {Operator::kDiv, "Div", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+     operator_tables::kDivOperands, {}},
+    {Operator::kPad, "Pad", ShapeRule::kPad, Work::kOther, Images::kApartUnpadded, operator_tables::kPadOperands,
+     operator_tables::kPadAttributes},
+    {Operator::kResize, "Resize", ShapeRule::kResize, Work::kSpatial, Images::kApart, operator_tables::kResizeOperands,
      operator_tables::kResizeAttributes},
-    {Operator::kTanh, "Tanh", ShapeRule::kSame, operator_tables::kTanhOperands, {}},
-    {Operator::kLrn, "Lrn", ShapeRule::kLrn, operator_tables::kLrnOperands, operator_tables::kLrnAttributes},
-    {Operator::kMatMul, "MatMul", ShapeRule::kMatmul, operator_tables::kMatMulOperands, {}},
-    {Operator::kAdaptiveMaxPool, "AdaptiveMaxPool", ShapeRule::kAdaptivePool, operator_tables::kAdaptiveMaxPoolOperands,
-     operator_tables::kAdaptiveMaxPoolAttributes},
+    {Operator::kTanh, "Tanh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kTanhOperands, {}},
+    {Operator::kLrn, "Lrn", ShapeRule::kLrn, Work::kOther, Images::kApart, operator_tables::kLrnOperands,
+     operator_tables::kLrnAttributes},
+    {Operator::kMatMul, "MatMul", ShapeRule::kMatmul, Work::kOther, Images::kApartInProducts,
+     operator_tables::kMatMulOperands, {}},
+    {Operator::kAdaptiveMaxPool, "AdaptiveMaxPool", ShapeRule::kAdaptivePool, Work::kSpatial, Images::kApart,
+     operator_tables::kAdaptiveMaxPoolOperands, operator_tables::kAdaptiveMaxPoolAttributes},
 };
 // clang-format on
 

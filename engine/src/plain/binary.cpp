@@ -72,19 +72,22 @@ class Binary final : public PlainKernel {
   Size cost_;
 };
 
+template <class Of>
+Kernel made(const Making& making) {
+  return std::make_unique<Binary<Of>>(making);
+}
+
+constexpr MakerEntry kFunctions[] = {
+    {Operator::kAdd, made<Sum>},
+    {Operator::kMul, made<Product>},
+    {Operator::kSub, made<Difference>},
+    {Operator::kDiv, made<Quotient>},
+};
+static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kBroadcast; }),
+              "an operator of two broadcast operands needs its function here");
+
 }  // namespace
 
-Kernel make_binary(const Making& making) {
-  switch (making.node.op) {
-    case Operator::kSub:
-      return std::make_unique<Binary<Difference>>(making);
-    case Operator::kMul:
-      return std::make_unique<Binary<Product>>(making);
-    case Operator::kDiv:
-      return std::make_unique<Binary<Quotient>>(making);
-    default:
-      return std::make_unique<Binary<Sum>>(making);
-  }
-}
+Kernel make_binary(const Making& making) { return maker_in(kFunctions, making.node.op)(making); }
 
 }  // namespace netsurgery::plain

@@ -78,33 +78,47 @@ Kernel made(const Making& making, const Of& of) {
   return std::make_unique<Elementwise<Of>>(entries(making.output), of);
 }
 
+template <class Of>
+Kernel of_nothing(const Making& making) {
+  return made(making, Of());
+}
+
+Kernel clip(const Making& making) {
+  const Attributes& given = making.attributes();
+  return made(making, Clip{given.number(AttributeName::kMinimum), given.number(AttributeName::kMaximum)});
+}
+
+Kernel leaky_relu(const Making& making) {
+  return made(making, LeakyRelu{making.attributes().number(AttributeName::kAlpha)});
+}
+
+Kernel hard_sigmoid(const Making& making) {
+  const Attributes& given = making.attributes();
+  return made(making, HardSigmoid{given.number(AttributeName::kAlpha), given.number(AttributeName::kBeta)});
+}
+
+Kernel gelu_of(const Making& making) {
+  if (making.attributes().choice<GeluApproximate>(AttributeName::kApproximate) == GeluApproximate::kTanh)
+    return made(making, Function<gelu_by_tanh, 16>());
+  return made(making, Function<gelu, 16>());
+}
+
+constexpr MakerEntry kFunctions[] = {
+    {Operator::kRelu, of_nothing<Relu>},
+    {Operator::kClip, clip},
+    {Operator::kHardSwish, of_nothing<Function<hard_swish, 2>>},
+    {Operator::kSigmoid, of_nothing<Function<sigmoid, 12>>},
+    {Operator::kHardSigmoid, hard_sigmoid},
+    {Operator::kSilu, of_nothing<Function<silu, 12>>},
+    {Operator::kGelu, gelu_of},
+    {Operator::kLeakyRelu, leaky_relu},
+    {Operator::kTanh, of_nothing<Function<hyperbolic_tangent, 12>>},
+};
+static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kEntrywise; }),
+              "an entrywise operator needs its function here");
+
 }  // namespace
 
-Kernel make_elementwise(const Making& making) {
-  const Attributes& attributes = making.attributes();
-  switch (making.node.op) {
-    case Operator::kClip:
-      return made(making, Clip{attributes.number(AttributeName::kMinimum), attributes.number(AttributeName::kMaximum)});
-    case Operator::kLeakyRelu:
-      return made(making, LeakyRelu{attributes.number(AttributeName::kAlpha)});
-    case Operator::kHardSigmoid:
-      return made(making,
-                  HardSigmoid{attributes.number(AttributeName::kAlpha), attributes.number(AttributeName::kBeta)});
-    case Operator::kHardSwish:
-      return made(making, Function<hard_swish, 2>());
-    case Operator::kSigmoid:
-      return made(making, Function<sigmoid, 12>());
-    case Operator::kSilu:
-      return made(making, Function<silu, 12>());
-    case Operator::kTanh:
-      return made(making, Function<hyperbolic_tangent, 12>());
-    case Operator::kGelu:
-      if (attributes.choice<GeluApproximate>(AttributeName::kApproximate) == GeluApproximate::kTanh)
-        return made(making, Function<gelu_by_tanh, 16>());
-      return made(making, Function<gelu, 16>());
-    default:
-      return made(making, Relu());
-  }
-}
+Kernel make_elementwise(const Making& making) { return maker_in(kFunctions, making.node.op)(making); }
 
 }  // namespace netsurgery::plain

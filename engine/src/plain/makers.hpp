@@ -26,6 +26,33 @@ struct Making {
 using Kernel = std::unique_ptr<PlainKernel>;
 using Maker = Kernel (*)(const Making&);
 
+struct MakerEntry {
+  Operator op;
+  Maker make;
+};
+
+/// True if a table has exactly the operators that `belongs` says yes to.
+template <std::size_t N, class Belongs>
+constexpr bool holds_all(const MakerEntry (&makers)[N], Belongs belongs) {
+  std::size_t count = 0;
+  for (const OperatorEntry& entry : kOperators) {
+    if (!belongs(entry)) continue;
+    ++count;
+    bool found = false;
+    for (const MakerEntry& maker : makers) found = found || maker.op == entry.op;
+    if (!found) return false;
+  }
+  return count == N;
+}
+
+/// The maker of an operator that the table has.
+template <std::size_t N>
+Maker maker_in(const MakerEntry (&makers)[N], Operator op) {
+  const MakerEntry* entry = makers;
+  while (entry->op != op) ++entry;
+  return entry->make;
+}
+
 Kernel make_elementwise(const Making& making);
 Kernel make_binary(const Making& making);
 Kernel make_pool(const Making& making);

@@ -6,15 +6,6 @@
 #include "plan/plain_step.hpp"
 
 namespace netsurgery {
-namespace {
-
-/// Operands that a kernel takes over when it is made.
-bool taken_by_kernel(Operator op, std::size_t operand) {
-  return operand > 0 && (op == Operator::kConv || op == Operator::kLinear || op == Operator::kLayerNorm);
-}
-
-}  // namespace
-
 Planner::Planner(const Graph& graph, const Kernels& kernels, Size batch, const PlanOptions& options)
     : graph_(graph),
       kernels_(kernels),
@@ -67,38 +58,40 @@ double Planner::memory_cycles(const StepInfo& info) const {
 
 void Planner::node(const Node& node) {
   bool made = false;
-  if (!options_.plain_only) switch (node.op) {
-      case Operator::kConv:
-        made = convolution(node);
+  if (!options_.plain_only) switch (entry_of(node.op).work) {
+      case Work::kEntrywise:
+        made = unary(node);
         break;
-      case Operator::kLinear:
-        made = linear(node);
-        break;
-      case Operator::kMaxPool:
-      case Operator::kAveragePool:
-        made = pool(node);
-        break;
-      case Operator::kAdaptiveAveragePool:
-      case Operator::kMean:
-        made = global_average(node);
-        break;
-      case Operator::kAdd:
-      case Operator::kSub:
-      case Operator::kMul:
-      case Operator::kDiv:
+      case Work::kBroadcast:
         made = binary(node);
         break;
-      case Operator::kConcat:
-        made = concat(node);
-        break;
-      case Operator::kLrn:
-        made = normalisation(node);
-        break;
       default:
-        made = unary(node);
+        made = of_its_own(node);
     }
   if (!made && node.op == Operator::kReshape) made = reshape(node);
   if (!made) plain_node(node);
+}
+
+/// Operators with steps of their own. Any other one goes the plain way.
+bool Planner::of_its_own(const Node& node) {
+  switch (node.op) {
+    case Operator::kConv:
+      return convolution(node);
+    case Operator::kLinear:
+      return linear(node);
+    case Operator::kMaxPool:
+    case Operator::kAveragePool:
+      return pool(node);
+    case Operator::kAdaptiveAveragePool:
+    case Operator::kMean:
+      return global_average(node);
+    case Operator::kConcat:
+      return concat(node);
+    case Operator::kLrn:
+      return normalisation(node);
+    default:
+      return false;
+  }
 }
 
 void Planner::plain_node(const Node& node) {
@@ -107,7 +100,7 @@ void Planner::plain_node(const Node& node) {
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const int input = node.inputs[i];
     shapes.push_back(input == kLeftOut ? Shape() : shape(input));
-    const bool taken = input == kLeftOut || taken_by_kernel(node.op, i);
+    const bool taken = input == kLeftOut || entry_of(node.op).operand(i).constant;
     operands.push_back(taken ? -1 : plain(input));
     if (!taken) reads.push_back(operands.back());
   }
@@ -115,10 +108,10 @@ void Planner::plain_node(const Node& node) {
   const int to = arena(product(made));
   value(node.output).plain = to;
   Size useful = 0;
-  if (node.op == Operator::kConv)
-    useful = graph_.constant(node.inputs[1]).kept * made[0] * product(made, 2);
-  else if (node.op == Operator::kLinear)
-    useful = graph_.constant(node.inputs[1]).kept * (product(made) / made.back());
+  if (entry_of(node.op).work == Work::kLayer) {
+    const Constant& weight = graph_.constant(node.inputs[1]);
+    useful = weight.kept * (product(made) / weight.rows);
+  }
   draft(
       &node, "plain", reads, {to},
       static_cast<double>(useful) + kCyclesPerPlainEntry * static_cast<double>(product(made)),

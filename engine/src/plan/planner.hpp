@@ -49,6 +49,7 @@ class Planner {
   bool global_average(const Node& node);
   bool unary(const Node& node);
   bool normalisation(const Node& node);
+  bool of_its_own(const Node& node);
   bool binary(const Node& node);
   bool concat(const Node& node);
   bool reshape(const Node& node);

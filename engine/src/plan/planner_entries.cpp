@@ -7,23 +7,7 @@
 
 namespace netsurgery {
 
-/// Of one operand, each entry by itself.
-bool is_entrywise(Operator op) {
-  switch (op) {
-    case Operator::kRelu:
-    case Operator::kClip:
-    case Operator::kHardSwish:
-    case Operator::kSigmoid:
-    case Operator::kHardSigmoid:
-    case Operator::kSilu:
-    case Operator::kGelu:
-    case Operator::kLeakyRelu:
-    case Operator::kTanh:
-      return true;
-    default:
-      return false;
-  }
-}
+bool is_entrywise(Operator op) { return entry_of(op).work == Work::kEntrywise; }
 
 namespace {
 

@@ -11,46 +11,43 @@ bool keeps_apart(const Graph& graph, const Node& node, const std::vector<Shape>&
   const auto shape = [&](std::size_t operand) -> const Shape& {
     return shapes[static_cast<std::size_t>(node.inputs[operand])];
   };
-  const auto behind_batch = [&](AttributeName axis) { return node.attributes.integer(axis) > 0; };
-  switch (node.op) {
-    case Operator::kLinear:
+  switch (entry_of(node.op).images) {
+    case Images::kTogether:
+      return false;
+    case Images::kApart:
+      return true;
+    case Images::kApartInMatrices:
       return shape(0).size() >= 2;
-    case Operator::kAdd:
-    case Operator::kSub:
-    case Operator::kMul:
-    case Operator::kDiv: {
+    case Images::kApartInBroadcasts: {
       const std::size_t rank = shapes[static_cast<std::size_t>(node.output)].size();
       return std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
         const Shape& given = shapes[static_cast<std::size_t>(input)];
         return graph.is_constant(input) ? given.size() < rank || given.front() == 1 : given.size() == rank;
       });
     }
-    case Operator::kMatMul: {
+    case Images::kApartInProducts: {
       const bool a = graph.is_constant(node.inputs[0]), b = graph.is_constant(node.inputs[1]);
       if (b) return !a && shape(0).size() >= 2 && shape(1).size() <= 2;
       return !a && shape(0).size() >= 3 && shape(0).size() == shape(1).size();
     }
-    case Operator::kConcat:
-      return behind_batch(AttributeName::kAxis) &&
-             std::none_of(node.inputs.begin(), node.inputs.end(), [&](int input) { return graph.is_constant(input); });
-    case Operator::kSoftmax:
-    case Operator::kLogSoftmax:
-    case Operator::kLayerNorm:
-    case Operator::kSlice:
-      return behind_batch(AttributeName::kAxis);
-    case Operator::kMean: {
+    case Images::kApartBehindAxis: {
+      const bool joins = entry_of(node.op).variadic();
+      return node.attributes.integer(AttributeName::kAxis) > 0 &&
+             !(joins && std::any_of(node.inputs.begin(), node.inputs.end(),
+                                    [&](int input) { return graph.is_constant(input); }));
+    }
+    case Images::kApartOutsideAxes: {
       const std::vector<Size>& axes = node.attributes.integers(AttributeName::kAxes);
       return std::find(axes.begin(), axes.end(), 0) == axes.end();
     }
-    case Operator::kTranspose:
+    case Images::kApartInOrder:
       return node.attributes.integers(AttributeName::kOrder).front() == 0;
-    case Operator::kPad: {
+    case Images::kApartUnpadded: {
       const std::vector<Size> pads = node.attributes.filled(AttributeName::kPads, 2 * shape(0).size(), 0);
       return pads[0] == 0 && pads[shape(0).size()] == 0;
     }
-    default:  // windows, channels, entries; Reshape by its shapes, which is_separable looks at
-      return true;
   }
+  return false;
 }
 
 }  // namespace

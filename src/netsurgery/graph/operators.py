@@ -1,6 +1,9 @@
-"""The operator table: every operator that a graph can hold, with its operands, attributes and shape rule.
+"""The operator table: every operator that a graph can hold, with its operands, attributes, traits and shape rule.
 
-Readers, passes, the file, the reference executor, the engine and docs/operators.md all read this one table.
+Readers, passes, the file, the reference executor, the engine and docs/operators.md all read this one table. A trait
+that isn't said is the safe one: nothing is known of what the operator does to entries, channels and images, and what
+asks finds the general path.
+
 Values are float32. `N` is the batch, `C` channels, the axes after them are spatial (one to three of them).
 
 Attributes that have one number for each spatial axis (`strides`, `dilations`) or two (`pads`: all begins, then all
@@ -13,6 +16,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, TypeAlias
 
 from netsurgery.errors import GraphError
@@ -26,14 +30,96 @@ LARGEST_INT = 2**31 - 1
 """No integer of a graph lies beyond ± this."""
 
 
+class Work(Enum):
+    """What an entry of the output depends on: what passes and planners may make of it."""
+
+    OTHER = auto()
+    """On anything."""
+    ENTRYWISE = auto()
+    """On the same entry of the only operand."""
+    BROADCAST = auto()
+    """On one entry of each of two operands, broadcast as in NumPy."""
+    LAYER = auto()
+    """On a sum of entries times the weights of one output: makes units. Operands x, weight and perhaps bias."""
+    SPATIAL = auto()
+    """On the same map of x (N, C, *S): channels stay apart."""
+
+
+class Images(Enum):
+    """Where an operator keeps the entries of its operands' first axes apart, so that a batch can be cut."""
+
+    TOGETHER = auto()
+    """Nowhere, as far as anybody knows."""
+    APART = auto()
+    """Everywhere."""
+    APART_IN_MATRICES = auto()
+    """Where x has two axes or more."""
+    APART_IN_BROADCASTS = auto()
+    """Where every operand has the batch in front, or is a constant without it."""
+    APART_IN_PRODUCTS = auto()
+    """Where the batch is none of the two axes that are multiplied."""
+    APART_BEHIND_AXIS = auto()
+    """Where the attribute `axis` isn't the first one; of several operands none is a constant then."""
+    APART_OUTSIDE_AXES = auto()
+    """Where the attribute `axes` leaves the first one out."""
+    APART_IN_ORDER = auto()
+    """Where the attribute `order` leaves the first axis in front."""
+    APART_UNPADDED = auto()
+    """Where the attribute `pads` leaves the first axis as it is."""
+
+
+class Expected(Enum):
+    """The shape that a constant operand of a node is expected to have: what of it the file needn't say."""
+
+    NOTHING = auto()
+    KERNEL = auto()
+    """(open, channels of x / groups, open, ...), as many axes as x has."""
+    MATRIX = auto()
+    """(open, entries of x's last axis)."""
+    OUTPUTS = auto()
+    """The first axis of the operand before it."""
+    FROM_AXIS = auto()
+    """x's axes from the attribute `axis` on."""
+
+
+class Length(Enum):
+    """How many numbers an attribute of kind `ints` or `floats` is expected to have: more or fewer cost a few bits."""
+
+    SPATIAL = auto()
+    """One for each spatial axis of x."""
+    TWICE_SPATIAL = auto()
+    RANK = auto()
+    """One for each axis of x."""
+    TWICE_RANK = auto()
+    ONE = auto()
+    TWO = auto()
+
+    def of(self, rank: int) -> int:
+        """The number, for x with that many axes."""
+        spatial = max(rank - 2, 0)
+        return {
+            Length.SPATIAL: spatial,
+            Length.TWICE_SPATIAL: 2 * spatial,
+            Length.RANK: rank,
+            Length.TWICE_RANK: 2 * rank,
+            Length.ONE: 1,
+            Length.TWO: 2,
+        }[self]
+
+
 @dataclass(frozen=True)
 class Operand:
-    """One input of an operator. A `constant` one has to be a constant of the graph (weights, biases)."""
+    """One input of an operator.
+
+    constant: it has to be a constant of the graph (weights, biases); kernels take it over. expected: its shape, as far
+    as the node tells.
+    """
 
     name: str
     constant: bool = False
     optional: bool = False
     variadic: bool = False
+    expected: Expected = Expected.NOTHING
 
 
 @dataclass(frozen=True)
@@ -42,6 +128,9 @@ class Attribute:
 
     Kinds: `int`, `ints` (tuple), `float` (finite or infinite, never NaN), `floats`, `flag`, `choice`.
     `neutral`: an `ints` attribute whose entries all equal this is written as the empty tuple.
+    `length`: how many numbers are expected. `flattens`: a shape that is expected to flatten all behind x's first axis.
+    `torch`: the argument of the operator's ATen overloads that holds it. `onnx`, `onnx_default`: ONNX's name for it,
+    and what it is there when nothing is said.
     """
 
     name: str
@@ -50,6 +139,11 @@ class Attribute:
     low: int = -LARGEST_INT
     neutral: int | None = None
     choices: tuple[str, ...] = ()
+    length: Length = Length.SPATIAL
+    flattens: bool = False
+    torch: str = ""
+    onnx: str = ""
+    onnx_default: AttributeValue | None = None
 
     def checked(self, value: Any) -> AttributeValue:
         """The value in its canonical form. Raises GraphError."""
@@ -88,7 +182,12 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator: `code` is its number in the file, `shape` gives the output's shape or raises GraphError."""
+    """An operator: `code` is its number in the file, `shape` gives the output's shape or raises GraphError.
+
+    work, images: traits, the safe ones by default.
+    torch: ATen overloads that are this operator, with its only operand as their first argument; onnx: ONNX's operator
+    that is this one. Both only where attributes are renamed at most; what needs more has a translation of its own.
+    """
 
     name: str
     code: int
@@ -96,6 +195,10 @@ class Operator:
     attributes: tuple[Attribute, ...]
     shape: ShapeRule
     summary: str
+    work: Work = Work.OTHER
+    images: Images = Images.TOGETHER
+    torch: str = ""
+    onnx: str = ""
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, AttributeValue]:
         """All attributes: those given, checked, and the defaults of the others. Raises GraphError."""
@@ -145,19 +248,42 @@ def _single(value: float) -> float:
 
 
 _X = Operand("x")
-_WEIGHT = Operand("weight", constant=True)
-_BIAS = Operand("bias", constant=True, optional=True)
+_BIAS = Operand("bias", constant=True, optional=True, expected=Expected.OUTPUTS)
 _TWO = (Operand("a"), Operand("b"))
 _KERNEL = Attribute("kernel", "ints", low=1)
 _STRIDES = Attribute("strides", "ints", (), low=1, neutral=1)
 _DILATIONS = Attribute("dilations", "ints", (), low=1, neutral=1)
-_PADS = Attribute("pads", "ints", (), low=0, neutral=0)
+_PADS = Attribute("pads", "ints", (), low=0, neutral=0, length=Length.TWICE_SPATIAL)
 _CEIL = Attribute("ceil_mode", "flag", False)
 _AXIS = Attribute("axis", "int", low=0)
 
 
-def _same(name: str, code: int, summary: str, *attributes: Attribute) -> Operator:
-    return Operator(name, code, (_X,), attributes, rule.same, summary)
+def _entrywise(name: str, code: int, summary: str, *attributes: Attribute, torch: str = "", onnx: str = "") -> Operator:
+    return Operator(
+        name,
+        code,
+        (_X,),
+        attributes,
+        rule.same,
+        summary,
+        work=Work.ENTRYWISE,
+        images=Images.APART,
+        torch=torch,
+        onnx=onnx,
+    )
+
+
+def _broadcast(name: str, code: int, summary: str) -> Operator:
+    return Operator(
+        name,
+        code,
+        _TWO,
+        (),
+        rule.broadcast,
+        summary,
+        work=Work.BROADCAST,
+        images=Images.APART_IN_BROADCASTS,
+    )
 
 
 # Codes are in the order of how often the operators occur, which saves bits. They never change once released.
@@ -165,19 +291,23 @@ _ALL = (
     Operator(
         "Conv",
         1,
-        (_X, _WEIGHT, _BIAS),
+        (_X, Operand("weight", constant=True, expected=Expected.KERNEL), _BIAS),
         (_STRIDES, _PADS, _DILATIONS, Attribute("groups", "int", 1, low=1)),
         rule.conv,
         "Cross-correlation of x (N, C, *S) with weight (O, C/groups, *K), plus bias (O,).",
+        work=Work.LAYER,
+        images=Images.APART,
     ),
-    _same("Relu", 2, "max(x, 0)."),
+    _entrywise("Relu", 2, "max(x, 0).", torch="relu.default", onnx="Relu"),
     Operator(
         "Linear",
         3,
-        (_X, _WEIGHT, _BIAS),
+        (_X, Operand("weight", constant=True, expected=Expected.MATRIX), _BIAS),
         (),
         rule.linear,
         "x (..., I) times the transpose of weight (O, I), plus bias (O,).",
+        work=Work.LAYER,
+        images=Images.APART_IN_MATRICES,
     ),
     Operator(
         "MaxPool",
@@ -186,16 +316,19 @@ _ALL = (
         (_KERNEL, _STRIDES, _PADS, _DILATIONS, _CEIL),
         rule.pool,
         "Largest value of each window; padding never wins.",
+        work=Work.SPATIAL,
+        images=Images.APART,
     ),
     Operator(
         "Reshape",
         5,
         (_X,),
-        (Attribute("shape", "ints", low=-1),),
+        (Attribute("shape", "ints", low=-1, length=Length.TWO, flattens=True),),
         rule.reshape,
         "The same values in another shape; one size may be -1: what remains (the batch, where that is open).",
+        images=Images.APART,  # where the batch stays the first axis, which shapes tell
     ),
-    Operator("Add", 6, _TWO, (), rule.broadcast, "a + b, broadcast as in NumPy."),
+    _broadcast("Add", 6, "a + b, broadcast as in NumPy."),
     Operator(
         "AdaptiveAveragePool",
         7,
@@ -203,26 +336,38 @@ _ALL = (
         (Attribute("size", "ints", low=1),),
         rule.adaptive_pool,
         "Means over windows floor(i*S/size) .. ceil((i+1)*S/size), so that `size` values remain; size 1 is global.",
+        work=Work.SPATIAL,
+        images=Images.APART,
     ),
-    Operator("Mul", 8, _TWO, (), rule.broadcast, "a * b, broadcast as in NumPy."),
-    Operator("Concat", 9, (Operand("x", variadic=True),), (_AXIS,), rule.concat, "All inputs, one after another."),
-    _same(
+    _broadcast("Mul", 8, "a * b, broadcast as in NumPy."),
+    Operator(
+        "Concat",
+        9,
+        (Operand("x", variadic=True),),
+        (_AXIS,),
+        rule.concat,
+        "All inputs, one after another.",
+        images=Images.APART_BEHIND_AXIS,
+    ),
+    _entrywise(
         "Clip",
         10,
         "min(max(x, minimum), maximum).",
         Attribute("minimum", "float", -math.inf),
         Attribute("maximum", "float", math.inf),
     ),
-    _same("HardSwish", 11, "x * min(max(x / 6 + 1/2, 0), 1)."),
-    _same("Sigmoid", 12, "1 / (1 + exp(-x))."),
-    _same(
+    _entrywise("HardSwish", 11, "x * min(max(x / 6 + 1/2, 0), 1).", torch="hardswish.default", onnx="HardSwish"),
+    _entrywise("Sigmoid", 12, "1 / (1 + exp(-x)).", torch="sigmoid.default", onnx="Sigmoid"),
+    _entrywise(
         "HardSigmoid",
         13,
         "min(max(alpha * x + beta, 0), 1).",
-        Attribute("alpha", "float", _single(1 / 6)),
-        Attribute("beta", "float", 0.5),
+        Attribute("alpha", "float", _single(1 / 6), onnx="alpha", onnx_default=0.2),
+        Attribute("beta", "float", 0.5, onnx="beta", onnx_default=0.5),
+        torch="hardsigmoid.default",
+        onnx="HardSigmoid",
     ),
-    _same("Silu", 14, "x / (1 + exp(-x))."),
+    _entrywise("Silu", 14, "x / (1 + exp(-x)).", torch="silu.default"),
     Operator(
         "AveragePool",
         15,
@@ -230,36 +375,55 @@ _ALL = (
         (_KERNEL, _STRIDES, _PADS, _DILATIONS, _CEIL, Attribute("count_include_pad", "flag", False)),
         rule.pool,
         "Mean of each window; padding counts as zeros with count_include_pad, and not at all without.",
+        work=Work.SPATIAL,
+        images=Images.APART,
     ),
     Operator(
         "Transpose",
         16,
         (_X,),
-        (Attribute("order", "ints", low=0),),
+        (Attribute("order", "ints", low=0, length=Length.RANK),),
         rule.transpose,
         "Output axis i is input axis order[i].",
+        images=Images.APART_IN_ORDER,
     ),
-    _same(
+    _entrywise(
         "Gelu",
         17,
         "x * Phi(x), Phi the normal distribution; or its approximation by tanh.",
-        Attribute("approximate", "choice", "none", choices=("none", "tanh")),
+        Attribute(
+            "approximate",
+            "choice",
+            "none",
+            choices=("none", "tanh"),
+            torch="approximate",
+            onnx="approximate",
+            onnx_default="none",
+        ),
+        torch="gelu.default",
+        onnx="Gelu",
     ),
     Operator(
         "LayerNorm",
         18,
-        (_X, Operand("scale", constant=True, optional=True), _BIAS),
+        (
+            _X,
+            Operand("scale", constant=True, optional=True, expected=Expected.FROM_AXIS),
+            Operand("bias", constant=True, optional=True, expected=Expected.FROM_AXIS),
+        ),
         (Attribute("axis", "int", low=0), Attribute("epsilon", "float", _single(1e-5))),
         rule.layer_norm,
         "(x - mean) / sqrt(variance + epsilon) over all axes from `axis` on, times scale, plus bias.",
+        images=Images.APART_BEHIND_AXIS,
     ),
     Operator(
         "Mean",
         19,
         (_X,),
-        (Attribute("axes", "ints", low=0), Attribute("keepdims", "flag", True)),
+        (Attribute("axes", "ints", low=0, length=Length.ONE), Attribute("keepdims", "flag", True)),
         rule.mean,
         "Mean over the axes.",
+        images=Images.APART_OUTSIDE_AXES,
     ),
     Operator(
         "Slice",
@@ -273,25 +437,48 @@ _ALL = (
         ),
         rule.cut,
         "Entries start, start + step, ... below stop along the axis.",
+        images=Images.APART_BEHIND_AXIS,
     ),
-    Operator("Softmax", 21, (_X,), (_AXIS,), rule.along_axis, "exp(x) over its sum along the axis."),
     Operator(
-        "LogSoftmax", 22, (_X,), (_AXIS,), rule.along_axis, "x minus the log of the sum of exp(x) along the axis."
+        "Softmax",
+        21,
+        (_X,),
+        (_AXIS,),
+        rule.along_axis,
+        "exp(x) over its sum along the axis.",
+        images=Images.APART_BEHIND_AXIS,
     ),
-    _same("LeakyRelu", 23, "x where x >= 0, alpha * x elsewhere.", Attribute("alpha", "float", _single(0.01))),
-    Operator("Sub", 24, _TWO, (), rule.broadcast, "a - b, broadcast as in NumPy."),
-    Operator("Div", 25, _TWO, (), rule.broadcast, "a / b, broadcast as in NumPy."),
+    Operator(
+        "LogSoftmax",
+        22,
+        (_X,),
+        (_AXIS,),
+        rule.along_axis,
+        "x minus the log of the sum of exp(x) along the axis.",
+        images=Images.APART_BEHIND_AXIS,
+    ),
+    _entrywise(
+        "LeakyRelu",
+        23,
+        "x where x >= 0, alpha * x elsewhere.",
+        Attribute("alpha", "float", _single(0.01), torch="negative_slope", onnx="alpha", onnx_default=0.01),
+        torch="leaky_relu.default",
+        onnx="LeakyRelu",
+    ),
+    _broadcast("Sub", 24, "a - b, broadcast as in NumPy."),
+    _broadcast("Div", 25, "a / b, broadcast as in NumPy."),
     Operator(
         "Pad",
         26,
         (_X,),
         (
-            Attribute("pads", "ints"),
+            Attribute("pads", "ints", length=Length.TWICE_RANK),
             Attribute("mode", "choice", "constant", choices=("constant", "reflect", "edge", "wrap")),
             Attribute("value", "float", 0.0),
         ),
         rule.pad,
         "Pads every axis (all begins, then all ends; a negative one cuts), as numpy.pad.",
+        images=Images.APART_UNPADDED,
     ),
     Operator(
         "Resize",
@@ -322,8 +509,10 @@ _ALL = (
         rule.resize,
         "Nearest neighbour to `size` (spatial); scales (output / input, default size / S), coordinates and rounding "
         "as ONNX names them.",
+        work=Work.SPATIAL,
+        images=Images.APART,
     ),
-    _same("Tanh", 28, "The hyperbolic tangent."),
+    _entrywise("Tanh", 28, "The hyperbolic tangent.", torch="tanh.default", onnx="Tanh"),
     Operator(
         "Lrn",
         29,
@@ -336,9 +525,16 @@ _ALL = (
         ),
         rule.lrn,
         "x / (bias + alpha/size * sum of x² over channels c - floor((size-1)/2) .. c + ceil((size-1)/2)) ^ beta.",
+        images=Images.APART,
     ),
     Operator(
-        "MatMul", 30, _TWO, (), rule.matmul, "Matrix product of a (..., I, J) and b (..., J, K), as numpy.matmul."
+        "MatMul",
+        30,
+        _TWO,
+        (),
+        rule.matmul,
+        "Matrix product of a (..., I, J) and b (..., J, K), as numpy.matmul.",
+        images=Images.APART_IN_PRODUCTS,
     ),
     Operator(
         "AdaptiveMaxPool",
@@ -347,8 +543,15 @@ _ALL = (
         (Attribute("size", "ints", low=1),),
         rule.adaptive_pool,
         "Largest values over the same windows as AdaptiveAveragePool.",
+        work=Work.SPATIAL,
+        images=Images.APART,
     ),
 )
 
 OPERATORS: dict[str, Operator] = {operator.name: operator for operator in _ALL}
 """Operator name -> operator, in the order of their codes."""
+
+
+def working(work: Work) -> tuple[str, ...]:
+    """The names of the operators with that trait."""
+    return tuple(operator.name for operator in _ALL if operator.work is work)

@@ -25,7 +25,6 @@ from netsurgery.packed.format import ATTRIBUTES, Context, Limits
 from netsurgery.packed.structure import (
     OPERATOR_OF_CODE,
     default_of,
-    expected_count,
     expected_shape,
     padded_entries,
     unzigzag,
@@ -227,13 +226,12 @@ class _StructureReader:
         inputs, new = self._inputs_of(operator, name)
         x = self._shapes.get(inputs[0] or "")
         attributes = {
-            attribute.name: self._attribute(operator, attribute, () if x is None else x)
-            for attribute in operator.attributes
+            attribute.name: self._attribute(attribute, () if x is None else x) for attribute in operator.attributes
         }
         for index in new:
             operand = operator.operands[min(index, len(operator.operands) - 1)]
             before = [self._shapes.get(given or "") for given in inputs[: min(index, 2)]]
-            shape = self._shape(expected_shape(operator, operand.name, before, attributes))
+            shape = self._shape(expected_shape(operand, before, attributes))
             self._add_constant(inputs[index] or "", shape)
         made = node(operator.name, inputs, name, **attributes)
         operator.check_operands([None if given is None else given in self.constants for given in inputs])
@@ -274,16 +272,16 @@ class _StructureReader:
                 new.append(index)
         return inputs, new
 
-    def _attribute(self, operator: Operator, attribute: Attribute, x: Shape) -> Any:
+    def _attribute(self, attribute: Attribute, x: Shape) -> Any:
         context = Context.ATTRIBUTE + ATTRIBUTES.index(attribute.name)
-        default = default_of(operator, attribute, x, self._dynamic_batch)
+        default = default_of(attribute, x, self._dynamic_batch)
         if attribute.kind == "flag":
             return bool(default) ^ self._coder.flag(context)
         if default is not None and not self._coder.flag(context):
             return default
         if attribute.kind not in ("ints", "floats"):
             return self._number(attribute, context)
-        count = expected_count(operator, attribute, x)
+        count = attribute.length.of(len(x))
         if self._coder.flag(Context.RANK):
             count = self._count(Context.RANK, fmt.MOST_NUMBERS, f"numbers of {attribute.name}", least=0)
         numbers: list[Any] = []

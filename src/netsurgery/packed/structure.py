@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from netsurgery.graph.ir import Node
-from netsurgery.graph.operators import OPERATORS, Attribute, Operator, Shape
+from netsurgery.graph.operators import OPERATORS, Attribute, Expected, Length, Operand, Operator, Shape, Work
 
 OPERATOR_OF_CODE: dict[int, Operator] = {operator.code: operator for operator in OPERATORS.values()}
 
@@ -25,28 +25,15 @@ def unzigzag(code: int) -> int:
     return code // 2 if code % 2 == 0 else -(code + 1) // 2
 
 
-def default_of(operator: Operator, attribute: Attribute, x: Shape, dynamic_batch: bool) -> Any:
-    """What an attribute is unless a flag says otherwise; None if there is nothing to expect.
-
-    A Reshape is expected to flatten everything behind the first axis.
-    """
-    if operator.name == "Reshape" and len(x) >= 1:
+def default_of(attribute: Attribute, x: Shape, dynamic_batch: bool) -> Any:
+    """What an attribute is unless a flag says otherwise; None if there is nothing to expect."""
+    if attribute.flattens and len(x) >= 1:
         return (-1 if dynamic_batch else x[0], math.prod(x[1:]))
     return attribute.default
 
 
-def expected_count(operator: Operator, attribute: Attribute, x: Shape) -> int:
-    """How many numbers an attribute of the kind `ints` or `floats` is expected to have."""
-    spatial = max(len(x) - 2, 0)
-    if attribute.name == "pads":
-        return 2 * len(x) if operator.name == "Pad" else 2 * spatial
-    if attribute.name == "order":
-        return len(x)
-    return {"shape": 2, "axes": 1}.get(attribute.name, spatial)
-
-
 def expected_shape(
-    operator: Operator, operand: str, shapes: Sequence[Shape | None], attributes: Mapping[str, Any]
+    operand: Operand, shapes: Sequence[Shape | None], attributes: Mapping[str, Any]
 ) -> tuple[int | None, ...] | None:
     """The shape of a new constant as far as its node tells: None for open sizes, or None for all of it.
 
@@ -55,14 +42,14 @@ def expected_shape(
     x = shapes[0] if shapes else None
     if x is None:
         return None
-    if operator.name == "Conv" and operand == "weight" and len(x) >= 3 and x[1] % attributes["groups"] == 0:
+    if operand.expected is Expected.KERNEL and len(x) >= 3 and x[1] % attributes["groups"] == 0:
         return (None, x[1] // attributes["groups"], *(None,) * (len(x) - 2))
-    if operator.name == "Linear" and operand == "weight" and len(x) >= 1:
+    if operand.expected is Expected.MATRIX and len(x) >= 1:
         return (None, x[-1])
     weight = shapes[1] if len(shapes) > 1 else None
-    if operand == "bias" and operator.name in ("Conv", "Linear") and weight is not None:
+    if operand.expected is Expected.OUTPUTS and weight is not None:
         return weight[:1]
-    if operator.name == "LayerNorm":
+    if operand.expected is Expected.FROM_AXIS:
         return x[attributes["axis"] :]
     return None
 
@@ -82,7 +69,7 @@ def grid_of(shape: Shape, plane: int = 1, width: int = 1) -> tuple[int, int, int
 def picture_of(producers: Mapping[str, Node], reader: Node, shapes: Mapping[str, Shape]) -> tuple[int, int]:
     """(plane, width) of the channels that a Linear reads flattened, (1, 1) if it doesn't. It only helps prediction."""
     producer = producers.get(reader.inputs[0] or "")
-    while producer is not None and OPERATORS[producer.operator].shape is OPERATORS["Relu"].shape:
+    while producer is not None and OPERATORS[producer.operator].work is Work.ENTRYWISE:
         producer = producers.get(producer.inputs[0] or "")
     if reader.operator != "Linear" or producer is None or producer.operator != "Reshape":
         return (1, 1)
@@ -93,8 +80,9 @@ def picture_of(producers: Mapping[str, Node], reader: Node, shapes: Mapping[str,
 
 
 def padded_entries(operator: Operator, x: Shape, attributes: Mapping[str, Any]) -> int:
-    """Entries of a Conv's or pool's input with its padding around it, which an executor may have to hold; else 0."""
-    if operator.name == "Pad" or not attributes.get("pads"):
+    """Entries of x with the padding around its images, which an executor may have to hold; 0 where there is none."""
+    around_images = any(one.name == "pads" and one.length is Length.TWICE_SPATIAL for one in operator.attributes)
+    if not around_images or not attributes["pads"]:
         return 0
     begins, ends = attributes["pads"][: len(x) - 2], attributes["pads"][len(x) - 2 :]
     return math.prod(x[:2]) * math.prod(sum(sizes) for sizes in zip(x[2:], begins, ends, strict=True))

@@ -16,7 +16,7 @@ from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Shape
 from netsurgery.packed import format as fmt
 from netsurgery.packed.format import ATTRIBUTES, Context
-from netsurgery.packed.structure import default_of, expected_count, expected_shape, padded_entries, picture_of, zigzag
+from netsurgery.packed.structure import default_of, expected_shape, padded_entries, picture_of, zigzag
 from netsurgery.packed.tensors import EncoderFace, TensorWriter
 
 PART_BYTES = 2**20
@@ -147,7 +147,7 @@ class _StructureWriter:
             self._attribute(node, attribute, x)
         for index in new:
             operand = operator.operands[min(index, len(operator.operands) - 1)]
-            expected = expected_shape(operator, operand.name, shapes[: min(index, 2)], node.attributes)
+            expected = expected_shape(operand, shapes[: min(index, 2)], node.attributes)
             self._shape(self._shapes[node.inputs[index] or ""], expected)
 
     def _padded(self, node: Node) -> tuple[str | None, ...]:
@@ -156,10 +156,9 @@ class _StructureWriter:
         return (*node.inputs, *(None,) * (len(operands) - len(node.inputs)))
 
     def _attribute(self, node: Node, attribute: Attribute, x: Shape) -> None:
-        operator = OPERATORS[node.operator]
         value = node.attributes[attribute.name]
         context = Context.ATTRIBUTE + ATTRIBUTES.index(attribute.name)
-        default = default_of(operator, attribute, x, self._graph.dynamic_batch)
+        default = default_of(attribute, x, self._graph.dynamic_batch)
         if attribute.kind == "flag":
             self._coder.flag(context, value != default)
             return
@@ -170,7 +169,7 @@ class _StructureWriter:
             if not differs:
                 return
         if isinstance(value, tuple):
-            expected = expected_count(operator, attribute, x)
+            expected = attribute.length.of(len(x))
             self._coder.flag(Context.RANK, len(value) != expected)
             if len(value) != expected:
                 self._coder.integer(Context.RANK, len(value))

@@ -10,6 +10,7 @@ import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.operators import Operator
 
 
 def conv(call: Call) -> Value:
@@ -141,10 +142,11 @@ def lrn(call: Call) -> Value:
     return call.node("Lrn", [call.x], **{name: call.attributes[name] for name in names if name in call.attributes})
 
 
-def unary(operator: str, **defaults: Any) -> Callable[[Call], Value]:
-    """An operator of one operand whose attributes ONNX names as we do, with these defaults of ONNX."""
+def unary(operator: Operator) -> Callable[[Call], Value]:
+    """An operator of one operand that the operator table names in ONNX, its attributes too."""
+    named = [attribute for attribute in operator.attributes if attribute.onnx]
     return lambda call: call.node(
-        operator, [call.x], **{name: call.attributes.get(name, value) for name, value in defaults.items()}
+        operator.name, [call.x], **{one.name: call.attributes.get(one.onnx, one.onnx_default) for one in named}
     )
 
 

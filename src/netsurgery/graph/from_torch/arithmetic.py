@@ -8,20 +8,22 @@ from typing import Any, TypeAlias
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Call, Constant
+from netsurgery.graph.operators import Operator
 
 Outputs: TypeAlias = tuple[str | None, ...]
 
 
-def unary(operator: str, *, axis: bool = False, **renamed: str) -> Callable[[Call], str]:
-    """An operator of one operand; `renamed`: attribute = the argument that holds it."""
+def named(operator: Operator) -> Callable[[Call], str]:
+    """An operator of one operand that the operator table names in ATen, the arguments for its attributes too."""
+    arguments = {attribute.name: attribute.torch for attribute in operator.attributes if attribute.torch}
+    return lambda call: call.node(
+        operator.name, [call.operand(call.first)], **{name: call.number(given) for name, given in arguments.items()}
+    )
 
-    def translate(call: Call) -> str:
-        attributes: dict[str, Any] = {name: call.number(argument) for name, argument in renamed.items()}
-        if axis:
-            attributes["axis"] = call.axis()
-        return call.node(operator, [call.operand(call.first)], **attributes)
 
-    return translate
+def along_axis(operator: str) -> Callable[[Call], str]:
+    """An operator of one operand that works along an axis."""
+    return lambda call: call.node(operator, [call.operand(call.first)], axis=call.axis())
 
 
 def fixed(operator: str, **attributes: Any) -> Callable[[Call], str]:

@@ -1,5 +1,7 @@
 """The table from ATen's overloads to operators of the graph: what a torch model may be made of.
 
+Entrywise ones with no more than renamed attributes come from the operator table itself.
+
 Both forms are here: what `torch.export` gives, and the core ATen that `run_decompositions()` makes of it.
 """
 
@@ -13,6 +15,7 @@ from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import nearest
+from netsurgery.graph.operators import OPERATORS
 
 Translation: TypeAlias = Callable[[Call], "str | tuple[str | None, ...]"]
 """Adds nodes to the graph; the names of the outputs, or the only one's. None for outputs that nobody may read."""
@@ -52,20 +55,12 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
         "_upsample_nearest_exact1d.default _upsample_nearest_exact2d.default _upsample_nearest_exact3d.default "
         "_upsample_nearest_exact1d.vec _upsample_nearest_exact2d.vec _upsample_nearest_exact3d.vec",
     ),
-    (arithmetic.fixed("Relu"), "relu.default"),
     (arithmetic.fixed("Clip", minimum=0.0, maximum=6.0), "relu6.default"),
     (arithmetic.clamp("min_val", "max_val"), "hardtanh.default"),
     (arithmetic.clamp("min", "max"), "clamp.default clamp_min.default clamp_max.default"),
-    (arithmetic.unary("LeakyRelu", alpha="negative_slope"), "leaky_relu.default"),
     (arithmetic.prelu, "prelu.default _prelu_kernel.default"),
-    (arithmetic.fixed("Sigmoid"), "sigmoid.default"),
-    (arithmetic.fixed("HardSigmoid"), "hardsigmoid.default"),
-    (arithmetic.fixed("HardSwish"), "hardswish.default"),
-    (arithmetic.fixed("Silu"), "silu.default"),
-    (arithmetic.unary("Gelu", approximate="approximate"), "gelu.default"),
-    (arithmetic.fixed("Tanh"), "tanh.default"),
-    (arithmetic.unary("Softmax", axis=True), "softmax.int _softmax.default"),
-    (arithmetic.unary("LogSoftmax", axis=True), "log_softmax.int _log_softmax.default"),
+    (arithmetic.along_axis("Softmax"), "softmax.int _softmax.default"),
+    (arithmetic.along_axis("LogSoftmax"), "log_softmax.int _log_softmax.default"),
     (arithmetic.binary("Add"), "add.Tensor add.Scalar"),
     (arithmetic.binary("Sub"), "sub.Tensor sub.Scalar"),
     (arithmetic.binary("Sub", swapped=True), "rsub.Tensor rsub.Scalar"),
@@ -107,7 +102,13 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (move.channel_shuffle, "channel_shuffle.default"),
 )
 
+
 TRANSLATIONS: dict[str, Translation] = {
-    f"aten.{overload}": translation for translation, overloads in _TABLE for overload in overloads.split()
+    f"aten.{overload}": translation
+    for translation, overloads in (
+        *((arithmetic.named(operator), operator.torch) for operator in OPERATORS.values() if operator.torch),
+        *_TABLE,
+    )
+    for overload in overloads.split()
 }
 """ATen overload, as `str` gives it -> its translation."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from netsurgery.graph.ir import Graph
+from netsurgery.graph.operators import Work, working
 
-_LAYERS = ("Conv", "Linear")
+_LAYERS = working(Work.LAYER)
 _NEGATIVE_ZERO = np.uint32(0x80000000)
 
 
 def canonical_zeros(graph: Graph) -> Graph:
-    """Every -0.0 in weights and biases of Conv and Linear becomes 0.0: no output changes but for the sign of a zero.
+    """Every -0.0 in weights and biases of layers becomes 0.0: no output changes but for the sign of a zero.
 
     A constant that is also read otherwise (a divisor, say) or is an output stays as it is.
     """

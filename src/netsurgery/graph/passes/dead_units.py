@@ -17,7 +17,7 @@ from netsurgery.graph.passes.constant_edits import ConstantEdits
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.known_channels import KnownChannels
 from netsurgery.graph.passes.layer_matrix import LayerMatrix
-from netsurgery.graph.passes.units import BINARY, LAYERS, Mask, UnitMap, map_units
+from netsurgery.graph.passes.units import BROADCAST, LAYERS, Mask, UnitMap, map_units
 
 
 def remove_dead_units(graph: Graph, evaluate: Evaluate) -> Graph:
@@ -86,7 +86,7 @@ class _Sweep:
         kept = self._live[self._units.channels[node.output]]
         if node.operator in LAYERS:
             return self._cut_layer(node, kept)
-        if node.operator in BINARY and not kept.all():
+        if node.operator in BROADCAST and not kept.all():
             return self._cut_constants(node, kept)
         if node.operator == "Reshape" and not kept.all():
             return self._cut_shape(node, kept)

@@ -10,7 +10,7 @@ import numpy as np
 from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.layer_matrix import LayerMatrix
-from netsurgery.graph.passes.units import BINARY, LAYERS, UNARY, UnitMap
+from netsurgery.graph.passes.units import BROADCAST, ENTRYWISE, LAYERS, UnitMap
 
 
 class KnownChannels:
@@ -123,8 +123,8 @@ def _if_agreed(candidates: Array) -> Array:
 
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys(LAYERS, _layer),
-    **dict.fromkeys(UNARY, _unary),
-    **dict.fromkeys(BINARY, _binary),
+    **dict.fromkeys(ENTRYWISE, _unary),
+    **dict.fromkeys(BROADCAST, _binary),
     **dict.fromkeys(("MaxPool", "AdaptiveMaxPool", "AdaptiveAveragePool", "Mean", "Resize"), _same),
     **dict.fromkeys(("Slice", "Transpose"), _same),
     "AveragePool": _average_pool,

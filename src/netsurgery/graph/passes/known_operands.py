@@ -10,7 +10,7 @@ from netsurgery.graph.ir import Graph
 from netsurgery.graph.passes.constant_edits import ConstantEdits
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.known_channels import KnownChannels
-from netsurgery.graph.passes.units import BINARY, map_units
+from netsurgery.graph.passes.units import BROADCAST, map_units
 
 
 def replace_known_operands(graph: Graph, evaluate: Evaluate) -> Graph:
@@ -27,7 +27,7 @@ def replace_known_operands(graph: Graph, evaluate: Evaluate) -> Graph:
     for node in graph.nodes:
         inputs = list(node.inputs)
         for place, name in enumerate(inputs):
-            other = inputs[1 - place] if node.operator in BINARY else None
+            other = inputs[1 - place] if node.operator in BROADCAST else None
             if other is None or name not in known or other in edits.constants:
                 continue
             if all(shape[other] == shape[node.output] for shape in shapes):

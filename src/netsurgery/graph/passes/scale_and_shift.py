@@ -13,6 +13,7 @@ import numpy as np
 from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.graph.operators import Shape
 from netsurgery.graph.passes.constant_edits import ConstantEdits
+from netsurgery.graph.passes.units import LAYERS
 from netsurgery.graph.planes import on_grid, recognised_planes, sum_of_planes
 
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
@@ -52,7 +53,7 @@ def _layer_and_constant(
         return None, None
     for value, other in (node.given, node.given[::-1]):
         layer = made.get(value)
-        if layer is None or layer.operator not in ("Conv", "Linear") or other not in constants:
+        if layer is None or layer.operator not in LAYERS or other not in constants:
             continue
         if all(known[layer.output] == known[node.output] for known in shapes):
             shape = shapes[0][layer.output]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.graph.passes.constant_edits import ConstantEdits
-from netsurgery.graph.passes.units import BINARY, LAYERS, UnitMap, Units, map_units
+from netsurgery.graph.passes.units import BROADCAST, LAYERS, UnitMap, Units, map_units
 
 Order = npt.NDArray[np.intp]
 
@@ -94,7 +94,7 @@ class _Reordering:
 
     def _node(self, node: Node) -> Node:
         order = self._orders.get(("value", node.output))
-        if order is None or node.operator not in (*LAYERS, *BINARY):
+        if order is None or node.operator not in (*LAYERS, *BROADCAST):
             return node
         return self._layer(node, order) if node.operator in LAYERS else self._binary(node, order)
 

@@ -14,16 +14,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netsurgery.graph.ir import Graph, Node
-from netsurgery.graph.operators import Shape
+from netsurgery.graph.operators import Shape, Work, working
 from netsurgery.graph.passes.unit_finder import Mask, UnitFinder, UnitMap, Units
 
-__all__ = ["BINARY", "LAYERS", "UNARY", "Mask", "UnitMap", "Units", "map_units"]
+__all__ = ["BROADCAST", "ENTRYWISE", "LAYERS", "Mask", "UnitMap", "Units", "map_units"]
 
 Attributes: TypeAlias = Mapping[str, Any]
 
-UNARY = ("Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Silu", "Gelu", "Tanh")
-BINARY = ("Add", "Sub", "Mul", "Div")
-LAYERS = ("Conv", "Linear")
+ENTRYWISE, BROADCAST, LAYERS = working(Work.ENTRYWISE), working(Work.BROADCAST), working(Work.LAYER)
 
 
 def map_units(graph: Graph) -> UnitMap:
@@ -179,9 +177,9 @@ def _binary(finder: UnitFinder, node: Node, attributes: Attributes) -> None:
 
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys(LAYERS, _layer),
-    **dict.fromkeys(UNARY, _same),
-    **dict.fromkeys(BINARY, _binary),
-    **dict.fromkeys(("MaxPool", "AveragePool", "AdaptiveAveragePool", "AdaptiveMaxPool", "Resize"), _spatial),
+    **dict.fromkeys(ENTRYWISE, _same),
+    **dict.fromkeys(BROADCAST, _binary),
+    **dict.fromkeys(working(Work.SPATIAL), _spatial),
     "Slice": _slice,
     "Pad": _pad,
     "Mean": _mean,

@@ -12,7 +12,7 @@ import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.ir import Graph, Node
-from netsurgery.graph.operators import Shape
+from netsurgery.graph.operators import OPERATORS, Operator, Shape
 
 Attributes: TypeAlias = Mapping[str, Any]
 Writer: TypeAlias = Callable[["Nodes", Node], None]
@@ -234,7 +234,13 @@ def _resize(nodes: Nodes, node: Node) -> None:
     )
 
 
+def _by_name(operator: Operator) -> Writer:
+    """What writes an operator that the operator table names in ONNX."""
+    return _plain(operator.onnx, **{one.onnx: one.name for one in operator.attributes if one.onnx})
+
+
 WRITERS: dict[str, Writer] = {
+    **{operator.name: _by_name(operator) for operator in OPERATORS.values() if operator.onnx},
     "Conv": _conv,
     "Linear": _linear,
     "MatMul": _plain("MatMul"),
@@ -242,15 +248,8 @@ WRITERS: dict[str, Writer] = {
     "AveragePool": _average_pool,
     "AdaptiveAveragePool": _adaptive("AveragePool"),
     "AdaptiveMaxPool": _adaptive("MaxPool"),
-    "Relu": _plain("Relu"),
     "Clip": _clip,
-    "LeakyRelu": _plain("LeakyRelu", alpha="alpha"),
-    "Sigmoid": _plain("Sigmoid"),
-    "HardSigmoid": _plain("HardSigmoid", alpha="alpha", beta="beta"),
-    "HardSwish": _plain("HardSwish"),
     "Silu": _silu,
-    "Gelu": _plain("Gelu", approximate="approximate"),
-    "Tanh": _plain("Tanh"),
     "Softmax": _plain("Softmax", axis="axis"),
     "LogSoftmax": _plain("LogSoftmax", axis="axis"),
     "Add": _plain("Add"),
