@@ -22,6 +22,7 @@ from netsurgery.errors import CaptureError, DataError, UnsupportedOperatorError
 from netsurgery.graph.from_torch import read_exported, read_pt2, read_torch, torch_outputs
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
 from netsurgery.graph.ir import Graph
+from netsurgery.graph.operators import OPERATORS
 from netsurgery.runtime.reference import run
 
 ULP = float(np.finfo(np.float32).eps)
@@ -70,6 +71,19 @@ def captured(name: str) -> tuple[nn.Module, Graph]:
     """A model of the table and its graph, captured with a batch of two; not to be changed."""
     model = EXAMPLES[name].model()
     return model, read_torch(model, EXAMPLES[name].inputs(2))
+
+
+@pytest.mark.parametrize(
+    ("name", "overload"),
+    [(name, overload) for name, operator in OPERATORS.items() for overload in operator.torch.split()],
+)
+def test_overloads_that_the_operator_table_names_are_that_operator(name: str, overload: str) -> None:
+    packet, _, which = overload.partition(".")
+    model = Wrap(getattr(getattr(torch.ops.aten, packet), which))
+    inputs = (torch.linspace(-4, 4, 12).reshape(2, 6),)
+    graph = read_torch(model, inputs)
+    assert [node.operator for node in graph.nodes] == [name]
+    assert_same(graph, model, inputs)
 
 
 def operators(graph: Graph) -> list[str]:

@@ -77,7 +77,8 @@ enum class Operator : std::uint8_t {
   kTanh = 28,
   kLrn = 29,
   kMatMul = 30,
-  kAdaptiveMaxPool = 31
+  kAdaptiveMaxPool = 31,
+  kAbs = 32
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -453,6 +454,10 @@ inline constexpr AttributeEntry kAdaptiveMaxPoolAttributes[] = {
      {}},
 };
 
+inline constexpr OperandEntry kAbsOperands[] = {
+    {"x", false, false, false, Expected::kNothing},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -515,6 +520,7 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kMatMulOperands, {}},
     {Operator::kAdaptiveMaxPool, "AdaptiveMaxPool", ShapeRule::kAdaptivePool, Work::kSpatial, Images::kApart,
      operator_tables::kAdaptiveMaxPoolOperands, operator_tables::kAdaptiveMaxPoolAttributes},
+    {Operator::kAbs, "Abs", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kAbsOperands, {}},
 };
 // clang-format on
 

@@ -14,6 +14,11 @@ struct Relu {
   float operator()(float x) const { return x < 0.0f ? 0.0f : x; }
 };
 
+struct Magnitude {
+  static constexpr Size kCost = 1;
+  float operator()(float x) const { return __builtin_fabsf(x); }
+};
+
 struct Clip {
   static constexpr Size kCost = 1;
   float minimum, maximum;
@@ -112,6 +117,7 @@ constexpr MakerEntry kFunctions[] = {
     {Operator::kSilu, of_nothing<Function<silu, 12>>},
     {Operator::kGelu, gelu_of},
     {Operator::kLeakyRelu, leaky_relu},
+    {Operator::kAbs, of_nothing<Magnitude>},
     {Operator::kTanh, of_nothing<Function<hyperbolic_tangent, 12>>},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kEntrywise; }),

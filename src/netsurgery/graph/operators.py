@@ -546,6 +546,7 @@ _ALL = (
         work=Work.SPATIAL,
         images=Images.APART,
     ),
+    _entrywise("Abs", 32, "The magnitude of x.", torch="abs.default", onnx="Abs"),
 )
 
 OPERATORS: dict[str, Operator] = {operator.name: operator for operator in _ALL}

@@ -243,6 +243,7 @@ KERNELS: dict[str, Kernel] = {
     "Silu": _elementwise(lambda x, _: x / (1 + np.exp(-x))),
     "Gelu": _elementwise(_gelu),
     "Tanh": _elementwise(lambda x, _: np.tanh(x)),
+    "Abs": lambda operands, _: np.abs(operands[0]),
     "Softmax": _elementwise(_softmax),
     "LogSoftmax": _elementwise(_log_softmax),
     "Add": lambda operands, _: np.add(*operands),
