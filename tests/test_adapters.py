@@ -103,3 +103,25 @@ def test_layers_as_wide_as_the_frozen_one_are_not_adapters() -> None:
     model.frozen.requires_grad_(True)
     assert adapter_words(Unnamed(8, 6, 2)) == {"down.weight": "down", "up.weight": "up"}
     assert adapter_words(model) == {}
+
+
+class HalfFrozen(nn.Module):
+    """An autoencoder whose first layer is frozen: nothing is added to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(64, 32).requires_grad_(False)
+        self.second = nn.Linear(32, 10)
+        self.back = nn.Linear(10, 64)
+
+
+def test_layers_behind_a_frozen_one_are_not_its_adapters() -> None:
+    assert adapter_words(HalfFrozen()) == {}
+
+
+def test_a_bottleneck_that_is_taken_for_an_adapter_is_operated_on_where_it_is_named() -> None:
+    model = network(Unnamed(8, 8, 2))
+    with pytest.raises(AdapterError, match=r"look like.*If they aren't adapters, name them in layers"):
+        select(model, Plan.of(CUT))
+    (layers,) = select(model, Plan.of(Stage(method=CUT, layers=("*", "*.down", "*.up")))).stages
+    assert {"1.down", "1.up"} <= {layer.name for layer in layers}

@@ -361,3 +361,23 @@ class TestWrappedWeights:
                 ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), CUT)
         finally:
             torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("class_name", ["PreNormFFN", "NormalizingFlow"])
+def test_raw_matrices_of_a_class_that_is_called_after_a_norm_are_operated_on_where_they_are_named(
+    class_name: str,
+) -> None:
+    block = type(class_name, (nn.Module,), {})()
+    block.w1, block.gain = nn.Parameter(torch.randn(6, 4)), nn.Parameter(torch.ones(4))
+    model = nn.Sequential(nn.Linear(4, 4), block)
+    assert [layer.name for layer in select(model, Plan.of(WEIGHTS_ONLY)).stages[0]] == ["0"]
+    (layers,) = select(model, Plan.of(Stage(method=WEIGHTS_ONLY, layers=("*", "1.w1")))).stages
+    assert [layer.name for layer in layers] == ["0", "1.w1"]
+    with pytest.raises(LayerNotFoundError, match="normalisation"):
+        select(model, Plan.of(Stage(method=WEIGHTS_ONLY, layers=("1.gain",))))
+
+
+def test_a_model_without_numbers_is_refused() -> None:
+    model = nn.Linear(4, 4, device="meta")
+    with pytest.raises(AttachmentError, match=r"meta device.*to_empty"):
+        ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), CUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -689,3 +690,14 @@ def test_printing_an_operation_gives_a_table() -> None:
     lines = str(operation).splitlines()
     assert lines[5].split() == ["total", "27", "135", "20.00%"]
     assert lines[6:] == ["left alone: features.1.weight, features.1.bias (normalisation)"]
+
+
+def test_a_model_that_holds_its_operation_can_be_copied_and_not_pickled() -> None:
+    model = nn.Linear(4, 3)
+    operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), ns.NaiveCut(density=0.5))
+    model.operation = operation
+    copied = copy.deepcopy(model)
+    assert copied.operation is operation
+    assert torch.equal(copied.weight, model.weight)
+    with pytest.raises(ns.errors.AttachmentError, match="can't be pickled"):
+        pickle.dumps(operation)

@@ -161,3 +161,11 @@ def test_plain_tensors_that_no_parameter_belongs_to_change_nothing() -> None:
     assert set(recomputed("", model)) == {"scale"}
     assert source_of("weight", recomputed("", model)) is None
     assert [layer.name for layer in select(model, Plan.of(CUT)).stages[0]] == [""]
+
+
+def test_a_plain_tensor_takes_no_parameter_along_that_is_only_called_alike() -> None:
+    model = nn.Linear(4, 4)
+    model.pos = torch.arange(4.0)
+    model.pos_embed = nn.Parameter(torch.randn(4, 3))
+    (layers,) = select(model, Plan.of(ns.Stage(method=CUT, layers=("*", "pos_embed")))).stages
+    assert "pos_embed" in {name for layer in layers for name in layer.tensors}

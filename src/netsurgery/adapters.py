@@ -30,7 +30,8 @@ def adapter_words(model: nn.Module) -> dict[str, str]:
 def _low_rank_pair(module: nn.Module) -> list[str]:
     """Names, within the module, of two trainable matrices (r, in) and (out, r) beside a frozen one, (out, in).
 
-    Either factor may be stored transposed. Modules in a row are beside each other in nn.Sequential and the like
+    Raw factors may be stored transposed; linear layers say what they take and give, so that an encoder's frozen half
+    isn't taken for the base of what follows it. Modules in a row are beside each other in nn.Sequential and the like
     without being added, so those are passed over.
     """
     if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict):
@@ -43,12 +44,20 @@ def _low_rank_pair(module: nn.Module) -> list[str]:
         for down_name, down in trained:
             for up_name, up in trained:
                 rank = (set(down.shape) & set(up.shape)) - {outputs, inputs}
-                shapes = sorted(down.shape), sorted(up.shape)
                 if down is not up and any(
-                    r < min(outputs, inputs) and shapes == (sorted((r, inputs)), sorted((outputs, r))) for r in rank
+                    r < min(outputs, inputs)
+                    and _is_shaped(module, down_name, down, (r, inputs))
+                    and _is_shaped(module, up_name, up, (outputs, r))
+                    for r in rank
                 ):
                     return [down_name, up_name]
     return []
+
+
+def _is_shaped(module: nn.Module, name: str, matrix: Tensor, shape: tuple[int, int]) -> bool:
+    """True for that shape, and for its transpose where no linear layer says which way it is."""
+    is_linear = isinstance(getattr(module, name.partition(".")[0], None), nn.Linear)
+    return tuple(matrix.shape) == shape or (not is_linear and tuple(matrix.shape) == shape[::-1])
 
 
 def _matrices(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

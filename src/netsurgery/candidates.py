@@ -11,7 +11,18 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from netsurgery.adapters import adapter_words
-from netsurgery.eligibility import KINDS, Kind, Reason, class_names, is_bias, is_weight, kind_of
+from netsurgery.eligibility import (
+    KINDS,
+    Kind,
+    Reason,
+    class_names,
+    filter_dim,
+    groups_of,
+    is_bias,
+    is_torchs,
+    is_weight,
+    kind_of,
+)
 from netsurgery.errors import LayerNotFoundError
 from netsurgery.recomputation import recomputed, source_of
 
@@ -25,6 +36,7 @@ class Candidate:
     weights, biases: parameter name -> parameter.
     unless_named: why it is left alone unless a plan names it; None for what is operated on by default.
     adapter: the part of its name that says that it is an adapter, or None.
+    groups, filter_dims: as a Layer has them.
     """
 
     names: tuple[str, ...]
@@ -33,6 +45,8 @@ class Candidate:
     biases: Mapping[str, Tensor] = field(default_factory=dict)
     unless_named: Reason | None = None
     adapter: str | None = None
+    groups: int = 1
+    filter_dims: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -131,7 +145,7 @@ def survey(model: nn.Module) -> Survey:
                 weights[name] = parameter
             elif is_bias(kind, own_name) and parameter.dim() == 1:
                 biases[name] = parameter
-            elif kind == "normalisation":
+            elif kind == "normalisation" and (is_torchs(kind, module) or parameter.numel() == max(parameter.shape)):
                 found.left_alone.append(LeftAlone(name, Reason.NORM))
             elif parameter.dim() < 2:
                 found.left_alone.append(LeftAlone(name, Reason.VECTOR))
@@ -196,6 +210,8 @@ def _layer(
         biases,
         unless_named=Reason.EMBEDDING if embedded else None,
         adapter=words[0] if words else None,
+        groups=groups_of(module),
+        filter_dims={name: dim for name, tensor in weights.items() if (dim := filter_dim(module, tensor))},
     )
 
 

@@ -50,6 +50,7 @@ _PROJECTIONS = ("Conv1D", "*Linear")
 """Names of classes of other libraries that are linear layers if they hold a matrix and at most one bias: Conv1D is what
 GPT-2's layers are called."""
 _NORMS = "*Norm*"
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 class Reason(Enum):
@@ -78,6 +79,32 @@ def kind_of(module: nn.Module) -> str | None:
     if any(fnmatchcase(name, pattern) for name in classes for pattern in _PROJECTIONS) and _is_projection(module):
         return "linear"
     return "normalisation" if any(fnmatchcase(name, _NORMS) for name in classes) else None
+
+
+def is_torchs(kind: str, module: nn.Module) -> bool:
+    """True if the module is one of torch's classes of that kind, not one that is known by its name."""
+    return isinstance(module, KINDS[kind].classes)
+
+
+def groups_of(module: nn.Module) -> int:
+    """Into how many groups a module takes its channels apart: those of a convolution, 1 for all others."""
+    return int(getattr(module, "groups", 1)) if isinstance(module, KINDS["convolution"].classes) else 1
+
+
+def filter_dim(module: nn.Module, weight: Tensor) -> int:
+    """The dimension of a weight along which its outputs lie.
+
+    The second one for transposed convolutions, (in, out, ...), and for matrices that GPT-2's Conv1D and its like hold
+    as (in, out). Of a transposed convolution in groups it is no dimension alone; the first one stands for it.
+    """
+    if isinstance(module, _TRANSPOSED):
+        return 1 if module.groups == 1 else 0
+    if isinstance(module, KINDS["linear"].classes) or weight.dim() != 2 or kind_of(module) != "linear":
+        return 0
+    outputs = getattr(module, "bias", None)
+    if outputs is not None and weight.shape[0] != weight.shape[1]:
+        return 0 if len(outputs) == weight.shape[0] else 1
+    return 1 if "Conv1D" in class_names(module) else 0
 
 
 def class_names(module: nn.Module) -> tuple[str, ...]:

@@ -29,7 +29,6 @@ from torch.utils.hooks import RemovableHandle
 from netsurgery.binding import Binding
 from netsurgery.errors import (
     AttachmentError,
-    DensityWarning,
     OptimizerError,
     RevivedWarning,
     StarvedLayerWarning,
@@ -86,7 +85,6 @@ class _RunningStage:
     def method(self) -> Method[Any]:
         return self.stage.method
 
-    @torch.no_grad()
     def felt(self, name: str, tensor: Tensor, gradient: Tensor) -> Tensor | None:
         """The gradient as the method wants it; None: as it is."""
         return None if self.state is None else self.method.felt(self.state, name, tensor, gradient)
@@ -310,6 +308,18 @@ class Operation:
         self.step = saved["step"]
         self.finished = saved["finished"]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Operation:
+        """Itself: it belongs to one model and optimizer. A copied model that holds it has no operation of its own."""
+        return self
+
+    def __reduce__(self) -> Any:
+        """Raises AttachmentError: hooks, and what they are on, are of this process."""
+        raise AttachmentError(
+            "An operation can't be pickled: it is attached to a model and an optimizer of this process. Save its "
+            "state_dict(), attach the same plan where it is needed, and load the state there; a model that holds its "
+            "operation is saved by its own state_dict()."
+        )
+
     def __str__(self) -> str:
         """A table: one line per tensor, and the total; then starved layers, and what is left alone and why."""
         rows = self.report()
@@ -376,7 +386,7 @@ class Operation:
             running.state = state
             advice = running.method.advice(running.layers)
             if advice is not None:
-                warnings.warn(advice, DensityWarning, stacklevel=5)
+                warnings.warn(advice, stacklevel=5)
 
     def _is_stepping(self) -> bool:
         """True while a call of optimizer.step is under way, in whatever thread; False after one was interrupted."""

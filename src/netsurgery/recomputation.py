@@ -20,6 +20,10 @@ _REMEDIES = {
 }
 
 
+_SOURCES = ("_g", "_v", "_orig", "_raw", "_bar", "_u", "_mask")
+"""What the names of parameters end with from which a tensor of the name before that is computed."""
+
+
 def recomputed(module_name: str, module: nn.Module) -> dict[str, str]:
     """Name of a tensor that the module computes anew -> what makes a parameter of it again, as advice.
 
@@ -43,4 +47,4 @@ def recomputed(module_name: str, module: nn.Module) -> dict[str, str]:
 
 def source_of(parameter: str, found: dict[str, str]) -> str | None:
     """The tensor of `found` that is computed from the parameter of that name: weight_g, weight_orig -> weight."""
-    return next((name for name in found if parameter == name or parameter.startswith(f"{name}_")), None)
+    return next((name for name in found if parameter == name or parameter in (name + end for end in _SOURCES)), None)

@@ -67,7 +67,7 @@ def select(model: nn.Module, plan: Plan) -> Selection:
         chosen = [candidate for candidate in found.candidates if _is_selected(candidate, stage)]
         _refuse_adapters(chosen, stage)
         layers = [
-            Layer(candidate.name, tensors)
+            Layer(candidate.name, tensors, candidate.groups, candidate.filter_dims)
             for candidate in chosen
             if (tensors := candidate.tensors(stage.method.biases))  # a tied weight's other layer has biases at most
         ]
@@ -116,10 +116,11 @@ def _refuse_adapters(chosen: Sequence[Candidate], stage: Stage) -> None:
     if adapters:
         words = sorted({str(candidate.adapter) for candidate in adapters})
         raise AdapterError(
-            f"{listed([candidate.name for candidate in adapters])} belong to low-rank adapters: cutting them makes "
-            "nothing small, since their product is added to a weight that stays dense. Merge the adapters and operate "
-            "on the weights (peft: model.merge_and_unload(), then requires_grad_(True)), leave them out with "
-            f"skip={tuple(f'*{word}*' for word in words)}, or name them in layers to operate on them all the same."
+            f"{listed([candidate.name for candidate in adapters])} look like low-rank adapters, by their names or as a "
+            "pair beside a frozen weight. Cutting those makes nothing small, since their product is added to a weight "
+            "that stays dense: merge them and operate on the weights (peft: model.merge_and_unload(), then "
+            f"requires_grad_(True)), or leave them out with skip={tuple(f'*{word}*' for word in words)}. "
+            "If they aren't adapters, name them in layers to operate on them."
         )
 
 
@@ -131,6 +132,11 @@ def _refuse_wrapped(name: str, tensor: Tensor) -> None:
             f"{name} is a {what}: its numbers are spread over processes, or aren't stored one by one, so they can't "
             "be ranked together. Operate on the plain model before it is sharded or converted, or leave this layer "
             "out with Stage(skip=...). DistributedDataParallel keeps plain weights and works."
+        )
+    if tensor.is_meta:
+        raise AttachmentError(
+            f"{name} is on the meta device and has no numbers yet. Materialise the model first (model.to_empty, then "
+            "initialise or load its weights), or leave this layer out with Stage(skip=...)."
         )
 
 

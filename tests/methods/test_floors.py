@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from itertools import pairwise
 
 import pytest
 import torch
@@ -23,7 +25,35 @@ LAYERS = [layer("conv", 16, 8, 3, 3), layer("fc", 100, 400), layer("head", 10, 1
 
 def test_a_layer_needs_a_quarter_of_the_fewer_of_its_outputs_and_input_positions() -> None:
     assert fewest(LAYERS) == {"conv.weight": 4, "fc.weight": 25, "head.weight": 3}
-    assert fewest([layer("depthwise", 64, 1, 3, 3), layer("one", 1, 1)]) == {"depthwise.weight": 3, "one.weight": 1}
+    assert fewest([layer("one", 1, 1)]) == {"one.weight": 1}
+
+
+@pytest.mark.parametrize(
+    ("groups", "shape", "expected"),
+    [(64, (64, 1, 3, 3), 16), (32, (64, 1, 3, 3), 16), (2, (64, 3, 1, 1), 2), (1, (64, 3, 1, 1), 1), (4, (8, 2, 3), 2)],
+)
+def test_each_group_of_a_convolution_has_input_positions_of_its_own(
+    groups: int, shape: tuple[int, ...], expected: int
+) -> None:
+    grouped = Layer("l", {"l.weight": torch.zeros(shape)}, groups=groups)
+    assert fewest([grouped]) == {"l.weight": expected}
+
+
+def test_a_depthwise_layer_keeps_its_channels_or_says_so() -> None:
+    torch.manual_seed(0)
+    depthwise = nn.Conv2d(32, 32, 3, padding=1, groups=32)
+    model = nn.Sequential(nn.Conv2d(1, 32, 1), depthwise, nn.BatchNorm2d(32), nn.Flatten(), nn.Linear(32 * 16, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.02, steps=20))
+    for step in range(20):
+        generator = torch.Generator().manual_seed(step)
+        optimizer.zero_grad()
+        labels = torch.randint(4, (16,), generator=generator)
+        F.cross_entropy(model(torch.randn(16, 1, 4, 4, generator=generator)), labels).backward()
+        optimizer.step()
+    operation.finish()
+    (kept,) = (row.kept for row in operation.report() if row.name == "1.weight")
+    assert kept >= 8
 
 
 @pytest.mark.parametrize("keep", [40, 500, 5_000, 42_152])
@@ -81,11 +111,18 @@ def test_a_density_that_is_too_low_is_said_with_the_layer_and_what_would_do() ->
     assert all(row.kept for row in operation.report() if row.name.endswith("weight"))
 
 
-def test_a_density_that_the_warning_advises_gets_no_warning() -> None:
-    model = unequal()
+@pytest.mark.parametrize("seed", range(12))
+def test_a_density_that_the_warning_advises_gets_no_warning(seed: int) -> None:
+    """Of networks of every size: what is advised is rounded up."""
+    sizes = torch.randint(3, 60, (4,), generator=torch.Generator().manual_seed(seed)).tolist()
+    model = nn.Sequential(*(nn.Linear(*pair) for pair in pairwise(sizes)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    with pytest.warns(ns.errors.DensityWarning) as caught:
+        ns.attach(model, optimizer, ns.Surgery(density=1e-5, steps=20)).detach()
+    (advised,) = re.findall(r"density of ([\d.e-]+) or more", str(caught[0].message))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.05), ns.Surgery(density=0.0099, steps=20))
+        ns.attach(model, optimizer, ns.Surgery(density=float(advised), steps=20))
 
 
 def test_a_layer_that_the_loss_does_not_feel_has_no_floor_and_is_named_at_the_end() -> None:

@@ -15,6 +15,7 @@ from tests.methods.training import is_power, train
 from torch import Tensor, nn
 
 import netsurgery as ns
+from netsurgery.errors import StarvedLayerWarning
 from netsurgery.methods import blocks
 from netsurgery.methods.base import Layer
 from netsurgery.methods.quantization import PORTIONS
@@ -283,11 +284,13 @@ def test_a_tensor_of_zeros_stays_zero() -> None:
     nn.init.zeros_(model.bias)
     nn.init.zeros_(model.weight)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    operation = ns.attach(model, optimizer, ns.INQ(bits=5, steps=6, biases=True))
+    with pytest.warns(StarvedLayerWarning, match=r"weight holds zeros alone.*learns nothing"):
+        operation = ns.attach(model, optimizer, ns.INQ(bits=5, steps=6, biases=True))
     for _ in range(6):
         model.weight.grad, model.bias.grad = torch.ones(3, 4), torch.ones(3)
         optimizer.step()
-    operation.finish()
+    with pytest.warns(StarvedLayerWarning, match=r"weight keeps 0 of 12"):
+        operation.finish()
     assert operation.density == 0
     assert not bool(model.weight.any())
     assert not bool(model.bias.any())

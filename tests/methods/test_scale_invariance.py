@@ -178,3 +178,96 @@ class TestDeadFilters:
         operation.load_state_dict(saved)
         train(model, optimizer, 270, first=10)
         assert bool(operation.masks["conv1.weight"][0].any())
+
+
+class Conv1D(nn.Module):
+    """A linear layer that holds its matrix as (in, out), as GPT-2's do."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(inputs, outputs) / inputs**0.5)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight + self.bias
+
+
+def transposed() -> tuple[nn.Module, nn.Module]:
+    layer = nn.ConvTranspose2d(2, 12, 3, padding=1)
+    return nn.Sequential(layer, nn.BatchNorm2d(12, eps=1e-20), nn.ReLU(), nn.Flatten(), nn.Linear(432, 4)), layer
+
+
+def stored_transposed() -> tuple[nn.Module, nn.Module]:
+    layer = Conv1D(72, 12)
+    return nn.Sequential(nn.Flatten(), layer, nn.BatchNorm1d(12, eps=1e-20), nn.ReLU(), nn.Linear(12, 4)), layer
+
+
+class TestFiltersAlongTheSecondDimension:
+    """Transposed convolutions hold (in, out, ...), and some libraries' linear layers (in, out)."""
+
+    @pytest.mark.parametrize("build", [transposed, stored_transposed])
+    def test_their_scale_means_nothing_either(self, build: Callable[[], tuple[nn.Module, nn.Module]]) -> None:
+        torch.manual_seed(0)
+        model, layer = build()
+        model.double()
+        expected = masks(model)
+        name = next(name for name, tensor in model.named_parameters() if tensor is layer.weight)
+        factors = 2.0 ** torch.linspace(-6, 6, 12, dtype=torch.float64)
+        with torch.no_grad():
+            layer.weight.mul_(factors.view(1, -1, *[1] * (layer.weight.dim() - 2)))
+            layer.bias.mul_(factors)
+        found = masks(model)
+        for weight in (name, "4.weight"):
+            assert 0 < int(expected[weight].sum()) < expected[weight].numel()
+            assert int((found[weight] != expected[weight]).sum()) <= 2
+
+    @pytest.mark.parametrize("build", [transposed, stored_transposed])
+    def test_dead_ones_are_bounded(self, build: Callable[[], tuple[nn.Module, nn.Module]]) -> None:
+        torch.manual_seed(0)
+        model, layer = build()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        operation = ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=1000, ramp=0.0, interval=1000))
+        train(model, optimizer, 1)
+        name = next(name for name, tensor in model.named_parameters() if tensor is layer.weight)
+        saved = operation.state_dict()
+        saved["stages"][0]["masks"][name][:] = True
+        saved["stages"][0]["masks"][name][:, :3] = False
+        operation.load_state_dict(saved)
+        model.zero_grad()
+        F.cross_entropy(model(torch.randn(16, 2, 6, 6)), torch.arange(16) % 4).backward()
+        felt = filters.norms(layer.weight.grad, 1).flatten()
+        assert float(felt[:3].max()) < 20 * float(felt[3:].mean())
+
+
+def test_a_resumed_surgery_with_dead_filters_gives_the_bits_of_a_straight_one() -> None:
+    """Filters die between two observations, and what bounds their gradient is of that moment."""
+
+    def build() -> tuple[nn.Module, torch.optim.Optimizer, ns.Operation]:
+        torch.manual_seed(0)
+        layers = [nn.Flatten(), nn.Linear(72, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Linear(24, 16)]
+        model = nn.Sequential(*layers, nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        return model, optimizer, ns.attach(model, optimizer, ns.Surgery(density=0.04, steps=1600))
+
+    model, optimizer, operation = build()
+    train(model, optimizer, 700)
+    for stop in range(700, 716, 2):
+        saved = [copy.deepcopy(part.state_dict()) for part in (model, optimizer, operation)]
+        assert saved[2]["stages"][0]["dead"]  # else this shows nothing
+        train(model, optimizer, 2, first=stop)
+        other = build()
+        for part, state in zip(other, saved, strict=True):
+            part.load_state_dict(state)
+        train(other[0], other[1], 2, first=stop)
+        straight, resumed = (one.state_dict()["stages"][0] for one in (operation, other[2]))
+        for part in ("weights", "masks", "scales", "dead"):
+            assert straight[part].keys() == resumed[part].keys()
+            assert all(torch.equal(tensor, resumed[part][name]) for name, tensor in straight[part].items()), part
+
+
+def test_gradients_through_a_dead_filter_can_be_differentiated_again() -> None:
+    model, _ = TestDeadFilters.gradients(3)
+    images = torch.randn(16, 2, 6, 6, generator=torch.Generator().manual_seed(9))
+    loss = F.cross_entropy(model(images), torch.arange(16) % 4)
+    gradients = torch.autograd.grad(loss, list(model.parameters()), create_graph=True)
+    assert all(gradient.requires_grad for gradient in gradients)

@@ -236,3 +236,16 @@ def test_a_model_that_calls_no_batch_norm_is_refused() -> None:
 def test_a_number_of_batches_out_of_range_is_refused(batches: Any) -> None:
     with pytest.raises(SettingError, match="batches="):
         ns.recalibrate(nn.BatchNorm1d(3), [torch.ones(2, 3)], batches)
+
+
+def test_a_batch_of_single_values_is_refused_with_advice_and_nothing_changes() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(DataError, match=r"Batch 2 has one value.*drop_last=True"):
+        ns.recalibrate(model, [torch.randn(8, 3), torch.randn(1, 3)])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_one_tensor_in_place_of_batches_is_refused() -> None:
+    with pytest.raises(DataError, match=r"give \[inputs\]"):
+        ns.recalibrate(network(), images())

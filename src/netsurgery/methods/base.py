@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
@@ -22,10 +22,18 @@ class Layer:
 
     name: the module's name in the model, e.g. "features.3" ("" for the model itself).
     tensors: parameter name -> parameter, weights before biases.
+    groups: into how many groups a convolution takes its channels apart.
+    filter_dims: parameter name -> the dimension along which its filters, or outputs, lie, where that isn't the first.
     """
 
     name: str
     tensors: Mapping[str, Tensor]
+    groups: int = 1
+    filter_dims: Mapping[str, int] = field(default_factory=dict)
+
+    def filter_dim(self, name: str) -> int:
+        """The dimension of a parameter along which its filters lie."""
+        return self.filter_dims.get(name, 0)
 
 
 def tensors_of(layers: Sequence[Layer]) -> Iterator[tuple[str, Tensor]]:
@@ -34,11 +42,19 @@ def tensors_of(layers: Sequence[Layer]) -> Iterator[tuple[str, Tensor]]:
         yield from layer.tensors.items()
 
 
+def weights_of(layers: Sequence[Layer]) -> Iterator[tuple[Layer, str, Tensor]]:
+    """(layer, parameter name, parameter) of all weights, biases left out."""
+    for layer in layers:
+        for name, tensor in layer.tensors.items():
+            if tensor.dim() > 1:
+                yield layer, name, tensor
+
+
 @dataclass(frozen=True)
 class TensorReport:
     """What has happened to one tensor: counts of connections.
 
-    quantized: those kept whose value is fixed.
+    quantized: those kept whose value is fixed. groups: of its layer.
     """
 
     layer: str
@@ -48,6 +64,7 @@ class TensorReport:
     pruned_total: int
     spliced_total: int
     quantized: int = 0
+    groups: int = 1
 
     @property
     def size(self) -> int:
@@ -97,7 +114,7 @@ class Method(ABC, Generic[StateT]):
     def init(self, layers: Sequence[Layer], seed: int) -> StateT:
         """The state before step 0. Reads the weights, which are finite, and changes nothing."""
 
-    def advice(self, layers: Sequence[Layer]) -> str | None:
+    def advice(self, layers: Sequence[Layer]) -> UserWarning | None:
         """What the settings can't do on these layers, and what would do; None if there is nothing to say."""
         return None
 

@@ -22,6 +22,11 @@ def row_blocks(tensor: Tensor) -> Iterator[slice]:
         yield slice(start, start + rows)
 
 
+def rows_of(factors: Tensor, rows: slice) -> Tensor:
+    """What those rows of a tensor are multiplied by, of factors that broadcast to it."""
+    return factors if len(factors) == 1 else factors[rows]
+
+
 def as_number(mask: Tensor) -> Tensor:
     """The same bytes as int8 0 and 1: multiplying by them is several times faster than selecting by bool."""
     return mask.view(torch.int8)

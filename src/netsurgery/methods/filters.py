@@ -1,5 +1,7 @@
 """A filter is what makes one output: a row of a weight, flattened. Its norm, and what it feels once it is dead.
 
+Filters lie along dimension `dim` of their weight: the first one but for transposed convolutions and their like.
+
 A filter in front of a normalisation may be rescaled freely: f(c w) = f(w), so its gradient shrinks as its weights grow,
 g(c w) = g(w) / c. Neither |w| nor the gradient means anything alone there. What means something is a weight's share of
 its filter, |w| / ‖w‖, and the gradient times the filter's norm, g ‖w‖: both stay the same whatever c is. Behind no
@@ -24,9 +26,9 @@ from netsurgery.methods.blocks import as_number, row_blocks
 _TINY = 1e-30  # keeps 0 / 0 away
 
 
-def norms(weight: Tensor) -> Tensor:
-    """(n, 1, ...) float32: the norm of each filter of `weight` (n, ...)."""
-    return length(weight, tuple(range(1, weight.dim())))
+def norms(weight: Tensor, dim: int = 0) -> Tensor:
+    """float32 with n in dimension `dim` and 1 in all others: the norm of each filter of `weight`."""
+    return length(weight, tuple(other for other in range(weight.dim()) if other != dim))
 
 
 def length(values: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
@@ -36,16 +38,19 @@ def length(values: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
     return norm.to(torch.float32)
 
 
-def dead(mask: Tensor) -> Tensor:
-    """(n,) bool: True for the filters of `mask` (n, ...) of which nothing is kept."""
-    return ~mask.flatten(1).any(dim=1)
+def dead(mask: Tensor, dim: int = 0) -> Tensor:
+    """(n,) bool: True for the filters of `mask` of which nothing is kept."""
+    return ~mask.transpose(0, dim).flatten(1).any(dim=1)
 
 
-def scales(weight: Tensor, mask: Tensor, before: Tensor) -> Tensor:
-    """(n, 1, ...) float32: the norm of what is kept of each filter; of a dead one, what it was when it died.
+def scales(weight: Tensor, mask: Tensor, before: Tensor, dim: int = 0) -> Tensor:
+    """As `norms`: the norm of what is kept of each filter; of a dead one, what it was when it died.
 
-    weight: latent weights (n, ...). mask: bool of its shape, True = kept. before: the scales so far.
+    weight: latent weights. mask: bool of its shape, True = kept. before: the scales so far.
     """
+    if dim:
+        kept = norms(weight * as_number(mask), dim)
+        return torch.where(dead(mask, dim).view(kept.shape), before, kept)
     parts = []
     for rows in row_blocks(weight):
         kept = norms(weight[rows] * as_number(mask[rows]))
@@ -55,7 +60,7 @@ def scales(weight: Tensor, mask: Tensor, before: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class DeadFilters:
-    """Which filters of a weight are dead, and what bounds their gradient; all (n, 1, ...), of the weight's device.
+    """Which filters of a weight are dead, and what bounds their gradient; all as `norms`, of the weight's device.
 
     dead: bool. shares: float32, 1 / (number of live filters) for each of those, 0 for dead ones.
     scales: float32, the norm of each filter (`scales`) when the mask was last refreshed.
@@ -64,24 +69,26 @@ class DeadFilters:
     dead: Tensor
     shares: Tensor
     scales: Tensor
+    dim: int
 
     @classmethod
-    def of(cls, flags: Tensor, scales: Tensor) -> DeadFilters:
+    def of(cls, flags: Tensor, scales: Tensor, dim: int = 0) -> DeadFilters:
         """flags: (n,) bool, as `dead` gives them. scales: as `scales` gives them."""
         is_dead = flags.view(scales.shape)
         live = (~is_dead).to(torch.float32)
-        return cls(is_dead, live / live.sum().clamp(min=1), scales)
+        return cls(is_dead, live / live.sum().clamp(min=1), scales, dim)
 
     def without(self, gradient: Tensor) -> Tensor:
-        """The gradient (n, ...), and 0 for dead filters."""
+        """The gradient, and 0 for dead filters."""
         return gradient.masked_fill(self.dead, 0)
 
     def bounded(self, gradient: Tensor) -> Tensor:
-        """The gradient (n, ...), where no dead filter feels more, relatively, than live filters do in the mean.
+        """The gradient, where no dead filter feels more, relatively, than live filters do in the mean.
 
-        Where no filter lives, none has a gradient.
+        Where no filter lives, none has a gradient. The share counts as a number for whoever differentiates again.
         """
-        relative = norms(gradient) * self.scales
-        mean = (relative * self.shares).sum()
-        share = (mean / relative.clamp_(min=_TINY)).clamp_(max=1).masked_fill_(~self.dead, 1)
+        with torch.no_grad():
+            relative = norms(gradient, self.dim) * self.scales
+            mean = (relative * self.shares).sum()
+            share = (mean / relative.clamp_(min=_TINY)).clamp_(max=1).masked_fill_(~self.dead, 1)
         return gradient * share.to(gradient.dtype)

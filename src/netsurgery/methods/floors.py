@@ -5,8 +5,8 @@ all it has, and with it all others lose their function. So each weight (biases a
 
 - a share of what a random graph of the same total would give it: connections in proportion to its outputs and inputs
   (Erdős and Rényi; Mocanu et al. 2018, arXiv 1707.04780), times `SHARE`; and
-- a quarter of the fewer of its outputs and input positions, whatever the total (`fewest`): below that, what its outputs
-  say of its inputs is next to nothing.
+- a quarter of the fewer of its outputs and input positions (of all groups), whatever the total (`fewest`): below that,
+  what its outputs say of its inputs is next to nothing.
 
 The best connections of the weight fill its floor. A weight that the loss has never felt, or not with so many
 connections, needs none.
@@ -17,16 +17,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from torch import Tensor
-
-from netsurgery.methods.base import Layer, TensorReport, tensors_of
+from netsurgery.methods.base import Layer, TensorReport, weights_of
 
 SHARE = 0.1
 
 
 def fewest(layers: Sequence[Layer]) -> dict[str, int]:
     """Parameter name of each weight -> connections that it needs whatever the density."""
-    return {name: _fewest(weight.shape) for name, weight in _weights(layers).items()}
+    return {name: _fewest(weight.shape, layer.groups) for layer, name, weight in weights_of(layers)}
 
 
 def floors(layers: Sequence[Layer], keep: int) -> dict[str, int]:
@@ -34,24 +32,25 @@ def floors(layers: Sequence[Layer], keep: int) -> dict[str, int]:
 
     Those of `fewest`, or more.
     """
-    least, weights = fewest(layers), _weights(layers)
-    ends = {name: sum(weight.shape[:2]) for name, weight in weights.items()}
+    least, weights = fewest(layers), list(weights_of(layers))
+    ends = {name: weight.shape[0] + layer.groups * weight.shape[1] for layer, name, weight in weights}
     total = sum(ends.values())
     shares = {
         name: min(weight.numel(), max(least[name], math.floor(SHARE * keep * ends[name] / total)))
-        for name, weight in weights.items()
+        for _, name, weight in weights
     }
     return shares if sum(shares.values()) <= keep else least
 
 
 def starved(rows: Sequence[TensorReport]) -> list[TensorReport]:
-    """Those weights that have lost so many connections that they pass hardly anything on."""
-    return [row for row in rows if len(row.shape) > 1 and row.pruned_total and row.kept < _fewest(row.shape)]
+    """Those weights that have lost so many connections, or have none, that they pass hardly anything on."""
+    return [
+        row
+        for row in rows
+        if len(row.shape) > 1 and (row.pruned_total or not row.kept) and row.kept < _fewest(row.shape, row.groups)
+    ]
 
 
-def _weights(layers: Sequence[Layer]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in tensors_of(layers) if tensor.dim() > 1}
-
-
-def _fewest(shape: Sequence[int]) -> int:
-    return math.ceil(min(shape[0], math.prod(shape[1:])) / 4)
+def _fewest(shape: Sequence[int], groups: int) -> int:
+    """A convolution in groups has as many input positions for each of them."""
+    return math.ceil(min(shape[0], groups * math.prod(shape[1:])) / 4)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from netsurgery.errors import StateError
 from netsurgery.methods import filters
-from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of, weights_of
 from netsurgery.methods.blocks import as_number, blocks
 from netsurgery.methods.filters import DeadFilters
 from netsurgery.methods.latent_moves import LatentMoves
@@ -37,6 +37,7 @@ _SAVED = {
     "sensitivity",
     "moves",
     "scales",
+    "dead",
     "generator",
 }
 GROUP = {True: 1 << 19, False: 1 << 24}
@@ -72,10 +73,10 @@ class MaskState:
     sensitivity: Sensitivity | None = None
     """How much the loss feels each connection, for methods that rank by it and while masks still change."""
     moves: LatentMoves | None = None
-    """How far latent weights use to move, for methods that guard them."""
+    """How far latent weights usually move, for methods that guard them."""
     scales: dict[str, Tensor] = field(default_factory=dict)
-    """Name of each weight -> float32 (n, 1, ...), the norm of what is kept of each filter, or was when it died; for
-    methods that rank by sensitivity."""
+    """Name of each weight -> the norm of what is kept of each filter, or was when it died, as filters.norms gives it;
+    for methods that rank by sensitivity."""
     dead: dict[str, DeadFilters] = field(default_factory=dict)
     """Parameter name -> which of its filters are dead; only of weights that have such filters."""
     projected: set[str] = field(default_factory=set)
@@ -205,6 +206,7 @@ class MaskMethod(Method[MaskState]):
                 kept=int(state.masks[name].sum()),
                 pruned_total=state.pruned[name],
                 spliced_total=state.spliced[name],
+                groups=layer.groups,
             )
             for layer in layers
             for name, tensor in layer.tensors.items()
@@ -225,6 +227,7 @@ class MaskMethod(Method[MaskState]):
             "spliced": dict(state.spliced),
             "sensitivity": None if state.sensitivity is None else state.sensitivity.state_dict(),
             "scales": {name: scales.clone() for name, scales in state.scales.items()},
+            "dead": {name: dead.scales.clone() for name, dead in state.dead.items()},
             "moves": None if state.moves is None else {name: mean.clone() for name, mean in state.moves.means.items()},
             "generator": state.generator.get_state(),
         }
@@ -243,7 +246,8 @@ class MaskMethod(Method[MaskState]):
             torch.Generator().set_state(saved["generator"])
             self._sensitivity(saved, layers)
             self._moves(saved, layers)
-            self._scales(saved, layers)
+            self._scales(saved["scales"], layers)
+            self._scales(saved["dead"], layers)
         except (AttributeError, KeyError, RuntimeError, TypeError) as error:
             raise StateError(f"The saved state is damaged: {error}. Load another checkpoint.") from error
 
@@ -259,14 +263,15 @@ class MaskMethod(Method[MaskState]):
             spliced=dict(saved["spliced"]),
             sensitivity=self._sensitivity(saved, layers),
             moves=self._moves(saved, layers),
-            scales=self._scales(saved, layers),
+            scales=self._scales(saved["dead"], layers),
         )
         state.generator.set_state(saved["generator"])
         for name, tensor in tensors_of(layers):
             state.masks[name].copy_(masks[name])
             tensor.copy_(weights[name])
         self._remember(state, layers)
-        self._find_dead(state, layers)
+        self._find_dead(state, layers)  # with the norms that bounded them
+        state.scales = self._scales(saved["scales"], layers)
         self.project(state, layers)
         return state
 
@@ -283,11 +288,13 @@ class MaskMethod(Method[MaskState]):
             {key: mean.to(tensors[key.rpartition(":")[0]].device, copy=True) for key, mean in saved["moves"].items()}
         )
 
-    def _scales(self, saved: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, Tensor]:
-        tensors = dict(tensors_of(layers))
+    def _scales(self, saved: Mapping[str, Tensor], layers: Sequence[Layer]) -> dict[str, Tensor]:
+        """Norms of filters that were saved, on the device of their weights."""
+        weights = {name: (layer, tensor) for layer, name, tensor in weights_of(layers)}
         scales = {}
-        for name, found in saved["scales"].items():
-            scales[name] = filters.norms(tensors[name])
+        for name, found in saved.items():
+            layer, tensor = weights[name]
+            scales[name] = filters.norms(tensor, layer.filter_dim(name))
             scales[name].copy_(found)
         return scales
 
@@ -364,26 +371,24 @@ class MaskMethod(Method[MaskState]):
 
     def _measure_filters(self, state: MaskState, layers: Sequence[Layer]) -> None:
         """The norms of filters as they are now; parameters hold latent weights."""
-        if self.observation is not None:
-            for name, tensor in tensors_of(layers):
-                if tensor.dim() > 1:
-                    before = state.scales.get(name)
-                    state.scales[name] = filters.scales(
-                        tensor, state.masks[name], filters.norms(tensor) if before is None else before
-                    )
+        if self.observation is None:
+            return
+        for layer, name, tensor in weights_of(layers):
+            before, dim = state.scales.get(name), layer.filter_dim(name)
+            before = filters.norms(tensor, dim) if before is None else before
+            state.scales[name] = filters.scales(tensor, state.masks[name], before, dim)
 
     def _find_dead(self, state: MaskState, layers: Sequence[Layer]) -> None:
         """Which filters are dead with the masks as they are now."""
-        weights = {name: tensor for name, tensor in tensors_of(layers) if tensor.dim() > 1}
-        dead = {name: filters.dead(state.masks[name]) for name in weights}
-        some = numbers([flags.any() for flags in dead.values()])
-        for (name, flags), any_dead in zip(dead.items(), some, strict=True):
+        weights = list(weights_of(layers))
+        flags = [filters.dead(state.masks[name], layer.filter_dim(name)) for layer, name, _ in weights]
+        some = numbers([dead.any() for dead in flags])
+        for (layer, name, tensor), dead, any_dead in zip(weights, flags, some, strict=True):
+            state.dead.pop(name, None)
             if any_dead:
-                scales = state.scales.get(name)
-                scales = filters.norms(weights[name]) if scales is None else scales
-                state.dead[name] = DeadFilters.of(flags, scales)
-            else:
-                state.dead.pop(name, None)
+                dim, scales = layer.filter_dim(name), state.scales.get(name)
+                scales = filters.norms(tensor, dim) if scales is None else scales
+                state.dead[name] = DeadFilters.of(dead, scales, dim)
 
 
 class _Stretch(NamedTuple):

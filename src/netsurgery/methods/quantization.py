@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from netsurgery.checks import is_number, require, require_count, require_flag
-from netsurgery.errors import NonFiniteWeightsError, StateError
+from netsurgery.errors import NonFiniteWeightsError, StarvedLayerWarning, StateError
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.blocks import as_number, blocks, row_blocks
 from netsurgery.methods.powers import fitted_powers, nearest_power, powers
@@ -111,6 +111,15 @@ class INQ(Method[QuantizationState]):
     def active_steps(self) -> int:
         return self._moments()[-1]
 
+    def advice(self, layers: Sequence[Layer]) -> UserWarning | None:
+        zeros = [name for name, tensor in tensors_of(layers) if tensor.dim() > 1 and not tensor.count_nonzero()]
+        if not zeros:
+            return None
+        return StarvedLayerWarning(
+            f"{', '.join(zeros[:3])}{', ...' if len(zeros) > 3 else ''} holds zeros alone, and 0 stays 0: such a layer "
+            "learns nothing from here on. Train it first, or leave it out with Stage(skip=...)."
+        )
+
     def init(self, layers: Sequence[Layer], seed: int) -> QuantizationState:
         survivors = {name: int(tensor.count_nonzero()) for name, tensor in tensors_of(layers)}
         state = QuantizationState(
@@ -163,7 +172,9 @@ class INQ(Method[QuantizationState]):
                 quantized = int(state.fixed[name].count_nonzero())
                 kept = quantized + int(state.free[name].count_nonzero())
                 pruned = state.survivors[name] - kept  # those that were too small for the smallest power
-                rows.append(TensorReport(layer.name, name, tuple(tensor.shape), kept, pruned, 0, quantized))
+                rows.append(
+                    TensorReport(layer.name, name, tuple(tensor.shape), kept, pruned, 0, quantized, layer.groups)
+                )
         return rows
 
     def state_dict(self, state: QuantizationState, layers: Sequence[Layer]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from netsurgery.errors import NonFiniteWeightsError, OptimizerError
 from netsurgery.methods import filters
 from netsurgery.methods.base import Layer
-from netsurgery.methods.blocks import as_number, row_blocks
+from netsurgery.methods.blocks import as_number, row_blocks, rows_of
 from netsurgery.methods.masking import MaskState, Piece
 from netsurgery.methods.places import PlaceCosts
 from netsurgery.methods.ranking import INFINITY, Cut, PartCut, cut_at
@@ -158,20 +158,20 @@ def _scores(
     costs = PlaceCosts(state.masks[name]) if concentration else None
     outputs, inputs = None, None
     if state.sensitivity is not None:
-        outputs, inputs = state.sensitivity.factors(name, tensor)
+        outputs, inputs = state.sensitivity.factors(name, tensor, layer.filter_dim(name))
     scales = None if outputs is None else state.scales.get(name)
     if scales is not None and name in state.dead:  # a dead filter has nothing beside what comes back
-        scales = torch.where(state.dead[name].dead, filters.norms(tensor), scales)
+        scales = torch.where(state.dead[name].dead, filters.norms(tensor, layer.filter_dim(name)), scales)
     for rows in row_blocks(tensor):
         scores = tensor[rows].to(torch.float32).abs()
         if scales is not None:
-            scores = _shares(scores, scales[rows], state.masks[name][rows])
+            scores = _shares(scores, rows_of(scales, rows), state.masks[name][rows])
         if outputs is None:
             scores.mul_(1 / state.constants[layer.name])
         else:
-            scores.mul_(outputs[rows])
+            scores.mul_(rows_of(outputs, rows))
             if inputs is not None:
-                scores.mul_(inputs)
+                scores.mul_(rows_of(inputs, rows))
         if costs is not None:
             scores.mul_(costs.bits(rows).pow(-concentration))
         scores.addcmul_(scores, as_number(state.masks[name][rows]), value=hysteresis - 1)

@@ -29,8 +29,9 @@ _TINY = 1e-30  # keeps 0 / 0 away from tensors without any gradient
 class Sensitivity:
     """Running means of squared relative gradients, over about `window` observations.
 
-    outputs: parameter name -> (n,), mean over everything but the first dimension.
-    inputs: parameter name -> the shape without its first dimension, mean over that; weights only.
+    outputs: parameter name -> (n,), mean over everything but the dimension of its filters.
+    inputs: parameter name -> mean over the filters, of the shape that is left where theirs is the first dimension (it
+        changes places with the first); weights only.
     total: (), the running mean of the sum of squares over all weights, on the first one's device; None before any.
     """
 
@@ -42,10 +43,11 @@ class Sensitivity:
     def observe(self, layers: Sequence[Layer], scales: Mapping[str, Tensor]) -> None:
         """Take in the gradients that the last step used; parameters without one are passed over.
 
-        scales: name of each weight -> (n, 1, ...), the norms of its filters.
+        scales: name of each weight -> the norms of its filters, as filters.norms gives them.
         """
         outputs: dict[str, Tensor] = {}
         inputs: dict[str, Tensor] = {}
+        dims = {name: layer.filter_dim(name) for layer in layers for name in layer.tensors}
         for name, tensor in tensors_of(layers):
             if tensor.grad is None:
                 continue
@@ -53,7 +55,7 @@ class Sensitivity:
             if gradient.dim() == 1:
                 outputs[name] = gradient.square()
                 continue
-            relative = gradient * scales[name]
+            relative = (gradient * scales[name]).transpose(0, dims[name])
             sums = torch.linalg.vector_norm(relative, dim=tuple(range(1, relative.dim()))).square_()
             outputs[name] = sums * (len(relative) / relative.numel())
             inputs[name] = torch.linalg.vector_norm(relative, dim=0).square_() / len(relative)
@@ -79,19 +81,19 @@ class Sensitivity:
         self.total = torch.where(known, self.total.lerp(total * share, 1 / self.window), total)
         return share
 
-    def factors(self, name: str, tensor: Tensor) -> tuple[Tensor, Tensor | None]:
+    def factors(self, name: str, tensor: Tensor, dim: int = 0) -> tuple[Tensor, Tensor | None]:
         """(outputs, inputs) whose product estimates the root mean squared gradient of each connection of `tensor`.
 
-        outputs: (n, 1, ...), or (n,) of a bias, which has no inputs. Zeros where no gradient was ever seen: the loss
-        doesn't feel that parameter.
+        Both broadcast to the tensor, whose filters lie along `dim`; a bias, (n,), has no inputs. Zeros where no
+        gradient was ever seen: the loss doesn't feel that parameter.
         """
         outputs, inputs = self.outputs.get(name), self.inputs.get(name)
         if outputs is None:
-            return tensor.new_zeros([len(tensor)] + [1] * (tensor.dim() - 1), dtype=torch.float32), None
+            return tensor.new_zeros([1] * tensor.dim(), dtype=torch.float32), None
         if inputs is None:
             return outputs.sqrt(), None
         share = (outputs / outputs.mean().clamp(min=_TINY)).sqrt()
-        return share.view(-1, *[1] * inputs.dim()), inputs.sqrt()
+        return share.view(-1, *[1] * inputs.dim()).transpose(0, dim), inputs.sqrt()[None].transpose(0, dim)
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """Copies of all running means."""

@@ -14,6 +14,7 @@ from typing import ClassVar, final
 import torch
 
 from netsurgery.checks import is_number, require, require_count, require_density, require_flag, require_range
+from netsurgery.errors import DensityWarning
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.blocks import row_blocks
 from netsurgery.methods.floors import fewest, floors
@@ -102,16 +103,16 @@ class Surgery(MaskMethod):
         window = self._ramp_steps // (_WINDOWS * interval)
         return Observation(interval, min(_LONGEST_WINDOW, max(_SHORTEST_WINDOW, window)))
 
-    def advice(self, layers: Sequence[Layer]) -> str | None:
+    def advice(self, layers: Sequence[Layer]) -> UserWarning | None:
         total, least = _size(layers), fewest(layers)
         asked, needed = round(self.density * total), sum(least.values())
         if asked >= needed:
             return None
         most = max(least, key=lambda name: least[name])
-        return (
+        return DensityWarning(
             f"density={self.density:.4g} asks for {asked:,} of {total:,} connections, but {needed:,} are needed so "
             f"that every layer passes something on, {least[most]:,} of them in {most}. That "
-            f"many are kept. Ask for a density of {needed / total:.2g} or more, or leave layers out with "
+            f"many are kept. Ask for a density of {_rounded_up(needed / total):.2g} or more, or leave layers out with "
             "Stage(skip=...)."
         )
 
@@ -134,6 +135,12 @@ class Surgery(MaskMethod):
     def _interval(self) -> int:
         """Optimizer steps between two refreshes: in a short ramp fewer, so that none removes much at once."""
         return max(1, min(self.interval, self._ramp_steps // _REFRESHES))
+
+
+def _rounded_up(share: float) -> float:
+    """To two digits, so that it is enough."""
+    step = 10.0 ** (math.floor(math.log10(share)) - 1)
+    return min(math.ceil(round(share / step, 6)) * step, 1.0)
 
 
 def _size(layers: Sequence[Layer]) -> int:

@@ -16,11 +16,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from netsurgery.checks import require_count
 from netsurgery.errors import DataError, LayerNotFoundError
 from netsurgery.evaluation_mode import evaluating
+from netsurgery.other_optimizers import uncompiled
 
 
 @torch.no_grad()
 def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = None) -> int:
     """Estimate the running mean and variance of every batch norm again, from the inputs of the weights as they are.
+
+    Of every one: those that you froze on purpose, as fine-tuned detectors do, get new statistics too.
 
     While a network trains, its batch norms average what they see with a fading memory. Where weights change at once and
     training doesn't follow, those averages are of another network. Use it after NaiveCut without training, and after
@@ -49,6 +52,8 @@ def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = N
     """
     if batches is not None:
         require_count("batches", batches)
+    if isinstance(inputs, Tensor):
+        raise DataError("inputs is one tensor, whose entries would be taken for batches: give [inputs], or a loader.")
     model = getattr(model, "_orig_mod", model)  # compiled code doesn't call hooks that are registered later
     tracking = {name: layer for name, layer in model.named_modules() if _tracks(layer)}
     if not tracking:
@@ -59,7 +64,15 @@ def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = N
     with evaluating(model), _observed(tracking) as pooled:
         count = 0
         for batch in islice(inputs, batches):
-            _forward(model, batch)
+            try:
+                _forward(model, batch)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise DataError(
+                    f"Batch {count + 1} has one value for each channel, of which there is no variance. Give larger "
+                    "batches (DataLoader: drop_last=True)."
+                ) from error
             count += 1
     if not count:
         raise DataError("inputs gave no batch: give at least one. An iterator that was used before is empty.")
@@ -121,7 +134,8 @@ def _observed(layers: Mapping[str, _BatchNorm]) -> Iterator[dict[str, _Moments]]
                 undo.callback(buffer.copy_, buffer.clone())
             undo.callback(setattr, layer, "momentum", layer.momentum)
             pooled[name] = _Moments(*torch.zeros(2, layer.num_features, dtype=torch.float64).unbind())
-            undo.callback(layer.register_forward_hook(partial(_observe, pooled[name])).remove)
+            observe = uncompiled(partial(_observe, pooled[name]))
+            undo.callback(layer.register_forward_hook(observe).remove)
             layer.reset_running_stats()  # 0 * infinity is NaN, should a network have diverged
             layer.momentum = 1.0
             layer.training = True
