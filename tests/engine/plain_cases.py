@@ -135,7 +135,9 @@ def pool(operator: str) -> Callable[[Draw], Case]:
         spatial = len(x) - 2
         attributes: dict[str, Any] = {"kernel": draw(tuples(st.integers(1, 4), spatial))}
         attributes |= {"strides": draw(tuples(counts, spatial)), "dilations": draw(tuples(counts, spatial))}
-        attributes |= {"pads": draw(tuples(small, 2 * spatial)), "ceil_mode": draw(st.booleans())}
+        # Half of the time without padding: that is where kernels have ways of their own.
+        pads = draw(tuples(small, 2 * spatial)) if draw(st.booleans()) else (0,) * (2 * spatial)
+        attributes |= {"pads": pads, "ceil_mode": draw(st.booleans())}
         if operator == "AveragePool":
             attributes["count_include_pad"] = draw(st.booleans())
         return Case(operator, (x,), attributes)
@@ -281,6 +283,17 @@ LARGE = [
     Case("MatMul", ((2, 1, 3, 40), (5, 40, 9000)), {}),
     Case("MatMul", ((5000, 3), (3,)), {}),
     Case("MaxPool", ((2, 7, 60, 70),), {"kernel": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1)}),
+    *(
+        Case("MaxPool", ((2, 3, 6, 7, 8),), {"kernel": kernel, "strides": strides})
+        for kernel in ((1, 2, 2), (1, 3, 3), (1, 1, 2), (2, 1, 2), (1, 1, 1), (1, 2, 1))
+        for strides in ((2, 2, 2), (3, 1, 2), (2, 1, 1), (1, 2, 3))
+    ),
+    *(
+        Case("AveragePool", ((2, 3, 6, 7, 8),), {"kernel": kernel, "strides": (2, 3, 2)})
+        for kernel in ((1, 2, 2), (2, 1, 2), (1, 1, 1))
+    ),
+    Case("Conv", ((2, 3, 6, 7, 8), (4, 3, 1, 2, 2)), {"strides": (2, 2, 2)}),
+    Case("Conv", ((2, 3, 6, 7, 8), (4, 3, 1, 1, 1)), {"strides": (3, 1, 2)}),
     Case("AveragePool", ((1, 3, 50000),), {"kernel": (5,)}),
     Case("AdaptiveAveragePool", ((4, 30, 40, 41),), {"size": (1, 1)}),
     Case("AdaptiveMaxPool", ((4, 30, 40, 41),), {"size": (7, 9)}),

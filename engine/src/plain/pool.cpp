@@ -80,7 +80,8 @@ class MaxPool final : public Pool {
  private:
   void direct(const float* x, Size row, float* y) const {
     const auto& [depth, height, width] = axes_;
-    x += (row / height.out * height.in + height.entry(row % height.out, 0)) * width.in;
+    const Size image = row / (height.out * depth.out), far = row / height.out % depth.out;
+    x += ((image * depth.in + depth.entry(far, 0)) * height.in + height.entry(row % height.out, 0)) * width.in;
     const Size below = height.dilation * width.in;
     for (Size window = 0; window < width.out; ++window) {
       const float* seen = x + width.entry(window, 0);

@@ -1,8 +1,8 @@
-"""How far latent weights may move in a step: hardly more than they did so far.
+"""How far latent weights may move in a step: not much further than they usually do.
 
 A kept weight that one odd batch has thrown far is brought back by the next ones. A pruned one isn't: nothing depends
 on it, so it stays where it was thrown, and its saliency with it. So a step in which the pruned connections of a tensor
-move more than BOUND times as far as they used to counts for BOUND times that.
+move more than BOUND times as far as they usually do counts for BOUND times that.
 """
 
 from __future__ import annotations
