@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from netsurgery.errors import (
 )
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 
 # Sums of at most 800 products in another order, through four layers: sqrt(800) * eps each, if roundings are random.
@@ -335,7 +337,7 @@ def damaged(graph: Graph) -> bytes:
     ("corrupt", "error", "message"),
     [
         (another_weight, VerificationError, "could not be read back as it was written; nothing was kept"),
-        (another_operator, VerificationError, "outputs differ from the model's by"),
+        (another_operator, VerificationError, "the structure could not be read back"),
         (damaged, PackedFileError, "damaged or truncated"),
     ],
 )
@@ -496,3 +498,61 @@ def test_causal_attention_packs(tmp_path: Path) -> None:
     ns.pack(Causal(), tmp_path / "causal.nsm", example_inputs=x)
     expected = Causal()(torch.as_tensor(x)).numpy()
     np.testing.assert_allclose(ns.load(tmp_path / "causal.nsm")(np.asarray(x)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_engine_that_will_run_a_file_has_its_say(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the engine alone: the reference, with which graphs are computed otherwise, sees nothing."""
+
+    class Faulty:
+        def __init__(self, content: bytes) -> None:
+            self._session = Session(content)
+
+        def __call__(self, *arrays: np.ndarray) -> np.ndarray:
+            outputs = self._session(*arrays).copy()
+            outputs[0, 0] += 1
+            return outputs
+
+    monkeypatch.setattr(packing, "Session", Faulty)
+    with pytest.raises(VerificationError, match=r"the engine's outputs differ .* fault of netsurgery"):
+        ns.pack(small(), kept, example_inputs=images(2, 20))
+
+
+def test_the_structure_that_is_read_back_is_compared(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Constants alone don't tell: here an activation has become another one."""
+    graph = packing.PackedReader.graph
+
+    def other(reader: Any, constants: Any) -> Graph:
+        read = graph(reader, constants)
+        nodes = tuple(replace(node, operator="Tanh") if node.operator == "Relu" else node for node in read.nodes)
+        return read.replaced(nodes=nodes)
+
+    monkeypatch.setattr(packing.PackedReader, "graph", other)
+    with pytest.raises(VerificationError, match="structure could not be read back"):
+        ns.pack(small(), kept, example_inputs=images(2, 20))
+
+
+class Cancelling(nn.Module):
+    """What is left of equal numbers, each summed in another order: nothing but rounding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Linear(64, 64, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        halves = F.linear(x[:, :32], self.weight.weight[:, :32]) + F.linear(x[:, 32:], self.weight.weight[:, 32:])
+        return torch.relu(self.weight(x) - halves)
+
+
+def test_outputs_that_are_rounding_noise_are_measured_by_what_they_are_made_of(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    report = ns.pack(Cancelling(), tmp_path / "m.nsm", example_inputs=images(4, 64))
+    assert report.difference < 2e-4
+
+
+@pytest.mark.parametrize("kernel", [(1, 2, 2), (1, 3, 3)])
+def test_pools_over_three_axes_run_as_the_model_does(kernel: tuple[int, int, int], tmp_path: Path) -> None:
+    """A kernel of one along the first axis, and strides of more: the engine once took planes for their neighbours."""
+    x = torch.arange(216.0).reshape(1, 1, 6, 6, 6)
+    model = nn.MaxPool3d(kernel, 2)
+    ns.pack(model, tmp_path / "m.nsm", example_inputs=x)
+    assert np.array_equal(ns.load(tmp_path / "m.nsm")(x.numpy()), model(x).numpy())

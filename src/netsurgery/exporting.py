@@ -9,7 +9,7 @@ from netsurgery.files import replacing
 from netsurgery.graph.capture import capture
 from netsurgery.graph.ir import Graph
 from netsurgery.runtime import reference
-from netsurgery.runtime.comparison import TOLERANCE, largest_difference
+from netsurgery.runtime.comparison import TOLERANCE, largest_difference, run_with_sources
 
 
 def export_onnx(graph: Graph, path: str | Path, *, sparse: bool = False) -> None:
@@ -23,12 +23,12 @@ def export_onnx(graph: Graph, path: str | Path, *, sparse: bool = False) -> None
 
     examples = capture(graph).examples
     feeds = {given.name: array for given, array in zip(graph.inputs, examples, strict=True)}
-    expected = reference.run(graph, feeds)
+    expected, sources = run_with_sources(graph, feeds)
     with replacing(path) as temporary:
         write_onnx(graph, temporary, sparse=sparse)
         read = read_onnx(temporary)
         outputs = reference.run(read, feeds), onnx_outputs(temporary, graph, examples)
-        difference = max(largest_difference(given, expected) for given in outputs)
+        difference = max(largest_difference(given, expected, sources) for given in outputs)
         if read.inputs != graph.inputs or not difference <= TOLERANCE:
             raise VerificationError(
                 f"{path}: what the ONNX file computes differs from the network by {difference:.1e} of the largest "

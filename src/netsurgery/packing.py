@@ -1,8 +1,9 @@
 """From a model to a verified .nsm file: capture, simplify, write, read back, compare, rename.
 
 torch module, .pt2, .onnx ──capture──▶ graph ──passes──▶ graph ──writer──▶ bytes ──▶ temporary file
-                                                                                         │ read back, compared
-                                                                                         ▼ bit for bit, and by outputs
+                                                                                         │ read back: structure and
+                                                                                         │ weights, bit for bit; run by
+                                                                                         ▼ the engine, and in NumPy
                                                                                        path
 """
 
@@ -26,7 +27,8 @@ from netsurgery.packed.reader import PackedReader
 from netsurgery.packed.tensors import require_finite
 from netsurgery.packed.writer import constants_in_order, encode_to
 from netsurgery.runtime import reference
-from netsurgery.runtime.comparison import TOLERANCE, largest_difference
+from netsurgery.runtime.comparison import TOLERANCE, largest_difference, run_with_sources
+from netsurgery.runtime.session import Session
 
 Weights: TypeAlias = Literal["exact", "float16", "bfloat16"]
 
@@ -108,11 +110,12 @@ def pack(
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
             encode_to(file, graph, names=names)
-        size_bytes = temporary.stat().st_size
-        difference = _difference(_read_back(temporary, graph, path), examples, outputs, path)
+        content = temporary.read_bytes()
+        difference, sources = _difference(_read_back(content, graph, path), examples, outputs, path)
+        difference = max(difference, _engine_difference(content, examples, outputs, sources, path))
     connections = sum(int(np.count_nonzero(graph.constants[name])) for name in constants_in_order(graph))
     return PackReport(
-        Path(path), size_bytes, dense_bytes, connections, difference, rounding_difference, _fixed_batch(graph)
+        Path(path), len(content), dense_bytes, connections, difference, rounding_difference, _fixed_batch(graph)
     )
 
 
@@ -121,28 +124,67 @@ def _fixed_batch(graph: Graph) -> int | None:
     return None if None in sizes or not sizes else sizes[0]
 
 
-def _read_back(written: Path, graph: Graph, path: str | Path) -> Graph:
-    """The graph in the written file, compared bit for bit; constants that are equal are those of `graph` itself."""
-    reader = PackedReader(written.read_bytes())
+def _read_back(content: bytes, graph: Graph, path: str | Path) -> Graph:
+    """The graph in a file's bytes, compared bit for bit; constants that are equal are those of `graph` itself."""
+    reader = PackedReader(content)
     same: dict[str, Array] = {}
     for (name, values, _), source in zip(reader.constants(), constants_in_order(graph), strict=True):
         expected = graph.constants[source]
         if values.shape != expected.shape or not np.array_equal(values.view(np.uint32), expected.view(np.uint32)):
             raise VerificationError(f"{path}: {source} could not be read back as it was written; nothing was kept.")
         same[name] = expected
-    return reader.graph(same)
+    read = reader.graph(same)
+    if _structure(read, list(same)) != _structure(graph, constants_in_order(graph)):
+        raise VerificationError(f"{path}: the structure could not be read back as it was written; nothing was kept.")
+    return read
 
 
-def _difference(graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], path: str | Path) -> float:
-    """How far the graph's outputs lie from the model's. Raises VerificationError beyond the tolerance."""
-    difference = largest_difference(_run(graph, examples), outputs)
+def _structure(graph: Graph, constants: Sequence[str]) -> tuple[Any, ...]:
+    """All of a graph but what its values are called, and the entries of its constants."""
+    values = [*(given.name for given in graph.inputs), *(made.output for made in graph.nodes), *constants]
+    number: dict[str | None, int] = {name: place for place, name in enumerate(values)}
+    nodes = [
+        (made.operator, [number.get(name) for name in made.inputs], sorted(map(repr, made.attributes.items())))
+        for made in graph.nodes
+    ]
+    return [given.shape for given in graph.inputs], nodes, [number[name] for name in graph.outputs]
+
+
+def _difference(
+    graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], path: str | Path
+) -> tuple[float, list[float]]:
+    """How far the graph's outputs lie from the model's, and from what numbers each of them is computed.
+
+    Raises VerificationError beyond the tolerance.
+    """
+    found, sources = run_with_sources(graph, _feeds(graph, examples))
+    difference = largest_difference(found, outputs, sources)
     if not difference <= TOLERANCE:
         raise VerificationError(
             f"{path}: the packed network's outputs differ from the model's by {difference:.1e} of the largest output, "
             f"{TOLERANCE:.0e} is allowed; nothing was kept. Does the model give the same outputs twice in eval mode?"
         )
+    return difference, sources
+
+
+def _engine_difference(
+    content: bytes, examples: Sequence[Array], outputs: Sequence[Array], sources: Sequence[float], path: str | Path
+) -> float:
+    """The same of what the engine, which will run the file, makes of its bytes."""
+    found = Session(content)(*examples)
+    difference = largest_difference(found if isinstance(found, tuple) else (found,), outputs, sources)
+    if not difference <= TOLERANCE:
+        raise VerificationError(
+            f"{path}: the engine's outputs differ from the model's by {difference:.1e} of the largest output, "
+            f"{TOLERANCE:.0e} is allowed, though the network in the file is right; nothing was kept. That is a fault "
+            "of netsurgery: please report it with the model. engine='reference' would run such a file."
+        )
     return difference
 
 
 def _run(graph: Graph, examples: Sequence[Array]) -> tuple[Array, ...]:
-    return reference.run(graph, {given.name: array for given, array in zip(graph.inputs, examples, strict=True)})
+    return reference.run(graph, _feeds(graph, examples))
+
+
+def _feeds(graph: Graph, examples: Sequence[Array]) -> dict[str, Array]:
+    return {given.name: array for given, array in zip(graph.inputs, examples, strict=True)}

@@ -27,10 +27,13 @@ Kernel: TypeAlias = Callable[[Operands, Attributes], Any]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 
-def run(graph: Graph, inputs: Mapping[str, Array]) -> tuple[Array, ...]:
+def run(
+    graph: Graph, inputs: Mapping[str, Array], watch: Callable[[str, Array], None] | None = None
+) -> tuple[Array, ...]:
     """The graph's outputs, in their order, for float32 arrays by input name; the batch is what the arrays have.
 
-    A value is dropped once its last reader has run. Raises InputError for arrays that the network doesn't take, and
+    A value is dropped once its last reader has run. watch: called with the name of each value that a node makes, and
+    the value. Raises InputError for arrays that the network doesn't take, and
     GraphError if the graph contradicts itself at this batch size.
     """
     graph.shapes(checked_batch(graph.inputs, inputs))
@@ -43,6 +46,8 @@ def run(graph: Graph, inputs: Mapping[str, Array]) -> tuple[Array, ...]:
     }
     for index, node in enumerate(graph.nodes):
         values[node.output] = run_node(node, [None if name is None else values[name] for name in node.inputs])
+        if watch is not None:
+            watch(node.output, values[node.output])
         for name in {*node.inputs, node.output} - {*graph.outputs}:
             if name is not None and last_use[name] == index:
                 del values[name]
