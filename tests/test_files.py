@@ -182,3 +182,64 @@ def test_what_is_not_verified_is_not_kept(
 def test_a_refused_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"result\.bin could not be read back"):
         write_verified(tmp_path / "result.bin", b"new", refuse)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_a_pipe_is_refused_and_stays(tmp_path: Path) -> None:
+    target = tmp_path / "pipe"
+    os.mkfifo(target)
+    for begin in (check_target, lambda path: write_verified(path, b"new", accept)):
+        with pytest.raises(OSError, match="pipe, a socket or a device") as caught:
+            begin(target)
+        assert caught.value.filename == str(target)
+    assert stat.S_ISFIFO(target.stat().st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="devices of POSIX")
+def test_a_device_is_refused() -> None:
+    with pytest.raises(OSError, match="device"):
+        check_target("/dev/null")
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["a file", "nothing yet"])
+def test_a_symbolic_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path, exists: bool) -> None:
+    real, link = tmp_path / "data" / "result.bin", tmp_path / "link"
+    real.parent.mkdir()
+    if exists:
+        real.write_bytes(b"old")
+    link.symlink_to(real)
+    write_verified(link, b"new", accept)
+    assert link.is_symlink()
+    assert real.read_bytes() == link.read_bytes() == b"new"
+    assert [path.name for path in real.parent.iterdir()] == ["result.bin"]
+
+
+def test_a_link_to_a_pipe_is_refused_as_the_pipe_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    with pytest.raises(OSError, match="pipe"):
+        write_verified(tmp_path / "link", b"new", accept)
+
+
+@pytest.mark.parametrize("length", [200, 242, 255])
+def test_a_name_may_be_as_long_as_the_file_system_has_it(tmp_path: Path, length: int) -> None:
+    target = tmp_path / ("n" * length)
+    write_verified(target, b"new", accept)
+    assert target.read_bytes() == b"new"
+
+
+def test_other_threads_files_get_their_permissions_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The umask belongs to the whole process: it isn't touched, not for a moment."""
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("umask set"))
+    write_verified(tmp_path / "result.bin", b"new", accept)
+
+
+def test_what_was_written_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, flushed = tmp_path / "result.bin", []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (flushed.append(target.exists()), fsync(handle)))
+    write_verified(target, b"new", accept)
+    assert flushed == [False, True]  # the file, then its folder

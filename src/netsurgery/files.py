@@ -1,11 +1,12 @@
-"""Writing files so that nothing is ever half written: temporary name, verify, rename."""
+"""Writing files so that nothing is ever half written: temporary name, verify, flush to the disk, rename."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +15,19 @@ from netsurgery.errors import DataError
 
 
 def check_target(path: str | Path) -> None:
-    """Raise OSError if no file can be written at `path`: it is a folder, or its folder can't be made or written to.
+    """Raise OSError if no file can be written at `path`.
 
-    Asked before long work; whether the disk is full shows only when something is written.
+    That is where there is a folder, or a pipe or device, which a file in its place would make an end of, and where its
+    folder can't be made or written to. Asked before long work; whether the disk is full shows only when something is
+    written.
     """
-    target = Path(path)
-    if target.is_dir():
+    target = _followed(Path(path))
+    kind = _kind(target)
+    if kind is not None and stat.S_ISDIR(kind):
         raise _error(errno.EISDIR, target)
+    if kind is not None and not stat.S_ISREG(kind):
+        sentence = "is a pipe, a socket or a device, and no file: give another path, and copy the file from there"
+        raise OSError(errno.EINVAL, sentence, str(path))
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise _error(errno.ENOTDIR, target)
@@ -32,29 +39,62 @@ def check_target(path: str | Path) -> None:
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well and is removed when it doesn't.
 
+    Where `path` is a symbolic link, the file that it points to is replaced, and the link stays. What was written is on
+    the disk before it gets its name, so that not even a power cut leaves half of it.
     An OSError about the temporary file, or about no file at all such as "no space left", names `path` instead.
     """
-    target = Path(path)
-    check_target(target)
+    given = Path(path)
+    check_target(given)
+    target = _followed(given)
     target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = (
+        target.parent / f".netsurgery-{secrets.token_hex(8)}"
+    )  # short: the target's name may be as long as can be
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        # With the permissions of the user's other new files, whatever those of a file that was there.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
-        raise _error(error.errno, target) from error
-    os.close(handle)
-    temporary = Path(name)
+        raise _error(error.errno, given) from error
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp is private; a result file is as public as the user's others
+        _flush(temporary)
         temporary.replace(target)
+        _flush(target.parent)
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, name, temporary):
-            raise _error(error.errno, target) from error
+        own = (None, str(temporary), temporary)
+        if isinstance(error, OSError) and error.errno is not None and error.filename in own:
+            raise _error(error.errno, given) from error
         raise
+
+
+def _followed(path: Path) -> Path:
+    """Where a symbolic link leads to, there or not; the path itself if it is none."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def _kind(path: Path) -> int | None:
+    """The mode of what is there; None if nothing is, or if it can't be looked at."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
+
+
+def _flush(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk. Some file systems don't know of folders."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES):
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_verified(path: str | Path, content: bytes, verify: Callable[[Path], bool]) -> None:
