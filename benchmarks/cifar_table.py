@@ -34,6 +34,11 @@ def cifar_table(folder: Path = RECORDS) -> str:
     return "\n".join(lines)
 
 
+def method_of(record: Record) -> str:
+    """In words: powers of two, 3 bits, taught by the dense network."""
+    return ", ".join([_METHODS[_method(record)], *record.title.split(", ")[2:]])
+
+
 def _method(record: Record) -> str:
     return str(record.configuration["method"])
 
@@ -57,14 +62,12 @@ def _kept(record: Record) -> float:
 
 
 def _row(record: Record) -> str:
-    network, *words = record.title.split(", ")
-    runs = record.runs
+    network, runs = record.title.split(", ")[0], record.runs
     before = mean_and_spread([100 - run.test_error_before_percent for run in runs])[0]
     after, spread = mean_and_spread([100 - run.test_error_percent for run in runs])
     among = f" ± {spread:.2f}" if len(runs) > 1 else ""
-    numbers = ", ".join([_METHODS[_method(record)], *words[1:]])
     size_bytes = mean_and_spread(record.packed_bytes)[0]
     return (
-        f"| {network} | {numbers} | {_kept(record):.1%} | {before:.2f} → **{after:.2f}**{among} "
+        f"| {network} | {method_of(record)} | {_kept(record):.1%} | {before:.2f} → **{after:.2f}**{among} "
         f"| {size_bytes:,.0f} | {size_bytes / (4 * runs[0].size):.1%} | {len(runs)} |"
     )

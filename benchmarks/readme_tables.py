@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import cells
+import headline
 import methods_chart
 import recalibration
 import robustness_chart
@@ -34,7 +35,7 @@ from training_step_table import training_step_table
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("choosing-a-method.md", "robustness.md", "training.md")),
+    *(ROOT / "docs" / name for name in ("choosing-a-method.md", "results.md", "robustness.md", "training.md")),
 )
 FIVE_BITS = "5-bit powers of two"
 
@@ -187,6 +188,8 @@ def _faster(rows: list[dict[str, Any]], runtime: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "headline": headline.chart,
+    "proofs": headline.proofs,
     "pruned": lambda: pruned_table(outcomes()),
     "quantized": lambda: quantized_table(outcomes()),
     "step-time": step_table,

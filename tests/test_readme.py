@@ -22,11 +22,32 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def code_blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+def code_blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    words = re.sub(r"```.*?```|<!-- table.*?<!-- end", "", README, flags=re.DOTALL).split()
+    assert len(words) < 700
 
 
 def test_the_readmes_python_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 20), nn.ReLU(), nn.Linear(20, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    loader = [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])) for _ in range(70)] * 100
+    names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_of": nn.CrossEntropyLoss()}
+    (code,) = code_blocks("README.md")
+    exec(code, names)  # noqa: S102
+    assert "total" in capsys.readouterr().out
+    expected = model.eval()(names["images"]).detach().numpy()
+    np.testing.assert_allclose(names["scores"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_guides_python_runs(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -36,7 +57,7 @@ def test_the_readmes_python_runs(
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loader = [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])) for _ in range(7_000 // 100)] * 100
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_of": nn.CrossEntropyLoss()}
-    loop, powers, packing, sketch, plan = code_blocks()
+    loop, powers, sketch, plan, packing = code_blocks("docs/guide.md")
     exec(loop, names)  # noqa: S102
     assert "total" in capsys.readouterr().out
     exec(packing, names)  # noqa: S102
