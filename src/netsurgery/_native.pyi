@@ -2,7 +2,7 @@
 
 netsurgery.packed.reference_coder is the coder in Python; docs/format.md says what each part is. Matrices have one row
 for each output; a grid (rows, columns, plane, width) says that a row is columns / plane channels of `plane` entries, in
-lines of `width`; plane 1 is no picture. All methods of the coder raise ValueError where an argument lies outside its
+lines of `width`; plane 1 is not a picture. All methods of the coder raise ValueError where an argument lies outside its
 range. An object is for one thread at a time.
 """
 

@@ -95,7 +95,7 @@ def filter_dim(module: nn.Module, weight: Tensor) -> int:
     """The dimension of a weight along which its outputs lie.
 
     The second one for transposed convolutions, (in, out, ...), and for matrices that GPT-2's Conv1D and its like hold
-    as (in, out). Of a transposed convolution in groups it is no dimension alone; the first one stands for it.
+    as (in, out). Of a transposed convolution in groups it is not a dimension alone; the first one stands for it.
     """
     if isinstance(module, _TRANSPOSED):
         return 1 if module.groups == 1 else 0

@@ -100,7 +100,7 @@ def test_what_is_no_list_of_counts_is_wrong_usage(
     with pytest.raises(SystemExit) as caught:
         main(["bench", model, f"{option}={value}"])
     assert caught.value.code == 2
-    assert f"{value!r} is no list of whole numbers >= 1" in capsys.readouterr().err
+    assert f"{value!r} is not a list of whole numbers >= 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

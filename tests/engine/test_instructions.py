@@ -63,7 +63,7 @@ def test_the_set_that_is_named_runs_and_was_compiled_as_such(name: str) -> None:
 def test_an_unknown_set_is_refused_with_those_that_there_are(value: str) -> None:
     error, sentence = chosen_with(value)
     assert error == SettingError.__name__
-    assert f"NETSURGERY_ISA is '{value}', which is no instruction set known here" in sentence
+    assert f"NETSURGERY_ISA is '{value}', which is not an instruction set known here" in sentence
     assert f"this machine runs {', '.join(AVAILABLE)}" in sentence
 
 

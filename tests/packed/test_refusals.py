@@ -307,7 +307,7 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
     "NaN of scales": (planes(INFINITY, INFINITY), "holds a value that isn't finite"),
     "sum of scales": (planes(LARGEST, 1, LARGEST), "holds a value that isn't finite"),
     "NaN attribute": (clip(NAN), "contradicts itself: .*minimum=nan is not allowed"),
-    "names of no text": (named(b"a\n\xff"), "names in the file are no UTF-8 text"),
+    "names of no text": (named(b"a\n\xff"), "names in the file are not UTF-8 text"),
     "a name too few": (named(b"ab"), "the file holds 1 different names for 2 values"),
     "a name too many": (named(b"a\nb\nc"), "the file holds 3 different names for 2 values"),
     "a name twice": (named(b"a\na"), "the file holds 1 different names for 2 values"),

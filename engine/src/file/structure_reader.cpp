@@ -212,7 +212,7 @@ void StructureReader::names() {
   const std::vector<std::uint8_t> ones(static_cast<std::size_t>(count), 1);
   std::vector<std::uint8_t> letters(static_cast<std::size_t>(count));
   stream_.tensors.codes(Grid{1, count, 1, 1}, ones.data(), 8, letters.data());
-  if (!is_utf8(letters)) refuse_file("the names in the file are no UTF-8 text.");
+  if (!is_utf8(letters)) refuse_file("the names in the file are not UTF-8 text.");
   std::vector<std::string> names;
   for (auto begin = letters.begin();;) {
     const auto end = std::find(begin, letters.end(), std::uint8_t{'\n'});

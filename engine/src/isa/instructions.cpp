@@ -108,7 +108,7 @@ Instructions chosen() {
     if (wanted == set.name)
       throw Error(NS_ERROR_INSTRUCTIONS, "NETSURGERY_ISA is " + quoted(wanted) + ", which this machine lacks" + remedy);
   throw Error(NS_ERROR_INSTRUCTIONS,
-              "NETSURGERY_ISA is " + quoted(wanted) + ", which is no instruction set known here" + remedy);
+              "NETSURGERY_ISA is " + quoted(wanted) + ", which is not an instruction set known here" + remedy);
 }
 
 const Kernels& kernels_for(Instructions instructions) { return *kSets[static_cast<int>(instructions)].kernels; }

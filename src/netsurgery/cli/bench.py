@@ -70,5 +70,5 @@ def _counts(text: str) -> list[int]:
     except ValueError:
         counts = []
     if not counts or min(counts) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers >= 1, such as 1,16")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers >= 1, such as 1,16")
     return list(dict.fromkeys(counts))

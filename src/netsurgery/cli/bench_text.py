@@ -54,7 +54,7 @@ def _figure(value: float) -> str:
 
 
 def _verdict(row: Mapping[str, Any]) -> list[str]:
-    """Where the engine doesn't win, that is said."""
+    """Reports when the engine is slower."""
     faster = row["times_faster"]
     if faster is None or faster["p10"] > 1:
         return []

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from netsurgery.checks import require_count
 from netsurgery.cli.tables import comparison_table, layer_table
 from netsurgery.errors import MissingExtraError
+from netsurgery.train.thread_choice import quickest_threads
 from netsurgery.zoo.reproduction import Reproduction
 
 _QUIET_LINES = 4  # per training, where nobody watches a bar
@@ -36,6 +37,8 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, res
     done = reproduction.resume(folder) if resume else []
     if not resume:
         reproduction.forget(folder)
+    if threads is None and reproduction.trains_on_processor and len(done) < reproduction.settings.seeds:
+        _choose_threads(reproduction, folder, messages)
     paths: list[Path] = []
     for seed in range(reproduction.settings.seeds):
         if seed in done:
@@ -54,6 +57,20 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, res
     terminal.print(comparison_table(record))
     for path in paths:
         terminal.print(f"wrote {path}", soft_wrap=True, highlight=False)
+
+
+def _choose_threads(reproduction: Reproduction, folder: Path, messages: Console) -> None:
+    """As many as are quickest now; as many as before where a seed goes on, as that gives the same bits."""
+    before = reproduction.interrupted_threads(folder)
+    if before is not None:
+        torch.set_num_threads(before)
+        return
+    most = torch.get_num_threads()
+    chosen, medians_s = quickest_threads(reproduction.sample_step(), most)
+    torch.set_num_threads(chosen)
+    if most > 1:
+        times = ", ".join(f"{1000 * seconds:.3g} ms with {count}" for count, seconds in medians_s.items())
+        messages.print(f"threads: {chosen} (a step takes {times})", highlight=False)
 
 
 @contextmanager

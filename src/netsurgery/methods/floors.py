@@ -1,7 +1,7 @@
 """The fewest connections of each weight: a common ranking may thin a layer, but not cut a network in two.
 
 A ranking knows connections, not paths. A layer that is small, or whose saliency is badly known for a moment, may lose
-all it has, and with it all others lose their function. So each weight (biases are no paths) keeps
+all it has, and with it all others lose their function. So each weight (biases are not paths) keeps
 
 - a share of what a random graph of the same total would give it: connections in proportion to its outputs and inputs
   (Erdős and Rényi; Mocanu et al. 2018, arXiv 1707.04780), times `SHARE`; and

@@ -1,7 +1,7 @@
 """Incremental network quantization: Zhou, Yao, Guo, Xu, Chen, ICLR 2017, arXiv 1702.03044.
 
 Weights become zero or powers of two, a portion at a time: the largest that are still free are quantized and fixed, then
-the free ones are trained on and make good what that has cost; and again, until none is free.
+the free ones are retrained to recover the accuracy; and again, until none is free.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Network sketching: Guo, Yao, Zhao, Chen, CVPR 2017, arXiv 1706.02021.
 
 The network multiplies by sums of binary planes; the optimizer moves a full copy of the weights, with the gradient taken
-at the sums (straight through the sign), and they are sketched again after its step.
+at the sums (straight through the sign), and they are re-sketched after every step.
 """
 
 from __future__ import annotations

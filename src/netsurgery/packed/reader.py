@@ -340,7 +340,7 @@ class _StructureReader:
         try:
             names = letters.tobytes().decode().split("\n")
         except UnicodeDecodeError as error:
-            raise PackedFileError("the names in the file are no UTF-8 text.") from error
+            raise PackedFileError("the names in the file are not UTF-8 text.") from error
         made_up = [*self._values, *self.constants]
         if len(names) != len(made_up) or len(set(names)) != len(names):
             raise PackedFileError(f"the file holds {len(set(names))} different names for {len(made_up)} values.")

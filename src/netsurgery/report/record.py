@@ -118,7 +118,7 @@ class Record:
 
     @classmethod
     def read(cls, path: str | Path) -> Record:
-        """The inverse of `write`. Raises DataError if the file is no record of this version."""
+        """The inverse of `write`. Raises DataError if the file is not a record of this version."""
         try:
             table = json.loads(Path(path).read_text(encoding="utf-8"))
             if table["version"] != RECORD_VERSION:

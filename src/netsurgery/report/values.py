@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from netsurgery.report.plot import Line, default_style, figure_element, layer_colors, new_axes, short_names
 from netsurgery.report.shades import Weights
 
-_MOST_POWERS = 128  # as 8 bits have; a float tensor with more is no quantized one, whatever its mantissas
+_MOST_POWERS = 128  # as 8 bits have; a float tensor with more is not a quantized one, whatever its mantissas
 _MOST_VALUES = 256  # of an output: 8 planes
 _MOST_LABELS = 10  # beside each other below a chart
 
 
 def values_text(weights: Weights) -> str:
-    """What values the connections that are left take; "" where they are no powers of two and differ too much to say."""
+    """What values the connections left take; "" where they are not powers of two and differ too much to say."""
     if (powers := _powers(weights)) is not None:
         least, most = int(powers.min()), int(powers.max())
         sign = "±" if np.min(weights) < 0 < np.max(weights) else "−" if np.min(weights) < 0 else ""
@@ -62,7 +62,7 @@ def powers_chart(weights: Mapping[str, Weights]) -> str:
 
 
 def _powers(weights: Weights) -> NDArray[np.int64] | None:
-    """Exponents of all weights but zeros, in the order of the weights; None where one is no power of two."""
+    """Exponents of all weights but zeros, in the order of the weights; None where one is not a power of two."""
     kept = np.abs(weights[weights != 0]).astype(np.float64)
     if weights.dtype == np.bool_ or kept.size == 0:
         return None

@@ -100,7 +100,7 @@ def _weights_figure(tensor: TensorCount, weights: Weights, room: tuple[int, int]
 
 
 def _is_even(shades: Shades, weights: Weights) -> bool:
-    """Whether pixels are blocks that are all full, which is no picture of anything."""
+    """Whether pixels are blocks that are all full, which is not a picture of anything."""
     return shades.size < weights.size and bool(np.all(weights))
 
 

@@ -78,7 +78,7 @@ class Restarts:
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Resume with a scheduler of the same kind. Raises StateError if `saved` is no such state."""
+        """Resume with a scheduler of the same kind. Raises StateError if `saved` is not such a state."""
         check_keys(saved, {"steps", "scheduler", "first_state", "first_rates"}, "The saved state of the restarts")
         groups = len(self._first_rates)
         if not isinstance(saved["steps"], int) or len(saved["first_rates"]) != groups:

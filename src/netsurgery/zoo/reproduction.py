@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from netsurgery.checks import require
@@ -21,6 +22,7 @@ from netsurgery.plan import select
 from netsurgery.report.page import write_page
 from netsurgery.report.record import Record, Run, TensorCount, machine, versions
 from netsurgery.report.trace import TraceRecorder
+from netsurgery.train.batches import Batches
 from netsurgery.train.checkpoint import Checkpoint
 from netsurgery.train.dataset import Dataset
 from netsurgery.train.device import PRECISIONS, device_name, device_of
@@ -64,6 +66,36 @@ class Reproduction:
         self._networks: list[nn.Module] = []
         self._packed: set[Path] = set()
 
+    def sample_step(self) -> Callable[[], None]:
+        """A training step like those of the treatment, on a network of its own that is thrown away."""
+        recipe = self.treatment.recipe
+        model = self._network(self._given).train()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        batches = Batches(self.data.train.to(self._device), recipe, seed=0)
+
+        def step() -> None:
+            images, labels = batches.next()
+            optimizer.zero_grad()
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+                loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+
+        return step
+
+    @property
+    def trains_on_processor(self) -> bool:
+        """Whether it is the processor that trains, so that the number of its threads matters."""
+        return self._device.type == "cpu" and self.treatment.recipe.steps > 0
+
+    def interrupted_threads(self, folder: Path) -> int | None:
+        """With how many threads a seed trained that was interrupted; None if none was.
+
+        It gives the same bits with as many again. Raises DataError if the checkpoint is of another experiment.
+        """
+        found = (self._checkpoint(folder, seed).read().get("threads") for seed in range(self.settings.seeds))
+        return next((int(count) for count in found if count is not None), None)
+
     def run_seed(self, seed: int, folder: Path, progress: Progress) -> Run:
         """Reference, treatment and test for one seed. The test set is read here, after all training.
 
@@ -85,12 +117,12 @@ class Reproduction:
                     seed,
                     watch=lambda step, _: advance(step),
                     bfloat16=self._bfloat16,
-                    keep=lambda state: checkpoint.offer(lambda: {"reference": state()}),
+                    keep=lambda state: checkpoint.offer(lambda: {"reference": state(), **_threads()}),
                     resume=work.get("reference"),
                 )
             write_network(model, self._reference_path(folder, seed))
             before = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
-            checkpoint.offer(lambda: {"before": before})
+            checkpoint.offer(lambda: {"before": before, **_threads()})
         return self._treat(seed, model, before, checkpoint, work.get("treatment"), progress)
 
     def _network(self, weights: Mapping[str, torch.Tensor] | None) -> nn.Module:
@@ -122,7 +154,7 @@ class Reproduction:
         def state(training: Callable[[], TrainingState]) -> dict[str, Any]:
             duration_s = time.perf_counter() - started_s
             done = {"training": training(), "trace": recorder.state_dict(), "duration_s": duration_s}
-            return {"before": dict(before), "treatment": done}
+            return {"before": dict(before), "treatment": done, **_threads()}
 
         keep: Keep = lambda training: checkpoint.offer(lambda: state(training))  # noqa: E731
         with progress(f"seed {seed}: {self._method}", recipe.steps) as advance:
@@ -267,6 +299,10 @@ class Reproduction:
         record = self.record()
         identity = json.dumps({"seed": seed, "configuration": record.configuration, "versions": record.versions})
         return Checkpoint(folder / f"{self.experiment.name}-seed{seed}.checkpoint", identity)
+
+
+def _threads() -> dict[str, int]:
+    return {"threads": torch.get_num_threads()}
 
 
 def _both(recorder: TraceRecorder, advance: Callable[[int], None]) -> Watch:
