@@ -480,3 +480,29 @@ class TestRevivedWeights:
         with torch.no_grad():
             model.head.weight.fill_(1.0)
         operation.report()
+
+
+@pytest.mark.parametrize("write", ["data", "no_grad"])
+def test_what_is_written_over_a_pruned_connection_is_not_its_latent_weight(write: str) -> None:
+    """Neither where torch counts the change, nor where it doesn't."""
+    torch.manual_seed(0)
+    model = nn.Linear(8, 8)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    operation = ns.attach(model, optimizer, ns.ThresholdSurgery(c_rate=0.5, iter_stop=1000))
+
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        model(torch.ones(4, 8)).square().sum().backward()
+        optimizer.step()
+        return operation.state_dict()["stages"][0]["weights"]["weight"]
+
+    before = step()
+    pruned = ~operation.masks["weight"]
+    assert pruned.any()
+    if write == "data":
+        model.weight.data[pruned] = 5.0
+    else:
+        with torch.no_grad():
+            model.weight[pruned] = 5.0
+    assert torch.equal(step(), before)
+    assert not bool(model.weight[pruned].any())

@@ -556,3 +556,37 @@ def test_pools_over_three_axes_run_as_the_model_does(kernel: tuple[int, int, int
     model = nn.MaxPool3d(kernel, 2)
     ns.pack(model, tmp_path / "m.nsm", example_inputs=x)
     assert np.array_equal(ns.load(tmp_path / "m.nsm")(x.numpy()), model(x).numpy())
+
+
+class FixedBatch(nn.Module):
+    """Takes the batch that it was exported with alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(4, 20) * 2
+
+
+def test_a_batch_that_is_fixed_is_said(tmp_path: Path) -> None:
+    assert "takes batches of 4 only" in str(ns.pack(FixedBatch(), tmp_path / "m.nsm", example_inputs=images(4, 20)))
+    assert "batches" not in str(ns.pack(small(), tmp_path / "m.nsm", example_inputs=images(4, 20)))
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "error", "message"),
+    [
+        (nn.Embedding(9, 4), torch.randint(0, 9, (2, 3)), CaptureError, "token ids can't be packed yet"),
+        (nn.Linear(4, 4), [torch.randn(4), torch.randn(4)], CaptureError, "each entry is one input of the model, not"),
+        (nn.Linear(4, 4), torch.randn(2, 4, device="meta"), InputError, "meta device, which has no numbers"),
+    ],
+)
+def test_examples_that_a_model_can_not_take_are_refused_with_what_is_wrong(
+    model: nn.Module, inputs: Any, error: type[Exception], message: str, kept: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        ns.pack(model, kept, example_inputs=inputs)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers_are_not_called_random(kind: type[nn.Module], kept: Path) -> None:
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        ns.pack(kind(4, 5), kept, example_inputs=torch.randn(2, 3, 4))
+    assert "random" not in str(caught.value)

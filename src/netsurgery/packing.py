@@ -53,7 +53,8 @@ class PackReport:
     batch: int | None
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections"
+        batch = "" if self.batch is None else f"; takes batches of {self.batch} only"
+        return f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}"
 
     def _comparison(self) -> str:
         """Of the sizes; nothing to say of a network without parameters."""

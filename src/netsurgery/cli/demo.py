@@ -11,9 +11,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Declare the options."""
     parser = subparsers.add_parser("demo", help="the main job on embedded digits, about a minute", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="default runs/demo")
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="processor threads (default: what is quickest now)"
-    )
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: what is quickest now)")
     parser.set_defaults(run=run)
 
 

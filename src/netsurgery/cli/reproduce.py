@@ -51,9 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         choices=("float32", "bfloat16"),
         help="of products while training; weights are float32 in any case (default float32)",
     )
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="processor threads (default: what is quickest now)"
-    )
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: what is quickest now)")
     parser.set_defaults(run=run)
 
 

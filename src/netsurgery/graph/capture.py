@@ -105,9 +105,25 @@ def _capture_torch(model: Any, example_inputs: Any) -> Captured:
             "example_inputs=(images[:1],)."
         )
     arrays = [_array(given) for given in _sequence(example_inputs)]
-    graph = read_torch(model, tuple(torch.from_numpy(array) for array in arrays))
+    try:
+        graph = read_torch(model, tuple(torch.from_numpy(array) for array in arrays))
+    except CaptureError as error:
+        raise type(error)(f"{error}{_hint(example_inputs)}") from error
     examples = _examples(graph, arrays)
     return Captured(graph, examples, tuple(torch_outputs(model, examples)), _parameters(model))
+
+
+def _hint(example_inputs: Any) -> str:
+    """What may be wrong with examples that a module doesn't take."""
+    given = _sequence(example_inputs)
+    if any("int" in str(getattr(one, "dtype", "")) for one in given):
+        return (
+            " The example inputs are whole numbers, and netsurgery gives a network float32: token ids can't be packed "
+            "yet. Pack what stands behind the embedding."
+        )
+    if isinstance(example_inputs, list) and len(given) > 1:
+        return f" example_inputs is a list of {len(given)}: each entry is one input of the model, not one sample."
+    return ""
 
 
 def _capture_onnx(model: Any, example_inputs: Any) -> Captured:
@@ -162,6 +178,8 @@ def _sequence(given: Any) -> Sequence[Any]:
 
 def _array(given: Any) -> Array:
     """A tensor or array-like as float32."""
+    if getattr(given, "is_meta", False):
+        raise InputError("example_inputs hold a tensor on the meta device, which has no numbers: give real ones.")
     try:
         value: npt.ArrayLike = given.detach().cpu().numpy() if hasattr(given, "detach") else given
     except TypeError as error:  # numpy has no such type: bfloat16, float8, sparse tensors

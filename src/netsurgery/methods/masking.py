@@ -81,8 +81,6 @@ class MaskState:
     """Parameter name -> which of its filters are dead; only of weights that have such filters."""
     projected: set[str] = field(default_factory=set)
     """Names of parameters that `update` has projected already; emptied by `project`, which follows it."""
-    versions: dict[str, int] = field(default_factory=dict)
-    """Parameter name -> torch's count of changes to it when it was last projected."""
     generator: torch.Generator = field(default_factory=torch.Generator)
     """Source of the draws of methods that refresh masks at random."""
 
@@ -146,11 +144,10 @@ class MaskMethod(Method[MaskState]):
     @final
     def reveal(self, state: MaskState, layers: Sequence[Layer]) -> None:
         if state.latent:
-            for name, whole in tensors_of(layers):
-                if whole._version != state.versions.get(name):
-                    self._project(state, name, whole)  # what was written over a pruned 0 meanwhile is not latent
             for group in _groups(state, layers):
-                torch._foreach_add_([piece.weight for piece in group], [piece.latent for piece in group])
+                for piece in group:
+                    # w * mask, not w: what somebody has written over a pruned 0 meanwhile is not its latent weight.
+                    torch.addcmul(piece.latent, piece.weight, piece.mask, out=piece.weight)
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
@@ -302,7 +299,6 @@ class MaskMethod(Method[MaskState]):
         zero = whole.new_zeros(())
         for tensor, mask in blocks(whole, as_number(state.masks[name])):
             torch.addcmul(zero, tensor, mask, out=tensor)  # 0 + w * mask; the sum turns -0 into +0
-        state.versions[name] = whole._version
 
     def _follow(self, state: MaskState, layers: Sequence[Layer], due: Sequence[Layer]) -> None:
         """Move the latent weights after the optimizer, which has moved the parameters; then project at once.
@@ -321,10 +317,7 @@ class MaskMethod(Method[MaskState]):
             for piece in group:
                 if piece.name in revealed:
                     piece.weight.add_(piece.latent)
-        for name, whole in tensors_of(layers):
-            if name not in revealed:
-                state.versions[name] = whole._version
-                state.projected.add(name)
+        state.projected.update(name for name, _ in tensors_of(layers) if name not in revealed)
 
     def _speeds(
         self, state: MaskState, group: Sequence[_Stretch], hidden: Sequence[Tensor]

@@ -23,6 +23,9 @@ Value: TypeAlias = Any
 """Activation, Constant, a tuple of these, Open, a number, or Missing."""
 
 
+_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+
+
 @dataclass
 class _Refusals:
     """Everything in the program that has no place in a graph, so that one error can name it all."""
@@ -142,7 +145,9 @@ class _Reader:
             return _computed(node, args, kwargs)
         translation = TRANSLATIONS.get(str(node.target))
         if translation is None:
-            self._refusals.add(f"{node.target}{' (random numbers)' if random else ''}", _place(node, with_class=True))
+            # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.
+            said = random and str(node.target).split(".")[1] not in _RECURRENT
+            self._refusals.add(f"{node.target}{' (random numbers)' if said else ''}", _place(node, with_class=True))
             return Missing()
         if any(isinstance(leaf, Missing) for leaf in leaves):
             return Missing()
