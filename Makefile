@@ -4,13 +4,14 @@
 # make engine the engine's own tests in C++, without Python; some damaged files among them
 # make sanitize, make neon   the same under sanitizers; the same for 64-bit ARM, emulated
 # make one-definition   two types or functions of one name, seen by the linker
-# make fuzz   damaged files, for minutes
+# make damaged, make fuzz   damaged files in all readers, for half a minute; for minutes
+# make wheel  builds the wheel, installs it beside numpy alone, and runs networks with it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format fuzz engine sanitize neon one-definition clean
+.PHONY: demo test lint format fuzz engine sanitize neon one-definition damaged wheel clean
 
 CMAKE ?= cmake
 CLANG ?= clang++
@@ -66,6 +67,18 @@ fuzz: $(READY) | build
 	build/fuzz/engine/tests/fuzz_decode -max_total_time=300 -max_len=600 build/inputs
 	build/fuzz/engine/tests/fuzz_read -max_total_time=300 -max_len=8000 build/files engine/tests/networks
 	$(BIN)/python -m fuzz.files --count 1000000 --coder all --processes 2
+
+damaged: $(READY)
+	$(BIN)/python -m fuzz.files --count 20000 --coder all --processes 2
+
+# In folders outside of the checkout, where nothing of it is found by chance.
+wheel:
+	rm -rf build/wheel
+	$(PYTHON) -m venv build/wheel/building
+	build/wheel/building/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w build/wheel/made .
+	$(PYTHON) -m venv build/wheel/bare
+	build/wheel/bare/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/made/*.whl
+	cd build/wheel && bare/bin/python -I $(CURDIR)/tests/wheel.py $(CURDIR)/engine/tests/networks
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
