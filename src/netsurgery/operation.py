@@ -14,7 +14,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,22 +24,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from netsurgery.binding import Binding
 from netsurgery.errors import (
     AttachmentError,
     OptimizerError,
-    RevivedWarning,
     StarvedLayerWarning,
     StateError,
     UnfinishedWarning,
 )
-from netsurgery.left_alone import describe
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
-from netsurgery.methods.floors import starved
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
+from netsurgery.operation_report import followed_by, starved_lines, table, warn_revived
+from netsurgery.optimizer_hooks import caller, check_latent_weights, check_owned, hook, is_within, searches_lines
 from netsurgery.other_optimizers import OtherOptimizers, uncompiled
 from netsurgery.plan import Plan, Stage
 from netsurgery.selecting import select
@@ -112,10 +110,11 @@ class Operation:
             )
         found = select(model, plan)
         selection = found.stages
-        _check_ownership(optimizer, selection)
-        self._clears_gradients = _searches_lines(optimizer)
+        check_owned(optimizer, selection)
+        _check_not_attached(selection)
+        self._clears_gradients = searches_lines(optimizer)
         if self._clears_gradients:
-            _check_latent_weights(optimizer, plan)
+            check_latent_weights(optimizer, plan)
         self.plan = plan
         self.step = 0
         """Optimizer steps taken since `attach`."""
@@ -136,7 +135,7 @@ class Operation:
         self._binding = Binding(model, selection)
         self._stale = StaleGradients(self._tensors)
         self._optimizer_name = type(optimizer).__name__
-        self._handles = _hook(optimizer, uncompiled(self._before_step), uncompiled(self._after_step))
+        self._handles = hook(optimizer, uncompiled(self._before_step), uncompiled(self._after_step))
         for running in self._stages:
             if type(running.method).felt is Method.felt:
                 continue  # leaves gradients alone: no call for each tensor in each backward pass
@@ -178,7 +177,7 @@ class Operation:
         rows = self._rows()
         revived = self._revived()
         if revived:
-            _warn_revived(revived)
+            warn_revived(revived)
             rows = [dataclasses.replace(row, kept=row.kept + revived.get(row.name, 0)) for row in rows]
         return rows
 
@@ -188,7 +187,7 @@ class Operation:
         for running in self._stages:
             if running.state is not None:
                 for row in running.method.report(running.state, running.layers):
-                    rows[row.name] = row if row.name not in rows else _followed_by(rows[row.name], row, masks[row.name])
+                    rows[row.name] = row if row.name not in rows else followed_by(rows[row.name], row, masks[row.name])
             else:
                 for layer in running.layers:
                     for name, tensor in layer.tensors.items():
@@ -228,7 +227,7 @@ class Operation:
             running.method.finish(running.state, running.layers)
         self._hide()  # what was written to pruned connections since the last step
         if not self.finished:
-            for line in _starved_lines(self._rows()):
+            for line in starved_lines(self._rows()):
                 warnings.warn(
                     f"{line} Ask for more density, or leave the layer out with Stage(skip=...).",
                     StarvedLayerWarning,
@@ -250,7 +249,7 @@ class Operation:
         self._others.stop()
         _attached.discard(self)
         if revived:
-            _warn_revived(revived)
+            warn_revived(revived)
 
     @torch.no_grad()
     def state_dict(self) -> dict[str, Any]:
@@ -322,18 +321,7 @@ class Operation:
 
     def __str__(self) -> str:
         """A table: one line per tensor, and the total; then starved layers, and what is left alone and why."""
-        rows = self.report()
-        width = max(len("total"), *(len(row.name) for row in rows))
-        quantizes = any(row.quantized for row in rows)
-
-        def line(name: str, kept: int, size: int, quantized: int) -> str:
-            end = f"  {quantized:>12,}" if quantizes else ""
-            return f"{name:<{width}}  {kept:>12,} {size:>12,}  {kept / size:>8.2%}{end}"
-
-        head = f"{'tensor':<{width}}  {'kept':>12} {'of':>12}  {'density':>8}" + f"  {'quantized':>12}" * quantizes
-        lines = [line(row.name, row.kept, row.size, row.quantized) for row in rows]
-        counts = (sum(getattr(row, count) for row in rows) for count in ("kept", "size", "quantized"))
-        return "\n".join([head, *lines, line("total", *counts), *_starved_lines(rows), *describe(self.left_alone)])
+        return table(self.report(), self.left_alone)
 
     def _begun(self) -> list[_RunningStage]:
         return [running for running in self._stages if running.state is not None]
@@ -390,7 +378,7 @@ class Operation:
 
     def _is_stepping(self) -> bool:
         """True while a call of optimizer.step is under way, in whatever thread; False after one was interrupted."""
-        return self._call is not None and _is_within(sys._current_frames().get(self._thread), self._call)
+        return self._call is not None and is_within(sys._current_frames().get(self._thread), self._call)
 
     def _calls_begun(self) -> int | None:
         return None if self._is_stepping() else self._calls
@@ -418,9 +406,9 @@ class Operation:
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        call = _caller(sys._getframe(1))
+        call = caller(sys._getframe(1))
         if self._call is not None:
-            if _is_within(call, self._call):
+            if is_within(call, self._call):
                 return None  # a subclass calls its parent's step inside its own: torch runs the hooks of both
             self._leave_step()  # the last step ended by an exception
         self._calls += 1
@@ -443,7 +431,7 @@ class Operation:
         return None
 
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if _caller(sys._getframe(1)) is self._call:
+        if caller(sys._getframe(1)) is self._call:
             with torch.no_grad():
                 self._complete_step(optimizer)
 
@@ -524,25 +512,6 @@ class Operation:
                     tensor.grad.mul_(trained[name])
 
 
-def _followed_by(earlier: TensorReport, later: TensorReport, mask: Tensor) -> TensorReport:
-    """The report of a tensor's later stage, with what happened in the earlier one. mask: what both keep."""
-    return dataclasses.replace(
-        later,
-        kept=int(mask.sum()),
-        pruned_total=earlier.pruned_total + later.pruned_total,
-        spliced_total=earlier.spliced_total + later.spliced_total,
-    )
-
-
-def _starved_lines(rows: Sequence[TensorReport]) -> list[str]:
-    """One sentence for each weight that keeps no connection, or too few to pass anything on."""
-    return [
-        f"{row.name} keeps {row.kept:,} of {row.size:,} connections: what comes behind it sees hardly anything of what "
-        "lies before it."
-        for row in starved(rows)
-    ]
-
-
 def settle(model: object) -> None:
     """Put effective weights back into a model if a step was interrupted; warn if pruned connections hold values.
 
@@ -555,78 +524,15 @@ def settle(model: object) -> None:
                 operation._leave_step()
                 revived = operation._revived()
                 if revived:
-                    _warn_revived(revived)
+                    warn_revived(revived)
 
 
-def _warn_revived(revived: Mapping[str, int]) -> None:
-    names = ", ".join(list(revived)[:3]) + (f" and {len(revived) - 3} more" if len(revived) > 3 else "")
-    warnings.warn(
-        f"{sum(revived.values()):,} connections of {names} were pruned and hold values again: something else than an "
-        "optimizer of torch wrote to them after finish(). Call finish() again to set them to 0.",
-        RevivedWarning,
-        stacklevel=4,
-    )
-
-
-def _caller(frame: FrameType | None) -> FrameType | None:
-    """The frame of the optimizer's step that a hook was called from, past those that keep the compiler out."""
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("torch._dynamo"):
-        frame = frame.f_back
-    return frame
-
-
-def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
-    """True if the call `outer` is one that `frame` will return to."""
-    while frame is not None and frame is not outer:
-        frame = frame.f_back
-    return frame is outer
-
-
-def _hook(optimizer: Optimizer, before: Callable[..., Any], after: Callable[..., Any]) -> list[RemovableHandle]:
-    try:
-        return [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
-    except AttributeError as error:
-        raise OptimizerError(
-            f"{type(optimizer).__name__} wraps an optimizer without being one: it has no hooks of its own. "
-            "Attach to the optimizer inside it, usually wrapper.optimizer."
-        ) from error
-
-
-def _check_ownership(optimizer: Optimizer, selection: list[list[Layer]]) -> None:
-    if not isinstance(optimizer, Optimizer):
-        raise OptimizerError(
-            f"{type(optimizer).__name__} is not a torch.optim.Optimizer. Give the optimizer that trains."
-        )
-    owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+def _check_not_attached(selection: list[list[Layer]]) -> None:
+    """Raise AttachmentError if another operation holds one of the weights."""
     names = {id(tensor): name for layers in selection for name, tensor in tensors_of(layers)}
-    missing = [name for key, name in names.items() if key not in owned]
-    if missing:
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        vectors = all(tensor.dim() == 1 for ls in selection for _, tensor in tensors_of(ls) if id(tensor) not in owned)
-        biases = ", leave biases alone with biases=False in the method (Muon takes matrices only)" if vectors else ""
-        raise OptimizerError(
-            f"The optimizer doesn't own {shown}. Give it those parameters, freeze them with requires_grad_(False)"
-            f"{biases}, or leave their layers out with Stage(skip=...)."
-        )
     for other in _attached:
         shared = [names[id(t)] for r in other._stages for _, t in tensors_of(r.layers) if id(t) in names]
         if shared:
             raise AttachmentError(
                 f"Another operation already holds {shared[0]}. Call its detach() first, or put both into one Plan."
             )
-
-
-def _searches_lines(optimizer: Optimizer) -> bool:
-    """True for L-BFGS, torch's or another: within one step it compares gradients at many weights."""
-    return any("LBFGS" in cls.__name__ for cls in type(optimizer).__mro__)
-
-
-def _check_latent_weights(optimizer: Optimizer, plan: Plan) -> None:
-    """Raise OptimizerError if a method has latent weights: gradients are taken at others than those that move."""
-    latent = [stage.method.name for stage in plan.stages if stage.method.latent_speed is not None]
-    if latent:
-        raise OptimizerError(
-            f"{type(optimizer).__name__} compares gradients at many weights within one step, and {latent[0]!r} takes "
-            "them at other weights than those that move: the estimate of the curvature breaks down. Use an optimizer "
-            "with one gradient a step (SGD, Adam), or a method without latent weights (naive-cut, han-pruning, inq)."
-        )

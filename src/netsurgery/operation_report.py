@@ -1,0 +1,60 @@
+"""What an operation says of itself: its table, layers that hardly pass anything on, connections that came back."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from netsurgery.candidates import LeftAlone
+from netsurgery.errors import RevivedWarning
+from netsurgery.left_alone import describe
+from netsurgery.methods.base import TensorReport
+from netsurgery.methods.floors import starved
+
+
+def table(rows: Sequence[TensorReport], left_alone: Sequence[LeftAlone]) -> str:
+    """One line per tensor, and the total; then starved layers, and what is left alone and why."""
+    width = max(len("total"), *(len(row.name) for row in rows))
+    quantizes = any(row.quantized for row in rows)
+
+    def line(name: str, kept: int, size: int, quantized: int) -> str:
+        end = f"  {quantized:>12,}" if quantizes else ""
+        return f"{name:<{width}}  {kept:>12,} {size:>12,}  {kept / size:>8.2%}{end}"
+
+    head = f"{'tensor':<{width}}  {'kept':>12} {'of':>12}  {'density':>8}" + f"  {'quantized':>12}" * quantizes
+    lines = [line(row.name, row.kept, row.size, row.quantized) for row in rows]
+    counts = (sum(getattr(row, count) for row in rows) for count in ("kept", "size", "quantized"))
+    return "\n".join([head, *lines, line("total", *counts), *starved_lines(rows), *describe(left_alone)])
+
+
+def followed_by(earlier: TensorReport, later: TensorReport, mask: Tensor) -> TensorReport:
+    """The report of a tensor's later stage, with what happened in the earlier one. mask: what both keep."""
+    return dataclasses.replace(
+        later,
+        kept=int(mask.sum()),
+        pruned_total=earlier.pruned_total + later.pruned_total,
+        spliced_total=earlier.spliced_total + later.spliced_total,
+    )
+
+
+def starved_lines(rows: Sequence[TensorReport]) -> list[str]:
+    """One sentence for each weight that keeps no connection, or too few to pass anything on."""
+    return [
+        f"{row.name} keeps {row.kept:,} of {row.size:,} connections: what comes behind it sees hardly anything of what "
+        "lies before it."
+        for row in starved(rows)
+    ]
+
+
+def warn_revived(revived: Mapping[str, int]) -> None:
+    """Parameter name -> pruned connections that hold values."""
+    names = ", ".join(list(revived)[:3]) + (f" and {len(revived) - 3} more" if len(revived) > 3 else "")
+    warnings.warn(
+        f"{sum(revived.values()):,} connections of {names} were pruned and hold values again: something else than an "
+        "optimizer of torch wrote to them after finish(). Call finish() again to set them to 0.",
+        RevivedWarning,
+        stacklevel=4,
+    )
