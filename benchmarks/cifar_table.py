@@ -36,7 +36,9 @@ def cifar_table(folder: Path = RECORDS) -> str:
 
 def method_of(record: Record) -> str:
     """In words: powers of two, 3 bits, taught by the dense network."""
-    return ", ".join([_METHODS[_method(record)], *record.title.split(", ")[2:]])
+    precision = record.configuration["precision"]
+    said = [] if precision == "float32" else [f"trained in {precision}"]
+    return ", ".join([_METHODS[_method(record)], *record.title.split(", ")[2:], *said])
 
 
 def _method(record: Record) -> str:
