@@ -53,7 +53,7 @@ class PackReport:
     batch: int | None
 
     def __str__(self) -> str:
-        batch = "" if self.batch is None else f"; takes batches of {self.batch} only"
+        batch = "" if self.batch is None else f"\nIt takes batches of {self.batch} only."
         return f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}"
 
     def _comparison(self) -> str:

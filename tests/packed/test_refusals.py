@@ -239,7 +239,10 @@ ACCEPTED: dict[str, Calls] = {
 """Files that are right, from the same parts as those that are wrong in one place."""
 
 DAMAGED: dict[str, tuple[Calls, str]] = {
-    "operator": ([*head(4), integer(Context.OPERATOR, 31)], "operator 32 doesn't exist in this version"),
+    "operator": (
+        [*head(4), integer(Context.OPERATOR, len(OPERATORS))],
+        f"operator {len(OPERATORS) + 1} doesn't exist in this",
+    ),
     "mask kind": ([*plus_constant(4), integer(Context.MASK, 5)], "mask 5 doesn't exist in this version"),
     "encoding": (row(integer(Context.ENCODING, 3)), "encoding 3 doesn't exist in this version"),
     "choice": (gelu(2), "approximate has no choice 2"),

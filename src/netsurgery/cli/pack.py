@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     require(path.suffix == ".nsm", "--output", str(path), "the name of an .nsm file")
     examples = [read_array(given) for given in options.input] if options.input else None
     report = pack(options.model, path, example_inputs=examples, weights=options.weights, names=options.names)
-    lines = [str(report), *network(summary_of(read_packed(path)))]
+    lines = [str(report).splitlines()[0], *network(summary_of(read_packed(path)))]
     if report.batch is not None:
         lines += fact("batch", f"fixed at {report.batch}; for others, export the model with an open first axis")
     whose = "the model's"
