@@ -40,9 +40,13 @@ DOCUMENTS = (
 FIVE_BITS = "5-bit powers of two"
 
 
-def step_table() -> str:
-    """What methods add to a training step."""
-    results = json.loads((RESULTS / "step_time.json").read_text(encoding="utf-8"))
+def step_tables() -> str:
+    """What methods add to a training step, on each processor that there is a record of: step_time*.json."""
+    return "\n\n".join(_step_table(path) for path in sorted(RESULTS.glob("step_time*.json")))
+
+
+def _step_table(path: Path) -> str:
+    results = json.loads(path.read_text(encoding="utf-8"))
     lines = [
         "| network | batch | method | step, ms | with it, ms | ratio of medians | ratio of means | hooks, ms |",
         "|---|---|---|---|---|---|---|---|",
@@ -54,11 +58,11 @@ def step_table() -> str:
             f"| {row['ratio_of_medians']:.3f} | {row['ratio_of_means']:.3f} | {hooks:.2f} |"
         )
     added = results["memory"]["added_bytes_per_weight"]
-    threads = results["machine"]["threads"]
+    where = f"{results['machine']['processor']}, {results['machine']['threads']} thread(s)"
     lines += [
         "",
-        f"{results['machine']['processor']}, {threads} threads. *hooks*: what of the step is ours, measured within it; "
-        "steps differ by more than that, hence ratios below 1 (quartiles are in the record). "
+        f"{where}. *hooks*: what of the step is ours, measured within it, "
+        "gradient hooks left out; steps differ by more than that, hence ratios below 1 (quartiles are in the record). "
         f"Surgery's peak memory grows by {added:.2f} bytes per weight.",
     ]
     return "\n".join(lines)
@@ -192,7 +196,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "proofs": headline.proofs,
     "pruned": lambda: pruned_table(outcomes()),
     "quantized": lambda: quantized_table(outcomes()),
-    "step-time": step_table,
+    "step-time": step_tables,
     "cifar": cifar_table,
     "training-step": training_step_table,
     "file-size": file_size_table,

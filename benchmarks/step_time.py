@@ -34,6 +34,7 @@ from netsurgery.files import write_verified
 from netsurgery.methods.base import Method
 from netsurgery.report.record import machine, versions
 from netsurgery.zoo.lenet import LeNet5, LeNet300
+from netsurgery.zoo.resnet import resnet20
 
 BATCH = 64
 MEMORY_WIDTH = 8192  # three square layers: 201 million weights, hardly any activations
@@ -95,6 +96,7 @@ METHODS: dict[str, Callable[[int], Method[Any]]] = {
 RESNET_GOALS = dict.fromkeys(METHODS, 1.25) | {"surgery": 1.02, "5-bit powers of two": None}
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int, dict[str, float | None]]] = {
     # network, batch of images, classes, turns, methods with goals for the ratio
+    "ResNet-20": (resnet20, (128, 3, 32, 32), 10, 60, {"surgery": 1.02}),
     "ResNet-18": (resnet18, (16, 3, 224, 224), 1000, 30, RESNET_GOALS),
     "LeNet-5": (LeNet5, (BATCH, 1, 28, 28), 10, 400, {"surgery": 1.05}),
     "LeNet-300-100": (LeNet300, (BATCH, 1, 28, 28), 10, 2000, {"surgery": 1.30}),
