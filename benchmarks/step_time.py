@@ -83,8 +83,9 @@ def resnet18() -> nn.Module:
 
 
 METHODS: dict[str, Callable[[int], Method[Any]]] = {
-    # given the steps of a run; surgery's ramp is passed quickly, so that most steps are taken at the final density
-    "surgery": lambda steps: ns.Surgery(density=0.02, steps=4 * steps, ramp=0.05, splicing=1.0),
+    # given the steps of a run; surgery's are those of a long training, whose ramp refreshes masks every 20th step (what
+    # it does takes as long at any density; in a training of a few hundred steps refreshes are more frequent)
+    "surgery": lambda steps: ns.Surgery(density=0.02, steps=max(40_000, 4 * steps)),
     "5-bit powers of two": lambda steps: ns.INQ(bits=5, steps=2 * steps),
     "1 binary plane": lambda steps: ns.Sketching(planes=1, steps=4 * steps),
     "2 binary planes, direct": lambda steps: ns.Sketching(planes=2, refined=False, steps=4 * steps),
