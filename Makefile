@@ -71,7 +71,7 @@ fuzz: $(READY) | build
 damaged: $(READY)
 	$(BIN)/python -m fuzz.files --count 20000 --coder all --processes 2
 
-# In folders outside of the checkout, where nothing of it is found by chance.
+# Isolated (-I), so that nothing of the checkout is found by chance.
 wheel:
 	rm -rf build/wheel
 	$(PYTHON) -m venv build/wheel/building

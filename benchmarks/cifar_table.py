@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netsurgery.report.record import Record, mean_and_spread
+from record_figures import accuracies, file_bytes, kept_share
+
+from netsurgery.report.record import Record
 
 RECORDS = Path(__file__).parent / "results" / "cifar10"
 NONE = "No run is recorded."
@@ -55,21 +57,15 @@ def _place(record: Record) -> tuple[str, int, bool, float, list[int]]:
     network, *words = record.title.split(", ")
     numbers = [-int(word.split()[0]) for word in words if word[0].isdigit()]
     taught = bool(record.configuration["training"].get("distilled"))
-    kept = 0.0 if numbers else -_kept(record)  # quantized zeros were not cut
+    kept = 0.0 if numbers else -kept_share(record)  # quantized zeros were not cut
     return network, list(_METHODS).index(_method(record)), taught, kept, numbers
-
-
-def _kept(record: Record) -> float:
-    return mean_and_spread([run.kept / run.size for run in record.runs])[0]
 
 
 def _row(record: Record) -> str:
     network, runs = record.title.split(", ")[0], record.runs
-    before = mean_and_spread([100 - run.test_error_before_percent for run in runs])[0]
-    after, spread = mean_and_spread([100 - run.test_error_percent for run in runs])
-    among = f" ± {spread:.2f}" if len(runs) > 1 else ""
-    size_bytes = mean_and_spread(record.packed_bytes)[0]
+    before, after, spread = accuracies(record)
+    size_bytes = file_bytes(record)
     return (
-        f"| {network} | {method_of(record)} | {_kept(record):.1%} | {before:.2f} → **{after:.2f}**{among} "
+        f"| {network} | {method_of(record)} | {kept_share(record):.1%} | {before:.2f} → **{after:.2f}**{spread} "
         f"| {size_bytes:,.0f} | {size_bytes / (4 * runs[0].size):.1%} | {len(runs)} |"
     )

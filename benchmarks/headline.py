@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from cifar_table import method_of
+from record_figures import accuracies, file_bytes, kept_share
 
-from netsurgery.report.record import Record, mean_and_spread
+from netsurgery.report.record import Record
 
 RESULTS = Path(__file__).parent / "results"
 WIDTH = 28  # characters of the longest bar
@@ -21,7 +22,7 @@ def chart() -> str:
     lines: list[str] = []
     for record, data in ((_smallest("mnist", "lenet300"), "MNIST"), (_smallest("cifar10", "resnet20"), "CIFAR-10")):
         dense = 4 * record.runs[0].size
-        size = mean_and_spread(record.packed_bytes)[0]
+        size = file_bytes(record)
         lines += [
             f"{record.title.split(',')[0]} on {data}: bytes of the whole file, test accuracy {_accuracies(record)}",
             f"  float32    {_bar(dense, dense)} {dense:>10,}",
@@ -44,8 +45,7 @@ def proofs() -> str:
     """Three promises, a row or two each."""
     lenet, resnet = _record("mnist", "lenet5-surgery-108x"), _record("cifar10", "resnet20-surgery-20-teacher")
     small = _smallest("cifar10", "resnet20")
-    size = mean_and_spread(small.packed_bytes)[0]
-    kept = mean_and_spread([run.kept / run.size for run in resnet.runs])[0]
+    size, kept = file_bytes(small), kept_share(resnet)
     fast = _latency("lenet5")
     ours, theirs = (fast["runtimes"][runtime]["median_us"] for runtime in ("netsurgery", "onnxruntime"))
     rows = [
@@ -75,17 +75,17 @@ def _smallest(data: str, network: str) -> Record:
     """Of a network's recorded runs the one of the smallest file that loses no more than LOSS_POINTS."""
     found = [Record.read(path) for path in sorted((RESULTS / data).glob(f"{network}-*.json"))]
     fitting = [record for record in found if record.packed_bytes and _loss(record) <= LOSS_POINTS]
-    return min(fitting, key=lambda record: mean_and_spread(record.packed_bytes)[0])
+    return min(fitting, key=file_bytes)
 
 
 def _loss(record: Record) -> float:
-    return mean_and_spread([run.test_error_percent - run.test_error_before_percent for run in record.runs])[0]
+    before, after, _ = accuracies(record)
+    return before - after
 
 
 def _accuracies(record: Record) -> str:
-    before = mean_and_spread([100 - run.test_error_before_percent for run in record.runs])[0]
-    after, spread = mean_and_spread([100 - run.test_error_percent for run in record.runs])
-    return f"{before:.2f} % → {after:.2f}{f' ± {spread:.2f}' if len(record.runs) > 1 else ''} %"
+    before, after, spread = accuracies(record)
+    return f"{before:.2f} % → {after:.2f}{spread} %"
 
 
 def _latency(network: str) -> dict:

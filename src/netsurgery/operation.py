@@ -418,8 +418,6 @@ class Operation:
                 running.method.check_placement(running.state, running.layers)
             if self._binding.has_moved():
                 self._binding.check_types()
-                for tensor in self._tensors:
-                    tensor[:0].zero_()  # changes nothing, and has torch count a change: methods look for those
             self._call, self._thread = call, threading.get_ident()
             self._reveal()
         # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.

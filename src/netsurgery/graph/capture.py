@@ -108,7 +108,9 @@ def _capture_torch(model: Any, example_inputs: Any) -> Captured:
     try:
         graph = read_torch(model, tuple(torch.from_numpy(array) for array in arrays))
     except CaptureError as error:
-        raise type(error)(f"{error}{_hint(example_inputs)}") from error
+        if hint := _hint(example_inputs):
+            raise type(error)(error.args[0] + hint) from error
+        raise
     examples = _examples(graph, arrays)
     return Captured(graph, examples, tuple(torch_outputs(model, examples)), _parameters(model))
 

@@ -144,10 +144,10 @@ class MaskMethod(Method[MaskState]):
     @final
     def reveal(self, state: MaskState, layers: Sequence[Layer]) -> None:
         if state.latent:
-            for group in _groups(state, layers):
-                for piece in group:
+            for name, whole in tensors_of(layers):
+                for weight, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
                     # w * mask, not w: what somebody has written over a pruned 0 meanwhile is not its latent weight.
-                    torch.addcmul(piece.latent, piece.weight, piece.mask, out=piece.weight)
+                    torch.addcmul(latent, weight, mask, out=weight)
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from netsurgery.checks import is_number, require, require_count, require_flag
 from netsurgery.errors import NonFiniteWeightsError, StarvedLayerWarning, StateError
-from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of, weights_of
 from netsurgery.methods.blocks import as_number, blocks, row_blocks
 from netsurgery.methods.powers import fitted_powers, nearest_power, powers
 from netsurgery.methods.ranking import cut_at
@@ -112,7 +112,7 @@ class INQ(Method[QuantizationState]):
         return self._moments()[-1]
 
     def advice(self, layers: Sequence[Layer]) -> UserWarning | None:
-        zeros = [name for name, tensor in tensors_of(layers) if tensor.dim() > 1 and not tensor.count_nonzero()]
+        zeros = [name for _, name, tensor in weights_of(layers) if not tensor.count_nonzero()]
         if not zeros:
             return None
         return StarvedLayerWarning(

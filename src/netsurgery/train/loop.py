@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from netsurgery.checks import require
 from netsurgery.errors import StateError
@@ -83,12 +83,7 @@ def train(
                 group["weight_decay"] = recipe.weight_decay(step)
             images, labels = batches.next()
             optimizer.zero_grad()
-            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                outputs = model(images)
-                loss = F.cross_entropy(outputs, labels)
-                if teacher is not None:
-                    loss = distilled(loss, outputs, teacher(images), recipe.distilled, recipe.temperature)
-            loss.backward()
+            loss_of(model, images, labels, recipe, teacher, bfloat16=bfloat16).backward()
             optimizer.step()
             if watch is not None:
                 watch(step + 1, operation)
@@ -101,6 +96,24 @@ def train(
         if operation is not None:
             operation.detach()
     return operation
+
+
+def loss_of(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    teacher: nn.Module | None = None,
+    *,
+    bfloat16: bool = False,
+) -> Tensor:
+    """(): the loss of a batch as `train` has it. teacher: a frozen one on the model's device, None for labels alone."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+        outputs = model(images)
+        loss = F.cross_entropy(outputs, labels)
+        if teacher is not None:
+            loss = distilled(loss, outputs, teacher(images), recipe.distilled, recipe.temperature)
+    return loss
 
 
 @torch.no_grad()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from netsurgery.checks import require
@@ -26,7 +25,7 @@ from netsurgery.train.batches import Batches
 from netsurgery.train.checkpoint import Checkpoint
 from netsurgery.train.dataset import Dataset
 from netsurgery.train.device import PRECISIONS, device_name, device_of
-from netsurgery.train.loop import Keep, TrainingState, Watch, error_percent, train
+from netsurgery.train.loop import Keep, TrainingState, Watch, error_percent, loss_of, train
 from netsurgery.zoo.experiments import Experiment
 from netsurgery.zoo.network_files import read_network, write_network
 from netsurgery.zoo.settings import Settings, chosen_treatment
@@ -76,9 +75,7 @@ class Reproduction:
         def step() -> None:
             images, labels = batches.next()
             optimizer.zero_grad()
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
-                loss = F.cross_entropy(model(images), labels)
-            loss.backward()
+            loss_of(model, images, labels, recipe, bfloat16=self._bfloat16).backward()
             optimizer.step()
 
         return step
