@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netsurgery.schedules import Constant, Cosine, DensityRamp, Followed, InversePower, Restarted
+from netsurgery.schedules import Constant, Cosine, DensityRamp, Followed, InversePower, Restarted, Warmed
 
 STEPS = st.integers(0, 100_000)
 
@@ -77,3 +77,11 @@ def test_a_restarted_schedule_is_the_schedule_since_its_last_start(starts: set[i
 def test_a_schedule_that_follows_another_begins_with_its_own_step_0(at: int, step: int) -> None:
     later = Cosine(1.0, 0.0, 100)
     assert Followed(Constant(7.0), later, at)(step) == (7.0 if step < at else later(step - at))
+
+
+@given(steps=st.integers(1, 500), step=st.integers(0, 1_000))
+def test_warm_up_reaches_the_schedule_in_equal_parts_and_then_leaves_it_alone(steps: int, step: int) -> None:
+    rate = Cosine(0.05, 0.0, 1_000)
+    assert Warmed(rate, steps)(step) == (
+        rate(step) if step >= steps else pytest.approx(rate(step) * (step + 1) / steps)
+    )

@@ -105,3 +105,14 @@ class Followed:
 
     def __call__(self, step: int) -> float:
         return self.first(step) if step < self.step else self.then(step - self.step)
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """`schedule`, reached in equal parts over its first `steps` steps: step 0 has 1 / steps of it."""
+
+    schedule: Schedule
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        return self.schedule(step) * min(1.0, (step + 1) / self.steps)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 ROW_BLOCK = 1 << 18  # connections of which something new is in memory at a time
-_BLOCK = 1 << 19  # connections: two megabytes of float32
+BLOCK = 1 << 19  # connections: two megabytes of float32
 _LAYOUTS = (torch.contiguous_format, torch.channels_last, torch.channels_last_3d)
 
 
-def row_blocks(tensor: Tensor) -> Iterator[slice]:
-    """Slices of the first dimension that cover a tensor, about ROW_BLOCK connections each."""
-    rows = max(1, ROW_BLOCK * len(tensor) // tensor.numel())
+def row_blocks(tensor: Tensor, size: int = ROW_BLOCK) -> Iterator[slice]:
+    """Slices of the first dimension that cover a tensor, about `size` connections each."""
+    rows = max(1, size * len(tensor) // tensor.numel())
     for start in range(0, len(tensor), rows):
         yield slice(start, start + rows)
 
@@ -37,13 +37,13 @@ def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
     Several operations on one stretch find it in the processor's cache; on whole tensors each fetches it from memory.
     """
-    if tensors[0].numel() <= _BLOCK:
+    if tensors[0].numel() <= BLOCK:
         yield tensors
         return
     for layout in _LAYOUTS:
         if all(tensor.is_contiguous(memory_format=layout) for tensor in tensors):
             order = (0, *range(2, tensors[0].dim()), 1) if layout is not torch.contiguous_format else None
-            flat = [(tensor.permute(order) if order else tensor).view(-1).split(_BLOCK) for tensor in tensors]
+            flat = [(tensor.permute(order) if order else tensor).view(-1).split(BLOCK) for tensor in tensors]
             yield from zip(*flat, strict=True)
             return
     yield tensors

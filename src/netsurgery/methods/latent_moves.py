@@ -35,5 +35,10 @@ class LatentMoves:
         known = means > 0  # where nothing was pruned so far nothing has moved
         shares = (BOUND * means / lengths.clamp(min=_TINY)).clamp_(max=1).masked_fill_(~known, 1)
         fresh = torch.where(known, torch.lerp(means, lengths * shares, _RATE), lengths)
-        self.means.update(zip(names, fresh.unbind(), strict=True))
+        self._keep(names, fresh)
         return shares
+
+    def _keep(self, names: Sequence[str], means: Tensor) -> None:
+        """Over what is there: small tensors made anew among a step's large ones keep their places from being reused."""
+        known = [self.means.setdefault(name, mean) for name, mean in zip(names, means.unbind(), strict=True)]
+        torch._foreach_copy_(known, list(means.unbind()))

@@ -337,15 +337,20 @@ class MaskMethod(Method[MaskState]):
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
         check_finite(layers, "while training")
-        changes: list[tuple[dict[str, int], str, Tensor]] = []
-        for name, rows, fresh in self.refreshed(state, layers, step):
-            mask = state.masks[name][rows]
-            changes.append((state.spliced, name, torch.count_nonzero(fresh > mask)))
-            changes.append((state.pruned, name, torch.count_nonzero(fresh < mask)))
-            mask.copy_(fresh)
-        read = numbers([count for _, _, count in changes])
-        for (counter, name, _), count in zip(changes, read, strict=True):
-            counter[name] += count
+        names: list[str] = []
+
+        def adopted() -> Iterator[Tensor]:
+            for name, rows, fresh in self.refreshed(state, layers, step):
+                mask = state.masks[name][rows]
+                names.append(name)
+                yield torch.count_nonzero(fresh > mask)
+                yield torch.count_nonzero(fresh < mask)
+                mask.copy_(fresh)
+
+        changes = numbers(adopted())
+        for name, spliced, pruned in zip(names, changes[::2], changes[1::2], strict=True):
+            state.spliced[name] += spliced
+            state.pruned[name] += pruned
         if self.guards_latent and state.latent:
             for name, tensor in tensors_of(layers):
                 # What has just been pruned begins at 0; it has no latent weight yet.
@@ -375,7 +380,7 @@ class MaskMethod(Method[MaskState]):
         """Which filters are dead with the masks as they are now."""
         weights = list(weights_of(layers))
         flags = [filters.dead(state.masks[name], layer.filter_dim(name)) for layer, name, _ in weights]
-        some = numbers([dead.any() for dead in flags])
+        some = numbers(dead.any() for dead in flags)
         for (layer, name, tensor), dead, any_dead in zip(weights, flags, some, strict=True):
             state.dead.pop(name, None)
             if any_dead:

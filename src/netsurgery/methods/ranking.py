@@ -57,11 +57,14 @@ class Cut:
 
     def shared(self, scores: Iterable[Tensor]) -> list[PartCut]:
         """One for each tensor: ties go to the first ones that have some. scores: non-negative contiguous float32."""
-        counts = []
-        for part in scores:
-            bits = part.view(torch.int32)
-            counts += [torch.count_nonzero(bits > self.bits), torch.count_nonzero(bits == self.bits)]
-        read = numbers(counts)
+
+        def counts() -> Iterator[Tensor]:
+            for part in scores:
+                bits = part.view(torch.int32)
+                yield torch.count_nonzero(bits > self.bits)
+                yield torch.count_nonzero(bits == self.bits)
+
+        read = numbers(counts())
         cuts, left = [], self.ties
         for above, equal in zip(read[::2], read[1::2], strict=True):
             cuts.append(PartCut(self.bits, above, equal, min(equal, left)))

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 
-def numbers(counts: Sequence[Tensor]) -> list[int]:
-    """The values of integer or bool tensors of shape (), whichever devices they are on."""
-    devices = {count.device for count in counts}
-    if len(devices) > 1:
-        return [int(count) for count in counts]
-    return [int(value) for value in torch.stack(list(counts)).tolist()] if counts else []
+def numbers(counts: Iterable[Tensor]) -> list[int]:
+    """The values of integer or bool tensors of shape (), whichever devices they are on.
+
+    Give them as they are made: those of a processor are read, and freed, at once. A small tensor that outlives the
+    large one it was counted from keeps the allocator from using that place again, and memory grows by all of them.
+    """
+    read: list[int] = []
+    waiting: dict[torch.device, list[tuple[int, Tensor]]] = {}
+    for place, count in enumerate(counts):
+        if count.device.type == "cpu":
+            read.append(int(count))
+        else:
+            read.append(0)
+            waiting.setdefault(count.device, []).append((place, count))
+    for placed in waiting.values():
+        values = torch.stack([count for _, count in placed]).tolist()
+        for (place, _), value in zip(placed, values, strict=True):
+            read[place] = int(value)
+    return read

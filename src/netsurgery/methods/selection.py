@@ -104,7 +104,7 @@ def _cuts(scores: _Scores, names: Sequence[str], keep: int, floors: Mapping[str,
         for name in free:
             kept, floor = sum(part.kept for part in cuts[name]), floors.get(name, 0)
             if kept < floor:
-                felt = sum(numbers([part.count_nonzero() for part in scores.together([name])]))
+                felt = sum(numbers(part.count_nonzero() for part in scores.together([name])))
                 if felt > kept:
                     low[name] = min(floor, felt)
         if not low:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from netsurgery.methods.base import Layer, tensors_of
+from netsurgery.methods.blocks import BLOCK, row_blocks
 
 BOUND = 4.0
 _TINY = 1e-30  # keeps 0 / 0 away from tensors without any gradient
@@ -55,10 +56,7 @@ class Sensitivity:
             if gradient.dim() == 1:
                 outputs[name] = gradient.square()
                 continue
-            relative = (gradient * scales[name]).transpose(0, dims[name])
-            sums = torch.linalg.vector_norm(relative, dim=tuple(range(1, relative.dim()))).square_()
-            outputs[name] = sums * (len(relative) / relative.numel())
-            inputs[name] = torch.linalg.vector_norm(relative, dim=0).square_() / len(relative)
+            outputs[name], inputs[name] = _mean_squares(gradient, scales[name], dims[name])
         share = self._share(list(outputs.values()))
         for means, fresh in ((self.outputs, outputs), (self.inputs, inputs)):
             for name, value in fresh.items():
@@ -111,3 +109,21 @@ class Sensitivity:
         total = saved["total"].get("")
         device = next(iter(outputs.values())).device if outputs else None
         return cls(window, outputs, inputs, None if total is None else total.to(device, copy=True))
+
+
+def _mean_squares(gradient: Tensor, scales: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The means of the squares of gradient * scales, (per filter, per input position); filters lie along `dim`.
+
+    Some filters at a time: a product as large as the weight would be the largest thing that a step holds beside it.
+    """
+    filters, norms = gradient.transpose(0, dim), scales.transpose(0, dim)
+    outputs = gradient.new_empty(len(filters))
+    inputs = None
+    for rows in row_blocks(filters, BLOCK):
+        relative = filters[rows] * norms[rows]
+        outputs[rows] = torch.linalg.vector_norm(relative, dim=tuple(range(1, relative.dim()))).square_()
+        squares = torch.linalg.vector_norm(relative, dim=0).square_()
+        inputs = squares if inputs is None else inputs.add_(squares)
+    if inputs is None:  # no filter: a weight without connections
+        inputs = gradient.new_zeros(filters.shape[1:])
+    return outputs * (len(filters) / filters.numel()), inputs / len(filters)

@@ -17,7 +17,7 @@ def check_finite(layers: Sequence[Layer], when: str) -> None:
     """Raise NonFiniteWeightsError if a parameter holds NaN or infinity."""
     tensors = dict(tensors_of(layers))
     # The sum of a tensor with NaN or infinity is never finite, and quicker to have than a look at each element.
-    finite = numbers([torch.isfinite(tensor.sum(dtype=torch.float32)) for tensor in tensors.values()])
+    finite = numbers(torch.isfinite(tensor.sum(dtype=torch.float32)) for tensor in tensors.values())
     for (name, tensor), sum_is_finite in zip(tensors.items(), finite, strict=True):
         if not sum_is_finite and not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)):
             raise NonFiniteWeightsError(

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from netsurgery.checks import require, require_count
 from netsurgery.plan import Plan
+from netsurgery.schedules import Warmed
+from netsurgery.train.recipe import Recipe
 from netsurgery.zoo.experiments import Experiment
 from netsurgery.zoo.treatments import Numbers, Treatment
 
 SHIFTED = 0.6
+_WARM_UP_STEPS = 500
 DISTILLED = 0.9
 """Of the loss, at a temperature of 4, as is usual for small images."""
 
@@ -71,10 +74,19 @@ def chosen_treatment(experiment: Experiment, settings: Settings, training_images
     if settings.shift:
         require(treatment.recipe.steps > 0, "shift", True, "left out here", f"{settings.method} trains nothing")
         require(not treatment.recipe.crop_padding, "shift", True, "left out here", "images are cropped at random")
-        shifted = dataclasses.replace(treatment.recipe, shifted=SHIFTED, input_dropout=0.0)
-        treatment = dataclasses.replace(treatment, recipe=shifted)
+        treatment = dataclasses.replace(treatment, recipe=_shifted(treatment.recipe))
     if settings.teacher:
         require(treatment.recipe.steps > 0, "teacher", True, "left out here", f"{settings.method} trains nothing")
         recipe = dataclasses.replace(treatment.recipe, distilled=DISTILLED)
         treatment = dataclasses.replace(treatment, recipe=recipe)
     return treatment
+
+
+def _shifted(recipe: Recipe) -> Recipe:
+    """Moved images in place of dropped pixels.
+
+    They are new to the network, and its first gradients so large that some seeds diverge at the full learning rate:
+    it is reached step by step.
+    """
+    learning_rate = Warmed(recipe.learning_rate, _WARM_UP_STEPS)
+    return dataclasses.replace(recipe, shifted=SHIFTED, input_dropout=0.0, learning_rate=learning_rate)
