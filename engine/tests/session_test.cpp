@@ -201,6 +201,19 @@ void a_prepared_run_allocates_nothing(const Network& network) {
   }
 }
 
+/// More batch sizes than a session keeps plans for, and the first ones again.
+void plans_that_were_dropped_are_made_again(const Network& network) {
+  force(available_instructions().front());
+  Run many(network, 2, false);
+  for (Size step = 0; step < 24; ++step) {
+    const Size batch = 1 + step % 20;
+    Run alone(network, 2, false);
+    const bool runs = alone.prepare(batch);
+    CHECK(many.prepare(batch) == runs);
+    if (runs) CHECK(same_bits(many(), alone()));
+  }
+}
+
 void sessions_in_several_threads_do_not_disturb_each_other(const Network& network) {
   force(available_instructions().front());
   Run expected(network, 1, false);
@@ -223,6 +236,7 @@ int main(int count, char** arguments) {
   for (const Network& network : networks_in(arguments[1])) {
     every_set_and_number_of_threads_agrees(network);
     a_prepared_run_allocates_nothing(network);
+    plans_that_were_dropped_are_made_again(network);
     sessions_in_several_threads_do_not_disturb_each_other(network);
   }
 }

@@ -31,6 +31,18 @@ def test_what_is_followed_is_never_more_than_the_bound_times_the_mean(lengths: l
             assert float(share) * length <= BOUND * float(before) * (1 + 1e-5)
 
 
+def test_means_stay_where_they_are_and_what_was_saved_is_not_written_to() -> None:
+    moves = LatentMoves()
+    moves.shares(["a"], torch.tensor([1.0]))
+    (place, saved) = moves.means["a"], moves.means["a"].clone()
+    resumed = LatentMoves({"a": saved.clone()})
+    for one in (moves, resumed):
+        one.shares(["a"], torch.tensor([2.0]))
+    assert moves.means["a"] is place
+    assert saved == 1.0
+    assert moves.means["a"] == resumed.means["a"] != 1.0
+
+
 def test_names_do_not_mix() -> None:
     moves = LatentMoves()
     moves.shares(["a", "b"], torch.tensor([1.0, 100.0]))

@@ -175,7 +175,7 @@ def test_neither_chunks_nor_layout_change_the_result(monkeypatch: pytest.MonkeyP
     assert torch.equal(found(torch.channels_last), whole)
     if order == "largest":
         monkeypatch.setattr(blocks, "ROW_BLOCK", 7)
-        monkeypatch.setattr(blocks, "_BLOCK", 11)
+        monkeypatch.setattr(blocks, "BLOCK", 11)
         assert torch.equal(found(torch.channels_last), whole)
         assert torch.equal(found(torch.contiguous_format), whole)
 

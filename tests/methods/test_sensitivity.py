@@ -10,6 +10,7 @@ from torch import nn
 
 from netsurgery.methods import filters
 from netsurgery.methods.base import Layer
+from netsurgery.methods.blocks import BLOCK
 from netsurgery.methods.sensitivity import Sensitivity
 
 
@@ -123,3 +124,18 @@ def test_sparse_gradients_of_embeddings_count() -> None:
     embedding(torch.tensor([1, 4])).sum().backward()
     sensitivity = observed(Layer("l", {"l.weight": embedding.weight}))
     assert (estimate(sensitivity, embedding.weight)[:, 0] > 0).tolist() == [False, True, False, False, True, False]
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_a_weight_of_many_blocks_is_observed_as_a_whole_one(dim: int) -> None:
+    rows = 2 * BLOCK // 300 + 7
+    generator = torch.Generator().manual_seed(0)
+    gradient = torch.randn((rows, 300) if dim == 0 else (300, rows), generator=generator)
+    scales = torch.rand((rows, 1) if dim == 0 else (1, rows), generator=generator) + 0.5
+    parameter = nn.Parameter(torch.ones_like(gradient))
+    parameter.grad = gradient
+    sensitivity = Sensitivity(125)
+    sensitivity.observe([Layer("l", {"l.weight": parameter}, filter_dims={"l.weight": dim})], {"l.weight": scales})
+    squares = (gradient * scales).square().to(torch.float64)
+    torch.testing.assert_close(sensitivity.outputs["l.weight"].double(), squares.mean(1 - dim), rtol=1e-5, atol=0)
+    torch.testing.assert_close(sensitivity.inputs["l.weight"].double(), squares.mean(dim), rtol=1e-4, atol=0)

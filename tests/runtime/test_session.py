@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,14 @@ def small() -> Graph:
     flat = builder.node("Reshape", [hidden], shape=(-1, 8))
     weight, bias = builder.constant(generator.normal(size=(3, 8))), builder.constant([1.0, -2.0, 0.0])
     return builder.graph([builder.node("Linear", [flat, weight, bias])])
+
+
+def mixed(outputs: int = 3, inputs: int = 4) -> Graph:
+    """(n, inputs) -> (n, outputs), where each output depends on all images: the batch can't be cut."""
+    builder = GraphBuilder()
+    x = builder.input("x", (None, inputs))
+    weight = builder.constant(np.random.default_rng(0).normal(size=(outputs, inputs)))
+    return builder.graph([builder.node("Softmax", [builder.node("Linear", [x, weight])], axis=0)])
 
 
 def branched() -> Graph:
@@ -233,3 +242,32 @@ def test_the_deployed_process_of_these_tests_has_no_torch(
     for name in ("torch", "onnx", "rich", "safetensors", "matplotlib"):
         done = deployed(f"import {name}")
         assert f"No module named '{name}'" in done.stderr
+
+
+def test_any_number_of_batch_sizes_in_any_order_gives_what_each_gives_alone(tmp_path: Path) -> None:
+    """Plans of batch sizes that were not seen for long are dropped, and made again."""
+    session = ns.load(written(mixed(), tmp_path), engine="native")
+    sizes = np.random.default_rng(0).permutation(np.repeat(np.arange(1, 41), 3))
+    for size in sizes.tolist():
+        given = ramp(size, 4)
+        (expected,) = run(mixed(), {"x": given})
+        np.testing.assert_allclose(session(given), expected, rtol=1e-5, atol=1e-6)
+
+
+MEMORY_OF_SIZES = """
+import sys, numpy as np, netsurgery as ns
+def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096
+session = ns.load(sys.argv[1], engine="native")
+session(np.zeros((1, 1024), np.float32))
+before = resident()
+for size in range(2, 62): session(np.zeros((size, 1024), np.float32))
+print((resident() - before) / 1e6)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads resident memory from Linux's /proc")
+def test_weights_are_not_kept_for_every_batch_size(tmp_path: Path) -> None:
+    path = written(mixed(1024, 1024), tmp_path)  # 4.2 MB of weights
+    command = [sys.executable, "-c", MEMORY_OF_SIZES, str(path)]
+    grown = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert grown < 110  # 16 plans and some room; all 60 would be 250

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ namespace {
 
 constexpr Size kMostInPart = kVector;   // images: a lane for each
 constexpr double kAloneBelow = 150000;  // cycles of a run that other threads would only delay
+constexpr std::size_t kMostPlans = 16;  // each has weights of its own; networks of separate images need 5 for any batch
 constexpr double kMeeting = 2000;       // cycles that a step takes longer when threads share it
 
 /// A plan and the memory that it runs in: for each thread that works alone, and for all together.
@@ -30,6 +32,7 @@ struct Planned {
   Plan plan;
   std::vector<Binding> bindings;
   std::unique_ptr<Sharing> sharing;
+  std::uint64_t last_used = 0;  // by the session's count of runs
 };
 
 /// Parts of as many images each, one after another.
@@ -80,9 +83,10 @@ struct Session::Parts {
   }
 
   Planned& planned(Size batch) {
-    auto& place = plans[batch];
-    if (!place) place = std::make_unique<Planned>(make(batch, cheapest(batch).first, false));
-    return *place;
+    const auto found = plans.find(batch);
+    if (found != plans.end()) return *found->second;
+    auto made = std::make_unique<Planned>(make(batch, cheapest(batch).first, false));
+    return *plans.emplace(batch, std::move(made)).first->second;
   }
 
   /// Parts of 1, 2, 4, 8 or 16 images, whatever costs least for each image; a batch that can't be cut is one part.
@@ -121,20 +125,25 @@ struct Session::Parts {
 
   Cut& prepared(Size batch) {
     Cut& made = cut_at(batch);
-    if (made.ready) return made;
+    if (!made.ready) make_ready(made);
+    ++uses;
+    for (const Run& run : made.runs) run.planned->last_used = uses;
+    return made;
+  }
+
+  void make_ready(Cut& made) {
     try {
       prepare(made);
     } catch (...) {
       for (auto& [other_batch, other] : cuts) other.ready = false;  // memory may have moved
-      for (auto& [images, one] : plans)
-        if (one) one->bindings.clear();
+      for (auto& [images, one] : plans) one->bindings.clear();
       throw;
     }
-    return made;
   }
 
   void prepare(Cut& made) {
     for (Run& run : made.runs) run.planned = &planned(run.images);
+    forget_unused(made);
     choose_sharing(made);
     const std::size_t workers = made.alone ? 1 : static_cast<std::size_t>(count);
     if (!made.alone && !threads) threads = std::make_unique<Threads>(count);
@@ -151,6 +160,28 @@ struct Session::Parts {
     for (const Memory& one : scratch) scratches.push_back(one.at(0));
     bind(made, workers);
     made.ready = true;
+  }
+
+  /// Drops the plans that were not used for longest, so that a server that sees every batch size doesn't keep weights
+  /// for all of them. A batch that needs one of them later is prepared again.
+  void forget_unused(const Cut& needed) {
+    const auto is_of = [](const Cut& cut, const Planned* plan) {
+      return std::any_of(cut.runs.begin(), cut.runs.end(), [&](const Run& run) { return run.planned == plan; });
+    };
+    while (plans.size() > kMostPlans) {
+      auto oldest = plans.end();
+      for (auto one = plans.begin(); one != plans.end(); ++one) {
+        if (is_of(needed, one->second.get())) continue;
+        if (oldest == plans.end() || one->second->last_used < oldest->second->last_used) oldest = one;
+      }
+      if (oldest == plans.end()) return;
+      for (auto& [batch, cut] : cuts) {
+        if (!is_of(cut, oldest->second.get())) continue;
+        cut.ready = false;
+        for (Run& run : cut.runs) run.planned = nullptr;
+      }
+      plans.erase(oldest);
+    }
   }
 
   /// Threads that each take parts of the batch never wait; threads that share each step do, but all of them have work.
@@ -171,8 +202,7 @@ struct Session::Parts {
   /// Addresses change where memory had to grow, for every batch that was prepared before.
   void bind(Cut& made, std::size_t workers) {
     if (grew) {
-      for (auto& [images, one] : plans)
-        if (one) one->bindings.clear();
+      for (auto& [images, one] : plans) one->bindings.clear();
       for (auto& [batch, other] : cuts)
         if (&other != &made && other.ready) bind_parts(other, other.alone ? 1 : static_cast<std::size_t>(count));
       grew = false;
@@ -228,6 +258,7 @@ struct Session::Parts {
   bool separable, plain_only;
   int count;
   bool grew = false;
+  std::uint64_t uses = 0;
   std::unique_ptr<Threads> threads;
   std::map<Size, std::pair<Size, double>> estimates;  // by batch
   std::map<Size, std::unique_ptr<Planned>> plans;     // by batch

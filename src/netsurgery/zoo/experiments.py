@@ -68,12 +68,9 @@ _LENET5_SURGERY = partial(surgery, steps=16_000, learning_rate=0.05, recipe=_DRO
 
 
 def _lenet5_then_inq(numbers: Numbers) -> Treatment:
-    """Fewer bits lose more: they need longer rounds at a larger rate, more bits gain more from a longer surgery."""
-    if numbers.bits > 3:
-        choice = then_inq(_LENET5_SURGERY(steps=24_000, concentration=1.0), steps=12_000, learning_rate=0.01)
-    else:
-        choice = then_inq(_LENET5_SURGERY(concentration=1.0), steps=21_000, learning_rate=0.02)
-    return choice(numbers)
+    """Fewer bits lose more: they need longer rounds, at a larger rate."""
+    steps, rate = (12_000, 0.01) if numbers.bits > 3 else (21_000, 0.02)
+    return then_inq(_LENET5_SURGERY(steps=24_000, concentration=1.0), steps=steps, learning_rate=rate)(numbers)
 
 
 LENET300 = Experiment(
