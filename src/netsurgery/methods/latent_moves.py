@@ -40,5 +40,6 @@ class LatentMoves:
 
     def _keep(self, names: Sequence[str], means: Tensor) -> None:
         """Over what is there: small tensors made anew among a step's large ones keep their places from being reused."""
-        known = [self.means.setdefault(name, mean) for name, mean in zip(names, means.unbind(), strict=True)]
-        torch._foreach_copy_(known, list(means.unbind()))
+        fresh = list(means.unbind())
+        kept = [self.means.setdefault(name, mean) for name, mean in zip(names, fresh, strict=True)]
+        torch._foreach_copy_(kept, fresh)

@@ -118,12 +118,9 @@ def _mean_squares(gradient: Tensor, scales: Tensor, dim: int) -> tuple[Tensor, T
     """
     filters, norms = gradient.transpose(0, dim), scales.transpose(0, dim)
     outputs = gradient.new_empty(len(filters))
-    inputs = None
+    inputs = gradient.new_zeros(filters.shape[1:])
     for rows in row_blocks(filters, BLOCK):
         relative = filters[rows] * norms[rows]
         outputs[rows] = torch.linalg.vector_norm(relative, dim=tuple(range(1, relative.dim()))).square_()
-        squares = torch.linalg.vector_norm(relative, dim=0).square_()
-        inputs = squares if inputs is None else inputs.add_(squares)
-    if inputs is None:  # no filter: a weight without connections
-        inputs = gradient.new_zeros(filters.shape[1:])
+        inputs += torch.linalg.vector_norm(relative, dim=0).square_()
     return outputs * (len(filters) / filters.numel()), inputs / len(filters)
