@@ -451,12 +451,14 @@ def test_a_session_works_in_a_child_that_was_forked_while_no_thread_ran_it() -> 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes that fork")
 def test_a_session_that_another_thread_ran_during_a_fork_is_an_error_in_the_child_and_not_a_wait_for_ever() -> None:
-    done = after_a_fork(RUNNING_ELSEWHERE)
-    assert (done.returncode, done.stderr) == (0, "")
-    first, second, copied = done.stdout.splitlines()
-    assert first == second
+    for _ in range(20):  # a fork that falls between two runs of the thread leaves a session whole, and rightly
+        done = after_a_fork(RUNNING_ELSEWHERE)
+        assert (done.returncode, done.stderr) == (0, "")
+        first, second, copied = done.stdout.splitlines()
+        assert (second, copied) == (first, "copy equal")
+        if first != "session equal":
+            break
     assert re.fullmatch("session another thread was running this session .* load the file again in this .*", first)
-    assert copied == "copy equal"
 
 
 def test_whole_numbers_of_numpy_are_numbers_of_threads_and_batch_sizes() -> None:
