@@ -6,7 +6,7 @@ from pathlib import Path
 
 from record_figures import accuracies, file_bytes, kept_share
 
-from netsurgery.report.record import Record
+from netsurgery.records.record import Record
 
 RECORDS = Path(__file__).parent / "results" / "cifar10"
 NONE = "No run is recorded."

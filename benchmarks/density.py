@@ -37,7 +37,7 @@ from turns import agreement, in_turns
 import netsurgery as ns
 from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
-from netsurgery.report.record import machine, versions
+from netsurgery.records.record import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
 DENSITIES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)

@@ -30,7 +30,7 @@ from networks import NETWORKS, Network
 from runtimes import Array, DeepSparse, Runtime, netsurgery, onnx_runtime
 from turns import TURN_S, agreement, in_turns
 
-from netsurgery.report.record import machine, versions
+from netsurgery.records.record import machine, versions
 
 RESULTS = Path(__file__).parent / "results" / "engine.json"
 OURS, ONNX, LIVING, DEEPSPARSE = "netsurgery", "onnxruntime", "onnxruntime_living", "deepsparse"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cells
 from outcomes import NETWORKS, Outcome
 
-from netsurgery.report.record import PaperRow
+from netsurgery.records.record import PaperRow
 
 
 def pruned_table(outcomes: list[Outcome]) -> str:

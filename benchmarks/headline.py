@@ -8,7 +8,7 @@ from pathlib import Path
 from cifar_table import method_of
 from record_figures import accuracies, file_bytes, kept_share
 
-from netsurgery.report.record import Record
+from netsurgery.records.record import Record
 
 RESULTS = Path(__file__).parent / "results"
 WIDTH = 28  # characters of the longest bar

@@ -30,12 +30,12 @@ from runtimes import Array, Runtime, netsurgery, onnx_runtime
 from turns import TURN_S, agreement, in_turns
 
 import netsurgery as ns
+from netsurgery.deployment.comparison import TOLERANCE
+from netsurgery.experiments.catalogue import REPRODUCIBLE
+from netsurgery.experiments.network_files import read_network
 from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
-from netsurgery.report.record import Record, machine, versions
-from netsurgery.runtime.comparison import TOLERANCE
-from netsurgery.zoo.experiments import REPRODUCIBLE
-from netsurgery.zoo.network_files import read_network
+from netsurgery.records.record import Record, machine, versions
 
 THREADS = 1
 SEED = 0

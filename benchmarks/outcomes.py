@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from netsurgery.report.record import Record, mean_and_spread
+from netsurgery.records.record import Record, mean_and_spread
 
 RESULTS = Path(__file__).parent / "results"
 RECORDS = RESULTS / "mnist"

@@ -86,7 +86,7 @@ def in_process(*arguments: str) -> dict[str, float]:
 
 
 def main() -> None:
-    from netsurgery.report.record import machine, versions
+    from netsurgery.records.record import machine, versions
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netsurgery.report.record import Record, mean_and_spread
+from netsurgery.records.record import Record, mean_and_spread
 
 
 def kept_share(record: Record) -> float:

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 import netsurgery as ns
 from netsurgery.files import write_verified
 from netsurgery.methods.base import Method
-from netsurgery.report.record import machine, versions
+from netsurgery.records.record import machine, versions
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 from netsurgery.zoo.resnet import resnet20
 

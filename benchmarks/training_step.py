@@ -29,7 +29,7 @@ from torch import nn
 
 import netsurgery as ns
 from netsurgery.files import write_verified
-from netsurgery.report.record import machine, versions
+from netsurgery.records.record import machine, versions
 from netsurgery.schedules import Constant
 from netsurgery.train.batches import Batches
 from netsurgery.train.cifar import NORMALIZATION

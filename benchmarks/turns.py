@@ -16,7 +16,7 @@ import numpy as np
 from runtimes import Runtime
 from timing import summary
 
-from netsurgery.runtime.comparison import TOLERANCE, largest_difference
+from netsurgery.deployment.comparison import TOLERANCE, largest_difference
 
 PAUSE_S = 0.05
 TURN_S = 0.15

@@ -14,7 +14,7 @@ from typing import Any
 import netsurgery
 from netsurgery.errors import DataError
 from netsurgery.files import write_verified
-from netsurgery.report.record import machine, versions
+from netsurgery.records.record import machine, versions
 from stress.digits import TEST_IMAGES, TRAINING_IMAGES
 from stress.networks import NETWORKS
 from stress.runs import Configuration, Outcome, sizes
@@ -23,10 +23,10 @@ from stress.treatments import DENSE
 
 _LIBRARY = (
     "methods/*.py",
-    "operation.py",
+    "attachment/operation.py",
     "plan.py",
-    "eligibility.py",
-    "selecting.py",
+    "layers/eligibility.py",
+    "layers/selecting.py",
     "schedules.py",
     "train/restarts.py",
 )

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from netsurgery.attachment.operation import Operation
 from netsurgery.errors import NetsurgeryError
-from netsurgery.operation import Operation
 from stress.digits import digits
 from stress.networks import NETWORKS
 from stress.training import OPTIMIZERS, SCHEDULES, TrainingSchedule, accuracy_percent, train

@@ -12,8 +12,8 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import netsurgery as ns
+from netsurgery.attachment.operation import Operation
 from netsurgery.methods.base import Method
-from netsurgery.operation import Operation
 from stress.digits import Images
 
 BATCH_SIZE = 64

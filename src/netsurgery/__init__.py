@@ -12,17 +12,17 @@ from netsurgery import errors
 from netsurgery.errors import MissingExtraError, NetsurgeryError
 
 if TYPE_CHECKING:
+    from netsurgery.attachment.operation import Operation as Operation
+    from netsurgery.attachment.operation import attach as attach
+    from netsurgery.deployment.packing import PackReport as PackReport
+    from netsurgery.deployment.packing import pack as pack
     from netsurgery.methods.magnitude import HanPruning as HanPruning
     from netsurgery.methods.magnitude import NaiveCut as NaiveCut
     from netsurgery.methods.quantization import INQ as INQ
     from netsurgery.methods.sketching import Sketching as Sketching
     from netsurgery.methods.surgery import Surgery as Surgery
     from netsurgery.methods.surgery import ThresholdSurgery as ThresholdSurgery
-    from netsurgery.operation import Operation as Operation
-    from netsurgery.operation import attach as attach
     from netsurgery.packed.format import Limits as Limits
-    from netsurgery.packing import PackReport as PackReport
-    from netsurgery.packing import pack as pack
     from netsurgery.plan import Plan as Plan
     from netsurgery.plan import Stage as Stage
     from netsurgery.runtime.session import Session as Session
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "attach": "netsurgery.operation",
-    "Operation": "netsurgery.operation",
+    "attach": "netsurgery.attachment.operation",
+    "Operation": "netsurgery.attachment.operation",
     "Plan": "netsurgery.plan",
     "Stage": "netsurgery.plan",
     "Surgery": "netsurgery.methods.surgery",
@@ -45,8 +45,8 @@ _HOME = {
     "Restarts": "netsurgery.train.restarts",
     "recalibrate": "netsurgery.train.normalisation",
     "Sketching": "netsurgery.methods.sketching",
-    "pack": "netsurgery.packing",
-    "PackReport": "netsurgery.packing",
+    "pack": "netsurgery.deployment.packing",
+    "PackReport": "netsurgery.deployment.packing",
     "load": "netsurgery.runtime.session",
     "Session": "netsurgery.runtime.session",
     "Limits": "netsurgery.packed.format",

@@ -15,9 +15,9 @@ from torch import nn
 from netsurgery.checks import plain, require, require_count
 from netsurgery.errors import NetsurgeryError, PlanError
 from netsurgery.files import write_verified
+from netsurgery.layers.selecting import select as select
 from netsurgery.methods import ALL_METHODS
 from netsurgery.methods.base import Method
-from netsurgery.selecting import select as select
 
 if sys.version_info >= (3, 11):
     import tomllib

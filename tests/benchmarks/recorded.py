@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netsurgery.report.record import Record, Run, TensorCount, Trace
+from netsurgery.records.record import Record, Run, TensorCount, Trace
 
 SIZE = 266_610
 STAGES: dict[str, dict[str, Any]] = {"inq": {"bits": 5}, "surgery+inq": {"bits": 5}, "sketching": {"planes": 2}}

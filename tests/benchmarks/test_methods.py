@@ -22,9 +22,9 @@ from tests.benchmarks.recorded import record_of
 import methods
 import netsurgery as ns
 from netsurgery.errors import DataError
-from netsurgery.report.record import Record
+from netsurgery.experiments.network_files import write_network
+from netsurgery.records.record import Record
 from netsurgery.zoo.lenet import LeNet300
-from netsurgery.zoo.network_files import write_network
 
 
 @dataclass(frozen=True)

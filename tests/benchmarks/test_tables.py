@@ -21,8 +21,8 @@ from methods_table import methods_table
 from outcomes import METHODS, Outcome, outcomes
 from tests.benchmarks.recorded import SIZE, record_of
 
+from netsurgery.experiments.treatments import SURGERY_THEN_INQ
 from netsurgery.methods import ALL_METHODS
-from netsurgery.zoo.treatments import SURGERY_THEN_INQ
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netsurgery import measuring
 from netsurgery.cli.bench_text import lines
 from netsurgery.cli.main import main
+from netsurgery.deployment import measuring
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.packed.writer import encode
 

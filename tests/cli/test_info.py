@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from netsurgery.analysis.summary import summary_of
 from netsurgery.cli.main import main
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.planes import sum_of_planes
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import read_packed
-from netsurgery.runtime.summary import summary_of
 
 POWERS = np.array([0.0, 0.5, -0.25, 2.0])
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from netsurgery.cli import info, reproduce, session
+from netsurgery.cli import info, reproduce, terminal
 from netsurgery.cli.main import main
+from netsurgery.experiments.catalogue import REPRODUCIBLE
+from netsurgery.experiments.treatments import SURGERY_THEN_INQ
 from netsurgery.methods import ALL_METHODS
-from netsurgery.zoo.experiments import REPRODUCIBLE
-from netsurgery.zoo.treatments import SURGERY_THEN_INQ
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -100,12 +100,12 @@ def test_wrong_usage_ends_with_status_2(arguments: list[str], capsys: pytest.Cap
 
 def test_a_terminal_gets_a_bar_and_a_pipe_gets_four_lines() -> None:
     written = {}
-    for terminal in (True, False):
+    for is_terminal in (True, False):
         stream = io.StringIO()
-        with session._progress(Console(file=stream, force_terminal=terminal, width=80), "surgery", 400) as advance:
+        with terminal._progress(Console(file=stream, force_terminal=is_terminal, width=80), "surgery", 400) as advance:
             for step in range(401):
                 advance(step)
-        written[terminal] = stream.getvalue()
+        written[is_terminal] = stream.getvalue()
     assert "\x1b[" in written[True]
     assert "━" in written[True]
     assert written[False].splitlines() == [f"surgery: {step} of 400 steps" for step in (100, 200, 300, 400)]

@@ -15,18 +15,18 @@ from safetensors.torch import load_file, save_file
 import netsurgery
 from netsurgery.cli import main as command_line
 from netsurgery.errors import VerificationError
+from netsurgery.experiments import catalogue, reproduction, treatments
+from netsurgery.experiments.catalogue import LENET5, LENET300, Experiment
+from netsurgery.experiments.treatments import Numbers, Treatment
 from netsurgery.methods.quantization import INQ
 from netsurgery.methods.sketching import Sketching
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan
-from netsurgery.report.record import Record
+from netsurgery.records.record import Record
 from netsurgery.schedules import Cosine
 from netsurgery.train import digits as digit_files
 from netsurgery.train.recipe import Recipe
-from netsurgery.zoo import experiments, reproduction, treatments
-from netsurgery.zoo.experiments import LENET5, LENET300, Experiment
 from netsurgery.zoo.lenet import LeNet300
-from netsurgery.zoo.treatments import Numbers, Treatment
 
 SHORT = Recipe(steps=60, learning_rate=Cosine(0.05, 0.0, 60))
 
@@ -70,7 +70,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
             treatments.SURGERY_THEN_INQ: treatments.then_inq(short_surgery, steps=30, learning_rate=0.02),
         },
     )
-    monkeypatch.setitem(experiments.REPRODUCIBLE, "lenet300", short)
+    monkeypatch.setitem(catalogue.REPRODUCIBLE, "lenet300", short)
     monkeypatch.setattr(digit_files.mnist, "__defaults__", (100,))
     yield
     torch.set_num_threads(threads)
@@ -263,7 +263,7 @@ def weights_of(path: Path) -> list[np.ndarray]:
 def test_an_interrupted_run_keeps_the_seeds_that_are_done(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from netsurgery.zoo.reproduction import Reproduction
+    from netsurgery.experiments.reproduction import Reproduction
 
     whole = Reproduction.run_seed
 

@@ -13,17 +13,17 @@ from safetensors.torch import load_file, save_file
 from tests.train.cifar_files import write_files
 
 from netsurgery.cli import main as command_line
-from netsurgery.cli.session import carry_out
+from netsurgery.cli.terminal import carry_out
 from netsurgery.errors import DataError
-from netsurgery.report.record import Record, Run
+from netsurgery.experiments import catalogue
+from netsurgery.experiments.catalogue import RESNET20, RESNET56
+from netsurgery.experiments.reproduction import Reproduction
+from netsurgery.experiments.settings import Settings
+from netsurgery.experiments.treatments import Numbers
+from netsurgery.records.record import Record, Run
 from netsurgery.train import checkpoint
 from netsurgery.train.cifar import cifar10
-from netsurgery.zoo import experiments
-from netsurgery.zoo.experiments import RESNET20, RESNET56
-from netsurgery.zoo.reproduction import Reproduction
 from netsurgery.zoo.resnet import CifarResNet, resnet20
-from netsurgery.zoo.settings import Settings
-from netsurgery.zoo.treatments import Numbers
 
 METHODS = tuple(RESNET20.treatments)
 
@@ -51,7 +51,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> Any:
         RESNET20, build=tiny, reference=dataclasses.replace(RESNET20.reference, steps=12, batch_size=32)
     )
     treatments = {name: _in_small_batches(choice) for name, choice in RESNET20.treatments.items()}
-    monkeypatch.setitem(experiments.REPRODUCIBLE, "resnet20", dataclasses.replace(short, treatments=treatments))
+    monkeypatch.setitem(catalogue.REPRODUCIBLE, "resnet20", dataclasses.replace(short, treatments=treatments))
     monkeypatch.setattr(cifar10, "__defaults__", (20,))
     yield
     torch.set_num_threads(threads)
@@ -156,7 +156,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint_to_the_same_bits(
 
 
 def test_an_experiment_that_begins_anew_takes_no_checkpoint(images: Path, reference: Path, tmp_path: Path) -> None:
-    experiment = experiments.REPRODUCIBLE["resnet20"]
+    experiment = catalogue.REPRODUCIBLE["resnet20"]
     settings = Settings(method="naive-cut", steps=2, reference=reference, device="cpu")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "resnet20-seed0.checkpoint").write_bytes(b"of another version")
@@ -206,7 +206,7 @@ def test_a_graphics_card_that_is_not_there_is_refused(
 @pytest.mark.parametrize("experiment", [RESNET20, RESNET56])
 @pytest.mark.parametrize("steps", [None, 1_000])
 def test_treatments_last_as_long_as_asked_and_end_at_a_learning_rate_of_almost_0(
-    experiment: experiments.Experiment, steps: int | None
+    experiment: catalogue.Experiment, steps: int | None
 ) -> None:
     for method, choice in experiment.treatments.items():
         treatment = choice(Numbers(density=0.2, steps=steps))

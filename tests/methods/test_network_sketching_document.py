@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import netsurgery as ns
+from netsurgery.analysis.operation_counts import OperationCounts, counts_of
+from netsurgery.deployment.comparison import largest_difference
 from netsurgery.methods.expansion import expand
-from netsurgery.runtime.comparison import largest_difference
-from netsurgery.runtime.operation_counts import OperationCounts, counts_of
 from netsurgery.train.digits import mnist
 from netsurgery.zoo.lenet import LeNet5
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from netsurgery.records.record import Run, TensorCount, Trace
 from netsurgery.report.curves import curves
-from netsurgery.report.record import Run, TensorCount, Trace
 
 pytest.importorskip("matplotlib")
 

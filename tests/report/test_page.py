@@ -15,8 +15,8 @@ import pytest
 from tests.report.masks import SHAPES, Masks, masks_of
 
 from netsurgery.errors import DataError, MissingExtraError
+from netsurgery.records.record import PaperRow, Record, Run, TensorCount, Trace
 from netsurgery.report.page import write_page
-from netsurgery.report.record import PaperRow, Record, Run, TensorCount, Trace
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -273,7 +273,7 @@ def test_importing_the_page_needs_no_matplotlib() -> None:
 
 def test_pyplot_is_never_imported(tmp_path: Path) -> None:
     code = (
-        "import sys; from netsurgery.report.page import write_page; from netsurgery.report.record import *\n"
+        "import sys; from netsurgery.report.page import write_page; from netsurgery.records.record import *\n"
         "trace = Trace([0], {'w': [1.0]}, [0.0], [0.0], [1.0])\n"
         "run = Run(0, 1.0, 1.0, 1.0, 1.0, [TensorCount('w', (2,), 2, 2)], 1.0, trace)\n"
         "write_page(sys.argv[1], Record('t', {}, [run]), {})\n"

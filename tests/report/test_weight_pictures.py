@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.report.masks import SHAPES, masks_of
 
-from netsurgery.report.record import Run, TensorCount, Trace
+from netsurgery.records.record import Run, TensorCount, Trace
 from netsurgery.report.weight_pictures import weight_pictures
 
 pytest.importorskip("matplotlib")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import netsurgery as ns
-from netsurgery.operation import Operation
+from netsurgery.attachment.operation import Operation
 from netsurgery.schedules import Constant, Cosine, InversePower, Switch
 from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent, train

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import netsurgery as ns
 from netsurgery.errors import DataError, StateError
-from netsurgery.report.trace import TraceRecorder
+from netsurgery.records.trace import TraceRecorder
 from netsurgery.schedules import Cosine
 from netsurgery.train.checkpoint import Checkpoint
 from netsurgery.train.dataset import Normalization, Split

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from netsurgery.experiments.network_files import read_network
 from netsurgery.train.digits import mnist
 from netsurgery.train.loop import error_percent
 from netsurgery.zoo.lenet import LeNet5, LeNet300
-from netsurgery.zoo.network_files import read_network
 
 
 @pytest.mark.parametrize(("build", "count"), [(LeNet300, 266_610), (LeNet5, 431_080)])

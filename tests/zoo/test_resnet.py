@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from netsurgery.errors import DataError
+from netsurgery.experiments.network_files import read_network, write_network
 from netsurgery.train.cifar import cifar10
 from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent
-from netsurgery.zoo.network_files import read_network, write_network
 from netsurgery.zoo.resnet import Block, resnet20, resnet32, resnet44, resnet56
 
 NETWORKS = {"resnet20": resnet20, "resnet32": resnet32, "resnet44": resnet44, "resnet56": resnet56}

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
 
     from netsurgery.checks import require_range
     from netsurgery.cli.bench_text import lines
-    from netsurgery.measuring import measured
+    from netsurgery.deployment.measuring import measured
 
     require_range("--seconds", options.seconds, 0.001, 3600)
     record = measured(options.model, options.against, options.batch, options.threads, options.seconds)

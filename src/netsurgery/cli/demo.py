@@ -17,10 +17,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Carry out the experiment, print its tables, write its files."""
-    from netsurgery.cli.session import carry_out
-    from netsurgery.zoo.experiments import DEMO
-    from netsurgery.zoo.reproduction import Reproduction
-    from netsurgery.zoo.settings import Settings
+    from netsurgery.cli.terminal import carry_out
+    from netsurgery.experiments.catalogue import DEMO
+    from netsurgery.experiments.reproduction import Reproduction
+    from netsurgery.experiments.settings import Settings
 
     reproduction = Reproduction(DEMO, DEMO.read_data(options.out), Settings(method="surgery"))
     carry_out(reproduction, options.out, options.threads, resume=False)  # whoever runs it again wants to see it again

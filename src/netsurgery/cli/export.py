@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the ONNX file, verified."""
     from netsurgery.checks import require
-    from netsurgery.exporting import export_onnx
+    from netsurgery.deployment.exporting import export_onnx
     from netsurgery.runtime.session import read_packed
 
     require(options.output.suffix == ".onnx", "--output", str(options.output), "the name of an .onnx file")

@@ -47,9 +47,9 @@ def run(options: argparse.Namespace) -> None:
     """Print the summary."""
     import json
 
+    from netsurgery.analysis.summary import summary_of
     from netsurgery.cli.summary_text import network, operations, size, table
     from netsurgery.runtime.session import read_packed
-    from netsurgery.runtime.summary import summary_of
 
     summary = summary_of(read_packed(options.model))
     if options.json:

@@ -33,14 +33,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Pack the model and print what it took before and takes now."""
+    from netsurgery.analysis.summary import summary_of
     from netsurgery.checks import require
     from netsurgery.cli.arrays import read_array
     from netsurgery.cli.summary_text import fact, network
+    from netsurgery.deployment.comparison import TOLERANCE
+    from netsurgery.deployment.packing import pack
     from netsurgery.graph.capture import check_model_file
-    from netsurgery.packing import pack
-    from netsurgery.runtime.comparison import TOLERANCE
     from netsurgery.runtime.session import read_packed
-    from netsurgery.runtime.summary import summary_of
 
     check_model_file(options.model)
     path = options.output or Path(options.model.with_suffix(".nsm").name)

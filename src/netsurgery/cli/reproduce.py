@@ -58,11 +58,11 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 def run(options: argparse.Namespace) -> None:
     """Carry out the experiment, print its tables, write its files after every seed."""
     from netsurgery.checks import require, require_count, require_density
-    from netsurgery.cli.session import carry_out
+    from netsurgery.cli.terminal import carry_out
+    from netsurgery.experiments.catalogue import REPRODUCIBLE
+    from netsurgery.experiments.reproduction import Reproduction
+    from netsurgery.experiments.settings import Settings
     from netsurgery.plan import Plan
-    from netsurgery.zoo.experiments import REPRODUCIBLE
-    from netsurgery.zoo.reproduction import Reproduction
-    from netsurgery.zoo.settings import Settings
 
     require_count("seeds", options.seeds)
     if options.density is not None:

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from netsurgery.runtime.operation_counts import STRETCH
-from netsurgery.runtime.summary import Summary, TensorSummary, ValueSummary, per
+from netsurgery.analysis.operation_counts import STRETCH
+from netsurgery.analysis.summary import Summary, TensorSummary, ValueSummary, per
 
 WIDTH = 80
 _LEFT = 3  # columns of words; the others are numbers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from netsurgery.report.record import Record, mean_and_spread
+from netsurgery.records.record import Record, mean_and_spread
 from netsurgery.report.wording import operated_layers
 
 

@@ -1,1 +1,1 @@
-"""What a run leaves behind: one record (JSON) with every figure, and a page (HTML) to look at."""
+"""A run's record as a page (HTML) to look at."""

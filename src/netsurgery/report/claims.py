@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from netsurgery.report.record import PaperRow, Record, mean_and_spread
+from netsurgery.records.record import PaperRow, Record, mean_and_spread
 from netsurgery.report.wording import density, error, times
 
 _PERCENT = "\N{NO-BREAK SPACE}%"

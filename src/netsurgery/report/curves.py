@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from netsurgery.records.record import Run, Trace
 from netsurgery.report.plot import (
     PALETTE,
     Line,
@@ -17,7 +18,6 @@ from netsurgery.report.plot import (
     short_names,
     symmetric_log_scale,
 )
-from netsurgery.report.record import Run, Trace
 from netsurgery.report.wording import density, error, layer_of, note
 
 _PRUNED, _SPLICED, _ERROR = Line("pruned", PALETTE[1]), Line("spliced", PALETTE[0]), Line("error", PALETTE[2])

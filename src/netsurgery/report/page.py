@@ -14,10 +14,10 @@ import numpy as np
 
 from netsurgery.errors import DataError, MissingExtraError
 from netsurgery.files import write_verified
+from netsurgery.records.record import Record
 from netsurgery.report.claims import claims
 from netsurgery.report.curves import curves
 from netsurgery.report.page_tables import layers_table, origin_table, results_table
-from netsurgery.report.record import Record
 from netsurgery.report.shades import Weights
 from netsurgery.report.weight_pictures import weight_pictures
 

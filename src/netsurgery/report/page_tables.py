@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from netsurgery.report.record import Record, Run, TensorCount, mean_and_spread
+from netsurgery.records.record import Record, Run, TensorCount, mean_and_spread
 from netsurgery.report.wording import error, kept_share, layer_title, note, operated_layers, shape, times
 
 _Column = tuple[Callable[[Run], float], Callable[[float], str]]

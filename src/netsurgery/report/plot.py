@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from netsurgery.report.record import Run, Trace
+from netsurgery.records.record import Run, Trace
 from netsurgery.report.wording import layer_of
 
 if TYPE_CHECKING:

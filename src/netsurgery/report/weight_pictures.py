@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from netsurgery.report.record import Run, TensorCount
+from netsurgery.records.record import Run, TensorCount
 from netsurgery.report.shades import (
     DEAD,
     SEPARATOR,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from netsurgery.report.record import Run, TensorCount
+from netsurgery.records.record import Run, TensorCount
 
 
 def times(compression: float) -> str:

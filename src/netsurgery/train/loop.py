@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from netsurgery.attachment.operation import Operation, attach
 from netsurgery.checks import require
 from netsurgery.errors import StateError
-from netsurgery.operation import Operation, attach
 from netsurgery.plan import Plan
 from netsurgery.train.batches import Batches
 from netsurgery.train.dataset import Split

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from netsurgery.attachment.other_optimizers import uncompiled
 from netsurgery.checks import require_count
 from netsurgery.errors import DataError, LayerNotFoundError
 from netsurgery.evaluation_mode import evaluating
-from netsurgery.other_optimizers import uncompiled
 
 
 @torch.no_grad()

@@ -1,1 +1,1 @@
-"""The papers' networks, and the settings and figures they were published with."""
+"""The papers' networks."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
 from netsurgery.errors import VerificationError
 from netsurgery.files import replacing
 from netsurgery.graph.capture import capture
 from netsurgery.graph.ir import Graph
 from netsurgery.runtime import reference
-from netsurgery.runtime.comparison import TOLERANCE, largest_difference, run_with_sources
 
 
 def export_onnx(graph: Graph, path: str | Path, *, sparse: bool = False) -> None:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 import netsurgery as ns
-from netsurgery.eligibility import Reason
 from netsurgery.errors import LayerNotFoundError
+from netsurgery.layers.eligibility import Reason
+from netsurgery.layers.recomputation import recomputed, source_of
+from netsurgery.layers.selecting import select
 from netsurgery.plan import Plan
-from netsurgery.recomputation import recomputed, source_of
-from netsurgery.selecting import select
 
 CUT = ns.NaiveCut(density=0.5)
 

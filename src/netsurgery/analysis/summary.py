@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from netsurgery.analysis.associative import Signs
+from netsurgery.analysis.operation_counts import OperationCounts, counts_of
 from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.packed.reader import Packed
 from netsurgery.packed.tensors import Stored
-from netsurgery.runtime.associative import Signs
-from netsurgery.runtime.operation_counts import OperationCounts, counts_of
 
 
 @dataclass(frozen=True)

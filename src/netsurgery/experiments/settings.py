@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netsurgery.checks import require, require_count
+from netsurgery.experiments.catalogue import Experiment
+from netsurgery.experiments.treatments import Numbers, Treatment
 from netsurgery.plan import Plan
 from netsurgery.schedules import Warmed
 from netsurgery.train.recipe import Recipe
-from netsurgery.zoo.experiments import Experiment
-from netsurgery.zoo.treatments import Numbers, Treatment
 
 SHIFTED = 0.6
 _WARM_UP_STEPS = 500

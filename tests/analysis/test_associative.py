@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netsurgery.analysis.associative import AssociativeLayer, DependencyTree
+from netsurgery.analysis.operation_counts import LARGEST_TREE, additions_in_stretches, counts_of
 from netsurgery.errors import SettingError
 from netsurgery.graph.planes import sum_of_planes
-from netsurgery.runtime.associative import AssociativeLayer, DependencyTree
-from netsurgery.runtime.operation_counts import LARGEST_TREE, additions_in_stretches, counts_of
 
 ROUNDING = float(np.finfo(np.float32).eps) / 2
 SHAPES = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 9), st.integers(1, 60))

@@ -9,19 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from netsurgery.methods.magnitude import HanPruning, NaiveCut
-from netsurgery.methods.quantization import INQ
-from netsurgery.methods.sketching import Sketching
-from netsurgery.methods.surgery import Surgery, ThresholdSurgery
-from netsurgery.report.record import PaperRow
-from netsurgery.schedules import Constant, Cosine, Followed
-from netsurgery.train.cifar import cifar10
-from netsurgery.train.dataset import Dataset
-from netsurgery.train.digits import embedded, mnist
-from netsurgery.train.recipe import Recipe
-from netsurgery.zoo.lenet import LeNet5, LeNet300
-from netsurgery.zoo.resnet import resnet20, resnet56
-from netsurgery.zoo.treatments import (
+from netsurgery.experiments.treatments import (
     CAFFE_RATE,
     SURGERY_THEN_INQ,
     Choice,
@@ -36,6 +24,18 @@ from netsurgery.zoo.treatments import (
     then_inq,
     thresholds,
 )
+from netsurgery.methods.magnitude import HanPruning, NaiveCut
+from netsurgery.methods.quantization import INQ
+from netsurgery.methods.sketching import Sketching
+from netsurgery.methods.surgery import Surgery, ThresholdSurgery
+from netsurgery.records.record import PaperRow
+from netsurgery.schedules import Constant, Cosine, Followed
+from netsurgery.train.cifar import cifar10
+from netsurgery.train.dataset import Dataset
+from netsurgery.train.digits import embedded, mnist
+from netsurgery.train.recipe import Recipe
+from netsurgery.zoo.lenet import LeNet5, LeNet300
+from netsurgery.zoo.resnet import resnet20, resnet56
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import netsurgery as ns
-from netsurgery import packing
+from netsurgery.deployment import packing
 from netsurgery.errors import (
     CaptureError,
     DataError,

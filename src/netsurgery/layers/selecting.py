@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from netsurgery.candidates import Candidate, LeftAlone, Survey, survey
-from netsurgery.eligibility import Reason
 from netsurgery.errors import AdapterError, AttachmentError, LayerNotFoundError, PlanError
-from netsurgery.left_alone import LINE_WIDTH, describe, listed, phrases
+from netsurgery.layers.candidates import Candidate, LeftAlone, Survey, survey
+from netsurgery.layers.eligibility import Reason
+from netsurgery.layers.left_alone import LINE_WIDTH, describe, listed, phrases
 from netsurgery.methods.base import Layer, tensors_of
 
 if TYPE_CHECKING:  # plan.py imports this module

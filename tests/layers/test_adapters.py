@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 import netsurgery as ns
-from netsurgery.adapters import adapter_words
 from netsurgery.errors import AdapterError
+from netsurgery.layers.adapters import adapter_words
+from netsurgery.layers.selecting import select
 from netsurgery.plan import Plan, Stage
-from netsurgery.selecting import select
 
 CUT = ns.NaiveCut(density=0.5)
 

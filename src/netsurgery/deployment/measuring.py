@@ -13,11 +13,11 @@ import numpy as np
 import netsurgery
 from netsurgery import _native
 from netsurgery.checks import require
+from netsurgery.deployment.comparison import TOLERANCE, largest_difference
+from netsurgery.deployment.turns import Times, in_turns
 from netsurgery.errors import VerificationError
 from netsurgery.graph.ir import Array
-from netsurgery.runtime.comparison import TOLERANCE, largest_difference
 from netsurgery.runtime.session import Outputs, Session, load
-from netsurgery.runtime.turns import Times, in_turns
 
 Run: TypeAlias = Callable[[Sequence[Array]], Outputs]
 
@@ -51,7 +51,7 @@ def measured(
     versions = {OURS: netsurgery.__version__, "numpy": np.__version__}
     runtimes: dict[int, dict[str, Run]] = {count: {OURS: partial(_called, load(path, count))} for count in counts}
     if against is not None:
-        from netsurgery.dense_runtime import DenseRuntime
+        from netsurgery.deployment.dense_runtime import DenseRuntime
 
         for count in counts:
             runtimes[count][against] = dense = DenseRuntime(session.graph, count)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netsurgery.errors import DataError
-from netsurgery.report.record import (
+from netsurgery.records.record import (
     RECORD_VERSION,
     PaperRow,
     Record,

@@ -25,7 +25,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from netsurgery.binding import Binding
+from netsurgery.attachment.binding import Binding
+from netsurgery.attachment.operation_report import followed_by, starved_lines, table, warn_revived
+from netsurgery.attachment.optimizer_hooks import (
+    caller,
+    check_latent_weights,
+    check_owned,
+    hook,
+    is_within,
+    searches_lines,
+)
+from netsurgery.attachment.other_optimizers import OtherOptimizers, uncompiled
+from netsurgery.attachment.stale_gradients import StaleGradients
 from netsurgery.errors import (
     AttachmentError,
     OptimizerError,
@@ -33,15 +44,11 @@ from netsurgery.errors import (
     StateError,
     UnfinishedWarning,
 )
+from netsurgery.layers.selecting import select
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
-from netsurgery.operation_report import followed_by, starved_lines, table, warn_revived
-from netsurgery.optimizer_hooks import caller, check_latent_weights, check_owned, hook, is_within, searches_lines
-from netsurgery.other_optimizers import OtherOptimizers, uncompiled
 from netsurgery.plan import Plan, Stage
-from netsurgery.selecting import select
-from netsurgery.stale_gradients import StaleGradients
 
 _STATE_VERSION = 1
 _STAGE_SEEDS = 65_537  # so that stages of neighbouring seeds draw differently

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from netsurgery.candidates import LeftAlone
+from netsurgery.layers.candidates import LeftAlone
 
 LINE_WIDTH = 100
 _SHOWN = 3  # names of a reason; the others are counted

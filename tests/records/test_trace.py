@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import netsurgery as ns
-from netsurgery.report.record import Trace
-from netsurgery.report.trace import TraceRecorder
+from netsurgery.records.record import Trace
+from netsurgery.records.trace import TraceRecorder
 from netsurgery.schedules import InversePower
 from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent, train

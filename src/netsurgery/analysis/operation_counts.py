@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.runtime.associative import DependencyTree, Signs
+from netsurgery.analysis.associative import DependencyTree, Signs
 
 STRETCH = 8
 """Inputs of a stretch: there are 2^7 planes on them but for the sign, so that most have a twin or a close neighbour.

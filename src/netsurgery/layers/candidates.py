@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from netsurgery.adapters import adapter_words
-from netsurgery.eligibility import (
+from netsurgery.errors import LayerNotFoundError
+from netsurgery.layers.adapters import adapter_words
+from netsurgery.layers.eligibility import (
     KINDS,
     Kind,
     Reason,
@@ -23,8 +24,7 @@ from netsurgery.eligibility import (
     is_weight,
     kind_of,
 )
-from netsurgery.errors import LayerNotFoundError
-from netsurgery.recomputation import recomputed, source_of
+from netsurgery.layers.recomputation import recomputed, source_of
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 import netsurgery as ns
-from netsurgery.candidates import LeftAlone
-from netsurgery.eligibility import KINDS, Reason, class_names, kind_of
 from netsurgery.errors import AttachmentError, LayerNotFoundError
-from netsurgery.left_alone import LINE_WIDTH, describe
+from netsurgery.layers.candidates import LeftAlone
+from netsurgery.layers.eligibility import KINDS, Reason, class_names, kind_of
+from netsurgery.layers.left_alone import LINE_WIDTH, describe
+from netsurgery.layers.selecting import select
 from netsurgery.plan import Plan, Stage
-from netsurgery.selecting import select
 
 CUT = ns.NaiveCut(density=0.5)
 WEIGHTS_ONLY = ns.NaiveCut(density=0.5, biases=False)

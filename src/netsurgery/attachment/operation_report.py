@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from netsurgery.candidates import LeftAlone
 from netsurgery.errors import RevivedWarning
-from netsurgery.left_alone import describe
+from netsurgery.layers.candidates import LeftAlone
+from netsurgery.layers.left_alone import describe
 from netsurgery.methods.base import TensorReport
 from netsurgery.methods.floors import starved
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from netsurgery.operation import Operation
-from netsurgery.report.record import Trace
+from netsurgery.attachment.operation import Operation
+from netsurgery.records.record import Trace
 from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent
 

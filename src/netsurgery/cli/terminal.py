@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from netsurgery.checks import require_count
 from netsurgery.cli.tables import comparison_table, layer_table
 from netsurgery.errors import MissingExtraError
+from netsurgery.experiments.reproduction import Reproduction
 from netsurgery.train.thread_choice import quickest_threads
-from netsurgery.zoo.reproduction import Reproduction
 
 _QUIET_LINES = 4  # per training, where nobody watches a bar
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 import netsurgery as ns
+from netsurgery.attachment.stale_gradients import StaleGradients
 from netsurgery.errors import NonFiniteWeightsError, OptimizerError
 from netsurgery.methods.base import Method
-from netsurgery.stale_gradients import StaleGradients
 
 SURGERY = ns.Surgery(density=0.2, steps=20, interval=2)
 LATENT: dict[str, Method[Any]] = {

@@ -13,23 +13,23 @@ from typing import Any
 import torch
 from torch import nn
 
+from netsurgery.attachment.operation import Operation
 from netsurgery.checks import require
+from netsurgery.deployment.packing import pack
 from netsurgery.errors import DataError
-from netsurgery.operation import Operation
-from netsurgery.packing import pack
+from netsurgery.experiments.catalogue import Experiment
+from netsurgery.experiments.network_files import read_network, write_network
+from netsurgery.experiments.settings import Settings, chosen_treatment
+from netsurgery.experiments.settings_record import recipe_table, weight_forms
 from netsurgery.plan import select
+from netsurgery.records.record import Record, Run, TensorCount, machine, versions
+from netsurgery.records.trace import TraceRecorder
 from netsurgery.report.page import write_page
-from netsurgery.report.record import Record, Run, TensorCount, machine, versions
-from netsurgery.report.trace import TraceRecorder
 from netsurgery.train.batches import Batches
 from netsurgery.train.checkpoint import Checkpoint
 from netsurgery.train.dataset import Dataset
 from netsurgery.train.device import PRECISIONS, device_name, device_of
 from netsurgery.train.loop import Keep, TrainingState, Watch, error_percent, loss_of, train
-from netsurgery.zoo.experiments import Experiment
-from netsurgery.zoo.network_files import read_network, write_network
-from netsurgery.zoo.settings import Settings, chosen_treatment
-from netsurgery.zoo.settings_record import recipe_table, weight_forms
 
 COMPARED_IMAGES = 64
 """Validation images on which a packed network is compared with the trained one."""

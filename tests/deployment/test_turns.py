@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from netsurgery.runtime import turns
-from netsurgery.runtime.turns import ROUNDS, Spread, Times, in_turns
+from netsurgery.deployment import turns
+from netsurgery.deployment.turns import ROUNDS, Spread, Times, in_turns
 
 
 def test_the_spread_is_the_median_and_the_tenths() -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import capture
@@ -27,7 +28,6 @@ from netsurgery.packed.reader import PackedReader
 from netsurgery.packed.tensors import require_finite
 from netsurgery.packed.writer import constants_in_order, encode_to
 from netsurgery.runtime import reference
-from netsurgery.runtime.comparison import TOLERANCE, largest_difference, run_with_sources
 from netsurgery.runtime.session import Session
 
 Weights: TypeAlias = Literal["exact", "float16", "bfloat16"]
@@ -89,7 +89,7 @@ def pack(
     if weights not in ("exact", "float16", "bfloat16"):
         raise SettingError(f"weights={weights!r} is not allowed: weights must be 'exact', 'float16' or 'bfloat16'.")
     check_target(path)
-    operation = sys.modules.get("netsurgery.operation")
+    operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)
     captured = capture(model, example_inputs)

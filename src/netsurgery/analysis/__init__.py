@@ -1,0 +1,1 @@
+"""What a packed network holds, and the operations that its binary planes take."""

@@ -1,0 +1,1 @@
+"""A network made into files that are verified, and timed beside a dense runtime."""

@@ -1,0 +1,1 @@
+"""The papers' experiments: network, data, training and treatment, and what carries them out."""
