@@ -19,7 +19,8 @@ from netsurgery.errors import LayerNotFoundError, PlanError, SettingError
 from netsurgery.layers.selecting import select
 from netsurgery.methods import ALL_METHODS
 from netsurgery.methods.base import Method
-from netsurgery.plan import Plan, Stage
+from netsurgery.plan import Plan
+from netsurgery.stage import Stage
 
 SHARES = st.floats(0, 1)
 DENSITIES = st.floats(0, 1, exclude_min=True) | st.just(1)

@@ -24,6 +24,7 @@ from stress.treatments import DENSE
 _LIBRARY = (
     "methods/*.py",
     "attachment/operation.py",
+    "stage.py",
     "plan.py",
     "layers/eligibility.py",
     "layers/selecting.py",

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from netsurgery.methods.surgery import ThresholdSurgery as ThresholdSurgery
     from netsurgery.packed.format import Limits as Limits
     from netsurgery.plan import Plan as Plan
-    from netsurgery.plan import Stage as Stage
     from netsurgery.runtime.session import Session as Session
     from netsurgery.runtime.session import load as load
+    from netsurgery.stage import Stage as Stage
     from netsurgery.train.normalisation import recalibrate as recalibrate
     from netsurgery.train.restarts import Restarts as Restarts
 
@@ -36,7 +36,7 @@ _HOME = {
     "attach": "netsurgery.attachment.operation",
     "Operation": "netsurgery.attachment.operation",
     "Plan": "netsurgery.plan",
-    "Stage": "netsurgery.plan",
+    "Stage": "netsurgery.stage",
     "Surgery": "netsurgery.methods.surgery",
     "ThresholdSurgery": "netsurgery.methods.surgery",
     "NaiveCut": "netsurgery.methods.magnitude",

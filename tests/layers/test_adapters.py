@@ -10,7 +10,8 @@ import netsurgery as ns
 from netsurgery.errors import AdapterError
 from netsurgery.layers.adapters import adapter_words
 from netsurgery.layers.selecting import select
-from netsurgery.plan import Plan, Stage
+from netsurgery.plan import Plan
+from netsurgery.stage import Stage
 
 CUT = ns.NaiveCut(density=0.5)
 

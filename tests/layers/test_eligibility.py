@@ -15,7 +15,8 @@ from netsurgery.layers.candidates import LeftAlone
 from netsurgery.layers.eligibility import KINDS, Reason, class_names, kind_of
 from netsurgery.layers.left_alone import LINE_WIDTH, describe
 from netsurgery.layers.selecting import select
-from netsurgery.plan import Plan, Stage
+from netsurgery.plan import Plan
+from netsurgery.stage import Stage
 
 CUT = ns.NaiveCut(density=0.5)
 WEIGHTS_ONLY = ns.NaiveCut(density=0.5, biases=False)

@@ -48,7 +48,8 @@ from netsurgery.layers.selecting import select
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
-from netsurgery.plan import Plan, Stage
+from netsurgery.plan import Plan
+from netsurgery.stage import Stage
 
 _STATE_VERSION = 1
 _STAGE_SEEDS = 65_537  # so that stages of neighbouring seeds draw differently

@@ -21,7 +21,7 @@ from netsurgery.experiments.catalogue import Experiment
 from netsurgery.experiments.network_files import read_network, write_network
 from netsurgery.experiments.settings import Settings, chosen_treatment
 from netsurgery.experiments.settings_record import recipe_table, weight_forms
-from netsurgery.plan import select
+from netsurgery.layers.selecting import select
 from netsurgery.records.record import Record, Run, TensorCount, machine, versions
 from netsurgery.records.trace import TraceRecorder
 from netsurgery.report.page import write_page

@@ -12,8 +12,9 @@ from netsurgery.methods.masking import MaskMethod
 from netsurgery.methods.quantization import INQ
 from netsurgery.methods.sketching import Sketching
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
-from netsurgery.plan import Plan, Stage
+from netsurgery.plan import Plan
 from netsurgery.schedules import Cosine, Followed, InversePower, Restarted, Schedule, Switch
+from netsurgery.stage import Stage
 from netsurgery.train.recipe import Recipe
 
 SURGERY_THEN_INQ = f"{Surgery.name}+{INQ.name}"

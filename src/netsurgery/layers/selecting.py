@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,14 @@ from netsurgery.layers.candidates import Candidate, LeftAlone, Survey, survey
 from netsurgery.layers.eligibility import Reason
 from netsurgery.layers.left_alone import LINE_WIDTH, describe, listed, phrases
 from netsurgery.methods.base import Layer, tensors_of
+from netsurgery.stage import Stage
 
-if TYPE_CHECKING:  # plan.py imports this module
-    from netsurgery.plan import Plan, Stage
+
+class Staged(Protocol):
+    """What has stages, in the order of their beginning: a Plan."""
+
+    @property
+    def stages(self) -> Sequence[Stage]: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Selection:
         return "\n".join([*lines, *describe(self.left_alone)])
 
 
-def select(model: nn.Module, plan: Plan) -> Selection:
+def select(model: nn.Module, plan: Staged) -> Selection:
     """What each stage operates on, and what is left alone and why; nothing is changed.
 
     Selected are the weights of linear, convolutional and recurrent layers and of attention's projections, and where
@@ -140,7 +145,7 @@ def _refuse_wrapped(name: str, tensor: Tensor) -> None:
         )
 
 
-def _not_selected(found: Survey, plan: Plan, owners: Mapping[int, int]) -> Iterator[LeftAlone]:
+def _not_selected(found: Survey, plan: Staged, owners: Mapping[int, int]) -> Iterator[LeftAlone]:
     """Parameters that a plan could have selected."""
     for candidate in found.candidates:
         selects = all(id(tensor) in owners for tensor in candidate.weights.values())
@@ -152,7 +157,7 @@ def _not_selected(found: Survey, plan: Plan, owners: Mapping[int, int]) -> Itera
                 yield LeftAlone(name, Reason.BIAS_UNWANTED if biases else reason or Reason.NOT_SELECTED)
 
 
-def _check_sharing(plan: Plan, earlier: int, later: int, name: str) -> None:
+def _check_sharing(plan: Staged, earlier: int, later: int, name: str) -> None:
     """Raise PlanError if one of two stages on a tensor has a method that needs it for itself, or the first fixes it."""
     for index in (earlier, later):
         method = plan.stages[index].method
