@@ -5,8 +5,8 @@
 
 For each shape of layer a chain of them (so that changing layouts at both ends weighs as in a network), and ResNet-50 as
 a whole; random weights, the smallest of each layer cut. ONNX Runtime runs the same network with its zeros in place, in
-turns with the engine (turns.py). Times of chains are for one layer. At the lowest densities packing finds units without
-effect in the chains and removes them, as it does for every network; `connections` says what was left.
+turns with the engine. Times of chains are for one layer. At the lowest densities packing finds units without effect in
+the chains and removes them, as it does for every network; `connections` says what was left.
 
 Writes benchmarks/results/density.json and density.svg; with --only, nothing unless --out says where.
 """
@@ -30,14 +30,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from networks import resnet50
 from networks.magnitude import cut
-from runtimes import Array, Engine, Runtime, netsurgery, onnx_runtime
+from runtimes import Array, Engine, Runtime, compared, netsurgery, onnx_runtime
 from torch import nn
-from turns import agreement, in_turns
 
 import netsurgery as ns
 from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
-from netsurgery.records.record import machine, versions
+from netsurgery.timing.machine import machine, other_processes, versions
 
 RESULTS = Path(__file__).parent / "results"
 DENSITIES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -99,15 +98,15 @@ def measured(case: Case, density: float, threads: int, rounds: int, engine: Engi
             THEIRS: onnx_runtime(dense, x, threads),
             OURS: netsurgery(packed, x, threads, engine),
         }
-        difference, turns = agreement(runtimes), in_turns(runtimes, rounds)
-    figures = {name: turns.figures(name) for name in runtimes}
+        difference, times = compared(runtimes, rounds)
+    figures = {name: own.figures() for name, own in times.items()}
     for figure in figures.values():
         figure |= {key: round(value / case.layers, 2) for key, value in figure.items() if key.endswith("_us")}
     return {
         "density": density,
         "connections": report.connections,
         "runtimes": figures,
-        "times_faster": turns.ratio(OURS, THEIRS),
+        "times_faster": times[OURS].times_faster_than(times[THEIRS]).rounded(),
         "largest_difference": difference,
     }
 
@@ -165,13 +164,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for name in [options.only] if options.only else CASES:
-        points = []
-        for density in DENSITIES:
-            points.append(measured(CASES[name], density, options.threads, options.rounds, options.engine))
-            print(name, f"{100 * density:g} %", f"{points[-1]['times_faster']['median']:.2f}x", flush=True)
-        cross = crossing(points)
-        rows.append({"name": name, "batch": CASES[name].batch, "crossing_density": cross, "points": points})
+    with other_processes() as others:
+        for name in [options.only] if options.only else CASES:
+            points = []
+            for density in DENSITIES:
+                points.append(measured(CASES[name], density, options.threads, options.rounds, options.engine))
+                print(name, f"{100 * density:g} %", f"{points[-1]['times_faster']['median']:.2f}x", flush=True)
+            cross = crossing(points)
+            rows.append({"name": name, "batch": CASES[name].batch, "crossing_density": cross, "points": points})
+    print(others.warning or "")
     out = options.out or (None if options.only else RESULTS)
     if out is None:
         return
@@ -187,6 +188,7 @@ def main() -> None:
         "engine": options.engine,
         "seed": 0,
         "rounds": options.rounds,
+        "busy_cores": others.busy_cores,
         "rows": rows,
     }
     (out / "density.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

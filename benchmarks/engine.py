@@ -3,9 +3,9 @@
     python benchmarks/engine.py --runs runs --deepsparse ~/deepsparse/bin/python
     python benchmarks/engine.py --only resnet50 --threads 2
 
-Runtimes take turns on the same input (turns.py), with as many threads each; times are those of calls from Python with
-NumPy arrays. ONNX Runtime runs the network as it was, zeros in place, because that is what its user has; where packing
-has removed units without effect, it runs the smaller network too ("onnxruntime_living"), mostly the harder comparison.
+Runtimes take turns on the same input, with as many threads each; times are those of calls from Python with NumPy
+arrays. ONNX Runtime runs the network as it was, zeros in place, because that is what its user has; where packing has
+removed units without effect, it runs the smaller network too ("onnxruntime_living"), mostly the harder comparison.
 Outputs are compared first. DeepSparse is optional (pip install deepsparse==1.8.0 into an environment of its own, Python
 3.8 to 3.11); it gets the dense file with its zeros, from which it makes its sparse kernels.
 
@@ -27,10 +27,9 @@ import torch
 from memory import measured
 from model_files import ModelFiles, model_files
 from networks import NETWORKS, Network
-from runtimes import Array, DeepSparse, Runtime, netsurgery, onnx_runtime
-from turns import TURN_S, agreement, in_turns
+from runtimes import PACE, Array, DeepSparse, Runtime, compared, netsurgery, onnx_runtime
 
-from netsurgery.records.record import machine, versions
+from netsurgery.timing.machine import machine, other_processes, versions
 
 RESULTS = Path(__file__).parent / "results" / "engine.json"
 OURS, ONNX, LIVING, DEEPSPARSE = "netsurgery", "onnxruntime", "onnxruntime_living", "deepsparse"
@@ -52,13 +51,13 @@ def latency(
         if options.deepsparse and batch in network.deepsparse_goals:
             runtimes[DEEPSPARSE] = deepsparse = DeepSparse(options.deepsparse, files.older, x, threads)
             stack.callback(deepsparse.close)
-        difference, turns = agreement(runtimes), in_turns(runtimes, options.rounds)
-    faster = {other: turns.ratio(OURS, other) for other in runtimes if other != OURS}
+        difference, times = compared(runtimes, options.rounds)
+    faster = {other: times[OURS].times_faster_than(times[other]).rounded() for other in runtimes if other != OURS}
     row = {
         "network": name,
         "batch": batch,
         "threads": threads,
-        "runtimes": {runtime: turns.figures(runtime) for runtime in runtimes},
+        "runtimes": {runtime: own.figures() for runtime, own in times.items()},
         "times_faster": faster,
         "goals": _goals(network, batch),
         "largest_difference": difference,
@@ -120,10 +119,11 @@ def main() -> None:
         }
         for threads in threads_tried:
             for batch in NETWORKS[name].goals:
-                row, found = latency(name, files, batch, threads, options)
+                with other_processes() as others:
+                    row, found = latency(name, files, batch, threads, options)
                 deepsparse = found or deepsparse
-                rows.append(row)
-                print(shown(row), flush=True)
+                rows.append(row | {"busy_cores": others.busy_cores})
+                print(shown(row), others.warning or "", sep="\n", flush=True)
         if name == "resnet50" and options.engine == "native":
             taken = memory(files, max(threads_tried))
             print("memory, of ONNX Runtime's:", taken["ratio"])
@@ -134,7 +134,7 @@ def main() -> None:
         "engine": options.engine,
         "seed": SEED,
         "rounds": options.rounds,
-        "turn_s": TURN_S,
+        "turn_s": PACE.turn_s,
         "networks": weights,
         "rows": rows,
         "memory": taken,

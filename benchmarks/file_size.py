@@ -30,7 +30,7 @@ import torch
 from safetensors.numpy import load_file
 
 import netsurgery as ns
-from netsurgery.records.record import machine, versions
+from netsurgery.timing.machine import machine, versions
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 
 Weights = dict[str, np.ndarray]

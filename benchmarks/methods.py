@@ -9,7 +9,7 @@ its first seed's .nsm file is measured, and readme_tables.py joins record and ti
 the one that the record names, on the engine (packed, dense) and on ONNX Runtime.
 
 First the outputs of each network are compared with those of the reference executor, dense ones with ONNX Runtime's too;
-then all networks of a kind take turns on the same input (turns.py), so that each ratio is of runs beside each other.
+then all networks of a kind take turns on the same input, so that each ratio is of runs beside each other.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ import numpy as np
 import torch
 from latencies import BATCHES, DENSE, ONNX
 from outcomes import NETWORKS, Outcome, outcomes
-from runtimes import Array, Runtime, netsurgery, onnx_runtime
-from turns import TURN_S, agreement, in_turns
+from runtimes import PACE, Array, Runtime, netsurgery, onnx_runtime, timed_in_turns
 
 import netsurgery as ns
-from netsurgery.deployment.comparison import TOLERANCE
+from netsurgery.deployment.comparison import TOLERANCE, agreement
 from netsurgery.experiments.catalogue import REPRODUCIBLE
 from netsurgery.experiments.network_files import read_network
 from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
-from netsurgery.records.record import Record, machine, versions
+from netsurgery.records.record import Record
+from netsurgery.timing.machine import machine, other_processes, versions
 
 THREADS = 1
 SEED = 0
@@ -97,18 +97,21 @@ def latency(network: Network, dense: Path, onnx: Path, batch: int, rounds: int) 
     x: Array = np.random.default_rng(SEED).random((batch, *SHAPE), np.float32)
     theirs = onnx_runtime(onnx, x, THREADS)
     ours = {name: netsurgery(path, x, THREADS) for name, path in {DENSE: dense, **network.packed}.items()}
-    differences = {ONNX: agreement({DENSE: ours[DENSE], ONNX: theirs})}
+    differences = {ONNX: agreement({DENSE: ours[DENSE].outputs(), ONNX: theirs.outputs()})}
     for name, path in {DENSE: dense, **network.packed}.items():
-        means = netsurgery(path, x, THREADS, "reference")
-        differences[name] = agreement({f"the reference executor of {path}": means, name: ours[name]})
+        means = netsurgery(path, x, THREADS, "reference").outputs()
+        differences[name] = agreement({f"the reference executor of {path}": means, name: ours[name].outputs()})
     runtimes: dict[str, Runtime] = {ONNX: theirs, **ours}
-    turns = in_turns(runtimes, rounds)
+    times = timed_in_turns(runtimes, rounds)
     return {
         "network": network.name,
         "batch": batch,
-        "runtimes": {name: turns.figures(name) for name in runtimes},
+        "runtimes": {name: own.figures() for name, own in times.items()},
         "times_faster": {
-            name: {other: turns.ratio(name, other) for other in (ONNX, DENSE) if other != name} for name in ours
+            name: {
+                other: times[name].times_faster_than(times[other]).rounded() for other in (ONNX, DENSE) if other != name
+            }
+            for name in ours
         },
         "largest_difference": differences,
     }
@@ -142,10 +145,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     facts, rows = {}, []
-    for network in taking_part(options.runs, options.references, outcomes()):
-        facts[network.name], found = measured(network, options.rounds)
-        rows += found
-        print(*(shown(row) for row in found), sep="\n", flush=True)
+    with other_processes() as others:
+        for network in taking_part(options.runs, options.references, outcomes()):
+            facts[network.name], found = measured(network, options.rounds)
+            rows += found
+            print(*(shown(row) for row in found), sep="\n", flush=True)
+    print(others.warning or "")
     if not rows:
         raise SystemExit(f"{options.runs} holds no run that there is a record of.")
     record = {
@@ -153,7 +158,8 @@ def main() -> None:
         "versions": versions() | {"onnxruntime": version("onnxruntime")},
         "seed": SEED,
         "rounds": options.rounds,
-        "turn_s": TURN_S,
+        "turn_s": PACE.turn_s,
+        "busy_cores": others.busy_cores,
         "tolerance": TOLERANCE,
         "note": options.note,
         "networks": facts,

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "packing.json"
@@ -59,16 +60,14 @@ def pack_once(density: float, path: Path) -> dict[str, float]:
 
 def load_many(path: Path) -> dict[str, float]:
     import netsurgery as ns
+    from netsurgery.timing.calls import timed
 
     ns.load  # noqa: B018  # imports what loading needs
-    before, seconds = peak_bytes(), []
-    for _ in range(LOADS):
-        started = time.perf_counter()
-        session = ns.load(path)
-        seconds.append(time.perf_counter() - started)
-        if len(seconds) == 1:
-            peak = peak_bytes() - before
-    weights_bytes = 4 * sum(constant.size for constant in session.graph.constants.values())
+    before = peak_bytes()
+    ns.load(path)
+    peak = peak_bytes() - before
+    seconds = [1e-6 * time_us for time_us in timed(partial(ns.load, path), LOADS)]
+    weights_bytes = 4 * sum(constant.size for constant in ns.load(path).graph.constants.values())
     return {
         "load_s": round(statistics.median(seconds), 3),
         "load_s_fastest": round(min(seconds), 3),
@@ -86,7 +85,7 @@ def in_process(*arguments: str) -> dict[str, float]:
 
 
 def main() -> None:
-    from netsurgery.records.record import machine, versions
+    from netsurgery.timing.machine import machine, versions
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:

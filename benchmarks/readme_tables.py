@@ -62,7 +62,7 @@ def _step_table(path: Path) -> str:
     lines += [
         "",
         f"{where}. *hooks*: what of the step is ours, measured within it, "
-        "gradient hooks left out; steps differ by more than that, hence ratios below 1 (quartiles are in the record). "
+        "gradient hooks left out; steps differ by more than that, hence ratios below 1 (spreads are in the record). "
         f"Surgery's peak memory grows by {added:.2f} bytes per weight.",
     ]
     return "\n".join(lines)

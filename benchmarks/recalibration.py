@@ -27,7 +27,7 @@ from torch import nn
 import netsurgery as ns
 from netsurgery.files import write_verified
 from netsurgery.methods.base import Method
-from netsurgery.records.record import machine, versions
+from netsurgery.timing.machine import machine, versions
 
 RECORD = RESULTS / "recalibration.json"
 NETWORKS_WITH_BATCH_NORM = ("conv", "residual", "separable")

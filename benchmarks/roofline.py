@@ -29,7 +29,7 @@ from peak import measured_peak
 from runtimes import Array
 
 import netsurgery as ns
-from netsurgery.records.record import machine, versions
+from netsurgery.timing.machine import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 25

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-from timing import timed
 
 import netsurgery as ns
+from netsurgery.deployment.comparison import agreement
+from netsurgery.deployment.dense_runtime import DenseRuntime
+from netsurgery.timing import calls
+from netsurgery.timing.calls import timed
+from netsurgery.timing.turns import Pace, Times, in_turns
 
 Array = npt.NDArray[np.float32]
 Engine = Literal["native", "reference"]
+PACE = Pace(least_calls=2)
 
 
 class Runtime(Protocol):
@@ -26,8 +31,8 @@ class Runtime(Protocol):
     def outputs(self) -> Sequence[Array]:
         """Of one call."""
 
-    def turn(self, calls: int) -> list[float]:
-        """Microseconds of each of so many calls, one after the other."""
+    def turn(self, count: int) -> list[float]:
+        """Make so many calls, one after another; microseconds of those that are timed, as `timed` has it."""
 
     def close(self) -> None:
         """End what the runtime has started."""
@@ -39,8 +44,8 @@ class InProcess:
     def __init__(self, call: Callable[[], Sequence[Array]]) -> None:
         self.outputs = call
 
-    def turn(self, calls: int) -> list[float]:
-        return timed(self.outputs, calls)
+    def turn(self, count: int) -> list[float]:
+        return timed(self.outputs, count)
 
     def close(self) -> None:
         pass
@@ -53,17 +58,8 @@ def netsurgery(path: Path, x: Array, threads: int, engine: Engine = "native") ->
 
 
 def onnx_runtime(path: Path, x: Array, threads: int) -> Runtime:
-    """ONNX Runtime as it comes: every optimisation, its threads spinning, as many of them as the others get."""
-    session = onnx_session(path, threads)
-    feeds = {session.get_inputs()[0].name: x}
-    return InProcess(lambda: session.run(None, feeds))
-
-
-def onnx_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    """ONNX Runtime as it comes, with as many threads as the others get."""
+    return InProcess(DenseRuntime(path, threads).bound([x]))
 
 
 class DeepSparse:
@@ -75,7 +71,7 @@ class DeepSparse:
         np.save(given, x)
         script = Path(__file__).parent / "deepsparse_process.py"
         self.process = subprocess.Popen(
-            [str(interpreter), str(script), str(path), str(given), str(threads)],
+            [str(interpreter), str(script), str(path), str(given), str(threads), calls.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -87,8 +83,8 @@ class DeepSparse:
         written = self._ask("outputs")["outputs"]
         return [np.load(path) for path in written]
 
-    def turn(self, calls: int) -> list[float]:
-        times: list[float] = self._ask("turn", calls)["times_us"]
+    def turn(self, count: int) -> list[float]:
+        times: list[float] = self._ask("turn", count)["times_us"]
         return times
 
     def close(self) -> None:
@@ -109,3 +105,18 @@ class DeepSparse:
         if not line:
             raise SystemExit(f"DeepSparse ended with status {self.process.wait()}; run {self.process.args} to see why.")
         return json.loads(line)
+
+
+def compared(runtimes: Mapping[str, Runtime], rounds: int) -> tuple[float, dict[str, Times]]:
+    """The largest difference of any outputs from the first runtime's, and the times of all, taken in turns.
+
+    Raises VerificationError, before anything is timed, if outputs differ by more than they may.
+    """
+    difference = agreement({name: runtime.outputs() for name, runtime in runtimes.items()})
+    return difference, timed_in_turns(runtimes, rounds)
+
+
+def timed_in_turns(runtimes: Mapping[str, Runtime], rounds: int) -> dict[str, Times]:
+    """Times of all runtimes, whatever network each of them runs."""
+    turns = {name: runtime.turn for name, runtime in runtimes.items()}
+    return in_turns(turns, replace(PACE, rounds=rounds))

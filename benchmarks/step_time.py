@@ -19,24 +19,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
 import netsurgery as ns
 from netsurgery.files import write_verified
 from netsurgery.methods.base import Method
-from netsurgery.records.record import machine, versions
+from netsurgery.timing.calls import timed
+from netsurgery.timing.machine import machine, other_processes, versions
+from netsurgery.timing.turns import Pace, in_turns
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 from netsurgery.zoo.resnet import resnet20
 
 BATCH = 64
+PLAIN = "without a method"
 MEMORY_WIDTH = 8192  # three square layers: 201 million weights, hardly any activations
 MEMORY_STEPS = 12
 
@@ -104,69 +108,65 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int, dict[
 }
 
 
-def step_of(
-    build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int, method: Method[Any] | None
-) -> Callable[[], tuple[float, float]]:
-    """A function that takes one training step and returns microseconds: its own, and those in the operation's hooks."""
-    torch.manual_seed(0)
-    model = build().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    moments: list[float] = []
+class Step:
+    """Training steps of one network, of which the operation's hooks are a part."""
 
-    def note(*_: object) -> None:
-        moments.append(time.perf_counter())
+    def __init__(
+        self, build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int, method: Method[Any] | None
+    ) -> None:
+        torch.manual_seed(0)
+        self._model = build().to(memory_format=torch.channels_last)
+        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+        self._moments_s: list[float] = []  # four of each step: before and after what goes before and after the move
+        self._note_around_hooks()
+        if method is not None:
+            ns.attach(self._model, self._optimizer, method)
+        self._note_around_hooks()
+        self._images = torch.rand(shape).contiguous(memory_format=torch.channels_last)
+        self._labels = torch.randint(0, classes, shape[:1])
 
-    optimizer.register_step_pre_hook(note)
-    optimizer.register_step_post_hook(note)
-    if method is not None:
-        ns.attach(model, optimizer, method)
-    optimizer.register_step_pre_hook(note)
-    optimizer.register_step_post_hook(note)
-    images = torch.rand(shape).contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, classes, shape[:1])
+    def take(self) -> None:
+        """One step."""
+        self._optimizer.zero_grad()
+        F.cross_entropy(self._model(self._images), self._labels).backward()
+        self._optimizer.step()
 
-    def step() -> tuple[float, float]:
-        started = time.perf_counter()
-        optimizer.zero_grad()
-        F.cross_entropy(model(images), labels).backward()
-        optimizer.step()
-        ended = time.perf_counter()
-        before, revealed, moved, projected = moments
-        moments.clear()
-        return (ended - started) * 1e6, (revealed - before + projected - moved) * 1e6
+    def hooks_us(self, steps: int) -> list[float]:
+        """What the hooks took of each of the last so many steps."""
+        by_step = np.reshape(self._moments_s, (-1, 4))[-steps:]
+        return [1e6 * float(revealed - before + projected - moved) for before, revealed, moved, projected in by_step]
 
-    return step
+    def _note_around_hooks(self) -> None:
+        self._optimizer.register_step_pre_hook(self._note)
+        self._optimizer.register_step_post_hook(self._note)
+
+    def _note(self, *_: object) -> None:
+        self._moments_s.append(time.perf_counter())
 
 
-def measure(network: str, chosen: list[str]) -> list[dict[str, float | str | None]]:
+def measure(network: str, chosen: list[str]) -> list[dict[str, Any]]:
     """Steps in turns, a row for each method; the first tenth of the turns warms up."""
     build, shape, classes, turns, goals = CASES[network]
-    methods = [method for method in goals if method in chosen]
-    steps = [step_of(build, shape, classes, given) for given in (None, *(METHODS[name](turns) for name in methods))]
-    times: list[list[tuple[float, float]]] = [[] for _ in steps]
-    for turn in track(range(turns), network, transient=True):
-        for place in range(len(steps)):
-            one = (turn + place) % len(steps)
-            times[one].append(steps[one]())
-    plain, *operated = ([of_step for of_step, _ in own[turns // 10 :]] for own in times)
-    hooks = [[of_hooks for _, of_hooks in own[turns // 10 :]] for own in times[1:]]
+    methods = {name: METHODS[name](turns) for name in goals if name in chosen}
+    steps = {name: Step(build, shape, classes, method) for name, method in {PLAIN: None, **methods}.items()}
+    pace = Pace(rounds=turns - turns // 10, calls=1, warm_up_calls=0, warm_up_rounds=turns // 10, pause_s=0)
+    times = in_turns({name: partial(timed, step.take) for name, step in steps.items()}, pace)
+    plain = times[PLAIN]
     return [
         {
             "network": network,
-            "method": method,
+            "method": name,
             "batch_size": shape[0],
-            "steps": len(plain),
-            "median_plain_us": round(statistics.median(plain), 1),
-            "median_operated_us": round(statistics.median(own), 1),
-            "median_hooks_us": round(statistics.median(within), 1),
-            "ratio_of_medians": round(statistics.median(own) / statistics.median(plain), 4),
-            "ratio_of_means": round(statistics.fmean(own) / statistics.fmean(plain), 4),
-            "pairwise_ratio_quartiles": "{:.3f} {:.3f} {:.3f}".format(
-                *statistics.quantiles([b / a for a, b in zip(plain, own, strict=True)], n=4)
-            ),
-            "goal": goals[method],
+            "steps": plain.calls,
+            "median_plain_us": round(plain.latency_us.median, 1),
+            "median_operated_us": round(times[name].latency_us.median, 1),
+            "median_hooks_us": round(statistics.median(steps[name].hooks_us(pace.rounds)), 1),
+            "ratio_of_medians": round(times[name].latency_us.median / plain.latency_us.median, 4),
+            "ratio_of_means": round(times[name].mean_us / plain.mean_us, 4),
+            "ratio_of_turns": plain.times_faster_than(times[name]).rounded(),
+            "goal": goals[name],
         }
-        for method, own, within in zip(methods, operated, hooks, strict=True)
+        for name in methods
     ]
 
 
@@ -212,16 +212,18 @@ def main() -> None:
     if options.memory_probe is not None:
         memory_probe(bool(options.memory_probe))
         return
-    rows = [row for network in CASES for row in measure(network, options.methods)]
+    with other_processes() as others:
+        rows = [row for network in CASES for row in measure(network, options.methods)]
     keys = ("network", "method", "median_plain_us", "median_hooks_us", "ratio_of_medians", "ratio_of_means", "goal")
     table = Table(*(key.replace("_", " ") for key in keys), title="One training step")
     for row in rows:
         table.add_row(*(str(row[key]) for key in keys))
-    Console().print(table)
+    Console().print(table, others.warning or "")
     if options.out:
         memory = measure_memory()
         Console().print(f"memory added: {memory['added_bytes_per_weight']} bytes per weight (goal: at most 5)")
         results = {"step": rows, "memory": memory, "versions": versions(), "machine": machine(options.threads)}
+        results["busy_cores"] = others.busy_cores
         content = json.dumps(results, indent=1).encode() + b"\n"
         write_verified(options.out, content, lambda path: path.read_bytes() == content)
 

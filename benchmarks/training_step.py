@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from rich.console import Console
@@ -29,8 +28,9 @@ from torch import nn
 
 import netsurgery as ns
 from netsurgery.files import write_verified
-from netsurgery.records.record import machine, versions
 from netsurgery.schedules import Constant
+from netsurgery.timing.machine import machine, other_processes, versions
+from netsurgery.timing.turns import Pace, Times, in_turns
 from netsurgery.train.batches import Batches
 from netsurgery.train.cifar import NORMALIZATION
 from netsurgery.train.dataset import Split
@@ -114,13 +114,13 @@ class Step:
         )
         self._batches = Batches(split, recipe, seed=0)
 
-    def turn(self, steps: int) -> float:
-        """Seconds of a step, mean over `steps` of them with nothing between them."""
+    def turn(self, steps: int) -> list[float]:
+        """Microseconds of a step, mean over `steps` of them with nothing between them."""
         with self._as_chosen():
             started_s = self._now()
             for _ in range(steps):
                 self._take()
-            return (self._now() - started_s) / steps
+            return [1e6 * (self._now() - started_s) / steps]
 
     def parts(self, steps: int) -> dict[str, float]:
         """Median seconds of each part of a step; on a graphics card each is waited for, which takes longer in all."""
@@ -216,29 +216,20 @@ def built(variants: tuple[Variant, ...], device: torch.device, warm_up: int) -> 
 
 def measure(steps: dict[str, Step], rounds: int, steps_per_turn: int) -> list[dict[str, Any]]:
     """A row for each variant."""
-    times_s: dict[str, list[float]] = {name: [] for name in steps}
-    for number in track(range(rounds), "rounds", transient=True):
-        for name in list(steps)[:: 1 if number % 2 else -1]:
-            times_s[name].append(steps[name].turn(steps_per_turn))
-    rows = []
-    for name, step in steps.items():
-        size = step.variant.batch_size
-        ratios = [
-            (base_s / BASE.batch_size) / (own_s / size)
-            for own_s, base_s in zip(times_s[name], times_s[BASE.name], strict=True)
-        ]
-        low, middle, high = (float(np.quantile(ratios, share)) for share in (0.1, 0.5, 0.9))
-        median_s = statistics.median(times_s[name])
-        rows.append(
-            {
-                "variant": name,
-                "batch_size": size,
-                "median_step_ms": round(1000 * median_s, 3),
-                "images_per_s": round(size / median_s, 1),
-                "times_faster": {"median": round(middle, 3), "p10": round(low, 3), "p90": round(high, 3)},
-            }
-        )
-    return rows
+    pace = Pace(rounds=rounds, calls=steps_per_turn, warm_up_calls=0, pause_s=0)
+    times = in_turns({name: step.turn for name, step in steps.items()}, pace)
+    sizes = {name: step.variant.batch_size for name, step in steps.items()}
+    by_image = {name: Times(tuple(turn / sizes[name] for turn in own.rounds)) for name, own in times.items()}
+    return [
+        {
+            "variant": name,
+            "batch_size": sizes[name],
+            "median_step_ms": round(own.latency_us.median / 1000, 3),
+            "images_per_s": round(1e6 / by_image[name].latency_us.median, 1),
+            "times_faster": by_image[name].times_faster_than(by_image[BASE.name]).rounded(),
+        }
+        for name, own in times.items()
+    ]
 
 
 def main() -> None:
@@ -256,7 +247,8 @@ def main() -> None:
     variants = ON_EVERY_DEVICE if device.type == "cuda" else (*ON_EVERY_DEVICE, *ON_A_PROCESSOR)
     steps_per_turn = options.steps or (50 if device.type == "cuda" else 2)
     steps, failures = built(variants, device, warm_up=max(3, steps_per_turn))
-    rows = measure(steps, options.rounds, steps_per_turn)
+    with other_processes() as others:
+        rows = measure(steps, options.rounds, steps_per_turn)
     parts = {name: steps[name].parts(5 * steps_per_turn) for name in (BASE.name, "with surgery")}
     operators = steps[BASE.name].operators(steps_per_turn + 3) if device.type == "cpu" else {}
     results = {
@@ -269,10 +261,12 @@ def main() -> None:
         "operators_ms": {kind: round(1000 * time_s, 3) for kind, time_s in operators.items()},
         "rounds": options.rounds,
         "note": options.note,
+        "busy_cores": others.busy_cores,
         "versions": versions(),
         "machine": machine(options.threads, device_name(device)),
     }
     Console().print_json(json.dumps(results))
+    Console().print(others.warning or "")
     if options.out:
         content = json.dumps(results, indent=1).encode() + b"\n"
         write_verified(options.out, content, lambda path: path.read_bytes() == content)

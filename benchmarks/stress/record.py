@@ -14,7 +14,7 @@ from typing import Any
 import netsurgery
 from netsurgery.errors import DataError
 from netsurgery.files import write_verified
-from netsurgery.records.record import machine, versions
+from netsurgery.timing.machine import machine, versions
 from stress.digits import TEST_IMAGES, TRAINING_IMAGES
 from stress.networks import NETWORKS
 from stress.runs import Configuration, Outcome, sizes

@@ -33,8 +33,8 @@ def test_parts_and_operators_of_a_step_are_all_timed() -> None:
 def test_images_a_second_are_compared_whatever_the_batch() -> None:
     half = step_of(name="half", batch_size=64)
     base = step_of(batch_size=128)
-    base.turn = lambda _: 1.0  # type: ignore[method-assign]
-    half.turn = lambda _: 0.25  # type: ignore[method-assign]
+    base.turn = lambda _: [1e6]  # type: ignore[method-assign]
+    half.turn = lambda _: [0.25e6]  # type: ignore[method-assign]
     rows = measure({BASE.name: base, "half": half}, rounds=3, steps_per_turn=1)
     assert [row["times_faster"]["median"] for row in rows] == [1.0, 2.0]
     assert [row["images_per_s"] for row in rows] == [128.0, 256.0]

@@ -46,7 +46,7 @@ def test_both_runtimes_are_measured_at_each_batch_size(model: str, capsys: pytes
     pytest.importorskip("onnxruntime")
     record = record_of(capsys, model, "--against", "onnxruntime", "--batch", "1,5")
     assert record["size_bytes"] == Path(model).stat().st_size
-    assert record["versions"].keys() == {"netsurgery", "numpy", "onnxruntime"}
+    assert record["versions"].keys() == {"python", "netsurgery", "numpy", "onnxruntime"}
     assert [(row["batch"], row["threads"]) for row in record["rows"]] == [(1, 1), (5, 1)]
     for row in record["rows"]:
         assert list(row["runtimes"]) == ["netsurgery", "onnxruntime"]
@@ -124,10 +124,10 @@ def test_outputs_that_differ_are_not_timed(
     model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("onnxruntime")
-    monkeypatch.setattr(measuring, "_called", lambda session, arrays: session(*arrays) * np.float32(1.01))
+    monkeypatch.setattr(measuring, "_bound", lambda session, arrays: lambda: session(*arrays) * np.float32(1.01))
     monkeypatch.setattr(measuring, "in_turns", lambda *_: pytest.fail("timed"))
     assert main(["bench", model, "--against", "onnxruntime", *QUICK]) == 1
-    assert "outputs differ from those of onnxruntime by 1.0e-02" in capsys.readouterr().err
+    assert "outputs of netsurgery differ from those of onnxruntime by 1.0e-02" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,17 @@ def faster(p10: float, median: float, p90: float, *, against: bool = True) -> di
         "times_faster": {"p10": p10, "median": median, "p90": p90} if against else None,
     }
     versions = {"netsurgery": "0.1.0", "numpy": "2.4.6", "onnxruntime": "1.31.1"}
-    return {"model": "m.nsm", "size_bytes": 1649, "instructions": "avx512", "versions": versions, "rows": [row]}
+    return {
+        "model": "m.nsm",
+        "size_bytes": 1649,
+        "instructions": "avx512",
+        "machine": {"processor": "A processor", "system": "Linux", "threads": "2", "device": "cpu"},
+        "versions": versions,
+        "seed": 0,
+        "busy_cores": None,
+        "warning": None,
+        "rows": [row],
+    }
 
 
 @pytest.mark.parametrize(
@@ -181,3 +191,19 @@ def test_a_table_fits_a_terminal_and_says_where_the_engine_does_not_win(
         + len(record["rows"][0]["runtimes"])
     )
     assert " ".join(text[table_ends:]).strip() == (sentence or "")
+
+
+def test_a_busy_machine_is_said_below_the_table() -> None:
+    quiet = faster(1.8, 2.0, 2.1)
+    words = "The machine was busy: other processes took 1.5 of its 2 cores meanwhile. Times may be too long."
+    busy = lines({**quiet, "warning": words})
+    assert max(map(len, busy)) <= 80
+    assert busy[: len(lines(quiet))] == lines(quiet)
+    assert " ".join(busy[len(lines(quiet)) :]).strip() == words
+
+
+def test_a_record_says_what_was_measured_where(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    record = record_of(capsys, model)
+    assert record["machine"]["processor"]
+    assert (record["machine"]["threads"], record["seed"]) == ("1", 0)
+    assert record["busy_cores"] is None or record["busy_cores"] >= 0

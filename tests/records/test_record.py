@@ -21,9 +21,7 @@ from netsurgery.records.record import (
     Run,
     TensorCount,
     Trace,
-    machine,
     mean_and_spread,
-    versions,
 )
 
 WORDS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -179,12 +177,3 @@ def test_spread_is_the_sample_standard_deviation(values: list[float]) -> None:
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
 def test_a_single_value_is_its_own_mean_and_has_no_spread(value: float) -> None:
     assert mean_and_spread([value]) == (value, 0.0)
-
-
-def test_versions_and_machine_name_what_figures_depend_on() -> None:
-    assert versions().keys() == {"python", "netsurgery", "torch", "numpy"}
-    assert all(versions().values())
-    described = machine(threads=3)
-    assert described["threads"] == "3"
-    assert described["processor"]
-    assert described["system"]

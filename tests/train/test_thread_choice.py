@@ -14,14 +14,14 @@ class Machine:
     """A step takes as long as `seconds` says for the number of threads that torch has then."""
 
     def __init__(self, seconds: Callable[[int], float]) -> None:
-        self.seconds, self.now_s, self.steps = seconds, 0.0, 0
+        self.seconds, self.now_ns, self.steps = seconds, 0, 0
 
     def step(self) -> None:
-        self.now_s += self.seconds(torch.get_num_threads())
+        self.now_ns += round(1e9 * self.seconds(torch.get_num_threads()))
         self.steps += 1
 
-    def clock(self) -> float:
-        return self.now_s
+    def clock(self) -> int:
+        return self.now_ns
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ class Machine:
 def test_as_many_threads_as_pay(seconds: Callable[[int], float], most: int, expected: int) -> None:
     before = torch.get_num_threads()
     machine = Machine(seconds)
-    chosen, medians_s = quickest_threads(machine.step, most, machine.clock)
+    chosen, medians_us = quickest_threads(machine.step, most, machine.clock)
     assert chosen == expected
-    assert medians_s[chosen] == pytest.approx(seconds(chosen))
+    assert medians_us[chosen] == pytest.approx(1e6 * seconds(chosen))
     assert torch.get_num_threads() == before
 
 

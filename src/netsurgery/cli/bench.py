@@ -15,12 +15,20 @@ _KEYS = """\
 keys of --json:
   model, size_bytes           the file
   instructions                that the engine uses
-  versions                    {netsurgery, numpy, onnxruntime}
+  machine                     {processor, system, threads, device}; threads:
+                              the most of any row
+  versions                    {python, netsurgery, numpy, onnxruntime}
+  seed                        of the random input
+  busy_cores                  that other processes took meanwhile; null where
+                              the system doesn't say
+  warning                     a sentence if that was much, or null
   rows                        list of {batch, threads, runtimes, times_faster,
                               largest_difference}; batch: null if it is fixed
   runtimes                    {name: {median_us, p10_us, p90_us, calls,
                               runs_per_second, inputs_per_second}};
-                              p10, p90: a tenth of the calls is faster, slower
+                              p10, p90: a tenth of the calls is faster, slower;
+                              calls: those that were timed, at most 8,192 of a
+                              round, evenly spread over all that were made
   times_faster                {median, p10, p90}: time of the other runtime
                               divided by netsurgery's, over rounds of turns
   largest_difference          between outputs, as a share of the largest one

@@ -12,15 +12,17 @@ _HEADS = ("batch", "threads", "runtime", "median us", "p10 us", "p90 us", "input
 
 
 def lines(record: Mapping[str, Any]) -> list[str]:
-    """The table, then a sentence for every row in which netsurgery is not the faster one."""
+    """The table, then a sentence for every row in which netsurgery is not the faster one, and one on a busy machine."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return [
         record["model"],
         *fact("size", f"{record['size_bytes']:,} bytes"),
+        *fact("processor", record["machine"]["processor"]),
         *fact("measured", f"with {record['instructions']}; {versions}; calls from Python"),
         "",
         *_table(record["rows"]),
         *(sentence for row in record["rows"] for sentence in _verdict(row)),
+        *(["", *textwrap.wrap(record["warning"], WIDTH)] if record["warning"] else []),
     ]
 
 

@@ -66,10 +66,10 @@ def _choose_threads(reproduction: Reproduction, folder: Path, messages: Console)
         torch.set_num_threads(before)
         return
     most = torch.get_num_threads()
-    chosen, medians_s = quickest_threads(reproduction.sample_step(), most)
+    chosen, medians_us = quickest_threads(reproduction.sample_step(), most)
     torch.set_num_threads(chosen)
     if most > 1:
-        times = ", ".join(f"{1000 * seconds:.3g} ms with {count}" for count, seconds in medians_s.items())
+        times = ", ".join(f"{time_us / 1000:.3g} ms with {count}" for count, time_us in medians_us.items())
         messages.print(f"threads: {chosen} (a step takes {times})", highlight=False)
 
 

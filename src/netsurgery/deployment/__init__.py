@@ -1,1 +1,1 @@
-"""A network made into files that are verified, and timed beside a dense runtime."""
+"""A network made into files that are verified, and measured beside a dense runtime."""

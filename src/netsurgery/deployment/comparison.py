@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from netsurgery.errors import VerificationError
 from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.graph.operators import OPERATORS, Work
 from netsurgery.runtime import reference
@@ -38,6 +39,24 @@ def largest_difference(given: Sequence[Array], expected: Sequence[Array], source
             least = max(_NOISE * sources[place] if sources else 0.0, float(np.finfo(np.float32).tiny))
             scale = max(float(np.abs(other[finite]).max()), least)
             worst = max(worst, float(np.abs(one[finite] - other[finite]).max()) / scale)
+    return worst
+
+
+def agreement(outputs: Mapping[str, Sequence[Array]]) -> float:
+    """The largest difference of any outputs from the first ones, which are named by whose they are; 0 for one alone.
+
+    Raises VerificationError beyond the tolerance: times of wrong answers mean nothing.
+    """
+    (first, expected), *others = outputs.items()
+    worst = 0.0
+    for name, given in others:
+        difference = largest_difference(given, expected)
+        if not difference <= TOLERANCE:
+            raise VerificationError(
+                f"outputs of {name} differ from those of {first} by {difference:.1e} of the largest one, "
+                f"{TOLERANCE:.0e} is allowed; nothing was timed."
+            )
+        worst = max(worst, difference)
     return worst
 
 

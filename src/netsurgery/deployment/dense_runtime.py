@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from netsurgery.errors import MissingExtraError, NetsurgeryError
@@ -10,30 +12,35 @@ from netsurgery.graph.ir import Array, Graph
 
 
 class DenseRuntime:
-    """A graph in ONNX Runtime as it comes, with every optimisation, on the processor.
+    """A graph, or an ONNX file, in ONNX Runtime as it comes, with every optimisation, on the processor.
 
-    Call it with float32 arrays in the order of the graph's inputs; it gives the outputs in theirs.
+    threads: as many as it uses; they spin while they wait.
     Raises MissingExtraError without onnxruntime or onnx, and NetsurgeryError if it can't load the network.
     """
 
-    def __init__(self, graph: Graph, threads: int) -> None:
+    def __init__(self, network: Graph | Path, threads: int) -> None:
         runtime = _imported()
-        from netsurgery.graph.to_onnx import to_onnx
-
         self.version = str(runtime.__version__)
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3  # errors
-        content = to_onnx(graph).SerializeToString()
+        content = str(network) if isinstance(network, Path) else _written(network)
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of onnxruntime's own kinds
             raise NetsurgeryError(f"onnxruntime can't load the network: {error}") from error
         self._names = [given.name for given in self._session.get_inputs()]
 
-    def __call__(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
-        return tuple(self._session.run(None, dict(zip(self._names, arrays, strict=True))))
+    def bound(self, arrays: Sequence[Array]) -> Callable[[], Sequence[Array]]:
+        """Runs the network on float32 arrays in the order of its inputs; each call gives the outputs in theirs."""
+        return partial(self._session.run, None, dict(zip(self._names, arrays, strict=True)))
+
+
+def _written(graph: Graph) -> bytes:
+    from netsurgery.graph.to_onnx import to_onnx
+
+    return bytes(to_onnx(graph).SerializeToString())
 
 
 def _imported() -> Any:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-import netsurgery
 from netsurgery import _native
 from netsurgery.checks import require
-from netsurgery.deployment.comparison import TOLERANCE, largest_difference
-from netsurgery.deployment.turns import Times, in_turns
-from netsurgery.errors import VerificationError
+from netsurgery.deployment.comparison import agreement
 from netsurgery.graph.ir import Array
 from netsurgery.runtime.session import Outputs, Session, load
+from netsurgery.timing.calls import timed
+from netsurgery.timing.machine import machine, other_processes, versions
+from netsurgery.timing.turns import Pace, Times, in_turns
 
-Run: TypeAlias = Callable[[Sequence[Array]], Outputs]
+Bind: TypeAlias = Callable[[Sequence[Array]], Callable[[], "Outputs | Sequence[Array]"]]
+"""bind(arrays) gives a call that runs a network on them, with nothing else to do."""
 
 OURS = "netsurgery"
 BATCHES = (1, 16)
@@ -48,30 +48,38 @@ def measured(
             "pack a model whose first axis is open for other batch sizes",
         )
         sizes = [None]
-    versions = {OURS: netsurgery.__version__, "numpy": np.__version__}
-    runtimes: dict[int, dict[str, Run]] = {count: {OURS: partial(_called, load(path, count))} for count in counts}
+    installed = versions((OURS, "numpy"))
+    runtimes: dict[int, dict[str, Bind]] = {count: {OURS: partial(_bound, load(path, count))} for count in counts}
     if against is not None:
         from netsurgery.deployment.dense_runtime import DenseRuntime
 
         for count in counts:
-            runtimes[count][against] = dense = DenseRuntime(session.graph, count)
-            versions[against] = dense.version
+            dense = DenseRuntime(session.graph, count)
+            runtimes[count][against], installed[against] = dense.bound, dense.version
     rows = [(count, batch) for count in counts for batch in sizes]
     differences = [_difference(runtimes[count], _random(session, batch)) for count, batch in rows]
+    pace = Pace()
+    with other_processes() as others:
+        timed_rows = [
+            _row(runtimes[count], _random(session, batch), batch, count, pace.lasting(seconds)) for count, batch in rows
+        ]
     return {
         "model": str(path),
         "size_bytes": path.stat().st_size,
         "instructions": _native.instructions(),
-        "versions": versions,
+        "machine": machine(max(counts)),
+        "versions": installed,
+        "seed": SEED,
+        "busy_cores": others.busy_cores,
+        "warning": others.warning,
         "rows": [
-            _row(runtimes[count], _random(session, batch), batch, count, seconds) | {"largest_difference": difference}
-            for (count, batch), difference in zip(rows, differences, strict=True)
+            row | {"largest_difference": difference} for row, difference in zip(timed_rows, differences, strict=True)
         ],
     }
 
 
-def _called(session: Session, arrays: Sequence[Array]) -> Outputs:
-    return session(*arrays)
+def _bound(session: Session, arrays: Sequence[Array]) -> Callable[[], Outputs]:
+    return partial(session, *arrays)
 
 
 def _random(session: Session, batch: int | None) -> list[Array]:
@@ -80,46 +88,31 @@ def _random(session: Session, batch: int | None) -> list[Array]:
 
 
 def _row(
-    runtimes: Mapping[str, Run], arrays: Sequence[Array], batch: int | None, threads: int, seconds: float
+    runtimes: Mapping[str, Bind], arrays: Sequence[Array], batch: int | None, threads: int, pace: Pace
 ) -> dict[str, Any]:
-    times = in_turns({name: partial(call, arrays) for name, call in runtimes.items()}, seconds)
+    times = in_turns({name: partial(timed, bind(arrays)) for name, bind in runtimes.items()}, pace)
     others = [name for name in runtimes if name != OURS]
-    faster = times[OURS].times_faster_than(times[others[0]]) if others else None
     return {
         "batch": batch,
         "threads": threads,
         "runtimes": {name: _figures(one, batch or 1) for name, one in times.items()},
-        "times_faster": None if faster is None else {key: round(value, 3) for key, value in asdict(faster).items()},
+        "times_faster": times[OURS].times_faster_than(times[others[0]]).rounded() if others else None,
     }
 
 
-def _difference(runtimes: Mapping[str, Run], arrays: Sequence[Array]) -> float | None:
-    """Between the outputs of the first runtime and those of another, as a share of the largest."""
-    outputs = {name: _listed(call(arrays)) for name, call in runtimes.items()}
-    (_, ours), *others = outputs.items()
-    for name, theirs in others:
-        difference = largest_difference(ours, theirs)
-        if not difference <= TOLERANCE:
-            raise VerificationError(
-                f"outputs differ from those of {name} by {difference:.1e} of the largest one, {TOLERANCE:.0e} is "
-                "allowed; nothing was timed."
-            )
-        return difference
-    return None
-
-
-def _listed(outputs: Outputs) -> tuple[Array, ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)
+def _difference(runtimes: Mapping[str, Bind], arrays: Sequence[Array]) -> float | None:
+    """Between the outputs of netsurgery and those of another runtime; None where there is no other."""
+    outputs = {name: _listed(runtimes[name](arrays)()) for name in reversed(list(runtimes))}
+    return agreement(outputs) if len(outputs) > 1 else None
 
 
 def _figures(times: Times, batch: int) -> dict[str, float]:
-    latency = times.latency_us
-    per_second = 1e6 / latency.median
-    return {
-        "median_us": round(latency.median, 2),
-        "p10_us": round(latency.p10, 2),
-        "p90_us": round(latency.p90, 2),
-        "calls": times.calls,
+    per_second = 1e6 / times.latency_us.median
+    return times.figures() | {
         "runs_per_second": round(per_second, 1),
         "inputs_per_second": round(batch * per_second, 1),
     }
+
+
+def _listed(outputs: Outputs | Sequence[Array]) -> Sequence[Array]:
+    return [outputs] if isinstance(outputs, np.ndarray) else outputs

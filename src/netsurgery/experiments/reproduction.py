@@ -22,9 +22,10 @@ from netsurgery.experiments.network_files import read_network, write_network
 from netsurgery.experiments.settings import Settings, chosen_treatment
 from netsurgery.experiments.settings_record import recipe_table, weight_forms
 from netsurgery.layers.selecting import select
-from netsurgery.records.record import Record, Run, TensorCount, machine, versions
+from netsurgery.records.record import Record, Run, TensorCount
 from netsurgery.records.trace import TraceRecorder
 from netsurgery.report.page import write_page
+from netsurgery.timing.machine import machine, versions
 from netsurgery.train.batches import Batches
 from netsurgery.train.checkpoint import Checkpoint
 from netsurgery.train.dataset import Dataset

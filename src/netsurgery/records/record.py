@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -143,26 +141,6 @@ class Record:
             raise DataError(f"{path} is not a record of an experiment: {error!r}.") from error
 
 
-def versions() -> dict[str, str]:
-    """Versions that a figure may depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in ("netsurgery", "torch", "numpy")}}
-
-
-def machine(threads: int, device: str = "cpu") -> dict[str, str]:
-    """The processor by its own name, how many threads were used, and the device that trained: cpu or a card's name."""
-    return {"processor": _processor(), "system": platform.system(), "threads": str(threads), "device": device}
-
-
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     """Mean and sample standard deviation; the spread of a single value is 0."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

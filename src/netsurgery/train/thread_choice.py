@@ -6,44 +6,46 @@ process on two cores a step of a small network takes thirty times as long with t
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 
 import torch
 
-_ROUNDS = 5
-_WARM_UP = 2  # steps, in which memory is found and code chosen
+from netsurgery.timing.calls import timed
+from netsurgery.timing.turns import Pace, Turn, in_turns
+
+_PACE = Pace(rounds=5, calls=1, warm_up_calls=0, warm_up_rounds=2, pause_s=0)  # memory is found, code is chosen
 _GAIN = 1.15  # by which more threads have to be quicker: less is chance, and another process may come
 
 
 def quickest_threads(
-    step: Callable[[], None], most: int, clock: Callable[[], float] = time.perf_counter
+    step: Callable[[], None], most: int, clock: Callable[[], int] = time.perf_counter_ns
 ) -> tuple[int, dict[int, float]]:
-    """The number of threads for steps like this one, and the median seconds of a step by number of threads.
+    """The number of threads for steps like this one, and the median microseconds of a step by number of threads.
 
     step: a training step of its own, which may be repeated. most: threads at most, >= 1. Candidates are 1, 2, 4, ...
-    and `most`, interleaved. torch's number of threads is afterwards what it was.
+    and `most`, in turns. torch's number of threads is afterwards what it was. clock: nanoseconds.
     """
     before = torch.get_num_threads()
     candidates = candidate_threads(most)
-    times_s: dict[int, list[float]] = {count: [] for count in candidates}
+
+    def turn_with(count: int) -> Turn:
+        def turn(calls: int) -> list[float]:
+            torch.set_num_threads(count)
+            return timed(step, calls, clock)
+
+        return turn
+
     try:
-        for place in range(_WARM_UP + _ROUNDS):
-            for count in candidates:
-                torch.set_num_threads(count)
-                started_s = clock()
-                step()
-                if place >= _WARM_UP:
-                    times_s[count].append(clock() - started_s)
+        times = in_turns({str(count): turn_with(count) for count in candidates}, _PACE)
     finally:
         torch.set_num_threads(before)
-    medians_s = {count: statistics.median(times) for count, times in times_s.items()}
+    medians_us = {count: times[str(count)].latency_us.median for count in candidates}
     chosen = 1
     for count in candidates[1:]:
-        if medians_s[count] * _GAIN < medians_s[chosen]:
+        if medians_us[count] * _GAIN < medians_us[chosen]:
             chosen = count
-    return chosen, medians_s
+    return chosen, medians_us
 
 
 def candidate_threads(most: int) -> Sequence[int]:

@@ -1,0 +1,1 @@
+"""Contenders timed in turns, and the machine that they were timed on."""
