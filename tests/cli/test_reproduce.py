@@ -15,8 +15,10 @@ from safetensors.torch import load_file, save_file
 import netsurgery
 from netsurgery.cli import main as command_line
 from netsurgery.errors import VerificationError
-from netsurgery.experiments import catalogue, reproduction, treatments
+from netsurgery.experiments import catalogue, results_folder, treatments
 from netsurgery.experiments.catalogue import LENET5, LENET300, Experiment
+from netsurgery.experiments.reproduction import Reproduction
+from netsurgery.experiments.seed_work import SeedWork
 from netsurgery.experiments.treatments import Numbers, Treatment
 from netsurgery.methods.quantization import INQ
 from netsurgery.methods.sketching import Sketching
@@ -131,13 +133,13 @@ def test_every_network_is_packed_and_its_size_is_on_record(
 
 def test_each_network_is_packed_once(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed: list[Path] = []
-    right = reproduction.pack
+    right = results_folder.pack
 
     def counted(model: Any, path: Path, **options: Any) -> Any:
         packed.append(path)
         return right(model, path, **options)
 
-    monkeypatch.setattr(reproduction, "pack", counted)
+    monkeypatch.setattr(results_folder, "pack", counted)
     assert run("--data", digits, "--density", 0.05, "--seeds", 3, "--out", tmp_path) == 0
     assert packed == [tmp_path / f"lenet300-seed{seed}.nsm" for seed in range(3)]
 
@@ -151,13 +153,13 @@ def test_an_error_in_packing_loses_nothing_of_the_training(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    right = reproduction.pack
+    right = results_folder.pack
 
     def fail(*_: Any, **__: Any) -> Any:
         assert len(Record.read(tmp_path / "out" / "record.json").runs) == 1
         raise error
 
-    monkeypatch.setattr(reproduction, "pack", fail)
+    monkeypatch.setattr(results_folder, "pack", fail)
     assert run("--data", digits, "--density", 0.05, "--out", tmp_path / "out") == status
     written = {path.name for path in (tmp_path / "out").iterdir()}
     networks = {"lenet300-seed0-reference.safetensors", "lenet300-seed0.safetensors"}
@@ -165,7 +167,7 @@ def test_an_error_in_packing_loses_nothing_of_the_training(
     (only,) = Record.read(tmp_path / "out" / "record.json").runs
     assert only.packed_bytes is None
     assert capsys.readouterr().err.splitlines()[-1].startswith("netsurgery: i")
-    monkeypatch.setattr(reproduction, "pack", right)  # the next run makes good what is missing
+    monkeypatch.setattr(results_folder, "pack", right)  # the next run makes good what is missing
     assert run("--data", digits, "--density", 0.05, "--out", tmp_path / "out") == 0
     assert capsys.readouterr().err.splitlines() == ["seed 0: done before"]
     (only,) = Record.read(tmp_path / "out" / "record.json").runs
@@ -263,14 +265,12 @@ def weights_of(path: Path) -> list[np.ndarray]:
 def test_an_interrupted_run_keeps_the_seeds_that_are_done(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from netsurgery.experiments.reproduction import Reproduction
-
     whole = Reproduction.run_seed
 
-    def interrupted(self: Reproduction, seed: int, folder: Path, progress: Any) -> Any:
-        if seed == 1:
+    def interrupted(self: Reproduction, work: SeedWork, progress: Any) -> Any:
+        if work.seed == 1:
             raise KeyboardInterrupt
-        return whole(self, seed, folder, progress)
+        return whole(self, work, progress)
 
     monkeypatch.setattr(Reproduction, "run_seed", interrupted)
     assert run("--data", digits, "--seeds", 3, "--out", tmp_path / "out") == 130

@@ -13,11 +13,13 @@ from safetensors.torch import load_file, save_file
 from tests.train.cifar_files import write_files
 
 from netsurgery.cli import main as command_line
+from netsurgery.cli import terminal
 from netsurgery.cli.terminal import carry_out
 from netsurgery.errors import DataError
 from netsurgery.experiments import catalogue
 from netsurgery.experiments.catalogue import RESNET20, RESNET56
 from netsurgery.experiments.reproduction import Reproduction
+from netsurgery.experiments.results_folder import ResultsFolder
 from netsurgery.experiments.settings import Settings
 from netsurgery.experiments.treatments import Numbers
 from netsurgery.records.record import Record, Run
@@ -165,6 +167,28 @@ def test_an_experiment_that_begins_anew_takes_no_checkpoint(images: Path, refere
         expected = pytest.raises(DataError, match="checkpoint") if resume else contextlib.nullcontext()
         with expected:
             carry_out(reproduction, tmp_path / "out", threads=1, resume=resume)
+
+
+def test_a_checkpoint_is_read_once_for_the_threads_and_for_the_training(
+    images: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = catalogue.REPRODUCIBLE["resnet20"]
+    settings = Settings(method="surgery", density=0.3, steps=24, reference=reference, device="cpu")
+    reproduction = Reproduction(experiment, experiment.read_data(images), settings)
+    (work,) = ResultsFolder(reproduction, tmp_path).missing()
+    work.checkpoint.write({"threads": 1})
+    read, reads = checkpoint.Checkpoint.read, []
+
+    def counted(self: checkpoint.Checkpoint) -> dict[str, Any]:
+        reads.append(self.path)
+        return read(self)
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "read", counted)
+    monkeypatch.setattr(terminal, "quickest_threads", lambda *_: pytest.fail("as many threads as before are wanted"))
+    torch.set_num_threads(2)
+    carry_out(reproduction, tmp_path, threads=None)
+    assert torch.get_num_threads() == 1
+    assert reads == [work.checkpoint.path]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,8 @@ from netsurgery.checks import require_count
 from netsurgery.cli.tables import comparison_table, layer_table
 from netsurgery.errors import MissingExtraError
 from netsurgery.experiments.reproduction import Reproduction
+from netsurgery.experiments.results_folder import ResultsFolder
+from netsurgery.experiments.seed_work import SeedWork
 from netsurgery.train.thread_choice import quickest_threads
 
 _QUIET_LINES = 4  # per training, where nobody watches a bar
@@ -34,34 +36,38 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, res
     torch.backends.cudnn.deterministic = True  # costs these networks little, and runs can be compared
     torch.set_flush_denormal(True)  # momentum of pruned weights decays into denormals, which are slow to compute with
     terminal, messages = Console(), Console(stderr=True)
-    done = reproduction.resume(folder) if resume else []
-    if not resume:
-        reproduction.forget(folder)
-    if threads is None and reproduction.trains_on_processor and len(done) < reproduction.settings.seeds:
-        _choose_threads(reproduction, folder, messages)
+    results = ResultsFolder(reproduction, folder)
+    if resume:
+        results.resume()
+    else:
+        results.forget()
+    for seed in results.seeds:
+        messages.print(f"seed {seed}: done before", highlight=False)
+    missing = results.missing()
+    if threads is None and reproduction.trains_on_processor and missing:
+        _choose_threads(reproduction, missing, messages)
     paths: list[Path] = []
-    for seed in range(reproduction.settings.seeds):
-        if seed in done:
-            messages.print(f"seed {seed}: done before", highlight=False)
-            continue
-        run = reproduction.run_seed(seed, folder, lambda what, steps: _progress(messages, what, steps))
-        paths = reproduction.save(folder)
+    for work in missing:
+        done = reproduction.run_seed(work, lambda what, steps: _progress(messages, what, steps))
+        results.add(done)
+        paths = results.save()
+        run = done.run
         messages.print(
-            f"seed {seed}: {run.compression:.1f}x, test error {run.test_error_before_percent:.2f} -> "
+            f"seed {run.seed}: {run.compression:.1f}x, test error {run.test_error_before_percent:.2f} -> "
             f"{run.test_error_percent:.2f} %, {run.duration_s:.0f} s"
         )
     if not paths:  # all were done; what was cut off behind the last one wasn't
-        paths = reproduction.save(folder)
-    record = reproduction.record()
+        paths = results.save()
+    record = results.record()
     terminal.print(layer_table(record))
     terminal.print(comparison_table(record))
     for path in paths:
         terminal.print(f"wrote {path}", soft_wrap=True, highlight=False)
 
 
-def _choose_threads(reproduction: Reproduction, folder: Path, messages: Console) -> None:
+def _choose_threads(reproduction: Reproduction, missing: Sequence[SeedWork], messages: Console) -> None:
     """As many as are quickest now; as many as before where a seed goes on, as that gives the same bits."""
-    before = reproduction.interrupted_threads(folder)
+    before = next((work.threads for work in missing if work.threads is not None), None)
     if before is not None:
         torch.set_num_threads(before)
         return

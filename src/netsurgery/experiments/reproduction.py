@@ -1,13 +1,11 @@
-"""Carries out an experiment: reference -> treatment -> test, once per seed, and keeps network, record and page."""
+"""Carries out an experiment: reference -> treatment -> test, once per seed."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,16 +13,14 @@ from torch import nn
 
 from netsurgery.attachment.operation import Operation
 from netsurgery.checks import require
-from netsurgery.deployment.packing import pack
-from netsurgery.errors import DataError
 from netsurgery.experiments.catalogue import Experiment
 from netsurgery.experiments.network_files import read_network, write_network
+from netsurgery.experiments.seed_work import DoneSeed, SeedWork
 from netsurgery.experiments.settings import Settings, chosen_treatment
 from netsurgery.experiments.settings_record import recipe_table, weight_forms
 from netsurgery.layers.selecting import select
 from netsurgery.records.record import Record, Run, TensorCount
 from netsurgery.records.trace import TraceRecorder
-from netsurgery.report.page import write_page
 from netsurgery.timing.machine import machine, versions
 from netsurgery.train.batches import Batches
 from netsurgery.train.checkpoint import Checkpoint
@@ -32,17 +28,15 @@ from netsurgery.train.dataset import Dataset
 from netsurgery.train.device import PRECISIONS, device_name, device_of
 from netsurgery.train.loop import Keep, TrainingState, Watch, error_percent, loss_of, train
 
-COMPARED_IMAGES = 64
-"""Validation images on which a packed network is compared with the trained one."""
-
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """progress(what, steps) -> a context in which the callable it gives is told how many steps are done."""
 
 
 class Reproduction:
-    """An experiment on some data. `run_seed` for each seed, then `record`; `save` at any time after the first.
+    """An experiment on some data, as the user has set it; `run_seed` carries out one seed.
 
-    `resume`, before the first seed, takes over those that are done already.
+    Raises SettingError, LayerNotFoundError or PlanError for settings and plans that don't fit the experiment, and
+    DataError for a reference that is no such network.
     """
 
     def __init__(self, experiment: Experiment, data: Dataset, settings: Settings) -> None:
@@ -62,9 +56,6 @@ class Reproduction:
             "give its methods fewer steps, or say the method whose training it shall have",
         )
         self._given = read_network(experiment.build(), settings.reference) if settings.reference else None
-        self._runs: list[Run] = []
-        self._networks: list[nn.Module] = []
-        self._packed: set[Path] = set()
 
     def sample_step(self) -> Callable[[], None]:
         """A training step like those of the treatment, on a network of its own that is thrown away."""
@@ -86,25 +77,15 @@ class Reproduction:
         """Whether it is the processor that trains, so that the number of its threads matters."""
         return self._device.type == "cpu" and self.treatment.recipe.steps > 0
 
-    def interrupted_threads(self, folder: Path) -> int | None:
-        """With how many threads a seed trained that was interrupted; None if none was.
-
-        It gives the same bits with as many again. Raises DataError if the checkpoint is of another experiment.
-        """
-        found = (self._checkpoint(folder, seed).read().get("threads") for seed in range(self.settings.seeds))
-        return next((int(count) for count in found if count is not None), None)
-
-    def run_seed(self, seed: int, folder: Path, progress: Progress) -> Run:
+    def run_seed(self, work: SeedWork, progress: Progress) -> DoneSeed:
         """Reference, treatment and test for one seed. The test set is read here, after all training.
 
-        What takes longer than a minute leaves a checkpoint in `folder`, and goes on from one that lies there. It is
-        removed by `save`. A reference that is trained here becomes a file there as well.
-        Raises DataError if the checkpoint is of another experiment.
+        What takes longer than a minute leaves a checkpoint, and goes on from what was found in one. A reference that is
+        trained here becomes a file.
         """
-        checkpoint = self._checkpoint(folder, seed)
-        work = checkpoint.read()
+        seed, checkpoint = work.seed, work.checkpoint
         torch.manual_seed(seed)
-        before = work.get("before", self._given)
+        before = work.begun.get("before", self._given)
         model = self._network(before)
         if before is None:
             with progress(f"seed {seed}: reference", self.experiment.reference.steps) as advance:
@@ -116,12 +97,12 @@ class Reproduction:
                     watch=lambda step, _: advance(step),
                     bfloat16=self._bfloat16,
                     keep=lambda state: checkpoint.offer(lambda: {"reference": state(), **_threads()}),
-                    resume=work.get("reference"),
+                    resume=work.begun.get("reference"),
                 )
-            write_network(model, self._reference_path(folder, seed))
+            write_network(model, work.reference_path)
             before = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
             checkpoint.offer(lambda: {"before": before, **_threads()})
-        return self._treat(seed, model, before, checkpoint, work.get("treatment"), progress)
+        return self._treat(seed, model, before, checkpoint, work.begun.get("treatment"), progress)
 
     def _network(self, weights: Mapping[str, torch.Tensor] | None) -> nn.Module:
         """The experiment's network on the device it trains on, with those weights, or new ones."""
@@ -139,7 +120,7 @@ class Reproduction:
         checkpoint: Checkpoint,
         work: Mapping[str, Any] | None,
         progress: Progress,
-    ) -> Run:
+    ) -> DoneSeed:
         """The treatment and the test. work: how far the treatment was when it was interrupted."""
         plan, recipe = dataclasses.replace(self.treatment.plan, seed=seed), self.treatment.recipe
         recorder = TraceRecorder(model, self.data.validation.to(self._device), recipe.steps)
@@ -187,43 +168,10 @@ class Reproduction:
             duration_s=round(duration_s, 2),
             trace=recorder.trace,
         )
-        self._runs.append(run)
-        self._networks.append(model)
-        return run
+        return DoneSeed(run, model)
 
-    def resume(self, folder: Path) -> list[int]:
-        """Take over the seeds that an earlier run of the same experiment left in `folder`, and return them.
-
-        Raises DataError if what is there is of another experiment or of other versions, as it would be overwritten,
-        and if it can't be read.
-        """
-        path = folder / "record.json"
-        if not path.exists():
-            return []
-        found, own = Record.read(path), self.record()
-        configuration = json.loads(json.dumps(own.configuration))
-        if (found.configuration, found.versions) != (configuration, own.versions):
-            raise DataError(
-                f"{folder} holds another experiment, {found.title!r}, or one made with other versions or settings. "
-                "Give another folder with --out, or delete this one."
-            )
-        for run in found.runs:
-            model = self.experiment.build()
-            model.load_state_dict(read_network(model, self._network_path(folder, run, ".safetensors")))
-            self._runs.append(run)
-            self._networks.append(model)
-            packed = self._network_path(folder, run, ".nsm")
-            if run.packed_bytes is not None and packed.exists():
-                self._packed.add(packed)
-        return [run.seed for run in found.runs]
-
-    def forget(self, folder: Path) -> None:
-        """Delete the checkpoints in `folder`, so that every seed begins from the start."""
-        for seed in range(self.settings.seeds):
-            self._checkpoint(folder, seed).remove()
-
-    def record(self) -> Record:
-        """The record of the seeds that are done."""
+    def record(self, runs: Sequence[Run]) -> Record:
+        """The record of those runs."""
         settings, data, method, recipe = self.settings, self.data, self._method, self.treatment.recipe
         words = [*["shifted images"] * settings.shift, *["taught by the dense network"] * settings.teacher]
         steps_per_epoch = max(1, len(data.train) // recipe.batch_size)
@@ -239,7 +187,7 @@ class Reproduction:
                 "precision": settings.precision,
                 "plan": self.treatment.plan.to_dict(),
             },
-            runs=list(self._runs),
+            runs=list(runs),
             paper=self.experiment.paper if self.treatment.prunes else None,
             versions=versions(),
             machine=machine(torch.get_num_threads(), device_name(self._device)),
@@ -252,51 +200,6 @@ class Reproduction:
     @property
     def _bfloat16(self) -> bool:
         return self.settings.precision == "bfloat16"
-
-    def save(self, folder: Path) -> list[Path]:
-        """Write record.json, report.html, plan.toml and each seed's network, also packed; returns the paths.
-
-        The seeds' checkpoints are removed once their networks are written.
-
-        Packing comes after what training gave is safe: an error in it leaves everything but the packed file.
-        """
-        networks = [self._network_path(folder, run, ".safetensors") for run in self._runs]
-        for network, path in zip(self._networks, networks, strict=True):
-            write_network(network, path)
-        record, plan, page = folder / "record.json", folder / "plan.toml", folder / "report.html"
-        self.record().write(record)
-        self.treatment.plan.write(plan)
-        for run in self._runs:
-            self._checkpoint(folder, run.seed).remove()
-        try:
-            packed = self._pack(folder)
-        finally:
-            self.record().write(record)
-            weights = {name: tensor.detach().numpy() for name, tensor in self._networks[0].named_parameters()}
-            write_page(page, self.record(), weights)
-        return [*networks, *packed, record, plan, page]
-
-    def _pack(self, folder: Path) -> list[Path]:
-        """Write each seed's network as an .nsm file, once; its size goes into the record."""
-        examples = self.data.validation.batch(slice(COMPARED_IMAGES))
-        paths = [self._network_path(folder, run, ".nsm") for run in self._runs]
-        for index, (network, path) in enumerate(zip(self._networks, paths, strict=True)):
-            if path not in self._packed:
-                report = pack(network, path, example_inputs=examples)
-                self._runs[index] = dataclasses.replace(self._runs[index], packed_bytes=report.size_bytes)
-                self._packed.add(path)
-        return paths
-
-    def _network_path(self, folder: Path, run: Run, suffix: str) -> Path:
-        return folder / f"{self.experiment.name}-seed{run.seed}{suffix}"
-
-    def _reference_path(self, folder: Path, seed: int) -> Path:
-        return folder / f"{self.experiment.name}-seed{seed}-reference.safetensors"
-
-    def _checkpoint(self, folder: Path, seed: int) -> Checkpoint:
-        record = self.record()
-        identity = json.dumps({"seed": seed, "configuration": record.configuration, "versions": record.versions})
-        return Checkpoint(folder / f"{self.experiment.name}-seed{seed}.checkpoint", identity)
 
 
 def _threads() -> dict[str, int]:
