@@ -78,6 +78,17 @@ def test_layers_make_one_output_of_each_row_of_their_weights(name: str) -> None:
     assert same.tolist() == [index != 1 for index in range(len(weight))]
 
 
+MOVING = [name for name, operator in OPERATORS.items() if operator.moves]
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_operators_that_move_entries_change_none(name: str) -> None:
+    (x,), attributes, _ = example(name)
+    assert x is not None
+    assert len(OPERATORS[name].operands) == 1
+    assert np.isin(computed(name, [x], attributes), x).all()
+
+
 KEPT_APART = [name for name, operator in OPERATORS.items() if operator.images is not Images.TOGETHER]
 
 
@@ -132,6 +143,7 @@ def test_expected_lengths_are_those_of_the_example(name: str) -> None:
 def test_a_new_operator_has_the_safe_traits() -> None:
     new = Operator("New", 999, OPERATORS["Relu"].operands, (), OPERATORS["Relu"].shape, "Of which nothing is known.")
     assert (new.work, new.images, new.operands[0].expected) == (Work.OTHER, Images.TOGETHER, Expected.NOTHING)
+    assert not new.moves
 
 
 def test_an_operator_of_which_nothing_is_known_pins_the_units_that_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:

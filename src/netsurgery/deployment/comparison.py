@@ -8,7 +8,7 @@ import numpy as np
 
 from netsurgery.errors import VerificationError
 from netsurgery.graph.ir import Array, Graph, Node
-from netsurgery.graph.operators import OPERATORS, Work
+from netsurgery.graph.operators import OPERATORS, Operator, Work
 from netsurgery.runtime import reference
 
 TOLERANCE = 2e-4
@@ -81,12 +81,14 @@ def run_with_sources(graph: Graph, feeds: Mapping[str, Array]) -> tuple[tuple[Ar
 
 def _operands(producers: Mapping[str, Node], output: str) -> list[str]:
     made = producers.get(output)
-    while made is not None and (OPERATORS[made.operator].work is Work.ENTRYWISE or made.operator in _MOVES):
+    while made is not None and _hands_on(OPERATORS[made.operator]):
         made = producers.get(made.given[0])
     return [] if made is None else list(made.given)
 
 
-_MOVES = ("Reshape", "Transpose", "Slice")
+def _hands_on(operator: Operator) -> bool:
+    """True if outputs are entries of its operand one by one, moved or put through a function."""
+    return operator.moves or operator.work is Work.ENTRYWISE
 
 
 def _magnitude(values: Array) -> float:

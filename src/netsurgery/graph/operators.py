@@ -184,7 +184,7 @@ class Attribute:
 class Operator:
     """An operator: `code` is its number in the file, `shape` gives the output's shape or raises GraphError.
 
-    work, images: traits, the safe ones by default.
+    work, images, moves: traits, the safe ones by default. moves: each entry of the output is one of the only operand's.
     torch: ATen overloads that are this operator, with its only operand as their first argument; onnx: ONNX's operator
     that is this one. Both only where attributes are renamed at most; what needs more has a translation of its own.
     """
@@ -197,6 +197,7 @@ class Operator:
     summary: str
     work: Work = Work.OTHER
     images: Images = Images.TOGETHER
+    moves: bool = False
     torch: str = ""
     onnx: str = ""
 
@@ -327,6 +328,7 @@ _ALL = (
         rule.reshape,
         "The same values in another shape; one size may be -1: what remains (the batch, where that is open).",
         images=Images.APART,  # where the batch stays the first axis, which shapes tell
+        moves=True,
     ),
     _broadcast("Add", 6, "a + b, broadcast as in NumPy."),
     Operator(
@@ -386,6 +388,7 @@ _ALL = (
         rule.transpose,
         "Output axis i is input axis order[i].",
         images=Images.APART_IN_ORDER,
+        moves=True,
     ),
     _entrywise(
         "Gelu",
@@ -438,6 +441,7 @@ _ALL = (
         rule.cut,
         "Entries start, start + step, ... below stop along the axis.",
         images=Images.APART_BEHIND_AXIS,
+        moves=True,
     ),
     Operator(
         "Softmax",
@@ -511,6 +515,7 @@ _ALL = (
         "as ONNX names them.",
         work=Work.SPATIAL,
         images=Images.APART,
+        moves=True,
     ),
     _entrywise("Tanh", 28, "The hyperbolic tangent.", torch="tanh.default", onnx="Tanh"),
     Operator(
