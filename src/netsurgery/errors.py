@@ -1,13 +1,26 @@
 """One exception for each cause that a user can act on.
 
 Every message says what was given, what is allowed and what to do.
+
+>>> try:
+...     network = ns.load("missing.nsm")
+... except ns.errors.PackedFileError as error:
+...     print(error)
+missing.nsm can't be read: No such file or directory.
 """
 
 from __future__ import annotations
 
 
 class NetsurgeryError(Exception):
-    """Any error that this library raises on purpose."""
+    """Any error that this library raises on purpose.
+
+    >>> try:
+    ...     method = ns.Surgery(density=5)
+    ... except ns.NetsurgeryError as error:
+    ...     print(error)
+    density=5 is not allowed: density must be a number in (0, 1]; ...
+    """
 
 
 class SettingError(NetsurgeryError, ValueError):
@@ -47,7 +60,13 @@ class DataError(NetsurgeryError, ValueError):
 
 
 class MissingExtraError(NetsurgeryError, ImportError):
-    """A part of the library needs an optional dependency that isn't installed."""
+    """A part of the library needs an optional dependency that isn't installed.
+
+    >>> try:
+    ...     report = ns.pack(model, "network.nsm", example_inputs=images)
+    ... except ns.MissingExtraError as error:  # where torch isn't installed
+    ...     print(error)  # what to install: pip install 'netsurgery[torch]'
+    """
 
 
 class UnfinishedWarning(UserWarning):

@@ -33,6 +33,14 @@ class Plan:
     Stages may follow each other on a tensor, as Surgery and then INQ: the later one begins at the earlier one's start +
     active_steps or after, when nothing changes in its set any more, and leaves that set as it is. Nothing follows INQ,
     which leaves no weight free. Tied weights count once, under their first name; any of their names selects them.
+
+    >>> surgery = ns.Stage(method=ns.Surgery(density=0.1, steps=500))
+    >>> powers = ns.Stage(method=ns.INQ(bits=3, steps=200), start=500)
+    >>> plan = ns.Plan((surgery, powers))
+    >>> plan.active_steps
+    700
+    >>> ns.Plan.from_toml(plan.to_toml()) == plan
+    True
     """
 
     stages: tuple[Stage, ...]

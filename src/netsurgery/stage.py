@@ -24,6 +24,12 @@ class Stage:
     skip: patterns of names that are left out.
     start: optimizer step, counted since `attach`, at which the stage begins, >= 0. Its layers train on as usual
         before, and what is taken "once at step 0" is taken then.
+
+    >>> stage = ns.Stage(method=ns.Surgery(density=0.1), types=("Linear",), skip=("head",))
+    >>> print(ns.Plan.of(stage).describe(model))
+    stage 0: 210 connections in 2 parameters of hidden
+    left alone: norm.weight, norm.bias (normalisation)
+    left alone: head.weight, head.bias (not selected by layers, types and skip)
     """
 
     method: Method[Any]

@@ -72,6 +72,17 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
     Raises LayerNotFoundError (a pattern matches nothing), AdapterError (LoRA), OptimizerError (it doesn't own a
     selected weight, or is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError, AttachmentError
     (another operation holds one of the weights, or they are spread over processes).
+
+    >>> operation = ns.attach(model, optimizer, ns.Surgery(density=0.3, steps=100))
+    >>> for inputs, labels in loader:  # your loop, unchanged
+    ...     optimizer.zero_grad()
+    ...     loss_of(model(inputs), labels).backward()
+    ...     optimizer.step()
+    >>> operation.finish()
+    >>> print(operation)
+    tensor                 kept           of   density
+    hidden.weight ...
+    left alone: norm.weight, norm.bias (normalisation)
     """
     return Operation(model, optimizer, Plan.of(plan))
 
@@ -109,6 +120,14 @@ class Operation:
 
     The next step, `finish`, `state_dict` and `report` raise AttachmentError if the model has got other parameters than
     those that were attached, or of another type. Another optimizer that moves the weights gets an OptimizerError.
+
+    >>> operation = ns.attach(model, optimizer, ns.NaiveCut(density=0.5))
+    >>> [row.name for row in operation.report()]
+    ['hidden.weight', 'hidden.bias', 'head.weight', 'head.bias']
+    >>> operation.masks["head.weight"].shape
+    torch.Size([3, 10])
+    >>> saved = operation.state_dict()  # beside those of model and optimizer
+    >>> operation.detach()
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, plan: Plan) -> None:

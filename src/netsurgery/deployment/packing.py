@@ -42,6 +42,12 @@ class PackReport:
     (its weights rounded where that was asked for) on the example inputs, as a share of the largest output;
     rounding_difference: the same between the model and itself with rounded weights, None if they weren't rounded;
     batch: the only batch size that the file takes, None if it takes any.
+
+    >>> report = ns.pack(model, "network.nsm", example_inputs=images, weights="bfloat16")
+    >>> report.dense_bytes  # 263 parameters as float32
+    1052
+    >>> report.difference < 1e-5 < report.rounding_difference  # the file is right; what is lost was asked for
+    True
     """
 
     path: Path
@@ -85,6 +91,9 @@ def pack(
     Raises CaptureError, UnsupportedOperatorError (naming what is missing and where), InputError for examples that don't
     fit, NonFiniteWeightsError, VerificationError if the file doesn't compute what the model computes, OSError if it
     can't be written; then `path` stays as it was.
+
+    >>> print(ns.pack(model, "network.nsm", example_inputs=images))
+    network.nsm: ... bytes...
     """
     if weights not in ("exact", "float16", "bfloat16"):
         raise SettingError(f"weights={weights!r} is not allowed: weights must be 'exact', 'float16' or 'bfloat16'.")

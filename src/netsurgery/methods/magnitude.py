@@ -21,6 +21,10 @@ class NaiveCut(MaskMethod):
 
     density: kept / all of the tensors operated on, in (0, 1]. biases: cut biases too.
     Raises SettingError for a value outside its range.
+
+    >>> operation = ns.attach(model, optimizer, ns.NaiveCut(density=0.5))
+    >>> round(operation.density, 2)
+    0.5
     """
 
     density: float
@@ -59,6 +63,10 @@ class HanPruning(MaskMethod):
     quality: threshold in standard deviations, >= 0; larger cuts more. Give layers their own Stage to set it by layer.
     rounds: how many times, >= 1. round_steps: optimizer steps of retraining after each, >= 1.
     Raises SettingError for a value outside its range.
+
+    >>> method = ns.HanPruning(quality=0.8, rounds=5, round_steps=1_000)
+    >>> method.active_steps  # the last round's retraining changes no mask
+    4000
     """
 
     quality: float = 1.0

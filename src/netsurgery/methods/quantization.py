@@ -73,6 +73,17 @@ class INQ(Method[QuantizationState]):
     biases: quantize biases too.
 
     Raises SettingError for a value outside its range.
+
+    >>> ns.INQ(bits=5, steps=8_000).round_starts  # where the learning rate begins again
+    (0, 2667, 5333)
+    >>> operation = ns.attach(model, optimizer, ns.INQ(bits=2, steps=100))
+    >>> for inputs, labels in loader:  # your loop, unchanged
+    ...     optimizer.zero_grad()
+    ...     loss_of(model(inputs), labels).backward()
+    ...     optimizer.step()
+    >>> operation.finish()
+    >>> len(model.head.weight.abs().unique())  # 0 and one power of two
+    2
     """
 
     bits: int

@@ -75,6 +75,15 @@ class Sketching(Method[SketchState]):
     Biases are left alone, and no other stage may operate on the same weights. Weights of 16 bits are sketched in
     float32, and the sum is rounded to their type: what was rounded packs as a codebook, not as planes.
     Raises SettingError for a value outside its range.
+
+    >>> operation = ns.attach(model, optimizer, ns.Sketching(planes=1, steps=100))
+    >>> for inputs, labels in loader:  # your loop, unchanged
+    ...     optimizer.zero_grad()
+    ...     loss_of(model(inputs), labels).backward()
+    ...     optimizer.step()
+    >>> operation.finish()
+    >>> [len(row.abs().unique()) for row in model.head.weight]  # each output has one scale
+    [1, 1, 1]
     """
 
     planes: int = 2

@@ -60,6 +60,15 @@ class Surgery(MaskMethod):
     biases: operate on biases too.
 
     Raises SettingError for a value outside its range.
+
+    >>> operation = ns.attach(model, optimizer, ns.Surgery(density=0.3, steps=100))
+    >>> for inputs, labels in loader:  # your loop, unchanged
+    ...     optimizer.zero_grad()
+    ...     loss_of(model(inputs), labels).backward()
+    ...     optimizer.step()
+    >>> operation.finish()
+    >>> round(operation.density, 2)
+    0.3
     """
 
     density: float
@@ -163,6 +172,12 @@ class ThresholdSurgery(MaskMethod):
     biases: operate on biases too, as the paper does.
 
     Raises SettingError for a value outside its range.
+
+    >>> stages = [
+    ...     ns.Stage(method=ns.ThresholdSurgery(c_rate=c_rate, iter_stop=7_000), layers=(layer,))
+    ...     for layer, c_rate in {"hidden": 1.0, "head": 0.5}.items()
+    ... ]
+    >>> operation = ns.attach(model, optimizer, ns.Plan(tuple(stages)))
     """
 
     c_rate: float = 3.0

@@ -118,6 +118,10 @@ class Limits:
         entry of the largest constant, and 4 for each that is kept. None: 2^22 and 1,024 for each byte of the file,
         which the sparsest networks stay far below, but never more than 2^30.
     value_elements: entries of any one value between two nodes, at batch size 1.
+
+    >>> network = ns.load("model.nsm", limits=ns.Limits(elements=100))
+    Traceback (most recent call last):
+    netsurgery.errors.FileLimitError: model.nsm: the file declares constants of more than 100 entries...
     """
 
     elements: int | None = None

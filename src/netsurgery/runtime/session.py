@@ -38,6 +38,14 @@ class Session:
     at a time; sessions of their own run side by side. A session can be copied and pickled: the bytes of the file go
     along, and are loaded again. A process that forks while another thread runs the session gets one that raises
     RuntimeError; a copy of it works.
+
+    >>> network = ns.load("model.nsm")
+    >>> network.inputs  # None: any batch
+    (Input(name='input', shape=(None, 20)),)
+    >>> scores = network(np.zeros((5, 20), np.float32))
+    >>> by_name = network.run({"input": np.zeros((5, 20), np.float32)})
+    >>> np.array_equal(by_name[network.output_names[0]], scores)
+    True
     """
 
     def __init__(
@@ -137,6 +145,10 @@ def load(
     Raises PackedFileError if the file can't be read or is damaged, FileVersionError if it is of another version of the
     format, FileLimitError if it asks for more than the limits, SettingError for threads or an engine that there can't
     be, and if NETSURGERY_ISA in the environment names instructions that this machine doesn't run.
+
+    >>> network = ns.load("model.nsm", threads=1)
+    >>> network(np.zeros((5, 20), np.float32)).shape
+    (5, 3)
     """
     content = _content(path)
     with _naming(path):

@@ -49,6 +49,10 @@ def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = N
     statistics are back after these and after whatever the model raises.
 
     Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv 2105.07576, section 3 (PreciseBN).
+
+    >>> ns.attach(model, optimizer, ns.NaiveCut(density=0.5)).detach()  # cut, and not trained afterwards
+    >>> ns.recalibrate(model, loader, batches=20)
+    20
     """
     if batches is not None:
         require_count("batches", batches)

@@ -21,9 +21,12 @@ _SCHEDULED = ("lr", "momentum", "betas")  # what torch's schedulers set in a par
 class Restarts:
     """A torch scheduler that is put back to its beginning at given steps. Use it in the scheduler's place.
 
-        method = ns.INQ(bits=5, steps=10_000)
-        scheduler = CosineAnnealingLR(optimizer, T_max=method.steps // len(method.round_starts))
-        scheduler = ns.Restarts(scheduler, method.round_starts)
+    >>> method = ns.INQ(bits=5, steps=9_000)
+    >>> round_steps = method.steps // len(method.round_starts)
+    >>> scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=round_steps)
+    >>> scheduler = ns.Restarts(scheduler, method.round_starts)
+    >>> scheduler.at_steps
+    (0, 3000, 6000)
 
     With restarts at 0 < s1 < s2 the learning rates after n calls of step() are those that the scheduler alone has after
     n calls, n - s1 calls, n - s2 calls.
