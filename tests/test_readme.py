@@ -18,6 +18,11 @@ from netsurgery.cli.main import main
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.graph.to_onnx import write_onnx
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -29,6 +34,22 @@ def code_blocks(page: str) -> list[str]:
 def test_the_readme_is_read_in_a_few_minutes() -> None:
     words = re.sub(r"```.*?```|<!-- table.*?<!-- end", "", README, flags=re.DOTALL).split()
     assert len(words) < 700
+
+
+def test_the_readme_reads_well_where_its_links_lead_nowhere() -> None:
+    """On a package index links within the sources are dead: words say what is linked to, and the page where that is."""
+    links = re.findall(r"(!?)\[([^\]]*)\]\((?!http)([^)]*)\)", README)
+    assert links
+    for image, words, target in links:
+        assert not image, f"{target} isn't shown there"
+        assert words.strip("`").lower() not in ("", "here", "this", "this page", "link"), target
+        folder, _, name = target.rpartition("/")
+        assert words == name or f"`{folder.partition('/')[0]}/`" in README, f"nothing says where {target} is"
+
+
+def test_links_are_made_absolute_once_there_is_an_address_to_make_them_of() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "urls" not in project or "readme" in project.get("dynamic", ())
 
 
 def test_the_readmes_python_runs(
