@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from netsurgery.checks import require_count
-from netsurgery.cli.tables import comparison_table, layer_table
+from netsurgery.cli.record_tables import comparison_table, layer_table
 from netsurgery.errors import MissingExtraError
 from netsurgery.experiments.reproduction import Reproduction
 from netsurgery.experiments.results_folder import ResultsFolder
