@@ -92,7 +92,7 @@ void StructureReader::node(std::size_t previous_code) {
   const Shape* known_x = shape_of(given.values[0]);
   const Shape x = known_x ? *known_x : kNone;
   SaidAttributes values = AttributeReader(stream_).read(entry, x, dynamic_batch_);
-  for (const std::size_t place : given.news)
+  for (const std::size_t place : given.new_constants)
     add_constant(entry, place, static_cast<std::size_t>(given.values[place] - first_constant_),
                  constant_shape(entry, given, place, values));
 
@@ -136,7 +136,7 @@ StructureReader::Operands StructureReader::operands(const OperatorEntry& entry) 
       if (static_cast<Size>(graph_.constants.size()) == kMostConstants)
         refuse_limit("the file declares more than " + with_commas(kMostConstants) + " constants.");
       result.values.push_back(first_constant_ + static_cast<int>(graph_.constants.size()));
-      result.news.push_back(place);
+      result.new_constants.push_back(place);
       graph_.constants.emplace_back();
       constant_known_.push_back(false);
     }

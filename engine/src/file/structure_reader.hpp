@@ -27,8 +27,8 @@ class StructureReader {
 
  private:
   struct Operands {
-    std::vector<int> values;        // as in a node, but with kLeftOut at the end, too
-    std::vector<std::size_t> news;  // places of constants that appear for the first time
+    std::vector<int> values;                 // as in a node, but with kLeftOut at the end, too
+    std::vector<std::size_t> new_constants;  // places of those that appear for the first time
   };
 
   void input();

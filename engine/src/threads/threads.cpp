@@ -233,9 +233,10 @@ class Team {
 
 }  // namespace
 
-struct Threads::Parts {
-  Parts(int threads) : count(threads), watches(threads > 1 && threads <= usable_cores()) { start(); }
-  ~Parts() {
+/// The team of this process: a child that a fork made gets one of its own.
+struct Threads::ForkSafeTeam {
+  ForkSafeTeam(int threads) : count(threads), watches(threads > 1 && threads <= usable_cores()) { start(); }
+  ~ForkSafeTeam() {
     if (came_out_of_fork()) abandon();
   }
 
@@ -254,22 +255,22 @@ struct Threads::Parts {
   std::unique_ptr<Team> team;
 };
 
-Threads::Threads(int count) : parts_(std::make_unique<Parts>(count)) {}
+Threads::Threads(int count) : team_(std::make_unique<ForkSafeTeam>(count)) {}
 Threads::~Threads() = default;
 
-int Threads::count() const { return parts_->count; }
+int Threads::count() const { return team_->count; }
 
 void Threads::run(void (*work)(void* context, int thread), void* context) {
-  Parts& parts = *parts_;
-  if (parts.count == 1) {
+  ForkSafeTeam& own = *team_;
+  if (own.count == 1) {
     work(context, 0);
     return;
   }
-  if (parts.came_out_of_fork()) {
-    parts.abandon();
-    parts.start();
+  if (own.came_out_of_fork()) {
+    own.abandon();
+    own.start();
   }
-  parts.team->run(work, context);
+  own.team->run(work, context);
 }
 
 }  // namespace netsurgery

@@ -25,8 +25,8 @@ class Threads {
   }
 
  private:
-  struct Parts;
-  std::unique_ptr<Parts> parts_;
+  struct ForkSafeTeam;
+  std::unique_ptr<ForkSafeTeam> team_;
 };
 
 /// Cores that this process may use (its affinity mask, not the machine), at least 1.
