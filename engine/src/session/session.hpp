@@ -7,6 +7,8 @@
 
 namespace netsurgery {
 
+struct Kernels;
+
 struct SessionOptions {
   int threads = 0;          // 0: one for each core that the process may use
   bool plain_only = false;  // for tests: every operator on the path that handles anything
@@ -19,7 +21,7 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  const Graph& graph() const;
+  const Graph& graph() const { return graph_; }
   int threads() const;
   void set_threads(int threads);
   /// Shapes of the outputs. Throws Error(NS_ERROR_INPUT) if the network can't run at this batch size.
@@ -39,8 +41,12 @@ class Session {
   std::vector<StepTime> profile(Size batch, const float* const* inputs, float* const* outputs);
 
  private:
-  struct Parts;
-  std::unique_ptr<Parts> parts_;
+  struct Prepared;
+
+  const Graph graph_;
+  const Kernels& kernels_;
+  const bool plain_only_;
+  std::unique_ptr<Prepared> prepared_;
 };
 
 }  // namespace netsurgery
