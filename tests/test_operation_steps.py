@@ -274,7 +274,8 @@ class TestGradientsOfBefore:
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
         operation = ns.attach(model, optimizer, SURGERY)
         optimizer.step()
-        assert operation.state_dict()["stages"][0]["sensitivity"] == {"outputs": {}, "inputs": {}, "total": {}}
+        seen = operation.state_dict()["stages"][0]["sensitivity"]
+        assert (seen["outputs"], seen["inputs"], seen["total"]) == ({}, {}, None)
 
     def test_attaching_with_gradients_at_hand_gives_the_masks_of_attaching_without(self) -> None:
         masks = []

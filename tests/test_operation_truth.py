@@ -383,7 +383,7 @@ class TestOtherOptimizers:
         operation = ns.attach(model, base, METHODS["sketching"])
         train(model, Averaging(base), 1)
         averaged = model.head.weight.detach().clone()
-        latent = operation.state_dict()["stages"][0]["latent"]["head.weight"]
+        latent = operation.state_dict()["stages"][0]["weights"]["head.weight"]
         assert torch.equal(latent, averaged)
         assert len(averaged[0].unique()) > 4
 

@@ -33,9 +33,11 @@ from netsurgery.errors import (
     StateError,
     UnfinishedWarning,
 )
+from netsurgery.methods import exchange
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
+from netsurgery.methods.state import report
 from netsurgery.operation_report import followed_by, starved_lines, table, warn_revived
 from netsurgery.optimizer_hooks import caller, check_latent_weights, check_owned, hook, is_within, searches_lines
 from netsurgery.other_optimizers import OtherOptimizers, uncompiled
@@ -186,7 +188,7 @@ class Operation:
         rows: dict[str, TensorReport] = {}
         for running in self._stages:
             if running.state is not None:
-                for row in running.method.report(running.state, running.layers):
+                for row in report(running.state, running.layers):
                     rows[row.name] = row if row.name not in rows else followed_by(rows[row.name], row, masks[row.name])
             else:
                 for layer in running.layers:
@@ -224,8 +226,7 @@ class Operation:
                 stacklevel=3,
             )
         for running in self._begun():
-            running.method.finish(running.state, running.layers)
-        self._hide()  # what was written to pruned connections since the last step
+            exchange.settle(running.method, running.state, running.layers)
         if not self.finished:
             for line in starved_lines(self._rows()):
                 warnings.warn(
@@ -267,7 +268,7 @@ class Operation:
             "step": self.step,
             "finished": self.finished,
             "stages": [
-                None if running.state is None else running.method.state_dict(running.state, running.layers)
+                None if running.state is None else exchange.save(running.state, running.layers)
                 for running in self._stages
             ],
         }
@@ -301,9 +302,9 @@ class Operation:
         pairs = list(zip(self._stages, saved["stages"], strict=True))
         for running, state in pairs:
             if state is not None:
-                running.method.check_state(running.layers, state)
+                exchange.check(running.method, running.layers, state)
         for running, state in pairs:
-            running.state = None if state is None else running.method.load_state(running.layers, state)
+            running.state = None if state is None else exchange.load(running.method, running.layers, state)
         self.step = saved["step"]
         self.finished = saved["finished"]
 
@@ -329,8 +330,9 @@ class Operation:
     def _masks(self) -> dict[str, Tensor]:
         masks: dict[str, Tensor] = {}
         for running in self._begun():
-            for name, mask in running.method.masks(running.state).items():
-                masks[name] = masks[name] & mask if name in masks else mask
+            for name, _ in tensors_of(running.layers):
+                kept = running.state.kept(name)
+                masks[name] = masks[name] & kept if name in masks else kept
         return masks
 
     def _revived(self) -> dict[str, int]:
@@ -344,7 +346,7 @@ class Operation:
     def _hide(self) -> None:
         """Latent -> effective, in every stage."""
         for running in self._begun():
-            running.method.project(running.state, running.layers)
+            exchange.hide(running.method, running.state, running.layers)
 
     @torch.no_grad()
     def _begin_stages(self) -> None:
@@ -361,7 +363,7 @@ class Operation:
             for running in new:
                 state = running.method.init(running.layers, running.seed)
                 running.method.update(state, running.layers, 0)
-                running.method.project(state, running.layers)
+                exchange.hide(running.method, state, running.layers)
                 states.append(state)
         except BaseException:
             for tensor, values in reversed(before):
@@ -370,7 +372,7 @@ class Operation:
         for running, state in zip(new, states, strict=True):
             for earlier in self._begun():
                 if running in earlier.followers:
-                    earlier.method.finish(earlier.state, earlier.layers)
+                    exchange.settle(earlier.method, earlier.state, earlier.layers)
             running.state = state
             advice = running.method.advice(running.layers)
             if advice is not None:
@@ -393,7 +395,7 @@ class Operation:
             for running in self._begun():
                 # Where every weight belongs to the declared set, as in a sketch, a write is what trains on.
                 if self.finished or running.method.shares_tensors:
-                    running.method.project(running.state, running.layers)
+                    exchange.hide(running.method, running.state, running.layers)
         if not (wraps or self.finished):
             raise OptimizerError(
                 f"{type(optimizer).__name__} moves weights that are attached to another optimizer, a "
@@ -413,11 +415,7 @@ class Operation:
             self._leave_step()  # the last step ended by an exception
         self._calls += 1
         with torch.no_grad():
-            self._binding.check_links()
-            for running in self._begun():
-                running.method.check_placement(running.state, running.layers)
-            if self._binding.has_moved():
-                self._binding.check_types()
+            self._binding.check()
             self._call, self._thread = call, threading.get_ident()
             self._reveal()
         # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
@@ -442,7 +440,7 @@ class Operation:
             for running in self._begun():
                 if taken and not self.finished and not running.is_followed:
                     running.method.update(running.state, running.layers, self.step - running.stage.start)
-                running.method.project(running.state, running.layers)
+                exchange.hide(running.method, running.state, running.layers)
         self._call = None  # last: after an exception above, _leave_step still hides what is revealed
         if taken and not self.finished:
             self._begin_stages()
@@ -457,7 +455,7 @@ class Operation:
     def _reveal(self) -> None:
         """Effective -> latent, in every stage."""
         for running in self._begun():
-            running.method.reveal(running.state, running.layers)
+            exchange.reveal(running.state, running.layers)
 
     def _versions_now(self) -> list[int]:
         """How often torch has counted a change of each tensor."""
@@ -504,10 +502,10 @@ class Operation:
     def _clear_gradients(self) -> None:
         """Of connections that can't move: to a line search their gradient is a slope that the loss doesn't have."""
         for running in self._begun():
-            trained = running.method.trained(running.state)
             for name, tensor in tensors_of(running.layers):
-                if tensor.grad is not None:
-                    tensor.grad.mul_(trained[name])
+                own = running.state.own(name)
+                if tensor.grad is not None and own is not None:
+                    tensor.grad.mul_(own)
 
 
 def settle(model: object) -> None:
