@@ -35,6 +35,7 @@ from netsurgery.errors import (
 )
 from netsurgery.methods import exchange
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.encoded import Encoded, says
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
 from netsurgery.methods.state import report
@@ -195,6 +196,29 @@ class Operation:
                     for name, tensor in layer.tensors.items():
                         rows.setdefault(name, TensorReport(layer.name, name, tuple(tensor.shape), tensor.numel(), 0, 0))
         return list(rows.values())
+
+    @torch.no_grad()
+    def encoded(self) -> dict[str, Encoded | None]:
+        """Parameter name -> its exact form, as far as the latest method that operates on it knows more than its values.
+
+        Each is a record of methods/encoded.py, copied from the operation, and `decoded()` gives the parameter's values
+        bit for bit: those kept (surgery), signs and exponents (INQ, once all are quantized), scales and codes of planes
+        (sketching). None where a stage hasn't begun, or where something else has written to the parameter since the
+        last step, so that it isn't what its method says.
+
+            operation.encoded()["head.weight"].exponents
+        """
+        self._leave_step()
+        if self._handles:
+            self._binding.check()
+        forms: dict[str, Encoded | None] = {}
+        for running in self._stages:
+            for name, tensor in tensors_of(running.layers):
+                form = None if running.state is None else running.method.encode(running.state, name, tensor)
+                forms.setdefault(name, None)
+                if form is not None and says(form, tensor):
+                    forms[name] = form
+        return forms
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -457,10 +481,6 @@ class Operation:
         for running in self._begun():
             exchange.reveal(running.state, running.layers)
 
-    def _versions_now(self) -> list[int]:
-        """How often torch has counted a change of each tensor."""
-        return [tensor._version for tensor in self._tensors]
-
     def _check_has_stepped(self) -> None:
         """Raise OptimizerError if a backward pass was seen, but none of the steps that the methods need."""
         if self._calls or self.step or not self.plan.active_steps or all(map(self._stale.covers, self._tensors)):
@@ -477,12 +497,12 @@ class Operation:
         self._handles = []
 
     def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
-        revealed = self._versions_now()
+        revealed = exchange.marks(self._tensors)
 
         def evaluate() -> Any:
             with torch.no_grad():
                 # What has moved since it was revealed is known to the optimizer alone, and has to be put back as it is.
-                moved = self._versions_now() != revealed
+                moved = exchange.marks(self._tensors) != revealed
                 latent = [tensor.detach().clone() for tensor in self._tensors] if moved else []
                 self._hide()
             loss = closure()  # if it raises, the step is over, and effective weights are what has to remain
@@ -494,7 +514,7 @@ class Operation:
                         tensor.copy_(value)
                 else:
                     self._reveal()
-                    revealed[:] = self._versions_now()
+                    revealed[:] = exchange.marks(self._tensors)
             return loss
 
         return evaluate

@@ -86,3 +86,9 @@ class EncodedPlanes:
 
 Encoded = EncodedSparse | EncodedPowers | EncodedPlanes
 """The exact form of a parameter."""
+
+
+def says(form: Encoded, tensor: Tensor) -> bool:
+    """True if a form decodes to exactly these values, the signs of zeros among them."""
+    found = form.decoded()
+    return torch.equal(found, tensor) and torch.equal(found.signbit(), tensor.signbit())

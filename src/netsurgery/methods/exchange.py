@@ -6,7 +6,7 @@ Where the parameter is a connection's home, whatever the user does to it between
 a checkpoint, averaging. Of a hidden connection the parameter shows what the state declares, so that its content tells
 whether somebody has written to it; nothing counts writes, which torch doesn't notice where they go through `.data` or
 NumPy. What was written there is dropped, as it contradicts the declared set, unless the method declares every weight of
-the tensor (a sketch): then it is what the optimizer goes on from.
+the tensor (a sketch): then it is what the optimizer goes on from (State.adopt).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def reveal(state: State, layers: Sequence[Layer]) -> None:
     """Effective -> latent, in place in the parameters. Only what was written to a sketch changes the state."""
     if not state.latent:
         return
-    adopt(state, layers)
+    state.adopt(layers)
     for name, whole in tensors_of(layers):
         own = state.own(name)
         if own is None:
@@ -51,23 +51,6 @@ def hide(method: Method[Any], state: State, layers: Sequence[Layer]) -> None:
     state.projected.clear()
 
 
-def adopt(state: State, layers: Sequence[Layer]) -> set[str]:
-    """What was written to parameters that are no weight's home becomes latent; the names of those parameters.
-
-    Entries that show what they have to, or show it again after something else was there for a while, such as an average
-    of weights, keep their latent weights.
-    """
-    written = set()
-    for name, tensor in tensors_of(layers):
-        if state.latent and state.own(name) is None:
-            for weight, latent, shown in state.shown(name, tensor):
-                other = weight != shown
-                if bool(other.any()):
-                    latent.copy_(torch.where(other, weight, latent))
-                    written.add(name)
-    return written
-
-
 def remember(latent: Tensor, whole: Tensor, own: Tensor | None) -> None:
     """Take over from a parameter that holds latent weights those of hidden connections, and +0 for the others."""
     if own is None:
@@ -78,9 +61,18 @@ def remember(latent: Tensor, whole: Tensor, own: Tensor | None) -> None:
         part.addcmul_(part, mask, value=-1)  # a - a is +0
 
 
+def marks(tensors: Sequence[Tensor]) -> list[tuple[int, float]]:
+    """What tells quickly that tensors were written to: equal marks, equal content, but for odd chances.
+
+    Torch's count of changes misses writes through `.data`, and a sum those that leave it as it is.
+    """
+    sums = [tensor.detach().sum(dtype=torch.float32).to(tensors[0].device) for tensor in tensors]
+    return [(tensor._version, total) for tensor, total in zip(tensors, torch.stack(sums).tolist(), strict=True)]
+
+
 def settle(method: Method[Any], state: State, layers: Sequence[Layer]) -> None:
     """Make the declared set final: free what only its changes need. Parameters hold effective weights, which stay."""
-    written = adopt(state, layers)
+    written = state.adopt(layers)
     if written:
         only = [dataclasses.replace(la, tensors={n: t for n, t in la.tensors.items() if n in written}) for la in layers]
         for name, tensor in tensors_of(only):
@@ -92,7 +84,7 @@ def settle(method: Method[Any], state: State, layers: Sequence[Layer]) -> None:
 
 def save(state: State, layers: Sequence[Layer]) -> dict[str, Any]:
     """All that `load` needs, in tensors, numbers and dicts: torch.load(weights_only=True) reads it."""
-    adopt(state, layers)
+    state.adopt(layers)
     parts = _hidden(state)
     weights = {}
     for name, tensor in tensors_of(layers):

@@ -22,7 +22,7 @@ from netsurgery.methods.base import Layer, Method, tensors_of
 from netsurgery.methods.encoded import EncodedPlanes
 from netsurgery.methods.exchange import remember
 from netsurgery.methods.expansion import MOST_PLANES, expand, sum_of_planes
-from netsurgery.methods.expansion_in_place import Place, expand_in_place, fits
+from netsurgery.methods.expansion_in_place import Place, adopt_in_place, expand_in_place, fits, sum_in_place
 from netsurgery.methods.fields import Home, number, per_parameter
 from netsurgery.methods.state import State, no_counts
 
@@ -53,9 +53,27 @@ class SketchState(State):
     def kept(self, name: str) -> Tensor:
         return torch.ones_like(self.codes[name], dtype=torch.bool)
 
-    def shown(self, name: str, tensor: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for block in self.blocks(name, tensor):
-            yield block.weight, block.latent, block.sum().to(tensor.dtype)
+    def adopt(self, layers: Sequence[Layer]) -> set[str]:
+        """Whatever isn't the sum of its planes becomes latent.
+
+        Entries that are it again, after something else was there for a while such as an average of weights, keep their
+        latent weights.
+        """
+        if not self.latent:
+            return set()
+        written, named, places = set(), list[str](), list[Place]()
+        for name, tensor in tensors_of(layers):
+            whole = list(self.blocks(name, tensor, tensor.numel()))
+            if all(block.fits_in_place for block in whole):
+                named += [name] * len(whole)
+                places += [block.place() for block in whole]
+                continue
+            for block in self.blocks(name, tensor):
+                other = block.weight != block.sum().to(tensor.dtype)
+                if bool(other.any()):
+                    block.latent.copy_(torch.where(other, block.weight, block.latent))
+                    written.add(name)
+        return written.union(name for name, adopts in zip(named, adopt_in_place(places), strict=True) if adopts)
 
     def blocks(self, name: str, tensor: Tensor, most: int = _BLOCK) -> Iterator[_Block]:
         """Filters of `most` weights together, about, in the order of memory inside of a filter."""
@@ -148,6 +166,10 @@ class Sketching(Method[SketchState]):
 
     def project(self, state: SketchState, name: str, tensor: Tensor) -> None:
         """Every weight is the sum of its planes."""
+        whole = list(state.blocks(name, tensor, tensor.numel()))
+        if all(block.fits_in_place for block in whole):
+            sum_in_place(block.place() for block in whole)
+            return
         for block in state.blocks(name, tensor):
             block.weight.copy_(block.sum())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -38,12 +38,12 @@ class State(ABC):
     def kept(self, name: str) -> Tensor:
         """Bool of the parameter's shape, True where the connection isn't pruned; to be read only."""
 
-    def shown(self, name: str, tensor: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Stretches of a parameter that is no weight's home, of its latent weights, and of what it has to show.
+    def adopt(self, layers: Sequence[Layer]) -> set[str]:
+        """What somebody wrote over hidden connections becomes latent; the names of those parameters.
 
-        What differs from that was written by somebody else. Only for states whose `own` is None.
+        Not where it contradicts what is declared, as by most methods: there it is dropped.
         """
-        raise NotImplementedError
+        return set()
 
 
 def report(state: State, layers: Sequence[Layer]) -> list[TensorReport]:
