@@ -14,7 +14,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,22 +33,26 @@ from netsurgery.errors import (
     StateError,
     UnfinishedWarning,
 )
+from netsurgery.gradients_seen import GradientsSeen
 from netsurgery.methods import exchange
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.encoded import Encoded, says
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
 from netsurgery.methods.state import report
-from netsurgery.operation_report import followed_by, starved_lines, table, warn_revived
+from netsurgery.operation_report import followed_by, starved_lines, table, warn_revived, warn_unreached
 from netsurgery.optimizer_hooks import caller, check_latent_weights, check_owned, hook, is_within, searches_lines
 from netsurgery.other_optimizers import OtherOptimizers, uncompiled
 from netsurgery.plan import Plan, Stage
+from netsurgery.ranks import warn_if_ranks_differ
 from netsurgery.selecting import select
 from netsurgery.stale_gradients import StaleGradients
+from netsurgery.succession import Claim, Held, check_follows, together, warn_released
 
 _STATE_VERSION = 1
 _STAGE_SEEDS = 65_537  # so that stages of neighbouring seeds draw differently
 _attached: weakref.WeakSet[Operation] = weakref.WeakSet()
+_released: weakref.WeakSet[Operation] = weakref.WeakSet()  # those that were finished, and detached after that
 
 
 def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[Any] | str | Path) -> Operation:
@@ -64,9 +68,13 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
     A method that cuts at step 0 (NaiveCut, ThresholdSurgery) changes the weights at once. If anything is wrong, an
     error is raised and neither model nor optimizer is touched.
 
+    A finished operation that is still attached goes on holding what it has pruned: the next one may follow it.
+
     Raises LayerNotFoundError (a pattern matches nothing), AdapterError (LoRA), OptimizerError (it doesn't own a
     selected weight, or is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError, AttachmentError
-    (another operation holds one of the weights, or they are spread over processes).
+    (another operation holds one of the weights and hasn't finished, or they are spread over processes). Warns
+    (RevivedWarning) if what a detached operation had pruned may come back, and (RanksDifferWarning) if another process
+    has begun with other weights.
     """
     return Operation(model, optimizer, Plan.of(plan))
 
@@ -114,7 +122,6 @@ class Operation:
         found = select(model, plan)
         selection = found.stages
         check_owned(optimizer, selection)
-        _check_not_attached(selection)
         self._clears_gradients = searches_lines(optimizer)
         if self._clears_gradients:
             check_latent_weights(optimizer, plan)
@@ -122,6 +129,8 @@ class Operation:
         self.step = 0
         """Optimizer steps taken since `attach`."""
         self.finished = False
+        self._earlier = [o for o in _attached if check_follows(selection, plan, o._claims(), o.finished)]
+        """Finished operations that hold some of the same tensors: what they have pruned stays pruned."""
         self.left_alone = found.left_alone
         """The parameters that no stage operates on, and why."""
         self._calls = 0  # of optimizer.step since `attach`, those that failed or were skipped counted
@@ -137,6 +146,7 @@ class Operation:
         self._tensors = list({id(t): t for layers in selection for _, t in tensors_of(layers)}.values())
         self._binding = Binding(model, selection)
         self._stale = StaleGradients(self._tensors)
+        self._seen = GradientsSeen(self._tensors)
         self._optimizer_name = type(optimizer).__name__
         self._handles = hook(optimizer, uncompiled(self._before_step), uncompiled(self._after_step))
         for running in self._stages:
@@ -153,6 +163,10 @@ class Operation:
             raise
         self._others = OtherOptimizers(optimizer, self._tensors, self._calls_begun, self._on_other_step)
         _attached.add(self)
+        parameters = {id(parameter) for parameter in model.parameters()}
+        for other in _released:
+            warn_released((one for one in other._held() if id(one.tensor) in parameters), self._fixed())
+        self._compare_ranks("attach")
 
     @property
     def density(self) -> float:
@@ -185,7 +199,8 @@ class Operation:
         return rows
 
     def _rows(self) -> list[TensorReport]:
-        masks = self._masks() if any(running.is_followed for running in self._stages) else {}
+        before = self._kept_before()
+        masks = self._masks() if before or any(running.is_followed for running in self._stages) else {}
         rows: dict[str, TensorReport] = {}
         for running in self._stages:
             if running.state is not None:
@@ -195,6 +210,8 @@ class Operation:
                 for layer in running.layers:
                     for name, tensor in layer.tensors.items():
                         rows.setdefault(name, TensorReport(layer.name, name, tuple(tensor.shape), tensor.numel(), 0, 0))
+        for name in before:
+            rows[name] = dataclasses.replace(rows[name], kept=int(masks[name].count_nonzero()))
         return list(rows.values())
 
     @torch.no_grad()
@@ -229,7 +246,9 @@ class Operation:
         connections meanwhile, as by loading a checkpoint of an early, denser epoch, is set to 0 here.
 
         Warns (UnfinishedWarning) if the schedule hadn't ended: the density, and what is quantized, is then as reached
-        so far; and (StarvedLayerWarning) of every layer that keeps next to nothing. Raises NonFiniteWeightsError if
+        so far; (StarvedLayerWarning) of every layer that keeps next to nothing; (UnreachedLayerWarning) of layers that
+        keep connections which the loss has never felt; and (RanksDifferWarning) if this process and another that trains
+        the same model have come to different connections. Raises NonFiniteWeightsError if
         training has diverged, AttachmentError if the model has got other parameters, OptimizerError if gradients came
         but the optimizer never made a step; nothing is changed then.
         """
@@ -258,18 +277,25 @@ class Operation:
                     StarvedLayerWarning,
                     stacklevel=3,
                 )
+            weights = {one.name: one.tensor for one in self._held() if one.tensor.dim() > 1}
+            names = [name for name, tensor in weights.items() if self._seen.unreached(tensor)]
+            warn_unreached([row for row in self._rows() if row.name in names and row.kept])
+            self._compare_ranks("finish")
         self.finished = True
 
     def detach(self) -> None:
         """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair.
 
-        A second operation attached after it knows nothing of what the first one pruned. Put methods that follow each
-        other into one Plan.
+        An operation that is attached after it knows nothing of what this one pruned, and warns (RevivedWarning) if that
+        may come back. Put methods that follow each other into one Plan; or, where the next one is decided afterwards,
+        `finish` this one and attach the next beside it, without detaching this one.
 
         Warns (RevivedWarning) if pruned connections hold values again that `finish` had set to 0.
         """
         self._leave_step()
         revived = self._revived() if self._handles else {}
+        if self.finished and self._handles:
+            _released.add(self)
         self._unhook()
         self._others.stop()
         _attached.discard(self)
@@ -352,12 +378,48 @@ class Operation:
         return [running for running in self._stages if running.state is not None]
 
     def _masks(self) -> dict[str, Tensor]:
-        masks: dict[str, Tensor] = {}
+        return together([*((one.name, one.kept) for one in self._held()), *self._kept_before().items()])
+
+    def _claims(self) -> list[Claim]:
+        """Each tensor that a stage operates on, or will."""
+        running = self._begun() if self.finished else self._stages
+        return [Claim(name, tensor, one.method) for one in running for name, tensor in tensors_of(one.layers)]
+
+    def _held(self) -> list[Held]:
+        """What each stage that has begun keeps of each of its tensors."""
+        return [
+            Held(name, tensor, running.state.kept(name))
+            for running in self._begun()
+            for name, tensor in tensors_of(running.layers)
+        ]
+
+    def _kept_before(self) -> dict[str, Tensor]:
+        """Parameter name -> what finished operations keep of it, for those of which they hold some."""
+        names = {id(tensor): name for running in self._stages for name, tensor in tensors_of(running.layers)}
+        held = [one for other in self._earlier if other._handles for one in other._held() if id(one.tensor) in names]
+        return together((names[id(one.tensor)], one.kept) for one in held)
+
+    def _fixed(self) -> dict[int, Tensor]:
+        """By id of the parameter: True where a connection has neither a home in it nor a latent weight."""
+        fixed: dict[int, Tensor] = {}
         for running in self._begun():
-            for name, _ in tensors_of(running.layers):
-                kept = running.state.kept(name)
-                masks[name] = masks[name] & kept if name in masks else kept
-        return masks
+            for name, tensor in tensors_of(running.layers):
+                own = running.state.own(name)
+                if own is not None and not running.state.latent:
+                    fixed[id(tensor)] = fixed[id(tensor)] | ~own if id(tensor) in fixed else ~own
+        return fixed
+
+    def _compare_ranks(self, moment: str) -> None:
+        """Warn if another process that trains the same model has declared something else."""
+
+        def declared() -> Iterator[tuple[str, Tensor]]:
+            for running in self._begun():
+                for name, tensor in tensors_of(running.layers):
+                    own = running.state.own(name)
+                    yield f"{name}: homes", torch.zeros_like(tensor, dtype=torch.bool) if own is None else own
+                    yield f"{name}: shown", tensor if own is None else tensor.masked_fill(own, 0)
+
+        warn_if_ranks_differ(moment, repr(self.plan.to_dict()), self.step, declared())
 
     def _revived(self) -> dict[str, int]:
         """Parameter name -> pruned connections that hold values, if the operation is finished."""
@@ -465,6 +527,8 @@ class Operation:
                 if taken and not self.finished and not running.is_followed:
                     running.method.update(running.state, running.layers, self.step - running.stage.start)
                 exchange.hide(running.method, running.state, running.layers)
+            if not self.finished:
+                self._seen.look()
         self._call = None  # last: after an exception above, _leave_step still hides what is revealed
         if taken and not self.finished:
             self._begin_stages()
@@ -541,14 +605,3 @@ def settle(model: object) -> None:
                 revived = operation._revived()
                 if revived:
                     warn_revived(revived)
-
-
-def _check_not_attached(selection: list[list[Layer]]) -> None:
-    """Raise AttachmentError if another operation holds one of the weights."""
-    names = {id(tensor): name for layers in selection for name, tensor in tensors_of(layers)}
-    for other in _attached:
-        shared = [names[id(t)] for r in other._stages for _, t in tensors_of(r.layers) if id(t) in names]
-        if shared:
-            raise AttachmentError(
-                f"Another operation already holds {shared[0]}. Call its detach() first, or put both into one Plan."
-            )

@@ -27,7 +27,7 @@ def bits(tensor: Tensor) -> Tensor:
 
 
 def drawn(seed: int, dtype: torch.dtype, exponent: int = 0) -> list[Layer]:
-    """A convolution in channels-last layout, its bias, a linear layer, and a layer of zeros; other weights are 0 too."""
+    """A convolution in channels-last layout, its bias, a linear layer, a layer of zeros; other weights are 0 too."""
     generator = torch.Generator().manual_seed(seed)
 
     def weights(*shape: int) -> Tensor:
