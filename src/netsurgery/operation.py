@@ -72,9 +72,9 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
 
     Raises LayerNotFoundError (a pattern matches nothing), AdapterError (LoRA), OptimizerError (it doesn't own a
     selected weight, or is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError, AttachmentError
-    (another operation holds one of the weights and hasn't finished, or they are spread over processes). Warns
-    (RevivedWarning) if what a detached operation had pruned may come back, and (RanksDifferWarning) if another process
-    has begun with other weights.
+    (another operation holds one of the weights and hasn't finished, or they are spread over processes).
+    Warns (RevivedWarning) if what a detached operation had pruned may come back where this one doesn't operate, and
+    (RanksDifferWarning) if another process has begun with other weights.
     """
     return Operation(model, optimizer, Plan.of(plan))
 
@@ -164,8 +164,11 @@ class Operation:
         self._others = OtherOptimizers(optimizer, self._tensors, self._calls_begun, self._on_other_step)
         _attached.add(self)
         parameters = {id(parameter) for parameter in model.parameters()}
-        for other in _released:
-            warn_released((one for one in other._held() if id(one.tensor) in parameters), self._fixed())
+        for other in list(_released):
+            pruned = [one for one in other._held() if id(one.tensor) in parameters]
+            if pruned:
+                warn_released(pruned, self._tensors)
+                _released.discard(other)
         self._compare_ranks("attach")
 
     @property
@@ -286,9 +289,10 @@ class Operation:
     def detach(self) -> None:
         """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair.
 
-        An operation that is attached after it knows nothing of what this one pruned, and warns (RevivedWarning) if that
-        may come back. Put methods that follow each other into one Plan; or, where the next one is decided afterwards,
-        `finish` this one and attach the next beside it, without detaching this one.
+        An operation that is attached after it knows nothing of what this one pruned, and warns (RevivedWarning) of
+        tensors that it doesn't operate on, where that may come back. Put methods that follow each other into one Plan;
+        or, where the next one is decided afterwards, `finish` this one and attach the next beside it, without detaching
+        this one.
 
         Warns (RevivedWarning) if pruned connections hold values again that `finish` had set to 0.
         """
@@ -398,16 +402,6 @@ class Operation:
         names = {id(tensor): name for running in self._stages for name, tensor in tensors_of(running.layers)}
         held = [one for other in self._earlier if other._handles for one in other._held() if id(one.tensor) in names]
         return together((names[id(one.tensor)], one.kept) for one in held)
-
-    def _fixed(self) -> dict[int, Tensor]:
-        """By id of the parameter: True where a connection has neither a home in it nor a latent weight."""
-        fixed: dict[int, Tensor] = {}
-        for running in self._begun():
-            for name, tensor in tensors_of(running.layers):
-                own = running.state.own(name)
-                if own is not None and not running.state.latent:
-                    fixed[id(tensor)] = fixed[id(tensor)] | ~own if id(tensor) in fixed else ~own
-        return fixed
 
     def _compare_ranks(self, moment: str) -> None:
         """Warn if another process that trains the same model has declared something else."""

@@ -7,7 +7,7 @@ of one plan would. One that was detached holds nothing.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -68,18 +68,17 @@ def check_follows(selection: Sequence[Sequence[Layer]], plan: Plan, claims: Sequ
     return bool(shared)
 
 
-def warn_released(held: Iterable[Held], fixed: Mapping[int, Tensor]) -> None:
+def warn_released(held: Sequence[Held], operated: Sequence[Tensor]) -> None:
     """Warn (RevivedWarning) of pruned connections that a detached operation held at 0, and that may come back.
 
-    held: what it had, of parameters of the same model. fixed: by id of the parameter, True where the next operation
-    holds a connection as it is.
+    held: what it had, of parameters of the same model. operated: what the next operation is about; it decides there.
     """
-    held = list(held)
-    tensors = {one.name: one.tensor for one in held}
-    counts = {}
-    for name, kept in together((one.name, one.kept) for one in held).items():
-        stays = fixed.get(id(tensors[name]), kept)
-        counts[name] = int((~kept & ~stays & (tensors[name].detach() == 0)).count_nonzero())
+    tensors, known = {one.name: one.tensor for one in held}, {id(tensor) for tensor in operated}
+    counts = {
+        name: int((~kept & (tensors[name].detach() == 0)).count_nonzero())
+        for name, kept in together((one.name, one.kept) for one in held).items()
+        if id(tensors[name]) not in known
+    }
     names = [name for name, count in counts.items() if count]
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
