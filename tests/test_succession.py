@@ -109,6 +109,19 @@ def test_both_resume_to_the_bits_of_a_straight_run() -> None:
     assert all(torch.equal(value, parameters(resumed)[name]) for name, value in parameters(model).items())
 
 
+def test_a_later_stage_that_never_began_is_no_trouble_for_what_the_first_operation_holds() -> None:
+    model, optimizer, first = finished()
+    second = ns.attach(model, optimizer, ns.Stage(method=INQ, start=50))
+    train(model, optimizer, 2, first=20)
+    assert second.density < 1
+    with pytest.warns(ns.errors.UnfinishedWarning):
+        second.finish()
+    assert {row.name: row.kept for row in second.report()} == {
+        row.name: row.kept for row in first.report() if row.name.endswith("weight")
+    }
+    second.detach()
+
+
 @pytest.mark.parametrize(
     ("first", "second", "reason"),
     [

@@ -228,17 +228,10 @@ class Operation:
 
             operation.encoded()["head.weight"].exponents
         """
-        self._leave_step()
         if self._handles:
             self._binding.check()
-        forms: dict[str, Encoded | None] = {}
-        for running in self._stages:
-            for name, tensor in tensors_of(running.layers):
-                form = None if running.state is None else running.method.encode(running.state, name, tensor)
-                forms.setdefault(name, None)
-                if form is not None and says(form, tensor):
-                    forms[name] = form
-        return forms
+        names = (name for running in self._stages for name, _ in tensors_of(running.layers))
+        return {**dict.fromkeys(names), **{name: form for name, _, form in self._forms()}}
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -397,6 +390,21 @@ class Operation:
             for name, tensor in tensors_of(running.layers)
         ]
 
+    def _forms(self) -> Iterator[tuple[str, Tensor, Encoded]]:
+        """(name, parameter, exact form) where a stage knows one; of several that know one the latest comes last.
+
+        Also where a parameter has been moved to another device since, or to another shape, of which nothing is known.
+        """
+        self._leave_step()
+        for running in self._begun():
+            for name, tensor in tensors_of(running.layers):
+                kept = running.state.kept(name)
+                if kept.shape == tensor.shape:
+                    shown = tensor.detach().to(kept.device)
+                    form = running.method.encode(running.state, name, shown)
+                    if form is not None and says(form, shown):
+                        yield name, tensor, form
+
     def _kept_before(self) -> dict[str, Tensor]:
         """Parameter name -> what finished operations keep of it, for those of which they hold some."""
         names = {id(tensor): name for running in self._stages for name, tensor in tensors_of(running.layers)}
@@ -419,8 +427,12 @@ class Operation:
         """Parameter name -> pruned connections that hold values, if the operation is finished."""
         if not (self.finished and self._handles):
             return {}
-        tensors = {name: tensor for running in self._begun() for name, tensor in tensors_of(running.layers)}
-        counts = {name: int(tensors[name].detach()[~mask].count_nonzero()) for name, mask in self._masks().items()}
+        tensors = {name: tensor for running in self._stages for name, tensor in tensors_of(running.layers)}
+        counts = {
+            name: int(tensors[name].detach()[~mask.to(tensors[name].device)].count_nonzero())
+            for name, mask in self._masks().items()
+            if mask.shape == tensors[name].shape  # the model may have been changed, or moved, since
+        }
         return {name: count for name, count in counts.items() if count}
 
     def _hide(self) -> None:
@@ -599,3 +611,15 @@ def settle(model: object) -> None:
                 revived = operation._revived()
                 if revived:
                     warn_revived(revived)
+
+
+@torch.no_grad()
+def known_forms(model: nn.Module) -> dict[str, Encoded]:
+    """Parameter name in the model -> its exact form, as far as operations that are attached know one.
+
+    For what stores a model's weights without knowing of operations: what isn't here has to be told from its values.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    operations = sorted(_attached, key=lambda operation: len(operation._earlier))  # later ones know more
+    forms = (pair for operation in operations for pair in operation._forms())
+    return {names[id(tensor)]: form for _, tensor, form in forms if id(tensor) in names}

@@ -17,6 +17,7 @@ import netsurgery as ns
 from netsurgery.methods import exchange
 from netsurgery.methods.base import Layer, Method, tensors_of
 from netsurgery.methods.encoded import Encoded, EncodedPlanes, EncodedPowers, EncodedSparse, says
+from netsurgery.operation import known_forms
 
 DTYPES = st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64])
 WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -181,6 +182,25 @@ class TestOperations:
         after = operation.encoded()
         assert after["4.weight"] is None
         assert after["0.weight"] is not None
+
+    def test_whoever_stores_the_model_learns_all_that_operations_know_by_the_models_own_names(self) -> None:
+        model, optimizer, first = self.attached(ns.Surgery(density=0.4, steps=12, interval=1))
+        train(model, optimizer, 12)
+        first.finish()
+        second = ns.attach(model, optimizer, ns.INQ(bits=3, steps=6, portions=(0.5, 1)))
+        train(model, optimizer, 6, first=12)
+        wrapped = nn.Sequential(model, nn.Linear(3, 2))
+        forms = known_forms(wrapped)
+        kinds = {name: type(form) for name, form in forms.items()}
+        sparse, powers = EncodedSparse, EncodedPowers
+        assert kinds == {"0.0.weight": powers, "0.0.bias": sparse, "0.4.weight": powers, "0.4.bias": sparse}
+        assert all(says(form, wrapped.get_parameter(name).detach()) for name, form in forms.items())
+        model[4].weight.data = torch.zeros(3, 5)
+        assert "0.4.weight" not in known_forms(wrapped)
+        second.detach()
+        assert type(known_forms(wrapped)["0.0.weight"]) is sparse
+        first.detach()
+        assert known_forms(wrapped) == {}
 
     def test_what_is_given_is_a_copy(self) -> None:
         model, _, operation = self.attached(ns.Sketching(planes=2))

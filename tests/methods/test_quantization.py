@@ -367,7 +367,8 @@ def test_a_state_that_is_damaged_is_refused_and_changes_nothing() -> None:
         ({"survivors": {"weight": "x"}}, "'x' in 'survivors' for weight, expected a whole number"),
         ({"exponents": {"weight": 3}}, "3 in 'exponents' for weight, expected 2 whole numbers"),
         ({"exponents": {"weight": (1, "x")}}, "expected 2 whole numbers"),
-        ({"fixed": {}}, "{} in 'fixed', expected True or False"),
+        ({"fixed": {}}, "{} in 'fixed', expected True"),
+        ({"fixed": False}, "False in 'fixed', expected True"),
         ({"generator": torch.zeros(3)}, r"Tensor in 'generator', expected the state of a torch\.Generator"),
     ]:
         with pytest.raises(ns.errors.StateError, match=match):

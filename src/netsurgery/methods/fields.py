@@ -174,28 +174,25 @@ class _Tensors(Kind):
         if self.of_some and isinstance(found, Mapping):
             expected = {key for key in found if self._home(key) in homes}
         check_keys(found, expected, f"{field!r} of the saved state")
-        empty = self._empty(found, place)
-        for key, tensor in found.items():
-            check_tensor(tensor, field, key, empty[key])
+        for key, empty in self._empty(found, place):
+            check_tensor(found[key], field, key, empty)
 
     def load(self, found: Any, place: Place) -> dict[str, Tensor]:
-        return {key: empty.copy_(found[key]) for key, empty in self._empty(found, place).items()}
+        return {key: empty.copy_(found[key]) for key, empty in self._empty(found, place)}
 
-    def _empty(self, keys: Iterable[str], place: Place) -> dict[str, Tensor]:
-        """Tensors to be filled. Memory that nobody writes to is not taken from the system."""
+    def _empty(self, keys: Iterable[str], place: Place) -> Iterator[tuple[str, Tensor]]:
+        """For each key a tensor to be filled."""
         homes = {
             name: Home(place.method, tensor, layer.filter_dim(name))
             for layer in place.layers
             for name, tensor in layer.tensors.items()
         }
-        empty = {}
         for key in keys:
             home = homes[self._home(key)]
             if self.shape is None:
-                empty[key] = torch.empty_like(home.tensor, dtype=self.dtype)
+                yield key, torch.empty_like(home.tensor, dtype=self.dtype)
             else:
-                empty[key] = home.tensor.new_empty(tuple(self.shape(home)), dtype=self.dtype)
-        return empty
+                yield key, home.tensor.new_empty(tuple(self.shape(home)), dtype=self.dtype)
 
     def _home(self, key: object) -> str:
         return str(key).rpartition(":")[0] if self.of_stretches else str(key)
@@ -210,8 +207,9 @@ class Hidden(Kind):
         return bool(value)
 
     def check(self, found: Any, field: str, place: Place) -> None:
-        if not isinstance(found, bool):
-            raise misfit(repr(found), field, "True or False")
+        allowed = (True, False) if self.while_changing else (True,)
+        if found not in allowed or not isinstance(found, bool):
+            raise misfit(repr(found), field, " or ".join(map(str, allowed)))
 
     def load(self, found: bool, place: Place) -> dict[str, Tensor]:
         return {name: torch.zeros_like(tensor) for name, tensor in tensors_of(place.layers)} if found else {}
