@@ -267,15 +267,18 @@ class Operation:
         for running in self._begun():
             exchange.settle(running.method, running.state, running.layers)
         if not self.finished:
-            for line in starved_lines(self._rows()):
+            rows = self._rows()
+            starved = starved_lines(rows)
+            for line in starved:
                 warnings.warn(
                     f"{line} Ask for more density, or leave the layer out with Stage(skip=...).",
                     StarvedLayerWarning,
                     stacklevel=3,
                 )
-            weights = {one.name: one.tensor for one in self._held() if one.tensor.dim() > 1}
-            names = [name for name, tensor in weights.items() if self._seen.unreached(tensor)]
-            warn_unreached([row for row in self._rows() if row.name in names and row.kept])
+            if not starved:  # behind a layer that passes nothing on no gradient comes
+                weights = {one.name: one.tensor for one in self._held() if one.tensor.dim() > 1}
+                names = {name for name, tensor in weights.items() if self._seen.unreached(tensor)}
+                warn_unreached([row for row in rows if row.name in names])
             self._compare_ranks("finish")
         self.finished = True
 
