@@ -42,12 +42,29 @@ Filters checked(const Layer& given) {
           static_cast<int>(planes)};
 }
 
-void expand_in_place(const std::vector<Layer>& given, bool refined, int threads) {
+std::vector<Filters> checked(const std::vector<Layer>& given, int threads) {
   require(threads >= 1, "threads must be >= 1");
   std::vector<Filters> layers;
   for (const Layer& layer : given) layers.push_back(checked(layer));
+  return layers;
+}
+
+void expand_in_place(const std::vector<Layer>& given, bool refined, int threads) {
+  const std::vector<Filters> layers = checked(given, threads);
   const nb::gil_scoped_release release;
   expand(layers, refined, threads);
+}
+
+void sum_in_place(const std::vector<Layer>& given, int threads) {
+  const std::vector<Filters> layers = checked(given, threads);
+  const nb::gil_scoped_release release;
+  sum(layers, threads);
+}
+
+std::vector<bool> adopt_in_place(const std::vector<Layer>& given, int threads) {
+  const std::vector<Filters> layers = checked(given, threads);
+  const nb::gil_scoped_release release;
+  return adopt(layers, threads);
 }
 
 }  // namespace
@@ -55,4 +72,6 @@ void expand_in_place(const std::vector<Layer>& given, bool refined, int threads)
 void bind_expansion(nb::module_& m) {
   // noconvert: what is written to a converted copy would be lost.
   m.def("expand_in_place", &expand_in_place, nb::arg("layers").noconvert(), nb::arg("refined"), nb::arg("threads"));
+  m.def("sum_in_place", &sum_in_place, nb::arg("layers").noconvert(), nb::arg("threads"));
+  m.def("adopt_in_place", &adopt_in_place, nb::arg("layers").noconvert(), nb::arg("threads"));
 }

@@ -91,6 +91,26 @@ void threads_share_the_filters_of_all_layers() {
   }
 }
 
+void what_was_written_over_sums_is_adopted_and_sums_come_back() {
+  for (std::ptrdiff_t entries = 1; entries <= 70; ++entries)
+    for (int planes = 1; planes <= kMostPlanes; ++planes) {
+      Layer layer(3, entries, planes, static_cast<unsigned>(entries)), other(3, entries, planes, 1u);
+      expand({layer.place(), other.place()}, true, 1);
+      CHECK(adopt({layer.place(), other.place()}, 1) == std::vector<bool>({false, false}));
+      const std::size_t last = layer.size - 1;
+      const float sum = layer.weights[last];
+      layer.weights[last] = std::nextafter(sum, 2.0f);
+      CHECK(adopt({layer.place(), other.place()}, 2) == std::vector<bool>({true, false}));
+      CHECK(layer.latent[last] == layer.weights[last]);
+      CHECK(!std::memcmp(layer.latent.get(), layer.given.get(), last * sizeof(float)));
+      netsurgery::sum({layer.place()}, 1);
+      CHECK(layer.weights[last] == sum);
+      layer.latent[last] = layer.given[last];
+      check(layer);
+      check(other);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -98,5 +118,6 @@ int main() {
     setenv("NETSURGERY_ISA", name(set), 1);
     sums_are_what_codes_and_scales_say_at_every_size();
     threads_share_the_filters_of_all_layers();
+    what_was_written_over_sums_is_adopted_and_sums_come_back();
   }
 }

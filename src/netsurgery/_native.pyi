@@ -113,6 +113,15 @@ def expand_in_place(layers: Sequence[tuple[_Floats, _Floats, _Floats, _Bytes]], 
     Raises ValueError for other shapes, TypeError for other arrays.
     """
 
+def sum_in_place(layers: Sequence[tuple[_Floats, _Floats, _Floats, _Bytes]], threads: int) -> None:
+    """Weights become the sums that their scales and codes say; all else as for expand_in_place, and stays."""
+
+def adopt_in_place(layers: Sequence[tuple[_Floats, _Floats, _Floats, _Bytes]], threads: int) -> list[bool]:
+    """Weights that aren't the sums that their scales and codes say become latent; True for layers that have any.
+
+    Arrays as for expand_in_place; weights, scales and codes stay.
+    """
+
 class ReadGraph(TypedDict):
     """A graph with numbers in the place of names: values are inputs first, then nodes, then constants."""
 

@@ -81,8 +81,16 @@ class StarvedLayerWarning(UserWarning):
     """A layer has ended with no connection, or with so few that it passes hardly anything on."""
 
 
+class UnreachedLayerWarning(UserWarning):
+    """A layer keeps connections of which the loss has felt none in all steps of an operation."""
+
+
+class RanksDifferWarning(UserWarning):
+    """Processes that train one model together have declared different sets of connections."""
+
+
 class RevivedWarning(UserWarning):
-    """Connections that were pruned for good hold values again: something wrote to them after `finish`."""
+    """Connections that were pruned for good hold values again, or may come back: nothing holds them any more."""
 
 
 class CaptureError(NetsurgeryError, ValueError):

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 import netsurgery as ns
 from netsurgery.errors import PlanError
+from netsurgery.methods import exchange
+from netsurgery.methods.state import report
 
 SURGERY = ns.Surgery(density=0.3, steps=20, interval=2)  # masks are fixed at step 14
 INQ = ns.INQ(bits=3, steps=9, portions=(0.4, 0.7, 0.9, 1))
@@ -104,9 +106,9 @@ def test_a_tensor_has_one_row_with_the_prunes_and_splices_of_both_stages() -> No
     train(model, optimizer, 15)
     assert sum(row.kept for row in operation.report()) == round(0.3 * 135)  # the later stage hasn't begun
     train(model, optimizer, 1, first=15)
-    earlier = {row.name: row for row in operation._stages[0].method.report(*_of(operation, 0))}
+    earlier = {row.name: row for row in report(*_of(operation, 0))}
     train(model, optimizer, 12, first=16)
-    later = {row.name: row for row in operation._stages[1].method.report(*_of(operation, 1))}
+    later = {row.name: row for row in report(*_of(operation, 1))}
     rows = {row.name: row for row in operation.report()}
     assert list(rows) == names
     assert rows["head.bias"] == earlier["head.bias"]
@@ -160,10 +162,11 @@ def test_the_earlier_stage_is_finished_when_the_later_one_begins_and_asked_for_n
 ) -> None:
     model, optimizer, operation = attached()
     calls: list[tuple[str, int]] = []
-    for name in ("finish", "update"):
-        monkeypatch.setattr(ns.Surgery, name, lambda *_, name=name: calls.append((name, operation.step)))
+    settle = exchange.settle
+    monkeypatch.setattr(ns.Surgery, "update", lambda *_: calls.append(("update", operation.step)))
+    monkeypatch.setattr(exchange, "settle", lambda *_: (calls.append(("settle", operation.step)), settle(*_)))
     train(model, optimizer, 20)
-    assert calls == [*(("update", step) for step in range(1, 17)), ("finish", 16)]
+    assert calls == [*(("update", step) for step in range(1, 17)), ("settle", 16)]
 
 
 def test_a_closure_meets_the_weights_of_both_stages() -> None:

@@ -649,6 +649,7 @@ class TestRefusals:
         good = operation.state_dict()
         before = copy.deepcopy(model.state_dict())
         stage = good["stages"][0]
+        seen = stage["sensitivity"]
         floats = {name: mask.float() for name, mask in stage["masks"].items()}
         damaged: list[tuple[dict[str, Any], str]] = [
             ({"masks": {}}, "'masks' of the saved state lacks"),
@@ -656,9 +657,16 @@ class TestRefusals:
             ({"masks": {**stage["masks"], "other.weight": torch.ones(1)}}, "don't belong"),
             ({"masks": floats}, "torch.float32"),
             ({"pruned": {}}, "'pruned' of the saved state lacks"),
-            ({"generator": torch.zeros(3)}, "damaged"),
+            ({"generator": torch.zeros(3)}, "in 'generator', expected the state of a torch.Generator"),
             ({"sensitivity": {}}, "'sensitivity' of the saved state lacks"),
-            ({"sensitivity": {"outputs": {"nowhere": torch.ones(1)}, "inputs": {}, "total": {}}}, "damaged"),
+            ({"sensitivity": {**seen, "outputs": {"nowhere": torch.ones(1)}}}, "'outputs' .* holds .'nowhere'"),
+            ({"sensitivity": {**seen, "outputs": {"head.bias": torch.ones(1)}}}, r"in 'outputs' for head\.bias"),
+            ({"sensitivity": {**seen, "window": 0}}, "0 in 'window', expected a whole number >= 1"),
+            ({"sensitivity": {**seen, "total": 3.0}}, "3.0 in 'total', expected torch.float32"),
+            ({"moves": {"means": {"head.weight": torch.ones(())}}}, "'means' .* don't belong"),
+            ({"latent": None}, "None in 'latent', expected True or False"),
+            ({"constants": {"nowhere": 1.0}}, "'constants' .* don't belong"),
+            ({"dead": None}, "'dead' of the saved state is a NoneType"),
         ]
         wrong: list[tuple[dict[str, Any], str]] = [
             ({}, "lacks"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,14 @@ from torch import Tensor, nn
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 import netsurgery as ns
-from netsurgery.errors import AttachmentError, OptimizerError, RevivedWarning, UnfinishedWarning
+from netsurgery.errors import (
+    AttachmentError,
+    OptimizerError,
+    RevivedWarning,
+    StarvedLayerWarning,
+    UnfinishedWarning,
+    UnreachedLayerWarning,
+)
 from netsurgery.methods.base import Method
 
 SURGERY = ns.Surgery(density=0.2, steps=20, interval=2)
@@ -383,7 +391,7 @@ class TestOtherOptimizers:
         operation = ns.attach(model, base, METHODS["sketching"])
         train(model, Averaging(base), 1)
         averaged = model.head.weight.detach().clone()
-        latent = operation.state_dict()["stages"][0]["latent"]["head.weight"]
+        latent = operation.state_dict()["stages"][0]["weights"]["head.weight"]
         assert torch.equal(latent, averaged)
         assert len(averaged[0].unique()) > 4
 
@@ -433,6 +441,124 @@ class TestOtherOptimizers:
         gc.collect()
         assert dead() is None
         assert len(_global_optimizer_pre_hooks) == before
+
+
+class ScheduleFree(torch.optim.Optimizer):
+    """As schedule-free SGD: the model trains with one set of weights, and `eval` puts their average in its place."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, {"lr": 0.05, "beta": 0.9, "count": 0, "trains": True})
+
+    @torch.no_grad()
+    def eval(self) -> None:
+        self._swap(False, lambda group: 1 - 1 / group["beta"])
+
+    @torch.no_grad()
+    def train(self) -> None:
+        self._swap(True, lambda group: 1 - group["beta"])
+
+    def _swap(self, trains: bool, share: Callable[[dict[str, Any]], float]) -> None:
+        for group in self.param_groups:
+            if group["trains"] != trains:
+                group["trains"] = trains
+                for p in group["params"]:
+                    if p in self.state:
+                        p.lerp_(self.state[p]["z"], share(group))
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            group["count"] += 1
+            share = 1 / group["count"]
+            for p in group["params"]:
+                z = self.state[p].setdefault("z", p.detach().clone())
+                p.lerp_(z, share)
+                p.add_(p.grad, alpha=group["lr"] * (group["beta"] * (1 - share) - 1))
+                z.sub_(p.grad, alpha=group["lr"])
+
+
+class TestScheduleFreeOptimizers:
+    """Their eval() writes other weights into the model, those that are shipped."""
+
+    @staticmethod
+    def trained(method: Method[Any]) -> tuple[Net, ScheduleFree, ns.Operation]:
+        model = new_net()
+        optimizer = ScheduleFree(model.parameters())
+        operation = ns.attach(model, optimizer, method)
+        train(model, optimizer, 20)
+        return model, optimizer, operation
+
+    @pytest.mark.parametrize("method", PRUNING.values(), ids=PRUNING.keys())
+    def test_what_is_said_after_finishing_in_eval_mode_is_true(self, method: Method[Any]) -> None:
+        model, optimizer, operation = self.trained(method)
+        optimizer.eval()
+        operation.finish()
+        assert true_density(model, set(operation.masks)) == operation.density < 1
+
+    def test_what_comes_back_with_eval_after_finish_is_said_and_a_second_finish_hides_it(self) -> None:
+        model, optimizer, operation = self.trained(SURGERY)
+        operation.finish()
+        optimizer.eval()
+        said = true_density(model, set(operation.masks))
+        assert said > 0.3
+        with pytest.warns(RevivedWarning):
+            assert operation.density == said
+        operation.finish()
+        assert true_density(model, set(operation.masks)) == operation.density < 0.21
+
+
+class Headless(Net):
+    """The loss doesn't depend on the head: not at all, or by a factor of 0."""
+
+    uses_head = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        body = self.body(x)
+        return body[:, :4] + 0 * self.head(body) if self.uses_head else body[:, :4]
+
+
+class TestUnreachedLayers:
+    """Layers that the loss never reaches keep connections at the cost of the others."""
+
+    @pytest.mark.parametrize("uses_head", [False, True])
+    @pytest.mark.parametrize("method", [*METHODS.values()], ids=METHODS.keys())
+    def test_they_are_named_with_what_they_keep_unless_they_keep_nothing(
+        self, method: Method[Any], uses_head: bool
+    ) -> None:
+        torch.manual_seed(3)
+        model = Headless()
+        model.uses_head = uses_head
+        optimizer = sgd(model)
+        operation = ns.attach(model, optimizer, method)
+        train(model, optimizer, 20)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            operation.finish()
+        kept = {row.name: row.kept for row in operation.report()}["head.weight"]
+        said = [str(entry.message) for entry in caught if entry.category is UnreachedLayerWarning]
+        if kept:
+            assert len(said) == 1
+            assert said[0].startswith("The loss has reached nothing of head.weight since attach")
+            assert f" {kept} connections are kept there" in said[0]
+        else:
+            assert not said
+            assert any(entry.category is StarvedLayerWarning for entry in caught)
+
+    def test_nothing_is_said_where_the_loss_reaches_every_layer_once(self) -> None:
+        model = Headless()
+        optimizer = sgd(model)
+        operation = ns.attach(model, optimizer, METHODS["naive-cut"])
+        train(model, optimizer, 5)
+        nn.init.ones_(model.head.weight)
+        model.head.weight.data.mul_(operation.masks["head.weight"])
+        optimizer.zero_grad()
+        model.head(torch.ones(1, 10)).sum().backward()
+        optimizer.step()
+        train(model, optimizer, 5, first=6)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UnreachedLayerWarning)
+            warnings.simplefilter("ignore", StarvedLayerWarning)
+            operation.finish()
 
 
 class TestRevivedWeights:

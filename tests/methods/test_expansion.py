@@ -18,7 +18,7 @@ from torch import Tensor
 from netsurgery import _native
 from netsurgery.graph import planes as packed_planes
 from netsurgery.methods.expansion import MOST_PLANES, Expansion, _in_whole_steps, expand, sum_of_planes
-from netsurgery.methods.expansion_in_place import Place, expand_in_place, fits
+from netsurgery.methods.expansion_in_place import Place, adopt_in_place, expand_in_place, fits, sum_in_place
 
 Way = Callable[[Tensor, int, bool], Expansion]
 
@@ -342,6 +342,63 @@ def test_a_filter_that_is_not_finite_has_a_scale_that_is_not_and_the_others_are_
     found = way(weight, planes, refined).scales
     assert not bool(torch.isfinite(found[1]).all())
     assert torch.equal(found[[0, 2]], expected)
+
+
+@settings(deadline=None)
+@given(shape=SHAPES, planes=PLANES, share=st.sampled_from([0.0, 0.01, 0.5]))
+def test_what_was_written_over_a_sum_is_found_by_its_content_and_nothing_else_becomes_latent(
+    shape: tuple[int, int, int], planes: int, share: float
+) -> None:
+    """In place, against a comparison with `sum_of_planes`."""
+    before = drawn(*shape)
+    found = expand_by_place(before, planes)
+    written = found.total.clone()
+    there = torch.rand(written.shape, generator=torch.Generator().manual_seed(shape[0] % 1000)) < share
+    written[there] = torch.nextafter(written[there], torch.tensor(torch.inf))  # the smallest change there is
+    place = Place(written.clone(), before.clone(), found.scales.clone(), found.codes.clone())
+    assert torch.equal(sum_of_planes(found.scales, found.codes), found.total)
+    other = written != found.total
+    assert adopt_in_place([place]) == [bool(other.any())]
+    assert torch.equal(place.latent, torch.where(other, written, before))
+    for kept, given_ in ((place.weight, written), (place.scales, found.scales), (place.codes, found.codes)):
+        assert torch.equal(kept, given_)
+    sum_in_place([place])
+    assert torch.equal(place.weight, found.total)
+    assert torch.equal(place.codes, found.codes)
+
+
+@pytest.mark.parametrize("instructions", _native.available_instructions())
+def test_nan_and_what_lies_in_the_last_lanes_of_a_filter_is_found_by_every_instruction_set(
+    instructions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETSURGERY_ISA", instructions)
+    for entries in (1, 15, 16, 17, 100):
+        before = drawn(entries, 3, entries)
+        found = expand_by_place(before, 2)
+        places = [Place(found.total.clone(), before.clone(), found.scales, found.codes) for _ in range(3)]
+        places[1].weight[1, -1] = torch.nan
+        assert adopt_in_place(places) == [False, True, False]
+        assert bool(places[1].latent[1, -1].isnan())
+        places[1].latent[1, -1] = before[1, -1]
+        assert all(torch.equal(place.latent, before) for place in places)
+        sum_in_place(places)
+        assert all(torch.equal(place.weight, found.total) for place in places)
+
+
+def test_writes_are_found_by_any_number_of_threads() -> None:
+    before = drawn(0, 700, 4000)
+    found = expand_by_place(before, 2)
+    written = found.total + (torch.arange(700) == 650)[:, None]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        place = Place(written.clone(), before.clone(), found.scales, found.codes)
+        assert adopt_in_place([place]) == [True]
+        sum_in_place([place])
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(place.latent, torch.where(written != found.total, written, before))
+    assert torch.equal(place.weight, found.total)
 
 
 def test_what_does_not_fit_in_place_is_refused() -> None:

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 import netsurgery as ns
 from netsurgery.errors import StarvedLayerWarning
-from netsurgery.methods import blocks
+from netsurgery.methods import blocks, exchange
 from netsurgery.methods.base import Layer
 from netsurgery.methods.quantization import PORTIONS
+from netsurgery.methods.state import report
 
 
 class PaperReference:
@@ -91,7 +92,7 @@ def quantized_layers(method: ns.INQ, *tensors: Tensor) -> tuple[Any, list[Layer]
     layers = [Layer(f"l{i}", {f"l{i}.weight": tensor}) for i, tensor in enumerate(tensors)]
     state = method.init(layers, seed=0)
     method.update(state, layers, 0)
-    method.project(state, layers)
+    exchange.hide(method, state, layers)
     return state, layers
 
 
@@ -124,9 +125,9 @@ def test_at_two_bits_weights_become_ternary_and_the_smallest_become_zero() -> No
     weight = torch.tensor([[1.0, -0.9, 0.5, -0.49, 0.1]])
     state, layers = quantized_layers(ns.INQ(bits=2, portions=(1,), largest_power="paper"), weight)
     assert weight.tolist() == [[1, -1, 1, 0, 0]]
-    (row,) = ns.INQ(bits=2).report(state, layers)
+    (row,) = report(state, layers)
     assert (row.kept, row.quantized, row.pruned_total) == (3, 3, 2)
-    assert ns.INQ(bits=2).masks(state)["l0.weight"].tolist() == [[True, True, True, False, False]]
+    assert state.kept("l0.weight").tolist() == [[True, True, True, False, False]]
 
 
 def test_one_large_weight_does_not_make_the_others_zero_unless_it_is_the_papers_rule() -> None:
@@ -153,7 +154,7 @@ def test_weights_that_grew_beyond_the_largest_power_become_it() -> None:
     state, layers = quantized_layers(method, weight)
     weight[0, 1] = -7.0
     method.update(state, layers, 1)
-    method.project(state, layers)
+    exchange.hide(method, state, layers)
     assert weight.tolist() == [[1.0, -1.0]]
 
 
@@ -363,10 +364,12 @@ def test_a_state_that_is_damaged_is_refused_and_changes_nothing() -> None:
         ({"weights": {"weight": torch.ones(3, 2)}}, r"\(3, 2\) in 'weights' for weight"),
         ({"survivors": {}}, "'survivors' of the saved state lacks"),
         ({"exponents": {}}, "'exponents' of the saved state lacks"),
-        ({"survivors": {"weight": "x"}}, "damaged"),
-        ({"exponents": {"weight": 3}}, "damaged"),
-        ({"exponents": {"weight": (1, "x")}}, "damaged"),
-        ({"generator": torch.zeros(3)}, "damaged"),
+        ({"survivors": {"weight": "x"}}, "'x' in 'survivors' for weight, expected a whole number"),
+        ({"exponents": {"weight": 3}}, "3 in 'exponents' for weight, expected 2 whole numbers"),
+        ({"exponents": {"weight": (1, "x")}}, "expected 2 whole numbers"),
+        ({"fixed": {}}, "{} in 'fixed', expected True"),
+        ({"fixed": False}, "False in 'fixed', expected True"),
+        ({"generator": torch.zeros(3)}, r"Tensor in 'generator', expected the state of a torch\.Generator"),
     ]:
         with pytest.raises(ns.errors.StateError, match=match):
             operation.load_state_dict({**good, "stages": [{**stage, **change}]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -110,6 +111,15 @@ def test_a_network_with_batch_norm_keeps_every_layer_and_learns(
     assert max(float(p.detach().abs().max()) for p in model.parameters()) < 10
 
 
+def say_dead(stage: dict[str, Any], name: str, weight: Tensor, dim: int = 0) -> None:
+    """Into a saved state: which filters of a weight are dead by its mask, with the norms that they have now."""
+    scales = filters.norms(weight.detach(), dim)
+    stage["dead"] = {
+        "flags": {name: filters.dead(stage["masks"][name], dim).view(scales.shape)},
+        "scales": {name: scales},
+    }
+
+
 class TestDeadFilters:
     @staticmethod
     def gradients(dead_rows: int) -> tuple[Normalised, Tensor]:
@@ -123,6 +133,7 @@ class TestDeadFilters:
         saved = operation.state_dict()
         saved["stages"][0]["masks"]["conv2.weight"][:dead_rows] = False
         saved["stages"][0]["masks"]["conv2.weight"][dead_rows:] = True
+        say_dead(saved["stages"][0], "conv2.weight", model.conv2.weight)
         operation.load_state_dict(saved)
         model.zero_grad()
         images = torch.randn(16, 2, 6, 6, generator=torch.Generator().manual_seed(9))
@@ -175,6 +186,7 @@ class TestDeadFilters:
         train(model, optimizer, 10)
         saved = operation.state_dict()
         saved["stages"][0]["masks"]["conv1.weight"][0] = False
+        say_dead(saved["stages"][0], "conv1.weight", model.conv1.weight)
         operation.load_state_dict(saved)
         train(model, optimizer, 270, first=10)
         assert bool(operation.masks["conv1.weight"][0].any())
@@ -232,6 +244,7 @@ class TestFiltersAlongTheSecondDimension:
         saved = operation.state_dict()
         saved["stages"][0]["masks"][name][:] = True
         saved["stages"][0]["masks"][name][:, :3] = False
+        say_dead(saved["stages"][0], name, layer.weight, dim=1)
         operation.load_state_dict(saved)
         model.zero_grad()
         F.cross_entropy(model(torch.randn(16, 2, 6, 6)), torch.arange(16) % 4).backward()
@@ -253,16 +266,18 @@ def test_a_resumed_surgery_with_dead_filters_gives_the_bits_of_a_straight_one() 
     train(model, optimizer, 700)
     for stop in range(700, 716, 2):
         saved = [copy.deepcopy(part.state_dict()) for part in (model, optimizer, operation)]
-        assert saved[2]["stages"][0]["dead"]  # else this shows nothing
+        assert saved[2]["stages"][0]["dead"]["flags"]  # else this shows nothing
         train(model, optimizer, 2, first=stop)
         other = build()
         for part, state in zip(other, saved, strict=True):
             part.load_state_dict(state)
         train(other[0], other[1], 2, first=stop)
         straight, resumed = (one.state_dict()["stages"][0] for one in (operation, other[2]))
-        for part in ("weights", "masks", "scales", "dead"):
-            assert straight[part].keys() == resumed[part].keys()
-            assert all(torch.equal(tensor, resumed[part][name]) for name, tensor in straight[part].items()), part
+        parts = [(straight[part], resumed[part]) for part in ("weights", "masks", "scales")]
+        parts += [(straight["dead"][part], resumed["dead"][part]) for part in ("flags", "scales")]
+        for expected, found in parts:
+            assert expected.keys() == found.keys()
+            assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
 def test_gradients_through_a_dead_filter_can_be_differentiated_again() -> None:

@@ -40,7 +40,7 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def latent_of(operation: ns.Operation) -> dict[str, Tensor]:
-    return operation.state_dict()["stages"][0]["latent"]
+    return operation.state_dict()["stages"][0]["weights"]
 
 
 def sketch_of(weight: Tensor, planes: int, refined: bool = True) -> Tensor:
@@ -126,7 +126,8 @@ def test_after_its_steps_the_sketch_stays_and_biases_train_on() -> None:
     train(model, optimizer, 1, first=5)  # the last step sketches, whatever the interval
     fixed, bias = weights_of(model), model[0].bias.detach().clone()
     assert not same(before, fixed)
-    assert latent_of(operation) == {}
+    assert not operation._stages[0].state.latent
+    assert same(latent_of(operation), fixed)
     train(model, optimizer, 5, first=6)
     operation.finish()
     train(model, optimizer, 5, first=11)
@@ -326,8 +327,9 @@ def test_a_state_with_other_planes_or_parts_is_refused() -> None:
         ({"scales": scales}, r"in 'scales' for 3\.weight"),
         ({"scales": {}}, "'scales' of the saved state lacks"),
         ({"codes": {}}, "'codes' of the saved state lacks"),
-        ({"codes": stage["latent"]}, r"torch\.float32"),
-        ({"latent": {"3.weight": stage["latent"]["3.weight"]}}, "'latent' of the saved state lacks"),
+        ({"codes": stage["weights"]}, r"torch\.float32"),
+        ({"weights": {"3.weight": stage["weights"]["3.weight"]}}, "'weights' of the saved state lacks"),
+        ({"sharing": 0}, "0 in 'sharing', expected a whole number >= 1"),
         ({"more": 1}, "don't belong"),
     ):
         with pytest.raises(ns.errors.StateError, match=match):

@@ -116,30 +116,61 @@ void expand_filter(const TrainingKernels& kernels, const Filters& layer, std::pt
   kernels.plane_total({codes, scales, layer.planes, entries, weights});
 }
 
-}  // namespace
-
-void expand(const std::vector<Filters>& layers, bool refined, int threads) {
+/// Calls work(index of a layer, filter) for all filters of all layers, from several threads.
+template <class Work>
+void for_each_filter(const std::vector<Filters>& layers, int threads, const Work& work) {
   struct Piece {
-    const Filters* layer;
+    std::size_t layer;
     std::ptrdiff_t first, last;
   };
   std::vector<Piece> pieces;
   std::ptrdiff_t weights = 0;
-  for (const Filters& layer : layers) {
+  for (std::size_t index = 0; index < layers.size(); ++index) {
+    const Filters& layer = layers[index];
     weights += layer.filters * layer.entries;
     const std::ptrdiff_t each = std::max<std::ptrdiff_t>(1, kPiece / layer.entries);
     for (std::ptrdiff_t first = 0; first < layer.filters; first += each)
-      pieces.push_back({&layer, first, std::min(first + each, layer.filters)});
+      pieces.push_back({index, first, std::min(first + each, layer.filters)});
   }
-  const TrainingKernels& kernels = training_kernels_for(chosen());
   std::atomic<std::size_t> next{0};
-  auto work = [&](int) {
+  auto loop = [&](int) {
     const DefaultArithmetic arithmetic;
     for (std::size_t i; (i = next.fetch_add(1)) < pieces.size();)
-      for (std::ptrdiff_t filter = pieces[i].first; filter < pieces[i].last; ++filter)
-        expand_filter(kernels, *pieces[i].layer, filter, refined);
+      for (std::ptrdiff_t filter = pieces[i].first; filter < pieces[i].last; ++filter) work(pieces[i].layer, filter);
   };
-  Threads(static_cast<int>(std::min<std::ptrdiff_t>(threads, 1 + weights / kThread))).run(work);
+  Threads(static_cast<int>(std::min<std::ptrdiff_t>(threads, 1 + weights / kThread))).run(loop);
+}
+
+}  // namespace
+
+void expand(const std::vector<Filters>& layers, bool refined, int threads) {
+  const TrainingKernels& kernels = training_kernels_for(chosen());
+  for_each_filter(layers, threads, [&](std::size_t layer, std::ptrdiff_t filter) {
+    expand_filter(kernels, layers[layer], filter, refined);
+  });
+}
+
+void sum(const std::vector<Filters>& layers, int threads) {
+  const TrainingKernels& kernels = training_kernels_for(chosen());
+  for_each_filter(layers, threads, [&](std::size_t index, std::ptrdiff_t filter) {
+    const Filters& layer = layers[index];
+    const std::ptrdiff_t at = filter * layer.entries;
+    kernels.plane_sum(
+        {layer.codes + at, layer.scales + filter * layer.planes, layer.planes, layer.entries, layer.weights + at});
+  });
+}
+
+std::vector<bool> adopt(const std::vector<Filters>& layers, int threads) {
+  const TrainingKernels& kernels = training_kernels_for(chosen());
+  std::vector<std::atomic<bool>> written(layers.size());
+  for_each_filter(layers, threads, [&](std::size_t index, std::ptrdiff_t filter) {
+    const Filters& layer = layers[index];
+    const std::ptrdiff_t at = filter * layer.entries;
+    if (kernels.adopt({layer.weights + at, layer.latent + at, layer.codes + at, layer.scales + filter * layer.planes,
+                       layer.planes, layer.entries}))
+      written[index] = true;
+  });
+  return {written.begin(), written.end()};
 }
 
 }  // namespace netsurgery

@@ -21,4 +21,10 @@ struct Filters {
 /// infinity then. threads >= 1; the result doesn't depend on it.
 void expand(const std::vector<Filters>& layers, bool refined, int threads);
 
+/// Makes the weights the sums of the planes that there are; latent weights may be the weights themselves, and are left.
+void sum(const std::vector<Filters>& layers, int threads);
+
+/// Makes those weights latent that aren't the sums of their planes. One bool for each layer: true if there were any.
+std::vector<bool> adopt(const std::vector<Filters>& layers, int threads);
+
 }  // namespace netsurgery

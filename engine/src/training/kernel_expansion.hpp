@@ -135,19 +135,29 @@ static void next_plane(const NextPlane& given, PlaneSums& found) {
   kAfter[plane.planes](plane, found);
 }
 
+/// The sum of the planes in one part of a vector. Bit j of a code is 1 where plane j is -1.
 template <int kPlanes>
-NETSURGERY_INLINE void put_totals(std::uint8_t* codes, const float* scales, float* total) {
-  constexpr std::uint32_t kAll = (1u << kPlanes) - 1;
-  for (int i = 0; i < kParts; ++i) {
-    const NativeWords code = load_codes(codes + i * kNativeLanes);
-    Native sum = signed_scale(scales[0], code, 0);
-    for (int plane = 1; plane < kPlanes; ++plane) sum += signed_scale(scales[plane], code, plane);
-    std::memcpy(total + i * kNativeLanes, &sum, sizeof sum);
-    store_codes(codes + i * kNativeLanes, code ^ kAll);
-  }
+NETSURGERY_INLINE Native sum_of(NativeWords code, const float* scales) {
+  Native sum = signed_scale(scales[0], code, 0);
+  for (int plane = 1; plane < kPlanes; ++plane) sum += signed_scale(scales[plane], code, plane);
+  return sum;
 }
 
 template <int kPlanes>
+constexpr std::uint32_t kAll = (1u << kPlanes) - 1;
+
+/// kTurned: bit j is 1 where plane j is +1, and stays so.
+template <int kPlanes, bool kTurned>
+NETSURGERY_INLINE void put_totals(std::uint8_t* codes, const float* scales, float* total) {
+  for (int i = 0; i < kParts; ++i) {
+    const NativeWords code = load_codes(codes + i * kNativeLanes), turned = code ^ kAll<kPlanes>;
+    const Native sum = sum_of<kPlanes>(kTurned ? turned : code, scales);
+    std::memcpy(total + i * kNativeLanes, &sum, sizeof sum);
+    if constexpr (!kTurned) store_codes(codes + i * kNativeLanes, turned);
+  }
+}
+
+template <int kPlanes, bool kTurned>
 static void total_of(const PlaneTotal& given) {
   const PlaneTotal all = given;
   float scales[kPlanes];
@@ -155,21 +165,82 @@ static void total_of(const PlaneTotal& given) {
   const std::ptrdiff_t whole = all.entries / kLanes * kLanes;
   std::uint8_t* const signs = all.codes;
   float* const sums = all.total;
-  for (std::ptrdiff_t at = 0; at < whole; at += kLanes) put_totals<kPlanes>(signs + at, scales, sums + at);
+  for (std::ptrdiff_t at = 0; at < whole; at += kLanes) put_totals<kPlanes, kTurned>(signs + at, scales, sums + at);
   if (const std::size_t count = static_cast<std::size_t>(all.entries - whole)) {
     std::uint8_t codes[kLanes] = {};
     float total[kLanes];
     std::memcpy(codes, signs + whole, count);
-    put_totals<kPlanes>(codes, scales, total);
+    put_totals<kPlanes, kTurned>(codes, scales, total);
     std::memcpy(signs + whole, codes, count);
     std::memcpy(sums + whole, total, count * sizeof(float));
   }
 }
 
-static void plane_total(const PlaneTotal& given) {
-  static constexpr void (*kOf[kMostPlanes])(const PlaneTotal&) = {total_of<1>, total_of<2>, total_of<3>, total_of<4>,
-                                                                  total_of<5>, total_of<6>, total_of<7>, total_of<8>};
+template <bool kTurned>
+static void total(const PlaneTotal& given) {
+  static constexpr void (*kOf[kMostPlanes])(const PlaneTotal&) = {
+      total_of<1, kTurned>, total_of<2, kTurned>, total_of<3, kTurned>, total_of<4, kTurned>,
+      total_of<5, kTurned>, total_of<6, kTurned>, total_of<7, kTurned>, total_of<8, kTurned>};
   kOf[given.planes - 1](given);
+}
+
+static void plane_total(const PlaneTotal& given) { total<false>(given); }
+static void plane_sum(const PlaneTotal& given) { total<true>(given); }
+
+/// One vector of entries. NaN in a sum, of a filter that isn't finite, differs from every weight.
+template <int kPlanes>
+NETSURGERY_INLINE bool adopt_entries(const float* weights, const std::uint8_t* codes, const float* scales,
+                                     float* latent) {
+  NativeWords any{};
+  for (int i = 0; i < kParts; ++i) {
+    Native weight;
+    std::memcpy(&weight, weights + i * kNativeLanes, sizeof weight);
+    any |= reinterpret_cast<NativeWords>(weight !=
+                                         sum_of<kPlanes>(load_codes(codes + i * kNativeLanes) ^ kAll<kPlanes>, scales));
+  }
+  std::uint32_t differs = 0;
+  for (int l = 0; l < kNativeLanes; ++l) differs |= any[l];
+  if (!differs) return false;
+  for (int i = 0; i < kParts; ++i) {
+    Native weight, before;
+    std::memcpy(&weight, weights + i * kNativeLanes, sizeof weight);
+    std::memcpy(&before, latent + i * kNativeLanes, sizeof before);
+    const NativeWords other = reinterpret_cast<NativeWords>(
+        weight != sum_of<kPlanes>(load_codes(codes + i * kNativeLanes) ^ kAll<kPlanes>, scales));
+    const NativeWords now =
+        (reinterpret_cast<NativeWords>(weight) & other) | (reinterpret_cast<NativeWords>(before) & ~other);
+    std::memcpy(latent + i * kNativeLanes, &now, sizeof now);
+  }
+  return true;
+}
+
+template <int kPlanes>
+static bool adopt_of(const Written& given) {
+  const Written all = given;
+  float scales[kPlanes];
+  for (int p = 0; p < kPlanes; ++p) scales[p] = all.scales[p];
+  const std::ptrdiff_t whole = all.entries / kLanes * kLanes;
+  bool any = false;
+  for (std::ptrdiff_t at = 0; at < whole; at += kLanes)
+    any |= adopt_entries<kPlanes>(all.weights + at, all.codes + at, scales, all.latent + at);
+  if (const std::size_t count = static_cast<std::size_t>(all.entries - whole)) {
+    std::uint8_t codes[kLanes] = {};
+    float weights[kLanes], latent[kLanes] = {};
+    std::memcpy(codes, all.codes + whole, count);
+    const PlaneTotal rest{codes, scales, kPlanes, kLanes, weights};
+    total_of<kPlanes, true>(rest);  // beyond the filter nothing was written
+    std::memcpy(weights, all.weights + whole, count * sizeof(float));
+    std::memcpy(latent, all.latent + whole, count * sizeof(float));
+    any |= adopt_entries<kPlanes>(weights, codes, scales, latent);
+    std::memcpy(all.latent + whole, latent, count * sizeof(float));
+  }
+  return any;
+}
+
+static bool adopt(const Written& given) {
+  static constexpr bool (*kOf[kMostPlanes])(const Written&) = {adopt_of<1>, adopt_of<2>, adopt_of<3>, adopt_of<4>,
+                                                               adopt_of<5>, adopt_of<6>, adopt_of<7>, adopt_of<8>};
+  return kOf[given.planes - 1](given);
 }
 
 }  // namespace NETSURGERY_SET

@@ -37,9 +37,23 @@ struct PlaneTotal {
   float* total;  // unaligned
 };
 
+/// A filter whose weights have been the sum of its planes: what differs from that was written since, and is adopted.
+struct Written {
+  const float* weights;  // unaligned
+  float* latent;         // [entries]; gets the weights that differ
+  const std::uint8_t* codes;
+  const float* scales;  // [planes]
+  int planes;           // 1 .. kMostPlanes
+  std::ptrdiff_t entries;
+};
+
 struct TrainingKernels {
   void (*next_plane)(const NextPlane&, PlaneSums&);
   void (*plane_total)(const PlaneTotal&);
+  /// The same for codes that are turned around already, which stay.
+  void (*plane_sum)(const PlaneTotal&);
+  /// True if any weight differs, as NaN does from everything.
+  bool (*adopt)(const Written&);
 };
 
 const TrainingKernels& training_kernels_for(Instructions instructions);

@@ -3,5 +3,6 @@
 
 namespace netsurgery {
 extern const TrainingKernels kAvx2TrainingKernels;
-const TrainingKernels kAvx2TrainingKernels = {avx2_kernels::next_plane, avx2_kernels::plane_total};
+const TrainingKernels kAvx2TrainingKernels = {avx2_kernels::next_plane, avx2_kernels::plane_total,
+                                              avx2_kernels::plane_sum, avx2_kernels::adopt};
 }  // namespace netsurgery

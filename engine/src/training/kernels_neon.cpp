@@ -3,5 +3,6 @@
 
 namespace netsurgery {
 extern const TrainingKernels kNeonTrainingKernels;
-const TrainingKernels kNeonTrainingKernels = {neon_kernels::next_plane, neon_kernels::plane_total};
+const TrainingKernels kNeonTrainingKernels = {neon_kernels::next_plane, neon_kernels::plane_total,
+                                              neon_kernels::plane_sum, neon_kernels::adopt};
 }  // namespace netsurgery

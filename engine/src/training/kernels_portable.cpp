@@ -3,5 +3,6 @@
 
 namespace netsurgery {
 extern const TrainingKernels kPortableTrainingKernels;
-const TrainingKernels kPortableTrainingKernels = {portable_kernels::next_plane, portable_kernels::plane_total};
+const TrainingKernels kPortableTrainingKernels = {portable_kernels::next_plane, portable_kernels::plane_total,
+                                                  portable_kernels::plane_sum, portable_kernels::adopt};
 }  // namespace netsurgery

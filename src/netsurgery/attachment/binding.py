@@ -51,16 +51,6 @@ class Binding:
                 name = f"{path}.{key}" if path else key
                 links[id(module._parameters), key] = _Link(module._parameters, key, value, name)
         self._links = list(links.values())
-        self._addresses: list[int] = []
-        self.has_moved()
-
-    def has_moved(self) -> bool:
-        """True if a parameter's numbers lie elsewhere than when last asked.
-
-        `parameter.data = ...` does that. It is a write, as `parameter.copy_(...)` is, but one that torch doesn't count.
-        """
-        known, self._addresses = self._addresses, [tensor.data_ptr() for _, tensor, *_ in self._parameters]
-        return self._addresses != known
 
     def check(self) -> None:
         """Raise AttachmentError if something was replaced, or has another type, device or shape since attach."""
@@ -78,7 +68,7 @@ class Binding:
                 )
 
     def check_types(self) -> None:
-        """Raise AttachmentError if a parameter has another type, device or shape: its numbers lie elsewhere then."""
+        """Raise AttachmentError if a parameter has another type, device or shape."""
         for name, tensor, dtype, device, shape in self._parameters:
             if tensor.dtype is not dtype or tensor.device != device or tensor.shape != shape:
                 raise AttachmentError(

@@ -14,7 +14,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netsurgery.attachment.binding import Binding
-from netsurgery.attachment.operation_report import followed_by, starved_lines, table, warn_revived
+from netsurgery.attachment.gradients_seen import GradientsSeen
+from netsurgery.attachment.operation_report import followed_by, starved_lines, table, warn_revived, warn_unreached
 from netsurgery.attachment.optimizer_hooks import (
     caller,
     check_latent_weights,
@@ -36,7 +37,9 @@ from netsurgery.attachment.optimizer_hooks import (
     searches_lines,
 )
 from netsurgery.attachment.other_optimizers import OtherOptimizers, uncompiled
+from netsurgery.attachment.ranks import warn_if_ranks_differ
 from netsurgery.attachment.stale_gradients import StaleGradients
+from netsurgery.attachment.succession import Claim, Held, check_follows, together, warn_released
 from netsurgery.errors import (
     AttachmentError,
     OptimizerError,
@@ -45,15 +48,19 @@ from netsurgery.errors import (
     UnfinishedWarning,
 )
 from netsurgery.layers.selecting import select
+from netsurgery.methods import exchange
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.methods.encoded import Encoded, says
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
+from netsurgery.methods.state import report
 from netsurgery.plan import Plan
 from netsurgery.stage import Stage
 
 _STATE_VERSION = 1
 _STAGE_SEEDS = 65_537  # so that stages of neighbouring seeds draw differently
 _attached: weakref.WeakSet[Operation] = weakref.WeakSet()
+_released: weakref.WeakSet[Operation] = weakref.WeakSet()  # those that were finished, and detached after that
 
 
 def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[Any] | str | Path) -> Operation:
@@ -69,9 +76,13 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
     A method that cuts at step 0 (NaiveCut, ThresholdSurgery) changes the weights at once. If anything is wrong, an
     error is raised and neither model nor optimizer is touched.
 
+    A finished operation that is still attached goes on holding what it has pruned: the next one may follow it.
+
     Raises LayerNotFoundError (a pattern matches nothing), AdapterError (LoRA), OptimizerError (it doesn't own a
     selected weight, or is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError, AttachmentError
-    (another operation holds one of the weights, or they are spread over processes).
+    (another operation holds one of the weights and hasn't finished, or they are spread over processes).
+    Warns (RevivedWarning) if what a detached operation had pruned may come back where this one doesn't operate, and
+    (RanksDifferWarning) if another process has begun with other weights.
 
     >>> operation = ns.attach(model, optimizer, ns.Surgery(density=0.3, steps=100))
     >>> for inputs, labels in loader:  # your loop, unchanged
@@ -138,7 +149,6 @@ class Operation:
         found = select(model, plan)
         selection = found.stages
         check_owned(optimizer, selection)
-        _check_not_attached(selection)
         self._clears_gradients = searches_lines(optimizer)
         if self._clears_gradients:
             check_latent_weights(optimizer, plan)
@@ -146,6 +156,8 @@ class Operation:
         self.step = 0
         """Optimizer steps taken since `attach`."""
         self.finished = False
+        self._earlier = [o for o in _attached if check_follows(selection, plan, o._claims(), o.finished)]
+        """Finished operations that hold some of the same tensors: what they have pruned stays pruned."""
         self.left_alone = found.left_alone
         """The parameters that no stage operates on, and why."""
         self._calls = 0  # of optimizer.step since `attach`, those that failed or were skipped counted
@@ -161,6 +173,7 @@ class Operation:
         self._tensors = list({id(t): t for layers in selection for _, t in tensors_of(layers)}.values())
         self._binding = Binding(model, selection)
         self._stale = StaleGradients(self._tensors)
+        self._seen = GradientsSeen(self._tensors)
         self._optimizer_name = type(optimizer).__name__
         self._handles = hook(optimizer, uncompiled(self._before_step), uncompiled(self._after_step))
         for running in self._stages:
@@ -177,6 +190,13 @@ class Operation:
             raise
         self._others = OtherOptimizers(optimizer, self._tensors, self._calls_begun, self._on_other_step)
         _attached.add(self)
+        parameters = {id(parameter) for parameter in model.parameters()}
+        for other in list(_released):
+            pruned = [one for one in other._held() if id(one.tensor) in parameters]
+            if pruned:
+                warn_released(pruned, self._tensors)
+                _released.discard(other)
+        self._compare_ranks("attach")
 
     @property
     def density(self) -> float:
@@ -209,17 +229,36 @@ class Operation:
         return rows
 
     def _rows(self) -> list[TensorReport]:
-        masks = self._masks() if any(running.is_followed for running in self._stages) else {}
+        before = self._kept_before()
+        masks = self._masks() if before or any(running.is_followed for running in self._stages) else {}
         rows: dict[str, TensorReport] = {}
         for running in self._stages:
             if running.state is not None:
-                for row in running.method.report(running.state, running.layers):
+                for row in report(running.state, running.layers):
                     rows[row.name] = row if row.name not in rows else followed_by(rows[row.name], row, masks[row.name])
             else:
                 for layer in running.layers:
                     for name, tensor in layer.tensors.items():
                         rows.setdefault(name, TensorReport(layer.name, name, tuple(tensor.shape), tensor.numel(), 0, 0))
+        for name in before:
+            rows[name] = dataclasses.replace(rows[name], kept=int(masks[name].count_nonzero()))
         return list(rows.values())
+
+    @torch.no_grad()
+    def encoded(self) -> dict[str, Encoded | None]:
+        """Parameter name -> its exact form, as far as the latest method that operates on it knows more than its values.
+
+        Each is a record of methods/encoded.py, copied from the operation, and `decoded()` gives the parameter's values
+        bit for bit: those kept (surgery), signs and exponents (INQ, once all are quantized), scales and codes of planes
+        (sketching). None where a stage hasn't begun, or where something else has written to the parameter since the
+        last step, so that it isn't what its method says.
+
+            operation.encoded()["head.weight"].exponents
+        """
+        if self._handles:
+            self._binding.check()
+        names = (name for running in self._stages for name, _ in tensors_of(running.layers))
+        return {**dict.fromkeys(names), **{name: form for name, _, form in self._forms()}}
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -230,7 +269,9 @@ class Operation:
         connections meanwhile, as by loading a checkpoint of an early, denser epoch, is set to 0 here.
 
         Warns (UnfinishedWarning) if the schedule hadn't ended: the density, and what is quantized, is then as reached
-        so far; and (StarvedLayerWarning) of every layer that keeps next to nothing. Raises NonFiniteWeightsError if
+        so far; (StarvedLayerWarning) of every layer that keeps next to nothing; (UnreachedLayerWarning) of layers that
+        keep connections which the loss has never felt; and (RanksDifferWarning) if this process and another that trains
+        the same model have come to different connections. Raises NonFiniteWeightsError if
         training has diverged, AttachmentError if the model has got other parameters, OptimizerError if gradients came
         but the optimizer never made a step; nothing is changed then.
         """
@@ -251,27 +292,37 @@ class Operation:
                 stacklevel=3,
             )
         for running in self._begun():
-            running.method.finish(running.state, running.layers)
-        self._hide()  # what was written to pruned connections since the last step
+            exchange.settle(running.method, running.state, running.layers)
         if not self.finished:
-            for line in starved_lines(self._rows()):
+            rows = self._rows()
+            starved = starved_lines(rows)
+            for line in starved:
                 warnings.warn(
                     f"{line} Ask for more density, or leave the layer out with Stage(skip=...).",
                     StarvedLayerWarning,
                     stacklevel=3,
                 )
+            if not starved:  # behind a layer that passes nothing on no gradient comes
+                weights = {one.name: one.tensor for one in self._held() if one.tensor.dim() > 1}
+                names = {name for name, tensor in weights.items() if self._seen.unreached(tensor)}
+                warn_unreached([row for row in rows if row.name in names])
+            self._compare_ranks("finish")
         self.finished = True
 
     def detach(self) -> None:
         """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair.
 
-        A second operation attached after it knows nothing of what the first one pruned. Put methods that follow each
-        other into one Plan.
+        An operation that is attached after it knows nothing of what this one pruned, and warns (RevivedWarning) of
+        tensors that it doesn't operate on, where that may come back. Put methods that follow each other into one Plan;
+        or, where the next one is decided afterwards, `finish` this one and attach the next beside it, without detaching
+        this one.
 
         Warns (RevivedWarning) if pruned connections hold values again that `finish` had set to 0.
         """
         self._leave_step()
         revived = self._revived() if self._handles else {}
+        if self.finished and self._handles:
+            _released.add(self)
         self._unhook()
         self._others.stop()
         _attached.discard(self)
@@ -294,7 +345,7 @@ class Operation:
             "step": self.step,
             "finished": self.finished,
             "stages": [
-                None if running.state is None else running.method.state_dict(running.state, running.layers)
+                None if running.state is None else exchange.save(running.state, running.layers)
                 for running in self._stages
             ],
         }
@@ -328,9 +379,9 @@ class Operation:
         pairs = list(zip(self._stages, saved["stages"], strict=True))
         for running, state in pairs:
             if state is not None:
-                running.method.check_state(running.layers, state)
+                exchange.check(running.method, running.layers, state)
         for running, state in pairs:
-            running.state = None if state is None else running.method.load_state(running.layers, state)
+            running.state = None if state is None else exchange.load(running.method, running.layers, state)
         self.step = saved["step"]
         self.finished = saved["finished"]
 
@@ -354,24 +405,70 @@ class Operation:
         return [running for running in self._stages if running.state is not None]
 
     def _masks(self) -> dict[str, Tensor]:
-        masks: dict[str, Tensor] = {}
+        return together([*((one.name, one.kept) for one in self._held()), *self._kept_before().items()])
+
+    def _claims(self) -> list[Claim]:
+        """Each tensor that a stage operates on, or will."""
+        running = self._begun() if self.finished else self._stages
+        return [Claim(name, tensor, one.method) for one in running for name, tensor in tensors_of(one.layers)]
+
+    def _held(self) -> list[Held]:
+        """What each stage that has begun keeps of each of its tensors."""
+        return [
+            Held(name, tensor, running.state.kept(name))
+            for running in self._begun()
+            for name, tensor in tensors_of(running.layers)
+        ]
+
+    def _forms(self) -> Iterator[tuple[str, Tensor, Encoded]]:
+        """(name, parameter, exact form) where a stage knows one; of several that know one the latest comes last.
+
+        Also where a parameter has been moved to another device since, or to another shape, of which nothing is known.
+        """
+        self._leave_step()
         for running in self._begun():
-            for name, mask in running.method.masks(running.state).items():
-                masks[name] = masks[name] & mask if name in masks else mask
-        return masks
+            for name, tensor in tensors_of(running.layers):
+                kept = running.state.kept(name)
+                if kept.shape == tensor.shape:
+                    shown = tensor.detach().to(kept.device)
+                    form = running.method.encode(running.state, name, shown)
+                    if form is not None and says(form, shown):
+                        yield name, tensor, form
+
+    def _kept_before(self) -> dict[str, Tensor]:
+        """Parameter name -> what finished operations keep of it, for those of which they hold some."""
+        names = {id(tensor): name for running in self._stages for name, tensor in tensors_of(running.layers)}
+        held = [one for other in self._earlier if other._handles for one in other._held() if id(one.tensor) in names]
+        return together((names[id(one.tensor)], one.kept) for one in held)
+
+    def _compare_ranks(self, moment: str) -> None:
+        """Warn if another process that trains the same model has declared something else."""
+
+        def declared() -> Iterator[tuple[str, Tensor]]:
+            for running in self._begun():
+                for name, tensor in tensors_of(running.layers):
+                    own = running.state.own(name)
+                    yield f"{name}: homes", torch.zeros_like(tensor, dtype=torch.bool) if own is None else own
+                    yield f"{name}: shown", tensor if own is None else tensor.masked_fill(own, 0)
+
+        warn_if_ranks_differ(moment, repr(self.plan.to_dict()), self.step, declared())
 
     def _revived(self) -> dict[str, int]:
         """Parameter name -> pruned connections that hold values, if the operation is finished."""
         if not (self.finished and self._handles):
             return {}
-        tensors = {name: tensor for running in self._begun() for name, tensor in tensors_of(running.layers)}
-        counts = {name: int(tensors[name].detach()[~mask].count_nonzero()) for name, mask in self._masks().items()}
+        tensors = {name: tensor for running in self._stages for name, tensor in tensors_of(running.layers)}
+        counts = {
+            name: int(tensors[name].detach()[~mask.to(tensors[name].device)].count_nonzero())
+            for name, mask in self._masks().items()
+            if mask.shape == tensors[name].shape  # the model may have been changed, or moved, since
+        }
         return {name: count for name, count in counts.items() if count}
 
     def _hide(self) -> None:
         """Latent -> effective, in every stage."""
         for running in self._begun():
-            running.method.project(running.state, running.layers)
+            exchange.hide(running.method, running.state, running.layers)
 
     @torch.no_grad()
     def _begin_stages(self) -> None:
@@ -388,7 +485,7 @@ class Operation:
             for running in new:
                 state = running.method.init(running.layers, running.seed)
                 running.method.update(state, running.layers, 0)
-                running.method.project(state, running.layers)
+                exchange.hide(running.method, state, running.layers)
                 states.append(state)
         except BaseException:
             for tensor, values in reversed(before):
@@ -397,7 +494,7 @@ class Operation:
         for running, state in zip(new, states, strict=True):
             for earlier in self._begun():
                 if running in earlier.followers:
-                    earlier.method.finish(earlier.state, earlier.layers)
+                    exchange.settle(earlier.method, earlier.state, earlier.layers)
             running.state = state
             advice = running.method.advice(running.layers)
             if advice is not None:
@@ -420,7 +517,7 @@ class Operation:
             for running in self._begun():
                 # Where every weight belongs to the declared set, as in a sketch, a write is what trains on.
                 if self.finished or running.method.shares_tensors:
-                    running.method.project(running.state, running.layers)
+                    exchange.hide(running.method, running.state, running.layers)
         if not (wraps or self.finished):
             raise OptimizerError(
                 f"{type(optimizer).__name__} moves weights that are attached to another optimizer, a "
@@ -440,11 +537,7 @@ class Operation:
             self._leave_step()  # the last step ended by an exception
         self._calls += 1
         with torch.no_grad():
-            self._binding.check_links()
-            for running in self._begun():
-                running.method.check_placement(running.state, running.layers)
-            if self._binding.has_moved():
-                self._binding.check_types()
+            self._binding.check()
             self._call, self._thread = call, threading.get_ident()
             self._reveal()
         # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
@@ -469,7 +562,9 @@ class Operation:
             for running in self._begun():
                 if taken and not self.finished and not running.is_followed:
                     running.method.update(running.state, running.layers, self.step - running.stage.start)
-                running.method.project(running.state, running.layers)
+                exchange.hide(running.method, running.state, running.layers)
+            if not self.finished:
+                self._seen.look()
         self._call = None  # last: after an exception above, _leave_step still hides what is revealed
         if taken and not self.finished:
             self._begin_stages()
@@ -484,11 +579,7 @@ class Operation:
     def _reveal(self) -> None:
         """Effective -> latent, in every stage."""
         for running in self._begun():
-            running.method.reveal(running.state, running.layers)
-
-    def _versions_now(self) -> list[int]:
-        """How often torch has counted a change of each tensor."""
-        return [tensor._version for tensor in self._tensors]
+            exchange.reveal(running.state, running.layers)
 
     def _check_has_stepped(self) -> None:
         """Raise OptimizerError if a backward pass was seen, but none of the steps that the methods need."""
@@ -506,12 +597,12 @@ class Operation:
         self._handles = []
 
     def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
-        revealed = self._versions_now()
+        revealed = exchange.marks(self._tensors)
 
         def evaluate() -> Any:
             with torch.no_grad():
                 # What has moved since it was revealed is known to the optimizer alone, and has to be put back as it is.
-                moved = self._versions_now() != revealed
+                moved = exchange.marks(self._tensors) != revealed
                 latent = [tensor.detach().clone() for tensor in self._tensors] if moved else []
                 self._hide()
             loss = closure()  # if it raises, the step is over, and effective weights are what has to remain
@@ -523,7 +614,7 @@ class Operation:
                         tensor.copy_(value)
                 else:
                     self._reveal()
-                    revealed[:] = self._versions_now()
+                    revealed[:] = exchange.marks(self._tensors)
             return loss
 
         return evaluate
@@ -531,10 +622,10 @@ class Operation:
     def _clear_gradients(self) -> None:
         """Of connections that can't move: to a line search their gradient is a slope that the loss doesn't have."""
         for running in self._begun():
-            trained = running.method.trained(running.state)
             for name, tensor in tensors_of(running.layers):
-                if tensor.grad is not None:
-                    tensor.grad.mul_(trained[name])
+                own = running.state.own(name)
+                if tensor.grad is not None and own is not None:
+                    tensor.grad.mul_(own)
 
 
 def settle(model: object) -> None:
@@ -552,12 +643,13 @@ def settle(model: object) -> None:
                     warn_revived(revived)
 
 
-def _check_not_attached(selection: list[list[Layer]]) -> None:
-    """Raise AttachmentError if another operation holds one of the weights."""
-    names = {id(tensor): name for layers in selection for name, tensor in tensors_of(layers)}
-    for other in _attached:
-        shared = [names[id(t)] for r in other._stages for _, t in tensors_of(r.layers) if id(t) in names]
-        if shared:
-            raise AttachmentError(
-                f"Another operation already holds {shared[0]}. Call its detach() first, or put both into one Plan."
-            )
+@torch.no_grad()
+def known_forms(model: nn.Module) -> dict[str, Encoded]:
+    """Parameter name in the model -> its exact form, as far as operations that are attached know one.
+
+    For what stores a model's weights without knowing of operations: what isn't here has to be told from its values.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    operations = sorted(_attached, key=lambda operation: len(operation._earlier))  # later ones know more
+    forms = (pair for operation in operations for pair in operation._forms())
+    return {names[id(tensor)]: form for _, tensor, form in forms if id(tensor) in names}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from netsurgery.errors import RevivedWarning
+from netsurgery.errors import RevivedWarning, UnreachedLayerWarning
 from netsurgery.layers.candidates import LeftAlone
 from netsurgery.layers.left_alone import describe
 from netsurgery.methods.base import TensorReport
@@ -47,6 +47,19 @@ def starved_lines(rows: Sequence[TensorReport]) -> list[str]:
         "lies before it."
         for row in starved(rows)
     ]
+
+
+def warn_unreached(rows: Sequence[TensorReport]) -> None:
+    """Rows of weights that the loss has never reached, and that keep connections; says nothing if there are none."""
+    if rows:
+        names = ", ".join(row.name for row in rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
+        warnings.warn(
+            f"The loss has reached nothing of {names} since attach: every gradient was 0 or missing. "
+            f"{sum(row.kept for row in rows):,} connections are kept there, and count for the density as trained ones "
+            "do. Leave those layers out with Stage(skip=...), or let the loss depend on them.",
+            UnreachedLayerWarning,
+            stacklevel=4,
+        )
 
 
 def warn_revived(revived: Mapping[str, int]) -> None:

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
+from netsurgery.methods.encoded import Encoded
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -86,12 +88,18 @@ StateT = TypeVar("StateT")
 class Method(ABC, Generic[StateT]):
     """A rule over the layers of one stage. Subclasses are final, frozen dataclasses of settings.
 
-    When its stage begins the operation calls `init`, `update` with step 0 and `project`; then around every optimizer
-    step `reveal` before and `update`, `project` after it; `finish` once. All of them run without autograd.
+    It says four things, `init`, `update`, `project` and `encode`, and declares in `state_type` what changes meanwhile
+    (state.py). All else follows from that declaration: the exchange with the parameters (exchange.py), masks and
+    reports (state.py), saving and loading (fields.py).
+
+    When its stage begins the operation calls `init`, `update` with step 0 and `project`; then `update` and `project`
+    after every optimizer step. All of them run without autograd.
     """
 
     name: ClassVar[str]
     """The word for the method in plan files."""
+    state_type: ClassVar[type[Any]]
+    """The record of what changes, a State."""
     biases: bool
     """True if the biases of the layers are operated on too."""
     shares_tensors: ClassVar[bool] = True
@@ -114,13 +122,17 @@ class Method(ABC, Generic[StateT]):
     def init(self, layers: Sequence[Layer], seed: int) -> StateT:
         """The state before step 0. Reads the weights, which are finite, and changes nothing."""
 
-    def advice(self, layers: Sequence[Layer]) -> UserWarning | None:
-        """What the settings can't do on these layers, and what would do; None if there is nothing to say."""
-        return None
+    @abstractmethod
+    def update(self, state: StateT, layers: Sequence[Layer], step: int) -> None:
+        """The only place where the state changes; parameters hold latent weights, `step` steps have been taken."""
 
     @abstractmethod
-    def reveal(self, state: StateT, layers: Sequence[Layer]) -> None:
-        """Effective -> latent, in place in the parameters. The state stays as it is."""
+    def project(self, state: StateT, name: str, tensor: Tensor) -> None:
+        """Latent -> effective, in place in one parameter. The state stays as it is."""
+
+    @abstractmethod
+    def encode(self, state: StateT, name: str, tensor: Tensor) -> Encoded | None:
+        """The exact form of one parameter, which is effective; None if no more is known than its values."""
 
     def felt(self, state: StateT, name: str, tensor: Tensor, gradient: Tensor) -> Tensor:
         """The gradient of a parameter as the optimizer, and whoever clips it, shall see it; called in backward.
@@ -129,48 +141,6 @@ class Method(ABC, Generic[StateT]):
         """
         return gradient
 
-    @abstractmethod
-    def update(self, state: StateT, layers: Sequence[Layer], step: int) -> None:
-        """The only place where the state changes; parameters hold latent weights, `step` steps have been taken."""
-
-    @abstractmethod
-    def project(self, state: StateT, layers: Sequence[Layer]) -> None:
-        """Latent -> effective, in place in the parameters. The state stays as it is."""
-
-    @abstractmethod
-    def check_placement(self, state: StateT, layers: Sequence[Layer]) -> None:
-        """Raise AttachmentError if parameters have moved to another device or type since the stage began."""
-
-    @abstractmethod
-    def finish(self, state: StateT, layers: Sequence[Layer]) -> None:
-        """Fix the declared set for good and free what only the operation needed; parameters hold effective weights.
-
-        Raises NonFiniteWeightsError if training has diverged: there is nothing to declare then.
-        """
-
-    @abstractmethod
-    def masks(self, state: StateT) -> dict[str, Tensor]:
-        """Parameter name -> bool tensor of its shape, True = kept; to be read only."""
-
-    def trained(self, state: StateT) -> dict[str, Tensor]:
-        """Parameter name -> bool tensor of its shape, True = moved by the optimizer: what is kept, if nothing is fixed.
-
-        To be read only; for methods without latent weights.
-        """
-        return self.masks(state)
-
-    @abstractmethod
-    def report(self, state: StateT, layers: Sequence[Layer]) -> list[TensorReport]:
-        """One row per tensor."""
-
-    @abstractmethod
-    def state_dict(self, state: StateT, layers: Sequence[Layer]) -> dict[str, Any]:
-        """All that `load_state` needs, in tensors, numbers and dicts: torch.load(weights_only=True) reads it."""
-
-    @abstractmethod
-    def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
-        """Raise StateError if `saved` belongs to other layers or shapes."""
-
-    @abstractmethod
-    def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> StateT:
-        """The state that `state_dict` described, once `check_state` accepted it; the parameters become effective."""
+    def advice(self, layers: Sequence[Layer]) -> UserWarning | None:
+        """What the settings can't do on these layers, and what would do; None if there is nothing to say."""
+        return None

@@ -1,13 +1,14 @@
 """Expansion in place, in C++: all planes of a filter while it is in the cache, many filters at once.
 
 expansion.py says what is computed, and does it for other devices, types and layouts. Both agree but for the rounding of
-sums: scales to a few units of float32, planes except where what is left over of a weight lies as close to 0.
+sums: scales to a few units of float32, planes except where what is left over of a weight lies as close to 0. The sums
+of planes that are there already agree to the bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,5 +44,24 @@ def expand_in_place(places: Iterable[Place], refined: bool) -> None:
     refined: as for `expand`.
     A filter that isn't finite has a scale that isn't. Torch's counts of changes to the tensors stay as they are.
     """
-    arrays = [(p.weight.numpy(), p.latent.numpy(), p.scales.numpy(), p.codes.numpy()) for p in places]
-    _native.expand_in_place(arrays, refined, torch.get_num_threads())
+    _native.expand_in_place(_arrays(places), refined, torch.get_num_threads())
+
+
+def sum_in_place(places: Iterable[Place]) -> None:
+    """Weights become the sums of planes that scales and codes say.
+
+    Places as for `expand_in_place`, but latent weights, which stay, may be the weights themselves.
+    """
+    _native.sum_in_place(_arrays(places), torch.get_num_threads())
+
+
+def adopt_in_place(places: Iterable[Place]) -> list[bool]:
+    """Weights that aren't the sums of planes that scales and codes say become latent, and stay where they are.
+
+    One bool for each place: True if it had such weights. Places as for `expand_in_place`.
+    """
+    return _native.adopt_in_place(_arrays(places), torch.get_num_threads())
+
+
+def _arrays(places: Iterable[Place]) -> list[tuple[Any, Any, Any, Any]]:
+    return [(p.weight.numpy(), p.latent.numpy(), p.scales.numpy(), p.codes.numpy()) for p in places]

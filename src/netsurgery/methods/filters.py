@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from netsurgery.methods.blocks import as_number, row_blocks
+from netsurgery.methods.fields import per_filter
 
 _TINY = 1e-30  # keeps 0 / 0 away
 
@@ -58,37 +59,48 @@ def scales(weight: Tensor, mask: Tensor, before: Tensor, dim: int = 0) -> Tensor
     return torch.cat(parts)
 
 
-@dataclass(frozen=True)
+@dataclass
 class DeadFilters:
-    """Which filters of a weight are dead, and what bounds their gradient; all as `norms`, of the weight's device.
+    """Which filters are dead, and what bounds their gradient, of those weights that have some."""
 
-    dead: bool. shares: float32, 1 / (number of live filters) for each of those, 0 for dead ones.
-    scales: float32, the norm of each filter (`scales`) when the mask was last refreshed.
-    """
+    flags: dict[str, Tensor] = per_filter(torch.bool)
+    """True = dead."""
+    scales: dict[str, Tensor] = per_filter()
+    """The norm of each filter (`scales`) when the mask was last refreshed."""
 
-    dead: Tensor
-    shares: Tensor
-    scales: Tensor
-    dim: int
+    def note(self, name: str, flags: Tensor, scales: Tensor) -> None:
+        """Some filters of a weight are dead. flags: (n,) bool, as `dead` gives them. scales: as `scales` gives them."""
+        self.flags[name], self.scales[name] = flags.view(scales.shape), scales
 
-    @classmethod
-    def of(cls, flags: Tensor, scales: Tensor, dim: int = 0) -> DeadFilters:
-        """flags: (n,) bool, as `dead` gives them. scales: as `scales` gives them."""
-        is_dead = flags.view(scales.shape)
-        live = (~is_dead).to(torch.float32)
-        return cls(is_dead, live / live.sum().clamp(min=1), scales, dim)
+    def forget(self, name: str) -> None:
+        """No filter of a weight is dead."""
+        self.flags.pop(name, None)
+        self.scales.pop(name, None)
 
-    def without(self, gradient: Tensor) -> Tensor:
+    def without(self, name: str, gradient: Tensor) -> Tensor:
         """The gradient, and 0 for dead filters."""
-        return gradient.masked_fill(self.dead, 0)
+        flags = self.flags.get(name)
+        if flags is None:
+            return gradient
+        if (
+            gradient.device.type == "cpu" and flags.numel() > 1
+        ):  # quicker there; elsewhere the device would be waited for
+            dim = next(dim for dim, extent in enumerate(flags.shape) if extent > 1)
+            return gradient.index_fill(dim, flags.flatten().nonzero().flatten(), 0)
+        return gradient.masked_fill(flags, 0)
 
-    def bounded(self, gradient: Tensor) -> Tensor:
+    def bounded(self, name: str, gradient: Tensor) -> Tensor:
         """The gradient, where no dead filter feels more, relatively, than live filters do in the mean.
 
         Where no filter lives, none has a gradient. The share counts as a number for whoever differentiates again.
         """
+        flags = self.flags.get(name)
+        if flags is None:
+            return gradient
         with torch.no_grad():
-            relative = norms(gradient, self.dim) * self.scales
-            mean = (relative * self.shares).sum()
-            share = (mean / relative.clamp_(min=_TINY)).clamp_(max=1).masked_fill_(~self.dead, 1)
+            live = (~flags).to(torch.float32)
+            others = tuple(dim for dim, extent in enumerate(flags.shape) if extent == 1)
+            relative = length(gradient, others) * self.scales[name]
+            mean = (relative * (live / live.sum().clamp(min=1))).sum()
+            share = (mean / relative.clamp_(min=_TINY)).clamp_(max=1).masked_fill_(~flags, 1)
         return gradient * share.to(gradient.dtype)

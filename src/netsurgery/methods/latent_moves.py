@@ -7,24 +7,24 @@ move more than BOUND times as far as they usually do counts for BOUND times that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from netsurgery.methods.fields import per_stretch
 
 BOUND = 3.0
 _RATE = 0.03  # of the running mean, per step
 _TINY = 1e-30  # keeps 0 / 0 away
 
 
+@dataclass
 class LatentMoves:
-    """Running means of how far pruned connections move in a step, as a Euclidean norm, by name.
+    """Running means of how far pruned connections move in a step, as a Euclidean norm, by stretch of a tensor."""
 
-    A name stands for a tensor, or for a stretch of a large one.
-    """
-
-    def __init__(self, means: Mapping[str, Tensor] | None = None) -> None:
-        self.means: dict[str, Tensor] = dict(means or {})
+    means: dict[str, Tensor] = per_stretch()
 
     def shares(self, names: Sequence[str], lengths: Tensor) -> Tensor:
         """(k,) The share in (0, 1] of this step that each may follow; nothing waits for the device.

@@ -1,48 +1,35 @@
-"""Methods that decide for each connection whether it is kept: the mask, the latent weights and their exchange.
+"""Methods that decide for each connection whether it is kept: the mask, and the latent weights of what is pruned.
 
 Per optimizer step nothing happens to a kept connection. A pruned one gets its latent weight back just before the
-optimizer moves the weights, and is hidden again just after. Every weight has one home: kept ones live in the parameter
-(so that whatever the user does to them between steps stays done: clamping, loading a checkpoint, averaging), pruned
-ones in `latent`; the sum of both is the whole latent tensor.
+optimizer moves the weights, and is hidden again just after (exchange.py). Every weight has one home: kept ones live in
+the parameter, pruned ones in `latent`; the sum of both is the whole latent tensor.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
 
-from netsurgery.errors import StateError
-from netsurgery.methods import filters
-from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of, weights_of
+from netsurgery.methods import fields, filters
+from netsurgery.methods.base import Layer, Method, tensors_of, weights_of
 from netsurgery.methods.blocks import as_number, blocks
+from netsurgery.methods.encoded import EncodedSparse
+from netsurgery.methods.exchange import remember
+from netsurgery.methods.fields import generator, nested, per_filter, per_layer_number, per_parameter
 from netsurgery.methods.filters import DeadFilters
 from netsurgery.methods.latent_moves import LatentMoves
 from netsurgery.methods.readings import numbers
-from netsurgery.methods.saved_state import check_keys, check_tensors
 from netsurgery.methods.sensitivity import Sensitivity
-from netsurgery.methods.soundness import check_finite, check_placement
+from netsurgery.methods.soundness import check_finite
+from netsurgery.methods.state import State, no_counts
 
-_SAVED = {
-    "masks",
-    "weights",
-    "splicing",
-    "constants",
-    "pruned",
-    "spliced",
-    "sensitivity",
-    "moves",
-    "scales",
-    "dead",
-    "generator",
-}
 GROUP = {True: 1 << 19, False: 1 << 24}
 """Connections worked on together, by whether a processor does it: as many as its cache holds, or a card is worth."""
-_MEANS = {"outputs", "inputs", "total"}
 
 Piece = tuple[str, slice, Tensor]
 """Parameter name, rows of it, bool tensor: the new mask of those rows, True = kept."""
@@ -56,38 +43,35 @@ class Observation(NamedTuple):
 
 
 @dataclass
-class MaskState:
+class MaskState(State):
     """All that changes while a mask method operates: per connection one byte and one weight, and a few counts."""
 
-    masks: dict[str, Tensor]
+    masks: dict[str, Tensor] = per_parameter(torch.bool)
     """Parameter name -> bool tensor of its shape, True = kept."""
-    latent: dict[str, Tensor]
-    """Parameter name -> what each pruned connection would weigh, and +0 for the kept ones.
-    Empty when pruned connections can't come back: without splicing, or after it."""
-    constants: dict[str, float] = field(default_factory=dict)
+    constants: dict[str, float] = per_layer_number()
     """Layer name -> what was measured once at step 0: a threshold or a scale."""
-    pruned: dict[str, int] = field(default_factory=dict)
-    """Parameter name -> prunes so far."""
-    spliced: dict[str, int] = field(default_factory=dict)
-    """Parameter name -> splices so far."""
-    sensitivity: Sensitivity | None = None
-    """How much the loss feels each connection, for methods that rank by it and while masks still change."""
-    moves: LatentMoves | None = None
+    sensitivity: Sensitivity | None = nested(Sensitivity, while_changing=True)
+    """How much the loss feels each connection, for methods that rank by it."""
+    moves: LatentMoves | None = nested(LatentMoves, while_changing=True)
     """How far latent weights usually move, for methods that guard them."""
-    scales: dict[str, Tensor] = field(default_factory=dict)
-    """Name of each weight -> the norm of what is kept of each filter, or was when it died, as filters.norms gives it;
-    for methods that rank by sensitivity."""
-    dead: dict[str, DeadFilters] = field(default_factory=dict)
-    """Parameter name -> which of its filters are dead; only of weights that have such filters."""
-    projected: set[str] = field(default_factory=set)
-    """Names of parameters that `update` has projected already; emptied by `project`, which follows it."""
-    generator: torch.Generator = field(default_factory=torch.Generator)
+    scales: dict[str, Tensor] = per_filter(while_changing=True)
+    """The norm of what is kept of each filter, or was when it died; for methods that rank by sensitivity."""
+    dead: DeadFilters = nested(DeadFilters)
+    """Which filters are dead."""
+    generator: torch.Generator = generator()
     """Source of the draws of methods that refresh masks at random."""
+
+    def own(self, name: str) -> Tensor:
+        return self.masks[name]
+
+    def kept(self, name: str) -> Tensor:
+        return self.masks[name]
 
 
 class MaskMethod(Method[MaskState]):
     """A method whose projection is latent * mask. Subclasses say when masks change, and how."""
 
+    state_type: ClassVar[type[MaskState]] = MaskState
     guards_latent: ClassVar[bool] = False
     """True if latent weights have to earn their place: they begin at 0 when a connection is pruned, and are guarded
     against what would throw them far, one odd batch (latent_moves.py) and the gradient of dead filters (filters.py)."""
@@ -123,31 +107,18 @@ class MaskMethod(Method[MaskState]):
 
     @final
     def init(self, layers: Sequence[Layer], seed: int) -> MaskState:
-        names = [name for name, _ in tensors_of(layers)]
         splices = self.latent_speed is not None
         state = MaskState(
             masks={name: torch.ones_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
             latent={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)} if splices else {},
             constants={layer.name: value for layer in layers if (value := self.measure(layer)) is not None},
-            pruned=dict.fromkeys(names, 0),
-            spliced=dict.fromkeys(names, 0),
+            pruned=no_counts(layers),
+            spliced=no_counts(layers),
             sensitivity=Sensitivity(self.observation.window) if self.observation is not None else None,
             moves=LatentMoves() if self.guards_latent else None,
         )
         state.generator.manual_seed(seed)
         return state
-
-    @final
-    def check_placement(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        check_placement(layers, state.masks, state.latent)
-
-    @final
-    def reveal(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        if state.latent:
-            for name, whole in tensors_of(layers):
-                for weight, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
-                    # w * mask, not w: what somebody has written over a pruned 0 meanwhile is not its latent weight.
-                    torch.addcmul(latent, weight, mask, out=weight)
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
@@ -164,141 +135,27 @@ class MaskMethod(Method[MaskState]):
                 self._measure_filters(state, due)
             self._refresh(state, due, step)
         if step >= self.active_steps:
-            _settle(state)
+            fields.free(state)
+
+    @final
+    def project(self, state: MaskState, name: str, tensor: Tensor) -> None:
+        """Every pruned connection weighs exactly +0."""
+        zero = tensor.new_zeros(())
+        for weight, mask in blocks(tensor, as_number(state.masks[name])):
+            torch.addcmul(zero, weight, mask, out=weight)  # 0 + w * mask; the sum turns -0 into +0
+
+    @final
+    def encode(self, state: MaskState, name: str, tensor: Tensor) -> EncodedSparse:
+        return EncodedSparse.of(tensor, state.masks[name])
 
     @final
     def felt(self, state: MaskState, name: str, tensor: Tensor, gradient: Tensor) -> Tensor:
         """What dead filters feel says nothing once they can't come back, and little while they can (filters.py)."""
-        dead = state.dead.get(name)
-        if dead is None or gradient.is_sparse:
+        if gradient.is_sparse:
             return gradient
         if name not in state.latent:
-            return dead.without(gradient)
-        return dead.bounded(gradient) if self.guards_latent else gradient
-
-    @final
-    def project(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        """Every pruned connection weighs exactly +0."""
-        for name, tensor in tensors_of(layers):
-            if name not in state.projected:
-                self._project(state, name, tensor)
-        state.projected.clear()
-
-    @final
-    def finish(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        check_finite(layers, "after training")
-        _settle(state)
-
-    @final
-    def masks(self, state: MaskState) -> dict[str, Tensor]:
-        return state.masks
-
-    @final
-    def report(self, state: MaskState, layers: Sequence[Layer]) -> list[TensorReport]:
-        return [
-            TensorReport(
-                layer=layer.name,
-                name=name,
-                shape=tuple(tensor.shape),
-                kept=int(state.masks[name].sum()),
-                pruned_total=state.pruned[name],
-                spliced_total=state.spliced[name],
-                groups=layer.groups,
-            )
-            for layer in layers
-            for name, tensor in layer.tensors.items()
-        ]
-
-    @final
-    def state_dict(self, state: MaskState, layers: Sequence[Layer]) -> dict[str, Any]:
-        def latent(name: str, tensor: Tensor) -> Tensor:
-            hidden = state.latent.get(name)
-            return tensor.detach().clone() if hidden is None else tensor + hidden
-
-        return {
-            "masks": {name: mask.clone() for name, mask in state.masks.items()},
-            "weights": {name: latent(name, tensor) for name, tensor in tensors_of(layers)},
-            "splicing": bool(state.latent),
-            "constants": dict(state.constants),
-            "pruned": dict(state.pruned),
-            "spliced": dict(state.spliced),
-            "sensitivity": None if state.sensitivity is None else state.sensitivity.state_dict(),
-            "scales": {name: scales.clone() for name, scales in state.scales.items()},
-            "dead": {name: dead.scales.clone() for name, dead in state.dead.items()},
-            "moves": None if state.moves is None else {name: mean.clone() for name, mean in state.moves.means.items()},
-            "generator": state.generator.get_state(),
-        }
-
-    @final
-    def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
-        names = {name for name, _ in tensors_of(layers)}
-        check_keys(saved, _SAVED, "A stage of the saved state")
-        check_tensors(saved, layers, "masks", torch.bool)
-        check_tensors(saved, layers, "weights", None)
-        for part in ("pruned", "spliced"):
-            check_keys(saved[part], names, f"{part!r} of the saved state")
-        if saved["sensitivity"] is not None:
-            check_keys(saved["sensitivity"], _MEANS, "'sensitivity' of the saved state")
-        try:
-            torch.Generator().set_state(saved["generator"])
-            self._sensitivity(saved, layers)
-            self._moves(saved, layers)
-            self._scales(saved["scales"], layers)
-            self._scales(saved["dead"], layers)
-        except (AttributeError, KeyError, RuntimeError, TypeError) as error:
-            raise StateError(f"The saved state is damaged: {error}. Load another checkpoint.") from error
-
-    @final
-    def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> MaskState:
-        masks, weights = saved["masks"], saved["weights"]
-        latent = {name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)} if saved["splicing"] else {}
-        state = MaskState(
-            masks={name: torch.empty_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
-            latent=latent,
-            constants=dict(saved["constants"]),
-            pruned=dict(saved["pruned"]),
-            spliced=dict(saved["spliced"]),
-            sensitivity=self._sensitivity(saved, layers),
-            moves=self._moves(saved, layers),
-            scales=self._scales(saved["dead"], layers),
-        )
-        state.generator.set_state(saved["generator"])
-        for name, tensor in tensors_of(layers):
-            state.masks[name].copy_(masks[name])
-            tensor.copy_(weights[name])
-        self._remember(state, layers)
-        self._find_dead(state, layers)  # with the norms that bounded them
-        state.scales = self._scales(saved["scales"], layers)
-        self.project(state, layers)
-        return state
-
-    def _sensitivity(self, saved: Mapping[str, Any], layers: Sequence[Layer]) -> Sensitivity | None:
-        if saved["sensitivity"] is None or self.observation is None:
-            return None
-        return Sensitivity.from_state(self.observation.window, saved["sensitivity"], layers)
-
-    def _moves(self, saved: Mapping[str, Any], layers: Sequence[Layer]) -> LatentMoves | None:
-        if saved["moves"] is None:
-            return None
-        tensors = dict(tensors_of(layers))
-        return LatentMoves(
-            {key: mean.to(tensors[key.rpartition(":")[0]].device, copy=True) for key, mean in saved["moves"].items()}
-        )
-
-    def _scales(self, saved: Mapping[str, Tensor], layers: Sequence[Layer]) -> dict[str, Tensor]:
-        """Norms of filters that were saved, on the device of their weights."""
-        weights = {name: (layer, tensor) for layer, name, tensor in weights_of(layers)}
-        scales = {}
-        for name, found in saved.items():
-            layer, tensor = weights[name]
-            scales[name] = filters.norms(tensor, layer.filter_dim(name))
-            scales[name].copy_(found)
-        return scales
-
-    def _project(self, state: MaskState, name: str, whole: Tensor) -> None:
-        zero = whole.new_zeros(())
-        for tensor, mask in blocks(whole, as_number(state.masks[name])):
-            torch.addcmul(zero, tensor, mask, out=tensor)  # 0 + w * mask; the sum turns -0 into +0
+            return state.dead.without(name, gradient)
+        return state.dead.bounded(name, gradient) if self.guards_latent else gradient
 
     def _follow(self, state: MaskState, layers: Sequence[Layer], due: Sequence[Layer]) -> None:
         """Move the latent weights after the optimizer, which has moved the parameters; then project at once.
@@ -356,16 +213,10 @@ class MaskMethod(Method[MaskState]):
                 # What has just been pruned begins at 0; it has no latent weight yet.
                 for whole, latent, mask in blocks(tensor, state.latent[name], as_number(state.masks[name])):
                     whole.mul_(mask.logical_or(latent))
-        self._remember(state, layers)
-        self._find_dead(state, layers)
-
-    def _remember(self, state: MaskState, layers: Sequence[Layer]) -> None:
-        """Take over from the parameters what pruned connections weigh."""
         if state.latent:
-            for name, whole in tensors_of(layers):
-                for tensor, latent, mask in blocks(whole, state.latent[name], as_number(state.masks[name])):
-                    latent.copy_(tensor)
-                    latent.addcmul_(latent, mask, value=-1)
+            for name, tensor in tensors_of(layers):
+                remember(state.latent[name], tensor, state.masks[name])
+        self._find_dead(state, layers)
 
     def _measure_filters(self, state: MaskState, layers: Sequence[Layer]) -> None:
         """The norms of filters as they are now; parameters hold latent weights."""
@@ -382,11 +233,11 @@ class MaskMethod(Method[MaskState]):
         flags = [filters.dead(state.masks[name], layer.filter_dim(name)) for layer, name, _ in weights]
         some = numbers(dead.any() for dead in flags)
         for (layer, name, tensor), dead, any_dead in zip(weights, flags, some, strict=True):
-            state.dead.pop(name, None)
+            state.dead.forget(name)
             if any_dead:
-                dim, scales = layer.filter_dim(name), state.scales.get(name)
-                scales = filters.norms(tensor, dim) if scales is None else scales
-                state.dead[name] = DeadFilters.of(dead, scales, dim)
+                scales = state.scales.get(name)
+                scales = filters.norms(tensor, layer.filter_dim(name)) if scales is None else scales
+                state.dead.note(name, dead, scales)
 
 
 class _Stretch(NamedTuple):
@@ -415,11 +266,3 @@ def _groups(state: MaskState, layers: Sequence[Layer]) -> Iterator[list[_Stretch
             room -= weight.numel()
     if group:
         yield group
-
-
-def _settle(state: MaskState) -> None:
-    """Masks change no more: free what only changes need."""
-    state.latent.clear()
-    state.scales.clear()
-    state.sensitivity = None
-    state.moves = None

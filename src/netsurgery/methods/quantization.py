@@ -6,22 +6,24 @@ the free ones are retrained to recover the accuracy; and again, until none is fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
 
 from netsurgery.checks import is_number, require, require_count, require_flag
-from netsurgery.errors import NonFiniteWeightsError, StarvedLayerWarning, StateError
-from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of, weights_of
+from netsurgery.errors import NonFiniteWeightsError, StarvedLayerWarning
+from netsurgery.methods.base import Layer, Method, tensors_of, weights_of
 from netsurgery.methods.blocks import as_number, blocks, row_blocks
+from netsurgery.methods.encoded import EncodedPowers, EncodedSparse
+from netsurgery.methods.fields import generator, hidden, per_parameter, per_parameter_number
 from netsurgery.methods.powers import fitted_powers, nearest_power, powers
 from netsurgery.methods.ranking import cut_at
-from netsurgery.methods.saved_state import check_keys, check_tensors
-from netsurgery.methods.soundness import check_finite, check_placement
+from netsurgery.methods.soundness import check_finite
+from netsurgery.methods.state import State, no_counts
 
 PORTIONS: dict[int, tuple[float, ...]] = {
     2: (0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0),
@@ -31,23 +33,27 @@ PORTIONS: dict[int, tuple[float, ...]] = {
 }
 """Bits -> the portions of the paper's ResNet-18; more bits than 5 take those of 5."""
 
-_SAVED = {"weights", "free", "exponents", "survivors", "generator"}
-
 
 @dataclass
-class QuantizationState:
+class QuantizationState(State):
     """All that changes while weights are quantized: per connection one byte and one value."""
 
-    free: dict[str, Tensor]
+    free: dict[str, Tensor] = per_parameter(torch.bool)
     """Parameter name -> bool tensor of its shape, True = trains on: the paper's T."""
-    fixed: dict[str, Tensor]
+    fixed: dict[str, Tensor] = hidden()
     """Parameter name -> the value of each connection that isn't free, and +0 for the free ones."""
-    exponents: dict[str, tuple[int, int]]
-    """Parameter name -> (n1, n2), taken once when the stage begins; a tensor of zeros has none."""
-    survivors: dict[str, int]
+    exponents: dict[str, tuple[int, int]] = per_parameter_number(count=2)
+    """Parameter name -> (n1, n2), taken once when the stage begins; (0, 0) for a tensor of zeros, which needs none."""
+    survivors: dict[str, int] = per_parameter_number()
     """Parameter name -> connections other than 0 when the stage begins, of which portions are the shares."""
-    generator: torch.Generator = field(default_factory=torch.Generator)
+    generator: torch.Generator = generator()
     """Source of the order of portions that are taken at random."""
+
+    def own(self, name: str) -> Tensor:
+        return self.free[name]
+
+    def kept(self, name: str) -> Tensor:
+        return self.free[name] | (self.fixed[name] != 0)
 
 
 @final
@@ -94,6 +100,7 @@ class INQ(Method[QuantizationState]):
     biases: bool = False
 
     name: ClassVar[str] = "inq"
+    state_type: ClassVar[type[QuantizationState]] = QuantizationState
     leaves_weights_free: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -136,17 +143,15 @@ class INQ(Method[QuantizationState]):
         state = QuantizationState(
             free={name: tensor != 0 for name, tensor in tensors_of(layers)},
             fixed={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)},
-            exponents={name: self._powers(tensor) for name, tensor in tensors_of(layers) if survivors[name]},
+            exponents={
+                name: self._powers(tensor) if survivors[name] else (0, 0) for name, tensor in tensors_of(layers)
+            },
             survivors=survivors,
+            pruned=no_counts(layers),
+            spliced=no_counts(layers),
         )
         state.generator.manual_seed(seed)
         return state
-
-    def check_placement(self, state: QuantizationState, layers: Sequence[Layer]) -> None:
-        check_placement(layers, state.free, state.fixed)
-
-    def reveal(self, state: QuantizationState, layers: Sequence[Layer]) -> None:
-        """Nothing: a fixed connection has no latent weight; `project` throws away what the optimizer does to it."""
 
     def update(self, state: QuantizationState, layers: Sequence[Layer], step: int) -> None:
         moments = self._moments()
@@ -160,73 +165,15 @@ class INQ(Method[QuantizationState]):
             if free > left:
                 self._fix(state, name, tensor, free - left)
 
-    def project(self, state: QuantizationState, layers: Sequence[Layer]) -> None:
+    def project(self, state: QuantizationState, name: str, tensor: Tensor) -> None:
         """Every fixed connection has its value, to the bit."""
-        for name, whole in tensors_of(layers):
-            for tensor, fixed, free in blocks(whole, state.fixed[name], as_number(state.free[name])):
-                torch.addcmul(fixed, tensor, free, out=tensor)  # one of both is +0
+        for weight, fixed, free in blocks(tensor, state.fixed[name], as_number(state.free[name])):
+            torch.addcmul(fixed, weight, free, out=weight)  # one of both is +0
 
-    def finish(self, state: QuantizationState, layers: Sequence[Layer]) -> None:
-        check_finite(layers, "after training")
-        self.project(state, layers)  # whatever was written to fixed connections since the last step
-
-    def masks(self, state: QuantizationState) -> dict[str, Tensor]:
-        return {name: free | (state.fixed[name] != 0) for name, free in state.free.items()}
-
-    def trained(self, state: QuantizationState) -> dict[str, Tensor]:
-        return state.free
-
-    def report(self, state: QuantizationState, layers: Sequence[Layer]) -> list[TensorReport]:
-        rows = []
-        for layer in layers:
-            for name, tensor in layer.tensors.items():
-                quantized = int(state.fixed[name].count_nonzero())
-                kept = quantized + int(state.free[name].count_nonzero())
-                pruned = state.survivors[name] - kept  # those that were too small for the smallest power
-                rows.append(
-                    TensorReport(layer.name, name, tuple(tensor.shape), kept, pruned, 0, quantized, layer.groups)
-                )
-        return rows
-
-    def state_dict(self, state: QuantizationState, layers: Sequence[Layer]) -> dict[str, Any]:
-        return {
-            "weights": {
-                name: torch.addcmul(state.fixed[name], tensor, as_number(state.free[name]))
-                for name, tensor in tensors_of(layers)
-            },
-            "free": {name: free.clone() for name, free in state.free.items()},
-            "exponents": dict(state.exponents),
-            "survivors": dict(state.survivors),
-            "generator": state.generator.get_state(),
-        }
-
-    def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
-        check_keys(saved, _SAVED, "A stage of the saved state")
-        check_tensors(saved, layers, "free", torch.bool)
-        check_tensors(saved, layers, "weights", None)
-        survivors, exponents = saved["survivors"], saved["exponents"]
-        check_keys(survivors, {name for name, _ in tensors_of(layers)}, "'survivors' of the saved state")
-        check_keys(exponents, {name for name, count in survivors.items() if count}, "'exponents' of the saved state")
-        try:
-            torch.Generator().set_state(saved["generator"])
-            _exponents(exponents)
-            _survivors(survivors)
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise StateError(f"The saved state is damaged: {error}. Load another checkpoint.") from error
-
-    def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> QuantizationState:
-        state = QuantizationState(
-            free={name: torch.empty_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
-            fixed={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)},
-            exponents=_exponents(saved["exponents"]),
-            survivors=_survivors(saved["survivors"]),
-        )
-        state.generator.set_state(saved["generator"])
-        for name, tensor in tensors_of(layers):
-            state.free[name].copy_(saved["free"][name])
-            tensor.copy_(saved["weights"][name])
-            state.fixed[name].copy_(tensor).addcmul_(tensor, as_number(state.free[name]), value=-1)  # a - a is +0
-        return state
+    def encode(self, state: QuantizationState, name: str, tensor: Tensor) -> EncodedPowers | EncodedSparse:
+        if bool(state.free[name].any()):
+            return EncodedSparse.of(tensor, state.kept(name))
+        return EncodedPowers.of(tensor)
 
     def _powers(self, tensor: Tensor) -> tuple[int, int]:
         """(n1, n2) of a tensor that isn't all zeros."""
@@ -259,16 +206,9 @@ class INQ(Method[QuantizationState]):
             free = state.free[name][rows]
             chosen = torch.zeros_like(free).masked_scatter_(free, part.select(scores))
             values = nearest_power(tensor[rows], *state.exponents[name])
+            state.pruned[name] += int((chosen & (values == 0)).count_nonzero())  # too small for the smallest power
             state.fixed[name][rows].addcmul_(values, as_number(chosen))
             free.logical_and_(chosen.logical_not_())
-
-
-def _exponents(saved: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    return {name: (int(n1), int(n2)) for name, (n1, n2) in saved.items()}
-
-
-def _survivors(saved: Mapping[str, Any]) -> dict[str, int]:
-    return {name: int(count) for name, count in saved.items()}
 
 
 def _scores(tensor: Tensor, free: Tensor, seed: int | None) -> Iterator[tuple[slice, Tensor]]:

@@ -1,14 +1,14 @@
-"""What a saved state has to hold before anything of it is loaded."""
+"""What a saved state has to hold before anything of it is loaded: the errors say what was found instead."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from netsurgery.errors import StateError
-from netsurgery.methods.base import Layer, tensors_of
+
+_ADVICE = "Load the state of an operation on the same model with the same plan."
 
 
 def check_keys(saved: object, expected: set[str], what: str) -> None:
@@ -18,21 +18,17 @@ def check_keys(saved: object, expected: set[str], what: str) -> None:
     missing, foreign = sorted(expected - set(saved)), sorted(map(str, set(saved) - expected))
     if missing or foreign:
         parts = [f"lacks {missing[:4]}"] * bool(missing) + [f"holds {foreign[:4]} that don't belong"] * bool(foreign)
-        raise StateError(
-            f"{what} {' and '.join(parts)}. Load the state of an operation on the same model with the same plan."
-        )
+        raise StateError(f"{what} {' and '.join(parts)}. {_ADVICE}")
 
 
-def check_tensors(saved: Mapping[str, object], layers: Sequence[Layer], part: str, dtype: torch.dtype | None) -> None:
-    """Raise StateError unless saved[part] holds a tensor of each parameter's shape; dtype None: of its type too."""
-    names = {name for name, _ in tensors_of(layers)}
-    tensors = saved[part]
-    check_keys(tensors, names, f"{part!r} of the saved state")
-    for name, tensor in tensors_of(layers):
-        found, kind = tensors[name], dtype or tensor.dtype  # type: ignore[index]  # check_keys found a mapping
-        if not isinstance(found, Tensor) or found.shape != tensor.shape or found.dtype != kind:
-            what = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
-            raise StateError(
-                f"The saved state holds {what} in {part!r} for {name}, expected {kind} {tuple(tensor.shape)}. "
-                "Load the state of an operation on the same model with the same plan."
-            )
+def check_tensor(found: object, field: str, name: str | None, like: Tensor) -> None:
+    """Raise StateError unless a field holds a tensor of the shape and type of `like` for the parameter `name`."""
+    if not isinstance(found, Tensor) or found.shape != like.shape or found.dtype != like.dtype:
+        what = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
+        raise misfit(what, field, f"{like.dtype} {tuple(like.shape)}", name)
+
+
+def misfit(found: str, field: str, expected: str, name: str | None = None) -> StateError:
+    """The error for a field that holds something else than it may. name: of the parameter or layer that it is of."""
+    whose = f" for {name}" if name is not None else ""
+    return StateError(f"The saved state holds {found} in {field!r}{whose}, expected {expected}. {_ADVICE}")

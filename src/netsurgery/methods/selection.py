@@ -160,8 +160,8 @@ def _scores(
     if state.sensitivity is not None:
         outputs, inputs = state.sensitivity.factors(name, tensor, layer.filter_dim(name))
     scales = None if outputs is None else state.scales.get(name)
-    if scales is not None and name in state.dead:  # a dead filter has nothing beside what comes back
-        scales = torch.where(state.dead[name].dead, filters.norms(tensor, layer.filter_dim(name)), scales)
+    if scales is not None and name in state.dead.flags:  # a dead filter has nothing beside what comes back
+        scales = torch.where(state.dead.flags[name], filters.norms(tensor, layer.filter_dim(name)), scales)
     for rows in row_blocks(tensor):
         scores = tensor[rows].to(torch.float32).abs()
         if scales is not None:

@@ -14,16 +14,25 @@ as BOUND times the mean. A batch with a loss a thousand times too large is not r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.blocks import BLOCK, row_blocks
+from netsurgery.methods.fields import Home, number, one_tensor, per_some
 
 BOUND = 4.0
 _TINY = 1e-30  # keeps 0 / 0 away from tensors without any gradient
+
+
+def _outputs(home: Home) -> Sequence[int]:
+    return home.tensor.shape[home.filter_dim : home.filter_dim + 1]
+
+
+def _inputs(home: Home) -> Sequence[int]:
+    return home.tensor.transpose(0, home.filter_dim).shape[1:]
 
 
 @dataclass
@@ -33,13 +42,13 @@ class Sensitivity:
     outputs: parameter name -> (n,), mean over everything but the dimension of its filters.
     inputs: parameter name -> mean over the filters, of the shape that is left where theirs is the first dimension (it
         changes places with the first); weights only.
-    total: (), the running mean of the sum of squares over all weights, on the first one's device; None before any.
+    total: (), the running mean of the sum of squares over all weights, on the device of one; None before any.
     """
 
-    window: int
-    outputs: dict[str, Tensor] = field(default_factory=dict)
-    inputs: dict[str, Tensor] = field(default_factory=dict)
-    total: Tensor | None = None
+    window: int = number()
+    outputs: dict[str, Tensor] = per_some(_outputs)
+    inputs: dict[str, Tensor] = per_some(_inputs)
+    total: Tensor | None = one_tensor()
 
     def observe(self, layers: Sequence[Layer], scales: Mapping[str, Tensor]) -> None:
         """Take in the gradients that the last step used; parameters without one are passed over.
@@ -74,9 +83,10 @@ class Sensitivity:
         if self.total is None:
             self.total = total
             return None
-        known = self.total > 0
-        share = (BOUND * self.total / total.clamp(min=_TINY)).clamp(max=1).masked_fill_(~known, 1)
-        self.total = torch.where(known, self.total.lerp(total * share, 1 / self.window), total)
+        before = self.total.to(total.device)
+        known = before > 0
+        share = (BOUND * before / total.clamp(min=_TINY)).clamp(max=1).masked_fill_(~known, 1)
+        self.total = torch.where(known, before.lerp(total * share, 1 / self.window), total)
         return share
 
     def factors(self, name: str, tensor: Tensor, dim: int = 0) -> tuple[Tensor, Tensor | None]:
@@ -92,23 +102,6 @@ class Sensitivity:
             return outputs.sqrt(), None
         share = (outputs / outputs.mean().clamp(min=_TINY)).sqrt()
         return share.view(-1, *[1] * inputs.dim()).transpose(0, dim), inputs.sqrt()[None].transpose(0, dim)
-
-    def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """Copies of all running means."""
-        parts = {part: {name: t.clone() for name, t in getattr(self, part).items()} for part in ("outputs", "inputs")}
-        return {**parts, "total": {} if self.total is None else {"": self.total.clone()}}
-
-    @classmethod
-    def from_state(cls, window: int, saved: Mapping[str, Mapping[str, Tensor]], layers: Sequence[Layer]) -> Sensitivity:
-        """The inverse of `state_dict`, on the device of each parameter."""
-        devices = {name: tensor.device for name, tensor in tensors_of(layers)}
-        outputs, inputs = (
-            {name: tensor.to(devices[name], copy=True) for name, tensor in saved[part].items()}
-            for part in ("outputs", "inputs")
-        )
-        total = saved["total"].get("")
-        device = next(iter(outputs.values())).device if outputs else None
-        return cls(window, outputs, inputs, None if total is None else total.to(device, copy=True))
 
 
 def _mean_squares(gradient: Tensor, scales: Tensor, dim: int) -> tuple[Tensor, Tensor]:

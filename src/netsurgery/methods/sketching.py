@@ -7,51 +7,86 @@ at the sums (straight through the sign), and they are re-sketched after every st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from netsurgery.checks import require_count, require_flag
-from netsurgery.errors import NonFiniteWeightsError, StateError
-from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
+from netsurgery.errors import NonFiniteWeightsError
+from netsurgery.methods import fields
+from netsurgery.methods.base import Layer, Method, tensors_of
+from netsurgery.methods.encoded import EncodedPlanes
+from netsurgery.methods.exchange import remember
 from netsurgery.methods.expansion import MOST_PLANES, expand, sum_of_planes
-from netsurgery.methods.expansion_in_place import Place, expand_in_place, fits
-from netsurgery.methods.saved_state import check_keys, check_tensors
-from netsurgery.methods.soundness import check_finite, check_placement
+from netsurgery.methods.expansion_in_place import Place, adopt_in_place, expand_in_place, fits, sum_in_place
+from netsurgery.methods.fields import Home, number, per_parameter
+from netsurgery.methods.state import State, no_counts
 
 _BLOCK = 1 << 17  # weights that are sketched at a time: with the planes of it they fit the processor's second cache
 
 
-class _Mark(NamedTuple):
-    """What tells whether a parameter is as it was left: writes through .data or NumPy don't count as changes."""
-
-    version: int
-    address: int
-    total: float
-
-    @classmethod
-    def of(cls, tensor: Tensor) -> _Mark:
-        return cls(tensor._version, tensor.data_ptr(), float(tensor.sum(dtype=torch.float32)))
+def _scales(home: Home) -> Sequence[int]:
+    return math.ceil(len(home.tensor) / home.method.sharing), home.method.planes
 
 
 @dataclass
-class SketchState:
-    """All that changes while a network is sketched: five bytes for each weight, and the scales."""
+class SketchState(State):
+    """All that changes while a network is sketched: five bytes for each weight, and the scales.
 
-    latent: dict[str, Tensor]
-    """Parameter name -> what the optimizer moves. Empty once the sketch is fixed."""
-    scales: dict[str, Tensor]
+    Every weight is hidden: what the optimizer moves is in `latent`, and the parameters show the sketch.
+    """
+
+    scales: dict[str, Tensor] = per_parameter(torch.float32, _scales)
     """Parameter name -> float32 (groups of filters, planes), falling and >= 0."""
-    codes: dict[str, Tensor]
+    codes: dict[str, Tensor] = per_parameter(torch.uint8)
     """Parameter name -> uint8 tensor of its shape: bit j is 1 where plane j is +1."""
-    projected: set[str] = field(default_factory=set)
-    """Names of parameters that `update` has projected already; emptied by `project`, which follows it."""
-    left: dict[str, _Mark] = field(default_factory=dict)
-    """Parameter name -> what it was like when it was last projected."""
+    sharing: int = number(1)
+    """How many neighbouring filters share their scales."""
+
+    def own(self, name: str) -> None:
+        return None
+
+    def kept(self, name: str) -> Tensor:
+        return torch.ones_like(self.codes[name], dtype=torch.bool)
+
+    def adopt(self, layers: Sequence[Layer]) -> set[str]:
+        """Whatever isn't the sum of its planes becomes latent.
+
+        Entries that are it again, after something else was there for a while such as an average of weights, keep their
+        latent weights.
+        """
+        if not self.latent:
+            return set()
+        written, named, places = set(), list[str](), list[Place]()
+        for name, tensor in tensors_of(layers):
+            whole = list(self.blocks(name, tensor, tensor.numel()))
+            if all(block.fits_in_place for block in whole):
+                named += [name] * len(whole)
+                places += [block.place() for block in whole]
+                continue
+            for block in self.blocks(name, tensor):
+                other = block.weight != block.sum().to(tensor.dtype)
+                if bool(other.any()):
+                    block.latent.copy_(torch.where(other, block.weight, block.latent))
+                    written.add(name)
+        return written.union(name for name, adopts in zip(named, adopt_in_place(places), strict=True) if adopts)
+
+    def blocks(self, name: str, tensor: Tensor, most: int = _BLOCK) -> Iterator[_Block]:
+        """Filters of `most` weights together, about, in the order of memory inside of a filter."""
+        order = (0, *sorted(range(1, tensor.dim()), key=tensor.stride, reverse=True))
+        weight, codes, scales = tensor.permute(order), self.codes[name].permute(order), self.scales[name]
+        latent = self.latent[name].permute(order) if self.latent else weight
+        whole = len(tensor) - len(tensor) % self.sharing
+        count = max(1, most * len(tensor) // (tensor.numel() * self.sharing)) * self.sharing
+        cuts = sorted({*range(0, whole, count), whole, len(tensor)})
+        for start, stop in pairwise(cuts):
+            rows = slice(start, stop)
+            groups = slice(start // self.sharing, math.ceil(stop / self.sharing))
+            yield _Block(weight[rows], latent[rows], codes[rows], scales[groups])
 
 
 @final
@@ -93,6 +128,7 @@ class Sketching(Method[SketchState]):
     sharing: int = 1
 
     name: ClassVar[str] = "sketching"
+    state_type: ClassVar[type[SketchState]] = SketchState
     biases: ClassVar[bool] = False  # type: ignore[misc]  # a setting of the others
     shares_tensors: ClassVar[bool] = False
 
@@ -112,20 +148,18 @@ class Sketching(Method[SketchState]):
         return self.steps
 
     def init(self, layers: Sequence[Layer], seed: int) -> SketchState:
+        tensors = dict(tensors_of(layers))
         return SketchState(
-            latent={name: tensor.detach().clone() for name, tensor in tensors_of(layers)},
-            scales={name: self._no_scales(tensor) for name, tensor in tensors_of(layers)},
-            codes={name: torch.zeros_like(tensor, dtype=torch.uint8) for name, tensor in tensors_of(layers)},
+            latent={name: tensor.detach().clone() for name, tensor in tensors.items()},
+            pruned=no_counts(layers),
+            spliced=no_counts(layers),
+            scales={
+                name: tensor.new_zeros(tuple(_scales(Home(self, tensor, 0))), dtype=torch.float32)
+                for name, tensor in tensors.items()
+            },
+            codes={name: torch.zeros_like(tensor, dtype=torch.uint8) for name, tensor in tensors.items()},
+            sharing=self.sharing,
         )
-
-    def check_placement(self, state: SketchState, layers: Sequence[Layer]) -> None:
-        check_placement(layers, state.codes, state.latent)
-
-    def reveal(self, state: SketchState, layers: Sequence[Layer]) -> None:
-        if state.latent:
-            for name, tensor in tensors_of(layers):
-                self._adopt(state, name, tensor)
-                tensor.copy_(state.latent[name])
 
     def update(self, state: SketchState, layers: Sequence[Layer], step: int) -> None:
         if not state.latent:
@@ -135,92 +169,21 @@ class Sketching(Method[SketchState]):
             self._sketch(state, tensors_of(layers))
         else:
             for name, tensor in tensors_of(layers):
-                state.latent[name].copy_(tensor)
+                remember(state.latent[name], tensor, None)
         if step >= self.active_steps:
-            state.latent.clear()
+            fields.free(state)
 
-    def project(self, state: SketchState, layers: Sequence[Layer]) -> None:
+    def project(self, state: SketchState, name: str, tensor: Tensor) -> None:
         """Every weight is the sum of its planes."""
-        for name, tensor in tensors_of(layers):
-            if name not in state.projected:
-                for block in self._blocks(state, name, tensor):
-                    block.weight.copy_(block.sum())
-                if state.latent:
-                    state.left[name] = _Mark.of(tensor)
-        state.projected.clear()
+        whole = list(state.blocks(name, tensor, tensor.numel()))
+        if all(block.fits_in_place for block in whole):
+            sum_in_place(block.place() for block in whole)
+            return
+        for block in state.blocks(name, tensor):
+            block.weight.copy_(block.sum())
 
-    def finish(self, state: SketchState, layers: Sequence[Layer]) -> None:
-        check_finite(layers, "after training")
-        for name, tensor in tensors_of(layers):
-            if state.latent and self._adopt(state, name, tensor):
-                tensor.copy_(state.latent[name])
-                self._sketch(state, [(name, tensor)])
-        state.latent.clear()
-        self.project(state, layers)
-
-    def masks(self, state: SketchState) -> dict[str, Tensor]:
-        return {name: torch.ones_like(codes, dtype=torch.bool) for name, codes in state.codes.items()}
-
-    def report(self, state: SketchState, layers: Sequence[Layer]) -> list[TensorReport]:
-        """Nothing is cut: every tensor is kept as a whole."""
-        return [
-            TensorReport(layer.name, name, tuple(tensor.shape), tensor.numel(), 0, 0)
-            for layer in layers
-            for name, tensor in layer.tensors.items()
-        ]
-
-    def state_dict(self, state: SketchState, layers: Sequence[Layer]) -> dict[str, Any]:
-        for name, tensor in tensors_of(layers):
-            if state.latent:
-                self._adopt(state, name, tensor)
-        parts = {"latent": state.latent, "scales": state.scales, "codes": state.codes}
-        return {part: {name: tensor.clone() for name, tensor in tensors.items()} for part, tensors in parts.items()}
-
-    def check_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
-        check_keys(saved, {"latent", "scales", "codes"}, "A stage of the saved state")
-        check_tensors(saved, layers, "codes", torch.uint8)
-        if saved["latent"] != {}:  # once the sketch is fixed there are none
-            check_tensors(saved, layers, "latent", None)
-        check_keys(saved["scales"], {name for name, _ in tensors_of(layers)}, "'scales' of the saved state")
-        for name, tensor in tensors_of(layers):
-            found, expected = saved["scales"][name], self._no_scales(tensor)
-            if not isinstance(found, Tensor) or found.shape != expected.shape or found.dtype != expected.dtype:
-                raise StateError(
-                    f"The saved state holds {found!r} in 'scales' for {name}, expected {expected.dtype} "
-                    f"{tuple(expected.shape)}. Load the state of an operation on the same model with the same plan."
-                )
-
-    def load_state(self, layers: Sequence[Layer], saved: Mapping[str, Any]) -> SketchState:
-        tensors = dict(tensors_of(layers))
-        state = SketchState(
-            latent={name: torch.empty_like(tensors[name]).copy_(found) for name, found in saved["latent"].items()},
-            scales={name: self._no_scales(tensors[name]).copy_(found) for name, found in saved["scales"].items()},
-            codes={
-                name: torch.empty_like(tensors[name], dtype=torch.uint8).copy_(found)
-                for name, found in saved["codes"].items()
-            },
-        )
-        self.project(state, layers)
-        return state
-
-    def _no_scales(self, tensor: Tensor) -> Tensor:
-        return tensor.new_zeros(math.ceil(len(tensor) / self.sharing), self.planes, dtype=torch.float32)
-
-    def _adopt(self, state: SketchState, name: str, tensor: Tensor) -> bool:
-        """What the user wrote to a parameter since the last step is latent; True if there is any.
-
-        Entries that were left as they were, or written back after something else was there for a while, such as an
-        average of weights, keep their latent weights.
-        """
-        if _Mark.of(tensor) == state.left.get(name):
-            return False
-        written = False
-        for block in self._blocks(state, name, tensor):
-            other = block.weight != block.sum().to(tensor.dtype)
-            block.latent.copy_(torch.where(other, block.weight, block.latent))
-            written = written or bool(other.any())
-        state.left[name] = _Mark.of(tensor)
-        return written
+    def encode(self, state: SketchState, name: str, tensor: Tensor) -> EncodedPlanes:
+        return EncodedPlanes(state.scales[name].clone(), state.codes[name].clone(), self.sharing, tensor.dtype)
 
     def _sketch(self, state: SketchState, tensors: Iterable[tuple[str, Tensor]]) -> None:
         """What the parameters hold becomes latent; new planes for it, and their sum in its place.
@@ -229,13 +192,13 @@ class Sketching(Method[SketchState]):
         """
         named, places = list(tensors), list[Place]()
         for name, tensor in named:
-            whole = list(self._blocks(state, name, tensor, tensor.numel()))
+            whole = list(state.blocks(name, tensor, tensor.numel()))
             if all(block.fits_in_place for block in whole):
                 places += [block.place() for block in whole]
             else:
                 self._sketch_block_by_block(state, name, tensor)
         expand_in_place(places, self.refined)
-        for name, tensor in named:
+        for name, _ in named:
             if not bool(torch.isfinite(state.scales[name]).all()):
                 for sketched, values in named:
                     values.copy_(state.latent[sketched])
@@ -244,12 +207,11 @@ class Sketching(Method[SketchState]):
                     "smaller weights; if training diverged, lower the learning rate or clip gradients, and resume from "
                     "a good checkpoint. A layer that is not to be operated on can be left out with Stage(skip=...)."
                 )
-            state.left[name] = _Mark.of(tensor)
             state.projected.add(name)
 
     def _sketch_block_by_block(self, state: SketchState, name: str, tensor: Tensor) -> None:
         room = torch.empty(0)
-        for block in self._blocks(state, name, tensor):
+        for block in state.blocks(name, tensor):
             block.latent.copy_(block.weight)
             weight = block.filters(block.latent).float()
             if room.device != weight.device or room.numel() < (self.planes + 2) * weight.numel():
@@ -258,19 +220,6 @@ class Sketching(Method[SketchState]):
             block.scales.copy_(expansion.scales)
             block.codes.copy_(expansion.codes.view(block.codes.shape))
             block.weight.copy_(expansion.total.view(block.weight.shape))
-
-    def _blocks(self, state: SketchState, name: str, tensor: Tensor, most: int = _BLOCK) -> Iterator[_Block]:
-        """Filters of `most` weights together, about, in the order of memory inside of a filter."""
-        order = (0, *sorted(range(1, tensor.dim()), key=tensor.stride, reverse=True))
-        weight, codes = tensor.permute(order), state.codes[name].permute(order)
-        latent = state.latent[name].permute(order) if state.latent else weight
-        whole = len(tensor) - len(tensor) % self.sharing
-        count = max(1, most * len(tensor) // (tensor.numel() * self.sharing)) * self.sharing
-        cuts = sorted({*range(0, whole, count), whole, len(tensor)})
-        for start, stop in pairwise(cuts):
-            rows = slice(start, stop)
-            groups = slice(start // self.sharing, math.ceil(stop / self.sharing))
-            yield _Block(weight[rows], latent[rows], codes[rows], state.scales[name][groups])
 
 
 @dataclass(frozen=True)

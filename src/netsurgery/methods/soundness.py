@@ -1,13 +1,12 @@
-"""What has to hold of the parameters before a method touches them: finite weights, where the state expects them."""
+"""What has to hold of the parameters before a method touches them: their weights are finite."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
-from netsurgery.errors import AttachmentError, NonFiniteWeightsError
+from netsurgery.errors import NonFiniteWeightsError
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.blocks import row_blocks
 from netsurgery.methods.readings import numbers
@@ -24,18 +23,4 @@ def check_finite(layers: Sequence[Layer], when: str) -> None:
                 f"{name} holds NaN or infinity {when}, so magnitudes can't be ranked. Start from finite weights; if "
                 "training diverged, lower the learning rate or clip gradients, and resume from a good checkpoint. "
                 "A layer that is not to be operated on can be left out with Stage(skip=...)."
-            )
-
-
-def check_placement(layers: Sequence[Layer], masks: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    """Raise AttachmentError if a parameter isn't where its mask is, or of another type than its values, if it has any.
-
-    masks, values: the state's tensors by parameter name.
-    """
-    for name, tensor in tensors_of(layers):
-        held = values.get(name)
-        if masks[name].device != tensor.device or (held is not None and held.dtype != tensor.dtype):
-            raise AttachmentError(
-                f"{name} has become {tensor.dtype} on {tensor.device} since attach. "
-                "Move or convert the model first, then attach."
             )
