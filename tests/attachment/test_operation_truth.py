@@ -13,9 +13,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
+from torch.optim.optimizer import (
+    _global_optimizer_post_hooks,
+    _global_optimizer_pre_hooks,
+    register_optimizer_step_pre_hook,
+)
 
 import netsurgery as ns
+from netsurgery.attachment.other_optimizers import _watchers
 from netsurgery.errors import (
     AttachmentError,
     OptimizerError,
@@ -424,23 +429,49 @@ class TestOtherOptimizers:
             assert true_density(model, set(operation.masks)) == operation.density
         assert operation.step == 20
 
-    def test_after_detach_and_without_operations_no_optimizer_is_watched(self) -> None:
+    def test_after_detach_no_optimizer_is_watched(self) -> None:
         gc.collect()  # operations of other tests
-        before = len(_global_optimizer_pre_hooks), len(_global_optimizer_post_hooks)
+        before = len(_watchers)
         _, _, operation = attached()
-        assert len(_global_optimizer_pre_hooks) == before[0] + 1
+        assert len(_watchers) == before + 1
         operation.detach()
+        assert len(_watchers) == before
+
+    def test_however_many_operations_torch_calls_one_pair_of_hooks(self) -> None:
+        _, _, first = attached()
+        before = len(_global_optimizer_pre_hooks), len(_global_optimizer_post_hooks)
+        _, _, second = attached()
         assert (len(_global_optimizer_pre_hooks), len(_global_optimizer_post_hooks)) == before
+        first.detach()
+        second.detach()
 
     def test_an_operation_dies_with_its_optimizer(self) -> None:
         gc.collect()  # operations of other tests
-        before = len(_global_optimizer_pre_hooks)
+        before = len(_watchers)
         model, optimizer, operation = attached()
         dead = weakref.ref(operation)
         del model, optimizer, operation
         gc.collect()
         assert dead() is None
-        assert len(_global_optimizer_pre_hooks) == before
+        assert len(_watchers) == before
+
+    def test_an_operation_may_die_while_torch_goes_through_its_hooks(self) -> None:
+        doomed = [attached()]
+        dead = weakref.ref(doomed[0][2])
+
+        def collect(*_: object) -> None:
+            doomed.clear()
+            gc.collect()
+
+        model = nn.Linear(3, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        model(torch.ones(1, 3)).sum().backward()
+        handle = register_optimizer_step_pre_hook(collect)
+        try:
+            optimizer.step()
+        finally:
+            handle.remove()
+        assert dead() is None
 
 
 class ScheduleFree(torch.optim.Optimizer):

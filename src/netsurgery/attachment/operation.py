@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
-import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -27,19 +23,14 @@ from torch.optim import Optimizer
 
 from netsurgery.attachment.binding import Binding
 from netsurgery.attachment.gradients_seen import GradientsSeen
-from netsurgery.attachment.operation_report import followed_by, starved_lines, table, warn_revived, warn_unreached
-from netsurgery.attachment.optimizer_hooks import (
-    caller,
-    check_latent_weights,
-    check_owned,
-    hook,
-    is_within,
-    searches_lines,
-)
-from netsurgery.attachment.other_optimizers import OtherOptimizers, uncompiled
+from netsurgery.attachment.operation_report import starved_lines, table, warn_revived, warn_unreached
+from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned
+from netsurgery.attachment.other_optimizers import OtherOptimizers
 from netsurgery.attachment.ranks import warn_if_ranks_differ
+from netsurgery.attachment.running_stages import RunningStages
 from netsurgery.attachment.stale_gradients import StaleGradients
-from netsurgery.attachment.succession import Claim, Held, check_follows, together, warn_released
+from netsurgery.attachment.step_hooks import StepHooks
+from netsurgery.attachment.succession import check_follows, warn_released
 from netsurgery.errors import (
     AttachmentError,
     OptimizerError,
@@ -48,17 +39,14 @@ from netsurgery.errors import (
     UnfinishedWarning,
 )
 from netsurgery.layers.selecting import select
-from netsurgery.methods import exchange
-from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
-from netsurgery.methods.encoded import Encoded, says
+from netsurgery.methods.base import Method, TensorReport, tensors_of
+from netsurgery.methods.encoded import Encoded
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
-from netsurgery.methods.state import report
 from netsurgery.plan import Plan
 from netsurgery.stage import Stage
 
 _STATE_VERSION = 1
-_STAGE_SEEDS = 65_537  # so that stages of neighbouring seeds draw differently
 _attached: weakref.WeakSet[Operation] = weakref.WeakSet()
 _released: weakref.WeakSet[Operation] = weakref.WeakSet()  # those that were finished, and detached after that
 
@@ -98,31 +86,6 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
     return Operation(model, optimizer, Plan.of(plan))
 
 
-@dataclass(eq=False)
-class _RunningStage:
-    """A stage with the layers it selected and, once it has begun, its state."""
-
-    stage: Stage
-    seed: int
-    layers: list[Layer]
-    followers: list[_RunningStage]
-    """Later stages that share a tensor with this one."""
-    state: Any = None
-
-    @property
-    def method(self) -> Method[Any]:
-        return self.stage.method
-
-    def felt(self, name: str, tensor: Tensor, gradient: Tensor) -> Tensor | None:
-        """The gradient as the method wants it; None: as it is."""
-        return None if self.state is None else self.method.felt(self.state, name, tensor, gradient)
-
-    @property
-    def is_followed(self) -> bool:
-        """True once a follower has begun: this stage's declared set is final then."""
-        return any(follower.state is not None for follower in self.followers)
-
-
 class Operation:
     """A plan at work. Made by `attach`; lives until `detach`.
 
@@ -141,60 +104,53 @@ class Operation:
     >>> operation.detach()
     """
 
+    finished: bool
+    _stages: RunningStages
+    _earlier: list[Operation]
+
     def __init__(self, model: nn.Module, optimizer: Optimizer, plan: Plan) -> None:
         if not isinstance(model, nn.Module):
             raise AttachmentError(
                 f"{type(model).__name__} is not a torch.nn.Module. attach takes (model, optimizer, plan)."
             )
         found = select(model, plan)
-        selection = found.stages
-        check_owned(optimizer, selection)
-        self._clears_gradients = searches_lines(optimizer)
-        if self._clears_gradients:
-            check_latent_weights(optimizer, plan)
+        check_owned(optimizer, found.stages)
+        check_latent_weights(optimizer, plan)
+        self._earlier = [
+            o for o in _attached if check_follows(found.stages, plan, o._stages.claims(o.finished), o.finished)
+        ]
+        """Finished ones that hold some of the same tensors: what they have pruned stays pruned, so they live on."""
         self.plan = plan
         self.step = 0
         """Optimizer steps taken since `attach`."""
         self.finished = False
-        self._earlier = [o for o in _attached if check_follows(selection, plan, o._claims(), o.finished)]
-        """Finished operations that hold some of the same tensors: what they have pruned stays pruned."""
         self.left_alone = found.left_alone
         """The parameters that no stage operates on, and why."""
-        self._calls = 0  # of optimizer.step since `attach`, those that failed or were skipped counted
-        self._call: FrameType | None = None  # the call of optimizer.step that is under way
-        self._thread = 0  # in which that call was made
-        self._stages: list[_RunningStage] = []
-        for index in reversed(range(len(selection))):  # the last stage first: it has no followers
-            layers = selection[index]
-            held = {id(tensor) for _, tensor in tensors_of(layers)}
-            followers = [r for r in self._stages if any(id(tensor) in held for _, tensor in tensors_of(r.layers))]
-            seed = plan.seed * _STAGE_SEEDS + index
-            self._stages.insert(0, _RunningStage(plan.stages[index], seed, layers, followers))
-        self._tensors = list({id(t): t for layers in selection for _, t in tensors_of(layers)}.values())
-        self._binding = Binding(model, selection)
-        self._stale = StaleGradients(self._tensors)
-        self._seen = GradientsSeen(self._tensors)
+        self._stages = RunningStages(plan, found.stages, [operation._stages for operation in self._earlier])
+        self._binding = Binding(model, found.stages)
+        self._stale = StaleGradients(self._stages.tensors)
+        self._seen = GradientsSeen(self._stages.tensors)
         self._optimizer_name = type(optimizer).__name__
-        self._handles = hook(optimizer, uncompiled(self._before_step), uncompiled(self._after_step))
-        for running in self._stages:
-            if type(running.method).felt is Method.felt:
-                continue  # leaves gradients alone: no call for each tensor in each backward pass
-            self._handles += [
-                tensor.register_hook(partial(running.felt, name, tensor)) for name, tensor in tensors_of(running.layers)
-            ]
+        self._steps = StepHooks(optimizer, self._stages, self._binding.check, self._complete_step, self._begin_stages)
+        self._gradient_hooks = [
+            tensor.register_hook(partial(running.felt, name, tensor))
+            for running in self._stages
+            if type(running.method).felt is not Method.felt  # else no call for each tensor in each backward pass
+            for name, tensor in tensors_of(running.layers)
+        ]
         try:
             with self._stale.hidden():
-                self._begin_stages()
+                self._stages.begin(self.step)
         except BaseException:
             self._unhook()
             raise
-        self._others = OtherOptimizers(optimizer, self._tensors, self._calls_begun, self._on_other_step)
+        self._others = OtherOptimizers(optimizer, self._stages.tensors, self._steps.calls_begun, self._on_other_step)
         _attached.add(self)
         parameters = {id(parameter) for parameter in model.parameters()}
         for other in list(_released):
-            pruned = [one for one in other._held() if id(one.tensor) in parameters]
+            pruned = [one for one in other._stages.held() if id(one.tensor) in parameters]
             if pruned:
-                warn_released(pruned, self._tensors)
+                warn_released(pruned, self._stages.tensors)
                 _released.discard(other)
         self._compare_ranks("attach")
 
@@ -207,8 +163,8 @@ class Operation:
     @property
     def masks(self) -> dict[str, Tensor]:
         """Parameter name -> bool tensor, True = kept; copies, which the operation doesn't read."""
-        self._leave_step()
-        return {name: mask.clone() for name, mask in self._masks().items()}
+        self._steps.leave()
+        return {name: mask.clone() for name, mask in self._stages.masks().items()}
 
     @torch.no_grad()
     def report(self) -> list[TensorReport]:
@@ -218,31 +174,15 @@ class Operation:
         kept is what all of them keep. After `finish`, kept counts what is there: should something have written to
         pruned connections, they are counted, and a RevivedWarning says so.
         """
-        self._leave_step()
-        if self._handles:
+        self._steps.leave()
+        if self._is_attached:
             self._binding.check()
-        rows = self._rows()
+        rows = self._stages.rows()
         revived = self._revived()
         if revived:
             warn_revived(revived)
             rows = [dataclasses.replace(row, kept=row.kept + revived.get(row.name, 0)) for row in rows]
         return rows
-
-    def _rows(self) -> list[TensorReport]:
-        before = self._kept_before()
-        masks = self._masks() if before or any(running.is_followed for running in self._stages) else {}
-        rows: dict[str, TensorReport] = {}
-        for running in self._stages:
-            if running.state is not None:
-                for row in report(running.state, running.layers):
-                    rows[row.name] = row if row.name not in rows else followed_by(rows[row.name], row, masks[row.name])
-            else:
-                for layer in running.layers:
-                    for name, tensor in layer.tensors.items():
-                        rows.setdefault(name, TensorReport(layer.name, name, tuple(tensor.shape), tensor.numel(), 0, 0))
-        for name in before:
-            rows[name] = dataclasses.replace(rows[name], kept=int(masks[name].count_nonzero()))
-        return list(rows.values())
 
     @torch.no_grad()
     def encoded(self) -> dict[str, Encoded | None]:
@@ -255,10 +195,10 @@ class Operation:
 
             operation.encoded()["head.weight"].exponents
         """
-        if self._handles:
+        if self._is_attached:
             self._binding.check()
-        names = (name for running in self._stages for name, _ in tensors_of(running.layers))
-        return {**dict.fromkeys(names), **{name: form for name, _, form in self._forms()}}
+        self._steps.leave()
+        return {**self._stages.names(), **{name: form for name, _, form in self._stages.forms()}}
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -275,11 +215,11 @@ class Operation:
         training has diverged, AttachmentError if the model has got other parameters, OptimizerError if gradients came
         but the optimizer never made a step; nothing is changed then.
         """
-        if not self._handles:
+        if not self._is_attached:
             raise AttachmentError("This operation was detached. Call finish() before detach(), or attach a new one.")
-        self._leave_step()
+        self._steps.leave()
         self._binding.check()
-        for running in self._begun():
+        for running in self._stages.begun:
             check_finite(running.layers, "after training")
         self._check_has_stepped()
         if self.step < self.plan.active_steps and not self.finished:
@@ -291,10 +231,9 @@ class Operation:
                 UnfinishedWarning,
                 stacklevel=3,
             )
-        for running in self._begun():
-            exchange.settle(running.method, running.state, running.layers)
+        self._stages.settle()
         if not self.finished:
-            rows = self._rows()
+            rows = self._stages.rows()
             starved = starved_lines(rows)
             for line in starved:
                 warnings.warn(
@@ -303,7 +242,7 @@ class Operation:
                     stacklevel=3,
                 )
             if not starved:  # behind a layer that passes nothing on no gradient comes
-                weights = {one.name: one.tensor for one in self._held() if one.tensor.dim() > 1}
+                weights = {one.name: one.tensor for one in self._stages.held() if one.tensor.dim() > 1}
                 names = {name for name, tensor in weights.items() if self._seen.unreached(tensor)}
                 warn_unreached([row for row in rows if row.name in names])
             self._compare_ranks("finish")
@@ -319,9 +258,9 @@ class Operation:
 
         Warns (RevivedWarning) if pruned connections hold values again that `finish` had set to 0.
         """
-        self._leave_step()
-        revived = self._revived() if self._handles else {}
-        if self.finished and self._handles:
+        self._steps.leave()
+        revived = self._revived()
+        if self.finished and self._is_attached:
             _released.add(self)
         self._unhook()
         self._others.stop()
@@ -336,18 +275,15 @@ class Operation:
         Tensors, numbers, strings and dicts only: torch.save it, torch.load it with weights_only=True.
         Raises AttachmentError if the model has got other parameters since `attach`.
         """
-        self._leave_step()
-        if self._handles:
+        self._steps.leave()
+        if self._is_attached:
             self._binding.check()
         return {
             "version": _STATE_VERSION,
             "plan": self.plan.to_dict(),
             "step": self.step,
             "finished": self.finished,
-            "stages": [
-                None if running.state is None else exchange.save(running.state, running.layers)
-                for running in self._stages
-            ],
+            "stages": self._stages.save(),
         }
 
     @torch.no_grad()
@@ -358,9 +294,9 @@ class Operation:
         too: stages that had not begun when the state was saved have no weights in it.
         Raises StateError if the state belongs to another plan or model, or is damaged; nothing is changed then.
         """
-        if not self._handles:
+        if not self._is_attached:
             raise AttachmentError("This operation was detached. Attach a new one, then load the state into it.")
-        self._leave_step()
+        self._steps.leave()
         self._binding.check()
         check_keys(saved, {"version", "plan", "step", "finished", "stages"}, "The saved state")
         if saved["version"] != _STATE_VERSION:
@@ -376,12 +312,7 @@ class Operation:
                 f"The saved state is damaged: step={saved['step']!r}, finished={saved['finished']!r}, and stages that "
                 f"are not a list of {len(self._stages)}. Load what Operation.state_dict() returned."
             )
-        pairs = list(zip(self._stages, saved["stages"], strict=True))
-        for running, state in pairs:
-            if state is not None:
-                exchange.check(running.method, running.layers, state)
-        for running, state in pairs:
-            running.state = None if state is None else exchange.load(running.method, running.layers, state)
+        self._stages.load(saved["stages"])
         self.step = saved["step"]
         self.finished = saved["finished"]
 
@@ -401,123 +332,26 @@ class Operation:
         """A table: one line per tensor, and the total; then starved layers, and what is left alone and why."""
         return table(self.report(), self.left_alone)
 
-    def _begun(self) -> list[_RunningStage]:
-        return [running for running in self._stages if running.state is not None]
+    @property
+    def _is_attached(self) -> bool:
+        return self._stages.is_attached
 
-    def _masks(self) -> dict[str, Tensor]:
-        return together([*((one.name, one.kept) for one in self._held()), *self._kept_before().items()])
-
-    def _claims(self) -> list[Claim]:
-        """Each tensor that a stage operates on, or will."""
-        running = self._begun() if self.finished else self._stages
-        return [Claim(name, tensor, one.method) for one in running for name, tensor in tensors_of(one.layers)]
-
-    def _held(self) -> list[Held]:
-        """What each stage that has begun keeps of each of its tensors."""
-        return [
-            Held(name, tensor, running.state.kept(name))
-            for running in self._begun()
-            for name, tensor in tensors_of(running.layers)
-        ]
-
-    def _forms(self) -> Iterator[tuple[str, Tensor, Encoded]]:
-        """(name, parameter, exact form) where a stage knows one; of several that know one the latest comes last.
-
-        Also where a parameter has been moved to another device since, or to another shape, of which nothing is known.
-        """
-        self._leave_step()
-        for running in self._begun():
-            for name, tensor in tensors_of(running.layers):
-                kept = running.state.kept(name)
-                if kept.shape == tensor.shape:
-                    shown = tensor.detach().to(kept.device)
-                    form = running.method.encode(running.state, name, shown)
-                    if form is not None and says(form, shown):
-                        yield name, tensor, form
-
-    def _kept_before(self) -> dict[str, Tensor]:
-        """Parameter name -> what finished operations keep of it, for those of which they hold some."""
-        names = {id(tensor): name for running in self._stages for name, tensor in tensors_of(running.layers)}
-        held = [one for other in self._earlier if other._handles for one in other._held() if id(one.tensor) in names]
-        return together((names[id(one.tensor)], one.kept) for one in held)
+    def _revived(self) -> dict[str, int]:
+        """Parameter name -> pruned connections that hold values, if the operation is finished and still holds them."""
+        return self._stages.revived() if self.finished and self._is_attached else {}
 
     def _compare_ranks(self, moment: str) -> None:
         """Warn if another process that trains the same model has declared something else."""
-
-        def declared() -> Iterator[tuple[str, Tensor]]:
-            for running in self._begun():
-                for name, tensor in tensors_of(running.layers):
-                    own = running.state.own(name)
-                    yield f"{name}: homes", torch.zeros_like(tensor, dtype=torch.bool) if own is None else own
-                    yield f"{name}: shown", tensor if own is None else tensor.masked_fill(own, 0)
-
-        warn_if_ranks_differ(moment, repr(self.plan.to_dict()), self.step, declared())
-
-    def _revived(self) -> dict[str, int]:
-        """Parameter name -> pruned connections that hold values, if the operation is finished."""
-        if not (self.finished and self._handles):
-            return {}
-        tensors = {name: tensor for running in self._stages for name, tensor in tensors_of(running.layers)}
-        counts = {
-            name: int(tensors[name].detach()[~mask.to(tensors[name].device)].count_nonzero())
-            for name, mask in self._masks().items()
-            if mask.shape == tensors[name].shape  # the model may have been changed, or moved, since
-        }
-        return {name: count for name, count in counts.items() if count}
-
-    def _hide(self) -> None:
-        """Latent -> effective, in every stage."""
-        for running in self._begun():
-            exchange.hide(running.method, running.state, running.layers)
-
-    @torch.no_grad()
-    def _begin_stages(self) -> None:
-        """Begin every stage whose step has come, all or none; the weights are as before if one can't begin."""
-        new = [running for running in self._stages if running.state is None and running.stage.start <= self.step]
-        when = "while training" if self.step else "before training"
-        for running in new:
-            check_finite(running.layers, when)
-        # A stage reads what the one before it has left, so they can't all be prepared before the first is applied.
-        first = [tensor for running in new[:-1] for _, tensor in tensors_of(running.layers)]
-        before = [(tensor, tensor.detach().clone()) for tensor in first]
-        states = []
-        try:
-            for running in new:
-                state = running.method.init(running.layers, running.seed)
-                running.method.update(state, running.layers, 0)
-                exchange.hide(running.method, state, running.layers)
-                states.append(state)
-        except BaseException:
-            for tensor, values in reversed(before):
-                tensor.copy_(values)
-            raise
-        for running, state in zip(new, states, strict=True):
-            for earlier in self._begun():
-                if running in earlier.followers:
-                    exchange.settle(earlier.method, earlier.state, earlier.layers)
-            running.state = state
-            advice = running.method.advice(running.layers)
-            if advice is not None:
-                warnings.warn(advice, stacklevel=5)
-
-    def _is_stepping(self) -> bool:
-        """True while a call of optimizer.step is under way, in whatever thread; False after one was interrupted."""
-        return self._call is not None and is_within(sys._current_frames().get(self._thread), self._call)
-
-    def _calls_begun(self) -> int | None:
-        return None if self._is_stepping() else self._calls
+        warn_if_ranks_differ(moment, repr(self.plan.to_dict()), self.step, self._stages.declared())
 
     def _on_other_step(self, optimizer: Optimizer, wraps: bool) -> None:
         """Hide again what a wrapper has written after the attached optimizer's step, and any optimizer after `finish`.
 
         Raises OptimizerError if another optimizer moves the weights in the attached one's place.
         """
-        self._leave_step()
+        self._steps.leave()
         with torch.no_grad():
-            for running in self._begun():
-                # Where every weight belongs to the declared set, as in a sketch, a write is what trains on.
-                if self.finished or running.method.shares_tensors:
-                    exchange.hide(running.method, running.state, running.layers)
+            self._stages.hide_written(self.finished)
         if not (wraps or self.finished):
             raise OptimizerError(
                 f"{type(optimizer).__name__} moves weights that are attached to another optimizer, a "
@@ -527,63 +361,24 @@ class Operation:
                 "the new one, and load_state_dict the state of the old operation."
             )
 
-    def _before_step(
-        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        call = caller(sys._getframe(1))
-        if self._call is not None:
-            if is_within(call, self._call):
-                return None  # a subclass calls its parent's step inside its own: torch runs the hooks of both
-            self._leave_step()  # the last step ended by an exception
-        self._calls += 1
-        with torch.no_grad():
-            self._binding.check()
-            self._call, self._thread = call, threading.get_ident()
-            self._reveal()
-        # step(closure) evaluates the model while its parameters hold latent weights: show it effective ones.
-        # Optimizer hooks see `optimizer` itself as the first positional argument.
-        if kwargs.get("closure") is not None:
-            return args, {**kwargs, "closure": self._on_effective_weights(kwargs["closure"])}
-        if len(args) > 1 and args[1] is not None:
-            return (args[0], self._on_effective_weights(args[1]), *args[2:]), kwargs
-        return None
-
-    def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if caller(sys._getframe(1)) is self._call:
-            with torch.no_grad():
-                self._complete_step(optimizer)
-
     def _complete_step(self, optimizer: Optimizer) -> None:
         # A fused optimizer is told of infinite gradients by GradScaler, and leaves the weights as they are.
         found_inf = getattr(optimizer, "found_inf", None)
         taken = found_inf is None or not bool(found_inf)
         self.step += taken
-        with self._stale.hidden() if self._calls == 1 else contextlib.nullcontext():
-            for running in self._begun():
-                if taken and not self.finished and not running.is_followed:
-                    running.method.update(running.state, running.layers, self.step - running.stage.start)
-                exchange.hide(running.method, running.state, running.layers)
+        with self._stale.hidden() if self._steps.calls == 1 else contextlib.nullcontext():
+            self._stages.advance(self.step if taken and not self.finished else None)
             if not self.finished:
                 self._seen.look()
-        self._call = None  # last: after an exception above, _leave_step still hides what is revealed
-        if taken and not self.finished:
-            self._begin_stages()
 
-    @torch.no_grad()
-    def _leave_step(self) -> None:
-        """After a step that was interrupted between its hooks: hide what was revealed. Inside a step: nothing."""
-        if self._call is not None and not self._is_stepping():
-            self._call = None
-            self._hide()
-
-    def _reveal(self) -> None:
-        """Effective -> latent, in every stage."""
-        for running in self._begun():
-            exchange.reveal(running.state, running.layers)
+    def _begin_stages(self) -> None:
+        if not self.finished:
+            self._stages.begin(self.step)
 
     def _check_has_stepped(self) -> None:
         """Raise OptimizerError if a backward pass was seen, but none of the steps that the methods need."""
-        if self._calls or self.step or not self.plan.active_steps or all(map(self._stale.covers, self._tensors)):
+        tensors = self._stages.tensors
+        if self._steps.calls or self.step or not self.plan.active_steps or all(map(self._stale.covers, tensors)):
             return
         raise OptimizerError(
             f"Gradients came, but the {self._optimizer_name} that is attached never made a step. Attach to the "
@@ -592,40 +387,10 @@ class Operation:
         )
 
     def _unhook(self) -> None:
-        for handle in self._handles:
+        self._stages.is_attached = False
+        self._steps.remove()
+        for handle in self._gradient_hooks:
             handle.remove()
-        self._handles = []
-
-    def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
-        revealed = exchange.marks(self._tensors)
-
-        def evaluate() -> Any:
-            with torch.no_grad():
-                # What has moved since it was revealed is known to the optimizer alone, and has to be put back as it is.
-                moved = exchange.marks(self._tensors) != revealed
-                latent = [tensor.detach().clone() for tensor in self._tensors] if moved else []
-                self._hide()
-            loss = closure()  # if it raises, the step is over, and effective weights are what has to remain
-            with torch.no_grad():
-                if self._clears_gradients:
-                    self._clear_gradients()
-                if moved:
-                    for tensor, value in zip(self._tensors, latent, strict=True):
-                        tensor.copy_(value)
-                else:
-                    self._reveal()
-                    revealed[:] = exchange.marks(self._tensors)
-            return loss
-
-        return evaluate
-
-    def _clear_gradients(self) -> None:
-        """Of connections that can't move: to a line search their gradient is a slope that the loss doesn't have."""
-        for running in self._begun():
-            for name, tensor in tensors_of(running.layers):
-                own = running.state.own(name)
-                if tensor.grad is not None and own is not None:
-                    tensor.grad.mul_(own)
 
 
 def settle(model: object) -> None:
@@ -636,8 +401,8 @@ def settle(model: object) -> None:
     if isinstance(model, nn.Module):
         held = {id(parameter) for parameter in model.parameters()}
         for operation in list(_attached):
-            if any(id(tensor) in held for tensor in operation._tensors):
-                operation._leave_step()
+            if any(id(tensor) in held for tensor in operation._stages.tensors):
+                operation._steps.leave()
                 revived = operation._revived()
                 if revived:
                     warn_revived(revived)
@@ -650,6 +415,8 @@ def known_forms(model: nn.Module) -> dict[str, Encoded]:
     For what stores a model's weights without knowing of operations: what isn't here has to be told from its values.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    operations = sorted(_attached, key=lambda operation: len(operation._earlier))  # later ones know more
-    forms = (pair for operation in operations for pair in operation._forms())
+    operations = sorted(_attached, key=lambda operation: len(operation._stages.earlier))  # later ones know more
+    for operation in operations:
+        operation._steps.leave()
+    forms = (form for operation in operations for form in operation._stages.forms())
     return {names[id(tensor)]: form for _, tensor, form in forms if id(tensor) in names}

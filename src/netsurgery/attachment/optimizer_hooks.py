@@ -64,9 +64,9 @@ def searches_lines(optimizer: Optimizer) -> bool:
 
 
 def check_latent_weights(optimizer: Optimizer, plan: Plan) -> None:
-    """Raise OptimizerError if a method has latent weights: gradients are taken at others than those that move."""
+    """Raise OptimizerError if L-BFGS meets latent weights: gradients are taken at others than those that move."""
     latent = [stage.method.name for stage in plan.stages if stage.method.latent_speed is not None]
-    if latent:
+    if latent and searches_lines(optimizer):
         raise OptimizerError(
             f"{type(optimizer).__name__} compares gradients at many weights within one step, and {latent[0]!r} takes "
             "them at other weights than those that move: the estimate of the curvature breaks down. Use an optimizer "

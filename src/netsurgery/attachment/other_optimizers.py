@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
-from torch.utils.hooks import RemovableHandle
 
 
 class _Begun(NamedTuple):
@@ -50,17 +50,15 @@ class OtherOptimizers:
         self._moved = weakref.WeakMethod(moved)
         self._counts: weakref.WeakKeyDictionary[Optimizer, tuple[int, bool]] = weakref.WeakKeyDictionary()
         self._begun: list[_Begun] = []
-        self._handles = [
-            register_optimizer_step_pre_hook(uncompiled(self._before)),
-            register_optimizer_step_post_hook(uncompiled(self._after)),
-        ]
-        weakref.finalize(calls.__self__, _remove, self._handles)  # type: ignore[attr-defined]
+        _listen()
+        _watchers.add(self)
 
     def stop(self) -> None:
         """Watch no more."""
-        _remove(self._handles)
+        _watchers.discard(self)
 
-    def _before(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before(self, optimizer: Optimizer) -> None:
+        """Some optimizer is about to take a step."""
         method = self._calls()
         calls = method() if method is not None and self._shares(optimizer) else None
         if calls is not None:
@@ -68,7 +66,8 @@ class OtherOptimizers:
             graded = any(t.grad is not None for reference in self._tensors if (t := reference()) is not None)
             self._begun.append(_Begun(weakref.ref(optimizer), calls, self._version(), graded))
 
-    def _after(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def after(self, optimizer: Optimizer) -> None:
+        """It has taken its step."""
         while self._begun and (self._begun[-1].optimizer() is optimizer or self._shares(optimizer)):
             begun = self._begun.pop()  # those of steps that ended by an exception lie above
             if begun.optimizer() is optimizer:
@@ -99,6 +98,25 @@ def uncompiled(hook: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compiler.disable(hook)  # type: ignore[no-any-return]
 
 
-def _remove(handles: Sequence[RemovableHandle]) -> None:
-    for handle in handles:
-        handle.remove()
+_watchers: weakref.WeakSet[OtherOptimizers] = weakref.WeakSet()
+
+
+@cache
+def _listen() -> None:
+    """Have torch tell all watchers of every step, once and for good.
+
+    A hook for each operation would have to be removed when that is collected, which may happen at any moment: also
+    while torch goes through its hooks.
+    """
+    register_optimizer_step_pre_hook(uncompiled(_before))
+    register_optimizer_step_post_hook(uncompiled(_after))
+
+
+def _before(optimizer: Optimizer, *_: object) -> None:
+    for watcher in list(_watchers):
+        watcher.before(optimizer)
+
+
+def _after(optimizer: Optimizer, *_: object) -> None:
+    for watcher in list(_watchers):
+        watcher.after(optimizer)
