@@ -38,6 +38,7 @@ import netsurgery as ns
 from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
 from netsurgery.report.record import machine, versions
+from netsurgery.runtime.reference import run_node
 
 RESULTS = Path(__file__).parent / "results"
 DENSITIES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -94,7 +95,7 @@ def measured(case: Case, density: float, threads: int, rounds: int, engine: Engi
     with tempfile.TemporaryDirectory() as folder:
         packed, dense = Path(folder) / "network.nsm", Path(folder) / "network.onnx"
         report = ns.pack(model, packed, example_inputs=torch.from_numpy(x[:1]))
-        write_onnx(capture(model, torch.from_numpy(x[:1])).graph, dense)
+        write_onnx(capture(model, run_node, torch.from_numpy(x[:1])).graph, dense)
         runtimes: dict[str, Runtime] = {
             THEIRS: onnx_runtime(dense, x, threads),
             OURS: netsurgery(packed, x, threads, engine),

@@ -34,6 +34,7 @@ from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
 from netsurgery.report.record import Record, machine, versions
 from netsurgery.runtime.comparison import TOLERANCE
+from netsurgery.runtime.reference import run_node
 from netsurgery.zoo.experiments import REPRODUCIBLE
 from netsurgery.zoo.network_files import read_network
 
@@ -88,7 +89,7 @@ def dense_files(network: Network, work: Path) -> tuple[Path, Path]:
     examples = torch.rand(1, *SHAPE, generator=torch.Generator().manual_seed(SEED))
     packed, onnx = work / f"{network.name}.nsm", work / f"{network.name}.onnx"
     ns.pack(model, packed, example_inputs=examples)
-    write_onnx(capture(model, examples).graph, onnx)
+    write_onnx(capture(model, run_node, examples).graph, onnx)
     return packed, onnx
 
 

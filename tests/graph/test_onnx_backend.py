@@ -10,8 +10,9 @@ import pytest
 onnx = pytest.importorskip("onnx")
 node_cases = pytest.importorskip("onnx.backend.test.case.node")
 
+from tests.graph.onnx_reading import read_onnx  # noqa: E402
+
 from netsurgery.errors import CaptureError  # noqa: E402
-from netsurgery.graph.from_onnx import read_onnx  # noqa: E402
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS  # noqa: E402
 from netsurgery.runtime.reference import run  # noqa: E402
 
