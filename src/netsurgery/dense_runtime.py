@@ -57,8 +57,9 @@ class Answer:
 
 
 def asked(model: Any, feeds: Mapping[str, Array]) -> Answer:
-    """What ONNX Runtime makes of an ONNX model, as it stands: nothing in it is optimised.
+    """What ONNX Runtime makes of an ONNX model as it stands, without its optimisations, some of which approximate.
 
+    One of them quantises what a layer with dequantised weights reads.
     model: the path of an .onnx file, or an onnx.ModelProto. feeds: arrays by the names of the model's inputs.
     """
     try:

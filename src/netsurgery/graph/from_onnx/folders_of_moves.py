@@ -135,9 +135,9 @@ def scatter_nd(call: Call) -> AnyArray:
     if call.attributes.get("reduction", "none") != "none":
         raise UnsupportedOperatorError(f"has reduction={call.attributes['reduction']!r}; constants take 'none' only")
     x, indices, updates = all_entries(call)
-    result = x.copy()
+    result: AnyArray = x.copy()
     result[_places(indices, x.shape)] = updates
-    return result
+    return np.asarray(result)
 
 
 def _places(indices: AnyArray, shape: Sequence[int]) -> tuple[Whole, ...]:
@@ -156,7 +156,7 @@ def _indices(indices: AnyArray, size: int) -> Whole:
 def expand(call: Call) -> AnyArray:
     """Broadcast: sizes of one in either shape follow the other."""
     x = entries(call, 0)
-    return np.broadcast_to(x, np.broadcast_shapes(x.shape, numbers(call, 1))).copy()
+    return np.broadcast_to(x, np.broadcast_shapes(x.shape, numbers(call, 1)))
 
 
 def tile(call: Call) -> AnyArray:

@@ -43,6 +43,9 @@ def folded(
     taken: dict[str, Array] = {}
 
     def place(value: Value) -> str:
+        if value.array is None or not is_float(value.array):
+            kind = None if value.array is None else value.array.dtype
+            raise UnsupportedOperatorError(f"reads {value.name!r}, a constant of {kind}; it takes floats")
         name = f"{len(taken)}"
         taken[name] = np.asarray(value.array, np.float32, order="C")
         return name
@@ -65,9 +68,6 @@ def _constant(given: dict[str, Any]) -> AnyArray:
 
 def _translated(call: Call, translation: Any, taken: dict[str, Array], evaluate: Evaluate) -> list[AnyArray | None]:
     """By the nodes of its translation, in float32; the outputs are of the type of the first operand."""
-    for value in call.operands:
-        if value is not None and value.array is not None and not is_float(value.array):
-            raise UnsupportedOperatorError(f"reads {value.name!r}, a constant of {value.array.dtype}; it takes floats")
     answer = translation(call)
     for step in call.nodes:
         taken[step.output] = evaluate(step, [None if name is None else taken[name] for name in step.inputs])

@@ -84,11 +84,27 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None:
+    """Raise CaptureError unless onnx's checker finds the model valid, but for outputs without a shape.
+
+    The checker wants one, and nothing is done with it here: shapes follow from what the nodes do.
+    """
+    shapeless = [
+        value.type.tensor_type
+        for value in model.graph.output
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
+    ]
+    checked: onnx.ModelProto | str = str(source)  # by its path, a model may be larger than protobuf's limit of 2 GiB
+    if shapeless or isinstance(source, onnx.ModelProto):
+        checked = model
     try:
-        # By its path, a model may be larger than protobuf's limit of 2 GiB.
-        onnx.checker.check_model(model if isinstance(source, onnx.ModelProto) else str(source))
+        for kind in shapeless:
+            kind.shape.SetInParent()
+        onnx.checker.check_model(checked)
     except Exception as error:  # ValidationError, and ValueError beyond protobuf's limit
         raise CaptureError(f"onnx finds it invalid: {error}") from error
+    finally:
+        for kind in shapeless:  # a model that was given in memory stays as it was
+            kind.ClearField("shape")
 
 
 def _input(given: onnx.ValueInfoProto) -> Input:
