@@ -19,7 +19,7 @@ def is_whole(array: AnyArray) -> bool:
 
 def is_float(array: AnyArray) -> bool:
     """True for float16, bfloat16, float32 and float64, of which bfloat16 isn't NumPy's own."""
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    return array.dtype.name in ("float16", "bfloat16", "float32", "float64")
 
 
 _RANDOM = frozenset(

@@ -85,18 +85,26 @@ def cast(call: Call) -> AnyArray:
     """To another type: from float to whole numbers cut off towards zero."""
     to = call.attributes["to"]
     kind, name = onnx.helper.tensor_dtype_to_np_dtype(to), onnx.TensorProto.DataType.Name(to)
-    x = entries(call, 0)
     # Where the installed onnx has a type only as another one, the result would not be what the model says.
-    if kind.name.upper() != {"FLOAT": "FLOAT32", "DOUBLE": "FLOAT64"}.get(name, name) or kind.kind not in "fiub":
-        raise UnsupportedOperatorError(f"casts a constant to {name}, which netsurgery doesn't have")
-    if kind.kind in "iu" and is_float(x) and not np.isfinite(x).all():
-        raise UnsupportedOperatorError("casts NaN or infinity to whole numbers")
-    return x.astype(kind)
+    if kind.name.upper() != {"FLOAT": "FLOAT32", "DOUBLE": "FLOAT64"}.get(name, name):
+        raise UnsupportedOperatorError(f"casts a constant to {name}, {_TYPES}")
+    return _as_type(entries(call, 0), kind)
 
 
 def cast_like(call: Call) -> AnyArray:
     """To the type of the second operand."""
-    return entries(call, 0).astype(entries(call, 1).dtype)
+    return _as_type(entries(call, 0), entries(call, 1).dtype)
+
+
+_TYPES = "which netsurgery doesn't have: it has bool, whole numbers of 8 to 64 bits, float16, float32 and float64"
+
+
+def _as_type(x: AnyArray, kind: np.dtype[Any]) -> AnyArray:
+    if kind.kind not in "fiub" or kind.isbuiltin != 1:
+        raise UnsupportedOperatorError(f"casts a constant to {kind.name.upper()}, {_TYPES}")
+    if kind.kind in "iu" and is_float(x) and not np.isfinite(x).all():
+        raise UnsupportedOperatorError("casts NaN or infinity to whole numbers")
+    return x.astype(kind)
 
 
 def stretch(call: Call) -> AnyArray:
@@ -155,7 +163,11 @@ def reduction(function: Callable[..., Any], *, operand_from: int = 18) -> Folder
             axes = tuple(range(x.ndim))
         axes = tuple(from_front(axis, x.ndim) for axis in axes)
         wide = x.astype(np.float64) if is_float(x) else x
-        return np.asarray(function(wide, axis=axes, keepdims=bool(call.attributes.get("keepdims", 1)))).astype(x.dtype)
+        try:
+            result = function(wide, axis=axes, keepdims=bool(call.attributes.get("keepdims", 1)))
+        except ValueError as error:  # the largest or smallest of nothing
+            raise UnsupportedOperatorError(f"reduces a constant of shape {x.shape}, which holds nothing") from error
+        return np.asarray(result).astype(x.dtype)
 
     return fold
 
