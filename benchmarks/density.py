@@ -36,6 +36,7 @@ from torch import nn
 import netsurgery as ns
 from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
+from netsurgery.runtime.reference import run_node
 from netsurgery.timing.machine import machine, other_processes, versions
 
 RESULTS = Path(__file__).parent / "results"
@@ -93,7 +94,7 @@ def measured(case: Case, density: float, threads: int, rounds: int, engine: Engi
     with tempfile.TemporaryDirectory() as folder:
         packed, dense = Path(folder) / "network.nsm", Path(folder) / "network.onnx"
         report = ns.pack(model, packed, example_inputs=torch.from_numpy(x[:1]))
-        write_onnx(capture(model, torch.from_numpy(x[:1])).graph, dense)
+        write_onnx(capture(model, run_node, torch.from_numpy(x[:1])).graph, dense)
         runtimes: dict[str, Runtime] = {
             THEIRS: onnx_runtime(dense, x, threads),
             OURS: netsurgery(packed, x, threads, engine),

@@ -35,6 +35,7 @@ from netsurgery.experiments.network_files import read_network
 from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
 from netsurgery.records.record import Record
+from netsurgery.runtime.reference import run_node
 from netsurgery.timing.machine import machine, other_processes, versions
 
 THREADS = 1
@@ -88,7 +89,7 @@ def dense_files(network: Network, work: Path) -> tuple[Path, Path]:
     examples = torch.rand(1, *SHAPE, generator=torch.Generator().manual_seed(SEED))
     packed, onnx = work / f"{network.name}.nsm", work / f"{network.name}.onnx"
     ns.pack(model, packed, example_inputs=examples)
-    write_onnx(capture(model, examples).graph, onnx)
+    write_onnx(capture(model, run_node, examples).graph, onnx)
     return packed, onnx
 
 

@@ -15,6 +15,7 @@ from netsurgery.files import replacing
 from netsurgery.graph.capture import capture
 from netsurgery.graph.ir import Graph
 from netsurgery.graph.to_onnx import write_onnx
+from netsurgery.runtime.reference import run_node
 from netsurgery.runtime.session import read_packed
 
 OLDER_OPSET, OLDER_IR = 17, 8
@@ -51,7 +52,7 @@ def model_files(name: str, network: Network, runs: Runs, work: Path) -> ModelFil
         model = network.build(runs)
         examples = torch.rand(1, *network.shape, generator=torch.Generator().manual_seed(0))
         report = ns.pack(model, packed, example_inputs=examples)
-        graph, small = capture(model, examples).graph, read_packed(packed).graph
+        graph, small = capture(model, run_node, examples).graph, read_packed(packed).graph
         write_onnx(graph, dense)
         if units_removed := _weight_shapes(small) != _weight_shapes(graph):
             write_onnx(small, living)

@@ -173,7 +173,7 @@ def test_a_file_that_is_larger_than_its_model_is_not_called_smaller(tmp_path: Pa
     report = ns.pack(nn.Linear(1, 1), tmp_path / "model.nsm", example_inputs=images(2, 1))
     assert f"{report.size_bytes / 8:.1f}x larger than 8 bytes of float32" in str(report)
     report = ns.pack(nn.ReLU(), tmp_path / "model.nsm", example_inputs=images(2, 1))
-    assert str(report).endswith(f"model.nsm: {report.size_bytes} bytes; 0 connections")
+    assert str(report).splitlines()[0].endswith(f"model.nsm: {report.size_bytes} bytes; 0 connections")
 
 
 @pytest.mark.parametrize("kind", ["onnx", "onnx proto", "pt2", "program"])
@@ -364,7 +364,7 @@ def test_a_pass_that_changes_the_network_is_found(
         return graph.replaced(constants={name: factor * value for name, value in graph.constants.items()})
 
     monkeypatch.setattr(packing, "simplify", wrong)
-    with pytest.raises(VerificationError, match="outputs differ from the model's by"):
+    with pytest.raises(VerificationError, match=r"outputs differ from those of torch \d\S+ by"):
         ns.pack(small(), kept, example_inputs=images(2, 20), weights=weights)
 
 

@@ -7,9 +7,9 @@ import pytest
 pytest.importorskip("onnx.backend.test.case.node")
 
 from tests.graph import test_onnx_backend as backend
+from tests.graph.onnx_reading import read_onnx
 
 from netsurgery import _native
-from netsurgery.graph.from_onnx import read_onnx
 from netsurgery.packed.writer import encode
 
 

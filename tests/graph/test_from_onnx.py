@@ -9,13 +9,10 @@ import pytest
 onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from tests.graph.onnx_reading import onnx_runtime_outputs, read_onnx  # noqa: E402
 
 from netsurgery.errors import CaptureError, UnsupportedOperatorError  # noqa: E402
-from netsurgery.graph.from_onnx import (  # noqa: E402
-    OLDEST_OPSET,
-    onnx_outputs,
-    read_onnx,
-)
+from netsurgery.graph.from_onnx import OLDEST_OPSET  # noqa: E402
 from netsurgery.runtime.reference import run  # noqa: E402
 
 RANDOM = np.random.default_rng(11)
@@ -48,10 +45,10 @@ def onnx_model(nodes, shapes, outputs="y", constants=None, opset=20, kind=FLOAT,
 
 
 def assert_computes_the_same(model, batch=3):
-    """The graph gives what onnx's own evaluator gives, within 1e-5 of the largest entry."""
+    """The graph gives what ONNX Runtime gives, within 1e-5 of the largest entry."""
     graph = read_onnx(model)
     inputs = {given.name: floats(*given.at(batch)) for given in graph.inputs}
-    wanted = onnx_outputs(model, graph, list(inputs.values()))
+    wanted = onnx_runtime_outputs(model, inputs)
     for result, expected in zip(run(graph, inputs), wanted, strict=True):
         assert result.shape == expected.shape
         np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * max(1, float(np.abs(expected).max())))
@@ -427,7 +424,11 @@ def test_every_opset_in_range_is_read(opset):
         "w": floats(4 * 8 * 7, 5),
         "b": floats(5),
     }
-    assert_computes_the_same(onnx_model(nodes, {"x": ["N", 2, 6, 6]}, constants=constants, opset=opset))
+    graph = read_onnx(onnx_model(nodes, {"x": ["N", 2, 6, 6]}, constants=constants, opset=opset))
+    x = {"x": floats(3, 2, 6, 6)}
+    # These nodes mean the same in every opset; ONNX Runtime has fewer of them than the installed onnx.
+    model = onnx_model(nodes, {"x": ["N", 2, 6, 6]}, constants=constants, opset=min(opset, 20))
+    np.testing.assert_allclose(run(graph, x)[0], onnx_runtime_outputs(model, x)[0], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -454,12 +455,6 @@ def test_inputs_of_another_type_are_refused(kind, message):
 def test_inputs_of_unclear_shape_are_refused(shape, message):
     with pytest.raises(CaptureError, match=message):
         read_onnx(onnx_model([node("Relu", "x", "y")], {"x": shape}))
-
-
-def test_inputs_that_the_model_can_not_take_are_refused_when_it_is_run():
-    model = onnx_model([node("Gemm", "x w", "y")], {"x": ["N", 4]}, constants={"w": floats(4, 4)})
-    with pytest.raises(CaptureError, match="onnx's reference evaluator can't run the model"):
-        onnx_outputs(model, read_onnx(model), [floats(2, 5)])
 
 
 def test_files_that_are_no_models_are_refused_with_their_path(tmp_path):

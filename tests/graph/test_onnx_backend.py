@@ -10,10 +10,15 @@ import pytest
 onnx = pytest.importorskip("onnx")
 node_cases = pytest.importorskip("onnx.backend.test.case.node")
 
-from netsurgery.errors import CaptureError  # noqa: E402
-from netsurgery.graph.from_onnx import read_onnx  # noqa: E402
+from tests.graph.onnx_reading import read_onnx  # noqa: E402
+
+from netsurgery.deployment.dense_runtime import asked  # noqa: E402
+from netsurgery.errors import CaptureError, UnsupportedOperatorError  # noqa: E402
+from netsurgery.graph.from_onnx import OLDEST_OPSET  # noqa: E402
+from netsurgery.graph.from_onnx.call import known  # noqa: E402
+from netsurgery.graph.from_onnx.folding import FOLDABLE, folded  # noqa: E402
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS  # noqa: E402
-from netsurgery.runtime.reference import run  # noqa: E402
+from netsurgery.runtime.reference import run, run_node  # noqa: E402
 
 FEWEST = 300
 """So many runs at least; fewer would mean that cases are no longer found."""
@@ -61,14 +66,18 @@ SKIPPED = {
 
 
 @cache
-def cases():
-    """Those whose nodes are all translated, or, in the expansion of Gelu, known before the network runs."""
+def everything():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the generators of other operators' cases divide by zero
-        everything = node_cases.collect_testcases(None)
+        return node_cases.collect_testcases(None)
+
+
+@cache
+def cases():
+    """Those whose nodes are all translated, or, in the expansion of Gelu, known before the network runs."""
     return {
         case.name: case
-        for case in everything
+        for case in everything()
         if (operators := {node.op_type for node in case.model.graph.node}) & set(TRANSLATIONS)
         and operators <= {*TRANSLATIONS, "Constant"} | ({"Sqrt"} if "gelu" in case.name else set())
     }
@@ -160,3 +169,141 @@ def test_a_skipped_case_is_refused_with_a_reason(name):
         model, _, _ = prepared(name, 1)
     with pytest.raises(CaptureError, match=r"\w{4}"):
         read_onnx(model)
+
+
+# With everything known
+
+
+SMALL_TYPES = "casts to a type of fewer than 8 bits or of 8 bits and floating"
+NOT_FOLDED = {
+    "test_batchnorm_*_training_mode": "training mode",
+    "test_training_dropout*": "training mode",
+    "test_cast*_to_FLOAT[48]*": SMALL_TYPES,
+    "test_cast*_to_INT[24]*": SMALL_TYPES,
+    "test_cast*_to_UINT[24]*": SMALL_TYPES,
+    "test_cast*_FLOAT_to_BFLOAT16*": "casts to bfloat16, which not every onnx has",
+    "test_maxpool_2d_uint8": "whole numbers in a layer",
+    "test_edge_pad": "whole numbers in a layer",
+    "test_reflect_pad": "whole numbers in a layer",
+    "test_wrap_pad": "whole numbers in a layer",
+    "test_quantizelinear_*int[24]": "whole numbers of fewer than 8 bits",
+    "test_quantizelinear_*e[2-5]m*": "floats of 8 bits or fewer",
+    "test_reduce_m*_empty_set*": "the largest of nothing",
+    "test_reduce_sum_empty_axes_input_noop*": "reduces nothing",
+    "test_resize_*_linear*": "linear Resize",
+    "test_resize_*_cubic*": "cubic Resize",
+    "test_resize_tf_crop_and_resize*": "linear Resize",
+    "test_scatternd_[am]*": "a reduction",
+}
+"""Pattern of names -> why such cases can't be computed beforehand."""
+
+FEWEST_FOLDED = 600
+
+
+@cache
+def foldable():
+    """Cases of one node that can be computed beforehand, whose operands are all tensors."""
+    return {
+        case.name: case
+        for case in everything()
+        if len(case.model.graph.node) == 1
+        and not case.model.graph.node[0].domain
+        and case.model.graph.node[0].op_type in FOLDABLE
+        and all(isinstance(data, np.ndarray | np.generic | onnx.TensorProto) for data in case.data_sets[0][0])
+    }
+
+
+def not_folded(name):
+    return [pattern for pattern in NOT_FOLDED if fnmatchcase(name, pattern)]
+
+
+def fold(case, opset=None):
+    """What becomes of a case's node in this opset, by default its own; and what ONNX expects."""
+    graph, (inputs, outputs) = case.model.graph, case.data_sets[0]
+    arrays = {value.name: array(data) for value, data in zip(graph.input, inputs, strict=True)}
+    operands = [known(arrays[name], name) if name else None for name in graph.node[0].input]
+    results = folded(graph.node[0], operands, opset or own_opset(case), [True] * len(outputs), run_node)
+    return results, [array(data) for data in outputs]
+
+
+def own_opset(case):
+    return max(entry.version for entry in case.model.opset_import if not entry.domain)
+
+
+@pytest.mark.parametrize("name", [name for name in foldable() if not not_folded(name)])
+def test_a_node_of_constants_is_folded_to_what_onnx_says(name):
+    results, expected = fold(foldable()[name])
+    for result, wanted in zip(results, expected, strict=False):
+        if result is None:
+            continue
+        assert (result.shape, result.dtype) == (wanted.shape, wanted.dtype)
+        rtol, atol = foldable()[name].rtol, max(foldable()[name].atol, 1e-6)
+        np.testing.assert_allclose(result.astype(np.float64), wanted.astype(np.float64), rtol=rtol, atol=atol)
+    assert results[0] is not None
+
+
+def test_a_node_of_constants_is_folded_to_the_same_in_every_opset_with_the_same_text():
+    """The version of an operator's definition tells in which opsets a case holds."""
+    same = 0
+    for name, case in foldable().items():
+        if not_folded(name):
+            continue
+        operator, own = case.model.graph.node[0].op_type, own_opset(case)
+        since = onnx.defs.get_schema(operator, own).since_version
+        expected, _ = fold(case)
+        for opset in range(max(since, OLDEST_OPSET), onnx.defs.onnx_opset_version() + 1):
+            if opset == own or onnx.defs.get_schema(operator, opset).since_version != since:
+                continue
+            results, _ = fold(case, opset)
+            for result, wanted in zip(results, expected, strict=True):
+                assert (result is None) == (wanted is None)
+                assert result is None or np.array_equal(result, wanted, equal_nan=result.dtype.kind == "f"), name
+            same += 1
+    assert same > FEWEST_FOLDED
+
+
+@pytest.mark.parametrize("name", [name for name in foldable() if not_folded(name)])
+def test_a_node_of_constants_that_can_not_be_folded_is_refused_with_a_reason(name):
+    with pytest.raises(UnsupportedOperatorError, match=r"\w{4}"):
+        fold(foldable()[name])
+
+
+def test_every_reason_has_a_case_and_most_cases_are_folded():
+    assert {pattern for name in foldable() for pattern in not_folded(name)} == set(NOT_FOLDED)
+    assert len([name for name in foldable() if not not_folded(name)]) >= FEWEST_FOLDED
+    assert {case.model.graph.node[0].op_type for case in foldable().values()} >= set(FOLDABLE) - {"Constant"}
+
+
+# In every opset
+
+
+LATEST_RUNTIME_OPSET = 20
+"""Beyond it, definitions are compared by what the newest says; ONNX Runtime follows a release or two later."""
+
+
+def restamped(name, opset):
+    """A case's model said to be of another opset; None if the checker or ONNX Runtime doesn't have it so."""
+    model, given, _ = prepared(name, 1)
+    del model.opset_import[:]
+    model.opset_import.append(onnx.helper.make_opsetid("", opset))
+    model.ir_version = min(model.ir_version, 9)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError):
+        return None
+    answer = asked(model, given)
+    return None if answer.outputs is None else (model, given, answer.outputs)
+
+
+@pytest.mark.parametrize("opset", range(OLDEST_OPSET, LATEST_RUNTIME_OPSET + 1))
+def test_a_model_of_any_opset_computes_what_onnx_runtime_makes_of_it(opset):
+    """Where a text has changed its meaning from one opset to another, ONNX Runtime and the reader both have to know."""
+    pytest.importorskip("onnxruntime")
+    same = 0
+    for name in dict(runs()):
+        if (found := restamped(name, opset)) is None:
+            continue
+        model, given, expected = found
+        assert_as_onnx_says(name, run(read_onnx(model), given), expected)
+        same += 1
+    assert same > FEWEST / 2

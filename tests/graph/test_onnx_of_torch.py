@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
 
-from netsurgery.graph.from_onnx import read_onnx  # noqa: E402
+from tests.graph.onnx_reading import read_onnx  # noqa: E402
+
 from netsurgery.runtime.reference import run  # noqa: E402
 
 

@@ -10,6 +10,7 @@ from torch import nn  # noqa: E402
 
 from netsurgery.errors import CaptureError  # noqa: E402
 from netsurgery.graph.capture import capture  # noqa: E402
+from netsurgery.runtime.reference import run_node  # noqa: E402
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -18,6 +19,6 @@ def test_a_torchscript_module_is_refused_with_what_to_give_instead() -> None:
     linear = nn.Linear(3, 2)
     for scripted in (torch.jit.trace(linear, x), torch.jit.script(linear)):
         with pytest.raises(CaptureError, match=r"^the model is a TorchScript module.*give the Python module"):
-            capture(scripted, x)
+            capture(scripted, run_node, x)
         with pytest.raises(CaptureError, match=r"^1 is a TorchScript module"):
-            capture(nn.Sequential(nn.ReLU(), scripted), x)
+            capture(nn.Sequential(nn.ReLU(), scripted), run_node, x)

@@ -29,5 +29,6 @@ def run(options: argparse.Namespace) -> None:
 
     require(options.output.suffix == ".onnx", "--output", str(options.output), "the name of an .onnx file")
     packed = read_packed(options.model)
-    export_onnx(packed.graph, options.output, sparse=options.sparse)
-    print(f"wrote {options.output}: {options.output.stat().st_size:,} bytes, {packed.size_bytes:,} as .nsm")
+    report = export_onnx(packed.graph, options.output, sparse=options.sparse)
+    print(f"wrote {report.path}: {report.size_bytes:,} bytes, {packed.size_bytes:,} as .nsm")
+    print(f"verified: run by {report.computed_by}, outputs differ by {report.difference:.1e} of the largest")

@@ -50,10 +50,10 @@ def run(options: argparse.Namespace) -> None:
     lines = [str(report).splitlines()[0], *network(summary_of(read_packed(path)))]
     if report.batch is not None:
         lines += fact("batch", f"fixed at {report.batch}; for others, export the model with an open first axis")
-    whose = "the model's"
+    whose = f"those of {report.compared_with}"
     if report.rounding_difference is not None:
         moved = f"to {options.weights} moved outputs by {report.rounding_difference:.1e} of the largest"
         lines += fact("rounding", moved)
-        whose = f"those of the model, rounded to {options.weights}"
+        whose += f", its weights rounded to {options.weights}"
     verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {TOLERANCE:.0e})"
     print(*lines, *fact("verified", verified), sep="\n")

@@ -1,11 +1,15 @@
-"""ONNX Runtime with the same network, zeros in place: the dense runtime that the engine is measured beside."""
+"""ONNX Runtime: the dense runtime that the engine is measured beside, and what says what an ONNX model computes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
+
+import numpy as np
 
 from netsurgery.errors import MissingExtraError, NetsurgeryError
 from netsurgery.graph.ir import Array, Graph
@@ -41,6 +45,45 @@ def _written(graph: Graph) -> bytes:
     from netsurgery.graph.to_onnx import to_onnx
 
     return bytes(to_onnx(graph).SerializeToString())
+
+
+_LONGEST_REASON = 240
+"""Characters; ONNX Runtime names files of its own source, and some of its messages hold whole paragraphs."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What ONNX Runtime makes of a model: its outputs, and `runtime`, its name and version.
+
+    Without outputs (None), `runtime` says in a few words why there are none.
+    """
+
+    outputs: tuple[Array, ...] | None
+    runtime: str
+
+
+def asked(model: Any, feeds: Mapping[str, Array]) -> Answer:
+    """What ONNX Runtime makes of an ONNX model as it stands, without its optimisations, some of which approximate.
+
+    One of them quantises what a layer with dequantised weights reads.
+    model: the path of an .onnx file, or an onnx.ModelProto. feeds: arrays by the names of the model's inputs.
+    """
+    try:
+        runtime = _imported()
+    except MissingExtraError:
+        return Answer(None, "onnxruntime isn't installed")
+    name = f"onnxruntime {runtime.__version__}"
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4  # what is fatal; the rest comes as an exception, and is told below
+    try:
+        content = str(model) if isinstance(model, str | Path) else model.SerializeToString()
+        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        outputs = session.run(None, dict(feeds))
+    except Exception as error:  # of onnxruntime's own kinds, and of protobuf's beyond 2 GiB
+        reason = shorten(str(error), _LONGEST_REASON, placeholder=" ...")
+        return Answer(None, f"{name} can't run the model: {reason}")
+    return Answer(tuple(np.asarray(output, np.float32) for output in outputs), name)
 
 
 def _imported() -> Any:

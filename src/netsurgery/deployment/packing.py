@@ -18,9 +18,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
+from netsurgery.deployment.dense_runtime import asked
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
-from netsurgery.graph.capture import capture
+from netsurgery.graph.capture import Captured, capture
 from netsurgery.graph.ir import Array, Graph
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
@@ -41,7 +42,9 @@ class PackReport:
     once; connections: kept weights and biases in the file; difference: largest difference of an output from the model's
     (its weights rounded where that was asked for) on the example inputs, as a share of the largest output;
     rounding_difference: the same between the model and itself with rounded weights, None if they weren't rounded;
-    batch: the only batch size that the file takes, None if it takes any.
+    batch: the only batch size that the file takes, None if it takes any; compared_with: whose outputs the difference is
+    measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
+    other program could run the model.
 
     >>> report = ns.pack(model, "network.nsm", example_inputs=images, weights="bfloat16")
     >>> report.dense_bytes  # 263 parameters as float32
@@ -57,10 +60,15 @@ class PackReport:
     difference: float
     rounding_difference: float | None
     batch: int | None
+    compared_with: str
 
     def __str__(self) -> str:
         batch = "" if self.batch is None else f"\nIt takes batches of {self.batch} only."
-        return f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}"
+        whose = self.compared_with if self.rounding_difference is None else f"{self.compared_with}, its weights rounded"
+        return (
+            f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
+            f"Verified: its outputs are those of {whose}, to {self.difference:.1e} of the largest."
+        )
 
     def _comparison(self) -> str:
         """Of the sizes; nothing to say of a network without parameters."""
@@ -86,6 +94,8 @@ def pack(
         Whatever is given is also what model and file are compared on; for files, random numbers are used if it's None.
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
+    An .onnx file is compared with what ONNX Runtime makes of it; where that isn't installed, or can't run the model,
+        with the graph as read from it. `compared_with` of the report says which.
     A file takes any batch size where the source does. An .onnx or .pt2 file may have it fixed, and so has a module that
     torch can't export otherwise, at the batch of the examples; `batch` of the report says so.
     Raises CaptureError, UnsupportedOperatorError (naming what is missing and where), InputError for examples that don't
@@ -101,17 +111,16 @@ def pack(
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)
-    captured = capture(model, example_inputs)
+    captured = capture(model, reference.run_node, example_inputs)
     for name, values in captured.graph.constants.items():
         require_finite(name, values)  # not later: passes fold constants into others, and leave some out
-    graph, examples, outputs, dense_bytes = captured.graph, captured.examples, captured.outputs, 4 * captured.parameters
+    outputs, whose = _expected(model, captured)
+    graph, examples, dense_bytes = captured.graph, captured.examples, 4 * captured.parameters
     del captured  # of a large model there should be no more copies than needed
-    if outputs is None:
-        outputs = _run(graph, examples)
     graph = simplify(graph, reference.run_node)
     rounding_difference = None
     if weights != "exact":
-        _difference(graph, examples, outputs, path)
+        _difference(graph, examples, outputs, whose, path)
         graph = rounded(graph, weights)  # not before: what passes compute from rounded weights isn't round any more
         rounded_outputs = _run(graph, examples)
         rounding_difference = largest_difference(rounded_outputs, outputs)
@@ -121,12 +130,24 @@ def pack(
         with temporary.open("wb") as file:
             encode_to(file, graph, names=names)
         content = temporary.read_bytes()
-        difference, sources = _difference(_read_back(content, graph, path), examples, outputs, path)
+        difference, sources = _difference(_read_back(content, graph, path), examples, outputs, whose, path)
         difference = max(difference, _engine_difference(content, examples, outputs, sources, path))
     connections = sum(int(np.count_nonzero(graph.constants[name])) for name in constants_in_order(graph))
     return PackReport(
-        Path(path), len(content), dense_bytes, connections, difference, rounding_difference, _fixed_batch(graph)
+        Path(path), len(content), dense_bytes, connections, difference, rounding_difference, _fixed_batch(graph), whose
     )
+
+
+def _expected(model: Any, captured: Captured) -> tuple[tuple[Array, ...], str]:
+    """What the file has to give on the examples, and whose outputs those are."""
+    if captured.outputs is not None:
+        return captured.outputs, captured.computed_by
+    if isinstance(model, Graph):
+        return _run(captured.graph, captured.examples), "the graph as given"
+    answer = asked(model, _feeds(captured.graph, captured.examples))
+    if answer.outputs is not None:
+        return answer.outputs, answer.runtime
+    return _run(captured.graph, captured.examples), f"the graph as read ({answer.runtime})"
 
 
 def _fixed_batch(graph: Graph) -> int | None:
@@ -161,9 +182,9 @@ def _structure(graph: Graph, constants: Sequence[str]) -> tuple[Any, ...]:
 
 
 def _difference(
-    graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], path: str | Path
+    graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], whose: str, path: str | Path
 ) -> tuple[float, list[float]]:
-    """How far the graph's outputs lie from the model's, and from what numbers each of them is computed.
+    """How far the graph's outputs lie from those expected, and from what numbers each of them is computed.
 
     Raises VerificationError beyond the tolerance.
     """
@@ -171,10 +192,21 @@ def _difference(
     difference = largest_difference(found, outputs, sources)
     if not difference <= TOLERANCE:
         raise VerificationError(
-            f"{path}: the packed network's outputs differ from the model's by {difference:.1e} of the largest output, "
-            f"{TOLERANCE:.0e} is allowed; nothing was kept. Does the model give the same outputs twice in eval mode?"
+            f"{path}: the packed network's outputs differ from those of {whose} by {difference:.1e} of the largest "
+            f"output, {TOLERANCE:.0e} is allowed; nothing was kept. {_advice(whose)}"
         )
     return difference, sources
+
+
+def _advice(whose: str) -> str:
+    """What a difference from these outputs may come from."""
+    if whose.startswith("torch"):
+        return "Does the model give the same outputs twice in eval mode?"
+    if whose.startswith("the graph"):
+        return "That is a fault of netsurgery: please report it with the model."
+    return (
+        f"netsurgery and {whose} take an operator of the model for different things: please report it with the model."
+    )
 
 
 def _engine_difference(
@@ -185,7 +217,7 @@ def _engine_difference(
     difference = largest_difference(found if isinstance(found, tuple) else (found,), outputs, sources)
     if not difference <= TOLERANCE:
         raise VerificationError(
-            f"{path}: the engine's outputs differ from the model's by {difference:.1e} of the largest output, "
+            f"{path}: the engine's outputs differ from those expected by {difference:.1e} of the largest output, "
             f"{TOLERANCE:.0e} is allowed, though the network in the file is right; nothing was kept. That is a fault "
             "of netsurgery: please report it with the model. engine='reference' would run such a file."
         )

@@ -1,4 +1,4 @@
-"""One door for every kind of model: what comes out is its graph, and the means to ask the model itself for outputs.
+"""One door for every kind of model: what comes out is its graph, and what the model itself gives, or may be asked for.
 
 torch and onnx are imported only when a model of theirs comes in.
 """
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from netsurgery.errors import CaptureError, InputError, MissingExtraError
 from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
 
 Run: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
@@ -28,8 +29,10 @@ EXAMPLES = 2
 
 @dataclass(frozen=True)
 class Captured:
-    """A model's graph, example inputs for it, and its own outputs on them (None: the graph is all there is).
+    """A model's graph, example inputs for it, and its own outputs on them, where it can run by itself.
 
+    outputs: None for a graph, which is all there is, and for an ONNX model, which another program has to run.
+    computed_by: what gave the outputs, with its version, such as "torch 2.9.1"; empty where there are none.
     parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
     more, such as a shared matrix and its transpose.
     """
@@ -38,11 +41,13 @@ class Captured:
     examples: tuple[Array, ...]
     outputs: tuple[Array, ...] | None
     parameters: int
+    computed_by: str = ""
 
 
-def capture(model: Any, example_inputs: Any = None) -> Captured:
+def capture(model: Any, evaluate: Evaluate, example_inputs: Any = None) -> Captured:
     """Capture a torch module, an ExportedProgram, an .onnx or .pt2 file, an onnx ModelProto, or a Graph.
 
+    evaluate: computes what an ONNX model leaves to be computed from its constants (`runtime.reference.run_node`).
     example_inputs: a tensor or array, or a sequence of them; a torch module can't do without. If None, random numbers.
     Raises CaptureError, UnsupportedOperatorError, InputError for examples that don't fit, MissingExtraError.
     """
@@ -50,12 +55,12 @@ def capture(model: Any, example_inputs: Any = None) -> Captured:
         model.check()
         return Captured(model, _examples(model, example_inputs), None, _entries(model))
     if isinstance(model, str | Path):
-        return _capture_file(Path(model), example_inputs)
+        return _capture_file(Path(model), evaluate, example_inputs)
     family = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     if "torch" in family:
         return _capture_torch(model, example_inputs)
     if "onnx" in family:
-        return _capture_onnx(model, example_inputs)
+        return _capture_onnx(model, evaluate, example_inputs)
     raise _no_model(model)
 
 
@@ -77,10 +82,10 @@ def check_model_file(path: Path) -> None:
         raise CaptureError(f"{path}: an .onnx or a .pt2 file is needed; export the model to one of them first.")
 
 
-def _capture_file(path: Path, example_inputs: Any) -> Captured:
+def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any) -> Captured:
     check_model_file(path)
     if path.suffix.lower() == ".onnx":
-        return _capture_onnx(path, example_inputs)
+        return _capture_onnx(path, evaluate, example_inputs)
     _need("torch", "torch")
     from netsurgery.graph.from_torch import load_program
 
@@ -91,12 +96,12 @@ def _capture_torch(model: Any, example_inputs: Any) -> Captured:
     _need("torch", "torch")
     import torch
 
-    from netsurgery.graph.from_torch import read_exported, read_torch, torch_outputs
+    from netsurgery.graph.from_torch import read_exported, read_torch
 
     if isinstance(model, torch.export.ExportedProgram):
         graph = read_exported(model)
         examples, module = _examples(graph, example_inputs), model.module()
-        return Captured(graph, examples, tuple(torch_outputs(module, examples)), _parameters(module))
+        return _captured_torch(graph, examples, module)
     if not isinstance(model, torch.nn.Module):
         raise _no_model(model)
     if example_inputs is None:
@@ -111,8 +116,16 @@ def _capture_torch(model: Any, example_inputs: Any) -> Captured:
         if hint := _hint(example_inputs):
             raise type(error)(error.args[0] + hint) from error
         raise
-    examples = _examples(graph, arrays)
-    return Captured(graph, examples, tuple(torch_outputs(model, examples)), _parameters(model))
+    return _captured_torch(graph, _examples(graph, arrays), model)
+
+
+def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any) -> Captured:
+    import torch
+
+    from netsurgery.graph.from_torch import torch_outputs
+
+    outputs = tuple(torch_outputs(module, examples))
+    return Captured(graph, examples, outputs, _parameters(module), f"torch {torch.__version__}")
 
 
 def _hint(example_inputs: Any) -> str:
@@ -128,13 +141,12 @@ def _hint(example_inputs: Any) -> str:
     return ""
 
 
-def _capture_onnx(model: Any, example_inputs: Any) -> Captured:
+def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any) -> Captured:
     _need("onnx", "onnx")
-    from netsurgery.graph.from_onnx import onnx_outputs, read_onnx
+    from netsurgery.graph.from_onnx import read_onnx
 
-    graph = read_onnx(model)
-    examples = _examples(graph, example_inputs)
-    return Captured(graph, examples, tuple(onnx_outputs(model, graph, examples)), _entries(graph))
+    graph = read_onnx(model, evaluate)
+    return Captured(graph, _examples(graph, example_inputs), None, _entries(graph))
 
 
 def _parameters(module: Any) -> int:

@@ -2,4 +2,3 @@
 
 from netsurgery.graph.from_onnx.model_reading import OLDEST_OPSET as OLDEST_OPSET
 from netsurgery.graph.from_onnx.model_reading import read_onnx as read_onnx
-from netsurgery.graph.from_onnx.outputs import onnx_outputs as onnx_outputs

@@ -1,19 +1,26 @@
-"""What is known of an ONNX model before it runs: initialisers, attributes, and nodes that read nothing else."""
+"""What an ONNX model says of itself: its initialisers, and the attributes of its nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
-from onnx.reference import ReferenceEvaluator
-
-from netsurgery.errors import UnsupportedOperatorError
 
 AnyArray: TypeAlias = npt.NDArray[Any]
+
+
+def is_whole(array: AnyArray) -> bool:
+    """True for whole numbers, those of fewer than 8 bits too, which aren't NumPy's own."""
+    return array.dtype.kind in "iu" or array.dtype.name.lstrip("u").startswith("int")
+
+
+def is_float(array: AnyArray) -> bool:
+    """True for float16, bfloat16, float32 and float64, of which bfloat16 isn't NumPy's own."""
+    return array.dtype.name in ("float16", "bfloat16", "float32", "float64")
+
 
 _RANDOM = frozenset(
     ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
@@ -56,26 +63,3 @@ def can_be_known(node: onnx.NodeProto) -> bool:
     """False for nodes whose outputs don't follow from their inputs alone: random ones, loops and branches."""
     subgraph = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
     return node.op_type not in _RANDOM and all(item.type not in subgraph for item in node.attribute)
-
-
-def evaluated(node: onnx.NodeProto, operands: Sequence[AnyArray | None], opset: int) -> list[AnyArray]:
-    """The outputs of a node all of whose inputs are known. Raises UnsupportedOperatorError where onnx can't tell."""
-    if node.op_type == "Constant":
-        ((kind, value),) = attributes(node).items()
-        return [np.asarray(value, {"value_float": np.float32, "value_floats": np.float32}.get(kind))]
-    given = {name: array for name, array in zip(node.input, operands, strict=True) if array is not None}
-    graph = onnx.helper.make_graph(
-        [node],
-        "known",
-        [onnx.ValueInfoProto(name=name) for name in given],
-        [onnx.ValueInfoProto(name=name) for name in node.output if name],
-    )
-    try:
-        with np.errstate(all="ignore"):
-            results = iter(ReferenceEvaluator(graph, opsets={node.domain: opset}).run(None, given))
-    except Exception as error:  # it raises whatever its NumPy code raises
-        raise UnsupportedOperatorError(f"can't be evaluated, though its inputs are known: {error}") from error
-    outputs = [np.asarray(next(results)) if name else np.empty(0) for name in node.output]
-    if any(output.dtype == object for output in outputs):
-        raise UnsupportedOperatorError("gives something else than a tensor")
-    return outputs

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from netsurgery.errors import CaptureError, GraphError, MissingExtraError
 from netsurgery.graph.ir import Graph, Input
+from netsurgery.graph.passes.constant_folding import Evaluate
 
 try:
     import onnx
@@ -31,25 +32,26 @@ _KIND_ADVICE: dict[int, str] = {
 }
 
 
-def read_onnx(source: str | Path | onnx.ModelProto) -> Graph:
+def read_onnx(source: str | Path | onnx.ModelProto, evaluate: Evaluate) -> Graph:
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
     Opset 11 to the newest that the installed onnx knows. Inputs are float32 with fixed sizes, of which the first one,
-    the batch, may be open; a fixed batch stays fixed. Values are named as in the model. Whatever doesn't depend on
-    the inputs is computed now. BatchNormalization becomes a Mul and an Add, Dropout and Identity go.
+    the batch, may be open; a fixed batch stays fixed. Values are named as in the model. What doesn't depend on the
+    inputs is computed now, operators of the graph by `evaluate` (`runtime.reference.run_node`). BatchNormalization
+    becomes a Mul and an Add, Dropout and Identity go.
 
     Raises CaptureError if the model can't be read, isn't valid ONNX, or has other inputs; UnsupportedOperatorError,
     which lists all of them, for operators that the graph doesn't have.
     """
     label = "the ONNX model" if isinstance(source, onnx.ModelProto) else str(source)
     try:
-        return _graph(source)
+        return _graph(source, evaluate)
     except (CaptureError, GraphError) as error:
         kind = type(error) if isinstance(error, CaptureError) else CaptureError
         raise kind(f"{label}: {error}") from error
 
 
-def _graph(source: str | Path | onnx.ModelProto) -> Graph:
+def _graph(source: str | Path | onnx.ModelProto, evaluate: Evaluate) -> Graph:
     model = loaded(source)
     opset = _opset(model)
     _check(model, source)
@@ -58,9 +60,9 @@ def _graph(source: str | Path | onnx.ModelProto) -> Graph:
     arrays = initialisers(model.graph)
     inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
     if any(None in given.shape for given in inputs):
-        graph = merged(*(read(model.graph, inputs, arrays, opset, batch) for batch in BATCHES))
+        graph = merged(*(read(model.graph, inputs, arrays, opset, evaluate, batch) for batch in BATCHES))
     else:
-        graph = read(model.graph, inputs, arrays, opset)
+        graph = read(model.graph, inputs, arrays, opset, evaluate)
     graph.check()
     return graph
 
@@ -82,11 +84,27 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None:
+    """Raise CaptureError unless onnx's checker finds the model valid, but for outputs without a shape.
+
+    The checker wants one, and nothing is done with it here: shapes follow from what the nodes do.
+    """
+    shapeless = [
+        value.type.tensor_type
+        for value in model.graph.output
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
+    ]
+    checked: onnx.ModelProto | str = str(source)  # by its path, a model may be larger than protobuf's limit of 2 GiB
+    if shapeless or isinstance(source, onnx.ModelProto):
+        checked = model
     try:
-        # By its path, a model may be larger than protobuf's limit of 2 GiB.
-        onnx.checker.check_model(model if isinstance(source, onnx.ModelProto) else str(source))
+        for kind in shapeless:
+            kind.shape.SetInParent()
+        onnx.checker.check_model(checked)
     except Exception as error:  # ValidationError, and ValueError beyond protobuf's limit
         raise CaptureError(f"onnx finds it invalid: {error}") from error
+    finally:
+        for kind in shapeless:  # a model that was given in memory stays as it was
+            kind.ClearField("shape")
 
 
 def _input(given: onnx.ValueInfoProto) -> Input:

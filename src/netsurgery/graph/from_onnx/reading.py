@@ -10,10 +10,12 @@ import onnx
 
 from netsurgery.errors import GraphError, UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import Call, Value, known
-from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known, evaluated
+from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
+from netsurgery.graph.from_onnx.folding import FOLDABLE, folded
 from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
 from netsurgery.graph.ir import Array, Graph, Input, Node, node
+from netsurgery.graph.passes.constant_folding import Evaluate
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ERF = "stands outside of x * 0.5 * (1 + erf(x / sqrt 2)), which is the only use of Erf that netsurgery has"
@@ -46,11 +48,16 @@ class Problem:
 
 
 def read(
-    proto: onnx.GraphProto, inputs: Sequence[Input], arrays: Mapping[str, AnyArray], opset: int, batch: int = 1
+    proto: onnx.GraphProto,
+    inputs: Sequence[Input],
+    arrays: Mapping[str, AnyArray],
+    opset: int,
+    evaluate: Evaluate,
+    batch: int = 1,
 ) -> Graph:
     """The graph for this batch size, not checked yet. Raises UnsupportedOperatorError.
 
-    `arrays`: what the initialisers hold. Shapes in the nodes are those at this batch size.
+    `arrays`: what the initialisers hold; `evaluate` computes with them. Shapes in the nodes are those at this batch.
     """
     outputs = [output.name for output in proto.output]
     wanted, nodes = set(outputs), []
@@ -58,7 +65,8 @@ def read(
         if wanted.intersection(made.output):
             wanted.update(name for name in made.input if name)
             nodes.append(made)
-    reading = _Reading(inputs, arrays, opset, batch, wanted, {name for made in nodes for name in made.output})
+    made_here = {name for made in nodes for name in made.output}
+    reading = _Reading(inputs, arrays, opset, evaluate, batch, wanted, made_here)
     reading.read_nodes(nodes[::-1])
     return reading.graph(outputs)
 
@@ -71,12 +79,14 @@ class _Reading:
         inputs: Sequence[Input],
         arrays: Mapping[str, AnyArray],
         opset: int,
+        evaluate: Evaluate,
         batch: int,
         wanted: set[str],
         made: set[str],
     ) -> None:
         self._inputs = tuple(inputs)
         self._opset = opset
+        self._evaluate = evaluate
         self._values = {given.name: Value(given.name, given.at(batch)) for given in inputs}
         self._values |= {name: known(array, name) for name, array in arrays.items()}
         self._wanted = wanted
@@ -104,31 +114,25 @@ class _Reading:
 
     def _translate(self, proto: onnx.NodeProto) -> None:
         operands = [self._values[name] if name else None for name in proto.input]
+        used = [name in self._wanted for name in proto.output]
         all_known = all(value is None or value.array is not None for value in operands)
         if all_known and not proto.domain and can_be_known(proto):
-            arrays = [None if value is None else value.array for value in operands]
-            for name, array in zip(proto.output, evaluated(proto, arrays, self._opset), strict=True):
-                self._values[name] = known(array, name)
+            arrays = folded(proto, operands, self._opset, used, self._evaluate)
+            _require_outputs(proto.output, used, arrays)
+            self._values |= {
+                name: known(array, name) for name, array in zip(proto.output, arrays, strict=False) if array is not None
+            }
             return
         if not _translated(proto):
             raise UnsupportedOperatorError(_missing(proto))
-        call = Call(
-            operands,
-            attributes(proto),
-            self._opset,
-            [name in self._wanted for name in proto.output],
-            proto.name,
-            self._place,
-        )
+        call = Call(operands, attributes(proto), self._opset, used, proto.name, self._place)
         with np.errstate(all="ignore"):
             answer = TRANSLATIONS[proto.op_type](call)
         self._settle(call, proto.output, [answer] if isinstance(answer, Value) else answer)
 
     def _settle(self, call: Call, names: Sequence[str], answer: Sequence[Value | None]) -> None:
         """Take over the nodes of an answer, their values named as in the ONNX model."""
-        for index, name in enumerate(names):
-            if call.used[index] and (index >= len(answer) or answer[index] is None):
-                raise UnsupportedOperatorError(f"has its output {name!r} read; netsurgery gives its first one only")
+        _require_outputs(names, call.used, answer)
         made = {own.output for own in call.nodes}
         final: dict[str | None, str] = {}
         for name, value in zip(names, answer, strict=False):
@@ -212,6 +216,13 @@ class _Reading:
             self._nodes[index] = replace(made, inputs=inputs, output=new if made.output == old else made.output)
 
 
+def _require_outputs(names: Sequence[str], used: Sequence[bool], given: Sequence[object]) -> None:
+    """Raise UnsupportedOperatorError if something reads an output that isn't given."""
+    for index, name in enumerate(names):
+        if used[index] and (index >= len(given) or given[index] is None):
+            raise UnsupportedOperatorError(f"has its output {name!r} read; netsurgery gives its first one only")
+
+
 def _same_bits(a: Array, b: Array) -> bool:
     return a is b or (a.shape == b.shape and a.tobytes() == b.tobytes())
 
@@ -238,5 +249,6 @@ def _report(problems: Sequence[Problem]) -> str:
     return (
         "the model can't be read:\n" + "\n".join(lines) + "\n"
         "Change these parts of the model, or leave them out of the export and run them outside. Translated are "
-        f"{', '.join(TRANSLATIONS)}, and whatever doesn't depend on the inputs."
+        f"{', '.join(TRANSLATIONS)}; computed beforehand, where no input is needed for it, are also "
+        f"{', '.join(sorted(set(FOLDABLE) - set(TRANSLATIONS)))}."
     )

@@ -11,6 +11,7 @@ import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.from_onnx.constants import AnyArray
 
 
 def same(call: Call) -> Value:
@@ -46,16 +47,25 @@ def cast_like(call: Call) -> Value:
     return call.x
 
 
-def shape(call: Call) -> Value:
+def sizes(call: Call) -> AnyArray:
     """Sizes, or a stretch of them."""
-    rank = len(call.x.shape)
-    start, end, _ = slice(call.attributes.get("start", 0), call.attributes.get("end")).indices(rank)
-    return known(np.asarray(call.x.shape[start:end], np.int64), f"{call.x.name}.shape")
+    start, end, _ = slice(call.attributes.get("start", 0), call.attributes.get("end")).indices(len(call.x.shape))
+    return np.asarray(call.x.shape[start:end], np.int64)
+
+
+def count(call: Call) -> AnyArray:
+    """The number of entries."""
+    return np.asarray(math.prod(call.x.shape), np.int64)
+
+
+def shape(call: Call) -> Value:
+    """ONNX's Shape, which is known although its operand isn't."""
+    return known(sizes(call), f"{call.x.name}.shape")
 
 
 def size(call: Call) -> Value:
-    """The number of entries."""
-    return known(np.asarray(math.prod(call.x.shape), np.int64), f"{call.x.name}.size")
+    """ONNX's Size."""
+    return known(count(call), f"{call.x.name}.size")
 
 
 def reshape(call: Call) -> Value:

@@ -1,0 +1,96 @@
+"""The table of ONNX operators that are computed where all their operands are known, in whatever type these have.
+
+Beside them, whatever is translated is folded by what its nodes compute (`folding.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from netsurgery.graph.from_onnx import folders_of_moves as move
+from netsurgery.graph.from_onnx import folders_of_numbers as number
+from netsurgery.graph.from_onnx import folders_of_quantised as quantised
+from netsurgery.graph.from_onnx import tensors as tensor
+from netsurgery.graph.from_onnx.call import Call
+from netsurgery.graph.from_onnx.constants import AnyArray
+
+Folder: TypeAlias = Callable[[Call], "AnyArray | list[AnyArray]"]
+
+FOLDERS: dict[str, Folder] = {
+    "Abs": number.entrywise(np.abs),
+    "Add": number.binary(np.add),
+    "And": number.binary(np.logical_and),
+    "ArgMax": number.largest_place,
+    "ArgMin": number.smallest_place,
+    "Cast": number.cast,
+    "CastLike": number.cast_like,
+    "Ceil": number.entrywise(np.ceil),
+    "Clip": number.clip,
+    "Concat": move.concat,
+    "ConstantOfShape": move.constant_of_shape,
+    "Cos": number.entrywise(np.cos),
+    "CumSum": number.running_sum,
+    "DequantizeLinear": quantised.dequantized,
+    "Div": number.binary(number.quotient),
+    "Equal": number.binary(np.equal),
+    "Erf": number.entrywise(number.error_function),
+    "Exp": number.entrywise(np.exp),
+    "Expand": move.expand,
+    "EyeLike": number.eye_like,
+    "Flatten": move.flatten,
+    "Floor": number.entrywise(np.floor),
+    "Gather": move.gather,
+    "GatherElements": move.gather_elements,
+    "GatherND": move.gather_nd,
+    "Greater": number.binary(np.greater),
+    "GreaterOrEqual": number.binary(np.greater_equal),
+    "Identity": move.same,
+    "IsInf": number.is_infinite,
+    "IsNaN": lambda call: np.isnan(move.entries(call, 0)),
+    "Less": number.binary(np.less),
+    "LessOrEqual": number.binary(np.less_equal),
+    "Log": number.entrywise(np.log),
+    "Max": number.several(np.maximum),
+    "Min": number.several(np.minimum),
+    "Mod": number.remainder,
+    "Mul": number.binary(np.multiply),
+    "Neg": number.entrywise(np.negative),
+    "NonZero": move.non_zero,
+    "Not": lambda call: np.logical_not(move.entries(call, 0)),
+    "OneHot": number.one_hot,
+    "Or": number.binary(np.logical_or),
+    "Pow": number.binary(number.power),
+    "QuantizeLinear": quantised.quantized,
+    "Range": number.stretch,
+    "Reciprocal": number.entrywise(np.reciprocal),
+    "ReduceL1": number.reduction(lambda x, **axes: np.abs(x).sum(**axes)),
+    "ReduceL2": number.reduction(lambda x, **axes: np.sqrt(np.square(x).sum(**axes))),
+    "ReduceMax": number.reduction(np.max),
+    "ReduceMin": number.reduction(np.min),
+    "ReduceProd": number.reduction(np.prod),
+    "ReduceSum": number.reduction(np.sum, operand_from=13),
+    "ReduceSumSquare": number.reduction(lambda x, **axes: np.square(x).sum(**axes)),
+    "Reshape": move.reshape,
+    "Round": number.entrywise(np.rint),
+    "ScatterND": move.scatter_nd,
+    "Shape": tensor.sizes,
+    "Sign": number.entrywise(np.sign),
+    "Sin": number.entrywise(np.sin),
+    "Size": tensor.count,
+    "Slice": move.cut,
+    "Split": move.split,
+    "Sqrt": number.entrywise(np.sqrt),
+    "Squeeze": move.squeeze,
+    "Sub": number.binary(np.subtract),
+    "Sum": number.several(np.add),
+    "Tile": move.tile,
+    "Transpose": move.transpose,
+    "Trilu": move.triangle,
+    "Unsqueeze": move.unsqueeze,
+    "Where": move.where,
+    "Xor": number.binary(np.logical_xor),
+}
+"""ONNX operator of the default domain -> function (call) -> its output, or its outputs."""

@@ -1,0 +1,79 @@
+"""Computes nodes all of whose operands are known: exactly as the same operator is computed when a network runs.
+
+node ──▶ in FOLDERS? ──▶ NumPy, in the operands' own type
+           │ no
+           ▼
+         in TRANSLATIONS, and floats? ──▶ nodes of the graph ──▶ what an executor makes of them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_onnx.call import Call, Value
+from netsurgery.graph.from_onnx.constants import AnyArray, attributes, is_float
+from netsurgery.graph.from_onnx.folders import FOLDERS
+from netsurgery.graph.from_onnx.operators import TRANSLATIONS
+from netsurgery.graph.ir import Array
+from netsurgery.graph.passes.constant_folding import Evaluate
+
+FOLDABLE = ("Constant", *FOLDERS, *(name for name in TRANSLATIONS if name not in FOLDERS))
+"""ONNX operators of the default domain that may stand where everything is known."""
+
+
+def folded(
+    proto: onnx.NodeProto, operands: Sequence[Value | None], opset: int, used: Sequence[bool], evaluate: Evaluate
+) -> list[AnyArray | None]:
+    """The outputs of a node whose operands are known; None for one that nothing reads and that netsurgery can't give.
+
+    Raises UnsupportedOperatorError if it isn't among FOLDABLE, or is used in a way that isn't.
+    """
+    if proto.op_type == "Constant":
+        return [_constant(attributes(proto))]
+    if proto.op_type not in FOLDABLE:
+        raise UnsupportedOperatorError(
+            "reads constants only, but is not among the operators that netsurgery computes beforehand; fold it with "
+            "another tool, such as onnxruntime's optimizer or onnxsim, before reading the model"
+        )
+    taken: dict[str, Array] = {}
+
+    def place(value: Value) -> str:
+        if value.array is None or not is_float(value.array):
+            kind = None if value.array is None else value.array.dtype
+            raise UnsupportedOperatorError(f"reads {value.name!r}, a constant of {kind}; it takes floats")
+        name = f"{len(taken)}"
+        taken[name] = np.asarray(value.array, np.float32, order="C")
+        return name
+
+    call = Call(operands, attributes(proto), opset, used, proto.name, place)
+    with np.errstate(all="ignore"):
+        if proto.op_type in FOLDERS:
+            results = FOLDERS[proto.op_type](call)
+            return [np.asarray(one) for one in (results if isinstance(results, list) else [results])]
+        return _translated(call, TRANSLATIONS[proto.op_type], taken, evaluate)
+
+
+def _constant(given: dict[str, Any]) -> AnyArray:
+    ((kind, value),) = given.items()
+    array = np.asarray(value, {"value_float": np.float32, "value_floats": np.float32}.get(kind))
+    if array.dtype.kind in "OUS":
+        raise UnsupportedOperatorError("holds text; netsurgery computes with numbers")
+    return array
+
+
+def _translated(call: Call, translation: Any, taken: dict[str, Array], evaluate: Evaluate) -> list[AnyArray | None]:
+    """By the nodes of its translation, in float32; the outputs are of the type of the first operand."""
+    answer = translation(call)
+    for step in call.nodes:
+        taken[step.output] = evaluate(step, [None if name is None else taken[name] for name in step.inputs])
+    kind = np.float32 if call.x.array is None else call.x.array.dtype
+    values = [answer] if isinstance(answer, Value) else answer
+    return [
+        None if value is None else taken[value.name].astype(kind) if value.array is None else value.array
+        for value in values
+    ]
