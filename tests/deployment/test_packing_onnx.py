@@ -118,6 +118,13 @@ def test_a_resize_to_a_size_aligns_corners_as_onnx_runtime_does(
     assert_packs_as_onnx_runtime_runs_it(made, tmp_path)
 
 
+def test_a_resize_by_a_scale_around_the_centre_packs_as_onnx_runtime_runs_it(tmp_path: Path) -> None:
+    settings = {"coordinate_transformation_mode": "half_pixel_symmetric", "nearest_mode": "ceil"}
+    nodes = [node("Resize", "x - scales", "y", **settings)]
+    made = model(nodes, (1, 1, 7), 19, scales=np.asarray([1, 1, 1.5], np.float32))
+    assert_packs_as_onnx_runtime_runs_it(made, tmp_path)
+
+
 @pytest.mark.parametrize("opset", [11, 13, 19])
 def test_quantised_weights_are_dequantised_in_every_opset(opset: int, tmp_path: Path) -> None:
     nodes = [node("DequantizeLinear", "q scale zero", "w"), node("Gemm", "x w", "y")]

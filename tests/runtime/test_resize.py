@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
-from onnx.reference import ReferenceEvaluator
 
 from netsurgery.graph.ir import Array, node
 from netsurgery.graph.operators import OPERATORS
@@ -24,64 +22,6 @@ COMBINATIONS = list(itertools.product(CHOICES["coordinates"], CHOICES["rounding"
 
 def resize(x: Array, **attributes: object) -> Array:
     return run_node(node("Resize", ["x"], "y", **attributes), [x])
-
-
-def onnx_resize(x: Array, size: list[int], scales: list[float], coordinates: str, rounding: str) -> Array:
-    """What ONNX's own reference makes of it, told either the sizes or the scales."""
-    given = {"scales": np.array([1, 1, *scales], "f")} if scales else {"sizes": np.array([*x.shape[:2], *size])}
-    made = helper.make_node(
-        "Resize",
-        ["x", "", "scales" if scales else "", "" if scales else "sizes"],
-        ["y"],
-        mode="nearest",
-        coordinate_transformation_mode=coordinates,
-        nearest_mode=rounding,
-    )
-    kinds = {"x": TensorProto.FLOAT, "scales": TensorProto.FLOAT, "sizes": TensorProto.INT64}
-    inputs = [helper.make_tensor_value_info(name, kinds[name], None) for name in ("x", *given)]
-    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    model = helper.make_model(
-        helper.make_graph([made], "g", inputs, [output]), opset_imports=[helper.make_opsetid("", 19)]
-    )
-    return np.asarray(ReferenceEvaluator(model).run(None, {"x": x, **given})[0])
-
-
-@pytest.mark.parametrize(("coordinates", "rounding"), COMBINATIONS)
-@pytest.mark.parametrize(
-    ("spatial", "size", "scales"),
-    [
-        ((5,), [10], []),
-        ((4,), [1], []),
-        ((1,), [3], []),
-        ((7,), [3], []),
-        ((5,), [8], []),
-        ((6,), [6], []),
-        ((3, 8), [6, 4], []),
-        ((5,), [10], [2.0]),
-        ((4,), [3], [0.75]),
-        ((3, 4), [9, 2], [3.0, 0.5]),
-        ((2, 2, 3), [4, 1, 3], [2.0, 0.5, 1.0]),
-    ],
-)
-def test_nearest_neighbours_are_those_of_onnx(
-    coordinates: str, rounding: str, spatial: tuple[int, ...], size: list[int], scales: list[float]
-) -> None:
-    x = np.arange(2 * math.prod(spatial), dtype=np.float32).reshape(1, 2, *spatial)
-    expected = onnx_resize(x, size, scales, coordinates, rounding)
-    got = resize(x, size=size, scales=scales, coordinates=coordinates, rounding=rounding)
-    np.testing.assert_array_equal(got, expected)
-
-
-@pytest.mark.parametrize(("coordinates", "rounding"), [pair for pair in COMBINATIONS if pair[0] != "align_corners"])
-@pytest.mark.parametrize(("old", "new", "scale"), [(3, 7, 2.6), (7, 4, 0.6), (10, 3, 0.33), (5, 5, 1.1)])
-def test_a_scale_that_gives_no_whole_size_counts_as_in_onnx(
-    coordinates: str, rounding: str, old: int, new: int, scale: float
-) -> None:
-    """With align_corners ONNX's text has the size there, its reference old * scale: nothing to compare with."""
-    x = np.arange(old, dtype=np.float32).reshape(1, 1, old)
-    expected = onnx_resize(x, [new], [scale], coordinates, rounding)
-    got = resize(x, size=[new], scales=[scale], coordinates=coordinates, rounding=rounding)
-    np.testing.assert_array_equal(got, expected)
 
 
 ROUNDED: dict[str, Callable[[Fraction], int]] = {
@@ -105,18 +45,77 @@ def exact_position(i: int, old: int, new: int, scale: Fraction, coordinates: str
     return offset + (i + half) / scale - half
 
 
+def exact_places(old: int, new: int, scale: Fraction, coordinates: str, rounding: str) -> list[int]:
+    """For each of the new entries, the old one that it is."""
+    positions = [exact_position(i, old, new, scale, coordinates) for i in range(new)]
+    return [min(max(ROUNDED[rounding](position), 0), old - 1) for position in positions]
+
+
+def exact_resize(x: Array, size: list[int], scales: list[float], coordinates: str, rounding: str) -> Array:
+    """ONNX's equations in fractions, one spatial axis after another."""
+    for axis, new in enumerate(size):
+        old = x.shape[2 + axis]
+        ratio = Fraction(np.float32(scales[axis]).item()) if scales else Fraction(new, old)
+        x = x.take(exact_places(old, new, ratio, coordinates, rounding), 2 + axis)
+    return x
+
+
+@pytest.mark.parametrize(("coordinates", "rounding"), COMBINATIONS)
+@pytest.mark.parametrize(
+    ("spatial", "size", "scales"),
+    [
+        ((5,), [10], []),
+        ((4,), [1], []),
+        ((1,), [3], []),
+        ((7,), [3], []),
+        ((5,), [8], []),
+        ((6,), [6], []),
+        ((3, 8), [6, 4], []),
+        ((5,), [10], [2.0]),
+        ((4,), [3], [0.75]),
+        ((3, 4), [9, 2], [3.0, 0.5]),
+        ((2, 2, 3), [4, 1, 3], [2.0, 0.5, 1.0]),
+    ],
+)
+def test_nearest_neighbours_are_those_of_onnx_equations(
+    coordinates: str, rounding: str, spatial: tuple[int, ...], size: list[int], scales: list[float]
+) -> None:
+    x = np.arange(2 * math.prod(spatial), dtype=np.float32).reshape(1, 2, *spatial)
+    expected = exact_resize(x, size, scales, coordinates, rounding)
+    got = resize(x, size=size, scales=scales, coordinates=coordinates, rounding=rounding)
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(("coordinates", "rounding"), COMBINATIONS)
+@pytest.mark.parametrize(("old", "new", "scale"), [(3, 7, 2.6), (7, 4, 0.6), (10, 3, 0.33), (5, 5, 1.1)])
+def test_a_scale_that_gives_no_whole_size_counts_as_in_onnx(
+    coordinates: str, rounding: str, old: int, new: int, scale: float
+) -> None:
+    x = np.arange(old, dtype=np.float32).reshape(1, 1, old)
+    expected = exact_resize(x, [new], [scale], coordinates, rounding)
+    got = resize(x, size=[new], scales=[scale], coordinates=coordinates, rounding=rounding)
+    np.testing.assert_array_equal(got, expected)
+
+
 @pytest.mark.parametrize(("coordinates", "rounding"), COMBINATIONS)
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(old=st.integers(1, 300), new=st.integers(1, 300), scale=st.none() | st.floats(2.0**-7, 99, width=32))
 def test_coordinates_round_as_exact_fractions_do(
     coordinates: str, rounding: str, old: int, new: int, scale: float | None
 ) -> None:
-    if coordinates == "half_pixel_symmetric":
-        scale = None  # its centre is a sum of two quotients, which can't be kept exact
     ratio = Fraction(new, old) if scale is None else Fraction(scale)
-    positions = [exact_position(i, old, new, ratio, coordinates) for i in range(new)]
-    expected = [min(max(ROUNDED[rounding](position), 0), old - 1) for position in positions]
+    expected = exact_places(old, new, ratio, coordinates, rounding)
     x = np.arange(old, dtype=np.float32).reshape(1, 1, old)
     scales = [] if scale is None else [scale]
     got = resize(x, size=[new], scales=scales, coordinates=coordinates, rounding=rounding)
     assert got.ravel().tolist() == expected
+
+
+@pytest.mark.parametrize("rounding", CHOICES["rounding"])
+def test_symmetric_pixels_at_a_scale_of_one_and_a_half_begin_where_exact_fractions_do(rounding: str) -> None:
+    """7 to 10: the first entry lies at exactly 0, which a sum of two rounded quotients put a hair above."""
+    x = np.arange(7, dtype=np.float32).reshape(1, 1, 7)
+    got = resize(x, size=[10], scales=[1.5], coordinates="half_pixel_symmetric", rounding=rounding)
+    assert got.ravel()[0] == 0
+    if rounding == "ceil":
+        assert got.ravel().tolist() == [0, 1, 2, 2, 3, 4, 4, 5, 6, 6]

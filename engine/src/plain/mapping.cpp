@@ -166,10 +166,8 @@ double position(Size place, Size in, Size out, double scale, ResizeCoordinates c
       return unscaled(i);
     case ResizeCoordinates::kPytorchHalfPixel:
       return out == 1 ? i : unscaled(i + 0.5) - 0.5;
-    case ResizeCoordinates::kHalfPixelSymmetric: {
-      const double half = unscaled(i + 0.5) - 0.5;
-      return scale == 0.0 ? half : half + from / 2.0 * (1.0 - to / (scale * from));
-    }
+    case ResizeCoordinates::kHalfPixelSymmetric:  // from / 2 * (1 - to / (scale * from)) on top, as one quotient
+      return scale == 0.0 ? unscaled(i + 0.5) - 0.5 : (2.0 * i + 1.0 - to + (from - 1.0) * scale) / (2.0 * scale);
     default:
       return unscaled(i + 0.5) - 0.5;
   }

@@ -225,10 +225,10 @@ def _positions(old: int, new: int, scale: float | None, coordinates: str) -> Dou
         return unscaled(i)
     if coordinates == "pytorch_half_pixel" and new == 1:
         return i
-    position = unscaled(i + 0.5) - 0.5
     if coordinates == "half_pixel_symmetric" and scale is not None:
-        position += old / 2 * (1 - new / (scale * old))
-    return position
+        # ONNX adds old / 2 * (1 - new / (scale * old)) to half_pixel; as one quotient it is rounded once.
+        return (2 * i + 1 - new + (old - 1) * scale) / (2 * scale)
+    return unscaled(i + 0.5) - 0.5
 
 
 KERNELS: dict[str, Kernel] = {
