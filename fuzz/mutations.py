@@ -12,8 +12,9 @@ import numpy as np
 from netsurgery import _native
 from netsurgery.errors import NetsurgeryError
 from netsurgery.packed import format as fmt
+from netsurgery.packed.coder_faces import Bits, Bytes, Grid
 from netsurgery.packed.reader import _StructureReader
-from netsurgery.packed.tensors import Bits, Bytes, Grid, TensorReader
+from netsurgery.packed.tensor_reader import TensorReader
 
 REPAIRED = 0.95
 """Share of files whose checksum is right, so that they get behind it."""

@@ -14,7 +14,8 @@ from netsurgery import _native
 from netsurgery.errors import NonFiniteWeightsError
 from netsurgery.graph.planes import on_grid, recognised_planes, sum_of_planes
 from netsurgery.packed import reference_coder
-from netsurgery.packed.tensors import Stored, TensorReader, TensorWriter
+from netsurgery.packed.tensor_reader import Stored, TensorReader
+from netsurgery.packed.tensor_writer import TensorWriter
 
 CODERS = (_native, reference_coder)
 SHAPES = (

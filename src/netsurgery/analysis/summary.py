@@ -12,9 +12,9 @@ import numpy as np
 
 from netsurgery.analysis.associative import Signs
 from netsurgery.analysis.operation_counts import OperationCounts, counts_of
-from netsurgery.graph.ir import Array, Graph, Node
+from netsurgery.graph.ir import Graph, Node
+from netsurgery.graph.weights import Planes, Weights
 from netsurgery.packed.reader import Packed
-from netsurgery.packed.tensors import Stored
 
 
 @dataclass(frozen=True)
@@ -162,21 +162,21 @@ def per(bits: float, count: int) -> float | None:
 def _sketched(packed: Packed) -> Iterator[SketchedLayer]:
     shapes = packed.graph.shapes(1)
     for layer, name, weight in packed.graph.weights():
-        signs = _signs(packed.stored[name], weight)
+        signs = _signs(weight)
         if signs is not None:
             positions = _positions(layer, shapes[layer.output])
             groups = np.split(signs, int(layer.attributes.get("groups", 1)), axis=1)  # type: ignore[arg-type]
             yield SketchedLayer(name, positions, counts_of(groups, positions))
 
 
-def _signs(stored: Stored, weight: Array) -> Signs | None:
-    """The planes of a weight, (m, rows, columns) of 0 and 1; None if it isn't stored so.
+def _signs(weight: Weights) -> Signs | None:
+    """The planes of a weight, (m, rows, columns) of 0 and 1; None if it has none.
 
     Rows of ±scale are one plane, however they are stored.
     """
-    rows = weight.reshape(len(weight), -1)
-    if stored.packed_signs is not None:
-        return np.unpackbits(stored.packed_signs, axis=2, count=rows.shape[1])
+    if isinstance(weight, Planes):
+        return weight.rows_of_signs
+    rows = weight.values.reshape(weight.shape[0], -1)
     first = np.abs(rows[:, :1])
     if all(bool((np.abs(part) == first).all() and first.all()) for part in (rows[:, :2], rows)):
         return (rows > 0).astype(np.uint8)[None]

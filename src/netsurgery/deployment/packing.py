@@ -19,14 +19,17 @@ import numpy as np
 
 from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
 from netsurgery.deployment.dense_runtime import asked
+from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, capture
 from netsurgery.graph.ir import Array, Graph
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
+from netsurgery.graph.weights import Weights as Constant
+from netsurgery.graph.weights import same_bits
 from netsurgery.packed.reader import PackedReader
-from netsurgery.packed.tensors import require_finite
+from netsurgery.packed.tensor_writer import require_finite
 from netsurgery.packed.writer import constants_in_order, encode_to
 from netsurgery.runtime import reference
 from netsurgery.runtime.session import Session
@@ -112,12 +115,12 @@ def pack(
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)
     captured = capture(model, reference.run_node, example_inputs)
-    for name, values in captured.graph.constants.items():
-        require_finite(name, values)  # not later: passes fold constants into others, and leave some out
+    for name, constant in captured.graph.constants.items():
+        require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     outputs, whose = _expected(model, captured)
     graph, examples, dense_bytes = captured.graph, captured.examples, 4 * captured.parameters
     del captured  # of a large model there should be no more copies than needed
-    graph = simplify(graph, reference.run_node)
+    graph = simplify(with_known_weights(graph, model), reference.run_node)
     rounding_difference = None
     if weights != "exact":
         _difference(graph, examples, outputs, whose, path)
@@ -132,7 +135,7 @@ def pack(
         content = temporary.read_bytes()
         difference, sources = _difference(_read_back(content, graph, path), examples, outputs, whose, path)
         difference = max(difference, _engine_difference(content, examples, outputs, sources, path))
-    connections = sum(int(np.count_nonzero(graph.constants[name])) for name in constants_in_order(graph))
+    connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
         Path(path), len(content), dense_bytes, connections, difference, rounding_difference, _fixed_batch(graph), whose
     )
@@ -158,10 +161,10 @@ def _fixed_batch(graph: Graph) -> int | None:
 def _read_back(content: bytes, graph: Graph, path: str | Path) -> Graph:
     """The graph in a file's bytes, compared bit for bit; constants that are equal are those of `graph` itself."""
     reader = PackedReader(content)
-    same: dict[str, Array] = {}
-    for (name, values, _), source in zip(reader.constants(), constants_in_order(graph), strict=True):
+    same: dict[str, Constant] = {}
+    for (name, read_weights, _), source in zip(reader.constants(), constants_in_order(graph), strict=True):
         expected = graph.constants[source]
-        if values.shape != expected.shape or not np.array_equal(values.view(np.uint32), expected.view(np.uint32)):
+        if not same_bits(read_weights, expected):
             raise VerificationError(f"{path}: {source} could not be read back as it was written; nothing was kept.")
         same[name] = expected
     read = reader.graph(same)

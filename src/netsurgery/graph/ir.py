@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from netsurgery.errors import GraphError
 from netsurgery.graph.operators import LARGEST_INT, OPERATORS, AttributeValue, Shape
-
-Array = npt.NDArray[np.float32]
+from netsurgery.graph.weights import Array as Array
+from netsurgery.graph.weights import Dense, Weights, as_weights
 
 MOST_ENTRIES = 2**60
 """Of any value at any batch, so that 64 bits count its bytes. Sizes can grow faster than the batch."""
@@ -78,12 +78,19 @@ def node(operator: str, inputs: Sequence[str | None], output: str, place: str = 
 
 @dataclass(frozen=True)
 class Graph:
-    """A whole network. `check` (or `shapes`) proves that it is consistent; the readers call it, passes keep it so."""
+    """A whole network. `check` (or `shapes`) proves that it is consistent; the readers call it, passes keep it so.
+
+    constants: name -> the numbers, with their type (weights.py). Arrays that are given become Dense.
+    """
 
     inputs: tuple[Input, ...]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    constants: Mapping[str, Array]
+    constants: Mapping[str, Weights]
+
+    def __post_init__(self) -> None:
+        held = {name: as_weights(given) for name, given in self.constants.items()}
+        object.__setattr__(self, "constants", held)
 
     def replaced(self, **changes: Any) -> Graph:
         """The same graph with other fields."""
@@ -109,7 +116,7 @@ class Graph:
         """The names of all values."""
         return {given.name for given in self.inputs} | {made.output for made in self.nodes} | set(self.constants)
 
-    def weights(self) -> Iterator[tuple[Node, str, Array]]:
+    def weights(self) -> Iterator[tuple[Node, str, Weights]]:
         """Each node with a `weight` operand, that constant's name and the constant; a tied one comes once per use."""
         for reader in self.nodes:
             for operand, name in zip(OPERATORS[reader.operator].operands, reader.inputs, strict=False):
@@ -182,7 +189,7 @@ class GraphBuilder:
     def __init__(self) -> None:
         self._inputs: list[Input] = []
         self._nodes: list[Node] = []
-        self._constants: dict[str, Array] = {}
+        self._constants: dict[str, Weights] = {}
         self._used: set[str] = set()
 
     def unique(self, wish: str) -> str:
@@ -200,10 +207,10 @@ class GraphBuilder:
         self._inputs.append(Input(name, tuple(shape)))
         return name
 
-    def constant(self, value: npt.ArrayLike, name: str = "constant") -> str:
-        """Add a constant, as float32; returns its name."""
+    def constant(self, value: Weights | npt.ArrayLike, name: str = "constant") -> str:
+        """Add a constant: weights as they are, anything else as Dense float32; returns its name."""
         name = self.unique(name)
-        self._constants[name] = np.ascontiguousarray(value, dtype=np.float32).reshape(np.shape(value))
+        self._constants[name] = value if isinstance(value, Weights) else Dense(np.asarray(value, np.float32))
         return name
 
     def node(

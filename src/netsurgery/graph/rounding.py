@@ -9,6 +9,7 @@ import numpy as np
 
 from netsurgery.errors import SettingError
 from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.weights import Dense, Weights, same_bits
 
 Kind: TypeAlias = Literal["float16", "bfloat16"]
 
@@ -22,10 +23,12 @@ def rounded(graph: Graph, kind: Kind) -> Graph:
     """
     if kind not in _ROUNDING:
         raise SettingError(f"kind={kind!r} is not a format that constants can be rounded to: {', '.join(_ROUNDING)}.")
-    constants = {}
-    for name, value in graph.constants.items():
-        constants[name] = _ROUNDING[kind](value)
-        overflows = np.isinf(constants[name]) & np.isfinite(value)
+    constants: dict[str, Weights] = {}
+    for name, weights in graph.constants.items():
+        value = weights.values
+        near = Dense(_ROUNDING[kind](value))
+        constants[name] = weights if same_bits(near, weights) else near
+        overflows = np.isinf(near.values) & np.isfinite(value)
         if overflows.any():
             largest = np.abs(value[overflows]).max()
             raise SettingError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ class EncodedSparse:
 
     kept: Tensor
     values: Tensor
+
+    kind: ClassVar[str] = "sparse"
 
     @classmethod
     def of(cls, tensor: Tensor, kept: Tensor) -> EncodedSparse:
@@ -43,6 +46,8 @@ class EncodedPowers:
     signs: Tensor
     exponents: Tensor
     dtype: torch.dtype
+
+    kind: ClassVar[str] = "powers"
 
     @classmethod
     def of(cls, tensor: Tensor) -> EncodedPowers:
@@ -76,6 +81,8 @@ class EncodedPlanes:
     codes: Tensor
     sharing: int
     dtype: torch.dtype
+
+    kind: ClassVar[str] = "planes"
 
     def decoded(self) -> Tensor:
         """The parameter's values: its shape, type and device."""

@@ -17,10 +17,12 @@ import numpy as np
 
 from netsurgery import _native
 from netsurgery.errors import FileLimitError, FileVersionError, GraphError, PackedFileError
-from netsurgery.graph.ir import Array, Graph, Input, Node, node
+from netsurgery.graph.ir import Graph, Input, Node, node
 from netsurgery.graph.operators import LARGEST_INT, Attribute, Operator, Shape
+from netsurgery.graph.weights import Weights
 from netsurgery.packed import format as fmt
 from netsurgery.packed import reference_coder
+from netsurgery.packed.coder_faces import DecoderFace
 from netsurgery.packed.format import ATTRIBUTES, Context, Limits
 from netsurgery.packed.structure import (
     OPERATOR_OF_CODE,
@@ -29,7 +31,7 @@ from netsurgery.packed.structure import (
     padded_entries,
     unzigzag,
 )
-from netsurgery.packed.tensors import DecoderFace, Stored, TensorReader
+from netsurgery.packed.tensor_reader import Stored, TensorReader
 
 CoderName = Literal["native", "reference"]
 
@@ -54,10 +56,10 @@ def decode(content: bytes, *, limits: Limits | None = None, coder: CoderName = "
     FileLimitError if it asks for more than the limits.
     """
     reader = PackedReader(content, limits=limits, coder=coder)
-    constants: dict[str, Array] = {}
+    constants: dict[str, Weights] = {}
     stored: dict[str, Stored] = {}
-    for name, values, how in reader.constants():
-        constants[name], stored[name] = values, how
+    for name, weights, how in reader.constants():
+        constants[name], stored[name] = weights, how
     return Packed(reader.graph(constants), stored, reader.structure_bits, len(content), reader.version)
 
 
@@ -77,17 +79,17 @@ class PackedReader:
             self._structure.read()
         self.structure_bits = self._decoder.bits_read
 
-    def constants(self) -> Iterator[tuple[str, Array, Stored]]:
-        """Name, entries and form of each constant, in the order of the file. Can be gone through once."""
+    def constants(self) -> Iterator[tuple[str, Weights, Stored]]:
+        """Name, weights and form of each constant, in the order of the file. Can be gone through once."""
         tensors = TensorReader(self._decoder)
         for name, shape in self._structure.constants.items():
             with _refusing():
-                values, stored = tensors.read(shape)
-            yield name, values, stored
+                weights, stored = tensors.read(shape)
+            yield name, weights, stored
         if not self._decoder.at_end:
             raise PackedFileError("there are bytes behind the last constant; the file is damaged.")
 
-    def graph(self, constants: Mapping[str, Array]) -> Graph:
+    def graph(self, constants: Mapping[str, Weights]) -> Graph:
         """The whole graph, given its constants by name."""
         graph = self._structure.graph(constants)
         with _refusing():
@@ -166,7 +168,7 @@ class _StructureReader:
         if named:
             self._rename()
 
-    def graph(self, constants: Mapping[str, Array]) -> Graph:
+    def graph(self, constants: Mapping[str, Weights]) -> Graph:
         """The whole graph, once the constants are there."""
         return Graph(tuple(self._inputs), tuple(self._nodes), tuple(self._outputs), constants)
 

@@ -15,9 +15,10 @@ from netsurgery.errors import FileLimitError, GraphError
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Shape
 from netsurgery.packed import format as fmt
+from netsurgery.packed.coder_faces import EncoderFace
 from netsurgery.packed.format import ATTRIBUTES, Context
 from netsurgery.packed.structure import default_of, expected_shape, padded_entries, picture_of, zigzag
-from netsurgery.packed.tensors import EncoderFace, TensorWriter
+from netsurgery.packed.tensor_writer import TensorWriter
 
 PART_BYTES = 2**20
 """From so many bytes on, what is settled of a stream is handed over."""

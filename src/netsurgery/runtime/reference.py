@@ -37,7 +37,7 @@ def run(
     GraphError if the graph contradicts itself at this batch size.
     """
     graph.shapes(checked_batch(graph.inputs, inputs))
-    values: dict[str, Array] = {**graph.constants, **inputs}
+    values: dict[str, Array] = {**{name: weights.values for name, weights in graph.constants.items()}, **inputs}
     last_use = {
         name: index
         for index, node in enumerate(graph.nodes)

@@ -19,8 +19,9 @@ def merged(one: Graph, other: Graph) -> Graph:
     """The graph that both readings are, for any batch. Raises CaptureError if there is none."""
     if len(one.nodes) != len(other.nodes):
         raise CaptureError(f"what the model computes depends on the batch size; {_FIX}.")
-    for name, array in one.constants.items():
-        if name not in other.constants or not np.array_equal(array, other.constants[name], equal_nan=True):
+    for name, constant in one.constants.items():
+        twin = other.constants.get(name)
+        if twin is None or not np.array_equal(constant.values, twin.values, equal_nan=True):
             raise CaptureError(f"{name!r} is constant only for a fixed batch size; {_FIX}.")
     nodes = tuple(_merged(left, right) for left, right in zip(one.nodes, other.nodes, strict=True))
     return one.replaced(nodes=nodes)

@@ -16,6 +16,7 @@ from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
 from netsurgery.graph.ir import Array, Graph, Input, Node, node
 from netsurgery.graph.passes.constant_folding import Evaluate
+from netsurgery.graph.weights import Dense
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ERF = "stands outside of x * 0.5 * (1 + erf(x / sqrt 2)), which is the only use of Erf that netsurgery has"
@@ -189,7 +190,7 @@ class _Reading:
         if self._problems:
             raise UnsupportedOperatorError(_report(self._problems))
         read = {name for made in self._nodes for name in made.inputs} | set(outputs)
-        constants = {name: array for name, array in self._constants.items() if name in read}
+        constants = {name: Dense(array) for name, array in self._constants.items() if name in read}
         return Graph(self._inputs, tuple(self._nodes), tuple(outputs), constants)
 
     def _name_outputs(self, outputs: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from netsurgery.graph.passes.scale_and_shift import fold_scale_and_shift
 from netsurgery.graph.passes.tied_constants import merge_tied
 from netsurgery.graph.passes.unit_order import order_units
 from netsurgery.graph.passes.unused import remove_unused
+from netsurgery.graph.recognition import recognise_weights
 
 Pass: TypeAlias = Callable[[Graph, Evaluate], Graph]
 
@@ -27,6 +28,7 @@ ALL_PASSES: dict[str, Pass] = {
     "fold_constants": fold_constants,
     "matmul_to_linear": lambda graph, _: matmul_to_linear(graph),
     "drop_identities": lambda graph, _: drop_identities(graph),
+    "recognise_weights": lambda graph, _: recognise_weights(graph),
     "fold_scale_and_shift": lambda graph, _: fold_scale_and_shift(graph),
     "canonical_zeros": lambda graph, _: canonical_zeros(graph),
     "remove_dead_units": remove_dead_units,

@@ -6,6 +6,7 @@ import numpy as np
 
 from netsurgery.graph.ir import Graph
 from netsurgery.graph.operators import Work, working
+from netsurgery.graph.weights import Dense
 
 _LAYERS = working(Work.LAYER)
 _NEGATIVE_ZERO = np.uint32(0x80000000)
@@ -22,8 +23,8 @@ def canonical_zeros(graph: Graph) -> Graph:
         otherwise.update(node.given[: 1 if node.operator in _LAYERS else None])
     changed = {}
     for name in layered - otherwise:
-        value = graph.constants[name]
+        value = graph.constants[name].values
         negative_zero = value.view(np.uint32) == _NEGATIVE_ZERO
         if negative_zero.any():
-            changed[name] = np.where(negative_zero, np.float32(0), value)
+            changed[name] = Dense(np.where(negative_zero, np.float32(0), value))
     return graph.replaced(constants={**graph.constants, **changed}) if changed else graph

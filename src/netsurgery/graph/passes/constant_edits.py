@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.ir import Graph
+from netsurgery.graph.weights import Weights
 
 
 class ConstantEdits:
@@ -19,16 +18,16 @@ class ConstantEdits:
         """True if the constant is read more than once, or is an output of the graph."""
         return self._uses[name] > 1
 
-    def change(self, name: str, value: Array) -> str:
+    def change(self, name: str, value: Weights) -> str:
         """The name under which one reader of `name` finds this value: the same, or a new one if others read it too."""
         return self.add(name, value) if self.shared(name) else self.overwrite(name, value)
 
-    def overwrite(self, name: str, value: Array) -> str:
+    def overwrite(self, name: str, value: Weights) -> str:
         """Another value for all readers of a constant; returns its name."""
-        self.constants[name] = np.ascontiguousarray(value, np.float32)
+        self.constants[name] = value
         return name
 
-    def add(self, wish: str, value: Array) -> str:
+    def add(self, wish: str, value: Weights) -> str:
         """A new constant; returns its name, which is `wish` with a number appended if that is taken."""
         name, count = wish, 1
         while name in self._names:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from netsurgery.graph.ir import Array, Graph, Node
+from netsurgery.graph.weights import Dense
 
 Evaluate: TypeAlias = Callable[[Node, Sequence[Array | None]], Array]
 """What computes a node from its operands; an executor's, so that folding means what running means."""
@@ -17,7 +18,8 @@ def fold_constants(graph: Graph, evaluate: Evaluate) -> Graph:
     nodes = []
     for node in graph.nodes:
         if all(name is None or name in constants for name in node.inputs):
-            constants[node.output] = evaluate(node, [None if name is None else constants[name] for name in node.inputs])
+            operands = [None if name is None else constants[name].values for name in node.inputs]
+            constants[node.output] = Dense(evaluate(node, operands))
         else:
             nodes.append(node)
     return graph if len(nodes) == len(graph.nodes) else graph.replaced(nodes=tuple(nodes), constants=constants)

@@ -18,6 +18,7 @@ from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.known_channels import KnownChannels
 from netsurgery.graph.passes.layer_matrix import LayerMatrix
 from netsurgery.graph.passes.units import BROADCAST, LAYERS, Mask, UnitMap, map_units
+from netsurgery.graph.weights import Dense
 
 
 def remove_dead_units(graph: Graph, evaluate: Evaluate) -> Graph:
@@ -99,18 +100,18 @@ class _Sweep:
         reader = self._readers[node.output]
         groups, width = reader.matrix.groups, reader.matrix.weight.shape[2]
         x, weight_name, *rest = node.given
-        weight = self._constants[weight_name][rows]
+        weight = self._constants[weight_name].take(np.flatnonzero(rows), 0)
         attributes = dict(node.attributes)
         if groups == 1:
-            weight = weight[:, columns]
+            weight = weight.take(np.flatnonzero(columns), 1)
         else:
             attributes["groups"] = int(columns.sum()) // width
         self.edits.overwrite(weight_name, weight)  # all its readers are cut alike: their units are the same
         bias = reader.matrix.moved(reader.known, ~columns & reader.movable)[rows].astype(np.float32)
         if rest:
-            rest = [self.edits.change(rest[0], bias)]
+            rest = [self.edits.change(rest[0], Dense(bias))]
         elif bias.any():
-            rest = [self.edits.add(f"{node.output}.bias", bias)]
+            rest = [self.edits.add(f"{node.output}.bias", Dense(bias))]
         return replace(node, inputs=(x, weight_name, *rest), attributes=attributes)
 
     def _cut_constants(self, node: Node, kept: Mask) -> Node:
@@ -122,7 +123,7 @@ class _Sweep:
                 constant = self._constants[name]
                 axis = constant.ndim + from_end
                 if axis >= 0 and constant.shape[axis] == len(kept):
-                    inputs[place] = self.edits.change(name, constant.compress(kept, axis))
+                    inputs[place] = self.edits.change(name, constant.take(np.flatnonzero(kept), axis))
         return replace(node, inputs=tuple(inputs))
 
     def _cut_shape(self, node: Node, kept: Mask) -> Node:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from netsurgery.graph.ir import Array, Graph, Node
+from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Shape
+from netsurgery.graph.weights import Weights
 
 Unchanged: TypeAlias = Callable[[Node], bool]
 
@@ -48,10 +49,10 @@ _NEUTRAL = {"bias": 0.0, "scale": 1.0}
 """Optional operand -> the number that it may be left out for."""
 
 
-def _without_neutral_operands(node: Node, constants: Mapping[str, Array]) -> Node:
+def _without_neutral_operands(node: Node, constants: Mapping[str, Weights]) -> Node:
     inputs = list(node.inputs)
     for index, (operand, name) in enumerate(zip(OPERATORS[node.operator].operands, node.inputs, strict=False)):
-        if operand.optional and name is not None and bool((constants[name] == _NEUTRAL[operand.name]).all()):
+        if operand.optional and name is not None and bool((constants[name].values == _NEUTRAL[operand.name]).all()):
             inputs[index] = None
     while inputs[-1] is None:
         inputs.pop()
@@ -67,7 +68,7 @@ def _read_past_reshape(node: Node, made: Mapping[str, Node]) -> Node:
 
 
 def _equal_operand(
-    node: Node, shapes: Sequence[Mapping[str, Shape]], constants: Mapping[str, Array], made: Mapping[str, Node]
+    node: Node, shapes: Sequence[Mapping[str, Shape]], constants: Mapping[str, Weights], made: Mapping[str, Node]
 ) -> str | None:
     """The operand that the node's output always equals, if there is one."""
     source: str | None = node.given[0]
@@ -85,14 +86,14 @@ def _equal_operand(
 _NEUTRAL_CONSTANT = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
 
 
-def _other_operand(node: Node, constants: Mapping[str, Array]) -> str | None:
+def _other_operand(node: Node, constants: Mapping[str, Weights]) -> str | None:
     """The operand of an arithmetic node whose other one, a constant, changes nothing."""
     a, b = node.given
     neutral = _NEUTRAL_CONSTANT[node.operator]
-    if b in constants and bool((constants[b] == neutral).all()):
+    if b in constants and bool((constants[b].values == neutral).all()):
         return a
     swaps = node.operator in ("Add", "Mul")
-    return b if swaps and a in constants and bool((constants[a] == neutral).all()) else None
+    return b if swaps and a in constants and bool((constants[a].values == neutral).all()) else None
 
 
 def _of_ones(name: str) -> Unchanged:

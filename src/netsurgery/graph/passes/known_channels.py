@@ -64,7 +64,7 @@ def _binary(of: KnownChannels, node: Node, _: Mapping[str, Any]) -> Array:
     for name in node.given:
         axis = len(of.shapes[name]) + from_end
         if name in of.constants:
-            operands.append(_by_channel(of.constants[name], axis, channels))
+            operands.append(_by_channel(of.constants[name].values, axis, channels))
         elif axis >= 0 and of.shapes[name][axis] == channels:
             operands.append(of.along(name, axis))
         else:

@@ -11,6 +11,7 @@ from netsurgery.graph.passes.constant_edits import ConstantEdits
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.known_channels import KnownChannels
 from netsurgery.graph.passes.units import BROADCAST, map_units
+from netsurgery.graph.weights import Dense
 
 
 def replace_known_operands(graph: Graph, evaluate: Evaluate) -> Graph:
@@ -32,6 +33,6 @@ def replace_known_operands(graph: Graph, evaluate: Evaluate) -> Graph:
                 continue
             if all(shape[other] == shape[node.output] for shape in shapes):
                 behind = len(shapes[0][name]) - units.axes[name] - 1
-                inputs[place] = edits.add(f"{name}.known", known[name].reshape(-1, *[1] * behind))
+                inputs[place] = edits.add(f"{name}.known", Dense(known[name].reshape(-1, *[1] * behind)))
         nodes.append(replace(node, inputs=tuple(inputs)))
     return graph if tuple(nodes) == graph.nodes else graph.replaced(nodes=tuple(nodes), constants=edits.constants)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from netsurgery.graph.ir import Array, Node
 from netsurgery.graph.passes.units import Mask
+from netsurgery.graph.weights import Weights
 
 Doubles = npt.NDArray[np.float64]
 
@@ -24,11 +25,11 @@ class LayerMatrix:
     padded: bool
 
     @classmethod
-    def of(cls, node: Node, constants: Mapping[str, Array]) -> LayerMatrix:
+    def of(cls, node: Node, constants: Mapping[str, Weights]) -> LayerMatrix:
         """The matrix of a Conv or Linear node."""
-        weight = constants[node.given[1]]
+        weight = constants[node.given[1]].values
         groups: Any = node.attributes.get("groups", 1)
-        bias = constants[node.given[2]] if len(node.given) == 3 else np.zeros(len(weight), np.float32)
+        bias = constants[node.given[2]].values if len(node.given) == 3 else np.zeros(len(weight), np.float32)
         split = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
         return cls(split, bias, bool(node.attributes.get("pads")))
 

@@ -15,6 +15,6 @@ def matmul_to_linear(graph: Graph) -> Graph:
         if matrix is None or matrix.ndim != 2 or edits.shared(made.given[-1]):
             nodes.append(made)
         else:
-            edits.overwrite(made.given[-1], matrix.T)
+            edits.overwrite(made.given[-1], matrix.transposed())
             nodes.append(node("Linear", made.inputs, made.output, made.place))
     return graph if tuple(nodes) == graph.nodes else graph.replaced(nodes=tuple(nodes), constants=edits.constants)

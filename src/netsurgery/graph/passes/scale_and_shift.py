@@ -14,7 +14,7 @@ from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.graph.operators import Shape
 from netsurgery.graph.passes.constant_edits import ConstantEdits
 from netsurgery.graph.passes.units import LAYERS
-from netsurgery.graph.planes import on_grid, recognised_planes, sum_of_planes
+from netsurgery.graph.weights import Dense, Weights
 
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 
@@ -24,8 +24,8 @@ def fold_scale_and_shift(graph: Graph) -> Graph:
 
     Each weight and bias is one float32 operation on the one before: a weight of ±2^e times its channel's scale is the
     scale with another exponent, exactly. A weight of binary planes stays one: the operation is on the scales of its
-    planes, which go on a grid where their sums are exact, so that planes are told from them again. Layers stay apart
-    from their scale where their weight has another reader, and where the product is not finite.
+    planes, which go on a grid where their sums are exact. Layers stay apart from their scale where their weight has
+    another reader, and where the product is not finite.
     """
     shapes = [graph.shapes(batch) for batch in graph.batches]
     uses = graph.uses()
@@ -46,7 +46,7 @@ def fold_scale_and_shift(graph: Graph) -> Graph:
 
 
 def _layer_and_constant(
-    node: Node, made: Mapping[str, Node], constants: Mapping[str, Array], shapes: Sequence[Mapping[str, Shape]]
+    node: Node, made: Mapping[str, Node], constants: Mapping[str, Weights], shapes: Sequence[Mapping[str, Shape]]
 ) -> tuple[Node | None, Array | None]:
     """The Conv or Linear that the arithmetic node reads, and its constant operand as a number for each channel (O,)."""
     if node.operator not in _ARITHMETIC:
@@ -58,7 +58,7 @@ def _layer_and_constant(
         if all(known[layer.output] == known[node.output] for known in shapes):
             shape = shapes[0][layer.output]
             axis = 1 if layer.operator == "Conv" else len(shape) - 1
-            return layer, _by_channel(constants[other], shape, axis)
+            return layer, _by_channel(constants[other].values, shape, axis)
     return None, None
 
 
@@ -75,47 +75,28 @@ def _folded(layer: Node, node: Node, by_channel: Array, edits: ConstantEdits) ->
     x, weight_name = layer.given[:2]
     bias_name = layer.given[2] if len(layer.given) == 3 else None
     weight = edits.constants[weight_name]
-    bias = np.zeros(len(weight), np.float32) if bias_name is None else edits.constants[bias_name]
-    rows = by_channel.reshape(-1, *[1] * (weight.ndim - 1))
+    bias = np.zeros(weight.shape[0], np.float32) if bias_name is None else edits.constants[bias_name].values
     constant_first = node.inputs[0] != layer.output
     new_weight = weight
     with np.errstate(all="ignore"):
         if node.operator == "Add":
             bias = bias + by_channel
         elif node.operator == "Mul":
-            new_weight, bias = _of_planes(weight, rows, np.multiply), bias * by_channel
+            new_weight, bias = weight.combined(np.multiply, by_channel), bias * by_channel
         elif node.operator == "Sub" and not constant_first:
             bias = bias - by_channel
         elif node.operator == "Sub":
-            new_weight, bias = -weight, by_channel - bias
+            new_weight, bias = weight.combined(np.multiply, np.full_like(by_channel, -1)), by_channel - bias
         elif constant_first:
             return None  # a constant over the layer's output is not linear in it
         else:
-            new_weight, bias = _of_planes(weight, rows, np.divide), bias / by_channel
-    if not (np.isfinite(new_weight).all() and np.isfinite(bias).all()):
+            new_weight, bias = weight.combined(np.divide, by_channel), bias / by_channel
+    if not (np.isfinite(new_weight.values).all() and np.isfinite(bias).all()):
         return None
     if new_weight is not weight:
         if edits.shared(weight_name):
             return None
         edits.overwrite(weight_name, new_weight)
     wish = f"{layer.output}.bias"
-    bias_name = edits.add(wish, bias) if bias_name is None else edits.change(bias_name, bias)
+    bias_name = edits.add(wish, Dense(bias)) if bias_name is None else edits.change(bias_name, Dense(bias))
     return replace(layer, inputs=(x, weight_name, bias_name), output=node.output)
-
-
-def _of_planes(weight: Array, rows: Array, operation: np.ufunc) -> Array:
-    """The weight times or over a number for each of its rows (O, 1, ...), by the scales of its planes if it has any."""
-    matrix = weight.reshape(len(weight), -1)
-    planes = recognised_planes(matrix) if not _share_mantissas(matrix) else None
-    if planes is None:
-        scaled: Array = operation(weight, rows)
-        return scaled
-    scales, signs = planes
-    new_scales = operation(scales.astype(np.float64), rows.reshape(-1, 1))
-    return sum_of_planes(on_grid(new_scales), signs).reshape(weight.shape)
-
-
-def _share_mantissas(matrix: Array) -> bool:
-    """True if the entries of each row are ± one number times powers of two: their products are that too."""
-    mantissas = np.abs(np.frexp(matrix)[0])
-    return bool((mantissas == mantissas[:, :1]).all())

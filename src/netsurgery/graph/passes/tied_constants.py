@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-import numpy as np
-
-from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.ir import Graph
 from netsurgery.graph.operators import Shape
+from netsurgery.graph.weights import Weights
 
 
 def merge_tied(graph: Graph) -> Graph:
@@ -27,6 +26,6 @@ def merge_tied(graph: Graph) -> Graph:
     return graph.replaced(nodes=nodes, constants=constants) if changed else graph
 
 
-def _content(value: Array) -> tuple[Shape, bytes]:
+def _content(weights: Weights) -> tuple[Shape, bytes]:
     """Shape and a digest of the bits, which no two different constants share."""
-    return value.shape, hashlib.sha256(np.ascontiguousarray(value).data).digest()
+    return weights.shape, hashlib.sha256(weights.values.data).digest()

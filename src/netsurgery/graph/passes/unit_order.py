@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.graph.ir import Array, Graph, Node
+from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.passes.constant_edits import ConstantEdits
 from netsurgery.graph.passes.units import BROADCAST, LAYERS, UnitMap, Units, map_units
 
@@ -34,7 +34,7 @@ def order_units(graph: Graph) -> Graph:
     for family, layers in _families(graph, units).items():
         members = np.frombuffer(family, np.intp)
         connections: Order = sum(
-            np.count_nonzero(graph.constants[node.given[1]].reshape(len(members), -1), 1) for node in layers
+            np.count_nonzero(graph.constants[node.given[1]].values.reshape(len(members), -1), 1) for node in layers
         )
         order = np.argsort(-connections, kind="stable")
         entries = sum(graph.constants[node.given[1]].size for node in layers)
@@ -100,11 +100,11 @@ class _Reordering:
 
     def _layer(self, node: Node, rows: Order) -> Node:
         x, weight, *bias = node.given
-        ordered = self._graph.constants[weight][rows]
+        ordered = self._graph.constants[weight].take(rows, 0)
         if node.attributes.get("groups", 1) == 1:
-            ordered = ordered[:, self._orders["columns", node.output]]
+            ordered = ordered.take(self._orders["columns", node.output], 1)
         self._edits.overwrite(weight, ordered)  # all its readers are ordered alike: their units are the same
-        bias = [self._edits.change(name, self._graph.constants[name][rows]) for name in bias]
+        bias = [self._edits.change(name, self._graph.constants[name].take(rows, 0)) for name in bias]
         return replace(node, inputs=(x, weight, *bias))
 
     def _binary(self, node: Node, order: Order) -> Node:
@@ -114,7 +114,7 @@ class _Reordering:
         return replace(node, inputs=tuple(inputs))
 
     def _operand(self, name: str, from_end: int, order: Order) -> str:
-        constant: Array | None = self._graph.constants.get(name)
+        constant = self._graph.constants.get(name)
         if constant is None or constant.ndim + from_end < 0 or constant.shape[from_end] != len(order):
             return name
-        return self._edits.change(name, constant.take(order, from_end))
+        return self._edits.change(name, constant.take(order, constant.ndim + from_end))

@@ -24,7 +24,9 @@ class Nodes:
     def __init__(self, graph: Graph) -> None:
         self.shapes = graph.shapes()
         self.written: list[onnx.NodeProto] = []
-        self.initialisers: dict[str, npt.NDArray[Any]] = dict(graph.constants)
+        self.initialisers: dict[str, npt.NDArray[Any]] = {
+            name: weights.values for name, weights in graph.constants.items()
+        }
         self._taken = set(self.shapes)
         self._places: set[str] = set()
         self._transposed: dict[str, str] = {}

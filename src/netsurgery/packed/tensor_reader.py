@@ -1,0 +1,137 @@
+"""Reading the tensors of a file, bit for bit, with the type that their encoding shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from netsurgery.errors import PackedFileError
+from netsurgery.graph.operators import Shape
+from netsurgery.graph.weights import Array, Codebook, Dense, Planes, Powers, Weights
+from netsurgery.packed.coder_faces import Bits, Bytes, DecoderFace, Grid
+from netsurgery.packed.format import MOST_CODES, MOST_PLANES, Context, Encoding, Mask
+from netsurgery.packed.structure import grid_of
+from netsurgery.packed.tensor_forms import Expectations, FloatForm, code_width, read_form, read_table
+
+_Kind = TypeVar("_Kind", Mask, Encoding)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How one constant lies in a file; bits: what it costs there."""
+
+    shape: Shape
+    encoding: str
+    kept: int
+    distinct: int
+    bits: float
+
+
+class TensorReader:
+    """Reads tensors in the order in which they were written."""
+
+    def __init__(self, decoder: DecoderFace) -> None:
+        self._decoder = decoder
+        self._expected = Expectations()
+
+    def read(self, shape: Shape) -> tuple[Weights, Stored]:
+        """The next constant, and how it was stored. Raises PackedFileError."""
+        decoder = self._decoder
+        before = decoder.bits_read
+        kind = int(len(shape) >= 2)
+        grid = self._grid(shape)
+        chosen = _member(Mask, decoder.integer(Context.MASK + kind), "mask")
+        if chosen == Mask.ZERO:
+            zeros = Dense(np.zeros(shape, np.float32))
+            return zeros, Stored(shape, "zero", 0, 0, decoder.bits_read - before)
+        mask = self._mask(grid, chosen)
+        encoding = _member(Encoding, decoder.integer(Context.ENCODING + kind), "encoding")
+        if encoding == Encoding.FLOATS:
+            weights, name = self._floats(shape, grid, mask, kind)
+        elif encoding == Encoding.CODEBOOK:
+            weights, name = self._codebook(shape, grid, mask)
+        else:
+            weights, name = self._planes(shape, grid, chosen)
+        if not np.isfinite(weights.values).all():
+            raise PackedFileError(f"a tensor of shape {shape} holds a value that isn't finite.")
+        distinct = _distinct(weights.values.view(np.uint32))
+        return weights, Stored(shape, name, int(np.count_nonzero(mask)), distinct, decoder.bits_read - before)
+
+    def _grid(self, shape: Shape) -> Grid:
+        plane = width = 1
+        if len(shape) == 2:
+            plane = self._decoder.integer(Context.PLANE) + 1
+            if plane > 1:
+                width = self._decoder.integer(Context.WIDTH) + 1
+            if shape[1] % plane or plane % width:
+                raise PackedFileError(f"a matrix of shape {shape} has planes of {plane} entries in lines of {width}.")
+        return grid_of(shape, plane, width)
+
+    def _mask(self, grid: Grid, chosen: Mask) -> Bytes:
+        if chosen == Mask.DENSE:
+            return np.ones(grid[:2], np.uint8)
+        if chosen == Mask.SPARSE_PLAIN:
+            return self._decoder.plain_mask(grid)
+        return self._decoder.mask(grid, chosen == Mask.SPARSE_LIVE_COLUMNS)
+
+    def _floats(self, shape: Shape, grid: Grid, mask: Bytes, kind: int) -> tuple[Weights, str]:
+        form = read_form(self._decoder, self._expected, kind)
+        bits = self._decoder.floats(grid, mask, form.mantissa, form.exponent, form.shared, form.mixed)
+        values: Array = bits.reshape(shape).view(np.float32)
+        powers = Powers.of(values) if form.mantissa == 0 or form.shared else None
+        return Dense(values) if powers is None else powers, _float_name(form)
+
+    def _codebook(self, shape: Shape, grid: Grid, mask: Bytes) -> tuple[Weights, str]:
+        decoder = self._decoder
+        kept = int(np.count_nonzero(mask))
+        count = decoder.integer(Context.CODES) + 1
+        if count > min(MOST_CODES, kept):
+            raise PackedFileError(
+                f"a codebook has {count} values for {kept} entries; so many, and at most {MOST_CODES}, are allowed."
+            )
+        book = read_table(decoder, self._expected, (1, count, 1, 1)).reshape(-1)
+        codes = decoder.codes(grid, mask, code_width(count))
+        if count < MOST_CODES and int(codes.max()) >= count:
+            raise PackedFileError(f"code {int(codes.max())} lies beyond a codebook of {count} values.")
+        if kept < mask.size:
+            book = np.append(book, np.uint32(0))
+            codes = np.where(mask.view(bool), codes, count).astype(np.uint8 if count < 256 else np.uint16)
+        return Codebook(book.view(np.float32), codes.reshape(shape)), f"codebook of {count}"
+
+    def _planes(self, shape: Shape, grid: Grid, chosen: Mask) -> tuple[Weights, str]:
+        decoder = self._decoder
+        planes = decoder.integer(Context.PLANES) + 1
+        if planes > MOST_PLANES or chosen != Mask.DENSE:
+            raise PackedFileError(f"a tensor has {planes} planes; 1 to {MOST_PLANES}, without a mask, are allowed.")
+        scales: Array = read_table(decoder, self._expected, (grid[0], planes, 1, 1)).view(np.float32)
+        signs = decoder.plain_bits(planes * grid[0] * grid[1])
+        name = f"{planes} binary planes" if planes > 1 else "1 binary plane"
+        return Planes(scales, signs.reshape(planes, *shape)), name
+
+
+def _distinct(bits: Bits) -> int:
+    """How many distinct values other than +0 a tensor has; -1 says "more than 256" without counting them."""
+    flat = bits.reshape(-1)
+    sample = np.unique(flat[flat != 0][:4096])
+    if len(sample) > MOST_CODES:
+        return -1
+    distinct = np.unique(flat)
+    count = len(distinct) - int(distinct[0] == 0)
+    return count if count <= MOST_CODES else -1
+
+
+def _float_name(form: FloatForm) -> str:
+    if form.mantissa == 0:
+        return "powers of two"
+    if form.shared:
+        return "scaled powers of two"
+    return {23: "float32", 7: "bfloat16", 10: "float16"}.get(form.mantissa, f"{form.mantissa}-bit mantissa")
+
+
+def _member(kind: type[_Kind], number: int, what: str) -> _Kind:
+    try:
+        return kind(number)
+    except ValueError:
+        raise PackedFileError(f"{what} {number} doesn't exist in this version of the format.") from None
