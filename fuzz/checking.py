@@ -131,5 +131,5 @@ def _told(outcome: object) -> str:
 
 def _described(graph: Graph) -> tuple[object, ...]:
     """Everything in the graph, bit for bit, as something that can be compared."""
-    constants = [(name, values.shape, values.tobytes()) for name, values in graph.constants.items()]
+    constants = [(name, known.shape, known.values.tobytes()) for name, known in graph.constants.items()]
     return graph.inputs, graph.nodes, graph.outputs, constants

@@ -9,6 +9,7 @@ import numpy as np
 
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.operators import OPERATORS, Work, working
+from netsurgery.graph.recognition import recognise_weights
 from netsurgery.packed.writer import encode
 
 Shape = tuple[int, ...]
@@ -55,7 +56,7 @@ def corpus() -> tuple[bytes, ...]:
     for operator in OPERATORS:
         for dynamic, names in ((True, False), (False, True)):
             files.append(encode(_one_node(operator, dynamic, rng), names=names))
-    files += [encode(_one_constant(weight)) for weight in _weights(rng)]
+    files += [encode(recognise_weights(_one_constant(weight))) for weight in _weights(rng)]
     files += [encode(_network(rng), names=names) for names in (False, True)]
     return tuple(files)
 

@@ -40,6 +40,6 @@ def numbered(graph: Graph) -> tuple[object, ...]:
         tuple((given.name, given.shape) for given in graph.inputs),
         repr(nodes),  # which tells -0.0 from 0.0
         tuple((name, number[name]) for name in graph.outputs),
-        tuple((values.shape, values.tobytes()) for values in graph.constants.values()),
+        tuple((known.shape, known.values.tobytes()) for known in graph.constants.values()),
         tuple(shapes[name] for name in names),
     )

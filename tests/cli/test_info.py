@@ -15,6 +15,7 @@ from netsurgery.analysis.summary import summary_of
 from netsurgery.cli.main import main
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.planes import sum_of_planes
+from netsurgery.graph.recognition import recognise_weights
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import read_packed
 
@@ -54,7 +55,7 @@ def test_the_table_has_a_line_for_each_tensor_and_says_what_it_costs(
 ) -> None:
     text = printed(capsys, packed)
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line}
-    kept = int(np.count_nonzero(network().constants["weight"]))
+    kept = int(np.count_nonzero(network().constants["weight"].values))
     assert rows["weight"][1:7] == ["4x2x3x3", "powers", "of", "two", "3", f"{100 * kept / 72:.3g}"]
     assert rows["dead"][1:5] == ["3x64", "zero", "0", "0"]
     assert float(rows["dead"][5]) < 0.2
@@ -208,7 +209,7 @@ def sketched(planes: int) -> Graph:
     flat = builder.node("Reshape", [grouped], shape=(-1, 128))
     binary = builder.node("Linear", [flat, builder.constant(weight(5, 128), "binary")])
     floats = builder.constant(generator.normal(size=(3, 5)), "floats")
-    return builder.graph([builder.node("Linear", [binary, floats])])
+    return recognise_weights(builder.graph([builder.node("Linear", [binary, floats])]))
 
 
 def test_layers_of_one_plane_list_their_additions_and_multiplications_before_and_after(

@@ -62,7 +62,7 @@ def test_weights_are_written_as_exponents_and_come_back_bit_for_bit(name: str, b
         expected = dict(model.named_parameters())[weight].detach().numpy()
         assert packed.stored[weight].encoding == ("scaled powers of two" if folded else "powers of two")
         if not folded:  # units may have changed places
-            found = packed.graph.constants[weight]
+            found = packed.graph.constants[weight].values
             np.testing.assert_array_equal(np.sort(found[found != 0]), np.sort(expected[expected != 0]))
             assert np.unique(np.abs(found[found != 0])).size <= 2 ** (bits - 2)
     with torch.no_grad():

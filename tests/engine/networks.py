@@ -12,6 +12,7 @@ from tests.packed.graphs import ARRANGEMENTS, CASES, one_node, random_lenet5
 
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.graph.planes import Signs, sum_of_planes
+from netsurgery.graph.recognition import recognise_weights
 from netsurgery.packed.writer import encode
 
 FOLDER = Path(__file__).resolve().parents[2] / "engine" / "tests" / "networks"
@@ -159,7 +160,7 @@ def all_files() -> dict[str, bytes]:
         networks[f"{number:02}-{operator}"] = one_node(operator, operands, attributes, None)
     for network in (lenet5, residual, depthwise, windows, pools, binary_planes, four_planes):
         networks[network.__name__] = network()
-    return {f"{name}.nsm": encode(graph) for name, graph in networks.items()}
+    return {f"{name}.nsm": encode(recognise_weights(graph)) for name, graph in networks.items()}
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Files whose constants are binary planes: those too that the writer can't tell from their sums, in very short rows."""
+"""Files whose constants are binary planes: those too that nobody can tell from their sums, in very short rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TypeAlias
-from unittest import mock
 
+import netsurgery.graph.weights as types
 from netsurgery.graph.ir import Array, Graph
-from netsurgery.graph.planes import Signs, recognised_planes, sum_of_planes
-from netsurgery.packed import tensors
+from netsurgery.graph.planes import Signs
+from netsurgery.graph.recognition import recognise_weights
 from netsurgery.packed.writer import encode
 
 Planes: TypeAlias = Mapping[str, tuple[Array, Signs]]
@@ -16,11 +16,9 @@ Planes: TypeAlias = Mapping[str, tuple[Array, Signs]]
 
 
 def encode_with_planes(graph: Graph, planes: Planes) -> bytes:
-    """As `encode`, which then knows of these planes; it still writes whatever is shortest."""
-    known = {sum_of_planes(scales, signs).tobytes(): (scales, signs) for scales, signs in planes.values()}
-
-    def told(matrix: Array) -> tuple[Array, Signs] | None:
-        return known.get(matrix.tobytes()) or recognised_planes(matrix)
-
-    with mock.patch.object(tensors, "recognised_planes", told):
-        return encode(graph)
+    """As `encode`, which is told of these planes; it still writes whatever is shortest."""
+    known = {
+        name: types.Planes(scales, signs.reshape(len(signs), *graph.constants[name].shape))
+        for name, (scales, signs) in planes.items()
+    }
+    return encode(recognise_weights(graph.replaced(constants={**graph.constants, **known})))

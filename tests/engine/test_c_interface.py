@@ -131,7 +131,9 @@ def test_a_fixed_batch_needs_none(library: c.CDLL, load: Callable[..., c.c_void_
         assert library.ns_prepare(session, batch) == OK
         assert run(library, session, batch, [x], [output]) == OK
     library.ns_free(session)
-    np.testing.assert_allclose(output, x @ next(iter(layers().constants.values())).T, rtol=0, atol=12 * 2.0**-24 * 8)
+    np.testing.assert_allclose(
+        output, x @ next(iter(layers().constants.values())).values.T, rtol=0, atol=12 * 2.0**-24 * 8
+    )
 
 
 def test_versions_agree(library: c.CDLL) -> None:

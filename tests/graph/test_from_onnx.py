@@ -104,9 +104,9 @@ def test_batch_norm_is_a_product_and_a_sum_rounded_once(rank):
     assert operators(graph) == ["Mul", "Add"]
     exact = scale / np.sqrt(variance.astype(np.float64) + np.float32(1e-3))
     shape = (3,) + (1,) * (rank - 2)
-    np.testing.assert_array_equal(graph.constants["scale.factor"], exact.astype(np.float32).reshape(shape))
+    np.testing.assert_array_equal(graph.constants["scale.factor"].values, exact.astype(np.float32).reshape(shape))
     np.testing.assert_array_equal(
-        graph.constants["bias.offset"], (bias - mean * exact).astype(np.float32).reshape(shape)
+        graph.constants["bias.offset"].values, (bias - mean * exact).astype(np.float32).reshape(shape)
     )
 
 
@@ -273,7 +273,7 @@ def test_sparse_initialisers_are_read_bit_for_bit(linear):
         numpy_helper.from_array(weight.reshape(-1)[places], "w"), numpy_helper.from_array(indices, "i"), weight.shape
     )
     model = onnx_model([node("Gemm", "x w", "y", transB=1)], {"x": ["N", 5]}, sparse_initializer=[sparse])
-    assert assert_computes_the_same(model).constants["w"].tobytes() == weight.tobytes()
+    assert assert_computes_the_same(model).constants["w"].values.tobytes() == weight.tobytes()
 
 
 def test_a_file_with_external_data_is_read_and_the_same_without_it_refused(tmp_path):
@@ -281,7 +281,7 @@ def test_a_file_with_external_data_is_read_and_the_same_without_it_refused(tmp_p
     model = onnx_model([node("Gemm", "x w", "y", transB=1)], {"x": ["N", 40]}, constants={"w": weight})
     path = tmp_path / "model.onnx"
     onnx.save_model(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
-    assert read_onnx(path).constants["w"].tobytes() == weight.tobytes()
+    assert read_onnx(path).constants["w"].values.tobytes() == weight.tobytes()
     assert read_onnx(str(path)).inputs[0].shape == (None, 40)
     with pytest.raises(CaptureError, match="give the path of the model"):
         read_onnx(onnx.load(str(path), load_external_data=False))

@@ -304,9 +304,9 @@ def test_constants_are_the_models_own_memory_and_read_only() -> None:
     model = nn.Linear(4, 2)
     graph = read_torch(model, (torch.zeros(2, 4),))
     for constant in graph.constants.values():
-        assert any(np.shares_memory(constant, parameter.detach().numpy()) for parameter in model.parameters())
+        assert any(np.shares_memory(constant.values, parameter.detach().numpy()) for parameter in model.parameters())
         with pytest.raises(ValueError, match="read-only"):
-            constant.reshape(-1)[0] = 1
+            constant.values.reshape(-1)[0] = 1
 
 
 def test_constants_have_the_parameters_names_and_nodes_their_modules() -> None:
@@ -323,15 +323,15 @@ def test_batch_norm_constants_are_computed_in_double_and_rounded_once() -> None:
     norm = model[1].bn
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     shift = norm.bias.double() - norm.running_mean.double() * scale
-    np.testing.assert_array_equal(graph.constants["1.bn.scale"].ravel(), scale.detach().float())
-    np.testing.assert_array_equal(graph.constants["1.bn.shift"].ravel(), shift.detach().float())
+    np.testing.assert_array_equal(graph.constants["1.bn.scale"].values.ravel(), scale.detach().float())
+    np.testing.assert_array_equal(graph.constants["1.bn.shift"].values.ravel(), shift.detach().float())
 
 
 def test_tied_weights_are_one_constant_also_when_used_transposed() -> None:
     _, graph = captured("autoencoder")
     encoder, again, decoder = (node.inputs[1] for node in graph.nodes if node.operator == "Linear")
     assert encoder == again == "encoder.weight"
-    np.testing.assert_array_equal(graph.constants[str(decoder)], graph.constants["encoder.weight"].T)
+    np.testing.assert_array_equal(graph.constants[str(decoder)].values, graph.constants["encoder.weight"].values.T)
 
 
 def test_unused_parameters_are_left_out() -> None:
@@ -347,7 +347,7 @@ def test_channels_last_weights_and_inputs_give_the_same_graph() -> None:
     (x,) = EXAMPLES["mobilenet_v2"].inputs(2)
     other = read_torch(last, (x.to(memory_format=torch.channels_last),))
     assert operators(other) == operators(graph)
-    assert all(np.array_equal(value, other.constants[name]) for name, value in graph.constants.items())
+    assert all(np.array_equal(value.values, other.constants[name].values) for name, value in graph.constants.items())
 
 
 def test_a_model_under_surgery_is_captured_with_its_zeros() -> None:
@@ -361,7 +361,7 @@ def test_a_model_under_surgery_is_captured_with_its_zeros() -> None:
         model(x).square().mean().backward()
         optimizer.step()
     graph = read_torch(model, (x,))
-    density = np.mean([np.mean(weight != 0) for _, _, weight in graph.weights()])
+    density = np.mean([np.mean(weight.values != 0) for _, _, weight in graph.weights()])
     assert 0 < density < 0.5
     assert_same(graph, model, (x,))
 

@@ -25,7 +25,7 @@ def test_nodes_of_constants_are_computed_once_and_keep_their_names() -> None:
     graph = builder.graph([builder.node("Mul", [x, total], "product"), shown])
     folded = fold_constants(graph, run_node)
     assert [node.output for node in folded.nodes] == ["product"]
-    np.testing.assert_array_equal(folded.constants["total"], [11, 12])
+    np.testing.assert_array_equal(folded.constants["total"].values, [11, 12])
     np.testing.assert_array_equal(run(folded, {"x": np.ones((1, 2), np.float32)})[1], np.tanh(np.float32([11, 12])))
 
 
@@ -63,7 +63,7 @@ def test_simplify_folds_before_it_ties() -> None:
         x = builder.node("Relu", [x])
     simple = simplify(builder.graph([x]), run_node)
     assert [node.operator for node in simple.nodes] == ["Linear", "Relu"] * 4
-    assert sorted(value[0, 0] for value in simple.constants.values()) == [1, 2, 3]
+    assert sorted(value.values[0, 0] for value in simple.constants.values()) == [1, 2, 3]
 
 
 def test_negative_zeros_go_from_weights_and_biases_but_not_from_what_is_read_otherwise() -> None:
@@ -75,10 +75,10 @@ def test_negative_zeros_go_from_weights_and_biases_but_not_from_what_is_read_oth
     x = builder.node("Linear", [builder.node("Linear", [x, weight, bias]), weight, divisor])
     graph = builder.graph([builder.node("Div", [x, divisor])])
     zeroed = canonical_zeros(graph)
-    assert zeroed.constants["weight"].tobytes() == np.float32([[0, -2], [3, 0]]).tobytes()
-    assert zeroed.constants["bias"].tobytes() == np.float32([0, 1]).tobytes()
-    assert zeroed.constants["divisor"].tobytes() == np.float32([-0.0, -0.0]).tobytes()
-    assert graph.constants["weight"].tobytes() != zeroed.constants["weight"].tobytes()
+    assert zeroed.constants["weight"].values.tobytes() == np.float32([[0, -2], [3, 0]]).tobytes()
+    assert zeroed.constants["bias"].values.tobytes() == np.float32([0, 1]).tobytes()
+    assert zeroed.constants["divisor"].values.tobytes() == np.float32([-0.0, -0.0]).tobytes()
+    assert graph.constants["weight"].values.tobytes() != zeroed.constants["weight"].values.tobytes()
 
 
 @pytest.mark.parametrize("shape", [(None, 3), (None, 4, 3), (3,)])

@@ -42,7 +42,7 @@ def lenet5(seed: int, activation: str | None = None) -> Graph:
 
 def live_counts(graph: Graph) -> dict[str, int]:
     """How many units of each hidden layer of LeNet-5 are live, by the definition, on matrices of connections."""
-    weights = {node.output: weight for node, _, weight in graph.weights()}
+    weights = {node.output: weight.values for node, _, weight in graph.weights()}
     fc1 = weights["fc1"].reshape(500, 50, 16)
     connected = [
         (weights["conv1"] != 0).any(axis=(2, 3)),
@@ -72,7 +72,7 @@ def assert_same_outputs(changed: Graph, graph: Graph) -> None:
 
 def units(graph: Graph) -> list[int]:
     """How many units each Conv and Linear makes."""
-    return [len(weight) for _, _, weight in graph.weights()]
+    return [weight.shape[0] for _, _, weight in graph.weights()]
 
 
 @pytest.mark.parametrize("activation", [None, "Relu"])
@@ -97,7 +97,7 @@ def test_a_silent_unit_moves_into_the_biases_behind_the_activation() -> None:
     y = builder.node("Linear", [hidden, builder.constant([[1, 10, 100], [2, 0, 4], [3, 5, 0]]), None], "y")
     graph = builder.graph([y])
     cut = remove_dead_units(graph, run_node)
-    weight, bias = (cut.constants[name] for name in cut.producers()["y"].given[1:])
+    weight, bias = (cut.constants[name].values for name in cut.producers()["y"].given[1:])
     np.testing.assert_array_equal(weight, [[1], [2], [3]])
     np.testing.assert_array_equal(bias, [30, 0, 15])  # relu(3) * weight; relu(-5) is 0
     assert_same_outputs(cut, graph)
@@ -213,7 +213,7 @@ def test_a_concat_shifts_channels_and_constants_lose_the_entries_of_dead_ones() 
     graph = builder.graph([builder.node("Conv", [x, builder.constant(np.ones((1, 5, 1)))])])
     cut = remove_dead_units(graph, run_node)
     assert units(cut) == [2, 1, 1]
-    np.testing.assert_array_equal(cut.constants["places"], [[1, 2], [5, 6], [9, 10]])
+    np.testing.assert_array_equal(cut.constants["places"].values, [[1, 2], [5, 6], [9, 10]])
     assert cut.constants["shift"].shape == (1, 3, 1)
     assert_same_outputs(cut, graph)
 

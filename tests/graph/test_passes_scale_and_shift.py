@@ -8,6 +8,7 @@ import pytest
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.passes import fold_scale_and_shift
 from netsurgery.graph.planes import on_grid, recognised_planes, sum_of_planes
+from netsurgery.graph.recognition import recognise_weights
 from netsurgery.runtime.reference import run
 
 EPSILON = 2.0**-24  # half a unit in the last place of 1: what one rounding costs at most, relatively
@@ -29,13 +30,13 @@ def test_batch_normalization_becomes_weight_and_bias(bias) -> None:
     folded = fold_scale_and_shift(graph)
     (conv,) = folded.nodes
     assert (conv.operator, conv.output) == ("Conv", "y")
-    constants = {name: value.astype(np.float64) for name, value in graph.constants.items()}
+    constants = {name: value.values.astype(np.float64) for name, value in graph.constants.items()}
     weight, scale = constants["weight"], constants["scale"].ravel()
     exact_weight = weight * scale[:, None, None, None]
     exact_bias = constants.get("bias", np.zeros(8)) * scale + constants["shift"].ravel()
-    np.testing.assert_allclose(folded.constants[conv.given[1]], exact_weight, rtol=EPSILON)
+    np.testing.assert_allclose(folded.constants[conv.given[1]].values, exact_weight, rtol=EPSILON)
     magnitude = np.abs(constants.get("bias", np.zeros(8)) * scale) + np.abs(constants["shift"].ravel())
-    assert (np.abs(folded.constants[conv.given[2]] - exact_bias) <= 2.01 * EPSILON * magnitude).all()
+    assert (np.abs(folded.constants[conv.given[2]].values - exact_bias) <= 2.01 * EPSILON * magnitude).all()
 
     # Either network adds 36 products and does at most 3 more roundings on the way: |error| <= 40 epsilon sum |terms|.
     for batch in (1, 3):
@@ -56,8 +57,9 @@ def test_a_sum_of_planes_times_a_scale_is_a_sum_of_as_many_planes(planes: int, o
     builder = GraphBuilder()
     x = builder.node("Conv", [builder.input("x", (None, 4, 9, 9)), builder.constant(weight)])
     graph = builder.graph([builder.node(operator, [x, builder.constant(factors)])])
+    graph = recognise_weights(graph)
     (layer,) = fold_scale_and_shift(graph).nodes
-    folded = fold_scale_and_shift(graph).constants[layer.given[1]]
+    folded = fold_scale_and_shift(graph).constants[layer.given[1]].values
     found = recognised_planes(folded.reshape(8, 4 * 81))
     assert found is not None
     assert len(found[1]) == planes
@@ -78,7 +80,7 @@ def test_powers_of_two_that_are_sums_of_planes_too_keep_one_mantissa(operator: s
     graph = builder.graph([builder.node(operator, [x, builder.constant(factors)])])
     folded = fold_scale_and_shift(graph)
     exact = weight * factors[:, None] if operator == "Mul" else weight / factors[:, None]
-    np.testing.assert_array_equal(folded.constants[folded.nodes[0].given[1]], exact)
+    np.testing.assert_array_equal(folded.constants[folded.nodes[0].given[1]].values, exact)
 
 
 def test_powers_of_two_times_a_scale_keep_one_mantissa_for_each_channel() -> None:
@@ -87,9 +89,9 @@ def test_powers_of_two_times_a_scale_keep_one_mantissa_for_each_channel() -> Non
     powers = (
         rng.choice([-1, 1], (8, 4, 3, 3)) * 2.0 ** rng.integers(-9, 2, (8, 4, 3, 3)) * (rng.random((8, 4, 3, 3)) < 0.5)
     )
-    graph.constants["weight"][:] = powers
-    weight = fold_scale_and_shift(graph).constants["weight"]
-    for row, scale in zip(weight, graph.constants["scale"].ravel(), strict=True):
+    graph = recognise_weights(graph.replaced(constants={**graph.constants, "weight": powers.astype(np.float32)}))
+    weight = fold_scale_and_shift(graph).constants["weight"].values
+    for row, scale in zip(weight, graph.constants["scale"].values.ravel(), strict=True):
         mantissas = np.unique(np.abs(np.frexp(row[row != 0])[0]))
         np.testing.assert_array_equal(mantissas, [abs(np.frexp(scale)[0])])
 
@@ -111,8 +113,8 @@ def test_arithmetic_after_a_linear_moves_into_it(operator, first, weight, bias, 
     graph = after_linear(operator, np.full(shape, 2.0), first)
     folded = fold_scale_and_shift(graph)
     (linear,) = folded.nodes
-    np.testing.assert_array_equal(folded.constants[linear.given[1]], np.full((2, 3), weight))
-    np.testing.assert_array_equal(folded.constants[linear.given[2]], np.full(2, bias))
+    np.testing.assert_array_equal(folded.constants[linear.given[1]].values, np.full((2, 3), weight))
+    np.testing.assert_array_equal(folded.constants[linear.given[2]].values, np.full(2, bias))
 
 
 def after_linear(operator: str, constant: np.ndarray, first: bool = False, bias: float = 5.0) -> Graph:
@@ -163,9 +165,9 @@ def test_a_tied_weight_is_not_scaled_but_shifted_and_a_tied_bias_stays_for_the_o
     graph = builder.graph([x])
     folded = fold_scale_and_shift(graph)
     assert [node.operator for node in folded.nodes] == ["Linear", "Relu", "Linear", "Mul", "Linear", "Relu", "Linear"]
-    np.testing.assert_array_equal(folded.constants["weight"], graph.constants["weight"])
-    np.testing.assert_array_equal(folded.constants["bias"], [1, 2])
-    np.testing.assert_array_equal(folded.constants[folded.nodes[-1].given[2]], [11, 22])
+    np.testing.assert_array_equal(folded.constants["weight"].values, graph.constants["weight"].values)
+    np.testing.assert_array_equal(folded.constants["bias"].values, [1, 2])
+    np.testing.assert_array_equal(folded.constants[folded.nodes[-1].given[2]].values, [11, 22])
     given = {"x": np.array([[1, -1], [2, 3]], np.float32)}
     np.testing.assert_array_equal(run(folded, given)[0], run(graph, given)[0])
 
@@ -178,5 +180,5 @@ def test_folding_goes_through_a_chain() -> None:
         x = builder.node(operator, [x, builder.constant(number)])
     folded = fold_scale_and_shift(builder.graph([x]))
     (linear,) = folded.nodes
-    np.testing.assert_array_equal(folded.constants[linear.given[1]], [[0.5, 1], [1.5, 2]])
-    np.testing.assert_array_equal(folded.constants[linear.given[2]], [-0.25, -0.25])
+    np.testing.assert_array_equal(folded.constants[linear.given[1]].values, [[0.5, 1], [1.5, 2]])
+    np.testing.assert_array_equal(folded.constants[linear.given[2]].values, [-0.25, -0.25])

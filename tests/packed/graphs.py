@@ -11,6 +11,7 @@ import numpy as np
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input, Node, node
 from netsurgery.graph.operators import Work, working
 from netsurgery.graph.planes import sum_of_planes
+from netsurgery.graph.recognition import recognise_weights
 
 
 class Value(NamedTuple):
@@ -204,7 +205,7 @@ def every_encoding() -> Graph:
         np.where(dice % 5 == 0, sign * (1 + columns / 64), 0),
         np.where((dice % 2 == 0) & (columns % 8 == 3), sign * (1 + dice // 16 % 8 / 8), 0),
     ]
-    return builder.graph([builder.node("Linear", [x, builder.constant(value)]) for value in values])
+    return recognise_weights(builder.graph([builder.node("Linear", [x, builder.constant(value)]) for value in values]))
 
 
 def random_lenet5(seed: int) -> Graph:
@@ -236,7 +237,7 @@ def all_graphs() -> dict[str, Graph]:
     for number, (operator, operands, attributes) in enumerate(CASES):
         for batch in (None, 1, 3):
             graphs[f"{operator}-{number}-{batch}"] = one_node(operator, operands, attributes, batch)
-    return graphs
+    return {name: recognise_weights(graph) for name, graph in graphs.items()}
 
 
 def random_inputs(graph: Graph, batch: int) -> dict[str, Array]:
@@ -253,7 +254,7 @@ def numbered(graph: Graph) -> tuple[Any, ...]:
         [given.shape for given in graph.inputs],
         [_numbered_node(made, number) for made in graph.nodes],
         [number[name] for name in graph.outputs],
-        [(graph.constants[name].shape, graph.constants[name].tobytes()) for name in read],
+        [(graph.constants[name].shape, graph.constants[name].values.tobytes()) for name in read],
     )
 
 

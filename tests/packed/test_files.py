@@ -159,7 +159,7 @@ def test_constants_that_nothing_reads_are_left_out() -> None:
 def test_the_layout_of_a_constant_in_memory_means_nothing(order: str) -> None:
     graph = whole_numbers()
     laid = {
-        name: np.array(value, order="F") if order == "F" else np.repeat(value, 2, axis=-1)[..., ::2]
+        name: np.array(value.values, order="F") if order == "F" else np.repeat(value.values, 2, axis=-1)[..., ::2]
         for name, value in graph.constants.items()
     }
     assert encode(graph.replaced(constants=laid)) == encode(graph)

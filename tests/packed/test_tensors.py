@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from netsurgery import _native
 from netsurgery.errors import NonFiniteWeightsError
 from netsurgery.graph.planes import on_grid, recognised_planes, sum_of_planes
+from netsurgery.graph.recognition import recognised
+from netsurgery.graph.weights import Dense
 from netsurgery.packed import reference_coder
 from netsurgery.packed.tensor_reader import Stored, TensorReader
 from netsurgery.packed.tensor_writer import TensorWriter
@@ -111,7 +113,7 @@ def written(module: ModuleType, tensors: list[np.ndarray], plane: int = 1, width
     writer = TensorWriter(encoder)
     for tensor in tensors:
         picture = (plane, width) if tensor.ndim == 2 else (1, 1)
-        writer.write("tensor", tensor, *picture)
+        writer.write("tensor", recognised(Dense(tensor)), *picture)
     return encoder.finish()
 
 
@@ -120,7 +122,7 @@ def read(module: ModuleType, content: bytes, shapes: list[tuple[int, ...]]) -> l
     reader = TensorReader(decoder)
     tensors = [reader.read(shape) for shape in shapes]
     assert decoder.at_end
-    return tensors
+    return [(weights.values, how) for weights, how in tensors]
 
 
 def stored(tensor: np.ndarray) -> Stored:
@@ -326,13 +328,13 @@ def test_nan_and_infinity_are_refused_by_name_with_what_to_do(value: float, word
     tensor[(-1,) * len(shape)] = value
     encoder = _native.Encoder()
     with pytest.raises(NonFiniteWeightsError, match=rf"^fc1\.weight holds {word}; .* Repair the model first\.$"):
-        TensorWriter(encoder).write("fc1.weight", tensor)
+        TensorWriter(encoder).write("fc1.weight", Dense(tensor))
     assert encoder.finish() == b""
 
 
 def test_nan_beside_infinity_is_called_nan() -> None:
     with pytest.raises(NonFiniteWeightsError, match="NaN"):
-        TensorWriter(_native.Encoder()).write("w", np.array([np.inf, np.nan], np.float32))
+        TensorWriter(_native.Encoder()).write("w", Dense(np.array([np.inf, np.nan], np.float32)))
 
 
 @pytest.mark.parametrize("order", ["C", "F", "strided"])

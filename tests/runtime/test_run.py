@@ -66,7 +66,7 @@ def test_an_output_is_the_callers_own() -> None:
     for output in run(graph, {"x": given}):
         output[...] = -1
     np.testing.assert_array_equal(given, ramp(2, 2))
-    np.testing.assert_array_equal(graph.constants[c], [[5, 7]])
+    np.testing.assert_array_equal(graph.constants[c].values, [[5, 7]])
 
 
 def test_a_left_out_operand_before_a_given_one_is_left_out() -> None:

@@ -97,7 +97,8 @@ class TensorReader:
             raise PackedFileError(f"code {int(codes.max())} lies beyond a codebook of {count} values.")
         if kept < mask.size:
             book = np.append(book, np.uint32(0))
-            codes = np.where(mask.view(bool), codes, count).astype(np.uint8 if count < 256 else np.uint16)
+            wide = codes.astype(np.uint8 if count < 256 else np.uint16)
+            codes = np.where(mask.view(bool), wide, wide.dtype.type(count))
         return Codebook(book.view(np.float32), codes.reshape(shape)), f"codebook of {count}"
 
     def _planes(self, shape: Shape, grid: Grid, chosen: Mask) -> tuple[Weights, str]:

@@ -29,7 +29,8 @@ TRIED_ENTRIES = 2**20
 MIXED_MASK_ENTRIES = 2**19
 """Up to so many entries a mask is worth the better of the two models, at some 50 ns an entry."""
 _MOST_ZEROS = 1 / 8
-"""Share of the entries that may be +0 in a large sum of planes, where they are written like the others."""
+"""Share of the entries that may be +0 in a sum of planes, where they are written like the others: no other way has a
+mask without cost, and the engine runs planes faster."""
 _SCALE_BITS, _FLOAT_BITS = 32, 24
 """Of a scale, and of an entry that is written as a float, roughly."""
 
@@ -84,6 +85,8 @@ def _ways(grid: Grid, weights: Weights, bits: Bits, kind: int) -> list[_Way]:
     """All encodings that are exact and worth trying; of a large tensor, the only one."""
     mask = (bits != 0).astype(np.uint8)
     kept = bits[mask.view(bool)]
+    if isinstance(weights, Planes) and (1 - _MOST_ZEROS) * bits.size <= kept.size < bits.size:
+        return [_Way(np.ones_like(mask), Encoding.PLANES, _planes_writer(weights))]
     form = form_of(kept, _shares_mantissas(weights, mask, bits))
     ways = [_Way(mask, Encoding.FLOATS, _floats_writer(grid, mask, bits, form, kind))]
     book = _codebook(weights, kept) if form.mantissa else None
@@ -141,7 +144,7 @@ def _are_worth_it(weights: Planes, kept: Bits, form: FloatForm, book: Bits | Non
     """True if planes take no more bits than floats or codes would, by estimate."""
     columns = weights.rows_of_signs.shape[2]
     pays = weights.planes * (columns + _SCALE_BITS) <= _FLOAT_BITS * columns
-    if not pays or kept.size < (1 - _MOST_ZEROS) * weights.size:
+    if not pays or kept.size < weights.size:
         return False
     if book is not None:
         return weights.planes <= code_width(len(book))
