@@ -375,6 +375,35 @@ def test_a_batch_that_can_not_stay_open_is_refused_and_a_fixed_one_read(nodes, m
     assert_computes_the_same(onnx_model(nodes, {"x": [4, 5]}, constants=constants))
 
 
+FITS_SOME_BATCHES = [
+    ([node("Reshape", "x four", "y")], "Reshape doesn't take every size of the batch"),
+    ([node("Slice", "x zero five zero", "y")], "a batch of 1 doesn't fit: Slice 'y'"),
+    ([node("Slice", "x zero twelve zero", "y")], "depends on the batch size"),
+    ([node("Gather", "x two", "y")], "a batch of 1 doesn't fit: Slice"),
+    ([node("Gather", "x twelve", "y")], "Gather doesn't take every size of the batch"),
+    ([node("Add", "x seven", "y")], "Add doesn't take every size of the batch"),
+    ([node("MatMul", "m x", "y")], "MatMul doesn't take every size of the batch"),
+    ([node("Split", "x", "y z")], "depends on the batch size"),
+]
+
+
+@pytest.mark.parametrize(("nodes", "message"), FITS_SOME_BATCHES)
+def test_a_model_that_takes_some_batches_only_is_refused_without_the_sizes_that_were_tried(nodes, message):
+    constants = {"four": whole(4, 20), "zero": whole(0), "five": whole(5), "twelve": whole(12), "two": whole(0, 2),
+                 "seven": floats(7, 20), "m": floats(7, 4)}  # fmt: skip
+    with pytest.raises(CaptureError) as caught:
+        read_onnx(onnx_model(nodes, {"x": ["N", 20]}, constants=constants))
+    assert message in str(caught.value)
+    assert not re.search(r"\b(11|13|220|260)\b", str(caught.value))
+
+
+def test_what_is_wrong_at_any_batch_is_said_as_it_is():
+    with pytest.raises(UnsupportedOperatorError, match="Elu is an operator that netsurgery doesn't have") as caught:
+        read_onnx(onnx_model([node("Elu", "x", "e"), node("Reshape", "e four", "y")], {"x": ["N", 20]},
+                             constants={"four": whole(4, 20)}))  # fmt: skip
+    assert "every size" not in str(caught.value)
+
+
 def test_a_reshape_with_two_open_sizes_is_refused():
     nodes = [
         node("Shape", "x", "sizes"),

@@ -306,7 +306,7 @@ def named(length: int) -> Graph:
         (lambda: input_of(*[1] * 7), lambda: input_of(*[1] * 8), "has 9 axes of a value; an .nsm file holds at most 8"),
         (lambda: constants(1, (1,) * 8), lambda: constants(1, (1,) * 9), "has 9 axes of a value"),
         (lambda: input_of(2**28), lambda: input_of(2**28 + 1), "has 268,435,457 entries of a value; .* 268,435,456"),
-        (lambda: constants(1, (2**11, 2**11)), lambda: constants(1, (2**11, 2**12)), "has 8,388,608 entries of const"),
+        (lambda: constants(1, (2**12, 2**12)), lambda: constants(1, (2**12, 2**13)), "has 33,554,432 entries of con"),
         (
             lambda: named(MOST_NAME_BYTES),
             lambda: named(MOST_NAME_BYTES + 1),

@@ -349,7 +349,7 @@ LIMITED: dict[str, tuple[Calls, str]] = {
         [*head(1, SIZE)[:3], flag(Context.RANK, False), *shape(SIZE)],
         r"input has shape \(1, 2147483648\); sizes must be 1 to 2147483647",
     ),
-    "entries of a constant": (plus_constant(2**15, 2**16), r"constants of more than 4,\d{3},\d{3} entries"),
+    "entries of a constant": (plus_constant(2**15, 2**16), r"constants of more than 16,\d{3},\d{3} entries"),
     "entries of a value": (head(2**14, 2**15), "input has 536,870,912 entries; 268,435,456 are allowed"),
 }
 """What is too much -> how the file is written, what is said about it."""
@@ -377,10 +377,20 @@ def test_a_file_beyond_the_limits_is_refused_with_what_is_allowed(name: str, cod
 
 
 def test_entries_of_constants_count_over_all_nodes(coder: Any) -> None:
-    pair = [*value(), *NEW, integer(Context.RANK, 2), *shape(1024, 2048)]
+    pair = [*value(), *NEW, integer(Context.RANK, 2), *shape(2048, 4096)]
     both = [*head(1, nodes=3), operator("Add"), *pair, operator("Add", "Add"), *pair, operator("Add", "Add"), *pair]
-    with pytest.raises(FileLimitError, match=r"more than 4,\d{3},\d{3} entries. If you trust it, raise Limits.elem"):
+    with pytest.raises(FileLimitError, match=r"more than 16,\d{3},\d{3} entries. If you trust it, raise Limits.elem"):
         decode(written(both), coder=coder)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "entries"), [(0, 2**24), (2**20, 2**24 + 2**27), (2**23, 2**30), (2**40, 2**30)]
+)
+def test_a_file_is_granted_entries_by_its_size_up_to_a_bound(size_bytes: int, entries: int) -> None:
+    """Of 1 MiB that is 600 MB once it is read, and seconds; it was seven times as much."""
+    limits = Limits()
+    assert limits.elements_for(size_bytes) == entries
+    assert limits.decisions_for(size_bytes) == 2**24 + 4 * entries
 
 
 MATRIX = [

@@ -24,6 +24,11 @@ constexpr std::int64_t kHighestRank = 8;
 constexpr std::int64_t kMostNumbers = 16;
 constexpr std::int64_t kMostCodes = 256;
 constexpr std::int64_t kMostPlanes = 8;
+constexpr std::int64_t kMostGrantedEntries = 1073741824;
+constexpr std::int64_t kGrantedEntries = 16777216;
+constexpr std::int64_t kGrantedEntriesPerByte = 128;
+constexpr std::int64_t kGrantedDecisions = 16777216;
+constexpr std::int64_t kGrantedDecisionsPerEntry = 4;
 
 enum Context : std::size_t {
   kInputCount = 0,

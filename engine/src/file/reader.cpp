@@ -33,9 +33,10 @@ void check_header(const std::uint8_t* content, std::size_t size) {
 }
 
 Granted granted_to(std::size_t size, const Limits& limits) {
-  constexpr Size kMost = Size{1} << 30, kLeast = Size{1} << 22, kPerByte = 1024;
-  const Size by_size = size >= static_cast<std::size_t>(kMost) ? kMost : static_cast<Size>(size) * kPerByte + kLeast;
-  return {std::clamp(limits.elements == 0 ? std::min(by_size, kMost) : limits.elements, Size{0}, kMostEntries),
+  constexpr auto kAllOfThem = static_cast<std::size_t>(kMostGrantedEntries / kGrantedEntriesPerByte);
+  const Size by_size = static_cast<Size>(std::min(size, kAllOfThem)) * kGrantedEntriesPerByte + kGrantedEntries;
+  const Size by_default = std::min(by_size, Size{kMostGrantedEntries});
+  return {std::clamp(limits.elements == 0 ? by_default : limits.elements, Size{0}, kMostEntries),
           std::min(limits.value_elements, kMostEntries)};
 }
 
@@ -52,7 +53,8 @@ Graph read(Stream& stream, const Granted& granted) {
 Graph read_graph(const std::uint8_t* content, std::size_t size, const Limits& limits) {
   check_header(content, size);
   const Granted granted = granted_to(size, limits);
-  const std::uint64_t most_decisions = (std::uint64_t{1} << 24) + 4 * static_cast<std::uint64_t>(granted.elements);
+  const std::uint64_t most_decisions =
+      kGrantedDecisions + kGrantedDecisionsPerEntry * static_cast<std::uint64_t>(granted.elements);
   // Its tables of contexts are too large for the stack of some threads.
   const auto stream = std::make_unique<Stream>(content + kHeaderBytes, size - kHeaderBytes, most_decisions);
   Graph graph;

@@ -10,7 +10,7 @@ namespace netsurgery {
 
 /// What a file is granted before it has proved anything; they bound reading, not running.
 struct Limits {
-  /// Entries of all constants together; 0: min(2^22 + 1024 for each byte of the file, 2^30); below 0: none.
+  /// Entries of all constants together; 0: what format.hpp grants a file of its size; below 0: none.
   Size elements = 0;
   Size value_elements = Size{1} << 28;  // entries of any value at batch 1
 };

@@ -9,6 +9,7 @@ import numpy as np
 from netsurgery.errors import VerificationError
 from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.graph.operators import OPERATORS, Operator, Work
+from netsurgery.graph.weights import Weights
 from netsurgery.runtime import reference
 
 TOLERANCE = 2e-4
@@ -64,27 +65,45 @@ def run_with_sources(graph: Graph, feeds: Mapping[str, Array]) -> tuple[tuple[Ar
     """The graph's outputs by the reference, and the largest finite magnitude that each of them is computed from.
 
     That is of the operands of the last node that computes something: where an output is moved or goes through an
-    activation afterwards, of the node before that.
+    activation afterwards, of the node before that. Where an operand is nothing but what was rounded before, it is what
+    that was computed from, times what the node multiplies it with.
     """
     producers = graph.producers()
-    operands = [_operands(producers, name) for name in graph.outputs]
-    wanted = {name for names in operands for name in names}
     given = {**{name: weights.values for name, weights in graph.constants.items()}, **feeds}
-    magnitudes = {name: _magnitude(values) for name, values in given.items() if name in wanted}
+    magnitudes = {name: _magnitude(values) for name, values in given.items()}
+    sources: dict[str, float] = {}
 
     def watch(name: str, values: Array) -> None:
-        if name in wanted:
-            magnitudes[name] = _magnitude(values)
+        sources[name] = _source(producers[name], magnitudes, sources, graph.constants)
+        magnitudes[name] = _magnitude(values)
 
     outputs = reference.run(graph, feeds, watch)
-    return outputs, [max((magnitudes[name] for name in names), default=0.0) for names in operands]
+    return outputs, [sources.get(name, 0.0) for name in graph.outputs]
 
 
-def _operands(producers: Mapping[str, Node], output: str) -> list[str]:
-    made = producers.get(output)
-    while made is not None and _hands_on(OPERATORS[made.operator]):
-        made = producers.get(made.given[0])
-    return [] if made is None else list(made.given)
+def _source(
+    made: Node, magnitudes: Mapping[str, float], sources: Mapping[str, float], constants: Mapping[str, Weights]
+) -> float:
+    if _hands_on(OPERATORS[made.operator]):
+        return sources.get(made.given[0], 0.0)
+    noise = [name for name in made.given if magnitudes[name] < _NOISE * sources.get(name, 0.0)]
+    before = sum(sources[name] * _gain(made, name, magnitudes, constants) for name in noise)
+    return max(before, *(magnitudes[name] for name in made.given))
+
+
+_SUMS = ("Add", "Sub", "Concat", "Mean")
+
+
+def _gain(made: Node, name: str, magnitudes: Mapping[str, float], constants: Mapping[str, Weights]) -> float:
+    """How much larger noise in an operand can come out; 0 where that isn't known."""
+    work = OPERATORS[made.operator].work
+    if work is Work.LAYER:
+        weight = constants[made.given[1]].values
+        squares = np.square(weight.reshape(len(weight), -1), dtype=np.float64)
+        return float(np.sqrt(squares.sum(1).max()))  # of independent errors
+    if made.operator == "Mul":
+        return max((magnitudes[other] for other in made.given if other != name), default=magnitudes[name])
+    return 1.0 if work is Work.SPATIAL or made.operator in _SUMS else 0.0
 
 
 def _hands_on(operator: Operator) -> bool:

@@ -74,6 +74,7 @@ def asked(model: Any, feeds: Mapping[str, Array]) -> Answer:
         return Answer(None, "onnxruntime isn't installed")
     name = f"onnxruntime {runtime.__version__}"
     options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = 1, 1  # its pool would spin, and sums depend on it
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4  # what is fatal; the rest comes as an exception, and is told below
     try:

@@ -24,6 +24,15 @@ MOST_CODES = 256
 """Values in a codebook."""
 MOST_PLANES = 8
 """Planes of a binary tensor."""
+MOST_GRANTED_ENTRIES = 2**30
+"""Of all constants together, unless the user grants more."""
+GRANTED_ENTRIES = 2**24
+GRANTED_ENTRIES_PER_BYTE = 128
+"""What a file may declare, whatever its size, and for each of its bytes. A network of fewer than 2^24 entries may be as
+sparse as it likes; 128 entries for a byte are one weight of three bits in 200, or one float32 in 700."""
+GRANTED_DECISIONS = 2**24
+GRANTED_DECISIONS_PER_ENTRY = 4
+"""Bits that are coded by a probability: a bound on time."""
 
 
 class Context(IntEnum):
@@ -115,8 +124,8 @@ class Limits:
     """What a reader grants a file before it has proved anything. They bound reading, not running what was read.
 
     elements: entries of all constants together, beyond which a file is refused. Reading takes up to 20 bytes for each
-        entry of the largest constant, and 4 for each that is kept. None: 2^22 and 1,024 for each byte of the file,
-        which the sparsest networks stay far below, but never more than 2^30.
+        entry of the largest constant, and 4 for each that is kept. None: 2^24 and 128 for each byte of the file, which
+        the sparsest networks stay below (GRANTED_ENTRIES_PER_BYTE), but never more than 2^30.
     value_elements: entries of any one value between two nodes, at batch size 1.
 
     >>> network = ns.load("model.nsm", limits=ns.Limits(elements=100))
@@ -129,8 +138,11 @@ class Limits:
 
     def elements_for(self, size_bytes: int) -> int:
         """The bound on constants for a file of this size."""
-        return min(2**22 + 1024 * size_bytes, 2**30) if self.elements is None else self.elements
+        if self.elements is not None:
+            return self.elements
+        return min(GRANTED_ENTRIES + GRANTED_ENTRIES_PER_BYTE * size_bytes, MOST_GRANTED_ENTRIES)
 
     def decisions_for(self, size_bytes: int) -> int:
         """The bound on work: bits that are coded by a probability."""
-        return min(2**24 + 4 * max(self.elements_for(size_bytes), 0), 2**62)
+        entries = max(self.elements_for(size_bytes), 0)
+        return min(GRANTED_DECISIONS + GRANTED_DECISIONS_PER_ENTRY * entries, 2**62)

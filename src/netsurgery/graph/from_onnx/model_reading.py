@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from netsurgery.errors import CaptureError, GraphError, MissingExtraError
+from netsurgery.errors import CaptureError, GraphError, MissingExtraError, UnsupportedOperatorError
 from netsurgery.graph.ir import Graph, Input
 from netsurgery.graph.passes.constant_folding import Evaluate
 
@@ -17,7 +18,7 @@ except ModuleNotFoundError as error:
         f"Reading ONNX models needs {error.name}, which isn't installed: pip install 'netsurgery[onnx]'"
     ) from error
 
-from netsurgery.graph.from_onnx.batch import BATCHES, merged
+from netsurgery.graph.from_onnx.batch import at_any_batch
 from netsurgery.graph.from_onnx.constants import initialisers
 from netsurgery.graph.from_onnx.models import loaded
 from netsurgery.graph.from_onnx.reading import read
@@ -47,7 +48,7 @@ def read_onnx(source: str | Path | onnx.ModelProto, evaluate: Evaluate) -> Graph
     try:
         return _graph(source, evaluate)
     except (CaptureError, GraphError) as error:
-        kind = type(error) if isinstance(error, CaptureError) else CaptureError
+        kind = UnsupportedOperatorError if isinstance(error, UnsupportedOperatorError) else CaptureError
         raise kind(f"{label}: {error}") from error
 
 
@@ -60,9 +61,8 @@ def _graph(source: str | Path | onnx.ModelProto, evaluate: Evaluate) -> Graph:
     arrays = initialisers(model.graph)
     inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
     if any(None in given.shape for given in inputs):
-        graph = merged(*(read(model.graph, inputs, arrays, opset, evaluate, batch) for batch in BATCHES))
-    else:
-        graph = read(model.graph, inputs, arrays, opset, evaluate)
+        return at_any_batch(partial(read, model.graph, inputs, arrays, opset, evaluate))
+    graph = read(model.graph, inputs, arrays, opset, evaluate)
     graph.check()
     return graph
 

@@ -48,6 +48,14 @@ class Problem:
     where: str
 
 
+class UnreadError(UnsupportedOperatorError):
+    """A model with nodes that can't be translated: all of them, in its order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(_report(problems))
+        self.problems = tuple(problems)
+
+
 def read(
     proto: onnx.GraphProto,
     inputs: Sequence[Input],
@@ -56,7 +64,7 @@ def read(
     evaluate: Evaluate,
     batch: int = 1,
 ) -> Graph:
-    """The graph for this batch size, not checked yet. Raises UnsupportedOperatorError.
+    """The graph for this batch size, not checked yet. Raises UnreadError, or UnsupportedOperatorError for an output.
 
     `arrays`: what the initialisers hold; `evaluate` computes with them. Shapes in the nodes are those at this batch.
     """
@@ -188,7 +196,7 @@ class _Reading:
             if made.operator == "Erf"
         ]
         if self._problems:
-            raise UnsupportedOperatorError(_report(self._problems))
+            raise UnreadError(self._problems)
         read = {name for made in self._nodes for name in made.inputs} | set(outputs)
         constants = {name: Dense(array) for name, array in self._constants.items() if name in read}
         return Graph(self._inputs, tuple(self._nodes), tuple(outputs), constants)
