@@ -26,15 +26,14 @@ from netsurgery.graph.capture import Captured, capture
 from netsurgery.graph.ir import Array, Graph
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
-from netsurgery.graph.weights import Weights as Constant
-from netsurgery.graph.weights import same_bits
+from netsurgery.graph.weights import Weights, same_bits
 from netsurgery.packed.reader import PackedReader
 from netsurgery.packed.tensor_writer import require_finite
 from netsurgery.packed.writer import constants_in_order, encode_to
 from netsurgery.runtime import reference
 from netsurgery.runtime.session import Session
 
-Weights: TypeAlias = Literal["exact", "float16", "bfloat16"]
+WeightFormat: TypeAlias = Literal["exact", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def pack(
     path: str | Path,
     *,
     example_inputs: Any = None,
-    weights: Weights = "exact",
+    weights: WeightFormat = "exact",
     names: bool = False,
 ) -> PackReport:
     """Write a network as an .nsm file, verified before it gets its name.
@@ -161,7 +160,7 @@ def _fixed_batch(graph: Graph) -> int | None:
 def _read_back(content: bytes, graph: Graph, path: str | Path) -> Graph:
     """The graph in a file's bytes, compared bit for bit; constants that are equal are those of `graph` itself."""
     reader = PackedReader(content)
-    same: dict[str, Constant] = {}
+    same: dict[str, Weights] = {}
     for (name, read_weights, _), source in zip(reader.constants(), constants_in_order(graph), strict=True):
         expected = graph.constants[source]
         if not same_bits(read_weights, expected):
