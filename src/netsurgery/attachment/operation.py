@@ -399,13 +399,11 @@ def settle(model: object) -> None:
     For what reads a model's weights without knowing of operations. Anything else than a torch module is passed over.
     """
     if isinstance(model, nn.Module):
-        held = {id(parameter) for parameter in model.parameters()}
-        for operation in list(_attached):
-            if any(id(tensor) in held for tensor in operation._stages.tensors):
-                operation._steps.leave()
-                revived = operation._revived()
-                if revived:
-                    warn_revived(revived)
+        for operation in _operations_on(model):
+            operation._steps.leave()
+            revived = operation._revived()
+            if revived:
+                warn_revived(revived)
 
 
 @torch.no_grad()
@@ -415,8 +413,13 @@ def known_forms(model: nn.Module) -> dict[str, Encoded]:
     For what stores a model's weights without knowing of operations: what isn't here has to be told from its values.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    operations = sorted(_attached, key=lambda operation: len(operation._stages.earlier))  # later ones know more
-    for operation in operations:
+    forms: dict[str, Encoded] = {}
+    for operation in sorted(_operations_on(model), key=lambda one: len(one._earlier)):  # later ones know more
         operation._steps.leave()
-    forms = (form for operation in operations for form in operation._stages.forms())
-    return {names[id(tensor)]: form for _, tensor, form in forms if id(tensor) in names}
+        forms.update({names[id(tensor)]: form for _, tensor, form in operation._stages.forms() if id(tensor) in names})
+    return forms
+
+
+def _operations_on(model: nn.Module) -> list[Operation]:
+    held = {id(parameter) for parameter in model.parameters()}
+    return [one for one in _attached if any(id(tensor) in held for tensor in one._stages.tensors)]
