@@ -25,18 +25,12 @@ LOADS = 7
 DENSITIES = (1.0, 0.1)
 
 
-def peak_bytes() -> int:
-    """The largest resident set of this process so far."""
-    import resource
-
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def pack_once(density: float, path: Path) -> dict[str, float]:
     import torch
     from networks import resnet50
 
     import netsurgery as ns
+    from netsurgery.timing.machine import peak_resident_bytes
 
     torch.set_num_threads(1)
     model = resnet50(density)
@@ -45,11 +39,11 @@ def pack_once(density: float, path: Path) -> dict[str, float]:
     ns.pack(torch.nn.Linear(2, 2), path, example_inputs=torch.zeros(1, 2))  # what torch.export loads on its first call
     with torch.no_grad():
         model(image)
-    before, started = peak_bytes(), time.perf_counter()
+    before, started = peak_resident_bytes(), time.perf_counter()
     report = ns.pack(model, path, example_inputs=image)
     return {
         "pack_s": round(time.perf_counter() - started, 2),
-        "pack_peak_of_weights": round((peak_bytes() - before) / weights_bytes + 1, 2),
+        "pack_peak_of_weights": round((peak_resident_bytes() - before) / weights_bytes + 1, 2),
         "weights_bytes": weights_bytes,
         "size_bytes": report.size_bytes,
         "size_of_weights": round(report.size_bytes / weights_bytes, 4),
@@ -61,11 +55,12 @@ def pack_once(density: float, path: Path) -> dict[str, float]:
 def load_many(path: Path) -> dict[str, float]:
     import netsurgery as ns
     from netsurgery.timing.calls import timed
+    from netsurgery.timing.machine import peak_resident_bytes
 
     ns.load  # noqa: B018  # imports what loading needs
-    before = peak_bytes()
+    before = peak_resident_bytes()
     ns.load(path)
-    peak = peak_bytes() - before
+    peak = peak_resident_bytes() - before
     seconds = [1e-6 * time_us for time_us in timed(partial(ns.load, path), LOADS)]
     weights_bytes = 4 * sum(constant.size for constant in ns.load(path).graph.constants.values())
     return {

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -34,7 +33,7 @@ import netsurgery as ns
 from netsurgery.files import write_verified
 from netsurgery.methods.base import Method
 from netsurgery.timing.calls import timed
-from netsurgery.timing.machine import machine, other_processes, versions
+from netsurgery.timing.machine import machine, other_processes, peak_resident_bytes, versions
 from netsurgery.timing.turns import Pace, in_turns
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 from netsurgery.zoo.resnet import resnet20
@@ -185,7 +184,7 @@ def memory_probe(operate: bool) -> None:
         optimizer.zero_grad()
         model(torch.rand(8, MEMORY_WIDTH)).square().mean().backward()
         optimizer.step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(peak_resident_bytes())
 
 
 def measure_memory() -> dict[str, float]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 
 from netsurgery.timing import machine as module
-from netsurgery.timing.machine import OtherProcesses, machine, other_processes, versions
+from netsurgery.timing.machine import OtherProcesses, machine, other_processes, peak_resident_bytes, versions
 
 
 def test_versions_and_machine_name_what_figures_depend_on() -> None:
@@ -83,3 +87,18 @@ def test_the_systems_count_grows_by_what_this_process_works() -> None:
     worked_s = module._busy_s()
     assert worked_s is not None
     assert worked_s - busy_s >= 0.25
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resident sets of other systems")
+def test_the_peak_of_memory_grows_with_what_is_touched() -> None:
+    before = peak_resident_bytes()
+    held = np.ones(before + 2**26, np.uint8)  # larger than all before
+    assert peak_resident_bytes() >= held.nbytes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux hands the peak of a process on to those that it starts")
+def test_the_peak_of_a_process_is_its_own_and_not_that_of_the_one_that_started_it() -> None:
+    held = np.ones(2**29, np.uint8)
+    code = "from netsurgery.timing.machine import peak_resident_bytes; print(peak_resident_bytes())"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(told.stdout) < held.nbytes
