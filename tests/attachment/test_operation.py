@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -667,12 +668,20 @@ class TestRefusals:
             ({"latent": None}, "None in 'latent', expected True or False"),
             ({"constants": {"nowhere": 1.0}}, "'constants' .* don't belong"),
             ({"dead": None}, "'dead' of the saved state is a NoneType"),
+            ({"weights": {name: tensor * math.nan for name, tensor in stage["weights"].items()}}, "NaN or infinity in"),
+            ({"sensitivity": {**seen, "total": torch.tensor(math.inf)}}, "NaN or infinity in 'total'"),
+            ({"pruned": dict.fromkeys(stage["pruned"], -1)}, "-1 in 'pruned' .* expected a whole number >= 0"),
+            ({"latent": torch.zeros(2)}, "in 'latent', expected True or False"),
         ]
         wrong: list[tuple[dict[str, Any], str]] = [
             ({}, "lacks"),
             ({**good, "version": 7}, "version 7"),
             ({**good, "plan": {"seed": 5}}, "belongs to the plan"),
+            ({**good, "version": torch.zeros(2)}, "version tensor"),
+            ({**good, "plan": {**good["plan"], "seed": torch.zeros(2)}}, "belongs to the plan"),
             ({**good, "step": "3"}, "step='3'"),
+            ({**good, "step": -1}, "step=-1"),
+            ({**good, "stages": [None]}, "stage 0 begins at step 0, and after 3 steps it lacks a state"),
             ({**good, "stages": None}, "not a list of 1"),
             ({**good, "stages": []}, "not a list of 1"),
             ({**good, "stages": [{}]}, "lacks"),

@@ -299,20 +299,20 @@ class Operation:
         self._steps.leave()
         self._binding.check()
         check_keys(saved, {"version", "plan", "step", "finished", "stages"}, "The saved state")
-        if saved["version"] != _STATE_VERSION:
+        if type(saved["version"]) is not int or saved["version"] != _STATE_VERSION:
             raise StateError(f"The saved state has version {saved['version']!r}; this library reads {_STATE_VERSION}.")
-        if saved["plan"] != self.plan.to_dict():
+        if not _equal(saved["plan"], self.plan.to_dict()):
             raise StateError(
                 f"The saved state belongs to the plan {saved['plan']}, but {self.plan.to_dict()} is attached. "
                 "Attach the plan that the state was saved with: Plan.from_dict(saved['plan'])."
             )
-        counts = isinstance(saved["step"], int) and isinstance(saved["finished"], bool)
+        counts = type(saved["step"]) is int and saved["step"] >= 0 and isinstance(saved["finished"], bool)
         if not counts or not isinstance(saved["stages"], list) or len(saved["stages"]) != len(self._stages):
             raise StateError(
                 f"The saved state is damaged: step={saved['step']!r}, finished={saved['finished']!r}, and stages that "
                 f"are not a list of {len(self._stages)}. Load what Operation.state_dict() returned."
             )
-        self._stages.load(saved["stages"])
+        self._stages.load(saved["stages"], saved["step"])
         self.step = saved["step"]
         self.finished = saved["finished"]
 
@@ -391,6 +391,14 @@ class Operation:
         self._steps.remove()
         for handle in self._gradient_hooks:
             handle.remove()
+
+
+def _equal(one: object, other: object) -> bool:
+    """False also for what can't be compared, such as tensors of several numbers."""
+    try:
+        return bool(one == other)
+    except (RuntimeError, TypeError, ValueError):
+        return False
 
 
 def settle(model: object) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from netsurgery.attachment.operation_report import followed_by
 from netsurgery.attachment.succession import Claim, Held, together
+from netsurgery.errors import StateError
 from netsurgery.methods import exchange
 from netsurgery.methods.base import Layer, Method, TensorReport, tensors_of
 from netsurgery.methods.encoded import Encoded, says
@@ -162,10 +163,16 @@ class RunningStages(Sequence[RunningStage]):
             None if running.state is None else exchange.save(running.state, running.layers) for running in self._stages
         ]
 
-    def load(self, saved: Sequence[Any]) -> None:
-        """What `save` gave. Raises StateError if it doesn't fit, and nothing is changed then."""
+    def load(self, saved: Sequence[Any], step: int) -> None:
+        """What `save` gave after `step` steps. Raises StateError if it doesn't fit, and nothing is changed then."""
         pairs = list(zip(self._stages, saved, strict=True))
-        for running, state in pairs:
+        for index, (running, state) in enumerate(pairs):
+            if (state is None) != (running.stage.start > step):
+                has = "lacks" if state is None else "has"
+                raise StateError(
+                    f"The saved state is damaged: stage {index} begins at step {running.stage.start}, and after {step} "
+                    f"steps it {has} a state. Load what Operation.state_dict() returned."
+                )
             if state is not None:
                 exchange.check(running.method, running.layers, state)
         for running, state in pairs:

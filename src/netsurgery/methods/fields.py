@@ -208,7 +208,7 @@ class Hidden(Kind):
 
     def check(self, found: Any, field: str, place: Place) -> None:
         allowed = (True, False) if self.while_changing else (True,)
-        if found not in allowed or not isinstance(found, bool):
+        if not isinstance(found, bool) or found not in allowed:
             raise misfit(repr(found), field, " or ".join(map(str, allowed)))
 
     def load(self, found: bool, place: Place) -> dict[str, Tensor]:
@@ -232,8 +232,10 @@ class _Numbers(Kind):
         check_keys(found, expected, f"{field!r} of the saved state")
         for name, value in found.items():
             values = value if self.count > 1 and isinstance(value, tuple | list) else [value]
-            if len(values) != self.count or not all(_is_number(each, self.type) for each in values):
-                kind = "whole number" if self.type is int else "finite float"
+            counts = self.count == 1 and self.type is int  # of connections
+            fits = all(_is_number(each, self.type) and (each >= 0 or not counts) for each in values)
+            if len(values) != self.count or not fits:
+                kind = "whole number >= 0" if counts else "whole number" if self.type is int else "finite float"
                 expects = f"a {kind}" if self.count == 1 else f"{self.count} {kind}s"
                 raise misfit(repr(value), field, expects, name)
 

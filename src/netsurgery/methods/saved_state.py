@@ -22,10 +22,12 @@ def check_keys(saved: object, expected: set[str], what: str) -> None:
 
 
 def check_tensor(found: object, field: str, name: str | None, like: Tensor) -> None:
-    """Raise StateError unless a field holds a tensor of the shape and type of `like` for the parameter `name`."""
+    """Raise StateError unless a field holds finite numbers of the shape and type of `like` for the parameter `name`."""
     if not isinstance(found, Tensor) or found.shape != like.shape or found.dtype != like.dtype:
         what = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
         raise misfit(what, field, f"{like.dtype} {tuple(like.shape)}", name)
+    if found.is_floating_point() and not bool(found.isfinite().all()):
+        raise misfit("NaN or infinity", field, "finite numbers", name)
 
 
 def misfit(found: str, field: str, expected: str, name: str | None = None) -> StateError:

@@ -120,3 +120,16 @@ def from_front(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise UnsupportedOperatorError(f"names axis {axis} of {rank}")
     return axis % rank
+
+
+def kept_places(size: int, start: int, end: int, step: int) -> range:
+    """The places along an axis that ONNX's Slice keeps, in its order. Raises UnsupportedOperatorError for a step of 0.
+
+    A bound beyond an end stands for that end; going backwards, a start before the first place is the first place, where
+    Python has none.
+    """
+    if not step:
+        raise UnsupportedOperatorError("slices with a step of 0")
+    first, last = (0, size) if step > 0 else (-1, size - 1)
+    start, end = (bound + size if bound < 0 else bound for bound in (start, end))
+    return range(min(max(start, 0), last), min(max(end, first), last), step)

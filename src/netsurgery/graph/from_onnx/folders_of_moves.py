@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_onnx.call import Call, from_front
+from netsurgery.graph.from_onnx.call import Call, from_front, kept_places
 from netsurgery.graph.from_onnx.constants import AnyArray
 
 Whole = npt.NDArray[np.int64]
@@ -101,7 +101,7 @@ def cut(call: Call) -> AnyArray:
     steps = call.whole(4, "steps", operand_from=10) or (1,) * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = from_front(axis, x.ndim)
-        x = x.take(np.arange(x.shape[axis], dtype=np.int64)[start:end:step], axis)
+        x = x.take(np.asarray(kept_places(x.shape[axis], start, end, step), np.int64), axis)
     return x
 
 

@@ -161,7 +161,7 @@ def reduction(function: Callable[..., Any], *, operand_from: int = 18) -> Folder
             if call.attributes.get("noop_with_empty_axes", 0):
                 raise UnsupportedOperatorError("reduces over no axis (noop_with_empty_axes); leave it out")
             axes = tuple(range(x.ndim))
-        axes = tuple(from_front(axis, x.ndim) for axis in axes)
+        axes = tuple(dict.fromkeys(from_front(axis, x.ndim) for axis in axes))  # named twice it is reduced once
         wide = x.astype(np.float64) if is_float(x) else x
         try:
             result = function(wide, axis=axes, keepdims=bool(call.attributes.get("keepdims", 1)))

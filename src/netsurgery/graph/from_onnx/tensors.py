@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.from_onnx.call import Call, Value, from_front, kept_places, known
 from netsurgery.graph.from_onnx.constants import AnyArray
 
 
@@ -140,7 +140,7 @@ def cut(call: Call) -> Value:
     x = call.x
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = from_front(axis, len(x.shape))
-        x = _cut(call, x, axis, range(x.shape[axis])[start:end:step])
+        x = _cut(call, x, axis, kept_places(x.shape[axis], start, end, step))
     return x
 
 
@@ -163,6 +163,8 @@ def _cut(call: Call, x: Value, axis: int, kept: range) -> Value:
         return x
     if len(kept) == 0:
         raise UnsupportedOperatorError(f"gives an empty tensor: nothing of axis {axis} of shape {x.shape} is kept")
+    if len(kept) == 1:
+        kept = range(kept[0], kept[0] + 1)
     if kept.step < 0:
         raise UnsupportedOperatorError("reverses an axis (a negative step), which netsurgery can't")
     return call.node("Slice", [x], axis=axis, start=kept[0], stop=kept[-1] + 1, step=kept.step)
