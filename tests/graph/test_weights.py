@@ -147,3 +147,18 @@ def test_a_graph_wraps_arrays_at_its_door_and_keeps_types() -> None:
     assert graph.constants["typed"] is typed
     assert isinstance(graph.constants["plain"], Dense)
     assert recognise_weights(recognise_weights(graph)).constants == recognise_weights(graph).constants
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        Codebook(np.float32([0.1, 2.5]), np.uint8(1).reshape(())),
+        Powers(np.int8(-1).reshape(()), np.int8(3).reshape(())),
+        Powers(np.int8(1).reshape(()), np.int8(0).reshape(()), np.float32([1.5])),
+        Dense(np.float32(0.3).reshape(())),
+    ],
+)
+def test_a_single_number_without_axes_is_an_array_too(weights: Weights) -> None:
+    assert weights.values.shape == weights.shape == ()
+    assert isinstance(weights.values, np.ndarray)
+    assert weights.values.dtype == np.float32

@@ -47,7 +47,7 @@ class Weights(ABC):
     @cached_property
     def values(self) -> Array:
         """The numbers, C-contiguous and read-only; worked out once."""
-        return _read_only(self._decoded())
+        return _read_only(np.asarray(self._decoded()))  # one entry of an array is none
 
     @abstractmethod
     def _decoded(self) -> Array: ...
