@@ -202,7 +202,7 @@ class Powers(Weights):
             rows = self.scales.view(np.uint32) & _MANTISSA
             bits |= rows.reshape(-1, *[1] * (self.ndim - 1)) if self.ndim > 1 else rows
         bits |= (self.signs < 0).astype(np.uint32) << np.uint32(31)
-        result: Array = np.where(self.signs == 0, np.uint32(0), bits).view(np.float32)
+        result: Array = np.where(self.signs == 0, np.uint32(0), bits).view(np.float32).reshape(self.shape)
         return result
 
 
