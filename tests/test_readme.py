@@ -94,7 +94,7 @@ def test_the_readmes_commands_for_files_run(tmp_path: Path, monkeypatch: pytest.
     assert [command[0] for command in commands] == ["pack", "info", "run", "bench", "export"]
     monkeypatch.chdir(tmp_path)
     builder = GraphBuilder()
-    x = builder.input("x", (None, 3))
+    x = builder.input("x", ("batch", 3))
     write_onnx(builder.graph([builder.node("Linear", [x, builder.constant(np.eye(2, 3))])]), "model.onnx")
     np.save("x.npy", np.array([[1, 2, 3]], np.float32))
     for command in commands:

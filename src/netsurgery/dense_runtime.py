@@ -12,7 +12,7 @@ from netsurgery.graph.ir import Array, Graph
 class DenseRuntime:
     """A graph in ONNX Runtime as it comes, with every optimisation, on the processor.
 
-    Call it with float32 arrays in the order of the graph's inputs; it gives the outputs in theirs.
+    Call it with arrays in the order of the graph's inputs; it gives the outputs in theirs.
     Raises MissingExtraError without onnxruntime or onnx, and NetsurgeryError if it can't load the network.
     """
 

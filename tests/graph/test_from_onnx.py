@@ -50,7 +50,7 @@ def onnx_model(nodes, shapes, outputs="y", constants=None, opset=20, kind=FLOAT,
 def assert_computes_the_same(model, batch=3):
     """The graph gives what onnx's own evaluator gives, within 1e-5 of the largest entry."""
     graph = read_onnx(model)
-    inputs = {given.name: floats(*given.at(batch)) for given in graph.inputs}
+    inputs = {given.name: floats(*given.at(dict.fromkeys(graph.axes, batch))) for given in graph.inputs}
     wanted = onnx_outputs(model, graph, list(inputs.values()))
     for result, expected in zip(run(graph, inputs), wanted, strict=True):
         assert result.shape == expected.shape
@@ -73,7 +73,7 @@ def test_values_and_places_keep_their_names():
         ("Conv", ("image", "k", "b"), "c", "first"),
         ("Relu", ("c",), "y", "second"),
     ]
-    assert graph.inputs[0].shape == (None, 3, 5, 5)
+    assert graph.inputs[0].shape == ("N", 3, 5, 5)
 
 
 def test_a_shared_weight_stays_one_constant():
@@ -285,7 +285,7 @@ def test_a_file_with_external_data_is_read_and_the_same_without_it_refused(tmp_p
     path = tmp_path / "model.onnx"
     onnx.save_model(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
     assert read_onnx(path).constants["w"].tobytes() == weight.tobytes()
-    assert read_onnx(str(path)).inputs[0].shape == (None, 40)
+    assert read_onnx(str(path)).inputs[0].shape == ("N", 40)
     with pytest.raises(CaptureError, match="give the path of the model"):
         read_onnx(onnx.load(str(path), load_external_data=False))
     (tmp_path / "weights.bin").unlink()
@@ -341,14 +341,14 @@ def test_a_fixed_batch_stays_fixed():
 def test_a_first_size_without_a_number_is_an_open_batch(size):
     model = onnx_model([node("Flatten", "x", "y")], {"x": [size, 3, 2]})
     graph = assert_computes_the_same(model)
-    assert graph.inputs[0].shape == (None, 3, 2)
+    assert graph.inputs[0].shape == ("N" if size == "N" else "batch", 3, 2)
     assert graph.nodes[0].attributes["shape"] == (-1, 6)
 
 
 def test_a_size_can_follow_the_batch_from_any_place():
     nodes = [node("Reshape", "x shape", "a"), node("Transpose", "a", "b", perm=[1, 0]), node("Flatten", "b", "y")]
     graph = assert_computes_the_same(onnx_model(nodes, {"x": ["N", 6, 5]}, constants={"shape": whole(-1, 10)}))
-    assert graph.shapes(2)["b"] == (10, 6)
+    assert graph.shapes({"N": 2})["b"] == (10, 6)
 
 
 EXPANDED = [
@@ -367,8 +367,8 @@ SLICED = [
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        (EXPANDED, "'tokens' is constant only for a fixed batch size"),
-        (SLICED, "Slice 'y' depends on the batch size in a way"),
+        (EXPANDED, "'tokens' is constant only for fixed sizes"),
+        (SLICED, "Slice 'y' depends on the size of an open axis in a way"),
     ],
 )
 def test_a_batch_that_can_not_stay_open_is_refused_and_a_fixed_one_read(nodes, message):
@@ -378,16 +378,17 @@ def test_a_batch_that_can_not_stay_open_is_refused_and_a_fixed_one_read(nodes, m
     assert_computes_the_same(onnx_model(nodes, {"x": [4, 5]}, constants=constants))
 
 
-def test_a_reshape_with_two_open_sizes_is_refused():
+def test_a_reshape_that_leaves_two_open_sizes_untold_is_refused():
     nodes = [
         node("Shape", "x", "sizes"),
         node("Gather", "sizes order", "target", axis=0),
         node("Transpose", "x", "turned"),
         node("MatMul", "x turned", "square"),
-        node("Reshape", "square target", "y"),
+        node("Reshape", "square all", "line"),
+        node("Reshape", "line target", "y"),
     ]
-    model = onnx_model(nodes, {"x": ["N", 5]}, constants={"order": whole(0, 0)})
-    with pytest.raises(CaptureError, match="Reshape 'y' depends on the batch size"):
+    model = onnx_model(nodes, {"x": ["N", 5]}, constants={"order": whole(0, 0), "all": whole(-1)})
+    with pytest.raises(CaptureError, match="Reshape 'y' depends on the size of an open axis"):
         read_onnx(model)
 
 
@@ -435,7 +436,8 @@ def test_every_opset_in_range_is_read(opset):
     [
         (TensorProto.DOUBLE, r"input 'x' is DOUBLE; .* model\.float\(\)"),
         (TensorProto.FLOAT16, r"input 'x' is FLOAT16; .* model\.float\(\)"),
-        (TensorProto.INT64, "input 'x' is INT64; netsurgery takes float32"),
+        (TensorProto.INT8, "input 'x' is INT8; netsurgery takes float32, int32 and int64"),
+        (TensorProto.INT64, "Relu input 'x' is int64; it must be float32"),
     ],
 )
 def test_inputs_of_another_type_are_refused(kind, message):
@@ -446,8 +448,6 @@ def test_inputs_of_another_type_are_refused(kind, message):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        (["N", 3, "height", 5], r"input 'x' has an open size \(height\) in place 3"),
-        (["N", None], r"input 'x' has an open size \(unnamed\) in place 2"),
         ([2, 0], r"'x' has shape \(2, 0\): sizes must be 1 to 2147483647"),
     ],
 )

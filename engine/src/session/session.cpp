@@ -10,6 +10,8 @@
 
 #include "base/arithmetic.hpp"
 #include "base/error.hpp"
+#include "base/sentences.hpp"
+#include "graph/shapes.hpp"
 #include "isa/instructions.hpp"
 #include "isa/kernels.hpp"
 #include "lanes/layout.hpp"
@@ -24,7 +26,8 @@ namespace {
 constexpr Size kMostInPart = kVector;   // images: a lane for each
 constexpr double kAloneBelow = 150000;  // cycles of a run that other threads would only delay
 constexpr std::size_t kMostPlans = 16;  // each has weights of its own; networks of separate images need 5 for any batch
-constexpr double kMeeting = 2000;       // cycles that a step takes longer when threads share it
+constexpr std::size_t kMostCuts = 1024;  // sizes of which it is known how they are run
+constexpr double kMeeting = 2000;        // cycles that a step takes longer when threads share it
 
 /// A plan and the memory that it runs in: for each thread that works alone, and for all together.
 struct Planned {
@@ -39,17 +42,51 @@ struct Planned {
 struct Run {
   Size first, images, parts;
   Planned* planned = nullptr;
+  double cycles = 0;  // of a part
 };
 
-/// A batch cut into parts that are run one by one, or by as many threads.
+/// A run at some sizes, cut into parts that are run one by one, or by as many threads.
 struct Cut {
+  Sizes sizes{};
   std::vector<Run> runs;
   Size parts = 0;
   std::vector<Shape> output_shapes;
   double cycles = 0;
+  std::uint64_t last_used = 0;
   bool ready = false;
   bool alone = true, apart = false;  // one thread does all; each thread takes parts of its own
 };
+
+/// A table in which an input's whole numbers are looked up.
+struct Table {
+  std::size_t input;
+  Size rows;
+};
+
+std::vector<Table> tables_of(const Graph& graph) {
+  std::vector<Table> tables;
+  for (const Node& node : graph.nodes)
+    if (node.op == Operator::kEmbedding)  // which only inputs can be looked up by
+      tables.push_back({static_cast<std::size_t>(node.inputs[0]), graph.constant(node.inputs[1]).rows});
+  return tables;
+}
+
+template <class Number>
+void check_rows(const Number* numbers, Size rows, const Sizes& sizes, const Input& input) {
+  const Shape shape = shape_at(input.shape, sizes);
+  const Size count = entries_of(shape);
+  for (Size i = 0; i < count; ++i) {
+    const Size number = static_cast<Size>(numbers[i]);
+    if (number >= -rows && number < rows) continue;
+    Shape place(shape.size());
+    Size rest = i;
+    for (std::size_t axis = shape.size(); axis-- > 0; rest /= shape[axis]) place[axis] = rest % shape[axis];
+    throw Error(NS_ERROR_INPUT, "input '" + input.name + "': " + std::to_string(number) + " at place " +
+                                    text_of(place) + " is none of the table's " + std::to_string(rows) +
+                                    " rows: 0 to " + std::to_string(rows - 1) + " are, or -" + std::to_string(rows) +
+                                    " to -1.");
+  }
+}
 
 }  // namespace
 
@@ -57,92 +94,131 @@ struct Session::Parts {
   Parts(Graph given, const SessionOptions& options)
       : graph(std::move(given)),
         kernels(kernels_for(chosen())),
-        separable(is_separable(graph)),
+        axis(separable_axis(graph)),
+        tables(tables_of(graph)),
         plain_only(options.plain_only),
         count(options.threads > 0 ? options.threads : usable_cores()) {}
 
-  Plan make(Size batch, Size images, bool estimate_only) const {
+  Plan make(const Sizes& sizes, Size images, bool estimate_only) const {
     PlanOptions options;
     options.images = images;
     options.threads = count;
     options.plain_only = plain_only;
     options.estimate_only = estimate_only;
-    return make_plan(graph, kernels, batch, options);
+    return make_plan(graph, kernels, sizes, options);
   }
 
-  /// The cheapest number of images in a vector, and what the batch takes with it.
-  std::pair<Size, double> cheapest(Size batch) {
-    const auto found = estimates.find(batch);
+  bool is_separable() const { return axis != kNoAxis; }
+  /// What a vector may hold several of: images, where they are apart, else what the first axis of the first input has.
+  Size most_images(const Sizes& sizes) const {
+    if (is_separable()) return sizes[axis];
+    const Shape& first = graph.inputs.front().shape;
+    return first.empty() ? 1 : is_open(first[0]) ? sizes[axis_of(first[0])] : graph.axes.empty() ? 1 : first[0];
+  }
+  Sizes with_images(Sizes sizes, Size images) const {
+    if (is_separable()) sizes[axis] = images;
+    return sizes;
+  }
+
+  /// The cheapest number of images in a vector, and what the run takes with it.
+  std::pair<Size, double> cheapest(const Sizes& sizes) {
+    const auto found = estimates.find(sizes);
     if (found != estimates.end()) return found->second;
     std::pair<Size, double> best{1, 0};
-    for (Size images = 1; images <= kVector && (images == 1 || images < 2 * batch); images *= 2) {
-      const double cycles = make(batch, images, true).cycles;
+    const Size most = most_images(sizes);
+    for (Size images = 1; images <= kVector && (images == 1 || images < 2 * most); images *= 2) {
+      const double cycles = make(sizes, images, true).cycles;
       if (images == 1 || cycles < best.second) best = {images, cycles};
     }
-    return estimates[batch] = best;
+    if (estimates.size() >= kMostCuts) estimates.clear();
+    return estimates[sizes] = best;
   }
 
-  Planned& planned(Size batch) {
-    const auto found = plans.find(batch);
+  Planned& planned(const Sizes& sizes) {
+    const auto found = plans.find(sizes);
     if (found != plans.end()) return *found->second;
-    auto made = std::make_unique<Planned>(make(batch, cheapest(batch).first, false));
-    return *plans.emplace(batch, std::move(made)).first->second;
+    auto made = std::make_unique<Planned>(make(sizes, cheapest(sizes).first, false));
+    return *plans.emplace(sizes, std::move(made)).first->second;
   }
 
-  /// Parts of 1, 2, 4, 8 or 16 images, whatever costs least for each image; a batch that can't be cut is one part.
-  Cut& cut(Size batch) {
-    const auto found = cuts.find(batch);
-    if (found != cuts.end()) return found->second;
+  /// Parts of 1, 2, 4, 8 or 16 images, whatever costs least for each image; a run that can't be cut is one part.
+  Cut& cut(const Sizes& sizes) {
+    if (newest && newest->sizes == sizes) return *newest;
+    const auto found = cuts.find(sizes);
+    if (found != cuts.end()) return *(newest = &found->second);
     Cut made;
-    const std::vector<Shape> shapes = shapes_at(batch);
+    made.sizes = sizes;
+    const std::vector<Shape> shapes = shapes_at(sizes);
     for (const int output : graph.outputs) made.output_shapes.push_back(shapes[static_cast<std::size_t>(output)]);
+    const Size batch = is_separable() ? sizes[axis] : 1;
     for (Size first = 0; first < batch;) {
-      Size best = separable ? 1 : batch;
-      const auto price = [&](Size images) { return cheapest(images).second / static_cast<double>(images); };
-      for (Size images = 2; separable && images <= std::min(batch - first, kMostInPart); images *= 2)
+      Size best = 1;
+      const auto cycles = [&](Size images) { return cheapest(with_images(sizes, images)).second; };
+      const auto price = [&](Size images) { return cycles(images) / static_cast<double>(images); };
+      for (Size images = 2; images <= std::min(batch - first, kMostInPart); images *= 2)
         if (price(images) < price(best)) best = images;
       const Size parts = (batch - first) / best;
-      made.runs.push_back({first, best, parts, nullptr});
+      made.runs.push_back({first, best, parts, nullptr, cycles(best)});
       made.parts += parts;
-      made.cycles += cheapest(best).second * static_cast<double>(parts);
+      made.cycles += made.runs.back().cycles * static_cast<double>(parts);
       first += best * parts;
     }
-    return cuts.emplace(batch, std::move(made)).first->second;
+    if (cuts.size() >= kMostCuts) forget_oldest_cut();
+    return *(newest = &cuts.emplace(sizes, std::move(made)).first->second);
   }
 
-  std::vector<Shape> shapes_at(Size batch) const {
-    if (batch < 1)
-      throw Error(NS_ERROR_INPUT, "a batch of " + std::to_string(batch) + " was given; at least 1 is needed.");
-    try {
-      return graph.shapes(batch);
-    } catch (const Error& error) {
-      throw Error(NS_ERROR_INPUT, "the network can't run at a batch of " + std::to_string(batch) + ": " + error.what());
-    }
+  void forget_oldest_cut() {
+    const auto older = [](const auto& a, const auto& b) { return a.second.last_used < b.second.last_used; };
+    cuts.erase(std::min_element(cuts.begin(), cuts.end(), older));
+    newest = nullptr;
   }
 
-  /// A network whose batch isn't open has one.
-  Cut& cut_at(Size batch) { return cut(graph.dynamic_batch() ? batch : 1); }
+  std::vector<Shape> shapes_at(const Sizes& sizes) const {
+    std::string why;
+    for (std::size_t i = 0; i < graph.axes.size(); ++i)
+      if (sizes[i] < 1) why = graph.axes[i].name + " is " + std::to_string(sizes[i]) + "; at least 1 is needed.";
+    if (why.empty()) try {
+        return graph.shapes(sizes);
+      } catch (const Error& error) {
+        why = error.what();
+        for (std::size_t i = 0; i < graph.axes.size(); ++i)
+          if (sizes[i] < graph.axes[i].least)
+            why += " It takes " + graph.axes[i].name + " from " + std::to_string(graph.axes[i].least) + " on.";
+      }
+    throw Error(NS_ERROR_INPUT, "the network can't run at " + graph.named(sizes) + ": " + why);
+  }
 
-  Cut& prepared(Size batch) {
-    Cut& made = cut_at(batch);
+  Cut& prepared(const Sizes& sizes) {
+    Cut& made = cut(sizes);
     if (!made.ready) make_ready(made);
-    ++uses;
+    made.last_used = ++uses;
     for (const Run& run : made.runs) run.planned->last_used = uses;
     return made;
+  }
+
+  /// Whole numbers that are looked up in tables have to be rows of theirs. Throws Error(NS_ERROR_INPUT).
+  void check_numbers(const Sizes& sizes, const void* const* inputs) const {
+    for (const Table& table : tables) {
+      const Input& input = graph.inputs[table.input];
+      if (input.type == ValueType::kInt32)
+        check_rows(static_cast<const std::int32_t*>(inputs[table.input]), table.rows, sizes, input);
+      else
+        check_rows(static_cast<const std::int64_t*>(inputs[table.input]), table.rows, sizes, input);
+    }
   }
 
   void make_ready(Cut& made) {
     try {
       prepare(made);
     } catch (...) {
-      for (auto& [other_batch, other] : cuts) other.ready = false;  // memory may have moved
-      for (auto& [images, one] : plans) one->bindings.clear();
+      for (auto& [other_sizes, other] : cuts) other.ready = false;  // memory may have moved
+      for (auto& [planned_sizes, one] : plans) one->bindings.clear();
       throw;
     }
   }
 
   void prepare(Cut& made) {
-    for (Run& run : made.runs) run.planned = &planned(run.images);
+    for (Run& run : made.runs) run.planned = &planned(with_images(made.sizes, run.images));
     forget_unused(made);
     choose_sharing(made);
     const std::size_t workers = made.alone ? 1 : static_cast<std::size_t>(count);
@@ -175,7 +251,7 @@ struct Session::Parts {
         if (oldest == plans.end() || one->second->last_used < oldest->second->last_used) oldest = one;
       }
       if (oldest == plans.end()) return;
-      for (auto& [batch, cut] : cuts) {
+      for (auto& [sizes, cut] : cuts) {
         if (!is_of(cut, oldest->second.get())) continue;
         cut.ready = false;
         for (Run& run : cut.runs) run.planned = nullptr;
@@ -191,9 +267,8 @@ struct Session::Parts {
     if (made.alone || made.parts == 1) return;
     double apart = 0, together = 0;
     for (const Run& run : made.runs) {
-      const double cycles = estimates.at(run.images).second;
-      apart += cycles * static_cast<double>((run.parts + count - 1) / count);
-      together += (cycles / count + kMeeting * static_cast<double>(run.planned->plan.steps.size())) *
+      apart += run.cycles * static_cast<double>((run.parts + count - 1) / count);
+      together += (run.cycles / count + kMeeting * static_cast<double>(run.planned->plan.steps.size())) *
                   static_cast<double>(run.parts);
     }
     made.apart = apart <= together;
@@ -202,8 +277,8 @@ struct Session::Parts {
   /// Addresses change where memory had to grow, for every batch that was prepared before.
   void bind(Cut& made, std::size_t workers) {
     if (grew) {
-      for (auto& [images, one] : plans) one->bindings.clear();
-      for (auto& [batch, other] : cuts)
+      for (auto& [planned_sizes, one] : plans) one->bindings.clear();
+      for (auto& [other_sizes, other] : cuts)
         if (&other != &made && other.ready) bind_parts(other, other.alone ? 1 : static_cast<std::size_t>(count));
       grew = false;
     }
@@ -214,12 +289,12 @@ struct Session::Parts {
     for (const Run& run : made.runs) {
       Planned& one = *run.planned;
       const std::size_t needed = made.apart ? workers : 1;
-      while (one.bindings.size() < needed) one.bindings.emplace_back(one.plan, arenas[one.bindings.size()]);
+      while (one.bindings.size() < needed) one.bindings.emplace_back(one.plan, arenas[one.bindings.size()], run.images);
       if (!made.alone && !made.apart && !one.sharing) one.sharing = std::make_unique<Sharing>(one.plan, count);
     }
   }
 
-  void run(Cut& made, const float* const* inputs, float* const* outputs) {
+  void run(Cut& made, const void* const* inputs, float* const* outputs) {
     const DefaultArithmetic arithmetic;
     for (const Run& run : made.runs) {
       Planned& one = *run.planned;
@@ -249,21 +324,25 @@ struct Session::Parts {
   void forget() {
     plans.clear();
     cuts.clear();
+    newest = nullptr;
     estimates.clear();
     threads.reset();
   }
 
   Graph graph;
   const Kernels& kernels;
-  bool separable, plain_only;
+  const std::size_t axis;  // of images that are worked on apart, or kNoAxis
+  const std::vector<Table> tables;
+  const bool plain_only;
   int count;
   bool grew = false;
   std::uint64_t uses = 0;
   std::unique_ptr<Threads> threads;
-  std::map<Size, std::pair<Size, double>> estimates;  // by batch
-  std::map<Size, std::unique_ptr<Planned>> plans;     // by batch
-  std::map<Size, Cut> cuts;                           // by batch
-  std::vector<Memory> arenas, scratch;                // by thread
+  std::map<Sizes, std::pair<Size, double>> estimates;
+  std::map<Sizes, std::unique_ptr<Planned>> plans;
+  std::map<Sizes, Cut> cuts;
+  Cut* newest = nullptr;                // the one that was asked for last
+  std::vector<Memory> arenas, scratch;  // by thread
   std::vector<float*> scratches;
   std::atomic<Size> next{0};
 };
@@ -283,19 +362,22 @@ void Session::set_threads(int threads) {
   parts_->count = threads;
 }
 
-const std::vector<Shape>& Session::output_shapes(Size batch) { return parts_->cut_at(batch).output_shapes; }
+const std::vector<Shape>& Session::output_shapes(const Sizes& sizes) { return parts_->cut(sizes).output_shapes; }
 
-void Session::prepare(Size batch) { parts_->prepared(batch); }
+void Session::prepare(const Sizes& sizes) { parts_->prepared(sizes); }
 
-double Session::cycles(Size batch) { return parts_->cut_at(batch).cycles; }
+double Session::cycles(const Sizes& sizes) { return parts_->cut(sizes).cycles; }
 
-void Session::run(Size batch, const float* const* inputs, float* const* outputs) {
-  parts_->run(parts_->prepared(batch), inputs, outputs);
+void Session::run(const Sizes& sizes, const void* const* inputs, float* const* outputs) {
+  Cut& made = parts_->prepared(sizes);
+  parts_->check_numbers(sizes, inputs);
+  parts_->run(made, inputs, outputs);
 }
 
-std::vector<Session::StepTime> Session::profile(Size batch, const float* const* inputs, float* const* outputs) {
+std::vector<Session::StepTime> Session::profile(const Sizes& sizes, const void* const* inputs, float* const* outputs) {
   using Clock = std::chrono::steady_clock;
-  Cut& made = parts_->prepared(batch);
+  Cut& made = parts_->prepared(sizes);
+  parts_->check_numbers(sizes, inputs);
   const DefaultArithmetic arithmetic;
   std::vector<StepTime> times;
   for (const Run& run : made.runs)

@@ -147,6 +147,9 @@ def _cut(text: str, width: int) -> str:
 
 
 def _values(values: Sequence[ValueSummary]) -> str:
-    return ", ".join(
-        f"{value.name} ({', '.join('N' if size is None else str(size) for size in value.shape)})" for value in values
-    )
+    return ", ".join(map(_value, values))
+
+
+def _value(value: ValueSummary) -> str:
+    shape = ", ".join("?" if size is None else str(size) for size in value.shape)
+    return f"{value.name} ({shape})" + (f" {value.type}" if value.type.whole else "")

@@ -50,7 +50,12 @@ def run_with_sources(graph: Graph, feeds: Mapping[str, Array]) -> tuple[tuple[Ar
     producers = graph.producers()
     operands = [_operands(producers, name) for name in graph.outputs]
     wanted = {name for names in operands for name in names}
-    magnitudes = {name: _magnitude(values) for name, values in {**graph.constants, **feeds}.items() if name in wanted}
+    given = {**graph.constants, **feeds}
+    magnitudes = {
+        name: _magnitude(values) if values.dtype == np.float32 else 0.0  # places in a table are no magnitudes
+        for name, values in given.items()
+        if name in wanted
+    }
 
     def watch(name: str, values: Array) -> None:
         if name in wanted:

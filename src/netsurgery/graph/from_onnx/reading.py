@@ -1,4 +1,4 @@
-"""Reads the nodes of an ONNX graph for one batch size, so that every shape is a number when a node is translated."""
+"""Reads the nodes of an ONNX graph for one choice of sizes, so that all shapes are numbers as nodes are translated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netsurgery.graph.from_onnx.call import Call, Value, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known, evaluated
 from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
-from netsurgery.graph.ir import Array, Graph, Input, Node, node
+from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, node
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ERF = "stands outside of x * 0.5 * (1 + erf(x / sqrt 2)), which is the only use of Erf that netsurgery has"
@@ -46,11 +46,11 @@ class Problem:
 
 
 def read(
-    proto: onnx.GraphProto, inputs: Sequence[Input], arrays: Mapping[str, AnyArray], opset: int, batch: int = 1
+    proto: onnx.GraphProto, inputs: Sequence[Input], arrays: Mapping[str, AnyArray], opset: int, sizes: Sizes
 ) -> Graph:
-    """The graph for this batch size, not checked yet. Raises UnsupportedOperatorError.
+    """The graph for these sizes of open axes, not checked yet. Raises UnsupportedOperatorError.
 
-    `arrays`: what the initialisers hold. Shapes in the nodes are those at this batch size.
+    `arrays`: what the initialisers hold. Shapes in the nodes are those at these sizes.
     """
     outputs = [output.name for output in proto.output]
     wanted, nodes = set(outputs), []
@@ -58,7 +58,7 @@ def read(
         if wanted.intersection(made.output):
             wanted.update(name for name in made.input if name)
             nodes.append(made)
-    reading = _Reading(inputs, arrays, opset, batch, wanted, {name for made in nodes for name in made.output})
+    reading = _Reading(inputs, arrays, opset, sizes, wanted, {name for made in nodes for name in made.output})
     reading.read_nodes(nodes[::-1])
     return reading.graph(outputs)
 
@@ -71,13 +71,13 @@ class _Reading:
         inputs: Sequence[Input],
         arrays: Mapping[str, AnyArray],
         opset: int,
-        batch: int,
+        sizes: Sizes,
         wanted: set[str],
         made: set[str],
     ) -> None:
         self._inputs = tuple(inputs)
         self._opset = opset
-        self._values = {given.name: Value(given.name, given.at(batch)) for given in inputs}
+        self._values = {given.name: Value(given.name, given.at(sizes), kind=given.type) for given in inputs}
         self._values |= {name: known(array, name) for name, array in arrays.items()}
         self._wanted = wanted
         self._onnx_names = set(self._values) | made
@@ -156,7 +156,7 @@ class _Reading:
         array, name, count = value.array, value.name, 1
         if array is None or array.dtype not in _FLOATS:
             kind = None if array is None else array.dtype
-            raise UnsupportedOperatorError(f"reads {name!r}, which is {kind}; networks are float32 throughout")
+            raise UnsupportedOperatorError(f"reads {name!r}, which is {kind}; networks compute in float32")
         with np.errstate(over="ignore"):
             entries = np.asarray(array, np.float32, order="C")
         while True:
