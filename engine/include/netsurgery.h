@@ -7,8 +7,8 @@
  *     ns_free(net);
  *
  * A session is for one thread at a time; any number of sessions may be used by as many threads. Arrays are in row-major
- * order; outputs are float32, and so are inputs but those that ns_input_type says otherwise of. Every function that returns a status leaves a sentence in ns_last_error() when it fails, and nothing
- * is half done then. */
+ * order. Outputs are float32, and so are inputs but those of which ns_input_type says otherwise. Every function that
+ * returns a status leaves a sentence in ns_last_error() when it fails, and nothing is half done then. */
 #ifndef NETSURGERY_H
 #define NETSURGERY_H
 

@@ -158,10 +158,10 @@ def run_plain(
 ) -> list[npt.NDArray[np.float32]]:
     """The outputs of a network on plain kernels alone, node by node on the calling thread: for tests.
 
-    inputs: C-contiguous, of the network's types and shapes at these sizes of its open axes. each: how many pieces of a node's work are run
-    together; 0: all of them. last_first: in the opposite order. in_place: kernels that allow it write over their first
-    operand. Memory that isn't written is NaN. Errors are those of read_graph, InputError for sizes that the
-    network can't have, and ValueError for arrays that don't fit.
+    inputs: C-contiguous, of the network's types and shapes at these sizes of its open axes. each: how many pieces of a
+    node's work are run together; 0: all of them. last_first: in the opposite order. in_place: kernels that allow it
+    write over their first operand. Memory that isn't written is NaN. Errors are those of read_graph, and ValueError for
+    arrays that don't fit.
     """
 
 class Session:

@@ -37,9 +37,9 @@ def measured(
 ) -> dict[str, Any]:
     """A record with a row for each batch size and number of threads; `netsurgery bench --help` lists the keys.
 
-    against: "onnxruntime" or None. batches, threads: None for 1 and 16, and for one thread and all usable cores. batches
-    are sizes of the first open axis, `sizes` those of the others. seconds: of each runtime in each row. Raises what
-    `load` and `DenseRuntime` raise, SettingError for sizes that the network can't have or that are missing, and
+    against: "onnxruntime" or None. batches, threads: None for 1 and 16, and for one thread and all usable cores;
+    batches are sizes of the first open axis, `sizes` those of the others. seconds: of each runtime in each row. Raises
+    what `load` and `DenseRuntime` raise, SettingError for sizes that the network can't have or that are missing, and
     VerificationError if outputs differ: times of wrong answers mean nothing. Every row is run and compared before the
     first one is timed.
     """

@@ -73,11 +73,12 @@ std::vector<Table> tables_of(const Graph& graph) {
 
 template <class Number>
 void check_rows(const Number* numbers, Size rows, const Sizes& sizes, const Input& input) {
-  const Shape shape = shape_at(input.shape, sizes);
-  const Size count = entries_of(shape);
+  Size count = 1;
+  for (const Size size : input.shape) count *= is_open(size) ? sizes[axis_of(size)] : size;
   for (Size i = 0; i < count; ++i) {
     const Size number = static_cast<Size>(numbers[i]);
     if (number >= -rows && number < rows) continue;
+    const Shape shape = shape_at(input.shape, sizes);
     Shape place(shape.size());
     Size rest = i;
     for (std::size_t axis = shape.size(); axis-- > 0; rest /= shape[axis]) place[axis] = rest % shape[axis];
