@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.packed.graphs import words
 
 import netsurgery as ns
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
 
 OK, ARGUMENT, UNREADABLE, FILE, VERSION, LIMIT, INPUT, MEMORY, INSTRUCTIONS = range(9)
 
@@ -139,6 +142,29 @@ def test_a_fixed_batch_needs_none(library: c.CDLL, load: Callable[..., c.c_void_
         assert run(library, session, batch, [x], [output]) == OK
     library.ns_free(session)
     np.testing.assert_allclose(output, x @ next(iter(layers().constants.values())).T, rtol=0, atol=12 * 2.0**-24 * 8)
+
+
+def test_axes_and_types_are_told_and_whole_numbers_looked_up(library: c.CDLL, load: Callable[..., c.c_void_p]) -> None:
+    session, shape, kind = load(encode(words(), names=True)), Shape(), c.c_int(-1)
+    assert library.ns_axis_count(session) == 2
+    assert [library.ns_axis_name(session, axis) for axis in (-1, 0, 1, 2)] == [None, b"batch", b"time", None]
+    assert library.ns_input_shape(session, 0, c.byref(shape)) == OK
+    assert shape.tuple == (-1, -2)
+    assert library.ns_input_type(session, 0, c.byref(kind)) == OK
+    assert kind.value == ValueType.INT32.code
+    assert library.ns_output_shape(session, sizes(3, 4), 0, c.byref(shape)) == OK
+    assert shape.tuple == (3, 4, 5)
+    ids, output = np.arange(12, dtype=np.int32).reshape(3, 4) % 9, np.zeros((3, 4, 5), np.float32)
+    addresses = [(c.c_void_p * 1)(array.ctypes.data) for array in (ids, output)]
+    assert library.ns_prepare(session, sizes(3, 4)) == OK
+    assert library.ns_run(session, sizes(3, 4), *addresses) == OK
+    np.testing.assert_array_equal(output, Session(encode(words()))(ids))
+    ids[2, 1] = 9
+    assert library.ns_run(session, sizes(3, 4), *addresses) == INPUT
+    assert b"input 'ids': 9 at place (2, 1) is none of the table's 9 rows" in library.ns_last_error()
+    assert library.ns_prepare(session, None) == ARGUMENT
+    assert library.ns_last_error() == b"sizes is NULL."
+    library.ns_free(session)
 
 
 def test_versions_agree(library: c.CDLL) -> None:

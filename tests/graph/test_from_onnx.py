@@ -10,7 +10,8 @@ onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from netsurgery.errors import CaptureError, UnsupportedOperatorError  # noqa: E402
+from netsurgery.errors import CaptureError, SettingError, UnsupportedOperatorError  # noqa: E402
+from netsurgery.graph.examples import random_inputs  # noqa: E402
 from netsurgery.graph.from_onnx import (  # noqa: E402
     OLDEST_OPSET,
     onnx_outputs,
@@ -390,6 +391,78 @@ def test_a_reshape_that_leaves_two_open_sizes_untold_is_refused():
     model = onnx_model(nodes, {"x": ["N", 5]}, constants={"order": whole(0, 0), "all": whole(-1)})
     with pytest.raises(CaptureError, match="Reshape 'y' depends on the size of an open axis"):
         read_onnx(model)
+
+
+# Open axes and whole numbers
+
+
+@pytest.mark.parametrize(
+    ("sizes", "axes"),
+    [
+        (["N", "T", 4], ("N", "T", 4)),
+        ([None, None, 4], ("batch", "x.1", 4)),
+        ([2, "T", 4], (2, "T", 4)),
+        (["S", "S", 4], ("S", "S", 4)),
+    ],
+)
+def test_open_sizes_are_axes_called_as_in_the_model(sizes, axes):
+    nodes = [node("MatMul", "x w", "m"), node("Relu", "m", "y")]
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": sizes}, constants={"w": floats(4, 3)}))
+    assert graph.inputs[0].shape == axes
+
+
+def test_reshapes_keep_several_axes_open():
+    nodes = [
+        node("Reshape", "x heads", "h"),
+        node("Transpose", "h", "t", perm=[0, 2, 1, 3]),
+        node("Transpose", "t", "b", perm=[0, 2, 1, 3]),
+        node("Shape", "x", "sizes"),
+        node("Reshape", "b sizes", "y"),
+    ]
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": ["N", "T", 8]}, constants={"heads": whole(0, 0, 2, 4)}))
+    assert shapes_of_reshapes(graph) == [(0, 0, 2, 4), (0, 0, 8)]
+
+
+def test_pictures_may_be_open_though_small_ones_are_refused():
+    nodes = [node("Conv", "x k", "c"), node("GlobalAveragePool", "c", "y")]
+    model = onnx_model(nodes, {"x": ["N", 1, "H", "W"]}, constants={"k": floats(2, 1, 31, 5)})
+    graph = read_onnx(model)
+    assert graph.least == {"N": 1, "H": 31, "W": 5}
+
+
+def test_sizes_can_be_fixed_and_axes_named_by_the_caller():
+    model = onnx_model([node("Relu", "x", "y")], {"x": ["N", 3, None, "W"]})
+    assert read_onnx(model, {"x": (2, 3, "height", 9)}).inputs[0].shape == (2, 3, "height", 9)
+    with pytest.raises(
+        SettingError, match=r"input_shapes='x=2,4,5,9' is not allowed.* sizes that fit x \(N, 3, x.2, W\)"
+    ):
+        read_onnx(model, {"x": (2, 4, 5, 9)})
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.INT64])
+def test_rows_of_a_table_are_looked_up_by_whole_numbers(kind):
+    nodes = [node("Gather", "table ids", "e"), node("MatMul", "e w", "y")]
+    model = onnx_model(nodes, {"ids": ["N", "T"]}, constants={"table": floats(6, 4), "w": floats(4, 3)}, kind=kind)
+    graph = read_onnx(model)
+    assert operators(graph) == ["Embedding", "Linear"]
+    (inputs,) = random_inputs(graph, {"N": 3, "T": 5}, 0)
+    assert inputs.dtype == (np.int32 if kind == TensorProto.INT32 else np.int64)
+    (wanted,) = onnx_outputs(model, graph, [inputs])
+    np.testing.assert_allclose(run(graph, {"ids": inputs})[0], wanted, rtol=0, atol=1e-5)
+
+
+def test_whole_numbers_may_be_cast_to_whole_numbers_and_to_nothing_else():
+    table = {"table": floats(6, 4)}
+    nodes = [node("Cast", "ids", "wide", to=TensorProto.INT64), node("Gather", "table wide", "y")]
+    assert operators(read_onnx(onnx_model(nodes, {"ids": ["N"]}, constants=table, kind=TensorProto.INT32))) == [
+        "Embedding"
+    ]
+    nodes = [node("Cast", "ids", "y", to=TensorProto.FLOAT)]
+    with pytest.raises(UnsupportedOperatorError, match="computes with int32; netsurgery looks whole numbers up"):
+        read_onnx(onnx_model(nodes, {"ids": ["N"]}, kind=TensorProto.INT32))
+    nodes = [node("Gather", "table ids", "y", axis=1)]
+    with pytest.raises(UnsupportedOperatorError, match=r"picks along axis 1 of a table of shape \(6, 4\)"):
+        read_onnx(onnx_model(nodes, {"ids": ["N"]}, constants=table, kind=TensorProto.INT32))
 
 
 # What is refused

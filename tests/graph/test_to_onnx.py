@@ -8,6 +8,9 @@ import pytest
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+from tests.packed.graphs import open_axes  # noqa: E402
+from tests.packed.graphs import words as word_scores  # noqa: E402
+
 from netsurgery.errors import GraphError, UnsupportedOperatorError  # noqa: E402
 from netsurgery.graph.examples import random_inputs  # noqa: E402
 from netsurgery.graph.from_onnx import onnx_outputs, read_onnx  # noqa: E402
@@ -328,3 +331,20 @@ def test_a_model_that_onnx_finds_invalid_leaves_the_old_file(tmp_path, monkeypat
         write_onnx(residual(), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("made", [open_axes, word_scores])
+def test_open_axes_and_whole_numbers_go_to_onnx_by_name_and_type(made):
+    graph = made()
+    model = to_onnx(graph)
+    assert read_onnx(model).inputs == graph.inputs
+    for sizes in graph.tried_sizes():
+        inputs = dict(zip((given.name for given in graph.inputs), random_inputs(graph, sizes, 1), strict=True))
+        assert_same(run_by_onnxruntime(model, inputs), run(graph, inputs))
+
+
+def test_what_onnx_can_not_say_of_an_open_axis_is_refused():
+    b = GraphBuilder()
+    graph = b.graph([b.node("AdaptiveAveragePool", [b.input("x", ("batch", 1, "width"))], size=(3,))])
+    with pytest.raises(UnsupportedOperatorError, match="works along an open axis in a way that ONNX can't say"):
+        to_onnx(graph)

@@ -520,7 +520,10 @@ def noise(calls: Calls) -> bytes:
 @pytest.mark.parametrize(
     ("calls", "error"),
     [
-        (lambda: [*plus_constant(46_341, 46_341), *[("raw", 0, 16)] * 3], FileLimitError),  # so that all of it is settled
+        (
+            lambda: [*plus_constant(46_341, 46_341), *[("raw", 0, 16)] * 3],
+            FileLimitError,
+        ),  # so that all of it is settled
         (lambda: plus_constant(*[2**31 - 1] * 8), FileLimitError),
         (lambda: head(1, nodes=65_536), PackedFileError),
         (lambda: [*head(1), operator("Concat"), integer(Context.OPERAND_COUNT, 262_143)], PackedFileError),

@@ -180,7 +180,20 @@ def _export(model: nn.Module, examples: tuple[torch.Tensor, ...], axes: AxisName
         try:
             return torch.export.export(model, examples, dynamic_shapes=shapes)
         except Exception as error:
-            raise _capture_error("torch.export can't write the model down", error) from error
+            if not axes:
+                raise _capture_error("torch.export can't write the model down", error) from error
+            open_axes = ", ".join(dict.fromkeys(axes.values()))
+            raise CaptureError(
+                f"torch.export can't write the model down with these axes open: {open_axes}. {_reason(error)} What the "
+                "model fixes has to be left out of open_axes."
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Of torch's message the sentence behind the one that only says that there is something."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    told = lines[1:] if lines and lines[0].startswith("Constraints violated") else lines
+    return _first_sentence(Exception(*told[:1]))
 
 
 def _input_names(model: nn.Module, count: int) -> list[str]:
