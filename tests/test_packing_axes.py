@@ -137,7 +137,7 @@ def test_the_batch_alone_is_open_unless_more_is_asked_for(kind: torch.dtype, pat
     assert ns.load(path).inputs[0].shape == (2, 3)
 
 
-def test_pictures_of_any_size_pack_from_the_smallest_on(path: Path) -> None:
+def test_pictures_of_any_size_pack_from_the_smallest_on(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 6, 5, stride=2),
@@ -157,6 +157,8 @@ def test_pictures_of_any_size_pack_from_the_smallest_on(path: Path) -> None:
             np.testing.assert_allclose(network(x.numpy()), model(x).numpy(), rtol=0, atol=1e-5)
     with pytest.raises(InputError, match=rf"It takes height from {least} on\."):
         network(np.zeros((1, 3, least - 1, least), np.float32))
+    assert main(["info", str(path)]) == 0
+    assert f"open axes   batch, height from {least} on, width from {least} on" in capsys.readouterr().out
 
 
 def test_inputs_share_an_axis_by_its_name(path: Path) -> None:
@@ -294,6 +296,7 @@ def test_the_command_line_fixes_axes_runs_whole_numbers_and_measures_any_size(
     printed(capsys, "pack", "m.pt2", "--input-shape", "ids=batch,time", "-o", "m.nsm")
     assert "input (batch, time) int64" in " ".join(printed(capsys, "info", "m.nsm").split())
     facts = json.loads(printed(capsys, "info", "m.nsm", "--json"))
+    assert facts["axes"] == {"batch": 1, "time": 1}
     assert facts["inputs"] == [{"name": "input", "shape": ["batch", "time"], "type": "int64"}]
     assert facts["outputs"] == [{"name": "linear_1", "shape": ["batch", "time", 5], "type": "float32"}]
     ids = np.arange(8).reshape(2, 4)

@@ -439,6 +439,15 @@ def test_sizes_can_be_fixed_and_axes_named_by_the_caller():
         read_onnx(model, {"x": (2, 4, 5, 9)})
 
 
+def test_axes_that_have_to_be_the_same_are_refused_and_taken_under_one_name():
+    model = onnx_model([node("Add", "a b", "y")], {"a": ["N", 3], "b": ["M", 3]})
+    with pytest.raises(
+        CaptureError, match=r"(?s)don't broadcast.*open axes at N 11, M 13\..* give them one name there"
+    ):
+        read_onnx(model)
+    assert read_onnx(model, {"b": ("N", 3)}).axes == ("N",)
+
+
 @pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.INT64])
 def test_rows_of_a_table_are_looked_up_by_whole_numbers(kind):
     nodes = [node("Gather", "table ids", "e"), node("MatMul", "e w", "y")]

@@ -64,14 +64,16 @@ class SketchedLayer:
 class Summary:
     """A whole file.
 
-    operators: name -> how many nodes, the most frequent first; structure_bits: all of the file that is neither a tensor
-    nor its header; sketched: layers of binary planes, in order.
+    axes: name of each open axis -> its smallest size; operators: name -> how many nodes, the most frequent first;
+    structure_bits: all of the file that is neither a tensor nor its header; sketched: layers of binary planes, in
+    order.
     """
 
     size_bytes: int
     format_version: int
     inputs: tuple[ValueSummary, ...]
     outputs: tuple[ValueSummary, ...]
+    axes: dict[str, int]
     operators: dict[str, int]
     tensors: tuple[TensorSummary, ...]
     structure_bits: float
@@ -105,6 +107,7 @@ class Summary:
             "structure_bits": round(self.structure_bits, 2),
             "inputs": [_value(given) for given in self.inputs],
             "outputs": [_value(made) for made in self.outputs],
+            "axes": dict(self.axes),
             "operators": dict(self.operators),
             "tensors": [
                 {
@@ -145,6 +148,7 @@ def summary_of(packed: Packed) -> Summary:
         format_version=packed.version,
         inputs=tuple(ValueSummary(given.name, given.shape, given.type) for given in graph.inputs),
         outputs=_outputs(graph),
+        axes=graph.least,
         operators=dict(Counter(made.operator for made in graph.nodes).most_common()),
         tensors=tuple(
             TensorSummary(

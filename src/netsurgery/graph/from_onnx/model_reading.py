@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from netsurgery.errors import CaptureError, GraphError, MissingExtraError
-from netsurgery.graph.ir import Graph, Input, InputShapes, Sizes, with_shapes
+from netsurgery.graph.ir import Graph, Input, InputShapes, Sizes, named_sizes, with_shapes
 from netsurgery.graph.value_types import ValueType
 
 try:
@@ -39,6 +39,9 @@ _TYPES: dict[int, ValueType] = {
     onnx.TensorProto.INT32: ValueType.INT32,
     onnx.TensorProto.INT64: ValueType.INT64,
 }
+
+
+_ONE = "if two of them are one, give them one name there"
 
 
 def read_onnx(source: str | Path | onnx.ModelProto, input_shapes: InputShapes | None = None) -> Graph:
@@ -84,7 +87,7 @@ def _graph(source: str | Path | onnx.ModelProto, input_shapes: InputShapes) -> G
     try:
         graph.check()
     except GraphError as error:
-        raise CaptureError(f"{str(error).rstrip('.')}. If that axis can't be open, {FIX}.") from error
+        raise CaptureError(f"{str(error).rstrip('.')}. If an axis can't be open, {FIX}; {_ONE}.") from error
     return graph.replaced(known_least=graph.least)
 
 
@@ -101,13 +104,17 @@ def _open_graph(
         one, other = (read(proto, inputs, arrays, opset, given) for given in sizes)
         return merged(one, other, sizes)
 
+    sizes = reading_sizes(axes, SMALL_PRIMES)
     try:
-        return at(reading_sizes(axes, SMALL_PRIMES))
+        return at(sizes)
     except CaptureError as error:
         try:
             return at(reading_sizes(axes, LARGE_PRIMES))
         except CaptureError:
-            raise error from None
+            if len(axes) == 1:
+                raise error from None
+            said = f"Sizes are those of its open axes at {named_sizes(sizes[0])}. If one can't be open, {FIX}; {_ONE}."
+            raise type(error)(f"{error}\n{said}") from None
 
 
 def _opset(model: onnx.ModelProto) -> int:

@@ -193,7 +193,7 @@ def _reason(error: Exception) -> str:
     """Of torch's message the sentence behind the one that only says that there is something."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
     told = lines[1:] if lines and lines[0].startswith("Constraints violated") else lines
-    return _first_sentence(Exception(*told[:1]))
+    return _first_sentence(Exception(*(line.split(". ")[0] for line in told[:1])))
 
 
 def _input_names(model: nn.Module, count: int) -> list[str]:
