@@ -10,6 +10,7 @@ import numpy as np
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.operators import OPERATORS, Work, working
 from netsurgery.graph.recognition import recognise_weights
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
 
 Shape = tuple[int, ...]
@@ -44,6 +45,7 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "Lrn": ([PICTURE], [], {"size": 3, "beta": 0.5, "bias": 2.0}),
     "MatMul": ([ROW], [(6, 2)], {}),
     "AdaptiveMaxPool": ([PICTURE], [], {"size": (2, 1)}),
+    "Embedding": ([ROW], [(7, 3)], {}),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 
@@ -58,6 +60,7 @@ def corpus() -> tuple[bytes, ...]:
             files.append(encode(_one_node(operator, dynamic, rng), names=names))
     files += [encode(recognise_weights(_one_constant(weight))) for weight in _weights(rng)]
     files += [encode(_network(rng), names=names) for names in (False, True)]
+    files += [encode(_axes(), names=names) for names in (False, True)]
     return tuple(files)
 
 
@@ -65,7 +68,9 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
     shapes, constants, attributes = ONE_NODE[operator]
     builder = GraphBuilder()
     operands: list[str | None] = [
-        builder.input(f"given {number}", (None if dynamic else shape[0], *shape[1:]))
+        builder.input(
+            f"given {number}", ("batch" if dynamic else shape[0], *shape[1:]), type_of_operand(operator, number)
+        )
         for number, shape in enumerate(shapes)
     ]
     operands += [
@@ -74,9 +79,14 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
     return builder.graph([builder.node(operator, operands, **attributes)])
 
 
+def type_of_operand(operator: str, place: int) -> ValueType:
+    """The last of the types that an operand may have."""
+    return OPERATORS[operator].operand(place).types[-1]
+
+
 def _one_constant(weight: np.ndarray) -> Graph:
     builder = GraphBuilder()
-    x = builder.input("x", (None, weight.shape[1]))
+    x = builder.input("x", ("batch", weight.shape[1]))
     return builder.graph([builder.node("Linear", [x, builder.constant(weight)])])
 
 
@@ -107,7 +117,7 @@ def _weights(rng: np.random.Generator) -> list[np.ndarray]:
 def _network(rng: np.random.Generator) -> Graph:
     """Two inputs, two outputs, a tied weight, a picture flattened, a constant in the first place."""
     builder = GraphBuilder()
-    x, y = builder.input("x", (None, 1, 6, 6)), builder.input("y", (None, 4))
+    x, y = builder.input("x", ("batch", 1, 6, 6)), builder.input("y", ("batch", 4))
     weight = rng.standard_normal((2, 1, 3, 3)) * (rng.random((2, 1, 3, 3)) < 0.6)
     x = builder.node("Conv", [x, builder.constant(weight), builder.constant(np.zeros(2))])
     x = builder.node("MaxPool", [builder.node("Relu", [x])], kernel=(2, 2), strides=(2, 2))
@@ -118,3 +128,14 @@ def _network(rng: np.random.Generator) -> Graph:
         x = builder.node("Add", [builder.node("Linear", [x, tied]), y])
     z = builder.node("Sub", [builder.constant(np.ones(4)), x])
     return builder.graph([x, z])
+
+
+def _axes() -> Graph:
+    """Whole numbers with two open axes, a picture with two others that have to be longer than one."""
+    rng, builder = np.random.default_rng(1), GraphBuilder()
+    ids = builder.input("ids", ("batch", "time"), ValueType.INT32)
+    rows = builder.node("Embedding", [ids, builder.constant(rng.standard_normal((5, 4)))])
+    split = builder.node("Reshape", [rows], shape=(0, -1, 2, 2))
+    picture = builder.input("picture", ("batch", 1, "height", "width"))
+    kernel = builder.constant(rng.standard_normal((2, 1, 3, 2)))
+    return builder.graph([split, builder.node("Conv", [picture, kernel], strides=(2, 1))])

@@ -9,19 +9,25 @@ from pathlib import Path
 from generators.format_header import format_header
 from generators.operators_header import operators_header
 from generators.operators_page import operators_page
+from generators.value_types_header import value_types_header
 
 ROOT = Path(__file__).parents[1]
 FILES: dict[str, Callable[[], str]] = {
     "docs/operators.md": operators_page,
     "engine/src/file/format.hpp": format_header,
     "engine/src/graph/operators.hpp": operators_header,
+    "engine/src/graph/value_types.hpp": value_types_header,
 }
 """Path from the project's root -> what makes it."""
 
 
 def outdated() -> list[str]:
     """The files that aren't what their tables say."""
-    return [name for name, make in FILES.items() if (ROOT / name).read_text(encoding="utf-8") != make()]
+    return [name for name, make in FILES.items() if _found(ROOT / name) != make()]
+
+
+def _found(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def main(arguments: list[str]) -> int:

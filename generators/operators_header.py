@@ -33,6 +33,8 @@ _TYPES = f"""\
 #include <cstdint>
 #include <limits>
 
+#include "graph/value_types.hpp"
+
 namespace netsurgery {{
 
 constexpr std::int64_t kLargestInteger = {LARGEST_INT};  // no whole number of a graph lies beyond +-this
@@ -61,6 +63,9 @@ struct OperandEntry {
   const char* name;
   bool constant, optional, variadic;
   Expected expected;
+  unsigned types;  // that its entries may have: a bit for each, the code says which
+
+  constexpr bool takes(ValueType type) const { return (types >> static_cast<unsigned>(type) & 1u) != 0; }
 };
 
 struct AttributeEntry {
@@ -134,7 +139,8 @@ def _tables(operator: Operator) -> Iterator[str]:
     yield f"inline constexpr OperandEntry {constant(operator.name)}Operands[] = {{"
     for operand in operator.operands:
         said = ", ".join(flag(given) for given in (operand.constant, operand.optional, operand.variadic))
-        yield f'    {{"{operand.name}", {said}, {_trait(operand.expected)}}},'
+        types = sum(1 << one.code for one in operand.types)
+        yield f'    {{"{operand.name}", {said}, {_trait(operand.expected)}, {types}}},'
     yield "};"
     for attribute in operator.attributes:
         if attribute.choices:

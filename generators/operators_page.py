@@ -7,6 +7,7 @@ import math
 import textwrap
 
 from netsurgery.graph.operators import OPERATORS, Attribute, Operand, Operator
+from netsurgery.graph.value_types import ValueType
 
 _BEGINNING = """\
 # Operators
@@ -14,8 +15,9 @@ _BEGINNING = """\
 What a graph can hold, and so what an .nsm file can hold and every engine runs. Made from the operator table in
 `netsurgery/graph/operators.py`; [format.md](format.md) says how operators are written.
 
-Values are float32. `N` is the batch, `C` channels; the axes after them, `S`, are spatial: one to three of them. In
-`strides`, `dilations` and `pads` (all begins, then all ends) no number at all means 1, 1 and 0 for every axis.
+Operands and outputs are float32 where nothing else is said. `N` is the batch, `C` channels; the axes after them, `S`,
+are spatial: one to three of them. In `strides`, `dilations` and `pads` (all begins, then all ends) no number at all
+means 1, 1 and 0 for every axis.
 """
 
 
@@ -40,6 +42,7 @@ def _operand(operand: Operand) -> str:
             ("constant", operand.constant),
             ("optional", operand.optional),
             ("any number", operand.variadic),
+            (" or ".join(map(str, operand.types)), operand.types != (ValueType.FLOAT32,)),
         )
         if holds
     ]

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_the_guides_python_runs(
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loader = [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])) for _ in range(7_000 // 100)] * 100
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_of": nn.CrossEntropyLoss()}
-    loop, powers, sketch, plan, packing = code_blocks("docs/guide.md")
+    loop, powers, sketch, plan, packing, _ = code_blocks("docs/guide.md")
     exec(loop, names)  # noqa: S102
     assert "total" in capsys.readouterr().out
     exec(packing, names)  # noqa: S102
@@ -94,6 +95,17 @@ def test_the_guides_python_runs(
     names["model"], names["loader"] = model.train(), loader[:1_000]
     exec(sketch, names)  # noqa: S102
     assert all(len(row.unique()) <= 4 for row in model.head.weight)
+
+
+def test_the_guides_python_with_open_axes_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"ns": netsurgery, "torch": torch}
+    exec(code_blocks("docs/guide.md")[-1], names)  # noqa: S102
+    assert capsys.readouterr().out == "input (batch, time) int64\n"
+    given = names["ids"][:1].repeat(1, 3)[:, :12]
+    np.testing.assert_allclose(names["scores"], names["words"](given).detach().numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_the_python_of_what_is_operated_on_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +127,7 @@ def test_the_readmes_commands_for_files_run(tmp_path: Path, monkeypatch: pytest.
     assert [command[0] for command in commands] == ["pack", "info", "run", "bench", "export"]
     monkeypatch.chdir(tmp_path)
     builder = GraphBuilder()
-    x = builder.input("x", (None, 3))
+    x = builder.input("x", ("batch", 3))
     write_onnx(builder.graph([builder.node("Linear", [x, builder.constant(np.eye(2, 3))])]), "model.onnx")
     np.save("x.npy", np.array([[1, 2, 3]], np.float32))
     for command in commands:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import netsurgery as ns
+from netsurgery.graph.examples import random_inputs
 
 
 def main(folder: Path) -> None:
@@ -22,7 +23,8 @@ def main(folder: Path) -> None:
     assert len(paths) > 20
     for path in paths:
         network, reference = ns.load(path), ns.load(path, engine="reference")
-        arrays = [np.random.default_rng(0).standard_normal(one.at(3), np.float32) for one in network.inputs]
+        least = network.graph.least
+        arrays = random_inputs(network.graph, {axis: max(3, size) for axis, size in least.items()}, 0)
         for fast, slow in zip(listed(network(*arrays)), listed(reference(*arrays)), strict=True):
             np.testing.assert_allclose(fast, slow, rtol=1e-3, atol=1e-4)
     command = Path(sys.executable).with_name("netsurgery")
@@ -31,7 +33,7 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as made:
         x, y = Path(made) / "x.npy", Path(made) / "y.npy"
         network = ns.load(folder / "lenet5.nsm")
-        np.save(x, np.zeros(network.inputs[0].at(2), np.float32))
+        np.save(x, np.zeros(network.inputs[0].at({"batch": 2}), np.float32))
         subprocess.run([command, "run", folder / "lenet5.nsm", "--input", x, "--output", y], check=True)
         assert np.load(y).shape == (2, 10)
     print(f"{ns.__file__}: {len(paths)} networks loaded, run and compared; info and run work")

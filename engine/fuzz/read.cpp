@@ -58,9 +58,11 @@ void check_graph(const Graph& graph) {
   }
   for (const int output : graph.outputs) require(output >= 0 && output < values);
   for (const Constant& constant : graph.constants) check_constant(constant);
-  for (const Size batch : {Size{1}, Size{2}}) graph.shapes(batch);  // both were checked
-  for (const Size batch : {Size{1} << 20, kLargestSize, std::numeric_limits<Size>::max(), Size{0}, Size{-7}}) try {
-      graph.shapes(batch);
+  for (const Sizes& sizes : graph.tried_sizes()) graph.shapes(sizes);  // all were checked
+  for (const Size size : {Size{1} << 20, kLargestSize, std::numeric_limits<Size>::max(), Size{0}, Size{-7}}) try {
+      Sizes sizes;
+      sizes.fill(size);
+      graph.shapes(sizes);
     } catch (const Error& error) {
       require(error.status() == NS_ERROR_FILE);
     }

@@ -2,12 +2,13 @@
  *
  *     ns_session* net = NULL;
  *     if (ns_load_path("model.nsm", NULL, &net) != NS_OK) { puts(ns_last_error()); return 1; }
- *     ns_run(net, 1, inputs, outputs);
+ *     int64_t batch = 1;
+ *     ns_run(net, &batch, inputs, outputs);
  *     ns_free(net);
  *
- * A session is for one thread at a time; any number of sessions may be used by as many threads. Arrays are float32 in
- * row-major order. Every function that returns a status leaves a sentence in ns_last_error() when it fails, and nothing
- * is half done then. */
+ * A session is for one thread at a time; any number of sessions may be used by as many threads. Arrays are in row-major
+ * order. Outputs are float32, and so are inputs but those of which ns_input_type says otherwise. Every function that
+ * returns a status leaves a sentence in ns_last_error() when it fails, and nothing is half done then. */
 #ifndef NETSURGERY_H
 #define NETSURGERY_H
 
@@ -31,7 +32,7 @@ typedef enum ns_status {
   NS_ERROR_FILE = 3,         /* damaged, or no .nsm file */
   NS_ERROR_VERSION = 4,      /* a version of the format that this engine doesn't read */
   NS_ERROR_LIMIT = 5,        /* the file asks for more than the limits grant */
-  NS_ERROR_INPUT = 6,        /* the network can't run at this batch size */
+  NS_ERROR_INPUT = 6,        /* the network can't run at these sizes, or not on these whole numbers */
   NS_ERROR_MEMORY = 7,       /* out of memory */
   NS_ERROR_INSTRUCTIONS = 8, /* NETSURGERY_ISA names a set that is unknown or that this machine lacks */
   NS_ERROR_INTERNAL = 9      /* a defect of the engine: please report it */
@@ -43,16 +44,21 @@ typedef struct ns_session ns_session;
 typedef struct ns_options {
   int threads;            /* 1 .. 256; default: one for each core that the process may use */
   int64_t elements;       /* entries of all constants together that a file may declare */
-  int64_t value_elements; /* entries of any one value at batch 1 */
+  int64_t value_elements; /* entries of any one value, at the smallest sizes of open axes */
 } ns_options;
 
-#define NS_MOST_AXES 8
+#define NS_HIGHEST_RANK 8
+#define NS_MOST_OPEN_AXES 8
 
-/* A shape; a size of -1, possible in the first place, is the batch. */
+/* A shape. In that of an input a size below 0 is open: the caller chooses it for each run. -1 is open axis number 0, -2
+ * number 1, and so on; where a number stands twice, the sizes are the same. */
 typedef struct ns_shape {
   int rank;
-  int64_t sizes[NS_MOST_AXES];
+  int64_t sizes[NS_HIGHEST_RANK];
 } ns_shape;
+
+/* The type of an array's entries. */
+typedef enum ns_value_type { NS_FLOAT32 = 0, NS_INT32 = 1, NS_INT64 = 2 } ns_value_type;
 
 /* The bytes are copied where needed; the caller keeps them. */
 NS_API ns_status ns_load(const void* bytes, size_t size, const ns_options* options, ns_session** session);
@@ -65,17 +71,21 @@ NS_API int ns_output_count(const ns_session* session);
 NS_API const char* ns_input_name(const ns_session* session, int index);
 NS_API const char* ns_output_name(const ns_session* session, int index);
 NS_API ns_status ns_input_shape(const ns_session* session, int index, ns_shape* shape);
-/* The shape of an output for inputs of this batch size. */
-NS_API ns_status ns_output_shape(ns_session* session, int64_t batch, int index, ns_shape* shape);
+NS_API ns_status ns_input_type(const ns_session* session, int index, ns_value_type* type);
+/* Open axes: most networks have one, the batch. */
+NS_API int ns_axis_count(const ns_session* session);
+NS_API const char* ns_axis_name(const ns_session* session, int index);
+/* In what follows, `sizes` are those of the open axes, in order of their numbers; NULL is fine where there are none. */
+NS_API ns_status ns_output_shape(ns_session* session, const int64_t* sizes, int index, ns_shape* shape);
 
 NS_API ns_status ns_set_threads(ns_session* session, int threads);
 NS_API int ns_threads(const ns_session* session);
 
-/* Plan memory for a batch size, so that the first run at it takes no longer than the others. Optional. */
-NS_API ns_status ns_prepare(ns_session* session, int64_t batch);
-/* inputs[i], outputs[i]: float arrays of the shapes above, none of which overlap. batch is ignored where no input
- * leaves it open. Once a batch size has been prepared (or run), running it again allocates nothing. */
-NS_API ns_status ns_run(ns_session* session, int64_t batch, const float* const* inputs, float* const* outputs);
+/* Plan memory for sizes, so that the first run at them takes no longer than the others. Optional. */
+NS_API ns_status ns_prepare(ns_session* session, const int64_t* sizes);
+/* inputs[i], outputs[i]: arrays of the types and shapes above, aligned for their entries, none of which overlap. Once
+ * sizes have been prepared (or run), running at them again allocates nothing. */
+NS_API ns_status ns_run(ns_session* session, const int64_t* sizes, const void* const* inputs, float* const* outputs);
 
 /* Why the last call in this thread failed. Never NULL. */
 NS_API const char* ns_last_error(void);

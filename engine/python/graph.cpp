@@ -3,7 +3,9 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -23,7 +25,7 @@ nb::tuple made_of(const Items& items, Made&& made) {
   return nb::tuple(list);
 }
 
-// Sizes and places; a negative one (an open batch, an operand left out) is None.
+// Sizes and places; a negative one (an operand left out) is None.
 template <class Number>
 nb::tuple numbers(const std::vector<Number>& given) {
   return made_of(given, [](Number number) { return number < 0 ? nb::none() : nb::object(nb::int_(number)); });
@@ -70,19 +72,31 @@ nb::tuple constant(const Constant& given) {
 
 nb::str text(const std::string& given) { return nb::str(given.data(), given.size()); }
 
-nb::dict viewed(const nb::bytes& content, Size elements, Size value_elements, Size batch) {
+nb::tuple shape_of(const Graph& graph, const Input& input) {
+  return made_of(input.shape, [&](Size size) {
+    return is_open(size) ? nb::object(text(graph.axes[axis_of(size)].name)) : nb::object(nb::int_(size));
+  });
+}
+
+nb::dict viewed(const nb::bytes& content, Size elements, Size value_elements, const nb::object& given) {
   Graph graph;
   std::vector<Shape> shapes;
+  std::vector<Size> said;
+  if (!given.is_none()) said = nb::cast<std::vector<Size>>(given);
   {
     const auto* bytes = static_cast<const std::uint8_t*>(content.data());
     const std::size_t size = content.size();
     nb::gil_scoped_release release;
     graph = read_graph(bytes, size, Limits{elements, value_elements});
-    shapes = graph.shapes(batch);
+    Sizes sizes = graph.least();
+    std::copy_n(said.begin(), std::min(said.size(), sizes.size()), sizes.begin());
+    shapes = graph.shapes(sizes);
   }
   nb::dict result;
-  result["inputs"] =
-      made_of(graph.inputs, [](const Input& input) { return nb::make_tuple(text(input.name), numbers(input.shape)); });
+  result["inputs"] = made_of(graph.inputs, [&](const Input& input) {
+    return nb::make_tuple(text(input.name), shape_of(graph, input), static_cast<int>(input.type));
+  });
+  result["least"] = made_of(graph.axes, [](const OpenAxis& axis) { return nb::int_(axis.least); });
   result["nodes"] = made_of(graph.nodes, node);
   result["outputs"] = numbers(graph.outputs);
   result["output_names"] = made_of(graph.output_names, text);
@@ -95,5 +109,5 @@ nb::dict viewed(const nb::bytes& content, Size elements, Size value_elements, Si
 
 void bind_graph(nb::module_& m) {
   m.def("read_graph", &viewed, nb::arg("content"), nb::arg("elements") = 0,
-        nb::arg("value_elements") = Limits().value_elements, nb::arg("batch") = 1);
+        nb::arg("value_elements") = Limits().value_elements, nb::arg("sizes") = nb::none());
 }

@@ -4,6 +4,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <new>
@@ -18,7 +19,7 @@ using namespace netsurgery;
 
 namespace {
 
-using Given = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Given = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;  // of any type
 using Made = nb::ndarray<nb::numpy, float, nb::c_contig>;
 
 struct Free {
@@ -64,20 +65,26 @@ void run_kernel(const PlainKernel& kernel, std::vector<const float*> operands, S
 // What a kernel takes when it is made isn't given to it when it runs.
 bool is_taken(Operator op, std::size_t operand) { return entry_of(op).operand(operand).constant; }
 
-nb::list run_plain(const nb::bytes& content, const std::vector<Given>& inputs, Size batch, Size each, bool last_first,
-                   bool in_place) {
+nb::list run_plain(const nb::bytes& content, const std::vector<Given>& inputs, const std::vector<Size>& said, Size each,
+                   bool last_first, bool in_place) {
   const Graph graph = read_graph(static_cast<const std::uint8_t*>(content.data()), content.size());
-  const std::vector<Shape> shapes = graph.shapes(batch);
+  Sizes sizes{};
+  std::copy_n(said.begin(), std::min(said.size(), sizes.size()), sizes.begin());
+  const std::vector<Shape> shapes = graph.shapes(sizes);
   const auto shape = [&](int value) -> const Shape& { return shapes[static_cast<std::size_t>(value)]; };
   if (inputs.size() != graph.inputs.size()) throw std::invalid_argument("as many arrays as inputs are needed");
   std::vector<Floats> values(shapes.size());
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    values[i] = nans(product(shapes[i]));
     if (i < inputs.size()) {
-      if (static_cast<Size>(inputs[i].size()) != product(shapes[i]))
+      const std::size_t bytes = entry_of(graph.inputs[i].type).bytes;
+      if (static_cast<Size>(inputs[i].size()) != product(shapes[i]) || inputs[i].itemsize() != bytes)
         throw std::invalid_argument("an array doesn't fit its input");
-      std::copy_n(inputs[i].data(), inputs[i].size(), values[i].get());
-    } else if (graph.is_constant(static_cast<int>(i))) {
+      values[i] = nans(product(shapes[i]) * static_cast<Size>(bytes / sizeof(float)));
+      std::memcpy(values[i].get(), inputs[i].data(), inputs[i].nbytes());
+      continue;
+    }
+    values[i] = nans(product(shapes[i]));
+    if (graph.is_constant(static_cast<int>(i))) {
       const std::vector<float> entries = graph.constant(static_cast<int>(i)).dense();
       std::copy(entries.begin(), entries.end(), values[i].get());
     }
@@ -111,6 +118,6 @@ nb::list run_plain(const nb::bytes& content, const std::vector<Given>& inputs, S
 }  // namespace
 
 void bind_plain(nb::module_& m) {
-  m.def("run_plain", &run_plain, nb::arg("content"), nb::arg("inputs"), nb::arg("batch"), nb::arg("each") = 0,
-        nb::arg("last_first") = false, nb::arg("in_place") = false);
+  m.def("run_plain", &run_plain, nb::arg("content"), nb::arg("inputs"), nb::arg("sizes") = std::vector<Size>(),
+        nb::arg("each") = 0, nb::arg("last_first") = false, nb::arg("in_place") = false);
 }

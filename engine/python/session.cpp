@@ -3,15 +3,17 @@
 #include "session/session.hpp"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -27,7 +29,8 @@ using namespace netsurgery;
 namespace {
 
 // Below this, other Python threads gain less by running meanwhile than this one loses by waiting for its turn again.
-constexpr double kKeepLockBelow = 100000;  // cycles of a run: some 30 microseconds
+constexpr double kKeepLockBelow = 100000;    // cycles of a run: some 30 microseconds
+constexpr std::size_t kMostPrepared = 1024;  // sizes of which the outputs' shapes are kept
 
 /// A number of things, in place if there are few.
 template <class T>
@@ -59,21 +62,32 @@ class View {
     PyErr_Clear();
     return false;
   }
-  /// Floats of the machine's own kind, where floats may lie. Needs PyBUF_FORMAT.
-  bool holds_floats() const {
-    return buffer_.format && std::strcmp(buffer_.format, "f") == 0 &&
-           reinterpret_cast<std::uintptr_t>(buffer_.buf) % alignof(float) == 0;
+  /// Entries of this type and of the machine's own kind, where such may lie. Needs PyBUF_FORMAT.
+  bool holds(ValueType type) const {
+    if (!buffer_.format || buffer_.format[0] == '\0' || buffer_.format[1] != '\0') return false;
+    const std::size_t bytes = entry_of(type).bytes;
+    // Whole numbers of one size have several letters.
+    const bool named =
+        entry_of(type).whole ? std::strchr("ilq", buffer_.format[0]) != nullptr : buffer_.format[0] == 'f';
+    return named && static_cast<std::size_t>(buffer_.itemsize) == bytes &&
+           reinterpret_cast<std::uintptr_t>(buffer_.buf) % bytes == 0;
   }
-  /// Whether this is the shape. The first open batch says what `batch` is, which is 0 before. Needs PyBUF_ND.
-  bool fits(const Shape& shape, Size& batch) const {
+  /// Whether this is the shape. The first appearance of an open axis says its size, which is 0 before. Needs PyBUF_ND.
+  bool fits(const Shape& shape, Sizes& sizes) const {
     if (static_cast<std::size_t>(buffer_.ndim) != shape.size()) return false;
-    for (std::size_t axis = 0; axis < shape.size(); ++axis) {
-      const Size size = buffer_.shape[axis];
-      if (shape[axis] == kOpenBatch && batch == 0) batch = size;
-      if (size < 1 || size != (shape[axis] == kOpenBatch ? batch : shape[axis])) return false;
+    for (std::size_t place = 0; place < shape.size(); ++place) {
+      const Size size = buffer_.shape[place];
+      Size wanted = shape[place];
+      if (is_open(wanted)) {
+        Size& open = sizes[axis_of(wanted)];
+        if (open == 0) open = size;
+        wanted = open;
+      }
+      if (size < 1 || size != wanted) return false;
     }
     return true;
   }
+  const void* entries() const { return buffer_.buf; }
   float* floats() const { return static_cast<float*>(buffer_.buf); }
 
  private:
@@ -92,9 +106,10 @@ void notice_forks() {
 
 nb::str text(const std::string& given) { return nb::str(given.data(), given.size()); }
 
-nb::tuple tuple_of(const Shape& shape) {
+nb::tuple tuple_of(const Shape& shape, const Graph& graph) {
   nb::list sizes;
-  for (const Size size : shape) sizes.append(size == kOpenBatch ? nb::none() : nb::object(nb::int_(size)));
+  for (const Size size : shape)
+    sizes.append(is_open(size) ? nb::object(text(graph.axes[axis_of(size)].name)) : nb::object(nb::int_(size)));
   return nb::tuple(sizes);
 }
 
@@ -123,7 +138,8 @@ class PySession {
 
   nb::tuple inputs() const {
     nb::list result;
-    for (const Input& input : graph().inputs) result.append(nb::make_tuple(text(input.name), tuple_of(input.shape)));
+    for (const Input& input : graph().inputs)
+      result.append(nb::make_tuple(text(input.name), tuple_of(input.shape, graph()), static_cast<int>(input.type)));
     return nb::tuple(result);
   }
   nb::tuple output_names() const {
@@ -132,23 +148,28 @@ class PySession {
     return nb::tuple(names);
   }
   int threads() const { return session_->threads(); }
-  void prepare(Size batch) { prepared(graph().dynamic_batch() ? batch : 1); }
+  /// A size for each open axis.
+  void prepare(const std::vector<Size>& given) {
+    Sizes sizes{};
+    std::copy_n(given.begin(), std::min(given.size(), graph().axes.size()), sizes.begin());
+    prepared(sizes);
+  }
 
   nb::object outputs_for(const nb::tuple& arrays) {
-    return outputs_by(arrays, [this](const Prepared& how, Size batch, const float* const* inputs,
-                                     float* const* outputs) { run(how, batch, inputs, outputs); });
+    return outputs_by(arrays, [this](const Prepared& how, const Sizes& sizes, const void* const* inputs,
+                                     float* const* outputs) { run(how, sizes, inputs, outputs); });
   }
 
   /// (node, kind, microseconds, multiply-adds) of each step; None for arrays that `run` doesn't take.
   nb::object profile(const nb::tuple& arrays) {
     nb::list steps;
     const nb::object made =
-        outputs_by(arrays, [&](const Prepared&, Size batch, const float* const* inputs, float* const* outputs) {
+        outputs_by(arrays, [&](const Prepared&, const Sizes& sizes, const void* const* inputs, float* const* outputs) {
           std::vector<Session::StepTime> times;
           {
             const nb::gil_scoped_release release;
             const std::lock_guard<std::mutex> lock(busy_);
-            times = session_->profile(batch == 0 ? 1 : batch, inputs, outputs);
+            times = session_->profile(sizes, inputs, outputs);
           }
           for (const Session::StepTime& step : times)
             steps.append(nb::make_tuple(step.node, step.kind, step.microseconds, step.multiply_adds));
@@ -162,15 +183,16 @@ class PySession {
     const std::vector<Input>& expected = graph().inputs;
     if (arrays.size() != expected.size()) return nb::none();
     Few<View> taken(expected.size());
-    Few<const float*> inputs(expected.size());
-    Size batch = 0;
+    Few<const void*> inputs(expected.size());
+    Sizes sizes{};
     for (std::size_t i = 0; i < expected.size(); ++i) {
-      if (!taken[i].take(arrays[i], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) || !taken[i].holds_floats() ||
-          !taken[i].fits(expected[i].shape, batch))
+      if (!taken[i].take(arrays[i], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) || !taken[i].holds(expected[i].type) ||
+          !taken[i].fits(expected[i].shape, sizes))
         return nb::none();
-      inputs[i] = taken[i].floats();
+      inputs[i] = taken[i].entries();
     }
-    const Prepared& how = prepared(batch == 0 ? 1 : batch);
+    const std::shared_ptr<const Prepared> held = prepared(sizes);  // another thread may have it forgotten
+    const Prepared& how = *held;
     const std::size_t count = how.shapes.size();
     Few<nb::object> made(count);
     Few<View> given(count);
@@ -180,15 +202,16 @@ class PySession {
       if (!given[i].take(made[i], PyBUF_WRITABLE)) throw std::runtime_error("numpy.empty made no array of floats.");
       outputs[i] = given[i].floats();
     }
-    run_on(how, batch, inputs.data(), outputs.data());
+    run_on(how, sizes, inputs.data(), outputs.data());
     if (count == 1) return made[0];
     nb::list results;
     for (std::size_t i = 0; i < count; ++i) results.append(made[i]);
     return nb::tuple(results);
   }
 
-  /// What is known of a batch size after its first run.
+  /// What is known of sizes after the first run at them.
   struct Prepared {
+    Sizes sizes;
     std::vector<nb::tuple> shapes;  // of outputs
     double cycles;
   };
@@ -214,42 +237,47 @@ class PySession {
           "the file again in this process, or fork while no thread runs it.");
   }
 
-  const Prepared& prepared(Size batch) {
+  std::shared_ptr<const Prepared> prepared(const Sizes& sizes) {
     require_whole();
-    const auto found = prepared_.find(batch);
-    if (found != prepared_.end()) return *found->second;
+    if (newest_ && newest_->sizes == sizes) return newest_;
+    const auto found = prepared_.find(sizes);
+    if (found != prepared_.end()) return newest_ = found->second;
     std::vector<Shape> shapes;
-    auto result = std::make_unique<Prepared>();
+    auto result = std::make_shared<Prepared>();
+    result->sizes = sizes;
     {
       nb::gil_scoped_release release;
       const std::lock_guard<std::mutex> lock(busy_);
-      session_->prepare(batch);
-      shapes = session_->output_shapes(batch);
-      result->cycles = session_->cycles(batch);
+      session_->prepare(sizes);
+      shapes = session_->output_shapes(sizes);
+      result->cycles = session_->cycles(sizes);
     }
-    for (const Shape& shape : shapes) result->shapes.push_back(tuple_of(shape));
-    return *prepared_.emplace(batch, std::move(result)).first->second;  // or what another thread found meanwhile
+    for (const Shape& shape : shapes) result->shapes.push_back(tuple_of(shape, graph()));
+    if (prepared_.size() >= kMostPrepared) prepared_.clear();
+    return newest_ =
+               prepared_.emplace(sizes, std::move(result)).first->second;  // or what another thread found meanwhile
   }
 
   /// Nobody waits for another thread's run without letting Python's other threads go on, or both would wait for ever.
-  void run(const Prepared& how, Size batch, const float* const* inputs, float* const* outputs) {
+  void run(const Prepared& how, const Sizes& sizes, const void* const* inputs, float* const* outputs) {
     const bool free = busy_.try_lock();
     if (free && how.cycles < kKeepLockBelow) {
       const std::lock_guard<std::mutex> lock(busy_, std::adopt_lock);
-      session_->run(batch, inputs, outputs);
+      session_->run(sizes, inputs, outputs);
       return;
     }
     nb::gil_scoped_release release;
     if (!free) busy_.lock();
     const std::lock_guard<std::mutex> lock(busy_, std::adopt_lock);
-    session_->run(batch, inputs, outputs);
+    session_->run(sizes, inputs, outputs);
   }
 
   std::unique_ptr<Session> session_;
   std::mutex busy_;  // held by the thread that uses session_
   std::uint64_t seen_forks_ = forks.load(std::memory_order_relaxed);
-  bool torn_ = false;  // by a fork; guarded by Python's lock, as is the above
-  std::unordered_map<Size, std::unique_ptr<Prepared>> prepared_;  // by batch, guarded by Python's lock
+  bool torn_ = false;                                          // by a fork; guarded by Python's lock, as is the above
+  std::map<Sizes, std::shared_ptr<const Prepared>> prepared_;  // guarded by Python's lock, as is the next
+  std::shared_ptr<const Prepared> newest_;                     // asked for last
   nb::object empty_, float32_;
 };
 
@@ -263,6 +291,6 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("output_names", &PySession::output_names)
       .def_prop_ro("threads", &PySession::threads)
       .def("profile", &PySession::profile, nb::arg("arrays"))
-      .def("prepare", &PySession::prepare, nb::arg("batch"))
+      .def("prepare", &PySession::prepare, nb::arg("sizes"))
       .def("run", &PySession::outputs_for, nb::arg("arrays"));
 }

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <new>
 #include <string>
@@ -20,6 +21,7 @@
 #include "base/error.hpp"
 #include "check.hpp"
 #include "file/reader.hpp"
+#include "graph/shapes.hpp"
 #include "isa/instructions.hpp"
 
 namespace {
@@ -79,24 +81,40 @@ std::vector<Network> networks_in(const char* folder) {
   return networks;
 }
 
-Size entries(const Shape& shape, Size batch) {
-  Size product = 1;
-  for (const Size size : shape) product *= size == kOpenBatch ? batch : size;
-  return product;
+/// Of the first open axis; the others, if any, are one longer each than they have to be.
+Sizes sizes_for(const Graph& graph, Size batch) {
+  Sizes sizes = graph.least();
+  for (std::size_t axis = 0; axis < graph.axes.size(); ++axis) sizes[axis] = axis == 0 ? batch : sizes[axis] + 1;
+  return sizes;
 }
+
+constexpr Size kFewestRows = 4;  // of any table in the networks
 
 using Arrays = std::vector<std::vector<float>>;
 
-/// Numbers between -1 and 1, the same ones each time.
-Arrays inputs_of(const Graph& graph, Size batch) {
-  Arrays arrays;
+template <class Number>
+void fill(std::vector<unsigned char>& bytes, const std::function<Number()>& next) {
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(Number)) {
+    const Number number = next();
+    std::memcpy(bytes.data() + at, &number, sizeof(Number));
+  }
+}
+
+/// Numbers between -1 and 1, or rows of a table, the same ones each time.
+std::vector<std::vector<unsigned char>> inputs_of(const Graph& graph, const Sizes& sizes) {
+  std::vector<std::vector<unsigned char>> arrays;
   std::uint32_t state = 1;
+  const auto next = [&] { return (state = state * 1664525u + 1013904223u) >> 8; };
+  const auto row = [&] { return static_cast<std::int32_t>(next() % kFewestRows); };
   for (const Input& input : graph.inputs) {
-    arrays.emplace_back(static_cast<std::size_t>(entries(input.shape, batch)));
-    for (float& value : arrays.back()) {
-      state = state * 1664525u + 1013904223u;
-      value = static_cast<float>(state >> 8) / static_cast<float>(1 << 23) - 1.0f;
-    }
+    const auto count = static_cast<std::size_t>(entries_of(shape_at(input.shape, sizes)));
+    arrays.emplace_back(count * entry_of(input.type).bytes);
+    if (input.type == ValueType::kInt32)
+      fill<std::int32_t>(arrays.back(), row);
+    else if (input.type == ValueType::kInt64)
+      fill<std::int64_t>(arrays.back(), row);
+    else
+      fill<float>(arrays.back(), [&] { return static_cast<float>(next()) / static_cast<float>(1 << 23) - 1.0f; });
   }
   return arrays;
 }
@@ -107,34 +125,35 @@ class Run {
   Run(const Network& network, int threads, bool plain_only)
       : session_(network.graph(), SessionOptions{threads, plain_only}) {}
 
-  /// False if the network can't run at this batch size.
+  /// False if the network can't run with a first axis of this size.
   bool prepare(Size batch) {
-    batch_ = batch;
+    sizes_ = sizes_for(session_.graph(), batch);
     try {
       outputs_.clear();
-      for (const Shape& shape : session_.output_shapes(batch))
-        outputs_.emplace_back(static_cast<std::size_t>(entries(shape, batch)), -77.0f);
-      session_.prepare(batch);
+      for (const Shape& shape : session_.output_shapes(sizes_))
+        outputs_.emplace_back(static_cast<std::size_t>(entries_of(shape)), -77.0f);
+      session_.prepare(sizes_);
     } catch (const Error& error) {
       CHECK(error.status() == NS_ERROR_INPUT);
       return false;
     }
-    inputs_ = inputs_of(session_.graph(), batch);
+    inputs_ = inputs_of(session_.graph(), sizes_);
     from_.clear(), to_.clear();
     for (const auto& input : inputs_) from_.push_back(input.data());
     for (auto& output : outputs_) to_.push_back(output.data());
     return true;
   }
   const Arrays& operator()() {
-    session_.run(batch_, from_.data(), to_.data());
+    session_.run(sizes_, from_.data(), to_.data());
     return outputs_;
   }
 
  private:
   Session session_;
-  Size batch_ = 0;
-  Arrays inputs_, outputs_;
-  std::vector<const float*> from_;
+  Sizes sizes_{};
+  std::vector<std::vector<unsigned char>> inputs_;
+  Arrays outputs_;
+  std::vector<const void*> from_;
   std::vector<float*> to_;
 };
 

@@ -57,8 +57,9 @@ static int run(ns_session* network, const char* image_path) {
     fprintf(stderr, "a network of one input and one output is needed\n");
     return 0;
   }
+  const int64_t batch = 1;
   ns_shape image_shape, scores_shape;
-  if (ns_input_shape(network, 0, &image_shape) != NS_OK || ns_output_shape(network, 1, 0, &scores_shape) != NS_OK) {
+  if (ns_input_shape(network, 0, &image_shape) != NS_OK || ns_output_shape(network, &batch, 0, &scores_shape) != NS_OK) {
     fprintf(stderr, "%s\n", ns_last_error());
     return 0;
   }
@@ -69,12 +70,12 @@ static int run(ns_session* network, const char* image_path) {
   if (!image || !scores) {
     fprintf(stderr, "out of memory\n");
   } else if (fill(image, image_size, image_path)) {
-    const float* const inputs[] = {image};
+    const void* const inputs[] = {image};
     float* const outputs[] = {scores};
     done = 1;
     for (int i = 0; i < RUNS && done; ++i) {
       const double start = now_us();
-      done = ns_run(network, 1, inputs, outputs) == NS_OK;
+      done = ns_run(network, &batch, inputs, outputs) == NS_OK;
       times[i] = now_us() - start;
     }
     if (!done) fprintf(stderr, "%s\n", ns_last_error());

@@ -7,7 +7,7 @@ range. An object is for one thread at a time.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -125,8 +125,10 @@ def adopt_in_place(layers: Sequence[tuple[_Floats, _Floats, _Floats, _Bytes]], t
 class ReadGraph(TypedDict):
     """A graph with numbers in the place of names: values are inputs first, then nodes, then constants."""
 
-    inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
-    """Name and shape of each; None is the batch."""
+    inputs: tuple[tuple[str, tuple[int | str, ...], int], ...]
+    """Name, shape and code of the type of each; an open size is the name of its axis."""
+    least: tuple[int, ...]
+    """Of each open axis, the smallest size."""
     nodes: tuple[tuple[str, tuple[int | None, ...], int, dict[str, object]], ...]
     """Operator, operands (None: left out), output, attributes of each."""
     outputs: tuple[int, ...]
@@ -134,12 +136,15 @@ class ReadGraph(TypedDict):
     constants: tuple[tuple[str, tuple[int, ...], npt.NDArray[np.float32]], ...]
     """How the engine keeps each ("dense", "sparse" or "planes"), its shape, its entries (rows, columns)."""
     shapes: tuple[tuple[int, ...], ...]
-    """Of every value at the batch asked for."""
+    """Of every value at the sizes asked for."""
 
-def read_graph(content: bytes, elements: int = 0, value_elements: int = 2**28, batch: int = 1) -> ReadGraph:
+def read_graph(
+    content: bytes, elements: int = 0, value_elements: int = 2**28, sizes: Sequence[int] | None = None
+) -> ReadGraph:
     """What the engine's own reader makes of a file: for tests and fuzzing.
 
     elements, value_elements: as in packed.format.Limits; elements = 0: what the file's size grants; -1: none.
+    sizes: of the open axes, for `shapes`; None: the smallest.
     Raises PackedFileError, FileVersionError, FileLimitError.
     """
 
@@ -154,18 +159,18 @@ def available_instructions() -> list[str]:
 
 def run_plain(
     content: bytes,
-    inputs: Sequence[npt.NDArray[np.float32]],
-    batch: int,
+    inputs: Sequence[npt.NDArray[Any]],
+    sizes: Sequence[int] = (),
     each: int = 0,
     last_first: bool = False,
     in_place: bool = False,
 ) -> list[npt.NDArray[np.float32]]:
     """The outputs of a network on plain kernels alone, node by node on the calling thread: for tests.
 
-    inputs: C-contiguous, of the network's shapes at this batch size. each: how many pieces of a node's work are run
-    together; 0: all of them. last_first: in the opposite order. in_place: kernels that allow it write over their first
-    operand. Memory that isn't written is NaN. Errors are those of read_graph, InputError for a batch size that the
-    network can't have, and ValueError for arrays that don't fit.
+    inputs: C-contiguous, of the network's types and shapes at these sizes of its open axes. each: how many pieces of a
+    node's work are run together; 0: all of them. last_first: in the opposite order. in_place: kernels that allow it
+    write over their first operand. Memory that isn't written is NaN. Errors are those of read_graph, and ValueError for
+    arrays that don't fit.
     """
 
 class Session:
@@ -186,8 +191,8 @@ class Session:
         """
 
     @property
-    def inputs(self) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
-        """Names and shapes, None for an open batch."""
+    def inputs(self) -> tuple[tuple[str, tuple[int | str, ...], int], ...]:
+        """Names, shapes with the names of open axes, codes of types."""
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -203,8 +208,8 @@ class Session:
         None as `run` says it.
         """
 
-    def prepare(self, batch: int) -> None:
-        """Plan memory for a batch size; where no input leaves it open, for the only one. Raises InputError."""
+    def prepare(self, sizes: Sequence[int]) -> None:
+        """Plan memory for sizes, one for each open axis. Raises InputError."""
 
     def run(self, arrays: tuple[object, ...]) -> npt.NDArray[np.float32] | tuple[npt.NDArray[np.float32], ...] | None:
         """The output, or a tuple of several: arrays of the caller's own.

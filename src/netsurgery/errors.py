@@ -105,6 +105,10 @@ class GraphError(NetsurgeryError, ValueError):
     """A graph contradicts itself: an unknown value, a wrong shape, an attribute out of its range."""
 
 
+class TooSmallError(GraphError):
+    """A value has fewer entries along an axis than an operator takes: more of them would do."""
+
+
 class VerificationError(NetsurgeryError, RuntimeError):
     """What was written doesn't compute what the source model computes."""
 

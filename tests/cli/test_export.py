@@ -24,7 +24,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 def network() -> Graph:
     generator = np.random.default_rng(0)
     builder = GraphBuilder()
-    image = builder.input("image", (None, 1, 8, 8))
+    image = builder.input("image", ("batch", 1, 8, 8))
     conv = builder.constant(generator.normal(size=(4, 1, 3, 3)))
     hidden = builder.node("MaxPool", [builder.node("Relu", [builder.node("Conv", [image, conv])])], kernel=(2, 2))
     flat = builder.node("Reshape", [hidden], shape=(-1, 100))

@@ -26,7 +26,7 @@ def network(weight_name: str = "weight") -> Graph:
     """A convolution with powers of two, a linear layer without any connection, one of random floats."""
     generator = np.random.default_rng(0)
     builder = GraphBuilder()
-    image = builder.input("image", (None, 2, 6, 6))
+    image = builder.input("image", ("batch", 2, 6, 6))
     weight = builder.constant(generator.choice(POWERS, p=[0.7, 0.1, 0.1, 0.1], size=(4, 2, 3, 3)), weight_name)
     hidden = builder.node("Relu", [builder.node("Conv", [image, weight], "conv")])
     flat = builder.node("Reshape", [hidden], shape=(-1, 64))
@@ -63,8 +63,8 @@ def test_the_table_has_a_line_for_each_tensor_and_says_what_it_costs(
     assert rows["floats"][1:5] == ["500x64", "float32", ">256", "100"]
     assert 23 < float(rows["floats"][5]) < 32
     assert rows["floats"][5] == rows["floats"][6]
-    assert rows["inputs"] == ["inputs", "image", "(N,", "2,", "6,", "6)"]
-    assert "logits (N, 500), nothing (N, 3)" in text
+    assert rows["inputs"] == ["inputs", "image", "(batch,", "2,", "6,", "6)"]
+    assert "logits (batch, 500), nothing (batch, 3)" in text
     assert "5: 2 Linear, 1 Conv, 1 Relu, 1 Reshape" in text
     assert f"{packed.stat().st_size:,} bytes" in text
 
@@ -103,8 +103,11 @@ def test_json_says_the_same_in_numbers_and_its_keys_are_in_the_help(
     assert table["float32_bytes"] == 4 * table["entries"]
     assert table["kept"] == sum(int(np.count_nonzero(constant)) for constant in graph.constants.values())
     assert table["bits_per_weight"] == pytest.approx(8 * table["size_bytes"] / table["entries"], abs=1e-4)
-    assert table["inputs"] == [{"name": "image", "shape": [None, 2, 6, 6]}]
-    assert table["outputs"] == [{"name": "logits", "shape": [None, 500]}, {"name": "nothing", "shape": [None, 3]}]
+    assert table["inputs"] == [{"name": "image", "shape": ["batch", 2, 6, 6], "type": "float32"}]
+    assert table["outputs"] == [
+        {"name": "logits", "shape": ["batch", 500], "type": "float32"},
+        {"name": "nothing", "shape": ["batch", 3], "type": "float32"},
+    ]
     assert table["operators"] == {"Linear": 2, "Conv": 1, "Relu": 1, "Reshape": 1}
     tensors = {tensor["name"]: tensor for tensor in table["tensors"]}
     assert tensors.keys() == graph.constants.keys()
@@ -148,7 +151,7 @@ def test_a_network_without_weights_has_a_table_too(tmp_path: Path, capsys: pytes
 
 def test_a_scalar_and_a_tied_weight_are_listed_once(tmp_path: Path) -> None:
     builder = GraphBuilder()
-    value, scale = builder.input("x", (None, 3)), builder.constant(2.0, "scale")
+    value, scale = builder.input("x", ("batch", 3)), builder.constant(2.0, "scale")
     graph = builder.graph([builder.node("Mul", [builder.node("Mul", [value, scale]), scale])])
     summary = summary_of(read_packed(written(graph, tmp_path)))
     (tensor,) = summary.tensors
@@ -204,7 +207,7 @@ def sketched(planes: int) -> Graph:
         return sum_of_planes(scales.astype(np.float32), signs).reshape(shape)
 
     builder = GraphBuilder()
-    image = builder.input("image", (None, 6, 6, 6))
+    image = builder.input("image", ("batch", 6, 6, 6))
     grouped = builder.node("Conv", [image, builder.constant(weight(8, 3, 3, 3), "grouped")], groups=2)
     flat = builder.node("Reshape", [grouped], shape=(-1, 128))
     binary = builder.node("Linear", [flat, builder.constant(weight(5, 128), "binary")])

@@ -24,7 +24,7 @@ from netsurgery.packed.writer import encode
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A network of two inputs and two outputs, sum and product, and arrays for it; the working directory."""
     builder = GraphBuilder()
-    a, b = builder.input("a", (None, 3)), builder.input("b", (None, 3))
+    a, b = builder.input("a", ("batch", 3)), builder.input("b", ("batch", 3))
     graph = builder.graph([builder.node("Add", [a, b], "total"), builder.node("Mul", [a, b], "product")])
     (tmp_path / "model.nsm").write_bytes(encode(graph, names=True))
     np.save(tmp_path / "a.npy", np.arange(6, dtype=np.float32).reshape(2, 3))

@@ -19,7 +19,7 @@ def summed_twice(order: str, behind: str, scale: float = 1.0) -> Graph:
     """W x computed in two ways, one taken from the other, and something behind that: noise, in one order or another."""
     generator = np.random.default_rng(1)
     builder = GraphBuilder()
-    x, matrix = builder.input("x", (None, 64)), generator.standard_normal((48, 64)).astype(np.float32)
+    x, matrix = builder.input("x", ("batch", 64)), generator.standard_normal((48, 64)).astype(np.float32)
     halves = []
     for start in (0, 32):
         part = builder.node("Slice", [x], axis=1, start=start, stop=start + 32)
@@ -65,7 +65,7 @@ def test_a_wrong_layer_is_found_however_deep_the_network_is() -> None:
 
     def network(last: Array) -> Graph:
         builder = GraphBuilder()
-        y = builder.input("x", (None, 32))
+        y = builder.input("x", ("batch", 32))
         for weight in [*weights[:-1], last]:
             y = builder.node("Linear", [builder.node("Tanh", [y]), builder.constant(weight)])
         return builder.graph([y])
@@ -78,5 +78,5 @@ def test_a_wrong_layer_is_found_however_deep_the_network_is() -> None:
 
 def test_an_output_that_is_an_input_has_no_sources() -> None:
     builder = GraphBuilder()
-    graph = builder.graph([builder.input("x", (None, 3)), builder.constant([1.0], "c")])
+    graph = builder.graph([builder.input("x", ("batch", 3)), builder.constant([1.0], "c")])
     assert run_with_sources(graph, {"x": floats(2, 3)})[1] == [0.0, 0.0]

@@ -162,11 +162,11 @@ def test_a_tied_matrix_is_counted_once_whatever_the_model_comes_as(tmp_path: Pat
         assert ns.pack(source, tmp_path / "model.nsm", example_inputs=inputs).dense_bytes == 4 * 36
 
 
-@pytest.mark.parametrize(("dynamic", "batch"), [(None, 2), (({0: torch.export.Dim("batch")},), None)])
+@pytest.mark.parametrize(("dynamic", "batch"), [(None, 2), (({0: torch.export.Dim("N")},), None)])
 def test_the_report_says_whether_the_batch_is_fixed(dynamic: Any, batch: int | None, tmp_path: Path) -> None:
     program = torch.export.export(small().eval(), (images(2, 20),), dynamic_shapes=dynamic)
     assert ns.pack(program, tmp_path / "model.nsm").batch == batch
-    assert ns.load(tmp_path / "model.nsm").inputs[0].shape == (batch, 20)
+    assert ns.load(tmp_path / "model.nsm").inputs[0].shape == (batch or "batch", 20)
 
 
 def test_a_file_that_is_larger_than_its_model_is_not_called_smaller(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_every_kind_of_source_gives_the_same_network(kind: str, tmp_path: Path) 
 def test_a_graph_is_packed_as_it_is(tmp_path: Path) -> None:
     builder = GraphBuilder()
     weight = builder.constant([[1.0, 0.0, -2.0], [0.5, 0.25, 0.0]])
-    graph = builder.graph([builder.node("Linear", [builder.input("x", (None, 3)), weight])])
+    graph = builder.graph([builder.node("Linear", [builder.input("x", ("batch", 3)), weight])])
     report = ns.pack(graph, tmp_path / "graph.nsm")
     assert (report.connections, report.dense_bytes, report.difference) == (4, 24, 0.0)
     np.testing.assert_array_equal(ns.load(tmp_path / "graph.nsm")([[1, 2, 3]]), [[-5.0, 1.0]])
@@ -211,7 +211,7 @@ def test_a_graph_is_packed_as_it_is(tmp_path: Path) -> None:
 
 def test_a_weight_that_a_graph_holds_twice_is_counted_and_written_once(tmp_path: Path) -> None:
     builder = GraphBuilder()
-    value = builder.input("x", (None, 3))
+    value = builder.input("x", ("batch", 3))
     for _ in range(2):
         value = builder.node("Relu", [builder.node("Linear", [value, builder.constant(np.eye(3) + 1)])])
     report = ns.pack(builder.graph([value]), tmp_path / "graph.nsm")
@@ -485,7 +485,7 @@ def test_weights_of_an_unknown_kind_are_refused(weights: Any, kept: Path) -> Non
 
 def test_examples_that_do_not_fit_the_graph_are_refused(kept: Path) -> None:
     builder = GraphBuilder()
-    graph = builder.graph([builder.node("Relu", [builder.input("x", (None, 3))])])
+    graph = builder.graph([builder.node("Relu", [builder.input("x", ("batch", 3))])])
     with pytest.raises(InputError, match=r"example_inputs have shapes \[\(2, 4\)\]; the model takes"):
         ns.pack(graph, kept, example_inputs=np.zeros((2, 4)))
 
@@ -574,7 +574,7 @@ def test_a_batch_that_is_fixed_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "inputs", "error", "message"),
     [
-        (nn.Embedding(9, 4), torch.randint(0, 9, (2, 3)), CaptureError, "token ids can't be packed yet"),
+        (nn.Linear(4, 4), torch.ones(2, 4, dtype=torch.int64), CaptureError, "int32 or int64 stay whole numbers"),
         (nn.Linear(4, 4), [torch.randn(4), torch.randn(4)], CaptureError, "each entry is one input of the model, not"),
         (nn.Linear(4, 4), torch.randn(2, 4, device="meta"), InputError, "meta device, which has no numbers"),
     ],

@@ -228,14 +228,14 @@ def one_node(shape: tuple[int | None, ...], operator: str, **attributes: Any) ->
 
 
 EXPORTED = [
-    one_node((None, 3, 7), "AdaptiveMaxPool", size=(1,)),
-    one_node((None, 3, 7), "AdaptiveMaxPool", size=(3,)),
-    one_node((None, 2, 3, 4, 5), "AdaptiveMaxPool", size=(1, 1, 1)),
-    one_node((None, 2, 3, 4, 5), "AdaptiveMaxPool", size=(2, 3, 2)),
-    one_node((None, 3, 9), "MaxPool", kernel=(5,), pads=(2, 2)),
-    one_node((None, 3, 9), "MaxPool", kernel=(5,), strides=(1,), pads=(2, 2), ceil_mode=True),
+    one_node(("batch", 3, 7), "AdaptiveMaxPool", size=(1,)),
+    one_node(("batch", 3, 7), "AdaptiveMaxPool", size=(3,)),
+    one_node(("batch", 2, 3, 4, 5), "AdaptiveMaxPool", size=(1, 1, 1)),
+    one_node(("batch", 2, 3, 4, 5), "AdaptiveMaxPool", size=(2, 3, 2)),
+    one_node(("batch", 3, 9), "MaxPool", kernel=(5,), pads=(2, 2)),
+    one_node(("batch", 3, 9), "MaxPool", kernel=(5,), strides=(1,), pads=(2, 2), ceil_mode=True),
     *(
-        one_node((None, 1, old, 3), "Resize", size=(new, 5), coordinates="half_pixel", rounding="round_prefer_ceil")
+        one_node(("batch", 1, old, 3), "Resize", size=(new, 5), coordinates="half_pixel", rounding="round_prefer_ceil")
         for old, new in ((5, 9), (4, 10), (7, 3), (3, 7))
     ),
 ]  # torch's nearest-exact is half_pixel with halves rounded up

@@ -49,7 +49,7 @@ class Drawn:
 
     def inputs(self, batch: int, seed: int) -> dict[str, Array]:
         rng = np.random.default_rng(seed)
-        return {given.name: self.numbers(rng, given.at(batch)) for given in self.graph.inputs}
+        return {given.name: self.numbers(rng, given.at({"batch": batch})) for given in self.graph.inputs}
 
     def numbers(self, rng: np.random.Generator, shape: Sequence[int]) -> Array:
         return np.asarray(rng.integers(-2, 3, shape) if self.whole else rng.normal(size=shape), np.float32)
@@ -113,7 +113,7 @@ def _magnitudes(node: GraphNode, operands: list[tuple[Array, int]]) -> tuple[Arr
 class Drawing:
     """Builds a network, choosing by `draw`; values are followed by name, with their shapes behind the batch."""
 
-    def __init__(self, draw: st.DrawFn, batch: int | None, whole: bool, complete: bool) -> None:
+    def __init__(self, draw: st.DrawFn, batch: int | str, whole: bool, complete: bool) -> None:
         self.draw = draw
         self.batch = batch
         self.complete = complete  # no weight is zero
@@ -130,7 +130,7 @@ class Drawing:
     def node(self, operator: str, inputs: Sequence[str | None], **attributes: Any) -> str:
         name = self.builder.node(operator, inputs, **attributes)
         graph = self.builder.graph([name])
-        self.shapes[name] = graph.shapes(self.batch or 2)[name][1:]
+        self.shapes[name] = graph.shapes({"batch": 2})[name][1:]
         return name
 
     def of(self, *choices: Any) -> Any:
@@ -288,7 +288,9 @@ class Drawing:
     def layers(self, x: str) -> str:
         """Fully connected: of the picture as a row, or of a row."""
         if len(self.shapes[x]) > 1:
-            x = self.node("Reshape", [x], shape=(self.batch or -1, math.prod(self.shapes[x])))
+            x = self.node(
+                "Reshape", [x], shape=(self.batch if isinstance(self.batch, int) else -1, math.prod(self.shapes[x]))
+            )
         for channels in [self.of(1, 7, 16, 33, 40, 70) for _ in range(self.up_to(2))]:
             x = self.node("Linear", [x, self.weight((channels, *self.shapes[x])), self.bias(channels)])
             x = self.cut(x) if self.of(True, False) else x
@@ -297,11 +299,11 @@ class Drawing:
 
 @st.composite
 def networks(
-    draw: st.DrawFn, batch: int | None = None, whole: bool = False, complete: bool = False, least: int = 1
+    draw: st.DrawFn, batch: int | str = "batch", whole: bool = False, complete: bool = False, least: int = 1
 ) -> Drawn:
     """A convolution, what may follow it, and perhaps an ending that sees the whole picture.
 
-    batch: the one the network is made for; None: any. whole: all numbers are whole, and so are all results.
+    batch: the one the network is made for; "batch": any. whole: all numbers are whole, and so are all results.
     complete: no weight is zero. least: pixels on each side of the picture.
     """
     drawing = Drawing(draw, batch, whole, complete)

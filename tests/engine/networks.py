@@ -24,7 +24,7 @@ class Layers:
     def __init__(self, channels: int, size: int) -> None:
         self.rng = np.random.default_rng(0)
         self.builder = GraphBuilder()
-        self.input = self.builder.input("image", (None, channels, size, size))
+        self.input = self.builder.input("image", ("batch", channels, size, size))
 
     def conv(self, x: str, shape: tuple[int, ...], density: float, stride: int = 1, groups: int = 1) -> str:
         weight = np.where(self.rng.random(shape) < density, self.rng.normal(size=shape), 0)
@@ -70,7 +70,7 @@ def depthwise() -> Graph:
 def windows() -> Graph:
     """(n, 4, 17, 13) -> (n, 9, 3, 3), (n, 12, 9, 13): groups, strides and dilations of all kinds, pads on one side."""
     rng, builder = np.random.default_rng(0), GraphBuilder()
-    x = builder.input("image", (None, 4, 17, 13))
+    x = builder.input("image", ("batch", 4, 17, 13))
 
     def conv(x: str, *shape: int, density: float = 0.5, **attributes: object) -> str:
         weight = np.where(rng.random(shape) < density, rng.normal(size=shape), 0) / np.sqrt(
@@ -123,7 +123,7 @@ def binary_planes() -> Graph:
     """(n, 5, 9, 7) -> (n, 35): sums of one to three planes, looked up in tables where there are many outputs."""
     layers = PlaneLayers()
     builder, planes = layers.builder, layers.weight
-    x = builder.input("image", (None, 5, 9, 7))
+    x = builder.input("image", ("batch", 5, 9, 7))
     near = {"pads": (1, 1, 1, 1)}
     x = builder.node("Relu", [builder.node("Conv", [x, planes(2, 33, 5, 3, 3)], **near)])
     x = builder.node("Conv", [x, planes(1, 96, 11, 1, 3)], groups=3, strides=(2, 1), pads=(0, 1, 0, 1))
@@ -138,7 +138,7 @@ def four_planes() -> Graph:
     """(n, 6, 9, 7) -> (n, 35): as many planes as tables take."""
     layers = PlaneLayers()
     builder, planes = layers.builder, layers.weight
-    x = builder.input("image", (None, 6, 9, 7))
+    x = builder.input("image", ("batch", 6, 9, 7))
     x = builder.node("Conv", [x, planes(4, 66, 3, 3, 3)], groups=2, strides=(2, 1), pads=(1, 1, 1, 1))
     y = builder.node("Conv", [builder.node("Relu", [x]), planes(4, 66, 66, 1, 1)])
     y = builder.node("MaxPool", [builder.node("Add", [x, y])], kernel=(4, 7))
@@ -157,7 +157,7 @@ def all_files() -> dict[str, bytes]:
     """By name."""
     networks = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}
     for number, (operator, operands, attributes) in enumerate(CASES):
-        networks[f"{number:02}-{operator}"] = one_node(operator, operands, attributes, None)
+        networks[f"{number:02}-{operator}"] = one_node(operator, operands, attributes, "batch")
     for network in (lenet5, residual, depthwise, windows, pools, binary_planes, four_planes):
         networks[network.__name__] = network()
     return {f"{name}.nsm": encode(recognise_weights(graph)) for name, graph in networks.items()}

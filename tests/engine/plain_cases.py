@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from netsurgery.errors import GraphError
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, node
 from netsurgery.graph.operators import OPERATORS, Work, working
 from netsurgery.graph.planes import sum_of_planes
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
 
 Shape = tuple[int, ...]
@@ -33,14 +35,25 @@ class Case:
         return [
             None
             if shape is None
+            else rng.integers(-self.rows, self.rows, shape).astype(self.kind(place).dtype)
+            if self.kind(place).whole
             else np.asarray(constant(rng, shape) if place and self.takes(place) else rng.normal(size=shape), np.float32)
             for place, shape in enumerate(self.shapes)
         ]
 
     def takes(self, place: int) -> bool:
         """Has this operand to be a constant?"""
-        operands = OPERATORS[self.operator].operands
-        return operands[min(place, len(operands) - 1)].constant
+        return OPERATORS[self.operator].operand(place).constant
+
+    def kind(self, place: int) -> ValueType:
+        """The type of an operand; of several, by the number of its entries."""
+        types = OPERATORS[self.operator].operand(place).types
+        return types[math.prod(self.shapes[place] or ()) % len(types)]
+
+    @property
+    def rows(self) -> int:
+        """Of the table in which whole numbers are looked up."""
+        return (self.shapes[1] or (1,))[0]
 
     def graph(self, operands: list[Array | None]) -> Graph:
         builder = GraphBuilder()
@@ -49,7 +62,7 @@ class Case:
             if array is None
             else builder.constant(array)
             if self.takes(place)
-            else builder.input(f"x{place}", array.shape)
+            else builder.input(f"x{place}", array.shape, self.kind(place))
             for place, array in enumerate(operands)
         ]
         return builder.graph([builder.node(self.operator, names, **self.attributes)])
@@ -57,7 +70,7 @@ class Case:
     def run(self, operands: list[Array | None], **ways: Any) -> Array:
         """What the plain kernel makes of them. ways: `each`, `last_first`, `in_place`."""
         given = [array for place, array in enumerate(operands) if array is not None and not self.takes(place)]
-        (result,) = _native.run_plain(encode(self.graph(operands)), given, 1, **ways)
+        (result,) = _native.run_plain(encode(self.graph(operands)), given, **ways)
         return result
 
 
@@ -230,6 +243,10 @@ def lrn(draw: Draw) -> Case:
     return Case("Lrn", (x,), {"size": draw(st.integers(1, 9)), "bias": draw(st.sampled_from([1.0, 2.0])), **attributes})
 
 
+def embedding(draw: Draw) -> Case:
+    return Case("Embedding", (draw(shapes), (draw(sizes), draw(st.integers(1, 40)))), {})
+
+
 numbers = st.sampled_from([-np.inf, -2.0, -0.5, 0.0, 0.3, 1.0, 6.0, np.inf])
 finite = st.sampled_from([-2.0, -0.5, 0.0, 1 / 6, 0.3, 1.0, 6.0])
 MAKERS: dict[str, Callable[[Draw], Case]] = {
@@ -257,6 +274,7 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "Lrn": lrn,
     "MatMul": matmul,
     "AdaptiveMaxPool": adaptive_pool("AdaptiveMaxPool"),
+    "Embedding": embedding,
 }
 """Operator -> what draws a case of it, most of the time one that its shape rule allows."""
 
@@ -321,5 +339,7 @@ LARGE = [
     Case("LogSoftmax", ((20, 30, 40, 5),), {"axis": 1}),
     Case("LayerNorm", ((300, 301), (301,), (301,)), {"axis": 1}),
     Case("Lrn", ((2, 40, 30, 31),), {"size": 5}),
+    Case("Embedding", ((70, 30), (500, 64)), {}),
+    Case("Embedding", ((3, 1), (3, 40001)), {}),
 ]
 """Large enough for several pieces, in each way in which work is cut."""

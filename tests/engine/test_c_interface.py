@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.packed.graphs import words
 
 import netsurgery as ns
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
 
 OK, ARGUMENT, UNREADABLE, FILE, VERSION, LIMIT, INPUT, MEMORY, INSTRUCTIONS = range(9)
 
@@ -34,9 +37,9 @@ class Shape(c.Structure):
 @pytest.fixture(scope="module")
 def library(library_folder: Path) -> c.CDLL:
     library = c.CDLL(str(library_folder / "libnetsurgery.so"))
-    for name in ("ns_input_name", "ns_output_name", "ns_last_error", "ns_instructions", "ns_version"):
+    for name in ("ns_axis_name", "ns_input_name", "ns_output_name", "ns_last_error", "ns_instructions", "ns_version"):
         getattr(library, name).restype = c.c_char_p
-    session, number, batch, pointer = c.c_void_p, c.c_int, c.c_int64, c.c_void_p
+    session, number, pointer = c.c_void_p, c.c_int, c.c_void_p
     for name, arguments in {
         "ns_load": [c.c_char_p, c.c_size_t, pointer, pointer],
         "ns_load_path": [c.c_char_p, pointer, pointer],
@@ -46,11 +49,14 @@ def library(library_folder: Path) -> c.CDLL:
         "ns_input_name": [session, number],
         "ns_output_name": [session, number],
         "ns_input_shape": [session, number, pointer],
-        "ns_output_shape": [session, batch, number, pointer],
+        "ns_input_type": [session, number, pointer],
+        "ns_axis_count": [session],
+        "ns_axis_name": [session, number],
+        "ns_output_shape": [session, pointer, number, pointer],
         "ns_set_threads": [session, number],
         "ns_threads": [session],
-        "ns_prepare": [session, batch],
-        "ns_run": [session, batch, pointer, pointer],
+        "ns_prepare": [session, pointer],
+        "ns_run": [session, pointer, pointer, pointer],
     }.items():
         getattr(library, name).argtypes = arguments
     return library
@@ -69,7 +75,7 @@ def load(library: c.CDLL) -> Callable[..., c.c_void_p]:
     return loaded
 
 
-def layers(batch: int | None = None) -> Graph:
+def layers(batch: int | str = "batch") -> Graph:
     """(n, 6) -> (n, 4), weights half zero; the input is called "x", the output "scores"."""
     generator = np.random.default_rng(0)
     weight = np.where(generator.random((4, 6)) < 0.5, generator.normal(size=(4, 6)), 0)
@@ -77,20 +83,24 @@ def layers(batch: int | None = None) -> Graph:
     return builder.graph([builder.node("Linear", [builder.input("x", (batch, 6)), builder.constant(weight)], "scores")])
 
 
-def two() -> Graph:
-    """(n, 2) and (2, 1) -> their sum, where n is 1 or 2: at any other batch the shapes contradict each other."""
+def from_two_on() -> Graph:
+    """(n, 2) -> its second row, where n is at least 2."""
     builder = GraphBuilder()
-    return builder.graph([builder.node("Add", [builder.input("a", (None, 2)), builder.input("b", (2, 1))])])
+    return builder.graph([builder.node("Slice", [builder.input("a", ("batch", 2))], axis=0, start=1, stop=2)])
 
 
 CONTENT = encode(layers(), names=True)
+
+
+def sizes(*given: int) -> c.Array[c.c_int64]:
+    return (c.c_int64 * len(given))(*given)
 
 
 def run(library: c.CDLL, session: c.c_void_p, batch: int, inputs: list[Array], outputs: list[Array]) -> int:
     def addresses(arrays: list[Array]) -> c.Array[c.c_void_p]:
         return (c.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
 
-    status: int = library.ns_run(session, batch, addresses(inputs), addresses(outputs))
+    status: int = library.ns_run(session, sizes(batch), addresses(inputs), addresses(outputs))
     return status
 
 
@@ -102,7 +112,7 @@ def test_results_are_those_of_python_bit_for_bit(
     (tmp_path / "model.nsm").write_bytes(CONTENT)
     x = np.random.default_rng(batch).normal(size=(batch, 6)).astype(np.float32)
     session, output = load(CONTENT, threads), np.full((batch, 4), np.nan, np.float32)
-    assert library.ns_prepare(session, batch) == OK
+    assert library.ns_prepare(session, sizes(batch)) == OK
     assert run(library, session, batch, [x], [output]) == OK
     library.ns_free(session)
     np.testing.assert_array_equal(output, ns.load(tmp_path / "model.nsm")(x))
@@ -114,7 +124,7 @@ def test_a_session_says_what_it_takes_and_gives(library: c.CDLL, load: Callable[
     assert (library.ns_input_name(session, 0), library.ns_output_name(session, 0)) == (b"x", b"scores")
     assert library.ns_input_shape(session, 0, c.byref(shape)) == OK
     assert shape.tuple == (-1, 6)
-    assert library.ns_output_shape(session, 5, 0, c.byref(shape)) == OK
+    assert library.ns_output_shape(session, sizes(5), 0, c.byref(shape)) == OK
     assert shape.tuple == (5, 4)
     assert library.ns_threads(session) == 3
     assert library.ns_set_threads(session, 2) == OK
@@ -126,14 +136,37 @@ def test_a_fixed_batch_needs_none(library: c.CDLL, load: Callable[..., c.c_void_
     session, shape = load(encode(layers(3))), Shape()
     x, output = np.ones((3, 6), np.float32), np.zeros((3, 4), np.float32)
     for batch in (0, -7, 3):
-        assert library.ns_output_shape(session, batch, 0, c.byref(shape)) == OK
+        assert library.ns_output_shape(session, sizes(batch), 0, c.byref(shape)) == OK
         assert shape.tuple == (3, 4)
-        assert library.ns_prepare(session, batch) == OK
+        assert library.ns_prepare(session, sizes(batch)) == OK
         assert run(library, session, batch, [x], [output]) == OK
     library.ns_free(session)
     np.testing.assert_allclose(
         output, x @ next(iter(layers().constants.values())).values.T, rtol=0, atol=12 * 2.0**-24 * 8
     )
+
+
+def test_axes_and_types_are_told_and_whole_numbers_looked_up(library: c.CDLL, load: Callable[..., c.c_void_p]) -> None:
+    session, shape, kind = load(encode(words(), names=True)), Shape(), c.c_int(-1)
+    assert library.ns_axis_count(session) == 2
+    assert [library.ns_axis_name(session, axis) for axis in (-1, 0, 1, 2)] == [None, b"batch", b"time", None]
+    assert library.ns_input_shape(session, 0, c.byref(shape)) == OK
+    assert shape.tuple == (-1, -2)
+    assert library.ns_input_type(session, 0, c.byref(kind)) == OK
+    assert kind.value == ValueType.INT32.code
+    assert library.ns_output_shape(session, sizes(3, 4), 0, c.byref(shape)) == OK
+    assert shape.tuple == (3, 4, 5)
+    ids, output = np.arange(12, dtype=np.int32).reshape(3, 4) % 9, np.zeros((3, 4, 5), np.float32)
+    addresses = [(c.c_void_p * 1)(array.ctypes.data) for array in (ids, output)]
+    assert library.ns_prepare(session, sizes(3, 4)) == OK
+    assert library.ns_run(session, sizes(3, 4), *addresses) == OK
+    np.testing.assert_array_equal(output, Session(encode(words()))(ids))
+    ids[2, 1] = 9
+    assert library.ns_run(session, sizes(3, 4), *addresses) == INPUT
+    assert b"input 'ids': 9 at place (2, 1) is none of the table's 9 rows" in library.ns_last_error()
+    assert library.ns_prepare(session, None) == ARGUMENT
+    assert library.ns_last_error() == b"sizes is NULL."
+    library.ns_free(session)
 
 
 def test_versions_agree(library: c.CDLL) -> None:
@@ -179,7 +212,7 @@ def test_a_file_of_more_than_one_read_is_read_whole(library: c.CDLL, tmp_path: P
     generator = np.random.default_rng(0)
     builder = GraphBuilder()
     weight = builder.constant(generator.normal(size=(250, 200)))
-    content = encode(builder.graph([builder.node("Linear", [builder.input("x", (None, 200)), weight])]))
+    content = encode(builder.graph([builder.node("Linear", [builder.input("x", ("batch", 200)), weight])]))
     assert len(content) > 2 * 2**16
     (tmp_path / "model.nsm").write_bytes(content)
     session = c.c_void_p()
@@ -225,11 +258,12 @@ def test_null_is_refused_wherever_something_is_needed(library: c.CDLL, load: Cal
         library.ns_load_path(b"model.nsm", None, None),
         library.ns_input_shape(None, 0, c.byref(shape)),
         library.ns_input_shape(session, 0, None),
-        library.ns_output_shape(None, 1, 0, c.byref(shape)),
+        library.ns_input_type(None, 0, c.byref(shape)),
+        library.ns_output_shape(None, sizes(1), 0, c.byref(shape)),
         library.ns_output_shape(session, 1, 0, None),
         library.ns_set_threads(None, 1),
-        library.ns_prepare(None, 1),
-        library.ns_run(None, 1, one, other),
+        library.ns_prepare(None, sizes(1)),
+        library.ns_run(None, sizes(1), one, other),
         library.ns_run(session, 1, None, other),
         library.ns_run(session, 1, one, None),
         library.ns_run(session, 1, none, other),
@@ -270,20 +304,20 @@ def test_a_batch_that_there_can_not_be_is_refused(batch: int, library: c.CDLL, l
     session, shape = load(CONTENT), Shape()
     x, output = np.ones((1, 6), np.float32), np.zeros((1, 4), np.float32)
     for status in (
-        library.ns_output_shape(session, batch, 0, c.byref(shape)),
-        library.ns_prepare(session, batch),
+        library.ns_output_shape(session, sizes(batch), 0, c.byref(shape)),
+        library.ns_prepare(session, sizes(batch)),
         run(library, session, batch, [x], [output]),
     ):
         assert status == INPUT
-        assert f"a batch of {batch} was given; at least 1 is needed" in library.ns_last_error().decode()
+        assert f"batch is {batch}; at least 1 is needed" in library.ns_last_error().decode()
     assert not output.any()
     library.ns_free(session)
 
 
 def test_a_batch_that_the_network_contradicts_is_refused(library: c.CDLL, load: Callable[..., c.c_void_p]) -> None:
-    session = load(encode(two()))
-    assert library.ns_prepare(session, 3) == INPUT
-    assert "can't run at a batch of 3" in library.ns_last_error().decode()
+    session = load(encode(from_two_on()))
+    assert library.ns_prepare(session, sizes(1)) == INPUT
+    assert "can't run at batch 1" in library.ns_last_error().decode()
     library.ns_free(session)
 
 

@@ -31,7 +31,7 @@ def _model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """model.nsm in the working directory: (n, 1, 8, 8) -> (n, 10)."""
     generator = np.random.default_rng(0)
     builder = GraphBuilder()
-    flat = builder.node("Reshape", [builder.input("image", (None, 1, 8, 8))], shape=(-1, 64))
+    flat = builder.node("Reshape", [builder.input("image", ("batch", 1, 8, 8))], shape=(-1, 64))
     weight, bias = builder.constant(generator.normal(size=(10, 64))), builder.constant(generator.normal(size=10))
     monkeypatch.chdir(tmp_path)
     graph = builder.graph([builder.node("Linear", [flat, weight, bias], "scores")])

@@ -64,7 +64,7 @@ def assert_near(outputs: Sequence[Array], wanted: Sequence[tuple[Array, Array]])
 def test_a_network_gives_what_the_reference_gives(
     data: st.DataObject, batch: int, fixed: bool, seed: int, name: str, count: int
 ) -> None:
-    drawn = data.draw(networks(batch if fixed else None))
+    drawn = data.draw(networks(batch if fixed else "batch"))
     inputs = drawn.inputs(batch, seed)
     with instructions(name):
         session = Session(drawn.encoded(), count)
@@ -76,7 +76,7 @@ def test_a_network_gives_what_the_reference_gives(
 def test_whole_numbers_give_exactly_what_the_reference_gives(
     data: st.DataObject, batch: int, fixed: bool, seed: int, name: str, count: int
 ) -> None:
-    drawn = data.draw(networks(batch if fixed else None, whole=True))
+    drawn = data.draw(networks(batch if fixed else "batch", whole=True))
     inputs = drawn.inputs(batch, seed)
     with instructions(name):
         session = Session(drawn.encoded(), count)
@@ -128,7 +128,7 @@ def test_nothing_of_a_run_is_left_for_the_next_one(
 def test_every_number_of_threads_gives_the_same_bits_each_time(
     data: st.DataObject, batch: int, fixed: bool, seed: int, name: str
 ) -> None:
-    drawn = data.draw(networks(batch if fixed else None, least=20))
+    drawn = data.draw(networks(batch if fixed else "batch", least=20))
     inputs = drawn.inputs(batch, seed)
     with instructions(name):
         alone = bits(outputs_of(Session(drawn.encoded(), 1), inputs))
@@ -157,7 +157,7 @@ def test_a_batch_gives_what_its_images_give_alone(data: st.DataObject, batch: in
 @st.composite
 def stacks(draw: st.DrawFn) -> Drawn:
     """Fully connected layers, of a row or of some rows for each image."""
-    drawing = Drawing(draw, None, whole=draw(st.booleans()), complete=False)
+    drawing = Drawing(draw, "batch", whole=draw(st.booleans()), complete=False)
     x = drawing.input((*draw(st.sampled_from([(), (), (3,)])), drawing.up_to(70)))
     for _ in range(drawing.up_to(3)):
         shape = (drawing.of(1, 2, 15, 16, 17, 32, 33, 50), drawing.shapes[x][-1])
@@ -199,7 +199,7 @@ def test_a_large_layer_gives_the_same_with_and_without_a_codebook(batch: int, va
     weight = sparse(np.random.default_rng(values), 0.5, 300, 500, values=values)
     assert np.count_nonzero(weight) > 2**16
     assert_as_the_reference(
-        builder.graph([builder.node("Linear", [builder.input("x", (None, 500)), builder.constant(weight)])]), batch
+        builder.graph([builder.node("Linear", [builder.input("x", ("batch", 500)), builder.constant(weight)])]), batch
     )
 
 
@@ -212,7 +212,7 @@ def test_threads_cut_outputs_in_each_group_where_kernels_may(of_group: int, kind
     signs = rng.choice(np.array([-1, 1], np.float32), (2 * of_group, 40, 3, 3))
     weight = signs / 8 if kind == "planes" else rng.normal(size=signs.shape)
     builder = GraphBuilder()
-    x = builder.input("x", (None, 80, 3, 3))
+    x = builder.input("x", ("batch", 80, 3, 3))
     graph = builder.graph([builder.node("Conv", [x, builder.constant(weight)], groups=2)])
     with instructions(name):
         assert_as_the_reference(graph, 1, threads=(1, 2, 3, 4, 7))
@@ -223,7 +223,7 @@ def test_threads_cut_outputs_in_each_group_where_kernels_may(of_group: int, kind
 @pytest.mark.parametrize("planes", [1, 2, 3, 4, 5, 8])
 def test_tables_serve_up_to_four_planes_and_their_sums_serve_more(planes: int, of_group: int, name: str) -> None:
     layers = PlaneLayers()
-    x = layers.builder.input("x", (None, 12, 4, 3))
+    x = layers.builder.input("x", ("batch", 12, 4, 3))
     x = layers.builder.node("Conv", [x, layers.weight(planes, 2 * of_group, 6, 3, 3)], groups=2)
     x = layers.builder.node("Reshape", [x], shape=(-1, 4 * of_group))
     graph = layers.builder.graph([layers.builder.node("Linear", [x, layers.weight(planes, of_group, 4 * of_group)])])
@@ -242,7 +242,7 @@ def test_pictures_move_between_tiles_of_any_width(height: int, width: int, batch
     """Narrow tiles are fetched float by float, wide ones transposed; strides ask for other tiles in between."""
     rng = np.random.default_rng(width)
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2, height, width))
+    x = builder.input("x", ("batch", 2, height, width))
     for inputs, strides in ((2, (1, 1)), (19, (2, 2)), (19, (1, 1)), (19, (2, 1))):
         weight = builder.constant(sparse(rng, 0.5, 19, inputs, 3, 3))
         x = builder.node("Relu", [builder.node("Conv", [x, weight], strides=strides, pads=(1,) * 4)])
@@ -259,7 +259,7 @@ def test_some_images_in_a_vector_become_sixteen_for_a_fully_connected_layer(
 ) -> None:
     rng = np.random.default_rng(batch)
     builder = GraphBuilder()
-    x = builder.input("x", (None, 3, 8, 8))
+    x = builder.input("x", ("batch", 3, 8, 8))
     x = builder.node("Conv", [x, builder.constant(sparse(rng, 0.3, 24, 3, 3, 3))], strides=(2, 2), pads=(1,) * 4)
     x = builder.node("Conv", [x, builder.constant(sparse(rng, 0.3, 64, 24, 3, 3))], strides=(2, 2), pads=(1,) * 4)
     x = builder.node("Reshape", [x], shape=(-1, 64 * 4))
@@ -275,7 +275,8 @@ def test_columns_beyond_16_bits_are_read_where_they_are(inputs: int, batch: int)
     weight = sparse(np.random.default_rng(0), 0.001, 3, inputs)
     weight[:, -1] = 1
     assert_as_the_reference(
-        builder.graph([builder.node("Linear", [builder.input("x", (None, inputs)), builder.constant(weight)])]), batch
+        builder.graph([builder.node("Linear", [builder.input("x", ("batch", inputs)), builder.constant(weight)])]),
+        batch,
     )
 
 
@@ -283,7 +284,7 @@ def test_columns_beyond_16_bits_are_read_where_they_are(inputs: int, batch: int)
 def test_a_kernel_as_large_as_the_picture_may_reach_beyond_it(batch: int) -> None:
     builder = GraphBuilder()
     weight = builder.constant(np.random.default_rng(0).normal(size=(4, 2, 3, 3)))
-    x = builder.input("x", (None, 2, 3, 3))
+    x = builder.input("x", ("batch", 2, 3, 3))
     assert_as_the_reference(
         builder.graph([builder.node("Conv", [x, weight], dilations=(2, 2), pads=(0, 0, 2, 2))]), batch
     )
@@ -295,7 +296,7 @@ def test_padding_on_one_side_only_is_zero_though_a_tile_holds_something_there(si
     """Windows of 2 x 2 every other pixel: what lies beyond an odd picture is in its last tile, not in a halo."""
     rng = np.random.default_rng(size)
     builder = GraphBuilder()
-    x, ones = builder.input("x", (None, 2, size, size)), builder.constant(np.ones(6))
+    x, ones = builder.input("x", ("batch", 2, size, size)), builder.constant(np.ones(6))
     x = builder.node("Conv", [x, builder.constant(rng.normal(size=(6, 2, 3, 3))), ones], pads=(1, 1, 1, 1))
     weight = builder.constant(rng.normal(size=(6, 6, 2, 2)))
     assert_as_the_reference(
@@ -308,7 +309,9 @@ def test_offsets_reach_as_far_as_another_reader_widens_the_halo(batch: int) -> N
     """The second one's halo separates the rows that the first one's kernel sees by more than 16 bits count."""
     rng = np.random.default_rng(0)
     builder = GraphBuilder()
-    x = builder.node("Conv", [builder.input("x", (None, 1, 8, 8)), builder.constant(rng.normal(size=(1024, 1, 1, 1)))])
+    x = builder.node(
+        "Conv", [builder.input("x", ("batch", 1, 8, 8)), builder.constant(rng.normal(size=(1024, 1, 1, 1)))]
+    )
     near, weight = {"pads": (1,) * 4}, builder.constant(sparse(rng, 0.02, 8, 1024, 3, 3))
     far, full = {"pads": (18,) * 4, "dilations": (18, 18)}, builder.constant(sparse(rng, 0.9, 8, 1024, 3, 3))
     few, further = builder.constant(rng.normal(size=(3, 8, 3, 3))), builder.node("Conv", [x, full], **far)
@@ -328,7 +331,7 @@ def test_offsets_reach_as_far_as_another_reader_widens_the_halo(batch: int) -> N
 def test_windows_that_reach_far_beyond_the_picture_take_no_memory_for_it(operator: str, windows: Any) -> None:
     """In vectors, tiles and halos as large as strides and dilations would take hundreds of megabytes."""
     rng, builder = np.random.default_rng(0), GraphBuilder()
-    x = builder.node("Conv", [builder.input("x", (None, 2, 7, 5)), builder.constant(rng.normal(size=(3, 2, 1, 1)))])
+    x = builder.node("Conv", [builder.input("x", ("batch", 2, 7, 5)), builder.constant(rng.normal(size=(3, 2, 1, 1)))])
     weight = [builder.constant(rng.normal(size=(3, 3, 3, 3)))] if operator == "Conv" else []
     far = builder.node(operator, [x, *weight], **windows)
     graph = builder.graph([builder.node("Conv", [far, builder.constant(rng.normal(size=(4, 3, 1, 1)))])])

@@ -17,5 +17,5 @@ from netsurgery.packed.writer import encode
 def test_a_plain_kernel_computes_what_onnx_says(name: str, computed: int) -> None:
     model, given, expected = backend.prepared(name, computed)
     graph = read_onnx(model)
-    results = _native.run_plain(encode(graph), [given[one.name] for one in graph.inputs], 1, each=1)
+    results = _native.run_plain(encode(graph), [given[one.name] for one in graph.inputs], each=1)
     backend.assert_as_onnx_says(name, results, expected)

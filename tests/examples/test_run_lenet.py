@@ -32,7 +32,7 @@ def model(tmp_path: Path) -> Path:
         return np.where(generator.random(shape) < 0.3, generator.normal(size=shape), 0).astype(np.float32)
 
     builder = GraphBuilder()
-    value = builder.node("Conv", [builder.input("image", (None, *SHAPE[1:])), builder.constant(sparse(4, 1, 3, 3))])
+    value = builder.node("Conv", [builder.input("image", ("batch", *SHAPE[1:])), builder.constant(sparse(4, 1, 3, 3))])
     value = builder.node("Relu", [builder.node("MaxPool", [value], kernel=(2, 2), strides=(2, 2))])
     value = builder.node("Reshape", [value], shape=(-1, 36))
     value = builder.node("Relu", [builder.node("Linear", [value, builder.constant(sparse(20, 36))])])

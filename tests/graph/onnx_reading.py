@@ -12,13 +12,13 @@ import pytest
 
 from netsurgery.deployment.dense_runtime import asked
 from netsurgery.graph import from_onnx
-from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.ir import Array, Graph, InputShapes
 from netsurgery.runtime.reference import run_node
 
 
-def read_onnx(source: str | Path | onnx.ModelProto) -> Graph:
+def read_onnx(source: str | Path | onnx.ModelProto, input_shapes: InputShapes | None = None) -> Graph:
     """The graph, constants computed as a network would be."""
-    return from_onnx.read_onnx(source, run_node)
+    return from_onnx.read_onnx(source, run_node, input_shapes)
 
 
 def onnx_runtime_outputs(source: str | Path | onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Array]:

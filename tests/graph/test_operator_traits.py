@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fuzz.corpus import ONE_NODE
+from fuzz.corpus import ONE_NODE, type_of_operand
 from netsurgery.graph.ir import GraphBuilder, node
-from netsurgery.graph.operators import OPERATORS, Expected, Images, Length, Operator, Work, working
+from netsurgery.graph.operators import OPERATORS, Expected, Images, Length, Operand, Operator, Work, working
 from netsurgery.graph.passes import units
 from netsurgery.graph.passes.units import map_units
+from netsurgery.graph.value_types import ValueType
 from netsurgery.runtime.reference import run_node
 
 Arrays = list[np.ndarray | None]
@@ -22,7 +23,12 @@ def example(name: str, seed: int = 0) -> tuple[Arrays, dict[str, Any], int]:
     """Operands and attributes of an operator's example, and how many of the operands are values that change."""
     shapes, constants, attributes = ONE_NODE[name]
     rng = np.random.default_rng(seed)
-    operands: Arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+    operands: Arrays = [
+        rng.integers(0, 3, shape)
+        if type_of_operand(name, place).whole
+        else rng.standard_normal(shape).astype(np.float32)
+        for place, shape in enumerate(shapes)
+    ]
     operands += [None if shape is None else rng.standard_normal(shape).astype(np.float32) for shape in constants]
     return operands, attributes, len(shapes)
 
@@ -144,12 +150,13 @@ def test_a_new_operator_has_the_safe_traits() -> None:
     new = Operator("New", 999, OPERATORS["Relu"].operands, (), OPERATORS["Relu"].shape, "Of which nothing is known.")
     assert (new.work, new.images, new.operands[0].expected) == (Work.OTHER, Images.TOGETHER, Expected.NOTHING)
     assert not new.moves
+    assert Operand("x").types == (ValueType.FLOAT32,)
 
 
 def test_an_operator_of_which_nothing_is_known_pins_the_units_that_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a graph with an activation, and forget what is known of it: nothing behind the layer may go."""
     builder = GraphBuilder()
-    hidden = builder.node("Linear", [builder.input("x", (None, 3)), builder.constant(np.ones((4, 3)), "w")])
+    hidden = builder.node("Linear", [builder.input("x", ("batch", 3)), builder.constant(np.ones((4, 3)), "w")])
     last = builder.node("Linear", [builder.node("Tanh", [hidden]), builder.constant(np.ones((2, 4)), "v")])
     graph = builder.graph([last])
     free = map_units(graph)

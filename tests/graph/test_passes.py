@@ -27,7 +27,7 @@ class RandomNetwork:
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.builder = GraphBuilder()
-        self.x = self.builder.input("image", (None, 2, 6, 6))
+        self.x = self.builder.input("image", ("batch", 2, 6, 6))
         self.channels, self.side = 2, 6
         self.outputs: list[str] = []
         self.binary_places = 0  # no value has more binary digits behind the point

@@ -19,7 +19,7 @@ from netsurgery.runtime.reference import run, run_node
 
 def test_nodes_of_constants_are_computed_once_and_keep_their_names() -> None:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2))
+    x = builder.input("x", ("batch", 2))
     total = builder.node("Add", [builder.constant([1, 2]), builder.constant([10.0])], "total")
     shown = builder.node("Tanh", [total], "shown")
     graph = builder.graph([builder.node("Mul", [x, total], "product"), shown])
@@ -31,7 +31,7 @@ def test_nodes_of_constants_are_computed_once_and_keep_their_names() -> None:
 
 def test_what_no_output_depends_on_goes_and_inputs_stay() -> None:
     builder = GraphBuilder()
-    x, idle = builder.input("x", (None, 2)), builder.input("idle", (3,))
+    x, idle = builder.input("x", ("batch", 2)), builder.input("idle", (3,))
     unread = builder.node("Add", [idle, builder.constant([1, 2, 3], "unread")])
     builder.node("Relu", [unread])
     graph = builder.graph([builder.node("Add", [x, builder.constant([1, 2], "read")], "sum")])
@@ -43,7 +43,7 @@ def test_what_no_output_depends_on_goes_and_inputs_stay() -> None:
 
 def test_constants_of_equal_shape_and_bits_are_stored_once() -> None:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2))
+    x = builder.input("x", ("batch", 2))
     values = {"one": [1, 0.0], "same": [1, 0.0], "other_zero": [1, -0.0], "other_shape": [[1, 0.0]], "shown": [1, 0.0]}
     names = {name: builder.constant(value, name) for name, value in values.items()}
     for name in names.values():
@@ -56,7 +56,7 @@ def test_constants_of_equal_shape_and_bits_are_stored_once() -> None:
 def test_simplify_folds_before_it_ties() -> None:
     """Equal weights behind different scales are two weights; those without any become one."""
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2))
+    x = builder.input("x", ("batch", 2))
     for scale in (2, 3, None, None):
         x = builder.node("Linear", [x, builder.constant([[1, 2], [3, 4]])])
         x = x if scale is None else builder.node("Mul", [x, builder.constant(scale)])
@@ -68,7 +68,7 @@ def test_simplify_folds_before_it_ties() -> None:
 
 def test_negative_zeros_go_from_weights_and_biases_but_not_from_what_is_read_otherwise() -> None:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2))
+    x = builder.input("x", ("batch", 2))
     weight = builder.constant([[-0.0, -2.0], [3.0, 0.0]], "weight")
     bias = builder.constant([-0.0, 1.0], "bias")
     divisor = builder.constant([-0.0, -0.0], "divisor")
@@ -81,7 +81,7 @@ def test_negative_zeros_go_from_weights_and_biases_but_not_from_what_is_read_oth
     assert graph.constants["weight"].values.tobytes() != zeroed.constants["weight"].values.tobytes()
 
 
-@pytest.mark.parametrize("shape", [(None, 3), (None, 4, 3), (3,)])
+@pytest.mark.parametrize("shape", [("batch", 3), ("batch", 4, 3), (3,)])
 def test_a_product_with_a_constant_matrix_becomes_a_linear_whose_bias_is_what_is_added(shape) -> None:
     builder = GraphBuilder()
     x = builder.input("x", shape)
@@ -90,13 +90,14 @@ def test_a_product_with_a_constant_matrix_becomes_a_linear_whose_bias_is_what_is
     simple = simplify(graph, run_node)
     (node,) = simple.nodes
     assert (node.operator, len(node.inputs), node.output) == ("Linear", 3, "sum")
-    given = np.arange(np.prod([size or 2 for size in shape]), dtype=np.float32).reshape([size or 2 for size in shape])
+    sizes = graph.inputs[0].at({"batch": 2})
+    given = np.arange(np.prod(sizes), dtype=np.float32).reshape(sizes)
     np.testing.assert_array_equal(run(simple, {"x": given})[0], run(graph, {"x": given})[0])
 
 
 def test_products_that_are_no_linear_stay() -> None:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2, 2))
+    x = builder.input("x", ("batch", 2, 2))
     shared = builder.constant(np.ones((2, 2)), "shared")
     x = builder.node("MatMul", [x, builder.node("Add", [x, shared])])
     x = builder.node("MatMul", [x, shared])

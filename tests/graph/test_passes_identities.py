@@ -25,14 +25,14 @@ def operators(graph: Graph) -> list[str]:
     return [node.operator for node in graph.nodes]
 
 
-IMAGE = (None, 3, 4, 5)
+IMAGE = ("batch", 3, 4, 5)
 NOTHING = [
     (IMAGE, "Reshape", None, False, {"shape": (-1, 3, 4, 5)}),
     ((2, 6), "Reshape", None, False, {"shape": (-1, 6)}),
     (IMAGE, "Transpose", None, False, {"order": (0, 1, 2, 3)}),
     (IMAGE, "Pad", None, False, {"pads": (0,) * 8, "mode": "edge"}),
     (IMAGE, "Slice", None, False, {"axis": 2, "start": 0, "stop": 4}),
-    ((None, 1, 4, 5), "Slice", None, False, {"axis": 1, "stop": 1, "step": 3}),
+    (("batch", 1, 4, 5), "Slice", None, False, {"axis": 1, "stop": 1, "step": 3}),
     (IMAGE, "Add", np.zeros((3, 1, 1)), False, {}),
     (IMAGE, "Add", -0.0, True, {}),
     (IMAGE, "Sub", [0.0], False, {}),
@@ -43,33 +43,33 @@ NOTHING = [
     (IMAGE, "Concat", None, False, {"axis": 1}),
     (IMAGE, "MaxPool", None, False, {"kernel": (1, 1)}),
     (IMAGE, "AveragePool", None, False, {"kernel": (1, 1), "count_include_pad": True}),
-    ((None, 3, 1), "MaxPool", None, False, {"kernel": (1,), "strides": (2,)}),
+    (("batch", 3, 1), "MaxPool", None, False, {"kernel": (1,), "strides": (2,)}),
     (IMAGE, "AdaptiveAveragePool", None, False, {"size": (4, 5)}),
     (IMAGE, "AdaptiveMaxPool", None, False, {"size": (4, 5)}),
-    ((None, 3, 1, 1), "Mean", None, False, {"axes": (2, 3)}),
+    (("batch", 3, 1, 1), "Mean", None, False, {"axes": (2, 3)}),
     (IMAGE, "Resize", None, False, {"size": (4, 5), "scales": (1.0, 1.0), "coordinates": "half_pixel"}),
     (IMAGE, "Relu", None, False, {}),
 ]
 SOMETHING = [
-    ((None, 6), "Reshape", None, False, {"shape": (1, -1)}),  # the same at batch size 1 only
-    ((None, 6), "Slice", None, False, {"axis": 0, "stop": 1}),
-    ((None, 6), "Mean", None, False, {"axes": (0,)}),
+    (("batch", 6), "Reshape", None, False, {"shape": (1, -1)}),  # the same at batch size 1 only
+    (("batch", 6), "Slice", None, False, {"axis": 0, "stop": 1}),
+    (("batch", 6), "Mean", None, False, {"axes": (0,)}),
     (IMAGE, "Transpose", None, False, {"order": (0, 1, 3, 2)}),
     ((2, 4, 4), "Transpose", None, False, {"order": (0, 2, 1)}),
-    ((None, 4), "Pad", None, False, {"pads": (0, 1, 0, -1)}),
+    (("batch", 4), "Pad", None, False, {"pads": (0, 1, 0, -1)}),
     (IMAGE, "Add", np.zeros((1, 1, 1, 1, 1)), False, {}),  # one more axis
-    ((None, 1), "Add", np.zeros(3), False, {}),  # three columns of one
-    ((None, 2), "Add", [0.0, 1e-30], False, {}),
-    ((None, 2), "Sub", 0.0, True, {}),
-    ((None, 2), "Div", 1.0, True, {}),
-    ((None, 2), "Mul", 0.0, False, {}),
+    (("batch", 1), "Add", np.zeros(3), False, {}),  # three columns of one
+    (("batch", 2), "Add", [0.0, 1e-30], False, {}),
+    (("batch", 2), "Sub", 0.0, True, {}),
+    (("batch", 2), "Div", 1.0, True, {}),
+    (("batch", 2), "Mul", 0.0, False, {}),
     (IMAGE, "Clip", None, False, {"maximum": 3.0}),
     (IMAGE, "Clip", None, False, {"minimum": 0.5}),
     (IMAGE, "MaxPool", None, False, {"kernel": (1, 1), "strides": (2, 2)}),
     (IMAGE, "MaxPool", None, False, {"kernel": (3, 3), "pads": (1, 1, 1, 1)}),
     (IMAGE, "AveragePool", None, False, {"kernel": (3, 3), "pads": (1, 1, 1, 1)}),
     (IMAGE, "AdaptiveAveragePool", None, False, {"size": (4, 1)}),
-    ((None, 1, 4), "Resize", None, False, {"size": (4,), "scales": (2.0,)}),
+    (("batch", 1, 4), "Resize", None, False, {"size": (4,), "scales": (2.0,)}),
     (IMAGE, "Tanh", None, False, {}),
 ]
 
@@ -88,7 +88,7 @@ def test_a_node_that_changes_something_at_some_batch_size_stays(shape, operator,
 
 def test_the_inner_of_two_reshapes_goes_unless_somebody_else_reads_it() -> None:
     builder = GraphBuilder()
-    x = builder.node("Relu", [builder.input("x", (None, 12))])
+    x = builder.node("Relu", [builder.input("x", ("batch", 12))])
     inner = builder.node("Reshape", [x], shape=(-1, 3, 4))
     outer = builder.node("Reshape", [inner], shape=(-1, 6, 2))
     dropped = drop_identities(builder.graph([outer]))
@@ -98,7 +98,7 @@ def test_the_inner_of_two_reshapes_goes_unless_somebody_else_reads_it() -> None:
 
 def test_neutral_optional_operands_are_left_out() -> None:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2, 3))
+    x = builder.input("x", ("batch", 2, 3))
     x = builder.node("Conv", [x, builder.constant(np.ones((2, 2, 1))), builder.constant([0.0, -0.0])])
     x = builder.node("Linear", [x, builder.constant(np.ones((4, 3))), builder.constant(np.zeros(4))])
     x = builder.node("LayerNorm", [x, builder.constant(np.ones(4)), builder.constant(np.zeros(4))], axis=2)
@@ -117,7 +117,7 @@ def test_neutral_optional_operands_are_left_out() -> None:
 
 def test_outputs_keep_their_names_and_order() -> None:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2))
+    x = builder.input("x", ("batch", 2))
     from_input = builder.node("Clip", [x], "from_input")
     relu = builder.node("Relu", [x], "relu")
     renamed = builder.node("Clip", [relu], "renamed")

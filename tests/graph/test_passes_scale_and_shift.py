@@ -16,7 +16,7 @@ EPSILON = 2.0**-24  # half a unit in the last place of 1: what one rounding cost
 
 def batch_normalized(rng: np.random.Generator, bias: bool) -> Graph:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 4, 6, 6))
+    x = builder.input("x", ("batch", 4, 6, 6))
     weight = builder.constant(rng.normal(size=(8, 4, 3, 3)), "weight")
     given = builder.constant(rng.normal(size=8), "bias") if bias else None
     x = builder.node("Conv", [x, weight, given], "conv", pads=(1,) * 4)
@@ -55,7 +55,7 @@ def test_a_sum_of_planes_times_a_scale_is_a_sum_of_as_many_planes(planes: int, o
     weight = sum_of_planes(scales, rng.integers(0, 2, (planes, 8, 4 * 81), np.uint8)).reshape(8, 4, 9, 9)
     factors = rng.normal(size=(8, 1, 1)).astype(np.float32)
     builder = GraphBuilder()
-    x = builder.node("Conv", [builder.input("x", (None, 4, 9, 9)), builder.constant(weight)])
+    x = builder.node("Conv", [builder.input("x", ("batch", 4, 9, 9)), builder.constant(weight)])
     graph = builder.graph([builder.node(operator, [x, builder.constant(factors)])])
     graph = recognise_weights(graph)
     (layer,) = fold_scale_and_shift(graph).nodes
@@ -76,7 +76,7 @@ def test_powers_of_two_that_are_sums_of_planes_too_keep_one_mantissa(operator: s
     assert recognised_planes(weight) is not None
     factors = rng.uniform(0.1, 9, 8).astype(np.float32)
     builder = GraphBuilder()
-    x = builder.node("Linear", [builder.input("x", (None, 40)), builder.constant(weight)])
+    x = builder.node("Linear", [builder.input("x", ("batch", 40)), builder.constant(weight)])
     graph = builder.graph([builder.node(operator, [x, builder.constant(factors)])])
     folded = fold_scale_and_shift(graph)
     exact = weight * factors[:, None] if operator == "Mul" else weight / factors[:, None]
@@ -119,7 +119,7 @@ def test_arithmetic_after_a_linear_moves_into_it(operator, first, weight, bias, 
 
 def after_linear(operator: str, constant: np.ndarray, first: bool = False, bias: float = 5.0) -> Graph:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2, 3))
+    x = builder.input("x", ("batch", 2, 3))
     x = builder.node("Linear", [x, builder.constant(np.full((2, 3), 3.0)), builder.constant([bias, bias])])
     operands = [x, builder.constant(constant)]
     return builder.graph([builder.node(operator, operands[::-1] if first else operands)])
@@ -156,7 +156,7 @@ def test_a_layer_that_somebody_else_reads_too_stays_as_it_is() -> None:
 
 def test_a_tied_weight_is_not_scaled_but_shifted_and_a_tied_bias_stays_for_the_others() -> None:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2))
+    x = builder.input("x", ("batch", 2))
     weight, bias = builder.constant([[1, 2], [3, 4]], "weight"), builder.constant([1, 2], "bias")
     for operator in ("Mul", "Add"):
         x = builder.node("Relu", [builder.node("Linear", [x, weight, bias])])
@@ -174,7 +174,7 @@ def test_a_tied_weight_is_not_scaled_but_shifted_and_a_tied_bias_stays_for_the_o
 
 def test_folding_goes_through_a_chain() -> None:
     builder = GraphBuilder()
-    x = builder.input("x", (None, 2))
+    x = builder.input("x", ("batch", 2))
     x = builder.node("Linear", [x, builder.constant([[1, 2], [3, 4]])])
     for operator, number in (("Mul", 2), ("Add", 3), ("Div", 4), ("Sub", 1)):
         x = builder.node(operator, [x, builder.constant(number)])

@@ -21,7 +21,7 @@ FORMATS = {"float16": (11, -14, 65504.0), "bfloat16": (8, -126, (2 - 2.0**-7) * 
 
 def holding(*numbers: float) -> Graph:
     builder = GraphBuilder()
-    x = builder.input("x", (None, len(numbers)))
+    x = builder.input("x", ("batch", len(numbers)))
     return builder.graph([builder.node("Add", [x, builder.constant(numbers, "held")])])
 
 

@@ -9,8 +9,11 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from tests.graph.onnx_reading import read_onnx  # noqa: E402
+from tests.packed.graphs import open_axes  # noqa: E402
+from tests.packed.graphs import words as word_scores  # noqa: E402
 
 from netsurgery.errors import GraphError, UnsupportedOperatorError  # noqa: E402
+from netsurgery.graph.examples import random_inputs  # noqa: E402
 from netsurgery.graph.ir import GraphBuilder  # noqa: E402
 from netsurgery.graph.operators import OPERATORS, Work, working  # noqa: E402
 from netsurgery.graph.to_onnx import to_onnx, write_onnx  # noqa: E402
@@ -19,8 +22,8 @@ from netsurgery.graph.to_onnx.nodes import WRITERS  # noqa: E402
 from netsurgery.runtime.reference import run  # noqa: E402
 
 RANDOM = np.random.default_rng(5)
-IMAGE, TALL, LINE, BLOCK = (None, 4, 7, 6), (None, 3, 9, 4), (None, 4, 11), (None, 2, 5, 4, 6)
-ROWS, WORDS = (None, 6), (None, 5, 6)
+IMAGE, TALL, LINE, BLOCK = ("batch", 4, 7, 6), ("batch", 3, 9, 4), ("batch", 4, 11), ("batch", 2, 5, 4, 6)
+ROWS, WORDS = ("batch", 6), ("batch", 5, 6)
 
 
 def weights(*shape):
@@ -49,7 +52,7 @@ CASES = {
         case(WORDS, weights(16, 6), weights(16)),
         case(WORDS, weights(16, 6)),
     ],
-    "MatMul": [case(WORDS, weights(6, 9)), case(WORDS, more=((None, 6, 2),))],
+    "MatMul": [case(WORDS, weights(6, 9)), case(WORDS, more=(("batch", 6, 2),))],
     "MaxPool": [
         case(IMAGE, kernel=(3, 2), strides=(2, 2), pads=(1, 0, 1, 1)),
         case(IMAGE, kernel=(3, 3), strides=(2, 2), ceil_mode=True),
@@ -80,8 +83,12 @@ CASES = {
     "Add": [case(IMAGE, weights(4, 1, 1)), case(ROWS, more=(ROWS,))],
     "Sub": [case(IMAGE, weights(4, 1, 1)), case(ROWS, more=(ROWS,))],
     "Mul": [case(IMAGE, weights(4, 1, 1)), case(ROWS, more=(ROWS,))],
-    "Div": [case(IMAGE, weights(4, 1, 1) + 2), case(ROWS, more=((None, 1),))],
-    "Concat": [case(ROWS, axis=1), case(ROWS, more=((None, 2), (None, 1)), axis=1), case(ROWS, more=(ROWS,), axis=0)],
+    "Div": [case(IMAGE, weights(4, 1, 1) + 2), case(ROWS, more=(("batch", 1),))],
+    "Concat": [
+        case(ROWS, axis=1),
+        case(ROWS, more=(("batch", 2), ("batch", 1)), axis=1),
+        case(ROWS, more=(ROWS,), axis=0),
+    ],
     "Reshape": [case(IMAGE, shape=(-1, 168)), case(IMAGE, shape=(-1, 8, 21)), case(IMAGE, shape=(4, -1))],
     "Transpose": [case(IMAGE, order=(0, 3, 1, 2))],
     "Pad": [
@@ -107,6 +114,7 @@ CASES = {
         case(IMAGE, size=(13, 11), coordinates="align_corners", rounding="round_prefer_ceil"),
         case(IMAGE, size=(5, 9), coordinates="pytorch_half_pixel", rounding="ceil"),
     ],
+    "Embedding": [case(ROWS, weights(7, 4))],
 }
 """Operator -> graphs with that operator alone, all of them with an open batch."""
 
@@ -116,14 +124,17 @@ ONE_NODE = [(operator, index) for operator in OPERATORS for index in range(len(C
 def one_node(operator, index):
     shapes, constants, attributes = CASES[operator][index]
     builder = GraphBuilder()
-    inputs = [builder.input(f"x{number}", shape) for number, shape in enumerate(shapes)]
+    inputs = [
+        builder.input(f"x{number}", shape, OPERATORS[operator].operand(number).types[-1])
+        for number, shape in enumerate(shapes)
+    ]
     inputs += [builder.constant(array, f"w{number}") for number, array in enumerate(constants)]
     return builder.graph([builder.node(operator, inputs, "y", "layer", **attributes)])
 
 
 def lenet():
     b = GraphBuilder()
-    x = b.input("image", (None, 1, 12, 12))
+    x = b.input("image", ("batch", 1, 12, 12))
     x = b.node("Conv", [x, b.constant(weights(6, 1, 5, 5), "c1.weight"), b.constant(weights(6), "c1.bias")], "c1")
     x = b.node("MaxPool", [b.node("Relu", [x])], kernel=(2, 2), strides=(2, 2))
     x = b.node("Reshape", [x], shape=(-1, 96))
@@ -135,7 +146,7 @@ def lenet():
 def residual():
     """Two blocks that share their weights, and two outputs."""
     b = GraphBuilder()
-    x = b.input("image", (None, 4, 8, 8))
+    x = b.input("image", ("batch", 4, 8, 8))
     weight, bias = b.constant(weights(4, 4, 3, 3), "shared"), b.constant(weights(4), "bias")
     for _ in range(2):
         inner = b.node("Relu", [b.node("Conv", [x, weight, bias], pads=(1, 1, 1, 1))])
@@ -168,7 +179,8 @@ NETWORKS = [lenet, residual, words, fixed_batch, input_and_constant_given_back]
 
 
 def inputs_for(graph, batch=3):
-    return {given.name: RANDOM.standard_normal(given.at(batch)).astype(np.float32) for given in graph.inputs}
+    names = [given.name for given in graph.inputs]
+    return dict(zip(names, random_inputs(graph, dict.fromkeys(graph.axes, batch), 5), strict=True))
 
 
 def run_by_onnxruntime(model, inputs):
@@ -262,7 +274,7 @@ def test_only_what_gets_smaller_is_sparse_and_nothing_changes_a_bit():
     few[3, 5], few[4, 4], few[0, 0] = -0.0, math.nan, 2
     full = RANDOM.standard_normal((10, 10)).astype(np.float32)
     b = GraphBuilder()
-    x = b.input("x", (None, 10))
+    x = b.input("x", ("batch", 10))
     for name, matrix in (("zeros", zeros), ("few", few), ("full", full)):
         x = b.node("Linear", [x, b.constant(matrix, name)])
     graph = b.graph([x])
@@ -286,7 +298,7 @@ def test_places_become_node_names_and_values_keep_theirs():
 
 def test_a_resize_that_onnx_would_make_another_size_is_refused():
     b = GraphBuilder()
-    x = b.node("Resize", [b.input("x", (None, 1, 5, 5))], "y", size=(3, 3), scales=(0.5, 0.5))
+    x = b.node("Resize", [b.input("x", ("batch", 1, 5, 5))], "y", size=(3, 3), scales=(0.5, 0.5))
     with pytest.raises(UnsupportedOperatorError, match=r"to \(2, 2\), not to \(3, 3\)"):
         to_onnx(b.graph([x]))
 
@@ -311,3 +323,20 @@ def test_a_model_that_onnx_finds_invalid_leaves_the_old_file(tmp_path, monkeypat
         write_onnx(residual(), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("made", [open_axes, word_scores])
+def test_open_axes_and_whole_numbers_go_to_onnx_by_name_and_type(made):
+    graph = made()
+    model = to_onnx(graph)
+    assert read_onnx(model).inputs == graph.inputs
+    for sizes in graph.tried_sizes():
+        inputs = dict(zip((given.name for given in graph.inputs), random_inputs(graph, sizes, 1), strict=True))
+        assert_same(run_by_onnxruntime(model, inputs), run(graph, inputs))
+
+
+def test_what_onnx_can_not_say_of_an_open_axis_is_refused():
+    b = GraphBuilder()
+    graph = b.graph([b.node("AdaptiveAveragePool", [b.input("x", ("batch", 1, "width"))], size=(3,))])
+    with pytest.raises(UnsupportedOperatorError, match="works along an open axis in a way that ONNX can't say"):
+        to_onnx(graph)

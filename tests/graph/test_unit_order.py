@@ -27,7 +27,7 @@ class Net:
         self.builder = GraphBuilder()
 
     def input(self, *shape: int) -> str:
-        return self.builder.input("x", (None, *shape))
+        return self.builder.input("x", ("batch", *shape))
 
     def numbers(self, *shape: int) -> Array:
         size = int(np.prod(shape[1:]))
@@ -160,7 +160,7 @@ def assert_same_outputs(changed: Graph, graph: Graph) -> None:
     changed.check()
     for batch in (1, 3):
         rng = np.random.default_rng(batch)
-        inputs = {one.name: rng.integers(-2, 3, one.at(batch)).astype(np.float32) for one in graph.inputs}
+        inputs = {one.name: rng.integers(-2, 3, one.at({"batch": batch})).astype(np.float32) for one in graph.inputs}
         for ours, theirs in zip(run(changed, inputs), run(graph, inputs), strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
@@ -283,7 +283,7 @@ class RandomGraph:
         self.draw = draw
         self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         self.builder = GraphBuilder()
-        self.values = [(self.builder.input("x", (None, 2, 4, 4)), (2, 4, 4))]
+        self.values = [(self.builder.input("x", ("batch", 2, 4, 4)), (2, 4, 4))]
         self.constants: dict[tuple[int, ...], list[str]] = {}
 
     def constant(self, *shape: int) -> str:

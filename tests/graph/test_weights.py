@@ -142,7 +142,7 @@ def test_weights_are_equal_if_type_and_parts_are_bit_for_bit() -> None:
 def test_a_graph_wraps_arrays_at_its_door_and_keeps_types() -> None:
     builder = GraphBuilder()
     typed = planes(np.random.default_rng(0), (3, 4))
-    x = builder.node("Linear", [builder.input("x", (None, 4)), builder.constant(typed, "typed")])
+    x = builder.node("Linear", [builder.input("x", ("batch", 4)), builder.constant(typed, "typed")])
     graph = builder.graph([builder.node("Add", [x, builder.constant([1.0, 2.0, 4.0], "plain")])])
     assert graph.constants["typed"] is typed
     assert isinstance(graph.constants["plain"], Dense)

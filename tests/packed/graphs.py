@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from netsurgery.graph import examples
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input, Node, node
 from netsurgery.graph.operators import Work, working
 from netsurgery.graph.planes import sum_of_planes
 from netsurgery.graph.recognition import recognise_weights
+from netsurgery.graph.value_types import ValueType
 
 
 class Value(NamedTuple):
@@ -20,13 +22,20 @@ class Value(NamedTuple):
     shape: tuple[int, ...]
 
 
+class Numbers(NamedTuple):
+    """An operand that is an input of whole numbers."""
+
+    shape: tuple[int, ...]
+    type: ValueType = ValueType.INT64
+
+
 class Constant(NamedTuple):
     """An operand that is a constant of this shape."""
 
     shape: tuple[int, ...]
 
 
-Operand = Value | Constant | None
+Operand = Value | Numbers | Constant | None
 ROW, LINE, IMAGE, BOX = Value((6,)), Value((4, 9)), Value((4, 7, 9)), Value((2, 4, 3, 5))
 
 CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
@@ -108,6 +117,9 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("MatMul", (LINE, Constant((9, 2))), {}),
     ("MatMul", (Constant((3, 4)), LINE), {}),
     ("AdaptiveMaxPool", (IMAGE,), {"size": (3, 4)}),
+    ("Embedding", (Numbers((3, 2)), Constant((5, 4))), {}),
+    ("Embedding", (Numbers((), ValueType.INT32), Constant((4, 3))), {}),
+    ("Reshape", (IMAGE,), {"shape": (0, 7, -1)}),
     ("Reshape", (Constant((2, 3)),), {"shape": (2, 3)}),
     ("Pad", (Constant((2, 3)),), {"pads": (0, 1, 1, 1)}),
     ("Conv", (Constant((1, 2, 5)), Constant((4, 1, 2)), Constant((4,))), {"pads": (0, 1), "groups": 2}),
@@ -116,36 +128,37 @@ CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in 
 """Operator, its operands, its attributes."""
 
 
-def one_node(operator: str, operands: tuple[Operand, ...], attributes: dict[str, Any], batch: int | None) -> Graph:
+def one_node(operator: str, operands: tuple[Operand, ...], attributes: dict[str, Any], batch: int | str) -> Graph:
     """The graph of a case. A node without a value among its operands gets an input beside it."""
     rng = np.random.default_rng(0)
     builder = GraphBuilder()
     inputs: list[str | None] = []
     for operand in operands:
-        if isinstance(operand, Value):
-            inputs.append(builder.input("x", (batch, *operand.shape)))
+        if isinstance(operand, Value | Numbers):
+            kind = operand.type if isinstance(operand, Numbers) else ValueType.FLOAT32
+            inputs.append(builder.input("x", (batch, *operand.shape), kind))
         else:
             value = None if operand is None else rng.normal(size=operand.shape)
             inputs.append(None if value is None else builder.constant(value))
-    if not any(isinstance(operand, Value) for operand in operands):
+    if not any(isinstance(operand, Value | Numbers) for operand in operands):
         builder.input("x", (batch, 2))
     made = builder.node(operator, inputs, **attributes)
     return builder.graph([made])
 
 
 def no_nodes() -> Graph:
-    return Graph((Input("x", (None, 3)),), (), ("x",), {})
+    return Graph((Input("x", ("batch", 3)),), (), ("x",), {})
 
 
 def input_of_rank_zero() -> Graph:
     builder = GraphBuilder()
-    return builder.graph([builder.node("Add", [builder.input("x", ()), builder.input("y", (None,))])])
+    return builder.graph([builder.node("Add", [builder.input("x", ()), builder.input("y", ("batch",))])])
 
 
 def several_in_and_out() -> Graph:
     """Open and fixed batches side by side; an output that is an input, one that comes twice, one in the middle."""
     builder = GraphBuilder()
-    a, b, c = (builder.input(name, shape) for name, shape in (("a", (None, 3)), ("b", (1, 3)), ("c", (2, 5, 5))))
+    a, b, c = (builder.input(name, shape) for name, shape in (("a", ("batch", 3)), ("b", (1, 3)), ("c", (2, 5, 5))))
     total = builder.node("Add", [a, b])
     product = builder.node("Mul", [total, total])
     return builder.graph([product, c, total, a, total])
@@ -155,7 +168,7 @@ def constants_everywhere() -> Graph:
     """Tied weights, one constant twice in a node, in the first place, in a node of constants alone."""
     rng = np.random.default_rng(1)
     builder = GraphBuilder()
-    x = builder.input("x", (None, 4))
+    x = builder.input("x", ("batch", 4))
     weight, row = builder.constant(rng.normal(size=(4, 4))), builder.constant(rng.normal(size=4))
     x = builder.node("Linear", [x, weight, row])
     x = builder.node("Linear", [builder.node("Relu", [x]), weight])
@@ -167,14 +180,14 @@ def constants_everywhere() -> Graph:
 
 
 def unread_constant() -> Graph:
-    return Graph((Input("x", (None, 3)),), (node("Relu", ["x"], "y"),), ("y",), {"z": np.ones(3, np.float32)})
+    return Graph((Input("x", ("batch", 3)),), (node("Relu", ["x"], "y"),), ("y",), {"z": np.ones(3, np.float32)})
 
 
 def whole_numbers() -> Graph:
     """(n, 1, 6, 6) -> (n, 3): convolution, pool, flattening, linear layer. All weights are whole numbers."""
     builder = GraphBuilder()
     numbers = np.arange(18, dtype=np.float32).reshape(2, 1, 3, 3)
-    x = builder.input("image", (None, 1, 6, 6))
+    x = builder.input("image", ("batch", 1, 6, 6))
     x = builder.node("Conv", [x, builder.constant((numbers % 5 - 2) * (numbers % 3 > 0)), builder.constant([1, -1])])
     x = builder.node("MaxPool", [builder.node("Relu", [x])], kernel=(2, 2), strides=(2, 2))
     x = builder.node("Reshape", [x], shape=(-1, 8))
@@ -191,7 +204,7 @@ def every_encoding() -> Graph:
     dice = (rows * 40 + columns + 1) * 2654435761 % 2**32 >> 16
     sign = 1 - 2 * (dice % 2)
     builder = GraphBuilder()
-    x = builder.input("x", (None, 40))
+    x = builder.input("x", ("batch", 40))
     values = [
         np.zeros((6, 40)),
         sign * (1 + rows / 8 + columns / 1024),
@@ -217,7 +230,7 @@ def random_lenet5(seed: int) -> Graph:
         weight = rng.normal(0, 0.1, shape) * (rng.random(shape) < density)
         return builder.node(operator, [x, builder.constant(weight), builder.constant(rng.normal(0, 0.1, shape[0]))])
 
-    x = builder.input("image", (None, 1, 28, 28))
+    x = builder.input("image", ("batch", 1, 28, 28))
     x = builder.node("MaxPool", [layer("Conv", x, 0.14, 20, 1, 5, 5)], kernel=(2, 2), strides=(2, 2))
     x = builder.node("MaxPool", [layer("Conv", x, 0.03, 50, 20, 5, 5)], kernel=(2, 2), strides=(2, 2))
     x = builder.node("Reshape", [x], shape=(-1, 800))
@@ -225,9 +238,40 @@ def random_lenet5(seed: int) -> Graph:
     return builder.graph([layer("Linear", x, 0.04, 10, 500)])
 
 
+def open_axes() -> Graph:
+    """Words as whole numbers, and a picture: five open axes, some of which have to be longer than one."""
+    rng, builder = np.random.default_rng(2), GraphBuilder()
+    ids = builder.input("ids", ("batch", "time"), ValueType.INT64)
+    rows = builder.node("Embedding", [ids, builder.constant(rng.normal(size=(9, 8)))])
+    heads = builder.node("Transpose", [builder.node("Reshape", [rows], shape=(0, 0, 2, 4))], order=(0, 2, 1, 3))
+    turned = builder.node("Transpose", [heads], order=(0, 1, 3, 2))
+    weights = builder.node("Softmax", [builder.node("MatMul", [heads, turned])], axis=3)
+    joined = builder.node("Transpose", [builder.node("MatMul", [weights, heads])], order=(0, 2, 1, 3))
+    words = builder.node(
+        "Linear", [builder.node("Reshape", [joined], shape=(0, -1, 8)), builder.constant(rng.normal(size=(3, 8)))]
+    )
+    picture = builder.input("picture", ("batch", 2, "height", "width"))
+    x = builder.node(
+        "Conv", [picture, builder.constant(rng.normal(size=(4, 2, 3, 5)))], strides=(2, 2), pads=(1, 0, 0, 0)
+    )
+    x = builder.node("AdaptiveAveragePool", [builder.node("Relu", [x])], size=(1, 1))
+    tail = builder.node("Slice", [builder.input("tail", ("batch", "rest"))], axis=1, start=2, stop=4)
+    return builder.graph([words, builder.node("Reshape", [x], shape=(-1, 4)), tail])
+
+
+def words() -> Graph:
+    """(n, time) whole numbers -> (n, time, 5): looked up, then a layer; the batch can be cut."""
+    rng, builder = np.random.default_rng(3), GraphBuilder()
+    rows = builder.node(
+        "Embedding",
+        [builder.input("ids", ("batch", "time"), ValueType.INT32), builder.constant(rng.normal(size=(9, 8)))],
+    )
+    return builder.graph([builder.node("Linear", [rows, builder.constant(rng.normal(size=(5, 8)))])])
+
+
 ARRANGEMENTS: tuple[Callable[[], Graph], ...] = (
     *(no_nodes, input_of_rank_zero, several_in_and_out, constants_everywhere, unread_constant),
-    *(whole_numbers, every_encoding),
+    *(whole_numbers, every_encoding, open_axes, words),
 )
 
 
@@ -235,14 +279,13 @@ def all_graphs() -> dict[str, Graph]:
     """Every case with an open and with a fixed batch, and every arrangement, by name."""
     graphs = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}
     for number, (operator, operands, attributes) in enumerate(CASES):
-        for batch in (None, 1, 3):
+        for batch in ("batch", 1, 3):
             graphs[f"{operator}-{number}-{batch}"] = one_node(operator, operands, attributes, batch)
     return {name: recognise_weights(graph) for name, graph in graphs.items()}
 
 
-def random_inputs(graph: Graph, batch: int) -> dict[str, Array]:
-    rng = np.random.default_rng(batch)
-    return {given.name: np.asarray(rng.normal(size=given.at(batch)), np.float32) for given in graph.inputs}
+def random_inputs(graph: Graph, sizes: Mapping[str, int]) -> dict[str, Array]:
+    return dict(zip((given.name for given in graph.inputs), examples.random_inputs(graph, sizes, 0), strict=True))
 
 
 def numbered(graph: Graph) -> tuple[Any, ...]:
@@ -251,7 +294,7 @@ def numbered(graph: Graph) -> tuple[Any, ...]:
     every = [*(given.name for given in graph.inputs), *(made.output for made in graph.nodes), *read]
     number = {name: place for place, name in enumerate(every)}
     return (
-        [given.shape for given in graph.inputs],
+        [(given.shape, given.type) for given in graph.inputs],
         [_numbered_node(made, number) for made in graph.nodes],
         [number[name] for name in graph.outputs],
         [(graph.constants[name].shape, graph.constants[name].values.tobytes()) for name in read],

@@ -31,7 +31,7 @@ def test_the_corpus_holds_every_operator_and_every_encoding() -> None:
         "1 binary plane",
         "2 binary planes",
     } <= encodings
-    assert {packed.graph.dynamic_batch for packed in files} == {True, False}
+    assert {bool(packed.graph.axes) for packed in files} == {True, False}
 
 
 def test_the_corpus_is_accepted_by_both_readers() -> None:

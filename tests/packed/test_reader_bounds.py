@@ -28,6 +28,7 @@ def begun(nodes: int = 1) -> _native.Encoder:
     encoder.integer(Context.INPUT_COUNT, 0)
     encoder.integer(Context.RANK, 1)
     encoder.flag(Context.RANK, True)
+    encoder.flag(Context.INPUT_FORM, False)
     encoder.integer(Context.SIZE, 0)
     encoder.integer(Context.NODE_COUNT, nodes)
     return encoder
@@ -148,7 +149,7 @@ def test_an_encoder_counts_the_decisions_that_a_decoder_needs(module: ModuleType
 
 def test_a_writer_refuses_what_would_take_a_reader_too_many_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
     builder = GraphBuilder()
-    graph = builder.graph([builder.node("Relu", [builder.input("x", (None, 3))])])
+    graph = builder.graph([builder.node("Relu", [builder.input("x", ("batch", 3))])])
     encode(graph)
     monkeypatch.setattr(Limits, "decisions_for", lambda *_: 10)
     with pytest.raises(FileLimitError, match="decisions"):

@@ -62,13 +62,38 @@ def shape(*sizes: int) -> Calls:
     return calls
 
 
+FIXED = [flag(Context.RANK, True), flag(Context.INPUT_FORM, False)]
+"""An input of float32 none of whose sizes is open."""
+
+
+def told(kind: int) -> Calls:
+    """An input whose type is said, and of each size whether it is open."""
+    return [flag(Context.RANK, True), flag(Context.INPUT_FORM, True), integer(Context.INPUT_FORM, kind)]
+
+
+def open_size(axis: int, least: int | None = None) -> Calls:
+    """least: of an axis that appears for the first time."""
+    calls = [flag(Context.OPEN_SIZE, True), integer(Context.OPEN_SIZE, axis)]
+    return calls if least is None else [*calls, integer(Context.LEAST_SIZE, least - 1)]
+
+
+def whole_head(nodes: int = 1) -> Calls:
+    """One input of int64 with an open axis of its own."""
+    names = [flag(Context.NAMES, False)]
+    return [*head(1)[:3], *told(2), *open_size(0, least=1), *names, integer(Context.NODE_COUNT, nodes)]
+
+
+def text(letters: bytes) -> Calls:
+    return [integer(Context.NAMES, len(letters) - 1), codes(*letters, width=8)]
+
+
 def head(*sizes: int, nodes: int = 1, names: bool = False) -> Calls:
     """One input of a fixed shape."""
     return [
         flag(Context.NAMES, names),
         integer(Context.INPUT_COUNT, 0),
         integer(Context.RANK, len(sizes)),
-        flag(Context.RANK, True),
+        *FIXED,
         *shape(*sizes),
         integer(Context.NODE_COUNT, nodes),
     ]
@@ -208,7 +233,7 @@ def joined(*counts: int) -> Calls:
 
 
 def many_inputs(count: int) -> Calls:
-    shapes = [integer(Context.RANK, 1), flag(Context.RANK, True), integer(Context.SIZE, 0)] * count
+    shapes = [integer(Context.RANK, 1), *FIXED, integer(Context.SIZE, 0)] * count
     return [flag(Context.NAMES, False), integer(Context.INPUT_COUNT, count - 1), *shapes]
 
 
@@ -229,6 +254,11 @@ ACCEPTED: dict[str, Calls] = {
     "eight axes": reshaped(*[1] * 7, 4),
     "one axis of a mean": average(1),
     "operands": joined(3, 2),
+    "open axes": [
+        *(*head(1, 1, 1)[:3], *told(0), *open_size(0, least=4), flag(Context.OPEN_SIZE, False), *shape(3)),
+        *(*open_size(1, least=2), flag(Context.NAMES, True), *text(b"h\nw")),
+        *(integer(Context.NODE_COUNT, 1), operator("Relu"), *value(), *OUTPUT),
+    ],
     "64 inputs": [*many_inputs(64), integer(Context.NODE_COUNT, 0), *OUTPUT],
     "64 outputs": [*head(1, nodes=0), integer(Context.OUTPUT_COUNT, 63), *[integer(Context.OUTPUT, 0)] * 64],
     "a plain mask": [
@@ -297,11 +327,34 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
     ),
     "attribute": (sliced(3, 2), r"contradicts itself: start=3, stop=2 must lie inside axis 0"),
     "attribute beyond 31 bits": (sliced(2**31, 4), "contradicts itself: .*start=2147483648 is not allowed"),
-    "size 0": (reshaped(4, 0), r"contradicts itself: shape=\(4, 0\) must hold sizes >= 1"),
+    "size of no axis": (
+        reshaped(4, 0),
+        r"contradicts itself: shape=\(4, 0\) has a 0 in a place that x .* doesn't have",
+    ),
     "axis twice": (average(2), r"contradicts itself: axes=\(0, 0\) must name at least one axis, each once"),
-    "open batch without axes": (
+    "open axis without axes": (
         [*head()[:3], flag(Context.RANK, False)],
-        "an input without axes can't have an open batch",
+        "an input without axes can't have an open one",
+    ),
+    "value type": (
+        [*head()[:3], flag(Context.RANK, True), flag(Context.INPUT_FORM, True), integer(Context.INPUT_FORM, 3)],
+        "value type 3 doesn't exist in this version",
+    ),
+    "open axis before it appears": (
+        [*head(1)[:3], *told(0), *open_size(1)],
+        "open axis 1 appears before number 0",
+    ),
+    "whole numbers where floats are needed": (
+        [*whole_head(), operator("Relu"), *value(), *OUTPUT],
+        "contradicts itself: input 'x' is int64; it must be float32",
+    ),
+    "whole numbers as an output": (
+        [*whole_head(nodes=0), *OUTPUT],
+        "contradicts itself: an output is an input of int64; outputs are float32",
+    ),
+    "an axis with a name too many": (
+        [*head(1)[:3], *told(0), *open_size(0, least=1), flag(Context.NAMES, True), *text(b"a\nb")],
+        "the file holds 2 different names for 1 open axes",
     ),
     "NaN": (floats(ONE, NAN, ONE, ONE), r"a tensor of shape \(4,\) holds a value that isn't finite"),
     "infinity": (floats(ONE, INFINITY, ONE, ONE), "holds a value that isn't finite"),
@@ -332,7 +385,7 @@ LIMITED: dict[str, tuple[Calls, str]] = {
         "declares 262,145 operands; at most 262,144 are allowed",
     ),
     "operands of all nodes": (
-        [*head(1, nodes=2), *joined(1)[6:-2], operator("Concat", "Concat"), integer(Context.OPERAND_COUNT, 262_143)],
+        [*head(1, nodes=2), *joined(1)[7:-2], operator("Concat", "Concat"), integer(Context.OPERAND_COUNT, 262_143)],
         "declares more than 262,144 operands",
     ),
     "axes of an input": (head(*[1] * 9), "declares 9 axes of an input; at most 8 are allowed"),
@@ -348,6 +401,14 @@ LIMITED: dict[str, tuple[Calls, str]] = {
     "size of an open batch": (
         [*head(1, SIZE)[:3], flag(Context.RANK, False), *shape(SIZE)],
         r"input has shape \(1, 2147483648\); sizes must be 1 to 2147483647",
+    ),
+    "open axes": (
+        [
+            *(flag(Context.NAMES, False), integer(Context.INPUT_COUNT, 1), integer(Context.RANK, 8), *told(0)),
+            *(call for number in range(8) for call in open_size(number, least=1)),
+            *(integer(Context.RANK, 1), *told(0), *open_size(8)),
+        ],
+        "declares more than 8 open axes",
     ),
     "entries of a constant": (plus_constant(2**15, 2**16), r"constants of more than 16,\d{3},\d{3} entries"),
     "entries of a value": (head(2**14, 2**15), "input has 536,870,912 entries; 268,435,456 are allowed"),
@@ -469,7 +530,10 @@ def noise(calls: Calls) -> bytes:
 @pytest.mark.parametrize(
     ("calls", "error"),
     [
-        (lambda: plus_constant(46_341, 46_341), FileLimitError),
+        (
+            lambda: [*plus_constant(46_341, 46_341), *[("raw", 0, 16)] * 3],
+            FileLimitError,
+        ),  # so that all of it is settled
         (lambda: plus_constant(*[2**31 - 1] * 8), FileLimitError),
         (lambda: head(1, nodes=65_536), PackedFileError),
         (lambda: [*head(1), operator("Concat"), integer(Context.OPERAND_COUNT, 262_143)], PackedFileError),

@@ -543,6 +543,7 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     "Conv": windows(pooling=False),
     "Linear": linears(),
     "MatMul": products(),
+    "Embedding": axes_of_shape.map(lambda x: ([x, (3, 5)], {})),
     "MaxPool": windows(pooling=True),
     "AveragePool": st.tuples(windows(pooling=True), st.booleans()).map(
         lambda drawn: (drawn[0][0], drawn[0][1] | {"count_include_pad": drawn[1]})
@@ -575,6 +576,8 @@ def test_a_kernel_gives_the_shape_of_the_tables_rule_as_float32(operator: str, d
     except GraphError:
         assert operator == "Pad"  # reflecting or wrapping beyond an axis; everything else is drawn so that it fits
         return
-    result = run_node(made, [np.ones(one, np.float32) for one in shapes])
+    types = [OPERATORS[operator].operand(place).types[-1] for place in range(len(shapes))]
+    ones = [np.ones(one, kind.dtype) for one, kind in zip(shapes, types, strict=True)]
+    result = run_node(made, ones)
     assert (result.shape, result.dtype) == (shape, np.float32)
     assert result.flags.c_contiguous

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from netsurgery.errors import GraphError, InputError
+from netsurgery.errors import InputError
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.runtime.reference import run
 
@@ -20,7 +20,7 @@ def ramp(*shape: int) -> Array:
 
 def two_inputs() -> Graph:
     builder = GraphBuilder()
-    a, b = builder.input("a", (None, 3)), builder.input("b", (None, 1))
+    a, b = builder.input("a", ("batch", 3)), builder.input("b", ("batch", 1))
     fixed = builder.input("fixed", (2, 1, 1))
     return builder.graph([builder.node("Mul", [builder.node("Add", [a, b]), fixed])])
 
@@ -33,7 +33,7 @@ def test_a_network_runs_at_any_batch_size_as_in_torch(batch: int) -> None:
     ).eval()
     convolution, linear = model[0], model[4]
     builder = GraphBuilder()
-    value = builder.input("x", (None, 1, 14, 14))
+    value = builder.input("x", ("batch", 1, 14, 14))
     held = [builder.constant(p.detach().numpy()) for layer in (convolution, linear) for p in (layer.weight, layer.bias)]
     value = builder.node("MaxPool", [builder.node("Conv", [value, *held[:2]])], kernel=(2, 2), strides=(2, 2))
     value = builder.node("Relu", [builder.node("Reshape", [value], shape=(-1, 100))])
@@ -114,10 +114,13 @@ def test_the_inputs_and_the_callers_dictionary_stay_as_they_were() -> None:
         ({"a": ramp(4, 3).astype(">f4")}, "input 'a' is an array of >f4"),
         ({"a": [[1.0, 2.0, 3.0]]}, "input 'a' is a list, a NumPy array of float32 is needed"),
         ({"a": torch.ones(4, 3)}, "input 'a' is a Tensor"),
-        ({"a": ramp(4, 2)}, r"input 'a' has shape \(4, 2\); \(N, 3\) is needed, N at least 1"),
-        ({"a": ramp(3)}, r"input 'a' has shape \(3,\); \(N, 3\) is needed"),
-        ({"a": ramp(0, 3)}, r"input 'a' has shape \(0, 3\); \(N, 3\) is needed, N at least 1"),
-        ({"b": ramp(5, 1)}, "input 'b' has batch size 5, another has 4; they must be the same"),
+        ({"a": ramp(4, 2)}, r"input 'a' has shape \(4, 2\); \(batch, 3\) is needed, batch at least 1"),
+        ({"a": ramp(3)}, r"input 'a' has shape \(3,\); \(batch, 3\) is needed"),
+        ({"a": ramp(0, 3)}, r"input 'a' has shape \(0, 3\); \(batch, 3\) is needed, batch at least 1"),
+        (
+            {"b": ramp(5, 1)},
+            "input 'b' has size 5 in place 0, where axis 'batch' is; elsewhere that is 4. They must be the same",
+        ),
         ({"fixed": ramp(1, 1, 1)}, r"input 'fixed' has shape \(1, 1, 1\); \(2, 1, 1\) is needed\."),
     ],
 )
@@ -129,13 +132,14 @@ def test_what_the_network_does_not_take_is_refused(change: dict[str, Any], messa
         run(two_inputs(), inputs)
 
 
-def test_a_batch_size_that_the_graph_contradicts_is_refused_with_the_place() -> None:
+def test_sizes_that_are_too_small_are_refused_with_the_place() -> None:
     builder = GraphBuilder()
-    x, pair = builder.input("x", (None, 1)), builder.constant([[1.0], [2.0]])
-    graph = builder.graph([builder.node("Add", [x, pair], "sum", place="net.add")])
-    assert run(graph, {"x": ramp(2, 1)})[0].tolist() == [[1], [3]]
-    with pytest.raises(GraphError, match=r"Add 'sum' \(at net.add\): shapes \(3, 1\) and \(2, 1\) don't broadcast"):
-        run(graph, {"x": ramp(3, 1)})
+    x = builder.input("x", ("batch", "time"))
+    graph = builder.graph([builder.node("Slice", [x], "third", place="net.cut", axis=1, start=2, stop=3)])
+    assert run(graph, {"x": ramp(2, 3)})[0].tolist() == [[2], [5]]
+    reason = r"can't run at batch 3, time 2: Slice 'third' \(at net.cut\): start=2, stop=3 must lie inside axis 1"
+    with pytest.raises(InputError, match=reason):
+        run(graph, {"x": ramp(3, 2)})
 
 
 def test_no_floating_point_warning_leaks_and_the_callers_settings_stay() -> None:

@@ -27,7 +27,7 @@ def small() -> Graph:
     """(n, 1, 4, 4) -> (n, 3): a convolution, a linear layer."""
     generator = np.random.default_rng(0)
     builder = GraphBuilder()
-    image = builder.input("image", (None, 1, 4, 4))
+    image = builder.input("image", ("batch", 1, 4, 4))
     hidden = builder.node(
         "Relu", [builder.node("Conv", [image, builder.constant(generator.normal(size=(2, 1, 3, 3)))])]
     )
@@ -39,7 +39,7 @@ def small() -> Graph:
 def mixed(outputs: int = 3, inputs: int = 4) -> Graph:
     """(n, inputs) -> (n, outputs), where each output depends on all images: the batch can't be cut."""
     builder = GraphBuilder()
-    x = builder.input("x", (None, inputs))
+    x = builder.input("x", ("batch", inputs))
     weight = builder.constant(np.random.default_rng(0).normal(size=(outputs, inputs)))
     return builder.graph([builder.node("Softmax", [builder.node("Linear", [x, weight])], axis=0)])
 
@@ -47,7 +47,7 @@ def mixed(outputs: int = 3, inputs: int = 4) -> Graph:
 def branched() -> Graph:
     """Two inputs; sum, product and the sum again."""
     builder = GraphBuilder()
-    a, b = builder.input("a", (None, 2)), builder.input("b", (None, 2))
+    a, b = builder.input("a", ("batch", 2)), builder.input("b", ("batch", 2))
     total, product = builder.node("Add", [a, b], "total"), builder.node("Mul", [a, b], "product")
     return builder.graph([total, product, total])
 
@@ -97,11 +97,11 @@ def test_several_outputs_come_as_a_tuple_one_that_is_given_twice_comes_twice(eng
 def test_a_session_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     path = written(branched(), tmp_path)
     session = ns.load(path)
-    assert session.inputs == (Input("a", (None, 2)), Input("b", (None, 2)))
+    assert session.inputs == (Input("a", ("batch", 2)), Input("b", ("batch", 2)))
     assert session.output_names == ("total", "product", "total")
     assert session.packed.size_bytes == path.stat().st_size
     assert re.fullmatch(
-        r"<netsurgery session: a \(N, 2\), b \(N, 2\) -> total, product, total, \d+ bytes>", repr(session)
+        r"<netsurgery session: a \(batch, 2\), b \(batch, 2\) -> total, product, total, \d+ bytes>", repr(session)
     )
 
 
@@ -154,10 +154,10 @@ def test_threads_share_a_session(tmp_path: Path) -> None:
     [
         ([], r"0 arrays given; the network takes 2: a, b"),
         ([ramp(1, 2)] * 3, r"3 arrays given; the network takes 2: a, b"),
-        ([ramp(1, 2), ramp(1, 3)], r"input 'b' has shape \(1, 3\); \(N, 2\) is needed"),
-        ([ramp(1, 2), ramp(2, 2)], r"input 'b' has batch size 2, another has 1"),
+        ([ramp(1, 2), ramp(1, 3)], r"input 'b' has shape \(1, 3\); \(batch, 2\) is needed"),
+        ([ramp(1, 2), ramp(2, 2)], r"input 'b' has size 2 in place 0, where axis 'batch' is; elsewhere that is 1"),
         ([ramp(1, 2), ramp(2)], r"input 'b' has shape \(2,\)"),
-        ([ramp(1, 2), np.zeros((0, 2))], r"N at least 1"),
+        ([ramp(1, 2), np.zeros((0, 2))], r"batch at least 1"),
         ([ramp(1, 2), np.array([["x", "y"]])], r"input 'b' is an array of <U1; numbers are needed"),
         ([ramp(1, 2), np.array([[1j, 2]])], r"input 'b' is an array of complex128; numbers are needed"),
         ([ramp(1, 2), np.array([[None, 2]])], r"input 'b' is an array of object; numbers are needed"),

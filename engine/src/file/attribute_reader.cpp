@@ -50,18 +50,18 @@ std::string not_allowed(const AttributeEntry& attribute, const AttributeValue& v
 
 }  // namespace
 
-SaidAttributes AttributeReader::read(const OperatorEntry& entry, const Shape& x, bool dynamic_batch) {
+SaidAttributes AttributeReader::read(const OperatorEntry& entry, const Shape& x, bool open_axes) {
   SaidAttributes values;
-  for (const AttributeEntry& one : entry.attributes) values.push_back(attribute(one, x, dynamic_batch));
+  for (const AttributeEntry& one : entry.attributes) values.push_back(attribute(one, x, open_axes));
   return values;
 }
 
-AttributeValue AttributeReader::attribute(const AttributeEntry& attribute, const Shape& x, bool dynamic_batch) {
+AttributeValue AttributeReader::attribute(const AttributeEntry& attribute, const Shape& x, bool open_axes) {
   const std::size_t context = kAttribute + static_cast<std::size_t>(attribute.name);
   AttributeValue standard;
   bool has_standard = attribute.standard != Default::kNone;
   if (attribute.flattens && !x.empty()) {
-    standard.integers = {dynamic_batch ? -1 : x[0], entries_of(Shape(x.begin() + 1, x.end()))};
+    standard.integers = {open_axes ? -1 : x[0], entries_of(Shape(x.begin() + 1, x.end()))};
     has_standard = true;
   } else if (attribute.standard == Default::kValue) {
     if (attribute.kind == AttributeKind::kFloat)

@@ -16,11 +16,11 @@ class AttributeReader {
  public:
   explicit AttributeReader(Stream& stream) : stream_(stream) {}
 
-  /// x: the shape of the node's first operand, as far as it is known. dynamic_batch: does any input leave it open?
-  SaidAttributes read(const OperatorEntry& entry, const Shape& x, bool dynamic_batch);
+  /// x: the shape of the node's first operand, as far as it is known. open_axes: is any size of the inputs open?
+  SaidAttributes read(const OperatorEntry& entry, const Shape& x, bool open_axes);
 
  private:
-  AttributeValue attribute(const AttributeEntry& attribute, const Shape& x, bool dynamic_batch);
+  AttributeValue attribute(const AttributeEntry& attribute, const Shape& x, bool open_axes);
   void number(const AttributeEntry& attribute, AttributeValue& numbers);
 
   Stream& stream_;

@@ -15,6 +15,7 @@ constexpr std::uint8_t kMagic[] = {'N', 'S', 'M'};
 constexpr int kVersion = 1;
 
 constexpr std::int64_t kMostInputs = 64;
+constexpr std::int64_t kMostAxes = 8;
 constexpr std::int64_t kMostOutputs = 64;
 constexpr std::int64_t kMostNodes = 65536;
 constexpr std::int64_t kMostOperands = 262144;
@@ -45,6 +46,8 @@ enum Context : std::size_t {
   kNames = 11,
   kOutputsOfLayer = 12,
   kKernel = 13,
+  kInputForm = 14,
+  kOpenSize = 15,
   kMask = 16,
   kEncoding = 18,
   kMantissa = 20,
@@ -56,6 +59,7 @@ enum Context : std::size_t {
   kCodes = 30,
   kPlanes = 31,
   kAttribute = 32,
+  kLeastSize = 95,
   kOperator = 96,
 };
 

@@ -64,9 +64,9 @@ Graph read_graph(const std::uint8_t* content, std::size_t size, const Limits& li
     refuse_limit(
         "reading the file takes far more work than its size explains. If you trust it, raise the limit of elements.");
   }
-  if (graph.dynamic_batch()) {  // sizes follow the batch in a line, and 1 was checked on the way
+  if (!graph.axes.empty()) {  // the smallest sizes were checked on the way
     try {
-      graph.shapes(2);
+      for (const Sizes& sizes : graph.tried_sizes()) graph.shapes(sizes);
     } catch (const Error& error) {
       refuse_file("the file holds a graph that contradicts itself: " + std::string(error.what()));
     }

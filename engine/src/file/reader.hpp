@@ -12,7 +12,7 @@ namespace netsurgery {
 struct Limits {
   /// Entries of all constants together; 0: what format.hpp grants a file of its size; below 0: none.
   Size elements = 0;
-  Size value_elements = Size{1} << 28;  // entries of any value at batch 1
+  Size value_elements = Size{1} << 28;  // entries of any value at the smallest sizes
 };
 
 /// Throws Error: NS_ERROR_FILE (damaged or no .nsm file), NS_ERROR_VERSION, NS_ERROR_LIMIT.

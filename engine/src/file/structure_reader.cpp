@@ -10,12 +10,22 @@ namespace {
 
 using namespace format;
 
+static_assert(kMostAxes == kMostOpenAxes && kHighestRank == NS_HIGHEST_RANK);
+
+constexpr Size kUnsaid = -1;  // a size that its node doesn't tell
 constexpr const char* kContradiction = "the file holds a graph that contradicts itself: ";
 
 std::string lower(std::string name) {
   for (char& letter : name)
     if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
   return name;
+}
+
+std::string wrong_type(const OperandEntry& operand, ValueType given) {
+  std::string allowed;
+  for (const ValueTypeEntry& one : kValueTypes)
+    if (operand.takes(one.type)) allowed += (allowed.empty() ? "" : " or ") + std::string(one.name);
+  return std::string("input '") + operand.name + "' is " + entry_of(given).name + "; it must be " + allowed + ".";
 }
 
 /// Entries of x with the padding around its images, which a kernel may have to hold; 0 where there is none.
@@ -38,12 +48,14 @@ Size padded_entries(const OperatorEntry& entry, const Shape& x, const Attributes
 Graph StructureReader::read() {
   const bool named = stream_.flag(kNames);
   const Size inputs = stream_.count(kInputCount, kMostInputs, "inputs", 1);
-  for (Size i = 0; i < inputs; ++i) input();
+  bool told = named;
+  for (Size i = 0; i < inputs; ++i) told = input() || told;
+  name_axes(told);
   const Size nodes = stream_.count(kNodeCount, kMostNodes, "nodes", 0);
   first_constant_ = static_cast<int>(inputs + nodes);
   for (Size i = 0; i < nodes; ++i) node(i == 0 ? 0 : static_cast<std::size_t>(newest_));
   const Size outputs = stream_.count(kOutputCount, kMostOutputs, "outputs", 1);
-  for (Size i = 0; i < outputs; ++i) graph_.outputs.push_back(value(kOutput));
+  for (Size i = 0; i < outputs; ++i) output();
   if (named) {
     names();
   } else {
@@ -54,17 +66,67 @@ Graph StructureReader::read() {
   return std::move(graph_);
 }
 
-void StructureReader::input() {
+void StructureReader::output() {
+  const int made = value(kOutput);
+  if (static_cast<std::size_t>(made) < graph_.inputs.size()) {
+    const ValueType type = graph_.inputs[static_cast<std::size_t>(made)].type;
+    if (type != ValueType::kFloat32)
+      refuse_file(kContradiction + std::string("an output is an input of ") + netsurgery::entry_of(type).name +
+                  "; outputs are float32.");
+  }
+  graph_.outputs.push_back(made);
+}
+
+bool StructureReader::input() {
   const Size rank = stream_.count(kRank, kHighestRank, "axes of an input", 0);
-  const bool fixed = stream_.flag(kRank);
-  if (rank == 0 && !fixed) refuse_file("an input without axes can't have an open batch.");
-  Shape shape;  // without an open batch
-  while (static_cast<Size>(shape.size()) + (fixed ? 0 : 1) < rank) shape.push_back(size(shape));
-  if (!fixed) shape.insert(shape.begin(), kOpenBatch);
-  graph_.inputs.push_back({"", shape});
-  dynamic_batch_ |= !fixed;
-  if (!fixed) shape[0] = 1;
+  const bool usual = !stream_.flag(kRank);
+  if (rank == 0 && usual) refuse_file("an input without axes can't have an open one.");
+  const bool tells = !usual && stream_.flag(kInputForm);
+  const Size code = tells ? stream_.integer(kInputForm) : 0;
+  if (code >= static_cast<Size>(std::size(kValueTypes)))
+    refuse_file("value type " + std::to_string(code) + " doesn't exist in this version of the format.");
+  Input made;
+  made.type = static_cast<ValueType>(code);
+  if (usual && graph_.axes.empty()) graph_.axes.emplace_back();
+  if (usual) made.shape.push_back(netsurgery::open_size(0));
+  Shape fixed;
+  while (static_cast<Size>(made.shape.size()) < rank) {
+    if (tells && stream_.flag(kOpenSize)) {
+      made.shape.push_back(open_size());
+    } else {
+      fixed.push_back(size(fixed));
+      made.shape.push_back(fixed.back());
+    }
+  }
+  Shape shape = shape_at(made.shape, graph_.least());
+  const bool has_axes = std::any_of(made.shape.begin(), made.shape.end(), is_open);
+  graph_.inputs.push_back(std::move(made));
   add_value(std::move(shape));
+  return tells && has_axes;
+}
+
+Size StructureReader::open_size() {
+  const Size number = stream_.integer(kOpenSize), count = static_cast<Size>(graph_.axes.size());
+  if (number > count)
+    refuse_file("open axis " + std::to_string(number) + " appears before number " + std::to_string(count) + ".");
+  if (number == count) {
+    if (number == kMostAxes) refuse_limit("the file declares more than " + std::to_string(kMostAxes) + " open axes.");
+    graph_.axes.emplace_back();
+    graph_.axes.back().least = stream_.integer(kLeastSize) + 1;
+  }
+  return netsurgery::open_size(static_cast<std::size_t>(number));
+}
+
+void StructureReader::name_axes(bool told) {
+  const auto leads = [](const Input& input) {
+    return !input.shape.empty() && input.shape[0] == netsurgery::open_size(0);
+  };
+  for (std::size_t axis = 0; axis < graph_.axes.size(); ++axis)
+    graph_.axes[axis].name = "axis_" + std::to_string(axis + 1);
+  if (std::any_of(graph_.inputs.begin(), graph_.inputs.end(), leads)) graph_.axes[0].name = "batch";
+  if (!told || graph_.axes.empty() || !stream_.flag(kNames)) return;
+  std::vector<std::string> names = text(graph_.axes.size(), "open axes");
+  for (std::size_t axis = 0; axis < graph_.axes.size(); ++axis) graph_.axes[axis].name = std::move(names[axis]);
 }
 
 Size StructureReader::size(const Shape& before) {
@@ -91,7 +153,7 @@ void StructureReader::node(std::size_t previous_code) {
   static const Shape kNone;
   const Shape* known_x = shape_of(given.values[0]);
   const Shape x = known_x ? *known_x : kNone;
-  SaidAttributes values = AttributeReader(stream_).read(entry, x, dynamic_batch_);
+  SaidAttributes values = AttributeReader(stream_).read(entry, x, !graph_.axes.empty());
   for (const std::size_t place : given.new_constants)
     add_constant(entry, place, static_cast<std::size_t>(given.values[place] - first_constant_),
                  constant_shape(entry, given, place, values));
@@ -99,7 +161,14 @@ void StructureReader::node(std::size_t previous_code) {
   const std::string name = newest_node();
   Node made{newest_, {}, static_cast<int>(values_.size()), attributes_of(entry, std::move(values))};
   std::vector<const Shape*> shapes;
-  for (const int operand : given.values) shapes.push_back(shape_of(operand));
+  for (std::size_t place = 0; place < given.values.size(); ++place) {
+    const int operand = given.values[place];
+    shapes.push_back(shape_of(operand));
+    const bool is_input = operand >= 0 && static_cast<std::size_t>(operand) < graph_.inputs.size();
+    const ValueType type = is_input ? graph_.inputs[static_cast<std::size_t>(operand)].type : ValueType::kFloat32;
+    if (operand != kLeftOut && !entry.operand(place).takes(type))
+      refuse_file(kContradiction + wrong_type(entry.operand(place), type));
+  }
   Shape shape;
   try {
     shape = output_shape(newest_, shapes, made.attributes);
@@ -166,13 +235,13 @@ Shape StructureReader::expected_shape(const OperatorEntry& entry, const Operands
     case Expected::kKernel: {
       const Size groups = x->size() >= 3 ? integer(AttributeName::kGroups) : 0;
       if (groups == 0 || (*x)[1] % groups != 0) break;
-      Shape result(x->size(), kOpenBatch);
+      Shape result(x->size(), kUnsaid);
       result[1] = (*x)[1] / groups;
       return result;
     }
     case Expected::kMatrix:
       if (x->empty()) break;
-      return {kOpenBatch, x->back()};
+      return {kUnsaid, x->back()};
     case Expected::kOutputs:
       if (!weight) break;
       return weight->empty() ? Shape() : Shape{(*weight)[0]};
@@ -196,7 +265,7 @@ Shape StructureReader::constant_shape(const OperatorEntry& entry, const Operands
   }
   Size previous = 0;
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
-    if (shape[axis] != kOpenBatch) continue;
+    if (shape[axis] != kUnsaid) continue;
     if (axis == 0) {
       shape[axis] = stream_.integer(kOutputsOfLayer) + 1;
     } else {
@@ -207,7 +276,7 @@ Shape StructureReader::constant_shape(const OperatorEntry& entry, const Operands
   return shape;
 }
 
-void StructureReader::names() {
+std::vector<std::string> StructureReader::text(std::size_t needed, const char* what) {
   const Size count = stream_.count(kNames, kMostNameBytes, "bytes of names", 1);
   const std::vector<std::uint8_t> ones(static_cast<std::size_t>(count), 1);
   std::vector<std::uint8_t> letters(static_cast<std::size_t>(count));
@@ -221,10 +290,14 @@ void StructureReader::names() {
     begin = end + 1;
   }
   const std::size_t different = std::unordered_set<std::string>(names.begin(), names.end()).size();
-  const std::size_t needed = values_.size() + graph_.constants.size();
   if (names.size() != needed || different != needed)
-    refuse_file("the file holds " + std::to_string(different) + " different names for " + std::to_string(needed) +
-                " values.");
+    refuse_file("the file holds " + std::to_string(different) + " different names for " + std::to_string(needed) + " " +
+                what + ".");
+  return names;
+}
+
+void StructureReader::names() {
+  const std::vector<std::string> names = text(values_.size() + graph_.constants.size(), "values");
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) graph_.inputs[i].name = names[i];
   for (const int output : graph_.outputs) graph_.output_names.push_back(names[static_cast<std::size_t>(output)]);
 }

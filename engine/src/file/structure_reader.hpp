@@ -15,7 +15,7 @@ namespace netsurgery {
 /// What a file of a certain size is granted.
 struct Granted {
   Size elements;        // of all constants together, at most kMostEntries
-  Size value_elements;  // of any value at batch 1, at most kMostEntries
+  Size value_elements;  // of any value at the smallest sizes, at most kMostEntries
 };
 
 class StructureReader {
@@ -31,7 +31,13 @@ class StructureReader {
     std::vector<std::size_t> new_constants;  // places of those that appear for the first time
   };
 
-  void input();
+  /// True if names of axes are told.
+  bool input();
+  void output();
+  Size open_size();
+  void name_axes(bool told);
+  /// So many names; what: of what.
+  std::vector<std::string> text(std::size_t needed, const char* what);
   void node(std::size_t previous_code);
   Operands operands(const OperatorEntry& entry);
   Attributes attributes_of(const OperatorEntry& entry, SaidAttributes values) const;
@@ -64,7 +70,6 @@ class StructureReader {
   std::vector<int> made_ = std::vector<int>(std::size(kOperators) + 1);  // nodes of each operator so far
   std::vector<int> ordinals_;                                            // which of its operator each node is
   Size operands_ = 0, elements_ = 0;
-  bool dynamic_batch_ = false;
 };
 
 }  // namespace netsurgery

@@ -1,6 +1,7 @@
 #include "graph/graph.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 
 #include "base/arithmetic.hpp"
@@ -55,16 +56,63 @@ std::vector<float> Constant::dense() const {
   return result;
 }
 
-bool Graph::dynamic_batch() const {
-  return std::any_of(inputs.begin(), inputs.end(),
-                     [](const Input& input) { return !input.shape.empty() && input.shape[0] == kOpenBatch; });
+Shape shape_at(const Shape& shape, const Sizes& sizes) {
+  Shape result = shape;
+  for (Size& size : result)
+    if (is_open(size)) size = sizes[axis_of(size)];
+  return result;
 }
 
-std::vector<Shape> Graph::shapes(Size batch) const {
+Sizes Graph::least() const {
+  Sizes sizes{};
+  for (std::size_t axis = 0; axis < axes.size(); ++axis) sizes[axis] = axes[axis].least;
+  return sizes;
+}
+
+std::vector<Sizes> Graph::tried_sizes() const {
+  constexpr Size kLongestPeriod = 1024;
+  const Sizes smallest = least();
+  if (axes.empty()) return {smallest};
+  // The product of strides along a path, behind which the stairs of sizes repeat.
+  std::vector<Size> periods(inputs.size() + nodes.size() + constants.size(), 1);
+  Size longest = 1;
+  const auto multiply = [&](Size& period, Size stride) {
+    period = std::min(product_of(period, stride), kLongestPeriod);
+  };
+  for (const Node& node : nodes) {
+    Size period = 1;
+    for (const int input : node.inputs)
+      if (input != kLeftOut) period = std::max(period, periods[static_cast<std::size_t>(input)]);
+    for (const AttributeEntry& attribute : entry_of(node.op).attributes) {
+      if (attribute.name != AttributeName::kStrides && attribute.name != AttributeName::kStep) continue;
+      Size common = 1;
+      for (const Size stride : node.attributes.integers(attribute.name))
+        multiply(common, stride / std::gcd(common, stride));
+      multiply(period, common);
+    }
+    periods[static_cast<std::size_t>(node.output)] = period;
+    longest = std::max(longest, period);
+  }
+  std::vector<Sizes> tried(3, smallest);
+  for (std::size_t axis = 0; axis < axes.size(); ++axis) {
+    const auto place = static_cast<Size>(axis);
+    tried[1][axis] += 1 + place;
+    tried[2][axis] += 2 * longest + 1 + 3 * place;
+  }
+  return tried;
+}
+
+std::string Graph::named(const Sizes& sizes) const {
+  std::string result;
+  for (std::size_t axis = 0; axis < axes.size(); ++axis)
+    result += (axis > 0 ? ", " : "") + axes[axis].name + " " + std::to_string(sizes[axis]);
+  return result.empty() ? "fixed sizes" : result;
+}
+
+std::vector<Shape> Graph::shapes(const Sizes& sizes) const {
   std::vector<Shape> known(inputs.size() + nodes.size() + constants.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    known[i] = inputs[i].shape;
-    if (!known[i].empty() && known[i][0] == kOpenBatch) known[i][0] = batch;
+    known[i] = shape_at(inputs[i].shape, sizes);
     require_possible(known[i]);
   }
   const auto first = static_cast<std::size_t>(first_constant());

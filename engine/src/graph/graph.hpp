@@ -3,6 +3,7 @@
 // Values are numbered: the inputs come first, then the output of each node, in order, then the constants.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -16,8 +17,16 @@ namespace netsurgery {
 using Size = std::int64_t;
 using Shape = std::vector<Size>;
 
-constexpr int kLeftOut = -1;     // an optional operand that isn't there
-constexpr Size kOpenBatch = -1;  // the first size of an input whose batch the caller chooses
+constexpr int kLeftOut = -1;  // an optional operand that isn't there
+
+constexpr std::size_t kMostOpenAxes = NS_MOST_OPEN_AXES;
+/// Sizes of the open axes, by their numbers; 0 for those that a graph doesn't have.
+using Sizes = std::array<Size, kMostOpenAxes>;
+
+/// A size of an input that the caller chooses, as it stands in the shape.
+constexpr Size open_size(std::size_t axis) { return -1 - static_cast<Size>(axis); }
+constexpr bool is_open(Size size) { return size < 0; }
+constexpr std::size_t axis_of(Size open) { return static_cast<std::size_t>(-1 - open); }
 
 /// An attribute: whole numbers, flags (0, 1) and choices (their place in the table) are `integers`, the rest `numbers`.
 struct AttributeValue {
@@ -81,23 +90,39 @@ struct Constant {
 
 struct Input {
   std::string name;
-  Shape shape;  // kOpenBatch may be the first size
+  Shape shape;  // with open sizes
+  ValueType type = ValueType::kFloat32;
+};
+
+/// The shape with sizes in the place of open ones.
+Shape shape_at(const Shape& shape, const Sizes& sizes);
+
+struct OpenAxis {
+  std::string name;
+  Size least = 1;  // the smallest size that every operator takes
 };
 
 struct Graph {
   std::vector<Input> inputs;
   std::vector<Node> nodes;
   std::vector<Constant> constants;
-  std::vector<int> outputs;  // numbers of values: of inputs or nodes
+  std::vector<OpenAxis> axes;  // in order of their first appearance in the inputs
+  std::vector<int> outputs;    // numbers of values: of inputs or nodes
   std::vector<std::string> output_names;
 
   int first_constant() const { return static_cast<int>(inputs.size() + nodes.size()); }
   bool is_constant(int value) const { return value >= first_constant(); }
   const Constant& constant(int value) const { return constants[static_cast<std::size_t>(value - first_constant())]; }
-  bool dynamic_batch() const;
-  /// The shape of every value, constants included, for inputs of this batch size. Throws Error(NS_ERROR_FILE) where the
+  /// The smallest sizes of the open axes.
+  Sizes least() const;
+  /// Sizes at which something about shapes has to hold to be taken for true at all sizes; the smallest ones come first.
+  /// See `tried_sizes` in netsurgery/graph/ir.py.
+  std::vector<Sizes> tried_sizes() const;
+  /// The shape of every value, constants included, for inputs of these sizes. Throws Error(NS_ERROR_FILE) where the
   /// graph contradicts itself there.
-  std::vector<Shape> shapes(Size batch) const;
+  std::vector<Shape> shapes(const Sizes& sizes) const;
+  /// "batch 4, time 100".
+  std::string named(const Sizes& sizes) const;
 };
 
 }  // namespace netsurgery

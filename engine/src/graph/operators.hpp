@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "graph/value_types.hpp"
+
 namespace netsurgery {
 
 constexpr std::int64_t kLargestInteger = 2147483647;  // no whole number of a graph lies beyond +-this
@@ -78,7 +80,8 @@ enum class Operator : std::uint8_t {
   kLrn = 29,
   kMatMul = 30,
   kAdaptiveMaxPool = 31,
-  kAbs = 32
+  kAbs = 32,
+  kEmbedding = 33
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -127,7 +130,8 @@ enum class ShapeRule : std::uint8_t {
   kPad,
   kResize,
   kLrn,
-  kMatmul
+  kMatmul,
+  kEmbedding
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -145,6 +149,9 @@ struct OperandEntry {
   const char* name;
   bool constant, optional, variadic;
   Expected expected;
+  unsigned types;  // that its entries may have: a bit for each, the code says which
+
+  constexpr bool takes(ValueType type) const { return (types >> static_cast<unsigned>(type) & 1u) != 0; }
 };
 
 struct AttributeEntry {
@@ -182,9 +189,9 @@ struct OperatorEntry {
 namespace operator_tables {
 
 inline constexpr OperandEntry kConvOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
-    {"weight", true, false, false, Expected::kKernel},
-    {"bias", true, true, false, Expected::kOutputs},
+    {"x", false, false, false, Expected::kNothing, 1},
+    {"weight", true, false, false, Expected::kKernel, 1},
+    {"bias", true, true, false, Expected::kOutputs, 1},
 };
 inline constexpr AttributeEntry kConvAttributes[] = {
     {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
@@ -198,17 +205,17 @@ inline constexpr AttributeEntry kConvAttributes[] = {
 };
 
 inline constexpr OperandEntry kReluOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kLinearOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
-    {"weight", true, false, false, Expected::kMatrix},
-    {"bias", true, true, false, Expected::kOutputs},
+    {"x", false, false, false, Expected::kNothing, 1},
+    {"weight", true, false, false, Expected::kMatrix, 1},
+    {"bias", true, true, false, Expected::kOutputs, 1},
 };
 
 inline constexpr OperandEntry kMaxPoolOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kMaxPoolAttributes[] = {
     {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
@@ -224,7 +231,7 @@ inline constexpr AttributeEntry kMaxPoolAttributes[] = {
 };
 
 inline constexpr OperandEntry kReshapeOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kReshapeAttributes[] = {
     {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kTwo, true, Default::kNone, 0, 0.0f, -1, false, 0,
@@ -232,12 +239,12 @@ inline constexpr AttributeEntry kReshapeAttributes[] = {
 };
 
 inline constexpr OperandEntry kAddOperands[] = {
-    {"a", false, false, false, Expected::kNothing},
-    {"b", false, false, false, Expected::kNothing},
+    {"a", false, false, false, Expected::kNothing, 1},
+    {"b", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kAdaptiveAveragePoolOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kAdaptiveAveragePoolAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
@@ -245,12 +252,12 @@ inline constexpr AttributeEntry kAdaptiveAveragePoolAttributes[] = {
 };
 
 inline constexpr OperandEntry kMulOperands[] = {
-    {"a", false, false, false, Expected::kNothing},
-    {"b", false, false, false, Expected::kNothing},
+    {"a", false, false, false, Expected::kNothing, 1},
+    {"b", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kConcatOperands[] = {
-    {"x", false, false, true, Expected::kNothing},
+    {"x", false, false, true, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kConcatAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
@@ -258,7 +265,7 @@ inline constexpr AttributeEntry kConcatAttributes[] = {
 };
 
 inline constexpr OperandEntry kClipOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kClipAttributes[] = {
     {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
@@ -268,15 +275,15 @@ inline constexpr AttributeEntry kClipAttributes[] = {
 };
 
 inline constexpr OperandEntry kHardSwishOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kSigmoidOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kHardSigmoidOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kHardSigmoidAttributes[] = {
     {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.166666672f,
@@ -286,11 +293,11 @@ inline constexpr AttributeEntry kHardSigmoidAttributes[] = {
 };
 
 inline constexpr OperandEntry kSiluOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kAveragePoolOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kAveragePoolAttributes[] = {
     {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
@@ -308,7 +315,7 @@ inline constexpr AttributeEntry kAveragePoolAttributes[] = {
 };
 
 inline constexpr OperandEntry kTransposeOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kTransposeAttributes[] = {
     {AttributeName::kOrder, "order", AttributeKind::kInts, Length::kRank, false, Default::kNone, 0, 0.0f, 0, false, 0,
@@ -316,7 +323,7 @@ inline constexpr AttributeEntry kTransposeAttributes[] = {
 };
 
 inline constexpr OperandEntry kGeluOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr const char* kGeluApproximateChoices[] = {"none", "tanh"};
 inline constexpr AttributeEntry kGeluAttributes[] = {
@@ -325,9 +332,9 @@ inline constexpr AttributeEntry kGeluAttributes[] = {
 };
 
 inline constexpr OperandEntry kLayerNormOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
-    {"scale", true, true, false, Expected::kFromAxis},
-    {"bias", true, true, false, Expected::kFromAxis},
+    {"x", false, false, false, Expected::kNothing, 1},
+    {"scale", true, true, false, Expected::kFromAxis, 1},
+    {"bias", true, true, false, Expected::kFromAxis, 1},
 };
 inline constexpr AttributeEntry kLayerNormAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
@@ -337,7 +344,7 @@ inline constexpr AttributeEntry kLayerNormAttributes[] = {
 };
 
 inline constexpr OperandEntry kMeanOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kMeanAttributes[] = {
     {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, false, Default::kNone, 0, 0.0f, 0, false, 0, {}},
@@ -346,7 +353,7 @@ inline constexpr AttributeEntry kMeanAttributes[] = {
 };
 
 inline constexpr OperandEntry kSliceOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kSliceAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
@@ -360,7 +367,7 @@ inline constexpr AttributeEntry kSliceAttributes[] = {
 };
 
 inline constexpr OperandEntry kSoftmaxOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kSoftmaxAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
@@ -368,7 +375,7 @@ inline constexpr AttributeEntry kSoftmaxAttributes[] = {
 };
 
 inline constexpr OperandEntry kLogSoftmaxOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kLogSoftmaxAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
@@ -376,7 +383,7 @@ inline constexpr AttributeEntry kLogSoftmaxAttributes[] = {
 };
 
 inline constexpr OperandEntry kLeakyReluOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kLeakyReluAttributes[] = {
     {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.00999999978f,
@@ -384,17 +391,17 @@ inline constexpr AttributeEntry kLeakyReluAttributes[] = {
 };
 
 inline constexpr OperandEntry kSubOperands[] = {
-    {"a", false, false, false, Expected::kNothing},
-    {"b", false, false, false, Expected::kNothing},
+    {"a", false, false, false, Expected::kNothing, 1},
+    {"b", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kDivOperands[] = {
-    {"a", false, false, false, Expected::kNothing},
-    {"b", false, false, false, Expected::kNothing},
+    {"a", false, false, false, Expected::kNothing, 1},
+    {"b", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kPadOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr const char* kPadModeChoices[] = {"constant", "reflect", "edge", "wrap"};
 inline constexpr AttributeEntry kPadAttributes[] = {
@@ -407,7 +414,7 @@ inline constexpr AttributeEntry kPadAttributes[] = {
 };
 
 inline constexpr OperandEntry kResizeOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr const char* kResizeCoordinatesChoices[] = {"asymmetric", "half_pixel", "pytorch_half_pixel",
      "align_corners", "half_pixel_symmetric"};
@@ -424,11 +431,11 @@ inline constexpr AttributeEntry kResizeAttributes[] = {
 };
 
 inline constexpr OperandEntry kTanhOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kLrnOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kLrnAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
@@ -442,12 +449,12 @@ inline constexpr AttributeEntry kLrnAttributes[] = {
 };
 
 inline constexpr OperandEntry kMatMulOperands[] = {
-    {"a", false, false, false, Expected::kNothing},
-    {"b", false, false, false, Expected::kNothing},
+    {"a", false, false, false, Expected::kNothing, 1},
+    {"b", false, false, false, Expected::kNothing, 1},
 };
 
 inline constexpr OperandEntry kAdaptiveMaxPoolOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kAdaptiveMaxPoolAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
@@ -455,7 +462,12 @@ inline constexpr AttributeEntry kAdaptiveMaxPoolAttributes[] = {
 };
 
 inline constexpr OperandEntry kAbsOperands[] = {
-    {"x", false, false, false, Expected::kNothing},
+    {"x", false, false, false, Expected::kNothing, 1},
+};
+
+inline constexpr OperandEntry kEmbeddingOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 6},
+    {"weight", true, false, false, Expected::kNothing, 1},
 };
 
 }  // namespace operator_tables
@@ -521,6 +533,8 @@ inline constexpr OperatorEntry kOperators[] = {
     {Operator::kAdaptiveMaxPool, "AdaptiveMaxPool", ShapeRule::kAdaptivePool, Work::kSpatial, Images::kApart,
      operator_tables::kAdaptiveMaxPoolOperands, operator_tables::kAdaptiveMaxPoolAttributes},
     {Operator::kAbs, "Abs", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kAbsOperands, {}},
+    {Operator::kEmbedding, "Embedding", ShapeRule::kEmbedding, Work::kOther, Images::kApart,
+     operator_tables::kEmbeddingOperands, {}},
 };
 // clang-format on
 

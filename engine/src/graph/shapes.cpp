@@ -171,15 +171,21 @@ Shape concat(const Operands& operands, const Attributes& attributes) {
 }
 
 Shape reshape(const Shape& x, const Attributes& attributes) {
-  Shape target = attributes.integers(Name::kShape);
+  const std::vector<Size>& said = attributes.integers(Name::kShape);
+  Shape target = said;
   const auto open = std::count(target.begin(), target.end(), Size{-1});
-  if (open > 1 || std::count(target.begin(), target.end(), Size{0}) > 0)
-    refuse("shape=" + text_of(target) + " must hold sizes >= 1, and -1 at most once.");
+  if (open > 1) refuse("shape=" + text_of(said) + " must hold -1 at most once.");
+  for (std::size_t place = 0; place < target.size(); ++place) {
+    if (target[place] != 0) continue;
+    if (place >= x.size())
+      refuse("shape=" + text_of(said) + " has a 0 in a place that x of shape " + text_of(x) + " doesn't have.");
+    target[place] = x[place];
+  }
   const Size count = entries_of(x);
   Size known = 1;  // where this many can't be counted, it is no divisor of what can
   for (const Size size : target) known = size == -1 ? known : product_of(known, size);
   if (open ? count % known != 0 : count != known)
-    refuse(text_of(count) + " values of shape " + text_of(x) + " don't fill shape " + text_of(target) + ".");
+    refuse(text_of(count) + " values of shape " + text_of(x) + " don't fill shape " + text_of(said) + ".");
   std::replace(target.begin(), target.end(), Size{-1}, count / known);
   return target;
 }
@@ -239,6 +245,14 @@ Shape mean(const Shape& x, const Attributes& attributes) {
     else if (attributes.flag(Name::kKeepdims))
       result.push_back(1);
   }
+  return result;
+}
+
+Shape embedding(const Operands& operands) {
+  const Shape& weight = *operands[1];
+  if (weight.size() != 2) refuse("weight has shape " + text_of(weight) + "; (V, F) is needed: a row for each number.");
+  Shape result = *operands[0];
+  result.push_back(weight[1]);
   return result;
 }
 
@@ -325,6 +339,8 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return lrn(x);
     case ShapeRule::kMatmul:
       return matmul(operands);
+    case ShapeRule::kEmbedding:
+      return embedding(operands);
   }
   throw Error(NS_ERROR_FILE, "an operator has no shape rule.");
 }

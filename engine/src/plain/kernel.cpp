@@ -24,6 +24,7 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kLrn, plain::make_lrn},
     {Operator::kMatMul, plain::make_matmul},
     {Operator::kAdaptiveMaxPool, plain::make_adaptive_pool},
+    {Operator::kEmbedding, plain::make_embedding},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {

@@ -21,7 +21,8 @@ class PlainKernel {
   /// May `output` be the memory of the first input? Then every entry is read before it is written, by the same piece.
   virtual bool in_place() const { return false; }
   /// Pieces begin .. end - 1. inputs: one pointer for each operand that isn't a constant weight or bias (those were
-  /// taken when the kernel was made), nullptr where one is left out.
+  /// taken when the kernel was made), nullptr where one is left out. One of another type than float32 is the address of
+  /// such entries.
   virtual void run(const float* const* inputs, float* output, Size begin, Size end, float* scratch) const = 0;
 };
 

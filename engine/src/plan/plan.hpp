@@ -1,4 +1,4 @@
-// A graph at one batch size, ready to run: steps in order, and one block of memory that their values share.
+// A graph at one choice of sizes, ready to run: steps in order, and one block of memory that their values share.
 #pragma once
 
 #include <memory>
@@ -15,13 +15,13 @@ struct Buffer {
   enum class Home : std::uint8_t { kArena, kInput, kOutput, kConstant };
   Home home = Home::kArena;
   Size floats = 0;
-  int number = 0;               // of the input, output or constant
-  Size offset = 0;              // in the arena, in floats
-  std::vector<float> constant;  // entries of a constant
+  std::size_t entry_bytes = sizeof(float);  // of an input of another type; `floats` are its entries then
+  int number = 0;                           // of the input, output or constant
+  Size offset = 0;                          // in the arena, in floats
+  std::vector<float> constant;              // entries of a constant
 };
 
 struct Plan {
-  Size batch = 0;
   std::vector<StepInfo> infos;
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<Buffer> buffers;
@@ -36,12 +36,15 @@ struct PlanOptions {
   bool estimate_only = false;  // no steps, no memory: cycles alone
 };
 
-Plan make_plan(const Graph& graph, const Kernels& kernels, Size batch, const PlanOptions& options);
+Plan make_plan(const Graph& graph, const Kernels& kernels, const Sizes& sizes, const PlanOptions& options);
 
 /// Gives each buffer of the arena its place: those whose times overlap don't overlap in memory.
 void place_buffers(Plan& plan);
 
-/// True if every image of a batch is worked on alone, so that a batch may be run in parts.
-bool is_separable(const Graph& graph);
+constexpr std::size_t kNoAxis = kMostOpenAxes;
+
+/// The open axis along whose entries (the images of a batch) every value is worked on apart, so that a run may be done
+/// in parts; kNoAxis if there is none.
+std::size_t separable_axis(const Graph& graph);
 
 }  // namespace netsurgery

@@ -6,15 +6,14 @@
 #include "plan/plain_step.hpp"
 
 namespace netsurgery {
-Planner::Planner(const Graph& graph, const Kernels& kernels, Size batch, const PlanOptions& options)
+Planner::Planner(const Graph& graph, const Kernels& kernels, const Sizes& sizes, const PlanOptions& options)
     : graph_(graph),
       kernels_(kernels),
       options_(options),
-      shapes_(graph.shapes(batch)),
+      shapes_(graph.shapes(sizes)),
       values_(graph.inputs.size() + graph.nodes.size() + graph.constants.size()),
       readers_(values_.size()),
       done_(graph.nodes.size(), false) {
-  plan_.batch = batch;
   for (const Node& node : graph.nodes)
     for (const int input : node.inputs)
       if (input != kLeftOut) readers_[static_cast<std::size_t>(input)].push_back(&node);
@@ -26,6 +25,7 @@ Plan Planner::plan() {
     buffer.home = Buffer::Home::kInput;
     buffer.number = static_cast<int>(i);
     buffer.floats = product(shape(static_cast<int>(i)));
+    buffer.entry_bytes = entry_of(graph_.inputs[i].type).bytes;
     plan_.buffers.push_back(std::move(buffer));
     values_[i].plain = static_cast<int>(i);
   }
@@ -258,8 +258,8 @@ void Planner::draft(const Node* node, const char* kind, std::vector<int> reads, 
   if (!options_.estimate_only) makes_.push_back(std::move(make));
 }
 
-Plan make_plan(const Graph& graph, const Kernels& kernels, Size batch, const PlanOptions& options) {
-  return Planner(graph, kernels, batch, options).plan();
+Plan make_plan(const Graph& graph, const Kernels& kernels, const Sizes& sizes, const PlanOptions& options) {
+  return Planner(graph, kernels, sizes, options).plan();
 }
 
 }  // namespace netsurgery

@@ -19,7 +19,7 @@ bool is_entrywise(Operator op);
 /// Goes over the nodes once, choosing; steps are made afterwards, when every halo is as large as its readers need.
 class Planner {
  public:
-  Planner(const Graph& graph, const Kernels& kernels, Size batch, const PlanOptions& options);
+  Planner(const Graph& graph, const Kernels& kernels, const Sizes& sizes, const PlanOptions& options);
   Plan plan();
 
  private:

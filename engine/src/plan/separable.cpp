@@ -6,7 +6,7 @@
 namespace netsurgery {
 namespace {
 
-/// Whether a node keeps images apart, its operands' first axis being the batch where they aren't constants.
+/// Whether a node keeps images apart, its operands' first axis being theirs where they aren't constants.
 bool keeps_apart(const Graph& graph, const Node& node, const std::vector<Shape>& shapes) {
   const auto shape = [&](std::size_t operand) -> const Shape& {
     return shapes[static_cast<std::size_t>(node.inputs[operand])];
@@ -52,23 +52,31 @@ bool keeps_apart(const Graph& graph, const Node& node, const std::vector<Shape>&
 
 }  // namespace
 
-bool is_separable(const Graph& graph) {
-  if (!graph.dynamic_batch()) return false;
-  constexpr Size kOne = 2, kOther = 3;  // batches: a size that is both of them in turn is the batch
+std::size_t separable_axis(const Graph& graph) {
+  if (graph.axes.empty() || graph.inputs.front().shape.empty() || !is_open(graph.inputs.front().shape.front()))
+    return kNoAxis;
+  const std::size_t axis = axis_of(graph.inputs.front().shape.front());
+  // Two sizes of it, the others staying as they are: a size that is both of them in turn is the axis.
+  if (graph.axes[axis].least > 1) return kNoAxis;  // something needs several images at once
+  Sizes sizes = graph.tried_sizes().back();        // where those of the other axes are neither 1 nor any of these two
+  const Size one_size = 2, other_size = 3;
   std::vector<Shape> one, other;
   try {
-    one = graph.shapes(kOne);
-    other = graph.shapes(kOther);
-  } catch (const Error&) {  // it runs at other batch sizes only
-    return false;
+    sizes[axis] = one_size;
+    one = graph.shapes(sizes);
+    sizes[axis] = other_size;
+    other = graph.shapes(sizes);
+  } catch (const Error&) {  // it runs at other sizes only
+    return kNoAxis;
   }
   const std::size_t values = static_cast<std::size_t>(graph.first_constant());
   for (std::size_t i = 0; i < values; ++i) {
-    if (one[i].empty() || one[i].front() != kOne || other[i].front() != kOther) return false;
-    if (!std::equal(one[i].begin() + 1, one[i].end(), other[i].begin() + 1, other[i].end())) return false;
+    if (one[i].empty() || one[i].front() != one_size || other[i].front() != other_size) return kNoAxis;
+    if (!std::equal(one[i].begin() + 1, one[i].end(), other[i].begin() + 1, other[i].end())) return kNoAxis;
   }
-  return std::all_of(graph.nodes.begin(), graph.nodes.end(),
-                     [&](const Node& node) { return keeps_apart(graph, node, one); });
+  const bool apart = std::all_of(graph.nodes.begin(), graph.nodes.end(),
+                                 [&](const Node& node) { return keeps_apart(graph, node, one); });
+  return apart ? axis : kNoAxis;
 }
 
 }  // namespace netsurgery

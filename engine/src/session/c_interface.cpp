@@ -17,11 +17,9 @@
 #include "session/session.hpp"
 
 struct ns_session {
-  ns_session(netsurgery::Graph graph, const netsurgery::SessionOptions& options)
-      : session(std::move(graph), options), open_batch(session.graph().dynamic_batch()) {}
+  ns_session(netsurgery::Graph graph, const netsurgery::SessionOptions& options) : session(std::move(graph), options) {}
 
   netsurgery::Session session;
-  const bool open_batch;
 };
 
 namespace {
@@ -125,12 +123,18 @@ ns_session* loaded(const std::uint8_t* bytes, std::size_t size, const CheckedOpt
   return new ns_session(read_graph(bytes, size, options.limits), options.session);
 }
 
-Size batch_of(const ns_session& session, std::int64_t batch) { return session.open_batch ? batch : 1; }
+Sizes sizes_of(const ns_session& session, const std::int64_t* sizes) {
+  const std::size_t count = session.session.graph().axes.size();
+  Sizes result{};
+  if (count > 0) require_given(sizes, "sizes");
+  for (std::size_t axis = 0; axis < count; ++axis) result[axis] = sizes[axis];
+  return result;
+}
 
 void fill(ns_shape* shape, const Shape& sizes) {
   *shape = ns_shape{};
   shape->rank = static_cast<int>(sizes.size());
-  for (std::size_t axis = 0; axis < sizes.size() && axis < NS_MOST_AXES; ++axis) shape->sizes[axis] = sizes[axis];
+  for (std::size_t axis = 0; axis < sizes.size() && axis < NS_HIGHEST_RANK; ++axis) shape->sizes[axis] = sizes[axis];
 }
 
 }  // namespace
@@ -190,12 +194,31 @@ ns_status ns_input_shape(const ns_session* session, int index, ns_shape* shape) 
   });
 }
 
-ns_status ns_output_shape(ns_session* session, int64_t batch, int index, ns_shape* shape) {
+ns_status ns_input_type(const ns_session* session, int index, ns_value_type* type) {
+  return guarded([&] {
+    require_given(session, "session");
+    require_given(type, "type");
+    const std::vector<Input>& inputs = session->session.graph().inputs;
+    require_place(index, inputs.size(), "input");
+    *type = static_cast<ns_value_type>(inputs[static_cast<std::size_t>(index)].type);
+  });
+}
+
+int ns_axis_count(const ns_session* session) {
+  return session ? static_cast<int>(session->session.graph().axes.size()) : 0;
+}
+
+const char* ns_axis_name(const ns_session* session, int index) {
+  if (index < 0 || index >= ns_axis_count(session)) return nullptr;
+  return session->session.graph().axes[static_cast<std::size_t>(index)].name.c_str();
+}
+
+ns_status ns_output_shape(ns_session* session, const int64_t* sizes, int index, ns_shape* shape) {
   return guarded([&] {
     require_given(session, "session");
     require_given(shape, "shape");
     require_place(index, session->session.graph().outputs.size(), "output");
-    fill(shape, session->session.output_shapes(batch_of(*session, batch))[static_cast<std::size_t>(index)]);
+    fill(shape, session->session.output_shapes(sizes_of(*session, sizes))[static_cast<std::size_t>(index)]);
   });
 }
 
@@ -209,21 +232,21 @@ ns_status ns_set_threads(ns_session* session, int threads) {
 
 int ns_threads(const ns_session* session) { return session ? session->session.threads() : 0; }
 
-ns_status ns_prepare(ns_session* session, int64_t batch) {
+ns_status ns_prepare(ns_session* session, const int64_t* sizes) {
   return guarded([&] {
     require_given(session, "session");
-    session->session.prepare(batch_of(*session, batch));
+    session->session.prepare(sizes_of(*session, sizes));
   });
 }
 
-ns_status ns_run(ns_session* session, int64_t batch, const float* const* inputs, float* const* outputs) {
+ns_status ns_run(ns_session* session, const int64_t* sizes, const void* const* inputs, float* const* outputs) {
   return guarded([&] {
     require_given(session, "session");
     require_given(inputs, "inputs");
     require_given(outputs, "outputs");
     for (int i = 0; i < ns_input_count(session); ++i) require_given(inputs[i], "an array of inputs");
     for (int i = 0; i < ns_output_count(session); ++i) require_given(outputs[i], "an array of outputs");
-    session->session.run(batch_of(*session, batch), inputs, outputs);
+    session->session.run(sizes_of(*session, sizes), inputs, outputs);
   });
 }
 

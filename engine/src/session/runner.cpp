@@ -19,7 +19,7 @@ bool Memory::reserve(Size floats) {
   return true;
 }
 
-Binding::Binding(const Plan& plan, const Memory& arena) {
+Binding::Binding(const Plan& plan, const Memory& arena, Size images) {
   for (std::size_t i = 0; i < plan.buffers.size(); ++i) {
     const Buffer& buffer = plan.buffers[i];
     const auto number = static_cast<std::size_t>(buffer.number);
@@ -29,15 +29,18 @@ Binding::Binding(const Plan& plan, const Memory& arena) {
     else if (buffer.home == Buffer::Home::kConstant)
       address = const_cast<float*>(buffer.constant.data());  // no step writes it
     else
-      outside_.push_back({i, buffer.home == Buffer::Home::kInput, number, buffer.floats / plan.batch});
+      outside_.push_back({i, buffer.home == Buffer::Home::kInput, number,
+                          buffer.floats / images * static_cast<Size>(buffer.entry_bytes)});
     addresses_.push_back(address);
   }
 }
 
-void Binding::set(const float* const* inputs, float* const* outputs, Size first_image) {
-  for (const Outside& one : outside_)
-    addresses_[one.buffer] =
-        (one.input ? const_cast<float*>(inputs[one.number]) : outputs[one.number]) + first_image * one.per_image;
+void Binding::set(const void* const* inputs, float* const* outputs, Size first_image) {
+  for (const Outside& one : outside_) {
+    // No step writes an input. One of another type is only read as what it is.
+    void* given = one.input ? const_cast<void*>(inputs[one.number]) : outputs[one.number];
+    addresses_[one.buffer] = reinterpret_cast<float*>(static_cast<char*>(given) + first_image * one.bytes_per_image);
+  }
 }
 
 void run_alone(const Plan& plan, Buffers buffers, float* scratch) {

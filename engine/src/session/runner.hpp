@@ -31,8 +31,9 @@ class Memory {
 /// A plan's buffers, bound to memory.
 class Binding {
  public:
-  Binding(const Plan& plan, const Memory& arena);
-  void set(const float* const* inputs, float* const* outputs, Size first_image);
+  /// images: that the plan is for, of a run that is done in parts; 1 where it is not.
+  Binding(const Plan& plan, const Memory& arena, Size images);
+  void set(const void* const* inputs, float* const* outputs, Size first_image);
   Buffers buffers() const { return addresses_.data(); }
 
  private:
@@ -40,7 +41,7 @@ class Binding {
     std::size_t buffer;
     bool input;
     std::size_t number;
-    Size per_image;
+    Size bytes_per_image;
   };
   std::vector<float*> addresses_;
   std::vector<Outside> outside_;

@@ -7,7 +7,8 @@
 #include "base/arithmetic.hpp"
 #include "isa/instructions.hpp"
 #include "isa/kernels.hpp"
-#include "session/batch_plans.hpp"
+#include "session/plan_cache.hpp"
+#include "session/row_check.hpp"
 #include "session/workplace.hpp"
 #include "threads/cores.hpp"
 
@@ -16,10 +17,10 @@ namespace netsurgery {
 /// The plans that a session has made, and what they run with: both are for a number of threads.
 struct Session::Prepared {
   Prepared(const Graph& graph, const Kernels& kernels, bool plain_only, int count)
-      : plans(graph, kernels, plain_only, count), workplace(count), threads(count) {}
+      : plans(graph, kernels, plain_only, count), rows(graph), workplace(count), threads(count) {}
 
-  Cut& cut(Size batch) {
-    Cut& found = plans.cut(batch);
+  Cut& cut(const Sizes& sizes) {
+    Cut& found = plans.cut(sizes);
     if (!found.ready) {
       try {
         plans.plan(found);
@@ -33,7 +34,8 @@ struct Session::Prepared {
     return found;
   }
 
-  BatchPlans plans;
+  PlanCache plans;
+  RowCheck rows;
   Workplace workplace;
   const int threads;
 };
@@ -52,19 +54,22 @@ void Session::set_threads(int threads) {
     prepared_ = std::make_unique<Prepared>(graph_, kernels_, plain_only_, threads);
 }
 
-const std::vector<Shape>& Session::output_shapes(Size batch) { return prepared_->plans.cut(batch).output_shapes; }
+const std::vector<Shape>& Session::output_shapes(const Sizes& sizes) { return prepared_->plans.cut(sizes).output_shapes; }
 
-void Session::prepare(Size batch) { prepared_->cut(batch); }
+void Session::prepare(const Sizes& sizes) { prepared_->cut(sizes); }
 
-double Session::cycles(Size batch) { return prepared_->plans.cut(batch).cycles; }
+double Session::cycles(const Sizes& sizes) { return prepared_->plans.cut(sizes).cycles; }
 
-void Session::run(Size batch, const float* const* inputs, float* const* outputs) {
-  prepared_->workplace.run(prepared_->cut(batch), inputs, outputs);
+void Session::run(const Sizes& sizes, const void* const* inputs, float* const* outputs) {
+  const Cut& cut = prepared_->cut(sizes);
+  prepared_->rows.check(sizes, inputs);
+  prepared_->workplace.run(cut, inputs, outputs);
 }
 
-std::vector<Session::StepTime> Session::profile(Size batch, const float* const* inputs, float* const* outputs) {
+std::vector<Session::StepTime> Session::profile(const Sizes& sizes, const void* const* inputs, float* const* outputs) {
   using Clock = std::chrono::steady_clock;
-  const Cut& cut = prepared_->cut(batch);
+  const Cut& cut = prepared_->cut(sizes);
+  prepared_->rows.check(sizes, inputs);
   const DefaultArithmetic arithmetic;
   std::vector<StepTime> times;
   for (const Run& run : cut.runs)

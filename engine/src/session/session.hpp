@@ -24,12 +24,13 @@ class Session {
   const Graph& graph() const { return graph_; }
   int threads() const;
   void set_threads(int threads);
-  /// Shapes of the outputs. Throws Error(NS_ERROR_INPUT) if the network can't run at this batch size.
-  const std::vector<Shape>& output_shapes(Size batch);
-  void prepare(Size batch);
-  void run(Size batch, const float* const* inputs, float* const* outputs);
-  /// An estimate of what a run at this batch size takes of one core.
-  double cycles(Size batch);
+  /// Shapes of the outputs. Throws Error(NS_ERROR_INPUT) if the network can't run at these sizes.
+  const std::vector<Shape>& output_shapes(const Sizes& sizes);
+  void prepare(const Sizes& sizes);
+  /// inputs: of their types. Throws Error(NS_ERROR_INPUT), too, for a whole number that is no row of its table.
+  void run(const Sizes& sizes, const void* const* inputs, float* const* outputs);
+  /// An estimate of what a run at these sizes takes of one core.
+  double cycles(const Sizes& sizes);
 
   struct StepTime {
     int node;  // of the graph, -1: none
@@ -38,7 +39,7 @@ class Session {
     Size multiply_adds;  // with weights that are not zero
   };
   /// One run on the calling thread, and how long each step of it took.
-  std::vector<StepTime> profile(Size batch, const float* const* inputs, float* const* outputs);
+  std::vector<StepTime> profile(const Sizes& sizes, const void* const* inputs, float* const* outputs);
 
  private:
   struct Prepared;

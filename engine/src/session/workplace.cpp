@@ -6,7 +6,7 @@
 
 namespace netsurgery {
 
-void Workplace::bind(Cut& cut, BatchPlans& plans) {
+void Workplace::bind(Cut& cut, PlanCache& plans) {
   if (!cut.alone && !threads_) threads_ = std::make_unique<Threads>(count_);
   reserve(cut);
   if (grew_) {
@@ -37,12 +37,12 @@ void Workplace::bind_plans(const Cut& cut) {
   for (const Run& run : cut.runs) {
     Planned& one = *run.planned;
     const std::size_t needed = cut.apart ? workers(cut) : 1;
-    while (one.bindings.size() < needed) one.bindings.emplace_back(one.plan, arenas_[one.bindings.size()]);
+    while (one.bindings.size() < needed) one.bindings.emplace_back(one.plan, arenas_[one.bindings.size()], run.images);
     if (!cut.alone && !cut.apart && !one.sharing) one.sharing = std::make_unique<Sharing>(one.plan, count_);
   }
 }
 
-void Workplace::run(const Cut& cut, const float* const* inputs, float* const* outputs) {
+void Workplace::run(const Cut& cut, const void* const* inputs, float* const* outputs) {
   const DefaultArithmetic arithmetic;
   for (const Run& run : cut.runs) {
     if (cut.apart) {
@@ -62,7 +62,7 @@ void Workplace::run(const Cut& cut, const float* const* inputs, float* const* ou
 }
 
 /// Each thread takes the next part that nobody has taken.
-void Workplace::run_apart(const Run& run, const float* const* inputs, float* const* outputs) {
+void Workplace::run_apart(const Run& run, const void* const* inputs, float* const* outputs) {
   Planned& one = *run.planned;
   next_.store(0, std::memory_order_relaxed);
   auto work = [&](int thread) {

@@ -12,17 +12,23 @@ import numpy as np
 
 from netsurgery.analysis.associative import Signs
 from netsurgery.analysis.operation_counts import OperationCounts, counts_of
-from netsurgery.graph.ir import Graph, Node
+from netsurgery.graph.ir import Graph, Node, open_shapes
+from netsurgery.graph.value_types import ValueType
 from netsurgery.graph.weights import Planes, Weights
 from netsurgery.packed.reader import Packed
 
 
 @dataclass(frozen=True)
 class ValueSummary:
-    """An input or output: its name and shape, None for a size that follows the batch."""
+    """An input or output: its name, its shape and the type of its entries.
+
+    An open size of an input is the name of its axis, and so it is in an output that has just that size; None stands for
+    one that follows from open axes otherwise.
+    """
 
     name: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int | str | None, ...]
+    type: ValueType = ValueType.FLOAT32
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,10 @@ class TensorSummary:
 
 @dataclass(frozen=True)
 class SketchedLayer:
-    """A layer whose weight is stored as binary planes: the weight's name, and the operations it takes at batch 1."""
+    """A layer whose weight is stored as binary planes: the weight's name, and the operations it takes at batch 1.
+
+    Other open axes count with the smallest size that the network takes.
+    """
 
     name: str
     positions: int
@@ -55,14 +64,16 @@ class SketchedLayer:
 class Summary:
     """A whole file.
 
-    operators: name -> how many nodes, the most frequent first; structure_bits: all of the file that is neither a tensor
-    nor its header; sketched: layers of binary planes, in order.
+    axes: name of each open axis -> its smallest size; operators: name -> how many nodes, the most frequent first;
+    structure_bits: all of the file that is neither a tensor nor its header; sketched: layers of binary planes, in
+    order.
     """
 
     size_bytes: int
     format_version: int
     inputs: tuple[ValueSummary, ...]
     outputs: tuple[ValueSummary, ...]
+    axes: dict[str, int]
     operators: dict[str, int]
     tensors: tuple[TensorSummary, ...]
     structure_bits: float
@@ -94,8 +105,9 @@ class Summary:
             "bits_per_weight": per(8 * self.size_bytes, self.entries),
             "bits_per_connection": per(8 * self.size_bytes, self.kept),
             "structure_bits": round(self.structure_bits, 2),
-            "inputs": [{"name": given.name, "shape": list(given.shape)} for given in self.inputs],
-            "outputs": [{"name": made.name, "shape": list(made.shape)} for made in self.outputs],
+            "inputs": [_value(given) for given in self.inputs],
+            "outputs": [_value(made) for made in self.outputs],
+            "axes": dict(self.axes),
             "operators": dict(self.operators),
             "tensors": [
                 {
@@ -134,8 +146,9 @@ def summary_of(packed: Packed) -> Summary:
     return Summary(
         size_bytes=packed.size_bytes,
         format_version=packed.version,
-        inputs=tuple(ValueSummary(given.name, given.shape) for given in graph.inputs),
+        inputs=tuple(ValueSummary(given.name, given.shape, given.type) for given in graph.inputs),
         outputs=_outputs(graph),
+        axes=graph.least,
         operators=dict(Counter(made.operator for made in graph.nodes).most_common()),
         tensors=tuple(
             TensorSummary(
@@ -154,13 +167,17 @@ def summary_of(packed: Packed) -> Summary:
     )
 
 
+def _value(value: ValueSummary) -> dict[str, Any]:
+    return {"name": value.name, "shape": list(value.shape), "type": str(value.type)}
+
+
 def per(bits: float, count: int) -> float | None:
     """Bits for each of `count`, None where there is none."""
     return round(bits / count, 4) if count else None
 
 
 def _sketched(packed: Packed) -> Iterator[SketchedLayer]:
-    shapes = packed.graph.shapes(1)
+    shapes = packed.graph.shapes()
     for layer, name, weight in packed.graph.weights():
         signs = _signs(weight)
         if signs is not None:
@@ -189,8 +206,4 @@ def _positions(layer: Node, shape: tuple[int, ...]) -> int:
 
 
 def _outputs(graph: Graph) -> tuple[ValueSummary, ...]:
-    one, other = graph.shapes(1), graph.shapes(2)
-    return tuple(
-        ValueSummary(name, tuple(p if p == q else None for p, q in zip(one[name], other[name], strict=True)))
-        for name in graph.outputs
-    )
+    return tuple(ValueSummary(name, shape) for name, shape in zip(graph.outputs, open_shapes(graph), strict=True))

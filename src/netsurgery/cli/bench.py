@@ -23,7 +23,8 @@ keys of --json:
                               the system doesn't say
   warning                     a sentence if that was much, or null
   rows                        list of {batch, threads, runtimes, times_faster,
-                              largest_difference}; batch: null if it is fixed
+                              largest_difference}; batch: of the first open
+                              axis, null if all sizes are fixed
   runtimes                    {name: {median_us, p10_us, p90_us, calls,
                               runs_per_second, inputs_per_second}};
                               p10, p90: a tenth of the calls is faster, slower;
@@ -47,7 +48,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     )
     parser.add_argument("model", type=Path, metavar="FILE", help="an .nsm file")
     parser.add_argument("--against", choices=("onnxruntime",), help="the dense runtime to compare with")
-    parser.add_argument("--batch", type=_counts, metavar="N,N", help="batch sizes (default 1,16)")
+    parser.add_argument("--batch", type=_counts, metavar="N,N", help="sizes of the first open axis (default 1,16)")
+    parser.add_argument(
+        "--size", type=_size, action="append", default=[], metavar="AXIS=N", help="of another open axis, once for each"
+    )
     parser.add_argument("--threads", type=_counts, metavar="N,N", help="threads (default: 1, and all usable cores)")
     parser.add_argument(
         "--seconds", type=float, default=1.0, metavar="S", help="of each runtime in each row (default 1)"
@@ -65,11 +69,20 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.deployment.measuring import measured
 
     require_range("--seconds", options.seconds, 0.001, 3600)
-    record = measured(options.model, options.against, options.batch, options.threads, options.seconds)
+    record = measured(
+        options.model, options.against, options.batch, options.threads, options.seconds, dict(options.size)
+    )
     if options.json:
         print(json.dumps(record, indent=1))
     else:
         print(*lines(record), sep="\n")
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, _, size = text.rpartition("=")
+    if not name or not size.isdecimal() or int(size) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no axis and size >= 1, such as time=128")
+    return name, int(size)
 
 
 def _counts(text: str) -> list[int]:

@@ -14,7 +14,9 @@ keys of --json:
   bits_per_weight             8 * size_bytes / entries
   bits_per_connection         8 * size_bytes / kept
   structure_bits              what the file spends on operators, shapes, names
-  inputs, outputs             list of {name, shape}; null in a shape: the batch
+  inputs, outputs             list of {name, shape, type}; a text in a shape is
+                              an open axis, null a size that follows from them
+  axes                        {name of an open axis: its smallest size}
   operators                   {name: how many}
   sketched                    list of {name, planes, positions, fmul_dense, fmul,
                               fadd_dense, fadd_planes, fadd_tree,

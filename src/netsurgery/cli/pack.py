@@ -28,6 +28,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         metavar="X.npy",
         help="what to compare model and file on, once for each input (default: random numbers)",
     )
+    parser.add_argument(
+        "--input-shape",
+        type=_shape,
+        action="append",
+        default=[],
+        metavar="NAME=1,3,H,W",
+        help="another shape for an input, once for each: numbers fix open sizes, names leave them open",
+    )
     parser.set_defaults(run=run)
 
 
@@ -46,7 +54,14 @@ def run(options: argparse.Namespace) -> None:
     path = options.output or Path(options.model.with_suffix(".nsm").name)
     require(path.suffix == ".nsm", "--output", str(path), "the name of an .nsm file")
     examples = [read_array(given) for given in options.input] if options.input else None
-    report = pack(options.model, path, example_inputs=examples, weights=options.weights, names=options.names)
+    report = pack(
+        options.model,
+        path,
+        example_inputs=examples,
+        input_shapes=dict(options.input_shape) or None,
+        weights=options.weights,
+        names=options.names,
+    )
     lines = [str(report).splitlines()[0], *network(summary_of(read_packed(path)))]
     if report.batch is not None:
         lines += fact("batch", f"fixed at {report.batch}; for others, export the model with an open first axis")
@@ -57,3 +72,11 @@ def run(options: argparse.Namespace) -> None:
         whose += f", its weights rounded to {options.weights}"
     verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {TOLERANCE:.0e})"
     print(*lines, *fact("verified", verified), sep="\n")
+
+
+def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:
+    name, _, sizes = text.rpartition("=")
+    parts = sizes.split(",")
+    if not name or not all(parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name and shape, such as image=1,3,224,224")
+    return name, tuple(int(part) if part.lstrip("-").isdecimal() else part for part in parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
 from netsurgery.analysis.operation_counts import STRETCH
@@ -25,6 +25,7 @@ def network(summary: Summary) -> list[str]:
     return [
         *fact("inputs", _values(summary.inputs)),
         *fact("outputs", _values(summary.outputs)),
+        *(fact("open axes", _axes(summary.axes)) if set(summary.axes) - {"batch"} else []),
         *fact("operators", f"{sum(summary.operators.values())}: {operators}" if operators else "none"),
     ]
 
@@ -147,6 +148,13 @@ def _cut(text: str, width: int) -> str:
 
 
 def _values(values: Sequence[ValueSummary]) -> str:
-    return ", ".join(
-        f"{value.name} ({', '.join('N' if size is None else str(size) for size in value.shape)})" for value in values
-    )
+    return ", ".join(map(_value, values))
+
+
+def _axes(axes: Mapping[str, int]) -> str:
+    return ", ".join(name if least == 1 else f"{name} from {least} on" for name, least in axes.items())
+
+
+def _value(value: ValueSummary) -> str:
+    shape = ", ".join("?" if size is None else str(size) for size in value.shape)
+    return f"{value.name} ({shape})" + (f" {value.type}" if value.type.whole else "")

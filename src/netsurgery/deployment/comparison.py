@@ -112,5 +112,7 @@ def _hands_on(operator: Operator) -> bool:
 
 
 def _magnitude(values: Array) -> float:
+    if values.dtype != np.float32:
+        return 0.0  # places in a table are no magnitudes
     finite = values[np.isfinite(values)]
     return float(np.abs(finite).max()) if finite.size else 0.0

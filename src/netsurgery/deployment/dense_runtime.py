@@ -37,7 +37,7 @@ class DenseRuntime:
         self._names = [given.name for given in self._session.get_inputs()]
 
     def bound(self, arrays: Sequence[Array]) -> Callable[[], Sequence[Array]]:
-        """Runs the network on float32 arrays in the order of its inputs; each call gives the outputs in theirs."""
+        """Runs the network on arrays in the order of its inputs; each call gives the outputs in theirs."""
         return partial(self._session.run, None, dict(zip(self._names, arrays, strict=True)))
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from netsurgery import _native
 from netsurgery.checks import require
 from netsurgery.deployment.comparison import agreement
-from netsurgery.graph.ir import Array
+from netsurgery.graph.examples import random_inputs
+from netsurgery.graph.ir import Array, Sizes
 from netsurgery.runtime.session import Outputs, Session, load
 from netsurgery.timing.calls import timed
 from netsurgery.timing.machine import machine, other_processes, versions
@@ -27,19 +28,33 @@ SEED = 0
 
 
 def measured(
-    path: Path, against: str | None, batches: Sequence[int] | None, threads: Sequence[int] | None, seconds: float
+    path: Path,
+    against: str | None,
+    batches: Sequence[int] | None,
+    threads: Sequence[int] | None,
+    seconds: float,
+    sizes: Sizes | None = None,
 ) -> dict[str, Any]:
     """A record with a row for each batch size and number of threads; `netsurgery bench --help` lists the keys.
 
-    against: "onnxruntime" or None. batches, threads: None for 1 and 16, and for one thread and all usable cores.
-    seconds: of each runtime in each row. Raises what `load` and `DenseRuntime` raise, SettingError for batch sizes that
-    a network with a fixed batch can't have, and VerificationError if outputs differ: times of wrong answers mean
-    nothing. Every row is run and compared before the first one is timed.
+    against: "onnxruntime" or None. batches, threads: None for 1 and 16, and for one thread and all usable cores;
+    batches are sizes of the first open axis, `sizes` those of the others. seconds: of each runtime in each row. Raises
+    what `load` and `DenseRuntime` raise, SettingError for sizes that the network can't have or that are missing, and
+    VerificationError if outputs differ: times of wrong answers mean nothing. Every row is run and compared before the
+    first one is timed.
     """
     session = load(path)
     counts = tuple(threads or dict.fromkeys((1, session.threads or 1)))
-    sizes: Sequence[int | None] = batches or BATCHES
-    if all(None not in given.shape for given in session.inputs):
+    rows_at: Sequence[int | None] = batches or BATCHES
+    others = session.axes[1:]
+    given = sizes or {}
+    require(
+        set(given) == set(others),
+        "--size",
+        ",".join(f"{name}={size}" for name, size in given.items()) or "none",
+        f"one for each open axis but the first: {', '.join(others) or 'none'}",
+    )
+    if not session.axes:
         require(
             batches is None,
             "--batch",
@@ -47,7 +62,7 @@ def measured(
             "left out for this network, whose inputs have fixed shapes",
             "pack a model whose first axis is open for other batch sizes",
         )
-        sizes = [None]
+        rows_at = [None]
     installed = versions((OURS, "numpy"))
     runtimes: dict[int, dict[str, Bind]] = {count: {OURS: partial(_bound, load(path, count))} for count in counts}
     if against is not None:
@@ -56,12 +71,13 @@ def measured(
         for count in counts:
             dense = DenseRuntime(session.graph, count)
             runtimes[count][against], installed[against] = dense.bound, dense.version
-    rows = [(count, batch) for count in counts for batch in sizes]
-    differences = [_difference(runtimes[count], _random(session, batch)) for count, batch in rows]
+    rows = [(count, batch) for count in counts for batch in rows_at]
+    differences = [_difference(runtimes[count], _random(session, batch, given)) for count, batch in rows]
     pace = Pace()
-    with other_processes() as others:
+    with other_processes() as busy:
         timed_rows = [
-            _row(runtimes[count], _random(session, batch), batch, count, pace.lasting(seconds)) for count, batch in rows
+            _row(runtimes[count], _random(session, batch, given), batch, count, pace.lasting(seconds))
+            for count, batch in rows
         ]
     return {
         "model": str(path),
@@ -70,8 +86,8 @@ def measured(
         "machine": machine(max(counts)),
         "versions": installed,
         "seed": SEED,
-        "busy_cores": others.busy_cores,
-        "warning": others.warning,
+        "busy_cores": busy.busy_cores,
+        "warning": busy.warning,
         "rows": [
             row | {"largest_difference": difference} for row, difference in zip(timed_rows, differences, strict=True)
         ],
@@ -82,9 +98,9 @@ def _bound(session: Session, arrays: Sequence[Array]) -> Callable[[], Outputs]:
     return partial(session, *arrays)
 
 
-def _random(session: Session, batch: int | None) -> list[Array]:
-    generator = np.random.default_rng(SEED)
-    return [generator.standard_normal(given.at(batch or 1), np.float32) for given in session.inputs]
+def _random(session: Session, batch: int | None, sizes: Sizes) -> tuple[Array, ...]:
+    first = {} if batch is None else {session.axes[0]: batch}
+    return random_inputs(session.graph, {**first, **sizes}, SEED)
 
 
 def _row(

@@ -22,8 +22,8 @@ from netsurgery.deployment.dense_runtime import asked
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
-from netsurgery.graph.capture import Captured, capture
-from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.capture import Axes, Captured, capture
+from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
 from netsurgery.graph.weights import Weights, same_bits
@@ -44,7 +44,7 @@ class PackReport:
     once; connections: kept weights and biases in the file; difference: largest difference of an output from the model's
     (its weights rounded where that was asked for) on the example inputs, as a share of the largest output;
     rounding_difference: the same between the model and itself with rounded weights, None if they weren't rounded;
-    batch: the only batch size that the file takes, None if it takes any; compared_with: whose outputs the difference is
+    inputs: what the network takes, with the names of axes that are open; compared_with: whose outputs the difference is
     measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
     other program could run the model.
 
@@ -61,11 +61,24 @@ class PackReport:
     connections: int
     difference: float
     rounding_difference: float | None
-    batch: int | None
+    inputs: tuple[Input, ...]
     compared_with: str
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of all open axes."""
+        return tuple(dict.fromkeys(name for given in self.inputs for name in given.axes))
+
+    @property
+    def batch(self) -> int | None:
+        """The only batch size that the file takes, None if it takes any, or has no such axis."""
+        sizes = [given.shape[0] for given in self.inputs if given.shape]
+        return None if self.axes or not sizes or isinstance(sizes[0], str) else sizes[0]
 
     def __str__(self) -> str:
         batch = "" if self.batch is None else f"\nIt takes batches of {self.batch} only."
+        if self.axes not in ((), ("batch",)):
+            batch = f"\nIt takes any {', '.join(self.axes)}."
         whose = self.compared_with if self.rounding_difference is None else f"{self.compared_with}, its weights rounded"
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
@@ -86,6 +99,8 @@ def pack(
     path: str | Path,
     *,
     example_inputs: Any = None,
+    open_axes: OpenAxes | None = None,
+    input_shapes: InputShapes | None = None,
     weights: WeightFormat = "exact",
     names: bool = False,
 ) -> PackReport:
@@ -94,12 +109,19 @@ def pack(
     model: a torch.nn.Module, a torch.export.ExportedProgram, or the path of an .onnx or .pt2 file.
     example_inputs: what the model takes: a tensor or array, or a sequence of them. A module can't be captured without.
         Whatever is given is also what model and file are compared on; for files, random numbers are used if it's None.
+        int32 and int64 stay whole numbers, for embeddings to look up; all else is made float32.
+    open_axes: for a torch.nn.Module, the sizes of its inputs that are open, with names for these axes, by name or place
+        of the input: {"ids": {0: "batch", 1: "time"}}. Sizes of one name are the same. None: the first size of every
+        input is "batch", if the model allows it. {}: all sizes are fixed.
+    input_shapes: for files and programs, which say by themselves what is open: shapes of inputs that are to have other
+        ones, sizes and names of axes, {"image": ("batch", 3, 224, 224)}.
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
     An .onnx file is compared with what ONNX Runtime makes of it; where that isn't installed, or can't run the model,
         with the graph as read from it. `compared_with` of the report says which.
-    A file takes any batch size where the source does. An .onnx or .pt2 file may have it fixed, and so has a module that
-    torch can't export otherwise, at the batch of the examples; `batch` of the report says so.
+    A file takes any size along an open axis where every operator does: at least as much as its windows and slices need.
+    An .onnx or .pt2 file may have its batch fixed, and so has a module that torch can't export otherwise, at the batch
+    of the examples; `batch` of the report says so.
     Raises CaptureError, UnsupportedOperatorError (naming what is missing and where), InputError for examples that don't
     fit, NonFiniteWeightsError, VerificationError if the file doesn't compute what the model computes, OSError if it
     can't be written; then `path` stays as it was.
@@ -113,7 +135,7 @@ def pack(
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)
-    captured = capture(model, reference.run_node, example_inputs)
+    captured = capture(model, reference.run_node, example_inputs, Axes(open_axes, input_shapes))
     for name, constant in captured.graph.constants.items():
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     outputs, whose = _expected(model, captured)
@@ -136,7 +158,7 @@ def pack(
         difference = max(difference, _engine_difference(content, examples, outputs, sources, path))
     connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
-        Path(path), len(content), dense_bytes, connections, difference, rounding_difference, _fixed_batch(graph), whose
+        Path(path), len(content), dense_bytes, connections, difference, rounding_difference, graph.inputs, whose
     )
 
 
@@ -150,11 +172,6 @@ def _expected(model: Any, captured: Captured) -> tuple[tuple[Array, ...], str]:
     if answer.outputs is not None:
         return answer.outputs, answer.runtime
     return _run(captured.graph, captured.examples), f"the graph as read ({answer.runtime})"
-
-
-def _fixed_batch(graph: Graph) -> int | None:
-    sizes = [given.shape[0] for given in graph.inputs if given.shape]
-    return None if None in sizes or not sizes else sizes[0]
 
 
 def _read_back(content: bytes, graph: Graph, path: str | Path) -> Graph:
@@ -180,7 +197,11 @@ def _structure(graph: Graph, constants: Sequence[str]) -> tuple[Any, ...]:
         (made.operator, [number.get(name) for name in made.inputs], sorted(map(repr, made.attributes.items())))
         for made in graph.nodes
     ]
-    return [given.shape for given in graph.inputs], nodes, [number[name] for name in graph.outputs]
+    axes = {name: place for place, name in enumerate(graph.axes)}
+    shapes = [
+        (tuple(f"axis {axes[s]}" if isinstance(s, str) else s for s in one.shape), one.type) for one in graph.inputs
+    ]
+    return shapes, nodes, [number[name] for name in graph.outputs]
 
 
 def _difference(

@@ -13,18 +13,20 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from netsurgery.checks import require
 from netsurgery.errors import CaptureError, InputError, MissingExtraError
-from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.examples import random_inputs
+from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
+from netsurgery.graph.value_types import WHOLE
 
 Run: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 
+WHOLE_DTYPES = tuple(one.dtype for one in WHOLE)
+
 SEED = 0
 """Of the random numbers that stand in for example inputs."""
-
-EXAMPLES = 2
-"""How many they are where the batch is open: with a single one, a mistake about the batch would not show."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,44 @@ class Captured:
     computed_by: str = ""
 
 
-def capture(model: Any, evaluate: Evaluate, example_inputs: Any = None) -> Captured:
+@dataclass(frozen=True)
+class Axes:
+    """What a caller wants to be open, and what fixed; see `packing.pack`."""
+
+    open: OpenAxes | None = None
+    shapes: InputShapes | None = None
+
+
+def capture(model: Any, evaluate: Evaluate, example_inputs: Any = None, axes: Axes = Axes()) -> Captured:
     """Capture a torch module, an ExportedProgram, an .onnx or .pt2 file, an onnx ModelProto, or a Graph.
 
     evaluate: computes what an ONNX model leaves to be computed from its constants (`runtime.reference.run_node`).
     example_inputs: a tensor or array, or a sequence of them; a torch module can't do without. If None, random numbers.
-    Raises CaptureError, UnsupportedOperatorError, InputError for examples that don't fit, MissingExtraError.
+    Raises CaptureError, UnsupportedOperatorError, InputError for examples that don't fit, MissingExtraError, and
+    SettingError for axes or inputs that the model doesn't have.
     """
     if isinstance(model, Graph):
         model.check()
-        return Captured(model, _examples(model, example_inputs), None, _entries(model))
+        graph = _with_shapes(model, axes)
+        return Captured(graph, _examples(graph, example_inputs), None, _entries(graph))
     if isinstance(model, str | Path):
-        return _capture_file(Path(model), evaluate, example_inputs)
+        return _capture_file(Path(model), evaluate, example_inputs, axes)
     family = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     if "torch" in family:
-        return _capture_torch(model, example_inputs)
+        return _capture_torch(model, example_inputs, axes)
     if "onnx" in family:
-        return _capture_onnx(model, evaluate, example_inputs)
+        return _capture_onnx(model, evaluate, example_inputs, axes)
     raise _no_model(model)
+
+
+def _with_shapes(graph: Graph, axes: Axes) -> Graph:
+    """The graph with sizes in the place of axes that are to be fixed."""
+    require(axes.open is None, "open_axes", axes.open, "left out: this model says by itself which of its axes are open")
+    if not axes.shapes:
+        return graph
+    changed = graph.replaced(inputs=with_shapes(graph.inputs, axes.shapes), known_least={})
+    changed.check()
+    return changed.replaced(known_least=changed.least)
 
 
 def _no_model(given: Any) -> CaptureError:
@@ -82,24 +104,24 @@ def check_model_file(path: Path) -> None:
         raise CaptureError(f"{path}: an .onnx or a .pt2 file is needed; export the model to one of them first.")
 
 
-def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any) -> Captured:
+def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any, axes: Axes) -> Captured:
     check_model_file(path)
     if path.suffix.lower() == ".onnx":
-        return _capture_onnx(path, evaluate, example_inputs)
+        return _capture_onnx(path, evaluate, example_inputs, axes)
     _need("torch", "torch")
     from netsurgery.graph.from_torch import load_program
 
-    return _capture_torch(load_program(path), example_inputs)
+    return _capture_torch(load_program(path), example_inputs, axes)
 
 
-def _capture_torch(model: Any, example_inputs: Any) -> Captured:
+def _capture_torch(model: Any, example_inputs: Any, axes: Axes) -> Captured:
     _need("torch", "torch")
     import torch
 
     from netsurgery.graph.from_torch import read_exported, read_torch
 
     if isinstance(model, torch.export.ExportedProgram):
-        graph = read_exported(model)
+        graph = _with_shapes(read_exported(model), axes)
         examples, module = _examples(graph, example_inputs), model.module()
         return _captured_torch(graph, examples, module)
     if not isinstance(model, torch.nn.Module):
@@ -110,8 +132,10 @@ def _capture_torch(model: Any, example_inputs: Any) -> Captured:
             "example_inputs=(images[:1],)."
         )
     arrays = [_array(given) for given in _sequence(example_inputs)]
+    advice = "the examples say the shapes; say with open_axes which of their sizes are open"
+    require(not axes.shapes, "input_shapes", axes.shapes, "left out for a torch module", advice)
     try:
-        graph = read_torch(model, tuple(torch.from_numpy(array) for array in arrays))
+        graph = read_torch(model, tuple(torch.from_numpy(array) for array in arrays), open_axes=axes.open)
     except CaptureError as error:
         if hint := _hint(example_inputs):
             raise type(error)(error.args[0] + hint) from error
@@ -132,20 +156,18 @@ def _hint(example_inputs: Any) -> str:
     """What may be wrong with examples that a module doesn't take."""
     given = _sequence(example_inputs)
     if any("int" in str(getattr(one, "dtype", "")) for one in given):
-        return (
-            " The example inputs are whole numbers, and netsurgery gives a network float32: token ids can't be packed "
-            "yet. Pack what stands behind the embedding."
-        )
+        return " Example inputs of int32 or int64 stay whole numbers: give float32 where the model computes with them."
     if isinstance(example_inputs, list) and len(given) > 1:
         return f" example_inputs is a list of {len(given)}: each entry is one input of the model, not one sample."
     return ""
 
 
-def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any) -> Captured:
+def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, axes: Axes) -> Captured:
     _need("onnx", "onnx")
     from netsurgery.graph.from_onnx import read_onnx
 
-    graph = read_onnx(model, evaluate)
+    require(axes.open is None, "open_axes", axes.open, "left out: the ONNX model says which of its axes are open")
+    graph = read_onnx(model, evaluate, axes.shapes)
     return Captured(graph, _examples(graph, example_inputs), None, _entries(graph))
 
 
@@ -170,17 +192,23 @@ def _need(package: str, extra: str) -> None:
 def _examples(graph: Graph, given: Any) -> tuple[Array, ...]:
     """Example arrays that fit the graph's inputs."""
     if given is None:
-        generator = np.random.default_rng(SEED)
-        return tuple(generator.standard_normal(one.at(EXAMPLES), np.float32) for one in graph.inputs)
+        # With a single image, a mistake about the batch would not show: axes have more than their smallest size.
+        _, *larger = tried = graph.tried_sizes()
+        return random_inputs(graph, (larger or tried)[0], SEED)
     arrays = tuple(_array(one) for one in _sequence(given))
     shapes = [one.shape for one in graph.inputs]
     fits = len(arrays) == len(shapes) and all(
         len(array.shape) == len(shape)
-        and all(want in (None, size) for size, want in zip(array.shape, shape, strict=True))
+        and all(isinstance(want, str) or want == size for size, want in zip(array.shape, shape, strict=True))
         for array, shape in zip(arrays, shapes, strict=True)
     )
     if not fits:
-        raise InputError(f"example_inputs have shapes {[array.shape for array in arrays]}; the model takes {shapes}.")
+        takes = ", ".join(map(str, graph.inputs))
+        raise InputError(f"example_inputs have shapes {[array.shape for array in arrays]}; the model takes {takes}.")
+    for one, array in zip(graph.inputs, arrays, strict=True):
+        if one.type.whole and not np.can_cast(array.dtype, one.type.dtype, "safe"):
+            raise InputError(f"example_inputs hold {array.dtype} for input {one.name!r}, which is {one.type}.")
+    arrays = tuple(np.asarray(array, one.type.dtype) for one, array in zip(graph.inputs, arrays, strict=True))
     if not all(np.isfinite(array).all() for array in arrays):
         raise InputError("example_inputs hold NaN or infinity; outputs can only be compared on finite numbers.")
     return arrays
@@ -191,7 +219,7 @@ def _sequence(given: Any) -> Sequence[Any]:
 
 
 def _array(given: Any) -> Array:
-    """A tensor or array-like as float32."""
+    """A tensor or array-like as an array: whole numbers of int32 and int64 as they are, all others as float32."""
     if getattr(given, "is_meta", False):
         raise InputError("example_inputs hold a tensor on the meta device, which has no numbers: give real ones.")
     try:
@@ -204,4 +232,5 @@ def _array(given: Any) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise InputError(f"example_inputs hold a {type(given).__name__}; tensors or arrays of numbers are needed.")
-    return np.ascontiguousarray(array, np.float32).reshape(array.shape)
+    kind = array.dtype if array.dtype in WHOLE_DTYPES else np.dtype(np.float32)
+    return np.ascontiguousarray(array, kind).reshape(array.shape)

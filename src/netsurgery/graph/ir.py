@@ -1,10 +1,13 @@
-"""The graph: float32 values, one output for each node, nodes in an order in which they can run.
+"""The graph: one output for each node, nodes in an order in which they can run.
 
     inputs ──▶ node ──▶ node ──▶ ... ──▶ outputs
                 ▲        ▲
             constants (weights, biases, folded numbers)
 
 A value has a name; names are unique over inputs, constants and nodes. A graph is immutable: a pass returns another one.
+
+Sizes of inputs may be open: the caller chooses them anew for each run. Open sizes are axes with names, such as "batch"
+or "time"; where a name stands twice, the sizes are the same.
 """
 
 from __future__ import annotations
@@ -13,30 +16,60 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.errors import GraphError
+from netsurgery.checks import require
+from netsurgery.errors import GraphError, TooSmallError
 from netsurgery.graph.operators import LARGEST_INT, OPERATORS, AttributeValue, Shape
+from netsurgery.graph.value_types import ValueType
 from netsurgery.graph.weights import Array as Array
 from netsurgery.graph.weights import Dense, Weights, as_weights
 
+Sizes = Mapping[str, int]
+"""Name of an axis -> its size."""
+
+InputShapes = Mapping[str, Sequence[int | str]]
+"""Name of an input -> its shape: sizes, and names of axes that stay open."""
+
+OpenAxes = Mapping[str | int, Mapping[int, str]]
+"""Name or place of an input -> place of a size -> name of the axis that is open there."""
+
 MOST_ENTRIES = 2**60
-"""Of any value at any batch, so that 64 bits count its bytes. Sizes can grow faster than the batch."""
+"""Of any value at any sizes, so that 64 bits count its bytes. Entries can grow faster than sizes."""
+
+HIGHEST_LEAST = 2**16
+"""Axes that have to be longer than this are taken for axes that can't be open."""
+
+_LONGEST_PERIOD = 2**10
 
 
 @dataclass(frozen=True)
 class Input:
-    """What a caller gives: float32 of this shape. None, allowed in the first place only, is the batch."""
+    """What a caller gives: entries of a type, in a shape. A size is a number, or the name of an open axis."""
 
     name: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int | str, ...]
+    type: ValueType = ValueType.FLOAT32
 
-    def at(self, batch: int) -> Shape:
-        """The shape with the batch filled in."""
-        return tuple(batch if size is None else size for size in self.shape)
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of its open axes, each once."""
+        return tuple(dict.fromkeys(size for size in self.shape if isinstance(size, str)))
+
+    def at(self, sizes: Sizes) -> Shape:
+        """The shape with open sizes filled in. Raises GraphError if one is missing."""
+        missing = [name for name in self.axes if name not in sizes]
+        if missing:
+            raise GraphError(f"input {self.name!r} has the open axis {missing[0]!r}, of which no size is given.")
+        return tuple(sizes[size] if isinstance(size, str) else size for size in self.shape)
+
+    def __str__(self) -> str:
+        kind = "" if self.type is ValueType.FLOAT32 else f" {self.type}"
+        return f"{self.name} ({', '.join(map(str, self.shape))}){kind}"
 
 
 @dataclass(frozen=True)
@@ -87,6 +120,8 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     constants: Mapping[str, Weights]
+    known_least: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """Smallest sizes of open axes, where they were found before; else they are looked for. See `least`."""
 
     def __post_init__(self) -> None:
         held = {name: as_weights(given) for name, given in self.constants.items()}
@@ -124,44 +159,109 @@ class Graph:
                     yield reader, name, self.constants[name]
 
     @property
-    def dynamic_batch(self) -> bool:
-        """True if a caller chooses the batch size."""
-        return any(None in given.shape for given in self.inputs)
+    def axes(self) -> tuple[str, ...]:
+        """The names of all open axes, in order of their first appearance in the inputs."""
+        return tuple(dict.fromkeys(name for given in self.inputs for name in given.axes))
 
-    @property
-    def batches(self) -> tuple[int, ...]:
-        """Batch sizes at which something about shapes has to hold to hold at all: sizes follow the batch in a line."""
-        return (1, 2) if self.dynamic_batch else (1,)
+    @cached_property
+    def least(self) -> dict[str, int]:
+        """The smallest size of each open axis that every operator takes. Raises GraphError if there are none."""
+        if set(self.known_least) == set(self.axes):
+            return dict(self.known_least)
+        together = 1
+        while not self._takes(dict.fromkeys(self.axes, together)):
+            together *= 2
+            if together > HIGHEST_LEAST:
+                self.shapes(dict.fromkeys(self.axes, HIGHEST_LEAST))  # says what is too small even now
+        found = dict.fromkeys(self.axes, together)
+        for name in self.axes if together > 1 else ():
+            low = 1
+            while low < found[name]:
+                middle = (low + found[name]) // 2
+                if self._takes({**dict.fromkeys(self.axes, together), name: middle}):
+                    found[name] = middle
+                else:
+                    low = middle + 1
+        return found if self._takes(found) else dict.fromkeys(self.axes, together)
 
-    def shapes(self, batch: int = 1) -> dict[str, Shape]:
-        """Value name -> shape, for inputs of this batch size. Raises GraphError where something contradicts itself."""
+    def _takes(self, sizes: Sizes) -> bool:
+        try:
+            self.shapes(sizes)
+        except TooSmallError:
+            return False
+        return True
+
+    def tried_sizes(self, least: Sizes | None = None) -> tuple[dict[str, int], ...]:
+        """Sizes of the open axes at which something about shapes has to hold to be taken for true at all sizes.
+
+        Sizes of values follow an axis in a line, or, behind strides, in stairs around a line: so the smallest size, the
+        next one, and one more than two flights of stairs further. Axes differ from each other in at least one of them,
+        so that two are never mixed up.
+        """
+        smallest = self.least if least is None else least
+        if not smallest:
+            return ({},)
+        far = 2 * self._period() + 1
+        return (
+            dict(smallest),
+            {name: size + 1 + place for place, (name, size) in enumerate(smallest.items())},
+            {name: size + far + 3 * place for place, (name, size) in enumerate(smallest.items())},
+        )
+
+    def _period(self) -> int:
+        """Behind how many entries of an open axis the stairs of sizes repeat: the product of strides along a path."""
+        periods: dict[str, int] = {}
+        longest = 1
+        for made in self.nodes:
+            period = max((periods.get(name, 1) for name in made.given), default=1)
+            for attribute in ("strides", "step"):
+                given = made.attributes.get(attribute, ())
+                period *= math.lcm(*(int(step) for step in (given if isinstance(given, tuple) else (given,))))
+            periods[made.output] = min(period, _LONGEST_PERIOD)
+            longest = max(longest, periods[made.output])
+        return longest
+
+    def shapes(self, sizes: Sizes | None = None) -> dict[str, Shape]:
+        """Value name -> shape, for inputs of these sizes (None: the smallest). Raises GraphError on a contradiction."""
         if not self.inputs:
             raise GraphError("the graph has no input; a network needs at least one.")
         if not self.outputs:
             raise GraphError("the graph has no output; a network needs at least one.")
+        if sizes is None:
+            sizes = self.least
         known: dict[str, Shape] = {}
+        types: dict[str, ValueType] = {}
         for given in self.inputs:
-            if None in given.shape[1:]:
-                raise GraphError(f"input {given.name!r} has shape {given.shape}: only its first size may be open.")
-            _name(known, given.name, given.at(batch))
+            if "" in given.shape:
+                raise GraphError(f"input {given.name!r} has an open axis without a name.")
+            _name(known, given.name, given.at(sizes))
+            types[given.name] = given.type
         for name, constant in self.constants.items():
             if constant.dtype != np.float32:
                 raise GraphError(f"constant {name!r} is {constant.dtype}; constants are float32.")
             _name(known, name, constant.shape)
         for made in self.nodes:
-            _name(known, made.output, self._shape(made, known))
+            _name(known, made.output, self._shape(made, known, types))
         for name in self.outputs:
             if name not in known:
                 raise GraphError(f"output {name!r} is made by no node.")
+            if name in types and types[name] is not ValueType.FLOAT32:
+                raise GraphError(f"an output is an input of {types[name]}; outputs are float32.")
         return known
 
     def check(self) -> None:
-        """Raise GraphError unless the graph is consistent at batch sizes one and two."""
-        for batch in self.batches:
-            self.shapes(batch)
+        """Raise GraphError unless the graph is consistent at the smallest sizes of its open axes, and at others."""
+        for sizes in self.tried_sizes():
+            self._check_at(sizes)
 
-    def _shape(self, made: Node, known: Mapping[str, Shape]) -> Shape:
-        """The shape of a node's output, all its operands checked."""
+    def _check_at(self, sizes: Sizes) -> None:
+        try:
+            self.shapes(sizes)
+        except GraphError as error:
+            raise GraphError(f"{error}{_at(sizes, self.least)}") from None
+
+    def _shape(self, made: Node, known: Mapping[str, Shape], types: Mapping[str, ValueType]) -> Shape:
+        """The shape of a node's output, all its operands checked. types: of values that aren't float32, at least."""
         if made.operator not in OPERATORS:
             raise GraphError(f"{made}: there is no such operator; there are {', '.join(OPERATORS)}.")
         operator = OPERATORS[made.operator]
@@ -170,9 +270,51 @@ class Graph:
                 raise GraphError(f"{made} reads {name!r}, which nothing before it makes.")
         try:
             operator.check_operands([None if name is None else name in self.constants for name in made.inputs])
+            operator.check_types([None if name is None else types.get(name, ValueType.FLOAT32) for name in made.inputs])
             return operator.shape([None if name is None else known[name] for name in made.inputs], made.attributes)
         except GraphError as error:
-            raise GraphError(f"{made}: {error}") from None
+            raise type(error)(f"{made}: {error}") from None
+
+
+def with_shapes(inputs: Sequence[Input], shapes: InputShapes) -> tuple[Input, ...]:
+    """Inputs with other shapes, as far as their own leave room for them. Raises SettingError."""
+    known = {given.name: given for given in inputs}
+    for name, shape in shapes.items():
+        allowed = ", ".join(map(str, inputs))
+        require(name in known, "input_shapes", name, f"of the model's inputs: {allowed}")
+        fits = len(shape) == len(known[name].shape) and all(
+            isinstance(old, str) or new == old for new, old in zip(shape, known[name].shape, strict=True)
+        )
+        sound = all((isinstance(size, str) and size != "") or (isinstance(size, int) and size >= 1) for size in shape)
+        require(fits and sound, "input_shapes", f"{name}={','.join(map(str, shape))}", f"sizes that fit {known[name]}")
+    return tuple(replace(given, shape=tuple(shapes[given.name])) if given.name in shapes else given for given in inputs)
+
+
+def open_shapes(graph: Graph) -> list[tuple[int | str | None, ...]]:
+    """The shapes of the outputs: a size is a number, an open axis, or None where it follows from axes otherwise."""
+    tried = graph.tried_sizes()
+    shapes = [graph.shapes(sizes) for sizes in tried]
+
+    def said(found: tuple[int, ...]) -> int | str | None:
+        if len(set(found)) == 1:
+            return found[0]
+        return next((axis for axis in graph.axes if tuple(sizes[axis] for sizes in tried) == found), None)
+
+    return [tuple(map(said, zip(*(known[name] for known in shapes), strict=True))) for name in graph.outputs]
+
+
+def _at(sizes: Sizes, least: Sizes) -> str:
+    """What to say of sizes that don't fit, if there is anything to say."""
+    if all(size == 1 for size in sizes.values()):
+        return ""
+    said = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    fits = ", ".join(f"{name} {size}" for name, size in least.items())
+    return f" That is so at {said}" + ("" if sizes == least else f", though not at {fits}") + "."
+
+
+def named_sizes(sizes: Sizes) -> str:
+    """Sizes as they stand in sentences."""
+    return ", ".join(f"{name} {size}" for name, size in sizes.items()) or "fixed sizes"
 
 
 def _name(known: dict[str, Shape], name: str, shape: Shape) -> None:
@@ -201,10 +343,10 @@ class GraphBuilder:
         self._used.add(name)
         return name
 
-    def input(self, name: str, shape: Sequence[int | None]) -> str:
+    def input(self, name: str, shape: Sequence[int | str], kind: ValueType = ValueType.FLOAT32) -> str:
         """Add an input; returns its name."""
         name = self.unique(name)
-        self._inputs.append(Input(name, tuple(shape)))
+        self._inputs.append(Input(name, tuple(shape), kind))
         return name
 
     def constant(self, value: Weights | npt.ArrayLike, name: str = "constant") -> str:
@@ -227,4 +369,4 @@ class GraphBuilder:
         constants = {name: value for name, value in self._constants.items() if name in read}
         graph = Graph(tuple(self._inputs), tuple(self._nodes), tuple(outputs), constants)
         graph.check()
-        return graph
+        return graph.replaced(known_least=graph.least)

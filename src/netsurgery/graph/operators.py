@@ -4,7 +4,8 @@ Readers, passes, the file, the reference executor, the engine and docs/operators
 that isn't said is the safe one: nothing is known of what the operator does to entries, channels and images, and what
 asks finds the general path.
 
-Values are float32. `N` is the batch, `C` channels, the axes after them are spatial (one to three of them).
+Operands and outputs are float32 where nothing else is said. `N` is the batch, `C` channels, the axes after them are
+spatial (one to three of them).
 
 Attributes that have one number for each spatial axis (`strides`, `dilations`) or two (`pads`: all begins, then all
 ends) may be the empty tuple, which means "all at their default"; `complete` writes them so.
@@ -21,6 +22,7 @@ from typing import Any, TypeAlias
 
 from netsurgery.errors import GraphError
 from netsurgery.graph import shapes as rule
+from netsurgery.graph.value_types import WHOLE, ValueType
 
 Shape: TypeAlias = tuple[int, ...]
 AttributeValue: TypeAlias = int | float | str | bool | tuple[int, ...] | tuple[float, ...]
@@ -112,7 +114,7 @@ class Operand:
     """One input of an operator.
 
     constant: it has to be a constant of the graph (weights, biases); kernels take it over. expected: its shape, as far
-    as the node tells.
+    as the node tells. types: those that its entries may have.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Operand:
     optional: bool = False
     variadic: bool = False
     expected: Expected = Expected.NOTHING
+    types: tuple[ValueType, ...] = (ValueType.FLOAT32,)
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ class Operator:
     """An operator: `code` is its number in the file, `shape` gives the output's shape or raises GraphError.
 
     work, images, moves: traits, the safe ones by default. moves: each entry of the output is one of the only operand's.
+    What it gives is float32.
     torch: ATen overloads that are this operator, with its only operand as their first argument; onnx: ONNX's operator
     that is this one. Both only where attributes are renamed at most; what needs more has a translation of its own.
     """
@@ -216,6 +220,18 @@ class Operator:
             else:
                 raise GraphError(f"{attribute.name} is missing; it must be {attribute.allowed}.")
         return result
+
+    def operand(self, place: int) -> Operand:
+        """The operand that input number `place` is: a variadic one stands for all that follow it."""
+        return self.operands[min(place, len(self.operands) - 1)]
+
+    def check_types(self, types: Sequence[ValueType | None]) -> None:
+        """Raise GraphError unless each operand, where it isn't left out, has a type that it may have."""
+        for place, given in enumerate(types):
+            operand = self.operand(place)
+            if given is not None and given not in operand.types:
+                allowed = " or ".join(map(str, operand.types))
+                raise GraphError(f"input {operand.name!r} is {given}; it must be {allowed}.")
 
     def check_operands(self, constant: Sequence[bool | None]) -> None:
         """Raise GraphError unless as many operands are given as allowed; each is True (a constant), False or None."""
@@ -326,7 +342,7 @@ _ALL = (
         (_X,),
         (Attribute("shape", "ints", low=-1, length=Length.TWO, flattens=True),),
         rule.reshape,
-        "The same values in another shape; one size may be -1: what remains (the batch, where that is open).",
+        "The same values in another shape. A size of 0 is that of x in the same place; one may be -1: what remains.",
         images=Images.APART,  # where the batch stays the first axis, which shapes tell
         moves=True,
     ),
@@ -552,6 +568,15 @@ _ALL = (
         images=Images.APART,
     ),
     _entrywise("Abs", 32, "The magnitude of x.", torch="abs.default", onnx="Abs"),
+    Operator(
+        "Embedding",
+        33,
+        (Operand("x", types=WHOLE), Operand("weight", constant=True)),
+        (),
+        rule.embedding,
+        "Row x of weight (V, F) for each entry of x, -V to V - 1; -1 is the last row.",
+        images=Images.APART,
+    ),
 )
 
 OPERATORS: dict[str, Operator] = {operator.name: operator for operator in _ALL}

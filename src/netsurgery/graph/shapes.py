@@ -1,6 +1,7 @@
 """Shape rules: the shape of an operator's output from those of its inputs, or GraphError saying what doesn't fit.
 
-Every rule takes (shapes of the operands, None where one is left out; attributes) and returns a shape.
+Every rule takes (shapes of the operands, None where one is left out; attributes) and returns a shape. What would fit if
+an axis were longer is a TooSmallError: an open axis may be refused for that, and for nothing else.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netsurgery.errors import GraphError
+from netsurgery.errors import GraphError, TooSmallError
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Any]  # of Shape, or None where an optional operand is left out
@@ -19,6 +20,11 @@ Attributes = Mapping[str, Any]
 def _require(condition: bool, sentence: str) -> None:
     if not condition:
         raise GraphError(sentence)
+
+
+def _require_room(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise TooSmallError(sentence)
 
 
 def filled(values: Sequence[int], count: int, default: int, name: str) -> Shape:
@@ -99,7 +105,8 @@ def _windows(spatial: Shape, kernel: Shape, attributes: Attributes, *, ceil: boo
     for axis, size in enumerate(spatial):
         reach = (kernel[axis] - 1) * dilations[axis] + 1
         free = size + pads[axis] + pads[count + axis] - reach
-        _require(free >= 0 or (ceil and free > -strides[axis]), f"a window of {reach} doesn't fit in shape {spatial}.")
+        fits = free >= 0 or (ceil and free > -strides[axis])
+        _require_room(fits, f"a window of {reach} doesn't fit in shape {spatial}.")
         windows = (-(-free // strides[axis]) if ceil else free // strides[axis]) + 1
         if ceil and (windows - 1) * strides[axis] >= size + pads[axis]:
             windows -= 1
@@ -158,12 +165,14 @@ def concat(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def reshape(shapes: Shapes, attributes: Attributes) -> Shape:
-    """`shape`, -1 replaced by what is left of the number of values, which stays the same."""
-    target, count = attributes["shape"], math.prod(shapes[0])
-    _require(target.count(-1) <= 1 and 0 not in target, f"shape={target} must hold sizes >= 1, and -1 at most once.")
-    known = math.prod(size for size in target if size != -1)
+    """`shape`, 0 replaced by the size of x in the same place, -1 by what is left of the number of values."""
+    x, said = tuple(shapes[0]), attributes["shape"]
+    _require(said.count(-1) <= 1, f"shape={said} must hold -1 at most once.")
+    _require(0 not in said[len(x) :], f"shape={said} has a 0 in a place that x of shape {x} doesn't have.")
+    target = tuple(x[place] if size == 0 else size for place, size in enumerate(said))
+    count, known = math.prod(x), math.prod(size for size in target if size != -1)
     fits = count % known == 0 if -1 in target else count == known
-    _require(fits, f"{count} values of shape {tuple(shapes[0])} don't fill shape {target}.")
+    _require(fits, f"{count} values of shape {x} don't fill shape {said}.")
     return tuple(count // known if size == -1 else size for size in target)
 
 
@@ -185,10 +194,10 @@ def pad(shapes: Shapes, attributes: Attributes) -> Shape:
     for axis, size in enumerate(x):
         before, after = pads[axis], pads[len(x) + axis]
         left = size + min(before, 0) + min(after, 0)
-        _require(left >= 1, f"pads={pads} cut all of axis {axis} of shape {x}.")
+        _require_room(left >= 1, f"pads={pads} cut all of axis {axis} of shape {x}.")
         furthest = max(before, after)
-        _require(mode != "reflect" or furthest < left, f"pads={pads} reflect beyond axis {axis} of shape {x}.")
-        _require(mode != "wrap" or furthest <= left, f"pads={pads} wrap beyond axis {axis} of shape {x}.")
+        _require_room(mode != "reflect" or furthest < left, f"pads={pads} reflect beyond axis {axis} of shape {x}.")
+        _require_room(mode != "wrap" or furthest <= left, f"pads={pads} wrap beyond axis {axis} of shape {x}.")
         result.append(size + before + after)
     return tuple(result)
 
@@ -198,7 +207,9 @@ def cut(shapes: Shapes, attributes: Attributes) -> Shape:
     x, axis = shapes[0], attributes["axis"]
     _axis(x, axis)
     start, stop, step = attributes["start"], attributes["stop"], attributes["step"]
-    _require(start < stop <= x[axis], f"start={start}, stop={stop} must lie inside axis {axis} of shape {x}.")
+    sentence = f"start={start}, stop={stop} must lie inside axis {axis} of shape {x}."
+    _require(start < stop, sentence)
+    _require_room(stop <= x[axis], sentence)
     return (*x[:axis], -(-(stop - start) // step), *x[axis + 1 :])
 
 
@@ -211,6 +222,13 @@ def mean(shapes: Shapes, attributes: Attributes) -> Shape:
     if attributes["keepdims"]:
         return tuple(1 if axis in axes else size for axis, size in enumerate(x))
     return tuple(size for axis, size in enumerate(x) if axis not in axes)
+
+
+def embedding(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(*S, F): x is (*S), weight (V, F)."""
+    x, weight = shapes
+    _require(len(weight) == 2, f"weight has shape {weight}; (V, F) is needed: a row for each number.")
+    return (*x, weight[1])
 
 
 def lrn(shapes: Shapes, attributes: Attributes) -> Shape:

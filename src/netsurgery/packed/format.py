@@ -11,6 +11,8 @@ HEADER_BYTES = 8
 """MAGIC, one byte of VERSION, the CRC-32 of everything after the header (little endian)."""
 
 MOST_INPUTS = 64
+MOST_AXES = 8
+"""Open axes of a network."""
 MOST_OUTPUTS = 64
 MOST_NODES = 65_536
 MOST_OPERANDS = 262_144
@@ -52,6 +54,8 @@ class Context(IntEnum):
     NAMES = 11
     OUTPUTS_OF_LAYER = 12
     KERNEL = 13
+    INPUT_FORM = 14
+    OPEN_SIZE = 15
     MASK = 16
     ENCODING = 18
     MANTISSA = 20
@@ -64,6 +68,7 @@ class Context(IntEnum):
     PLANES = 31
     ATTRIBUTE = 32
     """The first of one context for each name in ATTRIBUTES."""
+    LEAST_SIZE = 95
     OPERATOR = 96
     """The first of one context for each operator code that came before; this one itself for the first node."""
 
@@ -126,7 +131,7 @@ class Limits:
     elements: entries of all constants together, beyond which a file is refused. Reading takes up to 20 bytes for each
         entry of the largest constant, and 4 for each that is kept. None: 2^24 and 128 for each byte of the file, which
         the sparsest networks stay below (GRANTED_ENTRIES_PER_BYTE), but never more than 2^30.
-    value_elements: entries of any one value between two nodes, at batch size 1.
+    value_elements: entries of any one value between two nodes, at the smallest sizes of open axes.
 
     >>> network = ns.load("model.nsm", limits=ns.Limits(elements=100))
     Traceback (most recent call last):

@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from netsurgery import _native
 from netsurgery.errors import FileLimitError, FileVersionError, GraphError, PackedFileError
 from netsurgery.graph.ir import Graph, Input, Node, node
 from netsurgery.graph.operators import LARGEST_INT, Attribute, Operator, Shape
+from netsurgery.graph.value_types import TYPE_OF_CODE, ValueType
 from netsurgery.graph.weights import Weights
 from netsurgery.packed import format as fmt
 from netsurgery.packed import reference_coder
@@ -28,6 +29,7 @@ from netsurgery.packed.structure import (
     OPERATOR_OF_CODE,
     default_of,
     expected_shape,
+    made_up_axes,
     padded_entries,
     unzigzag,
 )
@@ -93,7 +95,8 @@ class PackedReader:
         """The whole graph, given its constants by name."""
         graph = self._structure.graph(constants)
         with _refusing():
-            graph.check()
+            for sizes in graph.tried_sizes():
+                graph.shapes(sizes)
         return graph
 
 
@@ -148,7 +151,11 @@ class _StructureReader:
         self._outputs: list[str] = []
         self._values: list[str] = []
         self._shapes: dict[str, Shape] = {}
-        self._dynamic_batch = False
+        self._types: dict[str, ValueType] = {}
+        """Of the values that aren't float32."""
+        self._least: list[int] = []
+        """Of each open axis, in order of their numbers."""
+        self._axis_names: list[str] = []
         self._operands = 0
         self._elements = 0
         self._made: dict[str, int] = {}
@@ -158,19 +165,25 @@ class _StructureReader:
 
     def read(self) -> None:
         named = self._coder.flag(Context.NAMES)
+        told = named
         for number in range(self._count(Context.INPUT_COUNT, fmt.MOST_INPUTS, "inputs", least=1)):
-            self._input("input" if number == 0 else f"input_{number + 1}")
+            told |= self._input("input" if number == 0 else f"input_{number + 1}")
+        self._name_axes(told)
         previous_code = 0
         for _ in range(self._count(Context.NODE_COUNT, fmt.MOST_NODES, "nodes", least=0)):
             previous_code = self._node(previous_code)
         for _ in range(self._count(Context.OUTPUT_COUNT, fmt.MOST_OUTPUTS, "outputs", least=1)):
-            self._outputs.append(self._value(Context.OUTPUT))
+            name = self._value(Context.OUTPUT)
+            if name in self._types:
+                raise GraphError(f"an output is an input of {self._types[name]}; outputs are float32.")
+            self._outputs.append(name)
         if named:
             self._rename()
 
     def graph(self, constants: Mapping[str, Weights]) -> Graph:
         """The whole graph, once the constants are there."""
-        return Graph(tuple(self._inputs), tuple(self._nodes), tuple(self._outputs), constants)
+        least = dict(zip(self._axis_names, self._least, strict=True))
+        return Graph(tuple(self._inputs), tuple(self._nodes), tuple(self._outputs), constants, least)
 
     def _count(self, context: int, most: int, what: str, least: int) -> int:
         count = self._coder.integer(context) + least
@@ -178,18 +191,54 @@ class _StructureReader:
             raise FileLimitError(f"the file declares {count:,} {what}; at most {most:,} are allowed.")
         return count
 
-    def _input(self, name: str) -> None:
+    def _input(self, name: str) -> bool:
+        """One input; its axes are called by their numbers for now. True if names of axes are told."""
         rank = self._count(Context.RANK, fmt.HIGHEST_RANK, "axes of an input", least=0)
-        fixed = self._coder.flag(Context.RANK)
-        if rank == 0 and not fixed:
-            raise PackedFileError("an input without axes can't have an open batch.")
-        shape: list[int | None] = [] if fixed else [None]
+        usual = not self._coder.flag(Context.RANK)
+        if rank == 0 and usual:
+            raise PackedFileError("an input without axes can't have an open one.")
+        tells = not usual and self._coder.flag(Context.INPUT_FORM)
+        code = self._coder.integer(Context.INPUT_FORM) if tells else ValueType.FLOAT32.code
+        if code not in TYPE_OF_CODE:
+            raise PackedFileError(f"value type {code} doesn't exist in this version of the format.")
+        if usual and not self._least:
+            self._least.append(1)
+        shape: list[int | str] = ["0"] if usual else []
+        previous: int | None = None
         while len(shape) < rank:
-            shape.append(self._size(shape[-1] if shape else None))
-        given = Input(name, tuple(shape))
-        self._dynamic_batch |= not fixed
+            if tells and self._coder.flag(Context.OPEN_SIZE):
+                shape.append(str(self._open_size()))
+            else:
+                previous = self._size(previous)
+                shape.append(previous)
+        given = Input(name, tuple(shape), TYPE_OF_CODE[code])
         self._inputs.append(given)
-        self._add_value(name, given.at(1))
+        self._add_value(name, given.at({str(number): size for number, size in enumerate(self._least)}))
+        if given.type is not ValueType.FLOAT32:
+            self._types[name] = given.type
+        return tells and bool(given.axes)
+
+    def _open_size(self) -> int:
+        """The number of an axis. Of a new one its smallest size follows."""
+        number = self._coder.integer(Context.OPEN_SIZE)
+        if number > len(self._least):
+            raise PackedFileError(f"open axis {number} appears before number {len(self._least)}.")
+        if number == len(self._least):
+            if number == fmt.MOST_AXES:
+                raise FileLimitError(f"the file declares more than {fmt.MOST_AXES} open axes.")
+            self._least.append(self._coder.integer(Context.LEAST_SIZE) + 1)
+        return number
+
+    def _name_axes(self, told: bool) -> None:
+        """Replace the numbers of axes by their names."""
+        names = list(made_up_axes(self._inputs))
+        if told and names and self._coder.flag(Context.NAMES):
+            names = self._text(len(names), "open axes")
+        self._axis_names = names
+        self._inputs = [
+            replace(given, shape=tuple(names[int(size)] if isinstance(size, str) else size for size in given.shape))
+            for given in self._inputs
+        ]
 
     def _size(self, previous: int | None) -> int:
         if previous is not None and not self._coder.flag(Context.SIZE):
@@ -231,12 +280,13 @@ class _StructureReader:
             attribute.name: self._attribute(attribute, () if x is None else x) for attribute in operator.attributes
         }
         for index in new:
-            operand = operator.operands[min(index, len(operator.operands) - 1)]
+            operand = operator.operand(index)
             before = [self._shapes.get(given or "") for given in inputs[: min(index, 2)]]
             shape = self._shape(expected_shape(operand, before, attributes))
             self._add_constant(inputs[index] or "", shape)
         made = node(operator.name, inputs, name, **attributes)
         operator.check_operands([None if given is None else given in self.constants for given in inputs])
+        operator.check_types([None if given is None else self._types.get(given, ValueType.FLOAT32) for given in inputs])
         shapes = [self._shapes.get(given or "") for given in inputs]
         self._add_value(name, operator.shape(shapes, made.attributes))
         self._check_entries(f"{name}'s padded input", padded_entries(operator, shapes[0] or (), made.attributes))
@@ -254,7 +304,7 @@ class _StructureReader:
         inputs: list[str | None] = []
         new: list[int] = []
         for index in range(count):
-            operand = operator.operands[min(index, len(operator.operands) - 1)]
+            operand = operator.operand(index)
             if operand.optional and self._coder.flag(Context.LEFT_OUT_FLAG):
                 inputs.append(None)
             elif not operand.constant and not self._coder.flag(Context.CONSTANT_FLAG):
@@ -276,7 +326,7 @@ class _StructureReader:
 
     def _attribute(self, attribute: Attribute, x: Shape) -> Any:
         context = Context.ATTRIBUTE + ATTRIBUTES.index(attribute.name)
-        default = default_of(attribute, x, self._dynamic_batch)
+        default = default_of(attribute, x, bool(self._least))
         if attribute.kind == "flag":
             return bool(default) ^ self._coder.flag(context)
         if default is not None and not self._coder.flag(context):
@@ -335,19 +385,23 @@ class _StructureReader:
         self.constants[name] = shape
         self._shapes[name] = shape
 
-    def _rename(self) -> None:
-        """Replace made-up names by those in the file."""
+    def _text(self, needed: int, what: str) -> list[str]:
+        """So many names."""
         count = self._count(Context.NAMES, fmt.MOST_NAME_BYTES, "bytes of names", least=1)
         letters = self._coder.codes((1, count, 1, 1), np.ones((1, count), np.uint8), 8)
         try:
             names = letters.tobytes().decode().split("\n")
         except UnicodeDecodeError as error:
             raise PackedFileError("the names in the file are not UTF-8 text.") from error
+        if len(names) != needed or len(set(names)) != len(names):
+            raise PackedFileError(f"the file holds {len(set(names))} different names for {needed} {what}.")
+        return names
+
+    def _rename(self) -> None:
+        """Replace made-up names by those in the file."""
         made_up = [*self._values, *self.constants]
-        if len(names) != len(made_up) or len(set(names)) != len(names):
-            raise PackedFileError(f"the file holds {len(set(names))} different names for {len(made_up)} values.")
-        new = dict(zip(made_up, names, strict=True))
-        self._inputs = [Input(new[given.name], given.shape) for given in self._inputs]
+        new = dict(zip(made_up, self._text(len(made_up), "values"), strict=True))
+        self._inputs = [replace(given, name=new[given.name]) for given in self._inputs]
         self._nodes = [
             Node(
                 made.operator,

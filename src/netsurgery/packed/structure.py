@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netsurgery.graph.ir import Node
+from netsurgery.graph.ir import Input, Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Expected, Length, Operand, Operator, Shape, Work
+from netsurgery.graph.value_types import ValueType
 
 OPERATOR_OF_CODE: dict[int, Operator] = {operator.code: operator for operator in OPERATORS.values()}
 
@@ -25,10 +26,30 @@ def unzigzag(code: int) -> int:
     return code // 2 if code % 2 == 0 else -(code + 1) // 2
 
 
-def default_of(attribute: Attribute, x: Shape, dynamic_batch: bool) -> Any:
+def made_up_axes(inputs: Sequence[Input]) -> tuple[str, ...]:
+    """The names of open axes where a file has none: the first is the batch if it comes first in an input."""
+    axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
+    leads = any(given.shape[:1] == axes[:1] for given in inputs)
+    return tuple("batch" if place == 0 and leads else f"axis_{place + 1}" for place in range(len(axes)))
+
+
+def is_usual(given: Input, before: Sequence[str], least: Mapping[str, int]) -> bool:
+    """True for an input of float32 whose first size is open and no other: the first axis of all, from 1 on.
+
+    before: the axes of the inputs before it.
+    """
+    leads_alone = (
+        bool(given.axes) and given.shape[:1] == given.axes and not any(map(given.axes.__contains__, given.shape[1:]))
+    )
+    if given.type is not ValueType.FLOAT32 or not leads_alone:
+        return False
+    return given.axes[0] == before[0] if before else least[given.axes[0]] == 1
+
+
+def default_of(attribute: Attribute, x: Shape, open_axes: bool) -> Any:
     """What an attribute is unless a flag says otherwise; None if there is nothing to expect."""
     if attribute.flattens and len(x) >= 1:
-        return (-1 if dynamic_batch else x[0], math.prod(x[1:]))
+        return (-1 if open_axes else x[0], math.prod(x[1:]))
     return attribute.default
 
 

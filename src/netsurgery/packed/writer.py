@@ -12,12 +12,21 @@ import numpy as np
 
 from netsurgery._native import Encoder
 from netsurgery.errors import FileLimitError, GraphError
-from netsurgery.graph.ir import Graph, Node
+from netsurgery.graph.ir import Graph, Input, Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Shape
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed import format as fmt
 from netsurgery.packed.coder_faces import EncoderFace
 from netsurgery.packed.format import ATTRIBUTES, Context
-from netsurgery.packed.structure import default_of, expected_shape, padded_entries, picture_of, zigzag
+from netsurgery.packed.structure import (
+    default_of,
+    expected_shape,
+    is_usual,
+    made_up_axes,
+    padded_entries,
+    picture_of,
+    zigzag,
+)
 from netsurgery.packed.tensor_writer import TensorWriter
 
 PART_BYTES = 2**20
@@ -46,8 +55,8 @@ def encode_to(file: BinaryIO, graph: Graph, *, names: bool = False) -> None:
 
 def _encode(graph: Graph, names: bool, coder: EncoderFace, sink: Callable[[bytes], object]) -> bytes:
     """Give the stream to `sink`, part by part; returns the header."""
-    shapes = graph.shapes(batch=1)
     graph.check()
+    shapes = graph.shapes()
     structure = _StructureWriter(coder, graph, shapes)
     structure.write(names)
     tensors = TensorWriter(coder)
@@ -88,12 +97,13 @@ class _StructureWriter:
     def write(self, names: bool) -> None:
         self._coder.flag(Context.NAMES, names)
         self._coder.integer(Context.INPUT_COUNT, len(self._graph.inputs) - 1)
+        said: list[str] = []
+        told = names and bool(self._graph.axes)
         for given in self._graph.inputs:
-            self._coder.integer(Context.RANK, len(given.shape))
-            self._coder.flag(Context.RANK, not given.shape or given.shape[0] is not None)
-            for previous, size in zip((None, *given.shape), given.shape, strict=False):
-                if size is not None:
-                    self._size(size, previous)
+            told |= self._input(given, said)
+            said = list(dict.fromkeys((*said, *given.axes)))
+        if told and said:
+            self._axis_names()
         self._coder.integer(Context.NODE_COUNT, len(self._graph.nodes))
         previous_code = 0
         for node in self._graph.nodes:
@@ -107,6 +117,39 @@ class _StructureWriter:
             self._coder.integer(Context.OUTPUT, len(self._numbers) - 1 - self._numbers[name])
         if names:
             self._names()
+
+    def _input(self, given: Input, before: Sequence[str]) -> bool:
+        """One input; before: axes of those before it. True if it has open axes that go with their names."""
+        self._coder.integer(Context.RANK, len(given.shape))
+        usual = is_usual(given, before, self._graph.least)
+        self._coder.flag(Context.RANK, not usual)
+        tells = False
+        if not usual:
+            tells = bool(given.axes) or given.type is not ValueType.FLOAT32
+            self._coder.flag(Context.INPUT_FORM, tells)
+            if tells:
+                self._coder.integer(Context.INPUT_FORM, given.type.code)
+        known = list(before)
+        previous: int | None = None
+        for size in given.shape:
+            if tells:
+                self._coder.flag(Context.OPEN_SIZE, isinstance(size, str))
+            if isinstance(size, int):
+                self._size(size, previous)
+                previous = size
+            elif tells:
+                self._coder.integer(Context.OPEN_SIZE, known.index(size) if size in known else len(known))
+                if size not in known:
+                    self._coder.integer(Context.LEAST_SIZE, self._graph.least[size] - 1)
+                    known.append(size)
+        return bool(given.axes) and tells
+
+    def _axis_names(self) -> None:
+        """The names of the open axes, where they aren't those that a reader makes up."""
+        axes = self._graph.axes
+        self._coder.flag(Context.NAMES, axes != made_up_axes(self._graph.inputs))
+        if axes != made_up_axes(self._graph.inputs):
+            self._text(axes, "its open axes")
 
     def _size(self, size: int, previous: int | None) -> None:
         """One size of a shape; often it is the one before it."""
@@ -124,7 +167,7 @@ class _StructureWriter:
         new: list[int] = []
         self.operands += max(len(node.inputs), len(operator.operands))
         for index, name in enumerate(self._padded(node)):
-            operand = operator.operands[min(index, len(operator.operands) - 1)]
+            operand = operator.operand(index)
             if operand.optional:
                 self._coder.flag(Context.LEFT_OUT_FLAG, name is None)
             if name is None:
@@ -147,7 +190,7 @@ class _StructureWriter:
         for attribute in operator.attributes:
             self._attribute(node, attribute, x)
         for index in new:
-            operand = operator.operands[min(index, len(operator.operands) - 1)]
+            operand = operator.operand(index)
             expected = expected_shape(operand, shapes[: min(index, 2)], node.attributes)
             self._shape(self._shapes[node.inputs[index] or ""], expected)
 
@@ -159,7 +202,7 @@ class _StructureWriter:
     def _attribute(self, node: Node, attribute: Attribute, x: Shape) -> None:
         value = node.attributes[attribute.name]
         context = Context.ATTRIBUTE + ATTRIBUTES.index(attribute.name)
-        default = default_of(attribute, x, self._graph.dynamic_batch)
+        default = default_of(attribute, x, bool(self._graph.axes))
         if attribute.kind == "flag":
             self._coder.flag(context, value != default)
             return
@@ -218,13 +261,17 @@ class _StructureWriter:
         every = [given.name for given in self._graph.inputs]
         every += [node.output for node in self._graph.nodes]
         every += list(self.constants)
-        text = "\n".join(name.replace("\n", " ") for name in every).encode(errors="replace")
-        if len(set(text.split(b"\n"))) < len(every) or not text:
+        self._text(every, "them, or write the file without names")
+
+    def _text(self, names: Sequence[str], what: str) -> None:
+        """Names, one in each line."""
+        text = "\n".join(name.replace("\n", " ") for name in names).encode(errors="replace")
+        if len(set(text.split(b"\n"))) < len(names) or not text:
             raise GraphError(
                 "the names of the graph don't differ, or are empty, once line breaks are spaces and what UTF-8 doesn't "
-                "have is '?'; rename them, or write the file without names."
+                f"have is '?'; rename {what}."
             )
-        self.name_bytes = len(text)
+        self.name_bytes = max(self.name_bytes, len(text))
         self._coder.integer(Context.NAMES, len(text) - 1)
         letters = np.frombuffer(text, np.uint8).reshape(1, -1)
         self._coder.codes((1, len(text), 1, 1), np.ones_like(letters), 8, letters)
@@ -244,6 +291,7 @@ def _check_limits(
     for what, given, allowed in (
         ("inputs", len(graph.inputs), fmt.MOST_INPUTS),
         ("outputs", len(graph.outputs), fmt.MOST_OUTPUTS),
+        ("open axes", len(graph.axes), fmt.MOST_AXES),
         ("nodes", len(graph.nodes), fmt.MOST_NODES),
         ("operands", structure.operands, fmt.MOST_OPERANDS),
         ("constants", len(structure.constants), fmt.MOST_CONSTANTS),

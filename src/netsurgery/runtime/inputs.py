@@ -6,43 +6,68 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from netsurgery.errors import InputError
 from netsurgery.graph.ir import Input
+from netsurgery.graph.value_types import ValueType
 
 
-def checked_batch(expected: Sequence[Input], given: Mapping[str, Any]) -> int:
-    """The batch size of the given arrays (1 if no input leaves it open), all of them as the network takes them.
+def checked_sizes(expected: Sequence[Input], given: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes that the given arrays have along the open axes, all arrays as the network takes them.
 
-    Raises InputError if one is missing, unknown, not a float32 array, of another shape, or if batch sizes differ.
+    Raises InputError if one is missing, unknown, of another type or shape, or if sizes of one axis differ.
     """
     names = [one.name for one in expected]
     for problem, odd in (("is missing", set(names) - set(given)), ("is unknown", set(given) - set(names))):
         if odd:
             raise InputError(f"input {min(odd)!r} {problem}; the network takes {', '.join(map(repr, names))}.")
-    batch: int | None = None
+    sizes: dict[str, int] = {}
     for one in expected:
         array = given[one.name]
-        if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+        if not isinstance(array, np.ndarray) or array.dtype != one.type.dtype:
             kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
             raise InputError(
-                f"input {one.name!r} is {kind}, a NumPy array of float32 is needed: numpy.asarray(x, numpy.float32)."
+                f"input {one.name!r} is {kind}, a NumPy array of {one.type} is needed: numpy.asarray(x, "
+                f"numpy.{one.type})."
             )
-        batch = _batch(one, array.shape, batch)
-    return 1 if batch is None else batch
+        _check_shape(one, array.shape, sizes)
+    return sizes
 
 
-def _batch(one: Input, shape: tuple[int, ...], batch: int | None) -> int | None:
-    """The batch size after this input, if it or one before it leaves it open. Raises InputError."""
+def _check_shape(one: Input, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    """Raise InputError unless the shape fits; take over the sizes of axes that were not known before."""
     fits = len(shape) == len(one.shape) and all(
-        size == wanted if wanted is not None else size >= 1 for size, wanted in zip(shape, one.shape, strict=True)
+        size >= 1 if isinstance(wanted, str) else size == wanted for size, wanted in zip(shape, one.shape, strict=True)
     )
     if not fits:
-        wanted = "(" + ", ".join("N" if size is None else str(size) for size in one.shape) + ")"
-        batch_rule = ", N at least 1" if None in one.shape else ""
-        raise InputError(f"input {one.name!r} has shape {shape}; {wanted} is needed{batch_rule}.")
-    if None not in one.shape:
-        return batch
-    if batch not in (None, shape[0]):
-        raise InputError(f"input {one.name!r} has batch size {shape[0]}, another has {batch}; they must be the same.")
-    return shape[0]
+        rule = f", {' and '.join(one.axes)} at least 1" if one.axes else ""
+        raise InputError(f"input {one.name!r} has shape {shape}; {shown(one.shape)} is needed{rule}.")
+    for place, (size, wanted) in enumerate(zip(shape, one.shape, strict=True)):
+        if isinstance(wanted, str) and sizes.setdefault(wanted, size) != size:
+            raise InputError(
+                f"input {one.name!r} has size {size} in place {place}, where axis {wanted!r} is; elsewhere that is "
+                f"{sizes[wanted]}. They must be the same."
+            )
+
+
+def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
+    """An array-like with entries of the input's type, contiguous.
+
+    Numbers become float32. Whole numbers stay whole: they come from types that the input's type holds all of. Raises
+    InputError for others.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"input {one.name!r} is an array of {array.dtype}; numbers are needed.")
+    if one.type is not ValueType.FLOAT32 and not np.can_cast(array.dtype, one.type.dtype, "safe"):
+        raise InputError(
+            f"input {one.name!r} is an array of {array.dtype}; whole numbers that {one.type} holds are needed. If they "
+            f"fit: numpy.asarray(x).astype(numpy.{one.type})."
+        )
+    return np.require(array, one.type.dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def shown(shape: Sequence[int | str]) -> str:
+    """A shape as it stands in sentences: open axes by name."""
+    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"

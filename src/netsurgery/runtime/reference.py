@@ -15,10 +15,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from netsurgery.errors import GraphError, InputError
 from netsurgery.graph import shapes as rule
-from netsurgery.graph.ir import Array, Graph, Node
+from netsurgery.graph.ir import Array, Graph, Node, named_sizes
 from netsurgery.graph.shapes import filled
-from netsurgery.runtime.inputs import checked_batch
+from netsurgery.runtime.inputs import checked_sizes
 from netsurgery.runtime.windows import inside, taps
 
 Operands: TypeAlias = Sequence[Any]  # of Array, or None where an optional operand is left out
@@ -30,13 +31,16 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 def run(
     graph: Graph, inputs: Mapping[str, Array], watch: Callable[[str, Array], None] | None = None
 ) -> tuple[Array, ...]:
-    """The graph's outputs, in their order, for float32 arrays by input name; the batch is what the arrays have.
+    """The graph's outputs, in their order, for arrays by input name; sizes of open axes are those of the arrays.
 
     A value is dropped once its last reader has run. watch: called with the name of each value that a node makes, and
-    the value. Raises InputError for arrays that the network doesn't take, and
-    GraphError if the graph contradicts itself at this batch size.
+    the value. Raises InputError for arrays that the network doesn't take, or if it can't run at these sizes.
     """
-    graph.shapes(checked_batch(graph.inputs, inputs))
+    sizes = checked_sizes(graph.inputs, inputs)
+    try:
+        graph.shapes(sizes)
+    except GraphError as error:
+        raise InputError(f"the network can't run at {named_sizes(sizes)}: {error}") from error
     values: dict[str, Array] = {**{name: weights.values for name, weights in graph.constants.items()}, **inputs}
     last_use = {
         name: index
@@ -55,7 +59,7 @@ def run(
 
 
 def run_node(node: Node, operands: Sequence[Array | None]) -> Array:
-    """The node's output for float32 arrays that fit its shape rule; None where an optional operand is left out."""
+    """The node's output for arrays that fit its shape rule; None where an optional operand is left out."""
     with np.errstate(all="ignore"):
         return np.asarray(KERNELS[node.operator](operands, node.attributes), np.float32, order="C")
 
@@ -172,6 +176,21 @@ def _cut(x: Array, axis: int, start: int, stop: int, step: int = 1) -> Array:
     return x[(slice(None),) * axis + (slice(start, stop, step),)]
 
 
+def _embedding(operands: Operands, _: Attributes) -> Array:
+    x, weight = operands
+    odd = np.argwhere((x < -len(weight)) | (x >= len(weight)))
+    if len(odd):
+        place = tuple(odd[0].tolist())
+        raise InputError(outside_of_table(int(x[place]), place, len(weight)))
+    rows: Array = weight[x]
+    return rows
+
+
+def outside_of_table(number: int, place: tuple[int, ...], rows: int) -> str:
+    """What is said of a whole number that is no row of a table."""
+    return f"{number} at place {place} is none of the table's {rows} rows: 0 to {rows - 1} are, or -{rows} to -1."
+
+
 def _lrn(x: Doubles, attributes: Attributes) -> Doubles:
     size, channels = attributes["size"], x.shape[1]
     before, after = (size - 1) // 2, size // 2
@@ -256,12 +275,13 @@ KERNELS: dict[str, Kernel] = {
     "Mul": lambda operands, _: np.multiply(*operands),
     "Div": lambda operands, _: np.divide(*operands),
     "Concat": lambda operands, a: np.concatenate(operands, a["axis"]),
-    "Reshape": lambda operands, a: operands[0].reshape(a["shape"]),
+    "Reshape": lambda operands, a: operands[0].reshape(rule.reshape([operands[0].shape], a)),
     "Transpose": lambda operands, a: operands[0].transpose(a["order"]),
     "Pad": _pad,
     "Slice": _slice,
     "Mean": lambda operands, a: _mean(operands[0], axis=a["axes"], keepdims=a["keepdims"]),
     "Lrn": _elementwise(_lrn),
+    "Embedding": _embedding,
     "LayerNorm": _layer_norm,
     "Resize": _resize,
 }

@@ -15,10 +15,11 @@ from netsurgery import _native
 from netsurgery.checks import require, require_count
 from netsurgery.errors import FileLimitError, InputError, PackedFileError
 from netsurgery.graph.ir import Array, Graph, Input
+from netsurgery.graph.value_types import TYPE_OF_CODE
 from netsurgery.packed.format import Limits
 from netsurgery.packed.reader import Packed, decode
 from netsurgery.runtime import reference
-from netsurgery.runtime.inputs import checked_batch
+from netsurgery.runtime.inputs import checked_sizes, converted, shown
 
 Engine: TypeAlias = Literal["native", "reference"]
 Outputs: TypeAlias = "Array | tuple[Array, ...]"
@@ -30,9 +31,9 @@ _MOST_ELEMENTS = 2**48  # more than there can be, and what 64 bits can count
 class Session:
     """A network that runs: call it with NumPy arrays, get NumPy arrays. `load` makes one.
 
-    `inputs` says what it takes: names, and shapes with None for a batch that the caller chooses. `output_names` says
-    what it gives. `packed` tells how the file stored it. `engine` and `threads` are what it runs with; the reference
-    leaves threads to NumPy, and `threads` is None then.
+    `inputs` says what it takes: names, types, and shapes with the name of an axis, such as "batch", for a size that the
+    caller chooses. `axes` are those names. `output_names` says what it gives. `packed` tells how the file stored it.
+    `engine` and `threads` are what it runs with; the reference leaves threads to NumPy, and `threads` is None then.
 
     Nothing that a call gives is shared with another. Python's threads may share a session, which runs for one of them
     at a time; sessions of their own run side by side. A session can be copied and pickled: the bytes of the file go
@@ -40,8 +41,8 @@ class Session:
     RuntimeError; a copy of it works.
 
     >>> network = ns.load("model.nsm")
-    >>> network.inputs  # None: any batch
-    (Input(name='input', shape=(None, 20)),)
+    >>> network.inputs  # any batch
+    (Input(name='input', shape=('batch', 20), type=<ValueType.FLOAT32>),)
     >>> scores = network(np.zeros((5, 20), np.float32))
     >>> by_name = network.run({"input": np.zeros((5, 20), np.float32)})
     >>> np.array_equal(by_name[network.output_names[0]], scores)
@@ -60,7 +61,8 @@ class Session:
         self.engine = engine
         self._runner = _native_runner(content, threads, limits) if engine == "native" else _Reference(self.graph)
         self._run = self._runner.run
-        self.inputs = tuple(Input(name, shape) for name, shape in self._runner.inputs)
+        self.inputs = tuple(Input(name, shape, TYPE_OF_CODE[code]) for name, shape, code in self._runner.inputs)
+        self.axes = tuple(dict.fromkeys(name for given in self.inputs for name in given.axes))
         self.output_names = self._runner.output_names
         self.threads = self._runner.threads
 
@@ -78,21 +80,30 @@ class Session:
     def __call__(self, *arrays: npt.ArrayLike) -> Outputs:
         """Run the network on one array for each input, in order; float16, float64 and integers are made float32.
 
-        Returns the output, or a tuple if there are several. Raises InputError for another count, shape or type.
+        An input of whole numbers takes those only. Returns the output, or a tuple if there are several. Raises
+        InputError for another count, shape or type, for sizes that the network can't run at, and for a whole number
+        that is no row of the table which it is looked up in.
         """
         outputs = self._run(arrays)
         return self._of_converted(arrays) if outputs is None else outputs
 
     def run(self, feeds: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """The same with names: arrays by input name in, arrays by output name out."""
-        outputs = self._of_feeds({name: _single(name, value) for name, value in feeds.items()})
+        outputs = self._of_feeds(self._converted(feeds))
         return dict(zip(self.output_names, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))
 
-    def prepare(self, batch: int) -> None:
-        """Plan memory for a batch size, so that the first call with it takes no longer than others. Optional."""
-        count = _plain(batch)
-        require_count("batch", count)
-        self._runner.prepare(count)
+    def prepare(self, **sizes: int) -> None:
+        """Plan memory for sizes of the open axes, so that the first call with them takes no longer than others.
+
+        Optional. Raises SettingError unless each of `axes` has a size, at least 1, as in `prepare(batch=4, time=100)`;
+        names that are no words of Python go in as `prepare(**{"a name": 4})`. InputError where the network can't run.
+        """
+        names = ", ".join(self.axes) or "none"
+        require(set(sizes) == set(self.axes), "sizes", ", ".join(sizes) or "none", f"one for each open axis: {names}")
+        counts = [_plain(sizes[name]) for name in self.axes]
+        for name, count in zip(self.axes, counts, strict=True):
+            require_count(name, count)
+        self._runner.prepare(counts)
 
     def profile(self, *arrays: npt.ArrayLike) -> list[tuple[str, str, float, int]]:
         """Run the network once on the calling thread and say where the time went; for the native engine.
@@ -102,8 +113,8 @@ class Session:
         """
         if not isinstance(self._runner, _native.Session):
             raise InputError("the reference engine keeps no times: load the network with engine='native'.")
-        singles = tuple(_single(name, array) for (name, _), array in zip(self._runner.inputs, arrays, strict=False))
-        steps = self._runner.profile(singles)
+        given = tuple(converted(one, array) for one, array in zip(self.inputs, arrays, strict=False))
+        steps = self._runner.profile(given)
         if steps is None:
             self._of_converted(arrays)  # says what is wrong
             raise InputError("the network doesn't take these arrays.")
@@ -115,11 +126,16 @@ class Session:
             names = ", ".join(given.name for given in self.inputs)
             raise InputError(f"{len(arrays)} arrays given; the network takes {len(self.inputs)}: {names}.")
         return self._of_feeds(
-            {given.name: _single(given.name, array) for given, array in zip(self.inputs, arrays, strict=True)}
+            {given.name: converted(given, array) for given, array in zip(self.inputs, arrays, strict=True)}
         )
 
+    def _converted(self, feeds: Mapping[str, npt.ArrayLike]) -> dict[str, Any]:
+        """Arrays by name, those that the network knows as it takes them."""
+        known = {given.name: given for given in self.inputs}
+        return {name: converted(known[name], value) if name in known else value for name, value in feeds.items()}
+
     def _of_feeds(self, feeds: Mapping[str, Array]) -> Outputs:
-        checked_batch(self.inputs, feeds)
+        checked_sizes(self.inputs, feeds)
         outputs = self._run(tuple(feeds[given.name] for given in self.inputs))
         if outputs is None:
             raise InputError("the engine doesn't take arrays that fit the network; please report this.")
@@ -129,7 +145,7 @@ class Session:
         return Session, self._made_with
 
     def __repr__(self) -> str:
-        takes = ", ".join(f"{given.name} {_shown(given.shape)}" for given in self.inputs)
+        takes = ", ".join(f"{given.name} {shown(given.shape)}" for given in self.inputs)
         return f"<netsurgery session: {takes} -> {', '.join(self.output_names)}, {len(self._made_with[0]):,} bytes>"
 
 
@@ -169,16 +185,17 @@ class _Reference:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.inputs = tuple((given.name, given.shape) for given in graph.inputs)
+        self.inputs = tuple((given.name, given.shape, given.type.code) for given in graph.inputs)
         self.output_names = graph.outputs
 
-    def prepare(self, batch: int) -> None:
+    def prepare(self, sizes: list[int]) -> None:
         pass
 
     def run(self, arrays: tuple[Any, ...]) -> Outputs | None:
-        if len(arrays) != len(self.inputs) or any(getattr(given, "dtype", None) != np.float32 for given in arrays):
+        types = [given.type.dtype for given in self._graph.inputs]
+        if [getattr(given, "dtype", None) for given in arrays] != types:
             return None
-        feeds = {name: np.asarray(given) for (name, _), given in zip(self.inputs, arrays, strict=True)}
+        feeds = {name: np.asarray(given) for (name, _, _), given in zip(self.inputs, arrays, strict=True)}
         outputs = reference.run(self._graph, feeds)
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -216,14 +233,3 @@ def _content(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise PackedFileError(f"{path} can't be read: {error.strerror or error}.") from error
-
-
-def _single(name: str, value: npt.ArrayLike) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"input {name!r} is an array of {array.dtype}; numbers are needed.")
-    return np.require(array, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
-
-
-def _shown(shape: tuple[int | None, ...]) -> str:
-    return "(" + ", ".join("N" if size is None else str(size) for size in shape) + ")"

@@ -13,15 +13,20 @@ from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.constants import AnyArray
 from netsurgery.graph.ir import Node
 from netsurgery.graph.operators import OPERATORS, AttributeValue, Shape
+from netsurgery.graph.value_types import ValueType
 
 
 @dataclass(frozen=True)
 class Value:
-    """What an ONNX name stands for. `array`: its entries, if they are known; `name` is then a wish."""
+    """What an ONNX name stands for. `array`: its entries, if they are known; `name` is then a wish.
+
+    kind: the type of entries that aren't known.
+    """
 
     name: str
     shape: Shape
     array: AnyArray | None = None
+    kind: ValueType = ValueType.FLOAT32
 
 
 def known(array: AnyArray, name: str) -> Value:
@@ -93,6 +98,7 @@ class Call:
             given.pop()
         complete = OPERATORS[operator].complete(attributes)
         OPERATORS[operator].check_operands([None if value is None else value.array is not None for value in given])
+        OPERATORS[operator].check_types([None if value is None else value.kind for value in given])
         shape = OPERATORS[operator].shape([None if value is None else value.shape for value in given], complete)
         return self._answer(operator, given, complete, shape)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from netsurgery.errors import CaptureError, GraphError, MissingExtraError, UnsupportedOperatorError
-from netsurgery.graph.ir import Graph, Input
+from netsurgery.graph.ir import Graph, Input, InputShapes, with_shapes
 from netsurgery.graph.passes.constant_folding import Evaluate
+from netsurgery.graph.value_types import ValueType
 
 try:
     import onnx
@@ -18,9 +18,9 @@ except ModuleNotFoundError as error:
         f"Reading ONNX models needs {error.name}, which isn't installed: pip install 'netsurgery[onnx]'"
     ) from error
 
-from netsurgery.graph.from_onnx.batch import at_any_batch
 from netsurgery.graph.from_onnx.constants import initialisers
 from netsurgery.graph.from_onnx.models import loaded
+from netsurgery.graph.from_onnx.open_axes import at_any_sizes
 from netsurgery.graph.from_onnx.reading import read
 
 OLDEST_OPSET = 11
@@ -33,26 +33,37 @@ _KIND_ADVICE: dict[int, str] = {
 }
 
 
-def read_onnx(source: str | Path | onnx.ModelProto, evaluate: Evaluate) -> Graph:
+_TYPES: dict[int, ValueType] = {
+    onnx.TensorProto.FLOAT: ValueType.FLOAT32,
+    onnx.TensorProto.INT32: ValueType.INT32,
+    onnx.TensorProto.INT64: ValueType.INT64,
+}
+
+
+def read_onnx(
+    source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes | None = None
+) -> Graph:
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
-    Opset 11 to the newest that the installed onnx knows. Inputs are float32 with fixed sizes, of which the first one,
-    the batch, may be open; a fixed batch stays fixed. Values are named as in the model. What doesn't depend on the
-    inputs is computed now, operators of the graph by `evaluate` (`runtime.reference.run_node`). BatchNormalization
-    becomes a Mul and an Add, Dropout and Identity go.
+    Opset 11 to the newest that the installed onnx knows. Inputs are float32, or int32 and int64 for tables to look up.
+    Any of their sizes may be open: the axis is called as its `dim_param`; without one it is the "batch" in the first
+    place, and an axis of its own in another. input_shapes: shapes of inputs that are to have others.
+
+    Values are named as in the model. What doesn't depend on the inputs is computed now, operators of the graph by
+    `evaluate` (`runtime.reference.run_node`). BatchNormalization becomes a Mul and an Add, Dropout and Identity go.
 
     Raises CaptureError if the model can't be read, isn't valid ONNX, or has other inputs; UnsupportedOperatorError,
     which lists all of them, for operators that the graph doesn't have.
     """
     label = "the ONNX model" if isinstance(source, onnx.ModelProto) else str(source)
     try:
-        return _graph(source, evaluate)
+        return _graph(source, evaluate, input_shapes or {})
     except (CaptureError, GraphError) as error:
         kind = UnsupportedOperatorError if isinstance(error, UnsupportedOperatorError) else CaptureError
         raise kind(f"{label}: {error}") from error
 
 
-def _graph(source: str | Path | onnx.ModelProto, evaluate: Evaluate) -> Graph:
+def _graph(source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes) -> Graph:
     model = loaded(source)
     opset = _opset(model)
     _check(model, source)
@@ -60,11 +71,10 @@ def _graph(source: str | Path | onnx.ModelProto, evaluate: Evaluate) -> Graph:
         model = inliner.inline_local_functions(model)
     arrays = initialisers(model.graph)
     inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
-    if any(None in given.shape for given in inputs):
-        return at_any_batch(partial(read, model.graph, inputs, arrays, opset, evaluate))
-    graph = read(model.graph, inputs, arrays, opset, evaluate)
-    graph.check()
-    return graph
+    inputs = with_shapes(inputs, input_shapes)
+    axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
+    graph = at_any_sizes(partial(read, model.graph, inputs, arrays, opset, evaluate), axes)
+    return graph.replaced(known_least=graph.least)
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -109,22 +119,17 @@ def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None
 
 def _input(given: onnx.ValueInfoProto) -> Input:
     kinds, tensor = onnx.TensorProto, given.type.tensor_type
-    if tensor.elem_type != kinds.FLOAT:
+    if tensor.elem_type not in _TYPES:
         kind = kinds.DataType.Name(tensor.elem_type) if given.type.HasField("tensor_type") else "not a tensor"
         advice = _KIND_ADVICE.get(tensor.elem_type, "leave what turns it into float32 out of the export")
-        raise CaptureError(f"input {given.name!r} is {kind}; netsurgery takes float32: {advice}.")
+        raise CaptureError(f"input {given.name!r} is {kind}; netsurgery takes float32, int32 and int64: {advice}.")
     if not tensor.HasField("shape"):
         raise CaptureError(f"input {given.name!r} has no shape; export the model with one.")
-    return Input(given.name, _sizes(given.name, tensor.shape.dim))
+    shape = (_size(given.name, place, size) for place, size in enumerate(tensor.shape.dim))
+    return Input(given.name, tuple(shape), _TYPES[tensor.elem_type])
 
 
-def _sizes(name: str, sizes: Sequence[onnx.TensorShapeProto.Dimension]) -> tuple[int | None, ...]:
-    shape = tuple(size.dim_value if size.HasField("dim_value") and size.dim_value >= 0 else None for size in sizes)
-    for place, size in enumerate(shape):
-        if size is None and place > 0:
-            raise CaptureError(
-                f"input {name!r} has an open size ({sizes[place].dim_param or 'unnamed'}) in place {place + 1}; only "
-                "the first one, the batch, may be open. Export the model with the others fixed, or fix them with "
-                "python -m onnxruntime.tools.make_dynamic_shape_fixed."
-            )
-    return shape
+def _size(name: str, place: int, size: onnx.TensorShapeProto.Dimension) -> int | str:
+    if size.HasField("dim_value") and size.dim_value >= 0:
+        return int(size.dim_value)
+    return size.dim_param or ("batch" if place == 0 else f"{name}.{place}")

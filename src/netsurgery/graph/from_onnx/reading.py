@@ -1,4 +1,4 @@
-"""Reads the nodes of an ONNX graph for one batch size, so that every shape is a number when a node is translated."""
+"""Reads the nodes of an ONNX graph for one choice of sizes, so that all shapes are numbers as nodes are translated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_kn
 from netsurgery.graph.from_onnx.folding import FOLDABLE, folded
 from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
-from netsurgery.graph.ir import Array, Graph, Input, Node, node
+from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, node
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.weights import Dense
 
@@ -62,11 +62,13 @@ def read(
     arrays: Mapping[str, AnyArray],
     opset: int,
     evaluate: Evaluate,
-    batch: int = 1,
+    sizes: Sizes,
 ) -> Graph:
-    """The graph for this batch size, not checked yet. Raises UnreadError, or UnsupportedOperatorError for an output.
+    """The graph for these sizes of open axes, not checked yet.
 
-    `arrays`: what the initialisers hold; `evaluate` computes with them. Shapes in the nodes are those at this batch.
+    Raises UnreadError, or UnsupportedOperatorError for an output.
+
+    `arrays`: what the initialisers hold; `evaluate` computes with them. Shapes in the nodes are those at these sizes.
     """
     outputs = [output.name for output in proto.output]
     wanted, nodes = set(outputs), []
@@ -75,7 +77,7 @@ def read(
             wanted.update(name for name in made.input if name)
             nodes.append(made)
     made_here = {name for made in nodes for name in made.output}
-    reading = _Reading(inputs, arrays, opset, evaluate, batch, wanted, made_here)
+    reading = _Reading(inputs, arrays, opset, evaluate, sizes, wanted, made_here)
     reading.read_nodes(nodes[::-1])
     return reading.graph(outputs)
 
@@ -89,14 +91,14 @@ class _Reading:
         arrays: Mapping[str, AnyArray],
         opset: int,
         evaluate: Evaluate,
-        batch: int,
+        sizes: Sizes,
         wanted: set[str],
         made: set[str],
     ) -> None:
         self._inputs = tuple(inputs)
         self._opset = opset
         self._evaluate = evaluate
-        self._values = {given.name: Value(given.name, given.at(batch)) for given in inputs}
+        self._values = {given.name: Value(given.name, given.at(sizes), kind=given.type) for given in inputs}
         self._values |= {name: known(array, name) for name, array in arrays.items()}
         self._wanted = wanted
         self._onnx_names = set(self._values) | made
@@ -169,7 +171,7 @@ class _Reading:
         array, name, count = value.array, value.name, 1
         if array is None or array.dtype not in _FLOATS:
             kind = None if array is None else array.dtype
-            raise UnsupportedOperatorError(f"reads {name!r}, which is {kind}; networks are float32 throughout")
+            raise UnsupportedOperatorError(f"reads {name!r}, which is {kind}; networks compute in float32")
         with np.errstate(over="ignore"):
             entries = np.asarray(array, np.float32, order="C")
         while True:

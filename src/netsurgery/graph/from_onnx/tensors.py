@@ -27,8 +27,14 @@ def dropout(call: Call) -> Value:
 
 
 def cast(call: Call) -> Value:
-    """Float to float; what is double in between is computed in float32."""
+    """Float to float, what is double in between being computed in float32; whole numbers to whole numbers."""
     kinds = onnx.TensorProto
+    if call.x.kind.whole and call.attributes["to"] in (kinds.INT32, kinds.INT64):
+        return call.x
+    if call.x.kind.whole:
+        raise UnsupportedOperatorError(
+            f"computes with {call.x.kind}; netsurgery looks whole numbers up in a table (Gather), and no more"
+        )
     if call.attributes["to"] not in (kinds.FLOAT, kinds.DOUBLE):
         raise UnsupportedOperatorError(
             f"casts to {kinds.DataType.Name(call.attributes['to'])}; networks are float32 throughout (export as such)"
@@ -145,8 +151,14 @@ def cut(call: Call) -> Value:
 
 
 def gather(call: Call) -> Value:
-    """One entry along an axis, or entries that stand equally far apart."""
+    """Rows of a known table by computed whole numbers; or one entry along an axis, or such as are equally far apart."""
     axis = call.axis(0)
+    if call.operand(1).array is None and call.x.array is not None:
+        if axis != 0 or len(call.x.shape) != 2:
+            raise UnsupportedOperatorError(
+                f"picks along axis {axis} of a table of shape {call.x.shape}; rows of a matrix can be picked (axis 0)"
+            )
+        return call.node("Embedding", [call.operand(1), call.x])
     indices = call.array(1, "indices")
     chosen = [from_front(int(index), call.x.shape[axis]) for index in indices.reshape(-1)]
     step = chosen[1] - chosen[0] if len(chosen) > 1 else 1

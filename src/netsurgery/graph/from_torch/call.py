@@ -14,12 +14,12 @@ from netsurgery.graph.ir import GraphBuilder
 
 @dataclass(frozen=True)
 class Open:
-    """A size that follows the batch: torch's expression for it."""
+    """A size that follows from open axes: torch's expression for it, in its own symbols."""
 
-    expression: str
+    expression: Any  # of sympy
 
     def __str__(self) -> str:
-        return "N"
+        return str(self.expression)
 
 
 Sizes: TypeAlias = tuple[int | Open, ...]
@@ -57,7 +57,31 @@ def memory(tensor: torch.Tensor) -> tuple[Any, ...]:
 
 def sizes_of(tensor: torch.Tensor) -> Sizes:
     """The shape of a tensor that torch.export traced."""
-    return tuple(size if isinstance(size, int) else Open(str(size)) for size in tensor.shape)
+    return tuple(size if isinstance(size, int) else Open(size.node.expr) for size in tensor.shape)
+
+
+def product(sizes: Sequence[int | Open]) -> Any:
+    """A number, or sympy's expression where open sizes are among them; equal products have equal expressions."""
+    result: Any = 1
+    for size in sizes:
+        result = result * (size.expression if isinstance(size, Open) else size)
+    return result if isinstance(result, int) else result.expand()
+
+
+FIX = "fix that axis by leaving it out of open_axes, or export the program without it"
+
+
+def reshaping(before: Sizes, after: Sizes) -> tuple[int, ...] | None:
+    """The attribute of a Reshape between these shapes: 0 where an open size stays in its place, -1 for one other.
+
+    A single open size is -1. None if more of them can't be told.
+    """
+    places = [place for place, size in enumerate(after) if isinstance(size, Open)]
+    if len(places) > 1:
+        places = [place for place in places if after[place : place + 1] != before[place : place + 1]]
+    if len(places) > 1:
+        return None
+    return tuple(-1 if place in places else size if isinstance(size, int) else 0 for place, size in enumerate(after))
 
 
 class Constants:
@@ -89,8 +113,9 @@ class Constants:
 class Call:
     """A call. `arguments` are named by ATen's schema, with defaults; `shape` is the (first) output's.
 
-    `used`: which of several outputs anything reads. `name`: the output's name. Every method that fetches an argument
-    raises UnsupportedOperatorError where it is of a kind that the graph has no place for.
+    `used`: which of several outputs anything reads. `name`: the output's name. `origins`: the name of a value whose
+    first size is a product of several -> the same values before these were multiplied. Every method that fetches an
+    argument raises UnsupportedOperatorError where it is of a kind that the graph has no place for.
     """
 
     arguments: Mapping[str, Any]
@@ -100,6 +125,7 @@ class Call:
     place: str
     builder: GraphBuilder
     constants: Constants
+    origins: dict[str, Activation]
 
     @property
     def first(self) -> str:
@@ -126,7 +152,7 @@ class Call:
         if isinstance(value, Constant):
             return self.constants.place(value)
         if isinstance(value, Open):
-            raise UnsupportedOperatorError("computes with the batch size")
+            raise UnsupportedOperatorError(f"computes with the open size {value}; {FIX}")
         return self.constants.place(Constant(torch.as_tensor(value), f"{self.name}.{argument}"))
 
     def optional(self, argument: str) -> str | None:
@@ -146,7 +172,8 @@ class Call:
         if isinstance(value, Constant) and value.tensor.numel() == 1:
             return value.tensor.item()
         if isinstance(value, Open | Activation | Constant):
-            raise UnsupportedOperatorError(f"its {argument} must be a number that doesn't depend on the input")
+            fix = f"; {FIX}" if isinstance(value, Open) else ""
+            raise UnsupportedOperatorError(f"its {argument} must be a number that doesn't depend on the input{fix}")
         return value
 
     def whole(self, argument: str, count: int) -> tuple[int, ...]:
@@ -167,10 +194,10 @@ class Call:
         return self.axes(argument)[0]
 
     def known(self, sizes: Sizes) -> tuple[int, ...]:
-        """Sizes none of which may follow the batch."""
+        """Sizes none of which may be open."""
         closed = tuple(size for size in sizes if isinstance(size, int))
         if len(closed) < len(sizes):
-            raise UnsupportedOperatorError("works along the batch, whose size is open")
+            raise UnsupportedOperatorError(f"works along an axis whose size is open; {FIX}")
         return closed
 
     def node(self, operator: str, inputs: Sequence[str | None], suffix: str = "", **attributes: Any) -> str:
@@ -182,10 +209,48 @@ class Call:
         """The value in another shape; the value itself if it has it already."""
         if before == after:
             return x
-        if sum(isinstance(size, Open) for size in after) > 1:
-            raise UnsupportedOperatorError("gives a shape with two open sizes")
-        target = tuple(size if isinstance(size, int) else -1 for size in after)
-        return self.node("Reshape", [x], suffix, shape=target)
+        origin = self.origins.get(x)
+        target = reshaping(before, after)
+        if target is None and origin is not None:
+            x, before = origin.name, origin.shape
+            if before == after:
+                return x
+            target = reshaping(before, after)
+        if target is not None:
+            made = self.node("Reshape", [x], suffix, shape=target)
+            self._remember_origin(made, x, before, after)
+            return made
+        return self._reshaped_behind(x, before, after, suffix)
+
+    def _remember_origin(self, made: str, x: str, before: Sizes, after: Sizes) -> None:
+        """Keep what the first axis of a value is a product of, if that is more than one open size."""
+        lead = next((count for count in range(2, len(before)) if product(before[:count]) == product(after[:1])), None)
+        if lead is None or sum(isinstance(size, Open) for size in before[:lead]) < 2:
+            return
+        apart = (*before[:lead], *after[1:])
+        target = reshaping(before, apart)
+        if target is not None:
+            name = x if apart == before else self.node("Reshape", [x], "apart", shape=target)
+            self.origins[made] = Activation(name, apart)
+
+    def _reshaped_behind(self, x: str, before: Sizes, after: Sizes, suffix: str) -> str:
+        """A reshape of which some open axes keep their size, but not their place: they go to the front meanwhile."""
+        kept = [
+            (old, new)
+            for old, size in enumerate(before)
+            for new, other in enumerate(after)
+            if isinstance(size, Open) and size == other and product(before[:old]) == product(after[:new])
+        ]
+        from_front = [old for old, _ in kept] + [old for old in range(len(before)) if old not in dict(kept)]
+        places = [new for _, new in kept] + [new for new in range(len(after)) if new not in [new for _, new in kept]]
+        moved = tuple(before[old] for old in from_front)
+        wanted = tuple(after[new] for new in places)
+        target = reshaping(moved, wanted)
+        if target is None:
+            shapes = " to ".join("(" + ", ".join(map(str, sizes)) + ")" for sizes in (before, after))
+            raise UnsupportedOperatorError(f"reshapes {shapes}, which leaves more than one open size untold; {FIX}")
+        made = self.node("Reshape", [self.transposed(x, from_front, "front")], "parts", shape=target)
+        return self.transposed(made, [places.index(new) for new in range(len(after))], suffix)
 
     def transposed(self, x: str, order: Sequence[int], suffix: str = "") -> str:
         """The value with its axes in this order; the value itself if they are."""

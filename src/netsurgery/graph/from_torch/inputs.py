@@ -10,8 +10,14 @@ from torch.export.graph_signature import InputKind, InputSpec
 
 from netsurgery.errors import CaptureError
 from netsurgery.graph.from_torch.call import Constant, Missing, Open, Sizes, memory, sizes_of
+from netsurgery.graph.value_types import ValueType
 
-FLOAT_ADVICE = "netsurgery computes in float32: call model.float() and give float32 inputs"
+FLOAT_ADVICE = (
+    "netsurgery computes in float32: call model.float() and give float32 inputs, or int32 and int64 for an embedding"
+)
+
+
+VALUE_TYPES = {torch.float32: ValueType.FLOAT32, torch.int32: ValueType.INT32, torch.int64: ValueType.INT64}
 
 
 class StoredTensors:
@@ -37,20 +43,22 @@ class StoredTensors:
         return self._tied[memory(stored)]
 
 
-def input_shape(node: torch.fx.Node) -> Sizes:
-    """An input's shape, open in the first place at most. Raises CaptureError."""
+def input_of(node: torch.fx.Node) -> tuple[Sizes, ValueType]:
+    """An input's shape, and the type of its entries. Raises CaptureError."""
     given = node.meta.get("val")
     if not isinstance(given, torch.Tensor):
         raise CaptureError(
             f"input {node.name!r} is {type(given).__name__}, not a tensor; "
             "give it a default in forward, or wrap the model in a module that fixes it."
         )
-    if given.dtype != torch.float32:
+    kind = VALUE_TYPES.get(given.dtype)
+    if kind is None:
         raise CaptureError(f"input {node.name!r} is {given.dtype}; {FLOAT_ADVICE}.")
     shape = sizes_of(given)
-    if any(isinstance(size, Open) for size in shape[1:]):
-        raise CaptureError(
-            f"input {node.name!r} has shape ({', '.join(map(str, shape))}): only the first axis, the batch, "
-            "may be open; export the others with fixed sizes."
-        )
-    return shape
+    for place, size in enumerate(shape):
+        if isinstance(size, Open) and not size.expression.is_Symbol:
+            raise CaptureError(
+                f"input {node.name!r} has size {size} in place {place}: an open size must be an axis of its own, not "
+                "follow from another one; fix it, or give it a torch.export.Dim of its own."
+            )
+    return shape, kind

@@ -43,9 +43,21 @@ def _spatial_axes(call: Call, count: int) -> int:
 
 
 def linear(call: Call) -> str:
-    """aten.linear."""
+    """aten.linear. Where the first axis is a product of several, it stays apart as far as anybody asks for that."""
     call.parameter("weight")
-    return call.node("Linear", [call.operand("input"), call.operand("weight"), call.optional("bias")])
+    x, weight, bias = call.operand("input"), call.operand("weight"), call.optional("bias")
+    origin = call.origins.get(x)
+    if origin is None:
+        return call.node("Linear", [x, weight, bias])
+    apart = (*origin.shape[:-1], *call.shape[-1:])
+    made = call.node("Linear", [origin.name, weight, bias], "apart")
+    return call.reshaped(made, apart, call.shape)
+
+
+def embedding(call: Call) -> str:
+    """aten.embedding: rows of a known table, by computed whole numbers."""
+    call.parameter("weight")
+    return call.node("Embedding", [call.operand("indices"), call.operand("weight")])
 
 
 def matrix_product(call: Call) -> str:

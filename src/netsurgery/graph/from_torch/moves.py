@@ -70,6 +70,8 @@ def cut(call: Call) -> str:
     size = call.sizes("self")[axis]
     if isinstance(size, Open) and start in (None, 0) and stop in (None, INT64_MAX) and step == 1:
         return call.operand("self")
+    if isinstance(size, Open) and start is not None and stop is not None and 0 <= start < stop < INT64_MAX:
+        return call.node("Slice", [call.operand("self")], axis=axis, start=start, stop=stop, step=step)
     (closed,) = call.known((size,))
     start, stop, step = slice(start, stop, step).indices(closed)
     if (start, stop, step) == (0, closed, 1):
@@ -80,8 +82,11 @@ def cut(call: Call) -> str:
 def select(call: Call) -> str:
     """aten.select: a slice of one, without its axis."""
     axis = call.axis()
-    (size,) = call.known((call.sizes("self")[axis],))
-    return _entry(call, axis, call.number("index") % size)
+    size, index = call.sizes("self")[axis], call.number("index")
+    if isinstance(size, Open) and index >= 0:
+        return _entry(call, axis, index)
+    (closed,) = call.known((size,))
+    return _entry(call, axis, index % closed)
 
 
 def unbind(call: Call) -> Outputs:

@@ -24,6 +24,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (layer.convolution, "conv1d.default conv1d.padding conv2d.default conv2d.padding conv3d.default conv3d.padding"),
     (layer.convolution, "convolution.default"),
     (layer.linear, "linear.default"),
+    (layer.embedding, "embedding.default"),
     (layer.matrix_product, "mm.default bmm.default matmul.default mv.default"),
     (layer.matrix_product_and_sum, "addmm.default baddbmm.default"),
     (layer.batch_norm, "_native_batch_norm_legit_no_training.default"),

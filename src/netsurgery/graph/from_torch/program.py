@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,8 +13,8 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
 from netsurgery.errors import CaptureError, GraphError, UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Constants, Missing, Open, sizes_of
-from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, StoredTensors, input_shape
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Constants, Missing, Open, Sizes, sizes_of
+from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
 from netsurgery.graph.ir import Graph, GraphBuilder
@@ -48,17 +48,26 @@ class _Refusals:
         )
 
 
-def read_program(program: ExportedProgram) -> Graph:
-    """The graph of a program without in-place operators. Raises CaptureError."""
+AxisNames: TypeAlias = Mapping[tuple[int, int], str]
+"""(place of the input, place of the size) -> name of the axis."""
+
+
+def read_program(program: ExportedProgram, names: AxisNames) -> Graph:
+    """The graph of a program without in-place operators. names: of open axes, as far as they are known.
+
+    Raises CaptureError.
+    """
     try:
-        return _Reader(program).graph()
+        return _Reader(program, names).graph()
     except GraphError as error:
         raise CaptureError(f"the model doesn't make a graph: {error}") from error
 
 
 class _Reader:
-    def __init__(self, program: ExportedProgram) -> None:
+    def __init__(self, program: ExportedProgram, names: AxisNames) -> None:
         self._program = program
+        self._names = names
+        self._origins: dict[str, Activation] = {}
         self._builder = GraphBuilder()
         self._constants = Constants(self._builder)
         self._refusals = _Refusals({}, {})
@@ -81,19 +90,11 @@ class _Reader:
     def _read_inputs(self, placeholders: list[torch.fx.Node]) -> None:
         """The inputs first, so that they get the names that `forward` gives them; then parameters and buffers."""
         specs = list(zip(placeholders, self._program.graph_signature.input_specs, strict=True))
-        batch: Open | None = None
-        for node, spec in specs:
-            if spec.kind == InputKind.USER_INPUT:
-                shape = input_shape(node)
-                if shape and isinstance(shape[0], Open):
-                    if batch not in (None, shape[0]):
-                        raise CaptureError(
-                            f"input {node.name!r} has a batch size of its own; "
-                            "export with one torch.export.Dim for the first axis of every input."
-                        )
-                    batch = shape[0]
-                name = self._builder.input(node.name, [None if isinstance(s, Open) else s for s in shape])
-                self._values[node] = Activation(name, shape)
+        given = [(node, *input_of(node)) for node, spec in specs if spec.kind == InputKind.USER_INPUT]
+        axes = _axes([shape for _, shape, _ in given], self._names)
+        for node, shape, kind in given:
+            name = self._builder.input(node.name, [axes.get(size, size) for size in shape], kind)  # type: ignore[arg-type]
+            self._values[node] = Activation(name, shape)
         tensors = StoredTensors(self._program)
         for node, spec in specs:
             if spec.kind != InputKind.USER_INPUT and node.users:
@@ -124,7 +125,7 @@ class _Reader:
         if isinstance(given, int | float | bool):
             return given
         if isinstance(given, torch.SymInt | torch.SymFloat | torch.SymBool):
-            return Open(str(given))
+            return Open(given.node.expr)
         try:
             return self._tensors(node, given)
         except UnsupportedOperatorError as refusal:
@@ -167,7 +168,7 @@ class _Reader:
         shapes = [sizes_of(one) for one in (given if several else [given])]
         used = frozenset(int(user.args[1]) for user in node.users if user.target is operator.getitem)  # type: ignore[arg-type]
         name = node.name.lstrip("_").replace("native_", "").replace("_legit_no_training", "")
-        call = Call(arguments, shapes[0], used, name, _place(node), self._builder, self._constants)
+        call = Call(arguments, shapes[0], used, name, _place(node), self._builder, self._constants, self._origins)
         result = translation(call)
         names = result if isinstance(result, tuple) else (result,)
         values = [None if name is None else Activation(name, shape) for name, shape in zip(names, shapes, strict=False)]
@@ -197,6 +198,23 @@ class _Reader:
     def _resolved(self, given: Any) -> Any:
         """Arguments with values in the place of nodes."""
         return torch.fx.node.map_arg(given, lambda node: self._values[node])
+
+
+def _axes(shapes: Sequence[Sizes], names: AxisNames) -> dict[int | Open, str]:
+    """A name for each open size: as given, or "batch" for the first one in front, or by its number."""
+    axes: dict[int | Open, str] = {}
+    for index, shape in enumerate(shapes):
+        for place, size in enumerate(shape):
+            if isinstance(size, Open) and size not in axes:
+                made_up = "batch" if place == 0 and "batch" not in axes.values() else f"axis_{len(axes) + 1}"
+                axes[size] = names.get((index, place), made_up)
+    for (index, place), name in names.items():
+        found = shapes[index][place]
+        if not isinstance(found, Open):
+            raise CaptureError(f"the model fixes axis {name!r} at {found}; leave it out of open_axes.")
+        if axes[found] != name:
+            raise CaptureError(f"axes {axes[found]!r} and {name!r} must have the same size: give them one name.")
+    return axes
 
 
 def _leaves(given: Any) -> Iterable[Any]:

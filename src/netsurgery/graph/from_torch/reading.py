@@ -15,41 +15,71 @@ from torch import nn
 from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten  # how torch.export itself puts outputs in order
 
+from netsurgery.checks import require
 from netsurgery.errors import CaptureError, DataError
 from netsurgery.evaluation_mode import evaluating
-from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE
-from netsurgery.graph.from_torch.program import read_program
-from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
+from netsurgery.graph.from_torch.program import AxisNames, read_program
+from netsurgery.graph.ir import Array, Graph, OpenAxes
+
+_BATCH = "batch"
 
 
-def read_torch(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], *, dynamic_batch: bool = True) -> Graph:
+def read_torch(
+    model: nn.Module, example_inputs: tuple[torch.Tensor, ...], *, open_axes: OpenAxes | None = None
+) -> Graph:
     """The graph of a model in eval mode.
 
     The model stays as it is: weights, training flags and device. The graph's constants are the model's own memory where
     that is float32 on the CPU: read-only here, and training on changes them.
 
-    example_inputs: float32 tensors as `forward` takes them, (N, ...) each; values don't matter.
-    dynamic_batch: leave N open. A model that fixes its batch (`x.view(8, -1)`), or whose inputs differ in their first
-        size, is captured at the examples' batch nevertheless; `Graph.dynamic_batch` tells.
+    example_inputs: tensors as `forward` takes them, float32, int32 or int64; values don't matter.
+    open_axes: which sizes of which inputs are open, and how they are called: {"ids": {0: "batch", 1: "time"}}. Sizes of
+        one name are the same. None: the first size of every input is "batch"; a model that fixes it (`x.view(8, -1)`),
+        or whose inputs differ there, is captured at the examples' batch nevertheless, and `Graph.axes` tells.
 
     Outputs are those of `forward`: tuples, lists and dicts flattened in their order, None left out.
 
-    Raises CaptureError if the model can't be exported, isn't float32 or keeps state, and UnsupportedOperatorError with
-    every operator that a graph doesn't have.
+    Raises CaptureError if the model can't be exported, isn't float32, keeps state or can't have these axes open,
+    UnsupportedOperatorError with every operator that a graph doesn't have, SettingError for axes that there aren't.
     """
     _check(model, example_inputs)
     examples = _beside(model, example_inputs)
     with evaluating(model), torch.no_grad():
-        if dynamic_batch and _has_batch(examples):
-            with suppress(CaptureError):  # the static attempt says what is wrong
-                return read_exported(_export(model, _at_least_two(examples), open_batch=True))
-        return read_exported(_export(model, examples, open_batch=False))
+        if open_axes is None:
+            if _has_batch(examples):
+                axes = {(index, 0): _BATCH for index in range(len(examples))}
+                with suppress(CaptureError):  # the static attempt says what is wrong
+                    return read_exported(_export(model, examples, axes), axes)
+            return read_exported(_export(model, examples, {}))
+        axes = axes_by_place(open_axes, _input_names(model, len(examples)), [one.ndim for one in examples])
+        return read_exported(_export(model, examples, axes), axes)
 
 
-def read_exported(program: ExportedProgram) -> Graph:
+def axes_by_place(open_axes: OpenAxes, inputs: Sequence[str], ranks: Sequence[int]) -> dict[tuple[int, int], str]:
+    """(place of the input, place of the size) -> name of the axis. Raises SettingError for what isn't there."""
+    axes: dict[tuple[int, int], str] = {}
+    for key, named in open_axes.items():
+        index = inputs.index(key) if key in inputs else key
+        require(
+            isinstance(index, int) and 0 <= index < len(inputs),
+            "open_axes",
+            key,
+            f"by the name of an input, {', '.join(map(repr, inputs))}, or by its place, 0 to {len(inputs) - 1}",
+        )
+        for place, name in named.items():
+            rank = ranks[int(index)]
+            require(0 <= place < rank, f"open_axes[{key!r}]", place, f"the place of a size, 0 to {rank - 1}")
+            require(isinstance(name, str) and name != "", f"open_axes[{key!r}][{place}]", name, "a name for the axis")
+            axes[int(index), place] = name
+    return axes
+
+
+def read_exported(program: ExportedProgram, names: AxisNames | None = None) -> Graph:
     """The graph of a program that `torch.export.export` made of a model in eval mode.
 
-    The first axis of every input may be open, under one `torch.export.Dim`; bounds of that Dim are not kept. Raises
+    Any axis of its inputs may be open, each under a `torch.export.Dim`; bounds of a Dim are not kept, nor is its name,
+    which torch forgets: `names` says it, or the first one in front is "batch" and others go by their number. Raises
     CaptureError and UnsupportedOperatorError as `read_torch` does.
     """
     with _quiet():
@@ -57,7 +87,7 @@ def read_exported(program: ExportedProgram) -> Graph:
             program = program.run_decompositions({})  # nothing but in-place operators goes
         except Exception as error:
             raise _capture_error("the exported program can't be made functional", error) from error
-        return read_program(program)
+        return read_program(program, names or {})
 
 
 def read_pt2(path: str | Path) -> Graph:
@@ -108,7 +138,7 @@ def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
             raise CaptureError(
                 f"input {index} is a {type(example).__name__}, not a tensor; wrap the model in a module that fixes it."
             )
-        if example.dtype != torch.float32:
+        if example.dtype not in VALUE_TYPES:
             raise CaptureError(f"input {index} is {example.dtype}; {FLOAT_ADVICE}.")
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if (tensor.is_floating_point() or tensor.is_complex()) and tensor.dtype != torch.float32:
@@ -133,24 +163,60 @@ def _has_batch(examples: tuple[torch.Tensor, ...]) -> bool:
     return len({example.shape[:1] for example in examples}) == 1 and examples[0].ndim > 0
 
 
-def _at_least_two(examples: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """The examples, twice if they are a batch of one: torch takes a size of one for a constant."""
-    return examples if len(examples[0]) > 1 else tuple(torch.cat([example, example]) for example in examples)
+def _at_least_two(examples: tuple[torch.Tensor, ...], axes: AxisNames) -> tuple[torch.Tensor, ...]:
+    """The examples, doubled along open axes of size one: torch takes such a size for a constant."""
+    ones = {name for (index, place), name in axes.items() if examples[index].shape[place] == 1}
+    result = list(examples)
+    for (index, place), name in axes.items():
+        if name in ones:
+            result[index] = torch.cat([result[index], result[index]], place)
+    return tuple(result)
 
 
-def _export(model: nn.Module, examples: tuple[torch.Tensor, ...], *, open_batch: bool) -> ExportedProgram:
-    shapes = _dynamic_shapes(model, len(examples)) if open_batch else None
+def _export(model: nn.Module, examples: tuple[torch.Tensor, ...], axes: AxisNames) -> ExportedProgram:
+    shapes = _dynamic_shapes(model, len(examples), axes) if axes else None
+    examples = _at_least_two(examples, axes)
     with _quiet():
         try:
             return torch.export.export(model, examples, dynamic_shapes=shapes)
         except Exception as error:
-            raise _capture_error("torch.export can't write the model down", error) from error
+            if not axes:
+                raise _capture_error("torch.export can't write the model down", error) from error
+            open_axes = ", ".join(dict.fromkeys(axes.values()))
+            raise CaptureError(
+                f"torch.export can't write the model down with these axes open: {open_axes}. {_reason(error)} What the "
+                "model fixes has to be left out of open_axes."
+            ) from error
 
 
-def _dynamic_shapes(model: nn.Module, count: int) -> tuple[Any, ...]:
-    """One Dim for the first axis of every input, nested as `forward` takes them: `*inputs` are one argument."""
-    batch = torch.export.Dim("batch")
-    shapes = [{0: batch}] * count
+def _reason(error: Exception) -> str:
+    """Of torch's message the sentence behind the one that only says that there is something."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    told = lines[1:] if lines and lines[0].startswith("Constraints violated") else lines
+    return _first_sentence(Exception(*(line.split(". ")[0] for line in told[:1])))
+
+
+def _input_names(model: nn.Module, count: int) -> list[str]:
+    """What the inputs are called in the exported program: as `forward` calls its arguments."""
+    names: list[str] = []
+    for name, parameter in inspect.signature(model.forward).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            names += [f"{name}_{number}" for number in range(count - len(names))]
+        elif parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            names.append(name)
+    return names[:count]
+
+
+def _dynamic_shapes(model: nn.Module, count: int, axes: AxisNames) -> tuple[Any, ...]:
+    """What of each input is open, nested as `forward` takes the inputs: `*inputs` are one argument.
+
+    The batch is one Dim. Other axes are left to torch, which finds for each from which size on the model runs; that two
+    of them are the same shows where the model joins them, and in their names.
+    """
+    batch = torch.export.Dim(_BATCH)
+    shapes: list[dict[int, Any]] = [{} for _ in range(count)]
+    for index, place in axes:
+        shapes[index][place] = batch if set(axes.values()) == {_BATCH} else torch.export.Dim.DYNAMIC
     kinds = [parameter.kind for parameter in inspect.signature(model.forward).parameters.values()]
     if inspect.Parameter.VAR_POSITIONAL in kinds:
         named = kinds.index(inspect.Parameter.VAR_POSITIONAL)

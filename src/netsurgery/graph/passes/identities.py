@@ -17,11 +17,11 @@ Unchanged: TypeAlias = Callable[[Node], bool]
 def drop_identities(graph: Graph) -> Graph:
     """Values stay the same, bit for bit, but for the sign of a zero to which 0 was added.
 
-    Gone are: nodes whose output always equals one of their operands, in shape too and at every batch size; the inner
-    of two Reshapes; all-zero biases and the all-one scale of LayerNorm. Outputs keep their names, so that a node that
-    makes an output from an input, a constant or another output stays.
+    Gone are: nodes whose output always equals one of their operands, in shape too and at all sizes of open axes; the
+    inner of two Reshapes; all-zero biases and the all-one scale of LayerNorm. Outputs keep their names, so that a node
+    that makes an output from an input, a constant or another output stays.
     """
-    shapes = [graph.shapes(batch) for batch in graph.batches]
+    shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()]
     made: dict[str, Node] = {}
     same: dict[str, str] = {}  # a dropped value -> the value that it equals
     renamed: dict[str, str] = {}  # a value -> the output that it becomes
@@ -60,9 +60,13 @@ def _without_neutral_operands(node: Node, constants: Mapping[str, Weights]) -> N
 
 
 def _read_past_reshape(node: Node, made: Mapping[str, Node]) -> Node:
-    """A Reshape of a Reshape reads what the inner one reads: what fills one shape fills the other."""
+    """A Reshape of a Reshape reads what the inner one reads: what fills one shape fills the other.
+
+    Not where it takes sizes of the inner one's output for its own.
+    """
     inner = made.get(node.given[0])
-    if node.operator == "Reshape" and inner is not None and inner.operator == "Reshape":
+    reshapes = node.operator == "Reshape" and inner is not None and inner.operator == "Reshape"
+    if inner is not None and reshapes and 0 not in _entries(node, "shape"):
         return replace(node, inputs=inner.inputs)
     return node
 

@@ -21,7 +21,7 @@ class KnownChannels:
 
     def __init__(self, graph: Graph, units: UnitMap, evaluate: Evaluate) -> None:
         self.constants = graph.constants
-        self.shapes = graph.shapes(graph.batches[-1])
+        self.shapes = graph.shapes(graph.tried_sizes()[-1])
         self.units = units
         self.evaluate = evaluate
         self.numbers: dict[str, Array] = {}

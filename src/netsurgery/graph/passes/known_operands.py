@@ -22,7 +22,7 @@ def replace_known_operands(graph: Graph, evaluate: Evaluate) -> Graph:
     units = map_units(graph)
     numbers = KnownChannels(graph, units, evaluate).numbers
     known = {name: channels for name, channels in numbers.items() if np.isfinite(channels).all()}
-    shapes = [graph.shapes(batch) for batch in graph.batches]
+    shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()]
     edits = ConstantEdits(graph)
     nodes = []
     for node in graph.nodes:

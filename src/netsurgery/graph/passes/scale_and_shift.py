@@ -27,7 +27,7 @@ def fold_scale_and_shift(graph: Graph) -> Graph:
     planes, which go on a grid where their sums are exact. Layers stay apart from their scale where their weight has
     another reader, and where the product is not finite.
     """
-    shapes = [graph.shapes(batch) for batch in graph.batches]
+    shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()]
     uses = graph.uses()
     edits = ConstantEdits(graph)
     made: dict[str, Node] = {}

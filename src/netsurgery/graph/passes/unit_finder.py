@@ -35,7 +35,7 @@ class UnitFinder:
     """Collects the units of a graph while somebody walks through its nodes in order."""
 
     def __init__(self, graph: Graph) -> None:
-        self.shapes = [graph.shapes(batch) for batch in graph.batches]
+        self.shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()]
         self.constants = graph.constants
         self.axes: dict[str, int] = {}
         self.channels: dict[str, Units] = {}
@@ -46,7 +46,7 @@ class UnitFinder:
         self._stiff = _weights_in_several_roles(graph)
 
     def shape(self, name: str) -> Shape:
-        """The shape of a value; its first size may be the batch."""
+        """The shape of a value; some of its sizes may be open."""
         return self.shapes[-1][name]
 
     def fresh(self, count: int) -> Units:
@@ -82,7 +82,10 @@ class UnitFinder:
         return units
 
     def make(self, node: Node, axis: int, units: Units) -> None:
-        """The node's output has these units along this axis."""
+        """The node's output has these units along this axis; they stay where the axis has no size of its own."""
+        if any(known[node.output][axis] != len(units) for known in self.shapes):
+            self._pinned.append(units)
+            return
         self.axes[node.output], self.channels[node.output] = axis, units
 
     def tie(self, weight: str, rows: Units, columns: Units) -> None:

@@ -23,6 +23,7 @@ class Nodes:
 
     def __init__(self, graph: Graph) -> None:
         self.shapes = graph.shapes()
+        self._other_shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()[1:]]
         self.written: list[onnx.NodeProto] = []
         self.initialisers: dict[str, npt.NDArray[Any]] = {
             name: weights.values for name, weights in graph.constants.items()
@@ -73,8 +74,18 @@ class Nodes:
         return self._transposed[name]
 
     def shape(self, node: Node) -> Shape:
-        """The shape of the first operand, at batch size one."""
+        """The shape of the first operand, at the smallest sizes of open axes."""
         return self.shapes[str(node.inputs[0])]
+
+    def fixed(self, node: Node, axis: int) -> Shape:
+        """Its sizes from that axis on, which ONNX has to be told. Raises UnsupportedOperatorError if one is open."""
+        name = str(node.inputs[0])
+        sizes = self.shapes[name][axis:]
+        if any(known[name][axis:] != sizes for known in self._other_shapes):
+            raise UnsupportedOperatorError(
+                f"{node} works along an open axis in a way that ONNX can't say: fix the axis."
+            )
+        return sizes
 
 
 def _unlike(wish: str, taken: set[str]) -> str:
@@ -134,10 +145,11 @@ def _adaptive(operator: str) -> Writer:
 
     def write(nodes: Nodes, node: Node) -> None:
         given: Attributes = node.attributes
-        sizes = list(zip(nodes.shape(node)[2:], given["size"], strict=True))
         if set(given["size"]) == {1}:
             nodes.answer(node, f"Global{operator}")
-        elif all(have % want == 0 for have, want in sizes):
+            return
+        sizes = list(zip(nodes.fixed(node, 2), given["size"], strict=True))
+        if all(have % want == 0 for have, want in sizes):
             kernel = [have // want for have, want in sizes]
             nodes.answer(node, operator, kernel_shape=kernel, strides=kernel)
         else:
@@ -202,7 +214,7 @@ def _layer_norm(nodes: Nodes, node: Node) -> None:
     x, scale, bias = (*node.inputs, None, None)[:3]
     given: Attributes = node.attributes
     if scale is None:
-        ones = np.ones(nodes.shape(node)[given["axis"] :], np.float32)
+        ones = np.ones(nodes.fixed(node, given["axis"]), np.float32)
         scale = nodes.constant(ones, np.float32, f"{node.output}.scale")
     settings = {"axis": given["axis"], "epsilon": given["epsilon"]}
     nodes.add("LayerNormalization", [x, scale, bias], node.output, node.place, **settings)
@@ -214,6 +226,7 @@ def _resize(nodes: Nodes, node: Node) -> None:
     old = nodes.shape(node)[2:]
     sizes = scales = None
     if given["scales"]:
+        old = nodes.fixed(node, 2)
         reached = tuple(int(size) for size in np.asarray(old, np.float32) * np.asarray(given["scales"], np.float32))
         if reached != given["size"]:
             raise UnsupportedOperatorError(
@@ -234,6 +247,11 @@ def _resize(nodes: Nodes, node: Node) -> None:
         coordinate_transformation_mode=given["coordinates"],
         nearest_mode=given["rounding"],
     )
+
+
+def _embedding(nodes: Nodes, node: Node) -> None:
+    x, weight = node.inputs
+    nodes.add("Gather", [weight, x], node.output, node.place, axis=0)
 
 
 def _by_name(operator: Operator) -> Writer:
@@ -267,5 +285,6 @@ WRITERS: dict[str, Writer] = {
     "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
     "LayerNorm": _layer_norm,
     "Resize": _resize,
+    "Embedding": _embedding,
 }
 """Operator of the graph -> what writes it."""

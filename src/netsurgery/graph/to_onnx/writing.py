@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from netsurgery.errors import GraphError, MissingExtraError
 from netsurgery.files import replacing
-from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.ir import Array, Graph, open_shapes
+from netsurgery.graph.value_types import ValueType
 
 try:
     import onnx
@@ -42,14 +42,14 @@ def write_onnx(graph: Graph, path: str | Path, *, sparse: bool = False) -> None:
 
 
 def to_onnx(graph: Graph, *, sparse: bool = False) -> onnx.ModelProto:
-    """The graph as an ONNX model of opset 20. An open batch stays open; values keep their names.
+    """The graph as an ONNX model of opset 20. Open axes stay open and keep their names; so do values.
 
     `sparse` writes a constant as a sparse initialiser, values and int64 indices, where that is smaller: below a third
     of its entries. ONNX Runtime takes those for every operator and makes them dense as it loads the model, so this
     makes the file smaller, not the network faster. Some other runtimes don't take them at all.
 
     Raises GraphError if the weights don't fit in one ONNX file (2 GiB), and UnsupportedOperatorError for a Resize whose
-    sizes don't follow from its scales.
+    sizes don't follow from its scales, or what ONNX has no way to say of open axes.
     """
     nodes = Nodes(graph)
     for node in graph.nodes:
@@ -63,10 +63,7 @@ def to_onnx(graph: Graph, *, sparse: bool = False) -> onnx.ModelProto:
     proto = onnx.helper.make_graph(
         nodes.written,
         "network",
-        [
-            _information(given.name, ["batch" if size is None else size for size in given.shape])
-            for given in graph.inputs
-        ],
+        [onnx.helper.make_tensor_value_info(given.name, _TYPES[given.type], given.shape) for given in graph.inputs],
         _outputs(graph),
         [onnx.numpy_helper.from_array(array, name) for name, array in constants.items() if name not in compact],
         sparse_initializer=list(compact.values()),
@@ -78,17 +75,18 @@ def to_onnx(graph: Graph, *, sparse: bool = False) -> onnx.ModelProto:
     return model
 
 
-def _information(name: str, sizes: Sequence[int | str | None]) -> onnx.ValueInfoProto:
-    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sizes)
+_TYPES = {
+    ValueType.FLOAT32: onnx.TensorProto.FLOAT,
+    ValueType.INT32: onnx.TensorProto.INT32,
+    ValueType.INT64: onnx.TensorProto.INT64,
+}
 
 
 def _outputs(graph: Graph) -> list[onnx.ValueInfoProto]:
-    """The outputs. A size that follows the batch, but isn't it, has no name in ONNX and is left unsaid."""
-    one, two = graph.shapes(1), graph.shapes(2)
-    shapes = {name: zip(one[name], two[name], strict=True) for name in graph.outputs}
+    """The outputs. A size that follows an open axis, but isn't it, has no name in ONNX and is left unsaid."""
     return [
-        _information(name, [a if a == b else "batch" if (a, b) == (1, 2) else None for a, b in sizes])
-        for name, sizes in shapes.items()
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in dict(zip(graph.outputs, open_shapes(graph), strict=True)).items()
     ]
 
 

@@ -1,4 +1,5 @@
-// Which parts a batch is cut into, and which plan each part runs: chosen by what they cost, and kept for the next time.
+// Into which parts a run at some sizes is cut, and which plan each part runs: chosen by what they cost, and kept for
+// the next time.
 #pragma once
 
 #include <cstdint>
@@ -27,29 +28,33 @@ struct Planned {
 struct Run {
   Size first, images, parts;
   Planned* planned = nullptr;
+  double cycles = 0;  // of a part
 };
 
-/// A batch cut into parts that are run one by one, or by as many threads.
+/// A run at some sizes, cut into parts that are run one by one, or by as many threads.
 struct Cut {
+  Sizes sizes{};
   std::vector<Run> runs;
   Size parts = 0;
   std::vector<Shape> output_shapes;
   double cycles = 0;
+  std::uint64_t last_used = 0;       // by the count of uses
   bool ready = false;                // its plans are there, and bound to memory
   bool alone = true, apart = false;  // one thread does all; each thread takes parts of its own
 };
 
-class BatchPlans {
+class PlanCache {
  public:
-  /// The graph has to outlive it. threads >= 1: as many may share a batch.
-  BatchPlans(const Graph& graph, const Kernels& kernels, bool plain_only, int threads);
+  /// The graph has to outlive it. threads >= 1: as many may share a run.
+  PlanCache(const Graph& graph, const Kernels& kernels, bool plain_only, int threads);
 
-  /// How a batch is cut; without plans before `plan`. Throws Error(NS_ERROR_INPUT) if the network can't run at it.
-  Cut& cut(Size batch);
+  /// How a run at these sizes is cut; without plans before `plan`, and good until the next call. Throws
+  /// Error(NS_ERROR_INPUT) if the network can't run at them.
+  Cut& cut(const Sizes& sizes);
   /// Makes the plans of a cut, and drops those that were not used for longest.
   void plan(Cut& cut);
-  /// Notes that the plans of a cut are used now.
-  void use(const Cut& cut);
+  /// Notes that a cut and its plans are used now.
+  void use(Cut& cut);
   /// Takes the memory away from all plans; cuts stay ready if they are given others before they run.
   void unbind();
   /// Nothing is ready any more, as after `unbind` without other memory.
@@ -58,21 +63,27 @@ class BatchPlans {
   std::vector<Cut*> ready();
 
  private:
-  Plan made(Size batch, Size images, bool estimate_only) const;
-  std::pair<Size, double> cheapest(Size batch);
-  Planned& planned(Size batch);
-  std::vector<Shape> shapes_at(Size batch) const;
+  bool is_separable() const { return axis_ != kNoAxis; }
+  Size most_images(const Sizes& sizes) const;
+  Sizes with_images(Sizes sizes, Size images) const;
+  Plan made(const Sizes& sizes, Size images, bool estimate_only) const;
+  std::pair<Size, double> cheapest(const Sizes& sizes);
+  Planned& planned(const Sizes& sizes);
+  std::vector<Shape> shapes_at(const Sizes& sizes) const;
+  void forget_oldest_cut();
   void forget_unused(const Cut& needed);
   void choose_sharing(Cut& cut) const;
 
   const Graph& graph_;
   const Kernels& kernels_;
-  const bool separable_, plain_only_;
+  const std::size_t axis_;  // of images that are worked on apart, or kNoAxis
+  const bool plain_only_;
   const int threads_;
   std::uint64_t uses_ = 0;
-  std::map<Size, std::pair<Size, double>> estimates_;  // by batch
-  std::map<Size, std::unique_ptr<Planned>> plans_;     // by batch
-  std::map<Size, Cut> cuts_;                           // by batch
+  std::map<Sizes, std::pair<Size, double>> estimates_;
+  std::map<Sizes, std::unique_ptr<Planned>> plans_;
+  std::map<Sizes, Cut> cuts_;
+  Cut* newest_ = nullptr;  // the one that was asked for last
 };
 
 }  // namespace netsurgery

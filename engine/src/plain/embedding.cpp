@@ -1,0 +1,58 @@
+// Embedding: rows of a table, by number.
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "plain/makers.hpp"
+#include "plain/parts.hpp"
+
+namespace netsurgery::plain {
+namespace {
+
+template <class Number>
+class Embedding final : public PlainKernel {
+ public:
+  explicit Embedding(const Making& making)
+      : rows_(making.constant(1)->rows),
+        width_(making.constant(1)->columns),
+        count_(entries(making.operands[0])),
+        parts_(count_, width_) {
+    const Constant& weight = *making.constant(1);
+    if (weight.form == Constant::Form::kDense) {
+      table_ = weight.values.data();  // of the graph, which stays: a vocabulary is large
+    } else {
+      own_ = weight.dense();
+      table_ = own_.data();
+    }
+  }
+  Size pieces() const override { return parts_.pieces(); }
+  Size cost() const override { return count_ * width_; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    const Number* numbers = reinterpret_cast<const Number*>(inputs[0]);
+    parts_.each(begin, end, [&](Size place, Size from, Size to) {
+      const Size number = static_cast<Size>(numbers[place]), row = number < 0 ? number + rows_ : number;
+      float* y = output + place * width_;
+      // Sessions refuse such numbers; who changes them meanwhile gets no memory beyond the table to see.
+      if (row < 0 || row >= rows_)
+        std::fill(y + from, y + to, std::numeric_limits<float>::quiet_NaN());
+      else
+        std::memcpy(y + from, table_ + row * width_ + from, static_cast<std::size_t>(to - from) * sizeof(float));
+    });
+  }
+
+ private:
+  Size rows_, width_, count_;
+  std::vector<float> own_;
+  const float* table_;
+  Parts parts_;
+};
+
+}  // namespace
+
+Kernel make_embedding(const Making& making) {
+  const auto input = static_cast<std::size_t>(making.node.inputs[0]);  // whole numbers come from nowhere else
+  if (making.graph.inputs[input].type == ValueType::kInt32) return std::make_unique<Embedding<std::int32_t>>(making);
+  return std::make_unique<Embedding<std::int64_t>>(making);
+}
+
+}  // namespace netsurgery::plain

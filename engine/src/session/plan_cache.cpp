@@ -1,0 +1,178 @@
+#include "session/plan_cache.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "base/error.hpp"
+#include "graph/shapes.hpp"
+#include "lanes/layout.hpp"
+
+namespace netsurgery {
+namespace {
+
+constexpr Size kMostInPart = kVector;    // images: a lane for each
+constexpr double kAloneBelow = 150000;   // cycles of a run that other threads would only delay
+constexpr std::size_t kMostPlans = 16;   // each has weights of its own; networks of separate images need 5 for any batch
+constexpr std::size_t kMostCuts = 1024;  // sizes of which it is known how they are run
+constexpr double kMeeting = 2000;        // cycles that a step takes longer when threads share it
+
+}  // namespace
+
+PlanCache::PlanCache(const Graph& graph, const Kernels& kernels, bool plain_only, int threads)
+    : graph_(graph), kernels_(kernels), axis_(separable_axis(graph)), plain_only_(plain_only), threads_(threads) {}
+
+/// Parts of 1, 2, 4, 8 or 16 images, whatever costs least for each image; a run that can't be cut is one part.
+Cut& PlanCache::cut(const Sizes& sizes) {
+  if (newest_ && newest_->sizes == sizes) return *newest_;
+  const auto found = cuts_.find(sizes);
+  if (found != cuts_.end()) return *(newest_ = &found->second);
+  Cut made;
+  made.sizes = sizes;
+  const std::vector<Shape> shapes = shapes_at(sizes);
+  for (const int output : graph_.outputs) made.output_shapes.push_back(shapes[static_cast<std::size_t>(output)]);
+  const Size batch = is_separable() ? sizes[axis_] : 1;
+  for (Size first = 0; first < batch;) {
+    Size best = 1;
+    const auto cycles = [&](Size images) { return cheapest(with_images(sizes, images)).second; };
+    const auto price = [&](Size images) { return cycles(images) / static_cast<double>(images); };
+    for (Size images = 2; images <= std::min(batch - first, kMostInPart); images *= 2)
+      if (price(images) < price(best)) best = images;
+    const Size parts = (batch - first) / best;
+    made.runs.push_back({first, best, parts, nullptr, cycles(best)});
+    made.parts += parts;
+    made.cycles += made.runs.back().cycles * static_cast<double>(parts);
+    first += best * parts;
+  }
+  if (cuts_.size() >= kMostCuts) forget_oldest_cut();
+  return *(newest_ = &cuts_.emplace(sizes, std::move(made)).first->second);
+}
+
+void PlanCache::plan(Cut& cut) {
+  for (Run& run : cut.runs) run.planned = &planned(with_images(cut.sizes, run.images));
+  forget_unused(cut);
+  choose_sharing(cut);
+}
+
+void PlanCache::use(Cut& cut) {
+  cut.last_used = ++uses_;
+  for (const Run& run : cut.runs) run.planned->last_used = uses_;
+}
+
+void PlanCache::unbind() {
+  for (auto& [sizes, one] : plans_) one->bindings.clear();
+}
+
+void PlanCache::discard() {
+  unbind();
+  for (auto& [sizes, one] : cuts_) one.ready = false;
+}
+
+std::vector<Cut*> PlanCache::ready() {
+  std::vector<Cut*> found;
+  for (auto& [sizes, one] : cuts_)
+    if (one.ready) found.push_back(&one);
+  return found;
+}
+
+/// What a vector may hold several of: images, where they are apart, else what the first axis of the first input has.
+Size PlanCache::most_images(const Sizes& sizes) const {
+  if (is_separable()) return sizes[axis_];
+  const Shape& first = graph_.inputs.front().shape;
+  if (first.empty()) return 1;
+  if (is_open(first[0])) return sizes[axis_of(first[0])];
+  return graph_.axes.empty() ? 1 : first[0];
+}
+
+Sizes PlanCache::with_images(Sizes sizes, Size images) const {
+  if (is_separable()) sizes[axis_] = images;
+  return sizes;
+}
+
+Plan PlanCache::made(const Sizes& sizes, Size images, bool estimate_only) const {
+  PlanOptions options;
+  options.images = images;
+  options.threads = threads_;
+  options.plain_only = plain_only_;
+  options.estimate_only = estimate_only;
+  return make_plan(graph_, kernels_, sizes, options);
+}
+
+/// The cheapest number of images in a vector, and what the run takes with it.
+std::pair<Size, double> PlanCache::cheapest(const Sizes& sizes) {
+  const auto found = estimates_.find(sizes);
+  if (found != estimates_.end()) return found->second;
+  std::pair<Size, double> best{1, 0};
+  const Size most = most_images(sizes);
+  for (Size images = 1; images <= kVector && (images == 1 || images < 2 * most); images *= 2) {
+    const double cycles = made(sizes, images, true).cycles;
+    if (images == 1 || cycles < best.second) best = {images, cycles};
+  }
+  if (estimates_.size() >= kMostCuts) estimates_.clear();
+  return estimates_[sizes] = best;
+}
+
+Planned& PlanCache::planned(const Sizes& sizes) {
+  const auto found = plans_.find(sizes);
+  if (found != plans_.end()) return *found->second;
+  auto one = std::make_unique<Planned>(made(sizes, cheapest(sizes).first, false));
+  return *plans_.emplace(sizes, std::move(one)).first->second;
+}
+
+std::vector<Shape> PlanCache::shapes_at(const Sizes& sizes) const {
+  std::string why;
+  for (std::size_t i = 0; i < graph_.axes.size(); ++i)
+    if (sizes[i] < 1) why = graph_.axes[i].name + " is " + std::to_string(sizes[i]) + "; at least 1 is needed.";
+  if (why.empty()) try {
+      return graph_.shapes(sizes);
+    } catch (const Error& error) {
+      why = error.what();
+      for (std::size_t i = 0; i < graph_.axes.size(); ++i)
+        if (sizes[i] < graph_.axes[i].least)
+          why += " It takes " + graph_.axes[i].name + " from " + std::to_string(graph_.axes[i].least) + " on.";
+    }
+  throw Error(NS_ERROR_INPUT, "the network can't run at " + graph_.named(sizes) + ": " + why);
+}
+
+void PlanCache::forget_oldest_cut() {
+  const auto older = [](const auto& a, const auto& b) { return a.second.last_used < b.second.last_used; };
+  cuts_.erase(std::min_element(cuts_.begin(), cuts_.end(), older));
+  newest_ = nullptr;
+}
+
+/// Drops the plans that were not used for longest, so that a server that sees every batch size doesn't keep weights
+/// for all of them. A run that needs one of them later is prepared again.
+void PlanCache::forget_unused(const Cut& needed) {
+  const auto is_of = [](const Cut& cut, const Planned* plan) {
+    return std::any_of(cut.runs.begin(), cut.runs.end(), [&](const Run& run) { return run.planned == plan; });
+  };
+  while (plans_.size() > kMostPlans) {
+    auto oldest = plans_.end();
+    for (auto one = plans_.begin(); one != plans_.end(); ++one) {
+      if (is_of(needed, one->second.get())) continue;
+      if (oldest == plans_.end() || one->second->last_used < oldest->second->last_used) oldest = one;
+    }
+    if (oldest == plans_.end()) return;
+    for (auto& [sizes, cut] : cuts_) {
+      if (!is_of(cut, oldest->second.get())) continue;
+      cut.ready = false;
+      for (Run& run : cut.runs) run.planned = nullptr;
+    }
+    plans_.erase(oldest);
+  }
+}
+
+/// Threads that each take parts of the batch never wait; threads that share each step do, but all of them have work.
+void PlanCache::choose_sharing(Cut& cut) const {
+  cut.alone = threads_ == 1 || cut.cycles < kAloneBelow;
+  cut.apart = false;
+  if (cut.alone || cut.parts == 1) return;
+  double apart = 0, together = 0;
+  for (const Run& run : cut.runs) {
+    apart += run.cycles * static_cast<double>((run.parts + threads_ - 1) / threads_);
+    together += (run.cycles / threads_ + kMeeting * static_cast<double>(run.planned->plan.steps.size())) *
+                static_cast<double>(run.parts);
+  }
+  cut.apart = apart <= together;
+}
+
+}  // namespace netsurgery

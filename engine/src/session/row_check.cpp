@@ -1,0 +1,49 @@
+#include "session/row_check.hpp"
+
+#include <cstdint>
+#include <string>
+
+#include "base/error.hpp"
+#include "base/sentences.hpp"
+#include "graph/shapes.hpp"
+
+namespace netsurgery {
+namespace {
+
+template <class Number>
+void check_rows(const Number* numbers, Size rows, const Sizes& sizes, const Input& input) {
+  Size count = 1;
+  for (const Size size : input.shape) count *= is_open(size) ? sizes[axis_of(size)] : size;
+  for (Size i = 0; i < count; ++i) {
+    const Size number = static_cast<Size>(numbers[i]);
+    if (number >= -rows && number < rows) continue;
+    const Shape shape = shape_at(input.shape, sizes);
+    Shape place(shape.size());
+    Size rest = i;
+    for (std::size_t axis = shape.size(); axis-- > 0; rest /= shape[axis]) place[axis] = rest % shape[axis];
+    throw Error(NS_ERROR_INPUT, "input '" + input.name + "': " + std::to_string(number) + " at place " +
+                                    text_of(place) + " is none of the table's " + std::to_string(rows) +
+                                    " rows: 0 to " + std::to_string(rows - 1) + " are, or -" + std::to_string(rows) +
+                                    " to -1.");
+  }
+}
+
+}  // namespace
+
+RowCheck::RowCheck(const Graph& graph) : graph_(graph) {
+  for (const Node& node : graph.nodes)
+    if (node.op == Operator::kEmbedding)  // which only inputs can be looked up by
+      tables_.push_back({static_cast<std::size_t>(node.inputs[0]), graph.constant(node.inputs[1]).rows});
+}
+
+void RowCheck::check(const Sizes& sizes, const void* const* inputs) const {
+  for (const Table& table : tables_) {
+    const Input& input = graph_.inputs[table.input];
+    if (input.type == ValueType::kInt32)
+      check_rows(static_cast<const std::int32_t*>(inputs[table.input]), table.rows, sizes, input);
+    else
+      check_rows(static_cast<const std::int64_t*>(inputs[table.input]), table.rows, sizes, input);
+  }
+}
+
+}  // namespace netsurgery

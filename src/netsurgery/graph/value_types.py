@@ -1,0 +1,41 @@
+"""The types that values have: one table, from which files, engine, NumPy and ONNX know them."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+
+class ValueType(Enum):
+    """The type of a value's entries: `code` is its number in the file and in C, `dtype` NumPy's, `c_type` C's.
+
+    A network computes in float32. Whole numbers come in from outside, and are places in a table.
+    """
+
+    FLOAT32 = (0, np.float32, "float")
+    INT32 = (1, np.int32, "int32_t")
+    INT64 = (2, np.int64, "int64_t")
+
+    def __init__(self, code: int, scalar: type[np.generic], c_type: str) -> None:
+        self.code = code
+        self.dtype: np.dtype[Any] = np.dtype(scalar)
+        self.c_type = c_type
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    @property
+    def whole(self) -> bool:
+        """True for whole numbers."""
+        return self.dtype.kind == "i"
+
+
+TYPE_OF_CODE = {one.code: one for one in ValueType}
+WHOLE = tuple(one for one in ValueType if one.whole)
+
+
+def type_of(dtype: Any) -> ValueType | None:
+    """The value type with entries of this NumPy type, if there is one."""
+    return next((one for one in ValueType if one.dtype == dtype), None)
