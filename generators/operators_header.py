@@ -1,4 +1,4 @@
-"""engine/src/graph/operators.hpp: the operator table for the engine, from netsurgery/graph/operators.py."""
+"""engine/src/graph/operators.hpp: the operator table for the engine, from netsurgery/graph/operators/."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from netsurgery.packed.format import ATTRIBUTES
 TRAITS: tuple[type[Enum], ...] = (Work, Images, Expected, Length)
 
 _TYPES = f"""\
-// The operator table, made from netsurgery/graph/operators.py: don't edit, run
+// The operator table, made from netsurgery/graph/operators/: don't edit, run
 //
 //     python -m generators
 //

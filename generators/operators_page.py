@@ -1,4 +1,4 @@
-"""docs/operators.md: every operator, from netsurgery/graph/operators.py."""
+"""docs/operators.md: every operator, from netsurgery/graph/operators/."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BEGINNING = """\
 # Operators
 
 What a graph can hold, and so what an .nsm file can hold and every engine runs. Made from the operator table in
-`netsurgery/graph/operators.py`; [format.md](format.md) says how operators are written.
+`netsurgery/graph/operators/`; [format.md](format.md) says how operators are written.
 
 Operands and outputs are float32 where nothing else is said. `N` is the batch, `C` channels; the axes after them, `S`,
 are spatial: one to three of them. In `strides`, `dilations` and `pads` (all begins, then all ends) no number at all

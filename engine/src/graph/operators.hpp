@@ -1,4 +1,4 @@
-// The operator table, made from netsurgery/graph/operators.py: don't edit, run
+// The operator table, made from netsurgery/graph/operators/: don't edit, run
 //
 //     python -m generators
 //

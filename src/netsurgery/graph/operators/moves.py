@@ -1,0 +1,67 @@
+"""Moves: entries that come out elsewhere, as they are."""
+
+from __future__ import annotations
+
+from netsurgery.graph import shapes as rule
+from netsurgery.graph.operators.operator import Attribute, Images, Length, Operand, Operator
+from netsurgery.graph.operators.parts import AXIS, X
+
+MOVES = (
+    Operator(
+        "Reshape",
+        5,
+        (X,),
+        (Attribute("shape", "ints", low=-1, length=Length.TWO, flattens=True),),
+        rule.reshape,
+        "The same values in another shape. A size of 0 is that of x in the same place; one may be -1: what remains.",
+        images=Images.APART,  # where the batch stays the first axis, which shapes tell
+        moves=True,
+    ),
+    Operator(
+        "Concat",
+        9,
+        (Operand("x", variadic=True),),
+        (AXIS,),
+        rule.concat,
+        "All inputs, one after another.",
+        images=Images.APART_BEHIND_AXIS,
+    ),
+    Operator(
+        "Transpose",
+        16,
+        (X,),
+        (Attribute("order", "ints", low=0, length=Length.RANK),),
+        rule.transpose,
+        "Output axis i is input axis order[i].",
+        images=Images.APART_IN_ORDER,
+        moves=True,
+    ),
+    Operator(
+        "Slice",
+        20,
+        (X,),
+        (
+            AXIS,
+            Attribute("start", "int", 0, low=0),
+            Attribute("stop", "int", low=1),
+            Attribute("step", "int", 1, low=1),
+        ),
+        rule.cut,
+        "Entries start, start + step, ... below stop along the axis.",
+        images=Images.APART_BEHIND_AXIS,
+        moves=True,
+    ),
+    Operator(
+        "Pad",
+        26,
+        (X,),
+        (
+            Attribute("pads", "ints", length=Length.TWICE_RANK),
+            Attribute("mode", "choice", "constant", choices=("constant", "reflect", "edge", "wrap")),
+            Attribute("value", "float", 0.0),
+        ),
+        rule.pad,
+        "Pads every axis (all begins, then all ends; a negative one cuts), as numpy.pad.",
+        images=Images.APART_UNPADDED,
+    ),
+)

@@ -1,0 +1,22 @@
+"""All operators by name, from the families."""
+
+from __future__ import annotations
+
+from netsurgery.graph.operators.arithmetic import ARITHMETIC
+from netsurgery.graph.operators.functions import FUNCTIONS
+from netsurgery.graph.operators.layers import LAYERS
+from netsurgery.graph.operators.moves import MOVES
+from netsurgery.graph.operators.operator import Operator, Work
+from netsurgery.graph.operators.pictures import PICTURES
+from netsurgery.graph.operators.reductions import REDUCTIONS
+
+# Codes are in the order of how often the operators occur, which saves bits. They never change once released.
+_ALL = sorted((*LAYERS, *FUNCTIONS, *ARITHMETIC, *PICTURES, *REDUCTIONS, *MOVES), key=lambda operator: operator.code)
+
+OPERATORS: dict[str, Operator] = {operator.name: operator for operator in _ALL}
+"""Operator name -> operator, in the order of their codes."""
+
+
+def working(work: Work) -> tuple[str, ...]:
+    """The names of the operators with that trait."""
+    return tuple(operator.name for operator in _ALL if operator.work is work)

@@ -1,0 +1,48 @@
+"""Sums along axes: means, normalisation and softmax."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netsurgery.runtime.kernels.kernel import Attributes, Doubles, Kernel, Operands, elementwise, mean
+
+
+def _layer_norm(operands: Operands, attributes: Attributes) -> Doubles:
+    x, scale, bias = (*operands, None, None)[:3]
+    axes = tuple(range(attributes["axis"], x.ndim))
+    centred = x - mean(x, axis=axes, keepdims=True)
+    variance = mean(centred**2, axis=axes, keepdims=True)
+    result: Doubles = centred / np.sqrt(variance + attributes["epsilon"])
+    result = result if scale is None else result * scale
+    return result if bias is None else result + bias
+
+
+def _softmax(x: Doubles, attributes: Attributes) -> Doubles:
+    powers: Doubles = np.exp(x - x.max(attributes["axis"], keepdims=True))
+    total: Doubles = powers.sum(attributes["axis"], keepdims=True)
+    return powers / total
+
+
+def _log_softmax(x: Doubles, attributes: Attributes) -> Doubles:
+    shifted: Doubles = x - x.max(attributes["axis"], keepdims=True)
+    total: Doubles = np.exp(shifted).sum(attributes["axis"], keepdims=True)
+    return shifted - np.log(total)
+
+
+def _lrn(x: Doubles, attributes: Attributes) -> Doubles:
+    size, channels = attributes["size"], x.shape[1]
+    before, after = (size - 1) // 2, size // 2
+    sums = np.empty_like(x)
+    for c in range(channels):
+        sums[:, c] = np.square(x[:, max(0, c - before) : c + after + 1]).sum(1)
+    scale: Doubles = (attributes["bias"] + attributes["alpha"] / size * sums) ** attributes["beta"]
+    return x / scale
+
+
+KERNELS: dict[str, Kernel] = {
+    "LayerNorm": _layer_norm,
+    "Mean": lambda operands, a: mean(operands[0], axis=a["axes"], keepdims=a["keepdims"]),
+    "Softmax": elementwise(_softmax),
+    "LogSoftmax": elementwise(_log_softmax),
+    "Lrn": elementwise(_lrn),
+}
