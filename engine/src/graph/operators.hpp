@@ -166,6 +166,8 @@ struct AttributeEntry {
   std::int64_t low;              // the lowest value of kInt, kInts
   bool has_neutral;              // kInts that all equal `neutral` are kept as no numbers at all
   std::int64_t neutral;
+  bool follows;                   // may its numbers follow open axes?
+  std::int64_t lowest_following;  // the lowest one that does
   Entries<const char*> choices;
 };
 
@@ -195,13 +197,13 @@ inline constexpr OperandEntry kConvOperands[] = {
 };
 inline constexpr AttributeEntry kConvAttributes[] = {
     {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
+     true, 1, false, 0, {}},
     {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f, 0,
-     true, 0, {}},
+     true, 0, false, 0, {}},
     {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
+     true, 1, false, 0, {}},
     {AttributeName::kGroups, "groups", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 1, 0.0f, 1, false,
-     0, {}},
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kReluOperands[] = {
@@ -219,15 +221,15 @@ inline constexpr OperandEntry kMaxPoolOperands[] = {
 };
 inline constexpr AttributeEntry kMaxPoolAttributes[] = {
     {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
+     true, 1, false, 0, {}},
     {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f, 0,
-     true, 0, {}},
+     true, 0, false, 0, {}},
     {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
+     true, 1, false, 0, {}},
     {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kReshapeOperands[] = {
@@ -235,7 +237,7 @@ inline constexpr OperandEntry kReshapeOperands[] = {
 };
 inline constexpr AttributeEntry kReshapeAttributes[] = {
     {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kTwo, true, Default::kNone, 0, 0.0f, -1, false, 0,
-     {}},
+     true, 1, {}},
 };
 
 inline constexpr OperandEntry kAddOperands[] = {
@@ -248,7 +250,7 @@ inline constexpr OperandEntry kAdaptiveAveragePoolOperands[] = {
 };
 inline constexpr AttributeEntry kAdaptiveAveragePoolAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
+     true, 1, {}},
 };
 
 inline constexpr OperandEntry kMulOperands[] = {
@@ -261,7 +263,7 @@ inline constexpr OperandEntry kConcatOperands[] = {
 };
 inline constexpr AttributeEntry kConcatAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+     false, 0, {}},
 };
 
 inline constexpr OperandEntry kClipOperands[] = {
@@ -269,9 +271,9 @@ inline constexpr OperandEntry kClipOperands[] = {
 };
 inline constexpr AttributeEntry kClipAttributes[] = {
     {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
-     -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+     -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kMaximum, "maximum", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
-     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kHardSwishOperands[] = {
@@ -287,9 +289,9 @@ inline constexpr OperandEntry kHardSigmoidOperands[] = {
 };
 inline constexpr AttributeEntry kHardSigmoidAttributes[] = {
     {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.166666672f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.5f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSiluOperands[] = {
@@ -301,17 +303,17 @@ inline constexpr OperandEntry kAveragePoolOperands[] = {
 };
 inline constexpr AttributeEntry kAveragePoolAttributes[] = {
     {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
+     true, 1, false, 0, {}},
     {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f, 0,
-     true, 0, {}},
+     true, 0, false, 0, {}},
     {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
+     true, 1, false, 0, {}},
     {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kCountIncludePad, "count_include_pad", AttributeKind::kFlag, Length::kSpatial, false,
-     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, {}},
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kTransposeOperands[] = {
@@ -319,7 +321,7 @@ inline constexpr OperandEntry kTransposeOperands[] = {
 };
 inline constexpr AttributeEntry kTransposeAttributes[] = {
     {AttributeName::kOrder, "order", AttributeKind::kInts, Length::kRank, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+     false, 0, {}},
 };
 
 inline constexpr OperandEntry kGeluOperands[] = {
@@ -328,7 +330,7 @@ inline constexpr OperandEntry kGeluOperands[] = {
 inline constexpr const char* kGeluApproximateChoices[] = {"none", "tanh"};
 inline constexpr AttributeEntry kGeluAttributes[] = {
     {AttributeName::kApproximate, "approximate", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0,
-     0.0f, -kLargestInteger, false, 0, kGeluApproximateChoices},
+     0.0f, -kLargestInteger, false, 0, false, 0, kGeluApproximateChoices},
 };
 
 inline constexpr OperandEntry kLayerNormOperands[] = {
@@ -338,18 +340,19 @@ inline constexpr OperandEntry kLayerNormOperands[] = {
 };
 inline constexpr AttributeEntry kLayerNormAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+     false, 0, {}},
     {AttributeName::kEpsilon, "epsilon", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
-     9.99999975e-06f, -kLargestInteger, false, 0, {}},
+     9.99999975e-06f, -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kMeanOperands[] = {
     {"x", false, false, false, Expected::kNothing, 1},
 };
 inline constexpr AttributeEntry kMeanAttributes[] = {
-    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, false, Default::kNone, 0, 0.0f, 0, false, 0, {}},
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
     {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 1, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSliceOperands[] = {
@@ -357,13 +360,13 @@ inline constexpr OperandEntry kSliceOperands[] = {
 };
 inline constexpr AttributeEntry kSliceAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+     false, 0, {}},
     {AttributeName::kStart, "start", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 0, 0.0f, 0, false,
-     0, {}},
+     0, true, 0, {}},
     {AttributeName::kStop, "stop", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
+     true, 1, {}},
     {AttributeName::kStep, "step", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 1, 0.0f, 1, false, 0,
-     {}},
+     false, 0, {}},
 };
 
 inline constexpr OperandEntry kSoftmaxOperands[] = {
@@ -371,7 +374,7 @@ inline constexpr OperandEntry kSoftmaxOperands[] = {
 };
 inline constexpr AttributeEntry kSoftmaxAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+     false, 0, {}},
 };
 
 inline constexpr OperandEntry kLogSoftmaxOperands[] = {
@@ -379,7 +382,7 @@ inline constexpr OperandEntry kLogSoftmaxOperands[] = {
 };
 inline constexpr AttributeEntry kLogSoftmaxAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+     false, 0, {}},
 };
 
 inline constexpr OperandEntry kLeakyReluOperands[] = {
@@ -387,7 +390,7 @@ inline constexpr OperandEntry kLeakyReluOperands[] = {
 };
 inline constexpr AttributeEntry kLeakyReluAttributes[] = {
     {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.00999999978f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSubOperands[] = {
@@ -406,11 +409,11 @@ inline constexpr OperandEntry kPadOperands[] = {
 inline constexpr const char* kPadModeChoices[] = {"constant", "reflect", "edge", "wrap"};
 inline constexpr AttributeEntry kPadAttributes[] = {
     {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceRank, false, Default::kNone, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, true, -kLargestInteger, {}},
     {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, kPadModeChoices},
+     -kLargestInteger, false, 0, false, 0, kPadModeChoices},
     {AttributeName::kValue, "value", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kResizeOperands[] = {
@@ -421,13 +424,13 @@ inline constexpr const char* kResizeCoordinatesChoices[] = {"asymmetric", "half_
 inline constexpr const char* kResizeRoundingChoices[] = {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"};
 inline constexpr AttributeEntry kResizeAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
+     true, 1, {}},
     {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, false, Default::kEmpty, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0,
-     0.0f, -kLargestInteger, false, 0, kResizeCoordinatesChoices},
+     0.0f, -kLargestInteger, false, 0, false, 0, kResizeCoordinatesChoices},
     {AttributeName::kRounding, "rounding", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, kResizeRoundingChoices},
+     -kLargestInteger, false, 0, false, 0, kResizeRoundingChoices},
 };
 
 inline constexpr OperandEntry kTanhOperands[] = {
@@ -439,13 +442,13 @@ inline constexpr OperandEntry kLrnOperands[] = {
 };
 inline constexpr AttributeEntry kLrnAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
+     false, 0, {}},
     {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
-     9.99999975e-05f, -kLargestInteger, false, 0, {}},
+     9.99999975e-05f, -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.75f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kBias, "bias", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 1.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kMatMulOperands[] = {
@@ -458,7 +461,7 @@ inline constexpr OperandEntry kAdaptiveMaxPoolOperands[] = {
 };
 inline constexpr AttributeEntry kAdaptiveMaxPoolAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
+     true, 1, {}},
 };
 
 inline constexpr OperandEntry kAbsOperands[] = {
@@ -538,6 +541,26 @@ inline constexpr OperatorEntry kOperators[] = {
 };
 // clang-format on
 
-constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[static_cast<std::size_t>(op) - 1]; }
+constexpr std::size_t kMostOperatorCodes = 256;
+constexpr int kNoOperator = -1;
+
+/// For each code the place of its operator in kOperators, or kNoOperator.
+struct OperatorPlaces {
+  int of[kMostOperatorCodes] = {};
+
+  constexpr OperatorPlaces() {
+    for (int& place : of) place = kNoOperator;
+    int place = 0;
+    for (const OperatorEntry& entry : kOperators) of[static_cast<std::size_t>(entry.op)] = place++;
+  }
+};
+inline constexpr OperatorPlaces kOperatorPlaces;
+
+constexpr bool is_operator(std::int64_t code) {
+  return code >= 0 && code < static_cast<std::int64_t>(kMostOperatorCodes) && kOperatorPlaces.of[code] != kNoOperator;
+}
+constexpr const OperatorEntry& entry_of(Operator op) {
+  return kOperators[kOperatorPlaces.of[static_cast<std::size_t>(op)]];
+}
 
 }  // namespace netsurgery

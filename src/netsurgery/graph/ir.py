@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from netsurgery.checks import require
 from netsurgery.errors import GraphError, TooSmallError
+from netsurgery.graph.extents import Extent
 from netsurgery.graph.operators import LARGEST_INT, OPERATORS, AttributeValue, Shape
 from netsurgery.graph.value_types import ValueType
 from netsurgery.graph.weights import Array as Array
@@ -90,6 +91,19 @@ class Node:
     def given(self) -> tuple[str, ...]:
         """The operands that are not left out."""
         return tuple(name for name in self.inputs if name is not None)
+
+    @property
+    def extents(self) -> tuple[Extent, ...]:
+        """The numbers of its attributes that follow open axes."""
+        every = (value if isinstance(value, tuple) else (value,) for value in self.attributes.values())
+        return tuple(number for numbers in every for number in numbers if isinstance(number, Extent))
+
+    def at(self, sizes: Sizes) -> Node:
+        """The node with numbers in the place of those that follow open axes. Raises GraphError."""
+        if not self.extents:
+            return self
+        known = {one.name: one for one in OPERATORS[self.operator].attributes}
+        return replace(self, attributes={name: known[name].at(value, sizes) for name, value in self.attributes.items()})
 
     def __str__(self) -> str:
         return f"{self.operator} {self.output!r}" + (f" (at {self.place})" if self.place else "")
@@ -163,6 +177,13 @@ class Graph:
         """The names of all open axes, in order of their first appearance in the inputs."""
         return tuple(dict.fromkeys(name for given in self.inputs for name in given.axes))
 
+    def nodes_at(self, sizes: Sizes) -> tuple[Node, ...]:
+        """The nodes with numbers in the place of those that follow open axes: what runs at these sizes.
+
+        Raises GraphError where a number is none that its attribute may be, TooSmallError where an axis is too short.
+        """
+        return tuple(made.at(sizes) for made in self.nodes)
+
     @cached_property
     def least(self) -> dict[str, int]:
         """The smallest size of each open axis that every operator takes. Raises GraphError if there are none."""
@@ -189,6 +210,8 @@ class Graph:
             self.shapes(sizes)
         except TooSmallError:
             return False
+        except GraphError:  # which is for `check` to say
+            pass
         return True
 
     def tried_sizes(self, least: Sizes | None = None) -> tuple[dict[str, int], ...]:
@@ -196,17 +219,34 @@ class Graph:
 
         Sizes of values follow an axis in a line, or, behind strides, in stairs around a line: so the smallest size, the
         next one, and one more than two flights of stairs further. Axes differ from each other in at least one of them,
-        so that two are never mixed up.
+        so that two are never mixed up. Where numbers of nodes follow axes, no larger ones than every operator takes: a
+        table of positions ends somewhere.
         """
         smallest = self.least if least is None else least
         if not smallest:
             return ({},)
         far = 2 * self._period() + 1
-        return (
+        tried = (
             dict(smallest),
             {name: size + 1 + place for place, (name, size) in enumerate(smallest.items())},
             {name: size + far + 3 * place for place, (name, size) in enumerate(smallest.items())},
         )
+        follows = any(made.extents for made in self.nodes)
+        return tuple(self._within(sizes, smallest) for sizes in tried) if follows else tried
+
+    def _within(self, sizes: Sizes, smallest: Sizes) -> dict[str, int]:
+        """Sizes as far on the way from the smallest ones to these as every operator takes."""
+        reached = {}
+        for name, size in sizes.items():
+            low, high = smallest[name], size
+            while low < high:
+                middle = high - (high - low) // 2
+                if self._takes({**smallest, name: middle}):
+                    low = middle
+                else:
+                    high = middle - 1
+            reached[name] = low
+        return reached
 
     def _period(self) -> int:
         """Behind how many entries of an open axis the stairs of sizes repeat: the product of strides along a path."""
@@ -216,7 +256,8 @@ class Graph:
             period = max((periods.get(name, 1) for name in made.given), default=1)
             for attribute in ("strides", "step"):
                 given = made.attributes.get(attribute, ())
-                period *= math.lcm(*(int(step) for step in (given if isinstance(given, tuple) else (given,))))
+                period *= math.lcm(*(int(step) for step in (given if isinstance(given, tuple) else (given,))))  # type: ignore[arg-type]
+            period = max(period, *(extent.period for extent in made.extents), 1)
             periods[made.output] = min(period, _LONGEST_PERIOD)
             longest = max(longest, periods[made.output])
         return longest
@@ -241,7 +282,7 @@ class Graph:
                 raise GraphError(f"constant {name!r} is {constant.dtype}; constants are float32.")
             _name(known, name, constant.shape)
         for made in self.nodes:
-            _name(known, made.output, self._shape(made, known, types))
+            _name(known, made.output, self._shape(made, known, types, sizes))
         for name in self.outputs:
             if name not in known:
                 raise GraphError(f"output {name!r} is made by no node.")
@@ -260,7 +301,7 @@ class Graph:
         except GraphError as error:
             raise GraphError(f"{error}{_at(sizes, self.least)}") from None
 
-    def _shape(self, made: Node, known: Mapping[str, Shape], types: Mapping[str, ValueType]) -> Shape:
+    def _shape(self, made: Node, known: Mapping[str, Shape], types: Mapping[str, ValueType], sizes: Sizes) -> Shape:
         """The shape of a node's output, all its operands checked. types: of values that aren't float32, at least."""
         if made.operator not in OPERATORS:
             raise GraphError(f"{made}: there is no such operator; there are {', '.join(OPERATORS)}.")
@@ -271,7 +312,8 @@ class Graph:
         try:
             operator.check_operands([None if name is None else name in self.constants for name in made.inputs])
             operator.check_types([None if name is None else types.get(name, ValueType.FLOAT32) for name in made.inputs])
-            return operator.shape([None if name is None else known[name] for name in made.inputs], made.attributes)
+            attributes = made.at(sizes).attributes
+            return operator.shape([None if name is None else known[name] for name in made.inputs], attributes)
         except GraphError as error:
             raise type(error)(f"{made}: {error}") from None
 

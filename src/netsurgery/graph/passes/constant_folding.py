@@ -13,11 +13,14 @@ Evaluate: TypeAlias = Callable[[Node, Sequence[Array | None]], Array]
 
 
 def fold_constants(graph: Graph, evaluate: Evaluate) -> Graph:
-    """Each node whose operands are all constants is computed once, here; the result has the name of its output."""
+    """Each node whose operands are all constants is computed once, here; the result has the name of its output.
+
+    Not those that follow open axes: what they give is another constant at each size.
+    """
     constants = dict(graph.constants)
     nodes = []
     for node in graph.nodes:
-        if all(name is None or name in constants for name in node.inputs):
+        if not node.extents and all(name is None or name in constants for name in node.inputs):
             operands = [None if name is None else constants[name].values for name in node.inputs]
             constants[node.output] = Dense(evaluate(node, operands))
         else:
