@@ -47,6 +47,11 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "MatMul": ([ROW], [(6, 2)], {}),
     "AdaptiveMaxPool": ([PICTURE], [], {"size": (2, 1)}),
     "Embedding": ([ROW], [(7, 3)], {}),
+    "Range": ([ROW], [], {"length": 3, "spacing": 0.5}),
+    "Expand": ([(1, 6)], [], {"shape": (4, 1, 1)}),
+    "Tile": ([ROW], [], {"repeats": (1, 2)}),
+    "Trilu": ([PICTURE], [], {"upper": True, "diagonal": -1}),
+    "Reverse": ([PICTURE], [], {"axes": (1, 3)}),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 

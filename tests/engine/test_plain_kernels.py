@@ -22,7 +22,7 @@ UNIT = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding may be off by, relatively."""
 DOUBLE_UNIT = 2.0**-53
 
-MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding"}
+MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Expand", "Tile", "Trilu", "Reverse"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""
 EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div"}
 """Selected or rounded once: the same but for the sign of a zero."""

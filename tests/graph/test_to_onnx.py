@@ -115,6 +115,11 @@ CASES = {
         case(IMAGE, size=(5, 9), coordinates="pytorch_half_pixel", rounding="ceil"),
     ],
     "Embedding": [case(ROWS, weights(7, 4))],
+    "Range": [case(ROWS, length=5), case(WORDS, length=3, spacing=-0.5)],
+    "Expand": [case((*ROWS, 1), shape=(2, 1, 1, 3)), case(ROWS, shape=(1, 1))],
+    "Tile": [case(WORDS, repeats=(1, 2, 3))],
+    "Trilu": [case(IMAGE), case(WORDS, upper=True, diagonal=-2), case(WORDS, diagonal=3)],
+    "Reverse": [case(IMAGE, axes=(1, 3)), case(ROWS, axes=(0,))],
 }
 """Operator -> graphs with that operator alone, all of them with an open batch."""
 

@@ -123,6 +123,12 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("Reshape", (Constant((2, 3)),), {"shape": (2, 3)}),
     ("Pad", (Constant((2, 3)),), {"pads": (0, 1, 1, 1)}),
     ("Conv", (Constant((1, 2, 5)), Constant((4, 1, 2)), Constant((4,))), {"pads": (0, 1), "groups": 2}),
+    ("Range", (ROW,), {"length": 5, "spacing": -0.25}),
+    ("Expand", (IMAGE,), {"shape": (3, 1, 1, 1, 1)}),
+    ("Tile", (IMAGE,), {"repeats": (1, 2, 1, 3)}),
+    ("Trilu", (IMAGE,), {"diagonal": 2}),
+    ("Trilu", (ROW,), {"upper": True, "diagonal": -1}),
+    ("Reverse", (IMAGE,), {"axes": (1, 3)}),
 ]
 CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in {case[0] for case in CASES}]
 """Operator, its operands, its attributes."""

@@ -81,7 +81,12 @@ enum class Operator : std::uint8_t {
   kMatMul = 30,
   kAdaptiveMaxPool = 31,
   kAbs = 32,
-  kEmbedding = 33
+  kEmbedding = 33,
+  kRange = 150,
+  kExpand = 151,
+  kTile = 152,
+  kTrilu = 153,
+  kReverse = 154
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -111,7 +116,12 @@ enum class AttributeName : std::uint8_t {
   kEpsilon,
   kScales,
   kCoordinates,
-  kRounding
+  kRounding,
+  kRepeats,
+  kLength,
+  kSpacing,
+  kUpper,
+  kDiagonal
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -131,7 +141,12 @@ enum class ShapeRule : std::uint8_t {
   kResize,
   kLrn,
   kMatmul,
-  kEmbedding
+  kEmbedding,
+  kStretch,
+  kExpand,
+  kTile,
+  kTriangle,
+  kReverse
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -473,6 +488,50 @@ inline constexpr OperandEntry kEmbeddingOperands[] = {
     {"weight", true, false, false, Expected::kNothing, 1},
 };
 
+inline constexpr OperandEntry kRangeOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1},
+};
+inline constexpr AttributeEntry kRangeAttributes[] = {
+    {AttributeName::kLength, "length", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
+     0, true, 1, {}},
+    {AttributeName::kSpacing, "spacing", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kExpandOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1},
+};
+inline constexpr AttributeEntry kExpandAttributes[] = {
+    {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kRank, false, Default::kNone, 0, 0.0f, 1, false, 0,
+     true, 1, {}},
+};
+
+inline constexpr OperandEntry kTileOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1},
+};
+inline constexpr AttributeEntry kTileAttributes[] = {
+    {AttributeName::kRepeats, "repeats", AttributeKind::kInts, Length::kRank, false, Default::kNone, 0, 0.0f, 1, false,
+     0, true, 1, {}},
+};
+
+inline constexpr OperandEntry kTriluOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1},
+};
+inline constexpr AttributeEntry kTriluAttributes[] = {
+    {AttributeName::kUpper, "upper", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kDiagonal, "diagonal", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, true, -kLargestInteger, {}},
+};
+
+inline constexpr OperandEntry kReverseOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1},
+};
+inline constexpr AttributeEntry kReverseAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -538,6 +597,16 @@ inline constexpr OperatorEntry kOperators[] = {
     {Operator::kAbs, "Abs", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kAbsOperands, {}},
     {Operator::kEmbedding, "Embedding", ShapeRule::kEmbedding, Work::kOther, Images::kApart,
      operator_tables::kEmbeddingOperands, {}},
+    {Operator::kRange, "Range", ShapeRule::kStretch, Work::kOther, Images::kApart, operator_tables::kRangeOperands,
+     operator_tables::kRangeAttributes},
+    {Operator::kExpand, "Expand", ShapeRule::kExpand, Work::kOther, Images::kApartInBroadcasts,
+     operator_tables::kExpandOperands, operator_tables::kExpandAttributes},
+    {Operator::kTile, "Tile", ShapeRule::kTile, Work::kOther, Images::kTogether, operator_tables::kTileOperands,
+     operator_tables::kTileAttributes},
+    {Operator::kTrilu, "Trilu", ShapeRule::kTriangle, Work::kOther, Images::kTogether, operator_tables::kTriluOperands,
+     operator_tables::kTriluAttributes},
+    {Operator::kReverse, "Reverse", ShapeRule::kReverse, Work::kOther, Images::kApartOutsideAxes,
+     operator_tables::kReverseOperands, operator_tables::kReverseAttributes},
 };
 // clang-format on
 

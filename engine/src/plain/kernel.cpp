@@ -25,6 +25,11 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kMatMul, plain::make_matmul},
     {Operator::kAdaptiveMaxPool, plain::make_adaptive_pool},
     {Operator::kEmbedding, plain::make_embedding},
+    {Operator::kRange, plain::make_range},
+    {Operator::kExpand, plain::make_expand},
+    {Operator::kTile, plain::make_tile},
+    {Operator::kTrilu, plain::make_triangle},
+    {Operator::kReverse, plain::make_reverse},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {

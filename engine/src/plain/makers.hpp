@@ -71,5 +71,10 @@ Kernel make_softmax(const Making& making);
 Kernel make_layer_norm(const Making& making);
 Kernel make_embedding(const Making& making);
 Kernel make_lrn(const Making& making);
+Kernel make_range(const Making& making);
+Kernel make_expand(const Making& making);
+Kernel make_tile(const Making& making);
+Kernel make_triangle(const Making& making);
+Kernel make_reverse(const Making& making);
 
 }  // namespace netsurgery::plain

@@ -1,4 +1,4 @@
-// Pad and Resize: along each axis of the output a table says which entry of x stands there, if any.
+// Pad, Resize and Tile: along each axis of the output a table says which entry of x stands there, if any.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -218,6 +218,14 @@ Kernel make_resize(const Making& making) {
       tables[axis].push_back(static_cast<std::int32_t>(place));
     }
   }
+  return std::make_unique<Mapped>(x, std::move(tables), 0.0f);
+}
+
+Kernel make_tile(const Making& making) {
+  const Shape& x = making.operands[0];
+  std::vector<Table> tables(x.size());
+  for (std::size_t axis = 0; axis < x.size(); ++axis)
+    for (Size i = 0; i < making.output[axis]; ++i) tables[axis].push_back(static_cast<std::int32_t>(i % x[axis]));
   return std::make_unique<Mapped>(x, std::move(tables), 0.0f);
 }
 

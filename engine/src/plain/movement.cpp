@@ -1,4 +1,4 @@
-// Reshape, Concat, Slice, Transpose: entries go elsewhere, unchanged.
+// Reshape, Concat, Slice, Transpose, Expand, Reverse: entries go elsewhere, unchanged.
 #include <cstring>
 
 #include "plain/makers.hpp"
@@ -165,6 +165,22 @@ Kernel make_transpose(const Making& making) {
   for (std::size_t axis = 0; axis + 1 < sizes.size(); ++axis)
     if (strides[axis] == 1) return std::make_unique<Turned>(sizes, strides, axis);
   return std::make_unique<Strided>(sizes, strides, 0);
+}
+
+Kernel make_expand(const Making& making) {
+  return std::make_unique<Strided>(making.output, broadcast_strides(making.operands[0], making.output), 0);
+}
+
+Kernel make_reverse(const Making& making) {
+  const Shape& x = making.operands[0];
+  std::vector<Size> strides = contiguous_strides(x);
+  Size offset = 0;
+  for (const Size named : making.attributes().integers(AttributeName::kAxes)) {
+    const auto axis = static_cast<std::size_t>(named);
+    offset += (x[axis] - 1) * strides[axis];
+    strides[axis] = -strides[axis];
+  }
+  return std::make_unique<Strided>(x, strides, offset);
 }
 
 }  // namespace netsurgery::plain

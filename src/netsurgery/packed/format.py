@@ -115,6 +115,11 @@ ATTRIBUTES = (
     "scales",
     "coordinates",
     "rounding",
+    "repeats",
+    "length",
+    "spacing",
+    "upper",
+    "diagonal",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

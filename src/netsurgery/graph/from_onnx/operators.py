@@ -26,10 +26,12 @@ TRANSLATIONS: dict[str, Translation] = {
     "CastLike": tensor.cast_like,
     "Clip": layer.clip,
     "Concat": tensor.concat,
+    "ConstantOfShape": tensor.constant_of_shape,
     "Conv": layer.conv,
     "Div": layer.binary("Div"),
     "Dropout": tensor.dropout,
     "Erf": lambda call: call.pending("Erf", call.x),  # has to be part of a Gelu
+    "Expand": tensor.expand,
     "Flatten": tensor.flatten,
     "Gather": tensor.gather,
     "Gemm": layer.gemm,
@@ -43,6 +45,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "MaxPool": layer.pool("MaxPool"),
     "Mul": layer.binary("Mul"),
     "Pad": tensor.pad,
+    "Range": tensor.stretch,
     "ReduceMean": layer.reduce_mean,
     "Reshape": tensor.reshape,
     "Resize": tensor.resize,
@@ -55,7 +58,10 @@ TRANSLATIONS: dict[str, Translation] = {
     "Sub": layer.binary("Sub"),
     "Sum": layer.total,
     "Swish": layer.swish,
+    "Tile": tensor.tile,
     "Transpose": tensor.transpose,
+    "Trilu": tensor.triangle,
     "Unsqueeze": tensor.unsqueeze,
+    "Where": tensor.where,
 }
 """ONNX operator of the default domain -> translation."""

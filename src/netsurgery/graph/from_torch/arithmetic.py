@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import torch
+
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call, Constant
+from netsurgery.graph.from_torch.call import Call, Constant, Cut, pointwise
 from netsurgery.graph.operators import Operator
 
 Outputs: TypeAlias = tuple[str | None, ...]
+_LARGEST = torch.finfo(torch.float32).max
 
 
 def named(operator: Operator) -> Callable[[Call], str]:
@@ -83,6 +86,20 @@ def power(call: Call) -> str:
     if call.number("exponent") != 2:
         raise UnsupportedOperatorError(f"exponent {call.number('exponent')} is not supported, only 2 is")
     return call.node("Mul", [call.operand("self"), call.operand("self")])
+
+
+def masked_fill(call: Call) -> str:
+    """aten.masked_fill, where the mask is known but for how much of it is used: x * kept + number * (1 - kept).
+
+    For finite x that is exact. Of an infinite number the largest one is taken, of which Softmax makes 0 as well.
+    """
+    mask, number = call.arguments["mask"], float(call.number("value"))
+    if not isinstance(mask, Cut | Constant):
+        raise UnsupportedOperatorError("takes a mask that is computed when the network runs")
+    number = min(max(number, -_LARGEST), _LARGEST)
+    kept = call.placed(pointwise(mask, lambda hidden: (~hidden).float()))
+    rest = call.placed(pointwise(mask, lambda hidden: hidden.float() * number))
+    return call.node("Add", [call.node("Mul", [call.operand("self"), kept], "kept"), rest])
 
 
 def mean(call: Call) -> str:

@@ -13,7 +13,8 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
 from netsurgery.errors import CaptureError, GraphError, UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Constants, Missing, Open, Sizes, sizes_of
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Constants, Cut, Missing, Open, Sizes, sizes_of
+from netsurgery.graph.from_torch.cuts import cut_of
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
@@ -68,6 +69,7 @@ class _Reader:
         self._program = program
         self._names = names
         self._origins: dict[str, Activation] = {}
+        self._symbols: dict[Any, str] = {}
         self._builder = GraphBuilder()
         self._constants = Constants(self._builder)
         self._refusals = _Refusals({}, {})
@@ -92,6 +94,7 @@ class _Reader:
         specs = list(zip(placeholders, self._program.graph_signature.input_specs, strict=True))
         given = [(node, *input_of(node)) for node, spec in specs if spec.kind == InputKind.USER_INPUT]
         axes = _axes([shape for _, shape, _ in given], self._names)
+        self._symbols = {size.expression: name for size, name in axes.items() if isinstance(size, Open)}
         for node, shape, kind in given:
             name = self._builder.input(node.name, [axes.get(size, size) for size in shape], kind)  # type: ignore[arg-type]
             self._values[node] = Activation(name, shape)
@@ -140,10 +143,12 @@ class _Reader:
         if node.target is operator.getitem:
             return self._part(args[0], args[1], node)
         leaves = list(_leaves((args, kwargs)))
-        known = not any(isinstance(leaf, Activation | Open | Missing) for leaf in leaves)
+        known = not any(isinstance(leaf, Activation | Cut | Open | Missing) for leaf in leaves)
         random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
         if known and not random and isinstance(node.target, torch._ops.OpOverload):
             return _computed(node, args, kwargs)
+        if (cut := cut_of(node.target, args, kwargs, node.name)) is not None:
+            return cut
         translation = TRANSLATIONS.get(str(node.target))
         if translation is None:
             # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.
@@ -168,7 +173,9 @@ class _Reader:
         shapes = [sizes_of(one) for one in (given if several else [given])]
         used = frozenset(int(user.args[1]) for user in node.users if user.target is operator.getitem)  # type: ignore[arg-type]
         name = node.name.lstrip("_").replace("native_", "").replace("_legit_no_training", "")
-        call = Call(arguments, shapes[0], used, name, _place(node), self._builder, self._constants, self._origins)
+        call = Call(
+            arguments, shapes[0], used, name, _place(node), self._builder, self._constants, self._origins, self._symbols
+        )
         result = translation(call)
         names = result if isinstance(result, tuple) else (result,)
         values = [None if name is None else Activation(name, shape) for name, shape in zip(names, shapes, strict=False)]

@@ -10,7 +10,10 @@ import numpy.typing as npt
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call
+from netsurgery.graph.extents import Extent, at
+from netsurgery.graph.from_torch.call import FIX, Call, Open
+
+_TRIED_SIZES = (*range(1, 130), 224, 255, 256, 300, 384, 511, 512, 640)
 
 Places: TypeAlias = npt.NDArray[Any]
 
@@ -24,7 +27,10 @@ def nearest(coordinates: str, rounding: str) -> Callable[[Call], str]:
     exact = coordinates == "half_pixel"
 
     def translate(call: Call) -> str:
-        before, after = call.known(call.sizes(call.first)[2:]), call.known(call.shape[2:])
+        before, after = call.sizes(call.first)[2:], call.shape[2:]
+        if any(isinstance(size, Open) for size in (*before, *after)):
+            return _open(call, coordinates, rounding, exact=exact)
+        before, after = call.known(before), call.known(after)
         along = list(zip(before, after, _factors(call, len(before)), strict=True))
         places = [_by_torch(old, new, factor, exact) for old, new, factor in along]
         scales: tuple[float, ...] = ()
@@ -34,6 +40,22 @@ def nearest(coordinates: str, rounding: str) -> Callable[[Call], str]:
         return call.node("Resize", [x], size=after, scales=scales, coordinates=coordinates, rounding=rounding)
 
     return translate
+
+
+def _open(call: Call, coordinates: str, rounding: str, *, exact: bool) -> str:
+    """To sizes that follow open axes, where torch finds the same neighbours as the graph, as far as they are tried."""
+    before, after = (tuple(map(call.extent, sizes[2:])) for sizes in (call.sizes(call.first), call.shape))
+    for old, new, factor in zip(before, after, _factors(call, len(before)), strict=True):
+        names = {name for number in (old, new) if isinstance(number, Extent) for name in number.axes}
+        for size in _TRIED_SIZES:
+            here, there = (at(number, dict.fromkeys(names, size)) for number in (old, new))
+            if min(here, there) >= 1 and not _same(_by_torch(here, there, factor, exact), here, there, None, exact):
+                raise UnsupportedOperatorError(
+                    f"resizes an axis of {old} to {new}, which at size {size} rounds in a way that the graph can't "
+                    f"repeat; {FIX}, or resize by a power of two"
+                )
+    x = call.operand(call.first)
+    return call.node("Resize", [x], size=after, coordinates=coordinates, rounding=rounding)
 
 
 def _factors(call: Call, count: int) -> tuple[float | None, ...]:

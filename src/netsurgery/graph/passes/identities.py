@@ -125,7 +125,7 @@ _UNCHANGED: dict[str, Unchanged] = {
     "AveragePool": _of_ones("kernel"),
     "Resize": _of_ones("scales"),
     "Pad": lambda node: not any(_entries(node, "pads")),
-    "Transpose": lambda node: list(_entries(node, "order")) == sorted(_entries(node, "order")),
+    "Transpose": lambda node: list(_entries(node, "order")) == list(range(len(_entries(node, "order")))),
     "Clip": lambda node: node.attributes["minimum"] == -math.inf and node.attributes["maximum"] == math.inf,
 }
 """Operator -> whether a node of it, whose output has the shape of its only operand, changes nothing."""
