@@ -132,6 +132,21 @@ def test_whole_numbers_that_the_caller_gives_are_made_floats():
     assert run(found.graph, {"x": np.float32([[0, 3, 4, 255]])})[0].tolist() == [[-1.5, 0, 0.5, 126]]
 
 
+def test_rows_of_a_quantised_table_are_rows_of_what_it_means():
+    table = RANDOM.integers(0, 256, (7, 4)).astype(np.uint8)
+    nodes = [
+        helper.make_node("Gather", ["t", "x"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    constants = {"t": table, "s": np.float32(0.25), "z": np.uint8(100)}
+    model = one_node("Relu", ["x"], ["y"], constants, kind=TensorProto.INT64)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    ids = np.int64([[0, 6, 2, 3]])
+    (found,) = run(read_model(model, run_node).graph, {"x": ids})
+    assert np.array_equal(found, (table[ids].astype(np.float32) - 100) / 4)
+
+
 def test_a_scale_that_is_computed_is_refused():
     nodes = [
         helper.make_node("ReduceMax", ["x"], ["s"], keepdims=0),
