@@ -80,7 +80,7 @@ def test_a_quantised_model_computes_what_it_means_and_nearly_what_it_gives(tmp_p
     assert any("quantised" in remark for remark in found.remarks)
     x = RANDOM.standard_normal((3, 3, 6, 6)).astype(np.float32)
     (mine,) = run(found.graph, {"x": x})
-    (meant,) = onnx_runtime_outputs(found.in_float32, {"x": x})
+    (meant,) = onnx_runtime_outputs(found.as_read, {"x": x})
     (rounded,) = onnx_runtime_outputs(target, {"x": x})
     (whole,) = onnx_runtime_outputs(source, {"x": x})
     largest = np.abs(whole).max()
