@@ -33,8 +33,8 @@ struct Ending {
   float low = 0, high = 0;
 };
 
-/// True if every output channel is better off with all its weights.
-bool prefers_dense(const Constant& weight, const Tiling& output);
+/// True if a convolution without many zeros is better off with all its weights.
+bool prefers_dense(const Kernels& kernels, const Convolution& convolution, const Layout& output);
 /// The share of entries that are kept.
 double density(const Constant& weight);
 /// Cycles of one core, roughly.
