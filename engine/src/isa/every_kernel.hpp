@@ -4,6 +4,7 @@
 #include "isa/kernel_movement.hpp"
 #include "isa/kernel_normalisation.hpp"
 #include "isa/kernel_panels.hpp"
+#include "isa/kernel_pixels.hpp"
 #include "isa/kernel_pool.hpp"
 #include "isa/kernel_rows.hpp"
 #include "isa/kernel_sign_tables.hpp"
@@ -67,6 +68,8 @@ constexpr Kernels table(Instructions instructions) {
   put_panels<2>(made);
   put_panels<3>(made);
   put_panels<4>(made);
+  made.pack_pixels = pack_pixels;
+  made.finish_pixels = finish_pixels;
   put_row_of_strips<1>(made);
   put_row_of_strips<2>(made);
   put_row_of_strips<3>(made);

@@ -5,14 +5,7 @@
 
 #include "isa/kernels.hpp"
 #include "isa/simd.hpp"
-
-#if defined(__AVX2__)
-#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC's own header, bug 105593
-#endif
-#include <immintrin.h>
-#endif
+#include "isa/transposition.hpp"
 
 namespace netsurgery {
 namespace NETSURGERY_SET {
@@ -78,60 +71,6 @@ static void pick(const Picks& given) {
 #endif
   }
 }
-
-#if defined(__AVX512F__)
-/// 16 vectors as rows of a matrix, transposed: floats within blocks of 2 x 2, then pairs, then quarters and halves.
-NETSURGERY_INLINE void transpose(__m512 (&row)[16]) {
-  __m512 pairs[16], fours[16], eights[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    pairs[2 * i] = _mm512_unpacklo_ps(row[2 * i], row[2 * i + 1]);
-    pairs[2 * i + 1] = _mm512_unpackhi_ps(row[2 * i], row[2 * i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i)
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-      const __m512d a = _mm512_castps_pd(pairs[4 * i + j]), b = _mm512_castps_pd(pairs[4 * i + 2 + j]);
-      fours[4 * i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-      fours[4 * i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-    }
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      eights[8 * i + j] = _mm512_shuffle_f32x4(fours[8 * i + j], fours[8 * i + 4 + j], 0x88);
-      eights[8 * i + 4 + j] = _mm512_shuffle_f32x4(fours[8 * i + j], fours[8 * i + 4 + j], 0xdd);
-    }
-#pragma GCC unroll 8
-  for (int j = 0; j < 8; ++j) {
-    row[j] = _mm512_shuffle_f32x4(eights[j], eights[8 + j], 0x88);
-    row[8 + j] = _mm512_shuffle_f32x4(eights[j], eights[8 + j], 0xdd);
-  }
-}
-#elif defined(__AVX2__)
-/// Eight rows of eight, transposed: floats within blocks of 2 x 2, then pairs, then halves.
-NETSURGERY_INLINE void transpose(__m256 (&row)[8]) {
-  __m256 pairs[8], fours[8];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    pairs[2 * i] = _mm256_unpacklo_ps(row[2 * i], row[2 * i + 1]);
-    pairs[2 * i + 1] = _mm256_unpackhi_ps(row[2 * i], row[2 * i + 1]);
-  }
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i)
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-      fours[4 * i + 2 * j] = _mm256_shuffle_ps(pairs[4 * i + j], pairs[4 * i + 2 + j], 0x44);
-      fours[4 * i + 2 * j + 1] = _mm256_shuffle_ps(pairs[4 * i + j], pairs[4 * i + 2 + j], 0xee);
-    }
-#pragma GCC unroll 4
-  for (int j = 0; j < 4; ++j) {
-    row[j] = _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x20);
-    row[4 + j] = _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x31);
-  }
-}
-#endif
 
 static void interleave_lanes(const float* const* lanes, std::ptrdiff_t columns, float* target) {
   std::ptrdiff_t column = 0;
@@ -209,7 +148,3 @@ static void separate_lanes(const float* source, std::ptrdiff_t columns, const st
 
 }  // namespace NETSURGERY_SET
 }  // namespace netsurgery
-
-#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif

@@ -20,9 +20,15 @@ constexpr int kDenseChannels = 2, kDenseVectors = 1;
 constexpr double kDenseCycles = 0.7;
 static_assert(kDenseVectors <= kMostDenseVectors, "the table has no room for wider panels");
 
+/// What to fetch with the first input, and how far it is to what to fetch with the next one.
+struct Ahead {
+  const float* at;
+  std::ptrdiff_t step;
+};
+
 /// The compiler keeps an array in registers only where it has unrolled every loop over it early: hence the pragmas.
 template <int kChannels, int kVectors>
-NETSURGERY_INLINE void dense_block(const DensePanel& panel, const float* weights, std::ptrdiff_t channel) {
+NETSURGERY_INLINE void dense_block(const DensePanel& panel, const float* weights, std::ptrdiff_t channel, Ahead ahead) {
   constexpr int kNatives = kVectors * kParts, kNativeLanes = kLanes / kParts;
   Native sums[kChannels][kNatives];
   float* output[kVectors];
@@ -43,7 +49,10 @@ NETSURGERY_INLINE void dense_block(const DensePanel& panel, const float* weights
       for (int n = 0; n < kNatives; ++n) sums[c][n] = *part(output[n / kParts] + c * panel.output_channel, n % kParts);
   }
   const float* input = panel.input;
-  for (std::ptrdiff_t i = 0; i < panel.inputs; ++i, weights += kChannels, input += kVectors * kLanes) {
+  const std::ptrdiff_t step = panel.weight_step ? panel.weight_step : kChannels;
+  for (std::ptrdiff_t i = 0; i < panel.inputs; ++i, weights += step, input += kVectors * kLanes) {
+    __builtin_prefetch(ahead.at, 0, 2);
+    ahead.at += ahead.step;
     Native seen[kNatives];
 #pragma GCC unroll 8
     for (int n = 0; n < kNatives; ++n) seen[n] = *reinterpret_cast<const AlignedNative*>(input + n * kNativeLanes);
@@ -89,29 +98,33 @@ static void dense_panel(const DensePanel& given) {
   const float* weights = panel.weights;
   for (std::ptrdiff_t i = 0; i < panel.blocks; ++i) {
     const std::ptrdiff_t first = panel.first[i], channels = panel.first[i + 1] - first;
+    // A line with each input, from the first block on, until all are on their way.
+    const std::ptrdiff_t fetched = i * panel.inputs * kLanes;
+    const bool fetches = fetched < panel.next_floats;
+    const Ahead ahead{fetches ? panel.next + fetched : panel.input, fetches ? kLanes : 0};
     switch (channels) {
       case 1:
-        dense_block<1, kVectors>(panel, weights, first);
+        dense_block<1, kVectors>(panel, weights, first, ahead);
         break;
       case 2:
-        dense_block<2, kVectors>(panel, weights, first);
+        dense_block<2, kVectors>(panel, weights, first, ahead);
         break;
 #if !defined(__SSE2__) || defined(__AVX2__)
       case 3:
-        dense_block<3, kVectors>(panel, weights, first);
+        dense_block<3, kVectors>(panel, weights, first, ahead);
         break;
       case 4:
-        dense_block<4, kVectors>(panel, weights, first);
+        dense_block<4, kVectors>(panel, weights, first, ahead);
         break;
       case 5:
-        dense_block<5, kVectors>(panel, weights, first);
+        dense_block<5, kVectors>(panel, weights, first, ahead);
         break;
       case 6:
-        dense_block<6, kVectors>(panel, weights, first);
+        dense_block<6, kVectors>(panel, weights, first, ahead);
         break;
 #endif
     }
-    weights += channels * panel.inputs;
+    weights += panel.weight_step ? channels : channels * panel.inputs;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "lanes/dense_convolution.hpp"
+#include "lanes/pixel_convolution.hpp"
 #include "lanes/ranges.hpp"
 
 namespace netsurgery {
@@ -108,9 +109,8 @@ class SparseConvolution final : public Step {
 
   /// Where the input of a weight's column lies, for an output of this group.
   Size offset_of_column(Size group, Size column) const {
-    const Size taps = convolution_.kernel_y * convolution_.kernel_x, tap = column % taps;
-    return offset(group * channels_of_group() + column / taps, tap / convolution_.kernel_x,
-                  tap % convolution_.kernel_x);
+    return group * channels_of_group() * input_layout_.channel_floats() +
+           input_offset(convolution_, input_layout_, column);
   }
 
   /// True if offsets within a block of so many channels and kernel rows fit into 16 bits.
@@ -251,12 +251,6 @@ class SparseConvolution final : public Step {
   std::vector<Block> blocks_;
 };
 
-}  // namespace
-
-double density(const Constant& weight) {
-  return static_cast<double>(weight.kept) / static_cast<double>(weight.entries());
-}
-
 double sparse_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
   const Strips strips = strips_of(output.tiling, kernels.most_vectors);
   const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
@@ -266,14 +260,50 @@ double sparse_convolution_cycles(const Kernels& kernels, const Convolution& conv
   return static_cast<double>(convolution.weight->kept) * (vectors + kCyclesPerNonzero * begun) + sums;
 }
 
-bool prefers_dense(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
-  return density(*convolution.weight) >= kDenseFrom && dense_convolution_cycles(kernels, convolution, output) <
-                                                           sparse_convolution_cycles(kernels, convolution, output);
+double cycles_of(ConvolutionWay way, const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+  switch (way) {
+    case ConvolutionWay::kDense:
+      return dense_convolution_cycles(kernels, convolution, output);
+    case ConvolutionWay::kPixels:
+      return pixel_convolution_cycles(kernels, convolution, output);
+    default:
+      return sparse_convolution_cycles(kernels, convolution, output);
+  }
+}
+
+}  // namespace
+
+double density(const Constant& weight) {
+  return static_cast<double>(weight.kept) / static_cast<double>(weight.entries());
+}
+
+Size input_offset(const Convolution& convolution, const Layout& input, Size column) {
+  const Size taps = convolution.kernel_y * convolution.kernel_x, tap = column % taps;
+  return tap / convolution.kernel_x * convolution.dilation_y * input.row_floats() +
+         column / taps * input.channel_floats() + tap % convolution.kernel_x * convolution.dilation_x * kVector;
+}
+
+ConvolutionWay convolution_way(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+  ConvolutionWay best = ConvolutionWay::kSparse;
+  if (density(*convolution.weight) < kDenseFrom) return best;
+  for (const ConvolutionWay way : {ConvolutionWay::kDense, ConvolutionWay::kPixels})
+    if (cycles_of(way, kernels, convolution, output) < cycles_of(best, kernels, convolution, output)) best = way;
+  return best;
+}
+
+const char* name(ConvolutionWay way) {
+  switch (way) {
+    case ConvolutionWay::kDense:
+      return "dense lanes";
+    case ConvolutionWay::kPixels:
+      return "dense pixels";
+    default:
+      return "sparse lanes";
+  }
 }
 
 double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
-  return prefers_dense(kernels, convolution, output) ? dense_convolution_cycles(kernels, convolution, output)
-                                                     : sparse_convolution_cycles(kernels, convolution, output);
+  return cycles_of(convolution_way(kernels, convolution, output), kernels, convolution, output);
 }
 
 Size OutputCuts::begin_of(Size part, Size parts) const {
@@ -294,8 +324,11 @@ Size output_parts(Size strips, Size outputs, int threads) {
 std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution& convolution, int input,
                                        const Layout& input_layout, int output, const Layout& output_layout,
                                        const Ending& ending, int threads) {
-  if (prefers_dense(kernels, convolution, output_layout))
-    return make_dense_convolution(kernels, convolution, input, input_layout, output, output_layout, ending, threads);
+  const ConvolutionWay way = convolution_way(kernels, convolution, output_layout);
+  if (way != ConvolutionWay::kSparse) {
+    const auto make = way == ConvolutionWay::kDense ? make_dense_convolution : make_pixel_convolution;
+    return make(kernels, convolution, input, input_layout, output, output_layout, ending, threads);
+  }
   return std::make_unique<SparseConvolution>(kernels, convolution, input, input_layout, output, output_layout, ending,
                                              threads);
 }

@@ -108,13 +108,9 @@ class DenseConvolution final : public Step {
 
   /// Weights as [group][block of inputs][block of outputs][input][output].
   void pack() {
-    const Size taps = convolution_.kernel_y * convolution_.kernel_x;
-    for (Size column = 0; column < all_inputs_; ++column) {
-      const Size channel = column / taps, y = column % taps / convolution_.kernel_x, x = column % convolution_.kernel_x;
-      const Size floats = y * convolution_.dilation_y * input_layout_.row_floats() +
-                          channel * input_layout_.channel_floats() + x * convolution_.dilation_x * kVector;
-      offsets_.push_back(static_cast<std::uint32_t>(floats * static_cast<Size>(sizeof(float))));
-    }
+    for (Size column = 0; column < all_inputs_; ++column)
+      offsets_.push_back(static_cast<std::uint32_t>(input_offset(convolution_, input_layout_, column) *
+                                                    static_cast<Size>(sizeof(float))));
     const std::vector<float> weight = convolution_.weight->dense();
     weights_.reserve(weight.size());
     for (Size group = 0; group < convolution_.groups; ++group)
