@@ -6,7 +6,7 @@
 #include "isa/kernels.hpp"
 #include "isa/simd.hpp"
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC's own header, bug 105593
@@ -89,6 +89,30 @@ NETSURGERY_INLINE void transpose(__m512 (&row)[16]) {
 }
 #endif
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/// 8 vectors as rows of a matrix, transposed.
+NETSURGERY_INLINE void transpose(__m256 (&row)[8]) {
+  __m256 pairs[8], fours[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    pairs[2 * i] = _mm256_unpacklo_ps(row[2 * i], row[2 * i + 1]);
+    pairs[2 * i + 1] = _mm256_unpackhi_ps(row[2 * i], row[2 * i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i)
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      fours[4 * i + 2 * j] = _mm256_shuffle_ps(pairs[4 * i + j], pairs[4 * i + 2 + j], 0x44);
+      fours[4 * i + 2 * j + 1] = _mm256_shuffle_ps(pairs[4 * i + j], pairs[4 * i + 2 + j], 0xee);
+    }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    row[j] = _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x20);
+    row[4 + j] = _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x31);
+  }
+}
+#endif
+
 static void interleave_lanes(const float* const* lanes, std::ptrdiff_t columns, float* target) {
   std::ptrdiff_t column = 0;
 #if defined(__AVX512F__)
@@ -103,10 +127,19 @@ static void interleave_lanes(const float* const* lanes, std::ptrdiff_t columns, 
     for (int x = 0; x < 16; ++x)
       if (x < left) _mm512_store_ps(target + (column + x) * kLanes, row[x]);
   }
-#else
+#elif defined(__AVX2__)
+  for (; column + 8 <= columns; column += 8)
+    for (int half = 0; half < kLanes; half += 8) {
+      __m256 row[8];
+#pragma GCC unroll 8
+      for (int l = 0; l < 8; ++l) row[l] = _mm256_loadu_ps(lanes[half + l] + column);
+      transpose(row);
+#pragma GCC unroll 8
+      for (int x = 0; x < 8; ++x) _mm256_store_ps(target + (column + x) * kLanes + half, row[x]);
+    }
+#endif
   for (; column < columns; ++column)
     for (int l = 0; l < kLanes; ++l) target[column * kLanes + l] = lanes[l][column];
-#endif
 }
 
 static void separate_lanes(const float* source, std::ptrdiff_t columns, const std::ptrdiff_t* counts,
@@ -129,17 +162,83 @@ static void separate_lanes(const float* source, std::ptrdiff_t columns, const st
     }
   }
 #else
+#if defined(__AVX2__)
+  for (; column + 8 <= columns; column += 8)
+    for (int half = 0; half < kLanes; half += 8) {
+      __m256 row[8];
+#pragma GCC unroll 8
+      for (int x = 0; x < 8; ++x) row[x] = _mm256_load_ps(source + (column + x) * kLanes + half);
+      transpose(row);
+#pragma GCC unroll 8
+      for (int l = 0; l < 8; ++l) {
+        float* const lane = lanes[half + l];
+        const std::ptrdiff_t wanted = lane ? counts[half + l] - column : 0;
+        if (wanted >= 8) {
+          _mm256_storeu_ps(lane + column, row[l]);
+        } else if (wanted > 0) {
+          alignas(32) float some[8];
+          _mm256_store_ps(some, row[l]);
+          for (std::ptrdiff_t x = 0; x < wanted; ++x) lane[column + x] = some[x];
+        }
+      }
+    }
+#endif
   for (int l = 0; l < kLanes; ++l) {
     const std::ptrdiff_t end = !lanes[l] ? 0 : counts[l] < columns ? counts[l] : columns;
-    for (; column < end; ++column) lanes[l][column] = source[column * kLanes + l];
-    column = 0;
+    for (std::ptrdiff_t x = column; x < end; ++x) lanes[l][x] = source[x * kLanes + l];
   }
+#endif
+}
+
+static void turn(const float* source, std::ptrdiff_t source_row, std::ptrdiff_t rows, std::ptrdiff_t columns,
+                 float* target, std::ptrdiff_t target_row) {
+#if defined(__AVX512F__)
+  for (std::ptrdiff_t top = 0; top < rows; top += 16) {
+    const std::ptrdiff_t height = rows - top < 16 ? rows - top : 16;
+    const __mmask16 of_rows = static_cast<__mmask16>((1u << height) - 1);
+    for (std::ptrdiff_t left = 0; left < columns; left += 16) {
+      const std::ptrdiff_t width = columns - left < 16 ? columns - left : 16;
+      const __mmask16 of_columns = static_cast<__mmask16>((1u << width) - 1);
+      const float* from = source + top * source_row + left;
+      float* to = target + left * target_row + top;
+      __m512 row[16];
+#pragma GCC unroll 16
+      for (int r = 0; r < 16; ++r)
+        row[r] = r < height ? _mm512_maskz_loadu_ps(of_columns, from + r * source_row) : _mm512_setzero_ps();
+      transpose(row);
+#pragma GCC unroll 16
+      for (int c = 0; c < 16; ++c)
+        if (c < width) _mm512_mask_storeu_ps(to + c * target_row, of_rows, row[c]);
+    }
+  }
+#else
+  constexpr std::ptrdiff_t kSide = 8;
+  for (std::ptrdiff_t top = 0; top < rows; top += kSide)
+    for (std::ptrdiff_t left = 0; left < columns; left += kSide) {
+      const std::ptrdiff_t height = rows - top < kSide ? rows - top : kSide;
+      const std::ptrdiff_t width = columns - left < kSide ? columns - left : kSide;
+      const float* from = source + top * source_row + left;
+      float* to = target + left * target_row + top;
+#if defined(__AVX2__)
+      if (height == kSide && width == kSide) {
+        __m256 row[8];
+#pragma GCC unroll 8
+        for (int r = 0; r < 8; ++r) row[r] = _mm256_loadu_ps(from + r * source_row);
+        transpose(row);
+#pragma GCC unroll 8
+        for (int c = 0; c < 8; ++c) _mm256_storeu_ps(to + c * target_row, row[c]);
+        continue;
+      }
+#endif
+      for (std::ptrdiff_t c = 0; c < width; ++c)
+        for (std::ptrdiff_t r = 0; r < height; ++r) to[c * target_row + r] = from[r * source_row + c];
+    }
 #endif
 }
 
 }  // namespace NETSURGERY_SET
 }  // namespace netsurgery
 
-#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__AVX2__) && defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
