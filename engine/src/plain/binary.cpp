@@ -6,29 +6,16 @@
 namespace netsurgery::plain {
 namespace {
 
-struct Sum {
-  float operator()(float a, float b) const { return a + b; }
-};
-struct Difference {
-  float operator()(float a, float b) const { return a - b; }
-};
-struct Product {
-  float operator()(float a, float b) const { return a * b; }
-};
-struct Quotient {
-  float operator()(float a, float b) const { return a / b; }
-};
-
 /// Along the last axis both operands go on, or one of them stays.
-template <class Of>
 class Binary final : public PlainKernel {
  public:
-  explicit Binary(const Making& making)
+  Binary(const Making& making, Pair pair)
       : sizes_(making.output),
         a_(broadcast_strides(making.operands[0], making.output)),
         b_(broadcast_strides(making.operands[1], making.output)),
         parts_(1, 1),
-        cost_(entries(making.output)) {
+        cost_(entries(making.output)),
+        combine_(making.kernels.pairs[static_cast<int>(pair)]) {
     join_axes(sizes_, {&a_, &b_});
     if (!sizes_.empty()) {
       length_ = sizes_.back();
@@ -44,22 +31,9 @@ class Binary final : public PlainKernel {
   Size cost() const override { return cost_; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
-      const float* __restrict a = inputs[0] + place_of(row, sizes_, a_);
-      const float* __restrict b = inputs[1] + place_of(row, sizes_, b_);
-      float* __restrict y = output + row * length_;
-      constexpr Of of{};
-      if (a_moves_ && b_moves_) {
-        for (Size i = from; i < to; ++i) y[i] = of(a[i], b[i]);
-      } else if (a_moves_) {
-        const float right = *b;
-        for (Size i = from; i < to; ++i) y[i] = of(a[i], right);
-      } else {
-        const float left = *a;
-        if (b_moves_)
-          for (Size i = from; i < to; ++i) y[i] = of(left, b[i]);
-        else
-          for (Size i = from; i < to; ++i) y[i] = of(left, *b);
-      }
+      const float* const a = inputs[0] + place_of(row, sizes_, a_) + (a_moves_ ? from : 0);
+      const float* const b = inputs[1] + place_of(row, sizes_, b_) + (b_moves_ ? from : 0);
+      combine_(a, a_moves_, b, b_moves_, output + row * length_ + from, to - from);
     });
   }
 
@@ -70,18 +44,19 @@ class Binary final : public PlainKernel {
   bool a_moves_ = false, b_moves_ = false;
   Parts parts_;
   Size cost_;
+  void (*combine_)(const float*, bool, const float*, bool, float*, std::ptrdiff_t);
 };
 
-template <class Of>
+template <Pair pair>
 Kernel made(const Making& making) {
-  return std::make_unique<Binary<Of>>(making);
+  return std::make_unique<Binary>(making, pair);
 }
 
 constexpr MakerEntry kFunctions[] = {
-    {Operator::kAdd, made<Sum>},
-    {Operator::kMul, made<Product>},
-    {Operator::kSub, made<Difference>},
-    {Operator::kDiv, made<Quotient>},
+    {Operator::kAdd, made<Pair::kSum>},
+    {Operator::kMul, made<Pair::kProduct>},
+    {Operator::kSub, made<Pair::kDifference>},
+    {Operator::kDiv, made<Pair::kQuotient>},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kBroadcast; }),
               "an operator of two broadcast operands needs its function here");

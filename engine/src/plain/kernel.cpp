@@ -35,8 +35,8 @@ static_assert(plain::holds_all(kMakers, has_no_function), "a new operator needs 
 }  // namespace
 
 std::unique_ptr<PlainKernel> make_plain_kernel(const Graph& graph, const Node& node, const std::vector<Shape>& operands,
-                                               const Shape& output) {
-  const plain::Making making{graph, node, operands, output};
+                                               const Shape& output, const Kernels& kernels) {
+  const plain::Making making{graph, node, operands, output, kernels};
   switch (entry_of(node.op).work) {
     case Work::kEntrywise:
       return plain::make_elementwise(making);

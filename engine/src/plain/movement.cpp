@@ -104,8 +104,12 @@ class Strided final : public PlainKernel {
 class Turned final : public PlainKernel {
  public:
   /// sizes, strides: as for Strided, joined. down: the axis of the output along which neighbours in x lie.
-  Turned(Shape sizes, std::vector<Size> strides, std::size_t down)
-      : sizes_(std::move(sizes)), strides_(std::move(strides)), cost_(entries(sizes_)), parts_(1, 1) {
+  Turned(Shape sizes, std::vector<Size> strides, std::size_t down, const Kernels& kernels)
+      : kernels_(kernels),
+        sizes_(std::move(sizes)),
+        strides_(std::move(strides)),
+        cost_(entries(sizes_)),
+        parts_(1, 1) {
     to_ = contiguous_strides(sizes_);
     length_ = sizes_.back();
     stride_ = strides_.back();
@@ -122,18 +126,17 @@ class Turned final : public PlainKernel {
   Size cost() const override { return 2 * cost_; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
-      const float* __restrict x = inputs[0] + place_of(row / bands_, sizes_, strides_);
-      float* __restrict y = output + place_of(row / bands_, sizes_, to_);
+      const float* const x = inputs[0] + place_of(row / bands_, sizes_, strides_);
+      float* const y = output + place_of(row / bands_, sizes_, to_);
       const Size top = row % bands_ * kTile, bottom = std::min(top + kTile, height_);
-      for (Size left = from; left < to; left += kTile)
-        for (Size i = top; i < bottom; ++i)
-          for (Size j = left; j < std::min(left + kTile, to); ++j) y[i * pitch_ + j] = x[i + j * stride_];
+      kernels_.turn(x + top + from * stride_, stride_, to - from, bottom - top, y + top * pitch_ + from, pitch_);
     });
   }
 
  private:
   static constexpr Size kTile = 16;
 
+  const Kernels& kernels_;
   Shape sizes_;                     // of the axes that are left
   std::vector<Size> strides_, to_;  // in x, in the output
   Size cost_, length_, stride_, height_, pitch_, bands_;
@@ -163,7 +166,7 @@ Kernel make_transpose(const Making& making) {
   Shape sizes = making.output;
   join_axes(sizes, {&strides});
   for (std::size_t axis = 0; axis + 1 < sizes.size(); ++axis)
-    if (strides[axis] == 1) return std::make_unique<Turned>(sizes, strides, axis);
+    if (strides[axis] == 1) return std::make_unique<Turned>(sizes, strides, axis, making.kernels);
   return std::make_unique<Strided>(sizes, strides, 0);
 }
 

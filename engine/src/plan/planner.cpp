@@ -29,6 +29,7 @@ Plan Planner::plan() {
     plan_.buffers.push_back(std::move(buffer));
     values_[i].plain = static_cast<int>(i);
   }
+  if (!options_.plain_only) find_attention();
   for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
     if (!done_[i]) node(graph_.nodes[i]);
   outputs();
@@ -57,8 +58,8 @@ double Planner::memory_cycles(const StepInfo& info) const {
 }
 
 void Planner::node(const Node& node) {
-  bool made = false;
-  if (!options_.plain_only) switch (entry_of(node.op).work) {
+  bool made = !options_.plain_only && (attention(node) || on_tokens(node));
+  if (!made && !options_.plain_only) switch (entry_of(node.op).work) {
       case Work::kEntrywise:
         made = unary(node);
         break;
@@ -115,7 +116,8 @@ void Planner::plain_node(const Node& node) {
   draft(
       &node, "plain", reads, {to},
       static_cast<double>(useful) + kCyclesPerPlainEntry * static_cast<double>(product(made)),
-      [=, &node] { return make_plain_step(make_plain_kernel(graph_, node, shapes, made), operands, to); }, useful);
+      [=, &node] { return make_plain_step(make_plain_kernel(graph_, node, shapes, made, kernels_), operands, to); },
+      useful);
 }
 
 void Planner::outputs() {
@@ -144,9 +146,15 @@ int Planner::plain(int number) {
     if (!options_.estimate_only) plan_.buffers.back().constant = graph_.constant(number).dense();
     return one.plain = buffer;
   }
-  const Place from = one.places.front();
   const int to = arena(product(shape(number)));
   one.plain = to;
+  if (one.places.empty()) {
+    const Place from = one.tokens;
+    draft(maker(number), "scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
+          [=] { return make_token_scatter(kernels_, from.buffer, layout(from.layout), to); });
+    return to;
+  }
+  const Place from = one.places.front();
   draft(maker(number), "scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
         [=] { return make_scatter(kernels_, from.buffer, layout(from.layout), to); });
   return to;
@@ -179,7 +187,7 @@ bool Planner::moves_to(int number, Size images) {
 
 bool Planner::is_known(int number) {
   const Value& one = value(number);
-  return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || one.flat_of >= 0;
+  return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || one.flat_of >= 0 || has_tokens(number);
 }
 
 int Planner::place_with(int number, const Tiling& tiling) {
