@@ -1,80 +1,48 @@
-// Add, Sub, Mul, Div, broadcast as in NumPy.
-#include "plain/makers.hpp"
-#include "plain/parts.hpp"
-#include "plain/strides.hpp"
+// Add, Sub, Mul, Div, broadcast as in NumPy. Whole numbers wrap around.
+#include <limits>
+
+#include "plain/broadcast.hpp"
 
 namespace netsurgery::plain {
 namespace {
 
 struct Sum {
   float operator()(float a, float b) const { return a + b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    return static_cast<Whole>(static_cast<Unsigned<Whole>>(a) + static_cast<Unsigned<Whole>>(b));
+  }
 };
 struct Difference {
   float operator()(float a, float b) const { return a - b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    return static_cast<Whole>(static_cast<Unsigned<Whole>>(a) - static_cast<Unsigned<Whole>>(b));
+  }
 };
 struct Product {
   float operator()(float a, float b) const { return a * b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    return static_cast<Whole>(static_cast<Unsigned<Whole>>(a) * static_cast<Unsigned<Whole>>(b));
+  }
 };
 struct Quotient {
   float operator()(float a, float b) const { return a / b; }
-};
-
-/// Along the last axis both operands go on, or one of them stays.
-template <class Of>
-class Binary final : public PlainKernel {
- public:
-  explicit Binary(const Making& making)
-      : sizes_(making.output),
-        a_(broadcast_strides(making.operands[0], making.output)),
-        b_(broadcast_strides(making.operands[1], making.output)),
-        parts_(1, 1),
-        cost_(entries(making.output)) {
-    join_axes(sizes_, {&a_, &b_});
-    if (!sizes_.empty()) {
-      length_ = sizes_.back();
-      a_moves_ = a_.back() != 0;
-      b_moves_ = b_.back() != 0;
-      sizes_.pop_back();
-      a_.pop_back();
-      b_.pop_back();
-    }
-    parts_ = Parts(entries(sizes_), length_);
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    if (b == 0) return 0;
+    if (b == -1) return Difference()(Whole{0}, a);  // the smallest number has no quotient else
+    return static_cast<Whole>(a / b);
   }
-  Size pieces() const override { return parts_.pieces(); }
-  Size cost() const override { return cost_; }
-  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
-    parts_.each(begin, end, [&](Size row, Size from, Size to) {
-      const float* __restrict a = inputs[0] + place_of(row, sizes_, a_);
-      const float* __restrict b = inputs[1] + place_of(row, sizes_, b_);
-      float* __restrict y = output + row * length_;
-      constexpr Of of{};
-      if (a_moves_ && b_moves_) {
-        for (Size i = from; i < to; ++i) y[i] = of(a[i], b[i]);
-      } else if (a_moves_) {
-        const float right = *b;
-        for (Size i = from; i < to; ++i) y[i] = of(a[i], right);
-      } else {
-        const float left = *a;
-        if (b_moves_)
-          for (Size i = from; i < to; ++i) y[i] = of(left, b[i]);
-        else
-          for (Size i = from; i < to; ++i) y[i] = of(left, *b);
-      }
-    });
-  }
-
- private:
-  Shape sizes_;
-  std::vector<Size> a_, b_;
-  Size length_ = 1;
-  bool a_moves_ = false, b_moves_ = false;
-  Parts parts_;
-  Size cost_;
 };
 
 template <class Of>
 Kernel made(const Making& making) {
-  return std::make_unique<Binary<Of>>(making);
+  return with_number(making.type(0), [&](auto entry) -> Kernel {
+    using Entry = decltype(entry);
+    return std::make_unique<Binary<Of, Entry, Entry>>(making);
+  });
 }
 
 constexpr MakerEntry kFunctions[] = {
