@@ -46,6 +46,13 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "MatMul": ([ROW], [(6, 2)], {}),
     "AdaptiveMaxPool": ([PICTURE], [], {"size": (2, 1)}),
     "Embedding": ([ROW], [(7, 3)], {}),
+    "Integers": ([], [], {"type": "int64", "shape": (2, 3), "values": (1, -2, 300, 4, 4, 2**31 - 1)}),
+    "Cast": ([ROW], [], {"type": "int32"}),
+    **{name: ([ROW, ROW], [], {}) for name in ("Equal", "NotEqual", "Less", "LessOrEqual", "Greater")},
+    **{name: ([ROW, ROW], [], {}) for name in ("GreaterOrEqual", "And", "Or", "Xor")},
+    **{name: ([ROW], [], {}) for name in ("Not", "IsNaN")},
+    "IsInf": ([ROW], [], {"negative": False}),
+    "Where": ([ROW, ROW], [(6,)], {}),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 
@@ -73,6 +80,8 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
         )
         for number, shape in enumerate(shapes)
     ]
+    if not shapes:
+        builder.input("beside", ("batch" if dynamic else 1,))
     operands += [
         None if shape is None else builder.constant(rng.standard_normal(shape), "weight") for shape in constants
     ]
@@ -80,8 +89,9 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
 
 
 def type_of_operand(operator: str, place: int) -> ValueType:
-    """The last of the types that an operand may have."""
-    return OPERATORS[operator].operand(place).types[-1]
+    """float32 where an operand may be that, else the last of the types that it may have."""
+    types = OPERATORS[operator].operand(place).types
+    return ValueType.FLOAT32 if ValueType.FLOAT32 in types else types[-1]
 
 
 def _one_constant(weight: np.ndarray) -> Graph:

@@ -20,6 +20,7 @@ from netsurgery.packed.format import ATTRIBUTES, Context, Encoding, Limits, Mask
 from netsurgery.packed.reader import decode
 from netsurgery.packed.writer import encode
 
+HIGHEST_CODE = max(one.code for one in OPERATORS.values())
 Call = tuple[Any, ...]
 Calls = list[Call]
 
@@ -114,6 +115,19 @@ OUTPUT = [integer(Context.OUTPUT_COUNT, 0), integer(Context.OUTPUT, 0)]
 
 def tied(number: int) -> Calls:
     return [flag(Context.TIED, True), integer(Context.TIED, number)]
+
+
+NEW_NUMBER: Calls = [flag(Context.CONSTANT_FLAG, True), flag(Context.TIED, False), integer(Context.RANK, 0)]
+
+
+def integers(count: int, *values: int) -> Calls:
+    """The attributes of Integers: int64, of shape (3,), so many of them."""
+    calls = [integer(attribute("type"), 2), flag(Context.RANK, False), integer(attribute("shape"), 2)]
+    calls += [flag(Context.RANK, True), integer(Context.RANK, count)]
+    for place, number in enumerate(values):
+        calls += [flag(Context.KERNEL, True)] if place else []
+        calls.append(integer(attribute("values"), 2 * number))
+    return calls
 
 
 def attribute(name: str) -> int:
@@ -275,8 +289,12 @@ ACCEPTED: dict[str, Calls] = {
 
 DAMAGED: dict[str, tuple[Calls, str]] = {
     "operator": (
-        [*head(4), integer(Context.OPERATOR, len(OPERATORS))],
-        f"operator {len(OPERATORS) + 1} doesn't exist in this",
+        [*head(4), integer(Context.OPERATOR, HIGHEST_CODE)],
+        f"operator {HIGHEST_CODE + 1} doesn't exist in this",
+    ),
+    "operator of a code between others": (
+        [*head(4), integer(Context.OPERATOR, OPERATORS["Integers"].code - 2)],
+        f"operator {OPERATORS['Integers'].code - 1} doesn't exist in this",
     ),
     "mask kind": ([*plus_constant(4), integer(Context.MASK, 5)], "mask 5 doesn't exist in this version"),
     "encoding": (row(integer(Context.ENCODING, 4)), "encoding 4 doesn't exist in this version"),
@@ -349,8 +367,8 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         "an input without axes can't have an open one",
     ),
     "value type": (
-        [*head()[:3], flag(Context.RANK, True), flag(Context.INPUT_FORM, True), integer(Context.INPUT_FORM, 3)],
-        "value type 3 doesn't exist in this version",
+        [*head()[:3], flag(Context.RANK, True), flag(Context.INPUT_FORM, True), integer(Context.INPUT_FORM, 4)],
+        "value type 4 doesn't exist in this version",
     ),
     "open axis before it appears": (
         [*head(1)[:3], *told(0), *open_size(1)],
@@ -360,9 +378,17 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         [*whole_head(), operator("Relu"), *value(), *OUTPUT],
         "contradicts itself: input 'x' is int64; it must be float32",
     ),
-    "whole numbers as an output": (
-        [*whole_head(nodes=0), *OUTPUT],
-        "contradicts itself: an output is an input of int64; outputs are float32",
+    "operands of two types": (
+        [*whole_head(), operator("Add"), *value(), *NEW_NUMBER, *OUTPUT],
+        "contradicts itself: input 'b' is float32, another one is int64; they must be alike",
+    ),
+    "too many whole numbers": (
+        [*head(4), operator("Integers"), *integers(2**16 + 1)],
+        "the file declares 65,537 numbers of values; at most 65,536 are allowed",
+    ),
+    "whole numbers that don't fill their shape": (
+        [*head(4), operator("Integers"), *integers(2, 5, 6), *OUTPUT],
+        r"contradicts itself: 2 values don't fill shape \(3,\)",
     ),
     "an axis with a name too many": (
         [*head(1)[:3], *told(0), *open_size(0, least=1), flag(Context.NAMES, True), *text(b"a\nb")],

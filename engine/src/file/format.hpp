@@ -22,7 +22,6 @@ constexpr std::int64_t kMostOperands = 262144;
 constexpr std::int64_t kMostConstants = 65536;
 constexpr std::int64_t kMostNameBytes = 1048576;
 constexpr std::int64_t kHighestRank = 8;
-constexpr std::int64_t kMostNumbers = 16;
 constexpr std::int64_t kMostCodes = 256;
 constexpr std::int64_t kLargestUniform = 255;
 constexpr std::int64_t kMostPlanes = 8;

@@ -1,15 +1,48 @@
-// Add, Sub, Mul, Div, broadcast as in NumPy.
-#include "plain/makers.hpp"
+// Add, Sub, Mul, Div, broadcast as in NumPy. Whole numbers wrap around.
+#include <limits>
+
+#include "plain/broadcast.hpp"
 #include "plain/parts.hpp"
 #include "plain/strides.hpp"
 
 namespace netsurgery::plain {
 namespace {
 
-/// Along the last axis both operands go on, or one of them stays.
-class Binary final : public PlainKernel {
+struct Sum {
+  float operator()(float a, float b) const { return a + b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    return static_cast<Whole>(static_cast<Unsigned<Whole>>(a) + static_cast<Unsigned<Whole>>(b));
+  }
+};
+struct Difference {
+  float operator()(float a, float b) const { return a - b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    return static_cast<Whole>(static_cast<Unsigned<Whole>>(a) - static_cast<Unsigned<Whole>>(b));
+  }
+};
+struct Product {
+  float operator()(float a, float b) const { return a * b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    return static_cast<Whole>(static_cast<Unsigned<Whole>>(a) * static_cast<Unsigned<Whole>>(b));
+  }
+};
+struct Quotient {
+  float operator()(float a, float b) const { return a / b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    if (b == 0) return 0;
+    if (b == -1) return Difference()(Whole{0}, a);  // the smallest number has no quotient else
+    return static_cast<Whole>(a / b);
+  }
+};
+
+/// Of floats, on the kernels of an instruction set. Along the last axis both operands go on, or one of them stays.
+class Pairs final : public PlainKernel {
  public:
-  Binary(const Making& making, Pair pair)
+  Pairs(const Making& making, Pair pair)
       : sizes_(making.output),
         a_(broadcast_strides(making.operands[0], making.output)),
         b_(broadcast_strides(making.operands[1], making.output)),
@@ -47,16 +80,20 @@ class Binary final : public PlainKernel {
   void (*combine_)(const float*, bool, const float*, bool, float*, std::ptrdiff_t);
 };
 
-template <Pair pair>
+template <class Of, Pair pair>
 Kernel made(const Making& making) {
-  return std::make_unique<Binary>(making, pair);
+  if (making.type(0) == ValueType::kFloat32) return std::make_unique<Pairs>(making, pair);
+  return with_number(making.type(0), [&](auto entry) -> Kernel {
+    using Entry = decltype(entry);
+    return std::make_unique<Binary<Of, Entry, Entry>>(making);
+  });
 }
 
 constexpr MakerEntry kFunctions[] = {
-    {Operator::kAdd, made<Pair::kSum>},
-    {Operator::kMul, made<Pair::kProduct>},
-    {Operator::kSub, made<Pair::kDifference>},
-    {Operator::kDiv, made<Pair::kQuotient>},
+    {Operator::kAdd, made<Sum, Pair::kSum>},
+    {Operator::kMul, made<Product, Pair::kProduct>},
+    {Operator::kSub, made<Difference, Pair::kDifference>},
+    {Operator::kDiv, made<Quotient, Pair::kQuotient>},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kBroadcast; }),
               "an operator of two broadcast operands needs its function here");

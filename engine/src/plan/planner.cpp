@@ -24,7 +24,7 @@ Plan Planner::plan() {
     Buffer buffer;
     buffer.home = Buffer::Home::kInput;
     buffer.number = static_cast<int>(i);
-    buffer.floats = product(shape(static_cast<int>(i)));
+    buffer.entries = product(shape(static_cast<int>(i)));
     buffer.entry_bytes = entry_of(graph_.inputs[i].type).bytes;
     plan_.buffers.push_back(std::move(buffer));
     values_[i].plain = static_cast<int>(i);
@@ -34,7 +34,7 @@ Plan Planner::plan() {
     if (!done_[i]) node(graph_.nodes[i]);
   outputs();
   for (const Place& place : blocked_)
-    plan_.buffers[static_cast<std::size_t>(place.buffer)].floats = layout(place.layout).floats();
+    plan_.buffers[static_cast<std::size_t>(place.buffer)].entries = layout(place.layout).floats();
   for (const StepInfo& info : plan_.infos) plan_.cycles += memory_cycles(info);
   if (options_.estimate_only) return std::move(plan_);
   place_buffers(plan_);
@@ -52,7 +52,7 @@ double Planner::memory_cycles(const StepInfo& info) const {
   double bytes = 0;
   for (const auto* used : {&info.reads, &info.writes})
     for (const int buffer : *used)
-      bytes += static_cast<double>(plan_.buffers[static_cast<std::size_t>(buffer)].floats) * sizeof(float);
+      bytes += static_cast<double>(plan_.buffers[static_cast<std::size_t>(buffer)].bytes());
   if (bytes <= kSecondCache) return 0;
   return bytes / (bytes <= kThirdCache ? kBytesPerCycleFromThird : kBytesPerCycleFromMemory);
 }
@@ -106,7 +106,7 @@ void Planner::plain_node(const Node& node) {
     if (!taken) reads.push_back(operands.back());
   }
   const Shape& made = shape(node.output);
-  const int to = arena(product(made));
+  const int to = arena(product(made), node.type);
   value(node.output).plain = to;
   Size useful = 0;
   if (entry_of(node.op).work == Work::kLayer) {
@@ -125,14 +125,14 @@ void Planner::outputs() {
     const int given = plain(graph_.outputs[i]);
     const int target = plan_.buffers[static_cast<std::size_t>(given)].home == Buffer::Home::kArena
                            ? given
-                           : arena(product(shape(graph_.outputs[i])));
+                           : arena(product(shape(graph_.outputs[i])), graph_.type(graph_.outputs[i]));
     Buffer& buffer = plan_.buffers[static_cast<std::size_t>(target)];
     buffer.home = Buffer::Home::kOutput;
     buffer.number = static_cast<int>(i);
-    const Size floats = buffer.floats;
+    const Size bytes = buffer.bytes();
     if (target == given) continue;
-    draft(nullptr, "copy", {given}, {target}, static_cast<double>(floats),
-          [=] { return make_copy(given, target, floats); });
+    draft(nullptr, "copy", {given}, {target}, static_cast<double>(buffer.entries),
+          [=] { return make_copy(given, target, bytes); });
   }
 }
 
@@ -212,9 +212,10 @@ Planner::Place Planner::beside(const Place& place) {
   return made;
 }
 
-int Planner::arena(Size floats) {
+int Planner::arena(Size entries, ValueType type) {
   Buffer buffer;
-  buffer.floats = floats;
+  buffer.entries = entries;
+  buffer.entry_bytes = entry_of(type).bytes;
   plan_.buffers.push_back(std::move(buffer));
   return static_cast<int>(plan_.buffers.size()) - 1;
 }

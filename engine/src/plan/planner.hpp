@@ -131,7 +131,7 @@ class Planner {
   Place gathered(int value, const Image& image, const Tiling& tiling, const Halo& halo, float outside);
   Place new_place(const Image& image, const Tiling& tiling, const Halo& halo = {});
   Place beside(const Place& place);  // the same layout, other memory
-  int arena(Size floats);
+  int arena(Size entries, ValueType type = ValueType::kFloat32);
   Layout layout(int index) const;
   int root(int layout) const;
   void join(int a, int b);

@@ -20,8 +20,6 @@ MOST_OPERANDS = 262_144
 MOST_CONSTANTS = 65_536
 MOST_NAME_BYTES = 2**20
 HIGHEST_RANK = 8
-MOST_NUMBERS = 16
-"""In one attribute."""
 MOST_CODES = 256
 """Values in a codebook."""
 LARGEST_UNIFORM = 255
@@ -105,6 +103,10 @@ ATTRIBUTES = (
     "scales",
     "coordinates",
     "rounding",
+    "type",
+    "values",
+    "positive",
+    "negative",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 
