@@ -3,6 +3,7 @@
 
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
+#include "plain/types.hpp"
 
 namespace netsurgery::plain {
 namespace {
@@ -31,6 +32,7 @@ class Range final : public PlainKernel {
   Parts parts_;
 };
 
+template <class Entry>
 class Triangle final : public PlainKernel {
  public:
   explicit Triangle(const Making& making)
@@ -46,12 +48,12 @@ class Triangle final : public PlainKernel {
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
       // Entries before `edge` lie below the diagonal, and on it where the upper triangle is none of theirs.
       const Size edge = std::clamp(row % rows_ + diagonal_ + (upper_ ? 0 : 1), from, to);
-      const float* x = inputs[0] + row * columns_;
-      float* y = output + row * columns_;
+      const Entry* x = seen_as<Entry>(inputs[0]) + row * columns_;
+      Entry* y = seen_as<Entry>(output) + row * columns_;
       const Size kept_from = upper_ ? edge : from, kept_to = upper_ ? to : edge;
-      std::fill(y + from, y + kept_from, 0.0f);
+      std::fill(y + from, y + kept_from, Entry{});
       std::copy(x + kept_from, x + kept_to, y + kept_from);
-      std::fill(y + kept_to, y + to, 0.0f);
+      std::fill(y + kept_to, y + to, Entry{});
     });
   }
 
@@ -66,6 +68,9 @@ class Triangle final : public PlainKernel {
 
 Kernel make_range(const Making& making) { return std::make_unique<Range>(making); }
 
-Kernel make_triangle(const Making& making) { return std::make_unique<Triangle>(making); }
+Kernel make_triangle(const Making& making) {
+  return with_type(making.node.type,
+                   [&](auto entry) -> Kernel { return std::make_unique<Triangle<decltype(entry)>>(making); });
+}
 
 }  // namespace netsurgery::plain

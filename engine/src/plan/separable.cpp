@@ -99,7 +99,7 @@ std::size_t separable_axis(const Graph& graph) {
   }
   const std::vector<bool> shared = shared_values(graph, axis);
   const auto is_shared = [&](int value) { return shared[static_cast<std::size_t>(value)]; };
-  if (std::any_of(graph.outputs.begin(), graph.outputs.end(), is_shared)) return kNoAxis;
+  if (std::any_of(graph.outputs.begin(), graph.outputs.end(), is_shared)) return kNoAxis;  // each part would give all
   const std::size_t values = static_cast<std::size_t>(graph.first_constant());
   for (std::size_t i = 0; i < values; ++i) {
     if (shared[i]) continue;

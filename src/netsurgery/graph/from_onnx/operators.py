@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from netsurgery.graph.from_onnx import choices as choice
 from netsurgery.graph.from_onnx import layers as layer
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
@@ -20,6 +21,7 @@ Translation: TypeAlias = Callable[[Call], "Value | Sequence[Value | None]"]
 TRANSLATIONS: dict[str, Translation] = {
     **{operator.onnx: layer.unary(operator) for operator in OPERATORS.values() if operator.onnx},
     "Add": layer.binary("Add"),
+    "And": layer.binary("And"),
     "AveragePool": layer.pool("AveragePool"),
     "BatchNormalization": layer.batch_norm,
     "Cast": tensor.cast,
@@ -30,6 +32,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Conv": layer.conv,
     "Div": layer.binary("Div"),
     "Dropout": tensor.dropout,
+    "Equal": layer.binary("Equal"),
     "Erf": lambda call: call.pending("Erf", call.x),  # has to be part of a Gelu
     "Expand": tensor.expand,
     "Flatten": tensor.flatten,
@@ -37,13 +40,21 @@ TRANSLATIONS: dict[str, Translation] = {
     "Gemm": layer.gemm,
     "GlobalAveragePool": layer.global_pool("AdaptiveAveragePool"),
     "GlobalMaxPool": layer.global_pool("AdaptiveMaxPool"),
+    "Greater": layer.binary("Greater"),
+    "GreaterOrEqual": layer.binary("GreaterOrEqual"),
     "Identity": tensor.same,
+    "IsInf": choice.is_infinite,
+    "IsNaN": lambda call: call.node("IsNaN", [call.x]),
     "LRN": layer.lrn,
     "LayerNormalization": layer.layer_norm,
+    "Less": layer.binary("Less"),
+    "LessOrEqual": layer.binary("LessOrEqual"),
     "LogSoftmax": layer.softmax("LogSoftmax"),
     "MatMul": layer.matmul,
     "MaxPool": layer.pool("MaxPool"),
     "Mul": layer.binary("Mul"),
+    "Not": lambda call: call.node("Not", [call.x]),
+    "Or": layer.binary("Or"),
     "Pad": tensor.pad,
     "Range": tensor.stretch,
     "ReduceMean": layer.reduce_mean,
@@ -63,5 +74,6 @@ TRANSLATIONS: dict[str, Translation] = {
     "Trilu": tensor.triangle,
     "Unsqueeze": tensor.unsqueeze,
     "Where": tensor.where,
+    "Xor": layer.binary("Xor"),
 }
 """ONNX operator of the default domain -> translation."""

@@ -11,7 +11,7 @@ import onnx
 
 from netsurgery.errors import GraphError, UnsupportedOperatorError
 from netsurgery.graph.extents import axis
-from netsurgery.graph.from_onnx.call import Call, Value, Whole, known
+from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import FOLDABLE, folded
@@ -19,7 +19,7 @@ from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
 from netsurgery.graph.from_onnx.traced import extent_of, traced
 from netsurgery.graph.from_onnx.tracing import traced_values, traces
-from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, node
+from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, integers_attributes, node
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.weights import Dense
 
@@ -221,11 +221,15 @@ class _Reading:
 
     def _begun(self, value: Value, whole: Whole) -> str:
         """The beginning of a constant: cut, and spread where one entry stands for all."""
-        if whole.array.dtype not in _FLOATS:
-            raise UnsupportedOperatorError(
-                f"reads {value.name!r}, {whole.array.dtype} that follow an open axis; networks compute in float32"
-            )
-        name = self._place(known(whole.array, f"{value.name}.whole"))
+        whole_value = known(whole.array, f"{value.name}.whole")
+        if whole_value.is_weight:  # a mask hides by the lowest number as well, and a file holds finite ones
+            largest = np.finfo(np.float32).max
+            name = self._place(known(np.clip(whole.array, -largest, largest), whole_value.name))
+        elif whole_value.kind is None:
+            raise UnsupportedOperatorError(f"reads {value.name!r}, which is {whole.array.dtype}")
+        else:
+            given = integers_attributes(whole.array, whole_value.kind)
+            name = self._step("Integers", None, whole_value.name, **given)
         shape = whole.array.shape
         for place, stop in whole.stops.items():
             if shape[place] != 1:
@@ -236,8 +240,8 @@ class _Reading:
         )
         return name if set(wanted) <= {1} else self._step("Expand", name, f"{value.name}.spread", shape=wanted)
 
-    def _step(self, operator: str, x: str, wish: str, **given: Any) -> str:
-        made = node(operator, [x], self._unique(wish), **given)
+    def _step(self, operator: str, x: str | None, wish: str, **given: Any) -> str:
+        made = node(operator, [] if x is None else [x], self._unique(wish), **given)
         self._nodes.append(made)
         return made.output
 
@@ -268,9 +272,14 @@ class _Reading:
             if value is None or (value.name == name and value.array is None):
                 continue
             if value.array is not None:
-                if value.array.dtype not in _FLOATS:
-                    raise UnsupportedOperatorError(f"output {name!r} is {value.array.dtype}; it must be float32.")
-                self._place(known(value.array, name))
+                if value.array.dtype in _FLOATS:
+                    self._place(known(value.array, name))
+                elif value.kind is None:
+                    raise UnsupportedOperatorError(
+                        f"output {name!r} is {value.array.dtype}; {TYPES} are what there is."
+                    )
+                else:
+                    self._nodes.append(node("Integers", [], name, **integers_attributes(value.array, value.kind)))
             elif value.name in names or value.name not in {made.output for made in self._nodes}:
                 source = names.get(value.name, value.name)
                 self._nodes.append(node("Reshape", [source], name, shape=value.shape))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -13,9 +14,11 @@ import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number, larger, rounded_up, smaller
-from netsurgery.graph.from_onnx.call import Call, Value, Whole, from_front, kept_places, known
+from netsurgery.graph.from_onnx import choices
+from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, from_front, kept_places, known
 from netsurgery.graph.from_onnx.constants import AnyArray
 from netsurgery.graph.from_onnx.traced import Share, Traced, extent_of, is_traced, objects, traced
+from netsurgery.graph.value_types import ValueType, type_of
 
 
 def same(call: Call) -> Value:
@@ -31,30 +34,35 @@ def dropout(call: Call) -> Value:
 
 
 def cast(call: Call) -> Value:
-    """Float to float, what is double in between being computed in float32; whole numbers to whole numbers."""
-    kinds = onnx.TensorProto
-    if call.x.kind.whole and call.attributes["to"] in (kinds.INT32, kinds.INT64):
-        return call.x
-    if call.x.kind.whole:
-        raise UnsupportedOperatorError(
-            f"computes with {call.x.kind}; netsurgery looks whole numbers up in a table (Gather), and no more"
-        )
-    if call.attributes["to"] not in (kinds.FLOAT, kinds.DOUBLE):
-        raise UnsupportedOperatorError(
-            f"casts to {kinds.DataType.Name(call.attributes['to'])}; networks are float32 throughout (export as such)"
-        )
-    return call.x
+    """To another type; what is half or double in between is computed in float32."""
+    to = call.attributes["to"]
+    if to not in KINDS:
+        raise UnsupportedOperatorError(f"casts to {onnx.TensorProto.DataType.Name(to)}; {TYPES} are what networks have")
+    return call.as_type(call.x, KINDS[to])
+
+
+KINDS = {
+    onnx.TensorProto.FLOAT: ValueType.FLOAT32,
+    onnx.TensorProto.DOUBLE: ValueType.FLOAT32,
+    onnx.TensorProto.FLOAT16: ValueType.FLOAT32,
+    onnx.TensorProto.BFLOAT16: ValueType.FLOAT32,
+    onnx.TensorProto.INT32: ValueType.INT32,
+    onnx.TensorProto.INT64: ValueType.INT64,
+    onnx.TensorProto.BOOL: ValueType.BOOL,
+}
+"""ONNX's types of values that are computed -> what a graph has for them."""
 
 
 def cast_like(call: Call) -> Value:
-    """To the type of a computed value, and those are float32; or of a known one."""
-    array, like = call.x.array, call.operand(1).array
-    kind = np.dtype(np.float32) if like is None else like.dtype
+    """To the type of the second operand."""
+    array, like, kind = call.x.array, call.operand(1).array, call.operand(1).kind
+    if kind is None:
+        raise UnsupportedOperatorError(
+            f"casts to {like.dtype if like is not None else kind}; {TYPES} are what there is"
+        )
     if array is not None:
-        return known(array.astype(kind), call.x.name)
-    if kind not in (np.float32, np.float64):
-        raise UnsupportedOperatorError(f"casts to {kind}; networks are float32 throughout (export as such)")
-    return call.x
+        return known(array.astype(kind.dtype if like is None else like.dtype), call.x.name)
+    return call.as_type(call.x, kind)
 
 
 def sizes(call: Call) -> AnyArray:
@@ -275,28 +283,31 @@ def triangle(call: Call) -> Value:
 def stretch(call: Call) -> Value:
     """Range, of floats, of a length that follows open axes."""
     start, limit, step = (call.numbers(index, role)[0] for index, role in enumerate(("start", "limit", "delta")))
-    if any(call.array(index, "bounds").dtype not in (np.float32, np.float64) for index in range(3)) or step <= 0:
-        raise UnsupportedOperatorError("counts whole numbers that follow an open axis")
+    if step <= 0:
+        raise UnsupportedOperatorError("counts down to a number that follows an open axis")
     length = traced(-(-(limit - start) // step), rounded_up(extent_of(limit) - extent_of(start), int(step)))
     first = known(np.asarray(float(start), np.float32), f"{call.x.name}.first")
-    return call.node("Range", [first], length=length, spacing=float(step))
+    places = call.node("Range", [first], length=length, spacing=float(step))
+    kind = type_of(call.array(2, "delta").dtype)
+    return places if kind in (None, ValueType.FLOAT32) else call.node("Cast", [places], type=str(kind))
 
 
 def where(call: Call) -> Value:
-    """By a known condition: a * condition + b * (1 - condition), which is exact for finite numbers.
+    """By a condition; a known one that follows axes, of floats: a * condition + b * (1 - condition).
 
-    Of a known infinite number the largest finite one is taken, of which Softmax makes 0 as well.
+    That is exact for finite numbers. Of a known infinite number the largest finite one is taken, of which Softmax makes
+    0 as well.
     """
     condition, one, other = (call.operand(index) for index in range(3))
-    if condition.array is None:
-        raise UnsupportedOperatorError("chooses by what is computed as the network runs")
+    floats = all(value.kind is ValueType.FLOAT32 for value in (one, other))
+    if condition.array is None or condition.whole is None or not floats:
+        return choices.where(call)
     chosen = mapped(condition, lambda array: np.asarray(array, np.float32))
     parts = []
     for value, factor in ((one, chosen), (other, mapped(chosen, lambda array: np.float32(1) - array))):
         part = value if value.array is None else mapped(value, lambda array: np.clip(array, -_LARGEST, _LARGEST))
         if part.array is not None and part.array.size == 1 and part.whole is None:
-            number = np.asarray(part.array, np.float32).reshape(())
-            parts.append(mapped(factor, lambda array, number=number: array * number))
+            parts.append(mapped(factor, partial(np.multiply, np.float32(part.array.reshape(-1)[0]))))
         else:
             parts.append(call.node("Mul", [part, factor]))
     return call.node("Add", parts)
@@ -310,7 +321,7 @@ def mapped(value: Value, function: Callable[[AnyArray], AnyArray]) -> Value:
     if value.array is None:
         raise UnsupportedOperatorError("isn't known")
     whole = None if value.whole is None else Whole(function(value.whole.array), value.whole.stops)
-    return Value(f"{value.name}.mapped", value.shape, function(value.array), whole=whole)
+    return replace(known(function(value.array), f"{value.name}.mapped"), shape=value.shape, whole=whole)
 
 
 def pad(call: Call) -> Value:

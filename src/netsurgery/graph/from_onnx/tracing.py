@@ -16,7 +16,7 @@ import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Extent, Number, larger, never_equal, smaller
-from netsurgery.graph.from_onnx.call import Call, Value, Whole
+from netsurgery.graph.from_onnx.call import Call, Value, Whole, known
 from netsurgery.graph.from_onnx.constants import AnyArray
 from netsurgery.graph.from_onnx.traced import Share, Traced, extent_of, is_traced, objects, traced
 
@@ -63,7 +63,7 @@ def traced_values(
     if any(value.whole is not None for value in operands) or kind in ("Slice", "Range", "ConstantOfShape", "Expand"):
         whole = _whole(kind, folder, call, arrays)
         if whole is not None:
-            return [Value(names[0], whole_shape(whole), arrays[0], whole=whole)]
+            return [replace(_known(arrays[0], names[0]), shape=whole_shape(whole), whole=whole)]
     if any(value.whole is not None for value in operands):
         return None
     found = _numbers(kind, folder, call)
@@ -75,8 +75,14 @@ def traced_values(
             return None
         if any(_float(one) != float(two) for one, two in zip(own.ravel(), array.ravel(), strict=True)):
             return None
-        values.append(Value(name, tuple(array.shape), array, numbers=own if is_traced(own) else None))
+        values.append(replace(known(array, name), numbers=own if is_traced(own) else None))
     return values
+
+
+def _known(array: AnyArray | None, name: str) -> Value:
+    if array is None:
+        raise UnsupportedOperatorError("isn't known")
+    return known(array, name)
 
 
 def whole_shape(whole: Whole) -> tuple[int, ...]:

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call, Constant, Cut, Open, Sizes, pointwise
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Open, Sizes, pointwise
+from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
 
@@ -218,6 +219,9 @@ def _mask(call: Call) -> str:
     tensor = mask.tensor if isinstance(mask, Constant) else mask.whole.tensor if isinstance(mask, Cut) else None
     if tensor is not None and tensor.dtype == torch.bool:
         return call.placed(pointwise(mask, _hidden), "mask")
+    if isinstance(mask, Activation) and call.builder.type_of(mask.name) is ValueType.BOOL:
+        shown, hidden = (call.placed(number, "mask") for number in (0.0, torch.finfo(torch.float32).min))
+        return call.node("Where", [mask.name, shown, hidden], "mask")
     return call.operand("attn_mask")
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number, larger, smaller
 from netsurgery.graph.from_torch.call import FIX, Activation, Call, Sizes
+from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
 INT64_MAX = 2**63 - 1
@@ -71,7 +72,7 @@ def filled(value: float | None = None) -> Callable[[Call], str]:
     """aten.full, zeros, ones and their kin, whose sizes follow open axes: a number, broadcast."""
 
     def translate(call: Call) -> str:
-        number = call.placed(float(call.number("fill_value")) if value is None else value, "number")
+        number = call.placed(call.number("fill_value") if value is None else value, "number", call.kind)
         if not call.shape:
             return call.reshaped(number, (), ())
         return call.node("Expand", [number], shape=tuple(call.extent(size) for size in call.shape))
@@ -85,13 +86,15 @@ def stretch(call: Call) -> str:
         call.number(name) if name in call.arguments else other for name, other in (("start", 0), ("step", 1))
     )
     first = call.placed(float(start), "first")
-    return call.node("Range", [first], length=call.extent(call.shape[0]), spacing=float(step))
+    whole = call.kind is not ValueType.FLOAT32
+    places = call.node("Range", [first], "places" * whole, length=call.extent(call.shape[0]), spacing=float(step))
+    return call.node("Cast", [places], type=str(call.kind)) if whole else places
 
 
 def concatenate(call: Call) -> str:
     """aten.cat."""
     tensors = call.arguments["tensors"]
-    names = [call.placed(tensor) for tensor in tensors]
+    names = [call.placed(tensor, "part", call.kind) for tensor in tensors]
     return call.node("Concat", names, axis=call.arguments["dim"] % len(call.shape))
 
 
@@ -99,7 +102,10 @@ def stack(call: Call) -> str:
     """aten.stack: each gets an axis of one, then they are joined along it."""
     axis = call.arguments["dim"] % len(call.shape)
     one = (*call.shape[:axis], 1, *call.shape[axis + 1 :])
-    names = [call.reshaped(call.placed(tensor), tensor.shape, one, "part") for tensor in call.arguments["tensors"]]
+    names = [
+        call.reshaped(call.placed(tensor, "part", call.kind), tensor.shape, one, "part")
+        for tensor in call.arguments["tensors"]
+    ]
     return call.node("Concat", names, axis=axis)
 
 
