@@ -8,13 +8,15 @@
 namespace netsurgery {
 Planner::Planner(const Graph& graph, const Kernels& kernels, const Sizes& sizes, const PlanOptions& options)
     : graph_(graph),
+      filled_(graph.extents.empty() ? std::vector<Node>() : graph.nodes_at(sizes)),
+      nodes_(graph.extents.empty() ? graph.nodes : filled_),
       kernels_(kernels),
       options_(options),
       shapes_(graph.shapes(sizes)),
       values_(graph.inputs.size() + graph.nodes.size() + graph.constants.size()),
       readers_(values_.size()),
       done_(graph.nodes.size(), false) {
-  for (const Node& node : graph.nodes)
+  for (const Node& node : nodes_)
     for (const int input : node.inputs)
       if (input != kLeftOut) readers_[static_cast<std::size_t>(input)].push_back(&node);
 }
@@ -30,8 +32,8 @@ Plan Planner::plan() {
     values_[i].plain = static_cast<int>(i);
   }
   if (!options_.plain_only) find_attention();
-  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
-    if (!done_[i]) node(graph_.nodes[i]);
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    if (!done_[i]) node(nodes_[i]);
   outputs();
   for (const Place& place : blocked_)
     plan_.buffers[static_cast<std::size_t>(place.buffer)].entries = layout(place.layout).floats();
@@ -250,13 +252,13 @@ const Node* Planner::only_reader(int number) const {
 
 const Node* Planner::maker(int number) const {
   const std::size_t inputs = graph_.inputs.size(), place = static_cast<std::size_t>(number);
-  return place >= inputs && place < inputs + graph_.nodes.size() ? &graph_.nodes[place - inputs] : nullptr;
+  return place >= inputs && place < inputs + nodes_.size() ? &nodes_[place - inputs] : nullptr;
 }
 
 void Planner::draft(const Node* node, const char* kind, std::vector<int> reads, std::vector<int> writes, double cycles,
                     Make make, Size multiply_adds) {
   StepInfo info;
-  info.node = node ? static_cast<int>(node - graph_.nodes.data()) : -1;
+  info.node = node ? static_cast<int>(node - nodes_.data()) : -1;
   info.kind = kind;
   info.reads = std::move(reads);
   info.writes = std::move(writes);

@@ -147,6 +147,8 @@ class Planner {
              Make make, Size multiply_adds = 0);
 
   const Graph& graph_;
+  const std::vector<Node> filled_;  // the nodes at these sizes, if any attribute follows open axes
+  const std::vector<Node>& nodes_;
   const Kernels& kernels_;
   PlanOptions options_;
   std::vector<Shape> shapes_;
