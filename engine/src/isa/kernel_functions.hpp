@@ -108,6 +108,10 @@ struct Quotient {
   NETSURGERY_INLINE float operator()(float a, float b) const { return a / b; }
 };
 
+struct Largest {
+  NETSURGERY_INLINE float operator()(float a, float b) const { return larger(a, b); }
+};
+
 template <class Of>
 static void of_pairs(const float* a, bool a_moves, const float* b, bool b_moves, float* y, std::ptrdiff_t count) {
   constexpr Of of{};
@@ -133,6 +137,7 @@ constexpr void put_pairs(Kernels& table) {
   put(Pair::kDifference, of_pairs<Difference>);
   put(Pair::kProduct, of_pairs<ProductOfTwo>);
   put(Pair::kQuotient, of_pairs<Quotient>);
+  put(Pair::kLargest, of_pairs<Largest>);
 }
 
 /// The largest of all, NaN if any is; count >= 1.
