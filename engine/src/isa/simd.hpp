@@ -90,6 +90,12 @@ NETSURGERY_INLINE Vector operator*(const Vector& a, const Vector& b) {
   return v;
 }
 
+NETSURGERY_INLINE Vector operator/(const Vector& a, const Vector& b) {
+  Vector v;
+  for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] / b.part[i];
+  return v;
+}
+
 /// a * b + c, rounded once where the instruction set can (kernel units allow contraction).
 NETSURGERY_INLINE Vector multiply_add(const Vector& a, const Vector& b, const Vector& c) {
   Vector v;
