@@ -46,8 +46,8 @@ NETSURGERY_INLINE Vector exponential(const Vector& x) {
   p = multiply_add(r * r, p, r) + broadcast(1.0f);
   Vector result;
   for (int i = 0; i < kParts; ++i) {
-    const NativeInts power = as_ints(shifted.part[i]) << 23;
-    const Native made = as_floats(as_ints(p.part[i]) + power);
+    const NativeInts n = as_ints(shifted.part[i]) - as_ints(magic.part[i]);  // anything for NaN, which p is then
+    const Native made = p.part[i] * as_floats((n + 127) << 23);
     result.part[i] = x.part[i] < lowest.part[i] ? Native{} : made;
   }
   return result;
