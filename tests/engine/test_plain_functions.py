@@ -21,7 +21,7 @@ BOUNDS: list[tuple[str, dict[str, Any], float]] = [
     ("HardSwish", {}, 3),
     ("HardSigmoid", {"alpha": 0.2, "beta": 0.5}, 0.51),
 ]
-"""Operator, attributes, and by how many ulps at most a result is off; plain_functions.hpp says the same."""
+"""Operator, attributes, and by how many ulps at most a result is off; isa/functions.hpp says the same."""
 
 STEP = 4099
 """One in so many floats is looked at; a prime, so that mantissas of every kind are."""

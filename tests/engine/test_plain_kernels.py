@@ -29,7 +29,7 @@ EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub"
 """Selected or rounded once: the same but for the sign of a zero."""
 PRODUCTS = {"Conv", "Linear", "MatMul"}
 ULPS = {"HardSigmoid": 1, "HardSwish": 3, "Sigmoid": 3, "Silu": 3, "Gelu": 6, "Tanh": 3}
-"""Of one entry each: what plain_functions.hpp says, tested by test_plain_functions.py for values of all sizes."""
+"""Of one entry each: what isa/functions.hpp says, tested by test_plain_functions.py for values of all sizes."""
 ODD = np.array([math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-40, 3e38, -3e38, 1.0, -2.5], np.float32)
 NOT_FINITE = np.array([math.nan, math.inf, -math.inf, 1.0, -2.5, 0.5], np.float32)
 

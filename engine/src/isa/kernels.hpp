@@ -231,8 +231,8 @@ enum class Function {
   kCount,
 };
 
-/// Functions of two floats.
-enum class Pair { kSum, kDifference, kProduct, kQuotient, kCount };
+/// Functions of two floats. kLargest: NaN if either is.
+enum class Pair { kSum, kDifference, kProduct, kQuotient, kLargest, kCount };
 
 /// (x - mean) / sqrt(variance + epsilon) * scale + bias, in double until the end. Nothing is aligned.
 struct LayerNormRow {
