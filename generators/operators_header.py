@@ -31,6 +31,7 @@ _TYPES = f"""\
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 
 #include "graph/value_types.hpp"
@@ -101,7 +102,33 @@ struct OperatorEntry {
 """
 
 _END = """\
-constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[static_cast<std::size_t>(op) - 1]; }
+constexpr std::size_t kHighestCode = static_cast<std::size_t>(kOperators[std::size(kOperators) - 1].op);
+
+namespace operator_tables {
+
+struct Places {
+  std::uint8_t of_code[kHighestCode + 1] = {};  // one more than its place in kOperators; 0: there is no such operator
+};
+
+constexpr Places places() {
+  Places made{};
+  for (std::size_t place = 0; place < std::size(kOperators); ++place)
+    made.of_code[static_cast<std::size_t>(kOperators[place].op)] = static_cast<std::uint8_t>(place + 1);
+  return made;
+}
+
+inline constexpr Places kPlaces = places();
+
+}  // namespace operator_tables
+
+constexpr bool is_operator(std::int64_t code) {
+  return code > 0 && code <= static_cast<std::int64_t>(kHighestCode) &&
+         operator_tables::kPlaces.of_code[static_cast<std::size_t>(code)] != 0;
+}
+
+constexpr const OperatorEntry& entry_of(Operator op) {
+  return kOperators[operator_tables::kPlaces.of_code[static_cast<std::size_t>(op)] - 1];
+}
 
 }  // namespace netsurgery
 """

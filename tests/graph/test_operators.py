@@ -7,11 +7,14 @@ import pytest
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import node
 from netsurgery.graph.operators import OPERATORS
-from netsurgery.packed.format import ATTRIBUTES
+from netsurgery.packed.format import ATTRIBUTES, Context
+from netsurgery.packed.integer_model import CONTEXTS
 
 
-def test_codes_are_one_to_the_number_of_operators_without_a_gap() -> None:
-    assert [operator.code for operator in OPERATORS.values()] == list(range(1, len(OPERATORS) + 1))
+def test_codes_differ_and_each_has_a_context_in_the_file_for_what_follows_it() -> None:
+    codes = [operator.code for operator in OPERATORS.values()]
+    assert sorted(set(codes)) == codes
+    assert 1 <= codes[0] and codes[-1] + Context.OPERATOR < CONTEXTS
 
 
 def test_every_attribute_has_a_context_in_the_file_and_none_is_there_in_vain() -> None:

@@ -270,8 +270,12 @@ ACCEPTED: dict[str, Calls] = {
 
 DAMAGED: dict[str, tuple[Calls, str]] = {
     "operator": (
-        [*head(4), integer(Context.OPERATOR, len(OPERATORS))],
-        f"operator {len(OPERATORS) + 1} doesn't exist in this",
+        [*head(4), integer(Context.OPERATOR, 255)],
+        "operator 256 doesn't exist in this",
+    ),
+    "operator between two that exist": (
+        [*head(4), integer(Context.OPERATOR, OPERATORS["Lstm"].code - 2)],
+        f"operator {OPERATORS['Lstm'].code - 1} doesn't exist in this",
     ),
     "mask kind": ([*plus_constant(4), integer(Context.MASK, 5)], "mask 5 doesn't exist in this version"),
     "encoding": (row(integer(Context.ENCODING, 3)), "encoding 3 doesn't exist in this version"),

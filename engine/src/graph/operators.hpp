@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 
 #include "graph/value_types.hpp"
@@ -46,7 +47,7 @@ enum class Images : std::uint8_t {
   kApartInOrder,
   kApartUnpadded
 };
-enum class Expected : std::uint8_t { kNothing, kKernel, kMatrix, kOutputs, kFromAxis };
+enum class Expected : std::uint8_t { kNothing, kKernel, kMatrix, kGates, kOutputs, kFromAxis };
 enum class Length : std::uint8_t { kSpatial, kTwiceSpatial, kRank, kTwiceRank, kOne, kTwo };
 enum class Operator : std::uint8_t {
   kConv = 1,
@@ -81,7 +82,10 @@ enum class Operator : std::uint8_t {
   kMatMul = 30,
   kAdaptiveMaxPool = 31,
   kAbs = 32,
-  kEmbedding = 33
+  kEmbedding = 33,
+  kLstm = 70,
+  kGru = 71,
+  kRnn = 72
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -111,7 +115,19 @@ enum class AttributeName : std::uint8_t {
   kEpsilon,
   kScales,
   kCoordinates,
-  kRounding
+  kRounding,
+  kResult,
+  kBatchFirst,
+  kReverse,
+  kFixedLengths,
+  kClip,
+  kGateActivation,
+  kCandidateActivation,
+  kCellActivation,
+  kAlphas,
+  kBetas,
+  kCoupled,
+  kResetAfter
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -131,7 +147,10 @@ enum class ShapeRule : std::uint8_t {
   kResize,
   kLrn,
   kMatmul,
-  kEmbedding
+  kEmbedding,
+  kLstm,
+  kGru,
+  kRnn
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -144,6 +163,87 @@ enum class ResizeCoordinates : std::uint8_t {
   kHalfPixelSymmetric
 };
 enum class ResizeRounding : std::uint8_t { kFloor, kCeil, kRoundPreferFloor, kRoundPreferCeil };
+enum class LstmResult : std::uint8_t { kSteps, kHidden, kCell };
+enum class LstmGateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class LstmCandidateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class LstmCellActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class GruResult : std::uint8_t { kSteps, kHidden };
+enum class GruGateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class GruCandidateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class RnnResult : std::uint8_t { kSteps, kHidden };
+enum class RnnCandidateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
 
 struct OperandEntry {
   const char* name;
@@ -470,6 +570,112 @@ inline constexpr OperandEntry kEmbeddingOperands[] = {
     {"weight", true, false, false, Expected::kNothing, 1},
 };
 
+inline constexpr OperandEntry kLstmOperands[] = {
+    {"gates", false, false, false, Expected::kNothing, 1},
+    {"weight", true, false, false, Expected::kGates, 1},
+    {"bias", true, true, false, Expected::kOutputs, 1},
+    {"peepholes", true, true, false, Expected::kNothing, 1},
+    {"projection", true, true, false, Expected::kNothing, 1},
+    {"lengths", false, true, false, Expected::kNothing, 6},
+    {"hidden", false, true, false, Expected::kNothing, 1},
+    {"cell", false, true, false, Expected::kNothing, 1},
+};
+inline constexpr const char* kLstmResultChoices[] = {"steps", "hidden", "cell"};
+inline constexpr const char* kLstmGateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr const char* kLstmCandidateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr const char* kLstmCellActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr AttributeEntry kLstmAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, kLstmResultChoices},
+    {AttributeName::kBatchFirst, "batch_first", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kFixedLengths, "fixed_lengths", AttributeKind::kInts, Length::kTwo, false, Default::kEmpty, 0, 0.0f,
+     0, false, 0, {}},
+    {AttributeName::kClip, "clip", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+    {AttributeName::kGateActivation, "gate_activation", AttributeKind::kChoice, Length::kSpatial, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, kLstmGateActivationChoices},
+    {AttributeName::kCandidateActivation, "candidate_activation", AttributeKind::kChoice, Length::kSpatial, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, kLstmCandidateActivationChoices},
+    {AttributeName::kCellActivation, "cell_activation", AttributeKind::kChoice, Length::kSpatial, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, kLstmCellActivationChoices},
+    {AttributeName::kAlphas, "alphas", AttributeKind::kFloats, Length::kRank, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kBetas, "betas", AttributeKind::kFloats, Length::kRank, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kCoupled, "coupled", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kGruOperands[] = {
+    {"gates", false, false, false, Expected::kNothing, 1},
+    {"weight", true, false, false, Expected::kGates, 1},
+    {"bias", true, true, false, Expected::kOutputs, 1},
+    {"lengths", false, true, false, Expected::kNothing, 6},
+    {"hidden", false, true, false, Expected::kNothing, 1},
+};
+inline constexpr const char* kGruResultChoices[] = {"steps", "hidden"};
+inline constexpr const char* kGruGateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr const char* kGruCandidateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr AttributeEntry kGruAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, kGruResultChoices},
+    {AttributeName::kBatchFirst, "batch_first", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kFixedLengths, "fixed_lengths", AttributeKind::kInts, Length::kTwo, false, Default::kEmpty, 0, 0.0f,
+     0, false, 0, {}},
+    {AttributeName::kClip, "clip", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+    {AttributeName::kGateActivation, "gate_activation", AttributeKind::kChoice, Length::kSpatial, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, kGruGateActivationChoices},
+    {AttributeName::kCandidateActivation, "candidate_activation", AttributeKind::kChoice, Length::kSpatial, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, kGruCandidateActivationChoices},
+    {AttributeName::kAlphas, "alphas", AttributeKind::kFloats, Length::kTwo, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kBetas, "betas", AttributeKind::kFloats, Length::kTwo, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kResetAfter, "reset_after", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kRnnOperands[] = {
+    {"gates", false, false, false, Expected::kNothing, 1},
+    {"weight", true, false, false, Expected::kGates, 1},
+    {"bias", true, true, false, Expected::kOutputs, 1},
+    {"lengths", false, true, false, Expected::kNothing, 6},
+    {"hidden", false, true, false, Expected::kNothing, 1},
+};
+inline constexpr const char* kRnnResultChoices[] = {"steps", "hidden"};
+inline constexpr const char* kRnnCandidateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr AttributeEntry kRnnAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, kRnnResultChoices},
+    {AttributeName::kBatchFirst, "batch_first", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kFixedLengths, "fixed_lengths", AttributeKind::kInts, Length::kTwo, false, Default::kEmpty, 0, 0.0f,
+     0, false, 0, {}},
+    {AttributeName::kClip, "clip", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+    {AttributeName::kCandidateActivation, "candidate_activation", AttributeKind::kChoice, Length::kSpatial, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, kRnnCandidateActivationChoices},
+    {AttributeName::kAlphas, "alphas", AttributeKind::kFloats, Length::kOne, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kBetas, "betas", AttributeKind::kFloats, Length::kOne, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -535,9 +741,41 @@ inline constexpr OperatorEntry kOperators[] = {
     {Operator::kAbs, "Abs", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kAbsOperands, {}},
     {Operator::kEmbedding, "Embedding", ShapeRule::kEmbedding, Work::kOther, Images::kApart,
      operator_tables::kEmbeddingOperands, {}},
+    {Operator::kLstm, "Lstm", ShapeRule::kLstm, Work::kOther, Images::kTogether, operator_tables::kLstmOperands,
+     operator_tables::kLstmAttributes},
+    {Operator::kGru, "Gru", ShapeRule::kGru, Work::kOther, Images::kTogether, operator_tables::kGruOperands,
+     operator_tables::kGruAttributes},
+    {Operator::kRnn, "Rnn", ShapeRule::kRnn, Work::kOther, Images::kTogether, operator_tables::kRnnOperands,
+     operator_tables::kRnnAttributes},
 };
 // clang-format on
 
-constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[static_cast<std::size_t>(op) - 1]; }
+constexpr std::size_t kHighestCode = static_cast<std::size_t>(kOperators[std::size(kOperators) - 1].op);
+
+namespace operator_tables {
+
+struct Places {
+  std::uint8_t of_code[kHighestCode + 1] = {};  // one more than its place in kOperators; 0: there is no such operator
+};
+
+constexpr Places places() {
+  Places made{};
+  for (std::size_t place = 0; place < std::size(kOperators); ++place)
+    made.of_code[static_cast<std::size_t>(kOperators[place].op)] = static_cast<std::uint8_t>(place + 1);
+  return made;
+}
+
+inline constexpr Places kPlaces = places();
+
+}  // namespace operator_tables
+
+constexpr bool is_operator(std::int64_t code) {
+  return code > 0 && code <= static_cast<std::int64_t>(kHighestCode) &&
+         operator_tables::kPlaces.of_code[static_cast<std::size_t>(code)] != 0;
+}
+
+constexpr const OperatorEntry& entry_of(Operator op) {
+  return kOperators[operator_tables::kPlaces.of_code[static_cast<std::size_t>(op)] - 1];
+}
 
 }  // namespace netsurgery

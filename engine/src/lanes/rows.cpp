@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "lanes/picked_rows.hpp"
+
 namespace netsurgery {
 namespace {
 
@@ -38,46 +40,77 @@ class RowsStep final : public Step {
         dense_(prefers_dense_rows(weight)) {
     if (bias) bias_ = bias->dense();
     pack(weight);
-    cut(threads);
+    if (PickedMatrix::pays(kernels, weight)) picked_.emplace_back(kernels, weight);
+    cut(picked_.empty() ? threads : 1);  // what is picked takes too little time to be shared
   }
 
   Size pieces() const override { return static_cast<Size>(cuts_.size()) - 1; }
 
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
+  Size scratch() const override { return picked_.empty() ? 0 : PickedMatrix::sums(outputs_); }
+
+  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
+    if (!picked_.empty()) {
+      for (Size row = 0; row < rows_; ++row)
+        if (!picked(buffers[input_] + row * inputs_, buffers[output_] + row * outputs_, scratch))
+          sparse(buffers, 0, outputs_, row, row + 1);
+      return;
+    }
     for (Size piece = begin; piece < end; ++piece) {
       const Size first = cuts_[static_cast<std::size_t>(piece)], last = cuts_[static_cast<std::size_t>(piece) + 1];
       if (dense_) {
         dense(buffers, first, last);
         continue;
       }
-      SparseRows work{};
-      work.starts = starts_.data() + first;
-      work.columns16 = columns16_.empty() ? nullptr : columns16_.data();
-      work.columns32 = columns32_.data();
-      work.values = values_.data();
-      work.codes = codes_.empty() ? nullptr : codes_.data();
-      work.codebook = codebook_.data();
-      each_row(work, kernels_.sparse_rows, buffers, first, last);
+      sparse(buffers, first, last, 0, rows_);
     }
   }
 
  private:
+  bool picked(const float* x, float* y, float* sums) const {
+    if (bias_.empty())
+      std::fill_n(sums, outputs_, 0.0f);
+    else
+      std::copy_n(bias_.data(), outputs_, sums);
+    if (!picked_.front().add_product(x, sums)) return false;
+    for (Size output = 0; output < outputs_; ++output) {
+      float sum = sums[output];
+      if (ending_.clips) {
+        sum = ending_.low > sum ? ending_.low : sum;
+        sum = ending_.high < sum ? ending_.high : sum;
+      }
+      y[output] = sum;
+    }
+    return true;
+  }
+
+  void sparse(Buffers buffers, Size first, Size last, Size begin, Size end) const {
+    SparseRows work{};
+    work.starts = starts_.data() + first;
+    work.columns16 = columns16_.empty() ? nullptr : columns16_.data();
+    work.columns32 = columns32_.data();
+    work.values = values_.data();
+    work.codes = codes_.empty() ? nullptr : codes_.data();
+    work.codebook = codebook_.data();
+    each_row(work, kernels_.sparse_rows, buffers, first, last, begin, end);
+  }
+
   void dense(Buffers buffers, Size first, Size last) const {
     DenseRows work{};
     work.weights = values_.data() + first * inputs_;
     work.inputs = inputs_;
-    each_row(work, kernels_.dense_rows, buffers, first, last);
+    each_row(work, kernels_.dense_rows, buffers, first, last, 0, rows_);
   }
 
-  /// Outputs first .. last - 1 of each row of x; `work` knows the weights.
+  /// Outputs first .. last - 1 of rows begin .. end - 1 of x; `work` knows the weights.
   template <class Work>
-  void each_row(Work& work, void (*multiply)(const Work&), Buffers buffers, Size first, Size last) const {
+  void each_row(Work& work, void (*multiply)(const Work&), Buffers buffers, Size first, Size last, Size begin,
+                Size end) const {
     work.bias = bias_.empty() ? nullptr : bias_.data() + first;
     work.rows = last - first;
     work.clips = ending_.clips;
     work.low = ending_.low;
     work.high = ending_.high;
-    for (Size row = 0; row < rows_; ++row) {
+    for (Size row = begin; row < end; ++row) {
       work.input = buffers[input_] + row * inputs_;
       work.output = buffers[output_] + row * outputs_ + first;
       multiply(work);
@@ -145,6 +178,7 @@ class RowsStep final : public Step {
   std::vector<float> values_, codebook_, bias_;
   std::vector<std::uint8_t> codes_;
   std::vector<Size> cuts_;
+  std::vector<PickedMatrix> picked_;  // one or none
 };
 
 }  // namespace

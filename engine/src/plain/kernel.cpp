@@ -25,6 +25,9 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kMatMul, plain::make_matmul},
     {Operator::kAdaptiveMaxPool, plain::make_adaptive_pool},
     {Operator::kEmbedding, plain::make_embedding},
+    {Operator::kLstm, plain::make_recurrent},
+    {Operator::kGru, plain::make_recurrent},
+    {Operator::kRnn, plain::make_recurrent},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {

@@ -70,6 +70,7 @@ Kernel make_mean(const Making& making);
 Kernel make_softmax(const Making& making);
 Kernel make_layer_norm(const Making& making);
 Kernel make_embedding(const Making& making);
+Kernel make_recurrent(const Making& making);
 Kernel make_lrn(const Making& making);
 
 }  // namespace netsurgery::plain

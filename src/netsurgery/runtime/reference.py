@@ -14,11 +14,12 @@ import numpy as np
 from netsurgery.errors import GraphError, InputError
 from netsurgery.graph.ir import Array, Graph, Node, named_sizes
 from netsurgery.runtime.inputs import checked_sizes
-from netsurgery.runtime.kernels import arithmetic, functions, layers, moves, pictures, reductions
+from netsurgery.runtime.kernels import arithmetic, functions, layers, moves, pictures, recurrent, reductions
 from netsurgery.runtime.kernels.kernel import Kernel
 
 KERNELS: dict[str, Kernel] = {
     **layers.KERNELS,
+    **recurrent.KERNELS,
     **functions.KERNELS,
     **arithmetic.KERNELS,
     **pictures.KERNELS,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import layers as layer
+from netsurgery.graph.from_onnx import recurrent
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
 from netsurgery.graph.operators import OPERATORS
@@ -31,18 +32,21 @@ TRANSLATIONS: dict[str, Translation] = {
     "Dropout": tensor.dropout,
     "Erf": lambda call: call.pending("Erf", call.x),  # has to be part of a Gelu
     "Flatten": tensor.flatten,
+    "GRU": recurrent.gru,
     "Gather": tensor.gather,
     "Gemm": layer.gemm,
     "GlobalAveragePool": layer.global_pool("AdaptiveAveragePool"),
     "GlobalMaxPool": layer.global_pool("AdaptiveMaxPool"),
     "Identity": tensor.same,
     "LRN": layer.lrn,
+    "LSTM": recurrent.lstm,
     "LayerNormalization": layer.layer_norm,
     "LogSoftmax": layer.softmax("LogSoftmax"),
     "MatMul": layer.matmul,
     "MaxPool": layer.pool("MaxPool"),
     "Mul": layer.binary("Mul"),
     "Pad": tensor.pad,
+    "RNN": recurrent.rnn,
     "ReduceMean": layer.reduce_mean,
     "Reshape": tensor.reshape,
     "Resize": tensor.resize,
