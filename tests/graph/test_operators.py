@@ -14,7 +14,8 @@ from netsurgery.packed.integer_model import CONTEXTS
 def test_codes_differ_and_each_has_a_context_in_the_file_for_what_follows_it() -> None:
     codes = [operator.code for operator in OPERATORS.values()]
     assert sorted(set(codes)) == codes
-    assert 1 <= codes[0] and codes[-1] + Context.OPERATOR < CONTEXTS
+    assert codes[0] >= 1
+    assert codes[-1] + Context.OPERATOR < CONTEXTS
 
 
 def test_every_attribute_has_a_context_in_the_file_and_none_is_there_in_vain() -> None:

@@ -12,8 +12,10 @@ namespace {
 
 using Name = AttributeName;
 
-static_assert(std::size(operator_tables::kLstmGateActivationChoices) == std::size(operator_tables::kGruGateActivationChoices) &&
-              std::size(operator_tables::kLstmGateActivationChoices) == std::size(operator_tables::kRnnCandidateActivationChoices));
+static_assert(std::size(operator_tables::kLstmGateActivationChoices) ==
+                  std::size(operator_tables::kGruGateActivationChoices) &&
+              std::size(operator_tables::kLstmGateActivationChoices) ==
+                  std::size(operator_tables::kRnnCandidateActivationChoices));
 static_assert(static_cast<int>(LstmResult::kHidden) == static_cast<int>(GruResult::kHidden) &&
               static_cast<int>(LstmResult::kHidden) == static_cast<int>(RnnResult::kHidden));
 
@@ -90,13 +92,14 @@ Recurrence::Recurrence(const Graph& graph, const Node& node, const Shape& gates_
   gates = gates_shape[2];
   size = gates / gates_of(op);
   width = weight->columns;
-  const std::vector<float>&alphas = node.attributes.numbers(Name::kAlphas), &betas = node.attributes.numbers(Name::kBetas);
+  const std::vector<float>&alphas = node.attributes.numbers(Name::kAlphas),
+        &betas = node.attributes.numbers(Name::kBetas);
   for (const Name name : activations_of(op)) {
     const auto activation = node.attributes.choice<Activation>(name);
     const Parameters standard = default_of(activation);
     const std::size_t place = functions.size();
-    functions.push_back({activation, alphas.empty() ? standard.alpha : alphas[place],
-                         betas.empty() ? standard.beta : betas[place]});
+    functions.push_back(
+        {activation, alphas.empty() ? standard.alpha : alphas[place], betas.empty() ? standard.beta : betas[place]});
   }
 }
 
@@ -126,8 +129,8 @@ Shape recurrent_shape(Operator op, const std::vector<const Shape*>& operands, co
   const bool batch_first = attributes.flag(Name::kBatchFirst);
   const Size batch = gates[batch_first ? 0 : 1], time = gates[batch_first ? 1 : 0];
   const std::vector<Size>& lengths = attributes.integers(Name::kFixedLengths);
-  if (!lengths.empty() && (static_cast<Size>(lengths.size()) != batch ||
-                           *std::max_element(lengths.begin(), lengths.end()) > time))
+  if (!lengths.empty() &&
+      (static_cast<Size>(lengths.size()) != batch || *std::max_element(lengths.begin(), lengths.end()) > time))
     refuse("fixed_lengths=" + text_of(lengths) + " must be one for each of " + std::to_string(batch) +
            " sequences, none longer than gates.");
   if (!(attributes.number(Name::kClip) >= 0))

@@ -9,7 +9,7 @@ namespace netsurgery {
 namespace {
 
 constexpr Size kRowsEach = 16;
-constexpr Size kMostKept = 1 << 18;        // weights: of more, memory decides
+constexpr Size kMostKept = 1 << 18;  // weights: of more, memory decides
 constexpr Size kMostGroups = 1 << 16;
 constexpr double kCyclesPerSlot = 1.4, kCyclesPerVisit = 1.5, kCyclesPerWeight = 1.3;
 
@@ -65,7 +65,7 @@ bool PickedMatrix::pays(const Kernels& kernels, const Constant& weight) {
 }
 
 PickedMatrix::PickedMatrix(const Kernels& kernels, const Constant& weight)
-    : kernels_(kernels), inputs_(weight.columns) {
+    : kernels_(kernels), inputs_(weight.columns), sums_(sums(weight.rows)) {
   const Blocks blocks(weight, kernels.picked_columns);
   std::vector<std::uint32_t> next(weight.start.begin(), weight.start.end() - 1);  // weight of each row to come
   const auto take = [&](Size row, Size block, float& value, std::uint8_t& column) {
@@ -109,11 +109,14 @@ PickedMatrix::PickedMatrix(const Kernels& kernels, const Constant& weight)
   }
 }
 
-bool PickedMatrix::add_product(const float* x, float* sums) const {
-  if (!all_finite(x, inputs_)) return false;
+bool PickedMatrix::add_products(const float* x, Size vectors, float* sums) const {
+  if (!all_finite(x, vectors * inputs_)) return false;
   PickedRows work{};
   work.input = x;
   work.inputs = inputs_;
+  work.vectors = static_cast<int>(vectors);
+  work.next_input = inputs_;
+  work.next_sums = sums_;
   work.sums = sums;
   work.counts = counts_.data();
   work.groups = groups_.data();
@@ -147,7 +150,7 @@ RowMatrix::RowMatrix(const Kernels& kernels, const Constant& weight)
 }
 
 void RowMatrix::add_product(const float* x, float* sums) const {
-  if (!picked_.empty() && picked_.front().add_product(x, sums)) return;
+  if (!picked_.empty() && picked_.front().add_products(x, 1, sums)) return;
   if (dense_) {
     DenseRows work{};
     work.input = x;

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "isa/kernels.hpp"
 #include "graph/graph.hpp"
+#include "isa/kernels.hpp"
 
 namespace netsurgery {
 
@@ -19,13 +19,14 @@ class PickedMatrix {
 
   /// Floats of the sums, which are those of whole groups.
   static Size sums(Size rows) { return (rows + 15) / 16 * 16; }
-  /// sums += weight * x, if all of x is finite; false, and nothing is done, if it isn't: slots would carry it into rows
-  /// that have no connection to it. sums: aligned.
-  bool add_product(const float* x, float* sums) const;
+  /// sums += weight * x for up to kMostPickedVectors rows of x, if all of them are finite; false, and nothing is done,
+  /// if they aren't: slots would carry that into rows that have no connection to it. sums: aligned, sums(rows) for
+  /// each.
+  bool add_products(const float* x, Size vectors, float* sums) const;
 
  private:
   const Kernels& kernels_;
-  Size inputs_;
+  Size inputs_, sums_;
   std::vector<std::uint32_t> counts_;
   std::vector<std::uint16_t> groups_;
   std::vector<float> values_;

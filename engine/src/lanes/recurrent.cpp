@@ -49,8 +49,7 @@ class RecurrentStep final : public Step {
     }
     if (buffers_.last_hidden >= 0)
       std::copy_n(hidden, layer_.width, buffers[buffers_.last_hidden] + sequence * layer_.width);
-    if (buffers_.last_cell >= 0)
-      std::copy_n(cell, layer_.size, buffers[buffers_.last_cell] + sequence * layer_.size);
+    if (buffers_.last_cell >= 0) std::copy_n(cell, layer_.size, buffers[buffers_.last_cell] + sequence * layer_.size);
   }
 
   static void begin_with(Buffers buffers, int from, Size sequence, Size entries, float* to) {

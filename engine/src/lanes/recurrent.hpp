@@ -12,8 +12,8 @@ namespace netsurgery {
 
 /// Buffers of a layer; -1 where there is none. Results that nobody asks for aren't written.
 struct RecurrentBuffers {
-  int gates, hidden = -1, cell = -1;                          // read
-  int steps = -1, last_hidden = -1, last_cell = -1;           // written
+  int gates, hidden = -1, cell = -1;                 // read
+  int steps = -1, last_hidden = -1, last_cell = -1;  // written
 };
 
 /// False for activations, clipping and other forms of gates that only the plain kernel has.

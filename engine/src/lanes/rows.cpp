@@ -12,6 +12,7 @@ constexpr std::size_t kCodedFrom = 1 << 16;  // weights; fewer of them stay in t
 constexpr std::size_t kCodes = 256;
 constexpr double kCyclesPerWeight = 1.3, kCyclesPerDenseWeight = 0.5, kCyclesPerRow = 8;
 constexpr Size kWorkPerPiece = 1 << 15;  // weights
+constexpr Size kRowsPerPiece = 8;
 
 /// The distinct values in order; empty if there are more than 256.
 std::vector<float> codebook_of(const std::vector<float>& values) {
@@ -25,7 +26,7 @@ std::vector<float> codebook_of(const std::vector<float>& values) {
   return book;
 }
 
-/// Pieces: blocks of output rows with about as many weights, for each row of x.
+/// Pieces: blocks of output rows with about as many weights, for each row of x, or some rows of x.
 class RowsStep final : public Step {
  public:
   RowsStep(const Kernels& kernels, const Constant& weight, const Constant* bias, Size rows, int input, int output,
@@ -41,18 +42,24 @@ class RowsStep final : public Step {
     if (bias) bias_ = bias->dense();
     pack(weight);
     if (PickedMatrix::pays(kernels, weight)) picked_.emplace_back(kernels, weight);
-    cut(picked_.empty() ? threads : 1);  // what is picked takes too little time to be shared
+    cut(threads);
   }
 
-  Size pieces() const override { return static_cast<Size>(cuts_.size()) - 1; }
+  Size pieces() const override {
+    if (!picked_.empty()) return (rows_ + kRowsPerPiece - 1) / kRowsPerPiece;  // a row takes too little to be shared
+    return static_cast<Size>(cuts_.size()) - 1;
+  }
 
-  Size scratch() const override { return picked_.empty() ? 0 : PickedMatrix::sums(outputs_); }
+  Size scratch() const override { return picked_.empty() ? 0 : kMostPickedVectors * PickedMatrix::sums(outputs_); }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     if (!picked_.empty()) {
-      for (Size row = 0; row < rows_; ++row)
-        if (!picked(buffers[input_] + row * inputs_, buffers[output_] + row * outputs_, scratch))
-          sparse(buffers, 0, outputs_, row, row + 1);
+      const Size begin_row = begin * kRowsPerPiece, end_row = std::min(end * kRowsPerPiece, rows_);
+      for (Size row = begin_row; row < end_row; row += kMostPickedVectors) {
+        const Size count = std::min<Size>(kMostPickedVectors, end_row - row);
+        if (!picked(buffers[input_] + row * inputs_, count, buffers[output_] + row * outputs_, scratch))
+          sparse(buffers, 0, outputs_, row, row + count);
+      }
       return;
     }
     for (Size piece = begin; piece < end; ++piece) {
@@ -66,19 +73,22 @@ class RowsStep final : public Step {
   }
 
  private:
-  bool picked(const float* x, float* y, float* sums) const {
-    if (bias_.empty())
-      std::fill_n(sums, outputs_, 0.0f);
-    else
-      std::copy_n(bias_.data(), outputs_, sums);
-    if (!picked_.front().add_product(x, sums)) return false;
-    for (Size output = 0; output < outputs_; ++output) {
-      float sum = sums[output];
-      if (ending_.clips) {
-        sum = ending_.low > sum ? ending_.low : sum;
-        sum = ending_.high < sum ? ending_.high : sum;
+  /// Some rows of x, if they are finite.
+  bool picked(const float* x, Size count, float* y, float* sums) const {
+    const Size next = PickedMatrix::sums(outputs_);
+    for (Size row = 0; row < count; ++row)
+      if (bias_.empty())
+        std::fill_n(sums + row * next, outputs_, 0.0f);
+      else
+        std::copy_n(bias_.data(), outputs_, sums + row * next);
+    if (!picked_.front().add_products(x, count, sums)) return false;
+    for (Size row = 0; row < count; ++row, y += outputs_) {
+      std::copy_n(sums + row * next, outputs_, y);
+      if (!ending_.clips) continue;
+      for (Size output = 0; output < outputs_; ++output) {
+        const float raised = ending_.low > y[output] ? ending_.low : y[output];
+        y[output] = ending_.high < raised ? ending_.high : raised;
       }
-      y[output] = sum;
     }
     return true;
   }

@@ -53,8 +53,8 @@ class Recurrent final : public PlainKernel {
     if (layer_.peepholes) peepholes_ = layer_.peepholes->dense();
     if (layer_.projection) projection_.emplace_back(*layer_.projection);
     const int lengths = operand(making.node.inputs, places_.lengths);
-    long_lengths_ = lengths != kLeftOut &&
-                    making.graph.inputs[static_cast<std::size_t>(lengths)].type == ValueType::kInt64;
+    long_lengths_ =
+        lengths != kLeftOut && making.graph.inputs[static_cast<std::size_t>(lengths)].type == ValueType::kInt64;
   }
   Size pieces() const override { return layer_.batch; }
   Size scratch() const override { return 2 * layer_.gates + 3 * layer_.size + 2 * layer_.width; }
@@ -72,7 +72,7 @@ class Recurrent final : public PlainKernel {
 
   static int operand(const std::vector<int>& inputs, int place) {
     return place >= 0 && static_cast<std::size_t>(place) < inputs.size() ? inputs[static_cast<std::size_t>(place)]
-                                                                          : kLeftOut;
+                                                                         : kLeftOut;
   }
   const float* given(const float* const* inputs, int place) const {
     return place >= 0 && static_cast<std::size_t>(place) < inputs_ ? inputs[place] : nullptr;
@@ -90,9 +90,13 @@ class Recurrent final : public PlainKernel {
 
   void one(const float* const* inputs, float* output, Size sequence, float* memory) const {
     Scratch at{};
-    for (auto [pointer, floats] : {std::pair{&at.sums, layer_.gates}, {&at.recurrent, layer_.gates},
-                                   {&at.cell, layer_.size}, {&at.shown, layer_.size}, {&at.mixed, layer_.size},
-                                   {&at.hidden, layer_.width}, {&at.next, layer_.width}}) {
+    for (auto [pointer, floats] : {std::pair{&at.sums, layer_.gates},
+                                   {&at.recurrent, layer_.gates},
+                                   {&at.cell, layer_.size},
+                                   {&at.shown, layer_.size},
+                                   {&at.mixed, layer_.size},
+                                   {&at.hidden, layer_.width},
+                                   {&at.next, layer_.width}}) {
       *pointer = memory;
       memory += floats;
     }
@@ -131,7 +135,8 @@ class Recurrent final : public PlainKernel {
     for (Size row = begin; row < end; ++row) {
       float sum = 0.0f;
       const auto r = static_cast<std::size_t>(row);
-      for (std::size_t i = weight.starts[r]; i < weight.starts[r + 1]; ++i) sum += weight.values[i] * x[weight.columns[i]];
+      for (std::size_t i = weight.starts[r]; i < weight.starts[r + 1]; ++i)
+        sum += weight.values[i] * x[weight.columns[i]];
       y[row] += sum;
     }
   }

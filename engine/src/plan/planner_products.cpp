@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "lanes/movement.hpp"
+#include "lanes/picked_rows.hpp"
 #include "lanes/rows.hpp"
 #include "lanes/sign_tables.hpp"
 #include "plan/planner.hpp"
@@ -52,7 +53,8 @@ bool Planner::linear(const Node& node) {
   const Shape& x = shape(node.inputs[0]);
   const Size count = product(x) / x.back();
   if (x.size() != 2) {
-    if (count >= kFewestForLanes) return flattened(node, count);
+    if (count >= kFewestForLanes && !PickedMatrix::pays(kernels_, graph_.constant(node.inputs[1])))
+      return flattened(node, count);
     rows(node, count);
     return true;
   }
@@ -155,7 +157,8 @@ void Planner::rows(const Node& node, Size count) {
     return;
   }
   draft(
-      &node, prefers_dense_rows(weight) ? "dense rows" : "sparse rows", {from}, {to}, rows_cycles(weight, count),
+      &node, prefers_dense_rows(weight) ? "dense rows" : "sparse rows", {from}, {to},
+      RowMatrix::cycles(kernels_, weight) * static_cast<double>(count),
       [=, &weight] { return make_rows(kernels_, weight, bias, count, from, to, end, options_.threads); },
       weight.kept * count);
 }

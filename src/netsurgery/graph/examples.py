@@ -12,8 +12,7 @@ from netsurgery.graph.operators.recurrent import lengths_of
 
 
 def random_inputs(graph: Graph, sizes: Sizes, seed: int) -> tuple[npt.NDArray[Any], ...]:
-    """An array for each input at these sizes: normal numbers, rows of the tables in which they are looked up, lengths.
-    """
+    """An array for each input at these sizes: normal numbers, rows of tables, or lengths of sequences."""
     generator = np.random.default_rng(seed)
     return tuple(
         generator.integers(*_numbers(graph, given, sizes), given.at(sizes)).astype(given.type.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netsurgery.errors import GraphError
+from netsurgery.errors import GraphError, TooSmallError
 from netsurgery.graph.shapes import Attributes, Shape, Shapes
 
 _ACTIVATIONS_OF_GATES = {4: 3, 3: 2, 1: 1}
@@ -65,8 +65,11 @@ def _sizes(
         if len(attributes[name]) not in (0, count):
             raise GraphError(f"{name}={attributes[name]} has {len(attributes[name])} numbers, {count} are needed.")
     lengths = attributes["fixed_lengths"]
-    if lengths and (len(lengths) != batch or max(lengths) > gates[1 if attributes["batch_first"] else 0]):
-        raise GraphError(f"fixed_lengths={lengths} must be one for each of {batch} sequences, none longer than gates.")
+    sentence = f"fixed_lengths={lengths} must be one for each of {batch} sequences, none longer than gates."
+    if lengths and len(lengths) != batch:
+        raise GraphError(sentence)
+    if lengths and max(lengths) > gates[1 if attributes["batch_first"] else 0]:
+        raise TooSmallError(sentence)
     if not attributes["clip"] >= 0:
         raise GraphError(f"clip={attributes['clip']} must be 0 or more.")
     return size, weight[1]

@@ -48,7 +48,9 @@ class _Recurrent:
         self._reversed = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}.get(direction, ())
         weight = call.array(1, "W")
         if not self._reversed or weight.ndim != 3 or len(weight) != len(self._reversed):
-            raise UnsupportedOperatorError(f"has direction {direction!r} and W of shape {weight.shape}, which don't fit")
+            raise UnsupportedOperatorError(
+                f"has direction {direction!r} and W of shape {weight.shape}, which don't fit"
+            )
         self._functions = list(self._activations())
         self._lengths = self._sequence_lengths()
 
@@ -159,7 +161,7 @@ class _Recurrent:
                 )
                 for name in names
             ]
-            given = dict(zip(activations(self._kind.operator), names, strict=True))
+            given: dict[str, Any] = dict(zip(activations(self._kind.operator), names, strict=True))
             if found != [ACTIVATIONS[name] for name in names]:
                 given |= {"alphas": tuple(a for a, _ in found), "betas": tuple(b for _, b in found)}
             yield given
@@ -172,9 +174,8 @@ class _Recurrent:
         """
         said = next(given, None)
         if said is None and name in ("affine", "thresholded_relu", "scaled_tanh"):
-            raise UnsupportedOperatorError(
-                f"goes through {name} without its {('activation_alpha', 'activation_beta')[place]}, which has to be said"
-            )
+            missing = ("activation_alpha", "activation_beta")[place]
+            raise UnsupportedOperatorError(f"goes through {name} without its {missing}, which has to be said")
         return ACTIVATIONS[name][place] if said is None else float(said)
 
     @staticmethod

@@ -13,7 +13,17 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
 from netsurgery.errors import CaptureError, GraphError, UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Constants, Missing, Open, Sizes, Zeros, sizes_of
+from netsurgery.graph.from_torch.call import (
+    Activation,
+    Call,
+    Constant,
+    Constants,
+    Missing,
+    Open,
+    Sizes,
+    Zeros,
+    sizes_of,
+)
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.operators import TRANSLATIONS

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor, _VF  # type: ignore[attr-defined]
+from torch import _VF, Tensor
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Activation, Call, Constant, Open, Sizes, Zeros
@@ -25,89 +25,32 @@ _PACKED = (
 )
 
 
-@torch.library.custom_op("netsurgery::lstm", mutates_args=())
-def _lstm(
-    input: Tensor,
-    hx: Sequence[Tensor],
-    params: Sequence[Tensor],
-    has_biases: bool,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    settings = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
-    output, hidden, cell = torch.lstm(input, list(hx), list(params), *settings)
-    return output.clone(), hidden.clone(), cell.clone()
+_SETTINGS = "bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first"
+_STATES = {"lstm": "Tensor[]", "gru": "Tensor", "rnn_tanh": "Tensor", "rnn_relu": "Tensor"}
+"""torch's operators -> the states that they take."""
 
 
-@_lstm.register_fake
-def _(
-    input: Tensor,
-    hx: Sequence[Tensor],
-    params: Sequence[Tensor],
-    has_biases: bool,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    hidden, cell = hx
-    width = hidden.shape[2] * (2 if bidirectional else 1)
-    return (
-        input.new_empty((*input.shape[:2], width)),
-        input.new_empty(hidden.shape),
-        input.new_empty(cell.shape),
-    )
+def _traced_as_one(name: str, states: str) -> Callable[..., Any]:
+    """An operator that computes what torch's does."""
 
+    def run(x: Tensor, hx: Any, params: Sequence[Tensor], *settings: Any) -> tuple[Tensor, ...]:
+        found = getattr(torch, name)(x, list(hx) if isinstance(hx, list | tuple) else hx, list(params), *settings)
+        return tuple(one.clone() for one in found)  # none may be the memory of an operand
 
-def _of_one_state(name: str) -> Callable[..., Any]:
-    """The same for an operator with one state: gru, rnn_tanh, rnn_relu."""
+    def shaped(x: Tensor, hx: Any, _: Sequence[Tensor], *settings: Any) -> tuple[Tensor, ...]:
+        given = list(hx) if isinstance(hx, list | tuple) else [hx]
+        *_, bidirectional, _batch_first = settings
+        output = x.new_empty((*x.shape[:2], given[0].shape[2] * (2 if bidirectional else 1)))
+        return (output, *(x.new_empty(one.shape) for one in given))
 
-    def run(
-        input: Tensor,
-        hx: Tensor,
-        params: Sequence[Tensor],
-        has_biases: bool,
-        num_layers: int,
-        dropout: float,
-        train: bool,
-        bidirectional: bool,
-        batch_first: bool,
-    ) -> tuple[Tensor, Tensor]:
-        settings = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
-        output, hidden = getattr(torch, name)(input, hx, list(params), *settings)
-        return output.clone(), hidden.clone()
-
-    def shaped(
-        input: Tensor,
-        hx: Tensor,
-        params: Sequence[Tensor],
-        has_biases: bool,
-        num_layers: int,
-        dropout: float,
-        train: bool,
-        bidirectional: bool,
-        batch_first: bool,
-    ) -> tuple[Tensor, Tensor]:
-        width = hx.shape[2] * (2 if bidirectional else 1)
-        return input.new_empty((*input.shape[:2], width)), input.new_empty(hx.shape)
-
-    schema = (
-        "(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, "
-        "bool bidirectional, bool batch_first) -> (Tensor, Tensor)"
-    )
+    results = "(Tensor, Tensor, Tensor)" if states == "Tensor[]" else "(Tensor, Tensor)"
+    schema = f"(Tensor input, {states} hx, Tensor[] params, {_SETTINGS}) -> {results}"
     made = torch.library.custom_op(f"netsurgery::{name}", run, mutates_args=(), schema=schema)
     made.register_fake(shaped)
     return made
 
 
-_AS_ONE: dict[str, Callable[..., Any]] = {
-    "lstm": _lstm,
-    **{name: _of_one_state(name) for name in ("gru", "rnn_tanh", "rnn_relu")},
-}
+_AS_ONE = {name: _traced_as_one(name, states) for name, states in _STATES.items()}
 
 
 @contextmanager
@@ -152,7 +95,7 @@ AS_ONE: dict[str, Callable[[Call], Outputs]] = {
 """ATen operator -> the translation of it, and of what is traced in its place."""
 
 
-def packed(call: Call) -> Outputs:
+def packed(_: Call) -> Outputs:
     """aten.lstm.data and its like: sequences of several lengths, packed."""
     raise UnsupportedOperatorError(_PACKED)
 
@@ -170,7 +113,9 @@ class _Layers:
         self._states = list(given) if operator == "Lstm" else [given]
         params = list(call.arguments["params"])
         count = call.arguments["num_layers"] * self._directions
-        self._params = [params[len(params) // count * place : len(params) // count * (place + 1)] for place in range(count)]
+        self._params = [
+            params[len(params) // count * place : len(params) // count * (place + 1)] for place in range(count)
+        ]
         self._projects = operator == "Lstm" and len(self._params[0]) in (3, 5)
 
     def outputs(self) -> Outputs:
@@ -197,7 +142,9 @@ class _Layers:
         weight_ih, weight_hh, *others = self._params[place]
         projection = others.pop() if self._projects else None
         bias_ih, bias_hh = (_unless_zero(one) for one in (others or (None, None)))
-        gates = call.node("Linear", [x, *(call.placed(one) for one in (weight_ih, bias_ih) if one is not None)], f"{label}.gates")
+        gates = call.node(
+            "Linear", [x, *(call.placed(one) for one in (weight_ih, bias_ih) if one is not None)], f"{label}.gates"
+        )
         operands = [gates, call.placed(weight_hh), None if bias_hh is None else call.placed(bias_hh)]
         if self._operator == "Lstm":
             operands += [None, None if projection is None else call.placed(projection)]
@@ -272,7 +219,10 @@ def last_step(call: Call, axis: int) -> str | None:
     made = call.builder.maker(x.name) if isinstance(x, Activation) else None
     if made is None or made.attributes.get("result") != "steps" or made.attributes["reverse"]:
         return None
-    whole = made.inputs[3 if made.operator != "Lstm" else 5 :][:1] in ((), (None,)) and not made.attributes["fixed_lengths"]
+    whole = (
+        made.inputs[3 if made.operator != "Lstm" else 5 :][:1] in ((), (None,)) and not made.attributes["fixed_lengths"]
+    )
     if not whole or axis != (1 if made.attributes["batch_first"] else 0) or not isinstance(x.shape[axis], Open):
         return None
-    return call.node(made.operator, made.inputs, **{**made.attributes, "result": "hidden"})
+    settings: dict[str, Any] = {**made.attributes, "result": "hidden"}
+    return call.node(made.operator, made.inputs, **settings)

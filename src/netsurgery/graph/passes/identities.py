@@ -20,8 +20,8 @@ def drop_identities(graph: Graph) -> Graph:
     """Values stay the same, bit for bit, but for the sign of a zero to which 0 was added.
 
     Gone are: nodes whose output always equals one of their operands, in shape too and at all sizes of open axes; the
-    inner of two Reshapes; operands that add nothing, such as all-zero biases and the all-one scale of LayerNorm. Outputs keep their names, so that a node
-    that makes an output from an input, a constant or another output stays.
+    inner of two Reshapes; operands that add nothing, such as all-zero biases and the all-one scale of LayerNorm.
+    Outputs keep their names, so that a node that makes an output from an input, a constant or another output stays.
     """
     shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()]
     made: dict[str, Node] = {}

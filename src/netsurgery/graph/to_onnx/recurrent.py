@@ -25,7 +25,7 @@ _FIRST_STATE = {"Lstm": 6, "Gru": 4, "Rnn": 4}
 def recurrent(nodes: Nodes, node: Node) -> None:
     """One ONNX node for all nodes that are results of one computation. Raises UnsupportedOperatorError."""
     outputs = nodes.shared(_computation(node), lambda: _written(nodes, node))
-    place = _RESULTS.index(node.attributes["result"])  # type: ignore[arg-type]
+    place = _RESULTS.index(node.attributes["result"])
     if not outputs[place]:
         outputs[place] = nodes.unique(f"{node.output}.onnx")
     axis = 1 if place == 0 else 0

@@ -17,17 +17,17 @@ Step: TypeAlias = Callable[[Doubles, States], States]
 """(what the input adds to the gates (N, G * H), states before) -> states after, the hidden one first."""
 
 _FUNCTIONS: dict[str, Callable[[Doubles, float, float], Doubles]] = {
-    "sigmoid": lambda x, alpha, beta: 1 / (1 + np.exp(-x)),
-    "tanh": lambda x, alpha, beta: np.tanh(x),
-    "relu": lambda x, alpha, beta: np.maximum(x, 0),
+    "sigmoid": lambda x, *_: 1 / (1 + np.exp(-x)),
+    "tanh": lambda x, *_: np.tanh(x),
+    "relu": lambda x, *_: np.maximum(x, 0),
     "affine": lambda x, alpha, beta: alpha * x + beta,
-    "leaky_relu": lambda x, alpha, beta: np.where(x >= 0, x, alpha * x),
-    "thresholded_relu": lambda x, alpha, beta: np.where((x > alpha) | np.isnan(x), x, 0),
+    "leaky_relu": lambda x, alpha, _: np.where(x >= 0, x, alpha * x),
+    "thresholded_relu": lambda x, alpha, _: np.where((x > alpha) | np.isnan(x), x, 0),
     "scaled_tanh": lambda x, alpha, beta: alpha * np.tanh(beta * x),
     "hard_sigmoid": lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1),
-    "elu": lambda x, alpha, beta: np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0))),
-    "softsign": lambda x, alpha, beta: x / (1 + np.abs(x)),
-    "softplus": lambda x, alpha, beta: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    "elu": lambda x, alpha, _: np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0))),
+    "softsign": lambda x, *_: x / (1 + np.abs(x)),
+    "softplus": lambda x, *_: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
 }
 
 
