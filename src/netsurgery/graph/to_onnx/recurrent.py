@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,8 @@ from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.ir import Node
 from netsurgery.graph.operators.recurrent import HAS_ALPHA, HAS_BETA, parameters
 
-if TYPE_CHECKING:
-    from netsurgery.graph.to_onnx.nodes import Nodes
+Nodes: TypeAlias = Any
+"""The one of nodes.py, whose table names what is here."""
 
 _OPERATORS = {"Lstm": "LSTM", "Gru": "GRU", "Rnn": "RNN"}
 _GATES = {"Lstm": (0, 3, 1, 2), "Gru": (1, 0, 2), "Rnn": (0,)}
