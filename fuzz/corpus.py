@@ -17,6 +17,7 @@ from netsurgery.packed.writer import encode
 Shape = tuple[int, ...]
 PICTURE = (1, 2, 4, 4)
 ROW = (1, 6)
+STEPS = (1, 2, 12)
 
 ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     **{name: ([ROW], [], {}) for name in working(Work.ENTRYWISE)},
@@ -54,6 +55,9 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     **{name: ([ROW], [], {}) for name in ("Not", "IsNaN")},
     "IsInf": ([ROW], [], {"negative": False}),
     "Where": ([ROW, ROW], [(6,)], {}),
+    "Lstm": ([STEPS], [(12, 2), (12,), (3, 3), (2, 3)], {"alphas": (0.0, 0.5, 1.0), "cell_activation": "elu"}),
+    "Gru": ([STEPS], [(12, 4), (12,)], {"batch_first": True, "result": "hidden", "reverse": True}),
+    "Rnn": ([STEPS], [(12, 12)], {"candidate_activation": "affine", "alphas": (0.5,), "betas": (0.25,), "clip": 3.0}),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 

@@ -32,6 +32,7 @@ _TYPES = f"""\
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 
 #include "graph/value_types.hpp"

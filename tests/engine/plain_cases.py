@@ -15,6 +15,7 @@ from netsurgery import _native
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, node
 from netsurgery.graph.operators import OPERATORS, Work, working
+from netsurgery.graph.operators.recurrent import activations
 from netsurgery.graph.planes import sum_of_planes
 from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
@@ -46,8 +47,8 @@ class Case:
         kind = self.kind(place)
         if kind is ValueType.BOOL:
             return rng.integers(0, 2, shape).astype(np.bool_)
-        if self.operator == "Embedding":
-            return rng.integers(-self.rows, self.rows, shape).astype(kind.dtype)
+        if self.operator == "Embedding" or self.operator in RECURRENT:
+            return rng.integers(*self.numbers, shape).astype(kind.dtype)
         ends = np.iinfo(kind.dtype)
         far = rng.choice(np.array([ends.min, ends.max, ends.min + 1, 2**24 + 1, -1, 0], kind.dtype), shape)
         return np.where(rng.random(shape) < 0.2, far, rng.integers(-9, 10, shape)).astype(kind.dtype)
@@ -62,9 +63,12 @@ class Case:
         return types[math.prod(self.shapes[0] or ()) % len(types)]
 
     @property
-    def rows(self) -> int:
-        """Of the table in which whole numbers are looked up."""
-        return (self.shapes[1] or (1,))[0]
+    def numbers(self) -> tuple[int, int]:
+        """The whole numbers that it takes: rows of the table in which they are looked up, or lengths of sequences."""
+        if self.operator in RECURRENT:
+            return 0, (self.shapes[0] or ())[1 if self.attributes.get("batch_first") else 0] + 1
+        rows = (self.shapes[1] or (1,))[0]
+        return -rows, rows
 
     def graph(self, operands: list[Array | None]) -> Graph:
         builder = GraphBuilder()
@@ -274,6 +278,40 @@ def where(draw: Draw) -> Case:
 
 
 types = st.sampled_from(list(map(str, ValueType)))
+RECURRENT = {"Lstm": 4, "Gru": 3, "Rnn": 1}
+"""Operator -> gates."""
+BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
+"""Activations whose outputs are between -1 and 1, so that steps don't grow beyond all bounds."""
+
+
+def recurrent(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        time, batch, size, width = (draw(st.integers(1, high)) for high in (3, 4, 5, 4))
+        attributes: dict[str, Any] = {name: draw(st.booleans()) for name in ("batch_first", "reverse")}
+        attributes |= {name: draw(st.sampled_from(BOUNDED)) for name in activations(operator)}
+        results = ("steps", "hidden", "cell")[: 3 if operator == "Lstm" else 2]
+        attributes |= {"result": draw(st.sampled_from(results)), "clip": draw(st.sampled_from([np.inf, 0.5, 0.0]))}
+        flags = {"Lstm": ("coupled",), "Gru": ("reset_after",)}.get(operator, ())
+        attributes |= {name: draw(st.booleans()) for name in flags}
+        gates = RECURRENT[operator] * size
+        projects = operator == "Lstm" and draw(st.booleans())
+        width = width if projects else size
+        maybe = [(gates,), *([(3, size)] if operator == "Lstm" else [])]
+        operands: list[Shape | None] = [shape if draw(st.booleans()) else None for shape in maybe]
+        if operator == "Lstm":
+            operands.append((width, size) if projects else None)
+        states = [(batch,), (batch, width), *([(batch, size)] if operator == "Lstm" else [])]
+        operands += [shape if draw(st.booleans()) else None for shape in states]
+        if operands[-len(states)] is None and draw(st.booleans()):
+            attributes["fixed_lengths"] = tuple(draw(st.integers(0, time)) for _ in range(batch))
+        while operands and operands[-1] is None:
+            operands.pop()
+        first = (batch, time) if attributes["batch_first"] else (time, batch)
+        return Case(operator, ((*first, gates), (gates, width), *operands), attributes)
+
+    return made
+
+
 numbers = st.sampled_from([-np.inf, -2.0, -0.5, 0.0, 0.3, 1.0, 6.0, np.inf])
 finite = st.sampled_from([-2.0, -0.5, 0.0, 1 / 6, 0.3, 1.0, 6.0])
 MAKERS: dict[str, Callable[[Draw], Case]] = {
@@ -310,6 +348,7 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "IsNaN": unary("IsNaN"),
     "IsInf": unary("IsInf", positive=st.booleans(), negative=st.booleans()),
     "Where": where,
+    **{operator: recurrent(operator) for operator in RECURRENT},
 }
 """Operator -> what draws a case of it, most of the time one that its shape rule allows."""
 
@@ -387,5 +426,8 @@ LARGE = [
     Case("Div", ((3, 30002), (3, 30002)), {}),
     Case("Transpose", ((3, 101, 301),), {"order": (2, 0, 1)}),
     Case("Transpose", ((3, 103, 301),), {"order": (2, 0, 1)}),
+    Case("Lstm", ((3, 7, 80), (80, 20), (80,)), {}),
+    Case("Gru", ((5, 3, 60), (60, 20), (60,)), {"batch_first": True}),
+    Case("Rnn", ((3, 9, 20), (20, 20)), {"reverse": True}),
 ]
 """Large enough for several pieces, in each way in which work is cut."""

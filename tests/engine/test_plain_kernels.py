@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.plain_cases import LARGE, MAKERS, Case, cases
+from tests.engine.plain_cases import LARGE, MAKERS, RECURRENT, Case, cases
 from tests.packed.graphs import all_graphs, random_inputs
 
 from netsurgery import _native
@@ -99,9 +99,25 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
         gain = magnitude / np.sqrt(variance + case.attributes.get("epsilon", 1e-5))
         gain = gain * (1 if scale is None else np.abs(scale)) + (0 if bias is None else np.abs(bias))
         return ulp + 8 * x.size * DOUBLE_UNIT * gain
+    if case.operator in RECURRENT:
+        return recurrent_bound(case, operands)
     if case.operator == "Lrn":
         return 2 * ulp * (1 + x.shape[1] * 2.0**-20)
     return ulp + 2 * x.size * DOUBLE_UNIT * magnitude
+
+
+def recurrent_bound(case: Case, operands: list[Array | None]) -> Array:
+    """Of activations that are 1-Lipschitz and at most 1. A step adds the roundings of its sums, and of some products
+    of numbers of at most the cell's size, and hands on the errors of states, each through the weights of all gates.
+    """
+    gates, weight, *others = (np.zeros(1) if one is None else np.abs(one.astype(np.float64)) for one in operands)
+    gates = np.where(np.isfinite(gates), gates, 0)
+    time = gates.shape[1 if case.attributes.get("batch_first") else 0]
+    largest = max((one[np.isfinite(one)].max(initial=0) for one in others), default=0.0)
+    cell = time + largest
+    reach = 1 + RECURRENT[case.operator] * weight.sum(1).max() * (1 + cell) * max(1.0, largest * case.shapes[1][1])
+    error = 8 * (weight.shape[1] + 8) * UNIT * (gates.max() + reach * (1 + cell))
+    return np.asarray(error * sum((1 + reach) ** step for step in range(time)))
 
 
 def test_every_operator_is_drawn() -> None:
@@ -121,7 +137,7 @@ def test_a_kernel_gives_what_the_reference_gives(
     assert case.run(operands, **ways).tobytes() == got.tobytes()
 
 
-@pytest.mark.parametrize("operator", [one for one in OPERATORS if one not in PRODUCTS])
+@pytest.mark.parametrize("operator", [one for one in OPERATORS if one not in {*PRODUCTS, *RECURRENT}])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), ways=ways)
 def test_odd_values_give_what_they_give_in_the_reference(

@@ -234,8 +234,9 @@ def fold(case, opset=None):
     graph, (inputs, outputs) = case.model.graph, case.data_sets[0]
     arrays = {value.name: array(data) for value, data in zip(graph.input, inputs, strict=True)}
     operands = [known(arrays[name], name) if name else None for name in graph.node[0].input]
-    results = folded(graph.node[0], operands, opset or own_opset(case), [True] * len(outputs), run_node)
-    return results, [array(data) for data in outputs]
+    used = [bool(name) for name in graph.node[0].output]
+    results = folded(graph.node[0], operands, opset or own_opset(case), used, run_node)
+    return [one for one, read in zip(results, used, strict=False) if read], [array(data) for data in outputs]
 
 
 def own_opset(case):

@@ -26,7 +26,7 @@ from netsurgery.runtime.reference import run  # noqa: E402
 FLOAT = ValueType.FLOAT32
 RANDOM = np.random.default_rng(5)
 IMAGE, TALL, LINE, BLOCK = ("batch", 4, 7, 6), ("batch", 3, 9, 4), ("batch", 4, 11), ("batch", 2, 5, 4, 6)
-ROWS, WORDS = ("batch", 6), ("batch", 5, 6)
+ROWS, WORDS, STEPS = ("batch", 6), ("batch", 5, 6), ("batch", 2, 12)
 
 
 def weights(*shape):
@@ -127,6 +127,19 @@ CASES = {
     "IsNaN": [case(ROWS)],
     "IsInf": [case(ROWS), case(ROWS, positive=False), case(ROWS, negative=False)],
     "Where": [case(ROWS, weights(6), more=(ROWS,))],
+    "Lstm": [
+        case(STEPS, weights(12, 3), weights(12)),
+        case(STEPS, weights(12, 3), None, weights(3, 3), reverse=True, result="cell", coupled=True, clip=0.5),
+        case(STEPS, weights(12, 3), batch_first=True, cell_activation="elu"),
+    ],
+    "Gru": [
+        case(STEPS, weights(12, 4), weights(12), batch_first=True),
+        case(STEPS, weights(12, 4), reset_after=False, result="hidden", reverse=True, fixed_lengths=(1, 2)),
+    ],
+    "Rnn": [
+        case(STEPS, weights(12, 12)),
+        case(STEPS, weights(12, 12), candidate_activation="affine", alphas=(0.5,), betas=(0.25,)),
+    ],
 }
 """Operator -> graphs with that operator alone, all of them with an open batch."""
 
@@ -141,7 +154,7 @@ def one_node(operator, index):
         for number, shape in enumerate(shapes)
     ]
     inputs = [] if operator == "Integers" else inputs
-    inputs += [builder.constant(array, f"w{number}") for number, array in enumerate(constants)]
+    inputs += [None if one is None else builder.constant(one, f"w{number}") for number, one in enumerate(constants)]
     return builder.graph([builder.node(operator, inputs, "y", "layer", **attributes)])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from netsurgery.graph import examples
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input, Node, node
 from netsurgery.graph.operators import Work, working
+from netsurgery.graph.operators.recurrent import ACTIVATIONS, activations
 from netsurgery.graph.planes import sum_of_planes
 from netsurgery.graph.recognition import recognise_weights
 from netsurgery.graph.value_types import ValueType
@@ -147,6 +148,40 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("Reshape", (Constant((2, 3)),), {"shape": (2, 3)}),
     ("Pad", (Constant((2, 3)),), {"pads": (0, 1, 1, 1)}),
     ("Conv", (Constant((1, 2, 5)), Constant((4, 1, 2)), Constant((4,))), {"pads": (0, 1), "groups": 2}),
+]
+STEPS = Value((3, 12))
+CASES += [
+    ("Lstm", (STEPS, Constant((12, 3)), Constant((12,))), {}),
+    (
+        "Lstm",
+        (
+            *(STEPS, Constant((12, 2)), None, Constant((3, 3)), Constant((2, 3))),
+            *(Numbers(()), Value((2,)), Value((3,))),
+        ),
+        {"batch_first": True, "result": "cell", "coupled": True, "reverse": True, "clip": 1.5},
+    ),
+    ("Lstm", (STEPS, Constant((12, 3))), {"result": "hidden", "fixed_lengths": (1, 0, 1)}),
+    (
+        "Lstm",
+        (STEPS, Constant((12, 3))),
+        {"cell_activation": "hard_sigmoid", "alphas": (0, 0, 0.5), "betas": (0, 0, 0.25)},
+    ),
+    ("Gru", (STEPS, Constant((12, 4)), Constant((12,)), None, Value((4,))), {"batch_first": True}),
+    ("Gru", (STEPS, Constant((12, 4)), None, Numbers((), ValueType.INT32)), {"batch_first": True, "result": "hidden"}),
+    (
+        "Gru",
+        (STEPS, Constant((12, 4))),
+        {"reset_after": False, "clip": 0.5, "alphas": (0, 2), "betas": (0, 1), "fixed_lengths": (1, 1, 1)},
+    ),
+    ("Gru", (STEPS, Constant((12, 4))), {"reverse": True}),
+    ("Rnn", (STEPS, Constant((12, 12)), Constant((12,)), None, Value((12,))), {"batch_first": True, "reverse": True}),
+    ("Rnn", (STEPS, Constant((12, 12)), None, Numbers(())), {"batch_first": True, "result": "hidden"}),
+    ("Rnn", (STEPS, Constant((12, 12))), {"alphas": (0.5,), "betas": (0.25,), "clip": 0.5, "fixed_lengths": (0, 1, 1)}),
+]
+CASES += [
+    (operator, (STEPS, Constant((12, 12 // gates))), dict.fromkeys(activations(operator), activation))
+    for operator, gates in (("Lstm", 4), ("Gru", 3), ("Rnn", 1))
+    for activation in ACTIVATIONS
 ]
 CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in {case[0] for case in CASES}]
 """Operator, its operands, its attributes."""

@@ -546,6 +546,9 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     "Conv": windows(pooling=False),
     "Linear": linears(),
     "MatMul": products(),
+    "Lstm": st.tuples(sizes, sizes, sizes).map(lambda s: ([(*s[:2], 4 * s[2]), (4 * s[2], s[2]), (4 * s[2],)], {})),
+    "Gru": st.tuples(sizes, sizes, sizes).map(lambda s: ([(*s[:2], 3 * s[2]), (3 * s[2], s[2])], {"reverse": True})),
+    "Rnn": st.tuples(sizes, sizes, sizes).map(lambda s: ([s, (s[2], s[2])], {"result": "hidden"})),
     "Embedding": axes_of_shape.map(lambda x: ([x, (3, 5)], {})),
     "MaxPool": windows(pooling=True),
     "AveragePool": st.tuples(windows(pooling=True), st.booleans()).map(

@@ -264,6 +264,9 @@ Shape StructureReader::expected_shape(const OperatorEntry& entry, const Operands
     case Expected::kMatrix:
       if (x->empty()) break;
       return {kUnsaid, x->back()};
+    case Expected::kGates:
+      if (x->empty()) break;
+      return {x->back(), kUnsaid};
     case Expected::kOutputs:
       if (!weight) break;
       return weight->empty() ? Shape() : Shape{(*weight)[0]};

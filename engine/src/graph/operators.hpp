@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 
 #include "graph/value_types.hpp"
@@ -46,7 +47,7 @@ enum class Images : std::uint8_t {
   kApartInOrder,
   kApartUnpadded
 };
-enum class Expected : std::uint8_t { kNothing, kKernel, kMatrix, kOutputs, kFromAxis };
+enum class Expected : std::uint8_t { kNothing, kKernel, kMatrix, kGates, kOutputs, kFromAxis };
 enum class Gives : std::uint8_t { kFloat32, kFirst, kLast, kInt64, kBool, kSaid };
 enum class Length : std::uint8_t { kSpatial, kTwiceSpatial, kRank, kTwiceRank, kOne, kTwo };
 enum class Operator : std::uint8_t {
@@ -97,7 +98,10 @@ enum class Operator : std::uint8_t {
   kNot = 51,
   kIsNaN = 52,
   kIsInf = 53,
-  kWhere = 54
+  kWhere = 54,
+  kLstm = 70,
+  kGru = 71,
+  kRnn = 72
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -131,7 +135,19 @@ enum class AttributeName : std::uint8_t {
   kType,
   kValues,
   kPositive,
-  kNegative
+  kNegative,
+  kResult,
+  kBatchFirst,
+  kReverse,
+  kFixedLengths,
+  kClip,
+  kGateActivation,
+  kCandidateActivation,
+  kCellActivation,
+  kAlphas,
+  kBetas,
+  kCoupled,
+  kResetAfter
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -152,7 +168,10 @@ enum class ShapeRule : std::uint8_t {
   kLrn,
   kMatmul,
   kEmbedding,
-  kIntegers
+  kIntegers,
+  kLstm,
+  kGru,
+  kRnn
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -167,6 +186,87 @@ enum class ResizeCoordinates : std::uint8_t {
 enum class ResizeRounding : std::uint8_t { kFloor, kCeil, kRoundPreferFloor, kRoundPreferCeil };
 enum class IntegersType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
 enum class CastType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
+enum class LstmResult : std::uint8_t { kSteps, kHidden, kCell };
+enum class LstmGateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class LstmCandidateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class LstmCellActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class GruResult : std::uint8_t { kSteps, kHidden };
+enum class GruGateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class GruCandidateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class RnnResult : std::uint8_t { kSteps, kHidden };
+enum class RnnCandidateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
 
 struct OperandEntry {
   const char* name;
@@ -587,6 +687,112 @@ inline constexpr OperandEntry kWhereOperands[] = {
     {"b", false, false, false, Expected::kNothing, 15, true},
 };
 
+inline constexpr OperandEntry kLstmOperands[] = {
+    {"gates", false, false, false, Expected::kNothing, 1, false},
+    {"weight", true, false, false, Expected::kGates, 1, false},
+    {"bias", true, true, false, Expected::kOutputs, 1, false},
+    {"peepholes", true, true, false, Expected::kNothing, 1, false},
+    {"projection", true, true, false, Expected::kNothing, 1, false},
+    {"lengths", false, true, false, Expected::kNothing, 6, false},
+    {"hidden", false, true, false, Expected::kNothing, 1, false},
+    {"cell", false, true, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kLstmResultChoices[] = {"steps", "hidden", "cell"};
+inline constexpr const char* kLstmGateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr const char* kLstmCandidateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr const char* kLstmCellActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr AttributeEntry kLstmAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kLstmResultChoices},
+    {AttributeName::kBatchFirst, "batch_first", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kFixedLengths, "fixed_lengths", AttributeKind::kInts, Length::kTwo, 16, false, Default::kEmpty, 0,
+     0.0f, 0, false, 0, false, 0, {}},
+    {AttributeName::kClip, "clip", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kGateActivation, "gate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, false, 0, kLstmGateActivationChoices},
+    {AttributeName::kCandidateActivation, "candidate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, false, 0, kLstmCandidateActivationChoices},
+    {AttributeName::kCellActivation, "cell_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, false, 0, kLstmCellActivationChoices},
+    {AttributeName::kAlphas, "alphas", AttributeKind::kFloats, Length::kRank, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBetas, "betas", AttributeKind::kFloats, Length::kRank, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCoupled, "coupled", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kGruOperands[] = {
+    {"gates", false, false, false, Expected::kNothing, 1, false},
+    {"weight", true, false, false, Expected::kGates, 1, false},
+    {"bias", true, true, false, Expected::kOutputs, 1, false},
+    {"lengths", false, true, false, Expected::kNothing, 6, false},
+    {"hidden", false, true, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kGruResultChoices[] = {"steps", "hidden"};
+inline constexpr const char* kGruGateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr const char* kGruCandidateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr AttributeEntry kGruAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kGruResultChoices},
+    {AttributeName::kBatchFirst, "batch_first", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kFixedLengths, "fixed_lengths", AttributeKind::kInts, Length::kTwo, 16, false, Default::kEmpty, 0,
+     0.0f, 0, false, 0, false, 0, {}},
+    {AttributeName::kClip, "clip", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kGateActivation, "gate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, false, 0, kGruGateActivationChoices},
+    {AttributeName::kCandidateActivation, "candidate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, false, 0, kGruCandidateActivationChoices},
+    {AttributeName::kAlphas, "alphas", AttributeKind::kFloats, Length::kTwo, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBetas, "betas", AttributeKind::kFloats, Length::kTwo, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kResetAfter, "reset_after", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kRnnOperands[] = {
+    {"gates", false, false, false, Expected::kNothing, 1, false},
+    {"weight", true, false, false, Expected::kGates, 1, false},
+    {"bias", true, true, false, Expected::kOutputs, 1, false},
+    {"lengths", false, true, false, Expected::kNothing, 6, false},
+    {"hidden", false, true, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kRnnResultChoices[] = {"steps", "hidden"};
+inline constexpr const char* kRnnCandidateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr AttributeEntry kRnnAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kRnnResultChoices},
+    {AttributeName::kBatchFirst, "batch_first", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kFixedLengths, "fixed_lengths", AttributeKind::kInts, Length::kTwo, 16, false, Default::kEmpty, 0,
+     0.0f, 0, false, 0, false, 0, {}},
+    {AttributeName::kClip, "clip", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCandidateActivation, "candidate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, false, 0, kRnnCandidateActivationChoices},
+    {AttributeName::kAlphas, "alphas", AttributeKind::kFloats, Length::kOne, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBetas, "betas", AttributeKind::kFloats, Length::kOne, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -686,13 +892,19 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kIsInfOperands, operator_tables::kIsInfAttributes},
     {Operator::kWhere, "Where", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kLast,
      operator_tables::kWhereOperands, {}},
+    {Operator::kLstm, "Lstm", ShapeRule::kLstm, Work::kOther, Images::kTogether, Gives::kFloat32,
+     operator_tables::kLstmOperands, operator_tables::kLstmAttributes},
+    {Operator::kGru, "Gru", ShapeRule::kGru, Work::kOther, Images::kTogether, Gives::kFloat32,
+     operator_tables::kGruOperands, operator_tables::kGruAttributes},
+    {Operator::kRnn, "Rnn", ShapeRule::kRnn, Work::kOther, Images::kTogether, Gives::kFloat32,
+     operator_tables::kRnnOperands, operator_tables::kRnnAttributes},
 };
 
-constexpr std::int64_t kHighestCode = 54;
+constexpr std::int64_t kHighestCode = 72;
 // Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.
 inline constexpr std::uint8_t kPlaces[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
      22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 0, 0, 0, 0, 0, 0, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45,
-     46, 47, 48};
+     46, 47, 48, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 49, 50, 51};
 // clang-format on
 
 constexpr std::size_t kMostOperatorCodes = 256;

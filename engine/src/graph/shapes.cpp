@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/sentences.hpp"
+#include "graph/recurrence.hpp"
 
 namespace netsurgery {
 namespace {
@@ -359,6 +360,10 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return embedding(operands);
     case ShapeRule::kIntegers:
       return integers(attributes);
+    case ShapeRule::kLstm:
+    case ShapeRule::kGru:
+    case ShapeRule::kRnn:
+      return recurrent_shape(op, operands, attributes);
   }
   throw Error(NS_ERROR_FILE, "an operator has no shape rule.");
 }

@@ -28,6 +28,9 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kIntegers, plain::make_integers},
     {Operator::kCast, plain::make_cast},
     {Operator::kWhere, plain::make_where},
+    {Operator::kLstm, plain::make_recurrent},
+    {Operator::kGru, plain::make_recurrent},
+    {Operator::kRnn, plain::make_recurrent},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {

@@ -77,6 +77,7 @@ Kernel make_cast(const Making& making);
 Kernel make_where(const Making& making);
 Kernel make_comparison(const Making& making);
 Kernel make_embedding(const Making& making);
+Kernel make_recurrent(const Making& making);
 Kernel make_lrn(const Making& making);
 
 }  // namespace netsurgery::plain

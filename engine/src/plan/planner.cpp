@@ -92,6 +92,10 @@ bool Planner::of_its_own(const Node& node) {
       return concat(node);
     case Operator::kLrn:
       return normalisation(node);
+    case Operator::kLstm:
+    case Operator::kGru:
+    case Operator::kRnn:
+      return recurrent(node);
     default:
       return false;
   }

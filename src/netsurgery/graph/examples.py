@@ -8,20 +8,31 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery.graph.ir import Graph, Input, Sizes
+from netsurgery.graph.operators.recurrent import lengths_of
 from netsurgery.graph.value_types import ValueType
 
 
 def random_inputs(graph: Graph, sizes: Sizes, seed: int) -> tuple[npt.NDArray[Any], ...]:
-    """An array for each input at these sizes: normal numbers, rows of the tables in which they are looked up, bools."""
+    """An array for each input at these sizes: normal numbers, rows of tables, lengths of sequences, or bools."""
     generator = np.random.default_rng(seed)
     return tuple(
-        generator.integers(0, 2 if given.type is ValueType.BOOL else _rows(graph, given), given.at(sizes)).astype(
-            given.type.dtype
-        )
+        generator.integers(*_numbers(graph, given, sizes), given.at(sizes)).astype(given.type.dtype)
         if given.type is not ValueType.FLOAT32
         else generator.standard_normal(given.at(sizes), np.float32)
         for given in graph.inputs
     )
+
+
+def _numbers(graph: Graph, given: Input, sizes: Sizes) -> tuple[int, int]:
+    """The whole numbers that an input may hold, from one on, below the other."""
+    if given.type is ValueType.BOOL:
+        return 0, 2
+    for made in graph.nodes:
+        place = lengths_of(made)
+        if place is not None and made.inputs[place] == given.name:
+            gates = graph.shapes(sizes)[str(made.inputs[0])]
+            return 1, gates[1 if made.attributes["batch_first"] else 0] + 1
+    return 0, _rows(graph, given)
 
 
 def _rows(graph: Graph, given: Input) -> int:

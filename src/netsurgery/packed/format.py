@@ -120,6 +120,18 @@ ATTRIBUTES = (
     "values",
     "positive",
     "negative",
+    "result",
+    "batch_first",
+    "reverse",
+    "fixed_lengths",
+    "clip",
+    "gate_activation",
+    "candidate_activation",
+    "cell_activation",
+    "alphas",
+    "betas",
+    "coupled",
+    "reset_after",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

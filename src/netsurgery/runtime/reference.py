@@ -16,11 +16,12 @@ from netsurgery.graph.ir import Array, Graph, Node, named_sizes
 from netsurgery.graph.operators import OPERATORS
 from netsurgery.graph.value_types import type_of
 from netsurgery.runtime.inputs import checked_sizes
-from netsurgery.runtime.kernels import arithmetic, functions, integers, layers, moves, pictures, reductions
+from netsurgery.runtime.kernels import arithmetic, functions, integers, layers, moves, pictures, recurrent, reductions
 from netsurgery.runtime.kernels.kernel import Kernel
 
 KERNELS: dict[str, Kernel] = {
     **layers.KERNELS,
+    **recurrent.KERNELS,
     **functions.KERNELS,
     **arithmetic.KERNELS,
     **pictures.KERNELS,

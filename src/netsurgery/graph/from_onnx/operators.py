@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import choices as choice
 from netsurgery.graph.from_onnx import layers as layer
+from netsurgery.graph.from_onnx import recurrent
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
 from netsurgery.graph.operators import OPERATORS
@@ -34,6 +35,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Equal": layer.binary("Equal"),
     "Erf": lambda call: call.pending("Erf", call.x),  # has to be part of a Gelu
     "Flatten": tensor.flatten,
+    "GRU": recurrent.gru,
     "Gather": tensor.gather,
     "Gemm": layer.gemm,
     "GlobalAveragePool": layer.global_pool("AdaptiveAveragePool"),
@@ -44,6 +46,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "IsInf": choice.is_infinite,
     "IsNaN": lambda call: call.node("IsNaN", [call.x]),
     "LRN": layer.lrn,
+    "LSTM": recurrent.lstm,
     "LayerNormalization": layer.layer_norm,
     "Less": layer.binary("Less"),
     "LessOrEqual": layer.binary("LessOrEqual"),
@@ -54,6 +57,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Not": lambda call: call.node("Not", [call.x]),
     "Or": layer.binary("Or"),
     "Pad": tensor.pad,
+    "RNN": recurrent.rnn,
     "ReduceMean": layer.reduce_mean,
     "Reshape": tensor.reshape,
     "Resize": tensor.resize,

@@ -40,6 +40,13 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Zeros:
+    """Zeros in a shape that follows open axes: a state that a recurrent layer begins with."""
+
+    shape: Sizes
+
+
+@dataclass(frozen=True)
 class Constant:
     """A value that is known now. `name`: what it is called if the graph comes to need it."""
 
@@ -155,7 +162,7 @@ class Call:
     def sizes(self, argument: str) -> Sizes:
         """A tensor argument's shape."""
         value = self.arguments[argument]
-        return value.shape if isinstance(value, Activation | Constant) else ()
+        return value.shape if isinstance(value, Activation | Constant | Zeros) else ()
 
     def operand(self, argument: str) -> str:
         """A tensor or number as a value of the graph."""
@@ -180,6 +187,8 @@ class Call:
             return self.node("Cast", [value.name], argument, type=str(kind))
         if isinstance(value, Open):
             raise UnsupportedOperatorError(f"computes with the open size {value}; {FIX}")
+        if isinstance(value, Zeros):
+            raise UnsupportedOperatorError(f"computes with zeros in a shape that isn't fixed; {FIX}")
         if not isinstance(value, Constant):
             value = Constant(torch.as_tensor(value), f"{self.name}.{argument}")
         return self.constants.place(value, kind or ValueType.FLOAT32)

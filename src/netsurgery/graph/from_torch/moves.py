@@ -10,6 +10,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Activation, Call, Open, Sizes
+from netsurgery.graph.from_torch.recurrent import last_step
 
 Outputs: TypeAlias = tuple[str | None, ...]
 INT64_MAX = 2**63 - 1
@@ -88,6 +89,8 @@ def select(call: Call) -> str:
     size, index = call.sizes("self")[axis], call.number("index")
     if isinstance(size, Open) and index >= 0:
         return _entry(call, axis, index)
+    if isinstance(size, Open) and index == -1 and (last := last_step(call, axis)) is not None:
+        return last
     (closed,) = call.known((size,))
     return _entry(call, axis, index % closed)
 

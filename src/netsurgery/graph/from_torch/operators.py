@@ -14,6 +14,7 @@ from netsurgery.graph.from_torch import arithmetic as arithmetic
 from netsurgery.graph.from_torch import choices as choice
 from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
+from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import nearest
 from netsurgery.graph.operators import OPERATORS
@@ -65,6 +66,12 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
         layer.adaptive_pool("AdaptiveMaxPool"),
         "adaptive_max_pool1d.default adaptive_max_pool2d.default adaptive_max_pool3d.default",
     ),
+    *((translation, f"{name}.input") for name, translation in recurrent.AS_ONE.items()),
+    (recurrent.packed, "lstm.data gru.data rnn_tanh.data rnn_relu.data _pack_padded_sequence.default"),
+    (recurrent.cell("Lstm"), "lstm_cell.default"),
+    (recurrent.cell("Gru"), "gru_cell.default"),
+    (recurrent.cell("Rnn", candidate_activation="tanh"), "rnn_tanh_cell.default"),
+    (recurrent.cell("Rnn", candidate_activation="relu"), "rnn_relu_cell.default"),
     (layer.attention, "scaled_dot_product_attention.default"),
     (
         nearest("asymmetric", "floor"),
@@ -131,5 +138,5 @@ TRANSLATIONS: dict[str, Translation] = {
         *_TABLE,
     )
     for overload in overloads.split()
-}
-"""ATen overload, as `str` gives it -> its translation."""
+} | {f"netsurgery.{name}.default": translation for name, translation in recurrent.AS_ONE.items()}
+"""ATen overload, as `str` gives it -> its translation; those that stand in for ATen's, too."""

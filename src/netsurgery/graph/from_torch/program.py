@@ -13,7 +13,17 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
 from netsurgery.errors import CaptureError, GraphError, UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Constants, Missing, Open, Sizes, sizes_of
+from netsurgery.graph.from_torch.call import (
+    Activation,
+    Call,
+    Constant,
+    Constants,
+    Missing,
+    Open,
+    Sizes,
+    Zeros,
+    sizes_of,
+)
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES, FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
@@ -21,10 +31,11 @@ from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.value_types import ValueType
 
 Value: TypeAlias = Any
-"""Activation, Constant, a tuple of these, Open, a number, or Missing."""
+"""Activation, Constant, Zeros, a tuple of these, Open, a number, or Missing."""
 
 
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+_ZEROS = ("aten.zeros.default", "aten.zeros_like.default", "aten.new_zeros.default")
 
 
 @dataclass
@@ -146,6 +157,8 @@ class _Reader:
         random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
         if known and not random and isinstance(node.target, torch._ops.OpOverload):
             return _computed(node, args, kwargs)
+        if str(node.target) in _ZEROS and not any(isinstance(leaf, Missing) for leaf in leaves):
+            return Zeros(sizes_of(given))
         translation = TRANSLATIONS.get(str(node.target))
         if translation is None:
             # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.

@@ -13,6 +13,7 @@ import onnx
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Operator, Shape
+from netsurgery.graph.to_onnx.recurrent import recurrent
 from netsurgery.graph.value_types import ValueType
 
 ONNX_TYPES = {
@@ -32,6 +33,7 @@ class Nodes:
     def __init__(self, graph: Graph) -> None:
         self.shapes = graph.shapes()
         self.types = graph.types
+        self.producers = graph.producers()
         self._other_shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()[1:]]
         self.written: list[onnx.NodeProto] = []
         self.initialisers: dict[str, npt.NDArray[Any]] = {
@@ -40,6 +42,7 @@ class Nodes:
         self._taken = set(self.shapes)
         self._places: set[str] = set()
         self._transposed: dict[str, str] = {}
+        self._shared: dict[object, Any] = {}
 
     def add(self, operator: str, inputs: Sequence[str | None], output: str, place: str = "", **attributes: Any) -> str:
         """Add a node; returns its output. Its name is the place; ONNX Runtime takes no name twice."""
@@ -49,6 +52,30 @@ class Nodes:
         name = _unlike(place, self._places) if place else ""
         self.written.append(onnx.helper.make_node(operator, names, [output], name=name, **attributes))
         return output
+
+    def several(
+        self, operator: str, inputs: Sequence[str | None], outputs: Sequence[str], place: str, **attributes: Any
+    ) -> Any:
+        """Add a node of several outputs; returns them, to be named later where they are empty."""
+        self.add(operator, inputs, "", place, **attributes)
+        named = self.written[-1].output
+        named[:] = outputs
+        return named
+
+    def shared(self, key: object, make: Callable[[], Any]) -> Any:
+        """What `make` gave for this key when it was first asked for."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
+
+    def needed(self, outputs: Sequence[str]) -> list[onnx.NodeProto]:
+        """The nodes that these outputs are made of."""
+        wanted, kept = set(outputs), []
+        for made in reversed(self.written):
+            if wanted.intersection(made.output):
+                wanted.update(made.input)
+                kept.append(made)
+        return kept[::-1]
 
     def answer(self, node: Node, operator: str, *more: str | None, **attributes: Any) -> None:
         """Add the ONNX node that gives what the node gives, from the same operands and `more`."""
@@ -340,5 +367,6 @@ WRITERS: dict[str, Writer] = {
         name: _plain(name)
         for name in ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor", "Not", "IsNaN")
     },
+    **dict.fromkeys(("Lstm", "Gru", "Rnn"), recurrent),
 }
 """Operator of the graph -> what writes it."""
