@@ -46,6 +46,13 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "MatMul": ([ROW], [(6, 2)], {}),
     "AdaptiveMaxPool": ([PICTURE], [], {"size": (2, 1)}),
     "Embedding": ([ROW], [(7, 3)], {}),
+    "DepthToSpace": ([(1, 12, 2, 1)], [], {"blocks": (2, 3), "order": "dcr"}),
+    "SpaceToDepth": ([PICTURE], [], {"blocks": (2, 4)}),
+    "Interpolate": (
+        [PICTURE],
+        [],
+        {"scales": (1.5, 0.5), "coordinates": "tf_crop_and_resize", "roi": (-0.5, 0.0, 1.0, 0.5), "mode": "cubic"},
+    ),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 

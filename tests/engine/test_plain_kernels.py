@@ -22,7 +22,7 @@ UNIT = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding may be off by, relatively."""
 DOUBLE_UNIT = 2.0**-53
 
-MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding"}
+MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "DepthToSpace", "SpaceToDepth"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""
 EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div"}
 """Selected or rounded once: the same but for the sign of a zero."""
@@ -97,6 +97,9 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
         gain = magnitude / np.sqrt(variance + case.attributes.get("epsilon", 1e-5))
         gain = gain * (1 if scale is None else np.abs(scale)) + (0 if bias is None else np.abs(bias))
         return ulp + 8 * x.size * DOUBLE_UNIT * gain
+    if case.operator == "Interpolate":
+        # Weights come of rounded positions and are divided by their sum; of cubic their magnitudes sum to less than 3.
+        return ulp + 200 * x.size * DOUBLE_UNIT * magnitude
     if case.operator == "Lrn":
         return 2 * ulp * (1 + x.shape[1] * 2.0**-20)
     return ulp + 2 * x.size * DOUBLE_UNIT * magnitude

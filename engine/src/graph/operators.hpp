@@ -81,7 +81,10 @@ enum class Operator : std::uint8_t {
   kMatMul = 30,
   kAdaptiveMaxPool = 31,
   kAbs = 32,
-  kEmbedding = 33
+  kEmbedding = 33,
+  kDepthToSpace = 130,
+  kSpaceToDepth = 131,
+  kInterpolate = 132
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -111,7 +114,11 @@ enum class AttributeName : std::uint8_t {
   kEpsilon,
   kScales,
   kCoordinates,
-  kRounding
+  kRounding,
+  kBlocks,
+  kAntialias,
+  kExcludeOutside,
+  kRoi
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -131,7 +138,10 @@ enum class ShapeRule : std::uint8_t {
   kResize,
   kLrn,
   kMatmul,
-  kEmbedding
+  kEmbedding,
+  kDepthToSpace,
+  kSpaceToDepth,
+  kInterpolate
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -144,6 +154,17 @@ enum class ResizeCoordinates : std::uint8_t {
   kHalfPixelSymmetric
 };
 enum class ResizeRounding : std::uint8_t { kFloor, kCeil, kRoundPreferFloor, kRoundPreferCeil };
+enum class DepthToSpaceOrder : std::uint8_t { kCrd, kDcr };
+enum class SpaceToDepthOrder : std::uint8_t { kCrd, kDcr };
+enum class InterpolateCoordinates : std::uint8_t {
+  kAsymmetric,
+  kHalfPixel,
+  kPytorchHalfPixel,
+  kAlignCorners,
+  kHalfPixelSymmetric,
+  kTfCropAndResize
+};
+enum class InterpolateMode : std::uint8_t { kLinear, kCubic };
 
 struct OperandEntry {
   const char* name;
@@ -420,7 +441,7 @@ inline constexpr const char* kResizeCoordinatesChoices[] = {"asymmetric", "half_
      "align_corners", "half_pixel_symmetric"};
 inline constexpr const char* kResizeRoundingChoices[] = {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"};
 inline constexpr AttributeEntry kResizeAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1, false, 0,
      {}},
     {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, false, Default::kEmpty, 0, 0.0f,
      -kLargestInteger, false, 0, {}},
@@ -468,6 +489,55 @@ inline constexpr OperandEntry kAbsOperands[] = {
 inline constexpr OperandEntry kEmbeddingOperands[] = {
     {"x", false, false, false, Expected::kNothing, 6},
     {"weight", true, false, false, Expected::kNothing, 1},
+};
+
+inline constexpr OperandEntry kDepthToSpaceOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1},
+};
+inline constexpr const char* kDepthToSpaceOrderChoices[] = {"crd", "dcr"};
+inline constexpr AttributeEntry kDepthToSpaceAttributes[] = {
+    {AttributeName::kBlocks, "blocks", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
+     0, {}},
+    {AttributeName::kOrder, "order", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, kDepthToSpaceOrderChoices},
+};
+
+inline constexpr OperandEntry kSpaceToDepthOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1},
+};
+inline constexpr const char* kSpaceToDepthOrderChoices[] = {"crd", "dcr"};
+inline constexpr AttributeEntry kSpaceToDepthAttributes[] = {
+    {AttributeName::kBlocks, "blocks", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
+     0, {}},
+    {AttributeName::kOrder, "order", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, kSpaceToDepthOrderChoices},
+};
+
+inline constexpr OperandEntry kInterpolateOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1},
+};
+inline constexpr const char* kInterpolateCoordinatesChoices[] = {"asymmetric", "half_pixel", "pytorch_half_pixel",
+     "align_corners", "half_pixel_symmetric", "tf_crop_and_resize"};
+inline constexpr const char* kInterpolateModeChoices[] = {"linear", "cubic"};
+inline constexpr AttributeEntry kInterpolateAttributes[] = {
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1, false, 0,
+     {}},
+    {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 1,
+     0.0f, -kLargestInteger, false, 0, kInterpolateCoordinatesChoices},
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, kInterpolateModeChoices},
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, -0.75f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kAntialias, "antialias", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kExcludeOutside, "exclude_outside", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue,
+     0, 0.0f, -kLargestInteger, false, 0, {}},
+    {AttributeName::kRoi, "roi", AttributeKind::kFloats, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kValue, "value", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
 };
 
 }  // namespace operator_tables
@@ -535,6 +605,12 @@ inline constexpr OperatorEntry kOperators[] = {
     {Operator::kAbs, "Abs", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kAbsOperands, {}},
     {Operator::kEmbedding, "Embedding", ShapeRule::kEmbedding, Work::kOther, Images::kApart,
      operator_tables::kEmbeddingOperands, {}},
+    {Operator::kDepthToSpace, "DepthToSpace", ShapeRule::kDepthToSpace, Work::kOther, Images::kApart,
+     operator_tables::kDepthToSpaceOperands, operator_tables::kDepthToSpaceAttributes},
+    {Operator::kSpaceToDepth, "SpaceToDepth", ShapeRule::kSpaceToDepth, Work::kOther, Images::kApart,
+     operator_tables::kSpaceToDepthOperands, operator_tables::kSpaceToDepthAttributes},
+    {Operator::kInterpolate, "Interpolate", ShapeRule::kInterpolate, Work::kSpatial, Images::kApart,
+     operator_tables::kInterpolateOperands, operator_tables::kInterpolateAttributes},
 };
 // clang-format on
 

@@ -25,6 +25,9 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kMatMul, plain::make_matmul},
     {Operator::kAdaptiveMaxPool, plain::make_adaptive_pool},
     {Operator::kEmbedding, plain::make_embedding},
+    {Operator::kDepthToSpace, plain::make_depth_to_space},
+    {Operator::kSpaceToDepth, plain::make_space_to_depth},
+    {Operator::kInterpolate, plain::make_interpolate},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {

@@ -102,6 +102,10 @@ ATTRIBUTES = (
     "scales",
     "coordinates",
     "rounding",
+    "blocks",
+    "antialias",
+    "exclude_outside",
+    "roi",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from netsurgery.errors import GraphError, InputError
 from netsurgery.graph.ir import Array, Graph, Node, named_sizes
 from netsurgery.runtime.inputs import checked_sizes
-from netsurgery.runtime.kernels import arithmetic, functions, layers, moves, pictures, reductions
+from netsurgery.runtime.kernels import arithmetic, functions, interpolation, layers, moves, pictures, reductions
 from netsurgery.runtime.kernels.kernel import Kernel
 
 KERNELS: dict[str, Kernel] = {
@@ -22,6 +22,7 @@ KERNELS: dict[str, Kernel] = {
     **functions.KERNELS,
     **arithmetic.KERNELS,
     **pictures.KERNELS,
+    **interpolation.KERNELS,
     **reductions.KERNELS,
     **moves.KERNELS,
 }

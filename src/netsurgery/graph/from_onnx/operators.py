@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import layers as layer
+from netsurgery.graph.from_onnx import pictures as picture
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
 from netsurgery.graph.operators import OPERATORS
@@ -27,6 +28,8 @@ TRANSLATIONS: dict[str, Translation] = {
     "Clip": layer.clip,
     "Concat": tensor.concat,
     "Conv": layer.conv,
+    "ConvTranspose": picture.conv_transpose,
+    "DepthToSpace": picture.depth_to_space,
     "Div": layer.binary("Div"),
     "Dropout": tensor.dropout,
     "Erf": lambda call: call.pending("Erf", call.x),  # has to be part of a Gelu
@@ -45,11 +48,12 @@ TRANSLATIONS: dict[str, Translation] = {
     "Pad": tensor.pad,
     "ReduceMean": layer.reduce_mean,
     "Reshape": tensor.reshape,
-    "Resize": tensor.resize,
+    "Resize": picture.resize,
     "Shape": tensor.shape,
     "Size": tensor.size,
     "Slice": tensor.cut,
     "Softmax": layer.softmax("Softmax"),
+    "SpaceToDepth": picture.space_to_depth,
     "Split": tensor.split,
     "Squeeze": tensor.squeeze,
     "Sub": layer.binary("Sub"),
