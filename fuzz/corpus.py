@@ -46,6 +46,13 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "MatMul": ([ROW], [(6, 2)], {}),
     "AdaptiveMaxPool": ([PICTURE], [], {"size": (2, 1)}),
     "Embedding": ([ROW], [(7, 3)], {}),
+    "Integers": ([], [], {"type": "int64", "shape": (2, 3), "values": (1, -2, 300, 4, 4, 2**31 - 1)}),
+    "Cast": ([ROW], [], {"type": "int32"}),
+    **{name: ([ROW, ROW], [], {}) for name in ("Equal", "NotEqual", "Less", "LessOrEqual", "Greater")},
+    **{name: ([ROW, ROW], [], {}) for name in ("GreaterOrEqual", "And", "Or", "Xor")},
+    **{name: ([ROW], [], {}) for name in ("Not", "IsNaN")},
+    "IsInf": ([ROW], [], {"negative": False}),
+    "Where": ([ROW, ROW], [(6,)], {}),
     "DepthToSpace": ([(1, 12, 2, 1)], [], {"blocks": (2, 3), "order": "dcr"}),
     "SpaceToDepth": ([PICTURE], [], {"blocks": (2, 4)}),
     "Interpolate": (
@@ -80,6 +87,8 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
         )
         for number, shape in enumerate(shapes)
     ]
+    if not shapes:
+        builder.input("beside", ("batch" if dynamic else 1,))
     operands += [
         None if shape is None else builder.constant(rng.standard_normal(shape), "weight") for shape in constants
     ]
@@ -87,8 +96,9 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
 
 
 def type_of_operand(operator: str, place: int) -> ValueType:
-    """The last of the types that an operand may have."""
-    return OPERATORS[operator].operand(place).types[-1]
+    """float32 where an operand may be that, else the last of the types that it may have."""
+    types = OPERATORS[operator].operand(place).types
+    return ValueType.FLOAT32 if ValueType.FLOAT32 in types else types[-1]
 
 
 def _one_constant(weight: np.ndarray) -> Graph:
@@ -116,6 +126,7 @@ def _weights(rng: np.random.Generator) -> list[np.ndarray]:
         rng.choice(plain[0, :5], (8, 16)) * (rng.random((8, 16)) < 0.5),
         signs[0] * scales[0],  # binary planes
         signs[0] * scales[0] + signs[1] * scales[1],
+        (rng.integers(-127, 128, (6, 40)) * scales[0, :6].astype(np.float64)).astype(np.float32),  # and a scale a row
         np.full((2, 3), -0.0),
         np.float32(2.0) ** rng.integers(-149, 128, (4, 9)),
     ]

@@ -18,6 +18,7 @@ from netsurgery.graph.from_onnx import OLDEST_OPSET  # noqa: E402
 from netsurgery.graph.from_onnx.call import known  # noqa: E402
 from netsurgery.graph.from_onnx.folding import FOLDABLE, folded  # noqa: E402
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS  # noqa: E402
+from netsurgery.graph.from_onnx.rewriting.old_operators import NEWEST_REWRITTEN  # noqa: E402
 from netsurgery.runtime.reference import run, run_node  # noqa: E402
 
 FEWEST = 300
@@ -39,10 +40,10 @@ SKIPPED = {
     "test_div_int32_trunc": "whole numbers; networks are float32",
     "test_shape*": "gives whole numbers; networks are float32",
     "test_size*": "gives whole numbers; networks are float32",
-    "test_cast*_FLOAT_to_[BFIU]*": "gives another type than float32",
-    "test_cast*_[BDFIU]*[0-9UZEN]_to_*": "takes another type than float32",
-    "test_cast*_DOUBLE_to_*": "takes another type than float32",
-    "test_swiglu_float16_expanded": "takes another type than float32",
+    "test_cast*_to_FLOAT[48]*": "gives another type than float32",
+    "test_cast*_to_[IU]*": "gives another type than float32",
+    "test_cast*_FLOAT[48]*_to_*": "takes another type than float32",
+    "test_cast*_[IU]*_to_*": "takes another type than float32",
     "test_batchnorm_*_training_mode": "training mode",
     "test_training_dropout*": "training mode",
     "test_identity_sequence": "not a tensor",
@@ -51,9 +52,6 @@ SKIPPED = {
     "test_gather_[01]": "entries in no regular order",
     "test_gather_negative_indices": "entries in no regular order",
     "test_slice_neg_steps": "a negative step",
-    "test_resize_*_linear*": "linear Resize",
-    "test_resize_*_cubic*": "cubic Resize",
-    "test_resize_tf_crop_and_resize*": "linear Resize",
     "test_reshape_allowzero_reordered": "an empty tensor",
     "test_slice_start_out_of_bounds": "an empty tensor",
     "test_split_zero_size_splits_*": "an empty tensor",
@@ -63,6 +61,9 @@ SKIPPED = {
     "test_rotary_embedding*_interleaved_expanded": "an empty tensor",
 }
 """Pattern of names -> why such cases can't run."""
+
+COARSE = {"*BFLOAT16*": 2.0**-8, "*FLOAT16*": 2.0**-10, "*float16*": 2.0**-9}
+"""Pattern of names -> what other floats round by, a share of each number, and float32 does not."""
 
 
 @cache
@@ -83,6 +84,10 @@ def cases():
     }
 
 
+OTHERWISE = ("test_resize_downsample_scales_linear_align_corners", "test_resize_downsample_scales_cubic_align_corners")
+"""ONNX's numbers follow from a size that isn't whole; here, in torch and in ONNX Runtime corners meet corners."""
+
+
 def skipped(name):
     return [pattern for pattern in SKIPPED if fnmatchcase(name, pattern)]
 
@@ -90,7 +95,7 @@ def skipped(name):
 def runs():
     """Case, and how many of its inputs are computed: one, and, where more may be, all of those too."""
     for name, case in cases().items():
-        if not skipped(name):
+        if not skipped(name) and name not in OTHERWISE:
             most = min(COMPUTED.get(case.model.graph.node[0].op_type, 1), len(case.model.graph.input))
             if name.endswith("_expanded"):
                 most = 1
@@ -117,14 +122,22 @@ def prepared(name, computed):
         model.graph.input.remove(value)
     if model.graph.node[0].op_type in FIRST_OUTPUT_ONLY:
         del model.graph.output[1:], expected[1:]
-    return model, {value.name: data for value, data in zip(inputs[:computed], given, strict=False)}, expected
+    fed = {value.name: data for value, data in zip(inputs[:computed], given, strict=False)}
+    return model, {name: as_read(data) for name, data in fed.items()}, expected
+
+
+def as_read(data):
+    """Other floats as netsurgery takes them."""
+    return data.astype(np.float32) if data.dtype.kind == "f" or data.dtype.name == "bfloat16" else data
 
 
 def assert_as_onnx_says(name, results, expected):
     assert len(results) == len(expected)
     for result, wanted in zip(results, expected, strict=True):
         assert result.shape == wanted.shape
-        np.testing.assert_allclose(result, wanted, rtol=cases()[name].rtol, atol=max(cases()[name].atol, 1e-6))
+        rtol = max([cases()[name].rtol, *(coarse for pattern, coarse in COARSE.items() if fnmatchcase(name, pattern))])
+        wanted = np.asarray(wanted, np.float32)
+        np.testing.assert_allclose(result, wanted, rtol=rtol, atol=max(cases()[name].atol, 1e-6))
 
 
 @pytest.mark.parametrize(("name", "computed"), list(runs()))
@@ -153,6 +166,17 @@ def test_an_open_batch_gives_the_same_results_or_is_refused():
 
 def test_every_translated_operator_has_a_case():
     assert {node.op_type for case in cases().values() for node in case.model.graph.node} >= set(TRANSLATIONS)
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_onnx_says_otherwise_is_as_in_onnx_runtime(name):
+    pytest.importorskip("onnxruntime")
+    model, given, expected = prepared(name, 1)
+    answer = asked(model, given)
+    assert answer.outputs is not None
+    with pytest.raises(AssertionError):
+        assert_as_onnx_says(name, answer.outputs, expected)
+    assert_as_onnx_says(name, run(read_onnx(model), given), answer.outputs)
 
 
 def test_every_skip_has_a_case_and_most_cases_run():
@@ -190,9 +214,6 @@ NOT_FOLDED = {
     "test_quantizelinear_*e[2-5]m*": "floats of 8 bits or fewer",
     "test_reduce_m*_empty_set*": "the largest of nothing",
     "test_reduce_sum_empty_axes_input_noop*": "reduces nothing",
-    "test_resize_*_linear*": "linear Resize",
-    "test_resize_*_cubic*": "cubic Resize",
-    "test_resize_tf_crop_and_resize*": "linear Resize",
     "test_scatternd_[am]*": "a reduction",
 }
 """Pattern of names -> why such cases can't be computed beforehand."""
@@ -230,7 +251,7 @@ def own_opset(case):
     return max(entry.version for entry in case.model.opset_import if not entry.domain)
 
 
-@pytest.mark.parametrize("name", [name for name in foldable() if not not_folded(name)])
+@pytest.mark.parametrize("name", [name for name in foldable() if not not_folded(name) and name not in OTHERWISE])
 def test_a_node_of_constants_is_folded_to_what_onnx_says(name):
     results, expected = fold(foldable()[name])
     for result, wanted in zip(results, expected, strict=False):
@@ -306,4 +327,4 @@ def test_a_model_of_any_opset_computes_what_onnx_runtime_makes_of_it(opset):
         model, given, expected = found
         assert_as_onnx_says(name, run(read_onnx(model), given), expected)
         same += 1
-    assert same > FEWEST / 2
+    assert same > FEWEST / (2 if opset >= NEWEST_REWRITTEN else 3)

@@ -20,6 +20,7 @@ from netsurgery.packed.format import ATTRIBUTES, Context, Encoding, Limits, Mask
 from netsurgery.packed.reader import decode
 from netsurgery.packed.writer import encode
 
+HIGHEST_CODE = max(one.code for one in OPERATORS.values())
 Call = tuple[Any, ...]
 Calls = list[Call]
 
@@ -116,6 +117,19 @@ def tied(number: int) -> Calls:
     return [flag(Context.TIED, True), integer(Context.TIED, number)]
 
 
+NEW_NUMBER: Calls = [flag(Context.CONSTANT_FLAG, True), flag(Context.TIED, False), integer(Context.RANK, 0)]
+
+
+def integers(count: int, *values: int) -> Calls:
+    """The attributes of Integers: int64, of shape (3,), so many of them."""
+    calls = [integer(attribute("type"), 2), flag(Context.RANK, False), integer(attribute("shape"), 2)]
+    calls += [flag(Context.RANK, True), integer(Context.RANK, count)]
+    for place, number in enumerate(values):
+        calls += [flag(Context.KERNEL, True)] if place else []
+        calls.append(integer(attribute("values"), 2 * number))
+    return calls
+
+
 def attribute(name: str) -> int:
     return Context.ATTRIBUTE + ATTRIBUTES.index(name)
 
@@ -156,7 +170,7 @@ def codes(*numbers: int, width: int, mask: tuple[int, ...] | None = None) -> Cal
     return ("codes", (1, len(numbers), 1, 1), kept, width, array)
 
 
-FLOATS, CODEBOOK, PLANES = (integer(Context.ENCODING, encoding) for encoding in Encoding)
+FLOATS, CODEBOOK, PLANES, UNIFORM = (integer(Context.ENCODING, encoding) for encoding in Encoding)
 
 
 def floats(*entries: int) -> Calls:
@@ -167,6 +181,11 @@ def codebook(entries: list[int], *numbers: int) -> Calls:
     width = (len(entries) - 1).bit_length()
     said = [integer(Context.CODES, len(entries) - 1), *form(), table(1, *entries), codes(*numbers, width=width)]
     return row(CODEBOOK, *said)
+
+
+def counted(span: int, least: int) -> Calls:
+    """least: zigzag."""
+    return [integer(Context.CODES, span - 1), integer(Context.LEAST_COUNT, least)]
 
 
 def planes(*scales: int) -> Calls:
@@ -270,11 +289,15 @@ ACCEPTED: dict[str, Calls] = {
 
 DAMAGED: dict[str, tuple[Calls, str]] = {
     "operator": (
-        [*head(4), integer(Context.OPERATOR, len(OPERATORS))],
-        f"operator {len(OPERATORS) + 1} doesn't exist in this",
+        [*head(4), integer(Context.OPERATOR, HIGHEST_CODE)],
+        f"operator {HIGHEST_CODE + 1} doesn't exist in this",
+    ),
+    "operator of a code between others": (
+        [*head(4), integer(Context.OPERATOR, OPERATORS["Integers"].code - 2)],
+        f"operator {OPERATORS['Integers'].code - 1} doesn't exist in this",
     ),
     "mask kind": ([*plus_constant(4), integer(Context.MASK, 5)], "mask 5 doesn't exist in this version"),
-    "encoding": (row(integer(Context.ENCODING, 3)), "encoding 3 doesn't exist in this version"),
+    "encoding": (row(integer(Context.ENCODING, 4)), "encoding 4 doesn't exist in this version"),
     "choice": (gelu(2), "approximate has no choice 2"),
     "operand before the first value": (
         [*head(4), operator("Relu"), *value(1)],
@@ -304,6 +327,13 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
     "more values than entries": (
         row(CODEBOOK, integer(Context.CODES, 4)),
         "a codebook has 5 values for 4 entries; so many, and at most 256, are allowed",
+    ),
+    "counts": (row(UNIFORM, *counted(257, 0)), "a tensor has 257 counts from 0 on; at most 256"),
+    "counts far below": (row(UNIFORM, *counted(2, 511)), "a tensor has 2 counts from -256 on; at most 256, from -255"),
+    "counts far above": (row(UNIFORM, *counted(2, 512)), "a tensor has 2 counts from 256 on; at most 256, from -255"),
+    "count": (
+        row(UNIFORM, *counted(3, 0), *form(), table(1, ONE), codes(0, 1, 2, 3, width=2)),
+        "code 3 lies beyond the 3 counts of a tensor",
     ),
     "planes": (row(PLANES, integer(Context.PLANES, 8)), "has 9 planes; 1 to 8, without a mask, are allowed"),
     "planes with a mask": (
@@ -337,8 +367,8 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         "an input without axes can't have an open one",
     ),
     "value type": (
-        [*head()[:3], flag(Context.RANK, True), flag(Context.INPUT_FORM, True), integer(Context.INPUT_FORM, 3)],
-        "value type 3 doesn't exist in this version",
+        [*head()[:3], flag(Context.RANK, True), flag(Context.INPUT_FORM, True), integer(Context.INPUT_FORM, 4)],
+        "value type 4 doesn't exist in this version",
     ),
     "open axis before it appears": (
         [*head(1)[:3], *told(0), *open_size(1)],
@@ -348,9 +378,17 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         [*whole_head(), operator("Relu"), *value(), *OUTPUT],
         "contradicts itself: input 'x' is int64; it must be float32",
     ),
-    "whole numbers as an output": (
-        [*whole_head(nodes=0), *OUTPUT],
-        "contradicts itself: an output is an input of int64; outputs are float32",
+    "operands of two types": (
+        [*whole_head(), operator("Add"), *value(), *NEW_NUMBER, *OUTPUT],
+        "contradicts itself: input 'b' is float32, another one is int64; they must be alike",
+    ),
+    "too many whole numbers": (
+        [*head(4), operator("Integers"), *integers(2**16 + 1)],
+        "the file declares 65,537 numbers of values; at most 65,536 are allowed",
+    ),
+    "whole numbers that don't fill their shape": (
+        [*head(4), operator("Integers"), *integers(2, 5, 6), *OUTPUT],
+        r"contradicts itself: 2 values don't fill shape \(3,\)",
     ),
     "an axis with a name too many": (
         [*head(1)[:3], *told(0), *open_size(0, least=1), flag(Context.NAMES, True), *text(b"a\nb")],

@@ -80,7 +80,7 @@ AttributeValue AttributeReader::attribute(const AttributeEntry& attribute, const
     return result;
   }
   Size count = static_cast<Size>(expected_count(attribute.length, x.size()));
-  if (stream_.flag(kRank)) count = stream_.count(kRank, kMostNumbers, std::string("numbers of ") + attribute.word, 0);
+  if (stream_.flag(kRank)) count = stream_.count(kRank, attribute.most, std::string("numbers of ") + attribute.word, 0);
   for (Size i = 0; i < count; ++i) {
     const bool repeated = i > 0 && !stream_.flag(kKernel);
     if (!repeated)

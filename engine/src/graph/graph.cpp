@@ -63,6 +63,12 @@ Shape shape_at(const Shape& shape, const Sizes& sizes) {
   return result;
 }
 
+ValueType Graph::type(int value) const {
+  const auto number = static_cast<std::size_t>(value);
+  if (number < inputs.size()) return inputs[number].type;
+  return is_constant(value) ? ValueType::kFloat32 : nodes[number - inputs.size()].type;
+}
+
 Sizes Graph::least() const {
   Sizes sizes{};
   for (std::size_t axis = 0; axis < axes.size(); ++axis) sizes[axis] = axes[axis].least;

@@ -62,6 +62,7 @@ struct Node {
   std::vector<int> inputs;  // numbers of values; kLeftOut; as many as are given, none of them trailing kLeftOut
   int output;
   Attributes attributes;
+  ValueType type = ValueType::kFloat32;  // of the output
 };
 
 /// A constant without its zeros, as a matrix with one row for each output: (O, C * |K|) for a weight (O, C, *K),
@@ -113,6 +114,8 @@ struct Graph {
   int first_constant() const { return static_cast<int>(inputs.size() + nodes.size()); }
   bool is_constant(int value) const { return value >= first_constant(); }
   const Constant& constant(int value) const { return constants[static_cast<std::size_t>(value - first_constant())]; }
+  /// The type of a value's entries.
+  ValueType type(int value) const;
   /// The smallest sizes of the open axes.
   Sizes least() const;
   /// Sizes at which something about shapes has to hold to be taken for true at all sizes; the smallest ones come first.

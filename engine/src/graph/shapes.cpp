@@ -139,6 +139,12 @@ Shape broadcast(const Shape& a, const Shape& b) {
   return result;
 }
 
+Shape broadcast(const Operands& operands) {
+  Shape result = *operands[0];
+  for (std::size_t place = 1; place < operands.size(); ++place) result = broadcast(result, *operands[place]);
+  return result;
+}
+
 Shape matmul(const Operands& operands) {
   const Shape &a = *operands[0], &b = *operands[1];
   if (a.empty() || b.empty() || a.back() != b[b.size() - (b.size() == 1 ? 1 : 2)])
@@ -246,6 +252,14 @@ Shape mean(const Shape& x, const Attributes& attributes) {
       result.push_back(1);
   }
   return result;
+}
+
+Shape integers(const Attributes& attributes) {
+  const std::vector<Size>& shape = attributes.integers(Name::kShape);
+  const Size count = static_cast<Size>(attributes.integers(Name::kValues).size());
+  if (count != 1 && count != entries_of(shape))
+    refuse(text_of(count) + " values don't fill shape " + text_of(shape) + ".");
+  return shape;
 }
 
 Shape embedding(const Operands& operands) {
@@ -364,7 +378,8 @@ void require_possible(const Shape& shape) {
 }
 
 Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const Attributes& attributes) {
-  const Shape& x = *operands[0];
+  static const Shape kNone;
+  const Shape& x = operands.empty() ? kNone : *operands[0];
   switch (entry_of(op).shape) {
     case ShapeRule::kConv:
       return conv(operands, attributes);
@@ -377,7 +392,7 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
     case ShapeRule::kReshape:
       return reshape(x, attributes);
     case ShapeRule::kBroadcast:
-      return broadcast(x, *operands[1]);
+      return broadcast(operands);
     case ShapeRule::kAdaptivePool:
       return adaptive_pool(operands, attributes);
     case ShapeRule::kConcat:
@@ -403,6 +418,8 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return matmul(operands);
     case ShapeRule::kEmbedding:
       return embedding(operands);
+    case ShapeRule::kIntegers:
+      return integers(attributes);
     case ShapeRule::kDepthToSpace:
       return depth_to_space(x, attributes);
     case ShapeRule::kSpaceToDepth:

@@ -152,7 +152,7 @@ class _StructureReader:
         self._values: list[str] = []
         self._shapes: dict[str, Shape] = {}
         self._types: dict[str, ValueType] = {}
-        """Of the values that aren't float32."""
+        """Of inputs and nodes; constants are float32."""
         self._least: list[int] = []
         """Of each open axis, in order of their numbers."""
         self._axis_names: list[str] = []
@@ -173,10 +173,7 @@ class _StructureReader:
         for _ in range(self._count(Context.NODE_COUNT, fmt.MOST_NODES, "nodes", least=0)):
             previous_code = self._node(previous_code)
         for _ in range(self._count(Context.OUTPUT_COUNT, fmt.MOST_OUTPUTS, "outputs", least=1)):
-            name = self._value(Context.OUTPUT)
-            if name in self._types:
-                raise GraphError(f"an output is an input of {self._types[name]}; outputs are float32.")
-            self._outputs.append(name)
+            self._outputs.append(self._value(Context.OUTPUT))
         if named:
             self._rename()
 
@@ -214,8 +211,7 @@ class _StructureReader:
         given = Input(name, tuple(shape), TYPE_OF_CODE[code])
         self._inputs.append(given)
         self._add_value(name, given.at({str(number): size for number, size in enumerate(self._least)}))
-        if given.type is not ValueType.FLOAT32:
-            self._types[name] = given.type
+        self._types[name] = given.type
         return tells and bool(given.axes)
 
     def _open_size(self) -> int:
@@ -275,7 +271,7 @@ class _StructureReader:
         self._made[operator.name] = self._made.get(operator.name, 0) + 1
         name = f"{operator.name.lower()}_{self._made[operator.name]}"
         inputs, new = self._inputs_of(operator, name)
-        x = self._shapes.get(inputs[0] or "")
+        x = self._shapes.get(inputs[0] or "") if inputs else None
         attributes = {
             attribute.name: self._attribute(attribute, () if x is None else x) for attribute in operator.attributes
         }
@@ -286,17 +282,20 @@ class _StructureReader:
             self._add_constant(inputs[index] or "", shape)
         made = node(operator.name, inputs, name, **attributes)
         operator.check_operands([None if given is None else given in self.constants for given in inputs])
-        operator.check_types([None if given is None else self._types.get(given, ValueType.FLOAT32) for given in inputs])
+        types = [None if given is None else self._types.get(given, ValueType.FLOAT32) for given in inputs]
+        operator.check_types(types)
         shapes = [self._shapes.get(given or "") for given in inputs]
         self._add_value(name, operator.shape(shapes, made.attributes))
-        self._check_entries(f"{name}'s padded input", padded_entries(operator, shapes[0] or (), made.attributes))
+        self._types[name] = operator.type(types, made.attributes)
+        if x is not None:
+            self._check_entries(f"{name}'s padded input", padded_entries(operator, x, made.attributes))
         self._nodes.append(made)
         return code
 
     def _inputs_of(self, operator: Operator, name: str) -> tuple[list[str | None], list[int]]:
         """Names of a node's operands, and which of them are constants that appear for the first time."""
         count = len(operator.operands)
-        if operator.operands[-1].variadic:
+        if operator.variadic:
             count = self._count(Context.OPERAND_COUNT, fmt.MOST_OPERANDS, "operands", least=1)
         self._operands += count
         if self._operands > fmt.MOST_OPERANDS:
@@ -335,7 +334,7 @@ class _StructureReader:
             return self._number(attribute, context)
         count = attribute.length.of(len(x))
         if self._coder.flag(Context.RANK):
-            count = self._count(Context.RANK, fmt.MOST_NUMBERS, f"numbers of {attribute.name}", least=0)
+            count = self._count(Context.RANK, attribute.most, f"numbers of {attribute.name}", least=0)
         numbers: list[Any] = []
         for _ in range(count):
             repeated = bool(numbers) and not self._coder.flag(Context.KERNEL)

@@ -162,7 +162,7 @@ class _StructureWriter:
     def _node(self, node: Node, previous_code: int) -> None:
         operator = OPERATORS[node.operator]
         self._coder.integer(Context.OPERATOR + previous_code, operator.code - 1)
-        if operator.operands[-1].variadic:
+        if operator.variadic:
             self._coder.integer(Context.OPERAND_COUNT, len(node.inputs) - 1)
         new: list[int] = []
         self.operands += max(len(node.inputs), len(operator.operands))
@@ -186,7 +186,7 @@ class _StructureWriter:
                 new.append(index)
         shapes = [None if name is None else self._shapes[name] for name in self._padded(node)]
         # A new constant in the first place has no shape yet when a reader comes to the attributes.
-        x = () if 0 in new else shapes[0] or ()
+        x = () if 0 in new or not shapes else shapes[0] or ()
         for attribute in operator.attributes:
             self._attribute(node, attribute, x)
         for index in new:
@@ -285,7 +285,11 @@ def _check_limits(
     elements = sum(graph.constants[name].size for name in structure.constants)
     largest = max(
         *(math.prod(shape) for shape in shapes.values()),
-        *(padded_entries(OPERATORS[node.operator], shapes[node.given[0]], node.attributes) for node in graph.nodes),
+        *(
+            padded_entries(OPERATORS[node.operator], shapes[node.given[0]], node.attributes)
+            for node in graph.nodes
+            if node.given
+        ),
         0,
     )
     for what, given, allowed in (

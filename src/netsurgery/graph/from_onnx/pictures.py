@@ -88,8 +88,9 @@ def depth_to_space(call: Call) -> Value:
 
 
 def space_to_depth(call: Call) -> Value:
-    """Pixels to channels."""
-    return call.node("SpaceToDepth", [call.x], blocks=(call.attributes["blocksize"],) * 2, order="dcr")
+    """Pixels to channels; ONNX's default is that blocks are the slower part of a channel's number."""
+    size = call.attributes["blocksize"]
+    return call.node("SpaceToDepth", [call.x], blocks=(size, size), order=call.attributes.get("mode", "DCR").lower())
 
 
 def conv_transpose(call: Call) -> Value:
