@@ -69,9 +69,7 @@ def test_a_kernel_as_wide_as_its_strides_times_a_whole_number_has_no_zeros_in_it
     """As decoders have them: 2 by 2, and 4 by 2 with a pad of 1."""
     for kernel, pad in ((2, 0), (4, 1)):
         ones = np.ones((3, 2, kernel, kernel))
-        made = as_convolution((kernel,) * 2, (2, 2), (1, 1), (pad,) * 4, (0, 0), 1).weight(
-            np.ones((3, 2, kernel, kernel))
-        )
+        made = as_convolution((kernel,) * 2, (2, 2), (1, 1), (pad,) * 4, (0, 0), 1).weight(ones)
         assert made.all()
 
 

@@ -149,6 +149,10 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("SpaceToDepth", (Value((2, 6, 4)),), {"blocks": (3, 2)}),
     ("SpaceToDepth", (Value((1, 2, 2, 4)),), {"blocks": (2, 1, 4), "order": "dcr"}),
     ("Interpolate", (IMAGE,), {"size": (11, 4)}),
+    *(
+        ("Interpolate", (LINE,), {"size": (13,), "coordinates": coordinates})
+        for coordinates in ("asymmetric", "pytorch_half_pixel", "half_pixel_symmetric")
+    ),
     ("Interpolate", (LINE,), {"scales": (1.75,), "coordinates": "align_corners", "mode": "cubic", "alpha": -0.5}),
     ("Interpolate", (BOX,), {"scales": (0.5, 2.0, 0.6), "antialias": True, "exclude_outside": True}),
     (

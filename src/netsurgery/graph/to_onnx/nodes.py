@@ -90,11 +90,16 @@ class Nodes:
         """The shape of the first operand, at the smallest sizes of open axes."""
         return self.shapes[str(node.inputs[0])]
 
+    def open(self, node: Node, axis: int) -> bool:
+        """True if one of the first operand's sizes from that axis on is open."""
+        name = str(node.inputs[0])
+        return any(known[name][axis:] != self.shapes[name][axis:] for known in self._other_shapes)
+
     def fixed(self, node: Node, axis: int) -> Shape:
         """Its sizes from that axis on, which ONNX has to be told. Raises UnsupportedOperatorError if one is open."""
         name = str(node.inputs[0])
         sizes = self.shapes[name][axis:]
-        if any(known[name][axis:] != sizes for known in self._other_shapes):
+        if self.open(node, axis):
             raise UnsupportedOperatorError(
                 f"{node} works along an open axis in a way that ONNX can't say: fix the axis."
             )
@@ -299,27 +304,27 @@ def _depth_to_space(nodes: Nodes, node: Node) -> None:
 
 
 def _space_to_depth(nodes: Nodes, node: Node) -> None:
-    """As DepthToSpace; ONNX has the order dcr alone, of which the other one is a choice of channels."""
+    """As DepthToSpace; until opset 26 ONNX has the order dcr alone, of which the other one is a choice of channels."""
     given: Attributes = node.attributes
     blocks = given["blocks"]
     channels, *spatial = nodes.shape(node)[1:]
     count = math.prod(blocks)
-    if len(blocks) == 2 and blocks[0] == blocks[1]:
-        if given["order"] == "dcr":
-            nodes.answer(node, "SpaceToDepth", blocksize=blocks[0])
-            return
+    square = len(blocks) == 2 and blocks[0] == blocks[1]
+    if square and given["order"] == "dcr":
+        nodes.answer(node, "SpaceToDepth", blocksize=blocks[0])
+    elif square and nodes.open(node, 1):
         places = np.arange(channels * count).reshape(count, channels).T.reshape(-1)
         made = nodes.step(node, "SpaceToDepth", [node.inputs[0]], blocksize=blocks[0])
         chosen = nodes.whole(node, "channels", places.tolist())
         nodes.add("Gather", [made, chosen], node.output, node.place, axis=1)
-        return
-    nodes.fixed(node, 1)
-    pairs = list(zip(spatial, blocks, strict=True))
-    apart = [part for size, block in pairs for part in (size // block, block)]
-    of_sizes, of_blocks = range(2, 2 + len(apart), 2), range(3, 3 + len(apart), 2)
-    inner = (1, *of_blocks) if given["order"] == "crd" else (*of_blocks, 1)
-    result = (channels * count, *(size // block for size, block in pairs))
-    _through(nodes, node, (channels, *apart), (0, *inner, *of_sizes), result)
+    else:
+        nodes.fixed(node, 1)
+        pairs = list(zip(spatial, blocks, strict=True))
+        apart = [part for size, block in pairs for part in (size // block, block)]
+        of_sizes, of_blocks = range(2, 2 + len(apart), 2), range(3, 3 + len(apart), 2)
+        inner = (1, *of_blocks) if given["order"] == "crd" else (*of_blocks, 1)
+        result = (channels * count, *(size // block for size, block in pairs))
+        _through(nodes, node, (channels, *apart), (0, *inner, *of_sizes), result)
 
 
 def _through(nodes: Nodes, node: Node, apart: Sequence[int], order: Sequence[int], result: Sequence[int]) -> None:
