@@ -58,6 +58,13 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "Lstm": ([STEPS], [(12, 2), (12,), (3, 3), (2, 3)], {"alphas": (0.0, 0.5, 1.0), "cell_activation": "elu"}),
     "Gru": ([STEPS], [(12, 4), (12,)], {"batch_first": True, "result": "hidden", "reverse": True}),
     "Rnn": ([STEPS], [(12, 12)], {"candidate_activation": "affine", "alphas": (0.5,), "betas": (0.25,), "clip": 3.0}),
+    "DepthToSpace": ([(1, 12, 2, 1)], [], {"blocks": (2, 3), "order": "dcr"}),
+    "SpaceToDepth": ([PICTURE], [], {"blocks": (2, 4)}),
+    "Interpolate": (
+        [PICTURE],
+        [],
+        {"scales": (1.5, 0.5), "coordinates": "tf_crop_and_resize", "roi": (-0.5, 0.0, 1.0, 0.5), "mode": "cubic"},
+    ),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 

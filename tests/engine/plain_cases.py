@@ -227,9 +227,40 @@ def resize(draw: Draw) -> Case:
     scales: tuple[float, ...] = ()
     if draw(st.booleans()):
         scales = tuple(new / old * draw(st.sampled_from([1.0, 0.9, 1.3])) for new, old in zip(size, x[2:], strict=True))
-    choices = {one.name: one.choices for one in OPERATORS["Resize"].attributes if one.choices}
-    chosen = {name: draw(st.sampled_from(of)) for name, of in choices.items()}
-    return Case("Resize", (x,), {"size": size, "scales": scales, **chosen})
+    sizes = {"size": size, "scales": scales}
+    if scales and draw(st.booleans()):
+        del sizes["size"]
+    return Case("Resize", (x,), {**sizes, **choices_of(draw, "Resize")})
+
+
+def choices_of(draw: Draw, operator: str) -> dict[str, Any]:
+    choices = {one.name: one.choices for one in OPERATORS[operator].attributes if one.choices}
+    return {name: draw(st.sampled_from(of)) for name, of in choices.items()}
+
+
+def interpolate(draw: Draw) -> Case:
+    drawn = resize(draw)
+    x = drawn.shapes[0] or ()
+    chosen = choices_of(draw, "Interpolate")
+    chosen |= {name: draw(st.booleans()) for name in ("antialias", "exclude_outside")}
+    if chosen["coordinates"] == "tf_crop_and_resize":
+        chosen["roi"] = draw(tuples(st.sampled_from([-0.75, 0.0, 0.25, 1.0, 1.5]), 2 * (len(x) - 2)))
+    sizes = {name: drawn.attributes[name] for name in ("size", "scales") if name in drawn.attributes}
+    return Case("Interpolate", (x,), {**sizes, **chosen, "alpha": draw(st.sampled_from([-0.75, -0.5, 0.0]))})
+
+
+def depth_to_space(draw: Draw) -> Case:
+    x = picture(draw)
+    blocks = draw(tuples(st.integers(1, 3), len(x) - 2))
+    deep = (x[0], x[1] * math.prod(blocks), *x[2:])
+    return Case("DepthToSpace", (deep,), {"blocks": blocks, **choices_of(draw, "DepthToSpace")})
+
+
+def space_to_depth(draw: Draw) -> Case:
+    x = picture(draw)
+    blocks = draw(tuples(st.integers(1, 3), len(x) - 2))
+    wide = (*x[:2], *(size * block for size, block in zip(x[2:], blocks, strict=True)))
+    return Case("SpaceToDepth", (wide,), {"blocks": blocks, **choices_of(draw, "SpaceToDepth")})
 
 
 def mean(draw: Draw) -> Case:
@@ -349,6 +380,9 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "IsInf": unary("IsInf", positive=st.booleans(), negative=st.booleans()),
     "Where": where,
     **{operator: recurrent(operator) for operator in RECURRENT},
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
+    "Interpolate": interpolate,
 }
 """Operator -> what draws a case of it, most of the time one that its shape rule allows."""
 
@@ -406,6 +440,10 @@ LARGE = [
     Case("Pad", ((2, 3, 70, 71),), {"pads": (0, 1, 2, 3, 0, 2, -1, 4), "value": 1.5}),
     Case("Pad", ((2, 70, 71, 3),), {"pads": (0, 1, 2, 0, 0, 2, 1, 0), "mode": "reflect"}),
     Case("Resize", ((2, 3, 60, 61),), {"size": (120, 122)}),
+    Case("Interpolate", ((2, 3, 60, 61),), {"size": (120, 122)}),
+    Case("Interpolate", ((1, 2, 9000),), {"size": (20000,), "mode": "cubic"}),
+    Case("DepthToSpace", ((2, 36, 30, 31),), {"blocks": (2, 3)}),
+    Case("SpaceToDepth", ((2, 3, 60, 93),), {"blocks": (2, 3), "order": "dcr"}),
     Case("Mean", ((30, 7, 41, 43),), {"axes": (2, 3)}),
     Case("Mean", ((30, 7, 41, 43),), {"axes": (0, 2)}),
     Case("Mean", ((3, 40001),), {"axes": (0,)}),

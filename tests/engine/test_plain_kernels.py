@@ -24,6 +24,7 @@ UNIT = 2.0**-24
 DOUBLE_UNIT = 2.0**-53
 
 MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Where", "Integers"}
+MOVED |= {"DepthToSpace", "SpaceToDepth"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""
 EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div", "Cast"}
 """Selected or rounded once: the same but for the sign of a zero."""
@@ -101,6 +102,9 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
         return ulp + 8 * x.size * DOUBLE_UNIT * gain
     if case.operator in RECURRENT:
         return recurrent_bound(case, operands)
+    if case.operator == "Interpolate":
+        # Weights come of rounded positions and are divided by their sum; of cubic their magnitudes sum to less than 3.
+        return ulp + 200 * x.size * DOUBLE_UNIT * magnitude
     if case.operator == "Lrn":
         return 2 * ulp * (1 + x.shape[1] * 2.0**-20)
     return ulp + 2 * x.size * DOUBLE_UNIT * magnitude

@@ -628,7 +628,7 @@ REFUSED = [
     (node("Conv", "x v", "y"), {"x": [1, 2, 4, 4], "v": [1, 2, 3, 3]}, "Conv computes its weight as the network runs"),
     (node("Conv", "x k2", "y", pads=[-1, 0, 0, 0]), IMAGE, r"Conv pads=\(-1, 0, 0, 0\) is not allowed"),
     (node("Conv", "x k3", "y"), IMAGE, r"weight has shape \(2, 3, 3, 3\): its second size must be 2"),
-    (node("Resize", "x  scales", "y", mode="linear"), IMAGE, "resizes by mode 'linear'"),
+    (node("Resize", "x  scales", "y", mode="area"), IMAGE, "resizes by mode 'area'"),
     (node("Slice", "x three zero three minus", "y"), IMAGE, "a negative step"),
     (node("Slice", "x three three one", "y"), IMAGE, "an empty tensor"),
     (node("Gather", "x order", "y", axis=1), IMAGE, "picks entries in no regular order"),

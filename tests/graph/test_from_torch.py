@@ -183,8 +183,39 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
     "pad, reflecting": (lambda x: F.pad(x, (3, 2, 1, 0), mode="reflect"), ["Pad"]),
     "pad, repeating": (lambda x: F.pad(x, (3, 2, 1, 0), mode="replicate"), ["Pad"]),
     "pad, around": (lambda x: F.pad(x, (3, 2, 1, 0), mode="circular"), ["Pad"]),
-    "pixel shuffle": (lambda x: F.pixel_shuffle(x, 2), ["Reshape", "Transpose", "Reshape"]),
-    "pixel unshuffle": (lambda x: F.pixel_unshuffle(x, 2), ["Reshape", "Transpose", "Reshape"]),
+    "pixel shuffle": (lambda x: F.pixel_shuffle(x, 2), ["DepthToSpace"]),
+    "pixel unshuffle": (lambda x: F.pixel_unshuffle(x, 2), ["SpaceToDepth"]),
+    "transposed convolution": (
+        lambda x: F.conv_transpose2d(x, WEIGHT.mT.reshape(4, 3, 2, 2), stride=2),
+        ["Conv", "DepthToSpace"],
+    ),
+    "transposed convolution in one dimension": (
+        lambda x: F.conv_transpose1d(x[:, :, 0], WEIGHT.reshape(4, 3, 4), padding=1),
+        ["Slice", "Reshape", "Conv"],
+    ),
+    "linear interpolation": (
+        lambda x: F.interpolate(x[:, :, 0], 13, mode="linear", align_corners=True),
+        ["Slice", "Reshape", "Interpolate"],
+    ),
+    "bilinear interpolation": (lambda x: F.interpolate(x, (9, 5), mode="bilinear"), ["Interpolate"]),
+    "bilinear interpolation by factors": (
+        lambda x: F.interpolate(x, scale_factor=(1.7, 0.6), mode="bilinear"),
+        ["Interpolate"],
+    ),
+    "trilinear interpolation": (
+        lambda x: F.interpolate(x[:, None], (5, 9, 4), mode="trilinear"),
+        ["Reshape", "Interpolate"],
+    ),
+    "bicubic interpolation": (lambda x: F.interpolate(x, (9, 5), mode="bicubic"), ["Interpolate"]),
+    "smoothed bilinear interpolation": (
+        lambda x: F.interpolate(x, (4, 3), mode="bilinear", antialias=True),
+        ["Interpolate"],
+    ),
+    "smoothed bicubic interpolation": (
+        lambda x: F.interpolate(x, (4, 3), mode="bicubic", antialias=True),
+        ["Interpolate"],
+    ),
+    "pool with a divisor": (lambda x: F.avg_pool2d(x, 3, 2, 1, divisor_override=4), ["AveragePool", "Mul"]),
     "channel shuffle": (lambda x: F.channel_shuffle(x, 2), ["Reshape", "Transpose", "Reshape"]),
     "product with a constant": (lambda x: x @ WEIGHT.reshape(8, -1), ["Linear"]),
     "product of values": (lambda x: x @ x.mT, ["Transpose", "MatMul"]),
@@ -466,12 +497,11 @@ REFUSALS: dict[str, tuple[nn.Module, tuple[Any, ...], type[CaptureError], str]] 
     "wrong shapes": (nn.Linear(5, 2), (X,), CaptureError, "torch.export can't write the model down"),
     "a number returned": (Wrap(lambda x: (x + 1, 3)), (X,), CaptureError, "return tensors only"),
     "divisor": (
-        Wrap(lambda x: F.avg_pool2d(x, 2, divisor_override=3)),
+        Wrap(lambda x: F.avg_pool2d(x, 2, ceil_mode=True, divisor_override=3)),
         (X,),
         UnsupportedOperatorError,
         "aten.avg_pool2d.default: divisor_override",
     ),
-    "transposed convolution": (nn.ConvTranspose2d(3, 2, 2), (X,), UnsupportedOperatorError, "conv_transpose2d"),
     "even response norm": (nn.LocalResponseNorm(4), (X,), UnsupportedOperatorError, "even size 4.*use an odd size"),
     "dropout at all times": (Wrap(F.dropout), (X,), UnsupportedOperatorError, "pass training=self.training"),
     "statistics of the batch": (

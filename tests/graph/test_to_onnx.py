@@ -140,6 +140,27 @@ CASES = {
         case(STEPS, weights(12, 12)),
         case(STEPS, weights(12, 12), candidate_activation="affine", alphas=(0.5,), betas=(0.25,)),
     ],
+    "DepthToSpace": [
+        case(IMAGE, blocks=(2, 2)),
+        case(IMAGE, blocks=(2, 2), order="dcr"),
+        case(IMAGE, blocks=(4, 1), order="dcr"),
+        case(LINE, blocks=(2,)),
+    ],
+    "SpaceToDepth": [
+        case(("batch", 3, 4, 6), blocks=(2, 2)),
+        case(("batch", 3, 4, 6), blocks=(2, 2), order="dcr"),
+        case(("batch", 3, 4, 6), blocks=(4, 3), order="dcr"),
+        case(("batch", 3, 4, 6), blocks=(1, 3)),
+    ],
+    "Interpolate": [
+        case(IMAGE, size=(14, 12)),
+        case(IMAGE, scales=(0.5, 1.5)),
+        case(IMAGE, size=(13, 11), coordinates="align_corners", mode="cubic"),
+        case(IMAGE, size=(3, 9), coordinates="pytorch_half_pixel", mode="cubic", alpha=-0.5, exclude_outside=True),
+        case(IMAGE, size=(4, 4), coordinates="asymmetric"),
+        case(IMAGE, scales=(0.5, 0.5), antialias=True, exclude_outside=True),
+        case(IMAGE, size=(4, 4), coordinates="tf_crop_and_resize", roi=(0.25, 0.0, 1.5, 1.0), value=2.0),
+    ],
 }
 """Operator -> graphs with that operator alone, all of them with an open batch."""
 

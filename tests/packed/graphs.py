@@ -144,6 +144,23 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("Slice", (BOOLS,), {"axis": 1, "start": 1, "stop": 5, "step": 2}),
     ("Pad", (WHOLE_ROW,), {"pads": (0, 1, 0, 2), "value": -7.0}),
     ("Reshape", (BOOLS,), {"shape": (-1, 2, 3)}),
+    ("Resize", (IMAGE,), {"scales": (2.0, 0.5)}),
+    ("DepthToSpace", (Value((12, 3, 5)),), {"blocks": (2, 3)}),
+    ("DepthToSpace", (LINE,), {"blocks": (4,), "order": "dcr"}),
+    ("SpaceToDepth", (Value((2, 6, 4)),), {"blocks": (3, 2)}),
+    ("SpaceToDepth", (Value((1, 2, 2, 4)),), {"blocks": (2, 1, 4), "order": "dcr"}),
+    ("Interpolate", (IMAGE,), {"size": (11, 4)}),
+    *(
+        ("Interpolate", (LINE,), {"size": (13,), "coordinates": coordinates})
+        for coordinates in ("asymmetric", "pytorch_half_pixel", "half_pixel_symmetric")
+    ),
+    ("Interpolate", (LINE,), {"scales": (1.75,), "coordinates": "align_corners", "mode": "cubic", "alpha": -0.5}),
+    ("Interpolate", (BOX,), {"scales": (0.5, 2.0, 0.6), "antialias": True, "exclude_outside": True}),
+    (
+        "Interpolate",
+        (IMAGE,),
+        {"size": (5, 6), "coordinates": "tf_crop_and_resize", "roi": (0.1, -0.5, 0.9, 1.5), "value": 2.5},
+    ),
     ("Reshape", (IMAGE,), {"shape": (0, 7, -1)}),
     ("Reshape", (Constant((2, 3)),), {"shape": (2, 3)}),
     ("Pad", (Constant((2, 3)),), {"pads": (0, 1, 1, 1)}),

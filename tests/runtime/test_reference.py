@@ -220,6 +220,8 @@ EXACT = [
     case("Resize", (2, 3, 8, 6), torch=resized((4, 2)), size=(4, 2)),
     case("Resize", (1, 3, 5), torch=resized((7,)), size=(7,)),
     case("Resize", (1, 1, 2, 3, 4), torch=resized((4, 3, 2)), size=(4, 3, 2)),
+    case("DepthToSpace", (2, 12, 3, 5), torch=lambda x: F.pixel_shuffle(x, 2), blocks=(2, 2)),
+    case("SpaceToDepth", (2, 3, 4, 6), torch=lambda x: F.pixel_unshuffle(x, 2), blocks=(2, 2)),
 ]  # fmt: skip
 
 
@@ -479,6 +481,17 @@ def resizes(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
 
 
 @st.composite
+def blocks_of_pictures(draw: st.DrawFn, operator: str) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    (x,), attributes = draw(adaptive(order=st.sampled_from(("crd", "dcr"))))
+    blocks = attributes.pop("size")
+    if operator == "DepthToSpace":
+        x = (x[0], x[1] * math.prod(blocks), *x[2:])
+    else:
+        x = (*x[:2], *(size * block for size, block in zip(x[2:], blocks, strict=True)))
+    return [x], attributes | {"blocks": blocks}
+
+
+@st.composite
 def products(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
     a, b = draw(axes_of_shape), draw(axes_of_shape)
     inner = draw(sizes)
@@ -567,6 +580,9 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     "Lrn": st.tuples(axes_of_shape.map(lambda x: [(2, *x)]), st.fixed_dictionaries({"size": st.integers(1, 9)})),
     "LayerNorm": norms(),
     "Resize": resizes(),
+    "Interpolate": adaptive(mode=st.sampled_from(("linear", "cubic")), antialias=st.booleans()),
+    "DepthToSpace": blocks_of_pictures("DepthToSpace"),
+    "SpaceToDepth": blocks_of_pictures("SpaceToDepth"),
 }  # fmt: skip
 """Operator name -> shapes of the operands and attributes that (nearly always) fit together."""
 

@@ -101,7 +101,10 @@ enum class Operator : std::uint8_t {
   kWhere = 54,
   kLstm = 70,
   kGru = 71,
-  kRnn = 72
+  kRnn = 72,
+  kDepthToSpace = 130,
+  kSpaceToDepth = 131,
+  kInterpolate = 132
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -147,7 +150,11 @@ enum class AttributeName : std::uint8_t {
   kAlphas,
   kBetas,
   kCoupled,
-  kResetAfter
+  kResetAfter,
+  kBlocks,
+  kAntialias,
+  kExcludeOutside,
+  kRoi
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -171,7 +178,10 @@ enum class ShapeRule : std::uint8_t {
   kIntegers,
   kLstm,
   kGru,
-  kRnn
+  kRnn,
+  kDepthToSpace,
+  kSpaceToDepth,
+  kInterpolate
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -267,6 +277,17 @@ enum class RnnCandidateActivation : std::uint8_t {
   kSoftsign,
   kSoftplus
 };
+enum class DepthToSpaceOrder : std::uint8_t { kCrd, kDcr };
+enum class SpaceToDepthOrder : std::uint8_t { kCrd, kDcr };
+enum class InterpolateCoordinates : std::uint8_t {
+  kAsymmetric,
+  kHalfPixel,
+  kPytorchHalfPixel,
+  kAlignCorners,
+  kHalfPixelSymmetric,
+  kTfCropAndResize
+};
+enum class InterpolateMode : std::uint8_t { kLinear, kCubic };
 
 struct OperandEntry {
   const char* name;
@@ -549,8 +570,8 @@ inline constexpr const char* kResizeCoordinatesChoices[] = {"asymmetric", "half_
      "align_corners", "half_pixel_symmetric"};
 inline constexpr const char* kResizeRoundingChoices[] = {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"};
 inline constexpr AttributeEntry kResizeAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
-     0, true, 1, {}},
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
+     false, 0, true, 1, {}},
     {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f,
      -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
@@ -793,6 +814,55 @@ inline constexpr AttributeEntry kRnnAttributes[] = {
      -kLargestInteger, false, 0, false, 0, {}},
 };
 
+inline constexpr OperandEntry kDepthToSpaceOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kDepthToSpaceOrderChoices[] = {"crd", "dcr"};
+inline constexpr AttributeEntry kDepthToSpaceAttributes[] = {
+    {AttributeName::kBlocks, "blocks", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kOrder, "order", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kDepthToSpaceOrderChoices},
+};
+
+inline constexpr OperandEntry kSpaceToDepthOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kSpaceToDepthOrderChoices[] = {"crd", "dcr"};
+inline constexpr AttributeEntry kSpaceToDepthAttributes[] = {
+    {AttributeName::kBlocks, "blocks", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kOrder, "order", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kSpaceToDepthOrderChoices},
+};
+
+inline constexpr OperandEntry kInterpolateOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kInterpolateCoordinatesChoices[] = {"asymmetric", "half_pixel", "pytorch_half_pixel",
+     "align_corners", "half_pixel_symmetric", "tf_crop_and_resize"};
+inline constexpr const char* kInterpolateModeChoices[] = {"linear", "cubic"};
+inline constexpr AttributeEntry kInterpolateAttributes[] = {
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
+     false, 0, true, 1, {}},
+    {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
+     1, 0.0f, -kLargestInteger, false, 0, false, 0, kInterpolateCoordinatesChoices},
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kInterpolateModeChoices},
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, -0.75f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kAntialias, "antialias", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kExcludeOutside, "exclude_outside", AttributeKind::kFlag, Length::kSpatial, 16, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kRoi, "roi", AttributeKind::kFloats, Length::kTwiceSpatial, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kValue, "value", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -898,13 +968,21 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kGruOperands, operator_tables::kGruAttributes},
     {Operator::kRnn, "Rnn", ShapeRule::kRnn, Work::kOther, Images::kTogether, Gives::kFloat32,
      operator_tables::kRnnOperands, operator_tables::kRnnAttributes},
+    {Operator::kDepthToSpace, "DepthToSpace", ShapeRule::kDepthToSpace, Work::kOther, Images::kApart, Gives::kFloat32,
+     operator_tables::kDepthToSpaceOperands, operator_tables::kDepthToSpaceAttributes},
+    {Operator::kSpaceToDepth, "SpaceToDepth", ShapeRule::kSpaceToDepth, Work::kOther, Images::kApart, Gives::kFloat32,
+     operator_tables::kSpaceToDepthOperands, operator_tables::kSpaceToDepthAttributes},
+    {Operator::kInterpolate, "Interpolate", ShapeRule::kInterpolate, Work::kSpatial, Images::kApart, Gives::kFloat32,
+     operator_tables::kInterpolateOperands, operator_tables::kInterpolateAttributes},
 };
 
-constexpr std::int64_t kHighestCode = 72;
+constexpr std::int64_t kHighestCode = 132;
 // Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.
 inline constexpr std::uint8_t kPlaces[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
      22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 0, 0, 0, 0, 0, 0, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45,
-     46, 47, 48, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 49, 50, 51};
+     46, 47, 48, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 49, 50, 51, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+     0, 0, 0, 0, 52, 53, 54};
 // clang-format on
 
 constexpr std::size_t kMostOperatorCodes = 256;

@@ -293,12 +293,74 @@ Shape layer_norm(const Operands& operands, const Attributes& attributes) {
 Shape resize(const Shape& x, const Attributes& attributes) {
   const std::vector<Size>& size = attributes.integers(Name::kSize);
   const std::vector<float>& scales = attributes.numbers(Name::kScales);
-  const std::size_t count = spatial_of(x).size();
-  require_count(size, count, "size");
-  if (!scales.empty()) require_count(scales, count, "scales");
+  const std::vector<Size> spatial = spatial_of(x);
+  if (size.empty() && scales.empty()) refuse("size and scales are both missing: one of them is needed.");
+  if (!scales.empty()) require_count(scales, spatial.size(), "scales");
   for (const float scale : scales)
     if (!(scale > 0 && std::isfinite(scale))) refuse("scales=" + text_of(scales) + " must be finite numbers above 0.");
-  return with_spatial(x, size);
+  if (!size.empty()) {
+    require_count(size, spatial.size(), "size");
+    return with_spatial(x, size);
+  }
+  std::vector<Size> scaled;
+  for (std::size_t axis = 0; axis < spatial.size(); ++axis) {
+    const float size_there = static_cast<float>(spatial[axis]) * scales[axis];
+    if (!(size_there >= 1)) refuse("scales=" + text_of(scales) + " leave nothing of shape " + text_of(x) + ".");
+    if (!(size_there < 2147483648.0f))
+      refuse("scales=" + text_of(scales) + " make too much of shape " + text_of(x) + ".");
+    scaled.push_back(static_cast<Size>(size_there));
+  }
+  return with_spatial(x, scaled);
+}
+
+Shape interpolate(const Shape& x, const Attributes& attributes) {
+  const std::vector<float>& roi = attributes.numbers(Name::kRoi);
+  const bool crops =
+      attributes.choice<InterpolateCoordinates>(Name::kCoordinates) == InterpolateCoordinates::kTfCropAndResize;
+  require_count(roi, crops ? 2 * spatial_of(x).size() : 0, "roi");
+  for (const float number : roi)
+    if (!std::isfinite(number)) refuse("roi=" + text_of(roi) + " must be finite.");
+  if (!std::isfinite(attributes.number(Name::kAlpha))) refuse("alpha must be finite.");
+  if (!std::isfinite(attributes.number(Name::kValue))) refuse("value must be finite.");
+  const Shape result = resize(x, attributes);
+  const std::vector<float>& scales = attributes.numbers(Name::kScales);
+  if (!attributes.flag(Name::kAntialias)) return result;
+  for (std::size_t axis = 0; axis < scales.size(); ++axis) {
+    const double scaled = static_cast<double>(x[axis + 2]) * static_cast<double>(scales[axis]);
+    if (scaled < 0.5 || static_cast<double>(result[axis + 2]) > scaled + 1.0)
+      refuse("scales=" + text_of(scales) + " don't give " + text_of(result) + " from " + text_of(x) +
+             ", as antialias needs it.");
+  }
+  return result;
+}
+
+/// One for each spatial axis of x.
+const std::vector<Size>& blocks_of(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& blocks = attributes.integers(Name::kBlocks);
+  require_count(blocks, spatial_of(x).size(), "blocks");
+  return blocks;
+}
+
+Shape depth_to_space(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& blocks = blocks_of(x, attributes);
+  const Size count = entries_of(blocks);
+  if (x[1] % count != 0) refuse(text_of(x[1]) + " channels can't be shared by blocks of " + text_of(blocks) + ".");
+  Shape result = x;
+  result[1] /= count;
+  for (std::size_t axis = 0; axis < blocks.size(); ++axis) result[axis + 2] = product_of(x[axis + 2], blocks[axis]);
+  return result;
+}
+
+Shape space_to_depth(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& blocks = blocks_of(x, attributes);
+  Shape result = x;
+  for (std::size_t axis = 0; axis < blocks.size(); ++axis) {
+    if (x[axis + 2] % blocks[axis] != 0)
+      refuse("shape " + text_of(x) + " can't be cut in blocks of " + text_of(blocks) + ".");
+    result[axis + 2] /= blocks[axis];
+    result[1] = product_of(result[1], blocks[axis]);
+  }
+  return result;
 }
 
 }  // namespace
@@ -364,6 +426,12 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
     case ShapeRule::kGru:
     case ShapeRule::kRnn:
       return recurrent_shape(op, operands, attributes);
+    case ShapeRule::kDepthToSpace:
+      return depth_to_space(x, attributes);
+    case ShapeRule::kSpaceToDepth:
+      return space_to_depth(x, attributes);
+    case ShapeRule::kInterpolate:
+      return interpolate(x, attributes);
   }
   throw Error(NS_ERROR_FILE, "an operator has no shape rule.");
 }

@@ -31,6 +31,9 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kLstm, plain::make_recurrent},
     {Operator::kGru, plain::make_recurrent},
     {Operator::kRnn, plain::make_recurrent},
+    {Operator::kDepthToSpace, plain::make_depth_to_space},
+    {Operator::kSpaceToDepth, plain::make_space_to_depth},
+    {Operator::kInterpolate, plain::make_interpolate},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {

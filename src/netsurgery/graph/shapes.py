@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from netsurgery.errors import GraphError, TooSmallError
 
 Shape = tuple[int, ...]
@@ -256,9 +258,60 @@ def layer_norm(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def resize(shapes: Shapes, attributes: Attributes) -> Shape:
-    """(N, C, *size) for x of (N, C, *S); scales are finite and above 0, or none."""
+    """(N, C, *size) for x of (N, C, *S); scales are finite and above 0, or none.
+
+    Without a size it is floor(S * scales), the product in float32, at least 1.
+    """
     spatial, size, scales = _spatial(shapes[0]), attributes["size"], attributes["scales"]
-    _require(len(size) == len(spatial), f"size={size} has {len(size)} numbers, {len(spatial)} are needed.")
+    _require(len(size) > 0 or len(scales) > 0, "size and scales are both missing: one of them is needed.")
     _require(len(scales) in (0, len(spatial)), f"scales={scales} has {len(scales)} numbers, {len(spatial)} are needed.")
     _require(all(0 < scale < math.inf for scale in scales), f"scales={scales} must be finite numbers above 0.")
-    return (*shapes[0][:2], *size)
+    _require(len(size) in (0, len(spatial)), f"size={size} has {len(size)} numbers, {len(spatial)} are needed.")
+    if size:
+        return (*shapes[0][:2], *size)
+    scaled = [float(np.float32(old) * np.float32(scale)) for old, scale in zip(spatial, scales, strict=True)]
+    _require_room(all(new >= 1 for new in scaled), f"scales={scales} leave nothing of shape {shapes[0]}.")
+    _require(all(new < 2**31 for new in scaled), f"scales={scales} make too much of shape {shapes[0]}.")
+    return (*shapes[0][:2], *(int(new) for new in scaled))
+
+
+def interpolate(shapes: Shapes, attributes: Attributes) -> Shape:
+    """As resize. With coordinates tf_crop_and_resize `roi` has two finite numbers for each spatial axis.
+
+    With antialias and scales S * scales is at least 1/2, and size at most that plus 1.
+    """
+    roi, needed = attributes["roi"], 2 * (len(shapes[0]) - 2)
+    crops = attributes["coordinates"] == "tf_crop_and_resize"
+    _require(len(roi) == (needed if crops else 0), f"roi={roi} has {len(roi)} numbers, {needed * crops} are needed.")
+    for name in ("roi", "alpha", "value"):
+        numbers = roi if name == "roi" else (attributes[name],)
+        _require(all(math.isfinite(number) for number in numbers), f"{name}={attributes[name]} must be finite.")
+    result, scales = resize(shapes, attributes), attributes["scales"]
+    if attributes["antialias"] and scales:  # or a few entries would be means of very many
+        scaled = [size * scale for size, scale in zip(shapes[0][2:], scales, strict=True)]
+        fits = all(one >= 0.5 and new <= one + 1 for one, new in zip(scaled, result[2:], strict=True))
+        _require(fits, f"scales={scales} don't give {result} from {shapes[0]}, as antialias needs it.")
+    return result
+
+
+def depth_to_space(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, C / B, *(S * blocks)) for x of (N, C, *S), B the product of blocks, which divides C."""
+    x, blocks = shapes[0], _blocks(shapes[0], attributes)
+    count = math.prod(blocks)
+    _require(x[1] % count == 0, f"{x[1]} channels can't be shared by blocks of {blocks}.")
+    return (x[0], x[1] // count, *(size * block for size, block in zip(x[2:], blocks, strict=True)))
+
+
+def space_to_depth(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, C * B, *(S / blocks)) for x of (N, C, *S), B the product of blocks, each of which divides its size."""
+    x, blocks = shapes[0], _blocks(shapes[0], attributes)
+    pairs = list(zip(x[2:], blocks, strict=True))
+    _require(all(size % block == 0 for size, block in pairs), f"shape {x} can't be cut in blocks of {blocks}.")
+    return (x[0], x[1] * math.prod(blocks), *(size // block for size, block in pairs))
+
+
+def _blocks(x: Shape, attributes: Attributes) -> Shape:
+    blocks: Shape = attributes["blocks"]
+    needed = len(_spatial(x))
+    _require(len(blocks) == needed, f"blocks={blocks} has {len(blocks)} numbers, {needed} are needed.")
+    return blocks

@@ -132,6 +132,10 @@ ATTRIBUTES = (
     "betas",
     "coupled",
     "reset_after",
+    "blocks",
+    "antialias",
+    "exclude_outside",
+    "roi",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

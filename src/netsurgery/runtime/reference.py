@@ -16,7 +16,17 @@ from netsurgery.graph.ir import Array, Graph, Node, named_sizes
 from netsurgery.graph.operators import OPERATORS
 from netsurgery.graph.value_types import type_of
 from netsurgery.runtime.inputs import checked_sizes
-from netsurgery.runtime.kernels import arithmetic, functions, integers, layers, moves, pictures, recurrent, reductions
+from netsurgery.runtime.kernels import (
+    arithmetic,
+    functions,
+    integers,
+    interpolation,
+    layers,
+    moves,
+    pictures,
+    recurrent,
+    reductions,
+)
 from netsurgery.runtime.kernels.kernel import Kernel
 
 KERNELS: dict[str, Kernel] = {
@@ -25,6 +35,7 @@ KERNELS: dict[str, Kernel] = {
     **functions.KERNELS,
     **arithmetic.KERNELS,
     **pictures.KERNELS,
+    **interpolation.KERNELS,
     **reductions.KERNELS,
     **moves.KERNELS,
     **integers.KERNELS,

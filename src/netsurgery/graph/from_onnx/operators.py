@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import choices as choice
 from netsurgery.graph.from_onnx import layers as layer
+from netsurgery.graph.from_onnx import pictures as picture
 from netsurgery.graph.from_onnx import recurrent
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
@@ -30,6 +31,8 @@ TRANSLATIONS: dict[str, Translation] = {
     "Clip": layer.clip,
     "Concat": tensor.concat,
     "Conv": layer.conv,
+    "ConvTranspose": picture.conv_transpose,
+    "DepthToSpace": picture.depth_to_space,
     "Div": layer.binary("Div"),
     "Dropout": tensor.dropout,
     "Equal": layer.binary("Equal"),
@@ -60,11 +63,12 @@ TRANSLATIONS: dict[str, Translation] = {
     "RNN": recurrent.rnn,
     "ReduceMean": layer.reduce_mean,
     "Reshape": tensor.reshape,
-    "Resize": tensor.resize,
+    "Resize": picture.resize,
     "Shape": tensor.shape,
     "Size": tensor.size,
     "Slice": tensor.cut,
     "Softmax": layer.softmax("Softmax"),
+    "SpaceToDepth": picture.space_to_depth,
     "Split": tensor.split,
     "Squeeze": tensor.squeeze,
     "Sub": layer.binary("Sub"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
@@ -199,47 +197,3 @@ def pad(call: Call) -> Value:
         pads[axis], pads[rank + axis] = given[index], given[len(axes) + index]
     value = call.floats(2, "constant_value").item() if call.given(2) else 0.0
     return call.node("Pad", [call.x], pads=tuple(pads), mode=call.attributes.get("mode", "constant"), value=value)
-
-
-def resize(call: Call) -> Value:
-    """Nearest neighbour. Scales as given, or those that follow from the sizes."""
-    mode = call.attributes.get("mode", "nearest")
-    coordinates = call.attributes.get("coordinate_transformation_mode", "half_pixel")
-    if mode != "nearest":
-        raise UnsupportedOperatorError(f"resizes by mode {mode!r}; netsurgery has 'nearest' only")
-    if coordinates in ("tf_crop_and_resize", "tf_half_pixel_for_nn"):
-        raise UnsupportedOperatorError(f"uses coordinates {coordinates!r}; use 'half_pixel' or 'asymmetric'")
-    old = call.x.shape
-    axes = [from_front(axis, len(old)) for axis in call.attributes.get("axes", range(len(old)))]
-    new, scales = _sizes_and_scales(call, [old[axis] for axis in axes])
-    wanted = list(old)
-    factors = [1.0] * len(old)
-    for axis, number, scale in zip(axes, new, scales, strict=True):
-        wanted[axis], factors[axis] = number, scale
-    if tuple(wanted[:2]) != old[:2]:
-        raise UnsupportedOperatorError(f"resizes {old} to {tuple(wanted)}; only spatial axes may change")
-    exact = [scale == number / size for scale, number, size in zip(factors[2:], wanted[2:], old[2:], strict=True)]
-    attributes: dict[str, Any] = {} if all(exact) else {"scales": tuple(factors[2:])}
-    return call.node(
-        "Resize",
-        [call.x],
-        size=tuple(wanted[2:]),
-        coordinates=coordinates,
-        rounding=call.attributes.get("nearest_mode", "round_prefer_floor"),
-        **attributes,
-    )
-
-
-def _sizes_and_scales(call: Call, old: Sequence[int]) -> tuple[Sequence[int], Sequence[float]]:
-    """New size and scale for each axis that is resized."""
-    if call.given(2) and len(call.array(2, "scales")):
-        scales = call.array(2, "scales").astype(np.float32)
-        # The product is rounded to float32 before it is cut off, as ONNX Runtime does it.
-        return [int(size) for size in np.asarray(old, np.float32) * scales], [float(scale) for scale in scales]
-    sizes = [int(number) for number in call.array(3, "sizes")]
-    exact = [number / size for number, size in zip(sizes, old, strict=True)]
-    policy = call.attributes.get("keep_aspect_ratio_policy", "stretch")
-    if policy == "stretch":
-        return sizes, exact
-    scale = min(exact) if policy == "not_larger" else max(exact)
-    return [math.floor(size * scale + 0.5) for size in old], [scale] * len(old)

@@ -10,6 +10,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Activation, Call, Constant, Sizes
+from netsurgery.graph.transposed_convolution import as_convolution
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
@@ -20,7 +21,7 @@ def convolution(call: Call) -> str:
     weight = call.parameter("weight")
     count = _spatial_axes(call, len(weight.shape) - 2)
     if call.arguments.get("transposed"):
-        raise UnsupportedOperatorError("transposed convolution is not supported")
+        return transposed_convolution(call)
     dilations = call.whole("dilation", count)
     if call.arguments["padding"] == "same":  # torch puts the odd one at the end
         totals = [d * (size - 1) for d, size in zip(dilations, weight.tensor.shape[2:], strict=True)]
@@ -35,6 +36,37 @@ def convolution(call: Call) -> str:
         dilations=dilations,
         groups=call.arguments["groups"],
     )
+
+
+def transposed_convolution(call: Call) -> str:
+    """aten.conv_transpose1d/2d/3d: a Conv that makes every phase of the strides, DepthToSpace, and what is cut off."""
+    weight = call.parameter("weight")
+    count = _spatial_axes(call, len(weight.shape) - 2)
+    pads = call.whole("padding", count)
+    way = as_convolution(
+        weight.tensor.shape[2:],
+        call.whole("stride", count),
+        call.whole("dilation", count),
+        2 * pads,
+        call.whole("output_padding", count),
+        call.arguments["groups"],
+    )
+    operands = [call.operand(call.first), _as_phases(call, weight, way.weight)]
+    if call.given("bias"):
+        operands.append(_as_phases(call, call.parameter("bias"), way.bias))
+    settings = {"pads": way.pads, "dilations": way.dilations, "groups": way.groups}
+    x = call.node("Conv", operands, "phases" if way.blocks or way.crops else "", **settings)
+    if way.blocks:
+        x = call.node("DepthToSpace", [x], "whole" if way.crops else "", blocks=way.blocks)
+    if way.crops:
+        begins, ends = way.crops[:count], way.crops[count:]
+        cut = (0, 0, *(-crop for crop in begins), 0, 0, *(-crop for crop in ends))
+        x = call.node("Pad", [x], pads=cut)
+    return x
+
+
+def _as_phases(call: Call, constant: Constant, made: Callable[[Any], Any]) -> str:
+    return call.placed(Constant(torch.from_numpy(made(constant.tensor.detach().numpy())), f"{constant.name}.phases"))
 
 
 def _spatial_axes(call: Call, count: int) -> int:
@@ -159,17 +191,23 @@ def max_pool(call: Call) -> Outputs:
 
 def average_pool(call: Call) -> str:
     """aten.avg_pool1d/2d/3d."""
-    if call.given("divisor_override"):
-        raise UnsupportedOperatorError("divisor_override is not supported; scale the result instead")
-    return _pool(call, "AveragePool", count_include_pad=call.arguments["count_include_pad"])
+    divisor = call.arguments.get("divisor_override")
+    if divisor is None:
+        return _pool(call, "AveragePool", count_include_pad=call.arguments["count_include_pad"])
+    if call.arguments["ceil_mode"]:  # windows at the end would have to be sums of fewer entries
+        raise UnsupportedOperatorError("divisor_override with ceil_mode is not supported; leave one of them out")
+    entries = math.prod(call.whole("kernel_size", len(call.shape) - 2))
+    means = _pool(call, "AveragePool", "means", count_include_pad=True)
+    return call.node("Mul", [means, call.placed(entries / divisor, "factor")])
 
 
-def _pool(call: Call, operator: str, **attributes: Any) -> str:
+def _pool(call: Call, operator: str, suffix: str = "", **attributes: Any) -> str:
     count = _spatial_axes(call, len(call.arguments["kernel_size"]))
     kernel = call.whole("kernel_size", count)
     return call.node(
         operator,
         [call.operand(call.first)],
+        suffix,
         kernel=kernel,
         strides=call.whole("stride", count) or kernel,
         pads=2 * call.whole("padding", count),

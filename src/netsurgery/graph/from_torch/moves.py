@@ -146,18 +146,12 @@ def pad(mode: str = "") -> Callable[[Call], str]:
 
 def pixel_shuffle(call: Call) -> str:
     """aten.pixel_shuffle: (N, C*r*r, H, W) -> (N, C, H*r, W*r)."""
-    r = call.arguments["upscale_factor"]
-    batch, channels, height, width = _images(call)
-    split_up = (batch, call.shape[1], r, r, height, width)
-    return _through(call, (batch, channels, height, width), split_up, (0, 1, 4, 2, 5, 3))
+    return call.node("DepthToSpace", [_images(call)], blocks=(call.arguments["upscale_factor"],) * 2)
 
 
 def pixel_unshuffle(call: Call) -> str:
     """aten.pixel_unshuffle: (N, C, H*r, W*r) -> (N, C*r*r, H, W)."""
-    r = call.arguments["downscale_factor"]
-    batch, channels, height, width = _images(call)
-    split_up = (batch, channels, call.shape[2], r, call.shape[3], r)
-    return _through(call, (batch, channels, height, width), split_up, (0, 1, 3, 5, 2, 4))
+    return call.node("SpaceToDepth", [_images(call)], blocks=(call.arguments["downscale_factor"],) * 2)
 
 
 def channel_shuffle(call: Call) -> str:
@@ -168,10 +162,10 @@ def channel_shuffle(call: Call) -> str:
     return _through(call, before, (before[0], groups, channels // groups, *before[2:]), order)
 
 
-def _images(call: Call) -> Sizes:
+def _images(call: Call) -> str:
     if len(call.sizes("self")) != 4:
         raise UnsupportedOperatorError("4 axes are needed, the first of them the batch")
-    return call.sizes("self")
+    return call.operand("self")
 
 
 def _through(call: Call, before: Sizes, split_up: Sizes, order: tuple[int, ...]) -> str:

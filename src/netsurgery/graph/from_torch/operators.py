@@ -16,7 +16,7 @@ from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
 from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch.call import Call
-from netsurgery.graph.from_torch.resize import nearest
+from netsurgery.graph.from_torch.resize import interpolation, nearest
 from netsurgery.graph.operators import OPERATORS
 
 Translation: TypeAlias = Callable[[Call], "str | tuple[str | None, ...]"]
@@ -25,6 +25,7 @@ Translation: TypeAlias = Callable[[Call], "str | tuple[str | None, ...]"]
 _TABLE: tuple[tuple[Translation, str], ...] = (
     (layer.convolution, "conv1d.default conv1d.padding conv2d.default conv2d.padding conv3d.default conv3d.padding"),
     (layer.convolution, "convolution.default"),
+    (layer.transposed_convolution, "conv_transpose1d.default conv_transpose2d.input conv_transpose3d.input"),
     (layer.linear, "linear.default"),
     (layer.embedding, "embedding.default"),
     *(
@@ -83,6 +84,14 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
         "_upsample_nearest_exact1d.default _upsample_nearest_exact2d.default _upsample_nearest_exact3d.default "
         "_upsample_nearest_exact1d.vec _upsample_nearest_exact2d.vec _upsample_nearest_exact3d.vec",
     ),
+    (
+        interpolation("linear"),
+        "upsample_linear1d.default upsample_bilinear2d.default upsample_trilinear3d.default "
+        "upsample_linear1d.vec upsample_bilinear2d.vec upsample_trilinear3d.vec",
+    ),
+    (interpolation("cubic"), "upsample_bicubic2d.default upsample_bicubic2d.vec"),
+    (interpolation("linear", antialias=True), "_upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec"),
+    (interpolation("cubic", antialias=True), "_upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec"),
     (arithmetic.fixed("Clip", minimum=0.0, maximum=6.0), "relu6.default"),
     (arithmetic.clamp("min_val", "max_val"), "hardtanh.default"),
     (arithmetic.clamp("min", "max"), "clamp.default clamp_min.default clamp_max.default"),

@@ -117,11 +117,16 @@ class Nodes:
         """The shape of the first operand, at the smallest sizes of open axes."""
         return self.shapes[str(node.inputs[0])]
 
+    def open(self, node: Node, axis: int) -> bool:
+        """True if one of the first operand's sizes from that axis on is open."""
+        name = str(node.inputs[0])
+        return any(known[name][axis:] != self.shapes[name][axis:] for known in self._other_shapes)
+
     def fixed(self, node: Node, axis: int) -> Shape:
         """Its sizes from that axis on, which ONNX has to be told. Raises UnsupportedOperatorError if one is open."""
         name = str(node.inputs[0])
         sizes = self.shapes[name][axis:]
-        if any(known[name][axis:] != sizes for known in self._other_shapes):
+        if self.open(node, axis):
             raise UnsupportedOperatorError(
                 f"{node} works along an open axis in a way that ONNX can't say: fix the axis."
             )
@@ -266,11 +271,26 @@ def _layer_norm(nodes: Nodes, node: Node) -> None:
 
 
 def _resize(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    _resized(nodes, node, None, mode="nearest", nearest_mode=given["rounding"])
+
+
+def _interpolate(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    settings = {"mode": given["mode"], "cubic_coeff_a": given["alpha"], "extrapolation_value": given["value"]}
+    settings |= {name: int(given[name]) for name in ("antialias", "exclude_outside")}
+    roi = nodes.constant(given["roi"], np.float32, f"{node.output}.roi") if given["roi"] else None
+    _resized(nodes, node, roi, **settings)
+
+
+def _resized(nodes: Nodes, node: Node, roi: str | None, **settings: Any) -> None:
     """By sizes, or by scales where they aren't those that follow from the sizes."""
     given: Attributes = node.attributes
     old = nodes.shape(node)[2:]
     sizes = scales = None
-    if given["scales"]:
+    if given["scales"] and not given["size"]:
+        scales = nodes.constant(given["scales"], np.float32, f"{node.output}.scales")
+    elif given["scales"]:
         old = nodes.fixed(node, 2)
         reached = tuple(int(size) for size in np.asarray(old, np.float32) * np.asarray(given["scales"], np.float32))
         if reached != given["size"]:
@@ -284,14 +304,61 @@ def _resize(nodes: Nodes, node: Node) -> None:
     nodes.answer(
         node,
         "Resize",
-        None,
+        roi,
         scales,
         sizes,
         axes=range(2, 2 + len(old)),
-        mode="nearest",
         coordinate_transformation_mode=given["coordinates"],
-        nearest_mode=given["rounding"],
+        **settings,
     )
+
+
+def _depth_to_space(nodes: Nodes, node: Node) -> None:
+    """ONNX has it for square blocks of pictures; others by way of (N, C, *B, *S), whose sizes have to be known."""
+    given: Attributes = node.attributes
+    blocks = given["blocks"]
+    if len(blocks) == 2 and blocks[0] == blocks[1]:
+        nodes.answer(node, "DepthToSpace", blocksize=blocks[0], mode=given["order"].upper())
+        return
+    channels, *spatial = nodes.fixed(node, 1)
+    count, left = len(blocks), channels // math.prod(blocks)
+    inner = (left, *blocks) if given["order"] == "crd" else (*blocks, left)
+    of_blocks = range(2, 2 + count) if given["order"] == "crd" else range(1, 1 + count)
+    order = [0, 1 if given["order"] == "crd" else 1 + count]
+    order += [axis for pair in zip(range(2 + count, 2 + 2 * count), of_blocks, strict=True) for axis in pair]
+    result = (left, *(size * block for size, block in zip(spatial, blocks, strict=True)))
+    _through(nodes, node, (*inner, *spatial), order, result)
+
+
+def _space_to_depth(nodes: Nodes, node: Node) -> None:
+    """As DepthToSpace; until opset 26 ONNX has the order dcr alone, of which the other one is a choice of channels."""
+    given: Attributes = node.attributes
+    blocks = given["blocks"]
+    channels, *spatial = nodes.shape(node)[1:]
+    count = math.prod(blocks)
+    square = len(blocks) == 2 and blocks[0] == blocks[1]
+    if square and given["order"] == "dcr":
+        nodes.answer(node, "SpaceToDepth", blocksize=blocks[0])
+    elif square and nodes.open(node, 1):
+        places = np.arange(channels * count).reshape(count, channels).T.reshape(-1)
+        made = nodes.step(node, "SpaceToDepth", [node.inputs[0]], blocksize=blocks[0])
+        chosen = nodes.whole(node, "channels", places.tolist())
+        nodes.add("Gather", [made, chosen], node.output, node.place, axis=1)
+    else:
+        nodes.fixed(node, 1)
+        pairs = list(zip(spatial, blocks, strict=True))
+        apart = [part for size, block in pairs for part in (size // block, block)]
+        of_sizes, of_blocks = range(2, 2 + len(apart), 2), range(3, 3 + len(apart), 2)
+        inner = (1, *of_blocks) if given["order"] == "crd" else (*of_blocks, 1)
+        result = (channels * count, *(size // block for size, block in pairs))
+        _through(nodes, node, (channels, *apart), (0, *inner, *of_sizes), result)
+
+
+def _through(nodes: Nodes, node: Node, apart: Sequence[int], order: Sequence[int], result: Sequence[int]) -> None:
+    """Reshape, Transpose, Reshape; the batch, which stays in front, is left as it is."""
+    x = nodes.step(node, "Reshape", [node.inputs[0], nodes.whole(node, "apart", (0, *apart))])
+    x = nodes.step(node, "Transpose", [x], perm=list(order))
+    nodes.add("Reshape", [x, nodes.whole(node, "shape", (0, *result))], node.output, node.place)
 
 
 def _embedding(nodes: Nodes, node: Node) -> None:
@@ -357,6 +424,9 @@ WRITERS: dict[str, Writer] = {
     "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
     "LayerNorm": _layer_norm,
     "Resize": _resize,
+    "Interpolate": _interpolate,
+    "DepthToSpace": _depth_to_space,
+    "SpaceToDepth": _space_to_depth,
     "Embedding": _embedding,
     "Integers": _integers,
     "Cast": _cast,
