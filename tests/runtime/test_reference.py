@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import Array, node
-from netsurgery.graph.operators import OPERATORS, Images, working
+from netsurgery.graph.operators import OPERATORS, Images
 from netsurgery.runtime.reference import KERNELS, run_node
 
 UNIT = 2.0**-24
@@ -540,6 +540,13 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     **{name: broadcasts() for name, one in OPERATORS.items() if one.images is Images.APART_IN_BROADCASTS},
     "Where": axes_of_shape.map(lambda x: ([x, x, x], {})),
     "Integers": axes_of_shape.map(lambda x: ([], {"type": "int64", "shape": x, "values": (3,)})),
+    **{name: with_axis() for name in ("ArgMax", "ArgMin", "CumSum")},
+    **{name: with_axis().map(lambda x: (x[0], {**x[1], "count": 1})) for name in ("TopKValues", "TopKIndices")},
+    "Gather": st.just(([(5, 4), (3,)], {"axis": 1})),
+    "GatherElements": st.just(([(5, 4), (5, 3)], {"axis": 1})),
+    "GatherND": st.just(([(5, 4, 3), (2, 1)], {})),
+    "ScatterElements": st.just(([(5, 4), (5, 3), (5, 3)], {"axis": 1, "reduction": "add"})),
+    "ScatterND": st.just(([(5, 4, 3), (2, 1), (2, 4, 3)], {})),
     "Cast": axes_of_shape.map(lambda x: ([x], {"type": "int32"})),
     **{name: with_axis() for name in ("Softmax", "LogSoftmax")},
     **{name: adaptive() for name in ("AdaptiveAveragePool", "AdaptiveMaxPool")},

@@ -97,7 +97,17 @@ enum class Operator : std::uint8_t {
   kNot = 51,
   kIsNaN = 52,
   kIsInf = 53,
-  kWhere = 54
+  kWhere = 54,
+  kGather = 55,
+  kGatherElements = 56,
+  kGatherND = 57,
+  kScatterElements = 58,
+  kScatterND = 59,
+  kArgMax = 60,
+  kArgMin = 61,
+  kTopKValues = 62,
+  kTopKIndices = 63,
+  kCumSum = 64
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -131,7 +141,14 @@ enum class AttributeName : std::uint8_t {
   kType,
   kValues,
   kPositive,
-  kNegative
+  kNegative,
+  kAxesInCommon,
+  kReduction,
+  kLast,
+  kCount,
+  kLargest,
+  kExclusive,
+  kReverse
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -152,7 +169,14 @@ enum class ShapeRule : std::uint8_t {
   kLrn,
   kMatmul,
   kEmbedding,
-  kIntegers
+  kIntegers,
+  kGather,
+  kGatherElements,
+  kGatherNd,
+  kScatterElements,
+  kScatterNd,
+  kPlaceAlongAxis,
+  kTop
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -167,6 +191,8 @@ enum class ResizeCoordinates : std::uint8_t {
 enum class ResizeRounding : std::uint8_t { kFloor, kCeil, kRoundPreferFloor, kRoundPreferCeil };
 enum class IntegersType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
 enum class CastType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
+enum class ScatterElementsReduction : std::uint8_t { kNone, kAdd, kMul, kMax, kMin };
+enum class ScatterNDReduction : std::uint8_t { kNone, kAdd, kMul, kMax, kMin };
 
 struct OperandEntry {
   const char* name;
@@ -585,6 +611,117 @@ inline constexpr OperandEntry kWhereOperands[] = {
     {"b", false, false, false, Expected::kNothing, 15, true},
 };
 
+inline constexpr OperandEntry kGatherOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+};
+inline constexpr AttributeEntry kGatherAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, {}},
+};
+
+inline constexpr OperandEntry kGatherElementsOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+};
+inline constexpr AttributeEntry kGatherElementsAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, {}},
+};
+
+inline constexpr OperandEntry kGatherNDOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+};
+inline constexpr AttributeEntry kGatherNDAttributes[] = {
+    {AttributeName::kAxesInCommon, "axes_in_common", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue,
+     0, 0.0f, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kScatterElementsOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, true},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+    {"updates", false, false, false, Expected::kNothing, 15, true},
+};
+inline constexpr const char* kScatterElementsReductionChoices[] = {"none", "add", "mul", "max", "min"};
+inline constexpr AttributeEntry kScatterElementsAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, {}},
+    {AttributeName::kReduction, "reduction", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, kScatterElementsReductionChoices},
+};
+
+inline constexpr OperandEntry kScatterNDOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, true},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+    {"updates", false, false, false, Expected::kNothing, 15, true},
+};
+inline constexpr const char* kScatterNDReductionChoices[] = {"none", "add", "mul", "max", "min"};
+inline constexpr AttributeEntry kScatterNDAttributes[] = {
+    {AttributeName::kReduction, "reduction", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, kScatterNDReductionChoices},
+};
+
+inline constexpr OperandEntry kArgMaxOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kArgMaxAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kLast, "last", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kArgMinOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kArgMinAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, {}},
+    {AttributeName::kLast, "last", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kTopKValuesOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kTopKValuesAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, {}},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, {}},
+    {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kTopKIndicesOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kTopKIndicesAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, {}},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, {}},
+    {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
+inline constexpr OperandEntry kCumSumOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kCumSumAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, {}},
+    {AttributeName::kExclusive, "exclusive", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, {}},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -684,13 +821,33 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kIsInfOperands, operator_tables::kIsInfAttributes},
     {Operator::kWhere, "Where", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kLast,
      operator_tables::kWhereOperands, {}},
+    {Operator::kGather, "Gather", ShapeRule::kGather, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kGatherOperands, operator_tables::kGatherAttributes},
+    {Operator::kGatherElements, "GatherElements", ShapeRule::kGatherElements, Work::kOther, Images::kApartBehindAxis,
+     Gives::kFirst, operator_tables::kGatherElementsOperands, operator_tables::kGatherElementsAttributes},
+    {Operator::kGatherND, "GatherND", ShapeRule::kGatherNd, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kGatherNDOperands, operator_tables::kGatherNDAttributes},
+    {Operator::kScatterElements, "ScatterElements", ShapeRule::kScatterElements, Work::kOther, Images::kApartBehindAxis,
+     Gives::kFirst, operator_tables::kScatterElementsOperands, operator_tables::kScatterElementsAttributes},
+    {Operator::kScatterND, "ScatterND", ShapeRule::kScatterNd, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kScatterNDOperands, operator_tables::kScatterNDAttributes},
+    {Operator::kArgMax, "ArgMax", ShapeRule::kPlaceAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kInt64,
+     operator_tables::kArgMaxOperands, operator_tables::kArgMaxAttributes},
+    {Operator::kArgMin, "ArgMin", ShapeRule::kPlaceAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kInt64,
+     operator_tables::kArgMinOperands, operator_tables::kArgMinAttributes},
+    {Operator::kTopKValues, "TopKValues", ShapeRule::kTop, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
+     operator_tables::kTopKValuesOperands, operator_tables::kTopKValuesAttributes},
+    {Operator::kTopKIndices, "TopKIndices", ShapeRule::kTop, Work::kOther, Images::kApartBehindAxis, Gives::kInt64,
+     operator_tables::kTopKIndicesOperands, operator_tables::kTopKIndicesAttributes},
+    {Operator::kCumSum, "CumSum", ShapeRule::kAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
+     operator_tables::kCumSumOperands, operator_tables::kCumSumAttributes},
 };
 
-constexpr std::int64_t kHighestCode = 54;
+constexpr std::int64_t kHighestCode = 64;
 // Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.
 inline constexpr std::uint8_t kPlaces[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
      22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 0, 0, 0, 0, 0, 0, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45,
-     46, 47, 48};
+     46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58};
 // clang-format on
 
 /// Is there an operator with this code?

@@ -28,6 +28,16 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kIntegers, plain::make_integers},
     {Operator::kCast, plain::make_cast},
     {Operator::kWhere, plain::make_where},
+    {Operator::kGather, plain::make_gather},
+    {Operator::kGatherElements, plain::make_gather_elements},
+    {Operator::kGatherND, plain::make_gather_nd},
+    {Operator::kScatterElements, plain::make_scatter_elements},
+    {Operator::kScatterND, plain::make_scatter_nd},
+    {Operator::kArgMax, plain::make_arg_max},
+    {Operator::kArgMin, plain::make_arg_min},
+    {Operator::kTopKValues, plain::make_top_values},
+    {Operator::kTopKIndices, plain::make_top_indices},
+    {Operator::kCumSum, plain::make_cum_sum},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {

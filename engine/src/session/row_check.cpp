@@ -32,7 +32,8 @@ void check_rows(const Number* numbers, Size rows, const Sizes& sizes, const Inpu
 
 RowCheck::RowCheck(const Graph& graph) : graph_(graph) {
   for (const Node& node : graph.nodes)
-    if (node.op == Operator::kEmbedding)  // which only inputs can be looked up by
+    // What is computed on the way is checked where it is looked up.
+    if (node.op == Operator::kEmbedding && static_cast<std::size_t>(node.inputs[0]) < graph.inputs.size())
       tables_.push_back({static_cast<std::size_t>(node.inputs[0]), graph.constant(node.inputs[1]).rows});
 }
 

@@ -104,6 +104,13 @@ ATTRIBUTES = (
     "values",
     "positive",
     "negative",
+    "axes_in_common",
+    "reduction",
+    "last",
+    "count",
+    "largest",
+    "exclusive",
+    "reverse",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

@@ -7,7 +7,7 @@ from netsurgery.graph.from_onnx.call import Call, Value
 
 def where(call: Call) -> Value:
     """The second operand where the first is true, elsewhere the third."""
-    return call.node("Where", [call.x, call.operand(1), call.operand(2)])
+    return call.node("Where", [call.x, call.unbounded(1), call.unbounded(2)])
 
 
 def is_infinite(call: Call) -> Value:

@@ -47,7 +47,8 @@ def read_onnx(
 ) -> Graph:
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
-    Opset 11 to the newest that the installed onnx knows. Inputs are float32, int32, int64 or bool. Any of their sizes may be open: the axis is called as its `dim_param`; without one it is the "batch" in the first
+    Opset 11 to the newest that the installed onnx knows. Inputs are float32, int32, int64 or bool. Any of their sizes
+    may be open: the axis is called as its `dim_param`; without one it is the "batch" in the first
     place, and an axis of its own in another. input_shapes: shapes of inputs that are to have others.
 
     Values are named as in the model. What doesn't depend on the inputs is computed now, operators of the graph by

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import choices as choice
 from netsurgery.graph.from_onnx import layers as layer
+from netsurgery.graph.from_onnx import places as place
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
 from netsurgery.graph.operators import OPERATORS
@@ -22,6 +23,8 @@ TRANSLATIONS: dict[str, Translation] = {
     **{operator.onnx: layer.unary(operator) for operator in OPERATORS.values() if operator.onnx},
     "Add": layer.binary("Add"),
     "And": layer.binary("And"),
+    "ArgMax": place.place("ArgMax"),
+    "ArgMin": place.place("ArgMin"),
     "AveragePool": layer.pool("AveragePool"),
     "BatchNormalization": layer.batch_norm,
     "Cast": tensor.cast,
@@ -29,12 +32,15 @@ TRANSLATIONS: dict[str, Translation] = {
     "Clip": layer.clip,
     "Concat": tensor.concat,
     "Conv": layer.conv,
+    "CumSum": place.running_sum,
     "Div": layer.binary("Div"),
     "Dropout": tensor.dropout,
     "Equal": layer.binary("Equal"),
     "Erf": lambda call: call.pending("Erf", call.x),  # has to be part of a Gelu
     "Flatten": tensor.flatten,
     "Gather": tensor.gather,
+    "GatherElements": place.gather_elements,
+    "GatherND": place.gather_nd,
     "Gemm": layer.gemm,
     "GlobalAveragePool": layer.global_pool("AdaptiveAveragePool"),
     "GlobalMaxPool": layer.global_pool("AdaptiveMaxPool"),
@@ -52,11 +58,14 @@ TRANSLATIONS: dict[str, Translation] = {
     "MaxPool": layer.pool("MaxPool"),
     "Mul": layer.binary("Mul"),
     "Not": lambda call: call.node("Not", [call.x]),
+    "OneHot": place.one_hot,
     "Or": layer.binary("Or"),
     "Pad": tensor.pad,
     "ReduceMean": layer.reduce_mean,
     "Reshape": tensor.reshape,
     "Resize": tensor.resize,
+    "ScatterElements": place.scatter_elements,
+    "ScatterND": place.scatter_nd,
     "Shape": tensor.shape,
     "Size": tensor.size,
     "Slice": tensor.cut,
@@ -66,6 +75,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Sub": layer.binary("Sub"),
     "Sum": layer.total,
     "Swish": layer.swish,
+    "TopK": place.top,
     "Transpose": tensor.transpose,
     "Unsqueeze": tensor.unsqueeze,
     "Where": choice.where,

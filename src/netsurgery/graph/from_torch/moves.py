@@ -59,7 +59,10 @@ def stack(call: Call) -> str:
     """aten.stack: each gets an axis of one, then they are joined along it."""
     axis = call.arguments["dim"] % len(call.shape)
     one = (*call.shape[:axis], 1, *call.shape[axis + 1 :])
-    names = [call.reshaped(call.placed(tensor, "part", call.kind), tensor.shape, one, "part") for tensor in call.arguments["tensors"]]
+    names = [
+        call.reshaped(call.placed(tensor, "part", call.kind), tensor.shape, one, "part")
+        for tensor in call.arguments["tensors"]
+    ]
     return call.node("Concat", names, axis=axis)
 
 

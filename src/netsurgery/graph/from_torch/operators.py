@@ -14,6 +14,7 @@ from netsurgery.graph.from_torch import arithmetic as arithmetic
 from netsurgery.graph.from_torch import choices as choice
 from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
+from netsurgery.graph.from_torch import places as place
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import nearest
 from netsurgery.graph.operators import OPERATORS
@@ -45,6 +46,21 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (choice.is_infinite, "isinf.default"),
     (choice.where, "where.self where.ScalarSelf where.ScalarOther where.Scalar"),
     (choice.masked_fill, "masked_fill.Scalar masked_fill.Tensor"),
+    (place.gather, "gather.default"),
+    (place.index_select, "index_select.default"),
+    (place.index, "index.Tensor"),
+    (place.scatter(), "scatter.src scatter.value scatter.reduce scatter.value_reduce"),
+    (place.scatter("add"), "scatter_add.default"),
+    (place.scatter(), "scatter_reduce.two"),
+    (place.place("ArgMax"), "argmax.default"),
+    (place.place("ArgMin"), "argmin.default"),
+    (place.extreme("ArgMax"), "max.dim"),
+    (place.extreme("ArgMin"), "min.dim"),
+    (place.top, "topk.default"),
+    (place.sort, "sort.default sort.stable"),
+    (place.argsort, "argsort.default argsort.stable"),
+    (place.running_sum, "cumsum.default"),
+    (place.one_hot, "one_hot.default"),
     (layer.matrix_product, "mm.default bmm.default matmul.default mv.default"),
     (layer.matrix_product_and_sum, "addmm.default baddbmm.default"),
     (layer.batch_norm, "_native_batch_norm_legit_no_training.default"),

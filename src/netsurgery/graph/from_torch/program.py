@@ -180,7 +180,9 @@ class _Reader:
         names = result if isinstance(result, tuple) else (result,)
         for made, kind in zip(names, types, strict=False):
             if made is not None and builder.type_of(made) is not kind:
-                raise UnsupportedOperatorError(f"gives {kind}, where the graph's operators give {builder.type_of(made)}")
+                raise UnsupportedOperatorError(
+                    f"gives {kind}, where the graph's operators give {builder.type_of(made)}"
+                )
         values = [None if name is None else Activation(name, shape) for name, shape in zip(names, shapes, strict=False)]
         return tuple(values) if several else values[0]
 

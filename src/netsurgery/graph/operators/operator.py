@@ -134,7 +134,8 @@ class Attribute:
 
     Kinds: `int`, `ints` (tuple), `float` (finite or infinite, never NaN), `floats`, `flag`, `choice`.
     `neutral`: an `ints` attribute whose entries all equal this is written as the empty tuple.
-    `length`: how many numbers are expected; `most`: how many there may be. `flattens`: a shape that is expected to flatten all behind x's first axis.
+    `length`: how many numbers are expected; `most`: how many there may be.
+    `flattens`: a shape that is expected to flatten all behind x's first axis.
     `torch`: the argument of the operator's ATen overloads that holds it. `onnx`, `onnx_default`: ONNX's name for it,
     and what it is there when nothing is said.
     """

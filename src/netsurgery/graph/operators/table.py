@@ -9,11 +9,13 @@ from netsurgery.graph.operators.layers import LAYERS
 from netsurgery.graph.operators.moves import MOVES
 from netsurgery.graph.operators.operator import Operator, Work
 from netsurgery.graph.operators.pictures import PICTURES
+from netsurgery.graph.operators.places import PLACES
 from netsurgery.graph.operators.reductions import REDUCTIONS
 
 # Codes are in the order of how often the operators occur, which saves bits. They never change once released.
 _ALL = sorted(
-    (*LAYERS, *FUNCTIONS, *ARITHMETIC, *PICTURES, *REDUCTIONS, *MOVES, *INTEGERS), key=lambda operator: operator.code
+    (*LAYERS, *FUNCTIONS, *ARITHMETIC, *PICTURES, *REDUCTIONS, *MOVES, *INTEGERS, *PLACES),
+    key=lambda operator: operator.code,
 )
 
 OPERATORS: dict[str, Operator] = {operator.name: operator for operator in _ALL}
