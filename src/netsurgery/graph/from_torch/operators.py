@@ -38,9 +38,9 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
             ("GreaterOrEqual", "ge"),
         )
     ),
-    (choice.logical("And"), "logical_and.default bitwise_and.Tensor __and__.Tensor"),
-    (choice.logical("Or"), "logical_or.default bitwise_or.Tensor __or__.Tensor"),
-    (choice.logical("Xor"), "logical_xor.default bitwise_xor.Tensor __xor__.Tensor"),
+    (choice.logical("And"), "logical_and.default bitwise_and.Tensor bitwise_and.Scalar __and__.Tensor __and__.Scalar"),
+    (choice.logical("Or"), "logical_or.default bitwise_or.Tensor bitwise_or.Scalar __or__.Tensor __or__.Scalar"),
+    (choice.logical("Xor"), "logical_xor.default bitwise_xor.Tensor bitwise_xor.Scalar __xor__.Tensor __xor__.Scalar"),
     (choice.opposite, "logical_not.default bitwise_not.default"),
     (choice.is_nan, "isnan.default"),
     (choice.is_infinite, "isinf.default"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -157,12 +157,12 @@ def sort(call: Call) -> Outputs:
 def argsort(call: Call) -> str:
     """aten.argsort."""
     (size,) = call.known((call.sizes("self")[call.axis()],))
-    settings = {"axis": call.axis(), "count": size, "largest": bool(call.arguments["descending"])}
+    settings: dict[str, Any] = {"axis": call.axis(), "count": size, "largest": bool(call.arguments["descending"])}
     return call.node("TopKIndices", [call.operand("self")], **settings)
 
 
 def _ranked(call: Call, count: int, largest: bool) -> Outputs:
-    settings = {"axis": call.axis(), "count": count, "largest": largest}
+    settings: dict[str, Any] = {"axis": call.axis(), "count": count, "largest": largest}
     x = call.operand("self")
     return tuple(
         call.node(operator, [x], part, **settings) if number in call.used else None

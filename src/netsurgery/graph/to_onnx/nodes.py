@@ -302,7 +302,7 @@ def _top(output: int) -> Writer:
 
     def write(nodes: Nodes, node: Node) -> None:
         given: Attributes = node.attributes
-        outputs = ["", ""]
+        outputs = [nodes.unique(f"{node.output}.unread")] * 2
         outputs[output] = node.output
         settings = {"axis": given["axis"], "largest": int(given["largest"])}
         nodes.add("TopK", [*node.inputs, nodes.whole(node, "count", [given["count"]])], outputs, node.place, **settings)

@@ -36,7 +36,7 @@ def _gather(operands: Operands, attributes: Attributes) -> Entries:
 
 def _elements(x: Entries, indices: Entries, axis: int) -> tuple[Entries, ...]:
     """For each place of the indices that of x: the same, but the index along the axis."""
-    places = list(np.indices(indices.shape, sparse=True))
+    places: list[Entries] = list(np.indices(indices.shape, sparse=True))
     places[axis] = _from_front(indices, x.shape[axis])
     return tuple(places)
 
@@ -69,7 +69,7 @@ _COMBINED: dict[str, Callable[..., Any]] = {
 
 
 def _put(x: Entries, places: tuple[Entries, ...], updates: Entries, reduction: str) -> Entries:
-    result = x.copy()
+    result: Entries = x.copy()
     if reduction == "none":
         result[places] = updates
     else:
@@ -103,7 +103,8 @@ def _top(operands: Operands, attributes: Attributes) -> npt.NDArray[np.int64]:
         order = x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
     else:
         order = np.argsort(x, axis, kind="stable")
-    return order.take(np.arange(attributes["count"]), axis=axis)
+    first: npt.NDArray[np.int64] = order.take(np.arange(attributes["count"]), axis=axis)
+    return first
 
 
 def _top_values(operands: Operands, attributes: Attributes) -> Entries:
