@@ -87,6 +87,12 @@ def assert_as_torch(model: nn.Module, *examples: Tensor) -> None:
         lambda x: x + torch.arange(4),
         lambda x: (x.split(2, 1)[1], x.chunk(2, 1)[0]),
         lambda x: (x, x == 1, x * 1.0),
+        lambda x: (x - 3) // 2,
+        lambda x: (x - 3) % 2,
+        lambda x: (3 - x) % -2,
+        lambda x: torch.fmod(x - 3, 2),
+        lambda x: torch.div(x - 3, 2, rounding_mode="trunc"),
+        lambda x: torch.div(x - 3, -2, rounding_mode="floor"),
     ],
 )
 def test_whole_numbers_compute_as_in_torch(function: Callable[[Tensor], Any]) -> None:

@@ -293,8 +293,7 @@ Shape gather_elements(const Operands& operands, const Attributes& attributes) {
 Shape gather_nd(const Shape& x, const Shape& indices, Size shared) {
   const auto ranks = [](const Shape& shape) { return static_cast<Size>(shape.size()); };
   const bool fits = ranks(indices) > shared && ranks(x) >= shared &&
-                    std::equal(x.begin(), x.begin() + shared, indices.begin()) &&
-                    indices.back() <= ranks(x) - shared;
+                    std::equal(x.begin(), x.begin() + shared, indices.begin()) && indices.back() <= ranks(x) - shared;
   if (!fits)
     refuse("indices of shape " + text_of(indices) + " name no places of shape " + text_of(x) + " with " +
            text_of(shared) + " in common.");

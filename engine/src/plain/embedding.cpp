@@ -54,9 +54,8 @@ class Embedding final : public PlainKernel {
 }  // namespace
 
 Kernel make_embedding(const Making& making) {
-  return with_whole(making.type(0), [&](auto number) -> Kernel {
-    return std::make_unique<Embedding<decltype(number)>>(making);
-  });
+  return with_whole(making.type(0),
+                    [&](auto number) -> Kernel { return std::make_unique<Embedding<decltype(number)>>(making); });
 }
 
 }  // namespace netsurgery::plain

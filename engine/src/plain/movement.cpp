@@ -152,15 +152,13 @@ class Turned final : public PlainKernel {
 }  // namespace
 
 Kernel make_reshape(const Making& making) {
-  return with_type(making.node.type, [&](auto entry) -> Kernel {
-    return std::make_unique<Copy<decltype(entry)>>(making);
-  });
+  return with_type(making.node.type,
+                   [&](auto entry) -> Kernel { return std::make_unique<Copy<decltype(entry)>>(making); });
 }
 
 Kernel make_concat(const Making& making) {
-  return with_type(making.node.type, [&](auto entry) -> Kernel {
-    return std::make_unique<Concat<decltype(entry)>>(making);
-  });
+  return with_type(making.node.type,
+                   [&](auto entry) -> Kernel { return std::make_unique<Concat<decltype(entry)>>(making); });
 }
 
 Kernel make_slice(const Making& making) {

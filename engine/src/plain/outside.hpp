@@ -25,8 +25,8 @@ class Outside {
     const Size size = size_.exchange(0, std::memory_order_relaxed);
     if (size == 0) return "";
     const std::string last = std::to_string(size - 1), all = std::to_string(size);
-    return "index " + std::to_string(index_.load(std::memory_order_relaxed)) + " is none of " + all +
-           " places: 0 to " + last + " are, or -" + all + " to -1.";
+    return "index " + std::to_string(index_.load(std::memory_order_relaxed)) + " is none of " + all + " places: 0 to " +
+           last + " are, or -" + all + " to -1.";
   }
 
  private:

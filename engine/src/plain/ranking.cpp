@@ -167,9 +167,8 @@ Kernel place(const Making& making) {
 
 template <bool values>
 Kernel top(const Making& making) {
-  return with_number(making.type(0), [&](auto entry) -> Kernel {
-    return std::make_unique<TopK<decltype(entry), values>>(making);
-  });
+  return with_number(making.type(0),
+                     [&](auto entry) -> Kernel { return std::make_unique<TopK<decltype(entry), values>>(making); });
 }
 
 }  // namespace
@@ -183,9 +182,8 @@ Kernel make_top_values(const Making& making) { return top<true>(making); }
 Kernel make_top_indices(const Making& making) { return top<false>(making); }
 
 Kernel make_cum_sum(const Making& making) {
-  return with_number(making.type(0), [&](auto entry) -> Kernel {
-    return std::make_unique<CumSum<decltype(entry)>>(making);
-  });
+  return with_number(making.type(0),
+                     [&](auto entry) -> Kernel { return std::make_unique<CumSum<decltype(entry)>>(making); });
 }
 
 }  // namespace netsurgery::plain

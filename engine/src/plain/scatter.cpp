@@ -53,8 +53,7 @@ Entry combined(Reduction reduction, Entry old, Entry update) {
 template <class Entry>
 class Scattering : public PlainKernel {
  public:
-  explicit Scattering(const Making& making)
-      : count_(entries(making.output)), updates_(entries(making.operands[2])) {
+  explicit Scattering(const Making& making) : count_(entries(making.output)), updates_(entries(making.operands[2])) {
     reduction_ = making.attributes().choice<Reduction>(AttributeName::kReduction);
   }
   Size pieces() const override { return 1; }

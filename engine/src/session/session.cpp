@@ -56,7 +56,9 @@ void Session::set_threads(int threads) {
     prepared_ = std::make_unique<Prepared>(graph_, kernels_, plain_only_, threads);
 }
 
-const std::vector<Shape>& Session::output_shapes(const Sizes& sizes) { return prepared_->plans.cut(sizes).output_shapes; }
+const std::vector<Shape>& Session::output_shapes(const Sizes& sizes) {
+  return prepared_->plans.cut(sizes).output_shapes;
+}
 
 void Session::prepare(const Sizes& sizes) { prepared_->cut(sizes); }
 

@@ -56,6 +56,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "LogSoftmax": layer.softmax("LogSoftmax"),
     "MatMul": layer.matmul,
     "MaxPool": layer.pool("MaxPool"),
+    "Mod": choice.remainder,
     "Mul": layer.binary("Mul"),
     "Not": lambda call: call.node("Not", [call.x]),
     "OneHot": place.one_hot,

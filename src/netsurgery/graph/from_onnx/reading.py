@@ -121,7 +121,11 @@ class _Reading:
                     self._translate(proto)
                 elif not _translated(proto):
                     raise UnsupportedOperatorError(_missing(proto))
-            except (GraphError, InputError) as error:  # the latter of indices that are no places
+            except (
+                GraphError,
+                InputError,
+                UnsupportedOperatorError,
+            ) as error:  # InputError: indices that are no places
                 self._problems.append(Problem(operator, str(error).rstrip("."), where))
             except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration) as error:
                 # onnx.checker looks at neither shapes nor the entries of constants.

@@ -15,6 +15,7 @@ from netsurgery.graph.from_torch import choices as choice
 from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
 from netsurgery.graph.from_torch import places as place
+from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import nearest
 from netsurgery.graph.operators import OPERATORS
@@ -46,6 +47,10 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (choice.is_infinite, "isinf.default"),
     (choice.where, "where.self where.ScalarSelf where.ScalarOther where.Scalar"),
     (choice.masked_fill, "masked_fill.Scalar masked_fill.Tensor"),
+    (quotient.quotient(), "div.Tensor_mode div.Scalar_mode"),
+    (quotient.quotient("floor"), "floor_divide.default"),
+    (quotient.remainder("floor"), "remainder.Tensor remainder.Scalar"),
+    (quotient.remainder("trunc"), "fmod.Tensor fmod.Scalar"),
     (place.gather, "gather.default"),
     (place.index_select, "index_select.default"),
     (place.index, "index.Tensor"),
