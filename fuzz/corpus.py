@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from netsurgery.graph.extents import axis, larger
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.operators import OPERATORS, Work, working
 from netsurgery.graph.recognition import recognise_weights
@@ -129,6 +130,7 @@ def _weights(rng: np.random.Generator) -> list[np.ndarray]:
         rng.choice(plain[0, :5], (8, 16)) * (rng.random((8, 16)) < 0.5),
         signs[0] * scales[0],  # binary planes
         signs[0] * scales[0] + signs[1] * scales[1],
+        (rng.integers(-127, 128, (6, 40)) * scales[0, :6].astype(np.float64)).astype(np.float32),  # and a scale a row
         np.full((2, 3), -0.0),
         np.float32(2.0) ** rng.integers(-149, 128, (4, 9)),
     ]
@@ -158,4 +160,10 @@ def _axes() -> Graph:
     split = builder.node("Reshape", [rows], shape=(0, -1, 2, 2))
     picture = builder.input("picture", ("batch", 1, "height", "width"))
     kernel = builder.constant(rng.standard_normal((2, 1, 3, 2)))
-    return builder.graph([split, builder.node("Conv", [picture, kernel], strides=(2, 1))])
+    maps = builder.node("Conv", [picture, kernel], strides=(2, 1))
+    time, height = axis("time"), axis("height")
+    places = builder.node("Slice", [builder.constant(rng.standard_normal((40, 4)))], axis=0, start=0, stop=time)
+    last = builder.node("Slice", [builder.node("Add", [rows, places])], axis=1, start=time - 1, stop=time)
+    half = builder.node("Slice", [maps], axis=2, start=0, stop=(height // 2 + 1) // 2)
+    flat = builder.node("Reshape", [rows], shape=(axis("batch") * time, larger(4 - 2 * time, 2) * 2))
+    return builder.graph([split, maps, last, half, flat])

@@ -83,6 +83,8 @@ struct AttributeEntry {
   std::int64_t low;              // the lowest value of kInt, kInts
   bool has_neutral;              // kInts that all equal `neutral` are kept as no numbers at all
   std::int64_t neutral;
+  bool follows;                   // may its numbers follow open axes?
+  std::int64_t lowest_following;  // the lowest one that does
   Entries<const char*> choices;
 };
 
@@ -105,10 +107,27 @@ struct OperatorEntry {
 """
 
 _END = """\
-/// Is there an operator with this code?
-constexpr bool exists(std::int64_t code) { return code >= 1 && code <= kHighestCode && kPlaces[code] > 0; }
+constexpr std::size_t kMostOperatorCodes = 256;
+constexpr int kNoOperator = -1;
 
-constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[kPlaces[static_cast<std::size_t>(op)] - 1]; }
+/// For each code the place of its operator in kOperators, or kNoOperator.
+struct OperatorPlaces {
+  int of[kMostOperatorCodes] = {};
+
+  constexpr OperatorPlaces() {
+    for (int& place : of) place = kNoOperator;
+    int place = 0;
+    for (const OperatorEntry& entry : kOperators) of[static_cast<std::size_t>(entry.op)] = place++;
+  }
+};
+inline constexpr OperatorPlaces kOperatorPlaces;
+
+constexpr bool is_operator(std::int64_t code) {
+  return code >= 0 && code < static_cast<std::int64_t>(kMostOperatorCodes) && kOperatorPlaces.of[code] != kNoOperator;
+}
+constexpr const OperatorEntry& entry_of(Operator op) {
+  return kOperators[kOperatorPlaces.of[static_cast<std::size_t>(op)]];
+}
 
 }  // namespace netsurgery
 """
@@ -136,18 +155,7 @@ def operators_header() -> str:
         tables += _tables(operator)
     tables += ["}  // namespace operator_tables", "", "inline constexpr OperatorEntry kOperators[] = {"]
     tables += [f"    {_operator(operator)}," for operator in operators]
-    highest = operators[-1].code
-    places = {operator.code: place for place, operator in enumerate(operators, start=1)}
-    listed = ", ".join(str(places.get(code, 0)) for code in range(highest + 1))
-    tables += [
-        "};",
-        "",
-        f"constexpr std::int64_t kHighestCode = {highest};",
-        "// Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.",
-        f"inline constexpr std::uint8_t kPlaces[] = {{{listed}}};",
-        "// clang-format on",
-        "",
-    ]
+    tables += ["};", "// clang-format on", ""]
     tables = [textwrap.fill(line, WIDTH, subsequent_indent=" " * 5, break_on_hyphens=False) for line in tables]
     return "\n".join([_TYPES, *enums, "", _ENTRIES, *tables, _END])
 
@@ -200,12 +208,18 @@ def _attribute(operator: Operator, attribute: Attribute) -> str:
         "Default::" + ("kNone" if default is None else "kEmpty" if default == () else "kValue"),
         integer,
         floating,
-        str(attribute.low) if attribute.low > -LARGEST_INT else "-kLargestInteger",
+        _low(attribute.low),
         flag(attribute.neutral is not None),
         str(attribute.neutral or 0),
+        flag(attribute.follows is not None),
+        _low(attribute.follows or 0),
         _choices(operator, attribute) if attribute.choices else "{}",
     ]
     return "{" + ", ".join(fields) + "}"
+
+
+def _low(number: int) -> str:
+    return str(number) if number > -LARGEST_INT else "-kLargestInteger"
 
 
 def _trait(trait: Enum) -> str:

@@ -6,7 +6,7 @@ import inspect
 import math
 import textwrap
 
-from netsurgery.graph.operators import OPERATORS, Attribute, Gives, Operand, Operator
+from netsurgery.graph.operators import LARGEST_INT, OPERATORS, Attribute, Gives, Operand, Operator
 from netsurgery.graph.value_types import ALL_TYPES, ValueType
 
 _BEGINNING = """\
@@ -18,7 +18,8 @@ What a graph can hold, and so what an .nsm file can hold and every engine runs. 
 Operands and outputs are float32 where nothing else is said; operands of which several types are allowed
 have the same one, indices and conditions aside. `N` is the batch, `C` channels; the axes after them, `S`,
 are spatial: one to three of them. In `strides`, `dilations` and `pads` (all begins, then all ends) no number at all
-means 1, 1 and 0 for every axis.
+means 1, 1 and 0 for every axis. A number that may follow open axes is a number or an extent: an exact expression of
+their sizes, which is worked out for each run.
 """
 
 
@@ -66,7 +67,14 @@ def _types(types: tuple[ValueType, ...]) -> str:
 
 
 def _attribute(attribute: Attribute) -> str:
-    return attribute.allowed + ("" if attribute.default is None else f"; default {_value(attribute.default)}")
+    default = "" if attribute.default is None else f"; default {_value(attribute.default)}"
+    return attribute.allowed + default + _following(attribute)
+
+
+def _following(attribute: Attribute) -> str:
+    if attribute.follows is None:
+        return ""
+    return "; may follow open axes" + (f", from {attribute.follows} on" if attribute.follows > -LARGEST_INT else "")
 
 
 def _value(value: object) -> str:

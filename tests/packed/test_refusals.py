@@ -16,7 +16,7 @@ from tests.packed.graphs import numbered, whole_numbers
 from netsurgery._native import Encoder
 from netsurgery.errors import FileLimitError, FileVersionError, PackedFileError
 from netsurgery.graph.operators import OPERATORS
-from netsurgery.packed.format import ATTRIBUTES, Context, Encoding, Limits, Mask
+from netsurgery.packed.format import ATTRIBUTES, FOLLOWS, Context, Encoding, Limits, Mask
 from netsurgery.packed.reader import decode
 from netsurgery.packed.writer import encode
 
@@ -170,7 +170,7 @@ def codes(*numbers: int, width: int, mask: tuple[int, ...] | None = None) -> Cal
     return ("codes", (1, len(numbers), 1, 1), kept, width, array)
 
 
-FLOATS, CODEBOOK, PLANES = (integer(Context.ENCODING, encoding) for encoding in Encoding)
+FLOATS, CODEBOOK, PLANES, UNIFORM = (integer(Context.ENCODING, encoding) for encoding in Encoding)
 
 
 def floats(*entries: int) -> Calls:
@@ -181,6 +181,11 @@ def codebook(entries: list[int], *numbers: int) -> Calls:
     width = (len(entries) - 1).bit_length()
     said = [integer(Context.CODES, len(entries) - 1), *form(), table(1, *entries), codes(*numbers, width=width)]
     return row(CODEBOOK, *said)
+
+
+def counted(span: int, least: int) -> Calls:
+    """least: zigzag."""
+    return [integer(Context.CODES, span - 1), integer(Context.LEAST_COUNT, least)]
 
 
 def planes(*scales: int) -> Calls:
@@ -218,6 +223,32 @@ def sliced(start: int, stop: int) -> Calls:
         *(integer(attribute("stop"), stop - 1), flag(attribute("step"), False)),
         *OUTPUT,
     ]
+
+
+def cut_to(*terms: tuple[int, Calls], number: int = 0) -> Calls:
+    """The first entries of an input along its only axis, which is open: so many as an extent of these terms says."""
+    extent = [integer(Context.EXTENT, number), integer(Context.TERMS, len(terms) - 1)]
+    for coefficient, factors in terms:
+        code = 2 * coefficient if coefficient >= 0 else -2 * coefficient - 1
+        extent += [integer(Context.COEFFICIENT, code), *factors, integer(Context.FACTOR, 0)]
+    return [
+        *(*head(1)[:3], flag(Context.RANK, False), integer(Context.NODE_COUNT, 1)),
+        *(integer(Context.OPERATOR, FOLLOWS - 1), operator("Slice"), *value(), integer(attribute("axis"), 0)),
+        *(flag(attribute("start"), False), flag(Context.EXTENT, True), *extent, flag(attribute("step"), False)),
+        *OUTPUT,
+    ]
+
+
+def axis_factor(axis: int) -> Call:
+    return integer(Context.FACTOR, 3 + axis)
+
+
+def halves(depth: int) -> Calls:
+    """floor(floor(axis 0 / 2) / 2) ..., as a factor."""
+    if depth == 0:
+        return [axis_factor(0)]
+    inner = [integer(Context.TERMS, 0), integer(Context.COEFFICIENT, 2), *halves(depth - 1), integer(Context.FACTOR, 0)]
+    return [integer(Context.FACTOR, 1), integer(Context.DIVISOR, 0), *inner]
 
 
 def reshaped(*sizes: int) -> Calls:
@@ -265,6 +296,9 @@ ACCEPTED: dict[str, Calls] = {
     "an infinite attribute": clip(INFINITY),
     "a choice": gelu(1),
     "a slice": sliced(1, 4),
+    "an extent": cut_to((1, [axis_factor(0)])),
+    "the deepest extent": cut_to((1, []), (1, halves(7))),
+    "an extent of 64 parts": cut_to((1, [axis_factor(0)]), *[(0, [axis_factor(0)])] * 31),
     "eight axes": reshaped(*[1] * 7, 4),
     "one axis of a mean": average(1),
     "operands": joined(3, 2),
@@ -282,6 +316,13 @@ ACCEPTED: dict[str, Calls] = {
 }
 """Files that are right, from the same parts as those that are wrong in one place."""
 
+BIG = [
+    *(integer(Context.COEFFICIENT, 2 * (2**31 - 1)), integer(Context.FACTOR, 2)),
+    *(integer(Context.TERMS, 0), integer(Context.COEFFICIENT, 2 * (2**31 - 1)), integer(Context.FACTOR, 0)),
+    integer(Context.FACTOR, 0),
+]
+"""A term of nearly 2^62."""
+
 DAMAGED: dict[str, tuple[Calls, str]] = {
     "operator": (
         [*head(4), integer(Context.OPERATOR, HIGHEST_CODE)],
@@ -292,7 +333,7 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         f"operator {OPERATORS['Integers'].code - 1} doesn't exist in this",
     ),
     "mask kind": ([*plus_constant(4), integer(Context.MASK, 5)], "mask 5 doesn't exist in this version"),
-    "encoding": (row(integer(Context.ENCODING, 3)), "encoding 3 doesn't exist in this version"),
+    "encoding": (row(integer(Context.ENCODING, 4)), "encoding 4 doesn't exist in this version"),
     "choice": (gelu(2), "approximate has no choice 2"),
     "operand before the first value": (
         [*head(4), operator("Relu"), *value(1)],
@@ -322,6 +363,13 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
     "more values than entries": (
         row(CODEBOOK, integer(Context.CODES, 4)),
         "a codebook has 5 values for 4 entries; so many, and at most 256, are allowed",
+    ),
+    "counts": (row(UNIFORM, *counted(257, 0)), "a tensor has 257 counts from 0 on; at most 256"),
+    "counts far below": (row(UNIFORM, *counted(2, 511)), "a tensor has 2 counts from -256 on; at most 256, from -255"),
+    "counts far above": (row(UNIFORM, *counted(2, 512)), "a tensor has 2 counts from 256 on; at most 256, from -255"),
+    "count": (
+        row(UNIFORM, *counted(3, 0), *form(), table(1, ONE), codes(0, 1, 2, 3, width=2)),
+        "code 3 lies beyond the 3 counts of a tensor",
     ),
     "planes": (row(PLANES, integer(Context.PLANES, 8)), "has 9 planes; 1 to 8, without a mask, are allowed"),
     "planes with a mask": (
@@ -379,6 +427,23 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         "the file holds 2 different names for 1 open axes",
     ),
     "NaN": (floats(ONE, NAN, ONE, ONE), r"a tensor of shape \(4,\) holds a value that isn't finite"),
+    "axis of an extent": (cut_to((1, [axis_factor(1)])), "an extent follows open axis 1 of 1"),
+    "extent without axes": (
+        [*head(4), *cut_to((1, [axis_factor(0)]))[5:]],
+        "an extent follows open axis 0 of 0",
+    ),
+    "extent before its time": (cut_to((1, [axis_factor(0)]), number=1), "extent 1 appears before number 0"),
+    "divisor": (
+        cut_to((1, [integer(Context.FACTOR, 1), integer(Context.DIVISOR, 2**31 - 2), axis_factor(0)])),
+        "divisor 2147483648; it is at most 2147483647",
+    ),
+    "extent too small": (cut_to((1, [axis_factor(0)]), (-1, [])), "contradicts itself: .*stop"),
+    "extent too large": (cut_to((2**31 - 1, []), (1, [axis_factor(0)])), "contradicts itself: .*stop=2147483648"),
+    "extent beyond 64 bits": (
+        cut_to((2**31 - 1, [integer(Context.FACTOR, 2), *[integer(Context.TERMS, 0)], *BIG]), (1, [axis_factor(0)])),
+        "too large to be counted",
+    ),
+    "extent beyond its axis": (cut_to((1, [axis_factor(0)]), (1, [])), "contradicts itself: .*must lie inside axis 0"),
     "infinity": (floats(ONE, INFINITY, ONE, ONE), "holds a value that isn't finite"),
     "infinity in a codebook": (codebook([ONE, INFINITY], 0, 0, 1, 0), "holds a value that isn't finite"),
     "infinite scale": (planes(INFINITY), "holds a value that isn't finite"),
@@ -435,6 +500,11 @@ LIMITED: dict[str, tuple[Calls, str]] = {
             *(integer(Context.RANK, 1), *told(0), *open_size(8)),
         ],
         "declares more than 8 open axes",
+    ),
+    "depth of an extent": (cut_to((1, halves(8))), "an extent is more than 8 quotients deep"),
+    "parts of an extent": (
+        cut_to((1, [axis_factor(0)] * 2), *[(0, [axis_factor(0)])] * 31),
+        "an extent has more than 64 terms and factors",
     ),
     "entries of a constant": (plus_constant(2**15, 2**16), r"constants of more than 16,\d{3},\d{3} entries"),
     "entries of a value": (head(2**14, 2**15), "input has 536,870,912 entries; 268,435,456 are allowed"),

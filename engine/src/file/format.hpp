@@ -22,7 +22,12 @@ constexpr std::int64_t kMostOperands = 262144;
 constexpr std::int64_t kMostConstants = 65536;
 constexpr std::int64_t kMostNameBytes = 1048576;
 constexpr std::int64_t kHighestRank = 8;
+constexpr std::int64_t kMostExtents = 4096;
+constexpr std::int64_t kMostParts = 64;
+constexpr std::int64_t kDeepestPart = 8;
+constexpr std::int64_t kFollows = 159;
 constexpr std::int64_t kMostCodes = 256;
+constexpr std::int64_t kLargestUniform = 255;
 constexpr std::int64_t kMostPlanes = 8;
 constexpr std::int64_t kMostGrantedEntries = 1073741824;
 constexpr std::int64_t kGrantedEntries = 16777216;
@@ -58,11 +63,17 @@ enum Context : std::size_t {
   kCodes = 30,
   kPlanes = 31,
   kAttribute = 32,
+  kLeastCount = 89,
+  kDivisor = 90,
+  kExtent = 91,
+  kTerms = 92,
+  kCoefficient = 93,
+  kFactor = 94,
   kLeastSize = 95,
   kOperator = 96,
 };
 
 enum class Mask : std::uint8_t { kSparse, kDense, kSparseLiveColumns, kZero, kSparsePlain };
-enum class Encoding : std::uint8_t { kFloats, kCodebook, kPlanes };
+enum class Encoding : std::uint8_t { kFloats, kCodebook, kPlanes, kUniform };
 
 }  // namespace netsurgery::format

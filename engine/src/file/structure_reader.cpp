@@ -132,8 +132,11 @@ int StructureReader::value(std::size_t context) {
 }
 
 void StructureReader::node(std::size_t previous_code) {
-  const Size code = stream_.integer(kOperator + previous_code) + 1;
-  if (!exists(code)) refuse_file("operator " + std::to_string(code) + " doesn't exist in this version of the format.");
+  Size code = stream_.integer(kOperator + previous_code) + 1;
+  const bool follows = code == kFollows;
+  if (follows) code = stream_.integer(kOperator + previous_code) + 1;
+  if (!is_operator(code))
+    refuse_file("operator " + std::to_string(code) + " doesn't exist in this version of the format.");
   newest_ = static_cast<Operator>(code);
   ordinals_.push_back(++made_[static_cast<std::size_t>(code)]);
   const OperatorEntry& entry = entry_of(newest_);
@@ -141,7 +144,9 @@ void StructureReader::node(std::size_t previous_code) {
   static const Shape kNone;
   const Shape* known_x = given.values.empty() ? nullptr : shape_of(given.values[0]);
   const Shape x = known_x ? *known_x : kNone;
-  SaidAttributes values = AttributeReader(stream_).read(entry, x, !graph_.axes.empty());
+  const Sizes least = graph_.least();
+  SaidAttributes values =
+      AttributeReader(stream_, graph_.extents, graph_.axes.size(), least, follows).read(entry, x, !graph_.axes.empty());
   for (const std::size_t place : given.new_constants)
     add_constant(entry, place, static_cast<std::size_t>(given.values[place] - first_constant_),
                  constant_shape(entry, given, place, values));
@@ -153,7 +158,7 @@ void StructureReader::node(std::size_t previous_code) {
   made.type = type_of(entry, given, made.attributes);
   Shape shape;
   try {
-    shape = output_shape(newest_, shapes, made.attributes);
+    shape = output_shape(newest_, shapes, graph_.attributes_at(made, least));
   } catch (const Error& error) {
     refuse_file(kContradiction + std::string(error.what()));
   }

@@ -217,6 +217,8 @@ struct AttributeEntry {
   std::int64_t low;              // the lowest value of kInt, kInts
   bool has_neutral;              // kInts that all equal `neutral` are kept as no numbers at all
   std::int64_t neutral;
+  bool follows;                   // may its numbers follow open axes?
+  std::int64_t lowest_following;  // the lowest one that does
   Entries<const char*> choices;
 };
 
@@ -247,13 +249,13 @@ inline constexpr OperandEntry kConvOperands[] = {
 };
 inline constexpr AttributeEntry kConvAttributes[] = {
     {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
+     true, 1, false, 0, {}},
     {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, 16, false, Default::kEmpty, 0, 0.0f, 0,
-     true, 0, {}},
+     true, 0, false, 0, {}},
     {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0,
-     0.0f, 1, true, 1, {}},
+     0.0f, 1, true, 1, false, 0, {}},
     {AttributeName::kGroups, "groups", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f, 1,
-     false, 0, {}},
+     false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kReluOperands[] = {
@@ -271,15 +273,15 @@ inline constexpr OperandEntry kMaxPoolOperands[] = {
 };
 inline constexpr AttributeEntry kMaxPoolAttributes[] = {
     {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
-     false, 0, {}},
+     false, 0, false, 0, {}},
     {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
+     true, 1, false, 0, {}},
     {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, 16, false, Default::kEmpty, 0, 0.0f, 0,
-     true, 0, {}},
+     true, 0, false, 0, {}},
     {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0,
-     0.0f, 1, true, 1, {}},
+     0.0f, 1, true, 1, false, 0, {}},
     {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kReshapeOperands[] = {
@@ -287,7 +289,7 @@ inline constexpr OperandEntry kReshapeOperands[] = {
 };
 inline constexpr AttributeEntry kReshapeAttributes[] = {
     {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kTwo, 16, true, Default::kNone, 0, 0.0f, -1, false,
-     0, {}},
+     0, true, 1, {}},
 };
 
 inline constexpr OperandEntry kAddOperands[] = {
@@ -300,7 +302,7 @@ inline constexpr OperandEntry kAdaptiveAveragePoolOperands[] = {
 };
 inline constexpr AttributeEntry kAdaptiveAveragePoolAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
+     0, true, 1, {}},
 };
 
 inline constexpr OperandEntry kMulOperands[] = {
@@ -313,7 +315,7 @@ inline constexpr OperandEntry kConcatOperands[] = {
 };
 inline constexpr AttributeEntry kConcatAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kClipOperands[] = {
@@ -321,9 +323,9 @@ inline constexpr OperandEntry kClipOperands[] = {
 };
 inline constexpr AttributeEntry kClipAttributes[] = {
     {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
-     -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+     -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kMaximum, "maximum", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
-     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kHardSwishOperands[] = {
@@ -339,9 +341,9 @@ inline constexpr OperandEntry kHardSigmoidOperands[] = {
 };
 inline constexpr AttributeEntry kHardSigmoidAttributes[] = {
     {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
-     0.166666672f, -kLargestInteger, false, 0, {}},
+     0.166666672f, -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.5f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSiluOperands[] = {
@@ -353,17 +355,17 @@ inline constexpr OperandEntry kAveragePoolOperands[] = {
 };
 inline constexpr AttributeEntry kAveragePoolAttributes[] = {
     {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
-     false, 0, {}},
+     false, 0, false, 0, {}},
     {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
+     true, 1, false, 0, {}},
     {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, 16, false, Default::kEmpty, 0, 0.0f, 0,
-     true, 0, {}},
+     true, 0, false, 0, {}},
     {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0,
-     0.0f, 1, true, 1, {}},
+     0.0f, 1, true, 1, false, 0, {}},
     {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kCountIncludePad, "count_include_pad", AttributeKind::kFlag, Length::kSpatial, 16, false,
-     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, {}},
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kTransposeOperands[] = {
@@ -371,7 +373,7 @@ inline constexpr OperandEntry kTransposeOperands[] = {
 };
 inline constexpr AttributeEntry kTransposeAttributes[] = {
     {AttributeName::kOrder, "order", AttributeKind::kInts, Length::kRank, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kGeluOperands[] = {
@@ -380,7 +382,7 @@ inline constexpr OperandEntry kGeluOperands[] = {
 inline constexpr const char* kGeluApproximateChoices[] = {"none", "tanh"};
 inline constexpr AttributeEntry kGeluAttributes[] = {
     {AttributeName::kApproximate, "approximate", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
-     0, 0.0f, -kLargestInteger, false, 0, kGeluApproximateChoices},
+     0, 0.0f, -kLargestInteger, false, 0, false, 0, kGeluApproximateChoices},
 };
 
 inline constexpr OperandEntry kLayerNormOperands[] = {
@@ -390,9 +392,9 @@ inline constexpr OperandEntry kLayerNormOperands[] = {
 };
 inline constexpr AttributeEntry kLayerNormAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kEpsilon, "epsilon", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
-     9.99999975e-06f, -kLargestInteger, false, 0, {}},
+     9.99999975e-06f, -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kMeanOperands[] = {
@@ -400,9 +402,9 @@ inline constexpr OperandEntry kMeanOperands[] = {
 };
 inline constexpr AttributeEntry kMeanAttributes[] = {
     {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+     false, 0, {}},
     {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSliceOperands[] = {
@@ -410,13 +412,13 @@ inline constexpr OperandEntry kSliceOperands[] = {
 };
 inline constexpr AttributeEntry kSliceAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kStart, "start", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f, 0,
-     false, 0, {}},
+     false, 0, true, 0, {}},
     {AttributeName::kStop, "stop", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
+     0, true, 1, {}},
     {AttributeName::kStep, "step", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f, 1, false,
-     0, {}},
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSoftmaxOperands[] = {
@@ -424,7 +426,7 @@ inline constexpr OperandEntry kSoftmaxOperands[] = {
 };
 inline constexpr AttributeEntry kSoftmaxAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kLogSoftmaxOperands[] = {
@@ -432,7 +434,7 @@ inline constexpr OperandEntry kLogSoftmaxOperands[] = {
 };
 inline constexpr AttributeEntry kLogSoftmaxAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kLeakyReluOperands[] = {
@@ -440,7 +442,7 @@ inline constexpr OperandEntry kLeakyReluOperands[] = {
 };
 inline constexpr AttributeEntry kLeakyReluAttributes[] = {
     {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
-     0.00999999978f, -kLargestInteger, false, 0, {}},
+     0.00999999978f, -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSubOperands[] = {
@@ -459,11 +461,11 @@ inline constexpr OperandEntry kPadOperands[] = {
 inline constexpr const char* kPadModeChoices[] = {"constant", "reflect", "edge", "wrap"};
 inline constexpr AttributeEntry kPadAttributes[] = {
     {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceRank, 16, false, Default::kNone, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, true, -kLargestInteger, {}},
     {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, kPadModeChoices},
+     -kLargestInteger, false, 0, false, 0, kPadModeChoices},
     {AttributeName::kValue, "value", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kResizeOperands[] = {
@@ -474,13 +476,13 @@ inline constexpr const char* kResizeCoordinatesChoices[] = {"asymmetric", "half_
 inline constexpr const char* kResizeRoundingChoices[] = {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"};
 inline constexpr AttributeEntry kResizeAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
+     0, true, 1, {}},
     {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
-     0, 0.0f, -kLargestInteger, false, 0, kResizeCoordinatesChoices},
+     0, 0.0f, -kLargestInteger, false, 0, false, 0, kResizeCoordinatesChoices},
     {AttributeName::kRounding, "rounding", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
-     0.0f, -kLargestInteger, false, 0, kResizeRoundingChoices},
+     0.0f, -kLargestInteger, false, 0, false, 0, kResizeRoundingChoices},
 };
 
 inline constexpr OperandEntry kTanhOperands[] = {
@@ -492,13 +494,13 @@ inline constexpr OperandEntry kLrnOperands[] = {
 };
 inline constexpr AttributeEntry kLrnAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
-     9.99999975e-05f, -kLargestInteger, false, 0, {}},
+     9.99999975e-05f, -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.75f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kBias, "bias", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kMatMulOperands[] = {
@@ -511,7 +513,7 @@ inline constexpr OperandEntry kAdaptiveMaxPoolOperands[] = {
 };
 inline constexpr AttributeEntry kAdaptiveMaxPoolAttributes[] = {
     {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
+     0, true, 1, {}},
 };
 
 inline constexpr OperandEntry kAbsOperands[] = {
@@ -526,11 +528,11 @@ inline constexpr OperandEntry kEmbeddingOperands[] = {
 inline constexpr const char* kIntegersTypeChoices[] = {"float32", "int32", "int64", "bool"};
 inline constexpr AttributeEntry kIntegersAttributes[] = {
     {AttributeName::kType, "type", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f,
-     -kLargestInteger, false, 0, kIntegersTypeChoices},
+     -kLargestInteger, false, 0, false, 0, kIntegersTypeChoices},
     {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kValues, "values", AttributeKind::kInts, Length::kOne, 65536, false, Default::kNone, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kCastOperands[] = {
@@ -539,7 +541,7 @@ inline constexpr OperandEntry kCastOperands[] = {
 inline constexpr const char* kCastTypeChoices[] = {"float32", "int32", "int64", "bool"};
 inline constexpr AttributeEntry kCastAttributes[] = {
     {AttributeName::kType, "type", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f,
-     -kLargestInteger, false, 0, kCastTypeChoices},
+     -kLargestInteger, false, 0, false, 0, kCastTypeChoices},
 };
 
 inline constexpr OperandEntry kEqualOperands[] = {
@@ -600,9 +602,9 @@ inline constexpr OperandEntry kIsInfOperands[] = {
 };
 inline constexpr AttributeEntry kIsInfAttributes[] = {
     {AttributeName::kPositive, "positive", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kNegative, "negative", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kWhereOperands[] = {
@@ -617,7 +619,7 @@ inline constexpr OperandEntry kGatherOperands[] = {
 };
 inline constexpr AttributeEntry kGatherAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kGatherElementsOperands[] = {
@@ -626,7 +628,7 @@ inline constexpr OperandEntry kGatherElementsOperands[] = {
 };
 inline constexpr AttributeEntry kGatherElementsAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kGatherNDOperands[] = {
@@ -635,7 +637,7 @@ inline constexpr OperandEntry kGatherNDOperands[] = {
 };
 inline constexpr AttributeEntry kGatherNDAttributes[] = {
     {AttributeName::kAxesInCommon, "axes_in_common", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue,
-     0, 0.0f, 0, false, 0, {}},
+     0, 0.0f, 0, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kScatterElementsOperands[] = {
@@ -646,9 +648,9 @@ inline constexpr OperandEntry kScatterElementsOperands[] = {
 inline constexpr const char* kScatterElementsReductionChoices[] = {"none", "add", "mul", "max", "min"};
 inline constexpr AttributeEntry kScatterElementsAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kReduction, "reduction", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
-     0.0f, -kLargestInteger, false, 0, kScatterElementsReductionChoices},
+     0.0f, -kLargestInteger, false, 0, false, 0, kScatterElementsReductionChoices},
 };
 
 inline constexpr OperandEntry kScatterNDOperands[] = {
@@ -659,7 +661,7 @@ inline constexpr OperandEntry kScatterNDOperands[] = {
 inline constexpr const char* kScatterNDReductionChoices[] = {"none", "add", "mul", "max", "min"};
 inline constexpr AttributeEntry kScatterNDAttributes[] = {
     {AttributeName::kReduction, "reduction", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
-     0.0f, -kLargestInteger, false, 0, kScatterNDReductionChoices},
+     0.0f, -kLargestInteger, false, 0, false, 0, kScatterNDReductionChoices},
 };
 
 inline constexpr OperandEntry kArgMaxOperands[] = {
@@ -667,11 +669,11 @@ inline constexpr OperandEntry kArgMaxOperands[] = {
 };
 inline constexpr AttributeEntry kArgMaxAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kLast, "last", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kArgMinOperands[] = {
@@ -679,11 +681,11 @@ inline constexpr OperandEntry kArgMinOperands[] = {
 };
 inline constexpr AttributeEntry kArgMinAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kLast, "last", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kTopKValuesOperands[] = {
@@ -691,11 +693,11 @@ inline constexpr OperandEntry kTopKValuesOperands[] = {
 };
 inline constexpr AttributeEntry kTopKValuesAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
-     false, 0, {}},
+     false, 0, false, 0, {}},
     {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kTopKIndicesOperands[] = {
@@ -703,11 +705,11 @@ inline constexpr OperandEntry kTopKIndicesOperands[] = {
 };
 inline constexpr AttributeEntry kTopKIndicesAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
-     false, 0, {}},
+     false, 0, false, 0, {}},
     {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kCumSumOperands[] = {
@@ -715,11 +717,11 @@ inline constexpr OperandEntry kCumSumOperands[] = {
 };
 inline constexpr AttributeEntry kCumSumAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
-     0, {}},
+     0, false, 0, {}},
     {AttributeName::kExclusive, "exclusive", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
-     0.0f, -kLargestInteger, false, 0, {}},
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 }  // namespace operator_tables
@@ -842,17 +844,28 @@ inline constexpr OperatorEntry kOperators[] = {
     {Operator::kCumSum, "CumSum", ShapeRule::kAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
      operator_tables::kCumSumOperands, operator_tables::kCumSumAttributes},
 };
-
-constexpr std::int64_t kHighestCode = 64;
-// Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.
-inline constexpr std::uint8_t kPlaces[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
-     22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 0, 0, 0, 0, 0, 0, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45,
-     46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58};
 // clang-format on
 
-/// Is there an operator with this code?
-constexpr bool exists(std::int64_t code) { return code >= 1 && code <= kHighestCode && kPlaces[code] > 0; }
+constexpr std::size_t kMostOperatorCodes = 256;
+constexpr int kNoOperator = -1;
 
-constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[kPlaces[static_cast<std::size_t>(op)] - 1]; }
+/// For each code the place of its operator in kOperators, or kNoOperator.
+struct OperatorPlaces {
+  int of[kMostOperatorCodes] = {};
+
+  constexpr OperatorPlaces() {
+    for (int& place : of) place = kNoOperator;
+    int place = 0;
+    for (const OperatorEntry& entry : kOperators) of[static_cast<std::size_t>(entry.op)] = place++;
+  }
+};
+inline constexpr OperatorPlaces kOperatorPlaces;
+
+constexpr bool is_operator(std::int64_t code) {
+  return code >= 0 && code < static_cast<std::int64_t>(kMostOperatorCodes) && kOperatorPlaces.of[code] != kNoOperator;
+}
+constexpr const OperatorEntry& entry_of(Operator op) {
+  return kOperators[kOperatorPlaces.of[static_cast<std::size_t>(op)]];
+}
 
 }  // namespace netsurgery

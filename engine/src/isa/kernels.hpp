@@ -39,12 +39,71 @@ struct SparseStrip : Strip {
   const std::uint32_t* starts;   // of the rows of these channels in both; one more than channels
 };
 
-/// Several output channels share each input that is read: for weights without many zeros. `channels` is a multiple of
-/// the table's dense_channels.
-struct DenseStrip : Strip {
-  const std::uint32_t* offsets;  // bytes, of each input of a window, in order
-  std::ptrdiff_t inputs;         // how many
-  const float* weights;          // [channels / dense_channels][inputs][dense_channels]
+constexpr int kMostDenseVectors = 4;
+
+/// Inputs of some vectors of output, one after another in memory: for weights without many zeros.
+struct PanelInputs {
+  const float* input;
+  const std::ptrdiff_t* places;  // of each vector's first window, in floats from `input`
+  const std::uint32_t* offsets;  // bytes, of each input within a window, in order
+  std::ptrdiff_t inputs;
+  float* panel;  // [inputs][vectors][16]
+};
+
+/// Some vectors of output, wherever they lie, of blocks of output channels, and the part of their sums that the inputs
+/// of a panel give. Channels of a block share each input that is read.
+struct DensePanel {
+  const float* input;  // as PanelInputs leaves it
+  std::ptrdiff_t inputs;
+  const float* next;  // what will be read as input later, and how many floats: fetched meanwhile
+  std::ptrdiff_t next_floats;
+  const float* weights;         // of each block in turn [inputs][channels of the block]
+  const std::ptrdiff_t* first;  // channel of each block; one more than blocks. At most the table's dense_channels each
+  std::ptrdiff_t blocks;
+  std::ptrdiff_t weight_step;  // 0; or all blocks lie side by side, and an input's weights so far from the next one's
+  float* output;
+  const std::ptrdiff_t* places;  // of each vector, in floats from `output`
+  std::ptrdiff_t output_channel;
+  const float* bias;  // of each output channel: sums begin with it; nullptr: they go on from the output
+  bool last;          // no more panels follow: finish
+  Finish finish;      // residual_row isn't used
+  const std::ptrdiff_t* residual_places;  // as `places`, from finish.residual
+};
+
+/// Lanes of a vector that are pixels of a picture.
+struct PixelLanes {
+  std::ptrdiff_t place;  // of the vector, in floats from wherever they are counted
+  std::ptrdiff_t first;  // number of its first pixel
+  int count;
+  /// Of each of its pixels in order: the lane. From half[1] on they lie in the vector's second half.
+  alignas(64) std::int32_t lane[16];
+  int half[2];
+  alignas(64) std::int32_t pixel[16];  // of each lane, -1: none
+};
+
+/// Inputs of some pixels side by side: as the weights of a DensePanel whose inputs are weights.
+struct PixelInputs {
+  const float* input;
+  const PixelLanes* vectors;
+  std::ptrdiff_t count;          // of vectors
+  const std::uint32_t* offsets;  // bytes, of each input within a window, in order
+  std::ptrdiff_t inputs;
+  float* panel;  // [inputs][pixels], and a vector that is written over behind them
+  std::ptrdiff_t pixels;
+};
+
+/// Sums of pixels, channels side by side, are finished and put where they belong.
+struct PixelSums {
+  const float* sums;  // [pixels][..]
+  std::ptrdiff_t row;
+  const PixelLanes* vectors;  // of the output
+  std::ptrdiff_t count;
+  std::ptrdiff_t channels;
+  const float* bias;  // of each channel
+  float* output;
+  std::ptrdiff_t output_channel;
+  Finish finish;                          // residual_row isn't used
+  const std::ptrdiff_t* residual_places;  // of each vector, from finish.residual
 };
 
 constexpr int kTableInputs = 4;    // that share a table of sums
@@ -156,6 +215,87 @@ struct Picks {
   float outside;
 };
 
+/// Functions of one float, with the parameters that they take.
+enum class Function {
+  kRelu,
+  kClip,  // minimum, maximum
+  kHardSwish,
+  kSigmoid,
+  kHardSigmoid,  // alpha, beta
+  kSilu,
+  kGelu,
+  kGeluByTanh,
+  kLeakyRelu,  // alpha
+  kAbs,
+  kTanh,
+  kCount,
+};
+
+/// Functions of two floats.
+enum class Pair { kSum, kDifference, kProduct, kQuotient, kCount };
+
+/// (x - mean) / sqrt(variance + epsilon) * scale + bias, in double until the end. Nothing is aligned.
+struct LayerNormRow {
+  const float* input;
+  float* output;
+  std::ptrdiff_t count;
+  const float *scale, *bias;
+  double epsilon;
+};
+
+/// Softmax, or its logarithm, of columns side by side, from row to row `row` floats apart. Input and output are apart.
+struct SoftmaxColumns {
+  const float* input;
+  float* output;
+  std::ptrdiff_t rows, row, columns;
+  bool logarithm;
+  double* totals;  // memory for a number of each column
+  float* largest;
+};
+
+constexpr int kPanelRows = 12;  // of a matrix that is packed for `product`
+
+/// Row r of the output, `vectors` vectors long, is the sum over k of a[r * a_row + k * a_step] times the vectors at
+/// b + k * b_step. a is unaligned, and so is b and the output.
+struct Product {
+  const float* a;
+  std::ptrdiff_t a_row, a_step;
+  const float* b;
+  std::ptrdiff_t b_step;
+  float* output;
+  std::ptrdiff_t output_row;
+  std::ptrdiff_t rows, vectors, depth;
+  const float* bias;  // of each row: sums begin with it; nullptr: with 0, or if `goes_on` with the output
+  bool goes_on;
+  bool last;      // finish
+  Finish finish;  // residual_row is from row to row; residual_channel isn't used
+};
+
+/// Some queries, which are lanes, look at all keys: softmax(scale * q k + mask) v. Channels lie `channel` floats apart,
+/// keys in runs of neighbouring floats.
+struct Attention {
+  const float *query, *key, *value;  // of a head's first channel; query: aligned
+  std::ptrdiff_t query_channel, key_channel, value_channel;
+  std::ptrdiff_t channels, value_channels;
+  std::ptrdiff_t key_run, key_runs_apart, value_runs_apart, keys;  // keys in a run, floats from run to run, all keys
+  std::ptrdiff_t vectors;                                          // of queries
+  float scale;
+  const float* mask;  // [keys][mask_key], 16 lanes for each vector; nullptr: none
+  std::ptrdiff_t mask_key;
+  float* output;
+  std::ptrdiff_t output_channel;
+  float* scores;  // memory for keys * vectors vectors, aligned
+};
+
+/// Layer normalisation of tokens, which are lanes, over channels that lie `channel` floats apart.
+struct NormalisedTokens {
+  const float* input;
+  float* output;
+  std::ptrdiff_t channels, channel, vectors;
+  const float *scale, *bias;
+  double epsilon;
+};
+
 constexpr int kMostStripRows = 4;
 constexpr int kMostStripColumns = 8;
 constexpr int kStripSteps = 3;  // input_column of 16, of 32, of anything
@@ -168,8 +308,15 @@ struct Kernels {
   int most_vectors;
   /// By rows - 1, columns - 1, step; nullptr where there is none. One row has all columns.
   void (*sparse[kMostStripRows][kMostStripColumns][kStripSteps])(const SparseStrip&);
-  int dense_channels, most_dense_vectors;
-  void (*dense[kMostStripRows][kMostStripColumns][kStripSteps])(const DenseStrip&);
+  /// Most output channels of a block and vectors of a panel, whose sums stay in registers together.
+  int dense_channels, dense_vectors;
+  /// Of a multiply-add of a vector in a dense block, beside 1 in a sparse strip.
+  double dense_cycles;
+  /// By vectors - 1; nullptr beyond dense_vectors.
+  void (*pack[kMostDenseVectors])(const PanelInputs&);
+  void (*dense[kMostDenseVectors])(const DensePanel&);
+  void (*pack_pixels)(const PixelInputs&);
+  void (*finish_pixels)(const PixelSums&);
   void (*tables)(const SignTables&);
   void (*table_sums)(const TableSums&);
   void (*number_tables)(const float* input, std::ptrdiff_t groups,
@@ -177,6 +324,25 @@ struct Kernels {
   void (*table_rows)(const TableRows&);
   void (*pool)(const PoolRow&);
   void (*normalise)(const NormalisedRow&);
+  /// x and y are the same array or apart, unaligned; parameters as Function says.
+  void (*functions[static_cast<int>(Function::kCount)])(const float* x, float* y, std::ptrdiff_t count,
+                                                        const float* parameters);
+  /// An operand that doesn't move is one number for all. y may be one that does; unaligned.
+  void (*pairs[static_cast<int>(Pair::kCount)])(const float* a, bool a_moves, const float* b, bool b_moves, float* y,
+                                                std::ptrdiff_t count);
+  /// x and y are apart and unaligned; count >= 1.
+  void (*softmax_row)(const float* x, float* y, std::ptrdiff_t count);
+  void (*log_softmax_row)(const float* x, float* y, std::ptrdiff_t count);
+  void (*softmax_columns)(const SoftmaxColumns&);
+  void (*layer_norm_row)(const LayerNormRow&);
+  /// Most vectors that `product` works on at once: packed matrices are best as wide.
+  int product_vectors;
+  void (*product)(const Product&);
+  void (*attend)(const Attention&);
+  void (*normalise_tokens)(const NormalisedTokens&);
+  /// target[c * target_row + r] = source[r * source_row + c], unaligned, apart.
+  void (*turn)(const float* source, std::ptrdiff_t source_row, std::ptrdiff_t rows, std::ptrdiff_t columns,
+               float* target, std::ptrdiff_t target_row);
   void (*sparse_rows)(const SparseRows&);
   void (*dense_rows)(const DenseRows&);
   /// Channels begin `channel` floats from each other, in source and target alike.

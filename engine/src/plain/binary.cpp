@@ -2,6 +2,8 @@
 #include <limits>
 
 #include "plain/broadcast.hpp"
+#include "plain/parts.hpp"
+#include "plain/strides.hpp"
 
 namespace netsurgery::plain {
 namespace {
@@ -37,8 +39,50 @@ struct Quotient {
   }
 };
 
-template <class Of>
+/// Of floats, on the kernels of an instruction set. Along the last axis both operands go on, or one of them stays.
+class Pairs final : public PlainKernel {
+ public:
+  Pairs(const Making& making, Pair pair)
+      : sizes_(making.output),
+        a_(broadcast_strides(making.operands[0], making.output)),
+        b_(broadcast_strides(making.operands[1], making.output)),
+        parts_(1, 1),
+        cost_(entries(making.output)),
+        combine_(making.kernels.pairs[static_cast<int>(pair)]) {
+    join_axes(sizes_, {&a_, &b_});
+    if (!sizes_.empty()) {
+      length_ = sizes_.back();
+      a_moves_ = a_.back() != 0;
+      b_moves_ = b_.back() != 0;
+      sizes_.pop_back();
+      a_.pop_back();
+      b_.pop_back();
+    }
+    parts_ = Parts(entries(sizes_), length_);
+  }
+  Size pieces() const override { return parts_.pieces(); }
+  Size cost() const override { return cost_; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    parts_.each(begin, end, [&](Size row, Size from, Size to) {
+      const float* const a = inputs[0] + place_of(row, sizes_, a_) + (a_moves_ ? from : 0);
+      const float* const b = inputs[1] + place_of(row, sizes_, b_) + (b_moves_ ? from : 0);
+      combine_(a, a_moves_, b, b_moves_, output + row * length_ + from, to - from);
+    });
+  }
+
+ private:
+  Shape sizes_;
+  std::vector<Size> a_, b_;
+  Size length_ = 1;
+  bool a_moves_ = false, b_moves_ = false;
+  Parts parts_;
+  Size cost_;
+  void (*combine_)(const float*, bool, const float*, bool, float*, std::ptrdiff_t);
+};
+
+template <class Of, Pair pair>
 Kernel made(const Making& making) {
+  if (making.type(0) == ValueType::kFloat32) return std::make_unique<Pairs>(making, pair);
   return with_number(making.type(0), [&](auto entry) -> Kernel {
     using Entry = decltype(entry);
     return std::make_unique<Binary<Of, Entry, Entry>>(making);
@@ -46,10 +90,10 @@ Kernel made(const Making& making) {
 }
 
 constexpr MakerEntry kFunctions[] = {
-    {Operator::kAdd, made<Sum>},
-    {Operator::kMul, made<Product>},
-    {Operator::kSub, made<Difference>},
-    {Operator::kDiv, made<Quotient>},
+    {Operator::kAdd, made<Sum, Pair::kSum>},
+    {Operator::kMul, made<Product, Pair::kProduct>},
+    {Operator::kSub, made<Difference, Pair::kDifference>},
+    {Operator::kDiv, made<Quotient, Pair::kQuotient>},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kBroadcast; }),
               "an operator of two broadcast operands needs its function here");

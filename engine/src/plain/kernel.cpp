@@ -48,8 +48,8 @@ static_assert(plain::holds_all(kMakers, has_no_function), "a new operator needs 
 }  // namespace
 
 std::unique_ptr<PlainKernel> make_plain_kernel(const Graph& graph, const Node& node, const std::vector<Shape>& operands,
-                                               const Shape& output) {
-  const plain::Making making{graph, node, operands, output};
+                                               const Shape& output, const Kernels& kernels) {
+  const plain::Making making{graph, node, operands, output, kernels};
   if (entry_of(node.op).gives == Gives::kBool) return plain::make_comparison(making);
   switch (entry_of(node.op).work) {
     case Work::kEntrywise:

@@ -14,6 +14,7 @@ struct Making {
   const Node& node;
   const std::vector<Shape>& operands;
   const Shape& output;
+  const Kernels& kernels;
 
   /// The constant that an operand is, or nullptr where it is left out.
   const Constant* constant(std::size_t operand) const {

@@ -1,5 +1,6 @@
 // Reshape, Concat, Slice, Transpose: entries go elsewhere, unchanged.
 #include <cstring>
+#include <type_traits>
 
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
@@ -113,8 +114,12 @@ template <class Entry>
 class Turned final : public PlainKernel {
  public:
   /// sizes, strides: as for Strided, joined. down: the axis of the output along which neighbours in x lie.
-  Turned(Shape sizes, std::vector<Size> strides, std::size_t down)
-      : sizes_(std::move(sizes)), strides_(std::move(strides)), cost_(entries(sizes_)), parts_(1, 1) {
+  Turned(Shape sizes, std::vector<Size> strides, std::size_t down, const Kernels& kernels)
+      : kernels_(kernels),
+        sizes_(std::move(sizes)),
+        strides_(std::move(strides)),
+        cost_(entries(sizes_)),
+        parts_(1, 1) {
     to_ = contiguous_strides(sizes_);
     length_ = sizes_.back();
     stride_ = strides_.back();
@@ -134,15 +139,19 @@ class Turned final : public PlainKernel {
       const Entry* __restrict x = seen_as<Entry>(inputs[0]) + place_of(row / bands_, sizes_, strides_);
       Entry* __restrict y = seen_as<Entry>(output) + place_of(row / bands_, sizes_, to_);
       const Size top = row % bands_ * kTile, bottom = std::min(top + kTile, height_);
-      for (Size left = from; left < to; left += kTile)
-        for (Size i = top; i < bottom; ++i)
-          for (Size j = left; j < std::min(left + kTile, to); ++j) y[i * pitch_ + j] = x[i + j * stride_];
+      if constexpr (std::is_same_v<Entry, float>) {
+        kernels_.turn(x + top + from * stride_, stride_, to - from, bottom - top, y + top * pitch_ + from, pitch_);
+      } else {
+        for (Size i = from; i < to; ++i)
+          for (Size k = top; k < bottom; ++k) y[k * pitch_ + i] = x[k + i * stride_];
+      }
     });
   }
 
  private:
   static constexpr Size kTile = 16;
 
+  const Kernels& kernels_;
   Shape sizes_;                     // of the axes that are left
   std::vector<Size> strides_, to_;  // in x, in the output
   Size cost_, length_, stride_, height_, pitch_, bands_;
@@ -181,7 +190,8 @@ Kernel make_transpose(const Making& making) {
   join_axes(sizes, {&strides});
   return with_type(making.node.type, [&](auto entry) -> Kernel {
     for (std::size_t axis = 0; axis + 1 < sizes.size(); ++axis)
-      if (strides[axis] == 1) return std::make_unique<Turned<decltype(entry)>>(sizes, strides, axis);
+      if (strides[axis] == 1)
+        return std::make_unique<Turned<decltype(entry)>>(sizes, strides, axis, making.kernels);
     return std::make_unique<Strided<decltype(entry)>>(sizes, strides, 0);
   });
 }

@@ -8,13 +8,15 @@
 namespace netsurgery {
 Planner::Planner(const Graph& graph, const Kernels& kernels, const Sizes& sizes, const PlanOptions& options)
     : graph_(graph),
+      filled_(graph.extents.empty() ? std::vector<Node>() : graph.nodes_at(sizes)),
+      nodes_(graph.extents.empty() ? graph.nodes : filled_),
       kernels_(kernels),
       options_(options),
       shapes_(graph.shapes(sizes)),
       values_(graph.inputs.size() + graph.nodes.size() + graph.constants.size()),
       readers_(values_.size()),
       done_(graph.nodes.size(), false) {
-  for (const Node& node : graph.nodes)
+  for (const Node& node : nodes_)
     for (const int input : node.inputs)
       if (input != kLeftOut) readers_[static_cast<std::size_t>(input)].push_back(&node);
 }
@@ -29,8 +31,9 @@ Plan Planner::plan() {
     plan_.buffers.push_back(std::move(buffer));
     values_[i].plain = static_cast<int>(i);
   }
-  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
-    if (!done_[i]) node(graph_.nodes[i]);
+  if (!options_.plain_only) find_attention();
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    if (!done_[i]) node(nodes_[i]);
   outputs();
   for (const Place& place : blocked_)
     plan_.buffers[static_cast<std::size_t>(place.buffer)].entries = layout(place.layout).floats();
@@ -58,8 +61,8 @@ double Planner::memory_cycles(const StepInfo& info) const {
 }
 
 void Planner::node(const Node& node) {
-  bool made = false;
-  if (!options_.plain_only) switch (entry_of(node.op).work) {
+  bool made = !options_.plain_only && (attention(node) || on_tokens(node));
+  if (!made && !options_.plain_only) switch (entry_of(node.op).work) {
       case Work::kEntrywise:
         made = unary(node);
         break;
@@ -116,7 +119,8 @@ void Planner::plain_node(const Node& node) {
   draft(
       &node, "plain", reads, {to},
       static_cast<double>(useful) + kCyclesPerPlainEntry * static_cast<double>(product(made)),
-      [=, &node] { return make_plain_step(make_plain_kernel(graph_, node, shapes, made), operands, to); }, useful);
+      [=, &node] { return make_plain_step(make_plain_kernel(graph_, node, shapes, made, kernels_), operands, to); },
+      useful);
 }
 
 void Planner::outputs() {
@@ -145,9 +149,15 @@ int Planner::plain(int number) {
     if (!options_.estimate_only) plan_.buffers.back().constant = graph_.constant(number).dense();
     return one.plain = buffer;
   }
-  const Place from = one.places.front();
   const int to = arena(product(shape(number)));
   one.plain = to;
+  if (one.places.empty()) {
+    const Place from = one.tokens;
+    draft(maker(number), "scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
+          [=] { return make_token_scatter(kernels_, from.buffer, layout(from.layout), to); });
+    return to;
+  }
+  const Place from = one.places.front();
   draft(maker(number), "scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
         [=] { return make_scatter(kernels_, from.buffer, layout(from.layout), to); });
   return to;
@@ -180,7 +190,7 @@ bool Planner::moves_to(int number, Size images) {
 
 bool Planner::is_known(int number) {
   const Value& one = value(number);
-  return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || one.flat_of >= 0;
+  return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || one.flat_of >= 0 || has_tokens(number);
 }
 
 int Planner::place_with(int number, const Tiling& tiling) {
@@ -243,13 +253,13 @@ const Node* Planner::only_reader(int number) const {
 
 const Node* Planner::maker(int number) const {
   const std::size_t inputs = graph_.inputs.size(), place = static_cast<std::size_t>(number);
-  return place >= inputs && place < inputs + graph_.nodes.size() ? &graph_.nodes[place - inputs] : nullptr;
+  return place >= inputs && place < inputs + nodes_.size() ? &nodes_[place - inputs] : nullptr;
 }
 
 void Planner::draft(const Node* node, const char* kind, std::vector<int> reads, std::vector<int> writes, double cycles,
                     Make make, Size multiply_adds) {
   StepInfo info;
-  info.node = node ? static_cast<int>(node - graph_.nodes.data()) : -1;
+  info.node = node ? static_cast<int>(node - nodes_.data()) : -1;
   info.kind = kind;
   info.reads = std::move(reads);
   info.writes = std::move(writes);

@@ -100,9 +100,8 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   std::vector<int> reads{from.buffer};
   if (end.residual >= 0) reads.push_back(end.residual);
   const Size useful = convolution.weight->kept * output_image.count * output_image.pixels();
-  const char* kind = tables                                              ? "tables"
-                     : prefers_dense(*convolution.weight, choice.output) ? "dense lanes"
-                                                                         : "sparse lanes";
+  const char* kind =
+      tables ? "tables" : name(convolution_way(kernels_, convolution, Layout{output_image, choice.output, {}}));
   draft(
       &node, kind, reads, {to.buffer}, cycles(layout(to.layout)),
       [=] {
@@ -156,7 +155,7 @@ Ending Planner::ending(const Tiling* tiling, int& output, int& residual_layout) 
       result.low = relu ? 0.0f : reader->attributes.number(AttributeName::kMinimum);
       result.high = relu ? std::numeric_limits<float>::infinity() : reader->attributes.number(AttributeName::kMaximum);
       output = reader->output;
-      done_[static_cast<std::size_t>(reader - graph_.nodes.data())] = true;
+      done_[static_cast<std::size_t>(reader - nodes_.data())] = true;
       return result;
     }
     if (reader->op != Operator::kAdd || result.residual >= 0 || !tiling) return result;
@@ -169,7 +168,7 @@ Ending Planner::ending(const Tiling* tiling, int& output, int& residual_layout) 
     result.residual = place.buffer;
     residual_layout = place.layout;
     output = reader->output;
-    done_[static_cast<std::size_t>(reader - graph_.nodes.data())] = true;
+    done_[static_cast<std::size_t>(reader - nodes_.data())] = true;
   }
 }
 

@@ -10,19 +10,20 @@ torch module, .pt2, .onnx ──capture──▶ graph ──passes──▶ gra
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
 from netsurgery.deployment.dense_runtime import asked
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
-from netsurgery.graph.capture import Axes, Captured, capture
+from netsurgery.graph.capture import Captured, InputChoices, capture
 from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
@@ -46,7 +47,9 @@ class PackReport:
     rounding_difference: the same between the model and itself with rounded weights, None if they weren't rounded;
     inputs: what the network takes, with the names of axes that are open; compared_with: whose outputs the difference is
     measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
-    other program could run the model.
+    other program could run the model;
+    remarks: what the file computes otherwise than the model, by its nature, in sentences: a model in float16 is run
+    in float32, values of a quantised one aren't rounded.
 
     >>> report = ns.pack(model, "network.nsm", example_inputs=images, weights="bfloat16")
     >>> report.dense_bytes  # 263 parameters as float32
@@ -63,6 +66,7 @@ class PackReport:
     rounding_difference: float | None
     inputs: tuple[Input, ...]
     compared_with: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -83,6 +87,7 @@ class PackReport:
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
             f"Verified: its outputs are those of {whose}, to {self.difference:.1e} of the largest."
+            + "".join(f"\n{remark}" for remark in self.remarks)
         )
 
     def _comparison(self) -> str:
@@ -101,6 +106,7 @@ def pack(
     example_inputs: Any = None,
     open_axes: OpenAxes | None = None,
     input_shapes: InputShapes | None = None,
+    input_values: Mapping[str, npt.ArrayLike] | None = None,
     weights: WeightFormat = "exact",
     names: bool = False,
 ) -> PackReport:
@@ -115,10 +121,13 @@ def pack(
         input is "batch", if the model allows it. {}: all sizes are fixed.
     input_shapes: for files and programs, which say by themselves what is open: shapes of inputs that are to have other
         ones, sizes and names of axes, {"image": ("batch", 3, 224, 224)}.
+    input_values: for ONNX files, what inputs are that are to be constants, such as {"sample_rate": 16000}; they are no
+        inputs of the packed network.
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
-    An .onnx file is compared with what ONNX Runtime makes of it; where that isn't installed, or can't run the model,
-        with the graph as read from it. `compared_with` of the report says which.
+    An .onnx file is compared with what ONNX Runtime makes of it, of a quantised one or one in other floats of what it
+        means in float32; where that isn't installed, or can't run the model, with the graph as read from it.
+        `compared_with` of the report says which.
     A file takes any size along an open axis where every operator does: at least as much as its windows and slices need.
     An .onnx or .pt2 file may have its batch fixed, and so has a module that torch can't export otherwise, at the batch
     of the examples; `batch` of the report says so.
@@ -135,11 +144,13 @@ def pack(
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)
-    captured = capture(model, reference.run_node, example_inputs, Axes(open_axes, input_shapes))
+    choices = InputChoices(open_axes, input_shapes, input_values)
+    captured = capture(model, reference.run_node, example_inputs, choices)
     for name, constant in captured.graph.constants.items():
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     outputs, whose = _expected(model, captured)
     graph, examples, dense_bytes = captured.graph, captured.examples, 4 * captured.parameters
+    remarks = captured.remarks
     del captured  # of a large model there should be no more copies than needed
     graph = simplify(with_known_weights(graph, model), reference.run_node)
     rounding_difference = None
@@ -158,8 +169,19 @@ def pack(
         difference = max(difference, _engine_difference(content, examples, outputs, sources, path))
     connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
-        Path(path), len(content), dense_bytes, connections, difference, rounding_difference, graph.inputs, whose
+        Path(path),
+        len(content),
+        dense_bytes,
+        connections,
+        difference,
+        rounding_difference,
+        graph.inputs,
+        whose,
+        remarks,
     )
+
+
+_IN_FLOAT32 = ", of the model in float32"
 
 
 def _expected(model: Any, captured: Captured) -> tuple[tuple[Array, ...], str]:
@@ -168,9 +190,9 @@ def _expected(model: Any, captured: Captured) -> tuple[tuple[Array, ...], str]:
         return captured.outputs, captured.computed_by
     if isinstance(model, Graph):
         return _run(captured.graph, captured.examples), "the graph as given"
-    answer = asked(model, _feeds(captured.graph, captured.examples))
+    answer = asked(captured.stand_in or model, _feeds(captured.graph, captured.examples))
     if answer.outputs is not None:
-        return answer.outputs, answer.runtime
+        return answer.outputs, answer.runtime + (_IN_FLOAT32 if captured.remarks else "")
     return _run(captured.graph, captured.examples), f"the graph as read ({answer.runtime})"
 
 

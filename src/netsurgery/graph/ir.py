@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from netsurgery.checks import require
 from netsurgery.errors import GraphError, TooSmallError
+from netsurgery.graph.extents import Extent
 from netsurgery.graph.operators import LARGEST_INT, OPERATORS, AttributeValue, Shape
 from netsurgery.graph.operators.integers import MOST_INTEGERS
 from netsurgery.graph.value_types import ValueType
@@ -91,6 +92,19 @@ class Node:
     def given(self) -> tuple[str, ...]:
         """The operands that are not left out."""
         return tuple(name for name in self.inputs if name is not None)
+
+    @property
+    def extents(self) -> tuple[Extent, ...]:
+        """The numbers of its attributes that follow open axes."""
+        every = (value if isinstance(value, tuple) else (value,) for value in self.attributes.values())
+        return tuple(number for numbers in every for number in numbers if isinstance(number, Extent))
+
+    def at(self, sizes: Sizes) -> Node:
+        """The node with numbers in the place of those that follow open axes. Raises GraphError."""
+        if not self.extents:
+            return self
+        known = {one.name: one for one in OPERATORS[self.operator].attributes}
+        return replace(self, attributes={name: known[name].at(value, sizes) for name, value in self.attributes.items()})
 
     def __str__(self) -> str:
         return f"{self.operator} {self.output!r}" + (f" (at {self.place})" if self.place else "")
@@ -180,6 +194,13 @@ class Graph:
         """The names of all open axes, in order of their first appearance in the inputs."""
         return tuple(dict.fromkeys(name for given in self.inputs for name in given.axes))
 
+    def nodes_at(self, sizes: Sizes) -> tuple[Node, ...]:
+        """The nodes with numbers in the place of those that follow open axes: what runs at these sizes.
+
+        Raises GraphError where a number is none that its attribute may be, TooSmallError where an axis is too short.
+        """
+        return tuple(made.at(sizes) for made in self.nodes)
+
     @cached_property
     def least(self) -> dict[str, int]:
         """The smallest size of each open axis that every operator takes. Raises GraphError if there are none."""
@@ -206,6 +227,8 @@ class Graph:
             self.shapes(sizes)
         except TooSmallError:
             return False
+        except GraphError:  # which is for `check` to say
+            pass
         return True
 
     def tried_sizes(self, least: Sizes | None = None) -> tuple[dict[str, int], ...]:
@@ -213,17 +236,34 @@ class Graph:
 
         Sizes of values follow an axis in a line, or, behind strides, in stairs around a line: so the smallest size, the
         next one, and one more than two flights of stairs further. Axes differ from each other in at least one of them,
-        so that two are never mixed up.
+        so that two are never mixed up. Where numbers of nodes follow axes, no larger ones than every operator takes: a
+        table of positions ends somewhere.
         """
         smallest = self.least if least is None else least
         if not smallest:
             return ({},)
         far = 2 * self._period() + 1
-        return (
+        tried = (
             dict(smallest),
             {name: size + 1 + place for place, (name, size) in enumerate(smallest.items())},
             {name: size + far + 3 * place for place, (name, size) in enumerate(smallest.items())},
         )
+        follows = any(made.extents for made in self.nodes)
+        return tuple(self._within(sizes, smallest) for sizes in tried) if follows else tried
+
+    def _within(self, sizes: Sizes, smallest: Sizes) -> dict[str, int]:
+        """Sizes as far on the way from the smallest ones to these as every operator takes."""
+        reached = {}
+        for name, size in sizes.items():
+            low, high = smallest[name], size
+            while low < high:
+                middle = high - (high - low) // 2
+                if self._takes({**smallest, name: middle}):
+                    low = middle
+                else:
+                    high = middle - 1
+            reached[name] = low
+        return reached
 
     def _period(self) -> int:
         """Behind how many entries of an open axis the stairs of sizes repeat: the product of strides along a path."""
@@ -233,7 +273,8 @@ class Graph:
             period = max((periods.get(name, 1) for name in made.given), default=1)
             for attribute in ("strides", "step"):
                 given = made.attributes.get(attribute, ())
-                period *= math.lcm(*(int(step) for step in (given if isinstance(given, tuple) else (given,))))
+                period *= math.lcm(*(int(step) for step in (given if isinstance(given, tuple) else (given,))))  # type: ignore[arg-type]
+            period = max(period, *(extent.period for extent in made.extents), 1)
             periods[made.output] = min(period, _LONGEST_PERIOD)
             longest = max(longest, periods[made.output])
         return longest
@@ -267,7 +308,7 @@ class Graph:
             _name(known, name, constant.shape)
             types[name] = ValueType.FLOAT32
         for made in self.nodes:
-            shape, kind = self._shape_and_type(made, known, types)
+            shape, kind = self._shape_and_type(made, known, types, sizes)
             _name(known, made.output, shape)
             types[made.output] = kind
         for name in self.outputs:
@@ -287,7 +328,7 @@ class Graph:
             raise GraphError(f"{error}{_at(sizes, self.least)}") from None
 
     def _shape_and_type(
-        self, made: Node, known: Mapping[str, Shape], types: Mapping[str, ValueType]
+        self, made: Node, known: Mapping[str, Shape], types: Mapping[str, ValueType], sizes: Sizes
     ) -> tuple[Shape, ValueType]:
         """The shape and the type of a node's output, all its operands checked."""
         if made.operator not in OPERATORS:
@@ -300,8 +341,9 @@ class Graph:
             operator.check_operands([None if name is None else name in self.constants for name in made.inputs])
             given = [None if name is None else types[name] for name in made.inputs]
             operator.check_types(given)
-            shape = operator.shape([None if name is None else known[name] for name in made.inputs], made.attributes)
-            return shape, operator.type(given, made.attributes)
+            attributes = made.at(sizes).attributes
+            shape = operator.shape([None if name is None else known[name] for name in made.inputs], attributes)
+            return shape, operator.type(given, attributes)
         except GraphError as error:
             raise type(error)(f"{made}: {error}") from None
 

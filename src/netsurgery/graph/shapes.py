@@ -217,8 +217,7 @@ def cut(shapes: Shapes, attributes: Attributes) -> Shape:
     _axis(x, axis)
     start, stop, step = attributes["start"], attributes["stop"], attributes["step"]
     sentence = f"start={start}, stop={stop} must lie inside axis {axis} of shape {x}."
-    _require(start < stop, sentence)
-    _require_room(stop <= x[axis], sentence)
+    _require_room(start < stop <= x[axis], sentence)
     return (*x[:axis], -(-(stop - start) // step), *x[axis + 1 :])
 
 

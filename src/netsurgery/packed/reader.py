@@ -24,6 +24,7 @@ from netsurgery.graph.weights import Weights
 from netsurgery.packed import format as fmt
 from netsurgery.packed import reference_coder
 from netsurgery.packed.coder_faces import DecoderFace
+from netsurgery.packed.extents import ExtentReader
 from netsurgery.packed.format import ATTRIBUTES, Context, Limits
 from netsurgery.packed.structure import (
     OPERATOR_OF_CODE,
@@ -156,6 +157,9 @@ class _StructureReader:
         self._least: list[int] = []
         """Of each open axis, in order of their numbers."""
         self._axis_names: list[str] = []
+        self._extents = ExtentReader(coder, ())
+        self._follows = False
+        """Do numbers of the node that is being read follow open axes?"""
         self._operands = 0
         self._elements = 0
         self._made: dict[str, int] = {}
@@ -231,6 +235,7 @@ class _StructureReader:
         if told and names and self._coder.flag(Context.NAMES):
             names = self._text(len(names), "open axes")
         self._axis_names = names
+        self._extents = ExtentReader(self._coder, names)
         self._inputs = [
             replace(given, shape=tuple(names[int(size)] if isinstance(size, str) else size for size in given.shape))
             for given in self._inputs
@@ -265,6 +270,9 @@ class _StructureReader:
 
     def _node(self, previous_code: int) -> int:
         code = self._coder.integer(Context.OPERATOR + previous_code) + 1
+        self._follows = code == fmt.FOLLOWS
+        if self._follows:
+            code = self._coder.integer(Context.OPERATOR + previous_code) + 1
         if code not in OPERATOR_OF_CODE:
             raise PackedFileError(f"operator {code} doesn't exist in this version of the format.")
         operator = OPERATOR_OF_CODE[code]
@@ -285,10 +293,11 @@ class _StructureReader:
         types = [None if given is None else self._types.get(given, ValueType.FLOAT32) for given in inputs]
         operator.check_types(types)
         shapes = [self._shapes.get(given or "") for given in inputs]
-        self._add_value(name, operator.shape(shapes, made.attributes))
-        self._types[name] = operator.type(types, made.attributes)
+        now = made.at(dict(zip(self._axis_names, self._least, strict=True)))
+        self._add_value(name, operator.shape(shapes, now.attributes))
+        self._types[name] = operator.type(types, now.attributes)
         if x is not None:
-            self._check_entries(f"{name}'s padded input", padded_entries(operator, x, made.attributes))
+            self._check_entries(f"{name}'s padded input", padded_entries(operator, x, now.attributes))
         self._nodes.append(made)
         return code
 
@@ -345,6 +354,8 @@ class _StructureReader:
         if attribute.kind in ("float", "floats"):
             bits = self._coder.raw(16) << 16 | self._coder.raw(16)
             return struct.unpack("<f", struct.pack("<I", bits))[0]
+        if self._follows and attribute.follows is not None and self._coder.flag(Context.EXTENT):
+            return self._extents.read()
         number = self._coder.integer(context)
         if attribute.kind == "choice":
             if number >= len(attribute.choices):

@@ -55,7 +55,7 @@ def run(
         for name in (*node.inputs, node.output)
         if name is not None
     }
-    for index, node in enumerate(graph.nodes):
+    for index, node in enumerate(graph.nodes_at(sizes)):
         values[node.output] = run_node(node, [None if name is None else values[name] for name in node.inputs])
         if watch is not None:
             watch(node.output, values[node.output])

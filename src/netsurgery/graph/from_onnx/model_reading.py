@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from netsurgery.checks import require
 from netsurgery.errors import CaptureError, GraphError, MissingExtraError, UnsupportedOperatorError
 from netsurgery.graph.ir import Graph, Input, InputShapes, with_shapes
 from netsurgery.graph.passes.constant_folding import Evaluate
@@ -23,15 +29,10 @@ from netsurgery.graph.from_onnx.constants import initialisers
 from netsurgery.graph.from_onnx.models import loaded
 from netsurgery.graph.from_onnx.open_axes import at_any_sizes
 from netsurgery.graph.from_onnx.reading import read
+from netsurgery.graph.from_onnx.rewriting import prepared
 
-OLDEST_OPSET = 11
-"""Earlier models keep shapes and bounds in attributes that later ones don't have."""
-
-_KIND_ADVICE: dict[int, str] = {
-    onnx.TensorProto.DOUBLE: "export it from model.float()",
-    onnx.TensorProto.FLOAT16: "export it from model.float(); a half-precision copy gains nothing here",
-    onnx.TensorProto.BFLOAT16: "export it from model.float(); a half-precision copy gains nothing here",
-}
+OLDEST_OPSET = 7
+"""Earlier models broadcast by attributes."""
 
 
 _TYPES: dict[int, ValueType] = {
@@ -42,41 +43,97 @@ _TYPES: dict[int, ValueType] = {
 }
 
 
+@dataclass(frozen=True)
+class ReadModel:
+    """The graph of a model, and how it departs from the model.
+
+    remarks: what netsurgery computes otherwise, in sentences, as that activations aren't rounded. as_read: the ONNX
+    model that computes what the graph computes; None where that is the one given.
+    """
+
+    graph: Graph
+    remarks: tuple[str, ...] = ()
+    as_read: onnx.ModelProto | None = None
+
+
 def read_onnx(
     source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes | None = None
 ) -> Graph:
+    """The graph of an ONNX model; see `read_model`."""
+    return read_model(source, evaluate, input_shapes).graph
+
+
+def read_model(
+    source: str | Path | onnx.ModelProto,
+    evaluate: Evaluate,
+    input_shapes: InputShapes | None = None,
+    input_values: Mapping[str, npt.ArrayLike] | None = None,
+) -> ReadModel:
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
-    Opset 11 to the newest that the installed onnx knows. Inputs are float32, int32, int64 or bool. Any of their sizes
-    may be open: the axis is called as its `dim_param`; without one it is the "batch" in the first
-    place, and an axis of its own in another. input_shapes: shapes of inputs that are to have others.
+    Opset 7 to the newest that the installed onnx knows. Inputs are float32, int32, int64 or bool. Any of their sizes
+    may be open: the axis is called as its `dim_param`; without one it is the "batch" in the first place, and an axis of
+    its own in another. input_shapes: shapes of inputs that are to have others. input_values: what inputs are that
+    aren't to be inputs any more; all sizes that are open in the model may be others then.
 
-    Values are named as in the model. What doesn't depend on the inputs is computed now, operators of the graph by
-    `evaluate` (`runtime.reference.run_node`). BatchNormalization becomes a Mul and an Add, Dropout and Identity go.
+    Other floats are read as float32, quantised weights as the floats that they stand for, quantised activations without
+    their rounding. Values are named as in the model. What doesn't depend on the inputs is computed now, operators of
+    the graph by `evaluate` (`runtime.reference.run_node`). BatchNormalization becomes a Mul and an Add, Dropout and
+    Identity go.
 
     Raises CaptureError if the model can't be read, isn't valid ONNX, or has other inputs; UnsupportedOperatorError,
     which lists all of them, for operators that the graph doesn't have.
     """
     label = "the ONNX model" if isinstance(source, onnx.ModelProto) else str(source)
     try:
-        return _graph(source, evaluate, input_shapes or {})
+        return _read(source, evaluate, input_shapes or {}, input_values or {})
     except (CaptureError, GraphError) as error:
         kind = UnsupportedOperatorError if isinstance(error, UnsupportedOperatorError) else CaptureError
         raise kind(f"{label}: {error}") from error
 
 
-def _graph(source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes) -> Graph:
+def _read(
+    source: str | Path | onnx.ModelProto,
+    evaluate: Evaluate,
+    input_shapes: InputShapes,
+    input_values: Mapping[str, npt.ArrayLike],
+) -> ReadModel:
     model = loaded(source)
     opset = _opset(model)
     _check(model, source)
     if model.functions:
         model = inliner.inline_local_functions(model)
+    elif model is source:  # which stays as it is
+        model = onnx.ModelProto()
+        model.CopyFrom(source)
+    _fix(model.graph, input_values)
+    ready = prepared(model, opset)
     arrays = initialisers(model.graph)
     inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
     inputs = with_shapes(inputs, input_shapes)
     axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
-    graph = at_any_sizes(partial(read, model.graph, inputs, arrays, opset, evaluate), axes)
-    return graph.replaced(known_least=graph.least)
+    graph = at_any_sizes(partial(read, model.graph, inputs, arrays, ready.opset, evaluate), axes)
+    graph = graph.replaced(known_least=graph.least)
+    return ReadModel(graph, ready.remarks, model if ready.remarks or input_values else None)
+
+
+def _fix(graph: onnx.GraphProto, values: Mapping[str, npt.ArrayLike]) -> None:
+    """Make inputs constants. Raises SettingError for inputs that there aren't, and values that they don't take."""
+    for name, value in values.items():
+        given = {one.name: one for one in graph.input}
+        require(name in given, "input_values", name, f"of the model's inputs: {', '.join(given)}")
+        tensor = given[name].type.tensor_type
+        array = np.asarray(value)
+        kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        sizes = [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim]
+        fits = len(sizes) == array.ndim and all(
+            size in (None, own) for size, own in zip(sizes, array.shape, strict=True)
+        )
+        said = f"{kind} of shape ({', '.join('any' if size is None else str(size) for size in sizes)})"
+        whole = array.dtype.kind in "iub" or kind.kind == "f"
+        require(fits and whole, f"input_values[{name!r}]", value, f"as the model takes it: {said}")
+        graph.input.remove(given[name])
+        graph.initializer.append(onnx.numpy_helper.from_array(array.astype(kind), name))
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -123,7 +180,7 @@ def _input(given: onnx.ValueInfoProto) -> Input:
     kinds, tensor = onnx.TensorProto, given.type.tensor_type
     if tensor.elem_type not in _TYPES:
         kind = kinds.DataType.Name(tensor.elem_type) if given.type.HasField("tensor_type") else "not a tensor"
-        advice = _KIND_ADVICE.get(tensor.elem_type, "leave what turns it into float32 out of the export")
+        advice = "leave what turns it into one of them out of the export"
         raise CaptureError(f"input {given.name!r} is {kind}; netsurgery takes {TYPES}: {advice}.")
     if not tensor.HasField("shape"):
         raise CaptureError(f"input {given.name!r} has no shape; export the model with one.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netsurgery.graph import shapes as rule
-from netsurgery.graph.operators.operator import Attribute, Gives, Images, Length, Operand, Operator
+from netsurgery.graph.operators.operator import LARGEST_INT, Attribute, Gives, Images, Length, Operand, Operator
 from netsurgery.graph.operators.parts import ANY, AXIS
 from netsurgery.graph.value_types import ALL_TYPES
 
@@ -12,7 +12,7 @@ MOVES = (
         "Reshape",
         5,
         (ANY,),
-        (Attribute("shape", "ints", low=-1, length=Length.TWO, flattens=True),),
+        (Attribute("shape", "ints", low=-1, length=Length.TWO, flattens=True, follows=1),),
         rule.reshape,
         "The same values in another shape. A size of 0 is that of x in the same place; one may be -1: what remains.",
         images=Images.APART,  # where the batch stays the first axis, which shapes tell
@@ -46,8 +46,8 @@ MOVES = (
         (ANY,),
         (
             AXIS,
-            Attribute("start", "int", 0, low=0),
-            Attribute("stop", "int", low=1),
+            Attribute("start", "int", 0, low=0, follows=0),
+            Attribute("stop", "int", low=1, follows=1),
             Attribute("step", "int", 1, low=1),
         ),
         rule.cut,
@@ -61,7 +61,7 @@ MOVES = (
         26,
         (ANY,),
         (
-            Attribute("pads", "ints", length=Length.TWICE_RANK),
+            Attribute("pads", "ints", length=Length.TWICE_RANK, follows=-LARGEST_INT),
             Attribute("mode", "choice", "constant", choices=("constant", "reflect", "edge", "wrap")),
             Attribute("value", "float", 0.0),
         ),

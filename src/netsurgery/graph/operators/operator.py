@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, TypeAlias
 
-from netsurgery.errors import GraphError
+from netsurgery.errors import GraphError, TooSmallError
+from netsurgery.graph.extents import Extent
 from netsurgery.graph.value_types import ValueType
 
 Shape: TypeAlias = tuple[int, ...]
-AttributeValue: TypeAlias = int | float | str | bool | tuple[int, ...] | tuple[float, ...]
+AttributeValue: TypeAlias = int | float | str | bool | Extent | tuple[int | Extent, ...] | tuple[float, ...]
 ShapeRule: TypeAlias = Callable[[Sequence[Any], Mapping[str, Any]], Shape]
 
 LARGEST_INT = 2**31 - 1
@@ -134,8 +135,9 @@ class Attribute:
 
     Kinds: `int`, `ints` (tuple), `float` (finite or infinite, never NaN), `floats`, `flag`, `choice`.
     `neutral`: an `ints` attribute whose entries all equal this is written as the empty tuple.
-    `length`: how many numbers are expected; `most`: how many there may be.
-    `flattens`: a shape that is expected to flatten all behind x's first axis.
+    `length`: how many numbers are expected; `most`: how many there may be. `flattens`: a shape that is expected to
+    flatten all behind x's first axis. `follows`: the lowest value of a number that follows open axes, an Extent; None:
+    none may.
     `torch`: the argument of the operator's ATen overloads that holds it. `onnx`, `onnx_default`: ONNX's name for it,
     and what it is there when nothing is said.
     """
@@ -149,14 +151,15 @@ class Attribute:
     length: Length = Length.SPATIAL
     most: int = 16
     flattens: bool = False
+    follows: int | None = None
     torch: str = ""
     onnx: str = ""
     onnx_default: AttributeValue | None = None
 
     def checked(self, value: Any) -> AttributeValue:
         """The value in its canonical form. Raises GraphError."""
-        if self.kind == "int" and _is_int(value) and self.low <= value <= LARGEST_INT:
-            return int(value)
+        if self.kind == "int" and self._is_number(value):
+            return value if isinstance(value, Extent) else int(value)
         if self.kind == "flag" and value in (0, 1):
             return bool(value)
         if self.kind == "choice" and value in self.choices:
@@ -167,14 +170,29 @@ class Attribute:
             raise GraphError(f"{self.name} has {len(value):,} numbers; at most {self.most:,} are allowed.")
         if self.kind == "floats" and isinstance(value, Sequence) and all(_is_float(item) for item in value):
             return tuple(single(item) for item in value)
-        if (
-            self.kind == "ints"
-            and isinstance(value, Sequence)
-            and all(_is_int(item) and self.low <= item <= LARGEST_INT for item in value)
-        ):
-            given = tuple(int(item) for item in value)
+        if self.kind == "ints" and isinstance(value, Sequence) and all(self._is_number(item) for item in value):
+            given = tuple(item if isinstance(item, Extent) else int(item) for item in value)
             return () if self.neutral is not None and all(item == self.neutral for item in given) else given
         raise GraphError(f"{self.name}={value!r} is not allowed: {self.name} must be {self.allowed}.")
+
+    def at(self, value: AttributeValue, sizes: Mapping[str, int]) -> AttributeValue:
+        """The value with numbers in the place of those that follow open axes. Raises GraphError."""
+        if isinstance(value, tuple):
+            return tuple(self._at(item, sizes) if isinstance(item, Extent) else item for item in value)
+        return self._at(value, sizes) if isinstance(value, Extent) else value
+
+    def _at(self, extent: Extent, sizes: Mapping[str, int]) -> int:
+        number = extent.at(sizes)
+        if self.follows is None or number > LARGEST_INT:
+            raise GraphError(f"{self.name}={number} is not allowed: {self.name} must be {self.allowed}.")
+        if number < self.follows:
+            raise TooSmallError(f"{self.name} = {extent} is {number}; at least {self.follows} is needed.")
+        return number
+
+    def _is_number(self, value: Any) -> bool:
+        if isinstance(value, Extent):
+            return self.follows is not None
+        return _is_int(value) and self.low <= value <= LARGEST_INT
 
     @property
     def allowed(self) -> str:

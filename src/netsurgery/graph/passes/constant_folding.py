@@ -16,13 +16,15 @@ Evaluate: TypeAlias = Callable[[Node, Sequence[Array | None]], Array]
 def fold_constants(graph: Graph, evaluate: Evaluate) -> Graph:
     """Each node of float32 whose operands are all constants is computed once, here.
 
-    The result has the name of its output.
+    The result has the name of its output. Not those that follow open axes: what they give is another constant at each
+    size.
     """
     constants = dict(graph.constants)
     nodes = []
     for node in graph.nodes:
         floats = OPERATORS[node.operator].gives is Gives.FLOAT32 or OPERATORS[node.operator].gives is Gives.FIRST
-        if node.inputs and floats and all(name is None or name in constants for name in node.inputs):
+        known = all(name is None or name in constants for name in node.inputs)
+        if node.inputs and floats and not node.extents and known:
             operands = [None if name is None else constants[name].values for name in node.inputs]
             constants[node.output] = Dense(evaluate(node, operands))
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from netsurgery.graph.extents import Extent
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Shape
 from netsurgery.graph.weights import Weights
@@ -107,7 +108,7 @@ def _of_ones(name: str) -> Unchanged:
     return lambda node: all(entry == 1 for entry in _entries(node, name))
 
 
-def _entries(node: Node, name: str) -> Sequence[float]:
+def _entries(node: Node, name: str) -> Sequence[float | Extent]:
     value = node.attributes[name]
     return value if isinstance(value, tuple) else ()
 

@@ -1,0 +1,97 @@
+"""Torch models in other floats than float32, and TorchScript modules: packed, and what is told of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import netsurgery as ns
+from netsurgery.errors import CaptureError, SettingError
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)).eval()
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"), [(torch.float16, "the same"), (torch.bfloat16, "the same"), (torch.float64, "rounded")]
+)
+def test_a_model_in_other_floats_packs_in_float32(tmp_path, kind, weights):
+    model = network().to(kind)
+    images = torch.randn(2, 1, 8, 8, dtype=kind)
+    report = ns.pack(model, tmp_path / "model.nsm", example_inputs=images)
+    name = str(kind).removeprefix("torch.")
+    assert report.remarks == (f"It computes in {name}; netsurgery computes in float32, from {weights} weights.",)
+    assert report.remarks[0] in str(report)
+    assert {parameter.dtype for parameter in model.parameters()} == {kind}
+    with torch.no_grad():
+        wanted = model.float()(images.float()).numpy()
+    np.testing.assert_allclose(ns.load(tmp_path / "model.nsm")(images.float().numpy()), wanted, rtol=0, atol=1e-5)
+
+
+def test_a_model_of_several_floats_packs(tmp_path):
+    model = network()
+    model[4].half()
+    report = ns.pack(model, tmp_path / "model.nsm", example_inputs=torch.randn(2, 1, 8, 8))
+    assert report.remarks == ("It computes in float16; netsurgery computes in float32, from the same weights.",)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("make", [lambda model, x: torch.jit.trace(model, x), lambda model, _: torch.jit.script(model)])
+def test_a_torchscript_module_packs_as_the_module_that_it_was_made_from(tmp_path, make):
+    model, images = network(), torch.randn(2, 1, 8, 8)
+    report = ns.pack(make(model, images), tmp_path / "model.nsm", example_inputs=images)
+    assert report.axes == ("batch",)
+    assert report.size_bytes == ns.pack(model, tmp_path / "same.nsm", example_inputs=images).size_bytes
+    with torch.no_grad():
+        wanted = model(images).numpy()
+    np.testing.assert_allclose(ns.load(tmp_path / "model.nsm")(images.numpy()), wanted, rtol=0, atol=1e-5)
+
+
+class Counts(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        while bool(x.sum() > 0):
+            x = x - 1
+        return x
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_torchscript_module_that_torch_can_not_convert_is_refused_with_what_to_give(tmp_path):
+    with pytest.raises(CaptureError, match=r"TorchScript|operator|control flow|doesn't have"):
+        ns.pack(torch.jit.script(Counts()), tmp_path / "model.nsm", example_inputs=torch.ones(2, 3))
+    assert not (tmp_path / "model.nsm").exists()
+
+
+def test_an_input_of_an_onnx_model_may_be_given_a_value(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    nodes = [helper.make_node("Cast", ["rate"], ["f"], to=kinds.FLOAT), helper.make_node("Div", ["x", "f"], ["y"])]
+    inputs = [
+        helper.make_tensor_value_info("x", kinds.FLOAT, ["N", 4]),
+        helper.make_tensor_value_info("rate", kinds.INT64, []),
+    ]
+    output = helper.make_tensor_value_info("y", kinds.FLOAT, ["N", 4])
+    imports = [helper.make_opsetid("", 17)]
+    model = helper.make_model(helper.make_graph(nodes, "g", inputs, [output]), opset_imports=imports, ir_version=8)
+    path = tmp_path / "model.nsm"
+    ns.pack(model, path, input_values={"rate": 16})
+    network = ns.load(path)
+    assert [given.shape for given in network.inputs] == [("batch", 4)]
+    assert network(np.full((1, 4), 8, np.float32)).tolist() == [[0.5] * 4]
+    assert [given.name for given in model.graph.input] == ["x", "rate"]
+    for values, message in (
+        ({"speed": 1}, "input_values='speed' is not allowed.*of the model's inputs: x, rate"),
+        ({"rate": 1.5}, r"as the model takes it: int64 of shape \(\)"),
+        ({"x": np.zeros((2, 5))}, r"as the model takes it: float32 of shape \(any, 4\)"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            ns.pack(model, path, input_values=values)
+    with pytest.raises(SettingError, match="only inputs of ONNX models can be given a value"):
+        ns.pack(network_of_rows(), path, example_inputs=torch.zeros(2, 4), input_values={"input": 1})
+
+
+def network_of_rows() -> nn.Module:
+    return nn.Linear(4, 2)
