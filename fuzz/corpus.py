@@ -65,6 +65,16 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
         [],
         {"scales": (1.5, 0.5), "coordinates": "tf_crop_and_resize", "roi": (-0.5, 0.0, 1.0, 0.5), "mode": "cubic"},
     ),
+    "Gather": ([PICTURE, ROW], [], {"axis": 2}),
+    "GatherElements": ([ROW, ROW], [], {"axis": 1}),
+    "GatherND": ([PICTURE, (1, 3)], [], {}),
+    "ScatterElements": ([ROW, ROW, ROW], [], {"axis": 1, "reduction": "add"}),
+    "ScatterND": ([PICTURE, (1, 4), (1,)], [], {}),
+    "ArgMax": ([PICTURE], [], {"axis": 2}),
+    "ArgMin": ([ROW], [], {"axis": 1, "keepdims": False, "last": True}),
+    "TopKValues": ([ROW], [], {"axis": 1, "count": 3}),
+    "TopKIndices": ([ROW], [], {"axis": 1, "count": 6, "largest": False}),
+    "CumSum": ([PICTURE], [], {"axis": 3, "reverse": True}),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 

@@ -156,18 +156,7 @@ def operators_header() -> str:
         tables += _tables(operator)
     tables += ["}  // namespace operator_tables", "", "inline constexpr OperatorEntry kOperators[] = {"]
     tables += [f"    {_operator(operator)}," for operator in operators]
-    highest = operators[-1].code
-    places = {operator.code: place for place, operator in enumerate(operators, start=1)}
-    listed = ", ".join(str(places.get(code, 0)) for code in range(highest + 1))
-    tables += [
-        "};",
-        "",
-        f"constexpr std::int64_t kHighestCode = {highest};",
-        "// Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.",
-        f"inline constexpr std::uint8_t kPlaces[] = {{{listed}}};",
-        "// clang-format on",
-        "",
-    ]
+    tables += ["};", "// clang-format on", ""]
     tables = [textwrap.fill(line, WIDTH, subsequent_indent=" " * 5, break_on_hyphens=False) for line in tables]
     return "\n".join([_TYPES, *enums, "", _ENTRIES, *tables, _END])
 

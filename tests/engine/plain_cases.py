@@ -47,8 +47,12 @@ class Case:
         kind = self.kind(place)
         if kind is ValueType.BOOL:
             return rng.integers(0, 2, shape).astype(np.bool_)
-        if self.operator == "Embedding" or self.operator in RECURRENT:
-            return rng.integers(*self.numbers, shape).astype(kind.dtype)
+        if self.operator in RECURRENT:
+            steps = (self.shapes[0] or ())[1 if self.attributes.get("batch_first") else 0]
+            return rng.integers(0, steps + 1, shape).astype(kind.dtype)
+        size = self._places(place)
+        if size:
+            return rng.integers(-size, size, shape).astype(kind.dtype)
         ends = np.iinfo(kind.dtype)
         far = rng.choice(np.array([ends.min, ends.max, ends.min + 1, 2**24 + 1, -1, 0], kind.dtype), shape)
         return np.where(rng.random(shape) < 0.2, far, rng.integers(-9, 10, shape)).astype(kind.dtype)
@@ -62,13 +66,14 @@ class Case:
         types = OPERATORS[self.operator].operand(place).types
         return types[math.prod(self.shapes[0] or ()) % len(types)]
 
-    @property
-    def numbers(self) -> tuple[int, int]:
-        """The whole numbers that it takes: rows of the table in which they are looked up, or lengths of sequences."""
-        if self.operator in RECURRENT:
-            return 0, (self.shapes[0] or ())[1 if self.attributes.get("batch_first") else 0] + 1
-        rows = (self.shapes[1] or (1,))[0]
-        return -rows, rows
+    def _places(self, place: int) -> int:
+        """How many there are where this operand's whole numbers are looked up; 0 if they aren't."""
+        if self.operator == "Embedding":
+            return (self.shapes[1] or (1,))[0]
+        if place != 1 or OPERATORS[self.operator].operand(1).name != "indices":
+            return 0
+        x = self.shapes[0] or (1,)
+        return x[self.attributes["axis"]] if "axis" in self.attributes else min(x)
 
     def graph(self, operands: list[Array | None]) -> Graph:
         builder = GraphBuilder()
@@ -308,6 +313,62 @@ def where(draw: Draw) -> Case:
     return Case("Where", tuple(broadcastable(draw, shape) for _ in range(3)), {})
 
 
+def gather(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)[:3]
+    return Case("Gather", (x, draw(shapes)[:2]), {"axis": axis_of(draw, x)})
+
+
+def elements(draw: Draw) -> tuple[Shape, Shape, int]:
+    """Shapes of x and of the indices beside it, and the axis."""
+    x = draw(shapes_with_axis)
+    axis = axis_of(draw, x)
+    indices = tuple(draw(st.integers(1, 7 if place == axis else size)) for place, size in enumerate(x))
+    return x, indices, axis
+
+
+def gather_elements(draw: Draw) -> Case:
+    x, indices, axis = elements(draw)
+    return Case("GatherElements", (x, indices), {"axis": axis})
+
+
+def scatter_elements(draw: Draw) -> Case:
+    x, indices, axis = elements(draw)
+    return Case("ScatterElements", (x, indices, indices), {"axis": axis, "reduction": draw(reductions)})
+
+
+def gather_nd(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    shared = draw(st.integers(0, len(x) - 1))
+    names = draw(st.integers(1, len(x) - shared))
+    return Case("GatherND", (x, (*x[:shared], *draw(shapes)[:2], names)), {"axes_in_common": shared})
+
+
+def scatter_nd(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    names, each = draw(st.integers(1, len(x))), draw(shapes)[:2]
+    return Case("ScatterND", (x, (*each, names), (*each, *x[names:])), {"reduction": draw(reductions)})
+
+
+def top(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        x = draw(shapes_with_axis)
+        axis = axis_of(draw, x)
+        return Case(
+            operator, (x,), {"axis": axis, "count": draw(st.integers(1, x[axis])), "largest": draw(st.booleans())}
+        )
+
+    return made
+
+
+def along(operator: str, *flags: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        x = draw(shapes_with_axis)
+        return Case(operator, (x,), {"axis": axis_of(draw, x), **{name: draw(st.booleans()) for name in flags}})
+
+    return made
+
+
+reductions = st.sampled_from(["none", "add", "mul", "max", "min"])
 types = st.sampled_from(list(map(str, ValueType)))
 RECURRENT = {"Lstm": 4, "Gru": 3, "Rnn": 1}
 """Operator -> gates."""
@@ -383,6 +444,14 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     "Interpolate": interpolate,
+    "Gather": gather,
+    "GatherElements": gather_elements,
+    "GatherND": gather_nd,
+    "ScatterElements": scatter_elements,
+    "ScatterND": scatter_nd,
+    **{name: along(name, "keepdims", "last") for name in ("ArgMax", "ArgMin")},
+    **{name: top(name) for name in ("TopKValues", "TopKIndices")},
+    "CumSum": along("CumSum", "exclusive", "reverse"),
 }
 """Operator -> what draws a case of it, most of the time one that its shape rule allows."""
 
@@ -463,6 +532,17 @@ LARGE = [
     Case("Where", ((3, 30001), (1, 1), (3, 30001)), {}),
     Case("Div", ((3, 30002), (3, 30002)), {}),
     Case("Transpose", ((3, 101, 301),), {"order": (2, 0, 1)}),
+    Case("Gather", ((30, 70, 41), (50, 3)), {"axis": 1}),
+    Case("Gather", ((30, 7001), (9001,)), {"axis": 1}),
+    Case("GatherElements", ((30, 70, 41), (30, 90, 41)), {"axis": 1}),
+    Case("GatherND", ((30, 70, 410), (30, 60, 1)), {"axes_in_common": 1}),
+    Case("ScatterElements", ((300, 41), (300, 70), (300, 70)), {"axis": 1, "reduction": "add"}),
+    Case("ScatterND", ((30, 70, 410), (60, 2), (60, 410)), {"reduction": "max"}),
+    Case("ArgMax", ((30, 70, 410),), {"axis": 1}),
+    Case("ArgMin", ((300, 7001),), {"axis": 1, "last": True}),
+    Case("TopKIndices", ((300, 701),), {"axis": 1, "count": 50}),
+    Case("TopKValues", ((3, 701, 50),), {"axis": 1, "count": 5}),
+    Case("CumSum", ((30, 70, 410),), {"axis": 1}),
     Case("Transpose", ((3, 103, 301),), {"order": (2, 0, 1)}),
     Case("Lstm", ((3, 7, 80), (80, 20), (80,)), {}),
     Case("Gru", ((5, 3, 60), (60, 20), (60,)), {"batch_first": True}),

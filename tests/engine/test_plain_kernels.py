@@ -23,10 +23,24 @@ UNIT = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding may be off by, relatively."""
 DOUBLE_UNIT = 2.0**-53
 
-MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Where", "Integers"}
+PICKED = {"Gather", "GatherElements", "GatherND", "TopKValues"}
+MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Where", "Integers", *PICKED}
 MOVED |= {"DepthToSpace", "SpaceToDepth"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""
-EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div", "Cast"}
+EXACT = {
+    "Relu",
+    "Clip",
+    "LeakyRelu",
+    "MaxPool",
+    "AdaptiveMaxPool",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Cast",
+    "ScatterElements",
+    "ScatterND",
+}
 """Selected or rounded once: the same but for the sign of a zero."""
 PRODUCTS = {"Conv", "Linear", "MatMul"}
 ULPS = {"HardSigmoid": 1, "HardSwish": 3, "Sigmoid": 3, "Silu": 3, "Gelu": 6, "Tanh": 3}

@@ -161,6 +161,16 @@ CASES = {
         case(IMAGE, scales=(0.5, 0.5), antialias=True, exclude_outside=True),
         case(IMAGE, size=(4, 4), coordinates="tf_crop_and_resize", roi=(0.25, 0.0, 1.5, 1.0), value=2.0),
     ],
+    "Gather": [case(IMAGE, more=((2, 3),), axis=2), case(IMAGE, more=((),), axis=3)],
+    "GatherElements": [case(ROWS, more=(ROWS,), axis=1)],
+    "GatherND": [case(IMAGE, more=(("batch", 5, 2),), axes_in_common=1)],
+    "ScatterElements": [case(ROWS, more=(ROWS, ROWS), axis=1), case(ROWS, more=(ROWS, ROWS), axis=1, reduction="add")],
+    "ScatterND": [case((4, 3), more=(("batch", 2), ("batch",)), reduction=kind) for kind in ("add", "max", "min")],
+    "ArgMax": [case(IMAGE, axis=1), case(ROWS, axis=1, keepdims=False, last=True)],
+    "ArgMin": [case(IMAGE, axis=1), case(ROWS, axis=1, keepdims=False, last=True)],
+    "TopKValues": [case(IMAGE, axis=2, count=3), case(ROWS, axis=1, count=2, largest=False)],
+    "TopKIndices": [case(IMAGE, axis=2, count=3), case(ROWS, axis=1, count=2, largest=False)],
+    "CumSum": [case(IMAGE, axis=2), case(ROWS, axis=1, exclusive=True), case(ROWS, axis=1, reverse=True)],
 }
 """Operator -> graphs with that operator alone, all of them with an open batch."""
 

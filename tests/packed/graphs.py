@@ -40,6 +40,8 @@ Operand = Value | Numbers | Constant | None
 WHOLE_ROW, SHORT_ROW, BOOLS = Numbers((6,)), Numbers((6,), ValueType.INT32), Numbers((6,), ValueType.BOOL)
 ROW, LINE, IMAGE, BOX = Value((6,)), Value((4, 9)), Value((4, 7, 9)), Value((2, 4, 3, 5))
 
+REDUCTIONS = ("none", "add", "mul", "max", "min")
+
 CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     (
         "Conv",
@@ -138,6 +140,23 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("IsInf", (ROW,), {"negative": False}),
     ("Where", (BOOLS, ROW, Constant(())), {}),
     ("Where", (Numbers((1,), ValueType.BOOL), WHOLE_ROW, WHOLE_ROW), {}),
+    ("Gather", (Constant((4, 3)), Numbers((2,))), {"axis": 1}),
+    ("Gather", (Constant((4, 3)), Numbers((), ValueType.INT32)), {"axis": 0}),
+    ("GatherElements", (IMAGE, Numbers((9, 7, 9))), {"axis": 1}),
+    ("GatherND", (Constant((4, 3, 2)), Numbers((5, 2))), {}),
+    ("GatherND", (BOX, Numbers((2, 2), ValueType.INT32)), {"axes_in_common": 1}),
+    *(("ScatterElements", (ROW, WHOLE_ROW, ROW), {"axis": 1, "reduction": kind}) for kind in REDUCTIONS),
+    *(("ScatterND", (Constant((4, 3)), Numbers((2,)), Value(())), {"reduction": kind}) for kind in REDUCTIONS),
+    ("ArgMax", (IMAGE,), {"axis": 2}),
+    ("ArgMax", (SHORT_ROW,), {"axis": 1, "keepdims": False, "last": True}),
+    ("ArgMin", (IMAGE,), {"axis": 1}),
+    ("ArgMin", (WHOLE_ROW,), {"axis": 1, "keepdims": False, "last": True}),
+    ("TopKValues", (IMAGE,), {"axis": 3, "count": 4}),
+    ("TopKValues", (WHOLE_ROW,), {"axis": 1, "count": 6, "largest": False}),
+    ("TopKIndices", (IMAGE,), {"axis": 1, "count": 2}),
+    ("TopKIndices", (SHORT_ROW,), {"axis": 1, "count": 3, "largest": False}),
+    ("CumSum", (IMAGE,), {"axis": 2, "exclusive": True}),
+    ("CumSum", (WHOLE_ROW,), {"axis": 1, "reverse": True}),
     *((name, (SHORT_ROW, SHORT_ROW), {}) for name in ("Add", "Sub", "Mul", "Div")),
     ("Concat", (BOOLS, BOOLS), {"axis": 1}),
     ("Transpose", (WHOLE_ROW,), {"order": (1, 0)}),

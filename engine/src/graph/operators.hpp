@@ -99,6 +99,16 @@ enum class Operator : std::uint8_t {
   kIsNaN = 52,
   kIsInf = 53,
   kWhere = 54,
+  kGather = 55,
+  kGatherElements = 56,
+  kGatherND = 57,
+  kScatterElements = 58,
+  kScatterND = 59,
+  kArgMax = 60,
+  kArgMin = 61,
+  kTopKValues = 62,
+  kTopKIndices = 63,
+  kCumSum = 64,
   kLstm = 70,
   kGru = 71,
   kRnn = 72,
@@ -154,7 +164,13 @@ enum class AttributeName : std::uint8_t {
   kBlocks,
   kAntialias,
   kExcludeOutside,
-  kRoi
+  kRoi,
+  kAxesInCommon,
+  kReduction,
+  kLast,
+  kCount,
+  kLargest,
+  kExclusive
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -176,6 +192,13 @@ enum class ShapeRule : std::uint8_t {
   kMatmul,
   kEmbedding,
   kIntegers,
+  kGather,
+  kGatherElements,
+  kGatherNd,
+  kScatterElements,
+  kScatterNd,
+  kPlaceAlongAxis,
+  kTop,
   kLstm,
   kGru,
   kRnn,
@@ -196,6 +219,8 @@ enum class ResizeCoordinates : std::uint8_t {
 enum class ResizeRounding : std::uint8_t { kFloor, kCeil, kRoundPreferFloor, kRoundPreferCeil };
 enum class IntegersType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
 enum class CastType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
+enum class ScatterElementsReduction : std::uint8_t { kNone, kAdd, kMul, kMax, kMin };
+enum class ScatterNDReduction : std::uint8_t { kNone, kAdd, kMul, kMax, kMin };
 enum class LstmResult : std::uint8_t { kSteps, kHidden, kCell };
 enum class LstmGateActivation : std::uint8_t {
   kSigmoid,
@@ -708,6 +733,117 @@ inline constexpr OperandEntry kWhereOperands[] = {
     {"b", false, false, false, Expected::kNothing, 15, true},
 };
 
+inline constexpr OperandEntry kGatherOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+};
+inline constexpr AttributeEntry kGatherAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kGatherElementsOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+};
+inline constexpr AttributeEntry kGatherElementsAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kGatherNDOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+};
+inline constexpr AttributeEntry kGatherNDAttributes[] = {
+    {AttributeName::kAxesInCommon, "axes_in_common", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue,
+     0, 0.0f, 0, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kScatterElementsOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, true},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+    {"updates", false, false, false, Expected::kNothing, 15, true},
+};
+inline constexpr const char* kScatterElementsReductionChoices[] = {"none", "add", "mul", "max", "min"};
+inline constexpr AttributeEntry kScatterElementsAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kReduction, "reduction", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, kScatterElementsReductionChoices},
+};
+
+inline constexpr OperandEntry kScatterNDOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, true},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+    {"updates", false, false, false, Expected::kNothing, 15, true},
+};
+inline constexpr const char* kScatterNDReductionChoices[] = {"none", "add", "mul", "max", "min"};
+inline constexpr AttributeEntry kScatterNDAttributes[] = {
+    {AttributeName::kReduction, "reduction", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, kScatterNDReductionChoices},
+};
+
+inline constexpr OperandEntry kArgMaxOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kArgMaxAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kLast, "last", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kArgMinOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kArgMinAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kLast, "last", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kTopKValuesOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kTopKValuesAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kTopKIndicesOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kTopKIndicesAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kCumSumOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kCumSumAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kExclusive, "exclusive", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
 inline constexpr OperandEntry kLstmOperands[] = {
     {"gates", false, false, false, Expected::kNothing, 1, false},
     {"weight", true, false, false, Expected::kGates, 1, false},
@@ -962,6 +1098,26 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kIsInfOperands, operator_tables::kIsInfAttributes},
     {Operator::kWhere, "Where", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kLast,
      operator_tables::kWhereOperands, {}},
+    {Operator::kGather, "Gather", ShapeRule::kGather, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kGatherOperands, operator_tables::kGatherAttributes},
+    {Operator::kGatherElements, "GatherElements", ShapeRule::kGatherElements, Work::kOther, Images::kApartBehindAxis,
+     Gives::kFirst, operator_tables::kGatherElementsOperands, operator_tables::kGatherElementsAttributes},
+    {Operator::kGatherND, "GatherND", ShapeRule::kGatherNd, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kGatherNDOperands, operator_tables::kGatherNDAttributes},
+    {Operator::kScatterElements, "ScatterElements", ShapeRule::kScatterElements, Work::kOther, Images::kApartBehindAxis,
+     Gives::kFirst, operator_tables::kScatterElementsOperands, operator_tables::kScatterElementsAttributes},
+    {Operator::kScatterND, "ScatterND", ShapeRule::kScatterNd, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kScatterNDOperands, operator_tables::kScatterNDAttributes},
+    {Operator::kArgMax, "ArgMax", ShapeRule::kPlaceAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kInt64,
+     operator_tables::kArgMaxOperands, operator_tables::kArgMaxAttributes},
+    {Operator::kArgMin, "ArgMin", ShapeRule::kPlaceAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kInt64,
+     operator_tables::kArgMinOperands, operator_tables::kArgMinAttributes},
+    {Operator::kTopKValues, "TopKValues", ShapeRule::kTop, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
+     operator_tables::kTopKValuesOperands, operator_tables::kTopKValuesAttributes},
+    {Operator::kTopKIndices, "TopKIndices", ShapeRule::kTop, Work::kOther, Images::kApartBehindAxis, Gives::kInt64,
+     operator_tables::kTopKIndicesOperands, operator_tables::kTopKIndicesAttributes},
+    {Operator::kCumSum, "CumSum", ShapeRule::kAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
+     operator_tables::kCumSumOperands, operator_tables::kCumSumAttributes},
     {Operator::kLstm, "Lstm", ShapeRule::kLstm, Work::kOther, Images::kTogether, Gives::kFloat32,
      operator_tables::kLstmOperands, operator_tables::kLstmAttributes},
     {Operator::kGru, "Gru", ShapeRule::kGru, Work::kOther, Images::kTogether, Gives::kFloat32,
@@ -975,14 +1131,6 @@ inline constexpr OperatorEntry kOperators[] = {
     {Operator::kInterpolate, "Interpolate", ShapeRule::kInterpolate, Work::kSpatial, Images::kApart, Gives::kFloat32,
      operator_tables::kInterpolateOperands, operator_tables::kInterpolateAttributes},
 };
-
-constexpr std::int64_t kHighestCode = 132;
-// Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.
-inline constexpr std::uint8_t kPlaces[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
-     22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 0, 0, 0, 0, 0, 0, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45,
-     46, 47, 48, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 49, 50, 51, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-     0, 0, 0, 0, 52, 53, 54};
 // clang-format on
 
 constexpr std::size_t kMostOperatorCodes = 256;

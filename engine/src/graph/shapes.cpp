@@ -272,6 +272,72 @@ Shape embedding(const Operands& operands) {
   return result;
 }
 
+Shape gather(const Operands& operands, const Attributes& attributes) {
+  const Shape &x = *operands[0], &indices = *operands[1];
+  const Size axis = attributes.integer(Name::kAxis);
+  require_axis(x, axis);
+  Shape result(x.begin(), x.begin() + axis);
+  result.insert(result.end(), indices.begin(), indices.end());
+  result.insert(result.end(), x.begin() + axis + 1, x.end());
+  return result;
+}
+
+Shape gather_elements(const Operands& operands, const Attributes& attributes) {
+  const Shape &x = *operands[0], &indices = *operands[1];
+  const auto axis = static_cast<std::size_t>(attributes.integer(Name::kAxis));
+  require_axis(x, attributes.integer(Name::kAxis));
+  bool fits = x.size() == indices.size();
+  for (std::size_t i = 0; fits && i < x.size(); ++i) fits = indices[i] <= x[i] || i == axis;
+  if (!fits) refuse("indices of shape " + text_of(indices) + " have no place beside x of shape " + text_of(x) + ".");
+  return indices;
+}
+
+Shape gather_nd(const Shape& x, const Shape& indices, Size shared) {
+  const auto ranks = [](const Shape& shape) { return static_cast<Size>(shape.size()); };
+  const bool fits = ranks(indices) > shared && ranks(x) >= shared &&
+                    std::equal(x.begin(), x.begin() + shared, indices.begin()) && indices.back() <= ranks(x) - shared;
+  if (!fits)
+    refuse("indices of shape " + text_of(indices) + " name no places of shape " + text_of(x) + " with " +
+           text_of(shared) + " in common.");
+  Shape result(indices.begin(), indices.end() - 1);
+  result.insert(result.end(), x.begin() + shared + indices.back(), x.end());
+  return result;
+}
+
+void require_updates(const Shape& updates, const Shape& needed) {
+  if (updates != needed) refuse("updates have shape " + text_of(updates) + ", " + text_of(needed) + " is needed.");
+}
+
+Shape scatter_elements(const Operands& operands, const Attributes& attributes) {
+  require_updates(*operands[2], gather_elements(operands, attributes));
+  return *operands[0];
+}
+
+Shape scatter_nd(const Operands& operands) {
+  require_updates(*operands[2], gather_nd(*operands[0], *operands[1], 0));
+  return *operands[0];
+}
+
+Shape place_along_axis(Shape x, const Attributes& attributes) {
+  const Size axis = attributes.integer(Name::kAxis);
+  require_axis(x, axis);
+  if (attributes.flag(Name::kKeepdims))
+    x[static_cast<std::size_t>(axis)] = 1;
+  else
+    x.erase(x.begin() + axis);
+  return x;
+}
+
+Shape top(Shape x, const Attributes& attributes) {
+  const Size axis = attributes.integer(Name::kAxis), count = attributes.integer(Name::kCount);
+  require_axis(x, axis);
+  Size& size = x[static_cast<std::size_t>(axis)];
+  if (count > size)
+    refuse("count=" + text_of(count) + " is more than axis " + text_of(axis) + " of shape " + text_of(x) + " has.");
+  size = count;
+  return x;
+}
+
 Shape lrn(const Shape& x) {
   if (x.size() < 2) refuse("x has shape " + text_of(x) + "; (N, C, ...) is needed.");
   return x;
@@ -420,6 +486,20 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return matmul(operands);
     case ShapeRule::kEmbedding:
       return embedding(operands);
+    case ShapeRule::kGather:
+      return gather(operands, attributes);
+    case ShapeRule::kGatherElements:
+      return gather_elements(operands, attributes);
+    case ShapeRule::kGatherNd:
+      return gather_nd(x, *operands[1], attributes.integer(Name::kAxesInCommon));
+    case ShapeRule::kScatterElements:
+      return scatter_elements(operands, attributes);
+    case ShapeRule::kScatterNd:
+      return scatter_nd(operands);
+    case ShapeRule::kPlaceAlongAxis:
+      return place_along_axis(x, attributes);
+    case ShapeRule::kTop:
+      return top(x, attributes);
     case ShapeRule::kIntegers:
       return integers(attributes);
     case ShapeRule::kLstm:

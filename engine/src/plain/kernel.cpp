@@ -34,6 +34,16 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kDepthToSpace, plain::make_depth_to_space},
     {Operator::kSpaceToDepth, plain::make_space_to_depth},
     {Operator::kInterpolate, plain::make_interpolate},
+    {Operator::kGather, plain::make_gather},
+    {Operator::kGatherElements, plain::make_gather_elements},
+    {Operator::kGatherND, plain::make_gather_nd},
+    {Operator::kScatterElements, plain::make_scatter_elements},
+    {Operator::kScatterND, plain::make_scatter_nd},
+    {Operator::kArgMax, plain::make_arg_max},
+    {Operator::kArgMin, plain::make_arg_min},
+    {Operator::kTopKValues, plain::make_top_values},
+    {Operator::kTopKIndices, plain::make_top_indices},
+    {Operator::kCumSum, plain::make_cum_sum},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {

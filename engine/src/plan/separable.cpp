@@ -11,9 +11,9 @@ std::vector<bool> fixed_values(const Graph& graph) {
   std::vector<bool> fixed(graph.inputs.size() + graph.nodes.size() + graph.constants.size(), false);
   std::fill(fixed.begin() + graph.first_constant(), fixed.end(), true);
   for (const Node& node : graph.nodes)
-    fixed[static_cast<std::size_t>(node.output)] =
-        std::all_of(node.inputs.begin(), node.inputs.end(),
-                    [&](int input) { return input == kLeftOut || fixed[static_cast<std::size_t>(input)]; });
+    fixed[static_cast<std::size_t>(node.output)] = std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
+      return input == kLeftOut || fixed[static_cast<std::size_t>(input)];
+    });
   return fixed;
 }
 

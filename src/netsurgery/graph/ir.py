@@ -125,7 +125,7 @@ def node(operator: str, inputs: Sequence[str | None], output: str, place: str = 
 
 
 def integers_attributes(values: npt.NDArray[Any], kind: ValueType) -> dict[str, Any]:
-    """The attributes of Integers that give these whole numbers or bools. Raises GraphError for too many or too large."""
+    """The attributes of Integers that give these whole numbers or bools. Raises GraphError if they don't fit in."""
     flat = values.reshape(-1)
     if flat.size > 1 and bool((flat == flat[0]).all()):
         flat = flat[:1]

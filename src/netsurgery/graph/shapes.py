@@ -241,6 +241,67 @@ def embedding(shapes: Shapes, attributes: Attributes) -> Shape:
     return (*x, weight[1])
 
 
+def gather(shapes: Shapes, attributes: Attributes) -> Shape:
+    """X's axes before `axis`, those of the indices, x's axes behind it."""
+    x, indices = shapes
+    axis = attributes["axis"]
+    _axis(x, axis)
+    return (*x[:axis], *indices, *x[axis + 1 :])
+
+
+def gather_elements(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of the indices, which have x's number of axes and are no longer than x along others than `axis`."""
+    x, indices = shapes[:2]
+    axis = attributes["axis"]
+    _axis(x, axis)
+    fits = len(x) == len(indices) and all(n <= m or i == axis for i, (m, n) in enumerate(zip(x, indices, strict=True)))
+    _require(fits, f"indices of shape {tuple(indices)} have no place beside x of shape {tuple(x)}.")
+    return tuple(indices)
+
+
+def gather_nd(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The axes of the indices but the last, and x's behind those that the last one, a number for each, names."""
+    x, indices = shapes
+    shared = attributes["axes_in_common"]
+    fits = len(indices) > shared and tuple(x[:shared]) == tuple(indices[:shared]) and len(x) >= shared + indices[-1]
+    _require(fits, f"indices of shape {tuple(indices)} name no places of shape {tuple(x)} with {shared} in common.")
+    return (*indices[:-1], *x[shared + indices[-1] :])
+
+
+def scatter_elements(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x; indices and updates have one shape, as GatherElements takes it."""
+    x, indices, updates = shapes
+    gather_elements(shapes, attributes)
+    _same_updates(updates, tuple(indices))
+    return tuple(x)
+
+
+def scatter_nd(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x; updates have the shape that GatherND gives for the indices."""
+    x, indices, updates = shapes
+    _same_updates(updates, gather_nd([x, indices], {"axes_in_common": 0}))
+    return tuple(x)
+
+
+def _same_updates(updates: Shape, needed: Shape) -> None:
+    _require(tuple(updates) == needed, f"updates have shape {tuple(updates)}, {needed} is needed.")
+
+
+def place_along_axis(shapes: Shapes, attributes: Attributes) -> Shape:
+    """1 along `axis` with keepdims, that axis left out without."""
+    x, axis = shapes[0], attributes["axis"]
+    _axis(x, axis)
+    return (*x[:axis], *((1,) if attributes["keepdims"] else ()), *x[axis + 1 :])
+
+
+def top(shapes: Shapes, attributes: Attributes) -> Shape:
+    """`count` along `axis`, at most the size there."""
+    x, axis, count = shapes[0], attributes["axis"], attributes["count"]
+    _axis(x, axis)
+    _require_room(count <= x[axis], f"count={count} is more than axis {axis} of shape {tuple(x)} has.")
+    return (*x[:axis], count, *x[axis + 1 :])
+
+
 def lrn(shapes: Shapes, attributes: Attributes) -> Shape:
     """The shape of x, (N, C, ...)."""
     _require(len(shapes[0]) >= 2, f"x has shape {shapes[0]}; (N, C, ...) is needed.")

@@ -136,6 +136,12 @@ ATTRIBUTES = (
     "antialias",
     "exclude_outside",
     "roi",
+    "axes_in_common",
+    "reduction",
+    "last",
+    "count",
+    "largest",
+    "exclusive",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

@@ -24,6 +24,7 @@ from netsurgery.runtime.kernels import (
     layers,
     moves,
     pictures,
+    places,
     recurrent,
     reductions,
 )
@@ -39,6 +40,7 @@ KERNELS: dict[str, Kernel] = {
     **reductions.KERNELS,
     **moves.KERNELS,
     **integers.KERNELS,
+    **places.KERNELS,
 }
 """Operator name -> function (operands, attributes) -> the output, of its type or as what `run_node` makes that of.
 

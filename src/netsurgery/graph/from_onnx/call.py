@@ -119,6 +119,16 @@ class Call:
         """A node of an operator that the graph doesn't have and that has to go before it is done."""
         return self._answer(operator, [x], {}, x.shape, ValueType.FLOAT32)
 
+    def unbounded(self, index: int) -> Value:
+        """An operand in which infinity may be known: it becomes a quotient then, for a file holds finite numbers."""
+        value = self.operand(index)
+        if value.array is None or not value.is_weight or not np.isinf(value.array).any():
+            return value
+        infinite = np.isinf(value.array)
+        over = known(np.where(infinite, np.sign(value.array), value.array), f"{value.name}.over")
+        under = self.node("Integers", [], **integers_attributes(~infinite, ValueType.FLOAT32))
+        return self.node("Div", [over, under])
+
     def as_type(self, x: Value, kind: ValueType) -> Value:
         """The value as another type, if it has another one."""
         return x if x.kind is kind else self.node("Cast", [x], type=str(kind))

@@ -152,7 +152,7 @@ def unary(operator: Operator) -> Callable[[Call], Value]:
 
 def binary(operator: str) -> Callable[[Call], Value]:
     """An operator of two operands."""
-    return lambda call: call.node(operator, [call.x, call.operand(1)])
+    return lambda call: call.node(operator, [call.unbounded(0), call.unbounded(1)])
 
 
 def total(call: Call) -> Value:

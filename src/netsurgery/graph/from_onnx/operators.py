@@ -12,6 +12,7 @@ from typing import TypeAlias
 from netsurgery.graph.from_onnx import choices as choice
 from netsurgery.graph.from_onnx import layers as layer
 from netsurgery.graph.from_onnx import pictures as picture
+from netsurgery.graph.from_onnx import places as place
 from netsurgery.graph.from_onnx import recurrent
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
@@ -24,6 +25,8 @@ TRANSLATIONS: dict[str, Translation] = {
     **{operator.onnx: layer.unary(operator) for operator in OPERATORS.values() if operator.onnx},
     "Add": layer.binary("Add"),
     "And": layer.binary("And"),
+    "ArgMax": place.place("ArgMax"),
+    "ArgMin": place.place("ArgMin"),
     "AveragePool": layer.pool("AveragePool"),
     "BatchNormalization": layer.batch_norm,
     "Cast": tensor.cast,
@@ -33,6 +36,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Conv": layer.conv,
     "ConvTranspose": picture.conv_transpose,
     "DepthToSpace": picture.depth_to_space,
+    "CumSum": place.running_sum,
     "Div": layer.binary("Div"),
     "Dropout": tensor.dropout,
     "Equal": layer.binary("Equal"),
@@ -40,6 +44,8 @@ TRANSLATIONS: dict[str, Translation] = {
     "Flatten": tensor.flatten,
     "GRU": recurrent.gru,
     "Gather": tensor.gather,
+    "GatherElements": place.gather_elements,
+    "GatherND": place.gather_nd,
     "Gemm": layer.gemm,
     "GlobalAveragePool": layer.global_pool("AdaptiveAveragePool"),
     "GlobalMaxPool": layer.global_pool("AdaptiveMaxPool"),
@@ -56,14 +62,18 @@ TRANSLATIONS: dict[str, Translation] = {
     "LogSoftmax": layer.softmax("LogSoftmax"),
     "MatMul": layer.matmul,
     "MaxPool": layer.pool("MaxPool"),
+    "Mod": choice.remainder,
     "Mul": layer.binary("Mul"),
     "Not": lambda call: call.node("Not", [call.x]),
+    "OneHot": place.one_hot,
     "Or": layer.binary("Or"),
     "Pad": tensor.pad,
     "RNN": recurrent.rnn,
     "ReduceMean": layer.reduce_mean,
     "Reshape": tensor.reshape,
     "Resize": picture.resize,
+    "ScatterElements": place.scatter_elements,
+    "ScatterND": place.scatter_nd,
     "Shape": tensor.shape,
     "Size": tensor.size,
     "Slice": tensor.cut,
@@ -74,6 +84,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Sub": layer.binary("Sub"),
     "Sum": layer.total,
     "Swish": layer.swish,
+    "TopK": place.top,
     "Transpose": tensor.transpose,
     "Unsqueeze": tensor.unsqueeze,
     "Where": choice.where,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
-from netsurgery.errors import GraphError, UnsupportedOperatorError
+from netsurgery.errors import GraphError, InputError, UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import TYPES, Call, Value, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
 from netsurgery.graph.from_onnx.folding import FOLDABLE, folded
@@ -25,7 +25,11 @@ _ERF = "stands outside of x * 0.5 * (1 + erf(x / sqrt 2)), which is the only use
 _OLD_NORM = "; if it is part of LayerNormalization spelt out, export with opset 17 or later"
 _QUANTIZED = "; give the model as it was before quantisation"
 _CONTROL = "; it is control flow: export with what it decides decided"
+_FOUND = "; it gives as many entries as it finds, and a network's shapes follow from its inputs' alone"
 _ADVICE = {
+    "NonZero": _FOUND,
+    "Unique": _FOUND,
+    "Compress": _FOUND,
     "Pow": _OLD_NORM,
     "Sqrt": _OLD_NORM,
     "QuantizeLinear": _QUANTIZED,
@@ -117,7 +121,11 @@ class _Reading:
                     self._translate(proto)
                 elif not _translated(proto):
                     raise UnsupportedOperatorError(_missing(proto))
-            except (GraphError, UnsupportedOperatorError) as error:
+            except (
+                GraphError,
+                InputError,
+                UnsupportedOperatorError,
+            ) as error:  # InputError: indices that are no places
                 self._problems.append(Problem(operator, str(error).rstrip("."), where))
             except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration) as error:
                 # onnx.checker looks at neither shapes nor the entries of constants.

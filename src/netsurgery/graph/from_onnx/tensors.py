@@ -155,20 +155,20 @@ def cut(call: Call) -> Value:
 
 
 def gather(call: Call) -> Value:
-    """Rows of a known table by computed whole numbers; or one entry along an axis, or such as are equally far apart."""
+    """Entries along an axis: such as are equally far apart are cut out, rows of a known table are looked up."""
     axis = call.axis(0)
-    if call.operand(1).array is None and call.x.array is not None:
-        if axis != 0 or len(call.x.shape) != 2:
-            raise UnsupportedOperatorError(
-                f"picks along axis {axis} of a table of shape {call.x.shape}; rows of a matrix can be picked (axis 0)"
-            )
-        return call.node("Embedding", [call.operand(1), call.x])
+    if call.operand(1).array is None:
+        if axis == 0 and call.x.is_weight and len(call.x.shape) == 2:
+            return call.node("Embedding", [call.operand(1), call.x])
+        return call.node("Gather", [call.x, call.operand(1)], axis=axis)
     indices = call.array(1, "indices")
     chosen = [from_front(int(index), call.x.shape[axis]) for index in indices.reshape(-1)]
     step = chosen[1] - chosen[0] if len(chosen) > 1 else 1
     evenly = range(chosen[0], chosen[-1] + 1, step) if chosen and step > 0 else range(0)
+    if not chosen:
+        raise UnsupportedOperatorError("picks no entries, which gives an empty tensor")
     if list(evenly) != chosen:
-        raise UnsupportedOperatorError("picks entries in no regular order; netsurgery has slices only")
+        return call.node("Gather", [call.x, known(indices.astype(np.int64), call.operand(1).name)], axis=axis)
     x = _cut(call, call.x, axis, evenly)
     return x if indices.ndim == 1 else call.reshaped(x, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 

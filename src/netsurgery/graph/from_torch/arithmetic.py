@@ -58,7 +58,7 @@ def binary(operator: str, *, swapped: bool = False) -> Callable[[Call], str]:
     """aten.add, sub, rsub, mul, div: numbers become constants, alpha multiplies the second (rsub: the first)."""
 
     def translate(call: Call) -> str:
-        first, second = call.promoted("self"), call.promoted("other")
+        first, second = call.unbounded("self"), call.unbounded("other")
         alpha = call.number("alpha") if call.given("alpha") else 1
         if call.kind is ValueType.BOOL and operator in _OF_BOOLS:
             return call.node(_OF_BOOLS[operator], [first, second])

@@ -130,7 +130,8 @@ class Constants:
 class Call:
     """A call. `arguments` are named by ATen's schema, with defaults; `shape` is the (first) output's.
 
-    `types`: of its outputs, in the graph. `used`: which of several outputs anything reads. `name`: the output's name. `origins`: the name of a value whose
+    `types`: of its outputs, in the graph. `used`: which of several outputs anything reads. `name`: the output's name.
+    `origins`: the name of a value whose
     first size is a product of several -> the same values before these were multiplied. Every method that fetches an
     argument raises UnsupportedOperatorError where it is of a kind that the graph has no place for.
     """
@@ -192,6 +193,18 @@ class Call:
         if not isinstance(value, Constant):
             value = Constant(torch.as_tensor(value), f"{self.name}.{argument}")
         return self.constants.place(value, kind or ValueType.FLOAT32)
+
+    def unbounded(self, argument: str) -> str:
+        """Like `promoted`; known infinities become quotients, for a file holds finite numbers."""
+        value = self.arguments[argument]
+        if self.kind is not ValueType.FLOAT32 or isinstance(value, Activation | Open):
+            return self.promoted(argument)
+        tensor = value.tensor if isinstance(value, Constant) else torch.as_tensor(value)
+        if not bool(tensor.isinf().any()):
+            return self.promoted(argument)
+        over = Constant(torch.where(tensor.isinf(), tensor.sign().float(), tensor.float()), f"{self.name}.{argument}")
+        under = self.builder.integers((~tensor.isinf()).numpy(), ValueType.FLOAT32, f"{self.name}.finite", self.place)
+        return self.node("Div", [self.placed(over), under], "unbounded")
 
     def optional(self, argument: str) -> str | None:
         """Like `operand`; None where it is left out."""

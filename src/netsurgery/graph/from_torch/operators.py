@@ -14,6 +14,8 @@ from netsurgery.graph.from_torch import arithmetic as arithmetic
 from netsurgery.graph.from_torch import choices as choice
 from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
+from netsurgery.graph.from_torch import places as place
+from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import interpolation, nearest
@@ -39,14 +41,33 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
             ("GreaterOrEqual", "ge"),
         )
     ),
-    (choice.logical("And"), "logical_and.default bitwise_and.Tensor __and__.Tensor"),
-    (choice.logical("Or"), "logical_or.default bitwise_or.Tensor __or__.Tensor"),
-    (choice.logical("Xor"), "logical_xor.default bitwise_xor.Tensor __xor__.Tensor"),
+    (choice.logical("And"), "logical_and.default bitwise_and.Tensor bitwise_and.Scalar __and__.Tensor __and__.Scalar"),
+    (choice.logical("Or"), "logical_or.default bitwise_or.Tensor bitwise_or.Scalar __or__.Tensor __or__.Scalar"),
+    (choice.logical("Xor"), "logical_xor.default bitwise_xor.Tensor bitwise_xor.Scalar __xor__.Tensor __xor__.Scalar"),
     (choice.opposite, "logical_not.default bitwise_not.default"),
     (choice.is_nan, "isnan.default"),
     (choice.is_infinite, "isinf.default"),
     (choice.where, "where.self where.ScalarSelf where.ScalarOther where.Scalar"),
     (choice.masked_fill, "masked_fill.Scalar masked_fill.Tensor"),
+    (quotient.quotient(), "div.Tensor_mode div.Scalar_mode"),
+    (quotient.quotient("floor"), "floor_divide.default"),
+    (quotient.remainder("floor"), "remainder.Tensor remainder.Scalar"),
+    (quotient.remainder("trunc"), "fmod.Tensor fmod.Scalar"),
+    (place.gather, "gather.default"),
+    (place.index_select, "index_select.default"),
+    (place.index, "index.Tensor"),
+    (place.scatter(), "scatter.src scatter.value scatter.reduce scatter.value_reduce"),
+    (place.scatter("add"), "scatter_add.default"),
+    (place.scatter(), "scatter_reduce.two"),
+    (place.place("ArgMax"), "argmax.default"),
+    (place.place("ArgMin"), "argmin.default"),
+    (place.extreme("ArgMax"), "max.dim"),
+    (place.extreme("ArgMin"), "min.dim"),
+    (place.top, "topk.default"),
+    (place.sort, "sort.default sort.stable"),
+    (place.argsort, "argsort.default argsort.stable"),
+    (place.running_sum, "cumsum.default"),
+    (place.one_hot, "one_hot.default"),
     (layer.matrix_product, "mm.default bmm.default matmul.default mv.default"),
     (layer.matrix_product_and_sum, "addmm.default baddbmm.default"),
     (layer.batch_norm, "_native_batch_norm_legit_no_training.default"),

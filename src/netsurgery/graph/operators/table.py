@@ -9,12 +9,13 @@ from netsurgery.graph.operators.layers import LAYERS
 from netsurgery.graph.operators.moves import MOVES
 from netsurgery.graph.operators.operator import Operator, Work
 from netsurgery.graph.operators.pictures import PICTURES
+from netsurgery.graph.operators.places import PLACES
 from netsurgery.graph.operators.recurrent import RECURRENT
 from netsurgery.graph.operators.reductions import REDUCTIONS
 
 # Codes are in the order of how often the operators occur, which saves bits. They never change once released.
 _ALL = sorted(
-    (*LAYERS, *RECURRENT, *FUNCTIONS, *ARITHMETIC, *PICTURES, *REDUCTIONS, *MOVES, *INTEGERS),
+    (*LAYERS, *RECURRENT, *FUNCTIONS, *ARITHMETIC, *PICTURES, *REDUCTIONS, *MOVES, *INTEGERS, *PLACES),
     key=lambda operator: operator.code,
 )
 

@@ -44,14 +44,22 @@ class Nodes:
         self._transposed: dict[str, str] = {}
         self._shared: dict[object, Any] = {}
 
-    def add(self, operator: str, inputs: Sequence[str | None], output: str, place: str = "", **attributes: Any) -> str:
-        """Add a node; returns its output. Its name is the place; ONNX Runtime takes no name twice."""
+    def add(
+        self,
+        operator: str,
+        inputs: Sequence[str | None],
+        output: str | Sequence[str],
+        place: str = "",
+        **attributes: Any,
+    ) -> str:
+        """Add a node; returns its (first) output. Its name is the place; ONNX Runtime takes no name twice."""
+        outputs = [output] if isinstance(output, str) else list(output)
         names = ["" if name is None else name for name in inputs]
         while names and not names[-1]:
             names.pop()
         name = _unlike(place, self._places) if place else ""
-        self.written.append(onnx.helper.make_node(operator, names, [output], name=name, **attributes))
-        return output
+        self.written.append(onnx.helper.make_node(operator, names, outputs, name=name, **attributes))
+        return outputs[0]
 
     def several(
         self, operator: str, inputs: Sequence[str | None], outputs: Sequence[str], place: str, **attributes: Any
@@ -383,6 +391,25 @@ def _cast(nodes: Nodes, node: Node) -> None:
     nodes.answer(node, "Cast", to=ONNX_TYPES[nodes.type(node)])
 
 
+def _top(output: int) -> Writer:
+    """TopK, of which one output is read."""
+
+    def write(nodes: Nodes, node: Node) -> None:
+        given: Attributes = node.attributes
+        outputs = [nodes.unique(f"{node.output}.unread")] * 2
+        outputs[output] = node.output
+        settings = {"axis": given["axis"], "largest": int(given["largest"])}
+        nodes.add("TopK", [*node.inputs, nodes.whole(node, "count", [given["count"]])], outputs, node.place, **settings)
+
+    return write
+
+
+def _running_sum(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    axis = nodes.constant(given["axis"], np.int64, f"{node.output}.axis")
+    nodes.answer(node, "CumSum", axis, exclusive=int(given["exclusive"]), reverse=int(given["reverse"]))
+
+
 def _not_equal(nodes: Nodes, node: Node) -> None:
     nodes.add("Not", [nodes.step(node, "Equal", node.inputs)], node.output, node.place)
 
@@ -431,6 +458,16 @@ WRITERS: dict[str, Writer] = {
     "Integers": _integers,
     "Cast": _cast,
     "NotEqual": _not_equal,
+    "Gather": _plain("Gather", axis="axis"),
+    "GatherElements": _plain("GatherElements", axis="axis"),
+    "GatherND": _plain("GatherND", batch_dims="axes_in_common"),
+    "ScatterElements": _plain("ScatterElements", axis="axis", reduction="reduction"),
+    "ScatterND": _plain("ScatterND", reduction="reduction"),
+    "ArgMax": _plain("ArgMax", axis="axis", keepdims="keepdims", select_last_index="last"),
+    "ArgMin": _plain("ArgMin", axis="axis", keepdims="keepdims", select_last_index="last"),
+    "TopKValues": _top(0),
+    "TopKIndices": _top(1),
+    "CumSum": _running_sum,
     "IsInf": _plain("IsInf", detect_positive="positive", detect_negative="negative"),
     "Where": _where,
     **{

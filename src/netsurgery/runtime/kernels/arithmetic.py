@@ -12,9 +12,11 @@ def _divide(operands: Operands, _: Attributes) -> Array:
     """Of whole numbers cut off towards zero, and 0 where the divisor is 0."""
     a, b = operands
     if a.dtype.kind == "f":
-        return np.divide(a, b)
+        quotients: Array = np.divide(a, b)
+        return quotients
     below: Array = np.where(b == 0, 0, np.floor_divide(a, b))
-    return below + ((b != 0) & (a != below * b) & ((a < 0) != (b < 0)))
+    result: Array = below + ((b != 0) & (a != below * b) & ((a < 0) != (b < 0)))
+    return result
 
 
 KERNELS: dict[str, Kernel] = {
