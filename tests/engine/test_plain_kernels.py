@@ -24,7 +24,10 @@ DOUBLE_UNIT = 2.0**-53
 
 MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""
-EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div"}
+EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div"} | {
+    *("Sqrt", "Sign", "Floor", "Ceil", "Round", "Trunc", "ThresholdedRelu", "Shrink", "Min", "Max", "Fmod"),
+    *("Remainder", "PRelu", "ReduceMax", "ReduceMin"),
+}
 """Selected or rounded once: the same but for the sign of a zero."""
 PRODUCTS = {"Conv", "Linear", "MatMul"}
 ULPS = {"HardSigmoid": 1, "HardSwish": 3, "Sigmoid": 3, "Silu": 3, "Gelu": 6, "Tanh": 3}
@@ -97,6 +100,10 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
         gain = magnitude / np.sqrt(variance + case.attributes.get("epsilon", 1e-5))
         gain = gain * (1 if scale is None else np.abs(scale)) + (0 if bias is None else np.abs(bias))
         return ulp + 8 * x.size * DOUBLE_UNIT * gain
+    if case.operator == "RmsNorm":
+        return ulp + 4 * x.size * DOUBLE_UNIT * np.abs(wanted)
+    if case.operator in {"ReduceProd", "ReduceSumSquare", "ReduceL2"}:  # nothing cancels
+        return ulp + 2 * x.size * DOUBLE_UNIT * np.abs(wanted)
     if case.operator == "Lrn":
         return 2 * ulp * (1 + x.shape[1] * 2.0**-20)
     return ulp + 2 * x.size * DOUBLE_UNIT * magnitude

@@ -144,7 +144,7 @@ int StructureReader::value(std::size_t context) {
 
 void StructureReader::node(std::size_t previous_code) {
   const Size code = stream_.integer(kOperator + previous_code) + 1;
-  if (code > static_cast<Size>(std::size(kOperators)))
+  if (!is_operator(code))
     refuse_file("operator " + std::to_string(code) + " doesn't exist in this version of the format.");
   newest_ = static_cast<Operator>(code);
   ordinals_.push_back(++made_[static_cast<std::size_t>(code)]);

@@ -1,4 +1,6 @@
-// Add, Sub, Mul, Div, broadcast as in NumPy.
+// Arithmetic of two operands, broadcast as in NumPy.
+#include <cmath>
+
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
 #include "plain/strides.hpp"
@@ -17,6 +19,32 @@ struct Product {
 };
 struct Quotient {
   float operator()(float a, float b) const { return a / b; }
+};
+
+struct Power {
+  float operator()(float a, float b) const {
+    return static_cast<float>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+  }
+};
+struct Smaller {
+  float operator()(float a, float b) const { return ((a <= b) | (a != a)) ? a : b; }
+};
+struct Larger {
+  float operator()(float a, float b) const { return ((a >= b) | (a != a)) ? a : b; }
+};
+struct Fmod {
+  float operator()(float a, float b) const { return std::fmod(a, b); }
+};
+/// With the sign of b, a zero too.
+struct Remainder {
+  float operator()(float a, float b) const {
+    const float rest = std::fmod(a, b);
+    if (rest == 0.0f) return std::copysign(0.0f, b);
+    return (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
+  }
+};
+struct PRelu {
+  float operator()(float a, float b) const { return a >= 0.0f ? a : a * b; }
 };
 
 /// Along the last axis both operands go on, or one of them stays.
@@ -82,6 +110,12 @@ constexpr MakerEntry kFunctions[] = {
     {Operator::kMul, made<Product>},
     {Operator::kSub, made<Difference>},
     {Operator::kDiv, made<Quotient>},
+    {Operator::kPow, made<Power>},
+    {Operator::kMin, made<Smaller>},
+    {Operator::kMax, made<Larger>},
+    {Operator::kRemainder, made<Remainder>},
+    {Operator::kFmod, made<Fmod>},
+    {Operator::kPRelu, made<PRelu>},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kBroadcast; }),
               "an operator of two broadcast operands needs its function here");

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "plain/elementary.hpp"
 #include "plain/functions.hpp"
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
@@ -32,6 +33,31 @@ struct LeakyRelu {
   static constexpr Size kCost = 1;
   float alpha;
   float operator()(float x) const { return x >= 0.0f ? x : alpha * x; }
+};
+
+struct ThresholdedRelu {
+  static constexpr Size kCost = 1;
+  float alpha;
+  float operator()(float x) const { return x <= alpha ? 0.0f : x; }
+};
+
+struct Shrink {
+  static constexpr Size kCost = 2;
+  float threshold, bias;
+  float operator()(float x) const {
+    const float inside = x != x ? x : 0.0f;
+    const float below = x < -threshold ? x + bias : inside;
+    return x > threshold ? x - bias : below;
+  }
+};
+
+struct Elu {
+  static constexpr Size kCost = 24;
+  double alpha, scale, input_scale;
+  float operator()(float x) const {
+    const auto wide = static_cast<double>(x);
+    return static_cast<float>((x > 0.0f ? wide : alpha * std::expm1(input_scale * wide)) * scale);
+  }
 };
 
 /// In double: alpha * x and beta may all but cancel.
@@ -108,6 +134,26 @@ Kernel gelu_of(const Making& making) {
   return made(making, Function<gelu, 16>());
 }
 
+Kernel thresholded_relu(const Making& making) {
+  return made(making, ThresholdedRelu{making.attributes().number(AttributeName::kAlpha)});
+}
+
+Kernel shrink(const Making& making) {
+  const Attributes& given = making.attributes();
+  return made(making, Shrink{given.number(AttributeName::kThreshold), given.number(AttributeName::kBias)});
+}
+
+Kernel elu(const Making& making) {
+  const Attributes& given = making.attributes();
+  return made(making, Elu{given.number(AttributeName::kAlpha), given.number(AttributeName::kScale),
+                          given.number(AttributeName::kInputScale)});
+}
+
+template <double (*function)(double)>
+Kernel of_doubles(const Making& making) {
+  return made(making, Function<in_double<function>, 24>());
+}
+
 constexpr MakerEntry kFunctions[] = {
     {Operator::kRelu, of_nothing<Relu>},
     {Operator::kClip, clip},
@@ -119,6 +165,34 @@ constexpr MakerEntry kFunctions[] = {
     {Operator::kLeakyRelu, leaky_relu},
     {Operator::kAbs, of_nothing<Magnitude>},
     {Operator::kTanh, of_nothing<Function<hyperbolic_tangent, 12>>},
+    {Operator::kExp, of_doubles<exponential_of>},
+    {Operator::kLog, of_doubles<logarithm_of>},
+    {Operator::kSqrt, of_nothing<Function<square_root, 4>>},
+    {Operator::kErf, of_doubles<error_function_of>},
+    {Operator::kSin, of_doubles<sine_of>},
+    {Operator::kCos, of_doubles<cosine_of>},
+    {Operator::kTan, of_doubles<tangent_of>},
+    {Operator::kAsin, of_doubles<inverse_sine_of>},
+    {Operator::kAcos, of_doubles<inverse_cosine_of>},
+    {Operator::kAtan, of_doubles<inverse_tangent_of>},
+    {Operator::kSinh, of_doubles<hyperbolic_sine_of>},
+    {Operator::kCosh, of_doubles<hyperbolic_cosine_of>},
+    {Operator::kAsinh, of_doubles<inverse_hyperbolic_sine_of>},
+    {Operator::kAcosh, of_doubles<inverse_hyperbolic_cosine_of>},
+    {Operator::kAtanh, of_doubles<inverse_hyperbolic_tangent_of>},
+    {Operator::kSign, of_nothing<Function<sign_of, 2>>},
+    {Operator::kFloor, of_nothing<Function<floor_of, 1>>},
+    {Operator::kCeil, of_nothing<Function<ceiling_of, 1>>},
+    {Operator::kRound, of_nothing<Function<nearest_even, 1>>},
+    {Operator::kTrunc, of_nothing<Function<truncated, 1>>},
+    {Operator::kExpm1, of_doubles<exponential_less_one_of>},
+    {Operator::kLog1p, of_doubles<logarithm_of_one_more>},
+    {Operator::kElu, elu},
+    {Operator::kSoftplus, of_doubles<softplus_of>},
+    {Operator::kSoftsign, of_nothing<Function<softsign, 8>>},
+    {Operator::kMish, of_doubles<mish_of>},
+    {Operator::kThresholdedRelu, thresholded_relu},
+    {Operator::kShrink, shrink},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kEntrywise; }),
               "an entrywise operator needs its function here");

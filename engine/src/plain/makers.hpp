@@ -66,9 +66,10 @@ Kernel make_transpose(const Making& making);
 Kernel make_slice(const Making& making);
 Kernel make_pad(const Making& making);
 Kernel make_resize(const Making& making);
-Kernel make_mean(const Making& making);
+Kernel make_reduction(const Making& making);
 Kernel make_softmax(const Making& making);
 Kernel make_layer_norm(const Making& making);
+Kernel make_rms_norm(const Making& making);
 Kernel make_embedding(const Making& making);
 Kernel make_lrn(const Making& making);
 

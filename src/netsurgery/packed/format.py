@@ -102,6 +102,9 @@ ATTRIBUTES = (
     "scales",
     "coordinates",
     "rounding",
+    "scale",
+    "input_scale",
+    "threshold",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

@@ -14,12 +14,13 @@ import numpy as np
 from netsurgery.errors import GraphError, InputError
 from netsurgery.graph.ir import Array, Graph, Node, named_sizes
 from netsurgery.runtime.inputs import checked_sizes
-from netsurgery.runtime.kernels import arithmetic, functions, layers, moves, pictures, reductions
+from netsurgery.runtime.kernels import arithmetic, elementary, functions, layers, moves, pictures, reductions
 from netsurgery.runtime.kernels.kernel import Kernel
 
 KERNELS: dict[str, Kernel] = {
     **layers.KERNELS,
     **functions.KERNELS,
+    **elementary.KERNELS,
     **arithmetic.KERNELS,
     **pictures.KERNELS,
     **reductions.KERNELS,

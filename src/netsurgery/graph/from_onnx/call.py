@@ -102,10 +102,6 @@ class Call:
         shape = OPERATORS[operator].shape([None if value is None else value.shape for value in given], complete)
         return self._answer(operator, given, complete, shape)
 
-    def pending(self, operator: str, x: Value) -> Value:
-        """A node of an operator that the graph doesn't have and that has to go before it is done."""
-        return self._answer(operator, [x], {}, x.shape)
-
     def _answer(
         self, operator: str, inputs: Sequence[Value | None], attributes: Mapping[str, AttributeValue], shape: Shape
     ) -> Value:

@@ -172,6 +172,11 @@ def reduction(function: Callable[..., Any], *, operand_from: int = 18) -> Folder
     return fold
 
 
+def log_sum_exp(x: AnyArray, *, axis: tuple[int, ...], keepdims: bool) -> AnyArray:
+    """ReduceLogSumExp, which is -infinity for nothing."""
+    return np.asarray(np.logaddexp.reduce(x.astype(np.float64), axis=axis, keepdims=keepdims))
+
+
 def largest_place(call: Call) -> AnyArray:
     """ArgMax: the first place of the largest entry, or the last one."""
     return _place(call, np.argmax)

@@ -11,6 +11,12 @@ ARITHMETIC = (
     broadcast("Mul", 8, "a * b, broadcast as in NumPy."),
     broadcast("Sub", 24, "a - b, broadcast as in NumPy."),
     broadcast("Div", 25, "a / b, broadcast as in NumPy."),
+    broadcast("Pow", 108, "a to the power of b, broadcast as in NumPy; NaN where that isn't real."),
+    broadcast("Min", 109, "The smaller of a and b, broadcast as in NumPy; NaN if either is."),
+    broadcast("Max", 110, "The larger of a and b, broadcast as in NumPy; NaN if either is."),
+    broadcast("Remainder", 111, "a - b * floor(a / b), broadcast as in NumPy: it has the sign of b."),
+    broadcast("Fmod", 112, "a - b * trunc(a / b), broadcast as in NumPy: it has the sign of a."),
+    broadcast("PRelu", 113, "a where a >= 0, a * b elsewhere, broadcast as in NumPy."),
     Operator(
         "MatMul",
         30,

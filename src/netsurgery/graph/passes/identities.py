@@ -87,7 +87,7 @@ def _equal_operand(
     return source
 
 
-_NEUTRAL_CONSTANT = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
+_NEUTRAL_CONSTANT = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0, "Pow": 1.0}
 
 
 def _other_operand(node: Node, constants: Mapping[str, Weights]) -> str | None:
@@ -119,6 +119,7 @@ _UNCHANGED: dict[str, Unchanged] = {
     "AdaptiveAveragePool": _always,
     "AdaptiveMaxPool": _always,
     "Mean": _always,
+    **dict.fromkeys(("ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd"), _always),
     "Concat": _always,
     "MaxPool": _of_ones("kernel"),
     "AveragePool": _of_ones("kernel"),

@@ -13,6 +13,7 @@ import onnx
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Operator, Shape
+from netsurgery.graph.to_onnx import arithmetic
 
 Attributes: TypeAlias = Mapping[str, Any]
 Writer: TypeAlias = Callable[["Nodes", Node], None]
@@ -204,11 +205,6 @@ def _slice(nodes: Nodes, node: Node) -> None:
     nodes.answer(node, "Slice", *(nodes.whole(node, role, [given[role]]) for role in ("start", "stop", "axis", "step")))
 
 
-def _mean(nodes: Nodes, node: Node) -> None:
-    given: Attributes = node.attributes
-    nodes.answer(node, "ReduceMean", nodes.whole(node, "axes", given["axes"]), keepdims=int(given["keepdims"]))
-
-
 def _layer_norm(nodes: Nodes, node: Node) -> None:
     """ONNX can't leave the scale out."""
     x, scale, bias = (*node.inputs, None, None)[:3]
@@ -261,6 +257,7 @@ def _by_name(operator: Operator) -> Writer:
 
 WRITERS: dict[str, Writer] = {
     **{operator.name: _by_name(operator) for operator in OPERATORS.values() if operator.onnx},
+    **arithmetic.WRITERS,
     "Conv": _conv,
     "Linear": _linear,
     "MatMul": _plain("MatMul"),
@@ -281,7 +278,6 @@ WRITERS: dict[str, Writer] = {
     "Transpose": _plain("Transpose", perm="order"),
     "Pad": _pad,
     "Slice": _slice,
-    "Mean": _mean,
     "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
     "LayerNorm": _layer_norm,
     "Resize": _resize,
