@@ -21,6 +21,17 @@ STEPS = (1, 2, 12)
 
 ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     **{name: ([ROW], [], {}) for name in working(Work.ENTRYWISE)},
+    **{name: ([ROW, ROW], [], {}) for name in working(Work.BROADCAST)},
+    **{
+        name: ([PICTURE], [], {"axes": (1, 3)})
+        for name, operator in OPERATORS.items()
+        if operator.shape is OPERATORS["Mean"].shape
+    },
+    "RmsNorm": ([PICTURE], [(4,)], {"axis": 3, "epsilon": 1e-3}),
+    "Elu": ([ROW], [], {"alpha": 0.5, "scale": 2.0, "input_scale": 0.25}),
+    "Shrink": ([ROW], [], {"threshold": 0.25, "bias": 0.5}),
+    "ThresholdedRelu": ([ROW], [], {"alpha": 0.25}),
+    "PRelu": ([PICTURE], [(2, 1, 1)], {}),
     "Conv": ([PICTURE], [(4, 1, 3, 2), (4,)], {"pads": (1, 0, 1, 1), "strides": (2, 1), "groups": 2}),
     "Linear": ([ROW], [(3, 6), (3,)], {}),
     "MaxPool": ([PICTURE], [], {"kernel": (3, 2), "pads": (1, 1, 1, 0), "strides": (2, 2), "ceil_mode": True}),

@@ -268,10 +268,13 @@ def space_to_depth(draw: Draw) -> Case:
     return Case("SpaceToDepth", (wide,), {"blocks": blocks, **choices_of(draw, "SpaceToDepth")})
 
 
-def mean(draw: Draw) -> Case:
-    x = draw(shapes_with_axis)
-    axes = tuple(draw(st.lists(st.integers(0, len(x) - 1), min_size=1, unique=True)))
-    return Case("Mean", (x,), {"axes": axes, "keepdims": draw(st.booleans())})
+def over_axes(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        x = draw(shapes_with_axis)
+        axes = tuple(draw(st.lists(st.integers(0, len(x) - 1), min_size=1, unique=True)))
+        return Case(operator, (x,), {"axes": axes, "keepdims": draw(st.booleans())})
+
+    return made
 
 
 def along_axis(operator: str) -> Callable[[Draw], Case]:
@@ -288,6 +291,13 @@ def layer_norm(draw: Draw) -> Case:
     scale, bias = ((x[axis:] if draw(st.booleans()) else None) for _ in range(2))
     given = (x, scale, bias) if bias is not None else (x, scale) if scale is not None else (x,)
     return Case("LayerNorm", given, {"axis": axis, "epsilon": draw(st.sampled_from([1e-5, 0.5, 0.0]))})
+
+
+def rms_norm(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    axis = axis_of(draw, x)
+    given = (x, x[axis:]) if draw(st.booleans()) else (x,)
+    return Case("RmsNorm", given, {"axis": axis, "epsilon": draw(st.sampled_from([1e-5, 0.5]))})
 
 
 def lrn(draw: Draw) -> Case:
@@ -421,7 +431,11 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "Transpose": transpose,
     "Gelu": unary("Gelu", approximate=st.sampled_from(["none", "tanh"])),
     "LayerNorm": layer_norm,
-    "Mean": mean,
+    **{name: over_axes(name) for name, operator in OPERATORS.items() if operator.shape is OPERATORS["Mean"].shape},
+    "RmsNorm": rms_norm,
+    "Elu": unary("Elu", alpha=finite, scale=finite, input_scale=finite),
+    "ThresholdedRelu": unary("ThresholdedRelu", alpha=finite),
+    "Shrink": unary("Shrink", threshold=finite, bias=finite),
     "Slice": cut,
     "Softmax": along_axis("Softmax"),
     "LogSoftmax": along_axis("LogSoftmax"),

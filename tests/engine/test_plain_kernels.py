@@ -27,19 +27,9 @@ PICKED = {"Gather", "GatherElements", "GatherND", "TopKValues"}
 MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Where", "Integers", *PICKED}
 MOVED |= {"DepthToSpace", "SpaceToDepth"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""
-EXACT = {
-    "Relu",
-    "Clip",
-    "LeakyRelu",
-    "MaxPool",
-    "AdaptiveMaxPool",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Cast",
-    "ScatterElements",
-    "ScatterND",
+EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div", "Cast"} | {
+    *("Sqrt", "Sign", "Floor", "Ceil", "Round", "Trunc", "ThresholdedRelu", "Shrink", "Min", "Max", "Fmod"),
+    *("Remainder", "PRelu", "ReduceMax", "ReduceMin", "ScatterElements", "ScatterND"),
 }
 """Selected or rounded once: the same but for the sign of a zero."""
 PRODUCTS = {"Conv", "Linear", "MatMul"}
@@ -119,6 +109,10 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
     if case.operator == "Interpolate":
         # Weights come of rounded positions and are divided by their sum; of cubic their magnitudes sum to less than 3.
         return ulp + 200 * x.size * DOUBLE_UNIT * magnitude
+    if case.operator == "RmsNorm":
+        return ulp + 4 * x.size * DOUBLE_UNIT * np.abs(wanted)
+    if case.operator in {"ReduceProd", "ReduceSumSquare", "ReduceL2"}:  # nothing cancels
+        return ulp + 2 * x.size * DOUBLE_UNIT * np.abs(wanted)
     if case.operator == "Lrn":
         return 2 * ulp * (1 + x.shape[1] * 2.0**-20)
     return ulp + 2 * x.size * DOUBLE_UNIT * magnitude

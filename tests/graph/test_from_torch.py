@@ -155,7 +155,7 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
     "leaky": (lambda x: F.leaky_relu(x, 0.3), ["LeakyRelu"]),
     "a slope for each channel": (
         lambda x: F.prelu(x, torch.linspace(0.1, 0.4, 4)),
-        ["Relu", "Clip", "Mul", "Add"],
+        ["PRelu"],
     ),
     "one slope": (lambda x: F.prelu(x, torch.tensor([0.2])), ["LeakyRelu"]),
     "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), ["Gelu"]),
@@ -165,7 +165,55 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
     "add with alpha": (lambda x: torch.add(x, x[:, :1], alpha=2), ["Slice", "Mul", "Add"]),
     "minus": (lambda x: -x, ["Mul"]),
     "reciprocal": (lambda x: 1 / (x * x + 1), ["Mul", "Add", "Div", "Mul"]),
-    "sums": (lambda x: x.sum((1, -1), keepdim=True), ["Mean", "Mul"]),
+    "sums": (lambda x: x.sum((1, -1), keepdim=True), ["ReduceSum"]),
+    "powers": (
+        lambda x: (x**2, x**3, x.abs() ** 0.5, x.abs() ** 1.5, 2.0**x),
+        ["Mul", "Mul", "Mul", "Abs", "Sqrt", "Abs", "Pow", "Pow"],
+    ),
+    "elementary functions": (
+        lambda x: (
+            x.exp(),
+            x.sin(),
+            x.atan(),
+            x.erf(),
+            x.expm1(),
+            x.sinh(),
+            x.asinh(),
+            x.floor(),
+            x.round(),
+            x.trunc(),
+        ),
+        ["Exp", "Sin", "Atan", "Erf", "Expm1", "Sinh", "Asinh", "Floor", "Round"],
+    ),
+    "roots and logarithms": (
+        lambda x: ((x * x + 1).rsqrt(), (x * x + 1).log2(), (x * x).log1p()),
+        ["Mul", "Add", "Sqrt", "Div", "Mul", "Add", "Log", "Mul", "Mul", "Log1p"],
+    ),
+    "activations": (
+        lambda x: (F.elu(x, 0.5), F.selu(x), F.celu(x, 2.0), F.mish(x), F.softplus(x), F.hardshrink(x)),
+        ["Elu", "Elu", "Elu", "Mish", "Softplus", "Shrink"],
+    ),
+    "softplus with beta and its kin": (
+        lambda x: (F.softplus(x, 2.0), F.logsigmoid(x), F.softshrink(x, 0.3), F.threshold(x, 0.1, 0.0)),
+        ["Mul", "Softplus", "Div", "Mul", "Softplus", "Mul", "Shrink", "ThresholdedRelu"],
+    ),
+    "extremes and remainders": (
+        lambda x: (x.maximum(x[:, :1]), x.minimum(x[:, :1]), torch.fmod(x, 0.7), torch.remainder(x, 0.7)),
+        ["Slice", "Max", "Slice", "Min", "Fmod", "Remainder"],
+    ),
+    "reductions": (
+        lambda x: (x.amax((2, 3)), x.amin(1), x.prod(1), x.max(2).values, x.norm(dim=(1, 2)), x.norm(1, 3)),
+        ["ReduceMax", "ReduceMin", "ReduceProd", "ReduceMax", "ReduceL2", "Abs", "ReduceSum"],
+    ),
+    "log of a sum of powers": (
+        lambda x: x.logsumexp((1, 3)),
+        ["ReduceMax", "Clip", "Sub", "Exp", "ReduceSum", "Log", "Add", "ReduceMax"],
+    ),
+    "variance": (
+        lambda x: (x.var(1), x.std((2, 3), correction=0)),
+        ["Mean", "Sub", "Mul", "ReduceSum", "Div", "Mean", "Sub", "Mul", "Mean", "Sqrt"],
+    ),
+    "root mean square": (lambda x: F.rms_norm(x, (8,), torch.linspace(0.5, 1.5, 8)), ["RmsNorm"]),
     "slices": (lambda x: x[:, 1:-1:2, ..., -3:], ["Slice", "Slice"]),
     "no slice": (lambda x: x[:, :, 0:] * 1.5, ["Mul"]),
     "select": (lambda x: x[:, -1], ["Slice", "Reshape"]),
@@ -508,7 +556,12 @@ REFUSALS: dict[str, tuple[nn.Module, tuple[Any, ...], type[CaptureError], str]] 
     "indices": (nn.MaxPool2d(2, return_indices=True), (X,), UnsupportedOperatorError, "output 1 .* indices"),
     "computed weight": (DynamicFilter(), (X,), UnsupportedOperatorError, "weight must be a parameter"),
     "no batch axis": (nn.Conv2d(3, 2, 1), (X[0],), UnsupportedOperatorError, "4 axes are needed"),
-    "powers": (Wrap(lambda x: x**1.5), (X,), UnsupportedOperatorError, "exponent 1.5"),
+    "a step below the threshold": (
+        Wrap(lambda x: F.threshold(x, 0.1, 20.0)),
+        (X,),
+        UnsupportedOperatorError,
+        "value 20.0 is not supported",
+    ),
     "random numbers": (Wrap(lambda x: x + torch.rand(4)), (X,), UnsupportedOperatorError, r"rand.default \(random"),
     "empty part": (Wrap(lambda x: x[:, :0] + 1), (X,), CaptureError, "stop=0 is not allowed"),
 }

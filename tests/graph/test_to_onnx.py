@@ -104,7 +104,17 @@ CASES = {
         case(IMAGE, pads=()),
     ],
     "Slice": [case(IMAGE, axis=2, start=1, stop=6, step=2), case(IMAGE, axis=1, stop=3)],
-    "Mean": [case(IMAGE, axes=(2, 3), keepdims=False), case(IMAGE, axes=(1,))],
+    **{
+        name: [case(IMAGE, axes=(2, 3), keepdims=False), case(IMAGE, axes=(1,))]
+        for name, operator in OPERATORS.items()
+        if operator.shape is OPERATORS["Mean"].shape
+    },
+    **{name: [case(IMAGE, weights(4, 1, 1)), case(ROWS, more=(ROWS,))] for name in ("Min", "Max", "PRelu")},
+    **{name: [case(IMAGE, np.abs(weights(4, 1, 1)) + 2)] for name in ("Fmod", "Remainder", "Pow")},
+    "Elu": [case(ROWS), case(ROWS, alpha=0.5, scale=2.0), case(ROWS, alpha=0.5, scale=2.0, input_scale=0.25)],
+    "ThresholdedRelu": [case(ROWS, alpha=0.2)],
+    "Shrink": [case(ROWS, threshold=0.25, bias=0.5)],
+    "RmsNorm": [case(WORDS, weights(6), axis=2), case(WORDS, axis=1, epsilon=0.1)],
     "Lrn": [case(IMAGE, size=3), case(IMAGE, size=5, alpha=0.5, beta=0.6, bias=2.0)],
     "LayerNorm": [
         case(WORDS, weights(6), weights(6), axis=2),

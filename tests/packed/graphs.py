@@ -10,7 +10,7 @@ import numpy as np
 
 from netsurgery.graph import examples
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input, Node, node
-from netsurgery.graph.operators import Work, working
+from netsurgery.graph.operators import OPERATORS, Work, working
 from netsurgery.graph.operators.recurrent import ACTIVATIONS, activations
 from netsurgery.graph.planes import sum_of_planes
 from netsurgery.graph.recognition import recognise_weights
@@ -183,6 +183,14 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("Reshape", (IMAGE,), {"shape": (0, 7, -1)}),
     ("Reshape", (Constant((2, 3)),), {"shape": (2, 3)}),
     ("Pad", (Constant((2, 3)),), {"pads": (0, 1, 1, 1)}),
+    ("Elu", (ROW,), {"alpha": 0.5, "scale": 2.0, "input_scale": 0.25}),
+    ("ThresholdedRelu", (ROW,), {"alpha": 0.25}),
+    ("Shrink", (ROW,), {"threshold": 0.25, "bias": 0.5}),
+    ("PRelu", (IMAGE, Constant((4, 1, 1))), {}),
+    ("RmsNorm", (IMAGE, Constant((7, 9))), {"axis": 2, "epsilon": 0.5}),
+    ("RmsNorm", (ROW,), {"axis": 1}),
+    ("ReduceMax", (IMAGE,), {"axes": (2, 3), "keepdims": False}),
+    ("ReduceSum", (IMAGE,), {"axes": (1,)}),
     ("Conv", (Constant((1, 2, 5)), Constant((4, 1, 2)), Constant((4,))), {"pads": (0, 1), "groups": 2}),
 ]
 STEPS = Value((3, 12))
@@ -219,7 +227,14 @@ CASES += [
     for operator, gates in (("Lstm", 4), ("Gru", 3), ("Rnn", 1))
     for activation in ACTIVATIONS
 ]
-CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in {case[0] for case in CASES}]
+_GIVEN = {case[0] for case in CASES}
+CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in _GIVEN]
+CASES += [(name, (IMAGE, Constant((4, 1, 1))), {}) for name in working(Work.BROADCAST) if name not in _GIVEN]
+CASES += [
+    (name, (IMAGE,), {"axes": (1, 3)})
+    for name, operator in OPERATORS.items()
+    if operator.shape is OPERATORS["Mean"].shape and name not in _GIVEN
+]
 """Operator, its operands, its attributes."""
 
 

@@ -112,6 +112,47 @@ enum class Operator : std::uint8_t {
   kLstm = 70,
   kGru = 71,
   kRnn = 72,
+  kExp = 80,
+  kLog = 81,
+  kSqrt = 82,
+  kErf = 83,
+  kSin = 84,
+  kCos = 85,
+  kTan = 86,
+  kAsin = 87,
+  kAcos = 88,
+  kAtan = 89,
+  kSinh = 90,
+  kCosh = 91,
+  kAsinh = 92,
+  kAcosh = 93,
+  kAtanh = 94,
+  kSign = 95,
+  kFloor = 96,
+  kCeil = 97,
+  kRound = 98,
+  kTrunc = 99,
+  kExpm1 = 100,
+  kLog1p = 101,
+  kElu = 102,
+  kSoftplus = 103,
+  kSoftsign = 104,
+  kMish = 105,
+  kThresholdedRelu = 106,
+  kShrink = 107,
+  kPow = 108,
+  kMin = 109,
+  kMax = 110,
+  kRemainder = 111,
+  kFmod = 112,
+  kPRelu = 113,
+  kReduceSum = 115,
+  kReduceMax = 116,
+  kReduceMin = 117,
+  kReduceProd = 118,
+  kReduceSumSquare = 119,
+  kReduceL2 = 120,
+  kRmsNorm = 122,
   kDepthToSpace = 130,
   kSpaceToDepth = 131,
   kInterpolate = 132
@@ -170,7 +211,10 @@ enum class AttributeName : std::uint8_t {
   kLast,
   kCount,
   kLargest,
-  kExclusive
+  kExclusive,
+  kScale,
+  kInputScale,
+  kThreshold
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -183,7 +227,7 @@ enum class ShapeRule : std::uint8_t {
   kConcat,
   kTranspose,
   kLayerNorm,
-  kMean,
+  kOverAxes,
   kCut,
   kAlongAxis,
   kPad,
@@ -950,6 +994,237 @@ inline constexpr AttributeEntry kRnnAttributes[] = {
      -kLargestInteger, false, 0, false, 0, {}},
 };
 
+inline constexpr OperandEntry kExpOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kLogOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSqrtOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kErfOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSinOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kCosOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kTanOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAsinOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAcosOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAtanOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSinhOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kCoshOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAsinhOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAcoshOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAtanhOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSignOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kFloorOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kCeilOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kRoundOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kTruncOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kExpm1Operands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kLog1pOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kEluOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kEluAttributes[] = {
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kScale, "scale", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kInputScale, "input_scale", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     1.0f, -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kSoftplusOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSoftsignOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kMishOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kThresholdedReluOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kThresholdedReluAttributes[] = {
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kShrinkOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kShrinkAttributes[] = {
+    {AttributeName::kThreshold, "threshold", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.5f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBias, "bias", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kPowOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kMinOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kMaxOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kRemainderOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kFmodOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kPReluOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kReduceSumOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceSumAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceMaxOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceMaxAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceMinOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceMinAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceProdOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceProdAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceSumSquareOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceSumSquareAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceL2Operands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceL2Attributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kRmsNormOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"scale", true, true, false, Expected::kFromAxis, 1, false},
+};
+inline constexpr AttributeEntry kRmsNormAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kEpsilon, "epsilon", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     9.99999975e-06f, -kLargestInteger, false, 0, false, 0, {}},
+};
+
 inline constexpr OperandEntry kDepthToSpaceOperands[] = {
     {"x", false, false, false, Expected::kNothing, 1, false},
 };
@@ -1038,7 +1313,7 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kGeluOperands, operator_tables::kGeluAttributes},
     {Operator::kLayerNorm, "LayerNorm", ShapeRule::kLayerNorm, Work::kOther, Images::kApartBehindAxis, Gives::kFloat32,
      operator_tables::kLayerNormOperands, operator_tables::kLayerNormAttributes},
-    {Operator::kMean, "Mean", ShapeRule::kMean, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+    {Operator::kMean, "Mean", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
      operator_tables::kMeanOperands, operator_tables::kMeanAttributes},
     {Operator::kSlice, "Slice", ShapeRule::kCut, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
      operator_tables::kSliceOperands, operator_tables::kSliceAttributes},
@@ -1124,6 +1399,88 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kGruOperands, operator_tables::kGruAttributes},
     {Operator::kRnn, "Rnn", ShapeRule::kRnn, Work::kOther, Images::kTogether, Gives::kFloat32,
      operator_tables::kRnnOperands, operator_tables::kRnnAttributes},
+    {Operator::kExp, "Exp", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kExpOperands, {}},
+    {Operator::kLog, "Log", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kLogOperands, {}},
+    {Operator::kSqrt, "Sqrt", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSqrtOperands, {}},
+    {Operator::kErf, "Erf", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kErfOperands, {}},
+    {Operator::kSin, "Sin", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSinOperands, {}},
+    {Operator::kCos, "Cos", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kCosOperands, {}},
+    {Operator::kTan, "Tan", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kTanOperands, {}},
+    {Operator::kAsin, "Asin", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAsinOperands, {}},
+    {Operator::kAcos, "Acos", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAcosOperands, {}},
+    {Operator::kAtan, "Atan", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAtanOperands, {}},
+    {Operator::kSinh, "Sinh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSinhOperands, {}},
+    {Operator::kCosh, "Cosh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kCoshOperands, {}},
+    {Operator::kAsinh, "Asinh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAsinhOperands, {}},
+    {Operator::kAcosh, "Acosh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAcoshOperands, {}},
+    {Operator::kAtanh, "Atanh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAtanhOperands, {}},
+    {Operator::kSign, "Sign", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSignOperands, {}},
+    {Operator::kFloor, "Floor", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kFloorOperands, {}},
+    {Operator::kCeil, "Ceil", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kCeilOperands, {}},
+    {Operator::kRound, "Round", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kRoundOperands, {}},
+    {Operator::kTrunc, "Trunc", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kTruncOperands, {}},
+    {Operator::kExpm1, "Expm1", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kExpm1Operands, {}},
+    {Operator::kLog1p, "Log1p", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kLog1pOperands, {}},
+    {Operator::kElu, "Elu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kEluOperands, operator_tables::kEluAttributes},
+    {Operator::kSoftplus, "Softplus", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSoftplusOperands, {}},
+    {Operator::kSoftsign, "Softsign", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSoftsignOperands, {}},
+    {Operator::kMish, "Mish", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kMishOperands, {}},
+    {Operator::kThresholdedRelu, "ThresholdedRelu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kThresholdedReluOperands, operator_tables::kThresholdedReluAttributes},
+    {Operator::kShrink, "Shrink", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kShrinkOperands, operator_tables::kShrinkAttributes},
+    {Operator::kPow, "Pow", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kPowOperands, {}},
+    {Operator::kMin, "Min", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kMinOperands, {}},
+    {Operator::kMax, "Max", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kMaxOperands, {}},
+    {Operator::kRemainder, "Remainder", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+     Gives::kFloat32, operator_tables::kRemainderOperands, {}},
+    {Operator::kFmod, "Fmod", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kFmodOperands, {}},
+    {Operator::kPRelu, "PRelu", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kPReluOperands, {}},
+    {Operator::kReduceSum, "ReduceSum", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+     operator_tables::kReduceSumOperands, operator_tables::kReduceSumAttributes},
+    {Operator::kReduceMax, "ReduceMax", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+     operator_tables::kReduceMaxOperands, operator_tables::kReduceMaxAttributes},
+    {Operator::kReduceMin, "ReduceMin", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+     operator_tables::kReduceMinOperands, operator_tables::kReduceMinAttributes},
+    {Operator::kReduceProd, "ReduceProd", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes,
+     Gives::kFloat32, operator_tables::kReduceProdOperands, operator_tables::kReduceProdAttributes},
+    {Operator::kReduceSumSquare, "ReduceSumSquare", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes,
+     Gives::kFloat32, operator_tables::kReduceSumSquareOperands, operator_tables::kReduceSumSquareAttributes},
+    {Operator::kReduceL2, "ReduceL2", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+     operator_tables::kReduceL2Operands, operator_tables::kReduceL2Attributes},
+    {Operator::kRmsNorm, "RmsNorm", ShapeRule::kLayerNorm, Work::kOther, Images::kApartBehindAxis, Gives::kFloat32,
+     operator_tables::kRmsNormOperands, operator_tables::kRmsNormAttributes},
     {Operator::kDepthToSpace, "DepthToSpace", ShapeRule::kDepthToSpace, Work::kOther, Images::kApart, Gives::kFloat32,
      operator_tables::kDepthToSpaceOperands, operator_tables::kDepthToSpaceAttributes},
     {Operator::kSpaceToDepth, "SpaceToDepth", ShapeRule::kSpaceToDepth, Work::kOther, Images::kApart, Gives::kFloat32,

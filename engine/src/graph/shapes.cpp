@@ -239,7 +239,7 @@ Shape cut(const Shape& x, const Attributes& attributes) {
   return result;
 }
 
-Shape mean(const Shape& x, const Attributes& attributes) {
+Shape over_axes(const Shape& x, const Attributes& attributes) {
   const std::vector<Size>& axes = attributes.integers(Name::kAxes);
   std::vector<Size> sorted = axes;
   std::sort(sorted.begin(), sorted.end());
@@ -469,8 +469,8 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return transpose(x, attributes);
     case ShapeRule::kLayerNorm:
       return layer_norm(operands, attributes);
-    case ShapeRule::kMean:
-      return mean(x, attributes);
+    case ShapeRule::kOverAxes:
+      return over_axes(x, attributes);
     case ShapeRule::kCut:
       return cut(x, attributes);
     case ShapeRule::kAlongAxis:

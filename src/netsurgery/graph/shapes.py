@@ -223,7 +223,7 @@ def cut(shapes: Shapes, attributes: Attributes) -> Shape:
     return (*x[:axis], -(-(stop - start) // step), *x[axis + 1 :])
 
 
-def mean(shapes: Shapes, attributes: Attributes) -> Shape:
+def over_axes(shapes: Shapes, attributes: Attributes) -> Shape:
     """1 along each of `axes` with keepdims, those axes left out without."""
     x, axes = shapes[0], attributes["axes"]
     _require(len(axes) > 0 and len(set(axes)) == len(axes), f"axes={axes} must name at least one axis, each once.")

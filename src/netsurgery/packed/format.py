@@ -142,6 +142,9 @@ ATTRIBUTES = (
     "count",
     "largest",
     "exclusive",
+    "scale",
+    "input_scale",
+    "threshold",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

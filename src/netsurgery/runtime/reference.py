@@ -18,6 +18,7 @@ from netsurgery.graph.value_types import type_of
 from netsurgery.runtime.inputs import checked_sizes
 from netsurgery.runtime.kernels import (
     arithmetic,
+    elementary,
     functions,
     integers,
     interpolation,
@@ -34,6 +35,7 @@ KERNELS: dict[str, Kernel] = {
     **layers.KERNELS,
     **recurrent.KERNELS,
     **functions.KERNELS,
+    **elementary.KERNELS,
     **arithmetic.KERNELS,
     **pictures.KERNELS,
     **interpolation.KERNELS,

@@ -115,10 +115,6 @@ class Call:
         shape = OPERATORS[operator].shape([None if value is None else value.shape for value in given], complete)
         return self._answer(operator, given, complete, shape, OPERATORS[operator].type(kinds, complete))
 
-    def pending(self, operator: str, x: Value) -> Value:
-        """A node of an operator that the graph doesn't have and that has to go before it is done."""
-        return self._answer(operator, [x], {}, x.shape, ValueType.FLOAT32)
-
     def unbounded(self, index: int) -> Value:
         """An operand in which infinity may be known: it becomes a quotient then, for a file holds finite numbers."""
         value = self.operand(index)

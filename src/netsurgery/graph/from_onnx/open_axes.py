@@ -116,9 +116,7 @@ def _merged(one: Node, other: Node, x: Sequence[Shape], axes: Sequence[str]) -> 
     if one == other:
         return one
     if one.operator == "Reshape" and replace(one, attributes=other.attributes) == other:
-        left, right = (
-            size if isinstance(size, tuple) else () for size in (n.attributes["shape"] for n in (one, other))
-        )
+        left, right = (_numbers(made.attributes["shape"]) for made in (one, other))
         if len(left) == len(right):
             shape = _reshaping(list(zip(left, right, strict=True)), list(zip(*x, strict=True)))
             if shape is not None:
@@ -126,6 +124,12 @@ def _merged(one: Node, other: Node, x: Sequence[Shape], axes: Sequence[str]) -> 
     raise CaptureError(
         f"{one} depends on the size of an open axis in a way that netsurgery can't keep open. {_advice(axes)}"
     )
+
+
+def _numbers(shape: object) -> tuple[int, ...]:
+    """The sizes of a Reshape; none where some of them follow axes already."""
+    known = shape if isinstance(shape, tuple) else ()
+    return tuple(known) if all(isinstance(size, int) for size in known) else ()
 
 
 def _reshaping(after: Sequence[tuple[float, float]], before: Sequence[tuple[int, int]]) -> tuple[int, ...] | None:

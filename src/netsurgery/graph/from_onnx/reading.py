@@ -19,10 +19,8 @@ from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.weights import Dense
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-_ERF = "stands outside of x * 0.5 * (1 + erf(x / sqrt 2)), which is the only use of Erf that netsurgery has"
 
 
-_OLD_NORM = "; if it is part of LayerNormalization spelt out, export with opset 17 or later"
 _QUANTIZED = "; give the model as it was before quantisation"
 _CONTROL = "; it is control flow: export with what it decides decided"
 _FOUND = "; it gives as many entries as it finds, and a network's shapes follow from its inputs' alone"
@@ -30,8 +28,6 @@ _ADVICE = {
     "NonZero": _FOUND,
     "Unique": _FOUND,
     "Compress": _FOUND,
-    "Pow": _OLD_NORM,
-    "Sqrt": _OLD_NORM,
     "QuantizeLinear": _QUANTIZED,
     "DequantizeLinear": _QUANTIZED,
     "DynamicQuantizeLinear": _QUANTIZED,
@@ -200,11 +196,6 @@ class _Reading:
         """The graph that was read."""
         self._name_outputs(outputs)
         self._nodes = with_gelu(self._nodes, self._constants, outputs)
-        self._problems += [
-            Problem("Erf", _ERF, made.place or f"the one that makes {made.output!r}")
-            for made in self._nodes
-            if made.operator == "Erf"
-        ]
         if self._problems:
             raise UnreadError(self._problems)
         read = {name for made in self._nodes for name in made.inputs} | set(outputs)

@@ -44,14 +44,18 @@ def clamp(low: str, high: str) -> Callable[[Call], str]:
 
 
 def prelu(call: Call) -> str:
-    """aten.prelu: LeakyRelu for one slope; else relu(x) + slope * min(x, 0), of which one term is always 0."""
-    slopes = call.parameter("weight")
-    if slopes.tensor.numel() == 1:
-        return call.node("LeakyRelu", [call.operand("self")], alpha=slopes.tensor.item())
-    column = Constant(slopes.tensor.reshape(-1, *[1] * (len(call.shape) - 2)), slopes.name)
-    above = call.node("Relu", [call.operand("self")], "above")
-    below = call.node("Clip", [call.operand("self")], "below", maximum=0.0)
-    return call.node("Add", [above, call.node("Mul", [below, call.placed(column)], "slope")])
+    """aten.prelu: LeakyRelu for one slope; else a slope for each channel, (C,) or in its place already."""
+    sizes, value = call.sizes("weight"), call.arguments["weight"]
+    if isinstance(value, Constant) and value.tensor.numel() == 1:
+        return call.node("LeakyRelu", [call.operand("self")], alpha=value.tensor.item())
+    if len(sizes) > 1 or len(call.shape) < 3:
+        return call.node("PRelu", [call.operand("self"), call.operand("weight")])
+    column = (*sizes, *[1] * (len(call.shape) - 2))
+    if isinstance(value, Constant):
+        slope = call.placed(Constant(value.tensor.reshape(call.known(column)), value.name))
+    else:
+        slope = call.reshaped(call.operand("weight"), sizes, column, "slope")
+    return call.node("PRelu", [call.operand("self"), slope])
 
 
 def binary(operator: str, *, swapped: bool = False) -> Callable[[Call], str]:
@@ -85,28 +89,10 @@ def reciprocal(call: Call) -> str:
     return call.node("Div", [call.placed(1.0, "one"), call.promoted()])
 
 
-def power(call: Call) -> str:
-    """aten.pow for the square; local_response_norm's power is translated as a whole elsewhere."""
-    if call.number("exponent") != 2:
-        raise UnsupportedOperatorError(f"exponent {call.number('exponent')} is not supported, only 2 is")
-    return call.node("Mul", [call.operand("self"), call.operand("self")])
-
-
 def mean(call: Call) -> str:
     """aten.mean over the given axes, or over all."""
-    return _mean(call, "")
-
-
-def total(call: Call) -> str:
-    """aten.sum: the mean times the count."""
-    sizes = call.sizes("self")
-    count = math.prod(call.known(tuple(sizes[axis] for axis in call.axes("dim"))))
-    return call.node("Mul", [_mean(call, "mean"), call.placed(float(count), "count")])
-
-
-def _mean(call: Call, suffix: str) -> str:
     keepdims = bool(call.arguments.get("keepdim"))
-    return call.node("Mean", [call.promoted()], suffix, axes=call.axes("dim"), keepdims=keepdims)
+    return call.node("Mean", [call.promoted()], axes=call.axes("dim"), keepdims=keepdims)
 
 
 def identity(call: Call) -> str:

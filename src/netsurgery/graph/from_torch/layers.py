@@ -157,6 +157,15 @@ def layer_norm(call: Call) -> Outputs:
     return (call.node("LayerNorm", operands, axis=axis, epsilon=call.number("eps")),)
 
 
+def rms_norm(call: Call) -> str:
+    """aten.rms_norm, whose epsilon is that of float32 where none is given."""
+    axis = len(call.sizes("input")) - len(call.arguments["normalized_shape"])
+    epsilon = call.number("eps") if call.given("eps") else torch.finfo(torch.float32).eps
+    if call.given("weight"):
+        call.parameter("weight")
+    return call.node("RmsNorm", [call.operand("input"), call.optional("weight")], axis=axis, epsilon=epsilon)
+
+
 def group_norm(call: Call) -> str:
     """aten.group_norm and native_group_norm."""
     return _normalised_groups(call, call.arguments["num_groups" if call.given("num_groups") else "group"])

@@ -12,11 +12,13 @@ from typing import TypeAlias
 
 from netsurgery.graph.from_torch import arithmetic as arithmetic
 from netsurgery.graph.from_torch import choices as choice
+from netsurgery.graph.from_torch import functions as function
 from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
 from netsurgery.graph.from_torch import places as place
 from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch import recurrent as recurrent
+from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import interpolation, nearest
 from netsurgery.graph.operators import OPERATORS
@@ -51,8 +53,8 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (choice.masked_fill, "masked_fill.Scalar masked_fill.Tensor"),
     (quotient.quotient(), "div.Tensor_mode div.Scalar_mode"),
     (quotient.quotient("floor"), "floor_divide.default"),
-    (quotient.remainder("floor"), "remainder.Tensor remainder.Scalar"),
-    (quotient.remainder("trunc"), "fmod.Tensor fmod.Scalar"),
+    (quotient.remainder("floor", "Remainder"), "remainder.Tensor remainder.Scalar"),
+    (quotient.remainder("trunc", "Fmod"), "fmod.Tensor fmod.Scalar"),
     (place.gather, "gather.default"),
     (place.index_select, "index_select.default"),
     (place.index, "index.Tensor"),
@@ -74,6 +76,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (layer.batch_norm_of_a_batch, "_native_batch_norm_legit.no_stats _native_batch_norm_legit_functional.default"),
     (layer.batch_norm_of_a_batch, "_batch_norm_with_update_functional.default"),
     (layer.layer_norm, "layer_norm.default native_layer_norm.default"),
+    (layer.rms_norm, "rms_norm.default"),
     (layer.group_norm, "group_norm.default native_group_norm.default"),
     (layer.instance_norm, "instance_norm.default"),
     (layer.max_pool, "max_pool1d.default max_pool2d.default max_pool3d.default"),
@@ -126,9 +129,34 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (arithmetic.binary("Div"), "div.Tensor div.Scalar"),
     (arithmetic.negative, "neg.default"),
     (arithmetic.reciprocal, "reciprocal.default"),
-    (arithmetic.power, "pow.Tensor_Scalar"),
+    (function.power, "pow.Tensor_Scalar pow.Tensor_Tensor pow.Scalar"),
+    (function.square, "square.default"),
+    (function.inverse_root, "rsqrt.default"),
+    (function.logarithm_to(2), "log2.default"),
+    (function.logarithm_to(10), "log10.default"),
+    (function.power_of_two, "exp2.default"),
+    (function.selu, "selu.default"),
+    (function.celu, "celu.default"),
+    (function.softplus, "softplus.default"),
+    (function.log_sigmoid, "log_sigmoid.default log_sigmoid_forward.default"),
+    (function.threshold, "threshold.default"),
+    (function.shrink(soft=True), "softshrink.default"),
+    (function.shrink(soft=False), "hardshrink.default"),
+    (function.between_values, "clamp.Tensor clamp_min.Tensor clamp_max.Tensor"),
+    (arithmetic.binary("Min"), "minimum.default min.other"),
+    (arithmetic.binary("Max"), "maximum.default max.other"),
     (arithmetic.mean, "mean.default mean.dim"),
-    (arithmetic.total, "sum.default sum.dim_IntList"),
+    (reduction.over_axes("ReduceSum"), "sum.default sum.dim_IntList"),
+    (reduction.over_axes("ReduceProd"), "prod.default prod.dim_int"),
+    (reduction.over_axes("ReduceMax"), "amax.default max.default"),
+    (reduction.over_axes("ReduceMin"), "amin.default min.default"),
+    (reduction.extreme("ReduceMax"), "max.dim"),
+    (reduction.extreme("ReduceMin"), "min.dim"),
+    (reduction.norm, "linalg_vector_norm.default norm.ScalarOpt_dim norm.Scalar"),
+    (reduction.log_sum_exp, "logsumexp.default"),
+    (reduction.variance, "var.correction var.dim var.default"),
+    (reduction.deviation, "std.correction std.dim std.default"),
+    (reduction.variance_and_mean, "var_mean.correction"),
     (
         arithmetic.identity,
         "clone.default contiguous.default alias.default detach.default detach_.default positive.default "

@@ -21,10 +21,12 @@ def quotient(rounding: str = "") -> Callable[[Call], str]:
     return translate
 
 
-def remainder(mode: str) -> Callable[[Call], str]:
-    """aten.remainder, with the sign of the divisor, and fmod, with that of the dividend."""
+def remainder(mode: str, of_floats: str) -> Callable[[Call], str]:
+    """aten.remainder, with the sign of the divisor, and fmod, with that of the dividend. of_floats: their operator."""
 
     def translate(call: Call) -> str:
+        if not call.kind.whole:
+            return call.node(of_floats, [call.promoted("self"), call.promoted("other")])
         a, b = _operands(call)
         whole = call.node("Div", [a, b], "whole") if mode == "trunc" else _rounded_down(call, a, b, "whole")
         return call.node("Sub", [a, call.node("Mul", [whole, b], "part")])

@@ -126,6 +126,10 @@ def lengths_of(node: Any) -> int | None:
     return place if place is not None and place < len(node.inputs) and node.inputs[place] is not None else None
 
 
+def _number(given: Any, place: int) -> float:
+    return float(given[place])
+
+
 def parameters(operator: str, attributes: dict[str, AttributeValue]) -> list[tuple[str, float, float]]:
     """(activation, alpha, beta) of each activation of a node."""
     names = [str(attributes[name]) for name in activations(operator)]
@@ -133,8 +137,8 @@ def parameters(operator: str, attributes: dict[str, AttributeValue]) -> list[tup
     return [
         (
             name,
-            float(alphas[place]) if isinstance(alphas, tuple) and alphas else ACTIVATIONS[name][0],
-            float(betas[place]) if isinstance(betas, tuple) and betas else ACTIVATIONS[name][1],
+            _number(alphas, place) if isinstance(alphas, tuple) and alphas else ACTIVATIONS[name][0],
+            _number(betas, place) if isinstance(betas, tuple) and betas else ACTIVATIONS[name][1],
         )
         for place, name in enumerate(names)
     ]

@@ -94,7 +94,7 @@ def _equal_operand(
     return source
 
 
-_NEUTRAL_CONSTANT = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
+_NEUTRAL_CONSTANT = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0, "Pow": 1.0}
 
 
 def _other_operand(node: Node, constants: Mapping[str, Weights]) -> str | None:
@@ -126,12 +126,13 @@ _UNCHANGED: dict[str, Unchanged] = {
     "AdaptiveAveragePool": _always,
     "AdaptiveMaxPool": _always,
     "Mean": _always,
+    **dict.fromkeys(("ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd"), _always),
     "Concat": _always,
     "MaxPool": _of_ones("kernel"),
     "AveragePool": _of_ones("kernel"),
     "Resize": _of_ones("scales"),
     "Pad": lambda node: not any(_entries(node, "pads")),
-    "Transpose": lambda node: list(_entries(node, "order")) == sorted(_entries(node, "order")),
+    "Transpose": lambda node: list(_entries(node, "order")) == list(range(len(_entries(node, "order")))),
     "Clip": lambda node: node.attributes["minimum"] == -math.inf and node.attributes["maximum"] == math.inf,
 }
 """Operator -> whether a node of it, whose output has the shape of its only operand, changes nothing."""

@@ -13,6 +13,7 @@ import onnx
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Operator, Shape
+from netsurgery.graph.to_onnx import arithmetic
 from netsurgery.graph.to_onnx.recurrent import recurrent
 from netsurgery.graph.value_types import ValueType
 
@@ -262,11 +263,6 @@ def _slice(nodes: Nodes, node: Node) -> None:
     nodes.answer(node, "Slice", *(nodes.whole(node, role, [given[role]]) for role in ("start", "stop", "axis", "step")))
 
 
-def _mean(nodes: Nodes, node: Node) -> None:
-    given: Attributes = node.attributes
-    nodes.answer(node, "ReduceMean", nodes.whole(node, "axes", given["axes"]), keepdims=int(given["keepdims"]))
-
-
 def _layer_norm(nodes: Nodes, node: Node) -> None:
     """ONNX can't leave the scale out."""
     x, scale, bias = (*node.inputs, None, None)[:3]
@@ -427,6 +423,7 @@ def _where(nodes: Nodes, node: Node) -> None:
 
 WRITERS: dict[str, Writer] = {
     **{operator.name: _by_name(operator) for operator in OPERATORS.values() if operator.onnx},
+    **arithmetic.WRITERS,
     "Conv": _conv,
     "Linear": _linear,
     "MatMul": _plain("MatMul"),
@@ -447,7 +444,6 @@ WRITERS: dict[str, Writer] = {
     "Transpose": _plain("Transpose", perm="order"),
     "Pad": _pad,
     "Slice": _slice,
-    "Mean": _mean,
     "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
     "LayerNorm": _layer_norm,
     "Resize": _resize,

@@ -99,7 +99,8 @@ def _lengths(nodes: Nodes, node: Node, lengths: str | None) -> str | None:
     if lengths is not None:
         return nodes.step(node, "Cast", [lengths], to=6)  # int32, which ONNX wants
     fixed = node.attributes["fixed_lengths"]
-    return nodes.constant(fixed, np.int32, f"{node.output}.lengths") if fixed else None
+    name: str | None = nodes.constant(fixed, np.int32, f"{node.output}.lengths") if fixed else None
+    return name
 
 
 def _activations(node: Node) -> dict[str, Any]:
