@@ -137,8 +137,7 @@ def _capture_torch(model: Any, example_inputs: Any, axes: Axes) -> Captured:
     try:
         graph = read_torch(model, tuple(torch.from_numpy(array) for array in arrays), open_axes=axes.open)
     except CaptureError as error:
-        if hint := _hint(example_inputs):
-            raise type(error)(error.args[0] + hint) from error
+        error.args = (error.args[0] + _hint(example_inputs),)
         raise
     return _captured_torch(graph, _examples(graph, arrays), model)
 

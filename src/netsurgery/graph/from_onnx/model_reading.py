@@ -58,9 +58,10 @@ def read_onnx(
     label = "the ONNX model" if isinstance(source, onnx.ModelProto) else str(source)
     try:
         return _graph(source, evaluate, input_shapes or {})
+    except UnsupportedOperatorError as error:
+        raise UnsupportedOperatorError(f"{label}: {error}", error.missing) from error
     except (CaptureError, GraphError) as error:
-        kind = UnsupportedOperatorError if isinstance(error, UnsupportedOperatorError) else CaptureError
-        raise kind(f"{label}: {error}") from error
+        raise CaptureError(f"{label}: {error}") from error
 
 
 def _graph(source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes) -> Graph:
