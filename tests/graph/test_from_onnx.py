@@ -401,6 +401,11 @@ def test_a_model_that_takes_sizes_from_one_on_is_read_with_that_one():
     assert read_onnx(row).least == {"N": 13}
 
 
+def test_sizes_that_are_called_a_question_mark_are_axes_of_their_own():
+    graph = read_onnx(onnx_model([node("Relu", "x", "y")], {"x": ["?", 3, "?", "?"]}))
+    assert graph.axes == ("batch", "x.2", "x.3")
+
+
 def test_what_is_wrong_at_any_batch_is_said_as_it_is():
     with pytest.raises(UnsupportedOperatorError, match=r"doesn't have: Elu \(once\)") as caught:
         read_onnx(onnx_model([node("Elu", "x", "e"), node("Reshape", "e four", "y")], {"x": ["N", 20]},

@@ -46,8 +46,9 @@ def read_onnx(
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
     Opset 11 to the newest that the installed onnx knows. Inputs are float32, or int32 and int64 for tables to look up.
-    Any of their sizes may be open: the axis is called as its `dim_param`; without one it is the "batch" in the first
-    place, and an axis of its own in another. input_shapes: shapes of inputs that are to have others.
+    Any of their sizes may be open: the axis is called as its `dim_param`; without one, or where that is "?", it is the
+    "batch" in the first place, and an axis of its own in another. input_shapes: shapes of inputs that are to have
+    others.
 
     Values are named as in the model. What doesn't depend on the inputs is computed now, operators of the graph by
     `evaluate` (`runtime.reference.run_node`). BatchNormalization becomes a Mul and an Add, Dropout and Identity go.
@@ -133,4 +134,5 @@ def _input(given: onnx.ValueInfoProto) -> Input:
 def _size(name: str, place: int, size: onnx.TensorShapeProto.Dimension) -> int | str:
     if size.HasField("dim_value") and size.dim_value >= 0:
         return int(size.dim_value)
-    return size.dim_param or ("batch" if place == 0 else f"{name}.{place}")
+    unnamed = size.dim_param in ("", "?")  # Paddle's exporter calls every size "?" that it doesn't know
+    return ("batch" if place == 0 else f"{name}.{place}") if unnamed else size.dim_param
