@@ -46,7 +46,9 @@ class PackReport:
     rounding_difference: the same between the model and itself with rounded weights, None if they weren't rounded;
     inputs: what the network takes, with the names of axes that are open; compared_with: whose outputs the difference is
     measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
-    other program could run the model.
+    other program could run the model;
+    remarks: what the file computes otherwise than the model, by its nature, in sentences: a model in float16 is run
+    in float32, values of a quantised one aren't rounded.
 
     >>> report = ns.pack(model, "network.nsm", example_inputs=images, weights="bfloat16")
     >>> report.dense_bytes  # 263 parameters as float32
@@ -63,6 +65,7 @@ class PackReport:
     rounding_difference: float | None
     inputs: tuple[Input, ...]
     compared_with: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -83,6 +86,7 @@ class PackReport:
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
             f"Verified: its outputs are those of {whose}, to {self.difference:.1e} of the largest."
+            + "".join(f"\n{remark}" for remark in self.remarks)
         )
 
     def _comparison(self) -> str:
@@ -117,8 +121,9 @@ def pack(
         ones, sizes and names of axes, {"image": ("batch", 3, 224, 224)}.
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
-    An .onnx file is compared with what ONNX Runtime makes of it; where that isn't installed, or can't run the model,
-        with the graph as read from it. `compared_with` of the report says which.
+    An .onnx file is compared with what ONNX Runtime makes of it, of a quantised one or one in other floats of what it
+        means in float32; where that isn't installed, or can't run the model, with the graph as read from it.
+        `compared_with` of the report says which.
     A file takes any size along an open axis where every operator does: at least as much as its windows and slices need.
     An .onnx or .pt2 file may have its batch fixed, and so has a module that torch can't export otherwise, at the batch
     of the examples; `batch` of the report says so.
@@ -140,6 +145,7 @@ def pack(
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     outputs, whose = _expected(model, captured)
     graph, examples, dense_bytes = captured.graph, captured.examples, 4 * captured.parameters
+    remarks = captured.remarks
     del captured  # of a large model there should be no more copies than needed
     graph = simplify(with_known_weights(graph, model), reference.run_node)
     rounding_difference = None
@@ -158,7 +164,15 @@ def pack(
         difference = max(difference, _engine_difference(content, examples, outputs, sources, path))
     connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
-        Path(path), len(content), dense_bytes, connections, difference, rounding_difference, graph.inputs, whose
+        Path(path),
+        len(content),
+        dense_bytes,
+        connections,
+        difference,
+        rounding_difference,
+        graph.inputs,
+        whose,
+        remarks,
     )
 
 
@@ -168,9 +182,10 @@ def _expected(model: Any, captured: Captured) -> tuple[tuple[Array, ...], str]:
         return captured.outputs, captured.computed_by
     if isinstance(model, Graph):
         return _run(captured.graph, captured.examples), "the graph as given"
-    answer = asked(model, _feeds(captured.graph, captured.examples))
+    answer = asked(captured.stand_in or model, _feeds(captured.graph, captured.examples))
     if answer.outputs is not None:
-        return answer.outputs, answer.runtime
+        whose = f"{answer.runtime}, of the model in float32" if captured.remarks else answer.runtime
+        return answer.outputs, whose
     return _run(captured.graph, captured.examples), f"the graph as read ({answer.runtime})"
 
 

@@ -35,6 +35,8 @@ class Captured:
 
     outputs: None for a graph, which is all there is, and for an ONNX model, which another program has to run.
     computed_by: what gave the outputs, with its version, such as "torch 2.9.1"; empty where there are none.
+    remarks: what the graph computes otherwise than the model, in sentences (`from_onnx.ReadModel`); where there are any
+    and outputs are None, `stand_in` is the model to ask for outputs in its place.
     parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
     more, such as a shared matrix and its transpose.
     """
@@ -44,6 +46,8 @@ class Captured:
     outputs: tuple[Array, ...] | None
     parameters: int
     computed_by: str = ""
+    remarks: tuple[str, ...] = ()
+    stand_in: Any = None
 
 
 @dataclass(frozen=True)
@@ -163,11 +167,12 @@ def _hint(example_inputs: Any) -> str:
 
 def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, axes: Axes) -> Captured:
     _need("onnx", "onnx")
-    from netsurgery.graph.from_onnx import read_onnx
+    from netsurgery.graph.from_onnx import read_model
 
     require(axes.open is None, "open_axes", axes.open, "left out: the ONNX model says which of its axes are open")
-    graph = read_onnx(model, evaluate, axes.shapes)
-    return Captured(graph, _examples(graph, example_inputs), None, _entries(graph))
+    read = read_model(model, evaluate, axes.shapes)
+    examples = _examples(read.graph, example_inputs)
+    return Captured(read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.in_float32)
 
 
 def _parameters(module: Any) -> int:

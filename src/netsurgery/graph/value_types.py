@@ -26,6 +26,9 @@ class ValueType(Enum):
     def __str__(self) -> str:
         return self.name.lower()
 
+    def __repr__(self) -> str:
+        return f"<ValueType.{self.name}>"
+
     @property
     def whole(self) -> bool:
         """True for whole numbers."""

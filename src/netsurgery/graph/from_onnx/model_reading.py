@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,15 +23,10 @@ from netsurgery.graph.from_onnx.constants import initialisers
 from netsurgery.graph.from_onnx.models import loaded
 from netsurgery.graph.from_onnx.open_axes import at_any_sizes
 from netsurgery.graph.from_onnx.reading import read
+from netsurgery.graph.from_onnx.rewriting import prepared
 
-OLDEST_OPSET = 11
-"""Earlier models keep shapes and bounds in attributes that later ones don't have."""
-
-_KIND_ADVICE: dict[int, str] = {
-    onnx.TensorProto.DOUBLE: "export it from model.float()",
-    onnx.TensorProto.FLOAT16: "export it from model.float(); a half-precision copy gains nothing here",
-    onnx.TensorProto.BFLOAT16: "export it from model.float(); a half-precision copy gains nothing here",
-}
+OLDEST_OPSET = 7
+"""Earlier models broadcast by attributes."""
 
 
 _TYPES: dict[int, ValueType] = {
@@ -40,43 +36,70 @@ _TYPES: dict[int, ValueType] = {
 }
 
 
+@dataclass(frozen=True)
+class ReadModel:
+    """The graph of a model, and how it departs from the model.
+
+    remarks: what netsurgery computes otherwise, in sentences, such as that activations aren't rounded; where there are
+    any, `in_float32` is the ONNX model that computes what the graph computes, else None.
+    """
+
+    graph: Graph
+    remarks: tuple[str, ...] = ()
+    in_float32: onnx.ModelProto | None = None
+
+
 def read_onnx(
     source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes | None = None
 ) -> Graph:
+    """The graph of an ONNX model; see `read_model`."""
+    return read_model(source, evaluate, input_shapes).graph
+
+
+def read_model(
+    source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes | None = None
+) -> ReadModel:
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
-    Opset 11 to the newest that the installed onnx knows. Inputs are float32, or int32 and int64 for tables to look up.
+    Opset 7 to the newest that the installed onnx knows. Inputs are float32, or int32 and int64 for tables to look up.
     Any of their sizes may be open: the axis is called as its `dim_param`; without one, or where that is "?", it is the
     "batch" in the first place, and an axis of its own in another. input_shapes: shapes of inputs that are to have
     others.
 
-    Values are named as in the model. What doesn't depend on the inputs is computed now, operators of the graph by
-    `evaluate` (`runtime.reference.run_node`). BatchNormalization becomes a Mul and an Add, Dropout and Identity go.
+    Other floats are read as float32, quantised weights as the floats that they stand for, quantised activations without
+    their rounding. Values are named as in the model. What doesn't depend on the inputs is computed now, operators of
+    the graph by `evaluate` (`runtime.reference.run_node`). BatchNormalization becomes a Mul and an Add, Dropout and
+    Identity go.
 
     Raises CaptureError if the model can't be read, isn't valid ONNX, or has other inputs; UnsupportedOperatorError,
     which lists all of them, for operators that the graph doesn't have.
     """
     label = "the ONNX model" if isinstance(source, onnx.ModelProto) else str(source)
     try:
-        return _graph(source, evaluate, input_shapes or {})
+        return _read(source, evaluate, input_shapes or {})
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(f"{label}: {error}", error.missing) from error
     except (CaptureError, GraphError) as error:
         raise CaptureError(f"{label}: {error}") from error
 
 
-def _graph(source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes) -> Graph:
+def _read(source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes) -> ReadModel:
     model = loaded(source)
     opset = _opset(model)
     _check(model, source)
     if model.functions:
         model = inliner.inline_local_functions(model)
+    elif model is source:  # which stays as it is
+        model = onnx.ModelProto()
+        model.CopyFrom(source)
+    ready = prepared(model, opset)
     arrays = initialisers(model.graph)
     inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
     inputs = with_shapes(inputs, input_shapes)
     axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
-    graph = at_any_sizes(partial(read, model.graph, inputs, arrays, opset, evaluate), axes)
-    return graph.replaced(known_least=graph.least)
+    graph = at_any_sizes(partial(read, model.graph, inputs, arrays, ready.opset, evaluate), axes)
+    graph = graph.replaced(known_least=graph.least)
+    return ReadModel(graph, ready.remarks, model if ready.remarks else None)
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -123,7 +146,7 @@ def _input(given: onnx.ValueInfoProto) -> Input:
     kinds, tensor = onnx.TensorProto, given.type.tensor_type
     if tensor.elem_type not in _TYPES:
         kind = kinds.DataType.Name(tensor.elem_type) if given.type.HasField("tensor_type") else "not a tensor"
-        advice = _KIND_ADVICE.get(tensor.elem_type, "leave what turns it into float32 out of the export")
+        advice = "leave what turns it into float32 out of the export"
         raise CaptureError(f"input {given.name!r} is {kind}; netsurgery takes float32, int32 and int64: {advice}.")
     if not tensor.HasField("shape"):
         raise CaptureError(f"input {given.name!r} has no shape; export the model with one.")

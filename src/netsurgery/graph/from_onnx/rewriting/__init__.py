@@ -1,0 +1,5 @@
+"""ONNX models in other number formats and of older operator sets, rewritten as the models that the reader knows."""
+
+from netsurgery.graph.from_onnx.rewriting.prepared import Prepared, prepared
+
+__all__ = ["Prepared", "prepared"]

@@ -1,0 +1,145 @@
+"""Quantised ONNX models as models of floats: QDQ, ONNX Runtime's operators, and what is quantised while it runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+quantization = pytest.importorskip("onnxruntime.quantization")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from tests.graph.onnx_reading import onnx_runtime_outputs  # noqa: E402
+
+import netsurgery as ns  # noqa: E402
+from netsurgery.errors import UnsupportedOperatorError  # noqa: E402
+from netsurgery.graph.from_onnx import read_model  # noqa: E402
+from netsurgery.runtime.reference import run, run_node  # noqa: E402
+
+RANDOM = np.random.default_rng(9)
+
+
+def network():
+    """Convolution, ReLU, pool, residual sum, and a linear layer."""
+
+    def weight(*shape):
+        return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+
+    nodes = [
+        ("Conv", ["x", "k1", "b1"], ["c1"], {"pads": [1] * 4}),
+        ("Relu", ["c1"], ["r1"]),
+        ("Conv", ["r1", "k2", "b1"], ["c2"], {"pads": [1] * 4, "group": 2}),
+        ("Add", ["c2", "r1"], ["s"]),
+        ("MaxPool", ["s"], ["p"], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ("Flatten", ["p"], ["f"]),
+        ("Gemm", ["f", "w", "b2"], ["y"], {"transB": 1}),
+    ]
+    constants = {"k1": weight(8, 3, 3, 3), "b1": weight(8, 4)[:, 0], "k2": weight(8, 4, 3, 3), "w": weight(5, 72),
+                 "b2": weight(5, 4)[:, 0]}  # fmt: skip
+    graph = helper.make_graph(
+        [helper.make_node(*node[:3], **(node[3] if len(node) > 3 else {})) for node in nodes],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 5])],
+        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+class Pictures(quantization.CalibrationDataReader):
+    def __init__(self):
+        self._left = [{"x": RANDOM.standard_normal((4, 3, 6, 6)).astype(np.float32)} for _ in range(4)]
+
+    def get_next(self):
+        return self._left.pop() if self._left else None
+
+
+STATIC = {
+    "QDQ": {"quant_format": quantization.QuantFormat.QDQ},
+    "QDQ, per channel": {"quant_format": quantization.QuantFormat.QDQ, "per_channel": True},
+    "QDQ, signed": {"quant_format": quantization.QuantFormat.QDQ, "activation_type": quantization.QuantType.QInt8},
+    "operators": {"quant_format": quantization.QuantFormat.QOperator},
+    "operators, per channel": {"quant_format": quantization.QuantFormat.QOperator, "per_channel": True},
+}
+
+
+def quantised(folder, kind):
+    source, target = folder / "float.onnx", folder / "quantised.onnx"
+    onnx.save(network(), source)
+    if kind == "dynamic":
+        quantization.quantize_dynamic(source, target, op_types_to_quantize=["MatMul", "Gemm", "Conv"])
+    else:
+        quantization.quantize_static(source, target, Pictures(), **STATIC[kind])
+    return source, target
+
+
+@pytest.mark.parametrize("kind", [*STATIC, "dynamic"])
+def test_a_quantised_model_computes_what_it_means_and_nearly_what_it_gives(tmp_path, kind):
+    source, target = quantised(tmp_path, kind)
+    found = read_model(target, run_node)
+    assert any("quantised" in remark for remark in found.remarks)
+    x = RANDOM.standard_normal((3, 3, 6, 6)).astype(np.float32)
+    (mine,) = run(found.graph, {"x": x})
+    (meant,) = onnx_runtime_outputs(found.in_float32, {"x": x})
+    (rounded,) = onnx_runtime_outputs(target, {"x": x})
+    (whole,) = onnx_runtime_outputs(source, {"x": x})
+    largest = np.abs(whole).max()
+    np.testing.assert_allclose(mine, meant, rtol=0, atol=1e-5 * largest)
+    assert np.abs(mine - rounded).max() < 0.05 * largest
+    assert np.abs(mine - whole).max() <= np.abs(rounded - whole).max() + 0.02 * largest
+
+
+@pytest.mark.parametrize("kind", ["QDQ", "QDQ, per channel", "dynamic"])
+def test_a_quantised_model_packs_and_its_weights_are_what_they_stand_for(tmp_path, kind):
+    _, target = quantised(tmp_path, kind)
+    report = ns.pack(target, tmp_path / "model.nsm")
+    assert "of the model in float32" in report.compared_with
+    assert "not rounded here as there" in str(report)
+    values = {name: weights.values for name, weights in ns.load(tmp_path / "model.nsm").graph.constants.items()}
+    matrices = [one.reshape(len(one), -1) for one in values.values() if one.ndim > 1]
+    assert all(len(np.unique(row)) <= 256 for matrix in matrices for row in matrix)
+
+
+def one_node(operator, inputs, outputs, constants, domain="", kind=TensorProto.UINT8, **attributes):
+    graph = helper.make_graph(
+        [helper.make_node(operator, inputs, outputs, domain=domain, **attributes)],
+        "test",
+        [helper.make_tensor_value_info("x", kind, ["N", 4])],
+        [helper.make_tensor_value_info(outputs[0], TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    imports = [helper.make_opsetid("", 13)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+    return helper.make_model(graph, opset_imports=imports, ir_version=8)
+
+
+def test_bounds_stay_where_a_relu_was_left_to_them():
+    """With zero as the least whole number nothing below 0 is had: the ReLU before it may have been left out."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    model = one_node("Relu", ["x"], ["y"], {"s": np.float32(0.5), "z": np.uint8(0)}, kind=TensorProto.FLOAT)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    found = read_model(model, run_node)
+    x = np.float32([[-3, 1.125, 4.0, 1000]])
+    assert run(found.graph, {"x": x})[0].tolist() == [[0, 1.125, 4.0, 127.5]]
+
+
+def test_whole_numbers_that_the_caller_gives_are_made_floats():
+    model = one_node("DequantizeLinear", ["x", "s", "z"], ["y"], {"s": np.float32(0.5), "z": np.uint8(3)})
+    found = read_model(model, run_node)
+    assert run(found.graph, {"x": np.float32([[0, 3, 4, 255]])})[0].tolist() == [[-1.5, 0, 0.5, 126]]
+
+
+def test_a_scale_that_is_computed_is_refused():
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["s"], keepdims=0),
+        helper.make_node("QuantizeLinear", ["x", "s"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s"], ["y"]),
+    ]
+    model = one_node("Relu", ["x"], ["y"], {}, kind=TensorProto.FLOAT)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    with pytest.raises(UnsupportedOperatorError, match="QuantizeLinear 'q' takes 's', which isn't a constant"):
+        read_model(model, run_node)
