@@ -176,6 +176,9 @@ def pack(
     )
 
 
+_IN_FLOAT32 = ", of the model in float32"
+
+
 def _expected(model: Any, captured: Captured) -> tuple[tuple[Array, ...], str]:
     """What the file has to give on the examples, and whose outputs those are."""
     if captured.outputs is not None:
@@ -184,8 +187,7 @@ def _expected(model: Any, captured: Captured) -> tuple[tuple[Array, ...], str]:
         return _run(captured.graph, captured.examples), "the graph as given"
     answer = asked(captured.stand_in or model, _feeds(captured.graph, captured.examples))
     if answer.outputs is not None:
-        whose = f"{answer.runtime}, of the model in float32" if captured.remarks else answer.runtime
-        return answer.outputs, whose
+        return answer.outputs, answer.runtime + (_IN_FLOAT32 if captured.remarks else "")
     return _run(captured.graph, captured.examples), f"the graph as read ({answer.runtime})"
 
 

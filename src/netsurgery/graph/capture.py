@@ -122,7 +122,7 @@ def _capture_torch(model: Any, example_inputs: Any, axes: Axes) -> Captured:
     _need("torch", "torch")
     import torch
 
-    from netsurgery.graph.from_torch import read_exported, read_torch
+    from netsurgery.graph.from_torch import in_float32, read_exported, read_torch, unscripted
 
     if isinstance(model, torch.export.ExportedProgram):
         graph = _with_shapes(read_exported(model), axes)
@@ -138,21 +138,24 @@ def _capture_torch(model: Any, example_inputs: Any, axes: Axes) -> Captured:
     arrays = [_array(given) for given in _sequence(example_inputs)]
     advice = "the examples say the shapes; say with open_axes which of their sizes are open"
     require(not axes.shapes, "input_shapes", axes.shapes, "left out for a torch module", advice)
+    model, remarks = in_float32(model)
+    tensors = tuple(torch.from_numpy(array) for array in arrays)
+    captured = unscripted(model, tensors) if isinstance(model, torch.jit.ScriptModule) else model
     try:
-        graph = read_torch(model, tuple(torch.from_numpy(array) for array in arrays), open_axes=axes.open)
+        graph = read_torch(captured, tensors, open_axes=axes.open)
     except CaptureError as error:
         error.args = (error.args[0] + _hint(example_inputs),)
         raise
-    return _captured_torch(graph, _examples(graph, arrays), model)
+    return _captured_torch(graph, _examples(graph, arrays), model, remarks)
 
 
-def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any) -> Captured:
+def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, remarks: tuple[str, ...] = ()) -> Captured:
     import torch
 
     from netsurgery.graph.from_torch import torch_outputs
 
     outputs = tuple(torch_outputs(module, examples))
-    return Captured(graph, examples, outputs, _parameters(module), f"torch {torch.__version__}")
+    return Captured(graph, examples, outputs, _parameters(module), f"torch {torch.__version__}", remarks)
 
 
 def _hint(example_inputs: Any) -> str:
@@ -222,12 +225,17 @@ def _sequence(given: Any) -> Sequence[Any]:
     return given if isinstance(given, list | tuple) else [given]
 
 
+def _floats(tensor: Any) -> Any:
+    """A tensor of bfloat16, which NumPy doesn't have, in float32."""
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+
+
 def _array(given: Any) -> Array:
     """A tensor or array-like as an array: whole numbers of int32 and int64 as they are, all others as float32."""
     if getattr(given, "is_meta", False):
         raise InputError("example_inputs hold a tensor on the meta device, which has no numbers: give real ones.")
     try:
-        value: npt.ArrayLike = given.detach().cpu().numpy() if hasattr(given, "detach") else given
+        value: npt.ArrayLike = _floats(given.detach().cpu()).numpy() if hasattr(given, "detach") else given
     except TypeError as error:  # numpy has no such type: bfloat16, float8, sparse tensors
         raise InputError(
             f"example_inputs hold a {given.layout} tensor of {given.dtype}; netsurgery computes in float32: "

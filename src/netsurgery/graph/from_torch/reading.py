@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -90,6 +91,23 @@ def read_exported(program: ExportedProgram, names: AxisNames | None = None) -> G
         return read_program(program, names or {})
 
 
+def unscripted(model: torch.jit.ScriptModule, example_inputs: tuple[torch.Tensor, ...]) -> nn.Module:
+    """A TorchScript module as a module of Python, by torch's own converter. Raises CaptureError where that gives up."""
+    from torch._export.converter import TS2EPConverter
+
+    logging.disable(logging.WARNING)  # it says at length what it does
+    try:
+        with _quiet(), evaluating(model), torch.no_grad():
+            return TS2EPConverter(model, example_inputs).convert().module(check_guards=False)
+    except Exception as error:
+        raise CaptureError(
+            "the model is a TorchScript module (of torch.jit.trace or torch.jit.script) that torch can't convert: "
+            f"{_first_sentence(error)} Give the Python module that it was made from."
+        ) from error
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def read_pt2(path: str | Path) -> Graph:
     """The graph of a .pt2 file. Raises DataError as `load_program` does, else as `read_exported`."""
     return read_exported(load_program(path))
@@ -126,7 +144,7 @@ def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
     if scripted:
         raise CaptureError(
             f"{scripted[0] or 'the model'} is a TorchScript module, made by torch.jit.trace or torch.jit.script, which "
-            "can't be exported; give the Python module that it was made from."
+            "can't be exported within another one; give the Python module that it was made from."
         )
     if not isinstance(example_inputs, tuple) or not example_inputs:
         raise CaptureError(
