@@ -25,6 +25,7 @@ import recalibration
 import robustness_chart
 import robustness_table
 from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_answer
+from any_network_table import any_network_table
 from cifar_table import cifar_table
 from experiment_tables import pruned_table, quantized_table
 from latencies import Latencies
@@ -217,6 +218,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "robustness": lambda: robustness_table.summary_table(robustness_table.recorded()),
     "robustness-picture": lambda: robustness_table.picture(robustness_table.recorded()),
     "robustness-densities": lambda: robustness_table.density_tables(robustness_table.recorded()),
+    "any-network": any_network_table,
     "public-models": public_models_tables,
     "robustness-few-bits": lambda: robustness_table.few_bits_table(robustness_table.recorded()),
 }

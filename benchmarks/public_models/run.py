@@ -13,24 +13,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
 import onnx
+import refusals
+from own_process import FailedError, answer_of
 
 import netsurgery as ns
 from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
 from netsurgery.deployment.dense_runtime import DenseRuntime, asked
-from netsurgery.errors import NetsurgeryError, UnsupportedOperatorError, VerificationError
+from netsurgery.errors import NetsurgeryError, VerificationError
 from netsurgery.timing.calls import timed
 from netsurgery.timing.machine import machine, other_processes, versions
 from netsurgery.timing.turns import Pace, in_turns
@@ -40,7 +39,6 @@ from public_models.models import CACHE, DIFFERS, FAILS, FIXED, PACKS, REFUSED, A
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "public_models.json"
 PACE = Pace(rounds=7, turn_s=0.06, least_calls=2)
 TIMEOUT_S = 900
-LONGEST_REASON = 200
 
 
 def row(file: ModelFile, cache: Path) -> dict[str, Any]:
@@ -52,11 +50,11 @@ def row(file: ModelFile, cache: Path) -> dict[str, Any]:
         refusal = error
     if file.axes and not isinstance(refusal, VerificationError):
         try:
-            return _packed_and_run(file, source, fixed=True) | {"reason": _reason(refusal, source)}
+            return _packed_and_run(file, source, fixed=True) | {"reason": refusals.reason(refusal, source)}
         except NetsurgeryError as error:
             refusal = error
     verdict = DIFFERS if isinstance(refusal, VerificationError) else REFUSED
-    return {"verdict": verdict, "reason": _reason(refusal, source), "missing": _missing(refusal)}
+    return {"verdict": verdict, "missing": refusals.missing(refusal), "reason": refusals.reason(refusal, source)}
 
 
 def _packed_and_run(file: ModelFile, source: Path, fixed: bool) -> dict[str, Any]:
@@ -110,40 +108,17 @@ def _compared(source: Path, packed: Path, kinds: Mapping[str, Any], examples: li
     }
 
 
-def _missing(error: NetsurgeryError) -> dict[str, int]:
-    """Operator that there isn't -> nodes of it."""
-    if not isinstance(error, UnsupportedOperatorError):
-        return {}
-    return dict(Counter(problem.operator for problem in error.missing if problem.absent))
-
-
-def _reason(error: NetsurgeryError, source: Path) -> str:
-    """What else is wrong, in a sentence without the file's name: uses of operators that there are, or the error."""
-    if isinstance(error, UnsupportedOperatorError) and error.missing:
-        uses = (f"{one.operator} {one.reason.partition('. ')[0]}" for one in error.missing if not one.absent)
-        return shorten("; ".join(dict.fromkeys(uses)), LONGEST_REASON, placeholder=" ...")
-    text = str(error).replace(f"{source}: ", "")
-    return shorten(text.partition(". ")[0], LONGEST_REASON, placeholder=" ...")
-
-
 def in_a_process_of_its_own(file: ModelFile, cache: Path) -> dict[str, Any]:
     """`row` of a file, or how its process ended."""
-    command = [sys.executable, "-W", "ignore", "-m", "public_models.run", "--row", file.name, "--cache", str(cache)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return {"verdict": FAILS, "reason": f"takes longer than {TIMEOUT_S} seconds", "missing": {}}
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        return {"verdict": FAILS, "reason": shorten(last, LONGEST_REASON, placeholder=" ..."), "missing": {}}
-    return json.loads(done.stdout.splitlines()[-1])
+        return answer_of(["-m", "public_models.run", "--row", file.name, "--cache", str(cache)], TIMEOUT_S)
+    except FailedError as error:
+        return {"verdict": FAILS, "missing": {}, "reason": str(error)}
 
 
 def shown(name: str, found: Mapping[str, Any]) -> str:
     """A row as a line to read while the rest is measured."""
-    parts = [f"{name}: {found['verdict']}"]
-    parts += [f"{operator} x{count}" for operator, count in found.get("missing", {}).items()]
-    parts += [found["reason"]] if found.get("reason") else []
+    parts = [f"{name}: {found['verdict']} {refusals.words(found)}"]
     for run in found.get("runs", ()):
         faster = run.get("times_faster", {}).get("median")
         parts.append(f"{run['sizes']} {run['difference']} {faster}x {run.get('without_comparison', '')}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cells
+import refusals
 
 from public_models.models import FIXED, PACKS, ModelFile, model_files
 
@@ -57,7 +58,7 @@ def files_table(record: Mapping[str, Any]) -> str:
         file = files[row["name"]]
         lines.append(
             f"| {file.package.name} {file.package.version} | {Path(file.path).name} | {file.kind}: {file.what} "
-            f"| {file.bytes:,} | {_bytes(row)} | {row['verdict']} | {_missing(row)} | {_faster(row)} |"
+            f"| {file.bytes:,} | {_bytes(row)} | {row['verdict']} | {refusals.words(row)} | {_faster(row)} |"
         )
     return "\n".join(lines)
 
@@ -82,11 +83,6 @@ def _files(record: Mapping[str, Any]) -> dict[str, ModelFile]:
 
 def _bytes(row: Mapping[str, Any]) -> str:
     return f"{row['packed_bytes']:,}" if "packed_bytes" in row else ""
-
-
-def _missing(row: Mapping[str, Any]) -> str:
-    operators = ", ".join(f"{name} ×{count}" for name, count in row.get("missing", {}).items())
-    return "; ".join(part for part in (operators, row.get("reason", "")) if part).replace("|", "\\|")
 
 
 def _faster(row: Mapping[str, Any]) -> str:
