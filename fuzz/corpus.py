@@ -109,6 +109,7 @@ def _weights(rng: np.random.Generator) -> list[np.ndarray]:
         rng.choice(plain[0, :5], (8, 16)) * (rng.random((8, 16)) < 0.5),
         signs[0] * scales[0],  # binary planes
         signs[0] * scales[0] + signs[1] * scales[1],
+        (rng.integers(-127, 128, (6, 40)) * scales[0, :6].astype(np.float64)).astype(np.float32),  # and a scale a row
         np.full((2, 3), -0.0),
         np.float32(2.0) ** rng.integers(-149, 128, (4, 9)),
     ]

@@ -464,6 +464,7 @@ def test_examples_of_no_use_are_refused(inputs: Any, error: type[Exception], mes
         ns.pack(small(), kept, example_inputs=inputs)
 
 
+@pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
 def test_a_model_of_complex_numbers_is_refused_with_advice(kept: Path) -> None:
     with pytest.raises(CaptureError, match=r"call model\.float\(\)"):
         ns.pack(small().to(torch.complex64), kept, example_inputs=images(2, 20))

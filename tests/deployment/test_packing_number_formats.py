@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import netsurgery as ns
-from netsurgery.errors import CaptureError
+from netsurgery.errors import CaptureError, SettingError
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -63,3 +63,35 @@ def test_a_torchscript_module_that_torch_can_not_convert_is_refused_with_what_to
     with pytest.raises(CaptureError, match=r"TorchScript|operator|control flow|doesn't have"):
         ns.pack(torch.jit.script(Counts()), tmp_path / "model.nsm", example_inputs=torch.ones(2, 3))
     assert not (tmp_path / "model.nsm").exists()
+
+
+def test_an_input_of_an_onnx_model_may_be_given_a_value(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    nodes = [helper.make_node("Cast", ["rate"], ["f"], to=kinds.FLOAT), helper.make_node("Div", ["x", "f"], ["y"])]
+    inputs = [
+        helper.make_tensor_value_info("x", kinds.FLOAT, ["N", 4]),
+        helper.make_tensor_value_info("rate", kinds.INT64, []),
+    ]
+    output = helper.make_tensor_value_info("y", kinds.FLOAT, ["N", 4])
+    imports = [helper.make_opsetid("", 17)]
+    model = helper.make_model(helper.make_graph(nodes, "g", inputs, [output]), opset_imports=imports, ir_version=8)
+    path = tmp_path / "model.nsm"
+    ns.pack(model, path, input_values={"rate": 16})
+    network = ns.load(path)
+    assert [given.shape for given in network.inputs] == [("batch", 4)]
+    assert network(np.full((1, 4), 8, np.float32)).tolist() == [[0.5] * 4]
+    assert [given.name for given in model.graph.input] == ["x", "rate"]
+    for values, message in (
+        ({"speed": 1}, "input_values='speed' is not allowed.*of the model's inputs: x, rate"),
+        ({"rate": 1.5}, r"as the model takes it: int64 of shape \(\)"),
+        ({"x": np.zeros((2, 5))}, r"as the model takes it: float32 of shape \(any, 4\)"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            ns.pack(model, path, input_values=values)
+    with pytest.raises(SettingError, match="only inputs of ONNX models can be given a value"):
+        ns.pack(network_of_rows(), path, example_inputs=torch.zeros(2, 4), input_values={"input": 1})
+
+
+def network_of_rows() -> nn.Module:
+    return nn.Linear(4, 2)

@@ -41,7 +41,7 @@ def only_constant(found):
 
 
 @pytest.mark.parametrize("kind", DTYPES)
-def test_a_model_in_other_floats_is_the_same_in_float32_from_the_same_weights(kind):
+def test_a_model_in_other_floats_is_the_same_as_read_from_the_same_weights(kind):
     weight = RANDOM.standard_normal((6, 4)).astype(DTYPES[kind])
     model = layers(kind, {"w": weight})
     before = model.SerializeToString()
@@ -52,7 +52,7 @@ def test_a_model_in_other_floats_is_the_same_in_float32_from_the_same_weights(ki
     assert len(found.remarks) == 1
     assert str(np.dtype(DTYPES[kind])) in found.remarks[0]
     x = RANDOM.standard_normal((3, 6)).astype(np.float32)
-    (wanted,) = onnx_runtime_outputs(found.in_float32, {"x": x})
+    (wanted,) = onnx_runtime_outputs(found.as_read, {"x": x})
     np.testing.assert_allclose(run(found.graph, {"x": x})[0], wanted, rtol=0, atol=1e-6)
 
 
@@ -98,6 +98,6 @@ def test_bytes_that_are_more_than_cast_are_refused():
         read(model)
 
 
-def test_a_model_in_float32_is_read_without_remarks():
+def test_a_model_as_read_is_read_without_remarks():
     found = read(layers(TensorProto.FLOAT, {"w": np.ones((6, 4), np.float32)}))
-    assert (found.remarks, found.in_float32) == ((), None)
+    assert (found.remarks, found.as_read) == ((), None)

@@ -80,7 +80,7 @@ def test_a_quantised_model_computes_what_it_means_and_nearly_what_it_gives(tmp_p
     assert any("quantised" in remark for remark in found.remarks)
     x = RANDOM.standard_normal((3, 3, 6, 6)).astype(np.float32)
     (mine,) = run(found.graph, {"x": x})
-    (meant,) = onnx_runtime_outputs(found.in_float32, {"x": x})
+    (meant,) = onnx_runtime_outputs(found.as_read, {"x": x})
     (rounded,) = onnx_runtime_outputs(target, {"x": x})
     (whole,) = onnx_runtime_outputs(source, {"x": x})
     largest = np.abs(whole).max()
@@ -130,6 +130,21 @@ def test_whole_numbers_that_the_caller_gives_are_made_floats():
     model = one_node("DequantizeLinear", ["x", "s", "z"], ["y"], {"s": np.float32(0.5), "z": np.uint8(3)})
     found = read_model(model, run_node)
     assert run(found.graph, {"x": np.float32([[0, 3, 4, 255]])})[0].tolist() == [[-1.5, 0, 0.5, 126]]
+
+
+def test_rows_of_a_quantised_table_are_rows_of_what_it_means():
+    table = RANDOM.integers(0, 256, (7, 4)).astype(np.uint8)
+    nodes = [
+        helper.make_node("Gather", ["t", "x"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    constants = {"t": table, "s": np.float32(0.25), "z": np.uint8(100)}
+    model = one_node("Relu", ["x"], ["y"], constants, kind=TensorProto.INT64)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    ids = np.int64([[0, 6, 2, 3]])
+    (found,) = run(read_model(model, run_node).graph, {"x": ids})
+    assert np.array_equal(found, (table[ids].astype(np.float32) - 100) / 4)
 
 
 def test_a_scale_that_is_computed_is_refused():

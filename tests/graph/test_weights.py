@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.graph.planes import on_grid
 from netsurgery.graph.recognition import recognise_weights, recognised
-from netsurgery.graph.weights import Codebook, Dense, Planes, Powers, Weights, same_bits
+from netsurgery.graph.weights import Codebook, Dense, Planes, Powers, Uniform, Weights, same_bits
 
 SHAPES = ((1, 1), (1, 9), (6, 5), (4, 3, 3, 3), (5, 2, 4))
 
@@ -34,11 +34,17 @@ def codebook(rng: np.random.Generator, shape: tuple[int, ...]) -> Codebook:
     return Codebook(rng.normal(size=7).astype(np.float32), rng.integers(0, 7, shape, np.uint8))
 
 
+def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Uniform:
+    low = int(rng.integers(-250, 0))
+    scales = rng.uniform(1e-4, 1, shape[0] if len(shape) > 1 else 1)
+    return Uniform(rng.integers(low, low + 255, shape, np.int16), scales.astype(np.float32))
+
+
 def dense(rng: np.random.Generator, shape: tuple[int, ...]) -> Dense:
     return Dense(rng.normal(size=shape).astype(np.float32))
 
 
-MAKERS = (powers, planes, codebook, dense)
+MAKERS = (powers, planes, codebook, uniform, dense)
 WEIGHTS = st.builds(
     lambda make, shape, seed: make(np.random.default_rng(seed), shape),
     st.sampled_from(MAKERS),
@@ -113,6 +119,11 @@ def test_recognition_changes_no_bit_and_is_done_once(weights: Weights) -> None:
     assert recognised(found) is found
 
 
+def whole_times_scales(low: int, beyond: int) -> Any:
+    rng = np.random.default_rng(0)
+    return (rng.integers(low, beyond, (40, 50)) * rng.random((40, 1), np.float32).astype(np.float64)).astype(np.float32)
+
+
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
@@ -126,6 +137,9 @@ def test_recognition_changes_no_bit_and_is_done_once(weights: Weights) -> None:
         (np.float32([np.nan, 1]), Dense),
         (np.float32(2.5), Dense),
         (np.float32([1e-45, 1e-45, 0]), Codebook),
+        (whole_times_scales(-127, 128), Uniform),
+        (whole_times_scales(0, 256), Uniform),
+        (whole_times_scales(-300, 300), Dense),
     ],
 )
 def test_recognition_names_the_type_that_says_most(values: Any, kind: type[Weights]) -> None:
@@ -162,3 +176,19 @@ def test_a_single_number_without_axes_is_an_array_too(weights: Weights) -> None:
     assert weights.values.shape == weights.shape == ()
     assert isinstance(weights.values, np.ndarray)
     assert weights.values.dtype == np.float32
+
+
+@settings(deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), low=st.integers(-255, 0), span=st.integers(8, 256), zeros=st.floats(0, 0.9))
+def test_whole_numbers_with_a_scale_for_each_row_are_recognised_from_their_products(
+    seed: int, low: int, span: int, zeros: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(low, low + span, (20, 120)) * (rng.random((20, 120)) >= zeros)
+    scales = np.exp(rng.uniform(-20, 5, (20, 1))).astype(np.float32)
+    values = (counts * scales.astype(np.float64)).astype(np.float32)
+    found = recognised(Dense(values))
+    assert same_bits(found, Dense(values))
+    assert isinstance(found, Uniform | Dense | Powers | Codebook)
+    if span > 16 and zeros < 0.5 and int(np.abs(counts).max()) <= 255:
+        assert isinstance(found, Uniform)

@@ -156,7 +156,7 @@ def codes(*numbers: int, width: int, mask: tuple[int, ...] | None = None) -> Cal
     return ("codes", (1, len(numbers), 1, 1), kept, width, array)
 
 
-FLOATS, CODEBOOK, PLANES = (integer(Context.ENCODING, encoding) for encoding in Encoding)
+FLOATS, CODEBOOK, PLANES, UNIFORM = (integer(Context.ENCODING, encoding) for encoding in Encoding)
 
 
 def floats(*entries: int) -> Calls:
@@ -167,6 +167,11 @@ def codebook(entries: list[int], *numbers: int) -> Calls:
     width = (len(entries) - 1).bit_length()
     said = [integer(Context.CODES, len(entries) - 1), *form(), table(1, *entries), codes(*numbers, width=width)]
     return row(CODEBOOK, *said)
+
+
+def counted(span: int, least: int) -> Calls:
+    """least: zigzag."""
+    return [integer(Context.CODES, span - 1), integer(Context.LEAST_COUNT, least)]
 
 
 def planes(*scales: int) -> Calls:
@@ -274,7 +279,7 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         f"operator {len(OPERATORS) + 1} doesn't exist in this",
     ),
     "mask kind": ([*plus_constant(4), integer(Context.MASK, 5)], "mask 5 doesn't exist in this version"),
-    "encoding": (row(integer(Context.ENCODING, 3)), "encoding 3 doesn't exist in this version"),
+    "encoding": (row(integer(Context.ENCODING, 4)), "encoding 4 doesn't exist in this version"),
     "choice": (gelu(2), "approximate has no choice 2"),
     "operand before the first value": (
         [*head(4), operator("Relu"), *value(1)],
@@ -304,6 +309,13 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
     "more values than entries": (
         row(CODEBOOK, integer(Context.CODES, 4)),
         "a codebook has 5 values for 4 entries; so many, and at most 256, are allowed",
+    ),
+    "counts": (row(UNIFORM, *counted(257, 0)), "a tensor has 257 counts from 0 on; at most 256"),
+    "counts far below": (row(UNIFORM, *counted(2, 511)), "a tensor has 2 counts from -256 on; at most 256, from -255"),
+    "counts far above": (row(UNIFORM, *counted(2, 512)), "a tensor has 2 counts from 256 on; at most 256, from -255"),
+    "count": (
+        row(UNIFORM, *counted(3, 0), *form(), table(1, ONE), codes(0, 1, 2, 3, width=2)),
+        "code 3 lies beyond the 3 counts of a tensor",
     ),
     "planes": (row(PLANES, integer(Context.PLANES, 8)), "has 9 planes; 1 to 8, without a mask, are allowed"),
     "planes with a mask": (

@@ -24,6 +24,7 @@ constexpr std::int64_t kMostNameBytes = 1048576;
 constexpr std::int64_t kHighestRank = 8;
 constexpr std::int64_t kMostNumbers = 16;
 constexpr std::int64_t kMostCodes = 256;
+constexpr std::int64_t kLargestUniform = 255;
 constexpr std::int64_t kMostPlanes = 8;
 constexpr std::int64_t kMostGrantedEntries = 1073741824;
 constexpr std::int64_t kGrantedEntries = 16777216;
@@ -59,11 +60,12 @@ enum Context : std::size_t {
   kCodes = 30,
   kPlanes = 31,
   kAttribute = 32,
+  kLeastCount = 94,
   kLeastSize = 95,
   kOperator = 96,
 };
 
 enum class Mask : std::uint8_t { kSparse, kDense, kSparseLiveColumns, kZero, kSparsePlain };
-enum class Encoding : std::uint8_t { kFloats, kCodebook, kPlanes };
+enum class Encoding : std::uint8_t { kFloats, kCodebook, kPlanes, kUniform };
 
 }  // namespace netsurgery::format

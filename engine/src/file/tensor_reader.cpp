@@ -25,6 +25,13 @@ std::vector<float> as_floats(const std::vector<std::uint32_t>& bits) {
   refuse_file("a tensor of shape " + text_of(shape) + " holds a value that isn't finite.");
 }
 
+/// Bits of a code for so many values.
+int width_of(Size count) {
+  int width = 0;
+  while (Size{1} << width < count) ++width;
+  return width;
+}
+
 /// Entries of the matrix, row by row, into the form that suits them.
 void keep(Constant& constant, const std::vector<std::uint32_t>& bits) {
   if (std::any_of(bits.begin(), bits.end(),
@@ -90,7 +97,7 @@ void TensorReader::read(Constant& constant) {
   else if (chosen != Mask::kDense)
     stream_.tensors.mask(grid, chosen == Mask::kSparseLiveColumns, mask.data());
   const Size encoding = stream_.integer(kEncoding + kind);
-  if (encoding > static_cast<Size>(Encoding::kPlanes))
+  if (encoding > static_cast<Size>(Encoding::kUniform))
     refuse_file("encoding " + std::to_string(encoding) + " doesn't exist in this version of the format.");
   switch (static_cast<Encoding>(encoding)) {
     case Encoding::kFloats:
@@ -98,6 +105,9 @@ void TensorReader::read(Constant& constant) {
       return;
     case Encoding::kCodebook:
       keep(constant, codebook(grid, mask));
+      return;
+    case Encoding::kUniform:
+      keep(constant, uniform(grid, mask));
       return;
     case Encoding::kPlanes:
       Bytes().swap(mask);
@@ -142,15 +152,37 @@ TensorReader::Bits TensorReader::codebook(const Grid& grid, const Bytes& mask) {
     refuse_file("a codebook has " + std::to_string(count) + " values for " + std::to_string(kept) +
                 " entries; so many, and at most " + std::to_string(kMostCodes) + ", are allowed.");
   const Bits book = table(1, count);
-  int width = 0;
-  while (Size{1} << width < count) ++width;
   Bytes codes(mask.size());
-  stream_.tensors.codes(grid, mask.data(), width, codes.data());
+  stream_.tensors.codes(grid, mask.data(), width_of(count), codes.data());
   const Size largest = *std::max_element(codes.begin(), codes.end());
   if (largest >= count)
     refuse_file("code " + std::to_string(largest) + " lies beyond a codebook of " + std::to_string(count) + " values.");
   Bits bits(mask.size());
   for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = mask[i] ? book[codes[i]] : 0;
+  return bits;
+}
+
+TensorReader::Bits TensorReader::uniform(const Grid& grid, const Bytes& mask) {
+  const Size span = stream_.integer(kCodes) + 1;
+  const Size least = unzigzag(stream_.integer(kLeastCount));
+  if (span > kMostCodes || least < -kLargestUniform || least > kLargestUniform)
+    refuse_file("a tensor has " + std::to_string(span) + " counts from " + std::to_string(least) + " on; at most " +
+                std::to_string(kMostCodes) + ", from " + std::to_string(-kLargestUniform) + " to " +
+                std::to_string(kLargestUniform) + " on, are allowed.");
+  const std::vector<float> scales = as_floats(table(grid.rows, 1));
+  Bytes codes(mask.size());
+  stream_.tensors.codes(grid, mask.data(), width_of(span), codes.data());
+  const Size largest = *std::max_element(codes.begin(), codes.end());
+  if (largest >= span)
+    refuse_file("code " + std::to_string(largest) + " lies beyond the " + std::to_string(span) +
+                " counts of a tensor.");
+  Bits bits(mask.size(), 0);
+  const auto columns = static_cast<std::size_t>(grid.columns);
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    if (!mask[i] || codes[i] + least == 0) continue;
+    const float product = static_cast<float>(codes[i] + least) * scales[i / columns];  // a rounding, as in double
+    std::memcpy(&bits[i], &product, sizeof product);
+  }
   return bits;
 }
 

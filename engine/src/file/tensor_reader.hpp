@@ -33,6 +33,7 @@ class TensorReader {
   Bits table(Size rows, Size columns);
   Bits floats(const Grid& grid, const Bytes& mask, const Form& form);
   Bits codebook(const Grid& grid, const Bytes& mask);
+  Bits uniform(const Grid& grid, const Bytes& mask);
   void planes(const Grid& grid, Constant& constant);
 
   Stream& stream_;

@@ -3,6 +3,8 @@
 
 #include "isa/kernel_movement.hpp"
 #include "isa/kernel_normalisation.hpp"
+#include "isa/kernel_panels.hpp"
+#include "isa/kernel_pixels.hpp"
 #include "isa/kernel_pool.hpp"
 #include "isa/kernel_rows.hpp"
 #include "isa/kernel_sign_tables.hpp"
@@ -32,11 +34,13 @@ constexpr void put_strips(Kernels& table) {
     sparse[1] = sparse_strip<kRows, kColumns, 2>;
     sparse[2] = sparse_strip<kRows, kColumns, 0>;
   }
-  if constexpr (kRows * kColumns <= kMostDenseVectors) {
-    auto& dense = table.dense[kRows - 1][kColumns - 1];
-    dense[0] = dense_strip<kRows, kColumns, 1>;
-    dense[1] = dense_strip<kRows, kColumns, 2>;
-    dense[2] = dense_strip<kRows, kColumns, 0>;
+}
+
+template <int kVectors>
+constexpr void put_panels(Kernels& table) {
+  if constexpr (kVectors <= kDenseVectors) {
+    table.pack[kVectors - 1] = pack_panel<kVectors>;
+    table.dense[kVectors - 1] = dense_panel<kVectors>;
   }
 }
 
@@ -58,7 +62,14 @@ constexpr Kernels table(Instructions instructions) {
   made.compiled_as = compiled_as;
   made.most_vectors = kRegisters / kParts >= 16 ? 8 : kRegisters / kParts - 1;
   made.dense_channels = kDenseChannels;
-  made.most_dense_vectors = kMostDenseVectors;
+  made.dense_vectors = kDenseVectors;
+  made.dense_cycles = kDenseCycles;
+  put_panels<1>(made);
+  put_panels<2>(made);
+  put_panels<3>(made);
+  put_panels<4>(made);
+  made.pack_pixels = pack_pixels;
+  made.finish_pixels = finish_pixels;
   put_row_of_strips<1>(made);
   put_row_of_strips<2>(made);
   put_row_of_strips<3>(made);

@@ -5,14 +5,7 @@
 
 #include "isa/kernels.hpp"
 #include "isa/simd.hpp"
-
-#if defined(__AVX512F__)
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC's own header, bug 105593
-#endif
-#include <immintrin.h>
-#endif
+#include "isa/transposition.hpp"
 
 namespace netsurgery {
 namespace NETSURGERY_SET {
@@ -27,6 +20,20 @@ static void shuffle_lanes(float* memory, std::ptrdiff_t channels, std::ptrdiff_t
       const __mmask16 inside = _mm512_cmpge_epi32_mask(lane, _mm512_setzero_si512());
       const __m512 source = _mm512_load_ps(memory + one.source);
       _mm512_store_ps(memory + one.target, _mm512_mask_permutexvar_ps(_mm512_set1_ps(outside), inside, lane, source));
+#elif defined(__AVX2__)
+      const __m256 low = _mm256_load_ps(memory + one.source), high = _mm256_load_ps(memory + one.source + 8);
+      const __m256 beyond = _mm256_set1_ps(outside);
+      __m256 made[2];
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {  // signs say which is taken: a lane of 8 .. 15, then one that is -1
+        const __m256i lane = _mm256_load_si256(reinterpret_cast<const __m256i*>(one.lane + 8 * half));
+        const __m256 inside =
+            _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, lane), _mm256_permutevar8x32_ps(high, lane),
+                             _mm256_castsi256_ps(_mm256_slli_epi32(lane, 28)));
+        made[half] = _mm256_blendv_ps(inside, beyond, _mm256_castsi256_ps(lane));
+      }
+      _mm256_store_ps(memory + one.target, made[0]);
+      _mm256_store_ps(memory + one.target + 8, made[1]);
 #else
       float made[kLanes];
       const float* source = memory + one.source;
@@ -52,42 +59,18 @@ static void pick(const Picks& given) {
       _mm512_mask_storeu_ps(target + i, there, _mm512_mask_i32gather_ps(outside, inside, offset, source, 4));
     }
 #else
+#if defined(__AVX2__)
+    const __m256 outside = _mm256_set1_ps(picks.outside);
+    for (; i + 8 <= picks.count; i += 8) {
+      const __m256i offset = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(picks.offsets + i));
+      const __m256i inside = _mm256_cmpgt_epi32(offset, _mm256_set1_epi32(-1));
+      _mm256_storeu_ps(target + i, _mm256_mask_i32gather_ps(outside, source, offset, _mm256_castsi256_ps(inside), 4));
+    }
+#endif
     for (; i < picks.count; ++i) target[i] = picks.offsets[i] < 0 ? picks.outside : source[picks.offsets[i]];
 #endif
   }
 }
-
-#if defined(__AVX512F__)
-/// 16 vectors as rows of a matrix, transposed: floats within blocks of 2 x 2, then pairs, then quarters and halves.
-NETSURGERY_INLINE void transpose(__m512 (&row)[16]) {
-  __m512 pairs[16], fours[16], eights[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    pairs[2 * i] = _mm512_unpacklo_ps(row[2 * i], row[2 * i + 1]);
-    pairs[2 * i + 1] = _mm512_unpackhi_ps(row[2 * i], row[2 * i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i)
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-      const __m512d a = _mm512_castps_pd(pairs[4 * i + j]), b = _mm512_castps_pd(pairs[4 * i + 2 + j]);
-      fours[4 * i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-      fours[4 * i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-    }
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      eights[8 * i + j] = _mm512_shuffle_f32x4(fours[8 * i + j], fours[8 * i + 4 + j], 0x88);
-      eights[8 * i + 4 + j] = _mm512_shuffle_f32x4(fours[8 * i + j], fours[8 * i + 4 + j], 0xdd);
-    }
-#pragma GCC unroll 8
-  for (int j = 0; j < 8; ++j) {
-    row[j] = _mm512_shuffle_f32x4(eights[j], eights[8 + j], 0x88);
-    row[8 + j] = _mm512_shuffle_f32x4(eights[j], eights[8 + j], 0xdd);
-  }
-}
-#endif
 
 static void interleave_lanes(const float* const* lanes, std::ptrdiff_t columns, float* target) {
   std::ptrdiff_t column = 0;
@@ -104,6 +87,17 @@ static void interleave_lanes(const float* const* lanes, std::ptrdiff_t columns, 
       if (x < left) _mm512_store_ps(target + (column + x) * kLanes, row[x]);
   }
 #else
+#if defined(__AVX2__)
+  for (; column + 8 <= columns; column += 8)
+    for (int first = 0; first < kLanes; first += 8) {
+      __m256 row[8];
+#pragma GCC unroll 8
+      for (int l = 0; l < 8; ++l) row[l] = _mm256_loadu_ps(lanes[first + l] + column);
+      transpose(row);
+#pragma GCC unroll 8
+      for (int x = 0; x < 8; ++x) _mm256_store_ps(target + (column + x) * kLanes + first, row[x]);
+    }
+#endif
   for (; column < columns; ++column)
     for (int l = 0; l < kLanes; ++l) target[column * kLanes + l] = lanes[l][column];
 #endif
@@ -129,17 +123,28 @@ static void separate_lanes(const float* source, std::ptrdiff_t columns, const st
     }
   }
 #else
+#if defined(__AVX2__)
+  for (; column + 8 <= columns; column += 8)
+    for (int first = 0; first < kLanes; first += 8) {
+      __m256 row[8];
+#pragma GCC unroll 8
+      for (int x = 0; x < 8; ++x) row[x] = _mm256_load_ps(source + (column + x) * kLanes + first);
+      transpose(row);
+#pragma GCC unroll 8
+      for (int l = 0; l < 8; ++l)
+        if (lanes[first + l] && counts[first + l] >= column + 8) _mm256_storeu_ps(lanes[first + l] + column, row[l]);
+    }
+  const std::ptrdiff_t whole = column;
+#else
+  const std::ptrdiff_t whole = 0;
+#endif
   for (int l = 0; l < kLanes; ++l) {
     const std::ptrdiff_t end = !lanes[l] ? 0 : counts[l] < columns ? counts[l] : columns;
-    for (; column < end; ++column) lanes[l][column] = source[column * kLanes + l];
-    column = 0;
+    for (column = end < whole ? end / 8 * 8 : whole; column < end; ++column)
+      lanes[l][column] = source[column * kLanes + l];
   }
 #endif
 }
 
 }  // namespace NETSURGERY_SET
 }  // namespace netsurgery
-
-#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif

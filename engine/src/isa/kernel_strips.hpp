@@ -1,4 +1,4 @@
-// Strips of convolution: some vectors of output stay in registers while the non-zeros, or all weights, stream by.
+// Strips of convolution: some vectors of output stay in registers while the non-zeros stream by.
 #pragma once
 
 #include "isa/kernels.hpp"
@@ -92,38 +92,6 @@ static void sparse_strip(const SparseStrip& given) {
     for (; next < stop; ++next)
       add<kRows, kColumns, kStep>(sums, strip, input_of(next), broadcast(strip.weights[next]));
     end(sums, strip, output, channel);
-  }
-}
-
-#if defined(__AVX512F__)
-constexpr int kDenseChannels = 6;
-#else
-constexpr int kDenseChannels = 2;
-#endif
-constexpr int kMostDenseVectors = kRegisters / kParts / (kDenseChannels + 1);
-
-/// Each input that is read serves several output channels, as many as there are registers for their sums.
-template <int kRows, int kColumns, int kStep>
-static void dense_strip(const DenseStrip& given) {
-  const DenseStrip strip = given;
-  const float* weights = strip.weights;
-  const std::ptrdiff_t step = kStep ? kStep * kLanes : strip.input_column;
-  for (std::ptrdiff_t channel = 0; channel < strip.channels; channel += kDenseChannels) {
-    float* output = strip.output + channel * strip.output_channel;
-    Sums<kRows, kColumns> sums[kDenseChannels];
-    for (int o = 0; o < kDenseChannels; ++o) begin(sums[o], strip, output + o * strip.output_channel, channel + o);
-    for (std::ptrdiff_t i = 0; i < strip.inputs; ++i, weights += kDenseChannels) {
-      const float* input = at_offset(strip.input, strip.offsets[i]);
-      Vector seen[kRows][kColumns];
-      for (int r = 0; r < kRows; ++r)
-        for (int c = 0; c < kColumns; ++c) seen[r][c] = load(input + r * strip.input_row + c * step);
-      for (int o = 0; o < kDenseChannels; ++o) {
-        const Vector weight = broadcast(weights[o]);
-        for (int r = 0; r < kRows; ++r)
-          for (int c = 0; c < kColumns; ++c) sums[o].at[r][c] = multiply_add(weight, seen[r][c], sums[o].at[r][c]);
-      }
-    }
-    for (int o = 0; o < kDenseChannels; ++o) end(sums[o], strip, output + o * strip.output_channel, channel + o);
   }
 }
 

@@ -39,12 +39,71 @@ struct SparseStrip : Strip {
   const std::uint32_t* starts;   // of the rows of these channels in both; one more than channels
 };
 
-/// Several output channels share each input that is read: for weights without many zeros. `channels` is a multiple of
-/// the table's dense_channels.
-struct DenseStrip : Strip {
-  const std::uint32_t* offsets;  // bytes, of each input of a window, in order
-  std::ptrdiff_t inputs;         // how many
-  const float* weights;          // [channels / dense_channels][inputs][dense_channels]
+constexpr int kMostDenseVectors = 4;
+
+/// Inputs of some vectors of output, one after another in memory: for weights without many zeros.
+struct PanelInputs {
+  const float* input;
+  const std::ptrdiff_t* places;  // of each vector's first window, in floats from `input`
+  const std::uint32_t* offsets;  // bytes, of each input within a window, in order
+  std::ptrdiff_t inputs;
+  float* panel;  // [inputs][vectors][16]
+};
+
+/// Some vectors of output, wherever they lie, of blocks of output channels, and the part of their sums that the inputs
+/// of a panel give. Channels of a block share each input that is read.
+struct DensePanel {
+  const float* input;  // as PanelInputs leaves it
+  std::ptrdiff_t inputs;
+  const float* next;  // what will be read as input later, and how many floats: fetched meanwhile
+  std::ptrdiff_t next_floats;
+  const float* weights;         // of each block in turn [inputs][channels of the block]
+  const std::ptrdiff_t* first;  // channel of each block; one more than blocks. At most the table's dense_channels each
+  std::ptrdiff_t blocks;
+  std::ptrdiff_t weight_step;  // 0; or all blocks lie side by side, and an input's weights so far from the next one's
+  float* output;
+  const std::ptrdiff_t* places;  // of each vector, in floats from `output`
+  std::ptrdiff_t output_channel;
+  const float* bias;  // of each output channel: sums begin with it; nullptr: they go on from the output
+  bool last;          // no more panels follow: finish
+  Finish finish;      // residual_row isn't used
+  const std::ptrdiff_t* residual_places;  // as `places`, from finish.residual
+};
+
+/// Lanes of a vector that are pixels of a picture.
+struct PixelLanes {
+  std::ptrdiff_t place;  // of the vector, in floats from wherever they are counted
+  std::ptrdiff_t first;  // number of its first pixel
+  int count;
+  /// Of each of its pixels in order: the lane. From half[1] on they lie in the vector's second half.
+  alignas(64) std::int32_t lane[16];
+  int half[2];
+  alignas(64) std::int32_t pixel[16];  // of each lane, -1: none
+};
+
+/// Inputs of some pixels side by side: as the weights of a DensePanel whose inputs are weights.
+struct PixelInputs {
+  const float* input;
+  const PixelLanes* vectors;
+  std::ptrdiff_t count;          // of vectors
+  const std::uint32_t* offsets;  // bytes, of each input within a window, in order
+  std::ptrdiff_t inputs;
+  float* panel;  // [inputs][pixels], and a vector that is written over behind them
+  std::ptrdiff_t pixels;
+};
+
+/// Sums of pixels, channels side by side, are finished and put where they belong.
+struct PixelSums {
+  const float* sums;  // [pixels][..]
+  std::ptrdiff_t row;
+  const PixelLanes* vectors;  // of the output
+  std::ptrdiff_t count;
+  std::ptrdiff_t channels;
+  const float* bias;  // of each channel
+  float* output;
+  std::ptrdiff_t output_channel;
+  Finish finish;                          // residual_row isn't used
+  const std::ptrdiff_t* residual_places;  // of each vector, from finish.residual
 };
 
 constexpr int kTableInputs = 4;    // that share a table of sums
@@ -168,8 +227,15 @@ struct Kernels {
   int most_vectors;
   /// By rows - 1, columns - 1, step; nullptr where there is none. One row has all columns.
   void (*sparse[kMostStripRows][kMostStripColumns][kStripSteps])(const SparseStrip&);
-  int dense_channels, most_dense_vectors;
-  void (*dense[kMostStripRows][kMostStripColumns][kStripSteps])(const DenseStrip&);
+  /// Most output channels of a block and vectors of a panel, whose sums stay in registers together.
+  int dense_channels, dense_vectors;
+  /// Of a multiply-add of a vector in a dense block, beside 1 in a sparse strip.
+  double dense_cycles;
+  /// By vectors - 1; nullptr beyond dense_vectors.
+  void (*pack[kMostDenseVectors])(const PanelInputs&);
+  void (*dense[kMostDenseVectors])(const DensePanel&);
+  void (*pack_pixels)(const PixelInputs&);
+  void (*finish_pixels)(const PixelSums&);
   void (*tables)(const SignTables&);
   void (*table_sums)(const TableSums&);
   void (*number_tables)(const float* input, std::ptrdiff_t groups,

@@ -4,13 +4,14 @@
 #include <limits>
 
 #include "base/error.hpp"
+#include "lanes/dense_convolution.hpp"
+#include "lanes/pixel_convolution.hpp"
+#include "lanes/ranges.hpp"
 
 namespace netsurgery {
 namespace {
 
-constexpr double kDenseFrom = 0.8;         // density from which streaming every weight is faster
-constexpr double kDenseFromAlone = 0.65;   // the same for strips of one vector, which share nothing of a non-zero
-constexpr Size kFewestDenseInputs = 64;    // with fewer, dense strips begin and end too often
+constexpr double kDenseFrom = 0.5;         // density below which what was pruned is never computed
 constexpr Size kBlockBytes = 32 * 1024;    // inputs of a block of channels: about the first cache
 constexpr double kLeastPerBlock = 6;       // non-zeros of an output channel in a block, to pay for loading its sums
 constexpr double kCyclesPerNonzero = 1.5;  // of a strip, beside one for each vector
@@ -24,22 +25,7 @@ struct Block {
   std::vector<float> nonzeros;
   std::vector<std::uint16_t> vectors;
   std::vector<std::uint32_t> starts;  // one for each output, and the end
-  // Dense blocks:
-  std::vector<std::uint32_t> offsets;
-  std::vector<float> weights;
 };
-
-struct Range {
-  Size begin, end;
-};
-
-/// As few parts as possible of at most `most`, as equal as possible.
-std::vector<Range> parts(Size whole, Size most) {
-  const Size count = (whole + most - 1) / most;
-  std::vector<Range> result;
-  for (Size i = 0; i < count; ++i) result.push_back({whole * i / count, whole * (i + 1) / count});
-  return result;
-}
 
 /// A tile cut into strips whose vectors stay in registers.
 struct Strips {
@@ -55,10 +41,10 @@ Strips strips_of(const Tiling& tiling, Size most) {
   return strips;
 }
 
-class ConvolutionStep final : public Step {
+class SparseConvolution final : public Step {
  public:
-  ConvolutionStep(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
-                  int output, const Layout& output_layout, const Ending& ending, int threads)
+  SparseConvolution(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
+                    int output, const Layout& output_layout, const Ending& ending, int threads)
       : kernels_(kernels),
         convolution_(convolution),
         all_outputs_(convolution.outputs()),
@@ -66,9 +52,7 @@ class ConvolutionStep final : public Step {
         output_(output),
         input_layout_(input_layout),
         output_layout_(output_layout),
-        ending_(ending),
-        dense_(outputs_of_group() >= kernels.dense_channels &&
-               prefers_dense(*convolution.weight, output_layout.tiling)) {
+        ending_(ending) {
     if (convolution.weight->form == Constant::Form::kPlanes) {  // their sums, where no table of sums pays
       expanded_ = *convolution.weight;
       expanded_.form = Constant::Form::kDense;
@@ -79,7 +63,7 @@ class ConvolutionStep final : public Step {
       bias_ = convolution.bias->dense();
     else
       bias_.assign(static_cast<std::size_t>(convolution.outputs()), 0.0f);
-    strips_ = strips_of(output_layout.tiling, dense_ ? kernels.most_dense_vectors : kernels.most_vectors);
+    strips_ = strips_of(output_layout.tiling, kernels.most_vectors);
     pack();
     cut_outputs(threads);
     convolution_.weight = nullptr;  // everything is packed
@@ -125,9 +109,8 @@ class ConvolutionStep final : public Step {
 
   /// Where the input of a weight's column lies, for an output of this group.
   Size offset_of_column(Size group, Size column) const {
-    const Size taps = convolution_.kernel_y * convolution_.kernel_x, tap = column % taps;
-    return offset(group * channels_of_group() + column / taps, tap / convolution_.kernel_x,
-                  tap % convolution_.kernel_x);
+    return group * channels_of_group() * input_layout_.channel_floats() +
+           input_offset(convolution_, input_layout_, column);
   }
 
   /// True if offsets within a block of so many channels and kernel rows fit into 16 bits.
@@ -143,7 +126,7 @@ class ConvolutionStep final : public Step {
     const double per_channel =
         static_cast<double>(convolution_.weight->kept) / static_cast<double>(all_outputs_ * channels);
     const Size by_cache = std::max<Size>(1, kBlockBytes / bytes_of_channel());
-    const Size by_work = dense_ ? 1 : static_cast<Size>(kLeastPerBlock / std::max(per_channel, 1e-9));
+    const Size by_work = static_cast<Size>(kLeastPerBlock / std::max(per_channel, 1e-9));
     rows_in_block_ = is_near(1, convolution_.kernel_y) ? convolution_.kernel_y : 1;
     Size most = std::max(by_cache, std::min(by_work, channels * groups));
     while (most > 1 && !is_near(most, rows_in_block_)) most /= 2;
@@ -158,20 +141,13 @@ class ConvolutionStep final : public Step {
         add_blocks({group, group + 1}, cuts[i], i == 0, i + 1 == cuts.size());
   }
 
-  /// Of these channels, for all outputs of these groups: those that fill dense strips, then the others.
+  /// Of these channels, for all outputs of these groups.
   void add_blocks(const Range& groups, const Range& channels, bool begins, bool finishes) {
     const Size taps = convolution_.kernel_y * convolution_.kernel_x;
     Block block{};
-    block.begins = begins;
-    block.finishes = finishes;
     block.first_output = groups.begin * outputs_of_group();
     block.last_output = groups.end * outputs_of_group();
-    const bool dense = dense_ && groups.end - groups.begin == 1;
-    const Size in_dense = dense ? outputs_of_group() / kernels_.dense_channels * kernels_.dense_channels : 0;
     const Range columns{channels.begin * taps, channels.end * taps};
-    if (in_dense > 0) blocks_.push_back(dense_block(block, groups.begin, columns, in_dense));
-    block.first_output += in_dense;
-    if (block.first_output == block.last_output) return;
     for (Size row = 0; row < convolution_.kernel_y; row += rows_in_block_) {
       block.base = offset(groups.begin * channels_of_group() + channels.begin, row, 0);
       block.begins = begins && row == 0;
@@ -201,22 +177,6 @@ class ConvolutionStep final : public Step {
     return block;
   }
 
-  Block dense_block(const Block& given, Size group, const Range& columns, Size outputs) const {
-    Block block = given;
-    const Size at_once = kernels_.dense_channels, inputs = columns.end - columns.begin;
-    block.last_output = block.first_output + outputs;
-    for (Size column = columns.begin; column < columns.end; ++column)
-      block.offsets.push_back(
-          static_cast<std::uint32_t>(offset_of_column(group, column) * static_cast<Size>(sizeof(float))));
-    block.weights.assign(static_cast<std::size_t>(outputs * inputs), 0.0f);
-    for (Size i = 0; i < outputs; ++i)
-      for_each_weight(*convolution_.weight, block.first_output + i, columns, [&](Size column, float value) {
-        const Size place = (i / at_once * inputs + column - columns.begin) * at_once + i % at_once;
-        block.weights[static_cast<std::size_t>(place)] = value;
-      });
-    return block;
-  }
-
   template <class Take>
   static void for_each_weight(const Constant& weight, Size row, const Range& columns, Take&& take) {
     if (weight.form == Constant::Form::kSparse) {
@@ -236,7 +196,7 @@ class ConvolutionStep final : public Step {
   Size rows_of_strips() const { return output_layout_.groups() * static_cast<Size>(strips_.rows.size()); }
 
   void cut_outputs(int threads) {
-    const OutputCuts cuts{all_outputs_, convolution_.groups, dense_ ? kernels_.dense_channels : 1};
+    const OutputCuts cuts{all_outputs_, convolution_.groups, 1};
     const Size count = output_parts(rows_of_strips(), ceil_divided(all_outputs_, cuts.together), threads);
     for (Size i = 0; i < count; ++i) outputs_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
   }
@@ -267,23 +227,13 @@ class ConvolutionStep final : public Step {
         common.finish.residual_channel = residual.channel_floats();
         common.finish.residual_row = residual.row_floats();
       }
-      const Size begin = first - block.first_output;
-      if (block.weights.empty()) {
-        SparseStrip strip{};
-        static_cast<Strip&>(strip) = common;
-        strip.input += block.base;
-        strip.weights = block.nonzeros.data();
-        strip.vectors = block.vectors.data();
-        strip.starts = block.starts.data() + begin;
-        kernels_.sparse[height - 1][width - 1][step](strip);
-      } else {
-        DenseStrip strip{};
-        static_cast<Strip&>(strip) = common;
-        strip.offsets = block.offsets.data();
-        strip.inputs = static_cast<std::ptrdiff_t>(block.offsets.size());
-        strip.weights = block.weights.data() + begin * static_cast<Size>(block.offsets.size());
-        kernels_.dense[height - 1][width - 1][step](strip);
-      }
+      SparseStrip strip{};
+      static_cast<Strip&>(strip) = common;
+      strip.input += block.base;
+      strip.weights = block.nonzeros.data();
+      strip.vectors = block.vectors.data();
+      strip.starts = block.starts.data() + (first - block.first_output);
+      kernels_.sparse[height - 1][width - 1][step](strip);
     }
   }
 
@@ -294,7 +244,6 @@ class ConvolutionStep final : public Step {
   int input_, output_;
   Layout input_layout_, output_layout_;
   Ending ending_;
-  bool dense_;
   std::vector<float> bias_;
   Strips strips_;
   Size rows_in_block_ = 1;
@@ -302,26 +251,59 @@ class ConvolutionStep final : public Step {
   std::vector<Block> blocks_;
 };
 
+double sparse_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+  const Strips strips = strips_of(output.tiling, kernels.most_vectors);
+  const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
+  const double begun =
+      static_cast<double>(output.groups()) * static_cast<double>(strips.rows.size() * strips.columns.size());
+  const double sums = static_cast<double>(convolution.outputs()) * kCyclesPerSum * vectors;
+  return static_cast<double>(convolution.weight->kept) * (vectors + kCyclesPerNonzero * begun) + sums;
+}
+
+double cycles_of(ConvolutionWay way, const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+  switch (way) {
+    case ConvolutionWay::kDense:
+      return dense_convolution_cycles(kernels, convolution, output);
+    case ConvolutionWay::kPixels:
+      return pixel_convolution_cycles(kernels, convolution, output);
+    default:
+      return sparse_convolution_cycles(kernels, convolution, output);
+  }
+}
+
 }  // namespace
 
 double density(const Constant& weight) {
   return static_cast<double>(weight.kept) / static_cast<double>(weight.entries());
 }
 
-bool prefers_dense(const Constant& weight, const Tiling& output) {
-  const double from = output.vectors() == 1 ? kDenseFromAlone : kDenseFrom;
-  return density(weight) >= from && weight.columns >= kFewestDenseInputs;
+Size input_offset(const Convolution& convolution, const Layout& input, Size column) {
+  const Size taps = convolution.kernel_y * convolution.kernel_x, tap = column % taps;
+  return tap / convolution.kernel_x * convolution.dilation_y * input.row_floats() +
+         column / taps * input.channel_floats() + tap % convolution.kernel_x * convolution.dilation_x * kVector;
+}
+
+ConvolutionWay convolution_way(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+  ConvolutionWay best = ConvolutionWay::kSparse;
+  if (density(*convolution.weight) < kDenseFrom) return best;
+  for (const ConvolutionWay way : {ConvolutionWay::kDense, ConvolutionWay::kPixels})
+    if (cycles_of(way, kernels, convolution, output) < cycles_of(best, kernels, convolution, output)) best = way;
+  return best;
+}
+
+const char* name(ConvolutionWay way) {
+  switch (way) {
+    case ConvolutionWay::kDense:
+      return "dense lanes";
+    case ConvolutionWay::kPixels:
+      return "dense pixels";
+    default:
+      return "sparse lanes";
+  }
 }
 
 double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
-  const bool dense = prefers_dense(*convolution.weight, output.tiling);
-  const Strips strips = strips_of(output.tiling, dense ? kernels.most_dense_vectors : kernels.most_vectors);
-  const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
-  const double begun =
-      static_cast<double>(output.groups()) * static_cast<double>(strips.rows.size() * strips.columns.size());
-  const double sums = static_cast<double>(convolution.outputs()) * kCyclesPerSum * vectors;
-  if (dense) return static_cast<double>(convolution.weight->entries()) * (vectors + 0.2 * begun) + sums;
-  return static_cast<double>(convolution.weight->kept) * (vectors + kCyclesPerNonzero * begun) + sums;
+  return cycles_of(convolution_way(kernels, convolution, output), kernels, convolution, output);
 }
 
 Size OutputCuts::begin_of(Size part, Size parts) const {
@@ -342,8 +324,13 @@ Size output_parts(Size strips, Size outputs, int threads) {
 std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution& convolution, int input,
                                        const Layout& input_layout, int output, const Layout& output_layout,
                                        const Ending& ending, int threads) {
-  return std::make_unique<ConvolutionStep>(kernels, convolution, input, input_layout, output, output_layout, ending,
-                                           threads);
+  const ConvolutionWay way = convolution_way(kernels, convolution, output_layout);
+  if (way != ConvolutionWay::kSparse) {
+    const auto make = way == ConvolutionWay::kDense ? make_dense_convolution : make_pixel_convolution;
+    return make(kernels, convolution, input, input_layout, output, output_layout, ending, threads);
+  }
+  return std::make_unique<SparseConvolution>(kernels, convolution, input, input_layout, output, output_layout, ending,
+                                             threads);
 }
 
 }  // namespace netsurgery

@@ -33,8 +33,16 @@ struct Ending {
   float low = 0, high = 0;
 };
 
-/// True if every output channel is better off with all its weights.
-bool prefers_dense(const Constant& weight, const Tiling& output);
+/// Floats from the first input of a window to that of a column of the weight, both in one group of channels.
+Size input_offset(const Convolution& convolution, const Layout& input, Size column);
+
+/// How a convolution is computed: from one kept weight to the next; with all of them, a lane being a pixel; or an
+/// output channel.
+enum class ConvolutionWay : std::uint8_t { kSparse, kDense, kPixels };
+/// The fastest of them that may be used.
+ConvolutionWay convolution_way(const Kernels& kernels, const Convolution& convolution, const Layout& output);
+/// "sparse lanes", "dense lanes", "dense pixels".
+const char* name(ConvolutionWay way);
 /// The share of entries that are kept.
 double density(const Constant& weight);
 /// Cycles of one core, roughly.

@@ -100,9 +100,8 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   std::vector<int> reads{from.buffer};
   if (end.residual >= 0) reads.push_back(end.residual);
   const Size useful = convolution.weight->kept * output_image.count * output_image.pixels();
-  const char* kind = tables                                              ? "tables"
-                     : prefers_dense(*convolution.weight, choice.output) ? "dense lanes"
-                                                                         : "sparse lanes";
+  const char* kind =
+      tables ? "tables" : name(convolution_way(kernels_, convolution, Layout{output_image, choice.output, {}}));
   draft(
       &node, kind, reads, {to.buffer}, cycles(layout(to.layout)),
       [=] {

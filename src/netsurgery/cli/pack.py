@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         help="another shape for an input, once for each: numbers fix open sizes, names leave them open",
     )
     parser.add_argument(
+        "--input-value",
+        type=_value,
+        action="append",
+        default=[],
+        metavar="NAME=16000",
+        help="a number that an input of an .onnx file always is, once for each; it is no input any more",
+    )
+    parser.add_argument(
         "--explain", action="store_true", help="of a model that can't be read, name each node that is in the way"
     )
     parser.set_defaults(run=run)
@@ -64,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
             path,
             example_inputs=examples,
             input_shapes=dict(options.input_shape) or None,
+            input_values=dict(options.input_value) or None,
             weights=options.weights,
             names=options.names,
         )
@@ -80,7 +90,10 @@ def run(options: argparse.Namespace) -> None:
         lines += fact("rounding", moved)
         whose += f", its weights rounded to {options.weights}"
     verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {TOLERANCE:.0e})"
-    print(*lines, *fact("verified", verified), sep="\n")
+    lines += fact("verified", verified)
+    for remark in report.remarks:
+        lines += fact("remark", remark)
+    print(*lines, sep="\n")
 
 
 def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:
@@ -89,3 +102,15 @@ def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:
     if not name or not all(parts):
         raise argparse.ArgumentTypeError(f"{text!r} is no name and shape, such as image=1,3,224,224")
     return name, tuple(int(part) if part.lstrip("-").isdecimal() else part for part in parts)
+
+
+def _value(text: str) -> tuple[str, int | float | bool]:
+    name, _, value = text.rpartition("=")
+    words: dict[str, bool] = {"true": True, "false": False}
+    try:
+        number: int | float | bool = words[value.lower()] if value.lower() in words else float(value)
+    except ValueError:
+        number = math.nan
+    if not name or math.isnan(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name and number, such as sample_rate=16000")
+    return name, int(number) if value.lstrip("+-").isdecimal() else number

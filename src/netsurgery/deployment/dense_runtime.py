@@ -28,7 +28,7 @@ class DenseRuntime:
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3  # errors
+        options.log_severity_level = 4  # what is fatal; the rest comes as an exception
         content = str(network) if isinstance(network, Path) else _written(network)
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

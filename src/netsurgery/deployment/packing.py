@@ -10,19 +10,20 @@ torch module, .pt2, .onnx ──capture──▶ graph ──passes──▶ gra
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
 from netsurgery.deployment.dense_runtime import asked
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
-from netsurgery.graph.capture import Axes, Captured, capture
+from netsurgery.graph.capture import Captured, InputChoices, capture
 from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
@@ -105,6 +106,7 @@ def pack(
     example_inputs: Any = None,
     open_axes: OpenAxes | None = None,
     input_shapes: InputShapes | None = None,
+    input_values: Mapping[str, npt.ArrayLike] | None = None,
     weights: WeightFormat = "exact",
     names: bool = False,
 ) -> PackReport:
@@ -119,6 +121,8 @@ def pack(
         input is "batch", if the model allows it. {}: all sizes are fixed.
     input_shapes: for files and programs, which say by themselves what is open: shapes of inputs that are to have other
         ones, sizes and names of axes, {"image": ("batch", 3, 224, 224)}.
+    input_values: for ONNX files, what inputs are that are to be constants, such as {"sample_rate": 16000}; they are no
+        inputs of the packed network.
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
     An .onnx file is compared with what ONNX Runtime makes of it, of a quantised one or one in other floats of what it
@@ -140,7 +144,8 @@ def pack(
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)
-    captured = capture(model, reference.run_node, example_inputs, Axes(open_axes, input_shapes))
+    choices = InputChoices(open_axes, input_shapes, input_values)
+    captured = capture(model, reference.run_node, example_inputs, choices)
     for name, constant in captured.graph.constants.items():
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     outputs, whose = _expected(model, captured)

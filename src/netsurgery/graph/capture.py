@@ -5,7 +5,7 @@ torch and onnx are imported only when a model of theirs comes in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,8 +35,8 @@ class Captured:
 
     outputs: None for a graph, which is all there is, and for an ONNX model, which another program has to run.
     computed_by: what gave the outputs, with its version, such as "torch 2.9.1"; empty where there are none.
-    remarks: what the graph computes otherwise than the model, in sentences (`from_onnx.ReadModel`); where there are any
-    and outputs are None, `stand_in` is the model to ask for outputs in its place.
+    remarks: what the graph computes otherwise than the model, in sentences (`from_onnx.ReadModel`). stand_in: the model
+    to ask for outputs in its place, None for itself.
     parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
     more, such as a shared matrix and its transpose.
     """
@@ -51,14 +51,20 @@ class Captured:
 
 
 @dataclass(frozen=True)
-class Axes:
-    """What a caller wants to be open, and what fixed; see `packing.pack`."""
+class InputChoices:
+    """Which sizes of inputs a caller wants to be open, which fixed, and which inputs to have one value only.
+
+    See `packing.pack`.
+    """
 
     open: OpenAxes | None = None
     shapes: InputShapes | None = None
+    values: Mapping[str, npt.ArrayLike] | None = None
 
 
-def capture(model: Any, evaluate: Evaluate, example_inputs: Any = None, axes: Axes = Axes()) -> Captured:
+def capture(
+    model: Any, evaluate: Evaluate, example_inputs: Any = None, choices: InputChoices = InputChoices()
+) -> Captured:
     """Capture a torch module, an ExportedProgram, an .onnx or .pt2 file, an onnx ModelProto, or a Graph.
 
     evaluate: computes what an ONNX model leaves to be computed from its constants (`runtime.reference.run_node`).
@@ -68,26 +74,33 @@ def capture(model: Any, evaluate: Evaluate, example_inputs: Any = None, axes: Ax
     """
     if isinstance(model, Graph):
         model.check()
-        graph = _with_shapes(model, axes)
+        graph = _with_shapes(model, choices)
         return Captured(graph, _examples(graph, example_inputs), None, _entries(graph))
     if isinstance(model, str | Path):
-        return _capture_file(Path(model), evaluate, example_inputs, axes)
+        return _capture_file(Path(model), evaluate, example_inputs, choices)
     family = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     if "torch" in family:
-        return _capture_torch(model, example_inputs, axes)
+        return _capture_torch(model, example_inputs, choices)
     if "onnx" in family:
-        return _capture_onnx(model, evaluate, example_inputs, axes)
+        return _capture_onnx(model, evaluate, example_inputs, choices)
     raise _no_model(model)
 
 
-def _with_shapes(graph: Graph, axes: Axes) -> Graph:
+def _with_shapes(graph: Graph, choices: InputChoices) -> Graph:
     """The graph with sizes in the place of axes that are to be fixed."""
-    require(axes.open is None, "open_axes", axes.open, "left out: this model says by itself which of its axes are open")
-    if not axes.shapes:
+    advice = "left out: this model says by itself which of its axes are open"
+    require(choices.open is None, "open_axes", choices.open, advice)
+    _require_no_values(choices)
+    if not choices.shapes:
         return graph
-    changed = graph.replaced(inputs=with_shapes(graph.inputs, axes.shapes), known_least={})
+    changed = graph.replaced(inputs=with_shapes(graph.inputs, choices.shapes), known_least={})
     changed.check()
     return changed.replaced(known_least=changed.least)
+
+
+def _require_no_values(choices: InputChoices) -> None:
+    advice = "left out: only inputs of ONNX models can be given a value", "wrap the module in one that fixes it"
+    require(not choices.values, "input_values", choices.values, *advice)
 
 
 def _no_model(given: Any) -> CaptureError:
@@ -108,24 +121,24 @@ def check_model_file(path: Path) -> None:
         raise CaptureError(f"{path}: an .onnx or a .pt2 file is needed; export the model to one of them first.")
 
 
-def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any, axes: Axes) -> Captured:
+def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any, choices: InputChoices) -> Captured:
     check_model_file(path)
     if path.suffix.lower() == ".onnx":
-        return _capture_onnx(path, evaluate, example_inputs, axes)
+        return _capture_onnx(path, evaluate, example_inputs, choices)
     _need("torch", "torch")
     from netsurgery.graph.from_torch import load_program
 
-    return _capture_torch(load_program(path), example_inputs, axes)
+    return _capture_torch(load_program(path), example_inputs, choices)
 
 
-def _capture_torch(model: Any, example_inputs: Any, axes: Axes) -> Captured:
+def _capture_torch(model: Any, example_inputs: Any, choices: InputChoices) -> Captured:
     _need("torch", "torch")
     import torch
 
     from netsurgery.graph.from_torch import in_float32, read_exported, read_torch, unscripted
 
     if isinstance(model, torch.export.ExportedProgram):
-        graph = _with_shapes(read_exported(model), axes)
+        graph = _with_shapes(read_exported(model), choices)
         examples, module = _examples(graph, example_inputs), model.module()
         return _captured_torch(graph, examples, module)
     if not isinstance(model, torch.nn.Module):
@@ -136,13 +149,14 @@ def _capture_torch(model: Any, example_inputs: Any, axes: Axes) -> Captured:
             "example_inputs=(images[:1],)."
         )
     arrays = [_array(given) for given in _sequence(example_inputs)]
+    _require_no_values(choices)
     advice = "the examples say the shapes; say with open_axes which of their sizes are open"
-    require(not axes.shapes, "input_shapes", axes.shapes, "left out for a torch module", advice)
+    require(not choices.shapes, "input_shapes", choices.shapes, "left out for a torch module", advice)
     model, remarks = in_float32(model)
     tensors = tuple(torch.from_numpy(array) for array in arrays)
     captured = unscripted(model, tensors) if isinstance(model, torch.jit.ScriptModule) else model
     try:
-        graph = read_torch(captured, tensors, open_axes=axes.open)
+        graph = read_torch(captured, tensors, open_axes=choices.open)
     except CaptureError as error:
         error.args = (error.args[0] + _hint(example_inputs),)
         raise
@@ -168,14 +182,14 @@ def _hint(example_inputs: Any) -> str:
     return ""
 
 
-def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, axes: Axes) -> Captured:
+def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, choices: InputChoices) -> Captured:
     _need("onnx", "onnx")
     from netsurgery.graph.from_onnx import read_model
 
-    require(axes.open is None, "open_axes", axes.open, "left out: the ONNX model says which of its axes are open")
-    read = read_model(model, evaluate, axes.shapes)
+    require(choices.open is None, "open_axes", choices.open, "left out: the ONNX model says which of its axes are open")
+    read = read_model(model, evaluate, choices.shapes, choices.values)
     examples = _examples(read.graph, example_inputs)
-    return Captured(read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.in_float32)
+    return Captured(read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.as_read)
 
 
 def _parameters(module: Any) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 
 from netsurgery.graph.ir import Graph
 from netsurgery.graph.planes import recognised_planes
-from netsurgery.graph.weights import Codebook, Dense, Planes, Powers, Weights, matrix_shape
+from netsurgery.graph.uniform import recognised_uniform
+from netsurgery.graph.weights import Codebook, Dense, Planes, Powers, Uniform, Weights, matrix_shape
 
 
 def recognise_weights(graph: Graph) -> Graph:
@@ -23,7 +24,8 @@ def recognise_weights(graph: Graph) -> Graph:
 def recognised(weights: Weights) -> Weights:
     """The weights as the type that says most of them: the same object if they have one already, or there is none.
 
-    Powers of two come before planes, as their products with a scale stay powers; but rows of ± one magnitude are a
+    A codebook comes before whole numbers with a scale for each row, of which it would need one for each pair. Powers of
+    two come before planes, as their products with a scale stay powers; but rows of ± one magnitude are a
     single plane. What is all zeros, or not finite, is Dense.
     """
     if not isinstance(weights, Dense) or weights.is_plain:
@@ -43,7 +45,13 @@ def _type_of(values: np.ndarray) -> Weights | None:
         if planes is not None:
             scales, signs = planes
             return Planes(scales, signs.reshape(len(signs), *values.shape))
-    return powers if powers is not None else Codebook.of(values)
+    if powers is not None:
+        return powers
+    book = Codebook.of(values)
+    if book is not None or len(matrix) == 1:
+        return book
+    uniform = recognised_uniform(matrix)
+    return None if uniform is None else Uniform(uniform[0].reshape(values.shape), uniform[1])
 
 
 def _is_one_plane(matrix: np.ndarray) -> bool:

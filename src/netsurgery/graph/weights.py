@@ -3,6 +3,7 @@
     Dense      any numbers
     Powers     0 or ±2^e, times a scale for each row
     Planes     each row a sum of binary planes, each times a scale
+    Uniform    whole numbers, times a scale for each row
     Codebook   a few values, and for each entry which of them it is
 
 All are exact: `values` are the numbers that a network computes with, bit for bit. Operations keep the type where the
@@ -286,6 +287,37 @@ class Codebook(Weights):
 
     def _decoded(self) -> Array:
         return self.book[self.codes]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Uniform(Weights):
+    """counts · scale: whole numbers, as uniform quantisation leaves them, each product rounded to float32.
+
+    counts: int16, not more than 256 from the smallest to the largest. scales: float32 (rows,), positive and finite.
+    """
+
+    counts: npt.NDArray[np.int16]
+    scales: Array
+
+    @property
+    def shape(self) -> Shape:
+        return self.counts.shape
+
+    def take(self, places: Places, axis: int) -> Uniform:
+        scales = self.scales.take(places) if axis == 0 and self.ndim > 1 else self.scales
+        return Uniform(self.counts.take(places, axis), scales)
+
+    def transposed(self) -> Weights:
+        if (self.scales != self.scales[0]).any():
+            return Dense(self.values.T)
+        return Uniform(np.ascontiguousarray(self.counts.T), self.scales[:1].repeat(self.shape[1]))
+
+    def _decoded(self) -> Array:
+        scales = self._per_row(self.scales) if self.ndim > 1 else self.scales
+        products = (self.counts * scales.astype(np.float64)).astype(np.float32)
+        result: Array = np.where(self.counts == 0, np.float32(0), products)  # +0, whatever the scale
+        return result
 
 
 def as_weights(given: Weights | Array) -> Weights:

@@ -24,6 +24,8 @@ MOST_NUMBERS = 16
 """In one attribute."""
 MOST_CODES = 256
 """Values in a codebook."""
+LARGEST_UNIFORM = 255
+"""Of the magnitudes of whole numbers that rows have scales for."""
 MOST_PLANES = 8
 """Planes of a binary tensor."""
 MOST_GRANTED_ENTRIES = 2**30
@@ -68,6 +70,7 @@ class Context(IntEnum):
     PLANES = 31
     ATTRIBUTE = 32
     """The first of one context for each name in ATTRIBUTES."""
+    LEAST_COUNT = 94
     LEAST_SIZE = 95
     OPERATOR = 96
     """The first of one context for each operator code that came before; this one itself for the first node."""
@@ -122,6 +125,7 @@ class Encoding(IntEnum):
     FLOATS = 0
     CODEBOOK = 1
     PLANES = 2
+    UNIFORM = 3
 
 
 @dataclass(frozen=True)

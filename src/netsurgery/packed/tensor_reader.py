@@ -9,10 +9,10 @@ import numpy as np
 
 from netsurgery.errors import PackedFileError
 from netsurgery.graph.operators import Shape
-from netsurgery.graph.weights import Array, Codebook, Dense, Planes, Powers, Weights
+from netsurgery.graph.weights import Array, Codebook, Dense, Planes, Powers, Uniform, Weights
 from netsurgery.packed.coder_faces import Bits, Bytes, DecoderFace, Grid
-from netsurgery.packed.format import MOST_CODES, MOST_PLANES, Context, Encoding, Mask
-from netsurgery.packed.structure import grid_of
+from netsurgery.packed.format import LARGEST_UNIFORM, MOST_CODES, MOST_PLANES, Context, Encoding, Mask
+from netsurgery.packed.structure import grid_of, unzigzag
 from netsurgery.packed.tensor_forms import Expectations, FloatForm, code_width, read_form, read_table
 
 _Kind = TypeVar("_Kind", Mask, Encoding)
@@ -52,6 +52,8 @@ class TensorReader:
             weights, name = self._floats(shape, grid, mask, kind)
         elif encoding == Encoding.CODEBOOK:
             weights, name = self._codebook(shape, grid, mask)
+        elif encoding == Encoding.UNIFORM:
+            weights, name = self._uniform(shape, grid, mask)
         else:
             weights, name = self._planes(shape, grid, chosen)
         if not np.isfinite(weights.values).all():
@@ -100,6 +102,22 @@ class TensorReader:
             wide = codes.astype(np.uint8 if count < 256 else np.uint16)
             codes = np.where(mask.view(bool), wide, wide.dtype.type(count))
         return Codebook(book.view(np.float32), codes.reshape(shape)), f"codebook of {count}"
+
+    def _uniform(self, shape: Shape, grid: Grid, mask: Bytes) -> tuple[Weights, str]:
+        decoder = self._decoder
+        span = decoder.integer(Context.CODES) + 1
+        least = unzigzag(decoder.integer(Context.LEAST_COUNT))
+        if span > MOST_CODES or abs(least) > LARGEST_UNIFORM:
+            raise PackedFileError(
+                f"a tensor has {span} counts from {least} on; at most {MOST_CODES}, from {-LARGEST_UNIFORM} to "
+                f"{LARGEST_UNIFORM} on, are allowed."
+            )
+        scales: Array = read_table(decoder, self._expected, (grid[0], 1, 1, 1)).view(np.float32).reshape(-1)
+        codes = decoder.codes(grid, mask, code_width(span))
+        if span < MOST_CODES and int(codes.max()) >= span:
+            raise PackedFileError(f"code {int(codes.max())} lies beyond the {span} counts of a tensor.")
+        counts = np.where(mask.view(bool), codes.astype(np.int16) + np.int16(least), np.int16(0))
+        return Uniform(counts.reshape(shape), scales), f"{span} whole numbers times scales"
 
     def _planes(self, shape: Shape, grid: Grid, chosen: Mask) -> tuple[Weights, str]:
         decoder = self._decoder

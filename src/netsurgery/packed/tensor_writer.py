@@ -5,6 +5,7 @@
   it is written once for each row. Every type can be written so.
 - codebook: at most 256 distinct values, and a code for each entry. For all types but Dense, and powers without scales.
 - planes: of Planes.
+- uniform: of Uniform, a scale for each row, and a code for each entry.
 
 An entry that is +0 is not written, but for planes; -0.0 is. NaN and infinity are refused.
 """
@@ -18,10 +19,10 @@ import numpy as np
 
 from netsurgery._native import Encoder as ScratchEncoder
 from netsurgery.errors import NonFiniteWeightsError
-from netsurgery.graph.weights import Array, Codebook, Dense, Planes, Powers, Weights
+from netsurgery.graph.weights import Array, Codebook, Dense, Planes, Powers, Uniform, Weights
 from netsurgery.packed.coder_faces import Bits, Bytes, EncoderFace, Grid
 from netsurgery.packed.format import MOST_CODES, Context, Encoding, Mask
-from netsurgery.packed.structure import grid_of
+from netsurgery.packed.structure import grid_of, zigzag
 from netsurgery.packed.tensor_forms import Expectations, FloatForm, code_width, form_of, write_form, write_table
 
 TRIED_ENTRIES = 2**20
@@ -92,6 +93,8 @@ def _ways(grid: Grid, weights: Weights, bits: Bits, kind: int) -> list[_Way]:
     book = _codebook(weights, kept) if form.mantissa else None
     if book is not None:
         ways.append(_Way(mask, Encoding.CODEBOOK, _codebook_writer(grid, mask, bits, book)))
+    if isinstance(weights, Uniform):
+        ways.append(_Way(mask, Encoding.UNIFORM, _uniform_writer(grid, mask, weights)))
     small = bits.size <= TRIED_ENTRIES
     if isinstance(weights, Planes) and (small or _are_worth_it(weights, kept, form, book)):
         ways.append(_Way(np.ones_like(mask), Encoding.PLANES, _planes_writer(weights)))
@@ -190,6 +193,21 @@ def _codebook_writer(grid: Grid, mask: Bytes, bits: Bits, book: Bits) -> _Write:
         write_table(encoder, expected, book.reshape(1, -1))
         codes = np.searchsorted(book, bits)
         encoder.codes(grid, mask, code_width(len(book)), np.where(mask.view(bool), codes, 0).astype(np.uint8))
+
+    return write
+
+
+def _uniform_writer(grid: Grid, mask: Bytes, weights: Uniform) -> _Write:
+    counts = weights.counts.reshape(grid[:2])
+    kept = counts[mask.view(bool)]
+    least, most = int(kept.min()), int(kept.max())
+
+    def write(encoder: EncoderFace, expected: Expectations) -> None:
+        encoder.integer(Context.CODES, most - least)
+        encoder.integer(Context.LEAST_COUNT, zigzag(least))
+        write_table(encoder, expected, weights.scales.view(np.uint32).reshape(-1, 1))
+        codes = np.where(mask.view(bool), counts - least, 0).astype(np.uint8)
+        encoder.codes(grid, mask, code_width(most - least + 1), codes)
 
     return write
 

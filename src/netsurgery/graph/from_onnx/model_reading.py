@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from netsurgery.checks import require
 from netsurgery.errors import CaptureError, GraphError, MissingExtraError, UnsupportedOperatorError
 from netsurgery.graph.ir import Graph, Input, InputShapes, with_shapes
 from netsurgery.graph.passes.constant_folding import Evaluate
@@ -40,13 +45,13 @@ _TYPES: dict[int, ValueType] = {
 class ReadModel:
     """The graph of a model, and how it departs from the model.
 
-    remarks: what netsurgery computes otherwise, in sentences, such as that activations aren't rounded; where there are
-    any, `in_float32` is the ONNX model that computes what the graph computes, else None.
+    remarks: what netsurgery computes otherwise, in sentences, as that activations aren't rounded. as_read: the ONNX
+    model that computes what the graph computes; None where that is the one given.
     """
 
     graph: Graph
     remarks: tuple[str, ...] = ()
-    in_float32: onnx.ModelProto | None = None
+    as_read: onnx.ModelProto | None = None
 
 
 def read_onnx(
@@ -57,14 +62,18 @@ def read_onnx(
 
 
 def read_model(
-    source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes | None = None
+    source: str | Path | onnx.ModelProto,
+    evaluate: Evaluate,
+    input_shapes: InputShapes | None = None,
+    input_values: Mapping[str, npt.ArrayLike] | None = None,
 ) -> ReadModel:
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
     Opset 7 to the newest that the installed onnx knows. Inputs are float32, or int32 and int64 for tables to look up.
     Any of their sizes may be open: the axis is called as its `dim_param`; without one, or where that is "?", it is the
     "batch" in the first place, and an axis of its own in another. input_shapes: shapes of inputs that are to have
-    others.
+    others. input_values: what inputs are that aren't to be inputs any more; all sizes that are open in the model may be
+    others then.
 
     Other floats are read as float32, quantised weights as the floats that they stand for, quantised activations without
     their rounding. Values are named as in the model. What doesn't depend on the inputs is computed now, operators of
@@ -76,14 +85,19 @@ def read_model(
     """
     label = "the ONNX model" if isinstance(source, onnx.ModelProto) else str(source)
     try:
-        return _read(source, evaluate, input_shapes or {})
+        return _read(source, evaluate, input_shapes or {}, input_values or {})
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(f"{label}: {error}", error.missing) from error
     except (CaptureError, GraphError) as error:
         raise CaptureError(f"{label}: {error}") from error
 
 
-def _read(source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes: InputShapes) -> ReadModel:
+def _read(
+    source: str | Path | onnx.ModelProto,
+    evaluate: Evaluate,
+    input_shapes: InputShapes,
+    input_values: Mapping[str, npt.ArrayLike],
+) -> ReadModel:
     model = loaded(source)
     opset = _opset(model)
     _check(model, source)
@@ -92,6 +106,7 @@ def _read(source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes
     elif model is source:  # which stays as it is
         model = onnx.ModelProto()
         model.CopyFrom(source)
+    _fix(model.graph, input_values)
     ready = prepared(model, opset)
     arrays = initialisers(model.graph)
     inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
@@ -99,7 +114,26 @@ def _read(source: str | Path | onnx.ModelProto, evaluate: Evaluate, input_shapes
     axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
     graph = at_any_sizes(partial(read, model.graph, inputs, arrays, ready.opset, evaluate), axes)
     graph = graph.replaced(known_least=graph.least)
-    return ReadModel(graph, ready.remarks, model if ready.remarks else None)
+    return ReadModel(graph, ready.remarks, model if ready.remarks or input_values else None)
+
+
+def _fix(graph: onnx.GraphProto, values: Mapping[str, npt.ArrayLike]) -> None:
+    """Make inputs constants. Raises SettingError for inputs that there aren't, and values that they don't take."""
+    for name, value in values.items():
+        given = {one.name: one for one in graph.input}
+        require(name in given, "input_values", name, f"of the model's inputs: {', '.join(given)}")
+        tensor = given[name].type.tensor_type
+        array = np.asarray(value)
+        kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        sizes = [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim]
+        fits = len(sizes) == array.ndim and all(
+            size in (None, own) for size, own in zip(sizes, array.shape, strict=True)
+        )
+        said = f"{kind} of shape ({', '.join('any' if size is None else str(size) for size in sizes)})"
+        whole = array.dtype.kind in "iub" or kind.kind == "f"
+        require(fits and whole, f"input_values[{name!r}]", value, f"as the model takes it: {said}")
+        graph.input.remove(given[name])
+        graph.initializer.append(onnx.numpy_helper.from_array(array.astype(kind), name))
 
 
 def _opset(model: onnx.ModelProto) -> int:

@@ -9,6 +9,7 @@ import onnx
 from netsurgery.graph.from_onnx.rewriting.number_formats import with_float32
 from netsurgery.graph.from_onnx.rewriting.old_operators import NEWEST_REWRITTEN, with_newer_operators
 from netsurgery.graph.from_onnx.rewriting.quantisation import without_quantisation
+from netsurgery.graph.from_onnx.rewriting.tabular import without_tables
 
 
 @dataclass(frozen=True)
@@ -32,5 +33,5 @@ def prepared(model: onnx.ModelProto, opset: int) -> Prepared:
         for entry in model.opset_import:
             if entry.domain in ("", "ai.onnx"):
                 entry.version = opset
-    remarks = [*without_quantisation(model.graph), *with_float32(model)]
+    remarks = [*without_tables(model.graph, opset), *without_quantisation(model.graph), *with_float32(model)]
     return Prepared(model, opset, tuple(remarks))

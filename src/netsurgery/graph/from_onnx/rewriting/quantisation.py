@@ -118,6 +118,17 @@ class _Rewriting:
             return name
         return self.constant(_meant(self.array(name), self.array(scale), self._zero(zero), axis), f"{name}.real")
 
+    def looks_up(self, name: str, scale: str, zero: str) -> bool:
+        """True for rows of a quantised table of which nothing else is made: the table is real from now on."""
+        made = next((node for node in self._nodes if name in node.output), None)
+        readers = sum(list(node.input).count(name) for node in self._graph.node)
+        if made is None or made.op_type != "Gather" or made.input[0] not in self._known or readers != 1:
+            return False
+        if self.array(scale).size > 1:
+            return False
+        made.input[0] = self.real(made.input[0], scale, zero)
+        return True
+
     def bounded(self, value: str, scale: str, zero: str, output: str, kind: np.dtype[np.generic] | None = None) -> None:
         """Call a value by the name of what it was quantised to, within the bounds of that."""
         steps, at = self.array(scale).astype(np.float64), self._zero(zero)
@@ -196,6 +207,8 @@ def _dequantize(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
         rewriting.add("Identity", [x], node.output[0])
     elif rewriting.is_known(x):
         rewriting.keep(node)  # is folded
+    elif rewriting.looks_up(x, scale, zero):
+        rewriting.add("Identity", [x], node.output[0])
     else:  # whole numbers that the caller gives, or that were computed
         whole = rewriting.add("Cast", [x], to=onnx.TensorProto.FLOAT)
         steps = rewriting.array(scale).astype(np.float32)
@@ -322,9 +335,38 @@ def _product_to_float(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
         rewriting.add("Mul", [product, a_scale], node.output[0])
 
 
+def _dynamic_lstm(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
+    """DynamicQuantizeLSTM: an LSTM whose W (d, inputs, 4h) and R (d, h, 4h) are turned, with scales behind them."""
+    w, r = (
+        np.ascontiguousarray(
+            _meant_by_direction(*(rewriting.array(node.input[place]) for place in (weight, scale, zero))).swapaxes(1, 2)
+        )
+        for weight, scale, zero in ((1, 8, 9), (2, 10, 11))
+    )
+    operands = [node.input[0], rewriting.constant(w, f"{node.input[1]}.real")]
+    operands += [rewriting.constant(r, f"{node.input[2]}.real"), *node.input[3:8]]
+    while not operands[-1]:
+        operands.pop()
+    made = onnx.helper.make_node("LSTM", operands, list(node.output), name=node.name)
+    made.attribute.extend(node.attribute)
+    rewriting.keep(made)
+    rewriting.left_out += 1
+
+
+def _meant_by_direction(whole: AnyArray, scale: AnyArray, zero: AnyArray) -> AnyArray:
+    """(whole - zero) * scale of (d, rows, 4h): a scale for each direction, or for each column of each."""
+
+    def spread(given: AnyArray) -> AnyArray:
+        shape = (len(whole), 1, -1) if given.size > 1 else (1, 1, 1)
+        return given.astype(np.float64).reshape(shape)
+
+    return np.asarray((whole.astype(np.float64) - spread(zero)) * spread(scale), np.float32)
+
+
 _REWRITES: dict[str, Rewrite] = {
     "ConvInteger": _integer_layer("Conv"),
     "DequantizeLinear": _dequantize,
+    "DynamicQuantizeLSTM": _dynamic_lstm,
     "DynamicQuantizeLinear": _dynamic,
     "DynamicQuantizeMatMul": _dynamic_product,
     "MatMulInteger": _integer_layer("MatMul"),

@@ -1,0 +1,144 @@
+// Dense convolution: a panel of inputs, packed one after another, times blocks of output channels whose sums stay in
+// registers.
+#pragma once
+
+#include "isa/kernels.hpp"
+#include "isa/simd.hpp"
+
+namespace netsurgery {
+namespace NETSURGERY_SET {
+
+// As many sums as there are registers beside the inputs and a weight: each input that is loaded serves all channels,
+// each weight all vectors.
+#if defined(__AVX512F__)
+constexpr int kDenseChannels = 6, kDenseVectors = 4;
+#elif defined(__AVX2__) || defined(__aarch64__)
+constexpr int kDenseChannels = 6, kDenseVectors = 1;
+#else
+constexpr int kDenseChannels = 2, kDenseVectors = 1;
+#endif
+constexpr double kDenseCycles = 0.7;
+static_assert(kDenseVectors <= kMostDenseVectors, "the table has no room for wider panels");
+
+/// What to fetch with the first input, and how far it is to what to fetch with the next one.
+struct Ahead {
+  const float* at;
+  std::ptrdiff_t step;
+};
+
+/// The compiler keeps an array in registers only where it has unrolled every loop over it early: hence the pragmas.
+template <int kChannels, int kVectors>
+NETSURGERY_INLINE void dense_block(const DensePanel& panel, const float* weights, std::ptrdiff_t channel, Ahead ahead) {
+  constexpr int kNatives = kVectors * kParts, kNativeLanes = kLanes / kParts;
+  Native sums[kChannels][kNatives];
+  float* output[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) output[v] = panel.output + channel * panel.output_channel + panel.places[v];
+  const auto part = [](float* at, int p) -> AlignedNative* { return reinterpret_cast<AlignedNative*>(at) + p; };
+  if (panel.bias) {
+#pragma GCC unroll 8
+    for (int c = 0; c < kChannels; ++c) {
+      const Native bias = panel.bias[channel + c] - Native{};
+#pragma GCC unroll 8
+      for (int n = 0; n < kNatives; ++n) sums[c][n] = bias;
+    }
+  } else {
+#pragma GCC unroll 8
+    for (int c = 0; c < kChannels; ++c)
+#pragma GCC unroll 8
+      for (int n = 0; n < kNatives; ++n) sums[c][n] = *part(output[n / kParts] + c * panel.output_channel, n % kParts);
+  }
+  const float* input = panel.input;
+  const std::ptrdiff_t step = panel.weight_step ? panel.weight_step : kChannels;
+  for (std::ptrdiff_t i = 0; i < panel.inputs; ++i, weights += step, input += kVectors * kLanes) {
+    __builtin_prefetch(ahead.at, 0, 2);
+    ahead.at += ahead.step;
+    Native seen[kNatives];
+#pragma GCC unroll 8
+    for (int n = 0; n < kNatives; ++n) seen[n] = *reinterpret_cast<const AlignedNative*>(input + n * kNativeLanes);
+#pragma GCC unroll 8
+    for (int c = 0; c < kChannels; ++c) {
+      const Native weight = weights[c] - Native{};
+#pragma GCC unroll 8
+      for (int n = 0; n < kNatives; ++n) sums[c][n] = weight * seen[n] + sums[c][n];
+    }
+  }
+  if (panel.last) {
+    const Finish& finish = panel.finish;
+    if (finish.residual) {
+#pragma GCC unroll 8
+      for (int c = 0; c < kChannels; ++c)
+#pragma GCC unroll 8
+        for (int n = 0; n < kNatives; ++n) {
+          const float* at =
+              finish.residual + (channel + c) * finish.residual_channel + panel.residual_places[n / kParts];
+          sums[c][n] = sums[c][n] + reinterpret_cast<const AlignedNative*>(at)[n % kParts];
+        }
+    }
+    if (finish.clips) {
+      const Native low = finish.low - Native{}, high = finish.high - Native{};
+#pragma GCC unroll 8
+      for (int c = 0; c < kChannels; ++c)
+#pragma GCC unroll 8
+        for (int n = 0; n < kNatives; ++n) {
+          const Native least = low > sums[c][n] ? low : sums[c][n];  // NaN stays
+          sums[c][n] = high < least ? high : least;
+        }
+    }
+  }
+#pragma GCC unroll 8
+  for (int c = 0; c < kChannels; ++c)
+#pragma GCC unroll 8
+    for (int n = 0; n < kNatives; ++n) *part(output[n / kParts] + c * panel.output_channel, n % kParts) = sums[c][n];
+}
+
+template <int kVectors>
+static void dense_panel(const DensePanel& given) {
+  const DensePanel panel = given;
+  const float* weights = panel.weights;
+  for (std::ptrdiff_t i = 0; i < panel.blocks; ++i) {
+    const std::ptrdiff_t first = panel.first[i], channels = panel.first[i + 1] - first;
+    // A line with each input, from the first block on, until all are on their way.
+    const std::ptrdiff_t fetched = i * panel.inputs * kLanes;
+    const bool fetches = fetched < panel.next_floats;
+    const Ahead ahead{fetches ? panel.next + fetched : panel.input, fetches ? kLanes : 0};
+    switch (channels) {
+      case 1:
+        dense_block<1, kVectors>(panel, weights, first, ahead);
+        break;
+      case 2:
+        dense_block<2, kVectors>(panel, weights, first, ahead);
+        break;
+#if !defined(__SSE2__) || defined(__AVX2__)
+      case 3:
+        dense_block<3, kVectors>(panel, weights, first, ahead);
+        break;
+      case 4:
+        dense_block<4, kVectors>(panel, weights, first, ahead);
+        break;
+      case 5:
+        dense_block<5, kVectors>(panel, weights, first, ahead);
+        break;
+      case 6:
+        dense_block<6, kVectors>(panel, weights, first, ahead);
+        break;
+#endif
+    }
+    weights += panel.weight_step ? channels : channels * panel.inputs;
+  }
+}
+
+template <int kVectors>
+static void pack_panel(const PanelInputs& given) {
+  const PanelInputs inputs = given;
+  float* panel = inputs.panel;
+  for (std::ptrdiff_t i = 0; i < inputs.inputs; ++i, panel += kVectors * kLanes) {
+    const float* input =
+        reinterpret_cast<const float*>(reinterpret_cast<const char*>(inputs.input) + inputs.offsets[i]);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) store(panel + v * kLanes, load(input + inputs.places[v]));
+  }
+}
+
+}  // namespace NETSURGERY_SET
+}  // namespace netsurgery
