@@ -40,6 +40,11 @@ class ModelInput:
     shape: tuple[int | str, ...]
     values: Mapping[str, Any]
 
+    @property
+    def setting(self) -> Any:
+        """What a user chooses once, such as a sample rate; None for an input that isn't of this kind."""
+        return self.values.get("setting")
+
     def at(self, sizes: Sizes) -> tuple[int, ...]:
         """The shape with sizes in the place of axes."""
         return tuple(sizes[size] if isinstance(size, str) else size for size in self.shape)
@@ -54,7 +59,7 @@ class ModelInput:
             return generator.uniform(*what, shape).astype(kind)
         if how == "below":
             return generator.integers(0, what, shape).astype(kind)
-        return np.full(shape, {"constant": what}.get(how, sizes.get(what)), kind)
+        return np.full(shape, sizes[what] if how == "size_of" else what, kind)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
     cd benchmarks && python -m public_models.run                    # all of them; writes results/public_models.json
     cd benchmarks && python -m public_models.run --only silero      # those whose name holds this, unrecorded
 
-Each file has a process of its own. It is packed with its axes as open as it declares them; where that is refused, once
-for each of the sizes tried, with its axes fixed. What is packed runs at three choices of sizes, where there are any to
-choose, and its outputs are compared with those of ONNX Runtime as `netsurgery pack` compares them. Then both take turns
-on one thread; ONNX Runtime with all its optimisations.
+Each file has a process of its own. It is packed with its axes as open as it declares them; where that is refused, with
+values for inputs that are settings, such as a sample rate; then once for each of the sizes tried, with its axes fixed.
+What is packed runs at three choices of sizes, where there are any to choose, and its outputs are compared with those of
+ONNX Runtime as `netsurgery pack` compares them. Then both take turns on one thread; ONNX Runtime with all its
+optimisations.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +32,8 @@ import netsurgery as ns
 from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
 from netsurgery.deployment.dense_runtime import DenseRuntime, asked
 from netsurgery.errors import NetsurgeryError, VerificationError
+from netsurgery.graph.capture import Captured, InputChoices, capture
+from netsurgery.runtime.reference import run_node
 from netsurgery.timing.calls import timed
 from netsurgery.timing.machine import machine, other_processes, versions
 from netsurgery.timing.turns import Pace, in_turns
@@ -44,37 +48,67 @@ TIMEOUT_S = 900
 def row(file: ModelFile, cache: Path) -> dict[str, Any]:
     """What became of a file."""
     source = file.local(cache)
-    try:
-        return _packed_and_run(file, source, fixed=False)
-    except NetsurgeryError as error:
-        refusal = error
-    if file.axes and not isinstance(refusal, VerificationError):
+    refusals_so_far: list[NetsurgeryError] = []
+    for attempt in _attempts(file):
         try:
-            return _packed_and_run(file, source, fixed=True) | {"reason": refusals.reason(refusal, source)}
+            found = _packed_and_run(file, source, attempt)
         except NetsurgeryError as error:
-            refusal = error
-    verdict = DIFFERS if isinstance(refusal, VerificationError) else REFUSED
-    return {"verdict": verdict, "missing": refusals.missing(refusal), "reason": refusals.reason(refusal, source)}
+            refusals_so_far.append(error)
+            if isinstance(error, VerificationError):
+                break
+            continue
+        if attempt.fixed:  # why not with axes open: what stood in the way at last
+            found["reason"] = refusals.reason(refusals_so_far[-1], source)
+        return found
+    error = refusals_so_far[-1]
+    verdict = DIFFERS if isinstance(error, VerificationError) else REFUSED
+    return {"verdict": verdict, "missing": refusals.missing(error), "reason": refusals.reason(error, source)}
 
 
-def _packed_and_run(file: ModelFile, source: Path, fixed: bool) -> dict[str, Any]:
-    """Raises NetsurgeryError if the file can't be packed. fixed: anew for each choice of sizes, with these."""
+@dataclass(frozen=True)
+class Attempt:
+    """A way to pack a file. values: what inputs always are; fixed: anew for each choice of sizes, with these."""
+
+    values: Mapping[str, Any]
+    fixed: bool
+
+
+def _attempts(file: ModelFile) -> list[Attempt]:
+    """As it is; with values for inputs that are settings; with sizes in the place of its axes."""
+    settings = {given.name: given.setting for given in file.inputs if given.setting is not None}
+    attempts = [Attempt({}, False)]
+    attempts += [Attempt(settings, False)] if settings else []
+    attempts += [Attempt(settings, True)] if file.axes else []
+    return attempts
+
+
+def _packed_and_run(file: ModelFile, source: Path, attempt: Attempt) -> dict[str, Any]:
+    """Raises NetsurgeryError if the file can't be packed."""
     kinds = _kinds(source)
-    runs, reports = [], []
+    runs, reports, remarks = [], [], set()
     with tempfile.TemporaryDirectory() as folder:
         packed = Path(folder) / "model.nsm"
         for sizes in file.runs:
-            examples = file.examples(sizes, kinds)
-            if fixed or not reports:
-                shapes = {given.name: given.at(sizes) for given in file.inputs} if fixed else None
-                reports.append(ns.pack(source, packed, example_inputs=examples, input_shapes=shapes))
-            runs.append({"sizes": sizes} | _compared(source, packed, kinds, examples))
-    worst = [run["difference"] for run in runs]
-    wrong = not all(difference is not None and difference <= TOLERANCE for difference in worst)
+            arrays = dict(zip(kinds, file.examples(sizes, kinds), strict=True))
+            given = {name: array for name, array in arrays.items() if name not in attempt.values}
+            shapes = {name: array.shape for name, array in given.items()} if attempt.fixed else None
+            values = dict(attempt.values) or None
+            if attempt.fixed or not reports:
+                reports.append(
+                    ns.pack(
+                        source, packed, example_inputs=list(given.values()), input_shapes=shapes, input_values=values
+                    )
+                )
+            captured = capture(source, run_node, list(given.values()), InputChoices(None, shapes, values))
+            remarks.update(captured.remarks)
+            runs.append({"sizes": sizes} | _compared(source, packed, captured, arrays, given))
+    wrong = not all(run["difference"] is not None and run["difference"] <= TOLERANCE for run in runs)
     return {
-        "verdict": DIFFERS if wrong else FIXED if fixed else PACKS,
+        "verdict": DIFFERS if wrong else FIXED if attempt.fixed else PACKS,
         "packed_bytes": reports[0].size_bytes,
         "open_axes": list(reports[0].axes),
+        "input_values": dict(attempt.values),
+        "remarks": sorted(remarks),
         "compared_with": reports[0].compared_with,
         "runs": runs,
     }
@@ -88,21 +122,31 @@ def _kinds(source: Path) -> dict[str, np.dtype[Any]]:
     return {name: onnx.helper.tensor_dtype_to_np_dtype(code) for name, code in types.items()}
 
 
-def _compared(source: Path, packed: Path, kinds: Mapping[str, Any], examples: list[Array]) -> dict[str, Any]:
-    """The largest difference of outputs, None where ONNX Runtime has none; microseconds of both."""
+def _compared(
+    source: Path, packed: Path, captured: Captured, arrays: Mapping[str, Array], given: Mapping[str, Array]
+) -> dict[str, Any]:
+    """The largest difference of outputs, None where ONNX Runtime has none; microseconds of both.
+
+    arrays: for the inputs of the file as shipped; given: for those that the packed network has. Where the graph
+    computes otherwise than the file, on purpose, the model that computes what it computes is asked, and the difference
+    from the file is noted too.
+    """
     session = ns.load(packed, threads=1)
-    answer = asked(source, dict(zip(kinds, examples, strict=True)))
+    answer = asked(captured.stand_in or source, given)
     if answer.outputs is None:
         return {"difference": None, "without_comparison": answer.runtime}
-    outputs = session(*examples)
+    call = partial(session, *given.values())
+    outputs = call()
     found = [np.asarray(one, np.float32) for one in (outputs if isinstance(outputs, tuple) else (outputs,))]
-    feeds = {given.name: array for given, array in zip(session.graph.inputs, examples, strict=True)}
-    difference = largest_difference(found, answer.outputs, run_with_sources(session.graph, feeds)[1])
-    theirs = DenseRuntime(source, 1).bound(examples)
-    turns = {"netsurgery": partial(timed, lambda: session(*examples)), "onnxruntime": partial(timed, theirs)}
-    times = in_turns(turns, PACE)
-    return {
-        "difference": difference,
+    feeds = {one.name: array for one, array in zip(session.graph.inputs, given.values(), strict=True)}
+    sources = run_with_sources(session.graph, feeds)[1]
+    facts: dict[str, Any] = {"difference": largest_difference(found, answer.outputs, sources)}
+    shipped = asked(source, arrays) if captured.remarks else answer
+    if captured.remarks and shipped.outputs is not None:
+        facts["difference_as_shipped"] = largest_difference(found, shipped.outputs, sources)
+    theirs = DenseRuntime(source, 1).bound(list(arrays.values()))
+    times = in_turns({"netsurgery": partial(timed, call), "onnxruntime": partial(timed, theirs)}, PACE)
+    return facts | {
         "runtimes": {name: own.figures() for name, own in times.items()},
         "times_faster": times["netsurgery"].times_faster_than(times["onnxruntime"]).rounded(),
     }

@@ -51,14 +51,14 @@ def files_table(record: Mapping[str, Any]) -> str:
     """A row for each file."""
     files = _files(record)
     lines = [
-        "| package | file | what | bytes | packed | verdict | missing | times faster |",
+        "| package | file | what | bytes | packed | verdict | missing, notes | times faster |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:
         file = files[row["name"]]
         lines.append(
             f"| {file.package.name} {file.package.version} | {Path(file.path).name} | {file.kind}: {file.what} "
-            f"| {file.bytes:,} | {_bytes(row)} | {row['verdict']} | {refusals.words(row)} | {_faster(row)} |"
+            f"| {file.bytes:,} | {_bytes(row)} | {row['verdict']} | {_notes(row)} | {_faster(row)} |"
         )
     return "\n".join(lines)
 
@@ -83,6 +83,15 @@ def _files(record: Mapping[str, Any]) -> dict[str, ModelFile]:
 
 def _bytes(row: Mapping[str, Any]) -> str:
     return f"{row['packed_bytes']:,}" if "packed_bytes" in row else ""
+
+
+def _notes(row: Mapping[str, Any]) -> str:
+    """What is missing, why axes are fixed, which inputs have a value, and how far the file as shipped lies off."""
+    notes = [f"{name} is {value}" for name, value in row.get("input_values", {}).items()]
+    off = [run["difference_as_shipped"] for run in row.get("runs", ()) if "difference_as_shipped" in run]
+    if off:
+        notes.append(f"{' '.join(row['remarks'])} The file as shipped gives outputs up to {max(off):.0e} away.")
+    return "; ".join(part for part in (refusals.words(row), *notes) if part)
 
 
 def _faster(row: Mapping[str, Any]) -> str:

@@ -71,6 +71,7 @@ def test_a_file_with_open_axes_is_run_at_three_choices_of_sizes_and_every_axis_i
         ({"below": 5}, 0, 4),
         ({"constant": 16000}, 16000, 16000),
         ({"size_of": "time"}, 7, 7),
+        ({"setting": 16000}, 16000, 16000),
     ],
 )
 def test_entries_of_inputs_are_drawn_as_the_table_says(values: dict[str, Any], least: float, most: float) -> None:
@@ -168,6 +169,29 @@ def test_a_file_that_holds_for_some_sizes_only_packs_with_sizes_in_the_place_of_
     assert len(row["runs"]) == 3
 
 
+def test_an_input_that_is_a_setting_gets_its_value_where_the_file_does_not_pack_without(tmp_path: Path) -> None:
+    setting = ModelInput("rate", (), {"setting": 3.0})
+    file = file_of([X, setting], axes=AXES)
+    reshaped = [
+        helper.make_node("Cast", ["rate"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["shape"], ["ones"], value=helper.make_tensor("v", 1, [1], [1.0])),
+        helper.make_node("Unsqueeze", ["whole", "zero"], ["shape"]),
+        helper.make_node("MatMul", ["x", "w"], ["z"]),
+        helper.make_node("Add", ["z", "ones"], ["y"]),
+    ]
+    write(file.local(tmp_path), [reshaped[0], reshaped[2], reshaped[1], *reshaped[3:]], ["batch", "time", 4])
+    source = file.local(tmp_path)
+    model = onnx.load(str(source))
+    model.graph.input.append(helper.make_tensor_value_info("rate", TensorProto.FLOAT, []))
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray([0], np.int64), "zero"))
+    onnx.save(model, str(source))
+    row = run.row(file, tmp_path)
+    assert row["verdict"] == PACKS
+    assert row["input_values"] == {"rate": 3.0}
+    assert row["open_axes"] == ["batch", "time"]
+    assert "reason" not in row
+
+
 def test_a_file_that_is_refused_has_its_missing_operators_counted(tmp_path: Path) -> None:
     file = file_of([X], axes=AXES)
     noise = [
@@ -175,7 +199,7 @@ def test_a_file_that_is_refused_has_its_missing_operators_counted(tmp_path: Path
         helper.make_node("RandomNormalLike", ["n"], ["y"]),
     ]
     write(file.local(tmp_path), noise, ["batch", "time", 4])
-    assert run.row(file, tmp_path) == {"verdict": REFUSED, "reason": "", "missing": {"RandomNormalLike": 2}}
+    assert run.row(file, tmp_path) == {"verdict": REFUSED, "missing": {"RandomNormalLike": 2}, "reason": ""}
     write(file.local(tmp_path), [LAYER], ["batch", "time", 4], TensorProto.STRING)
     row = run.row(file, tmp_path)
     assert row["verdict"] == REFUSED
@@ -206,8 +230,11 @@ def test_the_page_says_what_the_record_says() -> None:
     assert summary(record).startswith("2 of 4 files from 2 packages pack (50 %), 1 of them with sizes in the place")
     assert "at most 3e-06 of the largest one from those of ONNX Runtime 1.2.3" in summary(record)
     assert "Of 3 runs, 1 are at least as fast" in summary(record)
+    record["rows"][1] |= {"input_values": {"rate": 3}, "remarks": ["Not rounded."]}
+    record["rows"][1]["runs"] = [runs[0] | {"difference_as_shipped": 0.02}]
     rows = [line.split(" | ")[4:] for line in files_table(record).splitlines()[2:]]
     assert rows[0] == ["1,234", PACKS, "", "0.50x / **2.0x** |"]
+    assert rows[1][2] == "an axis; rate is 3; Not rounded. The file as shipped gives outputs up to 2e-02 away."
     assert rows[2] == ["", REFUSED, "LSTM ×2, Pow ×1", " |"]
     assert rows[3][2] == "Pow ×4; Pad a\\|b"
     assert wanted_table(record).splitlines()[2:] == ["| Pow | 2 | 5 |", "| LSTM | 1 | 2 |"]
