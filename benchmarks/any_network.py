@@ -35,6 +35,7 @@ from netsurgery import _native
 from netsurgery.deployment.comparison import TOLERANCE, largest_difference
 from netsurgery.deployment.dense_runtime import DenseRuntime
 from netsurgery.errors import NetsurgeryError
+from netsurgery.files import replacing
 from netsurgery.timing.calls import timed
 from netsurgery.timing.machine import machine, other_processes, versions
 from netsurgery.timing.turns import Pace, in_turns
@@ -153,6 +154,7 @@ def main() -> int:
         print(json.dumps(rows(options.rows, threads, pace)))
         return 0
     names = options.only or [name for name, network in ANY_NETWORKS.items() if network.quick or not options.quick]
+    out = options.out or (None if options.only or options.quick else RESULTS)
     found: list[dict[str, Any]] = []
     for name in names:
         command = [__file__, "--rows", name, *[f"--threads={count}" for count in threads]]
@@ -165,6 +167,14 @@ def main() -> int:
                 made = [failed | {"treatment": one, "goal": goal} for one, goal in network.goals.items()]
         found += [row | {"busy_cores": others.busy_cores} for row in made]
         print(*map(shown, made), others.warning or "", sep="\n", flush=True)
+        written(out, threads, pace, found)
+    return 0
+
+
+def written(out: Path | None, threads: Sequence[int], pace: Pace, found: Sequence[dict[str, Any]]) -> None:
+    """After each network, so that a run that is stopped leaves what it has measured."""
+    if out is None:
+        return
     record = {
         "machine": machine(max(threads)),
         "versions": versions(("netsurgery", "torch", "numpy", "onnx")) | {"onnxruntime": version("onnxruntime")},
@@ -175,10 +185,8 @@ def main() -> int:
         "turn_s": pace.turn_s,
         "rows": found,
     }
-    out = options.out or (None if options.only or options.quick else RESULTS)
-    if out:
-        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return 0
+    with replacing(out) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
