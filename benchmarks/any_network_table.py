@@ -42,7 +42,8 @@ def any_network_table(path: Path = RECORD) -> str:
         f"{record['rounds']} turns of each runtime, ONNX Runtime {record['versions']['onnxruntime']} on the same ONNX "
         f"file, exported by torch {record['versions']['torch']}. *with AVX2*: netsurgery with AVX2 forced, beside ONNX "
         "Runtime with all that the processor has. Weights are random, spread as those of trained networks; the "
-        "smallest of each convolution (but for depthwise ones), linear and recurrent layer are zero.",
+        "smallest of each convolution (but for depthwise ones), linear and recurrent layer are zero."
+        f"{cells.busy(record['rows'])}",
     ]
     return "\n".join(lines)
 

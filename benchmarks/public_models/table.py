@@ -40,7 +40,8 @@ def summary(record: Mapping[str, Any]) -> str:
             f"({record['tolerance']:.0e} is allowed). Of {len(ratios)} runs, {sum(one >= 1 for one in ratios)} are at "
             "least as fast as there. "
         )
-    return f"{text}{record['machine']['processor']}, one thread, {record['rounds']} turns of each runtime."
+    text += f"{record['machine']['processor']}, one thread, {record['rounds']} turns of each runtime."
+    return text + cells.busy(rows)
 
 
 def _packing(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
