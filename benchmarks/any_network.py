@@ -4,9 +4,10 @@
     cd benchmarks && python any_network.py --quick    # a choice, fewer rounds; prints, and writes nothing without --out
 
 Each network has random weights that are spread as trained ones are (networks/random_weights.py), and a process of its
-own. torch exports it to ONNX; `ns.pack` reads that file, and ONNX Runtime runs it with all its optimisations. They take
-turns, with as many threads each, in one process; netsurgery a second time with AVX2 forced, which on a processor with
-AVX-512 is what older ones have, while ONNX Runtime keeps AVX-512. What can't be packed is a row that says so.
+own. torch exports it to ONNX (AlexNet: netsurgery); `ns.pack` reads that file, and ONNX Runtime runs it with all its
+optimisations. They take turns, with as many threads each, in one process; netsurgery a second time with AVX2 forced,
+which on a processor with AVX-512 is what older ones have, while ONNX Runtime keeps AVX-512. What can't be packed is a
+row that says so.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from netsurgery.deployment.comparison import TOLERANCE, largest_difference
 from netsurgery.deployment.dense_runtime import DenseRuntime
 from netsurgery.errors import NetsurgeryError
 from netsurgery.files import replacing
+from netsurgery.graph.capture import capture
+from netsurgery.graph.to_onnx import write_onnx
+from netsurgery.runtime.reference import run_node
 from netsurgery.timing.calls import timed
 from netsurgery.timing.machine import machine, other_processes, versions
 from netsurgery.timing.turns import Pace, in_turns
@@ -58,20 +62,25 @@ def rows(name: str, threads: Sequence[int], pace: Pace) -> list[dict[str, Any]]:
         for batch, goal in network.runs(treatment).items():
             facts = {"network": name, "treatment": treatment, "batch": batch, "goal": goal}
             with tempfile.TemporaryDirectory() as folder:
-                found.append(facts | _row(model, network.examples(batch), Path(folder), threads, pace))
+                source, examples = Path(folder) / "model.onnx", network.examples(batch)
+                _export(model, examples, source, network.exported_by)
+                found.append(facts | _row(source, [example.numpy() for example in examples], threads, pace))
     return found
 
 
-def _row(
-    model: torch.nn.Module, examples: tuple[torch.Tensor, ...], folder: Path, threads: Sequence[int], pace: Pace
-) -> dict[str, Any]:
-    source, packed = folder / "model.onnx", folder / "model.nsm"
+def _export(model: torch.nn.Module, examples: tuple[torch.Tensor, ...], source: Path, exported_by: str) -> None:
+    if exported_by == "netsurgery":
+        write_onnx(capture(model, run_node, examples).graph, source)
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(model, examples, str(source), opset_version=OPSET, dynamo=False)
-    arrays = [example.numpy() for example in examples]
+
+
+def _row(source: Path, arrays: Sequence[Any], threads: Sequence[int], pace: Pace) -> dict[str, Any]:
+    packed = source.with_suffix(".nsm")
     try:
-        report = ns.pack(source, packed, example_inputs=arrays)
+        report = ns.pack(source, packed, example_inputs=list(arrays))
     except NetsurgeryError as error:
         verdict = REFUSED if not isinstance(error, ns.errors.VerificationError) else DIFFERS
         return {"verdict": verdict, "missing": refusals.missing(error), "reason": refusals.reason(error, source)}

@@ -40,6 +40,7 @@ class AnyNetwork:
     examples: (batch) -> what goes in. goals: treatment -> how many times faster than ONNX Runtime it should run, on
     batches of one; these are the treatments measured. batches: treatment -> batch sizes, where there are others.
     parameters: how many the published network has; None where it is nobody's. quick: in the choice of `--quick`.
+    exported_by: "torch", or "netsurgery" where torch writes an operator of ONNX as many others (LRN).
     """
 
     title: str
@@ -49,6 +50,7 @@ class AnyNetwork:
     parameters: int | None = None
     batches: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     quick: bool = False
+    exported_by: str = "torch"
 
     def made(self, treatment: str) -> nn.Module:
         """In eval mode, with weights of seed 0."""
@@ -129,6 +131,7 @@ ANY_NETWORKS = {
         {DENSE: 1.0, "the paper's densities": 4.0},
         60_965_224,
         {"the paper's densities": {16: 3.0}},
+        exported_by="netsurgery",
     ),
     "vgg16": AnyNetwork("VGG-16", VGG16, _images(224), {DENSE: 1.0, "2 planes": 1.3}, 138_357_544),
 }
