@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from netsurgery.graph.extents import axis, larger
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.operators import OPERATORS, Work, working
 from netsurgery.graph.recognition import recognise_weights
@@ -46,6 +47,13 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "MatMul": ([ROW], [(6, 2)], {}),
     "AdaptiveMaxPool": ([PICTURE], [], {"size": (2, 1)}),
     "Embedding": ([ROW], [(7, 3)], {}),
+    "Integers": ([], [], {"type": "int64", "shape": (2, 3), "values": (1, -2, 300, 4, 4, 2**31 - 1)}),
+    "Cast": ([ROW], [], {"type": "int32"}),
+    **{name: ([ROW, ROW], [], {}) for name in ("Equal", "NotEqual", "Less", "LessOrEqual", "Greater")},
+    **{name: ([ROW, ROW], [], {}) for name in ("GreaterOrEqual", "And", "Or", "Xor")},
+    **{name: ([ROW], [], {}) for name in ("Not", "IsNaN")},
+    "IsInf": ([ROW], [], {"negative": False}),
+    "Where": ([ROW, ROW], [(6,)], {}),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 
@@ -73,6 +81,8 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
         )
         for number, shape in enumerate(shapes)
     ]
+    if not shapes:
+        builder.input("beside", ("batch" if dynamic else 1,))
     operands += [
         None if shape is None else builder.constant(rng.standard_normal(shape), "weight") for shape in constants
     ]
@@ -80,8 +90,9 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
 
 
 def type_of_operand(operator: str, place: int) -> ValueType:
-    """The last of the types that an operand may have."""
-    return OPERATORS[operator].operand(place).types[-1]
+    """float32 where an operand may be that, else the last of the types that it may have."""
+    types = OPERATORS[operator].operand(place).types
+    return ValueType.FLOAT32 if ValueType.FLOAT32 in types else types[-1]
 
 
 def _one_constant(weight: np.ndarray) -> Graph:
@@ -139,4 +150,10 @@ def _axes() -> Graph:
     split = builder.node("Reshape", [rows], shape=(0, -1, 2, 2))
     picture = builder.input("picture", ("batch", 1, "height", "width"))
     kernel = builder.constant(rng.standard_normal((2, 1, 3, 2)))
-    return builder.graph([split, builder.node("Conv", [picture, kernel], strides=(2, 1))])
+    maps = builder.node("Conv", [picture, kernel], strides=(2, 1))
+    time, height = axis("time"), axis("height")
+    places = builder.node("Slice", [builder.constant(rng.standard_normal((40, 4)))], axis=0, start=0, stop=time)
+    last = builder.node("Slice", [builder.node("Add", [rows, places])], axis=1, start=time - 1, stop=time)
+    half = builder.node("Slice", [maps], axis=2, start=0, stop=(height // 2 + 1) // 2)
+    flat = builder.node("Reshape", [rows], shape=(axis("batch") * time, larger(4 - 2 * time, 2) * 2))
+    return builder.graph([split, maps, last, half, flat])

@@ -48,7 +48,7 @@ def format_header() -> str:
 
 def _limits() -> Iterator[tuple[str, int]]:
     for name, value in vars(constants).items():
-        if name.startswith(("MOST_", "HIGHEST_", "LARGEST_", "GRANTED_")):
+        if name.startswith(("MOST_", "HIGHEST_", "LARGEST_", "GRANTED_", "DEEPEST_", "FOLLOWS")):
             yield name.lower(), value
 
 

@@ -12,6 +12,7 @@ from netsurgery.graph.operators import (
     OPERATORS,
     Attribute,
     Expected,
+    Gives,
     Images,
     Length,
     Operator,
@@ -19,7 +20,7 @@ from netsurgery.graph.operators import (
 )
 from netsurgery.packed.format import ATTRIBUTES
 
-TRAITS: tuple[type[Enum], ...] = (Work, Images, Expected, Length)
+TRAITS: tuple[type[Enum], ...] = (Work, Images, Expected, Gives, Length)
 
 _TYPES = f"""\
 // The operator table, made from netsurgery/graph/operators/: don't edit, run
@@ -64,6 +65,7 @@ struct OperandEntry {
   bool constant, optional, variadic;
   Expected expected;
   unsigned types;  // that its entries may have: a bit for each, the code says which
+  bool alike;      // all operands of which this is true have one type
 
   constexpr bool takes(ValueType type) const { return (types >> static_cast<unsigned>(type) & 1u) != 0; }
 };
@@ -73,6 +75,7 @@ struct AttributeEntry {
   const char* word;
   AttributeKind kind;
   Length length;
+  std::int64_t most;  // numbers that it may have
   bool flattens;
   Default standard;
   std::int64_t default_integer;  // of kInt, kFlag, kChoice
@@ -80,6 +83,8 @@ struct AttributeEntry {
   std::int64_t low;              // the lowest value of kInt, kInts
   bool has_neutral;              // kInts that all equal `neutral` are kept as no numbers at all
   std::int64_t neutral;
+  bool follows;                   // may its numbers follow open axes?
+  std::int64_t lowest_following;  // the lowest one that does
   Entries<const char*> choices;
 };
 
@@ -89,10 +94,11 @@ struct OperatorEntry {
   ShapeRule shape;
   Work work;
   Images images;
+  Gives gives;
   Entries<OperandEntry> operands;
   Entries<AttributeEntry> attributes;
 
-  constexpr bool variadic() const { return operands[operands.size() - 1].variadic; }
+  constexpr bool variadic() const { return operands.size() > 0 && operands[operands.size() - 1].variadic; }
   /// The operand that input number `place` is: the last one stands for all that follow it.
   constexpr const OperandEntry& operand(std::size_t place) const {
     return operands[place < operands.size() ? place : operands.size() - 1];
@@ -101,7 +107,27 @@ struct OperatorEntry {
 """
 
 _END = """\
-constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[static_cast<std::size_t>(op) - 1]; }
+constexpr std::size_t kMostOperatorCodes = 256;
+constexpr int kNoOperator = -1;
+
+/// For each code the place of its operator in kOperators, or kNoOperator.
+struct OperatorPlaces {
+  int of[kMostOperatorCodes] = {};
+
+  constexpr OperatorPlaces() {
+    for (int& place : of) place = kNoOperator;
+    int place = 0;
+    for (const OperatorEntry& entry : kOperators) of[static_cast<std::size_t>(entry.op)] = place++;
+  }
+};
+inline constexpr OperatorPlaces kOperatorPlaces;
+
+constexpr bool is_operator(std::int64_t code) {
+  return code >= 0 && code < static_cast<std::int64_t>(kMostOperatorCodes) && kOperatorPlaces.of[code] != kNoOperator;
+}
+constexpr const OperatorEntry& entry_of(Operator op) {
+  return kOperators[kOperatorPlaces.of[static_cast<std::size_t>(op)]];
+}
 
 }  // namespace netsurgery
 """
@@ -129,19 +155,32 @@ def operators_header() -> str:
         tables += _tables(operator)
     tables += ["}  // namespace operator_tables", "", "inline constexpr OperatorEntry kOperators[] = {"]
     tables += [f"    {_operator(operator)}," for operator in operators]
-    tables += ["};", "// clang-format on", ""]
+    highest = operators[-1].code
+    places = {operator.code: place for place, operator in enumerate(operators, start=1)}
+    listed = ", ".join(str(places.get(code, 0)) for code in range(highest + 1))
+    tables += [
+        "};",
+        "",
+        f"constexpr std::int64_t kHighestCode = {highest};",
+        "// Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.",
+        f"inline constexpr std::uint8_t kPlaces[] = {{{listed}}};",
+        "// clang-format on",
+        "",
+    ]
     tables = [textwrap.fill(line, WIDTH, subsequent_indent=" " * 5, break_on_hyphens=False) for line in tables]
     return "\n".join([_TYPES, *enums, "", _ENTRIES, *tables, _END])
 
 
 def _tables(operator: Operator) -> Iterator[str]:
     """The arrays that an operator's entry points to."""
-    yield f"inline constexpr OperandEntry {constant(operator.name)}Operands[] = {{"
+    if operator.operands:
+        yield f"inline constexpr OperandEntry {constant(operator.name)}Operands[] = {{"
     for operand in operator.operands:
         said = ", ".join(flag(given) for given in (operand.constant, operand.optional, operand.variadic))
         types = sum(1 << one.code for one in operand.types)
-        yield f'    {{"{operand.name}", {said}, {_trait(operand.expected)}, {types}}},'
-    yield "};"
+        yield f'    {{"{operand.name}", {said}, {_trait(operand.expected)}, {types}, {flag(operand.alike)}}},'
+    if operator.operands:
+        yield "};"
     for attribute in operator.attributes:
         if attribute.choices:
             listed = ", ".join(f'"{choice}"' for choice in attribute.choices)
@@ -157,8 +196,9 @@ def _operator(operator: Operator) -> str:
     name, tables = constant(operator.name), "operator_tables::"
     attributes = f"{tables}{name}Attributes" if operator.attributes else "{}"
     rule = f"ShapeRule::{constant(_rule(operator))}"
-    traits = f"{_trait(operator.work)}, {_trait(operator.images)}"
-    return f'{{Operator::{name}, "{operator.name}", {rule}, {traits}, {tables}{name}Operands, {attributes}}}'
+    traits = f"{_trait(operator.work)}, {_trait(operator.images)}, {_trait(operator.gives)}"
+    operands = f"{tables}{name}Operands" if operator.operands else "{}"
+    return f'{{Operator::{name}, "{operator.name}", {rule}, {traits}, {operands}, {attributes}}}'
 
 
 def _attribute(operator: Operator, attribute: Attribute) -> str:
@@ -174,16 +214,23 @@ def _attribute(operator: Operator, attribute: Attribute) -> str:
         f'"{attribute.name}"',
         f"AttributeKind::{constant(attribute.kind)}",
         _trait(attribute.length),
+        str(attribute.most),
         flag(attribute.flattens),
         "Default::" + ("kNone" if default is None else "kEmpty" if default == () else "kValue"),
         integer,
         floating,
-        str(attribute.low) if attribute.low > -LARGEST_INT else "-kLargestInteger",
+        _low(attribute.low),
         flag(attribute.neutral is not None),
         str(attribute.neutral or 0),
+        flag(attribute.follows is not None),
+        _low(attribute.follows or 0),
         _choices(operator, attribute) if attribute.choices else "{}",
     ]
     return "{" + ", ".join(fields) + "}"
+
+
+def _low(number: int) -> str:
+    return str(number) if number > -LARGEST_INT else "-kLargestInteger"
 
 
 def _trait(trait: Enum) -> str:

@@ -7,8 +7,8 @@
  *     ns_free(net);
  *
  * A session is for one thread at a time; any number of sessions may be used by as many threads. Arrays are in row-major
- * order. Outputs are float32, and so are inputs but those of which ns_input_type says otherwise. Every function that
- * returns a status leaves a sentence in ns_last_error() when it fails, and nothing is half done then. */
+ * order. Entries are float32 where ns_input_type and ns_output_type don't say otherwise. Every function that returns a
+ * status leaves a sentence in ns_last_error() when it fails, and nothing is half done then. */
 #ifndef NETSURGERY_H
 #define NETSURGERY_H
 
@@ -57,8 +57,8 @@ typedef struct ns_shape {
   int64_t sizes[NS_HIGHEST_RANK];
 } ns_shape;
 
-/* The type of an array's entries. */
-typedef enum ns_value_type { NS_FLOAT32 = 0, NS_INT32 = 1, NS_INT64 = 2 } ns_value_type;
+/* The type of an array's entries. A bool is a byte, 0 or 1. */
+typedef enum ns_value_type { NS_FLOAT32 = 0, NS_INT32 = 1, NS_INT64 = 2, NS_BOOL = 3 } ns_value_type;
 
 /* The bytes are copied where needed; the caller keeps them. */
 NS_API ns_status ns_load(const void* bytes, size_t size, const ns_options* options, ns_session** session);
@@ -72,6 +72,7 @@ NS_API const char* ns_input_name(const ns_session* session, int index);
 NS_API const char* ns_output_name(const ns_session* session, int index);
 NS_API ns_status ns_input_shape(const ns_session* session, int index, ns_shape* shape);
 NS_API ns_status ns_input_type(const ns_session* session, int index, ns_value_type* type);
+NS_API ns_status ns_output_type(const ns_session* session, int index, ns_value_type* type);
 /* Open axes: most networks have one, the batch. */
 NS_API int ns_axis_count(const ns_session* session);
 NS_API const char* ns_axis_name(const ns_session* session, int index);
@@ -85,7 +86,7 @@ NS_API int ns_threads(const ns_session* session);
 NS_API ns_status ns_prepare(ns_session* session, const int64_t* sizes);
 /* inputs[i], outputs[i]: arrays of the types and shapes above, aligned for their entries, none of which overlap. Once
  * sizes have been prepared (or run), running at them again allocates nothing. */
-NS_API ns_status ns_run(ns_session* session, const int64_t* sizes, const void* const* inputs, float* const* outputs);
+NS_API ns_status ns_run(ns_session* session, const int64_t* sizes, const void* const* inputs, void* const* outputs);
 
 /* Why the last call in this thread failed. Never NULL. */
 NS_API const char* ns_last_error(void);

@@ -20,7 +20,7 @@ using namespace netsurgery;
 namespace {
 
 using Given = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;  // of any type
-using Made = nb::ndarray<nb::numpy, float, nb::c_contig>;
+using Made = nb::ndarray<nb::numpy, nb::c_contig>;
 
 struct Free {
   void operator()(float* memory) const { ::operator delete(memory, std::align_val_t(64)); }
@@ -39,6 +39,12 @@ Floats nans(Size count) {
       static_cast<float*>(::operator new(static_cast<std::size_t>(count) * sizeof(float), std::align_val_t(64))));
   std::fill_n(memory.get(), count, std::numeric_limits<float>::quiet_NaN());
   return memory;
+}
+
+nb::dlpack::dtype type_of(const ValueTypeEntry& type) {
+  if (type.type == ValueType::kBool) return nb::dtype<bool>();
+  if (type.type == ValueType::kFloat32) return nb::dtype<float>();
+  return type.type == ValueType::kInt32 ? nb::dtype<std::int32_t>() : nb::dtype<std::int64_t>();
 }
 
 struct Ways {
@@ -74,16 +80,20 @@ nb::list run_plain(const nb::bytes& content, const std::vector<Given>& inputs, c
   const auto shape = [&](int value) -> const Shape& { return shapes[static_cast<std::size_t>(value)]; };
   if (inputs.size() != graph.inputs.size()) throw std::invalid_argument("as many arrays as inputs are needed");
   std::vector<Floats> values(shapes.size());
+  const auto floats = [&](std::size_t value) {
+    const Size bytes = product(shapes[value]) * static_cast<Size>(entry_of(graph.type(static_cast<int>(value))).bytes);
+    return (bytes + static_cast<Size>(sizeof(float)) - 1) / static_cast<Size>(sizeof(float));
+  };
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     if (i < inputs.size()) {
       const std::size_t bytes = entry_of(graph.inputs[i].type).bytes;
       if (static_cast<Size>(inputs[i].size()) != product(shapes[i]) || inputs[i].itemsize() != bytes)
         throw std::invalid_argument("an array doesn't fit its input");
-      values[i] = nans(product(shapes[i]) * static_cast<Size>(bytes / sizeof(float)));
+      values[i] = nans(floats(i));
       std::memcpy(values[i].get(), inputs[i].data(), inputs[i].nbytes());
       continue;
     }
-    values[i] = nans(product(shapes[i]));
+    values[i] = nans(floats(i));
     if (graph.is_constant(static_cast<int>(i))) {
       const std::vector<float> entries = graph.constant(static_cast<int>(i)).dense();
       std::copy(entries.begin(), entries.end(), values[i].get());
@@ -99,18 +109,20 @@ nb::list run_plain(const nb::bytes& content, const std::vector<Given>& inputs, c
       operands.push_back(given ? values[static_cast<std::size_t>(input)].get() : nullptr);
     }
     const auto kernel = make_plain_kernel(graph, node, operand_shapes, shape(node.output));
-    run_kernel(*kernel, std::move(operands), product(operand_shapes[0]),
+    run_kernel(*kernel, std::move(operands), node.inputs.empty() ? 0 : floats(static_cast<std::size_t>(node.inputs[0])),
                values[static_cast<std::size_t>(node.output)].get(), {each, last_first, in_place});
   }
   nb::list results;
   for (const int output : graph.outputs) {
-    Floats copy = nans(product(shape(output)));
-    std::copy_n(values[static_cast<std::size_t>(output)].get(), product(shape(output)), copy.get());
+    const ValueTypeEntry& type = entry_of(graph.type(output));
+    Floats copy = nans(floats(static_cast<std::size_t>(output)));
+    std::memcpy(copy.get(), values[static_cast<std::size_t>(output)].get(),
+                static_cast<std::size_t>(product(shape(output))) * type.bytes);
     float* data = copy.get();
     nb::capsule owner(copy.get(), [](void* memory) noexcept { Free()(static_cast<float*>(memory)); });
     copy.release();
     const std::vector<std::size_t> sizes(shape(output).begin(), shape(output).end());
-    results.append(Made(data, sizes.size(), sizes.data(), owner));
+    results.append(Made(data, sizes.size(), sizes.data(), owner, nullptr, type_of(type)));
   }
   return results;
 }

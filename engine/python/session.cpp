@@ -67,9 +67,8 @@ class View {
     if (!buffer_.format || buffer_.format[0] == '\0' || buffer_.format[1] != '\0') return false;
     const std::size_t bytes = entry_of(type).bytes;
     // Whole numbers of one size have several letters.
-    const bool named =
-        entry_of(type).whole ? std::strchr("ilq", buffer_.format[0]) != nullptr : buffer_.format[0] == 'f';
-    return named && static_cast<std::size_t>(buffer_.itemsize) == bytes &&
+    const char* letters = entry_of(type).whole ? "ilq" : type == ValueType::kBool ? "?" : "f";
+    return std::strchr(letters, buffer_.format[0]) != nullptr && static_cast<std::size_t>(buffer_.itemsize) == bytes &&
            reinterpret_cast<std::uintptr_t>(buffer_.buf) % bytes == 0;
   }
   /// Whether this is the shape. The first appearance of an open axis says its size, which is 0 before. Needs PyBUF_ND.
@@ -88,7 +87,7 @@ class View {
     return true;
   }
   const void* entries() const { return buffer_.buf; }
-  float* floats() const { return static_cast<float*>(buffer_.buf); }
+  void* writable() const { return buffer_.buf; }
 
  private:
   Py_buffer buffer_{};
@@ -128,7 +127,8 @@ class PySession {
     }
     const nb::module_ numpy = nb::module_::import_("numpy");
     empty_ = numpy.attr("empty");
-    float32_ = numpy.attr("dtype")("float32");
+    for (const int output : graph().outputs)
+      types_.push_back(numpy.attr("dtype")(entry_of(graph().type(output)).name));
   }
   ~PySession() {
     if (is_torn()) static_cast<void>(session_.release());  // can't even be destroyed
@@ -147,6 +147,11 @@ class PySession {
     for (const std::string& name : graph().output_names) names.append(text(name));
     return nb::tuple(names);
   }
+  nb::tuple output_types() const {
+    nb::list types;
+    for (const int output : graph().outputs) types.append(static_cast<int>(graph().type(output)));
+    return nb::tuple(types);
+  }
   int threads() const { return session_->threads(); }
   /// A size for each open axis.
   void prepare(const std::vector<Size>& given) {
@@ -157,14 +162,14 @@ class PySession {
 
   nb::object outputs_for(const nb::tuple& arrays) {
     return outputs_by(arrays, [this](const Prepared& how, const Sizes& sizes, const void* const* inputs,
-                                     float* const* outputs) { run(how, sizes, inputs, outputs); });
+                                     void* const* outputs) { run(how, sizes, inputs, outputs); });
   }
 
   /// (node, kind, microseconds, multiply-adds) of each step; None for arrays that `run` doesn't take.
   nb::object profile(const nb::tuple& arrays) {
     nb::list steps;
     const nb::object made =
-        outputs_by(arrays, [&](const Prepared&, const Sizes& sizes, const void* const* inputs, float* const* outputs) {
+        outputs_by(arrays, [&](const Prepared&, const Sizes& sizes, const void* const* inputs, void* const* outputs) {
           std::vector<Session::StepTime> times;
           {
             const nb::gil_scoped_release release;
@@ -196,11 +201,11 @@ class PySession {
     const std::size_t count = how.shapes.size();
     Few<nb::object> made(count);
     Few<View> given(count);
-    Few<float*> outputs(count);
+    Few<void*> outputs(count);
     for (std::size_t i = 0; i < count; ++i) {
-      made[i] = empty_(how.shapes[i], float32_);
-      if (!given[i].take(made[i], PyBUF_WRITABLE)) throw std::runtime_error("numpy.empty made no array of floats.");
-      outputs[i] = given[i].floats();
+      made[i] = empty_(how.shapes[i], types_[i]);
+      if (!given[i].take(made[i], PyBUF_WRITABLE)) throw std::runtime_error("numpy.empty made no array of numbers.");
+      outputs[i] = given[i].writable();
     }
     run_on(how, sizes, inputs.data(), outputs.data());
     if (count == 1) return made[0];
@@ -259,7 +264,7 @@ class PySession {
   }
 
   /// Nobody waits for another thread's run without letting Python's other threads go on, or both would wait for ever.
-  void run(const Prepared& how, const Sizes& sizes, const void* const* inputs, float* const* outputs) {
+  void run(const Prepared& how, const Sizes& sizes, const void* const* inputs, void* const* outputs) {
     const bool free = busy_.try_lock();
     if (free && how.cycles < kKeepLockBelow) {
       const std::lock_guard<std::mutex> lock(busy_, std::adopt_lock);
@@ -278,7 +283,8 @@ class PySession {
   bool torn_ = false;                                          // by a fork; guarded by Python's lock, as is the above
   std::map<Sizes, std::shared_ptr<const Prepared>> prepared_;  // guarded by Python's lock, as is the next
   std::shared_ptr<const Prepared> newest_;                     // asked for last
-  nb::object empty_, float32_;
+  nb::object empty_;
+  std::vector<nb::object> types_;  // of the outputs, as NumPy's
 };
 
 }  // namespace
@@ -289,6 +295,7 @@ void bind_session(nb::module_& m) {
            nb::arg("elements") = 0, nb::arg("value_elements") = Limits().value_elements, nb::arg("plain_only") = false)
       .def_prop_ro("inputs", &PySession::inputs)
       .def_prop_ro("output_names", &PySession::output_names)
+      .def_prop_ro("output_types", &PySession::output_types)
       .def_prop_ro("threads", &PySession::threads)
       .def("profile", &PySession::profile, nb::arg("arrays"))
       .def("prepare", &PySession::prepare, nb::arg("sizes"))

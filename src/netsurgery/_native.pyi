@@ -199,6 +199,10 @@ class Session:
         """In order."""
 
     @property
+    def output_types(self) -> tuple[int, ...]:
+        """Codes of types, in order."""
+
+    @property
     def threads(self) -> int:
         """How many threads a run may use."""
 
@@ -211,7 +215,7 @@ class Session:
     def prepare(self, sizes: Sequence[int]) -> None:
         """Plan memory for sizes, one for each open axis. Raises InputError."""
 
-    def run(self, arrays: tuple[object, ...]) -> npt.NDArray[np.float32] | tuple[npt.NDArray[np.float32], ...] | None:
+    def run(self, arrays: tuple[object, ...]) -> npt.NDArray[Any] | tuple[npt.NDArray[Any], ...] | None:
         """The output, or a tuple of several: arrays of the caller's own.
 
         None, and nothing has been run, unless there is one array for each input, C-contiguous, of float32 and of the

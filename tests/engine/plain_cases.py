@@ -35,20 +35,31 @@ class Case:
         return [
             None
             if shape is None
-            else rng.integers(-self.rows, self.rows, shape).astype(self.kind(place).dtype)
-            if self.kind(place).whole
+            else self._whole(rng, place, shape)
+            if self.kind(place) is not ValueType.FLOAT32
             else np.asarray(constant(rng, shape) if place and self.takes(place) else rng.normal(size=shape), np.float32)
             for place, shape in enumerate(self.shapes)
         ]
+
+    def _whole(self, rng: np.random.Generator, place: int, shape: Shape) -> Array:
+        """Whole numbers or bools: places where they are looked up, else small ones and those at the ends."""
+        kind = self.kind(place)
+        if kind is ValueType.BOOL:
+            return rng.integers(0, 2, shape).astype(np.bool_)
+        if self.operator == "Embedding":
+            return rng.integers(-self.rows, self.rows, shape).astype(kind.dtype)
+        ends = np.iinfo(kind.dtype)
+        far = rng.choice(np.array([ends.min, ends.max, ends.min + 1, 2**24 + 1, -1, 0], kind.dtype), shape)
+        return np.where(rng.random(shape) < 0.2, far, rng.integers(-9, 10, shape)).astype(kind.dtype)
 
     def takes(self, place: int) -> bool:
         """Has this operand to be a constant?"""
         return OPERATORS[self.operator].operand(place).constant
 
     def kind(self, place: int) -> ValueType:
-        """The type of an operand; of several, by the number of its entries."""
+        """The type of an operand; of several, by the number of the first one's entries, so that some are alike."""
         types = OPERATORS[self.operator].operand(place).types
-        return types[math.prod(self.shapes[place] or ()) % len(types)]
+        return types[math.prod(self.shapes[0] or ()) % len(types)]
 
     @property
     def rows(self) -> int:
@@ -65,11 +76,14 @@ class Case:
             else builder.input(f"x{place}", array.shape, self.kind(place))
             for place, array in enumerate(operands)
         ]
+        if not names:
+            builder.input("beside", (1,))
         return builder.graph([builder.node(self.operator, names, **self.attributes)])
 
     def run(self, operands: list[Array | None], **ways: Any) -> Array:
         """What the plain kernel makes of them. ways: `each`, `last_first`, `in_place`."""
         given = [array for place, array in enumerate(operands) if array is not None and not self.takes(place)]
+        given = given if self.shapes else [np.zeros(1, np.float32)]
         (result,) = _native.run_plain(encode(self.graph(operands)), given, **ways)
         return result
 
@@ -247,6 +261,19 @@ def embedding(draw: Draw) -> Case:
     return Case("Embedding", (draw(shapes), (draw(sizes), draw(st.integers(1, 40)))), {})
 
 
+def integers(draw: Draw) -> Case:
+    shape = draw(shapes)
+    count = draw(st.sampled_from([1, math.prod(shape)]))
+    values = draw(st.lists(st.integers(-(2**31) + 1, 2**31 - 1), min_size=count, max_size=count))
+    return Case("Integers", (), {"type": draw(types), "shape": shape, "values": tuple(values)})
+
+
+def where(draw: Draw) -> Case:
+    shape = draw(shapes)
+    return Case("Where", tuple(broadcastable(draw, shape) for _ in range(3)), {})
+
+
+types = st.sampled_from(list(map(str, ValueType)))
 numbers = st.sampled_from([-np.inf, -2.0, -0.5, 0.0, 0.3, 1.0, 6.0, np.inf])
 finite = st.sampled_from([-2.0, -0.5, 0.0, 1 / 6, 0.3, 1.0, 6.0])
 MAKERS: dict[str, Callable[[Draw], Case]] = {
@@ -275,6 +302,14 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "MatMul": matmul,
     "AdaptiveMaxPool": adaptive_pool("AdaptiveMaxPool"),
     "Embedding": embedding,
+    "Integers": integers,
+    "Cast": unary("Cast", type=types),
+    **{name: binary(name) for name in ("Equal", "NotEqual", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")},
+    **{name: binary(name) for name in ("And", "Or", "Xor")},
+    "Not": unary("Not"),
+    "IsNaN": unary("IsNaN"),
+    "IsInf": unary("IsInf", positive=st.booleans(), negative=st.booleans()),
+    "Where": where,
 }
 """Operator -> what draws a case of it, most of the time one that its shape rule allows."""
 
@@ -341,5 +376,16 @@ LARGE = [
     Case("Lrn", ((2, 40, 30, 31),), {"size": 5}),
     Case("Embedding", ((70, 30), (500, 64)), {}),
     Case("Embedding", ((3, 1), (3, 40001)), {}),
+    Case("Integers", (), {"type": "int32", "shape": (3, 20001), "values": tuple(range(60003))}),
+    Case("Integers", (), {"type": "bool", "shape": (3, 20001), "values": (1,)}),
+    *(Case("Cast", ((3, 20001 + more),), {"type": kind}) for more in range(4) for kind in map(str, ValueType)),
+    Case("Less", ((70, 1, 50), (40, 1)), {}),
+    Case("Equal", ((3, 30001), (3, 30001)), {}),
+    Case("Where", ((70, 1, 50), (40, 1), (70, 40, 50)), {}),
+    Case("Where", ((3, 30001), (3, 30001), (3, 1)), {}),
+    Case("Where", ((3, 30001), (1, 1), (3, 30001)), {}),
+    Case("Div", ((3, 30002), (3, 30002)), {}),
+    Case("Transpose", ((3, 101, 301),), {"order": (2, 0, 1)}),
+    Case("Transpose", ((3, 103, 301),), {"order": (2, 0, 1)}),
 ]
 """Large enough for several pieces, in each way in which work is cut."""

@@ -25,7 +25,7 @@ def test_numbers_of_floats_come_back_from_their_literals_bit_for_bit() -> None:
             if isinstance(attribute.default, float) and math.isfinite(attribute.default):
                 table = header.split(f"k{operator.name}Attributes[] = ")[1]
                 entry = table.split(
-                    f'"{attribute.name}", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, '
+                    f'"{attribute.name}", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, '
                 )[1]
                 assert np.float32(entry.split("f,")[0]) == np.float32(attribute.default)
 

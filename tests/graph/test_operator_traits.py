@@ -10,7 +10,7 @@ import pytest
 
 from fuzz.corpus import ONE_NODE, type_of_operand
 from netsurgery.graph.ir import GraphBuilder, node
-from netsurgery.graph.operators import OPERATORS, Expected, Images, Length, Operand, Operator, Work, working
+from netsurgery.graph.operators import OPERATORS, Expected, Gives, Images, Length, Operand, Operator, Work, working
 from netsurgery.graph.passes import units
 from netsurgery.graph.passes.units import map_units
 from netsurgery.graph.value_types import ValueType
@@ -24,8 +24,8 @@ def example(name: str, seed: int = 0) -> tuple[Arrays, dict[str, Any], int]:
     shapes, constants, attributes = ONE_NODE[name]
     rng = np.random.default_rng(seed)
     operands: Arrays = [
-        rng.integers(0, 3, shape)
-        if type_of_operand(name, place).whole
+        rng.integers(0, 3, shape).astype(type_of_operand(name, place).dtype)
+        if type_of_operand(name, place) is not ValueType.FLOAT32
         else rng.standard_normal(shape).astype(np.float32)
         for place, shape in enumerate(shapes)
     ]
@@ -142,7 +142,8 @@ def test_expected_lengths_are_those_of_the_example(name: str) -> None:
     shapes, _, given = ONE_NODE[name]
     for attribute in OPERATORS[name].attributes:
         value = given.get(attribute.name)
-        if attribute.kind in ("ints", "floats") and value and attribute.length not in (Length.ONE, Length.TWO):
+        counted = attribute.kind in ("ints", "floats") and value and shapes
+        if counted and attribute.length not in (Length.ONE, Length.TWO):
             assert len(value) == attribute.length.of(len(shapes[0]))
 
 
@@ -150,7 +151,7 @@ def test_a_new_operator_has_the_safe_traits() -> None:
     new = Operator("New", 999, OPERATORS["Relu"].operands, (), OPERATORS["Relu"].shape, "Of which nothing is known.")
     assert (new.work, new.images, new.operands[0].expected) == (Work.OTHER, Images.TOGETHER, Expected.NOTHING)
     assert not new.moves
-    assert Operand("x").types == (ValueType.FLOAT32,)
+    assert (Operand("x").types, Operand("x").alike, new.gives) == ((ValueType.FLOAT32,), False, Gives.FLOAT32)
 
 
 def test_an_operator_of_which_nothing_is_known_pins_the_units_that_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,10 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from tests.graph.onnx_reading import read_onnx  # noqa: E402
-from tests.packed.graphs import open_axes  # noqa: E402
+from tests.packed.graphs import masked, open_axes  # noqa: E402
 from tests.packed.graphs import words as word_scores  # noqa: E402
 
+from fuzz.corpus import type_of_operand  # noqa: E402
 from netsurgery.errors import GraphError, UnsupportedOperatorError  # noqa: E402
 from netsurgery.graph.examples import random_inputs  # noqa: E402
 from netsurgery.graph.ir import GraphBuilder  # noqa: E402
@@ -19,8 +20,10 @@ from netsurgery.graph.operators import OPERATORS, Work, working  # noqa: E402
 from netsurgery.graph.to_onnx import to_onnx, write_onnx  # noqa: E402
 from netsurgery.graph.to_onnx import writing as module  # noqa: E402
 from netsurgery.graph.to_onnx.nodes import WRITERS  # noqa: E402
+from netsurgery.graph.value_types import ValueType  # noqa: E402
 from netsurgery.runtime.reference import run  # noqa: E402
 
+FLOAT = ValueType.FLOAT32
 RANDOM = np.random.default_rng(5)
 IMAGE, TALL, LINE, BLOCK = ("batch", 4, 7, 6), ("batch", 3, 9, 4), ("batch", 4, 11), ("batch", 2, 5, 4, 6)
 ROWS, WORDS = ("batch", 6), ("batch", 5, 6)
@@ -38,6 +41,7 @@ def case(given, *constants, more=(), **attributes):
     return (given, *more), constants, attributes
 
 
+COMPARISONS = ("Equal", "NotEqual", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")
 CASES = {
     **{name: [case(IMAGE), case(ROWS)] for name in working(Work.ENTRYWISE)},
     "Conv": [
@@ -115,6 +119,14 @@ CASES = {
         case(IMAGE, size=(5, 9), coordinates="pytorch_half_pixel", rounding="ceil"),
     ],
     "Embedding": [case(ROWS, weights(7, 4))],
+    "Integers": [([ROWS], (), {"type": kind, "shape": (2, 2), "values": (1, 0, 3, 1)}) for kind in map(str, ValueType)],
+    "Cast": [case(ROWS, type=kind) for kind in map(str, ValueType)],
+    **{name: [case(ROWS, more=(ROWS,)), case(IMAGE, weights(4, 1, 1))] for name in COMPARISONS},
+    **{name: [case(ROWS, more=(("batch", 1),))] for name in ("And", "Or", "Xor")},
+    "Not": [case(ROWS)],
+    "IsNaN": [case(ROWS)],
+    "IsInf": [case(ROWS), case(ROWS, positive=False), case(ROWS, negative=False)],
+    "Where": [case(ROWS, weights(6), more=(ROWS,))],
 }
 """Operator -> graphs with that operator alone, all of them with an open batch."""
 
@@ -125,9 +137,10 @@ def one_node(operator, index):
     shapes, constants, attributes = CASES[operator][index]
     builder = GraphBuilder()
     inputs = [
-        builder.input(f"x{number}", shape, OPERATORS[operator].operand(number).types[-1])
+        builder.input(f"x{number}", shape, type_of_operand(operator, number) if operator != "Integers" else FLOAT)
         for number, shape in enumerate(shapes)
     ]
+    inputs = [] if operator == "Integers" else inputs
     inputs += [builder.constant(array, f"w{number}") for number, array in enumerate(constants)]
     return builder.graph([builder.node(operator, inputs, "y", "layer", **attributes)])
 
@@ -194,7 +207,10 @@ def assert_same(results, expected):
     """Within 1e-5 of the largest entry: sums of some 100 products in float32, and ONNX Runtime's exponentials."""
     assert len(results) == len(expected)
     for result, wanted in zip(results, expected, strict=True):
-        assert result.shape == wanted.shape
+        assert (result.shape, result.dtype) == (wanted.shape, wanted.dtype)
+        if wanted.dtype == np.bool_:
+            assert np.array_equal(result, wanted)
+            continue
         np.testing.assert_allclose(result, wanted, rtol=0, atol=1e-5 * max(1, float(np.abs(wanted).max())))
 
 
@@ -325,7 +341,7 @@ def test_a_model_that_onnx_finds_invalid_leaves_the_old_file(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("made", [open_axes, word_scores])
+@pytest.mark.parametrize("made", [open_axes, word_scores, masked])
 def test_open_axes_and_whole_numbers_go_to_onnx_by_name_and_type(made):
     graph = made()
     model = to_onnx(graph)

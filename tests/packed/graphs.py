@@ -23,7 +23,7 @@ class Value(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """An operand that is an input of whole numbers."""
+    """An operand that is an input of whole numbers, or of bools."""
 
     shape: tuple[int, ...]
     type: ValueType = ValueType.INT64
@@ -36,6 +36,7 @@ class Constant(NamedTuple):
 
 
 Operand = Value | Numbers | Constant | None
+WHOLE_ROW, SHORT_ROW, BOOLS = Numbers((6,)), Numbers((6,), ValueType.INT32), Numbers((6,), ValueType.BOOL)
 ROW, LINE, IMAGE, BOX = Value((6,)), Value((4, 9)), Value((4, 7, 9)), Value((2, 4, 3, 5))
 
 CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
@@ -119,6 +120,29 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("AdaptiveMaxPool", (IMAGE,), {"size": (3, 4)}),
     ("Embedding", (Numbers((3, 2)), Constant((5, 4))), {}),
     ("Embedding", (Numbers((), ValueType.INT32), Constant((4, 3))), {}),
+    *(("Integers", (), {"type": kind, "shape": (2,), "values": (3, -1)}) for kind in map(str, ValueType)),
+    ("Integers", (), {"type": "int64", "shape": (), "values": (-(2**31) + 1,)}),
+    ("Integers", (), {"type": "int32", "shape": (3, 40), "values": tuple(range(-60, 60))}),
+    ("Integers", (), {"type": "int32", "shape": (3, 40), "values": (7,)}),
+    *(("Cast", (one,), {"type": kind}) for one in (ROW, SHORT_ROW, WHOLE_ROW, BOOLS) for kind in map(str, ValueType)),
+    *((name, (ROW, Constant((1, 6))), {}) for name in ("Equal", "NotEqual", "Less", "LessOrEqual", "Greater")),
+    ("GreaterOrEqual", (Constant((6,)), ROW), {}),
+    ("Equal", (BOOLS, BOOLS), {}),
+    ("Less", (WHOLE_ROW, WHOLE_ROW), {}),
+    *((name, (BOOLS, Numbers((1,), ValueType.BOOL)), {}) for name in ("And", "Or", "Xor")),
+    ("Not", (BOOLS,), {}),
+    ("IsNaN", (ROW,), {}),
+    ("IsInf", (ROW,), {}),
+    ("IsInf", (ROW,), {"positive": False, "negative": True}),
+    ("IsInf", (ROW,), {"negative": False}),
+    ("Where", (BOOLS, ROW, Constant(())), {}),
+    ("Where", (Numbers((1,), ValueType.BOOL), WHOLE_ROW, WHOLE_ROW), {}),
+    *((name, (SHORT_ROW, SHORT_ROW), {}) for name in ("Add", "Sub", "Mul", "Div")),
+    ("Concat", (BOOLS, BOOLS), {"axis": 1}),
+    ("Transpose", (WHOLE_ROW,), {"order": (1, 0)}),
+    ("Slice", (BOOLS,), {"axis": 1, "start": 1, "stop": 5, "step": 2}),
+    ("Pad", (WHOLE_ROW,), {"pads": (0, 1, 0, 2), "value": -7.0}),
+    ("Reshape", (BOOLS,), {"shape": (-1, 2, 3)}),
     ("Reshape", (IMAGE,), {"shape": (0, 7, -1)}),
     ("Reshape", (Constant((2, 3)),), {"shape": (2, 3)}),
     ("Pad", (Constant((2, 3)),), {"pads": (0, 1, 1, 1)}),
@@ -181,6 +205,17 @@ def constants_everywhere() -> Graph:
 
 def unread_constant() -> Graph:
     return Graph((Input("x", ("batch", 3)),), (node("Relu", ["x"], "y"),), ("y",), {"z": np.ones(3, np.float32)})
+
+
+def masked() -> Graph:
+    """Whole numbers -> those moved by one, what is no padding, and rows of a table where it isn't: (n, time, 4)."""
+    rng, builder = np.random.default_rng(4), GraphBuilder()
+    ids = builder.input("ids", ("batch", "time"), ValueType.INT64)
+    kept = builder.node("NotEqual", [ids, builder.integers(0, ValueType.INT64)])
+    moved = builder.node("Sub", [ids, builder.node("Cast", [kept], type="int64")])
+    rows = builder.node("Embedding", [moved, builder.constant(rng.normal(size=(9, 4)))])
+    shown = builder.node("Reshape", [kept], shape=(0, -1, 1))
+    return builder.graph([moved, kept, builder.node("Where", [shown, rows, builder.constant(np.zeros(()))])])
 
 
 def whole_numbers() -> Graph:
@@ -271,7 +306,7 @@ def words() -> Graph:
 
 ARRANGEMENTS: tuple[Callable[[], Graph], ...] = (
     *(no_nodes, input_of_rank_zero, several_in_and_out, constants_everywhere, unread_constant),
-    *(whole_numbers, every_encoding, open_axes, words),
+    *(whole_numbers, every_encoding, open_axes, words, masked),
 )
 
 

@@ -88,7 +88,7 @@ def test_what_came_back_computes_the_same_bits(name: str) -> None:
     for sizes in graph.tried_sizes():
         inputs = random_inputs(graph, sizes)
         for ours, theirs in zip(run(back, inputs), run(graph, inputs), strict=True):
-            np.testing.assert_array_equal(ours.view(np.uint32), theirs.view(np.uint32))
+            assert (ours.dtype, ours.shape, ours.tobytes()) == (theirs.dtype, theirs.shape, theirs.tobytes())
 
 
 ODD_NAMES = ["", " ", "a b", "\x00", "\t\r", "gewicht/é.重み", "🙂", "input", "relu_1", "conv_1.weight", "a" * 300]

@@ -16,10 +16,11 @@ from tests.packed.graphs import numbered, whole_numbers
 from netsurgery._native import Encoder
 from netsurgery.errors import FileLimitError, FileVersionError, PackedFileError
 from netsurgery.graph.operators import OPERATORS
-from netsurgery.packed.format import ATTRIBUTES, Context, Encoding, Limits, Mask
+from netsurgery.packed.format import ATTRIBUTES, FOLLOWS, Context, Encoding, Limits, Mask
 from netsurgery.packed.reader import decode
 from netsurgery.packed.writer import encode
 
+HIGHEST_CODE = max(one.code for one in OPERATORS.values())
 Call = tuple[Any, ...]
 Calls = list[Call]
 
@@ -114,6 +115,19 @@ OUTPUT = [integer(Context.OUTPUT_COUNT, 0), integer(Context.OUTPUT, 0)]
 
 def tied(number: int) -> Calls:
     return [flag(Context.TIED, True), integer(Context.TIED, number)]
+
+
+NEW_NUMBER: Calls = [flag(Context.CONSTANT_FLAG, True), flag(Context.TIED, False), integer(Context.RANK, 0)]
+
+
+def integers(count: int, *values: int) -> Calls:
+    """The attributes of Integers: int64, of shape (3,), so many of them."""
+    calls = [integer(attribute("type"), 2), flag(Context.RANK, False), integer(attribute("shape"), 2)]
+    calls += [flag(Context.RANK, True), integer(Context.RANK, count)]
+    for place, number in enumerate(values):
+        calls += [flag(Context.KERNEL, True)] if place else []
+        calls.append(integer(attribute("values"), 2 * number))
+    return calls
 
 
 def attribute(name: str) -> int:
@@ -211,6 +225,32 @@ def sliced(start: int, stop: int) -> Calls:
     ]
 
 
+def cut_to(*terms: tuple[int, Calls], number: int = 0) -> Calls:
+    """The first entries of an input along its only axis, which is open: so many as an extent of these terms says."""
+    extent = [integer(Context.EXTENT, number), integer(Context.TERMS, len(terms) - 1)]
+    for coefficient, factors in terms:
+        code = 2 * coefficient if coefficient >= 0 else -2 * coefficient - 1
+        extent += [integer(Context.COEFFICIENT, code), *factors, integer(Context.FACTOR, 0)]
+    return [
+        *(*head(1)[:3], flag(Context.RANK, False), integer(Context.NODE_COUNT, 1)),
+        *(integer(Context.OPERATOR, FOLLOWS - 1), operator("Slice"), *value(), integer(attribute("axis"), 0)),
+        *(flag(attribute("start"), False), flag(Context.EXTENT, True), *extent, flag(attribute("step"), False)),
+        *OUTPUT,
+    ]
+
+
+def axis_factor(axis: int) -> Call:
+    return integer(Context.FACTOR, 3 + axis)
+
+
+def halves(depth: int) -> Calls:
+    """floor(floor(axis 0 / 2) / 2) ..., as a factor."""
+    if depth == 0:
+        return [axis_factor(0)]
+    inner = [integer(Context.TERMS, 0), integer(Context.COEFFICIENT, 2), *halves(depth - 1), integer(Context.FACTOR, 0)]
+    return [integer(Context.FACTOR, 1), integer(Context.DIVISOR, 0), *inner]
+
+
 def reshaped(*sizes: int) -> Calls:
     """An input of shape (4,) in another shape; each size is said, plus 1."""
     said = [flag(attribute("shape"), True), flag(Context.RANK, len(sizes) != 2)]
@@ -256,6 +296,9 @@ ACCEPTED: dict[str, Calls] = {
     "an infinite attribute": clip(INFINITY),
     "a choice": gelu(1),
     "a slice": sliced(1, 4),
+    "an extent": cut_to((1, [axis_factor(0)])),
+    "the deepest extent": cut_to((1, []), (1, halves(7))),
+    "an extent of 64 parts": cut_to((1, [axis_factor(0)]), *[(0, [axis_factor(0)])] * 31),
     "eight axes": reshaped(*[1] * 7, 4),
     "one axis of a mean": average(1),
     "operands": joined(3, 2),
@@ -273,10 +316,21 @@ ACCEPTED: dict[str, Calls] = {
 }
 """Files that are right, from the same parts as those that are wrong in one place."""
 
+BIG = [
+    *(integer(Context.COEFFICIENT, 2 * (2**31 - 1)), integer(Context.FACTOR, 2)),
+    *(integer(Context.TERMS, 0), integer(Context.COEFFICIENT, 2 * (2**31 - 1)), integer(Context.FACTOR, 0)),
+    integer(Context.FACTOR, 0),
+]
+"""A term of nearly 2^62."""
+
 DAMAGED: dict[str, tuple[Calls, str]] = {
     "operator": (
-        [*head(4), integer(Context.OPERATOR, len(OPERATORS))],
-        f"operator {len(OPERATORS) + 1} doesn't exist in this",
+        [*head(4), integer(Context.OPERATOR, HIGHEST_CODE)],
+        f"operator {HIGHEST_CODE + 1} doesn't exist in this",
+    ),
+    "operator of a code between others": (
+        [*head(4), integer(Context.OPERATOR, OPERATORS["Integers"].code - 2)],
+        f"operator {OPERATORS['Integers'].code - 1} doesn't exist in this",
     ),
     "mask kind": ([*plus_constant(4), integer(Context.MASK, 5)], "mask 5 doesn't exist in this version"),
     "encoding": (row(integer(Context.ENCODING, 4)), "encoding 4 doesn't exist in this version"),
@@ -349,8 +403,8 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         "an input without axes can't have an open one",
     ),
     "value type": (
-        [*head()[:3], flag(Context.RANK, True), flag(Context.INPUT_FORM, True), integer(Context.INPUT_FORM, 3)],
-        "value type 3 doesn't exist in this version",
+        [*head()[:3], flag(Context.RANK, True), flag(Context.INPUT_FORM, True), integer(Context.INPUT_FORM, 4)],
+        "value type 4 doesn't exist in this version",
     ),
     "open axis before it appears": (
         [*head(1)[:3], *told(0), *open_size(1)],
@@ -360,15 +414,40 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         [*whole_head(), operator("Relu"), *value(), *OUTPUT],
         "contradicts itself: input 'x' is int64; it must be float32",
     ),
-    "whole numbers as an output": (
-        [*whole_head(nodes=0), *OUTPUT],
-        "contradicts itself: an output is an input of int64; outputs are float32",
+    "operands of two types": (
+        [*whole_head(), operator("Add"), *value(), *NEW_NUMBER, *OUTPUT],
+        "contradicts itself: input 'b' is float32, another one is int64; they must be alike",
+    ),
+    "too many whole numbers": (
+        [*head(4), operator("Integers"), *integers(2**16 + 1)],
+        "the file declares 65,537 numbers of values; at most 65,536 are allowed",
+    ),
+    "whole numbers that don't fill their shape": (
+        [*head(4), operator("Integers"), *integers(2, 5, 6), *OUTPUT],
+        r"contradicts itself: 2 values don't fill shape \(3,\)",
     ),
     "an axis with a name too many": (
         [*head(1)[:3], *told(0), *open_size(0, least=1), flag(Context.NAMES, True), *text(b"a\nb")],
         "the file holds 2 different names for 1 open axes",
     ),
     "NaN": (floats(ONE, NAN, ONE, ONE), r"a tensor of shape \(4,\) holds a value that isn't finite"),
+    "axis of an extent": (cut_to((1, [axis_factor(1)])), "an extent follows open axis 1 of 1"),
+    "extent without axes": (
+        [*head(4), *cut_to((1, [axis_factor(0)]))[5:]],
+        "an extent follows open axis 0 of 0",
+    ),
+    "extent before its time": (cut_to((1, [axis_factor(0)]), number=1), "extent 1 appears before number 0"),
+    "divisor": (
+        cut_to((1, [integer(Context.FACTOR, 1), integer(Context.DIVISOR, 2**31 - 2), axis_factor(0)])),
+        "divisor 2147483648; it is at most 2147483647",
+    ),
+    "extent too small": (cut_to((1, [axis_factor(0)]), (-1, [])), "contradicts itself: .*stop"),
+    "extent too large": (cut_to((2**31 - 1, []), (1, [axis_factor(0)])), "contradicts itself: .*stop=2147483648"),
+    "extent beyond 64 bits": (
+        cut_to((2**31 - 1, [integer(Context.FACTOR, 2), *[integer(Context.TERMS, 0)], *BIG]), (1, [axis_factor(0)])),
+        "too large to be counted",
+    ),
+    "extent beyond its axis": (cut_to((1, [axis_factor(0)]), (1, [])), "contradicts itself: .*must lie inside axis 0"),
     "infinity": (floats(ONE, INFINITY, ONE, ONE), "holds a value that isn't finite"),
     "infinity in a codebook": (codebook([ONE, INFINITY], 0, 0, 1, 0), "holds a value that isn't finite"),
     "infinite scale": (planes(INFINITY), "holds a value that isn't finite"),
@@ -421,6 +500,11 @@ LIMITED: dict[str, tuple[Calls, str]] = {
             *(integer(Context.RANK, 1), *told(0), *open_size(8)),
         ],
         "declares more than 8 open axes",
+    ),
+    "depth of an extent": (cut_to((1, halves(8))), "an extent is more than 8 quotients deep"),
+    "parts of an extent": (
+        cut_to((1, [axis_factor(0)] * 2), *[(0, [axis_factor(0)])] * 31),
+        "an extent has more than 64 terms and factors",
     ),
     "entries of a constant": (plus_constant(2**15, 2**16), r"constants of more than 16,\d{3},\d{3} entries"),
     "entries of a value": (head(2**14, 2**15), "input has 536,870,912 entries; 268,435,456 are allowed"),

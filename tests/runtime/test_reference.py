@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import Array, node
-from netsurgery.graph.operators import OPERATORS, Work, working
+from netsurgery.graph.operators import OPERATORS, Images
 from netsurgery.runtime.reference import KERNELS, run_node
 
 UNIT = 2.0**-24
@@ -537,7 +537,10 @@ def norms(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
 
 CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     **{name: st.tuples(axes_of_shape.map(lambda x: [x]), st.just({})) for name in OPERATORS},
-    **{name: broadcasts() for name in working(Work.BROADCAST)},
+    **{name: broadcasts() for name, one in OPERATORS.items() if one.images is Images.APART_IN_BROADCASTS},
+    "Where": axes_of_shape.map(lambda x: ([x, x, x], {})),
+    "Integers": axes_of_shape.map(lambda x: ([], {"type": "int64", "shape": x, "values": (3,)})),
+    "Cast": axes_of_shape.map(lambda x: ([x], {"type": "int32"})),
     **{name: with_axis() for name in ("Softmax", "LogSoftmax")},
     **{name: adaptive() for name in ("AdaptiveAveragePool", "AdaptiveMaxPool")},
     "Conv": windows(pooling=False),
@@ -568,7 +571,7 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
 @pytest.mark.parametrize("operator", OPERATORS)
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_a_kernel_gives_the_shape_of_the_tables_rule_as_float32(operator: str, data: st.DataObject) -> None:
+def test_a_kernel_gives_the_shape_and_the_type_of_the_tables_rules(operator: str, data: st.DataObject) -> None:
     shapes, given = data.draw(CONFIGURATIONS[operator])
     made = node(operator, ["x"] * len(shapes), "y", **given)
     try:
@@ -579,5 +582,5 @@ def test_a_kernel_gives_the_shape_of_the_tables_rule_as_float32(operator: str, d
     types = [OPERATORS[operator].operand(place).types[-1] for place in range(len(shapes))]
     ones = [np.ones(one, kind.dtype) for one, kind in zip(shapes, types, strict=True)]
     result = run_node(made, ones)
-    assert (result.shape, result.dtype) == (shape, np.float32)
+    assert (result.shape, result.dtype) == (shape, OPERATORS[operator].type(types, made.attributes).dtype)
     assert result.flags.c_contiguous

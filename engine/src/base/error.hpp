@@ -17,4 +17,10 @@ class Error : public std::runtime_error {
   ns_status status_;
 };
 
+/// A graph that doesn't fit sizes of its axes, but would fit larger ones of them.
+class TooSmall : public Error {
+ public:
+  explicit TooSmall(const std::string& sentence) : Error(NS_ERROR_FILE, sentence) {}
+};
+
 }  // namespace netsurgery

@@ -31,10 +31,15 @@ std::size_t expected_count(Length length, std::size_t rank) {
   return 0;
 }
 
+constexpr Size kEndOfFactors = 0, kQuotient = 1, kAbove = 2, kFirstAxis = 3;  // what a factor of an extent is
+
+/// Numbers that follow open axes are checked when these have sizes.
 bool is_allowed(const AttributeEntry& attribute, const AttributeValue& value) {
-  return std::all_of(value.integers.begin(), value.integers.end(),
-                     [&](Size number) { return number >= attribute.low && number <= kLargestInteger; }) &&
-         std::none_of(value.numbers.begin(), value.numbers.end(), [](float number) { return std::isnan(number); });
+  for (std::size_t i = 0; i < value.integers.size(); ++i) {
+    const bool follows = !value.extents.empty() && value.extents[i] != kFixed;
+    if (!follows && (value.integers[i] < attribute.low || value.integers[i] > kLargestInteger)) return false;
+  }
+  return std::none_of(value.numbers.begin(), value.numbers.end(), [](float number) { return std::isnan(number); });
 }
 
 std::string not_allowed(const AttributeEntry& attribute, const AttributeValue& value) {
@@ -80,14 +85,15 @@ AttributeValue AttributeReader::attribute(const AttributeEntry& attribute, const
     return result;
   }
   Size count = static_cast<Size>(expected_count(attribute.length, x.size()));
-  if (stream_.flag(kRank)) count = stream_.count(kRank, kMostNumbers, std::string("numbers of ") + attribute.word, 0);
+  if (stream_.flag(kRank)) count = stream_.count(kRank, attribute.most, std::string("numbers of ") + attribute.word, 0);
   for (Size i = 0; i < count; ++i) {
     const bool repeated = i > 0 && !stream_.flag(kKernel);
     if (!repeated)
       number(attribute, result);
-    else if (attribute.kind == AttributeKind::kInts)
+    else if (attribute.kind == AttributeKind::kInts) {
       result.integers.push_back(result.integers.back());
-    else
+      if (!result.extents.empty()) result.extents.push_back(result.extents.back());
+    } else
       result.numbers.push_back(result.numbers.back());
   }
   return result;
@@ -101,6 +107,14 @@ void AttributeReader::number(const AttributeEntry& attribute, AttributeValue& nu
     numbers.numbers.push_back(number);
     return;
   }
+  if (follows_ && attribute.follows) {
+    const bool is_extent = stream_.flag(kExtent);
+    numbers.extents.push_back(is_extent ? extent() : kFixed);
+    if (is_extent) {
+      numbers.integers.push_back(extents_[static_cast<std::size_t>(numbers.extents.back())].at(least_));
+      return;
+    }
+  }
   const Size code = stream_.integer(kAttribute + static_cast<std::size_t>(attribute.name));
   if (attribute.kind == AttributeKind::kChoice) {
     if (code >= static_cast<Size>(attribute.choices.size()))
@@ -109,6 +123,60 @@ void AttributeReader::number(const AttributeEntry& attribute, AttributeValue& nu
   } else {
     numbers.integers.push_back(attribute.low < -1 ? unzigzag(code) : code + attribute.low);
   }
+}
+
+int AttributeReader::extent() {
+  const Size number = stream_.integer(kExtent), count = static_cast<Size>(extents_.size());
+  if (number > count)
+    refuse_file("extent " + std::to_string(number) + " appears before number " + std::to_string(count) + ".");
+  if (number == count) {
+    if (number == kMostExtents) refuse_limit("the file declares more than " + with_commas(kMostExtents) + " extents.");
+    parts_ = 0;
+    extents_.push_back(told(1));
+  }
+  return static_cast<int>(number);
+}
+
+Extent AttributeReader::told(int depth) {
+  if (depth > kDeepestPart) refuse_limit("an extent is more than " + std::to_string(kDeepestPart) + " quotients deep.");
+  Extent result;
+  for (Size left = stream_.integer(kTerms) + 1; left > 0; --left) {
+    count_part();
+    ExtentTerm term;
+    term.coefficient = unzigzag(stream_.integer(kCoefficient));
+    for (Size kind; (kind = stream_.integer(kFactor)) != kEndOfFactors;) {
+      count_part();
+      term.factors.push_back(factor(kind, depth));
+    }
+    result.terms.push_back(std::move(term));
+  }
+  return result;
+}
+
+ExtentFactor AttributeReader::factor(Size kind, int depth) {
+  ExtentFactor result;
+  if (kind == kAbove) {
+    result.kind = ExtentFactor::Kind::kAbove;
+    result.of = told(depth + 1);
+  } else if (kind == kQuotient) {
+    result.kind = ExtentFactor::Kind::kQuotient;
+    result.divisor = stream_.integer(kDivisor) + 2;
+    if (result.divisor > kLargestInteger)
+      refuse_file("an extent has the divisor " + std::to_string(result.divisor) + "; it is at most " +
+                  std::to_string(kLargestInteger) + ".");
+    result.of = told(depth + 1);
+  } else {
+    if (kind - kFirstAxis >= static_cast<Size>(axes_))
+      refuse_file("an extent follows open axis " + std::to_string(kind - kFirstAxis) + " of " + std::to_string(axes_) +
+                  ".");
+    result.axis = static_cast<std::size_t>(kind - kFirstAxis);
+  }
+  return result;
+}
+
+void AttributeReader::count_part() {
+  if (++parts_ > kMostParts)
+    refuse_limit("an extent has more than " + std::to_string(kMostParts) + " terms and factors.");
 }
 
 const AttributeValue& said(const OperatorEntry& entry, const SaidAttributes& values, AttributeName name) {
@@ -123,8 +191,9 @@ Attributes checked(const OperatorEntry& entry, SaidAttributes values) {
     const AttributeEntry& attribute = entry.attributes[place];
     AttributeValue& value = values[place];
     if (!is_allowed(attribute, value)) refuse_file(not_allowed(attribute, value));
-    if (attribute.has_neutral && std::all_of(value.integers.begin(), value.integers.end(),
-                                             [&](Size number) { return number == attribute.neutral; }))
+    if (attribute.has_neutral && value.extents.empty() &&
+        std::all_of(value.integers.begin(), value.integers.end(),
+                    [&](Size number) { return number == attribute.neutral; }))
       value.integers.clear();
     result.set(attribute.name, std::move(value));
   }

@@ -22,7 +22,10 @@ constexpr std::int64_t kMostOperands = 262144;
 constexpr std::int64_t kMostConstants = 65536;
 constexpr std::int64_t kMostNameBytes = 1048576;
 constexpr std::int64_t kHighestRank = 8;
-constexpr std::int64_t kMostNumbers = 16;
+constexpr std::int64_t kMostExtents = 4096;
+constexpr std::int64_t kMostParts = 64;
+constexpr std::int64_t kDeepestPart = 8;
+constexpr std::int64_t kFollows = 159;
 constexpr std::int64_t kMostCodes = 256;
 constexpr std::int64_t kLargestUniform = 255;
 constexpr std::int64_t kMostPlanes = 8;
@@ -60,7 +63,12 @@ enum Context : std::size_t {
   kCodes = 30,
   kPlanes = 31,
   kAttribute = 32,
-  kLeastCount = 94,
+  kLeastCount = 89,
+  kDivisor = 90,
+  kExtent = 91,
+  kTerms = 92,
+  kCoefficient = 93,
+  kFactor = 94,
   kLeastSize = 95,
   kOperator = 96,
 };

@@ -55,7 +55,7 @@ Graph StructureReader::read() {
   first_constant_ = static_cast<int>(inputs + nodes);
   for (Size i = 0; i < nodes; ++i) node(i == 0 ? 0 : static_cast<std::size_t>(newest_));
   const Size outputs = stream_.count(kOutputCount, kMostOutputs, "outputs", 1);
-  for (Size i = 0; i < outputs; ++i) output();
+  for (Size i = 0; i < outputs; ++i) graph_.outputs.push_back(value(kOutput));
   if (named) {
     names();
   } else {
@@ -64,17 +64,6 @@ Graph StructureReader::read() {
       graph_.output_names.push_back(made_up_name(static_cast<std::size_t>(output)));
   }
   return std::move(graph_);
-}
-
-void StructureReader::output() {
-  const int made = value(kOutput);
-  if (static_cast<std::size_t>(made) < graph_.inputs.size()) {
-    const ValueType type = graph_.inputs[static_cast<std::size_t>(made)].type;
-    if (type != ValueType::kFloat32)
-      refuse_file(kContradiction + std::string("an output is an input of ") + netsurgery::entry_of(type).name +
-                  "; outputs are float32.");
-  }
-  graph_.outputs.push_back(made);
 }
 
 bool StructureReader::input() {
@@ -143,44 +132,77 @@ int StructureReader::value(std::size_t context) {
 }
 
 void StructureReader::node(std::size_t previous_code) {
-  const Size code = stream_.integer(kOperator + previous_code) + 1;
-  if (code > static_cast<Size>(std::size(kOperators)))
+  Size code = stream_.integer(kOperator + previous_code) + 1;
+  const bool follows = code == kFollows;
+  if (follows) code = stream_.integer(kOperator + previous_code) + 1;
+  if (!is_operator(code))
     refuse_file("operator " + std::to_string(code) + " doesn't exist in this version of the format.");
   newest_ = static_cast<Operator>(code);
   ordinals_.push_back(++made_[static_cast<std::size_t>(code)]);
   const OperatorEntry& entry = entry_of(newest_);
   Operands given = operands(entry);
   static const Shape kNone;
-  const Shape* known_x = shape_of(given.values[0]);
+  const Shape* known_x = given.values.empty() ? nullptr : shape_of(given.values[0]);
   const Shape x = known_x ? *known_x : kNone;
-  SaidAttributes values = AttributeReader(stream_).read(entry, x, !graph_.axes.empty());
+  const Sizes least = graph_.least();
+  SaidAttributes values =
+      AttributeReader(stream_, graph_.extents, graph_.axes.size(), least, follows).read(entry, x, !graph_.axes.empty());
   for (const std::size_t place : given.new_constants)
     add_constant(entry, place, static_cast<std::size_t>(given.values[place] - first_constant_),
                  constant_shape(entry, given, place, values));
 
   const std::string name = newest_node();
-  Node made{newest_, {}, static_cast<int>(values_.size()), attributes_of(entry, std::move(values))};
+  Node made{newest_, {}, static_cast<int>(values_.size()), attributes_of(entry, std::move(values)), {}};
   std::vector<const Shape*> shapes;
-  for (std::size_t place = 0; place < given.values.size(); ++place) {
-    const int operand = given.values[place];
-    shapes.push_back(shape_of(operand));
-    const bool is_input = operand >= 0 && static_cast<std::size_t>(operand) < graph_.inputs.size();
-    const ValueType type = is_input ? graph_.inputs[static_cast<std::size_t>(operand)].type : ValueType::kFloat32;
-    if (operand != kLeftOut && !entry.operand(place).takes(type))
-      refuse_file(kContradiction + wrong_type(entry.operand(place), type));
-  }
+  for (const int operand : given.values) shapes.push_back(shape_of(operand));
+  made.type = type_of(entry, given, made.attributes);
   Shape shape;
   try {
-    shape = output_shape(newest_, shapes, made.attributes);
+    shape = output_shape(newest_, shapes, graph_.attributes_at(made, least));
   } catch (const Error& error) {
     refuse_file(kContradiction + std::string(error.what()));
   }
-  const Size padded = padded_entries(entry, *shapes[0], made.attributes);
+  const Size padded = shapes.empty() ? 0 : padded_entries(entry, *shapes[0], made.attributes);
   add_value(std::move(shape));
   check_entries(name + "'s padded input", padded);
-  while (given.values.back() == kLeftOut) given.values.pop_back();
+  while (!given.values.empty() && given.values.back() == kLeftOut) given.values.pop_back();
   made.inputs = std::move(given.values);
   graph_.nodes.push_back(std::move(made));
+}
+
+/// Of the output. Refuses operands of types that they can't have.
+ValueType StructureReader::type_of(const OperatorEntry& entry, const Operands& operands,
+                                   const Attributes& attributes) const {
+  ValueType first = ValueType::kFloat32, last = first, alike = first;
+  bool is_alike = false;  // was there one of those that have to be?
+  for (std::size_t place = 0; place < operands.values.size(); ++place) {
+    const int operand = operands.values[place];
+    if (operand == kLeftOut) continue;
+    const OperandEntry& expected = entry.operand(place);
+    const ValueType type = operand >= first_constant_ ? ValueType::kFloat32 : graph_.type(operand);
+    if (!expected.takes(type)) refuse_file(kContradiction + wrong_type(expected, type));
+    if (expected.alike && is_alike && type != alike)
+      refuse_file(kContradiction + std::string("input '") + expected.name + "' is " + netsurgery::entry_of(type).name +
+                  ", another one is " + netsurgery::entry_of(alike).name + "; they must be alike.");
+    if (expected.alike) alike = type, is_alike = true;
+    if (place == 0) first = type;
+    last = type;
+  }
+  switch (entry.gives) {
+    case Gives::kFloat32:
+      return ValueType::kFloat32;
+    case Gives::kFirst:
+      return first;
+    case Gives::kLast:
+      return last;
+    case Gives::kInt64:
+      return ValueType::kInt64;
+    case Gives::kBool:
+      return ValueType::kBool;
+    case Gives::kSaid:
+      return attributes.choice<ValueType>(AttributeName::kType);  // its choices are in the order of the codes
+  }
+  return ValueType::kFloat32;
 }
 
 StructureReader::Operands StructureReader::operands(const OperatorEntry& entry) {

@@ -33,7 +33,6 @@ class StructureReader {
 
   /// True if names of axes are told.
   bool input();
-  void output();
   Size open_size();
   void name_axes(bool told);
   /// So many names; what: of what.
@@ -51,6 +50,7 @@ class StructureReader {
   Size size(const Shape& before);
   int value(std::size_t context);
   void add_value(Shape shape);
+  ValueType type_of(const OperatorEntry& entry, const Operands& operands, const Attributes& attributes) const;
   void add_constant(const OperatorEntry& entry, std::size_t place, std::size_t number, Shape shape);
   void check_sizes(const std::string& name, const Shape& shape) const;
   void check_entries(const std::string& what, Size entries) const;
@@ -67,8 +67,8 @@ class StructureReader {
   std::vector<Shape> values_;         // shapes of inputs and nodes so far
   std::vector<bool> constant_known_;  // does constant number i have its shape?
   Operator newest_{};
-  std::vector<int> made_ = std::vector<int>(std::size(kOperators) + 1);  // nodes of each operator so far
-  std::vector<int> ordinals_;                                            // which of its operator each node is
+  std::vector<int> made_ = std::vector<int>(kMostOperatorCodes);  // nodes of each operator so far
+  std::vector<int> ordinals_;                                     // which of its operator each node is
   Size operands_ = 0, elements_ = 0;
 };
 

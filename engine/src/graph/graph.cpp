@@ -1,6 +1,7 @@
 #include "graph/graph.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <stdexcept>
 
@@ -56,11 +57,79 @@ std::vector<float> Constant::dense() const {
   return result;
 }
 
+std::vector<int> Node::extents() const {
+  std::vector<int> found;
+  for (const auto& [name, value] : attributes.all())
+    std::copy_if(value.extents.begin(), value.extents.end(), std::back_inserter(found),
+                 [](int extent) { return extent != kFixed; });
+  return found;
+}
+
+Attributes Graph::attributes_at(const Node& node, const Sizes& sizes) const {
+  Attributes filled = node.attributes;
+  for (const AttributeEntry& attribute : entry_of(node.op).attributes) {
+    if (!attribute.follows) continue;
+    AttributeValue value = filled.value(attribute.name);
+    if (value.extents.empty()) continue;
+    for (std::size_t i = 0; i < value.extents.size(); ++i) {
+      if (value.extents[i] == kFixed) continue;
+      const Size number = extents[static_cast<std::size_t>(value.extents[i])].at(sizes);
+      if (number > kLargestInteger)
+        throw Error(NS_ERROR_FILE, std::string(attribute.word) + "=" + std::to_string(number) + " is not allowed.");
+      if (number < attribute.lowest_following)
+        throw TooSmall(std::string(attribute.word) + " is " + std::to_string(number) + "; at least " +
+                       std::to_string(attribute.lowest_following) + " is needed.");
+      value.integers[i] = number;
+    }
+    filled.set(attribute.name, std::move(value));
+  }
+  return filled;
+}
+
+std::vector<Node> Graph::nodes_at(const Sizes& sizes) const {
+  std::vector<Node> filled = nodes;
+  for (Node& node : filled) node.attributes = attributes_at(node, sizes);
+  return filled;
+}
+
+bool Graph::takes(const Sizes& sizes) const {
+  try {
+    shapes(sizes);
+  } catch (const TooSmall&) {
+    return false;
+  } catch (const Error&) {
+  }
+  return true;
+}
+
+Sizes Graph::within(const Sizes& sizes) const {
+  Sizes reached = sizes;
+  for (std::size_t axis = 0; axis < axes.size(); ++axis) {
+    Sizes tried = least();
+    Size low = tried[axis], high = sizes[axis];
+    while (low < high) {
+      tried[axis] = high - (high - low) / 2;
+      if (takes(tried))
+        low = tried[axis];
+      else
+        high = tried[axis] - 1;
+    }
+    reached[axis] = low;
+  }
+  return reached;
+}
+
 Shape shape_at(const Shape& shape, const Sizes& sizes) {
   Shape result = shape;
   for (Size& size : result)
     if (is_open(size)) size = sizes[axis_of(size)];
   return result;
+}
+
+ValueType Graph::type(int value) const {
+  const auto number = static_cast<std::size_t>(value);
+  if (number < inputs.size()) return inputs[number].type;
+  return is_constant(value) ? ValueType::kFloat32 : nodes[number - inputs.size()].type;
 }
 
 Sizes Graph::least() const {
@@ -76,6 +145,7 @@ std::vector<Sizes> Graph::tried_sizes() const {
   // The product of strides along a path, behind which the stairs of sizes repeat.
   std::vector<Size> periods(inputs.size() + nodes.size() + constants.size(), 1);
   Size longest = 1;
+  bool follows = false;
   const auto multiply = [&](Size& period, Size stride) {
     period = std::min(product_of(period, stride), kLongestPeriod);
   };
@@ -90,6 +160,10 @@ std::vector<Sizes> Graph::tried_sizes() const {
         multiply(common, stride / std::gcd(common, stride));
       multiply(period, common);
     }
+    for (const int extent : node.extents()) {
+      period = std::max(period, extents[static_cast<std::size_t>(extent)].period(kLongestPeriod));
+      follows = true;
+    }
     periods[static_cast<std::size_t>(node.output)] = period;
     longest = std::max(longest, period);
   }
@@ -99,6 +173,8 @@ std::vector<Sizes> Graph::tried_sizes() const {
     tried[1][axis] += 1 + place;
     tried[2][axis] += 2 * longest + 1 + 3 * place;
   }
+  if (follows)
+    for (Sizes& sizes : tried) sizes = within(sizes);
   return tried;
 }
 
@@ -118,6 +194,9 @@ std::vector<Shape> Graph::shapes(const Sizes& sizes) const {
   const auto first = static_cast<std::size_t>(first_constant());
   for (std::size_t i = 0; i < constants.size(); ++i) known[first + i] = constants[i].shape;
   std::vector<const Shape*> operands;
+  const auto place = [&](std::size_t i) {
+    return "node " + std::to_string(i + 1) + ", " + entry_of(nodes[i].op).name + ": ";
+  };
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Node& node = nodes[i];
     operands.clear();
@@ -125,11 +204,13 @@ std::vector<Shape> Graph::shapes(const Sizes& sizes) const {
       operands.push_back(input == kLeftOut ? nullptr : &known[static_cast<std::size_t>(input)]);
     Shape& made = known[static_cast<std::size_t>(node.output)];
     try {
-      made = output_shape(node.op, operands, node.attributes);
+      made = node.extents().empty() ? output_shape(node.op, operands, node.attributes)
+                                    : output_shape(node.op, operands, attributes_at(node, sizes));
       require_possible(made);
+    } catch (const TooSmall& error) {
+      throw TooSmall(place(i) + error.what());
     } catch (const Error& error) {
-      throw Error(error.status(),
-                  "node " + std::to_string(i + 1) + ", " + entry_of(node.op).name + ": " + error.what());
+      throw Error(error.status(), place(i) + error.what());
     }
   }
   return known;

@@ -3,25 +3,20 @@
 // Values are numbered: the inputs come first, then the output of each node, in order, then the constants.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "graph/extents.hpp"
 #include "graph/operators.hpp"
 
 namespace netsurgery {
 
-using Size = std::int64_t;
 using Shape = std::vector<Size>;
 
 constexpr int kLeftOut = -1;  // an optional operand that isn't there
-
-constexpr std::size_t kMostOpenAxes = NS_MOST_OPEN_AXES;
-/// Sizes of the open axes, by their numbers; 0 for those that a graph doesn't have.
-using Sizes = std::array<Size, kMostOpenAxes>;
 
 /// A size of an input that the caller chooses, as it stands in the shape.
 constexpr Size open_size(std::size_t axis) { return -1 - static_cast<Size>(axis); }
@@ -30,9 +25,12 @@ constexpr std::size_t axis_of(Size open) { return static_cast<std::size_t>(-1 - 
 
 /// An attribute: whole numbers, flags (0, 1) and choices (their place in the table) are `integers`, the rest `numbers`.
 struct AttributeValue {
-  std::vector<Size> integers;
+  std::vector<Size> integers;  // of those that follow open axes: at the smallest sizes of these
   std::vector<float> numbers;
+  std::vector<int> extents;  // for each of `integers` its number in `Graph::extents`, or kFixed; none: all are fixed
 };
+
+constexpr int kFixed = -1;
 
 /// The attributes of one node, all of its operator's, by name.
 class Attributes {
@@ -50,10 +48,11 @@ class Attributes {
   const std::vector<float>& numbers(AttributeName name) const { return value(name).numbers; }
   /// `integers`, or `count` times `neutral` where it is empty, which means "all at their default".
   std::vector<Size> filled(AttributeName name, std::size_t count, Size neutral) const;
+  const AttributeValue& value(AttributeName name) const;
+  /// Every attribute, by its name.
+  const std::vector<std::pair<AttributeName, AttributeValue>>& all() const { return values_; }
 
  private:
-  const AttributeValue& value(AttributeName name) const;
-
   std::vector<std::pair<AttributeName, AttributeValue>> values_;
 };
 
@@ -62,6 +61,10 @@ struct Node {
   std::vector<int> inputs;  // numbers of values; kLeftOut; as many as are given, none of them trailing kLeftOut
   int output;
   Attributes attributes;
+  ValueType type = ValueType::kFloat32;  // of the output
+
+  /// The numbers of the extents that its attributes are told by.
+  std::vector<int> extents() const;
 };
 
 /// A constant without its zeros, as a matrix with one row for each output: (O, C * |K|) for a weight (O, C, *K),
@@ -107,22 +110,35 @@ struct Graph {
   std::vector<Node> nodes;
   std::vector<Constant> constants;
   std::vector<OpenAxis> axes;  // in order of their first appearance in the inputs
-  std::vector<int> outputs;    // numbers of values: of inputs or nodes
+  std::vector<Extent> extents;
+  std::vector<int> outputs;  // numbers of values: of inputs or nodes
   std::vector<std::string> output_names;
 
   int first_constant() const { return static_cast<int>(inputs.size() + nodes.size()); }
   bool is_constant(int value) const { return value >= first_constant(); }
   const Constant& constant(int value) const { return constants[static_cast<std::size_t>(value - first_constant())]; }
+  /// The type of a value's entries.
+  ValueType type(int value) const;
   /// The smallest sizes of the open axes.
   Sizes least() const;
   /// Sizes at which something about shapes has to hold to be taken for true at all sizes; the smallest ones come first.
   /// See `tried_sizes` in netsurgery/graph/ir.py.
   std::vector<Sizes> tried_sizes() const;
+  /// The attributes of a node with numbers in the place of those that follow open axes. Throws Error(NS_ERROR_FILE)
+  /// where a number is none that the attribute may be, TooSmall where an axis is too short for it.
+  Attributes attributes_at(const Node& node, const Sizes& sizes) const;
+  /// The nodes with such attributes.
+  std::vector<Node> nodes_at(const Sizes& sizes) const;
   /// The shape of every value, constants included, for inputs of these sizes. Throws Error(NS_ERROR_FILE) where the
   /// graph contradicts itself there.
   std::vector<Shape> shapes(const Sizes& sizes) const;
   /// "batch 4, time 100".
   std::string named(const Sizes& sizes) const;
+
+ private:
+  bool takes(const Sizes& sizes) const;
+  /// Sizes as far on the way from the smallest ones to these as every operator takes: a table may end before them.
+  Sizes within(const Sizes& sizes) const;
 };
 
 }  // namespace netsurgery

@@ -47,6 +47,7 @@ enum class Images : std::uint8_t {
   kApartUnpadded
 };
 enum class Expected : std::uint8_t { kNothing, kKernel, kMatrix, kOutputs, kFromAxis };
+enum class Gives : std::uint8_t { kFloat32, kFirst, kLast, kInt64, kBool, kSaid };
 enum class Length : std::uint8_t { kSpatial, kTwiceSpatial, kRank, kTwiceRank, kOne, kTwo };
 enum class Operator : std::uint8_t {
   kConv = 1,
@@ -81,7 +82,22 @@ enum class Operator : std::uint8_t {
   kMatMul = 30,
   kAdaptiveMaxPool = 31,
   kAbs = 32,
-  kEmbedding = 33
+  kEmbedding = 33,
+  kIntegers = 40,
+  kCast = 41,
+  kEqual = 42,
+  kNotEqual = 43,
+  kLess = 44,
+  kLessOrEqual = 45,
+  kGreater = 46,
+  kGreaterOrEqual = 47,
+  kAnd = 48,
+  kOr = 49,
+  kXor = 50,
+  kNot = 51,
+  kIsNaN = 52,
+  kIsInf = 53,
+  kWhere = 54
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -111,7 +127,11 @@ enum class AttributeName : std::uint8_t {
   kEpsilon,
   kScales,
   kCoordinates,
-  kRounding
+  kRounding,
+  kType,
+  kValues,
+  kPositive,
+  kNegative
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -131,7 +151,8 @@ enum class ShapeRule : std::uint8_t {
   kResize,
   kLrn,
   kMatmul,
-  kEmbedding
+  kEmbedding,
+  kIntegers
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -144,12 +165,15 @@ enum class ResizeCoordinates : std::uint8_t {
   kHalfPixelSymmetric
 };
 enum class ResizeRounding : std::uint8_t { kFloor, kCeil, kRoundPreferFloor, kRoundPreferCeil };
+enum class IntegersType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
+enum class CastType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
 
 struct OperandEntry {
   const char* name;
   bool constant, optional, variadic;
   Expected expected;
   unsigned types;  // that its entries may have: a bit for each, the code says which
+  bool alike;      // all operands of which this is true have one type
 
   constexpr bool takes(ValueType type) const { return (types >> static_cast<unsigned>(type) & 1u) != 0; }
 };
@@ -159,6 +183,7 @@ struct AttributeEntry {
   const char* word;
   AttributeKind kind;
   Length length;
+  std::int64_t most;  // numbers that it may have
   bool flattens;
   Default standard;
   std::int64_t default_integer;  // of kInt, kFlag, kChoice
@@ -166,6 +191,8 @@ struct AttributeEntry {
   std::int64_t low;              // the lowest value of kInt, kInts
   bool has_neutral;              // kInts that all equal `neutral` are kept as no numbers at all
   std::int64_t neutral;
+  bool follows;                   // may its numbers follow open axes?
+  std::int64_t lowest_following;  // the lowest one that does
   Entries<const char*> choices;
 };
 
@@ -175,10 +202,11 @@ struct OperatorEntry {
   ShapeRule shape;
   Work work;
   Images images;
+  Gives gives;
   Entries<OperandEntry> operands;
   Entries<AttributeEntry> attributes;
 
-  constexpr bool variadic() const { return operands[operands.size() - 1].variadic; }
+  constexpr bool variadic() const { return operands.size() > 0 && operands[operands.size() - 1].variadic; }
   /// The operand that input number `place` is: the last one stands for all that follow it.
   constexpr const OperandEntry& operand(std::size_t place) const {
     return operands[place < operands.size() ? place : operands.size() - 1];
@@ -189,355 +217,504 @@ struct OperatorEntry {
 namespace operator_tables {
 
 inline constexpr OperandEntry kConvOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
-    {"weight", true, false, false, Expected::kKernel, 1},
-    {"bias", true, true, false, Expected::kOutputs, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"weight", true, false, false, Expected::kKernel, 1, false},
+    {"bias", true, true, false, Expected::kOutputs, 1, false},
 };
 inline constexpr AttributeEntry kConvAttributes[] = {
-    {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
-    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f, 0,
-     true, 0, {}},
-    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
-    {AttributeName::kGroups, "groups", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 1, 0.0f, 1, false,
-     0, {}},
+    {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
+     true, 1, false, 0, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, 16, false, Default::kEmpty, 0, 0.0f, 0,
+     true, 0, false, 0, {}},
+    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0,
+     0.0f, 1, true, 1, false, 0, {}},
+    {AttributeName::kGroups, "groups", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f, 1,
+     false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kReluOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 
 inline constexpr OperandEntry kLinearOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
-    {"weight", true, false, false, Expected::kMatrix, 1},
-    {"bias", true, true, false, Expected::kOutputs, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"weight", true, false, false, Expected::kMatrix, 1, false},
+    {"bias", true, true, false, Expected::kOutputs, 1, false},
 };
 
 inline constexpr OperandEntry kMaxPoolOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kMaxPoolAttributes[] = {
-    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
-    {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
-    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f, 0,
-     true, 0, {}},
-    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
-    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
+     true, 1, false, 0, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, 16, false, Default::kEmpty, 0, 0.0f, 0,
+     true, 0, false, 0, {}},
+    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0,
+     0.0f, 1, true, 1, false, 0, {}},
+    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kReshapeOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 15, false},
 };
 inline constexpr AttributeEntry kReshapeAttributes[] = {
-    {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kTwo, true, Default::kNone, 0, 0.0f, -1, false, 0,
-     {}},
+    {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kTwo, 16, true, Default::kNone, 0, 0.0f, -1, false,
+     0, true, 1, {}},
 };
 
 inline constexpr OperandEntry kAddOperands[] = {
-    {"a", false, false, false, Expected::kNothing, 1},
-    {"b", false, false, false, Expected::kNothing, 1},
+    {"a", false, false, false, Expected::kNothing, 7, true},
+    {"b", false, false, false, Expected::kNothing, 7, true},
 };
 
 inline constexpr OperandEntry kAdaptiveAveragePoolOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kAdaptiveAveragePoolAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
+     0, true, 1, {}},
 };
 
 inline constexpr OperandEntry kMulOperands[] = {
-    {"a", false, false, false, Expected::kNothing, 1},
-    {"b", false, false, false, Expected::kNothing, 1},
+    {"a", false, false, false, Expected::kNothing, 7, true},
+    {"b", false, false, false, Expected::kNothing, 7, true},
 };
 
 inline constexpr OperandEntry kConcatOperands[] = {
-    {"x", false, false, true, Expected::kNothing, 1},
+    {"x", false, false, true, Expected::kNothing, 15, true},
 };
 inline constexpr AttributeEntry kConcatAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kClipOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kClipAttributes[] = {
-    {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
-     -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
-    {AttributeName::kMaximum, "maximum", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
-     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, {}},
+    {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kMaximum, "maximum", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kHardSwishOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 
 inline constexpr OperandEntry kSigmoidOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 
 inline constexpr OperandEntry kHardSigmoidOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kHardSigmoidAttributes[] = {
-    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.166666672f,
-     -kLargestInteger, false, 0, {}},
-    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.5f,
-     -kLargestInteger, false, 0, {}},
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.166666672f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.5f,
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSiluOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 
 inline constexpr OperandEntry kAveragePoolOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kAveragePoolAttributes[] = {
-    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false,
-     0, {}},
-    {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
-    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, false, Default::kEmpty, 0, 0.0f, 0,
-     true, 0, {}},
-    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, false, Default::kEmpty, 0, 0.0f, 1,
-     true, 1, {}},
-    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
-    {AttributeName::kCountIncludePad, "count_include_pad", AttributeKind::kFlag, Length::kSpatial, false,
-     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, {}},
+    {AttributeName::kKernel, "kernel", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kStrides, "strides", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
+     true, 1, false, 0, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceSpatial, 16, false, Default::kEmpty, 0, 0.0f, 0,
+     true, 0, false, 0, {}},
+    {AttributeName::kDilations, "dilations", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0,
+     0.0f, 1, true, 1, false, 0, {}},
+    {AttributeName::kCeilMode, "ceil_mode", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCountIncludePad, "count_include_pad", AttributeKind::kFlag, Length::kSpatial, 16, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kTransposeOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 15, false},
 };
 inline constexpr AttributeEntry kTransposeAttributes[] = {
-    {AttributeName::kOrder, "order", AttributeKind::kInts, Length::kRank, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+    {AttributeName::kOrder, "order", AttributeKind::kInts, Length::kRank, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kGeluOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr const char* kGeluApproximateChoices[] = {"none", "tanh"};
 inline constexpr AttributeEntry kGeluAttributes[] = {
-    {AttributeName::kApproximate, "approximate", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0,
-     0.0f, -kLargestInteger, false, 0, kGeluApproximateChoices},
+    {AttributeName::kApproximate, "approximate", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
+     0, 0.0f, -kLargestInteger, false, 0, false, 0, kGeluApproximateChoices},
 };
 
 inline constexpr OperandEntry kLayerNormOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
-    {"scale", true, true, false, Expected::kFromAxis, 1},
-    {"bias", true, true, false, Expected::kFromAxis, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"scale", true, true, false, Expected::kFromAxis, 1, false},
+    {"bias", true, true, false, Expected::kFromAxis, 1, false},
 };
 inline constexpr AttributeEntry kLayerNormAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
-    {AttributeName::kEpsilon, "epsilon", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
-     9.99999975e-06f, -kLargestInteger, false, 0, {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kEpsilon, "epsilon", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     9.99999975e-06f, -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kMeanOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kMeanAttributes[] = {
-    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, false, Default::kNone, 0, 0.0f, 0, false, 0, {}},
-    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, false, Default::kValue, 1, 0.0f,
-     -kLargestInteger, false, 0, {}},
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSliceOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 15, false},
 };
 inline constexpr AttributeEntry kSliceAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
-    {AttributeName::kStart, "start", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 0, 0.0f, 0, false,
-     0, {}},
-    {AttributeName::kStop, "stop", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
-    {AttributeName::kStep, "step", AttributeKind::kInt, Length::kSpatial, false, Default::kValue, 1, 0.0f, 1, false, 0,
-     {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kStart, "start", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f, 0,
+     false, 0, true, 0, {}},
+    {AttributeName::kStop, "stop", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
+     0, true, 1, {}},
+    {AttributeName::kStep, "step", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f, 1, false,
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSoftmaxOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kSoftmaxAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kLogSoftmaxOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kLogSoftmaxAttributes[] = {
-    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 0, false, 0,
-     {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kLeakyReluOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kLeakyReluAttributes[] = {
-    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.00999999978f,
-     -kLargestInteger, false, 0, {}},
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.00999999978f, -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kSubOperands[] = {
-    {"a", false, false, false, Expected::kNothing, 1},
-    {"b", false, false, false, Expected::kNothing, 1},
+    {"a", false, false, false, Expected::kNothing, 7, true},
+    {"b", false, false, false, Expected::kNothing, 7, true},
 };
 
 inline constexpr OperandEntry kDivOperands[] = {
-    {"a", false, false, false, Expected::kNothing, 1},
-    {"b", false, false, false, Expected::kNothing, 1},
+    {"a", false, false, false, Expected::kNothing, 7, true},
+    {"b", false, false, false, Expected::kNothing, 7, true},
 };
 
 inline constexpr OperandEntry kPadOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 15, false},
 };
 inline constexpr const char* kPadModeChoices[] = {"constant", "reflect", "edge", "wrap"};
 inline constexpr AttributeEntry kPadAttributes[] = {
-    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceRank, false, Default::kNone, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
-    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, kPadModeChoices},
-    {AttributeName::kValue, "value", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
+    {AttributeName::kPads, "pads", AttributeKind::kInts, Length::kTwiceRank, 16, false, Default::kNone, 0, 0.0f,
+     -kLargestInteger, false, 0, true, -kLargestInteger, {}},
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kPadModeChoices},
+    {AttributeName::kValue, "value", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kResizeOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr const char* kResizeCoordinatesChoices[] = {"asymmetric", "half_pixel", "pytorch_half_pixel",
      "align_corners", "half_pixel_symmetric"};
 inline constexpr const char* kResizeRoundingChoices[] = {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"};
 inline constexpr AttributeEntry kResizeAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
-    {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, false, Default::kEmpty, 0, 0.0f,
-     -kLargestInteger, false, 0, {}},
-    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0,
-     0.0f, -kLargestInteger, false, 0, kResizeCoordinatesChoices},
-    {AttributeName::kRounding, "rounding", AttributeKind::kChoice, Length::kSpatial, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, kResizeRoundingChoices},
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
+     0, true, 1, {}},
+    {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
+     0, 0.0f, -kLargestInteger, false, 0, false, 0, kResizeCoordinatesChoices},
+    {AttributeName::kRounding, "rounding", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, kResizeRoundingChoices},
 };
 
 inline constexpr OperandEntry kTanhOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 
 inline constexpr OperandEntry kLrnOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kLrnAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInt, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
-    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0,
-     9.99999975e-05f, -kLargestInteger, false, 0, {}},
-    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 0.75f,
-     -kLargestInteger, false, 0, {}},
-    {AttributeName::kBias, "bias", AttributeKind::kFloat, Length::kSpatial, false, Default::kValue, 0, 1.0f,
-     -kLargestInteger, false, 0, {}},
+    {AttributeName::kSize, "size", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
+     0, false, 0, {}},
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     9.99999975e-05f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBeta, "beta", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.75f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBias, "bias", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 inline constexpr OperandEntry kMatMulOperands[] = {
-    {"a", false, false, false, Expected::kNothing, 1},
-    {"b", false, false, false, Expected::kNothing, 1},
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
 };
 
 inline constexpr OperandEntry kAdaptiveMaxPoolOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 inline constexpr AttributeEntry kAdaptiveMaxPoolAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, false, Default::kNone, 0, 0.0f, 1, false, 0,
-     {}},
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
+     0, true, 1, {}},
 };
 
 inline constexpr OperandEntry kAbsOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
 
 inline constexpr OperandEntry kEmbeddingOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 6},
-    {"weight", true, false, false, Expected::kNothing, 1},
+    {"x", false, false, false, Expected::kNothing, 6, false},
+    {"weight", true, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr const char* kIntegersTypeChoices[] = {"float32", "int32", "int64", "bool"};
+inline constexpr AttributeEntry kIntegersAttributes[] = {
+    {AttributeName::kType, "type", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kIntegersTypeChoices},
+    {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 1, false,
+     0, false, 0, {}},
+    {AttributeName::kValues, "values", AttributeKind::kInts, Length::kOne, 65536, false, Default::kNone, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kCastOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+};
+inline constexpr const char* kCastTypeChoices[] = {"float32", "int32", "int64", "bool"};
+inline constexpr AttributeEntry kCastAttributes[] = {
+    {AttributeName::kType, "type", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kCastTypeChoices},
+};
+
+inline constexpr OperandEntry kEqualOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 15, true},
+    {"b", false, false, false, Expected::kNothing, 15, true},
+};
+
+inline constexpr OperandEntry kNotEqualOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 15, true},
+    {"b", false, false, false, Expected::kNothing, 15, true},
+};
+
+inline constexpr OperandEntry kLessOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 7, true},
+    {"b", false, false, false, Expected::kNothing, 7, true},
+};
+
+inline constexpr OperandEntry kLessOrEqualOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 7, true},
+    {"b", false, false, false, Expected::kNothing, 7, true},
+};
+
+inline constexpr OperandEntry kGreaterOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 7, true},
+    {"b", false, false, false, Expected::kNothing, 7, true},
+};
+
+inline constexpr OperandEntry kGreaterOrEqualOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 7, true},
+    {"b", false, false, false, Expected::kNothing, 7, true},
+};
+
+inline constexpr OperandEntry kAndOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 8, false},
+    {"b", false, false, false, Expected::kNothing, 8, false},
+};
+
+inline constexpr OperandEntry kOrOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 8, false},
+    {"b", false, false, false, Expected::kNothing, 8, false},
+};
+
+inline constexpr OperandEntry kXorOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 8, false},
+    {"b", false, false, false, Expected::kNothing, 8, false},
+};
+
+inline constexpr OperandEntry kNotOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 8, false},
+};
+
+inline constexpr OperandEntry kIsNaNOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kIsInfOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kIsInfAttributes[] = {
+    {AttributeName::kPositive, "positive", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kNegative, "negative", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kWhereOperands[] = {
+    {"condition", false, false, false, Expected::kNothing, 8, false},
+    {"a", false, false, false, Expected::kNothing, 15, true},
+    {"b", false, false, false, Expected::kNothing, 15, true},
 };
 
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
-    {Operator::kConv, "Conv", ShapeRule::kConv, Work::kLayer, Images::kApart, operator_tables::kConvOperands,
-     operator_tables::kConvAttributes},
-    {Operator::kRelu, "Relu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kReluOperands, {}},
-    {Operator::kLinear, "Linear", ShapeRule::kLinear, Work::kLayer, Images::kApartInMatrices,
+    {Operator::kConv, "Conv", ShapeRule::kConv, Work::kLayer, Images::kApart, Gives::kFloat32,
+     operator_tables::kConvOperands, operator_tables::kConvAttributes},
+    {Operator::kRelu, "Relu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kReluOperands, {}},
+    {Operator::kLinear, "Linear", ShapeRule::kLinear, Work::kLayer, Images::kApartInMatrices, Gives::kFloat32,
      operator_tables::kLinearOperands, {}},
-    {Operator::kMaxPool, "MaxPool", ShapeRule::kPool, Work::kSpatial, Images::kApart, operator_tables::kMaxPoolOperands,
-     operator_tables::kMaxPoolAttributes},
-    {Operator::kReshape, "Reshape", ShapeRule::kReshape, Work::kOther, Images::kApart,
+    {Operator::kMaxPool, "MaxPool", ShapeRule::kPool, Work::kSpatial, Images::kApart, Gives::kFloat32,
+     operator_tables::kMaxPoolOperands, operator_tables::kMaxPoolAttributes},
+    {Operator::kReshape, "Reshape", ShapeRule::kReshape, Work::kOther, Images::kApart, Gives::kFirst,
      operator_tables::kReshapeOperands, operator_tables::kReshapeAttributes},
-    {Operator::kAdd, "Add", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+    {Operator::kAdd, "Add", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFirst,
      operator_tables::kAddOperands, {}},
     {Operator::kAdaptiveAveragePool, "AdaptiveAveragePool", ShapeRule::kAdaptivePool, Work::kSpatial, Images::kApart,
-     operator_tables::kAdaptiveAveragePoolOperands, operator_tables::kAdaptiveAveragePoolAttributes},
-    {Operator::kMul, "Mul", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+     Gives::kFloat32, operator_tables::kAdaptiveAveragePoolOperands, operator_tables::kAdaptiveAveragePoolAttributes},
+    {Operator::kMul, "Mul", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFirst,
      operator_tables::kMulOperands, {}},
-    {Operator::kConcat, "Concat", ShapeRule::kConcat, Work::kOther, Images::kApartBehindAxis,
+    {Operator::kConcat, "Concat", ShapeRule::kConcat, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
      operator_tables::kConcatOperands, operator_tables::kConcatAttributes},
-    {Operator::kClip, "Clip", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kClipOperands,
-     operator_tables::kClipAttributes},
-    {Operator::kHardSwish, "HardSwish", ShapeRule::kSame, Work::kEntrywise, Images::kApart,
+    {Operator::kClip, "Clip", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kClipOperands, operator_tables::kClipAttributes},
+    {Operator::kHardSwish, "HardSwish", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
      operator_tables::kHardSwishOperands, {}},
-    {Operator::kSigmoid, "Sigmoid", ShapeRule::kSame, Work::kEntrywise, Images::kApart,
+    {Operator::kSigmoid, "Sigmoid", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
      operator_tables::kSigmoidOperands, {}},
-    {Operator::kHardSigmoid, "HardSigmoid", ShapeRule::kSame, Work::kEntrywise, Images::kApart,
+    {Operator::kHardSigmoid, "HardSigmoid", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
      operator_tables::kHardSigmoidOperands, operator_tables::kHardSigmoidAttributes},
-    {Operator::kSilu, "Silu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kSiluOperands, {}},
-    {Operator::kAveragePool, "AveragePool", ShapeRule::kPool, Work::kSpatial, Images::kApart,
+    {Operator::kSilu, "Silu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSiluOperands, {}},
+    {Operator::kAveragePool, "AveragePool", ShapeRule::kPool, Work::kSpatial, Images::kApart, Gives::kFloat32,
      operator_tables::kAveragePoolOperands, operator_tables::kAveragePoolAttributes},
-    {Operator::kTranspose, "Transpose", ShapeRule::kTranspose, Work::kOther, Images::kApartInOrder,
+    {Operator::kTranspose, "Transpose", ShapeRule::kTranspose, Work::kOther, Images::kApartInOrder, Gives::kFirst,
      operator_tables::kTransposeOperands, operator_tables::kTransposeAttributes},
-    {Operator::kGelu, "Gelu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kGeluOperands,
-     operator_tables::kGeluAttributes},
-    {Operator::kLayerNorm, "LayerNorm", ShapeRule::kLayerNorm, Work::kOther, Images::kApartBehindAxis,
+    {Operator::kGelu, "Gelu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kGeluOperands, operator_tables::kGeluAttributes},
+    {Operator::kLayerNorm, "LayerNorm", ShapeRule::kLayerNorm, Work::kOther, Images::kApartBehindAxis, Gives::kFloat32,
      operator_tables::kLayerNormOperands, operator_tables::kLayerNormAttributes},
-    {Operator::kMean, "Mean", ShapeRule::kMean, Work::kOther, Images::kApartOutsideAxes, operator_tables::kMeanOperands,
-     operator_tables::kMeanAttributes},
-    {Operator::kSlice, "Slice", ShapeRule::kCut, Work::kOther, Images::kApartBehindAxis,
+    {Operator::kMean, "Mean", ShapeRule::kMean, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+     operator_tables::kMeanOperands, operator_tables::kMeanAttributes},
+    {Operator::kSlice, "Slice", ShapeRule::kCut, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
      operator_tables::kSliceOperands, operator_tables::kSliceAttributes},
-    {Operator::kSoftmax, "Softmax", ShapeRule::kAlongAxis, Work::kOther, Images::kApartBehindAxis,
+    {Operator::kSoftmax, "Softmax", ShapeRule::kAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kFloat32,
      operator_tables::kSoftmaxOperands, operator_tables::kSoftmaxAttributes},
     {Operator::kLogSoftmax, "LogSoftmax", ShapeRule::kAlongAxis, Work::kOther, Images::kApartBehindAxis,
-     operator_tables::kLogSoftmaxOperands, operator_tables::kLogSoftmaxAttributes},
-    {Operator::kLeakyRelu, "LeakyRelu", ShapeRule::kSame, Work::kEntrywise, Images::kApart,
+     Gives::kFloat32, operator_tables::kLogSoftmaxOperands, operator_tables::kLogSoftmaxAttributes},
+    {Operator::kLeakyRelu, "LeakyRelu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
      operator_tables::kLeakyReluOperands, operator_tables::kLeakyReluAttributes},
-    {Operator::kSub, "Sub", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+    {Operator::kSub, "Sub", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFirst,
      operator_tables::kSubOperands, {}},
-    {Operator::kDiv, "Div", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+    {Operator::kDiv, "Div", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFirst,
      operator_tables::kDivOperands, {}},
-    {Operator::kPad, "Pad", ShapeRule::kPad, Work::kOther, Images::kApartUnpadded, operator_tables::kPadOperands,
-     operator_tables::kPadAttributes},
-    {Operator::kResize, "Resize", ShapeRule::kResize, Work::kSpatial, Images::kApart, operator_tables::kResizeOperands,
-     operator_tables::kResizeAttributes},
-    {Operator::kTanh, "Tanh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kTanhOperands, {}},
-    {Operator::kLrn, "Lrn", ShapeRule::kLrn, Work::kOther, Images::kApart, operator_tables::kLrnOperands,
-     operator_tables::kLrnAttributes},
-    {Operator::kMatMul, "MatMul", ShapeRule::kMatmul, Work::kOther, Images::kApartInProducts,
+    {Operator::kPad, "Pad", ShapeRule::kPad, Work::kOther, Images::kApartUnpadded, Gives::kFirst,
+     operator_tables::kPadOperands, operator_tables::kPadAttributes},
+    {Operator::kResize, "Resize", ShapeRule::kResize, Work::kSpatial, Images::kApart, Gives::kFloat32,
+     operator_tables::kResizeOperands, operator_tables::kResizeAttributes},
+    {Operator::kTanh, "Tanh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kTanhOperands, {}},
+    {Operator::kLrn, "Lrn", ShapeRule::kLrn, Work::kOther, Images::kApart, Gives::kFloat32,
+     operator_tables::kLrnOperands, operator_tables::kLrnAttributes},
+    {Operator::kMatMul, "MatMul", ShapeRule::kMatmul, Work::kOther, Images::kApartInProducts, Gives::kFloat32,
      operator_tables::kMatMulOperands, {}},
     {Operator::kAdaptiveMaxPool, "AdaptiveMaxPool", ShapeRule::kAdaptivePool, Work::kSpatial, Images::kApart,
-     operator_tables::kAdaptiveMaxPoolOperands, operator_tables::kAdaptiveMaxPoolAttributes},
-    {Operator::kAbs, "Abs", ShapeRule::kSame, Work::kEntrywise, Images::kApart, operator_tables::kAbsOperands, {}},
-    {Operator::kEmbedding, "Embedding", ShapeRule::kEmbedding, Work::kOther, Images::kApart,
+     Gives::kFloat32, operator_tables::kAdaptiveMaxPoolOperands, operator_tables::kAdaptiveMaxPoolAttributes},
+    {Operator::kAbs, "Abs", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAbsOperands, {}},
+    {Operator::kEmbedding, "Embedding", ShapeRule::kEmbedding, Work::kOther, Images::kApart, Gives::kFloat32,
      operator_tables::kEmbeddingOperands, {}},
+    {Operator::kIntegers, "Integers", ShapeRule::kIntegers, Work::kOther, Images::kTogether, Gives::kSaid, {},
+     operator_tables::kIntegersAttributes},
+    {Operator::kCast, "Cast", ShapeRule::kSame, Work::kOther, Images::kApart, Gives::kSaid,
+     operator_tables::kCastOperands, operator_tables::kCastAttributes},
+    {Operator::kEqual, "Equal", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kBool,
+     operator_tables::kEqualOperands, {}},
+    {Operator::kNotEqual, "NotEqual", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kBool,
+     operator_tables::kNotEqualOperands, {}},
+    {Operator::kLess, "Less", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kBool,
+     operator_tables::kLessOperands, {}},
+    {Operator::kLessOrEqual, "LessOrEqual", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts,
+     Gives::kBool, operator_tables::kLessOrEqualOperands, {}},
+    {Operator::kGreater, "Greater", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kBool,
+     operator_tables::kGreaterOperands, {}},
+    {Operator::kGreaterOrEqual, "GreaterOrEqual", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts,
+     Gives::kBool, operator_tables::kGreaterOrEqualOperands, {}},
+    {Operator::kAnd, "And", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kBool,
+     operator_tables::kAndOperands, {}},
+    {Operator::kOr, "Or", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kBool,
+     operator_tables::kOrOperands, {}},
+    {Operator::kXor, "Xor", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kBool,
+     operator_tables::kXorOperands, {}},
+    {Operator::kNot, "Not", ShapeRule::kSame, Work::kOther, Images::kApart, Gives::kBool, operator_tables::kNotOperands,
+     {}},
+    {Operator::kIsNaN, "IsNaN", ShapeRule::kSame, Work::kOther, Images::kApart, Gives::kBool,
+     operator_tables::kIsNaNOperands, {}},
+    {Operator::kIsInf, "IsInf", ShapeRule::kSame, Work::kOther, Images::kApart, Gives::kBool,
+     operator_tables::kIsInfOperands, operator_tables::kIsInfAttributes},
+    {Operator::kWhere, "Where", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kLast,
+     operator_tables::kWhereOperands, {}},
 };
+
+constexpr std::int64_t kHighestCode = 54;
+// Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.
+inline constexpr std::uint8_t kPlaces[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+     22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 0, 0, 0, 0, 0, 0, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45,
+     46, 47, 48};
 // clang-format on
 
-constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[static_cast<std::size_t>(op) - 1]; }
+constexpr std::size_t kMostOperatorCodes = 256;
+constexpr int kNoOperator = -1;
+
+/// For each code the place of its operator in kOperators, or kNoOperator.
+struct OperatorPlaces {
+  int of[kMostOperatorCodes] = {};
+
+  constexpr OperatorPlaces() {
+    for (int& place : of) place = kNoOperator;
+    int place = 0;
+    for (const OperatorEntry& entry : kOperators) of[static_cast<std::size_t>(entry.op)] = place++;
+  }
+};
+inline constexpr OperatorPlaces kOperatorPlaces;
+
+constexpr bool is_operator(std::int64_t code) {
+  return code >= 0 && code < static_cast<std::int64_t>(kMostOperatorCodes) && kOperatorPlaces.of[code] != kNoOperator;
+}
+constexpr const OperatorEntry& entry_of(Operator op) {
+  return kOperators[kOperatorPlaces.of[static_cast<std::size_t>(op)]];
+}
 
 }  // namespace netsurgery

@@ -15,6 +15,7 @@ using Operands = std::vector<const Shape*>;
 using Name = AttributeName;
 
 [[noreturn]] void refuse(const std::string& sentence) { throw Error(NS_ERROR_FILE, sentence); }
+[[noreturn]] void refuse_room(const std::string& sentence) { throw TooSmall(sentence); }
 
 std::string text_of(Size number) { return std::to_string(number); }
 using netsurgery::text_of;
@@ -67,7 +68,7 @@ std::vector<Size> windows(const std::vector<Size>& spatial, const Size* kernel, 
     const Size reach = (kernel[axis] - 1) * dilations[axis] + 1;
     const Size free = spatial[axis] + pads[axis] + pads[count + axis] - reach;
     if (free < 0 && !(ceil && free > -stride))
-      refuse("a window of " + text_of(reach) + " doesn't fit in shape " + text_of(spatial) + ".");
+      refuse_room("a window of " + text_of(reach) + " doesn't fit in shape " + text_of(spatial) + ".");
     // Rounded up, -stride < free < 0 gives 0 and so one window: as division rounds towards 0 there.
     Size fitting = (ceil && free > 0 ? (free - 1) / stride + 1 : free / stride) + 1;
     if (ceil && (fitting - 1) * stride >= spatial[axis] + pads[axis]) --fitting;
@@ -136,6 +137,12 @@ Shape broadcast(const Shape& a, const Shape& b) {
     if (p != q && p != 1 && q != 1) refuse("shapes " + text_of(a) + " and " + text_of(b) + " don't broadcast.");
     result[result.size() - i] = std::max(p, q);
   }
+  return result;
+}
+
+Shape broadcast(const Operands& operands) {
+  Shape result = *operands[0];
+  for (std::size_t place = 1; place < operands.size(); ++place) result = broadcast(result, *operands[place]);
   return result;
 }
 
@@ -210,9 +217,9 @@ Shape pad(const Shape& x, const Attributes& attributes) {
     const Size left = x[axis] + std::min<Size>(before, 0) + std::min<Size>(after, 0);
     const Size furthest = std::max(before, after);
     const std::string where = " axis " + std::to_string(axis) + " of shape " + text_of(x) + ".";
-    if (left < 1) refuse("pads=" + text_of(pads) + " cut all of" + where);
-    if (mode == PadMode::kReflect && furthest >= left) refuse("pads=" + text_of(pads) + " reflect beyond" + where);
-    if (mode == PadMode::kWrap && furthest > left) refuse("pads=" + text_of(pads) + " wrap beyond" + where);
+    if (left < 1) refuse_room("pads=" + text_of(pads) + " cut all of" + where);
+    if (mode == PadMode::kReflect && furthest >= left) refuse_room("pads=" + text_of(pads) + " reflect beyond" + where);
+    if (mode == PadMode::kWrap && furthest > left) refuse_room("pads=" + text_of(pads) + " wrap beyond" + where);
     result.push_back(x[axis] + before + after);
   }
   return result;
@@ -225,8 +232,8 @@ Shape cut(const Shape& x, const Attributes& attributes) {
   Shape result = x;
   Size& size = result[static_cast<std::size_t>(axis)];
   if (start >= stop || stop > size)
-    refuse("start=" + text_of(start) + ", stop=" + text_of(stop) + " must lie inside axis " + text_of(axis) +
-           " of shape " + text_of(x) + ".");
+    refuse_room("start=" + text_of(start) + ", stop=" + text_of(stop) + " must lie inside axis " + text_of(axis) +
+                " of shape " + text_of(x) + ".");
   size = (stop - start - 1) / attributes.integer(Name::kStep) + 1;
   return result;
 }
@@ -246,6 +253,14 @@ Shape mean(const Shape& x, const Attributes& attributes) {
       result.push_back(1);
   }
   return result;
+}
+
+Shape integers(const Attributes& attributes) {
+  const std::vector<Size>& shape = attributes.integers(Name::kShape);
+  const Size count = static_cast<Size>(attributes.integers(Name::kValues).size());
+  if (count != 1 && count != entries_of(shape))
+    refuse(text_of(count) + " values don't fill shape " + text_of(shape) + ".");
+  return shape;
 }
 
 Shape embedding(const Operands& operands) {
@@ -302,7 +317,8 @@ void require_possible(const Shape& shape) {
 }
 
 Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const Attributes& attributes) {
-  const Shape& x = *operands[0];
+  static const Shape kNone;
+  const Shape& x = operands.empty() ? kNone : *operands[0];
   switch (entry_of(op).shape) {
     case ShapeRule::kConv:
       return conv(operands, attributes);
@@ -315,7 +331,7 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
     case ShapeRule::kReshape:
       return reshape(x, attributes);
     case ShapeRule::kBroadcast:
-      return broadcast(x, *operands[1]);
+      return broadcast(operands);
     case ShapeRule::kAdaptivePool:
       return adaptive_pool(operands, attributes);
     case ShapeRule::kConcat:
@@ -341,6 +357,8 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return matmul(operands);
     case ShapeRule::kEmbedding:
       return embedding(operands);
+    case ShapeRule::kIntegers:
+      return integers(attributes);
   }
   throw Error(NS_ERROR_FILE, "an operator has no shape rule.");
 }

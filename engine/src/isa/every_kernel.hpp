@@ -1,6 +1,8 @@
 // All kernels of one instruction set, as one table. Included by kernels_<set>.cpp, which say for which.
 #pragma once
 
+#include "isa/kernel_functions.hpp"
+#include "isa/kernel_matrix.hpp"
 #include "isa/kernel_movement.hpp"
 #include "isa/kernel_normalisation.hpp"
 #include "isa/kernel_panels.hpp"
@@ -9,6 +11,7 @@
 #include "isa/kernel_rows.hpp"
 #include "isa/kernel_sign_tables.hpp"
 #include "isa/kernel_strips.hpp"
+#include "isa/kernel_tokens.hpp"
 
 namespace netsurgery {
 namespace NETSURGERY_SET {
@@ -76,6 +79,17 @@ constexpr Kernels table(Instructions instructions) {
   put_row_of_strips<4>(made);
   made.pool = pool_row;
   made.normalise = normalise;
+  put_functions(made);
+  put_pairs(made);
+  made.softmax_row = softmax_row;
+  made.log_softmax_row = log_softmax_row;
+  made.softmax_columns = softmax_columns;
+  made.layer_norm_row = layer_norm_row;
+  made.product_vectors = kProductVectors;
+  made.product = product;
+  made.attend = attend;
+  made.normalise_tokens = normalise_tokens;
+  made.turn = turn;
   made.tables = sum_tables;
   made.table_sums = table_sums;
   made.number_tables = number_tables;

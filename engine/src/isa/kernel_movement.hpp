@@ -146,5 +146,51 @@ static void separate_lanes(const float* source, std::ptrdiff_t columns, const st
 #endif
 }
 
+static void turn(const float* source, std::ptrdiff_t source_row, std::ptrdiff_t rows, std::ptrdiff_t columns,
+                 float* target, std::ptrdiff_t target_row) {
+#if defined(__AVX512F__)
+  for (std::ptrdiff_t top = 0; top < rows; top += 16) {
+    const std::ptrdiff_t height = rows - top < 16 ? rows - top : 16;
+    const __mmask16 of_rows = static_cast<__mmask16>((1u << height) - 1);
+    for (std::ptrdiff_t left = 0; left < columns; left += 16) {
+      const std::ptrdiff_t width = columns - left < 16 ? columns - left : 16;
+      const __mmask16 of_columns = static_cast<__mmask16>((1u << width) - 1);
+      const float* from = source + top * source_row + left;
+      float* to = target + left * target_row + top;
+      __m512 row[16];
+#pragma GCC unroll 16
+      for (int r = 0; r < 16; ++r)
+        row[r] = r < height ? _mm512_maskz_loadu_ps(of_columns, from + r * source_row) : _mm512_setzero_ps();
+      transpose(row);
+#pragma GCC unroll 16
+      for (int c = 0; c < 16; ++c)
+        if (c < width) _mm512_mask_storeu_ps(to + c * target_row, of_rows, row[c]);
+    }
+  }
+#else
+  constexpr std::ptrdiff_t kSide = 8;
+  for (std::ptrdiff_t top = 0; top < rows; top += kSide)
+    for (std::ptrdiff_t left = 0; left < columns; left += kSide) {
+      const std::ptrdiff_t height = rows - top < kSide ? rows - top : kSide;
+      const std::ptrdiff_t width = columns - left < kSide ? columns - left : kSide;
+      const float* from = source + top * source_row + left;
+      float* to = target + left * target_row + top;
+#if defined(__AVX2__)
+      if (height == kSide && width == kSide) {
+        __m256 row[8];
+#pragma GCC unroll 8
+        for (int r = 0; r < 8; ++r) row[r] = _mm256_loadu_ps(from + r * source_row);
+        transpose(row);
+#pragma GCC unroll 8
+        for (int c = 0; c < 8; ++c) _mm256_storeu_ps(to + c * target_row, row[c]);
+        continue;
+      }
+#endif
+      for (std::ptrdiff_t c = 0; c < width; ++c)
+        for (std::ptrdiff_t r = 0; r < height; ++r) to[c * target_row + r] = from[r * source_row + c];
+    }
+#endif
+}
+
 }  // namespace NETSURGERY_SET
 }  // namespace netsurgery

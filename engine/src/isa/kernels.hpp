@@ -215,6 +215,87 @@ struct Picks {
   float outside;
 };
 
+/// Functions of one float, with the parameters that they take.
+enum class Function {
+  kRelu,
+  kClip,  // minimum, maximum
+  kHardSwish,
+  kSigmoid,
+  kHardSigmoid,  // alpha, beta
+  kSilu,
+  kGelu,
+  kGeluByTanh,
+  kLeakyRelu,  // alpha
+  kAbs,
+  kTanh,
+  kCount,
+};
+
+/// Functions of two floats.
+enum class Pair { kSum, kDifference, kProduct, kQuotient, kCount };
+
+/// (x - mean) / sqrt(variance + epsilon) * scale + bias, in double until the end. Nothing is aligned.
+struct LayerNormRow {
+  const float* input;
+  float* output;
+  std::ptrdiff_t count;
+  const float *scale, *bias;
+  double epsilon;
+};
+
+/// Softmax, or its logarithm, of columns side by side, from row to row `row` floats apart. Input and output are apart.
+struct SoftmaxColumns {
+  const float* input;
+  float* output;
+  std::ptrdiff_t rows, row, columns;
+  bool logarithm;
+  double* totals;  // memory for a number of each column
+  float* largest;
+};
+
+constexpr int kPanelRows = 12;  // of a matrix that is packed for `product`
+
+/// Row r of the output, `vectors` vectors long, is the sum over k of a[r * a_row + k * a_step] times the vectors at
+/// b + k * b_step. a is unaligned, and so is b and the output.
+struct Product {
+  const float* a;
+  std::ptrdiff_t a_row, a_step;
+  const float* b;
+  std::ptrdiff_t b_step;
+  float* output;
+  std::ptrdiff_t output_row;
+  std::ptrdiff_t rows, vectors, depth;
+  const float* bias;  // of each row: sums begin with it; nullptr: with 0, or if `goes_on` with the output
+  bool goes_on;
+  bool last;      // finish
+  Finish finish;  // residual_row is from row to row; residual_channel isn't used
+};
+
+/// Some queries, which are lanes, look at all keys: softmax(scale * q k + mask) v. Channels lie `channel` floats apart,
+/// keys in runs of neighbouring floats.
+struct Attention {
+  const float *query, *key, *value;  // of a head's first channel; query: aligned
+  std::ptrdiff_t query_channel, key_channel, value_channel;
+  std::ptrdiff_t channels, value_channels;
+  std::ptrdiff_t key_run, key_runs_apart, value_runs_apart, keys;  // keys in a run, floats from run to run, all keys
+  std::ptrdiff_t vectors;                                          // of queries
+  float scale;
+  const float* mask;  // [keys][mask_key], 16 lanes for each vector; nullptr: none
+  std::ptrdiff_t mask_key;
+  float* output;
+  std::ptrdiff_t output_channel;
+  float* scores;  // memory for keys * vectors vectors, aligned
+};
+
+/// Layer normalisation of tokens, which are lanes, over channels that lie `channel` floats apart.
+struct NormalisedTokens {
+  const float* input;
+  float* output;
+  std::ptrdiff_t channels, channel, vectors;
+  const float *scale, *bias;
+  double epsilon;
+};
+
 constexpr int kMostStripRows = 4;
 constexpr int kMostStripColumns = 8;
 constexpr int kStripSteps = 3;  // input_column of 16, of 32, of anything
@@ -243,6 +324,25 @@ struct Kernels {
   void (*table_rows)(const TableRows&);
   void (*pool)(const PoolRow&);
   void (*normalise)(const NormalisedRow&);
+  /// x and y are the same array or apart, unaligned; parameters as Function says.
+  void (*functions[static_cast<int>(Function::kCount)])(const float* x, float* y, std::ptrdiff_t count,
+                                                        const float* parameters);
+  /// An operand that doesn't move is one number for all. y may be one that does; unaligned.
+  void (*pairs[static_cast<int>(Pair::kCount)])(const float* a, bool a_moves, const float* b, bool b_moves, float* y,
+                                                std::ptrdiff_t count);
+  /// x and y are apart and unaligned; count >= 1.
+  void (*softmax_row)(const float* x, float* y, std::ptrdiff_t count);
+  void (*log_softmax_row)(const float* x, float* y, std::ptrdiff_t count);
+  void (*softmax_columns)(const SoftmaxColumns&);
+  void (*layer_norm_row)(const LayerNormRow&);
+  /// Most vectors that `product` works on at once: packed matrices are best as wide.
+  int product_vectors;
+  void (*product)(const Product&);
+  void (*attend)(const Attention&);
+  void (*normalise_tokens)(const NormalisedTokens&);
+  /// target[c * target_row + r] = source[r * source_row + c], unaligned, apart.
+  void (*turn)(const float* source, std::ptrdiff_t source_row, std::ptrdiff_t rows, std::ptrdiff_t columns,
+               float* target, std::ptrdiff_t target_row);
   void (*sparse_rows)(const SparseRows&);
   void (*dense_rows)(const DenseRows&);
   /// Channels begin `channel` floats from each other, in source and target alike.

@@ -58,6 +58,10 @@ NETSURGERY_INLINE void store(float* at, const Vector& v) {
   for (int i = 0; i < kParts; ++i) reinterpret_cast<AlignedNative*>(at)[i] = v.part[i];
 }
 
+NETSURGERY_INLINE void store_unaligned(float* at, const Vector& v) {
+  for (int i = 0; i < kParts; ++i) reinterpret_cast<UnalignedNative*>(at)[i] = v.part[i];
+}
+
 NETSURGERY_INLINE Vector broadcast(float value) {
   Vector v;
   for (int i = 0; i < kParts; ++i) v.part[i] = value - Native{};  // exact, -0 too, and known to be nothing but a copy
@@ -111,6 +115,70 @@ NETSURGERY_INLINE Vector maximum(const Vector& a, const Vector& b) {
     v.part[i] = keep ? a.part[i] : b.part[i];
   }
   return v;
+}
+
+typedef double NativeDoubles __attribute__((vector_size(kNativeBytes)));
+typedef std::int64_t NativeLongs __attribute__((vector_size(kNativeBytes)));
+typedef float HalfNative __attribute__((vector_size(kNativeBytes / 2)));
+typedef float UnalignedHalf __attribute__((vector_size(kNativeBytes / 2), aligned(4), may_alias));
+constexpr int kWideParts = 2 * kParts;
+constexpr int kDoublesInPart = kNativeBytes / 8;
+
+/// 16 doubles.
+struct Doubles {
+  NativeDoubles part[kWideParts];
+};
+
+NETSURGERY_INLINE Doubles load_wide(const float* at) {
+  Doubles v;
+  for (int i = 0; i < kWideParts; ++i)
+    v.part[i] = __builtin_convertvector(
+        static_cast<HalfNative>(*reinterpret_cast<const UnalignedHalf*>(at + i * kDoublesInPart)), NativeDoubles);
+  return v;
+}
+
+NETSURGERY_INLINE void store_narrow(float* at, const Doubles& v) {
+  for (int i = 0; i < kWideParts; ++i)
+    *reinterpret_cast<UnalignedHalf*>(at + i * kDoublesInPart) = __builtin_convertvector(v.part[i], HalfNative);
+}
+
+NETSURGERY_INLINE Doubles broadcast_wide(double value) {
+  Doubles v;
+  for (int i = 0; i < kWideParts; ++i) v.part[i] = value - NativeDoubles{};
+  return v;
+}
+
+NETSURGERY_INLINE Doubles operator+(const Doubles& a, const Doubles& b) {
+  Doubles v;
+  for (int i = 0; i < kWideParts; ++i) v.part[i] = a.part[i] + b.part[i];
+  return v;
+}
+
+NETSURGERY_INLINE Doubles operator-(const Doubles& a, const Doubles& b) {
+  Doubles v;
+  for (int i = 0; i < kWideParts; ++i) v.part[i] = a.part[i] - b.part[i];
+  return v;
+}
+
+NETSURGERY_INLINE Doubles operator*(const Doubles& a, const Doubles& b) {
+  Doubles v;
+  for (int i = 0; i < kWideParts; ++i) v.part[i] = a.part[i] * b.part[i];
+  return v;
+}
+
+/// Lanes from `count` on become 0.
+NETSURGERY_INLINE void keep_first(Doubles& v, std::ptrdiff_t count) {
+  for (int i = 0; i < kWideParts; ++i)
+    for (int l = 0; l < kDoublesInPart; ++l)
+      if (i * kDoublesInPart + l >= count) v.part[i][l] = 0.0;
+}
+
+NETSURGERY_INLINE double total(const Doubles& v) {
+  NativeDoubles sum = v.part[0];
+  for (int i = 1; i < kWideParts; ++i) sum = sum + v.part[i];
+  double result = sum[0];
+  for (int l = 1; l < kDoublesInPart; ++l) result += sum[l];
+  return result;
 }
 
 }  // namespace NETSURGERY_SET

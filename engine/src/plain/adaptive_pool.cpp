@@ -2,9 +2,9 @@
 #include <array>
 #include <limits>
 
+#include "isa/runs.hpp"
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
-#include "plain/runs.hpp"
 
 namespace netsurgery::plain {
 namespace {

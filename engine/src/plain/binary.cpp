@@ -1,5 +1,7 @@
-// Add, Sub, Mul, Div, broadcast as in NumPy.
-#include "plain/makers.hpp"
+// Add, Sub, Mul, Div, broadcast as in NumPy. Whole numbers wrap around.
+#include <limits>
+
+#include "plain/broadcast.hpp"
 #include "plain/parts.hpp"
 #include "plain/strides.hpp"
 
@@ -8,27 +10,45 @@ namespace {
 
 struct Sum {
   float operator()(float a, float b) const { return a + b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    return static_cast<Whole>(static_cast<Unsigned<Whole>>(a) + static_cast<Unsigned<Whole>>(b));
+  }
 };
 struct Difference {
   float operator()(float a, float b) const { return a - b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    return static_cast<Whole>(static_cast<Unsigned<Whole>>(a) - static_cast<Unsigned<Whole>>(b));
+  }
 };
 struct Product {
   float operator()(float a, float b) const { return a * b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    return static_cast<Whole>(static_cast<Unsigned<Whole>>(a) * static_cast<Unsigned<Whole>>(b));
+  }
 };
 struct Quotient {
   float operator()(float a, float b) const { return a / b; }
+  template <class Whole>
+  Whole operator()(Whole a, Whole b) const {
+    if (b == 0) return 0;
+    if (b == -1) return Difference()(Whole{0}, a);  // the smallest number has no quotient else
+    return static_cast<Whole>(a / b);
+  }
 };
 
-/// Along the last axis both operands go on, or one of them stays.
-template <class Of>
-class Binary final : public PlainKernel {
+/// Of floats, on the kernels of an instruction set. Along the last axis both operands go on, or one of them stays.
+class Pairs final : public PlainKernel {
  public:
-  explicit Binary(const Making& making)
+  Pairs(const Making& making, Pair pair)
       : sizes_(making.output),
         a_(broadcast_strides(making.operands[0], making.output)),
         b_(broadcast_strides(making.operands[1], making.output)),
         parts_(1, 1),
-        cost_(entries(making.output)) {
+        cost_(entries(making.output)),
+        combine_(making.kernels.pairs[static_cast<int>(pair)]) {
     join_axes(sizes_, {&a_, &b_});
     if (!sizes_.empty()) {
       length_ = sizes_.back();
@@ -44,22 +64,9 @@ class Binary final : public PlainKernel {
   Size cost() const override { return cost_; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
-      const float* __restrict a = inputs[0] + place_of(row, sizes_, a_);
-      const float* __restrict b = inputs[1] + place_of(row, sizes_, b_);
-      float* __restrict y = output + row * length_;
-      constexpr Of of{};
-      if (a_moves_ && b_moves_) {
-        for (Size i = from; i < to; ++i) y[i] = of(a[i], b[i]);
-      } else if (a_moves_) {
-        const float right = *b;
-        for (Size i = from; i < to; ++i) y[i] = of(a[i], right);
-      } else {
-        const float left = *a;
-        if (b_moves_)
-          for (Size i = from; i < to; ++i) y[i] = of(left, b[i]);
-        else
-          for (Size i = from; i < to; ++i) y[i] = of(left, *b);
-      }
+      const float* const a = inputs[0] + place_of(row, sizes_, a_) + (a_moves_ ? from : 0);
+      const float* const b = inputs[1] + place_of(row, sizes_, b_) + (b_moves_ ? from : 0);
+      combine_(a, a_moves_, b, b_moves_, output + row * length_ + from, to - from);
     });
   }
 
@@ -70,18 +77,23 @@ class Binary final : public PlainKernel {
   bool a_moves_ = false, b_moves_ = false;
   Parts parts_;
   Size cost_;
+  void (*combine_)(const float*, bool, const float*, bool, float*, std::ptrdiff_t);
 };
 
-template <class Of>
+template <class Of, Pair pair>
 Kernel made(const Making& making) {
-  return std::make_unique<Binary<Of>>(making);
+  if (making.type(0) == ValueType::kFloat32) return std::make_unique<Pairs>(making, pair);
+  return with_number(making.type(0), [&](auto entry) -> Kernel {
+    using Entry = decltype(entry);
+    return std::make_unique<Binary<Of, Entry, Entry>>(making);
+  });
 }
 
 constexpr MakerEntry kFunctions[] = {
-    {Operator::kAdd, made<Sum>},
-    {Operator::kMul, made<Product>},
-    {Operator::kSub, made<Difference>},
-    {Operator::kDiv, made<Quotient>},
+    {Operator::kAdd, made<Sum, Pair::kSum>},
+    {Operator::kMul, made<Product, Pair::kProduct>},
+    {Operator::kSub, made<Difference, Pair::kDifference>},
+    {Operator::kDiv, made<Quotient, Pair::kQuotient>},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kBroadcast; }),
               "an operator of two broadcast operands needs its function here");

@@ -1,124 +1,75 @@
 // Operators of one operand that see one entry at a time.
-#include <algorithm>
-#include <cmath>
-
-#include "plain/functions.hpp"
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
 
 namespace netsurgery::plain {
 namespace {
 
-struct Relu {
-  static constexpr Size kCost = 1;
-  float operator()(float x) const { return x < 0.0f ? 0.0f : x; }
+/// A function of the kernel table, with its parameters.
+struct Chosen {
+  Function function;
+  Size cost;
+  float parameters[2] = {};
 };
 
-struct Magnitude {
-  static constexpr Size kCost = 1;
-  float operator()(float x) const { return __builtin_fabsf(x); }
-};
-
-struct Clip {
-  static constexpr Size kCost = 1;
-  float minimum, maximum;
-  float operator()(float x) const {
-    const float risen = x < minimum ? minimum : x;
-    return risen > maximum ? maximum : risen;
-  }
-};
-
-struct LeakyRelu {
-  static constexpr Size kCost = 1;
-  float alpha;
-  float operator()(float x) const { return x >= 0.0f ? x : alpha * x; }
-};
-
-/// In double: alpha * x and beta may all but cancel.
-struct HardSigmoid {
-  static constexpr Size kCost = 4;
-  double alpha, beta;
-  float operator()(float x) const {
-    double y = alpha * static_cast<double>(x) + beta;
-    y = y < 0.0 ? 0.0 : y;
-    y = y > 1.0 ? 1.0 : y;
-    return static_cast<float>(y);
-  }
-};
-
-template <float (*function)(float), Size cost>
-struct Function {
-  static constexpr Size kCost = cost;
-  float operator()(float x) const { return function(x); }
-};
-
-template <class Of>
 class Elementwise final : public PlainKernel {
  public:
-  Elementwise(Size count, const Of& of) : parts_(1, count), count_(count), of_(of) {}
+  Elementwise(Size count, const Chosen& of, const Kernels& kernels)
+      : parts_(1, count), count_(count), of_(of), function_(kernels.functions[static_cast<int>(of.function)]) {}
   Size pieces() const override { return parts_.pieces(); }
-  Size cost() const override { return count_ * Of::kCost; }
+  Size cost() const override { return count_ * of_.cost; }
   bool in_place() const override { return true; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     parts_.each(begin, end, [&](Size, Size from, Size to) {
-      const Of of = of_;
-      if (inputs[0] == output) {
-        for (Size i = from; i < to; ++i) output[i] = of(output[i]);
-      } else {
-        const float* __restrict x = inputs[0];
-        float* __restrict y = output;
-        for (Size i = from; i < to; ++i) y[i] = of(x[i]);
-      }
+      function_(inputs[0] + from, output + from, to - from, of_.parameters);
     });
   }
 
  private:
   Parts parts_;
   Size count_;
-  Of of_;
+  Chosen of_;
+  void (*function_)(const float*, float*, std::ptrdiff_t, const float*);
 };
 
-template <class Of>
-Kernel made(const Making& making, const Of& of) {
-  return std::make_unique<Elementwise<Of>>(entries(making.output), of);
+using Choose = Chosen (*)(const Attributes&);
+
+template <Function function, Size cost>
+Chosen of_nothing(const Attributes&) {
+  return {function, cost};
 }
 
-template <class Of>
-Kernel of_nothing(const Making& making) {
-  return made(making, Of());
+Chosen clip(const Attributes& given) {
+  return {Function::kClip, 1, {given.number(AttributeName::kMinimum), given.number(AttributeName::kMaximum)}};
 }
 
-Kernel clip(const Making& making) {
-  const Attributes& given = making.attributes();
-  return made(making, Clip{given.number(AttributeName::kMinimum), given.number(AttributeName::kMaximum)});
+Chosen leaky_relu(const Attributes& given) { return {Function::kLeakyRelu, 1, {given.number(AttributeName::kAlpha)}}; }
+
+Chosen hard_sigmoid(const Attributes& given) {
+  return {Function::kHardSigmoid, 4, {given.number(AttributeName::kAlpha), given.number(AttributeName::kBeta)}};
 }
 
-Kernel leaky_relu(const Making& making) {
-  return made(making, LeakyRelu{making.attributes().number(AttributeName::kAlpha)});
+Chosen gelu_of(const Attributes& given) {
+  const bool by_tanh = given.choice<GeluApproximate>(AttributeName::kApproximate) == GeluApproximate::kTanh;
+  return {by_tanh ? Function::kGeluByTanh : Function::kGelu, 16};
 }
 
-Kernel hard_sigmoid(const Making& making) {
-  const Attributes& given = making.attributes();
-  return made(making, HardSigmoid{given.number(AttributeName::kAlpha), given.number(AttributeName::kBeta)});
-}
-
-Kernel gelu_of(const Making& making) {
-  if (making.attributes().choice<GeluApproximate>(AttributeName::kApproximate) == GeluApproximate::kTanh)
-    return made(making, Function<gelu_by_tanh, 16>());
-  return made(making, Function<gelu, 16>());
+template <Choose choose>
+Kernel made(const Making& making) {
+  return std::make_unique<Elementwise>(entries(making.output), choose(making.attributes()), making.kernels);
 }
 
 constexpr MakerEntry kFunctions[] = {
-    {Operator::kRelu, of_nothing<Relu>},
-    {Operator::kClip, clip},
-    {Operator::kHardSwish, of_nothing<Function<hard_swish, 2>>},
-    {Operator::kSigmoid, of_nothing<Function<sigmoid, 12>>},
-    {Operator::kHardSigmoid, hard_sigmoid},
-    {Operator::kSilu, of_nothing<Function<silu, 12>>},
-    {Operator::kGelu, gelu_of},
-    {Operator::kLeakyRelu, leaky_relu},
-    {Operator::kAbs, of_nothing<Magnitude>},
-    {Operator::kTanh, of_nothing<Function<hyperbolic_tangent, 12>>},
+    {Operator::kRelu, made<of_nothing<Function::kRelu, 1>>},
+    {Operator::kClip, made<clip>},
+    {Operator::kHardSwish, made<of_nothing<Function::kHardSwish, 2>>},
+    {Operator::kSigmoid, made<of_nothing<Function::kSigmoid, 12>>},
+    {Operator::kHardSigmoid, made<hard_sigmoid>},
+    {Operator::kSilu, made<of_nothing<Function::kSilu, 12>>},
+    {Operator::kGelu, made<gelu_of>},
+    {Operator::kLeakyRelu, made<leaky_relu>},
+    {Operator::kAbs, made<of_nothing<Function::kAbs, 1>>},
+    {Operator::kTanh, made<of_nothing<Function::kTanh, 12>>},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kEntrywise; }),
               "an entrywise operator needs its function here");

@@ -5,6 +5,7 @@
 
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
+#include "plain/types.hpp"
 
 namespace netsurgery::plain {
 namespace {
@@ -28,7 +29,7 @@ class Embedding final : public PlainKernel {
   Size pieces() const override { return parts_.pieces(); }
   Size cost() const override { return count_ * width_; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
-    const Number* numbers = reinterpret_cast<const Number*>(inputs[0]);
+    const Number* numbers = seen_as<Number>(inputs[0]);
     parts_.each(begin, end, [&](Size place, Size from, Size to) {
       const Size number = static_cast<Size>(numbers[place]), row = number < 0 ? number + rows_ : number;
       float* y = output + place * width_;
@@ -50,9 +51,9 @@ class Embedding final : public PlainKernel {
 }  // namespace
 
 Kernel make_embedding(const Making& making) {
-  const auto input = static_cast<std::size_t>(making.node.inputs[0]);  // whole numbers come from nowhere else
-  if (making.graph.inputs[input].type == ValueType::kInt32) return std::make_unique<Embedding<std::int32_t>>(making);
-  return std::make_unique<Embedding<std::int64_t>>(making);
+  return with_whole(making.type(0), [&](auto number) -> Kernel {
+    return std::make_unique<Embedding<decltype(number)>>(making);
+  });
 }
 
 }  // namespace netsurgery::plain

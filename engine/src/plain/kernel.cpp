@@ -25,18 +25,22 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kMatMul, plain::make_matmul},
     {Operator::kAdaptiveMaxPool, plain::make_adaptive_pool},
     {Operator::kEmbedding, plain::make_embedding},
+    {Operator::kIntegers, plain::make_integers},
+    {Operator::kCast, plain::make_cast},
+    {Operator::kWhere, plain::make_where},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {
-  return entry.work != Work::kEntrywise && entry.work != Work::kBroadcast;
+  return entry.work != Work::kEntrywise && entry.work != Work::kBroadcast && entry.gives != Gives::kBool;
 }
 static_assert(plain::holds_all(kMakers, has_no_function), "a new operator needs a plain kernel");
 
 }  // namespace
 
 std::unique_ptr<PlainKernel> make_plain_kernel(const Graph& graph, const Node& node, const std::vector<Shape>& operands,
-                                               const Shape& output) {
-  const plain::Making making{graph, node, operands, output};
+                                               const Shape& output, const Kernels& kernels) {
+  const plain::Making making{graph, node, operands, output, kernels};
+  if (entry_of(node.op).gives == Gives::kBool) return plain::make_comparison(making);
   switch (entry_of(node.op).work) {
     case Work::kEntrywise:
       return plain::make_elementwise(making);

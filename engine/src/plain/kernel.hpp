@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "graph/graph.hpp"
+#include "isa/kernels.hpp"
 
 namespace netsurgery {
 
@@ -28,6 +29,6 @@ class PlainKernel {
 
 /// The kernel of a node for operands of these shapes. `graph` is needed for constants and stays alive.
 std::unique_ptr<PlainKernel> make_plain_kernel(const Graph& graph, const Node& node, const std::vector<Shape>& operands,
-                                               const Shape& output);
+                                               const Shape& output, const Kernels& kernels = kernels_for(chosen()));
 
 }  // namespace netsurgery

@@ -14,6 +14,7 @@ struct Making {
   const Node& node;
   const std::vector<Shape>& operands;
   const Shape& output;
+  const Kernels& kernels;
 
   /// The constant that an operand is, or nullptr where it is left out.
   const Constant* constant(std::size_t operand) const {
@@ -21,6 +22,8 @@ struct Making {
     return &graph.constant(node.inputs[operand]);
   }
   const Attributes& attributes() const { return node.attributes; }
+  /// Of the entries of an operand that isn't left out.
+  ValueType type(std::size_t operand) const { return graph.type(node.inputs[operand]); }
 };
 
 using Kernel = std::unique_ptr<PlainKernel>;
@@ -69,6 +72,10 @@ Kernel make_resize(const Making& making);
 Kernel make_mean(const Making& making);
 Kernel make_softmax(const Making& making);
 Kernel make_layer_norm(const Making& making);
+Kernel make_integers(const Making& making);
+Kernel make_cast(const Making& making);
+Kernel make_where(const Making& making);
+Kernel make_comparison(const Making& making);
 Kernel make_embedding(const Making& making);
 Kernel make_lrn(const Making& making);
 

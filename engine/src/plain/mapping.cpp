@@ -6,6 +6,7 @@
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
 #include "plain/strides.hpp"
+#include "plain/types.hpp"
 
 namespace netsurgery::plain {
 namespace {
@@ -22,9 +23,10 @@ bool is_identity(const Table& table, Size size) {
   return true;
 }
 
+template <class Entry>
 class Mapped final : public PlainKernel {
  public:
-  Mapped(Shape x, std::vector<Table> tables, float fill) : fill_(fill), parts_(1, 1) {
+  Mapped(Shape x, std::vector<Table> tables, Entry fill) : fill_(fill), parts_(1, 1) {
     // Axes at the end that stay as they are make up units that are moved as a whole; elsewhere such axes are joined.
     while (!x.empty() && is_identity(tables.back(), x.back())) {
       unit_ *= x.back();
@@ -57,18 +59,18 @@ class Mapped final : public PlainKernel {
   Size cost() const override { return 2 * rows_ * length() * unit_; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
-      float* y = output + row * length() * unit_;
+      Entry* y = seen_as<Entry>(output) + row * length() * unit_;
       const Size source = source_row(row);
       if (source == kFilled) {
         std::fill(y + from * unit_, y + to * unit_, fill_);
         return;
       }
-      const float* x = inputs[0] + source * in_ * unit_;
+      const Entry* x = seen_as<Entry>(inputs[0]) + source * in_ * unit_;
       const Size run_from = std::clamp(run_begin_, from, to), run_to = std::clamp(run_end_, from, to);
       one_by_one(x, from, run_from, y);
       if (run_from < run_to)
         std::memcpy(y + run_from * unit_, x + along_[static_cast<std::size_t>(run_from)] * unit_,
-                    static_cast<std::size_t>((run_to - run_from) * unit_) * sizeof(float));
+                    static_cast<std::size_t>((run_to - run_from) * unit_) * sizeof(Entry));
       one_by_one(x, run_to, to, y);
     });
   }
@@ -96,7 +98,7 @@ class Mapped final : public PlainKernel {
     return source;
   }
 
-  void one_by_one(const float* __restrict x, Size from, Size to, float* __restrict y) const {
+  void one_by_one(const Entry* __restrict x, Size from, Size to, Entry* __restrict y) const {
     const std::int32_t* __restrict table = along_.data();
     for (Size i = from; i < to; ++i) {
       if (unit_ == 1)
@@ -120,7 +122,7 @@ class Mapped final : public PlainKernel {
     }
   }
 
-  float fill_;
+  Entry fill_;
   Size unit_ = 1, in_, rows_;
   std::vector<Axis> axes_;
   Table along_;
@@ -196,7 +198,11 @@ Kernel make_pad(const Making& making) {
   for (std::size_t axis = 0; axis < x.size(); ++axis)
     tables.push_back(
         pad_table(x[axis], pads[axis], pads[x.size() + axis], attributes.choice<PadMode>(AttributeName::kMode)));
-  return std::make_unique<Mapped>(x, std::move(tables), attributes.number(AttributeName::kValue));
+  const float value = attributes.number(AttributeName::kValue);
+  return with_type(making.node.type, [&](auto entry) -> Kernel {
+    using Entry = decltype(entry);
+    return std::make_unique<Mapped<Entry>>(x, tables, cast<Entry>(value));
+  });
 }
 
 Kernel make_resize(const Making& making) {
@@ -218,7 +224,7 @@ Kernel make_resize(const Making& making) {
       tables[axis].push_back(static_cast<std::int32_t>(place));
     }
   }
-  return std::make_unique<Mapped>(x, std::move(tables), 0.0f);
+  return std::make_unique<Mapped<float>>(x, std::move(tables), 0.0f);
 }
 
 }  // namespace netsurgery::plain

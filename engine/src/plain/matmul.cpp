@@ -3,18 +3,18 @@
 // Every sum runs over the shared axis in order, whatever is computed beside it.
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
-#include "plain/runs.hpp"
 #include "plain/strides.hpp"
 
 namespace netsurgery::plain {
 namespace {
 
-constexpr Size kRows = 4, kColumns = 8;  // of output that are summed together
-constexpr Size kDepth = 512;             // of the shared axis that is copied together
+constexpr Size kLanes = 16;
+constexpr Size kFewRows = 6;  // with fewer, copying b takes longer than reading it where it lies
+constexpr Size kDepth = 256;  // of the shared axis that is copied together
 
 class MatMul final : public PlainKernel {
  public:
-  explicit MatMul(const Making& making) : parts_(1, 1) {
+  explicit MatMul(const Making& making) : kernels_(making.kernels), parts_(1, 1) {
     Shape a = making.operands[0], b = making.operands[1];
     if (a.size() == 1) a.insert(a.begin(), 1);
     if (b.size() == 1) b.push_back(1);
@@ -35,70 +35,88 @@ class MatMul final : public PlainKernel {
     b_ = broadcast_strides(b, batch_);
     join_axes(batch_, {&a_, &b_});
     matrices_ = entries(batch_);
-    parts_ = Parts(matrices_, columns_, std::max(kPieceEntries * 4 / (rows_ * depth_), 4 * kColumns));
+    width_ = kLanes * making.kernels.product_vectors;
+    const Size enough = std::max<Size>(kPieceEntries * 8 / (rows_ * depth_), 1);
+    parts_ = Parts(matrices_, columns_, quotient_up(enough, width_) * width_);
   }
   Size pieces() const override { return parts_.pieces(); }
-  Size scratch() const override { return std::min(depth_, kDepth) * kColumns; }
+  Size scratch() const override { return (std::min(depth_, kDepth) + kFewRows) * width_; }
   Size cost() const override { return matrices_ * rows_ * columns_ * depth_; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float* scratch) const override {
     parts_.each(begin, end, [&](Size matrix, Size from, Size to) {
       const float* a = inputs[0] + place_of(matrix, batch_, a_) * rows_ * depth_;
       const float* b = inputs[1] + place_of(matrix, batch_, b_) * depth_ * columns_;
       float* y = output + matrix * rows_ * columns_;
-      if (rows_ < kRows) {
-        few_rows(a, b, from, to, y);
+      if (columns_ == 1) {
+        one_column(a, b, y);
         return;
       }
-      for (Size column = from; column < to; column += kColumns)
-        panel(a, b, column, std::min(kColumns, to - column), y, scratch);
+      for (Size column = from; column < to; column += width_) {
+        const Size width = std::min(width_, to - column);
+        if (width % kLanes == 0 && rows_ < kFewRows)
+          multiply(a, b + column, columns_, 0, depth_, 0, rows_, width / kLanes, y + column, columns_);
+        else
+          panel(a, b + column, width, y + column, scratch);
+      }
     });
   }
 
  private:
-  /// Row by row of b, which is read once for each row of a.
-  void few_rows(const float* a, const float* b, Size from, Size to, float* output) const {
-    for (Size row = 0; row < rows_; ++row) {
-      float* __restrict y = output + row * columns_;
-      std::fill(y + from, y + to, 0.0f);
-      for (Size j = 0; j < depth_; ++j) {
-        const float value = a[row * depth_ + j];
-        const float* __restrict x = b + j * columns_;
-        for (Size column = from; column < to; ++column) y[column] += value * x[column];
-      }
-    }
+  void one_column(const float* a, const float* b, float* y) const {
+    DenseRows work{};
+    work.input = b;
+    work.weights = a;
+    work.inputs = depth_;
+    work.output = y;
+    work.rows = rows_;
+    kernels_.dense_rows(work);
   }
 
-  /// Columns column .. column + width - 1 of the result, with these columns of b copied side by side.
-  void panel(const float* a, const float* b, Size column, Size width, float* y, float* __restrict copied) const {
+  /// Some columns, in vectors, from the part of the shared axis that `b` begins with; with what `y` holds of those
+  /// before.
+  void multiply(const float* a, const float* b, Size b_step, Size begin, Size depth, Size row, Size rows, Size vectors,
+                float* y, Size y_row) const {
+    Product work{};
+    work.a = a + row * depth_ + begin;
+    work.a_row = depth_;
+    work.a_step = 1;
+    work.b = b;
+    work.b_step = b_step;
+    work.output = y;
+    work.output_row = y_row;
+    work.rows = rows;
+    work.vectors = vectors;
+    work.depth = depth;
+    work.goes_on = begin > 0;
+    kernels_.product(work);
+  }
+
+  /// Columns of b are copied side by side, as whole vectors.
+  void panel(const float* a, const float* b, Size width, float* y, float* copied) const {
+    const Size vectors = quotient_up(width, kLanes), step = vectors * kLanes;
+    float* const rows = copied + std::min(depth_, kDepth) * width_;
     for (Size begin = 0; begin < depth_; begin += kDepth) {
       const Size depth = std::min(kDepth, depth_ - begin);
       for (Size j = 0; j < depth; ++j) {
-        const float* x = b + (begin + j) * columns_ + column;
-        for (Size k = 0; k < kColumns; ++k) copied[j * kColumns + k] = k < width ? x[k] : 0.0f;
+        std::copy_n(b + (begin + j) * columns_, width, copied + j * step);
+        std::fill(copied + j * step + width, copied + (j + 1) * step, 0.0f);
       }
-      Size row = 0;
-      for (; row + kRows <= rows_; row += kRows)
-        tile<kRows>(a + row * depth_ + begin, copied, depth, begin == 0, width, y + row * columns_ + column);
-      for (; row < rows_; ++row)
-        tile<1>(a + row * depth_ + begin, copied, depth, begin == 0, width, y + row * columns_ + column);
+      if (width == step) {
+        multiply(a, copied, step, begin, depth, 0, rows_, vectors, y, columns_);
+        continue;
+      }
+      for (Size row = 0; row < rows_; row += kFewRows) {
+        const Size count = std::min(kFewRows, rows_ - row);
+        if (begin > 0)
+          for (Size r = 0; r < count; ++r) std::copy_n(y + (row + r) * columns_, width, rows + r * step);
+        multiply(a, copied, step, begin, depth, row, count, vectors, rows, step);
+        for (Size r = 0; r < count; ++r) std::copy_n(rows + r * step, width, y + (row + r) * columns_);
+      }
     }
   }
 
-  template <Size kCount>
-  void tile(const float* __restrict a, const float* __restrict b, Size depth, bool is_first, Size width,
-            float* y) const {
-    float sums[kCount][kColumns] = {};
-    if (!is_first)
-      for (Size r = 0; r < kCount; ++r)
-        for (Size k = 0; k < width; ++k) sums[r][k] = y[r * columns_ + k];
-    for (Size j = 0; j < depth; ++j)
-      for (Size r = 0; r < kCount; ++r)
-        for (Size k = 0; k < kColumns; ++k) sums[r][k] += a[r * depth_ + j] * b[j * kColumns + k];
-    for (Size r = 0; r < kCount; ++r)
-      for (Size k = 0; k < width; ++k) y[r * columns_ + k] = sums[r][k];
-  }
-
-  Size rows_, depth_, columns_, matrices_;
+  const Kernels& kernels_;
+  Size rows_, depth_, columns_, matrices_, width_;
   Shape batch_;
   std::vector<Size> a_, b_;  // strides, in matrices
   Parts parts_;

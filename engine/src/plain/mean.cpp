@@ -1,7 +1,7 @@
 // Mean over any axes, summed in double.
+#include "isa/runs.hpp"
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
-#include "plain/runs.hpp"
 #include "plain/strides.hpp"
 
 namespace netsurgery::plain {

@@ -1,17 +1,21 @@
 // Reshape, Concat, Slice, Transpose: entries go elsewhere, unchanged.
 #include <cstring>
+#include <type_traits>
 
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
 #include "plain/strides.hpp"
+#include "plain/types.hpp"
 
 namespace netsurgery::plain {
 namespace {
 
-void copy(const float* from, float* to, Size count) {
-  std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+template <class Entry>
+void copy(const Entry* from, Entry* to, Size count) {
+  std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(Entry));
 }
 
+template <class Entry>
 class Copy final : public PlainKernel {
  public:
   explicit Copy(const Making& making) : count_(entries(making.output)), parts_(1, count_) {}
@@ -20,7 +24,9 @@ class Copy final : public PlainKernel {
   bool in_place() const override { return true; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     if (inputs[0] == output) return;
-    parts_.each(begin, end, [&](Size, Size from, Size to) { copy(inputs[0] + from, output + from, to - from); });
+    parts_.each(begin, end, [&](Size, Size from, Size to) {
+      copy(seen_as<Entry>(inputs[0]) + from, seen_as<Entry>(output) + from, to - from);
+    });
   }
 
  private:
@@ -28,6 +34,7 @@ class Copy final : public PlainKernel {
   Parts parts_;
 };
 
+template <class Entry>
 class Concat final : public PlainKernel {
  public:
   explicit Concat(const Making& making) : cost_(entries(making.output)) {
@@ -49,7 +56,8 @@ class Concat final : public PlainKernel {
       const Size last = std::min(end - source.first_piece, source.parts.pieces());
       if (first >= last) continue;
       source.parts.each(first, last, [&](Size row, Size from, Size to) {
-        copy(inputs[i] + row * source.length + from, output + row * length_ + source.offset + from, to - from);
+        copy(seen_as<Entry>(inputs[i]) + row * source.length + from,
+             seen_as<Entry>(output) + row * length_ + source.offset + from, to - from);
       });
     }
   }
@@ -65,6 +73,7 @@ class Concat final : public PlainKernel {
 };
 
 /// The entries of x that lie `strides` apart along each axis of the output.
+template <class Entry>
 class Strided final : public PlainKernel {
  public:
   Strided(Shape sizes, std::vector<Size> strides, Size offset)
@@ -82,8 +91,8 @@ class Strided final : public PlainKernel {
   Size cost() const override { return 2 * cost_; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
-      const float* __restrict x = inputs[0] + offset_ + place_of(row, sizes_, strides_);
-      float* __restrict y = output + row * length_;
+      const Entry* __restrict x = seen_as<Entry>(inputs[0]) + offset_ + place_of(row, sizes_, strides_);
+      Entry* __restrict y = seen_as<Entry>(output) + row * length_;
       if (stride_ == 1)
         copy(x + from, y + from, to - from);
       else
@@ -101,11 +110,16 @@ class Strided final : public PlainKernel {
 
 /// Matrices whose rows become columns: the last axis of x and that of the output are two different ones. Square tiles,
 /// so that of what is read and written whole cache lines are used.
+template <class Entry>
 class Turned final : public PlainKernel {
  public:
   /// sizes, strides: as for Strided, joined. down: the axis of the output along which neighbours in x lie.
-  Turned(Shape sizes, std::vector<Size> strides, std::size_t down)
-      : sizes_(std::move(sizes)), strides_(std::move(strides)), cost_(entries(sizes_)), parts_(1, 1) {
+  Turned(Shape sizes, std::vector<Size> strides, std::size_t down, const Kernels& kernels)
+      : kernels_(kernels),
+        sizes_(std::move(sizes)),
+        strides_(std::move(strides)),
+        cost_(entries(sizes_)),
+        parts_(1, 1) {
     to_ = contiguous_strides(sizes_);
     length_ = sizes_.back();
     stride_ = strides_.back();
@@ -122,18 +136,22 @@ class Turned final : public PlainKernel {
   Size cost() const override { return 2 * cost_; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
-      const float* __restrict x = inputs[0] + place_of(row / bands_, sizes_, strides_);
-      float* __restrict y = output + place_of(row / bands_, sizes_, to_);
+      const Entry* __restrict x = seen_as<Entry>(inputs[0]) + place_of(row / bands_, sizes_, strides_);
+      Entry* __restrict y = seen_as<Entry>(output) + place_of(row / bands_, sizes_, to_);
       const Size top = row % bands_ * kTile, bottom = std::min(top + kTile, height_);
-      for (Size left = from; left < to; left += kTile)
-        for (Size i = top; i < bottom; ++i)
-          for (Size j = left; j < std::min(left + kTile, to); ++j) y[i * pitch_ + j] = x[i + j * stride_];
+      if constexpr (std::is_same_v<Entry, float>) {
+        kernels_.turn(x + top + from * stride_, stride_, to - from, bottom - top, y + top * pitch_ + from, pitch_);
+      } else {
+        for (Size i = from; i < to; ++i)
+          for (Size k = top; k < bottom; ++k) y[k * pitch_ + i] = x[k + i * stride_];
+      }
     });
   }
 
  private:
   static constexpr Size kTile = 16;
 
+  const Kernels& kernels_;
   Shape sizes_;                     // of the axes that are left
   std::vector<Size> strides_, to_;  // in x, in the output
   Size cost_, length_, stride_, height_, pitch_, bands_;
@@ -142,9 +160,17 @@ class Turned final : public PlainKernel {
 
 }  // namespace
 
-Kernel make_reshape(const Making& making) { return std::make_unique<Copy>(making); }
+Kernel make_reshape(const Making& making) {
+  return with_type(making.node.type, [&](auto entry) -> Kernel {
+    return std::make_unique<Copy<decltype(entry)>>(making);
+  });
+}
 
-Kernel make_concat(const Making& making) { return std::make_unique<Concat>(making); }
+Kernel make_concat(const Making& making) {
+  return with_type(making.node.type, [&](auto entry) -> Kernel {
+    return std::make_unique<Concat<decltype(entry)>>(making);
+  });
+}
 
 Kernel make_slice(const Making& making) {
   const Attributes& attributes = making.attributes();
@@ -152,7 +178,9 @@ Kernel make_slice(const Making& making) {
   std::vector<Size> strides = contiguous_strides(making.operands[0]);
   const Size offset = attributes.integer(AttributeName::kStart) * strides[axis];
   strides[axis] *= attributes.integer(AttributeName::kStep);
-  return std::make_unique<Strided>(making.output, strides, offset);
+  return with_type(making.node.type, [&](auto entry) -> Kernel {
+    return std::make_unique<Strided<decltype(entry)>>(making.output, strides, offset);
+  });
 }
 
 Kernel make_transpose(const Making& making) {
@@ -162,9 +190,12 @@ Kernel make_transpose(const Making& making) {
     strides.push_back(own[static_cast<std::size_t>(axis)]);
   Shape sizes = making.output;
   join_axes(sizes, {&strides});
-  for (std::size_t axis = 0; axis + 1 < sizes.size(); ++axis)
-    if (strides[axis] == 1) return std::make_unique<Turned>(sizes, strides, axis);
-  return std::make_unique<Strided>(sizes, strides, 0);
+  return with_type(making.node.type, [&](auto entry) -> Kernel {
+    for (std::size_t axis = 0; axis + 1 < sizes.size(); ++axis)
+      if (strides[axis] == 1)
+        return std::make_unique<Turned<decltype(entry)>>(sizes, strides, axis, making.kernels);
+    return std::make_unique<Strided<decltype(entry)>>(sizes, strides, 0);
+  });
 }
 
 }  // namespace netsurgery::plain

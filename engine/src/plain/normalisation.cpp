@@ -3,7 +3,6 @@
 
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
-#include "plain/runs.hpp"
 
 namespace netsurgery::plain {
 namespace {
@@ -11,7 +10,9 @@ namespace {
 class LayerNorm final : public PlainKernel {
  public:
   explicit LayerNorm(const Making& making)
-      : epsilon_(static_cast<double>(making.attributes().number(AttributeName::kEpsilon))), parts_(1, 1) {
+      : epsilon_(static_cast<double>(making.attributes().number(AttributeName::kEpsilon))),
+        parts_(1, 1),
+        of_row_(making.kernels.layer_norm_row) {
     const Shape& x = making.operands[0];
     const auto axis = static_cast<std::size_t>(making.attributes().integer(AttributeName::kAxis));
     length_ = entries(x, axis, x.size());
@@ -25,23 +26,15 @@ class LayerNorm final : public PlainKernel {
   Size pieces() const override { return parts_.pieces(); }
   Size cost() const override { return rows_ * length_ * 6; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
-    const float* __restrict scale = scale_.data();
-    const float* __restrict bias = bias_.data();
+    LayerNormRow work{};
+    work.count = length_;
+    work.scale = scale_.data();
+    work.bias = bias_.data();
+    work.epsilon = epsilon_;
     parts_.each(begin, end, [&](Size row, Size, Size) {
-      const float* __restrict x = inputs[0] + row * length_;
-      float* __restrict y = output + row * length_;
-      const auto count = static_cast<double>(length_);
-      const double mean = sum_of(x, length_) / count;
-      const double variance = sum_of(x, length_,
-                                     [mean](float value) {
-                                       const double centred = static_cast<double>(value) - mean;
-                                       return centred * centred;
-                                     }) /
-                              count;
-      const double inverse = 1.0 / std::sqrt(variance + epsilon_);
-      for (Size i = 0; i < length_; ++i)
-        y[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * inverse * static_cast<double>(scale[i]) +
-                                  static_cast<double>(bias[i]));
+      work.input = inputs[0] + row * length_;
+      work.output = output + row * length_;
+      of_row_(work);
     });
   }
 
@@ -50,6 +43,7 @@ class LayerNorm final : public PlainKernel {
   Size length_, rows_;
   std::vector<float> scale_, bias_;
   Parts parts_;
+  void (*of_row_)(const LayerNormRow&);
 };
 
 /// x over a power of the squares around it, in channels c - before .. c + after.

@@ -1,8 +1,8 @@
 // MaxPool and AveragePool: windows with strides, pads and dilations.
 #include <limits>
 
+#include "isa/runs.hpp"
 #include "plain/makers.hpp"
-#include "plain/runs.hpp"
 #include "plain/windows.hpp"
 
 namespace netsurgery::plain {

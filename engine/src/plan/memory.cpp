@@ -23,17 +23,17 @@ void place_buffers(Plan& plan) {
   for (std::size_t i = 0; i < plan.buffers.size(); ++i)
     if (plan.buffers[i].home == Buffer::Home::kArena && lives[i].last >= 0) order.push_back(i);
   std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return plan.buffers[a].floats > plan.buffers[b].floats; });
+                   [&](std::size_t a, std::size_t b) { return plan.buffers[a].floats() > plan.buffers[b].floats(); });
   constexpr Size kUnit = 64;  // floats: whole cache lines, so that no two threads write one
   std::vector<std::size_t> placed;
   for (const std::size_t index : order) {
     Buffer& buffer = plan.buffers[index];
-    const Size floats = (buffer.floats + kUnit - 1) / kUnit * kUnit;
+    const Size floats = (buffer.floats() + kUnit - 1) / kUnit * kUnit;
     std::vector<std::pair<Size, Size>> taken;
     for (const std::size_t other : placed)
       if (lives[other].first <= lives[index].last && lives[index].first <= lives[other].last)
         taken.push_back({plan.buffers[other].offset,
-                         plan.buffers[other].offset + (plan.buffers[other].floats + kUnit - 1) / kUnit * kUnit});
+                         plan.buffers[other].offset + (plan.buffers[other].floats() + kUnit - 1) / kUnit * kUnit});
     std::sort(taken.begin(), taken.end());
     Size at = 0;
     for (const auto& [begin, end] : taken) {

@@ -1,6 +1,6 @@
 #include "plan/plain_step.hpp"
 
-#include <algorithm>
+#include <cstring>
 
 #include "lanes/layout.hpp"
 
@@ -33,13 +33,15 @@ class PlainStep final : public Step {
 
 class Copy final : public Step {
  public:
-  Copy(int from, int to, Size floats) : from_(from), to_(to), floats_(floats) {}
+  Copy(int from, int to, Size bytes) : from_(from), to_(to), bytes_(bytes) {}
   Size pieces() const override { return 1; }
-  void run(Buffers buffers, Size, Size, float*) const override { std::copy_n(buffers[from_], floats_, buffers[to_]); }
+  void run(Buffers buffers, Size, Size, float*) const override {
+    std::memcpy(buffers[to_], buffers[from_], static_cast<std::size_t>(bytes_));
+  }
 
  private:
   int from_, to_;
-  Size floats_;
+  Size bytes_;
 };
 
 }  // namespace
@@ -48,6 +50,6 @@ std::unique_ptr<Step> make_plain_step(std::unique_ptr<PlainKernel> kernel, std::
   return std::make_unique<PlainStep>(std::move(kernel), std::move(operands), output);
 }
 
-std::unique_ptr<Step> make_copy(int from, int to, Size floats) { return std::make_unique<Copy>(from, to, floats); }
+std::unique_ptr<Step> make_copy(int from, int to, Size bytes) { return std::make_unique<Copy>(from, to, bytes); }
 
 }  // namespace netsurgery

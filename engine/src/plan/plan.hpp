@@ -14,11 +14,15 @@ namespace netsurgery {
 struct Buffer {
   enum class Home : std::uint8_t { kArena, kInput, kOutput, kConstant };
   Home home = Home::kArena;
-  Size floats = 0;
-  std::size_t entry_bytes = sizeof(float);  // of an input of another type; `floats` are its entries then
-  int number = 0;                           // of the input, output or constant
-  Size offset = 0;                          // in the arena, in floats
-  std::vector<float> constant;              // entries of a constant
+  Size entries = 0;
+  std::size_t entry_bytes = sizeof(float);
+  int number = 0;               // of the input, output or constant
+  Size offset = 0;              // in the arena, in floats
+  std::vector<float> constant;  // entries of a constant
+
+  Size bytes() const { return entries * static_cast<Size>(entry_bytes); }
+  /// So many hold all its entries.
+  Size floats() const { return (bytes() + static_cast<Size>(sizeof(float)) - 1) / static_cast<Size>(sizeof(float)); }
 };
 
 struct Plan {

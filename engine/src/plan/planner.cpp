@@ -8,13 +8,15 @@
 namespace netsurgery {
 Planner::Planner(const Graph& graph, const Kernels& kernels, const Sizes& sizes, const PlanOptions& options)
     : graph_(graph),
+      filled_(graph.extents.empty() ? std::vector<Node>() : graph.nodes_at(sizes)),
+      nodes_(graph.extents.empty() ? graph.nodes : filled_),
       kernels_(kernels),
       options_(options),
       shapes_(graph.shapes(sizes)),
       values_(graph.inputs.size() + graph.nodes.size() + graph.constants.size()),
       readers_(values_.size()),
       done_(graph.nodes.size(), false) {
-  for (const Node& node : graph.nodes)
+  for (const Node& node : nodes_)
     for (const int input : node.inputs)
       if (input != kLeftOut) readers_[static_cast<std::size_t>(input)].push_back(&node);
 }
@@ -24,16 +26,17 @@ Plan Planner::plan() {
     Buffer buffer;
     buffer.home = Buffer::Home::kInput;
     buffer.number = static_cast<int>(i);
-    buffer.floats = product(shape(static_cast<int>(i)));
+    buffer.entries = product(shape(static_cast<int>(i)));
     buffer.entry_bytes = entry_of(graph_.inputs[i].type).bytes;
     plan_.buffers.push_back(std::move(buffer));
     values_[i].plain = static_cast<int>(i);
   }
-  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
-    if (!done_[i]) node(graph_.nodes[i]);
+  if (!options_.plain_only) find_attention();
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    if (!done_[i]) node(nodes_[i]);
   outputs();
   for (const Place& place : blocked_)
-    plan_.buffers[static_cast<std::size_t>(place.buffer)].floats = layout(place.layout).floats();
+    plan_.buffers[static_cast<std::size_t>(place.buffer)].entries = layout(place.layout).floats();
   for (const StepInfo& info : plan_.infos) plan_.cycles += memory_cycles(info);
   if (options_.estimate_only) return std::move(plan_);
   place_buffers(plan_);
@@ -51,14 +54,14 @@ double Planner::memory_cycles(const StepInfo& info) const {
   double bytes = 0;
   for (const auto* used : {&info.reads, &info.writes})
     for (const int buffer : *used)
-      bytes += static_cast<double>(plan_.buffers[static_cast<std::size_t>(buffer)].floats) * sizeof(float);
+      bytes += static_cast<double>(plan_.buffers[static_cast<std::size_t>(buffer)].bytes());
   if (bytes <= kSecondCache) return 0;
   return bytes / (bytes <= kThirdCache ? kBytesPerCycleFromThird : kBytesPerCycleFromMemory);
 }
 
 void Planner::node(const Node& node) {
-  bool made = false;
-  if (!options_.plain_only) switch (entry_of(node.op).work) {
+  bool made = !options_.plain_only && (attention(node) || on_tokens(node));
+  if (!made && !options_.plain_only) switch (entry_of(node.op).work) {
       case Work::kEntrywise:
         made = unary(node);
         break;
@@ -105,7 +108,7 @@ void Planner::plain_node(const Node& node) {
     if (!taken) reads.push_back(operands.back());
   }
   const Shape& made = shape(node.output);
-  const int to = arena(product(made));
+  const int to = arena(product(made), node.type);
   value(node.output).plain = to;
   Size useful = 0;
   if (entry_of(node.op).work == Work::kLayer) {
@@ -115,7 +118,8 @@ void Planner::plain_node(const Node& node) {
   draft(
       &node, "plain", reads, {to},
       static_cast<double>(useful) + kCyclesPerPlainEntry * static_cast<double>(product(made)),
-      [=, &node] { return make_plain_step(make_plain_kernel(graph_, node, shapes, made), operands, to); }, useful);
+      [=, &node] { return make_plain_step(make_plain_kernel(graph_, node, shapes, made, kernels_), operands, to); },
+      useful);
 }
 
 void Planner::outputs() {
@@ -123,14 +127,14 @@ void Planner::outputs() {
     const int given = plain(graph_.outputs[i]);
     const int target = plan_.buffers[static_cast<std::size_t>(given)].home == Buffer::Home::kArena
                            ? given
-                           : arena(product(shape(graph_.outputs[i])));
+                           : arena(product(shape(graph_.outputs[i])), graph_.type(graph_.outputs[i]));
     Buffer& buffer = plan_.buffers[static_cast<std::size_t>(target)];
     buffer.home = Buffer::Home::kOutput;
     buffer.number = static_cast<int>(i);
-    const Size floats = buffer.floats;
+    const Size bytes = buffer.bytes();
     if (target == given) continue;
-    draft(nullptr, "copy", {given}, {target}, static_cast<double>(floats),
-          [=] { return make_copy(given, target, floats); });
+    draft(nullptr, "copy", {given}, {target}, static_cast<double>(buffer.entries),
+          [=] { return make_copy(given, target, bytes); });
   }
 }
 
@@ -144,9 +148,15 @@ int Planner::plain(int number) {
     if (!options_.estimate_only) plan_.buffers.back().constant = graph_.constant(number).dense();
     return one.plain = buffer;
   }
-  const Place from = one.places.front();
   const int to = arena(product(shape(number)));
   one.plain = to;
+  if (one.places.empty()) {
+    const Place from = one.tokens;
+    draft(maker(number), "scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
+          [=] { return make_token_scatter(kernels_, from.buffer, layout(from.layout), to); });
+    return to;
+  }
+  const Place from = one.places.front();
   draft(maker(number), "scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
         [=] { return make_scatter(kernels_, from.buffer, layout(from.layout), to); });
   return to;
@@ -179,7 +189,7 @@ bool Planner::moves_to(int number, Size images) {
 
 bool Planner::is_known(int number) {
   const Value& one = value(number);
-  return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || one.flat_of >= 0;
+  return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || one.flat_of >= 0 || has_tokens(number);
 }
 
 int Planner::place_with(int number, const Tiling& tiling) {
@@ -204,9 +214,10 @@ Planner::Place Planner::beside(const Place& place) {
   return made;
 }
 
-int Planner::arena(Size floats) {
+int Planner::arena(Size entries, ValueType type) {
   Buffer buffer;
-  buffer.floats = floats;
+  buffer.entries = entries;
+  buffer.entry_bytes = entry_of(type).bytes;
   plan_.buffers.push_back(std::move(buffer));
   return static_cast<int>(plan_.buffers.size()) - 1;
 }
@@ -241,13 +252,13 @@ const Node* Planner::only_reader(int number) const {
 
 const Node* Planner::maker(int number) const {
   const std::size_t inputs = graph_.inputs.size(), place = static_cast<std::size_t>(number);
-  return place >= inputs && place < inputs + graph_.nodes.size() ? &graph_.nodes[place - inputs] : nullptr;
+  return place >= inputs && place < inputs + nodes_.size() ? &nodes_[place - inputs] : nullptr;
 }
 
 void Planner::draft(const Node* node, const char* kind, std::vector<int> reads, std::vector<int> writes, double cycles,
                     Make make, Size multiply_adds) {
   StepInfo info;
-  info.node = node ? static_cast<int>(node - graph_.nodes.data()) : -1;
+  info.node = node ? static_cast<int>(node - nodes_.data()) : -1;
   info.kind = kind;
   info.reads = std::move(reads);
   info.writes = std::move(writes);

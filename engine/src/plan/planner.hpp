@@ -6,6 +6,7 @@
 #include "lanes/convolution.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/pooling.hpp"
+#include "lanes/tokens.hpp"
 #include "plan/plan.hpp"
 
 namespace netsurgery {
@@ -31,6 +32,7 @@ class Planner {
   struct Value {
     int plain = -1;             // buffer
     std::vector<Place> places;  // the same value in vectors, the first one as its node made it
+    Place tokens{-1, -1};       // the same value as tokens of its last axis' channels (lanes/tokens.hpp)
     int flat_of = -1;           // the value that this one is a flattened view of
   };
   /// How a node's input and output would lie, and what that costs.
@@ -41,6 +43,19 @@ class Planner {
     double cycles = 0;  // infinite: there is no way
   };
   using Make = std::function<std::unique_ptr<Step>()>;
+  /// A value as entries of another one, `strides` apart along its axes.
+  struct View {
+    int root;
+    Shape shape;
+    std::vector<Size> strides;
+    Size offset;
+  };
+  /// softmax(scale * query key^T + mask) value, each (..., tokens, channels) for some heads.
+  struct Attended {
+    int query, key, value, mask;  // values; the first three are roots; mask: -1: none
+    int output;                   // the value that has all heads' channels side by side
+    AttentionHeads heads;         // but for buffers and layouts
+  };
 
   void node(const Node& node);
   bool convolution(const Node& node);
@@ -54,6 +69,32 @@ class Planner {
   bool concat(const Node& node);
   bool reshape(const Node& node);
   void plain_node(const Node& node);
+
+  // Tokens (planner_tokens.cpp)
+  bool on_tokens(const Node& node);
+  bool token_linear(const Node& node);
+  bool token_unary(const Node& node);
+  bool token_binary(const Node& node);
+  bool token_norm(const Node& node);
+  /// Where entries keep their order and tokens their channels, a value in another shape is the same tokens.
+  bool token_view(const Node& node);
+  bool has_tokens(int value) const { return values_[static_cast<std::size_t>(value)].tokens.buffer >= 0; }
+  /// In groups as wanted. Gathered if it isn't there.
+  Place tokens(int value, const Layout& wanted);
+  Place new_tokens(const Layout& layout);
+  static Layout tokens_of(const Shape& shape);
+
+  // Attention (planner_attention.cpp)
+  void find_attention();
+  bool attention_at(const Node& product, Attended& found) const;
+  bool attention(const Node& product);
+  /// What a value is when transposes, reshapes, slices and factors are undone; those multiply `scale`.
+  View view_of(int value, double& scale) const;
+  /// Where each head of a view (..., tokens, channels) begins in its root. False if heads aren't channels of tokens.
+  bool heads_of(const View& view, std::vector<HeadPlace>& places) const;
+  bool output_of(const Node& product, int& output, std::vector<HeadPlace>& places) const;
+  /// The value that a chain of products and quotients with single numbers begins with; they multiply `scale`.
+  int unscaled(int value, double& scale, bool only_here) const;
   void outputs();
   double memory_cycles(const StepInfo& info) const;
 
@@ -80,6 +121,7 @@ class Planner {
   Place ready(const Node& node, const Choice& choice, int input, const Image& image, float outside, bool sees_outside);
   /// What follows a product and can be done with it. `output`: the value that is made then.
   Ending ending(const Tiling* tiling, int& output, int& residual_layout);
+  Ending token_ending(const Layout& layout, int& output, int& residual_layout);
 
   int plain(int value);
   bool is_known(int value);  // has it been made already?
@@ -89,7 +131,7 @@ class Planner {
   Place gathered(int value, const Image& image, const Tiling& tiling, const Halo& halo, float outside);
   Place new_place(const Image& image, const Tiling& tiling, const Halo& halo = {});
   Place beside(const Place& place);  // the same layout, other memory
-  int arena(Size floats);
+  int arena(Size entries, ValueType type = ValueType::kFloat32);
   Layout layout(int index) const;
   int root(int layout) const;
   void join(int a, int b);
@@ -105,6 +147,8 @@ class Planner {
              Make make, Size multiply_adds = 0);
 
   const Graph& graph_;
+  const std::vector<Node> filled_;  // the nodes at these sizes, if any attribute follows open axes
+  const std::vector<Node>& nodes_;
   const Kernels& kernels_;
   PlanOptions options_;
   std::vector<Shape> shapes_;
@@ -115,6 +159,7 @@ class Planner {
   std::vector<int> joined_;     // of each layout: one that it shares its halo with, or itself
   std::vector<Place> blocked_;  // buffers whose size is known at the end
   std::vector<Make> makes_;
+  std::vector<std::pair<const Node*, Attended>> attended_;  // by the product with the values
   Plan plan_;
 };
 

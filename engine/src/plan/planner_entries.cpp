@@ -30,7 +30,7 @@ void Planner::flat(const Node& node, std::vector<int> operands, Place output,
           std::vector<Shape> given = shapes();
           const Shape made = given.back();
           given.pop_back();
-          return make_plain_step(make_plain_kernel(graph_, node, given, made), operands, output.buffer);
+          return make_plain_step(make_plain_kernel(graph_, node, given, made, kernels_), operands, output.buffer);
         });
 }
 

@@ -155,7 +155,7 @@ Ending Planner::ending(const Tiling* tiling, int& output, int& residual_layout) 
       result.low = relu ? 0.0f : reader->attributes.number(AttributeName::kMinimum);
       result.high = relu ? std::numeric_limits<float>::infinity() : reader->attributes.number(AttributeName::kMaximum);
       output = reader->output;
-      done_[static_cast<std::size_t>(reader - graph_.nodes.data())] = true;
+      done_[static_cast<std::size_t>(reader - nodes_.data())] = true;
       return result;
     }
     if (reader->op != Operator::kAdd || result.residual >= 0 || !tiling) return result;
@@ -168,7 +168,7 @@ Ending Planner::ending(const Tiling* tiling, int& output, int& residual_layout) 
     result.residual = place.buffer;
     residual_layout = place.layout;
     output = reader->output;
-    done_[static_cast<std::size_t>(reader - graph_.nodes.data())] = true;
+    done_[static_cast<std::size_t>(reader - nodes_.data())] = true;
   }
 }
 

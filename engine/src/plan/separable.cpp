@@ -6,8 +6,21 @@
 namespace netsurgery {
 namespace {
 
+/// Of every value: is it a constant, or made of such alone?
+std::vector<bool> fixed_values(const Graph& graph) {
+  std::vector<bool> fixed(graph.inputs.size() + graph.nodes.size() + graph.constants.size(), false);
+  std::fill(fixed.begin() + graph.first_constant(), fixed.end(), true);
+  for (const Node& node : graph.nodes)
+    fixed[static_cast<std::size_t>(node.output)] =
+        std::all_of(node.inputs.begin(), node.inputs.end(),
+                    [&](int input) { return input == kLeftOut || fixed[static_cast<std::size_t>(input)]; });
+  return fixed;
+}
+
 /// Whether a node keeps images apart, its operands' first axis being theirs where they aren't constants.
-bool keeps_apart(const Graph& graph, const Node& node, const std::vector<Shape>& shapes) {
+/// fixed: is a value the same in every run?
+bool keeps_apart(const Node& node, const std::vector<Shape>& shapes, const std::vector<bool>& fixed) {
+  const auto is_fixed = [&](int input) { return fixed[static_cast<std::size_t>(input)]; };
   const auto shape = [&](std::size_t operand) -> const Shape& {
     return shapes[static_cast<std::size_t>(node.inputs[operand])];
   };
@@ -22,19 +35,18 @@ bool keeps_apart(const Graph& graph, const Node& node, const std::vector<Shape>&
       const std::size_t rank = shapes[static_cast<std::size_t>(node.output)].size();
       return std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
         const Shape& given = shapes[static_cast<std::size_t>(input)];
-        return graph.is_constant(input) ? given.size() < rank || given.front() == 1 : given.size() == rank;
+        return is_fixed(input) ? given.size() < rank || given.front() == 1 : given.size() == rank;
       });
     }
     case Images::kApartInProducts: {
-      const bool a = graph.is_constant(node.inputs[0]), b = graph.is_constant(node.inputs[1]);
+      const bool a = is_fixed(node.inputs[0]), b = is_fixed(node.inputs[1]);
       if (b) return !a && shape(0).size() >= 2 && shape(1).size() <= 2;
       return !a && shape(0).size() >= 3 && shape(0).size() == shape(1).size();
     }
     case Images::kApartBehindAxis: {
       const bool joins = entry_of(node.op).variadic();
       return node.attributes.integer(AttributeName::kAxis) > 0 &&
-             !(joins && std::any_of(node.inputs.begin(), node.inputs.end(),
-                                    [&](int input) { return graph.is_constant(input); }));
+             !(joins && std::any_of(node.inputs.begin(), node.inputs.end(), is_fixed));
     }
     case Images::kApartOutsideAxes: {
       const std::vector<Size>& axes = node.attributes.integers(AttributeName::kAxes);
@@ -70,12 +82,17 @@ std::size_t separable_axis(const Graph& graph) {
     return kNoAxis;
   }
   const std::size_t values = static_cast<std::size_t>(graph.first_constant());
+  const std::vector<bool> fixed = fixed_values(graph);
+  for (const int output : graph.outputs)
+    if (fixed[static_cast<std::size_t>(output)]) return kNoAxis;  // each part would give all of it
   for (std::size_t i = 0; i < values; ++i) {
+    if (fixed[i]) continue;
     if (one[i].empty() || one[i].front() != one_size || other[i].front() != other_size) return kNoAxis;
     if (!std::equal(one[i].begin() + 1, one[i].end(), other[i].begin() + 1, other[i].end())) return kNoAxis;
   }
-  const bool apart = std::all_of(graph.nodes.begin(), graph.nodes.end(),
-                                 [&](const Node& node) { return keeps_apart(graph, node, one); });
+  const bool apart = std::all_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    return fixed[static_cast<std::size_t>(node.output)] || keeps_apart(node, one, fixed);
+  });
   return apart ? axis : kNoAxis;
 }
 

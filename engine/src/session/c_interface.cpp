@@ -204,6 +204,16 @@ ns_status ns_input_type(const ns_session* session, int index, ns_value_type* typ
   });
 }
 
+ns_status ns_output_type(const ns_session* session, int index, ns_value_type* type) {
+  return guarded([&] {
+    require_given(session, "session");
+    require_given(type, "type");
+    const Graph& graph = session->session.graph();
+    require_place(index, graph.outputs.size(), "output");
+    *type = static_cast<ns_value_type>(graph.type(graph.outputs[static_cast<std::size_t>(index)]));
+  });
+}
+
 int ns_axis_count(const ns_session* session) {
   return session ? static_cast<int>(session->session.graph().axes.size()) : 0;
 }
@@ -239,7 +249,7 @@ ns_status ns_prepare(ns_session* session, const int64_t* sizes) {
   });
 }
 
-ns_status ns_run(ns_session* session, const int64_t* sizes, const void* const* inputs, float* const* outputs) {
+ns_status ns_run(ns_session* session, const int64_t* sizes, const void* const* inputs, void* const* outputs) {
   return guarded([&] {
     require_given(session, "session");
     require_given(inputs, "inputs");

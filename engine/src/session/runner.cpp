@@ -30,14 +30,14 @@ Binding::Binding(const Plan& plan, const Memory& arena, Size images) {
       address = const_cast<float*>(buffer.constant.data());  // no step writes it
     else
       outside_.push_back({i, buffer.home == Buffer::Home::kInput, number,
-                          buffer.floats / images * static_cast<Size>(buffer.entry_bytes)});
+                          buffer.bytes() / images});
     addresses_.push_back(address);
   }
 }
 
-void Binding::set(const void* const* inputs, float* const* outputs, Size first_image) {
+void Binding::set(const void* const* inputs, void* const* outputs, Size first_image) {
   for (const Outside& one : outside_) {
-    // No step writes an input. One of another type is only read as what it is.
+    // No step writes an input. What has another type is only read and written as what it is.
     void* given = one.input ? const_cast<void*>(inputs[one.number]) : outputs[one.number];
     addresses_[one.buffer] = reinterpret_cast<float*>(static_cast<char*>(given) + first_image * one.bytes_per_image);
   }

@@ -33,7 +33,7 @@ class Binding {
  public:
   /// images: that the plan is for, of a run that is done in parts; 1 where it is not.
   Binding(const Plan& plan, const Memory& arena, Size images);
-  void set(const void* const* inputs, float* const* outputs, Size first_image);
+  void set(const void* const* inputs, void* const* outputs, Size first_image);
   Buffers buffers() const { return addresses_.data(); }
 
  private:

@@ -60,13 +60,13 @@ void Session::prepare(const Sizes& sizes) { prepared_->cut(sizes); }
 
 double Session::cycles(const Sizes& sizes) { return prepared_->plans.cut(sizes).cycles; }
 
-void Session::run(const Sizes& sizes, const void* const* inputs, float* const* outputs) {
+void Session::run(const Sizes& sizes, const void* const* inputs, void* const* outputs) {
   const Cut& cut = prepared_->cut(sizes);
   prepared_->rows.check(sizes, inputs);
   prepared_->workplace.run(cut, inputs, outputs);
 }
 
-std::vector<Session::StepTime> Session::profile(const Sizes& sizes, const void* const* inputs, float* const* outputs) {
+std::vector<Session::StepTime> Session::profile(const Sizes& sizes, const void* const* inputs, void* const* outputs) {
   using Clock = std::chrono::steady_clock;
   const Cut& cut = prepared_->cut(sizes);
   prepared_->rows.check(sizes, inputs);

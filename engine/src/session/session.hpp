@@ -28,7 +28,7 @@ class Session {
   const std::vector<Shape>& output_shapes(const Sizes& sizes);
   void prepare(const Sizes& sizes);
   /// inputs: of their types. Throws Error(NS_ERROR_INPUT), too, for a whole number that is no row of its table.
-  void run(const Sizes& sizes, const void* const* inputs, float* const* outputs);
+  void run(const Sizes& sizes, const void* const* inputs, void* const* outputs);
   /// An estimate of what a run at these sizes takes of one core.
   double cycles(const Sizes& sizes);
 
@@ -39,7 +39,7 @@ class Session {
     Size multiply_adds;  // with weights that are not zero
   };
   /// One run on the calling thread, and how long each step of it took.
-  std::vector<StepTime> profile(const Sizes& sizes, const void* const* inputs, float* const* outputs);
+  std::vector<StepTime> profile(const Sizes& sizes, const void* const* inputs, void* const* outputs);
 
  private:
   struct Prepared;

@@ -42,7 +42,7 @@ void Workplace::bind_plans(const Cut& cut) {
   }
 }
 
-void Workplace::run(const Cut& cut, const void* const* inputs, float* const* outputs) {
+void Workplace::run(const Cut& cut, const void* const* inputs, void* const* outputs) {
   const DefaultArithmetic arithmetic;
   for (const Run& run : cut.runs) {
     if (cut.apart) {
@@ -62,7 +62,7 @@ void Workplace::run(const Cut& cut, const void* const* inputs, float* const* out
 }
 
 /// Each thread takes the next part that nobody has taken.
-void Workplace::run_apart(const Run& run, const void* const* inputs, float* const* outputs) {
+void Workplace::run_apart(const Run& run, const void* const* inputs, void* const* outputs) {
   Planned& one = *run.planned;
   next_.store(0, std::memory_order_relaxed);
   auto work = [&](int thread) {

@@ -20,7 +20,7 @@ class Workplace {
   /// what is ready among `plans` is bound again.
   void bind(Cut& cut, PlanCache& plans);
   /// Runs a cut that is ready.
-  void run(const Cut& cut, const void* const* inputs, float* const* outputs);
+  void run(const Cut& cut, const void* const* inputs, void* const* outputs);
   /// Memory for a step that one thread takes alone.
   float* scratch() const { return scratches_[0]; }
 
@@ -28,7 +28,7 @@ class Workplace {
   std::size_t workers(const Cut& cut) const { return cut.alone ? 1 : static_cast<std::size_t>(count_); }
   void reserve(const Cut& cut);
   void bind_plans(const Cut& cut);
-  void run_apart(const Run& run, const void* const* inputs, float* const* outputs);
+  void run_apart(const Run& run, const void* const* inputs, void* const* outputs);
 
   const int count_;
   bool grew_ = false;

@@ -206,4 +206,5 @@ def _positions(layer: Node, shape: tuple[int, ...]) -> int:
 
 
 def _outputs(graph: Graph) -> tuple[ValueSummary, ...]:
-    return tuple(ValueSummary(name, shape) for name, shape in zip(graph.outputs, open_shapes(graph), strict=True))
+    shapes = zip(graph.outputs, open_shapes(graph), strict=True)
+    return tuple(ValueSummary(name, shape, graph.types[name]) for name, shape in shapes)

@@ -28,11 +28,17 @@ two to four units in their last place."""
 def largest_difference(given: Sequence[Array], expected: Sequence[Array], sources: Sequence[float] = ()) -> float:
     """The largest difference as a share of the largest finite expected value; infinite where shapes or NaN differ.
 
+    Whole numbers and bools are the same, or infinitely far apart, and so are outputs of two types.
+
     sources: for each output the largest magnitude that it is computed from (`run_with_sources`). Where all of an output
         is far smaller, as behind a - a, it holds nothing but what was rounded, and is measured by that.
     """
     worst = 0.0
     for place, (one, other) in enumerate(zip(given, expected, strict=True)):
+        if other.dtype.kind != "f" or one.dtype.kind != "f":
+            if one.dtype != other.dtype or not np.array_equal(one, other):
+                return float("inf")
+            continue
         finite = np.isfinite(other)
         if one.shape != other.shape or not np.array_equal(one[~finite], other[~finite], equal_nan=True):
             return float("inf")
@@ -88,7 +94,7 @@ def _source(
         return sources.get(made.given[0], 0.0)
     noise = [name for name in made.given if magnitudes[name] < _NOISE * sources.get(name, 0.0)]
     before = sum(sources[name] * _gain(made, name, magnitudes, constants) for name in noise)
-    return max(before, *(magnitudes[name] for name in made.given))
+    return max([before, *(magnitudes[name] for name in made.given)])
 
 
 _SUMS = ("Add", "Sub", "Concat", "Mean")

@@ -13,6 +13,7 @@ import numpy as np
 
 from netsurgery.errors import MissingExtraError, NetsurgeryError
 from netsurgery.graph.ir import Array, Graph
+from netsurgery.graph.value_types import type_of
 
 
 class DenseRuntime:
@@ -84,7 +85,13 @@ def asked(model: Any, feeds: Mapping[str, Array]) -> Answer:
     except Exception as error:  # of onnxruntime's own kinds, and of protobuf's beyond 2 GiB
         reason = shorten(str(error), _LONGEST_REASON, placeholder=" ...")
         return Answer(None, f"{name} can't run the model: {reason}")
-    return Answer(tuple(np.asarray(output, np.float32) for output in outputs), name)
+    return Answer(tuple(map(_as_value, outputs)), name)
+
+
+def _as_value(output: Any) -> Array:
+    """An output in its own type if a network may have that, else in float32."""
+    array = np.asarray(output)
+    return array if type_of(array.dtype) is not None else array.astype(np.float32)
 
 
 def _imported() -> Any:

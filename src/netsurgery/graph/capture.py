@@ -19,11 +19,10 @@ from netsurgery.graph.examples import random_inputs
 from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
-from netsurgery.graph.value_types import WHOLE
+from netsurgery.graph.value_types import ValueType, type_of
 
 Run: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 
-WHOLE_DTYPES = tuple(one.dtype for one in WHOLE)
 
 SEED = 0
 """Of the random numbers that stand in for example inputs."""
@@ -227,7 +226,7 @@ def _examples(graph: Graph, given: Any) -> tuple[Array, ...]:
         takes = ", ".join(map(str, graph.inputs))
         raise InputError(f"example_inputs have shapes {[array.shape for array in arrays]}; the model takes {takes}.")
     for one, array in zip(graph.inputs, arrays, strict=True):
-        if one.type.whole and not np.can_cast(array.dtype, one.type.dtype, "safe"):
+        if one.type is not ValueType.FLOAT32 and not np.can_cast(array.dtype, one.type.dtype, "safe"):
             raise InputError(f"example_inputs hold {array.dtype} for input {one.name!r}, which is {one.type}.")
     arrays = tuple(np.asarray(array, one.type.dtype) for one, array in zip(graph.inputs, arrays, strict=True))
     if not all(np.isfinite(array).all() for array in arrays):
@@ -245,7 +244,7 @@ def _floats(tensor: Any) -> Any:
 
 
 def _array(given: Any) -> Array:
-    """A tensor or array-like as an array: whole numbers of int32 and int64 as they are, all others as float32."""
+    """A tensor or array-like as an array: int32, int64 and bools as they are, all others as float32."""
     if getattr(given, "is_meta", False):
         raise InputError("example_inputs hold a tensor on the meta device, which has no numbers: give real ones.")
     try:
@@ -258,5 +257,5 @@ def _array(given: Any) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise InputError(f"example_inputs hold a {type(given).__name__}; tensors or arrays of numbers are needed.")
-    kind = array.dtype if array.dtype in WHOLE_DTYPES else np.dtype(np.float32)
+    kind = np.dtype(np.float32) if type_of(array.dtype) is None else array.dtype
     return np.ascontiguousarray(array, kind).reshape(array.shape)

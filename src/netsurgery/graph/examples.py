@@ -8,14 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery.graph.ir import Graph, Input, Sizes
+from netsurgery.graph.value_types import ValueType
 
 
 def random_inputs(graph: Graph, sizes: Sizes, seed: int) -> tuple[npt.NDArray[Any], ...]:
-    """An array for each input at these sizes: normal numbers, or rows of the tables in which they are looked up."""
+    """An array for each input at these sizes: normal numbers, rows of the tables in which they are looked up, bools."""
     generator = np.random.default_rng(seed)
     return tuple(
-        generator.integers(0, _rows(graph, given), given.at(sizes)).astype(given.type.dtype)
-        if given.type.whole
+        generator.integers(0, 2 if given.type is ValueType.BOOL else _rows(graph, given), given.at(sizes)).astype(
+            given.type.dtype
+        )
+        if given.type is not ValueType.FLOAT32
         else generator.standard_normal(given.at(sizes), np.float32)
         for given in graph.inputs
     )

@@ -24,7 +24,9 @@ import numpy.typing as npt
 
 from netsurgery.checks import require
 from netsurgery.errors import GraphError, TooSmallError
+from netsurgery.graph.extents import Extent
 from netsurgery.graph.operators import LARGEST_INT, OPERATORS, AttributeValue, Shape
+from netsurgery.graph.operators.integers import MOST_INTEGERS
 from netsurgery.graph.value_types import ValueType
 from netsurgery.graph.weights import Array as Array
 from netsurgery.graph.weights import Dense, Weights, as_weights
@@ -91,6 +93,19 @@ class Node:
         """The operands that are not left out."""
         return tuple(name for name in self.inputs if name is not None)
 
+    @property
+    def extents(self) -> tuple[Extent, ...]:
+        """The numbers of its attributes that follow open axes."""
+        every = (value if isinstance(value, tuple) else (value,) for value in self.attributes.values())
+        return tuple(number for numbers in every for number in numbers if isinstance(number, Extent))
+
+    def at(self, sizes: Sizes) -> Node:
+        """The node with numbers in the place of those that follow open axes. Raises GraphError."""
+        if not self.extents:
+            return self
+        known = {one.name: one for one in OPERATORS[self.operator].attributes}
+        return replace(self, attributes={name: known[name].at(value, sizes) for name, value in self.attributes.items()})
+
     def __str__(self) -> str:
         return f"{self.operator} {self.output!r}" + (f" (at {self.place})" if self.place else "")
 
@@ -107,6 +122,22 @@ def node(operator: str, inputs: Sequence[str | None], output: str, place: str = 
     while trimmed and trimmed[-1] is None:
         trimmed.pop()
     return Node(operator, tuple(trimmed), output, complete, place)
+
+
+def integers_attributes(values: npt.NDArray[Any], kind: ValueType) -> dict[str, Any]:
+    """The attributes of Integers that give these whole numbers or bools. Raises GraphError for too many or too large."""
+    flat = values.reshape(-1)
+    if flat.size > 1 and bool((flat == flat[0]).all()):
+        flat = flat[:1]
+    beyond = np.flatnonzero((flat > LARGEST_INT) | (flat < -LARGEST_INT))
+    if len(flat) > MOST_INTEGERS:
+        raise GraphError(
+            f"a constant of {len(flat):,} whole numbers; at most {MOST_INTEGERS:,} have room in a graph: make it "
+            "float32, or an input."
+        )
+    if len(beyond):
+        raise GraphError(f"a constant holds {flat[beyond[0]]}; whole numbers lie within ± {LARGEST_INT}.")
+    return {"type": str(kind), "shape": values.shape, "values": tuple(int(one) for one in flat)}
 
 
 @dataclass(frozen=True)
@@ -163,6 +194,13 @@ class Graph:
         """The names of all open axes, in order of their first appearance in the inputs."""
         return tuple(dict.fromkeys(name for given in self.inputs for name in given.axes))
 
+    def nodes_at(self, sizes: Sizes) -> tuple[Node, ...]:
+        """The nodes with numbers in the place of those that follow open axes: what runs at these sizes.
+
+        Raises GraphError where a number is none that its attribute may be, TooSmallError where an axis is too short.
+        """
+        return tuple(made.at(sizes) for made in self.nodes)
+
     @cached_property
     def least(self) -> dict[str, int]:
         """The smallest size of each open axis that every operator takes. Raises GraphError if there are none."""
@@ -189,6 +227,8 @@ class Graph:
             self.shapes(sizes)
         except TooSmallError:
             return False
+        except GraphError:  # which is for `check` to say
+            pass
         return True
 
     def tried_sizes(self, least: Sizes | None = None) -> tuple[dict[str, int], ...]:
@@ -196,17 +236,34 @@ class Graph:
 
         Sizes of values follow an axis in a line, or, behind strides, in stairs around a line: so the smallest size, the
         next one, and one more than two flights of stairs further. Axes differ from each other in at least one of them,
-        so that two are never mixed up.
+        so that two are never mixed up. Where numbers of nodes follow axes, no larger ones than every operator takes: a
+        table of positions ends somewhere.
         """
         smallest = self.least if least is None else least
         if not smallest:
             return ({},)
         far = 2 * self._period() + 1
-        return (
+        tried = (
             dict(smallest),
             {name: size + 1 + place for place, (name, size) in enumerate(smallest.items())},
             {name: size + far + 3 * place for place, (name, size) in enumerate(smallest.items())},
         )
+        follows = any(made.extents for made in self.nodes)
+        return tuple(self._within(sizes, smallest) for sizes in tried) if follows else tried
+
+    def _within(self, sizes: Sizes, smallest: Sizes) -> dict[str, int]:
+        """Sizes as far on the way from the smallest ones to these as every operator takes."""
+        reached = {}
+        for name, size in sizes.items():
+            low, high = smallest[name], size
+            while low < high:
+                middle = high - (high - low) // 2
+                if self._takes({**smallest, name: middle}):
+                    low = middle
+                else:
+                    high = middle - 1
+            reached[name] = low
+        return reached
 
     def _period(self) -> int:
         """Behind how many entries of an open axis the stairs of sizes repeat: the product of strides along a path."""
@@ -216,7 +273,8 @@ class Graph:
             period = max((periods.get(name, 1) for name in made.given), default=1)
             for attribute in ("strides", "step"):
                 given = made.attributes.get(attribute, ())
-                period *= math.lcm(*(int(step) for step in (given if isinstance(given, tuple) else (given,))))
+                period *= math.lcm(*(int(step) for step in (given if isinstance(given, tuple) else (given,))))  # type: ignore[arg-type]
+            period = max(period, *(extent.period for extent in made.extents), 1)
             periods[made.output] = min(period, _LONGEST_PERIOD)
             longest = max(longest, periods[made.output])
         return longest
@@ -229,6 +287,14 @@ class Graph:
             raise GraphError("the graph has no output; a network needs at least one.")
         if sizes is None:
             sizes = self.least
+        return self._shapes_and_types(sizes)[0]
+
+    @cached_property
+    def types(self) -> dict[str, ValueType]:
+        """Value name -> the type of its entries. Raises GraphError on a contradiction."""
+        return self._shapes_and_types(self.least)[1]
+
+    def _shapes_and_types(self, sizes: Sizes) -> tuple[dict[str, Shape], dict[str, ValueType]]:
         known: dict[str, Shape] = {}
         types: dict[str, ValueType] = {}
         for given in self.inputs:
@@ -240,14 +306,15 @@ class Graph:
             if constant.dtype != np.float32:
                 raise GraphError(f"constant {name!r} is {constant.dtype}; constants are float32.")
             _name(known, name, constant.shape)
+            types[name] = ValueType.FLOAT32
         for made in self.nodes:
-            _name(known, made.output, self._shape(made, known, types))
+            shape, kind = self._shape_and_type(made, known, types, sizes)
+            _name(known, made.output, shape)
+            types[made.output] = kind
         for name in self.outputs:
             if name not in known:
                 raise GraphError(f"output {name!r} is made by no node.")
-            if name in types and types[name] is not ValueType.FLOAT32:
-                raise GraphError(f"an output is an input of {types[name]}; outputs are float32.")
-        return known
+        return known, types
 
     def check(self) -> None:
         """Raise GraphError unless the graph is consistent at the smallest sizes of its open axes, and at others."""
@@ -260,8 +327,10 @@ class Graph:
         except GraphError as error:
             raise GraphError(f"{error}{_at(sizes, self.least)}") from None
 
-    def _shape(self, made: Node, known: Mapping[str, Shape], types: Mapping[str, ValueType]) -> Shape:
-        """The shape of a node's output, all its operands checked. types: of values that aren't float32, at least."""
+    def _shape_and_type(
+        self, made: Node, known: Mapping[str, Shape], types: Mapping[str, ValueType], sizes: Sizes
+    ) -> tuple[Shape, ValueType]:
+        """The shape and the type of a node's output, all its operands checked."""
         if made.operator not in OPERATORS:
             raise GraphError(f"{made}: there is no such operator; there are {', '.join(OPERATORS)}.")
         operator = OPERATORS[made.operator]
@@ -270,8 +339,11 @@ class Graph:
                 raise GraphError(f"{made} reads {name!r}, which nothing before it makes.")
         try:
             operator.check_operands([None if name is None else name in self.constants for name in made.inputs])
-            operator.check_types([None if name is None else types.get(name, ValueType.FLOAT32) for name in made.inputs])
-            return operator.shape([None if name is None else known[name] for name in made.inputs], made.attributes)
+            given = [None if name is None else types[name] for name in made.inputs]
+            operator.check_types(given)
+            attributes = made.at(sizes).attributes
+            shape = operator.shape([None if name is None else known[name] for name in made.inputs], attributes)
+            return shape, operator.type(given, attributes)
         except GraphError as error:
             raise type(error)(f"{made}: {error}") from None
 
@@ -333,6 +405,11 @@ class GraphBuilder:
         self._nodes: list[Node] = []
         self._constants: dict[str, Weights] = {}
         self._used: set[str] = set()
+        self._types: dict[str, ValueType] = {}
+
+    def type_of(self, name: str) -> ValueType:
+        """The type of a value that was added."""
+        return self._types[name]
 
     def unique(self, wish: str) -> str:
         """This name, with a number appended if it is taken."""
@@ -347,21 +424,34 @@ class GraphBuilder:
         """Add an input; returns its name."""
         name = self.unique(name)
         self._inputs.append(Input(name, tuple(shape), kind))
+        self._types[name] = kind
         return name
 
     def constant(self, value: Weights | npt.ArrayLike, name: str = "constant") -> str:
         """Add a constant: weights as they are, anything else as Dense float32; returns its name."""
         name = self.unique(name)
         self._constants[name] = value if isinstance(value, Weights) else Dense(np.asarray(value, np.float32))
+        self._types[name] = ValueType.FLOAT32
         return name
 
     def node(
         self, operator: str, inputs: Sequence[str | None], name: str = "", place: str = "", **attributes: Any
     ) -> str:
-        """Add a node; returns the name of its output."""
+        """Add a node; returns the name of its output. Raises GraphError for attributes and types that it can't have."""
         output = self.unique(name or operator.lower())
-        self._nodes.append(node(operator, inputs, output, place, **attributes))
+        made = node(operator, inputs, output, place, **attributes)
+        types = [None if given is None else self._types.get(given) for given in made.inputs]
+        try:
+            OPERATORS[operator].check_types(types)
+        except GraphError as error:
+            raise GraphError(f"{made}: {error}") from None
+        self._types[output] = OPERATORS[operator].type(types, made.attributes)
+        self._nodes.append(made)
         return output
+
+    def integers(self, values: npt.ArrayLike, kind: ValueType, name: str = "integers", place: str = "") -> str:
+        """Add whole numbers or bools as entries of a type; returns their name. Raises GraphError for too many."""
+        return self.node("Integers", [], name, place, **integers_attributes(np.asarray(values), kind))
 
     def graph(self, outputs: Sequence[str]) -> Graph:
         """The checked graph; constants that nothing reads are left out. Raises GraphError."""

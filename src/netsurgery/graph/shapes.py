@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from netsurgery.errors import GraphError, TooSmallError
@@ -141,8 +142,8 @@ def matmul(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def broadcast(shapes: Shapes, attributes: Attributes) -> Shape:
-    """The shapes of a and b aligned at their ends; along each axis sizes are equal, or one of them is 1."""
-    return _broadcast(*shapes)
+    """All shapes aligned at their ends; along each axis sizes are equal, or 1."""
+    return reduce(_broadcast, shapes)
 
 
 def _broadcast(a: Shape, b: Shape) -> Shape:
@@ -150,6 +151,14 @@ def _broadcast(a: Shape, b: Shape) -> Shape:
     pairs = list(zip((1,) * (longer - len(a)) + tuple(a), (1,) * (longer - len(b)) + tuple(b), strict=True))
     _require(all(p == q or 1 in (p, q) for p, q in pairs), f"shapes {tuple(a)} and {tuple(b)} don't broadcast.")
     return tuple(max(p, q) for p, q in pairs)
+
+
+def integers(shapes: Shapes, attributes: Attributes) -> Shape:
+    """`shape`; there are as many values as it has entries, or one."""
+    shape, values = attributes["shape"], attributes["values"]
+    count = math.prod(shape)
+    _require(len(values) in (1, count), f"{len(values)} values don't fill shape {shape}.")
+    return tuple(shape)
 
 
 def concat(shapes: Shapes, attributes: Attributes) -> Shape:
@@ -208,8 +217,7 @@ def cut(shapes: Shapes, attributes: Attributes) -> Shape:
     _axis(x, axis)
     start, stop, step = attributes["start"], attributes["stop"], attributes["step"]
     sentence = f"start={start}, stop={stop} must lie inside axis {axis} of shape {x}."
-    _require(start < stop, sentence)
-    _require_room(stop <= x[axis], sentence)
+    _require_room(start < stop <= x[axis], sentence)
     return (*x[:axis], -(-(stop - start) // step), *x[axis + 1 :])
 
 

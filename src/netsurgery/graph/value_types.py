@@ -11,12 +11,14 @@ import numpy as np
 class ValueType(Enum):
     """The type of a value's entries: `code` is its number in the file and in C, `dtype` NumPy's, `c_type` C's.
 
-    A network computes in float32. Whole numbers come in from outside, and are places in a table.
+    A network computes in float32. Whole numbers are places and counts, and bools say which entries something is to
+    happen to.
     """
 
     FLOAT32 = (0, np.float32, "float")
     INT32 = (1, np.int32, "int32_t")
     INT64 = (2, np.int64, "int64_t")
+    BOOL = (3, np.bool_, "uint8_t")
 
     def __init__(self, code: int, scalar: type[np.generic], c_type: str) -> None:
         self.code = code
@@ -31,12 +33,14 @@ class ValueType(Enum):
 
     @property
     def whole(self) -> bool:
-        """True for whole numbers."""
+        """True for whole numbers; a bool is none."""
         return self.dtype.kind == "i"
 
 
 TYPE_OF_CODE = {one.code: one for one in ValueType}
+ALL_TYPES = tuple(ValueType)
 WHOLE = tuple(one for one in ValueType if one.whole)
+NUMBERS = (ValueType.FLOAT32, *WHOLE)
 
 
 def type_of(dtype: Any) -> ValueType | None:

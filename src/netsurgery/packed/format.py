@@ -20,8 +20,14 @@ MOST_OPERANDS = 262_144
 MOST_CONSTANTS = 65_536
 MOST_NAME_BYTES = 2**20
 HIGHEST_RANK = 8
-MOST_NUMBERS = 16
-"""In one attribute."""
+MOST_EXTENTS = 4_096
+"""Different numbers that follow open axes."""
+MOST_PARTS = 64
+"""Of one such number: terms and factors together."""
+DEEPEST_PART = 8
+"""How far quotients may lie within each other."""
+FOLLOWS = 159
+"""Stands in the place of an operator's code before a node of which numbers follow open axes."""
 MOST_CODES = 256
 """Values in a codebook."""
 LARGEST_UNIFORM = 255
@@ -70,7 +76,12 @@ class Context(IntEnum):
     PLANES = 31
     ATTRIBUTE = 32
     """The first of one context for each name in ATTRIBUTES."""
-    LEAST_COUNT = 94
+    LEAST_COUNT = 89
+    DIVISOR = 90
+    EXTENT = 91
+    TERMS = 92
+    COEFFICIENT = 93
+    FACTOR = 94
     LEAST_SIZE = 95
     OPERATOR = 96
     """The first of one context for each operator code that came before; this one itself for the first node."""
@@ -105,6 +116,10 @@ ATTRIBUTES = (
     "scales",
     "coordinates",
     "rounding",
+    "type",
+    "values",
+    "positive",
+    "negative",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

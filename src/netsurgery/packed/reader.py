@@ -24,6 +24,7 @@ from netsurgery.graph.weights import Weights
 from netsurgery.packed import format as fmt
 from netsurgery.packed import reference_coder
 from netsurgery.packed.coder_faces import DecoderFace
+from netsurgery.packed.extents import ExtentReader
 from netsurgery.packed.format import ATTRIBUTES, Context, Limits
 from netsurgery.packed.structure import (
     OPERATOR_OF_CODE,
@@ -152,10 +153,13 @@ class _StructureReader:
         self._values: list[str] = []
         self._shapes: dict[str, Shape] = {}
         self._types: dict[str, ValueType] = {}
-        """Of the values that aren't float32."""
+        """Of inputs and nodes; constants are float32."""
         self._least: list[int] = []
         """Of each open axis, in order of their numbers."""
         self._axis_names: list[str] = []
+        self._extents = ExtentReader(coder, ())
+        self._follows = False
+        """Do numbers of the node that is being read follow open axes?"""
         self._operands = 0
         self._elements = 0
         self._made: dict[str, int] = {}
@@ -173,10 +177,7 @@ class _StructureReader:
         for _ in range(self._count(Context.NODE_COUNT, fmt.MOST_NODES, "nodes", least=0)):
             previous_code = self._node(previous_code)
         for _ in range(self._count(Context.OUTPUT_COUNT, fmt.MOST_OUTPUTS, "outputs", least=1)):
-            name = self._value(Context.OUTPUT)
-            if name in self._types:
-                raise GraphError(f"an output is an input of {self._types[name]}; outputs are float32.")
-            self._outputs.append(name)
+            self._outputs.append(self._value(Context.OUTPUT))
         if named:
             self._rename()
 
@@ -214,8 +215,7 @@ class _StructureReader:
         given = Input(name, tuple(shape), TYPE_OF_CODE[code])
         self._inputs.append(given)
         self._add_value(name, given.at({str(number): size for number, size in enumerate(self._least)}))
-        if given.type is not ValueType.FLOAT32:
-            self._types[name] = given.type
+        self._types[name] = given.type
         return tells and bool(given.axes)
 
     def _open_size(self) -> int:
@@ -235,6 +235,7 @@ class _StructureReader:
         if told and names and self._coder.flag(Context.NAMES):
             names = self._text(len(names), "open axes")
         self._axis_names = names
+        self._extents = ExtentReader(self._coder, names)
         self._inputs = [
             replace(given, shape=tuple(names[int(size)] if isinstance(size, str) else size for size in given.shape))
             for given in self._inputs
@@ -269,13 +270,16 @@ class _StructureReader:
 
     def _node(self, previous_code: int) -> int:
         code = self._coder.integer(Context.OPERATOR + previous_code) + 1
+        self._follows = code == fmt.FOLLOWS
+        if self._follows:
+            code = self._coder.integer(Context.OPERATOR + previous_code) + 1
         if code not in OPERATOR_OF_CODE:
             raise PackedFileError(f"operator {code} doesn't exist in this version of the format.")
         operator = OPERATOR_OF_CODE[code]
         self._made[operator.name] = self._made.get(operator.name, 0) + 1
         name = f"{operator.name.lower()}_{self._made[operator.name]}"
         inputs, new = self._inputs_of(operator, name)
-        x = self._shapes.get(inputs[0] or "")
+        x = self._shapes.get(inputs[0] or "") if inputs else None
         attributes = {
             attribute.name: self._attribute(attribute, () if x is None else x) for attribute in operator.attributes
         }
@@ -286,17 +290,21 @@ class _StructureReader:
             self._add_constant(inputs[index] or "", shape)
         made = node(operator.name, inputs, name, **attributes)
         operator.check_operands([None if given is None else given in self.constants for given in inputs])
-        operator.check_types([None if given is None else self._types.get(given, ValueType.FLOAT32) for given in inputs])
+        types = [None if given is None else self._types.get(given, ValueType.FLOAT32) for given in inputs]
+        operator.check_types(types)
         shapes = [self._shapes.get(given or "") for given in inputs]
-        self._add_value(name, operator.shape(shapes, made.attributes))
-        self._check_entries(f"{name}'s padded input", padded_entries(operator, shapes[0] or (), made.attributes))
+        now = made.at(dict(zip(self._axis_names, self._least, strict=True)))
+        self._add_value(name, operator.shape(shapes, now.attributes))
+        self._types[name] = operator.type(types, now.attributes)
+        if x is not None:
+            self._check_entries(f"{name}'s padded input", padded_entries(operator, x, now.attributes))
         self._nodes.append(made)
         return code
 
     def _inputs_of(self, operator: Operator, name: str) -> tuple[list[str | None], list[int]]:
         """Names of a node's operands, and which of them are constants that appear for the first time."""
         count = len(operator.operands)
-        if operator.operands[-1].variadic:
+        if operator.variadic:
             count = self._count(Context.OPERAND_COUNT, fmt.MOST_OPERANDS, "operands", least=1)
         self._operands += count
         if self._operands > fmt.MOST_OPERANDS:
@@ -335,7 +343,7 @@ class _StructureReader:
             return self._number(attribute, context)
         count = attribute.length.of(len(x))
         if self._coder.flag(Context.RANK):
-            count = self._count(Context.RANK, fmt.MOST_NUMBERS, f"numbers of {attribute.name}", least=0)
+            count = self._count(Context.RANK, attribute.most, f"numbers of {attribute.name}", least=0)
         numbers: list[Any] = []
         for _ in range(count):
             repeated = bool(numbers) and not self._coder.flag(Context.KERNEL)
@@ -346,6 +354,8 @@ class _StructureReader:
         if attribute.kind in ("float", "floats"):
             bits = self._coder.raw(16) << 16 | self._coder.raw(16)
             return struct.unpack("<f", struct.pack("<I", bits))[0]
+        if self._follows and attribute.follows is not None and self._coder.flag(Context.EXTENT):
+            return self._extents.read()
         number = self._coder.integer(context)
         if attribute.kind == "choice":
             if number >= len(attribute.choices):

@@ -12,11 +12,13 @@ import numpy as np
 
 from netsurgery._native import Encoder
 from netsurgery.errors import FileLimitError, GraphError
+from netsurgery.graph.extents import Extent
 from netsurgery.graph.ir import Graph, Input, Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Shape
 from netsurgery.graph.value_types import ValueType
 from netsurgery.packed import format as fmt
 from netsurgery.packed.coder_faces import EncoderFace
+from netsurgery.packed.extents import ExtentWriter
 from netsurgery.packed.format import ATTRIBUTES, Context
 from netsurgery.packed.structure import (
     default_of,
@@ -89,6 +91,7 @@ class _StructureWriter:
         self._numbers = {given.name: number for number, given in enumerate(graph.inputs)}
         self._constant_numbers: dict[str, int] = {}
         self._producers = graph.producers()
+        self._extents = ExtentWriter(coder, graph.axes)
         self.constants: dict[str, tuple[int, int]] = {}
         """Constants in the order of the file, with plane and width of their pictures."""
         self.operands = 0
@@ -161,8 +164,10 @@ class _StructureWriter:
 
     def _node(self, node: Node, previous_code: int) -> None:
         operator = OPERATORS[node.operator]
+        if node.extents:
+            self._coder.integer(Context.OPERATOR + previous_code, fmt.FOLLOWS - 1)
         self._coder.integer(Context.OPERATOR + previous_code, operator.code - 1)
-        if operator.operands[-1].variadic:
+        if operator.variadic:
             self._coder.integer(Context.OPERAND_COUNT, len(node.inputs) - 1)
         new: list[int] = []
         self.operands += max(len(node.inputs), len(operator.operands))
@@ -186,7 +191,7 @@ class _StructureWriter:
                 new.append(index)
         shapes = [None if name is None else self._shapes[name] for name in self._padded(node)]
         # A new constant in the first place has no shape yet when a reader comes to the attributes.
-        x = () if 0 in new else shapes[0] or ()
+        x = () if 0 in new or not shapes else shapes[0] or ()
         for attribute in operator.attributes:
             self._attribute(node, attribute, x)
         for index in new:
@@ -221,12 +226,16 @@ class _StructureWriter:
                 if previous is not None:
                     self._coder.flag(Context.KERNEL, number != previous)
                 if number != previous:
-                    self._number(attribute, number, context)
+                    self._number(node, attribute, number, context)
         else:
-            self._number(attribute, value, context)
+            self._number(node, attribute, value, context)
 
-    def _number(self, attribute: Attribute, value: Any, context: int) -> None:
-        if attribute.kind in ("float", "floats"):
+    def _number(self, node: Node, attribute: Attribute, value: Any, context: int) -> None:
+        if attribute.follows is not None and node.extents:
+            self._coder.flag(Context.EXTENT, isinstance(value, Extent))
+        if isinstance(value, Extent):
+            self._extents.write(value)
+        elif attribute.kind in ("float", "floats"):
             (bits,) = struct.unpack("<I", struct.pack("<f", value))
             self._coder.raw(bits >> 16, 16)
             self._coder.raw(bits & 0xFFFF, 16)
@@ -285,7 +294,11 @@ def _check_limits(
     elements = sum(graph.constants[name].size for name in structure.constants)
     largest = max(
         *(math.prod(shape) for shape in shapes.values()),
-        *(padded_entries(OPERATORS[node.operator], shapes[node.given[0]], node.attributes) for node in graph.nodes),
+        *(
+            padded_entries(OPERATORS[node.operator], shapes[node.given[0]], node.attributes)
+            for node in graph.nodes
+            if node.given
+        ),
         0,
     )
     for what, given, allowed in (

@@ -29,7 +29,7 @@ def checked_sizes(expected: Sequence[Input], given: Mapping[str, Any]) -> dict[s
             kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
             raise InputError(
                 f"input {one.name!r} is {kind}, a NumPy array of {one.type} is needed: numpy.asarray(x, "
-                f"numpy.{one.type})."
+                f"numpy.{one.type.dtype.type.__name__})."
             )
         _check_shape(one, array.shape, sizes)
     return sizes
@@ -61,9 +61,10 @@ def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
     if array.dtype.kind not in "fiub":
         raise InputError(f"input {one.name!r} is an array of {array.dtype}; numbers are needed.")
     if one.type is not ValueType.FLOAT32 and not np.can_cast(array.dtype, one.type.dtype, "safe"):
+        needed = f"whole numbers that {one.type} holds" if one.type.whole else "bools"
         raise InputError(
-            f"input {one.name!r} is an array of {array.dtype}; whole numbers that {one.type} holds are needed. If they "
-            f"fit: numpy.asarray(x).astype(numpy.{one.type})."
+            f"input {one.name!r} is an array of {array.dtype}; {needed} are needed. If they fit: "
+            f"numpy.asarray(x).astype(numpy.{one.type.dtype.type.__name__})."
         )
     return np.require(array, one.type.dtype, ["C_CONTIGUOUS", "ALIGNED"])
 

@@ -13,8 +13,10 @@ import numpy as np
 
 from netsurgery.errors import GraphError, InputError
 from netsurgery.graph.ir import Array, Graph, Node, named_sizes
+from netsurgery.graph.operators import OPERATORS
+from netsurgery.graph.value_types import type_of
 from netsurgery.runtime.inputs import checked_sizes
-from netsurgery.runtime.kernels import arithmetic, functions, layers, moves, pictures, reductions
+from netsurgery.runtime.kernels import arithmetic, functions, integers, layers, moves, pictures, reductions
 from netsurgery.runtime.kernels.kernel import Kernel
 
 KERNELS: dict[str, Kernel] = {
@@ -24,8 +26,12 @@ KERNELS: dict[str, Kernel] = {
     **pictures.KERNELS,
     **reductions.KERNELS,
     **moves.KERNELS,
+    **integers.KERNELS,
 }
-"""Operator name -> function (operands, attributes) -> the output, as float32 or as float64 that `run_node` rounds."""
+"""Operator name -> function (operands, attributes) -> the output, of its type or as what `run_node` makes that of.
+
+That is float64, which is rounded, for float32.
+"""
 
 
 def run(
@@ -48,7 +54,7 @@ def run(
         for name in (*node.inputs, node.output)
         if name is not None
     }
-    for index, node in enumerate(graph.nodes):
+    for index, node in enumerate(graph.nodes_at(sizes)):
         values[node.output] = run_node(node, [None if name is None else values[name] for name in node.inputs])
         if watch is not None:
             watch(node.output, values[node.output])
@@ -59,6 +65,8 @@ def run(
 
 
 def run_node(node: Node, operands: Sequence[Array | None]) -> Array:
-    """The node's output for arrays that fit its shape rule; None where an optional operand is left out."""
+    """The node's output, of its type, for arrays that fit its rules; None where an optional operand is left out."""
+    types = [None if array is None else type_of(array.dtype) for array in operands]
+    kind = OPERATORS[node.operator].type(types, node.attributes)
     with np.errstate(all="ignore"):
-        return np.asarray(KERNELS[node.operator](operands, node.attributes), np.float32, order="C")
+        return np.asarray(KERNELS[node.operator](operands, node.attributes), kind.dtype, order="C")

@@ -32,7 +32,8 @@ class Session:
     """A network that runs: call it with NumPy arrays, get NumPy arrays. `load` makes one.
 
     `inputs` says what it takes: names, types, and shapes with the name of an axis, such as "batch", for a size that the
-    caller chooses. `axes` are those names. `output_names` says what it gives. `packed` tells how the file stored it.
+    caller chooses. `axes` are those names. `output_names` and `output_types` say what it gives. `packed` tells how the
+    file stored it.
     `engine` and `threads` are what it runs with; the reference leaves threads to NumPy, and `threads` is None then.
 
     Nothing that a call gives is shared with another. Python's threads may share a session, which runs for one of them
@@ -64,6 +65,7 @@ class Session:
         self.inputs = tuple(Input(name, shape, TYPE_OF_CODE[code]) for name, shape, code in self._runner.inputs)
         self.axes = tuple(dict.fromkeys(name for given in self.inputs for name in given.axes))
         self.output_names = self._runner.output_names
+        self.output_types = tuple(TYPE_OF_CODE[code] for code in self._runner.output_types)
         self.threads = self._runner.threads
 
     @cached_property
@@ -187,6 +189,7 @@ class _Reference:
         self._graph = graph
         self.inputs = tuple((given.name, given.shape, given.type.code) for given in graph.inputs)
         self.output_names = graph.outputs
+        self.output_types = tuple(graph.types[name].code for name in graph.outputs)
 
     def prepare(self, sizes: list[int]) -> None:
         pass

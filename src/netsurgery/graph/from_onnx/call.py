@@ -10,28 +10,35 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_onnx.constants import AnyArray
-from netsurgery.graph.ir import Node
+from netsurgery.graph.from_onnx.constants import AnyArray, is_float
+from netsurgery.graph.ir import Node, integers_attributes
 from netsurgery.graph.operators import OPERATORS, AttributeValue, Shape
-from netsurgery.graph.value_types import ValueType
+from netsurgery.graph.value_types import ValueType, type_of
+
+TYPES = ", ".join(map(str, ValueType))
 
 
 @dataclass(frozen=True)
 class Value:
     """What an ONNX name stands for. `array`: its entries, if they are known; `name` is then a wish.
 
-    kind: the type of entries that aren't known.
+    kind: the type of its entries, what a graph makes of it where they are known; None for types that it doesn't have.
     """
 
     name: str
     shape: Shape
     array: AnyArray | None = None
-    kind: ValueType = ValueType.FLOAT32
+    kind: ValueType | None = ValueType.FLOAT32
+
+    @property
+    def is_weight(self) -> bool:
+        """True for known floats, which become a constant; what else is known becomes whole numbers in a node."""
+        return self.array is not None and is_float(self.array)
 
 
 def known(array: AnyArray, name: str) -> Value:
     """A value whose entries are known."""
-    return Value(name, tuple(array.shape), array)
+    return Value(name, tuple(array.shape), array, ValueType.FLOAT32 if is_float(array) else type_of(array.dtype))
 
 
 @dataclass(frozen=True)
@@ -96,25 +103,46 @@ class Call:
         given = list(inputs)
         while given and given[-1] is None:
             given.pop()
+        for value in given:
+            if value is not None and value.array is not None and value.kind is None:
+                raise UnsupportedOperatorError(
+                    f"reads {value.name!r}, a constant of {value.array.dtype}; {TYPES} are what networks have"
+                )
         complete = OPERATORS[operator].complete(attributes)
-        OPERATORS[operator].check_operands([None if value is None else value.array is not None for value in given])
-        OPERATORS[operator].check_types([None if value is None else value.kind for value in given])
+        OPERATORS[operator].check_operands([None if value is None else value.is_weight for value in given])
+        kinds = [None if value is None else value.kind for value in given]
+        OPERATORS[operator].check_types(kinds)
         shape = OPERATORS[operator].shape([None if value is None else value.shape for value in given], complete)
-        return self._answer(operator, given, complete, shape)
+        return self._answer(operator, given, complete, shape, OPERATORS[operator].type(kinds, complete))
 
     def pending(self, operator: str, x: Value) -> Value:
         """A node of an operator that the graph doesn't have and that has to go before it is done."""
-        return self._answer(operator, [x], {}, x.shape)
+        return self._answer(operator, [x], {}, x.shape, ValueType.FLOAT32)
+
+    def as_type(self, x: Value, kind: ValueType) -> Value:
+        """The value as another type, if it has another one."""
+        return x if x.kind is kind else self.node("Cast", [x], type=str(kind))
 
     def _answer(
-        self, operator: str, inputs: Sequence[Value | None], attributes: Mapping[str, AttributeValue], shape: Shape
+        self,
+        operator: str,
+        inputs: Sequence[Value | None],
+        attributes: Mapping[str, AttributeValue],
+        shape: Shape,
+        kind: ValueType,
     ) -> Value:
-        names = [
-            None if value is None else value.name if value.array is None else self.place(value) for value in inputs
-        ]
+        names = [None if value is None else self._placed(value) for value in inputs]
         output = f"\0{len(self.nodes)}"  # until the answer is settled; no model calls a value so
         self.nodes.append(Node(operator, tuple(names), output, attributes, self.where))
-        return Value(output, shape)
+        return Value(output, shape, kind=kind)
+
+    def _placed(self, value: Value) -> str:
+        """The name of an operand in the graph."""
+        if value.array is None:
+            return value.name
+        if value.is_weight or value.kind is None:
+            return self.place(value)
+        return self.node("Integers", [], **integers_attributes(value.array, value.kind)).name
 
     def reshaped(self, x: Value, shape: Sequence[int]) -> Value:
         """The value in another shape."""

@@ -71,9 +71,13 @@ def _translated(call: Call, translation: Any, taken: dict[str, Array], evaluate:
     answer = translation(call)
     for step in call.nodes:
         taken[step.output] = evaluate(step, [None if name is None else taken[name] for name in step.inputs])
-    kind = np.float32 if call.x.array is None else call.x.array.dtype
+    kind = np.float32 if not call.operands or call.x.array is None else call.x.array.dtype
     values = [answer] if isinstance(answer, Value) else answer
     return [
-        None if value is None else taken[value.name].astype(kind) if value.array is None else value.array
+        None if value is None else _result(taken[value.name], kind) if value.array is None else value.array
         for value in values
     ]
+
+
+def _result(array: AnyArray, kind: np.dtype[Any]) -> AnyArray:
+    return array.astype(kind) if array.dtype == np.float32 else array

@@ -24,6 +24,7 @@ except ModuleNotFoundError as error:
         f"Reading ONNX models needs {error.name}, which isn't installed: pip install 'netsurgery[onnx]'"
     ) from error
 
+from netsurgery.graph.from_onnx.call import TYPES
 from netsurgery.graph.from_onnx.constants import initialisers
 from netsurgery.graph.from_onnx.models import loaded
 from netsurgery.graph.from_onnx.open_axes import at_any_sizes
@@ -38,6 +39,7 @@ _TYPES: dict[int, ValueType] = {
     onnx.TensorProto.FLOAT: ValueType.FLOAT32,
     onnx.TensorProto.INT32: ValueType.INT32,
     onnx.TensorProto.INT64: ValueType.INT64,
+    onnx.TensorProto.BOOL: ValueType.BOOL,
 }
 
 
@@ -69,11 +71,11 @@ def read_model(
 ) -> ReadModel:
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
-    Opset 7 to the newest that the installed onnx knows. Inputs are float32, or int32 and int64 for tables to look up.
-    Any of their sizes may be open: the axis is called as its `dim_param`; without one, or where that is "?", it is the
-    "batch" in the first place, and an axis of its own in another. input_shapes: shapes of inputs that are to have
-    others. input_values: what inputs are that aren't to be inputs any more; all sizes that are open in the model may be
-    others then.
+    Opset 7 to the newest that the installed onnx knows. Inputs are float32, int32, int64 or bool. Any of their sizes
+    may be open: the axis is called as its `dim_param`; without one, or where that is "?", it is the "batch" in the
+    first place, and an axis of its own in another. input_shapes: shapes of inputs that are to have others.
+    input_values: what inputs are that aren't to be inputs any more; all sizes that are open in the model may be others
+    then.
 
     Other floats are read as float32, quantised weights as the floats that they stand for, quantised activations without
     their rounding. Values are named as in the model. What doesn't depend on the inputs is computed now, operators of
@@ -180,8 +182,8 @@ def _input(given: onnx.ValueInfoProto) -> Input:
     kinds, tensor = onnx.TensorProto, given.type.tensor_type
     if tensor.elem_type not in _TYPES:
         kind = kinds.DataType.Name(tensor.elem_type) if given.type.HasField("tensor_type") else "not a tensor"
-        advice = "leave what turns it into float32 out of the export"
-        raise CaptureError(f"input {given.name!r} is {kind}; netsurgery takes float32, int32 and int64: {advice}.")
+        advice = "leave what turns it into one of them out of the export"
+        raise CaptureError(f"input {given.name!r} is {kind}; netsurgery takes {TYPES}: {advice}.")
     if not tensor.HasField("shape"):
         raise CaptureError(f"input {given.name!r} has no shape; export the model with one.")
     shape = (_size(given.name, place, size) for place, size in enumerate(tensor.shape.dim))

@@ -105,7 +105,7 @@ def merged(one: Graph, other: Graph, sizes: Sequence[Sizes], axes: Sequence[str]
     except GraphError as error:
         raise CaptureError(f"the model contradicts itself: {error}") from error
     nodes = tuple(
-        _merged(left, right, [known[str(left.inputs[0])] for known in shapes], axes)
+        _merged(left, right, [known[left.given[0]] if left.given else () for known in shapes], axes)
         for left, right in zip(one.nodes, other.nodes, strict=True)
     )
     return one.replaced(nodes=nodes)

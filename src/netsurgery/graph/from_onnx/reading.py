@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 
 from netsurgery.errors import GraphError, Problem, UnsupportedOperatorError
-from netsurgery.graph.from_onnx.call import Call, Value, known
+from netsurgery.graph.from_onnx.call import TYPES, Call, Value, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
 from netsurgery.graph.from_onnx.folding import folded
 from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
-from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, node
+from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, integers_attributes, node
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.weights import Dense
 
@@ -207,9 +207,14 @@ class _Reading:
             if value is None or (value.name == name and value.array is None):
                 continue
             if value.array is not None:
-                if value.array.dtype not in _FLOATS:
-                    raise UnsupportedOperatorError(f"output {name!r} is {value.array.dtype}; it must be float32.")
-                self._place(known(value.array, name))
+                if value.array.dtype in _FLOATS:
+                    self._place(known(value.array, name))
+                elif value.kind is None:
+                    raise UnsupportedOperatorError(
+                        f"output {name!r} is {value.array.dtype}; {TYPES} are what there is."
+                    )
+                else:
+                    self._nodes.append(node("Integers", [], name, **integers_attributes(value.array, value.kind)))
             elif value.name in names or value.name not in {made.output for made in self._nodes}:
                 source = names.get(value.name, value.name)
                 self._nodes.append(node("Reshape", [source], name, shape=value.shape))

@@ -10,8 +10,9 @@ import numpy as np
 import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_onnx.call import Call, Value, from_front, kept_places, known
+from netsurgery.graph.from_onnx.call import TYPES, Call, Value, from_front, kept_places, known
 from netsurgery.graph.from_onnx.constants import AnyArray
+from netsurgery.graph.value_types import ValueType
 
 
 def same(call: Call) -> Value:
@@ -27,30 +28,35 @@ def dropout(call: Call) -> Value:
 
 
 def cast(call: Call) -> Value:
-    """Float to float, what is double in between being computed in float32; whole numbers to whole numbers."""
-    kinds = onnx.TensorProto
-    if call.x.kind.whole and call.attributes["to"] in (kinds.INT32, kinds.INT64):
-        return call.x
-    if call.x.kind.whole:
-        raise UnsupportedOperatorError(
-            f"computes with {call.x.kind}; netsurgery looks whole numbers up in a table (Gather), and no more"
-        )
-    if call.attributes["to"] not in (kinds.FLOAT, kinds.DOUBLE):
-        raise UnsupportedOperatorError(
-            f"casts to {kinds.DataType.Name(call.attributes['to'])}; networks are float32 throughout (export as such)"
-        )
-    return call.x
+    """To another type; what is half or double in between is computed in float32."""
+    to = call.attributes["to"]
+    if to not in KINDS:
+        raise UnsupportedOperatorError(f"casts to {onnx.TensorProto.DataType.Name(to)}; {TYPES} are what networks have")
+    return call.as_type(call.x, KINDS[to])
+
+
+KINDS = {
+    onnx.TensorProto.FLOAT: ValueType.FLOAT32,
+    onnx.TensorProto.DOUBLE: ValueType.FLOAT32,
+    onnx.TensorProto.FLOAT16: ValueType.FLOAT32,
+    onnx.TensorProto.BFLOAT16: ValueType.FLOAT32,
+    onnx.TensorProto.INT32: ValueType.INT32,
+    onnx.TensorProto.INT64: ValueType.INT64,
+    onnx.TensorProto.BOOL: ValueType.BOOL,
+}
+"""ONNX's types of values that are computed -> what a graph has for them."""
 
 
 def cast_like(call: Call) -> Value:
-    """To the type of a computed value, and those are float32; or of a known one."""
-    array, like = call.x.array, call.operand(1).array
-    kind = np.dtype(np.float32) if like is None else like.dtype
+    """To the type of the second operand."""
+    array, like, kind = call.x.array, call.operand(1).array, call.operand(1).kind
+    if kind is None:
+        raise UnsupportedOperatorError(
+            f"casts to {like.dtype if like is not None else kind}; {TYPES} are what there is"
+        )
     if array is not None:
-        return known(array.astype(kind), call.x.name)
-    if kind not in (np.float32, np.float64):
-        raise UnsupportedOperatorError(f"casts to {kind}; networks are float32 throughout (export as such)")
-    return call.x
+        return known(array.astype(kind.dtype if like is None else like.dtype), call.x.name)
+    return call.as_type(call.x, kind)
 
 
 def sizes(call: Call) -> AnyArray:

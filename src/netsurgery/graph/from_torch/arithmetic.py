@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Call, Constant
 from netsurgery.graph.operators import Operator
+from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
 
@@ -17,18 +18,18 @@ def named(operator: Operator) -> Callable[[Call], str]:
     """An operator of one operand that the operator table names in ATen, the arguments for its attributes too."""
     arguments = {attribute.name: attribute.torch for attribute in operator.attributes if attribute.torch}
     return lambda call: call.node(
-        operator.name, [call.operand(call.first)], **{name: call.number(given) for name, given in arguments.items()}
+        operator.name, [call.promoted()], **{name: call.number(given) for name, given in arguments.items()}
     )
 
 
 def along_axis(operator: str) -> Callable[[Call], str]:
     """An operator of one operand that works along an axis."""
-    return lambda call: call.node(operator, [call.operand(call.first)], axis=call.axis())
+    return lambda call: call.node(operator, [call.promoted()], axis=call.axis())
 
 
 def fixed(operator: str, **attributes: Any) -> Callable[[Call], str]:
     """An operator of one operand with attributes that never change."""
-    return lambda call: call.node(operator, [call.operand(call.first)], **attributes)
+    return lambda call: call.node(operator, [call.promoted()], **attributes)
 
 
 def clamp(low: str, high: str) -> Callable[[Call], str]:
@@ -37,7 +38,7 @@ def clamp(low: str, high: str) -> Callable[[Call], str]:
     def translate(call: Call) -> str:
         minimum = float(call.number(low)) if call.given(low) else -math.inf
         maximum = float(call.number(high)) if call.given(high) else math.inf
-        return call.node("Clip", [call.operand("self")], minimum=minimum, maximum=maximum)
+        return call.node("Clip", [call.promoted()], minimum=minimum, maximum=maximum)
 
     return translate
 
@@ -57,25 +58,31 @@ def binary(operator: str, *, swapped: bool = False) -> Callable[[Call], str]:
     """aten.add, sub, rsub, mul, div: numbers become constants, alpha multiplies the second (rsub: the first)."""
 
     def translate(call: Call) -> str:
-        first, second = call.operand("self"), call.operand("other")
+        first, second = call.promoted("self"), call.promoted("other")
         alpha = call.number("alpha") if call.given("alpha") else 1
+        if call.kind is ValueType.BOOL and operator in _OF_BOOLS:
+            return call.node(_OF_BOOLS[operator], [first, second])
         if swapped:
             first, second = second, first
         if alpha != 1:
-            second = call.node("Mul", [second, call.placed(alpha, "alpha")], "scaled")
+            second = call.node("Mul", [second, call.placed(alpha, "alpha", call.kind)], "scaled")
         return call.node(operator, [first, second])
 
     return translate
 
 
+_OF_BOOLS = {"Add": "Or", "Mul": "And"}
+"""What torch makes of bools."""
+
+
 def negative(call: Call) -> str:
     """aten.neg."""
-    return call.node("Mul", [call.operand("self"), call.placed(-1.0, "minus")])
+    return call.node("Mul", [call.operand("self"), call.placed(-1, "minus", call.kind)])
 
 
 def reciprocal(call: Call) -> str:
     """aten.reciprocal."""
-    return call.node("Div", [call.placed(1.0, "one"), call.operand("self")])
+    return call.node("Div", [call.placed(1.0, "one"), call.promoted()])
 
 
 def power(call: Call) -> str:
@@ -99,12 +106,12 @@ def total(call: Call) -> str:
 
 def _mean(call: Call, suffix: str) -> str:
     keepdims = bool(call.arguments.get("keepdim"))
-    return call.node("Mean", [call.operand("self")], suffix, axes=call.axes("dim"), keepdims=keepdims)
+    return call.node("Mean", [call.promoted()], suffix, axes=call.axes("dim"), keepdims=keepdims)
 
 
 def identity(call: Call) -> str:
-    """What changes neither values nor shape: clone, detach, contiguous, conversions to float32."""
-    return call.operand(call.first)
+    """What changes neither values nor shape, but perhaps the type: clone, detach, contiguous, conversions."""
+    return call.promoted()
 
 
 def dropout(call: Call) -> Outputs:

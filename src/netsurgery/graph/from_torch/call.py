@@ -10,6 +10,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.ir import GraphBuilder
+from netsurgery.graph.value_types import ValueType
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,14 @@ def reshaping(before: Sizes, after: Sizes) -> tuple[int, ...] | None:
 
 
 class Constants:
-    """Puts tensors into a graph as float32 constants: copies, and each only once, under however many names it goes."""
+    """Puts tensors into a graph: float32 as constants, others as whole numbers in a node.
+
+    They are copies, and each is there once for each type, under however many names it goes.
+    """
 
     def __init__(self, builder: GraphBuilder) -> None:
         self._builder = builder
-        self._names: dict[tuple[Any, ...], str] = {}
+        self._names: dict[tuple[Any, ...], str] = {}  # by memory and type
         self._wishes: dict[tuple[Any, ...], str] = {}
         self._alive: list[torch.Tensor] = []  # so that no other tensor comes to lie at an address known here
 
@@ -98,14 +102,20 @@ class Constants:
         self._alive.append(constant.tensor)
         self._wishes.setdefault(memory(constant.tensor), constant.name)
 
-    def place(self, constant: Constant) -> str:
-        """The constant's name in the graph."""
-        key = memory(constant.tensor)
+    def place(self, constant: Constant, kind: ValueType = ValueType.FLOAT32) -> str:
+        """The constant's name in the graph, as a value of this type. Raises GraphError for too many whole numbers."""
+        memory_of = memory(constant.tensor)
+        key = (*memory_of, kind)
         if key not in self._names:
             self._alive.append(constant.tensor)
-            values = constant.tensor.to(torch.float32).contiguous().numpy().view()
-            values.flags.writeable = False  # it may be the model's own memory
-            self._names[key] = self._builder.constant(values, self._wishes.get(key, constant.name))
+            name = self._wishes.get(memory_of, constant.name)
+            if kind is ValueType.FLOAT32:
+                values = constant.tensor.to(torch.float32).contiguous().numpy().view()
+                values.flags.writeable = False  # it may be the model's own memory
+                self._names[key] = self._builder.constant(values, name)
+            else:
+                whole = constant.tensor.to(torch.bool if kind is ValueType.BOOL else torch.int64)
+                self._names[key] = self._builder.integers(whole.numpy(), kind, name)
         return self._names[key]
 
 
@@ -113,7 +123,7 @@ class Constants:
 class Call:
     """A call. `arguments` are named by ATen's schema, with defaults; `shape` is the (first) output's.
 
-    `used`: which of several outputs anything reads. `name`: the output's name. `origins`: the name of a value whose
+    `types`: of its outputs, in the graph. `used`: which of several outputs anything reads. `name`: the output's name. `origins`: the name of a value whose
     first size is a product of several -> the same values before these were multiplied. Every method that fetches an
     argument raises UnsupportedOperatorError where it is of a kind that the graph has no place for.
     """
@@ -126,6 +136,12 @@ class Call:
     builder: GraphBuilder
     constants: Constants
     origins: dict[str, Activation]
+    types: tuple[ValueType, ...] = (ValueType.FLOAT32,)
+
+    @property
+    def kind(self) -> ValueType:
+        """The type of the (first) output."""
+        return self.types[0]
 
     @property
     def first(self) -> str:
@@ -145,15 +161,28 @@ class Call:
         """A tensor or number as a value of the graph."""
         return self.placed(self.arguments[argument], argument)
 
-    def placed(self, value: Any, argument: str = "constant") -> str:
-        """A value's name in the graph; what is known becomes a constant named for the argument."""
+    def operand_as(self, argument: str, kind: ValueType) -> str:
+        """A tensor or number as a value of this type: as torch converts what its operators promote."""
+        return self.placed(self.arguments[argument], argument, kind)
+
+    def promoted(self, argument: str = "") -> str:
+        """A tensor or number as a value of the output's type; the first argument if none is named."""
+        return self.operand_as(argument or self.first, self.kind)
+
+    def placed(self, value: Any, argument: str = "constant", kind: ValueType | None = None) -> str:
+        """A value's name in the graph; what is known becomes a constant named for the argument.
+
+        kind: the type that it is to have; None for its own where it is computed, and float32 where it is known.
+        """
         if isinstance(value, Activation):
-            return value.name
-        if isinstance(value, Constant):
-            return self.constants.place(value)
+            if kind is None or self.builder.type_of(value.name) is kind:
+                return value.name
+            return self.node("Cast", [value.name], argument, type=str(kind))
         if isinstance(value, Open):
             raise UnsupportedOperatorError(f"computes with the open size {value}; {FIX}")
-        return self.constants.place(Constant(torch.as_tensor(value), f"{self.name}.{argument}"))
+        if not isinstance(value, Constant):
+            value = Constant(torch.as_tensor(value), f"{self.name}.{argument}")
+        return self.constants.place(value, kind or ValueType.FLOAT32)
 
     def optional(self, argument: str) -> str | None:
         """Like `operand`; None where it is left out."""

@@ -13,11 +13,25 @@ from netsurgery.graph.from_torch.call import Constant, Missing, Open, Sizes, mem
 from netsurgery.graph.value_types import ValueType
 
 FLOAT_ADVICE = (
-    "netsurgery computes in float32: call model.float() and give float32 inputs, or int32 and int64 for an embedding"
+    "netsurgery computes in float32, int32, int64 and bool: call model.float() and give inputs of these types"
 )
 
 
-VALUE_TYPES = {torch.float32: ValueType.FLOAT32, torch.int32: ValueType.INT32, torch.int64: ValueType.INT64}
+VALUE_TYPES = {
+    torch.float32: ValueType.FLOAT32,
+    torch.int32: ValueType.INT32,
+    torch.int64: ValueType.INT64,
+    torch.bool: ValueType.BOOL,
+}
+"""What inputs may be."""
+
+COMPUTED_TYPES = {
+    **VALUE_TYPES,
+    torch.float64: ValueType.FLOAT32,
+    torch.float16: ValueType.FLOAT32,
+    torch.bfloat16: ValueType.FLOAT32,
+}
+"""What a model may compute with: floats of other widths are float32 in a graph."""
 
 
 class StoredTensors:

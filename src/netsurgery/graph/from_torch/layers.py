@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call, Constant, Sizes
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Sizes
+from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
 
@@ -209,6 +210,9 @@ def _mask(call: Call) -> str:
     mask = call.arguments["attn_mask"]
     if isinstance(mask, Constant) and mask.tensor.dtype == torch.bool:
         return call.placed(_hidden(mask.tensor), "mask")
+    if isinstance(mask, Activation) and call.builder.type_of(mask.name) is ValueType.BOOL:
+        shown, hidden = (call.placed(number, "mask") for number in (0.0, torch.finfo(torch.float32).min))
+        return call.node("Where", [mask.name, shown, hidden], "mask")
     return call.operand("attn_mask")
 
 

@@ -45,13 +45,13 @@ def expand(call: Call) -> str:
     if isinstance(call.arguments["self"], Activation) and before == after:
         return call.operand("self")
     ones = [1 if old == new else call.known((new,))[0] for old, new in zip(padded, after, strict=True)]
-    return call.node("Mul", [call.operand("self"), call.placed(torch.ones(ones), "ones")])
+    return call.node("Mul", [call.operand("self"), call.placed(torch.ones(ones), "ones", call.kind)])
 
 
 def concatenate(call: Call) -> str:
     """aten.cat."""
     tensors = call.arguments["tensors"]
-    names = [call.placed(tensor) for tensor in tensors]
+    names = [call.placed(tensor, "part", call.kind) for tensor in tensors]
     return call.node("Concat", names, axis=call.arguments["dim"] % len(call.shape))
 
 
@@ -59,7 +59,10 @@ def stack(call: Call) -> str:
     """aten.stack: each gets an axis of one, then they are joined along it."""
     axis = call.arguments["dim"] % len(call.shape)
     one = (*call.shape[:axis], 1, *call.shape[axis + 1 :])
-    names = [call.reshaped(call.placed(tensor), tensor.shape, one, "part") for tensor in call.arguments["tensors"]]
+    names = [
+        call.reshaped(call.placed(tensor, "part", call.kind), tensor.shape, one, "part")
+        for tensor in call.arguments["tensors"]
+    ]
     return call.node("Concat", names, axis=axis)
 
 

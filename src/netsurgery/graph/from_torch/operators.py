@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from netsurgery.graph.from_torch import arithmetic as arithmetic
+from netsurgery.graph.from_torch import choices as choice
 from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
 from netsurgery.graph.from_torch.call import Call
@@ -25,6 +26,25 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (layer.convolution, "convolution.default"),
     (layer.linear, "linear.default"),
     (layer.embedding, "embedding.default"),
+    *(
+        (choice.compared(operator), f"{name}.Tensor {name}.Scalar")
+        for operator, name in (
+            ("Equal", "eq"),
+            ("NotEqual", "ne"),
+            ("Less", "lt"),
+            ("LessOrEqual", "le"),
+            ("Greater", "gt"),
+            ("GreaterOrEqual", "ge"),
+        )
+    ),
+    (choice.logical("And"), "logical_and.default bitwise_and.Tensor __and__.Tensor"),
+    (choice.logical("Or"), "logical_or.default bitwise_or.Tensor __or__.Tensor"),
+    (choice.logical("Xor"), "logical_xor.default bitwise_xor.Tensor __xor__.Tensor"),
+    (choice.opposite, "logical_not.default bitwise_not.default"),
+    (choice.is_nan, "isnan.default"),
+    (choice.is_infinite, "isinf.default"),
+    (choice.where, "where.self where.ScalarSelf where.ScalarOther where.Scalar"),
+    (choice.masked_fill, "masked_fill.Scalar masked_fill.Tensor"),
     (layer.matrix_product, "mm.default bmm.default matmul.default mv.default"),
     (layer.matrix_product_and_sum, "addmm.default baddbmm.default"),
     (layer.batch_norm, "_native_batch_norm_legit_no_training.default"),

@@ -14,10 +14,11 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from netsurgery.errors import CaptureError, GraphError, Problem, UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Activation, Call, Constant, Constants, Missing, Open, Sizes, sizes_of
-from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, StoredTensors, input_of
+from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES, FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
 from netsurgery.graph.ir import Graph, GraphBuilder
+from netsurgery.graph.value_types import ValueType
 
 Value: TypeAlias = Any
 """Activation, Constant, a tuple of these, Open, a number, or Missing."""
@@ -116,7 +117,8 @@ class _Reader:
             if spec.kind == OutputKind.USER_OUTPUT and node is not None:
                 value = self._values.get(node) if isinstance(node, torch.fx.Node) else node
                 if isinstance(value, Constant):
-                    value = Activation(self._constants.place(value), value.shape)
+                    kind = COMPUTED_TYPES.get(value.tensor.dtype, ValueType.FLOAT32)
+                    value = Activation(self._constants.place(value, kind), value.shape)
                 if not isinstance(value, Activation):
                     raise CaptureError(f"the model returns {node!r} ({type(node).__name__}); return tensors only.")
                 yield value.name
@@ -158,7 +160,7 @@ class _Reader:
         if any(isinstance(leaf, Missing) for leaf in leaves):
             return Missing()
         first = given[0] if isinstance(given, list | tuple) else given
-        if first.dtype != torch.float32:
+        if first.dtype not in COMPUTED_TYPES:
             raise UnsupportedOperatorError(f"gives {first.dtype}; {FLOAT_ADVICE}")
         return self._translated(node, translation, _named(node.target, args, kwargs), given)
 
@@ -173,9 +175,19 @@ class _Reader:
         shapes = [sizes_of(one) for one in (given if several else [given])]
         used = frozenset(int(user.args[1]) for user in node.users if user.target is operator.getitem)  # type: ignore[arg-type]
         name = node.name.lstrip("_").replace("native_", "").replace("_legit_no_training", "")
-        call = Call(arguments, shapes[0], used, name, _place(node), self._builder, self._constants, self._origins)
-        result = translation(call)
+        types = tuple(COMPUTED_TYPES.get(one.dtype, ValueType.FLOAT32) for one in (given if several else [given]))
+        place, builder = _place(node), self._builder
+        call = Call(arguments, shapes[0], used, name, place, builder, self._constants, self._origins, types)
+        try:
+            result = translation(call)
+        except GraphError as error:
+            raise UnsupportedOperatorError(str(error)) from error
         names = result if isinstance(result, tuple) else (result,)
+        for made, kind in zip(names, types, strict=False):
+            if made is not None and builder.type_of(made) is not kind:
+                raise UnsupportedOperatorError(
+                    f"gives {kind}, where the graph's operators give {builder.type_of(made)}"
+                )
         values = [None if name is None else Activation(name, shape) for name, shape in zip(names, shapes, strict=False)]
         return tuple(values) if several else values[0]
 

@@ -10,7 +10,11 @@ ARITHMETIC = (
     broadcast("Add", 6, "a + b, broadcast as in NumPy."),
     broadcast("Mul", 8, "a * b, broadcast as in NumPy."),
     broadcast("Sub", 24, "a - b, broadcast as in NumPy."),
-    broadcast("Div", 25, "a / b, broadcast as in NumPy."),
+    broadcast(
+        "Div",
+        25,
+        "a / b, broadcast as in NumPy. The quotient of whole numbers is cut off towards zero; by 0 it is 0.",
+    ),
     Operator(
         "MatMul",
         30,

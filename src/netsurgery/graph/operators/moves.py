@@ -3,65 +3,72 @@
 from __future__ import annotations
 
 from netsurgery.graph import shapes as rule
-from netsurgery.graph.operators.operator import Attribute, Images, Length, Operand, Operator
-from netsurgery.graph.operators.parts import AXIS, X
+from netsurgery.graph.operators.operator import LARGEST_INT, Attribute, Gives, Images, Length, Operand, Operator
+from netsurgery.graph.operators.parts import ANY, AXIS
+from netsurgery.graph.value_types import ALL_TYPES
 
 MOVES = (
     Operator(
         "Reshape",
         5,
-        (X,),
-        (Attribute("shape", "ints", low=-1, length=Length.TWO, flattens=True),),
+        (ANY,),
+        (Attribute("shape", "ints", low=-1, length=Length.TWO, flattens=True, follows=1),),
         rule.reshape,
         "The same values in another shape. A size of 0 is that of x in the same place; one may be -1: what remains.",
         images=Images.APART,  # where the batch stays the first axis, which shapes tell
         moves=True,
+        gives=Gives.FIRST,
     ),
     Operator(
         "Concat",
         9,
-        (Operand("x", variadic=True),),
+        (Operand("x", variadic=True, types=ALL_TYPES, alike=True),),
         (AXIS,),
         rule.concat,
         "All inputs, one after another.",
         images=Images.APART_BEHIND_AXIS,
+        gives=Gives.FIRST,
     ),
     Operator(
         "Transpose",
         16,
-        (X,),
+        (ANY,),
         (Attribute("order", "ints", low=0, length=Length.RANK),),
         rule.transpose,
         "Output axis i is input axis order[i].",
         images=Images.APART_IN_ORDER,
         moves=True,
+        gives=Gives.FIRST,
     ),
     Operator(
         "Slice",
         20,
-        (X,),
+        (ANY,),
         (
             AXIS,
-            Attribute("start", "int", 0, low=0),
-            Attribute("stop", "int", low=1),
+            Attribute("start", "int", 0, low=0, follows=0),
+            Attribute("stop", "int", low=1, follows=1),
             Attribute("step", "int", 1, low=1),
         ),
         rule.cut,
         "Entries start, start + step, ... below stop along the axis.",
         images=Images.APART_BEHIND_AXIS,
         moves=True,
+        gives=Gives.FIRST,
     ),
     Operator(
         "Pad",
         26,
-        (X,),
+        (ANY,),
         (
-            Attribute("pads", "ints", length=Length.TWICE_RANK),
+            Attribute("pads", "ints", length=Length.TWICE_RANK, follows=-LARGEST_INT),
             Attribute("mode", "choice", "constant", choices=("constant", "reflect", "edge", "wrap")),
             Attribute("value", "float", 0.0),
         ),
         rule.pad,
-        "Pads every axis (all begins, then all ends; a negative one cuts), as numpy.pad.",
+        "Pads every axis (all begins, then all ends; a negative one cuts), as numpy.pad. With whole numbers "
+        "and bools `value` is cut off towards zero.",
         images=Images.APART_UNPADDED,
+        gives=Gives.FIRST,
     ),
 )

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, TypeAlias
 
-from netsurgery.errors import GraphError
+from netsurgery.errors import GraphError, TooSmallError
+from netsurgery.graph.extents import Extent
 from netsurgery.graph.value_types import ValueType
 
 Shape: TypeAlias = tuple[int, ...]
-AttributeValue: TypeAlias = int | float | str | bool | tuple[int, ...] | tuple[float, ...]
+AttributeValue: TypeAlias = int | float | str | bool | Extent | tuple[int | Extent, ...] | tuple[float, ...]
 ShapeRule: TypeAlias = Callable[[Sequence[Any], Mapping[str, Any]], Shape]
 
 LARGEST_INT = 2**31 - 1
@@ -72,6 +73,20 @@ class Expected(Enum):
     """x's axes from the attribute `axis` on."""
 
 
+class Gives(Enum):
+    """The type of an operator's output."""
+
+    FLOAT32 = auto()
+    FIRST = auto()
+    """That of its first operand."""
+    LAST = auto()
+    """That of its last operand."""
+    INT64 = auto()
+    BOOL = auto()
+    SAID = auto()
+    """The one that the attribute `type` names."""
+
+
 class Length(Enum):
     """How many numbers an attribute of kind `ints` or `floats` is expected to have: more or fewer cost a few bits."""
 
@@ -102,7 +117,7 @@ class Operand:
     """One input of an operator.
 
     constant: it has to be a constant of the graph (weights, biases); kernels take it over. expected: its shape, as far
-    as the node tells. types: those that its entries may have.
+    as the node tells. types: those that its entries may have. alike: operands of which this is said have one type.
     """
 
     name: str
@@ -111,6 +126,7 @@ class Operand:
     variadic: bool = False
     expected: Expected = Expected.NOTHING
     types: tuple[ValueType, ...] = (ValueType.FLOAT32,)
+    alike: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +135,9 @@ class Attribute:
 
     Kinds: `int`, `ints` (tuple), `float` (finite or infinite, never NaN), `floats`, `flag`, `choice`.
     `neutral`: an `ints` attribute whose entries all equal this is written as the empty tuple.
-    `length`: how many numbers are expected. `flattens`: a shape that is expected to flatten all behind x's first axis.
+    `length`: how many numbers are expected; `most`: how many there may be. `flattens`: a shape that is expected to
+    flatten all behind x's first axis. `follows`: the lowest value of a number that follows open axes, an Extent; None:
+    none may.
     `torch`: the argument of the operator's ATen overloads that holds it. `onnx`, `onnx_default`: ONNX's name for it,
     and what it is there when nothing is said.
     """
@@ -131,31 +149,50 @@ class Attribute:
     neutral: int | None = None
     choices: tuple[str, ...] = ()
     length: Length = Length.SPATIAL
+    most: int = 16
     flattens: bool = False
+    follows: int | None = None
     torch: str = ""
     onnx: str = ""
     onnx_default: AttributeValue | None = None
 
     def checked(self, value: Any) -> AttributeValue:
         """The value in its canonical form. Raises GraphError."""
-        if self.kind == "int" and _is_int(value) and self.low <= value <= LARGEST_INT:
-            return int(value)
+        if self.kind == "int" and self._is_number(value):
+            return value if isinstance(value, Extent) else int(value)
         if self.kind == "flag" and value in (0, 1):
             return bool(value)
         if self.kind == "choice" and value in self.choices:
             return str(value)
         if self.kind == "float" and _is_float(value):
             return single(value)
+        if isinstance(value, Sequence) and not isinstance(value, str) and len(value) > self.most:
+            raise GraphError(f"{self.name} has {len(value):,} numbers; at most {self.most:,} are allowed.")
         if self.kind == "floats" and isinstance(value, Sequence) and all(_is_float(item) for item in value):
             return tuple(single(item) for item in value)
-        if (
-            self.kind == "ints"
-            and isinstance(value, Sequence)
-            and all(_is_int(item) and self.low <= item <= LARGEST_INT for item in value)
-        ):
-            given = tuple(int(item) for item in value)
+        if self.kind == "ints" and isinstance(value, Sequence) and all(self._is_number(item) for item in value):
+            given = tuple(item if isinstance(item, Extent) else int(item) for item in value)
             return () if self.neutral is not None and all(item == self.neutral for item in given) else given
         raise GraphError(f"{self.name}={value!r} is not allowed: {self.name} must be {self.allowed}.")
+
+    def at(self, value: AttributeValue, sizes: Mapping[str, int]) -> AttributeValue:
+        """The value with numbers in the place of those that follow open axes. Raises GraphError."""
+        if isinstance(value, tuple):
+            return tuple(self._at(item, sizes) if isinstance(item, Extent) else item for item in value)
+        return self._at(value, sizes) if isinstance(value, Extent) else value
+
+    def _at(self, extent: Extent, sizes: Mapping[str, int]) -> int:
+        number = extent.at(sizes)
+        if self.follows is None or number > LARGEST_INT:
+            raise GraphError(f"{self.name}={number} is not allowed: {self.name} must be {self.allowed}.")
+        if number < self.follows:
+            raise TooSmallError(f"{self.name} = {extent} is {number}; at least {self.follows} is needed.")
+        return number
+
+    def _is_number(self, value: Any) -> bool:
+        if isinstance(value, Extent):
+            return self.follows is not None
+        return _is_int(value) and self.low <= value <= LARGEST_INT
 
     @property
     def allowed(self) -> str:
@@ -176,7 +213,7 @@ class Operator:
     """An operator: `code` is its number in the file, `shape` gives the output's shape or raises GraphError.
 
     work, images, moves: traits, the safe ones by default. moves: each entry of the output is one of the only operand's.
-    What it gives is float32.
+    gives: the type of its output.
     torch: ATen overloads that are this operator, with its only operand as their first argument; onnx: ONNX's operator
     that is this one. Both only where attributes are renamed at most; what needs more has a translation of its own.
     """
@@ -190,6 +227,7 @@ class Operator:
     work: Work = Work.OTHER
     images: Images = Images.TOGETHER
     moves: bool = False
+    gives: Gives = Gives.FLOAT32
     torch: str = ""
     onnx: str = ""
 
@@ -209,22 +247,42 @@ class Operator:
                 raise GraphError(f"{attribute.name} is missing; it must be {attribute.allowed}.")
         return result
 
+    def type(self, types: Sequence[ValueType | None], attributes: Mapping[str, Any]) -> ValueType:
+        """The type of the output, for operands of these types."""
+        if self.gives is Gives.SAID:
+            return ValueType[attributes["type"].upper()]
+        if self.gives is Gives.FIRST or self.gives is Gives.LAST:
+            return types[0 if self.gives is Gives.FIRST else -1] or ValueType.FLOAT32
+        return ValueType[self.gives.name]
+
+    @property
+    def variadic(self) -> bool:
+        """True if its last operand stands for any number of them."""
+        return bool(self.operands) and self.operands[-1].variadic
+
     def operand(self, place: int) -> Operand:
         """The operand that input number `place` is: a variadic one stands for all that follow it."""
         return self.operands[min(place, len(self.operands) - 1)]
 
     def check_types(self, types: Sequence[ValueType | None]) -> None:
-        """Raise GraphError unless each operand, where it isn't left out, has a type that it may have."""
+        """Raise GraphError unless each operand, where it isn't left out, has a type that it may have.
+
+        Those that have to be alike have one type together.
+        """
+        first: ValueType | None = None
         for place, given in enumerate(types):
             operand = self.operand(place)
             if given is not None and given not in operand.types:
                 allowed = " or ".join(map(str, operand.types))
                 raise GraphError(f"input {operand.name!r} is {given}; it must be {allowed}.")
+            if operand.alike and given is not None:
+                first = first or given
+                if given is not first:
+                    raise GraphError(f"input {operand.name!r} is {given}, another one is {first}; they must be alike.")
 
     def check_operands(self, constant: Sequence[bool | None]) -> None:
         """Raise GraphError unless as many operands are given as allowed; each is True (a constant), False or None."""
-        variadic = bool(self.operands) and self.operands[-1].variadic
-        if len(constant) > len(self.operands) and not variadic:
+        if len(constant) > len(self.operands) and not self.variadic:
             raise GraphError(f"{len(constant)} inputs given, at most {len(self.operands)} allowed.")
         for index, operand in enumerate(self.operands):
             is_constant = constant[index] if index < len(constant) else None

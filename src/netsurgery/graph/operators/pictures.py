@@ -21,7 +21,7 @@ PICTURES = (
         "AdaptiveAveragePool",
         7,
         (X,),
-        (Attribute("size", "ints", low=1),),
+        (Attribute("size", "ints", low=1, follows=1),),
         rule.adaptive_pool,
         "Means over windows floor(i*S/size) .. ceil((i+1)*S/size), so that `size` values remain; size 1 is global.",
         work=Work.SPATIAL,
@@ -41,7 +41,7 @@ PICTURES = (
         "AdaptiveMaxPool",
         31,
         (X,),
-        (Attribute("size", "ints", low=1),),
+        (Attribute("size", "ints", low=1, follows=1),),
         rule.adaptive_pool,
         "Largest values over the same windows as AdaptiveAveragePool.",
         work=Work.SPATIAL,
@@ -52,7 +52,7 @@ PICTURES = (
         27,
         (X,),
         (
-            Attribute("size", "ints", low=1),
+            Attribute("size", "ints", low=1, follows=1),
             Attribute("scales", "floats", ()),
             Attribute(
                 "coordinates",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from netsurgery.graph.ir import Array, Graph, Node
+from netsurgery.graph.operators import OPERATORS, Gives
 from netsurgery.graph.weights import Dense
 
 Evaluate: TypeAlias = Callable[[Node, Sequence[Array | None]], Array]
@@ -13,11 +14,17 @@ Evaluate: TypeAlias = Callable[[Node, Sequence[Array | None]], Array]
 
 
 def fold_constants(graph: Graph, evaluate: Evaluate) -> Graph:
-    """Each node whose operands are all constants is computed once, here; the result has the name of its output."""
+    """Each node of float32 whose operands are all constants is computed once, here.
+
+    The result has the name of its output. Not those that follow open axes: what they give is another constant at each
+    size.
+    """
     constants = dict(graph.constants)
     nodes = []
     for node in graph.nodes:
-        if all(name is None or name in constants for name in node.inputs):
+        floats = OPERATORS[node.operator].gives is Gives.FLOAT32 or OPERATORS[node.operator].gives is Gives.FIRST
+        known = all(name is None or name in constants for name in node.inputs)
+        if node.inputs and floats and not node.extents and known:
             operands = [None if name is None else constants[name].values for name in node.inputs]
             constants[node.output] = Dense(evaluate(node, operands))
         else:

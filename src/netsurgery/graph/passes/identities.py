@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from netsurgery.graph.extents import Extent
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Shape
 from netsurgery.graph.weights import Weights
@@ -54,7 +55,7 @@ def _without_neutral_operands(node: Node, constants: Mapping[str, Weights]) -> N
     for index, (operand, name) in enumerate(zip(OPERATORS[node.operator].operands, node.inputs, strict=False)):
         if operand.optional and name is not None and bool((constants[name].values == _NEUTRAL[operand.name]).all()):
             inputs[index] = None
-    while inputs[-1] is None:
+    while inputs and inputs[-1] is None:
         inputs.pop()
     return replace(node, inputs=tuple(inputs))
 
@@ -64,9 +65,10 @@ def _read_past_reshape(node: Node, made: Mapping[str, Node]) -> Node:
 
     Not where it takes sizes of the inner one's output for its own.
     """
+    if node.operator != "Reshape":
+        return node
     inner = made.get(node.given[0])
-    reshapes = node.operator == "Reshape" and inner is not None and inner.operator == "Reshape"
-    if inner is not None and reshapes and 0 not in _entries(node, "shape"):
+    if inner is not None and inner.operator == "Reshape" and 0 not in _entries(node, "shape"):
         return replace(node, inputs=inner.inputs)
     return node
 
@@ -75,6 +77,8 @@ def _equal_operand(
     node: Node, shapes: Sequence[Mapping[str, Shape]], constants: Mapping[str, Weights], made: Mapping[str, Node]
 ) -> str | None:
     """The operand that the node's output always equals, if there is one."""
+    if not node.given:
+        return None
     source: str | None = node.given[0]
     if node.operator in _NEUTRAL_CONSTANT:
         source = _other_operand(node, constants)
@@ -104,7 +108,7 @@ def _of_ones(name: str) -> Unchanged:
     return lambda node: all(entry == 1 for entry in _entries(node, name))
 
 
-def _entries(node: Node, name: str) -> Sequence[float]:
+def _entries(node: Node, name: str) -> Sequence[float | Extent]:
     value = node.attributes[name]
     return value if isinstance(value, tuple) else ()
 

@@ -95,7 +95,8 @@ def _if_zero(known: Array) -> Array:
 
 def _pad(of: KnownChannels, node: Node, attributes: Mapping[str, Any]) -> Array:
     known = _same(of, node, attributes)
-    if attributes["mode"] != "constant" or max(attributes["pads"]) <= 0:
+    adds = any(not isinstance(pad, int) or pad > 0 for pad in attributes["pads"])  # one that follows an axis may
+    if attributes["mode"] != "constant" or not adds:
         return known
     return np.where(known == attributes["value"], known, np.float32(np.nan))
 

@@ -13,6 +13,14 @@ import onnx
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Operator, Shape
+from netsurgery.graph.value_types import ValueType
+
+ONNX_TYPES = {
+    ValueType.FLOAT32: onnx.TensorProto.FLOAT,
+    ValueType.INT32: onnx.TensorProto.INT32,
+    ValueType.INT64: onnx.TensorProto.INT64,
+    ValueType.BOOL: onnx.TensorProto.BOOL,
+}
 
 Attributes: TypeAlias = Mapping[str, Any]
 Writer: TypeAlias = Callable[["Nodes", Node], None]
@@ -23,6 +31,7 @@ class Nodes:
 
     def __init__(self, graph: Graph) -> None:
         self.shapes = graph.shapes()
+        self.types = graph.types
         self._other_shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()[1:]]
         self.written: list[onnx.NodeProto] = []
         self.initialisers: dict[str, npt.NDArray[Any]] = {
@@ -67,6 +76,10 @@ class Nodes:
         """Add an initialiser with a single number."""
         return self.constant(value, np.float32, f"{node.output}.{role}")
 
+    def type(self, node: Node) -> ValueType:
+        """The type of what the node gives."""
+        return self.types[node.output]
+
     def transposed(self, name: str) -> str:
         """A constant matrix, transposed; the same initialiser for every use."""
         if name not in self._transposed:
@@ -102,7 +115,9 @@ def _plain(operator: str, **names: str) -> Writer:
     """The same operator in ONNX; attributes by their ONNX name -> ours."""
 
     def write(nodes: Nodes, node: Node) -> None:
-        nodes.answer(node, operator, **{theirs: node.attributes[ours] for theirs, ours in names.items()})
+        given = {theirs: node.attributes[ours] for theirs, ours in names.items()}
+        settings = {name: int(value) if isinstance(value, bool) else value for name, value in given.items()}
+        nodes.answer(node, operator, **settings)
 
     return write
 
@@ -195,7 +210,10 @@ def _reshape(nodes: Nodes, node: Node) -> None:
 def _pad(nodes: Nodes, node: Node) -> None:
     given: Attributes = node.attributes
     pads = given["pads"] or (0,) * (2 * len(nodes.shape(node)))
-    value = nodes.number(node, "value", given["value"]) if given["mode"] == "constant" else None
+    value = None
+    if given["mode"] == "constant":
+        kind = nodes.type(node).dtype.type
+        value = nodes.constant(given["value"], kind, f"{node.output}.value")
     nodes.answer(node, "Pad", nodes.whole(node, "pads", pads), value, mode=given["mode"])
 
 
@@ -259,6 +277,33 @@ def _by_name(operator: Operator) -> Writer:
     return _plain(operator.onnx, **{one.onnx: one.name for one in operator.attributes if one.onnx})
 
 
+def _integers(nodes: Nodes, node: Node) -> None:
+    """An initialiser."""
+    given: Attributes = node.attributes
+    values = np.asarray(given["values"], np.int64).astype(nodes.type(node).dtype)
+    shape = given["shape"]
+    nodes.initialisers[node.output] = np.full(shape, values) if values.size == 1 else values.reshape(shape)
+
+
+def _cast(nodes: Nodes, node: Node) -> None:
+    nodes.answer(node, "Cast", to=ONNX_TYPES[nodes.type(node)])
+
+
+def _not_equal(nodes: Nodes, node: Node) -> None:
+    nodes.add("Not", [nodes.step(node, "Equal", node.inputs)], node.output, node.place)
+
+
+def _where(nodes: Nodes, node: Node) -> None:
+    """Of bools by logic: ONNX Runtime's Where has none."""
+    if nodes.type(node) is not ValueType.BOOL:
+        nodes.answer(node, "Where")
+        return
+    condition, a, b = node.inputs
+    first = nodes.step(node, "And", [condition, a])
+    second = nodes.step(node, "And", [nodes.step(node, "Not", [condition]), b])
+    nodes.add("Or", [first, second], node.output, node.place)
+
+
 WRITERS: dict[str, Writer] = {
     **{operator.name: _by_name(operator) for operator in OPERATORS.values() if operator.onnx},
     "Conv": _conv,
@@ -286,5 +331,14 @@ WRITERS: dict[str, Writer] = {
     "LayerNorm": _layer_norm,
     "Resize": _resize,
     "Embedding": _embedding,
+    "Integers": _integers,
+    "Cast": _cast,
+    "NotEqual": _not_equal,
+    "IsInf": _plain("IsInf", detect_positive="positive", detect_negative="negative"),
+    "Where": _where,
+    **{
+        name: _plain(name)
+        for name in ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor", "Not", "IsNaN")
+    },
 }
 """Operator of the graph -> what writes it."""

@@ -9,7 +9,6 @@ import numpy as np
 from netsurgery.errors import GraphError, MissingExtraError
 from netsurgery.files import replacing
 from netsurgery.graph.ir import Array, Graph, open_shapes
-from netsurgery.graph.value_types import ValueType
 
 try:
     import onnx
@@ -18,7 +17,7 @@ except ModuleNotFoundError as error:
         f"Writing ONNX models needs {error.name}, which isn't installed: pip install 'netsurgery[onnx]'"
     ) from error
 
-from netsurgery.graph.to_onnx.nodes import WRITERS, Nodes
+from netsurgery.graph.to_onnx.nodes import ONNX_TYPES, WRITERS, Nodes
 
 OPSET = 20
 """The first operator set with Gelu."""
@@ -63,7 +62,7 @@ def to_onnx(graph: Graph, *, sparse: bool = False) -> onnx.ModelProto:
     proto = onnx.helper.make_graph(
         nodes.written,
         "network",
-        [onnx.helper.make_tensor_value_info(given.name, _TYPES[given.type], given.shape) for given in graph.inputs],
+        [onnx.helper.make_tensor_value_info(given.name, ONNX_TYPES[given.type], given.shape) for given in graph.inputs],
         _outputs(graph),
         [onnx.numpy_helper.from_array(array, name) for name, array in constants.items() if name not in compact],
         sparse_initializer=list(compact.values()),
@@ -75,17 +74,10 @@ def to_onnx(graph: Graph, *, sparse: bool = False) -> onnx.ModelProto:
     return model
 
 
-_TYPES = {
-    ValueType.FLOAT32: onnx.TensorProto.FLOAT,
-    ValueType.INT32: onnx.TensorProto.INT32,
-    ValueType.INT64: onnx.TensorProto.INT64,
-}
-
-
 def _outputs(graph: Graph) -> list[onnx.ValueInfoProto]:
     """The outputs. A size that follows an open axis, but isn't it, has no name in ONNX and is left unsaid."""
     return [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        onnx.helper.make_tensor_value_info(name, ONNX_TYPES[graph.types[name]], shape)
         for name, shape in dict(zip(graph.outputs, open_shapes(graph), strict=True)).items()
     ]
 

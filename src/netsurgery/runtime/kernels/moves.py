@@ -7,7 +7,7 @@ import numpy as np
 from netsurgery.graph import shapes as rule
 from netsurgery.graph.ir import Array
 from netsurgery.graph.shapes import filled
-from netsurgery.runtime.kernels.kernel import Attributes, Kernel, Operands, cut
+from netsurgery.runtime.kernels.kernel import Attributes, Kernel, Operands, cast, cut
 
 
 def _pad(operands: Operands, attributes: Attributes) -> Array:
@@ -20,7 +20,7 @@ def _pad(operands: Operands, attributes: Attributes) -> Array:
         left = cut(left, axis, max(0, -before), left.shape[axis] + min(after, 0))
     if not sides:  # of which np.pad makes an error
         return left
-    fill = {"constant_values": attributes["value"]} if mode == "constant" else {}
+    fill = {"constant_values": cast(np.float32(attributes["value"]), left.dtype)} if mode == "constant" else {}
     result: Array = np.pad(left, [(max(before, 0), max(after, 0)) for before, after in sides], mode=mode, **fill)
     return result
 

@@ -1,20 +1,20 @@
 // Functions of one float, as loops that compilers turn into vectors: no branches, no tables, no calls. NaN gives NaN,
 // infinities their limits. An ulp is the distance of neighbouring floats around the exact value; the bounds are those
-// that tests/engine/test_plain_functions.py measures. Internal linkage and nothing of the standard library, so that
-// units for different instruction sets can include it.
+// that tests/engine/test_plain_functions.py measures. For kernel units, as simd.hpp.
 #pragma once
 
-#include <cstdint>
+#include "isa/simd.hpp"
 
-namespace netsurgery::plain {
+namespace netsurgery {
+namespace NETSURGERY_SET {
 
-static inline float float_of(std::uint32_t bits) {
+NETSURGERY_INLINE float float_of(std::uint32_t bits) {
   float value;
   __builtin_memcpy(&value, &bits, sizeof value);
   return value;
 }
 
-static inline std::uint32_t bits_of(float value) {
+NETSURGERY_INLINE std::uint32_t bits_of(float value) {
   std::uint32_t bits;
   __builtin_memcpy(&bits, &value, sizeof bits);
   return bits;
@@ -26,7 +26,7 @@ struct Exponential {
   float mantissa, first, second;
 };
 
-static inline float value_of(const Exponential& e) { return e.mantissa * e.first * e.second; }
+NETSURGERY_INLINE float value_of(const Exponential& e) { return e.mantissa * e.first * e.second; }
 
 constexpr float kLowestExponent = -126.0f;  // e^-126 is 0 as a float, also times 126
 
@@ -35,7 +35,7 @@ constexpr float kLowestExponent = -126.0f;  // e^-126 is 0 as a float, also time
 /// With n = round(high / ln 2) and r the rest, e^r = 1 + r + r^2 p(r) (minimax on |r| <= ln 2 / 2: off by 3e-9, and
 /// by 2e-8 where `low` leads further).
 /// ln 2 is split into a part of 9 bits, whose product with n is exact, and the rest (Cody and Waite).
-static inline Exponential exponential(float high, float low) {
+NETSURGERY_INLINE Exponential exponential(float high, float low) {
   constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to a whole number
   constexpr float kLogHigh = 0.693359375f, kLogLow = -2.12194440e-4f;
   const float held = high < kLowestExponent ? kLowestExponent : high;
@@ -59,7 +59,7 @@ static inline Exponential exponential(float high, float low) {
 
 /// e^(x - largest), x <= largest. What the difference loses by rounding counts (Knuth's TwoSum): for a small share it
 /// is more than an ulp. Within 1 ulp.
-static inline float power_below(float x, float largest) {
+NETSURGERY_INLINE float power_below(float x, float largest) {
   const float difference = x - largest;
   const float back = difference - x;
   const float low = (x - (difference - back)) - (largest + back);
@@ -67,7 +67,7 @@ static inline float power_below(float x, float largest) {
 }
 
 /// x / (1 + e^-w), given -|w| as high + low, so that neither overflows nor loses what is near 0.
-static inline float times_sigmoid(float x, bool w_is_negative, float high, float low) {
+NETSURGERY_INLINE float times_sigmoid(float x, bool w_is_negative, float high, float low) {
   const Exponential e = exponential(high, low);
   const float mantissa = w_is_negative ? e.mantissa : 1.0f;
   const float first = w_is_negative ? e.first : 1.0f;
@@ -76,13 +76,13 @@ static inline float times_sigmoid(float x, bool w_is_negative, float high, float
 }
 
 /// 1 / (1 + e^-x), within 3 ulp.
-static inline float sigmoid(float x) { return times_sigmoid(1.0f, x < 0.0f, -__builtin_fabsf(x), 0.0f); }
+NETSURGERY_INLINE float sigmoid(float x) { return times_sigmoid(1.0f, x < 0.0f, -__builtin_fabsf(x), 0.0f); }
 
 /// x / (1 + e^-x), within 3 ulp.
-static inline float silu(float x) { return times_sigmoid(x, x < 0.0f, -__builtin_fabsf(x), 0.0f); }
+NETSURGERY_INLINE float silu(float x) { return times_sigmoid(x, x < 0.0f, -__builtin_fabsf(x), 0.0f); }
 
 /// tanh x = (1 - e^-2|x|) / (1 + e^-2|x|), or near 0, where that cancels, x + x^3 p(x^2); within 2 ulp.
-static inline float hyperbolic_tangent(float x) {
+NETSURGERY_INLINE float hyperbolic_tangent(float x) {
   const float size = __builtin_fabsf(x);
   const float square = x * x;
   float p = -0.00571704470f;
@@ -100,7 +100,7 @@ static inline float hyperbolic_tangent(float x) {
 ///
 /// With a = |x|: Phi(-a) = e^(-a^2/2) g(a), and g(a) (a + 3) is smooth, a polynomial in u = (a - 3) / (a + 3) (minimax
 /// for a in [0, 15]: off by 2e-8). a^2 is split in an exact square and a rest. Where a > 15 the tail is 0.
-static inline float gelu(float x) {
+NETSURGERY_INLINE float gelu(float x) {
   constexpr float kFurthest = 15.0f;
   const float size = __builtin_fabsf(x);
   const float a = size > kFurthest ? kFurthest : size;
@@ -126,7 +126,7 @@ static inline float gelu(float x) {
 }
 
 /// x / (1 + e^-2y), y = sqrt(2/pi) (x + 0.044715 x^3); within 3 ulp.
-static inline float gelu_by_tanh(float x) {
+NETSURGERY_INLINE float gelu_by_tanh(float x) {
   constexpr double kScale = 2.0 * 0.79788456080286535588;
   const double size = static_cast<double>(__builtin_fabsf(x));
   const double exact = size * (kScale + kScale * 0.044715 * size * size);
@@ -137,11 +137,12 @@ static inline float gelu_by_tanh(float x) {
 }
 
 /// x * min(max(x / 6 + 1/2, 0), 1) as x * min(max(x + 3, 0), 6) / 6, which doesn't cancel at -3; within 3 ulp.
-static inline float hard_swish(float x) {
+NETSURGERY_INLINE float hard_swish(float x) {
   float rising = x + 3.0f;
   rising = rising < 0.0f ? 0.0f : rising;
   rising = rising > 6.0f ? 6.0f : rising;
   return x * (rising * 0.166666672f);
 }
 
-}  // namespace netsurgery::plain
+}  // namespace NETSURGERY_SET
+}  // namespace netsurgery

@@ -1,0 +1,245 @@
+// Functions of each entry, softmax and layer normalisation along neighbouring floats: loops that the compiler turns
+// into vectors of this instruction set.
+#pragma once
+
+#include "isa/functions.hpp"
+#include "isa/kernels.hpp"
+#include "isa/runs.hpp"
+
+namespace netsurgery {
+namespace NETSURGERY_SET {
+
+struct Relu {
+  NETSURGERY_INLINE float operator()(float x) const { return x < 0.0f ? 0.0f : x; }
+};
+
+struct Magnitude {
+  NETSURGERY_INLINE float operator()(float x) const { return __builtin_fabsf(x); }
+};
+
+struct Clip {
+  float minimum, maximum;
+  NETSURGERY_INLINE float operator()(float x) const {
+    const float risen = x < minimum ? minimum : x;
+    return risen > maximum ? maximum : risen;
+  }
+};
+
+struct LeakyRelu {
+  float alpha;
+  NETSURGERY_INLINE float operator()(float x) const { return x >= 0.0f ? x : alpha * x; }
+};
+
+/// In double: alpha * x and beta may all but cancel.
+struct HardSigmoid {
+  float alpha, beta;
+  NETSURGERY_INLINE float operator()(float x) const {
+    double y = static_cast<double>(alpha) * static_cast<double>(x) + static_cast<double>(beta);
+    y = y < 0.0 ? 0.0 : y;
+    y = y > 1.0 ? 1.0 : y;
+    return static_cast<float>(y);
+  }
+};
+
+#define NETSURGERY_FUNCTION(Name, name)                                   \
+  struct Name {                                                           \
+    NETSURGERY_INLINE float operator()(float x) const { return name(x); } \
+  };
+NETSURGERY_FUNCTION(HardSwish, hard_swish)
+NETSURGERY_FUNCTION(Sigmoid, sigmoid)
+NETSURGERY_FUNCTION(Silu, silu)
+NETSURGERY_FUNCTION(Gelu, gelu)
+NETSURGERY_FUNCTION(GeluByTanh, gelu_by_tanh)
+NETSURGERY_FUNCTION(HyperbolicTangent, hyperbolic_tangent)
+#undef NETSURGERY_FUNCTION
+
+#if defined(__clang__)
+#define NETSURGERY_EACH_ALONE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define NETSURGERY_EACH_ALONE _Pragma("GCC ivdep")
+#endif
+
+template <class Of>
+NETSURGERY_INLINE void map(const Of of, const float* x, float* y, std::ptrdiff_t count) {
+  NETSURGERY_EACH_ALONE
+  for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = of(x[i]);
+}
+
+template <class Of>
+static void of_nothing(const float* x, float* y, std::ptrdiff_t count, const float*) {
+  map(Of{}, x, y, count);
+}
+
+template <class Of>
+static void of_one(const float* x, float* y, std::ptrdiff_t count, const float* parameters) {
+  map(Of{parameters[0]}, x, y, count);
+}
+
+template <class Of>
+static void of_two(const float* x, float* y, std::ptrdiff_t count, const float* parameters) {
+  map(Of{parameters[0], parameters[1]}, x, y, count);
+}
+
+constexpr void put_functions(Kernels& table) {
+  const auto put = [&table](Function function, auto kernel) { table.functions[static_cast<int>(function)] = kernel; };
+  put(Function::kRelu, of_nothing<Relu>);
+  put(Function::kClip, of_two<Clip>);
+  put(Function::kHardSwish, of_nothing<HardSwish>);
+  put(Function::kSigmoid, of_nothing<Sigmoid>);
+  put(Function::kHardSigmoid, of_two<HardSigmoid>);
+  put(Function::kSilu, of_nothing<Silu>);
+  put(Function::kGelu, of_nothing<Gelu>);
+  put(Function::kGeluByTanh, of_nothing<GeluByTanh>);
+  put(Function::kLeakyRelu, of_one<LeakyRelu>);
+  put(Function::kAbs, of_nothing<Magnitude>);
+  put(Function::kTanh, of_nothing<HyperbolicTangent>);
+}
+
+struct Sum {
+  NETSURGERY_INLINE float operator()(float a, float b) const { return a + b; }
+};
+struct Difference {
+  NETSURGERY_INLINE float operator()(float a, float b) const { return a - b; }
+};
+struct ProductOfTwo {
+  NETSURGERY_INLINE float operator()(float a, float b) const { return a * b; }
+};
+struct Quotient {
+  NETSURGERY_INLINE float operator()(float a, float b) const { return a / b; }
+};
+
+template <class Of>
+static void of_pairs(const float* a, bool a_moves, const float* b, bool b_moves, float* y, std::ptrdiff_t count) {
+  constexpr Of of{};
+  const float left = *a, right = *b;
+  if (a_moves && b_moves) {
+    NETSURGERY_EACH_ALONE
+    for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = of(a[i], b[i]);
+  } else if (a_moves) {
+    NETSURGERY_EACH_ALONE
+    for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = of(a[i], right);
+  } else if (b_moves) {
+    NETSURGERY_EACH_ALONE
+    for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = of(left, b[i]);
+  } else {
+    const float value = of(left, right);
+    for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = value;
+  }
+}
+
+constexpr void put_pairs(Kernels& table) {
+  const auto put = [&table](Pair pair, auto kernel) { table.pairs[static_cast<int>(pair)] = kernel; };
+  put(Pair::kSum, of_pairs<Sum>);
+  put(Pair::kDifference, of_pairs<Difference>);
+  put(Pair::kProduct, of_pairs<ProductOfTwo>);
+  put(Pair::kQuotient, of_pairs<Quotient>);
+}
+
+/// The largest of all, NaN if any is; count >= 1.
+NETSURGERY_INLINE float largest_in(const float* x, std::ptrdiff_t count) {
+  if (count < kLanes) return largest_of(x, count);
+  Vector most = load_unaligned(x);
+  for (std::ptrdiff_t i = kLanes; i + kLanes <= count; i += kLanes) most = maximum(most, load_unaligned(x + i));
+  most = maximum(most, load_unaligned(x + count - kLanes));  // some of them again
+  alignas(64) float lanes[kLanes];
+  store(lanes, most);
+  return largest_of(lanes, kLanes);
+}
+
+/// map(16 of the values, as doubles) summed, those that are left one by one.
+template <class Map>
+NETSURGERY_INLINE double sum_in(const float* x, std::ptrdiff_t count, Map map) {
+  Doubles a{}, b{};
+  std::ptrdiff_t i = 0;
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    a = a + map(load_wide(x + i));
+    b = b + map(load_wide(x + i + kLanes));
+  }
+  if (i + kLanes <= count) {
+    a = a + map(load_wide(x + i));
+    i += kLanes;
+  }
+  if (i < count) {
+    float rest[kLanes] = {};
+    for (std::ptrdiff_t k = i; k < count; ++k) rest[k - i] = x[k];
+    Doubles last = map(load_wide(rest));
+    keep_first(last, count - i);
+    b = b + last;
+  }
+  return total(a + b);
+}
+
+/// y = e^(x - largest), x and y apart; their sum.
+NETSURGERY_INLINE double powers_below(const float* __restrict x, float largest, float* __restrict y,
+                                      std::ptrdiff_t count) {
+  for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = power_below(x[i], largest);
+  return sum_in(y, count, [](const Doubles& seen) { return seen; });
+}
+
+static void softmax_row(const float* __restrict x, float* __restrict y, std::ptrdiff_t count) {
+  const double inverse = 1.0 / powers_below(x, largest_in(x, count), y, count);
+  for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = static_cast<float>(static_cast<double>(y[i]) * inverse);
+}
+
+static void log_softmax_row(const float* __restrict x, float* __restrict y, std::ptrdiff_t count) {
+  const float largest = largest_in(x, count);
+  const double logarithm = __builtin_log(powers_below(x, largest, y, count));
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+    y[i] = static_cast<float>((static_cast<double>(x[i]) - static_cast<double>(largest)) - logarithm);
+}
+
+static void softmax_columns(const SoftmaxColumns& given) {
+  const SoftmaxColumns work = given;
+  float* __restrict largest = work.largest;
+  double* __restrict totals = work.totals;
+  const auto each = [&work](auto&& of_row) {
+    for (std::ptrdiff_t r = 0; r < work.rows; ++r) of_row(work.input + r * work.row, work.output + r * work.row);
+  };
+  for (std::ptrdiff_t c = 0; c < work.columns; ++c) {
+    largest[c] = work.input[c];
+    totals[c] = 0.0;
+  }
+  each([&](const float* __restrict x, float*) {
+    for (std::ptrdiff_t c = 0; c < work.columns; ++c) largest[c] = larger(largest[c], x[c]);
+  });
+  each([&](const float* __restrict x, float* __restrict y) {
+    for (std::ptrdiff_t c = 0; c < work.columns; ++c) {
+      y[c] = power_below(x[c], largest[c]);
+      totals[c] += static_cast<double>(y[c]);
+    }
+  });
+  if (work.logarithm) {
+    for (std::ptrdiff_t c = 0; c < work.columns; ++c) totals[c] = __builtin_log(totals[c]);
+    each([&](const float* __restrict x, float* __restrict y) {
+      for (std::ptrdiff_t c = 0; c < work.columns; ++c)
+        y[c] = static_cast<float>((static_cast<double>(x[c]) - static_cast<double>(largest[c])) - totals[c]);
+    });
+    return;
+  }
+  for (std::ptrdiff_t c = 0; c < work.columns; ++c) totals[c] = 1.0 / totals[c];
+  each([&](const float*, float* __restrict y) {
+    for (std::ptrdiff_t c = 0; c < work.columns; ++c) y[c] = static_cast<float>(static_cast<double>(y[c]) * totals[c]);
+  });
+}
+
+static void layer_norm_row(const LayerNormRow& given) {
+  const LayerNormRow row = given;
+  const float* __restrict x = row.input;
+  float* __restrict y = row.output;
+  const auto count = static_cast<double>(row.count);
+  const double mean = sum_in(x, row.count, [](const Doubles& seen) { return seen; }) / count;
+  const Doubles middle = broadcast_wide(mean);
+  const double squares = sum_in(x, row.count, [&](const Doubles& seen) {
+    const Doubles centred = seen - middle;
+    return centred * centred;
+  });
+  const double inverse = 1.0 / __builtin_sqrt(squares / count + row.epsilon);
+  const float* __restrict scale = row.scale;
+  const float* __restrict bias = row.bias;
+  for (std::ptrdiff_t i = 0; i < row.count; ++i)
+    y[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * inverse * static_cast<double>(scale[i]) +
+                              static_cast<double>(bias[i]));
+}
+
+}  // namespace NETSURGERY_SET
+}  // namespace netsurgery

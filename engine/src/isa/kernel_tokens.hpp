@@ -1,0 +1,130 @@
+// Attention and layer normalisation of tokens, each of which is a lane: all sums go across vectors, none within one.
+#pragma once
+
+#include "isa/functions.hpp"
+#include "isa/kernel_matrix.hpp"
+#include "isa/kernels.hpp"
+#include "isa/simd.hpp"
+
+namespace netsurgery {
+namespace NETSURGERY_SET {
+
+/// Where keys lie run after run: work(first key, how many).
+template <class Work>
+NETSURGERY_INLINE void each_run(const Attention& attention, Work&& work) {
+  for (std::ptrdiff_t first = 0; first < attention.keys; first += attention.key_run)
+    work(first, attention.keys - first < attention.key_run ? attention.keys - first : attention.key_run);
+}
+
+/// scores[key][vector of queries]
+NETSURGERY_INLINE void score(const Attention& attention) {
+  Product work{};
+  work.a_row = 1;
+  work.a_step = attention.key_channel;
+  work.b = attention.query;
+  work.b_step = attention.query_channel;
+  work.output_row = attention.vectors * kLanes;
+  work.vectors = attention.vectors;
+  work.depth = attention.channels;
+  each_run(attention, [&](std::ptrdiff_t first, std::ptrdiff_t count) {
+    work.a = attention.key + first / attention.key_run * attention.key_runs_apart;
+    work.output = attention.scores + first * work.output_row;
+    work.rows = count;
+    product(work);
+  });
+}
+
+/// Scores of one vector of queries become powers below the largest; the reciprocal of their sum goes to `inverse`.
+NETSURGERY_INLINE void share(const Attention& attention, std::ptrdiff_t vector, float* inverse) {
+  const std::ptrdiff_t pitch = attention.vectors * kLanes;
+  float* const scores = attention.scores + vector * kLanes;
+  const Vector scale = broadcast(attention.scale);
+  Vector most = broadcast(-__builtin_inff());
+  for (std::ptrdiff_t key = 0; key < attention.keys; ++key) {
+    Vector x = load(scores + key * pitch) * scale;
+    if (attention.mask) x = x + load(attention.mask + key * attention.mask_key + vector * kLanes);
+    store(scores + key * pitch, x);
+    most = maximum(most, x);
+  }
+  alignas(64) float largest[kLanes];
+  store(largest, most);
+  // As many sums as hide an addition's latency, and keep what each of them loses small.
+  constexpr int kSums = 4;
+  Vector sums[kSums];
+  for (Vector& sum : sums) sum = broadcast(0.0f);
+  const auto power = [&](std::ptrdiff_t key) {
+    float* const at = scores + key * pitch;
+    NETSURGERY_EACH_ALONE
+    for (int l = 0; l < kLanes; ++l) at[l] = power_below(at[l], largest[l]);
+    return load(at);
+  };
+  std::ptrdiff_t key = 0;
+  for (; key + kSums <= attention.keys; key += kSums)
+    for (int i = 0; i < kSums; ++i) sums[i] = sums[i] + power(key + i);
+  for (; key < attention.keys; ++key) sums[0] = sums[0] + power(key);
+  const Vector sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  Vector result;
+  for (int p = 0; p < kParts; ++p) result.part[p] = 1.0f / sum.part[p];
+  store(inverse + vector * kLanes, result);
+}
+
+constexpr int kMostAttending = 16;  // vectors of queries at once
+
+static void attend(const Attention& given) {
+  const Attention attention = given;
+  alignas(64) float inverse[kMostAttending * kLanes];
+  score(attention);
+  for (std::ptrdiff_t vector = 0; vector < attention.vectors; ++vector) share(attention, vector, inverse);
+  Product work{};
+  work.a_row = attention.value_channel;
+  work.a_step = 1;
+  work.b_step = attention.vectors * kLanes;
+  work.output = attention.output;
+  work.output_row = attention.output_channel;
+  work.rows = attention.value_channels;
+  work.vectors = attention.vectors;
+  each_run(attention, [&](std::ptrdiff_t first, std::ptrdiff_t count) {
+    work.a = attention.value + first / attention.key_run * attention.value_runs_apart;
+    work.b = attention.scores + first * work.b_step;
+    work.depth = count;
+    work.goes_on = first > 0;
+    product(work);
+  });
+  for (std::ptrdiff_t channel = 0; channel < attention.value_channels; ++channel)
+    for (std::ptrdiff_t i = 0; i < attention.vectors * kLanes; i += kLanes) {
+      float* const at = attention.output + channel * attention.output_channel + i;
+      store(at, load(at) * load(inverse + i));
+    }
+}
+
+static void normalise_tokens(const NormalisedTokens& given) {
+  const NormalisedTokens tokens = given;
+  const Doubles count = broadcast_wide(static_cast<double>(tokens.channels));
+  const Doubles epsilon = broadcast_wide(tokens.epsilon);
+  for (std::ptrdiff_t vector = 0; vector < tokens.vectors; ++vector) {
+    const float* const x = tokens.input + vector * kLanes;
+    float* const y = tokens.output + vector * kLanes;
+    Doubles sum{};
+    for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) sum = sum + load_wide(x + c * tokens.channel);
+    Doubles mean;
+    for (int i = 0; i < kWideParts; ++i) mean.part[i] = sum.part[i] / count.part[i];
+    Doubles squares{};
+    for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) {
+      const Doubles centred = load_wide(x + c * tokens.channel) - mean;
+      squares = squares + centred * centred;
+    }
+    Doubles inverse;
+    for (int i = 0; i < kWideParts; ++i) {
+      const NativeDoubles variance = squares.part[i] / count.part[i] + epsilon.part[i];
+      for (int l = 0; l < kDoublesInPart; ++l) inverse.part[i][l] = 1.0 / __builtin_sqrt(variance[l]);
+    }
+    for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) {
+      const Doubles centred = (load_wide(x + c * tokens.channel) - mean) * inverse;
+      store_narrow(y + c * tokens.channel, centred * broadcast_wide(static_cast<double>(tokens.scale[c])) +
+                                               broadcast_wide(static_cast<double>(tokens.bias[c])));
+    }
+  }
+}
+
+}  // namespace NETSURGERY_SET
+}  // namespace netsurgery

@@ -1,0 +1,59 @@
+// Values (..., C) as tokens of C channels, each token a lane: what fully connected layers on any number of axes,
+// attention and layer normalisation work on.
+//
+//     memory     [group][some tokens][channel][a vector of 16 tokens][16 lanes]
+//
+// A group is an image's tokens, or all of them. Neighbouring tokens are neighbouring lanes. As a Layout that is a
+// picture whose lanes are columns of pixels, so that a layer is the convolution of 1 x 1 that it is; where a token lies
+// is said here alone.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "graph/step.hpp"
+#include "isa/kernels.hpp"
+#include "lanes/convolution.hpp"
+#include "lanes/layout.hpp"
+
+namespace netsurgery {
+
+/// The layout of `groups` times `tokens` tokens.
+Layout token_layout(Size groups, Size tokens, Size channels);
+
+/// From (groups * tokens, channels) in NumPy's order; lanes without a token become 0.
+std::unique_ptr<Step> make_token_gather(const Kernels& kernels, int plain, int tokens, const Layout& layout);
+std::unique_ptr<Step> make_token_scatter(const Kernels& kernels, int tokens, const Layout& layout, int plain);
+
+/// All weights times all tokens. Layouts differ in their channels alone.
+std::unique_ptr<Step> make_token_product(const Kernels& kernels, const Constant& weight, const Constant* bias,
+                                         int input, const Layout& input_layout, int output, const Layout& output_layout,
+                                         const Ending& ending, int threads);
+/// True if all weights, the zeros too, take less time than those other than zero.
+bool prefers_token_product(const Constant& weight);
+double token_product_cycles(const Constant& weight, const Layout& output);
+
+/// Input and output lie alike. scale and bias: a number for each channel, or nullptr.
+std::unique_ptr<Step> make_token_normalisation(const Kernels& kernels, int input, int output, const Layout& layout,
+                                               const Constant* scale, const Constant* bias, double epsilon);
+
+/// Where the channels of one head begin.
+struct HeadPlace {
+  Size group, channel;
+};
+
+/// softmax(scale * query key^T + mask) value for each head.
+struct AttentionHeads {
+  int query = -1, key = -1, value = -1, mask = -1, output = -1;  // buffers; mask: in NumPy's order, or -1
+  Layout query_layout, key_layout, value_layout, output_layout;
+  std::vector<HeadPlace> queries, keys, values, outputs;  // of each head
+  Size channels = 0, value_channels = 0;                  // of a head
+  float scale = 1.0f;
+  std::vector<Size> mask_of_head;  // floats to the mask of each head
+  Size mask_query = 0, mask_key = 0;
+};
+
+std::unique_ptr<Step> make_attention(const Kernels& kernels, const AttentionHeads& heads);
+double attention_cycles(const AttentionHeads& heads);
+
+}  // namespace netsurgery

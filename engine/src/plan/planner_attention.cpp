@@ -1,0 +1,321 @@
+// Attention, found in a graph: softmax(scale * query key^T + mask) value, spelt out in products, transposes and
+// reshapes, is one step. Heads are channels of tokens, so that transposing them is another stride and no work.
+#include <algorithm>
+
+#include "plan/planner.hpp"
+
+namespace netsurgery {
+namespace {
+
+constexpr Size kFewestQueries = 4;  // of a head: with fewer, most lanes are empty
+
+std::vector<Size> contiguous(const Shape& shape) {
+  std::vector<Size> strides(shape.size(), 1);
+  for (std::size_t axis = shape.size(); axis-- > 1;) strides[axis - 1] = strides[axis] * shape[axis];
+  return strides;
+}
+
+/// The strides of the same entries in the same order under another shape. False if one axis would need two strides.
+bool reshaped(const Shape& from, const std::vector<Size>& strides, const Shape& to, std::vector<Size>& result) {
+  result.assign(to.size(), 1);
+  std::size_t a = 0, b = 0;
+  while (a < from.size() || b < to.size()) {
+    // As few axes of both as hold as many entries.
+    std::size_t a_end = a, b_end = b;
+    Size a_size = 1, b_size = 1;
+    if (a_end < from.size()) a_size = from[a_end++];
+    if (b_end < to.size()) b_size = to[b_end++];
+    while (a_size != b_size) {
+      if (a_size < b_size) {
+        if (a_end == from.size()) return false;
+        a_size *= from[a_end++];
+      } else {
+        if (b_end == to.size()) return false;
+        b_size *= to[b_end++];
+      }
+    }
+    Size stride = 0, walked = 1;
+    for (std::size_t axis = a_end; axis-- > a;) {
+      if (from[axis] == 1) continue;
+      if (walked == 1)
+        stride = strides[axis];
+      else if (strides[axis] != stride * walked)
+        return false;
+      walked *= from[axis];
+    }
+    for (std::size_t axis = b_end; axis-- > b;) {
+      result[axis] = stride;
+      stride *= to[axis];
+    }
+    a = a_end;
+    b = b_end;
+  }
+  return true;
+}
+
+template <class Of>
+std::vector<Of> permuted(const std::vector<Of>& given, const std::vector<Size>& order) {
+  std::vector<Of> result;
+  for (const Size axis : order) result.push_back(given[static_cast<std::size_t>(axis)]);
+  return result;
+}
+
+}  // namespace
+
+Planner::View Planner::view_of(int number, double& scale) const {
+  const View whole{number, shape(number), contiguous(shape(number)), 0};
+  double factor = 1;
+  if (const int below = unscaled(number, factor, false); below != number) {
+    scale *= factor;
+    return view_of(below, scale);
+  }
+  const Node* node = maker(number);
+  if (!node || graph_.is_constant(node->inputs[0])) return whole;
+  if (node->op != Operator::kReshape && node->op != Operator::kTranspose && node->op != Operator::kSlice) return whole;
+  View view = view_of(node->inputs[0], factor);
+  switch (node->op) {
+    case Operator::kTranspose:
+      view.strides = permuted(view.strides, node->attributes.integers(AttributeName::kOrder));
+      break;
+    case Operator::kSlice: {
+      const auto axis = static_cast<std::size_t>(node->attributes.integer(AttributeName::kAxis));
+      view.offset += node->attributes.integer(AttributeName::kStart) * view.strides[axis];
+      view.strides[axis] *= node->attributes.integer(AttributeName::kStep);
+      break;
+    }
+    default: {
+      std::vector<Size> strides;
+      if (!reshaped(view.shape, view.strides, shape(number), strides)) return whole;
+      view.strides = strides;
+    }
+  }
+  view.shape = shape(number);
+  scale *= factor;
+  return view;
+}
+
+bool Planner::heads_of(const View& view, std::vector<HeadPlace>& places) const {
+  const Shape& root = shape(view.root);
+  const std::size_t rank = view.shape.size();
+  if (rank < 2 || root.size() < 2 || graph_.is_constant(view.root)) return false;
+  const Layout layout = tokens_of(root);
+  const Size of_root = layout.image.width, all = layout.image.channels, channels = view.shape[rank - 1];
+  if (view.shape[rank - 2] != of_root || view.strides[rank - 2] != all) return false;
+  if (view.strides[rank - 1] != 1 && channels != 1) return false;
+  Size heads = 1;
+  for (std::size_t axis = 0; axis + 2 < rank; ++axis) heads *= view.shape[axis];
+  for (Size head = 0; head < heads; ++head) {
+    Size offset = view.offset, rest = head;
+    for (std::size_t axis = rank - 2; axis-- > 0;) {
+      offset += rest % view.shape[axis] * view.strides[axis];
+      rest /= view.shape[axis];
+    }
+    const HeadPlace place{offset / (of_root * all), offset % (of_root * all)};
+    if (place.channel + channels > all) return false;
+    places.push_back(place);
+  }
+  return true;
+}
+
+bool Planner::output_of(const Node& product, int& output, std::vector<HeadPlace>& places) const {
+  const Shape& made = shape(product.output);
+  const Size channels = made.back(), count = made[made.size() - 2],
+             heads = netsurgery::product(made) / (channels * count);
+  // A view of the product, then what that is when its entries are laid out in order.
+  Shape sizes = made;
+  std::vector<Size> strides = contiguous(made);
+  for (output = product.output;;) {
+    const Shape& whole = shape(output);
+    if (whole.size() >= 2 && whole.back() >= channels) {
+      const Layout layout = tokens_of(whole);
+      const Size all = layout.image.channels;
+      const std::vector<Size> own = contiguous(sizes);
+      const auto place_of = [&](Size entry) {
+        Size place = 0;
+        for (std::size_t axis = 0; axis < sizes.size(); ++axis)
+          if (sizes[axis] > 1) place += entry / strides[axis] % sizes[axis] * own[axis];
+        return place;
+      };
+      bool fits = layout.image.width == count;
+      places.clear();
+      for (Size head = 0; head < heads && fits; ++head) {
+        const Size first = head * count * channels, begin = place_of(first);
+        const HeadPlace place{begin / (count * all), begin % (count * all)};
+        fits = place.channel + channels <= all;
+        for (Size token = 0; token < count && fits; ++token)
+          fits = place_of(first + token * channels) == begin + token * all;
+        for (Size channel = 0; channel < channels && fits; ++channel)
+          fits = place_of(first + channel) == begin + channel;
+        places.push_back(place);
+      }
+      if (fits) return true;
+    }
+    const Node* reader = only_reader(output);
+    if (!reader) return false;
+    if (reader->op == Operator::kTranspose) {
+      // A reshape before this one has made another order of entries than the view's: nothing that is known here.
+      if (sizes != whole) return false;
+      const std::vector<Size>& order = reader->attributes.integers(AttributeName::kOrder);
+      sizes = permuted(sizes, order);
+      strides = permuted(strides, order);
+    } else if (reader->op != Operator::kReshape) {
+      return false;
+    }
+    output = reader->output;
+  }
+}
+
+int Planner::unscaled(int number, double& scale, bool only_here) const {
+  for (;;) {
+    const Node* node = maker(number);
+    if (!node || (node->op != Operator::kMul && node->op != Operator::kDiv)) return number;
+    if (only_here && !only_reader(number)) return number;
+    const bool divides = node->op == Operator::kDiv;
+    const int a = node->inputs[0], b = node->inputs[1];
+    const bool is_number = graph_.is_constant(b) && product(shape(b)) == 1;
+    if (!is_number && (divides || !graph_.is_constant(a) || product(shape(a)) != 1)) return number;
+    const int from = is_number ? a : b;
+    if (shape(from) != shape(number)) return number;
+    const auto factor = static_cast<double>(graph_.constant(is_number ? b : a).dense().front());
+    scale = divides ? scale / factor : scale * factor;
+    number = from;
+  }
+}
+
+bool Planner::attention_at(const Node& product, Attended& found) const {
+  const Node* softmax = maker(product.inputs[0]);
+  if (product.op != Operator::kMatMul || !softmax || softmax->op != Operator::kSoftmax || !only_reader(softmax->output))
+    return false;
+  const Shape& scores = shape(softmax->output);
+  if (scores.size() < 2 || softmax->attributes.integer(AttributeName::kAxis) + 1 != static_cast<Size>(scores.size()))
+    return false;
+  double scale = 1;
+  int at = softmax->inputs[0];
+  found.mask = -1;
+  if (const Node* add = maker(at); add && add->op == Operator::kAdd && only_reader(at)) {
+    // The mask is the operand that isn't a product of two values.
+    double ignored = 1;
+    for (const std::size_t side : {std::size_t{0}, std::size_t{1}}) {
+      const int sum = add->inputs[side];
+      const Node* scored = graph_.is_constant(sum) ? nullptr : maker(unscaled(sum, ignored, true));
+      if (!scored || scored->op != Operator::kMatMul || !only_reader(sum) || shape(sum) != scores) continue;
+      found.mask = add->inputs[1 - side];
+      at = sum;
+      break;
+    }
+    if (found.mask < 0) return false;
+  }
+  at = unscaled(at, scale, true);
+  const Node* scored = maker(at);
+  if (!scored || scored->op != Operator::kMatMul || !only_reader(at) || shape(at) != scores) return false;
+  const Shape &a = shape(scored->inputs[0]), &b = shape(scored->inputs[1]), &v = shape(product.inputs[1]);
+  const std::size_t rank = scores.size();
+  if (a.size() != rank || b.size() != rank || v.size() != rank) return false;
+  for (std::size_t axis = 0; axis + 2 < rank; ++axis)
+    if (a[axis] != scores[axis] || b[axis] != scores[axis] || v[axis] != scores[axis]) return false;
+  if (a[rank - 2] < kFewestQueries) return false;
+  double unused = 1;
+  const View query = view_of(scored->inputs[0], scale), value = view_of(product.inputs[1], unused);
+  if (unused != 1) return false;
+  View key = view_of(scored->inputs[1], scale);
+  std::swap(key.shape[rank - 1], key.shape[rank - 2]);
+  std::swap(key.strides[rank - 1], key.strides[rank - 2]);
+  AttentionHeads& heads = found.heads;
+  if (!heads_of(query, heads.queries) || !heads_of(key, heads.keys) || !heads_of(value, heads.values)) return false;
+  if (!output_of(product, found.output, heads.outputs)) return false;
+  if (found.mask >= 0) {
+    const Shape& mask = shape(found.mask);
+    if (mask.size() > rank || mask.empty()) return false;
+    std::vector<Size> strides(rank, 0);
+    const std::vector<Size> own = contiguous(mask);
+    const std::size_t missing = rank - mask.size();
+    for (std::size_t axis = 0; axis < mask.size(); ++axis)
+      if (mask[axis] != 1) strides[missing + axis] = own[axis];
+    heads.mask_query = strides[rank - 2];
+    heads.mask_key = strides[rank - 1];
+    for (Size head = 0; head < static_cast<Size>(heads.queries.size()); ++head) {
+      Size offset = 0, rest = head;
+      for (std::size_t axis = rank - 2; axis-- > 0;) {
+        offset += rest % scores[axis] * strides[axis];
+        rest /= scores[axis];
+      }
+      heads.mask_of_head.push_back(offset);
+    }
+  }
+  found.query = query.root;
+  found.key = key.root;
+  found.value = value.root;
+  heads.channels = query.shape[rank - 1];
+  heads.value_channels = value.shape[rank - 1];
+  heads.scale = static_cast<float>(scale);
+  return true;
+}
+
+void Planner::find_attention() {
+  const auto index = [this](const Node* node) { return static_cast<std::size_t>(node - graph_.nodes.data()); };
+  std::vector<bool> unread(graph_.nodes.size(), false);  // what nobody reads once attention is a step
+  for (const Node& node : graph_.nodes) {
+    Attended found{};
+    if (!attention_at(node, found)) continue;
+    // All between its operands and the output is part of it.
+    for (int number = found.output; number != node.output;) {
+      done_[index(maker(number))] = true;
+      number = maker(number)->inputs[0];
+    }
+    const Node* softmax = maker(node.inputs[0]);
+    unread[index(softmax)] = true;
+    attended_.push_back({&node, std::move(found)});
+  }
+  if (attended_.empty()) return;
+  const auto is_attended = [this](const Node* node) {
+    return std::any_of(attended_.begin(), attended_.end(), [node](const auto& one) { return one.first == node; });
+  };
+  for (std::size_t i = graph_.nodes.size(); i-- > 0;) {
+    const Node& node = graph_.nodes[i];
+    const std::vector<const Node*>& readers = readers_[static_cast<std::size_t>(node.output)];
+    if (is_output(node.output) || readers.empty() || done_[i]) continue;
+    const bool is_root = std::any_of(attended_.begin(), attended_.end(), [&](const auto& one) {
+      const Attended& found = one.second;
+      return node.output == found.query || node.output == found.key || node.output == found.value ||
+             node.output == found.mask;
+    });
+    if (is_root) continue;
+    if (std::all_of(readers.begin(), readers.end(),
+                    [&](const Node* reader) { return unread[index(reader)] || is_attended(reader); }))
+      unread[i] = true;
+  }
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+    if (unread[i]) done_[i] = true;
+}
+
+bool Planner::attention(const Node& node) {
+  const auto one = std::find_if(attended_.begin(), attended_.end(), [&](const auto& it) { return it.first == &node; });
+  if (one == attended_.end()) return false;
+  const Attended& found = one->second;
+  AttentionHeads heads = found.heads;
+  const auto lying = [this](int number) { return tokens(number, tokens_of(shape(number))); };
+  const Place query = lying(found.query), key = lying(found.key), value = lying(found.value);
+  heads.query = query.buffer;
+  heads.key = key.buffer;
+  heads.value = value.buffer;
+  heads.query_layout = layout(query.layout);
+  heads.key_layout = layout(key.layout);
+  heads.value_layout = layout(value.layout);
+  heads.output_layout = tokens_of(shape(found.output));
+  std::vector<int> reads{query.buffer, key.buffer, value.buffer};
+  if (found.mask >= 0) {
+    heads.mask = plain(found.mask);
+    reads.push_back(heads.mask);
+  }
+  const Place to = new_tokens(heads.output_layout);
+  heads.output = to.buffer;
+  this->value(found.output).tokens = to;
+  const Size useful = static_cast<Size>(heads.queries.size()) * heads.query_layout.image.width *
+                      heads.key_layout.image.width * (heads.channels + heads.value_channels);
+  draft(
+      &node, "attention", reads, {to.buffer}, attention_cycles(heads), [=] { return make_attention(kernels_, heads); },
+      useful);
+  return true;
+}
+
+}  // namespace netsurgery

@@ -1,0 +1,179 @@
+"""Torch models that compute with whole numbers and bools give in a graph what they give in torch, type for type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_torch import read_torch, torch_outputs
+from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
+
+IDS = torch.tensor([[3, 1, 0, 0], [2, 5, 4, 0], [1, 1, 6, 2]])
+FLOATS = torch.tensor([[0.5, -1.5, 2.0, float("inf")], [-0.0, 3.25, -7.9, 1.0], [0.0, 2.0, 2.5, -1.0]])
+BOOLS = torch.tensor([[True, False, True, True], [False, False, True, False], [True, True, True, False]])
+
+
+class Of(nn.Module):
+    """A function as a model."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *given: Tensor) -> Any:
+        return self.function(*given)
+
+
+def assert_as_torch(model: nn.Module, *examples: Tensor) -> None:
+    """Engine and reference, from the bytes of a file, at the examples and at a larger batch."""
+    graph = read_torch(model, examples)
+    content = encode(graph)
+    doubled = [torch.cat([one, one.flip(0)]) for one in examples]
+    for given in [list(examples), doubled] if graph.axes else [list(examples)]:
+        arrays = [one.numpy() for one in given]
+        wanted = torch_outputs(model, arrays)
+        for engine in ("native", "reference"):
+            found = Session(content, engine=engine)(*arrays)  # type: ignore[arg-type]
+            for one, other in zip(found if isinstance(found, tuple) else (found,), wanted, strict=True):
+                assert (one.dtype, one.shape) == (other.dtype, other.shape)
+                np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x + 1,
+        lambda x: x - 2 * x,
+        lambda x: x * 3,
+        lambda x: 1 - x,
+        lambda x: x / 2,
+        lambda x: x + 0.5,
+        lambda x: x != 0,
+        lambda x: (x > 1) & (x <= 4),
+        lambda x: (x > 1) | (x == 0),
+        lambda x: (x > 1) ^ (x < 4),
+        lambda x: ~(x == 0),
+        lambda x: torch.logical_not(x),
+        lambda x: torch.logical_and(x, x - 1),
+        lambda x: (x >= 1) * (x < 4),
+        lambda x: (x == 0).float(),
+        lambda x: (x == 0).long() + x,
+        lambda x: (x == 0).int(),
+        lambda x: x.bool(),
+        lambda x: x.int(),
+        lambda x: x.float() * 0.25,
+        lambda x: x.double() + 0.5 > 2,
+        lambda x: x.view(-1, 2, 2),
+        lambda x: x[:, -1],
+        lambda x: x.transpose(0, 1),
+        lambda x: x.unsqueeze(1).permute(2, 0, 1),
+        lambda x: torch.cat([x, x + 1], 1),
+        lambda x: torch.cat([x, x.int()], 1),
+        lambda x: torch.stack([x, -x], 1),
+        lambda x: torch.nn.functional.pad(x, (1, 2), value=7),
+        lambda x: x.masked_fill(x == 0, -100),
+        lambda x: torch.where(x > 2, x, 0),
+        lambda x: torch.where(x > 2, 1.5, x),
+        lambda x: torch.where(x > 2, x > 3, x == 0),
+        lambda x: x == torch.tensor([3, 1, 0, 0]),
+        lambda x: x < torch.tensor(2.5),
+        lambda x: x + torch.arange(4),
+        lambda x: (x.split(2, 1)[1], x.chunk(2, 1)[0]),
+        lambda x: (x, x == 1, x * 1.0),
+    ],
+)
+def test_whole_numbers_compute_as_in_torch(function: Callable[[Tensor], Any]) -> None:
+    assert_as_torch(Of(function), IDS)
+    assert_as_torch(Of(function), IDS.int())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x > 1,
+        lambda x: x == x,
+        lambda x: x.long(),
+        lambda x: torch.isinf(x),
+        lambda x: torch.isnan(x / x),
+        lambda x: x.bool(),
+        lambda x: torch.where(x > 0, x, 0.0),
+        lambda x: x.masked_fill(x < 0, float("-inf")),
+        lambda x: (x.half() * 2).float(),
+        lambda x: x >= torch.tensor([1, 2, 3, 4]),
+        lambda x: x.to(torch.int32) * 2,
+    ],
+)
+def test_floats_are_compared_and_cut_off_as_in_torch(function: Callable[[Tensor], Any]) -> None:
+    finite = FLOATS.clone()
+    finite[0, 3] = 9.75
+    assert_as_torch(Of(function), finite)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: ~x,
+        lambda x: x & (x ^ True),
+        lambda x: x.float().mean(1),
+        lambda x: x == (~x),
+        lambda x: x > False,
+        lambda x: torch.cat([x, ~x], 1)[:, 1:7:2],
+        lambda x: x.view(-1, 2, 2),
+    ],
+)
+def test_bools_compute_as_in_torch(function: Callable[[Tensor], Any]) -> None:
+    assert_as_torch(Of(function), BOOLS)
+
+
+class Attention(nn.Module):
+    """Words, of which 0 is padding, seen by each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.out = nn.Embedding(9, 8), nn.Linear(8, 3)
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        kept = ids != 0
+        x = self.words(ids + kept.long())
+        scores = x @ x.transpose(1, 2) / 8**0.5
+        weights = scores.masked_fill(~kept[:, None, :], float("-1e9")).softmax(-1)
+        return self.out(weights @ x) * kept.unsqueeze(-1), kept
+
+
+def test_attention_with_a_mask_computed_from_the_words_runs_as_in_torch() -> None:
+    model = Attention().eval()
+    graph = read_torch(model, (IDS,), open_axes={"ids": {0: "batch", 1: "time"}})
+    session = Session(encode(graph))
+    for given in (IDS, IDS[:1, :2], torch.cat([IDS] * 9, 0)):
+        wanted = torch_outputs(model, [given.numpy()])
+        scores, kept = session(given.numpy())
+        np.testing.assert_allclose(scores, wanted[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(kept, wanted[1])
+
+
+@pytest.mark.parametrize("mask", [BOOLS, BOOLS.float()])
+def test_attention_takes_a_computed_mask(mask: Tensor) -> None:
+    def attend(x: Tensor, seen: Tensor) -> Tensor:
+        rows = x.unsqueeze(1).expand(-1, 4, 4)
+        return nn.functional.scaled_dot_product_attention(rows, rows, rows, attn_mask=seen.unsqueeze(1))
+
+    x = torch.arange(12.0).view(3, 4) / 7
+    seen = mask.clone()
+    seen[:, 2] = 1
+    graph = read_torch(Of(attend), (x, seen))
+    found = Session(encode(graph))(x.numpy(), seen.numpy())
+    np.testing.assert_allclose(found, attend(x, seen).numpy(), rtol=1e-5)
+
+
+def test_more_whole_numbers_than_a_graph_has_room_for_are_refused_with_what_to_do() -> None:
+    table = torch.arange(2**17).view(-1, 2)
+    with pytest.raises(UnsupportedOperatorError, match=r"131,072 whole numbers; at most 65,536 have room in a graph"):
+        read_torch(Of(lambda x: x + table), (torch.zeros(2**16, 2, dtype=torch.int64),))
