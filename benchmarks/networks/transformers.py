@@ -1,79 +1,93 @@
-"""An encoder as DistilBERT's and a vision transformer as ViT-tiny, with random weights."""
+"""DistilBERT (Sanh et al. 2019) and BERT-tiny (Turc et al. 2019) as encoders, ViT-tiny (Touvron et al. 2021)."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+VOCABULARY, POSITIONS = 30522, 512
 
 
 class Attention(nn.Module):
-    """(n, tokens, width) -> the same."""
+    """(n, t, width) -> the same: scaled dot products of queries and keys weigh the values."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, joined: bool) -> None:
         super().__init__()
-        self.heads = heads
-        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+        self.heads, self.scale = heads, (width // heads) ** -0.5
+        layers = [nn.Linear(width, 3 * width)] if joined else [nn.Linear(width, width) for _ in range(3)]
+        self.inputs, self.output = nn.ModuleList(layers), nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = (
-            layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
+        n, t, width = x.shape
+        joined = torch.cat([layer(x) for layer in self.inputs], 2) if len(self.inputs) > 1 else self.inputs[0](x)
+        queries, keys, values = (
+            part.view(n, t, self.heads, width // self.heads).transpose(1, 2) for part in joined.chunk(3, 2)
         )
-        return self.out(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+        weights = (queries * self.scale @ keys.transpose(2, 3)).softmax(3)
+        return self.output((weights @ values).transpose(1, 2).reshape(n, t, width))
 
 
-class Block(nn.Module):
-    """Attention and two linear layers, normalised before (as vision transformers are) or after (as BERT is)."""
+class Layer(nn.Module):
+    """Attention, and two linear layers. norm_first: norms before them, else behind the sums."""
 
-    def __init__(self, width: int, heads: int, inner: int, normalised_before: bool) -> None:
+    def __init__(self, width: int, heads: int, hidden: int, norm_first: bool) -> None:
         super().__init__()
-        self.attention = Attention(width, heads)
-        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.layers = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))
-        self.normalised_before = normalised_before
+        epsilon = 1e-6 if norm_first else 1e-12
+        self.attention = Attention(width, heads, joined=norm_first)
+        self.norm1, self.norm2 = nn.LayerNorm(width, epsilon), nn.LayerNorm(width, epsilon)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.norm_first = norm_first
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.normalised_before:
-            x = x + self.attention(self.first(x))
-            return x + self.layers(self.second(x))
-        x = self.first(x + self.attention(x))
-        return self.second(x + self.layers(x))
+        if self.norm_first:
+            x = x + self.attention(self.norm1(x))
+            return x + self.mlp(self.norm2(x))
+        x = self.norm1(x + self.attention(x))
+        return self.norm2(x + self.mlp(x))
 
 
-def encoder(layers: int = 6, width: int = 768, heads: int = 12, inner: int = 3072) -> nn.Module:
-    """(n, tokens, width) -> the same: what lies between DistilBERT's embedding and its head."""
-    torch.manual_seed(0)
-    return nn.Sequential(*(Block(width, heads, inner, normalised_before=False) for _ in range(layers)))
+class Encoder(nn.Module):
+    """A text encoder: (n, t) int64 -> (n, t, width), and (n, width) of the first token if there is a pooler."""
+
+    def __init__(self, width: int, layers: int, heads: int, token_types: int, pooler: bool) -> None:
+        super().__init__()
+        self.words, self.positions = nn.Embedding(VOCABULARY, width), nn.Embedding(POSITIONS, width)
+        self.types = nn.Embedding(token_types, width) if token_types else None
+        self.norm = nn.LayerNorm(width, 1e-12)
+        self.layers = nn.Sequential(*[Layer(width, heads, 4 * width, norm_first=False) for _ in range(layers)])
+        self.pooler = nn.Linear(width, width) if pooler else None
+
+    def forward(self, ids: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        x = self.words(ids) + self.positions.weight[: ids.shape[1]]
+        if self.types is not None:
+            x = x + self.types.weight[0]
+        x = self.layers(self.norm(x))
+        return x if self.pooler is None else (x, torch.tanh(self.pooler(x[:, 0])))
 
 
-class VisionTransformer(nn.Module):
-    """(n, 3, 224, 224) -> (n, 1000)."""
+def distilbert() -> Encoder:
+    """The layers that a task stands on, without its head."""
+    return Encoder(768, 6, 12, token_types=0, pooler=False)
 
-    def __init__(self, layers: int, width: int, heads: int) -> None:
+
+def bert_tiny() -> Encoder:
+    """Two layers of 128, with the pooler."""
+    return Encoder(128, 2, 2, token_types=2, pooler=True)
+
+
+class ViTTiny(nn.Module):
+    """(n, 3, 224, 224) -> (n, 1000): 196 patches of 16 x 16, and the class token."""
+
+    def __init__(self, width: int = 192) -> None:
         super().__init__()
         self.patches = nn.Conv2d(3, width, 16, 16)
-        self.token = nn.Parameter(0.02 * torch.randn(1, 1, width))
-        self.positions = nn.Parameter(0.02 * torch.randn(1, 197, width))
-        self.blocks = nn.Sequential(*(Block(width, heads, 4 * width, normalised_before=True) for _ in range(layers)))
-        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 1000)
+        self.token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.positions = nn.Parameter(torch.randn(1, 197, width) * 0.02)
+        self.layers = nn.Sequential(*[Layer(width, 3, 4 * width, norm_first=True) for _ in range(12)])
+        self.norm = nn.LayerNorm(width, 1e-6)
+        self.head = nn.Linear(width, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.patches(x).flatten(2).transpose(1, 2)
-        x = torch.cat((self.token.expand(x.shape[0], -1, -1), x), 1) + self.positions
-        return self.head(self.norm(self.blocks(x))[:, 0])
-
-
-def vit_tiny() -> nn.Module:
-    """5.7 million parameters."""
-    torch.manual_seed(0)
-    return VisionTransformer(layers=12, width=192, heads=3)
-
-
-def prune(model: nn.Module, density: float) -> nn.Module:
-    """The model with that share of its linear layers' weights, chosen at random."""
-    generator = torch.Generator().manual_seed(0)
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            with torch.no_grad():
-                layer.weight *= torch.rand(layer.weight.shape, generator=generator) < density
-    return model
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
+        return self.head(self.norm(self.layers(x))[:, 0])

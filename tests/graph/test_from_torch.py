@@ -590,6 +590,10 @@ def test_all_missing_operators_are_named_with_their_count_and_first_place() -> N
     assert "aten.erfinv.default, at 1.0 (Odd) and 3 more; aten.cumsum.default, at 1.0 (Odd) and 1 more." in str(
         refusal.value
     )
+    first = [("aten.erfinv.default", "1.0 (Odd)"), ("aten.cumsum.default", "1.0 (Odd)")]
+    assert [(one.operator, one.where) for one in refusal.value.missing[:2]] == first
+    assert [one.where for one in refusal.value.missing] == ["1.0 (Odd)"] * 3 + ["1.2 (Odd)"] * 3
+    assert all(one.absent for one in refusal.value.missing)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

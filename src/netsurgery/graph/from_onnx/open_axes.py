@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from netsurgery.errors import CaptureError, GraphError
-from netsurgery.graph.from_onnx.reading import Problem, UnreadError
+from netsurgery.errors import CaptureError, GraphError, Problem
+from netsurgery.graph.from_onnx.reading import UnreadError
 from netsurgery.graph.ir import Graph, Node, Sizes, named_sizes
 from netsurgery.graph.operators import Shape
 
@@ -76,7 +76,7 @@ def _read(read_at: Callable[[Sizes], Graph], sizes: Sizes) -> Graph | Problems:
     try:
         return read_at(sizes)
     except UnreadError as error:
-        return {(problem.operator, problem.where): problem for problem in error.problems}
+        return {(problem.operator, problem.where): problem for problem in error.missing}
 
 
 def _problem(place: tuple[str, str], known: Sequence[Problems], sizes: Sequence[Sizes], axes: Sequence[str]) -> Problem:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import onnx
 
-from netsurgery.errors import GraphError, InputError, UnsupportedOperatorError
+from netsurgery.errors import GraphError, InputError, Problem, UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import TYPES, Call, Value, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
-from netsurgery.graph.from_onnx.folding import FOLDABLE, folded
+from netsurgery.graph.from_onnx.folding import folded
 from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
 from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, integers_attributes, node
@@ -39,21 +40,15 @@ _ADVICE = {
 """What helps where these operators stand in a model."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A node that can't be translated."""
-
-    operator: str
-    reason: str
-    where: str
-
-
 class UnreadError(UnsupportedOperatorError):
     """A model with nodes that can't be translated: all of them, in its order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(_report(problems))
-        self.problems = tuple(problems)
+        super().__init__(_report(problems), problems)
+
+
+class _AbsentError(UnsupportedOperatorError):
+    """There is no such operator."""
 
 
 def read(
@@ -116,13 +111,14 @@ class _Reading:
                 if all(name in self._values for name in proto.input if name):
                     self._translate(proto)
                 elif not _translated(proto):
-                    raise UnsupportedOperatorError(_missing(proto))
+                    raise _AbsentError(_missing(proto))
             except (
                 GraphError,
                 InputError,
                 UnsupportedOperatorError,
             ) as error:  # InputError: indices that are no places
-                self._problems.append(Problem(operator, str(error).rstrip("."), where))
+                absent = isinstance(error, _AbsentError)
+                self._problems.append(Problem(operator, str(error).rstrip("."), where, absent))
             except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration) as error:
                 # onnx.checker looks at neither shapes nor the entries of constants.
                 self._problems.append(Problem(operator, f"isn't as the ONNX specification has it ({error!r})", where))
@@ -139,7 +135,7 @@ class _Reading:
             }
             return
         if not _translated(proto):
-            raise UnsupportedOperatorError(_missing(proto))
+            raise _AbsentError(_missing(proto))
         call = Call(operands, attributes(proto), self._opset, used, proto.name, self._place)
         with np.errstate(all="ignore"):
             answer = TRANSLATIONS[proto.op_type](call)
@@ -253,17 +249,27 @@ def _missing(proto: onnx.NodeProto) -> str:
 
 
 def _report(problems: Sequence[Problem]) -> str:
-    """All problems, those of one kind counted, with the first place of each."""
-    kinds: dict[tuple[str, str], list[str]] = {}
-    for problem in problems:
-        kinds.setdefault((problem.operator, problem.reason), []).append(problem.where)
-    lines = [
-        f"  {operator} {reason} ({'once' if len(places) == 1 else f'{len(places)} times'}, first at {places[0]})"
-        for (operator, reason), places in kinds.items()
+    """Each operator once, with the number of its nodes: those that there aren't, and uses that there aren't."""
+    absent = _counted([replace(one, reason="") for one in problems if one.absent])
+    uses = _counted([one for one in problems if not one.absent])
+    sentences = [
+        f"{introduction}: {'; '.join(found)}."
+        for introduction, found in (
+            ("the model holds operators that netsurgery doesn't have", absent),
+            (f"{'It uses others' if absent else 'the model uses operators'} in ways that netsurgery can't", uses),
+        )
+        if found
     ]
-    return (
-        "the model can't be read:\n" + "\n".join(lines) + "\n"
-        "Change these parts of the model, or leave them out of the export and run them outside. Translated are "
-        f"{', '.join(TRANSLATIONS)}; computed beforehand, where no input is needed for it, are also "
-        f"{', '.join(sorted(set(FOLDABLE) - set(TRANSLATIONS)))}."
-    )
+    return f"{' '.join(sentences)} The error's `missing` and netsurgery pack --explain say where each of them stands."
+
+
+def _counted(problems: Sequence[Problem]) -> list[str]:
+    """An entry for each operator: what is wrong with the first of its nodes, and how many these are."""
+    first: dict[str, Problem] = {}
+    for problem in problems:
+        first.setdefault(problem.operator, problem)
+    counts = Counter(problem.operator for problem in problems)
+    return [
+        f"{name} {one.reason}".rstrip() + f" ({'once' if counts[name] == 1 else f'{counts[name]} times'})"
+        for name, one in first.items()
+    ]

@@ -12,7 +12,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
-from netsurgery.errors import CaptureError, GraphError, UnsupportedOperatorError
+from netsurgery.errors import CaptureError, GraphError, Problem, UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import (
     Activation,
     Call,
@@ -34,6 +34,7 @@ Value: TypeAlias = Any
 """Activation, Constant, Zeros, a tuple of these, Open, a number, or Missing."""
 
 
+_ABSENT = "is an operator that netsurgery doesn't have"
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 _ZEROS = ("aten.zeros.default", "aten.zeros_like.default", "aten.new_zeros.default")
 
@@ -42,21 +43,24 @@ _ZEROS = ("aten.zeros.default", "aten.zeros_like.default", "aten.new_zeros.defau
 class _Refusals:
     """Everything in the program that has no place in a graph, so that one error can name it all."""
 
-    first_places: dict[str, str]
-    counts: dict[str, int]
+    problems: list[Problem]
 
-    def add(self, what: str, place: str) -> None:
-        self.first_places.setdefault(what, place)
-        self.counts[what] = self.counts.get(what, 0) + 1
+    def add(self, operator: str, reason: str, place: str) -> None:
+        self.problems.append(Problem(operator, reason or _ABSENT, place, absent=not reason))
 
     def error(self) -> UnsupportedOperatorError:
+        places: dict[str, list[str]] = {}
+        for problem in self.problems:
+            what = problem.operator if problem.absent else f"{problem.operator}: {problem.reason}"
+            places.setdefault(what, []).append(problem.where)
         lines = [
-            f"{what}, at {place}" + (f" and {self.counts[what] - 1} more" if self.counts[what] > 1 else "")
-            for what, place in self.first_places.items()
+            f"{what}, at {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+            for what, found in places.items()
         ]
         return UnsupportedOperatorError(
             f"the model holds what netsurgery doesn't have: {'; '.join(lines)}. "
-            "Write these parts with the operators that docs/operators.md lists."
+            "Write these parts with the operators that docs/operators.md lists.",
+            self.problems,
         )
 
 
@@ -82,7 +86,7 @@ class _Reader:
         self._origins: dict[str, Activation] = {}
         self._builder = GraphBuilder()
         self._constants = Constants(self._builder)
-        self._refusals = _Refusals({}, {})
+        self._refusals = _Refusals([])
         self._values: dict[torch.fx.Node, Value] = {}
         self._lrns = find_lrns(program.graph)
         self._skipped = frozenset().union(*(lrn.interior for lrn in self._lrns.values()))
@@ -95,7 +99,7 @@ class _Reader:
                 self._values[node] = self._value(node)
             elif node.op == "get_attr":  # the body of a control flow operator, which is refused where it is called
                 self._values[node] = Missing()
-        if self._refusals.counts:
+        if self._refusals.problems:
             raise self._refusals.error()
         return self._builder.graph(list(self._outputs(nodes[-1])))
 
@@ -142,7 +146,7 @@ class _Reader:
         try:
             return self._tensors(node, given)
         except UnsupportedOperatorError as refusal:
-            self._refusals.add(f"{node.target}: {refusal}", _place(node, with_class=True))
+            self._refusals.add(str(node.target), str(refusal), _place(node, with_class=True))
         return Missing()
 
     def _tensors(self, node: torch.fx.Node, given: Any) -> Value:
@@ -163,7 +167,8 @@ class _Reader:
         if translation is None:
             # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.
             said = random and str(node.target).split(".")[1] not in _RECURRENT
-            self._refusals.add(f"{node.target}{' (random numbers)' if said else ''}", _place(node, with_class=True))
+            name = f"{node.target}{' (random numbers)' if said else ''}"
+            self._refusals.add(name, "", _place(node, with_class=True))
             return Missing()
         if any(isinstance(leaf, Missing) for leaf in leaves):
             return Missing()

@@ -99,8 +99,9 @@ def _lengths(nodes: Nodes, node: Node, lengths: str | None) -> str | None:
     if lengths is not None:
         return nodes.step(node, "Cast", [lengths], to=6)  # int32, which ONNX wants
     fixed = node.attributes["fixed_lengths"]
-    name: str | None = nodes.constant(fixed, np.int32, f"{node.output}.lengths") if fixed else None
-    return name
+    if not fixed:
+        return None
+    return str(nodes.constant(fixed, np.int32, f"{node.output}.lengths"))
 
 
 def _activations(node: Node) -> dict[str, Any]:
