@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from networks.transformers import encoder, prune, vit_tiny
+from networks.encoders import encoder, prune, vit_tiny
 from rich.console import Console
 from rich.table import Table
 from runtimes import Array, Runtime, compared, netsurgery, onnx_runtime

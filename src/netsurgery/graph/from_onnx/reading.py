@@ -116,7 +116,7 @@ class _Reading:
                 GraphError,
                 InputError,
                 UnsupportedOperatorError,
-            ) as error:  # InputError: indices that are no places
+            ) as error:  # such as indices of nothing
                 absent = isinstance(error, _AbsentError)
                 self._problems.append(Problem(operator, str(error).rstrip("."), where, absent))
             except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration) as error:

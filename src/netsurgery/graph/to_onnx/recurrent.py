@@ -97,7 +97,7 @@ def _before(nodes: Nodes, node: Node) -> tuple[str, npt.NDArray[Any], npt.NDArra
 
 def _lengths(nodes: Nodes, node: Node, lengths: str | None) -> str | None:
     if lengths is not None:
-        return nodes.step(node, "Cast", [lengths], to=6)  # int32, which ONNX wants
+        return str(nodes.step(node, "Cast", [lengths], to=6))  # int32, which ONNX wants
     fixed = node.attributes["fixed_lengths"]
     if not fixed:
         return None
