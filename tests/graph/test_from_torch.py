@@ -61,9 +61,11 @@ def assert_same(graph: Graph, model: nn.Module, inputs: tuple[Tensor, ...]) -> N
     assert len(found) == len(truth)
     for exact, rounded, value in zip(truth, single, found, strict=True):
         assert value.shape == tuple(exact.shape)
-        own = float((rounded - exact).abs().max())
-        error = float(np.abs(value - exact.numpy()).max())
-        assert error <= 4 * own + 4 * ULP * float(exact.abs().max())
+        finite = exact.isfinite()
+        assert np.array_equal(value[~finite.numpy()], exact[~finite].numpy(), equal_nan=True)
+        own = float((rounded - exact)[finite].abs().max())
+        error = float(np.abs(value - exact.numpy())[finite.numpy()].max())
+        assert error <= 4 * own + 4 * ULP * float(exact[finite].abs().max())
 
 
 @lru_cache
@@ -190,12 +192,12 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
         ["Mul", "Add", "Sqrt", "Div", "Mul", "Add", "Log", "Mul", "Mul", "Log1p"],
     ),
     "activations": (
-        lambda x: (F.elu(x, 0.5), F.selu(x), F.celu(x, 2.0), F.mish(x), F.softplus(x), F.hardshrink(x)),
-        ["Elu", "Elu", "Elu", "Mish", "Softplus", "Shrink"],
+        lambda x: (F.elu(x, 0.5), F.selu(x), F.celu(x, 2.0), F.mish(x), F.softplus(x)),
+        ["Elu", "Elu", "Elu", "Mish", "Softplus"],
     ),
     "softplus with beta and its kin": (
-        lambda x: (F.softplus(x, 2.0), F.logsigmoid(x), F.softshrink(x, 0.3), F.threshold(x, 0.1, 0.0)),
-        ["Mul", "Softplus", "Div", "Mul", "Softplus", "Mul", "Shrink", "ThresholdedRelu"],
+        lambda x: (F.softplus(x, 2.0), F.logsigmoid(x), F.threshold(x, 0.1, 0.0)),
+        ["Mul", "Softplus", "Div", "Mul", "Softplus", "Mul", "ThresholdedRelu"],
     ),
     "extremes and remainders": (
         lambda x: (x.maximum(x[:, :1]), x.minimum(x[:, :1]), torch.fmod(x, 0.7), torch.remainder(x, 0.7)),
@@ -214,6 +216,7 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
         ["Mean", "Sub", "Mul", "ReduceSum", "Div", "Mean", "Sub", "Mul", "Mean", "Sqrt"],
     ),
     "root mean square": (lambda x: F.rms_norm(x, (8,), torch.linspace(0.5, 1.5, 8)), ["RmsNorm"]),
+    "gated linear unit": (lambda x: F.glu(x, 1), ["Slice", "Slice", "Sigmoid", "Mul"]),
     "slices": (lambda x: x[:, 1:-1:2, ..., -3:], ["Slice", "Slice"]),
     "no slice": (lambda x: x[:, :, 0:] * 1.5, ["Mul"]),
     "select": (lambda x: x[:, -1], ["Slice", "Reshape"]),
@@ -582,15 +585,15 @@ def test_a_branch_on_values_is_refused_with_torchs_first_sentence() -> None:
 def test_all_missing_operators_are_named_with_their_count_and_first_place() -> None:
     class Odd(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.erfinv(torch.cumsum(torch.erfinv(x), 1))
+            return torch.erfinv(torch.digamma(torch.erfinv(x)))
 
     model = nn.Sequential(nn.ReLU(), nn.Sequential(Odd(), nn.ReLU(), Odd()))
     with pytest.raises(UnsupportedOperatorError) as refusal:
         read_torch(model, (X,))
-    assert "aten.erfinv.default, at 1.0 (Odd) and 3 more; aten.cumsum.default, at 1.0 (Odd) and 1 more." in str(
+    assert "aten.erfinv.default, at 1.0 (Odd) and 3 more; aten.digamma.default, at 1.0 (Odd) and 1 more." in str(
         refusal.value
     )
-    first = [("aten.erfinv.default", "1.0 (Odd)"), ("aten.cumsum.default", "1.0 (Odd)")]
+    first = [("aten.erfinv.default", "1.0 (Odd)"), ("aten.digamma.default", "1.0 (Odd)")]
     assert [(one.operator, one.where) for one in refusal.value.missing[:2]] == first
     assert [one.where for one in refusal.value.missing] == ["1.0 (Odd)"] * 3 + ["1.2 (Odd)"] * 3
     assert all(one.absent for one in refusal.value.missing)
