@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from outcomes import Outcome
+
+_QUIET = 0.2  # cores
 
 
 def errors(outcome: Outcome) -> str:
@@ -30,3 +35,11 @@ def milliseconds(time_us: float) -> str:
 def faster(ratio: float) -> str:
     """So many times faster, and bold where it is."""
     return f"**{ratio:.1f}x**" if ratio >= 1 else f"{ratio:.2f}x"
+
+
+def busy(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A sentence if other processes took part of the machine while rows were measured; nothing if they didn't."""
+    most = max((row.get("busy_cores") or 0.0 for row in rows), default=0.0)
+    if most <= _QUIET:
+        return ""
+    return f" The machine was busy: other processes took up to {most:.1f} cores meanwhile, so that times are rough."

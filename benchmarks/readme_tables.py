@@ -25,17 +25,22 @@ import recalibration
 import robustness_chart
 import robustness_table
 from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_answer
+from any_network_table import any_network_table
 from cifar_table import cifar_table
 from experiment_tables import pruned_table, quantized_table
 from latencies import Latencies
 from methods_table import methods_table
 from outcomes import NETWORKS, RESULTS, outcomes
+from public_models.table import public_models_tables
 from training_step_table import training_step_table
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("choosing-a-method.md", "results.md", "robustness.md", "training.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("choosing-a-method.md", "public-models.md", "results.md", "robustness.md", "training.md")
+    ),
 )
 FIVE_BITS = "5-bit powers of two"
 
@@ -213,6 +218,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "robustness": lambda: robustness_table.summary_table(robustness_table.recorded()),
     "robustness-picture": lambda: robustness_table.picture(robustness_table.recorded()),
     "robustness-densities": lambda: robustness_table.density_tables(robustness_table.recorded()),
+    "any-network": any_network_table,
+    "public-models": public_models_tables,
     "robustness-few-bits": lambda: robustness_table.few_bits_table(robustness_table.recorded()),
 }
 

@@ -17,9 +17,21 @@ from netsurgery.packed.writer import encode
 Shape = tuple[int, ...]
 PICTURE = (1, 2, 4, 4)
 ROW = (1, 6)
+STEPS = (1, 2, 12)
 
 ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     **{name: ([ROW], [], {}) for name in working(Work.ENTRYWISE)},
+    **{name: ([ROW, ROW], [], {}) for name in working(Work.BROADCAST)},
+    **{
+        name: ([PICTURE], [], {"axes": (1, 3)})
+        for name, operator in OPERATORS.items()
+        if operator.shape is OPERATORS["Mean"].shape
+    },
+    "RmsNorm": ([PICTURE], [(4,)], {"axis": 3, "epsilon": 1e-3}),
+    "Elu": ([ROW], [], {"alpha": 0.5, "scale": 2.0, "input_scale": 0.25}),
+    "Shrink": ([ROW], [], {"threshold": 0.25, "bias": 0.5}),
+    "ThresholdedRelu": ([ROW], [], {"alpha": 0.25}),
+    "PRelu": ([PICTURE], [(2, 1, 1)], {}),
     "Conv": ([PICTURE], [(4, 1, 3, 2), (4,)], {"pads": (1, 0, 1, 1), "strides": (2, 1), "groups": 2}),
     "Linear": ([ROW], [(3, 6), (3,)], {}),
     "MaxPool": ([PICTURE], [], {"kernel": (3, 2), "pads": (1, 1, 1, 0), "strides": (2, 2), "ceil_mode": True}),
@@ -54,11 +66,26 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     **{name: ([ROW], [], {}) for name in ("Not", "IsNaN")},
     "IsInf": ([ROW], [], {"negative": False}),
     "Where": ([ROW, ROW], [(6,)], {}),
-    "Range": ([ROW], [], {"length": 3, "spacing": 0.5}),
-    "Expand": ([(4, 1, 6)], [], {"shape": (1, 3, 1)}),
-    "Tile": ([ROW], [], {"repeats": (1, 2)}),
-    "Trilu": ([PICTURE], [], {"upper": True, "diagonal": -1}),
-    "Reverse": ([PICTURE], [], {"axes": (1, 3)}),
+    "Lstm": ([STEPS], [(12, 2), (12,), (3, 3), (2, 3)], {"alphas": (0.0, 0.5, 1.0), "cell_activation": "elu"}),
+    "Gru": ([STEPS], [(12, 4), (12,)], {"batch_first": True, "result": "hidden", "reverse": True}),
+    "Rnn": ([STEPS], [(12, 12)], {"candidate_activation": "affine", "alphas": (0.5,), "betas": (0.25,), "clip": 3.0}),
+    "DepthToSpace": ([(1, 12, 2, 1)], [], {"blocks": (2, 3), "order": "dcr"}),
+    "SpaceToDepth": ([PICTURE], [], {"blocks": (2, 4)}),
+    "Interpolate": (
+        [PICTURE],
+        [],
+        {"scales": (1.5, 0.5), "coordinates": "tf_crop_and_resize", "roi": (-0.5, 0.0, 1.0, 0.5), "mode": "cubic"},
+    ),
+    "Gather": ([PICTURE, ROW], [], {"axis": 2}),
+    "GatherElements": ([ROW, ROW], [], {"axis": 1}),
+    "GatherND": ([PICTURE, (1, 3)], [], {}),
+    "ScatterElements": ([ROW, ROW, ROW], [], {"axis": 1, "reduction": "add"}),
+    "ScatterND": ([PICTURE, (1, 4), (1,)], [], {}),
+    "ArgMax": ([PICTURE], [], {"axis": 2}),
+    "ArgMin": ([ROW], [], {"axis": 1, "keepdims": False, "last": True}),
+    "TopKValues": ([ROW], [], {"axis": 1, "count": 3}),
+    "TopKIndices": ([ROW], [], {"axis": 1, "count": 6, "largest": False}),
+    "CumSum": ([PICTURE], [], {"axis": 3, "reverse": True}),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 

@@ -32,6 +32,7 @@ _TYPES = f"""\
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 
 #include "graph/value_types.hpp"
@@ -107,10 +108,27 @@ struct OperatorEntry {
 """
 
 _END = """\
-/// Is there an operator with this code?
-constexpr bool exists(std::int64_t code) { return code >= 1 && code <= kHighestCode && kPlaces[code] > 0; }
+constexpr std::size_t kMostOperatorCodes = 256;
+constexpr int kNoOperator = -1;
 
-constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[kPlaces[static_cast<std::size_t>(op)] - 1]; }
+/// For each code the place of its operator in kOperators, or kNoOperator.
+struct OperatorPlaces {
+  int of[kMostOperatorCodes] = {};
+
+  constexpr OperatorPlaces() {
+    for (int& place : of) place = kNoOperator;
+    int place = 0;
+    for (const OperatorEntry& entry : kOperators) of[static_cast<std::size_t>(entry.op)] = place++;
+  }
+};
+inline constexpr OperatorPlaces kOperatorPlaces;
+
+constexpr bool is_operator(std::int64_t code) {
+  return code >= 0 && code < static_cast<std::int64_t>(kMostOperatorCodes) && kOperatorPlaces.of[code] != kNoOperator;
+}
+constexpr const OperatorEntry& entry_of(Operator op) {
+  return kOperators[kOperatorPlaces.of[static_cast<std::size_t>(op)]];
+}
 
 }  // namespace netsurgery
 """
@@ -138,18 +156,7 @@ def operators_header() -> str:
         tables += _tables(operator)
     tables += ["}  // namespace operator_tables", "", "inline constexpr OperatorEntry kOperators[] = {"]
     tables += [f"    {_operator(operator)}," for operator in operators]
-    highest = operators[-1].code
-    places = {operator.code: place for place, operator in enumerate(operators, start=1)}
-    listed = ", ".join(str(places.get(code, 0)) for code in range(highest + 1))
-    tables += [
-        "};",
-        "",
-        f"constexpr std::int64_t kHighestCode = {highest};",
-        "// Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.",
-        f"inline constexpr std::uint8_t kPlaces[] = {{{listed}}};",
-        "// clang-format on",
-        "",
-    ]
+    tables += ["};", "// clang-format on", ""]
     tables = [textwrap.fill(line, WIDTH, subsequent_indent=" " * 5, break_on_hyphens=False) for line in tables]
     return "\n".join([_TYPES, *enums, "", _ENTRIES, *tables, _END])
 

@@ -28,7 +28,7 @@ TORCH_NAMES = [
     "Sketching",
 ]
 NUMPY_NAMES = ["pack", "PackReport", "load", "Session", "Limits"]
-EXCEPTIONS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass)]
+EXCEPTIONS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Exception)]
 
 
 def in_a_new_process(code: str) -> str:

@@ -79,7 +79,7 @@ def test_the_guides_python_runs(
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loader = [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])) for _ in range(7_000 // 100)] * 100
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_of": nn.CrossEntropyLoss()}
-    loop, powers, sketch, plan, packing, _ = code_blocks("docs/guide.md")
+    loop, powers, sketch, plan, packing, *_ = code_blocks("docs/guide.md")
     exec(loop, names)  # noqa: S102
     assert "total" in capsys.readouterr().out
     exec(packing, names)  # noqa: S102
@@ -102,10 +102,20 @@ def test_the_guides_python_with_open_axes_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"ns": netsurgery, "torch": torch}
-    exec(code_blocks("docs/guide.md")[-1], names)  # noqa: S102
+    exec(code_blocks("docs/guide.md")[-2], names)  # noqa: S102
     assert capsys.readouterr().out == "input (batch, time) int64\n"
     given = names["ids"][:1].repeat(1, 3)[:, :12]
     np.testing.assert_allclose(names["scores"], names["words"](given).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_the_guides_stream_runs_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    names: dict[str, Any] = {"ns": netsurgery, "torch": torch, "np": np}
+    exec(code_blocks("docs/guide.md")[-1], names)  # noqa: S102
+    assert len(names["network"].axes) == 1
+    assert names["shown"].shape == (1, 1, 32)
+    np.testing.assert_array_equal(names["shown"], names["state"])
 
 
 def test_the_python_of_what_is_operated_on_runs(capsys: pytest.CaptureFixture[str]) -> None:

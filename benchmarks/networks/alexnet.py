@@ -45,13 +45,19 @@ class AlexNet(nn.Module):
         return self.fc3(self.relu(self.fc2(self.relu(self.fc1(x)))))
 
 
+def keep_as_published(model: nn.Module) -> None:
+    """The smallest weights of each layer cut to the paper's densities."""
+    for name, density in DENSITIES.items():
+        cut(getattr(model, name).weight, density)
+
+
 def alexnet(seed: int = 0) -> AlexNet:
     """In eval mode; He-initialised; the smallest weights of each layer cut to the paper's density."""
     torch.manual_seed(seed)
     model = AlexNet().eval()
-    for name, density in DENSITIES.items():
+    for name in DENSITIES:
         layer = getattr(model, name)
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.uniform_(layer.bias, -0.1, 0.1)
-        cut(layer.weight, density)
+    keep_as_published(model)
     return model

@@ -1,4 +1,4 @@
-"""ResNet-50 (He et al. 2016), random weights from a seed."""
+"""ResNet-50 and ResNet-18 (He et al. 2016), the first with random weights from a seed."""
 
 from __future__ import annotations
 
@@ -55,6 +55,51 @@ class ResNet50(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.fc(self.avgpool(self.blocks(x)).flatten(1))
+
+
+class BasicBlock(nn.Module):
+    """3x3, 3x3, and the input added: (n, channels, h, w) -> (n, width, h / stride, w / stride)."""
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, width, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+            if stride > 1 or channels != width
+            else nn.Identity()
+        )
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.layers(x) + self.downsample(x))
+
+
+class ResNet18(nn.Module):
+    """11.7M parameters: (n, 3, 224, 224) -> (n, 1000)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [
+            nn.Conv2d(3, 64, 7, 2, 3, bias=False),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, 1),
+        ]
+        channels = 64
+        for width in (64, 128, 256, 512):
+            layers += [BasicBlock(channels, width, 1 if width == 64 else 2), BasicBlock(width, width, 1)]
+            channels = width
+        self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
+        self.fc = nn.Linear(512, 1000)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.features(x).flatten(1))
 
 
 def resnet50(density: float = 1.0, seed: int = 0) -> ResNet50:

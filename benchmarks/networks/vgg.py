@@ -47,6 +47,14 @@ def sketched(weight: Tensor) -> Tensor:
     return (scale[0, :, None] * first + scale[1, :, None] * second).view_as(weight)
 
 
+@torch.no_grad()
+def sketch_layers(model: nn.Module) -> None:
+    """Every layer as a sketch of two planes."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.weight.copy_(sketched(module.weight))
+
+
 def vgg16_sketch(seed: int = 0) -> VGG16:
     """In eval mode; He-initialised; every layer, the fully connected ones too, is a sketch of two planes."""
     torch.manual_seed(seed)
@@ -56,5 +64,5 @@ def vgg16_sketch(seed: int = 0) -> VGG16:
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.uniform_(module.bias, -0.1, 0.1)
-                module.weight.copy_(sketched(module.weight))
+    sketch_layers(model)
     return model

@@ -8,7 +8,8 @@
  *
  * A session is for one thread at a time; any number of sessions may be used by as many threads. Arrays are in row-major
  * order. Entries are float32 where ns_input_type and ns_output_type don't say otherwise. Every function that returns a
- * status leaves a sentence in ns_last_error() when it fails, and nothing is half done then. */
+ * status leaves a sentence in ns_last_error() when it fails, and nothing is half done then; but where an index that the
+ * network itself computes turns out to be no place, outputs hold numbers that mean nothing. */
 #ifndef NETSURGERY_H
 #define NETSURGERY_H
 
@@ -32,7 +33,7 @@ typedef enum ns_status {
   NS_ERROR_FILE = 3,         /* damaged, or no .nsm file */
   NS_ERROR_VERSION = 4,      /* a version of the format that this engine doesn't read */
   NS_ERROR_LIMIT = 5,        /* the file asks for more than the limits grant */
-  NS_ERROR_INPUT = 6,        /* the network can't run at these sizes, or not on these whole numbers */
+  NS_ERROR_INPUT = 6,        /* the network can't run at these sizes, or an index is no place where it is looked up */
   NS_ERROR_MEMORY = 7,       /* out of memory */
   NS_ERROR_INSTRUCTIONS = 8, /* NETSURGERY_ISA names a set that is unknown or that this machine lacks */
   NS_ERROR_INTERNAL = 9      /* a defect of the engine: please report it */

@@ -127,8 +127,7 @@ class PySession {
     }
     const nb::module_ numpy = nb::module_::import_("numpy");
     empty_ = numpy.attr("empty");
-    for (const int output : graph().outputs)
-      types_.push_back(numpy.attr("dtype")(entry_of(graph().type(output)).name));
+    for (const int output : graph().outputs) types_.push_back(numpy.attr("dtype")(entry_of(graph().type(output)).name));
   }
   ~PySession() {
     if (is_torn()) static_cast<void>(session_.release());  // can't even be destroyed

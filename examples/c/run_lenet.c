@@ -71,7 +71,7 @@ static int run(ns_session* network, const char* image_path) {
     fprintf(stderr, "out of memory\n");
   } else if (fill(image, image_size, image_path)) {
     const void* const inputs[] = {image};
-    float* const outputs[] = {scores};
+    void* const outputs[] = {scores};
     done = 1;
     for (int i = 0; i < RUNS && done; ++i) {
       const double start = now_us();

@@ -11,6 +11,9 @@ missing.nsm can't be read: No such file or directory.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class NetsurgeryError(Exception):
     """Any error that this library raises on purpose.
@@ -97,8 +100,38 @@ class CaptureError(NetsurgeryError, ValueError):
     """A model can't be captured as a graph: it doesn't export, or its shapes aren't fixed."""
 
 
+@dataclass(frozen=True)
+class Problem:
+    """A node of a model that can't be read.
+
+    operator: as the model calls it. reason: what is wrong, a phrase that goes on behind the operator's name. where: the
+    node or the module. absent: netsurgery doesn't have the operator at all; else it is this use that it doesn't have.
+    """
+
+    operator: str
+    reason: str
+    where: str
+    absent: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.operator} {self.reason}"
+
+
 class UnsupportedOperatorError(CaptureError):
-    """A model holds an operator, or a use of one, that netsurgery doesn't have."""
+    """A model holds operators, or uses of them, that netsurgery doesn't have.
+
+    The message is short. missing: every node that can't be read, in the model's order; empty where an error is about
+    one thing alone. `netsurgery pack --explain` prints them.
+    """
+
+    def __init__(self, message: str, missing: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+
+    @property
+    def explanation(self) -> str:
+        """The message, and a line for each node that can't be read."""
+        return "\n".join([str(self), *(f"  {problem}" for problem in self.missing)])
 
 
 class GraphError(NetsurgeryError, ValueError):

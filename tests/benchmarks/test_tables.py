@@ -96,6 +96,11 @@ def test_experiments_of_few_bits_have_a_table_of_their_own() -> None:
     ]
 
 
+def test_a_busy_machine_is_said_below_a_table_and_a_quiet_one_is_not() -> None:
+    assert cells.busy([{"busy_cores": 0.1}, {"busy_cores": None}, {}]) == ""
+    assert "took up to 1.5 cores" in cells.busy([{"busy_cores": 0.1}, {"busy_cores": 1.5}])
+
+
 def test_sizes_that_were_not_noted_are_left_blank() -> None:
     unknown = outcome_of(method="inq", packed_bytes=None)
     assert rows_of(quantized_table([unknown]))[0][5:7] == ["", ""]

@@ -121,6 +121,28 @@ def test_wrong_files_are_refused_in_one_line(
 
 
 @pytest.mark.usefixtures("kept")
+def test_what_a_model_holds_that_is_missing_is_said_in_one_line_and_node_by_node_on_demand(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from onnx import TensorProto, helper
+
+    steps = [("RandomNormalLike", "x", "a", "noise"), ("Bernoulli", "a", "b", "drop"), ("Bernoulli", "b", "y", "again")]
+    graph = helper.make_graph(
+        [helper.make_node(operator, [x], [y], name) for operator, x, y, name in steps],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    Path("odd.onnx").write_bytes(model.SerializeToString())
+    refused(["odd.onnx"], "doesn't have: RandomNormalLike (once); Bernoulli (2 times).", capsys)
+    assert main(["pack", "odd.onnx", "--explain"]) == 1
+    short, *nodes = capsys.readouterr().err.splitlines()
+    assert short.startswith("netsurgery: odd.onnx: the model holds operators")
+    assert [line.split()[:2] for line in nodes] == [[f"{name}:", operator] for operator, _, _, name in steps]
+
+
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(("kind", "package"), [("onnx", "onnx"), ("pt2", "torch")])
 def test_a_missing_extra_is_named(
     kind: str, package: str, sources: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ from netsurgery import _native
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, node
 from netsurgery.graph.operators import OPERATORS, Work, working
+from netsurgery.graph.operators.recurrent import activations
 from netsurgery.graph.planes import sum_of_planes
 from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
@@ -46,8 +47,12 @@ class Case:
         kind = self.kind(place)
         if kind is ValueType.BOOL:
             return rng.integers(0, 2, shape).astype(np.bool_)
-        if self.operator == "Embedding":
-            return rng.integers(-self.rows, self.rows, shape).astype(kind.dtype)
+        if self.operator in RECURRENT:
+            steps = (self.shapes[0] or ())[1 if self.attributes.get("batch_first") else 0]
+            return rng.integers(0, steps + 1, shape).astype(kind.dtype)
+        size = self._places(place)
+        if size:
+            return rng.integers(-size, size, shape).astype(kind.dtype)
         ends = np.iinfo(kind.dtype)
         far = rng.choice(np.array([ends.min, ends.max, ends.min + 1, 2**24 + 1, -1, 0], kind.dtype), shape)
         return np.where(rng.random(shape) < 0.2, far, rng.integers(-9, 10, shape)).astype(kind.dtype)
@@ -61,10 +66,14 @@ class Case:
         types = OPERATORS[self.operator].operand(place).types
         return types[math.prod(self.shapes[0] or ()) % len(types)]
 
-    @property
-    def rows(self) -> int:
-        """Of the table in which whole numbers are looked up."""
-        return (self.shapes[1] or (1,))[0]
+    def _places(self, place: int) -> int:
+        """How many there are where this operand's whole numbers are looked up; 0 if they aren't."""
+        if self.operator == "Embedding":
+            return (self.shapes[1] or (1,))[0]
+        if place != 1 or OPERATORS[self.operator].operand(1).name != "indices":
+            return 0
+        x = self.shapes[0] or (1,)
+        return x[self.attributes["axis"]] if "axis" in self.attributes else min(x)
 
     def graph(self, operands: list[Array | None]) -> Graph:
         builder = GraphBuilder()
@@ -101,7 +110,6 @@ def constant(rng: np.random.Generator, shape: Shape) -> Array:
 sizes = st.integers(1, 6)
 small = st.integers(0, 3)
 counts = st.integers(1, 3)
-finite = st.sampled_from([-2.0, -0.5, 0.0, 1 / 6, 0.3, 1.0, 6.0])
 shapes = st.lists(sizes, max_size=5).map(tuple)
 shapes_with_axis = st.lists(sizes, min_size=1, max_size=5).map(tuple)
 
@@ -224,15 +232,49 @@ def resize(draw: Draw) -> Case:
     scales: tuple[float, ...] = ()
     if draw(st.booleans()):
         scales = tuple(new / old * draw(st.sampled_from([1.0, 0.9, 1.3])) for new, old in zip(size, x[2:], strict=True))
-    choices = {one.name: one.choices for one in OPERATORS["Resize"].attributes if one.choices}
-    chosen = {name: draw(st.sampled_from(of)) for name, of in choices.items()}
-    return Case("Resize", (x,), {"size": size, "scales": scales, **chosen})
+    sizes = {"size": size, "scales": scales}
+    if scales and draw(st.booleans()):
+        del sizes["size"]
+    return Case("Resize", (x,), {**sizes, **choices_of(draw, "Resize")})
 
 
-def mean(draw: Draw) -> Case:
-    x = draw(shapes_with_axis)
-    axes = tuple(draw(st.lists(st.integers(0, len(x) - 1), min_size=1, unique=True)))
-    return Case("Mean", (x,), {"axes": axes, "keepdims": draw(st.booleans())})
+def choices_of(draw: Draw, operator: str) -> dict[str, Any]:
+    choices = {one.name: one.choices for one in OPERATORS[operator].attributes if one.choices}
+    return {name: draw(st.sampled_from(of)) for name, of in choices.items()}
+
+
+def interpolate(draw: Draw) -> Case:
+    drawn = resize(draw)
+    x = drawn.shapes[0] or ()
+    chosen = choices_of(draw, "Interpolate")
+    chosen |= {name: draw(st.booleans()) for name in ("antialias", "exclude_outside")}
+    if chosen["coordinates"] == "tf_crop_and_resize":
+        chosen["roi"] = draw(tuples(st.sampled_from([-0.75, 0.0, 0.25, 1.0, 1.5]), 2 * (len(x) - 2)))
+    sizes = {name: drawn.attributes[name] for name in ("size", "scales") if name in drawn.attributes}
+    return Case("Interpolate", (x,), {**sizes, **chosen, "alpha": draw(st.sampled_from([-0.75, -0.5, 0.0]))})
+
+
+def depth_to_space(draw: Draw) -> Case:
+    x = picture(draw)
+    blocks = draw(tuples(st.integers(1, 3), len(x) - 2))
+    deep = (x[0], x[1] * math.prod(blocks), *x[2:])
+    return Case("DepthToSpace", (deep,), {"blocks": blocks, **choices_of(draw, "DepthToSpace")})
+
+
+def space_to_depth(draw: Draw) -> Case:
+    x = picture(draw)
+    blocks = draw(tuples(st.integers(1, 3), len(x) - 2))
+    wide = (*x[:2], *(size * block for size, block in zip(x[2:], blocks, strict=True)))
+    return Case("SpaceToDepth", (wide,), {"blocks": blocks, **choices_of(draw, "SpaceToDepth")})
+
+
+def over_axes(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        x = draw(shapes_with_axis)
+        axes = tuple(draw(st.lists(st.integers(0, len(x) - 1), min_size=1, unique=True)))
+        return Case(operator, (x,), {"axes": axes, "keepdims": draw(st.booleans())})
+
+    return made
 
 
 def along_axis(operator: str) -> Callable[[Draw], Case]:
@@ -251,6 +293,13 @@ def layer_norm(draw: Draw) -> Case:
     return Case("LayerNorm", given, {"axis": axis, "epsilon": draw(st.sampled_from([1e-5, 0.5, 0.0]))})
 
 
+def rms_norm(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    axis = axis_of(draw, x)
+    given = (x, x[axis:]) if draw(st.booleans()) else (x,)
+    return Case("RmsNorm", given, {"axis": axis, "epsilon": draw(st.sampled_from([1e-5, 0.5]))})
+
+
 def lrn(draw: Draw) -> Case:
     x = (draw(sizes), draw(sizes), *draw(shapes)[:3])
     # Not beta=0.5, for which NumPy takes a root: of -infinity that is NaN, and its power infinity.
@@ -260,32 +309,6 @@ def lrn(draw: Draw) -> Case:
 
 def embedding(draw: Draw) -> Case:
     return Case("Embedding", (draw(shapes), (draw(sizes), draw(st.integers(1, 40)))), {})
-
-
-def stretch(draw: Draw) -> Case:
-    return Case("Range", (draw(shapes),), {"length": draw(st.integers(1, 40)), "spacing": draw(finite)})
-
-
-def expand(draw: Draw) -> Case:
-    shape = draw(shapes)
-    wanted = tuple(size if draw(st.booleans()) else 1 for size in shape)
-    return Case("Expand", (broadcastable(draw, shape),), {"shape": wanted})
-
-
-def tile(draw: Draw) -> Case:
-    x = draw(shapes)
-    return Case("Tile", (x,), {"repeats": draw(tuples(counts, len(x)))})
-
-
-def triangle(draw: Draw) -> Case:
-    x = (*draw(shapes)[:3], *draw(tuples(st.integers(1, 9), 2)))
-    return Case("Trilu", (x,), {"upper": draw(st.booleans()), "diagonal": draw(st.integers(-11, 11))})
-
-
-def reverse(draw: Draw) -> Case:
-    x = draw(shapes_with_axis)
-    axes = tuple(draw(st.lists(st.integers(0, len(x) - 1), min_size=1, unique=True)))
-    return Case("Reverse", (x,), {"axes": axes})
 
 
 def integers(draw: Draw) -> Case:
@@ -300,8 +323,99 @@ def where(draw: Draw) -> Case:
     return Case("Where", tuple(broadcastable(draw, shape) for _ in range(3)), {})
 
 
+def gather(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)[:3]
+    return Case("Gather", (x, draw(shapes)[:2]), {"axis": axis_of(draw, x)})
+
+
+def elements(draw: Draw) -> tuple[Shape, Shape, int]:
+    """Shapes of x and of the indices beside it, and the axis."""
+    x = draw(shapes_with_axis)
+    axis = axis_of(draw, x)
+    indices = tuple(draw(st.integers(1, 7 if place == axis else size)) for place, size in enumerate(x))
+    return x, indices, axis
+
+
+def gather_elements(draw: Draw) -> Case:
+    x, indices, axis = elements(draw)
+    return Case("GatherElements", (x, indices), {"axis": axis})
+
+
+def scatter_elements(draw: Draw) -> Case:
+    x, indices, axis = elements(draw)
+    return Case("ScatterElements", (x, indices, indices), {"axis": axis, "reduction": draw(reductions)})
+
+
+def gather_nd(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    shared = draw(st.integers(0, len(x) - 1))
+    names = draw(st.integers(1, len(x) - shared))
+    return Case("GatherND", (x, (*x[:shared], *draw(shapes)[:2], names)), {"axes_in_common": shared})
+
+
+def scatter_nd(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    names, each = draw(st.integers(1, len(x))), draw(shapes)[:2]
+    return Case("ScatterND", (x, (*each, names), (*each, *x[names:])), {"reduction": draw(reductions)})
+
+
+def top(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        x = draw(shapes_with_axis)
+        axis = axis_of(draw, x)
+        return Case(
+            operator, (x,), {"axis": axis, "count": draw(st.integers(1, x[axis])), "largest": draw(st.booleans())}
+        )
+
+    return made
+
+
+def along(operator: str, *flags: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        x = draw(shapes_with_axis)
+        return Case(operator, (x,), {"axis": axis_of(draw, x), **{name: draw(st.booleans()) for name in flags}})
+
+    return made
+
+
+reductions = st.sampled_from(["none", "add", "mul", "max", "min"])
 types = st.sampled_from(list(map(str, ValueType)))
+RECURRENT = {"Lstm": 4, "Gru": 3, "Rnn": 1}
+"""Operator -> gates."""
+BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
+"""Activations whose outputs are between -1 and 1, so that steps don't grow beyond all bounds."""
+
+
+def recurrent(operator: str) -> Callable[[Draw], Case]:
+    def made(draw: Draw) -> Case:
+        time, batch, size, width = (draw(st.integers(1, high)) for high in (3, 4, 5, 4))
+        attributes: dict[str, Any] = {name: draw(st.booleans()) for name in ("batch_first", "reverse")}
+        attributes |= {name: draw(st.sampled_from(BOUNDED)) for name in activations(operator)}
+        results = ("steps", "hidden", "cell")[: 3 if operator == "Lstm" else 2]
+        attributes |= {"result": draw(st.sampled_from(results)), "clip": draw(st.sampled_from([np.inf, 0.5, 0.0]))}
+        flags = {"Lstm": ("coupled",), "Gru": ("reset_after",)}.get(operator, ())
+        attributes |= {name: draw(st.booleans()) for name in flags}
+        gates = RECURRENT[operator] * size
+        projects = operator == "Lstm" and draw(st.booleans())
+        width = width if projects else size
+        maybe = [(gates,), *([(3, size)] if operator == "Lstm" else [])]
+        operands: list[Shape | None] = [shape if draw(st.booleans()) else None for shape in maybe]
+        if operator == "Lstm":
+            operands.append((width, size) if projects else None)
+        states = [(batch,), (batch, width), *([(batch, size)] if operator == "Lstm" else [])]
+        operands += [shape if draw(st.booleans()) else None for shape in states]
+        if operands[-len(states)] is None and draw(st.booleans()):
+            attributes["fixed_lengths"] = tuple(draw(st.integers(0, time)) for _ in range(batch))
+        while operands and operands[-1] is None:
+            operands.pop()
+        first = (batch, time) if attributes["batch_first"] else (time, batch)
+        return Case(operator, ((*first, gates), (gates, width), *operands), attributes)
+
+    return made
+
+
 numbers = st.sampled_from([-np.inf, -2.0, -0.5, 0.0, 0.3, 1.0, 6.0, np.inf])
+finite = st.sampled_from([-2.0, -0.5, 0.0, 1 / 6, 0.3, 1.0, 6.0])
 MAKERS: dict[str, Callable[[Draw], Case]] = {
     **{name: unary(name) for name in working(Work.ENTRYWISE)},
     **{name: binary(name) for name in working(Work.BROADCAST)},
@@ -317,7 +431,11 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "Transpose": transpose,
     "Gelu": unary("Gelu", approximate=st.sampled_from(["none", "tanh"])),
     "LayerNorm": layer_norm,
-    "Mean": mean,
+    **{name: over_axes(name) for name, operator in OPERATORS.items() if operator.shape is OPERATORS["Mean"].shape},
+    "RmsNorm": rms_norm,
+    "Elu": unary("Elu", alpha=finite, scale=finite, input_scale=finite),
+    "ThresholdedRelu": unary("ThresholdedRelu", alpha=finite),
+    "Shrink": unary("Shrink", threshold=finite, bias=finite),
     "Slice": cut,
     "Softmax": along_axis("Softmax"),
     "LogSoftmax": along_axis("LogSoftmax"),
@@ -336,11 +454,18 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "IsNaN": unary("IsNaN"),
     "IsInf": unary("IsInf", positive=st.booleans(), negative=st.booleans()),
     "Where": where,
-    "Range": stretch,
-    "Expand": expand,
-    "Tile": tile,
-    "Trilu": triangle,
-    "Reverse": reverse,
+    **{operator: recurrent(operator) for operator in RECURRENT},
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
+    "Interpolate": interpolate,
+    "Gather": gather,
+    "GatherElements": gather_elements,
+    "GatherND": gather_nd,
+    "ScatterElements": scatter_elements,
+    "ScatterND": scatter_nd,
+    **{name: along(name, "keepdims", "last") for name in ("ArgMax", "ArgMin")},
+    **{name: top(name) for name in ("TopKValues", "TopKIndices")},
+    "CumSum": along("CumSum", "exclusive", "reverse"),
 }
 """Operator -> what draws a case of it, most of the time one that its shape rule allows."""
 
@@ -398,6 +523,10 @@ LARGE = [
     Case("Pad", ((2, 3, 70, 71),), {"pads": (0, 1, 2, 3, 0, 2, -1, 4), "value": 1.5}),
     Case("Pad", ((2, 70, 71, 3),), {"pads": (0, 1, 2, 0, 0, 2, 1, 0), "mode": "reflect"}),
     Case("Resize", ((2, 3, 60, 61),), {"size": (120, 122)}),
+    Case("Interpolate", ((2, 3, 60, 61),), {"size": (120, 122)}),
+    Case("Interpolate", ((1, 2, 9000),), {"size": (20000,), "mode": "cubic"}),
+    Case("DepthToSpace", ((2, 36, 30, 31),), {"blocks": (2, 3)}),
+    Case("SpaceToDepth", ((2, 3, 60, 93),), {"blocks": (2, 3), "order": "dcr"}),
     Case("Mean", ((30, 7, 41, 43),), {"axes": (2, 3)}),
     Case("Mean", ((30, 7, 41, 43),), {"axes": (0, 2)}),
     Case("Mean", ((3, 40001),), {"axes": (0,)}),
@@ -406,12 +535,6 @@ LARGE = [
     Case("LayerNorm", ((300, 301), (301,), (301,)), {"axis": 1}),
     Case("Lrn", ((2, 40, 30, 31),), {"size": 5}),
     Case("Embedding", ((70, 30), (500, 64)), {}),
-    Case("Range", ((7, 3),), {"length": 9001, "spacing": 0.3}),
-    Case("Expand", ((1, 300, 1),), {"shape": (4, 1, 301)}),
-    Case("Tile", ((70, 71),), {"repeats": (3, 5)}),
-    Case("Trilu", ((3, 200, 301),), {"diagonal": 17}),
-    Case("Trilu", ((3, 200, 301),), {"upper": True}),
-    Case("Reverse", ((3, 200, 301),), {"axes": (0, 2)}),
     Case("Embedding", ((3, 1), (3, 40001)), {}),
     Case("Integers", (), {"type": "int32", "shape": (3, 20001), "values": tuple(range(60003))}),
     Case("Integers", (), {"type": "bool", "shape": (3, 20001), "values": (1,)}),
@@ -423,6 +546,20 @@ LARGE = [
     Case("Where", ((3, 30001), (1, 1), (3, 30001)), {}),
     Case("Div", ((3, 30002), (3, 30002)), {}),
     Case("Transpose", ((3, 101, 301),), {"order": (2, 0, 1)}),
+    Case("Gather", ((30, 70, 41), (50, 3)), {"axis": 1}),
+    Case("Gather", ((30, 7001), (9001,)), {"axis": 1}),
+    Case("GatherElements", ((30, 70, 41), (30, 90, 41)), {"axis": 1}),
+    Case("GatherND", ((30, 70, 410), (30, 60, 1)), {"axes_in_common": 1}),
+    Case("ScatterElements", ((300, 41), (300, 70), (300, 70)), {"axis": 1, "reduction": "add"}),
+    Case("ScatterND", ((30, 70, 410), (60, 2), (60, 410)), {"reduction": "max"}),
+    Case("ArgMax", ((30, 70, 410),), {"axis": 1}),
+    Case("ArgMin", ((300, 7001),), {"axis": 1, "last": True}),
+    Case("TopKIndices", ((300, 701),), {"axis": 1, "count": 50}),
+    Case("TopKValues", ((3, 701, 50),), {"axis": 1, "count": 5}),
+    Case("CumSum", ((30, 70, 410),), {"axis": 1}),
     Case("Transpose", ((3, 103, 301),), {"order": (2, 0, 1)}),
+    Case("Lstm", ((3, 7, 80), (80, 20), (80,)), {}),
+    Case("Gru", ((5, 3, 60), (60, 20), (60,)), {"batch_first": True}),
+    Case("Rnn", ((3, 9, 20), (20, 20)), {"reverse": True}),
 ]
 """Large enough for several pieces, in each way in which work is cut."""

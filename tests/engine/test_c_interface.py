@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.packed.graphs import words
+from tests.packed.graphs import masked, words
 
 import netsurgery as ns
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
@@ -50,6 +50,7 @@ def library(library_folder: Path) -> c.CDLL:
         "ns_output_name": [session, number],
         "ns_input_shape": [session, number, pointer],
         "ns_input_type": [session, number, pointer],
+        "ns_output_type": [session, number, pointer],
         "ns_axis_count": [session],
         "ns_axis_name": [session, number],
         "ns_output_shape": [session, pointer, number, pointer],
@@ -144,6 +145,29 @@ def test_a_fixed_batch_needs_none(library: c.CDLL, load: Callable[..., c.c_void_
     np.testing.assert_allclose(
         output, x @ next(iter(layers().constants.values())).values.T, rtol=0, atol=12 * 2.0**-24 * 8
     )
+
+
+def test_outputs_of_each_type_are_told_and_given_as_such(library: c.CDLL, load: Callable[..., c.c_void_p]) -> None:
+    content = encode(masked())
+    session, kind = load(content), c.c_int(-1)
+    types = []
+    for index in range(library.ns_output_count(session)):
+        assert library.ns_output_type(session, index, c.byref(kind)) == OK
+        types.append(kind.value)
+    assert types == [one.code for one in (ValueType.INT64, ValueType.BOOL, ValueType.FLOAT32)]
+    assert library.ns_output_type(session, 3, c.byref(kind)) == ARGUMENT
+    assert library.ns_output_type(None, 0, c.byref(kind)) == ARGUMENT
+    ids = np.arange(12).reshape(3, 4) % 9
+    wanted = Session(content)(ids)
+    found = [np.zeros_like(one) for one in wanted]
+    arrays = (c.c_void_p * 1)(ids.ctypes.data), (c.c_void_p * 3)(*(one.ctypes.data for one in found))
+    assert library.ns_run(session, sizes(3, 4), *arrays) == OK
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+    ids[1, 2] = 10  # one too far for the table, once it is moved
+    assert library.ns_run(session, sizes(3, 4), *arrays) == INPUT
+    assert library.ns_last_error() == b"node 5, Embedding: index 9 is none of 9 places: 0 to 8 are, or -9 to -1."
+    library.ns_free(session)
 
 
 def test_axes_and_types_are_told_and_whole_numbers_looked_up(library: c.CDLL, load: Callable[..., c.c_void_p]) -> None:

@@ -218,6 +218,67 @@ def test_threads_cut_outputs_in_each_group_where_kernels_may(of_group: int, kind
         assert_as_the_reference(graph, 1, threads=(1, 2, 3, 4, 7))
 
 
+def full(sizes: tuple[int, int], groups: int, outputs: int, stride: int = 1, inputs: int = 24) -> Graph:
+    """A convolution without zeros, with a bias, a residual and a ReLU behind it."""
+    rng, builder = np.random.default_rng(outputs), GraphBuilder()
+    x = builder.input("x", (None, inputs, *sizes))
+    weight = builder.constant(rng.normal(size=(outputs, inputs // groups, 3, 3)))
+    bias = builder.constant(rng.normal(size=outputs))
+    made = builder.node("Conv", [x, weight, bias], groups=groups, strides=(stride, stride), pads=(1,) * 4)
+    other = builder.node("MaxPool", [x], kernel=(1, 1), strides=(stride, stride))
+    other = builder.node("Conv", [other, builder.constant(rng.normal(size=(outputs, inputs, 1, 1)))])
+    return builder.graph([builder.node("Relu", [builder.node("Add", [made, other])])])
+
+
+def kinds(graph: Graph, batch: int) -> set[str]:
+    drawn = Drawn(graph, whole=False)
+    session = Session(drawn.encoded(), 1)
+    return {kind for _, kind, _, _ in session.profile(*drawn.inputs(batch, 0).values())}
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize("outputs", [24, 32, 62, 134])
+@pytest.mark.parametrize("sizes", [(7, 7), (14, 14), (5, 9), (13, 13)])
+def test_full_convolutions_of_small_pictures_give_what_the_reference_gives(
+    sizes: tuple[int, int], outputs: int, batch: int, name: str
+) -> None:
+    """Channels that fill their vectors and that don't, in one group and in two, pixels that leave lanes empty."""
+    with instructions(name):
+        for groups in (1, 2):
+            assert_as_the_reference(full(sizes, groups, outputs), batch)
+        if sizes == (7, 7) and batch == 1 and outputs >= 62:
+            assert "dense pixels" in kinds(full(sizes, 1, outputs), batch)
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("outputs", [13, 22, 30])
+@pytest.mark.parametrize("sizes", [(28, 28), (40, 23), (64, 200)])
+def test_full_convolutions_of_larger_pictures_give_what_the_reference_gives(
+    sizes: tuple[int, int], outputs: int, stride: int, name: str
+) -> None:
+    """Strips that go from row to row of a tile, blocks of channels of several sizes, several blocks of inputs."""
+    with instructions(name):
+        graph = full(sizes, 1, outputs, stride, inputs=40)
+        assert_as_the_reference(graph, 1, threads=(1, 2, 3))
+        assert "dense lanes" in kinds(graph, 1)
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+def test_pixels_of_a_small_picture_never_meet_what_lies_in_empty_lanes(name: str) -> None:
+    """Of 64 lanes 49 are pixels: infinities that an earlier run has left in the others mustn't come back as NaN."""
+    graph = full((7, 7), 1, 64)
+    drawn = Drawn(graph, whole=False)
+    x = drawn.inputs(1, 0)["x"]
+    with instructions(name):
+        session = Session(drawn.encoded(), 1)
+        fresh = np.asarray(session(x))
+        session(np.full_like(x, np.inf))
+        assert np.asarray(session(x)).tobytes() == fresh.tobytes()
+        assert np.isfinite(fresh).all()
+
+
 @pytest.mark.parametrize("name", _native.available_instructions())
 @pytest.mark.parametrize("of_group", [32, 33, 34, 35])
 @pytest.mark.parametrize("planes", [1, 2, 3, 4, 5, 8])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.plain_cases import LARGE, MAKERS, Case, cases
+from tests.engine.plain_cases import LARGE, MAKERS, RECURRENT, Case, cases
 from tests.packed.graphs import all_graphs, random_inputs
 
 from netsurgery import _native
@@ -23,14 +23,18 @@ UNIT = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding may be off by, relatively."""
 DOUBLE_UNIT = 2.0**-53
 
-MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Where", "Integers"}
-MOVED |= {"Expand", "Tile", "Trilu", "Reverse"}
+PICKED = {"Gather", "GatherElements", "GatherND", "TopKValues"}
+MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Where", "Integers", *PICKED}
+MOVED |= {"DepthToSpace", "SpaceToDepth"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""
-EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div", "Cast"}
+EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div", "Cast"} | {
+    *("Sqrt", "Sign", "Floor", "Ceil", "Round", "Trunc", "ThresholdedRelu", "Shrink", "Min", "Max", "Fmod"),
+    *("Remainder", "PRelu", "ReduceMax", "ReduceMin", "ScatterElements", "ScatterND"),
+}
 """Selected or rounded once: the same but for the sign of a zero."""
 PRODUCTS = {"Conv", "Linear", "MatMul"}
 ULPS = {"HardSigmoid": 1, "HardSwish": 3, "Sigmoid": 3, "Silu": 3, "Gelu": 6, "Tanh": 3}
-"""Of one entry each: what plain_functions.hpp says, tested by test_plain_functions.py for values of all sizes."""
+"""Of one entry each: what isa/functions.hpp says, tested by test_plain_functions.py for values of all sizes."""
 ODD = np.array([math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-40, 3e38, -3e38, 1.0, -2.5], np.float32)
 NOT_FINITE = np.array([math.nan, math.inf, -math.inf, 1.0, -2.5, 0.5], np.float32)
 
@@ -100,9 +104,32 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
         gain = magnitude / np.sqrt(variance + case.attributes.get("epsilon", 1e-5))
         gain = gain * (1 if scale is None else np.abs(scale)) + (0 if bias is None else np.abs(bias))
         return ulp + 8 * x.size * DOUBLE_UNIT * gain
+    if case.operator in RECURRENT:
+        return recurrent_bound(case, operands)
+    if case.operator == "Interpolate":
+        # Weights come of rounded positions and are divided by their sum; of cubic their magnitudes sum to less than 3.
+        return ulp + 200 * x.size * DOUBLE_UNIT * magnitude
+    if case.operator == "RmsNorm":
+        return ulp + 4 * x.size * DOUBLE_UNIT * np.abs(wanted)
+    if case.operator in {"ReduceProd", "ReduceSumSquare", "ReduceL2"}:  # nothing cancels
+        return ulp + 2 * x.size * DOUBLE_UNIT * np.abs(wanted)
     if case.operator == "Lrn":
         return 2 * ulp * (1 + x.shape[1] * 2.0**-20)
     return ulp + 2 * x.size * DOUBLE_UNIT * magnitude
+
+
+def recurrent_bound(case: Case, operands: list[Array | None]) -> Array:
+    """Of activations that are 1-Lipschitz and at most 1. A step adds the roundings of its sums, and of some products
+    of numbers of at most the cell's size, and hands on the errors of states, each through the weights of all gates.
+    """
+    gates, weight, *others = (np.zeros(1) if one is None else np.abs(one.astype(np.float64)) for one in operands)
+    gates = np.where(np.isfinite(gates), gates, 0)
+    time = gates.shape[1 if case.attributes.get("batch_first") else 0]
+    largest = max((one[np.isfinite(one)].max(initial=0) for one in others), default=0.0)
+    cell = time + largest
+    reach = 1 + RECURRENT[case.operator] * weight.sum(1).max() * (1 + cell) * max(1.0, largest * case.shapes[1][1])
+    error = 8 * (weight.shape[1] + 8) * UNIT * (gates.max() + reach * (1 + cell))
+    return np.asarray(error * sum((1 + reach) ** step for step in range(time)))
 
 
 def test_every_operator_is_drawn() -> None:
@@ -122,7 +149,7 @@ def test_a_kernel_gives_what_the_reference_gives(
     assert case.run(operands, **ways).tobytes() == got.tobytes()
 
 
-@pytest.mark.parametrize("operator", [one for one in OPERATORS if one not in PRODUCTS])
+@pytest.mark.parametrize("operator", [one for one in OPERATORS if one not in {*PRODUCTS, *RECURRENT}])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), ways=ways)
 def test_odd_values_give_what_they_give_in_the_reference(

@@ -293,7 +293,7 @@ REFUSED = [
     (case("ScatterND", f32(1), i64([0]), f32(2), gives=f32(0), reduction="add"), "constants take 'none' only"),
     (case("QuantizeLinear", f32(3), f32(2).reshape(()), gives=u8(2), opset=21, output_dtype=TensorProto.UINT4),
      "quantises a constant to uint4"),
-    (case("MatMul", i64([1]), i64([1]), gives=i64([1])), "reads 'c0', a constant of int64; it takes floats"),
+    (case("MatMul", i64([1]), i64([1]), gives=i64([1])), "MatMul input 'a' is int64; it must be float32"),
     (case("Det", f32([[1]]), gives=f32(1)), "Det reads constants only, but is not among the operators"),
     (case("Range", i64(1).reshape(()), i64(2).reshape(()), i64(0).reshape(()), gives=i64(1)), "a step of zero"),
     (case("ReduceSum", GRID, gives=GRID, noop_with_empty_axes=1), "reduces over no axis"),

@@ -45,7 +45,7 @@ def test_entrywise_operators_see_one_entry_at_a_time(name: str) -> None:
     order = np.random.default_rng(1).permutation(x.size)
     whole = computed(name, [x], attributes).ravel()
     mixed = computed(name, [x.ravel()[order].reshape(x.shape)], attributes).ravel()
-    assert np.array_equal(mixed, whole[order])
+    assert np.array_equal(mixed, whole[order], equal_nan=True)
 
 
 @pytest.mark.parametrize("name", working(Work.BROADCAST))
@@ -54,7 +54,7 @@ def test_broadcast_operators_see_one_entry_of_each(name: str) -> None:
     a, b = rng.standard_normal((3, 1, 4)).astype(np.float32), rng.standard_normal((5, 1)).astype(np.float32)
     whole = computed(name, [a, b], {})
     apart = [computed(name, [a[i, 0, j], b[k, 0]], {}) for i in range(3) for k in range(5) for j in range(4)]
-    assert np.array_equal(whole.ravel(), np.array(apart))
+    assert np.array_equal(whole.ravel(), np.array(apart), equal_nan=True)
 
 
 @pytest.mark.parametrize("name", working(Work.SPATIAL))
@@ -67,7 +67,7 @@ def test_spatial_operators_keep_channels_apart(name: str) -> None:
     changed[:, 0] += 1
     after = computed(name, [changed], attributes)
     assert not np.array_equal(before[:, 0], after[:, 0])
-    assert np.array_equal(before[:, 1:], after[:, 1:])
+    assert np.array_equal(before[:, 1:], after[:, 1:], equal_nan=True)
 
 
 @pytest.mark.parametrize("name", working(Work.LAYER))
@@ -108,7 +108,7 @@ def test_operators_that_keep_images_apart_give_each_image_what_it_gives_alone(na
     stacked = [np.concatenate([image[place] for image in images]) for place in range(values)]  # type: ignore[misc]
     together = computed(name, [*stacked, *operands[values:]], attributes)
     alone = [computed(name, [*image, *operands[values:]], attributes) for image in images]
-    assert np.allclose(together, np.concatenate(alone), rtol=1e-6, atol=1e-7)
+    assert np.allclose(together, np.concatenate(alone), rtol=1e-6, atol=1e-7, equal_nan=True)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,15 @@ import pytest
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import node
 from netsurgery.graph.operators import OPERATORS
-from netsurgery.packed.format import ATTRIBUTES
+from netsurgery.packed.format import ATTRIBUTES, Context
+from netsurgery.packed.integer_model import CONTEXTS
 
 
-def test_no_two_operators_have_one_code() -> None:
+def test_codes_differ_and_each_has_a_context_in_the_file_for_what_follows_it() -> None:
     codes = [operator.code for operator in OPERATORS.values()]
-    assert codes == sorted(set(codes))
+    assert sorted(set(codes)) == codes
     assert codes[0] >= 1
+    assert codes[-1] + Context.OPERATOR < CONTEXTS
 
 
 def test_every_attribute_has_a_context_in_the_file_and_none_is_there_in_vain() -> None:

@@ -26,7 +26,7 @@ from netsurgery.runtime.reference import run  # noqa: E402
 FLOAT = ValueType.FLOAT32
 RANDOM = np.random.default_rng(5)
 IMAGE, TALL, LINE, BLOCK = ("batch", 4, 7, 6), ("batch", 3, 9, 4), ("batch", 4, 11), ("batch", 2, 5, 4, 6)
-ROWS, WORDS = ("batch", 6), ("batch", 5, 6)
+ROWS, WORDS, STEPS = ("batch", 6), ("batch", 5, 6), ("batch", 2, 12)
 
 
 def weights(*shape):
@@ -104,7 +104,17 @@ CASES = {
         case(IMAGE, pads=()),
     ],
     "Slice": [case(IMAGE, axis=2, start=1, stop=6, step=2), case(IMAGE, axis=1, stop=3)],
-    "Mean": [case(IMAGE, axes=(2, 3), keepdims=False), case(IMAGE, axes=(1,))],
+    **{
+        name: [case(IMAGE, axes=(2, 3), keepdims=False), case(IMAGE, axes=(1,))]
+        for name, operator in OPERATORS.items()
+        if operator.shape is OPERATORS["Mean"].shape
+    },
+    **{name: [case(IMAGE, weights(4, 1, 1)), case(ROWS, more=(ROWS,))] for name in ("Min", "Max", "PRelu")},
+    **{name: [case(IMAGE, np.abs(weights(4, 1, 1)) + 2)] for name in ("Fmod", "Remainder", "Pow")},
+    "Elu": [case(ROWS), case(ROWS, alpha=0.5, scale=2.0), case(ROWS, alpha=0.5, scale=2.0, input_scale=0.25)],
+    "ThresholdedRelu": [case(ROWS, alpha=0.2)],
+    "Shrink": [case(ROWS, threshold=0.25, bias=0.5)],
+    "RmsNorm": [case(WORDS, weights(6), axis=2), case(WORDS, axis=1, epsilon=0.1)],
     "Lrn": [case(IMAGE, size=3), case(IMAGE, size=5, alpha=0.5, beta=0.6, bias=2.0)],
     "LayerNorm": [
         case(WORDS, weights(6), weights(6), axis=2),
@@ -127,11 +137,50 @@ CASES = {
     "IsNaN": [case(ROWS)],
     "IsInf": [case(ROWS), case(ROWS, positive=False), case(ROWS, negative=False)],
     "Where": [case(ROWS, weights(6), more=(ROWS,))],
-    "Range": [case(ROWS, length=5), case(WORDS, length=3, spacing=-0.5)],
-    "Expand": [case((*ROWS, 1), shape=(2, 1, 1, 3)), case(ROWS, shape=(1, 1))],
-    "Tile": [case(WORDS, repeats=(1, 2, 3))],
-    "Trilu": [case(IMAGE), case(WORDS, upper=True, diagonal=-2), case(WORDS, diagonal=3)],
-    "Reverse": [case(IMAGE, axes=(1, 3)), case(ROWS, axes=(0,))],
+    "Lstm": [
+        case(STEPS, weights(12, 3), weights(12)),
+        case(STEPS, weights(12, 3), None, weights(3, 3), reverse=True, result="cell", coupled=True, clip=0.5),
+        case(STEPS, weights(12, 3), batch_first=True, cell_activation="elu"),
+    ],
+    "Gru": [
+        case(STEPS, weights(12, 4), weights(12), batch_first=True),
+        case(STEPS, weights(12, 4), reset_after=False, result="hidden", reverse=True, fixed_lengths=(1, 2)),
+    ],
+    "Rnn": [
+        case(STEPS, weights(12, 12)),
+        case(STEPS, weights(12, 12), candidate_activation="affine", alphas=(0.5,), betas=(0.25,)),
+    ],
+    "DepthToSpace": [
+        case(IMAGE, blocks=(2, 2)),
+        case(IMAGE, blocks=(2, 2), order="dcr"),
+        case(IMAGE, blocks=(4, 1), order="dcr"),
+        case(LINE, blocks=(2,)),
+    ],
+    "SpaceToDepth": [
+        case(("batch", 3, 4, 6), blocks=(2, 2)),
+        case(("batch", 3, 4, 6), blocks=(2, 2), order="dcr"),
+        case(("batch", 3, 4, 6), blocks=(4, 3), order="dcr"),
+        case(("batch", 3, 4, 6), blocks=(1, 3)),
+    ],
+    "Interpolate": [
+        case(IMAGE, size=(14, 12)),
+        case(IMAGE, scales=(0.5, 1.5)),
+        case(IMAGE, size=(13, 11), coordinates="align_corners", mode="cubic"),
+        case(IMAGE, size=(3, 9), coordinates="pytorch_half_pixel", mode="cubic", alpha=-0.5, exclude_outside=True),
+        case(IMAGE, size=(4, 4), coordinates="asymmetric"),
+        case(IMAGE, scales=(0.5, 0.5), antialias=True, exclude_outside=True),
+        case(IMAGE, size=(4, 4), coordinates="tf_crop_and_resize", roi=(0.25, 0.0, 1.5, 1.0), value=2.0),
+    ],
+    "Gather": [case(IMAGE, more=((2, 3),), axis=2), case(IMAGE, more=((),), axis=3)],
+    "GatherElements": [case(ROWS, more=(ROWS,), axis=1)],
+    "GatherND": [case(IMAGE, more=(("batch", 5, 2),), axes_in_common=1)],
+    "ScatterElements": [case(ROWS, more=(ROWS, ROWS), axis=1), case(ROWS, more=(ROWS, ROWS), axis=1, reduction="add")],
+    "ScatterND": [case((4, 3), more=(("batch", 2), ("batch",)), reduction=kind) for kind in ("add", "max", "min")],
+    "ArgMax": [case(IMAGE, axis=1), case(ROWS, axis=1, keepdims=False, last=True)],
+    "ArgMin": [case(IMAGE, axis=1), case(ROWS, axis=1, keepdims=False, last=True)],
+    "TopKValues": [case(IMAGE, axis=2, count=3), case(ROWS, axis=1, count=2, largest=False)],
+    "TopKIndices": [case(IMAGE, axis=2, count=3), case(ROWS, axis=1, count=2, largest=False)],
+    "CumSum": [case(IMAGE, axis=2), case(ROWS, axis=1, exclusive=True), case(ROWS, axis=1, reverse=True)],
 }
 """Operator -> graphs with that operator alone, all of them with an open batch."""
 
@@ -146,7 +195,7 @@ def one_node(operator, index):
         for number, shape in enumerate(shapes)
     ]
     inputs = [] if operator == "Integers" else inputs
-    inputs += [builder.constant(array, f"w{number}") for number, array in enumerate(constants)]
+    inputs += [None if one is None else builder.constant(one, f"w{number}") for number, one in enumerate(constants)]
     return builder.graph([builder.node(operator, inputs, "y", "layer", **attributes)])
 
 

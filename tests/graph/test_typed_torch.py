@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.errors import InputError, UnsupportedOperatorError
 from netsurgery.graph.from_torch import read_torch, torch_outputs
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import Session
@@ -87,6 +87,12 @@ def assert_as_torch(model: nn.Module, *examples: Tensor) -> None:
         lambda x: x + torch.arange(4),
         lambda x: (x.split(2, 1)[1], x.chunk(2, 1)[0]),
         lambda x: (x, x == 1, x * 1.0),
+        lambda x: (x - 3) // 2,
+        lambda x: (x - 3) % 2,
+        lambda x: (3 - x) % -2,
+        lambda x: torch.fmod(x - 3, 2),
+        lambda x: torch.div(x - 3, 2, rounding_mode="trunc"),
+        lambda x: torch.div(x - 3, -2, rounding_mode="floor"),
     ],
 )
 def test_whole_numbers_compute_as_in_torch(function: Callable[[Tensor], Any]) -> None:
@@ -105,7 +111,7 @@ def test_whole_numbers_compute_as_in_torch(function: Callable[[Tensor], Any]) ->
         lambda x: x.bool(),
         lambda x: torch.where(x > 0, x, 0.0),
         lambda x: x.masked_fill(x < 0, float("-inf")),
-        lambda x: (x.half() * 2).float(),
+        lambda x: (x.double() * 2).float(),
         lambda x: x >= torch.tensor([1, 2, 3, 4]),
         lambda x: x.to(torch.int32) * 2,
     ],
@@ -177,3 +183,57 @@ def test_more_whole_numbers_than_a_graph_has_room_for_are_refused_with_what_to_d
     table = torch.arange(2**17).view(-1, 2)
     with pytest.raises(UnsupportedOperatorError, match=r"131,072 whole numbers; at most 65,536 have room in a graph"):
         read_torch(Of(lambda x: x + table), (torch.zeros(2**16, 2, dtype=torch.int64),))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, i: x.gather(1, i),
+        lambda x, _: x.index_select(1, torch.tensor([3, 0, 0])),
+        lambda x, _: x[:, [2, 0, 3]],
+        lambda x, _: x.argmax(1),
+        lambda x, _: x.argmin(-1, keepdim=True),
+        lambda x, _: x.max(1),
+        lambda x, _: x.min(1, keepdim=True),
+        lambda x, _: x.topk(3, 1),
+        lambda x, _: x.topk(2, 1, largest=False)[1],
+        lambda x, _: x.sort(1, descending=True),
+        lambda x, _: x.argsort(1),
+        lambda x, _: x.cumsum(1),
+        lambda _, i: i.cumsum(1),
+        lambda _, i: (i > 1).cumsum(1),
+        lambda x, i: x.scatter(1, i[:, :1], 7.0),
+        lambda x, i: x.scatter_add(1, i, x),
+        lambda _, i: nn.functional.one_hot(i, 4),
+        lambda _, i: torch.arange(10, 14)[i],
+        lambda _, i: torch.tensor([[1.5, 2.0], [0.25, -4.0], [7.0, 8.0], [9.0, 1.0]])[i],
+        lambda _, i: torch.arange(32.0).view(4, 4, 2)[i[:, 0], i[:, 1]],
+        lambda _, i: torch.arange(32.0).view(4, 4, 2)[i, 2],
+    ],
+)
+def test_what_is_picked_put_and_ranked_is_as_in_torch(function: Callable[[Tensor, Tensor], Any]) -> None:
+    assert_as_torch(Of(function), FLOATS.nan_to_num(posinf=9.75), IDS % 4)
+
+
+def test_a_token_is_picked_at_the_end_of_each_row() -> None:
+    """As text encoders do it: at the place of the largest number."""
+
+    def pooled(x: Tensor, ids: Tensor) -> Tensor:
+        return x.gather(1, ids.argmax(1)[:, None])
+
+    assert_as_torch(Of(pooled), FLOATS.nan_to_num(posinf=9.75), IDS)
+
+
+def test_entries_that_are_picked_by_a_mask_are_refused_with_the_reason() -> None:
+    with pytest.raises(UnsupportedOperatorError, match=r"by a mask, as many as it finds.*use torch.where"):
+        read_torch(Of(lambda x: x[torch.tensor([True, False, True, True])] + x.sum()), (torch.zeros(4),), open_axes={})
+
+
+def test_an_index_beyond_its_axis_is_an_input_error_and_the_next_run_is_right() -> None:
+    table = torch.arange(10.0).view(5, 2)
+    graph = read_torch(Of(lambda i: table[i + 1]), (torch.tensor([[0, 1], [2, 3]]),))
+    for engine in ("native", "reference"):
+        session = Session(encode(graph), engine=engine)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"index 7 is none of 5 places: 0 to 4 are, or -5 to -1|7 at place"):
+            session(np.array([[0, 6], [1, 2]]))
+        np.testing.assert_array_equal(session(np.array([[0, -3]])), [[[2, 3], [6, 7]]])

@@ -10,7 +10,8 @@ import numpy as np
 
 from netsurgery.graph import examples
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input, Node, node
-from netsurgery.graph.operators import Work, working
+from netsurgery.graph.operators import OPERATORS, Work, working
+from netsurgery.graph.operators.recurrent import ACTIVATIONS, activations
 from netsurgery.graph.planes import sum_of_planes
 from netsurgery.graph.recognition import recognise_weights
 from netsurgery.graph.value_types import ValueType
@@ -38,6 +39,8 @@ class Constant(NamedTuple):
 Operand = Value | Numbers | Constant | None
 WHOLE_ROW, SHORT_ROW, BOOLS = Numbers((6,)), Numbers((6,), ValueType.INT32), Numbers((6,), ValueType.BOOL)
 ROW, LINE, IMAGE, BOX = Value((6,)), Value((4, 9)), Value((4, 7, 9)), Value((2, 4, 3, 5))
+
+REDUCTIONS = ("none", "add", "mul", "max", "min")
 
 CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     (
@@ -137,24 +140,101 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("IsInf", (ROW,), {"negative": False}),
     ("Where", (BOOLS, ROW, Constant(())), {}),
     ("Where", (Numbers((1,), ValueType.BOOL), WHOLE_ROW, WHOLE_ROW), {}),
+    ("Gather", (Constant((4, 3)), Numbers((2,))), {"axis": 1}),
+    ("Gather", (Constant((4, 3)), Numbers((), ValueType.INT32)), {"axis": 0}),
+    ("GatherElements", (IMAGE, Numbers((9, 7, 9))), {"axis": 1}),
+    ("GatherND", (Constant((4, 3, 2)), Numbers((5, 2))), {}),
+    ("GatherND", (BOX, Numbers((2, 2), ValueType.INT32)), {"axes_in_common": 1}),
+    *(("ScatterElements", (ROW, WHOLE_ROW, ROW), {"axis": 1, "reduction": kind}) for kind in REDUCTIONS),
+    *(("ScatterND", (Constant((4, 3)), Numbers((2,)), Value(())), {"reduction": kind}) for kind in REDUCTIONS),
+    ("ArgMax", (IMAGE,), {"axis": 2}),
+    ("ArgMax", (SHORT_ROW,), {"axis": 1, "keepdims": False, "last": True}),
+    ("ArgMin", (IMAGE,), {"axis": 1}),
+    ("ArgMin", (WHOLE_ROW,), {"axis": 1, "keepdims": False, "last": True}),
+    ("TopKValues", (IMAGE,), {"axis": 3, "count": 4}),
+    ("TopKValues", (WHOLE_ROW,), {"axis": 1, "count": 6, "largest": False}),
+    ("TopKIndices", (IMAGE,), {"axis": 1, "count": 2}),
+    ("TopKIndices", (SHORT_ROW,), {"axis": 1, "count": 3, "largest": False}),
+    ("CumSum", (IMAGE,), {"axis": 2, "exclusive": True}),
+    ("CumSum", (WHOLE_ROW,), {"axis": 1, "reverse": True}),
     *((name, (SHORT_ROW, SHORT_ROW), {}) for name in ("Add", "Sub", "Mul", "Div")),
     ("Concat", (BOOLS, BOOLS), {"axis": 1}),
     ("Transpose", (WHOLE_ROW,), {"order": (1, 0)}),
     ("Slice", (BOOLS,), {"axis": 1, "start": 1, "stop": 5, "step": 2}),
     ("Pad", (WHOLE_ROW,), {"pads": (0, 1, 0, 2), "value": -7.0}),
     ("Reshape", (BOOLS,), {"shape": (-1, 2, 3)}),
+    ("Resize", (IMAGE,), {"scales": (2.0, 0.5)}),
+    ("DepthToSpace", (Value((12, 3, 5)),), {"blocks": (2, 3)}),
+    ("DepthToSpace", (LINE,), {"blocks": (4,), "order": "dcr"}),
+    ("SpaceToDepth", (Value((2, 6, 4)),), {"blocks": (3, 2)}),
+    ("SpaceToDepth", (Value((1, 2, 2, 4)),), {"blocks": (2, 1, 4), "order": "dcr"}),
+    ("Interpolate", (IMAGE,), {"size": (11, 4)}),
+    *(
+        ("Interpolate", (LINE,), {"size": (13,), "coordinates": coordinates})
+        for coordinates in ("asymmetric", "pytorch_half_pixel", "half_pixel_symmetric")
+    ),
+    ("Interpolate", (LINE,), {"scales": (1.75,), "coordinates": "align_corners", "mode": "cubic", "alpha": -0.5}),
+    ("Interpolate", (BOX,), {"scales": (0.5, 2.0, 0.6), "antialias": True, "exclude_outside": True}),
+    (
+        "Interpolate",
+        (IMAGE,),
+        {"size": (5, 6), "coordinates": "tf_crop_and_resize", "roi": (0.1, -0.5, 0.9, 1.5), "value": 2.5},
+    ),
     ("Reshape", (IMAGE,), {"shape": (0, 7, -1)}),
     ("Reshape", (Constant((2, 3)),), {"shape": (2, 3)}),
     ("Pad", (Constant((2, 3)),), {"pads": (0, 1, 1, 1)}),
+    ("Elu", (ROW,), {"alpha": 0.5, "scale": 2.0, "input_scale": 0.25}),
+    ("ThresholdedRelu", (ROW,), {"alpha": 0.25}),
+    ("Shrink", (ROW,), {"threshold": 0.25, "bias": 0.5}),
+    ("PRelu", (IMAGE, Constant((4, 1, 1))), {}),
+    ("RmsNorm", (IMAGE, Constant((7, 9))), {"axis": 2, "epsilon": 0.5}),
+    ("RmsNorm", (ROW,), {"axis": 1}),
+    ("ReduceMax", (IMAGE,), {"axes": (2, 3), "keepdims": False}),
+    ("ReduceSum", (IMAGE,), {"axes": (1,)}),
     ("Conv", (Constant((1, 2, 5)), Constant((4, 1, 2)), Constant((4,))), {"pads": (0, 1), "groups": 2}),
-    ("Range", (ROW,), {"length": 5, "spacing": -0.25}),
-    ("Expand", (IMAGE,), {"shape": (3, 1, 1, 1, 1)}),
-    ("Tile", (IMAGE,), {"repeats": (1, 2, 1, 3)}),
-    ("Trilu", (IMAGE,), {"diagonal": 2}),
-    ("Trilu", (ROW,), {"upper": True, "diagonal": -1}),
-    ("Reverse", (IMAGE,), {"axes": (1, 3)}),
 ]
-CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in {case[0] for case in CASES}]
+STEPS = Value((3, 12))
+CASES += [
+    ("Lstm", (STEPS, Constant((12, 3)), Constant((12,))), {}),
+    (
+        "Lstm",
+        (
+            *(STEPS, Constant((12, 2)), None, Constant((3, 3)), Constant((2, 3))),
+            *(Numbers(()), Value((2,)), Value((3,))),
+        ),
+        {"batch_first": True, "result": "cell", "coupled": True, "reverse": True, "clip": 1.5},
+    ),
+    ("Lstm", (STEPS, Constant((12, 3))), {"result": "hidden", "fixed_lengths": (1, 0, 1)}),
+    (
+        "Lstm",
+        (STEPS, Constant((12, 3))),
+        {"cell_activation": "hard_sigmoid", "alphas": (0, 0, 0.5), "betas": (0, 0, 0.25)},
+    ),
+    ("Gru", (STEPS, Constant((12, 4)), Constant((12,)), None, Value((4,))), {"batch_first": True}),
+    ("Gru", (STEPS, Constant((12, 4)), None, Numbers((), ValueType.INT32)), {"batch_first": True, "result": "hidden"}),
+    (
+        "Gru",
+        (STEPS, Constant((12, 4))),
+        {"reset_after": False, "clip": 0.5, "alphas": (0, 2), "betas": (0, 1), "fixed_lengths": (1, 1, 1)},
+    ),
+    ("Gru", (STEPS, Constant((12, 4))), {"reverse": True}),
+    ("Rnn", (STEPS, Constant((12, 12)), Constant((12,)), None, Value((12,))), {"batch_first": True, "reverse": True}),
+    ("Rnn", (STEPS, Constant((12, 12)), None, Numbers(())), {"batch_first": True, "result": "hidden"}),
+    ("Rnn", (STEPS, Constant((12, 12))), {"alphas": (0.5,), "betas": (0.25,), "clip": 0.5, "fixed_lengths": (0, 1, 1)}),
+]
+CASES += [
+    (operator, (STEPS, Constant((12, 12 // gates))), dict.fromkeys(activations(operator), activation))
+    for operator, gates in (("Lstm", 4), ("Gru", 3), ("Rnn", 1))
+    for activation in ACTIVATIONS
+]
+_GIVEN = {case[0] for case in CASES}
+CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in _GIVEN]
+CASES += [(name, (IMAGE, Constant((4, 1, 1))), {}) for name in working(Work.BROADCAST) if name not in _GIVEN]
+CASES += [
+    (name, (IMAGE,), {"axes": (1, 3)})
+    for name, operator in OPERATORS.items()
+    if operator.shape is OPERATORS["Mean"].shape and name not in _GIVEN
+]
 """Operator, its operands, its attributes."""
 
 

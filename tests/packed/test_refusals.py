@@ -418,10 +418,6 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         [*whole_head(), operator("Add"), *value(), *NEW_NUMBER, *OUTPUT],
         "contradicts itself: input 'b' is float32, another one is int64; they must be alike",
     ),
-    "too many whole numbers": (
-        [*head(4), operator("Integers"), *integers(2**16 + 1)],
-        "the file declares 65,537 numbers of values; at most 65,536 are allowed",
-    ),
     "whole numbers that don't fill their shape": (
         [*head(4), operator("Integers"), *integers(2, 5, 6), *OUTPUT],
         r"contradicts itself: 2 values don't fill shape \(3,\)",
@@ -464,6 +460,10 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
 SIZE = 2**31
 
 LIMITED: dict[str, tuple[Calls, str]] = {
+    "too many whole numbers": (
+        [*head(4), operator("Integers"), *integers(2**16 + 1)],
+        "the file declares 65,537 numbers of values; at most 65,536 are allowed",
+    ),
     "inputs": (many_inputs(65), "declares 65 inputs; at most 64 are allowed"),
     "outputs": (
         [*head(1, nodes=0), integer(Context.OUTPUT_COUNT, 64)],

@@ -216,18 +216,12 @@ EXACT = [
          mode="reflect"),
     case("Slice", (2, 7), torch=lambda x: x[:, 1:6:2], axis=1, start=1, stop=6, step=2),
     case("Slice", (2, 7, 3), torch=lambda x: x[:1], axis=0, stop=1),
-    case("Range", (2, 3), torch=lambda x: x[..., None] + torch.arange(5) * 0.5, length=5, spacing=0.5),
-    case("Range", (), torch=lambda x: x + torch.arange(7), length=7),
-    case("Expand", (3, 1), torch=lambda x: x.expand(2, 3, 4), shape=(2, 1, 4)),
-    case("Expand", (), torch=lambda x: x.expand(2, 3), shape=(2, 3)),
-    case("Tile", (2, 3), torch=lambda x: x.repeat(2, 3), repeats=(2, 3)),
-    case("Trilu", (2, 4, 5), torch=lambda x: x.tril(1), diagonal=1),
-    case("Trilu", (5, 3), torch=lambda x: x.triu(-2), upper=True, diagonal=-2),
-    case("Reverse", (2, 4, 5), torch=lambda x: x.flip(0, 2), axes=(0, 2)),
     case("Resize", (2, 3, 4, 5), torch=resized((8, 15)), size=(8, 15)),
     case("Resize", (2, 3, 8, 6), torch=resized((4, 2)), size=(4, 2)),
     case("Resize", (1, 3, 5), torch=resized((7,)), size=(7,)),
     case("Resize", (1, 1, 2, 3, 4), torch=resized((4, 3, 2)), size=(4, 3, 2)),
+    case("DepthToSpace", (2, 12, 3, 5), torch=lambda x: F.pixel_shuffle(x, 2), blocks=(2, 2)),
+    case("SpaceToDepth", (2, 3, 4, 6), torch=lambda x: F.pixel_unshuffle(x, 2), blocks=(2, 2)),
 ]  # fmt: skip
 
 
@@ -487,6 +481,17 @@ def resizes(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
 
 
 @st.composite
+def blocks_of_pictures(draw: st.DrawFn, operator: str) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    (x,), attributes = draw(adaptive(order=st.sampled_from(("crd", "dcr"))))
+    blocks = attributes.pop("size")
+    if operator == "DepthToSpace":
+        x = (x[0], x[1] * math.prod(blocks), *x[2:])
+    else:
+        x = (*x[:2], *(size * block for size, block in zip(x[2:], blocks, strict=True)))
+    return [x], attributes | {"blocks": blocks}
+
+
+@st.composite
 def products(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
     a, b = draw(axes_of_shape), draw(axes_of_shape)
     inner = draw(sizes)
@@ -548,12 +553,22 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     **{name: broadcasts() for name, one in OPERATORS.items() if one.images is Images.APART_IN_BROADCASTS},
     "Where": axes_of_shape.map(lambda x: ([x, x, x], {})),
     "Integers": axes_of_shape.map(lambda x: ([], {"type": "int64", "shape": x, "values": (3,)})),
+    **{name: with_axis() for name in ("ArgMax", "ArgMin", "CumSum")},
+    **{name: with_axis().map(lambda x: (x[0], {**x[1], "count": 1})) for name in ("TopKValues", "TopKIndices")},
+    "Gather": st.just(([(5, 4), (3,)], {"axis": 1})),
+    "GatherElements": st.just(([(5, 4), (5, 3)], {"axis": 1})),
+    "GatherND": st.just(([(5, 4, 3), (2, 1)], {})),
+    "ScatterElements": st.just(([(5, 4), (5, 3), (5, 3)], {"axis": 1, "reduction": "add"})),
+    "ScatterND": st.just(([(5, 4, 3), (2, 1), (2, 4, 3)], {})),
     "Cast": axes_of_shape.map(lambda x: ([x], {"type": "int32"})),
     **{name: with_axis() for name in ("Softmax", "LogSoftmax")},
     **{name: adaptive() for name in ("AdaptiveAveragePool", "AdaptiveMaxPool")},
     "Conv": windows(pooling=False),
     "Linear": linears(),
     "MatMul": products(),
+    "Lstm": st.tuples(sizes, sizes, sizes).map(lambda s: ([(*s[:2], 4 * s[2]), (4 * s[2], s[2]), (4 * s[2],)], {})),
+    "Gru": st.tuples(sizes, sizes, sizes).map(lambda s: ([(*s[:2], 3 * s[2]), (3 * s[2], s[2])], {"reverse": True})),
+    "Rnn": st.tuples(sizes, sizes, sizes).map(lambda s: ([s, (s[2], s[2])], {"result": "hidden"})),
     "Embedding": axes_of_shape.map(lambda x: ([x, (3, 5)], {})),
     "MaxPool": windows(pooling=True),
     "AveragePool": st.tuples(windows(pooling=True), st.booleans()).map(
@@ -568,15 +583,14 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "Pad": pads_of_axes(),
     "Slice": cuts(),
-    "Mean": means(),
+    **{name: means() for name, one in OPERATORS.items() if one.shape is OPERATORS["Mean"].shape},
+    "RmsNorm": norms().map(lambda drawn: (drawn[0][:2], drawn[1])),
     "Lrn": st.tuples(axes_of_shape.map(lambda x: [(2, *x)]), st.fixed_dictionaries({"size": st.integers(1, 9)})),
     "LayerNorm": norms(),
     "Resize": resizes(),
-    "Range": axes_of_shape.map(lambda x: ([x], {"length": 3, "spacing": 0.5})),
-    "Expand": axes_of_shape.map(lambda x: ([x], {"shape": (2, *x)})),
-    "Tile": axes_of_shape.map(lambda x: ([x], {"repeats": [2] * len(x)})),
-    "Trilu": axes_of_shape.map(lambda x: ([(3, *x, 2)], {"diagonal": 1})),
-    "Reverse": axes_of_shape.map(lambda x: ([x], {"axes": [len(x) - 1]})),
+    "Interpolate": adaptive(mode=st.sampled_from(("linear", "cubic")), antialias=st.booleans()),
+    "DepthToSpace": blocks_of_pictures("DepthToSpace"),
+    "SpaceToDepth": blocks_of_pictures("SpaceToDepth"),
 }  # fmt: skip
 """Operator name -> shapes of the operands and attributes that (nearly always) fit together."""
 

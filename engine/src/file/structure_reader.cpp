@@ -135,7 +135,8 @@ void StructureReader::node(std::size_t previous_code) {
   Size code = stream_.integer(kOperator + previous_code) + 1;
   const bool follows = code == kFollows;
   if (follows) code = stream_.integer(kOperator + previous_code) + 1;
-  if (!exists(code)) refuse_file("operator " + std::to_string(code) + " doesn't exist in this version of the format.");
+  if (!is_operator(code))
+    refuse_file("operator " + std::to_string(code) + " doesn't exist in this version of the format.");
   newest_ = static_cast<Operator>(code);
   ordinals_.push_back(++made_[static_cast<std::size_t>(code)]);
   const OperatorEntry& entry = entry_of(newest_);
@@ -263,6 +264,9 @@ Shape StructureReader::expected_shape(const OperatorEntry& entry, const Operands
     case Expected::kMatrix:
       if (x->empty()) break;
       return {kUnsaid, x->back()};
+    case Expected::kGates:
+      if (x->empty()) break;
+      return {x->back(), kUnsaid};
     case Expected::kOutputs:
       if (!weight) break;
       return weight->empty() ? Shape() : Shape{(*weight)[0]};

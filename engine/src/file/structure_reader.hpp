@@ -67,8 +67,8 @@ class StructureReader {
   std::vector<Shape> values_;         // shapes of inputs and nodes so far
   std::vector<bool> constant_known_;  // does constant number i have its shape?
   Operator newest_{};
-  std::vector<int> made_ = std::vector<int>(kHighestCode + 1);  // nodes of each operator so far
-  std::vector<int> ordinals_;                                   // which of its operator each node is
+  std::vector<int> made_ = std::vector<int>(kMostOperatorCodes);  // nodes of each operator so far
+  std::vector<int> ordinals_;                                     // which of its operator each node is
   Size operands_ = 0, elements_ = 0;
 };
 

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 
 #include "graph/value_types.hpp"
@@ -46,7 +47,7 @@ enum class Images : std::uint8_t {
   kApartInOrder,
   kApartUnpadded
 };
-enum class Expected : std::uint8_t { kNothing, kKernel, kMatrix, kOutputs, kFromAxis };
+enum class Expected : std::uint8_t { kNothing, kKernel, kMatrix, kGates, kOutputs, kFromAxis };
 enum class Gives : std::uint8_t { kFloat32, kFirst, kLast, kInt64, kBool, kSaid };
 enum class Length : std::uint8_t { kSpatial, kTwiceSpatial, kRank, kTwiceRank, kOne, kTwo };
 enum class Operator : std::uint8_t {
@@ -98,11 +99,63 @@ enum class Operator : std::uint8_t {
   kIsNaN = 52,
   kIsInf = 53,
   kWhere = 54,
-  kRange = 150,
-  kExpand = 151,
-  kTile = 152,
-  kTrilu = 153,
-  kReverse = 154
+  kGather = 55,
+  kGatherElements = 56,
+  kGatherND = 57,
+  kScatterElements = 58,
+  kScatterND = 59,
+  kArgMax = 60,
+  kArgMin = 61,
+  kTopKValues = 62,
+  kTopKIndices = 63,
+  kCumSum = 64,
+  kLstm = 70,
+  kGru = 71,
+  kRnn = 72,
+  kExp = 80,
+  kLog = 81,
+  kSqrt = 82,
+  kErf = 83,
+  kSin = 84,
+  kCos = 85,
+  kTan = 86,
+  kAsin = 87,
+  kAcos = 88,
+  kAtan = 89,
+  kSinh = 90,
+  kCosh = 91,
+  kAsinh = 92,
+  kAcosh = 93,
+  kAtanh = 94,
+  kSign = 95,
+  kFloor = 96,
+  kCeil = 97,
+  kRound = 98,
+  kTrunc = 99,
+  kExpm1 = 100,
+  kLog1p = 101,
+  kElu = 102,
+  kSoftplus = 103,
+  kSoftsign = 104,
+  kMish = 105,
+  kThresholdedRelu = 106,
+  kShrink = 107,
+  kPow = 108,
+  kMin = 109,
+  kMax = 110,
+  kRemainder = 111,
+  kFmod = 112,
+  kPRelu = 113,
+  kReduceSum = 115,
+  kReduceMax = 116,
+  kReduceMin = 117,
+  kReduceProd = 118,
+  kReduceSumSquare = 119,
+  kReduceL2 = 120,
+  kRmsNorm = 122,
+  kDepthToSpace = 130,
+  kSpaceToDepth = 131,
+  kInterpolate = 132
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -137,11 +190,31 @@ enum class AttributeName : std::uint8_t {
   kValues,
   kPositive,
   kNegative,
-  kRepeats,
-  kLength,
-  kSpacing,
-  kUpper,
-  kDiagonal
+  kResult,
+  kBatchFirst,
+  kReverse,
+  kFixedLengths,
+  kClip,
+  kGateActivation,
+  kCandidateActivation,
+  kCellActivation,
+  kAlphas,
+  kBetas,
+  kCoupled,
+  kResetAfter,
+  kBlocks,
+  kAntialias,
+  kExcludeOutside,
+  kRoi,
+  kAxesInCommon,
+  kReduction,
+  kLast,
+  kCount,
+  kLargest,
+  kExclusive,
+  kScale,
+  kInputScale,
+  kThreshold
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -154,7 +227,7 @@ enum class ShapeRule : std::uint8_t {
   kConcat,
   kTranspose,
   kLayerNorm,
-  kMean,
+  kOverAxes,
   kCut,
   kAlongAxis,
   kPad,
@@ -163,11 +236,19 @@ enum class ShapeRule : std::uint8_t {
   kMatmul,
   kEmbedding,
   kIntegers,
-  kStretch,
-  kExpand,
-  kTile,
-  kTriangle,
-  kReverse
+  kGather,
+  kGatherElements,
+  kGatherNd,
+  kScatterElements,
+  kScatterNd,
+  kPlaceAlongAxis,
+  kTop,
+  kLstm,
+  kGru,
+  kRnn,
+  kDepthToSpace,
+  kSpaceToDepth,
+  kInterpolate
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -182,6 +263,100 @@ enum class ResizeCoordinates : std::uint8_t {
 enum class ResizeRounding : std::uint8_t { kFloor, kCeil, kRoundPreferFloor, kRoundPreferCeil };
 enum class IntegersType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
 enum class CastType : std::uint8_t { kFloat32, kInt32, kInt64, kBool };
+enum class ScatterElementsReduction : std::uint8_t { kNone, kAdd, kMul, kMax, kMin };
+enum class ScatterNDReduction : std::uint8_t { kNone, kAdd, kMul, kMax, kMin };
+enum class LstmResult : std::uint8_t { kSteps, kHidden, kCell };
+enum class LstmGateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class LstmCandidateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class LstmCellActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class GruResult : std::uint8_t { kSteps, kHidden };
+enum class GruGateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class GruCandidateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class RnnResult : std::uint8_t { kSteps, kHidden };
+enum class RnnCandidateActivation : std::uint8_t {
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+enum class DepthToSpaceOrder : std::uint8_t { kCrd, kDcr };
+enum class SpaceToDepthOrder : std::uint8_t { kCrd, kDcr };
+enum class InterpolateCoordinates : std::uint8_t {
+  kAsymmetric,
+  kHalfPixel,
+  kPytorchHalfPixel,
+  kAlignCorners,
+  kHalfPixelSymmetric,
+  kTfCropAndResize
+};
+enum class InterpolateMode : std::uint8_t { kLinear, kCubic };
 
 struct OperandEntry {
   const char* name;
@@ -464,8 +639,8 @@ inline constexpr const char* kResizeCoordinatesChoices[] = {"asymmetric", "half_
      "align_corners", "half_pixel_symmetric"};
 inline constexpr const char* kResizeRoundingChoices[] = {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"};
 inline constexpr AttributeEntry kResizeAttributes[] = {
-    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
-     0, true, 1, {}},
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
+     false, 0, true, 1, {}},
     {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f,
      -kLargestInteger, false, 0, false, 0, {}},
     {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
@@ -602,48 +777,501 @@ inline constexpr OperandEntry kWhereOperands[] = {
     {"b", false, false, false, Expected::kNothing, 15, true},
 };
 
-inline constexpr OperandEntry kRangeOperands[] = {
+inline constexpr OperandEntry kGatherOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+};
+inline constexpr AttributeEntry kGatherAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kGatherElementsOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+};
+inline constexpr AttributeEntry kGatherElementsAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kGatherNDOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+};
+inline constexpr AttributeEntry kGatherNDAttributes[] = {
+    {AttributeName::kAxesInCommon, "axes_in_common", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue,
+     0, 0.0f, 0, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kScatterElementsOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, true},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+    {"updates", false, false, false, Expected::kNothing, 15, true},
+};
+inline constexpr const char* kScatterElementsReductionChoices[] = {"none", "add", "mul", "max", "min"};
+inline constexpr AttributeEntry kScatterElementsAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kReduction, "reduction", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, kScatterElementsReductionChoices},
+};
+
+inline constexpr OperandEntry kScatterNDOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, true},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+    {"updates", false, false, false, Expected::kNothing, 15, true},
+};
+inline constexpr const char* kScatterNDReductionChoices[] = {"none", "add", "mul", "max", "min"};
+inline constexpr AttributeEntry kScatterNDAttributes[] = {
+    {AttributeName::kReduction, "reduction", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, kScatterNDReductionChoices},
+};
+
+inline constexpr OperandEntry kArgMaxOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kArgMaxAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kLast, "last", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kArgMinOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kArgMinAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kLast, "last", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kTopKValuesOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kTopKValuesAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kTopKIndicesOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kTopKIndicesAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kCumSumOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 7, false},
+};
+inline constexpr AttributeEntry kCumSumAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kExclusive, "exclusive", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kLstmOperands[] = {
+    {"gates", false, false, false, Expected::kNothing, 1, false},
+    {"weight", true, false, false, Expected::kGates, 1, false},
+    {"bias", true, true, false, Expected::kOutputs, 1, false},
+    {"peepholes", true, true, false, Expected::kNothing, 1, false},
+    {"projection", true, true, false, Expected::kNothing, 1, false},
+    {"lengths", false, true, false, Expected::kNothing, 6, false},
+    {"hidden", false, true, false, Expected::kNothing, 1, false},
+    {"cell", false, true, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kLstmResultChoices[] = {"steps", "hidden", "cell"};
+inline constexpr const char* kLstmGateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr const char* kLstmCandidateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr const char* kLstmCellActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr AttributeEntry kLstmAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kLstmResultChoices},
+    {AttributeName::kBatchFirst, "batch_first", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kFixedLengths, "fixed_lengths", AttributeKind::kInts, Length::kTwo, 16, false, Default::kEmpty, 0,
+     0.0f, 0, false, 0, false, 0, {}},
+    {AttributeName::kClip, "clip", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kGateActivation, "gate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, false, 0, kLstmGateActivationChoices},
+    {AttributeName::kCandidateActivation, "candidate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, false, 0, kLstmCandidateActivationChoices},
+    {AttributeName::kCellActivation, "cell_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, false, 0, kLstmCellActivationChoices},
+    {AttributeName::kAlphas, "alphas", AttributeKind::kFloats, Length::kRank, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBetas, "betas", AttributeKind::kFloats, Length::kRank, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCoupled, "coupled", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kGruOperands[] = {
+    {"gates", false, false, false, Expected::kNothing, 1, false},
+    {"weight", true, false, false, Expected::kGates, 1, false},
+    {"bias", true, true, false, Expected::kOutputs, 1, false},
+    {"lengths", false, true, false, Expected::kNothing, 6, false},
+    {"hidden", false, true, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kGruResultChoices[] = {"steps", "hidden"};
+inline constexpr const char* kGruGateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr const char* kGruCandidateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr AttributeEntry kGruAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kGruResultChoices},
+    {AttributeName::kBatchFirst, "batch_first", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kFixedLengths, "fixed_lengths", AttributeKind::kInts, Length::kTwo, 16, false, Default::kEmpty, 0,
+     0.0f, 0, false, 0, false, 0, {}},
+    {AttributeName::kClip, "clip", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kGateActivation, "gate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, false, 0, kGruGateActivationChoices},
+    {AttributeName::kCandidateActivation, "candidate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, false, 0, kGruCandidateActivationChoices},
+    {AttributeName::kAlphas, "alphas", AttributeKind::kFloats, Length::kTwo, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBetas, "betas", AttributeKind::kFloats, Length::kTwo, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kResetAfter, "reset_after", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kRnnOperands[] = {
+    {"gates", false, false, false, Expected::kNothing, 1, false},
+    {"weight", true, false, false, Expected::kGates, 1, false},
+    {"bias", true, true, false, Expected::kOutputs, 1, false},
+    {"lengths", false, true, false, Expected::kNothing, 6, false},
+    {"hidden", false, true, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kRnnResultChoices[] = {"steps", "hidden"};
+inline constexpr const char* kRnnCandidateActivationChoices[] = {"sigmoid", "tanh", "relu", "affine", "leaky_relu",
+     "thresholded_relu", "scaled_tanh", "hard_sigmoid", "elu", "softsign", "softplus"};
+inline constexpr AttributeEntry kRnnAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kRnnResultChoices},
+    {AttributeName::kBatchFirst, "batch_first", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kReverse, "reverse", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kFixedLengths, "fixed_lengths", AttributeKind::kInts, Length::kTwo, 16, false, Default::kEmpty, 0,
+     0.0f, 0, false, 0, false, 0, {}},
+    {AttributeName::kClip, "clip", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCandidateActivation, "candidate_activation", AttributeKind::kChoice, Length::kSpatial, 16, false,
+     Default::kValue, 1, 0.0f, -kLargestInteger, false, 0, false, 0, kRnnCandidateActivationChoices},
+    {AttributeName::kAlphas, "alphas", AttributeKind::kFloats, Length::kOne, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBetas, "betas", AttributeKind::kFloats, Length::kOne, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kExpOperands[] = {
     {"x", false, false, false, Expected::kNothing, 1, false},
 };
-inline constexpr AttributeEntry kRangeAttributes[] = {
-    {AttributeName::kLength, "length", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
-     false, 0, true, 1, {}},
-    {AttributeName::kSpacing, "spacing", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+
+inline constexpr OperandEntry kLogOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSqrtOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kErfOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSinOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kCosOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kTanOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAsinOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAcosOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAtanOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSinhOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kCoshOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAsinhOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAcoshOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kAtanhOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSignOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kFloorOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kCeilOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kRoundOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kTruncOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kExpm1Operands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kLog1pOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kEluOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kEluAttributes[] = {
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kScale, "scale", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kInputScale, "input_scale", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     1.0f, -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kSoftplusOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kSoftsignOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kMishOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kThresholdedReluOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kThresholdedReluAttributes[] = {
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
      -kLargestInteger, false, 0, false, 0, {}},
 };
 
-inline constexpr OperandEntry kExpandOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 15, false},
+inline constexpr OperandEntry kShrinkOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
 };
-inline constexpr AttributeEntry kExpandAttributes[] = {
-    {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kRank, 16, false, Default::kNone, 0, 0.0f, 1, false,
-     0, true, 1, {}},
-};
-
-inline constexpr OperandEntry kTileOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 15, false},
-};
-inline constexpr AttributeEntry kTileAttributes[] = {
-    {AttributeName::kRepeats, "repeats", AttributeKind::kInts, Length::kRank, 16, false, Default::kNone, 0, 0.0f, 1,
-     false, 0, true, 1, {}},
-};
-
-inline constexpr OperandEntry kTriluOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 15, false},
-};
-inline constexpr AttributeEntry kTriluAttributes[] = {
-    {AttributeName::kUpper, "upper", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+inline constexpr AttributeEntry kShrinkAttributes[] = {
+    {AttributeName::kThreshold, "threshold", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.5f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kBias, "bias", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
      -kLargestInteger, false, 0, false, 0, {}},
-    {AttributeName::kDiagonal, "diagonal", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
-     -kLargestInteger, false, 0, true, -kLargestInteger, {}},
 };
 
-inline constexpr OperandEntry kReverseOperands[] = {
-    {"x", false, false, false, Expected::kNothing, 15, false},
+inline constexpr OperandEntry kPowOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
 };
-inline constexpr AttributeEntry kReverseAttributes[] = {
+
+inline constexpr OperandEntry kMinOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kMaxOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kRemainderOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kFmodOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kPReluOperands[] = {
+    {"a", false, false, false, Expected::kNothing, 1, false},
+    {"b", false, false, false, Expected::kNothing, 1, false},
+};
+
+inline constexpr OperandEntry kReduceSumOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceSumAttributes[] = {
     {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
      false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceMaxOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceMaxAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceMinOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceMinAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceProdOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceProdAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceSumSquareOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceSumSquareAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kReduceL2Operands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kReduceL2Attributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+    {AttributeName::kKeepdims, "keepdims", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kRmsNormOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"scale", true, true, false, Expected::kFromAxis, 1, false},
+};
+inline constexpr AttributeEntry kRmsNormAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kEpsilon, "epsilon", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     9.99999975e-06f, -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kDepthToSpaceOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kDepthToSpaceOrderChoices[] = {"crd", "dcr"};
+inline constexpr AttributeEntry kDepthToSpaceAttributes[] = {
+    {AttributeName::kBlocks, "blocks", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kOrder, "order", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kDepthToSpaceOrderChoices},
+};
+
+inline constexpr OperandEntry kSpaceToDepthOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kSpaceToDepthOrderChoices[] = {"crd", "dcr"};
+inline constexpr AttributeEntry kSpaceToDepthAttributes[] = {
+    {AttributeName::kBlocks, "blocks", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kOrder, "order", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kSpaceToDepthOrderChoices},
+};
+
+inline constexpr OperandEntry kInterpolateOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kInterpolateCoordinatesChoices[] = {"asymmetric", "half_pixel", "pytorch_half_pixel",
+     "align_corners", "half_pixel_symmetric", "tf_crop_and_resize"};
+inline constexpr const char* kInterpolateModeChoices[] = {"linear", "cubic"};
+inline constexpr AttributeEntry kInterpolateAttributes[] = {
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f, 1,
+     false, 0, true, 1, {}},
+    {AttributeName::kScales, "scales", AttributeKind::kFloats, Length::kSpatial, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
+     1, 0.0f, -kLargestInteger, false, 0, false, 0, kInterpolateCoordinatesChoices},
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kInterpolateModeChoices},
+    {AttributeName::kAlpha, "alpha", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, -0.75f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kAntialias, "antialias", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kExcludeOutside, "exclude_outside", AttributeKind::kFlag, Length::kSpatial, 16, false,
+     Default::kValue, 0, 0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kRoi, "roi", AttributeKind::kFloats, Length::kTwiceSpatial, 16, false, Default::kEmpty, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kValue, "value", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
 };
 
 }  // namespace operator_tables
@@ -685,7 +1313,7 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kGeluOperands, operator_tables::kGeluAttributes},
     {Operator::kLayerNorm, "LayerNorm", ShapeRule::kLayerNorm, Work::kOther, Images::kApartBehindAxis, Gives::kFloat32,
      operator_tables::kLayerNormOperands, operator_tables::kLayerNormAttributes},
-    {Operator::kMean, "Mean", ShapeRule::kMean, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+    {Operator::kMean, "Mean", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
      operator_tables::kMeanOperands, operator_tables::kMeanAttributes},
     {Operator::kSlice, "Slice", ShapeRule::kCut, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
      operator_tables::kSliceOperands, operator_tables::kSliceAttributes},
@@ -745,30 +1373,143 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kIsInfOperands, operator_tables::kIsInfAttributes},
     {Operator::kWhere, "Where", ShapeRule::kBroadcast, Work::kOther, Images::kApartInBroadcasts, Gives::kLast,
      operator_tables::kWhereOperands, {}},
-    {Operator::kRange, "Range", ShapeRule::kStretch, Work::kOther, Images::kApart, Gives::kFloat32,
-     operator_tables::kRangeOperands, operator_tables::kRangeAttributes},
-    {Operator::kExpand, "Expand", ShapeRule::kExpand, Work::kOther, Images::kApartInBroadcasts, Gives::kFirst,
-     operator_tables::kExpandOperands, operator_tables::kExpandAttributes},
-    {Operator::kTile, "Tile", ShapeRule::kTile, Work::kOther, Images::kTogether, Gives::kFirst,
-     operator_tables::kTileOperands, operator_tables::kTileAttributes},
-    {Operator::kTrilu, "Trilu", ShapeRule::kTriangle, Work::kOther, Images::kTogether, Gives::kFirst,
-     operator_tables::kTriluOperands, operator_tables::kTriluAttributes},
-    {Operator::kReverse, "Reverse", ShapeRule::kReverse, Work::kOther, Images::kApartOutsideAxes, Gives::kFirst,
-     operator_tables::kReverseOperands, operator_tables::kReverseAttributes},
+    {Operator::kGather, "Gather", ShapeRule::kGather, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kGatherOperands, operator_tables::kGatherAttributes},
+    {Operator::kGatherElements, "GatherElements", ShapeRule::kGatherElements, Work::kOther, Images::kApartBehindAxis,
+     Gives::kFirst, operator_tables::kGatherElementsOperands, operator_tables::kGatherElementsAttributes},
+    {Operator::kGatherND, "GatherND", ShapeRule::kGatherNd, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kGatherNDOperands, operator_tables::kGatherNDAttributes},
+    {Operator::kScatterElements, "ScatterElements", ShapeRule::kScatterElements, Work::kOther, Images::kApartBehindAxis,
+     Gives::kFirst, operator_tables::kScatterElementsOperands, operator_tables::kScatterElementsAttributes},
+    {Operator::kScatterND, "ScatterND", ShapeRule::kScatterNd, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kScatterNDOperands, operator_tables::kScatterNDAttributes},
+    {Operator::kArgMax, "ArgMax", ShapeRule::kPlaceAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kInt64,
+     operator_tables::kArgMaxOperands, operator_tables::kArgMaxAttributes},
+    {Operator::kArgMin, "ArgMin", ShapeRule::kPlaceAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kInt64,
+     operator_tables::kArgMinOperands, operator_tables::kArgMinAttributes},
+    {Operator::kTopKValues, "TopKValues", ShapeRule::kTop, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
+     operator_tables::kTopKValuesOperands, operator_tables::kTopKValuesAttributes},
+    {Operator::kTopKIndices, "TopKIndices", ShapeRule::kTop, Work::kOther, Images::kApartBehindAxis, Gives::kInt64,
+     operator_tables::kTopKIndicesOperands, operator_tables::kTopKIndicesAttributes},
+    {Operator::kCumSum, "CumSum", ShapeRule::kAlongAxis, Work::kOther, Images::kApartBehindAxis, Gives::kFirst,
+     operator_tables::kCumSumOperands, operator_tables::kCumSumAttributes},
+    {Operator::kLstm, "Lstm", ShapeRule::kLstm, Work::kOther, Images::kTogether, Gives::kFloat32,
+     operator_tables::kLstmOperands, operator_tables::kLstmAttributes},
+    {Operator::kGru, "Gru", ShapeRule::kGru, Work::kOther, Images::kTogether, Gives::kFloat32,
+     operator_tables::kGruOperands, operator_tables::kGruAttributes},
+    {Operator::kRnn, "Rnn", ShapeRule::kRnn, Work::kOther, Images::kTogether, Gives::kFloat32,
+     operator_tables::kRnnOperands, operator_tables::kRnnAttributes},
+    {Operator::kExp, "Exp", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kExpOperands, {}},
+    {Operator::kLog, "Log", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kLogOperands, {}},
+    {Operator::kSqrt, "Sqrt", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSqrtOperands, {}},
+    {Operator::kErf, "Erf", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kErfOperands, {}},
+    {Operator::kSin, "Sin", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSinOperands, {}},
+    {Operator::kCos, "Cos", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kCosOperands, {}},
+    {Operator::kTan, "Tan", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kTanOperands, {}},
+    {Operator::kAsin, "Asin", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAsinOperands, {}},
+    {Operator::kAcos, "Acos", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAcosOperands, {}},
+    {Operator::kAtan, "Atan", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAtanOperands, {}},
+    {Operator::kSinh, "Sinh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSinhOperands, {}},
+    {Operator::kCosh, "Cosh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kCoshOperands, {}},
+    {Operator::kAsinh, "Asinh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAsinhOperands, {}},
+    {Operator::kAcosh, "Acosh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAcoshOperands, {}},
+    {Operator::kAtanh, "Atanh", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kAtanhOperands, {}},
+    {Operator::kSign, "Sign", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSignOperands, {}},
+    {Operator::kFloor, "Floor", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kFloorOperands, {}},
+    {Operator::kCeil, "Ceil", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kCeilOperands, {}},
+    {Operator::kRound, "Round", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kRoundOperands, {}},
+    {Operator::kTrunc, "Trunc", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kTruncOperands, {}},
+    {Operator::kExpm1, "Expm1", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kExpm1Operands, {}},
+    {Operator::kLog1p, "Log1p", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kLog1pOperands, {}},
+    {Operator::kElu, "Elu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kEluOperands, operator_tables::kEluAttributes},
+    {Operator::kSoftplus, "Softplus", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSoftplusOperands, {}},
+    {Operator::kSoftsign, "Softsign", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kSoftsignOperands, {}},
+    {Operator::kMish, "Mish", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kMishOperands, {}},
+    {Operator::kThresholdedRelu, "ThresholdedRelu", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kThresholdedReluOperands, operator_tables::kThresholdedReluAttributes},
+    {Operator::kShrink, "Shrink", ShapeRule::kSame, Work::kEntrywise, Images::kApart, Gives::kFloat32,
+     operator_tables::kShrinkOperands, operator_tables::kShrinkAttributes},
+    {Operator::kPow, "Pow", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kPowOperands, {}},
+    {Operator::kMin, "Min", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kMinOperands, {}},
+    {Operator::kMax, "Max", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kMaxOperands, {}},
+    {Operator::kRemainder, "Remainder", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts,
+     Gives::kFloat32, operator_tables::kRemainderOperands, {}},
+    {Operator::kFmod, "Fmod", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kFmodOperands, {}},
+    {Operator::kPRelu, "PRelu", ShapeRule::kBroadcast, Work::kBroadcast, Images::kApartInBroadcasts, Gives::kFloat32,
+     operator_tables::kPReluOperands, {}},
+    {Operator::kReduceSum, "ReduceSum", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+     operator_tables::kReduceSumOperands, operator_tables::kReduceSumAttributes},
+    {Operator::kReduceMax, "ReduceMax", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+     operator_tables::kReduceMaxOperands, operator_tables::kReduceMaxAttributes},
+    {Operator::kReduceMin, "ReduceMin", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+     operator_tables::kReduceMinOperands, operator_tables::kReduceMinAttributes},
+    {Operator::kReduceProd, "ReduceProd", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes,
+     Gives::kFloat32, operator_tables::kReduceProdOperands, operator_tables::kReduceProdAttributes},
+    {Operator::kReduceSumSquare, "ReduceSumSquare", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes,
+     Gives::kFloat32, operator_tables::kReduceSumSquareOperands, operator_tables::kReduceSumSquareAttributes},
+    {Operator::kReduceL2, "ReduceL2", ShapeRule::kOverAxes, Work::kOther, Images::kApartOutsideAxes, Gives::kFloat32,
+     operator_tables::kReduceL2Operands, operator_tables::kReduceL2Attributes},
+    {Operator::kRmsNorm, "RmsNorm", ShapeRule::kLayerNorm, Work::kOther, Images::kApartBehindAxis, Gives::kFloat32,
+     operator_tables::kRmsNormOperands, operator_tables::kRmsNormAttributes},
+    {Operator::kDepthToSpace, "DepthToSpace", ShapeRule::kDepthToSpace, Work::kOther, Images::kApart, Gives::kFloat32,
+     operator_tables::kDepthToSpaceOperands, operator_tables::kDepthToSpaceAttributes},
+    {Operator::kSpaceToDepth, "SpaceToDepth", ShapeRule::kSpaceToDepth, Work::kOther, Images::kApart, Gives::kFloat32,
+     operator_tables::kSpaceToDepthOperands, operator_tables::kSpaceToDepthAttributes},
+    {Operator::kInterpolate, "Interpolate", ShapeRule::kInterpolate, Work::kSpatial, Images::kApart, Gives::kFloat32,
+     operator_tables::kInterpolateOperands, operator_tables::kInterpolateAttributes},
 };
-
-constexpr std::int64_t kHighestCode = 154;
-// Of the operator with each code: its place in the table above, counted from 1; 0 where there is none.
-inline constexpr std::uint8_t kPlaces[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
-     22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 0, 0, 0, 0, 0, 0, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45,
-     46, 47, 48, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 49, 50, 51, 52, 53};
 // clang-format on
 
-/// Is there an operator with this code?
-constexpr bool exists(std::int64_t code) { return code >= 1 && code <= kHighestCode && kPlaces[code] > 0; }
+constexpr std::size_t kMostOperatorCodes = 256;
+constexpr int kNoOperator = -1;
 
-constexpr const OperatorEntry& entry_of(Operator op) { return kOperators[kPlaces[static_cast<std::size_t>(op)] - 1]; }
+/// For each code the place of its operator in kOperators, or kNoOperator.
+struct OperatorPlaces {
+  int of[kMostOperatorCodes] = {};
+
+  constexpr OperatorPlaces() {
+    for (int& place : of) place = kNoOperator;
+    int place = 0;
+    for (const OperatorEntry& entry : kOperators) of[static_cast<std::size_t>(entry.op)] = place++;
+  }
+};
+inline constexpr OperatorPlaces kOperatorPlaces;
+
+constexpr bool is_operator(std::int64_t code) {
+  return code >= 0 && code < static_cast<std::int64_t>(kMostOperatorCodes) && kOperatorPlaces.of[code] != kNoOperator;
+}
+constexpr const OperatorEntry& entry_of(Operator op) {
+  return kOperators[kOperatorPlaces.of[static_cast<std::size_t>(op)]];
+}
 
 }  // namespace netsurgery

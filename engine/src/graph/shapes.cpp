@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/sentences.hpp"
+#include "graph/recurrence.hpp"
 
 namespace netsurgery {
 namespace {
@@ -238,7 +239,7 @@ Shape cut(const Shape& x, const Attributes& attributes) {
   return result;
 }
 
-Shape mean(const Shape& x, const Attributes& attributes) {
+Shape over_axes(const Shape& x, const Attributes& attributes) {
   const std::vector<Size>& axes = attributes.integers(Name::kAxes);
   std::vector<Size> sorted = axes;
   std::sort(sorted.begin(), sorted.end());
@@ -271,35 +272,69 @@ Shape embedding(const Operands& operands) {
   return result;
 }
 
-Shape stretch(Shape x, const Attributes& attributes) {
-  x.push_back(attributes.integer(Name::kLength));
-  return x;
-}
-
-Shape tile(const Shape& x, const Attributes& attributes) {
-  const std::vector<Size>& repeats = attributes.integers(Name::kRepeats);
-  require_count(repeats, x.size(), "repeats");
-  Shape result;
-  for (std::size_t axis = 0; axis < x.size(); ++axis) result.push_back(product_of(x[axis], repeats[axis]));
+Shape gather(const Operands& operands, const Attributes& attributes) {
+  const Shape &x = *operands[0], &indices = *operands[1];
+  const Size axis = attributes.integer(Name::kAxis);
+  require_axis(x, axis);
+  Shape result(x.begin(), x.begin() + axis);
+  result.insert(result.end(), indices.begin(), indices.end());
+  result.insert(result.end(), x.begin() + axis + 1, x.end());
   return result;
 }
 
-Shape triangle(const Shape& x) {
-  if (x.size() < 2) refuse("x has shape " + text_of(x) + "; (..., rows, columns) is needed.");
+Shape gather_elements(const Operands& operands, const Attributes& attributes) {
+  const Shape &x = *operands[0], &indices = *operands[1];
+  const auto axis = static_cast<std::size_t>(attributes.integer(Name::kAxis));
+  require_axis(x, attributes.integer(Name::kAxis));
+  bool fits = x.size() == indices.size();
+  for (std::size_t i = 0; fits && i < x.size(); ++i) fits = indices[i] <= x[i] || i == axis;
+  if (!fits) refuse("indices of shape " + text_of(indices) + " have no place beside x of shape " + text_of(x) + ".");
+  return indices;
+}
+
+Shape gather_nd(const Shape& x, const Shape& indices, Size shared) {
+  const auto ranks = [](const Shape& shape) { return static_cast<Size>(shape.size()); };
+  const bool fits = ranks(indices) > shared && ranks(x) >= shared &&
+                    std::equal(x.begin(), x.begin() + shared, indices.begin()) && indices.back() <= ranks(x) - shared;
+  if (!fits)
+    refuse("indices of shape " + text_of(indices) + " name no places of shape " + text_of(x) + " with " +
+           text_of(shared) + " in common.");
+  Shape result(indices.begin(), indices.end() - 1);
+  result.insert(result.end(), x.begin() + shared + indices.back(), x.end());
+  return result;
+}
+
+void require_updates(const Shape& updates, const Shape& needed) {
+  if (updates != needed) refuse("updates have shape " + text_of(updates) + ", " + text_of(needed) + " is needed.");
+}
+
+Shape scatter_elements(const Operands& operands, const Attributes& attributes) {
+  require_updates(*operands[2], gather_elements(operands, attributes));
+  return *operands[0];
+}
+
+Shape scatter_nd(const Operands& operands) {
+  require_updates(*operands[2], gather_nd(*operands[0], *operands[1], 0));
+  return *operands[0];
+}
+
+Shape place_along_axis(Shape x, const Attributes& attributes) {
+  const Size axis = attributes.integer(Name::kAxis);
+  require_axis(x, axis);
+  if (attributes.flag(Name::kKeepdims))
+    x[static_cast<std::size_t>(axis)] = 1;
+  else
+    x.erase(x.begin() + axis);
   return x;
 }
 
-/// Axes of x, at least one, each named once.
-void require_axes(const Shape& x, const std::vector<Size>& axes) {
-  std::vector<Size> sorted = axes;
-  std::sort(sorted.begin(), sorted.end());
-  if (axes.empty() || std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
-    refuse("axes=" + text_of(axes) + " must name at least one axis, each once.");
-  for (const Size axis : axes) require_axis(x, axis);
-}
-
-Shape reverse(const Shape& x, const Attributes& attributes) {
-  require_axes(x, attributes.integers(Name::kAxes));
+Shape top(Shape x, const Attributes& attributes) {
+  const Size axis = attributes.integer(Name::kAxis), count = attributes.integer(Name::kCount);
+  require_axis(x, axis);
+  Size& size = x[static_cast<std::size_t>(axis)];
+  if (count > size)
+    refuse("count=" + text_of(count) + " is more than axis " + text_of(axis) + " of shape " + text_of(x) + " has.");
+  size = count;
   return x;
 }
 
@@ -324,12 +359,74 @@ Shape layer_norm(const Operands& operands, const Attributes& attributes) {
 Shape resize(const Shape& x, const Attributes& attributes) {
   const std::vector<Size>& size = attributes.integers(Name::kSize);
   const std::vector<float>& scales = attributes.numbers(Name::kScales);
-  const std::size_t count = spatial_of(x).size();
-  require_count(size, count, "size");
-  if (!scales.empty()) require_count(scales, count, "scales");
+  const std::vector<Size> spatial = spatial_of(x);
+  if (size.empty() && scales.empty()) refuse("size and scales are both missing: one of them is needed.");
+  if (!scales.empty()) require_count(scales, spatial.size(), "scales");
   for (const float scale : scales)
     if (!(scale > 0 && std::isfinite(scale))) refuse("scales=" + text_of(scales) + " must be finite numbers above 0.");
-  return with_spatial(x, size);
+  if (!size.empty()) {
+    require_count(size, spatial.size(), "size");
+    return with_spatial(x, size);
+  }
+  std::vector<Size> scaled;
+  for (std::size_t axis = 0; axis < spatial.size(); ++axis) {
+    const float size_there = static_cast<float>(spatial[axis]) * scales[axis];
+    if (!(size_there >= 1)) refuse("scales=" + text_of(scales) + " leave nothing of shape " + text_of(x) + ".");
+    if (!(size_there < 2147483648.0f))
+      refuse("scales=" + text_of(scales) + " make too much of shape " + text_of(x) + ".");
+    scaled.push_back(static_cast<Size>(size_there));
+  }
+  return with_spatial(x, scaled);
+}
+
+Shape interpolate(const Shape& x, const Attributes& attributes) {
+  const std::vector<float>& roi = attributes.numbers(Name::kRoi);
+  const bool crops =
+      attributes.choice<InterpolateCoordinates>(Name::kCoordinates) == InterpolateCoordinates::kTfCropAndResize;
+  require_count(roi, crops ? 2 * spatial_of(x).size() : 0, "roi");
+  for (const float number : roi)
+    if (!std::isfinite(number)) refuse("roi=" + text_of(roi) + " must be finite.");
+  if (!std::isfinite(attributes.number(Name::kAlpha))) refuse("alpha must be finite.");
+  if (!std::isfinite(attributes.number(Name::kValue))) refuse("value must be finite.");
+  const Shape result = resize(x, attributes);
+  const std::vector<float>& scales = attributes.numbers(Name::kScales);
+  if (!attributes.flag(Name::kAntialias)) return result;
+  for (std::size_t axis = 0; axis < scales.size(); ++axis) {
+    const double scaled = static_cast<double>(x[axis + 2]) * static_cast<double>(scales[axis]);
+    if (scaled < 0.5 || static_cast<double>(result[axis + 2]) > scaled + 1.0)
+      refuse("scales=" + text_of(scales) + " don't give " + text_of(result) + " from " + text_of(x) +
+             ", as antialias needs it.");
+  }
+  return result;
+}
+
+/// One for each spatial axis of x.
+const std::vector<Size>& blocks_of(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& blocks = attributes.integers(Name::kBlocks);
+  require_count(blocks, spatial_of(x).size(), "blocks");
+  return blocks;
+}
+
+Shape depth_to_space(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& blocks = blocks_of(x, attributes);
+  const Size count = entries_of(blocks);
+  if (x[1] % count != 0) refuse(text_of(x[1]) + " channels can't be shared by blocks of " + text_of(blocks) + ".");
+  Shape result = x;
+  result[1] /= count;
+  for (std::size_t axis = 0; axis < blocks.size(); ++axis) result[axis + 2] = product_of(x[axis + 2], blocks[axis]);
+  return result;
+}
+
+Shape space_to_depth(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& blocks = blocks_of(x, attributes);
+  Shape result = x;
+  for (std::size_t axis = 0; axis < blocks.size(); ++axis) {
+    if (x[axis + 2] % blocks[axis] != 0)
+      refuse("shape " + text_of(x) + " can't be cut in blocks of " + text_of(blocks) + ".");
+    result[axis + 2] /= blocks[axis];
+    result[1] = product_of(result[1], blocks[axis]);
+  }
+  return result;
 }
 
 }  // namespace
@@ -372,8 +469,8 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return transpose(x, attributes);
     case ShapeRule::kLayerNorm:
       return layer_norm(operands, attributes);
-    case ShapeRule::kMean:
-      return mean(x, attributes);
+    case ShapeRule::kOverAxes:
+      return over_axes(x, attributes);
     case ShapeRule::kCut:
       return cut(x, attributes);
     case ShapeRule::kAlongAxis:
@@ -389,18 +486,32 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return matmul(operands);
     case ShapeRule::kEmbedding:
       return embedding(operands);
+    case ShapeRule::kGather:
+      return gather(operands, attributes);
+    case ShapeRule::kGatherElements:
+      return gather_elements(operands, attributes);
+    case ShapeRule::kGatherNd:
+      return gather_nd(x, *operands[1], attributes.integer(Name::kAxesInCommon));
+    case ShapeRule::kScatterElements:
+      return scatter_elements(operands, attributes);
+    case ShapeRule::kScatterNd:
+      return scatter_nd(operands);
+    case ShapeRule::kPlaceAlongAxis:
+      return place_along_axis(x, attributes);
+    case ShapeRule::kTop:
+      return top(x, attributes);
     case ShapeRule::kIntegers:
       return integers(attributes);
-    case ShapeRule::kStretch:
-      return stretch(x, attributes);
-    case ShapeRule::kExpand:
-      return broadcast(x, attributes.integers(Name::kShape));
-    case ShapeRule::kTile:
-      return tile(x, attributes);
-    case ShapeRule::kTriangle:
-      return triangle(x);
-    case ShapeRule::kReverse:
-      return reverse(x, attributes);
+    case ShapeRule::kLstm:
+    case ShapeRule::kGru:
+    case ShapeRule::kRnn:
+      return recurrent_shape(op, operands, attributes);
+    case ShapeRule::kDepthToSpace:
+      return depth_to_space(x, attributes);
+    case ShapeRule::kSpaceToDepth:
+      return space_to_depth(x, attributes);
+    case ShapeRule::kInterpolate:
+      return interpolate(x, attributes);
   }
   throw Error(NS_ERROR_FILE, "an operator has no shape rule.");
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "graph/graph.hpp"
@@ -22,6 +23,9 @@ class Step {
   virtual Size pieces() const = 0;
   /// Floats of scratch memory, aligned, for each thread.
   virtual Size scratch() const { return 0; }
+  /// As of plain kernels: can a run meet what it can't compute, and what was that?
+  virtual bool may_fail() const { return false; }
+  virtual std::string fault() const { return ""; }
   /// Pieces begin .. end - 1. Allocates nothing, throws nothing.
   virtual void run(Buffers buffers, Size begin, Size end, float* scratch) const = 0;
 };

@@ -8,6 +8,7 @@
 #include "isa/kernel_panels.hpp"
 #include "isa/kernel_pixels.hpp"
 #include "isa/kernel_pool.hpp"
+#include "isa/kernel_recurrent.hpp"
 #include "isa/kernel_rows.hpp"
 #include "isa/kernel_sign_tables.hpp"
 #include "isa/kernel_strips.hpp"
@@ -96,6 +97,11 @@ constexpr Kernels table(Instructions instructions) {
   made.table_rows = table_rows;
   made.sparse_rows = sparse_rows;
   made.dense_rows = dense_rows;
+  made.picked_columns = kPickedColumns;
+  made.picked_rows = kPickedRows;
+  made.lstm_cells = lstm_cells;
+  made.gru_cells = gru_cells;
+  made.rnn_cells = rnn_cells;
   made.shuffle = shuffle_lanes;
   made.pick = pick;
   made.interleave = interleave_lanes;

@@ -95,36 +95,51 @@ constexpr void put_functions(Kernels& table) {
   put(Function::kTanh, of_nothing<HyperbolicTangent>);
 }
 
+/// Of floats and of vectors.
 struct Sum {
-  NETSURGERY_INLINE float operator()(float a, float b) const { return a + b; }
+  template <class T>
+  NETSURGERY_INLINE T operator()(const T& a, const T& b) const {
+    return a + b;
+  }
 };
 struct Difference {
-  NETSURGERY_INLINE float operator()(float a, float b) const { return a - b; }
+  template <class T>
+  NETSURGERY_INLINE T operator()(const T& a, const T& b) const {
+    return a - b;
+  }
 };
 struct ProductOfTwo {
-  NETSURGERY_INLINE float operator()(float a, float b) const { return a * b; }
+  template <class T>
+  NETSURGERY_INLINE T operator()(const T& a, const T& b) const {
+    return a * b;
+  }
 };
 struct Quotient {
-  NETSURGERY_INLINE float operator()(float a, float b) const { return a / b; }
+  template <class T>
+  NETSURGERY_INLINE T operator()(const T& a, const T& b) const {
+    return a / b;
+  }
+};
+struct Largest {
+  NETSURGERY_INLINE float operator()(float a, float b) const { return larger(a, b); }
+  NETSURGERY_INLINE Vector operator()(const Vector& a, const Vector& b) const { return maximum(a, b); }
 };
 
 template <class Of>
 static void of_pairs(const float* a, bool a_moves, const float* b, bool b_moves, float* y, std::ptrdiff_t count) {
   constexpr Of of{};
-  const float left = *a, right = *b;
+  std::ptrdiff_t i = 0;
   if (a_moves && b_moves) {
-    NETSURGERY_EACH_ALONE
-    for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = of(a[i], b[i]);
-  } else if (a_moves) {
-    NETSURGERY_EACH_ALONE
-    for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = of(a[i], right);
-  } else if (b_moves) {
-    NETSURGERY_EACH_ALONE
-    for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = of(left, b[i]);
-  } else {
-    const float value = of(left, right);
-    for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = value;
+    for (; i + kLanes <= count; i += kLanes) store_unaligned(y + i, of(load_unaligned(a + i), load_unaligned(b + i)));
+  } else if (a_moves && count >= kLanes) {
+    const Vector right = broadcast(*b);
+    for (; i + kLanes <= count; i += kLanes) store_unaligned(y + i, of(load_unaligned(a + i), right));
+  } else if (count >= kLanes) {
+    const Vector left = broadcast(*a);
+    for (; i + kLanes <= count; i += kLanes)
+      store_unaligned(y + i, of(left, b_moves ? load_unaligned(b + i) : broadcast(*b)));
   }
+  for (; i < count; ++i) y[i] = of(a_moves ? a[i] : *a, b_moves ? b[i] : *b);
 }
 
 constexpr void put_pairs(Kernels& table) {
@@ -133,6 +148,7 @@ constexpr void put_pairs(Kernels& table) {
   put(Pair::kDifference, of_pairs<Difference>);
   put(Pair::kProduct, of_pairs<ProductOfTwo>);
   put(Pair::kQuotient, of_pairs<Quotient>);
+  put(Pair::kLargest, of_pairs<Largest>);
 }
 
 /// The largest of all, NaN if any is; count >= 1.
@@ -169,16 +185,51 @@ NETSURGERY_INLINE double sum_in(const float* x, std::ptrdiff_t count, Map map) {
   return total(a + b);
 }
 
+/// As power_below of one float.
+NETSURGERY_INLINE Vector power_below(const Vector& x, const Vector& largest) {
+  const Vector difference = x - largest;
+  const Vector back = difference - x;
+  const Vector low = (x - (difference - back)) - (largest + back);
+  const Vector lowest = broadcast(kLowestExponent), magic = broadcast(12582912.0f);
+  const Vector held = at_least(lowest, difference);
+  const Vector shifted = multiply_add(held, broadcast(1.44269504f), magic);
+  const Vector count = shifted - magic;
+  const Vector high_rest = multiply_add(count, broadcast(-0.693359375f), held);
+  const Vector r = high_rest + multiply_add(count, broadcast(2.12194440e-4f), low);
+  Vector p = broadcast(0.00139504869f);
+  for (const float next : {0.00836888794f, 0.0416662060f, 0.166665182f, 0.5f}) p = multiply_add(p, r, broadcast(next));
+  p = multiply_add(r * r, p, r) + broadcast(1.0f);
+  Vector result;
+  for (int i = 0; i < kParts; ++i) {
+    const NativeInts n = as_ints(shifted.part[i]) - as_ints(magic.part[i]), half = n >> 1;
+    const Native first = as_floats((half + 127) << 23), second = as_floats((n - half + 127) << 23);
+    const Native mantissa = difference.part[i] < lowest.part[i] ? Native{} : p.part[i];
+    result.part[i] = mantissa * first * second;
+  }
+  return result;
+}
+
 /// y = e^(x - largest), x and y apart; their sum.
 NETSURGERY_INLINE double powers_below(const float* __restrict x, float largest, float* __restrict y,
                                       std::ptrdiff_t count) {
-  for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = power_below(x[i], largest);
-  return sum_in(y, count, [](const Doubles& seen) { return seen; });
+  const Vector most = broadcast(largest);
+  Doubles sum{};
+  std::ptrdiff_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    store_unaligned(y + i, power_below(load_unaligned(x + i), most));
+    sum = sum + load_wide(y + i);
+  }
+  double rest = 0;
+  for (; i < count; ++i) {
+    y[i] = power_below(x[i], largest);
+    rest += static_cast<double>(y[i]);
+  }
+  return total(sum) + rest;
 }
 
 static void softmax_row(const float* __restrict x, float* __restrict y, std::ptrdiff_t count) {
-  const double inverse = 1.0 / powers_below(x, largest_in(x, count), y, count);
-  for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = static_cast<float>(static_cast<double>(y[i]) * inverse);
+  const auto inverse = static_cast<float>(1.0 / powers_below(x, largest_in(x, count), y, count));
+  for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = y[i] * inverse;
 }
 
 static void log_softmax_row(const float* __restrict x, float* __restrict y, std::ptrdiff_t count) {

@@ -4,6 +4,17 @@
 #include "isa/kernels.hpp"
 #include "isa/simd.hpp"
 
+#if defined(__AVX512F__) || defined(__AVX2__)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC's own header, bug 105593
+#endif
+#include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+#endif
+
 namespace netsurgery {
 namespace NETSURGERY_SET {
 
@@ -61,11 +72,20 @@ static void sparse_rows(const SparseRows& given) {
 }
 
 NETSURGERY_INLINE float total(const Vector& sums) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps(sums.part[0]);
+#elif defined(__AVX2__)
+  const __m256 pairs = sums.part[0] + sums.part[1];
+  const __m128 four = _mm256_castps256_ps128(pairs) + _mm256_extractf128_ps(pairs, 1);
+  const __m128 two = four + _mm_movehl_ps(four, four);
+  return _mm_cvtss_f32(two + _mm_movehdup_ps(two));
+#else
   alignas(64) float lanes[kLanes];
   store(lanes, sums);
   for (int half = kLanes / 2; half > 0; half /= 2)
     for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
   return lanes[0];
+#endif
 }
 
 static void dense_rows(const DenseRows& given) {

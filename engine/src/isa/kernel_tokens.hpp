@@ -34,29 +34,51 @@ NETSURGERY_INLINE void score(const Attention& attention) {
   });
 }
 
+/// e^x for x <= 0, 0 where that is subnormal; x that is NaN gives NaN. As `exponential` of functions.hpp.
+NETSURGERY_INLINE Vector exponential(const Vector& x) {
+  const Vector lowest = broadcast(-87.33f), magic = broadcast(12582912.0f);
+  const Vector shifted = multiply_add(x, broadcast(1.44269504f), magic);
+  const Vector count = shifted - magic;
+  Vector r = multiply_add(count, broadcast(-0.693359375f), x);
+  r = multiply_add(count, broadcast(2.12194440e-4f), r);
+  Vector p = broadcast(0.00139504869f);
+  for (const float next : {0.00836888794f, 0.0416662060f, 0.166665182f, 0.5f}) p = multiply_add(p, r, broadcast(next));
+  p = multiply_add(r * r, p, r) + broadcast(1.0f);
+  Vector result;
+  for (int i = 0; i < kParts; ++i) {
+    const NativeInts n = as_ints(shifted.part[i]) - as_ints(magic.part[i]);  // anything for NaN, which p is then
+    const Native made = p.part[i] * as_floats((n + 127) << 23);
+    result.part[i] = x.part[i] < lowest.part[i] ? Native{} : made;
+  }
+  return result;
+}
+
 /// Scores of one vector of queries become powers below the largest; the reciprocal of their sum goes to `inverse`.
+/// kScaled: they are multiplied by `scale` first. A score that is NaN makes its query's sum NaN.
+template <bool kScaled>
 NETSURGERY_INLINE void share(const Attention& attention, std::ptrdiff_t vector, float* inverse) {
   const std::ptrdiff_t pitch = attention.vectors * kLanes;
   float* const scores = attention.scores + vector * kLanes;
   const Vector scale = broadcast(attention.scale);
   Vector most = broadcast(-__builtin_inff());
   for (std::ptrdiff_t key = 0; key < attention.keys; ++key) {
-    Vector x = load(scores + key * pitch) * scale;
-    if (attention.mask) x = x + load(attention.mask + key * attention.mask_key + vector * kLanes);
-    store(scores + key * pitch, x);
-    most = maximum(most, x);
+    Vector x = load(scores + key * pitch);
+    if (kScaled) {
+      x = x * scale;
+      if (attention.mask) x = x + load(attention.mask + key * attention.mask_key + vector * kLanes);
+      store(scores + key * pitch, x);
+    }
+    most = at_least(most, x);
   }
-  alignas(64) float largest[kLanes];
-  store(largest, most);
   // As many sums as hide an addition's latency, and keep what each of them loses small.
   constexpr int kSums = 4;
   Vector sums[kSums];
   for (Vector& sum : sums) sum = broadcast(0.0f);
   const auto power = [&](std::ptrdiff_t key) {
-    float* const at = scores + key * pitch;
-    NETSURGERY_EACH_ALONE
-    for (int l = 0; l < kLanes; ++l) at[l] = power_below(at[l], largest[l]);
-    return load(at);
+    const Vector below = load(scores + key * pitch) - most;
+    const Vector made = exponential(kScaled ? below : below * scale);
+    store(scores + key * pitch, made);
+    return made;
   };
   std::ptrdiff_t key = 0;
   for (; key + kSums <= attention.keys; key += kSums)
@@ -74,7 +96,13 @@ static void attend(const Attention& given) {
   const Attention attention = given;
   alignas(64) float inverse[kMostAttending * kLanes];
   score(attention);
-  for (std::ptrdiff_t vector = 0; vector < attention.vectors; ++vector) share(attention, vector, inverse);
+  const bool scales_first = attention.mask || !(attention.scale > 0.0f);
+  for (std::ptrdiff_t vector = 0; vector < attention.vectors; ++vector) {
+    if (scales_first)
+      share<true>(attention, vector, inverse);
+    else
+      share<false>(attention, vector, inverse);
+  }
   Product work{};
   work.a_row = attention.value_channel;
   work.a_step = 1;

@@ -197,6 +197,35 @@ struct SparseRows {
   float low, high;
 };
 
+constexpr int kMostSlots = 8;
+constexpr int kMostPickedVectors = 4;
+
+/// A sparse matrix times one vector or several, 16 rows side by side. Columns are taken in blocks of the table's
+/// picked_columns, rows in groups of 16; a slot is a weight of each row of a group, or 0, and the weight's column
+/// within the block.
+struct PickedRows {
+  const float* input;  // unaligned, all of it finite
+  std::ptrdiff_t inputs;
+  int vectors;                           // 1 .. kMostPickedVectors
+  std::ptrdiff_t next_input, next_sums;  // floats from a vector to the next
+  float* sums;                           // of whole groups: added to
+  const std::uint32_t* counts;           // [blocks][kMostSlots]: how many groups have 1, 2, ... slots
+  const std::uint16_t* groups;           // of each block, those with most slots first
+  const float* values;                   // [slots][16], unaligned
+  const std::uint8_t* columns;           // [slots][16]
+};
+
+/// A step of recurrent layers behind its sums, for one sequence. Whole vectors are read and written: there has to be
+/// room for them behind `sums`, `cell` and `hidden`.
+struct Cells {
+  const float* sums;  // of the gates, in their order, `size` of each
+  std::ptrdiff_t size;
+  const float* candidate;  // of a Gru: what the input adds to the candidate, of which `sums` has what the state adds;
+                           // unaligned, without room behind it
+  float* cell;             // of an Lstm: changed
+  float* hidden;           // changed
+};
+
 /// Vectors of a halo made from others: lane l of the target is lane[l] of the source, or `outside` where that is -1.
 struct Shuffle {
   std::ptrdiff_t target, source;  // floats from the channel's begin in memory
@@ -231,8 +260,8 @@ enum class Function {
   kCount,
 };
 
-/// Functions of two floats.
-enum class Pair { kSum, kDifference, kProduct, kQuotient, kCount };
+/// Functions of two floats. kLargest: NaN if either is.
+enum class Pair { kSum, kDifference, kProduct, kQuotient, kLargest, kCount };
 
 /// (x - mean) / sqrt(variance + epsilon) * scale + bias, in double until the end. Nothing is aligned.
 struct LayerNormRow {
@@ -345,6 +374,13 @@ struct Kernels {
                float* target, std::ptrdiff_t target_row);
   void (*sparse_rows)(const SparseRows&);
   void (*dense_rows)(const DenseRows&);
+  int picked_columns;  // of a block; 0: there is no picked_rows
+  void (*picked_rows)(const PickedRows&);
+  /// sigmoid(f) * cell + sigmoid(i) * tanh(g), and sigmoid(o) * tanh of that.
+  void (*lstm_cells)(const Cells&);
+  /// (1 - z) * tanh(candidate + sigmoid(r) * recurrent) + z * hidden, z = sigmoid(update).
+  void (*gru_cells)(const Cells&);
+  void (*rnn_cells)(const Cells&);  // tanh
   /// Channels begin `channel` floats from each other, in source and target alike.
   void (*shuffle)(float* memory, std::ptrdiff_t channels, std::ptrdiff_t channel, const Shuffle* shuffles,
                   std::ptrdiff_t count, float outside);

@@ -38,6 +38,10 @@ typedef std::int32_t NativeInts __attribute__((vector_size(kNativeBytes)));
 typedef float UnalignedNative __attribute__((vector_size(kNativeBytes), aligned(4), may_alias));
 typedef float AlignedNative __attribute__((vector_size(kNativeBytes), may_alias));
 
+/// The same bits as another type.
+NETSURGERY_INLINE NativeInts as_ints(Native x) { return reinterpret_cast<NativeInts>(x); }
+NETSURGERY_INLINE Native as_floats(NativeInts x) { return reinterpret_cast<Native>(x); }
+
 struct Vector {
   Native part[kParts];
 };
@@ -83,6 +87,12 @@ NETSURGERY_INLINE Vector operator-(const Vector& a, const Vector& b) {
 NETSURGERY_INLINE Vector operator*(const Vector& a, const Vector& b) {
   Vector v;
   for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] * b.part[i];
+  return v;
+}
+
+NETSURGERY_INLINE Vector operator/(const Vector& a, const Vector& b) {
+  Vector v;
+  for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] / b.part[i];
   return v;
 }
 

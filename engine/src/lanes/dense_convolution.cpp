@@ -7,14 +7,15 @@
 namespace netsurgery {
 namespace {
 
+constexpr Size kFloat = sizeof(float);
 // A panel's inputs stay in the first cache while the weights of a chunk of output channels, which stay in the second,
 // go by; the panels of a piece of work share what came from farther away.
 constexpr Size kPanelBytes = 32 * 1024;   // inputs of the vectors that kernels take at once
 constexpr Size kMostInputs = 256;         // of a block
 constexpr Size kChunkBytes = 128 * 1024;  // weights
 constexpr Size kPieceVectors = 16;        // about
-constexpr double kCyclesPerPacked = 1.5;  // of a vector
-constexpr double kCyclesPerSum = 1.5;     // the same
+constexpr double kCyclesPerPacked = 2.2;  // of a vector
+constexpr double kCyclesPerSum = 3;       // the same
 
 class DenseConvolution final : public Step {
  public:
@@ -66,7 +67,7 @@ class DenseConvolution final : public Step {
   }
 
  private:
-  static constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
+  static constexpr Size kVectorBytes = kVector * kFloat;
 
   /// Some rows of a tile, as runs of strips that are packed together.
   struct Rows {
@@ -109,8 +110,7 @@ class DenseConvolution final : public Step {
   /// Weights as [group][block of inputs][block of outputs][input][output].
   void pack() {
     for (Size column = 0; column < all_inputs_; ++column)
-      offsets_.push_back(static_cast<std::uint32_t>(input_offset(convolution_, input_layout_, column) *
-                                                    static_cast<Size>(sizeof(float))));
+      offsets_.push_back(static_cast<std::uint32_t>(input_offset(convolution_, input_layout_, column) * kFloat));
     const std::vector<float> weight = convolution_.weight->dense();
     weights_.reserve(weight.size());
     for (Size group = 0; group < convolution_.groups; ++group)
@@ -158,14 +158,19 @@ class DenseConvolution final : public Step {
       panel.bias = inputs.begin == 0 ? bias_.data() + first_output : nullptr;
       panel.last = inputs.end == all_inputs_;
       const float* weights = weights_.data() + (of * all_inputs_ + inputs.begin) * outputs_of_group();
-      const Size chunk = std::max<Size>(
-          1, kChunkBytes / (inputs.count() * kernels_.dense_channels * static_cast<Size>(sizeof(float))));
+      const Size chunk = std::max<Size>(1, kChunkBytes / (inputs.count() * kernels_.dense_channels * kFloat));
       for (Size b = blocks.begin; b < blocks.end; b += chunk) {
         panel.first = first_.data() + b;
         panel.blocks = std::min(chunk, blocks.end - b);
         panel.weights = weights + first_[static_cast<std::size_t>(b)] * inputs.count();
+        panel.next =
+            panel.weights +
+            (first_[static_cast<std::size_t>(b + panel.blocks)] - first_[static_cast<std::size_t>(b)]) * inputs.count();
         for (Size s = strips.begin; s < strips.end; ++s) {
           const Range& strip = strips_[static_cast<std::size_t>(s)];
+          // With the last strip comes what the next chunk, or the next block of inputs, begins with.
+          panel.next_floats =
+              s + 1 < strips.end ? 0 : std::min(kChunkBytes / kFloat, weights_.data() + weights_.size() - panel.next);
           panel.input = scratch + (strip.begin - begin) * inputs.count() * kVector;
           panel.places = output_places_.data() + strip.begin;
           panel.residual_places = residual_places_.data() + strip.begin;

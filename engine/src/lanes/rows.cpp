@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "lanes/picked_rows.hpp"
+
 namespace netsurgery {
 namespace {
 
@@ -10,6 +12,7 @@ constexpr std::size_t kCodedFrom = 1 << 16;  // weights; fewer of them stay in t
 constexpr std::size_t kCodes = 256;
 constexpr double kCyclesPerWeight = 1.3, kCyclesPerDenseWeight = 0.5, kCyclesPerRow = 8;
 constexpr Size kWorkPerPiece = 1 << 15;  // weights
+constexpr Size kRowsPerPiece = 8;
 
 /// The distinct values in order; empty if there are more than 256.
 std::vector<float> codebook_of(const std::vector<float>& values) {
@@ -23,7 +26,7 @@ std::vector<float> codebook_of(const std::vector<float>& values) {
   return book;
 }
 
-/// Pieces: blocks of output rows with about as many weights, for each row of x.
+/// Pieces: blocks of output rows with about as many weights, for each row of x, or some rows of x.
 class RowsStep final : public Step {
  public:
   RowsStep(const Kernels& kernels, const Constant& weight, const Constant* bias, Size rows, int input, int output,
@@ -38,46 +41,86 @@ class RowsStep final : public Step {
         dense_(prefers_dense_rows(weight)) {
     if (bias) bias_ = bias->dense();
     pack(weight);
+    if (PickedMatrix::pays(kernels, weight)) picked_.emplace_back(kernels, weight);
     cut(threads);
   }
 
-  Size pieces() const override { return static_cast<Size>(cuts_.size()) - 1; }
+  Size pieces() const override {
+    if (!picked_.empty()) return (rows_ + kRowsPerPiece - 1) / kRowsPerPiece;  // a row takes too little to be shared
+    return static_cast<Size>(cuts_.size()) - 1;
+  }
 
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
+  Size scratch() const override { return picked_.empty() ? 0 : kMostPickedVectors * PickedMatrix::sums(outputs_); }
+
+  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
+    if (!picked_.empty()) {
+      const Size begin_row = begin * kRowsPerPiece, end_row = std::min(end * kRowsPerPiece, rows_);
+      for (Size row = begin_row; row < end_row; row += kMostPickedVectors) {
+        const Size count = std::min<Size>(kMostPickedVectors, end_row - row);
+        if (!picked(buffers[input_] + row * inputs_, count, buffers[output_] + row * outputs_, scratch))
+          sparse(buffers, 0, outputs_, row, row + count);
+      }
+      return;
+    }
     for (Size piece = begin; piece < end; ++piece) {
       const Size first = cuts_[static_cast<std::size_t>(piece)], last = cuts_[static_cast<std::size_t>(piece) + 1];
       if (dense_) {
         dense(buffers, first, last);
         continue;
       }
-      SparseRows work{};
-      work.starts = starts_.data() + first;
-      work.columns16 = columns16_.empty() ? nullptr : columns16_.data();
-      work.columns32 = columns32_.data();
-      work.values = values_.data();
-      work.codes = codes_.empty() ? nullptr : codes_.data();
-      work.codebook = codebook_.data();
-      each_row(work, kernels_.sparse_rows, buffers, first, last);
+      sparse(buffers, first, last, 0, rows_);
     }
   }
 
  private:
+  /// Some rows of x, if they are finite.
+  bool picked(const float* x, Size count, float* y, float* sums) const {
+    const Size next = PickedMatrix::sums(outputs_);
+    for (Size row = 0; row < count; ++row)
+      if (bias_.empty())
+        std::fill_n(sums + row * next, outputs_, 0.0f);
+      else
+        std::copy_n(bias_.data(), outputs_, sums + row * next);
+    if (!picked_.front().add_products(x, count, sums)) return false;
+    for (Size row = 0; row < count; ++row, y += outputs_) {
+      std::copy_n(sums + row * next, outputs_, y);
+      if (!ending_.clips) continue;
+      for (Size output = 0; output < outputs_; ++output) {
+        const float raised = ending_.low > y[output] ? ending_.low : y[output];
+        y[output] = ending_.high < raised ? ending_.high : raised;
+      }
+    }
+    return true;
+  }
+
+  void sparse(Buffers buffers, Size first, Size last, Size begin, Size end) const {
+    SparseRows work{};
+    work.starts = starts_.data() + first;
+    work.columns16 = columns16_.empty() ? nullptr : columns16_.data();
+    work.columns32 = columns32_.data();
+    work.values = values_.data();
+    work.codes = codes_.empty() ? nullptr : codes_.data();
+    work.codebook = codebook_.data();
+    each_row(work, kernels_.sparse_rows, buffers, first, last, begin, end);
+  }
+
   void dense(Buffers buffers, Size first, Size last) const {
     DenseRows work{};
     work.weights = values_.data() + first * inputs_;
     work.inputs = inputs_;
-    each_row(work, kernels_.dense_rows, buffers, first, last);
+    each_row(work, kernels_.dense_rows, buffers, first, last, 0, rows_);
   }
 
-  /// Outputs first .. last - 1 of each row of x; `work` knows the weights.
+  /// Outputs first .. last - 1 of rows begin .. end - 1 of x; `work` knows the weights.
   template <class Work>
-  void each_row(Work& work, void (*multiply)(const Work&), Buffers buffers, Size first, Size last) const {
+  void each_row(Work& work, void (*multiply)(const Work&), Buffers buffers, Size first, Size last, Size begin,
+                Size end) const {
     work.bias = bias_.empty() ? nullptr : bias_.data() + first;
     work.rows = last - first;
     work.clips = ending_.clips;
     work.low = ending_.low;
     work.high = ending_.high;
-    for (Size row = 0; row < rows_; ++row) {
+    for (Size row = begin; row < end; ++row) {
       work.input = buffers[input_] + row * inputs_;
       work.output = buffers[output_] + row * outputs_ + first;
       multiply(work);
@@ -145,6 +188,7 @@ class RowsStep final : public Step {
   std::vector<float> values_, codebook_, bias_;
   std::vector<std::uint8_t> codes_;
   std::vector<Size> cuts_;
+  std::vector<PickedMatrix> picked_;  // one or none
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Add, Sub, Mul, Div, broadcast as in NumPy. Whole numbers wrap around.
+// Arithmetic of two operands, broadcast as in NumPy. Whole numbers wrap around.
+#include <cmath>
 #include <limits>
 
 #include "plain/broadcast.hpp"
@@ -37,6 +38,32 @@ struct Quotient {
     if (b == -1) return Difference()(Whole{0}, a);  // the smallest number has no quotient else
     return static_cast<Whole>(a / b);
   }
+};
+
+struct Power {
+  float operator()(float a, float b) const {
+    return static_cast<float>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+  }
+};
+struct Smaller {
+  float operator()(float a, float b) const { return ((a <= b) | (a != a)) ? a : b; }
+};
+struct Larger {
+  float operator()(float a, float b) const { return ((a >= b) | (a != a)) ? a : b; }
+};
+struct Fmod {
+  float operator()(float a, float b) const { return std::fmod(a, b); }
+};
+/// With the sign of b, a zero too.
+struct Remainder {
+  float operator()(float a, float b) const {
+    const float rest = std::fmod(a, b);
+    if (rest == 0.0f) return std::copysign(0.0f, b);
+    return (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
+  }
+};
+struct PRelu {
+  float operator()(float a, float b) const { return a >= 0.0f ? a : a * b; }
 };
 
 /// Of floats, on the kernels of an instruction set. Along the last axis both operands go on, or one of them stays.
@@ -89,11 +116,22 @@ Kernel made(const Making& making) {
   });
 }
 
+template <class Of>
+Kernel of_floats(const Making& making) {
+  return std::make_unique<Binary<Of, float, float>>(making);
+}
+
 constexpr MakerEntry kFunctions[] = {
     {Operator::kAdd, made<Sum, Pair::kSum>},
     {Operator::kMul, made<Product, Pair::kProduct>},
     {Operator::kSub, made<Difference, Pair::kDifference>},
     {Operator::kDiv, made<Quotient, Pair::kQuotient>},
+    {Operator::kPow, of_floats<Power>},
+    {Operator::kMin, of_floats<Smaller>},
+    {Operator::kMax, of_floats<Larger>},
+    {Operator::kRemainder, of_floats<Remainder>},
+    {Operator::kFmod, of_floats<Fmod>},
+    {Operator::kPRelu, of_floats<PRelu>},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kBroadcast; }),
               "an operator of two broadcast operands needs its function here");

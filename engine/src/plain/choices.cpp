@@ -105,23 +105,20 @@ class Where final : public PlainKernel {
 }  // namespace
 
 Kernel make_integers(const Making& making) {
-  return with_type(making.node.type, [&](auto entry) -> Kernel {
-    return std::make_unique<Integers<decltype(entry)>>(making);
-  });
+  return with_type(making.node.type,
+                   [&](auto entry) -> Kernel { return std::make_unique<Integers<decltype(entry)>>(making); });
 }
 
 Kernel make_cast(const Making& making) {
   return with_type(making.type(0), [&](auto in) {
-    return with_type(making.node.type, [&](auto out) -> Kernel {
-      return std::make_unique<Cast<decltype(in), decltype(out)>>(making);
-    });
+    return with_type(making.node.type,
+                     [&](auto out) -> Kernel { return std::make_unique<Cast<decltype(in), decltype(out)>>(making); });
   });
 }
 
 Kernel make_where(const Making& making) {
-  return with_type(making.node.type, [&](auto entry) -> Kernel {
-    return std::make_unique<Where<decltype(entry)>>(making);
-  });
+  return with_type(making.node.type,
+                   [&](auto entry) -> Kernel { return std::make_unique<Where<decltype(entry)>>(making); });
 }
 
 }  // namespace netsurgery::plain

@@ -55,16 +55,14 @@ struct Xor {
 
 template <class Of>
 Kernel of_any(const Making& making) {
-  return with_type(making.type(0), [&](auto entry) -> Kernel {
-    return std::make_unique<Binary<Of, decltype(entry), Bool>>(making);
-  });
+  return with_type(making.type(0),
+                   [&](auto entry) -> Kernel { return std::make_unique<Binary<Of, decltype(entry), Bool>>(making); });
 }
 
 template <class Of>
 Kernel of_numbers(const Making& making) {
-  return with_number(making.type(0), [&](auto entry) -> Kernel {
-    return std::make_unique<Binary<Of, decltype(entry), Bool>>(making);
-  });
+  return with_number(making.type(0),
+                     [&](auto entry) -> Kernel { return std::make_unique<Binary<Of, decltype(entry), Bool>>(making); });
 }
 
 template <class Of>

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "plain/makers.hpp"
+#include "plain/outside.hpp"
 #include "plain/parts.hpp"
 #include "plain/types.hpp"
 
@@ -13,6 +14,8 @@ namespace {
 template <class Number>
 class Embedding final : public PlainKernel {
  public:
+  bool may_fail() const override { return true; }
+  std::string fault() const override { return outside_.said(); }
   explicit Embedding(const Making& making)
       : rows_(making.constant(1)->rows),
         width_(making.constant(1)->columns),
@@ -31,10 +34,9 @@ class Embedding final : public PlainKernel {
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     const Number* numbers = seen_as<Number>(inputs[0]);
     parts_.each(begin, end, [&](Size place, Size from, Size to) {
-      const Size number = static_cast<Size>(numbers[place]), row = number < 0 ? number + rows_ : number;
+      const Size row = outside_.place(static_cast<Size>(numbers[place]), rows_);
       float* y = output + place * width_;
-      // Sessions refuse such numbers; who changes them meanwhile gets no memory beyond the table to see.
-      if (row < 0 || row >= rows_)
+      if (row < 0)
         std::fill(y + from, y + to, std::numeric_limits<float>::quiet_NaN());
       else
         std::memcpy(y + from, table_ + row * width_ + from, static_cast<std::size_t>(to - from) * sizeof(float));
@@ -42,6 +44,7 @@ class Embedding final : public PlainKernel {
   }
 
  private:
+  Outside outside_;
   Size rows_, width_, count_;
   std::vector<float> own_;
   const float* table_;
@@ -51,9 +54,8 @@ class Embedding final : public PlainKernel {
 }  // namespace
 
 Kernel make_embedding(const Making& making) {
-  return with_whole(making.type(0), [&](auto number) -> Kernel {
-    return std::make_unique<Embedding<decltype(number)>>(making);
-  });
+  return with_whole(making.type(0),
+                    [&](auto number) -> Kernel { return std::make_unique<Embedding<decltype(number)>>(making); });
 }
 
 }  // namespace netsurgery::plain

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "graph/graph.hpp"
@@ -21,6 +22,10 @@ class PlainKernel {
   virtual Size cost() const = 0;
   /// May `output` be the memory of the first input? Then every entry is read before it is written, by the same piece.
   virtual bool in_place() const { return false; }
+  /// Can a run meet what it can't compute: an index that is no place?
+  virtual bool may_fail() const { return false; }
+  /// What the last run met of that, as a sentence; "" if nothing. It is forgotten then.
+  virtual std::string fault() const { return ""; }
   /// Pieces begin .. end - 1. inputs: one pointer for each operand that isn't a constant weight or bias (those were
   /// taken when the kernel was made), nullptr where one is left out. One of another type than float32 is the address of
   /// such entries.

@@ -1,10 +1,11 @@
-// Pad, Resize and Tile: along each axis of the output a table says which entry of x stands there, if any.
+// Pad and Resize: along each axis of the output a table says which entry of x stands there, if any.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
+#include "plain/positions.hpp"
 #include "plain/strides.hpp"
 #include "plain/types.hpp"
 
@@ -156,25 +157,6 @@ Table pad_table(Size size, Size before, Size after, PadMode mode) {
   return table;
 }
 
-/// ONNX's equations for coordinate_transformation_mode. scale: output / input, 0: what the sizes say; then an exact
-/// quotient of whole numbers is rounded once, which never crosses a whole number.
-double position(Size place, Size in, Size out, double scale, ResizeCoordinates coordinates) {
-  const auto i = static_cast<double>(place), from = static_cast<double>(in), to = static_cast<double>(out);
-  const auto unscaled = [&](double at) { return scale == 0.0 ? at * from / to : at / scale; };
-  switch (coordinates) {
-    case ResizeCoordinates::kAlignCorners:
-      return i * (from - 1.0) / std::max(to - 1.0, 1.0);
-    case ResizeCoordinates::kAsymmetric:
-      return unscaled(i);
-    case ResizeCoordinates::kPytorchHalfPixel:
-      return out == 1 ? i : unscaled(i + 0.5) - 0.5;
-    case ResizeCoordinates::kHalfPixelSymmetric:  // from / 2 * (1 - to / (scale * from)) on top, as one quotient
-      return scale == 0.0 ? unscaled(i + 0.5) - 0.5 : (2.0 * i + 1.0 - to + (from - 1.0) * scale) / (2.0 * scale);
-    default:
-      return unscaled(i + 0.5) - 0.5;
-  }
-}
-
 double rounded(double position, ResizeRounding rounding) {
   switch (rounding) {
     case ResizeRounding::kFloor:
@@ -217,7 +199,7 @@ Kernel make_resize(const Making& making) {
       if (axis >= 2) {
         const double scale = scales.empty() ? 0.0 : static_cast<double>(scales[axis - 2]);
         const double exact =
-            position(i, in, out, scale, attributes.choice<ResizeCoordinates>(AttributeName::kCoordinates));
+            resized_position(i, in, out, scale, attributes.choice<ResizeCoordinates>(AttributeName::kCoordinates));
         const double found = rounded(exact, attributes.choice<ResizeRounding>(AttributeName::kRounding));
         place = static_cast<Size>(std::clamp(found, 0.0, static_cast<double>(in - 1)));
       }
@@ -225,17 +207,6 @@ Kernel make_resize(const Making& making) {
     }
   }
   return std::make_unique<Mapped<float>>(x, std::move(tables), 0.0f);
-}
-
-Kernel make_tile(const Making& making) {
-  const Shape& x = making.operands[0];
-  std::vector<Table> tables(x.size());
-  for (std::size_t axis = 0; axis < x.size(); ++axis)
-    for (Size i = 0; i < making.output[axis]; ++i) tables[axis].push_back(static_cast<std::int32_t>(i % x[axis]));
-  return with_type(making.node.type, [&](auto entry) -> Kernel {
-    using Entry = decltype(entry);
-    return std::make_unique<Mapped<Entry>>(x, tables, Entry{});
-  });
 }
 
 }  // namespace netsurgery::plain

@@ -9,8 +9,10 @@ namespace netsurgery::plain {
 namespace {
 
 constexpr Size kLanes = 16;
-constexpr Size kFewRows = 6;  // with fewer, copying b takes longer than reading it where it lies
-constexpr Size kDepth = 256;  // of the shared axis that is copied together
+constexpr Size kFewRows = 6;    // with fewer, copying b takes longer than reading it where it lies
+constexpr Size kDepth = 256;    // of the shared axis that is copied together, so that panels fit the first cache
+constexpr Size kColumns = 256;  // that are copied together, so that all panels fit the second cache
+constexpr Size kRows = 48;      // of a that meet all panels, one after another
 
 class MatMul final : public PlainKernel {
  public:
@@ -36,11 +38,11 @@ class MatMul final : public PlainKernel {
     join_axes(batch_, {&a_, &b_});
     matrices_ = entries(batch_);
     width_ = kLanes * making.kernels.product_vectors;
-    const Size enough = std::max<Size>(kPieceEntries * 8 / (rows_ * depth_), 1);
+    const Size enough = std::max<Size>(kPieceEntries * 8 / (rows_ * depth_), kColumns);
     parts_ = Parts(matrices_, columns_, quotient_up(enough, width_) * width_);
   }
   Size pieces() const override { return parts_.pieces(); }
-  Size scratch() const override { return (std::min(depth_, kDepth) + kFewRows) * width_; }
+  Size scratch() const override { return std::min(depth_, kDepth) * copied_columns() + kFewRows * width_; }
   Size cost() const override { return matrices_ * rows_ * columns_ * depth_; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float* scratch) const override {
     parts_.each(begin, end, [&](Size matrix, Size from, Size to) {
@@ -51,13 +53,14 @@ class MatMul final : public PlainKernel {
         one_column(a, b, y);
         return;
       }
-      for (Size column = from; column < to; column += width_) {
-        const Size width = std::min(width_, to - column);
-        if (width % kLanes == 0 && rows_ < kFewRows)
-          multiply(a, b + column, columns_, 0, depth_, 0, rows_, width / kLanes, y + column, columns_);
-        else
-          panel(a, b + column, width, y + column, scratch);
+      Size column = from;
+      if (rows_ < kFewRows) {
+        const Size whole = (to - from) / kLanes;
+        if (whole > 0) multiply(a, b + from, columns_, 0, depth_, 0, rows_, whole, y + from, columns_);
+        column += whole * kLanes;
       }
+      for (; column < to; column += kColumns)
+        panels(a, b + column, std::min(kColumns, to - column), y + column, scratch);
     });
   }
 
@@ -91,27 +94,42 @@ class MatMul final : public PlainKernel {
     kernels_.product(work);
   }
 
-  /// Columns of b are copied side by side, as whole vectors.
-  void panel(const float* a, const float* b, Size width, float* y, float* copied) const {
-    const Size vectors = quotient_up(width, kLanes), step = vectors * kLanes;
-    float* const rows = copied + std::min(depth_, kDepth) * width_;
+  Size copied_columns() const { return std::min(kColumns, quotient_up(columns_, kLanes) * kLanes); }
+
+  /// Columns of b are copied side by side, panel after panel, as whole vectors.
+  void panels(const float* a, const float* b, Size columns, float* y, float* copied) const {
+    float* const few = copied + std::min(depth_, kDepth) * copied_columns();
     for (Size begin = 0; begin < depth_; begin += kDepth) {
       const Size depth = std::min(kDepth, depth_ - begin);
-      for (Size j = 0; j < depth; ++j) {
-        std::copy_n(b + (begin + j) * columns_, width, copied + j * step);
-        std::fill(copied + j * step + width, copied + (j + 1) * step, 0.0f);
+      for (Size column = 0; column < columns; column += width_) {
+        const Size width = std::min(width_, columns - column), step = quotient_up(width, kLanes) * kLanes;
+        for (Size j = 0; j < depth; ++j) {
+          float* const to = copied + column * depth + j * step;
+          std::copy_n(b + (begin + j) * columns_ + column, width, to);
+          std::fill(to + width, to + step, 0.0f);
+        }
       }
-      if (width == step) {
-        multiply(a, copied, step, begin, depth, 0, rows_, vectors, y, columns_);
-        continue;
-      }
-      for (Size row = 0; row < rows_; row += kFewRows) {
-        const Size count = std::min(kFewRows, rows_ - row);
-        if (begin > 0)
-          for (Size r = 0; r < count; ++r) std::copy_n(y + (row + r) * columns_, width, rows + r * step);
-        multiply(a, copied, step, begin, depth, row, count, vectors, rows, step);
-        for (Size r = 0; r < count; ++r) std::copy_n(rows + r * step, width, y + (row + r) * columns_);
-      }
+      for (Size row = 0; row < rows_; row += kRows)
+        for (Size column = 0; column < columns; column += width_)
+          panel(a, copied + column * depth, begin, depth, row, std::min(kRows, rows_ - row),
+                std::min(width_, columns - column), y + column, few);
+    }
+  }
+
+  /// Some rows of a times a panel; where that is no whole vectors, by way of memory for a few rows.
+  void panel(const float* a, const float* b, Size begin, Size depth, Size row, Size rows, Size width, float* y,
+             float* few) const {
+    const Size vectors = quotient_up(width, kLanes), step = vectors * kLanes;
+    if (width == step) {
+      multiply(a, b, step, begin, depth, row, rows, vectors, y + row * columns_, columns_);
+      return;
+    }
+    for (const Size end = row + rows; row < end; row += kFewRows) {
+      const Size count = std::min(kFewRows, end - row);
+      if (begin > 0)
+        for (Size r = 0; r < count; ++r) std::copy_n(y + (row + r) * columns_, width, few + r * step);
+      multiply(a, b, step, begin, depth, row, count, vectors, few, step);
+      for (Size r = 0; r < count; ++r) std::copy_n(few + r * step, width, y + (row + r) * columns_);
     }
   }
 

@@ -1,4 +1,4 @@
-// Reshape, Concat, Slice, Transpose, Expand, Reverse: entries go elsewhere, unchanged.
+// Reshape, Concat, Slice, Transpose: entries go elsewhere, unchanged.
 #include <cstring>
 #include <type_traits>
 
@@ -181,12 +181,17 @@ Kernel make_slice(const Making& making) {
   });
 }
 
-Kernel make_transpose(const Making& making) {
-  const std::vector<Size> own = contiguous_strides(making.operands[0]);
+namespace {
+
+/// x of these sizes with its axes in another order.
+Kernel reordered(const Making& making, const Shape& x, const std::vector<Size>& order) {
+  const std::vector<Size> own = contiguous_strides(x);
+  Shape sizes;
   std::vector<Size> strides;
-  for (const Size axis : making.attributes().integers(AttributeName::kOrder))
+  for (const Size axis : order) {
+    sizes.push_back(x[static_cast<std::size_t>(axis)]);
     strides.push_back(own[static_cast<std::size_t>(axis)]);
-  Shape sizes = making.output;
+  }
   join_axes(sizes, {&strides});
   return with_type(making.node.type, [&](auto entry) -> Kernel {
     for (std::size_t axis = 0; axis + 1 < sizes.size(); ++axis)
@@ -195,25 +200,50 @@ Kernel make_transpose(const Making& making) {
   });
 }
 
-Kernel make_expand(const Making& making) {
-  const std::vector<Size> strides = broadcast_strides(making.operands[0], making.output);
-  return with_type(making.node.type, [&](auto entry) -> Kernel {
-    return std::make_unique<Strided<decltype(entry)>>(making.output, strides, 0);
-  });
+}  // namespace
+
+Kernel make_transpose(const Making& making) {
+  return reordered(making, making.operands[0], making.attributes().integers(AttributeName::kOrder));
 }
 
-Kernel make_reverse(const Making& making) {
-  const Shape& x = making.operands[0];
-  std::vector<Size> strides = contiguous_strides(x);
-  Size offset = 0;
-  for (const Size named : making.attributes().integers(AttributeName::kAxes)) {
-    const auto axis = static_cast<std::size_t>(named);
-    offset += (x[axis] - 1) * strides[axis];
-    strides[axis] = -strides[axis];
+/// (N, C x B, *S) as (N, C, B_0, B_1 ..., S_0, S_1 ...), to (N, C, S_0, B_0, S_1, B_1 ...).
+Kernel make_depth_to_space(const Making& making) {
+  const Shape &x = making.operands[0], &y = making.output;
+  const std::vector<Size>& blocks = making.attributes().integers(AttributeName::kBlocks);
+  const bool blocks_first =
+      making.attributes().choice<DepthToSpaceOrder>(AttributeName::kOrder) == DepthToSpaceOrder::kDcr;
+  const auto count = static_cast<Size>(blocks.size());
+  Shape apart = blocks;
+  apart.insert(blocks_first ? apart.end() : apart.begin(), y[1]);
+  apart.insert(apart.begin(), x[0]);
+  apart.insert(apart.end(), x.begin() + 2, x.end());
+  std::vector<Size> order{0, blocks_first ? count + 1 : 1};
+  for (Size axis = 0; axis < count; ++axis) {
+    order.push_back(count + 2 + axis);
+    order.push_back((blocks_first ? 1 : 2) + axis);
   }
-  return with_type(making.node.type, [&](auto entry) -> Kernel {
-    return std::make_unique<Strided<decltype(entry)>>(x, strides, offset);
-  });
+  return reordered(making, apart, order);
+}
+
+/// (N, C, S_0, B_0, S_1, B_1 ...) to (N, C, B_0, B_1 ..., S_0, S_1 ...).
+Kernel make_space_to_depth(const Making& making) {
+  const Shape &x = making.operands[0], &y = making.output;
+  const std::vector<Size>& blocks = making.attributes().integers(AttributeName::kBlocks);
+  Shape apart{x[0], x[1]};
+  std::vector<Size> of_blocks, of_sizes;
+  for (std::size_t axis = 0; axis < blocks.size(); ++axis) {
+    of_sizes.push_back(static_cast<Size>(apart.size()));
+    apart.push_back(y[axis + 2]);
+    of_blocks.push_back(static_cast<Size>(apart.size()));
+    apart.push_back(blocks[axis]);
+  }
+  const bool blocks_first =
+      making.attributes().choice<SpaceToDepthOrder>(AttributeName::kOrder) == SpaceToDepthOrder::kDcr;
+  std::vector<Size> order = of_blocks;
+  order.insert(blocks_first ? order.end() : order.begin(), 1);
+  order.insert(order.begin(), 0);
+  order.insert(order.end(), of_sizes.begin(), of_sizes.end());
+  return reordered(making, apart, order);
 }
 
 }  // namespace netsurgery::plain

@@ -1,6 +1,7 @@
-// LayerNorm and Lrn, in double until the end.
+// LayerNorm, RmsNorm and Lrn, in double until the end.
 #include <cmath>
 
+#include "isa/runs.hpp"
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
 
@@ -44,6 +45,40 @@ class LayerNorm final : public PlainKernel {
   std::vector<float> scale_, bias_;
   Parts parts_;
   void (*of_row_)(const LayerNormRow&);
+};
+
+class RmsNorm final : public PlainKernel {
+ public:
+  explicit RmsNorm(const Making& making)
+      : epsilon_(static_cast<double>(making.attributes().number(AttributeName::kEpsilon))), parts_(1, 1) {
+    const Shape& x = making.operands[0];
+    const auto axis = static_cast<std::size_t>(making.attributes().integer(AttributeName::kAxis));
+    length_ = entries(x, axis, x.size());
+    rows_ = entries(x, 0, axis);
+    const Constant* scale = making.constant(1);
+    scale_ = scale == nullptr ? std::vector<float>(static_cast<std::size_t>(length_), 1.0f) : scale->dense();
+    parts_ = Parts(rows_, 1, quotient_up(kPieceEntries / 2, length_));
+  }
+  Size pieces() const override { return parts_.pieces(); }
+  Size cost() const override { return rows_ * length_ * 3; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    const float* __restrict scale = scale_.data();
+    parts_.each(begin, end, [&](Size row, Size, Size) {
+      const float* __restrict x = inputs[0] + row * length_;
+      float* __restrict y = output + row * length_;
+      const double squares =
+          sum_of(x, length_, [](float value) { return static_cast<double>(value) * static_cast<double>(value); });
+      const double inverse = 1.0 / std::sqrt(squares / static_cast<double>(length_) + epsilon_);
+      for (Size i = 0; i < length_; ++i)
+        y[i] = static_cast<float>(static_cast<double>(x[i]) * inverse * static_cast<double>(scale[i]));
+    });
+  }
+
+ private:
+  double epsilon_;
+  Size length_, rows_;
+  std::vector<float> scale_;
+  Parts parts_;
 };
 
 /// x over a power of the squares around it, in channels c - before .. c + after.
@@ -104,6 +139,8 @@ class Lrn final : public PlainKernel {
 }  // namespace
 
 Kernel make_layer_norm(const Making& making) { return std::make_unique<LayerNorm>(making); }
+
+Kernel make_rms_norm(const Making& making) { return std::make_unique<RmsNorm>(making); }
 
 Kernel make_lrn(const Making& making) { return std::make_unique<Lrn>(making); }
 

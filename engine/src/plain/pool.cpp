@@ -22,16 +22,23 @@ class Pool : public PlainKernel {
   Size cost() const override { return rows_ * axes_[2].out * taps_; }
 
  protected:
-  /// visit(row of x, place along the last axis) for what the windows of `row` see of the first two axes.
+  /// visit(row of x) for what the windows of `row` see of the first two axes.
   template <class Visit>
-  void each_tap(const float* x, Size row, Visit&& visit) const {
+  void each_row(const float* x, Size row, Visit&& visit) const {
     const auto& [depth, height, width] = axes_;
     const Size down = row % height.out, far = row / height.out % depth.out;
     x += row / (height.out * depth.out) * depth.in * height.in * width.in;
     for (Size i = depth.first_place(far); i < depth.last_place(far); ++i)
       for (Size j = height.first_place(down); j < height.last_place(down); ++j)
-        for (const Place& place : places_)
-          visit(x + (depth.entry(far, i) * height.in + height.entry(down, j)) * width.in, place);
+        visit(x + (depth.entry(far, i) * height.in + height.entry(down, j)) * width.in);
+  }
+
+  /// visit(row of x, place along the last axis) for what the windows of `row` see.
+  template <class Visit>
+  void each_tap(const float* x, Size row, Visit&& visit) const {
+    each_row(x, row, [&](const float* seen) {
+      for (const Place& place : places_) visit(seen, place);
+    });
   }
 
   /// take(window, entry of x) for every window that sees an entry there.
@@ -55,29 +62,41 @@ class Pool : public PlainKernel {
 
 class MaxPool final : public Pool {
  public:
-  explicit MaxPool(const Making& making) : Pool(making) {
+  explicit MaxPool(const Making& making)
+      : Pool(making), combine_(making.kernels.pairs[static_cast<int>(Pair::kLargest)]) {
     // Rows of few windows, none of which sees padding, are sooner done window by window.
     constexpr Size kFewWindows = 16;
     direct_ = axes_[0].kernel == 1 && axes_[2].out <= kFewWindows;
     for (const WindowAxis& axis : axes_)
       direct_ = direct_ && axis.first_place(0) == 0 && axis.last_place(axis.out - 1) == axis.kernel;
   }
-  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+  Size scratch() const override { return axes_[2].in; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float* scratch) const override {
     const Size width = axes_[2].out;
-    if (direct_) {
-      parts_.each(begin, end, [&](Size row, Size, Size) { direct(inputs[0], row, output + row * width); });
-      return;
-    }
     parts_.each(begin, end, [&](Size row, Size, Size) {
-      float* __restrict y = output + row * width;
-      std::fill_n(y, width, -std::numeric_limits<float>::infinity());
-      each_tap(inputs[0], row, [&](const float* x, const Place& place) {
-        each_window(x, place, [y](Size window, float entry) { y[window] = larger(y[window], entry); });
-      });
+      if (direct_)
+        direct(inputs[0], row, output + row * width);
+      else
+        down_and_along(inputs[0], row, output + row * width, scratch);
     });
   }
 
  private:
+  /// The largest of each column first, which all windows of the row share.
+  void down_and_along(const float* x, Size row, float* __restrict y, float* __restrict columns) const {
+    const auto& [depth, height, width] = axes_;
+    std::fill_n(columns, width.in, -std::numeric_limits<float>::infinity());
+    each_row(x, row, [&](const float* seen) { combine_(columns, true, seen, true, columns, width.in); });
+    std::fill_n(y, width.out, -std::numeric_limits<float>::infinity());
+    for (const Place& place : places_) {
+      float* const first = y + place.first;
+      if (width.stride == 1)
+        combine_(first, true, columns + width.entry(place.first, place.place), true, first, place.last - place.first);
+      else
+        each_window(columns, place, [y](Size window, float entry) { y[window] = larger(y[window], entry); });
+    }
+  }
+
   void direct(const float* x, Size row, float* y) const {
     const auto& [depth, height, width] = axes_;
     const Size image = row / (height.out * depth.out), far = row / height.out % depth.out;
@@ -93,6 +112,7 @@ class MaxPool final : public Pool {
   }
 
   bool direct_ = false;
+  void (*combine_)(const float*, bool, const float*, bool, float*, std::ptrdiff_t);
 };
 
 /// Sums in double.

@@ -16,6 +16,8 @@ class PlainStep final : public Step {
   Size scratch() const override {
     return addresses() + static_cast<Size>(operands_.size() * sizeof(float*) / sizeof(float));
   }
+  bool may_fail() const override { return kernel_->may_fail(); }
+  std::string fault() const override { return kernel_->fault(); }
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     const float** inputs = reinterpret_cast<const float**>(scratch + addresses());
     for (std::size_t i = 0; i < operands_.size(); ++i) inputs[i] = operands_[i] < 0 ? nullptr : buffers[operands_[i]];

@@ -28,6 +28,7 @@ struct Buffer {
 struct Plan {
   std::vector<StepInfo> infos;
   std::vector<std::unique_ptr<Step>> steps;
+  std::vector<std::size_t> watched;  // places of steps that may fail
   std::vector<Buffer> buffers;
   Size arena_floats = 0, scratch_floats = 0;
   double cycles = 0;  // of one core, roughly

@@ -42,6 +42,7 @@ Plan Planner::plan() {
   place_buffers(plan_);
   for (const Make& make : makes_) {
     plan_.steps.push_back(make());
+    if (plan_.steps.back()->may_fail()) plan_.watched.push_back(plan_.steps.size() - 1);
     plan_.scratch_floats = std::max(plan_.scratch_floats, plan_.steps.back()->scratch());
   }
   return std::move(plan_);
@@ -92,6 +93,10 @@ bool Planner::of_its_own(const Node& node) {
       return concat(node);
     case Operator::kLrn:
       return normalisation(node);
+    case Operator::kLstm:
+    case Operator::kGru:
+    case Operator::kRnn:
+      return recurrent(node);
     default:
       return false;
   }

@@ -64,6 +64,9 @@ class Planner {
   bool global_average(const Node& node);
   bool unary(const Node& node);
   bool normalisation(const Node& node);
+  bool recurrent(const Node& node);
+  /// A Linear on more axes than two, all rows of x in vectors; its output comes back in NumPy's order.
+  bool flattened(const Node& node, Size count);
   bool of_its_own(const Node& node);
   bool binary(const Node& node);
   bool concat(const Node& node);
@@ -98,9 +101,10 @@ class Planner {
   void outputs();
   double memory_cycles(const StepInfo& info) const;
 
-  /// A Conv, or a Linear as one, in vectors. False if its offsets would be too large.
+  /// A Conv, or a Linear as one, in vectors. False if its offsets would be too large. alone: what follows isn't done
+  /// with it.
   bool lanes(const Node& node, const Convolution& convolution, int input, const Image& input_image,
-             const Image& output_image, Size images);
+             const Image& output_image, Size images, bool alone = false);
   void rows(const Node& node, Size count);
   /// An operator that sees no more than entries or channels: its plain kernel, on the memory of places as these shapes,
   /// the output's last. They are asked for when every halo is known.

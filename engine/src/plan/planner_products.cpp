@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "lanes/movement.hpp"
+#include "lanes/picked_rows.hpp"
 #include "lanes/rows.hpp"
 #include "lanes/sign_tables.hpp"
 #include "plan/planner.hpp"
@@ -52,7 +53,8 @@ bool Planner::linear(const Node& node) {
   const Shape& x = shape(node.inputs[0]);
   const Size count = product(x) / x.back();
   if (x.size() != 2) {
-    if (count >= kFewestForLanes) return false;
+    if (count >= kFewestForLanes && !PickedMatrix::pays(kernels_, graph_.constant(node.inputs[1])))
+      return flattened(node, count);
     rows(node, count);
     return true;
   }
@@ -71,15 +73,29 @@ bool Planner::linear(const Node& node) {
   return lanes(node, convolution, input, image, Image::of(shape(node.output)), kVector);
 }
 
+bool Planner::flattened(const Node& node, Size count) {
+  if (!value(node.inputs[0]).places.empty()) return false;  // vectors of other rows than those that are needed
+  Convolution convolution;
+  convolution.weight = &graph_.constant(node.inputs[1]);
+  convolution.bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
+  const Image input = Image::of({count, convolution.weight->columns});
+  const Image output = Image::of({count, convolution.weight->rows});
+  if (!lanes(node, convolution, node.inputs[0], input, output, kVector, true)) return false;
+  plain(node.output);
+  value(node.inputs[0]).places.clear();  // what reads them next takes them for vectors of its own axes
+  value(node.output).places.clear();
+  return true;
+}
+
 bool Planner::lanes(const Node& node, const Convolution& convolution, int input, const Image& input_image,
-                    const Image& output_image, Size images) {
+                    const Image& output_image, Size images, bool alone) {
   const bool tables = prefers_tables(*convolution.weight, convolution.groups);
   const auto cycles = [&](const Layout& output) {
     return tables ? table_cycles(convolution, output) : convolution_cycles(kernels_, convolution, output);
   };
   Tiling other;
   const Choice choice = choose(node, convolution, input, input_image, output_image, images,
-                               residual_tiling(node, other) ? &other : nullptr, cycles);
+                               !alone && residual_tiling(node, other) ? &other : nullptr, cycles);
   const Layout estimated{input_image, choice.input, choice.halo};
   if (std::isinf(choice.cycles) || is_wasteful(estimated, input_image, output_image)) return false;
   // Offsets of dense strips and tables have 32 bits, those of sparse ones 16 within a row of the kernel; halos may
@@ -93,7 +109,8 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   const Size seen_x = (output_image.width - 1) * convolution.stride_x + convolution.reach_x() - convolution.pad_left;
   const bool pads = convolution.pad_above || convolution.pad_left || choice.halo.any() || seen_y > input_image.height ||
                     seen_x > input_image.width;
-  Ending end = ending(&choice.output, output, residual_layout);
+  Ending end;
+  if (!alone) end = ending(&choice.output, output, residual_layout);
   const Place from = ready(node, choice, input, input_image, 0.0f, pads);
   const Place to = new_place(output_image, choice.output);
   value(output).places.push_back(to);
@@ -139,7 +156,8 @@ void Planner::rows(const Node& node, Size count) {
     return;
   }
   draft(
-      &node, prefers_dense_rows(weight) ? "dense rows" : "sparse rows", {from}, {to}, rows_cycles(weight, count),
+      &node, prefers_dense_rows(weight) ? "dense rows" : "sparse rows", {from}, {to},
+      RowMatrix::cycles(kernels_, weight) * static_cast<double>(count),
       [=, &weight] { return make_rows(kernels_, weight, bias, count, from, to, end, options_.threads); },
       weight.kept * count);
 }

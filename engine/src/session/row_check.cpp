@@ -5,10 +5,23 @@
 
 #include "base/error.hpp"
 #include "base/sentences.hpp"
+#include "graph/recurrence.hpp"
 #include "graph/shapes.hpp"
 
 namespace netsurgery {
 namespace {
+
+template <class Number>
+void check_lengths(const Number* numbers, Size longest, const Sizes& sizes, const Input& input) {
+  const Size count = shape_at(input.shape, sizes).front();
+  for (Size i = 0; i < count; ++i) {
+    const Size number = static_cast<Size>(numbers[i]);
+    if (number < 0 || number > longest)
+      throw Error(NS_ERROR_INPUT, "input '" + input.name + "': " + std::to_string(number) + " at place (" +
+                                      std::to_string(i) + ",) is no length of a sequence of at most " +
+                                      std::to_string(longest) + " steps: 0 to " + std::to_string(longest) + " are.");
+  }
+}
 
 template <class Number>
 void check_rows(const Number* numbers, Size rows, const Sizes& sizes, const Input& input) {
@@ -32,11 +45,36 @@ void check_rows(const Number* numbers, Size rows, const Sizes& sizes, const Inpu
 
 RowCheck::RowCheck(const Graph& graph) : graph_(graph) {
   for (const Node& node : graph.nodes)
-    if (node.op == Operator::kEmbedding)  // which only inputs can be looked up by
+    // What is computed on the way is checked where it is looked up.
+    if (node.op == Operator::kEmbedding && static_cast<std::size_t>(node.inputs[0]) < graph.inputs.size())
       tables_.push_back({static_cast<std::size_t>(node.inputs[0]), graph.constant(node.inputs[1]).rows});
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (!is_recurrent(node.op)) continue;
+    const auto place = static_cast<std::size_t>(recurrent_operands(node.op).lengths);
+    if (place >= node.inputs.size() || node.inputs[place] == kLeftOut) continue;
+    if (static_cast<std::size_t>(node.inputs[place]) < graph.inputs.size())  // what is computed is held within bounds
+      lengths_.push_back({static_cast<std::size_t>(node.inputs[place]), i, 0});
+  }
 }
 
-void RowCheck::check(const Sizes& sizes, const void* const* inputs) const {
+void RowCheck::check(const Sizes& sizes, const void* const* inputs) {
+  if (!lengths_.empty() && (sizes_ != sizes || lengths_.front().longest == 0)) {
+    const std::vector<Shape> shapes = graph_.shapes(sizes);
+    for (Lengths& one : lengths_) {
+      const Node& node = graph_.nodes[one.node];
+      const bool batch_first = node.attributes.flag(AttributeName::kBatchFirst);
+      one.longest = shapes[static_cast<std::size_t>(node.inputs[0])][batch_first ? 1 : 0];
+    }
+    sizes_ = sizes;
+  }
+  for (const Lengths& one : lengths_) {
+    const Input& input = graph_.inputs[one.input];
+    if (input.type == ValueType::kInt32)
+      check_lengths(static_cast<const std::int32_t*>(inputs[one.input]), one.longest, sizes, input);
+    else
+      check_lengths(static_cast<const std::int64_t*>(inputs[one.input]), one.longest, sizes, input);
+  }
   for (const Table& table : tables_) {
     const Input& input = graph_.inputs[table.input];
     if (input.type == ValueType::kInt32)

@@ -1,4 +1,4 @@
-// Whole numbers that are looked up in tables have to be rows of theirs.
+// Whole numbers that are looked up in tables have to be rows of theirs, and lengths those of sequences.
 #pragma once
 
 #include <vector>
@@ -11,8 +11,9 @@ class RowCheck {
  public:
   /// The graph has to outlive it.
   explicit RowCheck(const Graph& graph);
-  /// Throws Error(NS_ERROR_INPUT) for a number that is no row of its table, before anything is read there.
-  void check(const Sizes& sizes, const void* const* inputs) const;
+  /// Throws Error(NS_ERROR_INPUT) for a number that is no row of its table, before anything is read there, and for a
+  /// length that no sequence of an input can have.
+  void check(const Sizes& sizes, const void* const* inputs);
 
  private:
   /// A table in which an input's numbers are looked up.
@@ -20,8 +21,15 @@ class RowCheck {
     std::size_t input;
     Size rows;
   };
+  /// Lengths of the sequences of a recurrent layer.
+  struct Lengths {
+    std::size_t input, node;
+    Size longest;  // at `sizes_`
+  };
   const Graph& graph_;
   std::vector<Table> tables_;
+  std::vector<Lengths> lengths_;
+  Sizes sizes_{};
 };
 
 }  // namespace netsurgery

@@ -29,8 +29,7 @@ Binding::Binding(const Plan& plan, const Memory& arena, Size images) {
     else if (buffer.home == Buffer::Home::kConstant)
       address = const_cast<float*>(buffer.constant.data());  // no step writes it
     else
-      outside_.push_back({i, buffer.home == Buffer::Home::kInput, number,
-                          buffer.bytes() / images});
+      outside_.push_back({i, buffer.home == Buffer::Home::kInput, number, buffer.bytes() / images});
     addresses_.push_back(address);
   }
 }

@@ -1,10 +1,12 @@
 #include "session/session.hpp"
 
 #include <chrono>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/arithmetic.hpp"
+#include "base/error.hpp"
 #include "isa/instructions.hpp"
 #include "isa/kernels.hpp"
 #include "session/plan_cache.hpp"
@@ -54,7 +56,9 @@ void Session::set_threads(int threads) {
     prepared_ = std::make_unique<Prepared>(graph_, kernels_, plain_only_, threads);
 }
 
-const std::vector<Shape>& Session::output_shapes(const Sizes& sizes) { return prepared_->plans.cut(sizes).output_shapes; }
+const std::vector<Shape>& Session::output_shapes(const Sizes& sizes) {
+  return prepared_->plans.cut(sizes).output_shapes;
+}
 
 void Session::prepare(const Sizes& sizes) { prepared_->cut(sizes); }
 
@@ -64,6 +68,20 @@ void Session::run(const Sizes& sizes, const void* const* inputs, void* const* ou
   const Cut& cut = prepared_->cut(sizes);
   prepared_->rows.check(sizes, inputs);
   prepared_->workplace.run(cut, inputs, outputs);
+  refuse_faults(cut);
+}
+
+/// What steps met that they couldn't compute.
+void Session::refuse_faults(const Cut& cut) const {
+  std::string first;
+  for (const Run& run : cut.runs)
+    for (const std::size_t place : run.planned->plan.watched) {
+      const std::string fault = run.planned->plan.steps[place]->fault();  // of all, so that none is said in a later run
+      if (fault.empty() || !first.empty()) continue;
+      const auto node = static_cast<std::size_t>(run.planned->plan.infos[place].node);
+      first = "node " + std::to_string(node + 1) + ", " + entry_of(graph_.nodes[node].op).name + ": " + fault;
+    }
+  if (!first.empty()) throw Error(NS_ERROR_INPUT, first);
 }
 
 std::vector<Session::StepTime> Session::profile(const Sizes& sizes, const void* const* inputs, void* const* outputs) {
@@ -85,6 +103,7 @@ std::vector<Session::StepTime> Session::profile(const Sizes& sizes, const void* 
         times.push_back({info.node, info.kind, taken.count(), info.multiply_adds});
       }
     }
+  refuse_faults(cut);
   return times;
 }
 

@@ -14,6 +14,8 @@ struct SessionOptions {
   bool plain_only = false;  // for tests: every operator on the path that handles anything
 };
 
+struct Cut;
+
 class Session {
  public:
   explicit Session(Graph graph, const SessionOptions& options = {});
@@ -43,6 +45,7 @@ class Session {
 
  private:
   struct Prepared;
+  void refuse_faults(const Cut& cut) const;
 
   const Graph graph_;
   const Kernels& kernels_;

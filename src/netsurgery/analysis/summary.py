@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,7 +181,7 @@ def _sketched(packed: Packed) -> Iterator[SketchedLayer]:
     for layer, name, weight in packed.graph.weights():
         signs = _signs(weight)
         if signs is not None:
-            positions = _positions(layer, shapes[layer.output])
+            positions = _positions(layer, shapes)
             groups = np.split(signs, int(layer.attributes.get("groups", 1)), axis=1)  # type: ignore[arg-type]
             yield SketchedLayer(name, positions, counts_of(groups, positions))
 
@@ -200,8 +200,9 @@ def _signs(weight: Weights) -> Signs | None:
     return None
 
 
-def _positions(layer: Node, shape: tuple[int, ...]) -> int:
-    """How often a layer applies its weight for one sample: pixels of a convolution, rows of a linear layer."""
+def _positions(layer: Node, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """How often a layer applies its weight for one sample: pixels of a convolution, rows of a linear layer, steps."""
+    shape = shapes[layer.given[0] if "result" in layer.attributes else layer.output]
     return math.prod(shape[2:] if layer.operator == "Conv" else shape[:-1])
 
 

@@ -45,6 +45,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         metavar="NAME=16000",
         help="a number that an input of an .onnx file always is, once for each; it is no input any more",
     )
+    parser.add_argument(
+        "--explain", action="store_true", help="of a model that can't be read, name each node that is in the way"
+    )
     parser.set_defaults(run=run)
 
 
@@ -56,6 +59,7 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.cli.summary_text import fact, network
     from netsurgery.deployment.comparison import TOLERANCE
     from netsurgery.deployment.packing import pack
+    from netsurgery.errors import UnsupportedOperatorError
     from netsurgery.graph.capture import check_model_file
     from netsurgery.runtime.session import read_packed
 
@@ -63,15 +67,20 @@ def run(options: argparse.Namespace) -> None:
     path = options.output or Path(options.model.with_suffix(".nsm").name)
     require(path.suffix == ".nsm", "--output", str(path), "the name of an .nsm file")
     examples = [read_array(given) for given in options.input] if options.input else None
-    report = pack(
-        options.model,
-        path,
-        example_inputs=examples,
-        input_shapes=dict(options.input_shape) or None,
-        input_values=dict(options.input_value) or None,
-        weights=options.weights,
-        names=options.names,
-    )
+    try:
+        report = pack(
+            options.model,
+            path,
+            example_inputs=examples,
+            input_shapes=dict(options.input_shape) or None,
+            input_values=dict(options.input_value) or None,
+            weights=options.weights,
+            names=options.names,
+        )
+    except UnsupportedOperatorError as error:
+        if options.explain:
+            error.args = (error.explanation,)
+        raise
     lines = [str(report).splitlines()[0], *network(summary_of(read_packed(path)))]
     if report.batch is not None:
         lines += fact("batch", f"fixed at {report.batch}; for others, export the model with an open first axis")

@@ -157,8 +157,7 @@ def _capture_torch(model: Any, example_inputs: Any, choices: InputChoices) -> Ca
     try:
         graph = read_torch(captured, tensors, open_axes=choices.open)
     except CaptureError as error:
-        if hint := _hint(example_inputs):
-            raise type(error)(error.args[0] + hint) from error
+        error.args = (error.args[0] + _hint(example_inputs),)
         raise
     return _captured_torch(graph, _examples(graph, arrays), model, remarks)
 

@@ -125,7 +125,7 @@ def node(operator: str, inputs: Sequence[str | None], output: str, place: str = 
 
 
 def integers_attributes(values: npt.NDArray[Any], kind: ValueType) -> dict[str, Any]:
-    """The attributes of Integers that give these whole numbers or bools. Raises GraphError for many or large ones."""
+    """The attributes of Integers that give these whole numbers or bools. Raises GraphError if they don't fit in."""
     flat = values.reshape(-1)
     if flat.size > 1 and bool((flat == flat[0]).all()):
         flat = flat[:1]
@@ -183,10 +183,20 @@ class Graph:
         return {given.name for given in self.inputs} | {made.output for made in self.nodes} | set(self.constants)
 
     def weights(self) -> Iterator[tuple[Node, str, Weights]]:
-        """Each node with a `weight` operand, that constant's name and the constant; a tied one comes once per use."""
+        """Each node with a weight or a projection, that constant's name and the constant; a tied one once per use.
+
+        Nodes that give several results of one computation are one use.
+        """
+        seen: set[tuple[object, ...]] = set()
         for reader in self.nodes:
+            if "result" in reader.attributes:
+                attributes = {name: value for name, value in reader.attributes.items() if name != "result"}
+                same = (reader.operator, reader.inputs, *sorted(attributes.items()))
+                if same in seen:
+                    continue
+                seen.add(same)
             for operand, name in zip(OPERATORS[reader.operator].operands, reader.inputs, strict=False):
-                if operand.name == "weight" and name is not None:
+                if operand.name in ("weight", "projection") and name is not None:
                     yield reader, name, self.constants[name]
 
     @property
@@ -419,6 +429,10 @@ class GraphBuilder:
             name = f"{wish}_{count}"
         self._used.add(name)
         return name
+
+    def maker(self, name: str) -> Node | None:
+        """The node that makes a value, None for an input or a constant."""
+        return next((made for made in self._nodes if made.output == name), None)
 
     def input(self, name: str, shape: Sequence[int | str], kind: ValueType = ValueType.FLOAT32) -> str:
         """Add an input; returns its name."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from netsurgery.errors import GraphError, TooSmallError
 
 Shape = tuple[int, ...]
@@ -221,7 +223,7 @@ def cut(shapes: Shapes, attributes: Attributes) -> Shape:
     return (*x[:axis], -(-(stop - start) // step), *x[axis + 1 :])
 
 
-def mean(shapes: Shapes, attributes: Attributes) -> Shape:
+def over_axes(shapes: Shapes, attributes: Attributes) -> Shape:
     """1 along each of `axes` with keepdims, those axes left out without."""
     x, axes = shapes[0], attributes["axes"]
     _require(len(axes) > 0 and len(set(axes)) == len(axes), f"axes={axes} must name at least one axis, each once.")
@@ -239,36 +241,65 @@ def embedding(shapes: Shapes, attributes: Attributes) -> Shape:
     return (*x, weight[1])
 
 
-def stretch(shapes: Shapes, attributes: Attributes) -> Shape:
-    """(*S, length): x is (*S)."""
-    return (*shapes[0], attributes["length"])
+def gather(shapes: Shapes, attributes: Attributes) -> Shape:
+    """X's axes before `axis`, those of the indices, x's axes behind it."""
+    x, indices = shapes
+    axis = attributes["axis"]
+    _axis(x, axis)
+    return (*x[:axis], *indices, *x[axis + 1 :])
 
 
-def expand(shapes: Shapes, attributes: Attributes) -> Shape:
-    """Sizes of x and `shape` aligned at their ends; along each axis sizes are equal, or one of them is 1."""
-    return _broadcast(shapes[0], attributes["shape"])
+def gather_elements(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of the indices, which have x's number of axes and are no longer than x along others than `axis`."""
+    x, indices = shapes[:2]
+    axis = attributes["axis"]
+    _axis(x, axis)
+    fits = len(x) == len(indices) and all(n <= m or i == axis for i, (m, n) in enumerate(zip(x, indices, strict=True)))
+    _require(fits, f"indices of shape {tuple(indices)} have no place beside x of shape {tuple(x)}.")
+    return tuple(indices)
 
 
-def tile(shapes: Shapes, attributes: Attributes) -> Shape:
-    """The sizes of x times `repeats`, which has a number for each axis."""
-    x, repeats = shapes[0], attributes["repeats"]
-    _require(len(repeats) == len(x), f"repeats={repeats} has {len(repeats)} numbers, {len(x)} are needed.")
-    return tuple(size * count for size, count in zip(x, repeats, strict=True))
+def gather_nd(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The axes of the indices but the last, and x's behind those that the last one, a number for each, names."""
+    x, indices = shapes
+    shared = attributes["axes_in_common"]
+    fits = len(indices) > shared and tuple(x[:shared]) == tuple(indices[:shared]) and len(x) >= shared + indices[-1]
+    _require(fits, f"indices of shape {tuple(indices)} name no places of shape {tuple(x)} with {shared} in common.")
+    return (*indices[:-1], *x[shared + indices[-1] :])
 
 
-def triangle(shapes: Shapes, attributes: Attributes) -> Shape:
-    """The shape of x, (..., rows, columns)."""
-    _require(len(shapes[0]) >= 2, f"x has shape {shapes[0]}; (..., rows, columns) is needed.")
-    return tuple(shapes[0])
+def scatter_elements(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x; indices and updates have one shape, as GatherElements takes it."""
+    x, indices, updates = shapes
+    gather_elements(shapes, attributes)
+    _same_updates(updates, tuple(indices))
+    return tuple(x)
 
 
-def reverse(shapes: Shapes, attributes: Attributes) -> Shape:
-    """The shape of x; `axes` names axes of it, each once."""
-    axes = attributes["axes"]
-    _require(len(axes) > 0 and len(set(axes)) == len(axes), f"axes={axes} must name at least one axis, each once.")
-    for axis in axes:
-        _axis(shapes[0], axis)
-    return tuple(shapes[0])
+def scatter_nd(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x; updates have the shape that GatherND gives for the indices."""
+    x, indices, updates = shapes
+    _same_updates(updates, gather_nd([x, indices], {"axes_in_common": 0}))
+    return tuple(x)
+
+
+def _same_updates(updates: Shape, needed: Shape) -> None:
+    _require(tuple(updates) == needed, f"updates have shape {tuple(updates)}, {needed} is needed.")
+
+
+def place_along_axis(shapes: Shapes, attributes: Attributes) -> Shape:
+    """1 along `axis` with keepdims, that axis left out without."""
+    x, axis = shapes[0], attributes["axis"]
+    _axis(x, axis)
+    return (*x[:axis], *((1,) if attributes["keepdims"] else ()), *x[axis + 1 :])
+
+
+def top(shapes: Shapes, attributes: Attributes) -> Shape:
+    """`count` along `axis`, at most the size there."""
+    x, axis, count = shapes[0], attributes["axis"], attributes["count"]
+    _axis(x, axis)
+    _require_room(count <= x[axis], f"count={count} is more than axis {axis} of shape {tuple(x)} has.")
+    return (*x[:axis], count, *x[axis + 1 :])
 
 
 def lrn(shapes: Shapes, attributes: Attributes) -> Shape:
@@ -288,9 +319,60 @@ def layer_norm(shapes: Shapes, attributes: Attributes) -> Shape:
 
 
 def resize(shapes: Shapes, attributes: Attributes) -> Shape:
-    """(N, C, *size) for x of (N, C, *S); scales are finite and above 0, or none."""
+    """(N, C, *size) for x of (N, C, *S); scales are finite and above 0, or none.
+
+    Without a size it is floor(S * scales), the product in float32, at least 1.
+    """
     spatial, size, scales = _spatial(shapes[0]), attributes["size"], attributes["scales"]
-    _require(len(size) == len(spatial), f"size={size} has {len(size)} numbers, {len(spatial)} are needed.")
+    _require(len(size) > 0 or len(scales) > 0, "size and scales are both missing: one of them is needed.")
     _require(len(scales) in (0, len(spatial)), f"scales={scales} has {len(scales)} numbers, {len(spatial)} are needed.")
     _require(all(0 < scale < math.inf for scale in scales), f"scales={scales} must be finite numbers above 0.")
-    return (*shapes[0][:2], *size)
+    _require(len(size) in (0, len(spatial)), f"size={size} has {len(size)} numbers, {len(spatial)} are needed.")
+    if size:
+        return (*shapes[0][:2], *size)
+    scaled = [float(np.float32(old) * np.float32(scale)) for old, scale in zip(spatial, scales, strict=True)]
+    _require_room(all(new >= 1 for new in scaled), f"scales={scales} leave nothing of shape {shapes[0]}.")
+    _require(all(new < 2**31 for new in scaled), f"scales={scales} make too much of shape {shapes[0]}.")
+    return (*shapes[0][:2], *(int(new) for new in scaled))
+
+
+def interpolate(shapes: Shapes, attributes: Attributes) -> Shape:
+    """As resize. With coordinates tf_crop_and_resize `roi` has two finite numbers for each spatial axis.
+
+    With antialias and scales S * scales is at least 1/2, and size at most that plus 1.
+    """
+    roi, needed = attributes["roi"], 2 * (len(shapes[0]) - 2)
+    crops = attributes["coordinates"] == "tf_crop_and_resize"
+    _require(len(roi) == (needed if crops else 0), f"roi={roi} has {len(roi)} numbers, {needed * crops} are needed.")
+    for name in ("roi", "alpha", "value"):
+        numbers = roi if name == "roi" else (attributes[name],)
+        _require(all(math.isfinite(number) for number in numbers), f"{name}={attributes[name]} must be finite.")
+    result, scales = resize(shapes, attributes), attributes["scales"]
+    if attributes["antialias"] and scales:  # or a few entries would be means of very many
+        scaled = [size * scale for size, scale in zip(shapes[0][2:], scales, strict=True)]
+        fits = all(one >= 0.5 and new <= one + 1 for one, new in zip(scaled, result[2:], strict=True))
+        _require(fits, f"scales={scales} don't give {result} from {shapes[0]}, as antialias needs it.")
+    return result
+
+
+def depth_to_space(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, C / B, *(S * blocks)) for x of (N, C, *S), B the product of blocks, which divides C."""
+    x, blocks = shapes[0], _blocks(shapes[0], attributes)
+    count = math.prod(blocks)
+    _require(x[1] % count == 0, f"{x[1]} channels can't be shared by blocks of {blocks}.")
+    return (x[0], x[1] // count, *(size * block for size, block in zip(x[2:], blocks, strict=True)))
+
+
+def space_to_depth(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, C * B, *(S / blocks)) for x of (N, C, *S), B the product of blocks, each of which divides its size."""
+    x, blocks = shapes[0], _blocks(shapes[0], attributes)
+    pairs = list(zip(x[2:], blocks, strict=True))
+    _require(all(size % block == 0 for size, block in pairs), f"shape {x} can't be cut in blocks of {blocks}.")
+    return (x[0], x[1] * math.prod(blocks), *(size // block for size, block in pairs))
+
+
+def _blocks(x: Shape, attributes: Attributes) -> Shape:
+    blocks: Shape = attributes["blocks"]
+    needed = len(_spatial(x))
+    _require(len(blocks) == needed, f"blocks={blocks} has {len(blocks)} numbers, {needed} are needed.")
+    return blocks

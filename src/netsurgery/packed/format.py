@@ -76,12 +76,12 @@ class Context(IntEnum):
     PLANES = 31
     ATTRIBUTE = 32
     """The first of one context for each name in ATTRIBUTES."""
-    DIVISOR = 89
-    EXTENT = 90
-    TERMS = 91
-    COEFFICIENT = 92
-    FACTOR = 93
-    LEAST_COUNT = 94
+    LEAST_COUNT = 89
+    DIVISOR = 90
+    EXTENT = 91
+    TERMS = 92
+    COEFFICIENT = 93
+    FACTOR = 94
     LEAST_SIZE = 95
     OPERATOR = 96
     """The first of one context for each operator code that came before; this one itself for the first node."""
@@ -120,11 +120,31 @@ ATTRIBUTES = (
     "values",
     "positive",
     "negative",
-    "repeats",
-    "length",
-    "spacing",
-    "upper",
-    "diagonal",
+    "result",
+    "batch_first",
+    "reverse",
+    "fixed_lengths",
+    "clip",
+    "gate_activation",
+    "candidate_activation",
+    "cell_activation",
+    "alphas",
+    "betas",
+    "coupled",
+    "reset_after",
+    "blocks",
+    "antialias",
+    "exclude_outside",
+    "roi",
+    "axes_in_common",
+    "reduction",
+    "last",
+    "count",
+    "largest",
+    "exclusive",
+    "scale",
+    "input_scale",
+    "threshold",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

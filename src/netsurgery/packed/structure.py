@@ -67,6 +67,8 @@ def expected_shape(
         return (None, x[1] // attributes["groups"], *(None,) * (len(x) - 2))
     if operand.expected is Expected.MATRIX and len(x) >= 1:
         return (None, x[-1])
+    if operand.expected is Expected.GATES and len(x) >= 1:
+        return (x[-1], None)
     weight = shapes[1] if len(shapes) > 1 else None
     if operand.expected is Expected.OUTPUTS and weight is not None:
         return weight[:1]

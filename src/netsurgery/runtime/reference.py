@@ -16,17 +16,33 @@ from netsurgery.graph.ir import Array, Graph, Node, named_sizes
 from netsurgery.graph.operators import OPERATORS
 from netsurgery.graph.value_types import type_of
 from netsurgery.runtime.inputs import checked_sizes
-from netsurgery.runtime.kernels import arithmetic, functions, integers, layers, moves, pictures, reductions
+from netsurgery.runtime.kernels import (
+    arithmetic,
+    elementary,
+    functions,
+    integers,
+    interpolation,
+    layers,
+    moves,
+    pictures,
+    places,
+    recurrent,
+    reductions,
+)
 from netsurgery.runtime.kernels.kernel import Kernel
 
 KERNELS: dict[str, Kernel] = {
     **layers.KERNELS,
+    **recurrent.KERNELS,
     **functions.KERNELS,
+    **elementary.KERNELS,
     **arithmetic.KERNELS,
     **pictures.KERNELS,
+    **interpolation.KERNELS,
     **reductions.KERNELS,
     **moves.KERNELS,
     **integers.KERNELS,
+    **places.KERNELS,
 }
 """Operator name -> function (operands, attributes) -> the output, of its type or as what `run_node` makes that of.
 

@@ -68,6 +68,7 @@ FOLDERS: dict[str, Folder] = {
     "Reciprocal": number.entrywise(np.reciprocal),
     "ReduceL1": number.reduction(lambda x, **axes: np.abs(x).sum(**axes)),
     "ReduceL2": number.reduction(lambda x, **axes: np.sqrt(np.square(x).sum(**axes))),
+    "ReduceLogSumExp": number.reduction(number.log_sum_exp),
     "ReduceMax": number.reduction(np.max),
     "ReduceMin": number.reduction(np.min),
     "ReduceProd": number.reduction(np.prod),

@@ -172,6 +172,12 @@ def reduction(function: Callable[..., Any], *, operand_from: int = 18) -> Folder
     return fold
 
 
+def log_sum_exp(x: AnyArray, *, axis: tuple[int, ...], keepdims: bool) -> AnyArray:
+    """ReduceLogSumExp, which is -infinity for nothing."""
+    total = np.logaddexp.reduce(x.astype(np.float64), axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+    return np.asarray(total)
+
+
 def largest_place(call: Call) -> AnyArray:
     """ArgMax: the first place of the largest entry, or the last one."""
     return _place(call, np.argmax)

@@ -71,7 +71,7 @@ def _translated(call: Call, translation: Any, taken: dict[str, Array], evaluate:
     answer = translation(call)
     for step in call.nodes:
         taken[step.output] = evaluate(step, [None if name is None else taken[name] for name in step.inputs])
-    kind = np.float32 if not call.operands or call.x.array is None else call.x.array.dtype
+    kind = np.dtype(np.float32) if not call.operands or call.x.array is None else call.x.array.dtype
     values = [answer] if isinstance(answer, Value) else answer
     return [
         None if value is None else _result(taken[value.name], kind) if value.array is None else value.array

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.from_onnx.call import Call, Value, known
 from netsurgery.graph.operators import Operator
 
 
@@ -152,13 +151,7 @@ def unary(operator: Operator) -> Callable[[Call], Value]:
 
 def binary(operator: str) -> Callable[[Call], Value]:
     """An operator of two operands."""
-    return lambda call: call.node(operator, [call.x, call.operand(1)])
-
-
-def total(call: Call) -> Value:
-    """The sum of any number of operands."""
-    operands = [call.operand(index) for index in range(len(call.operands))]
-    return reduce(lambda a, b: call.node("Add", [a, b]), operands)
+    return lambda call: call.node(operator, [call.unbounded(0), call.unbounded(1)])
 
 
 def clip(call: Call) -> Value:
@@ -190,15 +183,3 @@ def softmax(operator: str) -> Callable[[Call], Value]:
         return call.reshaped(call.node(operator, [joined], axis=axis), x.shape)
 
     return translate
-
-
-def reduce_mean(call: Call) -> Value:
-    """Mean over the axes named; over all if none is."""
-    rank = len(call.x.shape)
-    axes = call.whole(1, "axes", operand_from=18)
-    if not axes:
-        if call.attributes.get("noop_with_empty_axes", 0):
-            return call.x
-        axes = tuple(range(rank))
-    axes = tuple(from_front(axis, rank) for axis in axes)
-    return call.node("Mean", [call.x], axes=axes, keepdims=call.attributes.get("keepdims", 1))

@@ -72,9 +72,10 @@ def read_model(
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
     Opset 7 to the newest that the installed onnx knows. Inputs are float32, int32, int64 or bool. Any of their sizes
-    may be open: the axis is called as its `dim_param`; without one it is the "batch" in the first place, and an axis of
-    its own in another. input_shapes: shapes of inputs that are to have others. input_values: what inputs are that
-    aren't to be inputs any more; all sizes that are open in the model may be others then.
+    may be open: the axis is called as its `dim_param`; without one, or where that is "?", it is the "batch" in the
+    first place, and an axis of its own in another. input_shapes: shapes of inputs that are to have others.
+    input_values: what inputs are that aren't to be inputs any more; all sizes that are open in the model may be others
+    then.
 
     Other floats are read as float32, quantised weights as the floats that they stand for, quantised activations without
     their rounding. Values are named as in the model. What doesn't depend on the inputs is computed now, operators of
@@ -87,9 +88,10 @@ def read_model(
     label = "the ONNX model" if isinstance(source, onnx.ModelProto) else str(source)
     try:
         return _read(source, evaluate, input_shapes or {}, input_values or {})
+    except UnsupportedOperatorError as error:
+        raise UnsupportedOperatorError(f"{label}: {error}", error.missing) from error
     except (CaptureError, GraphError) as error:
-        kind = UnsupportedOperatorError if isinstance(error, UnsupportedOperatorError) else CaptureError
-        raise kind(f"{label}: {error}") from error
+        raise CaptureError(f"{label}: {error}") from error
 
 
 def _read(
@@ -191,4 +193,5 @@ def _input(given: onnx.ValueInfoProto) -> Input:
 def _size(name: str, place: int, size: onnx.TensorShapeProto.Dimension) -> int | str:
     if size.HasField("dim_value") and size.dim_value >= 0:
         return int(size.dim_value)
-    return size.dim_param or ("batch" if place == 0 else f"{name}.{place}")
+    unnamed = size.dim_param in ("", "?")  # Paddle's exporter calls every size "?" that it doesn't know
+    return ("batch" if place == 0 else f"{name}.{place}") if unnamed else size.dim_param

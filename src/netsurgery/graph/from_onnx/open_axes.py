@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from netsurgery.errors import CaptureError, GraphError
-from netsurgery.graph.from_onnx.reading import Problem, UnreadError
+from netsurgery.errors import CaptureError, GraphError, Problem
+from netsurgery.graph.from_onnx.reading import UnreadError
 from netsurgery.graph.ir import Graph, Node, Sizes, named_sizes
 from netsurgery.graph.operators import Shape
 
@@ -41,22 +41,13 @@ def at_any_sizes(read_at: Callable[[Sizes], Graph], axes: Sequence[str]) -> Grap
         return graph
     try:
         graph = _of_two(read_at, axes, SMALL_PRIMES)
-    except CaptureError as small:  # pictures may have to be larger than a few pixels
-        try:
-            graph = _of_two(read_at, axes, LARGE_PRIMES)
-        except CaptureError as large:  # but not longer than a table of positions
-            raise _shorter(small, large) from None
+    except CaptureError:  # pictures may have to be larger than a few pixels
+        graph = _of_two(read_at, axes, LARGE_PRIMES)
     try:
         graph.check()
     except GraphError as error:
         raise CaptureError(f"{str(error).rstrip('.')}. {_advice(axes)}") from error
     return graph
-
-
-def _shorter(small: CaptureError, large: CaptureError) -> CaptureError:
-    """The error that says less of what only is so because of the sizes that were tried."""
-    counts = [len(error.problems) if isinstance(error, UnreadError) else 0 for error in (small, large)]
-    return small if counts[0] < counts[1] else large
 
 
 def _advice(axes: Sequence[str]) -> str:
@@ -85,7 +76,7 @@ def _read(read_at: Callable[[Sizes], Graph], sizes: Sizes) -> Graph | Problems:
     try:
         return read_at(sizes)
     except UnreadError as error:
-        return {(problem.operator, problem.where): problem for problem in error.problems}
+        return {(problem.operator, problem.where): problem for problem in error.missing}
 
 
 def _problem(place: tuple[str, str], known: Sequence[Problems], sizes: Sequence[Sizes], axes: Sequence[str]) -> Problem:
@@ -125,17 +116,20 @@ def _merged(one: Node, other: Node, x: Sequence[Shape], axes: Sequence[str]) -> 
     if one == other:
         return one
     if one.operator == "Reshape" and replace(one, attributes=other.attributes) == other:
-        left, right = (
-            tuple(number for number in size if isinstance(number, int)) if isinstance(size, tuple) else ()
-            for size in (n.attributes["shape"] for n in (one, other))
-        )
-        if len(left) == len(right) and not one.extents and not other.extents and -1 not in (*left, *right):
+        left, right = (_numbers(made.attributes["shape"]) for made in (one, other))
+        if len(left) == len(right):
             shape = _reshaping(list(zip(left, right, strict=True)), list(zip(*x, strict=True)))
             if shape is not None:
                 return replace(one, attributes={"shape": shape})
     raise CaptureError(
         f"{one} depends on the size of an open axis in a way that netsurgery can't keep open. {_advice(axes)}"
     )
+
+
+def _numbers(shape: object) -> tuple[int, ...]:
+    """The sizes of a Reshape; none where some of them follow axes already."""
+    known = shape if isinstance(shape, tuple) else ()
+    return tuple(known) if all(isinstance(size, int) for size in known) else ()
 
 
 def _reshaping(after: Sequence[tuple[float, float]], before: Sequence[tuple[int, int]]) -> tuple[int, ...] | None:

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import onnx
 
-from netsurgery.errors import GraphError, UnsupportedOperatorError
-from netsurgery.graph.extents import axis
-from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, known
+from netsurgery.errors import GraphError, InputError, Problem, UnsupportedOperatorError
+from netsurgery.graph.from_onnx.call import TYPES, Call, Value, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
-from netsurgery.graph.from_onnx.folders import FOLDERS
-from netsurgery.graph.from_onnx.folding import FOLDABLE, folded
+from netsurgery.graph.from_onnx.folding import folded
 from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
-from netsurgery.graph.from_onnx.traced import extent_of, traced
-from netsurgery.graph.from_onnx.tracing import traced_values, traces
 from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, integers_attributes, node
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.weights import Dense
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-_ERF = "stands outside of x * 0.5 * (1 + erf(x / sqrt 2)), which is the only use of Erf that netsurgery has"
 
 
-_OLD_NORM = "; if it is part of LayerNormalization spelt out, export with opset 17 or later"
 _QUANTIZED = "; give the model as it was before quantisation"
 _CONTROL = "; it is control flow: export with what it decides decided"
+_FOUND = "; it gives as many entries as it finds, and a network's shapes follow from its inputs' alone"
 _ADVICE = {
-    "Pow": _OLD_NORM,
-    "Sqrt": _OLD_NORM,
+    "NonZero": _FOUND,
+    "Unique": _FOUND,
+    "Compress": _FOUND,
     "QuantizeLinear": _QUANTIZED,
     "DequantizeLinear": _QUANTIZED,
     "DynamicQuantizeLinear": _QUANTIZED,
@@ -44,21 +40,15 @@ _ADVICE = {
 """What helps where these operators stand in a model."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A node that can't be translated."""
-
-    operator: str
-    reason: str
-    where: str
-
-
 class UnreadError(UnsupportedOperatorError):
     """A model with nodes that can't be translated: all of them, in its order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(_report(problems))
-        self.problems = tuple(problems)
+        super().__init__(_report(problems), problems)
+
+
+class _AbsentError(UnsupportedOperatorError):
+    """There is no such operator."""
 
 
 def read(
@@ -103,10 +93,7 @@ class _Reading:
         self._inputs = tuple(inputs)
         self._opset = opset
         self._evaluate = evaluate
-        self._values = {
-            given.name: Value(given.name, tuple(_size(size, sizes) for size in given.shape), kind=given.type)
-            for given in inputs
-        }
+        self._values = {given.name: Value(given.name, given.at(sizes), kind=given.type) for given in inputs}
         self._values |= {name: known(array, name) for name, array in arrays.items()}
         self._wanted = wanted
         self._onnx_names = set(self._values) | made
@@ -124,9 +111,14 @@ class _Reading:
                 if all(name in self._values for name in proto.input if name):
                     self._translate(proto)
                 elif not _translated(proto):
-                    raise UnsupportedOperatorError(_missing(proto))
-            except (GraphError, UnsupportedOperatorError) as error:
-                self._problems.append(Problem(operator, str(error).rstrip("."), where))
+                    raise _AbsentError(_missing(proto))
+            except (
+                GraphError,
+                InputError,
+                UnsupportedOperatorError,
+            ) as error:  # such as indices of nothing
+                absent = isinstance(error, _AbsentError)
+                self._problems.append(Problem(operator, str(error).rstrip("."), where, absent))
             except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration) as error:
                 # onnx.checker looks at neither shapes nor the entries of constants.
                 self._problems.append(Problem(operator, f"isn't as the ONNX specification has it ({error!r})", where))
@@ -138,41 +130,16 @@ class _Reading:
         if all_known and not proto.domain and can_be_known(proto):
             arrays = folded(proto, operands, self._opset, used, self._evaluate)
             _require_outputs(proto.output, used, arrays)
-            if traces(operands):
-                call = Call(operands, attributes(proto), self._opset, used, proto.name, self._place)
-                with np.errstate(all="ignore"):
-                    values = traced_values(proto.op_type, FOLDERS.get(proto.op_type), call, arrays, proto.output)
-                if values is not None:
-                    self._values |= {value.name: value for value in values}
-                    return
-                if self._follows(proto, call):
-                    return
             self._values |= {
                 name: known(array, name) for name, array in zip(proto.output, arrays, strict=False) if array is not None
             }
             return
         if not _translated(proto):
-            raise UnsupportedOperatorError(_missing(proto))
+            raise _AbsentError(_missing(proto))
         call = Call(operands, attributes(proto), self._opset, used, proto.name, self._place)
         with np.errstate(all="ignore"):
             answer = TRANSLATIONS[proto.op_type](call)
         self._settle(call, proto.output, [answer] if isinstance(answer, Value) else answer)
-
-    def _follows(self, proto: onnx.NodeProto, call: Call) -> bool:
-        """Try to leave to the network what is known, but follows axes in a way that only nodes can say."""
-        if not _translated(proto):
-            return False
-        before = list(self._nodes)
-        try:
-            answer = TRANSLATIONS[proto.op_type](call)
-        except (GraphError, UnsupportedOperatorError, ValueError):
-            self._nodes = before
-            return False
-        values = [answer] if isinstance(answer, Value) else list(answer)
-        if any(value is not None and value.array is not None for value in values):
-            return False
-        self._settle(call, proto.output, values)
-        return True
 
     def _settle(self, call: Call, names: Sequence[str], answer: Sequence[Value | None]) -> None:
         """Take over the nodes of an answer, their values named as in the ONNX model."""
@@ -201,8 +168,6 @@ class _Reading:
 
     def _place(self, value: Value) -> str:
         """The name of the constant with these entries, so that what is shared in the model is one constant here."""
-        if value.whole is not None:
-            return self._begun(value, value.whole)
         array, name, count = value.array, value.name, 1
         if array is None or array.dtype not in _FLOATS:
             kind = None if array is None else array.dtype
@@ -219,32 +184,6 @@ class _Reading:
             count += 1
             name = f"{value.name}_{count}"
 
-    def _begun(self, value: Value, whole: Whole) -> str:
-        """The beginning of a constant: cut, and spread where one entry stands for all."""
-        whole_value = known(whole.array, f"{value.name}.whole")
-        if whole_value.is_weight:  # a mask hides by the lowest number as well, and a file holds finite ones
-            largest = np.finfo(np.float32).max
-            name = self._place(known(np.clip(whole.array, -largest, largest), whole_value.name))
-        elif whole_value.kind is None:
-            raise UnsupportedOperatorError(f"reads {value.name!r}, which is {whole.array.dtype}")
-        else:
-            given = integers_attributes(whole.array, whole_value.kind)
-            name = self._step("Integers", None, whole_value.name, **given)
-        shape = whole.array.shape
-        for place, stop in whole.stops.items():
-            if shape[place] != 1:
-                name = self._step("Slice", name, f"{value.name}.cut", axis=place, start=0, stop=extent_of(stop))
-        wanted = tuple(
-            extent_of(whole.stops[place]) if place in whole.stops and size == 1 else 1
-            for place, size in enumerate(shape)
-        )
-        return name if set(wanted) <= {1} else self._step("Expand", name, f"{value.name}.spread", shape=wanted)
-
-    def _step(self, operator: str, x: str | None, wish: str, **given: Any) -> str:
-        made = node(operator, [] if x is None else [x], self._unique(wish), **given)
-        self._nodes.append(made)
-        return made.output
-
     def _is(self, name: str, value: Value) -> bool:
         """True if the ONNX model itself calls this array so."""
         return name in self._values and self._values[name].array is value.array
@@ -253,11 +192,6 @@ class _Reading:
         """The graph that was read."""
         self._name_outputs(outputs)
         self._nodes = with_gelu(self._nodes, self._constants, outputs)
-        self._problems += [
-            Problem("Erf", _ERF, made.place or f"the one that makes {made.output!r}")
-            for made in self._nodes
-            if made.operator == "Erf"
-        ]
         if self._problems:
             raise UnreadError(self._problems)
         read = {name for made in self._nodes for name in made.inputs} | set(outputs)
@@ -293,10 +227,6 @@ class _Reading:
             self._nodes[index] = replace(made, inputs=inputs, output=new if made.output == old else made.output)
 
 
-def _size(size: int | str, sizes: Sizes) -> int:
-    return traced(sizes[size], axis(size)) if isinstance(size, str) else size
-
-
 def _require_outputs(names: Sequence[str], used: Sequence[bool], given: Sequence[object]) -> None:
     """Raise UnsupportedOperatorError if something reads an output that isn't given."""
     for index, name in enumerate(names):
@@ -319,17 +249,27 @@ def _missing(proto: onnx.NodeProto) -> str:
 
 
 def _report(problems: Sequence[Problem]) -> str:
-    """All problems, those of one kind counted, with the first place of each."""
-    kinds: dict[tuple[str, str], list[str]] = {}
-    for problem in problems:
-        kinds.setdefault((problem.operator, problem.reason), []).append(problem.where)
-    lines = [
-        f"  {operator} {reason} ({'once' if len(places) == 1 else f'{len(places)} times'}, first at {places[0]})"
-        for (operator, reason), places in kinds.items()
+    """Each operator once, with the number of its nodes: those that there aren't, and uses that there aren't."""
+    absent = _counted([replace(one, reason="") for one in problems if one.absent])
+    uses = _counted([one for one in problems if not one.absent])
+    sentences = [
+        f"{introduction}: {'; '.join(found)}."
+        for introduction, found in (
+            ("the model holds operators that netsurgery doesn't have", absent),
+            (f"{'It uses others' if absent else 'the model uses operators'} in ways that netsurgery can't", uses),
+        )
+        if found
     ]
-    return (
-        "the model can't be read:\n" + "\n".join(lines) + "\n"
-        "Change these parts of the model, or leave them out of the export and run them outside. Translated are "
-        f"{', '.join(TRANSLATIONS)}; computed beforehand, where no input is needed for it, are also "
-        f"{', '.join(sorted(set(FOLDABLE) - set(TRANSLATIONS)))}."
-    )
+    return f"{' '.join(sentences)} The error's `missing` and netsurgery pack --explain say where each of them stands."
+
+
+def _counted(problems: Sequence[Problem]) -> list[str]:
+    """An entry for each operator: what is wrong with the first of its nodes, and how many these are."""
+    first: dict[str, Problem] = {}
+    for problem in problems:
+        first.setdefault(problem.operator, problem)
+    counts = Counter(problem.operator for problem in problems)
+    return [
+        f"{name} {one.reason}".rstrip() + f" ({'once' if counts[name] == 1 else f'{counts[name]} times'})"
+        for name, one in first.items()
+    ]

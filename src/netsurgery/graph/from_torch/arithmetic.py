@@ -6,15 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import torch
-
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call, Constant, pointwise
+from netsurgery.graph.from_torch.call import Call, Constant
 from netsurgery.graph.operators import Operator
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
-_LARGEST = torch.finfo(torch.float32).max
 
 
 def named(operator: Operator) -> Callable[[Call], str]:
@@ -47,21 +44,25 @@ def clamp(low: str, high: str) -> Callable[[Call], str]:
 
 
 def prelu(call: Call) -> str:
-    """aten.prelu: LeakyRelu for one slope; else relu(x) + slope * min(x, 0), of which one term is always 0."""
-    slopes = call.parameter("weight")
-    if slopes.tensor.numel() == 1:
-        return call.node("LeakyRelu", [call.operand("self")], alpha=slopes.tensor.item())
-    column = Constant(slopes.tensor.reshape(-1, *[1] * (len(call.shape) - 2)), slopes.name)
-    above = call.node("Relu", [call.operand("self")], "above")
-    below = call.node("Clip", [call.operand("self")], "below", maximum=0.0)
-    return call.node("Add", [above, call.node("Mul", [below, call.placed(column)], "slope")])
+    """aten.prelu: LeakyRelu for one slope; else a slope for each channel, (C,) or in its place already."""
+    sizes, value = call.sizes("weight"), call.arguments["weight"]
+    if isinstance(value, Constant) and value.tensor.numel() == 1:
+        return call.node("LeakyRelu", [call.operand("self")], alpha=value.tensor.item())
+    if len(sizes) > 1 or len(call.shape) < 3:
+        return call.node("PRelu", [call.operand("self"), call.operand("weight")])
+    column = (*sizes, *[1] * (len(call.shape) - 2))
+    if isinstance(value, Constant):
+        slope = call.placed(Constant(value.tensor.reshape(call.known(column)), value.name))
+    else:
+        slope = call.reshaped(call.operand("weight"), sizes, column, "slope")
+    return call.node("PRelu", [call.operand("self"), slope])
 
 
 def binary(operator: str, *, swapped: bool = False) -> Callable[[Call], str]:
     """aten.add, sub, rsub, mul, div: numbers become constants, alpha multiplies the second (rsub: the first)."""
 
     def translate(call: Call) -> str:
-        first, second = call.promoted("self"), call.promoted("other")
+        first, second = call.unbounded("self"), call.unbounded("other")
         alpha = call.number("alpha") if call.given("alpha") else 1
         if call.kind is ValueType.BOOL and operator in _OF_BOOLS:
             return call.node(_OF_BOOLS[operator], [first, second])
@@ -88,40 +89,10 @@ def reciprocal(call: Call) -> str:
     return call.node("Div", [call.placed(1.0, "one"), call.promoted()])
 
 
-def power(call: Call) -> str:
-    """aten.pow for the square; local_response_norm's power is translated as a whole elsewhere."""
-    if call.number("exponent") != 2:
-        raise UnsupportedOperatorError(f"exponent {call.number('exponent')} is not supported, only 2 is")
-    return call.node("Mul", [call.operand("self"), call.operand("self")])
-
-
-def fill_known_mask(call: Call) -> str:
-    """aten.masked_fill, where the mask is known but for how much of it is used: x * kept + number * (1 - kept).
-
-    For finite x that is exact. Of an infinite number the largest one is taken, of which Softmax makes 0 as well.
-    """
-    mask, number = call.arguments["mask"], float(call.number("value"))
-    number = min(max(number, -_LARGEST), _LARGEST)
-    kept = call.placed(pointwise(mask, lambda hidden: (~hidden).float()))
-    rest = call.placed(pointwise(mask, lambda hidden: hidden.float() * number))
-    return call.node("Add", [call.node("Mul", [call.operand("self"), kept], "kept"), rest])
-
-
 def mean(call: Call) -> str:
     """aten.mean over the given axes, or over all."""
-    return _mean(call, "")
-
-
-def total(call: Call) -> str:
-    """aten.sum: the mean times the count."""
-    sizes = call.sizes("self")
-    count = math.prod(call.known(tuple(sizes[axis] for axis in call.axes("dim"))))
-    return call.node("Mul", [_mean(call, "mean"), call.placed(float(count), "count")])
-
-
-def _mean(call: Call, suffix: str) -> str:
     keepdims = bool(call.arguments.get("keepdim"))
-    return call.node("Mean", [call.promoted()], suffix, axes=call.axes("dim"), keepdims=keepdims)
+    return call.node("Mean", [call.promoted()], axes=call.axes("dim"), keepdims=keepdims)
 
 
 def identity(call: Call) -> str:

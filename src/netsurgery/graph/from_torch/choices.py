@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from netsurgery.graph.from_torch.arithmetic import fill_known_mask
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut
+from netsurgery.graph.from_torch.call import Activation, Call, Constant
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES
 from netsurgery.graph.value_types import ValueType
 
@@ -35,7 +35,7 @@ def promoted_type(call: Call, *arguments: str) -> ValueType:
     return COMPUTED_TYPES.get(dtype, ValueType.FLOAT32)
 
 
-def _like(call: Call, value: object) -> object:
+def _like(call: Call, value: Any) -> Any:
     """A tensor of the type and the number of axes that a value has, which is what promotion asks for."""
     if isinstance(value, Activation):
         return torch.empty((1,) * len(value.shape), dtype=_DTYPES[call.builder.type_of(value.name)])
@@ -70,11 +70,9 @@ def is_infinite(call: Call) -> str:
 def where(call: Call) -> str:
     """aten.where: of the type that torch promotes both sides to."""
     condition = call.operand_as("condition", ValueType.BOOL)
-    return call.node("Where", [condition, call.promoted("self"), call.promoted("other")])
+    return call.node("Where", [condition, call.unbounded("self"), call.unbounded("other")])
 
 
 def masked_fill(call: Call) -> str:
     """aten.masked_fill: a number where the mask is true."""
-    if isinstance(call.arguments["mask"], Constant | Cut):
-        return fill_known_mask(call)
-    return call.node("Where", [call.operand("mask"), call.promoted("value"), call.promoted("self")])
+    return call.node("Where", [call.operand("mask"), call.unbounded("value"), call.unbounded("self")])

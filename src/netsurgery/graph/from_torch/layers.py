@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Open, Sizes, pointwise
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Sizes
+from netsurgery.graph.transposed_convolution import as_convolution
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
@@ -20,7 +21,7 @@ def convolution(call: Call) -> str:
     weight = call.parameter("weight")
     count = _spatial_axes(call, len(weight.shape) - 2)
     if call.arguments.get("transposed"):
-        raise UnsupportedOperatorError("transposed convolution is not supported")
+        return transposed_convolution(call)
     dilations = call.whole("dilation", count)
     if call.arguments["padding"] == "same":  # torch puts the odd one at the end
         totals = [d * (size - 1) for d, size in zip(dilations, weight.tensor.shape[2:], strict=True)]
@@ -35,6 +36,37 @@ def convolution(call: Call) -> str:
         dilations=dilations,
         groups=call.arguments["groups"],
     )
+
+
+def transposed_convolution(call: Call) -> str:
+    """aten.conv_transpose1d/2d/3d: a Conv that makes every phase of the strides, DepthToSpace, and what is cut off."""
+    weight = call.parameter("weight")
+    count = _spatial_axes(call, len(weight.shape) - 2)
+    pads = call.whole("padding", count)
+    way = as_convolution(
+        weight.tensor.shape[2:],
+        call.whole("stride", count),
+        call.whole("dilation", count),
+        2 * pads,
+        call.whole("output_padding", count),
+        call.arguments["groups"],
+    )
+    operands = [call.operand(call.first), _as_phases(call, weight, way.weight)]
+    if call.given("bias"):
+        operands.append(_as_phases(call, call.parameter("bias"), way.bias))
+    settings = {"pads": way.pads, "dilations": way.dilations, "groups": way.groups}
+    x = call.node("Conv", operands, "phases" if way.blocks or way.crops else "", **settings)
+    if way.blocks:
+        x = call.node("DepthToSpace", [x], "whole" if way.crops else "", blocks=way.blocks)
+    if way.crops:
+        begins, ends = way.crops[:count], way.crops[count:]
+        cut = (0, 0, *(-crop for crop in begins), 0, 0, *(-crop for crop in ends))
+        x = call.node("Pad", [x], pads=cut)
+    return x
+
+
+def _as_phases(call: Call, constant: Constant, made: Callable[[Any], Any]) -> str:
+    return call.placed(Constant(torch.from_numpy(made(constant.tensor.detach().numpy())), f"{constant.name}.phases"))
 
 
 def _spatial_axes(call: Call, count: int) -> int:
@@ -125,6 +157,15 @@ def layer_norm(call: Call) -> Outputs:
     return (call.node("LayerNorm", operands, axis=axis, epsilon=call.number("eps")),)
 
 
+def rms_norm(call: Call) -> str:
+    """aten.rms_norm, whose epsilon is that of float32 where none is given."""
+    axis = len(call.sizes("input")) - len(call.arguments["normalized_shape"])
+    epsilon = call.number("eps") if call.given("eps") else torch.finfo(torch.float32).eps
+    if call.given("weight"):
+        call.parameter("weight")
+    return call.node("RmsNorm", [call.operand("input"), call.optional("weight")], axis=axis, epsilon=epsilon)
+
+
 def group_norm(call: Call) -> str:
     """aten.group_norm and native_group_norm."""
     return _normalised_groups(call, call.arguments["num_groups" if call.given("num_groups") else "group"])
@@ -159,17 +200,23 @@ def max_pool(call: Call) -> Outputs:
 
 def average_pool(call: Call) -> str:
     """aten.avg_pool1d/2d/3d."""
-    if call.given("divisor_override"):
-        raise UnsupportedOperatorError("divisor_override is not supported; scale the result instead")
-    return _pool(call, "AveragePool", count_include_pad=call.arguments["count_include_pad"])
+    divisor = call.arguments.get("divisor_override")
+    if divisor is None:
+        return _pool(call, "AveragePool", count_include_pad=call.arguments["count_include_pad"])
+    if call.arguments["ceil_mode"]:  # windows at the end would have to be sums of fewer entries
+        raise UnsupportedOperatorError("divisor_override with ceil_mode is not supported; leave one of them out")
+    entries = math.prod(call.whole("kernel_size", len(call.shape) - 2))
+    means = _pool(call, "AveragePool", "means", count_include_pad=True)
+    return call.node("Mul", [means, call.placed(entries / divisor, "factor")])
 
 
-def _pool(call: Call, operator: str, **attributes: Any) -> str:
+def _pool(call: Call, operator: str, suffix: str = "", **attributes: Any) -> str:
     count = _spatial_axes(call, len(call.arguments["kernel_size"]))
     kernel = call.whole("kernel_size", count)
     return call.node(
         operator,
         [call.operand(call.first)],
+        suffix,
         kernel=kernel,
         strides=call.whole("stride", count) or kernel,
         pads=2 * call.whole("padding", count),
@@ -183,7 +230,7 @@ def adaptive_pool(operator: str) -> Callable[[Call], Outputs]:
 
     def translate(call: Call) -> Outputs:
         count = _spatial_axes(call, len(call.arguments["output_size"]))
-        return (call.node(operator, [call.operand(call.first)], size=tuple(map(call.extent, call.shape[-count:]))),)
+        return (call.node(operator, [call.operand(call.first)], size=call.known(call.shape[-count:])),)
 
     return translate
 
@@ -198,27 +245,18 @@ def attention(call: Call) -> Outputs:
     scaled = call.node("Mul", [call.operand("query"), call.placed(scale, "scale")], "scaled")
     weights = call.node("MatMul", [scaled, call.transposed(call.operand("key"), order, "key")], "products")
     if call.arguments["is_causal"]:
-        weights = call.node("Add", [weights, _causal(call, query[-2], key[-2])], "masked")
+        seen = torch.ones(call.known((query[-2], key[-2])), dtype=torch.bool).tril()
+        weights = call.node("Add", [weights, call.placed(_hidden(seen), "mask")], "masked")
     elif call.given("attn_mask"):
         weights = call.node("Add", [weights, _mask(call)], "masked")
     weights = call.node("Softmax", [weights], "weights", axis=len(query) - 1)
     return (call.node("MatMul", [weights, call.operand("value")]),)
 
 
-def _causal(call: Call, queries: int | Open, keys: int | Open) -> str:
-    """Hides from each query the keys behind it."""
-    if isinstance(queries, int) and isinstance(keys, int):
-        return call.placed(_hidden(torch.ones((queries, keys), dtype=torch.bool).tril()), "mask")
-    lowest = call.placed(torch.finfo(torch.float32).min, "lowest")
-    hidden = call.node("Expand", [lowest], "hidden", shape=(call.extent(queries), call.extent(keys)))
-    return call.node("Trilu", [hidden], "mask", upper=True, diagonal=1)
-
-
 def _mask(call: Call) -> str:
     mask = call.arguments["attn_mask"]
-    tensor = mask.tensor if isinstance(mask, Constant) else mask.whole.tensor if isinstance(mask, Cut) else None
-    if tensor is not None and tensor.dtype == torch.bool:
-        return call.placed(pointwise(mask, _hidden), "mask")
+    if isinstance(mask, Constant) and mask.tensor.dtype == torch.bool:
+        return call.placed(_hidden(mask.tensor), "mask")
     if isinstance(mask, Activation) and call.builder.type_of(mask.name) is ValueType.BOOL:
         shown, hidden = (call.placed(number, "mask") for number in (0.0, torch.finfo(torch.float32).min))
         return call.node("Where", [mask.name, shown, hidden], "mask")

@@ -12,10 +12,15 @@ from typing import TypeAlias
 
 from netsurgery.graph.from_torch import arithmetic as arithmetic
 from netsurgery.graph.from_torch import choices as choice
+from netsurgery.graph.from_torch import functions as function
 from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
+from netsurgery.graph.from_torch import places as place
+from netsurgery.graph.from_torch import quotients as quotient
+from netsurgery.graph.from_torch import recurrent as recurrent
+from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch.call import Call
-from netsurgery.graph.from_torch.resize import nearest
+from netsurgery.graph.from_torch.resize import interpolation, nearest
 from netsurgery.graph.operators import OPERATORS
 
 Translation: TypeAlias = Callable[[Call], "str | tuple[str | None, ...]"]
@@ -24,6 +29,7 @@ Translation: TypeAlias = Callable[[Call], "str | tuple[str | None, ...]"]
 _TABLE: tuple[tuple[Translation, str], ...] = (
     (layer.convolution, "conv1d.default conv1d.padding conv2d.default conv2d.padding conv3d.default conv3d.padding"),
     (layer.convolution, "convolution.default"),
+    (layer.transposed_convolution, "conv_transpose1d.default conv_transpose2d.input conv_transpose3d.input"),
     (layer.linear, "linear.default"),
     (layer.embedding, "embedding.default"),
     *(
@@ -37,20 +43,40 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
             ("GreaterOrEqual", "ge"),
         )
     ),
-    (choice.logical("And"), "logical_and.default bitwise_and.Tensor __and__.Tensor"),
-    (choice.logical("Or"), "logical_or.default bitwise_or.Tensor __or__.Tensor"),
-    (choice.logical("Xor"), "logical_xor.default bitwise_xor.Tensor __xor__.Tensor"),
+    (choice.logical("And"), "logical_and.default bitwise_and.Tensor bitwise_and.Scalar __and__.Tensor __and__.Scalar"),
+    (choice.logical("Or"), "logical_or.default bitwise_or.Tensor bitwise_or.Scalar __or__.Tensor __or__.Scalar"),
+    (choice.logical("Xor"), "logical_xor.default bitwise_xor.Tensor bitwise_xor.Scalar __xor__.Tensor __xor__.Scalar"),
     (choice.opposite, "logical_not.default bitwise_not.default"),
     (choice.is_nan, "isnan.default"),
     (choice.is_infinite, "isinf.default"),
     (choice.where, "where.self where.ScalarSelf where.ScalarOther where.Scalar"),
     (choice.masked_fill, "masked_fill.Scalar masked_fill.Tensor"),
+    (quotient.quotient(), "div.Tensor_mode div.Scalar_mode"),
+    (quotient.quotient("floor"), "floor_divide.default"),
+    (quotient.remainder("floor", "Remainder"), "remainder.Tensor remainder.Scalar"),
+    (quotient.remainder("trunc", "Fmod"), "fmod.Tensor fmod.Scalar"),
+    (place.gather, "gather.default"),
+    (place.index_select, "index_select.default"),
+    (place.index, "index.Tensor"),
+    (place.scatter(), "scatter.src scatter.value scatter.reduce scatter.value_reduce"),
+    (place.scatter("add"), "scatter_add.default"),
+    (place.scatter(), "scatter_reduce.two"),
+    (place.place("ArgMax"), "argmax.default"),
+    (place.place("ArgMin"), "argmin.default"),
+    (place.extreme("ArgMax"), "max.dim"),
+    (place.extreme("ArgMin"), "min.dim"),
+    (place.top, "topk.default"),
+    (place.sort, "sort.default sort.stable"),
+    (place.argsort, "argsort.default argsort.stable"),
+    (place.running_sum, "cumsum.default"),
+    (place.one_hot, "one_hot.default"),
     (layer.matrix_product, "mm.default bmm.default matmul.default mv.default"),
     (layer.matrix_product_and_sum, "addmm.default baddbmm.default"),
     (layer.batch_norm, "_native_batch_norm_legit_no_training.default"),
     (layer.batch_norm_of_a_batch, "_native_batch_norm_legit.no_stats _native_batch_norm_legit_functional.default"),
     (layer.batch_norm_of_a_batch, "_batch_norm_with_update_functional.default"),
     (layer.layer_norm, "layer_norm.default native_layer_norm.default"),
+    (layer.rms_norm, "rms_norm.default"),
     (layer.group_norm, "group_norm.default native_group_norm.default"),
     (layer.instance_norm, "instance_norm.default"),
     (layer.max_pool, "max_pool1d.default max_pool2d.default max_pool3d.default"),
@@ -65,6 +91,12 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
         layer.adaptive_pool("AdaptiveMaxPool"),
         "adaptive_max_pool1d.default adaptive_max_pool2d.default adaptive_max_pool3d.default",
     ),
+    *((translation, f"{name}.input") for name, translation in recurrent.AS_ONE.items()),
+    (recurrent.packed, "lstm.data gru.data rnn_tanh.data rnn_relu.data _pack_padded_sequence.default"),
+    (recurrent.cell("Lstm"), "lstm_cell.default"),
+    (recurrent.cell("Gru"), "gru_cell.default"),
+    (recurrent.cell("Rnn", candidate_activation="tanh"), "rnn_tanh_cell.default"),
+    (recurrent.cell("Rnn", candidate_activation="relu"), "rnn_relu_cell.default"),
     (layer.attention, "scaled_dot_product_attention.default"),
     (
         nearest("asymmetric", "floor"),
@@ -76,6 +108,14 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
         "_upsample_nearest_exact1d.default _upsample_nearest_exact2d.default _upsample_nearest_exact3d.default "
         "_upsample_nearest_exact1d.vec _upsample_nearest_exact2d.vec _upsample_nearest_exact3d.vec",
     ),
+    (
+        interpolation("linear"),
+        "upsample_linear1d.default upsample_bilinear2d.default upsample_trilinear3d.default "
+        "upsample_linear1d.vec upsample_bilinear2d.vec upsample_trilinear3d.vec",
+    ),
+    (interpolation("cubic"), "upsample_bicubic2d.default upsample_bicubic2d.vec"),
+    (interpolation("linear", antialias=True), "_upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec"),
+    (interpolation("cubic", antialias=True), "_upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec"),
     (arithmetic.fixed("Clip", minimum=0.0, maximum=6.0), "relu6.default"),
     (arithmetic.clamp("min_val", "max_val"), "hardtanh.default"),
     (arithmetic.clamp("min", "max"), "clamp.default clamp_min.default clamp_max.default"),
@@ -89,9 +129,33 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (arithmetic.binary("Div"), "div.Tensor div.Scalar"),
     (arithmetic.negative, "neg.default"),
     (arithmetic.reciprocal, "reciprocal.default"),
-    (arithmetic.power, "pow.Tensor_Scalar"),
+    (function.power, "pow.Tensor_Scalar pow.Tensor_Tensor pow.Scalar"),
+    (function.square, "square.default"),
+    (function.inverse_root, "rsqrt.default"),
+    (function.logarithm_to(2), "log2.default"),
+    (function.logarithm_to(10), "log10.default"),
+    (function.power_of_two, "exp2.default"),
+    (function.selu, "selu.default"),
+    (function.celu, "celu.default"),
+    (function.softplus, "softplus.default"),
+    (function.log_sigmoid, "log_sigmoid.default log_sigmoid_forward.default"),
+    (function.gated, "glu.default"),
+    (function.threshold, "threshold.default"),
+    (function.between_values, "clamp.Tensor clamp_min.Tensor clamp_max.Tensor"),
+    (arithmetic.binary("Min"), "minimum.default min.other"),
+    (arithmetic.binary("Max"), "maximum.default max.other"),
     (arithmetic.mean, "mean.default mean.dim"),
-    (arithmetic.total, "sum.default sum.dim_IntList"),
+    (reduction.over_axes("ReduceSum"), "sum.default sum.dim_IntList"),
+    (reduction.over_axes("ReduceProd"), "prod.default prod.dim_int"),
+    (reduction.over_axes("ReduceMax"), "amax.default max.default"),
+    (reduction.over_axes("ReduceMin"), "amin.default min.default"),
+    (reduction.extreme("ReduceMax"), "max.dim"),
+    (reduction.extreme("ReduceMin"), "min.dim"),
+    (reduction.norm, "linalg_vector_norm.default norm.ScalarOpt_dim norm.Scalar"),
+    (reduction.log_sum_exp, "logsumexp.default"),
+    (reduction.variance, "var.correction var.dim var.default"),
+    (reduction.deviation, "std.correction std.dim std.default"),
+    (reduction.variance_and_mean, "var_mean.correction"),
     (
         arithmetic.identity,
         "clone.default contiguous.default alias.default detach.default detach_.default positive.default "
@@ -107,15 +171,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (move.permute, "permute.default"),
     (move.transpose, "transpose.int"),
     (move.matrix_transpose, "t.default"),
-    (move.expand, "expand.default expand_as.default"),
-    (move.repeat, "repeat.default tile.default"),
-    (move.flip, "flip.default"),
-    (move.triangle(upper=False), "tril.default"),
-    (move.triangle(upper=True), "triu.default"),
-    (move.filled(), "full.default full_like.default new_full.default"),
-    (move.filled(0.0), "zeros.default zeros_like.default new_zeros.default"),
-    (move.filled(1.0), "ones.default ones_like.default new_ones.default"),
-    (move.stretch, "arange.default arange.start arange.start_step"),
+    (move.expand, "expand.default"),
     (move.concatenate, "cat.default"),
     (move.stack, "stack.default"),
     (move.cut, "slice.Tensor"),
@@ -139,5 +195,5 @@ TRANSLATIONS: dict[str, Translation] = {
         *_TABLE,
     )
     for overload in overloads.split()
-}
-"""ATen overload, as `str` gives it -> its translation."""
+} | {f"netsurgery.{name}.default": translation for name, translation in recurrent.AS_ONE.items()}
+"""ATen overload, as `str` gives it -> its translation; those that stand in for ATen's, too."""

@@ -12,9 +12,18 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
-from netsurgery.errors import CaptureError, GraphError, UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Constants, Cut, Missing, Open, Sizes, sizes_of
-from netsurgery.graph.from_torch.cuts import cut_of
+from netsurgery.errors import CaptureError, GraphError, Problem, UnsupportedOperatorError
+from netsurgery.graph.from_torch.call import (
+    Activation,
+    Call,
+    Constant,
+    Constants,
+    Missing,
+    Open,
+    Sizes,
+    Zeros,
+    sizes_of,
+)
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES, FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
@@ -22,31 +31,36 @@ from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.value_types import ValueType
 
 Value: TypeAlias = Any
-"""Activation, Constant, a tuple of these, Open, a number, or Missing."""
+"""Activation, Constant, Zeros, a tuple of these, Open, a number, or Missing."""
 
 
+_ABSENT = "is an operator that netsurgery doesn't have"
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+_ZEROS = ("aten.zeros.default", "aten.zeros_like.default", "aten.new_zeros.default")
 
 
 @dataclass
 class _Refusals:
     """Everything in the program that has no place in a graph, so that one error can name it all."""
 
-    first_places: dict[str, str]
-    counts: dict[str, int]
+    problems: list[Problem]
 
-    def add(self, what: str, place: str) -> None:
-        self.first_places.setdefault(what, place)
-        self.counts[what] = self.counts.get(what, 0) + 1
+    def add(self, operator: str, reason: str, place: str) -> None:
+        self.problems.append(Problem(operator, reason or _ABSENT, place, absent=not reason))
 
     def error(self) -> UnsupportedOperatorError:
+        places: dict[str, list[str]] = {}
+        for problem in self.problems:
+            what = problem.operator if problem.absent else f"{problem.operator}: {problem.reason}"
+            places.setdefault(what, []).append(problem.where)
         lines = [
-            f"{what}, at {place}" + (f" and {self.counts[what] - 1} more" if self.counts[what] > 1 else "")
-            for what, place in self.first_places.items()
+            f"{what}, at {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+            for what, found in places.items()
         ]
         return UnsupportedOperatorError(
             f"the model holds what netsurgery doesn't have: {'; '.join(lines)}. "
-            "Write these parts with the operators that docs/operators.md lists."
+            "Write these parts with the operators that docs/operators.md lists.",
+            self.problems,
         )
 
 
@@ -70,10 +84,9 @@ class _Reader:
         self._program = program
         self._names = names
         self._origins: dict[str, Activation] = {}
-        self._symbols: dict[Any, str] = {}
         self._builder = GraphBuilder()
         self._constants = Constants(self._builder)
-        self._refusals = _Refusals({}, {})
+        self._refusals = _Refusals([])
         self._values: dict[torch.fx.Node, Value] = {}
         self._lrns = find_lrns(program.graph)
         self._skipped = frozenset().union(*(lrn.interior for lrn in self._lrns.values()))
@@ -86,7 +99,7 @@ class _Reader:
                 self._values[node] = self._value(node)
             elif node.op == "get_attr":  # the body of a control flow operator, which is refused where it is called
                 self._values[node] = Missing()
-        if self._refusals.counts:
+        if self._refusals.problems:
             raise self._refusals.error()
         return self._builder.graph(list(self._outputs(nodes[-1])))
 
@@ -95,7 +108,6 @@ class _Reader:
         specs = list(zip(placeholders, self._program.graph_signature.input_specs, strict=True))
         given = [(node, *input_of(node)) for node, spec in specs if spec.kind == InputKind.USER_INPUT]
         axes = _axes([shape for _, shape, _ in given], self._names)
-        self._symbols = {size.expression: name for size, name in axes.items() if isinstance(size, Open)}
         for node, shape, kind in given:
             name = self._builder.input(node.name, [axes.get(size, size) for size in shape], kind)  # type: ignore[arg-type]
             self._values[node] = Activation(name, shape)
@@ -134,7 +146,7 @@ class _Reader:
         try:
             return self._tensors(node, given)
         except UnsupportedOperatorError as refusal:
-            self._refusals.add(f"{node.target}: {refusal}", _place(node, with_class=True))
+            self._refusals.add(str(node.target), str(refusal), _place(node, with_class=True))
         return Missing()
 
     def _tensors(self, node: torch.fx.Node, given: Any) -> Value:
@@ -145,17 +157,18 @@ class _Reader:
         if node.target is operator.getitem:
             return self._part(args[0], args[1], node)
         leaves = list(_leaves((args, kwargs)))
-        known = not any(isinstance(leaf, Activation | Cut | Open | Missing) for leaf in leaves)
+        known = not any(isinstance(leaf, Activation | Open | Missing) for leaf in leaves)
         random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
         if known and not random and isinstance(node.target, torch._ops.OpOverload):
             return _computed(node, args, kwargs)
-        if (cut := cut_of(node.target, args, kwargs, node.name)) is not None:
-            return cut
+        if str(node.target) in _ZEROS and not any(isinstance(leaf, Missing) for leaf in leaves):
+            return Zeros(sizes_of(given))
         translation = TRANSLATIONS.get(str(node.target))
         if translation is None:
             # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.
             said = random and str(node.target).split(".")[1] not in _RECURRENT
-            self._refusals.add(f"{node.target}{' (random numbers)' if said else ''}", _place(node, with_class=True))
+            name = f"{node.target}{' (random numbers)' if said else ''}"
+            self._refusals.add(name, "", _place(node, with_class=True))
             return Missing()
         if any(isinstance(leaf, Missing) for leaf in leaves):
             return Missing()
@@ -177,9 +190,7 @@ class _Reader:
         name = node.name.lstrip("_").replace("native_", "").replace("_legit_no_training", "")
         types = tuple(COMPUTED_TYPES.get(one.dtype, ValueType.FLOAT32) for one in (given if several else [given]))
         place, builder = _place(node), self._builder
-        call = Call(
-            arguments, shapes[0], used, name, place, builder, self._constants, self._origins, self._symbols, types
-        )
+        call = Call(arguments, shapes[0], used, name, place, builder, self._constants, self._origins, types)
         try:
             result = translation(call)
         except GraphError as error:

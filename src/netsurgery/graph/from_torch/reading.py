@@ -21,6 +21,7 @@ from netsurgery.errors import CaptureError, DataError
 from netsurgery.evaluation_mode import evaluating
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
 from netsurgery.graph.from_torch.program import AxisNames, read_program
+from netsurgery.graph.from_torch.recurrent import recurrent_as_one
 from netsurgery.graph.ir import Array, Graph, OpenAxes
 
 _BATCH = "batch"
@@ -194,7 +195,7 @@ def _at_least_two(examples: tuple[torch.Tensor, ...], axes: AxisNames) -> tuple[
 def _export(model: nn.Module, examples: tuple[torch.Tensor, ...], axes: AxisNames) -> ExportedProgram:
     shapes = _dynamic_shapes(model, len(examples), axes) if axes else None
     examples = _at_least_two(examples, axes)
-    with _quiet():
+    with _quiet(), recurrent_as_one():
         try:
             return torch.export.export(model, examples, dynamic_shapes=shapes)
         except Exception as error:

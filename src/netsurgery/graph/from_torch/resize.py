@@ -1,7 +1,8 @@
-"""Translation of ATen's nearest neighbour resizing, with the neighbours that torch really takes."""
+"""Translation of ATen's resizing; of nearest neighbours, those are taken that torch really takes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -10,10 +11,7 @@ import numpy.typing as npt
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.extents import Extent, at
 from netsurgery.graph.from_torch.call import FIX, Call, Open
-
-_TRIED_SIZES = (*range(1, 130), 224, 255, 256, 300, 384, 511, 512, 640)
 
 Places: TypeAlias = npt.NDArray[Any]
 
@@ -27,10 +25,11 @@ def nearest(coordinates: str, rounding: str) -> Callable[[Call], str]:
     exact = coordinates == "half_pixel"
 
     def translate(call: Call) -> str:
-        before, after = call.sizes(call.first)[2:], call.shape[2:]
-        if any(isinstance(size, Open) for size in (*before, *after)):
-            return _open(call, coordinates, rounding, exact=exact)
-        before, after = call.known(before), call.known(after)
+        if any(isinstance(size, Open) for size in call.shape[2:]):
+            factors = _open_scales(call, exactly=True)
+            x = call.operand(call.first)
+            return call.node("Resize", [x], scales=factors, coordinates=coordinates, rounding=rounding)
+        before, after = call.known(call.sizes(call.first)[2:]), call.known(call.shape[2:])
         along = list(zip(before, after, _factors(call, len(before)), strict=True))
         places = [_by_torch(old, new, factor, exact) for old, new, factor in along]
         scales: tuple[float, ...] = ()
@@ -42,20 +41,44 @@ def nearest(coordinates: str, rounding: str) -> Callable[[Call], str]:
     return translate
 
 
-def _open(call: Call, coordinates: str, rounding: str, *, exact: bool) -> str:
-    """To sizes that follow open axes, where torch finds the same neighbours as the graph, as far as they are tried."""
-    before, after = (tuple(map(call.extent, sizes[2:])) for sizes in (call.sizes(call.first), call.shape))
-    for old, new, factor in zip(before, after, _factors(call, len(before)), strict=True):
-        names = {name for number in (old, new) if isinstance(number, Extent) for name in number.axes}
-        for size in _TRIED_SIZES:
-            here, there = (at(number, dict.fromkeys(names, size)) for number in (old, new))
-            if min(here, there) >= 1 and not _same(_by_torch(here, there, factor, exact), here, there, None, exact):
-                raise UnsupportedOperatorError(
-                    f"resizes an axis of {old} to {new}, which at size {size} rounds in a way that the graph can't "
-                    f"repeat; {FIX}, or resize by a power of two"
-                )
-    x = call.operand(call.first)
-    return call.node("Resize", [x], size=after, coordinates=coordinates, rounding=rounding)
+def interpolation(mode: str, *, antialias: bool = False) -> Callable[[Call], str]:
+    """aten.upsample_linear1d, bilinear2d, trilinear3d, bicubic2d, and those that smooth where a picture shrinks.
+
+    torch's cubic has the coefficient -0.75, and -0.5, as Pillow, with antialias.
+    """
+
+    def translate(call: Call) -> str:
+        settings: dict[str, Any] = {"mode": mode, "antialias": antialias, "exclude_outside": antialias}
+        if mode == "cubic":
+            settings["alpha"] = -0.5 if antialias else -0.75
+        settings["coordinates"] = "align_corners" if call.arguments["align_corners"] else "half_pixel"
+        x = call.operand(call.first)
+        if any(isinstance(size, Open) for size in call.shape[2:]):
+            return call.node("Interpolate", [x], scales=_open_scales(call, exactly=False), **settings)
+        before, after = call.known(call.sizes(call.first)[2:]), call.known(call.shape[2:])
+        factors = _factors(call, len(before))
+        if not call.arguments["align_corners"] and any(factor is not None for factor in factors):
+            pairs = zip(factors, before, after, strict=True)
+            settings["scales"] = tuple(new / old if factor is None else factor for factor, old, new in pairs)
+        return call.node("Interpolate", [x], size=after, **settings)
+
+    return translate
+
+
+def _open_scales(call: Call, *, exactly: bool) -> tuple[float, ...]:
+    """The scale factors where sizes are open.
+
+    Raises UnsupportedOperatorError unless any size times one is the same as in torch; `exactly`: any quotient too.
+    """
+    given = _factors(call, len(call.shape) - 2)
+    factors = tuple(factor for factor in given if factor is not None)
+    if len(factors) < len(given):
+        raise UnsupportedOperatorError(f"resizes an open axis to a size of its own; give a scale_factor, or {FIX}")
+    if not all((math.frexp(one)[0] == 0.5) if exactly else (one * 256).is_integer() for one in factors):
+        raise UnsupportedOperatorError(
+            f"resizes an open axis by {factors}, which rounds; use a scale_factor such as 2 or 0.5, or {FIX}"
+        )
+    return factors
 
 
 def _factors(call: Call, count: int) -> tuple[float | None, ...]:

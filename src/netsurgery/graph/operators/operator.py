@@ -67,6 +67,8 @@ class Expected(Enum):
     """(open, channels of x / groups, open, ...), as many axes as x has."""
     MATRIX = auto()
     """(open, entries of x's last axis)."""
+    GATES = auto()
+    """(entries of x's last axis, open)."""
     OUTPUTS = auto()
     """The first axis of the operand before it."""
     FROM_AXIS = auto()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from netsurgery.graph import shapes as rule
 from netsurgery.graph.operators.operator import Attribute, Expected, Gives, Images, Length, Operand, Operator, Work
 from netsurgery.graph.value_types import ALL_TYPES, NUMBERS, WHOLE, ValueType
@@ -52,3 +54,8 @@ def broadcast(name: str, code: int, summary: str) -> Operator:
         images=Images.APART_IN_BROADCASTS,
         gives=Gives.FIRST,
     )
+
+
+def of_floats(name: str, code: int, summary: str) -> Operator:
+    """An operator of two floats, which broadcast as in NumPy."""
+    return replace(broadcast(name, code, summary), operands=TWO, gives=Gives.FLOAT32)

@@ -1,10 +1,15 @@
-"""Pictures: pools and resizing."""
+"""Pictures: pools, resizing, and channels that become pixels."""
 
 from __future__ import annotations
 
 from netsurgery.graph import shapes as rule
-from netsurgery.graph.operators.operator import Attribute, Images, Operator, Work
+from netsurgery.graph.operators.operator import Attribute, Images, Length, Operator, Work
 from netsurgery.graph.operators.parts import CEIL_MODE, DILATIONS, KERNEL, PADS, STRIDES, X
+
+_SIZE = Attribute("size", "ints", (), low=1, follows=1)
+_SCALES = Attribute("scales", "floats", ())
+_COORDINATES = ("asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners", "half_pixel_symmetric")
+_ORDER = Attribute("order", "choice", "crd", choices=("crd", "dcr"))
 
 PICTURES = (
     Operator(
@@ -52,20 +57,9 @@ PICTURES = (
         27,
         (X,),
         (
-            Attribute("size", "ints", low=1, follows=1),
-            Attribute("scales", "floats", ()),
-            Attribute(
-                "coordinates",
-                "choice",
-                "asymmetric",
-                choices=(
-                    "asymmetric",
-                    "half_pixel",
-                    "pytorch_half_pixel",
-                    "align_corners",
-                    "half_pixel_symmetric",
-                ),
-            ),
+            _SIZE,
+            _SCALES,
+            Attribute("coordinates", "choice", "asymmetric", choices=_COORDINATES),
             Attribute(
                 "rounding",
                 "choice",
@@ -74,10 +68,53 @@ PICTURES = (
             ),
         ),
         rule.resize,
-        "Nearest neighbour to `size` (spatial); scales (output / input, default size / S), coordinates and rounding "
-        "as ONNX names them.",
+        "Nearest neighbour to `size` (spatial; by default floor(S * scales)); scales (output / input, default size / "
+        "S), coordinates and rounding as ONNX names them.",
         work=Work.SPATIAL,
         images=Images.APART,
         moves=True,
+    ),
+    Operator(
+        "DepthToSpace",
+        130,
+        (X,),
+        (Attribute("blocks", "ints", low=1), _ORDER),
+        rule.depth_to_space,
+        "(N, B*C, *S) to (N, C, *(S * blocks)), B the product of blocks. Channels are C x B "
+        "with order crd, B x C with dcr.",
+        images=Images.APART,
+        moves=True,
+    ),
+    Operator(
+        "SpaceToDepth",
+        131,
+        (X,),
+        (Attribute("blocks", "ints", low=1), _ORDER),
+        rule.space_to_depth,
+        "The inverse of DepthToSpace.",
+        images=Images.APART,
+        moves=True,
+    ),
+    Operator(
+        "Interpolate",
+        132,
+        (X,),
+        (
+            _SIZE,
+            _SCALES,
+            Attribute("coordinates", "choice", "half_pixel", choices=(*_COORDINATES, "tf_crop_and_resize")),
+            Attribute("mode", "choice", "linear", choices=("linear", "cubic")),
+            Attribute("alpha", "float", -0.75),
+            Attribute("antialias", "flag", False),
+            Attribute("exclude_outside", "flag", False),
+            Attribute("roi", "floats", (), length=Length.TWICE_SPATIAL),
+            Attribute("value", "float", 0.0),
+        ),
+        rule.interpolate,
+        "Weighted means of neighbours along each spatial axis, linear or cubic, as ONNX's Resize; size, scales and "
+        "coordinates as for Resize. alpha is the coefficient of cubic; roi (begins, then ends) and value, which stands "
+        "outside of it, belong to tf_crop_and_resize.",
+        work=Work.SPATIAL,
+        images=Images.APART,
     ),
 )

@@ -6,29 +6,38 @@ from netsurgery.graph import shapes as rule
 from netsurgery.graph.operators.operator import Attribute, Expected, Images, Length, Operand, Operator, single
 from netsurgery.graph.operators.parts import AXIS, X
 
+_SCALE = Operand("scale", constant=True, optional=True, expected=Expected.FROM_AXIS)
+_EPSILON = Attribute("epsilon", "float", single(1e-5))
+
+
+def _over_axes(name: str, code: int, summary: str) -> Operator:
+    """One number of all entries along some axes."""
+    return Operator(
+        name,
+        code,
+        (X,),
+        (Attribute("axes", "ints", low=0, length=Length.ONE), Attribute("keepdims", "flag", True)),
+        rule.over_axes,
+        summary,
+        images=Images.APART_OUTSIDE_AXES,
+    )
+
+
 REDUCTIONS = (
     Operator(
         "LayerNorm",
         18,
         (
             X,
-            Operand("scale", constant=True, optional=True, expected=Expected.FROM_AXIS),
+            _SCALE,
             Operand("bias", constant=True, optional=True, expected=Expected.FROM_AXIS),
         ),
-        (Attribute("axis", "int", low=0), Attribute("epsilon", "float", single(1e-5))),
+        (AXIS, _EPSILON),
         rule.layer_norm,
         "(x - mean) / sqrt(variance + epsilon) over all axes from `axis` on, times scale, plus bias.",
         images=Images.APART_BEHIND_AXIS,
     ),
-    Operator(
-        "Mean",
-        19,
-        (X,),
-        (Attribute("axes", "ints", low=0, length=Length.ONE), Attribute("keepdims", "flag", True)),
-        rule.mean,
-        "Mean over the axes.",
-        images=Images.APART_OUTSIDE_AXES,
-    ),
+    _over_axes("Mean", 19, "Mean over the axes."),
     Operator(
         "Softmax",
         21,
@@ -60,5 +69,20 @@ REDUCTIONS = (
         rule.lrn,
         "x / (bias + alpha/size * sum of x² over channels c - floor((size-1)/2) .. c + ceil((size-1)/2)) ^ beta.",
         images=Images.APART,
+    ),
+    _over_axes("ReduceSum", 115, "Sum over the axes."),
+    _over_axes("ReduceMax", 116, "Largest entry along the axes; NaN if one is."),
+    _over_axes("ReduceMin", 117, "Smallest entry along the axes; NaN if one is."),
+    _over_axes("ReduceProd", 118, "Product over the axes."),
+    _over_axes("ReduceSumSquare", 119, "Sum of squares over the axes."),
+    _over_axes("ReduceL2", 120, "Square root of the sum of squares over the axes."),
+    Operator(
+        "RmsNorm",
+        122,
+        (X, _SCALE),
+        (AXIS, _EPSILON),
+        rule.layer_norm,
+        "x / sqrt(mean of x² + epsilon) over all axes from `axis` on, times scale.",
+        images=Images.APART_BEHIND_AXIS,
     ),
 )

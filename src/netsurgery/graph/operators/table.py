@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from netsurgery.graph.operators.arithmetic import ARITHMETIC
+from netsurgery.graph.operators.elementary import ELEMENTARY
 from netsurgery.graph.operators.functions import FUNCTIONS
 from netsurgery.graph.operators.integers import INTEGERS
 from netsurgery.graph.operators.layers import LAYERS
 from netsurgery.graph.operators.moves import MOVES
 from netsurgery.graph.operators.operator import Operator, Work
 from netsurgery.graph.operators.pictures import PICTURES
+from netsurgery.graph.operators.places import PLACES
+from netsurgery.graph.operators.recurrent import RECURRENT
 from netsurgery.graph.operators.reductions import REDUCTIONS
 
 # Codes are in the order of how often the operators occur, which saves bits. They never change once released.
 _ALL = sorted(
-    (*LAYERS, *FUNCTIONS, *ARITHMETIC, *PICTURES, *REDUCTIONS, *MOVES, *INTEGERS), key=lambda operator: operator.code
+    (*LAYERS, *RECURRENT, *FUNCTIONS, *ELEMENTARY, *ARITHMETIC, *PICTURES, *REDUCTIONS, *MOVES, *INTEGERS, *PLACES),
+    key=lambda operator: operator.code,
 )
 
 OPERATORS: dict[str, Operator] = {operator.name: operator for operator in _ALL}

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+import numpy as np
+
 from netsurgery.graph.extents import Extent
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Shape
@@ -19,8 +21,8 @@ def drop_identities(graph: Graph) -> Graph:
     """Values stay the same, bit for bit, but for the sign of a zero to which 0 was added.
 
     Gone are: nodes whose output always equals one of their operands, in shape too and at all sizes of open axes; the
-    inner of two Reshapes; all-zero biases and the all-one scale of LayerNorm. Outputs keep their names, so that a node
-    that makes an output from an input, a constant or another output stays.
+    inner of two Reshapes; operands that add nothing, such as all-zero biases and the all-one scale of LayerNorm.
+    Outputs keep their names, so that a node that makes an output from an input, a constant or another output stays.
     """
     shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()]
     made: dict[str, Node] = {}
@@ -46,14 +48,15 @@ def _reading(node: Node, names: Mapping[str, str]) -> Node:
     return replace(node, inputs=tuple(None if name is None else names.get(name, name) for name in node.inputs))
 
 
-_NEUTRAL = {"bias": 0.0, "scale": 1.0}
-"""Optional operand -> the number that it may be left out for."""
+_NEUTRAL = {"bias": 0.0, "scale": 1.0, "peepholes": 0.0, "hidden": 0.0, "cell": 0.0}
+"""Optional operand -> the number that it may be left out for, where all its entries are that number."""
 
 
 def _without_neutral_operands(node: Node, constants: Mapping[str, Weights]) -> Node:
     inputs = list(node.inputs)
     for index, (operand, name) in enumerate(zip(OPERATORS[node.operator].operands, node.inputs, strict=False)):
-        if operand.optional and name is not None and bool((constants[name].values == _NEUTRAL[operand.name]).all()):
+        constant = constants.get(name or "") if operand.optional else None
+        if constant is not None and bool((constant.values == _NEUTRAL.get(operand.name, np.nan)).all()):
             inputs[index] = None
     while inputs and inputs[-1] is None:
         inputs.pop()
@@ -91,7 +94,7 @@ def _equal_operand(
     return source
 
 
-_NEUTRAL_CONSTANT = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
+_NEUTRAL_CONSTANT = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0, "Pow": 1.0}
 
 
 def _other_operand(node: Node, constants: Mapping[str, Weights]) -> str | None:
@@ -123,6 +126,7 @@ _UNCHANGED: dict[str, Unchanged] = {
     "AdaptiveAveragePool": _always,
     "AdaptiveMaxPool": _always,
     "Mean": _always,
+    **dict.fromkeys(("ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd"), _always),
     "Concat": _always,
     "MaxPool": _of_ones("kernel"),
     "AveragePool": _of_ones("kernel"),

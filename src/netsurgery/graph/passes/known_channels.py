@@ -127,7 +127,7 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(ENTRYWISE, _unary),
     **dict.fromkeys(BROADCAST, _binary),
     **dict.fromkeys(("MaxPool", "AdaptiveMaxPool", "AdaptiveAveragePool", "Mean", "Resize"), _same),
-    **dict.fromkeys(("Slice", "Transpose"), _same),
+    **dict.fromkeys(("Slice", "Transpose", "ReduceMax", "ReduceMin"), _same),
     "AveragePool": _average_pool,
     "Pad": _pad,
     "Concat": _concat,

@@ -182,7 +182,7 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(working(Work.SPATIAL), _spatial),
     "Slice": _slice,
     "Pad": _pad,
-    "Mean": _mean,
+    **dict.fromkeys(("Mean", "ReduceMax", "ReduceMin"), _mean),
     "Transpose": _transpose,
     "Reshape": _reshape,
     "Concat": _concat,

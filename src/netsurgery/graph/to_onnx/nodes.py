@@ -11,9 +11,10 @@ import numpy.typing as npt
 import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.extents import Above, Extent, Factor, Number, Quotient
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Operator, Shape
+from netsurgery.graph.to_onnx import arithmetic
+from netsurgery.graph.to_onnx.recurrent import recurrent
 from netsurgery.graph.value_types import ValueType
 
 ONNX_TYPES = {
@@ -33,6 +34,7 @@ class Nodes:
     def __init__(self, graph: Graph) -> None:
         self.shapes = graph.shapes()
         self.types = graph.types
+        self.producers = graph.producers()
         self._other_shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()[1:]]
         self.written: list[onnx.NodeProto] = []
         self.initialisers: dict[str, npt.NDArray[Any]] = {
@@ -41,19 +43,48 @@ class Nodes:
         self._taken = set(self.shapes)
         self._places: set[str] = set()
         self._transposed: dict[str, str] = {}
-        self._axes = {
-            name: (given.name, given.shape.index(name)) for given in reversed(graph.inputs) for name in given.axes
-        }
-        self._extents: dict[Extent, str] = {}
+        self._shared: dict[object, Any] = {}
 
-    def add(self, operator: str, inputs: Sequence[str | None], output: str, place: str = "", **attributes: Any) -> str:
-        """Add a node; returns its output. Its name is the place; ONNX Runtime takes no name twice."""
+    def add(
+        self,
+        operator: str,
+        inputs: Sequence[str | None],
+        output: str | Sequence[str],
+        place: str = "",
+        **attributes: Any,
+    ) -> str:
+        """Add a node; returns its (first) output. Its name is the place; ONNX Runtime takes no name twice."""
+        outputs = [output] if isinstance(output, str) else list(output)
         names = ["" if name is None else name for name in inputs]
         while names and not names[-1]:
             names.pop()
         name = _unlike(place, self._places) if place else ""
-        self.written.append(onnx.helper.make_node(operator, names, [output], name=name, **attributes))
-        return output
+        self.written.append(onnx.helper.make_node(operator, names, outputs, name=name, **attributes))
+        return outputs[0]
+
+    def several(
+        self, operator: str, inputs: Sequence[str | None], outputs: Sequence[str], place: str, **attributes: Any
+    ) -> Any:
+        """Add a node of several outputs; returns them, to be named later where they are empty."""
+        self.add(operator, inputs, "", place, **attributes)
+        named = self.written[-1].output
+        named[:] = outputs
+        return named
+
+    def shared(self, key: object, make: Callable[[], Any]) -> Any:
+        """What `make` gave for this key when it was first asked for."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
+
+    def needed(self, outputs: Sequence[str]) -> list[onnx.NodeProto]:
+        """The nodes that these outputs are made of."""
+        wanted, kept = set(outputs), []
+        for made in reversed(self.written):
+            if wanted.intersection(made.output):
+                wanted.update(made.input)
+                kept.append(made)
+        return kept[::-1]
 
     def answer(self, node: Node, operator: str, *more: str | None, **attributes: Any) -> None:
         """Add the ONNX node that gives what the node gives, from the same operands and `more`."""
@@ -73,46 +104,9 @@ class Nodes:
         self.initialisers[name] = np.asarray(values, kind)
         return name
 
-    def whole(self, node: Node, role: str, values: Sequence[Number]) -> str:
-        """Whole numbers (sizes, axes): an initialiser, or computed where any of them follows open axes."""
-        if not any(isinstance(value, Extent) for value in values):
-            return self.constant(values, np.int64, f"{node.output}.{role}")
-        parts = [self._number(node, value) for value in values]
-        return parts[0] if len(parts) == 1 else self.step(node, "Concat", parts, axis=0)
-
-    def _number(self, node: Node, value: Number) -> str:
-        """A list of one whole number."""
-        if isinstance(value, int):
-            return self.constant([value], np.int64, f"{node.output}.number")
-        if value not in self._extents:
-            total = ""
-            for factors, coefficient in value.terms:
-                parts = [self._factor(node, factor) for factor in factors]
-                if coefficient != 1 or not parts:
-                    parts.append(self._number(node, coefficient))
-                product = parts[0]
-                for part in parts[1:]:
-                    product = self.step(node, "Mul", [product, part])
-                total = self.step(node, "Add", [total, product]) if total else product
-            self._extents[value] = total
-        return self._extents[value]
-
-    def _factor(self, node: Node, factor: Factor) -> str:
-        if isinstance(factor, str):
-            name, place = self._axes[factor]
-            return self.step(node, "Shape", [name], start=place, end=place + 1)
-        of = self._number(node, factor.of)
-        if isinstance(factor, Above):
-            return self.step(node, "Max", [of, self._number(node, 0)])
-        return self._quotient(node, factor, of)
-
-    def _quotient(self, node: Node, factor: Quotient, of: str) -> str:
-        """Rounded down. ONNX rounds quotients towards 0, so what could be negative loses its remainder first."""
-        divisor = self._number(node, factor.divisor)
-        lowest = factor.of.lowest()
-        if lowest is None or lowest < 0:
-            of = self.step(node, "Sub", [of, self.step(node, "Mod", [of, divisor])])
-        return self.step(node, "Div", [of, divisor])
+    def whole(self, node: Node, role: str, values: Sequence[int]) -> str:
+        """Add an initialiser with whole numbers (sizes, axes)."""
+        return self.constant(values, np.int64, f"{node.output}.{role}")
 
     def number(self, node: Node, role: str, value: float) -> str:
         """Add an initialiser with a single number."""
@@ -132,11 +126,16 @@ class Nodes:
         """The shape of the first operand, at the smallest sizes of open axes."""
         return self.shapes[str(node.inputs[0])]
 
+    def open(self, node: Node, axis: int) -> bool:
+        """True if one of the first operand's sizes from that axis on is open."""
+        name = str(node.inputs[0])
+        return any(known[name][axis:] != self.shapes[name][axis:] for known in self._other_shapes)
+
     def fixed(self, node: Node, axis: int) -> Shape:
         """Its sizes from that axis on, which ONNX has to be told. Raises UnsupportedOperatorError if one is open."""
         name = str(node.inputs[0])
         sizes = self.shapes[name][axis:]
-        if any(known[name][axis:] != sizes for known in self._other_shapes):
+        if self.open(node, axis):
             raise UnsupportedOperatorError(
                 f"{node} works along an open axis in a way that ONNX can't say: fix the axis."
             )
@@ -264,59 +263,6 @@ def _slice(nodes: Nodes, node: Node) -> None:
     nodes.answer(node, "Slice", *(nodes.whole(node, role, [given[role]]) for role in ("start", "stop", "axis", "step")))
 
 
-def _range(nodes: Nodes, node: Node) -> None:
-    """ONNX counts from one number: the places are added to each entry of x."""
-    given: Attributes = node.attributes
-    x = nodes.step(node, "Unsqueeze", [node.inputs[0], nodes.whole(node, "axis", [-1])])
-    scalar = nodes.whole(node, "scalar", [])
-    length = nodes.step(node, "Reshape", [nodes.whole(node, "length", [given["length"]]), scalar])
-    bounds = [nodes.constant(0, np.int64, f"{node.output}.first"), length]
-    places = nodes.step(node, "Range", [*bounds, nodes.constant(1, np.int64, f"{node.output}.one")])
-    places = nodes.step(node, "Cast", [places], to=onnx.TensorProto.DOUBLE)
-    spacing = nodes.constant(given["spacing"], np.float64, f"{node.output}.spacing")
-    places = nodes.step(node, "Mul", [places, spacing])
-    x = nodes.step(node, "Cast", [x], to=onnx.TensorProto.DOUBLE)
-    total = nodes.step(node, "Add", [x, places])
-    nodes.add("Cast", [total], node.output, node.place, to=onnx.TensorProto.FLOAT)
-
-
-def _sized(operator: str, attribute: str) -> Writer:
-    """An operator whose second operand is a list of sizes."""
-
-    def write(nodes: Nodes, node: Node) -> None:
-        given: Attributes = node.attributes
-        nodes.answer(node, operator, nodes.whole(node, attribute, given[attribute]))
-
-    return write
-
-
-def _triangle(nodes: Nodes, node: Node) -> None:
-    given: Attributes = node.attributes
-    diagonal = nodes.whole(node, "diagonal", [given["diagonal"]])
-    if isinstance(given["diagonal"], Extent):
-        diagonal = nodes.step(node, "Reshape", [diagonal, nodes.whole(node, "scalar", [])])
-    else:
-        diagonal = nodes.constant(given["diagonal"], np.int64, f"{node.output}.diagonal")
-    nodes.answer(node, "Trilu", diagonal, upper=int(given["upper"]))
-
-
-def _reverse(nodes: Nodes, node: Node) -> None:
-    """A Slice that goes backwards, beyond the first entry."""
-    given: Attributes = node.attributes
-    axes = given["axes"]
-    roles = (("start", -1), ("stop", -(2**62)), ("axes", None), ("step", -1))
-    nodes.answer(
-        node,
-        "Slice",
-        *(nodes.whole(node, role, axes if each is None else [each] * len(axes)) for role, each in roles),
-    )
-
-
-def _mean(nodes: Nodes, node: Node) -> None:
-    given: Attributes = node.attributes
-    nodes.answer(node, "ReduceMean", nodes.whole(node, "axes", given["axes"]), keepdims=int(given["keepdims"]))
-
-
 def _layer_norm(nodes: Nodes, node: Node) -> None:
     """ONNX can't leave the scale out."""
     x, scale, bias = (*node.inputs, None, None)[:3]
@@ -329,11 +275,26 @@ def _layer_norm(nodes: Nodes, node: Node) -> None:
 
 
 def _resize(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    _resized(nodes, node, None, mode="nearest", nearest_mode=given["rounding"])
+
+
+def _interpolate(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    settings = {"mode": given["mode"], "cubic_coeff_a": given["alpha"], "extrapolation_value": given["value"]}
+    settings |= {name: int(given[name]) for name in ("antialias", "exclude_outside")}
+    roi = nodes.constant(given["roi"], np.float32, f"{node.output}.roi") if given["roi"] else None
+    _resized(nodes, node, roi, **settings)
+
+
+def _resized(nodes: Nodes, node: Node, roi: str | None, **settings: Any) -> None:
     """By sizes, or by scales where they aren't those that follow from the sizes."""
     given: Attributes = node.attributes
     old = nodes.shape(node)[2:]
     sizes = scales = None
-    if given["scales"]:
+    if given["scales"] and not given["size"]:
+        scales = nodes.constant(given["scales"], np.float32, f"{node.output}.scales")
+    elif given["scales"]:
         old = nodes.fixed(node, 2)
         reached = tuple(int(size) for size in np.asarray(old, np.float32) * np.asarray(given["scales"], np.float32))
         if reached != given["size"]:
@@ -347,14 +308,61 @@ def _resize(nodes: Nodes, node: Node) -> None:
     nodes.answer(
         node,
         "Resize",
-        None,
+        roi,
         scales,
         sizes,
         axes=range(2, 2 + len(old)),
-        mode="nearest",
         coordinate_transformation_mode=given["coordinates"],
-        nearest_mode=given["rounding"],
+        **settings,
     )
+
+
+def _depth_to_space(nodes: Nodes, node: Node) -> None:
+    """ONNX has it for square blocks of pictures; others by way of (N, C, *B, *S), whose sizes have to be known."""
+    given: Attributes = node.attributes
+    blocks = given["blocks"]
+    if len(blocks) == 2 and blocks[0] == blocks[1]:
+        nodes.answer(node, "DepthToSpace", blocksize=blocks[0], mode=given["order"].upper())
+        return
+    channels, *spatial = nodes.fixed(node, 1)
+    count, left = len(blocks), channels // math.prod(blocks)
+    inner = (left, *blocks) if given["order"] == "crd" else (*blocks, left)
+    of_blocks = range(2, 2 + count) if given["order"] == "crd" else range(1, 1 + count)
+    order = [0, 1 if given["order"] == "crd" else 1 + count]
+    order += [axis for pair in zip(range(2 + count, 2 + 2 * count), of_blocks, strict=True) for axis in pair]
+    result = (left, *(size * block for size, block in zip(spatial, blocks, strict=True)))
+    _through(nodes, node, (*inner, *spatial), order, result)
+
+
+def _space_to_depth(nodes: Nodes, node: Node) -> None:
+    """As DepthToSpace; until opset 26 ONNX has the order dcr alone, of which the other one is a choice of channels."""
+    given: Attributes = node.attributes
+    blocks = given["blocks"]
+    channels, *spatial = nodes.shape(node)[1:]
+    count = math.prod(blocks)
+    square = len(blocks) == 2 and blocks[0] == blocks[1]
+    if square and given["order"] == "dcr":
+        nodes.answer(node, "SpaceToDepth", blocksize=blocks[0])
+    elif square and nodes.open(node, 1):
+        places = np.arange(channels * count).reshape(count, channels).T.reshape(-1)
+        made = nodes.step(node, "SpaceToDepth", [node.inputs[0]], blocksize=blocks[0])
+        chosen = nodes.whole(node, "channels", places.tolist())
+        nodes.add("Gather", [made, chosen], node.output, node.place, axis=1)
+    else:
+        nodes.fixed(node, 1)
+        pairs = list(zip(spatial, blocks, strict=True))
+        apart = [part for size, block in pairs for part in (size // block, block)]
+        of_sizes, of_blocks = range(2, 2 + len(apart), 2), range(3, 3 + len(apart), 2)
+        inner = (1, *of_blocks) if given["order"] == "crd" else (*of_blocks, 1)
+        result = (channels * count, *(size // block for size, block in pairs))
+        _through(nodes, node, (channels, *apart), (0, *inner, *of_sizes), result)
+
+
+def _through(nodes: Nodes, node: Node, apart: Sequence[int], order: Sequence[int], result: Sequence[int]) -> None:
+    """Reshape, Transpose, Reshape; the batch, which stays in front, is left as it is."""
+    x = nodes.step(node, "Reshape", [node.inputs[0], nodes.whole(node, "apart", (0, *apart))])
+    x = nodes.step(node, "Transpose", [x], perm=list(order))
+    nodes.add("Reshape", [x, nodes.whole(node, "shape", (0, *result))], node.output, node.place)
 
 
 def _embedding(nodes: Nodes, node: Node) -> None:
@@ -379,6 +387,25 @@ def _cast(nodes: Nodes, node: Node) -> None:
     nodes.answer(node, "Cast", to=ONNX_TYPES[nodes.type(node)])
 
 
+def _top(output: int) -> Writer:
+    """TopK, of which one output is read."""
+
+    def write(nodes: Nodes, node: Node) -> None:
+        given: Attributes = node.attributes
+        outputs = [nodes.unique(f"{node.output}.unread")] * 2
+        outputs[output] = node.output
+        settings = {"axis": given["axis"], "largest": int(given["largest"])}
+        nodes.add("TopK", [*node.inputs, nodes.whole(node, "count", [given["count"]])], outputs, node.place, **settings)
+
+    return write
+
+
+def _running_sum(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    axis = nodes.constant(given["axis"], np.int64, f"{node.output}.axis")
+    nodes.answer(node, "CumSum", axis, exclusive=int(given["exclusive"]), reverse=int(given["reverse"]))
+
+
 def _not_equal(nodes: Nodes, node: Node) -> None:
     nodes.add("Not", [nodes.step(node, "Equal", node.inputs)], node.output, node.place)
 
@@ -396,6 +423,7 @@ def _where(nodes: Nodes, node: Node) -> None:
 
 WRITERS: dict[str, Writer] = {
     **{operator.name: _by_name(operator) for operator in OPERATORS.values() if operator.onnx},
+    **arithmetic.WRITERS,
     "Conv": _conv,
     "Linear": _linear,
     "MatMul": _plain("MatMul"),
@@ -416,24 +444,32 @@ WRITERS: dict[str, Writer] = {
     "Transpose": _plain("Transpose", perm="order"),
     "Pad": _pad,
     "Slice": _slice,
-    "Mean": _mean,
     "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
     "LayerNorm": _layer_norm,
     "Resize": _resize,
+    "Interpolate": _interpolate,
+    "DepthToSpace": _depth_to_space,
+    "SpaceToDepth": _space_to_depth,
     "Embedding": _embedding,
     "Integers": _integers,
     "Cast": _cast,
     "NotEqual": _not_equal,
+    "Gather": _plain("Gather", axis="axis"),
+    "GatherElements": _plain("GatherElements", axis="axis"),
+    "GatherND": _plain("GatherND", batch_dims="axes_in_common"),
+    "ScatterElements": _plain("ScatterElements", axis="axis", reduction="reduction"),
+    "ScatterND": _plain("ScatterND", reduction="reduction"),
+    "ArgMax": _plain("ArgMax", axis="axis", keepdims="keepdims", select_last_index="last"),
+    "ArgMin": _plain("ArgMin", axis="axis", keepdims="keepdims", select_last_index="last"),
+    "TopKValues": _top(0),
+    "TopKIndices": _top(1),
+    "CumSum": _running_sum,
     "IsInf": _plain("IsInf", detect_positive="positive", detect_negative="negative"),
     "Where": _where,
     **{
         name: _plain(name)
         for name in ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor", "Not", "IsNaN")
     },
-    "Range": _range,
-    "Expand": _sized("Expand", "shape"),
-    "Tile": _sized("Tile", "repeats"),
-    "Trilu": _triangle,
-    "Reverse": _reverse,
+    **dict.fromkeys(("Lstm", "Gru", "Rnn"), recurrent),
 }
 """Operator of the graph -> what writes it."""

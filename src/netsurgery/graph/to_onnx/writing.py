@@ -53,14 +53,15 @@ def to_onnx(graph: Graph, *, sparse: bool = False) -> onnx.ModelProto:
     nodes = Nodes(graph)
     for node in graph.nodes:
         WRITERS[node.operator](nodes, node)
-    read = {name for written in nodes.written for name in written.input} | set(graph.outputs)
+    written_nodes = nodes.needed(graph.outputs)
+    read = {name for written in written_nodes for name in written.input} | set(graph.outputs)
     constants = {name: array for name, array in nodes.initialisers.items() if name in read}
     size = sum(array.nbytes for array in constants.values())
     if size > LARGEST:
         raise GraphError(f"the weights take {size} bytes; an ONNX file holds {LARGEST}. Use the .nsm format.")
     compact = {name: found for name, array in constants.items() if sparse and (found := _sparse(name, array))}
     proto = onnx.helper.make_graph(
-        nodes.written,
+        written_nodes,
         "network",
         [onnx.helper.make_tensor_value_info(given.name, ONNX_TYPES[given.type], given.shape) for given in graph.inputs],
         _outputs(graph),

@@ -1,4 +1,4 @@
-"""Pictures: pools and resizing."""
+"""Pictures: pools, nearest neighbours, and channels that become pixels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from netsurgery.graph import shapes as rule
 from netsurgery.graph.ir import Array
 from netsurgery.runtime.kernels.kernel import Attributes, Doubles, Kernel, Operands, cut, mean
+from netsurgery.runtime.kernels.positions import resized_positions
 from netsurgery.runtime.windows import inside, taps
 
 
@@ -59,33 +60,37 @@ _ROUNDING: dict[str, Callable[[Doubles], Doubles]] = {
 
 def _resize(operands: Operands, attributes: Attributes) -> Array:
     x: Array = operands[0]
-    for axis, new in enumerate(attributes["size"]):
+    for axis, new in enumerate(rule.resize([x.shape], attributes)[2:]):
         old, scale = x.shape[2 + axis], attributes["scales"][axis] if attributes["scales"] else None
-        position = _ROUNDING[attributes["rounding"]](_positions(old, new, scale, attributes["coordinates"]))
+        position = _ROUNDING[attributes["rounding"]](resized_positions(old, new, scale, attributes["coordinates"]))
         x = x.take(np.clip(position, 0, old - 1).astype(np.intp), axis=2 + axis)
     return x
 
 
-def _positions(old: int, new: int, scale: float | None, coordinates: str) -> Doubles:
-    """Where each of `new` entries lies among the `old` ones: ONNX's equations for coordinate_transformation_mode.
+def _depth_to_space(operands: Operands, attributes: Attributes) -> Array:
+    """(N, C, *B, *S), or (N, *B, C, *S), to (N, C, S_0, B_0, S_1, B_1 ...)."""
+    x: Array = operands[0]
+    blocks = attributes["blocks"]
+    result = rule.depth_to_space([x.shape], attributes)
+    channels = 1 if attributes["order"] == "crd" else len(blocks) + 1
+    inner = (result[1], *blocks) if attributes["order"] == "crd" else (*blocks, result[1])
+    of_blocks = [axis for axis in range(1, len(blocks) + 2) if axis != channels]
+    of_sizes = range(len(blocks) + 2, x.ndim + len(blocks))
+    pairs = [axis for pair in zip(of_sizes, of_blocks, strict=True) for axis in pair]
+    apart: Array = x.reshape(x.shape[0], *inner, *x.shape[2:]).transpose(0, channels, *pairs)
+    return apart.reshape(result)
 
-    An exact quotient of whole numbers, rounded once, never crosses a whole number, as i / (new / old) would.
-    """
-    i = np.arange(new, dtype=np.float64)
 
-    def unscaled(place: Doubles) -> Doubles:
-        return place * old / new if scale is None else place / scale
-
-    if coordinates == "align_corners":
-        return i * (old - 1) / max(new - 1, 1)
-    if coordinates == "asymmetric":
-        return unscaled(i)
-    if coordinates == "pytorch_half_pixel" and new == 1:
-        return i
-    if coordinates == "half_pixel_symmetric" and scale is not None:
-        # ONNX adds old / 2 * (1 - new / (scale * old)) to half_pixel; as one quotient it is rounded once.
-        return (2 * i + 1 - new + (old - 1) * scale) / (2 * scale)
-    return unscaled(i + 0.5) - 0.5
+def _space_to_depth(operands: Operands, attributes: Attributes) -> Array:
+    """(N, C, S_0, B_0, S_1, B_1 ...) to (N, C, *B, *S), or (N, *B, C, *S)."""
+    x: Array = operands[0]
+    blocks = attributes["blocks"]
+    result = rule.space_to_depth([x.shape], attributes)
+    apart = [part for pair in zip(result[2:], blocks, strict=True) for part in pair]
+    of_sizes, of_blocks = range(2, 2 + len(apart), 2), range(3, 3 + len(apart), 2)
+    inner = (1, *of_blocks) if attributes["order"] == "crd" else (*of_blocks, 1)
+    moved: Array = x.reshape(*x.shape[:2], *apart).transpose(0, *inner, *of_sizes)
+    return moved.reshape(result)
 
 
 KERNELS: dict[str, Kernel] = {
@@ -94,4 +99,6 @@ KERNELS: dict[str, Kernel] = {
     "AveragePool": _average_pool,
     "AdaptiveMaxPool": _adaptive_pool(np.max),
     "Resize": _resize,
+    "DepthToSpace": _depth_to_space,
+    "SpaceToDepth": _space_to_depth,
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from netsurgery.runtime.kernels.kernel import Attributes, Doubles, Kernel, Operands, elementwise, mean
@@ -15,6 +18,24 @@ def _layer_norm(operands: Operands, attributes: Attributes) -> Doubles:
     result: Doubles = centred / np.sqrt(variance + attributes["epsilon"])
     result = result if scale is None else result * scale
     return result if bias is None else result + bias
+
+
+def _rms_norm(operands: Operands, attributes: Attributes) -> Doubles:
+    x, scale = (*operands, None)[:2]
+    axes = tuple(range(attributes["axis"], x.ndim))
+    wide: Doubles = x.astype(np.float64)
+    result: Doubles = wide / np.sqrt(np.mean(wide**2, axis=axes, keepdims=True) + attributes["epsilon"])
+    return result if scale is None else result * scale
+
+
+def _over_axes(function: Callable[..., Any]) -> Kernel:
+    """A reduction, which gets float64."""
+    return lambda operands, a: function(operands[0].astype(np.float64), axis=a["axes"], keepdims=a["keepdims"])
+
+
+def _sum_of_squares(x: Doubles, **axes: Any) -> Doubles:
+    result: Doubles = np.square(x).sum(**axes)
+    return result
 
 
 def _softmax(x: Doubles, attributes: Attributes) -> Doubles:
@@ -42,6 +63,13 @@ def _lrn(x: Doubles, attributes: Attributes) -> Doubles:
 KERNELS: dict[str, Kernel] = {
     "LayerNorm": _layer_norm,
     "Mean": lambda operands, a: mean(operands[0], axis=a["axes"], keepdims=a["keepdims"]),
+    "ReduceSum": _over_axes(np.sum),
+    "ReduceMax": _over_axes(np.max),
+    "ReduceMin": _over_axes(np.min),
+    "ReduceProd": _over_axes(np.prod),
+    "ReduceSumSquare": _over_axes(_sum_of_squares),
+    "ReduceL2": _over_axes(lambda x, **axes: np.sqrt(_sum_of_squares(x, **axes))),
+    "RmsNorm": _rms_norm,
     "Softmax": elementwise(_softmax),
     "LogSoftmax": elementwise(_log_softmax),
     "Lrn": elementwise(_lrn),

@@ -1,0 +1,55 @@
+// A sparse matrix for one vector at a time, its rows side by side: inputs are picked by permutations of registers.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/graph.hpp"
+#include "isa/kernels.hpp"
+
+namespace netsurgery {
+
+/// 16 rows are a group, and some columns a block. Where a group has weights in a block, it has as many slots there as
+/// the row with most of them: a weight of each row, or 0. Sums run over the columns in order, whatever the other rows.
+class PickedMatrix {
+ public:
+  /// True if the kernels have permutations for it, and it takes less time than going from weight to weight.
+  static bool pays(const Kernels& kernels, const Constant& weight);
+  PickedMatrix(const Kernels& kernels, const Constant& weight);
+
+  /// Floats of the sums, which are those of whole groups.
+  static Size sums(Size rows) { return (rows + 15) / 16 * 16; }
+  /// sums += weight * x for up to kMostPickedVectors rows of x, if all of them are finite; false, and nothing is done,
+  /// if they aren't: slots would carry that into rows that have no connection to it. sums: aligned, sums(rows) for
+  /// each.
+  bool add_products(const float* x, Size vectors, float* sums) const;
+
+ private:
+  const Kernels& kernels_;
+  Size inputs_, sums_;
+  std::vector<std::uint32_t> counts_;
+  std::vector<std::uint16_t> groups_;
+  std::vector<float> values_;
+  std::vector<std::uint8_t> columns_;
+};
+
+/// Any matrix, for one vector at a time: dense, as above, or weight by weight.
+class RowMatrix {
+ public:
+  RowMatrix(const Kernels& kernels, const Constant& weight);
+  Size rows() const { return rows_; }
+  /// sums += weight * x. sums: aligned, PickedMatrix::sums(rows) of them.
+  void add_product(const float* x, float* sums) const;
+  /// Cycles of a product, roughly.
+  static double cycles(const Kernels& kernels, const Constant& weight);
+
+ private:
+  const Kernels& kernels_;
+  Size rows_, inputs_;
+  bool dense_;
+  std::vector<float> values_;
+  std::vector<std::uint32_t> starts_, columns_;
+  std::vector<PickedMatrix> picked_;  // one or none
+};
+
+}  // namespace netsurgery

@@ -1,0 +1,29 @@
+// Where the entries of a resized axis lie among those that it had.
+#pragma once
+
+#include <algorithm>
+
+#include "graph/graph.hpp"
+
+namespace netsurgery::plain {
+
+/// ONNX's equations for coordinate_transformation_mode. scale: output / input, 0: what the sizes say; then an exact
+/// quotient of whole numbers is rounded once, which never crosses a whole number.
+inline double resized_position(Size place, Size in, Size out, double scale, ResizeCoordinates coordinates) {
+  const auto i = static_cast<double>(place), from = static_cast<double>(in), to = static_cast<double>(out);
+  const auto unscaled = [&](double at) { return scale == 0.0 ? at * from / to : at / scale; };
+  switch (coordinates) {
+    case ResizeCoordinates::kAlignCorners:
+      return i * (from - 1.0) / std::max(to - 1.0, 1.0);
+    case ResizeCoordinates::kAsymmetric:
+      return unscaled(i);
+    case ResizeCoordinates::kPytorchHalfPixel:
+      return out == 1 ? i : unscaled(i + 0.5) - 0.5;
+    case ResizeCoordinates::kHalfPixelSymmetric:  // from / 2 * (1 - to / (scale * from)) on top, as one quotient
+      return scale == 0.0 ? unscaled(i + 0.5) - 0.5 : (2.0 * i + 1.0 - to + (from - 1.0) * scale) / (2.0 * scale);
+    default:
+      return unscaled(i + 0.5) - 0.5;
+  }
+}
+
+}  // namespace netsurgery::plain

@@ -1,0 +1,180 @@
+"""Translations of ONNX arithmetic and reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import numpy as np
+
+from netsurgery.graph.from_onnx import choices
+from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.value_types import ValueType
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def number(value: float, name: str) -> Value:
+    """A constant with a single entry."""
+    return known(np.asarray(value, np.float32), name)
+
+
+def _is_whole(x: Value) -> bool:
+    return x.kind is not None and x.kind.whole
+
+
+def negative(call: Call) -> Value:
+    """Neg."""
+    if _is_whole(call.x):
+        return call.node(
+            "Sub", [known(np.zeros((), np.int32 if call.x.kind is ValueType.INT32 else np.int64), "zero"), call.x]
+        )
+    return call.node("Mul", [call.x, number(-1, "minus")])
+
+
+def reciprocal(call: Call) -> Value:
+    """Reciprocal."""
+    return call.node("Div", [number(1, "one"), call.x])
+
+
+def power(call: Call) -> Value:
+    """Pow; by products and roots where the exponent is a single number that allows it."""
+    exponent = call.operand(1)
+    if exponent.array is not None and call.x.array is None and exponent.array.size == 1:
+        if len(exponent.shape) <= len(call.x.shape):
+            return _power_of_number(call, call.x, float(exponent.array.item()))
+        exponent = known(np.asarray(exponent.array, np.float32), exponent.name)
+    elif exponent.array is not None:
+        exponent = known(np.asarray(exponent.array, np.float32), exponent.name)
+    return call.node("Pow", [call.x, exponent])
+
+
+def _power_of_number(call: Call, x: Value, exponent: float) -> Value:
+    if exponent == 2:
+        return call.node("Mul", [x, x])
+    if exponent == 3:
+        return call.node("Mul", [call.node("Mul", [x, x]), x])
+    if exponent == 0.5:
+        return call.node("Sqrt", [x])
+    if exponent == -0.5:
+        return call.node("Div", [number(1, "one"), call.node("Sqrt", [x])])
+    if exponent == -1:
+        return call.node("Div", [number(1, "one"), x])
+    return call.node("Pow", [x, number(exponent, "exponent")])
+
+
+_FIRST = {"Min": "LessOrEqual", "Max": "GreaterOrEqual"}
+"""Operator of floats -> what is true where the first of two whole numbers is what it gives."""
+
+
+def several(operator: str) -> Callable[[Call], Value]:
+    """The same of any number of operands, from left to right."""
+
+    def translate(call: Call) -> Value:
+        operands = [call.operand(index) for index in range(len(call.operands))]
+        if _is_whole(operands[0]) and operator in _FIRST:
+            return reduce(lambda a, b: call.node("Where", [call.node(_FIRST[operator], [a, b]), a, b]), operands)
+        return reduce(lambda a, b: call.node(operator, [a, b]), operands)
+
+    return translate
+
+
+def mean_of_several(call: Call) -> Value:
+    """Mean: the sum of all operands over their number."""
+    total, count = several("Add")(call), len(call.operands)
+    return total if count == 1 else call.node("Div", [total, number(count, "count")])
+
+
+def remainder(call: Call) -> Value:
+    """Mod."""
+    if _is_whole(call.x):
+        return choices.remainder(call)
+    return call.node("Fmod" if call.attributes.get("fmod", 0) else "Remainder", [call.x, call.operand(1)])
+
+
+def prelu(call: Call) -> Value:
+    """PRelu: LeakyRelu where there is one slope."""
+    slope = call.operand(1)
+    if slope.array is not None and slope.array.size == 1 and len(slope.shape) <= len(call.x.shape):
+        return call.node("LeakyRelu", [call.x], alpha=float(slope.array.item()))
+    return call.node("PRelu", [call.x, slope])
+
+
+def elu(call: Call) -> Value:
+    """Elu."""
+    return call.node("Elu", [call.x], alpha=call.attributes.get("alpha", 1.0))
+
+
+def selu(call: Call) -> Value:
+    """Selu, whose numbers are those of the specification."""
+    alpha = call.attributes.get("alpha", 1.67326319217681884765625)
+    return call.node("Elu", [call.x], alpha=alpha, scale=call.attributes.get("gamma", 1.05070102214813232421875))
+
+
+def celu(call: Call) -> Value:
+    """Celu: alpha * (exp(x / alpha) - 1) below 0."""
+    alpha = call.attributes.get("alpha", 1.0)
+    return call.node("Elu", [call.x], alpha=alpha, input_scale=1 / alpha)
+
+
+Before = Callable[[Call, Value], Value]
+
+
+def magnitude(call: Call, x: Value) -> Value:
+    """What ReduceL1 adds up."""
+    return call.node("Abs", [x])
+
+
+def square(call: Call, x: Value) -> Value:
+    """What ReduceSumSquare adds up."""
+    return call.node("Mul", [x, x])
+
+
+def logarithm(call: Call, x: Value) -> Value:
+    """What ReduceLogSum makes of the sum."""
+    return call.node("Log", [x])
+
+
+def axes_of(call: Call, operand_from: int) -> tuple[int, ...]:
+    """The axes that a reduction goes over, each once; none where it is told to do nothing, or x has none."""
+    rank = len(call.x.shape)
+    axes = call.whole(1, "axes", operand_from=operand_from)
+    if not axes:
+        return () if call.attributes.get("noop_with_empty_axes", 0) else tuple(range(rank))
+    return tuple(dict.fromkeys(from_front(axis, rank) for axis in axes))
+
+
+def reduction(
+    operator: str,
+    *,
+    operand_from: int = 18,
+    before: Before | None = None,
+    after: Before | None = None,
+    of_one: Before | None = None,
+) -> Callable[[Call], Value]:
+    """A reduction of `before` of the entries, and `after` of that. of_one: what becomes of an entry alone."""
+
+    def translate(call: Call) -> Value:
+        axes = axes_of(call, operand_from)
+        if not axes:
+            alone = before or after or of_one
+            return alone(call, call.x) if alone else call.x
+        x = before(call, call.x) if before else call.x
+        result = call.node(operator, [x], axes=axes, keepdims=call.attributes.get("keepdims", 1))
+        return after(call, result) if after else result
+
+    return translate
+
+
+def log_sum_exp(call: Call) -> Value:
+    """ReduceLogSumExp, less the largest entry, so that nothing overflows. An infinite one is held finite meanwhile."""
+    axes = axes_of(call, 18)
+    if not axes:
+        return call.x
+    largest = call.node("ReduceMax", [call.x], axes=axes)
+    largest = call.node("Clip", [largest], minimum=-LARGEST, maximum=LARGEST)
+    powers = call.node("Exp", [call.node("Sub", [call.x, largest])])
+    total = call.node("Log", [call.node("ReduceSum", [powers], axes=axes)])
+    if call.attributes.get("keepdims", 1):
+        return call.node("Add", [total, largest])
+    return call.node("ReduceMax", [call.node("Add", [total, largest])], axes=axes, keepdims=False)

@@ -1,0 +1,79 @@
+"""Translations of ONNX operators that pick, put and rank entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.value_types import ValueType
+
+
+def gather_elements(call: Call) -> Value:
+    """GatherElements."""
+    return call.node("GatherElements", [call.x, call.operand(1)], axis=call.axis(0))
+
+
+def gather_nd(call: Call) -> Value:
+    """GatherND; its batch_dims are the axes in common."""
+    shared = call.attributes.get("batch_dims", 0)
+    return call.node("GatherND", [call.x, call.operand(1)], axes_in_common=shared)
+
+
+def scatter_elements(call: Call) -> Value:
+    """ScatterElements, and Scatter, as it was called before opset 11."""
+    operands = [call.x, call.operand(1), call.operand(2)]
+    reduction = call.attributes.get("reduction", "none")
+    return call.node("ScatterElements", operands, axis=call.axis(0), reduction=reduction)
+
+
+def scatter_nd(call: Call) -> Value:
+    """ScatterND."""
+    operands = [call.x, call.operand(1), call.operand(2)]
+    return call.node("ScatterND", operands, reduction=call.attributes.get("reduction", "none"))
+
+
+def place(operator: str) -> Callable[[Call], Value]:
+    """ArgMax or ArgMin."""
+    return lambda call: call.node(
+        operator,
+        [call.x],
+        axis=call.axis(0),
+        keepdims=bool(call.attributes.get("keepdims", 1)),
+        last=bool(call.attributes.get("select_last_index", 0)),
+    )
+
+
+def top(call: Call) -> list[Value | None]:
+    """TopK: values and indices. Its count is an attribute before opset 10."""
+    count = call.attributes["k"] if call.opset < 10 else int(call.array(1, "k").item())
+    settings = {"axis": call.axis(-1), "count": count, "largest": bool(call.attributes.get("largest", 1))}
+    return [
+        call.node(operator, [call.x], **settings) if used else None
+        for operator, used in zip(("TopKValues", "TopKIndices"), call.used, strict=False)
+    ]
+
+
+def running_sum(call: Call) -> Value:
+    """CumSum along a known axis."""
+    axis = from_front(int(call.array(1, "axis").item()), len(call.x.shape))
+    sides = {name: bool(call.attributes.get(name, 0)) for name in ("exclusive", "reverse")}
+    return call.node("CumSum", [call.x], axis=axis, **sides)
+
+
+def one_hot(call: Call) -> Value:
+    """OneHot: where an index equals the place along a new axis; one below 0 counts from the end."""
+    depth, values = int(call.array(1, "depth").item()), call.operand(2)
+    axis = call.axis(-1, len(call.x.shape) + 1)
+    indices = call.as_type(call.x, ValueType.INT64)
+    size = known(np.int64(depth).reshape(()), "depth")
+    below = call.node("Less", [indices, known(np.zeros((), np.int64), "zero")])
+    places = call.node("Where", [below, call.node("Add", [indices, size]), indices])
+    places = call.reshaped(places, (*places.shape[:axis], 1, *places.shape[axis:]))
+    along = np.arange(depth).reshape(-1, *(1,) * (len(places.shape) - 1 - axis))
+    if values.array is not None:
+        off, on = (known(values.array[i], f"{values.name}.{i}") for i in range(2))
+    else:
+        off, on = (call.reshaped(call.node("Slice", [values], axis=0, start=i, stop=i + 1), ()) for i in range(2))
+    return call.node("Where", [call.node("Equal", [places, known(along, "places")]), on, off])

@@ -1,0 +1,126 @@
+"""Translations of ATen's functions of one entry that the operator table has under another name, or by composition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_torch.call import Activation, Call, Constant
+
+_SELU_ALPHA = 1.6732632423543772848170429916717
+_SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def _number(value: Any) -> float | None:
+    """A number, or the only entry of a constant without axes."""
+    if isinstance(value, Constant):
+        return float(value.tensor.item()) if value.tensor.ndim == 0 else None
+    return None if isinstance(value, Activation) else float(value)
+
+
+def power(call: Call) -> str:
+    """aten.pow; by products and roots where the exponent is a number that allows it."""
+    exponent = _number(call.arguments["exponent"])
+    x = call.operand("self")
+    if exponent == 1:
+        return x
+    if exponent == 2:
+        return call.node("Mul", [x, x])
+    if exponent == 3:
+        return call.node("Mul", [call.node("Mul", [x, x], "square"), x])
+    if exponent == 0.5:
+        return call.node("Sqrt", [x])
+    if exponent == -0.5:
+        return inverse_root(call)
+    if exponent == -1:
+        return call.node("Div", [call.placed(1.0, "one"), x])
+    if exponent is not None:
+        return call.node("Pow", [x, call.placed(exponent, "exponent")])
+    return call.node("Pow", [x, call.operand("exponent")])
+
+
+def square(call: Call) -> str:
+    """aten.square."""
+    return call.node("Mul", [call.operand("self"), call.operand("self")])
+
+
+def inverse_root(call: Call) -> str:
+    """aten.rsqrt."""
+    root = call.node("Sqrt", [call.operand("self")], "root")
+    return call.node("Div", [call.placed(1.0, "one"), root])
+
+
+def logarithm_to(base: int) -> Callable[[Call], str]:
+    """aten.log2 and log10."""
+
+    def translate(call: Call) -> str:
+        natural = call.node("Log", [call.operand("self")], "natural")
+        return call.node("Mul", [natural, call.placed(1 / math.log(base), "factor")])
+
+    return translate
+
+
+def power_of_two(call: Call) -> str:
+    """aten.exp2."""
+    return call.node("Pow", [call.placed(2.0, "two"), call.operand("self")])
+
+
+def selu(call: Call) -> str:
+    """aten.selu."""
+    return call.node("Elu", [call.operand("self")], alpha=_SELU_ALPHA, scale=_SELU_SCALE)
+
+
+def celu(call: Call) -> str:
+    """aten.celu: alpha * (exp(x / alpha) - 1) below 0."""
+    alpha = float(call.number("alpha"))
+    return call.node("Elu", [call.operand("self")], alpha=alpha, input_scale=1 / alpha)
+
+
+def softplus(call: Call) -> str:
+    """aten.softplus: log(1 + exp(beta * x)) / beta; beyond the threshold, where x is no other float, torch takes x."""
+    beta, threshold = float(call.number("beta")), float(call.number("threshold"))
+    if threshold < 17:  # exp(-17) is half an ulp of 1
+        raise UnsupportedOperatorError(f"threshold {threshold} is not supported; leave it at 20")
+    if beta == 1:
+        return call.node("Softplus", [call.operand("self")])
+    scaled = call.node("Mul", [call.operand("self"), call.placed(beta, "beta")], "scaled")
+    return call.node("Div", [call.node("Softplus", [scaled], "softplus"), call.placed(beta, "beta")])
+
+
+def log_sigmoid(call: Call) -> tuple[str | None, ...]:
+    """aten.log_sigmoid: -log(1 + exp(-x)). What log_sigmoid_forward gives for its gradient isn't made."""
+    minus = call.placed(-1.0, "minus")
+    negative = call.node("Mul", [call.operand("self"), minus], "negative")
+    return (call.node("Mul", [call.node("Softplus", [negative], "softplus"), minus]),)
+
+
+def gated(call: Call) -> str:
+    """aten.glu: the first half along an axis times the sigmoid of the second."""
+    axis = call.axis()
+    (size,) = call.known((call.sizes("self")[axis],))
+    first, second = (
+        call.node("Slice", [call.operand("self")], part, axis=axis, start=start, stop=start + size // 2)
+        for part, start in (("first", 0), ("second", size // 2))
+    )
+    return call.node("Mul", [first, call.node("Sigmoid", [second], "gate")])
+
+
+def threshold(call: Call) -> str:
+    """aten.threshold: below it 0, or the threshold itself."""
+    bound, value = float(call.number("threshold")), float(call.number("value"))
+    if value == bound:
+        return call.node("Clip", [call.operand("self")], minimum=bound)
+    if value != 0:
+        raise UnsupportedOperatorError(f"value {value} is not supported, only 0 and the threshold are")
+    return call.node("ThresholdedRelu", [call.operand("self")], alpha=bound)
+
+
+def between_values(call: Call) -> str:
+    """aten.clamp with tensors as bounds, each of which may be left out."""
+    x = call.operand("self")
+    bounds = [(operator, name) for operator, name in (("Max", "min"), ("Min", "max")) if call.given(name)]
+    for operator, name in bounds:
+        x = call.node(operator, [x, call.operand(name)], "" if name == bounds[-1][1] else "raised")
+    return x

@@ -1,0 +1,187 @@
+"""Translations of ATen's operators that pick, put and rank entries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Open, Sizes
+from netsurgery.graph.value_types import ValueType
+
+Outputs: TypeAlias = tuple[str | None, ...]
+
+
+def _indices(call: Call, value: object, argument: str = "index") -> str:
+    """Whole numbers, as they are computed, or int64 where they are known."""
+    kind = None if isinstance(value, Activation) else ValueType.INT64
+    return call.placed(value, argument, kind)
+
+
+def _axis(call: Call) -> int:
+    """The axis `dim`; 0 of a single number."""
+    return call.axis() if call.sizes("self") else 0
+
+
+def gather(call: Call) -> str:
+    """aten.gather, take_along_dim without broadcasting."""
+    index = _indices(call, call.arguments["index"])
+    return call.node("GatherElements", [call.promoted("self"), index], axis=_axis(call))
+
+
+def index_select(call: Call) -> str:
+    """aten.index_select."""
+    index = _indices(call, call.arguments["index"])
+    return call.node("Gather", [call.promoted("self"), index], axis=_axis(call))
+
+
+def index(call: Call) -> str:
+    """aten.index: one tensor of places along any axis, or tensors for the first axes, which broadcast."""
+    given = list(call.arguments["indices"])
+    while given and given[-1] is None:
+        given.pop()
+    named = [(axis, one) for axis, one in enumerate(given) if one is not None]
+    if any(_is_mask(call, one) for _, one in named):
+        raise UnsupportedOperatorError(
+            "picks entries by a mask, as many as it finds; a network's shapes follow from its inputs' alone: use "
+            "torch.where"
+        )
+    if len(named) == 1:
+        axis, one = named[0]
+        return call.node("Gather", [call.promoted("self"), _indices(call, one)], axis=axis)
+    if len(named) < len(given):
+        raise UnsupportedOperatorError("picks by several tensors behind an axis that is whole; put those axes first")
+    x = call.promoted("self")
+    return call.node("GatherND", [x, _together(call, [one for _, one in named])], axes_in_common=0)
+
+
+def _is_mask(call: Call, value: object) -> bool:
+    if isinstance(value, Constant):
+        return value.tensor.dtype in (torch.bool, torch.uint8)
+    return isinstance(value, Activation) and call.builder.type_of(value.name) is ValueType.BOOL
+
+
+def _together(call: Call, tensors: list[Activation | Constant]) -> str:
+    """Places along several axes, broadcast, side by side along a new last axis."""
+    zero = call.placed(0, "zero", ValueType.INT64)
+    names = [call.placed(one, "index", ValueType.INT64) for one in tensors]
+    shape = _broadcast([one.shape for one in tensors])
+    parts = []
+    for place, (name, one) in enumerate(zip(names, tensors, strict=True)):
+        for other, beside in enumerate(names):
+            if other != place and one.shape != shape:
+                name = call.node("Add", [name, call.node("Mul", [beside, zero], "nothing")], "spread")
+        parts.append(call.reshaped(name, shape, (*shape, 1), "index"))
+    return call.node("Concat", parts, "places", axis=len(shape))
+
+
+def _broadcast(shapes: list[Sizes]) -> Sizes:
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    return tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*padded, strict=True))
+
+
+def scatter(reduction: str = "none") -> Callable[[Call], str]:
+    """aten.scatter, scatter_add, scatter_reduce: a tensor or a number, perhaps combined with what is there."""
+    names = {"sum": "add", "prod": "mul", "amax": "max", "amin": "min", "add": "add", "multiply": "mul"}
+
+    def translate(call: Call) -> str:
+        kind = reduction
+        if call.given("reduce"):
+            if call.arguments["reduce"] not in names or call.arguments.get("include_self") is False:
+                raise UnsupportedOperatorError(
+                    f"reduces by {call.arguments['reduce']!r} in a way that is not supported"
+                )
+            kind = names[call.arguments["reduce"]]
+        indices = call.arguments["index"]
+        shape = indices.shape
+        source = call.arguments["src"] if call.given("src") else call.arguments["value"]
+        updates = source
+        if not call.given("src") or (isinstance(source, Constant) and source.tensor.numel() == 1):
+            number = source.tensor.item() if isinstance(source, Constant) else source
+            updates = Constant(torch.full(call.known(shape), number), f"{call.name}.value")
+        elif source.shape != shape:
+            raise UnsupportedOperatorError("takes a part of its source only; give one of the shape of the index")
+        placed = call.placed(updates, "src", call.kind)
+        operands = [call.promoted("self"), _indices(call, indices), placed]
+        return call.node("ScatterElements", operands, axis=_axis(call), reduction=kind)
+
+    return translate
+
+
+def place(operator: str) -> Callable[[Call], str]:
+    """aten.argmax, argmin: along an axis, or of all entries in a row."""
+
+    def translate(call: Call) -> str:
+        x, keep = call.operand("self"), bool(call.arguments.get("keepdim"))
+        if call.given("dim"):
+            return call.node(operator, [x], axis=call.axis(), keepdims=keep)
+        sizes = call.known(call.sizes("self"))
+        row = call.reshaped(x, sizes, (math.prod(sizes),), "row")
+        found = call.node(operator, [row], "found" if keep else "", axis=0, keepdims=False)
+        return call.reshaped(found, (), (1,) * len(sizes)) if keep else found
+
+    return translate
+
+
+def extreme(operator: str) -> Callable[[Call], Outputs]:
+    """aten.max.dim, min.dim: the entries, and where they stand."""
+
+    def translate(call: Call) -> Outputs:
+        x, axis, sizes = call.operand("self"), call.axis(), call.sizes("self")
+        keep = bool(call.arguments.get("keepdim"))
+        kept = (*sizes[:axis], 1, *sizes[axis + 1 :])
+        after = kept if keep else (*sizes[:axis], *sizes[axis + 1 :])
+        found = call.node(operator, [x], "indices", axis=axis, keepdims=True)
+        values = call.node("GatherElements", [x, found], "values", axis=axis)
+        return call.reshaped(values, kept, after), call.reshaped(found, kept, after, "places")
+
+    return translate
+
+
+def top(call: Call) -> Outputs:
+    """aten.topk: values and indices."""
+    size = call.number("k")
+    return _ranked(call, size, bool(call.arguments["largest"]))
+
+
+def sort(call: Call) -> Outputs:
+    """aten.sort: as topk of all entries."""
+    (size,) = call.known((call.sizes("self")[call.axis()],))
+    return _ranked(call, size, bool(call.arguments["descending"]))
+
+
+def argsort(call: Call) -> str:
+    """aten.argsort."""
+    (size,) = call.known((call.sizes("self")[call.axis()],))
+    settings: dict[str, Any] = {"axis": call.axis(), "count": size, "largest": bool(call.arguments["descending"])}
+    return call.node("TopKIndices", [call.operand("self")], **settings)
+
+
+def _ranked(call: Call, count: int, largest: bool) -> Outputs:
+    settings: dict[str, Any] = {"axis": call.axis(), "count": count, "largest": largest}
+    x = call.operand("self")
+    return tuple(
+        call.node(operator, [x], part, **settings) if number in call.used else None
+        for number, (operator, part) in enumerate((("TopKValues", "values"), ("TopKIndices", "indices")))
+    )
+
+
+def running_sum(call: Call) -> str:
+    """aten.cumsum; whole numbers and bools are summed as int64."""
+    return call.node("CumSum", [call.promoted("self")], axis=_axis(call))
+
+
+def one_hot(call: Call) -> str:
+    """aten.one_hot of a known number of classes."""
+    classes = call.number("num_classes")
+    if classes < 1 or any(isinstance(size, Open) for size in call.shape[-1:]):
+        raise UnsupportedOperatorError("num_classes must be given")
+    before = call.sizes("self")
+    column = call.reshaped(call.operand("self"), before, (*before, 1), "column")
+    along = call.placed(Constant(torch.arange(classes), f"{call.name}.classes"), "classes", ValueType.INT64)
+    equal = call.node("Equal", [call.node("Cast", [column], "wide", type="int64"), along], "equal")
+    return call.node("Cast", [equal], type="int64")

@@ -1,0 +1,95 @@
+"""Translations of ATen's reductions: sums, extremes, norms, variances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_torch.call import Call
+
+Outputs: TypeAlias = tuple[str | None, ...]
+
+
+def _keepdims(call: Call) -> bool:
+    return bool(call.arguments.get("keepdim"))
+
+
+def over_axes(operator: str) -> Callable[[Call], str]:
+    """A reduction over the axes named, or over all."""
+    return lambda call: call.node(operator, [call.promoted()], axes=call.axes("dim"), keepdims=_keepdims(call))
+
+
+def extreme(operator: str) -> Callable[[Call], Outputs]:
+    """aten.max.dim and min.dim, their indices unused."""
+    reduced = over_axes(operator)
+    return lambda call: (reduced(call), None)
+
+
+def norm(call: Call) -> str:
+    """aten.linalg_vector_norm and norm, of orders 0.5, 1, 2, ... and infinity."""
+    name = "ord" if "ord" in call.arguments else "p"
+    order = float(call.number(name)) if call.given(name) else 2.0
+    axes, keepdims, x = call.axes("dim"), _keepdims(call), call.promoted()
+    if order == 2:
+        return call.node("ReduceL2", [x], axes=axes, keepdims=keepdims)
+    if order == 0:
+        raise UnsupportedOperatorError("counts entries other than 0 (order 0)")
+    sizes = call.node("Abs", [x], "sizes")
+    if order == 1:
+        return call.node("ReduceSum", [sizes], axes=axes, keepdims=keepdims)
+    if math.isinf(order):
+        return call.node("ReduceMax" if order > 0 else "ReduceMin", [sizes], axes=axes, keepdims=keepdims)
+    powers = call.node("Pow", [sizes, call.placed(order, "order")], "powers")
+    total = call.node("ReduceSum", [powers], "total", axes=axes, keepdims=keepdims)
+    return call.node("Pow", [total, call.placed(1 / order, "root")])
+
+
+def log_sum_exp(call: Call) -> str:
+    """aten.logsumexp, less the largest entry, so that nothing overflows. An infinite one is held finite meanwhile."""
+    axes, x, largest = call.axes("dim"), call.promoted(), torch.finfo(torch.float32).max
+    top = call.node("ReduceMax", [x], "largest", axes=axes)
+    top = call.node("Clip", [top], "held", minimum=-largest, maximum=largest)
+    powers = call.node("Exp", [call.node("Sub", [x, top], "shifted")], "powers")
+    total = call.node("Log", [call.node("ReduceSum", [powers], "total", axes=axes)], "log")
+    if _keepdims(call):
+        return call.node("Add", [total, top])
+    return call.node("ReduceMax", [call.node("Add", [total, top], "sum")], axes=axes, keepdims=False)
+
+
+def variance(call: Call) -> str:
+    """aten.var: the sum of squares around the mean, over their number less the correction."""
+    return _variance(call, "")
+
+
+def deviation(call: Call) -> str:
+    """aten.std."""
+    return call.node("Sqrt", [_variance(call, "variance")])
+
+
+def variance_and_mean(call: Call) -> Outputs:
+    """aten.var_mean."""
+    mean = None
+    if 1 in call.used:
+        mean = call.node("Mean", [call.promoted()], "mean", axes=call.axes("dim"), keepdims=_keepdims(call))
+    return (_variance(call, ""), mean)
+
+
+def _variance(call: Call, suffix: str) -> str:
+    axes, x, sizes = call.axes("dim"), call.promoted(), call.sizes("self")
+    if "unbiased" in call.arguments:
+        correction = float(bool(call.arguments["unbiased"]))
+    else:
+        correction = float(call.number("correction")) if call.given("correction") else 1.0
+    centred = call.node("Sub", [x, call.node("Mean", [x], "centre", axes=axes)], "centred")
+    squares = call.node("Mul", [centred, centred], "squares")
+    if correction == 0:
+        return call.node("Mean", [squares], suffix, axes=axes, keepdims=_keepdims(call))
+    count = math.prod(call.known(tuple(sizes[axis] for axis in axes)))
+    if count <= correction:
+        raise UnsupportedOperatorError(f"divides by {count} entries less {correction:g}, which leaves nothing")
+    total = call.node("ReduceSum", [squares], "total", axes=axes, keepdims=_keepdims(call))
+    return call.node("Div", [total, call.placed(count - correction, "count")], suffix)

@@ -1,0 +1,181 @@
+"""Linear layers on any number of axes, layer normalisation and attention, on tokens as lanes, give what the reference
+gives: any numbers of tokens, heads, batches and threads, and every instruction set."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.engine.test_lanes import instructions, sets, threads
+
+from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
+
+TOLERANCE = 3e-6
+"""Of the largest output. Sums of some hundred products in another order, in at most four layers, each within 1e-6."""
+
+tokens = st.sampled_from([1, 3, 8, 15, 16, 17, 40, 197, 270])
+batches = st.sampled_from([1, 2, 3])
+densities = st.sampled_from([0.0, 0.1, 1.0])
+
+
+class Made:
+    """A graph of tokens (n, T, width), with numbers at random."""
+
+    def __init__(self, tokens: int, width: int, seed: int = 0) -> None:
+        self.random = np.random.default_rng(seed)
+        self.builder = GraphBuilder()
+        self.tokens, self.width = tokens, width
+        self.x = self.builder.input("x", (None, tokens, width))
+
+    def linear(self, x: str, inputs: int, outputs: int, density: float = 1.0) -> str:
+        weight = self.random.standard_normal((outputs, inputs)).astype(np.float32) / math.sqrt(inputs)
+        weight = np.where(self.random.random(weight.shape) < density, weight, np.float32(0))  # +0: none is kept
+        bias = self.random.standard_normal(outputs).astype(np.float32)
+        return self.builder.node("Linear", [x, self.builder.constant(weight), self.builder.constant(bias)])
+
+    def norm(self, x: str) -> str:
+        scale, bias = self.random.standard_normal((2, self.width)).astype(np.float32)
+        operands = [x, self.builder.constant(scale), self.builder.constant(bias)]
+        return self.builder.node("LayerNorm", operands, axis=2, epsilon=1e-5)
+
+    def heads(self, x: str, heads: int) -> str:
+        shape = (-1, self.tokens, heads, self.width // heads)
+        split = self.builder.node("Reshape", [x], shape=shape)
+        return self.builder.node("Transpose", [split], order=(0, 2, 1, 3))
+
+    def attention(
+        self, x: str, heads: int, *, scale: float | None = None, mask: Array | None = None, scales_query: bool = False
+    ) -> str:
+        """Spelt out, as exporters do."""
+        query, key, value = (self.heads(self.linear(x, self.width, self.width), heads) for _ in range(3))
+        factor = None if scale is None else self.builder.constant(np.float32(scale))
+        if factor and scales_query:
+            query = self.builder.node("Mul", [query, factor])
+        turned = self.builder.node("Transpose", [key], order=(0, 1, 3, 2))
+        scores = self.builder.node("MatMul", [query, turned])
+        if factor and not scales_query:
+            scores = self.builder.node("Mul", [scores, factor])
+        if mask is not None:
+            scores = self.builder.node("Add", [scores, self.builder.constant(mask)])
+        shares = self.builder.node("Softmax", [scores], axis=3)
+        seen = self.builder.node("Transpose", [self.builder.node("MatMul", [shares, value])], order=(0, 2, 1, 3))
+        return self.builder.node("Reshape", [seen], shape=(-1, self.tokens, self.width))
+
+    def graph(self, output: str) -> Graph:
+        return self.builder.graph([output])
+
+
+def given_to(made: Made, batch: int) -> Array:
+    return made.random.standard_normal((batch, made.tokens, made.width)).astype(np.float32)
+
+
+def assert_as_the_reference(graph: Graph, x: Array, count: int = 1) -> Session:
+    content = encode(graph)
+    session, wanted = Session(content, count), Session(content, engine="reference")(x)
+    got = session(x)
+    assert got.shape == wanted.shape
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE * np.abs(wanted).max())
+    return session
+
+
+def kinds_of(session: Session, x: Array) -> list[str]:
+    return [kind for _, kind, _, _ in session.profile(x)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(count=tokens, batch=batches, density=densities, name=sets, workers=threads)
+def test_layers_between_tokens_give_what_the_reference_gives(
+    count: int, batch: int, density: float, name: str, workers: int
+) -> None:
+    made = Made(count, 40)
+    inner = made.builder.node("Gelu", [made.linear(made.norm(made.x), 40, 75, density)])
+    summed = made.builder.node("Add", [made.x, made.linear(inner, 75, 40, density)])
+    graph = made.graph(made.builder.node("Relu", [made.linear(made.norm(summed), 40, 40, density)]))
+    with instructions(name):
+        assert_as_the_reference(graph, given_to(made, batch), workers)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=tokens,
+    batch=batches,
+    heads=st.sampled_from([1, 3, 4]),
+    scale=st.sampled_from([None, 0.3, -0.5]),
+    scales_query=st.booleans(),
+    name=sets,
+    workers=threads,
+)
+def test_attention_gives_what_the_reference_gives(
+    count: int, batch: int, heads: int, scale: float | None, scales_query: bool, name: str, workers: int
+) -> None:
+    made = Made(count, 36)
+    seen = made.attention(made.x, heads, scale=scale, scales_query=scales_query)
+    graph = made.graph(made.linear(seen, 36, 36))
+    with instructions(name):
+        assert_as_the_reference(graph, given_to(made, batch), workers)
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (1, 1, 20), (4, 20, 20), (1, 1, 20, 20), (1, 4, 1, 20)])
+def test_masks_of_any_shape_are_added_to_scores(shape: tuple[int, ...]) -> None:
+    made = Made(20, 32)
+    mask = np.where(made.random.random(shape) < 0.3, -1e9, 0.0).astype(np.float32)
+    mask[..., 0] = 0.5  # each query sees a key
+    graph = made.graph(made.attention(made.x, 4, scale=0.35, mask=mask))
+    session = assert_as_the_reference(graph, given_to(made, 1))
+    assert kinds_of(session, given_to(made, 1)).count("attention") == 1
+
+
+@pytest.mark.parametrize("scales_query", [False, True])
+def test_attention_is_one_step_and_its_transposes_are_none(scales_query: bool) -> None:
+    made = Made(24, 32)
+    session = Session(encode(made.graph(made.attention(made.x, 4, scale=0.35, scales_query=scales_query))), 1)
+    kinds = kinds_of(session, given_to(made, 1))
+    assert kinds == ["gather", *["dense tokens"] * 3, "attention", "scatter"]
+
+
+def test_what_else_reads_scores_still_finds_them() -> None:
+    made = Made(24, 32)
+    query, key = (made.heads(made.linear(made.x, 32, 32), 4) for _ in range(2))
+    turned = made.builder.node("Transpose", [key], order=(0, 1, 3, 2))
+    shares = made.builder.node("Softmax", [made.builder.node("MatMul", [query, turned])], axis=3)
+    value = made.heads(made.linear(made.x, 32, 32), 4)
+    seen = made.builder.node("MatMul", [shares, value])
+    graph = made.builder.graph([seen, shares])
+    content, x = encode(graph), given_to(made, 2)
+    for got, wanted in zip(Session(content, 1)(x), Session(content, engine="reference")(x), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE * np.abs(wanted).max())
+
+
+def test_a_nan_reaches_the_outputs_of_its_image_alone() -> None:
+    made = Made(20, 32)
+    graph, x = made.graph(made.attention(made.norm(made.x), 4, scale=0.35)), given_to(made, 2)
+    x[1, 7, 3] = math.nan
+    got = Session(encode(graph), 1)(x)
+    assert np.isfinite(got[0]).all()
+    assert np.isnan(got[1]).all()
+
+
+@pytest.mark.parametrize("name", ["sparse tokens", "dense tokens"])
+def test_a_nan_stays_with_its_token(name: str) -> None:
+    made = Made(20, 64)
+    density = 0.1 if name == "sparse tokens" else 1.0
+    graph, x = made.graph(made.linear(made.x, 64, 30, density)), given_to(made, 1)
+    x[0, 7] = math.nan
+    session = Session(encode(graph), 1)
+    assert name in kinds_of(session, x)
+    np.testing.assert_array_equal(np.isnan(session(x)).any(axis=2)[0], np.arange(20) == 7)
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=tokens, name=sets, workers=threads)
+def test_any_number_of_threads_gives_the_same_bits(count: int, name: str, workers: int) -> None:
+    made = Made(count, 64)
+    seen = made.linear(made.attention(made.norm(made.x), 4, scale=0.25), 64, 64, 0.1)
+    content, x = encode(made.graph(made.builder.node("Add", [made.x, seen]))), given_to(made, 2)
+    with instructions(name):
+        assert Session(content, workers)(x).tobytes() == Session(content, 1)(x).tobytes()
