@@ -86,6 +86,11 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "TopKValues": ([ROW], [], {"axis": 1, "count": 3}),
     "TopKIndices": ([ROW], [], {"axis": 1, "count": 6, "largest": False}),
     "CumSum": ([PICTURE], [], {"axis": 3, "reverse": True}),
+    "Range": ([ROW], [], {"count": 3, "scale": 0.5}),
+    "Expand": ([(4, 1, 6)], [], {"shape": (1, 3, 1)}),
+    "Tile": ([ROW], [], {"repeats": (1, 2)}),
+    "Trilu": ([PICTURE], [], {"upper": True, "diagonal": -1}),
+    "Reverse": ([PICTURE], [], {"axes": (1, 3)}),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 

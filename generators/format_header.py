@@ -37,7 +37,7 @@ def format_header() -> str:
         *(f"constexpr std::int64_t {constant(name)} = {value};" for name, value in _limits()),
         "",
         "enum Context : std::size_t {",
-        *(f"  {_member(one)} = {one.value}," for one in constants.Context),
+        *(f"  {constant(name.lower())} = {one.value}," for name, one in constants.Context.__members__.items()),
         "};",
         "",
         enum_class("Mask", map(_member, constants.Mask)),

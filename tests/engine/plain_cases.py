@@ -110,6 +110,7 @@ def constant(rng: np.random.Generator, shape: Shape) -> Array:
 sizes = st.integers(1, 6)
 small = st.integers(0, 3)
 counts = st.integers(1, 3)
+finite = st.sampled_from([-2.0, -0.5, 0.0, 1 / 6, 0.3, 1.0, 6.0])
 shapes = st.lists(sizes, max_size=5).map(tuple)
 shapes_with_axis = st.lists(sizes, min_size=1, max_size=5).map(tuple)
 
@@ -311,6 +312,32 @@ def embedding(draw: Draw) -> Case:
     return Case("Embedding", (draw(shapes), (draw(sizes), draw(st.integers(1, 40)))), {})
 
 
+def stretch(draw: Draw) -> Case:
+    return Case("Range", (draw(shapes),), {"count": draw(st.integers(1, 40)), "scale": draw(finite)})
+
+
+def expand(draw: Draw) -> Case:
+    shape = draw(shapes)
+    wanted = tuple(size if draw(st.booleans()) else 1 for size in shape)
+    return Case("Expand", (broadcastable(draw, shape),), {"shape": wanted})
+
+
+def tile(draw: Draw) -> Case:
+    x = draw(shapes)
+    return Case("Tile", (x,), {"repeats": draw(tuples(counts, len(x)))})
+
+
+def triangle(draw: Draw) -> Case:
+    x = (*draw(shapes)[:3], *draw(tuples(st.integers(1, 9), 2)))
+    return Case("Trilu", (x,), {"upper": draw(st.booleans()), "diagonal": draw(st.integers(-11, 11))})
+
+
+def reverse(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    axes = tuple(draw(st.lists(st.integers(0, len(x) - 1), min_size=1, unique=True)))
+    return Case("Reverse", (x,), {"axes": axes})
+
+
 def integers(draw: Draw) -> Case:
     shape = draw(shapes)
     count = draw(st.sampled_from([1, math.prod(shape)]))
@@ -415,7 +442,6 @@ def recurrent(operator: str) -> Callable[[Draw], Case]:
 
 
 numbers = st.sampled_from([-np.inf, -2.0, -0.5, 0.0, 0.3, 1.0, 6.0, np.inf])
-finite = st.sampled_from([-2.0, -0.5, 0.0, 1 / 6, 0.3, 1.0, 6.0])
 MAKERS: dict[str, Callable[[Draw], Case]] = {
     **{name: unary(name) for name in working(Work.ENTRYWISE)},
     **{name: binary(name) for name in working(Work.BROADCAST)},
@@ -466,6 +492,11 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     **{name: along(name, "keepdims", "last") for name in ("ArgMax", "ArgMin")},
     **{name: top(name) for name in ("TopKValues", "TopKIndices")},
     "CumSum": along("CumSum", "exclusive", "reverse"),
+    "Range": stretch,
+    "Expand": expand,
+    "Tile": tile,
+    "Trilu": triangle,
+    "Reverse": reverse,
 }
 """Operator -> what draws a case of it, most of the time one that its shape rule allows."""
 
@@ -535,6 +566,12 @@ LARGE = [
     Case("LayerNorm", ((300, 301), (301,), (301,)), {"axis": 1}),
     Case("Lrn", ((2, 40, 30, 31),), {"size": 5}),
     Case("Embedding", ((70, 30), (500, 64)), {}),
+    Case("Range", ((7, 3),), {"count": 9001, "scale": 0.3}),
+    Case("Expand", ((1, 300, 1),), {"shape": (4, 1, 301)}),
+    Case("Tile", ((70, 71),), {"repeats": (3, 5)}),
+    Case("Trilu", ((3, 200, 301),), {"diagonal": 17}),
+    Case("Trilu", ((3, 200, 301),), {"upper": True}),
+    Case("Reverse", ((3, 200, 301),), {"axes": (0, 2)}),
     Case("Embedding", ((3, 1), (3, 40001)), {}),
     Case("Integers", (), {"type": "int32", "shape": (3, 20001), "values": tuple(range(60003))}),
     Case("Integers", (), {"type": "bool", "shape": (3, 20001), "values": (1,)}),

@@ -25,7 +25,7 @@ DOUBLE_UNIT = 2.0**-53
 
 PICKED = {"Gather", "GatherElements", "GatherND", "TopKValues"}
 MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Where", "Integers", *PICKED}
-MOVED |= {"DepthToSpace", "SpaceToDepth"}
+MOVED |= {"DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Trilu", "Reverse"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""
 EXACT = {"Relu", "Clip", "LeakyRelu", "MaxPool", "AdaptiveMaxPool", "Add", "Sub", "Mul", "Div", "Cast"} | {
     *("Sqrt", "Sign", "Floor", "Ceil", "Round", "Trunc", "ThresholdedRelu", "Shrink", "Min", "Max", "Fmod"),

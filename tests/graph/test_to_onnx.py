@@ -181,6 +181,11 @@ CASES = {
     "TopKValues": [case(IMAGE, axis=2, count=3), case(ROWS, axis=1, count=2, largest=False)],
     "TopKIndices": [case(IMAGE, axis=2, count=3), case(ROWS, axis=1, count=2, largest=False)],
     "CumSum": [case(IMAGE, axis=2), case(ROWS, axis=1, exclusive=True), case(ROWS, axis=1, reverse=True)],
+    "Range": [case(ROWS, count=5), case(WORDS, count=3, scale=-0.5)],
+    "Expand": [case((*ROWS, 1), shape=(2, 1, 1, 3)), case(ROWS, shape=(1, 1))],
+    "Tile": [case(WORDS, repeats=(1, 2, 3))],
+    "Trilu": [case(IMAGE), case(WORDS, upper=True, diagonal=-2), case(WORDS, diagonal=3)],
+    "Reverse": [case(IMAGE, axes=(1, 3)), case(ROWS, axes=(0,))],
 }
 """Operator -> graphs with that operator alone, all of them with an open batch."""
 

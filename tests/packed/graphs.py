@@ -192,6 +192,12 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("ReduceMax", (IMAGE,), {"axes": (2, 3), "keepdims": False}),
     ("ReduceSum", (IMAGE,), {"axes": (1,)}),
     ("Conv", (Constant((1, 2, 5)), Constant((4, 1, 2)), Constant((4,))), {"pads": (0, 1), "groups": 2}),
+    ("Range", (ROW,), {"count": 5, "scale": -0.25}),
+    ("Expand", (IMAGE,), {"shape": (3, 1, 1, 1, 1)}),
+    ("Tile", (IMAGE,), {"repeats": (1, 2, 1, 3)}),
+    ("Trilu", (IMAGE,), {"diagonal": 2}),
+    ("Trilu", (ROW,), {"upper": True, "diagonal": -1}),
+    ("Reverse", (IMAGE,), {"axes": (1, 3)}),
 ]
 STEPS = Value((3, 12))
 CASES += [

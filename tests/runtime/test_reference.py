@@ -216,6 +216,14 @@ EXACT = [
          mode="reflect"),
     case("Slice", (2, 7), torch=lambda x: x[:, 1:6:2], axis=1, start=1, stop=6, step=2),
     case("Slice", (2, 7, 3), torch=lambda x: x[:1], axis=0, stop=1),
+    case("Range", (2, 3), torch=lambda x: x[..., None] + torch.arange(5) * 0.5, count=5, scale=0.5),
+    case("Range", (), torch=lambda x: x + torch.arange(7), count=7),
+    case("Expand", (3, 1), torch=lambda x: x.expand(2, 3, 4), shape=(2, 1, 4)),
+    case("Expand", (), torch=lambda x: x.expand(2, 3), shape=(2, 3)),
+    case("Tile", (2, 3), torch=lambda x: x.repeat(2, 3), repeats=(2, 3)),
+    case("Trilu", (2, 4, 5), torch=lambda x: x.tril(1), diagonal=1),
+    case("Trilu", (5, 3), torch=lambda x: x.triu(-2), upper=True, diagonal=-2),
+    case("Reverse", (2, 4, 5), torch=lambda x: x.flip(0, 2), axes=(0, 2)),
     case("Resize", (2, 3, 4, 5), torch=resized((8, 15)), size=(8, 15)),
     case("Resize", (2, 3, 8, 6), torch=resized((4, 2)), size=(4, 2)),
     case("Resize", (1, 3, 5), torch=resized((7,)), size=(7,)),
@@ -591,6 +599,11 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     "Interpolate": adaptive(mode=st.sampled_from(("linear", "cubic")), antialias=st.booleans()),
     "DepthToSpace": blocks_of_pictures("DepthToSpace"),
     "SpaceToDepth": blocks_of_pictures("SpaceToDepth"),
+    "Range": axes_of_shape.map(lambda x: ([x], {"count": 3, "scale": 0.5})),
+    "Expand": axes_of_shape.map(lambda x: ([x], {"shape": (2, *x)})),
+    "Tile": axes_of_shape.map(lambda x: ([x], {"repeats": [2] * len(x)})),
+    "Trilu": axes_of_shape.map(lambda x: ([(3, *x, 2)], {"diagonal": 1})),
+    "Reverse": axes_of_shape.map(lambda x: ([x], {"axes": [len(x) - 1]})),
 }  # fmt: skip
 """Operator name -> shapes of the operands and attributes that (nearly always) fit together."""
 

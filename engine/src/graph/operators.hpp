@@ -155,7 +155,12 @@ enum class Operator : std::uint8_t {
   kRmsNorm = 122,
   kDepthToSpace = 130,
   kSpaceToDepth = 131,
-  kInterpolate = 132
+  kInterpolate = 132,
+  kRange = 150,
+  kExpand = 151,
+  kTile = 152,
+  kTrilu = 153,
+  kReverse = 154
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -214,7 +219,10 @@ enum class AttributeName : std::uint8_t {
   kExclusive,
   kScale,
   kInputScale,
-  kThreshold
+  kThreshold,
+  kRepeats,
+  kUpper,
+  kDiagonal
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -248,7 +256,12 @@ enum class ShapeRule : std::uint8_t {
   kRnn,
   kDepthToSpace,
   kSpaceToDepth,
-  kInterpolate
+  kInterpolate,
+  kStretch,
+  kExpand,
+  kTile,
+  kTriangle,
+  kReverse
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -1274,6 +1287,50 @@ inline constexpr AttributeEntry kInterpolateAttributes[] = {
      -kLargestInteger, false, 0, false, 0, {}},
 };
 
+inline constexpr OperandEntry kRangeOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kRangeAttributes[] = {
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, true, 1, {}},
+    {AttributeName::kScale, "scale", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+};
+
+inline constexpr OperandEntry kExpandOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+};
+inline constexpr AttributeEntry kExpandAttributes[] = {
+    {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kRank, 16, false, Default::kNone, 0, 0.0f, 1, false,
+     0, true, 1, {}},
+};
+
+inline constexpr OperandEntry kTileOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+};
+inline constexpr AttributeEntry kTileAttributes[] = {
+    {AttributeName::kRepeats, "repeats", AttributeKind::kInts, Length::kRank, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, true, 1, {}},
+};
+
+inline constexpr OperandEntry kTriluOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+};
+inline constexpr AttributeEntry kTriluAttributes[] = {
+    {AttributeName::kUpper, "upper", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kDiagonal, "diagonal", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, true, -kLargestInteger, {}},
+};
+
+inline constexpr OperandEntry kReverseOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+};
+inline constexpr AttributeEntry kReverseAttributes[] = {
+    {AttributeName::kAxes, "axes", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 0, false, 0,
+     false, 0, {}},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -1487,6 +1544,16 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kSpaceToDepthOperands, operator_tables::kSpaceToDepthAttributes},
     {Operator::kInterpolate, "Interpolate", ShapeRule::kInterpolate, Work::kSpatial, Images::kApart, Gives::kFloat32,
      operator_tables::kInterpolateOperands, operator_tables::kInterpolateAttributes},
+    {Operator::kRange, "Range", ShapeRule::kStretch, Work::kOther, Images::kApart, Gives::kFloat32,
+     operator_tables::kRangeOperands, operator_tables::kRangeAttributes},
+    {Operator::kExpand, "Expand", ShapeRule::kExpand, Work::kOther, Images::kApartInBroadcasts, Gives::kFirst,
+     operator_tables::kExpandOperands, operator_tables::kExpandAttributes},
+    {Operator::kTile, "Tile", ShapeRule::kTile, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kTileOperands, operator_tables::kTileAttributes},
+    {Operator::kTrilu, "Trilu", ShapeRule::kTriangle, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kTriluOperands, operator_tables::kTriluAttributes},
+    {Operator::kReverse, "Reverse", ShapeRule::kReverse, Work::kOther, Images::kApartOutsideAxes, Gives::kFirst,
+     operator_tables::kReverseOperands, operator_tables::kReverseAttributes},
 };
 // clang-format on
 

@@ -338,6 +338,38 @@ Shape top(Shape x, const Attributes& attributes) {
   return x;
 }
 
+Shape stretch(Shape x, const Attributes& attributes) {
+  x.push_back(attributes.integer(Name::kCount));
+  return x;
+}
+
+Shape tile(const Shape& x, const Attributes& attributes) {
+  const std::vector<Size>& repeats = attributes.integers(Name::kRepeats);
+  require_count(repeats, x.size(), "repeats");
+  Shape result;
+  for (std::size_t axis = 0; axis < x.size(); ++axis) result.push_back(product_of(x[axis], repeats[axis]));
+  return result;
+}
+
+Shape triangle(const Shape& x) {
+  if (x.size() < 2) refuse("x has shape " + text_of(x) + "; (..., rows, columns) is needed.");
+  return x;
+}
+
+/// Axes of x, at least one, each named once.
+void require_axes(const Shape& x, const std::vector<Size>& axes) {
+  std::vector<Size> sorted = axes;
+  std::sort(sorted.begin(), sorted.end());
+  if (axes.empty() || std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+    refuse("axes=" + text_of(axes) + " must name at least one axis, each once.");
+  for (const Size axis : axes) require_axis(x, axis);
+}
+
+Shape reverse(const Shape& x, const Attributes& attributes) {
+  require_axes(x, attributes.integers(Name::kAxes));
+  return x;
+}
+
 Shape lrn(const Shape& x) {
   if (x.size() < 2) refuse("x has shape " + text_of(x) + "; (N, C, ...) is needed.");
   return x;
@@ -512,6 +544,16 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return space_to_depth(x, attributes);
     case ShapeRule::kInterpolate:
       return interpolate(x, attributes);
+    case ShapeRule::kStretch:
+      return stretch(x, attributes);
+    case ShapeRule::kExpand:
+      return broadcast(x, attributes.integers(Name::kShape));
+    case ShapeRule::kTile:
+      return tile(x, attributes);
+    case ShapeRule::kTriangle:
+      return triangle(x);
+    case ShapeRule::kReverse:
+      return reverse(x, attributes);
   }
   throw Error(NS_ERROR_FILE, "an operator has no shape rule.");
 }

@@ -51,6 +51,11 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kTopKValues, plain::make_top_values},
     {Operator::kTopKIndices, plain::make_top_indices},
     {Operator::kCumSum, plain::make_cum_sum},
+    {Operator::kRange, plain::make_range},
+    {Operator::kExpand, plain::make_expand},
+    {Operator::kTile, plain::make_tile},
+    {Operator::kTrilu, plain::make_triangle},
+    {Operator::kReverse, plain::make_reverse},
 };
 
 constexpr bool has_no_function(const OperatorEntry& entry) {

@@ -93,5 +93,10 @@ Kernel make_rms_norm(const Making& making);
 Kernel make_embedding(const Making& making);
 Kernel make_recurrent(const Making& making);
 Kernel make_lrn(const Making& making);
+Kernel make_range(const Making& making);
+Kernel make_expand(const Making& making);
+Kernel make_tile(const Making& making);
+Kernel make_triangle(const Making& making);
+Kernel make_reverse(const Making& making);
 
 }  // namespace netsurgery::plain

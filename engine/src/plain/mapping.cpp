@@ -1,4 +1,4 @@
-// Pad and Resize: along each axis of the output a table says which entry of x stands there, if any.
+// Pad, Resize and Tile: along each axis of the output a table says which entry of x stands there, if any.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -207,6 +207,17 @@ Kernel make_resize(const Making& making) {
     }
   }
   return std::make_unique<Mapped<float>>(x, std::move(tables), 0.0f);
+}
+
+Kernel make_tile(const Making& making) {
+  const Shape& x = making.operands[0];
+  std::vector<Table> tables(x.size());
+  for (std::size_t axis = 0; axis < x.size(); ++axis)
+    for (Size i = 0; i < making.output[axis]; ++i) tables[axis].push_back(static_cast<std::int32_t>(i % x[axis]));
+  return with_type(making.node.type, [&](auto entry) -> Kernel {
+    using Entry = decltype(entry);
+    return std::make_unique<Mapped<Entry>>(x, tables, Entry{});
+  });
 }
 
 }  // namespace netsurgery::plain

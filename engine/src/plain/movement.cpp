@@ -1,4 +1,4 @@
-// Reshape, Concat, Slice, Transpose: entries go elsewhere, unchanged.
+// Reshape, Concat, Slice, Transpose, Expand, Reverse: entries go elsewhere, unchanged.
 #include <cstring>
 #include <type_traits>
 
@@ -244,6 +244,27 @@ Kernel make_space_to_depth(const Making& making) {
   order.insert(order.begin(), 0);
   order.insert(order.end(), of_sizes.begin(), of_sizes.end());
   return reordered(making, apart, order);
+}
+
+Kernel make_expand(const Making& making) {
+  const std::vector<Size> strides = broadcast_strides(making.operands[0], making.output);
+  return with_type(making.node.type, [&](auto entry) -> Kernel {
+    return std::make_unique<Strided<decltype(entry)>>(making.output, strides, 0);
+  });
+}
+
+Kernel make_reverse(const Making& making) {
+  const Shape& x = making.operands[0];
+  std::vector<Size> strides = contiguous_strides(x);
+  Size offset = 0;
+  for (const Size named : making.attributes().integers(AttributeName::kAxes)) {
+    const auto axis = static_cast<std::size_t>(named);
+    offset += (x[axis] - 1) * strides[axis];
+    strides[axis] = -strides[axis];
+  }
+  return with_type(making.node.type, [&](auto entry) -> Kernel {
+    return std::make_unique<Strided<decltype(entry)>>(x, strides, offset);
+  });
 }
 
 }  // namespace netsurgery::plain

@@ -252,9 +252,9 @@ bool Planner::attention_at(const Node& product, Attended& found) const {
 }
 
 void Planner::find_attention() {
-  const auto index = [this](const Node* node) { return static_cast<std::size_t>(node - graph_.nodes.data()); };
-  std::vector<bool> unread(graph_.nodes.size(), false);  // what nobody reads once attention is a step
-  for (const Node& node : graph_.nodes) {
+  const auto index = [this](const Node* node) { return static_cast<std::size_t>(node - nodes_.data()); };
+  std::vector<bool> unread(nodes_.size(), false);  // what nobody reads once attention is a step
+  for (const Node& node : nodes_) {
     Attended found{};
     if (!attention_at(node, found)) continue;
     // All between its operands and the output is part of it.
@@ -270,8 +270,8 @@ void Planner::find_attention() {
   const auto is_attended = [this](const Node* node) {
     return std::any_of(attended_.begin(), attended_.end(), [node](const auto& one) { return one.first == node; });
   };
-  for (std::size_t i = graph_.nodes.size(); i-- > 0;) {
-    const Node& node = graph_.nodes[i];
+  for (std::size_t i = nodes_.size(); i-- > 0;) {
+    const Node& node = nodes_[i];
     const std::vector<const Node*>& readers = readers_[static_cast<std::size_t>(node.output)];
     if (is_output(node.output) || readers.empty() || done_[i]) continue;
     const bool is_root = std::any_of(attended_.begin(), attended_.end(), [&](const auto& one) {
@@ -284,7 +284,7 @@ void Planner::find_attention() {
                     [&](const Node* reader) { return unread[index(reader)] || is_attended(reader); }))
       unread[i] = true;
   }
-  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
     if (unread[i]) done_[i] = true;
 }
 

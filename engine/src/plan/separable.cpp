@@ -6,21 +6,9 @@
 namespace netsurgery {
 namespace {
 
-/// Of every value: is it a constant, or made of such alone?
-std::vector<bool> fixed_values(const Graph& graph) {
-  std::vector<bool> fixed(graph.inputs.size() + graph.nodes.size() + graph.constants.size(), false);
-  std::fill(fixed.begin() + graph.first_constant(), fixed.end(), true);
-  for (const Node& node : graph.nodes)
-    fixed[static_cast<std::size_t>(node.output)] = std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
-      return input == kLeftOut || fixed[static_cast<std::size_t>(input)];
-    });
-  return fixed;
-}
-
-/// Whether a node keeps images apart, its operands' first axis being theirs where they aren't constants.
-/// fixed: is a value the same in every run?
-bool keeps_apart(const Node& node, const std::vector<Shape>& shapes, const std::vector<bool>& fixed) {
-  const auto is_fixed = [&](int input) { return fixed[static_cast<std::size_t>(input)]; };
+/// Whether a node keeps images apart, its operands' first axis being theirs where they aren't the same for all images.
+bool keeps_apart(const std::vector<bool>& shared, const Node& node, const std::vector<Shape>& shapes) {
+  const auto is_shared = [&](int value) { return shared[static_cast<std::size_t>(value)]; };
   const auto shape = [&](std::size_t operand) -> const Shape& {
     return shapes[static_cast<std::size_t>(node.inputs[operand])];
   };
@@ -35,18 +23,18 @@ bool keeps_apart(const Node& node, const std::vector<Shape>& shapes, const std::
       const std::size_t rank = shapes[static_cast<std::size_t>(node.output)].size();
       return std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
         const Shape& given = shapes[static_cast<std::size_t>(input)];
-        return is_fixed(input) ? given.size() < rank || given.front() == 1 : given.size() == rank;
+        return is_shared(input) ? given.size() < rank || given.front() == 1 : given.size() == rank;
       });
     }
     case Images::kApartInProducts: {
-      const bool a = is_fixed(node.inputs[0]), b = is_fixed(node.inputs[1]);
+      const bool a = is_shared(node.inputs[0]), b = is_shared(node.inputs[1]);
       if (b) return !a && shape(0).size() >= 2 && shape(1).size() <= 2;
       return !a && shape(0).size() >= 3 && shape(0).size() == shape(1).size();
     }
     case Images::kApartBehindAxis: {
       const bool joins = entry_of(node.op).variadic();
       return node.attributes.integer(AttributeName::kAxis) > 0 &&
-             !(joins && std::any_of(node.inputs.begin(), node.inputs.end(), is_fixed));
+             !(joins && std::any_of(node.inputs.begin(), node.inputs.end(), is_shared));
     }
     case Images::kApartOutsideAxes: {
       const std::vector<Size>& axes = node.attributes.integers(AttributeName::kAxes);
@@ -62,6 +50,32 @@ bool keeps_apart(const Node& node, const std::vector<Shape>& shapes, const std::
   return false;
 }
 
+/// Do numbers of the node's attributes follow the axis of the images?
+bool follows(const Graph& graph, const Node& node, std::size_t axis) {
+  const std::vector<int> extents = node.extents();
+  return std::any_of(extents.begin(), extents.end(),
+                     [&](int extent) { return graph.extents[static_cast<std::size_t>(extent)].follows(axis); });
+}
+
+/// The values that are the same for all images: constants, and what is made of such without a look at the images.
+std::vector<bool> shared_values(const Graph& graph, std::size_t axis) {
+  const auto first = static_cast<std::size_t>(graph.first_constant());
+  std::vector<bool> shared(first + graph.constants.size(), false);
+  std::fill(shared.begin() + static_cast<std::ptrdiff_t>(first), shared.end(), true);
+  for (const Node& node : graph.nodes)
+    shared[static_cast<std::size_t>(node.output)] =
+        !follows(graph, node, axis) && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
+          return input == kLeftOut || shared[static_cast<std::size_t>(input)];
+        });
+  return shared;
+}
+
+/// Operators of which only the shape of the output follows from their numbers.
+bool only_shapes_follow(const Node& node) {
+  const Images images = entry_of(node.op).images;
+  return images == Images::kApart || images == Images::kApartInBroadcasts;
+}
+
 }  // namespace
 
 std::size_t separable_axis(const Graph& graph) {
@@ -73,25 +87,28 @@ std::size_t separable_axis(const Graph& graph) {
   Sizes sizes = graph.tried_sizes().back();        // where those of the other axes are neither 1 nor any of these two
   const Size one_size = 2, other_size = 3;
   std::vector<Shape> one, other;
+  std::vector<Node> nodes;
   try {
     sizes[axis] = one_size;
     one = graph.shapes(sizes);
+    nodes = graph.nodes_at(sizes);
     sizes[axis] = other_size;
     other = graph.shapes(sizes);
   } catch (const Error&) {  // it runs at other sizes only
     return kNoAxis;
   }
+  const std::vector<bool> shared = shared_values(graph, axis);
+  const auto is_shared = [&](int value) { return shared[static_cast<std::size_t>(value)]; };
+  if (std::any_of(graph.outputs.begin(), graph.outputs.end(), is_shared)) return kNoAxis;  // each part would give all
   const std::size_t values = static_cast<std::size_t>(graph.first_constant());
-  const std::vector<bool> fixed = fixed_values(graph);
-  for (const int output : graph.outputs)
-    if (fixed[static_cast<std::size_t>(output)]) return kNoAxis;  // each part would give all of it
   for (std::size_t i = 0; i < values; ++i) {
-    if (fixed[i]) continue;
+    if (shared[i]) continue;
     if (one[i].empty() || one[i].front() != one_size || other[i].front() != other_size) return kNoAxis;
     if (!std::equal(one[i].begin() + 1, one[i].end(), other[i].begin() + 1, other[i].end())) return kNoAxis;
   }
-  const bool apart = std::all_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
-    return fixed[static_cast<std::size_t>(node.output)] || keeps_apart(node, one, fixed);
+  const bool apart = std::all_of(nodes.begin(), nodes.end(), [&](const Node& node) {
+    if (is_shared(node.output)) return true;
+    return keeps_apart(shared, node, one) && (only_shapes_follow(node) || !follows(graph, node, axis));
   });
   return apart ? axis : kNoAxis;
 }

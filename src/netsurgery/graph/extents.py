@@ -11,7 +11,7 @@ Quotients rounded up, smaller and larger ones of two, and remainders are made of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -206,6 +206,19 @@ def quotient(number: Number, divisor: Number) -> Number | None:
             return None
         collected[tuple(left)] = coefficient // by
     return _settled(collected)
+
+
+def reshaping(before: Sequence[Number], after: Sequence[Number]) -> tuple[Number, ...]:
+    """The attribute of a Reshape between these shapes.
+
+    0 where a size that follows axes stays in its place, -1 for one other; if there are more of these, they are said.
+    """
+    moved = [place for place, size in enumerate(after) if isinstance(size, Extent)]
+    moved = [place for place in moved if tuple(before[place : place + 1]) != (after[place],)]
+    return tuple(
+        size if isinstance(size, int) or (place in moved and len(moved) > 1) else -1 if place in moved else 0
+        for place, size in enumerate(after)
+    )
 
 
 def never_equal(one: Number, other: Number) -> bool:

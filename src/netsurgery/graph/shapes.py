@@ -302,6 +302,38 @@ def top(shapes: Shapes, attributes: Attributes) -> Shape:
     return (*x[:axis], count, *x[axis + 1 :])
 
 
+def stretch(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(*S, count): x is (*S)."""
+    return (*shapes[0], attributes["count"])
+
+
+def expand(shapes: Shapes, attributes: Attributes) -> Shape:
+    """Sizes of x and `shape` aligned at their ends; along each axis sizes are equal, or one of them is 1."""
+    return _broadcast(shapes[0], attributes["shape"])
+
+
+def tile(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The sizes of x times `repeats`, which has a number for each axis."""
+    x, repeats = shapes[0], attributes["repeats"]
+    _require(len(repeats) == len(x), f"repeats={repeats} has {len(repeats)} numbers, {len(x)} are needed.")
+    return tuple(size * count for size, count in zip(x, repeats, strict=True))
+
+
+def triangle(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x, (..., rows, columns)."""
+    _require(len(shapes[0]) >= 2, f"x has shape {shapes[0]}; (..., rows, columns) is needed.")
+    return tuple(shapes[0])
+
+
+def reverse(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x; `axes` names axes of it, each once."""
+    axes = attributes["axes"]
+    _require(len(axes) > 0 and len(set(axes)) == len(axes), f"axes={axes} must name at least one axis, each once.")
+    for axis in axes:
+        _axis(shapes[0], axis)
+    return tuple(shapes[0])
+
+
 def lrn(shapes: Shapes, attributes: Attributes) -> Shape:
     """The shape of x, (N, C, ...)."""
     _require(len(shapes[0]) >= 2, f"x has shape {shapes[0]}; (N, C, ...) is needed.")

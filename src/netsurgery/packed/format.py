@@ -46,7 +46,10 @@ GRANTED_DECISIONS_PER_ENTRY = 4
 
 
 class Context(IntEnum):
-    """What a flag or a number means: each has a context of its own, and learns there. Flags and numbers don't meet."""
+    """What a flag or a number means: each has a context of its own, and learns there. Flags and numbers don't meet.
+
+    So a number may have the context of a flag, and be another name of it here.
+    """
 
     INPUT_COUNT = 0
     RANK = 1
@@ -54,7 +57,9 @@ class Context(IntEnum):
     NODE_COUNT = 3
     DISTANCE = 4
     LEFT_OUT_FLAG = 5
+    DIVISOR = 5
     CONSTANT_FLAG = 6
+    TERMS = 6
     TIED = 7
     OPERAND_COUNT = 8
     OUTPUT_COUNT = 9
@@ -67,21 +72,19 @@ class Context(IntEnum):
     MASK = 16
     ENCODING = 18
     MANTISSA = 20
+    LEAST_COUNT = 20
     EXPONENT = 22
     SHARED = 24
+    COEFFICIENT = 24
     MIXED = 26
+    FACTOR = 26
     PLANE = 28
     WIDTH = 29
     CODES = 30
     PLANES = 31
     ATTRIBUTE = 32
     """The first of one context for each name in ATTRIBUTES."""
-    LEAST_COUNT = 89
-    DIVISOR = 90
-    EXTENT = 91
-    TERMS = 92
-    COEFFICIENT = 93
-    FACTOR = 94
+    EXTENT = 94
     LEAST_SIZE = 95
     OPERATOR = 96
     """The first of one context for each operator code that came before; this one itself for the first node."""
@@ -145,6 +148,9 @@ ATTRIBUTES = (
     "scale",
     "input_scale",
     "threshold",
+    "repeats",
+    "upper",
+    "diagonal",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

@@ -295,7 +295,7 @@ class _StructureReader:
         shapes = [self._shapes.get(given or "") for given in inputs]
         now = made.at(dict(zip(self._axis_names, self._least, strict=True)))
         self._add_value(name, operator.shape(shapes, now.attributes))
-        self._types[name] = operator.type(types, now.attributes)
+        self._types[name] = operator.type(types, made.attributes)
         if x is not None:
             self._check_entries(f"{name}'s padded input", padded_entries(operator, x, now.attributes))
         self._nodes.append(made)

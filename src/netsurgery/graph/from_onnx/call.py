@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.extents import reshaping
 from netsurgery.graph.from_onnx.constants import AnyArray, is_float
+from netsurgery.graph.from_onnx.traced import extent_of, extents_of
 from netsurgery.graph.ir import Node, integers_attributes
 from netsurgery.graph.operators import OPERATORS, AttributeValue, Shape
 from netsurgery.graph.value_types import ValueType, type_of
@@ -19,16 +21,32 @@ TYPES = ", ".join(map(str, ValueType))
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A known tensor of which only the beginning is used, along axes that follow open ones.
+
+    stops: axis -> how many entries are used along it; where there is one, it stands for all. endless: the tensor holds
+    the first of 0, 1, 2, ...
+    """
+
+    array: AnyArray
+    stops: Mapping[int, int]
+    endless: bool = False
+
+
+@dataclass(frozen=True)
 class Value:
     """What an ONNX name stands for. `array`: its entries, if they are known; `name` is then a wish.
 
     kind: the type of its entries, what a graph makes of it where they are known; None for types that it doesn't have.
+    numbers, whole: how known ones follow open axes (`tracing.py`).
     """
 
     name: str
     shape: Shape
     array: AnyArray | None = None
     kind: ValueType | None = ValueType.FLOAT32
+    numbers: AnyArray | None = None
+    whole: Whole | None = None
 
     @property
     def is_weight(self) -> bool:
@@ -92,7 +110,14 @@ class Call:
             return tuple(self.attributes[name]) if name in self.attributes else None
         if not self.given(index):
             return None
-        return tuple(int(number) for number in self.array(index, name).reshape(-1))
+        return self.numbers(index, name)
+
+    def numbers(self, index: int, role: str) -> tuple[int, ...]:
+        """An operand that is a list of whole numbers and has to be known; each with its extent, where it has one."""
+        array, own = self.array(index, role), self.operand(index).numbers
+        if own is not None:
+            return tuple(own.reshape(-1).tolist())
+        return tuple(int(number) for number in array.reshape(-1))
 
     def axis(self, default: int, rank: int | None = None) -> int:
         """The attribute `axis`, counted from the front."""
@@ -112,8 +137,13 @@ class Call:
         OPERATORS[operator].check_operands([None if value is None else value.is_weight for value in given])
         kinds = [None if value is None else value.kind for value in given]
         OPERATORS[operator].check_types(kinds)
-        shape = OPERATORS[operator].shape([None if value is None else value.shape for value in given], complete)
-        return self._answer(operator, given, complete, shape, OPERATORS[operator].type(kinds, complete))
+        now = {name: attributes[name] if name in attributes and known else known for name, known in complete.items()}
+        shape = OPERATORS[operator].shape([None if value is None else value.shape for value in given], now)
+        follows = {one.name for one in OPERATORS[operator].attributes if one.follows is not None}
+        told = OPERATORS[operator].complete(
+            {name: extents_of(now[name]) if name in follows else known for name, known in complete.items()}
+        )
+        return self._answer(operator, given, told, shape, OPERATORS[operator].type(kinds, complete))
 
     def unbounded(self, index: int) -> Value:
         """An operand in which infinity may be known: it becomes a quotient then, for a file holds finite numbers."""
@@ -146,13 +176,17 @@ class Call:
         """The name of an operand in the graph."""
         if value.array is None:
             return value.name
-        if value.is_weight or value.kind is None:
+        if value.is_weight or value.kind is None or value.whole is not None:
             return self.place(value)
         return self.node("Integers", [], **integers_attributes(value.array, value.kind)).name
 
     def reshaped(self, x: Value, shape: Sequence[int]) -> Value:
         """The value in another shape."""
-        return self.node("Reshape", [x], shape=tuple(shape))
+        made = self.node("Reshape", [x], shape=tuple(shape))
+        before, after = (tuple(map(extent_of, sizes)) for sizes in (x.shape, shape))
+        step = self.nodes[-1]
+        self.nodes[-1] = replace(step, attributes={**step.attributes, "shape": reshaping(before, after)})
+        return made
 
 
 def from_front(axis: int, rank: int) -> int:

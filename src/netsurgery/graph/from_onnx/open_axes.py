@@ -41,13 +41,22 @@ def at_any_sizes(read_at: Callable[[Sizes], Graph], axes: Sequence[str]) -> Grap
         return graph
     try:
         graph = _of_two(read_at, axes, SMALL_PRIMES)
-    except CaptureError:  # pictures may have to be larger than a few pixels
-        graph = _of_two(read_at, axes, LARGE_PRIMES)
+    except CaptureError as small:  # pictures may have to be larger than a few pixels
+        try:
+            graph = _of_two(read_at, axes, LARGE_PRIMES)
+        except CaptureError as large:  # but not longer than a table of positions
+            raise _shorter(small, large) from None
     try:
         graph.check()
     except GraphError as error:
         raise CaptureError(f"{str(error).rstrip('.')}. {_advice(axes)}") from error
     return graph
+
+
+def _shorter(small: CaptureError, large: CaptureError) -> CaptureError:
+    """The error that says less of what only is so because of the sizes that were tried."""
+    counts = [len(error.missing) if isinstance(error, UnreadError) else 0 for error in (small, large)]
+    return small if counts[0] < counts[1] else large
 
 
 def _advice(axes: Sequence[str]) -> str:
@@ -117,7 +126,7 @@ def _merged(one: Node, other: Node, x: Sequence[Shape], axes: Sequence[str]) -> 
         return one
     if one.operator == "Reshape" and replace(one, attributes=other.attributes) == other:
         left, right = (_numbers(made.attributes["shape"]) for made in (one, other))
-        if len(left) == len(right):
+        if len(left) == len(right) and -1 not in (*left, *right):
             shape = _reshaping(list(zip(left, right, strict=True)), list(zip(*x, strict=True)))
             if shape is not None:
                 return replace(one, attributes={"shape": shape})

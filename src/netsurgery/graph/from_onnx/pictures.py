@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.from_onnx.traced import Share, Traced
 from netsurgery.graph.transposed_convolution import as_convolution
 
 
@@ -31,18 +33,21 @@ def resize(call: Call) -> Value:
     if tuple(wanted[:2]) != old[:2]:
         raise UnsupportedOperatorError(f"resizes {old} to {tuple(wanted)}; only spatial axes may change")
     attributes: dict[str, Any] = {"coordinates": coordinates}
-    exact = [scale == number / size for scale, number, size in zip(factors[2:], wanted[2:], old[2:], strict=True)]
+    exact = [
+        scale == int(number) / int(size) for scale, number, size in zip(factors[2:], wanted[2:], old[2:], strict=True)
+    ]
     if not all(exact) or _by_scales(call):
         attributes["scales"] = tuple(factors[2:])
     if not _by_scales(call):
         attributes["size"] = tuple(wanted[2:])
     if mode == "nearest":
         rounding = call.attributes.get("nearest_mode", "round_prefer_floor")
-        return call.node("Resize", [call.x], rounding=rounding, **attributes)
+        made = call.node("Resize", [call.x], rounding=rounding, **attributes)
+        return replace(made, shape=tuple(wanted))
     if coordinates == "tf_crop_and_resize":
         attributes["roi"] = _roi(call, axes)
         attributes["value"] = call.attributes.get("extrapolation_value", 0.0)
-    return call.node(
+    made = call.node(
         "Interpolate",
         [call.x],
         mode=mode,
@@ -51,6 +56,7 @@ def resize(call: Call) -> Value:
         exclude_outside=call.attributes.get("exclude_outside", 0),
         **attributes,
     )
+    return replace(made, shape=tuple(wanted))  # which know how they follow open axes
 
 
 def _by_scales(call: Call) -> bool:
@@ -70,15 +76,22 @@ def _sizes_and_scales(call: Call, old: Sequence[int]) -> tuple[Sequence[int], Se
     """New size and scale for each axis that is resized."""
     if _by_scales(call):
         scales = call.array(2, "scales").astype(np.float32)
-        # The product is rounded to float32 before it is cut off, as ONNX Runtime does it.
-        return [int(size) for size in np.asarray(old, np.float32) * scales], [float(scale) for scale in scales]
-    sizes = [int(number) for number in call.array(3, "sizes")]
-    exact = [number / size for number, size in zip(sizes, old, strict=True)]
+        factors = [float(scale) for scale in scales]
+        return [_scaled(size, scale) for size, scale in zip(old, factors, strict=True)], factors
+    sizes = list(call.numbers(3, "sizes"))
+    exact = [int(number) / int(size) for number, size in zip(sizes, old, strict=True)]
     policy = call.attributes.get("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":
         return sizes, exact
     scale = min(exact) if policy == "not_larger" else max(exact)
     return [math.floor(size * scale + 0.5) for size in old], [scale] * len(old)
+
+
+def _scaled(size: int, scale: float) -> int:
+    """A size times a scale, cut off. The product is rounded to float32 before that, as ONNX Runtime does it."""
+    if isinstance(size, Traced) and (scale.is_integer() or (1 / scale).is_integer()):
+        return math.floor(Share(size, 1) * scale)
+    return int(np.float32(size) * np.float32(scale))
 
 
 def depth_to_space(call: Call) -> Value:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
 
 from netsurgery.errors import GraphError, InputError, Problem, UnsupportedOperatorError
-from netsurgery.graph.from_onnx.call import TYPES, Call, Value, known
+from netsurgery.graph.extents import axis
+from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
+from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import folded
 from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
+from netsurgery.graph.from_onnx.traced import extent_of, traced
+from netsurgery.graph.from_onnx.tracing import traced_values, traces
 from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, integers_attributes, node
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.weights import Dense
@@ -93,7 +98,10 @@ class _Reading:
         self._inputs = tuple(inputs)
         self._opset = opset
         self._evaluate = evaluate
-        self._values = {given.name: Value(given.name, given.at(sizes), kind=given.type) for given in inputs}
+        self._values = {
+            given.name: Value(given.name, tuple(_size(size, sizes) for size in given.shape), kind=given.type)
+            for given in inputs
+        }
         self._values |= {name: known(array, name) for name, array in arrays.items()}
         self._wanted = wanted
         self._onnx_names = set(self._values) | made
@@ -130,6 +138,15 @@ class _Reading:
         if all_known and not proto.domain and can_be_known(proto):
             arrays = folded(proto, operands, self._opset, used, self._evaluate)
             _require_outputs(proto.output, used, arrays)
+            if traces(operands):
+                call = Call(operands, attributes(proto), self._opset, used, proto.name, self._place)
+                with np.errstate(all="ignore"):
+                    values = traced_values(proto.op_type, FOLDERS.get(proto.op_type), call, arrays, proto.output)
+                if values is not None:
+                    self._values |= {value.name: value for value in values}
+                    return
+                if self._follows(proto, call):
+                    return
             self._values |= {
                 name: known(array, name) for name, array in zip(proto.output, arrays, strict=False) if array is not None
             }
@@ -140,6 +157,22 @@ class _Reading:
         with np.errstate(all="ignore"):
             answer = TRANSLATIONS[proto.op_type](call)
         self._settle(call, proto.output, [answer] if isinstance(answer, Value) else answer)
+
+    def _follows(self, proto: onnx.NodeProto, call: Call) -> bool:
+        """Try to leave to the network what is known, but follows axes in a way that only nodes can say."""
+        if not _translated(proto):
+            return False
+        before = list(self._nodes)
+        try:
+            answer = TRANSLATIONS[proto.op_type](call)
+        except (GraphError, UnsupportedOperatorError, ValueError):
+            self._nodes = before
+            return False
+        values = [answer] if isinstance(answer, Value) else list(answer)
+        if any(value is not None and value.array is not None for value in values):
+            return False
+        self._settle(call, proto.output, values)
+        return True
 
     def _settle(self, call: Call, names: Sequence[str], answer: Sequence[Value | None]) -> None:
         """Take over the nodes of an answer, their values named as in the ONNX model."""
@@ -168,6 +201,8 @@ class _Reading:
 
     def _place(self, value: Value) -> str:
         """The name of the constant with these entries, so that what is shared in the model is one constant here."""
+        if value.whole is not None:
+            return self._begun(value, value.whole)
         array, name, count = value.array, value.name, 1
         if array is None or array.dtype not in _FLOATS:
             kind = None if array is None else array.dtype
@@ -183,6 +218,32 @@ class _Reading:
                 return name
             count += 1
             name = f"{value.name}_{count}"
+
+    def _begun(self, value: Value, whole: Whole) -> str:
+        """The beginning of a constant: cut, and spread where one entry stands for all."""
+        whole_value = known(whole.array, f"{value.name}.whole")
+        if whole_value.is_weight:  # a mask hides by the lowest number as well, and a file holds finite ones
+            largest = np.finfo(np.float32).max
+            name = self._place(known(np.clip(whole.array, -largest, largest), whole_value.name))
+        elif whole_value.kind is None:
+            raise UnsupportedOperatorError(f"reads {value.name!r}, which is {whole.array.dtype}")
+        else:
+            given = integers_attributes(whole.array, whole_value.kind)
+            name = self._step("Integers", None, whole_value.name, **given)
+        shape = whole.array.shape
+        for place, stop in whole.stops.items():
+            if shape[place] != 1:
+                name = self._step("Slice", name, f"{value.name}.cut", axis=place, start=0, stop=extent_of(stop))
+        wanted = tuple(
+            extent_of(whole.stops[place]) if place in whole.stops and size == 1 else 1
+            for place, size in enumerate(shape)
+        )
+        return name if set(wanted) <= {1} else self._step("Expand", name, f"{value.name}.spread", shape=wanted)
+
+    def _step(self, operator: str, x: str | None, wish: str, **given: Any) -> str:
+        made = node(operator, [] if x is None else [x], self._unique(wish), **given)
+        self._nodes.append(made)
+        return made.output
 
     def _is(self, name: str, value: Value) -> bool:
         """True if the ONNX model itself calls this array so."""
@@ -225,6 +286,10 @@ class _Reading:
         for index, made in enumerate(self._nodes):
             inputs = tuple(new if name == old else name for name in made.inputs)
             self._nodes[index] = replace(made, inputs=inputs, output=new if made.output == old else made.output)
+
+
+def _size(size: int | str, sizes: Sizes) -> int:
+    return traced(sizes[size], axis(size)) if isinstance(size, str) else size
 
 
 def _require_outputs(names: Sequence[str], used: Sequence[bool], given: Sequence[object]) -> None:

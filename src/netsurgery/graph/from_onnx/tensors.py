@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_onnx.call import TYPES, Call, Value, from_front, kept_places, known
+from netsurgery.graph.extents import Number, larger, rounded_up, smaller
+from netsurgery.graph.from_onnx import choices
+from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, from_front, kept_places, known
 from netsurgery.graph.from_onnx.constants import AnyArray
-from netsurgery.graph.value_types import ValueType
+from netsurgery.graph.from_onnx.traced import Traced, extent_of, is_traced, objects, traced
+from netsurgery.graph.operators import LARGEST_INT
+from netsurgery.graph.value_types import ValueType, type_of
 
 
 def same(call: Call) -> Value:
@@ -70,23 +78,39 @@ def count(call: Call) -> AnyArray:
 
 def shape(call: Call) -> Value:
     """ONNX's Shape, which is known although its operand isn't."""
-    return known(sizes(call), f"{call.x.name}.shape")
+    start, end, _ = slice(call.attributes.get("start", 0), call.attributes.get("end")).indices(len(call.x.shape))
+    return _numbered(known(sizes(call), f"{call.x.name}.shape"), objects(call.x.shape[start:end]))
 
 
 def size(call: Call) -> Value:
     """ONNX's Size."""
-    return known(count(call), f"{call.x.name}.size")
+    return _numbered(known(count(call), f"{call.x.name}.size"), objects([math.prod(call.x.shape)]).reshape(()))
+
+
+def _numbered(value: Value, numbers: AnyArray) -> Value:
+    return replace(value, numbers=numbers) if is_traced(numbers) else value
 
 
 def reshape(call: Call) -> Value:
     """To sizes of which 0 means "as it was" (unless `allowzero`) and -1 "what remains"."""
-    target = [int(number) for number in call.array(1, "shape").reshape(-1)]
+    target = list(call.numbers(1, "shape"))
     if not call.attributes.get("allowzero", 0):
         target = [call.x.shape[axis] if number == 0 else number for axis, number in enumerate(target)]
     if -1 in target:
-        rest = math.prod(number for number in target if number != -1)
-        target[target.index(-1)] = math.prod(call.x.shape) // max(rest, 1)
+        target[target.index(-1)] = _remaining(call.x.shape, [number for number in target if number != -1])
     return call.reshaped(call.x, target)
+
+
+def _remaining(sizes: Sequence[int], taken: Sequence[int]) -> int:
+    """What is left of a product; sizes that both have go first, so that it is seen how the rest follows open axes."""
+    left, rest = list(sizes), []
+    for number in taken:
+        same = next((place for place, size in enumerate(left) if extent_of(size) == extent_of(number)), None)
+        if same is None:
+            rest.append(number)
+        else:
+            left.pop(same)
+    return math.prod(left) // max(math.prod(rest), 1)
 
 
 def flatten(call: Call) -> Value:
@@ -135,10 +159,17 @@ def split(call: Call) -> list[Value | None]:
     if parts is None:
         each = -(-length // len(call.used))  # the last part may be smaller
         parts = tuple(min(each, length - each * index) for index in range(len(call.used)))
-    ends = np.cumsum(parts)
+    ends = list(accumulate(parts))
     return [
-        _cut(call, call.x, axis, range(int(end) - part, int(end))) if used else None
+        (
+            _cut_open(call, call.x, axis, end - part, end, 1)
+            if follows
+            else _cut(call, call.x, axis, range(end - part, end))
+        )
+        if used
+        else None
         for part, end, used in zip(parts, ends, call.used, strict=True)
+        for follows in [any(isinstance(one, Traced) for one in (length, end, end - part))]
     ]
 
 
@@ -150,8 +181,37 @@ def cut(call: Call) -> Value:
     x = call.x
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = from_front(axis, len(x.shape))
-        x = _cut(call, x, axis, kept_places(x.shape[axis], start, end, step))
+        if isinstance(x.shape[axis], Traced) or isinstance(start, Traced) or isinstance(end, Traced):
+            x = _cut_open(call, x, axis, start, end, step)
+        else:
+            x = _cut(call, x, axis, kept_places(x.shape[axis], start, end, step))
     return x
+
+
+def _cut_open(call: Call, x: Value, axis: int, start: int, end: int, step: int) -> Value:
+    """A cut whose bounds or whose axis follow open axes."""
+    size = x.shape[axis]
+    if step == -1 and start in (-1, size - 1) and end < -size:
+        return call.node("Reverse", [x], axes=(axis,))
+    if step < 1:
+        raise UnsupportedOperatorError("goes backwards along an axis that is open")
+    start, end = (
+        traced(min(max(int(bound + size if bound < 0 else bound), 0), int(size)), _inside(bound, size))
+        for bound in (start, end)
+    )
+    if start == 0 and step == 1 and extent_of(end) == extent_of(size):
+        return x
+    return call.node("Slice", [x], axis=axis, start=start, stop=end, step=step)
+
+
+def _inside(bound: int, size: int) -> Number:
+    """A bound counted from the front, inside an axis; one that follows axes isn't looked at from both ends."""
+    place, length = extent_of(bound), extent_of(size)
+    if abs(bound) > LARGEST_INT:  # an end, whatever the size
+        return length if bound > 0 else 0
+    if bound < 0:
+        return larger(length + place, 0)
+    return smaller(place, length)
 
 
 def gather(call: Call) -> Value:
@@ -162,6 +222,11 @@ def gather(call: Call) -> Value:
             return call.node("Embedding", [call.operand(1), call.x])
         return call.node("Gather", [call.x, call.operand(1)], axis=axis)
     indices = call.array(1, "indices")
+    if indices.size == 1 and isinstance(call.x.shape[axis], Traced):
+        index = call.numbers(1, "indices")[0]
+        index = call.x.shape[axis] + index if index < 0 else index
+        x = call.node("Slice", [call.x], axis=axis, start=index, stop=index + 1)
+        return x if indices.ndim == 1 else call.reshaped(x, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
     chosen = [from_front(int(index), call.x.shape[axis]) for index in indices.reshape(-1)]
     step = chosen[1] - chosen[0] if len(chosen) > 1 else 1
     evenly = range(chosen[0], chosen[-1] + 1, step) if chosen and step > 0 else range(0)
@@ -177,13 +242,88 @@ def _cut(call: Call, x: Value, axis: int, kept: range) -> Value:
     """The entries `kept` along an axis; x itself if they are all."""
     if len(kept) == x.shape[axis] and kept.step == 1:
         return x
+    if kept.step < 0 and len(kept) > 1:
+        turned = call.node("Reverse", [x], axes=(axis,))
+        last = x.shape[axis] - 1
+        return _cut(call, turned, axis, range(last - kept[0], last - kept[-1] + 1, -kept.step))
     if len(kept) == 0:
         raise UnsupportedOperatorError(f"gives an empty tensor: nothing of axis {axis} of shape {x.shape} is kept")
     if len(kept) == 1:
         kept = range(kept[0], kept[0] + 1)
-    if kept.step < 0:
-        raise UnsupportedOperatorError("reverses an axis (a negative step), which netsurgery can't")
     return call.node("Slice", [x], axis=axis, start=kept[0], stop=kept[-1] + 1, step=kept.step)
+
+
+def expand(call: Call) -> Value:
+    """Broadcast to a shape, of which sizes of 1 keep those of x."""
+    shape = call.numbers(1, "shape")
+    x = call.x.shape
+    ahead = len(shape) - len(x)
+    same = [place >= ahead and size == x[place - ahead] for place, size in enumerate(shape)]
+    if ahead <= 0 and all(same):
+        return call.x
+    wanted = tuple(1 if kept else size for kept, size in zip(same, shape, strict=True))
+    return call.node("Expand", [call.x], shape=wanted)
+
+
+def constant_of_shape(call: Call) -> Value:
+    """One number everywhere, in a shape that follows open axes."""
+    value = np.asarray(call.attributes.get("value", np.zeros(1, np.float32))).reshape(())
+    return call.node("Expand", [known(value, f"{call.x.name}.value")], shape=call.numbers(0, "shape"))
+
+
+def tile(call: Call) -> Value:
+    """Repeated along each axis."""
+    return call.node("Tile", [call.x], repeats=call.numbers(1, "repeats"))
+
+
+def triangle(call: Call) -> Value:
+    """Trilu: what lies on one side of a diagonal, zero elsewhere."""
+    diagonal = call.numbers(1, "k")[0] if call.given(1) else 0
+    return call.node("Trilu", [call.x], upper=bool(call.attributes.get("upper", 1)), diagonal=diagonal)
+
+
+def stretch(call: Call) -> Value:
+    """Range, of floats, of a length that follows open axes."""
+    start, limit, step = (call.numbers(index, role)[0] for index, role in enumerate(("start", "limit", "delta")))
+    if step <= 0:
+        raise UnsupportedOperatorError("counts down to a number that follows an open axis")
+    length = traced(-(-(limit - start) // step), rounded_up(extent_of(limit) - extent_of(start), int(step)))
+    first = known(np.asarray(float(start), np.float32), f"{call.x.name}.first")
+    places = call.node("Range", [first], count=length, scale=float(step))
+    kind = type_of(call.array(2, "delta").dtype)
+    return places if kind in (None, ValueType.FLOAT32) else call.node("Cast", [places], type=str(kind))
+
+
+def where(call: Call) -> Value:
+    """By a condition; a known one that follows axes, of floats: a * condition + b * (1 - condition).
+
+    That is exact for finite numbers. Of a known infinite number the largest finite one is taken, of which Softmax makes
+    0 as well.
+    """
+    condition, one, other = (call.operand(index) for index in range(3))
+    floats = all(value.kind is ValueType.FLOAT32 for value in (one, other))
+    if condition.array is None or condition.whole is None or not floats:
+        return choices.where(call)
+    chosen = mapped(condition, lambda array: np.asarray(array, np.float32))
+    parts = []
+    for value, factor in ((one, chosen), (other, mapped(chosen, lambda array: np.float32(1) - array))):
+        part = value if value.array is None else mapped(value, lambda array: np.clip(array, -_LARGEST, _LARGEST))
+        if part.array is not None and part.array.size == 1 and part.whole is None:
+            parts.append(mapped(factor, partial(np.multiply, np.float32(part.array.reshape(-1)[0]))))
+        else:
+            parts.append(call.node("Mul", [part, factor]))
+    return call.node("Add", parts)
+
+
+_LARGEST = np.finfo(np.float32).max
+
+
+def mapped(value: Value, function: Callable[[AnyArray], AnyArray]) -> Value:
+    """What a function makes of each entry of a known value."""
+    if value.array is None:
+        raise UnsupportedOperatorError("isn't known")
+    whole = None if value.whole is None else Whole(function(value.whole.array), value.whole.stops)
+    return replace(known(function(value.array), f"{value.name}.mapped"), shape=value.shape, whole=whole)
 
 
 def pad(call: Call) -> Value:

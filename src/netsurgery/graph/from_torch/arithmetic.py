@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import torch
+
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call, Constant
+from netsurgery.graph.from_torch.call import Call, Constant, pointwise
 from netsurgery.graph.operators import Operator
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
+_LARGEST = torch.finfo(torch.float32).max
 
 
 def named(operator: Operator) -> Callable[[Call], str]:
@@ -87,6 +90,18 @@ def negative(call: Call) -> str:
 def reciprocal(call: Call) -> str:
     """aten.reciprocal."""
     return call.node("Div", [call.placed(1.0, "one"), call.promoted()])
+
+
+def fill_known_mask(call: Call) -> str:
+    """aten.masked_fill, where the mask is known but for how much of it is used: x * kept + number * (1 - kept).
+
+    For finite x that is exact. Of an infinite number the largest one is taken, of which Softmax makes 0 as well.
+    """
+    mask, number = call.arguments["mask"], float(call.number("value"))
+    number = min(max(number, -_LARGEST), _LARGEST)
+    kept = call.placed(pointwise(mask, lambda hidden: (~hidden).float()))
+    rest = call.placed(pointwise(mask, lambda hidden: hidden.float() * number))
+    return call.node("Add", [call.node("Mul", [call.operand("self"), kept], "kept"), rest])
 
 
 def mean(call: Call) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.extents import Number
+from netsurgery.graph.from_torch.extents import extent_of
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.graph.value_types import ValueType
 
@@ -56,6 +58,29 @@ class Constant:
     @property
     def shape(self) -> Sizes:
         return tuple(self.tensor.shape)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The beginning of a tensor that is known now, along axes that follow open ones: a table of positions, a mask.
+
+    stops: axis -> how many entries there are along it. endless: the tensor holds the first of 0, 1, 2, ...
+    """
+
+    whole: Constant
+    stops: Mapping[int, Open]
+    endless: bool = False
+
+    @property
+    def shape(self) -> Sizes:
+        return tuple(self.stops.get(place, size) for place, size in enumerate(self.whole.tensor.shape))
+
+
+def pointwise(value: Constant | Cut, function: Callable[[torch.Tensor], torch.Tensor]) -> Constant | Cut:
+    """What a function makes of each entry."""
+    if isinstance(value, Constant):
+        return Constant(function(value.tensor), value.name)
+    return Cut(Constant(function(value.whole.tensor), value.whole.name), value.stops)
 
 
 def memory(tensor: torch.Tensor) -> tuple[Any, ...]:
@@ -131,9 +156,9 @@ class Call:
     """A call. `arguments` are named by ATen's schema, with defaults; `shape` is the (first) output's.
 
     `types`: of its outputs, in the graph. `used`: which of several outputs anything reads. `name`: the output's name.
-    `origins`: the name of a value whose
-    first size is a product of several -> the same values before these were multiplied. Every method that fetches an
-    argument raises UnsupportedOperatorError where it is of a kind that the graph has no place for.
+    `origins`: the name of a value whose first size is a product of several -> the same values before these were
+    multiplied. `symbols`: torch's symbol for an open axis -> its name. Every method that fetches an argument raises
+    UnsupportedOperatorError where it is of a kind that the graph has no place for.
     """
 
     arguments: Mapping[str, Any]
@@ -144,6 +169,7 @@ class Call:
     builder: GraphBuilder
     constants: Constants
     origins: dict[str, Activation]
+    symbols: Mapping[Any, str]
     types: tuple[ValueType, ...] = (ValueType.FLOAT32,)
 
     @property
@@ -163,7 +189,7 @@ class Call:
     def sizes(self, argument: str) -> Sizes:
         """A tensor argument's shape."""
         value = self.arguments[argument]
-        return value.shape if isinstance(value, Activation | Constant | Zeros) else ()
+        return value.shape if isinstance(value, Activation | Constant | Cut | Zeros) else ()
 
     def operand(self, argument: str) -> str:
         """A tensor or number as a value of the graph."""
@@ -186,10 +212,13 @@ class Call:
             if kind is None or self.builder.type_of(value.name) is kind:
                 return value.name
             return self.node("Cast", [value.name], argument, type=str(kind))
+        if isinstance(value, Cut):
+            return self._cut(value, kind)
         if isinstance(value, Open):
             raise UnsupportedOperatorError(f"computes with the open size {value}; {FIX}")
         if isinstance(value, Zeros):
-            raise UnsupportedOperatorError(f"computes with zeros in a shape that isn't fixed; {FIX}")
+            zero = self.constants.place(Constant(torch.zeros(()), f"{self.name}.zero"), kind or ValueType.FLOAT32)
+            return self.node("Expand", [zero], argument, shape=tuple(map(self.extent, value.shape)))
         if not isinstance(value, Constant):
             value = Constant(torch.as_tensor(value), f"{self.name}.{argument}")
         return self.constants.place(value, kind or ValueType.FLOAT32)
@@ -197,7 +226,7 @@ class Call:
     def unbounded(self, argument: str) -> str:
         """Like `promoted`; known infinities become quotients, for a file holds finite numbers."""
         value = self.arguments[argument]
-        if self.kind is not ValueType.FLOAT32 or isinstance(value, Activation | Open):
+        if self.kind is not ValueType.FLOAT32 or isinstance(value, Activation | Cut | Open | Zeros):
             return self.promoted(argument)
         tensor = value.tensor if isinstance(value, Constant) else torch.as_tensor(value)
         if not bool(tensor.isinf().any()):
@@ -205,6 +234,30 @@ class Call:
         over = Constant(torch.where(tensor.isinf(), tensor.sign().float(), tensor.float()), f"{self.name}.{argument}")
         under = self.builder.integers((~tensor.isinf()).numpy(), ValueType.FLOAT32, f"{self.name}.finite", self.place)
         return self.node("Div", [self.placed(over), under], "unbounded")
+
+    def _cut(self, value: Cut, kind: ValueType | None) -> str:
+        """The beginning of a constant, as float32 or another type."""
+        if value.endless:
+            first, length = self.constants.place(Constant(torch.zeros(()), f"{self.name}.first")), value.stops[0]
+            places = self.node("Range", [first], "range", count=self.extent(length))
+            floats = kind is None or kind is ValueType.FLOAT32
+            return places if floats else self.node("Cast", [places], "places", type=str(kind))
+        whole, largest = value.whole, torch.finfo(torch.float32).max
+        if whole.tensor.is_floating_point():  # a mask hides by the lowest number as well, and a file holds finite ones
+            whole = Constant(whole.tensor.clamp(-largest, largest), whole.name)
+        name = self.constants.place(whole, kind or ValueType.FLOAT32)
+        for axis, stop in value.stops.items():
+            name = self.node("Slice", [name], "cut", axis=axis, start=0, stop=self.extent(stop))
+        return name
+
+    def extent(self, size: int | Open) -> Number:
+        """A size as a number that the graph works out at each size of its axes."""
+        return int(size) if isinstance(size, int) else extent_of(size.expression, self.symbols)
+
+    def whole_number(self, argument: str) -> Number | None:
+        """A whole number that may follow open axes; None if it is left out."""
+        value = self.arguments[argument]
+        return self.extent(value) if isinstance(value, Open) else self.number(argument)
 
     def optional(self, argument: str) -> str | None:
         """Like `operand`; None where it is left out."""
@@ -271,7 +324,7 @@ class Call:
             made = self.node("Reshape", [x], suffix, shape=target)
             self._remember_origin(made, x, before, after)
             return made
-        return self._reshaped_behind(x, before, after, suffix)
+        return self.node("Reshape", [x], suffix, shape=tuple(self.extent(size) for size in after))
 
     def _remember_origin(self, made: str, x: str, before: Sizes, after: Sizes) -> None:
         """Keep what the first axis of a value is a product of, if that is more than one open size."""
@@ -283,25 +336,6 @@ class Call:
         if target is not None:
             name = x if apart == before else self.node("Reshape", [x], "apart", shape=target)
             self.origins[made] = Activation(name, apart)
-
-    def _reshaped_behind(self, x: str, before: Sizes, after: Sizes, suffix: str) -> str:
-        """A reshape of which some open axes keep their size, but not their place: they go to the front meanwhile."""
-        kept = [
-            (old, new)
-            for old, size in enumerate(before)
-            for new, other in enumerate(after)
-            if isinstance(size, Open) and size == other and product(before[:old]) == product(after[:new])
-        ]
-        from_front = [old for old, _ in kept] + [old for old in range(len(before)) if old not in dict(kept)]
-        places = [new for _, new in kept] + [new for new in range(len(after)) if new not in [new for _, new in kept]]
-        moved = tuple(before[old] for old in from_front)
-        wanted = tuple(after[new] for new in places)
-        target = reshaping(moved, wanted)
-        if target is None:
-            shapes = " to ".join("(" + ", ".join(map(str, sizes)) + ")" for sizes in (before, after))
-            raise UnsupportedOperatorError(f"reshapes {shapes}, which leaves more than one open size untold; {FIX}")
-        made = self.node("Reshape", [self.transposed(x, from_front, "front")], "parts", shape=target)
-        return self.transposed(made, [places.index(new) for new in range(len(after))], suffix)
 
     def transposed(self, x: str, order: Sequence[int], suffix: str = "") -> str:
         """The value with its axes in this order; the value itself if they are."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from netsurgery.graph.from_torch.call import Activation, Call, Constant
+from netsurgery.graph.from_torch.arithmetic import fill_known_mask
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES
 from netsurgery.graph.value_types import ValueType
 
@@ -39,6 +40,8 @@ def _like(call: Call, value: Any) -> Any:
     """A tensor of the type and the number of axes that a value has, which is what promotion asks for."""
     if isinstance(value, Activation):
         return torch.empty((1,) * len(value.shape), dtype=_DTYPES[call.builder.type_of(value.name)])
+    if isinstance(value, Cut):
+        return value.whole.tensor
     return value.tensor if isinstance(value, Constant) else value
 
 
@@ -75,4 +78,6 @@ def where(call: Call) -> str:
 
 def masked_fill(call: Call) -> str:
     """aten.masked_fill: a number where the mask is true."""
+    if isinstance(call.arguments["mask"], Cut):
+        return fill_known_mask(call)
     return call.node("Where", [call.operand("mask"), call.unbounded("value"), call.unbounded("self")])

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Sizes
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Open, Sizes, pointwise
 from netsurgery.graph.transposed_convolution import as_convolution
 from netsurgery.graph.value_types import ValueType
 
@@ -230,7 +230,7 @@ def adaptive_pool(operator: str) -> Callable[[Call], Outputs]:
 
     def translate(call: Call) -> Outputs:
         count = _spatial_axes(call, len(call.arguments["output_size"]))
-        return (call.node(operator, [call.operand(call.first)], size=call.known(call.shape[-count:])),)
+        return (call.node(operator, [call.operand(call.first)], size=tuple(map(call.extent, call.shape[-count:]))),)
 
     return translate
 
@@ -245,18 +245,27 @@ def attention(call: Call) -> Outputs:
     scaled = call.node("Mul", [call.operand("query"), call.placed(scale, "scale")], "scaled")
     weights = call.node("MatMul", [scaled, call.transposed(call.operand("key"), order, "key")], "products")
     if call.arguments["is_causal"]:
-        seen = torch.ones(call.known((query[-2], key[-2])), dtype=torch.bool).tril()
-        weights = call.node("Add", [weights, call.placed(_hidden(seen), "mask")], "masked")
+        weights = call.node("Add", [weights, _causal(call, query[-2], key[-2])], "masked")
     elif call.given("attn_mask"):
         weights = call.node("Add", [weights, _mask(call)], "masked")
     weights = call.node("Softmax", [weights], "weights", axis=len(query) - 1)
     return (call.node("MatMul", [weights, call.operand("value")]),)
 
 
+def _causal(call: Call, queries: int | Open, keys: int | Open) -> str:
+    """Hides from each query the keys behind it."""
+    if isinstance(queries, int) and isinstance(keys, int):
+        return call.placed(_hidden(torch.ones((queries, keys), dtype=torch.bool).tril()), "mask")
+    lowest = call.placed(torch.finfo(torch.float32).min, "lowest")
+    hidden = call.node("Expand", [lowest], "hidden", shape=(call.extent(queries), call.extent(keys)))
+    return call.node("Trilu", [hidden], "mask", upper=True, diagonal=1)
+
+
 def _mask(call: Call) -> str:
     mask = call.arguments["attn_mask"]
-    if isinstance(mask, Constant) and mask.tensor.dtype == torch.bool:
-        return call.placed(_hidden(mask.tensor), "mask")
+    tensor = mask.tensor if isinstance(mask, Constant) else mask.whole.tensor if isinstance(mask, Cut) else None
+    if tensor is not None and tensor.dtype == torch.bool:
+        return call.placed(pointwise(mask, _hidden), "mask")
     if isinstance(mask, Activation) and call.builder.type_of(mask.name) is ValueType.BOOL:
         shown, hidden = (call.placed(number, "mask") for number in (0.0, torch.finfo(torch.float32).min))
         return call.node("Where", [mask.name, shown, hidden], "mask")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeAlias
 
-import torch
-
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Open, Sizes
+from netsurgery.graph.extents import Number, larger, smaller
+from netsurgery.graph.from_torch.call import FIX, Activation, Call, Open, Sizes
 from netsurgery.graph.from_torch.recurrent import last_step
+from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
 INT64_MAX = 2**63 - 1
@@ -40,13 +40,56 @@ def matrix_transpose(call: Call) -> str:
 
 
 def expand(call: Call) -> str:
-    """aten.expand: nothing, or a multiplication by ones, which is exact."""
+    """aten.expand and expand_as."""
     before, after = call.sizes("self"), call.shape
     padded = (1,) * (len(after) - len(before)) + before
     if isinstance(call.arguments["self"], Activation) and before == after:
         return call.operand("self")
-    ones = [1 if old == new else call.known((new,))[0] for old, new in zip(padded, after, strict=True)]
-    return call.node("Mul", [call.operand("self"), call.placed(torch.ones(ones), "ones", call.kind)])
+    wanted = tuple(1 if old == new else call.extent(new) for old, new in zip(padded, after, strict=True))
+    return call.node("Expand", [call.operand("self")], shape=wanted)
+
+
+def repeat(call: Call) -> str:
+    """aten.repeat and tile: so many times one after another, along new axes in front, too."""
+    before = call.sizes("self")
+    counts = tuple(call.extent(count) for count in call.arguments["repeats" if call.given("repeats") else "dims"])
+    counts = (1,) * (len(before) - len(counts)) + counts
+    padded = (1,) * (len(counts) - len(before)) + before
+    x = call.reshaped(call.operand("self"), before, padded, "padded")
+    return call.node("Tile", [x], repeats=counts)
+
+
+def flip(call: Call) -> str:
+    """aten.flip."""
+    return call.node("Reverse", [call.operand("self")], axes=call.axes("dims"))
+
+
+def triangle(*, upper: bool) -> Callable[[Call], str]:
+    """aten.tril and triu."""
+    return lambda call: call.node("Trilu", [call.operand("self")], upper=upper, diagonal=call.whole_number("diagonal"))
+
+
+def filled(value: float | None = None) -> Callable[[Call], str]:
+    """aten.full, zeros, ones and their kin, whose sizes follow open axes: a number, broadcast."""
+
+    def translate(call: Call) -> str:
+        number = call.placed(call.number("fill_value") if value is None else value, "number", call.kind)
+        if not call.shape:
+            return call.reshaped(number, (), ())
+        return call.node("Expand", [number], shape=tuple(call.extent(size) for size in call.shape))
+
+    return translate
+
+
+def stretch(call: Call) -> str:
+    """aten.arange, of a length that follows open axes."""
+    start, step = (
+        call.number(name) if name in call.arguments else other for name, other in (("start", 0), ("step", 1))
+    )
+    first = call.placed(float(start), "first")
+    whole = call.kind is not ValueType.FLOAT32
+    places = call.node("Range", [first], "places" * whole, count=call.extent(call.shape[0]), scale=float(step))
+    return call.node("Cast", [places], type=str(call.kind)) if whole else places
 
 
 def concatenate(call: Call) -> str:
@@ -70,29 +113,43 @@ def stack(call: Call) -> str:
 def cut(call: Call) -> str:
     """aten.slice."""
     axis = call.axis()
-    start, stop, step = (call.number(name) for name in ("start", "end", "step"))
-    size = call.sizes("self")[axis]
-    if isinstance(size, Open) and start in (None, 0) and stop in (None, INT64_MAX) and step == 1:
-        return call.operand("self")
-    if isinstance(size, Open) and start is not None and stop is not None and 0 <= start < stop < INT64_MAX:
-        return call.node("Slice", [call.operand("self")], axis=axis, start=start, stop=stop, step=step)
-    (closed,) = call.known((size,))
-    start, stop, step = slice(start, stop, step).indices(closed)
-    if (start, stop, step) == (0, closed, 1):
+    start, stop, step = (call.whole_number(name) for name in ("start", "end", "step"))
+    size = call.extent(call.sizes("self")[axis])
+    if not isinstance(step, int):
+        raise UnsupportedOperatorError(f"takes a step that follows open axes; {FIX}")
+    start = _place(start, size, 0)
+    stop = _place(stop, size, size)
+    if start == 0 and step == 1 and stop == size:
         return call.operand("self")
     return call.node("Slice", [call.operand("self")], axis=axis, start=start, stop=stop, step=step)
+
+
+def _place(bound: Number | None, size: Number, default: Number) -> Number:
+    """A bound of a slice, from the front and inside an axis."""
+    if bound is None:
+        return default
+    if isinstance(bound, int) and bound >= INT64_MAX:
+        return size
+    behind = larger(size + bound, 0) if (isinstance(bound, int) and bound < 0) or _is_negative(bound) else bound
+    return smaller(behind, size)
+
+
+def _is_negative(bound: Number) -> bool:
+    """Whether a bound that follows axes is below zero at all their sizes."""
+    below = -1 - bound
+    lowest = below if isinstance(below, int) else below.lowest()
+    return lowest is not None and lowest >= 0
 
 
 def select(call: Call) -> str:
     """aten.select: a slice of one, without its axis."""
     axis = call.axis()
-    size, index = call.sizes("self")[axis], call.number("index")
-    if isinstance(size, Open) and index >= 0:
-        return _entry(call, axis, index)
-    if isinstance(size, Open) and index == -1 and (last := last_step(call, axis)) is not None:
+    whole, index = call.sizes("self")[axis], call.whole_number("index")
+    if index is None:
+        raise UnsupportedOperatorError("names no entry")
+    if isinstance(whole, Open) and index == -1 and (last := last_step(call, axis)) is not None:
         return last
-    (closed,) = call.known((size,))
-    return _entry(call, axis, index % closed)
+    return _entry(call, axis, call.extent(whole) + index if _is_negative(index) else index)
 
 
 def unbind(call: Call) -> Outputs:
@@ -102,7 +159,7 @@ def unbind(call: Call) -> Outputs:
     return tuple(_entry(call, axis, index) if index in call.used else None for index in range(size))
 
 
-def _entry(call: Call, axis: int, index: int) -> str:
+def _entry(call: Call, axis: int, index: Number) -> str:
     before = call.sizes("self")
     part = call.node("Slice", [call.operand("self")], "entry", axis=axis, start=index, stop=index + 1)
     return call.reshaped(part, (*before[:axis], 1, *before[axis + 1 :]), (*before[:axis], *before[axis + 1 :]))
@@ -111,17 +168,20 @@ def _entry(call: Call, axis: int, index: int) -> str:
 def split(call: Call) -> Outputs:
     """aten.split and split_with_sizes: parts of one size, or of those given; what nothing reads is not made."""
     axis = call.axis()
-    (size,) = call.known((call.sizes("self")[axis],))
-    wanted = call.number("split_sizes" if call.given("split_sizes") else "split_size")
+    size = call.extent(call.sizes("self")[axis])
+    wanted = call.arguments["split_sizes" if call.given("split_sizes") else "split_size"]
     if isinstance(wanted, Sequence):
-        parts = list(wanted)
+        parts = [call.extent(part) for part in wanted]
+        ends = list(accumulate(parts, lambda one, other: one + other))
+        starts = [0, *ends[:-1]]
     else:
-        parts = [min(wanted, size - start) for start in range(0, size, wanted)]
-    ends = list(accumulate(parts))
+        each = call.extent(wanted)
+        starts = [each * index for index in range(max(call.used, default=-1) + 1)]
+        ends = [smaller(start + each, size) for start in starts]
     x = call.operand("self")
     return tuple(
-        call.node("Slice", [x], axis=axis, start=end - part, stop=end) if index in call.used else None
-        for index, (part, end) in enumerate(zip(parts, ends, strict=True))
+        call.node("Slice", [x], axis=axis, start=start, stop=end) if index in call.used else None
+        for index, (start, end) in enumerate(zip(starts, ends, strict=True))
     )
 
 
@@ -132,10 +192,11 @@ def pad(mode: str = "") -> Callable[[Call], str]:
     def translate(call: Call) -> str:
         rank = len(call.shape)
         given = call.arguments["pad" if call.given("pad") else "padding"]
-        before, after = [0] * rank, [0] * rank
+        before: list[Number] = [0] * rank
+        after: list[Number] = [0] * rank
         for index in range(len(given) // 2):
-            before[rank - 1 - index], after[rank - 1 - index] = given[2 * index : 2 * index + 2]
-        if not any(given):
+            before[rank - 1 - index], after[rank - 1 - index] = map(call.extent, given[2 * index : 2 * index + 2])
+        if not any(before) and not any(after):
             return call.operand(call.first)
         value = float(call.number("value")) if call.given("value") else 0.0
         kind = mode or names[call.arguments["mode"]]

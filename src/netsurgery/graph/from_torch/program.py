@@ -18,12 +18,14 @@ from netsurgery.graph.from_torch.call import (
     Call,
     Constant,
     Constants,
+    Cut,
     Missing,
     Open,
     Sizes,
     Zeros,
     sizes_of,
 )
+from netsurgery.graph.from_torch.cuts import cut_of
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES, FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
@@ -84,6 +86,7 @@ class _Reader:
         self._program = program
         self._names = names
         self._origins: dict[str, Activation] = {}
+        self._symbols: dict[Any, str] = {}
         self._builder = GraphBuilder()
         self._constants = Constants(self._builder)
         self._refusals = _Refusals([])
@@ -108,6 +111,7 @@ class _Reader:
         specs = list(zip(placeholders, self._program.graph_signature.input_specs, strict=True))
         given = [(node, *input_of(node)) for node, spec in specs if spec.kind == InputKind.USER_INPUT]
         axes = _axes([shape for _, shape, _ in given], self._names)
+        self._symbols = {size.expression: name for size, name in axes.items() if isinstance(size, Open)}
         for node, shape, kind in given:
             name = self._builder.input(node.name, [axes.get(size, size) for size in shape], kind)  # type: ignore[arg-type]
             self._values[node] = Activation(name, shape)
@@ -157,12 +161,14 @@ class _Reader:
         if node.target is operator.getitem:
             return self._part(args[0], args[1], node)
         leaves = list(_leaves((args, kwargs)))
-        known = not any(isinstance(leaf, Activation | Open | Missing) for leaf in leaves)
+        known = not any(isinstance(leaf, Activation | Cut | Open | Missing) for leaf in leaves)
         random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
         if known and not random and isinstance(node.target, torch._ops.OpOverload):
             return _computed(node, args, kwargs)
         if str(node.target) in _ZEROS and not any(isinstance(leaf, Missing) for leaf in leaves):
             return Zeros(sizes_of(given))
+        if (cut := cut_of(node.target, args, kwargs, node.name)) is not None:
+            return cut
         translation = TRANSLATIONS.get(str(node.target))
         if translation is None:
             # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.
@@ -190,7 +196,9 @@ class _Reader:
         name = node.name.lstrip("_").replace("native_", "").replace("_legit_no_training", "")
         types = tuple(COMPUTED_TYPES.get(one.dtype, ValueType.FLOAT32) for one in (given if several else [given]))
         place, builder = _place(node), self._builder
-        call = Call(arguments, shapes[0], used, name, place, builder, self._constants, self._origins, types)
+        call = Call(
+            arguments, shapes[0], used, name, place, builder, self._constants, self._origins, self._symbols, types
+        )
         try:
             result = translation(call)
         except GraphError as error:

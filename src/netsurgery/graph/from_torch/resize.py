@@ -11,7 +11,10 @@ import numpy.typing as npt
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.extents import Extent, at
 from netsurgery.graph.from_torch.call import FIX, Call, Open
+
+_TRIED_SIZES = (*range(1, 130), 224, 255, 256, 300, 384, 511, 512, 640)
 
 Places: TypeAlias = npt.NDArray[Any]
 
@@ -25,7 +28,9 @@ def nearest(coordinates: str, rounding: str) -> Callable[[Call], str]:
     exact = coordinates == "half_pixel"
 
     def translate(call: Call) -> str:
-        if any(isinstance(size, Open) for size in call.shape[2:]):
+        if any(isinstance(size, Open) for size in (*call.sizes(call.first)[2:], *call.shape[2:])):
+            if any(factor is None for factor in _factors(call, len(call.shape) - 2)):
+                return _to_open_sizes(call, coordinates, rounding, exact=exact)
             factors = _open_scales(call, exactly=True)
             x = call.operand(call.first)
             return call.node("Resize", [x], scales=factors, coordinates=coordinates, rounding=rounding)
@@ -79,6 +84,22 @@ def _open_scales(call: Call, *, exactly: bool) -> tuple[float, ...]:
             f"resizes an open axis by {factors}, which rounds; use a scale_factor such as 2 or 0.5, or {FIX}"
         )
     return factors
+
+
+def _to_open_sizes(call: Call, coordinates: str, rounding: str, *, exact: bool) -> str:
+    """To sizes that follow open axes, where torch finds the same neighbours as the graph, as far as they are tried."""
+    before, after = (tuple(map(call.extent, sizes[2:])) for sizes in (call.sizes(call.first), call.shape))
+    for old, new, factor in zip(before, after, _factors(call, len(before)), strict=True):
+        names = {name for number in (old, new) if isinstance(number, Extent) for name in number.axes}
+        for size in _TRIED_SIZES:
+            here, there = (at(number, dict.fromkeys(names, size)) for number in (old, new))
+            if min(here, there) >= 1 and not _same(_by_torch(here, there, factor, exact), here, there, None, exact):
+                raise UnsupportedOperatorError(
+                    f"resizes an axis of {old} to {new}, which at size {size} rounds in a way that the graph can't "
+                    f"repeat; {FIX}, or resize by a power of two"
+                )
+    x = call.operand(call.first)
+    return call.node("Resize", [x], size=after, coordinates=coordinates, rounding=rounding)
 
 
 def _factors(call: Call, count: int) -> tuple[float | None, ...]:

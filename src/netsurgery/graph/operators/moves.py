@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netsurgery.graph import shapes as rule
 from netsurgery.graph.operators.operator import LARGEST_INT, Attribute, Gives, Images, Length, Operand, Operator
-from netsurgery.graph.operators.parts import ANY, AXIS
+from netsurgery.graph.operators.parts import ANY, AXIS, X
 from netsurgery.graph.value_types import ALL_TYPES
 
 MOVES = (
@@ -69,6 +69,60 @@ MOVES = (
         "Pads every axis (all begins, then all ends; a negative one cuts), as numpy.pad. With whole numbers "
         "and bools `value` is cut off towards zero.",
         images=Images.APART_UNPADDED,
+        gives=Gives.FIRST,
+    ),
+    Operator(
+        "Range",
+        150,
+        (X,),
+        (Attribute("count", "int", low=1, follows=1), Attribute("scale", "float", 1.0)),
+        rule.stretch,
+        "For each entry of x, along a new last axis: x, x + scale, x + 2 * scale, ..., `count` of them.",
+        images=Images.APART,
+    ),
+    Operator(
+        "Expand",
+        151,
+        (ANY,),
+        (Attribute("shape", "ints", low=1, length=Length.RANK, follows=1),),
+        rule.expand,
+        "x broadcast to a shape as in NumPy; where that has a size of 1, x keeps its own.",
+        images=Images.APART_IN_BROADCASTS,
+        moves=True,
+        gives=Gives.FIRST,
+    ),
+    Operator(
+        "Tile",
+        152,
+        (ANY,),
+        (Attribute("repeats", "ints", low=1, length=Length.RANK, follows=1),),
+        rule.tile,
+        "x, so many times one after another along each axis.",
+        moves=True,
+        gives=Gives.FIRST,
+    ),
+    Operator(
+        "Trilu",
+        153,
+        (ANY,),
+        (
+            Attribute("upper", "flag", False),
+            Attribute("diagonal", "int", 0, follows=-LARGEST_INT),
+        ),
+        rule.triangle,
+        "The triangle of each matrix (the last two axes) on and below a diagonal, or on and above it with `upper`; the "
+        "other entries are 0. Diagonal d is column - row = d.",
+        gives=Gives.FIRST,
+    ),
+    Operator(
+        "Reverse",
+        154,
+        (ANY,),
+        (Attribute("axes", "ints", low=0, length=Length.ONE),),
+        rule.reverse,
+        "x from its last entry to its first along each of `axes`.",
+        images=Images.APART_OUTSIDE_AXES,
+        moves=True,
         gives=Gives.FIRST,
     ),
 )

@@ -23,8 +23,8 @@ def fold_constants(graph: Graph, evaluate: Evaluate) -> Graph:
     nodes = []
     for node in graph.nodes:
         floats = OPERATORS[node.operator].gives is Gives.FLOAT32 or OPERATORS[node.operator].gives is Gives.FIRST
-        known = all(name is None or name in constants for name in node.inputs)
-        if node.inputs and floats and not node.extents and known:
+        known = bool(node.inputs) and all(name is None or name in constants for name in node.inputs)
+        if known and floats and not node.extents:
             operands = [None if name is None else constants[name].values for name in node.inputs]
             constants[node.output] = Dense(evaluate(node, operands))
         else:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.extents import Above, Extent, Factor, Number, Quotient
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Operator, Shape
 from netsurgery.graph.to_onnx import arithmetic
@@ -44,6 +45,10 @@ class Nodes:
         self._places: set[str] = set()
         self._transposed: dict[str, str] = {}
         self._shared: dict[object, Any] = {}
+        self._axes = {
+            name: (given.name, given.shape.index(name)) for given in reversed(graph.inputs) for name in given.axes
+        }
+        self._extents: dict[Extent, str] = {}
 
     def add(
         self,
@@ -104,9 +109,46 @@ class Nodes:
         self.initialisers[name] = np.asarray(values, kind)
         return name
 
-    def whole(self, node: Node, role: str, values: Sequence[int]) -> str:
-        """Add an initialiser with whole numbers (sizes, axes)."""
-        return self.constant(values, np.int64, f"{node.output}.{role}")
+    def whole(self, node: Node, role: str, values: Sequence[Number]) -> str:
+        """Whole numbers (sizes, axes): an initialiser, or computed where any of them follows open axes."""
+        if not any(isinstance(value, Extent) for value in values):
+            return self.constant(values, np.int64, f"{node.output}.{role}")
+        parts = [self._number(node, value) for value in values]
+        return parts[0] if len(parts) == 1 else self.step(node, "Concat", parts, axis=0)
+
+    def _number(self, node: Node, value: Number) -> str:
+        """A list of one whole number."""
+        if isinstance(value, int):
+            return self.constant([value], np.int64, f"{node.output}.number")
+        if value not in self._extents:
+            total = ""
+            for factors, coefficient in value.terms:
+                parts = [self._factor(node, factor) for factor in factors]
+                if coefficient != 1 or not parts:
+                    parts.append(self._number(node, coefficient))
+                product = parts[0]
+                for part in parts[1:]:
+                    product = self.step(node, "Mul", [product, part])
+                total = self.step(node, "Add", [total, product]) if total else product
+            self._extents[value] = total
+        return self._extents[value]
+
+    def _factor(self, node: Node, factor: Factor) -> str:
+        if isinstance(factor, str):
+            name, place = self._axes[factor]
+            return self.step(node, "Shape", [name], start=place, end=place + 1)
+        of = self._number(node, factor.of)
+        if isinstance(factor, Above):
+            return self.step(node, "Max", [of, self._number(node, 0)])
+        return self._quotient(node, factor, of)
+
+    def _quotient(self, node: Node, factor: Quotient, of: str) -> str:
+        """Rounded down. ONNX rounds quotients towards 0, so what could be negative loses its remainder first."""
+        divisor = self._number(node, factor.divisor)
+        lowest = factor.of.lowest()
+        if lowest is None or lowest < 0:
+            of = self.step(node, "Sub", [of, self.step(node, "Mod", [of, divisor])])
+        return self.step(node, "Div", [of, divisor])
 
     def number(self, node: Node, role: str, value: float) -> str:
         """Add an initialiser with a single number."""
@@ -261,6 +303,54 @@ def _pad(nodes: Nodes, node: Node) -> None:
 def _slice(nodes: Nodes, node: Node) -> None:
     given: Attributes = node.attributes
     nodes.answer(node, "Slice", *(nodes.whole(node, role, [given[role]]) for role in ("start", "stop", "axis", "step")))
+
+
+def _range(nodes: Nodes, node: Node) -> None:
+    """ONNX counts from one number: the places are added to each entry of x."""
+    given: Attributes = node.attributes
+    x = nodes.step(node, "Unsqueeze", [node.inputs[0], nodes.whole(node, "axis", [-1])])
+    scalar = nodes.whole(node, "scalar", [])
+    length = nodes.step(node, "Reshape", [nodes.whole(node, "length", [given["count"]]), scalar])
+    bounds = [nodes.constant(0, np.int64, f"{node.output}.first"), length]
+    places = nodes.step(node, "Range", [*bounds, nodes.constant(1, np.int64, f"{node.output}.one")])
+    places = nodes.step(node, "Cast", [places], to=onnx.TensorProto.DOUBLE)
+    scale = nodes.constant(given["scale"], np.float64, f"{node.output}.scale")
+    places = nodes.step(node, "Mul", [places, scale])
+    x = nodes.step(node, "Cast", [x], to=onnx.TensorProto.DOUBLE)
+    total = nodes.step(node, "Add", [x, places])
+    nodes.add("Cast", [total], node.output, node.place, to=onnx.TensorProto.FLOAT)
+
+
+def _sized(operator: str, attribute: str) -> Writer:
+    """An operator whose second operand is a list of sizes."""
+
+    def write(nodes: Nodes, node: Node) -> None:
+        given: Attributes = node.attributes
+        nodes.answer(node, operator, nodes.whole(node, attribute, given[attribute]))
+
+    return write
+
+
+def _triangle(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    diagonal = nodes.whole(node, "diagonal", [given["diagonal"]])
+    if isinstance(given["diagonal"], Extent):
+        diagonal = nodes.step(node, "Reshape", [diagonal, nodes.whole(node, "scalar", [])])
+    else:
+        diagonal = nodes.constant(given["diagonal"], np.int64, f"{node.output}.diagonal")
+    nodes.answer(node, "Trilu", diagonal, upper=int(given["upper"]))
+
+
+def _reverse(nodes: Nodes, node: Node) -> None:
+    """A Slice that goes backwards, beyond the first entry."""
+    given: Attributes = node.attributes
+    axes = given["axes"]
+    roles = (("start", -1), ("stop", -(2**62)), ("axes", None), ("step", -1))
+    nodes.answer(
+        node,
+        "Slice",
+        *(nodes.whole(node, role, axes if each is None else [each] * len(axes)) for role, each in roles),
+    )
 
 
 def _layer_norm(nodes: Nodes, node: Node) -> None:
@@ -471,5 +561,10 @@ WRITERS: dict[str, Writer] = {
         for name in ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor", "Not", "IsNaN")
     },
     **dict.fromkeys(("Lstm", "Gru", "Rnn"), recurrent),
+    "Range": _range,
+    "Expand": _sized("Expand", "shape"),
+    "Tile": _sized("Tile", "repeats"),
+    "Trilu": _triangle,
+    "Reverse": _reverse,
 }
 """Operator of the graph -> what writes it."""

@@ -29,10 +29,29 @@ def _slice(operands: Operands, attributes: Attributes) -> Array:
     return cut(operands[0], attributes["axis"], attributes["start"], attributes["stop"], attributes["step"])
 
 
+def _stretch(operands: Operands, attributes: Attributes) -> Array:
+    """In float64, rounded once."""
+    start = operands[0].astype(np.float64)[..., None]
+    result: Array = start + np.arange(attributes["count"]) * attributes["scale"]
+    return result
+
+
+def _triangle(operands: Operands, attributes: Attributes) -> Array:
+    """By where entries stand: what they are doesn't matter, NaN included."""
+    x: Array = operands[0]
+    side = np.arange(x.shape[-1]) - np.arange(x.shape[-2])[:, None] - attributes["diagonal"]
+    return np.where(side >= 0 if attributes["upper"] else side <= 0, x, x.dtype.type(0))
+
+
 KERNELS: dict[str, Kernel] = {
     "Reshape": lambda operands, a: operands[0].reshape(rule.reshape([operands[0].shape], a)),
     "Concat": lambda operands, a: np.concatenate(operands, a["axis"]),
     "Transpose": lambda operands, a: operands[0].transpose(a["order"]),
     "Slice": _slice,
     "Pad": _pad,
+    "Range": _stretch,
+    "Expand": lambda operands, a: np.broadcast_to(operands[0], rule.expand([operands[0].shape], a)),
+    "Tile": lambda operands, a: np.tile(operands[0], a["repeats"]),
+    "Trilu": _triangle,
+    "Reverse": lambda operands, a: np.flip(operands[0], a["axes"]),
 }

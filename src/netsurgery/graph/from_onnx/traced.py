@@ -1,0 +1,149 @@
+"""Whole numbers that know how they follow open axes: a reading computes with them as with any other.
+
+A model is read for one choice of sizes, so that shapes are numbers. A size that an open axis has carries its extent
+along, through Python's arithmetic and, in arrays of objects, through NumPy's. Where that is lost, a plain number is
+left, and the other reading, at other sizes, finds that it differs.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from netsurgery.graph.extents import Extent, Number, quotient
+from netsurgery.graph.from_onnx.constants import AnyArray
+
+
+class Traced(int):
+    """A number, and the extent that it is at the sizes of this reading."""
+
+    extent: Extent
+
+    def __add__(self, other: Any) -> Any:
+        return _of(operator.add, self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _of(operator.add, other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _of(operator.sub, self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _of(operator.sub, other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _of(operator.mul, self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _of(operator.mul, other, self)
+
+    def __neg__(self) -> Any:
+        return 0 - self
+
+    def __floordiv__(self, other: Any) -> Any:
+        if not isinstance(other, int | np.integer) or isinstance(other, bool):
+            return NotImplemented
+        return traced(int(self) // int(other), quotient(self.extent, extent_of(other)))
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return traced(int(other) // int(self), quotient(extent_of(other), self.extent))
+
+    def __mod__(self, other: Any) -> Any:
+        return self - self // other * other
+
+    def __truediv__(self, other: Any) -> Any:
+        return Share(self, 1) / other
+
+    def __int__(self) -> int:
+        return int.__add__(self, 0)
+
+
+class Share:
+    """A float that is a traced number divided by a whole one."""
+
+    def __init__(self, number: int, divisor: int) -> None:
+        self.number, self.divisor = number, divisor
+
+    def __float__(self) -> float:
+        return int(self.number) / self.divisor
+
+    def __mul__(self, other: Any) -> Share:
+        part = _fraction(other)
+        return Share(self.number * part.numerator, self.divisor * part.denominator)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Share:
+        part = 1 / _fraction(other)
+        return Share(self.number * part.numerator, self.divisor * part.denominator)
+
+    def __add__(self, other: Any) -> Share:
+        part = _fraction(other)
+        number = self.number * part.denominator + part.numerator * self.divisor
+        return Share(number, self.divisor * part.denominator)
+
+    __radd__ = __add__
+
+    def __floor__(self) -> int:
+        return self.number // self.divisor
+
+    def __ceil__(self) -> int:
+        return (self.number + (self.divisor - 1)) // self.divisor
+
+    def floor(self) -> Share:
+        return Share(math.floor(self), 1)
+
+    def ceil(self) -> Share:
+        return Share(math.ceil(self), 1)
+
+
+def traced(number: int, extent: Number | None) -> int:
+    """The number with its extent, if that is known and follows any axis."""
+    result = int(number)
+    if isinstance(extent, Extent):
+        result = Traced(result)
+        result.extent = extent
+    return result
+
+
+def extent_of(number: Any) -> Number:
+    """What a number is at any sizes."""
+    return number.extent if isinstance(number, Traced) else int(number)
+
+
+def extents_of(numbers: Any) -> Any:
+    """The same of an attribute's numbers, or of its only one."""
+    if isinstance(numbers, tuple | list):
+        return tuple(extent_of(one) if isinstance(one, Traced) else one for one in numbers)
+    return extent_of(numbers) if isinstance(numbers, Traced) else numbers
+
+
+def is_traced(numbers: AnyArray) -> bool:
+    """True if an array of objects holds any traced number."""
+    return any(isinstance(one, Traced | Share) for one in numbers.ravel())
+
+
+def objects(numbers: Sequence[int]) -> AnyArray:
+    """An array of Python's own numbers."""
+    array = np.empty(len(numbers), object)
+    array[:] = numbers
+    return array
+
+
+def _of(function: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
+    if any(isinstance(each, bool) or not isinstance(each, int | np.integer) for each in (one, other)):
+        return NotImplemented
+    return traced(function(int(one), int(other)), function(extent_of(one), extent_of(other)))
+
+
+def _fraction(number: Any) -> Fraction:
+    """A float as it stands: 0.5 and 2.0 are themselves, 0.1 is none that anybody meant."""
+    found = Fraction(float(number)).limit_denominator(2**16)
+    if isinstance(number, Traced | Share) or found == 0 or float(found) != float(number):
+        raise ValueError(f"{number} is no simple fraction")
+    return found

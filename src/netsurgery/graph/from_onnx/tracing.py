@@ -1,0 +1,331 @@
+"""How folded constants follow open axes: next to the numbers of a reading, what they are at any sizes.
+
+What is computed beforehand follows axes in two ways. Shapes and bounds are few numbers, each with its extent. Tables of
+positions, masks and counted places are tensors of which the axes say how much is used; they are computed with as
+wholes, of which the reading's own is the beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.extents import Extent, Number, larger, never_equal, smaller
+from netsurgery.graph.from_onnx.call import Call, Value, Whole, known
+from netsurgery.graph.from_onnx.constants import AnyArray
+from netsurgery.graph.from_onnx.traced import Share, Traced, extent_of, is_traced, objects, traced
+
+MOST_ENTRIES = 2**22
+"""Of what is computed as a whole."""
+
+MOST_PLACES = 2**16
+"""How far places are counted that follow an open axis."""
+
+_MOVES = ("Concat", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose")
+_ARITHMETIC = ("Add", "Sub", "Mul", "Neg", "Mod", "Floor", "Ceil", "Where")
+BY_NUMBERS = frozenset((*_MOVES, *_ARITHMETIC, "Unsqueeze", "ReduceProd", "ReduceSum"))
+"""ONNX operators whose folders work on arrays of Python's numbers as well."""
+
+_LOGIC = ("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Where", "Xor")
+_PLACES = ("Expand", "Gather", "Identity", "Transpose", "Trilu", "Unsqueeze")
+BY_WHOLES = frozenset(("Abs", "Add", "Cast", "Div", "Max", "Min", "Mul", "Neg", "Sub", *_LOGIC, *_PLACES))
+"""Those of which the beginning of the result is the result of the beginnings, which is compared."""
+
+_BELOW: dict[str, Callable[[Number, Number], Number]] = {
+    "Less": lambda one, other: other - one - 1,
+    "LessOrEqual": lambda one, other: other - one,
+    "Greater": lambda one, other: one - other - 1,
+    "GreaterOrEqual": lambda one, other: one - other,
+}
+"""Comparison -> what is at least 0 where it is true, and below 0 where it is false."""
+
+Folder = Callable[[Call], Any]
+
+
+def traces(operands: Sequence[Value | None]) -> bool:
+    """True if any operand follows an open axis."""
+    return any(value is not None and (value.numbers is not None or value.whole is not None) for value in operands)
+
+
+def traced_values(
+    kind: str, folder: Folder | None, call: Call, arrays: Sequence[AnyArray | None], names: Sequence[str]
+) -> list[Value] | None:
+    """The outputs of a folded node with how they follow axes; None if that is lost.
+
+    Raises UnsupportedOperatorError for a comparison that is true at some sizes and false at others.
+    """
+    operands = [value for value in call.operands if value is not None]
+    if any(value.whole is not None for value in operands) or kind in ("Slice", "Range", "ConstantOfShape", "Expand"):
+        whole = _whole(kind, folder, call, arrays)
+        if whole is not None:
+            return [replace(_known(arrays[0], names[0]), shape=whole_shape(whole), whole=whole)]
+    if any(value.whole is not None for value in operands):
+        return None
+    found = _numbers(kind, folder, call)
+    if found is None or len(found) > len(arrays):
+        return None
+    values = []
+    for name, array, own in zip(names, arrays, found, strict=False):
+        if array is None or own.shape != array.shape:
+            return None
+        if any(_float(one) != float(two) for one, two in zip(own.ravel(), array.ravel(), strict=True)):
+            return None
+        values.append(replace(known(array, name), numbers=own if is_traced(own) else None))
+    return values
+
+
+def _known(array: AnyArray | None, name: str) -> Value:
+    if array is None:
+        raise UnsupportedOperatorError("isn't known")
+    return known(array, name)
+
+
+def whole_shape(whole: Whole) -> tuple[int, ...]:
+    """The shape of what is used of it."""
+    return tuple(whole.stops.get(axis, size) for axis, size in enumerate(whole.array.shape))
+
+
+def _float(number: Any) -> float:
+    return (
+        float(number) if isinstance(number, Share) else float(int(number)) if isinstance(number, int) else float(number)
+    )
+
+
+def _as_objects(value: Value) -> AnyArray:
+    if value.numbers is not None:
+        return value.numbers
+    if value.array is None:
+        raise UnsupportedOperatorError("isn't known")
+    return objects(value.array.ravel().tolist()).reshape(value.array.shape)
+
+
+def _numbers(kind: str, folder: Folder | None, call: Call) -> list[AnyArray] | None:
+    """The outputs as arrays of numbers with their extents."""
+    given = [value for value in call.operands if value is not None]
+    if any(value.array is None or value.array.size > 64 for value in given):
+        return None
+    try:
+        if kind in ("Equal", *_BELOW):
+            _require_decided(kind, *map(_as_objects, given))
+            return None
+        if kind == "Gather":
+            return [_picked(_as_objects(given[0]), call)]
+        if kind in ("Div", "Cast", "Max", "Min"):
+            return _special(kind, call, [_as_objects(value) for value in given])
+        if kind not in BY_NUMBERS or folder is None:
+            return None
+        indices = {"Slice": {1, 2, 3, 4}, "Split": {1}, "Reshape": {1}, "Expand": {1}, "Where": {0}}
+        plain = indices.get(kind, set()) | (
+            {1} if kind in ("Squeeze", "Unsqueeze", "ReduceSum", "ReduceProd") else set()
+        )
+        scalar = kind in _ARITHMETIC and all(value.shape == () for value in given)  # of which NumPy makes other numbers
+        operands = [
+            value
+            if value is None or place in plain
+            else replace(value, array=_as_objects(value).reshape((1,) if scalar else value.shape))
+            for place, value in enumerate(call.operands)
+        ]
+        result = folder(replace(call, operands=operands))
+    except UnsupportedOperatorError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None
+    results = [np.asarray(one, object) for one in (result if isinstance(result, list) else [result])]
+    return [one.reshape(()) for one in results] if scalar else results
+
+
+def _picked(numbers: AnyArray, call: Call) -> AnyArray:
+    """Gather."""
+    axis, indices = call.axis(0), np.asarray(call.operand(1).array, np.int64)
+    found = numbers.take(indices.reshape(-1), axis)
+    return found.reshape((*numbers.shape[:axis], *indices.shape, *numbers.shape[axis + 1 :]))
+
+
+def _require_decided(kind: str, one: AnyArray, other: AnyArray) -> None:
+    """Raise UnsupportedOperatorError unless a comparison has the same outcome at all sizes."""
+    for left, right in zip(*(each.ravel() for each in np.broadcast_arrays(one, other)), strict=True):
+        if isinstance(left, Share) or isinstance(right, Share):
+            continue
+        a, b = extent_of(left), extent_of(right)
+        if not isinstance(a, Extent) and not isinstance(b, Extent):
+            continue
+        if kind == "Equal":
+            decided = a == b or never_equal(a, b)
+        else:
+            apart = _BELOW[kind](a, b)
+            decided = isinstance(apart, int) or any(
+                isinstance(low, int) and low >= 0 for low in (_lowest(apart), _lowest(-1 - apart))
+            )
+        if not decided:
+            raise UnsupportedOperatorError(f"compares {a} with {b}, which come out differently at different sizes")
+
+
+def _lowest(number: Number) -> int | None:
+    return number if isinstance(number, int) else number.lowest()
+
+
+def _special(kind: str, call: Call, given: Sequence[AnyArray]) -> list[AnyArray] | None:
+    """What Python's operators on numbers don't say as ONNX means it."""
+    if kind == "Cast":
+        to = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(call.attributes["to"]))
+        return [_mapped(lambda number: _cast(number, to), given[0])] if to.kind in "if" else None
+    if kind == "Div":
+        return [_mapped(_divided, *given)]
+    if kind in ("Max", "Min"):
+        choose, pick = (larger, max) if kind == "Max" else (smaller, min)
+        result = given[0]
+        for other in given[1:]:
+            result = _mapped(
+                lambda a, b: traced(pick(int(a), int(b)), choose(extent_of(a), extent_of(b))), result, other
+            )
+        return [result]
+    return None
+
+
+def _mapped(function: Callable[..., Any], *arrays: AnyArray) -> AnyArray:
+    spread = np.broadcast_arrays(*arrays)
+    return objects([function(*each) for each in zip(*(one.ravel() for one in spread), strict=True)]).reshape(
+        spread[0].shape
+    )
+
+
+def _cast(number: Any, to: np.dtype[Any]) -> Any:
+    if to.kind == "f":
+        return Share(number, 1) if isinstance(number, Traced) else number
+    if isinstance(number, Share):
+        low = _lowest(extent_of(number.number))
+        if low is None or low < 0:
+            raise ValueError("rounds towards zero what may lie below it")
+        return number.number // number.divisor
+    return number if isinstance(number, int) else int(number)
+
+
+def _divided(a: Any, b: Any) -> Any:
+    if isinstance(a, Share | float) or isinstance(b, Share | float):
+        return a / b
+    if int(b) < 1 or not isinstance(a, Traced):
+        return a // b
+    up, down = (traced(max(int(one), 0), larger(extent_of(one), 0)) for one in (a, -a))
+    return up // b - down // b  # rounded towards zero
+
+
+def _whole(kind: str, folder: Folder | None, call: Call, arrays: Sequence[AnyArray | None]) -> Whole | None:
+    """The only output as the beginning of a whole, checked against it."""
+    result = arrays[0]
+    if result is None or len(arrays) != 1:
+        return None
+    try:
+        found = _sliced(call, result) if kind == "Slice" else None
+        if kind == "Range":
+            found = _counted(call)
+        elif kind == "ConstantOfShape":
+            found = _spread(call.operand(0), result)
+        elif kind == "Expand" and call.operand(1).numbers is not None:
+            found = _expanded(call)
+        elif kind in BY_WHOLES and folder is not None and found is None:
+            found = _of_wholes(kind, folder, call, result)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None
+    if found is None or not found.stops or found.array.size > max(MOST_ENTRIES, MOST_PLACES):
+        return None
+    return found if np.array_equal(used(found), result) else None
+
+
+def used(whole: Whole) -> AnyArray:
+    """What is used of it at the sizes of this reading."""
+    begun = whole.array[tuple(slice(0, whole.stops.get(axis)) for axis in range(whole.array.ndim))]
+    return np.broadcast_to(begun, whole_shape(whole))
+
+
+def _whole_of(value: Value) -> Whole:
+    if value.whole is not None:
+        return value.whole
+    if value.array is None:
+        raise UnsupportedOperatorError("isn't known")
+    return Whole(value.array, {})
+
+
+def _sliced(call: Call, result: AnyArray) -> Whole | None:
+    """The first entries along one axis or more."""
+    x = _whole_of(call.operand(0))
+    starts, ends = (call.whole(index, name, operand_from=10) or () for index, name in ((1, "starts"), (2, "ends")))
+    axes = call.whole(3, "axes", operand_from=10) or tuple(range(len(starts)))
+    steps = call.whole(4, "steps", operand_from=10) or (1,) * len(starts)
+    stops = dict(x.stops)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        axis %= x.array.ndim
+        if start == 0 and step == 1 and isinstance(end, Traced) and end == result.shape[axis]:
+            stops[axis] = end
+        elif not (start == 0 and step == 1 and end >= x.array.shape[axis]):
+            return None
+    return Whole(x.array, stops, x.endless)
+
+
+def _counted(call: Call) -> Whole | None:
+    """0, 1, 2, ... up to a number that follows axes."""
+    start, limit, step = (_as_objects(call.operand(index)).reshape(-1)[0] for index in range(3))
+    array = call.operand(2).array
+    if start != 0 or step != 1 or not isinstance(limit, Traced) or array is None:
+        return None
+    return Whole(np.arange(MOST_PLACES).astype(array.dtype), {0: limit}, endless=True)
+
+
+def _spread(sizes: Value, result: AnyArray) -> Whole | None:
+    """One number everywhere."""
+    if sizes.numbers is None or not result.size:
+        return None
+    shape = sizes.numbers.ravel().tolist()
+    stops = {axis: size for axis, size in enumerate(shape) if isinstance(size, Traced)}
+    return Whole(np.full([1 if axis in stops else int(size) for axis, size in enumerate(shape)], result.flat[0]), stops)
+
+
+def _expanded(call: Call) -> Whole | None:
+    x, shape = _whole_of(call.operand(0)), _as_objects(call.operand(1)).ravel().tolist()
+    ahead = max(len(shape) - x.array.ndim, 0)
+    stops = {axis + ahead: stop for axis, stop in x.stops.items()}
+    array = x.array.reshape((1,) * ahead + x.array.shape)
+    behind = array.ndim - len(shape)
+    sizes = [1] * array.ndim
+    for place, size in enumerate(shape):
+        axis = place + behind
+        if axis in stops or array.shape[axis] != 1 or size == 1:
+            continue
+        if isinstance(size, Traced):
+            stops[axis] = size
+        else:
+            sizes[axis] = int(size)
+    return Whole(np.broadcast_to(array, np.broadcast_shapes(array.shape, sizes)), stops)
+
+
+def _of_wholes(kind: str, folder: Folder, call: Call, result: AnyArray) -> Whole | None:
+    wholes = [None if value is None else _whole_of(value) for value in call.operands]
+    if kind == "Gather" and wholes[0] is not None and wholes[1] is not None and not wholes[0].stops:
+        wholes[1] = _inside(wholes[1], wholes[0].array.shape[call.axis(0)])
+    if sum(1 for one in wholes if one is not None and one.endless) > 1:
+        return None  # as large as its square
+    operands = [
+        None if value is None or one is None else replace(value, shape=one.array.shape, array=one.array, whole=None)
+        for value, one in zip(call.operands, wholes, strict=True)
+    ]
+    array = np.asarray(folder(replace(call, operands=operands)))
+    sizes = {int(stop): stop for one in wholes if one is not None for stop in one.stops.values()}
+    if array.ndim != result.ndim:
+        return None
+    stops = {
+        axis: sizes[now] for axis, (now, all_) in enumerate(zip(result.shape, array.shape, strict=True)) if now != all_
+    }
+    return Whole(array, stops)
+
+
+def _inside(places: Whole, rows: int) -> Whole:
+    """Places up to the first one that is none of a table's rows, along each axis that is cut."""
+    array = places.array
+    for axis in places.stops:
+        inside = ((array >= -rows) & (array < rows)).all(tuple(other for other in range(array.ndim) if other != axis))
+        array = array.take(np.arange(int(np.cumprod(inside).sum())), axis)
+    return Whole(array, places.stops)
