@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -396,6 +397,7 @@ ARRANGEMENTS: tuple[Callable[[], Graph], ...] = (
 )
 
 
+@cache
 def all_graphs() -> dict[str, Graph]:
     """Every case with an open and with a fixed batch, and every arrangement, by name."""
     graphs = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}

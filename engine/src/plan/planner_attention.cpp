@@ -70,7 +70,7 @@ Planner::View Planner::view_of(int number, double& scale) const {
     return view_of(below, scale);
   }
   const Node* node = maker(number);
-  if (!node || graph_.is_constant(node->inputs[0])) return whole;
+  if (!node || node->inputs.empty() || graph_.is_constant(node->inputs[0])) return whole;
   if (node->op != Operator::kReshape && node->op != Operator::kTranspose && node->op != Operator::kSlice) return whole;
   View view = view_of(node->inputs[0], factor);
   switch (node->op) {
@@ -183,7 +183,7 @@ int Planner::unscaled(int number, double& scale, bool only_here) const {
 }
 
 bool Planner::attention_at(const Node& product, Attended& found) const {
-  const Node* softmax = maker(product.inputs[0]);
+  const Node* softmax = product.op == Operator::kMatMul ? maker(product.inputs[0]) : nullptr;
   if (product.op != Operator::kMatMul || !softmax || softmax->op != Operator::kSoftmax || !only_reader(softmax->output))
     return false;
   const Shape& scores = shape(softmax->output);
@@ -252,9 +252,9 @@ bool Planner::attention_at(const Node& product, Attended& found) const {
 }
 
 void Planner::find_attention() {
-  const auto index = [this](const Node* node) { return static_cast<std::size_t>(node - graph_.nodes.data()); };
-  std::vector<bool> unread(graph_.nodes.size(), false);  // what nobody reads once attention is a step
-  for (const Node& node : graph_.nodes) {
+  const auto index = [this](const Node* node) { return static_cast<std::size_t>(node - nodes_.data()); };
+  std::vector<bool> unread(nodes_.size(), false);  // what nobody reads once attention is a step
+  for (const Node& node : nodes_) {
     Attended found{};
     if (!attention_at(node, found)) continue;
     // All between its operands and the output is part of it.
@@ -270,8 +270,8 @@ void Planner::find_attention() {
   const auto is_attended = [this](const Node* node) {
     return std::any_of(attended_.begin(), attended_.end(), [node](const auto& one) { return one.first == node; });
   };
-  for (std::size_t i = graph_.nodes.size(); i-- > 0;) {
-    const Node& node = graph_.nodes[i];
+  for (std::size_t i = nodes_.size(); i-- > 0;) {
+    const Node& node = nodes_[i];
     const std::vector<const Node*>& readers = readers_[static_cast<std::size_t>(node.output)];
     if (is_output(node.output) || readers.empty() || done_[i]) continue;
     const bool is_root = std::any_of(attended_.begin(), attended_.end(), [&](const auto& one) {
@@ -284,7 +284,7 @@ void Planner::find_attention() {
                     [&](const Node* reader) { return unread[index(reader)] || is_attended(reader); }))
       unread[i] = true;
   }
-  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
     if (unread[i]) done_[i] = true;
 }
 

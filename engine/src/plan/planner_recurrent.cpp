@@ -37,7 +37,7 @@ bool Planner::recurrent(const Node& node) {
     reads.push_back(*buffer);
   }
   for (const Node* other : readers_[static_cast<std::size_t>(node.inputs[0])]) {
-    const auto number = static_cast<std::size_t>(other - graph_.nodes.data());
+    const auto number = static_cast<std::size_t>(other - nodes_.data());
     if (done_[number] || !differ_in_result_alone(node, *other)) continue;
     int* const written[] = {&buffers.steps, &buffers.last_hidden, &buffers.last_cell};
     int& buffer = *written[other->attributes.integer(AttributeName::kResult)];

@@ -137,7 +137,7 @@ Ending Planner::token_ending(const Layout& given, int& output, int& residual_lay
       result.low = relu ? 0.0f : reader->attributes.number(AttributeName::kMinimum);
       result.high = relu ? std::numeric_limits<float>::infinity() : reader->attributes.number(AttributeName::kMaximum);
       output = reader->output;
-      done_[static_cast<std::size_t>(reader - graph_.nodes.data())] = true;
+      done_[static_cast<std::size_t>(reader - nodes_.data())] = true;
       return result;
     }
     if (reader->op != Operator::kAdd || result.residual >= 0) return result;
@@ -148,7 +148,7 @@ Ending Planner::token_ending(const Layout& given, int& output, int& residual_lay
     result.residual = place.buffer;
     residual_layout = place.layout;
     output = reader->output;
-    done_[static_cast<std::size_t>(reader - graph_.nodes.data())] = true;
+    done_[static_cast<std::size_t>(reader - nodes_.data())] = true;
   }
 }
 

@@ -46,7 +46,7 @@ def power(call: Call) -> Value:
         exponent = known(np.asarray(exponent.array, np.float32), exponent.name)
     elif exponent.array is not None:
         exponent = known(np.asarray(exponent.array, np.float32), exponent.name)
-    return call.node("Pow", [call.x, exponent])
+    return call.node("Pow", [call.as_type(call.x, ValueType.FLOAT32), call.as_type(exponent, ValueType.FLOAT32)])
 
 
 def _power_of_number(call: Call, x: Value, exponent: float) -> Value:

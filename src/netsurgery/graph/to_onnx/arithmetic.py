@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from netsurgery.graph.ir import Node
 
-if TYPE_CHECKING:
-    from netsurgery.graph.to_onnx.nodes import Nodes
-
-Writer: TypeAlias = Callable[["Nodes", Node], None]
+Nodes: TypeAlias = Any
+"""What collects the nodes: `nodes.Nodes`, whose table of writers takes these."""
+Writer: TypeAlias = Callable[[Nodes, Node], None]
 
 
 def _same(operator: str, **attributes: Any) -> Writer:
