@@ -183,19 +183,19 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
             x.round(),
             x.trunc(),
         ),
-        ["Exp", "Sin", "Atan", "Erf", "Expm1", "Sinh", "Asinh", "Floor", "Round"],
+        ["Exp", "Sin", "Atan", "Erf", "Expm1", "Sinh", "Asinh", "Floor", "Round", "Trunc"],
     ),
     "roots and logarithms": (
         lambda x: ((x * x + 1).rsqrt(), (x * x + 1).log2(), (x * x).log1p()),
         ["Mul", "Add", "Sqrt", "Div", "Mul", "Add", "Log", "Mul", "Mul", "Log1p"],
     ),
     "activations": (
-        lambda x: (F.elu(x, 0.5), F.selu(x), F.celu(x, 2.0), F.mish(x), F.softplus(x), F.hardshrink(x)),
-        ["Elu", "Elu", "Elu", "Mish", "Softplus", "Shrink"],
+        lambda x: (F.elu(x, 0.5), F.selu(x), F.celu(x, 2.0), F.mish(x), F.softplus(x)),
+        ["Elu", "Elu", "Elu", "Mish", "Softplus"],
     ),
     "softplus with beta and its kin": (
-        lambda x: (F.softplus(x, 2.0), F.logsigmoid(x), F.softshrink(x, 0.3), F.threshold(x, 0.1, 0.0)),
-        ["Mul", "Softplus", "Div", "Mul", "Softplus", "Mul", "Shrink", "ThresholdedRelu"],
+        lambda x: (F.softplus(x, 2.0), F.logsigmoid(x), F.threshold(x, 0.1, 0.0)),
+        ["Mul", "Softplus", "Div", "Mul", "Softplus", "Mul", "ThresholdedRelu"],
     ),
     "extremes and remainders": (
         lambda x: (x.maximum(x[:, :1]), x.minimum(x[:, :1]), torch.fmod(x, 0.7), torch.remainder(x, 0.7)),
@@ -214,6 +214,7 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
         ["Mean", "Sub", "Mul", "ReduceSum", "Div", "Mean", "Sub", "Mul", "Mean", "Sqrt"],
     ),
     "root mean square": (lambda x: F.rms_norm(x, (8,), torch.linspace(0.5, 1.5, 8)), ["RmsNorm"]),
+    "gated linear unit": (lambda x: F.glu(x, 1), ["Slice", "Slice", "Sigmoid", "Mul"]),
     "slices": (lambda x: x[:, 1:-1:2, ..., -3:], ["Slice", "Slice"]),
     "no slice": (lambda x: x[:, :, 0:] * 1.5, ["Mul"]),
     "select": (lambda x: x[:, -1], ["Slice", "Reshape"]),

@@ -29,7 +29,7 @@ inline double exponential_less_one_of(double x) { return std::expm1(x); }
 inline double logarithm_of_one_more(double x) { return std::log1p(x); }
 
 /// log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), of which nothing overflows.
-inline double softplus_of(double x) { return (x > 0.0 ? x : 0.0 * x) + std::log1p(std::exp(-std::fabs(x))); }
+inline double softplus_of(double x) { return (x > 0.0 ? x : 0.0) + std::log1p(std::exp(-std::fabs(x))); }
 
 /// With e = e^-|x|, tanh(log(1 + e^x)) is (e^2 + 2e) / (e^2 + 2e + 2) below 0, (1 + 2e) / (1 + 2e + 2e^2) above.
 inline double mish_of(double x) {

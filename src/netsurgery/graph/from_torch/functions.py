@@ -96,6 +96,17 @@ def log_sigmoid(call: Call) -> tuple[str | None, ...]:
     return (call.node("Mul", [call.node("Softplus", [negative], "softplus"), minus]),)
 
 
+def gated(call: Call) -> str:
+    """aten.glu: the first half along an axis times the sigmoid of the second."""
+    axis = call.axis()
+    (size,) = call.known((call.sizes("self")[axis],))
+    first, second = (
+        call.node("Slice", [call.operand("self")], part, axis=axis, start=start, stop=start + size // 2)
+        for part, start in (("first", 0), ("second", size // 2))
+    )
+    return call.node("Mul", [first, call.node("Sigmoid", [second], "gate")])
+
+
 def threshold(call: Call) -> str:
     """aten.threshold: below it 0, or the threshold itself."""
     bound, value = float(call.number("threshold")), float(call.number("value"))
@@ -104,16 +115,6 @@ def threshold(call: Call) -> str:
     if value != 0:
         raise UnsupportedOperatorError(f"value {value} is not supported, only 0 and the threshold are")
     return call.node("ThresholdedRelu", [call.operand("self")], alpha=bound)
-
-
-def shrink(*, soft: bool) -> Callable[[Call], str]:
-    """aten.softshrink and hardshrink."""
-
-    def translate(call: Call) -> str:
-        bound = float(call.number("lambd"))
-        return call.node("Shrink", [call.operand("self")], threshold=bound, bias=bound if soft else 0.0)
-
-    return translate
 
 
 def between_values(call: Call) -> str:
