@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from netsurgery.graph.ir import Node
 
 Nodes: TypeAlias = Any
-"""What collects the nodes: `nodes.Nodes`, whose table of writers takes these."""
+"""The one of nodes.py, whose table names what is here."""
+
 Writer: TypeAlias = Callable[[Nodes, Node], None]
 
 
