@@ -232,7 +232,8 @@ _GIVEN = {case[0] for case in CASES}
 CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in _GIVEN]
 CASES += [(name, (IMAGE, Constant((4, 1, 1))), {}) for name in working(Work.BROADCAST) if name not in _GIVEN]
 CASES += [
-    (name, (IMAGE,), {"axes": (1, 3)})
+    (name, (IMAGE,), {"axes": (1, 3), "keepdims": keepdims})
+    for keepdims in (True, False)
     for name, operator in OPERATORS.items()
     if operator.shape is OPERATORS["Mean"].shape and name not in _GIVEN
 ]
