@@ -33,7 +33,7 @@ def numbered(graph: Graph) -> tuple[object, ...]:
             made.operator,
             tuple(None if name is None else number[name] for name in made.inputs),
             number[made.output],
-            dict(made.attributes),
+            dict(made.at(graph.least).attributes),  # the engine fills in what follows open axes
         )
         for made in graph.nodes
     )

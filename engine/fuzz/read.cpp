@@ -54,7 +54,7 @@ void check_graph(const Graph& graph) {
     for (const int operand : node.inputs)
       require(operand == kLeftOut || (operand >= 0 && operand < made) ||
               (operand >= values && operand < values + static_cast<int>(graph.constants.size())));
-    require(node.output == made++ && node.inputs.back() != kLeftOut);
+    require(node.output == made++ && (node.inputs.empty() || node.inputs.back() != kLeftOut));
   }
   for (const int output : graph.outputs) require(output >= 0 && output < values);
   for (const Constant& constant : graph.constants) check_constant(constant);

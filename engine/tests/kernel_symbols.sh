@@ -19,7 +19,7 @@ for object in "$@"; do
   defined=$("$nm" --defined-only --extern-only "$object" | awk '{ print $3 }')
   echo "$defined" | grep -q "^_ZN10netsurgery${#table}${table}E\$" || { echo "$object: no $table"; failed=1; }
   shared=$(echo "$defined" | grep -v -e "^_ZN10netsurgery${#table}${table}E\$" \
-    -e "^_Z\(TV\|TI\|TS\)*NK*10netsurgery${#namespace}${namespace}" -e '^DW\.ref\.__gxx_personality' || true)
+    -e "^_ZZ*\(TV\|TI\|TS\)*NK*10netsurgery${#namespace}${namespace}" -e '^DW\.ref\.__gxx_personality' || true)
   [ -z "$shared" ] || { echo "$object defines, for others to take by mistake:"; echo "$shared"; failed=1; }
   if "$objdump" -h "$object" | grep -q -e '\.init_array' -e '\.ctors'; then
     echo "$object runs code when the library is loaded, on any machine"

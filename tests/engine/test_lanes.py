@@ -221,7 +221,7 @@ def test_threads_cut_outputs_in_each_group_where_kernels_may(of_group: int, kind
 def full(sizes: tuple[int, int], groups: int, outputs: int, stride: int = 1, inputs: int = 24) -> Graph:
     """A convolution without zeros, with a bias, a residual and a ReLU behind it."""
     rng, builder = np.random.default_rng(outputs), GraphBuilder()
-    x = builder.input("x", (None, inputs, *sizes))
+    x = builder.input("x", ("batch", inputs, *sizes))
     weight = builder.constant(rng.normal(size=(outputs, inputs // groups, 3, 3)))
     bias = builder.constant(rng.normal(size=outputs))
     made = builder.node("Conv", [x, weight, bias], groups=groups, strides=(stride, stride), pads=(1,) * 4)

@@ -30,7 +30,7 @@ class Made:
         self.random = np.random.default_rng(seed)
         self.builder = GraphBuilder()
         self.tokens, self.width = tokens, width
-        self.x = self.builder.input("x", (None, tokens, width))
+        self.x = self.builder.input("x", ("batch", tokens, width))
 
     def linear(self, x: str, inputs: int, outputs: int, density: float = 1.0) -> str:
         weight = self.random.standard_normal((outputs, inputs)).astype(np.float32) / math.sqrt(inputs)

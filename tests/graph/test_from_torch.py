@@ -185,7 +185,7 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
             x.round(),
             x.trunc(),
         ),
-        ["Exp", "Sin", "Atan", "Erf", "Expm1", "Sinh", "Asinh", "Floor", "Round"],
+        ["Exp", "Sin", "Atan", "Erf", "Expm1", "Sinh", "Asinh", "Floor", "Round", "Trunc"],
     ),
     "roots and logarithms": (
         lambda x: ((x * x + 1).rsqrt(), (x * x + 1).log2(), (x * x).log1p()),

@@ -26,7 +26,7 @@ FEWEST = 300
 
 COMPUTED = {
     **dict.fromkeys(("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Gather", "GatherElements"), 2),
-    **dict.fromkeys(("GatherND", "MatMul", "Add", "Sub", "Mul", "Div", "Pow", "Mod", "PRelu"), 2),
+    **dict.fromkeys(("GatherND", "MatMul", "Add", "Sub", "Mul", "Div", "Mod", "PRelu"), 2),
     **dict.fromkeys(("Where", "ScatterElements", "ScatterND", "Gemm"), 3),
     **dict.fromkeys(("Concat", "Sum", "Max", "Min", "Mean"), 99),
 }
@@ -41,9 +41,8 @@ UNROUNDED = ("test_cast*_FLOAT_to_FLOAT16*", "test_cast*_FLOAT_to_BFLOAT16*")
 SKIPPED = {
     "test_*_int8*": "whole numbers of 8 bits",
     "test_*_int16*": "whole numbers of 16 bits",
-    "test_*_uint*": "whole numbers without a sign",
+    "test_[!p]*_uint*": "whole numbers without a sign",
     "test_equal_string*": "text",
-    "test_mod_*float*": "remainders of floats",
     "test_shape_start_greater_than_end": "an empty tensor",
     "test_cast*_to_FLOAT[48]*": "gives another type than float32",
     "test_cast*_to_[IU]*": "gives another type than float32",
@@ -55,8 +54,6 @@ SKIPPED = {
     "test_identity_opt": "not a tensor",
     "test_reduce_*_empty_set*": "an empty tensor",
     "test_reduce_m*_bool_inputs": "takes another type than float32",
-    "test_m[ai][xn]_int[36][24]": "the extremes of whole numbers",
-    "test_pow_types_int*": "powers of whole numbers",
     "test_slice_neg_steps": "a negative step",
     "test_reshape_allowzero_reordered": "an empty tensor",
     "test_slice_start_out_of_bounds": "an empty tensor",
@@ -68,7 +65,7 @@ SKIPPED = {
 }
 """Pattern of names -> why such cases can't run."""
 
-COARSE = {"*BFLOAT16*": 2.0**-8, "*FLOAT16*": 2.0**-10, "*float16*": 2.0**-9}
+COARSE = {"*BFLOAT16*": 2.0**-8, "*bfloat16*": 2.0**-7, "*FLOAT16*": 2.0**-10, "*float16*": 2.0**-9}
 """Pattern of names -> what other floats round by, a share of each number, and float32 does not."""
 
 
@@ -118,6 +115,9 @@ def prepared(name, computed):
     case = cases()[name]
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
+    model.ir_version = max(model.ir_version, 4)  # initialisers need not be inputs
+    for entry in model.opset_import:
+        entry.version = entry.version if entry.domain else max(entry.version, OLDEST_OPSET)
     given, expected = ([array(data) for data in side] for side in case.data_sets[0])
     inputs = list(model.graph.input)
     for value, data in list(zip(inputs, given, strict=True))[computed:]:
@@ -143,6 +143,9 @@ def assert_as_onnx_says(name, results, expected):
             np.testing.assert_array_equal(result, wanted)
             continue
         rtol = max([cases()[name].rtol, *(coarse for pattern, coarse in COARSE.items() if fnmatchcase(name, pattern))])
+        if np.asarray(wanted).dtype.kind in "bi":
+            np.testing.assert_array_equal(result, wanted)
+            continue
         wanted = np.asarray(wanted, np.float32)
         np.testing.assert_allclose(result, wanted, rtol=rtol, atol=max(cases()[name].atol, 1e-6))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -237,9 +238,10 @@ _GIVEN = {case[0] for case in CASES}
 CASES += [(name, (ROW,), {}) for name in working(Work.ENTRYWISE) if name not in _GIVEN]
 CASES += [(name, (IMAGE, Constant((4, 1, 1))), {}) for name in working(Work.BROADCAST) if name not in _GIVEN]
 CASES += [
-    (name, (IMAGE,), {"axes": (1, 3)})
+    (name, (IMAGE,), {"axes": (1, 3), "keepdims": keepdims})
+    for keepdims in (True, False)
     for name, operator in OPERATORS.items()
-    if operator.shape is OPERATORS["Mean"].shape and name not in _GIVEN
+    if operator.shape is OPERATORS["Mean"].shape
 ]
 """Operator, its operands, its attributes."""
 
@@ -402,6 +404,7 @@ ARRANGEMENTS: tuple[Callable[[], Graph], ...] = (
 )
 
 
+@cache
 def all_graphs() -> dict[str, Graph]:
     """Every case with an open and with a fixed batch, and every arrangement, by name."""
     graphs = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}

@@ -70,7 +70,7 @@ Planner::View Planner::view_of(int number, double& scale) const {
     return view_of(below, scale);
   }
   const Node* node = maker(number);
-  if (!node || graph_.is_constant(node->inputs[0])) return whole;
+  if (!node || node->inputs.empty() || graph_.is_constant(node->inputs[0])) return whole;
   if (node->op != Operator::kReshape && node->op != Operator::kTranspose && node->op != Operator::kSlice) return whole;
   View view = view_of(node->inputs[0], factor);
   switch (node->op) {
@@ -183,7 +183,7 @@ int Planner::unscaled(int number, double& scale, bool only_here) const {
 }
 
 bool Planner::attention_at(const Node& product, Attended& found) const {
-  const Node* softmax = maker(product.inputs[0]);
+  const Node* softmax = product.op == Operator::kMatMul ? maker(product.inputs[0]) : nullptr;
   if (product.op != Operator::kMatMul || !softmax || softmax->op != Operator::kSoftmax || !only_reader(softmax->output))
     return false;
   const Shape& scores = shape(softmax->output);

@@ -11,6 +11,8 @@
 namespace netsurgery {
 namespace {
 
+constexpr std::size_t kMostSizes = 1024;  // at which it is known how long sequences may be
+
 template <class Number>
 void check_lengths(const Number* numbers, Size longest, const Sizes& sizes, const Input& input) {
   const Size count = shape_at(input.shape, sizes).front();
@@ -54,26 +56,32 @@ RowCheck::RowCheck(const Graph& graph) : graph_(graph) {
     const auto place = static_cast<std::size_t>(recurrent_operands(node.op).lengths);
     if (place >= node.inputs.size() || node.inputs[place] == kLeftOut) continue;
     if (static_cast<std::size_t>(node.inputs[place]) < graph.inputs.size())  // what is computed is held within bounds
-      lengths_.push_back({static_cast<std::size_t>(node.inputs[place]), i, 0});
+      lengths_.push_back({static_cast<std::size_t>(node.inputs[place]), i});
   }
 }
 
-void RowCheck::check(const Sizes& sizes, const void* const* inputs) {
-  if (!lengths_.empty() && (sizes_ != sizes || lengths_.front().longest == 0)) {
-    const std::vector<Shape> shapes = graph_.shapes(sizes);
-    for (Lengths& one : lengths_) {
-      const Node& node = graph_.nodes[one.node];
-      const bool batch_first = node.attributes.flag(AttributeName::kBatchFirst);
-      one.longest = shapes[static_cast<std::size_t>(node.inputs[0])][batch_first ? 1 : 0];
-    }
-    sizes_ = sizes;
-  }
+void RowCheck::prepare(const Sizes& sizes) {
+  if (lengths_.empty() || longest_.count(sizes) > 0) return;
+  if (longest_.size() >= kMostSizes) longest_.clear();
+  const std::vector<Shape> shapes = graph_.shapes(sizes);
+  std::vector<Size>& longest = longest_[sizes];
   for (const Lengths& one : lengths_) {
-    const Input& input = graph_.inputs[one.input];
+    const Node& node = graph_.nodes[one.node];
+    const bool batch_first = node.attributes.flag(AttributeName::kBatchFirst);
+    longest.push_back(shapes[static_cast<std::size_t>(node.inputs[0])][batch_first ? 1 : 0]);
+  }
+}
+
+void RowCheck::check(const Sizes& sizes, const void* const* inputs) const {
+  const auto known = longest_.find(sizes);
+  for (std::size_t i = 0; i < lengths_.size(); ++i) {
+    const std::size_t place = lengths_[i].input;
+    const Size longest = known->second[i];
+    const Input& input = graph_.inputs[place];
     if (input.type == ValueType::kInt32)
-      check_lengths(static_cast<const std::int32_t*>(inputs[one.input]), one.longest, sizes, input);
+      check_lengths(static_cast<const std::int32_t*>(inputs[place]), longest, sizes, input);
     else
-      check_lengths(static_cast<const std::int64_t*>(inputs[one.input]), one.longest, sizes, input);
+      check_lengths(static_cast<const std::int64_t*>(inputs[place]), longest, sizes, input);
   }
   for (const Table& table : tables_) {
     const Input& input = graph_.inputs[table.input];

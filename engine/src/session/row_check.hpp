@@ -1,6 +1,7 @@
 // Whole numbers that are looked up in tables have to be rows of theirs, and lengths those of sequences.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "graph/graph.hpp"
@@ -13,7 +14,9 @@ class RowCheck {
   explicit RowCheck(const Graph& graph);
   /// Throws Error(NS_ERROR_INPUT) for a number that is no row of its table, before anything is read there, and for a
   /// length that no sequence of an input can have.
-  void check(const Sizes& sizes, const void* const* inputs);
+  void check(const Sizes& sizes, const void* const* inputs) const;
+  /// To be called before a check at these sizes, which takes no memory then.
+  void prepare(const Sizes& sizes);
 
  private:
   /// A table in which an input's numbers are looked up.
@@ -24,12 +27,11 @@ class RowCheck {
   /// Lengths of the sequences of a recurrent layer.
   struct Lengths {
     std::size_t input, node;
-    Size longest;  // at `sizes_`
   };
   const Graph& graph_;
   std::vector<Table> tables_;
   std::vector<Lengths> lengths_;
-  Sizes sizes_{};
+  std::map<Sizes, std::vector<Size>> longest_;  // of each of `lengths_`
 };
 
 }  // namespace netsurgery

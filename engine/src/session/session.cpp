@@ -32,6 +32,7 @@ struct Session::Prepared {
         throw;
       }
     }
+    rows.prepare(sizes);
     plans.use(found);
     return found;
   }

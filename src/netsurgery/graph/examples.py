@@ -37,13 +37,12 @@ def _places(graph: Graph, given: Input, sizes: Sizes) -> int:
     """How many there are where whole numbers are looked up, along the shortest axis; 1 if they aren't. 2 for bools."""
     if given.type is ValueType.BOOL:
         return 2
-    shapes = graph.shapes(sizes)
     found = [1]
     for made in graph.nodes:
         if made.operator == "Embedding" and made.inputs[0] == given.name:
-            found.append(shapes[str(made.inputs[1])][0])
+            found.append(graph.constants[str(made.inputs[1])].shape[0])
         elif made.operator in _PICKING and made.inputs[1] == given.name:
-            axes = shapes[str(made.inputs[0])]
+            axes = graph.shapes(sizes)[str(made.inputs[0])]
             found.append(min(axes) if "axis" not in made.attributes else axes[int(str(made.attributes["axis"]))])
     return min(found[1:], default=1)
 

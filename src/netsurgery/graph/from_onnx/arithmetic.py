@@ -42,14 +42,15 @@ def power(call: Call) -> Value:
     exponent = call.operand(1)
     if exponent.array is not None and call.x.array is None and exponent.array.size == 1:
         if len(exponent.shape) <= len(call.x.shape):
-            return _power_of_number(call, call.x, float(exponent.array.item()))
+            return _resultof_number(call, call.x, float(exponent.array.item()))
         exponent = known(np.asarray(exponent.array, np.float32), exponent.name)
     elif exponent.array is not None:
         exponent = known(np.asarray(exponent.array, np.float32), exponent.name)
-    return call.node("Pow", [call.x, exponent])
+    result = call.node("Pow", [call.as_type(call.x, ValueType.FLOAT32), call.as_type(exponent, ValueType.FLOAT32)])
+    return call.as_type(result, call.x.kind) if call.x.kind is not None and call.x.kind.whole else result
 
 
-def _power_of_number(call: Call, x: Value, exponent: float) -> Value:
+def _resultof_number(call: Call, x: Value, exponent: float) -> Value:
     if exponent == 2:
         return call.node("Mul", [x, x])
     if exponent == 3:

@@ -149,8 +149,6 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (reduction.over_axes("ReduceProd"), "prod.default prod.dim_int"),
     (reduction.over_axes("ReduceMax"), "amax.default max.default"),
     (reduction.over_axes("ReduceMin"), "amin.default min.default"),
-    (reduction.extreme("ReduceMax"), "max.dim"),
-    (reduction.extreme("ReduceMin"), "min.dim"),
     (reduction.norm, "linalg_vector_norm.default norm.ScalarOpt_dim norm.Scalar"),
     (reduction.log_sum_exp, "logsumexp.default"),
     (reduction.variance, "var.correction var.dim var.default"),

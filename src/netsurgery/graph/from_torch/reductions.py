@@ -23,12 +23,6 @@ def over_axes(operator: str) -> Callable[[Call], str]:
     return lambda call: call.node(operator, [call.promoted()], axes=call.axes("dim"), keepdims=_keepdims(call))
 
 
-def extreme(operator: str) -> Callable[[Call], Outputs]:
-    """aten.max.dim and min.dim, their indices unused."""
-    reduced = over_axes(operator)
-    return lambda call: (reduced(call), None)
-
-
 def norm(call: Call) -> str:
     """aten.linalg_vector_norm and norm, of orders 0.5, 1, 2, ... and infinity."""
     name = "ord" if "ord" in call.arguments else "p"

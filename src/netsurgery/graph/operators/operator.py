@@ -186,9 +186,9 @@ class Attribute:
     def _at(self, extent: Extent, sizes: Mapping[str, int]) -> int:
         number = extent.at(sizes)
         if self.follows is None or number > LARGEST_INT:
-            raise GraphError(f"{self.name}={number} is not allowed: {self.name} must be {self.allowed}.")
+            raise GraphError(f"{self.name}={number} is not allowed.")
         if number < self.follows:
-            raise TooSmallError(f"{self.name} = {extent} is {number}; at least {self.follows} is needed.")
+            raise TooSmallError(f"{self.name} is {number}; at least {self.follows} is needed.")
         return number
 
     def _is_number(self, value: Any) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from netsurgery.graph.ir import Node
 
-if TYPE_CHECKING:
-    from netsurgery.graph.to_onnx.nodes import Nodes
+Nodes: TypeAlias = Any
+"""The one of nodes.py, whose table names what is here."""
 
-Writer: TypeAlias = Callable[["Nodes", Node], None]
+Writer: TypeAlias = Callable[[Nodes, Node], None]
 
 
 def _same(operator: str, **attributes: Any) -> Writer:
