@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import compress
+
+import numpy as np
 import pytest
 
 pytest.importorskip("onnx.backend.test.case.node")
@@ -17,5 +20,10 @@ from netsurgery.packed.writer import encode
 def test_a_plain_kernel_computes_what_onnx_says(name: str, computed: int) -> None:
     model, given, expected = backend.prepared(name, computed)
     graph = read_onnx(model)
+    if any(np.isnan(weights.values).any() for weights in graph.constants.values()):
+        pytest.skip("a file holds finite numbers")
+    computes = [output not in graph.constants for output in graph.outputs]  # a file holds what depends on an input
+    graph = graph.replaced(outputs=tuple(compress(graph.outputs, computes)))
+    expected = list(compress(expected, computes))
     results = _native.run_plain(encode(graph), [given[one.name] for one in graph.inputs], each=1)
     backend.assert_as_onnx_says(name, results, expected)

@@ -198,7 +198,7 @@ def test_an_extent_asks_for_the_size_from_which_on_it_is_enough() -> None:
     x = builder.input("x", ("time", 2))
     graph = builder.graph([builder.node("Slice", [x], axis=0, start=0, stop=axis("time") - 3)])
     assert graph.least == {"time": 4}
-    with pytest.raises(TooSmallError, match="stop = time - 3 is 0; at least 1 is needed"):
+    with pytest.raises(TooSmallError, match="stop is 0; at least 1 is needed"):
         graph.shapes({"time": 3})
 
 

@@ -226,7 +226,7 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
     "stack": (lambda x: torch.stack([x, x * 2], 2), ["Mul", "Reshape", "Reshape", "Concat"]),
     "squeeze": (lambda x: x.mean(1, keepdim=True).squeeze(1).unsqueeze(-1), ["Mean", "Reshape", "Reshape"]),
     "transposes": (lambda x: x.transpose(-1, 1).permute(0, 2, 3, 1), ["Transpose", "Transpose"]),
-    "expand": (lambda x: x.mean((2, 3), keepdim=True).expand_as(x), ["Mean", "Mul"]),
+    "expand": (lambda x: x.mean((2, 3), keepdim=True).expand_as(x), ["Mean", "Expand"]),
     "no expand": (lambda x: x.expand(-1, 4, -1, 8) + 1, ["Add"]),
     "copies": (lambda x: x.clone().detach().contiguous().to(torch.float32).float() + 1, ["Add"]),
     "pad": (lambda x: F.pad(x, (1, 2, 0, 3), value=0.5), ["Pad"]),

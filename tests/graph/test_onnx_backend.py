@@ -54,7 +54,6 @@ SKIPPED = {
     "test_identity_opt": "not a tensor",
     "test_reduce_*_empty_set*": "an empty tensor",
     "test_reduce_m*_bool_inputs": "takes another type than float32",
-    "test_slice_neg_steps": "a negative step",
     "test_reshape_allowzero_reordered": "an empty tensor",
     "test_slice_start_out_of_bounds": "an empty tensor",
     "test_split_zero_size_splits_*": "an empty tensor",
@@ -62,10 +61,23 @@ SKIPPED = {
     "test_rotary_embedding_3d_input_expanded": "an empty tensor",
     "test_rotary_embedding_no_position_ids_expanded": "an empty tensor",
     "test_rotary_embedding*_interleaved_expanded": "an empty tensor",
+    "test_causal_conv_with_state_kernel_size_one_expanded": "an empty tensor",
+    "test_tri[lu]_zero": "an empty tensor",
+    "test_constantofshape_*": "a size that is computed as the network runs",
+    "test_range_*": "a size that is computed as the network runs",
+    "test_h*window*_expanded": "a size that is computed as the network runs",
+    "test_blackmanwindow*_expanded": "a size that is computed as the network runs",
 }
 """Pattern of names -> why such cases can't run."""
 
-COARSE = {"*BFLOAT16*": 2.0**-8, "*bfloat16*": 2.0**-7, "*FLOAT16*": 2.0**-10, "*float16*": 2.0**-9}
+COARSE = {
+    "*_bf16_*": 2.0**-6,
+    "*_fp16_*": 2.0**-9,
+    "*BFLOAT16*": 2.0**-8,
+    "*bfloat16*": 2.0**-7,
+    "*FLOAT16*": 2.0**-10,
+    "*float16*": 2.0**-9,
+}
 """Pattern of names -> what other floats round by, a share of each number, and float32 does not."""
 
 

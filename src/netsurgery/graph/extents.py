@@ -211,10 +211,12 @@ def quotient(number: Number, divisor: Number) -> Number | None:
 def reshaping(before: Sequence[Number], after: Sequence[Number]) -> tuple[Number, ...]:
     """The attribute of a Reshape between these shapes.
 
-    0 where a size that follows axes stays in its place, -1 for one other; if there are more of these, they are said.
+    -1 for the only size that follows axes. Of several, 0 where one stays in its place, and -1 for one other; if there
+    are more of these, they are said.
     """
     moved = [place for place, size in enumerate(after) if isinstance(size, Extent)]
-    moved = [place for place in moved if tuple(before[place : place + 1]) != (after[place],)]
+    if len(moved) > 1:
+        moved = [place for place in moved if tuple(before[place : place + 1]) != (after[place],)]
     return tuple(
         size if isinstance(size, int) or (place in moved and len(moved) > 1) else -1 if place in moved else 0
         for place, size in enumerate(after)

@@ -1,4 +1,7 @@
-"""Reads a model for two sizes of each open axis and puts the readings together: what differs follows the axes."""
+"""Reads a model for two sizes of each open axis and puts the readings together: what differs follows the axes.
+
+A third reading, at sizes that share their divisors, is compared with what the two make.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ from netsurgery.graph.operators import Shape
 SMALL_PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71)
 LARGE_PRIMES = (227, 229, 233, 239, 241, 251, 257, 263, 269, 271, 277, 281, 283, 293, 307, 311)
 """Sizes of the two readings: primes, so that a product with one is never a product with another."""
+
+EVEN_SIZES = (12, 16, 18, 20, 24, 28, 30, 32)
+"""Sizes of the reading that is compared: what primes have in common, a remainder of 1 by 2, these don't have."""
 
 _MOST_AXES = len(SMALL_PRIMES) // 2
 
@@ -50,7 +56,26 @@ def at_any_sizes(read_at: Callable[[Sizes], Graph], axes: Sequence[str]) -> Grap
         graph.check()
     except GraphError as error:
         raise CaptureError(f"{str(error).rstrip('.')}. {_advice(axes)}") from error
+    _compare(graph, read_at, dict(zip(axes, EVEN_SIZES, strict=False)))
     return graph
+
+
+def _compare(graph: Graph, read_at: Callable[[Sizes], Graph], sizes: Sizes) -> None:
+    """Raise CaptureError unless the model reads at these sizes as what the graph is there, if it runs there at all."""
+    try:
+        shapes = graph.shapes(sizes)
+    except GraphError:  # a table is shorter, or a picture larger
+        return
+    again = _read(read_at, sizes)
+    same = isinstance(again, Graph) and len(again.nodes) == len(graph.nodes) and again.shapes(sizes) == shapes
+    pairs = zip(graph.nodes_at(sizes), again.nodes_at(sizes), strict=True) if isinstance(again, Graph) and same else ()
+    different = next((one for one, other in pairs if one.operator != "Reshape" and one != other), None)
+    if not same or different is not None:
+        what = different or "what the model computes"
+        raise CaptureError(
+            f"{what} is another one at {named_sizes(sizes)}, in a way that netsurgery can't follow. "
+            f"{_advice(list(sizes))}"
+        )
 
 
 def _shorter(small: CaptureError, large: CaptureError) -> CaptureError:

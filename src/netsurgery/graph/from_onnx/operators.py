@@ -46,6 +46,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Elu": arithmetic.elu,
     "Equal": layer.binary("Equal"),
     "Expand": tensor.expand,
+    "EyeLike": tensor.eye_like,
     "Flatten": tensor.flatten,
     "GRU": recurrent.gru,
     "Gather": tensor.gather,

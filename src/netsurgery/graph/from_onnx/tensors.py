@@ -282,6 +282,19 @@ def triangle(call: Call) -> Value:
     return call.node("Trilu", [call.x], upper=bool(call.attributes.get("upper", 1)), diagonal=diagonal)
 
 
+def eye_like(call: Call) -> Value:
+    """Ones on a diagonal of a matrix whose sizes follow open axes: both triangles of ones."""
+    to = call.attributes.get("dtype")
+    kind = call.x.kind if to is None else type_of(onnx.helper.tensor_dtype_to_np_dtype(to))
+    if kind is None or len(call.x.shape) != 2:
+        raise UnsupportedOperatorError(f"makes a matrix of a type that isn't among {TYPES}")
+    one = known(np.asarray(1, kind.dtype), f"{call.x.name}.one")
+    made = call.node("Expand", [one], shape=call.x.shape)
+    for upper in (True, False):
+        made = call.node("Trilu", [made], upper=upper, diagonal=call.attributes.get("k", 0))
+    return made
+
+
 def stretch(call: Call) -> Value:
     """Range, of floats, of a length that follows open axes."""
     start, limit, step = (call.numbers(index, role)[0] for index, role in enumerate(("start", "limit", "delta")))

@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
-import sympy  # type: ignore[import-untyped]
-
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number, axis, larger, quotient, rounded_up, smaller
 
 
 def extent_of(expression: Any, axes: Mapping[Any, str]) -> Number:
     """The same number of the axes that torch's symbols stand for. Raises UnsupportedOperatorError if it is none."""
-    if isinstance(expression, int | sympy.Integer):
+    if isinstance(expression, int) or getattr(expression, "is_Integer", False):
         return int(expression)
     if expression in axes:
         return axis(axes[expression])
