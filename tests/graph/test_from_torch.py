@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 import netsurgery as ns
 from netsurgery.errors import CaptureError, DataError, UnsupportedOperatorError
 from netsurgery.graph.from_torch import read_exported, read_pt2, read_torch, torch_outputs
-from netsurgery.graph.from_torch.operators import TRANSLATIONS
+from netsurgery.graph.from_torch.operators import _TABLE, TRANSLATIONS
 from netsurgery.graph.ir import Graph
 from netsurgery.graph.operators import OPERATORS
 from netsurgery.runtime.reference import run
@@ -360,6 +360,12 @@ def test_each_overload_of_the_table_exists() -> None:
     for overload in TRANSLATIONS:
         space, packet, name = overload.split(".")
         assert str(getattr(getattr(getattr(torch.ops, space), packet), name)) == overload
+
+
+def test_no_overload_has_two_translations() -> None:
+    own = (operator.torch for operator in OPERATORS.values())
+    overloads = [name for given in (*own, *(given for _, given in _TABLE)) for name in given.split()]
+    assert len(overloads) == len(set(overloads)), sorted(name for name in overloads if overloads.count(name) > 1)
 
 
 def test_model_stays_as_it_was() -> None:

@@ -127,12 +127,14 @@ def place(operator: str) -> Callable[[Call], str]:
     return translate
 
 
-def extreme(operator: str) -> Callable[[Call], Outputs]:
-    """aten.max.dim, min.dim: the entries, and where they stand."""
+def extreme(operator: str, reduction: str) -> Callable[[Call], Outputs]:
+    """aten.max.dim, min.dim: the entries, and where they stand; a reduction where nobody asks for the places."""
 
     def translate(call: Call) -> Outputs:
         x, axis, sizes = call.operand("self"), call.axis(), call.sizes("self")
         keep = bool(call.arguments.get("keepdim"))
+        if 1 not in call.used and call.kind is ValueType.FLOAT32:
+            return call.node(reduction, [x], axes=(axis,), keepdims=keep), None
         kept = (*sizes[:axis], 1, *sizes[axis + 1 :])
         after = kept if keep else (*sizes[:axis], *sizes[axis + 1 :])
         found = call.node(operator, [x], "indices", axis=axis, keepdims=True)
