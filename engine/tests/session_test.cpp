@@ -227,8 +227,7 @@ void a_prepared_run_allocates_nothing(const Network& network) {
       if (!run.prepare(5)) continue;
       const long before = allocations;
       run();
-      if (allocations != before)
-        std::fprintf(stderr, "%s, %s: a run allocates\n", network.name.c_str(), name(set));
+      if (allocations != before) std::fprintf(stderr, "%s, %s: a run allocates\n", network.name.c_str(), name(set));
       CHECK(allocations == before);
     }
   }

@@ -173,6 +173,30 @@ def test_the_engine_fills_extents_in_as_the_reference_does(batch: int, time: int
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("batch", [1, 2, 5, 17, 40])
+def test_what_counts_along_the_batch_is_not_cut_into_parts_of_it(batch: int) -> None:
+    builder = GraphBuilder()
+    x, zero = builder.input("x", ("batch", 3)), builder.constant(0.0)
+    counted = builder.node("Range", [zero], count=axis("batch"))
+    graph = builder.graph([builder.node("Add", [x, builder.node("Reshape", [counted], shape=(-1, 1))])])
+    given_ = np.random.default_rng(0).standard_normal((batch, 3)).astype(np.float32)
+    wanted = given_ + np.arange(batch, dtype=np.float32)[:, None]
+    np.testing.assert_array_equal(Session(encode(graph), threads=1)(given_), wanted)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 17])
+def test_a_table_that_all_images_share_is_the_same_in_every_part_of_a_batch(batch: int) -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", ("batch", "time", 4))
+    table = builder.constant(np.arange(36).reshape(9, 4))
+    places = builder.node("Slice", [table], axis=0, stop=axis("time"))
+    spread = builder.node("Expand", [places], shape=(axis("batch"), 1, 1))
+    graph = builder.graph([builder.node("Add", [builder.node("Add", [x, places]), spread])])
+    given_ = np.zeros((batch, 7, 4), np.float32)
+    wanted = np.broadcast_to(2 * np.arange(28, dtype=np.float32).reshape(7, 4), given_.shape)
+    np.testing.assert_array_equal(Session(encode(graph), threads=1)(given_), wanted)
+
+
 @pytest.mark.parametrize("engine", ["native", "reference"])
 def test_a_table_that_ends_ends_what_an_axis_may_be(engine: Any) -> None:
     network = Session(encode(cut_and_flattened()), engine=engine)

@@ -1544,7 +1544,7 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kSpaceToDepthOperands, operator_tables::kSpaceToDepthAttributes},
     {Operator::kInterpolate, "Interpolate", ShapeRule::kInterpolate, Work::kSpatial, Images::kApart, Gives::kFloat32,
      operator_tables::kInterpolateOperands, operator_tables::kInterpolateAttributes},
-    {Operator::kRange, "Range", ShapeRule::kStretch, Work::kOther, Images::kApart, Gives::kFloat32,
+    {Operator::kRange, "Range", ShapeRule::kStretch, Work::kOther, Images::kTogether, Gives::kFloat32,
      operator_tables::kRangeOperands, operator_tables::kRangeAttributes},
     {Operator::kExpand, "Expand", ShapeRule::kExpand, Work::kOther, Images::kApartInBroadcasts, Gives::kFirst,
      operator_tables::kExpandOperands, operator_tables::kExpandAttributes},

@@ -56,8 +56,7 @@ class Recurrent final : public PlainKernel {
     if (layer_.peepholes) peepholes_ = layer_.peepholes->dense();
     if (layer_.projection) projection_.emplace_back(*layer_.projection);
     const int lengths = operand(making.node.inputs, places_.lengths);
-    long_lengths_ =
-        lengths != kLeftOut && making.type(static_cast<std::size_t>(places_.lengths)) == ValueType::kInt64;
+    long_lengths_ = lengths != kLeftOut && making.type(static_cast<std::size_t>(places_.lengths)) == ValueType::kInt64;
   }
   Size pieces() const override { return layer_.batch; }
   Size scratch() const override { return 2 * layer_.gates + 3 * layer_.size + 2 * layer_.width; }

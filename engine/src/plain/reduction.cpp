@@ -2,9 +2,9 @@
 #include <cmath>
 #include <limits>
 
+#include "isa/runs.hpp"
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
-#include "isa/runs.hpp"
 #include "plain/strides.hpp"
 
 namespace netsurgery::plain {
@@ -164,9 +164,9 @@ Kernel made(const Making& making) {
 }
 
 constexpr MakerEntry kReductions[] = {
-    {Operator::kMean, made<Mean>},           {Operator::kReduceSum, made<Sum>},
-    {Operator::kReduceMax, made<Largest>},   {Operator::kReduceMin, made<Smallest>},
-    {Operator::kReduceProd, made<Product>},  {Operator::kReduceSumSquare, made<SumSquare>},
+    {Operator::kMean, made<Mean>},          {Operator::kReduceSum, made<Sum>},
+    {Operator::kReduceMax, made<Largest>},  {Operator::kReduceMin, made<Smallest>},
+    {Operator::kReduceProd, made<Product>}, {Operator::kReduceSumSquare, made<SumSquare>},
     {Operator::kReduceL2, made<Norm>},
 };
 static_assert(holds_all(kReductions, [](const OperatorEntry& entry) { return entry.shape == ShapeRule::kOverAxes; }),

@@ -10,9 +10,9 @@
 namespace netsurgery {
 namespace {
 
-constexpr Size kMostInPart = kVector;    // images: a lane for each
-constexpr double kAloneBelow = 150000;   // cycles of a run that other threads would only delay
-constexpr std::size_t kMostPlans = 16;   // each has weights of its own; networks of separate images need 5 for any batch
+constexpr Size kMostInPart = kVector;   // images: a lane for each
+constexpr double kAloneBelow = 150000;  // cycles of a run that other threads would only delay
+constexpr std::size_t kMostPlans = 16;  // each has weights of its own; networks of separate images need 5 for any batch
 constexpr std::size_t kMostCuts = 1024;  // sizes of which it is known how they are run
 constexpr double kMeeting = 2000;        // cycles that a step takes longer when threads share it
 

@@ -78,7 +78,6 @@ MOVES = (
         (Attribute("count", "int", low=1, follows=1), Attribute("scale", "float", 1.0)),
         rule.stretch,
         "For each entry of x, along a new last axis: x, x + scale, x + 2 * scale, ..., `count` of them.",
-        images=Images.APART,
     ),
     Operator(
         "Expand",
