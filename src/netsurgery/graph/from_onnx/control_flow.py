@@ -97,7 +97,8 @@ def loop(reading: Reading, proto: onnx.NodeProto) -> list[Value | None]:
     body = graph_named(proto, "body")
     times, going = (reading.values[name] if name else None for name in [*proto.input, ""][:2])
     most = MOST_REPEATS + 1 if times is None else _repeats(times)
-    carried, collected = list(proto.input[2:]), []
+    carried: Sequence[str] = list(proto.input[2:])
+    collected: list[Sequence[str]] = []
     begun = reading.in_vain
     while len(collected) < most and (going is None or _goes_on(going)):
         if len(collected) == MOST_REPEATS:
@@ -142,7 +143,8 @@ def scan(reading: Reading, proto: onnx.NodeProto) -> list[Value | None]:
     """Scan: the body for each entry along an axis, one after another."""
     body, given = graph_named(proto, "body"), attributes(proto)
     scanned = list(proto.input[len(proto.input) - given["num_scan_inputs"] :])
-    carried, collected = list(proto.input[: -len(scanned)]), []
+    carried: Sequence[str] = list(proto.input[: -len(scanned)])
+    collected: list[Sequence[str]] = []
     axes = given.get("scan_input_axes", [0] * len(scanned))
     backwards = given.get("scan_input_directions", [0] * len(scanned))
     shapes = [reading.values[name].shape for name in scanned]

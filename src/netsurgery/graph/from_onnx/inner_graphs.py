@@ -67,7 +67,8 @@ def graphs_in(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 def graph_named(node: onnx.NodeProto, name: str) -> onnx.GraphProto:
     """The graph that is an attribute of a node. Raises StopIteration without one."""
-    return next(attribute.g for attribute in node.attribute if attribute.name == name)
+    graph: onnx.GraphProto = next(attribute.g for attribute in node.attribute if attribute.name == name)
+    return graph
 
 
 def read_by(node: onnx.NodeProto) -> set[str]:

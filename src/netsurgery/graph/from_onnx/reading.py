@@ -18,7 +18,7 @@ from netsurgery.graph.from_onnx.control_flow import DECISIONS
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import folded
 from netsurgery.graph.from_onnx.gelu import with_gelu
-from netsurgery.graph.from_onnx.inner_graphs import needed
+from netsurgery.graph.from_onnx.inner_graphs import needed, read_by
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
 from netsurgery.graph.from_onnx.traced import extent_of, traced
 from netsurgery.graph.from_onnx.tracing import traced_values, traces
@@ -111,10 +111,12 @@ class _Reading:
             where = proto.name or f"the one that makes {proto.output[0]!r}"
             operator = f"{proto.domain}.{proto.op_type}" if proto.domain else proto.op_type
             try:
-                if all(name in self._values for name in proto.input if name):
+                if read_by(proto) <= self._values.keys():
                     if proto.op_type in DECISIONS and not proto.domain:
                         outputs = DECISIONS[proto.op_type](self, proto)
-                        self._values |= {name: value for name, value in zip(proto.output, outputs) if value}
+                        self._values |= {
+                            name: value for name, value in zip(proto.output, outputs, strict=False) if value
+                        }
                     else:
                         self._translate(proto)
                 elif not _translated(proto):
