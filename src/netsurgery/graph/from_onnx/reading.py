@@ -16,7 +16,6 @@ from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import folded
-from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
 from netsurgery.graph.from_onnx.traced import extent_of, traced
 from netsurgery.graph.from_onnx.tracing import traced_values, traces
@@ -252,7 +251,6 @@ class _Reading:
     def graph(self, outputs: Sequence[str]) -> Graph:
         """The graph that was read."""
         self._name_outputs(outputs)
-        self._nodes = with_gelu(self._nodes, self._constants, outputs)
         if self._problems:
             raise UnreadError(self._problems)
         read = {name for made in self._nodes for name in made.inputs} | set(outputs)
