@@ -53,8 +53,18 @@ NETSURGERY_INLINE Vector exponential(const Vector& x) {
   return result;
 }
 
+/// Scores of one vector of queries for a key, as a mask says.
+NETSURGERY_INLINE Vector masked(const ScoreMask& mask, std::ptrdiff_t at, const Vector& x) {
+  const Vector numbers = load(mask.numbers + at);
+  if (mask.use == ScoreMask::Use::kAdded) return x + numbers;
+  if (mask.use == ScoreMask::Use::kMultiplied) return x * numbers;
+  Vector result;
+  for (int i = 0; i < kParts; ++i) result.part[i] = numbers.part[i] == numbers.part[i] ? numbers.part[i] : x.part[i];
+  return result;
+}
+
 /// Scores of one vector of queries become powers below the largest; the reciprocal of their sum goes to `inverse`.
-/// kScaled: they are multiplied by `scale` first. A score that is NaN makes its query's sum NaN.
+/// kScaled: they are multiplied by `scale` first, and masked. A score that is NaN makes its query's sum NaN.
 template <bool kScaled>
 NETSURGERY_INLINE void share(const Attention& attention, std::ptrdiff_t vector, float* inverse) {
   const std::ptrdiff_t pitch = attention.vectors * kLanes;
@@ -65,7 +75,7 @@ NETSURGERY_INLINE void share(const Attention& attention, std::ptrdiff_t vector, 
     Vector x = load(scores + key * pitch);
     if (kScaled) {
       x = x * scale;
-      if (attention.mask) x = x + load(attention.mask + key * attention.mask_key + vector * kLanes);
+      for (int i = 0; i < attention.mask_count; ++i) x = masked(attention.masks[i], key * pitch + vector * kLanes, x);
       store(scores + key * pitch, x);
     }
     most = at_least(most, x);
@@ -96,7 +106,7 @@ static void attend(const Attention& given) {
   const Attention attention = given;
   alignas(64) float inverse[kMostAttending * kLanes];
   score(attention);
-  const bool scales_first = attention.mask || !(attention.scale > 0.0f);
+  const bool scales_first = attention.mask_count > 0 || !(attention.scale > 0.0f);
   for (std::ptrdiff_t vector = 0; vector < attention.vectors; ++vector) {
     if (scales_first)
       share<true>(attention, vector, inverse);

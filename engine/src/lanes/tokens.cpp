@@ -1,6 +1,8 @@
 #include "lanes/tokens.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 namespace netsurgery {
@@ -200,7 +202,7 @@ class AttentionStep final : public Step {
   }
 
   Size pieces() const override { return static_cast<Size>(strips_.size() * heads_.queries.size()); }
-  Size scratch() const override { return (heads_.mask >= 0 ? 2 : 1) * scores(); }
+  Size scratch() const override { return (static_cast<Size>(heads_.masks.size()) + 1) * scores(); }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     const Size count = static_cast<Size>(heads_.queries.size());
@@ -218,6 +220,8 @@ class AttentionStep final : public Step {
     work.keys = tokens_of(heads_.key_layout);
     work.scale = heads_.scale;
     work.scores = scratch;
+    work.mask_count = static_cast<int>(heads_.masks.size());
+    Turned turned[kMostMasks];
     for (Size piece = begin; piece < end; ++piece) {
       const auto head = static_cast<std::size_t>(piece % count);
       const Strip& strip = strips_[static_cast<std::size_t>(piece / count)];
@@ -229,11 +233,13 @@ class AttentionStep final : public Step {
       work.key = at(heads_.key, heads_.key_layout, heads_.keys[head], 0, 0);
       work.value = at(heads_.value, heads_.value_layout, heads_.values[head], 0, 0);
       work.output = at(heads_.output, heads_.output_layout, heads_.outputs[head], strip.row, strip.begin);
-      if (heads_.mask >= 0) {
-        float* const mask = scratch + scores();
-        turn_mask(buffers[heads_.mask] + heads_.mask_of_head[head], strip, mask);
-        work.mask = mask;
-        work.mask_key = work.vectors * kVector;
+      for (std::size_t i = 0; i < heads_.masks.size(); ++i) {
+        const HeadMask& mask = heads_.masks[i];
+        float* const numbers = scratch + static_cast<Size>(i + 1) * scores();
+        const Turned wanted{&strip, mask.of_head[head]};
+        if (!(turned[i] == wanted)) turn_mask(mask, buffers[mask.buffer], wanted, numbers);
+        turned[i] = wanted;
+        work.masks[i] = {numbers, mask.use};
       }
       kernels_.attend(work);
     }
@@ -246,14 +252,36 @@ class AttentionStep final : public Step {
 
   Size scores() const { return tokens_of(heads_.key_layout) * widest_ * kVector; }
 
+  /// What lies in scratch memory: the mask of some heads for a strip.
+  struct Turned {
+    const Strip* strip = nullptr;
+    Size begin = 0;
+    bool operator==(const Turned& other) const { return strip == other.strip && begin == other.begin; }
+  };
+
   /// As [key][query]; lanes without a query get what the last one has.
-  void turn_mask(const float* mask, const Strip& strip, float* turned) const {
+  void turn_mask(const HeadMask& mask, const float* buffer, const Turned& part, float* turned) const {
+    if (mask.use == ScoreMask::Use::kInstead) {
+      const auto* const entries = reinterpret_cast<const std::uint8_t*>(buffer) + part.begin;
+      const float kept = std::numeric_limits<float>::quiet_NaN();
+      turn_entries(mask, part, [&](Size at) { return (entries[at] != 0) == mask.where ? mask.fill : kept; }, turned);
+    } else {
+      turn_entries(mask, part, [entries = buffer + part.begin](Size at) { return entries[at]; }, turned);
+    }
+  }
+
+  template <class Number>
+  void turn_entries(const HeadMask& mask, const Turned& part, Number&& number, float* turned) const {
+    const Strip& strip = *part.strip;
     const Size width = (strip.end - strip.begin) * kVector, keys = tokens_of(heads_.key_layout);
     const Size first = (strip.row * heads_.query_layout.tiling.width + strip.begin) * kVector;
+    if (mask.query == 0) {
+      for (Size key = 0; key < keys; ++key) std::fill_n(turned + key * width, width, number(key * mask.key));
+      return;
+    }
     for (Size lane = 0; lane < width; ++lane) {
-      const Size query = std::min(first + lane, tokens_of(heads_.query_layout) - 1);
-      const float* const row = mask + query * heads_.mask_query;
-      for (Size key = 0; key < keys; ++key) turned[key * width + lane] = row[key * heads_.mask_key];
+      const Size row = std::min(first + lane, tokens_of(heads_.query_layout) - 1) * mask.query;
+      for (Size key = 0; key < keys; ++key) turned[key * width + lane] = number(row + key * mask.key);
     }
   }
 
