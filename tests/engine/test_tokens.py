@@ -142,6 +142,30 @@ def test_masks_of_any_shape_are_added_to_scores(shape: tuple[int, ...]) -> None:
     assert kinds_of(session, given_to(made, 1)).count("attention") == 1
 
 
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("operator", ["LayerNorm", "RmsNorm"])
+@pytest.mark.parametrize(
+    ("size", "offset"), [(1.0, 0.0), (1.0, 300.0), (1e-3, 1.0), (1e25, 0.0), (1e-25, 0.0), (1e25, -1e26)]
+)
+@pytest.mark.parametrize("count", [20, 150])
+def test_norms_of_tokens_hold_whatever_the_size_of_numbers_and_their_mean(
+    count: int, size: float, offset: float, operator: str, name: str
+) -> None:
+    made = Made(count, 36)
+    identity = made.builder.constant(np.eye(36))
+    x = made.builder.node("Linear", [made.x, identity])  # so that the norm finds tokens
+    scale, *bias = (
+        made.builder.constant(made.random.standard_normal(36)) for _ in range(1 + (operator == "LayerNorm"))
+    )
+    normal = made.builder.node(operator, [x, scale, *bias], axis=2, epsilon=1e-12 if size >= 1 else 0.0)
+    graph = made.graph(made.builder.node("Linear", [normal, identity]))
+    x = (given_to(made, 2) * size + offset).astype(np.float32)
+    with instructions(name):
+        session = Session(encode(graph), 1)
+        assert kinds_of(session, x[:1]).count("normalisation") == 1
+        np.testing.assert_allclose(session(x), Session(encode(graph), engine="reference")(x), rtol=2e-6, atol=2e-6)
+
+
 def hides(made: Made, scores: str, hidden: Array, where: bool, fill: float) -> str:
     """The scores, `fill` in the place of those that are hidden: as Where has it one way or the other."""
     condition = made.builder.integers(hidden if where else ~hidden, ValueType.BOOL)

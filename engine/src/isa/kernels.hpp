@@ -325,13 +325,15 @@ struct Attention {
   float* scores;  // memory for keys * vectors vectors, aligned
 };
 
-/// Layer normalisation of tokens, which are lanes, over channels that lie `channel` floats apart.
+/// Layer normalisation of tokens, which are lanes, over channels that lie `channel` floats apart; of their squares, not
+/// less the mean, unless it `centres`.
 struct NormalisedTokens {
   const float* input;
   float* output;
   std::ptrdiff_t channels, channel, vectors;
   const float *scale, *bias;
   double epsilon;
+  bool centres;
 };
 
 constexpr int kMostStripRows = 4;

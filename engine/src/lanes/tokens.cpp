@@ -154,8 +154,8 @@ class TokenProduct final : public Step {
 class TokenNormalisation final : public Step {
  public:
   TokenNormalisation(const Kernels& kernels, int input, int output, const Layout& layout, const Constant* scale,
-                     const Constant* bias, double epsilon)
-      : kernels_(kernels), input_(input), output_(output), layout_(layout), epsilon_(epsilon) {
+                     const Constant* bias, double epsilon, bool centres)
+      : kernels_(kernels), input_(input), output_(output), layout_(layout), epsilon_(epsilon), centres_(centres) {
     const auto channels = static_cast<std::size_t>(layout.image.channels);
     scale_ = scale ? scale->dense() : std::vector<float>(channels, 1.0f);
     bias_ = bias ? bias->dense() : std::vector<float>(channels, 0.0f);
@@ -169,6 +169,7 @@ class TokenNormalisation final : public Step {
     work.scale = scale_.data();
     work.bias = bias_.data();
     work.epsilon = epsilon_;
+    work.centres = centres_;
     for (Size piece = begin; piece < end; ++piece) {
       const Size at = layout_.at(piece / layout_.tiling.height, piece % layout_.tiling.height, 0, 0);
       work.input = buffers[input_] + at;
@@ -182,6 +183,7 @@ class TokenNormalisation final : public Step {
   int input_, output_;
   Layout layout_;
   double epsilon_;
+  bool centres_;
   std::vector<float> scale_, bias_;
 };
 
@@ -324,8 +326,9 @@ double token_product_cycles(const Constant& weight, const Layout& output) {
 }
 
 std::unique_ptr<Step> make_token_normalisation(const Kernels& kernels, int input, int output, const Layout& layout,
-                                               const Constant* scale, const Constant* bias, double epsilon) {
-  return std::make_unique<TokenNormalisation>(kernels, input, output, layout, scale, bias, epsilon);
+                                               const Constant* scale, const Constant* bias, double epsilon,
+                                               bool centres) {
+  return std::make_unique<TokenNormalisation>(kernels, input, output, layout, scale, bias, epsilon, centres);
 }
 
 std::unique_ptr<Step> make_attention(const Kernels& kernels, const AttentionHeads& heads) {

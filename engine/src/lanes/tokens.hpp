@@ -33,9 +33,10 @@ std::unique_ptr<Step> make_token_product(const Kernels& kernels, const Constant&
 bool prefers_token_product(const Constant& weight);
 double token_product_cycles(const Constant& weight, const Layout& output);
 
-/// Input and output lie alike. scale and bias: a number for each channel, or nullptr.
+/// Input and output lie alike. scale and bias: a number for each channel, or nullptr. centres: LayerNorm, else RmsNorm.
 std::unique_ptr<Step> make_token_normalisation(const Kernels& kernels, int input, int output, const Layout& layout,
-                                               const Constant* scale, const Constant* bias, double epsilon);
+                                               const Constant* scale, const Constant* bias, double epsilon,
+                                               bool centres);
 
 /// Where the channels of one head begin.
 struct HeadPlace {
