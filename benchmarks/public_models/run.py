@@ -29,7 +29,7 @@ import refusals
 from own_process import FailedError, answer_of
 
 import netsurgery as ns
-from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
+from netsurgery.deployment.comparison import TOLERANCE, difference_beyond_noise, largest_difference
 from netsurgery.deployment.dense_runtime import DenseRuntime, asked
 from netsurgery.errors import NetsurgeryError, VerificationError
 from netsurgery.graph.capture import Captured, InputChoices, capture
@@ -139,11 +139,11 @@ def _compared(
     outputs = call()
     found = [np.asarray(one) for one in (outputs if isinstance(outputs, tuple) else (outputs,))]
     feeds = {one.name: array for one, array in zip(session.graph.inputs, given.values(), strict=True)}
-    sources = run_with_sources(session.graph, feeds)[1]
-    facts: dict[str, Any] = {"difference": largest_difference(found, answer.outputs, sources)}
+    difference, noise = difference_beyond_noise(session.graph, feeds, found, answer.outputs)
+    facts: dict[str, Any] = {"difference": difference} | ({"noise": list(noise)} if noise else {})
     shipped = asked(source, arrays) if captured.remarks else answer
     if captured.remarks and shipped.outputs is not None:
-        facts["difference_as_shipped"] = largest_difference(found, shipped.outputs, sources)
+        facts["difference_as_shipped"] = largest_difference(found, shipped.outputs, noise)
     theirs = DenseRuntime(source, 1).bound(list(arrays.values()))
     times = in_turns({"netsurgery": partial(timed, call), "onnxruntime": partial(timed, theirs)}, PACE)
     return facts | {
