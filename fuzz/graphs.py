@@ -31,7 +31,7 @@ from tests.engine.plain_cases import MAKERS, cases, constant  # noqa: E402
 
 from netsurgery.errors import NetsurgeryError  # noqa: E402
 from netsurgery.graph.examples import random_inputs  # noqa: E402
-from netsurgery.graph.ir import Array, Graph, GraphBuilder  # noqa: E402
+from netsurgery.graph.ir import Array, Graph, GraphBuilder, Node  # noqa: E402
 from netsurgery.graph.passes import simplify  # noqa: E402
 from netsurgery.graph.value_types import ValueType  # noqa: E402
 from netsurgery.packed.writer import encode  # noqa: E402
@@ -118,7 +118,7 @@ def check(graph: Graph, found: Found, folder: Path, runtime: bool) -> None:
         content = encode(graph)
         ways: dict[str, Sequence[Array]] = {"engine": _outputs(Session(content, threads=1)(*arrays))}
         ways["simplified"] = reference.run(simplify(graph, reference.run_node), dict(zip(names, arrays, strict=True)))
-        if runtime and _stays_finite(graph, arrays):
+        if runtime and _stays_finite(graph, arrays) and not any(map(_done_otherwise, graph.nodes)):
             _ask_onnx_runtime(graph, arrays, ways, found)
     for way, outputs in ways.items():
         for place, (mine, wanted, most) in enumerate(zip(outputs, expected, allowed, strict=True)):
@@ -138,6 +138,17 @@ def _stays_finite(graph: Graph, arrays: Sequence[Array]) -> bool:
     every = graph.replaced(outputs=tuple(made.output for made in graph.nodes))
     values = reference.run(every, {given.name: array for given, array in zip(graph.inputs, arrays, strict=True)})
     return all(bool(np.isfinite(value).all()) for value in values)
+
+
+def _done_otherwise(made: Node) -> bool:
+    """Whether ONNX Runtime does this in a way of its own.
+
+    The last state of a sequence of no steps is 0 there, not the first state. Antialiased maps of three axes aren't
+    those of onnx's reference, which ours are.
+    """
+    if made.operator == "Interpolate":
+        return bool(made.attributes["antialias"]) and len(made.attributes["size"] or made.attributes["scales"]) > 2
+    return 0 in made.attributes.get("fixed_lengths", ())
 
 
 def _ask_onnx_runtime(graph: Graph, arrays: Sequence[Array], ways: dict[str, Sequence[Array]], found: Found) -> None:

@@ -17,7 +17,6 @@ from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_kn
 from netsurgery.graph.from_onnx.control_flow import DECISIONS
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import folded
-from netsurgery.graph.from_onnx.gelu import with_gelu
 from netsurgery.graph.from_onnx.inner_graphs import needed, read_by
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
 from netsurgery.graph.from_onnx.traced import extent_of, traced
@@ -291,7 +290,6 @@ class _Reading:
     def graph(self, outputs: Sequence[str]) -> Graph:
         """The graph that was read."""
         self._name_outputs(outputs)
-        self._nodes = with_gelu(self._nodes, self._constants, outputs)
         if self._problems:
             raise UnreadError(self._problems)
         read = {name for made in self._nodes for name in made.inputs} | set(outputs)
