@@ -118,7 +118,7 @@ def grown(generator, trees, depth, modes=("BRANCH_LEQ",), targets=1, prefix="tar
     given |= {f"{prefix}_{what}": [] for what in ("treeids", "nodeids", "ids", "weights")}
 
     def grow(tree, left):
-        here = given["nodes_treeids"].count(tree) * 3 + 1  # numbers needn't be consecutive
+        here = given["nodes_treeids"].count(tree)
         leaf = left == 0 or (0 < left < depth - 1 and generator.random() < 0.2)
         place = len(given["nodes_modes"])
         for name, value in (("treeids", tree), ("nodeids", here), ("featureids", int(generator.integers(4))),

@@ -341,7 +341,7 @@ def _same_bits(a: Array, b: Array) -> bool:
 
 
 def _translated(proto: onnx.NodeProto) -> bool:
-    return not proto.domain and proto.op_type in TRANSLATIONS
+    return not proto.domain and (proto.op_type in TRANSLATIONS or proto.op_type in DECISIONS)
 
 
 def _missing(proto: onnx.NodeProto) -> str:
