@@ -32,7 +32,7 @@ import netsurgery as ns
 from netsurgery.deployment.comparison import TOLERANCE, difference_beyond_noise, largest_difference
 from netsurgery.deployment.dense_runtime import DenseRuntime, asked
 from netsurgery.errors import NetsurgeryError, VerificationError
-from netsurgery.graph.capture import Captured, InputChoices, capture
+from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.runtime.reference import run_node
 from netsurgery.timing.calls import timed
 from netsurgery.timing.machine import machine, other_processes, versions
@@ -99,7 +99,7 @@ def _packed_and_run(file: ModelFile, source: Path, attempt: Attempt) -> dict[str
                         source, packed, example_inputs=list(given.values()), input_shapes=shapes, input_values=values
                     )
                 )
-            captured = capture(source, run_node, list(given.values()), InputChoices(None, shapes, values))
+            captured = capture(source, run_node, list(given.values()), Choices(None, shapes, values))
             remarks.update(captured.remarks)
             runs.append({"sizes": sizes} | _compared(source, packed, captured, arrays, given))
     wrong = not all(run["difference"] is not None and run["difference"] <= TOLERANCE for run in runs)

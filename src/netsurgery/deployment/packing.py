@@ -23,7 +23,7 @@ from netsurgery.deployment.dense_runtime import asked
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
-from netsurgery.graph.capture import Captured, InputChoices, capture
+from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
@@ -107,6 +107,7 @@ def pack(
     open_axes: OpenAxes | None = None,
     input_shapes: InputShapes | None = None,
     input_values: Mapping[str, npt.ArrayLike] | None = None,
+    outputs: Sequence[str] | None = None,
     weights: WeightFormat = "exact",
     names: bool = False,
 ) -> PackReport:
@@ -123,6 +124,8 @@ def pack(
         ones, sizes and names of axes, {"image": ("batch", 3, 224, 224)}.
     input_values: for ONNX files, what inputs are that are to be constants, such as {"sample_rate": 16000}; they are no
         inputs of the packed network.
+    outputs: for ONNX files, names of values that the network is to give, in this order, in the place of the model's own
+        outputs; what only leads to others is left out, as what a detector selects at the end (NonMaxSuppression).
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
     An .onnx file is compared with what ONNX Runtime makes of it, of a quantised one or one in other floats of what it
@@ -144,32 +147,32 @@ def pack(
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)
-    choices = InputChoices(open_axes, input_shapes, input_values)
+    choices = Choices(open_axes, input_shapes, input_values, outputs)
     captured = capture(model, reference.run_node, example_inputs, choices)
     for name, constant in captured.graph.constants.items():
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
-    outputs, whose = _expected(model, captured)
+    expected, whose = _expected(model, captured)
     graph, examples, dense_bytes = captured.graph, captured.examples, 4 * captured.parameters
     remarks = captured.remarks
     del captured  # of a large model there should be no more copies than needed
     graph = simplify(with_known_weights(graph, model), reference.run_node)
     rounding_difference = None
     if weights != "exact":
-        _difference(graph, examples, outputs, whose, path)
+        _difference(graph, examples, expected, whose, path)
         graph = rounded(graph, weights)  # not before: what passes compute from rounded weights isn't round any more
         rounded_outputs = _run(graph, examples)
-        rounding_difference = largest_difference(rounded_outputs, outputs)
-        outputs = rounded_outputs  # what is lost by request isn't the file's fault
+        rounding_difference = largest_difference(rounded_outputs, expected)
+        expected = rounded_outputs  # what is lost by request isn't the file's fault
         graph = simplify(graph, reference.run_node)
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
             encode_to(file, graph, names=names)
         content = temporary.read_bytes()
         read = _read_back(content, graph, path)
-        difference, noise = _difference(read, examples, outputs, whose, path)
-        of_engine, more_noise = _engine_difference(content, read, examples, outputs, path)
+        difference, noise = _difference(read, examples, expected, whose, path)
+        of_engine, more_noise = _engine_difference(content, read, examples, expected, path)
         difference, noise = max(difference, of_engine), noise or more_noise
-        remarks += _remark(noise, outputs)
+        remarks += _remark(noise, expected)
     connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
         Path(path),
