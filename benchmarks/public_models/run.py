@@ -29,7 +29,7 @@ import refusals
 from own_process import FailedError, answer_of
 
 import netsurgery as ns
-from netsurgery.deployment.comparison import TOLERANCE, difference_beyond_noise, largest_difference
+from netsurgery.deployment.comparison import TOLERANCE, compared, largest_difference
 from netsurgery.deployment.dense_runtime import DenseRuntime, asked
 from netsurgery.errors import NetsurgeryError, VerificationError
 from netsurgery.graph.capture import Captured, Choices, capture
@@ -102,7 +102,7 @@ def _packed_and_run(file: ModelFile, source: Path, attempt: Attempt) -> dict[str
             captured = capture(source, run_node, list(given.values()), Choices(None, shapes, values))
             remarks.update(captured.remarks)
             runs.append({"sizes": sizes} | _compared(source, packed, captured, arrays, given))
-    wrong = not all(run["difference"] is not None and run["difference"] <= TOLERANCE for run in runs)
+    wrong = not all(run["difference"] is not None and run["difference"] <= run["allowed"] for run in runs)
     return {
         "verdict": DIFFERS if wrong else FIXED if attempt.fixed else PACKS,
         "packed_bytes": reports[0].size_bytes,
@@ -139,11 +139,11 @@ def _compared(
     outputs = call()
     found = [np.asarray(one) for one in (outputs if isinstance(outputs, tuple) else (outputs,))]
     feeds = {one.name: array for one, array in zip(session.graph.inputs, given.values(), strict=True)}
-    difference, noise = difference_beyond_noise(session.graph, feeds, found, answer.outputs)
-    facts: dict[str, Any] = {"difference": difference} | ({"noise": list(noise)} if noise else {})
+    measured = compared(found, answer.outputs, session.graph, feeds)
+    facts: dict[str, Any] = {"difference": measured.share, "allowed": measured.allowed}
     shipped = asked(source, arrays) if captured.remarks else answer
     if captured.remarks and shipped.outputs is not None:
-        facts["difference_as_shipped"] = largest_difference(found, shipped.outputs, noise)
+        facts["difference_as_shipped"] = largest_difference(found, shipped.outputs)
     theirs = DenseRuntime(source, 1).bound(list(arrays.values()))
     times = in_turns({"netsurgery": partial(timed, call), "onnxruntime": partial(timed, theirs)}, PACE)
     return facts | {

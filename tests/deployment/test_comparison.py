@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from netsurgery.deployment.comparison import TOLERANCE, difference_beyond_noise, largest_difference, rounding_noise
+from netsurgery.deployment.comparison import TOLERANCE, compared, largest_difference, rounding_noise
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.packed.writer import encode
 from netsurgery.runtime.reference import run
+from netsurgery.runtime.session import Session
 
 RANDOM = np.random.default_rng(4)
 
@@ -58,7 +60,54 @@ def test_noise_is_noise_behind_further_layers_too(behind: str, scale: float) -> 
     graph = summed_twice("backwards", behind, scale)
     found = run(graph, feeds)
     assert largest_difference(found, expected) > TOLERANCE  # by itself it would be refused
-    assert difference_beyond_noise(graph, feeds, found, expected)[0] < TOLERANCE
+    assert compared(found, expected, graph, feeds).within
+
+
+def test_a_network_that_magnifies_rounding_is_allowed_more_and_a_wrong_one_is_not() -> None:
+    """Twice all but a 50th of a sum is taken off: rounding grows by 2,500, and never looks like noise by itself."""
+    generator = np.random.default_rng(6)
+    x, matrix = generator.standard_normal((2, 512)).astype(np.float32), generator.random((8, 512)).astype(np.float32)
+    sums = x.astype(np.float64) @ matrix.T.astype(np.float64)
+
+    def network(order: slice, factor: float = 1.0) -> Graph:
+        builder = GraphBuilder()
+        given = builder.input("x", (2, 512))
+        if order.step:
+            given = builder.node("Reverse", [given], axes=(1,))
+        weight = np.ascontiguousarray(matrix[:, order]) * np.float32(factor)
+        y = builder.node("Linear", [given, builder.constant(weight)])
+        for part in (0.98, 0.98 * 0.02):
+            y = builder.node("Sub", [y, builder.constant((part * sums).astype(np.float32))])
+        return builder.graph([y])
+
+    feeds = {"x": x}
+    expected = run(network(slice(None)), feeds)
+    again = Session(encode(network(slice(None, None, -1))), threads=1)(x)
+    found = compared([np.asarray(again)], expected, network(slice(None)), feeds)
+    assert TOLERANCE < found.share < found.allowed < 3e-2
+    wrong = network(slice(None), 1.0001)
+    assert not compared(run(wrong, feeds), expected, wrong, feeds).within
+
+
+def test_each_output_is_measured_by_what_rounding_does_to_it() -> None:
+    """Beside an output of nothing but noise another one has to be as right as ever."""
+
+    def network(factor: float) -> Graph:
+        builder = GraphBuilder()
+        x = builder.input("x", ("batch", 64))
+        weight = np.random.default_rng(3).standard_normal((5, 64)).astype(np.float32)
+        third = builder.constant([1 / 3], "third")
+        noise = builder.node(
+            "Sub", [builder.node("Mul", [x, third]), builder.node("Div", [x, builder.constant([3.0])])]
+        )
+        return builder.graph([noise, builder.node("Linear", [x, builder.constant(weight * np.float32(factor))])])
+
+    feeds = {"x": floats(7, 64)}
+    expected = run(network(1.0), feeds)
+    for factor in (1.0, 1.001):
+        given = run(network(factor), feeds)
+        moved = (given[0] + np.spacing(feeds["x"]) / 4, given[1])
+        assert compared(moved, expected, network(1.0), feeds).within == (factor == 1)
 
 
 def test_a_wrong_layer_is_found_however_deep_the_network_is() -> None:
@@ -75,8 +124,9 @@ def test_a_wrong_layer_is_found_however_deep_the_network_is() -> None:
     feeds = {"x": floats(3, 32)}
     expected = run(network(weights[-1]), feeds)
     wrong = network(weights[-1] * np.float32(1.001))
-    difference, _ = difference_beyond_noise(wrong, feeds, run(wrong, feeds), expected)
-    assert difference == pytest.approx(1e-3, rel=0.05)
+    difference = compared(run(wrong, feeds), expected, wrong, feeds)
+    assert difference.share == pytest.approx(1e-3, rel=0.05)
+    assert not difference.within
 
 
 def test_a_wrong_layer_is_found_behind_a_mask_of_the_lowest_number() -> None:
@@ -94,8 +144,8 @@ def test_a_wrong_layer_is_found_behind_a_mask_of_the_lowest_number() -> None:
 
     feeds = {"x": floats(3, 8)}
     wrong = network(matrix * np.float32(1.001))
-    difference, _ = difference_beyond_noise(wrong, feeds, run(wrong, feeds), run(network(matrix), feeds))
-    assert difference > 2 * TOLERANCE
+    difference = compared(run(wrong, feeds), run(network(matrix), feeds), wrong, feeds)
+    assert difference.share > 2 * difference.allowed
 
 
 def test_a_network_that_doubles_differences_is_measured_by_what_rounding_does_to_it() -> None:
@@ -112,7 +162,7 @@ def test_a_network_that_doubles_differences_is_measured_by_what_rounding_does_to
         exact = 4 * exact * (1 - exact)
     found, expected = run(graph, feeds), (exact.astype(np.float32),)
     assert largest_difference(found, expected) > TOLERANCE
-    assert difference_beyond_noise(graph, feeds, found, expected)[0] < TOLERANCE
+    assert compared(found, expected, graph, feeds).within
 
 
 def test_whole_numbers_and_what_only_moves_have_no_noise() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,31 +20,7 @@ hundred layers that adds up to some 1e-5 of the largest output. A wrong network 
 """
 
 
-def largest_difference(given: Sequence[Array], expected: Sequence[Array], noise: Sequence[float] = ()) -> float:
-    """The largest difference as a share of the largest finite expected value; infinite where shapes or NaN differ.
-
-    Whole numbers and bools are the same, or infinitely far apart, and so are outputs of two types.
-
-    noise: for each output how far rounding moves it (`rounding_noise`). Where that is more than what is allowed, the
-        share is one of what it would be allowed of, and TOLERANCE stands for some times the noise.
-    """
-    worst = 0.0
-    for place, (one, other) in enumerate(zip(given, expected, strict=True)):
-        if other.dtype.kind != "f" or one.dtype.kind != "f":
-            if one.dtype != other.dtype or not np.array_equal(one, other):
-                return float("inf")
-            continue
-        finite = np.isfinite(other)
-        if one.shape != other.shape or not np.array_equal(one[~finite], other[~finite], equal_nan=True):
-            return float("inf")
-        if finite.any():
-            least = max(_MOST_NOISE * noise[place] / TOLERANCE if noise else 0.0, float(np.finfo(np.float32).tiny))
-            scale = max(float(np.abs(other[finite]).max()), least)
-            worst = max(worst, float(np.abs(one[finite] - other[finite]).max()) / scale)
-    return worst
-
-
-_MOST_NOISE = 16
+_TIMES_NOISE = 8
 """So many times what rounding at random moves an output by it may lie off: another order of sums rounds otherwise."""
 
 _UNIT = 2.0**-23
@@ -52,18 +29,65 @@ _UNIT = 2.0**-23
 _RUNS = 3
 
 
-def difference_beyond_noise(
-    graph: Graph, feeds: Mapping[str, Array], given: Sequence[Array], expected: Sequence[Array]
-) -> tuple[float, tuple[float, ...]]:
-    """`largest_difference`; where that is more than allowed, beside what rounding does to the graph on these inputs.
+@dataclass(frozen=True)
+class Difference:
+    """How far outputs lie apart, as a share of the largest one, and how far they may.
 
-    Returns the noise of each output, too: nothing where it wasn't asked for.
+    That is TOLERANCE, or more where rounding alone moves them further.
     """
-    difference = largest_difference(given, expected)
-    if difference <= TOLERANCE or difference == float("inf"):
-        return difference, ()
+
+    share: float
+    allowed: float = TOLERANCE
+
+    @property
+    def within(self) -> bool:
+        """Whether it is no more than allowed."""
+        return self.share <= self.allowed
+
+
+def largest_difference(given: Sequence[Array], expected: Sequence[Array]) -> float:
+    """The largest difference as a share of the largest finite expected value; infinite where shapes or NaN differ.
+
+    Whole numbers and bools are the same, or infinitely far apart, and so are outputs of two types.
+    """
+    return max((_share(one, other) for one, other in zip(given, expected, strict=True)), default=0.0)
+
+
+def _share(given: Array, expected: Array) -> float:
+    if expected.dtype.kind != "f" or given.dtype.kind != "f":
+        return 0.0 if expected.dtype == given.dtype and np.array_equal(given, expected) else float("inf")
+    finite = np.isfinite(expected)
+    if given.shape != expected.shape or not np.array_equal(given[~finite], expected[~finite], equal_nan=True):
+        return float("inf")
+    if not finite.any():
+        return 0.0
+    return float(np.abs(given[finite] - expected[finite]).max()) / _largest(expected)
+
+
+def _largest(values: Array) -> float:
+    """The largest finite magnitude."""
+    least = float(np.finfo(np.float32).tiny)
+    return max(float(np.abs(values[np.isfinite(values)]).max(initial=0)), least)
+
+
+def compared(given: Sequence[Array], expected: Sequence[Array], graph: Graph, feeds: Mapping[str, Array]) -> Difference:
+    """How far a graph's outputs, or those of what it was made from, lie from those expected on these inputs.
+
+    What rounding does to the graph is only asked where they lie further apart than TOLERANCE. Of several outputs it is
+    the one that is furthest off, of what is allowed of it.
+    """
+    share = largest_difference(given, expected)
+    if share <= TOLERANCE or share == float("inf"):
+        return Difference(share)
     noise = rounding_noise(graph, feeds)
-    return largest_difference(given, expected, noise), noise
+    of_each = [
+        Difference(
+            _share(one, other),
+            max(TOLERANCE, _TIMES_NOISE * moved / _largest(other)) if other.dtype.kind == "f" else TOLERANCE,
+        )
+        for one, other, moved in zip(given, expected, noise, strict=True)
+    ]
+    return max(of_each, key=lambda one: one.share / one.allowed)
 
 
 def rounding_noise(graph: Graph, feeds: Mapping[str, Array]) -> tuple[float, ...]:

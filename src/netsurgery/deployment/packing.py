@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.deployment.comparison import TOLERANCE, difference_beyond_noise, largest_difference
+from netsurgery.deployment.comparison import TOLERANCE, Difference, compared, largest_difference
 from netsurgery.deployment.dense_runtime import asked
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
@@ -49,7 +49,8 @@ class PackReport:
     measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
     other program could run the model;
     remarks: what the file computes otherwise than the model, by its nature, in sentences: a model in float16 is run
-    in float32, values of a quantised one aren't rounded.
+    in float32, values of a quantised one aren't rounded;
+    tolerance: the difference that was allowed, more than usual where rounding alone moves the outputs further.
 
     >>> report = ns.pack(model, "network.nsm", example_inputs=images, weights="bfloat16")
     >>> report.dense_bytes  # 263 parameters as float32
@@ -67,6 +68,7 @@ class PackReport:
     inputs: tuple[Input, ...]
     compared_with: str
     remarks: tuple[str, ...] = ()
+    tolerance: float = TOLERANCE
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -169,21 +171,21 @@ def pack(
             encode_to(file, graph, names=names)
         content = temporary.read_bytes()
         read = _read_back(content, graph, path)
-        difference, noise = _difference(read, examples, expected, whose, path)
-        of_engine, more_noise = _engine_difference(content, read, examples, expected, path)
-        difference, noise = max(difference, of_engine), noise or more_noise
-        remarks += _remark(noise, expected)
+        found = _difference(read, examples, expected, whose, path)
+        of_engine = _engine_difference(content, read, examples, expected, path)
+        found = max(found, of_engine, key=lambda one: one.share / one.allowed)
     connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
         Path(path),
         len(content),
         dense_bytes,
         connections,
-        difference,
+        found.share,
         rounding_difference,
         graph.inputs,
         whose,
         remarks,
+        found.allowed,
     )
 
 
@@ -233,35 +235,17 @@ def _structure(graph: Graph, constants: Sequence[str]) -> tuple[Any, ...]:
 
 
 def _difference(
-    graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], whose: str, path: str | Path
-) -> tuple[float, tuple[float, ...]]:
-    """How far the graph's outputs lie from those expected, and their noise, where that counts.
-
-    Raises VerificationError beyond the tolerance.
-    """
+    graph: Graph, examples: Sequence[Array], expected: Sequence[Array], whose: str, path: str | Path
+) -> Difference:
+    """How far the graph's outputs lie from those expected. Raises VerificationError beyond what is allowed."""
     feeds = _feeds(graph, examples)
-    difference, noise = difference_beyond_noise(graph, feeds, reference.run(graph, feeds), outputs)
-    if not difference <= TOLERANCE:
+    found = compared(reference.run(graph, feeds), expected, graph, feeds)
+    if not found.within:
         raise VerificationError(
-            f"{path}: the packed network's outputs differ from those of {whose} by {difference:.1e} of the largest "
-            f"output, {TOLERANCE:.0e} is allowed; nothing was kept. {_advice(whose)}"
+            f"{path}: the packed network's outputs differ from those of {whose} by {found.share:.1e} of the largest "
+            f"output, {found.allowed:.0e} is allowed; nothing was kept. {_advice(whose)}"
         )
-    return difference, noise
-
-
-def _remark(noise: Sequence[float], outputs: Sequence[Array]) -> tuple[str, ...]:
-    """What the report says of a network whose outputs are known less well than TOLERANCE."""
-    if not noise:
-        return ()
-    shares = (
-        moved / max(float(np.abs(values[np.isfinite(values)]).max(initial=0)), float(np.finfo(np.float32).tiny))
-        for moved, values in zip(noise, outputs, strict=True)
-        if values.dtype.kind == "f"
-    )
-    return (
-        f"Rounding alone moves its outputs by {max(shares):.1e} of the largest on the examples: differences from other "
-        "programs are measured beside that.",
-    )
+    return found
 
 
 def _advice(whose: str) -> str:
@@ -276,19 +260,19 @@ def _advice(whose: str) -> str:
 
 
 def _engine_difference(
-    content: bytes, graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], path: str | Path
-) -> tuple[float, tuple[float, ...]]:
+    content: bytes, graph: Graph, examples: Sequence[Array], expected: Sequence[Array], path: str | Path
+) -> Difference:
     """The same of what the engine, which will run the file, makes of its bytes."""
-    found = Session(content)(*examples)
-    given = found if isinstance(found, tuple) else (found,)
-    difference, noise = difference_beyond_noise(graph, _feeds(graph, examples), given, outputs)
-    if not difference <= TOLERANCE:
+    outputs = Session(content)(*examples)
+    given = outputs if isinstance(outputs, tuple) else (outputs,)
+    found = compared(given, expected, graph, _feeds(graph, examples))
+    if not found.within:
         raise VerificationError(
-            f"{path}: the engine's outputs differ from those expected by {difference:.1e} of the largest output, "
-            f"{TOLERANCE:.0e} is allowed, though the network in the file is right; nothing was kept. That is a fault "
-            "of netsurgery: please report it with the model. engine='reference' would run such a file."
+            f"{path}: the engine's outputs differ from those expected by {found.share:.1e} of the largest output, "
+            f"{found.allowed:.0e} is allowed, though the network in the file is right; nothing was kept. That is a "
+            "fault of netsurgery: please report it with the model. engine='reference' would run such a file."
         )
-    return difference, noise
+    return found
 
 
 def _run(graph: Graph, examples: Sequence[Array]) -> tuple[Array, ...]:
