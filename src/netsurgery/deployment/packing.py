@@ -24,7 +24,7 @@ from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, InputChoices, capture
-from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes
+from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes, named_axes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
 from netsurgery.graph.weights import Weights, same_bits
@@ -45,7 +45,8 @@ class PackReport:
     once; connections: kept weights and biases in the file; difference: largest difference of an output from the model's
     (its weights rounded where that was asked for) on the example inputs, as a share of the largest output;
     rounding_difference: the same between the model and itself with rounded weights, None if they weren't rounded;
-    inputs: what the network takes, with the names of axes that are open; compared_with: whose outputs the difference is
+    inputs: what the network takes, with the names of axes that are open; least, steps: of each open axis the smallest
+    size, and of those whose sizes are multiples, of what; compared_with: whose outputs the difference is
     measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
     other program could run the model;
     remarks: what the file computes otherwise than the model, by its nature, in sentences: a model in float16 is run
@@ -66,6 +67,8 @@ class PackReport:
     rounding_difference: float | None
     inputs: tuple[Input, ...]
     compared_with: str
+    least: Mapping[str, int]
+    steps: Mapping[str, int]
     remarks: tuple[str, ...] = ()
 
     @property
@@ -82,7 +85,7 @@ class PackReport:
     def __str__(self) -> str:
         batch = "" if self.batch is None else f"\nIt takes batches of {self.batch} only."
         if self.axes not in ((), ("batch",)):
-            batch = f"\nIt takes any {', '.join(self.axes)}."
+            batch = f"\nIt takes any {named_axes(self.least, self.steps)}."
         whose = self.compared_with if self.rounding_difference is None else f"{self.compared_with}, its weights rounded"
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
@@ -177,6 +180,8 @@ def pack(
         rounding_difference,
         graph.inputs,
         whose,
+        graph.least,
+        graph.steps,
         remarks,
     )
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from netsurgery.checks import require
 from netsurgery.errors import CaptureError, InputError, MissingExtraError
 from netsurgery.graph.examples import random_inputs
-from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes
+from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes, with_sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
 from netsurgery.graph.value_types import ValueType, type_of
@@ -92,9 +92,7 @@ def _with_shapes(graph: Graph, choices: InputChoices) -> Graph:
     _require_no_values(choices)
     if not choices.shapes:
         return graph
-    changed = graph.replaced(inputs=with_shapes(graph.inputs, choices.shapes), known_least={})
-    changed.check()
-    return changed.replaced(known_least=changed.least)
+    return with_sizes(graph, with_shapes(graph.inputs, choices.shapes))
 
 
 def _require_no_values(choices: InputChoices) -> None:

@@ -299,7 +299,7 @@ def _expanded(call: Call) -> Whole | None:
             stops[axis] = size
         else:
             sizes[axis] = int(size)
-    return Whole(np.broadcast_to(array, np.broadcast_shapes(array.shape, sizes)), stops)
+    return Whole(np.broadcast_to(array, np.broadcast_shapes(array.shape, sizes)), stops, x.endless)
 
 
 def _of_wholes(kind: str, folder: Folder, call: Call, result: AnyArray) -> Whole | None:
@@ -319,7 +319,8 @@ def _of_wholes(kind: str, folder: Folder, call: Call, result: AnyArray) -> Whole
     stops = {
         axis: sizes[now] for axis, (now, all_) in enumerate(zip(result.shape, array.shape, strict=True)) if now != all_
     }
-    return Whole(array, stops)
+    endless = any(one is not None and one.endless for one in wholes) and MOST_PLACES in array.shape
+    return Whole(array, stops, endless)
 
 
 def _inside(places: Whole, rows: int) -> Whole:
