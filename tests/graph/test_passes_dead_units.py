@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.engine.plain_cases import MAKERS, cases
 
 from netsurgery.graph.ir import Graph, GraphBuilder
+from netsurgery.graph.operators import OPERATORS
 from netsurgery.graph.passes import remove_dead_units, replace_known_operands, simplify
+from netsurgery.graph.value_types import ValueType
 from netsurgery.runtime.reference import run, run_node
 
 DENSITIES = {"conv1": 0.142, "conv2": 0.031, "fc1": 0.007, "fc2": 0.043}  # LeNet-5 after dynamic network surgery
@@ -122,6 +125,10 @@ POOLS = [  # what a silent channel of 3 goes through, and whether it still is th
     ("AdaptiveAveragePool", {"size": (2,)}, True),
     ("AdaptiveMaxPool", {"size": (2,)}, True),
     ("Resize", {"size": (8,)}, True),
+    ("Interpolate", {"size": (8,)}, True),
+    ("Interpolate", {"size": (7,), "mode": "cubic"}, True),
+    ("Interpolate", {"size": (8,), "coordinates": "tf_crop_and_resize", "roi": (-1.0, 2.0)}, False),
+    ("Interpolate", {"size": (8,), "coordinates": "tf_crop_and_resize", "roi": (-1.0, 2.0), "value": 3.0}, True),
     ("Mean", {"axes": (2,)}, True),
     ("Slice", {"axis": 2, "start": 1, "stop": 3}, True),
     ("Pad", {"pads": (0, 0, 1, 0, 0, 0)}, False),
@@ -148,6 +155,53 @@ def test_a_silent_channel_is_followed_as_far_as_it_stays_one_number(operator, at
     rounding = 2.0**-20  # of the last sum, in another order, where it isn't of whole numbers
     x = np.array([[[1, -2, 2, 0]], [[5, 6, 7, 9]]], np.float32)
     np.testing.assert_allclose(run(cut, {"x": x})[0], run(graph, {"x": x})[0], rtol=rounding)
+
+
+def takes_floats(operator: str) -> bool:
+    given = OPERATORS[operator].operands[:1]
+    return any(one.types[0] is ValueType.FLOAT32 and not one.constant for one in given)
+
+
+@pytest.mark.parametrize("operator", sorted(filter(takes_floats, MAKERS)))
+@settings(max_examples=8)
+@given(data=st.data())
+def test_between_two_pruned_layers_any_operator_gives_what_it_gave(operator: str, data: st.DataObject) -> None:
+    case = data.draw(cases(operator).filter(lambda case: bool(case.shapes[0]) and case.kind(0) is ValueType.FLOAT32))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    builder = GraphBuilder()
+
+    def layer(x: str, shape: tuple[int, ...], kind: str, rows: int | None = None) -> str:
+        """Makes `rows` units of x, half of them silent; along axis 1 of a Conv, the last of a Linear."""
+        axis = 1 if kind == "Conv" else len(shape) - 1
+        weight = rng.normal(size=(rows or 3, shape[axis], *[1] * (len(shape) - 2 if kind == "Conv" else 0)))
+        if rows:
+            weight[rng.random(rows) < 0.5] = 0
+        weight[:, rng.random(shape[axis]) < 0.3] = 0
+        return builder.node(kind, [x, builder.constant(weight), builder.constant(rng.normal(size=len(weight)))])
+
+    first, *others = case.operands(rng)
+    kind = data.draw(st.sampled_from(["Conv", "Linear"] if 2 < first.ndim < 6 else ["Linear"]))
+    axis = 1 if kind == "Conv" else first.ndim - 1
+    given_shape = (*first.shape[:axis], 2, *first.shape[axis + 1 :])
+    x = layer(builder.input("x", given_shape), given_shape, kind, first.shape[axis])
+    feeds = {"x": rng.normal(size=given_shape).astype(np.float32)}
+    names: list[str | None] = [x]
+    for place, array in enumerate(others, 1):
+        if array is None or case.takes(place):
+            names.append(None if array is None else builder.constant(array))
+        else:
+            names.append(builder.input(f"x{place}", array.shape, case.kind(place)))
+            feeds[f"x{place}"] = array
+    y = builder.node(operator, names, **case.attributes)
+    graph = builder.graph([y])
+    shape = graph.shapes()[y]
+    if shape and graph.types[y] is ValueType.FLOAT32:
+        kind = data.draw(st.sampled_from(["Conv", "Linear"] if 2 < len(shape) < 6 else ["Linear"]))
+        graph = builder.graph([layer(y, shape, kind)])
+    with np.errstate(all="ignore"):
+        (before,), (after,) = run(graph, feeds), run(simplify(graph, run_node), feeds)
+    if np.isfinite(before).all():  # what is zero times infinity may go
+        np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4 * max(1, np.abs(before).max(initial=0)))
 
 
 def test_what_a_sum_joins_goes_together_or_not_at_all() -> None:

@@ -111,9 +111,13 @@ CASES = {
     },
     **{name: [case(IMAGE, weights(4, 1, 1)), case(ROWS, more=(ROWS,))] for name in ("Min", "Max", "PRelu")},
     **{name: [case(IMAGE, np.abs(weights(4, 1, 1)) + 2)] for name in ("Fmod", "Remainder", "Pow")},
-    "Elu": [case(ROWS), case(ROWS, alpha=0.5, scale=2.0), case(ROWS, alpha=0.5, scale=2.0, input_scale=0.25)],
+    "Elu": [
+        case(ROWS),
+        case(ROWS, alpha=0.5, scale=2.0),
+        *(case(ROWS, alpha=0.5, scale=2.0, input_scale=inner) for inner in (0.25, 0.0, -0.5)),
+    ],
     "ThresholdedRelu": [case(ROWS, alpha=0.2)],
-    "Shrink": [case(ROWS, threshold=0.25, bias=0.5)],
+    "Shrink": [case(ROWS, threshold=0.25, bias=0.5), case(ROWS, threshold=-0.5, bias=-0.25)],
     "RmsNorm": [case(WORDS, weights(6), axis=2), case(WORDS, axis=1, epsilon=0.1)],
     "Lrn": [case(IMAGE, size=3), case(IMAGE, size=5, alpha=0.5, beta=0.6, bias=2.0)],
     "LayerNorm": [
@@ -289,6 +293,24 @@ def test_what_is_written_is_read_back_as_the_same_network(operator, index, spars
     assert again.inputs == graph.inputs
     assert again.outputs == graph.outputs
     assert_same(run(again, inputs), run(graph, inputs))
+
+
+@pytest.mark.parametrize("kind", [ValueType.INT32, ValueType.INT64])
+def test_places_of_either_type_are_written_as_onnx_takes_them(kind):
+    b = GraphBuilder()
+    x, places, y = b.input("x", (3, 4)), b.input("places", (5, 2), kind), b.input("y", (5,))
+    nodes = [b.node("GatherND", [x, places]), b.node("ScatterND", [x, places, y], reduction="add")]
+    graph = b.graph(nodes)
+    inputs = {"x": RANDOM.normal(size=(3, 4)), "places": RANDOM.integers(0, 3, (5, 2)), "y": RANDOM.normal(size=5)}
+    inputs = {one.name: inputs[one.name].astype(one.type.dtype) for one in graph.inputs}
+    assert_same(run_by_onnxruntime(to_onnx(graph), inputs), run(graph, inputs))
+
+
+def test_what_has_no_axes_is_transposed_too():
+    b = GraphBuilder()
+    graph = b.graph([b.node("Transpose", [b.node("Reshape", [b.input("x", (1,))], shape=())], order=())])
+    inputs = {"x": np.ones(1, np.float32)}
+    assert_same(run_by_onnxruntime(to_onnx(graph), inputs), run(graph, inputs))
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -93,8 +93,8 @@ struct Shrink {
   float threshold, bias;
   float operator()(float x) const {
     const float inside = x != x ? x : 0.0f;
-    const float below = x < -threshold ? x + bias : inside;
-    return x > threshold ? x - bias : below;
+    const float above = x > threshold ? x - bias : inside;
+    return x < -threshold ? x + bias : above;
   }
 };
 

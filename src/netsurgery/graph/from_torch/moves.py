@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeAlias
@@ -62,6 +63,67 @@ def repeat(call: Call) -> str:
 def flip(call: Call) -> str:
     """aten.flip."""
     return call.node("Reverse", [call.operand("self")], axes=call.axes("dims"))
+
+
+def roll(call: Call) -> str:
+    """aten.roll: what leaves an axis at one end comes back at the other; without axes, of the values in a row."""
+    x, shape = call.operand("self"), call.shape
+    shifts = call.arguments["shifts"]
+    axes = call.arguments["dims"]
+    if not axes:
+        count = math.prod(call.known(shape))
+        row = _rolled(call, call.reshaped(x, shape, (count,), "row"), count, 0, shifts[0])
+        return call.reshaped(row, (count,), shape)
+    for axis, shift in zip(call.axes("dims"), shifts, strict=True):
+        x = _rolled(call, x, shape[axis], axis, shift)
+    return x
+
+
+def _rolled(call: Call, x: str, size: int | Open, axis: int, shift: int | Open) -> str:
+    if not isinstance(size, int) or not isinstance(shift, int):
+        raise UnsupportedOperatorError(f"rolls an axis of open size or by an open number of places; {FIX}")
+    start = -shift % max(size, 1)
+    if start == 0:
+        return x
+    tail = call.node("Slice", [x], "tail", axis=axis, start=start, stop=size)
+    head = call.node("Slice", [x], "head", axis=axis, start=0, stop=start)
+    return call.node("Concat", [tail, head], axis=axis)
+
+
+def fill(call: Call) -> str:
+    """aten.fill: the shape of the first, the number of the second."""
+    number = call.operand_as("value", call.kind)
+    return call.node("Expand", [number], shape=tuple(call.extent(size) for size in call.shape))
+
+
+def copied(call: Call) -> str:
+    """aten.copy: the second in the shape and the type of the first."""
+    x = call.operand_as("src", call.kind)
+    if call.sizes("src") == call.shape:
+        return x
+    return call.node("Expand", [x], shape=tuple(call.extent(size) for size in call.shape))
+
+
+def put(call: Call) -> str:
+    """aten.slice_scatter and select_scatter: a tensor with another in the place of a slice or of one entry."""
+    axis, shape = call.axis(), call.shape
+    whole = call.extent(shape[axis])
+    if "index" in call.arguments:
+        index = call.number("index")
+        start = index if index >= 0 else whole + index
+        stop: Number = start + 1
+        one = (*shape[:axis], 1, *shape[axis + 1 :])
+        part = call.reshaped(call.operand_as("src", call.kind), call.sizes("src"), one, "part")
+    else:
+        if call.number("step") != 1:
+            raise UnsupportedOperatorError("puts entries in steps; put them one slice at a time")
+        start = _place(call.whole_number("start"), whole, 0)
+        stop = _place(call.whole_number("end"), whole, whole)
+        part = call.operand_as("src", call.kind)
+    x = call.promoted()
+    before = [] if start == 0 else [call.node("Slice", [x], "before", axis=axis, start=0, stop=start)]
+    after = [] if stop == whole else [call.node("Slice", [x], "after", axis=axis, start=stop, stop=whole)]
+    return call.node("Concat", [*before, part, *after], axis=axis)
 
 
 def triangle(*, upper: bool) -> Callable[[Call], str]:

@@ -15,6 +15,7 @@ from netsurgery.graph.from_torch import choices as choice
 from netsurgery.graph.from_torch import functions as function
 from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch import moves as move
+from netsurgery.graph.from_torch import patches as patch
 from netsurgery.graph.from_torch import places as place
 from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch import recurrent as recurrent
@@ -66,6 +67,18 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (place.extreme("ArgMax", "ReduceMax"), "max.dim"),
     (place.extreme("ArgMin", "ReduceMin"), "min.dim"),
     (place.top, "topk.default"),
+    (place.index_put, "index_put.default _unsafe_index_put.default"),
+    (place.put_along("source", "add"), "index_add.default"),
+    (place.put_along("source"), "index_copy.default"),
+    (place.put_along("value"), "index_fill.int_Scalar index_fill.int_Tensor"),
+    (place.kth, "kthvalue.default median.dim"),
+    (place.bucket("boundaries", "self"), "bucketize.Tensor"),
+    (place.bucket("sorted_sequence", "self"), "searchsorted.Tensor"),
+    (reduction.any_of("ReduceMax"), "any.default any.dim any.dims"),
+    (reduction.any_of("ReduceMin"), "all.default all.dim all.dims"),
+    (reduction.distances, "cdist.default"),
+    (patch.unfold, "im2col.default"),
+    (patch.fold, "col2im.default"),
     (place.sort, "sort.default sort.stable"),
     (place.argsort, "argsort.default argsort.stable"),
     (place.running_sum, "cumsum.default"),
@@ -172,6 +185,10 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (move.expand, "expand.default expand_as.default"),
     (move.repeat, "repeat.default tile.default"),
     (move.flip, "flip.default"),
+    (move.roll, "roll.default"),
+    (move.fill, "fill.Scalar fill.Tensor"),
+    (move.copied, "copy.default"),
+    (move.put, "slice_scatter.default select_scatter.default"),
     (move.triangle(upper=False), "tril.default"),
     (move.triangle(upper=True), "triu.default"),
     (move.filled(), "full.default full_like.default new_full.default"),

@@ -112,6 +112,73 @@ def scatter(reduction: str = "none") -> Callable[[Call], str]:
     return translate
 
 
+def index_put(call: Call) -> str:
+    """aten.index_put: by one tensor of places along any axis, tensors for the first axes, or one number by a mask."""
+    given = list(call.arguments["indices"])
+    while given and given[-1] is None:
+        given.pop()
+    named = [(axis, one) for axis, one in enumerate(given) if one is not None]
+    if any(_is_mask(call, one) for _, one in named):
+        return _put_by_mask(call, [one for _, one in named])
+    reduction = "add" if call.arguments["accumulate"] else "none"
+    if len(named) == 1:
+        axis, places = named[0]
+        return _put_along(call, axis, places, call.arguments["values"], reduction)
+    if len(named) < len(given):
+        raise UnsupportedOperatorError("puts by several tensors behind an axis that is whole; put those axes first")
+    tensors = [one for _, one in named]
+    wanted = (*_broadcast([one.shape for one in tensors]), *call.shape[len(tensors) :])
+    updates = _spread(call, call.arguments["values"], wanted)
+    return call.node("ScatterND", [call.promoted("self"), _together(call, tensors), updates], reduction=reduction)
+
+
+def _put_by_mask(call: Call, indices: list[Activation | Constant]) -> str:
+    mask, values, shape = indices[0], call.arguments["values"], call.shape
+    if len(indices) > 1 or math.prod(call.known(values.shape)) != 1 or call.arguments["accumulate"]:
+        raise UnsupportedOperatorError("puts several values by a mask, as many as it finds; use torch.where")
+    full = (*mask.shape, *(1 for _ in shape[len(mask.shape) :]))
+    where = call.reshaped(call.placed(mask, "mask", ValueType.BOOL), mask.shape, full, "where")
+    value = call.reshaped(call.placed(values, "value", call.kind), values.shape, (), "number")
+    return call.node("Where", [where, value, call.promoted("self")])
+
+
+def _spread(call: Call, value: Any, wanted: Sizes) -> str:
+    """A tensor or a number, broadcast."""
+    name = call.placed(value, "values", call.kind)
+    if getattr(value, "shape", ()) == wanted:
+        return name
+    return call.node("Expand", [name], "spread", shape=tuple(map(call.extent, wanted)))
+
+
+def _put_along(call: Call, axis: int, places: Activation | Constant, value: Any, reduction: str) -> str:
+    """Values in the place of, or added to, entries along an axis, which comes first while that is done."""
+    shape, count = call.shape, len(places.shape)
+    wanted = (*shape[:axis], *places.shape, *shape[axis + 1 :])
+    updates = _spread(call, value, wanted)
+    ahead = [*range(axis, axis + count), *range(axis), *range(axis + count, len(wanted))]
+    index = call.reshaped(_indices(call, places), places.shape, (*places.shape, 1), "index")
+    x, order = call.promoted("self"), [axis, *range(axis), *range(axis + 1, len(shape))]
+    if axis:
+        x = call.node("Transpose", [x], "ahead", order=tuple(order))
+        updates = call.node("Transpose", [updates], "values_ahead", order=tuple(ahead))
+    put = call.node("ScatterND", [x, index, updates], "put" if axis else "", reduction=reduction)
+    return call.node("Transpose", [put], order=tuple(map(order.index, range(len(shape))))) if axis else put
+
+
+def put_along(argument: str, reduction: str = "none") -> Callable[[Call], str]:
+    """aten.index_add, index_copy, index_fill: at places along an axis."""
+
+    def translate(call: Call) -> str:
+        value = call.arguments[argument]
+        if call.arguments.get("alpha", 1) != 1:
+            value = Activation(
+                call.node("Mul", [call.promoted(argument), call.operand_as("alpha", call.kind)]), value.shape
+            )
+        return _put_along(call, _axis(call), call.arguments["index"], value, reduction)
+
+    return translate
+
+
 def place(operator: str) -> Callable[[Call], str]:
     """aten.argmax, argmin: along an axis, or of all entries in a row."""
 
@@ -170,6 +237,44 @@ def _ranked(call: Call, count: int, largest: bool) -> Outputs:
         call.node(operator, [x], part, **settings) if number in call.used else None
         for number, (operator, part) in enumerate((("TopKValues", "values"), ("TopKIndices", "indices")))
     )
+
+
+def kth(call: Call) -> Outputs:
+    """aten.kthvalue and median along an axis: the entry that so many are no larger than, and where it stands."""
+    axis, sizes = call.axis(), call.sizes("self")
+    (size,) = call.known((sizes[axis],))
+    count = call.number("k") if call.given("k") else (size + 1) // 2
+    kept = (*sizes[:axis], 1, *sizes[axis + 1 :])
+    after = kept if call.arguments["keepdim"] else (*sizes[:axis], *sizes[axis + 1 :])
+    found: list[str | None] = []
+    for number, (operator, part) in enumerate((("TopKValues", "values"), ("TopKIndices", "indices"))):
+        if number not in call.used:
+            found.append(None)
+            continue
+        least = call.node(operator, [call.operand("self")], f"{part}.least", axis=axis, count=count, largest=False)
+        last = call.node("Slice", [least], f"{part}.last", axis=axis, start=count - 1, stop=count)
+        found.append(call.reshaped(last, kept, after, part))
+    return tuple(found)
+
+
+def bucket(boundaries: str, values: str) -> Callable[[Call], str]:
+    """aten.bucketize and searchsorted: how many of the boundaries, which are known and in a row, lie below."""
+
+    def translate(call: Call) -> str:
+        row, sizes = call.parameter(boundaries).tensor, call.sizes(values)
+        if row.ndim != 1 or call.given("sorter"):
+            raise UnsupportedOperatorError("boundaries must be one sorted row")
+        right = bool(call.arguments["right"]) or call.arguments.get("side") == "right"
+        x = call.reshaped(call.operand_as(values, ValueType.FLOAT32), sizes, (*sizes, 1), "x")
+        below = call.node(
+            "LessOrEqual" if right else "Less", [call.placed(Constant(row.float(), "boundaries")), x], "below"
+        )
+        total = call.node(
+            "ReduceSum", [call.node("Cast", [below], "ones", type="float32")], "sum", axes=(len(sizes),), keepdims=False
+        )
+        return call.node("Cast", [total], type=str(call.kind))
+
+    return translate
 
 
 def running_sum(call: Call) -> str:

@@ -38,6 +38,13 @@ Value: TypeAlias = Any
 
 _ABSENT = "is an operator that netsurgery doesn't have"
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+_FILLED: Mapping[str, int | None] = {
+    f"aten.{name}.default": number
+    for kind, number in (("zeros", 0), ("ones", 1), ("full", None))
+    for name in (f"{kind}_like", f"new_{kind}")
+}
+"""What takes of a tensor its shape or type alone -> what is in the tensor that it gives; None: `fill_value`."""
+
 _ZEROS = ("aten.zeros.default", "aten.zeros_like.default", "aten.new_zeros.default")
 
 
@@ -165,6 +172,8 @@ class _Reader:
         random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
         if known and not random and isinstance(node.target, torch._ops.OpOverload):
             return _computed(node, args, kwargs)
+        if (filled := _filled(node, args, kwargs, given)) is not None:
+            return filled
         if str(node.target) in _ZEROS and not any(isinstance(leaf, Missing) for leaf in leaves):
             return Zeros(sizes_of(given))
         if (cut := cut_of(node.target, args, kwargs, node.name)) is not None:
@@ -289,6 +298,18 @@ def _computed(node: torch.fx.Node, args: Any, kwargs: Any) -> Value:
     if isinstance(result, list | tuple):
         return tuple(Constant(item, f"{node.name}.{index}") for index, item in enumerate(result))
     return Constant(result, node.name)
+
+
+def _filled(node: torch.fx.Node, args: Any, kwargs: Any, given: Any) -> Constant | None:
+    """A tensor of one number in a known shape: known, whatever else is in the tensor that it is made like."""
+    if str(node.target) not in _FILLED or any(isinstance(size, Open) for size in sizes_of(given)):
+        return None
+    number = _FILLED[str(node.target)]
+    if number is None:
+        number = _named(node.target, args, kwargs)["fill_value"]
+    if not isinstance(number, int | float):
+        return None
+    return Constant(torch.full(tuple(given.shape), number, dtype=given.dtype), node.name)
 
 
 def _place(node: torch.fx.Node, with_class: bool = False) -> str:

@@ -19,8 +19,9 @@ from torch.utils._pytree import tree_flatten  # how torch.export itself puts out
 from netsurgery.checks import require
 from netsurgery.errors import CaptureError, DataError
 from netsurgery.evaluation_mode import evaluating
+from netsurgery.graph.from_torch.decomposition import read_decomposed
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
-from netsurgery.graph.from_torch.program import AxisNames, read_program
+from netsurgery.graph.from_torch.program import AxisNames
 from netsurgery.graph.from_torch.recurrent import recurrent_as_one
 from netsurgery.graph.ir import Array, Graph, OpenAxes
 
@@ -89,7 +90,7 @@ def read_exported(program: ExportedProgram, names: AxisNames | None = None) -> G
             program = program.run_decompositions({})  # nothing but in-place operators goes
         except Exception as error:
             raise _capture_error("the exported program can't be made functional", error) from error
-        return read_program(program, names or {})
+        return read_decomposed(program, names or {})
 
 
 def unscripted(model: torch.jit.ScriptModule, example_inputs: tuple[torch.Tensor, ...]) -> nn.Module:

@@ -10,6 +10,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Call
+from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
 
@@ -21,6 +22,30 @@ def _keepdims(call: Call) -> bool:
 def over_axes(operator: str) -> Callable[[Call], str]:
     """A reduction over the axes named, or over all."""
     return lambda call: call.node(operator, [call.promoted()], axes=call.axes("dim"), keepdims=_keepdims(call))
+
+
+def any_of(operator: str) -> Callable[[Call], str]:
+    """aten.any and all: the largest or the smallest of what is 1 where it is true."""
+
+    def translate(call: Call) -> str:
+        ones = call.node("Cast", [call.operand_as("self", ValueType.BOOL)], "ones", type=str(ValueType.FLOAT32))
+        found = call.node(operator, [ones], "found", axes=call.axes("dim"), keepdims=_keepdims(call))
+        return call.node("Cast", [found], type=str(call.kind))
+
+    return translate
+
+
+def distances(call: Call) -> str:
+    """aten.cdist: of each row of one tensor from each row of the other."""
+    first, second, order = call.sizes("x1"), call.sizes("x2"), float(call.number("p"))
+    if order not in (1.0, 2.0):
+        raise UnsupportedOperatorError(f"measures distances of order {order:g}; 1 and 2 are supported")
+    x = call.reshaped(call.operand("x1"), first, (*first[:-1], 1, first[-1]), "rows")
+    y = call.reshaped(call.operand("x2"), second, (*second[:-2], 1, *second[-2:]), "others")
+    apart, axis = call.node("Sub", [x, y], "apart"), len(call.shape)
+    if order == 2:
+        return call.node("ReduceL2", [apart], axes=(axis,), keepdims=False)
+    return call.node("ReduceSum", [call.node("Abs", [apart], "sizes")], axes=(axis,), keepdims=False)
 
 
 def norm(call: Call) -> str:

@@ -27,7 +27,7 @@ class KnownChannels:
         self.numbers: dict[str, Array] = {}
         for node in graph.nodes:
             if node.output in units.axes:
-                found = _RULES[node.operator](self, node, node.attributes)
+                found = _RULES.get(node.operator, _nothing)(self, node, node.attributes)
                 self.numbers[node.output] = np.where(np.isfinite(found), found, np.float32(np.nan))
 
     def along(self, name: str, axis: int) -> Array:
@@ -42,6 +42,10 @@ def _unknown(count: int) -> Array:
 
 
 _Rule: TypeAlias = Callable[[KnownChannels, Node, Mapping[str, Any]], Array]
+
+
+def _nothing(of: KnownChannels, node: Node, _: Mapping[str, Any]) -> Array:
+    return _unknown(len(of.units.channels[node.output]))
 
 
 def _layer(of: KnownChannels, node: Node, _: Mapping[str, Any]) -> Array:
@@ -89,6 +93,14 @@ def _average_pool(of: KnownChannels, node: Node, attributes: Mapping[str, Any]) 
     return _if_zero(known) if attributes["count_include_pad"] and attributes["pads"] else known
 
 
+def _interpolate(of: KnownChannels, node: Node, attributes: Mapping[str, Any]) -> Array:
+    """A mean of what is the same everywhere is that; outside of the part that tf_crop_and_resize cuts is `value`."""
+    known = _same(of, node, attributes)
+    if attributes["coordinates"] != "tf_crop_and_resize":
+        return known
+    return np.where(known == attributes["value"], known, np.float32(np.nan))
+
+
 def _if_zero(known: Array) -> Array:
     return np.where(known == 0, known, np.float32(np.nan))
 
@@ -129,8 +141,9 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("MaxPool", "AdaptiveMaxPool", "AdaptiveAveragePool", "Mean", "Resize"), _same),
     **dict.fromkeys(("Slice", "Transpose", "ReduceMax", "ReduceMin"), _same),
     "AveragePool": _average_pool,
+    "Interpolate": _interpolate,
     "Pad": _pad,
     "Concat": _concat,
     "Reshape": _reshape,
 }
-"""Operator that hands units on -> what is known of its output's channels."""
+"""Operator that hands units on -> what is known of its output's channels. Of any other's, nothing is known."""

@@ -46,7 +46,11 @@ def _elu(nodes: Nodes, node: Node) -> None:
     above = nodes.step(node, "Mul", [nodes.step(node, "Relu", [x]), nodes.number(node, "scale", given["scale"])])
     below = nodes.step(node, "Min", [x, nodes.number(node, "zero", 0)])
     below = nodes.step(node, "Mul", [below, nodes.number(node, "input_scale", given["input_scale"])])
-    below = nodes.step(node, "Selu", [below], alpha=given["alpha"], gamma=given["scale"])
+    if given["input_scale"] > 0:
+        below = nodes.step(node, "Selu", [below], alpha=given["alpha"], gamma=given["scale"])
+    else:  # exp grows there, and what is above 0 would pass through a Selu as it is
+        grown = nodes.step(node, "Sub", [nodes.step(node, "Exp", [below]), nodes.number(node, "one", 1)])
+        below = nodes.step(node, "Mul", [grown, nodes.number(node, "size", given["alpha"] * given["scale"])])
     nodes.add("Add", [above, below], node.output, node.place)
 
 

@@ -477,6 +477,28 @@ def _cast(nodes: Nodes, node: Node) -> None:
     nodes.answer(node, "Cast", to=ONNX_TYPES[nodes.type(node)])
 
 
+def _picking(operator: str, **names: str) -> Writer:
+    """GatherND and ScatterND, whose places ONNX takes as int64 alone."""
+
+    def write(nodes: Nodes, node: Node) -> None:
+        x, places, *others = node.inputs
+        if nodes.types[str(places)] is not ValueType.INT64:
+            places = nodes.step(node, "Cast", [places], to=ONNX_TYPES[ValueType.INT64])
+        settings = {theirs: node.attributes[ours] for theirs, ours in names.items()}
+        nodes.add(operator, [x, places, *others], node.output, node.place, **settings)
+
+    return write
+
+
+def _transpose(nodes: Nodes, node: Node) -> None:
+    """An order of nothing can't be written: no axes, no transposition."""
+    order = node.attributes["order"]
+    if order:
+        nodes.answer(node, "Transpose", perm=order)
+    else:
+        nodes.answer(node, "Identity")
+
+
 def _top(output: int) -> Writer:
     """TopK, of which one output is read."""
 
@@ -531,7 +553,7 @@ WRITERS: dict[str, Writer] = {
     "Div": _plain("Div"),
     "Concat": _plain("Concat", axis="axis"),
     "Reshape": _reshape,
-    "Transpose": _plain("Transpose", perm="order"),
+    "Transpose": _transpose,
     "Pad": _pad,
     "Slice": _slice,
     "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
@@ -546,9 +568,9 @@ WRITERS: dict[str, Writer] = {
     "NotEqual": _not_equal,
     "Gather": _plain("Gather", axis="axis"),
     "GatherElements": _plain("GatherElements", axis="axis"),
-    "GatherND": _plain("GatherND", batch_dims="axes_in_common"),
+    "GatherND": _picking("GatherND", batch_dims="axes_in_common"),
     "ScatterElements": _plain("ScatterElements", axis="axis", reduction="reduction"),
-    "ScatterND": _plain("ScatterND", reduction="reduction"),
+    "ScatterND": _picking("ScatterND", reduction="reduction"),
     "ArgMax": _plain("ArgMax", axis="axis", keepdims="keepdims", select_last_index="last"),
     "ArgMin": _plain("ArgMin", axis="axis", keepdims="keepdims", select_last_index="last"),
     "TopKValues": _top(0),

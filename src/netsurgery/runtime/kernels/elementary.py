@@ -38,10 +38,10 @@ def _mish(x: Doubles, _: Attributes) -> Doubles:
 
 
 def _shrink(operands: Operands, attributes: Attributes) -> Array:
-    """NaN stays NaN."""
+    """What is below -threshold comes first, which matters where threshold is negative. NaN stays NaN."""
     x, threshold, bias = operands[0], np.float32(attributes["threshold"]), np.float32(attributes["bias"])
     inside = np.where(np.isnan(x), x, np.float32(0))
-    result: Array = np.where(x > threshold, x - bias, np.where(x < -threshold, x + bias, inside))
+    result: Array = np.where(x < -threshold, x + bias, np.where(x > threshold, x - bias, inside))
     return result
 
 

@@ -1,0 +1,154 @@
+"""Rarer operators of torch, and those that torch's own decompositions take apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_torch import read_torch, torch_outputs
+from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
+
+X = torch.from_numpy(np.random.default_rng(3).normal(size=(2, 3, 4, 6)).astype(np.float32))
+ROW = torch.tensor([-1.0, -0.5, 0.0, 0.25, 2.0])
+
+
+class Of(nn.Module):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(x)
+
+
+def written(part: Callable[[Tensor], None]) -> Callable[[Tensor], Tensor]:
+    def function(x: Tensor) -> Tensor:
+        x = x.clone()
+        part(x)
+        return x
+
+    return function
+
+
+def put(*place: Any, value: float | Callable[[Tensor], Tensor] = 3.0) -> Callable[[Tensor], Tensor]:
+    """x[place] = value."""
+
+    def part(x: Tensor) -> None:
+        x[place] = value(x) if callable(value) else value
+
+    return written(part)
+
+
+def shifted_mask(x: Tensor) -> Tensor:
+    """What shifted windows of Swin do: a mask, written piece by piece into zeros."""
+    mask = x.new_zeros((4, 6))
+    for number, rows in enumerate((slice(0, 2), slice(2, 3), slice(3, None))):
+        mask[rows, number:] = number
+    return x + mask.unsqueeze(0).masked_fill(mask != 0, -100.0)
+
+
+ALL = slice(None)
+PLACES = torch.tensor([2, 0])
+DECOMPOSED = {
+    "einsum of two": lambda x: torch.einsum("bhid,bhjd->bhij", x, x),
+    "einsum with a sum": lambda x: torch.einsum("bhid,bhjd->bij", x, x * 2),
+    "einsum with a constant": lambda x: torch.einsum("bhid,dk->bhik", x, torch.ones(6, 7)),
+    "einsum of three": lambda x: torch.einsum("bhi,bhj,bh->bij", x[..., 0], x[..., 1], x[:, :, 0, 2]),
+    "einsum that transposes": lambda x: torch.einsum("bchw->bwch", x),
+    "tensordot": lambda x: torch.tensordot(x, torch.ones(6, 3), 1),
+    "logit": lambda x: torch.logit(torch.sigmoid(x)),
+    "rot90": lambda x: torch.rot90(x, 1, (2, 3)),
+    "diag_embed": lambda x: torch.diag_embed(x),
+    "repeat_interleave": lambda x: x.repeat_interleave(2, 1),
+    "lerp": lambda x: torch.lerp(x, x * 2, 0.3),
+    "cross": lambda x: torch.linalg.cross(x, x.flip(1), dim=1),
+    "cosine_similarity": lambda x: F.cosine_similarity(x, x + 1, dim=1),
+    "addcmul": lambda x: torch.addcmul(x, x, x, value=0.5),
+    "heaviside": lambda x: torch.heaviside(x, torch.tensor(0.5)),
+    "a convolution without a batch": lambda x: F.conv2d(x[0], torch.arange(6.0).reshape(2, 3, 1, 1)),
+    "a threshold with a step": lambda x: F.threshold(x, 0.1, 20.0),
+    "trapezoid": lambda x: torch.trapezoid(x),
+    "aminmax": lambda x: torch.aminmax(x, dim=-1),
+}
+ALONE = {
+    "roll": lambda x: torch.roll(x, (1, -2), (2, 3)),
+    "roll in a row": lambda x: torch.roll(x[0], 5).unsqueeze(0),
+    "roll of nothing": lambda x: torch.roll(x, 4, 2),
+    "shifted_mask": shifted_mask,
+    "put slice": put(ALL, slice(1, 2)),
+    "put to the end": put(ALL, ALL, slice(-3, None), value=lambda x: x[:, :, :3] * 2),
+    "put entry": put(ALL, ALL, -1, value=lambda x: x[:, :, 0]),
+    "put places": put(ALL, PLACES, value=lambda x: x[:, :2] + 1),
+    "put places of the last axis": put(ALL, ALL, ALL, PLACES, value=7.0),
+    "put by a mask": written(lambda x: x.masked_fill_(x > 0.5, 1.0)),
+    "put where": written(lambda x: x.__setitem__(x > 0.5, 2.5)),
+    "put a whole": written(lambda x: x.copy_(x[:, :1] + 1)),
+    "fill": written(lambda x: x[:, 1].fill_(4.0)),
+    "index_add": lambda x: x.index_add(1, PLACES, x[:, :2], alpha=2),
+    "index_copy": lambda x: x.index_copy(2, PLACES, x[:, :, :2] + 1),
+    "index_fill": lambda x: x.index_fill(1, PLACES, 1.5),
+    "index_put added": lambda x: x.transpose(0, 1).index_put(
+        (torch.tensor([1, 1, 2]),), torch.ones(3, 1, 4, 6), accumulate=True
+    ),
+    "index_put of two": lambda x: x[0].index_put((torch.tensor([[0], [2]]), PLACES[None]), torch.zeros(6)),
+    "median": lambda x: torch.median(x, 3)[0],
+    "kthvalue": lambda x: torch.kthvalue(x, 2, 2, keepdim=True),
+    "bucketize": lambda x: torch.bucketize(x, ROW),
+    "bucketize right": lambda x: torch.bucketize(x, ROW, right=True, out_int32=True),
+    "searchsorted": lambda x: torch.searchsorted(ROW, x, side="right"),
+    "any": lambda x: ((x > 1).any(-1), (x > 9).any(1, keepdim=True)),
+    "all": lambda x: ((x < 1).all(-1), (x < 9).all(1).float()),
+    "cdist": lambda x: torch.cdist(x, x[:, :, :2] + 1),
+    "cdist of order 1": lambda x: torch.cdist(x, x * 2, p=1.0),
+    "unfold": lambda x: F.unfold(x, (2, 3), padding=1, stride=(2, 1)),
+    "unfold dilated": lambda x: F.unfold(x, 2, dilation=2),
+    "fold": lambda x: F.fold(x.reshape(-1, 12, 6), (4, 3), 2, stride=1),
+    "fold of a few": lambda x: F.fold(x.reshape(-1, 12, 6)[:, :, :4], (7, 5), 2, stride=(3, 2)),
+    "unfold and fold": lambda x: F.fold(F.unfold(x, 3, padding=1), (4, 6), 3, padding=1),
+}
+
+
+@pytest.mark.parametrize("name", [*DECOMPOSED, *ALONE])
+def test_it_computes_what_torch_computes(name: str) -> None:
+    model = Of((DECOMPOSED | ALONE)[name])
+    graph = read_torch(model, (X,))
+    content = encode(graph)
+    for given in [X, torch.cat([X, X.flip(0) * 0.7])] if graph.axes else [X]:
+        wanted = torch_outputs(model, [given.numpy()])
+        for engine in ("native", "reference"):
+            found = Session(content, engine=engine)(given.numpy())  # type: ignore[arg-type]
+            for one, other in zip(found if isinstance(found, tuple) else (found,), wanted, strict=True):
+                assert (one.dtype, one.shape) == (other.dtype, other.shape)
+                np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(DECOMPOSED.keys() - {"einsum of three", "a convolution without a batch"}))
+def test_the_batch_stays_open_in_what_is_decomposed(name: str) -> None:
+    assert read_torch(Of(DECOMPOSED[name]), (X,)).axes
+
+
+def test_what_decomposing_does_not_help_is_refused_under_the_name_that_the_model_has() -> None:
+    with pytest.raises(UnsupportedOperatorError, match=re.escape("aten.cumprod.default, at Of")) as caught:
+        read_torch(Of(lambda x: torch.logit(torch.cumprod(x, 1))), (X,))
+    assert {problem.operator for problem in caught.value.missing} == {"aten.cumprod.default", "aten.logit.default"}
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: torch.cdist(x, x, p=3.0), "order 3; 1 and 2 are supported"),
+        (written(lambda x: x.__setitem__(x > 0, x[x > 0] * 2)), "as many as it finds"),
+    ],
+)
+def test_settings_that_there_are_not_are_refused_with_what_helps(function: Any, said: str) -> None:
+    with pytest.raises(UnsupportedOperatorError, match=said):
+        read_torch(Of(function), (X,))
