@@ -49,6 +49,7 @@ class PackReport:
     size, and of those whose sizes are multiples, of what; compared_with: whose outputs the difference is
     measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
     other program could run the model;
+    fixed: which axes could not be open, though nobody asked for them to be fixed, and what forces that, in sentences;
     remarks: what the file computes otherwise than the model, by its nature, in sentences: a model in float16 is run
     in float32, values of a quantised one aren't rounded.
 
@@ -69,6 +70,7 @@ class PackReport:
     compared_with: str
     least: Mapping[str, int]
     steps: Mapping[str, int]
+    fixed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property
@@ -85,12 +87,12 @@ class PackReport:
     def __str__(self) -> str:
         batch = "" if self.batch is None else f"\nIt takes batches of {self.batch} only."
         if self.axes not in ((), ("batch",)):
-            batch = f"\nIt takes any {named_axes(self.least, self.steps)}."
+            batch += f"\nIt takes any {named_axes(self.least, self.steps)}."
         whose = self.compared_with if self.rounding_difference is None else f"{self.compared_with}, its weights rounded"
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
             f"Verified: its outputs are those of {whose}, to {self.difference:.1e} of the largest."
-            + "".join(f"\n{remark}" for remark in self.remarks)
+            + "".join(f"\n{remark}" for remark in (*self.fixed, *self.remarks))
         )
 
     def _comparison(self) -> str:
@@ -133,7 +135,7 @@ def pack(
         `compared_with` of the report says which.
     A file takes any size along an open axis where every operator does: at least as much as its windows and slices need.
     An .onnx or .pt2 file may have its batch fixed, and so has a module that torch can't export otherwise, at the batch
-    of the examples; `batch` of the report says so.
+    of the examples; `batch` of the report says so, and `fixed` what forces it.
     Raises CaptureError, UnsupportedOperatorError (naming what is missing and where), InputError for examples that don't
     fit, NonFiniteWeightsError, VerificationError if the file doesn't compute what the model computes, OSError if it
     can't be written; then `path` stays as it was.
@@ -153,7 +155,7 @@ def pack(
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     outputs, whose = _expected(model, captured)
     graph, examples, dense_bytes = captured.graph, captured.examples, 4 * captured.parameters
-    remarks = captured.remarks
+    remarks, fixed = captured.remarks, captured.fixed
     del captured  # of a large model there should be no more copies than needed
     graph = simplify(with_known_weights(graph, model), reference.run_node)
     rounding_difference = None
@@ -182,6 +184,7 @@ def pack(
         whose,
         graph.least,
         graph.steps,
+        fixed,
         remarks,
     )
 

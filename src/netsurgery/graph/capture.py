@@ -6,7 +6,7 @@ torch and onnx are imported only when a model of theirs comes in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,6 +36,7 @@ class Captured:
     computed_by: what gave the outputs, with its version, such as "torch 2.9.1"; empty where there are none.
     remarks: what the graph computes otherwise than the model, in sentences (`from_onnx.ReadModel`). stand_in: the model
     to ask for outputs in its place, None for itself.
+    fixed: which axes could not be open, though nobody asked for them to be fixed, and why, in sentences.
     parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
     more, such as a shared matrix and its transpose.
     """
@@ -47,6 +48,7 @@ class Captured:
     computed_by: str = ""
     remarks: tuple[str, ...] = ()
     stand_in: Any = None
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def _capture_torch(model: Any, example_inputs: Any, choices: InputChoices) -> Ca
     _need("torch", "torch")
     import torch
 
-    from netsurgery.graph.from_torch import in_float32, read_exported, read_torch, unscripted
+    from netsurgery.graph.from_torch import in_float32, read_exported, read_module, unscripted
 
     if isinstance(model, torch.export.ExportedProgram):
         graph = _with_shapes(read_exported(model), choices)
@@ -153,11 +155,12 @@ def _capture_torch(model: Any, example_inputs: Any, choices: InputChoices) -> Ca
     tensors = tuple(torch.from_numpy(array) for array in arrays)
     captured = unscripted(model, tensors) if isinstance(model, torch.jit.ScriptModule) else model
     try:
-        graph = read_torch(captured, tensors, open_axes=choices.open)
+        read = read_module(captured, tensors, open_axes=choices.open)
     except CaptureError as error:
         error.args = (error.args[0] + _hint(example_inputs),)
         raise
-    return _captured_torch(graph, _examples(graph, arrays), model, remarks)
+    fixed = (read.fixed,) if read.fixed else ()
+    return replace(_captured_torch(read.graph, _examples(read.graph, arrays), model, remarks), fixed=fixed)
 
 
 def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, remarks: tuple[str, ...] = ()) -> Captured:
@@ -186,7 +189,9 @@ def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, choices: 
     require(choices.open is None, "open_axes", choices.open, "left out: the ONNX model says which of its axes are open")
     read = read_model(model, evaluate, choices.shapes, choices.values)
     examples = _examples(read.graph, example_inputs)
-    return Captured(read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.as_read)
+    return Captured(
+        read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.as_read, fixed=read.fixed
+    )
 
 
 def _parameters(module: Any) -> int:
