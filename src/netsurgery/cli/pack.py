@@ -63,7 +63,6 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.checks import require
     from netsurgery.cli.arrays import read_array
     from netsurgery.cli.summary_text import fact, network
-    from netsurgery.deployment.comparison import TOLERANCE
     from netsurgery.deployment.packing import pack
     from netsurgery.errors import UnsupportedOperatorError
     from netsurgery.graph.capture import check_model_file
@@ -89,14 +88,16 @@ def run(options: argparse.Namespace) -> None:
             error.args = (error.explanation,)
         raise
     lines = [str(report).splitlines()[0], *network(summary_of(read_packed(path)))]
-    if report.batch is not None:
+    for sentence in report.fixed:
+        lines += fact("fixed", sentence)
+    if report.batch is not None and not report.fixed:
         lines += fact("batch", f"fixed at {report.batch}; for others, export the model with an open first axis")
     whose = f"those of {report.compared_with}"
     if report.rounding_difference is not None:
         moved = f"to {options.weights} moved outputs by {report.rounding_difference:.1e} of the largest"
         lines += fact("rounding", moved)
         whose += f", its weights rounded to {options.weights}"
-    verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {TOLERANCE:.0e})"
+    verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {report.tolerance:.0e})"
     lines += fact("verified", verified)
     for remark in report.remarks:
         lines += fact("remark", remark)
