@@ -131,7 +131,9 @@ class Planner {
   /// The input as chosen: gathered, or where it is, its halo filled.
   Place ready(const Node& node, const Choice& choice, int input, const Image& image, float outside, bool sees_outside);
   /// What follows a product and can be done with it. `output`: the value that is made then.
-  Ending ending(const Tiling* tiling, int& output, int& residual_layout);
+  Ending ending(const Tiling* tiling, int& output, int& residual_layout, bool activates = false);
+  /// The product of a value with its sigmoid, if nothing else reads either: both nodes are one function then.
+  const Node* times_own_sigmoid(int value) const;
   Ending token_ending(const Layout& layout, int& output, int& residual_layout);
 
   int plain(int value);
