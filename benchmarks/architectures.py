@@ -248,7 +248,7 @@ def row(name: str) -> dict[str, Any]:
             expected = model(given).numpy()
             worst = max(worst, largest_difference([np.asarray(found)], [expected]))
     return {
-        "verdict": PACKED if worst <= TOLERANCE else DIFFERS,
+        "verdict": PACKED if worst <= report.tolerance else DIFFERS,
         "parameters": parameters,
         "packed_bytes": report.size_bytes,
         "fixed_batch": report.batch,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from netsurgery.graph.from_torch.arithmetic import fill_known_mask
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Zeros
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES
 from netsurgery.graph.value_types import ValueType
 
@@ -42,6 +42,8 @@ def _like(call: Call, value: Any) -> Any:
         return torch.empty((1,) * len(value.shape), dtype=_DTYPES[call.builder.type_of(value.name)])
     if isinstance(value, Cut):
         return value.whole.tensor
+    if isinstance(value, Zeros):
+        return torch.zeros((1,) * len(value.shape))
     return value.tensor if isinstance(value, Constant) else value
 
 
