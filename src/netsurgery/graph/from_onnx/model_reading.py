@@ -27,6 +27,9 @@ except ModuleNotFoundError as error:
 
 from netsurgery.graph.from_onnx.call import TYPES
 from netsurgery.graph.from_onnx.constants import initialisers
+from netsurgery.graph.from_onnx.control_flow import DECISIONS
+from netsurgery.graph.from_onnx.folding import FOLDABLE
+from netsurgery.graph.from_onnx.function_bodies import taken_apart
 from netsurgery.graph.from_onnx.inner_graphs import needed
 from netsurgery.graph.from_onnx.models import loaded
 from netsurgery.graph.from_onnx.open_axes import at_any_sizes
@@ -116,11 +119,12 @@ def _read(
     if outputs is not None:
         _end_at(model.graph, outputs)
     ready = prepared(model, opset)
-    arrays = initialisers(model.graph)
-    inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
+    read_as = taken_apart(model, ready.opset, {*FOLDABLE, *DECISIONS}).graph
+    arrays = initialisers(read_as)
+    inputs = tuple(_input(given) for given in read_as.input if given.name not in arrays)
     inputs = with_shapes(inputs, input_shapes)
     axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
-    graph = at_any_sizes(partial(read, model.graph, inputs, arrays, ready.opset, evaluate), axes)
+    graph = at_any_sizes(partial(read, read_as, inputs, arrays, ready.opset, evaluate), axes)
     graph = graph.replaced(known_least=graph.least)
     return ReadModel(graph, ready.remarks, model if ready.remarks or input_values or outputs else None)
 
