@@ -34,7 +34,7 @@ from netsurgery.graph.from_onnx.inner_graphs import needed
 from netsurgery.graph.from_onnx.models import loaded
 from netsurgery.graph.from_onnx.open_axes import at_any_sizes
 from netsurgery.graph.from_onnx.reading import read
-from netsurgery.graph.from_onnx.rewriting import prepared
+from netsurgery.graph.from_onnx.rewriting import prepared, without_fusion
 
 OLDEST_OPSET = 7
 """Earlier models broadcast by attributes."""
@@ -119,7 +119,7 @@ def _read(
     if outputs is not None:
         _end_at(model.graph, outputs)
     ready = prepared(model, opset)
-    read_as = taken_apart(model, ready.opset, {*FOLDABLE, *DECISIONS}).graph
+    read_as = taken_apart(without_fusion(model), ready.opset, {*FOLDABLE, *DECISIONS}).graph
     arrays = initialisers(read_as)
     inputs = tuple(_input(given) for given in read_as.input if given.name not in arrays)
     inputs = with_shapes(inputs, input_shapes)
