@@ -565,6 +565,18 @@ def test_a_batch_that_is_fixed_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "place"),
+    [(FixedBatch(), "FixedBatch"), (nn.Sequential(nn.Linear(20, 20), nn.Sequential(FixedBatch())), "1.0 (FixedBatch)")],
+)
+def test_what_fixes_a_batch_is_named(model: nn.Module, place: str, tmp_path: Path) -> None:
+    report = ns.pack(model, tmp_path / "m.nsm", example_inputs=images(4, 20))
+    assert report.fixed == (f"The batch is fixed at 4 by {place}.",)
+    assert report.fixed[0] in str(report)
+    assert not ns.pack(model, tmp_path / "m.nsm", example_inputs=images(4, 20), open_axes={}).fixed
+    assert not ns.pack(small(), tmp_path / "m.nsm", example_inputs=images(4, 20)).fixed
+
+
+@pytest.mark.parametrize(
     ("model", "inputs", "error", "message"),
     [
         (nn.Linear(4, 4), torch.ones(2, 4, dtype=torch.int64), CaptureError, "int32 or int64 stay whole numbers"),

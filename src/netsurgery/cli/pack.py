@@ -88,7 +88,9 @@ def run(options: argparse.Namespace) -> None:
             error.args = (error.explanation,)
         raise
     lines = [str(report).splitlines()[0], *network(summary_of(read_packed(path)))]
-    if report.batch is not None:
+    for sentence in report.fixed:
+        lines += fact("fixed", sentence)
+    if report.batch is not None and not report.fixed:
         lines += fact("batch", f"fixed at {report.batch}; for others, export the model with an open first axis")
     whose = f"those of {report.compared_with}"
     if report.rounding_difference is not None:

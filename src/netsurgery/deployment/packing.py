@@ -24,7 +24,7 @@ from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, Choices, capture
-from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes
+from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes, named_axes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
 from netsurgery.graph.weights import Weights, same_bits
@@ -45,9 +45,11 @@ class PackReport:
     once; connections: kept weights and biases in the file; difference: largest difference of an output from the model's
     (its weights rounded where that was asked for) on the example inputs, as a share of the largest output;
     rounding_difference: the same between the model and itself with rounded weights, None if they weren't rounded;
-    inputs: what the network takes, with the names of axes that are open; compared_with: whose outputs the difference is
+    inputs: what the network takes, with the names of axes that are open; least, steps: of each open axis the smallest
+    size, and of those whose sizes are multiples, of what; compared_with: whose outputs the difference is
     measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
     other program could run the model;
+    fixed: which axes could not be open, though nobody asked for them to be fixed, and what forces that, in sentences;
     remarks: what the file computes otherwise than the model, by its nature, in sentences: a model in float16 is run
     in float32, values of a quantised one aren't rounded;
     tolerance: the difference that was allowed, more than usual where rounding alone moves the outputs further.
@@ -67,6 +69,9 @@ class PackReport:
     rounding_difference: float | None
     inputs: tuple[Input, ...]
     compared_with: str
+    least: Mapping[str, int]
+    steps: Mapping[str, int]
+    fixed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
 
@@ -84,12 +89,12 @@ class PackReport:
     def __str__(self) -> str:
         batch = "" if self.batch is None else f"\nIt takes batches of {self.batch} only."
         if self.axes not in ((), ("batch",)):
-            batch = f"\nIt takes any {', '.join(self.axes)}."
+            batch += f"\nIt takes any {named_axes(self.least, self.steps)}."
         whose = self.compared_with if self.rounding_difference is None else f"{self.compared_with}, its weights rounded"
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
             f"Verified: its outputs are those of {whose}, to {self.difference:.1e} of the largest."
-            + "".join(f"\n{remark}" for remark in self.remarks)
+            + "".join(f"\n{remark}" for remark in (*self.fixed, *self.remarks))
         )
 
     def _comparison(self) -> str:
@@ -135,7 +140,7 @@ def pack(
         `compared_with` of the report says which.
     A file takes any size along an open axis where every operator does: at least as much as its windows and slices need.
     An .onnx or .pt2 file may have its batch fixed, and so has a module that torch can't export otherwise, at the batch
-    of the examples; `batch` of the report says so.
+    of the examples; `batch` of the report says so, and `fixed` what forces it.
     Raises CaptureError, UnsupportedOperatorError (naming what is missing and where), InputError for examples that don't
     fit, NonFiniteWeightsError, VerificationError if the file doesn't compute what the model computes, OSError if it
     can't be written; then `path` stays as it was.
@@ -155,7 +160,7 @@ def pack(
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     expected, whose = _expected(model, captured)
     graph, examples, dense_bytes = captured.graph, captured.examples, 4 * captured.parameters
-    remarks = captured.remarks
+    remarks, fixed = captured.remarks, captured.fixed
     del captured  # of a large model there should be no more copies than needed
     graph = simplify(with_known_weights(graph, model), reference.run_node)
     rounding_difference = None
@@ -184,6 +189,9 @@ def pack(
         rounding_difference,
         graph.inputs,
         whose,
+        graph.least,
+        graph.steps,
+        fixed,
         remarks,
         found.allowed,
     )

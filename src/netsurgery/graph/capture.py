@@ -6,7 +6,7 @@ torch and onnx are imported only when a model of theirs comes in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from netsurgery.checks import require
 from netsurgery.errors import CaptureError, InputError, MissingExtraError
 from netsurgery.graph.examples import random_inputs
-from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes
+from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes, with_sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
 from netsurgery.graph.value_types import ValueType, type_of
@@ -36,6 +36,7 @@ class Captured:
     computed_by: what gave the outputs, with its version, such as "torch 2.9.1"; empty where there are none.
     remarks: what the graph computes otherwise than the model, in sentences (`from_onnx.ReadModel`). stand_in: the model
     to ask for outputs in its place, None for itself.
+    fixed: which axes could not be open, though nobody asked for them to be fixed, and why, in sentences.
     parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
     more, such as a shared matrix and its transpose.
     """
@@ -47,6 +48,7 @@ class Captured:
     computed_by: str = ""
     remarks: tuple[str, ...] = ()
     stand_in: Any = None
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,7 @@ def _with_shapes(graph: Graph, choices: Choices) -> Graph:
     _require_for_onnx(choices)
     if not choices.shapes:
         return graph
-    changed = graph.replaced(inputs=with_shapes(graph.inputs, choices.shapes), known_least={})
-    changed.check()
-    return changed.replaced(known_least=changed.least)
+    return with_sizes(graph, with_shapes(graph.inputs, choices.shapes))
 
 
 def _require_for_onnx(choices: Choices) -> None:
@@ -135,7 +135,7 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
     _need("torch", "torch")
     import torch
 
-    from netsurgery.graph.from_torch import in_float32, read_exported, read_torch, unscripted
+    from netsurgery.graph.from_torch import in_float32, read_exported, read_module, unscripted
 
     if isinstance(model, torch.export.ExportedProgram):
         graph = _with_shapes(read_exported(model), choices)
@@ -156,11 +156,12 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
     tensors = tuple(torch.from_numpy(array) for array in arrays)
     captured = unscripted(model, tensors) if isinstance(model, torch.jit.ScriptModule) else model
     try:
-        graph = read_torch(captured, tensors, open_axes=choices.open)
+        read = read_module(captured, tensors, open_axes=choices.open)
     except CaptureError as error:
         error.args = (error.args[0] + _hint(example_inputs),)
         raise
-    return _captured_torch(graph, _examples(graph, arrays), model, remarks)
+    fixed = (read.fixed,) if read.fixed else ()
+    return replace(_captured_torch(read.graph, _examples(read.graph, arrays), model, remarks), fixed=fixed)
 
 
 def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, remarks: tuple[str, ...] = ()) -> Captured:
@@ -189,7 +190,9 @@ def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, choices: 
     require(choices.open is None, "open_axes", choices.open, "left out: the ONNX model says which of its axes are open")
     read = read_model(model, evaluate, choices.shapes, choices.values, choices.outputs)
     examples = _examples(read.graph, example_inputs)
-    return Captured(read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.as_read)
+    return Captured(
+        read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.as_read, fixed=read.fixed
+    )
 
 
 def _parameters(module: Any) -> int:

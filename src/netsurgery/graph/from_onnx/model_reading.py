@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -53,12 +53,14 @@ class ReadModel:
     """The graph of a model, and how it departs from the model.
 
     remarks: what netsurgery computes otherwise, in sentences, as that activations aren't rounded. as_read: the ONNX
-    model that computes what the graph computes; None where that is the one given.
+    model that computes what the graph computes; None where that is the one given. fixed: axes that could not be open,
+    and why, in sentences.
     """
 
     graph: Graph
     remarks: tuple[str, ...] = ()
     as_read: onnx.ModelProto | None = None
+    fixed: tuple[str, ...] = ()
 
 
 def read_onnx(
@@ -123,10 +125,42 @@ def _read(
     arrays = initialisers(read_as)
     inputs = tuple(_input(given) for given in read_as.input if given.name not in arrays)
     inputs = with_shapes(inputs, input_shapes)
-    axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
-    graph = at_any_sizes(partial(read, read_as, inputs, arrays, ready.opset, evaluate), axes)
+
+    def of(inputs: Sequence[Input]) -> Graph:
+        axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
+        return at_any_sizes(partial(read, read_as, inputs, arrays, ready.opset, evaluate), axes)
+
+    graph, fixed = _with_its_batch_fixed(of, inputs)
     graph = graph.replaced(known_least=graph.least)
-    return ReadModel(graph, ready.remarks, model if ready.remarks or input_values or outputs else None)
+    return ReadModel(graph, ready.remarks, model if ready.remarks or input_values or outputs else None, fixed)
+
+
+def _with_its_batch_fixed(
+    read_of: Callable[[Sequence[Input]], Graph], inputs: Sequence[Input]
+) -> tuple[Graph, tuple[str, ...]]:
+    """The graph; where it can't have its batch open, with a batch of one, and a sentence that says so."""
+    try:
+        return read_of(inputs), ()
+    except CaptureError as refusal:
+        leading = {given.shape[0] for given in inputs if given.shape and isinstance(given.shape[0], str)}
+        absent = isinstance(refusal, UnsupportedOperatorError) and any(one.absent for one in refusal.missing)
+        if len(leading) != 1 or absent:
+            raise
+        (batch,) = leading
+        single = [replace(one, shape=tuple(1 if size == batch else size for size in one.shape)) for one in inputs]
+        try:
+            graph = read_of(single)
+        except (CaptureError, GraphError):
+            raise refusal from None
+        return graph, (f"Axis {batch!r} is fixed at 1: {_first_problem(refusal)}",)
+
+
+def _first_problem(refusal: CaptureError) -> str:
+    """What forces it, with the place."""
+    if isinstance(refusal, UnsupportedOperatorError) and refusal.missing:
+        first = refusal.missing[0]
+        return f"{first.operator} at {first.where}: {first.reason.split('. ')[0]}."
+    return str(refusal).split(". ")[0].rstrip(".") + "."
 
 
 def _fix(graph: onnx.GraphProto, values: Mapping[str, npt.ArrayLike]) -> None:
