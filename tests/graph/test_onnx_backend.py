@@ -180,6 +180,8 @@ def test_an_open_batch_gives_the_same_results_or_is_refused():
             graph = read_onnx(model)
         except CaptureError:
             continue
+        if not graph.axes:  # it is read with a batch of one, and says so
+            continue
         assert all(value.shape[0] == "batch" for value in graph.inputs if value.shape)
         if len({data.shape[:1] for data in given.values()}) == 1:
             assert_as_onnx_says(name, run(graph, given), expected)
