@@ -262,13 +262,13 @@ def test_shape_arithmetic_of_an_onnx_model_follows_its_open_axes(name: str) -> N
 
 def test_an_onnx_comparison_that_some_sizes_decide_otherwise_is_refused() -> None:
     nodes = [
-        helper.make_node("Shape", ["x"], ["time"], start=0, end=1),
+        helper.make_node("Shape", ["x"], ["time"], start=1, end=2),
         helper.make_node("Equal", ["time", "five"], ["is_five"]),
         helper.make_node("Where", ["is_five", "one", "time"], ["length"]),
-        helper.make_node("Slice", ["x", "zero", "length"], ["y"]),
+        helper.make_node("Slice", ["x", "zero", "length", "one"], ["y"]),
     ]
     arrays = {"five": np.asarray([5]), "one": np.asarray([1]), "zero": np.asarray([0])}
-    model = model_of(nodes, arrays, "x", TensorProto.FLOAT, ["time", 2])
+    model = model_of(nodes, arrays, "x", TensorProto.FLOAT, [2, "time"])
     with pytest.raises(CaptureError, match="compares time with 5, which come out differently at different sizes"):
         read_onnx(model, run_node)
 

@@ -133,6 +133,8 @@ class Call:
         while given and given[-1] is None:
             given.pop()
         for value in given:
+            if value is not None and value.array is not None and 0 in value.shape:
+                raise UnsupportedOperatorError(f"reads {value.name!r}, an empty tensor of shape {value.shape}")
             if value is not None and value.array is not None and value.kind is None:
                 raise UnsupportedOperatorError(
                     f"reads {value.name!r}, a constant of {value.array.dtype}; {TYPES} are what networks have"

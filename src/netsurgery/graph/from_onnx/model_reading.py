@@ -27,11 +27,14 @@ except ModuleNotFoundError as error:
 
 from netsurgery.graph.from_onnx.call import TYPES
 from netsurgery.graph.from_onnx.constants import initialisers
+from netsurgery.graph.from_onnx.control_flow import DECISIONS
+from netsurgery.graph.from_onnx.folding import FOLDABLE
+from netsurgery.graph.from_onnx.function_bodies import taken_apart
 from netsurgery.graph.from_onnx.inner_graphs import needed
 from netsurgery.graph.from_onnx.models import loaded
 from netsurgery.graph.from_onnx.open_axes import at_any_sizes
 from netsurgery.graph.from_onnx.reading import read
-from netsurgery.graph.from_onnx.rewriting import prepared
+from netsurgery.graph.from_onnx.rewriting import prepared, without_fusion
 
 OLDEST_OPSET = 7
 """Earlier models broadcast by attributes."""
@@ -118,13 +121,14 @@ def _read(
     if outputs is not None:
         _end_at(model.graph, outputs)
     ready = prepared(model, opset)
-    arrays = initialisers(model.graph)
-    inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
+    read_as = taken_apart(without_fusion(model), ready.opset, {*FOLDABLE, *DECISIONS}).graph
+    arrays = initialisers(read_as)
+    inputs = tuple(_input(given) for given in read_as.input if given.name not in arrays)
     inputs = with_shapes(inputs, input_shapes)
 
     def of(inputs: Sequence[Input]) -> Graph:
         axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
-        return at_any_sizes(partial(read, model.graph, inputs, arrays, ready.opset, evaluate), axes)
+        return at_any_sizes(partial(read, read_as, inputs, arrays, ready.opset, evaluate), axes)
 
     graph, fixed = _with_its_batch_fixed(of, inputs)
     graph = graph.replaced(known_least=graph.least)

@@ -312,6 +312,8 @@ class _Reading:
             if value is None or (value.name == name and value.array is None):
                 continue
             if value.array is not None:
+                if not value.array.size:
+                    raise UnsupportedOperatorError(f"output {name!r} is an empty tensor of shape {value.shape}.")
                 if value.array.dtype in _FLOATS:
                     self._place(known(value.array, name))
                 elif value.kind is None:

@@ -250,8 +250,10 @@ def _cut(call: Call, x: Value, axis: int, kept: range) -> Value:
         turned = call.node("Reverse", [x], axes=(axis,))
         last = x.shape[axis] - 1
         return _cut(call, turned, axis, range(last - kept[0], last - kept[-1] + 1, -kept.step))
-    if len(kept) == 0:
-        raise UnsupportedOperatorError(f"gives an empty tensor: nothing of axis {axis} of shape {x.shape} is kept")
+    if len(kept) == 0:  # which a Concat may do without
+        kind = ValueType.FLOAT32 if x.kind is None else x.kind
+        shape = [0 if place == axis else int(size) for place, size in enumerate(x.shape)]
+        return known(np.zeros(shape, kind.dtype), f"{x.name}.nothing")
     if len(kept) == 1:
         kept = range(kept[0], kept[0] + 1)
     return call.node("Slice", [x], axis=axis, start=kept[0], stop=kept[-1] + 1, step=kept.step)

@@ -1,0 +1,49 @@
+"""Operators that ONNX itself defines as graphs of others, such as Attention: what isn't translated is taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import onnx
+from onnx import inliner
+
+from netsurgery.graph.from_onnx.inner_graphs import graphs_in
+
+_DEEPEST = 4
+"""How often what a body holds is taken apart in turn."""
+
+
+def taken_apart(model: onnx.ModelProto, opset: int, kept: Collection[str]) -> onnx.ModelProto:
+    """The model with ONNX's own definitions in the place of operators that aren't kept, where it has any.
+
+    What onnx can't take apart stays, and is refused by its name later: it needs to know types for that, and versions
+    before 1.19 can't at all.
+    """
+    for _ in range(_DEEPEST):
+        before = model
+        for operator in sorted(set(_operators(model.graph)) - set(kept)):
+            if not _has_body(operator, opset):
+                continue
+            try:
+                model = inliner.inline_selected_functions(model, [("", operator)], inline_schema_functions=True)
+            except (RuntimeError, TypeError, ValueError):
+                continue
+        if model is before:
+            break
+    return model
+
+
+def _operators(graph: onnx.GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        if not node.domain:
+            yield node.op_type
+        for inner in graphs_in(node):
+            yield from _operators(inner)
+
+
+def _has_body(operator: str, opset: int) -> bool:
+    if not onnx.defs.has(operator, opset, ""):
+        return False
+    schema: Any = onnx.defs.get_schema(operator, opset)
+    return bool(schema.has_function or schema.has_context_dependent_function)

@@ -1,0 +1,208 @@
+"""Operators that ONNX Runtime's optimiser writes in the place of several (com.microsoft), as these again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+
+from netsurgery.graph.from_onnx.constants import attributes
+
+DOMAIN = "com.microsoft"
+
+Rewrite: TypeAlias = Callable[["_Rewriting", onnx.NodeProto, dict[str, Any]], None]
+
+
+def without_fusion(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, of opset 11 or later, with what they stand for in their place; what isn't known stays.
+
+    The reader takes the operators that are written here in any opset; another program needn't.
+    """
+    if not any(node.op_type in _REWRITES and _is_fused(node) for node in model.graph.node):
+        return model
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    _Rewriting(made.graph).rewrite()
+    return made
+
+
+def _is_fused(node: onnx.NodeProto) -> bool:
+    return bool(node.domain == DOMAIN)
+
+
+class _Rewriting:
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.graph = graph
+        self._nodes: list[onnx.NodeProto] = []
+        self._taken = {name for node in graph.node for name in (*node.input, *node.output)}
+        self._taken |= {tensor.name for tensor in graph.initializer}
+        self._node = onnx.NodeProto()
+
+    def rewrite(self) -> None:
+        for node in self.graph.node:
+            rewrite = _REWRITES.get(node.op_type) if _is_fused(node) else None
+            before = len(self._nodes)
+            self._node = node
+            try:
+                if rewrite is not None:
+                    rewrite(self, node, attributes(node))
+            except _UnknownError:
+                del self._nodes[before:]
+                rewrite = None
+            if rewrite is None:
+                self._nodes.append(node)
+        del self.graph.node[:]
+        self.graph.node.extend(self._nodes)
+
+    def add(self, operator: str, inputs: Sequence[str], output: str = "", **more: Any) -> str:
+        """A new node; returns its output."""
+        made = output or self._unique(f"{self._node.output[0]}.{operator.lower()}")
+        self._nodes.append(onnx.helper.make_node(operator, list(inputs), [made], name=self._node.name, **more))
+        return made
+
+    def constant(self, value: Any, kind: type[np.generic] = np.float32) -> str:
+        """The name of a new constant."""
+        name = self._unique(f"{self._node.output[0]}.constant")
+        self.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value, kind), name))
+        return name
+
+    def summed(self, names: Sequence[str], output: str) -> str:
+        """The sum of those that aren't left out."""
+        first, *others = (name for name in names if name)
+        for place, name in enumerate(others, 1):
+            first = self.add("Add", [first, name], output if place == len(others) else "")
+        return first
+
+    def _unique(self, wish: str) -> str:
+        name, count = wish, 0
+        while name in self._taken:
+            count += 1
+            name = f"{wish}_{count}"
+        self._taken.add(name)
+        return name
+
+
+class _UnknownError(Exception):
+    """The present node is used in a way that isn't known."""
+
+
+def _given(names: Sequence[str], place: int) -> str:
+    return names[place] if place < len(names) else ""
+
+
+def _gelu(rewriting: _Rewriting, node: onnx.NodeProto, _: dict[str, Any]) -> None:
+    """Gelu, and BiasGelu, which adds its second operand first: x * (1 + erf(x / sqrt(2))) / 2."""
+    x = node.input[0] if len(node.input) == 1 else rewriting.add("Add", node.input)
+    shares = rewriting.add("Erf", [rewriting.add("Mul", [x, rewriting.constant(math.sqrt(0.5))])])
+    ones = rewriting.add("Add", [shares, rewriting.constant(1)])
+    rewriting.add("Mul", [rewriting.add("Mul", [x, rewriting.constant(0.5)]), ones], node.output[0])
+
+
+def _fast_gelu(rewriting: _Rewriting, node: onnx.NodeProto, _: dict[str, Any]) -> None:
+    """FastGelu: x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2, after a bias."""
+    x = rewriting.add("Add", node.input[:2]) if _given(node.input, 1) else node.input[0]
+    cube = rewriting.add("Mul", [rewriting.add("Mul", [x, x]), x])
+    inner = rewriting.add("Add", [x, rewriting.add("Mul", [cube, rewriting.constant(0.044715)])])
+    shares = rewriting.add("Tanh", [rewriting.add("Mul", [inner, rewriting.constant(math.sqrt(2 / math.pi))])])
+    ones = rewriting.add("Add", [shares, rewriting.constant(1)])
+    rewriting.add("Mul", [rewriting.add("Mul", [x, rewriting.constant(0.5)]), ones], node.output[0])
+
+
+def _quick_gelu(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """QuickGelu: x * sigmoid(alpha * x)."""
+    x = node.input[0]
+    scaled = rewriting.add("Mul", [x, rewriting.constant(given.get("alpha", 1.702))])
+    rewriting.add("Mul", [x, rewriting.add("Sigmoid", [scaled])], node.output[0])
+
+
+def _matmul(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """FusedMatMul: alpha * A' B', where ' exchanges the last two axes, of operands that have two to four."""
+    if given.get("transBatchA", 0) or given.get("transBatchB", 0):
+        raise _UnknownError
+    operands = list(node.input)
+    for place, name in enumerate(("transA", "transB")):
+        if given.get(name, 0):
+            operands[place] = rewriting.add("Einsum", [operands[place]], equation="...ij->...ji")
+    alpha = given.get("alpha", 1.0)
+    if alpha == 1:
+        rewriting.add("MatMul", operands, node.output[0])
+    else:
+        rewriting.add("Mul", [rewriting.add("MatMul", operands), rewriting.constant(alpha)], node.output[0])
+
+
+def _conv(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """FusedConv (x, w, bias, z): a convolution, z added, and an activation."""
+    activation, numbers = given.pop("activation", ""), list(given.pop("activation_params", ()))
+    named = {"LeakyRelu": ["alpha"], "HardSigmoid": ["alpha", "beta"], "Relu": [], "Sigmoid": [], "Tanh": [], "": []}
+    if activation not in (*named, "Clip") or len(numbers) != len(named.get(activation, [0, 1])):
+        raise _UnknownError
+    addend = _given(node.input, 3)
+    plain = not addend and not activation
+    y = rewriting.add("Conv", [name for name in node.input[:3] if name], node.output[0] if plain else "", **given)
+    if addend:
+        y = rewriting.add("Add", [y, addend], "" if activation else node.output[0])
+    if activation == "Clip":
+        rewriting.add("Clip", [y, *map(rewriting.constant, numbers)], node.output[0])
+    elif activation:
+        rewriting.add(activation, [y], node.output[0], **dict(zip(named[activation], numbers, strict=True)))
+
+
+def _layer_norm(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """SkipLayerNormalization (x, skip, scale, shift, bias): of x + skip + bias, which is its fourth output."""
+    x, skip, scale, shift, bias = (_given(node.input, place) for place in range(5))
+    _normalised(rewriting, node, rewriting.summed([x, skip, bias], _given(node.output, 3)), [scale, shift], given)
+
+
+def _rms_norm(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """SkipSimplifiedLayerNormalization (x, skip, scale, bias): of x + skip + bias, which is its fourth output."""
+    x, skip, scale, bias = (_given(node.input, place) for place in range(4))
+    total = rewriting.summed([x, skip, bias], _given(node.output, 3))
+    _normalised(rewriting, node, total, [scale], given)
+
+
+def _normalised(
+    rewriting: _Rewriting, node: onnx.NodeProto, x: str, operands: Sequence[str], given: dict[str, Any]
+) -> None:
+    """By mean and variance where there are two operands, else by the root of the mean square."""
+    if any(node.output[1:3]):
+        raise _UnknownError
+    operator = "LayerNormalization" if len(operands) == 2 else "RMSNormalization"
+    operands = [x, *(name for name in operands if name)]
+    rewriting.add(operator, operands, node.output[0], axis=-1, epsilon=given.get("epsilon", 1e-12))
+
+
+def _embedding(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """EmbedLayerNormalization (ids, segments, tables of words, places and segments, scale, shift, mask, places)."""
+    ids, segments, words, places, of_segments, scale, shift, _, chosen = (_given(node.input, at) for at in range(9))
+    if _given(node.output, 1) and any(node.output[1] in one.input for one in rewriting.graph.node):
+        raise _UnknownError
+    if chosen:
+        at_places = rewriting.add("Gather", [places, chosen])
+    else:
+        zero, one = (rewriting.constant([number], np.int64) for number in range(2))
+        end = rewriting.add("Slice", [rewriting.add("Shape", [ids]), one, rewriting.constant([2], np.int64)])
+        at_places = rewriting.add("Slice", [places, zero, end, zero])
+    parts = [rewriting.add("Gather", [words, ids]), at_places]
+    if segments:
+        parts.append(rewriting.add("Gather", [of_segments, segments]))
+    total = rewriting.summed(parts, _given(node.output, 2))
+    rewriting.add(
+        "LayerNormalization", [total, scale, shift], node.output[0], axis=-1, epsilon=given.get("epsilon", 1e-12)
+    )
+
+
+_REWRITES: dict[str, Rewrite] = {
+    "BiasGelu": _gelu,
+    "EmbedLayerNormalization": _embedding,
+    "FastGelu": _fast_gelu,
+    "FusedConv": _conv,
+    "FusedMatMul": _matmul,
+    "Gelu": _gelu,
+    "QuickGelu": _quick_gelu,
+    "SkipLayerNormalization": _layer_norm,
+    "SkipSimplifiedLayerNormalization": _rms_norm,
+}
+"""Operators of ONNX Runtime, and what they become."""
