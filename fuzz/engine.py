@@ -15,7 +15,7 @@ def read(content: bytes, limits: Limits) -> tuple[object, ...]:
     given = read_graph(content, elements=elements, value_elements=limits.value_elements)
     return (
         given["inputs"],
-        given["least"],
+        tuple(zip(given["least"], given["steps"], strict=True)),
         repr(given["nodes"]),
         tuple(zip(given["output_names"], given["outputs"], strict=True)),
         tuple((shape, entries.tobytes()) for _, shape, entries in given["constants"]),
@@ -39,7 +39,7 @@ def numbered(graph: Graph) -> tuple[object, ...]:
     )
     return (
         tuple((given.name, given.shape, given.type.code) for given in graph.inputs),
-        tuple(graph.least[name] for name in graph.axes),
+        tuple((graph.least[name], graph.steps.get(name, 1)) for name in graph.axes),
         repr(nodes),  # which tells -0.0 from 0.0
         tuple((name, number[name]) for name in graph.outputs),
         tuple((known.shape, known.values.tobytes()) for known in graph.constants.values()),

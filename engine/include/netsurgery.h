@@ -77,6 +77,9 @@ NS_API ns_status ns_output_type(const ns_session* session, int index, ns_value_t
 /* Open axes: most networks have one, the batch. */
 NS_API int ns_axis_count(const ns_session* session);
 NS_API const char* ns_axis_name(const ns_session* session, int index);
+/* Which sizes an axis takes: from the least on, multiples of the step. 0 for an index outside the range. */
+NS_API int64_t ns_axis_least(const ns_session* session, int index);
+NS_API int64_t ns_axis_step(const ns_session* session, int index);
 /* In what follows, `sizes` are those of the open axes, in order of their numbers; NULL is fine where there are none. */
 NS_API ns_status ns_output_shape(ns_session* session, const int64_t* sizes, int index, ns_shape* shape);
 

@@ -97,6 +97,7 @@ nb::dict viewed(const nb::bytes& content, Size elements, Size value_elements, co
     return nb::make_tuple(text(input.name), shape_of(graph, input), static_cast<int>(input.type));
   });
   result["least"] = made_of(graph.axes, [](const OpenAxis& axis) { return nb::int_(axis.least); });
+  result["steps"] = made_of(graph.axes, [](const OpenAxis& axis) { return nb::int_(axis.step); });
   result["nodes"] = made_of(graph.nodes, node);
   result["outputs"] = numbers(graph.outputs);
   result["output_names"] = made_of(graph.output_names, text);

@@ -408,7 +408,7 @@ def test_a_target_that_can_not_be_written_is_refused_before_any_work(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("place", ["capture", "simplify", "encode_to", "PackedReader", "largest_difference"])
+@pytest.mark.parametrize("place", ["capture", "simplify", "encode_to", "PackedReader", "compared"])
 def test_an_interruption_leaves_nothing(place: str, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
@@ -562,6 +562,18 @@ class FixedBatch(nn.Module):
 def test_a_batch_that_is_fixed_is_said(tmp_path: Path) -> None:
     assert "takes batches of 4 only" in str(ns.pack(FixedBatch(), tmp_path / "m.nsm", example_inputs=images(4, 20)))
     assert "batches" not in str(ns.pack(small(), tmp_path / "m.nsm", example_inputs=images(4, 20)))
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [(FixedBatch(), "FixedBatch"), (nn.Sequential(nn.Linear(20, 20), nn.Sequential(FixedBatch())), "1.0 (FixedBatch)")],
+)
+def test_what_fixes_a_batch_is_named(model: nn.Module, place: str, tmp_path: Path) -> None:
+    report = ns.pack(model, tmp_path / "m.nsm", example_inputs=images(4, 20))
+    assert report.fixed == (f"The batch is fixed at 4 by {place}.",)
+    assert report.fixed[0] in str(report)
+    assert not ns.pack(model, tmp_path / "m.nsm", example_inputs=images(4, 20), open_axes={}).fixed
+    assert not ns.pack(small(), tmp_path / "m.nsm", example_inputs=images(4, 20)).fixed
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,18 @@ def test_a_model_that_onnx_runtime_can_not_run_is_compared_with_the_graph_as_rea
     assert report.compared_with.startswith(
         f"the graph as read (onnxruntime {onnxruntime.__version__} can't run the model: "
     )
+
+
+def test_a_batch_that_has_to_be_one_is_fixed_and_said_with_the_place(tmp_path: Path) -> None:
+    made = model([node("Concat", "x token", "y", axis=1)], (1, 2, 3), 17, token=positive(3).reshape(1, 1, 3))
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    made.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "T"
+    report = ns.pack(made, tmp_path / "m.nsm")
+    assert report.inputs[0].shape == (1, "T", 3)
+    (said,) = report.fixed
+    assert re.match(r"Axis 'N' is fixed at 1: Concat at .*'y'.*: shapes .* can't be joined along axis 1\.$", said)
+    assert said in str(report)
+    assert not ns.pack(made, tmp_path / "m.nsm", input_shapes={"x": (1, "T", 3)}).fixed
 
 
 def test_a_graph_and_a_module_name_what_they_are_compared_with(tmp_path: Path) -> None:

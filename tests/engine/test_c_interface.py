@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.packed.graphs import masked, words
+from tests.packed.graphs import masked, multiples, words
 
 import netsurgery as ns
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
@@ -39,6 +39,8 @@ def library(library_folder: Path) -> c.CDLL:
     library = c.CDLL(str(library_folder / "libnetsurgery.so"))
     for name in ("ns_axis_name", "ns_input_name", "ns_output_name", "ns_last_error", "ns_instructions", "ns_version"):
         getattr(library, name).restype = c.c_char_p
+    for name in ("ns_axis_least", "ns_axis_step"):
+        getattr(library, name).restype = c.c_int64
     session, number, pointer = c.c_void_p, c.c_int, c.c_void_p
     for name, arguments in {
         "ns_load": [c.c_char_p, c.c_size_t, pointer, pointer],
@@ -53,6 +55,8 @@ def library(library_folder: Path) -> c.CDLL:
         "ns_output_type": [session, number, pointer],
         "ns_axis_count": [session],
         "ns_axis_name": [session, number],
+        "ns_axis_least": [session, number],
+        "ns_axis_step": [session, number],
         "ns_output_shape": [session, pointer, number, pointer],
         "ns_set_threads": [session, number],
         "ns_threads": [session],
@@ -174,6 +178,8 @@ def test_axes_and_types_are_told_and_whole_numbers_looked_up(library: c.CDLL, lo
     session, shape, kind = load(encode(words(), names=True)), Shape(), c.c_int(-1)
     assert library.ns_axis_count(session) == 2
     assert [library.ns_axis_name(session, axis) for axis in (-1, 0, 1, 2)] == [None, b"batch", b"time", None]
+    assert [library.ns_axis_least(session, axis) for axis in (-1, 0, 1, 2)] == [0, 1, 1, 0]
+    assert [library.ns_axis_step(session, axis) for axis in (-1, 0, 1, 2)] == [0, 1, 1, 0]
     assert library.ns_input_shape(session, 0, c.byref(shape)) == OK
     assert shape.tuple == (-1, -2)
     assert library.ns_input_type(session, 0, c.byref(kind)) == OK
@@ -190,6 +196,18 @@ def test_axes_and_types_are_told_and_whole_numbers_looked_up(library: c.CDLL, lo
     assert b"input 'ids': 9 at place (2, 1) is none of the table's 9 rows" in library.ns_last_error()
     assert library.ns_prepare(session, None) == ARGUMENT
     assert library.ns_last_error() == b"sizes is NULL."
+    library.ns_free(session)
+
+
+def test_axes_that_take_multiples_only_say_so(library: c.CDLL, load: Callable[..., c.c_void_p]) -> None:
+    session = load(encode(multiples(), names=True))
+    assert [library.ns_axis_least(session, axis) for axis in range(3)] == [1, 4, 8]
+    assert [library.ns_axis_step(session, axis) for axis in range(3)] == [1, 4, 8]
+    assert library.ns_prepare(session, sizes(2, 8, 24)) == OK
+    assert library.ns_prepare(session, sizes(2, 8, 20)) == INPUT
+    assert library.ns_last_error() == (
+        b"the network can't run at batch 2, height 8, width 20: width is 20: it must be a multiple of 8, at least 8."
+    )
     library.ns_free(session)
 
 

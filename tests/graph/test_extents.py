@@ -114,7 +114,8 @@ def test_an_extent_knows_its_axes_its_period_and_what_it_is_called() -> None:
     assert isinstance(number, Extent)
     assert set(number.axes) == {"height", "width"}
     assert number.period == 6
-    renamed = number.renamed({"height": "rows"})
+    renamed = number.put({"height": axis("rows")})
+    assert isinstance(renamed, Extent)
     assert renamed.at({"rows": 9, "width": 20}) == number.at({"height": 9, "width": 20})
     assert str(rounded_up(HEIGHT, 2) * WIDTH - 3) == "width * floor((height + 1) / 2) - 3"
 
@@ -155,8 +156,8 @@ def test_a_file_keeps_extents_in_both_coders(names: bool) -> None:
         graph = decode(content, coder=coder).graph  # type: ignore[arg-type]
         assert encode(graph, names=names) == content
         found = [extent for made in graph.nodes for extent in made.extents]
-        renamed = dict(zip(graph.axes, ("batch", "time"), strict=True))
-        assert {extent.renamed(renamed) for extent in found} == {
+        renamed = dict(zip(graph.axes, (axis("batch"), axis("time")), strict=True))
+        assert {extent.put(renamed) for extent in found} == {
             extent for made in cut_and_flattened().nodes for extent in made.extents
         }
 

@@ -18,7 +18,7 @@ from torch.nn.utils import prune
 from torch.utils import _pytree as pytree
 
 import netsurgery as ns
-from netsurgery.errors import CaptureError, DataError, UnsupportedOperatorError
+from netsurgery.errors import CaptureError, DataError, GraphError, UnsupportedOperatorError
 from netsurgery.graph.from_torch import read_exported, read_pt2, read_torch, torch_outputs
 from netsurgery.graph.from_torch.operators import _TABLE, TRANSLATIONS
 from netsurgery.graph.ir import Graph
@@ -606,11 +606,78 @@ def test_any_axis_of_an_exported_program_may_be_open() -> None:
     assert read_exported(program, {(0, 2): "height"}).axes == ("height",)
 
 
+class Pairs(nn.Module):
+    """Every two or four entries along an axis are one, whatever they are along another."""
+
+    def __init__(self, axis: int, count: int) -> None:
+        super().__init__()
+        self.axis, self.count = axis, count
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[: self.axis], -1, self.count, *x.shape[self.axis + 1 :]).mean(self.axis + 1)
+
+
+class TwoWays(nn.Module):
+    """Another network for an even number of steps than for an odd one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2.0 * x if x.shape[1] % 2 == 0 else 3.0 * x
+
+
+class Halved(nn.Module):
+    """Halved a few times, and doubled and joined again."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = F.max_pool2d(x, 2)
+        half = half + F.interpolate(F.max_pool2d(half, 2), scale_factor=2.0)
+        return x + F.interpolate(half, scale_factor=2.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "axes", "steps"),
+    [
+        (Pairs(1, 4), (2, 8, 3), {0: "batch", 1: "time"}, {"time": 4}),
+        (Pairs(0, 2), (4, 3), None, {"batch": 2}),
+        (TwoWays(), (2, 8), {0: "batch", 1: "time"}, {"time": 2}),
+        (Halved(), (2, 3, 8, 12), {0: "batch", 2: "height", 3: "width"}, {"height": 4, "width": 4}),
+    ],
+)
+def test_what_holds_at_multiples_only_is_open_there(
+    model: nn.Module, shape: tuple[int, ...], axes: dict[int, str] | None, steps: dict[str, int]
+) -> None:
+    graph = read_torch(model.eval(), (torch.zeros(shape),), open_axes=None if axes is None else {0: axes})
+    assert graph.steps == steps
+    for sizes in graph.tried_sizes():
+        assert_same(graph, model, (torch.randn(graph.inputs[0].at(sizes)),))
+    for name, step in steps.items():
+        with pytest.raises(GraphError, match=f"{name} is {step + 1}: it must be a multiple of {step}"):
+            graph.shapes({**graph.least, name: step + 1})
+
+
+def test_a_model_that_goes_another_way_for_multiples_is_not_taken_for_what_it_is_at_others() -> None:
+    with pytest.raises(CaptureError, match=r"torch wrote the model down for other sizes than batch 2, time 2"):
+        read_torch(TwoWays().eval(), (torch.zeros(2, 7),), open_axes={0: {0: "batch", 1: "time"}})
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_program_keeps_the_step_of_its_dim(tmp_path: Path) -> None:
+    quarter = torch.export.Dim("quarter", min=2, max=64)
+    program = torch.export.export(Pairs(1, 2).eval(), (torch.zeros(1, 16, 3),), dynamic_shapes=({1: 4 * quarter},))
+    torch.export.save(program, tmp_path / "pairs.pt2")
+    for graph in (read_exported(program), read_pt2(tmp_path / "pairs.pt2")):
+        assert graph.steps == {"axis_1": 4}
+        assert graph.shapes({"axis_1": 12})[graph.outputs[0]] == (1, 6, 3)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_an_open_size_that_follows_another_one_is_refused() -> None:
     half = torch.export.Dim("half", min=2, max=64)
-    program = torch.export.export(Wrap(F.relu).eval(), (X,), dynamic_shapes=({2: 2 * half},))
-    with pytest.raises(CaptureError, match=r"has size 2.* in place 2: an open size must be an axis of its own"):
+    program = torch.export.export(Wrap(F.relu).eval(), (X,), dynamic_shapes=({2: half + 1},))
+    with pytest.raises(CaptureError, match=r"has size .* in place 2: an open size must be an axis of its own"):
+        read_exported(program)
+    wide = (torch.zeros(2, 3, 8, 4),)
+    program = torch.export.export(Wrap(F.relu).eval(), wide, dynamic_shapes=({2: 2 * half, 3: half},))
+    with pytest.raises(CaptureError, match=r"follow from each other: an open size must be an axis of its own"):
         read_exported(program)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from netsurgery.graph import examples
+from netsurgery.graph.extents import axis
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input, Node, node
 from netsurgery.graph.operators import OPERATORS, Work, working
 from netsurgery.graph.operators.recurrent import ACTIVATIONS, activations
@@ -398,9 +399,23 @@ def words() -> Graph:
     return builder.graph([builder.node("Linear", [rows, builder.constant(rng.normal(size=(5, 8)))])])
 
 
+def multiples() -> Graph:
+    """A picture is halved twice, and doubled again: its sizes are multiples of 4, each with its place in a table."""
+    rng, builder = np.random.default_rng(4), GraphBuilder()
+    picture = builder.input("picture", ("batch", 2, "height", "width"))
+    half = builder.node("MaxPool", [picture], kernel=(2, 2), strides=(2, 2))
+    weight = builder.constant(rng.normal(size=(2, 2, 2, 2)))
+    x = builder.node("Resize", [builder.node("Conv", [half, weight], strides=(2, 2))], scales=(2.0, 2.0))
+    x = builder.node("Resize", [builder.node("Add", [x, half])], scales=(2.0, 2.0))
+    joined = builder.node("Concat", [x, picture], axis=1)
+    places = builder.node("Slice", [builder.constant(rng.normal(size=(40, 1)))], axis=0, stop=axis("height") // 4)
+    lines = builder.node("Conv", [joined, builder.constant(rng.normal(size=(1, 4, 4, 4)))], strides=(4, 4))
+    return builder.graph([joined, builder.node("Add", [lines, places])], {"height": 4, "width": 8})
+
+
 ARRANGEMENTS: tuple[Callable[[], Graph], ...] = (
     *(no_nodes, input_of_rank_zero, several_in_and_out, constants_everywhere, unread_constant),
-    *(whole_numbers, every_encoding, open_axes, words, masked),
+    *(whole_numbers, every_encoding, open_axes, words, masked, multiples),
 )
 
 

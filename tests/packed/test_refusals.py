@@ -72,9 +72,10 @@ def told(kind: int) -> Calls:
     return [flag(Context.RANK, True), flag(Context.INPUT_FORM, True), integer(Context.INPUT_FORM, kind)]
 
 
-def open_size(axis: int, least: int | None = None) -> Calls:
-    """least: of an axis that appears for the first time."""
+def open_size(axis: int, least: int | None = None, step: int | None = None) -> Calls:
+    """least: of an axis that appears for the first time, in steps of it."""
     calls = [flag(Context.OPEN_SIZE, True), integer(Context.OPEN_SIZE, axis)]
+    calls += [] if step is None else [integer(Context.LEAST_SIZE, step - 1)]
     return calls if least is None else [*calls, integer(Context.LEAST_SIZE, least - 1)]
 
 
@@ -407,8 +408,16 @@ DAMAGED: dict[str, tuple[Calls, str]] = {
         "value type 4 doesn't exist in this version",
     ),
     "open axis before it appears": (
-        [*head(1)[:3], *told(0), *open_size(1)],
-        "open axis 1 appears before number 0",
+        [*head(1)[:3], *told(0), *open_size(2)],
+        "open axis 2 appears before number 0",
+    ),
+    "open axis with a step of 1": (
+        [*head(1)[:3], *told(0), *open_size(1, step=1)],
+        "an open axis has a step of 1; it is at least 2, and all of them have a common multiple of at most 65,536",
+    ),
+    "open axes whose steps have a large common multiple": (
+        [*head(1, 1)[:3], *told(0), *open_size(1, 3, step=257), *open_size(2, 1, step=256)],
+        "an open axis has a step of 256; it is at least 2, and all of them have a common multiple",
     ),
     "whole numbers where floats are needed": (
         [*whole_head(), operator("Relu"), *value(), *OUTPUT],

@@ -1,6 +1,7 @@
 #include "file/structure_reader.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <unordered_set>
 
 #include "file/utf8.hpp"
@@ -96,14 +97,23 @@ bool StructureReader::input() {
 
 Size StructureReader::open_size() {
   const Size number = stream_.integer(kOpenSize), count = static_cast<Size>(graph_.axes.size());
-  if (number > count)
+  if (number > count + 1)
     refuse_file("open axis " + std::to_string(number) + " appears before number " + std::to_string(count) + ".");
-  if (number == count) {
-    if (number == kMostAxes) refuse_limit("the file declares more than " + std::to_string(kMostAxes) + " open axes.");
-    graph_.axes.emplace_back();
-    graph_.axes.back().least = stream_.integer(kLeastSize) + 1;
+  if (number < count) return netsurgery::open_size(static_cast<std::size_t>(number));
+  if (count == kMostAxes) refuse_limit("the file declares more than " + std::to_string(kMostAxes) + " open axes.");
+  OpenAxis made;
+  if (number > count) {
+    made.step = stream_.integer(kLeastSize) + 1;
+    Size common = made.step;
+    for (const OpenAxis& axis : graph_.axes) common = std::lcm(common, axis.step);  // at most 2^48
+    if (made.step == 1 || common > kWidestStep)
+      refuse_file("an open axis has a step of " + std::to_string(made.step) +
+                  "; it is at least 2, and all of them have a common multiple of at most " + with_commas(kWidestStep) +
+                  ".");
   }
-  return netsurgery::open_size(static_cast<std::size_t>(number));
+  made.least = made.step * (stream_.integer(kLeastSize) + 1);
+  graph_.axes.push_back(std::move(made));
+  return netsurgery::open_size(static_cast<std::size_t>(count));
 }
 
 void StructureReader::name_axes(bool told) {

@@ -106,13 +106,14 @@ Sizes Graph::within(const Sizes& sizes) const {
   Sizes reached = sizes;
   for (std::size_t axis = 0; axis < axes.size(); ++axis) {
     Sizes tried = least();
+    const Size step = axes[axis].step;
     Size low = tried[axis], high = sizes[axis];
     while (low < high) {
-      tried[axis] = high - (high - low) / 2;
+      tried[axis] = high - (high - low) / step / 2 * step;
       if (takes(tried))
         low = tried[axis];
       else
-        high = tried[axis] - 1;
+        high = tried[axis] - step;
     }
     reached[axis] = low;
   }
@@ -167,15 +168,21 @@ std::vector<Sizes> Graph::tried_sizes() const {
     periods[static_cast<std::size_t>(node.output)] = period;
     longest = std::max(longest, period);
   }
+  for (const OpenAxis& axis : axes) longest = std::lcm(longest, axis.step);
   std::vector<Sizes> tried(3, smallest);
   for (std::size_t axis = 0; axis < axes.size(); ++axis) {
     const auto place = static_cast<Size>(axis);
-    tried[1][axis] += 1 + place;
-    tried[2][axis] += 2 * longest + 1 + 3 * place;
+    tried[1][axis] += axes[axis].step * (1 + place);
+    tried[2][axis] += 2 * longest + axes[axis].step * (1 + 3 * place);
   }
   if (follows)
     for (Sizes& sizes : tried) sizes = within(sizes);
   return tried;
+}
+
+std::string OpenAxis::rule() const {
+  return "it must be " + (step > 1 ? "a multiple of " + std::to_string(step) + ", " : "") + "at least " +
+         std::to_string(least);
 }
 
 std::string Graph::named(const Sizes& sizes) const {
@@ -186,6 +193,9 @@ std::string Graph::named(const Sizes& sizes) const {
 }
 
 std::vector<Shape> Graph::shapes(const Sizes& sizes) const {
+  for (std::size_t i = 0; i < axes.size(); ++i)
+    if (sizes[i] % axes[i].step != 0)
+      throw Error(NS_ERROR_FILE, axes[i].name + " is " + std::to_string(sizes[i]) + ": " + axes[i].rule() + ".");
   std::vector<Shape> known(inputs.size() + nodes.size() + constants.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     known[i] = shape_at(inputs[i].shape, sizes);

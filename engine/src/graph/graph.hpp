@@ -100,9 +100,15 @@ struct Input {
 /// The shape with sizes in the place of open ones.
 Shape shape_at(const Shape& shape, const Sizes& sizes);
 
+constexpr Size kWidestStep = 65536;  // of an axis, and of all of them: their least common multiple
+
 struct OpenAxis {
   std::string name;
-  Size least = 1;  // the smallest size that every operator takes
+  Size least = 1;  // the smallest size that every operator takes, a multiple of the step
+  Size step = 1;   // its sizes are multiples of this
+
+  /// Which sizes it takes: "it must be a multiple of 32, at least 64".
+  std::string rule() const;
 };
 
 struct Graph {

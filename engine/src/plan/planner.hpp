@@ -80,6 +80,7 @@ class Planner {
   bool token_unary(const Node& node);
   bool token_binary(const Node& node);
   bool token_norm(const Node& node);
+  bool token_concat(const Node& node);  // of channels
   /// Where entries keep their order and tokens their channels, a value in another shape is the same tokens.
   bool token_view(const Node& node);
   bool has_tokens(int value) const { return values_[static_cast<std::size_t>(value)].tokens.buffer >= 0; }

@@ -83,8 +83,9 @@ std::size_t separable_axis(const Graph& graph) {
     return kNoAxis;
   const std::size_t axis = axis_of(graph.inputs.front().shape.front());
   // Two sizes of it, the others staying as they are: a size that is both of them in turn is the axis.
-  if (graph.axes[axis].least > 1) return kNoAxis;  // something needs several images at once
-  Sizes sizes = graph.tried_sizes().back();        // where those of the other axes are neither 1 nor any of these two
+  if (graph.axes[axis].least > 1 || graph.axes[axis].step > 1)
+    return kNoAxis;                          // something needs several images at once
+  Sizes sizes = graph.tried_sizes().back();  // where those of the other axes are neither 1 nor any of these two
   const Size one_size = 2, other_size = 3;
   std::vector<Shape> one, other;
   std::vector<Node> nodes;

@@ -223,6 +223,16 @@ const char* ns_axis_name(const ns_session* session, int index) {
   return session->session.graph().axes[static_cast<std::size_t>(index)].name.c_str();
 }
 
+int64_t ns_axis_least(const ns_session* session, int index) {
+  if (index < 0 || index >= ns_axis_count(session)) return 0;
+  return session->session.graph().axes[static_cast<std::size_t>(index)].least;
+}
+
+int64_t ns_axis_step(const ns_session* session, int index) {
+  if (index < 0 || index >= ns_axis_count(session)) return 0;
+  return session->session.graph().axes[static_cast<std::size_t>(index)].step;
+}
+
 ns_status ns_output_shape(ns_session* session, const int64_t* sizes, int index, ns_shape* shape) {
   return guarded([&] {
     require_given(session, "session");

@@ -64,9 +64,9 @@ class SketchedLayer:
 class Summary:
     """A whole file.
 
-    axes: name of each open axis -> its smallest size; operators: name -> how many nodes, the most frequent first;
-    structure_bits: all of the file that is neither a tensor nor its header; sketched: layers of binary planes, in
-    order.
+    axes: name of each open axis -> its smallest size; steps: name of each whose sizes are multiples -> of what;
+    operators: name -> how many nodes, the most frequent first; structure_bits: all of the file that is neither a tensor
+    nor its header; sketched: layers of binary planes, in order.
     """
 
     size_bytes: int
@@ -74,6 +74,7 @@ class Summary:
     inputs: tuple[ValueSummary, ...]
     outputs: tuple[ValueSummary, ...]
     axes: dict[str, int]
+    steps: dict[str, int]
     operators: dict[str, int]
     tensors: tuple[TensorSummary, ...]
     structure_bits: float
@@ -108,6 +109,7 @@ class Summary:
             "inputs": [_value(given) for given in self.inputs],
             "outputs": [_value(made) for made in self.outputs],
             "axes": dict(self.axes),
+            "steps": dict(self.steps),
             "operators": dict(self.operators),
             "tensors": [
                 {
@@ -149,6 +151,7 @@ def summary_of(packed: Packed) -> Summary:
         inputs=tuple(ValueSummary(given.name, given.shape, given.type) for given in graph.inputs),
         outputs=_outputs(graph),
         axes=graph.least,
+        steps=dict(graph.steps),
         operators=dict(Counter(made.operator for made in graph.nodes).most_common()),
         tensors=tuple(
             TensorSummary(

@@ -17,6 +17,7 @@ keys of --json:
   inputs, outputs             list of {name, shape, type}; a text in a shape is
                               an open axis, null a size that follows from them
   axes                        {name of an open axis: its smallest size}
+  steps                       {name of an open axis that takes multiples only: of what}
   operators                   {name: how many}
   sketched                    list of {name, planes, positions, fmul_dense, fmul,
                               fadd_dense, fadd_planes, fadd_tree,

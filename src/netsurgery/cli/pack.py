@@ -46,6 +46,12 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         help="a number that an input of an .onnx file always is, once for each; it is no input any more",
     )
     parser.add_argument(
+        "--outputs",
+        type=_names,
+        metavar="NAME,NAME",
+        help="values of an .onnx file to give in the place of its outputs; what only leads to others is left out",
+    )
+    parser.add_argument(
         "--explain", action="store_true", help="of a model that can't be read, name each node that is in the way"
     )
     parser.set_defaults(run=run)
@@ -57,7 +63,6 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.checks import require
     from netsurgery.cli.arrays import read_array
     from netsurgery.cli.summary_text import fact, network
-    from netsurgery.deployment.comparison import TOLERANCE
     from netsurgery.deployment.packing import pack
     from netsurgery.errors import UnsupportedOperatorError
     from netsurgery.graph.capture import check_model_file
@@ -74,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
             example_inputs=examples,
             input_shapes=dict(options.input_shape) or None,
             input_values=dict(options.input_value) or None,
+            outputs=options.outputs,
             weights=options.weights,
             names=options.names,
         )
@@ -82,18 +88,24 @@ def run(options: argparse.Namespace) -> None:
             error.args = (error.explanation,)
         raise
     lines = [str(report).splitlines()[0], *network(summary_of(read_packed(path)))]
-    if report.batch is not None:
+    for sentence in report.fixed:
+        lines += fact("fixed", sentence)
+    if report.batch is not None and not report.fixed:
         lines += fact("batch", f"fixed at {report.batch}; for others, export the model with an open first axis")
     whose = f"those of {report.compared_with}"
     if report.rounding_difference is not None:
         moved = f"to {options.weights} moved outputs by {report.rounding_difference:.1e} of the largest"
         lines += fact("rounding", moved)
         whose += f", its weights rounded to {options.weights}"
-    verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {TOLERANCE:.0e})"
+    verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {report.tolerance:.0e})"
     lines += fact("verified", verified)
     for remark in report.remarks:
         lines += fact("remark", remark)
     print(*lines, sep="\n")
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
 
 
 def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:

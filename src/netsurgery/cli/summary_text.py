@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from netsurgery.analysis.operation_counts import STRETCH
 from netsurgery.analysis.summary import Summary, TensorSummary, ValueSummary, per
+from netsurgery.graph.ir import named_axes
 
 WIDTH = 80
 _LEFT = 3  # columns of words; the others are numbers
@@ -25,7 +26,7 @@ def network(summary: Summary) -> list[str]:
     return [
         *fact("inputs", _values(summary.inputs)),
         *fact("outputs", _values(summary.outputs)),
-        *(fact("open axes", _axes(summary.axes)) if set(summary.axes) - {"batch"} else []),
+        *(fact("open axes", named_axes(summary.axes, summary.steps)) if set(summary.axes) - {"batch"} else []),
         *fact("operators", f"{sum(summary.operators.values())}: {operators}" if operators else "none"),
     ]
 
@@ -149,10 +150,6 @@ def _cut(text: str, width: int) -> str:
 
 def _values(values: Sequence[ValueSummary]) -> str:
     return ", ".join(map(_value, values))
-
-
-def _axes(axes: Mapping[str, int]) -> str:
-    return ", ".join(name if least == 1 else f"{name} from {least} on" for name, least in axes.items())
 
 
 def _value(value: ValueSummary) -> str:

@@ -6,7 +6,7 @@ torch and onnx are imported only when a model of theirs comes in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from netsurgery.checks import require
 from netsurgery.errors import CaptureError, InputError, MissingExtraError
 from netsurgery.graph.examples import random_inputs
-from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes
+from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes, with_sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
 from netsurgery.graph.value_types import ValueType, type_of
@@ -36,6 +36,7 @@ class Captured:
     computed_by: what gave the outputs, with its version, such as "torch 2.9.1"; empty where there are none.
     remarks: what the graph computes otherwise than the model, in sentences (`from_onnx.ReadModel`). stand_in: the model
     to ask for outputs in its place, None for itself.
+    fixed: which axes could not be open, though nobody asked for them to be fixed, and why, in sentences.
     parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
     more, such as a shared matrix and its transpose.
     """
@@ -47,11 +48,12 @@ class Captured:
     computed_by: str = ""
     remarks: tuple[str, ...] = ()
     stand_in: Any = None
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class InputChoices:
-    """Which sizes of inputs a caller wants to be open, which fixed, and which inputs to have one value only.
+class Choices:
+    """Which sizes of inputs a caller wants to be open, which fixed, which inputs always the same, and which outputs.
 
     See `packing.pack`.
     """
@@ -59,11 +61,10 @@ class InputChoices:
     open: OpenAxes | None = None
     shapes: InputShapes | None = None
     values: Mapping[str, npt.ArrayLike] | None = None
+    outputs: Sequence[str] | None = None
 
 
-def capture(
-    model: Any, evaluate: Evaluate, example_inputs: Any = None, choices: InputChoices = InputChoices()
-) -> Captured:
+def capture(model: Any, evaluate: Evaluate, example_inputs: Any = None, choices: Choices = Choices()) -> Captured:
     """Capture a torch module, an ExportedProgram, an .onnx or .pt2 file, an onnx ModelProto, or a Graph.
 
     evaluate: computes what an ONNX model leaves to be computed from its constants (`runtime.reference.run_node`).
@@ -85,21 +86,21 @@ def capture(
     raise _no_model(model)
 
 
-def _with_shapes(graph: Graph, choices: InputChoices) -> Graph:
+def _with_shapes(graph: Graph, choices: Choices) -> Graph:
     """The graph with sizes in the place of axes that are to be fixed."""
     advice = "left out: this model says by itself which of its axes are open"
     require(choices.open is None, "open_axes", choices.open, advice)
-    _require_no_values(choices)
+    _require_for_onnx(choices)
     if not choices.shapes:
         return graph
-    changed = graph.replaced(inputs=with_shapes(graph.inputs, choices.shapes), known_least={})
-    changed.check()
-    return changed.replaced(known_least=changed.least)
+    return with_sizes(graph, with_shapes(graph.inputs, choices.shapes))
 
 
-def _require_no_values(choices: InputChoices) -> None:
+def _require_for_onnx(choices: Choices) -> None:
     advice = "left out: only inputs of ONNX models can be given a value", "wrap the module in one that fixes it"
     require(not choices.values, "input_values", choices.values, *advice)
+    advice = "left out: only values of ONNX models have names to ask for", "wrap the module in one that returns them"
+    require(choices.outputs is None, "outputs", choices.outputs, *advice)
 
 
 def _no_model(given: Any) -> CaptureError:
@@ -120,7 +121,7 @@ def check_model_file(path: Path) -> None:
         raise CaptureError(f"{path}: an .onnx or a .pt2 file is needed; export the model to one of them first.")
 
 
-def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any, choices: InputChoices) -> Captured:
+def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any, choices: Choices) -> Captured:
     check_model_file(path)
     if path.suffix.lower() == ".onnx":
         return _capture_onnx(path, evaluate, example_inputs, choices)
@@ -130,11 +131,11 @@ def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any, choices: 
     return _capture_torch(load_program(path), example_inputs, choices)
 
 
-def _capture_torch(model: Any, example_inputs: Any, choices: InputChoices) -> Captured:
+def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Captured:
     _need("torch", "torch")
     import torch
 
-    from netsurgery.graph.from_torch import in_float32, read_exported, read_torch, unscripted
+    from netsurgery.graph.from_torch import in_float32, read_exported, read_module, unscripted
 
     if isinstance(model, torch.export.ExportedProgram):
         graph = _with_shapes(read_exported(model), choices)
@@ -148,18 +149,19 @@ def _capture_torch(model: Any, example_inputs: Any, choices: InputChoices) -> Ca
             "example_inputs=(images[:1],)."
         )
     arrays = [_array(given) for given in _sequence(example_inputs)]
-    _require_no_values(choices)
+    _require_for_onnx(choices)
     advice = "the examples say the shapes; say with open_axes which of their sizes are open"
     require(not choices.shapes, "input_shapes", choices.shapes, "left out for a torch module", advice)
     model, remarks = in_float32(model)
     tensors = tuple(torch.from_numpy(array) for array in arrays)
     captured = unscripted(model, tensors) if isinstance(model, torch.jit.ScriptModule) else model
     try:
-        graph = read_torch(captured, tensors, open_axes=choices.open)
+        read = read_module(captured, tensors, open_axes=choices.open)
     except CaptureError as error:
         error.args = (error.args[0] + _hint(example_inputs),)
         raise
-    return _captured_torch(graph, _examples(graph, arrays), model, remarks)
+    fixed = (read.fixed,) if read.fixed else ()
+    return replace(_captured_torch(read.graph, _examples(read.graph, arrays), model, remarks), fixed=fixed)
 
 
 def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, remarks: tuple[str, ...] = ()) -> Captured:
@@ -181,14 +183,16 @@ def _hint(example_inputs: Any) -> str:
     return ""
 
 
-def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, choices: InputChoices) -> Captured:
+def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, choices: Choices) -> Captured:
     _need("onnx", "onnx")
     from netsurgery.graph.from_onnx import read_model
 
     require(choices.open is None, "open_axes", choices.open, "left out: the ONNX model says which of its axes are open")
-    read = read_model(model, evaluate, choices.shapes, choices.values)
+    read = read_model(model, evaluate, choices.shapes, choices.values, choices.outputs)
     examples = _examples(read.graph, example_inputs)
-    return Captured(read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.as_read)
+    return Captured(
+        read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.as_read, fixed=read.fixed
+    )
 
 
 def _parameters(module: Any) -> int:

@@ -82,14 +82,15 @@ class Extent:
         """Behind how many entries of an axis the stairs of its quotients repeat."""
         return math.lcm(1, *(_period_of(factor) for factor in self._factors()))
 
-    def renamed(self, names: Mapping[str, str]) -> Extent:
-        """The same of axes with other names."""
-        return Extent(
-            tuple(
-                (tuple(_renamed(factor, names) for factor in factors), coefficient)
-                for factors, coefficient in self.terms
-            )
-        )
+    def put(self, numbers: Mapping[str, Number]) -> Number:
+        """The same with numbers, or extents, in the place of axes; others stay."""
+        total: Number = 0
+        for factors, coefficient in self.terms:
+            product: Number = coefficient
+            for factor in factors:
+                product = product * _put(factor, numbers)
+            total = total + product
+        return total
 
     def lowest(self) -> int | None:
         """A number that it never lies below, each axis being at least 1; None if there is none to see."""
@@ -228,6 +229,31 @@ def never_equal(one: Number, other: Number) -> bool:
     return any(isinstance(apart, int) and apart > 0 for apart in (_low(one - other), _low(other - one)))
 
 
+def in_entries(number: Number, steps: Mapping[str, int]) -> Number:
+    """A number that was computed with axes counted in steps of theirs, said of their sizes in entries.
+
+    steps: of the axes that are counted so; their sizes are multiples of these, so that nothing is rounded.
+
+    >>> str(in_entries(48 * axis("width") + 1, {"width": 32}))
+    '3 * floor((width) / 2) + 1'
+    """
+    total: Number = 0
+    for factors, coefficient in _terms(number):
+        product: Number = 1
+        for factor in factors:
+            if isinstance(factor, str):
+                step = steps.get(factor, 1)
+                common = math.gcd(coefficient, step)
+                coefficient //= common
+                product = product * (axis(factor) // (step // common))
+            elif isinstance(factor, Quotient):
+                product = product * (in_entries(factor.of, steps) // factor.divisor)
+            else:
+                product = product * larger(in_entries(factor.of, steps), 0)
+        total = total + coefficient * product
+    return total
+
+
 def at(number: Number, sizes: Mapping[str, int]) -> int:
     """The number at sizes of the axes. Raises GraphError."""
     return number if isinstance(number, int) else number.at(sizes)
@@ -259,10 +285,11 @@ def _period_of(factor: Factor) -> int:
     return factor.of.period * (factor.divisor if isinstance(factor, Quotient) else 1)
 
 
-def _renamed(factor: Factor, names: Mapping[str, str]) -> Factor:
-    if isinstance(factor, Quotient):
-        return Quotient(factor.of.renamed(names), factor.divisor)
-    return Above(factor.of.renamed(names)) if isinstance(factor, Above) else names.get(factor, factor)
+def _put(factor: Factor, numbers: Mapping[str, Number]) -> Number:
+    if isinstance(factor, str):
+        return numbers.get(factor, axis(factor))
+    inner = factor.of.put(numbers)
+    return inner // factor.divisor if isinstance(factor, Quotient) else larger(inner, 0)
 
 
 def _lowest_of(factor: Factor) -> int | None:

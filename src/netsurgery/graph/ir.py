@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from netsurgery.checks import require
 from netsurgery.errors import GraphError, TooSmallError
-from netsurgery.graph.extents import Extent
+from netsurgery.graph.extents import Extent, Number, axis
 from netsurgery.graph.operators import LARGEST_INT, OPERATORS, AttributeValue, Shape
 from netsurgery.graph.operators.integers import MOST_INTEGERS
 from netsurgery.graph.value_types import ValueType
@@ -45,6 +45,9 @@ MOST_ENTRIES = 2**60
 
 HIGHEST_LEAST = 2**16
 """Axes that have to be longer than this are taken for axes that can't be open."""
+
+WIDEST_STEP = 2**16
+"""Of the sizes of an axis, and of all axes together: the least common multiple of their steps."""
 
 _LONGEST_PERIOD = 2**10
 
@@ -106,6 +109,20 @@ class Node:
         known = {one.name: one for one in OPERATORS[self.operator].attributes}
         return replace(self, attributes={name: known[name].at(value, sizes) for name, value in self.attributes.items()})
 
+    def changed(self, change: Callable[[Extent], Number]) -> Node:
+        """The node with other numbers in the place of those that follow open axes."""
+        if not self.extents:
+            return self
+
+        def one(value: Any) -> Any:
+            return change(value) if isinstance(value, Extent) else value
+
+        attributes = {
+            name: tuple(map(one, value)) if isinstance(value, tuple) else one(value)
+            for name, value in self.attributes.items()
+        }
+        return replace(self, attributes=attributes)
+
     def __str__(self) -> str:
         return f"{self.operator} {self.output!r}" + (f" (at {self.place})" if self.place else "")
 
@@ -153,10 +170,14 @@ class Graph:
     constants: Mapping[str, Weights]
     known_least: Mapping[str, int] = field(default_factory=dict, compare=False)
     """Smallest sizes of open axes, where they were found before; else they are looked for. See `least`."""
+    steps: Mapping[str, int] = field(default_factory=dict)
+    """Of the open axes whose sizes are multiples of more than 1: of what."""
 
     def __post_init__(self) -> None:
         held = {name: as_weights(given) for name, given in self.constants.items()}
         object.__setattr__(self, "constants", held)
+        said = {name: self.steps[name] for name in self.axes if self.steps.get(name, 1) != 1}
+        object.__setattr__(self, "steps", said)
 
     def replaced(self, **changes: Any) -> Graph:
         """The same graph with other fields."""
@@ -216,21 +237,23 @@ class Graph:
         """The smallest size of each open axis that every operator takes. Raises GraphError if there are none."""
         if set(self.known_least) == set(self.axes):
             return dict(self.known_least)
+        steps = {name: self.steps.get(name, 1) for name in self.axes}
         together = 1
-        while not self._takes(dict.fromkeys(self.axes, together)):
+        while not self._takes(all_alike := _at_least(together, steps)):
             together *= 2
             if together > HIGHEST_LEAST:
-                self.shapes(dict.fromkeys(self.axes, HIGHEST_LEAST))  # says what is too small even now
-        found = dict.fromkeys(self.axes, together)
-        for name in self.axes if together > 1 else ():
-            low = 1
-            while low < found[name]:
-                middle = (low + found[name]) // 2
-                if self._takes({**dict.fromkeys(self.axes, together), name: middle}):
-                    found[name] = middle
+                self.shapes(all_alike)  # says what is too small even now
+        found = dict(all_alike)
+        for name, step in steps.items() if together > 1 else ():
+            low, high = 1, found[name] // step
+            while low < high:
+                middle = (low + high) // 2
+                if self._takes({**all_alike, name: middle * step}):
+                    high = middle
                 else:
                     low = middle + 1
-        return found if self._takes(found) else dict.fromkeys(self.axes, together)
+            found[name] = high * step
+        return found if self._takes(found) else all_alike
 
     def _takes(self, sizes: Sizes) -> bool:
         try:
@@ -245,18 +268,22 @@ class Graph:
         """Sizes of the open axes at which something about shapes has to hold to be taken for true at all sizes.
 
         Sizes of values follow an axis in a line, or, behind strides, in stairs around a line: so the smallest size, the
-        next one, and one more than two flights of stairs further. Axes differ from each other in at least one of them,
-        so that two are never mixed up. Where numbers of nodes follow axes, no larger ones than every operator takes: a
-        table of positions ends somewhere.
+        next one, and one more than two flights of stairs further, as far as an axis takes them: counted in its steps.
+        Axes differ from each other in at least one of them, so that two are never mixed up. Where numbers of nodes
+        follow axes, no larger ones than every operator takes: a table of positions ends somewhere.
         """
         smallest = self.least if least is None else least
         if not smallest:
             return ({},)
-        far = 2 * self._period() + 1
+        steps = [self.steps.get(name, 1) for name in smallest]
+        far = 2 * math.lcm(self._period(), *steps)
+        places = [
+            (place, step, *named) for place, (step, named) in enumerate(zip(steps, smallest.items(), strict=True))
+        ]
         tried = (
             dict(smallest),
-            {name: size + 1 + place for place, (name, size) in enumerate(smallest.items())},
-            {name: size + far + 3 * place for place, (name, size) in enumerate(smallest.items())},
+            {name: size + step * (1 + place) for place, step, name, size in places},
+            {name: size + far + step * (1 + 3 * place) for place, step, name, size in places},
         )
         follows = any(made.extents for made in self.nodes)
         return tuple(self._within(sizes, smallest) for sizes in tried) if follows else tried
@@ -265,13 +292,14 @@ class Graph:
         """Sizes as far on the way from the smallest ones to these as every operator takes."""
         reached = {}
         for name, size in sizes.items():
+            step = self.steps.get(name, 1)
             low, high = smallest[name], size
             while low < high:
-                middle = high - (high - low) // 2
+                middle = high - (high - low) // step // 2 * step
                 if self._takes({**smallest, name: middle}):
                     low = middle
                 else:
-                    high = middle - 1
+                    high = middle - step
             reached[name] = low
         return reached
 
@@ -297,7 +325,15 @@ class Graph:
             raise GraphError("the graph has no output; a network needs at least one.")
         if sizes is None:
             sizes = self.least
+        for name, step in self.steps.items():
+            if sizes.get(name, 0) % step:
+                raise GraphError(f"{name} is {sizes[name]}: {self.rule_of(name)}.")
         return self._shapes_and_types(sizes)[0]
+
+    def rule_of(self, axis: str) -> str:
+        """Which sizes an axis takes, in words: "it must be a multiple of 32, at least 64"."""
+        step, least = self.steps.get(axis, 1), self.least[axis]
+        return f"it must be {f'a multiple of {step}, ' if step > 1 else ''}at least {least}"
 
     @cached_property
     def types(self) -> dict[str, ValueType]:
@@ -328,6 +364,11 @@ class Graph:
 
     def check(self) -> None:
         """Raise GraphError unless the graph is consistent at the smallest sizes of its open axes, and at others."""
+        if any(step < 2 for step in self.steps.values()) or math.lcm(1, *self.steps.values()) > WIDEST_STEP:
+            raise GraphError(
+                f"axes have the steps {dict(self.steps)}; they are at least 1, their least common multiple at most "
+                f"{WIDEST_STEP:,}."
+            )
         for sizes in self.tried_sizes():
             self._check_at(sizes)
 
@@ -372,6 +413,36 @@ def with_shapes(inputs: Sequence[Input], shapes: InputShapes) -> tuple[Input, ..
     return tuple(replace(given, shape=tuple(shapes[given.name])) if given.name in shapes else given for given in inputs)
 
 
+def _at_least(count: int, steps: Mapping[str, int]) -> dict[str, int]:
+    """Of each axis the smallest size that it takes and that is at least `count`."""
+    return {name: -(-count // step) * step for name, step in steps.items()}
+
+
+def with_sizes(graph: Graph, inputs: Sequence[Input]) -> Graph:
+    """The graph with these inputs in the place of its own: axes that have other names, or are fixed.
+
+    Raises SettingError for a size that an axis doesn't take, GraphError where the graph contradicts itself then.
+    """
+    numbers: dict[str, Number] = {}
+    steps: dict[str, int] = {}
+    for old, new in zip(graph.inputs, inputs, strict=True):
+        for before, after in zip(old.shape, new.shape, strict=True):
+            if not isinstance(before, str):
+                continue
+            step = graph.steps.get(before, 1)
+            if isinstance(after, int):
+                said = f"input_shapes[{new.name!r}]"
+                require(after % step == 0, said, after, f"a multiple of {step} in the place of {before}")
+                numbers[before] = after
+            else:
+                steps[after] = math.lcm(steps.get(after, 1), step)
+                numbers[before] = axis(after)
+    nodes = tuple(made.changed(lambda number: number.put(numbers)) for made in graph.nodes)
+    changed = graph.replaced(inputs=tuple(inputs), nodes=nodes, steps=steps, known_least={})
+    changed.check()
+    return changed.replaced(known_least=changed.least)
+
+
 def open_shapes(graph: Graph) -> list[tuple[int | str | None, ...]]:
     """The shapes of the outputs: a size is a number, an open axis, or None where it follows from axes otherwise."""
     tried = graph.tried_sizes()
@@ -397,6 +468,19 @@ def _at(sizes: Sizes, least: Sizes) -> str:
 def named_sizes(sizes: Sizes) -> str:
     """Sizes as they stand in sentences."""
     return ", ".join(f"{name} {size}" for name, size in sizes.items()) or "fixed sizes"
+
+
+def named_axes(least: Sizes, steps: Sizes) -> str:
+    """Open axes with the sizes that they take, as they stand in sentences: "batch, width in multiples of 32".
+
+    least: the smallest size of each; steps: of those whose sizes are multiples, of what.
+    """
+    return ", ".join(
+        name
+        + (f" in multiples of {steps[name]}" if name in steps else "")
+        + ("" if size == steps.get(name, 1) else f" from {size} on")
+        for name, size in least.items()
+    )
 
 
 def _name(known: dict[str, Shape], name: str, shape: Shape) -> None:
@@ -467,10 +551,17 @@ class GraphBuilder:
         """Add whole numbers or bools as entries of a type; returns their name. Raises GraphError for too many."""
         return self.node("Integers", [], name, place, **integers_attributes(np.asarray(values), kind))
 
-    def graph(self, outputs: Sequence[str]) -> Graph:
-        """The checked graph; constants that nothing reads are left out. Raises GraphError."""
-        read = {name for made in self._nodes for name in made.inputs} | set(outputs)
-        constants = {name: value for name, value in self._constants.items() if name in read}
-        graph = Graph(tuple(self._inputs), tuple(self._nodes), tuple(outputs), constants)
+    def graph(self, outputs: Sequence[str], steps: Mapping[str, int] | None = None) -> Graph:
+        """The checked graph; constants that nothing reads are left out. Raises GraphError.
+
+        steps: of the open axes whose sizes are multiples of more than 1.
+        """
+        graph = self.unchecked(outputs, steps)
         graph.check()
         return graph.replaced(known_least=graph.least)
+
+    def unchecked(self, outputs: Sequence[str], steps: Mapping[str, int] | None = None) -> Graph:
+        """The graph as it is, which may contradict itself."""
+        read = {name for made in self._nodes for name in made.inputs} | set(outputs)
+        constants = {name: value for name, value in self._constants.items() if name in read}
+        return Graph(tuple(self._inputs), tuple(self._nodes), tuple(outputs), constants, steps=steps or {})

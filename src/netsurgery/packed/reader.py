@@ -17,7 +17,7 @@ import numpy as np
 
 from netsurgery import _native
 from netsurgery.errors import FileLimitError, FileVersionError, GraphError, PackedFileError
-from netsurgery.graph.ir import Graph, Input, Node, node
+from netsurgery.graph.ir import WIDEST_STEP, Graph, Input, Node, node
 from netsurgery.graph.operators import LARGEST_INT, Attribute, Operator, Shape
 from netsurgery.graph.value_types import TYPE_OF_CODE, ValueType
 from netsurgery.graph.weights import Weights
@@ -156,6 +156,7 @@ class _StructureReader:
         """Of inputs and nodes; constants are float32."""
         self._least: list[int] = []
         """Of each open axis, in order of their numbers."""
+        self._steps: list[int] = []
         self._axis_names: list[str] = []
         self._extents = ExtentReader(coder, ())
         self._follows = False
@@ -183,8 +184,8 @@ class _StructureReader:
 
     def graph(self, constants: Mapping[str, Weights]) -> Graph:
         """The whole graph, once the constants are there."""
-        least = dict(zip(self._axis_names, self._least, strict=True))
-        return Graph(tuple(self._inputs), tuple(self._nodes), tuple(self._outputs), constants, least)
+        least, steps = (dict(zip(self._axis_names, told, strict=True)) for told in (self._least, self._steps))
+        return Graph(tuple(self._inputs), tuple(self._nodes), tuple(self._outputs), constants, least, steps)
 
     def _count(self, context: int, most: int, what: str, least: int) -> int:
         count = self._coder.integer(context) + least
@@ -204,6 +205,7 @@ class _StructureReader:
             raise PackedFileError(f"value type {code} doesn't exist in this version of the format.")
         if usual and not self._least:
             self._least.append(1)
+            self._steps.append(1)
         shape: list[int | str] = ["0"] if usual else []
         previous: int | None = None
         while len(shape) < rank:
@@ -219,15 +221,23 @@ class _StructureReader:
         return tells and bool(given.axes)
 
     def _open_size(self) -> int:
-        """The number of an axis. Of a new one its smallest size follows."""
-        number = self._coder.integer(Context.OPEN_SIZE)
-        if number > len(self._least):
-            raise PackedFileError(f"open axis {number} appears before number {len(self._least)}.")
-        if number == len(self._least):
-            if number == fmt.MOST_AXES:
-                raise FileLimitError(f"the file declares more than {fmt.MOST_AXES} open axes.")
-            self._least.append(self._coder.integer(Context.LEAST_SIZE) + 1)
-        return number
+        """The number of an axis. Of a new one follows which sizes it takes."""
+        number, count = self._coder.integer(Context.OPEN_SIZE), len(self._least)
+        if number > count + 1:
+            raise PackedFileError(f"open axis {number} appears before number {count}.")
+        if number < count:
+            return number
+        if count == fmt.MOST_AXES:
+            raise FileLimitError(f"the file declares more than {fmt.MOST_AXES} open axes.")
+        step = self._coder.integer(Context.LEAST_SIZE) + 1 if number > count else 1
+        if (number > count and step == 1) or math.lcm(step, *self._steps) > WIDEST_STEP:
+            raise PackedFileError(
+                f"an open axis has a step of {step}; it is at least 2, and all of them have a common multiple of at "
+                f"most {WIDEST_STEP:,}."
+            )
+        self._steps.append(step)
+        self._least.append(step * (self._coder.integer(Context.LEAST_SIZE) + 1))
+        return count
 
     def _name_axes(self, told: bool) -> None:
         """Replace the numbers of axes by their names."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netsurgery.graph.ir import Input, Node
+from netsurgery.graph.ir import Graph, Input, Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Expected, Length, Operand, Operator, Shape, Work
 from netsurgery.graph.value_types import ValueType
 
@@ -33,8 +33,8 @@ def made_up_axes(inputs: Sequence[Input]) -> tuple[str, ...]:
     return tuple("batch" if place == 0 and leads else f"axis_{place + 1}" for place in range(len(axes)))
 
 
-def is_usual(given: Input, before: Sequence[str], least: Mapping[str, int]) -> bool:
-    """True for an input of float32 whose first size is open and no other: the first axis of all, from 1 on.
+def is_usual(given: Input, before: Sequence[str], graph: Graph) -> bool:
+    """True for an input of float32 whose first size is open and no other: the first axis of all, any size from 1 on.
 
     before: the axes of the inputs before it.
     """
@@ -43,7 +43,8 @@ def is_usual(given: Input, before: Sequence[str], least: Mapping[str, int]) -> b
     )
     if given.type is not ValueType.FLOAT32 or not leads_alone:
         return False
-    return given.axes[0] == before[0] if before else least[given.axes[0]] == 1
+    (name,) = given.axes
+    return name == before[0] if before else graph.least[name] == 1 and name not in graph.steps
 
 
 def default_of(attribute: Attribute, x: Shape, open_axes: bool) -> Any:

@@ -124,7 +124,7 @@ class _StructureWriter:
     def _input(self, given: Input, before: Sequence[str]) -> bool:
         """One input; before: axes of those before it. True if it has open axes that go with their names."""
         self._coder.integer(Context.RANK, len(given.shape))
-        usual = is_usual(given, before, self._graph.least)
+        usual = is_usual(given, before, self._graph)
         self._coder.flag(Context.RANK, not usual)
         tells = False
         if not usual:
@@ -141,11 +141,20 @@ class _StructureWriter:
                 self._size(size, previous)
                 previous = size
             elif tells:
-                self._coder.integer(Context.OPEN_SIZE, known.index(size) if size in known else len(known))
-                if size not in known:
-                    self._coder.integer(Context.LEAST_SIZE, self._graph.least[size] - 1)
-                    known.append(size)
+                self._open_size(size, known)
+                known = list(dict.fromkeys((*known, size)))
         return bool(given.axes) and tells
+
+    def _open_size(self, name: str, known: Sequence[str]) -> None:
+        """An axis, and of a new one which sizes it takes. known: those before it."""
+        if name in known:
+            self._coder.integer(Context.OPEN_SIZE, known.index(name))
+            return
+        step, least = self._graph.steps.get(name, 1), self._graph.least[name]
+        self._coder.integer(Context.OPEN_SIZE, len(known) + (step > 1))
+        if step > 1:
+            self._coder.integer(Context.LEAST_SIZE, step - 1)
+        self._coder.integer(Context.LEAST_SIZE, least // step - 1)
 
     def _axis_names(self) -> None:
         """The names of the open axes, where they aren't those that a reader makes up."""

@@ -1,12 +1,15 @@
 """Reads a model for two sizes of each open axis and puts the readings together: what differs follows the axes.
 
-A third reading, at sizes that share their divisors, is compared with what the two make.
+A third reading, at sizes that share their divisors, is compared with what the two make. Axes that can't have every size
+may take the multiples of a step: that is found by trying (step_search.py), and the readings are made at such sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
+from math import isqrt
 from typing import TypeAlias
 
 import numpy as np
@@ -15,58 +18,101 @@ from netsurgery.errors import CaptureError, GraphError, Problem
 from netsurgery.graph.from_onnx.reading import UnreadError
 from netsurgery.graph.ir import Graph, Node, Sizes, named_sizes
 from netsurgery.graph.operators import Shape
+from netsurgery.graph.step_search import steps_of
 
-SMALL_PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71)
-LARGE_PRIMES = (227, 229, 233, 239, 241, 251, 257, 263, 269, 271, 277, 281, 283, 293, 307, 311)
-"""Sizes of the two readings: primes, so that a product with one is never a product with another."""
+SHORTEST = (11, 227, 4000)
+"""Where the sizes of the readings begin. Pictures may have to be larger than a few pixels, and sounds longer than a few
+hundred samples; but a table of positions ends somewhere. Sizes are primes, times the step of their axis, so that a
+product with one is never a product with another."""
 
 EVEN_SIZES = (12, 16, 18, 20, 24, 28, 30, 32)
-"""Sizes of the reading that is compared: what primes have in common, a remainder of 1 by 2, these don't have."""
+"""Sizes of the reading that is compared, in steps of the axes: what primes have in common, a remainder of 1 by 2, these
+don't have."""
 
-_MOST_AXES = len(SMALL_PRIMES) // 2
+_MOST_AXES = 8
 
 FIX = "export the model with that axis fixed, or fix it with input_shapes (--input-shape)"
 _ONE = "If two of them are one, give them one name there"
+
+ReadAt: TypeAlias = Callable[[Sizes, Mapping[str, int]], Graph]
+"""Reads a model for one choice of sizes; the second are the steps of those axes of which all sizes are multiples."""
 
 Problems: TypeAlias = Mapping[tuple[str, str], Problem]
 """Operator and place -> what is wrong there."""
 
 
-def at_any_sizes(read_at: Callable[[Sizes], Graph], axes: Sequence[str]) -> Graph:
+def at_any_sizes(read_at: ReadAt, axes: Sequence[str]) -> Graph:
     """The graph at any sizes of its open axes, checked, of a model that `read_at` reads for one choice of them.
 
-    Raises what `read_at` raises, GraphError, and CaptureError if there is no such graph.
+    Any sizes from some on, or, where that can't be, multiples of a power of two: `Graph.steps`. Raises what `read_at`
+    raises, GraphError, and CaptureError if there is no such graph.
     """
     if len(axes) > _MOST_AXES:
         raise CaptureError(
             f"it has {len(axes)} open axes ({', '.join(axes)}); at most {_MOST_AXES} are allowed: {FIX}."
         )
     if not axes:
-        graph = read_at({})
+        graph = read_at({}, {})
         graph.check()
         return graph
     try:
-        graph = _of_two(read_at, axes, SMALL_PRIMES)
-    except CaptureError as small:  # pictures may have to be larger than a few pixels
+        return _of_steps(read_at, axes, {})
+    except CaptureError as refusal:
+        if isinstance(refusal, UnreadError) and any(problem.absent for problem in refusal.missing):
+            raise
+        steps = steps_of(lambda sizes: _reads(read_at, sizes), axes)
+        if not steps:
+            raise
         try:
-            graph = _of_two(read_at, axes, LARGE_PRIMES)
-        except CaptureError as large:  # but not longer than a table of positions
-            raise _shorter(small, large) from None
+            return _of_steps(read_at, axes, steps)
+        except CaptureError:
+            raise refusal from None  # which says more of the model
+
+
+def _reads(read_at: ReadAt, sizes: Sizes) -> bool:
     try:
-        graph.check()
-    except GraphError as error:
-        raise CaptureError(f"{str(error).rstrip('.')}. {_advice(axes)}") from error
-    _compare(graph, read_at, dict(zip(axes, EVEN_SIZES, strict=False)))
-    return graph
+        read_at(sizes, {}).shapes(sizes)
+    except (CaptureError, GraphError):
+        return False
+    return True
 
 
-def _compare(graph: Graph, read_at: Callable[[Sizes], Graph], sizes: Sizes) -> None:
-    """Raise CaptureError unless the model reads at these sizes as what the graph is there, if it runs there at all."""
+def _of_steps(read_at: ReadAt, axes: Sequence[str], steps: Mapping[str, int]) -> Graph:
+    """The graph at any multiples of these steps."""
+    tried: list[tuple[dict[str, int], dict[str, int]]] = []
+    refusals: list[CaptureError] = []
+    for shortest in SHORTEST:
+        sizes = reading_sizes(axes, shortest, steps)
+        if sizes in tried:
+            continue
+        tried.append(sizes)
+        try:
+            graph = _of_two(read_at, axes, sizes, steps)
+        except CaptureError as error:
+            refusals.append(error)
+            if isinstance(error, UnreadError) and any(problem.absent for problem in error.missing):
+                break
+            continue
+        try:
+            graph.check()
+        except GraphError as error:
+            raise CaptureError(f"{str(error).rstrip('.')}. {_advice(axes)}") from error
+        _compare(graph, read_at)
+        return graph
+    raise min([*refusals[1::-1], *refusals[2:]], key=_length)
+
+
+def _compare(graph: Graph, read_at: ReadAt) -> None:
+    """Raise CaptureError unless the model reads at even sizes as what the graph is there, if it runs there at all."""
+    sizes = {}
+    for (axis, least), units in zip(graph.least.items(), EVEN_SIZES, strict=False):
+        step = graph.steps.get(axis, 1)
+        sizes[axis] = step * (units if units * step >= least else units + -(-least // step // 4) * 4)
     try:
         shapes = graph.shapes(sizes)
-    except GraphError:  # a table is shorter, or a picture larger
+    except GraphError:  # a table is shorter
         return
-    again = _read(read_at, sizes)
+    again = _read(read_at, sizes, graph.steps)
     same = isinstance(again, Graph) and len(again.nodes) == len(graph.nodes) and again.shapes(sizes) == shapes
     pairs = zip(graph.nodes_at(sizes), again.nodes_at(sizes), strict=True) if isinstance(again, Graph) and same else ()
     different = next((one for one, other in pairs if one.operator != "Reshape" and one != other), None)
@@ -78,10 +124,9 @@ def _compare(graph: Graph, read_at: Callable[[Sizes], Graph], sizes: Sizes) -> N
         )
 
 
-def _shorter(small: CaptureError, large: CaptureError) -> CaptureError:
-    """The error that says less of what only is so because of the sizes that were tried."""
-    counts = [len(error.missing) if isinstance(error, UnreadError) else 0 for error in (small, large)]
-    return small if counts[0] < counts[1] else large
+def _length(error: CaptureError) -> int:
+    """How much an error says that only is so because of the sizes that were tried."""
+    return len(error.missing) if isinstance(error, UnreadError) else 0
 
 
 def _advice(axes: Sequence[str]) -> str:
@@ -91,14 +136,27 @@ def _advice(axes: Sequence[str]) -> str:
     return f"Its open axes are {', '.join(axes)}. If one can't be open, {FIX}. {_ONE}."
 
 
-def reading_sizes(axes: Sequence[str], primes: Sequence[int]) -> tuple[dict[str, int], dict[str, int]]:
-    """Sizes of the axes for two readings, all of them different."""
-    return dict(zip(axes, primes, strict=False)), dict(zip(axes, primes[len(axes) :], strict=False))
+def reading_sizes(
+    axes: Sequence[str], shortest: int, steps: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Sizes of the axes for two readings: each the step of its axis times a prime of its own, about `shortest`."""
+    used: set[int] = set()
+    sizes: list[dict[str, int]] = [{}, {}]
+    for reading in sizes:
+        for axis in axes:
+            step = steps.get(axis, 1)
+            prime = next(prime for prime in _primes(max(SHORTEST[0], shortest // step)) if prime not in used)
+            used.add(prime)
+            reading[axis] = step * prime
+    return sizes[0], sizes[1]
 
 
-def _of_two(read_at: Callable[[Sizes], Graph], axes: Sequence[str], primes: Sequence[int]) -> Graph:
-    sizes = reading_sizes(axes, primes)
-    one, other = (_read(read_at, given) for given in sizes)
+def _primes(start: int) -> Iterator[int]:
+    return (number for number in count(start) if all(number % divisor for divisor in range(2, isqrt(number) + 1)))
+
+
+def _of_two(read_at: ReadAt, axes: Sequence[str], sizes: tuple[Sizes, Sizes], steps: Mapping[str, int]) -> Graph:
+    one, other = (_read(read_at, given, steps) for given in sizes)
     if isinstance(one, Graph) and isinstance(other, Graph):
         return merged(one, other, sizes, axes)
     known = tuple({} if isinstance(reading, Graph) else reading for reading in (one, other))
@@ -106,9 +164,9 @@ def _of_two(read_at: Callable[[Sizes], Graph], axes: Sequence[str], primes: Sequ
     raise UnreadError([_problem(place, known, sizes, axes) for place in places])
 
 
-def _read(read_at: Callable[[Sizes], Graph], sizes: Sizes) -> Graph | Problems:
+def _read(read_at: ReadAt, sizes: Sizes, steps: Mapping[str, int]) -> Graph | Problems:
     try:
-        return read_at(sizes)
+        return read_at(sizes, steps)
     except UnreadError as error:
         return {(problem.operator, problem.where): problem for problem in error.missing}
 

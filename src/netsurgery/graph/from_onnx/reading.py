@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from netsurgery.errors import GraphError, InputError, Problem, UnsupportedOperatorError
-from netsurgery.graph.extents import axis
+from netsurgery.graph.extents import axis, in_entries
 from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
 from netsurgery.graph.from_onnx.control_flow import DECISIONS
@@ -29,8 +29,12 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 _QUANTIZED = "; give the model as it was before quantisation"
-_FOUND = "; it gives as many entries as it finds, and a network's shapes follow from its inputs' alone"
+_FOUND = (
+    "; it gives as many entries as it finds, and a network's shapes follow from its inputs' alone: end the network "
+    "before it (outputs, --outputs)"
+)
 _ADVICE = {
+    "NonMaxSuppression": _FOUND,
     "NonZero": _FOUND,
     "Unique": _FOUND,
     "Compress": _FOUND,
@@ -60,8 +64,9 @@ def read(
     opset: int,
     evaluate: Evaluate,
     sizes: Sizes,
+    steps: Sizes,
 ) -> Graph:
-    """The graph for these sizes of open axes, not checked yet.
+    """The graph for these sizes of open axes, not checked yet. steps: of axes of which all sizes are multiples.
 
     Raises UnreadError, or UnsupportedOperatorError for an output.
 
@@ -71,7 +76,7 @@ def read(
     wanted = set(outputs)
     nodes = needed(proto.node, wanted)
     made_here = {name for made in nodes for name in made.output}
-    reading = _Reading(inputs, arrays, opset, evaluate, sizes, wanted, made_here)
+    reading = _Reading(inputs, arrays, opset, evaluate, sizes, steps, wanted, made_here)
     reading.read_nodes(nodes)
     return reading.graph(outputs)
 
@@ -86,14 +91,16 @@ class _Reading:
         opset: int,
         evaluate: Evaluate,
         sizes: Sizes,
+        steps: Sizes,
         wanted: set[str],
         made: set[str],
     ) -> None:
         self._inputs = tuple(inputs)
         self._opset = opset
         self._evaluate = evaluate
+        self._steps = steps
         self._values = {
-            given.name: Value(given.name, tuple(_size(size, sizes) for size in given.shape), kind=given.type)
+            given.name: Value(given.name, tuple(_size(size, sizes, steps) for size in given.shape), kind=given.type)
             for given in inputs
         }
         self._values |= {name: known(array, name) for name, array in arrays.items()}
@@ -294,7 +301,8 @@ class _Reading:
             raise UnreadError(self._problems)
         read = {name for made in self._nodes for name in made.inputs} | set(outputs)
         constants = {name: Dense(array) for name, array in self._constants.items() if name in read}
-        return Graph(self._inputs, tuple(self._nodes), tuple(outputs), constants)
+        nodes = tuple(made.changed(lambda number: in_entries(number, self._steps)) for made in self._nodes)
+        return Graph(self._inputs, nodes, tuple(outputs), constants, steps=self._steps)
 
     def _name_outputs(self, outputs: Sequence[str]) -> None:
         """Where an output only is another name of a value, give that name to the value, or to a copy of it."""
@@ -325,8 +333,9 @@ class _Reading:
             self._nodes[index] = replace(made, inputs=inputs, output=new if made.output == old else made.output)
 
 
-def _size(size: int | str, sizes: Sizes) -> int:
-    return traced(sizes[size], axis(size)) if isinstance(size, str) else size
+def _size(size: int | str, sizes: Sizes, steps: Sizes) -> int:
+    """A size of an input; what is computed from an open one is said in steps of its axis, of which none is rounded."""
+    return traced(sizes[size], steps.get(size, 1) * axis(size)) if isinstance(size, str) else size
 
 
 def _require_outputs(names: Sequence[str], used: Sequence[bool], given: Sequence[object]) -> None:
@@ -341,7 +350,7 @@ def _same_bits(a: Array, b: Array) -> bool:
 
 
 def _translated(proto: onnx.NodeProto) -> bool:
-    return not proto.domain and proto.op_type in TRANSLATIONS
+    return not proto.domain and (proto.op_type in TRANSLATIONS or proto.op_type in DECISIONS)
 
 
 def _missing(proto: onnx.NodeProto) -> str:

@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.extents import Number, larger, rounded_up, smaller
+from netsurgery.graph.extents import Number, larger, smaller
 from netsurgery.graph.from_onnx import choices
 from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, from_front, has_no_number, kept_places, known
 from netsurgery.graph.from_onnx.constants import AnyArray
-from netsurgery.graph.from_onnx.traced import Traced, extent_of, is_traced, objects, traced
+from netsurgery.graph.from_onnx.traced import Share, Traced, extent_of, is_traced, objects, traced
 from netsurgery.graph.operators import LARGEST_INT
 from netsurgery.graph.value_types import ValueType, type_of
 
@@ -149,8 +149,10 @@ def transpose(call: Call) -> Value:
 
 def concat(call: Call) -> Value:
     """All operands, one after another."""
+    axis = call.axis(0)
     operands = [call.operand(index) for index in range(len(call.operands))]
-    return operands[0] if len(operands) == 1 else call.node("Concat", operands, axis=call.axis(0))
+    operands = [one for one in operands if one.array is None or one.shape[axis] != 0] or operands[:1]
+    return operands[0] if len(operands) == 1 else call.node("Concat", operands, axis=axis)
 
 
 def split(call: Call) -> list[Value | None]:
@@ -299,10 +301,17 @@ def eye_like(call: Call) -> Value:
 
 def stretch(call: Call) -> Value:
     """Range, of floats, of a length that follows open axes."""
-    start, limit, step = (call.numbers(index, role)[0] for index, role in enumerate(("start", "limit", "delta")))
+    start, limit, step = (
+        value.numbers.reshape(-1)[0] if value.numbers is not None else value.array.reshape(-1)[0].item()
+        for value in map(call.operand, range(3))
+        if value.array is not None
+    )
+    if isinstance(start, Traced | Share) or isinstance(step, Traced | Share):
+        raise UnsupportedOperatorError("counts from or by a number that follows an open axis")
     if step <= 0:
         raise UnsupportedOperatorError("counts down to a number that follows an open axis")
-    length = traced(-(-(limit - start) // step), rounded_up(extent_of(limit) - extent_of(start), int(step)))
+    end = limit if isinstance(limit, Share) else Share(limit, 1)
+    length = math.ceil((end + -start if start else end) / step)
     first = known(np.asarray(float(start), np.float32), f"{call.x.name}.first")
     places = call.node("Range", [first], count=length, scale=float(step))
     kind = type_of(call.array(2, "delta").dtype)

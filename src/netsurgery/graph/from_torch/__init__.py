@@ -3,6 +3,7 @@
 from netsurgery.graph.from_torch.number_formats import in_float32 as in_float32
 from netsurgery.graph.from_torch.reading import load_program as load_program
 from netsurgery.graph.from_torch.reading import read_exported as read_exported
+from netsurgery.graph.from_torch.reading import read_module as read_module
 from netsurgery.graph.from_torch.reading import read_pt2 as read_pt2
 from netsurgery.graph.from_torch.reading import read_torch as read_torch
 from netsurgery.graph.from_torch.reading import torch_outputs as torch_outputs

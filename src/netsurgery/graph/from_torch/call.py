@@ -10,7 +10,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number
-from netsurgery.graph.from_torch.extents import extent_of
+from netsurgery.graph.from_torch.extents import Symbols
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.graph.value_types import ValueType
 
@@ -157,7 +157,7 @@ class Call:
 
     `types`: of its outputs, in the graph. `used`: which of several outputs anything reads. `name`: the output's name.
     `origins`: the name of a value whose first size is a product of several -> the same values before these were
-    multiplied. `symbols`: torch's symbol for an open axis -> its name. Every method that fetches an argument raises
+    multiplied. `symbols`: of open axes. Every method that fetches an argument raises
     UnsupportedOperatorError where it is of a kind that the graph has no place for.
     """
 
@@ -169,7 +169,7 @@ class Call:
     builder: GraphBuilder
     constants: Constants
     origins: dict[str, Activation]
-    symbols: Mapping[Any, str]
+    symbols: Symbols
     types: tuple[ValueType, ...] = (ValueType.FLOAT32,)
 
     @property
@@ -252,7 +252,7 @@ class Call:
 
     def extent(self, size: int | Open) -> Number:
         """A size as a number that the graph works out at each size of its axes."""
-        return int(size) if isinstance(size, int) else extent_of(size.expression, self.symbols)
+        return int(size) if isinstance(size, int) else self.symbols.extent(size.expression)
 
     def whole_number(self, argument: str) -> Number | None:
         """A whole number that may follow open axes; None if it is left out."""

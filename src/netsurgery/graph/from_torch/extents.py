@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.extents import Number, axis, larger, quotient, rounded_up, smaller
+from netsurgery.graph.extents import Number, axis, in_entries, larger, quotient, rounded_up, smaller
 
 
-def extent_of(expression: Any, axes: Mapping[Any, str]) -> Number:
-    """The same number of the axes that torch's symbols stand for. Raises UnsupportedOperatorError if it is none."""
+class Symbols:
+    """What torch's symbols stand for: the size of an axis, or, where that is 32 * a symbol, a 32nd of it.
+
+    steps: of the axes of which all sizes are multiples.
+    """
+
+    def __init__(self, axes: Mapping[Any, str], steps: Mapping[str, int] | None = None) -> None:
+        """axes: torch's expression for the size of each -> its name; steps: such as the expressions don't say."""
+        self.steps: dict[str, int] = {}
+        self._symbols: dict[Any, tuple[str, int]] = {}
+        """Each with the name of its axis, and how many of the symbol this is."""
+        self._extents: dict[Any, Number] = {}
+        """What a symbol is, where axes are counted in steps."""
+        for expression, name in axes.items():
+            many, symbol = expression.as_coeff_Mul()
+            step = math.lcm(int(many), (steps or {}).get(name, 1))
+            if step > 1:
+                self.steps[name] = step
+            self._symbols[symbol] = name, int(many)
+            self._extents[symbol] = step // int(many) * axis(name)
+
+    def extent(self, expression: Any) -> Number:
+        """A number as it follows the axes. Raises UnsupportedOperatorError if it does so in no way that is known."""
+        return in_entries(_extent_of(expression, self._extents), self.steps)
+
+    def hold(self, conditions: Iterable[Any], sizes: Mapping[str, int]) -> bool:
+        """Whether torch's conditions are true at sizes of the axes; those that follow from other things, too, are."""
+        here = {symbol: sizes[name] // many for symbol, (name, many) in self._symbols.items()}
+        return all(str(condition.subs(here)) != "False" for condition in conditions)
+
+
+def _extent_of(expression: Any, symbols: Mapping[Any, Number]) -> Number:
     if isinstance(expression, int) or getattr(expression, "is_Integer", False):
         return int(expression)
-    if expression in axes:
-        return axis(axes[expression])
-    parts = [extent_of(part, axes) for part in expression.args] if hasattr(expression, "args") else []
+    if expression in symbols:
+        return symbols[expression]
+    parts = [_extent_of(part, symbols) for part in expression.args] if hasattr(expression, "args") else []
     kind = type(expression).__name__
     found = _MEANINGS[kind](parts) if kind in _MEANINGS and parts else None
     if found is None:

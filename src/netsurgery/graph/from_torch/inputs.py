@@ -70,9 +70,9 @@ def input_of(node: torch.fx.Node) -> tuple[Sizes, ValueType]:
         raise CaptureError(f"input {node.name!r} is {given.dtype}; {FLOAT_ADVICE}.")
     shape = sizes_of(given)
     for place, size in enumerate(shape):
-        if isinstance(size, Open) and not size.expression.is_Symbol:
+        if isinstance(size, Open) and not size.expression.as_coeff_Mul()[1].is_Symbol:
             raise CaptureError(
-                f"input {node.name!r} has size {size} in place {place}: an open size must be an axis of its own, not "
-                "follow from another one; fix it, or give it a torch.export.Dim of its own."
+                f"input {node.name!r} has size {size} in place {place}: an open size must be an axis of its own or "
+                "a multiple, and not follow from another one; fix it, or give it a torch.export.Dim of its own."
             )
     return shape, kind

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,15 +27,20 @@ from netsurgery.graph.from_torch.call import (
     sizes_of,
 )
 from netsurgery.graph.from_torch.cuts import cut_of
+from netsurgery.graph.from_torch.extents import Symbols
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES, FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
-from netsurgery.graph.ir import Graph, GraphBuilder
+from netsurgery.graph.ir import Graph, GraphBuilder, named_sizes
+from netsurgery.graph.step_search import steps_of
 from netsurgery.graph.value_types import ValueType
 
 Value: TypeAlias = Any
 """Activation, Constant, Zeros, a tuple of these, Open, a number, or Missing."""
 
+
+_IN_A_ROW = 9
+"""Sizes at which torch's conditions have to hold: remainders by small numbers are all among them."""
 
 _ABSENT = "is an operator that netsurgery doesn't have"
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
@@ -83,17 +89,37 @@ def read_program(program: ExportedProgram, names: AxisNames) -> Graph:
     Raises CaptureError.
     """
     try:
-        return _Reader(program, names).graph()
+        return _read(program, names)
     except GraphError as error:
         raise CaptureError(f"the model doesn't make a graph: {error}") from error
 
 
+def _read(program: ExportedProgram, names: AxisNames) -> Graph:
+    """The graph at any sizes of its axes, or at multiples of steps, where the model holds there only."""
+    reader = _Reader(program, names, {})
+    try:
+        return reader.graph()
+    except (GraphError, UnsupportedOperatorError) as refusal:
+        steps = reader.steps()
+        if not steps:
+            raise
+        try:
+            return _Reader(program, names, steps).graph()
+        except (GraphError, CaptureError):
+            raise refusal from None  # which says more of the model
+
+
 class _Reader:
-    def __init__(self, program: ExportedProgram, names: AxisNames) -> None:
+    def __init__(self, program: ExportedProgram, names: AxisNames, steps: Mapping[str, int]) -> None:
         self._program = program
         self._names = names
+        self._given_steps = steps
+        self._axes: tuple[str, ...] = ()
+        self._conditions = _divisibilities(program)
+        self._whole: Graph | None = None
+        """The graph, once all of it is read, which may contradict itself."""
         self._origins: dict[str, Activation] = {}
-        self._symbols: dict[Any, str] = {}
+        self._symbols = Symbols({})
         self._builder = GraphBuilder()
         self._constants = Constants(self._builder)
         self._refusals = _Refusals([])
@@ -111,14 +137,41 @@ class _Reader:
                 self._values[node] = Missing()
         if self._refusals.problems:
             raise self._refusals.error()
-        return self._builder.graph(list(self._outputs(nodes[-1])))
+        outputs = list(self._outputs(nodes[-1]))
+        self._whole = self._builder.unchecked(outputs)
+        graph = self._builder.graph(outputs, self._symbols.steps)
+        steps = {name: graph.steps.get(name, 1) for name in graph.axes}
+        next_to = [{name: graph.least[name] + more * step for name, step in steps.items()} for more in range(_IN_A_ROW)]
+        odd = [sizes for sizes in next_to if not self._symbols.hold(self._conditions, sizes)]
+        if odd:
+            raise GraphError(f"torch wrote the model down for other sizes than {named_sizes(odd[0])}.")
+        return graph
+
+    def steps(self) -> dict[str, int]:
+        """Of which steps sizes have to be multiples for torch's conditions to hold, and, if it was read, the graph."""
+        found = steps_of(self._takes, list(self._axes))
+        known = self._symbols.steps
+        steps = {name: math.lcm(found.get(name, 1), known.get(name, 1)) for name in (*found, *known)}
+        return {} if steps == known else steps
+
+    def _takes(self, sizes: Mapping[str, int]) -> bool:
+        if not self._symbols.hold(self._conditions, sizes):
+            return False
+        try:
+            if self._whole is not None:
+                self._whole.shapes(sizes)
+        except GraphError:
+            return False
+        return True
 
     def _read_inputs(self, placeholders: list[torch.fx.Node]) -> None:
         """The inputs first, so that they get the names that `forward` gives them; then parameters and buffers."""
         specs = list(zip(placeholders, self._program.graph_signature.input_specs, strict=True))
         given = [(node, *input_of(node)) for node, spec in specs if spec.kind == InputKind.USER_INPUT]
         axes = _axes([shape for _, shape, _ in given], self._names)
-        self._symbols = {size.expression: name for size, name in axes.items() if isinstance(size, Open)}
+        self._axes = tuple(dict.fromkeys(axes.values()))
+        named = {size.expression: name for size, name in axes.items() if isinstance(size, Open)}
+        self._symbols = Symbols(named, self._given_steps)
         for node, shape, kind in given:
             name = self._builder.input(node.name, [axes.get(size, size) for size in shape], kind)  # type: ignore[arg-type]
             self._values[node] = Activation(name, shape)
@@ -247,12 +300,51 @@ class _Reader:
         return torch.fx.node.map_arg(given, lambda node: self._values[node])
 
 
+def _divisibilities(program: ExportedProgram) -> tuple[Any, ...]:
+    """What torch noted of remainders when it wrote the model down, which went one way and not another for them.
+
+    What else it noted of sizes (that they are larger than one, differ, or are equal somewhere) holds because the
+    examples had them, and is left to the operators.
+    """
+    for node in program.graph.nodes:
+        for size in getattr(node.meta.get("val"), "shape", ()):
+            if isinstance(size, torch.SymInt):
+                noted = (guard.expr for guard in getattr(size.node.shape_env, "guards", ()))
+                return tuple(one for one in noted if _is_noted(one))
+    return ()
+
+
+def _is_noted(condition: Any) -> bool:
+    """True if a number is divided by another one, or is said to divide without a remainder.
+
+    That one size doesn't divide another holds of those of the examples, and isn't what the model depends on.
+    """
+    remainders = list(_remainders(condition))
+    equal = type(condition).__name__ == "Equality"
+    return bool(remainders) and (equal or all(getattr(by, "is_Integer", False) for _, by in remainders))
+
+
+def _remainders(expression: Any) -> Iterator[tuple[Any, Any]]:
+    """Each remainder in it: of what, by what."""
+    if type(expression).__name__ in ("Mod", "PythonMod"):
+        yield expression.args
+    for part in expression.args:
+        yield from _remainders(part)
+
+
 def _axes(shapes: Sequence[Sizes], names: AxisNames) -> dict[int | Open, str]:
     """A name for each open size: as given, or "batch" for the first one in front, or by its number."""
     axes: dict[int | Open, str] = {}
+    followed: dict[Any, Open] = {}
     for index, shape in enumerate(shapes):
         for place, size in enumerate(shape):
             if isinstance(size, Open) and size not in axes:
+                other = followed.setdefault(size.expression.as_coeff_Mul()[1], size)
+                if other != size:
+                    raise CaptureError(
+                        f"sizes {other} and {size} of inputs follow from each other: an open size must be an axis of "
+                        "its own; fix one of them, or give it a torch.export.Dim of its own."
+                    )
                 made_up = "batch" if place == 0 and "batch" not in axes.values() else f"axis_{len(axes) + 1}"
                 axes[size] = names.get((index, place), made_up)
     for (index, place), name in names.items():

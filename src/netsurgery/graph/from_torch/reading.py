@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from netsurgery.checks import require
 from netsurgery.errors import CaptureError, DataError
 from netsurgery.evaluation_mode import evaluating
 from netsurgery.graph.from_torch.decomposition import read_decomposed
+from netsurgery.graph.from_torch.fixed_batch import fixing_module
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
 from netsurgery.graph.from_torch.program import AxisNames
 from netsurgery.graph.from_torch.recurrent import recurrent_as_one
@@ -28,9 +30,24 @@ from netsurgery.graph.ir import Array, Graph, OpenAxes
 _BATCH = "batch"
 
 
+@dataclass(frozen=True)
+class ReadModule:
+    """The graph of a module. fixed: why its batch isn't open, if nobody asked for that, as a sentence; else empty."""
+
+    graph: Graph
+    fixed: str = ""
+
+
 def read_torch(
     model: nn.Module, example_inputs: tuple[torch.Tensor, ...], *, open_axes: OpenAxes | None = None
 ) -> Graph:
+    """The graph of a model in eval mode; see `read_module`."""
+    return read_module(model, example_inputs, open_axes=open_axes).graph
+
+
+def read_module(
+    model: nn.Module, example_inputs: tuple[torch.Tensor, ...], *, open_axes: OpenAxes | None = None
+) -> ReadModule:
     """The graph of a model in eval mode.
 
     The model stays as it is: weights, training flags and device. The graph's constants are the model's own memory where
@@ -39,7 +56,7 @@ def read_torch(
     example_inputs: tensors as `forward` takes them, float32, int32 or int64; values don't matter.
     open_axes: which sizes of which inputs are open, and how they are called: {"ids": {0: "batch", 1: "time"}}. Sizes of
         one name are the same. None: the first size of every input is "batch"; a model that fixes it (`x.view(8, -1)`),
-        or whose inputs differ there, is captured at the examples' batch nevertheless, and `Graph.axes` tells.
+        or whose inputs differ there, is captured at the examples' batch nevertheless, and `fixed` says why.
 
     Outputs are those of `forward`: tuples, lists and dicts flattened in their order, None left out.
 
@@ -50,13 +67,17 @@ def read_torch(
     examples = _beside(model, example_inputs)
     with evaluating(model), torch.no_grad():
         if open_axes is None:
+            why = "the first sizes of its inputs differ"
             if _has_batch(examples):
                 axes = {(index, 0): _BATCH for index in range(len(examples))}
-                with suppress(CaptureError):  # the static attempt says what is wrong
-                    return read_exported(_export(model, examples, axes), axes)
-            return read_exported(_export(model, examples, {}))
+                try:
+                    return ReadModule(read_exported(_export(model, examples, axes), axes))
+                except CaptureError as error:  # the static attempt says what is wrong
+                    why = str(error)
+            graph = read_exported(_export(model, examples, {}))
+            return ReadModule(graph, _fixed(model, examples, why) if any(one.ndim for one in examples) else "")
         axes = axes_by_place(open_axes, _input_names(model, len(examples)), [one.ndim for one in examples])
-        return read_exported(_export(model, examples, axes), axes)
+        return ReadModule(read_exported(_export(model, examples, axes), axes))
 
 
 def axes_by_place(open_axes: OpenAxes, inputs: Sequence[str], ranks: Sequence[int]) -> dict[tuple[int, int], str]:
@@ -89,6 +110,8 @@ def read_exported(program: ExportedProgram, names: AxisNames | None = None) -> G
         try:
             program = program.run_decompositions({})  # nothing but in-place operators goes
         except Exception as error:
+            with suppress(CaptureError):  # torch fails at programs of .pt2 files with multiples of a Dim
+                return read_decomposed(program, names or {})
             raise _capture_error("the exported program can't be made functional", error) from error
         return read_decomposed(program, names or {})
 
@@ -183,6 +206,16 @@ def _has_batch(examples: tuple[torch.Tensor, ...]) -> bool:
     return len({example.shape[:1] for example in examples}) == 1 and examples[0].ndim > 0
 
 
+def _fixed(model: nn.Module, examples: tuple[torch.Tensor, ...], why: str) -> str:
+    """Where the batch is fixed, or why it is."""
+    if not _has_batch(examples):
+        return f"The batch is fixed: {why}. Say with open_axes which of them are open."
+    axes = {(index, 0): _BATCH for index in range(len(examples))}
+    with _quiet(), recurrent_as_one():
+        place = fixing_module(model, _at_least_two(examples, axes))
+    return f"The batch is fixed at {examples[0].shape[0]} by {place}." if place else f"The batch is fixed: {why}"
+
+
 def _at_least_two(examples: tuple[torch.Tensor, ...], axes: AxisNames) -> tuple[torch.Tensor, ...]:
     """The examples, doubled along open axes of size one: torch takes such a size for a constant."""
     ones = {name for (index, place), name in axes.items() if examples[index].shape[place] == 1}
@@ -194,8 +227,21 @@ def _at_least_two(examples: tuple[torch.Tensor, ...], axes: AxisNames) -> tuple[
 
 
 def _export(model: nn.Module, examples: tuple[torch.Tensor, ...], axes: AxisNames) -> ExportedProgram:
-    shapes = _dynamic_shapes(model, len(examples), axes) if axes else None
-    examples = _at_least_two(examples, axes)
+    """The program with these axes open: of a batch, if that is all, at every size, or else where torch finds that."""
+    try:
+        return _exported(model, examples, axes, any_batch=True)
+    except CaptureError as refusal:
+        if set(axes.values()) == {_BATCH}:
+            with suppress(CaptureError):
+                return _exported(model, examples, axes, any_batch=False)
+        raise refusal
+
+
+def _exported(
+    model: nn.Module, examples: tuple[torch.Tensor, ...], axes: AxisNames, *, any_batch: bool
+) -> ExportedProgram:
+    shapes = _dynamic_shapes(model, len(examples), axes, any_batch) if axes else None
+    examples = _at_least_two(tuple(one.detach() for one in examples), axes)  # torch writes on them what is dynamic
     with _quiet(), recurrent_as_one():
         try:
             return torch.export.export(model, examples, dynamic_shapes=shapes)
@@ -227,13 +273,14 @@ def _input_names(model: nn.Module, count: int) -> list[str]:
     return names[:count]
 
 
-def _dynamic_shapes(model: nn.Module, count: int, axes: AxisNames) -> tuple[Any, ...]:
+def _dynamic_shapes(model: nn.Module, count: int, axes: AxisNames, any_batch: bool) -> tuple[Any, ...]:
     """What of each input is open, nested as `forward` takes the inputs: `*inputs` are one argument.
 
-    The batch is one Dim. Other axes are left to torch, which finds for each from which size on the model runs; that two
-    of them are the same shows where the model joins them, and in their names.
+    The batch is one Dim, if it has to be open at every size. Other axes are left to torch, which finds for each from
+    which size on the model runs, and what else it takes; that two of them are the same shows where the model joins
+    them, and in their names.
     """
-    batch = torch.export.Dim(_BATCH)
+    batch = torch.export.Dim(_BATCH) if any_batch else torch.export.Dim.DYNAMIC
     shapes: list[dict[int, Any]] = [{} for _ in range(count)]
     for index, place in axes:
         shapes[index][place] = batch if set(axes.values()) == {_BATCH} else torch.export.Dim.DYNAMIC
