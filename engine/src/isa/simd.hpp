@@ -134,8 +134,8 @@ NETSURGERY_INLINE Vector at_most(const Vector& limit, const Vector& x) {
 NETSURGERY_INLINE Vector maximum(const Vector& a, const Vector& b) {
   Vector v;
   for (int i = 0; i < kParts; ++i) {
-    const NativeInts keep = (a.part[i] >= b.part[i]) | (a.part[i] != a.part[i]);
-    v.part[i] = keep ? a.part[i] : b.part[i];
+    const Native most = b.part[i] > a.part[i] ? b.part[i] : a.part[i];  // a if that is NaN
+    v.part[i] = b.part[i] != b.part[i] ? b.part[i] : most;
   }
   return v;
 }

@@ -17,6 +17,9 @@ constexpr Size kBlockBytes = 32 * 1024;    // inputs of a block of channels: abo
 constexpr double kLeastPerBlock = 6;       // non-zeros of an output channel in a block, to pay for loading its sums
 constexpr double kCyclesPerNonzero = 1.5;  // of a strip, beside one for each vector
 constexpr double kCyclesPerSum = 3;        // of a vector
+constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
+constexpr Size kActivatedBytes = 16 * 1024;  // of sums that are still in the first cache when an activation follows
+constexpr Size kFewestActivated = 8;         // output channels at once
 
 /// Some input channels and the output channels that see them.
 struct Block {
@@ -219,28 +222,33 @@ class SparseConvolution final : public Step {
     common.finish.low = ending_.low;
     common.finish.high = ending_.high;
     for (const Block& block : blocks_) {
-      const Size first = std::max(block.first_output, outputs.begin), last = std::min(block.last_output, outputs.end);
-      if (first >= last) continue;
-      common.output = buffers[output_] + output_layout_.at(group, y, first, x);
-      common.channels = last - first;
-      common.bias = block.begins ? bias_.data() + first : nullptr;
-      common.last = block.finishes;
-      if (ending_.residual >= 0) {
-        const Layout& residual = ending_.residual_layout;
-        common.finish.residual = buffers[ending_.residual] + residual.at(group, y, first, x);
-        common.finish.residual_channel = residual.channel_floats();
-        common.finish.residual_row = residual.row_floats();
+      const bool activates = block.finishes && ending_.activation;
+      const Size last = std::min(block.last_output, outputs.end);
+      const Size at_once = activates ? std::max(kFewestActivated, kActivatedBytes / (height * width * kVectorBytes))
+                                     : std::max<Size>(1, all_outputs_);
+      for (Size first = std::max(block.first_output, outputs.begin), end; first < last; first = end) {
+        end = std::min(first + at_once, last);
+        common.output = buffers[output_] + output_layout_.at(group, y, first, x);
+        common.channels = end - first;
+        common.bias = block.begins ? bias_.data() + first : nullptr;
+        common.last = block.finishes;
+        if (ending_.residual >= 0) {
+          const Layout& residual = ending_.residual_layout;
+          common.finish.residual = buffers[ending_.residual] + residual.at(group, y, first, x);
+          common.finish.residual_channel = residual.channel_floats();
+          common.finish.residual_row = residual.row_floats();
+        }
+        SparseStrip strip{};
+        static_cast<Strip&>(strip) = common;
+        strip.input += block.base;
+        strip.weights = block.nonzeros.data();
+        strip.vectors = block.vectors.data();
+        strip.starts = block.starts.data() + (first - block.first_output);
+        kernels_.sparse[height - 1][width - 1][step](strip);
+        if (activates)
+          activate(kernels_, *ending_.activation, common.output, places.data(), height * width, common.channels,
+                   common.output_channel);
       }
-      SparseStrip strip{};
-      static_cast<Strip&>(strip) = common;
-      strip.input += block.base;
-      strip.weights = block.nonzeros.data();
-      strip.vectors = block.vectors.data();
-      strip.starts = block.starts.data() + (first - block.first_output);
-      kernels_.sparse[height - 1][width - 1][step](strip);
-      if (block.finishes && ending_.activation)
-        activate(kernels_, *ending_.activation, common.output, places.data(), height * width, last - first,
-                 common.output_channel);
     }
   }
 
