@@ -33,7 +33,7 @@ struct Ending {
   Layout residual_layout;
   bool clips = false;
   float low = 0, high = 0;
-  std::optional<AppliedFunction> activation;  // convolutions only
+  std::optional<AppliedFunction> activation;  // of convolutions and tokens
 };
 
 /// The function of finished sums, while they are in a cache near by: of some vectors, `places` floats from `output`, of

@@ -137,6 +137,13 @@ class TokenProduct final : public Step {
         if (ending_.residual >= 0)
           work.finish.residual = buffers[ending_.residual] + ending_.residual_layout.at(group, y, row, 0);
         kernels_.product(work);
+        if (work.last && ending_.activation) {
+          const auto function = kernels_.functions[static_cast<int>(ending_.activation->function)];
+          for (Size r = 0; r < work.rows; ++r) {
+            float* const at = work.output + r * work.output_row;
+            function(at, at, work.vectors * kVector, ending_.activation->parameters);
+          }
+        }
       }
     }
   }

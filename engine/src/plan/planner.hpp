@@ -134,7 +134,7 @@ class Planner {
   Ending ending(const Tiling* tiling, int& output, int& residual_layout, bool activates = false);
   /// The product of a value with its sigmoid, if nothing else reads either: both nodes are one function then.
   const Node* times_own_sigmoid(int value) const;
-  Ending token_ending(const Layout& layout, int& output, int& residual_layout);
+  Ending token_ending(const Layout& layout, int& output, int& residual_layout, bool activates);
 
   int plain(int value);
   bool is_known(int value);  // has it been made already?

@@ -5,6 +5,7 @@
 #include "lanes/movement.hpp"
 #include "lanes/sign_tables.hpp"
 #include "lanes/tokens.hpp"
+#include "plain/kernel_function.hpp"
 #include "plan/planner.hpp"
 
 namespace netsurgery {
@@ -101,12 +102,12 @@ bool Planner::token_linear(const Node& node) {
   Layout made = seen;
   made.image.channels = weight.rows;
   int output = node.output, residual_layout = -1;
-  const Ending end = token_ending(made, output, residual_layout);
+  const bool tables = prefers_tables(weight, 1), dense = !tables && prefers_token_product(weight);
+  const Ending end = token_ending(made, output, residual_layout, !tables);
   const Place to = new_tokens(made);
   value(output).tokens = to;
   std::vector<int> reads{from.buffer};
   if (end.residual >= 0) reads.push_back(end.residual);
-  const bool tables = prefers_tables(weight, 1), dense = !tables && prefers_token_product(weight);
   const double cycles = tables  ? table_cycles(convolution, made)
                         : dense ? token_product_cycles(weight, made)
                                 : convolution_cycles(kernels_, convolution, made);
@@ -129,7 +130,7 @@ bool Planner::token_linear(const Node& node) {
   return true;
 }
 
-Ending Planner::token_ending(const Layout& given, int& output, int& residual_layout) {
+Ending Planner::token_ending(const Layout& given, int& output, int& residual_layout, bool activates) {
   Ending result;
   for (;;) {
     const Node* reader = only_reader(output);
@@ -139,6 +140,14 @@ Ending Planner::token_ending(const Layout& given, int& output, int& residual_lay
       result.clips = true;
       result.low = relu ? 0.0f : reader->attributes.number(AttributeName::kMinimum);
       result.high = relu ? std::numeric_limits<float>::infinity() : reader->attributes.number(AttributeName::kMaximum);
+      output = reader->output;
+      done_[static_cast<std::size_t>(reader - nodes_.data())] = true;
+      return result;
+    }
+    if (activates && is_entrywise(reader->op)) {
+      const auto function = plain::kernel_function(*reader);
+      if (!function) return result;
+      result.activation = function->activation;
       output = reader->output;
       done_[static_cast<std::size_t>(reader - nodes_.data())] = true;
       return result;
