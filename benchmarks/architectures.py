@@ -188,7 +188,8 @@ def _transformers(name: str) -> tuple[nn.Module, Callable[[int], Tensor]]:
     settings = of.config_class()
     for field, value in NARROW.items():
         if isinstance(getattr(settings, field, None), int):
-            setattr(settings, field, value)
+            with contextlib.suppress(AttributeError, NotImplementedError):  # some are made of others
+                setattr(settings, field, value)
     settings.use_cache = False
     body = of(settings).eval()
     kind = TRANSFORMERS[name]

@@ -33,7 +33,7 @@ BYTES_PER_ENTRY = 64
 SAID_DIFFERENTLY = re.compile(
     r".*contradicts itself: (.*: )?"  # a node has no name in the engine
     r"|it (begins|doesn't begin) with .*"
-    r"|scales=\(.*?\)"
+    r"|(scales|roi|alphas|betas)=\(.*?\)|(alpha|value)=\S+"  # digits of floats
     r"|has [\d,]+ entries"  # where the engine stops counting
     r"| If you trust .*"
 )

@@ -137,7 +137,7 @@ def _compared(
         return {"difference": None, "without_comparison": answer.runtime}
     call = partial(session, *given.values())
     outputs = call()
-    found = [np.asarray(one, np.float32) for one in (outputs if isinstance(outputs, tuple) else (outputs,))]
+    found = [np.asarray(one) for one in (outputs if isinstance(outputs, tuple) else (outputs,))]
     feeds = {one.name: array for one, array in zip(session.graph.inputs, given.values(), strict=True)}
     sources = run_with_sources(session.graph, feeds)[1]
     facts: dict[str, Any] = {"difference": largest_difference(found, answer.outputs, sources)}

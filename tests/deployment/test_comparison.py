@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
+from netsurgery.deployment.comparison import TOLERANCE, allowed, largest_difference, run_with_sources
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
 
 RANDOM = np.random.default_rng(4)
 
@@ -57,6 +59,34 @@ def test_noise_is_noise_behind_further_layers_too(behind: str, scale: float) -> 
     found, sources = run_with_sources(summed_twice("backwards", behind, scale), feeds)
     assert largest_difference(found, expected) > TOLERANCE  # by itself it would be refused
     assert largest_difference(found, expected, sources) < TOLERANCE
+
+
+def test_a_network_that_magnifies_rounding_is_allowed_more_and_a_wrong_one_is_not() -> None:
+    """Twice all but a 50th of a sum is taken off: rounding grows by 2,500, and never looks like noise by itself."""
+    generator = np.random.default_rng(6)
+    x, matrix = generator.standard_normal((2, 512)).astype(np.float32), generator.random((8, 512)).astype(np.float32)
+    sums = x.astype(np.float64) @ matrix.T.astype(np.float64)
+
+    def network(order: slice, factor: float = 1.0) -> Graph:
+        builder = GraphBuilder()
+        given = builder.input("x", (2, 512))
+        if order.step:
+            given = builder.node("Reverse", [given], axes=(1,))
+        weight = np.ascontiguousarray(matrix[:, order]) * np.float32(factor)
+        y = builder.node("Linear", [given, builder.constant(weight)])
+        for part in (0.98, 0.98 * 0.02):
+            y = builder.node("Sub", [y, builder.constant((part * sums).astype(np.float32))])
+        return builder.graph([y])
+
+    feeds = {"x": x}
+    expected, sources = run_with_sources(network(slice(None)), feeds)
+    again = Session(encode(network(slice(None, None, -1))), threads=1)(x)
+    found = largest_difference([np.asarray(again)], expected, sources)
+    most = allowed(found, network(slice(None)), feeds, expected, sources)
+    assert TOLERANCE < found < most < 1.1e-2
+    wrong, sources = run_with_sources(network(slice(None), 1.0001), feeds)
+    found = largest_difference(wrong, expected, sources)
+    assert found > allowed(found, network(slice(None)), feeds, expected, sources)
 
 
 def test_a_wrong_layer_is_found_however_deep_the_network_is() -> None:

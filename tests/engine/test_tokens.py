@@ -4,6 +4,7 @@ gives: any numbers of tokens, heads, batches and threads, and every instruction 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.test_lanes import instructions, sets, threads
 
+from netsurgery import _native
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import Session
 
@@ -49,7 +52,14 @@ class Made:
         return self.builder.node("Transpose", [split], order=(0, 2, 1, 3))
 
     def attention(
-        self, x: str, heads: int, *, scale: float | None = None, mask: Array | None = None, scales_query: bool = False
+        self,
+        x: str,
+        heads: int,
+        *,
+        scale: float | None = None,
+        mask: Array | None = None,
+        scales_query: bool = False,
+        masked: Callable[[str], str] | None = None,
     ) -> str:
         """Spelt out, as exporters do."""
         query, key, value = (self.heads(self.linear(x, self.width, self.width), heads) for _ in range(3))
@@ -62,6 +72,8 @@ class Made:
             scores = self.builder.node("Mul", [scores, factor])
         if mask is not None:
             scores = self.builder.node("Add", [scores, self.builder.constant(mask)])
+        if masked is not None:
+            scores = masked(scores)
         shares = self.builder.node("Softmax", [scores], axis=3)
         seen = self.builder.node("Transpose", [self.builder.node("MatMul", [shares, value])], order=(0, 2, 1, 3))
         return self.builder.node("Reshape", [seen], shape=(-1, self.tokens, self.width))
@@ -127,6 +139,94 @@ def test_masks_of_any_shape_are_added_to_scores(shape: tuple[int, ...]) -> None:
     mask[..., 0] = 0.5  # each query sees a key
     graph = made.graph(made.attention(made.x, 4, scale=0.35, mask=mask))
     session = assert_as_the_reference(graph, given_to(made, 1))
+    assert kinds_of(session, given_to(made, 1)).count("attention") == 1
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("operator", ["LayerNorm", "RmsNorm"])
+@pytest.mark.parametrize(
+    ("size", "offset"), [(1.0, 0.0), (1.0, 300.0), (1e-3, 1.0), (1e25, 0.0), (1e-25, 0.0), (1e25, -1e26)]
+)
+@pytest.mark.parametrize("count", [20, 150])
+def test_norms_of_tokens_hold_whatever_the_size_of_numbers_and_their_mean(
+    count: int, size: float, offset: float, operator: str, name: str
+) -> None:
+    made = Made(count, 36)
+    identity = made.builder.constant(np.eye(36))
+    x = made.builder.node("Linear", [made.x, identity])  # so that the norm finds tokens
+    scale, *bias = (
+        made.builder.constant(made.random.standard_normal(36)) for _ in range(1 + (operator == "LayerNorm"))
+    )
+    normal = made.builder.node(operator, [x, scale, *bias], axis=2, epsilon=1e-12 if size >= 1 else 0.0)
+    graph = made.graph(made.builder.node("Linear", [normal, identity]))
+    x = (given_to(made, 2) * size + offset).astype(np.float32)
+    with instructions(name):
+        session = Session(encode(graph), 1)
+        assert kinds_of(session, x[:1]).count("normalisation") == 1
+        np.testing.assert_allclose(session(x), Session(encode(graph), engine="reference")(x), rtol=2e-6, atol=2e-6)
+
+
+def hides(made: Made, scores: str, hidden: Array, where: bool, fill: float) -> str:
+    """The scores, `fill` in the place of those that are hidden: as Where has it one way or the other."""
+    condition = made.builder.integers(hidden if where else ~hidden, ValueType.BOOL)
+    number = made.builder.constant(np.float32(fill))
+    return made.builder.node("Where", [condition, *([number, scores] if where else [scores, number])])
+
+
+@pytest.mark.parametrize("where", [True, False])
+@pytest.mark.parametrize("fill", [float(np.finfo(np.float32).min), -1e4])
+@pytest.mark.parametrize("shape", [(20, 20), (1, 1, 1, 20), (1, 4, 20, 20), (1, 1, 20, 1)])
+def test_scores_that_another_number_stands_for_are_those_of_the_reference(
+    shape: tuple[int, ...], fill: float, where: bool
+) -> None:
+    made = Made(20, 32)
+    hidden = made.random.random(shape) < 0.4
+    hidden[..., hidden.shape[-2] // 2, :] |= shape == (20, 20)  # a query that sees nothing sees all alike
+    graph = made.graph(made.attention(made.x, 4, scale=0.35, masked=lambda x: hides(made, x, hidden, where, fill)))
+    session = assert_as_the_reference(graph, given_to(made, 2))
+    assert kinds_of(session, given_to(made, 1)).count("attention") == 1
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("count", [20, 300])
+def test_scores_are_multiplied_added_to_and_hidden_in_the_order_of_the_graph(count: int, name: str) -> None:
+    made = Made(count, 32)
+    factors, terms = made.random.standard_normal((2, 1, 4, count, count)).astype(np.float32)
+    hidden = np.triu(np.ones((count, count), bool), 1)
+
+    def masked(scores: str) -> str:
+        scores = made.builder.node("Mul", [made.builder.constant(factors), scores])
+        if count < 100:  # more whole numbers have no room in a graph
+            scores = hides(made, scores, hidden, True, -1e4)
+        return made.builder.node("Add", [scores, made.builder.constant(terms)])
+
+    graph = made.graph(made.attention(made.x, 4, scale=0.35, masked=masked))
+    with instructions(name):
+        session = assert_as_the_reference(graph, given_to(made, 2), 2)
+        assert kinds_of(session, given_to(made, 1)).count("attention") == 1
+
+
+def test_a_factor_behind_a_mask_is_the_masks_too() -> None:
+    made = Made(20, 32)
+    mask = made.random.standard_normal((20, 20)).astype(np.float32)
+
+    def masked(scores: str) -> str:
+        added = made.builder.node("Add", [scores, made.builder.constant(mask)])
+        return made.builder.node("Mul", [added, made.builder.constant(0.25)])
+
+    assert_as_the_reference(made.graph(made.attention(made.x, 4, masked=masked)), given_to(made, 2))
+
+
+def test_heads_that_arithmetic_has_worked_on_are_attended_to_where_they_lie() -> None:
+    made = Made(24, 32)
+    query, key, value = (made.heads(made.linear(made.x, 32, 32), 4) for _ in range(3))
+    turned = made.builder.constant(made.random.standard_normal((24, 8)).astype(np.float32))
+    query, key = (made.builder.node("Mul", [x, turned]) for x in (query, key))
+    scores = made.builder.node("MatMul", [query, made.builder.node("Transpose", [key], order=(0, 1, 3, 2))])
+    seen = made.builder.node("MatMul", [made.builder.node("Softmax", [scores], axis=3), value])
+    joined = made.builder.node("Transpose", [seen], order=(0, 2, 1, 3))
+    graph = made.graph(made.builder.node("Reshape", [joined], shape=(-1, 24, 32)))
+    session = assert_as_the_reference(graph, given_to(made, 2))
     assert kinds_of(session, given_to(made, 1)).count("attention") == 1
 
 

@@ -147,6 +147,80 @@ def test_rows_of_a_quantised_table_are_rows_of_what_it_means():
     assert np.array_equal(found, (table[ids].astype(np.float32) - 100) / 4)
 
 
+def of_nodes(nodes, constants, kind=TensorProto.FLOAT, outputs=("y",)):
+    model = one_node("Relu", ["x"], ["y"], constants, kind=kind)
+    del model.graph.node[:], model.graph.output[:]
+    model.graph.node.extend(helper.make_node(operator, *rest[:2], **dict(rest[2:])) for operator, *rest in nodes)
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
+    return model
+
+
+def test_rows_of_a_quantised_table_may_be_moved_before_they_are_made_floats():
+    table = RANDOM.integers(0, 256, (7, 4)).astype(np.uint8)
+    nodes = [
+        ("Gather", ["t", "x"], ["q"]),
+        ("DequantizeLinear", ["q", "s", "z"], ["y"]),
+        ("Transpose", ["q"], ["turned"], ("perm", [1, 0, 2])),
+        ("DequantizeLinear", ["turned", "s", "z"], ["other"]),
+    ]
+    constants = {"t": table, "s": np.float32(0.25), "z": np.uint8(100)}
+    ids = np.int64([[0, 6, 2, 3]])
+    found = run(read_model(of_nodes(nodes, constants, TensorProto.INT64, ("y", "other")), run_node).graph, {"x": ids})
+    wanted = (table[ids].astype(np.float32) - 100) / 4
+    assert np.array_equal(found[0], wanted)
+    assert np.array_equal(found[1], wanted.swapaxes(0, 1))
+
+
+def test_rows_of_which_whole_numbers_are_used_stay_whole():
+    nodes = [
+        ("Gather", ["t", "x"], ["q"]),
+        ("DequantizeLinear", ["q", "s", "z"], ["y"]),
+        ("Cast", ["q"], ["whole"], ("to", TensorProto.INT64)),
+        ("Cast", ["whole"], ["other"], ("to", TensorProto.FLOAT)),
+    ]
+    constants = {"t": RANDOM.integers(0, 256, (7, 4)).astype(np.uint8), "s": np.float32(0.25), "z": np.uint8(100)}
+    with pytest.raises(UnsupportedOperatorError, match="a constant of uint8"):
+        read_model(of_nodes(nodes, constants, TensorProto.INT64, ("y", "other")), run_node)
+
+
+def test_a_bias_in_steps_that_the_model_measures_is_not_rounded():
+    """ONNX Runtime's quantiser divides a bias by the steps of x and w, rounds it and adds it to whole sums."""
+    weight, bias = RANDOM.integers(-127, 128, (4, 3)).astype(np.int8), np.float32([0.3, -7.7, 100.0])
+    nodes = [
+        ("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        ("Mul", ["s", "ws"], ["steps"]),
+        ("Div", ["bias", "steps"], ["counted"]),
+        ("Floor", ["counted"], ["rounded"]),
+        ("Cast", ["rounded"], ["whole"], ("to", TensorProto.INT32)),
+        ("MatMulInteger", ["q", "w", "z"], ["sums"]),
+        ("Add", ["sums", "whole"], ["moved"]),
+        ("Cast", ["moved"], ["floats"], ("to", TensorProto.FLOAT)),
+        ("Mul", ["floats", "steps"], ["y"]),
+    ]
+    model = of_nodes(nodes, {"w": weight, "ws": np.float32(0.25), "bias": bias})
+    found, x = read_model(model, run_node), RANDOM.standard_normal((5, 4)).astype(np.float32)
+    (mine,) = run(found.graph, {"x": x})
+    np.testing.assert_allclose(mine, x @ (weight.astype(np.float32) / 4) + bias, rtol=1e-5, atol=1e-4)
+    assert np.abs(mine - onnx_runtime_outputs(model, {"x": x})[0]).max() < 0.05 * np.abs(mine).max()
+
+
+def test_what_a_quantised_value_decides_is_no_float():
+    """The place of the largest entry is a whole number, whatever the entries were."""
+    nodes = [
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        ("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        ("MatMulInteger", ["q", "w"], ["sums"]),
+        ("ArgMax", ["sums"], ["best"], ("axis", 1)),
+        ("Cast", ["best"], ["y"], ("to", TensorProto.FLOAT)),
+    ]
+    model = of_nodes(nodes, {"s": np.float32(0.25), "z": np.uint8(0), "w": np.eye(4, dtype=np.int8)[::-1].copy()})
+    model.graph.output[0].name = "best"
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    found = read_model(model, run_node)
+    assert run(found.graph, {"x": np.float32([[1, 3, 2, 0]])})[0].tolist() == [[2]]
+    assert onnx_runtime_outputs(found.as_read, {"x": np.float32([[1, 3, 2, 0]])})[0].tolist() == [[2]]
+
+
 def test_a_scale_that_is_computed_is_refused():
     nodes = [
         helper.make_node("ReduceMax", ["x"], ["s"], keepdims=0),

@@ -92,6 +92,8 @@ ALONE = {
     "put by a mask": written(lambda x: x.masked_fill_(x > 0.5, 1.0)),
     "put where": written(lambda x: x.__setitem__(x > 0.5, 2.5)),
     "put a whole": written(lambda x: x.copy_(x[:, :1] + 1)),
+    "windows": lambda x: x.unfold(3, 3, 2),
+    "windows twice": lambda x: x.unfold(2, 3, 1).unfold(3, 2, 2),
     "fill": written(lambda x: x[:, 1].fill_(4.0)),
     "index_add": lambda x: x.index_add(1, PLACES, x[:, :2], alpha=2),
     "index_copy": lambda x: x.index_copy(2, PLACES, x[:, :, :2] + 1),

@@ -185,51 +185,77 @@ NETSURGERY_INLINE double sum_in(const float* x, std::ptrdiff_t count, Map map) {
   return total(a + b);
 }
 
-/// As power_below of one float.
-NETSURGERY_INLINE Vector power_below(const Vector& x, const Vector& largest) {
-  const Vector difference = x - largest;
-  const Vector back = difference - x;
-  const Vector low = (x - (difference - back)) - (largest + back);
-  const Vector lowest = broadcast(kLowestExponent), magic = broadcast(12582912.0f);
-  const Vector held = at_least(lowest, difference);
-  const Vector shifted = multiply_add(held, broadcast(1.44269504f), magic);
-  const Vector count = shifted - magic;
-  const Vector high_rest = multiply_add(count, broadcast(-0.693359375f), held);
-  const Vector r = high_rest + multiply_add(count, broadcast(2.12194440e-4f), low);
-  Vector p = broadcast(0.00139504869f);
-  for (const float next : {0.00836888794f, 0.0416662060f, 0.166665182f, 0.5f}) p = multiply_add(p, r, broadcast(next));
-  p = multiply_add(r * r, p, r) + broadcast(1.0f);
-  Vector result;
-  for (int i = 0; i < kParts; ++i) {
-    const NativeInts n = as_ints(shifted.part[i]) - as_ints(magic.part[i]), half = n >> 1;
-    const Native first = as_floats((half + 127) << 23), second = as_floats((n - half + 127) << 23);
-    const Native mantissa = difference.part[i] < lowest.part[i] ? Native{} : p.part[i];
-    result.part[i] = mantissa * first * second;
+struct Higher {
+  template <class T>
+  NETSURGERY_INLINE T operator()(const T& a, const T& b) const {
+    return a > b ? a : b;
   }
-  return result;
+};
+
+/// As many floats as there are, then `fill`.
+NETSURGERY_INLINE Vector load_first(const float* x, std::ptrdiff_t count, float fill) {
+  alignas(64) float lanes[kLanes];
+  store(lanes, broadcast(fill));
+  for (std::ptrdiff_t i = 0; i < count; ++i) lanes[i] = x[i];
+  return load(lanes);
 }
 
-/// y = e^(x - largest), x and y apart; their sum.
+NETSURGERY_INLINE void store_first(float* y, std::ptrdiff_t count, const Vector& v) {
+  alignas(64) float lanes[kLanes];
+  store(lanes, v);
+  for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = lanes[i];
+}
+
+/// y = e^(x - largest), x and y apart; their sum. What is NaN makes it NaN.
 NETSURGERY_INLINE double powers_below(const float* __restrict x, float largest, float* __restrict y,
                                       std::ptrdiff_t count) {
+  constexpr std::ptrdiff_t kBlock = 64 * kLanes;  // what is summed in float32
   const Vector most = broadcast(largest);
-  Doubles sum{};
-  std::ptrdiff_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    store_unaligned(y + i, power_below(load_unaligned(x + i), most));
-    sum = sum + load_wide(y + i);
+  double total = 0;
+  for (std::ptrdiff_t begin = 0; begin < count; begin += kBlock) {
+    const std::ptrdiff_t end = count - begin < kBlock ? count : begin + kBlock;
+    Vector sums[2] = {broadcast(0.0f), broadcast(0.0f)};
+    const auto power = [&](std::ptrdiff_t at) {
+      const Vector made = power_below_one(load_unaligned(x + at) - most);
+      store_unaligned(y + at, made);
+      return made;
+    };
+    std::ptrdiff_t i = begin;
+    for (; i + 2 * kLanes <= end; i += 2 * kLanes) {
+      sums[0] = sums[0] + power(i);
+      sums[1] = sums[1] + power(i + kLanes);
+    }
+    if (i + kLanes <= end) {
+      sums[0] = sums[0] + power(i);
+      i += kLanes;
+    }
+    if (i < end) {
+      const Vector made = power_below_one(load_first(x + i, end - i, -__builtin_inff()) - most);
+      store_first(y + i, end - i, made);
+      sums[1] = sums[1] + made;
+    }
+    total += static_cast<double>(reduced(sums[0] + sums[1], Sum{}));
   }
-  double rest = 0;
-  for (; i < count; ++i) {
-    y[i] = power_below(x[i], largest);
-    rest += static_cast<double>(y[i]);
-  }
-  return total(sum) + rest;
+  return total;
 }
 
 static void softmax_row(const float* __restrict x, float* __restrict y, std::ptrdiff_t count) {
-  const auto inverse = static_cast<float>(1.0 / powers_below(x, largest_in(x, count), y, count));
-  for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = y[i] * inverse;
+  const Vector lowest = broadcast(-__builtin_inff());
+  Vector most[2] = {lowest, lowest};
+  std::ptrdiff_t i = 0;
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    most[0] = at_least(most[0], load_unaligned(x + i));
+    most[1] = at_least(most[1], load_unaligned(x + i + kLanes));
+  }
+  if (i + kLanes <= count) {
+    most[0] = at_least(most[0], load_unaligned(x + i));
+    i += kLanes;
+  }
+  if (i < count) most[1] = at_least(most[1], load_first(x + i, count - i, -__builtin_inff()));
+  const float largest = reduced(at_least(most[0], most[1]), Higher{});
+  const Vector inverse = broadcast(static_cast<float>(1.0 / powers_below(x, largest, y, count)));
+  for (i = 0; i + kLanes <= count; i += kLanes) store_unaligned(y + i, load_unaligned(y + i) * inverse);
+  if (i < count) store_first(y + i, count - i, load_first(y + i, count - i, 0.0f) * inverse);
 }
 
 static void log_softmax_row(const float* __restrict x, float* __restrict y, std::ptrdiff_t count) {

@@ -34,27 +34,18 @@ NETSURGERY_INLINE void score(const Attention& attention) {
   });
 }
 
-/// e^x for x <= 0, 0 where that is subnormal; x that is NaN gives NaN. As `exponential` of functions.hpp.
-NETSURGERY_INLINE Vector exponential(const Vector& x) {
-  const Vector lowest = broadcast(-87.33f), magic = broadcast(12582912.0f);
-  const Vector shifted = multiply_add(x, broadcast(1.44269504f), magic);
-  const Vector count = shifted - magic;
-  Vector r = multiply_add(count, broadcast(-0.693359375f), x);
-  r = multiply_add(count, broadcast(2.12194440e-4f), r);
-  Vector p = broadcast(0.00139504869f);
-  for (const float next : {0.00836888794f, 0.0416662060f, 0.166665182f, 0.5f}) p = multiply_add(p, r, broadcast(next));
-  p = multiply_add(r * r, p, r) + broadcast(1.0f);
+/// Scores of one vector of queries for a key, as a mask says.
+NETSURGERY_INLINE Vector masked(const ScoreMask& mask, std::ptrdiff_t at, const Vector& x) {
+  const Vector numbers = load(mask.numbers + at);
+  if (mask.use == ScoreMask::Use::kAdded) return x + numbers;
+  if (mask.use == ScoreMask::Use::kMultiplied) return x * numbers;
   Vector result;
-  for (int i = 0; i < kParts; ++i) {
-    const NativeInts n = as_ints(shifted.part[i]) - as_ints(magic.part[i]);  // anything for NaN, which p is then
-    const Native made = p.part[i] * as_floats((n + 127) << 23);
-    result.part[i] = x.part[i] < lowest.part[i] ? Native{} : made;
-  }
+  for (int i = 0; i < kParts; ++i) result.part[i] = numbers.part[i] == numbers.part[i] ? numbers.part[i] : x.part[i];
   return result;
 }
 
 /// Scores of one vector of queries become powers below the largest; the reciprocal of their sum goes to `inverse`.
-/// kScaled: they are multiplied by `scale` first. A score that is NaN makes its query's sum NaN.
+/// kScaled: they are multiplied by `scale` first, and masked. A score that is NaN makes its query's sum NaN.
 template <bool kScaled>
 NETSURGERY_INLINE void share(const Attention& attention, std::ptrdiff_t vector, float* inverse) {
   const std::ptrdiff_t pitch = attention.vectors * kLanes;
@@ -65,7 +56,7 @@ NETSURGERY_INLINE void share(const Attention& attention, std::ptrdiff_t vector, 
     Vector x = load(scores + key * pitch);
     if (kScaled) {
       x = x * scale;
-      if (attention.mask) x = x + load(attention.mask + key * attention.mask_key + vector * kLanes);
+      for (int i = 0; i < attention.mask_count; ++i) x = masked(attention.masks[i], key * pitch + vector * kLanes, x);
       store(scores + key * pitch, x);
     }
     most = at_least(most, x);
@@ -76,7 +67,7 @@ NETSURGERY_INLINE void share(const Attention& attention, std::ptrdiff_t vector, 
   for (Vector& sum : sums) sum = broadcast(0.0f);
   const auto power = [&](std::ptrdiff_t key) {
     const Vector below = load(scores + key * pitch) - most;
-    const Vector made = exponential(kScaled ? below : below * scale);
+    const Vector made = power_below_one(kScaled ? below : below * scale);
     store(scores + key * pitch, made);
     return made;
   };
@@ -96,7 +87,7 @@ static void attend(const Attention& given) {
   const Attention attention = given;
   alignas(64) float inverse[kMostAttending * kLanes];
   score(attention);
-  const bool scales_first = attention.mask || !(attention.scale > 0.0f);
+  const bool scales_first = attention.mask_count > 0 || !(attention.scale > 0.0f);
   for (std::ptrdiff_t vector = 0; vector < attention.vectors; ++vector) {
     if (scales_first)
       share<true>(attention, vector, inverse);
@@ -125,33 +116,104 @@ static void attend(const Attention& given) {
     }
 }
 
-static void normalise_tokens(const NormalisedTokens& given) {
-  const NormalisedTokens tokens = given;
+/// The tokens of one vector, in double: for numbers whose squares float32 has no room for.
+NETSURGERY_INLINE void normalise_wide(const NormalisedTokens& tokens, std::ptrdiff_t vector) {
+  const float* const x = tokens.input + vector * kLanes;
+  float* const y = tokens.output + vector * kLanes;
   const Doubles count = broadcast_wide(static_cast<double>(tokens.channels));
-  const Doubles epsilon = broadcast_wide(tokens.epsilon);
-  for (std::ptrdiff_t vector = 0; vector < tokens.vectors; ++vector) {
-    const float* const x = tokens.input + vector * kLanes;
-    float* const y = tokens.output + vector * kLanes;
-    Doubles sum{};
-    for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) sum = sum + load_wide(x + c * tokens.channel);
-    Doubles mean;
-    for (int i = 0; i < kWideParts; ++i) mean.part[i] = sum.part[i] / count.part[i];
-    Doubles squares{};
-    for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) {
-      const Doubles centred = load_wide(x + c * tokens.channel) - mean;
-      squares = squares + centred * centred;
-    }
-    Doubles inverse;
-    for (int i = 0; i < kWideParts; ++i) {
-      const NativeDoubles variance = squares.part[i] / count.part[i] + epsilon.part[i];
-      for (int l = 0; l < kDoublesInPart; ++l) inverse.part[i][l] = 1.0 / __builtin_sqrt(variance[l]);
-    }
-    for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) {
-      const Doubles centred = (load_wide(x + c * tokens.channel) - mean) * inverse;
-      store_narrow(y + c * tokens.channel, centred * broadcast_wide(static_cast<double>(tokens.scale[c])) +
-                                               broadcast_wide(static_cast<double>(tokens.bias[c])));
+  Doubles mean{};
+  if (tokens.centres) {
+    for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) mean = mean + load_wide(x + c * tokens.channel);
+    for (int i = 0; i < kWideParts; ++i) mean.part[i] = mean.part[i] / count.part[i];
+  }
+  Doubles squares{};
+  for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) {
+    const Doubles centred = load_wide(x + c * tokens.channel) - mean;
+    squares = squares + centred * centred;
+  }
+  Doubles inverse;
+  for (int i = 0; i < kWideParts; ++i) {
+    const NativeDoubles variance = squares.part[i] / count.part[i] + tokens.epsilon;
+    for (int l = 0; l < kDoublesInPart; ++l) inverse.part[i][l] = 1.0 / __builtin_sqrt(variance[l]);
+  }
+  for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) {
+    const Doubles centred = (load_wide(x + c * tokens.channel) - mean) * inverse;
+    store_narrow(y + c * tokens.channel, centred * broadcast_wide(static_cast<double>(tokens.scale[c])) +
+                                             broadcast_wide(static_cast<double>(tokens.bias[c])));
+  }
+}
+
+/// Sums over channels of some vectors side by side, of what each(channel, vector) gives: blocks in float32, whose sums
+/// are added in double, so that none loses more than a few roundings.
+template <int kVectors, class Each>
+NETSURGERY_INLINE void sum_of_channels(std::ptrdiff_t channels, Doubles* sums, Each&& each) {
+  constexpr std::ptrdiff_t kBlock = 16;
+  for (int v = 0; v < kVectors; ++v) sums[v] = Doubles{};
+  for (std::ptrdiff_t begin = 0; begin < channels; begin += kBlock) {
+    const std::ptrdiff_t end = channels - begin < kBlock ? channels : begin + kBlock;
+    Vector block[kVectors];
+    for (int v = 0; v < kVectors; ++v) block[v] = broadcast(0.0f);
+    for (std::ptrdiff_t c = begin; c < end; ++c)
+      for (int v = 0; v < kVectors; ++v) block[v] = block[v] + each(c, v);
+    for (int v = 0; v < kVectors; ++v) sums[v] = sums[v] + widened(block[v]);
+  }
+}
+
+/// Squares are those of differences from a number near the mean, and so is what is left of it, which corrects both.
+template <int kVectors>
+NETSURGERY_INLINE void normalise_vectors(const NormalisedTokens& tokens, std::ptrdiff_t first) {
+  const Doubles share = broadcast_wide(1.0 / static_cast<double>(tokens.channels));
+  const float* const x = tokens.input + first * kLanes;
+  float* const y = tokens.output + first * kLanes;
+  const auto at = [&](std::ptrdiff_t c, int v) { return load(x + c * tokens.channel + v * kLanes); };
+  Doubles rests[kVectors], squares[kVectors];
+  Vector middle[kVectors], inverse[kVectors], shift[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    middle[v] = broadcast(0.0f);
+    rests[v] = Doubles{};
+  }
+  if (tokens.centres) {
+    sum_of_channels<kVectors>(tokens.channels, rests, at);
+    for (int v = 0; v < kVectors; ++v) middle[v] = narrowed(rests[v] * share);
+    sum_of_channels<kVectors>(tokens.channels, rests, [&](std::ptrdiff_t c, int v) { return at(c, v) - middle[v]; });
+  }
+  sum_of_channels<kVectors>(tokens.channels, squares, [&](std::ptrdiff_t c, int v) {
+    const Vector centred = at(c, v) - middle[v];
+    return centred * centred;
+  });
+  bool has_room = true;
+  for (int v = 0; v < kVectors; ++v) {
+    const Doubles rest = rests[v] * share, variance = squares[v] * share - rest * rest;
+    Doubles made, moved;
+    for (int i = 0; i < kWideParts; ++i)
+      for (int l = 0; l < kDoublesInPart; ++l) {
+        const double above = variance.part[i][l] + tokens.epsilon;
+        has_room &= above > 1e-28 && above < 1e34;
+        made.part[i][l] = 1.0 / __builtin_sqrt(above);
+        moved.part[i][l] = -rest.part[i][l] * made.part[i][l];
+      }
+    inverse[v] = narrowed(made);
+    shift[v] = narrowed(moved);
+  }
+  if (!has_room) {
+    for (int v = 0; v < kVectors; ++v) normalise_wide(tokens, first + v);
+    return;
+  }
+  for (std::ptrdiff_t c = 0; c < tokens.channels; ++c) {
+    const Vector scale = broadcast(tokens.scale[c]), bias = broadcast(tokens.bias[c]);
+    for (int v = 0; v < kVectors; ++v) {
+      const Vector centred = multiply_add(at(c, v) - middle[v], inverse[v], shift[v]);
+      store(y + c * tokens.channel + v * kLanes, multiply_add(centred, scale, bias));
     }
   }
+}
+
+static void normalise_tokens(const NormalisedTokens& given) {
+  constexpr int kTogether = kParts == 1 ? 4 : 2;
+  const NormalisedTokens tokens = given;
+  std::ptrdiff_t vector = 0;
+  for (; vector + kTogether <= tokens.vectors; vector += kTogether) normalise_vectors<kTogether>(tokens, vector);
+  for (; vector < tokens.vectors; ++vector) normalise_vectors<1>(tokens, vector);
 }
 
 }  // namespace NETSURGERY_SET

@@ -300,8 +300,17 @@ struct Product {
   Finish finish;  // residual_row is from row to row; residual_channel isn't used
 };
 
-/// Some queries, which are lanes, look at all keys: softmax(scale * q k + mask) v. Channels lie `channel` floats apart,
-/// keys in runs of neighbouring floats.
+constexpr int kMostMasks = 3;
+
+/// Numbers for scores, one for each key and query.
+struct ScoreMask {
+  enum class Use { kAdded, kMultiplied, kInstead };  // kInstead: in the place of a score, unless it is NaN
+  const float* numbers;                              // [keys][vectors of queries]
+  Use use;
+};
+
+/// Some queries, which are lanes, look at all keys: softmax(scale * q k, masked) v. Channels lie `channel` floats
+/// apart, keys in runs of neighbouring floats.
 struct Attention {
   const float *query, *key, *value;  // of a head's first channel; query: aligned
   std::ptrdiff_t query_channel, key_channel, value_channel;
@@ -309,20 +318,22 @@ struct Attention {
   std::ptrdiff_t key_run, key_runs_apart, value_runs_apart, keys;  // keys in a run, floats from run to run, all keys
   std::ptrdiff_t vectors;                                          // of queries
   float scale;
-  const float* mask;  // [keys][mask_key], 16 lanes for each vector; nullptr: none
-  std::ptrdiff_t mask_key;
+  ScoreMask masks[kMostMasks];  // in the order in which they are used, behind `scale`
+  int mask_count;
   float* output;
   std::ptrdiff_t output_channel;
   float* scores;  // memory for keys * vectors vectors, aligned
 };
 
-/// Layer normalisation of tokens, which are lanes, over channels that lie `channel` floats apart.
+/// Layer normalisation of tokens, which are lanes, over channels that lie `channel` floats apart; of their squares, not
+/// less the mean, unless it `centres`.
 struct NormalisedTokens {
   const float* input;
   float* output;
   std::ptrdiff_t channels, channel, vectors;
   const float *scale, *bias;
   double epsilon;
+  bool centres;
 };
 
 constexpr int kMostStripRows = 4;

@@ -103,6 +103,19 @@ NETSURGERY_INLINE Vector multiply_add(const Vector& a, const Vector& b, const Ve
   return v;
 }
 
+typedef float Four __attribute__((vector_size(16)));
+
+/// of(...) of all lanes, in pairs: of vectors, and of floats.
+template <class Of>
+NETSURGERY_INLINE float reduced(const Vector& v, Of&& of) {
+  alignas(64) float lanes[kLanes];
+  store(lanes, v);
+  Four fours[4];
+  __builtin_memcpy(fours, lanes, sizeof fours);
+  const Four last = of(of(fours[0], fours[1]), of(fours[2], fours[3]));
+  return of(of(last[0], last[1]), of(last[2], last[3]));
+}
+
 /// The larger one of a limit, which is no NaN, and x; x if that is NaN.
 NETSURGERY_INLINE Vector at_least(const Vector& limit, const Vector& x) {
   Vector v;
@@ -150,6 +163,18 @@ NETSURGERY_INLINE Doubles load_wide(const float* at) {
 NETSURGERY_INLINE void store_narrow(float* at, const Doubles& v) {
   for (int i = 0; i < kWideParts; ++i)
     *reinterpret_cast<UnalignedHalf*>(at + i * kDoublesInPart) = __builtin_convertvector(v.part[i], HalfNative);
+}
+
+NETSURGERY_INLINE Doubles widened(const Vector& v) {
+  alignas(64) float lanes[kLanes];
+  store(lanes, v);
+  return load_wide(lanes);
+}
+
+NETSURGERY_INLINE Vector narrowed(const Doubles& v) {
+  alignas(64) float lanes[kLanes];
+  store_narrow(lanes, v);
+  return load(lanes);
 }
 
 NETSURGERY_INLINE Doubles broadcast_wide(double value) {

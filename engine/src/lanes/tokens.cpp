@@ -1,6 +1,8 @@
 #include "lanes/tokens.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 namespace netsurgery {
@@ -152,8 +154,8 @@ class TokenProduct final : public Step {
 class TokenNormalisation final : public Step {
  public:
   TokenNormalisation(const Kernels& kernels, int input, int output, const Layout& layout, const Constant* scale,
-                     const Constant* bias, double epsilon)
-      : kernels_(kernels), input_(input), output_(output), layout_(layout), epsilon_(epsilon) {
+                     const Constant* bias, double epsilon, bool centres)
+      : kernels_(kernels), input_(input), output_(output), layout_(layout), epsilon_(epsilon), centres_(centres) {
     const auto channels = static_cast<std::size_t>(layout.image.channels);
     scale_ = scale ? scale->dense() : std::vector<float>(channels, 1.0f);
     bias_ = bias ? bias->dense() : std::vector<float>(channels, 0.0f);
@@ -167,6 +169,7 @@ class TokenNormalisation final : public Step {
     work.scale = scale_.data();
     work.bias = bias_.data();
     work.epsilon = epsilon_;
+    work.centres = centres_;
     for (Size piece = begin; piece < end; ++piece) {
       const Size at = layout_.at(piece / layout_.tiling.height, piece % layout_.tiling.height, 0, 0);
       work.input = buffers[input_] + at;
@@ -180,6 +183,7 @@ class TokenNormalisation final : public Step {
   int input_, output_;
   Layout layout_;
   double epsilon_;
+  bool centres_;
   std::vector<float> scale_, bias_;
 };
 
@@ -200,7 +204,7 @@ class AttentionStep final : public Step {
   }
 
   Size pieces() const override { return static_cast<Size>(strips_.size() * heads_.queries.size()); }
-  Size scratch() const override { return (heads_.mask >= 0 ? 2 : 1) * scores(); }
+  Size scratch() const override { return (static_cast<Size>(heads_.masks.size()) + 1) * scores(); }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     const Size count = static_cast<Size>(heads_.queries.size());
@@ -218,6 +222,8 @@ class AttentionStep final : public Step {
     work.keys = tokens_of(heads_.key_layout);
     work.scale = heads_.scale;
     work.scores = scratch;
+    work.mask_count = static_cast<int>(heads_.masks.size());
+    Turned turned[kMostMasks];
     for (Size piece = begin; piece < end; ++piece) {
       const auto head = static_cast<std::size_t>(piece % count);
       const Strip& strip = strips_[static_cast<std::size_t>(piece / count)];
@@ -229,11 +235,13 @@ class AttentionStep final : public Step {
       work.key = at(heads_.key, heads_.key_layout, heads_.keys[head], 0, 0);
       work.value = at(heads_.value, heads_.value_layout, heads_.values[head], 0, 0);
       work.output = at(heads_.output, heads_.output_layout, heads_.outputs[head], strip.row, strip.begin);
-      if (heads_.mask >= 0) {
-        float* const mask = scratch + scores();
-        turn_mask(buffers[heads_.mask] + heads_.mask_of_head[head], strip, mask);
-        work.mask = mask;
-        work.mask_key = work.vectors * kVector;
+      for (std::size_t i = 0; i < heads_.masks.size(); ++i) {
+        const HeadMask& mask = heads_.masks[i];
+        float* const numbers = scratch + static_cast<Size>(i + 1) * scores();
+        const Turned wanted{&strip, mask.of_head[head]};
+        if (!(turned[i] == wanted)) turn_mask(mask, buffers[mask.buffer], wanted, numbers);
+        turned[i] = wanted;
+        work.masks[i] = {numbers, mask.use};
       }
       kernels_.attend(work);
     }
@@ -246,14 +254,36 @@ class AttentionStep final : public Step {
 
   Size scores() const { return tokens_of(heads_.key_layout) * widest_ * kVector; }
 
+  /// What lies in scratch memory: the mask of some heads for a strip.
+  struct Turned {
+    const Strip* strip = nullptr;
+    Size begin = 0;
+    bool operator==(const Turned& other) const { return strip == other.strip && begin == other.begin; }
+  };
+
   /// As [key][query]; lanes without a query get what the last one has.
-  void turn_mask(const float* mask, const Strip& strip, float* turned) const {
+  void turn_mask(const HeadMask& mask, const float* buffer, const Turned& part, float* turned) const {
+    if (mask.use == ScoreMask::Use::kInstead) {
+      const auto* const entries = reinterpret_cast<const std::uint8_t*>(buffer) + part.begin;
+      const float kept = std::numeric_limits<float>::quiet_NaN();
+      turn_entries(mask, part, [&](Size at) { return (entries[at] != 0) == mask.where ? mask.fill : kept; }, turned);
+    } else {
+      turn_entries(mask, part, [entries = buffer + part.begin](Size at) { return entries[at]; }, turned);
+    }
+  }
+
+  template <class Number>
+  void turn_entries(const HeadMask& mask, const Turned& part, Number&& number, float* turned) const {
+    const Strip& strip = *part.strip;
     const Size width = (strip.end - strip.begin) * kVector, keys = tokens_of(heads_.key_layout);
     const Size first = (strip.row * heads_.query_layout.tiling.width + strip.begin) * kVector;
+    if (mask.query == 0) {
+      for (Size key = 0; key < keys; ++key) std::fill_n(turned + key * width, width, number(key * mask.key));
+      return;
+    }
     for (Size lane = 0; lane < width; ++lane) {
-      const Size query = std::min(first + lane, tokens_of(heads_.query_layout) - 1);
-      const float* const row = mask + query * heads_.mask_query;
-      for (Size key = 0; key < keys; ++key) turned[key * width + lane] = row[key * heads_.mask_key];
+      const Size row = std::min(first + lane, tokens_of(heads_.query_layout) - 1) * mask.query;
+      for (Size key = 0; key < keys; ++key) turned[key * width + lane] = number(row + key * mask.key);
     }
   }
 
@@ -296,8 +326,9 @@ double token_product_cycles(const Constant& weight, const Layout& output) {
 }
 
 std::unique_ptr<Step> make_token_normalisation(const Kernels& kernels, int input, int output, const Layout& layout,
-                                               const Constant* scale, const Constant* bias, double epsilon) {
-  return std::make_unique<TokenNormalisation>(kernels, input, output, layout, scale, bias, epsilon);
+                                               const Constant* scale, const Constant* bias, double epsilon,
+                                               bool centres) {
+  return std::make_unique<TokenNormalisation>(kernels, input, output, layout, scale, bias, epsilon, centres);
 }
 
 std::unique_ptr<Step> make_attention(const Kernels& kernels, const AttentionHeads& heads) {

@@ -33,24 +33,35 @@ std::unique_ptr<Step> make_token_product(const Kernels& kernels, const Constant&
 bool prefers_token_product(const Constant& weight);
 double token_product_cycles(const Constant& weight, const Layout& output);
 
-/// Input and output lie alike. scale and bias: a number for each channel, or nullptr.
+/// Input and output lie alike. scale and bias: a number for each channel, or nullptr. centres: LayerNorm, else RmsNorm.
 std::unique_ptr<Step> make_token_normalisation(const Kernels& kernels, int input, int output, const Layout& layout,
-                                               const Constant* scale, const Constant* bias, double epsilon);
+                                               const Constant* scale, const Constant* bias, double epsilon,
+                                               bool centres);
 
 /// Where the channels of one head begin.
 struct HeadPlace {
   Size group, channel;
 };
 
-/// softmax(scale * query key^T + mask) value for each head.
+/// Numbers for the scores of all heads, in NumPy's order, or bools: where they are true, or false, `fill` stands
+/// instead.
+struct HeadMask {
+  int buffer = -1;
+  ScoreMask::Use use = ScoreMask::Use::kAdded;
+  bool where = true;  // that it stands instead
+  float fill = 0.0f;
+  std::vector<Size> of_head;  // entries to the mask of each head
+  Size query = 0, key = 0;    // entries from one to the next
+};
+
+/// softmax(scale * query key^T, masked) value for each head.
 struct AttentionHeads {
-  int query = -1, key = -1, value = -1, mask = -1, output = -1;  // buffers; mask: in NumPy's order, or -1
+  int query = -1, key = -1, value = -1, output = -1;  // buffers
   Layout query_layout, key_layout, value_layout, output_layout;
   std::vector<HeadPlace> queries, keys, values, outputs;  // of each head
   Size channels = 0, value_channels = 0;                  // of a head
   float scale = 1.0f;
-  std::vector<Size> mask_of_head;  // floats to the mask of each head
-  Size mask_query = 0, mask_key = 0;
+  std::vector<HeadMask> masks;  // in the order in which they are used
 };
 
 std::unique_ptr<Step> make_attention(const Kernels& kernels, const AttentionHeads& heads);

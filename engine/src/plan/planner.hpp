@@ -50,11 +50,12 @@ class Planner {
     std::vector<Size> strides;
     Size offset;
   };
-  /// softmax(scale * query key^T + mask) value, each (..., tokens, channels) for some heads.
+  /// softmax(scale * query key^T, masked) value, each (..., tokens, channels) for some heads.
   struct Attended {
-    int query, key, value, mask;  // values; the first three are roots; mask: -1: none
-    int output;                   // the value that has all heads' channels side by side
-    AttentionHeads heads;         // but for buffers and layouts
+    int query, key, value;   // roots
+    std::vector<int> masks;  // values, as heads.masks has them
+    int output;              // the value that has all heads' channels side by side
+    AttentionHeads heads;    // but for buffers and layouts
   };
 
   void node(const Node& node);
@@ -90,11 +91,16 @@ class Planner {
   // Attention (planner_attention.cpp)
   void find_attention();
   bool attention_at(const Node& product, Attended& found) const;
+  /// The product of queries and keys that becomes scores of this shape when it is scaled and masked; nullptr: none.
+  const Node* unmasked(int scores, Attended& found, double& scale) const;
+  /// As `unmasked` where something masks scores: what it masks, and the mask. False if it doesn't.
+  bool mask_at(const Node& node, const Shape& scores, int& masked, int& mask, HeadMask& use) const;
+  bool is_scored(int value, const Shape& scores, int depth) const;
   bool attention(const Node& product);
   /// What a value is when transposes, reshapes, slices and factors are undone; those multiply `scale`.
   View view_of(int value, double& scale) const;
   /// Where each head of a view (..., tokens, channels) begins in its root. False if heads aren't channels of tokens.
-  bool heads_of(const View& view, std::vector<HeadPlace>& places) const;
+  bool heads_of(const View& view, std::vector<HeadPlace>& places, Layout& layout) const;
   bool output_of(const Node& product, int& output, std::vector<HeadPlace>& places) const;
   /// The value that a chain of products and quotients with single numbers begins with; they multiply `scale`.
   int unscaled(int value, double& scale, bool only_here) const;

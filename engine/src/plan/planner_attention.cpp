@@ -1,4 +1,4 @@
-// Attention, found in a graph: softmax(scale * query key^T + mask) value, spelt out in products, transposes and
+// Attention, found in a graph: softmax(scale * query key^T, masked) value, spelt out in products, transposes and
 // reshapes, is one step. Heads are channels of tokens, so that transposing them is another stride and no work.
 #include <algorithm>
 
@@ -94,11 +94,15 @@ Planner::View Planner::view_of(int number, double& scale) const {
   return view;
 }
 
-bool Planner::heads_of(const View& view, std::vector<HeadPlace>& places) const {
+bool Planner::heads_of(const View& view, std::vector<HeadPlace>& places, Layout& layout) const {
   const Shape& root = shape(view.root);
   const std::size_t rank = view.shape.size();
   if (rank < 2 || root.size() < 2 || graph_.is_constant(view.root)) return false;
-  const Layout layout = tokens_of(root);
+  // Tokens as other steps have them; or those of each head apart, as arithmetic on heads leaves them.
+  layout = tokens_of(root);
+  if (view.shape[rank - 2] != layout.image.width)
+    layout = token_layout(netsurgery::product(root) / (root.back() * root[root.size() - 2]), root[root.size() - 2],
+                          root.back());
   const Size of_root = layout.image.width, all = layout.image.channels, channels = view.shape[rank - 1];
   if (view.shape[rank - 2] != of_root || view.strides[rank - 2] != all) return false;
   if (view.strides[rank - 1] != 1 && channels != 1) return false;
@@ -182,6 +186,60 @@ int Planner::unscaled(int number, double& scale, bool only_here) const {
   }
 }
 
+bool Planner::is_scored(int number, const Shape& scores, int depth) const {
+  double ignored = 1;
+  const int at = unscaled(number, ignored, true);
+  const Node* node = graph_.is_constant(at) ? nullptr : maker(at);
+  if (!node || depth == 0 || !only_reader(number) || shape(at) != scores) return false;
+  int masked = -1, mask = -1;
+  HeadMask use;
+  if (node->op == Operator::kMatMul) return true;
+  return depth > 1 && mask_at(*node, scores, masked, mask, use) && is_scored(masked, scores, depth - 1);
+}
+
+bool Planner::mask_at(const Node& node, const Shape& scores, int& masked, int& mask, HeadMask& use) const {
+  if (node.op == Operator::kWhere) {
+    for (const std::size_t side : {std::size_t{1}, std::size_t{2}}) {
+      const int fill = node.inputs[3 - side];
+      if (!graph_.is_constant(fill) || product(shape(fill)) != 1) continue;
+      masked = node.inputs[side];
+      mask = node.inputs[0];
+      use.use = ScoreMask::Use::kInstead;
+      use.where = side == 2;
+      use.fill = graph_.constant(fill).dense().front();
+      return !graph_.is_constant(masked);
+    }
+    return false;
+  }
+  if (node.op != Operator::kAdd && node.op != Operator::kMul) return false;
+  // The mask is the operand that isn't a product of two values.
+  for (const std::size_t side : {std::size_t{0}, std::size_t{1}}) {
+    if (!is_scored(node.inputs[side], scores, kMostMasks)) continue;
+    masked = node.inputs[side];
+    mask = node.inputs[1 - side];
+    use.use = node.op == Operator::kAdd ? ScoreMask::Use::kAdded : ScoreMask::Use::kMultiplied;
+    return true;
+  }
+  return false;
+}
+
+const Node* Planner::unmasked(int number, Attended& found, double& scale) const {
+  const Shape& scores = shape(number);
+  for (scale = 1;;) {
+    number = unscaled(number, scale, true);
+    const Node* node = maker(number);
+    if (!node || !only_reader(number) || shape(number) != scores) return nullptr;
+    if (node->op == Operator::kMatMul) return node;
+    int masked = -1, mask = -1;
+    HeadMask use;
+    // A factor outside of a mask would be the mask's as well.
+    if (scale != 1 || found.masks.size() == kMostMasks || !mask_at(*node, scores, masked, mask, use)) return nullptr;
+    found.masks.insert(found.masks.begin(), mask);
+    found.heads.masks.insert(found.heads.masks.begin(), use);
+    number = masked;
+  }
+}
+
 bool Planner::attention_at(const Node& product, Attended& found) const {
   const Node* softmax = product.op == Operator::kMatMul ? maker(product.inputs[0]) : nullptr;
   if (product.op != Operator::kMatMul || !softmax || softmax->op != Operator::kSoftmax || !only_reader(softmax->output))
@@ -190,24 +248,8 @@ bool Planner::attention_at(const Node& product, Attended& found) const {
   if (scores.size() < 2 || softmax->attributes.integer(AttributeName::kAxis) + 1 != static_cast<Size>(scores.size()))
     return false;
   double scale = 1;
-  int at = softmax->inputs[0];
-  found.mask = -1;
-  if (const Node* add = maker(at); add && add->op == Operator::kAdd && only_reader(at)) {
-    // The mask is the operand that isn't a product of two values.
-    double ignored = 1;
-    for (const std::size_t side : {std::size_t{0}, std::size_t{1}}) {
-      const int sum = add->inputs[side];
-      const Node* scored = graph_.is_constant(sum) ? nullptr : maker(unscaled(sum, ignored, true));
-      if (!scored || scored->op != Operator::kMatMul || !only_reader(sum) || shape(sum) != scores) continue;
-      found.mask = add->inputs[1 - side];
-      at = sum;
-      break;
-    }
-    if (found.mask < 0) return false;
-  }
-  at = unscaled(at, scale, true);
-  const Node* scored = maker(at);
-  if (!scored || scored->op != Operator::kMatMul || !only_reader(at) || shape(at) != scores) return false;
+  const Node* scored = unmasked(softmax->inputs[0], found, scale);
+  if (!scored) return false;
   const Shape &a = shape(scored->inputs[0]), &b = shape(scored->inputs[1]), &v = shape(product.inputs[1]);
   const std::size_t rank = scores.size();
   if (a.size() != rank || b.size() != rank || v.size() != rank) return false;
@@ -221,25 +263,30 @@ bool Planner::attention_at(const Node& product, Attended& found) const {
   std::swap(key.shape[rank - 1], key.shape[rank - 2]);
   std::swap(key.strides[rank - 1], key.strides[rank - 2]);
   AttentionHeads& heads = found.heads;
-  if (!heads_of(query, heads.queries) || !heads_of(key, heads.keys) || !heads_of(value, heads.values)) return false;
+  if (!heads_of(query, heads.queries, heads.query_layout) || !heads_of(key, heads.keys, heads.key_layout) ||
+      !heads_of(value, heads.values, heads.value_layout))
+    return false;
+  // A value lies in one layout only.
+  if (heads.key_layout.image.width != heads.value_layout.image.width) return false;
   if (!output_of(product, found.output, heads.outputs)) return false;
-  if (found.mask >= 0) {
-    const Shape& mask = shape(found.mask);
-    if (mask.size() > rank || mask.empty()) return false;
+  for (std::size_t i = 0; i < found.masks.size(); ++i) {
+    const Shape& mask = shape(found.masks[i]);
+    if (mask.size() > rank) return false;
     std::vector<Size> strides(rank, 0);
     const std::vector<Size> own = contiguous(mask);
     const std::size_t missing = rank - mask.size();
     for (std::size_t axis = 0; axis < mask.size(); ++axis)
       if (mask[axis] != 1) strides[missing + axis] = own[axis];
-    heads.mask_query = strides[rank - 2];
-    heads.mask_key = strides[rank - 1];
+    HeadMask& use = heads.masks[i];
+    use.query = strides[rank - 2];
+    use.key = strides[rank - 1];
     for (Size head = 0; head < static_cast<Size>(heads.queries.size()); ++head) {
       Size offset = 0, rest = head;
       for (std::size_t axis = rank - 2; axis-- > 0;) {
         offset += rest % scores[axis] * strides[axis];
         rest /= scores[axis];
       }
-      heads.mask_of_head.push_back(offset);
+      use.of_head.push_back(offset);
     }
   }
   found.query = query.root;
@@ -277,7 +324,7 @@ void Planner::find_attention() {
     const bool is_root = std::any_of(attended_.begin(), attended_.end(), [&](const auto& one) {
       const Attended& found = one.second;
       return node.output == found.query || node.output == found.key || node.output == found.value ||
-             node.output == found.mask;
+             std::find(found.masks.begin(), found.masks.end(), node.output) != found.masks.end();
     });
     if (is_root) continue;
     if (std::all_of(readers.begin(), readers.end(),
@@ -293,8 +340,8 @@ bool Planner::attention(const Node& node) {
   if (one == attended_.end()) return false;
   const Attended& found = one->second;
   AttentionHeads heads = found.heads;
-  const auto lying = [this](int number) { return tokens(number, tokens_of(shape(number))); };
-  const Place query = lying(found.query), key = lying(found.key), value = lying(found.value);
+  const Place query = tokens(found.query, heads.query_layout), key = tokens(found.key, heads.key_layout),
+              value = tokens(found.value, heads.value_layout);
   heads.query = query.buffer;
   heads.key = key.buffer;
   heads.value = value.buffer;
@@ -303,9 +350,9 @@ bool Planner::attention(const Node& node) {
   heads.value_layout = layout(value.layout);
   heads.output_layout = tokens_of(shape(found.output));
   std::vector<int> reads{query.buffer, key.buffer, value.buffer};
-  if (found.mask >= 0) {
-    heads.mask = plain(found.mask);
-    reads.push_back(heads.mask);
+  for (std::size_t i = 0; i < found.masks.size(); ++i) {
+    heads.masks[i].buffer = plain(found.masks[i]);
+    reads.push_back(heads.masks[i].buffer);
   }
   const Place to = new_tokens(heads.output_layout);
   heads.output = to.buffer;

@@ -72,6 +72,7 @@ bool Planner::on_tokens(const Node& node) {
     case Operator::kLinear:
       return token_linear(node);
     case Operator::kLayerNorm:
+    case Operator::kRmsNorm:
       return token_norm(node);
     case Operator::kReshape:
     case Operator::kTranspose:
@@ -203,11 +204,13 @@ bool Planner::token_norm(const Node& node) {
     return given ? &graph_.constant(node.inputs[operand]) : nullptr;
   };
   const Constant *scale = constant(1), *bias = constant(2);
+  const bool centres = node.op == Operator::kLayerNorm;
   const auto epsilon = static_cast<double>(node.attributes.number(AttributeName::kEpsilon));
   const Place to = new_tokens(made);
   value(node.output).tokens = to;
-  draft(&node, "normalisation", {from.buffer}, {to.buffer}, kCyclesPerNormalised * static_cast<double>(made.floats()),
-        [=] { return make_token_normalisation(kernels_, from.buffer, to.buffer, made, scale, bias, epsilon); });
+  draft(
+      &node, "normalisation", {from.buffer}, {to.buffer}, kCyclesPerNormalised * static_cast<double>(made.floats()),
+      [=] { return make_token_normalisation(kernels_, from.buffer, to.buffer, made, scale, bias, epsilon, centres); });
   return true;
 }
 

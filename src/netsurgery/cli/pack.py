@@ -57,7 +57,6 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.checks import require
     from netsurgery.cli.arrays import read_array
     from netsurgery.cli.summary_text import fact, network
-    from netsurgery.deployment.comparison import TOLERANCE
     from netsurgery.deployment.packing import pack
     from netsurgery.errors import UnsupportedOperatorError
     from netsurgery.graph.capture import check_model_file
@@ -91,7 +90,7 @@ def run(options: argparse.Namespace) -> None:
         moved = f"to {options.weights} moved outputs by {report.rounding_difference:.1e} of the largest"
         lines += fact("rounding", moved)
         whose += f", its weights rounded to {options.weights}"
-    verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {TOLERANCE:.0e})"
+    verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {report.tolerance:.0e})"
     lines += fact("verified", verified)
     for remark in report.remarks:
         lines += fact("remark", remark)

@@ -9,7 +9,7 @@ import numpy as np
 from netsurgery.errors import VerificationError
 from netsurgery.graph.ir import Array, Graph, Node
 from netsurgery.graph.operators import OPERATORS, Operator, Work
-from netsurgery.graph.weights import Weights
+from netsurgery.graph.weights import Dense, Weights
 from netsurgery.runtime import reference
 
 TOLERANCE = 2e-4
@@ -19,6 +19,14 @@ Folding batch norm and leaving out dead units change the order of float32 sums, 
 hundred layers that adds up to some 1e-5 of the largest output. A wrong network is off by orders of magnitude more.
 """
 
+_MOVED = 2.0**-23
+"""Of each number that goes in: how far it is moved to see what rounding does, one unit in its last place or two."""
+
+_TIMES_MOVED = 4
+"""So many times that may lie between two ways to compute: each of them rounds at every step."""
+
+_LARGEST_TOLERANCE = 1e-2
+"""Whatever rounding does: beyond it, nothing is verified."""
 
 _NOISE = 2.0**-9
 """A share of the numbers that a value is computed from, below which it is made of their rounding: TOLERANCE of it is
@@ -47,6 +55,34 @@ def largest_difference(given: Sequence[Array], expected: Sequence[Array], source
             scale = max(float(np.abs(other[finite]).max()), least)
             worst = max(worst, float(np.abs(one[finite] - other[finite]).max()) / scale)
     return worst
+
+
+def allowed(
+    found: float, graph: Graph, feeds: Mapping[str, Array], outputs: Sequence[Array], sources: Sequence[float]
+) -> float:
+    """The difference allowed from a graph's outputs, of which `found` is: TOLERANCE, or more where it is magnified.
+
+    A network whose outputs move far when all inputs and weights are moved in their last place, as those of some very
+    deep ones do, gives other digits in any order of its sums.
+    """
+    if found <= TOLERANCE:
+        return TOLERANCE
+    moved = 0.0
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        constants = {name: Dense(_shaken(rng, known.values)) for name, known in graph.constants.items()}
+        again = reference.run(
+            graph.replaced(constants=constants), {name: _shaken(rng, values) for name, values in feeds.items()}
+        )
+        moved = max(moved, largest_difference(again, outputs, sources))
+    return max(TOLERANCE, min(_TIMES_MOVED * moved, _LARGEST_TOLERANCE))
+
+
+def _shaken(rng: np.random.Generator, values: Array) -> Array:
+    if values.dtype != np.float32:
+        return values
+    signs = rng.integers(0, 2, values.shape, np.int8) * 2 - 1
+    return np.asarray(values * (1 + np.float32(_MOVED) * signs.astype(np.float32)), np.float32)
 
 
 def agreement(outputs: Mapping[str, Sequence[Array]]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
+from netsurgery.deployment.comparison import allowed, largest_difference, run_with_sources
 from netsurgery.deployment.dense_runtime import asked
 from netsurgery.errors import VerificationError
 from netsurgery.files import replacing
@@ -46,10 +46,11 @@ def export_onnx(graph: Graph, path: str | Path, *, sparse: bool = False) -> Expo
 
     def difference(outputs: Sequence[Array], program: str) -> float:
         found = largest_difference(outputs, expected, sources)
-        if not found <= TOLERANCE:
+        most = allowed(found, graph, feeds, expected, sources)
+        if not found <= most:
             raise VerificationError(
                 f"{path}: what {program} computes from the ONNX file differs from the network by {found:.1e} of the "
-                f"largest output, {TOLERANCE:.0e} is allowed; nothing was kept. Please report it with the network."
+                f"largest output, {most:.0e} is allowed; nothing was kept. Please report it with the network."
             )
         return found
 

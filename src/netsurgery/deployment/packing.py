@@ -13,12 +13,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
+from netsurgery.deployment.comparison import TOLERANCE, allowed, largest_difference, run_with_sources
 from netsurgery.deployment.dense_runtime import asked
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
@@ -51,7 +51,8 @@ class PackReport:
     other program could run the model;
     fixed: which axes could not be open, though nobody asked for them to be fixed, and what forces that, in sentences;
     remarks: what the file computes otherwise than the model, by its nature, in sentences: a model in float16 is run
-    in float32, values of a quantised one aren't rounded.
+    in float32, values of a quantised one aren't rounded;
+    tolerance: the difference that was allowed, more than usual where the network itself magnifies rounding.
 
     >>> report = ns.pack(model, "network.nsm", example_inputs=images, weights="bfloat16")
     >>> report.dense_bytes  # 263 parameters as float32
@@ -72,6 +73,7 @@ class PackReport:
     steps: Mapping[str, int]
     fixed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    tolerance: float = TOLERANCE
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -170,15 +172,16 @@ def pack(
         with temporary.open("wb") as file:
             encode_to(file, graph, names=names)
         content = temporary.read_bytes()
-        difference, sources = _difference(_read_back(content, graph, path), examples, outputs, whose, path)
-        difference = max(difference, _engine_difference(content, examples, outputs, sources, path))
+        read = _read_back(content, graph, path)
+        found, sources = _difference(read, examples, outputs, whose, path)
+        found = max(found, _engine_difference(content, read, examples, outputs, sources, path))
     connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
         Path(path),
         len(content),
         dense_bytes,
         connections,
-        difference,
+        found.difference,
         rounding_difference,
         graph.inputs,
         whose,
@@ -186,6 +189,7 @@ def pack(
         graph.steps,
         fixed,
         remarks,
+        found.tolerance,
     )
 
 
@@ -234,21 +238,27 @@ def _structure(graph: Graph, constants: Sequence[str]) -> tuple[Any, ...]:
     return shapes, nodes, [number[name] for name in graph.outputs]
 
 
+class _Found(NamedTuple):
+    difference: float
+    tolerance: float
+
+
 def _difference(
     graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], whose: str, path: str | Path
-) -> tuple[float, list[float]]:
+) -> tuple[_Found, list[float]]:
     """How far the graph's outputs lie from those expected, and from what numbers each of them is computed.
 
     Raises VerificationError beyond the tolerance.
     """
     found, sources = run_with_sources(graph, _feeds(graph, examples))
     difference = largest_difference(found, outputs, sources)
-    if not difference <= TOLERANCE:
+    most = allowed(difference, graph, _feeds(graph, examples), outputs, sources)
+    if not difference <= most:
         raise VerificationError(
             f"{path}: the packed network's outputs differ from those of {whose} by {difference:.1e} of the largest "
-            f"output, {TOLERANCE:.0e} is allowed; nothing was kept. {_advice(whose)}"
+            f"output, {most:.0e} is allowed; nothing was kept. {_advice(whose)}"
         )
-    return difference, sources
+    return _Found(difference, most), sources
 
 
 def _advice(whose: str) -> str:
@@ -263,18 +273,24 @@ def _advice(whose: str) -> str:
 
 
 def _engine_difference(
-    content: bytes, examples: Sequence[Array], outputs: Sequence[Array], sources: Sequence[float], path: str | Path
-) -> float:
+    content: bytes,
+    graph: Graph,
+    examples: Sequence[Array],
+    outputs: Sequence[Array],
+    sources: Sequence[float],
+    path: str | Path,
+) -> _Found:
     """The same of what the engine, which will run the file, makes of its bytes."""
     found = Session(content)(*examples)
     difference = largest_difference(found if isinstance(found, tuple) else (found,), outputs, sources)
-    if not difference <= TOLERANCE:
+    most = allowed(difference, graph, _feeds(graph, examples), outputs, sources)
+    if not difference <= most:
         raise VerificationError(
             f"{path}: the engine's outputs differ from those expected by {difference:.1e} of the largest output, "
-            f"{TOLERANCE:.0e} is allowed, though the network in the file is right; nothing was kept. That is a fault "
+            f"{most:.0e} is allowed, though the network in the file is right; nothing was kept. That is a fault "
             "of netsurgery: please report it with the model. engine='reference' would run such a file."
         )
-    return difference
+    return _Found(difference, most)
 
 
 def _run(graph: Graph, examples: Sequence[Array]) -> tuple[Array, ...]:

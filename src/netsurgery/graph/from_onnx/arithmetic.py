@@ -32,6 +32,14 @@ def negative(call: Call) -> Value:
     return call.node("Mul", [call.x, number(-1, "minus")])
 
 
+def absolute(call: Call) -> Value:
+    """Abs."""
+    if not _is_whole(call.x):
+        return call.node("Abs", [call.x])
+    zero = known(np.zeros((), np.int32 if call.x.kind is ValueType.INT32 else np.int64), "zero")
+    return call.node("Where", [call.node("Less", [call.x, zero]), call.node("Sub", [zero, call.x]), call.x])
+
+
 def reciprocal(call: Call) -> Value:
     """Reciprocal."""
     return call.node("Div", [number(1, "one"), call.x])
@@ -68,13 +76,20 @@ _FIRST = {"Min": "LessOrEqual", "Max": "GreaterOrEqual"}
 """Operator of floats -> what is true where the first of two whole numbers is what it gives."""
 
 
+def extreme(call: Call, operator: str, a: Value, b: Value) -> Value:
+    """Max or Min of two, which for whole numbers is one of them, picked."""
+    if _is_whole(a):
+        return call.node("Where", [call.node(_FIRST[operator], [a, b]), a, b])
+    return call.node(operator, [a, b])
+
+
 def several(operator: str) -> Callable[[Call], Value]:
     """The same of any number of operands, from left to right."""
 
     def translate(call: Call) -> Value:
         operands = [call.operand(index) for index in range(len(call.operands))]
-        if _is_whole(operands[0]) and operator in _FIRST:
-            return reduce(lambda a, b: call.node("Where", [call.node(_FIRST[operator], [a, b]), a, b]), operands)
+        if operator in _FIRST:
+            return reduce(lambda a, b: extreme(call, operator, a, b), operands)
         return reduce(lambda a, b: call.node(operator, [a, b]), operands)
 
     return translate

@@ -24,13 +24,11 @@ TYPES = ", ".join(map(str, ValueType))
 class Whole:
     """A known tensor of which only the beginning is used, along axes that follow open ones.
 
-    stops: axis -> how many entries are used along it; where there is one, it stands for all. endless: the tensor holds
-    the first of 0, 1, 2, ...
+    stops: axis -> how many entries are used along it; where there is one, it stands for all.
     """
 
     array: AnyArray
     stops: Mapping[int, int]
-    endless: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,12 @@ class Value:
 def known(array: AnyArray, name: str) -> Value:
     """A value whose entries are known."""
     return Value(name, tuple(array.shape), array, ValueType.FLOAT32 if is_float(array) else type_of(array.dtype))
+
+
+def has_no_number(value: Value) -> bool:
+    """True for known floats of which some are infinite or NaN."""
+    with np.errstate(over="ignore"):
+        return value.is_weight and not np.isfinite(np.asarray(value.array, np.float32)).all()
 
 
 @dataclass(frozen=True)
@@ -133,26 +137,30 @@ class Call:
                 raise UnsupportedOperatorError(
                     f"reads {value.name!r}, a constant of {value.array.dtype}; {TYPES} are what networks have"
                 )
-        complete = OPERATORS[operator].complete(attributes)
-        OPERATORS[operator].check_operands([None if value is None else value.is_weight for value in given])
+        own = OPERATORS[operator]
+        given = [value if own.operand(place).constant else self._finite(value) for place, value in enumerate(given)]
+        complete = own.complete(attributes)
+        own.check_operands([None if value is None else value.is_weight for value in given])
         kinds = [None if value is None else value.kind for value in given]
-        OPERATORS[operator].check_types(kinds)
-        now = {name: attributes[name] if name in attributes and known else known for name, known in complete.items()}
-        shape = OPERATORS[operator].shape([None if value is None else value.shape for value in given], now)
-        follows = {one.name for one in OPERATORS[operator].attributes if one.follows is not None}
-        told = OPERATORS[operator].complete(
+        own.check_types(kinds)
+        now = {
+            name: attributes[name] if name in attributes and known != () else known for name, known in complete.items()
+        }
+        shape = own.shape([None if value is None else value.shape for value in given], now)
+        follows = {one.name for one in own.attributes if one.follows is not None}
+        told = own.complete(
             {name: extents_of(now[name]) if name in follows else known for name, known in complete.items()}
         )
-        return self._answer(operator, given, told, shape, OPERATORS[operator].type(kinds, complete))
+        return self._answer(operator, given, told, shape, own.type(kinds, complete))
 
-    def unbounded(self, index: int) -> Value:
-        """An operand in which infinity may be known: it becomes a quotient then, for a file holds finite numbers."""
-        value = self.operand(index)
-        if value.array is None or not value.is_weight or not np.isinf(value.array).any():
+    def _finite(self, value: Value | None) -> Value | None:
+        """A known operand without infinity and NaN: it becomes a quotient, for a file holds finite numbers."""
+        if value is None or value.array is None or value.whole is not None or not has_no_number(value):
             return value
-        infinite = np.isinf(value.array)
-        over = known(np.where(infinite, np.sign(value.array), value.array), f"{value.name}.over")
-        under = self.node("Integers", [], **integers_attributes(~infinite, ValueType.FLOAT32))
+        array = np.asarray(value.array, np.float32)
+        finite = np.isfinite(array)
+        over = known(np.where(finite, array, np.nan_to_num(np.sign(array))), f"{value.name}.over")
+        under = self.node("Integers", [], **integers_attributes(finite, ValueType.FLOAT32))
         return self.node("Div", [over, under])
 
     def as_type(self, x: Value, kind: ValueType) -> Value:

@@ -10,7 +10,7 @@ from netsurgery.graph.from_onnx.call import Call, Value, known
 
 def where(call: Call) -> Value:
     """The second operand where the first is true, elsewhere the third."""
-    return call.node("Where", [call.x, call.unbounded(1), call.unbounded(2)])
+    return call.node("Where", [call.x, call.operand(1), call.operand(2)])
 
 
 def remainder(call: Call) -> Value:

@@ -102,9 +102,15 @@ _TYPES = "which netsurgery doesn't have: it has bool, whole numbers of 8 to 64 b
 def _as_type(x: AnyArray, kind: np.dtype[Any]) -> AnyArray:
     if kind.kind not in "fiub" or kind.isbuiltin != 1:
         raise UnsupportedOperatorError(f"casts a constant to {kind.name.upper()}, {_TYPES}")
-    if kind.kind in "iu" and is_float(x) and not np.isfinite(x).all():
-        raise UnsupportedOperatorError("casts NaN or infinity to whole numbers")
-    return x.astype(kind)
+    return _bounded(x, kind) if kind.kind in "iu" and is_float(x) else x.astype(kind)
+
+
+def _bounded(x: AnyArray, kind: np.dtype[Any]) -> AnyArray:
+    """Floats as whole numbers, within what the type has; 0 for NaN."""
+    info, whole = np.iinfo(kind), np.trunc(x.astype(np.float64))
+    beyond = whole >= float(info.max) + 1, whole < info.min
+    inside = np.where(np.isnan(whole) | beyond[0] | beyond[1], 0, whole).astype(kind)
+    return np.where(beyond[0], info.max, np.where(beyond[1], info.min, inside)).astype(kind)
 
 
 def stretch(call: Call) -> AnyArray:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_onnx.arithmetic import extreme
 from netsurgery.graph.from_onnx.call import Call, Value, known
 from netsurgery.graph.operators import Operator
+from netsurgery.graph.value_types import ValueType
 
 
 def conv(call: Call) -> Value:
@@ -96,8 +98,12 @@ def _scaled(call: Call, x: Value, factor: float) -> Value:
 
 
 def matmul(call: Call) -> Value:
-    """A constant matrix on the right makes it a Linear."""
-    a, b = call.x, call.operand(1)
+    """MatMul."""
+    return product(call, call.x, call.operand(1))
+
+
+def product(call: Call, a: Value, b: Value) -> Value:
+    """A product of matrices; a constant one on the right makes it a Linear."""
     if a.array is None and b.array is not None and len(b.shape) == 2:
         return call.node("Linear", [a, _transposed(call, b)])
     return call.node("MatMul", [a, b])
@@ -151,16 +157,29 @@ def unary(operator: Operator) -> Callable[[Call], Value]:
 
 def binary(operator: str) -> Callable[[Call], Value]:
     """An operator of two operands."""
-    return lambda call: call.node(operator, [call.unbounded(0), call.unbounded(1)])
+    return lambda call: call.node(operator, [call.x, call.operand(1)])
 
 
 def clip(call: Call) -> Value:
-    """Clip, whose bounds are operands since opset 11."""
+    """Clip, whose bounds are operands since opset 11; those that are computed, or of whole numbers, by Max and Min."""
+    if call.x.kind is not ValueType.FLOAT32:
+        return _clipped_by_values(call)
     bounds = {}
     for index, name in ((1, "minimum"), (2, "maximum")):
+        if call.given(index) and call.operand(index).array is None:
+            return _clipped_by_values(call)
         if call.given(index):
             bounds[name] = call.floats(index, name).item()
     return call.node("Clip", [call.x], **bounds)
+
+
+def _clipped_by_values(call: Call) -> Value:
+    """The upper bound is taken last: where bounds are the wrong way round it is what ONNX has."""
+    x = call.x
+    for index, operator in ((1, "Max"), (2, "Min")):
+        if call.given(index):
+            x = extreme(call, operator, x, call.operand(index))
+    return x
 
 
 def swish(call: Call) -> Value:

@@ -18,6 +18,7 @@ from netsurgery.graph.from_onnx import places as place
 from netsurgery.graph.from_onnx import recurrent
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
+from netsurgery.graph.from_onnx.einsum import einsum
 from netsurgery.graph.operators import OPERATORS
 
 Translation: TypeAlias = Callable[[Call], "Value | Sequence[Value | None]"]
@@ -25,6 +26,7 @@ Translation: TypeAlias = Callable[[Call], "Value | Sequence[Value | None]"]
 
 TRANSLATIONS: dict[str, Translation] = {
     **{operator.onnx: layer.unary(operator) for operator in OPERATORS.values() if operator.onnx},
+    "Abs": arithmetic.absolute,
     "Add": layer.binary("Add"),
     "And": layer.binary("And"),
     "ArgMax": place.place("ArgMax"),
@@ -43,6 +45,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "CumSum": place.running_sum,
     "Div": layer.binary("Div"),
     "Dropout": tensor.dropout,
+    "Einsum": einsum,
     "Elu": arithmetic.elu,
     "Equal": layer.binary("Equal"),
     "Expand": tensor.expand,
@@ -100,6 +103,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "ReduceSumSquare": arithmetic.reduction("ReduceSumSquare", of_one=arithmetic.square),
     "Reshape": tensor.reshape,
     "Resize": picture.resize,
+    "ReverseSequence": place.reverse_sequence,
     "ScatterElements": place.scatter_elements,
     "ScatterND": place.scatter_nd,
     "Selu": arithmetic.selu,

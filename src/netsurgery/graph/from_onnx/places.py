@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.from_onnx.traced import Traced
 from netsurgery.graph.value_types import ValueType
 
 
@@ -60,6 +61,31 @@ def running_sum(call: Call) -> Value:
     axis = from_front(int(call.array(1, "axis").item()), len(call.x.shape))
     sides = {name: bool(call.attributes.get(name, 0)) for name in ("exclusive", "reverse")}
     return call.node("CumSum", [call.x], axis=axis, **sides)
+
+
+def reverse_sequence(call: Call) -> Value:
+    """ReverseSequence: of each sequence as many entries as it is long, from its front, in reverse."""
+    x, lengths = call.x, call.operand(1)
+    time, batch = call.attributes.get("time_axis", 0), call.attributes.get("batch_axis", 1)
+    if lengths.array is not None and (lengths.array == int(x.shape[time])).all():
+        return call.node("Reverse", [x], axes=(time,))
+    along = [1] * len(x.shape)
+    along[time] = x.shape[time]
+    places = call.reshaped(counted(call, x.shape[time]), along)
+    of_each = [1] * len(x.shape)
+    of_each[batch] = x.shape[batch]
+    ends = call.reshaped(call.as_type(lengths, ValueType.INT64), of_each)
+    back = call.node("Sub", [call.node("Sub", [ends, known(np.ones((), np.int64), "one")]), places])
+    places = call.node("Where", [call.node("Less", [places, ends]), back, places])
+    return call.node("GatherElements", [x, call.node("Expand", [places], shape=x.shape)], axis=time)
+
+
+def counted(call: Call, size: int) -> Value:
+    """0, 1, 2, ... as many as that, as int64."""
+    if not isinstance(size, Traced):
+        return known(np.arange(size), "places")
+    zero = known(np.zeros((), np.float32), "first")
+    return call.as_type(call.node("Range", [zero], count=size, scale=1.0), ValueType.INT64)
 
 
 def one_hot(call: Call) -> Value:

@@ -14,9 +14,10 @@ from netsurgery.errors import GraphError, InputError, Problem, UnsupportedOperat
 from netsurgery.graph.extents import axis, in_entries
 from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
+from netsurgery.graph.from_onnx.control_flow import DECISIONS
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import folded
-from netsurgery.graph.from_onnx.gelu import with_gelu
+from netsurgery.graph.from_onnx.inner_graphs import needed, read_by
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
 from netsurgery.graph.from_onnx.traced import extent_of, traced
 from netsurgery.graph.from_onnx.tracing import traced_values, traces
@@ -28,7 +29,6 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 _QUANTIZED = "; give the model as it was before quantisation"
-_CONTROL = "; it is control flow: export with what it decides decided"
 _FOUND = "; it gives as many entries as it finds, and a network's shapes follow from its inputs' alone"
 _ADVICE = {
     "NonZero": _FOUND,
@@ -38,9 +38,6 @@ _ADVICE = {
     "DequantizeLinear": _QUANTIZED,
     "DynamicQuantizeLinear": _QUANTIZED,
     "QLinearConv": _QUANTIZED,
-    "If": _CONTROL,
-    "Loop": _CONTROL,
-    "Scan": _CONTROL,
 }
 """What helps where these operators stand in a model."""
 
@@ -72,14 +69,11 @@ def read(
     `arrays`: what the initialisers hold; `evaluate` computes with them. Shapes in the nodes are those at these sizes.
     """
     outputs = [output.name for output in proto.output]
-    wanted, nodes = set(outputs), []
-    for made in reversed(proto.node):
-        if wanted.intersection(made.output):
-            wanted.update(name for name in made.input if name)
-            nodes.append(made)
+    wanted = set(outputs)
+    nodes = needed(proto.node, wanted)
     made_here = {name for made in nodes for name in made.output}
     reading = _Reading(inputs, arrays, opset, evaluate, sizes, steps, wanted, made_here)
-    reading.read_nodes(nodes[::-1])
+    reading.read_nodes(nodes)
     return reading.graph(outputs)
 
 
@@ -119,8 +113,14 @@ class _Reading:
             where = proto.name or f"the one that makes {proto.output[0]!r}"
             operator = f"{proto.domain}.{proto.op_type}" if proto.domain else proto.op_type
             try:
-                if all(name in self._values for name in proto.input if name):
-                    self._translate(proto)
+                if read_by(proto) <= self._values.keys():
+                    if proto.op_type in DECISIONS and not proto.domain:
+                        outputs = DECISIONS[proto.op_type](self, proto)
+                        self._values |= {
+                            name: value for name, value in zip(proto.output, outputs, strict=False) if value
+                        }
+                    else:
+                        self._translate(proto)
                 elif not _translated(proto):
                     raise _AbsentError(_missing(proto))
             except (
@@ -160,6 +160,44 @@ class _Reading:
         with np.errstate(all="ignore"):
             answer = TRANSLATIONS[proto.op_type](call)
         self._settle(call, proto.output, [answer] if isinstance(answer, Value) else answer)
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """What each ONNX name stands for so far."""
+        return self._values
+
+    @property
+    def steps(self) -> Sequence[Node]:
+        """The nodes of the graph so far."""
+        return self._nodes
+
+    @property
+    def in_vain(self) -> int:
+        """How many nodes couldn't be translated so far."""
+        return len(self._problems)
+
+    def own_name(self, wish: str) -> str:
+        """The name of a value of an inner graph: its own, the first time."""
+        name, count = wish, 1
+        while name in self._onnx_names or name in self._taken:
+            count += 1
+            name = f"{wish}_{count}"
+        self._onnx_names.add(name)
+        return name
+
+    def read_inner(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> None:
+        """Read nodes that lead to these outputs and that lay in a node."""
+        self._wanted.update(outputs)
+        self.read_nodes(needed(nodes, self._wanted))
+
+    def call(self, proto: onnx.NodeProto) -> Call:
+        """To answer with nodes in the place of this one."""
+        return Call([], {}, self._opset, [True], proto.name, self._place)
+
+    def settled(self, call: Call, name: str, value: Value) -> Value:
+        """Take over an answer; its value is called so."""
+        self._settle(call, [name], [value])
+        return self._values[name]
 
     def _follows(self, proto: onnx.NodeProto, call: Call) -> bool:
         """Try to leave to the network what is known, but follows axes in a way that only nodes can say."""
@@ -255,7 +293,6 @@ class _Reading:
     def graph(self, outputs: Sequence[str]) -> Graph:
         """The graph that was read."""
         self._name_outputs(outputs)
-        self._nodes = with_gelu(self._nodes, self._constants, outputs)
         if self._problems:
             raise UnreadError(self._problems)
         read = {name for made in self._nodes for name in made.inputs} | set(outputs)

@@ -14,7 +14,7 @@ import onnx
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number, larger, smaller
 from netsurgery.graph.from_onnx import choices
-from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, from_front, kept_places, known
+from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, from_front, has_no_number, kept_places, known
 from netsurgery.graph.from_onnx.constants import AnyArray
 from netsurgery.graph.from_onnx.traced import Share, Traced, extent_of, is_traced, objects, traced
 from netsurgery.graph.operators import LARGEST_INT
@@ -126,6 +126,8 @@ def squeeze(call: Call) -> Value:
     sizes = call.x.shape
     axes = call.whole(1, "axes", operand_from=13)
     if axes is None:
+        if any(isinstance(number, Traced) for number in sizes):
+            raise UnsupportedOperatorError("names no axes, and would take an open one away where its size is 1")
         axes = tuple(axis for axis, number in enumerate(sizes) if number == 1)
     gone = {from_front(axis, len(sizes)) for axis in axes}
     return call.reshaped(call.x, [number for axis, number in enumerate(sizes) if axis not in gone])
@@ -220,7 +222,7 @@ def gather(call: Call) -> Value:
     """Entries along an axis: such as are equally far apart are cut out, rows of a known table are looked up."""
     axis = call.axis(0)
     if call.operand(1).array is None:
-        if axis == 0 and call.x.is_weight and len(call.x.shape) == 2:
+        if axis == 0 and call.x.is_weight and len(call.x.shape) == 2 and not has_no_number(call.x):
             return call.node("Embedding", [call.operand(1), call.x])
         return call.node("Gather", [call.x, call.operand(1)], axis=axis)
     indices = call.array(1, "indices")

@@ -7,6 +7,7 @@ wholes, of which the reading's own is the beginning.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -263,7 +264,7 @@ def _sliced(call: Call, result: AnyArray) -> Whole | None:
             stops[axis] = end
         elif not (start == 0 and step == 1 and end >= x.array.shape[axis]):
             return None
-    return Whole(x.array, stops, x.endless)
+    return Whole(x.array, stops)
 
 
 def _counted(call: Call) -> Whole | None:
@@ -272,7 +273,7 @@ def _counted(call: Call) -> Whole | None:
     array = call.operand(2).array
     if start != 0 or step != 1 or not isinstance(limit, Traced) or array is None:
         return None
-    return Whole(np.arange(MOST_PLACES).astype(array.dtype), {0: limit}, endless=True)
+    return Whole(np.arange(MOST_PLACES).astype(array.dtype), {0: limit})
 
 
 def _spread(sizes: Value, result: AnyArray) -> Whole | None:
@@ -299,15 +300,15 @@ def _expanded(call: Call) -> Whole | None:
             stops[axis] = size
         else:
             sizes[axis] = int(size)
-    return Whole(np.broadcast_to(array, np.broadcast_shapes(array.shape, sizes)), stops, x.endless)
+    return Whole(np.broadcast_to(array, np.broadcast_shapes(array.shape, sizes)), stops)
 
 
 def _of_wholes(kind: str, folder: Folder, call: Call, result: AnyArray) -> Whole | None:
     wholes = [None if value is None else _whole_of(value) for value in call.operands]
     if kind == "Gather" and wholes[0] is not None and wholes[1] is not None and not wholes[0].stops:
         wholes[1] = _inside(wholes[1], wholes[0].array.shape[call.axis(0)])
-    if sum(1 for one in wholes if one is not None and one.endless) > 1:
-        return None  # as large as its square
+    if kind not in _PLACES and _too_large([one.array for one in wholes if one is not None]):
+        return None
     operands = [
         None if value is None or one is None else replace(value, shape=one.array.shape, array=one.array, whole=None)
         for value, one in zip(call.operands, wholes, strict=True)
@@ -319,8 +320,12 @@ def _of_wholes(kind: str, folder: Folder, call: Call, result: AnyArray) -> Whole
     stops = {
         axis: sizes[now] for axis, (now, all_) in enumerate(zip(result.shape, array.shape, strict=True)) if now != all_
     }
-    endless = any(one is not None and one.endless for one in wholes) and MOST_PLACES in array.shape
-    return Whole(array, stops, endless)
+    return Whole(array, stops)
+
+
+def _too_large(arrays: Sequence[AnyArray]) -> bool:
+    """True if what these broadcast to has too many entries, as the square of counted places."""
+    return math.prod(np.broadcast_shapes(*(array.shape for array in arrays))) > MOST_ENTRIES
 
 
 def _inside(places: Whole, rows: int) -> Whole:

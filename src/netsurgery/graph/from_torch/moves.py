@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeAlias
 
+import torch
+
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number, larger, smaller
-from netsurgery.graph.from_torch.call import FIX, Activation, Call, Open, Sizes
+from netsurgery.graph.from_torch.call import FIX, Activation, Call, Constant, Open, Sizes
 from netsurgery.graph.from_torch.recurrent import last_step
 from netsurgery.graph.value_types import ValueType
 
@@ -88,6 +90,18 @@ def _rolled(call: Call, x: str, size: int | Open, axis: int, shift: int | Open) 
     tail = call.node("Slice", [x], "tail", axis=axis, start=start, stop=size)
     head = call.node("Slice", [x], "head", axis=axis, start=0, stop=start)
     return call.node("Concat", [tail, head], axis=axis)
+
+
+def windows(call: Call) -> str:
+    """aten.unfold: pieces of an axis, so many entries apart, their entries along a new last axis."""
+    axis, size, step = call.axis("dimension"), call.number("size"), call.number("step")
+    (length,) = call.known((call.sizes("self")[axis],))
+    first = torch.arange(0, length - size + 1, step)
+    places = call.placed(
+        Constant(first[:, None] + torch.arange(size), f"{call.name}.places"), "places", ValueType.INT64
+    )
+    pieces = call.node("Gather", [call.promoted("self"), places], "pieces", axis=axis)
+    return call.transposed(pieces, [place for place in range(len(call.shape)) if place != axis + 1] + [axis + 1])
 
 
 def fill(call: Call) -> str:

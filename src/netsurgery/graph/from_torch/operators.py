@@ -186,6 +186,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (move.repeat, "repeat.default tile.default"),
     (move.flip, "flip.default"),
     (move.roll, "roll.default"),
+    (move.windows, "unfold.default"),
     (move.fill, "fill.Scalar fill.Tensor"),
     (move.copied, "copy.default"),
     (move.put, "slice_scatter.default select_scatter.default"),

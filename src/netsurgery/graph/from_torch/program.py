@@ -221,7 +221,7 @@ class _Reader:
         if node.target is operator.getitem:
             return self._part(args[0], args[1], node)
         leaves = list(_leaves((args, kwargs)))
-        known = not any(isinstance(leaf, Activation | Cut | Open | Missing) for leaf in leaves)
+        known = not any(isinstance(leaf, Activation | Cut | Open | Zeros | Missing) for leaf in leaves)
         random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
         if known and not random and isinstance(node.target, torch._ops.OpOverload):
             return _computed(node, args, kwargs)

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from netsurgery.graph.ir import Graph
+from netsurgery.graph.passes.activations import join_activations
 from netsurgery.graph.passes.canonical_zeros import canonical_zeros
 from netsurgery.graph.passes.constant_folding import Evaluate, fold_constants
 from netsurgery.graph.passes.dead_units import remove_dead_units
 from netsurgery.graph.passes.identities import drop_identities
 from netsurgery.graph.passes.known_operands import replace_known_operands
 from netsurgery.graph.passes.linear_products import matmul_to_linear
+from netsurgery.graph.passes.normalisations import join_normalisations
 from netsurgery.graph.passes.scale_and_shift import fold_scale_and_shift
 from netsurgery.graph.passes.tied_constants import merge_tied
 from netsurgery.graph.passes.unit_order import order_units
@@ -28,6 +30,8 @@ ALL_PASSES: dict[str, Pass] = {
     "fold_constants": fold_constants,
     "matmul_to_linear": lambda graph, _: matmul_to_linear(graph),
     "drop_identities": lambda graph, _: drop_identities(graph),
+    "join_activations": lambda graph, _: join_activations(graph),
+    "join_normalisations": lambda graph, _: join_normalisations(graph),
     "recognise_weights": lambda graph, _: recognise_weights(graph),
     "fold_scale_and_shift": lambda graph, _: fold_scale_and_shift(graph),
     "canonical_zeros": lambda graph, _: canonical_zeros(graph),

@@ -26,6 +26,8 @@ _SMALL = frozenset(
 def with_float32(model: onnx.ModelProto) -> list[str]:
     """Give a model float32 in the place of other floats, and of small whole numbers that it casts to floats at once.
 
+    What it casts to small whole numbers at last becomes int32.
+
     Weights in float16 and bfloat16 stay what they are; float64 is rounded, and kept finite where it was. Returns
     remarks.
     """
@@ -44,7 +46,31 @@ def with_float32(model: onnx.ModelProto) -> list[str]:
     if pictures:
         names = ", ".join(repr(given.name) for given in pictures)
         remarks.append(f"Small whole numbers are read as float32, which the model makes of them at once: {names}.")
+    widened = _cast_at_last(model.graph)
+    if widened:
+        names = ", ".join(f"{output.name!r} ({_name(kind)})" for output, kind in widened)
+        remarks.append(f"Outputs of small whole numbers are int32, of the same numbers: {names}.")
     return remarks
+
+
+def _name(kind: int) -> str:
+    return str(onnx.TensorProto.DataType.Name(kind)).lower()
+
+
+def _cast_at_last(graph: onnx.GraphProto) -> list[tuple[onnx.ValueInfoProto, int]]:
+    """Give the graph int32 for outputs that are cast to small whole numbers at last. Returns them and their types."""
+    read = {name for node in graph.node for name in node.input}
+    casts = {node.output[0]: node for node in graph.node if node.op_type == "Cast" and not node.domain}
+    found = []
+    for output in graph.output:
+        kind = output.type.tensor_type.elem_type
+        if kind in _SMALL and output.name in casts and output.name not in read:
+            for attribute in casts[output.name].attribute:
+                if attribute.name == "to":
+                    attribute.i = onnx.TensorProto.INT32
+            output.type.tensor_type.elem_type = onnx.TensorProto.INT32
+            found.append((output, kind))
+    return found
 
 
 def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:

@@ -19,6 +19,13 @@ from netsurgery.graph.from_onnx.constants import AnyArray
 Rewrite: TypeAlias = Callable[["_Rewriting", onnx.NodeProto], None]
 
 _MICROSOFT = "com.microsoft"
+_MOVES = ("Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+"""What moves entries of its first operand."""
+
+_COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual")
+_OTHER_TYPES = frozenset(("ArgMax", "ArgMin", "NonZero", "Shape", "Size", *_COMPARISONS))
+"""What gives another type than it is given; all else moves what it is given, whatever that is, or computes with it."""
+
 _PER_AXIS = "has scales for an axis of a value that isn't a constant"
 
 
@@ -47,6 +54,8 @@ class _Rewriting:
         self._taken = {name for node in graph.node for name in (*node.input, *node.output)} | set(self._known)
         self._real: set[str] = set()
         self._steps: dict[str, AnyArray] = {}
+        self._measured: set[str] = set()
+        self._counted: set[str] = set()
         self._node = onnx.NodeProto()
         self._named: set[str] = set()
         self.left_out = 0
@@ -58,15 +67,35 @@ class _Rewriting:
             if rewrite is not None and node.domain in ("", "ai.onnx", _MICROSOFT):
                 rewrite(self, node)
                 continue
-            if any(name in self._real for name in node.input):  # moves what it is given, whatever that is
-                self._real.update(node.output)
-            self._nodes.append(node)
+            if node.op_type not in _OTHER_TYPES and any(name in self._real for name in node.input):
+                self._real.update(node.output[:1] if node.op_type == "TopK" else node.output)
+            if not self._counted_in_steps(node):
+                self._nodes.append(node)
         del self._graph.node[:]
         self._graph.node.extend(self._nodes)
         del self._graph.value_info[:]  # types have changed
         for output in self._graph.output:
             if output.name in self._real:
                 output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+
+    def _counted_in_steps(self, node: onnx.NodeProto) -> bool:
+        """Leave out the rounding of what is divided by steps that a model measures, as biases are. True where done."""
+        of_steps = [name in self._measured for name in node.input]
+        if node.op_type == "Mul" and all(
+            own or self.is_known(name) for own, name in zip(of_steps, node.input, strict=True)
+        ):
+            self._measured.update(node.output if any(of_steps) else ())
+        elif node.op_type == "Div" and of_steps[1] and not of_steps[0]:
+            self._counted.update(node.output)
+        elif node.op_type in ("Floor", "Ceil", "Round", "Cast") and node.input[0] in self._counted:
+            self.add("Identity", list(node.input), node.output[0])
+            if node.op_type == "Cast":
+                self._real.update(node.output)
+                self.left_out += 1
+            else:
+                self._counted.update(node.output)
+            return True
+        return False
 
     def keep(self, node: onnx.NodeProto) -> None:
         """Take a node over as it is."""
@@ -119,15 +148,31 @@ class _Rewriting:
         return self.constant(_meant(self.array(name), self.array(scale), self._zero(zero), axis), f"{name}.real")
 
     def looks_up(self, name: str, scale: str, zero: str) -> bool:
-        """True for rows of a quantised table of which nothing else is made: the table is real from now on."""
+        """True for rows of a quantised table, moved or not, of which nothing else is made: it is real from now on."""
         made = next((node for node in self._nodes if name in node.output), None)
-        readers = sum(list(node.input).count(name) for node in self._graph.node)
-        if made is None or made.op_type != "Gather" or made.input[0] not in self._known or readers != 1:
+        while made is not None and made.op_type in _MOVES and made.input[0] not in self._known:
+            name = made.input[0]
+            made = next((node for node in self._nodes if name in node.output), None)
+        if made is None or made.op_type != "Gather" or made.input[0] not in self._known:
             return False
-        if self.array(scale).size > 1:
+        moved = self._moved(name, scale, zero)
+        if moved is None or self.array(scale).size > 1:
             return False
         made.input[0] = self.real(made.input[0], scale, zero)
+        self._real.update(moved)
         return True
+
+    def _moved(self, name: str, scale: str, zero: str) -> set[str] | None:
+        """What a value is called wherever it is moved; None unless each of its ends is made real by this scale."""
+        found = {name}
+        for node in self._graph.node:
+            if not found.intersection(node.input):
+                continue
+            if node.op_type in _MOVES and not found.intersection(node.input[1:]):
+                found.update(node.output)
+            elif node.op_type != "DequantizeLinear" or [*node.input[1:], ""][:2] != [scale, zero]:
+                return None
+        return None if found.intersection(output.name for output in self._graph.output) else found
 
     def bounded(self, value: str, scale: str, zero: str, output: str, kind: np.dtype[np.generic] | None = None) -> None:
         """Call a value by the name of what it was quantised to, within the bounds of that."""
@@ -145,6 +190,10 @@ class _Rewriting:
         self._real.add(output)
         self._steps[output] = np.asarray(steps)
         self.left_out += 1
+
+    def measured(self, scale: str) -> None:
+        """Note that this is a step that the model measures as it runs."""
+        self._measured.add(scale)
 
     def stands_for(self, name: str, step: float | None = None) -> None:
         """The name means real numbers from now on; step: what one whole number of it was."""
@@ -294,6 +343,7 @@ def _dynamic(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     if zero:
         rewriting.add("Identity", [rewriting.constant(np.uint8(0), f"{zero[0]}.none")], zero[0])
     rewriting.stands_for(quantised, 1.0)
+    rewriting.measured(scale)
     rewriting.left_out += 1
 
 
