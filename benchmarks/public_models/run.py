@@ -31,7 +31,7 @@ from own_process import FailedError, answer_of
 import netsurgery as ns
 from netsurgery.deployment.comparison import TOLERANCE, compared, largest_difference
 from netsurgery.deployment.dense_runtime import DenseRuntime, asked
-from netsurgery.errors import NetsurgeryError, VerificationError
+from netsurgery.errors import CaptureError, NetsurgeryError, VerificationError
 from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.runtime.reference import run_node
 from netsurgery.timing.calls import timed
@@ -99,6 +99,8 @@ def _packed_and_run(file: ModelFile, source: Path, attempt: Attempt) -> dict[str
                         source, packed, example_inputs=list(given.values()), input_shapes=shapes, input_values=values
                     )
                 )
+                if reports[0].fixed and not attempt.fixed:  # the file declares that axis open
+                    raise CaptureError(" ".join(reports[0].fixed))
             captured = capture(source, run_node, list(given.values()), Choices(None, shapes, values))
             remarks.update(captured.remarks)
             runs.append({"sizes": sizes} | _compared(source, packed, captured, arrays, given))

@@ -32,7 +32,7 @@ from netsurgery.graph.from_onnx.folding import FOLDABLE
 from netsurgery.graph.from_onnx.function_bodies import taken_apart
 from netsurgery.graph.from_onnx.inner_graphs import needed
 from netsurgery.graph.from_onnx.models import loaded
-from netsurgery.graph.from_onnx.open_axes import at_any_sizes
+from netsurgery.graph.from_onnx.open_axes import at_any_sizes, is_hopeless
 from netsurgery.graph.from_onnx.reading import read
 from netsurgery.graph.from_onnx.rewriting import prepared, without_fusion
 
@@ -143,8 +143,7 @@ def _with_its_batch_fixed(
         return read_of(inputs), ()
     except CaptureError as refusal:
         leading = {given.shape[0] for given in inputs if given.shape and isinstance(given.shape[0], str)}
-        absent = isinstance(refusal, UnsupportedOperatorError) and any(one.absent for one in refusal.missing)
-        if len(leading) != 1 or absent:
+        if len(leading) != 1 or is_hopeless(refusal):
             raise
         (batch,) = leading
         single = [replace(one, shape=tuple(1 if size == batch else size for size in one.shape)) for one in inputs]

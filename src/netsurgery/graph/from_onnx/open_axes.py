@@ -58,7 +58,7 @@ def at_any_sizes(read_at: ReadAt, axes: Sequence[str]) -> Graph:
     try:
         return _of_steps(read_at, axes, {})
     except CaptureError as refusal:
-        if isinstance(refusal, UnreadError) and any(problem.absent for problem in refusal.missing):
+        if is_hopeless(refusal):
             raise
         steps = steps_of(lambda sizes: _reads(read_at, sizes), axes)
         if not steps:
@@ -67,6 +67,11 @@ def at_any_sizes(read_at: ReadAt, axes: Sequence[str]) -> Graph:
             return _of_steps(read_at, axes, steps)
         except CaptureError:
             raise refusal from None  # which says more of the model
+
+
+def is_hopeless(refusal: CaptureError) -> bool:
+    """True if operators are missing and nothing else is wrong: other sizes don't help."""
+    return isinstance(refusal, UnreadError) and all(problem.absent for problem in refusal.missing)
 
 
 def _reads(read_at: ReadAt, sizes: Sizes) -> bool:
@@ -90,7 +95,7 @@ def _of_steps(read_at: ReadAt, axes: Sequence[str], steps: Mapping[str, int]) ->
             graph = _of_two(read_at, axes, sizes, steps)
         except CaptureError as error:
             refusals.append(error)
-            if isinstance(error, UnreadError) and any(problem.absent for problem in error.missing):
+            if is_hopeless(error):
                 break
             continue
         try:
