@@ -29,10 +29,10 @@ import refusals
 from own_process import FailedError, answer_of
 
 import netsurgery as ns
-from netsurgery.deployment.comparison import TOLERANCE, largest_difference, run_with_sources
+from netsurgery.deployment.comparison import TOLERANCE, compared, largest_difference
 from netsurgery.deployment.dense_runtime import DenseRuntime, asked
 from netsurgery.errors import CaptureError, NetsurgeryError, VerificationError
-from netsurgery.graph.capture import Captured, InputChoices, capture
+from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.runtime.reference import run_node
 from netsurgery.timing.calls import timed
 from netsurgery.timing.machine import machine, other_processes, versions
@@ -101,10 +101,10 @@ def _packed_and_run(file: ModelFile, source: Path, attempt: Attempt) -> dict[str
                 )
                 if reports[0].fixed and not attempt.fixed:  # the file declares that axis open
                     raise CaptureError(" ".join(reports[0].fixed))
-            captured = capture(source, run_node, list(given.values()), InputChoices(None, shapes, values))
+            captured = capture(source, run_node, list(given.values()), Choices(None, shapes, values))
             remarks.update(captured.remarks)
             runs.append({"sizes": sizes} | _compared(source, packed, captured, arrays, given))
-    wrong = not all(run["difference"] is not None and run["difference"] <= TOLERANCE for run in runs)
+    wrong = not all(run["difference"] is not None and run["difference"] <= run["allowed"] for run in runs)
     return {
         "verdict": DIFFERS if wrong else FIXED if attempt.fixed else PACKS,
         "packed_bytes": reports[0].size_bytes,
@@ -141,11 +141,11 @@ def _compared(
     outputs = call()
     found = [np.asarray(one) for one in (outputs if isinstance(outputs, tuple) else (outputs,))]
     feeds = {one.name: array for one, array in zip(session.graph.inputs, given.values(), strict=True)}
-    sources = run_with_sources(session.graph, feeds)[1]
-    facts: dict[str, Any] = {"difference": largest_difference(found, answer.outputs, sources)}
+    measured = compared(found, answer.outputs, session.graph, feeds)
+    facts: dict[str, Any] = {"difference": measured.share, "allowed": measured.allowed}
     shipped = asked(source, arrays) if captured.remarks else answer
     if captured.remarks and shipped.outputs is not None:
-        facts["difference_as_shipped"] = largest_difference(found, shipped.outputs, sources)
+        facts["difference_as_shipped"] = largest_difference(found, shipped.outputs)
     theirs = DenseRuntime(source, 1).bound(list(arrays.values()))
     times = in_turns({"netsurgery": partial(timed, call), "onnxruntime": partial(timed, theirs)}, PACE)
     return facts | {

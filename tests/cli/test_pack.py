@@ -16,7 +16,7 @@ import netsurgery as ns
 from netsurgery.cli.main import main
 from netsurgery.graph.from_torch import read_torch
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,14 @@ def test_options_reach_the_packer(sources: Path, capsys: pytest.CaptureFixture[s
     exact, named, half = (Path(f"{name}.nsm").stat().st_size for name in ("exact", "named", "half"))
     assert half < 0.7 * exact < exact < named
     assert "0.weight" in ns.load("named.nsm").graph.constants
+
+
+def test_a_network_ends_at_the_outputs_that_are_asked_for(sources: Path) -> None:
+    made = onnx.load(sources / "model.onnx").graph.node
+    (hidden,) = (one.output[0] for one in made if one.op_type == "Relu")
+    assert main(["pack", str(sources / "model.onnx"), "--outputs", f"{hidden},{made[-1].output[0]}"]) == 0
+    hidden_units, scores = ns.load("model.nsm")(np.zeros((2, 40), np.float32))
+    assert (hidden_units.shape, scores.shape) == ((2, 30), (2, 5))
 
 
 def test_given_inputs_are_what_is_compared_on(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:

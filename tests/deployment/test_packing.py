@@ -408,7 +408,7 @@ def test_a_target_that_can_not_be_written_is_refused_before_any_work(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("place", ["capture", "simplify", "encode_to", "PackedReader", "largest_difference"])
+@pytest.mark.parametrize("place", ["capture", "simplify", "encode_to", "PackedReader", "compared"])
 def test_an_interruption_leaves_nothing(place: str, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt

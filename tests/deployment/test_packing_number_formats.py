@@ -93,5 +93,40 @@ def test_an_input_of_an_onnx_model_may_be_given_a_value(tmp_path):
         ns.pack(network_of_rows(), path, example_inputs=torch.zeros(2, 4), input_values={"input": 1})
 
 
+def test_a_network_may_end_at_other_values_of_an_onnx_model(tmp_path):
+    """The selection at the end has an operator that there isn't; what leads up to it packs."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Relu", ["x"], ["scores"]),
+        helper.make_node("ArgMax", ["x"], ["best"], axis=1),
+        helper.make_node("NonZero", ["scores"], ["y"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", kinds.FLOAT, ["N", 4])]
+    output = helper.make_tensor_value_info("y", kinds.INT64, [2, "found"])
+    imports = [helper.make_opsetid("", 17)]
+    model = helper.make_model(helper.make_graph(nodes, "g", inputs, [output]), opset_imports=imports, ir_version=8)
+    path, source = tmp_path / "model.nsm", tmp_path / "model.onnx"
+    onnx.save(model, source)
+    with pytest.raises(CaptureError, match="NonZero") as caught:
+        ns.pack(source, path)
+    assert "end the network before it (outputs, --outputs)" in caught.value.explanation
+    report = ns.pack(source, path, outputs=["best", "scores"])
+    assert report.compared_with.startswith("onnxruntime")
+    best, scores = ns.load(path)(np.float32([[1, -2, 3, 0]]))
+    assert (best.tolist(), scores.tolist()) == ([[2]], [[1, 0, 3, 0]])
+    for outputs, message in (
+        (["score"], r"outputs='score' is not allowed.*such as \['scores'\]"),
+        ([], "names of values that nodes of the model make"),
+        ("scores", "names of values that nodes of the model make"),
+        (["best", "best"], "each name once"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            ns.pack(source, path, outputs=outputs)
+    with pytest.raises(SettingError, match="only values of ONNX models have names to ask for"):
+        ns.pack(network_of_rows(), path, example_inputs=torch.zeros(2, 4), outputs=["y"])
+
+
 def network_of_rows() -> nn.Module:
     return nn.Linear(4, 2)

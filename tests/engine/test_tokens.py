@@ -238,6 +238,20 @@ def test_attention_is_one_step_and_its_transposes_are_none(scales_query: bool) -
     assert kinds == ["gather", *["dense tokens"] * 3, "attention", "scatter"]
 
 
+def test_channels_of_tokens_are_joined_where_they_lie() -> None:
+    made = Made(24, 32)
+    parts = [made.linear(made.x, 32, channels) for channels in (7, 16, 9)]
+    joined = made.builder.node("Concat", parts, axis=2)
+    session = assert_as_the_reference(made.graph(made.linear(joined, 32, 20)), given_to(made, 2))
+    assert kinds_of(session, given_to(made, 1)) == [
+        "gather",
+        *["dense tokens"] * 3,
+        "plain on lanes",
+        "dense tokens",
+        "scatter",
+    ]
+
+
 def test_what_else_reads_scores_still_finds_them() -> None:
     made = Made(24, 32)
     query, key = (made.heads(made.linear(made.x, 32, 32), 4) for _ in range(2))

@@ -764,3 +764,25 @@ def test_a_squeeze_that_would_take_an_open_axis_away_at_size_1_is_refused():
     with pytest.raises(CaptureError, match="names no axes, and would take an open one away"):
         read_onnx(onnx_model([node("Squeeze", "x", "y")], {"x": [1, "N", 3]}))
     assert_computes_the_same(onnx_model([node("Squeeze", "x", "y")], {"x": [1, 1, 3]}))
+
+
+def test_torchs_way_to_write_an_expansion_stays_open():
+    """Sizes of -1 become 1, which Expand leaves as they are; of those that are open none is."""
+    constants = {"minus": whole(-1), "two": whole(2), "all": whole(-1)}
+    ones = numpy_helper.from_array(whole(1))
+    nodes = [
+        node("Shape", "x", "rows", start=0, end=1),
+        node("Shape", "x", "times", start=1, end=2),
+        node("Concat", "rows two times minus", "wanted", axis=0),
+        node("Reshape", "wanted all", "flat"),
+        node("Shape", "flat", "count"),
+        node("ConstantOfShape", "count", "ones", value=ones),
+        node("Mul", "ones minus", "negative"),
+        node("Equal", "flat negative", "left_alone"),
+        node("Where", "left_alone ones flat", "sizes"),
+        node("Unsqueeze", "x one", "wide"),
+        node("Expand", "wide sizes", "y"),
+    ]
+    graph = assert_computes_the_same(onnx_model(nodes, {"x": ["N", "T", 3]}, constants=constants | {"one": whole(1)}))
+    assert operators(graph) == ["Reshape", "Expand"]
+    assert graph.shapes({"N": 2, "T": 5})["y"] == (2, 2, 5, 3)

@@ -117,11 +117,39 @@ ALONE = {
     "fold of a few": lambda x: F.fold(x.reshape(-1, 12, 6)[:, :, :4], (7, 5), 2, stride=(3, 2)),
     "unfold and fold": lambda x: F.fold(F.unfold(x, 3, padding=1), (4, 6), 3, padding=1),
 }
+WINDOW = torch.hann_window(12)
+FILTER = torch.view_as_complex(torch.from_numpy(np.random.default_rng(8).normal(size=(4, 4, 2)).astype(np.float32)))
 
 
-@pytest.mark.parametrize("name", [*DECOMPOSED, *ALONE])
+def denoised(x: Tensor) -> Tensor:
+    """A spectrogram, a mask of it, and what a model of speech makes of both."""
+    spectrum = torch.stft(x.reshape(x.shape[0], -1), 16, 4, 12, WINDOW, return_complex=True)
+    return torch.cat([spectrum.abs().clamp(max=2.0).log1p(), (spectrum * spectrum.conj()).real], 1)
+
+
+COMPLEX = {
+    "rfft": lambda x: torch.fft.rfft(x).abs(),
+    "rfft of an odd size": lambda x: torch.view_as_real(torch.fft.rfft(x[..., :5], dim=-1)),
+    "fft of two axes": lambda x: torch.fft.fft2(x).real,
+    "fft of three axes": lambda x: torch.fft.fftn(x, dim=(1, 2, 3), norm="ortho").imag,
+    "ifft": lambda x: torch.fft.ifft(torch.fft.fft(x, dim=2), dim=2).real,
+    "irfft": lambda x: torch.fft.irfft(torch.fft.rfft(x), n=6),
+    "irfft2": lambda x: torch.fft.irfft2(torch.fft.rfft2(x, norm="ortho") * 0.5, s=(4, 6), norm="ortho"),
+    "global filter": lambda x: torch.fft.irfft2(torch.fft.rfft2(x) * FILTER, s=(4, 6)),
+    "moves": lambda x: torch.view_as_real(torch.fft.fft(x).transpose(1, 2)[:, 1:].reshape(-1, 3 * 3, 6)),
+    "sums": lambda x: (torch.fft.fft(x) - torch.fft.fft(x * 2) + 1.5).abs(),
+    "view_as_complex": lambda x: torch.view_as_complex(x.reshape(-1, 3, 12, 2)).abs(),
+    "stft": lambda x: torch.view_as_real(torch.stft(x.reshape(-1, 72), 16, window=torch.ones(16), return_complex=True)),
+    "stft without padding": lambda x: torch.stft(
+        x.reshape(-1, 72), 16, 5, window=torch.ones(16), center=False, return_complex=True
+    ).abs(),
+    "denoised": denoised,
+}
+
+
+@pytest.mark.parametrize("name", [*DECOMPOSED, *ALONE, *COMPLEX])
 def test_it_computes_what_torch_computes(name: str) -> None:
-    model = Of((DECOMPOSED | ALONE)[name])
+    model = Of((DECOMPOSED | ALONE | COMPLEX)[name])
     graph = read_torch(model, (X,))
     content = encode(graph)
     for given in [X, torch.cat([X, X.flip(0) * 0.7])] if graph.axes else [X]:

@@ -79,6 +79,7 @@ constexpr Kernels table(Instructions instructions) {
   put_row_of_strips<3>(made);
   put_row_of_strips<4>(made);
   made.pool = pool_row;
+  made.sum_lanes = sum_lanes;
   made.normalise = normalise;
   put_functions(made);
   put_pairs(made);

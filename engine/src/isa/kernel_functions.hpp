@@ -206,21 +206,30 @@ NETSURGERY_INLINE void store_first(float* y, std::ptrdiff_t count, const Vector&
   for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = lanes[i];
 }
 
+/// Lanes from `first` on; the others are 0.
+NETSURGERY_INLINE Vector lanes_from(std::ptrdiff_t first, const Vector& v) {
+  alignas(64) static constexpr float kCount[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Vector count = load(kCount), begin = broadcast(static_cast<float>(first));
+  Vector result;
+  for (int i = 0; i < kParts; ++i) result.part[i] = count.part[i] < begin.part[i] ? Native{} : v.part[i];
+  return result;
+}
+
 /// y = e^(x - largest), x and y apart; their sum. What is NaN makes it NaN.
 NETSURGERY_INLINE double powers_below(const float* __restrict x, float largest, float* __restrict y,
                                       std::ptrdiff_t count) {
   constexpr std::ptrdiff_t kBlock = 64 * kLanes;  // what is summed in float32
   const Vector most = broadcast(largest);
+  const auto power = [&](std::ptrdiff_t at) {
+    const Vector made = power_below_one(load_unaligned(x + at) - most);
+    store_unaligned(y + at, made);
+    return made;
+  };
   double total = 0;
-  for (std::ptrdiff_t begin = 0; begin < count; begin += kBlock) {
-    const std::ptrdiff_t end = count - begin < kBlock ? count : begin + kBlock;
+  std::ptrdiff_t i = 0;
+  while (i + kLanes <= count) {
+    const std::ptrdiff_t end = count - i < kBlock + kLanes ? count : i + kBlock;
     Vector sums[2] = {broadcast(0.0f), broadcast(0.0f)};
-    const auto power = [&](std::ptrdiff_t at) {
-      const Vector made = power_below_one(load_unaligned(x + at) - most);
-      store_unaligned(y + at, made);
-      return made;
-    };
-    std::ptrdiff_t i = begin;
     for (; i + 2 * kLanes <= end; i += 2 * kLanes) {
       sums[0] = sums[0] + power(i);
       sums[1] = sums[1] + power(i + kLanes);
@@ -229,33 +238,38 @@ NETSURGERY_INLINE double powers_below(const float* __restrict x, float largest, 
       sums[0] = sums[0] + power(i);
       i += kLanes;
     }
-    if (i < end) {
-      const Vector made = power_below_one(load_first(x + i, end - i, -__builtin_inff()) - most);
-      store_first(y + i, end - i, made);
-      sums[1] = sums[1] + made;
-    }
+    if (end == count && i < count) sums[1] = sums[1] + lanes_from(kLanes - (count - i), power(count - kLanes));
     total += static_cast<double>(reduced(sums[0] + sums[1], Sum{}));
+  }
+  if (count < kLanes) {
+    const Vector made = power_below_one(load_first(x, count, -__builtin_inff()) - most);
+    store_first(y, count, made);
+    total = static_cast<double>(reduced(made, Sum{}));
   }
   return total;
 }
 
 static void softmax_row(const float* __restrict x, float* __restrict y, std::ptrdiff_t count) {
   const Vector lowest = broadcast(-__builtin_inff());
+  if (count < kLanes) {
+    const float largest = reduced(at_least(lowest, load_first(x, count, -__builtin_inff())), Higher{});
+    const Vector inverse = broadcast(static_cast<float>(1.0 / powers_below(x, largest, y, count)));
+    store_first(y, count, load_first(y, count, 0.0f) * inverse);
+    return;
+  }
   Vector most[2] = {lowest, lowest};
   std::ptrdiff_t i = 0;
   for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
     most[0] = at_least(most[0], load_unaligned(x + i));
     most[1] = at_least(most[1], load_unaligned(x + i + kLanes));
   }
-  if (i + kLanes <= count) {
-    most[0] = at_least(most[0], load_unaligned(x + i));
-    i += kLanes;
-  }
-  if (i < count) most[1] = at_least(most[1], load_first(x + i, count - i, -__builtin_inff()));
+  if (i + kLanes <= count) most[0] = at_least(most[0], load_unaligned(x + i));
+  most[1] = at_least(most[1], load_unaligned(x + count - kLanes));  // some of them again
   const float largest = reduced(at_least(most[0], most[1]), Higher{});
   const Vector inverse = broadcast(static_cast<float>(1.0 / powers_below(x, largest, y, count)));
+  const Vector last = load_unaligned(y + count - kLanes);
   for (i = 0; i + kLanes <= count; i += kLanes) store_unaligned(y + i, load_unaligned(y + i) * inverse);
-  if (i < count) store_first(y + i, count - i, load_first(y + i, count - i, 0.0f) * inverse);
+  store_unaligned(y + count - kLanes, last * inverse);
 }
 
 static void log_softmax_row(const float* __restrict x, float* __restrict y, std::ptrdiff_t count) {

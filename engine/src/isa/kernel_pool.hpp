@@ -39,12 +39,77 @@ NETSURGERY_INLINE void pool_columns(const PoolRow& row) {
     pool_strip<1, kAverage>(row, at(column), row.output + column * kLanes, divisors(column));
 }
 
+constexpr int kPooledAtOnce = 8, kMostSeen = 32;  // windows; columns that they see
+
+/// Each column that some windows see is pooled once, and the windows from those.
+template <bool kAverage>
+NETSURGERY_INLINE void pool_separably(const PoolRow& row) {
+  const auto pooled = [](const Vector& a, const Vector& b) { return kAverage ? a + b : maximum(a, b); };
+  const std::ptrdiff_t step = row.input_column / kLanes;
+  alignas(64) float seen[kMostSeen * kLanes];
+  for (std::ptrdiff_t first = 0; first < row.columns; first += kPooledAtOnce) {
+    const std::ptrdiff_t count = row.columns - first < kPooledAtOnce ? row.columns - first : kPooledAtOnce;
+    const float* const input = row.input + first * row.input_column;
+    for (std::ptrdiff_t x = 0; x < (count - 1) * step + row.taps_x; ++x) {
+      Vector best = load(input + x * kLanes);
+      for (std::ptrdiff_t y = 1; y < row.taps_y; ++y) best = pooled(best, load(input + y * row.tap_row + x * kLanes));
+      store(seen + x * kLanes, best);
+    }
+    for (std::ptrdiff_t c = 0; c < count; ++c) {
+      Vector best = load(seen + c * row.input_column);
+      for (std::ptrdiff_t x = 1; x < row.taps_x; ++x)
+        best = pooled(best, load(seen + c * row.input_column + x * kLanes));
+      if (kAverage) best = best / load(row.divisors + (first + c) * kLanes);
+      store(row.output + (first + c) * kLanes, best);
+    }
+  }
+}
+
+NETSURGERY_INLINE bool is_separable(const PoolRow& row) {
+  const std::ptrdiff_t seen = (kPooledAtOnce - 1) * (row.input_column / kLanes) + row.taps_x;
+  const bool pays = row.taps_y * seen + row.taps_x * kPooledAtOnce < row.taps_y * row.taps_x * kPooledAtOnce;
+  return row.tap_column == kLanes && seen <= kMostSeen && pays;
+}
+
 static void pool_row(const PoolRow& given) {
   const PoolRow row = given;
+  const bool separable = is_separable(row);
   if (row.divisors)
-    pool_columns<true>(row);
+    separable ? pool_separably<true>(row) : pool_columns<true>(row);
   else
-    pool_columns<false>(row);
+    separable ? pool_separably<false>(row) : pool_columns<false>(row);
+}
+
+NETSURGERY_INLINE Doubles load_inside(const float* at, const std::uint32_t* inside) {
+  if (!inside) return load_wide(at);
+  alignas(64) float kept[kLanes];
+  const Vector mask = load(reinterpret_cast<const float*>(inside)), seen = load(at);
+  Vector masked;
+  for (int i = 0; i < kParts; ++i) masked.part[i] = as_floats(as_ints(seen.part[i]) & as_ints(mask.part[i]));
+  store(kept, masked);
+  return load_wide(kept);
+}
+
+static void sum_lanes(const LaneSums& given) {
+  const LaneSums work = given;
+  const std::uint32_t* inside = work.inside;
+  Doubles even{}, odd{};
+  for (std::ptrdiff_t y = 0; y < work.rows; ++y) {
+    const float* at = work.input + y * work.row;
+    std::ptrdiff_t x = 0;
+    for (; x + 2 <= work.columns; x += 2, at += 2 * kLanes) {
+      even = even + load_inside(at, inside);
+      odd = odd + load_inside(at + kLanes, inside ? inside + kLanes : nullptr);
+      if (inside) inside += 2 * kLanes;
+    }
+    if (x < work.columns) {
+      even = even + load_inside(at, inside);
+      if (inside) inside += kLanes;
+    }
+  }
+  const Doubles sums = even + odd;
+  for (int i = 0; i < kWideParts; ++i)
+    for (int l = 0; l < kDoublesInPart; ++l) work.sums[i * kDoublesInPart + l] = sums.part[i][l];
 }
 
 }  // namespace NETSURGERY_SET

@@ -153,9 +153,8 @@ constexpr void (*kPickedRows)(const PickedRows&) = nullptr;
 
 #endif
 
-// Gates: with e(x) = e^x, sigmoid(x) = 1 / (1 + e(-x)) and tanh(x) = (1 - e(-2|x|)) / (1 + e(-2|x|)) with the sign of
-// x, so that a product of the two is a single quotient. Within a few ulp; near 0, where 1 - e cancels, tanh is a
-// polynomial.
+// Gates: with e(x) = e^x, sigmoid(x) = 1 / (1 + e(-x)), and tanh is a quotient of polynomials, so that a product of the
+// two is a single quotient. Within a few ulp.
 
 /// e^x for x <= 0, and up to 87; 1.2e-38 below -87. NaN stays.
 NETSURGERY_INLINE Vector power_of_e(const Vector& given) {
@@ -190,31 +189,24 @@ NETSURGERY_INLINE Vector below_sigmoid(const Vector& x) {
   return broadcast(1.0f) + power_of_e(at_most(broadcast(87.0f), broadcast(0.0f) - x));
 }
 
-/// tanh(x) as a numerator and a denominator of 1 to 2.
+/// tanh(x) as a numerator and a denominator from 1 to 500; as hyperbolic_tangent of functions.hpp, but for its last
+/// limit: a quotient may be above 1 by a rounding.
 struct Fraction {
   Vector above, below;
 };
 
 NETSURGERY_INLINE Fraction tanh_of(const Vector& x) {
-  Vector size;
-  for (int i = 0; i < kParts; ++i)
-    size.part[i] = reinterpret_cast<Native>(reinterpret_cast<NativeInts>(x.part[i]) & 0x7FFFFFFF);
-  const Vector e = power_of_e(size * broadcast(-2.0f));
-  const Vector square = x * x;
-  Vector p = broadcast(-0.00571704470f);
-  p = multiply_add(p, square, broadcast(0.0206505880f));
-  p = multiply_add(p, square, broadcast(-0.0537434965f));
-  p = multiply_add(p, square, broadcast(0.133314908f));
-  p = multiply_add(p, square, broadcast(-0.333332837f));
-  Fraction result;
-  result.below = broadcast(1.0f) + e;
-  const Vector near = multiply_add(x, square * p, x) * result.below, far = broadcast(1.0f) - e;
-  for (int i = 0; i < kParts; ++i) {
-    const NativeInts sign = reinterpret_cast<NativeInts>(x.part[i]) & static_cast<std::int32_t>(0x80000000u);
-    const Native signed_far = reinterpret_cast<Native>(reinterpret_cast<NativeInts>(far.part[i]) | sign);
-    result.above.part[i] = size.part[i] < 0.625f ? near.part[i] : signed_far;
-  }
-  return result;
+  const Vector a = at_most(broadcast(9.02f), at_least(broadcast(-9.02f), x)), square = a * a;
+  Vector p = broadcast(1.33554547e-08f), q = broadcast(7.77689985e-07f);
+  p = multiply_add(p, square, broadcast(2.06097113e-05f));
+  q = multiply_add(q, square, broadcast(0.000328569952f));
+  p = multiply_add(p, square, broadcast(0.00349562868f));
+  q = multiply_add(q, square, broadcast(0.0258771388f));
+  p = multiply_add(p, square, broadcast(0.133810605f));
+  q = multiply_add(q, square, broadcast(0.467143761f));
+  p = multiply_add(p, square, broadcast(0.999999979f));
+  q = multiply_add(q, square, broadcast(1.0f));
+  return {a * p, q};
 }
 
 static void lstm_cells(const Cells& given) {

@@ -160,6 +160,14 @@ struct PoolRow {
   const float* divisors;   // 16 for each window: averages; nullptr: maxima
 };
 
+/// Of one channel: what each lane's pixels sum up to.
+struct LaneSums {
+  const float* input;
+  std::ptrdiff_t rows, row, columns;  // of a tile; floats from a row to the next
+  const std::uint32_t* inside;        // [rows][columns][16]: all bits of a lane that is a pixel; nullptr: all are
+  double* sums;                       // 16, written
+};
+
 /// A row of tiles, all channels: x / (bias + share * the sum of x squared over neighbouring channels) ^ (3/4).
 struct NormalisedRow {
   const float* input;
@@ -258,6 +266,12 @@ enum class Function {
   kAbs,
   kTanh,
   kCount,
+};
+
+/// A function with its parameters.
+struct AppliedFunction {
+  Function function;
+  float parameters[2] = {};
 };
 
 /// Functions of two floats. kLargest: NaN if either is.
@@ -363,6 +377,7 @@ struct Kernels {
                         float* tables);  // input: 4 for each group, unaligned
   void (*table_rows)(const TableRows&);
   void (*pool)(const PoolRow&);
+  void (*sum_lanes)(const LaneSums&);
   void (*normalise)(const NormalisedRow&);
   /// x and y are the same array or apart, unaligned; parameters as Function says.
   void (*functions[static_cast<int>(Function::kCount)])(const float* x, float* y, std::ptrdiff_t count,

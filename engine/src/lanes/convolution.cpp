@@ -1,6 +1,7 @@
 #include "lanes/convolution.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "base/error.hpp"
@@ -204,6 +205,9 @@ class SparseConvolution final : public Step {
   void strip(Buffers buffers, Size group, const Range& rows, const Range& columns, const Range& outputs) const {
     const Size step = convolution_.stride_x <= 2 ? convolution_.stride_x - 1 : 2;
     const Size y = rows.begin, x = columns.begin, height = rows.end - y, width = columns.end - x;
+    std::array<std::ptrdiff_t, kMostStripColumns * kMostStripRows> places{};  // of the strip's vectors
+    for (Size i = 0; i < height * width; ++i)
+      places[static_cast<std::size_t>(i)] = i / width * output_layout_.row_floats() + i % width * kVector;
     Strip common{};
     common.input = buffers[input_] + input_layout_.at(group, y * convolution_.stride_y - convolution_.pad_above, 0,
                                                       x * convolution_.stride_x - convolution_.pad_left);
@@ -234,6 +238,9 @@ class SparseConvolution final : public Step {
       strip.vectors = block.vectors.data();
       strip.starts = block.starts.data() + (first - block.first_output);
       kernels_.sparse[height - 1][width - 1][step](strip);
+      if (block.finishes && ending_.activation)
+        activate(kernels_, *ending_.activation, common.output, places.data(), height * width, last - first,
+                 common.output_channel);
     }
   }
 
@@ -304,6 +311,20 @@ const char* name(ConvolutionWay way) {
 
 double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
   return cycles_of(convolution_way(kernels, convolution, output), kernels, convolution, output);
+}
+
+void activate(const Kernels& kernels, const AppliedFunction& activation, float* output, const std::ptrdiff_t* places,
+              Size vectors, Size channels, Size channel) {
+  const auto function = kernels.functions[static_cast<int>(activation.function)];
+  for (Size begin = 0, end; begin < vectors; begin = end) {  // neighbours at once
+    for (end = begin + 1; end < vectors && places[end] == places[end - 1] + kVector;) ++end;
+    const Size floats = (end - begin) * kVector;
+    float* const at = output + places[begin];
+    if (floats == channel)
+      function(at, at, channels * floats, activation.parameters);
+    else
+      for (Size c = 0; c < channels; ++c) function(at + c * channel, at + c * channel, floats, activation.parameters);
+  }
 }
 
 Size OutputCuts::begin_of(Size part, Size parts) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
@@ -25,13 +26,20 @@ struct Convolution {
   Size reach_x() const { return (kernel_x - 1) * dilation_x + 1; }
 };
 
-/// What becomes of the sums: a residual in a buffer laid out as the output (but for its halo), then a clip.
+/// What becomes of the sums: a residual in a buffer laid out as the output (but for its halo), then a clip or another
+/// function of each.
 struct Ending {
   int residual = -1;
   Layout residual_layout;
   bool clips = false;
   float low = 0, high = 0;
+  std::optional<AppliedFunction> activation;  // convolutions only
 };
+
+/// The function of finished sums, while they are in a cache near by: of some vectors, `places` floats from `output`, of
+/// channels `channel` floats apart.
+void activate(const Kernels& kernels, const AppliedFunction& activation, float* output, const std::ptrdiff_t* places,
+              Size vectors, Size channels, Size channel);
 
 /// Floats from the first input of a window to that of a column of the weight, both in one group of channels.
 Size input_offset(const Convolution& convolution, const Layout& input, Size column);

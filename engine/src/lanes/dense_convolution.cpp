@@ -176,6 +176,12 @@ class DenseConvolution final : public Step {
           panel.residual_places = residual_places_.data() + strip.begin;
           kernels_.dense[strip.count() - 1](panel);
         }
+        if (panel.last && ending_.activation) {
+          const Size first = first_[static_cast<std::size_t>(b)];
+          activate(kernels_, *ending_.activation, panel.output + first * panel.output_channel,
+                   output_places_.data() + begin, strips_[static_cast<std::size_t>(strips.end - 1)].end - begin,
+                   first_[static_cast<std::size_t>(b + panel.blocks)] - first, panel.output_channel);
+        }
       }
     }
   }

@@ -102,6 +102,7 @@ class PixelConvolution final : public Step {
         if (made.count == 0) continue;
         made.place = output_layout_.at(0, y, 0, x);
         outputs_.push_back(made);
+        output_places_.push_back(made.place);
         made.place = input_layout_.at(0, y * convolution_.stride_y - convolution_.pad_above, 0,
                                       x * convolution_.stride_x - convolution_.pad_left);
         windows_.push_back(made);
@@ -209,6 +210,9 @@ class PixelConvolution final : public Step {
       finished.residual_places = residual_places_.data();
     }
     kernels_.finish_pixels(finished);
+    if (ending_.activation)
+      activate(kernels_, *ending_.activation, finished.output, output_places_.data(),
+               static_cast<Size>(output_places_.size()), finished.channels, finished.output_channel);
   }
 
   const Kernels& kernels_;
@@ -220,7 +224,7 @@ class PixelConvolution final : public Step {
   std::vector<float> bias_, zeros_;
   Size pixels_ = 0;
   std::vector<PixelLanes> windows_, outputs_;  // of a tile
-  std::vector<std::ptrdiff_t> residual_places_;
+  std::vector<std::ptrdiff_t> output_places_, residual_places_;
   std::vector<std::ptrdiff_t> first_;   // pixel of each block, and the end
   std::vector<Range> inputs_, strips_;  // of a group; strips in vectors of channels
   std::vector<Range> pieces_;           // of strips

@@ -84,13 +84,22 @@ class PoolStep final : public Step {
 /// Pieces: some channels of a group each.
 class GlobalAverage final : public Step {
  public:
-  GlobalAverage(int input, const Layout& layout, int plain) : input_(input), plain_(plain), layout_(layout) {
+  GlobalAverage(const Kernels& kernels, int input, const Layout& layout, int plain)
+      : kernels_(kernels), input_(input), plain_(plain), layout_(layout) {
     const Tiling& tiling = layout.tiling;
+    bool all = true;
     for (Size y = 0; y < tiling.height; ++y)
-      for (Size x = 0; x < tiling.width; ++x)
-        for (Size lane = 0; lane < kVector; ++lane)
-          inside_.push_back(layout.lane_y(lane) + y < layout.image.height &&
-                            layout.lane_x(lane) + x < layout.image.width);
+      for (Size x = 0; x < tiling.width; ++x) {
+        Lanes lanes{};
+        for (Size lane = 0; lane < kVector; ++lane) {
+          const bool is_pixel =
+              layout.lane_y(lane) + y < layout.image.height && layout.lane_x(lane) + x < layout.image.width;
+          lanes.of[lane] = is_pixel ? ~std::uint32_t{0} : 0;
+          all = all && is_pixel;
+        }
+        inside_.push_back(lanes);
+      }
+    if (all) inside_.clear();
   }
 
   Size pieces() const override { return layout_.groups() * blocks(); }
@@ -111,16 +120,15 @@ class GlobalAverage final : public Step {
   void channel(Buffers buffers, Size group, Size c) const {
     const Image& image = layout_.image;
     const Tiling& tiling = layout_.tiling;
-    double sums[kVector] = {};
-    const std::uint8_t* inside = inside_.data();
-    for (Size y = 0; y < tiling.height; ++y) {
-      const float* row = buffers[input_] + layout_.at(group, y, c, 0);
-      for (Size x = 0; x < tiling.width; ++x, row += kVector, inside += kVector)
-        for (Size lane = 0; lane < kVector; ++lane) {
-          const float pixel = inside[lane] ? row[lane] : 0.0f;
-          sums[lane] += static_cast<double>(pixel);
-        }
-    }
+    double sums[kVector];
+    LaneSums work{};
+    work.input = buffers[input_] + layout_.at(group, 0, c, 0);
+    work.rows = tiling.height;
+    work.row = layout_.row_floats();
+    work.columns = tiling.width;
+    work.inside = inside_.empty() ? nullptr : inside_.front().of;
+    work.sums = sums;
+    kernels_.sum_lanes(work);
     const Size lanes = kVector / tiling.images;  // of an image
     for (Size i = 0; i < tiling.images && group * tiling.images + i < image.count; ++i) {
       double sum = 0;
@@ -130,9 +138,14 @@ class GlobalAverage final : public Step {
     }
   }
 
+  struct alignas(kAlignment) Lanes {
+    std::uint32_t of[kVector];
+  };
+
+  const Kernels& kernels_;
   int input_, plain_;
   Layout layout_;
-  std::vector<std::uint8_t> inside_;  // of each lane of each pixel of a tile
+  std::vector<Lanes> inside_;  // of each pixel of a tile; none: all lanes are
 };
 
 }  // namespace
@@ -142,8 +155,8 @@ std::unique_ptr<Step> make_pool(const Kernels& kernels, const Pool& pool, int in
   return std::make_unique<PoolStep>(kernels, pool, input, input_layout, output, output_layout);
 }
 
-std::unique_ptr<Step> make_global_average(int input, const Layout& layout, int plain) {
-  return std::make_unique<GlobalAverage>(input, layout, plain);
+std::unique_ptr<Step> make_global_average(const Kernels& kernels, int input, const Layout& layout, int plain) {
+  return std::make_unique<GlobalAverage>(kernels, input, layout, plain);
 }
 
 }  // namespace netsurgery

@@ -24,6 +24,6 @@ std::unique_ptr<Step> make_pool(const Kernels& kernels, const Pool& pool, int in
                                 int output, const Layout& output_layout);
 
 /// The mean of each channel, (N, C) in NumPy's order.
-std::unique_ptr<Step> make_global_average(int input, const Layout& layout, int plain);
+std::unique_ptr<Step> make_global_average(const Kernels& kernels, int input, const Layout& layout, int plain);
 
 }  // namespace netsurgery

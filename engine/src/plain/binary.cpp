@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "plain/broadcast.hpp"
+#include "plain/kernel_function.hpp"
 #include "plain/parts.hpp"
 #include "plain/strides.hpp"
 
@@ -107,9 +108,21 @@ class Pairs final : public PlainKernel {
   void (*combine_)(const float*, bool, const float*, bool, float*, std::ptrdiff_t);
 };
 
-template <class Of, Pair pair>
+struct PairEntry {
+  Operator op;
+  Pair pair;
+};
+
+constexpr PairEntry kOfKernels[] = {
+    {Operator::kAdd, Pair::kSum},
+    {Operator::kMul, Pair::kProduct},
+    {Operator::kSub, Pair::kDifference},
+    {Operator::kDiv, Pair::kQuotient},
+};
+
+template <class Of>
 Kernel made(const Making& making) {
-  if (making.type(0) == ValueType::kFloat32) return std::make_unique<Pairs>(making, pair);
+  if (making.type(0) == ValueType::kFloat32) return std::make_unique<Pairs>(making, *kernel_pair(making.node.op));
   return with_number(making.type(0), [&](auto entry) -> Kernel {
     using Entry = decltype(entry);
     return std::make_unique<Binary<Of, Entry, Entry>>(making);
@@ -122,21 +135,22 @@ Kernel of_floats(const Making& making) {
 }
 
 constexpr MakerEntry kFunctions[] = {
-    {Operator::kAdd, made<Sum, Pair::kSum>},
-    {Operator::kMul, made<Product, Pair::kProduct>},
-    {Operator::kSub, made<Difference, Pair::kDifference>},
-    {Operator::kDiv, made<Quotient, Pair::kQuotient>},
-    {Operator::kPow, of_floats<Power>},
-    {Operator::kMin, of_floats<Smaller>},
-    {Operator::kMax, of_floats<Larger>},
-    {Operator::kRemainder, of_floats<Remainder>},
-    {Operator::kFmod, of_floats<Fmod>},
-    {Operator::kPRelu, of_floats<PRelu>},
+    {Operator::kAdd, made<Sum>},         {Operator::kMul, made<Product>},
+    {Operator::kSub, made<Difference>},  {Operator::kDiv, made<Quotient>},
+    {Operator::kPow, of_floats<Power>},  {Operator::kMin, of_floats<Smaller>},
+    {Operator::kMax, of_floats<Larger>}, {Operator::kRemainder, of_floats<Remainder>},
+    {Operator::kFmod, of_floats<Fmod>},  {Operator::kPRelu, of_floats<PRelu>},
 };
 static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entry.work == Work::kBroadcast; }),
               "an operator of two broadcast operands needs its function here");
 
 }  // namespace
+
+std::optional<Pair> kernel_pair(Operator op) {
+  for (const PairEntry& entry : kOfKernels)
+    if (entry.op == op) return entry.pair;
+  return std::nullopt;
+}
 
 Kernel make_binary(const Making& making) { return maker_in(kFunctions, making.node.op)(making); }
 

@@ -2,64 +2,80 @@
 #include <cmath>
 
 #include "plain/elementary.hpp"
+#include "plain/kernel_function.hpp"
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
 
 namespace netsurgery::plain {
 namespace {
 
-/// A function of the kernel table, with its parameters.
-struct Chosen {
-  Function function;
-  Size cost;
-  float parameters[2] = {};
-};
-
 class Elementwise final : public PlainKernel {
  public:
-  Elementwise(Size count, const Chosen& of, const Kernels& kernels)
-      : parts_(1, count), count_(count), of_(of), function_(kernels.functions[static_cast<int>(of.function)]) {}
+  Elementwise(Size count, const KernelFunction& of, const Kernels& kernels)
+      : parts_(1, count),
+        count_(count),
+        of_(of),
+        function_(kernels.functions[static_cast<int>(of.activation.function)]) {}
   Size pieces() const override { return parts_.pieces(); }
   Size cost() const override { return count_ * of_.cost; }
   bool in_place() const override { return true; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
     parts_.each(begin, end, [&](Size, Size from, Size to) {
-      function_(inputs[0] + from, output + from, to - from, of_.parameters);
+      function_(inputs[0] + from, output + from, to - from, of_.activation.parameters);
     });
   }
 
  private:
   Parts parts_;
   Size count_;
-  Chosen of_;
+  KernelFunction of_;
   void (*function_)(const float*, float*, std::ptrdiff_t, const float*);
 };
 
-using Choose = Chosen (*)(const Attributes&);
+using Choose = KernelFunction (*)(const Attributes&);
 
 template <Function function, Size cost>
-Chosen of_nothing(const Attributes&) {
-  return {function, cost};
+KernelFunction of_nothing(const Attributes&) {
+  return {{function}, cost};
 }
 
-Chosen clip(const Attributes& given) {
-  return {Function::kClip, 1, {given.number(AttributeName::kMinimum), given.number(AttributeName::kMaximum)}};
+KernelFunction clip(const Attributes& given) {
+  return {{Function::kClip, {given.number(AttributeName::kMinimum), given.number(AttributeName::kMaximum)}}, 1};
 }
 
-Chosen leaky_relu(const Attributes& given) { return {Function::kLeakyRelu, 1, {given.number(AttributeName::kAlpha)}}; }
-
-Chosen hard_sigmoid(const Attributes& given) {
-  return {Function::kHardSigmoid, 4, {given.number(AttributeName::kAlpha), given.number(AttributeName::kBeta)}};
+KernelFunction leaky_relu(const Attributes& given) {
+  return {{Function::kLeakyRelu, {given.number(AttributeName::kAlpha)}}, 1};
 }
 
-Chosen gelu_of(const Attributes& given) {
+KernelFunction hard_sigmoid(const Attributes& given) {
+  return {{Function::kHardSigmoid, {given.number(AttributeName::kAlpha), given.number(AttributeName::kBeta)}}, 4};
+}
+
+KernelFunction gelu_of(const Attributes& given) {
   const bool by_tanh = given.choice<GeluApproximate>(AttributeName::kApproximate) == GeluApproximate::kTanh;
-  return {by_tanh ? Function::kGeluByTanh : Function::kGelu, 16};
+  return {{by_tanh ? Function::kGeluByTanh : Function::kGelu}, 16};
 }
 
-template <Choose choose>
-Kernel made(const Making& making) {
-  return std::make_unique<Elementwise>(entries(making.output), choose(making.attributes()), making.kernels);
+struct ChoiceEntry {
+  Operator op;
+  Choose choose;
+};
+
+constexpr ChoiceEntry kOfKernels[] = {
+    {Operator::kRelu, of_nothing<Function::kRelu, 1>},
+    {Operator::kClip, clip},
+    {Operator::kHardSwish, of_nothing<Function::kHardSwish, 2>},
+    {Operator::kSigmoid, of_nothing<Function::kSigmoid, 12>},
+    {Operator::kHardSigmoid, hard_sigmoid},
+    {Operator::kSilu, of_nothing<Function::kSilu, 12>},
+    {Operator::kGelu, gelu_of},
+    {Operator::kLeakyRelu, leaky_relu},
+    {Operator::kAbs, of_nothing<Function::kAbs, 1>},
+    {Operator::kTanh, of_nothing<Function::kTanh, 12>},
+};
+
+Kernel by_kernel(const Making& making) {
+  return std::make_unique<Elementwise>(entries(making.output), *kernel_function(making.node), making.kernels);
 }
 
 /// What no kernel has: one entry after another.
@@ -144,16 +160,16 @@ Kernel elu(const Making& making) {
 }
 
 constexpr MakerEntry kFunctions[] = {
-    {Operator::kRelu, made<of_nothing<Function::kRelu, 1>>},
-    {Operator::kClip, made<clip>},
-    {Operator::kHardSwish, made<of_nothing<Function::kHardSwish, 2>>},
-    {Operator::kSigmoid, made<of_nothing<Function::kSigmoid, 12>>},
-    {Operator::kHardSigmoid, made<hard_sigmoid>},
-    {Operator::kSilu, made<of_nothing<Function::kSilu, 12>>},
-    {Operator::kGelu, made<gelu_of>},
-    {Operator::kLeakyRelu, made<leaky_relu>},
-    {Operator::kAbs, made<of_nothing<Function::kAbs, 1>>},
-    {Operator::kTanh, made<of_nothing<Function::kTanh, 12>>},
+    {Operator::kRelu, by_kernel},
+    {Operator::kClip, by_kernel},
+    {Operator::kHardSwish, by_kernel},
+    {Operator::kSigmoid, by_kernel},
+    {Operator::kHardSigmoid, by_kernel},
+    {Operator::kSilu, by_kernel},
+    {Operator::kGelu, by_kernel},
+    {Operator::kLeakyRelu, by_kernel},
+    {Operator::kAbs, by_kernel},
+    {Operator::kTanh, by_kernel},
     {Operator::kExp, of_doubles<exponential_of>},
     {Operator::kLog, of_doubles<logarithm_of>},
     {Operator::kSqrt, plainly<Scalar<square_root, 4>>},
@@ -187,6 +203,12 @@ static_assert(holds_all(kFunctions, [](const OperatorEntry& entry) { return entr
               "an entrywise operator needs its function here");
 
 }  // namespace
+
+std::optional<KernelFunction> kernel_function(const Node& node) {
+  for (const ChoiceEntry& entry : kOfKernels)
+    if (entry.op == node.op) return entry.choose(node.attributes);
+  return std::nullopt;
+}
 
 Kernel make_elementwise(const Making& making) { return maker_in(kFunctions, making.node.op)(making); }
 

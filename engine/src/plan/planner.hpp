@@ -80,6 +80,7 @@ class Planner {
   bool token_unary(const Node& node);
   bool token_binary(const Node& node);
   bool token_norm(const Node& node);
+  bool token_concat(const Node& node);  // of channels
   /// Where entries keep their order and tokens their channels, a value in another shape is the same tokens.
   bool token_view(const Node& node);
   bool has_tokens(int value) const { return values_[static_cast<std::size_t>(value)].tokens.buffer >= 0; }
@@ -130,7 +131,9 @@ class Planner {
   /// The input as chosen: gathered, or where it is, its halo filled.
   Place ready(const Node& node, const Choice& choice, int input, const Image& image, float outside, bool sees_outside);
   /// What follows a product and can be done with it. `output`: the value that is made then.
-  Ending ending(const Tiling* tiling, int& output, int& residual_layout);
+  Ending ending(const Tiling* tiling, int& output, int& residual_layout, bool activates = false);
+  /// The product of a value with its sigmoid, if nothing else reads either: both nodes are one function then.
+  const Node* times_own_sigmoid(int value) const;
   Ending token_ending(const Layout& layout, int& output, int& residual_layout);
 
   int plain(int value);

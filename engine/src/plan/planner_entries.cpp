@@ -1,7 +1,9 @@
 // Operators that see no more than entries or channels: they run on vectors of lanes as they are.
 #include <algorithm>
 
+#include "lanes/entries.hpp"
 #include "lanes/normalisation.hpp"
+#include "plain/kernel_function.hpp"
 #include "plan/plain_step.hpp"
 #include "plan/planner.hpp"
 
@@ -12,6 +14,7 @@ bool is_entrywise(Operator op) { return entry_of(op).work == Work::kEntrywise; }
 namespace {
 
 constexpr double kCyclesPerNormalised = 3.0;
+constexpr double kCyclesPerStored = 4.0;  // of a vector, and the operands' loads
 
 /// A place's memory as (rows, channels, columns * lanes): what works on channels, or on entries, sees nothing else.
 Shape by_channels(const Layout& layout) {
@@ -37,7 +40,27 @@ void Planner::flat(const Node& node, std::vector<int> operands, Place output,
 bool Planner::unary(const Node& node) {
   if (!is_entrywise(node.op)) return false;
   if (value(node.inputs[0]).places.empty()) return false;
-  const Place from = value(node.inputs[0]).places.front(), to = beside(from);
+  const Place from = value(node.inputs[0]).places.front();
+  const auto function = plain::kernel_function(node);
+  if (function) {
+    const Layout lies = layout(from.layout);
+    const Place to = new_place(lies.image, lies.tiling);
+    AppliedFunction activation = function->activation;
+    int output = node.output;
+    if (const Node* product = times_own_sigmoid(node.inputs[0])) {
+      activation = AppliedFunction{Function::kSilu};
+      output = product->output;
+      done_[static_cast<std::size_t>(product - nodes_.data())] = true;
+    }
+    value(output).places.push_back(to);
+    draft(&node, "function", {from.buffer}, {to.buffer},
+          entries_cycles(lies, kCyclesPerStored + static_cast<double>(function->cost)), [=] {
+            return make_function(kernels_, activation, {from.buffer, layout(from.layout)},
+                                 {to.buffer, layout(to.layout)});
+          });
+    return true;
+  }
+  const Place to = beside(from);
   value(node.output).places.push_back(to);
   flat(node, {from.buffer}, to, [=] { return std::vector<Shape>(2, {layout(from.layout).floats()}); });
   return true;
@@ -72,6 +95,7 @@ bool Planner::binary(const Node& node) {
   if (shape(main) != shape(node.output)) return false;
   const Place from = value(main).places.front();
   const Tiling tiling = layout(from.layout).tiling;
+  const auto pair = plain::kernel_pair(node.op);
   const auto order = [&](auto first, auto second) {
     return a_lies ? std::vector{first, second} : std::vector{second, first};
   };
@@ -79,6 +103,18 @@ bool Planner::binary(const Node& node) {
     const int found = place_with(other, tiling);
     const Place with = found >= 0 ? value(other).places[static_cast<std::size_t>(found)]
                                   : gathered(other, Image::of(shape(other)), tiling, {}, 0.0f);
+    if (pair) {
+      const Layout lies = layout(from.layout);
+      const Place to = new_place(lies.image, lies.tiling);
+      value(node.output).places.push_back(to);
+      const auto [first, second] = a_lies ? std::pair{from, with} : std::pair{with, from};
+      draft(&node, "pairs", {from.buffer, with.buffer}, {to.buffer}, entries_cycles(lies, kCyclesPerStored),
+            [this, to, pair, one = first, other_one = second] {
+              return make_pair(kernels_, *pair, {one.buffer, layout(one.layout)},
+                               {other_one.buffer, layout(other_one.layout)}, {to.buffer, layout(to.layout)});
+            });
+      return true;
+    }
     join(from.layout, with.layout);
     const Place to = beside(from);
     value(node.output).places.push_back(to);
@@ -94,6 +130,17 @@ bool Planner::binary(const Node& node) {
       (small[0] != 1 && tiling.images != 1))
     return false;
   const int with = plain(other);
+  if (pair) {
+    const Layout lies = layout(from.layout);
+    const Place to = new_place(lies.image, lies.tiling);
+    value(node.output).places.push_back(to);
+    const ChannelNumbers numbers{with, small[1] == 1 ? 0 : 1, small[0] == 1 ? 0 : small[1]};
+    draft(&node, "scales", {from.buffer, with}, {to.buffer}, entries_cycles(lies, kCyclesPerStored), [=] {
+      return make_channel_pair(kernels_, *pair, {from.buffer, layout(from.layout)}, numbers, a_lies,
+                               {to.buffer, layout(to.layout)});
+    });
+    return true;
+  }
   const Place to = beside(from);
   value(node.output).places.push_back(to);
   flat(node, order(from.buffer, with), to, [=] {

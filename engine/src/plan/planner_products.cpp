@@ -6,6 +6,7 @@
 #include "lanes/picked_rows.hpp"
 #include "lanes/rows.hpp"
 #include "lanes/sign_tables.hpp"
+#include "plain/kernel_function.hpp"
 #include "plan/planner.hpp"
 
 namespace netsurgery {
@@ -110,7 +111,7 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   const bool pads = convolution.pad_above || convolution.pad_left || choice.halo.any() || seen_y > input_image.height ||
                     seen_x > input_image.width;
   Ending end;
-  if (!alone) end = ending(&choice.output, output, residual_layout);
+  if (!alone) end = ending(&choice.output, output, residual_layout, !tables);
   const Place from = ready(node, choice, input, input_image, 0.0f, pads);
   const Place to = new_place(output_image, choice.output);
   value(output).places.push_back(to);
@@ -162,11 +163,36 @@ void Planner::rows(const Node& node, Size count) {
       weight.kept * count);
 }
 
-Ending Planner::ending(const Tiling* tiling, int& output, int& residual_layout) {
+const Node* Planner::times_own_sigmoid(int number) const {
+  const std::vector<const Node*>& readers = readers_[static_cast<std::size_t>(number)];
+  if (readers.size() != 2 || is_output(number)) return nullptr;
+  const bool first = readers[0]->op == Operator::kSigmoid;
+  const Node *sigmoid = readers[first ? 0 : 1], *product = readers[first ? 1 : 0];
+  const bool fits = sigmoid->op == Operator::kSigmoid && product->op == Operator::kMul &&
+                    only_reader(sigmoid->output) == product && shape(number) == shape(product->output);
+  return fits ? product : nullptr;
+}
+
+Ending Planner::ending(const Tiling* tiling, int& output, int& residual_layout, bool activates) {
   Ending result;
   for (;;) {
     const Node* reader = only_reader(output);
+    if (const Node* product = activates && !reader ? times_own_sigmoid(output) : nullptr) {
+      for (const Node* node : readers_[static_cast<std::size_t>(output)])
+        done_[static_cast<std::size_t>(node - nodes_.data())] = true;
+      result.activation = AppliedFunction{Function::kSilu};
+      output = product->output;
+      return result;
+    }
     if (!reader) return result;
+    if (activates && is_entrywise(reader->op) && !is_clip(*reader)) {
+      const auto function = plain::kernel_function(*reader);
+      if (!function) return result;
+      result.activation = function->activation;
+      output = reader->output;
+      done_[static_cast<std::size_t>(reader - nodes_.data())] = true;
+      return result;
+    }
     if (is_clip(*reader)) {
       result.clips = true;
       const bool relu = reader->op == Operator::kRelu;

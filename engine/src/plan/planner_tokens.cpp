@@ -74,6 +74,8 @@ bool Planner::on_tokens(const Node& node) {
     case Operator::kLayerNorm:
     case Operator::kRmsNorm:
       return token_norm(node);
+    case Operator::kConcat:
+      return token_concat(node);
     case Operator::kReshape:
     case Operator::kTranspose:
       return token_view(node);
@@ -211,6 +213,37 @@ bool Planner::token_norm(const Node& node) {
   draft(
       &node, "normalisation", {from.buffer}, {to.buffer}, kCyclesPerNormalised * static_cast<double>(made.floats()),
       [=] { return make_token_normalisation(kernels_, from.buffer, to.buffer, made, scale, bias, epsilon, centres); });
+  return true;
+}
+
+bool Planner::token_concat(const Node& node) {
+  const Size axis = node.attributes.integer(AttributeName::kAxis);
+  const auto has = [this](int input) { return !graph_.is_constant(input) && has_tokens(input); };
+  const auto first = std::find_if(node.inputs.begin(), node.inputs.end(), has);
+  if (axis == 0 || axis + 1 != static_cast<Size>(shape(node.output).size()) || first == node.inputs.end()) return false;
+  if (std::any_of(node.inputs.begin(), node.inputs.end(), [this](int input) { return graph_.is_constant(input); }))
+    return false;
+  Layout made = layout(value(*first).tokens.layout);
+  std::vector<Layout> given;
+  std::vector<int> buffers;
+  for (const int input : node.inputs) {
+    const Place place = tokens(input, made);
+    given.push_back(layout(place.layout));
+    buffers.push_back(place.buffer);
+  }
+  made.image.channels = shape(node.output).back();
+  const Place to = new_tokens(made);
+  value(node.output).tokens = to;
+  given.push_back(made);
+  flat(node, buffers, to, [=] {
+    std::vector<Shape> shapes;
+    for (const Layout& one : given) {
+      Shape channels = by_channels(one);
+      channels.insert(channels.begin(), static_cast<std::size_t>(axis - 1), 1);  // so that channels are this axis
+      shapes.push_back(channels);
+    }
+    return shapes;
+  });
   return true;
 }
 

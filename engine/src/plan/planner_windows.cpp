@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kStretched = 0.01;  // of the cost, for each doubling of one side of a tile beside the other
 constexpr double kCyclesPerPlainTap = 6.0;
+constexpr double kPixelsPerCycle = 5.0;  // of averages
 // Two threads find a row of tiles each, or they read what the other one has written. Choices mind that for any number
 // of threads, one too: tiles decide in which order sums are taken, and results are the same for any number of threads.
 constexpr Size kSharers = 2;
@@ -106,9 +107,12 @@ bool Planner::next_strides(const Node& node, Size& stride_y, Size& stride_x) con
   constexpr Size kBeyondTiles = Size{1} << 31;  // divides no tile, like every larger multiple; those would overflow
   int output = node.output;
   bool needs_lanes = false;
-  for (const Node* next = only_reader(output); next && (next->op == Operator::kAdd || is_entrywise(next->op));
-       next = only_reader(output))
-    output = next->output;
+  const auto goes_on = [&]() -> const Node* {
+    if (const Node* product = times_own_sigmoid(output)) return product;
+    const Node* next = only_reader(output);
+    return next && (next->op == Operator::kAdd || is_entrywise(next->op)) ? next : nullptr;
+  };
+  while (const Node* next = goes_on()) output = next->output;
   for (const Node* reader : readers_[static_cast<std::size_t>(output)]) {
     if (reader->op != Operator::kConv && reader->op != Operator::kMaxPool && reader->op != Operator::kAveragePool)
       continue;
@@ -159,7 +163,8 @@ bool Planner::goes_plain(int value) const {
 
 bool Planner::pool(const Node& node) {
   const Shape& x = shape(node.inputs[0]);
-  if (!Image::holds(x) || x.size() < 3 || value(node.inputs[0]).places.empty()) return false;
+  if (!Image::holds(x) || x.size() < 3 || graph_.type(node.inputs[0]) != ValueType::kFloat32) return false;
+  if (graph_.is_constant(node.inputs[0])) return false;
   const Image input = Image::of(x), output = Image::of(shape(node.output));
   const std::size_t axes = x.size() - 2;
   Pool pool;
@@ -189,7 +194,8 @@ bool Planner::pool(const Node& node) {
   // Where nobody wants its output in vectors, a pool of few pixels is cheaper in NumPy's order.
   if (goes_plain(node.output)) {
     const double lanes = choice.cycles + scatter_cycles(Layout{output, choice.output, {}});
-    const double plain = scatter_cycles(layout(value(node.inputs[0]).places.front().layout)) +
+    const std::vector<Place>& places = value(node.inputs[0]).places;
+    const double plain = (places.empty() ? 0 : scatter_cycles(layout(places.front().layout))) +
                          kCyclesPerPlainTap * taps * static_cast<double>(product(shape(node.output)));
     if (plain < lanes) return false;
   }
@@ -218,8 +224,8 @@ bool Planner::global_average(const Node& node) {
   const Place from = value(node.inputs[0]).places.front();
   const int to = arena(product(shape(node.output)));
   value(node.output).plain = to;
-  draft(&node, "average", {from.buffer}, {to}, static_cast<double>(product(x)),
-        [=] { return make_global_average(from.buffer, layout(from.layout), to); });
+  draft(&node, "average", {from.buffer}, {to}, static_cast<double>(product(x)) / kPixelsPerCycle,
+        [=] { return make_global_average(kernels_, from.buffer, layout(from.layout), to); });
   return true;
 }
 

@@ -46,6 +46,12 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         help="a number that an input of an .onnx file always is, once for each; it is no input any more",
     )
     parser.add_argument(
+        "--outputs",
+        type=_names,
+        metavar="NAME,NAME",
+        help="values of an .onnx file to give in the place of its outputs; what only leads to others is left out",
+    )
+    parser.add_argument(
         "--explain", action="store_true", help="of a model that can't be read, name each node that is in the way"
     )
     parser.set_defaults(run=run)
@@ -73,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
             example_inputs=examples,
             input_shapes=dict(options.input_shape) or None,
             input_values=dict(options.input_value) or None,
+            outputs=options.outputs,
             weights=options.weights,
             names=options.names,
         )
@@ -95,6 +102,10 @@ def run(options: argparse.Namespace) -> None:
     for remark in report.remarks:
         lines += fact("remark", remark)
     print(*lines, sep="\n")
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
 
 
 def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from netsurgery.errors import VerificationError
 from netsurgery.graph.ir import Array, Graph, Node
-from netsurgery.graph.operators import OPERATORS, Operator, Work
-from netsurgery.graph.weights import Dense, Weights
+from netsurgery.graph.operators import OPERATORS
 from netsurgery.runtime import reference
 
 TOLERANCE = 2e-4
@@ -19,70 +19,111 @@ Folding batch norm and leaving out dead units change the order of float32 sums, 
 hundred layers that adds up to some 1e-5 of the largest output. A wrong network is off by orders of magnitude more.
 """
 
-_MOVED = 2.0**-23
-"""Of each number that goes in: how far it is moved to see what rounding does, one unit in its last place or two."""
 
-_TIMES_MOVED = 4
-"""So many times that may lie between two ways to compute: each of them rounds at every step."""
+_TIMES_NOISE = 8
+"""So many times what rounding at random moves an output by it may lie off: another order of sums rounds otherwise."""
 
-_LARGEST_TOLERANCE = 1e-2
-"""Whatever rounding does: beyond it, nothing is verified."""
+_UNIT = 2.0**-23
+"""The last place of a float32, as a share."""
 
-_NOISE = 2.0**-9
-"""A share of the numbers that a value is computed from, below which it is made of their rounding: TOLERANCE of it is
-two to four units in their last place."""
+_RUNS = 3
 
 
-def largest_difference(given: Sequence[Array], expected: Sequence[Array], sources: Sequence[float] = ()) -> float:
+@dataclass(frozen=True)
+class Difference:
+    """How far outputs lie apart, as a share of the largest one, and how far they may.
+
+    That is TOLERANCE, or more where rounding alone moves them further.
+    """
+
+    share: float
+    allowed: float = TOLERANCE
+
+    @property
+    def within(self) -> bool:
+        """Whether it is no more than allowed."""
+        return self.share <= self.allowed
+
+
+def largest_difference(given: Sequence[Array], expected: Sequence[Array]) -> float:
     """The largest difference as a share of the largest finite expected value; infinite where shapes or NaN differ.
 
     Whole numbers and bools are the same, or infinitely far apart, and so are outputs of two types.
-
-    sources: for each output the largest magnitude that it is computed from (`run_with_sources`). Where all of an output
-        is far smaller, as behind a - a, it holds nothing but what was rounded, and is measured by that.
     """
-    worst = 0.0
-    for place, (one, other) in enumerate(zip(given, expected, strict=True)):
-        if other.dtype.kind != "f" or one.dtype.kind != "f":
-            if one.dtype != other.dtype or not np.array_equal(one, other):
-                return float("inf")
-            continue
-        finite = np.isfinite(other)
-        if one.shape != other.shape or not np.array_equal(one[~finite], other[~finite], equal_nan=True):
-            return float("inf")
-        if finite.any():
-            least = max(_NOISE * sources[place] if sources else 0.0, float(np.finfo(np.float32).tiny))
-            scale = max(float(np.abs(other[finite]).max()), least)
-            worst = max(worst, float(np.abs(one[finite] - other[finite]).max()) / scale)
-    return worst
+    return max((_share(one, other) for one, other in zip(given, expected, strict=True)), default=0.0)
 
 
-def allowed(
-    found: float, graph: Graph, feeds: Mapping[str, Array], outputs: Sequence[Array], sources: Sequence[float]
-) -> float:
-    """The difference allowed from a graph's outputs, of which `found` is: TOLERANCE, or more where it is magnified.
+def _share(given: Array, expected: Array) -> float:
+    if expected.dtype.kind != "f" or given.dtype.kind != "f":
+        return 0.0 if expected.dtype == given.dtype and np.array_equal(given, expected) else float("inf")
+    finite = np.isfinite(expected)
+    if given.shape != expected.shape or not np.array_equal(given[~finite], expected[~finite], equal_nan=True):
+        return float("inf")
+    if not finite.any():
+        return 0.0
+    return float(np.abs(given[finite] - expected[finite]).max()) / _largest(expected)
 
-    A network whose outputs move far when all inputs and weights are moved in their last place, as those of some very
-    deep ones do, gives other digits in any order of its sums.
+
+def _largest(values: Array) -> float:
+    """The largest finite magnitude."""
+    least = float(np.finfo(np.float32).tiny)
+    return max(float(np.abs(values[np.isfinite(values)]).max(initial=0)), least)
+
+
+def compared(given: Sequence[Array], expected: Sequence[Array], graph: Graph, feeds: Mapping[str, Array]) -> Difference:
+    """How far a graph's outputs, or those of what it was made from, lie from those expected on these inputs.
+
+    What rounding does to the graph is only asked where they lie further apart than TOLERANCE. Of several outputs it is
+    the one that is furthest off, of what is allowed of it.
     """
-    if found <= TOLERANCE:
-        return TOLERANCE
-    moved = 0.0
-    for seed in range(2):
-        rng = np.random.default_rng(seed)
-        constants = {name: Dense(_shaken(rng, known.values)) for name, known in graph.constants.items()}
-        again = reference.run(
-            graph.replaced(constants=constants), {name: _shaken(rng, values) for name, values in feeds.items()}
+    share = largest_difference(given, expected)
+    if share <= TOLERANCE or share == float("inf"):
+        return Difference(share)
+    noise = rounding_noise(graph, feeds)
+    of_each = [
+        Difference(
+            _share(one, other),
+            max(TOLERANCE, _TIMES_NOISE * moved / _largest(other)) if other.dtype.kind == "f" else TOLERANCE,
         )
-        moved = max(moved, largest_difference(again, outputs, sources))
-    return max(TOLERANCE, min(_TIMES_MOVED * moved, _LARGEST_TOLERANCE))
+        for one, other, moved in zip(given, expected, noise, strict=True)
+    ]
+    return max(of_each, key=lambda one: one.share / one.allowed)
 
 
-def _shaken(rng: np.random.Generator, values: Array) -> Array:
-    if values.dtype != np.float32:
-        return values
-    signs = rng.integers(0, 2, values.shape, np.int8) * 2 - 1
-    return np.asarray(values * (1 + np.float32(_MOVED) * signs.astype(np.float32)), np.float32)
+def rounding_noise(graph: Graph, feeds: Mapping[str, Array]) -> tuple[float, ...]:
+    """How far rounding moves each output on these inputs: the most of some runs in which all is rounded at random.
+
+    Each float that goes in, or that a node computes, is moved by up to a unit in its last place (Monte Carlo
+    arithmetic: Parker, Pierce and Eggert, "Monte Carlo arithmetic: how to gamble with floating point and win", 2000).
+    What is left of a - a moves as far as a, and a recurrent network that doubles differences moves a long way. Outputs
+    that aren't floats have none.
+    """
+    generator = np.random.default_rng(0)
+
+    def rounded(values: Array) -> Array:
+        if values.dtype != np.float32:
+            return values
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = values * (1 + _UNIT * generator.uniform(-1, 1, values.shape)).astype(np.float32)
+        return np.where(np.isfinite(moved), moved, values)
+
+    def passed_on(made: Node, values: Array) -> Array:
+        return values if OPERATORS[made.operator].moves else rounded(values)
+
+    exact = reference.run(graph, feeds)
+    noise = [0.0] * len(exact)
+    for _ in range(_RUNS):
+        moved = reference.run(graph, {name: rounded(array) for name, array in feeds.items()}, passed_on)
+        noise = [max(most, _apart(one, other)) for most, one, other in zip(noise, exact, moved, strict=True)]
+    return tuple(noise)
+
+
+def _apart(one: Array, other: Array) -> float:
+    """The largest difference of entries that are finite in both."""
+    if one.dtype != np.float32:
+        return 0.0
+    finite = np.isfinite(one) & np.isfinite(other)
+    return float(np.abs(one[finite] - other[finite]).max()) if finite.any() else 0.0
 
 
 def agreement(outputs: Mapping[str, Sequence[Array]]) -> float:
@@ -101,60 +142,3 @@ def agreement(outputs: Mapping[str, Sequence[Array]]) -> float:
             )
         worst = max(worst, difference)
     return worst
-
-
-def run_with_sources(graph: Graph, feeds: Mapping[str, Array]) -> tuple[tuple[Array, ...], list[float]]:
-    """The graph's outputs by the reference, and the largest finite magnitude that each of them is computed from.
-
-    That is of the operands of the last node that computes something: where an output is moved or goes through an
-    activation afterwards, of the node before that. Where an operand is nothing but what was rounded before, it is what
-    that was computed from, times what the node multiplies it with.
-    """
-    producers = graph.producers()
-    given = {**{name: weights.values for name, weights in graph.constants.items()}, **feeds}
-    magnitudes = {name: _magnitude(values) for name, values in given.items()}
-    sources: dict[str, float] = {}
-
-    def watch(name: str, values: Array) -> None:
-        sources[name] = _source(producers[name], magnitudes, sources, graph.constants)
-        magnitudes[name] = _magnitude(values)
-
-    outputs = reference.run(graph, feeds, watch)
-    return outputs, [sources.get(name, 0.0) for name in graph.outputs]
-
-
-def _source(
-    made: Node, magnitudes: Mapping[str, float], sources: Mapping[str, float], constants: Mapping[str, Weights]
-) -> float:
-    if _hands_on(OPERATORS[made.operator]):
-        return sources.get(made.given[0], 0.0)
-    noise = [name for name in made.given if magnitudes[name] < _NOISE * sources.get(name, 0.0)]
-    before = sum(sources[name] * _gain(made, name, magnitudes, constants) for name in noise)
-    return max([before, *(magnitudes[name] for name in made.given)])
-
-
-_SUMS = ("Add", "Sub", "Concat", "Mean")
-
-
-def _gain(made: Node, name: str, magnitudes: Mapping[str, float], constants: Mapping[str, Weights]) -> float:
-    """How much larger noise in an operand can come out; 0 where that isn't known."""
-    work = OPERATORS[made.operator].work
-    if work is Work.LAYER:
-        weight = constants[made.given[1]].values
-        squares = np.square(weight.reshape(len(weight), -1), dtype=np.float64)
-        return float(np.sqrt(squares.sum(1).max()))  # of independent errors
-    if made.operator == "Mul":
-        return max((magnitudes[other] for other in made.given if other != name), default=magnitudes[name])
-    return 1.0 if work is Work.SPATIAL or made.operator in _SUMS else 0.0
-
-
-def _hands_on(operator: Operator) -> bool:
-    """True if outputs are entries of its operand one by one, moved or put through a function."""
-    return operator.moves or operator.work is Work.ENTRYWISE
-
-
-def _magnitude(values: Array) -> float:
-    if values.dtype != np.float32:
-        return 0.0  # places in a table are no magnitudes
-    finite = values[np.isfinite(values)]
-    return float(np.abs(finite).max()) if finite.size else 0.0

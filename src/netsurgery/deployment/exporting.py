@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netsurgery.deployment.comparison import allowed, largest_difference, run_with_sources
+from netsurgery.deployment.comparison import compared
 from netsurgery.deployment.dense_runtime import asked
 from netsurgery.errors import VerificationError
 from netsurgery.files import replacing
@@ -42,17 +42,17 @@ def export_onnx(graph: Graph, path: str | Path, *, sparse: bool = False) -> Expo
 
     examples = capture(graph, reference.run_node).examples
     feeds = {given.name: array for given, array in zip(graph.inputs, examples, strict=True)}
-    expected, sources = run_with_sources(graph, feeds)
+    expected = reference.run(graph, feeds)
 
     def difference(outputs: Sequence[Array], program: str) -> float:
-        found = largest_difference(outputs, expected, sources)
-        most = allowed(found, graph, feeds, expected, sources)
-        if not found <= most:
+        found = compared(outputs, expected, graph, feeds)
+        if not found.within:
             raise VerificationError(
-                f"{path}: what {program} computes from the ONNX file differs from the network by {found:.1e} of the "
-                f"largest output, {most:.0e} is allowed; nothing was kept. Please report it with the network."
+                f"{path}: what {program} computes from the ONNX file differs from the network by {found.share:.1e} of "
+                f"the largest output, {found.allowed:.0e} is allowed; nothing was kept. Please report it with the "
+                "network."
             )
-        return found
+        return found.share
 
     with replacing(path) as temporary:
         write_onnx(graph, temporary, sparse=sparse)

@@ -13,17 +13,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.deployment.comparison import TOLERANCE, allowed, largest_difference, run_with_sources
+from netsurgery.deployment.comparison import TOLERANCE, Difference, compared, largest_difference
 from netsurgery.deployment.dense_runtime import asked
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
-from netsurgery.graph.capture import Captured, InputChoices, capture
+from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes, named_axes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
@@ -52,7 +52,7 @@ class PackReport:
     fixed: which axes could not be open, though nobody asked for them to be fixed, and what forces that, in sentences;
     remarks: what the file computes otherwise than the model, by its nature, in sentences: a model in float16 is run
     in float32, values of a quantised one aren't rounded;
-    tolerance: the difference that was allowed, more than usual where the network itself magnifies rounding.
+    tolerance: the difference that was allowed, more than usual where rounding alone moves the outputs further.
 
     >>> report = ns.pack(model, "network.nsm", example_inputs=images, weights="bfloat16")
     >>> report.dense_bytes  # 263 parameters as float32
@@ -114,6 +114,7 @@ def pack(
     open_axes: OpenAxes | None = None,
     input_shapes: InputShapes | None = None,
     input_values: Mapping[str, npt.ArrayLike] | None = None,
+    outputs: Sequence[str] | None = None,
     weights: WeightFormat = "exact",
     names: bool = False,
 ) -> PackReport:
@@ -130,6 +131,8 @@ def pack(
         ones, sizes and names of axes, {"image": ("batch", 3, 224, 224)}.
     input_values: for ONNX files, what inputs are that are to be constants, such as {"sample_rate": 16000}; they are no
         inputs of the packed network.
+    outputs: for ONNX files, names of values that the network is to give, in this order, in the place of the model's own
+        outputs; what only leads to others is left out, as what a detector selects at the end (NonMaxSuppression).
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
     An .onnx file is compared with what ONNX Runtime makes of it, of a quantised one or one in other floats of what it
@@ -151,37 +154,38 @@ def pack(
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)
-    choices = InputChoices(open_axes, input_shapes, input_values)
+    choices = Choices(open_axes, input_shapes, input_values, outputs)
     captured = capture(model, reference.run_node, example_inputs, choices)
     for name, constant in captured.graph.constants.items():
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
-    outputs, whose = _expected(model, captured)
+    expected, whose = _expected(model, captured)
     graph, examples, dense_bytes = captured.graph, captured.examples, 4 * captured.parameters
     remarks, fixed = captured.remarks, captured.fixed
     del captured  # of a large model there should be no more copies than needed
     graph = simplify(with_known_weights(graph, model), reference.run_node)
     rounding_difference = None
     if weights != "exact":
-        _difference(graph, examples, outputs, whose, path)
+        _difference(graph, examples, expected, whose, path)
         graph = rounded(graph, weights)  # not before: what passes compute from rounded weights isn't round any more
         rounded_outputs = _run(graph, examples)
-        rounding_difference = largest_difference(rounded_outputs, outputs)
-        outputs = rounded_outputs  # what is lost by request isn't the file's fault
+        rounding_difference = largest_difference(rounded_outputs, expected)
+        expected = rounded_outputs  # what is lost by request isn't the file's fault
         graph = simplify(graph, reference.run_node)
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
             encode_to(file, graph, names=names)
         content = temporary.read_bytes()
         read = _read_back(content, graph, path)
-        found, sources = _difference(read, examples, outputs, whose, path)
-        found = max(found, _engine_difference(content, read, examples, outputs, sources, path))
+        found = _difference(read, examples, expected, whose, path)
+        of_engine = _engine_difference(content, read, examples, expected, path)
+        found = max(found, of_engine, key=lambda one: one.share / one.allowed)
     connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
         Path(path),
         len(content),
         dense_bytes,
         connections,
-        found.difference,
+        found.share,
         rounding_difference,
         graph.inputs,
         whose,
@@ -189,7 +193,7 @@ def pack(
         graph.steps,
         fixed,
         remarks,
-        found.tolerance,
+        found.allowed,
     )
 
 
@@ -238,27 +242,18 @@ def _structure(graph: Graph, constants: Sequence[str]) -> tuple[Any, ...]:
     return shapes, nodes, [number[name] for name in graph.outputs]
 
 
-class _Found(NamedTuple):
-    difference: float
-    tolerance: float
-
-
 def _difference(
-    graph: Graph, examples: Sequence[Array], outputs: Sequence[Array], whose: str, path: str | Path
-) -> tuple[_Found, list[float]]:
-    """How far the graph's outputs lie from those expected, and from what numbers each of them is computed.
-
-    Raises VerificationError beyond the tolerance.
-    """
-    found, sources = run_with_sources(graph, _feeds(graph, examples))
-    difference = largest_difference(found, outputs, sources)
-    most = allowed(difference, graph, _feeds(graph, examples), outputs, sources)
-    if not difference <= most:
+    graph: Graph, examples: Sequence[Array], expected: Sequence[Array], whose: str, path: str | Path
+) -> Difference:
+    """How far the graph's outputs lie from those expected. Raises VerificationError beyond what is allowed."""
+    feeds = _feeds(graph, examples)
+    found = compared(reference.run(graph, feeds), expected, graph, feeds)
+    if not found.within:
         raise VerificationError(
-            f"{path}: the packed network's outputs differ from those of {whose} by {difference:.1e} of the largest "
-            f"output, {most:.0e} is allowed; nothing was kept. {_advice(whose)}"
+            f"{path}: the packed network's outputs differ from those of {whose} by {found.share:.1e} of the largest "
+            f"output, {found.allowed:.0e} is allowed; nothing was kept. {_advice(whose)}"
         )
-    return _Found(difference, most), sources
+    return found
 
 
 def _advice(whose: str) -> str:
@@ -273,24 +268,19 @@ def _advice(whose: str) -> str:
 
 
 def _engine_difference(
-    content: bytes,
-    graph: Graph,
-    examples: Sequence[Array],
-    outputs: Sequence[Array],
-    sources: Sequence[float],
-    path: str | Path,
-) -> _Found:
+    content: bytes, graph: Graph, examples: Sequence[Array], expected: Sequence[Array], path: str | Path
+) -> Difference:
     """The same of what the engine, which will run the file, makes of its bytes."""
-    found = Session(content)(*examples)
-    difference = largest_difference(found if isinstance(found, tuple) else (found,), outputs, sources)
-    most = allowed(difference, graph, _feeds(graph, examples), outputs, sources)
-    if not difference <= most:
+    outputs = Session(content)(*examples)
+    given = outputs if isinstance(outputs, tuple) else (outputs,)
+    found = compared(given, expected, graph, _feeds(graph, examples))
+    if not found.within:
         raise VerificationError(
-            f"{path}: the engine's outputs differ from those expected by {difference:.1e} of the largest output, "
-            f"{most:.0e} is allowed, though the network in the file is right; nothing was kept. That is a fault "
-            "of netsurgery: please report it with the model. engine='reference' would run such a file."
+            f"{path}: the engine's outputs differ from those expected by {found.share:.1e} of the largest output, "
+            f"{found.allowed:.0e} is allowed, though the network in the file is right; nothing was kept. That is a "
+            "fault of netsurgery: please report it with the model. engine='reference' would run such a file."
         )
-    return _Found(difference, most)
+    return found
 
 
 def _run(graph: Graph, examples: Sequence[Array]) -> tuple[Array, ...]:

@@ -52,8 +52,8 @@ class Captured:
 
 
 @dataclass(frozen=True)
-class InputChoices:
-    """Which sizes of inputs a caller wants to be open, which fixed, and which inputs to have one value only.
+class Choices:
+    """Which sizes of inputs a caller wants to be open, which fixed, which inputs always the same, and which outputs.
 
     See `packing.pack`.
     """
@@ -61,11 +61,10 @@ class InputChoices:
     open: OpenAxes | None = None
     shapes: InputShapes | None = None
     values: Mapping[str, npt.ArrayLike] | None = None
+    outputs: Sequence[str] | None = None
 
 
-def capture(
-    model: Any, evaluate: Evaluate, example_inputs: Any = None, choices: InputChoices = InputChoices()
-) -> Captured:
+def capture(model: Any, evaluate: Evaluate, example_inputs: Any = None, choices: Choices = Choices()) -> Captured:
     """Capture a torch module, an ExportedProgram, an .onnx or .pt2 file, an onnx ModelProto, or a Graph.
 
     evaluate: computes what an ONNX model leaves to be computed from its constants (`runtime.reference.run_node`).
@@ -87,19 +86,21 @@ def capture(
     raise _no_model(model)
 
 
-def _with_shapes(graph: Graph, choices: InputChoices) -> Graph:
+def _with_shapes(graph: Graph, choices: Choices) -> Graph:
     """The graph with sizes in the place of axes that are to be fixed."""
     advice = "left out: this model says by itself which of its axes are open"
     require(choices.open is None, "open_axes", choices.open, advice)
-    _require_no_values(choices)
+    _require_for_onnx(choices)
     if not choices.shapes:
         return graph
     return with_sizes(graph, with_shapes(graph.inputs, choices.shapes))
 
 
-def _require_no_values(choices: InputChoices) -> None:
+def _require_for_onnx(choices: Choices) -> None:
     advice = "left out: only inputs of ONNX models can be given a value", "wrap the module in one that fixes it"
     require(not choices.values, "input_values", choices.values, *advice)
+    advice = "left out: only values of ONNX models have names to ask for", "wrap the module in one that returns them"
+    require(choices.outputs is None, "outputs", choices.outputs, *advice)
 
 
 def _no_model(given: Any) -> CaptureError:
@@ -120,7 +121,7 @@ def check_model_file(path: Path) -> None:
         raise CaptureError(f"{path}: an .onnx or a .pt2 file is needed; export the model to one of them first.")
 
 
-def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any, choices: InputChoices) -> Captured:
+def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any, choices: Choices) -> Captured:
     check_model_file(path)
     if path.suffix.lower() == ".onnx":
         return _capture_onnx(path, evaluate, example_inputs, choices)
@@ -130,7 +131,7 @@ def _capture_file(path: Path, evaluate: Evaluate, example_inputs: Any, choices: 
     return _capture_torch(load_program(path), example_inputs, choices)
 
 
-def _capture_torch(model: Any, example_inputs: Any, choices: InputChoices) -> Captured:
+def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Captured:
     _need("torch", "torch")
     import torch
 
@@ -148,7 +149,7 @@ def _capture_torch(model: Any, example_inputs: Any, choices: InputChoices) -> Ca
             "example_inputs=(images[:1],)."
         )
     arrays = [_array(given) for given in _sequence(example_inputs)]
-    _require_no_values(choices)
+    _require_for_onnx(choices)
     advice = "the examples say the shapes; say with open_axes which of their sizes are open"
     require(not choices.shapes, "input_shapes", choices.shapes, "left out for a torch module", advice)
     model, remarks = in_float32(model)
@@ -182,12 +183,12 @@ def _hint(example_inputs: Any) -> str:
     return ""
 
 
-def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, choices: InputChoices) -> Captured:
+def _capture_onnx(model: Any, evaluate: Evaluate, example_inputs: Any, choices: Choices) -> Captured:
     _need("onnx", "onnx")
     from netsurgery.graph.from_onnx import read_model
 
     require(choices.open is None, "open_axes", choices.open, "left out: the ONNX model says which of its axes are open")
-    read = read_model(model, evaluate, choices.shapes, choices.values)
+    read = read_model(model, evaluate, choices.shapes, choices.values, choices.outputs)
     examples = _examples(read.graph, example_inputs)
     return Captured(
         read.graph, examples, None, _entries(read.graph), remarks=read.remarks, stand_in=read.as_read, fixed=read.fixed

@@ -51,12 +51,13 @@ That is float64, which is rounded, for float32.
 
 
 def run(
-    graph: Graph, inputs: Mapping[str, Array], watch: Callable[[str, Array], None] | None = None
+    graph: Graph, inputs: Mapping[str, Array], passed_on: Callable[[Node, Array], Array] | None = None
 ) -> tuple[Array, ...]:
     """The graph's outputs, in their order, for arrays by input name; sizes of open axes are those of the arrays.
 
-    A value is dropped once its last reader has run. watch: called with the name of each value that a node makes, and
-    the value. Raises InputError for arrays that the network doesn't take, or if it can't run at these sizes.
+    A value is dropped once its last reader has run. passed_on: called with each node and the value that it makes;
+    others get what it returns. Raises InputError for arrays that the network doesn't take, or if it can't run at these
+    sizes.
     """
     sizes = checked_sizes(graph.inputs, inputs)
     try:
@@ -72,8 +73,8 @@ def run(
     }
     for index, node in enumerate(graph.nodes_at(sizes)):
         values[node.output] = run_node(node, [None if name is None else values[name] for name in node.inputs])
-        if watch is not None:
-            watch(node.output, values[node.output])
+        if passed_on is not None:
+            values[node.output] = passed_on(node, values[node.output])
         for name in {*node.inputs, node.output} - {*graph.outputs}:
             if name is not None and last_use[name] == index:
                 del values[name]

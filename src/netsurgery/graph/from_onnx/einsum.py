@@ -78,7 +78,8 @@ def _of_two(call: Call, a: Value, in_a: str, b: Value, in_b: str, later: set[str
         return call.node("Mul", [left, right]), "".join([*batch, *rows, *columns])
     outer = [sizes[one] for one in batch]
     size = math.prod(sizes[one] for one in inner)
-    left = _shaped(call, left, [*outer, math.prod(sizes[one] for one in rows), size])
+    above = [sizes[one] for one in rows]  # which stay apart where matrices have nothing else around them
+    left = _shaped(call, left, [*outer, *(above if above and not batch else [math.prod(above)]), size])
     right = _moved(call, b, in_b, [*batch, *inner, *columns])
     right = _shaped(call, right, [*outer, size, math.prod(sizes[one] for one in columns)])
     made = product(call, left, right)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ except ModuleNotFoundError as error:
 
 from netsurgery.graph.from_onnx.call import TYPES
 from netsurgery.graph.from_onnx.constants import initialisers
+from netsurgery.graph.from_onnx.inner_graphs import needed
 from netsurgery.graph.from_onnx.models import loaded
 from netsurgery.graph.from_onnx.open_axes import at_any_sizes, is_hopeless
 from netsurgery.graph.from_onnx.reading import read
@@ -70,6 +72,7 @@ def read_model(
     evaluate: Evaluate,
     input_shapes: InputShapes | None = None,
     input_values: Mapping[str, npt.ArrayLike] | None = None,
+    outputs: Sequence[str] | None = None,
 ) -> ReadModel:
     """The graph of an ONNX model: a file (with its external data, if any) or a model in memory.
 
@@ -77,7 +80,7 @@ def read_model(
     may be open: the axis is called as its `dim_param`; without one, or where that is "?", it is the "batch" in the
     first place, and an axis of its own in another. input_shapes: shapes of inputs that are to have others.
     input_values: what inputs are that aren't to be inputs any more; all sizes that are open in the model may be others
-    then.
+    then. outputs: names of values that are to be its outputs; what only leads to others isn't read.
 
     Other floats are read as float32, quantised weights as the floats that they stand for, quantised activations without
     their rounding. Values are named as in the model. What doesn't depend on the inputs is computed now, operators of
@@ -89,7 +92,7 @@ def read_model(
     """
     label = "the ONNX model" if isinstance(source, onnx.ModelProto) else str(source)
     try:
-        return _read(source, evaluate, input_shapes or {}, input_values or {})
+        return _read(source, evaluate, input_shapes or {}, input_values or {}, outputs)
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(f"{label}: {error}", error.missing) from error
     except (CaptureError, GraphError) as error:
@@ -101,6 +104,7 @@ def _read(
     evaluate: Evaluate,
     input_shapes: InputShapes,
     input_values: Mapping[str, npt.ArrayLike],
+    outputs: Sequence[str] | None,
 ) -> ReadModel:
     model = loaded(source)
     opset = _opset(model)
@@ -111,6 +115,8 @@ def _read(
         model = onnx.ModelProto()
         model.CopyFrom(source)
     _fix(model.graph, input_values)
+    if outputs is not None:
+        _end_at(model.graph, outputs)
     ready = prepared(model, opset)
     arrays = initialisers(model.graph)
     inputs = tuple(_input(given) for given in model.graph.input if given.name not in arrays)
@@ -122,7 +128,7 @@ def _read(
 
     graph, fixed = _with_its_batch_fixed(of, inputs)
     graph = graph.replaced(known_least=graph.least)
-    return ReadModel(graph, ready.remarks, model if ready.remarks or input_values else None, fixed)
+    return ReadModel(graph, ready.remarks, model if ready.remarks or input_values or outputs else None, fixed)
 
 
 def _with_its_batch_fixed(
@@ -169,6 +175,25 @@ def _fix(graph: onnx.GraphProto, values: Mapping[str, npt.ArrayLike]) -> None:
         require(fits and whole, f"input_values[{name!r}]", value, f"as the model takes it: {said}")
         graph.input.remove(given[name])
         graph.initializer.append(onnx.numpy_helper.from_array(array.astype(kind), name))
+
+
+def _end_at(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
+    """Give a graph these outputs, and leave out what leads to none of them. Raises SettingError for other names."""
+    made = [name for node in graph.node for name in node.output if name]
+    said = "names of values that nodes of the model make", "viewers of ONNX files, such as Netron, show them"
+    require(bool(outputs) and not isinstance(outputs, str), "outputs", outputs, *said)
+    for name in outputs:
+        near = get_close_matches(name, made, 3)
+        allowed = f"the name of a value that a node of the model makes{f', such as {near}' if near else ''}"
+        require(name in made, "outputs", name, allowed)
+    require(len(set(outputs)) == len(outputs), "outputs", list(outputs), "each name once")
+    known = {value.name: value for value in (*graph.output, *graph.value_info)}
+    kept = [known.get(name, onnx.ValueInfoProto(name=name)) for name in outputs]
+    kept = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in kept]
+    nodes = needed(graph.node, set(outputs))
+    del graph.output[:], graph.node[:]
+    graph.output.extend(kept)
+    graph.node.extend(nodes)
 
 
 def _opset(model: onnx.ModelProto) -> int:

@@ -29,8 +29,12 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 _QUANTIZED = "; give the model as it was before quantisation"
-_FOUND = "; it gives as many entries as it finds, and a network's shapes follow from its inputs' alone"
+_FOUND = (
+    "; it gives as many entries as it finds, and a network's shapes follow from its inputs' alone: end the network "
+    "before it (outputs, --outputs)"
+)
 _ADVICE = {
+    "NonMaxSuppression": _FOUND,
     "NonZero": _FOUND,
     "Unique": _FOUND,
     "Compress": _FOUND,
@@ -346,7 +350,7 @@ def _same_bits(a: Array, b: Array) -> bool:
 
 
 def _translated(proto: onnx.NodeProto) -> bool:
-    return not proto.domain and proto.op_type in TRANSLATIONS
+    return not proto.domain and (proto.op_type in TRANSLATIONS or proto.op_type in DECISIONS)
 
 
 def _missing(proto: onnx.NodeProto) -> str:

@@ -113,7 +113,7 @@ def _numbers(kind: str, folder: Folder | None, call: Call) -> list[AnyArray] | N
     try:
         if kind in ("Equal", *_BELOW):
             _require_decided(kind, *map(_as_objects, given))
-            return None
+            return None if folder is None else [np.asarray(folder(call), object)]
         if kind == "Gather":
             return [_picked(_as_objects(given[0]), call)]
         if kind in ("Div", "Cast", "Max", "Min"):

@@ -26,6 +26,8 @@ from netsurgery.graph.from_torch.call import (
     Zeros,
     sizes_of,
 )
+from netsurgery.graph.from_torch.complex_numbers import Complex, is_complex
+from netsurgery.graph.from_torch.complex_numbers import translated as complex_call
 from netsurgery.graph.from_torch.cuts import cut_of
 from netsurgery.graph.from_torch.extents import Symbols
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES, FLOAT_ADVICE, StoredTensors, input_of
@@ -36,7 +38,7 @@ from netsurgery.graph.step_search import steps_of
 from netsurgery.graph.value_types import ValueType
 
 Value: TypeAlias = Any
-"""Activation, Constant, Zeros, a tuple of these, Open, a number, or Missing."""
+"""Activation, Constant, Complex, Zeros, a tuple of these, Open, a number, or Missing."""
 
 
 _IN_A_ROW = 9
@@ -221,7 +223,7 @@ class _Reader:
         if node.target is operator.getitem:
             return self._part(args[0], args[1], node)
         leaves = list(_leaves((args, kwargs)))
-        known = not any(isinstance(leaf, Activation | Cut | Open | Zeros | Missing) for leaf in leaves)
+        known = not any(isinstance(leaf, Activation | Complex | Cut | Open | Zeros | Missing) for leaf in leaves)
         random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
         if known and not random and isinstance(node.target, torch._ops.OpOverload):
             return _computed(node, args, kwargs)
@@ -231,6 +233,10 @@ class _Reader:
             return Zeros(sizes_of(given))
         if (cut := cut_of(node.target, args, kwargs, node.name)) is not None:
             return cut
+        if is_complex(str(node.target), leaves, given):
+            if any(isinstance(leaf, Missing) for leaf in leaves):
+                return Missing()
+            return self._complex(node, _named(node.target, args, kwargs), given)
         translation = TRANSLATIONS.get(str(node.target))
         if translation is None:
             # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.
@@ -254,15 +260,10 @@ class _Reader:
     ) -> Value:
         several = isinstance(given, list | tuple)
         shapes = [sizes_of(one) for one in (given if several else [given])]
-        used = frozenset(int(user.args[1]) for user in node.users if user.target is operator.getitem)  # type: ignore[arg-type]
-        name = node.name.lstrip("_").replace("native_", "").replace("_legit_no_training", "")
         types = tuple(COMPUTED_TYPES.get(one.dtype, ValueType.FLOAT32) for one in (given if several else [given]))
-        place, builder = _place(node), self._builder
-        call = Call(
-            arguments, shapes[0], used, name, place, builder, self._constants, self._origins, self._symbols, types
-        )
+        builder = self._builder
         try:
-            result = translation(call)
+            result = translation(self._call(node, arguments, shapes[0], types))
         except GraphError as error:
             raise UnsupportedOperatorError(str(error)) from error
         names = result if isinstance(result, tuple) else (result,)
@@ -273,6 +274,24 @@ class _Reader:
                 )
         values = [None if name is None else Activation(name, shape) for name, shape in zip(names, shapes, strict=False)]
         return tuple(values) if several else values[0]
+
+    def _complex(self, node: torch.fx.Node, arguments: Mapping[str, Any], given: Any) -> Value:
+        """What a call gives that takes or makes complex numbers."""
+        call = self._call(node, arguments, sizes_of(given), (ValueType.FLOAT32,))
+        try:
+            return complex_call(str(node.target), call, TRANSLATIONS)
+        except GraphError as error:
+            raise UnsupportedOperatorError(str(error)) from error
+
+    def _call(
+        self, node: torch.fx.Node, arguments: Mapping[str, Any], shape: Sizes, types: tuple[ValueType, ...]
+    ) -> Call:
+        used = frozenset(int(user.args[1]) for user in node.users if user.target is operator.getitem)  # type: ignore[arg-type]
+        name = node.name.lstrip("_").replace("native_", "").replace("_legit_no_training", "")
+        return Call(
+            arguments, shape, used, name, _place(node), self._builder, self._constants, self._origins, self._symbols,
+            types,
+        )  # fmt: skip
 
     def _part(self, whole: Value, index: int, node: torch.fx.Node) -> Value:
         """One of several outputs. Raises UnsupportedOperatorError if the graph doesn't make it."""

@@ -14,6 +14,7 @@ import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.constants import AnyArray
+from netsurgery.graph.from_onnx.rewriting.trees import trees
 
 DOMAIN = "ai.onnx.ml"
 
@@ -88,6 +89,18 @@ class _Rewriting:
         made = output or self._unique(f"{self._node.output[0]}.{operator.lower()}")
         self._nodes.append(onnx.helper.make_node(operator, list(inputs), [made], **attributes))
         return made
+
+    def compared(self, mode: str, x: str, thresholds: str) -> str:
+        """A comparison as the nodes of trees name it."""
+        if mode == "BRANCH_NEQ":
+            return self.add("Not", [self.add("Equal", [x, thresholds])])
+        operator = _MODES.get(mode)
+        if operator is None:
+            raise self.refuse(f"compares by {mode}; {', '.join(_MODES)} and BRANCH_NEQ are known")
+        if self._opset < 12 and operator.endswith("OrEqual"):
+            less = self.add({"LessOrEqual": "Less", "GreaterOrEqual": "Greater"}[operator], [x, thresholds])
+            return self.add("Or", [less, self.add("Equal", [x, thresholds])])
+        return self.add(operator, [x, thresholds])
 
     def along(self, operator: str, x: str, since: int, **attributes: Any) -> str:
         """A node along the last axis, which is an operand since that opset, before it an attribute."""
@@ -188,14 +201,119 @@ def _classifier(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, An
         best_of = scores
         if probabilities:
             _after(rewriting, scores, transform, probabilities)
+    best = "" if texts else rewriting.add("ArgMax", [best_of], axis=-1, keepdims=0)
+    _label(rewriting, node.output[0], best, texts, numbers, probabilities)
+
+
+def _label(
+    rewriting: _Rewriting, output: str, best: str, texts: Sequence[bytes], numbers: Sequence[int], scores: str
+) -> None:
+    """The label of the class in a place."""
     if texts:
-        rewriting.as_text(node.output[0], texts, probabilities or "its scores")
-        return
-    best = rewriting.add("ArgMax", [best_of], axis=-1, keepdims=0)
-    if list(numbers) == list(range(classes)):
-        rewriting.add("Identity", [best], node.output[0])
+        rewriting.as_text(output, texts, scores or "its scores")
+    elif list(numbers) == list(range(len(numbers))):
+        rewriting.add("Identity", [best], output)
     else:
-        rewriting.add("Gather", [rewriting.constant(numbers, np.int64), best], node.output[0])
+        rewriting.add("Gather", [rewriting.constant(numbers, np.int64), best], output)
+
+
+def _tree_scores(
+    rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any], prefix: str, targets: int
+) -> tuple[str, str]:
+    """The sum of what the leaves add that are reached, (N, targets); and to which any adds, "" where that is all."""
+    if any(name.endswith("_as_tensor") for name in given):
+        raise rewriting.refuse("has its numbers in float64")
+    if given.get("aggregate_function", b"SUM") not in (b"SUM", b"AVERAGE"):
+        raise rewriting.refuse("takes the least or the most of its trees; SUM and AVERAGE are known")
+    try:
+        found = trees(given, prefix, targets)
+    except (KeyError, StopIteration, ValueError) as error:
+        raise rewriting.refuse(f"has trees that can't be read ({error})") from error
+    count, comparisons, leaves = found.needs.shape
+    x = rewriting.floats(node.input[0])
+    compared = rewriting.add("Gather", [x, rewriting.constant(found.features, np.int64)], axis=1)
+    thresholds = rewriting.constant(found.thresholds)
+    true = ""
+    for mode in sorted(set(found.modes) - {""}) or ["BRANCH_LEQ"]:
+        one = rewriting.compared(mode, compared, thresholds)
+        if true:
+            own = rewriting.constant(found.modes == mode, np.bool_)
+            one = rewriting.add("Where", [own, one, true])
+        true = one
+    if found.follows_missing.any():
+        follows = rewriting.constant(found.follows_missing, np.bool_)
+        missing = rewriting.add("And", [rewriting.add("IsNaN", [compared]), follows])
+        true = rewriting.add("Or", [true, missing])
+    ones = rewriting.add("Cast", [true], to=onnx.TensorProto.FLOAT)
+    by_tree = rewriting.add("Reshape", [ones, rewriting.constant([-1, count, 1, comparisons], np.int64)])
+    sums = rewriting.add("MatMul", [by_tree, rewriting.constant(found.needs)])
+    reached = rewriting.add("Equal", [sums, rewriting.constant(found.trues)])
+    reached = rewriting.add("Cast", [reached], to=onnx.TensorProto.FLOAT)
+    reached = rewriting.add("Reshape", [reached, rewriting.constant([-1, count * leaves], np.int64)])
+    weights = found.weights / (count if given.get("aggregate_function") == b"AVERAGE" else 1)
+    scores = rewriting.add("MatMul", [reached, rewriting.constant(weights)])
+    base = given.get("base_values", ())
+    if len(base):
+        return rewriting.add("Add", [scores, rewriting.constant(base)]), ""
+    if found.adds[found.trues.reshape(-1) >= 0].all():
+        return scores, ""
+    votes = rewriting.add("MatMul", [reached, rewriting.constant(found.adds)])
+    return scores, rewriting.add("Greater", [votes, rewriting.constant(0.0)])
+
+
+def _tree_regressor(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    scores, _ = _tree_scores(rewriting, node, given, "target", int(given.get("n_targets", 1)))
+    _after(rewriting, scores, given.get("post_transform", b"NONE").decode(), node.output[0])
+
+
+def _voted(rewriting: _Rewriting, scores: str, voted: str, classes: int) -> str:
+    """The place of the class that is chosen, which is one of those that a leaf says anything of.
+
+    Of two classes the second one is, where its score is above 0 (the first one's, where it has none).
+    """
+    if classes > 2:
+        if voted:
+            scores = rewriting.add("Where", [voted, scores, rewriting.constant(np.finfo(np.float32).min)])
+        return rewriting.add("ArgMax", [scores], axis=-1, keepdims=0)
+    first, second = (
+        rewriting.add("Gather", [scores, rewriting.constant(place, np.int64)], axis=1) for place in range(2)
+    )
+    if voted:
+        has = rewriting.add("Gather", [voted, rewriting.constant(1, np.int64)], axis=1)
+        second = rewriting.add("Where", [has, second, first])
+    above = rewriting.add("Greater", [second, rewriting.constant(0.0)])
+    return rewriting.add("Cast", [above], to=onnx.TensorProto.INT64)
+
+
+def _tree_classifier(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """Labels and scores. Of two classes one alone may have scores; if no weight is negative, the other has the rest.
+
+    That, and which class is chosen, is as ONNX Runtime has it: the specification doesn't say.
+    """
+    texts, numbers = given.get("classlabels_strings", ()), given.get("classlabels_int64s", ())
+    classes, transform = len(texts) or len(numbers), given.get("post_transform", b"NONE").decode()
+    probabilities = node.output[1] if len(node.output) > 1 and node.output[1] else ""
+    only = set(given["class_ids"])
+    if classes == 2 and len(only) == 1:
+        one = dict(given, class_ids=[0] * len(given["class_ids"]))
+        score = _tree_scores(rewriting, node, one, "class", 1)[0]
+        shares = min(given["class_weights"]) >= 0
+        larger = rewriting.add("Greater", [score, rewriting.constant(0.5 if shares else 0.0)])
+        best = rewriting.add("Cast", [larger], to=onnx.TensorProto.INT64)
+        best = rewriting.add("Reshape", [best, rewriting.constant([-1], np.int64)])
+        if only == {1}:
+            rest = rewriting.add("Mul", [score, rewriting.constant(0.0)])
+        elif transform == "SOFTMAX":
+            raise rewriting.refuse("has one score for two classes and ends in SOFTMAX")
+        else:
+            rest = rewriting.add("Sub", [rewriting.constant(float(shares and transform == "NONE")), score])
+        scores = rewriting.add("Concat", [rest, score], axis=-1)
+    else:
+        scores, voted = _tree_scores(rewriting, node, given, "class", classes)
+        best = _voted(rewriting, scores, voted, classes)
+    if probabilities:
+        _after(rewriting, scores, transform, probabilities)
+    _label(rewriting, node.output[0], best, texts, numbers, probabilities)
 
 
 def _features(rewriting: _Rewriting, node: onnx.NodeProto, _: dict[str, Any]) -> None:
@@ -236,6 +354,15 @@ def _one_hot(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any])
     rewriting.add("Cast", [same], node.output[0], to=onnx.TensorProto.FLOAT)
 
 
+_MODES = {
+    "BRANCH_LEQ": "LessOrEqual",
+    "BRANCH_LT": "Less",
+    "BRANCH_GTE": "GreaterOrEqual",
+    "BRANCH_GT": "Greater",
+    "BRANCH_EQ": "Equal",
+}
+"""How a node of a tree compares -> ONNX operator."""
+
 _REWRITES: dict[str, Rewrite] = {
     "ArrayFeatureExtractor": _features,
     "Binarizer": _binarizer,
@@ -246,6 +373,8 @@ _REWRITES: dict[str, Rewrite] = {
     "Normalizer": _normalizer,
     "OneHotEncoder": _one_hot,
     "Scaler": _scaler,
+    "TreeEnsembleClassifier": _tree_classifier,
+    "TreeEnsembleRegressor": _tree_regressor,
     "ZipMap": _plain_scores,
 }
 """Operators of the domain ai.onnx.ml, and what they become."""

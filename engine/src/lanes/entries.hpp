@@ -1,0 +1,36 @@
+// Functions of entries, and of pairs of them, in vectors of lanes: of the pixels of tiles, not of the halo around them.
+#pragma once
+
+#include <memory>
+
+#include "graph/step.hpp"
+#include "isa/kernels.hpp"
+#include "lanes/layout.hpp"
+
+namespace netsurgery {
+
+/// A value in a buffer. Layouts of one step differ in their halos at most.
+struct Lying {
+  int buffer;
+  Layout layout;
+};
+
+std::unique_ptr<Step> make_function(const Kernels& kernels, const AppliedFunction& activation, const Lying& input,
+                                    const Lying& output);
+
+std::unique_ptr<Step> make_pair(const Kernels& kernels, Pair pair, const Lying& a, const Lying& b, const Lying& output);
+
+/// One number of each channel, `channel` floats apart, and those of the next group of images `group` floats farther.
+struct ChannelNumbers {
+  int buffer;
+  Size channel, group;
+};
+
+/// first: the value is the pair's first operand.
+std::unique_ptr<Step> make_channel_pair(const Kernels& kernels, Pair pair, const Lying& input,
+                                        const ChannelNumbers& numbers, bool first, const Lying& output);
+
+/// Cycles of one core, roughly.
+double entries_cycles(const Layout& layout, double of_each);
+
+}  // namespace netsurgery
