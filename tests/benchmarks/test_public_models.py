@@ -159,9 +159,9 @@ def test_a_file_that_packs_is_compared_and_timed_at_each_choice_of_sizes(tmp_pat
 
 
 def test_a_file_that_holds_for_some_sizes_only_packs_with_sizes_in_the_place_of_its_axes(tmp_path: Path) -> None:
-    file = file_of([X], axes={"batch": (2, 4, 2), "time": (5, 6, 8)})
-    halves = helper.make_node("Split", ["x"], ["a", "b"], axis=0, num_outputs=2)
-    write(file.local(tmp_path), [halves, helper.make_node("Add", ["a", "b"], ["y"])], ["batch", "time", 4])
+    file = file_of([X], axes={"batch": (3, 6, 3), "time": (5, 6, 8)})
+    thirds = helper.make_node("Split", ["x"], ["a", "b", "c"], axis=0, num_outputs=3)
+    write(file.local(tmp_path), [thirds, helper.make_node("Add", ["a", "c"], ["y"])], ["batch", "time", 4])
     row = run.row(file, tmp_path)
     assert row["verdict"] == FIXED
     assert row["open_axes"] == []
