@@ -13,9 +13,16 @@ namespace {
 
 constexpr std::size_t kMostSizes = 1024;  // at which it is known how long sequences may be
 
+/// How many entries an input has, found without memory: a run allocates nothing.
+Size entries_at(const Input& input, const Sizes& sizes) {
+  Size count = 1;
+  for (const Size size : input.shape) count *= is_open(size) ? sizes[axis_of(size)] : size;
+  return count;
+}
+
 template <class Number>
 void check_lengths(const Number* numbers, Size longest, const Sizes& sizes, const Input& input) {
-  const Size count = shape_at(input.shape, sizes).front();
+  const Size count = entries_at(input, sizes);
   for (Size i = 0; i < count; ++i) {
     const Size number = static_cast<Size>(numbers[i]);
     if (number < 0 || number > longest)
@@ -27,8 +34,7 @@ void check_lengths(const Number* numbers, Size longest, const Sizes& sizes, cons
 
 template <class Number>
 void check_rows(const Number* numbers, Size rows, const Sizes& sizes, const Input& input) {
-  Size count = 1;
-  for (const Size size : input.shape) count *= is_open(size) ? sizes[axis_of(size)] : size;
+  const Size count = entries_at(input, sizes);
   for (Size i = 0; i < count; ++i) {
     const Size number = static_cast<Size>(numbers[i]);
     if (number >= -rows && number < rows) continue;
