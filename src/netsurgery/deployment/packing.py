@@ -94,7 +94,16 @@ class PackReport:
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
             f"Verified: its outputs are those of {whose}, to {self.difference:.1e} of the largest."
-            + "".join(f"\n{remark}" for remark in (*self.fixed, *self.remarks))
+            f"{self._allowance()}" + "".join(f"\n{remark}" for remark in (*self.fixed, *self.remarks))
+        )
+
+    def _allowance(self) -> str:
+        """Nothing to say of a network that doesn't magnify rounding."""
+        if self.tolerance <= TOLERANCE:
+            return ""
+        return (
+            f"\nRounding alone moves them far on these inputs: {self.tolerance:.0e} was allowed in the place of "
+            f"{TOLERANCE:.0e}. Inputs like those that it is meant for may show more."
         )
 
     def _comparison(self) -> str:

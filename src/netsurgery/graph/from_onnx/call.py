@@ -132,8 +132,9 @@ class Call:
         given = list(inputs)
         while given and given[-1] is None:
             given.pop()
+        computed = any(value is not None and value.array is None for value in given)  # else it is folded
         for value in given:
-            if value is not None and value.array is not None and 0 in value.shape:
+            if computed and value is not None and value.array is not None and 0 in value.shape:
                 raise UnsupportedOperatorError(f"reads {value.name!r}, an empty tensor of shape {value.shape}")
             if value is not None and value.array is not None and value.kind is None:
                 raise UnsupportedOperatorError(

@@ -17,21 +17,33 @@ _DEEPEST = 4
 def taken_apart(model: onnx.ModelProto, opset: int, kept: Collection[str]) -> onnx.ModelProto:
     """The model with ONNX's own definitions in the place of operators that aren't kept, where it has any.
 
-    What onnx can't take apart stays, and is refused by its name later: it needs to know types for that, and versions
-    before 1.19 can't at all.
+    What onnx can't take apart, or only into what isn't kept either, stays, and is refused by its name later: onnx needs
+    to know types for that, and versions before 1.19 can't at all.
     """
-    for _ in range(_DEEPEST):
-        before = model
-        for operator in sorted(set(_operators(model.graph)) - set(kept)):
-            if not _has_body(operator, opset):
-                continue
-            try:
-                model = inliner.inline_selected_functions(model, [("", operator)], inline_schema_functions=True)
-            except (RuntimeError, TypeError, ValueError):
-                continue
-        if model is before:
-            break
+    for operator in sorted(set(_operators(model.graph)) - set(kept)):
+        model = _without(model, operator, opset, kept, _DEEPEST) or model
     return model
+
+
+def _without(
+    model: onnx.ModelProto, operator: str, opset: int, kept: Collection[str], deepest: int
+) -> onnx.ModelProto | None:
+    """The model without an operator, and without others that its body holds; None where that leads to none but kept."""
+    if not deepest or not _has_body(operator, opset):
+        return None
+    try:
+        result = inliner.inline_selected_functions(model, [("", operator)], inline_schema_functions=True)
+    except (RuntimeError, TypeError, ValueError):
+        return None
+    there = set(_operators(result.graph))
+    if operator in there:
+        return None
+    for other in sorted(there - set(_operators(model.graph)) - set(kept)):
+        simpler = _without(result, other, opset, kept, deepest - 1)
+        if simpler is None:
+            return None
+        result = simpler
+    return result
 
 
 def _operators(graph: onnx.GraphProto) -> Iterator[str]:
