@@ -5,6 +5,7 @@ python -m tests.engine.networks     writes them to engine/tests/networks, where 
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -156,8 +157,10 @@ def lenet5() -> Graph:
 def all_files() -> dict[str, bytes]:
     """By name."""
     networks = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}
-    for number, (operator, operands, attributes) in enumerate(CASES):
-        networks[f"{number:02}-{operator}"] = one_node(operator, operands, attributes, "batch")
+    of_operators: Counter[str] = Counter()
+    for operator, operands, attributes in CASES:
+        of_operators[operator] += 1
+        networks[f"{operator}-{of_operators[operator]:02}"] = one_node(operator, operands, attributes, "batch")
     for network in (lenet5, residual, depthwise, windows, pools, binary_planes, four_planes):
         networks[network.__name__] = network()
     return {f"{name}.nsm": encode(recognise_weights(graph)) for name, graph in networks.items()}
