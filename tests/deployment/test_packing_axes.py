@@ -327,3 +327,30 @@ def test_the_command_line_fixes_axes_runs_whole_numbers_and_measures_any_size(
     assert ns.load("fixed.nsm").inputs[0].shape == ("batch", 7)
     with pytest.raises(SystemExit):
         main(["pack", "m.pt2", "--input-shape", "7"])
+
+
+class ClassToken(nn.Module):
+    """A learned first token, expanded to the batch, before a causal mask of infinities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.token, self.query = nn.Parameter(torch.randn(1, 1, 8)), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1)
+        steps = x.shape[1]
+        mask = torch.full((steps, steps), float("-inf")).triu(1)
+        out: Tensor = (self.query(x) @ x.transpose(1, 2) + mask).softmax(-1) @ x
+        return out
+
+
+@pytest.mark.parametrize("axes", [{0: "rows"}, {0: "rows", 1: "time"}, {0: "batch", 1: "time"}])
+def test_an_axis_may_have_any_name_where_attributes_follow_it(axes: dict[int, str], path: Path) -> None:
+    """A file keeps no name of a batch alone: what follows it is compared by its place."""
+    model = ClassToken().eval()
+    report = ns.pack(model, path, example_inputs=torch.randn(2, 5, 8), open_axes={"x": axes})
+    assert report.axes == tuple(axes.values())
+    for batch, time in ((1, 5), (4, 5), (3, 9))[: 1 + len(axes)]:
+        x = torch.randn(batch, time, 8)
+        np.testing.assert_allclose(ns.load(path)(x.numpy()), model(x).detach().numpy(), rtol=0, atol=1e-5)

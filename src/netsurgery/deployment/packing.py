@@ -24,6 +24,7 @@ from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, Choices, capture
+from netsurgery.graph.extents import Extent, axis
 from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes, named_axes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
@@ -237,14 +238,25 @@ def _read_back(content: bytes, graph: Graph, path: str | Path) -> Graph:
 
 
 def _structure(graph: Graph, constants: Sequence[str]) -> tuple[Any, ...]:
-    """All of a graph but what its values are called, and the entries of its constants."""
+    """All of a graph but what its values and axes are called, and the entries of its constants."""
     values = [*(given.name for given in graph.inputs), *(made.output for made in graph.nodes), *constants]
     number: dict[str | None, int] = {name: place for place, name in enumerate(values)}
+    axes = {name: place for place, name in enumerate(graph.axes)}
+    by_place = {name: axis(f"axis {place}") for name, place in axes.items()}
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(renamed, value))
+        return value.put(by_place) if isinstance(value, Extent) else value
+
     nodes = [
-        (made.operator, [number.get(name) for name in made.inputs], sorted(map(repr, made.attributes.items())))
+        (
+            made.operator,
+            [number.get(name) for name in made.inputs],
+            sorted((name, repr(renamed(value))) for name, value in made.attributes.items()),
+        )
         for made in graph.nodes
     ]
-    axes = {name: place for place, name in enumerate(graph.axes)}
     shapes = [
         (tuple(f"axis {axes[s]}" if isinstance(s, str) else s for s in one.shape), one.type) for one in graph.inputs
     ]

@@ -228,9 +228,13 @@ class Call:
         value = self.arguments[argument]
         if self.kind is not ValueType.FLOAT32 or isinstance(value, Activation | Cut | Open | Zeros):
             return self.promoted(argument)
-        tensor = value.tensor if isinstance(value, Constant) else torch.as_tensor(value)
+        return self.number_or_quotient(value.tensor if isinstance(value, Constant) else value, argument)
+
+    def number_or_quotient(self, value: Any, argument: str) -> str:
+        """Known floats as a value of the graph: a quotient where some of them are infinite."""
+        tensor = torch.as_tensor(value)
         if not bool(tensor.isinf().any()):
-            return self.promoted(argument)
+            return self.placed(Constant(tensor, f"{self.name}.{argument}"), argument, ValueType.FLOAT32)
         over = Constant(torch.where(tensor.isinf(), tensor.sign().float(), tensor.float()), f"{self.name}.{argument}")
         under = self.builder.integers((~tensor.isinf()).numpy(), ValueType.FLOAT32, f"{self.name}.finite", self.place)
         return self.node("Div", [self.placed(over), under], "unbounded")

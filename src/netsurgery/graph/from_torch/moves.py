@@ -149,7 +149,11 @@ def filled(value: float | None = None) -> Callable[[Call], str]:
     """aten.full, zeros, ones and their kin, whose sizes follow open axes: a number, broadcast."""
 
     def translate(call: Call) -> str:
-        number = call.placed(call.number("fill_value") if value is None else value, "number", call.kind)
+        filling = call.number("fill_value") if value is None else value
+        if call.kind is ValueType.FLOAT32:
+            number = call.number_or_quotient(filling, "number")
+        else:
+            number = call.placed(filling, "number", call.kind)
         if not call.shape:
             return call.reshaped(number, (), ())
         return call.node("Expand", [number], shape=tuple(call.extent(size) for size in call.shape))
