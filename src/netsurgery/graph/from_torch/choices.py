@@ -22,9 +22,17 @@ def compared(operator: str) -> Callable[[Call], str]:
         kind = promoted_type(call, "self", "other")
         if kind is ValueType.BOOL and operator not in ("Equal", "NotEqual"):
             kind = ValueType.INT32
-        return call.node(operator, [call.operand_as("self", kind), call.operand_as("other", kind)])
+        return call.node(operator, [_side(call, "self", kind), _side(call, "other", kind)])
 
     return translate
+
+
+def _side(call: Call, argument: str, kind: ValueType) -> str:
+    """One side of a comparison; what is known may be infinite."""
+    value = call.arguments[argument]
+    if kind is ValueType.FLOAT32 and isinstance(value, Constant | float):
+        return call.number_or_quotient(value.tensor if isinstance(value, Constant) else value, argument)
+    return call.operand_as(argument, kind)
 
 
 def promoted_type(call: Call, *arguments: str) -> ValueType:
