@@ -266,11 +266,15 @@ def bucket(boundaries: str, values: str) -> Callable[[Call], str]:
             raise UnsupportedOperatorError("boundaries must be one sorted row")
         right = bool(call.arguments["right"]) or call.arguments.get("side") == "right"
         x = call.reshaped(call.operand_as(values, ValueType.FLOAT32), sizes, (*sizes, 1), "x")
-        below = call.node(
-            "LessOrEqual" if right else "Less", [call.placed(Constant(row.float(), "boundaries")), x], "below"
-        )
+        row_name = call.placed(Constant(row.float(), "boundaries"))
+        within = call.node("Less" if right else "LessOrEqual", [x, row_name], "within")
+        beyond = call.node("Not", [within], "beyond")  # NaN is beyond all of them
         total = call.node(
-            "ReduceSum", [call.node("Cast", [below], "ones", type="float32")], "sum", axes=(len(sizes),), keepdims=False
+            "ReduceSum",
+            [call.node("Cast", [beyond], "ones", type="float32")],
+            "sum",
+            axes=(len(sizes),),
+            keepdims=False,
         )
         return call.node("Cast", [total], type=str(call.kind))
 
