@@ -22,8 +22,12 @@ from netsurgery.graph.step_search import steps_of
 
 SHORTEST = (11, 227, 4000)
 """Where the sizes of the readings begin. Pictures may have to be larger than a few pixels, and sounds longer than a few
-hundred samples; but a table of positions ends somewhere. Sizes are primes, times the step of their axis, so that a
+hundred samples; but a table of positions ends somewhere, and a square of a long axis doesn't fit into memory: beyond
+pictures the last axis alone is that long. Sizes are primes, times the step of their axis, so that a
 product with one is never a product with another."""
+
+_LONG = 1000
+"""Beyond it, one axis alone is as long as a reading is to be."""
 
 EVEN_SIZES = (12, 16, 18, 20, 24, 28, 30, 32)
 """Sizes of the reading that is compared, in steps of the axes: what primes have in common, a remainder of 1 by 2, these
@@ -149,8 +153,8 @@ def reading_sizes(
     sizes: list[dict[str, int]] = [{}, {}]
     for reading in sizes:
         for axis in axes:
-            step = steps.get(axis, 1)
-            prime = next(prime for prime in _primes(max(SHORTEST[0], shortest // step)) if prime not in used)
+            step, start = steps.get(axis, 1), shortest if shortest < _LONG or axis == axes[-1] else SHORTEST[0]
+            prime = next(prime for prime in _primes(max(SHORTEST[0], start // step)) if prime not in used)
             used.add(prime)
             reading[axis] = step * prime
     return sizes[0], sizes[1]
@@ -174,6 +178,8 @@ def _read(read_at: ReadAt, sizes: Sizes, steps: Mapping[str, int]) -> Graph | Pr
         return read_at(sizes, steps)
     except UnreadError as error:
         return {(problem.operator, problem.where): problem for problem in error.missing}
+    except MemoryError:
+        raise CaptureError(f"what is known of the model at {named_sizes(sizes)} doesn't fit into memory.") from None
 
 
 def _problem(place: tuple[str, str], known: Sequence[Problems], sizes: Sequence[Sizes], axes: Sequence[str]) -> Problem:
