@@ -38,6 +38,14 @@ _MOST_AXES = 8
 FIX = "export the model with that axis fixed, or fix it with input_shapes (--input-shape)"
 _ONE = "If two of them are one, give them one name there"
 
+_GROWN = 1.2
+"""So many times the nodes of one reading are in another: a loop over the entries of an axis, at whatever sizes."""
+
+
+class _GrowsError(CaptureError):
+    """A model of more nodes the longer an axis is: no other sizes help."""
+
+
 ReadAt: TypeAlias = Callable[[Sizes, Mapping[str, int]], Graph]
 """Reads a model for one choice of sizes; the second are the steps of those axes of which all sizes are multiples."""
 
@@ -74,8 +82,9 @@ def at_any_sizes(read_at: ReadAt, axes: Sequence[str]) -> Graph:
 
 
 def is_hopeless(refusal: CaptureError) -> bool:
-    """True if operators are missing and nothing else is wrong: other sizes don't help."""
-    return isinstance(refusal, UnreadError) and all(problem.absent for problem in refusal.missing)
+    """True if operators are missing and nothing else is wrong, or nodes grow with an axis: other sizes don't help."""
+    absent = isinstance(refusal, UnreadError) and all(problem.absent for problem in refusal.missing)
+    return absent or isinstance(refusal, _GrowsError)
 
 
 def _reads(read_at: ReadAt, sizes: Sizes) -> bool:
@@ -198,7 +207,9 @@ def _problem(place: tuple[str, str], known: Sequence[Problems], sizes: Sequence[
 def merged(one: Graph, other: Graph, sizes: Sequence[Sizes], axes: Sequence[str]) -> Graph:
     """The graph that both readings, made for these sizes, are at any. Raises CaptureError if there is none."""
     if len(one.nodes) != len(other.nodes):
-        raise CaptureError(f"what the model computes depends on the size of an open axis. {_advice(axes)}")
+        few, many = sorted((len(one.nodes), len(other.nodes)))
+        kind = _GrowsError if many > _GROWN * few else CaptureError
+        raise kind(f"what the model computes depends on the size of an open axis. {_advice(axes)}")
     for name, constant in one.constants.items():
         twin = other.constants.get(name)
         if twin is None or not np.array_equal(constant.values, twin.values, equal_nan=True):
