@@ -218,7 +218,7 @@ class Call:
             raise UnsupportedOperatorError(f"computes with the open size {value}; {FIX}")
         if isinstance(value, Zeros):
             zero = self.constants.place(Constant(torch.zeros(()), f"{self.name}.zero"), kind or ValueType.FLOAT32)
-            return self.node("Expand", [zero], argument, shape=tuple(map(self.extent, value.shape)))
+            return self.expanded(zero, value.shape, argument)
         if not isinstance(value, Constant):
             value = Constant(torch.as_tensor(value), f"{self.name}.{argument}")
         return self.constants.place(value, kind or ValueType.FLOAT32)
@@ -312,6 +312,10 @@ class Call:
         """Answer with a node of the graph. `suffix` tells the nodes before the last one apart."""
         name = f"{self.name}.{suffix}" if suffix else self.name
         return self.builder.node(operator, inputs, name, self.place, **attributes)
+
+    def expanded(self, x: str, sizes: Sizes, suffix: str = "") -> str:
+        """The value, broadcast to these sizes."""
+        return self.node("Expand", [x], suffix, shape=tuple(map(self.extent, sizes)))
 
     def reshaped(self, x: str, before: Sizes, after: Sizes, suffix: str = "") -> str:
         """The value in another shape; the value itself if it has it already."""

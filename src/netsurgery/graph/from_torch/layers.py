@@ -257,7 +257,7 @@ def _causal(call: Call, queries: int | Open, keys: int | Open) -> str:
     if isinstance(queries, int) and isinstance(keys, int):
         return call.placed(_hidden(torch.ones((queries, keys), dtype=torch.bool).tril()), "mask")
     lowest = call.placed(torch.finfo(torch.float32).min, "lowest")
-    hidden = call.node("Expand", [lowest], "hidden", shape=(call.extent(queries), call.extent(keys)))
+    hidden = call.expanded(lowest, (queries, keys), "hidden")
     return call.node("Trilu", [hidden], "mask", upper=True, diagonal=1)
 
 

@@ -107,7 +107,7 @@ def windows(call: Call) -> str:
 def fill(call: Call) -> str:
     """aten.fill: the shape of the first, the number of the second."""
     number = call.operand_as("value", call.kind)
-    return call.node("Expand", [number], shape=tuple(call.extent(size) for size in call.shape))
+    return call.expanded(number, call.shape)
 
 
 def copied(call: Call) -> str:
@@ -115,7 +115,7 @@ def copied(call: Call) -> str:
     x = call.operand_as("src", call.kind)
     if call.sizes("src") == call.shape:
         return x
-    return call.node("Expand", [x], shape=tuple(call.extent(size) for size in call.shape))
+    return call.expanded(x, call.shape)
 
 
 def put(call: Call) -> str:
@@ -156,7 +156,7 @@ def filled(value: float | None = None) -> Callable[[Call], str]:
             number = call.placed(filling, "number", call.kind)
         if not call.shape:
             return call.reshaped(number, (), ())
-        return call.node("Expand", [number], shape=tuple(call.extent(size) for size in call.shape))
+        return call.expanded(number, call.shape)
 
     return translate
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call, Constant, Sizes
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Sizes
 from netsurgery.graph.from_torch.layers import convolution, transposed_convolution
 
 
@@ -38,12 +38,8 @@ def fold(call: Call) -> str:
             sizes, blocks, way.stride, way.padding, way.dilation, way.kernel, strict=True
         )
     ]
-    settings = {"input": _like(call, x, shape), "stride": way.stride, "output_padding": over, **way.settings()}
+    settings = {"input": Activation(x, shape), "stride": way.stride, "output_padding": over, **way.settings()}
     return transposed_convolution(replace(call, arguments=settings))
-
-
-def _like(call: Call, name: str, shape: Sizes) -> Any:
-    return type(call.arguments["self"])(name, shape)
 
 
 def _four(shape: Sizes) -> Sizes:

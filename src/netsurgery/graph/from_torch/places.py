@@ -147,7 +147,7 @@ def _spread(call: Call, value: Any, wanted: Sizes) -> str:
     name = call.placed(value, "values", call.kind)
     if getattr(value, "shape", ()) == wanted:
         return name
-    return call.node("Expand", [name], "spread", shape=tuple(map(call.extent, wanted)))
+    return call.expanded(name, wanted, "spread")
 
 
 def _put_along(call: Call, axis: int, places: Activation | Constant, value: Any, reduction: str) -> str:
