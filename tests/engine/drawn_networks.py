@@ -304,11 +304,13 @@ def networks(
     """A convolution, what may follow it, and perhaps an ending that sees the whole picture.
 
     batch: the one the network is made for; "batch": any. whole: all numbers are whole, and so are all results.
-    complete: no weight is zero. least: pixels on each side of the picture.
+    complete: no weight is zero. least: pixels on each side of the picture or
+    volume.
     """
     drawing = Drawing(draw, batch, whole, complete)
     side = st.one_of(*(st.integers(least, max(least, most)) for most in (5, 12, 40)))
-    sides = draw(st.lists(side, min_size=1, max_size=2))
+    short = st.integers(least, max(least, 9))
+    sides = draw(st.lists(side, min_size=1, max_size=2) | st.lists(short, min_size=3, max_size=3))
     x = drawing.input((drawing.channels_of(math.prod(sides)), *sides))
     made = [x, drawing.convolution(x)]
     steps = [drawing.convolution, drawing.pool, drawing.cut, drawing.residual, drawing.added, drawing.joined]

@@ -11,14 +11,15 @@ template <int kColumns, bool kAverage>
 NETSURGERY_INLINE void pool_strip(const PoolRow& row, const float* input, float* output, const float* divisors) {
   Vector best[kColumns];
   for (int c = 0; c < kColumns; ++c) best[c] = load(input + c * row.input_column);
-  for (std::ptrdiff_t y = 0; y < row.taps_y; ++y)
-    for (std::ptrdiff_t x = y == 0 ? 1 : 0; x < row.taps_x; ++x) {
-      const float* tap = input + y * row.tap_row + x * row.tap_column;
-      for (int c = 0; c < kColumns; ++c) {
-        const Vector seen = load(tap + c * row.input_column);
-        best[c] = kAverage ? best[c] + seen : maximum(best[c], seen);
+  for (std::ptrdiff_t z = 0; z < row.taps_z; ++z)
+    for (std::ptrdiff_t y = 0; y < row.taps_y; ++y)
+      for (std::ptrdiff_t x = z == 0 && y == 0 ? 1 : 0; x < row.taps_x; ++x) {
+        const float* tap = input + z * row.tap_slice + y * row.tap_row + x * row.tap_column;
+        for (int c = 0; c < kColumns; ++c) {
+          const Vector seen = load(tap + c * row.input_column);
+          best[c] = kAverage ? best[c] + seen : maximum(best[c], seen);
+        }
       }
-    }
   for (int c = 0; c < kColumns; ++c) {
     if (kAverage) {
       const Vector divisor = load(divisors + c * kLanes);
@@ -52,7 +53,9 @@ NETSURGERY_INLINE void pool_separably(const PoolRow& row) {
     const float* const input = row.input + first * row.input_column;
     for (std::ptrdiff_t x = 0; x < (count - 1) * step + row.taps_x; ++x) {
       Vector best = load(input + x * kLanes);
-      for (std::ptrdiff_t y = 1; y < row.taps_y; ++y) best = pooled(best, load(input + y * row.tap_row + x * kLanes));
+      for (std::ptrdiff_t z = 0; z < row.taps_z; ++z)
+        for (std::ptrdiff_t y = z == 0 ? 1 : 0; y < row.taps_y; ++y)
+          best = pooled(best, load(input + z * row.tap_slice + y * row.tap_row + x * kLanes));
       store(seen + x * kLanes, best);
     }
     for (std::ptrdiff_t c = 0; c < count; ++c) {
@@ -67,7 +70,8 @@ NETSURGERY_INLINE void pool_separably(const PoolRow& row) {
 
 NETSURGERY_INLINE bool is_separable(const PoolRow& row) {
   const std::ptrdiff_t seen = (kPooledAtOnce - 1) * (row.input_column / kLanes) + row.taps_x;
-  const bool pays = row.taps_y * seen + row.taps_x * kPooledAtOnce < row.taps_y * row.taps_x * kPooledAtOnce;
+  const std::ptrdiff_t down = row.taps_z * row.taps_y;
+  const bool pays = down * seen + row.taps_x * kPooledAtOnce < down * row.taps_x * kPooledAtOnce;
   return row.tap_column == kLanes && seen <= kMostSeen && pays;
 }
 

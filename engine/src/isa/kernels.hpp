@@ -152,9 +152,9 @@ struct TableRows {
 /// A row of windows, over one channel.
 struct PoolRow {
   const float* input;
-  std::ptrdiff_t input_column;         // from window to window
-  std::ptrdiff_t tap_row, tap_column;  // from tap to tap within a window
-  std::ptrdiff_t taps_y, taps_x;
+  std::ptrdiff_t input_column;                    // from window to window
+  std::ptrdiff_t tap_slice, tap_row, tap_column;  // from tap to tap within a window
+  std::ptrdiff_t taps_z, taps_y, taps_x;
   float* output;
   std::ptrdiff_t columns;  // windows
   const float* divisors;   // 16 for each window: averages; nullptr: maxima

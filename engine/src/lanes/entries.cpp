@@ -10,20 +10,20 @@ class Entries final : public Step {
  public:
   Entries(const Layout& output, bool joined, const Of& of)
       : groups_(output.groups()),
-        height_(output.tiling.height),
+        rows_(output.tiling.rows()),
         channels_(output.image.channels),
         joined_(joined ? channels_ : 1),
         of_(of) {}
 
-  Size pieces() const override { return groups_ * height_; }
+  Size pieces() const override { return groups_ * rows_; }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece)
-      for (Size c = 0; c < channels_; c += joined_) of_(buffers, piece / height_, piece % height_, c, joined_);
+      for (Size c = 0; c < channels_; c += joined_) of_(buffers, piece / rows_, piece % rows_, c, joined_);
   }
 
  private:
-  Size groups_, height_, channels_, joined_;
+  Size groups_, rows_, channels_, joined_;
   Of of_;
 };
 
@@ -35,7 +35,7 @@ std::unique_ptr<Step> entries(const Layout& output, bool joined, const Of& of) {
 bool has_gaps(const Layout& layout) { return layout.columns() != layout.tiling.width; }
 
 float* at(Buffers buffers, const Lying& value, Size group, Size row, Size channel) {
-  return buffers[value.buffer] + value.layout.at(group, row, channel, 0);
+  return buffers[value.buffer] + value.layout.at_row(group, row, channel, 0);
 }
 
 }  // namespace

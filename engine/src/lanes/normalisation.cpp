@@ -12,7 +12,7 @@ class Normalisation final : public Step {
     row_.channel = layout.channel_floats();
   }
 
-  Size pieces() const override { return layout_.groups() * layout_.rows(); }
+  Size pieces() const override { return layout_.groups() * layout_.slices() * layout_.rows(); }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {

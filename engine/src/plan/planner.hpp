@@ -118,13 +118,12 @@ class Planner {
   void flat(const Node& node, std::vector<int> operands, Place output, std::function<std::vector<Shape>()> shapes);
   /// The ways to lay out the input of windows, and the cheapest of them. wanted: the lanes that the output should have,
   /// or nullptr.
-  template <class Windows>
   Choice choose(const Node& node, const Windows& windows, int input, const Image& input_image,
                 const Image& output_image, Size images, const Tiling* wanted,
                 const std::function<double(const Layout&)>& cycles);
   /// The lanes of what will be added to a node's output, if that is known.
   bool residual_tiling(const Node& node, Tiling& tiling);
-  bool next_strides(const Node& node, Size& stride_y, Size& stride_x) const;
+  bool next_strides(const Node& node, Windows& next) const;
   bool goes_plain(int value) const;
   static bool is_wasteful(const Layout& layout, const Image& input, const Image& output);
   double following_cycles(const Node& node, const Layout& output) const;

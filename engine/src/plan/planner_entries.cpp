@@ -18,7 +18,7 @@ constexpr double kCyclesPerStored = 4.0;  // of a vector, and the operands' load
 
 /// A place's memory as (rows, channels, columns * lanes): what works on channels, or on entries, sees nothing else.
 Shape by_channels(const Layout& layout) {
-  return {layout.groups() * layout.rows(), layout.image.channels, layout.channel_floats()};
+  return {layout.groups() * layout.slices() * layout.rows(), layout.image.channels, layout.channel_floats()};
 }
 
 }  // namespace
@@ -145,7 +145,7 @@ bool Planner::binary(const Node& node) {
   value(node.output).places.push_back(to);
   flat(node, order(from.buffer, with), to, [=] {
     const Layout lies = layout(from.layout);
-    const Shape whole{lies.groups(), lies.rows(), lies.image.channels, lies.channel_floats()};
+    const Shape whole{lies.groups(), lies.slices() * lies.rows(), lies.image.channels, lies.channel_floats()};
     const Shape few{small[0], 1, small[1], 1};
     return std::vector<Shape>{a_lies ? whole : few, a_lies ? few : whole, whole};
   });
