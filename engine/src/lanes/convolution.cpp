@@ -39,12 +39,13 @@ struct Strips {
   Size count() const { return static_cast<Size>(slices.size() * rows.size() * columns.size()); }
 };
 
-Strips strips_of(const Tiling& tiling, Size most) {
+Strips strips_of(const Convolution& convolution, const Tiling& tiling, Size most) {
   Strips strips;
   strips.columns = parts(tiling.width, std::min<Size>(most, kMostStripColumns));
   const Size widest = strips.columns.back().count();
   const Size most_rows = strips.columns.size() == 1 ? std::clamp<Size>(most / widest, 1, kMostStripRows) : 1;
-  const bool behind = tiling.height == 1;
+  // Where windows see more slices than rows, vectors of neighbouring slices see most of the same inputs.
+  const bool behind = tiling.height == 1 || (tiling.depth > 1 && convolution.kernel_z > convolution.kernel_y);
   strips.slices = parts(tiling.depth, behind ? most_rows : 1);
   strips.rows = parts(tiling.height, behind ? 1 : most_rows);
   return strips;
@@ -61,7 +62,8 @@ class SparseConvolution final : public Step {
         output_(output),
         input_layout_(input_layout),
         output_layout_(output_layout),
-        ending_(ending) {
+        ending_(ending),
+        slices_first_(convolution.kernel_z > convolution.kernel_y) {
     if (convolution.weight->form == Constant::Form::kPlanes) {  // their sums, where no table of sums pays
       expanded_ = *convolution.weight;
       expanded_.form = Constant::Form::kDense;
@@ -72,7 +74,7 @@ class SparseConvolution final : public Step {
       bias_ = convolution.bias->dense();
     else
       bias_.assign(static_cast<std::size_t>(convolution.outputs()), 0.0f);
-    strips_ = strips_of(output_layout.tiling, kernels.most_vectors);
+    strips_ = strips_of(convolution, output_layout.tiling, kernels.most_vectors);
     pack();
     cut_outputs(threads);
     convolution_.weight = nullptr;  // everything is packed
@@ -92,8 +94,12 @@ class SparseConvolution final : public Step {
         return index;
       };
       const Range& outputs = outputs_[take(outputs_.size())];
-      const Range& rows = strips_.rows[take(strips_.rows.size())];
-      const Range& slices = strips_.slices[take(strips_.slices.size())];
+      // What comes next sees most of the same inputs, so that these stay in the caches.
+      std::size_t slice = 0, row = 0;
+      if (slices_first_) slice = take(strips_.slices.size());
+      row = take(strips_.rows.size());
+      if (!slices_first_) slice = take(strips_.slices.size());
+      const Range &rows = strips_.rows[row], &slices = strips_.slices[slice];
       for (const Range& columns : strips_.columns) strip(buffers, rest, slices, rows, columns, outputs);
     }
   }
@@ -272,6 +278,7 @@ class SparseConvolution final : public Step {
   Layout input_layout_, output_layout_;
   Ending ending_;
   std::vector<float> bias_;
+  bool slices_first_;
   Strips strips_;
   Size rows_in_block_ = 1;
   std::vector<Range> outputs_;
@@ -279,7 +286,7 @@ class SparseConvolution final : public Step {
 };
 
 double sparse_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
-  const Strips strips = strips_of(output.tiling, kernels.most_vectors);
+  const Strips strips = strips_of(convolution, output.tiling, kernels.most_vectors);
   const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
   const double begun = static_cast<double>(output.groups() * strips.count());
   const double sums = static_cast<double>(convolution.outputs()) * kCyclesPerSum * vectors;

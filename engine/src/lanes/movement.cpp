@@ -145,7 +145,17 @@ std::vector<Shuffle> shuffles_of_row(const Layout& layout, const Halo& needed, S
   return result;
 }
 
-/// Pieces: some channels of a group each, because rows read what other rows change.
+/// True if shuffles fill a whole row, halo and all, with what lies outside.
+bool is_outside(const Layout& layout, const std::vector<Shuffle>& shuffles) {
+  const auto is_none = [](const Shuffle& one) {
+    return std::all_of(std::begin(one.lane), std::end(one.lane), [](std::int32_t lane) { return lane < 0; });
+  };
+  return static_cast<Size>(shuffles.size()) == layout.columns() &&
+         std::all_of(shuffles.begin(), shuffles.end(), is_none);
+}
+
+/// Pieces, in each group: rows that lie outside as a whole; then some channels each, because rows read what other rows
+/// change.
 class HaloStep final : public Step {
  public:
   HaloStep(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed, float outside,
@@ -154,18 +164,27 @@ class HaloStep final : public Step {
     for (Size z = -needed.front; z < layout.tiling.depth + needed.back; ++z)
       for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y) {
         std::vector<Shuffle> shuffles = shuffles_of_row(layout, needed, z, y, sees_outside);
-        if (!shuffles.empty()) rows_.push_back({z, y, std::move(shuffles)});
+        if (is_outside(layout, shuffles))
+          outside_rows_.push_back(layout.at(0, z, y, 0, -layout.halo.left));
+        else if (!shuffles.empty())
+          rows_.push_back({z, y, std::move(shuffles)});
       }
   }
 
-  Size pieces() const override { return layout_.groups() * blocks(); }
+  Size pieces() const override { return layout_.groups() * (cleared() + blocks()); }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {
-      const Size channel = piece % blocks() * kChannels;
+      const Size group = piece / (cleared() + blocks()), at = piece % (cleared() + blocks());
+      if (at < cleared()) {
+        const Size first = group * layout_.group_floats() + outside_rows_[static_cast<std::size_t>(at)];
+        std::fill_n(buffers[blocked_] + first, layout_.row_floats(), outside_);
+        continue;
+      }
+      const Size channel = (at - cleared()) * kChannels;
       const Size channels = std::min(kChannels, layout_.image.channels - channel);
       for (const Row& row : rows_)
-        kernels_.shuffle(buffers[blocked_] + layout_.at(piece / blocks(), row.z, row.y, channel, 0), channels,
+        kernels_.shuffle(buffers[blocked_] + layout_.at(group, row.z, row.y, channel, 0), channels,
                          layout_.channel_floats(), row.shuffles.data(),
                          static_cast<std::ptrdiff_t>(row.shuffles.size()), outside_);
     }
@@ -177,12 +196,14 @@ class HaloStep final : public Step {
     Size z, y;
     std::vector<Shuffle> shuffles;
   };
-  Size blocks() const { return (layout_.image.channels + kChannels - 1) / kChannels; }
+  Size cleared() const { return static_cast<Size>(outside_rows_.size()); }
+  Size blocks() const { return rows_.empty() ? 0 : ceil_divided(layout_.image.channels, kChannels); }
 
   const Kernels& kernels_;
   int blocked_;
   Layout layout_;
   float outside_;
+  std::vector<Size> outside_rows_;  // where they begin, in floats
   std::vector<Row> rows_;
 };
 
@@ -313,11 +334,19 @@ std::unique_ptr<Step> make_scatter(const Kernels& kernels, int blocked, const La
 
 std::unique_ptr<Step> make_move(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target,
                                 float outside) {
+  return make_pad(kernels, from, source, {}, to, target, outside);
+}
+
+std::unique_ptr<Step> make_pad(const Kernels& kernels, int from, const Layout& source, const Corner& corner, int to,
+                               const Layout& target, float outside) {
   if (source.tiling.images != target.tiling.images || source.group_floats() > kOffsets)
     throw Error(NS_ERROR_INTERNAL,
                 "vectors of a layer can't be moved to where the next one needs them: please report it.");
   return picked(kernels, {from, source.channel_floats(), source.group_floats()}, to, target, outside,
-                [&](Size image, Size z, Size y, Size x) { return place_of(source, image, z, y, x); });
+                [&](Size image, Size z, Size y, Size x) {
+                  const bool is_given = source.image.has(z - corner.z, y - corner.y, x - corner.x);
+                  return is_given ? place_of(source, image, z - corner.z, y - corner.y, x - corner.x) : Size{-1};
+                });
 }
 
 bool can_move(const Layout& source) { return source.group_floats() <= kFarthest; }  // the halo may still grow

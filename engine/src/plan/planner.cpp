@@ -91,6 +91,10 @@ bool Planner::of_its_own(const Node& node) {
       return global_average(node);
     case Operator::kConcat:
       return concat(node);
+    case Operator::kDepthToSpace:
+      return depth_to_space(node);
+    case Operator::kPad:
+      return pad(node);
     case Operator::kLrn:
       return normalisation(node);
     case Operator::kLstm:

@@ -71,6 +71,8 @@ class Planner {
   bool of_its_own(const Node& node);
   bool binary(const Node& node);
   bool concat(const Node& node);
+  bool depth_to_space(const Node& node);
+  bool pad(const Node& node);
   bool reshape(const Node& node);
   void plain_node(const Node& node);
 

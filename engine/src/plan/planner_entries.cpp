@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "lanes/entries.hpp"
+#include "lanes/movement.hpp"
 #include "lanes/normalisation.hpp"
+#include "lanes/rearrangement.hpp"
 #include "plain/kernel_function.hpp"
 #include "plan/plain_step.hpp"
 #include "plan/planner.hpp"
@@ -177,6 +179,53 @@ bool Planner::concat(const Node& node) {
     for (const Place& place : from) shapes.push_back(by_channels(layout(place.layout)));
     shapes.push_back(by_channels(layout(to.layout)));
     return shapes;
+  });
+  return true;
+}
+
+bool Planner::depth_to_space(const Node& node) {
+  if (value(node.inputs[0]).places.empty()) return false;
+  const Place from = value(node.inputs[0]).places.front();
+  const std::vector<Size>& given = node.attributes.integers(AttributeName::kBlocks);
+  Blocks blocks;
+  blocks.x = given.back();
+  if (given.size() > 1) blocks.y = given[given.size() - 2];
+  if (given.size() > 2) blocks.z = given[given.size() - 3];
+  const bool blocks_first = node.attributes.choice<DepthToSpaceOrder>(AttributeName::kOrder) == DepthToSpaceOrder::kDcr;
+  const Place to = new_place(Image::of(shape(node.output)), blocks.of(layout(from.layout).tiling));
+  value(node.output).places.push_back(to);
+  draft(&node, "depth to space", {from.buffer}, {to.buffer}, depth_to_space_cycles(layout(to.layout)), [=] {
+    return make_depth_to_space(blocks, blocks_first, from.buffer, layout(from.layout), to.buffer, layout(to.layout));
+  });
+  return true;
+}
+
+/// Of pixels, with a number.
+bool Planner::pad(const Node& node) {
+  const int input = node.inputs[0];
+  if (value(input).places.empty() || node.attributes.choice<PadMode>(AttributeName::kMode) != PadMode::kConstant)
+    return false;
+  const std::vector<Size>& pads = node.attributes.integers(AttributeName::kPads);
+  const std::size_t axes = pads.size() / 2;
+  if (axes < 3 || pads[0] != 0 || pads[1] != 0 || pads[axes] != 0 || pads[axes + 1] != 0) return false;
+  const Place from = value(input).places.front();
+  const Layout lies = layout(from.layout);
+  if (!can_move(lies)) return false;
+  const Image image = Image::of(shape(node.output));
+  Tiling tiling = lies.tiling;
+  tiling.depth = ceil_divided(image.depth, tiling.tiles_z);
+  tiling.height = ceil_divided(image.height, tiling.tiles_y);
+  tiling.width = ceil_divided(image.width, tiling.tiles_x);
+  if (is_wasteful({image, tiling, {}}, lies.image, image)) return false;
+  Corner corner;
+  corner.x = pads[axes - 1];
+  if (axes > 3) corner.y = pads[axes - 2];
+  if (axes > 4) corner.z = pads[axes - 3];
+  const Place to = new_place(image, tiling);
+  value(node.output).places.push_back(to);
+  const float outside = node.attributes.number(AttributeName::kValue);
+  draft(&node, "pad", {from.buffer}, {to.buffer}, move_cycles(layout(to.layout)), [=] {
+    return make_pad(kernels_, from.buffer, layout(from.layout), corner, to.buffer, layout(to.layout), outside);
   });
   return true;
 }

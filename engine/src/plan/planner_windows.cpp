@@ -113,7 +113,8 @@ bool Planner::next_strides(const Node& node, Windows& next) const {
   const auto goes_on = [&]() -> const Node* {
     if (const Node* product = times_own_sigmoid(output)) return product;
     const Node* reader = only_reader(output);
-    return reader && (reader->op == Operator::kAdd || is_entrywise(reader->op)) ? reader : nullptr;
+    const bool stays = reader && (reader->op == Operator::kAdd || reader->op == Operator::kDepthToSpace);
+    return stays || (reader && is_entrywise(reader->op)) ? reader : nullptr;
   };
   while (const Node* reader = goes_on()) output = reader->output;
   for (const Node* reader : readers_[static_cast<std::size_t>(output)]) {
