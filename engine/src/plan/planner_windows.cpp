@@ -45,10 +45,13 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
   best.cycles = std::numeric_limits<double>::infinity();
   Windows next;
   const bool back_again = next_strides(node, next);
+  Halo slices_around;  // that the next windows see: where depth is cut into tiles, there are many of them
+  slices_around.front = slices_around.back = next.kernel_z / 2;
   const auto consider = [&](int place, const Tiling& from, const Tiling& to, double more) {
     Choice choice{place, from, to, halo_of(windows, from, to), 0};
     const Layout output{output_image, to, {}};
     choice.cycles = more + cycles(output);
+    if (next.kernel_z > 1) choice.cycles += halo_cycles(output, slices_around);
     const bool moves_again = (wanted && *wanted != to) || (to.tiles_z > 1 && to.depth % next.stride_z != 0) ||
                              (to.tiles_y > 1 && to.height % next.stride_y != 0) ||
                              (to.tiles_x > 1 && to.width % next.stride_x != 0);
@@ -104,8 +107,8 @@ Planner::Place Planner::ready(const Node& node, const Choice& choice, int input,
   return place;
 }
 
-/// Strides of the next windows, multiplied: lanes survive those that divide their tiles. False if all that follows can
-/// go on in NumPy's order.
+/// Strides of the next windows, multiplied: lanes survive those that divide their tiles; and as kernel_z how many
+/// slices they reach over. False if all that follows can go on in NumPy's order.
 bool Planner::next_strides(const Node& node, Windows& next) const {
   constexpr Size kBeyondTiles = Size{1} << 31;  // divides no tile, like every larger multiple; those would overflow
   int output = node.output;
@@ -129,6 +132,13 @@ bool Planner::next_strides(const Node& node, Windows& next) const {
     multiply(next.stride_x, 0);
     multiply(next.stride_y, 1);
     multiply(next.stride_z, 2);
+    if (strides.size() == 3) {
+      const Size* const kernel = reader->op == Operator::kConv
+                                     ? graph_.constant(reader->inputs[1]).shape.data() + 2
+                                     : reader->attributes.integers(AttributeName::kKernel).data();
+      const Size reach = Windows::of(reader->attributes, kernel, 3).reach_z();
+      next.kernel_z = std::min(std::max(next.kernel_z, reach), 2 * shape(output)[2]);
+    }
     needs_lanes = needs_lanes || reader->op == Operator::kConv || !goes_plain(reader->output);
   }
   return needs_lanes;
