@@ -274,7 +274,9 @@ class Drawing:
     def padded(self, x: str) -> str:
         sizes = self.shapes[x][1:]
         before = tuple(self.of(0, 1, 2, -min(1, size - 1)) for size in sizes)
-        after = tuple(self.of(0, 1, -min(1, size - 1 + min(first, 0))) for size, first in zip(sizes, before, strict=True))
+        after = tuple(
+            self.of(0, 1, -min(1, size - 1 + min(first, 0))) for size, first in zip(sizes, before, strict=True)
+        )
         return self.node("Pad", [x], pads=(0, 0, *before, 0, 0, *after), value=self.of(0.0, 2.0))
 
     def scaled(self, x: str) -> str:

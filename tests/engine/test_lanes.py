@@ -413,6 +413,30 @@ def test_volumes_run_on_vectors_from_end_to_end(batch: int, density: float, name
         assert "plain" not in kinds(graph, batch)
 
 
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("order", ["crd", "dcr"])
+@pytest.mark.parametrize("batch", [1, 3, 16])
+@pytest.mark.parametrize("sizes", [(20,), (9, 14), (4, 6, 8)])
+def test_transposed_convolutions_stay_on_vectors(sizes: tuple[int, ...], batch: int, order: str, name: str) -> None:
+    """A convolution that makes every phase, channels that become pixels, some of which are cut off; then a skip."""
+    rng, builder, axes = np.random.default_rng(0), GraphBuilder(), len(sizes)
+    x = builder.input("x", ("batch", 3, *sizes))
+    wide = builder.constant(sparse(rng, 0.5, 5, 3, *(3,) * axes))
+    skip = builder.node("Conv", [x, wide], pads=(1,) * 2 * axes)
+    y = builder.node("MaxPool", [skip], kernel=(2,) * axes, strides=(2,) * axes, ceil_mode=True)
+    phases = builder.constant(sparse(rng, 0.5, 4 * 2**axes, 5, *(1,) * axes))
+    y = builder.node("DepthToSpace", [builder.node("Conv", [y, phases])], blocks=(2,) * axes, order=order)
+    too_many = tuple(-(size % 2) for size in sizes)
+    if any(too_many):
+        y = builder.node("Pad", [y], pads=(0, 0, *too_many, 0, 0, *(0,) * axes))
+    y = builder.node("Concat", [skip, builder.node("Relu", [y])], axis=1)
+    last = builder.constant(sparse(rng, 0.5, 2, 9, *(3,) * axes))
+    graph = builder.graph([builder.node("Conv", [y, last], pads=(1,) * 2 * axes)])
+    with instructions(name):
+        assert_as_the_reference(graph, batch, threads=(1, 2, 3))
+        assert "plain" not in kinds(graph, batch)
+
+
 @pytest.mark.parametrize("batch", [1, 16])
 @pytest.mark.parametrize(("depth", "side"), [(5, 3), (3, 14), (16, 7), (40, 1)])
 def test_slices_of_a_kernel_may_lie_further_apart_than_offsets_count(depth: int, side: int, batch: int) -> None:

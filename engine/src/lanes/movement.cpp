@@ -165,7 +165,7 @@ class HaloStep final : public Step {
       for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y) {
         std::vector<Shuffle> shuffles = shuffles_of_row(layout, needed, z, y, sees_outside);
         if (is_outside(layout, shuffles))
-          outside_rows_.push_back(layout.at(0, z, y, 0, -layout.halo.left));
+          outside_rows_.push_back({z, y, {}});
         else if (!shuffles.empty())
           rows_.push_back({z, y, std::move(shuffles)});
       }
@@ -177,8 +177,9 @@ class HaloStep final : public Step {
     for (Size piece = begin; piece < end; ++piece) {
       const Size group = piece / (cleared() + blocks()), at = piece % (cleared() + blocks());
       if (at < cleared()) {
-        const Size first = group * layout_.group_floats() + outside_rows_[static_cast<std::size_t>(at)];
-        std::fill_n(buffers[blocked_] + first, layout_.row_floats(), outside_);
+        const Row& row = outside_rows_[static_cast<std::size_t>(at)];
+        std::fill_n(buffers[blocked_] + layout_.at(group, row.z, row.y, 0, -layout_.halo.left),
+                    layout_.image.channels * layout_.channel_floats(), outside_);
         continue;
       }
       const Size channel = (at - cleared()) * kChannels;
@@ -203,8 +204,7 @@ class HaloStep final : public Step {
   int blocked_;
   Layout layout_;
   float outside_;
-  std::vector<Size> outside_rows_;  // where they begin, in floats
-  std::vector<Row> rows_;
+  std::vector<Row> outside_rows_, rows_;
 };
 
 /// Floats of a channel fetched one by one, wherever they lie: for pictures and tiles so narrow that transposing blocks
@@ -334,18 +334,17 @@ std::unique_ptr<Step> make_scatter(const Kernels& kernels, int blocked, const La
 
 std::unique_ptr<Step> make_move(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target,
                                 float outside) {
-  return make_pad(kernels, from, source, {}, to, target, outside);
+  return make_crop(kernels, from, source, {}, to, target, outside);
 }
 
-std::unique_ptr<Step> make_pad(const Kernels& kernels, int from, const Layout& source, const Corner& corner, int to,
-                               const Layout& target, float outside) {
+std::unique_ptr<Step> make_crop(const Kernels& kernels, int from, const Layout& source, const Corner& corner, int to,
+                                const Layout& target, float outside) {
   if (source.tiling.images != target.tiling.images || source.group_floats() > kOffsets)
     throw Error(NS_ERROR_INTERNAL,
                 "vectors of a layer can't be moved to where the next one needs them: please report it.");
   return picked(kernels, {from, source.channel_floats(), source.group_floats()}, to, target, outside,
                 [&](Size image, Size z, Size y, Size x) {
-                  const bool is_given = source.image.has(z - corner.z, y - corner.y, x - corner.x);
-                  return is_given ? place_of(source, image, z - corner.z, y - corner.y, x - corner.x) : Size{-1};
+                  return place_of(source, image, z + corner.z, y + corner.y, x + corner.x);
                 });
 }
 

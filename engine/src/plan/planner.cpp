@@ -94,7 +94,7 @@ bool Planner::of_its_own(const Node& node) {
     case Operator::kDepthToSpace:
       return depth_to_space(node);
     case Operator::kPad:
-      return pad(node);
+      return crop(node);
     case Operator::kLrn:
       return normalisation(node);
     case Operator::kLstm:

@@ -72,7 +72,7 @@ class Planner {
   bool binary(const Node& node);
   bool concat(const Node& node);
   bool depth_to_space(const Node& node);
-  bool pad(const Node& node);
+  bool crop(const Node& node);
   bool reshape(const Node& node);
   void plain_node(const Node& node);
 

@@ -200,14 +200,15 @@ bool Planner::depth_to_space(const Node& node) {
   return true;
 }
 
-/// Of pixels, with a number.
-bool Planner::pad(const Node& node) {
+/// Pixels that are cut off. What is put around comes in its turn: a convolution's own padding is better.
+bool Planner::crop(const Node& node) {
   const int input = node.inputs[0];
   if (value(input).places.empty() || node.attributes.choice<PadMode>(AttributeName::kMode) != PadMode::kConstant)
     return false;
   const std::vector<Size>& pads = node.attributes.integers(AttributeName::kPads);
   const std::size_t axes = pads.size() / 2;
   if (axes < 3 || pads[0] != 0 || pads[1] != 0 || pads[axes] != 0 || pads[axes + 1] != 0) return false;
+  if (std::any_of(pads.begin(), pads.end(), [](Size size) { return size > 0; })) return false;
   const Place from = value(input).places.front();
   const Layout lies = layout(from.layout);
   if (!can_move(lies)) return false;
@@ -216,17 +217,14 @@ bool Planner::pad(const Node& node) {
   tiling.depth = ceil_divided(image.depth, tiling.tiles_z);
   tiling.height = ceil_divided(image.height, tiling.tiles_y);
   tiling.width = ceil_divided(image.width, tiling.tiles_x);
-  if (is_wasteful({image, tiling, {}}, lies.image, image)) return false;
   Corner corner;
-  corner.x = pads[axes - 1];
-  if (axes > 3) corner.y = pads[axes - 2];
-  if (axes > 4) corner.z = pads[axes - 3];
+  corner.x = -pads[axes - 1];
+  if (axes > 3) corner.y = -pads[axes - 2];
+  if (axes > 4) corner.z = -pads[axes - 3];
   const Place to = new_place(image, tiling);
   value(node.output).places.push_back(to);
-  const float outside = node.attributes.number(AttributeName::kValue);
-  draft(&node, "pad", {from.buffer}, {to.buffer}, move_cycles(layout(to.layout)), [=] {
-    return make_pad(kernels_, from.buffer, layout(from.layout), corner, to.buffer, layout(to.layout), outside);
-  });
+  draft(&node, "crop", {from.buffer}, {to.buffer}, move_cycles(layout(to.layout)),
+        [=] { return make_crop(kernels_, from.buffer, layout(from.layout), corner, to.buffer, layout(to.layout)); });
   return true;
 }
 
