@@ -55,17 +55,21 @@ struct Layout {
   Image image;
   Tiling tiling;
   Halo halo;
+  Size row_channels = 0;  // of the memory, where these channels lie among those of other values; 0: there are no others
+  Size first_channel = 0;  // of these, in the memory
 
   Size groups() const { return (image.count + tiling.images - 1) / tiling.images; }
   Size rows() const { return halo.above + tiling.height + halo.below; }
   Size columns() const { return halo.left + tiling.width + halo.right; }
-  Size channel_floats() const { return columns() * kVector; }            // from a channel to the next
-  Size row_floats() const { return image.channels * channel_floats(); }  // from a row to the next
+  Size channel_floats() const { return columns() * kVector; }  // from a channel to the next
+  Size row_floats() const {                                    // from a row to the next
+    return (row_channels > 0 ? row_channels : image.channels) * channel_floats();
+  }
   Size group_floats() const { return rows() * row_floats(); }
-  Size floats() const { return groups() * group_floats(); }
+  Size floats() const { return groups() * group_floats(); }  // of the memory
   /// Where the vector of a pixel lies; y and x count from the tile's corner and reach into the halo.
   Size at(Size group, Size y, Size channel, Size x) const {
-    return group * group_floats() + (y + halo.above) * row_floats() + channel * channel_floats() +
+    return group * group_floats() + (y + halo.above) * row_floats() + (first_channel + channel) * channel_floats() +
            (x + halo.left) * kVector;
   }
   /// What a lane stands for: the image within its group, and the picture's pixel at the tile's corner.

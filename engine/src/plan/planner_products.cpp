@@ -105,6 +105,11 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   const Size row = input_image.channels * (estimated.columns() + kGrown);
   if (convolution.reach_y() * row > std::numeric_limits<std::int32_t>::max() / (kVector * 4)) return false;
   if (estimated.columns() + convolution.reach_x() + kGrownFar > std::numeric_limits<std::uint16_t>::max()) return false;
+  if (convolution.reach_y() > kMostSharedReach && choice.place >= 0) {
+    const Place& read = value(input).places[static_cast<std::size_t>(choice.place)];
+    if (shares_[static_cast<std::size_t>(read.layout)].stack >= 0) return false;
+    alone_[static_cast<std::size_t>(read.layout)] = true;
+  }
   int output = node.output, residual_layout = -1;
   const Size seen_y = (output_image.height - 1) * convolution.stride_y + convolution.reach_y() - convolution.pad_above;
   const Size seen_x = (output_image.width - 1) * convolution.stride_x + convolution.reach_x() - convolution.pad_left;
