@@ -158,6 +158,7 @@ struct PoolRow {
   float* output;
   std::ptrdiff_t columns;  // windows
   const float* divisors;   // 16 for each window: averages; nullptr: maxima
+  std::ptrdiff_t channels, input_channel, output_channel;
 };
 
 /// Of one channel: what each lane's pixels sum up to.

@@ -62,6 +62,17 @@ std::unique_ptr<Step> make_entry_copy(const Lying& input, const Lying& output) {
                  });
 }
 
+std::unique_ptr<Step> make_repeat(const Lying& input, const Lying& output) {
+  const Tiling &from = input.layout.tiling, &to = output.layout.tiling;
+  const Size high = to.height / from.height, wide = to.width / from.width, columns = from.width;
+  return entries(output.layout, false, [=](Buffers buffers, Size group, Size row, Size channel, Size) {
+    const float* x = at(buffers, input, group, row / high, channel);
+    float* y = at(buffers, output, group, row, channel);
+    for (Size column = 0; column < columns; ++column, x += kVector)
+      for (Size i = 0; i < wide; ++i, y += kVector) std::copy_n(x, kVector, y);
+  });
+}
+
 std::unique_ptr<Step> make_pair(const Kernels& kernels, Pair pair, const Lying& a, const Lying& b,
                                 const Lying& output) {
   const auto combine = kernels.pairs[static_cast<int>(pair)];

@@ -23,6 +23,9 @@ std::unique_ptr<Step> make_function(const Kernels& kernels, const AppliedFunctio
 /// The same entries at another place.
 std::unique_ptr<Step> make_entry_copy(const Lying& input, const Lying& output);
 
+/// Each vector as often as tiles of the output are higher and wider.
+std::unique_ptr<Step> make_repeat(const Lying& input, const Lying& output);
+
 std::unique_ptr<Step> make_pair(const Kernels& kernels, Pair pair, const Lying& a, const Lying& b, const Lying& output);
 
 /// One number of each channel, `channel` floats apart, and those of the next group of images `group` floats farther.

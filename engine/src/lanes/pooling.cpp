@@ -40,14 +40,15 @@ class PoolStep final : public Step {
     row.taps_y = pool_.kernel_y;
     row.taps_x = pool_.kernel_x;
     row.columns = width;
+    row.channels = output_layout_.image.channels;
+    row.input_channel = input_layout_.channel_floats();
+    row.output_channel = output_layout_.channel_floats();
     for (Size piece = begin; piece < end; ++piece) {
       const Size group = piece / height, y = piece % height;
       row.divisors = divisors_.empty() ? nullptr : divisors_[static_cast<std::size_t>(y * width)].of;
-      for (Size c = 0; c < output_layout_.image.channels; ++c) {
-        row.input = buffers[input_] + input_layout_.at(group, y * pool_.stride_y - pool_.pad_above, c, -pool_.pad_left);
-        row.output = buffers[output_] + output_layout_.at(group, y, c, 0);
-        kernels_.pool(row);
-      }
+      row.input = buffers[input_] + input_layout_.at(group, y * pool_.stride_y - pool_.pad_above, 0, -pool_.pad_left);
+      row.output = buffers[output_] + output_layout_.at(group, y, 0, 0);
+      kernels_.pool(row);
     }
   }
 

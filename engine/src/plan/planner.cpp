@@ -92,6 +92,8 @@ bool Planner::of_its_own(const Node& node) {
     case Operator::kAdaptiveAveragePool:
     case Operator::kMean:
       return global_average(node);
+    case Operator::kResize:
+      return repeated(node);
     case Operator::kConcat:
       return concat(node);
     case Operator::kSlice:

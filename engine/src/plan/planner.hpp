@@ -77,6 +77,8 @@ class Planner {
   bool linear(const Node& node);
   bool pool(const Node& node);
   bool global_average(const Node& node);
+  /// A Resize that repeats each pixel.
+  bool repeated(const Node& node);
   bool unary(const Node& node);
   bool normalisation(const Node& node);
   bool recurrent(const Node& node);
