@@ -1,5 +1,7 @@
 #include "lanes/entries.hpp"
 
+#include <algorithm>
+
 namespace netsurgery {
 namespace {
 
@@ -51,6 +53,28 @@ std::unique_ptr<Step> make_function(const Kernels& kernels, const AppliedFunctio
                  });
 }
 
+std::unique_ptr<Step> make_entry_copy(const Lying& input, const Lying& output) {
+  const Size width = output.layout.tiling.width * kVector;
+  return entries(output.layout, !has_gaps(input.layout) && !has_gaps(output.layout),
+                 [=](Buffers buffers, Size group, Size row, Size channel, Size channels) {
+                   std::copy_n(at(buffers, input, group, row, channel), channels * width,
+                               at(buffers, output, group, row, channel));
+                 });
+}
+
+std::unique_ptr<Step> make_repeat(const Lying& input, const Lying& output) {
+  const Tiling &from = input.layout.tiling, &to = output.layout.tiling;
+  const Size deep = to.depth / from.depth, high = to.height / from.height, wide = to.width / from.width;
+  const Size height = from.height, columns = from.width;
+  return entries(output.layout, false, [=](Buffers buffers, Size group, Size row, Size channel, Size) {
+    const Size slice = row / (height * high), seen = slice / deep * height + row % (height * high) / high;
+    const float* x = at(buffers, input, group, seen, channel);
+    float* y = at(buffers, output, group, row, channel);
+    for (Size column = 0; column < columns; ++column, x += kVector)
+      for (Size i = 0; i < wide; ++i, y += kVector) std::copy_n(x, kVector, y);
+  });
+}
+
 std::unique_ptr<Step> make_pair(const Kernels& kernels, Pair pair, const Lying& a, const Lying& b,
                                 const Lying& output) {
   const auto combine = kernels.pairs[static_cast<int>(pair)];
@@ -71,6 +95,37 @@ std::unique_ptr<Step> make_channel_pair(const Kernels& kernels, Pair pair, const
     const float* const number = buffers[numbers.buffer] + group * numbers.group + channel * numbers.channel;
     combine(first ? value : number, first, first ? number : value, !first, at(buffers, output, group, row, channel),
             width);
+  });
+}
+
+std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Lying& input,
+                                  const std::optional<ChannelNumbers>& scale,
+                                  const std::optional<ChannelNumbers>& shift, const Ending& ending,
+                                  const Lying& output) {
+  ScaledChannels given{};
+  given.channels = output.layout.image.channels;
+  given.count = output.layout.tiling.width * kVector;
+  given.input_channel = input.layout.channel_floats();
+  given.output_channel = output.layout.channel_floats();
+  given.scale_step = scale ? scale->channel : 0;
+  given.shift_step = shift ? shift->channel : 0;
+  given.clips = ending.clips;
+  given.low = ending.low;
+  given.high = ending.high;
+  return entries(output.layout, true, [=, &kernels](Buffers buffers, Size group, Size row, Size, Size channels) {
+    ScaledChannels work = given;
+    work.input = at(buffers, input, group, row, 0);
+    work.output = at(buffers, output, group, row, 0);
+    work.scale = scale ? buffers[scale->buffer] + group * scale->group : nullptr;
+    work.shift = shift ? buffers[shift->buffer] + group * shift->group : nullptr;
+    kernels.scale_channels(work);
+    if (!ending.activation) return;
+    const auto function = kernels.functions[static_cast<int>(ending.activation->function)];
+    const bool joined = work.count == work.output_channel;
+    for (Size c = 0; c < channels; c += joined ? channels : 1) {
+      float* const entries = work.output + c * work.output_channel;
+      function(entries, entries, joined ? channels * work.count : work.count, ending.activation->parameters);
+    }
   });
 }
 

@@ -65,20 +65,24 @@ struct Layout {
   Image image;
   Tiling tiling;
   Halo halo;
+  Size row_channels = 0;  // of the memory, where these channels lie among those of other values; 0: there are no others
+  Size first_channel = 0;  // of these, in the memory
 
   Size groups() const { return (image.count + tiling.images - 1) / tiling.images; }
   Size slices() const { return halo.front + tiling.depth + halo.back; }
   Size rows() const { return halo.above + tiling.height + halo.below; }  // of a slice
   Size columns() const { return halo.left + tiling.width + halo.right; }
-  Size channel_floats() const { return columns() * kVector; }            // from a channel to the next
-  Size row_floats() const { return image.channels * channel_floats(); }  // from a row to the next
-  Size slice_floats() const { return rows() * row_floats(); }            // from a slice to the next
+  Size channel_floats() const { return columns() * kVector; }  // from a channel to the next
+  Size row_floats() const {                                    // from a row to the next
+    return (row_channels > 0 ? row_channels : image.channels) * channel_floats();
+  }
+  Size slice_floats() const { return rows() * row_floats(); }  // from a slice to the next
   Size group_floats() const { return slices() * slice_floats(); }
-  Size floats() const { return groups() * group_floats(); }
+  Size floats() const { return groups() * group_floats(); }  // of the memory
   /// Where the vector of a pixel lies; z, y and x count from the tile's corner and reach into the halo.
   Size at(Size group, Size z, Size y, Size channel, Size x) const {
     return group * group_floats() + (z + halo.front) * slice_floats() + (y + halo.above) * row_floats() +
-           channel * channel_floats() + (x + halo.left) * kVector;
+           (first_channel + channel) * channel_floats() + (x + halo.left) * kVector;
   }
   /// The same by a row of the tile, counted through all slices.
   Size at_row(Size group, Size row, Size channel, Size x) const {

@@ -43,16 +43,15 @@ class PoolStep final : public Step {
     row.taps_y = pool_.kernel_y;
     row.taps_x = pool_.kernel_x;
     row.columns = width;
+    row.channels = output_layout_.image.channels;
+    row.input_channel = input_layout_.channel_floats();
+    row.output_channel = output_layout_.channel_floats();
     for (Size piece = begin; piece < end; ++piece) {
       const Size group = piece / rows, at = piece % rows;
       row.divisors = divisors_.empty() ? nullptr : divisors_[static_cast<std::size_t>(at * width)].of;
-      const float* const input = buffers[input_] + pool_.begin(input_layout_, group, at / height, at % height, 0);
-      float* const output = buffers[output_] + output_layout_.at_row(group, at, 0, 0);
-      for (Size c = 0; c < output_layout_.image.channels; ++c) {
-        row.input = input + c * input_layout_.channel_floats();
-        row.output = output + c * output_layout_.channel_floats();
-        kernels_.pool(row);
-      }
+      row.input = buffers[input_] + pool_.begin(input_layout_, group, at / height, at % height, 0);
+      row.output = buffers[output_] + output_layout_.at_row(group, at, 0, 0);
+      kernels_.pool(row);
     }
   }
 

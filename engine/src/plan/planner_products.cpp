@@ -91,6 +91,11 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   constexpr Size kMost = std::numeric_limits<std::int32_t>::max() / (kVector * 4);
   if ((convolution.reach_z() - 1) * slice + convolution.reach_y() * row > kMost) return false;
   if (estimated.columns() + convolution.reach_x() + kGrownFar > std::numeric_limits<std::uint16_t>::max()) return false;
+  if (convolution.reach_y() > kMostSharedReach && choice.place >= 0) {
+    const Place& read = value(input).places[static_cast<std::size_t>(choice.place)];
+    if (shares_[static_cast<std::size_t>(read.layout)].stack >= 0) return false;
+    alone_[static_cast<std::size_t>(read.layout)] = true;
+  }
   int output = node.output, residual_layout = -1;
   const Size seen_z = (output_image.depth - 1) * convolution.stride_z + convolution.reach_z() - convolution.pad_front;
   const Size seen_y = (output_image.height - 1) * convolution.stride_y + convolution.reach_y() - convolution.pad_above;

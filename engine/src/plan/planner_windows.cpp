@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "lanes/movement.hpp"
+#include "plain/positions.hpp"
 #include "plan/planner.hpp"
 
 namespace netsurgery {
@@ -13,6 +14,7 @@ namespace {
 constexpr double kStretched = 0.01;  // of the cost, for each doubling of one side of a tile beside the other
 constexpr double kCyclesPerPlainTap = 6.0;
 constexpr double kPixelsPerCycle = 5.0;  // of averages
+constexpr double kCyclesPerRepeated = 2.0;
 // Two threads find a row of tiles each, or they read what the other one has written. Choices mind that for any number
 // of threads, one too: tiles decide in which order sums are taken, and results are the same for any number of threads.
 constexpr Size kSharers = 2;
@@ -209,6 +211,30 @@ bool Planner::pool(const Node& node) {
   value(node.output).places.push_back(to);
   draft(&node, "pool", {from.buffer}, {to.buffer}, choice.cycles,
         [=] { return make_pool(kernels_, pool, from.buffer, layout(from.layout), to.buffer, layout(to.layout)); });
+  return true;
+}
+
+bool Planner::repeated(const Node& node) {
+  const int input = node.inputs[0];
+  if (graph_.is_constant(input) || value(input).places.empty()) return false;
+  const Shape &x = shape(input), &y = shape(node.output);
+  for (std::size_t axis = 2; axis < x.size(); ++axis) {
+    if (y[axis] % x[axis] != 0) return false;
+    const Size times = y[axis] / x[axis];
+    for (Size i = 0; i < y[axis]; ++i)
+      if (plain::nearest_place(node.attributes, axis - 2, i, x[axis], y[axis]) != i / times) return false;
+  }
+  const Place from = value(input).places.front();
+  const Image seen = Image::of(x), made = Image::of(y);
+  Tiling tiling = layout(from.layout).tiling;
+  if (!tiling.covers(seen)) return false;
+  tiling.depth *= made.depth / seen.depth;
+  tiling.height *= made.height / seen.height;
+  tiling.width *= made.width / seen.width;
+  const Place to = new_place(made, tiling);
+  value(node.output).places.push_back(to);
+  draft(&node, "repeat", {from.buffer}, {to.buffer}, entries_cycles(layout(to.layout), kCyclesPerRepeated),
+        [=] { return make_repeat({from.buffer, layout(from.layout)}, {to.buffer, layout(to.layout)}); });
   return true;
 }
 
