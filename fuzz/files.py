@@ -32,11 +32,12 @@ ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "fuzz" / "findings"
 RESULTS = ROOT / "benchmarks" / "results" / "fuzzing.json"
 READERS: dict[str, tuple[ReaderName, ...]] = {
+    "library": ("library",),
     "native": ("native",),
     "reference": ("reference",),
-    "both": ("native", "reference"),
-    "engine": ("native", "engine"),
-    "all": ("native", "reference", "engine"),
+    "both": ("library", "native"),
+    "engine": ("library", "engine"),
+    "all": ("library", "native", "reference", "engine"),
 }
 ALIVE = 2 * sum(SECONDS.values())
 """Seconds after which a process that still works on one file hangs where no signal reaches it."""

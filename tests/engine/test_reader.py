@@ -1,4 +1,4 @@
-"""The engine's reader of files beside the Python reader: the same graph, bit for bit, or the same refusal."""
+"""The library's reader and what a session keeps, beside the specification's reader: the same graph or refusal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from netsurgery.packed.reader import decode
 from netsurgery.packed.structure import zigzag
 from netsurgery.packed.writer import encode
 
-READERS = ("native", "engine")
+READERS = ("library", "native", "engine")
 GRAPHS = all_graphs()
 
 

@@ -91,6 +91,10 @@ struct Constant {
   std::vector<float> dense() const;
 };
 
+/// The entries of planes, row by row: scales (rows, planes), signs (planes, rows, columns), as in Constant.
+std::vector<float> sums_of_planes(const std::vector<float>& scales, const std::vector<std::uint8_t>& signs, Size rows,
+                                  Size columns);
+
 struct Input {
   std::string name;
   Shape shape;  // with open sizes

@@ -1,4 +1,4 @@
-"""What writing and reading need of a coder; one in C++ and one in Python have it."""
+"""What writing and reading need of a coder: `_native` has one in C++, specification/ one in Python."""
 
 from __future__ import annotations
 

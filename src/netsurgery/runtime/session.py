@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from netsurgery import _native
 from netsurgery.checks import require, require_count
-from netsurgery.errors import FileLimitError, InputError, PackedFileError
+from netsurgery.errors import InputError, PackedFileError
 from netsurgery.graph.ir import Array, Graph, Input
 from netsurgery.graph.value_types import TYPE_OF_CODE
 from netsurgery.packed.format import Limits
-from netsurgery.packed.reader import Packed, decode
+from netsurgery.packed.reader import Packed, counted, decode, in_words_of_python
 from netsurgery.runtime import reference
 from netsurgery.runtime.inputs import checked_sizes, converted, shown
 
@@ -25,7 +25,6 @@ Engine: TypeAlias = Literal["native", "reference"]
 Outputs: TypeAlias = "Array | tuple[Array, ...]"
 
 MOST_THREADS = 256
-_MOST_ELEMENTS = 2**48  # more than there can be, and what 64 bits can count
 
 
 class Session:
@@ -204,18 +203,8 @@ class _Reference:
 
 
 def _native_runner(content: bytes, threads: int | None, limits: Limits | None) -> _native.Session:
-    limits = Limits() if limits is None else limits
-    # 0 stands for what the size of the file grants there.
-    elements = 0 if limits.elements is None else _counted(limits.elements) or -1
-    try:
-        return _native.Session(content, threads or 0, elements, _counted(limits.value_elements))
-    except FileLimitError as error:  # in the words of C, where limits are fields of another record
-        raise FileLimitError(str(error).replace("the limit of ", "Limits.")) from None
-
-
-def _counted(limit: int) -> int:
-    """A limit as the engine counts, in 64 bits; nothing is granted at 0 and below."""
-    return int(min(max(limit, 0), _MOST_ELEMENTS))
+    with in_words_of_python():
+        return _native.Session(content, threads or 0, *counted(limits))
 
 
 def _plain(count: Any) -> Any:
