@@ -258,6 +258,10 @@ class Session:
         """Names, shapes with the names of open axes, codes of types."""
 
     @property
+    def axes(self) -> tuple[tuple[str, int, int], ...]:
+        """Name, smallest size and step of each open axis."""
+
+    @property
     def output_names(self) -> tuple[str, ...]:
         """In order."""
 

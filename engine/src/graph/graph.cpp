@@ -189,6 +189,19 @@ std::string OpenAxis::rule() const {
          std::to_string(least);
 }
 
+std::string Graph::why(const Sizes& sizes, const std::string& reason) const {
+  std::string rules;
+  bool fits_steps = true;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    fits_steps = fits_steps && sizes[i] % axes[i].step == 0;
+    if (sizes[i] < axes[i].least || sizes[i] % axes[i].step != 0)
+      rules +=
+          (rules.empty() ? "" : " ") + axes[i].name + " is " + std::to_string(sizes[i]) + ": " + axes[i].rule() + ".";
+  }
+  if (rules.empty()) return reason;
+  return fits_steps && !reason.empty() ? rules + " (" + reason + ")" : rules;  // else it says the rule once more
+}
+
 std::string Graph::named(const Sizes& sizes) const {
   std::string result;
   for (std::size_t axis = 0; axis < axes.size(); ++axis)
