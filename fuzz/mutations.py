@@ -12,7 +12,7 @@ import numpy as np
 from netsurgery import _native
 from netsurgery.errors import NetsurgeryError
 from netsurgery.packed import format as fmt
-from netsurgery.packed.coder_faces import Bits, Bytes, Grid
+from netsurgery.packed.encoder_face import Bits, Bytes, Grid
 from specification.reader import StructureReader
 from specification.tensors import TensorReader
 

@@ -8,10 +8,10 @@ from netsurgery.errors import FileLimitError, PackedFileError
 from netsurgery.graph.extents import Above, Extent, Factor, Quotient
 from netsurgery.graph.operators import LARGEST_INT
 from netsurgery.packed import format as fmt
-from netsurgery.packed.coder_faces import DecoderFace
 from netsurgery.packed.extents import ABOVE, AXIS, END, QUOTIENT
 from netsurgery.packed.format import Context
 from netsurgery.packed.structure import unzigzag
+from specification.decoder_face import DecoderFace
 
 
 class ExtentReader:

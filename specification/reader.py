@@ -22,7 +22,6 @@ from netsurgery.graph.operators import LARGEST_INT, Attribute, Operator, Shape
 from netsurgery.graph.value_types import TYPE_OF_CODE, ValueType
 from netsurgery.graph.weights import Weights
 from netsurgery.packed import format as fmt
-from netsurgery.packed.coder_faces import DecoderFace
 from netsurgery.packed.format import ATTRIBUTES, Context, Limits
 from netsurgery.packed.reader import Packed
 from netsurgery.packed.stored import Stored
@@ -35,6 +34,7 @@ from netsurgery.packed.structure import (
     unzigzag,
 )
 from specification import coder as reference_coder
+from specification.decoder_face import DecoderFace
 from specification.extents import ExtentReader
 from specification.tensors import TensorReader
 

@@ -10,11 +10,12 @@ from netsurgery.errors import PackedFileError
 from netsurgery.graph.operators import Shape
 from netsurgery.graph.weights import Array, Weights
 from netsurgery.packed import stored as decoded
-from netsurgery.packed.coder_faces import Bits, Bytes, DecoderFace, Grid
+from netsurgery.packed.encoder_face import Bits, Bytes, Grid
 from netsurgery.packed.format import LARGEST_UNIFORM, MOST_CODES, MOST_PLANES, Context, Encoding, Mask
 from netsurgery.packed.stored import Stored
 from netsurgery.packed.structure import grid_of, unzigzag
 from netsurgery.packed.tensor_forms import Expectations, FloatForm, code_width
+from specification.decoder_face import DecoderFace
 
 _Kind = TypeVar("_Kind", Mask, Encoding)
 

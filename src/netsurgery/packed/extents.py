@@ -8,7 +8,7 @@ from netsurgery.errors import FileLimitError
 from netsurgery.graph.extents import Extent, Factor, Quotient
 from netsurgery.graph.operators import LARGEST_INT
 from netsurgery.packed import format as fmt
-from netsurgery.packed.coder_faces import EncoderFace
+from netsurgery.packed.encoder_face import EncoderFace
 from netsurgery.packed.format import Context
 from netsurgery.packed.structure import zigzag
 

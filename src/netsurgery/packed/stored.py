@@ -8,7 +8,7 @@ import numpy as np
 
 from netsurgery.graph.operators import Shape
 from netsurgery.graph.weights import Array, Codebook, Dense, Planes, Powers, Uniform, Weights
-from netsurgery.packed.coder_faces import Bits, Bytes
+from netsurgery.packed.encoder_face import Bits, Bytes
 
 
 @dataclass(frozen=True)

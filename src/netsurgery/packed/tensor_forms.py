@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netsurgery.packed.coder_faces import Bits, EncoderFace
+from netsurgery.packed.encoder_face import Bits, EncoderFace
 from netsurgery.packed.format import Context
 from netsurgery.packed.structure import zigzag
 
