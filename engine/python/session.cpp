@@ -146,6 +146,12 @@ class PySession {
     for (const std::string& name : graph().output_names) names.append(text(name));
     return nb::tuple(names);
   }
+  nb::tuple axes() const {
+    nb::list axes;
+    for (const OpenAxis& axis : graph().axes)
+      axes.append(nb::make_tuple(nb::str(axis.name.data(), axis.name.size()), axis.least, axis.step));
+    return nb::tuple(axes);
+  }
   nb::tuple output_types() const {
     nb::list types;
     for (const int output : graph().outputs) types.append(static_cast<int>(graph().type(output)));
@@ -294,6 +300,7 @@ void bind_session(nb::module_& m) {
            nb::arg("elements") = 0, nb::arg("value_elements") = Limits().value_elements, nb::arg("plain_only") = false)
       .def_prop_ro("inputs", &PySession::inputs)
       .def_prop_ro("output_names", &PySession::output_names)
+      .def_prop_ro("axes", &PySession::axes)
       .def_prop_ro("output_types", &PySession::output_types)
       .def_prop_ro("threads", &PySession::threads)
       .def("profile", &PySession::profile, nb::arg("arrays"))

@@ -351,7 +351,7 @@ def test_a_batch_that_there_can_not_be_is_refused(batch: int, library: c.CDLL, l
         run(library, session, batch, [x], [output]),
     ):
         assert status == INPUT
-        assert f"batch is {batch}; at least 1 is needed" in library.ns_last_error().decode()
+        assert f"batch is {batch}: it must be at least 1." in library.ns_last_error().decode()
     assert not output.any()
     library.ns_free(session)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -579,6 +580,44 @@ def test_what_has_no_place_in_a_graph_is_refused_by_name(what: str) -> None:
 def test_a_branch_on_values_is_refused_with_torchs_first_sentence() -> None:
     with pytest.raises(CaptureError, match=r"Could not guard on data-dependent expression.*doesn't branch on values"):
         read_torch(Wrap(branching), (X,))
+
+
+def test_torchs_pages_about_a_branch_on_values_are_left_to_the_cause(capfd: pytest.CaptureFixture[str]) -> None:
+    model = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), Wrap(branching)).eval()
+    with pytest.raises(CaptureError) as refusal:
+        read_torch(model, (torch.rand(2, 3, 8),))
+    assert len(str(refusal.value).splitlines()) == 1
+    assert "unhinted" not in str(refusal.value)
+    assert refusal.value.__cause__ is not None
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+
+
+def test_what_a_model_prints_while_it_is_read_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    def talking(x: Tensor) -> Tensor:
+        sys.stderr.write("once")
+        return x + 1
+
+    read_torch(Wrap(talking), (X,), open_axes={})
+    assert "once" in capsys.readouterr().err
+
+
+def test_a_transformer_takes_the_mask_that_torch_makes_for_it() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.transformer = nn.Transformer(8, 2, 1, 1, 16, batch_first=True)
+
+        def forward(self, source: Tensor, target: Tensor) -> Tensor:
+            mask = nn.Transformer.generate_square_subsequent_mask(target.shape[1])
+            return self.transformer(source, target, tgt_mask=mask)
+
+    looks = nn.modules.transformer._detect_is_causal_mask
+    model, inputs = Masked().eval(), (torch.rand(2, 5, 8), torch.rand(2, 4, 8))
+    graph = read_torch(model, inputs)
+    assert nn.modules.transformer._detect_is_causal_mask is looks
+    feeds = {given.name: one.numpy() for given, one in zip(graph.inputs, inputs, strict=True)}
+    np.testing.assert_allclose(run(graph, feeds)[0], model(*inputs).detach().numpy(), atol=1e-5)
 
 
 def test_all_missing_operators_are_named_with_their_count_and_first_place() -> None:

@@ -91,6 +91,10 @@ struct Constant {
   std::vector<float> dense() const;
 };
 
+/// The entries of planes, row by row: scales (rows, planes), signs (planes, rows, columns), as in Constant.
+std::vector<float> sums_of_planes(const std::vector<float>& scales, const std::vector<std::uint8_t>& signs, Size rows,
+                                  Size columns);
+
 struct Input {
   std::string name;
   Shape shape;  // with open sizes
@@ -138,6 +142,8 @@ struct Graph {
   /// The shape of every value, constants included, for inputs of these sizes. Throws Error(NS_ERROR_FILE) where the
   /// graph contradicts itself there.
   std::vector<Shape> shapes(const Sizes& sizes) const;
+  /// Why a network can't run at sizes: what its axes take, as far as that says it, and then what a node says.
+  std::string why(const Sizes& sizes, const std::string& reason) const;
   /// "batch 4, time 100".
   std::string named(const Sizes& sizes) const;
 

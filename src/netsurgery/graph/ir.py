@@ -332,8 +332,32 @@ class Graph:
 
     def rule_of(self, axis: str) -> str:
         """Which sizes an axis takes, in words: "it must be a multiple of 32, at least 64"."""
-        step, least = self.steps.get(axis, 1), self.least[axis]
-        return f"it must be {f'a multiple of {step}, ' if step > 1 else ''}at least {least}"
+        return f"it must be {rule(self.least[axis], self.steps.get(axis, 1))}"
+
+    def rules(self) -> dict[str, str]:
+        """Name of each open axis -> which sizes it takes, in words."""
+        least = self._least_if_any()
+        return {name: rule(least[name], self.steps.get(name, 1)) for name in self.axes}
+
+    def why_not(self, sizes: Sizes, reason: str) -> str:
+        """Why a network can't run at sizes: what its axes take, as far as that says it, and then what a node says."""
+        least, takes = self._least_if_any(), self.rules()
+        odd = [name for name, size in sizes.items() if size % self.steps.get(name, 1)]
+        rules = [
+            f"{name} is {sizes[name]}: it must be {takes[name]}."
+            for name in least
+            if sizes[name] < least[name] or name in odd
+        ]
+        if not rules:
+            return reason
+        return " ".join(rules if odd else [*rules, f"({reason})"])  # the reason would be a rule once more
+
+    def _least_if_any(self) -> Mapping[str, int]:
+        """The smallest sizes; 1 where a graph contradicts itself at all of them."""
+        try:
+            return self.least
+        except GraphError:
+            return dict.fromkeys(self.axes, 1)
 
     @cached_property
     def types(self) -> dict[str, ValueType]:
@@ -397,6 +421,11 @@ class Graph:
             return shape, operator.type(given, attributes)
         except GraphError as error:
             raise type(error)(f"{made}: {error}") from None
+
+
+def rule(least: int, step: int) -> str:
+    """Which sizes an axis takes: "a multiple of 32, at least 64"."""
+    return f"{f'a multiple of {step}, ' if step > 1 else ''}at least {least}"
 
 
 def with_shapes(inputs: Sequence[Input], shapes: InputShapes) -> tuple[Input, ...]:

@@ -59,11 +59,13 @@ def run(
     others get what it returns. Raises InputError for arrays that the network doesn't take, or if it can't run at these
     sizes.
     """
-    sizes = checked_sizes(graph.inputs, inputs)
+    sizes = checked_sizes(graph.inputs, inputs, graph.rules)
     try:
         graph.shapes(sizes)
     except GraphError as error:
-        raise InputError(f"the network can't run at {named_sizes(sizes)}: {error}") from error
+        raise InputError(
+            f"the network can't run at {named_sizes(sizes)}: {graph.why_not(sizes, str(error))}"
+        ) from error
     values: dict[str, Array] = {**{name: weights.values for name, weights in graph.constants.items()}, **inputs}
     last_use = {
         name: index
