@@ -255,6 +255,12 @@ def interpolate(draw: Draw) -> Case:
     return Case("Interpolate", (x,), {**sizes, **chosen, "alpha": draw(st.sampled_from([-0.75, -0.5, 0.0]))})
 
 
+def grid_sample(draw: Draw) -> Case:
+    x = picture(draw)
+    grid = (x[0], *draw(tuples(st.integers(1, 9), len(x) - 2)), len(x) - 2)
+    return Case("GridSample", (x, grid), choices_of(draw, "GridSample"))
+
+
 def depth_to_space(draw: Draw) -> Case:
     x = picture(draw)
     blocks = draw(tuples(st.integers(1, 3), len(x) - 2))
@@ -484,6 +490,7 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     "Interpolate": interpolate,
+    "GridSample": grid_sample,
     "Gather": gather,
     "GatherElements": gather_elements,
     "GatherND": gather_nd,
@@ -556,6 +563,8 @@ LARGE = [
     Case("Resize", ((2, 3, 60, 61),), {"size": (120, 122)}),
     Case("Interpolate", ((2, 3, 60, 61),), {"size": (120, 122)}),
     Case("Interpolate", ((1, 2, 9000),), {"size": (20000,), "mode": "cubic"}),
+    Case("GridSample", ((2, 3, 60, 61), (2, 90, 70, 2)), {"mode": "cubic"}),
+    Case("GridSample", ((1, 70, 6, 7, 8), (1, 9, 11, 70, 3)), {"padding": "reflection"}),
     Case("DepthToSpace", ((2, 36, 30, 31),), {"blocks": (2, 3)}),
     Case("SpaceToDepth", ((2, 3, 60, 93),), {"blocks": (2, 3), "order": "dcr"}),
     Case("Mean", ((30, 7, 41, 43),), {"axes": (2, 3)}),

@@ -175,6 +175,12 @@ CASES = {
         case(IMAGE, scales=(0.5, 0.5), antialias=True, exclude_outside=True),
         case(IMAGE, size=(4, 4), coordinates="tf_crop_and_resize", roi=(0.25, 0.0, 1.5, 1.0), value=2.0),
     ],
+    "GridSample": [
+        case(IMAGE, more=(("batch", 5, 3, 2),), mode=mode, padding=padding, coordinates=coordinates)
+        for mode in ("linear", "nearest", "cubic")
+        for padding in ("zeros", "border", "reflection")
+        for coordinates in ("half_pixel", "align_corners")
+    ],
     "Gather": [case(IMAGE, more=((2, 3),), axis=2), case(IMAGE, more=((),), axis=3)],
     "GatherElements": [case(ROWS, more=(ROWS,), axis=1)],
     "GatherND": [case(IMAGE, more=(("batch", 5, 2),), axes_in_common=1)],

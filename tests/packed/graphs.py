@@ -171,6 +171,9 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("SpaceToDepth", (Value((2, 6, 4)),), {"blocks": (3, 2)}),
     ("SpaceToDepth", (Value((1, 2, 2, 4)),), {"blocks": (2, 1, 4), "order": "dcr"}),
     ("Interpolate", (IMAGE,), {"size": (11, 4)}),
+    ("GridSample", (IMAGE, Value((5, 3, 2))), {}),
+    ("GridSample", (LINE, Value((11, 1))), {"mode": "cubic", "padding": "border", "coordinates": "align_corners"}),
+    ("GridSample", (BOX, Value((2, 1, 3, 3))), {"mode": "nearest", "padding": "reflection"}),
     *(
         ("Interpolate", (LINE,), {"size": (13,), "coordinates": coordinates})
         for coordinates in ("asymmetric", "pytorch_half_pixel", "half_pixel_symmetric")

@@ -156,6 +156,7 @@ enum class Operator : std::uint8_t {
   kDepthToSpace = 130,
   kSpaceToDepth = 131,
   kInterpolate = 132,
+  kGridSample = 133,
   kRange = 150,
   kExpand = 151,
   kTile = 152,
@@ -222,7 +223,8 @@ enum class AttributeName : std::uint8_t {
   kThreshold,
   kRepeats,
   kUpper,
-  kDiagonal
+  kDiagonal,
+  kPadding
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -257,6 +259,7 @@ enum class ShapeRule : std::uint8_t {
   kDepthToSpace,
   kSpaceToDepth,
   kInterpolate,
+  kGridSample,
   kStretch,
   kExpand,
   kTile,
@@ -370,6 +373,9 @@ enum class InterpolateCoordinates : std::uint8_t {
   kTfCropAndResize
 };
 enum class InterpolateMode : std::uint8_t { kLinear, kCubic };
+enum class GridSampleMode : std::uint8_t { kLinear, kNearest, kCubic };
+enum class GridSamplePadding : std::uint8_t { kZeros, kBorder, kReflection };
+enum class GridSampleCoordinates : std::uint8_t { kHalfPixel, kAlignCorners };
 
 struct OperandEntry {
   const char* name;
@@ -1287,6 +1293,22 @@ inline constexpr AttributeEntry kInterpolateAttributes[] = {
      -kLargestInteger, false, 0, false, 0, {}},
 };
 
+inline constexpr OperandEntry kGridSampleOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"grid", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kGridSampleModeChoices[] = {"linear", "nearest", "cubic"};
+inline constexpr const char* kGridSamplePaddingChoices[] = {"zeros", "border", "reflection"};
+inline constexpr const char* kGridSampleCoordinatesChoices[] = {"half_pixel", "align_corners"};
+inline constexpr AttributeEntry kGridSampleAttributes[] = {
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kGridSampleModeChoices},
+    {AttributeName::kPadding, "padding", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kGridSamplePaddingChoices},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
+     0, 0.0f, -kLargestInteger, false, 0, false, 0, kGridSampleCoordinatesChoices},
+};
+
 inline constexpr OperandEntry kRangeOperands[] = {
     {"x", false, false, false, Expected::kNothing, 1, false},
 };
@@ -1544,6 +1566,8 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kSpaceToDepthOperands, operator_tables::kSpaceToDepthAttributes},
     {Operator::kInterpolate, "Interpolate", ShapeRule::kInterpolate, Work::kSpatial, Images::kApart, Gives::kFloat32,
      operator_tables::kInterpolateOperands, operator_tables::kInterpolateAttributes},
+    {Operator::kGridSample, "GridSample", ShapeRule::kGridSample, Work::kSpatial, Images::kApartInBroadcasts,
+     Gives::kFloat32, operator_tables::kGridSampleOperands, operator_tables::kGridSampleAttributes},
     {Operator::kRange, "Range", ShapeRule::kStretch, Work::kOther, Images::kTogether, Gives::kFloat32,
      operator_tables::kRangeOperands, operator_tables::kRangeAttributes},
     {Operator::kExpand, "Expand", ShapeRule::kExpand, Work::kOther, Images::kApartInBroadcasts, Gives::kFirst,

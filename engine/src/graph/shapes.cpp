@@ -432,6 +432,15 @@ Shape interpolate(const Shape& x, const Attributes& attributes) {
   return result;
 }
 
+Shape grid_sample(const Operands& operands) {
+  const Shape &x = *operands[0], &grid = *operands[1];
+  const auto count = static_cast<Size>(spatial_of(x).size());
+  if (grid.size() != x.size() || grid.front() != x.front() || grid.back() != count)
+    refuse("grid has shape " + text_of(grid) + "; (" + text_of(x.front()) + ", *T, " + text_of(count) +
+           ") is needed for x of shape " + text_of(x) + ".");
+  return with_spatial(x, {grid.begin() + 1, grid.end() - 1});
+}
+
 /// One for each spatial axis of x.
 const std::vector<Size>& blocks_of(const Shape& x, const Attributes& attributes) {
   const std::vector<Size>& blocks = attributes.integers(Name::kBlocks);
@@ -544,6 +553,8 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return space_to_depth(x, attributes);
     case ShapeRule::kInterpolate:
       return interpolate(x, attributes);
+    case ShapeRule::kGridSample:
+      return grid_sample(operands);
     case ShapeRule::kStretch:
       return stretch(x, attributes);
     case ShapeRule::kExpand:

@@ -387,6 +387,15 @@ def interpolate(shapes: Shapes, attributes: Attributes) -> Shape:
     return result
 
 
+def grid_sample(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, C, *T) for x of (N, C, *S) and a grid of (N, *T, number of spatial axes)."""
+    x, grid = shapes
+    count = len(_spatial(x))
+    fits = len(grid) == len(x) and grid[0] == x[0] and grid[-1] == count
+    _require(fits, f"grid has shape {tuple(grid)}; ({x[0]}, *T, {count}) is needed for x of shape {tuple(x)}.")
+    return (*x[:2], *grid[1:-1])
+
+
 def depth_to_space(shapes: Shapes, attributes: Attributes) -> Shape:
     """(N, C / B, *(S * blocks)) for x of (N, C, *S), B the product of blocks, which divides C."""
     x, blocks = shapes[0], _blocks(shapes[0], attributes)

@@ -60,6 +60,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "GlobalMaxPool": layer.global_pool("AdaptiveMaxPool"),
     "Greater": layer.binary("Greater"),
     "GreaterOrEqual": layer.binary("GreaterOrEqual"),
+    "GridSample": picture.grid_sample,
     "GroupNormalization": norm.group_norm,
     "Identity": tensor.same,
     "IsInf": choice.is_infinite,

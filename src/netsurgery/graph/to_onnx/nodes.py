@@ -407,6 +407,12 @@ def _resized(nodes: Nodes, node: Node, roi: str | None, **settings: Any) -> None
     )
 
 
+def _grid_sample(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    corners = int(given["coordinates"] == "align_corners")
+    nodes.answer(node, "GridSample", mode=given["mode"], padding_mode=given["padding"], align_corners=corners)
+
+
 def _depth_to_space(nodes: Nodes, node: Node) -> None:
     """ONNX has it for square blocks of pictures; others by way of (N, C, *B, *S), whose sizes have to be known."""
     given: Attributes = node.attributes
@@ -560,6 +566,7 @@ WRITERS: dict[str, Writer] = {
     "LayerNorm": _layer_norm,
     "Resize": _resize,
     "Interpolate": _interpolate,
+    "GridSample": _grid_sample,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
     "Embedding": _embedding,
