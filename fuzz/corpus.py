@@ -77,6 +77,7 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
         {"scales": (1.5, 0.5), "coordinates": "tf_crop_and_resize", "roi": (-0.5, 0.0, 1.0, 0.5), "mode": "cubic"},
     ),
     "GridSample": ([PICTURE, (1, 3, 2, 2)], [], {"mode": "cubic", "padding": "reflection"}),
+    "RoiAlign": ([PICTURE, (3,), (3, 4)], [], {"size": (2, 3), "scale": 2.5, "mode": "max"}),
     "Gather": ([PICTURE, ROW], [], {"axis": 2}),
     "GatherElements": ([ROW, ROW], [], {"axis": 1}),
     "GatherND": ([PICTURE, (1, 3)], [], {}),

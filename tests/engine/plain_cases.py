@@ -261,6 +261,17 @@ def grid_sample(draw: Draw) -> Case:
     return Case("GridSample", (x, grid), choices_of(draw, "GridSample"))
 
 
+def roi_align(draw: Draw) -> Case:
+    x = (draw(counts), draw(sizes), draw(sizes), draw(sizes))
+    boxes = draw(sizes)
+    attributes = {
+        "size": draw(tuples(counts, 2)),
+        "count": draw(small),
+        "scale": draw(st.sampled_from([0.5, 1.0, -3.0])),
+    }
+    return Case("RoiAlign", (x, (boxes,), (boxes, 4)), {**attributes, **choices_of(draw, "RoiAlign")})
+
+
 def depth_to_space(draw: Draw) -> Case:
     x = picture(draw)
     blocks = draw(tuples(st.integers(1, 3), len(x) - 2))
@@ -491,6 +502,7 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "SpaceToDepth": space_to_depth,
     "Interpolate": interpolate,
     "GridSample": grid_sample,
+    "RoiAlign": roi_align,
     "Gather": gather,
     "GatherElements": gather_elements,
     "GatherND": gather_nd,
@@ -564,6 +576,7 @@ LARGE = [
     Case("Interpolate", ((2, 3, 60, 61),), {"size": (120, 122)}),
     Case("Interpolate", ((1, 2, 9000),), {"size": (20000,), "mode": "cubic"}),
     Case("GridSample", ((2, 3, 60, 61), (2, 90, 70, 2)), {"mode": "cubic"}),
+    Case("RoiAlign", ((2, 30, 40, 41), (20,), (20, 4)), {"size": (7, 7), "scale": 20.0}),
     Case("GridSample", ((1, 70, 6, 7, 8), (1, 9, 11, 70, 3)), {"padding": "reflection"}),
     Case("DepthToSpace", ((2, 36, 30, 31),), {"blocks": (2, 3)}),
     Case("SpaceToDepth", ((2, 3, 60, 93),), {"blocks": (2, 3), "order": "dcr"}),

@@ -109,7 +109,7 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
         return ulp + 8 * x.size * DOUBLE_UNIT * gain
     if case.operator in RECURRENT:
         return recurrent_bound(case, operands)
-    if case.operator in {"Interpolate", "GridSample"}:
+    if case.operator in {"Interpolate", "GridSample", "RoiAlign"}:
         # Weights come of rounded positions and are divided by their sum; of cubic their magnitudes sum to less than 3.
         return ulp + 200 * x.size * DOUBLE_UNIT * magnitude
     if case.operator == "RmsNorm":

@@ -30,6 +30,8 @@ COMPUTED = {
     **dict.fromkeys(("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Gather", "GatherElements"), 2),
     **dict.fromkeys(("GatherND", "MatMul", "Add", "Sub", "Mul", "Div", "Mod", "PRelu"), 2),
     **dict.fromkeys(("Where", "ScatterElements", "ScatterND", "Gemm"), 3),
+    "Attention": 7,
+    **dict.fromkeys(("RoiAlign", "GridSample"), 3),
     **dict.fromkeys(("Concat", "Sum", "Max", "Min", "Mean"), 99),
 }
 """How many operands of an operator may be computed, where it isn't only the first; the others are frozen."""
@@ -223,7 +225,7 @@ def test_a_skipped_case_is_refused_with_a_reason(name):
 # Operators that ONNX defines as graphs of others
 
 
-APART = ("Attention", "LinearAttention", "NegativeLogLikelihoodLoss", "RotaryEmbedding", "SwiGLU")
+APART = ("LinearAttention", "NegativeLogLikelihoodLoss", "RotaryEmbedding", "SwiGLU")
 
 
 @cache

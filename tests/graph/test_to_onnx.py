@@ -181,6 +181,10 @@ CASES = {
         for padding in ("zeros", "border", "reflection")
         for coordinates in ("half_pixel", "align_corners")
     ],
+    "RoiAlign": [
+        case(IMAGE, more=(("batch",), ("batch", 4)), size=(2, 3), count=count, coordinates=coordinates, mode=mode)
+        for count, coordinates, mode in ((0, "half_pixel", "mean"), (2, "asymmetric", "mean"), (3, "half_pixel", "max"))
+    ],
     "Gather": [case(IMAGE, more=((2, 3),), axis=2), case(IMAGE, more=((),), axis=3)],
     "GatherElements": [case(ROWS, more=(ROWS,), axis=1)],
     "GatherND": [case(IMAGE, more=(("batch", 5, 2),), axes_in_common=1)],

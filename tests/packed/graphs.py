@@ -172,6 +172,12 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("SpaceToDepth", (Value((1, 2, 2, 4)),), {"blocks": (2, 1, 4), "order": "dcr"}),
     ("Interpolate", (IMAGE,), {"size": (11, 4)}),
     ("GridSample", (IMAGE, Value((5, 3, 2))), {}),
+    ("RoiAlign", (IMAGE, Numbers(()), Value((4,))), {"size": (2, 3), "scale": 3.0}),
+    (
+        "RoiAlign",
+        (IMAGE, Numbers((), ValueType.INT32), Value((4,))),
+        {"size": (1, 2), "count": 2, "coordinates": "asymmetric", "mode": "max"},
+    ),
     ("GridSample", (LINE, Value((11, 1))), {"mode": "cubic", "padding": "border", "coordinates": "align_corners"}),
     ("GridSample", (BOX, Value((2, 1, 3, 3))), {"mode": "nearest", "padding": "reflection"}),
     *(

@@ -598,6 +598,9 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     "Resize": resizes(),
     "Interpolate": adaptive(mode=st.sampled_from(("linear", "cubic")), antialias=st.booleans()),
     "GridSample": st.sampled_from(("linear", "cubic")).map(lambda x: ([(2, 3, 4, 5), (2, 6, 1, 2)], {"mode": x})),
+    "RoiAlign": st.sampled_from(("mean", "max")).map(
+        lambda mode: ([(2, 3, 4, 5), (6,), (6, 4)], {"size": (2, 1), "mode": mode})
+    ),
     "DepthToSpace": blocks_of_pictures("DepthToSpace"),
     "SpaceToDepth": blocks_of_pictures("SpaceToDepth"),
     "Range": axes_of_shape.map(lambda x: ([x], {"count": 3, "scale": 0.5})),

@@ -157,6 +157,7 @@ enum class Operator : std::uint8_t {
   kSpaceToDepth = 131,
   kInterpolate = 132,
   kGridSample = 133,
+  kRoiAlign = 134,
   kRange = 150,
   kExpand = 151,
   kTile = 152,
@@ -260,6 +261,7 @@ enum class ShapeRule : std::uint8_t {
   kSpaceToDepth,
   kInterpolate,
   kGridSample,
+  kRoiAlign,
   kStretch,
   kExpand,
   kTile,
@@ -376,6 +378,8 @@ enum class InterpolateMode : std::uint8_t { kLinear, kCubic };
 enum class GridSampleMode : std::uint8_t { kLinear, kNearest, kCubic };
 enum class GridSamplePadding : std::uint8_t { kZeros, kBorder, kReflection };
 enum class GridSampleCoordinates : std::uint8_t { kHalfPixel, kAlignCorners };
+enum class RoiAlignCoordinates : std::uint8_t { kHalfPixel, kAsymmetric };
+enum class RoiAlignMode : std::uint8_t { kMean, kMax };
 
 struct OperandEntry {
   const char* name;
@@ -1309,6 +1313,26 @@ inline constexpr AttributeEntry kGridSampleAttributes[] = {
      0, 0.0f, -kLargestInteger, false, 0, false, 0, kGridSampleCoordinatesChoices},
 };
 
+inline constexpr OperandEntry kRoiAlignOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+    {"boxes", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kRoiAlignCoordinatesChoices[] = {"half_pixel", "asymmetric"};
+inline constexpr const char* kRoiAlignModeChoices[] = {"mean", "max"};
+inline constexpr AttributeEntry kRoiAlignAttributes[] = {
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
+     0, false, 0, {}},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f, 0,
+     false, 0, false, 0, {}},
+    {AttributeName::kScale, "scale", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
+     0, 0.0f, -kLargestInteger, false, 0, false, 0, kRoiAlignCoordinatesChoices},
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kRoiAlignModeChoices},
+};
+
 inline constexpr OperandEntry kRangeOperands[] = {
     {"x", false, false, false, Expected::kNothing, 1, false},
 };
@@ -1568,6 +1592,8 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kInterpolateOperands, operator_tables::kInterpolateAttributes},
     {Operator::kGridSample, "GridSample", ShapeRule::kGridSample, Work::kSpatial, Images::kApartInBroadcasts,
      Gives::kFloat32, operator_tables::kGridSampleOperands, operator_tables::kGridSampleAttributes},
+    {Operator::kRoiAlign, "RoiAlign", ShapeRule::kRoiAlign, Work::kOther, Images::kTogether, Gives::kFloat32,
+     operator_tables::kRoiAlignOperands, operator_tables::kRoiAlignAttributes},
     {Operator::kRange, "Range", ShapeRule::kStretch, Work::kOther, Images::kTogether, Gives::kFloat32,
      operator_tables::kRangeOperands, operator_tables::kRangeAttributes},
     {Operator::kExpand, "Expand", ShapeRule::kExpand, Work::kOther, Images::kApartInBroadcasts, Gives::kFirst,

@@ -441,6 +441,20 @@ Shape grid_sample(const Operands& operands) {
   return with_spatial(x, {grid.begin() + 1, grid.end() - 1});
 }
 
+Shape roi_align(const Operands& operands, const Attributes& attributes) {
+  constexpr Size kMostSamples = 64;
+  const Shape &x = *operands[0], &indices = *operands[1], &boxes = *operands[2];
+  const std::vector<Size>& size = attributes.integers(Name::kSize);
+  const Size count = attributes.integer(Name::kCount);
+  if (x.size() != 4) refuse("x has shape " + text_of(x) + "; (N, C, H, W) is needed.");
+  if (boxes.size() != 2 || boxes[1] != 4 || indices != Shape{boxes[0]})
+    refuse("boxes have shape " + text_of(boxes) + ", indices " + text_of(indices) + "; (R, 4) and (R,) are needed.");
+  require_count(size, 2, "size");
+  if (count > kMostSamples) refuse("count=" + text_of(count) + " must be at most " + text_of(kMostSamples) + ".");
+  if (!std::isfinite(attributes.number(Name::kScale))) refuse("scale must be finite.");
+  return {boxes[0], x[1], size[0], size[1]};
+}
+
 /// One for each spatial axis of x.
 const std::vector<Size>& blocks_of(const Shape& x, const Attributes& attributes) {
   const std::vector<Size>& blocks = attributes.integers(Name::kBlocks);
@@ -555,6 +569,8 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return interpolate(x, attributes);
     case ShapeRule::kGridSample:
       return grid_sample(operands);
+    case ShapeRule::kRoiAlign:
+      return roi_align(operands, attributes);
     case ShapeRule::kStretch:
       return stretch(x, attributes);
     case ShapeRule::kExpand:

@@ -42,6 +42,7 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kSpaceToDepth, plain::make_space_to_depth},
     {Operator::kInterpolate, plain::make_interpolate},
     {Operator::kGridSample, plain::make_grid_sample},
+    {Operator::kRoiAlign, plain::make_roi_align},
     {Operator::kGather, plain::make_gather},
     {Operator::kGatherElements, plain::make_gather_elements},
     {Operator::kGatherND, plain::make_gather_nd},

@@ -396,6 +396,23 @@ def grid_sample(shapes: Shapes, attributes: Attributes) -> Shape:
     return (*x[:2], *grid[1:-1])
 
 
+MOST_SAMPLES = 64
+"""Of RoiAlign, along each side of a bin."""
+
+
+def roi_align(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(R, C, *size) for x of (N, C, H, W), indices of (R,) and boxes of (R, 4); count is at most 64, scale finite."""
+    x, indices, boxes = shapes
+    size, count, scale = attributes["size"], attributes["count"], attributes["scale"]
+    _require(len(x) == 4, f"x has shape {tuple(x)}; (N, C, H, W) is needed.")
+    fits = len(boxes) == 2 and boxes[1] == 4 and tuple(indices) == (boxes[0],)
+    _require(fits, f"boxes have shape {tuple(boxes)}, indices {tuple(indices)}; (R, 4) and (R,) are needed.")
+    _require(len(size) == 2, f"size={size} has {len(size)} numbers, 2 are needed.")
+    _require(count <= MOST_SAMPLES, f"count={count} must be at most {MOST_SAMPLES}.")
+    _require(math.isfinite(scale), f"scale={scale} must be finite.")
+    return (boxes[0], x[1], *size)
+
+
 def depth_to_space(shapes: Shapes, attributes: Attributes) -> Shape:
     """(N, C / B, *(S * blocks)) for x of (N, C, *S), B the product of blocks, which divides C."""
     x, blocks = shapes[0], _blocks(shapes[0], attributes)

@@ -18,6 +18,7 @@ from netsurgery.graph.value_types import type_of
 from netsurgery.runtime.inputs import checked_sizes
 from netsurgery.runtime.kernels import (
     arithmetic,
+    boxes,
     elementary,
     functions,
     integers,
@@ -39,6 +40,7 @@ KERNELS: dict[str, Kernel] = {
     **arithmetic.KERNELS,
     **pictures.KERNELS,
     **interpolation.KERNELS,
+    **boxes.KERNELS,
     **reductions.KERNELS,
     **moves.KERNELS,
     **integers.KERNELS,

@@ -18,7 +18,7 @@ from netsurgery.graph.from_onnx.control_flow import DECISIONS
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import folded
 from netsurgery.graph.from_onnx.inner_graphs import needed, read_by
-from netsurgery.graph.from_onnx.operators import TRANSLATIONS
+from netsurgery.graph.from_onnx.operators import MICROSOFT, TRANSLATIONS, Translation
 from netsurgery.graph.from_onnx.traced import extent_of, traced
 from netsurgery.graph.from_onnx.tracing import traced_values, traces
 from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, integers_attributes, node
@@ -162,7 +162,7 @@ class _Reading:
             raise _AbsentError(_missing(proto))
         call = Call(operands, attributes(proto), self._opset, used, proto.name, self._place)
         with np.errstate(all="ignore"):
-            answer = TRANSLATIONS[proto.op_type](call)
+            answer = _translations(proto)[proto.op_type](call)
         self._settle(call, proto.output, [answer] if isinstance(answer, Value) else answer)
 
     @property
@@ -209,7 +209,7 @@ class _Reading:
             return False
         before = list(self._nodes)
         try:
-            answer = TRANSLATIONS[proto.op_type](call)
+            answer = _translations(proto)[proto.op_type](call)
         except (GraphError, UnsupportedOperatorError, ValueError):
             self._nodes = before
             return False
@@ -351,8 +351,13 @@ def _same_bits(a: Array, b: Array) -> bool:
     return a is b or (a.shape == b.shape and a.tobytes() == b.tobytes())
 
 
+def _translations(proto: onnx.NodeProto) -> Mapping[str, Translation]:
+    """Those of its domain."""
+    return {"": TRANSLATIONS, "com.microsoft": MICROSOFT}.get(proto.domain, {})
+
+
 def _translated(proto: onnx.NodeProto) -> bool:
-    return not proto.domain and (proto.op_type in TRANSLATIONS or proto.op_type in DECISIONS)
+    return proto.op_type in _translations(proto) or (not proto.domain and proto.op_type in DECISIONS)
 
 
 def _missing(proto: onnx.NodeProto) -> str:

@@ -413,6 +413,25 @@ def _grid_sample(nodes: Nodes, node: Node) -> None:
     nodes.answer(node, "GridSample", mode=given["mode"], padding_mode=given["padding"], align_corners=corners)
 
 
+def _roi_align(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    x, indices, boxes = node.inputs
+    if nodes.types[str(indices)] is not ValueType.INT64:
+        indices = nodes.step(node, "Cast", [indices], to=ONNX_TYPES[ValueType.INT64])
+    nodes.add(
+        "RoiAlign",
+        [x, boxes, indices],
+        node.output,
+        node.place,
+        mode={"mean": "avg"}.get(given["mode"], given["mode"]),
+        output_height=given["size"][0],
+        output_width=given["size"][1],
+        sampling_ratio=given["count"],
+        spatial_scale=given["scale"],
+        coordinate_transformation_mode={"asymmetric": "output_half_pixel"}.get(given["coordinates"], "half_pixel"),
+    )
+
+
 def _depth_to_space(nodes: Nodes, node: Node) -> None:
     """ONNX has it for square blocks of pictures; others by way of (N, C, *B, *S), whose sizes have to be known."""
     given: Attributes = node.attributes
@@ -567,6 +586,7 @@ WRITERS: dict[str, Writer] = {
     "Resize": _resize,
     "Interpolate": _interpolate,
     "GridSample": _grid_sample,
+    "RoiAlign": _roi_align,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
     "Embedding": _embedding,
