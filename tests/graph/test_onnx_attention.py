@@ -14,9 +14,10 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from tests.graph.onnx_reading import onnx_runtime_outputs, read_onnx  # noqa: E402
 
 from netsurgery.errors import UnsupportedOperatorError  # noqa: E402
+from netsurgery.graph.passes import simplify  # noqa: E402
 from netsurgery.graph.recognition import recognise_weights  # noqa: E402
 from netsurgery.packed.writer import encode  # noqa: E402
-from netsurgery.runtime.reference import run  # noqa: E402
+from netsurgery.runtime.reference import run, run_node  # noqa: E402
 from netsurgery.runtime.session import Session  # noqa: E402
 
 RANDOM = np.random.default_rng(7)
@@ -269,6 +270,21 @@ def test_batch_and_steps_stay_open_where_a_model_leaves_them_so(name: str) -> No
         sized = sized._replace(operands={**sized.operands, **sizes})
     for mine, theirs in zip(run(graph, given), onnx_runtime_outputs(model_of(sized), given), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPEN[:-1])
+def test_the_engine_does_it_in_one_step_for_any_batch(name: str) -> None:
+    one = CASES[name]
+    graph = read_onnx(model_of(one, {given: ("batch", *one.operands[given].shape[1:]) for given in one.computed}))
+    steps = Session(encode(simplify(graph, run_node)), threads=1).profile(
+        *(one.operands[given] for given in one.computed)
+    )
+    assert [kind for _, kind, _, _ in steps].count("attention") == BATCH
+
+
+def test_a_mask_that_follows_from_fixed_sizes_is_a_constant() -> None:
+    graph = simplify(read_onnx(model_of(CASES["groups that look back three steps"])), run_node)
+    assert {"Less", "Or", "Where"}.isdisjoint(made.operator for made in graph.nodes)
 
 
 def test_weights_of_few_bits_are_a_codebook_or_steps_as_the_file_keeps_them() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import Call, Value, known
+from netsurgery.graph.from_onnx.constants import AnyArray
 from netsurgery.graph.from_onnx.places import counted
 from netsurgery.graph.from_onnx.traced import Traced
 from netsurgery.graph.value_types import ValueType
@@ -75,32 +76,61 @@ def causal(call: Call, rows: int, columns: int, window: int = -1) -> Value:
 
     The last row sees all columns.
     """
-    here = call.reshaped(counted(call, rows), (rows, 1))
+    here = _reshaped(call, counted(call, rows), (rows, 1))
     if isinstance(columns - rows, Traced) or columns - rows:
         raise UnsupportedOperatorError("looks back on other steps than its own")
     there = counted(call, columns)
-    hidden = call.node("Less", [here, there])
+    hidden = _made(call, "Less", here, there)
     if window > 0:
         distance = known(np.int64(window - 1).reshape(()), "window")
-        hidden = call.node("Or", [hidden, call.node("Less", [call.node("Add", [there, distance]), here])])
+        hidden = _made(call, "Or", hidden, _made(call, "Less", _made(call, "Add", there, distance), here))
     return _hiding(call, hidden, LOWEST)
 
 
-def _hiding(call: Call, hidden: Value, by: float) -> Value:
+_OF_KNOWN: dict[str, Callable[..., AnyArray]] = {
+    "Add": np.add,
+    "Less": np.less,
+    "Not": np.logical_not,
+    "Or": np.logical_or,
+    "Sub": np.subtract,
+    "Where": np.where,
+}
+
+
+def _is_fixed(x: Value) -> bool:
+    return x.array is not None and x.numbers is None and x.whole is None
+
+
+def _reshaped(call: Call, x: Value, shape: Sequence[int]) -> Value:
+    return known(np.asarray(x.array).reshape(shape), x.name) if _is_fixed(x) else call.reshaped(x, shape)
+
+
+def _typed(call: Call, x: Value, kind: ValueType) -> Value:
+    return known(np.asarray(x.array).astype(kind.dtype), x.name) if _is_fixed(x) else call.as_type(x, kind)
+
+
+def _made(call: Call, operator: str, *operands: Value) -> Value:
+    """A node, or what it computes, where that is known whatever the sizes are: a mask is a constant then."""
+    if all(map(_is_fixed, operands)):
+        return known(np.asarray(_OF_KNOWN[operator](*(one.array for one in operands))), f"mask.{operator.lower()}")
+    return call.node(operator, list(operands))
+
+
+def _hiding(call: Call, hidden: Value, by: float, elsewhere: Value | None = None) -> Value:
     number, zero = (known(np.float32(one).reshape(()), "number") for one in (by, 0.0))
-    return call.node("Where", [hidden, number, zero])
+    return _made(call, "Where", hidden, number, zero if elsewhere is None else elsewhere)
 
 
 def _kept(call: Call, mask: Value, batch: int, size: int, by: float) -> Value:
     """To be added for a mask of whole numbers: keys (B, T) that are seen, rows of them (B, S, T), or how many (B,)."""
     shape, rank = mask.shape, len(mask.shape)
     if rank == 1 and shape[0] == batch:
-        lengths = call.reshaped(call.as_type(mask, ValueType.INT64), (batch, 1, 1, 1))
-        seen = call.node("Less", [counted(call, size), lengths])
-        return _hiding(call, call.node("Not", [seen]), by)
+        lengths = _reshaped(call, _typed(call, mask, ValueType.INT64), (batch, 1, 1, 1))
+        seen = _made(call, "Less", counted(call, size), lengths)
+        return _hiding(call, _made(call, "Not", seen), by)
     if rank in (2, 3):
         wide = (batch, 1, 1, size) if rank == 2 else (batch, 1, *shape[1:])
-        hidden = call.node("Not", [call.as_type(call.reshaped(mask, wide), ValueType.BOOL)])
+        hidden = _made(call, "Not", _typed(call, _reshaped(call, mask, wide), ValueType.BOOL))
         return _hiding(call, hidden, by)
     raise UnsupportedOperatorError(f"has a mask of shape {tuple(shape)}; (B,), (B, T) or (B, S, T) is needed")
 
@@ -171,15 +201,24 @@ def standard(call: Call) -> list[Value | None]:
     stages.append(stages[1] if bias is None else call.node("Add", [stages[1], bias]))
     stages.append(call.node("Softmax", [stages[2]], axis=3))
     y = call.node("MatMul", [stages[3], seen_value])
-    if bias is not None and may_be_empty:
-        largest = call.node("ReduceMax", [bias], axes=(len(bias.shape) - 1,), keepdims=True)
-        half, zero = (known(np.float32(number).reshape(()), "number") for number in (LOWEST / 2, 0.0))
-        empty = call.node("Less", [largest, half])
+    empty = _empty_rows(call, bias) if bias is not None and may_be_empty else None
+    if empty is not None:
+        zero = known(np.float32(0).reshape(()), "zero")
         y = call.node("Where", [empty, zero, y])
         if shown and mode == 3:
             stages[3] = call.node("Where", [empty, zero, stages[3]])
     outputs = (out_of_heads(call, y) if flat else y, key, value, stages[mode])
     return [one if used else None for one, used in zip(outputs, call.used, strict=False)]
+
+
+def _empty_rows(call: Call, bias: Value) -> Value | None:
+    """Where a row sees nothing; None if none does."""
+    half = known(np.float32(LOWEST / 2).reshape(()), "half")
+    if _is_fixed(bias):
+        largest = known(np.asarray(bias.array).max(axis=-1, keepdims=True), "largest")
+        empty = _made(call, "Less", largest, half)
+        return empty if np.asarray(empty.array).any() else None
+    return call.node("Less", [call.node("ReduceMax", [bias], axes=(len(bias.shape) - 1,), keepdims=True), half])
 
 
 def _bias(call: Call, rows: int, columns: int, before: int, low: float) -> tuple[Value | None, bool]:
@@ -188,27 +227,27 @@ def _bias(call: Call, rows: int, columns: int, before: int, low: float) -> tuple
     A row stands behind as many columns as `before` says, or, where it is said how many keys there are, at their end.
     """
     given, mask, lengths = call.attributes, _given(call, 3), _given(call, 6)
-    here = call.reshaped(counted(call, rows), (rows, 1))
+    here = _reshaped(call, counted(call, rows), (rows, 1))
     there = counted(call, columns)
     hidden: list[Value] = []
     if lengths is not None:
-        ends = call.reshaped(call.as_type(lengths, ValueType.INT64), (lengths.shape[0], 1, 1, 1))
-        hidden.append(call.node("Not", [call.node("Less", [there, ends])]))
-        here = call.node("Add", [call.node("Sub", [ends, _counted_once(call, rows)]), here])
+        ends = _reshaped(call, _typed(call, lengths, ValueType.INT64), (lengths.shape[0], 1, 1, 1))
+        hidden.append(_made(call, "Not", _made(call, "Less", there, ends)))
+        here = _made(call, "Add", _made(call, "Sub", ends, _counted_once(call, rows)), here)
     elif isinstance(before, Traced) or before:
-        here = call.node("Add", [here, _counted_once(call, before)])
+        here = _made(call, "Add", here, _counted_once(call, before))
     if given.get("is_causal", 0):
-        hidden.append(call.node("Less", [here, there]))
+        hidden.append(_made(call, "Less", here, there))
     left, right = given.get("left_window_size", -1), given.get("right_window_size", -1)
     if left >= 0:
-        hidden.append(call.node("Less", [call.node("Add", [there, _whole(left)]), here]))
+        hidden.append(_made(call, "Less", _made(call, "Add", there, _whole(left)), here))
     if right >= 0:
-        hidden.append(call.node("Less", [call.node("Add", [here, _whole(right)]), there]))
+        hidden.append(_made(call, "Less", _made(call, "Add", here, _whole(right)), there))
     added: Value | None = None
     if mask is not None:
         width = mask.shape[-1]
         if mask.kind is ValueType.BOOL:
-            mask = _hiding(call, call.node("Not", [mask]), low)
+            mask = _hiding(call, _made(call, "Not", mask), low)
         if width != columns:
             pads = (0,) * (2 * len(mask.shape) - 1)
             mask = call.node("Pad", [mask], pads=(*pads, columns - width), value=LOWEST)
@@ -217,10 +256,8 @@ def _bias(call: Call, rows: int, columns: int, before: int, low: float) -> tuple
         return added, added is not None
     first = hidden[0]
     for other in hidden[1:]:
-        first = call.node("Or", [first, other])
-    number, zero = (known(np.float32(one).reshape(()), "number") for one in (low, 0.0))
-    bias = call.node("Where", [first, number, zero if added is None else added])
-    return bias, mask is not None or lengths is not None or max(left, right) >= 0
+        first = _made(call, "Or", first, other)
+    return _hiding(call, first, low, added), mask is not None or lengths is not None or max(left, right) >= 0
 
 
 def _whole(number: int) -> Value:
