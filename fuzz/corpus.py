@@ -78,6 +78,8 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     ),
     "GridSample": ([PICTURE, (1, 3, 2, 2)], [], {"mode": "cubic", "padding": "reflection"}),
     "RoiAlign": ([PICTURE, (3,), (3, 4)], [], {"size": (2, 3), "scale": 2.5, "mode": "max"}),
+    "NonMaxSuppression": ([(1, 5, 4), (1, 2, 5)], [], {"count": 3, "threshold": 0.5, "minimum": 0.25}),
+    "FirstEntries": ([ROW, (1,)], [], {"axis": 1}),
     "Gather": ([PICTURE, ROW], [], {"axis": 2}),
     "GatherElements": ([ROW, ROW], [], {"axis": 1}),
     "GatherND": ([PICTURE, (1, 3)], [], {}),

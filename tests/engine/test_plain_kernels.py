@@ -23,7 +23,7 @@ UNIT = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding may be off by, relatively."""
 DOUBLE_UNIT = 2.0**-53
 
-PICKED = {"Gather", "GatherElements", "GatherND", "TopKValues"}
+PICKED = {"FirstEntries", "Gather", "GatherElements", "GatherND", "TopKValues"}
 MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Where", "Integers", *PICKED}
 MOVED |= {"DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Trilu", "Reverse"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""

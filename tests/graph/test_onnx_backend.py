@@ -31,6 +31,7 @@ COMPUTED = {
     **dict.fromkeys(("GatherND", "MatMul", "Add", "Sub", "Mul", "Div", "Mod", "PRelu"), 2),
     **dict.fromkeys(("Where", "ScatterElements", "ScatterND", "Gemm"), 3),
     "Attention": 7,
+    "NonMaxSuppression": 2,
     **dict.fromkeys(("RoiAlign", "GridSample"), 3),
     **dict.fromkeys(("Concat", "Sum", "Max", "Min", "Mean"), 99),
 }

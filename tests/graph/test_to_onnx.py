@@ -181,6 +181,12 @@ CASES = {
         for padding in ("zeros", "border", "reflection")
         for coordinates in ("half_pixel", "align_corners")
     ],
+    "NonMaxSuppression": [
+        case((2, 9, 4), more=((2, 3, 9),), count=4, threshold=0.25, minimum=-0.5),
+        case((2, 9, 4), more=((2, 3, 9),), count=20, threshold=0.5, order="center"),
+        case((2, 9, 4), more=((2, 3, 9),), count=2, result="count"),
+    ],
+    "FirstEntries": [case(IMAGE, more=((1,),), axis=2)],
     "RoiAlign": [
         case(IMAGE, more=(("batch",), ("batch", 4)), size=(2, 3), count=count, coordinates=coordinates, mode=mode)
         for count, coordinates, mode in ((0, "half_pixel", "mean"), (2, "asymmetric", "mean"), (3, "half_pixel", "max"))

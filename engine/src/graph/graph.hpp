@@ -111,6 +111,11 @@ struct OpenAxis {
   std::string rule() const;
 };
 
+/// Of an output that has as many entries along an axis as a run finds: which output says how many.
+struct FoundEntries {
+  std::size_t output, axis, count;
+};
+
 struct Graph {
   std::vector<Input> inputs;
   std::vector<Node> nodes;
@@ -138,6 +143,8 @@ struct Graph {
   /// The shape of every value, constants included, for inputs of these sizes. Throws Error(NS_ERROR_FILE) where the
   /// graph contradicts itself there.
   std::vector<Shape> shapes(const Sizes& sizes) const;
+  /// The outputs of which a run decides how many entries they have.
+  std::vector<FoundEntries> found() const;
   /// "batch 4, time 100".
   std::string named(const Sizes& sizes) const;
 

@@ -158,6 +158,8 @@ enum class Operator : std::uint8_t {
   kInterpolate = 132,
   kGridSample = 133,
   kRoiAlign = 134,
+  kNonMaxSuppression = 135,
+  kFirstEntries = 136,
   kRange = 150,
   kExpand = 151,
   kTile = 152,
@@ -262,6 +264,8 @@ enum class ShapeRule : std::uint8_t {
   kInterpolate,
   kGridSample,
   kRoiAlign,
+  kNonMaxSuppression,
+  kFirstEntries,
   kStretch,
   kExpand,
   kTile,
@@ -380,6 +384,8 @@ enum class GridSamplePadding : std::uint8_t { kZeros, kBorder, kReflection };
 enum class GridSampleCoordinates : std::uint8_t { kHalfPixel, kAlignCorners };
 enum class RoiAlignCoordinates : std::uint8_t { kHalfPixel, kAsymmetric };
 enum class RoiAlignMode : std::uint8_t { kMean, kMax };
+enum class NonMaxSuppressionResult : std::uint8_t { kRows, kCount };
+enum class NonMaxSuppressionOrder : std::uint8_t { kCorners, kCenter };
 
 struct OperandEntry {
   const char* name;
@@ -1333,6 +1339,34 @@ inline constexpr AttributeEntry kRoiAlignAttributes[] = {
      -kLargestInteger, false, 0, false, 0, kRoiAlignModeChoices},
 };
 
+inline constexpr OperandEntry kNonMaxSuppressionOperands[] = {
+    {"boxes", false, false, false, Expected::kNothing, 1, false},
+    {"scores", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kNonMaxSuppressionResultChoices[] = {"rows", "count"};
+inline constexpr const char* kNonMaxSuppressionOrderChoices[] = {"corners", "center"};
+inline constexpr AttributeEntry kNonMaxSuppressionAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kNonMaxSuppressionResultChoices},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kThreshold, "threshold", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kOrder, "order", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kNonMaxSuppressionOrderChoices},
+};
+
+inline constexpr OperandEntry kFirstEntriesOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"count", false, false, false, Expected::kNothing, 4, false},
+};
+inline constexpr AttributeEntry kFirstEntriesAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+};
+
 inline constexpr OperandEntry kRangeOperands[] = {
     {"x", false, false, false, Expected::kNothing, 1, false},
 };
@@ -1594,6 +1628,10 @@ inline constexpr OperatorEntry kOperators[] = {
      Gives::kFloat32, operator_tables::kGridSampleOperands, operator_tables::kGridSampleAttributes},
     {Operator::kRoiAlign, "RoiAlign", ShapeRule::kRoiAlign, Work::kOther, Images::kTogether, Gives::kFloat32,
      operator_tables::kRoiAlignOperands, operator_tables::kRoiAlignAttributes},
+    {Operator::kNonMaxSuppression, "NonMaxSuppression", ShapeRule::kNonMaxSuppression, Work::kOther, Images::kTogether,
+     Gives::kInt64, operator_tables::kNonMaxSuppressionOperands, operator_tables::kNonMaxSuppressionAttributes},
+    {Operator::kFirstEntries, "FirstEntries", ShapeRule::kFirstEntries, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kFirstEntriesOperands, operator_tables::kFirstEntriesAttributes},
     {Operator::kRange, "Range", ShapeRule::kStretch, Work::kOther, Images::kTogether, Gives::kFloat32,
      operator_tables::kRangeOperands, operator_tables::kRangeAttributes},
     {Operator::kExpand, "Expand", ShapeRule::kExpand, Work::kOther, Images::kApartInBroadcasts, Gives::kFirst,

@@ -455,6 +455,21 @@ Shape roi_align(const Operands& operands, const Attributes& attributes) {
   return {boxes[0], x[1], size[0], size[1]};
 }
 
+Shape non_max_suppression(const Operands& operands, const Attributes& attributes) {
+  const Shape &boxes = *operands[0], &scores = *operands[1];
+  if (boxes.size() != 3 || boxes[2] != 4 || scores.size() != 3 || boxes[0] != scores[0] || boxes[1] != scores[2])
+    refuse("boxes have shape " + text_of(boxes) + ", scores " + text_of(scores) +
+           "; (N, B, 4) and (N, C, B) are needed.");
+  if (attributes.choice<NonMaxSuppressionResult>(Name::kResult) == NonMaxSuppressionResult::kCount) return {1};
+  return {product_of(product_of(scores[0], scores[1]), std::min(attributes.integer(Name::kCount), scores[2])), 3};
+}
+
+Shape first_entries(const Operands& operands, const Attributes& attributes) {
+  require_axis(*operands[0], attributes.integer(Name::kAxis));
+  if (*operands[1] != Shape{1}) refuse("count has shape " + text_of(*operands[1]) + "; (1,) is needed.");
+  return *operands[0];
+}
+
 /// One for each spatial axis of x.
 const std::vector<Size>& blocks_of(const Shape& x, const Attributes& attributes) {
   const std::vector<Size>& blocks = attributes.integers(Name::kBlocks);
@@ -571,6 +586,10 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return grid_sample(operands);
     case ShapeRule::kRoiAlign:
       return roi_align(operands, attributes);
+    case ShapeRule::kNonMaxSuppression:
+      return non_max_suppression(operands, attributes);
+    case ShapeRule::kFirstEntries:
+      return first_entries(operands, attributes);
     case ShapeRule::kStretch:
       return stretch(x, attributes);
     case ShapeRule::kExpand:

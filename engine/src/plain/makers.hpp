@@ -74,6 +74,7 @@ Kernel make_space_to_depth(const Making& making);
 Kernel make_interpolate(const Making& making);
 Kernel make_grid_sample(const Making& making);
 Kernel make_roi_align(const Making& making);
+Kernel make_non_max_suppression(const Making& making);
 Kernel make_reduction(const Making& making);
 Kernel make_softmax(const Making& making);
 Kernel make_layer_norm(const Making& making);

@@ -413,6 +413,24 @@ def roi_align(shapes: Shapes, attributes: Attributes) -> Shape:
     return (boxes[0], x[1], *size)
 
 
+def non_max_suppression(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N * C * min(count, B), 3), or (1,) for result `count`; boxes (N, B, 4), scores (N, C, B)."""
+    boxes, scores = shapes
+    fits = len(boxes) == 3 and boxes[2] == 4 and len(scores) == 3 and (boxes[0], boxes[1]) == (scores[0], scores[2])
+    _require(fits, f"boxes have shape {tuple(boxes)}, scores {tuple(scores)}; (N, B, 4) and (N, C, B) are needed.")
+    if attributes["result"] == "count":
+        return (1,)
+    return (scores[0] * scores[1] * min(attributes["count"], scores[2]), 3)
+
+
+def first_entries(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x, whose entries along `axis` are as many as there may be; count is (1,)."""
+    x, count = shapes
+    _axis(x, attributes["axis"])
+    _require(tuple(count) == (1,), f"count has shape {tuple(count)}; (1,) is needed.")
+    return tuple(x)
+
+
 def depth_to_space(shapes: Shapes, attributes: Attributes) -> Shape:
     """(N, C / B, *(S * blocks)) for x of (N, C, *S), B the product of blocks, which divides C."""
     x, blocks = shapes[0], _blocks(shapes[0], attributes)

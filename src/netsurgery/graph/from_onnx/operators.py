@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import arithmetic as arithmetic
-from netsurgery.graph.from_onnx import attention, recurrent
+from netsurgery.graph.from_onnx import attention, found, recurrent
 from netsurgery.graph.from_onnx import boxes as box
 from netsurgery.graph.from_onnx import choices as choice
 from netsurgery.graph.from_onnx import layers as layer
@@ -88,6 +88,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Min": arithmetic.several("Min"),
     "Mod": arithmetic.remainder,
     "Mul": layer.binary("Mul"),
+    "NonMaxSuppression": found.non_max_suppression,
     "Not": lambda call: call.node("Not", [call.x]),
     "OneHot": place.one_hot,
     "Or": layer.binary("Or"),
@@ -119,7 +120,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Selu": arithmetic.selu,
     "Shape": tensor.shape,
     "Size": tensor.size,
-    "Slice": tensor.cut,
+    "Slice": lambda call: found.first_entries(call) or tensor.cut(call),
     "Softmax": layer.softmax("Softmax"),
     "SpaceToDepth": picture.space_to_depth,
     "Split": tensor.split,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netsurgery.graph import shapes as rule
 from netsurgery.graph.operators.operator import Attribute, Images, Length, Operand, Operator, Work
-from netsurgery.graph.operators.parts import CEIL_MODE, DILATIONS, INDICES, KERNEL, PADS, STRIDES, X
+from netsurgery.graph.operators.parts import CEIL_MODE, DILATIONS, KERNEL, PADS, STRIDES, X
 
 _SIZE = Attribute("size", "ints", (), low=1, follows=1)
 _SCALES = Attribute("scales", "floats", ())
@@ -133,23 +133,5 @@ PICTURES = (
         "zeros, the entry at its border, or its reflection; a position that is no number lies far before x.",
         work=Work.SPATIAL,
         images=Images.APART_IN_BROADCASTS,
-    ),
-    Operator(
-        "RoiAlign",
-        134,
-        (X, INDICES, Operand("boxes")),
-        (
-            Attribute("size", "ints", low=1),
-            Attribute("count", "int", 0, low=0),
-            Attribute("scale", "float", 1.0),
-            Attribute("coordinates", "choice", "half_pixel", choices=("half_pixel", "asymmetric")),
-            Attribute("mode", "choice", "mean", choices=("mean", "max")),
-        ),
-        rule.roi_align,
-        "Of each box (left, top, right, bottom, times scale) in the image that its index names, `size` bins of the "
-        "mean of count x count bilinear samples, or of as many as a bin has entries (0). max takes the largest share "
-        "of a neighbour instead, weight times entry, as ONNX has it. Samples further than 1 outside of x are 0, as is "
-        "a box with NaN or a number beyond 2^22. With asymmetric coordinates boxes aren't moved by half an entry, and "
-        "are at least 1 wide and high.",
     ),
 )

@@ -1,4 +1,4 @@
-"""RoiAlign: bins of the boxes that are given. In float32, as others round, where a count follows from it."""
+"""Boxes: bins of maps, and the best that don't overlap. In float32, as others round, where counts follow from it."""
 
 from __future__ import annotations
 
@@ -116,4 +116,59 @@ def _between(at: Array, size: int) -> tuple[Any, Any, Doubles, Doubles, Any]:
     return low, np.minimum(low + 1, size - 1), 1 - share, share, within
 
 
-KERNELS: dict[str, Kernel] = {"RoiAlign": _roi_align}
+def _non_max_suppression(operands: Operands, attributes: Attributes) -> npt.NDArray[np.int64]:
+    boxes, scores = operands
+    rows = []
+    for image, of in np.ndindex(*scores.shape[:2]):
+        kept = _best(_corners(boxes[image], attributes["order"]), scores[image, of], attributes)
+        rows += [(image, of, number) for number in kept]
+    if attributes["result"] == "count":
+        return np.array([len(rows)])
+    result = np.zeros((scores.shape[0] * scores.shape[1] * min(attributes["count"], scores.shape[2]), 3), np.int64)
+    result[: len(rows)] = np.array(rows, np.int64).reshape(-1, 3)
+    return result
+
+
+def _corners(boxes: Array, order: str) -> Array:
+    """(B, low and high, axis)."""
+    one, other = boxes[:, :2], boxes[:, 2:]
+    if order == "center":
+        half = other / np.float32(2)
+        return np.stack([one - half, one + half], 1)
+    return np.stack([np.where(one >= other, other, one), np.where(one >= other, one, other)], 1)
+
+
+def _best(boxes: Array, scores: Array, attributes: Attributes) -> list[int]:
+    numbers = np.arange(len(scores))
+    if attributes["minimum"] != -math.inf:
+        numbers = numbers[scores > np.float32(attributes["minimum"])]
+    order = numbers[np.lexsort((numbers, -scores[numbers], np.isnan(scores[numbers])))]
+    kept: list[int] = []
+    for number in order.tolist():
+        if len(kept) == attributes["count"]:
+            break
+        if not kept or not _overlap(boxes[number], boxes[kept], np.float32(attributes["threshold"])).any():
+            kept.append(number)
+    return kept
+
+
+def _overlap(box: Array, others: Array, threshold: np.float32) -> npt.NDArray[np.bool_]:
+    """Whether the intersection over union is above the threshold, compared in this order, as ONNX Runtime does it."""
+    low = np.where(box[0] < others[:, 0], others[:, 0], box[0])
+    high = np.where(others[:, 1] < box[1], others[:, 1], box[1])
+    both, areas, area = _area(low, high), _area(others[:, 0], others[:, 1]), _area(box[:1], box[1:])
+    union = area + areas - both
+    none = (high <= low).any(axis=1) | (both <= 0) | (area <= 0) | (areas <= 0) | (union <= 0)
+    return ~none & (both / union > threshold)
+
+
+def _area(low: Array, high: Array) -> Array:
+    sides = high - low
+    return np.asarray(sides[:, 0] * sides[:, 1])
+
+
+KERNELS: dict[str, Kernel] = {
+    "RoiAlign": _roi_align,
+    "NonMaxSuppression": _non_max_suppression,
+    "FirstEntries": lambda operands, _: operands[0],
+}
