@@ -116,6 +116,18 @@ ENDINGS: dict[str, tuple[list[Node], dict[str, int]]] = {
         [("Concat", "selected spare", "longer", {"axis": 0}), ("Slice", "longer front fifty front", "y", {})],
         {"y": INT64},
     ),
+    "classes of boxes": (
+        [
+            ("Gather", "selected column", "places", {"axis": 1}),
+            ("Squeeze", "places one_axis", "numbers", {}),
+            ("Gather", "shares numbers", "of_all", {"axis": 1}),
+            ("Softmax", "of_all", "shared", {"axis": 2}),
+            ("ArgMax", "shared", "best", {"axis": 2, "keepdims": 0}),
+            ("ReduceMax", "shared", "largest", {"axes": [2], "keepdims": 0}),
+            ("ReduceSum", "shared front", "of_images", {"keepdims": 0}),
+        ],
+        {"best": INT64, "largest": FLOAT, "of_images": FLOAT},
+    ),
     "how many": (
         [("Shape", "selected", "sizes", {}), ("Gather", "sizes zero", "y", {"axis": 0})],
         {"y": INT64},

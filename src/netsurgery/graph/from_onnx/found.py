@@ -151,6 +151,35 @@ def _transposed(call: Call, translation: Translation) -> Value:
     return replace(_one(translation(call)), found=replace(found, axis=order.index(found.axis)))
 
 
+def _over_axes(operand_from: int) -> _Rule:
+    """Reductions over others than that axis; axes are an operand since `operand_from`."""
+
+    def rule(call: Call, translation: Translation) -> Value:
+        found, rank = _of(call.x), len(call.x.shape)
+        axes = {from_front(axis, rank) for axis in call.whole(1, "axes", operand_from=operand_from) or range(rank)}
+        if found.axis in axes:
+            raise _refuse("reduces a list")
+        gone = 0 if call.attributes.get("keepdims", 1) else sum(axis < found.axis for axis in axes)
+        made = _one(translation(call))
+        return replace(made, found=Found(found.axis - gone, found.count))
+
+    return rule
+
+
+def _along_axis(default: int) -> _Rule:
+    """Softmax and ArgMax along another axis; the second leaves that out without `keepdims`."""
+
+    def rule(call: Call, translation: Translation) -> Value:
+        found, axis = _of(call.x), call.axis(default)
+        if found.axis == axis:
+            raise _refuse("goes along a list")
+        made = _one(translation(call))
+        gone = len(made.shape) < len(call.x.shape) and axis < found.axis
+        return replace(made, found=Found(found.axis - gone, found.count))
+
+    return rule
+
+
 def _cut(call: Call, translation: Translation) -> Value:
     """Slice: along other axes, or the first ones of these."""
     x, found = call.x, call.x.found
@@ -221,6 +250,10 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys((*_OF_TWO, *_COMPARED), _together),
     **dict.fromkeys(("Cast", "Dropout", "Identity"), _same),
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshaped),
+    **{f"Reduce{name}": _over_axes(18) for name in ("L1", "L2", "Max", "Mean", "Min", "Prod", "SumSquare")},
+    "ReduceSum": _over_axes(13),
+    **dict.fromkeys(("LogSoftmax", "Softmax"), _along_axis(-1)),
+    **dict.fromkeys(("ArgMax", "ArgMin"), _along_axis(0)),
     "Concat": _joined,
     "Gather": _picked,
     "GatherND": _picked_by_rows,
