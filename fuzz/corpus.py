@@ -98,6 +98,9 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
 
+WITHOUT_BATCH = {("FirstEntries", 1)}
+"""Operator and the number of an input whose first axis is never the batch."""
+
 
 @lru_cache
 def corpus() -> tuple[bytes, ...]:
@@ -118,7 +121,9 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
     builder = GraphBuilder()
     operands: list[str | None] = [
         builder.input(
-            f"given {number}", ("batch" if dynamic else shape[0], *shape[1:]), type_of_operand(operator, number)
+            f"given {number}",
+            ("batch" if dynamic and (operator, number) not in WITHOUT_BATCH else shape[0], *shape[1:]),
+            type_of_operand(operator, number),
         )
         for number, shape in enumerate(shapes)
     ]
