@@ -157,6 +157,12 @@ class PySession {
     for (const int output : graph().outputs) types.append(static_cast<int>(graph().type(output)));
     return nb::tuple(types);
   }
+  /// (output, axis, output that says how many entries along it are there) of those that have as many as are found.
+  nb::list first_entries() const {
+    nb::list result;
+    for (const FoundEntries& one : graph().found()) result.append(nb::make_tuple(one.output, one.axis, one.count));
+    return result;
+  }
   int threads() const { return session_->threads(); }
   /// A size for each open axis.
   void prepare(const std::vector<Size>& given) {
@@ -302,6 +308,7 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("output_names", &PySession::output_names)
       .def_prop_ro("axes", &PySession::axes)
       .def_prop_ro("output_types", &PySession::output_types)
+      .def_prop_ro("first_entries", &PySession::first_entries)
       .def_prop_ro("threads", &PySession::threads)
       .def("profile", &PySession::profile, nb::arg("arrays"))
       .def("prepare", &PySession::prepare, nb::arg("sizes"))

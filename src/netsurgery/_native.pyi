@@ -270,6 +270,10 @@ class Session:
         """Codes of types, in order."""
 
     @property
+    def first_entries(self) -> list[tuple[int, int, int]]:
+        """(output, axis, output that says how many entries along it there are), of those that a run decides."""
+
+    @property
     def threads(self) -> int:
         """How many threads a run may use."""
 

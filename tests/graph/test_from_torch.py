@@ -267,6 +267,29 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
         lambda x: F.interpolate(x, (4, 3), mode="bicubic", antialias=True),
         ["Interpolate"],
     ),
+    **{
+        f"samples, {mode}, {padding}, {corners}": (
+            lambda x, mode=mode, padding=padding, corners=corners: F.grid_sample(
+                x, 1.4 * x[:, :2].permute(0, 2, 3, 1), mode=mode, padding_mode=padding, align_corners=corners
+            ),
+            ["Slice", "Transpose", "Mul", "GridSample"],
+        )
+        for mode in ("bilinear", "nearest", "bicubic")
+        for padding in ("zeros", "border", "reflection")
+        for corners in (False, True)
+    },
+    "samples of blocks": (
+        lambda x: F.grid_sample(x[:, None], x[:, :, :, :3, None].permute(0, 1, 2, 4, 3), align_corners=False),
+        ["Reshape", "Slice", "Reshape", "Transpose", "GridSample"],
+    ),
+    "positions by a matrix": (
+        lambda x: F.affine_grid(x[:, :2, :3, 0], [x.shape[0], 1, 3, 5], align_corners=False),
+        ["Slice", "Slice", "Slice", "Reshape", "Transpose", "Reshape", "Mul", "ReduceSum", "Reshape"],
+    ),
+    "positions in blocks by a matrix": (
+        lambda x: F.affine_grid(x[:, :3, :4, 0], [x.shape[0], 1, 3, 5, 2], align_corners=True),
+        ["Slice", "Slice", "Slice", "Reshape", "Transpose", "Reshape", "Mul", "ReduceSum", "Reshape"],
+    ),
     "pool with a divisor": (lambda x: F.avg_pool2d(x, 3, 2, 1, divisor_override=4), ["AveragePool", "Mul"]),
     "channel shuffle": (lambda x: F.channel_shuffle(x, 2), ["Reshape", "Transpose", "Reshape"]),
     "product with a constant": (lambda x: x @ WEIGHT.reshape(8, -1), ["Linear"]),

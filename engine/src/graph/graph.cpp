@@ -202,6 +202,20 @@ std::string Graph::why(const Sizes& sizes, const std::string& reason) const {
   return fits_steps && !reason.empty() ? rules + " (" + reason + ")" : rules;  // else it says the rule once more
 }
 
+std::vector<FoundEntries> Graph::found() const {
+  std::vector<FoundEntries> result;
+  for (const Node& node : nodes) {
+    if (node.op != Operator::kFirstEntries) continue;
+    const auto count = std::find(outputs.begin(), outputs.end(), node.inputs[1]);
+    if (count == outputs.end()) continue;
+    for (std::size_t output = 0; output < outputs.size(); ++output)
+      if (outputs[output] == node.output)
+        result.push_back({output, static_cast<std::size_t>(node.attributes.integer(AttributeName::kAxis)),
+                          static_cast<std::size_t>(count - outputs.begin())});
+  }
+  return result;
+}
+
 std::string Graph::named(const Sizes& sizes) const {
   std::string result;
   for (std::size_t axis = 0; axis < axes.size(); ++axis)

@@ -115,6 +115,11 @@ struct OpenAxis {
   std::string rule() const;
 };
 
+/// Of an output that has as many entries along an axis as a run finds: which output says how many.
+struct FoundEntries {
+  std::size_t output, axis, count;
+};
+
 struct Graph {
   std::vector<Input> inputs;
   std::vector<Node> nodes;
@@ -144,6 +149,8 @@ struct Graph {
   std::vector<Shape> shapes(const Sizes& sizes) const;
   /// Why a network can't run at sizes: what its axes take, as far as that says it, and then what a node says.
   std::string why(const Sizes& sizes, const std::string& reason) const;
+  /// The outputs of which a run decides how many entries they have.
+  std::vector<FoundEntries> found() const;
   /// "batch 4, time 100".
   std::string named(const Sizes& sizes) const;
 

@@ -183,6 +183,22 @@ class Graph:
         """The same graph with other fields."""
         return replace(self, **changes)
 
+    @cached_property
+    def found(self) -> dict[str, tuple[int, str]]:
+        """Output -> (axis, count): an output has as many entries along that axis as another one, the count, says."""
+        outputs = set(self.outputs)
+        return {
+            made.output: (int(made.attributes["axis"]), str(made.inputs[1]))  # type: ignore[arg-type]
+            for made in self.nodes
+            if made.operator == "FirstEntries" and {made.output, made.inputs[1]} <= outputs
+        }
+
+    @property
+    def shown_outputs(self) -> tuple[str, ...]:
+        """The outputs without those that only say how many entries others have."""
+        counts = {count for _, count in self.found.values()}
+        return tuple(name for name in self.outputs if name not in counts)
+
     def producers(self) -> dict[str, Node]:
         """Value name -> the node that makes it."""
         return {made.output: made for made in self.nodes}
@@ -473,7 +489,10 @@ def with_sizes(graph: Graph, inputs: Sequence[Input]) -> Graph:
 
 
 def open_shapes(graph: Graph) -> list[tuple[int | str | None, ...]]:
-    """The shapes of the outputs: a size is a number, an open axis, or None where it follows from axes otherwise."""
+    """The shapes of the outputs that are shown: a size is a number, an open axis, or None.
+
+    None is one that follows from axes otherwise, or that a run finds.
+    """
     tried = graph.tried_sizes()
     shapes = [graph.shapes(sizes) for sizes in tried]
 
@@ -482,7 +501,12 @@ def open_shapes(graph: Graph) -> list[tuple[int | str | None, ...]]:
             return found[0]
         return next((axis for axis in graph.axes if tuple(sizes[axis] for sizes in tried) == found), None)
 
-    return [tuple(map(said, zip(*(known[name] for known in shapes), strict=True))) for name in graph.outputs]
+    def shape(name: str) -> tuple[int | str | None, ...]:
+        sizes = map(said, zip(*(known[name] for known in shapes), strict=True))
+        decided = graph.found[name][0] if name in graph.found else None
+        return tuple(None if axis == decided else size for axis, size in enumerate(sizes))
+
+    return [shape(name) for name in graph.shown_outputs]
 
 
 def _at(sizes: Sizes, least: Sizes) -> str:

@@ -60,11 +60,12 @@ class Session:
         self._made_with = (content, threads, engine, limits)
         self.engine = engine
         self._runner = _native_runner(content, threads, limits) if engine == "native" else _Reference(self.graph)
-        self._run = self._runner.run
+        self._found = {output: (axis, count) for output, axis, count in self._runner.first_entries}
+        self._run = self._run_and_count if self._found else self._runner.run
         self.inputs = tuple(Input(name, shape, TYPE_OF_CODE[code]) for name, shape, code in self._runner.inputs)
         self.axes = tuple(name for name, _, _ in self._runner.axes)
-        self.output_names = self._runner.output_names
-        self.output_types = tuple(TYPE_OF_CODE[code] for code in self._runner.output_types)
+        self.output_names = self._shown(self._runner.output_names)
+        self.output_types = tuple(TYPE_OF_CODE[code] for code in self._shown(self._runner.output_types))
         self.threads = self._runner.threads
 
     @cached_property
@@ -121,6 +122,22 @@ class Session:
             raise InputError("the network doesn't take these arrays.")
         nodes = self.graph.nodes
         return [(nodes[node].output if node >= 0 else "", kind, us, count) for node, kind, us, count in steps]
+
+    def _shown(self, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Those of the engine's outputs that don't only say how many entries others have."""
+        counts = {count for _, count in self._found.values()}
+        return tuple(one for place, one in enumerate(outputs) if place not in counts)
+
+    def _run_and_count(self, arrays: tuple[Any, ...]) -> Outputs | None:
+        """The outputs with as many entries as there are."""
+        outputs = self._runner.run(arrays)
+        if outputs is None:
+            return None
+        whole = [*outputs]
+        for output, (axis, count) in self._found.items():
+            whole[output] = reference.first_entries(outputs[output], axis, outputs[count])
+        shown = self._shown(tuple(whole))
+        return shown[0] if len(shown) == 1 else shown
 
     def _of_converted(self, arrays: tuple[npt.ArrayLike, ...]) -> Outputs:
         if len(arrays) != len(self.inputs):
@@ -183,16 +200,17 @@ def read_packed(path: str | Path, *, limits: Limits | None = None) -> Packed:
 
 
 class _Reference:
-    """The reference with the face of `_native.Session`."""
+    """The reference with the face of `_native.Session`, but that its outputs have as many entries as there are."""
 
     threads = None
+    first_entries: tuple[tuple[int, int, int], ...] = ()
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self.inputs = tuple((given.name, given.shape, given.type.code) for given in graph.inputs)
         self.axes = tuple((name, graph.least[name], graph.steps.get(name, 1)) for name in graph.axes)
-        self.output_names = graph.outputs
-        self.output_types = tuple(graph.types[name].code for name in graph.outputs)
+        self.output_names = graph.shown_outputs
+        self.output_types = tuple(graph.types[name].code for name in graph.shown_outputs)
 
     def prepare(self, sizes: list[int]) -> None:
         pass
