@@ -11,6 +11,7 @@ import torch
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number
 from netsurgery.graph.from_torch.extents import Symbols
+from netsurgery.graph.from_torch.open_numbers import floats_of, is_whole
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.graph.value_types import ValueType
 
@@ -215,7 +216,7 @@ class Call:
         if isinstance(value, Cut):
             return self._cut(value, kind)
         if isinstance(value, Open):
-            raise UnsupportedOperatorError(f"computes with the open size {value}; {FIX}")
+            return self._computed(value, kind)
         if isinstance(value, Zeros):
             zero = self.constants.place(Constant(torch.zeros(()), f"{self.name}.zero"), kind or ValueType.FLOAT32)
             return self.expanded(zero, value.shape, argument)
@@ -253,6 +254,23 @@ class Call:
         for axis, stop in value.stops.items():
             name = self.node("Slice", [name], "cut", axis=axis, start=0, stop=self.extent(stop))
         return name
+
+    def _computed(self, value: Open, kind: ValueType | None) -> str:
+        """A number that torch computes from open sizes, without axes."""
+        if is_whole(value.expression):
+            return self.size_value(value, kind or ValueType.FLOAT32)
+        made = floats_of(
+            value.expression,
+            lambda whole: self.size_value(Open(whole)),
+            lambda number: self.placed(number, "number"),
+            lambda operator, operands: self.node(operator, operands, "number"),
+        )
+        return made if kind in (None, ValueType.FLOAT32) else self.node("Cast", [made], "number", type=str(kind))
+
+    def size_value(self, size: int | Open | Number, kind: ValueType = ValueType.FLOAT32) -> str:
+        """A size as a value of the graph, without axes."""
+        number = self.extent(size) if isinstance(size, Open) else size
+        return self.node("Integers", [], "size", type=str(kind), shape=(), values=(number,))
 
     def extent(self, size: int | Open) -> Number:
         """A size as a number that the graph works out at each size of its axes."""

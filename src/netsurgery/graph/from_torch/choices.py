@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from netsurgery.graph.from_torch.arithmetic import fill_known_mask
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Zeros
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Open, Zeros
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES
+from netsurgery.graph.from_torch.open_numbers import is_whole
 from netsurgery.graph.value_types import ValueType
 
 _DTYPES = {kind: dtype for dtype, kind in reversed(COMPUTED_TYPES.items())}
@@ -52,6 +53,8 @@ def _like(call: Call, value: Any) -> Any:
         return value.whole.tensor
     if isinstance(value, Zeros):
         return torch.zeros((1,) * len(value.shape))
+    if isinstance(value, Open):
+        return 1 if is_whole(value.expression) else 1.0
     return value.tensor if isinstance(value, Constant) else value
 
 

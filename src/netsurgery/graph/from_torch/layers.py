@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Open, Sizes, pointwise
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Open, Sizes, pointwise, product
 from netsurgery.graph.transposed_convolution import as_convolution
 from netsurgery.graph.value_types import ValueType
 
@@ -181,7 +181,9 @@ def instance_norm(call: Call) -> str:
 def _normalised_groups(call: Call, groups: int) -> str:
     """Each group of channels of (N, C, ...) is normalised as LayerNorm does, then scaled and shifted by channel."""
     before = call.sizes("input")
-    grouped: Sizes = (before[0], groups, math.prod(call.known(before[1:])) // groups)
+    (channels,) = call.known(before[1:2])
+    each = product((channels // groups, *before[2:]))
+    grouped: Sizes = (before[0], groups, each if isinstance(each, int) else Open(each))
     x = call.reshaped(call.operand("input"), before, grouped, "grouped")
     x = call.node("LayerNorm", [x], "normal", axis=2, epsilon=call.number("eps"))
     steps = [(operator, name) for operator, name in (("Mul", "weight"), ("Add", "bias")) if call.given(name)]

@@ -166,7 +166,8 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (reduction.log_sum_exp, "logsumexp.default"),
     (reduction.variance, "var.correction var.dim var.default"),
     (reduction.deviation, "std.correction std.dim std.default"),
-    (reduction.variance_and_mean, "var_mean.correction"),
+    (reduction.variance_and_mean, "var_mean.correction var_mean.dim var_mean.default"),
+    (reduction.deviation_and_mean, "std_mean.correction std_mean.dim std_mean.default"),
     (
         arithmetic.identity,
         "clone.default contiguous.default alias.default detach.default detach_.default positive.default "

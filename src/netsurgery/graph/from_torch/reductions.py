@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call
+from netsurgery.graph.from_torch.call import Call, Open, product
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
@@ -97,6 +98,12 @@ def variance_and_mean(call: Call) -> Outputs:
     return (_variance(call, ""), mean)
 
 
+def deviation_and_mean(call: Call) -> Outputs:
+    """aten.std_mean."""
+    deviations, mean = variance_and_mean(replace(call, name=f"{call.name}.variance"))
+    return (None if deviations is None else call.node("Sqrt", [deviations]), mean)
+
+
 def _variance(call: Call, suffix: str) -> str:
     axes, x, sizes = call.axes("dim"), call.promoted(), call.sizes("self")
     if "unbiased" in call.arguments:
@@ -107,8 +114,11 @@ def _variance(call: Call, suffix: str) -> str:
     squares = call.node("Mul", [centred, centred], "squares")
     if correction == 0:
         return call.node("Mean", [squares], suffix, axes=axes, keepdims=_keepdims(call))
-    count = math.prod(call.known(tuple(sizes[axis] for axis in axes)))
+    count = product(tuple(sizes[axis] for axis in axes))
+    total = call.node("ReduceSum", [squares], "total", axes=axes, keepdims=_keepdims(call))
+    if not isinstance(count, int):
+        entries = call.node("Sub", [call.size_value(Open(count)), call.placed(correction, "correction")], "count")
+        return call.node("Div", [total, entries], suffix)
     if count <= correction:
         raise UnsupportedOperatorError(f"divides by {count} entries less {correction:g}, which leaves nothing")
-    total = call.node("ReduceSum", [squares], "total", axes=axes, keepdims=_keepdims(call))
     return call.node("Div", [total, call.placed(count - correction, "count")], suffix)

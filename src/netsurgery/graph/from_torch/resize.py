@@ -97,6 +97,7 @@ def _open_scales(call: Call) -> tuple[float, ...]:
 
 def _to_open_sizes(call: Call, coordinates: str, rounding: str, *, exact: bool) -> str:
     """To sizes that follow open axes: by a Resize where torch finds the same neighbours, as far as they are tried."""
+    _open_scales(call)
     before, after = (tuple(map(call.extent, sizes[2:])) for sizes in (call.sizes(call.first), call.shape))
     ways = list(zip(before, after, _factors(call, len(before)), strict=True))
     x = call.operand(call.first)
@@ -120,22 +121,16 @@ def _found_by_quotients(old: Number, new: Number, factor: float | None, exact: b
 
 def _computed_places(call: Call, old: Number, new: Number, factor: float | None, exact: bool) -> str:
     """The neighbours as torch computes them: of places times a scale, both float32."""
-    zero, one = call.placed(0.0, "zero"), call.placed(1.0, "one")
-    places = call.node("Range", [zero], "places", count=new)
+    places = call.node("Range", [call.placed(0.0, "first")], "places", count=new)
     if exact:
         places = call.node("Add", [places, call.placed(0.5, "half")], "middles")
-    last = call.node("Range", [call.placed(-1.0, "before")], "counted", count=old + 1)
-    last = call.node("Slice", [last], "last", axis=0, start=old, stop=old + 1)
     if factor is None:
-        sizes = [
-            call.node("Slice", [call.node("Range", [one], "counted", count=size)], "size", axis=0, start=size - 1, stop=size)
-            for size in (old, new)
-        ]
-        scale = call.node("Div", sizes, "scale")
+        scale = call.node("Div", [call.size_value(old), call.size_value(new)], "scale")
     else:
         scale = call.placed(1 / factor, "scale")
     found = call.node("Floor", [call.node("Mul", [places, scale], "scaled")], "found")
-    return call.node("Cast", [call.node("Min", [found, last], "held")], "index", type=str(ValueType.INT64))
+    held = call.node("Min", [found, call.size_value(old - 1)], "held")
+    return call.node("Cast", [held], "index", type=str(ValueType.INT64))
 
 
 def _factors(call: Call, count: int) -> tuple[float | None, ...]:
