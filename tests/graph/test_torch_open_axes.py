@@ -5,33 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-
-import torch.nn.functional as F  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-
-from netsurgery.graph.from_torch import read_torch, torch_outputs  # noqa: E402
-from netsurgery.graph.to_onnx import to_onnx  # noqa: E402
-from netsurgery.packed.writer import encode  # noqa: E402
-from netsurgery.runtime.reference import run  # noqa: E402
-from netsurgery.runtime.session import Session  # noqa: E402
+import torch
+import torch.nn.functional as F
+from tests.graph.torch_agreement import Of, agrees, pictures
+from torch import Tensor, nn
 
 AXES = {0: "batch", 2: "height", 3: "width"}
 SIZES = ((2, 4, 17, 24), (1, 4, 8, 9), (1, 4, 5, 30))
-
-
-class Of(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Any:
-        return self.function(x)
 
 
 class Pyramid(nn.Module):
@@ -59,31 +40,6 @@ def written(place: Any, value: Callable[[Tensor], Any]) -> Callable[[Tensor], Te
     return function
 
 
-def agrees(model: nn.Module, axes: dict[int, str], *shapes: tuple[int, ...], in_onnx: bool = True) -> None:
-    """Engine, reference and what is written as ONNX give what the model gives, at the shape of capture and others."""
-    torch.manual_seed(0)
-    model = model.eval()
-    given = [torch.randn(shape) for shape in shapes]
-    graph = read_torch(model, (given[0],), open_axes={0: axes})
-    assert graph.axes == tuple(axes.values())
-    native = Session(encode(graph), threads=1)
-    written = to_onnx(graph).SerializeToString() if in_onnx else None
-    session = written and onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
-    for x in given:
-        wanted = torch_outputs(model, [x.numpy()])
-        found = native(x.numpy())
-        ways = {
-            "engine": found if isinstance(found, tuple) else (found,),
-            "reference": run(graph, {graph.inputs[0].name: x.numpy()}),
-        }
-        if session:
-            ways["ONNX"] = session.run(None, {graph.inputs[0].name: x.numpy()})
-        for way, outputs in ways.items():
-            for output, want in zip(outputs, wanted, strict=True):
-                message = f"{way} at {tuple(x.shape)}"
-                np.testing.assert_allclose(output, want, rtol=3e-5, atol=3e-5, err_msg=message)
-
-
 RESIZES: dict[str, dict[str, Any]] = {
     "nearest": {"mode": "nearest"},
     "exact nearest": {"mode": "nearest-exact"},
@@ -98,7 +54,7 @@ RESIZES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", RESIZES)
 def test_a_pyramid_resizes_to_the_sizes_of_other_values(name: str) -> None:
-    agrees(Pyramid(**RESIZES[name]), AXES, *SIZES, in_onnx=name != "area")
+    agrees(Pyramid(**RESIZES[name]), AXES, pictures(*SIZES), in_onnx=name != "area")
 
 
 @pytest.mark.parametrize("name", ["nearest", "linear", "linear, corners aligned", "cubic"])
@@ -108,12 +64,12 @@ def test_a_few_means_of_a_picture_are_resized_to_its_size(name: str) -> None:
         return torch.cat([x, *parts], 1)
 
     odd = (1, 4, 123, 9)  # where torch rounds to another neighbour than a quotient has
-    agrees(Of(pooled), AXES, *SIZES, odd, in_onnx=False)
+    agrees(Of(pooled), AXES, pictures(*SIZES, odd), in_onnx=False)
 
 
 @pytest.mark.parametrize("name", ["nearest", "exact nearest", "linear", "cubic"])
 def test_a_picture_of_any_size_is_resized_to_a_fixed_one(name: str) -> None:
-    agrees(Of(lambda x: F.interpolate(x, size=(7, 5), **RESIZES[name])), AXES, *SIZES, (1, 4, 62, 9))
+    agrees(Of(lambda x: F.interpolate(x, size=(7, 5), **RESIZES[name])), AXES, pictures(*SIZES, (1, 4, 62, 9)))
 
 
 @pytest.mark.parametrize("times", [3.0, 1.5])
@@ -121,7 +77,7 @@ def test_a_sequence_of_any_length_grows_by_a_factor(times: float) -> None:
     def grown(x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=times) + F.interpolate(x, scale_factor=times, mode="linear")
 
-    agrees(Of(grown), {0: "batch", 2: "time"}, (2, 3, 17), (1, 3, 40), (1, 3, 1))
+    agrees(Of(grown), {0: "batch", 2: "time"}, pictures((2, 3, 17), (1, 3, 40), (1, 3, 1)))
 
 
 FUNCTIONS: dict[str, Callable[[Tensor], Any]] = {
@@ -155,4 +111,4 @@ FUNCTIONS: dict[str, Callable[[Tensor], Any]] = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_of_torch_runs_at_any_sizes(name: str) -> None:
-    agrees(Of(FUNCTIONS[name]), AXES, *SIZES)
+    agrees(Of(FUNCTIONS[name]), AXES, pictures(*SIZES))

@@ -65,7 +65,8 @@ class Constant:
 class Cut:
     """The beginning of a tensor that is known now, along axes that follow open ones: a table of positions, a mask.
 
-    stops: axis -> how many entries there are along it. endless: the tensor holds the first of 0, 1, 2, ...
+    stops: axis -> how many entries there are along it. endless: the tensor holds the first of whole numbers that go on
+    at even steps along its only axis longer than 1.
     """
 
     whole: Constant
@@ -243,8 +244,13 @@ class Call:
     def _cut(self, value: Cut, kind: ValueType | None) -> str:
         """The beginning of a constant, as float32 or another type."""
         if value.endless:
-            first, length = self.constants.place(Constant(torch.zeros(()), f"{self.name}.first")), value.stops[0]
-            places = self.node("Range", [first], "range", count=self.extent(length))
+            start, second = value.whole.tensor.flatten()[:2].tolist()
+            first = self.constants.place(Constant(torch.tensor(float(start)), f"{self.name}.first"))
+            (axis, length), rank = *value.stops.items(), value.whole.tensor.ndim
+            places = self.node("Range", [first], "range", count=self.extent(length), scale=float(second - start))
+            if rank > 1:
+                shape = tuple(-1 if place == axis else 1 for place in range(rank))
+                places = self.node("Reshape", [places], "range", shape=shape)
             floats = kind is None or kind is ValueType.FLOAT32
             return places if floats else self.node("Cast", [places], "places", type=str(kind))
         whole, largest = value.whole, torch.finfo(torch.float32).max

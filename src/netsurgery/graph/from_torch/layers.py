@@ -239,19 +239,34 @@ def adaptive_pool(operator: str) -> Callable[[Call], Outputs]:
 
 def attention(call: Call) -> Outputs:
     """aten.scaled_dot_product_attention: softmax(query @ key^T * scale + mask) @ value."""
-    if call.arguments["dropout_p"] or call.arguments.get("enable_gqa"):
-        raise UnsupportedOperatorError("dropout and grouped queries are not supported")
+    if call.arguments["dropout_p"]:
+        raise UnsupportedOperatorError("dropout is not supported")
     query, key = call.sizes("query"), call.sizes("key")
+    grouped = bool(call.arguments.get("enable_gqa"))
+    keys, values = (_for_each_head(call, name, query) if grouped else call.operand(name) for name in ("key", "value"))
     order = [*range(len(key) - 2), len(key) - 1, len(key) - 2]
     scale = call.number("scale") if call.given("scale") else 1 / math.sqrt(call.known(query[-1:])[0])
     scaled = call.node("Mul", [call.operand("query"), call.placed(scale, "scale")], "scaled")
-    weights = call.node("MatMul", [scaled, call.transposed(call.operand("key"), order, "key")], "products")
+    weights = call.node("MatMul", [scaled, call.transposed(keys, order, "key")], "products")
     if call.arguments["is_causal"]:
         weights = call.node("Add", [weights, _causal(call, query[-2], key[-2])], "masked")
     elif call.given("attn_mask"):
         weights = call.node("Add", [weights, _mask(call)], "masked")
     weights = call.node("Softmax", [weights], "weights", axis=len(query) - 1)
-    return (call.node("MatMul", [weights, call.operand("value")]),)
+    return (call.node("MatMul", [weights, values]),)
+
+
+def _for_each_head(call: Call, name: str, query: Sizes) -> str:
+    """Keys or values (..., heads, T, W), each head as often in a row as there are queries for it."""
+    sizes, x = call.sizes(name), call.operand(name)
+    heads, shared = call.known((query[-3], sizes[-3]))
+    if heads == shared:
+        return x
+    front, back = sizes[:-2], sizes[-2:]
+    x = call.reshaped(x, sizes, (*front, 1, *back), f"{name}.groups")
+    apart = (*front, heads // shared, *back)
+    x = call.node("Expand", [x], f"{name}.repeated", shape=(1,) * len(front) + (heads // shared, 1, 1))
+    return call.reshaped(x, apart, (*front[:-1], heads, *back), f"{name}.heads")
 
 
 def _causal(call: Call, queries: int | Open, keys: int | Open) -> str:

@@ -20,12 +20,12 @@ INT64_MAX = 2**63 - 1
 
 def view(call: Call) -> str:
     """aten.view, reshape, squeeze, unsqueeze, flatten: the output's shape says everything."""
-    return call.reshaped(call.operand(call.first), call.sizes(call.first), call.shape)
+    return call.reshaped(call.promoted(), call.sizes(call.first), call.shape)
 
 
 def permute(call: Call) -> str:
     """aten.permute."""
-    return call.transposed(call.operand("self"), call.axes("dims"))
+    return call.transposed(call.promoted("self"), call.axes("dims"))
 
 
 def transpose(call: Call) -> str:
@@ -33,12 +33,12 @@ def transpose(call: Call) -> str:
     order = list(range(len(call.shape)))
     first, second = call.axes("dim0")[0], call.axes("dim1")[0]
     order[first], order[second] = second, first
-    return call.transposed(call.operand("self"), order)
+    return call.transposed(call.promoted("self"), order)
 
 
 def matrix_transpose(call: Call) -> str:
     """aten.t."""
-    return call.transposed(call.operand("self"), range(len(call.shape))[::-1])
+    return call.transposed(call.promoted("self"), range(len(call.shape))[::-1])
 
 
 def expand(call: Call) -> str:
@@ -46,9 +46,9 @@ def expand(call: Call) -> str:
     before, after = call.sizes("self"), call.shape
     padded = (1,) * (len(after) - len(before)) + before
     if isinstance(call.arguments["self"], Activation) and before == after:
-        return call.operand("self")
+        return call.promoted("self")
     wanted = tuple(1 if old == new else call.extent(new) for old, new in zip(padded, after, strict=True))
-    return call.node("Expand", [call.operand("self")], shape=wanted)
+    return call.node("Expand", [call.promoted("self")], shape=wanted)
 
 
 def repeat(call: Call) -> str:
@@ -57,18 +57,18 @@ def repeat(call: Call) -> str:
     counts = tuple(call.extent(count) for count in call.arguments["repeats" if call.given("repeats") else "dims"])
     counts = (1,) * (len(before) - len(counts)) + counts
     padded = (1,) * (len(counts) - len(before)) + before
-    x = call.reshaped(call.operand("self"), before, padded, "padded")
+    x = call.reshaped(call.promoted("self"), before, padded, "padded")
     return call.node("Tile", [x], repeats=counts)
 
 
 def flip(call: Call) -> str:
     """aten.flip."""
-    return call.node("Reverse", [call.operand("self")], axes=call.axes("dims"))
+    return call.node("Reverse", [call.promoted("self")], axes=call.axes("dims"))
 
 
 def roll(call: Call) -> str:
     """aten.roll: what leaves an axis at one end comes back at the other; without axes, of the values in a row."""
-    x, shape = call.operand("self"), call.shape
+    x, shape = call.promoted("self"), call.shape
     shifts = call.arguments["shifts"]
     axes = call.arguments["dims"]
     if not axes:
@@ -172,7 +172,7 @@ def _put_in_steps(call: Call, axis: int, step: int) -> str:
 
 def triangle(*, upper: bool) -> Callable[[Call], str]:
     """aten.tril and triu."""
-    return lambda call: call.node("Trilu", [call.operand("self")], upper=upper, diagonal=call.whole_number("diagonal"))
+    return lambda call: call.node("Trilu", [call.promoted("self")], upper=upper, diagonal=call.whole_number("diagonal"))
 
 
 def filled(value: float | None = None) -> Callable[[Call], str]:
@@ -231,8 +231,8 @@ def cut(call: Call) -> str:
     start = _place(start, size, 0)
     stop = _place(stop, size, size)
     if start == 0 and step == 1 and stop == size:
-        return call.operand("self")
-    return call.node("Slice", [call.operand("self")], axis=axis, start=start, stop=stop, step=step)
+        return call.promoted("self")
+    return call.node("Slice", [call.promoted("self")], axis=axis, start=start, stop=stop, step=step)
 
 
 def _place(bound: Number | None, size: Number, default: Number) -> Number:
@@ -272,7 +272,7 @@ def unbind(call: Call) -> Outputs:
 
 def _entry(call: Call, axis: int, index: Number) -> str:
     before = call.sizes("self")
-    part = call.node("Slice", [call.operand("self")], "entry", axis=axis, start=index, stop=index + 1)
+    part = call.node("Slice", [call.promoted("self")], "entry", axis=axis, start=index, stop=index + 1)
     return call.reshaped(part, (*before[:axis], 1, *before[axis + 1 :]), (*before[:axis], *before[axis + 1 :]))
 
 
@@ -289,7 +289,7 @@ def split(call: Call) -> Outputs:
         each = call.extent(wanted)
         starts = [each * index for index in range(max(call.used, default=-1) + 1)]
         ends = [smaller(start + each, size) for start in starts]
-    x = call.operand("self")
+    x = call.promoted("self")
     return tuple(
         call.node("Slice", [x], axis=axis, start=start, stop=end) if index in call.used else None
         for index, (start, end) in enumerate(zip(starts, ends, strict=True))
@@ -308,10 +308,10 @@ def pad(mode: str = "") -> Callable[[Call], str]:
         for index in range(len(given) // 2):
             before[rank - 1 - index], after[rank - 1 - index] = map(call.extent, given[2 * index : 2 * index + 2])
         if not any(before) and not any(after):
-            return call.operand(call.first)
+            return call.promoted()
         value = float(call.number("value")) if call.given("value") else 0.0
         kind = mode or names[call.arguments["mode"]]
-        return call.node("Pad", [call.operand(call.first)], pads=(*before, *after), mode=kind, value=value)
+        return call.node("Pad", [call.promoted()], pads=(*before, *after), mode=kind, value=value)
 
     return translate
 
@@ -337,10 +337,10 @@ def channel_shuffle(call: Call) -> str:
 def _images(call: Call) -> str:
     if len(call.sizes("self")) != 4:
         raise UnsupportedOperatorError("4 axes are needed, the first of them the batch")
-    return call.operand("self")
+    return call.promoted("self")
 
 
 def _through(call: Call, before: Sizes, split_up: Sizes, order: tuple[int, ...]) -> str:
-    parts = call.reshaped(call.operand("self"), before, split_up, "parts")
+    parts = call.reshaped(call.promoted("self"), before, split_up, "parts")
     moved = call.transposed(parts, order, "moved")
     return call.reshaped(moved, tuple(split_up[axis] for axis in order), call.shape)

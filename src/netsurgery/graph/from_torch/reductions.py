@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -22,7 +22,33 @@ def _keepdims(call: Call) -> bool:
 
 def over_axes(operator: str) -> Callable[[Call], str]:
     """A reduction over the axes named, or over all."""
-    return lambda call: call.node(operator, [call.promoted()], axes=call.axes("dim"), keepdims=_keepdims(call))
+
+    def translate(call: Call) -> str:
+        if call.kind.whole and operator in _OF_WHOLE_NUMBERS:
+            return _of_whole_numbers(call, _OF_WHOLE_NUMBERS[operator])
+        return call.node(operator, [call.promoted()], axes=call.axes("dim"), keepdims=_keepdims(call))
+
+    return translate
+
+
+_OF_WHOLE_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ReduceSum": ("CumSum", {}),
+    "ReduceMax": ("TopKValues", {"count": 1}),
+    "ReduceMin": ("TopKValues", {"count": 1, "largest": False}),
+}
+"""What gives along an axis, last, what a reduction gives: floats don't hold all whole numbers."""
+
+
+def _of_whole_numbers(call: Call, way: tuple[str, dict[str, Any]]) -> str:
+    x, sizes, axes = call.promoted(), list(call.sizes(call.first)), call.axes("dim")
+    operator, settings = way
+    for axis in axes:
+        x = call.node(operator, [x], "along", axis=axis, **settings)
+        if operator == "CumSum":
+            end = call.extent(sizes[axis])
+            x = call.node("Slice", [x], "last", axis=axis, start=end - 1, stop=end)
+        sizes[axis] = 1
+    return call.reshaped(x, tuple(sizes), call.shape)
 
 
 def any_of(operator: str) -> Callable[[Call], str]:
