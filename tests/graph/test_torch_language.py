@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.graph.torch_agreement import agrees, pictures, sentences
+from tests.graph.torch_agreement import Of, agrees, pictures, sentences
 from torch import Tensor, nn
 
 WORDS, WIDTH, HEADS, LONGEST = 50, 32, 4, 64
@@ -198,3 +198,45 @@ def test_attention_with_a_bias_by_distance_runs_at_any_batch_and_time(kind: str)
 @pytest.mark.parametrize("model", [Waves(), RelativeShift()])
 def test_positions_made_of_the_length_run_at_any_batch_and_time(model: nn.Module) -> None:
     agrees(model, TIME, VECTORS)
+
+
+class Masked(nn.Module):
+    """torch's attention with what isn't there hidden, and what comes later."""
+
+    def __init__(self, *, floats: bool, later: bool) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
+        self.floats, self.later = floats, later
+
+    def forward(self, x: Tensor) -> Tensor:
+        time, absent = x.shape[1], x[..., 0] > 1
+        hidden = torch.ones(time, time, dtype=torch.bool).triu(1) if self.later else None
+        return self.attention(
+            x,
+            x,
+            x,
+            key_padding_mask=torch.where(absent, -math.inf, 0.0) if self.floats else absent,
+            attn_mask=torch.full((time, time), -math.inf).triu(1) if self.floats and self.later else hidden,
+            need_weights=False,
+        )[0]
+
+
+@pytest.mark.parametrize(("floats", "later"), [(True, True), (True, False), (False, False)])
+@pytest.mark.parametrize("axes", [TIME, {0: "batch"}], ids=["time", "batch"])
+def test_attention_gives_what_torch_gives_where_masks_hide_everything(
+    floats: bool, later: bool, axes: dict[int, str]
+) -> None:
+    torch.manual_seed(0)
+    shapes = [(2, 7, WIDTH), (1, 7, WIDTH), *([(3, 11, WIDTH)] if axes is TIME else [])]
+    given = pictures(*shapes)
+    for x in given:
+        x[0, 0, 0] = 2.0  # the first entry is absent: behind a causal mask it sees nothing
+    agrees(Masked(floats=floats, later=later), axes, given)
+
+
+def test_what_is_no_number_stays_so() -> None:
+    def marked(x: Tensor) -> Tensor:
+        table = torch.tensor([0.0, math.nan, math.inf, -math.inf]).repeat(WIDTH // 4)
+        return torch.where(x > 0, x, torch.tensor(math.nan)) + table
+
+    agrees(Of(marked), TIME, VECTORS)

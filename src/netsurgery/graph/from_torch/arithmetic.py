@@ -114,7 +114,7 @@ def binary(operator: str, *, swapped: bool = False) -> Callable[[Call], str]:
     """aten.add, sub, rsub, mul, div: numbers become constants, alpha multiplies the second (rsub: the first)."""
 
     def translate(call: Call) -> str:
-        first, second = call.unbounded("self"), call.unbounded("other")
+        first, second = call.promoted("self"), call.promoted("other")
         alpha = call.number("alpha") if call.given("alpha") else 1
         if call.kind is ValueType.BOOL and operator in _OF_BOOLS:
             return call.node(_OF_BOOLS[operator], [first, second])
@@ -136,7 +136,7 @@ def of_two(operator: str, comparison: str) -> Callable[[Call], str]:
 
     def translate(call: Call) -> str:
         if not call.kind.whole:
-            return call.node(operator, [call.unbounded("self"), call.unbounded("other")])
+            return call.node(operator, [call.promoted("self"), call.promoted("other")])
         a, b = call.promoted("self"), call.promoted("other")
         return call.node("Where", [call.node(comparison, [a, b], "first"), a, b])
 

@@ -13,6 +13,7 @@ from netsurgery.graph.extents import Number
 from netsurgery.graph.from_torch.extents import Symbols
 from netsurgery.graph.from_torch.open_numbers import floats_of, is_whole
 from netsurgery.graph.ir import GraphBuilder
+from netsurgery.graph.operators.integers import MOST_INTEGERS
 from netsurgery.graph.value_types import ValueType
 
 
@@ -129,12 +130,22 @@ class Constants:
         self._builder = builder
         self._names: dict[tuple[Any, ...], str] = {}  # by memory and type
         self._wishes: dict[tuple[Any, ...], str] = {}
+        self._learned: set[int] = set()
         self._alive: list[torch.Tensor] = []  # so that no other tensor comes to lie at an address known here
 
-    def register(self, constant: Constant) -> None:
+    def register(self, constant: Constant, *, learned: bool) -> None:
         """This memory is called so, whichever way a later view came to it; the first name stays."""
         self._alive.append(constant.tensor)
+        if learned:
+            self._learned.add(constant.tensor.untyped_storage().data_ptr())
         self._wishes.setdefault(memory(constant.tensor), constant.name)
+
+    def may_be_infinite(self, constant: Constant) -> bool:
+        """Whether a tensor of floats isn't finite and no parameter, which a file takes finite only."""
+        tensor = constant.tensor
+        if not tensor.is_floating_point() or tensor.untyped_storage().data_ptr() in self._learned:
+            return False
+        return not bool(tensor.isfinite().all())
 
     def place(self, constant: Constant, kind: ValueType = ValueType.FLOAT32) -> str:
         """The constant's name in the graph, as a value of this type. Raises GraphError for too many whole numbers."""
@@ -223,23 +234,22 @@ class Call:
             return self.expanded(zero, value.shape, argument)
         if not isinstance(value, Constant):
             value = Constant(torch.as_tensor(value), f"{self.name}.{argument}")
+        if kind in (None, ValueType.FLOAT32) and self.constants.may_be_infinite(value):
+            return self._quotient(value)
         return self.constants.place(value, kind or ValueType.FLOAT32)
 
-    def unbounded(self, argument: str) -> str:
-        """Like `promoted`; known infinities become quotients, for a file holds finite numbers."""
-        value = self.arguments[argument]
-        if self.kind is not ValueType.FLOAT32 or isinstance(value, Activation | Cut | Open | Zeros):
-            return self.promoted(argument)
-        return self.number_or_quotient(value.tensor if isinstance(value, Constant) else value, argument)
-
-    def number_or_quotient(self, value: Any, argument: str) -> str:
-        """Known floats as a value of the graph: a quotient where some of them are infinite."""
-        tensor = torch.as_tensor(value)
-        if not bool(tensor.isinf().any()):
-            return self.placed(Constant(tensor, f"{self.name}.{argument}"), argument, ValueType.FLOAT32)
-        over = Constant(torch.where(tensor.isinf(), tensor.sign().float(), tensor.float()), f"{self.name}.{argument}")
-        under = self.builder.integers((~tensor.isinf()).numpy(), ValueType.FLOAT32, f"{self.name}.finite", self.place)
-        return self.node("Div", [self.placed(over), under], "unbounded")
+    def _quotient(self, value: Constant) -> str:
+        """Known floats that aren't all finite as quotients, for a file holds finite numbers: 1 / 0, -1 / 0, 0 / 0."""
+        tensor, finite = value.tensor, value.tensor.isfinite()
+        signs = torch.where(tensor.isinf(), tensor.sign(), torch.zeros_like(tensor))
+        over = Constant(torch.where(finite, tensor, signs).float(), value.name)
+        if finite.numel() > MOST_INTEGERS:  # compared, so that nothing folds it
+            marks = self.constants.place(Constant(finite.float(), f"{value.name}.finite"))
+            is_finite = self.node("NotEqual", [marks, self.placed(0.0, "zero")], "finite")
+            under = self.node("Cast", [is_finite], "finite", type=str(ValueType.FLOAT32))
+        else:
+            under = self.builder.integers(finite.numpy(), ValueType.FLOAT32, f"{value.name}.finite", self.place)
+        return self.node("Div", [self.constants.place(over), under], "unbounded")
 
     def _cut(self, value: Cut, kind: ValueType | None) -> str:
         """The beginning of a constant, as float32 or another type."""

@@ -32,7 +32,7 @@ def _side(call: Call, argument: str, kind: ValueType) -> str:
     """One side of a comparison; what is known may be infinite."""
     value = call.arguments[argument]
     if kind is ValueType.FLOAT32 and isinstance(value, Constant | float):
-        return call.number_or_quotient(value.tensor if isinstance(value, Constant) else value, argument)
+        return call.placed(value, argument, kind)
     return call.operand_as(argument, kind)
 
 
@@ -86,11 +86,11 @@ def is_infinite(call: Call) -> str:
 def where(call: Call) -> str:
     """aten.where: of the type that torch promotes both sides to."""
     condition = call.operand_as("condition", ValueType.BOOL)
-    return call.node("Where", [condition, call.unbounded("self"), call.unbounded("other")])
+    return call.node("Where", [condition, call.promoted("self"), call.promoted("other")])
 
 
 def masked_fill(call: Call) -> str:
     """aten.masked_fill: a number where the mask is true."""
     if isinstance(call.arguments["mask"], Cut):
         return fill_known_mask(call)
-    return call.node("Where", [call.operand("mask"), call.unbounded("value"), call.unbounded("self")])
+    return call.node("Where", [call.operand("mask"), call.promoted("value"), call.promoted("self")])

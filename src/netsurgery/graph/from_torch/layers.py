@@ -238,7 +238,7 @@ def adaptive_pool(operator: str) -> Callable[[Call], Outputs]:
 
 
 def attention(call: Call) -> Outputs:
-    """aten.scaled_dot_product_attention: softmax(query @ key^T * scale + mask) @ value."""
+    """aten.scaled_dot_product_attention: softmax(query @ key^T * scale + mask) @ value; 0 where a mask hides all."""
     if call.arguments["dropout_p"]:
         raise UnsupportedOperatorError("dropout is not supported")
     query, key = call.sizes("query"), call.sizes("key")
@@ -248,12 +248,16 @@ def attention(call: Call) -> Outputs:
     scale = call.number("scale") if call.given("scale") else 1 / math.sqrt(call.known(query[-1:])[0])
     scaled = call.node("Mul", [call.operand("query"), call.placed(scale, "scale")], "scaled")
     weights = call.node("MatMul", [scaled, call.transposed(keys, order, "key")], "products")
+    seen: str | None = None
     if call.arguments["is_causal"]:
         weights = call.node("Add", [weights, _causal(call, query[-2], key[-2])], "masked")
     elif call.given("attn_mask"):
-        weights = call.node("Add", [weights, _mask(call)], "masked")
+        mask, seen = _mask(call)
+        weights = call.node("Add", [weights, mask], "masked")
     weights = call.node("Softmax", [weights], "weights", axis=len(query) - 1)
-    return (call.node("MatMul", [weights, values]),)
+    if seen is None:
+        return (call.node("MatMul", [weights, values]),)
+    return (call.node("Mul", [call.node("MatMul", [weights, values], "means"), seen]),)
 
 
 def _for_each_head(call: Call, name: str, query: Sizes) -> str:
@@ -278,15 +282,45 @@ def _causal(call: Call, queries: int | Open, keys: int | Open) -> str:
     return call.node("Trilu", [hidden], "mask", upper=True, diagonal=1)
 
 
-def _mask(call: Call) -> str:
+def _mask(call: Call) -> tuple[str, str | None]:
+    """What is added to the weights, and what the means are multiplied by: 0 where nothing is seen, else 1, or None."""
     mask = call.arguments["attn_mask"]
     tensor = mask.tensor if isinstance(mask, Constant) else mask.whole.tensor if isinstance(mask, Cut) else None
-    if tensor is not None and tensor.dtype == torch.bool:
-        return call.placed(pointwise(mask, _hidden), "mask")
-    if isinstance(mask, Activation) and call.builder.type_of(mask.name) is ValueType.BOOL:
-        shown, hidden = (call.placed(number, "mask") for number in (0.0, torch.finfo(torch.float32).min))
-        return call.node("Where", [mask.name, shown, hidden], "mask")
-    return call.operand("attn_mask")
+    lowest = torch.finfo(torch.float32).min
+    if tensor is not None:
+        shown = tensor if tensor.dtype == torch.bool else tensor > -math.inf
+        if isinstance(mask, Cut) or bool(shown.any(-1).all()):
+            finite = _hidden if tensor.dtype == torch.bool else lambda whole: whole.clamp(min=lowest)
+            return call.placed(pointwise(mask, finite), "mask"), None
+        added = torch.zeros(tensor.shape) if tensor.dtype == torch.bool else tensor
+        mask = Constant(added.masked_fill(~shown, -math.inf), mask.name)
+    elif isinstance(mask, Activation) and call.builder.type_of(mask.name) is ValueType.BOOL:
+        zero, hidden = (call.placed(number, "mask") for number in (0.0, lowest))
+        ones = call.node("Cast", [mask.name], "shown", type=str(ValueType.FLOAT32))
+        seen = call.node("ReduceMax", [ones], "seen", axes=(len(mask.shape) - 1,))
+        return call.node("Where", [mask.name, zero, hidden], "mask"), seen
+    name = call.placed(mask, "attn_mask")
+    if not _may_be_infinite(call, name):
+        return name, None
+    most = call.node("ReduceMax", [name], "most", axes=(len(mask.shape) - 1,))
+    hidden = call.node("IsInf", [most], "hidden", positive=False)
+    seen = call.node("Cast", [call.node("Not", [hidden], "shown")], "seen", type=str(ValueType.FLOAT32))
+    return call.node("Max", [name, call.placed(lowest, "lowest")], "held"), seen
+
+
+def _may_be_infinite(call: Call, name: str) -> bool:
+    """Whether a quotient by 0 is among what a value is made of: how a graph holds infinities."""
+    open_names, looked_at = [name], set[str]()
+    while open_names:
+        made = call.builder.maker(open_names.pop())
+        if made is None or made.output in looked_at:
+            continue
+        looked_at.add(made.output)
+        by = call.builder.maker(str(made.inputs[1])) if made.operator == "Div" else None
+        if by is not None and (by.operator == "Cast" or 0 in by.attributes.get("values", ())):  # type: ignore[operator]
+            return True
+        open_names += made.given
+    return False
 
 
 def _hidden(seen: torch.Tensor) -> torch.Tensor:

@@ -184,7 +184,7 @@ def filled(value: float | None = None) -> Callable[[Call], str]:
             return call.expanded(call.placed(given, "number", call.kind), call.shape)
         filling = call.number("fill_value") if value is None else value
         if call.kind is ValueType.FLOAT32:
-            number = call.number_or_quotient(filling, "number")
+            number = call.placed(filling, "number", ValueType.FLOAT32)
         else:
             number = call.placed(filling, "number", call.kind)
         if not call.shape:
