@@ -725,7 +725,7 @@ inline constexpr AttributeEntry kIntegersAttributes[] = {
     {AttributeName::kShape, "shape", AttributeKind::kInts, Length::kOne, 16, false, Default::kNone, 0, 0.0f, 1, false,
      0, false, 0, {}},
     {AttributeName::kValues, "values", AttributeKind::kInts, Length::kOne, 65536, false, Default::kNone, 0, 0.0f,
-     -kLargestInteger, false, 0, false, 0, {}},
+     -kLargestInteger, false, 0, true, -kLargestInteger, {}},
 };
 
 inline constexpr OperandEntry kCastOperands[] = {
@@ -888,7 +888,7 @@ inline constexpr AttributeEntry kTopKValuesAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
      0, false, 0, {}},
     {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
-     false, 0, false, 0, {}},
+     false, 0, true, 1, {}},
     {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
      -kLargestInteger, false, 0, false, 0, {}},
 };
@@ -900,7 +900,7 @@ inline constexpr AttributeEntry kTopKIndicesAttributes[] = {
     {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
      0, false, 0, {}},
     {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
-     false, 0, false, 0, {}},
+     false, 0, true, 1, {}},
     {AttributeName::kLargest, "largest", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
      -kLargestInteger, false, 0, false, 0, {}},
 };

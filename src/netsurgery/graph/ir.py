@@ -96,7 +96,7 @@ class Node:
         """The operands that are not left out."""
         return tuple(name for name in self.inputs if name is not None)
 
-    @property
+    @cached_property
     def extents(self) -> tuple[Extent, ...]:
         """The numbers of its attributes that follow open axes."""
         every = (value if isinstance(value, tuple) else (value,) for value in self.attributes.values())

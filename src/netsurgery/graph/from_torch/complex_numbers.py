@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Sizes
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Sizes, pointwise
 from netsurgery.graph.waves import times_counted, waves
 
-Part: TypeAlias = "Activation | Constant"
+Part: TypeAlias = "Activation | Constant | Cut"
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ def parts_of(value: Any) -> Complex | None:
     """A value that is complex, known ones too; None for others."""
     if isinstance(value, Complex):
         return value
+    if isinstance(value, Cut) and value.whole.tensor.is_complex():
+        return Complex(*(pointwise(value, part) for part in (torch.real, torch.imag)))
     if isinstance(value, Constant) and value.tensor.is_complex():
         return Complex(
             Constant(value.tensor.real.contiguous(), f"{value.name}.real"),

@@ -156,8 +156,8 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (function.gated, "glu.default"),
     (function.threshold, "threshold.default"),
     (function.between_values, "clamp.Tensor clamp_min.Tensor clamp_max.Tensor"),
-    (arithmetic.binary("Min"), "minimum.default min.other"),
-    (arithmetic.binary("Max"), "maximum.default max.other"),
+    (arithmetic.of_two("Min", "Less"), "minimum.default min.other"),
+    (arithmetic.of_two("Max", "Greater"), "maximum.default max.other"),
     (arithmetic.mean, "mean.default mean.dim"),
     (reduction.over_axes("ReduceSum"), "sum.default sum.dim_IntList"),
     (reduction.over_axes("ReduceProd"), "prod.default prod.dim_int"),
@@ -167,7 +167,8 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (reduction.log_sum_exp, "logsumexp.default"),
     (reduction.variance, "var.correction var.dim var.default"),
     (reduction.deviation, "std.correction std.dim std.default"),
-    (reduction.variance_and_mean, "var_mean.correction"),
+    (reduction.variance_and_mean, "var_mean.correction var_mean.dim var_mean.default"),
+    (reduction.deviation_and_mean, "std_mean.correction std_mean.dim std_mean.default"),
     (
         arithmetic.identity,
         "clone.default contiguous.default alias.default detach.default detach_.default positive.default "

@@ -185,7 +185,7 @@ def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
         if example.dtype not in VALUE_TYPES:
             raise CaptureError(f"input {index} is {example.dtype}; {FLOAT_ADVICE}.")
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if (tensor.is_floating_point() or tensor.is_complex()) and tensor.dtype != torch.float32:
+        if (tensor.is_floating_point() and tensor.dtype != torch.float32) or tensor.dtype == torch.complex128:
             raise CaptureError(f"{name} is {tensor.dtype}; {FLOAT_ADVICE}.")
 
 

@@ -366,8 +366,11 @@ def _layer_norm(nodes: Nodes, node: Node) -> None:
     x, scale, bias = (*node.inputs, None, None)[:3]
     given: Attributes = node.attributes
     if scale is None:
-        ones = np.ones(nodes.fixed(node, given["axis"]), np.float32)
+        of = nodes.open(node, given["axis"])
+        ones = np.ones(1 if of else nodes.fixed(node, given["axis"]), np.float32)
         scale = nodes.constant(ones, np.float32, f"{node.output}.scale")
+        if of:
+            scale = nodes.step(node, "Expand", [scale, nodes.step(node, "Shape", [x], start=given["axis"])])
     settings = {"axis": given["axis"], "epsilon": given["epsilon"]}
     nodes.add("LayerNormalization", [x, scale, bias], node.output, node.place, **settings)
 
@@ -536,11 +539,17 @@ def _by_name(operator: Operator) -> Writer:
 
 
 def _integers(nodes: Nodes, node: Node) -> None:
-    """An initialiser."""
+    """An initialiser, or computed where numbers follow open axes."""
     given: Attributes = node.attributes
-    values = np.asarray(given["values"], np.int64).astype(nodes.type(node).dtype)
+    if node.extents:
+        values = nodes.whole(node, "values", given["values"])
+        whole = nodes.step(node, "Cast", [values], to=ONNX_TYPES[nodes.type(node)])
+        shape = nodes.constant(given["shape"], np.int64, f"{node.output}.shape")
+        nodes.answer(node, "Reshape" if len(given["values"]) > 1 or not given["shape"] else "Expand", whole, shape)
+        return
+    known = np.asarray(given["values"], np.int64).astype(nodes.type(node).dtype)
     shape = given["shape"]
-    nodes.initialisers[node.output] = np.full(shape, values) if values.size == 1 else values.reshape(shape)
+    nodes.initialisers[node.output] = np.full(shape, known) if known.size == 1 else known.reshape(shape)
 
 
 def _cast(nodes: Nodes, node: Node) -> None:
