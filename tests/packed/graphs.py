@@ -171,6 +171,18 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("SpaceToDepth", (Value((2, 6, 4)),), {"blocks": (3, 2)}),
     ("SpaceToDepth", (Value((1, 2, 2, 4)),), {"blocks": (2, 1, 4), "order": "dcr"}),
     ("Interpolate", (IMAGE,), {"size": (11, 4)}),
+    ("GridSample", (IMAGE, Value((5, 3, 2))), {}),
+    ("NonMaxSuppression", (Value((9, 4)), Value((2, 9))), {"count": 4, "threshold": 0.25, "minimum": -0.5}),
+    ("NonMaxSuppression", (Value((9, 4)), Value((2, 9))), {"count": 99, "order": "center"}),
+    ("NonMaxSuppression", (Value((9, 4)), Value((1, 9))), {"count": 3, "result": "count"}),
+    ("RoiAlign", (IMAGE, Numbers(()), Value((4,))), {"size": (2, 3), "scale": 3.0}),
+    (
+        "RoiAlign",
+        (IMAGE, Numbers((), ValueType.INT32), Value((4,))),
+        {"size": (1, 2), "count": 2, "coordinates": "asymmetric", "mode": "max"},
+    ),
+    ("GridSample", (LINE, Value((11, 1))), {"mode": "cubic", "padding": "border", "coordinates": "align_corners"}),
+    ("GridSample", (BOX, Value((2, 1, 3, 3))), {"mode": "nearest", "padding": "reflection"}),
     *(
         ("Interpolate", (LINE,), {"size": (13,), "coordinates": coordinates})
         for coordinates in ("asymmetric", "pytorch_half_pixel", "half_pixel_symmetric")

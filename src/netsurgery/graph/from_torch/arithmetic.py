@@ -20,9 +20,51 @@ _LARGEST = torch.finfo(torch.float32).max
 def named(operator: Operator) -> Callable[[Call], str]:
     """An operator of one operand that the operator table names in ATen, the arguments for its attributes too."""
     arguments = {attribute.name: attribute.torch for attribute in operator.attributes if attribute.torch}
-    return lambda call: call.node(
-        operator.name, [call.promoted()], **{name: call.number(given) for name, given in arguments.items()}
+
+    def translate(call: Call) -> str:
+        if operator.name in _OF_WHOLE_NUMBERS and call.kind.whole:
+            return _OF_WHOLE_NUMBERS[operator.name](call)
+        return call.node(
+            operator.name, [call.promoted()], **{name: call.number(given) for name, given in arguments.items()}
+        )
+
+    return translate
+
+
+def _unsigned(call: Call) -> str:
+    """aten.abs of whole numbers."""
+    x, zero = call.promoted(), call.placed(0, "zero", call.kind)
+    return call.node("Where", [call.node("Less", [x, zero], "below"), call.node("Sub", [zero, x], "opposite"), x])
+
+
+def _of_positive(call: Call) -> str:
+    """aten.relu of whole numbers."""
+    x, zero = call.promoted(), call.placed(0, "zero", call.kind)
+    return call.node("Where", [call.node("Less", [x, zero], "below"), zero, x])
+
+
+def _signs(call: Call) -> str:
+    """aten.sign of whole numbers."""
+    x, zero = call.promoted(), call.placed(0, "zero", call.kind)
+    above, below = (
+        call.node("Cast", [call.node("Less", operands, side)], f"{side}.one", type=str(call.kind))
+        for side, operands in (("above", [zero, x]), ("below", [x, zero]))
     )
+    return call.node("Sub", [above, below])
+
+
+def _unchanged(call: Call) -> str:
+    """aten.floor, ceil, round and trunc of whole numbers."""
+    return call.promoted()
+
+
+_OF_WHOLE_NUMBERS: dict[str, Callable[[Call], str]] = {
+    "Abs": _unsigned,
+    "Relu": _of_positive,
+    "Sign": _signs,
+    **dict.fromkeys(("Floor", "Ceil", "Round", "Trunc"), _unchanged),
+}
+"""Of operators that take floats, what they are of whole numbers."""
 
 
 def along_axis(operator: str) -> Callable[[Call], str]:
@@ -41,6 +83,13 @@ def clamp(low: str, high: str) -> Callable[[Call], str]:
     def translate(call: Call) -> str:
         minimum = float(call.number(low)) if call.given(low) else -math.inf
         maximum = float(call.number(high)) if call.given(high) else math.inf
+        if call.kind.whole:
+            x = call.promoted()
+            for operator, name in (("Less", low), ("Greater", high)):
+                if call.given(name):
+                    bound = call.operand_as(name, call.kind)
+                    x = call.node("Where", [call.node(operator, [x, bound], "beyond"), bound, x], "held")
+            return x
         return call.node("Clip", [call.promoted()], minimum=minimum, maximum=maximum)
 
     return translate
@@ -65,7 +114,7 @@ def binary(operator: str, *, swapped: bool = False) -> Callable[[Call], str]:
     """aten.add, sub, rsub, mul, div: numbers become constants, alpha multiplies the second (rsub: the first)."""
 
     def translate(call: Call) -> str:
-        first, second = call.unbounded("self"), call.unbounded("other")
+        first, second = call.promoted("self"), call.promoted("other")
         alpha = call.number("alpha") if call.given("alpha") else 1
         if call.kind is ValueType.BOOL and operator in _OF_BOOLS:
             return call.node(_OF_BOOLS[operator], [first, second])
@@ -80,6 +129,18 @@ def binary(operator: str, *, swapped: bool = False) -> Callable[[Call], str]:
 
 _OF_BOOLS = {"Add": "Or", "Mul": "And"}
 """What torch makes of bools."""
+
+
+def of_two(operator: str, comparison: str) -> Callable[[Call], str]:
+    """aten.minimum and maximum: of whole numbers by comparison, with the one of which it is true."""
+
+    def translate(call: Call) -> str:
+        if not call.kind.whole:
+            return call.node(operator, [call.promoted("self"), call.promoted("other")])
+        a, b = call.promoted("self"), call.promoted("other")
+        return call.node("Where", [call.node(comparison, [a, b], "first"), a, b])
+
+    return translate
 
 
 def negative(call: Call) -> str:

@@ -11,7 +11,9 @@ import torch
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number
 from netsurgery.graph.from_torch.extents import Symbols
+from netsurgery.graph.from_torch.open_numbers import floats_of, is_whole
 from netsurgery.graph.ir import GraphBuilder
+from netsurgery.graph.operators.integers import MOST_INTEGERS
 from netsurgery.graph.value_types import ValueType
 
 
@@ -64,7 +66,8 @@ class Constant:
 class Cut:
     """The beginning of a tensor that is known now, along axes that follow open ones: a table of positions, a mask.
 
-    stops: axis -> how many entries there are along it. endless: the tensor holds the first of 0, 1, 2, ...
+    stops: axis -> how many entries there are along it. endless: the tensor holds the first of whole numbers that go on
+    at even steps along its only axis longer than 1.
     """
 
     whole: Constant
@@ -127,12 +130,22 @@ class Constants:
         self._builder = builder
         self._names: dict[tuple[Any, ...], str] = {}  # by memory and type
         self._wishes: dict[tuple[Any, ...], str] = {}
+        self._learned: set[int] = set()
         self._alive: list[torch.Tensor] = []  # so that no other tensor comes to lie at an address known here
 
-    def register(self, constant: Constant) -> None:
+    def register(self, constant: Constant, *, learned: bool) -> None:
         """This memory is called so, whichever way a later view came to it; the first name stays."""
         self._alive.append(constant.tensor)
+        if learned:
+            self._learned.add(constant.tensor.untyped_storage().data_ptr())
         self._wishes.setdefault(memory(constant.tensor), constant.name)
+
+    def may_be_infinite(self, constant: Constant) -> bool:
+        """Whether a tensor of floats isn't finite and no parameter, which a file takes finite only."""
+        tensor = constant.tensor
+        if not tensor.is_floating_point() or tensor.untyped_storage().data_ptr() in self._learned:
+            return False
+        return not bool(tensor.isfinite().all())
 
     def place(self, constant: Constant, kind: ValueType = ValueType.FLOAT32) -> str:
         """The constant's name in the graph, as a value of this type. Raises GraphError for too many whole numbers."""
@@ -215,35 +228,39 @@ class Call:
         if isinstance(value, Cut):
             return self._cut(value, kind)
         if isinstance(value, Open):
-            raise UnsupportedOperatorError(f"computes with the open size {value}; {FIX}")
+            return self._computed(value, kind)
         if isinstance(value, Zeros):
             zero = self.constants.place(Constant(torch.zeros(()), f"{self.name}.zero"), kind or ValueType.FLOAT32)
             return self.expanded(zero, value.shape, argument)
         if not isinstance(value, Constant):
             value = Constant(torch.as_tensor(value), f"{self.name}.{argument}")
+        if kind in (None, ValueType.FLOAT32) and self.constants.may_be_infinite(value):
+            return self._quotient(value)
         return self.constants.place(value, kind or ValueType.FLOAT32)
 
-    def unbounded(self, argument: str) -> str:
-        """Like `promoted`; known infinities become quotients, for a file holds finite numbers."""
-        value = self.arguments[argument]
-        if self.kind is not ValueType.FLOAT32 or isinstance(value, Activation | Cut | Open | Zeros):
-            return self.promoted(argument)
-        return self.number_or_quotient(value.tensor if isinstance(value, Constant) else value, argument)
-
-    def number_or_quotient(self, value: Any, argument: str) -> str:
-        """Known floats as a value of the graph: a quotient where some of them are infinite."""
-        tensor = torch.as_tensor(value)
-        if not bool(tensor.isinf().any()):
-            return self.placed(Constant(tensor, f"{self.name}.{argument}"), argument, ValueType.FLOAT32)
-        over = Constant(torch.where(tensor.isinf(), tensor.sign().float(), tensor.float()), f"{self.name}.{argument}")
-        under = self.builder.integers((~tensor.isinf()).numpy(), ValueType.FLOAT32, f"{self.name}.finite", self.place)
-        return self.node("Div", [self.placed(over), under], "unbounded")
+    def _quotient(self, value: Constant) -> str:
+        """Known floats that aren't all finite as quotients, for a file holds finite numbers: 1 / 0, -1 / 0, 0 / 0."""
+        tensor, finite = value.tensor, value.tensor.isfinite()
+        signs = torch.where(tensor.isinf(), tensor.sign(), torch.zeros_like(tensor))
+        over = Constant(torch.where(finite, tensor, signs).float(), value.name)
+        if finite.numel() > MOST_INTEGERS:  # compared, so that nothing folds it
+            marks = self.constants.place(Constant(finite.float(), f"{value.name}.finite"))
+            is_finite = self.node("NotEqual", [marks, self.placed(0.0, "zero")], "finite")
+            under = self.node("Cast", [is_finite], "finite", type=str(ValueType.FLOAT32))
+        else:
+            under = self.builder.integers(finite.numpy(), ValueType.FLOAT32, f"{value.name}.finite", self.place)
+        return self.node("Div", [self.constants.place(over), under], "unbounded")
 
     def _cut(self, value: Cut, kind: ValueType | None) -> str:
         """The beginning of a constant, as float32 or another type."""
         if value.endless:
-            first, length = self.constants.place(Constant(torch.zeros(()), f"{self.name}.first")), value.stops[0]
-            places = self.node("Range", [first], "range", count=self.extent(length))
+            start, second = value.whole.tensor.flatten()[:2].tolist()
+            first = self.constants.place(Constant(torch.tensor(float(start)), f"{self.name}.first"))
+            (axis, length), rank = *value.stops.items(), value.whole.tensor.ndim
+            places = self.node("Range", [first], "range", count=self.extent(length), scale=float(second - start))
+            if rank > 1:
+                shape = tuple(-1 if place == axis else 1 for place in range(rank))
+                places = self.node("Reshape", [places], "range", shape=shape)
             floats = kind is None or kind is ValueType.FLOAT32
             return places if floats else self.node("Cast", [places], "places", type=str(kind))
         whole, largest = value.whole, torch.finfo(torch.float32).max
@@ -253,6 +270,23 @@ class Call:
         for axis, stop in value.stops.items():
             name = self.node("Slice", [name], "cut", axis=axis, start=0, stop=self.extent(stop))
         return name
+
+    def _computed(self, value: Open, kind: ValueType | None) -> str:
+        """A number that torch computes from open sizes, without axes."""
+        if is_whole(value.expression):
+            return self.size_value(value, kind or ValueType.FLOAT32)
+        made = floats_of(
+            value.expression,
+            lambda whole: self.size_value(Open(whole)),
+            lambda number: self.placed(number, "number"),
+            lambda operator, operands: self.node(operator, operands, "number"),
+        )
+        return made if kind in (None, ValueType.FLOAT32) else self.node("Cast", [made], "number", type=str(kind))
+
+    def size_value(self, size: int | Open | Number, kind: ValueType = ValueType.FLOAT32) -> str:
+        """A size as a value of the graph, without axes."""
+        number = self.extent(size) if isinstance(size, Open) else size
+        return self.node("Integers", [], "size", type=str(kind), shape=(), values=(number,))
 
     def extent(self, size: int | Open) -> Number:
         """A size as a number that the graph works out at each size of its axes."""

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from netsurgery.graph.from_torch.arithmetic import fill_known_mask
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Zeros
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Open, Zeros
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES
+from netsurgery.graph.from_torch.open_numbers import is_whole
 from netsurgery.graph.value_types import ValueType
 
 _DTYPES = {kind: dtype for dtype, kind in reversed(COMPUTED_TYPES.items())}
@@ -31,7 +32,7 @@ def _side(call: Call, argument: str, kind: ValueType) -> str:
     """One side of a comparison; what is known may be infinite."""
     value = call.arguments[argument]
     if kind is ValueType.FLOAT32 and isinstance(value, Constant | float):
-        return call.number_or_quotient(value.tensor if isinstance(value, Constant) else value, argument)
+        return call.placed(value, argument, kind)
     return call.operand_as(argument, kind)
 
 
@@ -52,6 +53,8 @@ def _like(call: Call, value: Any) -> Any:
         return value.whole.tensor
     if isinstance(value, Zeros):
         return torch.zeros((1,) * len(value.shape))
+    if isinstance(value, Open):
+        return 1 if is_whole(value.expression) else 1.0
     return value.tensor if isinstance(value, Constant) else value
 
 
@@ -83,11 +86,11 @@ def is_infinite(call: Call) -> str:
 def where(call: Call) -> str:
     """aten.where: of the type that torch promotes both sides to."""
     condition = call.operand_as("condition", ValueType.BOOL)
-    return call.node("Where", [condition, call.unbounded("self"), call.unbounded("other")])
+    return call.node("Where", [condition, call.promoted("self"), call.promoted("other")])
 
 
 def masked_fill(call: Call) -> str:
     """aten.masked_fill: a number where the mask is true."""
     if isinstance(call.arguments["mask"], Cut):
         return fill_known_mask(call)
-    return call.node("Where", [call.operand("mask"), call.unbounded("value"), call.unbounded("self")])
+    return call.node("Where", [call.operand("mask"), call.promoted("value"), call.promoted("self")])

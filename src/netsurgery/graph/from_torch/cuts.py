@@ -21,6 +21,9 @@ MOST_PLACES = 2**16
 
 _CASTS = ("aten._to_copy.default", "aten.to.dtype", "aten.to.dtype_layout", "aten.clone.default", "aten.detach.default")
 
+_AT_EVEN_STEPS = ("aten.add.Tensor", "aten.add.Scalar", "aten.sub.Tensor", "aten.mul.Tensor", "aten.mul.Scalar")
+"""What leaves even steps even, with a number."""
+
 
 def cut_of(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> Cut | None:
     """What a call gives if that is the beginning of a tensor that is known; None if it isn't, or not easily."""
@@ -71,7 +74,7 @@ def _unsqueezed(value: Any, dim: int) -> Cut | None:
         return None
     axis = dim % (value.whole.tensor.ndim + 1)
     stops = {old + (old >= axis): stop for old, stop in value.stops.items()}
-    return Cut(Constant(value.whole.tensor.unsqueeze(axis), value.whole.name), stops)
+    return Cut(Constant(value.whole.tensor.unsqueeze(axis), value.whole.name), stops, value.endless)
 
 
 def _looked_up(table: Constant, places: Any) -> Cut | None:
@@ -90,8 +93,11 @@ def _looked_up(table: Constant, places: Any) -> Cut | None:
 
 
 def _pointwise(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> Cut | None:
-    """An operator that works entry by entry, on whole tensors."""
+    """An operator that works entry by entry, on whole tensors; what is counted without an end stays whole numbers."""
     tensors = [value for value in args if isinstance(value, Cut | Constant)]
+    endless = all(value.endless for value in tensors if isinstance(value, Cut))
+    if endless and (len(tensors) > 1 or str(target) not in (*_CASTS, *_AT_EVEN_STEPS)):
+        return None  # the graph computes it for as many as there are
     if any(not isinstance(value, Cut | Constant | int | float | bool | torch.dtype | None) for value in args):
         return None
     rank = max(len(value.shape) for value in tensors)
@@ -133,4 +139,7 @@ def _pointwise(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], name
         key: torch.device("cpu") if key == "device" and value is not None else value for key, value in kwargs.items()
     }
     with torch.no_grad():
-        return Cut(Constant(target(*parts, **settings), name), stops)
+        made = target(*parts, **settings)
+    if endless and (made.is_floating_point() or made.dtype is torch.bool):
+        return None
+    return Cut(Constant(made, name), stops, endless)

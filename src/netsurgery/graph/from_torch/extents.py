@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from functools import reduce
 from typing import Any
 
@@ -47,14 +48,37 @@ def _extent_of(expression: Any, symbols: Mapping[Any, Number]) -> Number:
         return int(expression)
     if expression in symbols:
         return symbols[expression]
-    parts = [_extent_of(part, symbols) for part in expression.args] if hasattr(expression, "args") else []
     kind = type(expression).__name__
+    if kind in _ROUNDED and (share := _share_of(expression.args[0], symbols)) is not None:
+        return _ROUNDED[kind](*share)
+    parts = [_extent_of(part, symbols) for part in expression.args] if hasattr(expression, "args") else []
     found = _MEANINGS[kind](parts) if kind in _MEANINGS and parts else None
     if found is None:
         raise UnsupportedOperatorError(
             f"computes the size {expression}, which follows open axes in no way that is known"
         )
     return found
+
+
+def _share_of(expression: Any, symbols: Mapping[Any, Number]) -> tuple[Number, int] | None:
+    """A float as the quotient of an extent and a number; None unless floats hold it exactly at any sizes."""
+    factor, rest = expression.as_coeff_Mul()
+    if type(rest).__name__ != "ToFloat" or factor <= 0:
+        return None
+    share = Fraction(float(factor))
+    if share.denominator > _FINEST_SHARE or share.numerator > _FINEST_SHARE:
+        return None
+    return _extent_of(rest.args[0], symbols) * share.numerator, share.denominator
+
+
+_FINEST_SHARE = 2**16
+
+_ROUNDED: dict[str, Callable[[Number, int], Number]] = {
+    "TruncToInt": lambda number, divisor: number // divisor,
+    "FloorToInt": lambda number, divisor: number // divisor,
+    "CeilToInt": rounded_up,
+}
+"""How floats become whole numbers; a size isn't negative."""
 
 
 def _product(parts: list[Number]) -> Number:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Open, Sizes, pointwise
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Open, Sizes, pointwise, product
 from netsurgery.graph.transposed_convolution import as_convolution
 from netsurgery.graph.value_types import ValueType
 
@@ -181,7 +181,9 @@ def instance_norm(call: Call) -> str:
 def _normalised_groups(call: Call, groups: int) -> str:
     """Each group of channels of (N, C, ...) is normalised as LayerNorm does, then scaled and shifted by channel."""
     before = call.sizes("input")
-    grouped: Sizes = (before[0], groups, math.prod(call.known(before[1:])) // groups)
+    (channels,) = call.known(before[1:2])
+    each = product((channels // groups, *before[2:]))
+    grouped: Sizes = (before[0], groups, each if isinstance(each, int) else Open(each))
     x = call.reshaped(call.operand("input"), before, grouped, "grouped")
     x = call.node("LayerNorm", [x], "normal", axis=2, epsilon=call.number("eps"))
     steps = [(operator, name) for operator, name in (("Mul", "weight"), ("Add", "bias")) if call.given(name)]
@@ -236,20 +238,39 @@ def adaptive_pool(operator: str) -> Callable[[Call], Outputs]:
 
 
 def attention(call: Call) -> Outputs:
-    """aten.scaled_dot_product_attention: softmax(query @ key^T * scale + mask) @ value."""
-    if call.arguments["dropout_p"] or call.arguments.get("enable_gqa"):
-        raise UnsupportedOperatorError("dropout and grouped queries are not supported")
+    """aten.scaled_dot_product_attention: softmax(query @ key^T * scale + mask) @ value; 0 where a mask hides all."""
+    if call.arguments["dropout_p"]:
+        raise UnsupportedOperatorError("dropout is not supported")
     query, key = call.sizes("query"), call.sizes("key")
+    grouped = bool(call.arguments.get("enable_gqa"))
+    keys, values = (_for_each_head(call, name, query) if grouped else call.operand(name) for name in ("key", "value"))
     order = [*range(len(key) - 2), len(key) - 1, len(key) - 2]
     scale = call.number("scale") if call.given("scale") else 1 / math.sqrt(call.known(query[-1:])[0])
     scaled = call.node("Mul", [call.operand("query"), call.placed(scale, "scale")], "scaled")
-    weights = call.node("MatMul", [scaled, call.transposed(call.operand("key"), order, "key")], "products")
+    weights = call.node("MatMul", [scaled, call.transposed(keys, order, "key")], "products")
+    seen: str | None = None
     if call.arguments["is_causal"]:
         weights = call.node("Add", [weights, _causal(call, query[-2], key[-2])], "masked")
     elif call.given("attn_mask"):
-        weights = call.node("Add", [weights, _mask(call)], "masked")
+        mask, seen = _mask(call)
+        weights = call.node("Add", [weights, mask], "masked")
     weights = call.node("Softmax", [weights], "weights", axis=len(query) - 1)
-    return (call.node("MatMul", [weights, call.operand("value")]),)
+    if seen is None:
+        return (call.node("MatMul", [weights, values]),)
+    return (call.node("Mul", [call.node("MatMul", [weights, values], "means"), seen]),)
+
+
+def _for_each_head(call: Call, name: str, query: Sizes) -> str:
+    """Keys or values (..., heads, T, W), each head as often in a row as there are queries for it."""
+    sizes, x = call.sizes(name), call.operand(name)
+    heads, shared = call.known((query[-3], sizes[-3]))
+    if heads == shared:
+        return x
+    front, back = sizes[:-2], sizes[-2:]
+    x = call.reshaped(x, sizes, (*front, 1, *back), f"{name}.groups")
+    apart = (*front, heads // shared, *back)
+    x = call.node("Expand", [x], f"{name}.repeated", shape=(1,) * len(front) + (heads // shared, 1, 1))
+    return call.reshaped(x, apart, (*front[:-1], heads, *back), f"{name}.heads")
 
 
 def _causal(call: Call, queries: int | Open, keys: int | Open) -> str:
@@ -261,15 +282,45 @@ def _causal(call: Call, queries: int | Open, keys: int | Open) -> str:
     return call.node("Trilu", [hidden], "mask", upper=True, diagonal=1)
 
 
-def _mask(call: Call) -> str:
+def _mask(call: Call) -> tuple[str, str | None]:
+    """What is added to the weights, and what the means are multiplied by: 0 where nothing is seen, else 1, or None."""
     mask = call.arguments["attn_mask"]
     tensor = mask.tensor if isinstance(mask, Constant) else mask.whole.tensor if isinstance(mask, Cut) else None
-    if tensor is not None and tensor.dtype == torch.bool:
-        return call.placed(pointwise(mask, _hidden), "mask")
-    if isinstance(mask, Activation) and call.builder.type_of(mask.name) is ValueType.BOOL:
-        shown, hidden = (call.placed(number, "mask") for number in (0.0, torch.finfo(torch.float32).min))
-        return call.node("Where", [mask.name, shown, hidden], "mask")
-    return call.operand("attn_mask")
+    lowest = torch.finfo(torch.float32).min
+    if tensor is not None:
+        shown = tensor if tensor.dtype == torch.bool else tensor > -math.inf
+        if isinstance(mask, Cut) or bool(shown.any(-1).all()):
+            finite = _hidden if tensor.dtype == torch.bool else lambda whole: whole.clamp(min=lowest)
+            return call.placed(pointwise(mask, finite), "mask"), None
+        added = torch.zeros(tensor.shape) if tensor.dtype == torch.bool else tensor
+        mask = Constant(added.masked_fill(~shown, -math.inf), mask.name)
+    elif isinstance(mask, Activation) and call.builder.type_of(mask.name) is ValueType.BOOL:
+        zero, hidden = (call.placed(number, "mask") for number in (0.0, lowest))
+        ones = call.node("Cast", [mask.name], "shown", type=str(ValueType.FLOAT32))
+        seen = call.node("ReduceMax", [ones], "seen", axes=(len(mask.shape) - 1,))
+        return call.node("Where", [mask.name, zero, hidden], "mask"), seen
+    name = call.placed(mask, "attn_mask")
+    if not _may_be_infinite(call, name):
+        return name, None
+    most = call.node("ReduceMax", [name], "most", axes=(len(mask.shape) - 1,))
+    hidden = call.node("IsInf", [most], "hidden", positive=False)
+    seen = call.node("Cast", [call.node("Not", [hidden], "shown")], "seen", type=str(ValueType.FLOAT32))
+    return call.node("Max", [name, call.placed(lowest, "lowest")], "held"), seen
+
+
+def _may_be_infinite(call: Call, name: str) -> bool:
+    """Whether a quotient by 0 is among what a value is made of: how a graph holds infinities."""
+    open_names, looked_at = [name], set[str]()
+    while open_names:
+        made = call.builder.maker(open_names.pop())
+        if made is None or made.output in looked_at:
+            continue
+        looked_at.add(made.output)
+        by = call.builder.maker(str(made.inputs[1])) if made.operator == "Div" else None
+        if by is not None and (by.operator == "Cast" or 0 in by.attributes.get("values", ())):  # type: ignore[operator]
+            return True
+        open_names += made.given
+    return False
 
 
 def _hidden(seen: torch.Tensor) -> torch.Tensor:

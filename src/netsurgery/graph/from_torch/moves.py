@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeAlias
@@ -10,8 +9,8 @@ from typing import TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.extents import Number, larger, smaller
-from netsurgery.graph.from_torch.call import FIX, Activation, Call, Constant, Open, Sizes
+from netsurgery.graph.extents import Number, larger, rounded_up, smaller
+from netsurgery.graph.from_torch.call import FIX, Activation, Call, Constant, Open, Sizes, product
 from netsurgery.graph.from_torch.recurrent import last_step
 from netsurgery.graph.value_types import ValueType
 
@@ -21,12 +20,12 @@ INT64_MAX = 2**63 - 1
 
 def view(call: Call) -> str:
     """aten.view, reshape, squeeze, unsqueeze, flatten: the output's shape says everything."""
-    return call.reshaped(call.operand(call.first), call.sizes(call.first), call.shape)
+    return call.reshaped(call.promoted(), call.sizes(call.first), call.shape)
 
 
 def permute(call: Call) -> str:
     """aten.permute."""
-    return call.transposed(call.operand("self"), call.axes("dims"))
+    return call.transposed(call.promoted("self"), call.axes("dims"))
 
 
 def transpose(call: Call) -> str:
@@ -34,12 +33,12 @@ def transpose(call: Call) -> str:
     order = list(range(len(call.shape)))
     first, second = call.axes("dim0")[0], call.axes("dim1")[0]
     order[first], order[second] = second, first
-    return call.transposed(call.operand("self"), order)
+    return call.transposed(call.promoted("self"), order)
 
 
 def matrix_transpose(call: Call) -> str:
     """aten.t."""
-    return call.transposed(call.operand("self"), range(len(call.shape))[::-1])
+    return call.transposed(call.promoted("self"), range(len(call.shape))[::-1])
 
 
 def expand(call: Call) -> str:
@@ -47,9 +46,9 @@ def expand(call: Call) -> str:
     before, after = call.sizes("self"), call.shape
     padded = (1,) * (len(after) - len(before)) + before
     if isinstance(call.arguments["self"], Activation) and before == after:
-        return call.operand("self")
+        return call.promoted("self")
     wanted = tuple(1 if old == new else call.extent(new) for old, new in zip(padded, after, strict=True))
-    return call.node("Expand", [call.operand("self")], shape=wanted)
+    return call.node("Expand", [call.promoted("self")], shape=wanted)
 
 
 def repeat(call: Call) -> str:
@@ -58,48 +57,58 @@ def repeat(call: Call) -> str:
     counts = tuple(call.extent(count) for count in call.arguments["repeats" if call.given("repeats") else "dims"])
     counts = (1,) * (len(before) - len(counts)) + counts
     padded = (1,) * (len(counts) - len(before)) + before
-    x = call.reshaped(call.operand("self"), before, padded, "padded")
+    x = call.reshaped(call.promoted("self"), before, padded, "padded")
     return call.node("Tile", [x], repeats=counts)
 
 
 def flip(call: Call) -> str:
     """aten.flip."""
-    return call.node("Reverse", [call.operand("self")], axes=call.axes("dims"))
+    return call.node("Reverse", [call.promoted("self")], axes=call.axes("dims"))
 
 
 def roll(call: Call) -> str:
     """aten.roll: what leaves an axis at one end comes back at the other; without axes, of the values in a row."""
-    x, shape = call.operand("self"), call.shape
+    x, shape = call.promoted("self"), call.shape
     shifts = call.arguments["shifts"]
     axes = call.arguments["dims"]
     if not axes:
-        count = math.prod(call.known(shape))
-        row = _rolled(call, call.reshaped(x, shape, (count,), "row"), count, 0, shifts[0])
-        return call.reshaped(row, (count,), shape)
+        count = product(shape)
+        row: Sizes = (count if isinstance(count, int) else Open(count),)
+        return call.reshaped(_rolled(call, call.reshaped(x, shape, row, "row"), row[0], 0, shifts[0]), row, shape)
     for axis, shift in zip(call.axes("dims"), shifts, strict=True):
         x = _rolled(call, x, shape[axis], axis, shift)
     return x
 
 
 def _rolled(call: Call, x: str, size: int | Open, axis: int, shift: int | Open) -> str:
-    if not isinstance(size, int) or not isinstance(shift, int):
-        raise UnsupportedOperatorError(f"rolls an axis of open size or by an open number of places; {FIX}")
-    start = -shift % max(size, 1)
-    if start == 0:
-        return x
-    tail = call.node("Slice", [x], "tail", axis=axis, start=start, stop=size)
-    head = call.node("Slice", [x], "head", axis=axis, start=0, stop=start)
-    return call.node("Concat", [tail, head], axis=axis)
+    if isinstance(size, int) and isinstance(shift, int):
+        start = -shift % max(size, 1)
+        if start == 0:
+            return x
+        tail = call.node("Slice", [x], "tail", axis=axis, start=start, stop=size)
+        head = call.node("Slice", [x], "head", axis=axis, start=0, stop=start)
+        return call.node("Concat", [tail, head], axis=axis)
+    length = call.size_value(size)
+    places = call.node("Range", [call.placed(0.0, "first")], "places", count=call.extent(size))
+    come_from = call.node("Sub", [places, call.placed(shift, "shift", ValueType.FLOAT32)], "moved")
+    index = call.node("Cast", [call.node("Remainder", [come_from, length], "come_from")], "index", type="int64")
+    return call.node("Gather", [x, index], axis=axis)
 
 
 def windows(call: Call) -> str:
     """aten.unfold: pieces of an axis, so many entries apart, their entries along a new last axis."""
     axis, size, step = call.axis("dimension"), call.number("size"), call.number("step")
-    (length,) = call.known((call.sizes("self")[axis],))
-    first = torch.arange(0, length - size + 1, step)
-    places = call.placed(
-        Constant(first[:, None] + torch.arange(size), f"{call.name}.places"), "places", ValueType.INT64
-    )
+    length = call.sizes("self")[axis]
+    within = Constant(torch.arange(size), f"{call.name}.within")
+    if isinstance(length, int):
+        first = torch.arange(0, length - size + 1, step)
+        places = call.placed(Constant(first[:, None] + within.tensor, f"{call.name}.places"), "places", ValueType.INT64)
+    else:
+        count = (call.extent(length) - size) // step + 1
+        starts = call.node("Range", [call.placed(0.0, "first")], "starts", count=count, scale=float(step))
+        column = call.node("Reshape", [starts], "column", shape=(-1, 1))
+        places = call.node("Add", [column, call.placed(within)], "sums")
+        places = call.node("Cast", [places], "places", type="int64")
     pieces = call.node("Gather", [call.promoted("self"), places], "pieces", axis=axis)
     return call.transposed(pieces, [place for place in range(len(call.shape)) if place != axis + 1] + [axis + 1])
 
@@ -130,7 +139,7 @@ def put(call: Call) -> str:
         part = call.reshaped(call.operand_as("src", call.kind), call.sizes("src"), one, "part")
     else:
         if call.number("step") != 1:
-            raise UnsupportedOperatorError("puts entries in steps; put them one slice at a time")
+            return _put_in_steps(call, axis, call.number("step"))
         start = _place(call.whole_number("start"), whole, 0)
         stop = _place(call.whole_number("end"), whole, whole)
         part = call.operand_as("src", call.kind)
@@ -140,18 +149,42 @@ def put(call: Call) -> str:
     return call.node("Concat", [*before, part, *after], axis=axis)
 
 
+def _put_in_steps(call: Call, axis: int, step: int) -> str:
+    """aten.slice_scatter with a step: each entry of the axis is taken out of both, one after the other."""
+    shape, whole = call.shape, call.extent(call.shape[axis])
+    start, stop = (_place(call.whole_number(name), whole, other) for name, other in (("start", 0), ("end", whole)))
+    zero = call.placed(0.0, "zero")
+    places = call.node("Range", [zero], "places", count=whole)
+    apart = call.node("Sub", [places, call.size_value(start)], "apart")
+    quotient = call.node("Floor", [call.node("Div", [apart, call.placed(float(step), "step")], "quotient")], "number")
+    product_of = call.node("Mul", [quotient, call.placed(float(step), "step")], "product")
+    on_step = call.node("Equal", [product_of, apart], "on_step")
+    inside = call.node("GreaterOrEqual", [apart, zero], "behind_start")
+    inside = call.node("And", [inside, call.node("Less", [places, call.size_value(stop)], "before_stop")], "inside")
+    put_there = call.node("And", [on_step, inside], "put")
+    count = rounded_up(stop - start, step)
+    held = call.node("Min", [call.node("Max", [quotient, zero], "from_first"), call.size_value(count - 1)], "held")
+    part = call.operand_as("src", call.kind)
+    taken = call.node("Gather", [part, call.node("Cast", [held], "index", type="int64")], "taken", axis=axis)
+    column = call.node("Reshape", [put_there], "where", shape=(-1, *[1] * (len(shape) - axis - 1)))
+    return call.node("Where", [column, taken, call.promoted()])
+
+
 def triangle(*, upper: bool) -> Callable[[Call], str]:
     """aten.tril and triu."""
-    return lambda call: call.node("Trilu", [call.operand("self")], upper=upper, diagonal=call.whole_number("diagonal"))
+    return lambda call: call.node("Trilu", [call.promoted("self")], upper=upper, diagonal=call.whole_number("diagonal"))
 
 
 def filled(value: float | None = None) -> Callable[[Call], str]:
     """aten.full, zeros, ones and their kin, whose sizes follow open axes: a number, broadcast."""
 
     def translate(call: Call) -> str:
+        given = call.arguments["fill_value"] if value is None else value
+        if isinstance(given, Open):
+            return call.expanded(call.placed(given, "number", call.kind), call.shape)
         filling = call.number("fill_value") if value is None else value
         if call.kind is ValueType.FLOAT32:
-            number = call.number_or_quotient(filling, "number")
+            number = call.placed(filling, "number", ValueType.FLOAT32)
         else:
             number = call.placed(filling, "number", call.kind)
         if not call.shape:
@@ -163,10 +196,8 @@ def filled(value: float | None = None) -> Callable[[Call], str]:
 
 def stretch(call: Call) -> str:
     """aten.arange, of a length that follows open axes."""
-    start, step = (
-        call.number(name) if name in call.arguments else other for name, other in (("start", 0), ("step", 1))
-    )
-    first = call.placed(float(start), "first")
+    step = call.number("step") if "step" in call.arguments else 1
+    first = call.placed(call.arguments.get("start", 0), "first", ValueType.FLOAT32)
     whole = call.kind is not ValueType.FLOAT32
     places = call.node("Range", [first], "places" * whole, count=call.extent(call.shape[0]), scale=float(step))
     return call.node("Cast", [places], type=str(call.kind)) if whole else places
@@ -200,8 +231,8 @@ def cut(call: Call) -> str:
     start = _place(start, size, 0)
     stop = _place(stop, size, size)
     if start == 0 and step == 1 and stop == size:
-        return call.operand("self")
-    return call.node("Slice", [call.operand("self")], axis=axis, start=start, stop=stop, step=step)
+        return call.promoted("self")
+    return call.node("Slice", [call.promoted("self")], axis=axis, start=start, stop=stop, step=step)
 
 
 def _place(bound: Number | None, size: Number, default: Number) -> Number:
@@ -241,7 +272,7 @@ def unbind(call: Call) -> Outputs:
 
 def _entry(call: Call, axis: int, index: Number) -> str:
     before = call.sizes("self")
-    part = call.node("Slice", [call.operand("self")], "entry", axis=axis, start=index, stop=index + 1)
+    part = call.node("Slice", [call.promoted("self")], "entry", axis=axis, start=index, stop=index + 1)
     return call.reshaped(part, (*before[:axis], 1, *before[axis + 1 :]), (*before[:axis], *before[axis + 1 :]))
 
 
@@ -258,7 +289,7 @@ def split(call: Call) -> Outputs:
         each = call.extent(wanted)
         starts = [each * index for index in range(max(call.used, default=-1) + 1)]
         ends = [smaller(start + each, size) for start in starts]
-    x = call.operand("self")
+    x = call.promoted("self")
     return tuple(
         call.node("Slice", [x], axis=axis, start=start, stop=end) if index in call.used else None
         for index, (start, end) in enumerate(zip(starts, ends, strict=True))
@@ -277,10 +308,10 @@ def pad(mode: str = "") -> Callable[[Call], str]:
         for index in range(len(given) // 2):
             before[rank - 1 - index], after[rank - 1 - index] = map(call.extent, given[2 * index : 2 * index + 2])
         if not any(before) and not any(after):
-            return call.operand(call.first)
+            return call.promoted()
         value = float(call.number("value")) if call.given("value") else 0.0
         kind = mode or names[call.arguments["mode"]]
-        return call.node("Pad", [call.operand(call.first)], pads=(*before, *after), mode=kind, value=value)
+        return call.node("Pad", [call.promoted()], pads=(*before, *after), mode=kind, value=value)
 
     return translate
 
@@ -306,10 +337,10 @@ def channel_shuffle(call: Call) -> str:
 def _images(call: Call) -> str:
     if len(call.sizes("self")) != 4:
         raise UnsupportedOperatorError("4 axes are needed, the first of them the batch")
-    return call.operand("self")
+    return call.promoted("self")
 
 
 def _through(call: Call, before: Sizes, split_up: Sizes, order: tuple[int, ...]) -> str:
-    parts = call.reshaped(call.operand("self"), before, split_up, "parts")
+    parts = call.reshaped(call.promoted("self"), before, split_up, "parts")
     moved = call.transposed(parts, order, "moved")
     return call.reshaped(moved, tuple(split_up[axis] for axis in order), call.shape)

@@ -21,7 +21,7 @@ from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch.call import Call
-from netsurgery.graph.from_torch.resize import interpolation, nearest
+from netsurgery.graph.from_torch.resize import grid_sample, interpolation, nearest
 from netsurgery.graph.operators import OPERATORS
 
 Translation: TypeAlias = Callable[[Call], "str | tuple[str | None, ...]"]
@@ -129,6 +129,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (interpolation("cubic"), "upsample_bicubic2d.default upsample_bicubic2d.vec"),
     (interpolation("linear", antialias=True), "_upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec"),
     (interpolation("cubic", antialias=True), "_upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec"),
+    (grid_sample, "grid_sampler.default grid_sampler_2d.default grid_sampler_3d.default"),
     (arithmetic.fixed("Clip", minimum=0.0, maximum=6.0), "relu6.default"),
     (arithmetic.clamp("min_val", "max_val"), "hardtanh.default"),
     (arithmetic.clamp("min", "max"), "clamp.default clamp_min.default clamp_max.default"),
@@ -155,8 +156,8 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (function.gated, "glu.default"),
     (function.threshold, "threshold.default"),
     (function.between_values, "clamp.Tensor clamp_min.Tensor clamp_max.Tensor"),
-    (arithmetic.binary("Min"), "minimum.default min.other"),
-    (arithmetic.binary("Max"), "maximum.default max.other"),
+    (arithmetic.of_two("Min", "Less"), "minimum.default min.other"),
+    (arithmetic.of_two("Max", "Greater"), "maximum.default max.other"),
     (arithmetic.mean, "mean.default mean.dim"),
     (reduction.over_axes("ReduceSum"), "sum.default sum.dim_IntList"),
     (reduction.over_axes("ReduceProd"), "prod.default prod.dim_int"),
@@ -166,7 +167,8 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (reduction.log_sum_exp, "logsumexp.default"),
     (reduction.variance, "var.correction var.dim var.default"),
     (reduction.deviation, "std.correction std.dim std.default"),
-    (reduction.variance_and_mean, "var_mean.correction"),
+    (reduction.variance_and_mean, "var_mean.correction var_mean.dim var_mean.default"),
+    (reduction.deviation_and_mean, "std_mean.correction std_mean.dim std_mean.default"),
     (
         arithmetic.identity,
         "clone.default contiguous.default alias.default detach.default detach_.default positive.default "

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.extents import Number
 from netsurgery.graph.from_torch.call import Activation, Call, Constant, Open, Sizes
 from netsurgery.graph.value_types import ValueType
 
@@ -102,7 +103,11 @@ def scatter(reduction: str = "none") -> Callable[[Call], str]:
         updates = source
         if not call.given("src") or (isinstance(source, Constant) and source.tensor.numel() == 1):
             number = source.tensor.item() if isinstance(source, Constant) else source
-            updates = Constant(torch.full(call.known(shape), number), f"{call.name}.value")
+            if any(isinstance(size, Open) for size in shape):
+                spread = call.expanded(call.placed(number, "value", call.kind), shape, "values")
+                updates = Activation(spread, shape)
+            else:
+                updates = Constant(torch.full(call.known(shape), number), f"{call.name}.value")
         elif source.shape != shape:
             raise UnsupportedOperatorError("takes a part of its source only; give one of the shape of the index")
         placed = call.placed(updates, "src", call.kind)
@@ -213,24 +218,26 @@ def extreme(operator: str, reduction: str) -> Callable[[Call], Outputs]:
 
 def top(call: Call) -> Outputs:
     """aten.topk: values and indices."""
-    size = call.number("k")
+    size = call.whole_number("k")
+    if size is None:
+        raise UnsupportedOperatorError("names no number of entries")
     return _ranked(call, size, bool(call.arguments["largest"]))
 
 
 def sort(call: Call) -> Outputs:
     """aten.sort: as topk of all entries."""
-    (size,) = call.known((call.sizes("self")[call.axis()],))
+    size = call.extent(call.sizes("self")[call.axis()])
     return _ranked(call, size, bool(call.arguments["descending"]))
 
 
 def argsort(call: Call) -> str:
     """aten.argsort."""
-    (size,) = call.known((call.sizes("self")[call.axis()],))
+    size = call.extent(call.sizes("self")[call.axis()])
     settings: dict[str, Any] = {"axis": call.axis(), "count": size, "largest": bool(call.arguments["descending"])}
     return call.node("TopKIndices", [call.operand("self")], **settings)
 
 
-def _ranked(call: Call, count: int, largest: bool) -> Outputs:
+def _ranked(call: Call, count: Number, largest: bool) -> Outputs:
     settings: dict[str, Any] = {"axis": call.axis(), "count": count, "largest": largest}
     x = call.operand("self")
     return tuple(
@@ -242,8 +249,9 @@ def _ranked(call: Call, count: int, largest: bool) -> Outputs:
 def kth(call: Call) -> Outputs:
     """aten.kthvalue and median along an axis: the entry that so many are no larger than, and where it stands."""
     axis, sizes = call.axis(), call.sizes("self")
-    (size,) = call.known((sizes[axis],))
-    count = call.number("k") if call.given("k") else (size + 1) // 2
+    count = call.whole_number("k") if call.given("k") else (call.extent(sizes[axis]) + 1) // 2
+    if count is None:
+        raise UnsupportedOperatorError("names no entry")
     kept = (*sizes[:axis], 1, *sizes[axis + 1 :])
     after = kept if call.arguments["keepdim"] else (*sizes[:axis], *sizes[axis + 1 :])
     found: list[str | None] = []

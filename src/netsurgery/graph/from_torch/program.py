@@ -182,7 +182,7 @@ class _Reader:
             if spec.kind != InputKind.USER_INPUT and node.users:
                 self._values[node] = constant = tensors.constant(spec)
                 if isinstance(constant, Constant):
-                    self._constants.register(constant)
+                    self._constants.register(constant, learned=spec.kind == InputKind.PARAMETER)
 
     def _outputs(self, output: torch.fx.Node) -> Iterable[str]:
         for node, spec in zip(output.args[0], self._program.graph_signature.output_specs, strict=True):  # type: ignore[arg-type]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call
+from netsurgery.graph.from_torch.call import Call, Open, product
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
@@ -21,7 +22,33 @@ def _keepdims(call: Call) -> bool:
 
 def over_axes(operator: str) -> Callable[[Call], str]:
     """A reduction over the axes named, or over all."""
-    return lambda call: call.node(operator, [call.promoted()], axes=call.axes("dim"), keepdims=_keepdims(call))
+
+    def translate(call: Call) -> str:
+        if call.kind.whole and operator in _OF_WHOLE_NUMBERS:
+            return _of_whole_numbers(call, _OF_WHOLE_NUMBERS[operator])
+        return call.node(operator, [call.promoted()], axes=call.axes("dim"), keepdims=_keepdims(call))
+
+    return translate
+
+
+_OF_WHOLE_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ReduceSum": ("CumSum", {}),
+    "ReduceMax": ("TopKValues", {"count": 1}),
+    "ReduceMin": ("TopKValues", {"count": 1, "largest": False}),
+}
+"""What gives along an axis, last, what a reduction gives: floats don't hold all whole numbers."""
+
+
+def _of_whole_numbers(call: Call, way: tuple[str, dict[str, Any]]) -> str:
+    x, sizes, axes = call.promoted(), list(call.sizes(call.first)), call.axes("dim")
+    operator, settings = way
+    for axis in axes:
+        x = call.node(operator, [x], "along", axis=axis, **settings)
+        if operator == "CumSum":
+            end = call.extent(sizes[axis])
+            x = call.node("Slice", [x], "last", axis=axis, start=end - 1, stop=end)
+        sizes[axis] = 1
+    return call.reshaped(x, tuple(sizes), call.shape)
 
 
 def any_of(operator: str) -> Callable[[Call], str]:
@@ -97,6 +124,12 @@ def variance_and_mean(call: Call) -> Outputs:
     return (_variance(call, ""), mean)
 
 
+def deviation_and_mean(call: Call) -> Outputs:
+    """aten.std_mean."""
+    deviations, mean = variance_and_mean(replace(call, name=f"{call.name}.variance"))
+    return (None if deviations is None else call.node("Sqrt", [deviations]), mean)
+
+
 def _variance(call: Call, suffix: str) -> str:
     axes, x, sizes = call.axes("dim"), call.promoted(), call.sizes("self")
     if "unbiased" in call.arguments:
@@ -107,8 +140,11 @@ def _variance(call: Call, suffix: str) -> str:
     squares = call.node("Mul", [centred, centred], "squares")
     if correction == 0:
         return call.node("Mean", [squares], suffix, axes=axes, keepdims=_keepdims(call))
-    count = math.prod(call.known(tuple(sizes[axis] for axis in axes)))
+    count = product(tuple(sizes[axis] for axis in axes))
+    total = call.node("ReduceSum", [squares], "total", axes=axes, keepdims=_keepdims(call))
+    if not isinstance(count, int):
+        entries = call.node("Sub", [call.size_value(Open(count)), call.placed(correction, "correction")], "count")
+        return call.node("Div", [total, entries], suffix)
     if count <= correction:
         raise UnsupportedOperatorError(f"divides by {count} entries less {correction:g}, which leaves nothing")
-    total = call.node("ReduceSum", [squares], "total", axes=axes, keepdims=_keepdims(call))
     return call.node("Div", [total, call.placed(count - correction, "count")], suffix)

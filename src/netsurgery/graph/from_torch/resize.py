@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.extents import Extent, at
+from netsurgery.graph.extents import Extent, Number, at
 from netsurgery.graph.from_torch.call import FIX, Call, Open
+from netsurgery.graph.value_types import ValueType
 
 _TRIED_SIZES = (*range(1, 130), 224, 255, 256, 300, 384, 511, 512, 640)
 
@@ -28,12 +29,12 @@ def nearest(coordinates: str, rounding: str) -> Callable[[Call], str]:
     exact = coordinates == "half_pixel"
 
     def translate(call: Call) -> str:
-        if any(isinstance(size, Open) for size in (*call.sizes(call.first)[2:], *call.shape[2:])):
-            if any(factor is None for factor in _factors(call, len(call.shape) - 2)):
-                return _to_open_sizes(call, coordinates, rounding, exact=exact)
-            factors = _open_scales(call, exactly=True)
-            x = call.operand(call.first)
-            return call.node("Resize", [x], scales=factors, coordinates=coordinates, rounding=rounding)
+        if _follows_axes(call):
+            factors = _factors(call, len(call.shape) - 2)
+            if all(factor is not None and _is_power_of_two(factor) for factor in factors):
+                x = call.operand(call.first)
+                return call.node("Resize", [x], scales=factors, coordinates=coordinates, rounding=rounding)
+            return _to_open_sizes(call, coordinates, rounding, exact=exact)
         before, after = call.known(call.sizes(call.first)[2:]), call.known(call.shape[2:])
         along = list(zip(before, after, _factors(call, len(before)), strict=True))
         places = [_by_torch(old, new, factor, exact) for old, new, factor in along]
@@ -58,8 +59,10 @@ def interpolation(mode: str, *, antialias: bool = False) -> Callable[[Call], str
             settings["alpha"] = -0.5 if antialias else -0.75
         settings["coordinates"] = "align_corners" if call.arguments["align_corners"] else "half_pixel"
         x = call.operand(call.first)
-        if any(isinstance(size, Open) for size in call.shape[2:]):
-            return call.node("Interpolate", [x], scales=_open_scales(call, exactly=False), **settings)
+        if _follows_axes(call):
+            if all(factor is None for factor in _factors(call, len(call.shape) - 2)):
+                return call.node("Interpolate", [x], size=tuple(map(call.extent, call.shape[2:])), **settings)
+            return call.node("Interpolate", [x], scales=_open_scales(call), **settings)
         before, after = call.known(call.sizes(call.first)[2:]), call.known(call.shape[2:])
         factors = _factors(call, len(before))
         if not call.arguments["align_corners"] and any(factor is not None for factor in factors):
@@ -70,16 +73,33 @@ def interpolation(mode: str, *, antialias: bool = False) -> Callable[[Call], str
     return translate
 
 
-def _open_scales(call: Call, *, exactly: bool) -> tuple[float, ...]:
+def grid_sample(call: Call) -> str:
+    """aten.grid_sampler: modes bilinear, nearest, bicubic, and paddings, by number."""
+    return call.node(
+        "GridSample",
+        [call.operand("input"), call.operand("grid")],
+        mode=("linear", "nearest", "cubic")[call.arguments["interpolation_mode"]],
+        padding=("zeros", "border", "reflection")[call.arguments["padding_mode"]],
+        coordinates="align_corners" if call.arguments["align_corners"] else "half_pixel",
+    )
+
+
+def _follows_axes(call: Call) -> bool:
+    """True if the size of the picture before or behind is open."""
+    return any(isinstance(size, Open) for size in (*call.sizes(call.first)[2:], *call.shape[2:]))
+
+
+def _is_power_of_two(factor: float) -> bool:
+    return math.frexp(factor)[0] == 0.5
+
+
+def _open_scales(call: Call) -> tuple[float, ...]:
     """The scale factors where sizes are open.
 
-    Raises UnsupportedOperatorError unless any size times one is the same as in torch; `exactly`: any quotient too.
+    Raises UnsupportedOperatorError unless any size times one is the same as in torch.
     """
-    given = _factors(call, len(call.shape) - 2)
-    factors = tuple(factor for factor in given if factor is not None)
-    if len(factors) < len(given):
-        raise UnsupportedOperatorError(f"resizes an open axis to a size of its own; give a scale_factor, or {FIX}")
-    if not all((math.frexp(one)[0] == 0.5) if exactly else (one * 256).is_integer() for one in factors):
+    factors = tuple(1.0 if factor is None else factor for factor in _factors(call, len(call.shape) - 2))
+    if not all((one * 256).is_integer() for one in factors):
         raise UnsupportedOperatorError(
             f"resizes an open axis by {factors}, which rounds; use a scale_factor such as 2 or 0.5, or {FIX}"
         )
@@ -87,19 +107,41 @@ def _open_scales(call: Call, *, exactly: bool) -> tuple[float, ...]:
 
 
 def _to_open_sizes(call: Call, coordinates: str, rounding: str, *, exact: bool) -> str:
-    """To sizes that follow open axes, where torch finds the same neighbours as the graph, as far as they are tried."""
+    """To sizes that follow open axes: by a Resize where torch finds the same neighbours, as far as they are tried."""
+    _open_scales(call)
     before, after = (tuple(map(call.extent, sizes[2:])) for sizes in (call.sizes(call.first), call.shape))
-    for old, new, factor in zip(before, after, _factors(call, len(before)), strict=True):
-        names = {name for number in (old, new) if isinstance(number, Extent) for name in number.axes}
-        for size in _TRIED_SIZES:
-            here, there = (at(number, dict.fromkeys(names, size)) for number in (old, new))
-            if min(here, there) >= 1 and not _same(_by_torch(here, there, factor, exact), here, there, None, exact):
-                raise UnsupportedOperatorError(
-                    f"resizes an axis of {old} to {new}, which at size {size} rounds in a way that the graph can't "
-                    f"repeat; {FIX}, or resize by a power of two"
-                )
+    ways = list(zip(before, after, _factors(call, len(before)), strict=True))
     x = call.operand(call.first)
-    return call.node("Resize", [x], size=after, coordinates=coordinates, rounding=rounding)
+    if all(_found_by_quotients(*way, exact) for way in ways):
+        return call.node("Resize", [x], size=after, coordinates=coordinates, rounding=rounding)
+    for place, (old, new, factor) in enumerate(ways):
+        if old != new:
+            x = call.node("Gather", [x, _computed_places(call, old, new, factor, exact)], "picked", axis=2 + place)
+    return x
+
+
+def _found_by_quotients(old: Number, new: Number, factor: float | None, exact: bool) -> bool:
+    """Whether torch picks along an axis what Resize picks, which divides whole numbers, at the sizes tried."""
+    names = {name for number in (old, new) if isinstance(number, Extent) for name in number.axes}
+    for size in _TRIED_SIZES:
+        here, there = (at(number, dict.fromkeys(names, size)) for number in (old, new))
+        if min(here, there) >= 1 and not _same(_by_torch(here, there, factor, exact), here, there, None, exact):
+            return False
+    return True
+
+
+def _computed_places(call: Call, old: Number, new: Number, factor: float | None, exact: bool) -> str:
+    """The neighbours as torch computes them: of places times a scale, both float32."""
+    places = call.node("Range", [call.placed(0.0, "first")], "places", count=new)
+    if exact:
+        places = call.node("Add", [places, call.placed(0.5, "half")], "middles")
+    if factor is None:
+        scale = call.node("Div", [call.size_value(old), call.size_value(new)], "scale")
+    else:
+        scale = call.placed(1 / factor, "scale")
+    found = call.node("Floor", [call.node("Mul", [places, scale], "scaled")], "found")
+    held = call.node("Min", [found, call.size_value(old - 1)], "held")
+    return call.node("Cast", [held], "index", type=str(ValueType.INT64))
 
 
 def _factors(call: Call, count: int) -> tuple[float | None, ...]:

@@ -37,7 +37,7 @@ INTEGERS = (
         (
             TYPE,
             Attribute("shape", "ints", low=1, length=Length.ONE),
-            Attribute("values", "ints", low=-LARGEST_INT, length=Length.ONE, most=MOST_INTEGERS),
+            Attribute("values", "ints", low=-LARGEST_INT, length=Length.ONE, most=MOST_INTEGERS, follows=-LARGEST_INT),
         ),
         rule.integers,
         "Whole numbers, in row-major order, as entries of a type; a single one stands for all.",

@@ -11,7 +11,7 @@ _NUMBERS = Operand("x", types=NUMBERS)
 _BOTH = (Operand("x", types=ALL_TYPES, alike=True), INDICES, Operand("updates", types=ALL_TYPES, alike=True))
 _REDUCTION = Attribute("reduction", "choice", "none", choices=("none", "add", "mul", "max", "min"))
 _PLACE = (AXIS, Attribute("keepdims", "flag", True), Attribute("last", "flag", False))
-_TOP = (AXIS, Attribute("count", "int", low=1), Attribute("largest", "flag", True))
+_TOP = (AXIS, Attribute("count", "int", low=1, follows=1), Attribute("largest", "flag", True))
 _FROM_END = "An index counts from the front, or below 0 from the end."
 
 PLACES = (
