@@ -31,8 +31,8 @@ class Session:
     """A network that runs: call it with NumPy arrays, get NumPy arrays. `load` makes one.
 
     `inputs` says what it takes: names, types, and shapes with the name of an axis, such as "batch", for a size that the
-    caller chooses. `axes` are those names. `output_names` and `output_types` say what it gives. `packed` tells how the
-    file stored it.
+    caller chooses. `axes` are those names. `output_names` and `output_types` say what it gives; behind a detector, an
+    output has as many entries as the run finds, none perhaps. `packed` tells how the file stored it.
     `engine` and `threads` are what it runs with; the reference leaves threads to NumPy, and `threads` is None then.
 
     Nothing that a call gives is shared with another. Python's threads may share a session, which runs for one of them

@@ -336,10 +336,13 @@ def _divisibilities(program: ExportedProgram) -> tuple[Any, ...]:
 def _is_noted(condition: Any) -> bool:
     """True if a number is divided by another one, or is said to divide without a remainder.
 
-    That one size doesn't divide another holds of those of the examples, and isn't what the model depends on.
+    That one size doesn't divide another holds of those of the examples, and isn't what the model depends on; nor is
+    which of two is larger, or that they differ.
     """
-    remainders = list(_remainders(condition))
     equal = type(condition).__name__ == "Equality"
+    if not equal and len(condition.args) == 2 and not any(getattr(side, "is_number", False) for side in condition.args):
+        return False
+    remainders = list(_remainders(condition))
     return bool(remainders) and (equal or all(getattr(by, "is_Integer", False) for _, by in remainders))
 
 
