@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ NUMBERS = {
 }
 
 
-def detector(nodes: Sequence[Node], outputs: dict[str, int], images: int | str = IMAGES) -> Any:
+def detector(
+    nodes: Sequence[Node], outputs: dict[str, int], images: int | str = IMAGES, boxes: int | str = BOXES
+) -> Any:
     """Boxes and scores, made of an input by a layer each; what is selected of them; and these nodes."""
     rng = np.random.default_rng(3)
     weights = {
@@ -66,7 +68,7 @@ def detector(nodes: Sequence[Node], outputs: dict[str, int], images: int | str =
         helper.make_graph(
             made,
             "detector",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, (images, BOXES, 8))],
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, (images, boxes, 8))],
             [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs.items()],
             [numpy_helper.from_array(array, name.replace(" ", "_")) for name, array in {**weights, **NUMBERS}.items()],
         ),
@@ -176,10 +178,10 @@ def test_nothing_found_is_an_empty_array() -> None:
         assert [one.shape for one in outputs] == [(0, 5), (0, 3), (0,)]
 
 
-def test_the_reference_and_a_pickled_session_give_the_same_entries(x: Any) -> None:
+def test_the_reference_and_a_copied_session_give_the_same_entries(x: Any) -> None:
     content = encode(read_onnx(detector(*ENDINGS["boxes and scores"])))
     native = Session(content)
-    for other in (Session(content, engine="reference"), pickle.loads(pickle.dumps(native))):
+    for other in (Session(content, engine="reference"), copy.deepcopy(native)):
         assert other.output_types == native.output_types
         for one, wanted in zip(other(x), native(x), strict=True):
             np.testing.assert_allclose(one, wanted, rtol=1e-5, atol=1e-6)
@@ -193,6 +195,25 @@ def test_a_batch_stays_open() -> None:
         x = np.random.default_rng(images).normal(size=(images, BOXES, 8)).astype(np.float32)
         outputs = Session(encode(graph))(x)
         for mine, theirs in zip(outputs, onnx_runtime_outputs(model, {"x": x}), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["what is selected", "boxes and scores", "boxes behind an axis"])
+def test_any_number_of_boxes_may_be_selected_of_any_number(name: str) -> None:
+    """As torchvision.ops.nms is written: no class has a most."""
+    model = detector(*ENDINGS[name], boxes="anchors")
+    for tensor in model.graph.initializer:
+        if tensor.name == "most":
+            tensor.CopyFrom(numpy_helper.from_array(np.int64(2**63 - 1).reshape(()), "most"))
+    graph = read_onnx(model)
+    assert graph.axes == ("anchors",)
+    session = Session(encode(graph))
+    for boxes in (1, 5, 90):
+        x = np.random.default_rng(boxes).normal(size=(IMAGES, boxes, 8)).astype(np.float32)
+        outputs = session(x)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        for mine, theirs in zip(outputs, onnx_runtime_outputs(model, {"x": x}), strict=True):
+            assert mine.shape == theirs.shape
             np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
