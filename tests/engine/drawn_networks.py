@@ -263,6 +263,41 @@ class Drawing:
             branches.append(self.input((self.up_to(3), *self.shapes[x][1:])))
         return self.node("Concat", self.draw(st.permutations(branches)), axis=1)
 
+    def dense_block(self, x: str) -> str:
+        """Each layer sees all that came before it, through a scale, a shift and a cut of its own."""
+        seen = [x]
+        for _ in range(self.up_to(3)):
+            y = self.node("Concat", seen, axis=1) if len(seen) > 1 else x
+            seen.append(self.kept(self.normed(y), self.up_to(6), self.of(1, 3)))
+        return self.node("Concat", seen, axis=1)
+
+    def normed(self, x: str) -> str:
+        """As a batch norm does it, and what may follow."""
+        for operator in ("Mul", "Add"):
+            numbers = self.drawn.numbers(self.rng, (self.shapes[x][0], *(1 for _ in self.shapes[x][1:])))
+            numbers = np.where(numbers == 0, np.float32(1), numbers)
+            x = self.node(operator, [x, self.builder.constant(numbers)])
+        return self.of(self.cut, self.entrywise, lambda made: made)(x)
+
+    def parted(self, x: str) -> str:
+        """Some channels go on alone, and come back beside all that became of them."""
+        channels = self.shapes[x][0]
+        cut = self.up_to(channels - 1) if channels > 1 else 1
+        parts = [self.node("Slice", [x], axis=1, start=0, stop=cut)]
+        parts.append(self.node("Slice", [x], axis=1, start=min(cut, channels - 1), stop=channels))
+        for _ in range(self.up_to(2)):
+            parts.append(self.kept(parts[-1], self.up_to(6), 3))
+        order = self.of(parts, parts[1:], [*parts, x], self.draw(st.permutations(parts)))
+        return self.node("Concat", order, axis=1)
+
+    def repeated(self, x: str) -> str:
+        """Each pixel some times, beside channels of such a picture."""
+        sizes = self.shapes[x][1:]
+        times = [self.of(1, 2, 3) if math.prod(sizes) <= 300 else 1 for _ in sizes]
+        size = tuple(one * other for one, other in zip(sizes, times, strict=True))
+        y = self.node("Resize", [x], size=size)
+        return self.node("Concat", [y, self.kept(y, self.up_to(4), 3)], axis=1) if self.of(True, False) else y
+
     def unfolded(self, x: str) -> str:
         """Channels that become pixels, as behind transposed convolutions: perhaps with some cut off or added around."""
         axes = len(self.shapes[x]) - 1
@@ -335,6 +370,7 @@ def networks(
     made = [x, drawing.convolution(x)]
     steps = [drawing.convolution, drawing.pool, drawing.cut, drawing.residual, drawing.added, drawing.joined]
     steps += [drawing.scaled, drawing.entrywise, drawing.unfolded, drawing.padded]
+    steps += [drawing.dense_block, drawing.parted, drawing.repeated]
     if not whole:
         steps.append(drawing.normalised)
         steps += [] if complete else [drawing.excited]

@@ -437,6 +437,68 @@ def test_transposed_convolutions_stay_on_vectors(sizes: tuple[int, ...], batch: 
         assert "plain" not in kinds(graph, batch)
 
 
+def joined_block(rng: np.random.Generator, builder: GraphBuilder) -> str:
+    """Three layers that see all that came before them, through a norm and a cut."""
+    seen = [
+        builder.node("Conv", [builder.input("x", ("batch", 3, 12, 12)), builder.constant(sparse(rng, 1, 8, 3, 3, 3))])
+    ]
+    for _ in range(3):
+        x = builder.node("Concat", seen, axis=1) if len(seen) > 1 else seen[0]
+        channels = 8 + 4 * (len(seen) - 1)
+        for operator in ("Mul", "Add"):
+            x = builder.node(operator, [x, builder.constant(rng.normal(size=(channels, 1, 1)))])
+        x = builder.node("Relu", [x])
+        weight = builder.constant(sparse(rng, 0.5, 4, channels, 3, 3))
+        seen.append(builder.node("Conv", [x, weight], pads=(1,) * 4))
+    return builder.node("Concat", seen, axis=1)
+
+
+def parted_block(rng: np.random.Generator, builder: GraphBuilder) -> str:
+    """Half of the channels goes on through two layers; all parts come together."""
+    x = builder.node("Conv", [builder.input("x", ("batch", 3, 12, 12)), builder.constant(sparse(rng, 1, 8, 3, 3, 3))])
+    parts = [builder.node("Slice", [x], axis=1, start=start, stop=start + 4) for start in (0, 4)]
+    for _ in range(2):
+        parts.append(builder.node("Conv", [parts[-1], builder.constant(sparse(rng, 0.5, 4, 4, 3, 3))], pads=(1,) * 4))
+    return builder.node("Concat", parts, axis=1)
+
+
+def pyramid(rng: np.random.Generator, builder: GraphBuilder) -> str:
+    """A coarse map, enlarged, beside a fine one."""
+    fine = builder.node(
+        "Conv", [builder.input("x", ("batch", 3, 18, 18)), builder.constant(sparse(rng, 1, 8, 3, 3, 3))]
+    )
+    coarse = builder.constant(sparse(rng, 0.5, 6, 8, 2, 2))
+    coarse = builder.node("Conv", [fine, coarse], strides=(2, 2))
+    return builder.node("Concat", [builder.node("Resize", [coarse], size=(16, 16)), fine], axis=1)
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("batch", [1, 2, 16])
+@pytest.mark.parametrize("block", [joined_block, parted_block, pyramid])
+def test_joined_channels_and_parts_of_them_are_never_copied(block: Any, batch: int, name: str) -> None:
+    rng, builder = np.random.default_rng(0), GraphBuilder()
+    x = block(rng, builder)
+    channels = {joined_block: 20, parted_block: 16, pyramid: 14}[block]
+    last = builder.constant(sparse(rng, 0.5, 5, channels, 1, 1))
+    graph = builder.graph([builder.node("Conv", [x, last])])
+    with instructions(name):
+        assert_as_the_reference(graph, batch, threads=(1, 2))
+        assert not {"copy", "plain", "plain on lanes", "function"} & kinds(graph, batch)
+
+
+def test_a_value_that_is_joined_twice_is_copied_once() -> None:
+    rng, builder = np.random.default_rng(0), GraphBuilder()
+    weights = [builder.constant(sparse(rng, 0.5, 4, 3, 3, 3)) for _ in range(3)]
+    x = builder.input("x", ("batch", 3, 12, 12))
+    a, b, c = (builder.node("Conv", [x, weight]) for weight in weights)
+    pairs = [builder.node("Concat", [a, b], axis=1), builder.node("Concat", [c, b], axis=1)]
+    made = [builder.node("Conv", [pair, builder.constant(sparse(rng, 0.5, 2, 8, 1, 1))]) for pair in pairs]
+    graph = builder.graph([builder.node("Add", made)])
+    assert_as_the_reference(graph, 1)
+    steps = Session(Drawn(graph, whole=False).encoded(), 1).profile(np.ones((1, 3, 12, 12), np.float32))
+    assert [kind for _, kind, _, _ in steps].count("copy") == 1
+
+
 @pytest.mark.parametrize("batch", [1, 16])
 @pytest.mark.parametrize(("depth", "side"), [(5, 3), (3, 14), (16, 7), (40, 1)])
 def test_slices_of_a_kernel_may_lie_further_apart_than_offsets_count(depth: int, side: int, batch: int) -> None:

@@ -236,9 +236,7 @@ class SparseConvolution final : public Step {
     common.input_column = convolution_.stride_x * kVector;
     common.output_channel = output_layout_.channel_floats();
     common.output_row = row_of(output_layout_);
-    common.finish.clips = ending_.clips;
-    common.finish.low = ending_.low;
-    common.finish.high = ending_.high;
+    common.finish = finish_of(ending_);
     for (const Block& block : blocks_) {
       const bool activates = block.finishes && ending_.activation;
       const Size last = std::min(block.last_output, outputs.end);
@@ -341,6 +339,23 @@ const char* name(ConvolutionWay way) {
 
 double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
   return cycles_of(convolution_way(kernels, convolution, output), kernels, convolution, output);
+}
+
+Finish finish_of(const Ending& ending) {
+  Finish finish;
+  finish.clips = ending.clips;
+  finish.low = ending.low;
+  finish.high = ending.high;
+  return finish;
+}
+
+Finish finish_of(const Ending& ending, Buffers buffers, Size group, Size first) {
+  Finish finish = finish_of(ending);
+  if (ending.residual < 0) return finish;
+  const Layout& residual = ending.residual_layout;
+  finish.residual = buffers[ending.residual] + group * residual.group_floats() + first * residual.channel_floats();
+  finish.residual_channel = residual.channel_floats();
+  return finish;
 }
 
 void activate(const Kernels& kernels, const AppliedFunction& activation, float* output, const std::ptrdiff_t* places,

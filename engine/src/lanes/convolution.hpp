@@ -33,6 +33,11 @@ struct Ending {
   std::optional<AppliedFunction> activation;  // of convolutions and tokens
 };
 
+/// What kernels do with finished sums; those of some output channels from `first` on have a residual where it lies in
+/// a group, which places of vectors count from.
+Finish finish_of(const Ending& ending);
+Finish finish_of(const Ending& ending, Buffers buffers, Size group, Size first);
+
 /// The function of finished sums, while they are in a cache near by: of some vectors, `places` floats from `output`, of
 /// channels `channel` floats apart.
 void activate(const Kernels& kernels, const AppliedFunction& activation, float* output, const std::ptrdiff_t* places,

@@ -137,15 +137,7 @@ class DenseConvolution final : public Step {
     panel.output =
         buffers[output_] + group * output_layout_.group_floats() + first_output * output_layout_.channel_floats();
     panel.output_channel = output_layout_.channel_floats();
-    panel.finish.clips = ending_.clips;
-    panel.finish.low = ending_.low;
-    panel.finish.high = ending_.high;
-    if (ending_.residual >= 0) {
-      const Layout& residual = ending_.residual_layout;
-      panel.finish.residual =
-          buffers[ending_.residual] + group * residual.group_floats() + first_output * residual.channel_floats();
-      panel.finish.residual_channel = residual.channel_floats();
-    }
+    panel.finish = finish_of(ending_, buffers, group, first_output);
     const Size begin = strips_[static_cast<std::size_t>(strips.begin)].begin;
     for (const Range& inputs : inputs_) {
       for (Size s = strips.begin; s < strips.end; ++s) {

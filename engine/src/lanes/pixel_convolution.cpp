@@ -198,16 +198,8 @@ class PixelConvolution final : public Step {
     finished.output =
         buffers[output_] + group * output_layout_.group_floats() + first_output * output_layout_.channel_floats();
     finished.output_channel = output_layout_.channel_floats();
-    finished.finish.clips = ending_.clips;
-    finished.finish.low = ending_.low;
-    finished.finish.high = ending_.high;
-    if (ending_.residual >= 0) {
-      const Layout& residual = ending_.residual_layout;
-      finished.finish.residual =
-          buffers[ending_.residual] + group * residual.group_floats() + first_output * residual.channel_floats();
-      finished.finish.residual_channel = residual.channel_floats();
-      finished.residual_places = residual_places_.data();
-    }
+    finished.finish = finish_of(ending_, buffers, group, first_output);
+    finished.residual_places = residual_places_.data();
     kernels_.finish_pixels(finished);
     if (ending_.activation)
       activate(kernels_, *ending_.activation, finished.output, output_places_.data(),

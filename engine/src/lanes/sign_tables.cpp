@@ -108,9 +108,7 @@ class TableConvolution final : public Step {
     sums.tables = scratch;
     sums.planes = planes_;
     sums.output_channel = output_layout_.channel_floats();
-    sums.finish.clips = ending_.clips;
-    sums.finish.low = ending_.low;
-    sums.finish.high = ending_.high;
+    sums.finish = finish_of(ending_);
     for (const Block& block : blocks_) {
       const Size first = std::max(begin, block.first_output), last = std::min(end, block.last_output);
       if (first >= last) continue;

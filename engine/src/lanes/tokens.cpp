@@ -119,10 +119,8 @@ class TokenProduct final : public Step {
     work.b_step = input_layout_.channel_floats();
     work.output_row = output_layout_.channel_floats();
     work.vectors = output_layout_.tiling.width;
+    work.finish = finish_of(ending_);
     work.finish.residual_row = ending_.residual_layout.channel_floats();
-    work.finish.clips = ending_.clips;
-    work.finish.low = ending_.low;
-    work.finish.high = ending_.high;
     for (Size first = 0; first < inputs_; first += kDepth) {
       work.depth = std::min(kDepth, inputs_ - first);
       work.b = buffers[input_] + input_layout_.at_row(group, y, first, 0);
