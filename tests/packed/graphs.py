@@ -175,10 +175,10 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("NonMaxSuppression", (Value((9, 4)), Value((2, 9))), {"count": 4, "threshold": 0.25, "minimum": -0.5}),
     ("NonMaxSuppression", (Value((9, 4)), Value((2, 9))), {"count": 99, "order": "center"}),
     ("NonMaxSuppression", (Value((9, 4)), Value((1, 9))), {"count": 3, "result": "count"}),
-    ("RoiAlign", (IMAGE, Numbers(()), Value((4,))), {"size": (2, 3), "scale": 3.0}),
+    ("RoiAlign", (Constant((2, 4, 7, 9)), Numbers(()), Value((4,))), {"size": (2, 3), "scale": 3.0}),
     (
         "RoiAlign",
-        (IMAGE, Numbers((), ValueType.INT32), Value((4,))),
+        (Constant((2, 3, 5, 4)), Numbers((), ValueType.INT32), Value((4,))),
         {"size": (1, 2), "count": 2, "coordinates": "asymmetric", "mode": "max"},
     ),
     ("GridSample", (LINE, Value((11, 1))), {"mode": "cubic", "padding": "border", "coordinates": "align_corners"}),
