@@ -38,7 +38,13 @@ class Constant(NamedTuple):
     shape: tuple[int, ...]
 
 
-Operand = Value | Numbers | Constant | None
+class Known(NamedTuple):
+    """An operand that is whole numbers of the graph itself."""
+
+    values: tuple[int, ...]
+
+
+Operand = Value | Numbers | Constant | Known | None
 WHOLE_ROW, SHORT_ROW, BOOLS = Numbers((6,)), Numbers((6,), ValueType.INT32), Numbers((6,), ValueType.BOOL)
 ROW, LINE, IMAGE, BOX = Value((6,)), Value((4, 9)), Value((4, 7, 9)), Value((2, 4, 3, 5))
 
@@ -175,6 +181,7 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("NonMaxSuppression", (Value((9, 4)), Value((2, 9))), {"count": 4, "threshold": 0.25, "minimum": -0.5}),
     ("NonMaxSuppression", (Value((9, 4)), Value((2, 9))), {"count": 99, "order": "center"}),
     ("NonMaxSuppression", (Value((9, 4)), Value((1, 9))), {"count": 3, "result": "count"}),
+    ("FirstEntries", (LINE, Known((1,))), {"axis": 1}),
     ("RoiAlign", (Constant((2, 4, 7, 9)), Numbers(()), Value((4,))), {"size": (2, 3), "scale": 3.0}),
     (
         "RoiAlign",
@@ -268,6 +275,8 @@ def one_node(operator: str, operands: tuple[Operand, ...], attributes: dict[str,
         if isinstance(operand, Value | Numbers):
             kind = operand.type if isinstance(operand, Numbers) else ValueType.FLOAT32
             inputs.append(builder.input("x", (batch, *operand.shape), kind))
+        elif isinstance(operand, Known):
+            inputs.append(builder.integers(operand.values, ValueType.INT64))
         else:
             value = None if operand is None else rng.normal(size=operand.shape)
             inputs.append(None if value is None else builder.constant(value))

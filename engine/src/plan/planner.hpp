@@ -146,7 +146,7 @@ class Planner {
                 const std::function<double(const Layout&)>& cycles);
   /// The lanes of what will be added to a node's output, if that is known.
   bool residual_tiling(const Node& node, Tiling& tiling);
-  bool next_strides(const Node& node, Windows& next) const;
+  bool next_windows(const Node& node, Windows& next) const;
   bool goes_plain(int value) const;
   static bool is_wasteful(const Layout& layout, const Image& input, const Image& output);
   double following_cycles(const Node& node, const Layout& output) const;

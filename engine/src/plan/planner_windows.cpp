@@ -46,14 +46,17 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
   Choice best;
   best.cycles = std::numeric_limits<double>::infinity();
   Windows next;
-  const bool back_again = next_strides(node, next);
-  Halo slices_around;  // that the next windows see: where depth is cut into tiles, there are many of them
-  slices_around.front = slices_around.back = next.kernel_z / 2;
+  const bool back_again = next_windows(node, next);
+  Halo around;  // what the next windows see beyond a tile: of volumes that is much, and more of one choice than of
+                // others
+  around.front = around.back = next.kernel_z / 2;
+  around.above = around.below = next.kernel_y / 2;
+  around.left = around.right = next.kernel_x / 2;
   const auto consider = [&](int place, const Tiling& from, const Tiling& to, double more) {
     Choice choice{place, from, to, halo_of(windows, from, to), 0};
     const Layout output{output_image, to, {}};
     choice.cycles = more + cycles(output);
-    if (next.kernel_z > 1) choice.cycles += halo_cycles(output, slices_around);
+    if (around.any()) choice.cycles += halo_cycles(output, around);
     const bool moves_again = (wanted && *wanted != to) || (to.tiles_z > 1 && to.depth % next.stride_z != 0) ||
                              (to.tiles_y > 1 && to.height % next.stride_y != 0) ||
                              (to.tiles_x > 1 && to.width % next.stride_x != 0);
@@ -109,9 +112,9 @@ Planner::Place Planner::ready(const Node& node, const Choice& choice, int input,
   return place;
 }
 
-/// Strides of the next windows, multiplied: lanes survive those that divide their tiles; and as kernel_z how many
-/// slices they reach over. False if all that follows can go on in NumPy's order.
-bool Planner::next_strides(const Node& node, Windows& next) const {
+/// Strides of the next windows, multiplied: lanes survive those that divide their tiles. Of volumes also their kernels:
+/// how far windows reach that share pixels. False if all that follows can go on in NumPy's order.
+bool Planner::next_windows(const Node& node, Windows& next) const {
   constexpr Size kBeyondTiles = Size{1} << 31;  // divides no tile, like every larger multiple; those would overflow
   int output = node.output;
   bool needs_lanes = false;
@@ -138,8 +141,14 @@ bool Planner::next_strides(const Node& node, Windows& next) const {
       const Size* const kernel = reader->op == Operator::kConv
                                      ? graph_.constant(reader->inputs[1]).shape.data() + 2
                                      : reader->attributes.integers(AttributeName::kKernel).data();
-      const Size reach = Windows::of(reader->attributes, kernel, 3).reach_z();
-      next.kernel_z = std::min(std::max(next.kernel_z, reach), 2 * shape(output)[2]);
+      const Windows seen = Windows::of(reader->attributes, kernel, 3);
+      const auto reach = [](Size& largest, Size one, Size stride, Size size) {
+        if (one > stride) largest = std::min(std::max(largest, one), 2 * size);
+      };
+      const Image image = Image::of(shape(output));
+      reach(next.kernel_z, seen.reach_z(), seen.stride_z, image.depth);
+      reach(next.kernel_y, seen.reach_y(), seen.stride_y, image.height);
+      reach(next.kernel_x, seen.reach_x(), seen.stride_x, image.width);
     }
     needs_lanes = needs_lanes || reader->op == Operator::kConv || !goes_plain(reader->output);
   }

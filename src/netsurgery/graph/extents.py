@@ -190,23 +190,39 @@ def smaller(one: Number, other: Number) -> Number:
 
 
 def quotient(number: Number, divisor: Number) -> Number | None:
-    """The quotient where it is exact, or where the divisor is a number (then rounded down); None otherwise."""
+    """The quotient, rounded down, where the divisor is a number, or what is left is seen to be less; None otherwise."""
     if isinstance(divisor, int):
         return number // divisor if divisor >= 1 else None
-    if len(divisor.terms) != 1:
-        return 1 if number == divisor else None
-    ((below, by),) = divisor.terms
-    collected: dict[tuple[Factor, ...], int] = {}
-    for factors, coefficient in _terms(number):
-        left = list(factors)
-        for factor in below:
-            if factor not in left:
-                return None
-            left.remove(factor)
-        if coefficient % by:
+    whole: Number = 0
+    rest = number
+    for _ in range(_MOST_TERMS):
+        if rest == 0:
+            return whole
+        shares = (_share(term, divisor.terms[-1]) for term in _terms(rest))
+        share = next((one for one in shares if one is not None), None)
+        if share is None:
+            break
+        whole, rest = whole + share, rest - share * divisor
+    for less in (0, 1):  # where what is left lies between nothing and the divisor
+        left = rest + less * divisor
+        if all((low := _low(number)) is not None and low >= 0 for number in (left, divisor - 1 - left)):
+            return whole - less
+    return None
+
+
+_MOST_TERMS = 32
+"""Of a quotient."""
+
+
+def _share(term: tuple[tuple[Factor, ...], int], divisor: tuple[tuple[Factor, ...], int]) -> Number | None:
+    """What a term is of another one; None where that isn't whole."""
+    (factors, coefficient), (below, by) = term, divisor
+    left = list(factors)
+    for factor in below:
+        if factor not in left:
             return None
-        collected[tuple(left)] = coefficient // by
-    return _settled(collected)
+        left.remove(factor)
+    return None if coefficient % by else _settled({tuple(left): coefficient // by})
 
 
 def reshaping(before: Sequence[Number], after: Sequence[Number]) -> tuple[Number, ...]:

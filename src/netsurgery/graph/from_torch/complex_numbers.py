@@ -50,7 +50,7 @@ _BY_PARTS = frozenset(
     )
 ) | {
     *("aten.squeeze.dim", "aten.squeeze.dims", "aten.transpose.int", "aten.slice.Tensor", "aten.select.int"),
-    *("aten.sum.dim_IntList", "aten.mean.dim"),
+    *("aten.sum.dim_IntList", "aten.mean.dim", "aten.slice_scatter.default", "aten.select_scatter.default"),
 }
 """What is done to each part by itself."""
 
@@ -322,6 +322,21 @@ def _sum(operator: str) -> Callable[[Call], Complex]:
     return translate
 
 
+def _matrix_product(call: Call) -> Complex:
+    """aten.mm, bmm and matmul."""
+    (a, b), calls = (_complex(call, name) for name in list(call.arguments)[:2]), []
+    for which, first, second, operator in (
+        ("real", (a.real, b.real), (a.imaginary, b.imaginary), "Sub"),
+        ("imaginary", (a.real, b.imaginary), (a.imaginary, b.real), "Add"),
+    ):
+        products = [
+            call.node("MatMul", [call.placed(one, "a"), call.placed(other, "b")], f"{which}.{suffix}")
+            for suffix, (one, other) in (("first", first), ("second", second))
+        ]
+        calls.append(Activation(call.node(operator, products, which), call.shape))
+    return Complex(*calls)
+
+
 def _conjugate(call: Call) -> Complex:
     """aten._conj and conj."""
     given = _complex(call, "self")
@@ -332,6 +347,16 @@ def _conjugate(call: Call) -> Complex:
 def _from_reals(call: Call) -> Complex:
     """aten._to_copy and to.dtype of real numbers."""
     return _complex(call, call.first)
+
+
+def _copied(call: Call) -> Complex:
+    """aten.copy: the second in the shape of the first."""
+    given = _complex(call, "src")
+    parts = [
+        Activation(call.expanded(call.placed(part, which), call.shape, which), call.shape)
+        for which, part in (("real", given.real), ("imaginary", given.imaginary))
+    ]
+    return Complex(parts[0], parts[1])
 
 
 def _part(which: str) -> Callable[[Call], Activation]:
@@ -364,7 +389,9 @@ _OF_COMPLEX: dict[str, Callable[[Call], Complex | Activation]] = {
     "aten.abs.default": _size_of,
     "aten._to_copy.default": _from_reals,
     "aten.to.dtype": _from_reals,
+    "aten.copy.default": _copied,
     "aten.mul.Tensor": _product,
+    **dict.fromkeys(("aten.mm.default", "aten.bmm.default", "aten.matmul.default"), _matrix_product),
     "aten.add.Tensor": _sum("Add"),
     "aten.sub.Tensor": _sum("Sub"),
 }

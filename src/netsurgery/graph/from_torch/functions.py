@@ -89,6 +89,45 @@ def softplus(call: Call) -> str:
     return call.node("Div", [call.node("Softplus", [scaled], "softplus"), call.placed(beta, "beta")])
 
 
+def _is_negative(call: Call, x: str) -> str:
+    """Whether a value has the sign of negative numbers; of zeros, 1 / x says it."""
+    zero = call.placed(0.0, "zero")
+    under = call.node("Less", [call.node("Div", [call.placed(1.0, "one"), x], "inverse"), zero], "under")
+    return call.node("Or", [call.node("Less", [x, zero], "below"), under], "negative")
+
+
+def with_sign(call: Call) -> str:
+    """aten.copysign: the size of the first with the sign of the second."""
+    size = call.node("Abs", [call.promoted("self")], "size")
+    opposite = call.node("Mul", [size, call.placed(-1.0, "minus")], "opposite")
+    return call.node("Where", [_is_negative(call, call.promoted("other")), opposite, size])
+
+
+def hypotenuse(call: Call) -> str:
+    """aten.hypot, by the larger one's size, so that no square overflows."""
+    sizes = [call.node("Abs", [call.promoted(name)], f"{name}.size") for name in ("self", "other")]
+    long, short = call.node("Max", sizes, "long"), call.node("Min", sizes, "short")
+    slope = call.node("Div", [short, long], "slope")
+    one, zero = call.placed(1.0, "one"), call.placed(0.0, "zero")
+    under = call.node("Add", [one, call.node("Mul", [slope, slope], "square")], "under")
+    whole = call.node("Mul", [long, call.node("Sqrt", [under], "root")], "whole")
+    alone = call.node("Or", [call.node("Equal", [long, zero], "none"), call.node("IsInf", [long], "endless")], "alone")
+    return call.node("Where", [alone, long, whole])
+
+
+def angle(call: Call) -> str:
+    """aten.atan2: of the first quarter, mirrored by the signs of both."""
+    y, x = call.promoted("self"), call.promoted("other")
+    sizes = [call.node("Abs", [given], f"{name}.size") for name, given in (("y", y), ("x", x))]
+    quarter = call.node("Atan", [call.node("Div", sizes, "slope")], "quarter")
+    zero = call.placed(0.0, "zero")
+    quarter = call.node("Where", [call.node("Equal", [y, zero], "flat"), zero, quarter], "angle")
+    beyond = call.node("Sub", [call.placed(math.pi, "half_turn"), quarter], "beyond")
+    half = call.node("Where", [_is_negative(call, x), beyond, quarter], "half")
+    opposite = call.node("Mul", [half, call.placed(-1.0, "minus")], "opposite")
+    return call.node("Where", [_is_negative(call, y), opposite, half])
+
+
 def log_sigmoid(call: Call) -> tuple[str | None, ...]:
     """aten.log_sigmoid: -log(1 + exp(-x)). What log_sigmoid_forward gives for its gradient isn't made."""
     minus = call.placed(-1.0, "minus")

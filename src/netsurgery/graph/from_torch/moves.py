@@ -170,6 +170,44 @@ def _put_in_steps(call: Call, axis: int, step: int) -> str:
     return call.node("Where", [column, taken, call.promoted()])
 
 
+def diagonal(call: Call) -> str:
+    """aten.diagonal: one entry of each row, the rows last."""
+    sizes = call.sizes("self")
+    rows, columns = (call.axes(name)[0] for name in ("dim1", "dim2"))
+    offset = call.number("offset")
+    order = [place for place in range(len(sizes)) if place not in (rows, columns)]
+    if offset < 0:
+        rows, columns, offset = columns, rows, -offset
+    x = call.transposed(call.promoted("self"), [*order, rows, columns], "matrices")
+    places = [
+        call.node("Range", [call.placed(float(first), "first")], "places", count=call.extent(sizes[axis]))
+        for axis, first in ((rows, offset), (columns, 0))
+    ]
+    column = call.node("Reshape", [places[0]], "column", shape=(-1, 1))
+    picked = call.node("Equal", [column, places[1]], "picked")
+    alone = call.node("Where", [picked, x, call.placed(0, "zero", call.kind)], "alone")
+    axes = (len(sizes) - 1,)
+    if call.kind is ValueType.FLOAT32:
+        entries = call.node("ReduceSum", [alone], "entries", axes=axes, keepdims=False)
+    else:
+        raise UnsupportedOperatorError("takes the diagonal of whole numbers")
+    stop = call.extent(call.shape[-1])
+    return call.node("Slice", [entries], axis=len(order), start=0, stop=stop)
+
+
+def grid(call: Call) -> Outputs:
+    """aten.meshgrid: each row along an axis of its own; with `xy` the first two change places."""
+    tensors = list(call.arguments["tensors"])
+    swapped = call.arguments.get("indexing") == "xy" and len(tensors) > 1
+    made = []
+    for number, tensor in enumerate(tensors):
+        place = 1 - number if swapped and number < 2 else number
+        shape = tuple(-1 if axis == place else 1 for axis in range(len(tensors)))
+        row = call.node("Reshape", [call.placed(tensor, "row", call.types[number])], "row", shape=shape)
+        made.append(call.expanded(row, call.shape, "grid"))
+    return tuple(made)
+
+
 def triangle(*, upper: bool) -> Callable[[Call], str]:
     """aten.tril and triu."""
     return lambda call: call.node("Trilu", [call.promoted("self")], upper=upper, diagonal=call.whole_number("diagonal"))
@@ -196,11 +234,25 @@ def filled(value: float | None = None) -> Callable[[Call], str]:
 
 def stretch(call: Call) -> str:
     """aten.arange, of a length that follows open axes."""
+    if isinstance(call.arguments.get("step"), Open):
+        return _open_steps(call)
     step = call.number("step") if "step" in call.arguments else 1
     first = call.placed(call.arguments.get("start", 0), "first", ValueType.FLOAT32)
     whole = call.kind is not ValueType.FLOAT32
     places = call.node("Range", [first], "places" * whole, count=call.extent(call.shape[0]), scale=float(step))
     return call.node("Cast", [places], type=str(call.kind)) if whole else places
+
+
+def _open_steps(call: Call) -> str:
+    count = call.extent(call.shape[0])
+    numbers = call.node("Range", [call.placed(0.0, "zero")], "numbers", count=count)
+    kind = ValueType.FLOAT32 if call.kind is ValueType.FLOAT32 else ValueType.INT64
+    steps = call.placed(call.arguments["step"], "step", kind)
+    whole = numbers if kind is ValueType.FLOAT32 else call.node("Cast", [numbers], "whole", type=str(kind))
+    product_of = call.node("Mul", [whole, steps], "steps")
+    start = call.arguments.get("start", 0)
+    x = product_of if start == 0 else call.node("Add", [product_of, call.placed(start, "start", kind)], "places")
+    return x if kind is call.kind else call.node("Cast", [x], type=str(call.kind))
 
 
 def concatenate(call: Call) -> str:
@@ -241,6 +293,8 @@ def _place(bound: Number | None, size: Number, default: Number) -> Number:
         return default
     if isinstance(bound, int) and bound >= INT64_MAX:
         return size
+    if bound == 0:
+        return 0
     behind = larger(size + bound, 0) if (isinstance(bound, int) and bound < 0) or _is_negative(bound) else bound
     return smaller(behind, size)
 

@@ -7,10 +7,12 @@ Both forms are here: what `torch.export` gives, and the core ATen that `run_deco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
 from netsurgery.graph.from_torch import arithmetic as arithmetic
+from netsurgery.graph.from_torch import bags as bag
 from netsurgery.graph.from_torch import choices as choice
 from netsurgery.graph.from_torch import functions as function
 from netsurgery.graph.from_torch import layers as layer
@@ -20,6 +22,7 @@ from netsurgery.graph.from_torch import places as place
 from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch import reductions as reduction
+from netsurgery.graph.from_torch import running as running
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import grid_sample, interpolation, nearest
 from netsurgery.graph.operators import OPERATORS
@@ -82,6 +85,16 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (place.sort, "sort.default sort.stable"),
     (place.argsort, "argsort.default argsort.stable"),
     (place.running_sum, "cumsum.default"),
+    (running.product_so_far, "cumprod.default"),
+    (running.extreme_so_far("ReduceMax", "ArgMax", -math.inf), "cummax.default"),
+    (running.extreme_so_far("ReduceMin", "ArgMin", math.inf), "cummin.default"),
+    (running.log_sum_exp_so_far, "logcumsumexp.default"),
+    (function.with_sign, "copysign.Tensor copysign.Scalar"),
+    (function.hypotenuse, "hypot.default"),
+    (function.angle, "atan2.default arctan2.default"),
+    (move.diagonal, "diagonal.default"),
+    (move.grid, "meshgrid.default meshgrid.indexing"),
+    (bag.embedding_bag, "embedding_bag.default embedding_bag.padding_idx"),
     (place.one_hot, "one_hot.default"),
     (layer.matrix_product, "mm.default bmm.default matmul.default mv.default"),
     (layer.matrix_product_and_sum, "addmm.default baddbmm.default"),

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Sizes
+from netsurgery.graph.extents import Number
+from netsurgery.graph.from_torch.call import FIX, Activation, Call, Constant, Sizes
 from netsurgery.graph.from_torch.layers import convolution, transposed_convolution
 
 
@@ -17,27 +18,30 @@ def unfold(call: Call) -> str:
     batch, channels, *sizes = _four(call.sizes("self"))
     (channels,) = call.known((channels,))
     way = _Way(call, channels)
-    blocks = way.blocks(call.known(tuple(sizes)))
     settings = {"input": call.arguments["self"], "stride": way.stride, **way.settings()}
-    maps = convolution(replace(call, arguments=settings, shape=(batch, way.weight.shape[0], *blocks)))
-    return call.reshaped(maps, (batch, way.weight.shape[0], *blocks), call.shape)
+    shape = (batch, way.weight.shape[0], *sizes)
+    maps = convolution(replace(call, arguments=settings, shape=shape, name=f"{call.name}.maps"))
+    return call.node("Reshape", [maps], shape=(0, int(way.weight.tensor.shape[0]), -1))
 
 
 def fold(call: Call) -> str:
     """(N, C * product of kernel, blocks) to (N, C, *output_size): sums of blocks where they overlap."""
     batch, _, height, width = _four(call.shape)
     (channels,) = call.known((call.shape[1],))
-    sizes = call.known((height, width))
+    sizes = tuple(map(call.extent, (height, width)))
     way = _Way(call, channels)
     blocks = way.blocks(sizes)
-    shape = (batch, way.weight.shape[0], *blocks)
-    x = call.reshaped(call.operand("self"), call.sizes("self"), shape, "blocks")
+    shape = (batch, way.weight.shape[0], height, width)
+    target = (0, int(way.weight.tensor.shape[0]), *blocks)
+    x = call.node("Reshape", [call.promoted("self")], "blocks", shape=target)
     over = [
         size - ((count - 1) * stride - 2 * pad + dilation * (kernel - 1) + 1)
         for size, count, stride, pad, dilation, kernel in zip(
             sizes, blocks, way.stride, way.padding, way.dilation, way.kernel, strict=True
         )
     ]
+    if not all(isinstance(rest, int) for rest in over):
+        raise UnsupportedOperatorError(f"folds blocks to an open size in strides that leave a rest; {FIX}")
     settings = {"input": Activation(x, shape), "stride": way.stride, "output_padding": over, **way.settings()}
     return transposed_convolution(replace(call, arguments=settings))
 
@@ -66,7 +70,7 @@ class _Way:
             "groups": self.channels,
         }  # fmt: skip
 
-    def blocks(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    def blocks(self, sizes: tuple[Number, ...]) -> tuple[Number, ...]:
         ways = zip(sizes, self.padding, self.dilation, self.kernel, self.stride, strict=True)
         return tuple(
             (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1 for size, pad, dilation, kernel, stride in ways

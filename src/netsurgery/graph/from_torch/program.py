@@ -336,11 +336,20 @@ def _divisibilities(program: ExportedProgram) -> tuple[Any, ...]:
 def _is_noted(condition: Any) -> bool:
     """True if a number is divided by another one, or is said to divide without a remainder.
 
-    That one size doesn't divide another holds of those of the examples, and isn't what the model depends on.
+    That one size doesn't divide another holds of those of the examples, and isn't what the model depends on; nor is
+    which of two numbers is larger, or that they differ, unless one of them is a remainder itself.
     """
-    remainders = list(_remainders(condition))
     equal = type(condition).__name__ == "Equality"
+    compares = getattr(condition, "is_Relational", False) and not equal
+    if compares and not any(map(_is_remainder, condition.args)):
+        return False
+    remainders = list(_remainders(condition))
     return bool(remainders) and (equal or all(getattr(by, "is_Integer", False) for _, by in remainders))
+
+
+def _is_remainder(expression: Any) -> bool:
+    """Whether an expression is a remainder, perhaps times a number."""
+    return type(expression.as_coeff_Mul()[1]).__name__ in ("Mod", "PythonMod")
 
 
 def _remainders(expression: Any) -> Iterator[tuple[Any, Any]]:
