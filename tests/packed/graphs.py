@@ -182,10 +182,10 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("NonMaxSuppression", (Value((9, 4)), Value((2, 9))), {"count": 99, "order": "center"}),
     ("NonMaxSuppression", (Value((9, 4)), Value((1, 9))), {"count": 3, "result": "count"}),
     ("FirstEntries", (LINE, Known((1,))), {"axis": 1}),
-    ("RoiAlign", (IMAGE, Numbers(()), Value((4,))), {"size": (2, 3), "scale": 3.0}),
+    ("RoiAlign", (Constant((2, 4, 7, 9)), Numbers(()), Value((4,))), {"size": (2, 3), "scale": 3.0}),
     (
         "RoiAlign",
-        (IMAGE, Numbers((), ValueType.INT32), Value((4,))),
+        (Constant((2, 3, 5, 4)), Numbers((), ValueType.INT32), Value((4,))),
         {"size": (1, 2), "count": 2, "coordinates": "asymmetric", "mode": "max"},
     ),
     ("GridSample", (LINE, Value((11, 1))), {"mode": "cubic", "padding": "border", "coordinates": "align_corners"}),
