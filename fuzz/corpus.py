@@ -76,6 +76,10 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
         [],
         {"scales": (1.5, 0.5), "coordinates": "tf_crop_and_resize", "roi": (-0.5, 0.0, 1.0, 0.5), "mode": "cubic"},
     ),
+    "GridSample": ([PICTURE, (1, 3, 2, 2)], [], {"mode": "cubic", "padding": "reflection"}),
+    "RoiAlign": ([PICTURE, (3,), (3, 4)], [], {"size": (2, 3), "scale": 2.5, "mode": "max"}),
+    "NonMaxSuppression": ([(1, 5, 4), (1, 2, 5)], [], {"count": 3, "threshold": 0.5, "minimum": 0.25}),
+    "FirstEntries": ([ROW, (1,)], [], {"axis": 1}),
     "Gather": ([PICTURE, ROW], [], {"axis": 2}),
     "GatherElements": ([ROW, ROW], [], {"axis": 1}),
     "GatherND": ([PICTURE, (1, 3)], [], {}),
@@ -93,6 +97,9 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "Reverse": ([PICTURE], [], {"axes": (1, 3)}),
 }
 """Operator -> shapes of its inputs, shapes of the constants behind them (None: left out), attributes."""
+
+WITHOUT_BATCH = {("FirstEntries", 1)}
+"""Operator and the number of an input whose first axis is never the batch."""
 
 
 @lru_cache
@@ -114,7 +121,9 @@ def _one_node(operator: str, dynamic: bool, rng: np.random.Generator) -> Graph:
     builder = GraphBuilder()
     operands: list[str | None] = [
         builder.input(
-            f"given {number}", ("batch" if dynamic else shape[0], *shape[1:]), type_of_operand(operator, number)
+            f"given {number}",
+            ("batch" if dynamic and (operator, number) not in WITHOUT_BATCH else shape[0], *shape[1:]),
+            type_of_operand(operator, number),
         )
         for number, shape in enumerate(shapes)
     ]

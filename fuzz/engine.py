@@ -1,4 +1,4 @@
-"""The engine's own reader of files, in C++, in the same terms as the Python reader, so that the two can be compared."""
+"""What a session of the engine keeps of a file, in the same terms as a graph that was read, so that they compare."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 from netsurgery._native import read_graph
 from netsurgery.graph.ir import Graph
 from netsurgery.packed.format import Limits
+from netsurgery.packed.reader import counted, in_words_of_python
 
 
 def read(content: bytes, limits: Limits) -> tuple[object, ...]:
     """What the engine reads, as `numbered` has it. Raises PackedFileError."""
-    elements = 0 if limits.elements is None else limits.elements or -1  # 0: what the size of the file grants
-    given = read_graph(content, elements=elements, value_elements=limits.value_elements)
+    with in_words_of_python():
+        given = read_graph(content, *counted(limits))
     return (
         given["inputs"],
-        tuple(zip(given["least"], given["steps"], strict=True)),
-        repr(given["nodes"]),
+        tuple((least, step) for _, least, step in given["axes"]),
+        repr(tuple(node[:-1] for node in given["nodes"])),
         tuple(zip(given["output_names"], given["outputs"], strict=True)),
         tuple((shape, entries.tobytes()) for _, shape, entries in given["constants"]),
         given["shapes"],

@@ -1,6 +1,6 @@
 """Gives mutated .nsm files to the readers and looks for a crash, a hang, a wrong error, or two readers that differ.
 
-    python -m fuzz.files --count 100000 --coder both --processes 2
+    python -m fuzz.files --count 100000 --coder deployed --processes 2
 
 File number n of a seed is always the same, whatever the number of processes. What breaks a promise is written to
 fuzz/findings/, and the exit status is 1. With --record the result of a campaign without findings is kept in
@@ -32,11 +32,12 @@ ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "fuzz" / "findings"
 RESULTS = ROOT / "benchmarks" / "results" / "fuzzing.json"
 READERS: dict[str, tuple[ReaderName, ...]] = {
+    "library": ("library",),
     "native": ("native",),
     "reference": ("reference",),
     "both": ("native", "reference"),
-    "engine": ("native", "engine"),
-    "all": ("native", "reference", "engine"),
+    "deployed": ("library", "engine", "native"),
+    "all": ("library", "native", "reference", "engine"),
 }
 ALIVE = 2 * sum(SECONDS.values())
 """Seconds after which a process that still works on one file hangs where no signal reaches it."""
@@ -65,7 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100_000, help="mutated files (default: 100000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--coder", choices=READERS, default="both")
+    parser.add_argument("--coder", choices=READERS, default="deployed")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--number", type=int, help="only this file of the series, in this process")

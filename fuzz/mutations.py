@@ -12,9 +12,9 @@ import numpy as np
 from netsurgery import _native
 from netsurgery.errors import NetsurgeryError
 from netsurgery.packed import format as fmt
-from netsurgery.packed.coder_faces import Bits, Bytes, Grid
-from netsurgery.packed.reader import _StructureReader
-from netsurgery.packed.tensor_reader import TensorReader
+from netsurgery.packed.encoder_face import Bits, Bytes, Grid
+from specification.reader import StructureReader
+from specification.tensors import TensorReader
 
 REPAIRED = 0.95
 """Share of files whose checksum is right, so that they get behind it."""
@@ -119,7 +119,7 @@ class Inventor:
     def stream(self) -> bytes:
         """As far as the reader goes along with what it is told."""
         limits = fmt.Limits(elements=MOST_INVENTED_ENTRIES, value_elements=2**16)
-        structure = _StructureReader(self, limits, 0)
+        structure = StructureReader(self, limits, 0)
         try:
             structure.read()
             tensors = TensorReader(self)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from netsurgery.errors import DataError
+from netsurgery.errors import DataError, MissingFolderError
 from netsurgery.files import check_target, replacing, write_verified
 
 
@@ -107,11 +107,11 @@ def test_a_folder_without_permission_is_refused_by_the_name_of_the_target(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
     with pytest.raises(PermissionError) as caught:
-        check_target(tmp_path / "runs" / "result.bin")
-    assert caught.value.filename == str(tmp_path / "runs" / "result.bin")
+        check_target(tmp_path / "result.bin")
+    assert caught.value.filename == str(tmp_path / "result.bin")
 
 
-@pytest.mark.parametrize("name", ["result.bin", "runs/mine/result.bin", "file"])
+@pytest.mark.parametrize("name", ["result.bin", "file"])
 def test_the_check_writes_nothing(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     check_target(tmp_path / name)
@@ -129,10 +129,11 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
         (tmp_path / "missing").read_bytes()
 
 
-def test_missing_folders_are_made(tmp_path: Path) -> None:
-    target = tmp_path / "runs" / "mine" / "result.bin"
-    write_verified(target, b"new", accept)
-    assert target.read_bytes() == b"new"
+@pytest.mark.parametrize("begin", [check_target, lambda path: replacing(path).__enter__()], ids=["check", "write"])
+def test_a_folder_that_is_missing_is_named_and_not_made(tmp_path: Path, begin: Callable[[Path], object]) -> None:
+    with pytest.raises(MissingFolderError, match=r"there is no folder .*runs/mine\. Make it, or give another path"):
+        begin(tmp_path / "runs" / "mine" / "result.bin")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_path_may_be_a_string(tmp_path: Path) -> None:

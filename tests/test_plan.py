@@ -111,7 +111,7 @@ def test_every_method_is_read_back_from_its_toml(name: str, data: st.DataObject)
 
 def test_a_plan_is_read_back_from_its_file_and_nothing_else_is_left(tmp_path: Path) -> None:
     plan = Plan((Stage(method=CUT, layers=("conv*",)), Stage(method=ns.Surgery(density=0.1), start=7)), seed=3)
-    path = tmp_path / "runs" / "plan.toml"
+    path = tmp_path / "plan.toml"
     plan.write(path)
     assert Plan.read(path) == Plan.of(path) == Plan.of(str(path)) == plan
     assert list(path.parent.iterdir()) == [path]

@@ -128,6 +128,7 @@ def test_every_exception_is_caught_as_an_error_of_this_library(exception: type[E
         (errors.AttachmentError, RuntimeError),
         (errors.StateError, ValueError),
         (errors.DataError, ValueError),
+        (errors.MissingFolderError, FileNotFoundError),
         (errors.MissingExtraError, ImportError),
         (errors.CaptureError, ValueError),
         (errors.UnsupportedOperatorError, errors.CaptureError),

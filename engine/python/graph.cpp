@@ -1,4 +1,4 @@
-// A read graph as plain Python objects, for tests and fuzzing to compare with what the Python reader reads.
+// A file as plain Python objects: for netsurgery/packed/reader.py what it holds, for tests what the engine keeps of it.
 #include "graph/graph.hpp"
 
 #include <nanobind/nanobind.h>
@@ -52,22 +52,52 @@ nb::object attribute(const AttributeEntry& entry, const Attributes& attributes) 
 
 nb::tuple node(const Node& given) {
   const OperatorEntry& entry = entry_of(given.op);
-  nb::dict attributes;
-  for (const AttributeEntry& one : entry.attributes) attributes[one.word] = attribute(one, given.attributes);
-  return nb::make_tuple(entry.name, numbers(given.inputs), given.output, attributes);
+  nb::dict attributes, follows;
+  for (const AttributeEntry& one : entry.attributes) {
+    attributes[one.word] = attribute(one, given.attributes);
+    const std::vector<int>& extents = given.attributes.value(one.name).extents;
+    if (std::any_of(extents.begin(), extents.end(), [](int extent) { return extent != kFixed; }))
+      follows[one.word] = numbers(extents);
+  }
+  return nb::make_tuple(entry.name, numbers(given.inputs), given.output, attributes, follows);
+}
+
+nb::tuple terms(const Extent& given);
+
+nb::object factor(const ExtentFactor& given) {
+  switch (given.kind) {
+    case ExtentFactor::Kind::kAxis:
+      return nb::int_(given.axis);
+    case ExtentFactor::Kind::kQuotient:
+      return nb::make_tuple(terms(given.of), given.divisor);
+    case ExtentFactor::Kind::kAbove:
+      return nb::make_tuple(terms(given.of), nb::none());
+  }
+  return nb::none();
+}
+
+nb::tuple terms(const Extent& given) {
+  return made_of(given.terms, [](const ExtentTerm& term) {
+    return nb::make_tuple(made_of(term.factors, factor), term.coefficient);
+  });
+}
+
+// One axis; the array owns the entries.
+template <class T>
+nb::object array(std::vector<T> entries) {
+  auto held = std::make_unique<std::vector<T>>(std::move(entries));
+  T* data = held->data();
+  const std::size_t size = held->size();
+  nb::capsule owner(held.get(), [](void* pointer) noexcept { delete static_cast<std::vector<T>*>(pointer); });
+  held.release();
+  return nb::cast(nb::ndarray<nb::numpy, T, nb::c_contig>(data, {size}, owner));
 }
 
 nb::tuple constant(const Constant& given) {
   const char* form = given.form == Constant::Form::kDense    ? "dense"
                      : given.form == Constant::Form::kSparse ? "sparse"
                                                              : "planes";
-  auto entries = std::make_unique<std::vector<float>>(given.dense());
-  float* data = entries->data();
-  nb::capsule owner(entries.get(), [](void* pointer) noexcept { delete static_cast<std::vector<float>*>(pointer); });
-  entries.release();
-  const nb::ndarray<nb::numpy, float, nb::c_contig> matrix(
-      data, {static_cast<std::size_t>(given.rows), static_cast<std::size_t>(given.columns)}, owner);
-  return nb::make_tuple(form, numbers(given.shape), matrix);
+  return nb::make_tuple(form, numbers(given.shape), array(given.dense()).attr("reshape")(given.rows, given.columns));
 }
 
 nb::str text(const std::string& given) { return nb::str(given.data(), given.size()); }
@@ -76,6 +106,19 @@ nb::tuple shape_of(const Graph& graph, const Input& input) {
   return made_of(input.shape, [&](Size size) {
     return is_open(size) ? nb::object(text(graph.axes[axis_of(size)].name)) : nb::object(nb::int_(size));
   });
+}
+
+nb::dict structure(const Graph& graph) {
+  nb::dict result;
+  result["inputs"] = made_of(graph.inputs, [&](const Input& input) {
+    return nb::make_tuple(text(input.name), shape_of(graph, input), static_cast<int>(input.type));
+  });
+  result["axes"] =
+      made_of(graph.axes, [](const OpenAxis& axis) { return nb::make_tuple(text(axis.name), axis.least, axis.step); });
+  result["extents"] = made_of(graph.extents, terms);
+  result["nodes"] = made_of(graph.nodes, node);
+  result["outputs"] = numbers(graph.outputs);
+  return result;
 }
 
 nb::dict viewed(const nb::bytes& content, Size elements, Size value_elements, const nb::object& given) {
@@ -92,23 +135,74 @@ nb::dict viewed(const nb::bytes& content, Size elements, Size value_elements, co
     std::copy_n(said.begin(), std::min(said.size(), sizes.size()), sizes.begin());
     shapes = graph.shapes(sizes);
   }
-  nb::dict result;
-  result["inputs"] = made_of(graph.inputs, [&](const Input& input) {
-    return nb::make_tuple(text(input.name), shape_of(graph, input), static_cast<int>(input.type));
-  });
-  result["least"] = made_of(graph.axes, [](const OpenAxis& axis) { return nb::int_(axis.least); });
-  result["steps"] = made_of(graph.axes, [](const OpenAxis& axis) { return nb::int_(axis.step); });
-  result["nodes"] = made_of(graph.nodes, node);
-  result["outputs"] = numbers(graph.outputs);
+  nb::dict result = structure(graph);
   result["output_names"] = made_of(graph.output_names, text);
   result["constants"] = made_of(graph.constants, constant);
   result["shapes"] = made_of(shapes, [](const Shape& shape) { return numbers(shape); });
   return result;
 }
 
+class PyFileReader {
+ public:
+  PyFileReader(nb::bytes content, Size elements, Size value_elements) : content_(std::move(content)) {
+    const auto* bytes = static_cast<const std::uint8_t*>(content_.data());
+    const std::size_t size = content_.size();
+    nb::gil_scoped_release release;
+    reader_ = std::make_unique<FileReader>(bytes, size, Limits{elements, value_elements});
+  }
+  nb::dict structure() const {
+    const Structure& read = reader_->structure();
+    nb::dict result = ::structure(read.graph);
+    result["names"] = made_of(read.names, text);
+    result["constants"] = made_of(read.graph.constants, [](const Constant& given) { return numbers(given.shape); });
+    return result;
+  }
+  double structure_bits() const { return reader_->structure_bits(); }
+  nb::dict next() {
+    StoredTensor tensor;
+    Size distinct = 0;
+    {
+      nb::gil_scoped_release release;
+      tensor = reader_->next();
+      distinct = tensor.distinct();
+    }
+    nb::dict result;
+    result["encoding"] =
+        tensor.mask == format::Mask::kZero ? nb::none() : nb::object(nb::int_(static_cast<int>(tensor.encoding)));
+    result["mantissa"] = tensor.mantissa;
+    result["shared"] = tensor.shared;
+    result["least"] = tensor.least;
+    result["span"] = tensor.span;
+    result["kept"] = tensor.kept;
+    result["distinct"] = distinct;
+    result["bits"] = tensor.bits;
+    result["values"] = array(std::move(tensor.values));
+    result["present"] = array(std::move(tensor.present));
+    result["codes"] = array(std::move(tensor.codes));
+    result["table"] = array(std::move(tensor.table));
+    result["signs"] = array(std::move(tensor.signs));
+    return result;
+  }
+  void finish() {
+    nb::gil_scoped_release release;
+    reader_->finish();
+  }
+
+ private:
+  nb::bytes content_;  // kept alive, not copied
+  std::unique_ptr<FileReader> reader_;
+};
+
 }  // namespace
 
 void bind_graph(nb::module_& m) {
   m.def("read_graph", &viewed, nb::arg("content"), nb::arg("elements") = 0,
         nb::arg("value_elements") = Limits().value_elements, nb::arg("sizes") = nb::none());
+  nb::class_<PyFileReader>(m, "FileReader")
+      .def(nb::init<nb::bytes, Size, Size>(), nb::arg("content"), nb::arg("elements") = 0,
+           nb::arg("value_elements") = Limits().value_elements)
+      .def("structure", &PyFileReader::structure)
+      .def_prop_ro("structure_bits", &PyFileReader::structure_bits)
+      .def("next", &PyFileReader::next)
+      .def("finish", &PyFileReader::finish);
 }

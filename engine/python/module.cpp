@@ -12,7 +12,9 @@ void bind_plain(nb::module_& m);
 void bind_session(nb::module_& m);
 
 NB_MODULE(_native, m) {
-  m.doc() = "The engine in C++; netsurgery.packed.reference_coder and netsurgery.runtime.reference are in Python.";
+  m.doc() =
+      "The engine in C++; specification/ has its coder and reader in Python, netsurgery.runtime.reference its "
+      "operators.";
   bind_errors(m);
   bind_coder(m);
   bind_expansion(m);

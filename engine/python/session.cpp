@@ -146,10 +146,22 @@ class PySession {
     for (const std::string& name : graph().output_names) names.append(text(name));
     return nb::tuple(names);
   }
+  nb::tuple axes() const {
+    nb::list axes;
+    for (const OpenAxis& axis : graph().axes)
+      axes.append(nb::make_tuple(nb::str(axis.name.data(), axis.name.size()), axis.least, axis.step));
+    return nb::tuple(axes);
+  }
   nb::tuple output_types() const {
     nb::list types;
     for (const int output : graph().outputs) types.append(static_cast<int>(graph().type(output)));
     return nb::tuple(types);
+  }
+  /// (output, axis, output that says how many entries along it are there) of those that have as many as are found.
+  nb::list first_entries() const {
+    nb::list result;
+    for (const FoundEntries& one : graph().found()) result.append(nb::make_tuple(one.output, one.axis, one.count));
+    return result;
   }
   int threads() const { return session_->threads(); }
   /// A size for each open axis.
@@ -294,7 +306,9 @@ void bind_session(nb::module_& m) {
            nb::arg("elements") = 0, nb::arg("value_elements") = Limits().value_elements, nb::arg("plain_only") = false)
       .def_prop_ro("inputs", &PySession::inputs)
       .def_prop_ro("output_names", &PySession::output_names)
+      .def_prop_ro("axes", &PySession::axes)
       .def_prop_ro("output_types", &PySession::output_types)
+      .def_prop_ro("first_entries", &PySession::first_entries)
       .def_prop_ro("threads", &PySession::threads)
       .def("profile", &PySession::profile, nb::arg("arrays"))
       .def("prepare", &PySession::prepare, nb::arg("sizes"))

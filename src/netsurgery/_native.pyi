@@ -1,7 +1,7 @@
 """The engine in C++: the coder of the .nsm file, its reader, and which kernels run.
 
-netsurgery.packed.reference_coder is the coder in Python; docs/format.md says what each part is. Matrices have one row
-for each output; a grid (rows, columns, plane, width) says that a row is columns / plane channels of `plane` entries, in
+specification/coder.py is the coder in Python; docs/format.md says what each part is. Matrices have one row for each
+output; a grid (rows, columns, plane, width) says that a row is columns / plane channels of `plane` entries, in
 lines of `width`; plane 1 is not a picture. All methods of the coder raise ValueError where an argument lies outside its
 range. An object is for one thread at a time.
 """
@@ -122,16 +122,80 @@ def adopt_in_place(layers: Sequence[tuple[_Floats, _Floats, _Floats, _Bytes]], t
     Arrays as for expand_in_place; weights, scales and codes stay.
     """
 
-class ReadGraph(TypedDict):
+Factor: TypeAlias = "int | tuple[Terms, int | None]"
+"""Of a number that follows open axes: the number of an axis; terms over a divisor; terms and None, above zero."""
+Terms: TypeAlias = "tuple[tuple[tuple[Factor, ...], int], ...]"
+"""Each term's factors and coefficient."""
+
+class Structure(TypedDict):
     """A graph with numbers in the place of names: values are inputs first, then nodes, then constants."""
 
     inputs: tuple[tuple[str, tuple[int | str, ...], int], ...]
     """Name, shape and code of the type of each; an open size is the name of its axis."""
-    least: tuple[int, ...]
-    """Of each open axis, the smallest size."""
-    nodes: tuple[tuple[str, tuple[int | None, ...], int, dict[str, object]], ...]
-    """Operator, operands (None: left out), output, attributes of each."""
+    axes: tuple[tuple[str, int, int], ...]
+    """Name of each open axis, its smallest size, and of what its sizes are multiples."""
+    extents: tuple[Terms, ...]
+    nodes: tuple[tuple[str, tuple[int | None, ...], int, dict[str, Any], dict[str, tuple[int | None, ...]]], ...]
+    """Operator, operands (None: left out), output, attributes of each; and of attributes with numbers that follow open
+    axes, which stand there at the smallest sizes, the extent of each number (None: it doesn't follow any)."""
     outputs: tuple[int, ...]
+
+class FileStructure(Structure):
+    """All of a file but the entries of its constants."""
+
+    names: tuple[str, ...]
+    """Of all values; made up where the file has none."""
+    constants: tuple[tuple[int, ...], ...]
+    """Their shapes."""
+
+class StoredTensor(TypedDict):
+    """A constant as a file holds it. Arrays have one axis, and no entries where they say nothing."""
+
+    encoding: int | None
+    """The code of one of packed.format.Encoding; None: all entries are +0."""
+    mantissa: int
+    shared: bool
+    values: _Words
+    """All entries; of zeros and of planes none."""
+    present: _Bytes
+    """Of a codebook or of whole numbers: 1 for each entry that has a code."""
+    codes: _Bytes
+    """Of a codebook: places in `table`. Of whole numbers: how far each lies above `least`. 0 without a code."""
+    least: int
+    span: int
+    """Of whole numbers: how many there are from `least` on."""
+    table: _Words
+    """Values of a codebook; scales of rows; of planes (rows, planes)."""
+    signs: _Bytes
+    """(planes, rows, columns), 0 or 1."""
+    kept: int
+    """Entries that the file has numbers for."""
+    distinct: int
+    """Values other than +0; -1: more than 256."""
+    bits: float
+
+class FileReader:
+    """The engine's reader, step by step; netsurgery.packed.reader is made of it. Errors are those of `load`."""
+
+    def __init__(self, content: bytes, elements: int = 0, value_elements: int = 2**28) -> None:
+        """Read everything but constants. elements, value_elements: as in Limits; elements 0: the default; -1: none."""
+
+    def structure(self) -> FileStructure:
+        """What was read."""
+
+    @property
+    def structure_bits(self) -> float:
+        """What that costs in the file."""
+
+    def next(self) -> StoredTensor:
+        """The next constant; to be called once for each."""
+
+    def finish(self) -> None:
+        """After the last constant: refuse what lies behind it, and a graph that contradicts itself at larger sizes."""
+
+class ReadGraph(Structure):
+    """A graph as the engine keeps it."""
+
     output_names: tuple[str, ...]
     constants: tuple[tuple[str, tuple[int, ...], npt.NDArray[np.float32]], ...]
     """How the engine keeps each ("dense", "sparse" or "planes"), its shape, its entries (rows, columns)."""
@@ -141,10 +205,9 @@ class ReadGraph(TypedDict):
 def read_graph(
     content: bytes, elements: int = 0, value_elements: int = 2**28, sizes: Sequence[int] | None = None
 ) -> ReadGraph:
-    """What the engine's own reader makes of a file: for tests and fuzzing.
+    """What a session keeps of a file: for tests and fuzzing.
 
-    elements, value_elements: as in packed.format.Limits; elements = 0: what the file's size grants; -1: none.
-    sizes: of the open axes, for `shapes`; None: the smallest.
+    elements, value_elements: as in FileReader. sizes: of the open axes, for `shapes`; None: the smallest.
     Raises PackedFileError, FileVersionError, FileLimitError.
     """
 
@@ -195,12 +258,20 @@ class Session:
         """Names, shapes with the names of open axes, codes of types."""
 
     @property
+    def axes(self) -> tuple[tuple[str, int, int], ...]:
+        """Name, smallest size and step of each open axis."""
+
+    @property
     def output_names(self) -> tuple[str, ...]:
         """In order."""
 
     @property
     def output_types(self) -> tuple[int, ...]:
         """Codes of types, in order."""
+
+    @property
+    def first_entries(self) -> list[tuple[int, int, int]]:
+        """(output, axis, output that says how many entries along it there are), of those that a run decides."""
 
     @property
     def threads(self) -> int:

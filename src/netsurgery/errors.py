@@ -62,6 +62,17 @@ class DataError(NetsurgeryError, ValueError):
     """A data or weights file is missing, damaged, or of another kind than expected."""
 
 
+class MissingFolderError(NetsurgeryError, FileNotFoundError):
+    """A file is to be written into a folder that doesn't exist. None is made: a typing error would leave one behind.
+
+    >>> try:
+    ...     report = ns.pack(model, "no such folder/network.nsm", example_inputs=images)
+    ... except ns.errors.MissingFolderError as error:
+    ...     print(error)
+    no such folder/network.nsm can't be written: there is no folder ... Make it, or give another path.
+    """
+
+
 class MissingExtraError(NetsurgeryError, ImportError):
     """A part of the library needs an optional dependency that isn't installed.
 

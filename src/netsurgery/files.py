@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from netsurgery.errors import DataError
+from netsurgery.errors import DataError, MissingFolderError
 
 
 def check_target(path: str | Path) -> None:
     """Raise OSError if no file can be written at `path`.
 
     That is where there is a folder, or a pipe or device, which a file in its place would make an end of, and where its
-    folder can't be made or written to. Asked before long work; whether the disk is full shows only when something is
-    written.
+    folder can't be written to or doesn't exist (MissingFolderError). Asked before long work; whether the disk is full
+    shows only when something is written.
     """
     target = _followed(Path(path))
     kind = _kind(target)
@@ -31,6 +31,11 @@ def check_target(path: str | Path) -> None:
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise _error(errno.ENOTDIR, target)
+    if folder != target.absolute().parent:
+        missing = target.absolute().parent
+        raise MissingFolderError(
+            f"{path} can't be written: there is no folder {missing}. Make it, or give another path."
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _error(errno.EACCES, target)
 
@@ -46,7 +51,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
     given = Path(path)
     check_target(given)
     target = _followed(given)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = (
         target.parent / f".netsurgery-{secrets.token_hex(8)}"
     )  # short: the target's name may be as long as can be

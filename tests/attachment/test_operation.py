@@ -488,6 +488,29 @@ def test_biases_of_recurrent_and_attention_layers_are_biases() -> None:
     assert not {"1.bias_k", "1.bias_v"} & set(operation.masks)  # tokens that are attended to
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        ns.NaiveCut(density=0.5, biases=False),
+        ns.Surgery(density=0.5, steps=4, interval=1, biases=False),
+        ns.ThresholdSurgery(c_rate=0.3, gamma=0.2, iter_stop=5, biases=False),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_a_layer_whose_only_own_parameter_is_a_bias_is_left_out_with_the_biases(method: Method[Any]) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    model[2].weight = model[0].weight  # tied
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, method)
+    for _ in range(6):
+        optimizer.zero_grad()
+        model(torch.rand(3, 4)).square().mean().backward()
+        optimizer.step()
+    assert set(operation.masks) == {"0.weight"}
+    operation.finish()
+    assert [row.kept for row in operation.report()] == [int(model[0].weight.count_nonzero())]
+
+
 def test_the_step_after_one_that_failed_counts_and_hides_as_ever() -> None:
     model = new_net()
     optimizer = Failing(model.parameters(), lr=0.05)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import netsurgery as ns
 from netsurgery.attachment.stale_gradients import StaleGradients
@@ -462,3 +464,50 @@ def test_a_compiled_step_gives_the_same_bits_and_is_not_traced_at_each_step() ->
         assert graphs[-1] == graphs[4]
         results.append(model.state_dict())
     assert same(*results)
+
+
+class Counting(TorchDispatchMode):
+    """Notes what torch computes, views left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if str(function).split(".")[1] not in ("detach", "view", "new_zeros"):
+            self.operators[str(function)] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def computed(optimizer: torch.optim.Optimizer, closure: Callable[[], Tensor] | None = None) -> Counter[str]:
+    with Counting() as counting:
+        optimizer.step(closure)  # type: ignore[arg-type]
+    return counting.operators
+
+
+def test_a_step_after_finish_costs_one_product_of_each_tensor() -> None:
+    model = new_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    backward(model, optimizer, 0)
+    plain = computed(optimizer)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.3, steps=4, interval=1))
+    for step in range(6):
+        backward(model, optimizer, step)
+        optimizer.step()
+    operation.finish()
+    backward(model, optimizer, 6)
+    more = computed(optimizer) - plain
+    assert set(more) == {"aten.addcmul.out"}
+    assert sum(more.values()) == len(operation.masks)
+
+
+def test_a_closure_at_each_step_copies_no_weights() -> None:
+    model = new_net()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.3, steps=4, interval=1))
+    for step in range(6):
+        optimizer.step(lambda step=step: backward(model, optimizer, step))  # type: ignore[misc]
+    operation.finish()
+    found = computed(optimizer, lambda: backward(model, optimizer, 6))
+    assert found
+    assert not [name for name in found if "clone" in name or "copy" in name]

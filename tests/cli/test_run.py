@@ -44,7 +44,22 @@ def test_outputs_are_written_in_order_and_their_shapes_printed(
     np.testing.assert_array_equal(np.load("y.npy"), a + b)
     np.testing.assert_array_equal(np.load("z.npy"), a * b)
     assert np.load("y.npy").dtype == np.float32
-    assert capsys.readouterr().out.splitlines() == ["wrote y.npy: total (2, 3)", "wrote z.npy: product (2, 3)"]
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["wrote y.npy: total (2, 3)", "wrote z.npy: product (2, 3)"]
+    assert printed.err.splitlines() == ["note: b.npy holds int64; input 'b' takes float32."]
+
+
+def test_whole_numbers_that_float32_may_round_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("b.npy", np.full((2, 3), 2**24 + 1))
+    refused(ARGUMENTS, "input 'b' is float32, which would round a whole number such as 16777217", capsys)
+    np.save("b.npy", np.full((2, 3), -(2**24)))
+    assert main(ARGUMENTS) == 0
+
+
+@pytest.mark.parametrize("output", ["y.npy", "z.npy"])
+def test_no_folder_is_made_for_an_output(output: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [f"folder/{output}" if one == output else one for one in ARGUMENTS]
+    refused(arguments, f"folder/{output} can't be written: there is no folder", capsys)
 
 
 def test_run_needs_numpy_only(folder: Path, deployed: Callable[..., subprocess.CompletedProcess[str]]) -> None:
@@ -68,7 +83,7 @@ def archive() -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "No such file or directory: 'a.npy'"),
+        (None, "a.npy can't be read: No such file or directory."),
         (b"", "a.npy can't be read as an .npy file of numbers"),
         (b"1, 2, 3", "a.npy can't be read as an .npy file of numbers"),
         (object_array(), "Object arrays cannot be loaded"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,10 @@ def _magnitudes(node: GraphNode, operands: list[tuple[Array, int]]) -> tuple[Arr
             return values[0] * values[1], sum(counts) + 1
         case "Div":
             return values[0] / values[1], sum(counts) + 1
+        case "Pad":
+            return run_node(
+                replace(node, attributes=node.attributes | {"value": abs(node.attributes["value"])}), values
+            ), longest
         case "Clip":
             limits = [abs(node.attributes[name]) for name in ("minimum", "maximum")]
             return np.maximum(x, np.float32(max(one for one in limits if one < math.inf))), longest
@@ -259,6 +263,22 @@ class Drawing:
             branches.append(self.input((self.up_to(3), *self.shapes[x][1:])))
         return self.node("Concat", self.draw(st.permutations(branches)), axis=1)
 
+    def unfolded(self, x: str) -> str:
+        """Channels that become pixels, as behind transposed convolutions: perhaps with some cut off or added around."""
+        axes = len(self.shapes[x]) - 1
+        blocks = tuple(self.of(1, 2, 2, 3) if math.prod(self.shapes[x][1:]) <= 1000 else 1 for _ in range(axes))
+        y = self.kept(x, self.up_to(6) * math.prod(blocks), self.of(1, 3))
+        y = self.node("DepthToSpace", [y], blocks=blocks, order=self.of("crd", "dcr"))
+        return self.padded(y) if self.of(True, False) else y
+
+    def padded(self, x: str) -> str:
+        sizes = self.shapes[x][1:]
+        before = tuple(self.of(0, 1, 2, -min(1, size - 1)) for size in sizes)
+        after = tuple(
+            self.of(0, 1, -min(1, size - 1 + min(first, 0))) for size, first in zip(sizes, before, strict=True)
+        )
+        return self.node("Pad", [x], pads=(0, 0, *before, 0, 0, *after), value=self.of(0.0, 2.0))
+
     def scaled(self, x: str) -> str:
         """By a number for each channel, that comes first or second."""
         channels, *sizes = self.shapes[x]
@@ -304,15 +324,17 @@ def networks(
     """A convolution, what may follow it, and perhaps an ending that sees the whole picture.
 
     batch: the one the network is made for; "batch": any. whole: all numbers are whole, and so are all results.
-    complete: no weight is zero. least: pixels on each side of the picture.
+    complete: no weight is zero. least: pixels on each side of the picture or
+    volume.
     """
     drawing = Drawing(draw, batch, whole, complete)
     side = st.one_of(*(st.integers(least, max(least, most)) for most in (5, 12, 40)))
-    sides = draw(st.lists(side, min_size=1, max_size=2))
+    short = st.integers(least, max(least, 9))
+    sides = draw(st.lists(side, min_size=1, max_size=2) | st.lists(short, min_size=3, max_size=3))
     x = drawing.input((drawing.channels_of(math.prod(sides)), *sides))
     made = [x, drawing.convolution(x)]
     steps = [drawing.convolution, drawing.pool, drawing.cut, drawing.residual, drawing.added, drawing.joined]
-    steps += [drawing.scaled, drawing.entrywise]
+    steps += [drawing.scaled, drawing.entrywise, drawing.unfolded, drawing.padded]
     if not whole:
         steps.append(drawing.normalised)
         steps += [] if complete else [drawing.excited]

@@ -135,6 +135,20 @@ def binary_planes() -> Graph:
     return builder.graph([builder.node("Linear", [y, planes(3, 35, 32 * 2 * 2)])])
 
 
+def volumes() -> Graph:
+    """(n, 2, 6, 9, 7) -> (n, 3): convolutions and pools along three axes."""
+    rng = np.random.default_rng(0)
+    builder = GraphBuilder()
+    x = builder.input("film", ("batch", 2, 6, 9, 7))
+    x = builder.node("Conv", [x, builder.constant(rng.normal(size=(6, 2, 3, 3, 3)))], pads=(1,) * 6)
+    weight = rng.normal(size=(6, 6, 3, 2, 3)) * (rng.random((6, 6, 3, 2, 3)) < 0.2)
+    y = builder.node("Conv", [builder.node("Relu", [x]), builder.constant(weight)], pads=(1, 1, 1, 1, 0, 1))
+    y = builder.node("MaxPool", [builder.node("Add", [x, y])], kernel=(2, 3, 2), strides=(2, 2, 2), pads=(0, 1, 0) * 2)
+    y = builder.node("AveragePool", [y], kernel=(2, 1, 2), pads=(1, 0, 0, 0, 0, 1))
+    y = builder.node("Conv", [y, builder.constant(rng.normal(size=(3, 6, 1, 1, 1)))], strides=(1, 2, 1))
+    return builder.graph([builder.node("Mean", [y], axes=(2, 3, 4), keepdims=False)])
+
+
 def four_planes() -> Graph:
     """(n, 6, 9, 7) -> (n, 35): as many planes as tables take."""
     layers = PlaneLayers()
@@ -161,7 +175,7 @@ def all_files() -> dict[str, bytes]:
     for operator, operands, attributes in CASES:
         of_operators[operator] += 1
         networks[f"{operator}-{of_operators[operator]:02}"] = one_node(operator, operands, attributes, "batch")
-    for network in (lenet5, residual, depthwise, windows, pools, binary_planes, four_planes):
+    for network in (lenet5, residual, depthwise, windows, pools, volumes, binary_planes, four_planes):
         networks[network.__name__] = network()
     return {f"{name}.nsm": encode(recognise_weights(graph)) for name, graph in networks.items()}
 

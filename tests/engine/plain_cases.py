@@ -255,6 +255,39 @@ def interpolate(draw: Draw) -> Case:
     return Case("Interpolate", (x,), {**sizes, **chosen, "alpha": draw(st.sampled_from([-0.75, -0.5, 0.0]))})
 
 
+def grid_sample(draw: Draw) -> Case:
+    x = picture(draw)
+    grid = (x[0], *draw(tuples(st.integers(1, 9), len(x) - 2)), len(x) - 2)
+    return Case("GridSample", (x, grid), choices_of(draw, "GridSample"))
+
+
+def roi_align(draw: Draw) -> Case:
+    x = (draw(counts), draw(sizes), draw(sizes), draw(sizes))
+    boxes = draw(sizes)
+    attributes = {
+        "size": draw(tuples(counts, 2)),
+        "count": draw(small),
+        "scale": draw(st.sampled_from([0.5, 1.0, -3.0])),
+    }
+    return Case("RoiAlign", (x, (boxes,), (boxes, 4)), {**attributes, **choices_of(draw, "RoiAlign")})
+
+
+def non_max_suppression(draw: Draw) -> Case:
+    images, classes, boxes = draw(counts), draw(counts), draw(st.integers(1, 12))
+    attributes = {"count": draw(st.integers(1, 15)), "threshold": draw(st.sampled_from([0.0, 0.25, 0.5, 1.0]))}
+    attributes["minimum"] = draw(st.sampled_from([-np.inf, -0.5, 0.0]))
+    return Case(
+        "NonMaxSuppression",
+        ((images, boxes, 4), (images, classes, boxes)),
+        {**attributes, **choices_of(draw, "NonMaxSuppression")},
+    )
+
+
+def first_entries(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    return Case("FirstEntries", (x, (1,)), {"axis": axis_of(draw, x)})
+
+
 def depth_to_space(draw: Draw) -> Case:
     x = picture(draw)
     blocks = draw(tuples(st.integers(1, 3), len(x) - 2))
@@ -484,6 +517,10 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     "Interpolate": interpolate,
+    "GridSample": grid_sample,
+    "RoiAlign": roi_align,
+    "NonMaxSuppression": non_max_suppression,
+    "FirstEntries": first_entries,
     "Gather": gather,
     "GatherElements": gather_elements,
     "GatherND": gather_nd,
@@ -556,6 +593,10 @@ LARGE = [
     Case("Resize", ((2, 3, 60, 61),), {"size": (120, 122)}),
     Case("Interpolate", ((2, 3, 60, 61),), {"size": (120, 122)}),
     Case("Interpolate", ((1, 2, 9000),), {"size": (20000,), "mode": "cubic"}),
+    Case("GridSample", ((2, 3, 60, 61), (2, 90, 70, 2)), {"mode": "cubic"}),
+    Case("NonMaxSuppression", ((2, 300, 4), (2, 5, 300)), {"count": 40, "threshold": 0.3}),
+    Case("RoiAlign", ((2, 30, 40, 41), (20,), (20, 4)), {"size": (7, 7), "scale": 20.0}),
+    Case("GridSample", ((1, 70, 6, 7, 8), (1, 9, 11, 70, 3)), {"padding": "reflection"}),
     Case("DepthToSpace", ((2, 36, 30, 31),), {"blocks": (2, 3)}),
     Case("SpaceToDepth", ((2, 3, 60, 93),), {"blocks": (2, 3), "order": "dcr"}),
     Case("Mean", ((30, 7, 41, 43),), {"axes": (2, 3)}),

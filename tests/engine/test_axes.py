@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.packed.graphs import all_graphs, open_axes, random_inputs, words
+from tests.packed.graphs import all_graphs, multiples, open_axes, random_inputs, words
 
 from netsurgery.errors import InputError, SettingError
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input
@@ -68,10 +68,11 @@ def test_sizes_that_the_network_can_not_have_are_refused_by_axis(engine: Engine)
     graph = open_axes()
     session = Session(encode(graph, names=True), engine=engine)
     inputs = random_inputs(graph, {**graph.least, "height": 1})
-    with pytest.raises(InputError, match=r"can't run at .*height 1.*: .*a window of 3 doesn't fit"):
+    reason = r"can't run at .*height 1[^:]*: height is 1: it must be at least 2\. \(.*a window of 3 doesn't fit"
+    with pytest.raises(InputError, match=reason):
         session.run(inputs)
     if engine == "native":
-        with pytest.raises(InputError, match=r"It takes height from 2 on\."):
+        with pytest.raises(InputError, match=reason):
             session.prepare(**{**graph.least, "height": 1})
     assert session.run(random_inputs(graph, graph.least))
 
@@ -212,3 +213,34 @@ def test_the_smallest_sizes_of_a_file_are_those_of_its_graph(name: str) -> None:
     read = decode(encode(graph, names=True)).graph
     assert read.least == graph.least == graph.replaced(known_least={}).least
     assert read.steps == graph.steps
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("sizes", "reason"),
+    [
+        ({"height": 10}, r"height 10, width 16: height is 10: it must be a multiple of 4, at least 4\.$"),
+        ({"width": 4}, r"height 8, width 4: width is 4: it must be a multiple of 8, at least 8\.$"),
+        (
+            {"height": 6, "width": 12},
+            r"height is 6: it must be a multiple of 4, at least 4\. "
+            r"width is 12: it must be a multiple of 8, at least 8\.$",
+        ),
+    ],
+)
+def test_sizes_that_are_no_multiples_are_refused_by_axis(engine: Engine, sizes: dict[str, int], reason: str) -> None:
+    session = Session(encode(multiples(), names=True), engine=engine)
+    with pytest.raises(InputError, match=reason):
+        session(np.zeros((1, 2, *{"height": 8, "width": 16, **sizes}.values()), np.float32))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_wrong_shape_is_refused_with_what_each_axis_takes(engine: Engine) -> None:
+    session = Session(encode(multiples(), names=True), engine=engine)
+    needed = (
+        r"\(batch, 2, height, width\) is needed, batch at least 1; height a multiple of 4, at least 4; "
+        r"width a multiple of 8, at least 8\.$"
+    )
+    for shape in ((1, 3, 8, 8), (2, 8, 8), (1, 2, 0, 8)):
+        with pytest.raises(InputError, match=needed):
+            session(np.zeros(shape, np.float32))

@@ -58,6 +58,7 @@ def library(library_folder: Path) -> c.CDLL:
         "ns_axis_least": [session, number],
         "ns_axis_step": [session, number],
         "ns_output_shape": [session, pointer, number, pointer],
+        "ns_output_entries": [session, number, pointer],
         "ns_set_threads": [session, number],
         "ns_threads": [session],
         "ns_prepare": [session, pointer],
@@ -196,6 +197,24 @@ def test_axes_and_types_are_told_and_whole_numbers_looked_up(library: c.CDLL, lo
     assert b"input 'ids': 9 at place (2, 1) is none of the table's 9 rows" in library.ns_last_error()
     assert library.ns_prepare(session, None) == ARGUMENT
     assert library.ns_last_error() == b"sizes is NULL."
+    library.ns_free(session)
+
+
+def test_an_output_says_which_one_tells_how_many_entries_it_has(
+    library: c.CDLL, load: Callable[..., c.c_void_p]
+) -> None:
+    builder = GraphBuilder()
+    x, count = builder.input("x", (2, 5)), builder.input("count", (1,), ValueType.INT64)
+    nodes = [
+        builder.node("FirstEntries", [x, builder.node("Reshape", [count], "many", shape=(1,))], "some", axis=1),
+        builder.node("Relu", [x], "all"),
+    ]
+    session, axis = load(encode(builder.graph(["all", nodes[0], "many"]), names=True)), c.c_int(-1)
+    assert [library.ns_output_entries(session, output, c.byref(axis)) for output in (-1, 0, 2, 3)] == [-1] * 4
+    assert axis.value == -1
+    assert library.ns_output_entries(session, 1, c.byref(axis)) == 2
+    assert library.ns_output_entries(session, 1, None) == 2
+    assert axis.value == 1
     library.ns_free(session)
 
 
@@ -351,7 +370,7 @@ def test_a_batch_that_there_can_not_be_is_refused(batch: int, library: c.CDLL, l
         run(library, session, batch, [x], [output]),
     ):
         assert status == INPUT
-        assert f"batch is {batch}; at least 1 is needed" in library.ns_last_error().decode()
+        assert f"batch is {batch}: it must be at least 1." in library.ns_last_error().decode()
     assert not output.any()
     library.ns_free(session)
 

@@ -381,6 +381,76 @@ def test_offsets_reach_as_far_as_another_reader_widens_the_halo(batch: int) -> N
     )
 
 
+def volumes(density: float) -> Graph:
+    """(n, 3, 8, 14, 14) -> (n, 5): convolutions of all three axes at once and of some, as films are looked at."""
+    rng, builder = np.random.default_rng(0), GraphBuilder()
+
+    def convolved(x: str, inputs: int, outputs: int, kernel: tuple[int, ...], groups: int = 1, stride: int = 1) -> str:
+        weight = builder.constant(sparse(rng, density, outputs, inputs // groups, *kernel))
+        strides, pads = tuple(stride if size > 1 else 1 for size in kernel), tuple(size // 2 for size in kernel) * 2
+        bias = builder.constant(rng.normal(size=outputs))
+        return builder.node("Conv", [x, weight, bias], groups=groups, strides=strides, pads=pads)
+
+    x = builder.node("Relu", [convolved(builder.input("x", ("batch", 3, 8, 14, 14)), 3, 12, (3, 3, 3))])
+    y = builder.node("Relu", [convolved(x, 12, 18, (1, 3, 3))])
+    y = convolved(y, 18, 12, (3, 1, 1))
+    x = builder.node("Relu", [builder.node("Add", [x, y])])
+    x = builder.node("MaxPool", [x], kernel=(1, 2, 2), strides=(1, 2, 2))
+    x = builder.node("Silu", [convolved(x, 12, 12, (3, 3, 3), groups=12)])
+    x = convolved(x, 12, 40, (3, 3, 3), stride=2)
+    x = builder.node("AveragePool", [x], kernel=(2, 2, 2), strides=(2, 2, 2))
+    x = builder.node("Conv", [x, builder.constant(sparse(rng, density, 5, 40, 1, 1, 1))])
+    return builder.graph([builder.node("Mean", [x], axes=(2, 3, 4), keepdims=False)])
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("density", [0.1, 1.0])
+@pytest.mark.parametrize("batch", [1, 2, 7, 16])
+def test_volumes_run_on_vectors_from_end_to_end(batch: int, density: float, name: str) -> None:
+    with instructions(name):
+        graph = volumes(density)
+        assert_as_the_reference(graph, batch, threads=(1, 2, 3))
+        assert "plain" not in kinds(graph, batch)
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("order", ["crd", "dcr"])
+@pytest.mark.parametrize("batch", [1, 3, 16])
+@pytest.mark.parametrize("sizes", [(20,), (9, 14), (4, 6, 8)])
+def test_transposed_convolutions_stay_on_vectors(sizes: tuple[int, ...], batch: int, order: str, name: str) -> None:
+    """A convolution that makes every phase, channels that become pixels, some of which are cut off; then a skip."""
+    rng, builder, axes = np.random.default_rng(0), GraphBuilder(), len(sizes)
+    x = builder.input("x", ("batch", 3, *sizes))
+    wide = builder.constant(sparse(rng, 0.5, 5, 3, *(3,) * axes))
+    skip = builder.node("Conv", [x, wide], pads=(1,) * 2 * axes)
+    y = builder.node("MaxPool", [skip], kernel=(2,) * axes, strides=(2,) * axes, ceil_mode=True)
+    phases = builder.constant(sparse(rng, 0.5, 4 * 2**axes, 5, *(1,) * axes))
+    y = builder.node("DepthToSpace", [builder.node("Conv", [y, phases])], blocks=(2,) * axes, order=order)
+    too_many = tuple(-(size % 2) for size in sizes)
+    if any(too_many):
+        y = builder.node("Pad", [y], pads=(0, 0, *too_many, 0, 0, *(0,) * axes))
+    y = builder.node("Concat", [skip, builder.node("Relu", [y])], axis=1)
+    last = builder.constant(sparse(rng, 0.5, 2, 9, *(3,) * axes))
+    graph = builder.graph([builder.node("Conv", [y, last], pads=(1,) * 2 * axes)])
+    with instructions(name):
+        assert_as_the_reference(graph, batch, threads=(1, 2, 3))
+        assert "plain" not in kinds(graph, batch)
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize(("depth", "side"), [(5, 3), (3, 14), (16, 7), (40, 1)])
+def test_slices_of_a_kernel_may_lie_further_apart_than_offsets_count(depth: int, side: int, batch: int) -> None:
+    """Of 800 channels: three slices are beyond 16 bits, of the largest pictures three rows are, too."""
+    rng, builder = np.random.default_rng(0), GraphBuilder()
+    x = builder.input("x", ("batch", 2, depth, side, side))
+    x = builder.node("Conv", [x, builder.constant(rng.normal(size=(800, 2, 1, 1, 1)))])
+    weight = builder.constant(sparse(rng, 0.02, 7, 800, 3, 3, 3))
+    x = builder.node("Conv", [x, weight], pads=(1,) * 6)
+    assert_as_the_reference(
+        builder.graph([builder.node("Conv", [x, builder.constant(rng.normal(size=(40, 7, 2, 1, 1)))])]), batch
+    )
+
+
 @pytest.mark.parametrize(
     ("operator", "windows"),
     [

@@ -23,7 +23,7 @@ UNIT = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding may be off by, relatively."""
 DOUBLE_UNIT = 2.0**-53
 
-PICKED = {"Gather", "GatherElements", "GatherND", "TopKValues"}
+PICKED = {"FirstEntries", "Gather", "GatherElements", "GatherND", "TopKValues"}
 MOVED = {"Reshape", "Concat", "Transpose", "Slice", "Pad", "Resize", "Embedding", "Where", "Integers", *PICKED}
 MOVED |= {"DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Trilu", "Reverse"}
 """Entries only go elsewhere: bit by bit the same, the sign of zero and what a NaN carries included."""
@@ -109,7 +109,7 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
         return ulp + 8 * x.size * DOUBLE_UNIT * gain
     if case.operator in RECURRENT:
         return recurrent_bound(case, operands)
-    if case.operator == "Interpolate":
+    if case.operator in {"Interpolate", "GridSample", "RoiAlign"}:
         # Weights come of rounded positions and are divided by their sum; of cubic their magnitudes sum to less than 3.
         return ulp + 200 * x.size * DOUBLE_UNIT * magnitude
     if case.operator == "RmsNorm":

@@ -1,10 +1,11 @@
-"""The engine's reader of files beside the Python reader: the same graph, bit for bit, or the same refusal."""
+"""The library's reader and what a session keeps, beside the specification's reader: the same graph or refusal."""
 
 from __future__ import annotations
 
 import math
 import time
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,8 +30,9 @@ from netsurgery.packed.reader import decode
 from netsurgery.packed.structure import zigzag
 from netsurgery.packed.writer import encode
 
-READERS = ("native", "engine")
+READERS = ("library", "native", "engine")
 GRAPHS = all_graphs()
+NETWORKS = Path(__file__).parents[2] / "engine" / "tests" / "networks"
 
 
 def read_as_python_does(content: bytes, limits: Limits | None = None) -> bool:
@@ -47,6 +49,11 @@ def test_a_graph_comes_back_from_its_file(name: str, names: bool) -> None:
 def test_larger_files_golden_ones_and_the_corpus_are_read() -> None:
     contents = [encode(random_lenet5(0)), *map(bytes.fromhex, GOLDEN.values()), *corpus()]
     assert all(read_as_python_does(content) for content in contents)
+
+
+@pytest.mark.parametrize("path", sorted(NETWORKS.glob("*.nsm")), ids=lambda path: path.stem)
+def test_each_network_of_the_engines_own_tests_is_read(path: Path) -> None:
+    assert read_as_python_does(path.read_bytes())
 
 
 def test_odd_names_of_inputs_and_outputs_come_back() -> None:

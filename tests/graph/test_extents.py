@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.packed.readers import READERS, decode
 
 from netsurgery.errors import FileLimitError, GraphError, InputError, TooSmallError
 from netsurgery.graph.extents import (
@@ -23,7 +24,6 @@ from netsurgery.graph.extents import (
     smaller,
 )
 from netsurgery.graph.ir import Graph, GraphBuilder, node
-from netsurgery.packed.reader import decode
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import Session
 
@@ -152,7 +152,7 @@ def cut_and_flattened() -> Graph:
 @pytest.mark.parametrize("names", [False, True])
 def test_a_file_keeps_extents_in_both_coders(names: bool) -> None:
     content = encode(cut_and_flattened(), names=names)
-    for coder in ("native", "reference"):
+    for coder in READERS:
         graph = decode(content, coder=coder).graph  # type: ignore[arg-type]
         assert encode(graph, names=names) == content
         found = [extent for made in graph.nodes for extent in made.extents]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -265,6 +266,29 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
     "smoothed bicubic interpolation": (
         lambda x: F.interpolate(x, (4, 3), mode="bicubic", antialias=True),
         ["Interpolate"],
+    ),
+    **{
+        f"samples, {mode}, {padding}, {corners}": (
+            lambda x, mode=mode, padding=padding, corners=corners: F.grid_sample(
+                x, 1.4 * x[:, :2].permute(0, 2, 3, 1), mode=mode, padding_mode=padding, align_corners=corners
+            ),
+            ["Slice", "Transpose", "Mul", "GridSample"],
+        )
+        for mode in ("bilinear", "nearest", "bicubic")
+        for padding in ("zeros", "border", "reflection")
+        for corners in (False, True)
+    },
+    "samples of blocks": (
+        lambda x: F.grid_sample(x[:, None], x[:, :, :, :3, None].permute(0, 1, 2, 4, 3), align_corners=False),
+        ["Reshape", "Slice", "Reshape", "Transpose", "GridSample"],
+    ),
+    "positions by a matrix": (
+        lambda x: F.affine_grid(x[:, :2, :3, 0], [x.shape[0], 1, 3, 5], align_corners=False),
+        ["Slice", "Slice", "Slice", "Reshape", "Transpose", "Reshape", "Mul", "ReduceSum", "Reshape"],
+    ),
+    "positions in blocks by a matrix": (
+        lambda x: F.affine_grid(x[:, :3, :4, 0], [x.shape[0], 1, 3, 5, 2], align_corners=True),
+        ["Slice", "Slice", "Slice", "Reshape", "Transpose", "Reshape", "Mul", "ReduceSum", "Reshape"],
     ),
     "pool with a divisor": (lambda x: F.avg_pool2d(x, 3, 2, 1, divisor_override=4), ["AveragePool", "Mul"]),
     "channel shuffle": (lambda x: F.channel_shuffle(x, 2), ["Reshape", "Transpose", "Reshape"]),
@@ -579,6 +603,44 @@ def test_what_has_no_place_in_a_graph_is_refused_by_name(what: str) -> None:
 def test_a_branch_on_values_is_refused_with_torchs_first_sentence() -> None:
     with pytest.raises(CaptureError, match=r"Could not guard on data-dependent expression.*doesn't branch on values"):
         read_torch(Wrap(branching), (X,))
+
+
+def test_torchs_pages_about_a_branch_on_values_are_left_to_the_cause(capfd: pytest.CaptureFixture[str]) -> None:
+    model = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), Wrap(branching)).eval()
+    with pytest.raises(CaptureError) as refusal:
+        read_torch(model, (torch.rand(2, 3, 8),))
+    assert len(str(refusal.value).splitlines()) == 1
+    assert "unhinted" not in str(refusal.value)
+    assert refusal.value.__cause__ is not None
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+
+
+def test_what_a_model_prints_while_it_is_read_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    def talking(x: Tensor) -> Tensor:
+        sys.stderr.write("once")
+        return x + 1
+
+    read_torch(Wrap(talking), (X,), open_axes={})
+    assert "once" in capsys.readouterr().err
+
+
+def test_a_transformer_takes_the_mask_that_torch_makes_for_it() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.transformer = nn.Transformer(8, 2, 1, 1, 16, batch_first=True)
+
+        def forward(self, source: Tensor, target: Tensor) -> Tensor:
+            mask = nn.Transformer.generate_square_subsequent_mask(target.shape[1])
+            return self.transformer(source, target, tgt_mask=mask)
+
+    looks = nn.modules.transformer._detect_is_causal_mask
+    model, inputs = Masked().eval(), (torch.rand(2, 5, 8), torch.rand(2, 4, 8))
+    graph = read_torch(model, inputs)
+    assert nn.modules.transformer._detect_is_causal_mask is looks
+    feeds = {given.name: one.numpy() for given, one in zip(graph.inputs, inputs, strict=True)}
+    np.testing.assert_allclose(run(graph, feeds)[0], model(*inputs).detach().numpy(), atol=1e-5)
 
 
 def test_all_missing_operators_are_named_with_their_count_and_first_place() -> None:

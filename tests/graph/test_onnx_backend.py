@@ -30,6 +30,9 @@ COMPUTED = {
     **dict.fromkeys(("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Gather", "GatherElements"), 2),
     **dict.fromkeys(("GatherND", "MatMul", "Add", "Sub", "Mul", "Div", "Mod", "PRelu"), 2),
     **dict.fromkeys(("Where", "ScatterElements", "ScatterND", "Gemm"), 3),
+    "Attention": 7,
+    "NonMaxSuppression": 2,
+    **dict.fromkeys(("RoiAlign", "GridSample"), 3),
     **dict.fromkeys(("Concat", "Sum", "Max", "Min", "Mean"), 99),
 }
 """How many operands of an operator may be computed, where it isn't only the first; the others are frozen."""
@@ -79,6 +82,10 @@ COARSE = {
     "*float16*": 2.0**-9,
 }
 """Pattern of names -> what other floats round by, a share of each number, and float32 does not."""
+
+
+CANCELLING = ("test_dft*", "test_stft*")
+"""Sums of large numbers that are next to nothing: off by a share of the largest one."""
 
 
 @cache
@@ -146,6 +153,10 @@ def as_read(data):
     return data.astype(np.float32) if data.dtype.kind == "f" or data.dtype.name == "bfloat16" else data
 
 
+def rtol_of(name, case):
+    return max([case.rtol, *(coarse for pattern, coarse in COARSE.items() if fnmatchcase(name, pattern))])
+
+
 def assert_as_onnx_says(name, results, expected):
     case = cases().get(name) or taken_apart()[name]
     assert len(results) == len(expected)
@@ -155,12 +166,14 @@ def assert_as_onnx_says(name, results, expected):
             assert result.dtype == wanted.dtype
             np.testing.assert_array_equal(result, wanted)
             continue
-        rtol = max([case.rtol, *(coarse for pattern, coarse in COARSE.items() if fnmatchcase(name, pattern))])
+        rtol = rtol_of(name, case)
         if np.asarray(wanted).dtype.kind in "bi":
             np.testing.assert_array_equal(result, wanted)
             continue
         wanted = np.asarray(wanted, np.float32)
-        np.testing.assert_allclose(result, wanted, rtol=rtol, atol=max(case.atol, 1e-6))
+        cancels = any(fnmatchcase(name, pattern) for pattern in CANCELLING)
+        largest = max(1.0, float(np.abs(wanted).max())) if cancels else 1.0
+        np.testing.assert_allclose(result, wanted, rtol=rtol, atol=max(case.atol, 1e-6 * largest))
 
 
 @pytest.mark.parametrize(("name", "computed"), list(runs()))
@@ -223,7 +236,7 @@ def test_a_skipped_case_is_refused_with_a_reason(name):
 # Operators that ONNX defines as graphs of others
 
 
-APART = ("Attention", "LinearAttention", "NegativeLogLikelihoodLoss", "RotaryEmbedding", "SwiGLU")
+APART = ("LinearAttention", "NegativeLogLikelihoodLoss", "RotaryEmbedding", "SwiGLU")
 
 
 @cache
@@ -314,7 +327,7 @@ def test_a_node_of_constants_is_folded_to_what_onnx_says(name):
         if result is None:
             continue
         assert (result.shape, result.dtype) == (wanted.shape, wanted.dtype)
-        rtol, atol = foldable()[name].rtol, max(foldable()[name].atol, 1e-6)
+        rtol, atol = rtol_of(name, foldable()[name]), max(foldable()[name].atol, 1e-6)
         np.testing.assert_allclose(result.astype(np.float64), wanted.astype(np.float64), rtol=rtol, atol=atol)
     assert results[0] is not None
 

@@ -64,6 +64,7 @@ CASES = [
     case("ArgMax", f32([1, 3, 3], [5, 4, 5]), gives=i64([1], [0]), axis=1),
     case("ArgMax", f32([1, 3, 3], [5, 4, 5]), gives=i64(2, 2), axis=1, keepdims=0, select_last_index=1),
     case("ArgMin", f32([1, 0, 0]), gives=i64([1]), axis=-1),
+    case("BlackmanWindow", i64(4).reshape(()), gives=f32(0, 0.34, 1, 0.34)),
     case("Cast", f32(-1.7, 1.7, 0.0), gives=i64(-1, 1, 0), to=TensorProto.INT64),
     case("Cast", f32(-INF, -1e30), gives=i64(-(2**63), -(2**63)), to=TensorProto.INT64),
     case("Cast", f32(-1.7, 0.0), gives=truth(1, 0), to=TensorProto.BOOL),
@@ -108,6 +109,9 @@ CASES = [
     case("GatherND", np.arange(8).reshape(2, 2, 2), i64([[1]], [[0]]), gives=i64([[2, 3]], [[4, 5]]), batch_dims=1),
     case("Greater", i64(1, 2), i64(1, 1), gives=truth(0, 1)),
     case("GreaterOrEqual", i64(1, 0), i64(1, 1), gives=truth(1, 0)),
+    case("HammingWindow", i64(4).reshape(()), gives=f32(2 / 23, 25 / 46, 1, 25 / 46)),
+    case("HannWindow", i64(4).reshape(()), gives=f32(0, 0.5, 1, 0.5)),
+    case("HannWindow", i64(3).reshape(()), gives=f32(0, 1, 0), periodic=0),
     case("Identity", i64(4), gives=i64(4)),
     case("IsInf", f32(INF, -INF, 0, NAN), gives=truth(1, 1, 0, 0)),
     case("IsInf", f32(INF, -INF), gives=truth(0, 1), detect_positive=0),
@@ -116,6 +120,8 @@ CASES = [
     case("LessOrEqual", i64(1, 4), i64(1, 3), gives=truth(1, 0)),
     case("Log", f32(1, 0), gives=f32(0, -INF)),
     case("Max", i64(1, 9), i64(5), i64(2, 3), gives=i64(5, 9)),
+    case("MelWeightMatrix", *(i64(size).reshape(()) for size in (1, 4, 8)), f32(0).reshape(()), f32(4).reshape(()),
+         gives=f32([1], [0], [0])),
     case("Min", f32(1, 9), f32(5), gives=f32(1, 5)),
     case("Mod", i64(7, -7, 7, -7), i64(3, 3, -3, -3), gives=i64(1, 2, -2, -1)),
     case("Mod", f32(7.5, -7.5), f32(2, 2), gives=f32(1.5, -1.5), fmod=1),
@@ -233,13 +239,13 @@ def test_a_node_of_constants_gives_what_is_worked_out_by_hand(one: Case) -> None
     onnx.checker.check_model(model(one), full_check=True)
     result = folded(one)
     assert (result.dtype, result.shape) == (one.expected.dtype, one.expected.shape)
-    np.testing.assert_allclose(result, one.expected, rtol=1e-6)
+    np.testing.assert_allclose(result, one.expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("one", CASES, ids=str)
 def test_onnx_runtime_has_the_same_numbers(one: Case) -> None:
     wanted = onnx_runtime_outputs(model(one), {"x": f32(1)})[0]
-    np.testing.assert_allclose(one.expected.astype(np.float32), wanted, rtol=1e-6)
+    np.testing.assert_allclose(one.expected.astype(np.float32), wanted, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +253,7 @@ def test_onnx_runtime_has_the_same_numbers(one: Case) -> None:
 )
 def test_a_network_that_gives_it_back_is_read_with_it(one: Case) -> None:
     graph = read_onnx(model(one))
-    np.testing.assert_allclose(run(graph, {"x": f32(1)})[0], one.expected, rtol=1e-6)
+    np.testing.assert_allclose(run(graph, {"x": f32(1)})[0], one.expected, rtol=1e-6, atol=1e-7)
     assert [made.operator for made in graph.nodes] == ["Reshape"]  # the input, passed through
 
 

@@ -60,12 +60,12 @@ def test_broadcast_operators_see_one_entry_of_each(name: str) -> None:
 @pytest.mark.parametrize("name", working(Work.SPATIAL))
 def test_spatial_operators_keep_channels_apart(name: str) -> None:
     """A change of one channel changes that channel alone."""
-    (x,), attributes, _ = example(name)
+    (x, *others), attributes, _ = example(name)
     assert x is not None
-    before = computed(name, [x], attributes)
+    before = computed(name, [x, *others], attributes)
     changed = x.copy()
     changed[:, 0] += 1
-    after = computed(name, [changed], attributes)
+    after = computed(name, [changed, *others], attributes)
     assert not np.array_equal(before[:, 0], after[:, 0])
     assert np.array_equal(before[:, 1:], after[:, 1:], equal_nan=True)
 

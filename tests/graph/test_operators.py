@@ -8,7 +8,7 @@ from netsurgery.errors import GraphError
 from netsurgery.graph.ir import node
 from netsurgery.graph.operators import OPERATORS
 from netsurgery.packed.format import ATTRIBUTES, Context
-from netsurgery.packed.integer_model import CONTEXTS
+from specification.integer_model import CONTEXTS
 
 
 def test_codes_differ_and_each_has_a_context_in_the_file_for_what_follows_it() -> None:

@@ -175,6 +175,22 @@ CASES = {
         case(IMAGE, scales=(0.5, 0.5), antialias=True, exclude_outside=True),
         case(IMAGE, size=(4, 4), coordinates="tf_crop_and_resize", roi=(0.25, 0.0, 1.5, 1.0), value=2.0),
     ],
+    "GridSample": [
+        case(IMAGE, more=(("batch", 5, 3, 2),), mode=mode, padding=padding, coordinates=coordinates)
+        for mode in ("linear", "nearest", "cubic")
+        for padding in ("zeros", "border", "reflection")
+        for coordinates in ("half_pixel", "align_corners")
+    ],
+    "NonMaxSuppression": [
+        case((2, 9, 4), more=((2, 3, 9),), count=4, threshold=0.25, minimum=-0.5),
+        case((2, 9, 4), more=((2, 3, 9),), count=20, threshold=0.5, order="center"),
+        case((2, 9, 4), more=((2, 3, 9),), count=2, result="count"),
+    ],
+    "FirstEntries": [case(IMAGE, more=((1,),), axis=2)],
+    "RoiAlign": [
+        case(IMAGE, more=(("batch",), ("batch", 4)), size=(2, 3), count=count, coordinates=coordinates, mode=mode)
+        for count, coordinates, mode in ((0, "half_pixel", "mean"), (2, "asymmetric", "mean"), (3, "half_pixel", "max"))
+    ],
     "Gather": [case(IMAGE, more=((2, 3),), axis=2), case(IMAGE, more=((),), axis=3)],
     "GatherElements": [case(ROWS, more=(ROWS,), axis=1)],
     "GatherND": [case(IMAGE, more=(("batch", 5, 2),), axes_in_common=1)],

@@ -38,7 +38,13 @@ class Constant(NamedTuple):
     shape: tuple[int, ...]
 
 
-Operand = Value | Numbers | Constant | None
+class Known(NamedTuple):
+    """An operand that is whole numbers of the graph itself."""
+
+    values: tuple[int, ...]
+
+
+Operand = Value | Numbers | Constant | Known | None
 WHOLE_ROW, SHORT_ROW, BOOLS = Numbers((6,)), Numbers((6,), ValueType.INT32), Numbers((6,), ValueType.BOOL)
 ROW, LINE, IMAGE, BOX = Value((6,)), Value((4, 9)), Value((4, 7, 9)), Value((2, 4, 3, 5))
 
@@ -171,6 +177,19 @@ CASES: list[tuple[str, tuple[Operand, ...], dict[str, Any]]] = [
     ("SpaceToDepth", (Value((2, 6, 4)),), {"blocks": (3, 2)}),
     ("SpaceToDepth", (Value((1, 2, 2, 4)),), {"blocks": (2, 1, 4), "order": "dcr"}),
     ("Interpolate", (IMAGE,), {"size": (11, 4)}),
+    ("GridSample", (IMAGE, Value((5, 3, 2))), {}),
+    ("NonMaxSuppression", (Value((9, 4)), Value((2, 9))), {"count": 4, "threshold": 0.25, "minimum": -0.5}),
+    ("NonMaxSuppression", (Value((9, 4)), Value((2, 9))), {"count": 99, "order": "center"}),
+    ("NonMaxSuppression", (Value((9, 4)), Value((1, 9))), {"count": 3, "result": "count"}),
+    ("FirstEntries", (LINE, Known((1,))), {"axis": 1}),
+    ("RoiAlign", (IMAGE, Numbers(()), Value((4,))), {"size": (2, 3), "scale": 3.0}),
+    (
+        "RoiAlign",
+        (IMAGE, Numbers((), ValueType.INT32), Value((4,))),
+        {"size": (1, 2), "count": 2, "coordinates": "asymmetric", "mode": "max"},
+    ),
+    ("GridSample", (LINE, Value((11, 1))), {"mode": "cubic", "padding": "border", "coordinates": "align_corners"}),
+    ("GridSample", (BOX, Value((2, 1, 3, 3))), {"mode": "nearest", "padding": "reflection"}),
     *(
         ("Interpolate", (LINE,), {"size": (13,), "coordinates": coordinates})
         for coordinates in ("asymmetric", "pytorch_half_pixel", "half_pixel_symmetric")
@@ -256,6 +275,8 @@ def one_node(operator: str, operands: tuple[Operand, ...], attributes: dict[str,
         if isinstance(operand, Value | Numbers):
             kind = operand.type if isinstance(operand, Numbers) else ValueType.FLOAT32
             inputs.append(builder.input("x", (batch, *operand.shape), kind))
+        elif isinstance(operand, Known):
+            inputs.append(builder.integers(operand.values, ValueType.INT64))
         else:
             value = None if operand is None else rng.normal(size=operand.shape)
             inputs.append(None if value is None else builder.constant(value))

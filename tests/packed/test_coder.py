@@ -14,9 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netsurgery import _native
-from netsurgery.packed import reference_coder
-from netsurgery.packed.float_model import NODES, code_exponent
-from netsurgery.packed.grids import COLUMN_SLOTS
+from specification import coder as reference_coder
+from specification.float_model import NODES, code_exponent
+from specification.grids import COLUMN_SLOTS
 
 Bytes = npt.NDArray[np.uint8]
 Bits = npt.NDArray[np.uint32]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from netsurgery import _native
-from netsurgery.packed import reference_coder
+from specification import coder as reference_coder
 
 ONE = np.ones((1, 2), np.uint8)
 REFUSED: list[tuple[str, tuple[Any, ...]]] = [

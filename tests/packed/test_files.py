@@ -21,15 +21,16 @@ from tests.packed.graphs import (
     several_in_and_out,
     whole_numbers,
 )
+from tests.packed.readers import READERS, decode
 
 from netsurgery.errors import FileLimitError, GraphError
 from netsurgery.graph.ir import Graph, GraphBuilder, Input, node
 from netsurgery.graph.operators import OPERATORS
-from netsurgery.packed import reference_coder, writer
+from netsurgery.packed import writer
 from netsurgery.packed.format import MOST_CONSTANTS, MOST_NAME_BYTES, MOST_NODES, MOST_OPERANDS
-from netsurgery.packed.reader import decode
 from netsurgery.packed.writer import constants_in_order, encode
 from netsurgery.runtime.reference import run
+from specification import coder as reference_coder
 
 GRAPHS = all_graphs()
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +72,7 @@ def test_a_graph_comes_back_from_its_file(name: str) -> None:
     graph = GRAPHS[name]
     content = encode(graph)
     assert encode(graph, encoder=reference_coder.Encoder()) == content
-    for coder in ("native", "reference"):
+    for coder in READERS:
         packed = decode(content, coder=coder)
         assert numbered(packed.graph) == numbered(graph)
         assert encode(packed.graph) == content
@@ -94,7 +95,7 @@ def test_what_came_back_computes_the_same_bits(name: str) -> None:
 ODD_NAMES = ["", " ", "a b", "\x00", "\t\r", "gewicht/é.重み", "🙂", "input", "relu_1", "conv_1.weight", "a" * 300]
 
 
-@pytest.mark.parametrize("coder", ["native", "reference"])
+@pytest.mark.parametrize("coder", READERS)
 def test_names_come_back_however_odd_they_are(coder) -> None:
     graph = GRAPHS["constants_everywhere"]
     every = [*(one.name for one in graph.inputs), *(made.output for made in graph.nodes), *graph.constants]
@@ -220,7 +221,7 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-@pytest.mark.parametrize("coder", ["native", "reference"])
+@pytest.mark.parametrize("coder", READERS)
 def test_files_of_version_1_are_read(name: str, coder) -> None:
     assert numbered(decode(bytes.fromhex(GOLDEN[name]), coder=coder).graph) == numbered(GRAPHS[name])
 

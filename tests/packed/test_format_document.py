@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from netsurgery import _native
-from netsurgery.packed import reference_coder
-from netsurgery.packed.grids import Grid
-from netsurgery.packed.integer_model import IntegerModel
-from netsurgery.packed.mask_model import MaskModel
+from specification import coder as reference_coder
+from specification.grids import Grid
+from specification.integer_model import IntegerModel
+from specification.mask_model import MaskModel
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
 EXAMPLE = DOCUMENT[DOCUMENT.index("### An example") :]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
+from tests.packed.graphs import every_encoding
 
 from fuzz import checking
 from fuzz.checking import SMALL, Finding, check
@@ -13,9 +15,13 @@ from fuzz.corpus import corpus
 from fuzz.mutations import MUTATIONS, Inventor, mutated, with_header
 from netsurgery.errors import PackedFileError
 from netsurgery.graph.operators import OPERATORS
-from netsurgery.packed.reader import decode
+from netsurgery.graph.weights import Weights
+from netsurgery.packed.format import Limits
+from netsurgery.packed.reader import Packed, decode
+from netsurgery.packed.writer import encode
 
-BOTH = ("native", "reference")
+BOTH = ("library", "native")
+ALL = ("library", "native", "reference")
 
 
 def test_the_corpus_holds_every_operator_and_every_encoding() -> None:
@@ -34,12 +40,12 @@ def test_the_corpus_holds_every_operator_and_every_encoding() -> None:
     assert {bool(packed.graph.axes) for packed in files} == {True, False}
 
 
-def test_the_corpus_is_accepted_by_both_readers() -> None:
-    assert all(check(content, BOTH, SMALL) for content in corpus())
+def test_the_corpus_is_accepted_by_all_readers() -> None:
+    assert all(check(content, ALL, SMALL) for content in corpus())
 
 
 def test_mutated_files_are_refused_alike_or_read_alike() -> None:
-    accepted = [check(mutated(0, number, corpus()), BOTH, SMALL) for number in range(600)]
+    accepted = [check(mutated(0, number, corpus()), ALL, SMALL) for number in range(600)]
     assert 20 < sum(accepted) < 400  # both ends are visited
 
 
@@ -66,10 +72,10 @@ def test_invented_files_reach_most_operators() -> None:
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (KeyError("x"), "native: KeyError"),
-        (MemoryError(), "native: MemoryError"),
-        (RecursionError(), "native: RecursionError"),
-        (checking._TookTooLong(), "native: more than 10 seconds"),
+        (KeyError("x"), "library: KeyError"),
+        (MemoryError(), "library: MemoryError"),
+        (RecursionError(), "library: RecursionError"),
+        (checking._TookTooLong(), "library: more than 10 seconds"),
     ],
 )
 def test_an_untyped_error_and_a_hang_are_findings(
@@ -78,16 +84,29 @@ def test_an_untyped_error_and_a_hang_are_findings(
     def broken(*_: object, **__: object) -> None:
         raise answer
 
-    monkeypatch.setattr(checking, "decode", broken)
+    monkeypatch.setattr(checking.library, "decode", broken)
     with pytest.raises(Finding, match=sentence):
         check(corpus()[0], BOTH[:1], SMALL)
 
 
-def test_readers_that_differ_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def one_differs(content: bytes, *, coder: str = "native", **settings: object) -> object:
-        packed = decode(content)
-        return packed if coder == "native" else replace(packed, graph=packed.graph.replaced(outputs=()))
-
-    monkeypatch.setattr(checking, "decode", one_differs)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda read: replace(read, graph=read.graph.replaced(outputs=())),
+        lambda read: replace(read, graph=read.graph.replaced(known_least={"batch": 2})),
+        lambda read: replace(read, graph=read.graph.replaced(constants={n: w.values for n, w in held(read)})),
+        lambda read: replace(read, stored={name: replace(how, bits=0) for name, how in read.stored.items()}),
+        lambda read: replace(read, structure_bits=0),
+    ],
+    ids=["outputs", "smallest sizes", "types of weights", "bits of a constant", "bits of the structure"],
+)
+def test_readers_that_differ_are_a_finding(change: Callable[[Packed], Packed], monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encode(every_encoding())
+    assert check(content, BOTH, Limits())
+    monkeypatch.setattr(checking.library, "decode", lambda content, **_: change(decode(content)))
     with pytest.raises(Finding, match="read different graphs"):
-        check(corpus()[0], BOTH, SMALL)
+        check(content, BOTH, Limits())
+
+
+def held(read: Packed) -> Iterable[tuple[str, Weights]]:
+    return read.graph.constants.items()

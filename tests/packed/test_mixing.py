@@ -7,7 +7,7 @@ from decimal import ROUND_FLOOR, Decimal, localcontext
 
 import pytest
 
-from netsurgery.packed.mixing import (
+from specification.mixing import (
     LARGEST_LOGIT,
     LOGIT,
     PROBABILITY,

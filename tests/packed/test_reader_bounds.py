@@ -7,16 +7,17 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from tests.packed.readers import READERS, decode
 
 from fuzz.mutations import with_header
 from netsurgery import _native
 from netsurgery.errors import FileLimitError, PackedFileError
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.packed import format as fmt
-from netsurgery.packed import reference_coder, writer
+from netsurgery.packed import writer
 from netsurgery.packed.format import ATTRIBUTES, Context, Encoding, Limits, Mask
-from netsurgery.packed.reader import CoderName, decode
 from netsurgery.packed.writer import encode
+from specification import coder as reference_coder
 
 CONCAT, ADD, SIGN = 9, 6, np.uint32(1 << 31)
 
@@ -177,10 +178,8 @@ def test_a_codebook_has_no_more_values_than_there_are_entries(values: int) -> No
             decode(content)
 
 
-@pytest.mark.parametrize("coder", ["native", "reference"])
-def test_padding_that_would_fill_the_memory_when_run_is_refused(
-    coder: CoderName, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("coder", READERS)
+def test_padding_that_would_fill_the_memory_when_run_is_refused(coder, monkeypatch: pytest.MonkeyPatch) -> None:
     builder = GraphBuilder()
     pool = builder.node(
         "MaxPool", [builder.input("x", (1, 1, 1, 1))], kernel=(60_000,) * 2, pads=(59_999, 59_999, 0, 0)

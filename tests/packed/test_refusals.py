@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.packed.graphs import numbered, whole_numbers
+from tests.packed.readers import READERS, decode
 
 from netsurgery._native import Encoder
 from netsurgery.errors import FileLimitError, FileVersionError, PackedFileError
 from netsurgery.graph.operators import OPERATORS
 from netsurgery.packed.format import ATTRIBUTES, FOLLOWS, Context, Encoding, Limits, Mask
-from netsurgery.packed.reader import decode
 from netsurgery.packed.writer import encode
 
 HIGHEST_CODE = max(one.code for one in OPERATORS.values())
@@ -27,7 +27,7 @@ Calls = list[Call]
 NAN, INFINITY, LARGEST, ONE = 0x7FC00000, 0x7F800000, 0x7F7FFFFF, 0x3F800000
 
 
-@pytest.fixture(params=["native", "reference"])
+@pytest.fixture(params=READERS)
 def coder(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -615,7 +615,8 @@ def test_every_flipped_bit_is_found(coder: Any) -> None:
 def test_another_kind_of_file_is_refused_with_what_it_begins_with(begin: bytes, coder: Any) -> None:
     with pytest.raises(PackedFileError) as refusal:
         decode(begin + bytes(100) if len(begin) > 3 else begin, coder=coder)
-    assert str(refusal.value) == f"not an .nsm file: it begins with {begin[:4]!r}, an .nsm file with b'NSM'."
+    begins = begin[:4].hex(" ") or "nothing"
+    assert str(refusal.value) == f"not an .nsm file: it begins with {begins}, an .nsm file with 4e 53 4d (NSM)."
 
 
 @pytest.mark.parametrize(("version", "advice"), [(0, "write it again"), (2, "install a newer netsurgery")])

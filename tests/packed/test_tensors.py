@@ -15,9 +15,9 @@ from netsurgery.errors import NonFiniteWeightsError
 from netsurgery.graph.planes import on_grid, recognised_planes, sum_of_planes
 from netsurgery.graph.recognition import recognised
 from netsurgery.graph.weights import Dense
-from netsurgery.packed import reference_coder
-from netsurgery.packed.tensor_reader import Stored, TensorReader
 from netsurgery.packed.tensor_writer import TensorWriter
+from specification import coder as reference_coder
+from specification.tensors import Stored, TensorReader
 
 CODERS = (_native, reference_coder)
 SHAPES = (

@@ -597,6 +597,14 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     "LayerNorm": norms(),
     "Resize": resizes(),
     "Interpolate": adaptive(mode=st.sampled_from(("linear", "cubic")), antialias=st.booleans()),
+    "GridSample": st.sampled_from(("linear", "cubic")).map(lambda x: ([(2, 3, 4, 5), (2, 6, 1, 2)], {"mode": x})),
+    "NonMaxSuppression": st.sampled_from(("rows", "count")).map(
+        lambda result: ([(2, 5, 4), (2, 3, 5)], {"count": 4, "result": result})
+    ),
+    "FirstEntries": st.just(([(5, 4), (1,)], {"axis": 1})),
+    "RoiAlign": st.sampled_from(("mean", "max")).map(
+        lambda mode: ([(2, 3, 4, 5), (6,), (6, 4)], {"size": (2, 1), "mode": mode})
+    ),
     "DepthToSpace": blocks_of_pictures("DepthToSpace"),
     "SpaceToDepth": blocks_of_pictures("SpaceToDepth"),
     "Range": axes_of_shape.map(lambda x: ([x], {"count": 3, "scale": 0.5})),

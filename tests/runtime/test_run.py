@@ -137,7 +137,10 @@ def test_sizes_that_are_too_small_are_refused_with_the_place() -> None:
     x = builder.input("x", ("batch", "time"))
     graph = builder.graph([builder.node("Slice", [x], "third", place="net.cut", axis=1, start=2, stop=3)])
     assert run(graph, {"x": ramp(2, 3)})[0].tolist() == [[2], [5]]
-    reason = r"can't run at batch 3, time 2: Slice 'third' \(at net.cut\): start=2, stop=3 must lie inside axis 1"
+    reason = (
+        r"can't run at batch 3, time 2: time is 2: it must be at least 3\. "
+        r"\(Slice 'third' \(at net.cut\): start=2, stop=3 must lie inside axis 1"
+    )
     with pytest.raises(InputError, match=reason):
         run(graph, {"x": ramp(3, 2)})
 

@@ -40,4 +40,16 @@ std::string in_hexadecimal(std::uint32_t number) {
   return digits;
 }
 
+std::string in_hexadecimal(const std::uint8_t* bytes, std::size_t size) {
+  if (size == 0) return "nothing";
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (i > 0) text += ' ';
+    text += kDigits[bytes[i] >> 4];
+    text += kDigits[bytes[i] & 15];
+  }
+  return text;
+}
+
 }  // namespace netsurgery

@@ -15,7 +15,8 @@ using namespace format;
 
 void check_header(const std::uint8_t* content, std::size_t size) {
   if (!std::equal(std::begin(kMagic), std::end(kMagic), content, content + std::min(size, std::size(kMagic))))
-    refuse_file("not an .nsm file: it doesn't begin with NSM.");
+    refuse_file("not an .nsm file: it begins with " + in_hexadecimal(content, std::min(size, std::size_t{4})) +
+                ", an .nsm file with " + in_hexadecimal(kMagic, std::size(kMagic)) + " (NSM).");
   if (size < kHeaderBytes)
     refuse_file("the file ends within its header: " + std::to_string(size) + " of " + std::to_string(kHeaderBytes) +
                 " bytes.");
@@ -40,37 +41,60 @@ Granted granted_to(std::size_t size, const Limits& limits) {
           std::min(limits.value_elements, kMostEntries)};
 }
 
-Graph read(Stream& stream, const Granted& granted) {
-  Graph graph = StructureReader(stream, granted).read();
-  TensorReader tensors(stream);
-  for (Constant& constant : graph.constants) tensors.read(constant);
-  if (!stream.decoder.at_end()) refuse_file("there are bytes behind the last constant; the file is damaged.");
-  return graph;
-}
-
-}  // namespace
-
-Graph read_graph(const std::uint8_t* content, std::size_t size, const Limits& limits) {
-  check_header(content, size);
-  const Granted granted = granted_to(size, limits);
-  const std::uint64_t most_decisions =
-      kGrantedDecisions + kGrantedDecisionsPerEntry * static_cast<std::uint64_t>(granted.elements);
-  // Its tables of contexts are too large for the stack of some threads.
-  const auto stream = std::make_unique<Stream>(content + kHeaderBytes, size - kHeaderBytes, most_decisions);
-  Graph graph;
+/// What `read` gives, with a refusal in the place of too many decisions.
+template <class Read>
+auto bounded(Read&& read) {
   try {
-    graph = read(*stream, granted);
+    return read();
   } catch (const std::overflow_error&) {
     refuse_limit(
         "reading the file takes far more work than its size explains. If you trust it, raise the limit of elements.");
   }
-  if (!graph.axes.empty()) {  // the smallest sizes were checked on the way
-    try {
-      for (const Sizes& sizes : graph.tried_sizes()) graph.shapes(sizes);
-    } catch (const Error& error) {
-      refuse_file("the file holds a graph that contradicts itself: " + std::string(error.what()));
-    }
+}
+
+}  // namespace
+
+struct FileReader::Parts {
+  Parts(const std::uint8_t* bytes, std::size_t size, std::uint64_t most_decisions)
+      : stream(bytes, size, most_decisions) {}
+  Stream stream;
+  TensorReader tensors{stream};
+};
+
+FileReader::FileReader(const std::uint8_t* content, std::size_t size, const Limits& limits) {
+  check_header(content, size);
+  const Granted granted = granted_to(size, limits);
+  const std::uint64_t most_decisions =
+      kGrantedDecisions + kGrantedDecisionsPerEntry * static_cast<std::uint64_t>(granted.elements);
+  parts_ = std::make_unique<Parts>(content + kHeaderBytes, size - kHeaderBytes, most_decisions);
+  structure_ = bounded([&] { return StructureReader(parts_->stream, granted).read(); });
+  structure_bits_ = parts_->stream.decoder.bits_read();
+}
+
+FileReader::~FileReader() = default;
+
+StoredTensor FileReader::next() {
+  return bounded([&] { return parts_->tensors.read(structure_.graph.constants.at(read_++)); });
+}
+
+void FileReader::finish() {
+  const Graph& graph = structure_.graph;
+  if (!parts_->stream.decoder.at_end()) refuse_file("there are bytes behind the last constant; the file is damaged.");
+  if (graph.axes.empty()) return;  // the smallest sizes were checked on the way
+  try {
+    for (const Sizes& sizes : graph.tried_sizes()) graph.shapes(sizes);
+  } catch (const Error& error) {
+    refuse_file("the file holds a graph that contradicts itself: " + std::string(error.what()));
   }
+}
+
+Graph read_graph(const std::uint8_t* content, std::size_t size, const Limits& limits) {
+  FileReader reader(content, size, limits);
+  std::vector<Constant> constants;
+  while (constants.size() < reader.structure().graph.constants.size()) constants.push_back(kept(reader.next()));
+  reader.finish();
+  Graph graph = reader.take().graph;
+  graph.constants = std::move(constants);
   return graph;
 }
 

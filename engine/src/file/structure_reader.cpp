@@ -46,7 +46,7 @@ Size padded_entries(const OperatorEntry& entry, const Shape& x, const Attributes
 
 }  // namespace
 
-Graph StructureReader::read() {
+Structure StructureReader::read() {
   const bool named = stream_.flag(kNames);
   const Size inputs = stream_.count(kInputCount, kMostInputs, "inputs", 1);
   bool told = named;
@@ -57,14 +57,10 @@ Graph StructureReader::read() {
   for (Size i = 0; i < nodes; ++i) node(i == 0 ? 0 : static_cast<std::size_t>(newest_));
   const Size outputs = stream_.count(kOutputCount, kMostOutputs, "outputs", 1);
   for (Size i = 0; i < outputs; ++i) graph_.outputs.push_back(value(kOutput));
-  if (named) {
-    names();
-  } else {
-    for (std::size_t i = 0; i < graph_.inputs.size(); ++i) graph_.inputs[i].name = made_up_name(i);
-    for (const int output : graph_.outputs)
-      graph_.output_names.push_back(made_up_name(static_cast<std::size_t>(output)));
-  }
-  return std::move(graph_);
+  std::vector<std::string> names = named ? text(values_.size() + graph_.constants.size(), "values") : made_up_names();
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) graph_.inputs[i].name = names[i];
+  for (const int output : graph_.outputs) graph_.output_names.push_back(names[static_cast<std::size_t>(output)]);
+  return {std::move(graph_), std::move(names)};
 }
 
 bool StructureReader::input() {
@@ -240,6 +236,7 @@ StructureReader::Operands StructureReader::operands(const OperatorEntry& entry) 
       result.new_constants.push_back(place);
       graph_.constants.emplace_back();
       constant_known_.push_back(false);
+      constant_names_.emplace_back();
     }
   }
   return result;
@@ -331,10 +328,11 @@ std::vector<std::string> StructureReader::text(std::size_t needed, const char* w
   return names;
 }
 
-void StructureReader::names() {
-  const std::vector<std::string> names = text(values_.size() + graph_.constants.size(), "values");
-  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) graph_.inputs[i].name = names[i];
-  for (const int output : graph_.outputs) graph_.output_names.push_back(names[static_cast<std::size_t>(output)]);
+std::vector<std::string> StructureReader::made_up_names() const {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < values_.size(); ++i) names.push_back(made_up_name(i));
+  names.insert(names.end(), constant_names_.begin(), constant_names_.end());
+  return names;
 }
 
 void StructureReader::add_value(Shape shape) {
@@ -348,8 +346,10 @@ void StructureReader::add_value(Shape shape) {
 }
 
 void StructureReader::add_constant(const OperatorEntry& entry, std::size_t place, std::size_t number, Shape shape) {
-  const std::string name = newest_node() + "." + entry.operand(place).name;
-  check_sizes(entry.variadic() ? name + "_" + std::to_string(place + 1) : name, shape);
+  std::string name = newest_node() + "." + entry.operand(place).name;
+  if (entry.operand(place).variadic) name += "_" + std::to_string(place + 1);
+  check_sizes(name, shape);
+  constant_names_[number] = std::move(name);
   const Size entries = entries_of(shape);
   if (entries > granted_.elements - elements_)
     refuse_limit("the file declares constants of more than " + with_commas(granted_.elements) +

@@ -18,12 +18,16 @@ struct Granted {
   Size value_elements;  // of any value at the smallest sizes, at most kMostEntries
 };
 
+struct Structure {
+  Graph graph;                     // its constants have their shapes, rows and columns, and no entries yet
+  std::vector<std::string> names;  // of all values, as the graph numbers them
+};
+
 class StructureReader {
  public:
   StructureReader(Stream& stream, const Granted& granted) : stream_(stream), granted_(granted) {}
 
-  /// The graph; its constants have their shapes, rows and columns, and no entries yet.
-  Graph read();
+  Structure read();
 
  private:
   struct Operands {
@@ -45,7 +49,8 @@ class StructureReader {
                        const SaidAttributes& attributes);
   Shape expected_shape(const OperatorEntry& entry, const Operands& operands, std::size_t place,
                        const SaidAttributes& attributes, bool& is_expected) const;
-  void names();
+  /// Of all values, where the file has none.
+  std::vector<std::string> made_up_names() const;
 
   Size size(const Shape& before);
   int value(std::size_t context);
@@ -66,6 +71,7 @@ class StructureReader {
   int first_constant_ = 0;
   std::vector<Shape> values_;         // shapes of inputs and nodes so far
   std::vector<bool> constant_known_;  // does constant number i have its shape?
+  std::vector<std::string> constant_names_;
   Operator newest_{};
   std::vector<int> made_ = std::vector<int>(kMostOperatorCodes);  // nodes of each operator so far
   std::vector<int> ordinals_;                                     // which of its operator each node is

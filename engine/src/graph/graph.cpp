@@ -31,20 +31,14 @@ std::vector<Size> Attributes::filled(AttributeName name, std::size_t count, Size
   return said.empty() ? std::vector<Size>(count, neutral) : said;
 }
 
-std::vector<float> Constant::dense() const {
-  if (form == Form::kDense) return values;
-  std::vector<float> result(static_cast<std::size_t>(entries()), 0.0f);
-  const auto width = static_cast<std::size_t>(columns);
-  const auto height = static_cast<std::size_t>(rows);
-  if (form == Form::kSparse) {
-    for (std::size_t r = 0; r < height; ++r)
-      for (std::uint32_t i = start[r]; i < start[r + 1]; ++i) result[r * width + column[i]] = values[i];
-    return result;
-  }
+std::vector<float> sums_of_planes(const std::vector<float>& scales, const std::vector<std::uint8_t>& signs, Size rows,
+                                  Size columns) {
+  const auto width = static_cast<std::size_t>(columns), height = static_cast<std::size_t>(rows);
+  std::vector<float> result(width * height);
   const DefaultArithmetic rounding;  // the sums are part of what a file says
-  const auto count = static_cast<std::size_t>(planes);
+  const std::size_t count = scales.size() / height;
   for (std::size_t p = 0; p < count; ++p) {
-    const std::uint8_t* plane = bits.data() + p * height * width;
+    const std::uint8_t* plane = signs.data() + p * height * width;
     for (std::size_t r = 0; r < height; ++r) {
       const float scale = scales[r * count + p];
       float* row = result.data() + r * width;
@@ -54,6 +48,16 @@ std::vector<float> Constant::dense() const {
       }
     }
   }
+  return result;
+}
+
+std::vector<float> Constant::dense() const {
+  if (form == Form::kDense) return values;
+  if (form == Form::kPlanes) return sums_of_planes(scales, bits, rows, columns);
+  std::vector<float> result(static_cast<std::size_t>(entries()), 0.0f);
+  const auto width = static_cast<std::size_t>(columns);
+  for (std::size_t r = 0; r < static_cast<std::size_t>(rows); ++r)
+    for (std::uint32_t i = start[r]; i < start[r + 1]; ++i) result[r * width + column[i]] = values[i];
   return result;
 }
 
@@ -183,6 +187,33 @@ std::vector<Sizes> Graph::tried_sizes() const {
 std::string OpenAxis::rule() const {
   return "it must be " + (step > 1 ? "a multiple of " + std::to_string(step) + ", " : "") + "at least " +
          std::to_string(least);
+}
+
+std::string Graph::why(const Sizes& sizes, const std::string& reason) const {
+  std::string rules;
+  bool fits_steps = true;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    fits_steps = fits_steps && sizes[i] % axes[i].step == 0;
+    if (sizes[i] < axes[i].least || sizes[i] % axes[i].step != 0)
+      rules +=
+          (rules.empty() ? "" : " ") + axes[i].name + " is " + std::to_string(sizes[i]) + ": " + axes[i].rule() + ".";
+  }
+  if (rules.empty()) return reason;
+  return fits_steps && !reason.empty() ? rules + " (" + reason + ")" : rules;  // else it says the rule once more
+}
+
+std::vector<FoundEntries> Graph::found() const {
+  std::vector<FoundEntries> result;
+  for (const Node& node : nodes) {
+    if (node.op != Operator::kFirstEntries) continue;
+    const auto count = std::find(outputs.begin(), outputs.end(), node.inputs[1]);
+    if (count == outputs.end()) continue;
+    for (std::size_t output = 0; output < outputs.size(); ++output)
+      if (outputs[output] == node.output)
+        result.push_back({output, static_cast<std::size_t>(node.attributes.integer(AttributeName::kAxis)),
+                          static_cast<std::size_t>(count - outputs.begin())});
+  }
+  return result;
 }
 
 std::string Graph::named(const Sizes& sizes) const {

@@ -91,6 +91,10 @@ struct Constant {
   std::vector<float> dense() const;
 };
 
+/// The entries of planes, row by row: scales (rows, planes), signs (planes, rows, columns), as in Constant.
+std::vector<float> sums_of_planes(const std::vector<float>& scales, const std::vector<std::uint8_t>& signs, Size rows,
+                                  Size columns);
+
 struct Input {
   std::string name;
   Shape shape;  // with open sizes
@@ -109,6 +113,11 @@ struct OpenAxis {
 
   /// Which sizes it takes: "it must be a multiple of 32, at least 64".
   std::string rule() const;
+};
+
+/// Of an output that has as many entries along an axis as a run finds: which output says how many.
+struct FoundEntries {
+  std::size_t output, axis, count;
 };
 
 struct Graph {
@@ -138,6 +147,10 @@ struct Graph {
   /// The shape of every value, constants included, for inputs of these sizes. Throws Error(NS_ERROR_FILE) where the
   /// graph contradicts itself there.
   std::vector<Shape> shapes(const Sizes& sizes) const;
+  /// Why a network can't run at sizes: what its axes take, as far as that says it, and then what a node says.
+  std::string why(const Sizes& sizes, const std::string& reason) const;
+  /// The outputs of which a run decides how many entries they have.
+  std::vector<FoundEntries> found() const;
   /// "batch 4, time 100".
   std::string named(const Sizes& sizes) const;
 

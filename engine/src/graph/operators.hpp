@@ -156,6 +156,10 @@ enum class Operator : std::uint8_t {
   kDepthToSpace = 130,
   kSpaceToDepth = 131,
   kInterpolate = 132,
+  kGridSample = 133,
+  kRoiAlign = 134,
+  kNonMaxSuppression = 135,
+  kFirstEntries = 136,
   kRange = 150,
   kExpand = 151,
   kTile = 152,
@@ -222,7 +226,8 @@ enum class AttributeName : std::uint8_t {
   kThreshold,
   kRepeats,
   kUpper,
-  kDiagonal
+  kDiagonal,
+  kPadding
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -257,6 +262,10 @@ enum class ShapeRule : std::uint8_t {
   kDepthToSpace,
   kSpaceToDepth,
   kInterpolate,
+  kGridSample,
+  kRoiAlign,
+  kNonMaxSuppression,
+  kFirstEntries,
   kStretch,
   kExpand,
   kTile,
@@ -370,6 +379,13 @@ enum class InterpolateCoordinates : std::uint8_t {
   kTfCropAndResize
 };
 enum class InterpolateMode : std::uint8_t { kLinear, kCubic };
+enum class GridSampleMode : std::uint8_t { kLinear, kNearest, kCubic };
+enum class GridSamplePadding : std::uint8_t { kZeros, kBorder, kReflection };
+enum class GridSampleCoordinates : std::uint8_t { kHalfPixel, kAlignCorners };
+enum class RoiAlignCoordinates : std::uint8_t { kHalfPixel, kAsymmetric };
+enum class RoiAlignMode : std::uint8_t { kMean, kMax };
+enum class NonMaxSuppressionResult : std::uint8_t { kRows, kCount };
+enum class NonMaxSuppressionOrder : std::uint8_t { kCorners, kCenter };
 
 struct OperandEntry {
   const char* name;
@@ -1287,6 +1303,70 @@ inline constexpr AttributeEntry kInterpolateAttributes[] = {
      -kLargestInteger, false, 0, false, 0, {}},
 };
 
+inline constexpr OperandEntry kGridSampleOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"grid", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kGridSampleModeChoices[] = {"linear", "nearest", "cubic"};
+inline constexpr const char* kGridSamplePaddingChoices[] = {"zeros", "border", "reflection"};
+inline constexpr const char* kGridSampleCoordinatesChoices[] = {"half_pixel", "align_corners"};
+inline constexpr AttributeEntry kGridSampleAttributes[] = {
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kGridSampleModeChoices},
+    {AttributeName::kPadding, "padding", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kGridSamplePaddingChoices},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
+     0, 0.0f, -kLargestInteger, false, 0, false, 0, kGridSampleCoordinatesChoices},
+};
+
+inline constexpr OperandEntry kRoiAlignOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"indices", false, false, false, Expected::kNothing, 6, false},
+    {"boxes", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kRoiAlignCoordinatesChoices[] = {"half_pixel", "asymmetric"};
+inline constexpr const char* kRoiAlignModeChoices[] = {"mean", "max"};
+inline constexpr AttributeEntry kRoiAlignAttributes[] = {
+    {AttributeName::kSize, "size", AttributeKind::kInts, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1, false,
+     0, false, 0, {}},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f, 0,
+     false, 0, false, 0, {}},
+    {AttributeName::kScale, "scale", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0, 1.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kCoordinates, "coordinates", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue,
+     0, 0.0f, -kLargestInteger, false, 0, false, 0, kRoiAlignCoordinatesChoices},
+    {AttributeName::kMode, "mode", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kRoiAlignModeChoices},
+};
+
+inline constexpr OperandEntry kNonMaxSuppressionOperands[] = {
+    {"boxes", false, false, false, Expected::kNothing, 1, false},
+    {"scores", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr const char* kNonMaxSuppressionResultChoices[] = {"rows", "count"};
+inline constexpr const char* kNonMaxSuppressionOrderChoices[] = {"corners", "center"};
+inline constexpr AttributeEntry kNonMaxSuppressionAttributes[] = {
+    {AttributeName::kResult, "result", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kNonMaxSuppressionResultChoices},
+    {AttributeName::kCount, "count", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+    {AttributeName::kThreshold, "threshold", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     0.0f, -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kMinimum, "minimum", AttributeKind::kFloat, Length::kSpatial, 16, false, Default::kValue, 0,
+     -std::numeric_limits<float>::infinity(), -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kOrder, "order", AttributeKind::kChoice, Length::kSpatial, 16, false, Default::kValue, 0, 0.0f,
+     -kLargestInteger, false, 0, false, 0, kNonMaxSuppressionOrderChoices},
+};
+
+inline constexpr OperandEntry kFirstEntriesOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 15, false},
+    {"count", false, false, false, Expected::kNothing, 4, false},
+};
+inline constexpr AttributeEntry kFirstEntriesAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+};
+
 inline constexpr OperandEntry kRangeOperands[] = {
     {"x", false, false, false, Expected::kNothing, 1, false},
 };
@@ -1544,6 +1624,14 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kSpaceToDepthOperands, operator_tables::kSpaceToDepthAttributes},
     {Operator::kInterpolate, "Interpolate", ShapeRule::kInterpolate, Work::kSpatial, Images::kApart, Gives::kFloat32,
      operator_tables::kInterpolateOperands, operator_tables::kInterpolateAttributes},
+    {Operator::kGridSample, "GridSample", ShapeRule::kGridSample, Work::kSpatial, Images::kApartInBroadcasts,
+     Gives::kFloat32, operator_tables::kGridSampleOperands, operator_tables::kGridSampleAttributes},
+    {Operator::kRoiAlign, "RoiAlign", ShapeRule::kRoiAlign, Work::kOther, Images::kTogether, Gives::kFloat32,
+     operator_tables::kRoiAlignOperands, operator_tables::kRoiAlignAttributes},
+    {Operator::kNonMaxSuppression, "NonMaxSuppression", ShapeRule::kNonMaxSuppression, Work::kOther, Images::kTogether,
+     Gives::kInt64, operator_tables::kNonMaxSuppressionOperands, operator_tables::kNonMaxSuppressionAttributes},
+    {Operator::kFirstEntries, "FirstEntries", ShapeRule::kFirstEntries, Work::kOther, Images::kTogether, Gives::kFirst,
+     operator_tables::kFirstEntriesOperands, operator_tables::kFirstEntriesAttributes},
     {Operator::kRange, "Range", ShapeRule::kStretch, Work::kOther, Images::kTogether, Gives::kFloat32,
      operator_tables::kRangeOperands, operator_tables::kRangeAttributes},
     {Operator::kExpand, "Expand", ShapeRule::kExpand, Work::kOther, Images::kApartInBroadcasts, Gives::kFirst,

@@ -432,6 +432,44 @@ Shape interpolate(const Shape& x, const Attributes& attributes) {
   return result;
 }
 
+Shape grid_sample(const Operands& operands) {
+  const Shape &x = *operands[0], &grid = *operands[1];
+  const auto count = static_cast<Size>(spatial_of(x).size());
+  if (grid.size() != x.size() || grid.front() != x.front() || grid.back() != count)
+    refuse("grid has shape " + text_of(grid) + "; (" + text_of(x.front()) + ", *T, " + text_of(count) +
+           ") is needed for x of shape " + text_of(x) + ".");
+  return with_spatial(x, {grid.begin() + 1, grid.end() - 1});
+}
+
+Shape roi_align(const Operands& operands, const Attributes& attributes) {
+  constexpr Size kMostSamples = 64;
+  const Shape &x = *operands[0], &indices = *operands[1], &boxes = *operands[2];
+  const std::vector<Size>& size = attributes.integers(Name::kSize);
+  const Size count = attributes.integer(Name::kCount);
+  if (x.size() != 4) refuse("x has shape " + text_of(x) + "; (N, C, H, W) is needed.");
+  if (boxes.size() != 2 || boxes[1] != 4 || indices != Shape{boxes[0]})
+    refuse("boxes have shape " + text_of(boxes) + ", indices " + text_of(indices) + "; (R, 4) and (R,) are needed.");
+  require_count(size, 2, "size");
+  if (count > kMostSamples) refuse("count=" + text_of(count) + " must be at most " + text_of(kMostSamples) + ".");
+  if (!std::isfinite(attributes.number(Name::kScale))) refuse("scale must be finite.");
+  return {boxes[0], x[1], size[0], size[1]};
+}
+
+Shape non_max_suppression(const Operands& operands, const Attributes& attributes) {
+  const Shape &boxes = *operands[0], &scores = *operands[1];
+  if (boxes.size() != 3 || boxes[2] != 4 || scores.size() != 3 || boxes[0] != scores[0] || boxes[1] != scores[2])
+    refuse("boxes have shape " + text_of(boxes) + ", scores " + text_of(scores) +
+           "; (N, B, 4) and (N, C, B) are needed.");
+  if (attributes.choice<NonMaxSuppressionResult>(Name::kResult) == NonMaxSuppressionResult::kCount) return {1};
+  return {product_of(product_of(scores[0], scores[1]), std::min(attributes.integer(Name::kCount), scores[2])), 3};
+}
+
+Shape first_entries(const Operands& operands, const Attributes& attributes) {
+  require_axis(*operands[0], attributes.integer(Name::kAxis));
+  if (*operands[1] != Shape{1}) refuse("count has shape " + text_of(*operands[1]) + "; (1,) is needed.");
+  return *operands[0];
+}
+
 /// One for each spatial axis of x.
 const std::vector<Size>& blocks_of(const Shape& x, const Attributes& attributes) {
   const std::vector<Size>& blocks = attributes.integers(Name::kBlocks);
@@ -544,6 +582,14 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return space_to_depth(x, attributes);
     case ShapeRule::kInterpolate:
       return interpolate(x, attributes);
+    case ShapeRule::kGridSample:
+      return grid_sample(operands);
+    case ShapeRule::kRoiAlign:
+      return roi_align(operands, attributes);
+    case ShapeRule::kNonMaxSuppression:
+      return non_max_suppression(operands, attributes);
+    case ShapeRule::kFirstEntries:
+      return first_entries(operands, attributes);
     case ShapeRule::kStretch:
       return stretch(x, attributes);
     case ShapeRule::kExpand:

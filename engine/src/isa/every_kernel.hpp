@@ -83,6 +83,7 @@ constexpr Kernels table(Instructions instructions) {
   made.normalise = normalise;
   put_functions(made);
   put_pairs(made);
+  made.scale_channels = scale_channels;
   made.softmax_row = softmax_row;
   made.log_softmax_row = log_softmax_row;
   made.softmax_columns = softmax_columns;

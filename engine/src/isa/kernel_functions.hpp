@@ -151,6 +151,38 @@ constexpr void put_pairs(Kernels& table) {
   put(Pair::kLargest, of_pairs<Largest>);
 }
 
+template <bool kScales, bool kShifts, bool kClips>
+static void scale_channels_as(const ScaledChannels& given) {
+  const ScaledChannels work = given;
+  const Vector low = broadcast(work.low), high = broadcast(work.high);
+  for (std::ptrdiff_t c = 0; c < work.channels; ++c) {
+    const float* x = work.input + c * work.input_channel;
+    float* y = work.output + c * work.output_channel;
+    const Vector scale = broadcast(kScales ? work.scale[c * work.scale_step] : 1.0f);
+    const Vector shift = broadcast(kShifts ? work.shift[c * work.shift_step] : 0.0f);
+    for (std::ptrdiff_t i = 0; i < work.count; i += kLanes) {
+      Vector made = load(x + i);
+      if constexpr (kScales && kShifts)
+        made = multiply_add(scale, made, shift);
+      else if constexpr (kScales)
+        made = scale * made;
+      else if constexpr (kShifts)
+        made = made + shift;
+      if constexpr (kClips) made = at_most(high, at_least(low, made));
+      store(y + i, made);
+    }
+  }
+}
+
+static void scale_channels(const ScaledChannels& given) {
+  const bool scales = given.scale != nullptr, shifts = given.shift != nullptr;
+  if (scales && shifts)
+    return (given.clips ? scale_channels_as<true, true, true> : scale_channels_as<true, true, false>)(given);
+  if (scales)
+    return (given.clips ? scale_channels_as<true, false, true> : scale_channels_as<true, false, false>)(given);
+  (given.clips ? scale_channels_as<false, true, true> : scale_channels_as<false, true, false>)(given);
+}
+
 /// The largest of all, NaN if any is; count >= 1.
 NETSURGERY_INLINE float largest_in(const float* x, std::ptrdiff_t count) {
   if (count < kLanes) return largest_of(x, count);

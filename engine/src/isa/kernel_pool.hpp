@@ -1,4 +1,4 @@
-// Windows over one channel: their maxima or averages.
+// Windows: their maxima or averages.
 #pragma once
 
 #include "isa/kernels.hpp"
@@ -7,18 +7,22 @@
 namespace netsurgery {
 namespace NETSURGERY_SET {
 
-template <int kColumns, bool kAverage>
+/// kTaps: on both sides of a window of one slice, 0 if only the row knows.
+template <int kColumns, bool kAverage, int kTaps>
 NETSURGERY_INLINE void pool_strip(const PoolRow& row, const float* input, float* output, const float* divisors) {
+  const std::ptrdiff_t taps_z = kTaps ? 1 : row.taps_z;
+  const std::ptrdiff_t taps_y = kTaps ? kTaps : row.taps_y, taps_x = kTaps ? kTaps : row.taps_x;
   Vector best[kColumns];
   for (int c = 0; c < kColumns; ++c) best[c] = load(input + c * row.input_column);
-  for (std::ptrdiff_t y = 0; y < row.taps_y; ++y)
-    for (std::ptrdiff_t x = y == 0 ? 1 : 0; x < row.taps_x; ++x) {
-      const float* tap = input + y * row.tap_row + x * row.tap_column;
-      for (int c = 0; c < kColumns; ++c) {
-        const Vector seen = load(tap + c * row.input_column);
-        best[c] = kAverage ? best[c] + seen : maximum(best[c], seen);
+  for (std::ptrdiff_t z = 0; z < taps_z; ++z)
+    for (std::ptrdiff_t y = 0; y < taps_y; ++y)
+      for (std::ptrdiff_t x = z == 0 && y == 0 ? 1 : 0; x < taps_x; ++x) {
+        const float* tap = input + z * row.tap_slice + y * row.tap_row + x * row.tap_column;
+        for (int c = 0; c < kColumns; ++c) {
+          const Vector seen = load(tap + c * row.input_column);
+          best[c] = kAverage ? best[c] + seen : maximum(best[c], seen);
+        }
       }
-    }
   for (int c = 0; c < kColumns; ++c) {
     if (kAverage) {
       const Vector divisor = load(divisors + c * kLanes);
@@ -28,15 +32,17 @@ NETSURGERY_INLINE void pool_strip(const PoolRow& row, const float* input, float*
   }
 }
 
-template <bool kAverage>
+template <bool kAverage, int kTaps>
 NETSURGERY_INLINE void pool_columns(const PoolRow& row) {
   std::ptrdiff_t column = 0;
   const auto at = [&](std::ptrdiff_t c) { return row.input + c * row.input_column; };
   const auto divisors = [&](std::ptrdiff_t c) { return kAverage ? row.divisors + c * kLanes : nullptr; };
   for (; column + 4 <= row.columns; column += 4)
-    pool_strip<4, kAverage>(row, at(column), row.output + column * kLanes, divisors(column));
-  for (; column < row.columns; ++column)
-    pool_strip<1, kAverage>(row, at(column), row.output + column * kLanes, divisors(column));
+    pool_strip<4, kAverage, kTaps>(row, at(column), row.output + column * kLanes, divisors(column));
+  for (; column + 2 <= row.columns; column += 2)
+    pool_strip<2, kAverage, kTaps>(row, at(column), row.output + column * kLanes, divisors(column));
+  if (column < row.columns)
+    pool_strip<1, kAverage, kTaps>(row, at(column), row.output + column * kLanes, divisors(column));
 }
 
 constexpr int kPooledAtOnce = 8, kMostSeen = 32;  // windows; columns that they see
@@ -52,7 +58,9 @@ NETSURGERY_INLINE void pool_separably(const PoolRow& row) {
     const float* const input = row.input + first * row.input_column;
     for (std::ptrdiff_t x = 0; x < (count - 1) * step + row.taps_x; ++x) {
       Vector best = load(input + x * kLanes);
-      for (std::ptrdiff_t y = 1; y < row.taps_y; ++y) best = pooled(best, load(input + y * row.tap_row + x * kLanes));
+      for (std::ptrdiff_t z = 0; z < row.taps_z; ++z)
+        for (std::ptrdiff_t y = z == 0 ? 1 : 0; y < row.taps_y; ++y)
+          best = pooled(best, load(input + z * row.tap_slice + y * row.tap_row + x * kLanes));
       store(seen + x * kLanes, best);
     }
     for (std::ptrdiff_t c = 0; c < count; ++c) {
@@ -67,17 +75,35 @@ NETSURGERY_INLINE void pool_separably(const PoolRow& row) {
 
 NETSURGERY_INLINE bool is_separable(const PoolRow& row) {
   const std::ptrdiff_t seen = (kPooledAtOnce - 1) * (row.input_column / kLanes) + row.taps_x;
-  const bool pays = row.taps_y * seen + row.taps_x * kPooledAtOnce < row.taps_y * row.taps_x * kPooledAtOnce;
+  const std::ptrdiff_t down = row.taps_z * row.taps_y;
+  const bool pays = down * seen + row.taps_x * kPooledAtOnce < down * row.taps_x * kPooledAtOnce;
   return row.tap_column == kLanes && seen <= kMostSeen && pays;
 }
 
-static void pool_row(const PoolRow& given) {
-  const PoolRow row = given;
-  const bool separable = is_separable(row);
-  if (row.divisors)
-    separable ? pool_separably<true>(row) : pool_columns<true>(row);
-  else
-    separable ? pool_separably<false>(row) : pool_columns<false>(row);
+/// Channel by channel.
+template <class OfChannel>
+NETSURGERY_INLINE void pool_channels(PoolRow row, OfChannel of_channel) {
+  for (std::ptrdiff_t c = 0; c < row.channels; ++c) {
+    of_channel(row);
+    row.input += row.input_channel;
+    row.output += row.output_channel;
+  }
+}
+
+static void pool_row(const PoolRow& row) {
+  constexpr std::ptrdiff_t kFew = 4;  // columns that are as fast to pool one by one, all taps unrolled
+  const auto is_square = [&row](std::ptrdiff_t taps) {
+    return row.taps_z == 1 && row.taps_y == taps && row.taps_x == taps;
+  };
+  if (!row.divisors && is_square(3) && row.columns < kFew)
+    return pool_channels(row, [](const PoolRow& one) { pool_columns<false, 3>(one); });
+  if (is_separable(row))
+    return row.divisors ? pool_channels(row, [](const PoolRow& one) { pool_separably<true>(one); })
+                        : pool_channels(row, [](const PoolRow& one) { pool_separably<false>(one); });
+  if (row.divisors) return pool_channels(row, [](const PoolRow& one) { pool_columns<true, 0>(one); });
+  if (is_square(2)) return pool_channels(row, [](const PoolRow& one) { pool_columns<false, 2>(one); });
+  if (is_square(3)) return pool_channels(row, [](const PoolRow& one) { pool_columns<false, 3>(one); });
+  pool_channels(row, [](const PoolRow& one) { pool_columns<false, 0>(one); });
 }
 
 NETSURGERY_INLINE Doubles load_inside(const float* at, const std::uint32_t* inside) {

@@ -152,12 +152,13 @@ struct TableRows {
 /// A row of windows, over one channel.
 struct PoolRow {
   const float* input;
-  std::ptrdiff_t input_column;         // from window to window
-  std::ptrdiff_t tap_row, tap_column;  // from tap to tap within a window
-  std::ptrdiff_t taps_y, taps_x;
+  std::ptrdiff_t input_column;                    // from window to window
+  std::ptrdiff_t tap_slice, tap_row, tap_column;  // from tap to tap within a window
+  std::ptrdiff_t taps_z, taps_y, taps_x;
   float* output;
   std::ptrdiff_t columns;  // windows
   const float* divisors;   // 16 for each window: averages; nullptr: maxima
+  std::ptrdiff_t channels, input_channel, output_channel;
 };
 
 /// Of one channel: what each lane's pixels sum up to.
@@ -250,6 +251,19 @@ struct Picks {
   const std::int32_t* offsets;  // unaligned
   std::ptrdiff_t count;
   float outside;
+};
+
+/// Floats of channels times a number of each, plus another one, then clipped.
+struct ScaledChannels {
+  const float* input;
+  float* output;
+  std::ptrdiff_t channels, count;                // whole vectors of each
+  std::ptrdiff_t input_channel, output_channel;  // to the next
+  const float* scale;                            // nullptr: 1
+  const float* shift;                            // nullptr: 0
+  std::ptrdiff_t scale_step, shift_step;         // to the next channel's, or 0
+  bool clips;
+  float low, high;
 };
 
 /// Functions of one float, with the parameters that they take.
@@ -383,6 +397,7 @@ struct Kernels {
   void (*functions[static_cast<int>(Function::kCount)])(const float* x, float* y, std::ptrdiff_t count,
                                                         const float* parameters);
   /// An operand that doesn't move is one number for all. y may be one that does; unaligned.
+  void (*scale_channels)(const ScaledChannels&);
   void (*pairs[static_cast<int>(Pair::kCount)])(const float* a, bool a_moves, const float* b, bool b_moves, float* y,
                                                 std::ptrdiff_t count);
   /// x and y are apart and unaligned; count >= 1.

@@ -31,17 +31,23 @@ struct Block {
   std::vector<std::uint32_t> starts;  // one for each output, and the end
 };
 
-/// A tile cut into strips whose vectors stay in registers.
+/// A tile cut into strips whose vectors stay in registers: some rows of one slice, or rows of several slices that lie
+/// behind each other.
 struct Strips {
-  std::vector<Range> rows, columns;
+  std::vector<Range> slices, rows, columns;
+
+  Size count() const { return static_cast<Size>(slices.size() * rows.size() * columns.size()); }
 };
 
-Strips strips_of(const Tiling& tiling, Size most) {
+Strips strips_of(const Convolution& convolution, const Tiling& tiling, Size most) {
   Strips strips;
   strips.columns = parts(tiling.width, std::min<Size>(most, kMostStripColumns));
-  const Size widest = strips.columns.back().end - strips.columns.back().begin;
+  const Size widest = strips.columns.back().count();
   const Size most_rows = strips.columns.size() == 1 ? std::clamp<Size>(most / widest, 1, kMostStripRows) : 1;
-  strips.rows = parts(tiling.height, most_rows);
+  // Where windows see more slices than rows, vectors of neighbouring slices see most of the same inputs.
+  const bool behind = tiling.height == 1 || (tiling.depth > 1 && convolution.kernel_z > convolution.kernel_y);
+  strips.slices = parts(tiling.depth, behind ? most_rows : 1);
+  strips.rows = parts(tiling.height, behind ? 1 : most_rows);
   return strips;
 }
 
@@ -56,7 +62,8 @@ class SparseConvolution final : public Step {
         output_(output),
         input_layout_(input_layout),
         output_layout_(output_layout),
-        ending_(ending) {
+        ending_(ending),
+        slices_first_(convolution.kernel_z > convolution.kernel_y) {
     if (convolution.weight->form == Constant::Form::kPlanes) {  // their sums, where no table of sums pays
       expanded_ = *convolution.weight;
       expanded_.form = Constant::Form::kDense;
@@ -67,7 +74,7 @@ class SparseConvolution final : public Step {
       bias_ = convolution.bias->dense();
     else
       bias_.assign(static_cast<std::size_t>(convolution.outputs()), 0.0f);
-    strips_ = strips_of(output_layout.tiling, kernels.most_vectors);
+    strips_ = strips_of(convolution, output_layout.tiling, kernels.most_vectors);
     pack();
     cut_outputs(threads);
     convolution_.weight = nullptr;  // everything is packed
@@ -87,8 +94,13 @@ class SparseConvolution final : public Step {
         return index;
       };
       const Range& outputs = outputs_[take(outputs_.size())];
-      const Range& rows = strips_.rows[take(strips_.rows.size())];
-      for (const Range& columns : strips_.columns) strip(buffers, rest, rows, columns, outputs);
+      // What comes next sees most of the same inputs, so that these stay in the caches.
+      std::size_t slice = 0, row = 0;
+      if (slices_first_) slice = take(strips_.slices.size());
+      row = take(strips_.rows.size());
+      if (!slices_first_) slice = take(strips_.slices.size());
+      const Range &rows = strips_.rows[row], &slices = strips_.slices[slice];
+      for (const Range& columns : strips_.columns) strip(buffers, rest, slices, rows, columns, outputs);
     }
   }
 
@@ -97,18 +109,13 @@ class SparseConvolution final : public Step {
   Size channels_of_group() const { return input_layout_.image.channels / convolution_.groups; }
 
   Size bytes_of_channel() const {
-    const Size width = strips_.columns.back().end - strips_.columns.back().begin,
-               height = strips_.rows.back().end - strips_.rows.back().begin;
-    const Size seen_x = (width - 1) * convolution_.stride_x + convolution_.reach_x();
-    const Size seen_y = (height - 1) * convolution_.stride_y + convolution_.reach_y();
-    return std::min(seen_x, convolution_.kernel_x * width) * std::min(seen_y, convolution_.kernel_y * height) *
-           kVector * static_cast<Size>(sizeof(float));
-  }
-
-  /// Floats from a strip's first window to a tap of it.
-  Size offset(Size channel, Size y, Size x) const {
-    return y * convolution_.dilation_y * input_layout_.row_floats() + channel * input_layout_.channel_floats() +
-           x * convolution_.dilation_x * kVector;
+    const auto seen = [](const Range& windows, Size stride, Size reach, Size kernel) {
+      return std::min((windows.count() - 1) * stride + reach, kernel * windows.count());
+    };
+    const Convolution& all = convolution_;
+    return seen(strips_.slices.back(), all.stride_z, all.reach_z(), all.kernel_z) *
+           seen(strips_.rows.back(), all.stride_y, all.reach_y(), all.kernel_y) *
+           seen(strips_.columns.back(), all.stride_x, all.reach_x(), all.kernel_x) * kVectorBytes;
   }
 
   /// Where the input of a weight's column lies, for an output of this group.
@@ -117,21 +124,26 @@ class SparseConvolution final : public Step {
            input_offset(convolution_, input_layout_, column);
   }
 
-  /// True if offsets within a block of so many channels and kernel rows fit into 16 bits.
+  Size kernel_rows() const { return convolution_.kernel_z * convolution_.kernel_y; }
+
+  /// True if offsets within a block of so many channels and kernel rows, of one slice or of all, fit into 16 bits.
   bool is_near(Size channels, Size rows) const {
-    return offset(channels - 1, rows - 1, convolution_.kernel_x - 1) / kVector <=
+    const Size last = convolution_.tap_offset(input_layout_, rows * convolution_.kernel_x - 1);
+    return ((channels - 1) * input_layout_.channel_floats() + last) / kVector <=
            std::numeric_limits<std::uint16_t>::max();
   }
 
-  /// Blocks are some channels of one group, or some whole groups; sparse ones only one row of the kernel, where rows
-  /// lie too far apart.
+  /// Blocks are some channels of one group, or some whole groups, and where slices or rows lie too far apart only one
+  /// slice or one row of the kernel.
   void pack() {
     const Size channels = channels_of_group(), groups = convolution_.groups;
     const double per_channel =
         static_cast<double>(convolution_.weight->kept) / static_cast<double>(all_outputs_ * channels);
     const Size by_cache = std::max<Size>(1, kBlockBytes / bytes_of_channel());
     const Size by_work = static_cast<Size>(kLeastPerBlock / std::max(per_channel, 1e-9));
-    rows_in_block_ = is_near(1, convolution_.kernel_y) ? convolution_.kernel_y : 1;
+    rows_in_block_ = 1;
+    for (const Size rows : {kernel_rows(), convolution_.kernel_y})
+      if (rows_in_block_ == 1 && is_near(1, rows)) rows_in_block_ = rows;
     Size most = std::max(by_cache, std::min(by_work, channels * groups));
     while (most > 1 && !is_near(most, rows_in_block_)) most /= 2;
     if (most >= channels) {
@@ -147,22 +159,23 @@ class SparseConvolution final : public Step {
 
   /// Of these channels, for all outputs of these groups.
   void add_blocks(const Range& groups, const Range& channels, bool begins, bool finishes) {
-    const Size taps = convolution_.kernel_y * convolution_.kernel_x;
+    const Size taps = convolution_.taps();
     Block block{};
     block.first_output = groups.begin * outputs_of_group();
     block.last_output = groups.end * outputs_of_group();
     const Range columns{channels.begin * taps, channels.end * taps};
-    for (Size row = 0; row < convolution_.kernel_y; row += rows_in_block_) {
-      block.base = offset(groups.begin * channels_of_group() + channels.begin, row, 0);
+    for (Size row = 0; row < kernel_rows(); row += rows_in_block_) {
+      block.base = (groups.begin * channels_of_group() + channels.begin) * input_layout_.channel_floats() +
+                   convolution_.tap_offset(input_layout_, row * convolution_.kernel_x);
       block.begins = begins && row == 0;
-      block.finishes = finishes && row + rows_in_block_ == convolution_.kernel_y;
+      block.finishes = finishes && row + rows_in_block_ == kernel_rows();
       blocks_.push_back(sparse_block(block, columns, {row, row + rows_in_block_}));
     }
   }
 
   Block sparse_block(const Block& given, const Range& columns, const Range& rows) const {
     Block block = given;
-    const Size taps = convolution_.kernel_y * convolution_.kernel_x;
+    const Size taps = convolution_.taps();
     block.starts.push_back(0);
     for (Size output = block.first_output; output < block.last_output; ++output) {
       const Size group = output / outputs_of_group();
@@ -197,7 +210,9 @@ class SparseConvolution final : public Step {
     }
   }
 
-  Size rows_of_strips() const { return output_layout_.groups() * static_cast<Size>(strips_.rows.size()); }
+  Size rows_of_strips() const {
+    return output_layout_.groups() * static_cast<Size>(strips_.slices.size() * strips_.rows.size());
+  }
 
   void cut_outputs(int threads) {
     const OutputCuts cuts{all_outputs_, convolution_.groups, 1};
@@ -205,19 +220,22 @@ class SparseConvolution final : public Step {
     for (Size i = 0; i < count; ++i) outputs_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
   }
 
-  void strip(Buffers buffers, Size group, const Range& rows, const Range& columns, const Range& outputs) const {
+  void strip(Buffers buffers, Size group, const Range& slices, const Range& rows, const Range& columns,
+             const Range& outputs) const {
     const Size step = convolution_.stride_x <= 2 ? convolution_.stride_x - 1 : 2;
-    const Size y = rows.begin, x = columns.begin, height = rows.end - y, width = columns.end - x;
+    const Size z = slices.begin, y = rows.begin, x = columns.begin;
+    const Size height = slices.count() * rows.count(), width = columns.count();
+    const bool behind = slices.count() > 1;
+    const auto row_of = [behind](const Layout& layout) { return behind ? layout.slice_floats() : layout.row_floats(); };
     std::array<std::ptrdiff_t, kMostStripColumns * kMostStripRows> places{};  // of the strip's vectors
     for (Size i = 0; i < height * width; ++i)
-      places[static_cast<std::size_t>(i)] = i / width * output_layout_.row_floats() + i % width * kVector;
+      places[static_cast<std::size_t>(i)] = i / width * row_of(output_layout_) + i % width * kVector;
     Strip common{};
-    common.input = buffers[input_] + input_layout_.at(group, y * convolution_.stride_y - convolution_.pad_above, 0,
-                                                      x * convolution_.stride_x - convolution_.pad_left);
-    common.input_row = convolution_.stride_y * input_layout_.row_floats();
+    common.input = buffers[input_] + convolution_.begin(input_layout_, group, z, y, x);
+    common.input_row = (behind ? convolution_.stride_z : convolution_.stride_y) * row_of(input_layout_);
     common.input_column = convolution_.stride_x * kVector;
     common.output_channel = output_layout_.channel_floats();
-    common.output_row = output_layout_.row_floats();
+    common.output_row = row_of(output_layout_);
     common.finish.clips = ending_.clips;
     common.finish.low = ending_.low;
     common.finish.high = ending_.high;
@@ -228,15 +246,15 @@ class SparseConvolution final : public Step {
                                      : std::max<Size>(1, all_outputs_);
       for (Size first = std::max(block.first_output, outputs.begin), end; first < last; first = end) {
         end = std::min(first + at_once, last);
-        common.output = buffers[output_] + output_layout_.at(group, y, first, x);
+        common.output = buffers[output_] + output_layout_.at(group, z, y, first, x);
         common.channels = end - first;
         common.bias = block.begins ? bias_.data() + first : nullptr;
         common.last = block.finishes;
         if (ending_.residual >= 0) {
           const Layout& residual = ending_.residual_layout;
-          common.finish.residual = buffers[ending_.residual] + residual.at(group, y, first, x);
+          common.finish.residual = buffers[ending_.residual] + residual.at(group, z, y, first, x);
           common.finish.residual_channel = residual.channel_floats();
-          common.finish.residual_row = residual.row_floats();
+          common.finish.residual_row = row_of(residual);
         }
         SparseStrip strip{};
         static_cast<Strip&>(strip) = common;
@@ -260,6 +278,7 @@ class SparseConvolution final : public Step {
   Layout input_layout_, output_layout_;
   Ending ending_;
   std::vector<float> bias_;
+  bool slices_first_;
   Strips strips_;
   Size rows_in_block_ = 1;
   std::vector<Range> outputs_;
@@ -267,10 +286,9 @@ class SparseConvolution final : public Step {
 };
 
 double sparse_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
-  const Strips strips = strips_of(output.tiling, kernels.most_vectors);
+  const Strips strips = strips_of(convolution, output.tiling, kernels.most_vectors);
   const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
-  const double begun =
-      static_cast<double>(output.groups()) * static_cast<double>(strips.rows.size() * strips.columns.size());
+  const double begun = static_cast<double>(output.groups() * strips.count());
   const double sums = static_cast<double>(convolution.outputs()) * kCyclesPerSum * vectors;
   return static_cast<double>(convolution.weight->kept) * (vectors + kCyclesPerNonzero * begun) + sums;
 }
@@ -293,9 +311,13 @@ double density(const Constant& weight) {
 }
 
 Size input_offset(const Convolution& convolution, const Layout& input, Size column) {
-  const Size taps = convolution.kernel_y * convolution.kernel_x, tap = column % taps;
-  return tap / convolution.kernel_x * convolution.dilation_y * input.row_floats() +
-         column / taps * input.channel_floats() + tap % convolution.kernel_x * convolution.dilation_x * kVector;
+  const Size taps = convolution.taps();
+  return column / taps * input.channel_floats() + convolution.tap_offset(input, column % taps);
+}
+
+bool offsets_fit(const Convolution& convolution, const Layout& input) {
+  const Size last = input.row_floats() + convolution.tap_offset(input, convolution.taps() - 1);
+  return last <= std::numeric_limits<std::uint32_t>::max() / static_cast<Size>(sizeof(float));
 }
 
 ConvolutionWay convolution_way(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
@@ -354,7 +376,7 @@ std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution
                                        const Layout& input_layout, int output, const Layout& output_layout,
                                        const Ending& ending, int threads) {
   const ConvolutionWay way = convolution_way(kernels, convolution, output_layout);
-  if (way != ConvolutionWay::kSparse) {
+  if (way != ConvolutionWay::kSparse && offsets_fit(convolution, input_layout)) {
     const auto make = way == ConvolutionWay::kDense ? make_dense_convolution : make_pixel_convolution;
     return make(kernels, convolution, input, input_layout, output, output_layout, ending, threads);
   }

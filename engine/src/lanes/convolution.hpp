@@ -8,22 +8,19 @@
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
 #include "lanes/layout.hpp"
+#include "lanes/windows.hpp"
 
 namespace netsurgery {
 
 /// What of a Conv or Linear node matters here. Rows of the weight are output channels, columns (channel of the group,
-/// kernel row, kernel column).
-struct Convolution {
+/// tap).
+struct Convolution : Windows {
   const Constant* weight = nullptr;
   const Constant* bias = nullptr;  // may be left out
   Size groups = 1;
-  Size kernel_y = 1, kernel_x = 1, stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1;
-  Size pad_above = 0, pad_left = 0;
 
   Size inputs() const { return weight->columns; }
   Size outputs() const { return weight->rows; }
-  Size reach_y() const { return (kernel_y - 1) * dilation_y + 1; }
-  Size reach_x() const { return (kernel_x - 1) * dilation_x + 1; }
 };
 
 /// What becomes of the sums: a residual in a buffer laid out as the output (but for its halo), then a clip or another
@@ -43,6 +40,9 @@ void activate(const Kernels& kernels, const AppliedFunction& activation, float* 
 
 /// Floats from the first input of a window to that of a column of the weight, both in one group of channels.
 Size input_offset(const Convolution& convolution, const Layout& input, Size column);
+
+/// True if `input_offset` in bytes has 32 bits at most, as all ways but the sparse one need it.
+bool offsets_fit(const Convolution& convolution, const Layout& input);
 
 /// How a convolution is computed: from one kept weight to the next; with all of them, a lane being a pixel; or an
 /// output channel.
@@ -69,7 +69,7 @@ struct OutputCuts {
 };
 
 /// `input` lies so that each lane finds what its windows see in its own tile and halo: output.tiling has the same
-/// lanes, and its height is the input's divided by stride_y where tiles_y > 1 (as for x).
+/// lanes, and its height is the input's divided by stride_y where tiles_y > 1 (as for x and z).
 std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution& convolution, int input,
                                        const Layout& input_layout, int output, const Layout& output_layout,
                                        const Ending& ending, int threads);

@@ -86,15 +86,14 @@ class DenseConvolution final : public Step {
   /// together.
   void place() {
     const Tiling& tiling = output_layout_.tiling;
-    for (Size y = 0; y < tiling.height; ++y)
+    for (Size row = 0; row < tiling.rows(); ++row)
       for (Size x = 0; x < tiling.width; ++x) {
-        input_places_.push_back(input_layout_.at(0, y * convolution_.stride_y - convolution_.pad_above, 0,
-                                                 x * convolution_.stride_x - convolution_.pad_left));
-        output_places_.push_back(output_layout_.at(0, y, 0, x));
-        if (ending_.residual >= 0) residual_places_.push_back(ending_.residual_layout.at(0, y, 0, x));
+        input_places_.push_back(convolution_.begin(input_layout_, 0, row / tiling.height, row % tiling.height, x));
+        output_places_.push_back(output_layout_.at_row(0, row, 0, x));
+        if (ending_.residual >= 0) residual_places_.push_back(ending_.residual_layout.at_row(0, row, 0, x));
       }
     const Size most_rows = std::max<Size>(1, kPieceVectors / tiling.width);
-    for (const Range& rows : parts(tiling.height, most_rows)) {
+    for (const Range& rows : parts(tiling.rows(), most_rows)) {
       Rows made;
       for (const Range& panel : parts(rows.count() * tiling.width, kPieceVectors)) {
         const Size begin = rows.begin * tiling.width + panel.begin, first = static_cast<Size>(strips_.size());

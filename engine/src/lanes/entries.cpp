@@ -1,5 +1,7 @@
 #include "lanes/entries.hpp"
 
+#include <algorithm>
+
 namespace netsurgery {
 namespace {
 
@@ -10,20 +12,20 @@ class Entries final : public Step {
  public:
   Entries(const Layout& output, bool joined, const Of& of)
       : groups_(output.groups()),
-        height_(output.tiling.height),
+        rows_(output.tiling.rows()),
         channels_(output.image.channels),
         joined_(joined ? channels_ : 1),
         of_(of) {}
 
-  Size pieces() const override { return groups_ * height_; }
+  Size pieces() const override { return groups_ * rows_; }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece)
-      for (Size c = 0; c < channels_; c += joined_) of_(buffers, piece / height_, piece % height_, c, joined_);
+      for (Size c = 0; c < channels_; c += joined_) of_(buffers, piece / rows_, piece % rows_, c, joined_);
   }
 
  private:
-  Size groups_, height_, channels_, joined_;
+  Size groups_, rows_, channels_, joined_;
   Of of_;
 };
 
@@ -35,7 +37,7 @@ std::unique_ptr<Step> entries(const Layout& output, bool joined, const Of& of) {
 bool has_gaps(const Layout& layout) { return layout.columns() != layout.tiling.width; }
 
 float* at(Buffers buffers, const Lying& value, Size group, Size row, Size channel) {
-  return buffers[value.buffer] + value.layout.at(group, row, channel, 0);
+  return buffers[value.buffer] + value.layout.at_row(group, row, channel, 0);
 }
 
 }  // namespace
@@ -49,6 +51,28 @@ std::unique_ptr<Step> make_function(const Kernels& kernels, const AppliedFunctio
                    function(at(buffers, input, group, row, channel), at(buffers, output, group, row, channel),
                             channels * width, activation.parameters);
                  });
+}
+
+std::unique_ptr<Step> make_entry_copy(const Lying& input, const Lying& output) {
+  const Size width = output.layout.tiling.width * kVector;
+  return entries(output.layout, !has_gaps(input.layout) && !has_gaps(output.layout),
+                 [=](Buffers buffers, Size group, Size row, Size channel, Size channels) {
+                   std::copy_n(at(buffers, input, group, row, channel), channels * width,
+                               at(buffers, output, group, row, channel));
+                 });
+}
+
+std::unique_ptr<Step> make_repeat(const Lying& input, const Lying& output) {
+  const Tiling &from = input.layout.tiling, &to = output.layout.tiling;
+  const Size deep = to.depth / from.depth, high = to.height / from.height, wide = to.width / from.width;
+  const Size height = from.height, columns = from.width;
+  return entries(output.layout, false, [=](Buffers buffers, Size group, Size row, Size channel, Size) {
+    const Size slice = row / (height * high), seen = slice / deep * height + row % (height * high) / high;
+    const float* x = at(buffers, input, group, seen, channel);
+    float* y = at(buffers, output, group, row, channel);
+    for (Size column = 0; column < columns; ++column, x += kVector)
+      for (Size i = 0; i < wide; ++i, y += kVector) std::copy_n(x, kVector, y);
+  });
 }
 
 std::unique_ptr<Step> make_pair(const Kernels& kernels, Pair pair, const Lying& a, const Lying& b,
@@ -71,6 +95,37 @@ std::unique_ptr<Step> make_channel_pair(const Kernels& kernels, Pair pair, const
     const float* const number = buffers[numbers.buffer] + group * numbers.group + channel * numbers.channel;
     combine(first ? value : number, first, first ? number : value, !first, at(buffers, output, group, row, channel),
             width);
+  });
+}
+
+std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Lying& input,
+                                  const std::optional<ChannelNumbers>& scale,
+                                  const std::optional<ChannelNumbers>& shift, const Ending& ending,
+                                  const Lying& output) {
+  ScaledChannels given{};
+  given.channels = output.layout.image.channels;
+  given.count = output.layout.tiling.width * kVector;
+  given.input_channel = input.layout.channel_floats();
+  given.output_channel = output.layout.channel_floats();
+  given.scale_step = scale ? scale->channel : 0;
+  given.shift_step = shift ? shift->channel : 0;
+  given.clips = ending.clips;
+  given.low = ending.low;
+  given.high = ending.high;
+  return entries(output.layout, true, [=, &kernels](Buffers buffers, Size group, Size row, Size, Size channels) {
+    ScaledChannels work = given;
+    work.input = at(buffers, input, group, row, 0);
+    work.output = at(buffers, output, group, row, 0);
+    work.scale = scale ? buffers[scale->buffer] + group * scale->group : nullptr;
+    work.shift = shift ? buffers[shift->buffer] + group * shift->group : nullptr;
+    kernels.scale_channels(work);
+    if (!ending.activation) return;
+    const auto function = kernels.functions[static_cast<int>(ending.activation->function)];
+    const bool joined = work.count == work.output_channel;
+    for (Size c = 0; c < channels; c += joined ? channels : 1) {
+      float* const entries = work.output + c * work.output_channel;
+      function(entries, entries, joined ? channels * work.count : work.count, ending.activation->parameters);
+    }
   });
 }
 

@@ -2,14 +2,16 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
+#include "lanes/convolution.hpp"
 #include "lanes/layout.hpp"
 
 namespace netsurgery {
 
-/// A value in a buffer. Layouts of one step differ in their halos at most.
+/// A value in a buffer. Layouts of one step differ in their halos, and in what lies beside them, at most.
 struct Lying {
   int buffer;
   Layout layout;
@@ -17,6 +19,12 @@ struct Lying {
 
 std::unique_ptr<Step> make_function(const Kernels& kernels, const AppliedFunction& activation, const Lying& input,
                                     const Lying& output);
+
+/// The same entries at another place.
+std::unique_ptr<Step> make_entry_copy(const Lying& input, const Lying& output);
+
+/// Each vector as often as tiles of the output are higher and wider.
+std::unique_ptr<Step> make_repeat(const Lying& input, const Lying& output);
 
 std::unique_ptr<Step> make_pair(const Kernels& kernels, Pair pair, const Lying& a, const Lying& b, const Lying& output);
 
@@ -29,6 +37,12 @@ struct ChannelNumbers {
 /// first: the value is the pair's first operand.
 std::unique_ptr<Step> make_channel_pair(const Kernels& kernels, Pair pair, const Lying& input,
                                         const ChannelNumbers& numbers, bool first, const Lying& output);
+
+/// Times a number of each channel, plus another one, and what follows: clips or a function.
+std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Lying& input,
+                                  const std::optional<ChannelNumbers>& scale,
+                                  const std::optional<ChannelNumbers>& shift, const Ending& ending,
+                                  const Lying& output);
 
 /// Cycles of one core, roughly.
 double entries_cycles(const Layout& layout, double of_each);

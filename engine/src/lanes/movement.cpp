@@ -17,15 +17,19 @@ class Gather final : public Step {
   Gather(const Kernels& kernels, int plain, int blocked, const Layout& layout, float outside)
       : kernels_(kernels), plain_(plain), blocked_(blocked), layout_(layout), outside_(outside) {}
 
-  Size pieces() const override { return layout_.groups() * layout_.rows(); }
+  Size pieces() const override { return layout_.groups() * rows(); }
   Size scratch() const override { return kVector * padded_columns(); }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
-    for (Size piece = begin; piece < end; ++piece)
-      row(buffers, piece / layout_.rows(), piece % layout_.rows() - layout_.halo.above, scratch);
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size at = piece % rows();
+      row(buffers, piece / rows(), at / layout_.rows() - layout_.halo.front, at % layout_.rows() - layout_.halo.above,
+          scratch);
+    }
   }
 
  private:
+  Size rows() const { return layout_.slices() * layout_.rows(); }
   Size padded_columns() const { return (layout_.columns() + kVector - 1) / kVector * kVector; }
 
   /// What a lane sees in a row: some columns of the picture, and what lies outside on both sides.
@@ -35,20 +39,21 @@ class Gather final : public Step {
     bool whole = false;
   };
 
-  void row(Buffers buffers, Size group, Size y, float* scratch) const {
+  void row(Buffers buffers, Size group, Size z, Size y, float* scratch) const {
     const Image& image = layout_.image;
     const Size columns = layout_.columns();
     std::array<Seen, kVector> seen;
     std::array<const float*, kVector> lanes;
     for (Size lane = 0; lane < kVector; ++lane) {
       Seen& one = seen[static_cast<std::size_t>(lane)];
-      const Size n = group * layout_.tiling.images + layout_.lane_image(lane), row = layout_.lane_y(lane) + y;
+      const Size n = group * layout_.tiling.images + layout_.lane_image(lane);
+      const Size slice = layout_.lane_z(lane) + z, row = layout_.lane_y(lane) + y;
       const Size first = layout_.lane_x(lane) - layout_.halo.left, begin = std::max<Size>(first, 0);
-      const bool inside = n < image.count && row >= 0 && row < image.height;
+      const bool inside = n < image.count && image.has(slice, row, 0);
       one.before = begin - first;
       one.count = inside ? std::max<Size>(0, std::min(first + columns, image.width) - begin) : 0;
       one.whole = one.count == columns;
-      one.source = (n * image.channels * image.height + row) * image.width + begin;
+      one.source = n * image.channels * image.pixels() + image.at(slice, row, begin);
       // The others go by a copy, which has what lies outside already.
       if (!one.whole) std::fill_n(scratch + lane * padded_columns(), columns, outside_);
       lanes[static_cast<std::size_t>(lane)] = scratch + lane * padded_columns();
@@ -63,7 +68,7 @@ class Gather final : public Step {
           std::copy_n(channel + one.source, one.count,
                       scratch + static_cast<Size>(lane) * padded_columns() + one.before);
       }
-      kernels_.interleave(lanes.data(), columns, buffers[blocked_] + layout_.at(group, y, c, -layout_.halo.left));
+      kernels_.interleave(lanes.data(), columns, buffers[blocked_] + layout_.at(group, z, y, c, -layout_.halo.left));
     }
   }
 
@@ -79,27 +84,29 @@ class Scatter final : public Step {
   Scatter(const Kernels& kernels, int blocked, const Layout& layout, int plain)
       : kernels_(kernels), blocked_(blocked), plain_(plain), layout_(layout) {}
 
-  Size pieces() const override { return layout_.groups() * layout_.tiling.height; }
+  Size pieces() const override { return layout_.groups() * layout_.tiling.rows(); }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     const Image& image = layout_.image;
     for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / layout_.tiling.height, y = piece % layout_.tiling.height;
+      const Size rows = layout_.tiling.rows(), group = piece / rows, at = piece % rows;
+      const Size z = at / layout_.tiling.height, y = at % layout_.tiling.height;
       std::array<std::ptrdiff_t, kVector> counts;
       std::array<Size, kVector> places;
       for (Size lane = 0; lane < kVector; ++lane) {
-        const Size n = group * layout_.tiling.images + layout_.lane_image(lane), row = layout_.lane_y(lane) + y;
+        const Size n = group * layout_.tiling.images + layout_.lane_image(lane);
+        const Size slice = layout_.lane_z(lane) + z, row = layout_.lane_y(lane) + y;
         const Size left = std::min(layout_.tiling.width, image.width - layout_.lane_x(lane));
-        const bool inside = n < image.count && row < image.height && left > 0;
+        const bool inside = n < image.count && image.has(slice, row, 0) && left > 0;
         counts[static_cast<std::size_t>(lane)] = inside ? left : 0;
         places[static_cast<std::size_t>(lane)] =
-            (n * image.channels * image.height + row) * image.width + layout_.lane_x(lane);
+            n * image.channels * image.pixels() + image.at(slice, row, layout_.lane_x(lane));
       }
       for (Size c = 0; c < image.channels; ++c) {
         std::array<float*, kVector> lanes;
         for (std::size_t lane = 0; lane < kVector; ++lane)
           lanes[lane] = counts[lane] > 0 ? buffers[plain_] + places[lane] + c * image.pixels() : nullptr;
-        kernels_.separate(buffers[blocked_] + layout_.at(group, y, c, 0), layout_.tiling.width, counts.data(),
+        kernels_.separate(buffers[blocked_] + layout_.at(group, z, y, c, 0), layout_.tiling.width, counts.data(),
                           lanes.data());
       }
     }
@@ -114,21 +121,21 @@ class Scatter final : public Step {
 Size floor_divided(Size a, Size b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 /// The shuffles of one row of tiles; targets and sources count from the row's first channel in memory.
-std::vector<Shuffle> shuffles_of_row(const Layout& layout, const Halo& needed, Size y, bool sees_outside) {
+std::vector<Shuffle> shuffles_of_row(const Layout& layout, const Halo& needed, Size z, Size y, bool sees_outside) {
   const Tiling& tiling = layout.tiling;
-  const Image& image = layout.image;
   std::vector<Shuffle> result;
+  const Size row = layout.at(0, z, y, 0, 0);
+  const Size tile_dz = floor_divided(z, tiling.depth), source_z = z - tile_dz * tiling.depth;
   const Size tile_dy = floor_divided(y, tiling.height), source_y = y - tile_dy * tiling.height;
   for (Size x = -needed.left; x < tiling.width + needed.right; ++x) {
     const Size tile_dx = floor_divided(x, tiling.width), source_x = x - tile_dx * tiling.width;
     Shuffle shuffle{};
-    shuffle.target = layout.at(0, y, 0, x) - layout.at(0, y, 0, 0);
-    shuffle.source = layout.at(0, source_y, 0, source_x) - layout.at(0, y, 0, 0);
+    shuffle.target = layout.at(0, z, y, 0, x) - row;
+    shuffle.source = layout.at(0, source_z, source_y, 0, source_x) - row;
     bool stays = true;
     for (Size lane = 0; lane < kVector; ++lane) {
-      const Size row = layout.lane_y(lane) + y, column = layout.lane_x(lane) + x;
-      const bool inside = row >= 0 && row < image.height && column >= 0 && column < image.width;
-      const Size from = lane + tile_dy * tiling.tiles_x + tile_dx;
+      const bool inside = layout.is_pixel(lane, z, y, x);
+      const Size from = lane + (tile_dz * tiling.tiles_y + tile_dy) * tiling.tiles_x + tile_dx;
       shuffle.lane[lane] = inside ? static_cast<std::int32_t>(from) : -1;
       stays = stays && inside && from == lane;
     }
@@ -138,26 +145,47 @@ std::vector<Shuffle> shuffles_of_row(const Layout& layout, const Halo& needed, S
   return result;
 }
 
-/// Pieces: some channels of a group each, because rows read what other rows change.
+/// True if shuffles fill a whole row, halo and all, with what lies outside.
+bool is_outside(const Layout& layout, const std::vector<Shuffle>& shuffles) {
+  const auto is_none = [](const Shuffle& one) {
+    return std::all_of(std::begin(one.lane), std::end(one.lane), [](std::int32_t lane) { return lane < 0; });
+  };
+  return static_cast<Size>(shuffles.size()) == layout.columns() &&
+         std::all_of(shuffles.begin(), shuffles.end(), is_none);
+}
+
+/// Pieces, in each group: rows that lie outside as a whole; then some channels each, because rows read what other rows
+/// change.
 class HaloStep final : public Step {
  public:
   HaloStep(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed, float outside,
            bool sees_outside)
       : kernels_(kernels), blocked_(blocked), layout_(layout), outside_(outside) {
-    for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y) {
-      std::vector<Shuffle> shuffles = shuffles_of_row(layout, needed, y, sees_outside);
-      if (!shuffles.empty()) rows_.push_back({y, std::move(shuffles)});
-    }
+    for (Size z = -needed.front; z < layout.tiling.depth + needed.back; ++z)
+      for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y) {
+        std::vector<Shuffle> shuffles = shuffles_of_row(layout, needed, z, y, sees_outside);
+        if (is_outside(layout, shuffles))
+          outside_rows_.push_back({z, y, {}});
+        else if (!shuffles.empty())
+          rows_.push_back({z, y, std::move(shuffles)});
+      }
   }
 
-  Size pieces() const override { return layout_.groups() * blocks(); }
+  Size pieces() const override { return layout_.groups() * (cleared() + blocks()); }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {
-      const Size channel = piece % blocks() * kChannels;
+      const Size group = piece / (cleared() + blocks()), at = piece % (cleared() + blocks());
+      if (at < cleared()) {
+        const Row& row = outside_rows_[static_cast<std::size_t>(at)];
+        std::fill_n(buffers[blocked_] + layout_.at(group, row.z, row.y, 0, -layout_.halo.left),
+                    layout_.image.channels * layout_.channel_floats(), outside_);
+        continue;
+      }
+      const Size channel = (at - cleared()) * kChannels;
       const Size channels = std::min(kChannels, layout_.image.channels - channel);
       for (const Row& row : rows_)
-        kernels_.shuffle(buffers[blocked_] + layout_.at(piece / blocks(), row.y, channel, 0), channels,
+        kernels_.shuffle(buffers[blocked_] + layout_.at(group, row.z, row.y, channel, 0), channels,
                          layout_.channel_floats(), row.shuffles.data(),
                          static_cast<std::ptrdiff_t>(row.shuffles.size()), outside_);
     }
@@ -166,16 +194,17 @@ class HaloStep final : public Step {
  private:
   static constexpr Size kChannels = 8;
   struct Row {
-    Size y;
+    Size z, y;
     std::vector<Shuffle> shuffles;
   };
-  Size blocks() const { return (layout_.image.channels + kChannels - 1) / kChannels; }
+  Size cleared() const { return static_cast<Size>(outside_rows_.size()); }
+  Size blocks() const { return rows_.empty() ? 0 : ceil_divided(layout_.image.channels, kChannels); }
 
   const Kernels& kernels_;
   int blocked_;
   Layout layout_;
   float outside_;
-  std::vector<Row> rows_;
+  std::vector<Row> outside_rows_, rows_;
 };
 
 /// Floats of a channel fetched one by one, wherever they lie: for pictures and tiles so narrow that transposing blocks
@@ -231,11 +260,12 @@ class PickStep final : public Step {
   std::vector<std::int32_t> offsets_;
 };
 
-/// Of pixel (y, x) of an image within its group: floats from the first channel's begin. The layout covers the picture.
-Size place_of(const Layout& layout, Size image, Size y, Size x) {
+/// Of a pixel of an image within its group: floats from the first channel's begin. The layout covers the picture.
+Size place_of(const Layout& layout, Size image, Size z, Size y, Size x) {
   const Tiling& tiling = layout.tiling;
-  const Size lane = (image * tiling.tiles_y + y / tiling.height) * tiling.tiles_x + x / tiling.width;
-  return layout.at(0, y % tiling.height, 0, x % tiling.width) + lane;
+  const Size row_of_lanes = (image * tiling.tiles_z + z / tiling.depth) * tiling.tiles_y + y / tiling.height;
+  const Size lane = row_of_lanes * tiling.tiles_x + x / tiling.width;
+  return layout.at(0, z % tiling.depth, y % tiling.height, 0, x % tiling.width) + lane;
 }
 
 /// Vectors of `target`, halo and all, from wherever `source` says that a pixel of an image of the group lies.
@@ -245,15 +275,17 @@ std::unique_ptr<Step> picked(const Kernels& kernels, const PickStep::Side& from,
   const Image& image = target.image;
   std::vector<PickStep::Stretch> stretches;
   std::vector<std::int32_t> offsets;
-  for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y) {
-    stretches.push_back({target.at(0, y, 0, -target.halo.left), target.columns() * kVector});
-    for (Size x = -target.halo.left; x < target.columns() - target.halo.left; ++x)
-      for (Size lane = 0; lane < kVector; ++lane) {
-        const Size row = target.lane_y(lane) + y, column = target.lane_x(lane) + x;
-        const bool inside = row >= 0 && row < image.height && column >= 0 && column < image.width;
-        offsets.push_back(static_cast<std::int32_t>(inside ? source(target.lane_image(lane), row, column) : -1));
-      }
-  }
+  for (Size z = -target.halo.front; z < target.slices() - target.halo.front; ++z)
+    for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y) {
+      stretches.push_back({target.at(0, z, y, 0, -target.halo.left), target.columns() * kVector});
+      for (Size x = -target.halo.left; x < target.columns() - target.halo.left; ++x)
+        for (Size lane = 0; lane < kVector; ++lane) {
+          const Size slice = target.lane_z(lane) + z, row = target.lane_y(lane) + y, column = target.lane_x(lane) + x;
+          const bool inside = image.has(slice, row, column);
+          offsets.push_back(
+              static_cast<std::int32_t>(inside ? source(target.lane_image(lane), slice, row, column) : -1));
+        }
+    }
   const PickStep::Side side{to, target.channel_floats(), target.group_floats()};
   return std::make_unique<PickStep>(kernels, from, side, target.groups(), image.channels, outside, std::move(stretches),
                                     std::move(offsets));
@@ -280,7 +312,7 @@ std::unique_ptr<Step> make_gather(const Kernels& kernels, int plain, int blocked
   const Image& image = layout.image;
   if (is_narrow(layout) && image.pixels() <= kFarthest)
     return picked(kernels, {plain, image.pixels(), image.channels * image.pixels()}, blocked, layout, outside,
-                  [&](Size, Size y, Size x) { return y * image.width + x; });
+                  [&](Size, Size z, Size y, Size x) { return image.at(z, y, x); });
   return std::make_unique<Gather>(kernels, plain, blocked, layout, outside);
 }
 
@@ -288,8 +320,10 @@ std::unique_ptr<Step> make_scatter(const Kernels& kernels, int blocked, const La
   const Image& image = layout.image;
   if (is_narrow(layout) && can_move(layout)) {
     std::vector<std::int32_t> offsets;
-    for (Size y = 0; y < image.height; ++y)
-      for (Size x = 0; x < image.width; ++x) offsets.push_back(static_cast<std::int32_t>(place_of(layout, 0, y, x)));
+    for (Size z = 0; z < image.depth; ++z)
+      for (Size y = 0; y < image.height; ++y)
+        for (Size x = 0; x < image.width; ++x)
+          offsets.push_back(static_cast<std::int32_t>(place_of(layout, 0, z, y, x)));
     const PickStep::Side from{blocked, layout.channel_floats(), layout.group_floats()};
     const PickStep::Side to{plain, image.pixels(), image.channels * image.pixels()};
     return std::make_unique<PickStep>(kernels, from, to, layout.groups(), image.channels, 0.0f,
@@ -300,11 +334,18 @@ std::unique_ptr<Step> make_scatter(const Kernels& kernels, int blocked, const La
 
 std::unique_ptr<Step> make_move(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target,
                                 float outside) {
+  return make_crop(kernels, from, source, {}, to, target, outside);
+}
+
+std::unique_ptr<Step> make_crop(const Kernels& kernels, int from, const Layout& source, const Corner& corner, int to,
+                                const Layout& target, float outside) {
   if (source.tiling.images != target.tiling.images || source.group_floats() > kOffsets)
     throw Error(NS_ERROR_INTERNAL,
                 "vectors of a layer can't be moved to where the next one needs them: please report it.");
   return picked(kernels, {from, source.channel_floats(), source.group_floats()}, to, target, outside,
-                [&](Size image, Size y, Size x) { return place_of(source, image, y, x); });
+                [&](Size image, Size z, Size y, Size x) {
+                  return place_of(source, image, z + corner.z, y + corner.y, x + corner.x);
+                });
 }
 
 bool can_move(const Layout& source) { return source.group_floats() <= kFarthest; }  // the halo may still grow
@@ -315,14 +356,15 @@ std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layou
 }
 
 bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside) {
-  for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y)
-    if (!shuffles_of_row(layout, needed, y, sees_outside).empty()) return true;
+  for (Size z = -needed.front; z < layout.tiling.depth + needed.back; ++z)
+    for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y)
+      if (!shuffles_of_row(layout, needed, z, y, sees_outside).empty()) return true;
   return false;
 }
 
 double gather_cycles(const Layout& layout) {
   if (is_narrow(layout)) return move_cycles(layout);
-  return moved(layout.groups() * layout.rows() * layout.image.channels, layout.columns());
+  return moved(layout.groups() * layout.slices() * layout.rows() * layout.image.channels, layout.columns());
 }
 
 double scatter_cycles(const Layout& layout) {
@@ -330,17 +372,18 @@ double scatter_cycles(const Layout& layout) {
   if (is_narrow(layout))
     return kCyclesPerPick *
            static_cast<double>(layout.groups() * image.channels * ceil_divided(image.pixels(), kVector));
-  return moved(layout.groups() * layout.tiling.height * layout.image.channels, layout.tiling.width);
+  return moved(layout.groups() * layout.tiling.rows() * layout.image.channels, layout.tiling.width);
 }
 
 double move_cycles(const Layout& target) {
-  return kCyclesPerPick *
-         static_cast<double>(target.groups() * target.image.channels * target.rows() * target.columns());
+  return kCyclesPerPick * static_cast<double>(target.groups() * target.image.channels * target.slices() *
+                                              target.rows() * target.columns());
 }
 
 double halo_cycles(const Layout& layout, const Halo& needed) {
-  const Size seen =
-      (needed.above + layout.tiling.height + needed.below) * (needed.left + layout.tiling.width + needed.right);
+  const Tiling& tiling = layout.tiling;
+  const Size seen = (needed.front + tiling.depth + needed.back) * (needed.above + tiling.height + needed.below) *
+                    (needed.left + tiling.width + needed.right);
   return 6.0 * static_cast<double>((seen - layout.tiling.vectors()) * layout.groups() * layout.image.channels);
 }
 

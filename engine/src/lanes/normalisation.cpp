@@ -6,35 +6,41 @@ namespace {
 /// Pieces: rows of tiles in all groups. What lies in the halo is worked on too, and means nothing.
 class Normalisation final : public Step {
  public:
-  Normalisation(const Kernels& kernels, const NormalisedRow& row, int input, int output, const Layout& layout)
-      : kernels_(kernels), row_(row), input_(input), output_(output), layout_(layout) {
-    row_.channels = layout.image.channels;
-    row_.channel = layout.channel_floats();
+  Normalisation(const Kernels& kernels, const NormalisedRow& row, const Lying& input, const Lying& output)
+      : kernels_(kernels), row_(row), input_(input), output_(output) {
+    row_.channels = input.layout.image.channels;
+    row_.channel = input.layout.channel_floats();
   }
 
-  Size pieces() const override { return layout_.groups() * layout_.rows(); }
+  Size pieces() const override { return input_.layout.groups() * input_.layout.slices() * input_.layout.rows(); }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {
       NormalisedRow row = row_;
-      row.input = buffers[input_] + piece * layout_.row_floats();
-      row.output = buffers[output_] + piece * layout_.row_floats();
+      row.input = row_of(buffers, input_, piece);
+      row.output = row_of(buffers, output_, piece);
       kernels_.normalise(row);
     }
   }
 
  private:
+  static float* row_of(Buffers buffers, const Lying& value, Size piece) {
+    const Layout& layout = value.layout;
+    const Size slice = piece / layout.rows();
+    return buffers[value.buffer] + layout.at(slice / layout.slices(), slice % layout.slices() - layout.halo.front,
+                                             piece % layout.rows() - layout.halo.above, 0, -layout.halo.left);
+  }
+
   const Kernels& kernels_;
   NormalisedRow row_;
-  int input_, output_;
-  Layout layout_;
+  Lying input_, output_;
 };
 
 }  // namespace
 
-std::unique_ptr<Step> make_normalisation(const Kernels& kernels, const NormalisedRow& row, int input, int output,
-                                         const Layout& layout) {
-  return std::make_unique<Normalisation>(kernels, row, input, output, layout);
+std::unique_ptr<Step> make_normalisation(const Kernels& kernels, const NormalisedRow& row, const Lying& input,
+                                         const Lying& output) {
+  return std::make_unique<Normalisation>(kernels, row, input, output);
 }
 
 }  // namespace netsurgery

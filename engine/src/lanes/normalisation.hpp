@@ -3,14 +3,12 @@
 
 #include <memory>
 
-#include "graph/step.hpp"
-#include "isa/kernels.hpp"
-#include "lanes/layout.hpp"
+#include "lanes/entries.hpp"
 
 namespace netsurgery {
 
-/// Input and output lie alike. `row`: what is the same for all rows; the rest is filled in.
-std::unique_ptr<Step> make_normalisation(const Kernels& kernels, const NormalisedRow& row, int input, int output,
-                                         const Layout& layout);
+/// Input and output have the same halo. `row`: what is the same for all rows; the rest is filled in.
+std::unique_ptr<Step> make_normalisation(const Kernels& kernels, const NormalisedRow& row, const Lying& input,
+                                         const Lying& output);
 
 }  // namespace netsurgery

@@ -23,8 +23,8 @@ Size pixels_of(const Layout& layout) {
   const Image& image = layout.image;
   const Tiling& tiling = layout.tiling;
   const auto covered = [](Size tiles, Size tile, Size size) { return std::min(tiles * tile, size); };
-  return tiling.images * covered(tiling.tiles_y, tiling.height, image.height) *
-         covered(tiling.tiles_x, tiling.width, image.width);
+  return tiling.images * covered(tiling.tiles_z, tiling.depth, image.depth) *
+         covered(tiling.tiles_y, tiling.height, image.height) * covered(tiling.tiles_x, tiling.width, image.width);
 }
 
 struct alignas(kAlignment) Channels {
@@ -86,13 +86,13 @@ class PixelConvolution final : public Step {
   /// The lanes that are pixels, of the vectors of a tile row by row; where their windows and their outputs lie.
   void place() {
     const Tiling& tiling = output_layout_.tiling;
-    for (Size y = 0; y < tiling.height; ++y)
+    for (Size row = 0; row < tiling.rows(); ++row)
       for (Size x = 0; x < tiling.width; ++x) {
+        const Size z = row / tiling.height, y = row % tiling.height;
         PixelLanes made{};
         made.first = pixels_;
         for (int lane = 0; lane < static_cast<int>(kVector); ++lane) {
-          const bool inside = output_layout_.lane_y(lane) + y < output_layout_.image.height &&
-                              output_layout_.lane_x(lane) + x < output_layout_.image.width;
+          const bool inside = output_layout_.is_pixel(lane, z, y, x);
           made.pixel[lane] = inside ? static_cast<std::int32_t>(pixels_) : -1;
           if (!inside) continue;
           made.lane[made.count++] = lane;
@@ -100,13 +100,12 @@ class PixelConvolution final : public Step {
           ++pixels_;
         }
         if (made.count == 0) continue;
-        made.place = output_layout_.at(0, y, 0, x);
+        made.place = output_layout_.at(0, z, y, 0, x);
         outputs_.push_back(made);
         output_places_.push_back(made.place);
-        made.place = input_layout_.at(0, y * convolution_.stride_y - convolution_.pad_above, 0,
-                                      x * convolution_.stride_x - convolution_.pad_left);
+        made.place = convolution_.begin(input_layout_, 0, z, y, x);
         windows_.push_back(made);
-        if (ending_.residual >= 0) residual_places_.push_back(ending_.residual_layout.at(0, y, 0, x));
+        if (ending_.residual >= 0) residual_places_.push_back(ending_.residual_layout.at(0, z, y, 0, x));
       }
     for (const Range& block : parts(pixels_, kernels_.dense_channels)) first_.push_back(block.begin);
     first_.push_back(pixels_);

@@ -29,25 +29,29 @@ class PoolStep final : public Step {
     if (pool.average) divisors();
   }
 
-  Size pieces() const override { return output_layout_.groups() * output_layout_.tiling.height; }
+  Size pieces() const override { return output_layout_.groups() * output_layout_.tiling.rows(); }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
-    const Size height = output_layout_.tiling.height, width = output_layout_.tiling.width;
+    const Size rows = output_layout_.tiling.rows(), height = output_layout_.tiling.height;
+    const Size width = output_layout_.tiling.width;
     PoolRow row{};
     row.input_column = pool_.stride_x * kVector;
+    row.tap_slice = pool_.dilation_z * input_layout_.slice_floats();
     row.tap_row = pool_.dilation_y * input_layout_.row_floats();
     row.tap_column = pool_.dilation_x * kVector;
+    row.taps_z = pool_.kernel_z;
     row.taps_y = pool_.kernel_y;
     row.taps_x = pool_.kernel_x;
     row.columns = width;
+    row.channels = output_layout_.image.channels;
+    row.input_channel = input_layout_.channel_floats();
+    row.output_channel = output_layout_.channel_floats();
     for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / height, y = piece % height;
-      row.divisors = divisors_.empty() ? nullptr : divisors_[static_cast<std::size_t>(y * width)].of;
-      for (Size c = 0; c < output_layout_.image.channels; ++c) {
-        row.input = buffers[input_] + input_layout_.at(group, y * pool_.stride_y - pool_.pad_above, c, -pool_.pad_left);
-        row.output = buffers[output_] + output_layout_.at(group, y, c, 0);
-        kernels_.pool(row);
-      }
+      const Size group = piece / rows, at = piece % rows;
+      row.divisors = divisors_.empty() ? nullptr : divisors_[static_cast<std::size_t>(at * width)].of;
+      row.input = buffers[input_] + pool_.begin(input_layout_, group, at / height, at % height, 0);
+      row.output = buffers[output_] + output_layout_.at_row(group, at, 0, 0);
+      kernels_.pool(row);
     }
   }
 
@@ -57,16 +61,19 @@ class PoolStep final : public Step {
     const Tiling& tiling = output_layout_.tiling;
     const Image& image = input_layout_.image;
     divisors_.resize(static_cast<std::size_t>(tiling.vectors()));
-    for (Size y = 0; y < tiling.height; ++y)
+    for (Size at = 0; at < tiling.rows(); ++at)
       for (Size x = 0; x < tiling.width; ++x)
         for (Size lane = 0; lane < kVector; ++lane) {
-          const Size row = output_layout_.lane_y(lane) + y, column = output_layout_.lane_x(lane) + x;
+          const Size slice = output_layout_.lane_z(lane) + at / tiling.height;
+          const Size row = output_layout_.lane_y(lane) + at % tiling.height, column = output_layout_.lane_x(lane) + x;
+          const Size by_z = counted(slice, pool_.stride_z, pool_.dilation_z, pool_.kernel_z, pool_.pad_front,
+                                    pool_.pad_back, image.depth, pool_.counts_padding);
           const Size by_y = counted(row, pool_.stride_y, pool_.dilation_y, pool_.kernel_y, pool_.pad_above,
                                     pool_.pad_below, image.height, pool_.counts_padding);
           const Size by_x = counted(column, pool_.stride_x, pool_.dilation_x, pool_.kernel_x, pool_.pad_left,
                                     pool_.pad_right, image.width, pool_.counts_padding);
-          divisors_[static_cast<std::size_t>(y * tiling.width + x)].of[lane] =
-              static_cast<float>(std::max<Size>(1, by_y * by_x));
+          divisors_[static_cast<std::size_t>(at * tiling.width + x)].of[lane] =
+              static_cast<float>(std::max<Size>(1, by_z * by_y * by_x));
         }
   }
 
@@ -88,12 +95,11 @@ class GlobalAverage final : public Step {
       : kernels_(kernels), input_(input), plain_(plain), layout_(layout) {
     const Tiling& tiling = layout.tiling;
     bool all = true;
-    for (Size y = 0; y < tiling.height; ++y)
+    for (Size row = 0; row < tiling.rows(); ++row)
       for (Size x = 0; x < tiling.width; ++x) {
         Lanes lanes{};
         for (Size lane = 0; lane < kVector; ++lane) {
-          const bool is_pixel =
-              layout.lane_y(lane) + y < layout.image.height && layout.lane_x(lane) + x < layout.image.width;
+          const bool is_pixel = layout.is_pixel(lane, row / tiling.height, row % tiling.height, x);
           lanes.of[lane] = is_pixel ? ~std::uint32_t{0} : 0;
           all = all && is_pixel;
         }
@@ -120,15 +126,18 @@ class GlobalAverage final : public Step {
   void channel(Buffers buffers, Size group, Size c) const {
     const Image& image = layout_.image;
     const Tiling& tiling = layout_.tiling;
-    double sums[kVector];
+    double sums[kVector] = {}, of_slice[kVector];
     LaneSums work{};
-    work.input = buffers[input_] + layout_.at(group, 0, c, 0);
     work.rows = tiling.height;
     work.row = layout_.row_floats();
     work.columns = tiling.width;
-    work.inside = inside_.empty() ? nullptr : inside_.front().of;
-    work.sums = sums;
-    kernels_.sum_lanes(work);
+    work.sums = of_slice;
+    for (Size z = 0; z < tiling.depth; ++z) {
+      work.input = buffers[input_] + layout_.at(group, z, 0, c, 0);
+      work.inside = inside_.empty() ? nullptr : inside_[static_cast<std::size_t>(z * tiling.height * tiling.width)].of;
+      kernels_.sum_lanes(work);
+      for (Size lane = 0; lane < kVector; ++lane) sums[lane] += of_slice[lane];
+    }
     const Size lanes = kVector / tiling.images;  // of an image
     for (Size i = 0; i < tiling.images && group * tiling.images + i < image.count; ++i) {
       double sum = 0;

@@ -42,7 +42,7 @@ class TableConvolution final : public Step {
     else
       bias_.assign(static_cast<std::size_t>(outputs_), 0.0f);
     const Size channels = input_layout.image.channels / convolution.groups;
-    const Size columns = channels * convolution.kernel_y * convolution.kernel_x;
+    const Size columns = channels * convolution.taps();
     for (Size group = 0; group < convolution.groups; ++group)
       for (Size first = 0; first < columns; first += kGroupsInBlock * kTableInputs)
         blocks_.push_back(block(group, channels, first, std::min(columns, first + kGroupsInBlock * kTableInputs)));
@@ -54,10 +54,10 @@ class TableConvolution final : public Step {
   Size scratch() const override { return kGroupsInBlock * kTableEntries * kVector; }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
-    const Size width = output_layout_.tiling.width, height = output_layout_.tiling.height;
+    const Size width = output_layout_.tiling.width, rows = output_layout_.tiling.rows();
     for (Size piece = begin; piece < end; ++piece) {
       const Size part = piece % parts_, pixel = piece / parts_, row = pixel / width;
-      vector(buffers, row / height, row % height, pixel % width, cut(part), cut(part + 1), scratch);
+      vector(buffers, row / rows, row % rows, pixel % width, cut(part), cut(part + 1), scratch);
     }
   }
 
@@ -77,13 +77,11 @@ class TableConvolution final : public Step {
 
   Block block(Size group, Size channels, Size first, Size last) const {
     const Constant& weight = *convolution_.weight;
-    const Size taps = convolution_.kernel_y * convolution_.kernel_x, in_group = outputs_ / convolution_.groups;
+    const Size in_group = outputs_ / convolution_.groups;
     Block made{group * in_group, (group + 1) * in_group, first == 0, last == weight.columns, {}, {}};
     for (Size column = first; column < last; ++column) {
-      const Size channel = group * channels + column / taps, tap = column % taps;
-      const Size floats = tap / convolution_.kernel_x * convolution_.dilation_y * input_layout_.row_floats() +
-                          channel * input_layout_.channel_floats() +
-                          tap % convolution_.kernel_x * convolution_.dilation_x * kVector;
+      const Size floats =
+          group * channels * input_layout_.channel_floats() + input_offset(convolution_, input_layout_, column);
       made.offsets.push_back(static_cast<std::uint32_t>(floats * static_cast<Size>(sizeof(float))));
     }
     const Size together = table_outputs(planes_);
@@ -101,10 +99,10 @@ class TableConvolution final : public Step {
     return made;
   }
 
-  void vector(Buffers buffers, Size group, Size y, Size x, Size begin, Size end, float* scratch) const {
+  void vector(Buffers buffers, Size group, Size row, Size x, Size begin, Size end, float* scratch) const {
     SignTables tables{};
-    tables.input = buffers[input_] + input_layout_.at(group, y * convolution_.stride_y - convolution_.pad_above, 0,
-                                                      x * convolution_.stride_x - convolution_.pad_left);
+    const Size height = output_layout_.tiling.height;
+    tables.input = buffers[input_] + convolution_.begin(input_layout_, group, row / height, row % height, x);
     tables.tables = scratch;
     TableSums sums{};
     sums.tables = scratch;
@@ -122,12 +120,12 @@ class TableConvolution final : public Step {
       sums.groups = ceil_divided(tables.inputs, kTableInputs);
       sums.entries = block.entries.data() + (first - block.first_output) * sums.groups * planes_;
       sums.scales = scales_.data() + first * planes_;
-      sums.output = buffers[output_] + output_layout_.at(group, y, first, x);
+      sums.output = buffers[output_] + output_layout_.at_row(group, row, first, x);
       sums.outputs = last - first;
       sums.bias = block.begins ? bias_.data() + first : nullptr;
       sums.last = block.finishes;
       if (ending_.residual >= 0) {
-        sums.finish.residual = buffers[ending_.residual] + ending_.residual_layout.at(group, y, first, x);
+        sums.finish.residual = buffers[ending_.residual] + ending_.residual_layout.at_row(group, row, first, x);
         sums.finish.residual_channel = ending_.residual_layout.channel_floats();
       }
       kernels_.table_sums(sums);

@@ -37,7 +37,7 @@ class TokenGather final : public Step {
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     const Size channels = layout_.image.channels;
     each_vector(layout_, begin, end, [&](Size group, Size row, Size vector, Size first, Size count) {
-      float* const to = buffers[tokens_] + layout_.at(group, row, 0, vector);
+      float* const to = buffers[tokens_] + layout_.at_row(group, row, 0, vector);
       if (count > 0)
         kernels_.turn(buffers[plain_] + (group * tokens_of(layout_) + first) * channels, channels, count, channels, to,
                       layout_.channel_floats());
@@ -62,8 +62,8 @@ class TokenScatter final : public Step {
     const Size channels = layout_.image.channels;
     each_vector(layout_, begin, end, [&](Size group, Size row, Size vector, Size first, Size count) {
       if (count > 0)
-        kernels_.turn(buffers[tokens_] + layout_.at(group, row, 0, vector), layout_.channel_floats(), channels, count,
-                      buffers[plain_] + (group * tokens_of(layout_) + first) * channels, channels);
+        kernels_.turn(buffers[tokens_] + layout_.at_row(group, row, 0, vector), layout_.channel_floats(), channels,
+                      count, buffers[plain_] + (group * tokens_of(layout_) + first) * channels, channels);
     });
   }
 
@@ -125,7 +125,7 @@ class TokenProduct final : public Step {
     work.finish.high = ending_.high;
     for (Size first = 0; first < inputs_; first += kDepth) {
       work.depth = std::min(kDepth, inputs_ - first);
-      work.b = buffers[input_] + input_layout_.at(group, y, first, 0);
+      work.b = buffers[input_] + input_layout_.at_row(group, y, first, 0);
       work.goes_on = first > 0;
       work.last = first + work.depth == inputs_;
       for (Size panel = begin; panel < end; ++panel) {
@@ -133,9 +133,9 @@ class TokenProduct final : public Step {
         work.a = weights_.data() + first * panels_ * kPanelRows + panel * work.depth * kPanelRows;
         work.rows = std::min<Size>(kPanelRows, outputs_ - row);
         work.bias = work.goes_on ? nullptr : bias_.data() + row;
-        work.output = buffers[output_] + output_layout_.at(group, y, row, 0);
+        work.output = buffers[output_] + output_layout_.at_row(group, y, row, 0);
         if (ending_.residual >= 0)
-          work.finish.residual = buffers[ending_.residual] + ending_.residual_layout.at(group, y, row, 0);
+          work.finish.residual = buffers[ending_.residual] + ending_.residual_layout.at_row(group, y, row, 0);
         kernels_.product(work);
         if (work.last && ending_.activation) {
           const auto function = kernels_.functions[static_cast<int>(ending_.activation->function)];
@@ -178,7 +178,7 @@ class TokenNormalisation final : public Step {
     work.epsilon = epsilon_;
     work.centres = centres_;
     for (Size piece = begin; piece < end; ++piece) {
-      const Size at = layout_.at(piece / layout_.tiling.height, piece % layout_.tiling.height, 0, 0);
+      const Size at = layout_.at_row(piece / layout_.tiling.height, piece % layout_.tiling.height, 0, 0);
       work.input = buffers[input_] + at;
       work.output = buffers[output_] + at;
       kernels_.normalise_tokens(work);
@@ -235,7 +235,7 @@ class AttentionStep final : public Step {
       const auto head = static_cast<std::size_t>(piece % count);
       const Strip& strip = strips_[static_cast<std::size_t>(piece / count)];
       const auto at = [&](int buffer, const Layout& layout, const HeadPlace& place, Size row, Size vector) {
-        return buffers[buffer] + layout.at(place.group, row, place.channel, vector);
+        return buffers[buffer] + layout.at_row(place.group, row, place.channel, vector);
       };
       work.vectors = strip.end - strip.begin;
       work.query = at(heads_.query, heads_.query_layout, heads_.queries[head], strip.row, strip.begin);
@@ -306,8 +306,8 @@ Layout token_layout(Size groups, Size tokens, Size channels) {
   const Size vectors = ceil_divided(tokens, kVector);
   const Size rows = vectors <= kMostVectors ? 1 : ceil_divided(vectors, kFewerVectors);
   Layout layout;
-  layout.image = {groups, channels, 1, tokens};
-  layout.tiling = {1, 1, kVector, rows, ceil_divided(vectors, rows)};
+  layout.image = {groups, channels, 1, 1, tokens};
+  layout.tiling = {1, 1, 1, kVector, 1, rows, ceil_divided(vectors, rows)};
   return layout;
 }
 

@@ -31,14 +31,6 @@ struct TapTable {
   }
 };
 
-/// How much a neighbour counts that lies this far away: Keys, "Cubic convolution interpolation", 1981, equation 15.
-double weight_at(double distance, InterpolateMode mode, double a) {
-  const double d = std::fabs(distance);
-  if (mode == InterpolateMode::kLinear) return d < 1.0 ? 1.0 - d : 0.0;
-  if (d <= 1.0) return ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0;
-  return d < 2.0 ? ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a : 0.0;
-}
-
 class Tables {
  public:
   explicit Tables(const Making& making) : attributes_(making.attributes()) {
@@ -88,7 +80,7 @@ class Tables {
     at = std::clamp(at, -reach - 1.0, last + reach + 1.0);  // further away there is only the same end
     double sum = 0.0;
     for (double place = std::floor(at - reach) + 1.0; place < at + reach; place += 1.0) {
-      const double weight = weight_at((place - at) * narrowing, mode, a);
+      const double weight = neighbour_weight((place - at) * narrowing, mode == InterpolateMode::kCubic, a);
       if (weight == 0.0 || (inside_only && !(place >= 0.0 && place <= last))) continue;
       const auto kept = static_cast<Size>(std::clamp(place, 0.0, last));
       if (table.taps.size() > first && table.taps.back().place == kept)

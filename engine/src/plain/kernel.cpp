@@ -41,6 +41,10 @@ constexpr plain::MakerEntry kMakers[] = {
     {Operator::kDepthToSpace, plain::make_depth_to_space},
     {Operator::kSpaceToDepth, plain::make_space_to_depth},
     {Operator::kInterpolate, plain::make_interpolate},
+    {Operator::kGridSample, plain::make_grid_sample},
+    {Operator::kRoiAlign, plain::make_roi_align},
+    {Operator::kNonMaxSuppression, plain::make_non_max_suppression},
+    {Operator::kFirstEntries, plain::make_reshape},  // all that there may be
     {Operator::kGather, plain::make_gather},
     {Operator::kGatherElements, plain::make_gather_elements},
     {Operator::kGatherND, plain::make_gather_nd},

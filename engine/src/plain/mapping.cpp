@@ -157,19 +157,6 @@ Table pad_table(Size size, Size before, Size after, PadMode mode) {
   return table;
 }
 
-double rounded(double position, ResizeRounding rounding) {
-  switch (rounding) {
-    case ResizeRounding::kFloor:
-      return std::floor(position);
-    case ResizeRounding::kCeil:
-      return std::ceil(position);
-    case ResizeRounding::kRoundPreferFloor:
-      return std::ceil(position - 0.5);
-    default:
-      return std::floor(position + 0.5);
-  }
-}
-
 }  // namespace
 
 Kernel make_pad(const Making& making) {
@@ -190,22 +177,12 @@ Kernel make_pad(const Making& making) {
 Kernel make_resize(const Making& making) {
   const Shape& x = making.operands[0];
   const Attributes& attributes = making.attributes();
-  const std::vector<float>& scales = attributes.numbers(AttributeName::kScales);
   std::vector<Table> tables(x.size());
-  for (std::size_t axis = 0; axis < x.size(); ++axis) {
-    const Size in = x[axis], out = making.output[axis];
-    for (Size i = 0; i < out; ++i) {
-      Size place = i;
-      if (axis >= 2) {
-        const double scale = scales.empty() ? 0.0 : static_cast<double>(scales[axis - 2]);
-        const double exact =
-            resized_position(i, in, out, scale, attributes.choice<ResizeCoordinates>(AttributeName::kCoordinates));
-        const double found = rounded(exact, attributes.choice<ResizeRounding>(AttributeName::kRounding));
-        place = static_cast<Size>(std::clamp(found, 0.0, static_cast<double>(in - 1)));
-      }
+  for (std::size_t axis = 0; axis < x.size(); ++axis)
+    for (Size i = 0; i < making.output[axis]; ++i) {
+      const Size place = axis < 2 ? i : nearest_place(attributes, axis - 2, i, x[axis], making.output[axis]);
       tables[axis].push_back(static_cast<std::int32_t>(place));
     }
-  }
   return std::make_unique<Mapped<float>>(x, std::move(tables), 0.0f);
 }
 

@@ -11,11 +11,15 @@ void place_buffers(Plan& plan) {
   struct Life {
     int first = std::numeric_limits<int>::max(), last = -1;
   };
-  std::vector<Life> lives(plan.buffers.size());
+  std::vector<Life> lives(plan.buffers.size());  // of buffers that are no other name of another one
+  const auto owner = [&plan](std::size_t index) {
+    while (plan.buffers[index].same_as >= 0) index = static_cast<std::size_t>(plan.buffers[index].same_as);
+    return index;
+  };
   for (std::size_t step = 0; step < plan.infos.size(); ++step)
     for (const auto* used : {&plan.infos[step].reads, &plan.infos[step].writes})
       for (const int buffer : *used) {
-        Life& life = lives[static_cast<std::size_t>(buffer)];
+        Life& life = lives[owner(static_cast<std::size_t>(buffer))];
         life.first = std::min(life.first, static_cast<int>(step));
         life.last = std::max(life.last, static_cast<int>(step));
       }
@@ -44,6 +48,7 @@ void place_buffers(Plan& plan) {
     plan.arena_floats = std::max(plan.arena_floats, at + floats);
     placed.push_back(index);
   }
+  for (std::size_t i = 0; i < plan.buffers.size(); ++i) plan.buffers[i].offset = plan.buffers[owner(i)].offset;
 }
 
 }  // namespace netsurgery

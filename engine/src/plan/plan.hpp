@@ -18,6 +18,7 @@ struct Buffer {
   std::size_t entry_bytes = sizeof(float);
   int number = 0;               // of the input, output or constant
   Size offset = 0;              // in the arena, in floats
+  int same_as = -1;             // the buffer whose memory this one is another name of, or -1
   std::vector<float> constant;  // entries of a constant
 
   Size bytes() const { return entries * static_cast<Size>(entry_bytes); }

@@ -35,8 +35,11 @@ Plan Planner::plan() {
   for (std::size_t i = 0; i < nodes_.size(); ++i)
     if (!done_[i]) node(nodes_[i]);
   outputs();
-  for (const Place& place : blocked_)
-    plan_.buffers[static_cast<std::size_t>(place.buffer)].entries = layout(place.layout).floats();
+  for (const Place& place : blocked_) {
+    const Layout lies = layout(place.layout);
+    Buffer& buffer = plan_.buffers[static_cast<std::size_t>(place.buffer)];
+    buffer.entries = buffer.same_as < 0 ? lies.floats() : lies.floats() / lies.row_channels * lies.image.channels;
+  }
   for (const StepInfo& info : plan_.infos) plan_.cycles += memory_cycles(info);
   if (options_.estimate_only) return std::move(plan_);
   place_buffers(plan_);
@@ -89,8 +92,16 @@ bool Planner::of_its_own(const Node& node) {
     case Operator::kAdaptiveAveragePool:
     case Operator::kMean:
       return global_average(node);
+    case Operator::kResize:
+      return repeated(node);
     case Operator::kConcat:
       return concat(node);
+    case Operator::kDepthToSpace:
+      return depth_to_space(node);
+    case Operator::kPad:
+      return crop(node);
+    case Operator::kSlice:
+      return slice(node);
     case Operator::kLrn:
       return normalisation(node);
     case Operator::kLstm:
@@ -205,9 +216,11 @@ int Planner::place_with(int number, const Tiling& tiling) {
 }
 
 Planner::Place Planner::new_place(const Image& image, const Tiling& tiling, const Halo& halo) {
-  layouts_.push_back(Layout{image, tiling, halo});
-  joined_.push_back(static_cast<int>(joined_.size()));
-  const Place place{static_cast<int>(layouts_.size()) - 1, arena(0)};
+  Layout layout;
+  layout.image = image;
+  layout.tiling = tiling;
+  layout.halo = halo;
+  const Place place{new_layout(layout), arena(0)};
   blocked_.push_back(place);
   return place;
 }
@@ -217,6 +230,14 @@ Planner::Place Planner::beside(const Place& place) {
   const Place made = new_place(given.image, given.tiling);
   join(place.layout, made.layout);
   return made;
+}
+
+int Planner::new_layout(const Layout& layout) {
+  layouts_.push_back(layout);
+  joined_.push_back(static_cast<int>(joined_.size()));
+  shares_.emplace_back();
+  alone_.push_back(false);
+  return static_cast<int>(layouts_.size()) - 1;
 }
 
 int Planner::arena(Size entries, ValueType type) {
@@ -243,6 +264,11 @@ void Planner::join(int a, int b) {
 Layout Planner::layout(int index) const {
   Layout result = layouts_[static_cast<std::size_t>(index)];
   result.halo = layouts_[static_cast<std::size_t>(root(index))].halo;
+  const Share& share = shares_[static_cast<std::size_t>(index)];
+  if (share.stack >= 0) {
+    result.row_channels = stacks_[static_cast<std::size_t>(share.stack)].channels;
+    result.first_channel = share.first;
+  }
   return result;
 }
 

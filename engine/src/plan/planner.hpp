@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "lanes/convolution.hpp"
+#include "lanes/entries.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/pooling.hpp"
 #include "lanes/tokens.hpp"
@@ -13,6 +14,8 @@ namespace netsurgery {
 
 constexpr Size kFewestForLanes = 4;  // images, for a fully connected layer that has a lane for each
 constexpr double kCyclesPerPlainEntry = 4.0;
+// Of what shares memory: vectors of a row, when halos have grown by so many columns, and rows that windows reach.
+constexpr Size kMostSharedRow = Size{1} << 19, kGrownBeside = 128, kMostSharedReach = 32;
 
 /// Of one operand, each entry by itself.
 bool is_entrywise(Operator op);
@@ -34,6 +37,17 @@ class Planner {
     std::vector<Place> places;  // the same value in vectors, the first one as its node made it
     Place tokens{-1, -1};       // the same value as tokens of its last axis' channels (lanes/tokens.hpp)
     int flat_of = -1;           // the value that this one is a flattened view of
+  };
+  /// Memory where the channels of some values lie one behind another: what Concat makes is all of them, what Slice
+  /// makes some, and neither costs anything.
+  struct Stack {
+    int buffer;
+    Size channels;
+  };
+  /// Which channels of which stack a layout's are.
+  struct Share {
+    int stack = -1;  // -1: none
+    Size first = 0;
   };
   /// How a node's input and output would lie, and what that costs.
   struct Choice {
@@ -63,6 +77,8 @@ class Planner {
   bool linear(const Node& node);
   bool pool(const Node& node);
   bool global_average(const Node& node);
+  /// A Resize that repeats each pixel.
+  bool repeated(const Node& node);
   bool unary(const Node& node);
   bool normalisation(const Node& node);
   bool recurrent(const Node& node);
@@ -71,6 +87,13 @@ class Planner {
   bool of_its_own(const Node& node);
   bool binary(const Node& node);
   bool concat(const Node& node);
+  bool depth_to_space(const Node& node);
+  bool crop(const Node& node);
+  bool slice(const Node& node);
+  /// A product or a sum of a value in vectors and a number for each channel, and what can be done with it.
+  void scaled(const Node& node, const Place& from, const ChannelNumbers& numbers);
+  /// True if a node combines a value with one number for each channel, or for all.
+  bool channel_numbers(const Node& node, int main, const Tiling& tiling, ChannelNumbers& numbers);
   bool reshape(const Node& node);
   void plain_node(const Node& node);
 
@@ -118,13 +141,12 @@ class Planner {
   void flat(const Node& node, std::vector<int> operands, Place output, std::function<std::vector<Shape>()> shapes);
   /// The ways to lay out the input of windows, and the cheapest of them. wanted: the lanes that the output should have,
   /// or nullptr.
-  template <class Windows>
   Choice choose(const Node& node, const Windows& windows, int input, const Image& input_image,
                 const Image& output_image, Size images, const Tiling* wanted,
                 const std::function<double(const Layout&)>& cycles);
   /// The lanes of what will be added to a node's output, if that is known.
   bool residual_tiling(const Node& node, Tiling& tiling);
-  bool next_strides(const Node& node, Size& stride_y, Size& stride_x) const;
+  bool next_windows(const Node& node, Windows& next) const;
   bool goes_plain(int value) const;
   static bool is_wasteful(const Layout& layout, const Image& input, const Image& output);
   double following_cycles(const Node& node, const Layout& output) const;
@@ -144,6 +166,20 @@ class Planner {
   Place gathered(int value, const Image& image, const Tiling& tiling, const Halo& halo, float outside);
   Place new_place(const Image& image, const Tiling& tiling, const Halo& halo = {});
   Place beside(const Place& place);  // the same layout, other memory
+  int new_layout(const Layout& layout);
+
+  // Stacks (planner_entries.cpp)
+  /// Values one behind another: in the memory that they have, where it can hold them so, in copies else.
+  Place stacked(const std::vector<int>& numbers, const Image& whole, std::vector<Place> parts);
+  int stack_of(const Place& place);  // begun with it, if there is none
+  /// Some channels of a stack that lies `like` another place of it.
+  Place part_of(int stack, Size first, const Image& image, const Place& like);
+  /// True if steps can count on offsets that have 32 bits in a stack of so many channels, with halos that grow.
+  bool has_room(const Place& place, Size channels) const;
+  /// A value's place, or a copy, in memory that it will never share.
+  Place alone(int number, const Place& place);
+  Place copied(int number, const Place& place);
+  void copy_entries(int number, const Place& from, const Place& to);
   int arena(Size entries, ValueType type = ValueType::kFloat32);
   Layout layout(int index) const;
   int root(int layout) const;
@@ -169,7 +205,10 @@ class Planner {
   std::vector<std::vector<const Node*>> readers_;
   std::vector<bool> done_;  // nodes that another one's step does as well
   std::vector<Layout> layouts_;
-  std::vector<int> joined_;     // of each layout: one that it shares its halo with, or itself
+  std::vector<int> joined_;    // of each layout: one that it shares its halo with, or itself
+  std::vector<Share> shares_;  // of each layout
+  std::vector<bool> alone_;    // of each layout: its memory never holds anything else
+  std::vector<Stack> stacks_;
   std::vector<Place> blocked_;  // buffers whose size is known at the end
   std::vector<Make> makes_;
   std::vector<std::pair<const Node*, Attended>> attended_;  // by the product with the values

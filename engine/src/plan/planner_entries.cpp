@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "lanes/entries.hpp"
+#include "lanes/movement.hpp"
 #include "lanes/normalisation.hpp"
+#include "lanes/rearrangement.hpp"
 #include "plain/kernel_function.hpp"
 #include "plan/plain_step.hpp"
 #include "plan/planner.hpp"
@@ -15,10 +17,11 @@ namespace {
 
 constexpr double kCyclesPerNormalised = 3.0;
 constexpr double kCyclesPerStored = 4.0;  // of a vector, and the operands' loads
+constexpr double kCyclesPerCopied = 2.0;
 
 /// A place's memory as (rows, channels, columns * lanes): what works on channels, or on entries, sees nothing else.
 Shape by_channels(const Layout& layout) {
-  return {layout.groups() * layout.rows(), layout.image.channels, layout.channel_floats()};
+  return {layout.groups() * layout.slices() * layout.rows(), layout.image.channels, layout.channel_floats()};
 }
 
 }  // namespace
@@ -35,6 +38,85 @@ void Planner::flat(const Node& node, std::vector<int> operands, Place output,
           given.pop_back();
           return make_plain_step(make_plain_kernel(graph_, node, given, made, kernels_), operands, output.buffer);
         });
+}
+
+Planner::Place Planner::copied(int number, const Place& place) {
+  const Layout lies = layout(place.layout);
+  const Place to = new_place(lies.image, lies.tiling);
+  copy_entries(number, place, to);
+  return to;
+}
+
+void Planner::copy_entries(int number, const Place& from, const Place& to) {
+  draft(maker(number), "copy", {from.buffer}, {to.buffer}, entries_cycles(layout(from.layout), kCyclesPerCopied),
+        [=] { return make_entry_copy({from.buffer, layout(from.layout)}, {to.buffer, layout(to.layout)}); });
+}
+
+Planner::Place Planner::alone(int number, const Place& place) {
+  const bool shares = shares_[static_cast<std::size_t>(place.layout)].stack >= 0;
+  const Place own = shares ? copied(number, place) : place;
+  alone_[static_cast<std::size_t>(own.layout)] = true;
+  return own;
+}
+
+int Planner::stack_of(const Place& place) {
+  Share& share = shares_[static_cast<std::size_t>(place.layout)];
+  if (share.stack < 0) {
+    stacks_.push_back({place.buffer, layout(place.layout).image.channels});
+    share.stack = static_cast<int>(stacks_.size()) - 1;
+  }
+  return share.stack;
+}
+
+bool Planner::has_room(const Place& place, Size channels) const {
+  Layout grown = layout(place.layout);
+  grown.row_channels = channels;
+  return can_move(grown) && channels * (grown.columns() + kGrownBeside) <= kMostSharedRow;
+}
+
+Planner::Place Planner::part_of(int stack, Size first, const Image& image, const Place& like) {
+  Layout made = layout(like.layout);
+  made.image = image;
+  const Place place{new_layout(made), stacks_[static_cast<std::size_t>(stack)].buffer};
+  shares_[static_cast<std::size_t>(place.layout)] = {stack, first};
+  join(like.layout, place.layout);
+  return place;
+}
+
+Planner::Place Planner::stacked(const std::vector<int>& numbers, const Image& whole, std::vector<Place> parts) {
+  const auto share = [this](const Place& place) -> Share& { return shares_[static_cast<std::size_t>(place.layout)]; };
+  const auto channels_of = [this](const Place& place) { return layout(place.layout).image.channels; };
+  const Place front = parts.front();
+  // What lies behind each other already, from the beginning of a stack on.
+  std::size_t together = 1;
+  Size channels = channels_of(front);
+  for (; together < parts.size() && share(front).stack >= 0; channels += channels_of(parts[together++]))
+    if (share(parts[together]).stack != share(front).stack || share(parts[together]).first != channels) break;
+  const bool begins = share(front).first == 0 && !alone_[static_cast<std::size_t>(front.layout)];
+  if (begins && together == parts.size()) return part_of(stack_of(front), 0, whole, front);
+  if (begins && has_room(front, whole.channels) &&
+      stacks_[static_cast<std::size_t>(stack_of(front))].channels == channels) {
+    const int stack = stack_of(front);
+    Stack& all = stacks_[static_cast<std::size_t>(stack)];
+    for (std::size_t i = together; i < parts.size(); ++i) {
+      Place& part = parts[i];
+      if (share(part).stack >= 0 || alone_[static_cast<std::size_t>(part.layout)]) part = copied(numbers[i], part);
+      share(part) = {stack, all.channels};
+      plan_.buffers[static_cast<std::size_t>(part.buffer)].same_as = all.buffer;
+      all.channels += channels_of(part);
+      join(front.layout, part.layout);
+    }
+    return part_of(stack, 0, whole, front);
+  }
+  const Place to = new_place(whole, layout(front.layout).tiling);
+  Size first = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Layout lies = layout(parts[i].layout);
+    const Place part = part_of(stack_of(to), first, lies.image, to);
+    first += lies.image.channels;
+    copy_entries(numbers[i], parts[i], part);
+  }
+  return to;
 }
 
 bool Planner::unary(const Node& node) {
@@ -60,17 +142,18 @@ bool Planner::unary(const Node& node) {
           });
     return true;
   }
-  const Place to = beside(from);
+  const Place whole = alone(node.inputs[0], from), to = beside(whole);
+  alone_[static_cast<std::size_t>(to.layout)] = true;
   value(node.output).places.push_back(to);
-  flat(node, {from.buffer}, to, [=] { return std::vector<Shape>(2, {layout(from.layout).floats()}); });
+  flat(node, {whole.buffer}, to, [=] { return std::vector<Shape>(2, {layout(to.layout).floats()}); });
   return true;
 }
 
 bool Planner::normalisation(const Node& node) {
   if (value(node.inputs[0]).places.empty()) return false;
-  const Place from = value(node.inputs[0]).places.front(), to = beside(from);
-  value(node.output).places.push_back(to);
   if (node.attributes.number(AttributeName::kBeta) == 0.75f) {
+    const Place from = value(node.inputs[0]).places.front(), to = beside(from);
+    value(node.output).places.push_back(to);
     const Size size = node.attributes.integer(AttributeName::kSize);
     NormalisedRow row{};
     row.before = (size - 1) / 2;
@@ -78,10 +161,14 @@ bool Planner::normalisation(const Node& node) {
     row.share = node.attributes.number(AttributeName::kAlpha) / static_cast<float>(size);
     row.bias = node.attributes.number(AttributeName::kBias);
     const double entries = static_cast<double>(layout(from.layout).floats());
-    draft(&node, "normalisation", {from.buffer}, {to.buffer}, entries * kCyclesPerNormalised,
-          [=] { return make_normalisation(kernels_, row, from.buffer, to.buffer, layout(from.layout)); });
+    draft(&node, "normalisation", {from.buffer}, {to.buffer}, entries * kCyclesPerNormalised, [=] {
+      return make_normalisation(kernels_, row, {from.buffer, layout(from.layout)}, {to.buffer, layout(to.layout)});
+    });
     return true;
   }
+  const Place from = alone(node.inputs[0], value(node.inputs[0]).places.front()), to = beside(from);
+  alone_[static_cast<std::size_t>(to.layout)] = true;
+  value(node.output).places.push_back(to);
   flat(node, {from.buffer}, to, [=] { return std::vector<Shape>(2, by_channels(layout(from.layout))); });
   return true;
 }
@@ -115,41 +202,76 @@ bool Planner::binary(const Node& node) {
             });
       return true;
     }
-    join(from.layout, with.layout);
-    const Place to = beside(from);
+    const Place one = alone(main, from), two = alone(other, with);
+    join(one.layout, two.layout);
+    const Place to = beside(one);
+    alone_[static_cast<std::size_t>(to.layout)] = true;
     value(node.output).places.push_back(to);
-    flat(node, order(from.buffer, with.buffer), to,
-         [=] { return std::vector<Shape>(3, {layout(from.layout).floats()}); });
+    flat(node, order(one.buffer, two.buffer), to, [=] { return std::vector<Shape>(3, {layout(to.layout).floats()}); });
     return true;
   }
-  // One number for each channel, and perhaps for each image where a vector holds one image only.
-  Shape small = shape(other);
-  small.insert(small.begin(), shape(main).size() - std::min(small.size(), shape(main).size()), 1);
-  const Image image = Image::of(shape(main));
-  if (small.size() != shape(main).size() || product(small, 2) != 1 || (small[1] != 1 && small[1] != image.channels) ||
-      (small[0] != 1 && tiling.images != 1))
-    return false;
-  const int with = plain(other);
+  ChannelNumbers numbers{};
+  if (!channel_numbers(node, main, tiling, numbers)) return false;
+  const Layout lies = layout(from.layout);
+  if (node.op == Operator::kMul || node.op == Operator::kAdd) {
+    scaled(node, from, numbers);
+    return true;
+  }
   if (pair) {
-    const Layout lies = layout(from.layout);
     const Place to = new_place(lies.image, lies.tiling);
     value(node.output).places.push_back(to);
-    const ChannelNumbers numbers{with, small[1] == 1 ? 0 : 1, small[0] == 1 ? 0 : small[1]};
-    draft(&node, "scales", {from.buffer, with}, {to.buffer}, entries_cycles(lies, kCyclesPerStored), [=] {
+    draft(&node, "scales", {from.buffer, numbers.buffer}, {to.buffer}, entries_cycles(lies, kCyclesPerStored), [=] {
       return make_channel_pair(kernels_, *pair, {from.buffer, layout(from.layout)}, numbers, a_lies,
                                {to.buffer, layout(to.layout)});
     });
     return true;
   }
-  const Place to = beside(from);
+  const Place one = alone(main, from), to = beside(one);
+  alone_[static_cast<std::size_t>(to.layout)] = true;
   value(node.output).places.push_back(to);
-  flat(node, order(from.buffer, with), to, [=] {
-    const Layout lies = layout(from.layout);
-    const Shape whole{lies.groups(), lies.rows(), lies.image.channels, lies.channel_floats()};
-    const Shape few{small[0], 1, small[1], 1};
+  flat(node, order(one.buffer, numbers.buffer), to, [=] {
+    const Layout all = layout(to.layout);
+    const Size channels = all.image.channels;
+    const Shape whole{all.groups(), all.slices() * all.rows(), channels, all.channel_floats()};
+    const Shape few{numbers.group > 0 ? all.image.count : 1, 1, numbers.channel > 0 ? channels : 1, 1};
     return std::vector<Shape>{a_lies ? whole : few, a_lies ? few : whole, whole};
   });
   return true;
+}
+
+bool Planner::channel_numbers(const Node& node, int main, const Tiling& tiling, ChannelNumbers& numbers) {
+  const int other = node.inputs[node.inputs[0] == main ? 1 : 0];
+  if (other == main || shape(main) != shape(node.output) || !is_known(other)) return false;
+  Shape small = shape(other);
+  small.insert(small.begin(), shape(main).size() - std::min(small.size(), shape(main).size()), 1);
+  const Size channels = Image::of(shape(main)).channels;
+  if (small.size() != shape(main).size() || product(small, 2) != 1 || (small[1] != 1 && small[1] != channels) ||
+      (small[0] != 1 && tiling.images != 1))
+    return false;
+  numbers = {plain(other), small[1] == 1 ? 0 : 1, small[0] == 1 ? 0 : small[1]};
+  return true;
+}
+
+void Planner::scaled(const Node& node, const Place& from, const ChannelNumbers& numbers) {
+  const Layout lies = layout(from.layout);
+  std::optional<ChannelNumbers> scale, shift;
+  (node.op == Operator::kMul ? scale : shift) = numbers;
+  std::vector<int> reads{from.buffer, numbers.buffer};
+  int output = node.output, residual_layout = -1;
+  const Node* next = only_reader(output);
+  if (ChannelNumbers more{};
+      scale && next && next->op == Operator::kAdd && channel_numbers(*next, output, lies.tiling, more)) {
+    shift = more;
+    reads.push_back(more.buffer);
+    output = next->output;
+    done_[static_cast<std::size_t>(next - nodes_.data())] = true;
+  }
+  const Ending end = ending(nullptr, output, residual_layout, true);
+  const Place to = new_place(lies.image, lies.tiling);
+  value(output).places.push_back(to);
+  draft(&node, "scales", std::move(reads), {to.buffer}, entries_cycles(lies, kCyclesPerStored), [=] {
+    return make_scaled(kernels_, {from.buffer, layout(from.layout)}, scale, shift, end, {to.buffer, layout(to.layout)});
+  });
 }
 
 bool Planner::concat(const Node& node) {
@@ -161,23 +283,72 @@ bool Planner::concat(const Node& node) {
   }
   if (!first) return false;
   const Tiling tiling = layout(first->layout).tiling;
-  const Place to = new_place(Image::of(shape(node.output)), tiling);
-  std::vector<Place> from;
-  std::vector<int> buffers;
+  std::vector<Place> parts;
   for (const int input : node.inputs) {
     const int found = place_with(input, tiling);
-    from.push_back(found >= 0 ? value(input).places[static_cast<std::size_t>(found)]
-                              : gathered(input, Image::of(shape(input)), tiling, {}, 0.0f));
-    buffers.push_back(from.back().buffer);
-    join(to.layout, from.back().layout);
+    parts.push_back(found >= 0 ? value(input).places[static_cast<std::size_t>(found)]
+                               : gathered(input, Image::of(shape(input)), tiling, {}, 0.0f));
   }
+  value(node.output).places.push_back(stacked(node.inputs, Image::of(shape(node.output)), std::move(parts)));
+  return true;
+}
+
+bool Planner::slice(const Node& node) {
+  const int input = node.inputs[0];
+  if (graph_.is_constant(input) || value(input).places.empty()) return false;
+  if (node.attributes.integer(AttributeName::kAxis) != 1 || node.attributes.integer(AttributeName::kStep) != 1)
+    return false;
+  const Size start = node.attributes.integer(AttributeName::kStart);
+  Place from = value(input).places.front();
+  if (alone_[static_cast<std::size_t>(from.layout)]) from = copied(input, from);
+  const int stack = stack_of(from);
+  const Size first = shares_[static_cast<std::size_t>(from.layout)].first + start;
+  value(node.output).places.push_back(part_of(stack, first, Image::of(shape(node.output)), from));
+  return true;
+}
+
+bool Planner::depth_to_space(const Node& node) {
+  if (value(node.inputs[0]).places.empty()) return false;
+  const Place from = value(node.inputs[0]).places.front();
+  const std::vector<Size>& given = node.attributes.integers(AttributeName::kBlocks);
+  Blocks blocks;
+  blocks.x = given.back();
+  if (given.size() > 1) blocks.y = given[given.size() - 2];
+  if (given.size() > 2) blocks.z = given[given.size() - 3];
+  const bool blocks_first = node.attributes.choice<DepthToSpaceOrder>(AttributeName::kOrder) == DepthToSpaceOrder::kDcr;
+  const Place to = new_place(Image::of(shape(node.output)), blocks.of(layout(from.layout).tiling));
   value(node.output).places.push_back(to);
-  flat(node, buffers, to, [=] {
-    std::vector<Shape> shapes;
-    for (const Place& place : from) shapes.push_back(by_channels(layout(place.layout)));
-    shapes.push_back(by_channels(layout(to.layout)));
-    return shapes;
+  draft(&node, "depth to space", {from.buffer}, {to.buffer}, depth_to_space_cycles(layout(to.layout)), [=] {
+    return make_depth_to_space(blocks, blocks_first, from.buffer, layout(from.layout), to.buffer, layout(to.layout));
   });
+  return true;
+}
+
+/// Pixels that are cut off. What is put around comes in its turn: a convolution's own padding is better.
+bool Planner::crop(const Node& node) {
+  const int input = node.inputs[0];
+  if (value(input).places.empty() || node.attributes.choice<PadMode>(AttributeName::kMode) != PadMode::kConstant)
+    return false;
+  const std::vector<Size>& pads = node.attributes.integers(AttributeName::kPads);
+  const std::size_t axes = pads.size() / 2;
+  if (axes < 3 || pads[0] != 0 || pads[1] != 0 || pads[axes] != 0 || pads[axes + 1] != 0) return false;
+  if (std::any_of(pads.begin(), pads.end(), [](Size size) { return size > 0; })) return false;
+  const Place from = value(input).places.front();
+  const Layout lies = layout(from.layout);
+  if (!can_move(lies)) return false;
+  const Image image = Image::of(shape(node.output));
+  Tiling tiling = lies.tiling;
+  tiling.depth = ceil_divided(image.depth, tiling.tiles_z);
+  tiling.height = ceil_divided(image.height, tiling.tiles_y);
+  tiling.width = ceil_divided(image.width, tiling.tiles_x);
+  Corner corner;
+  corner.x = -pads[axes - 1];
+  if (axes > 3) corner.y = -pads[axes - 2];
+  if (axes > 4) corner.z = -pads[axes - 3];
+  const Place to = new_place(image, tiling);
+  value(node.output).places.push_back(to);
+  draft(&node, "crop", {from.buffer}, {to.buffer}, move_cycles(layout(to.layout)),
+        [=] { return make_crop(kernels_, from.buffer, layout(from.layout), corner, to.buffer, layout(to.layout)); });
   return true;
 }
 

@@ -20,29 +20,12 @@ bool Planner::convolution(const Node& node) {
   const Shape& x = shape(node.inputs[0]);
   if (!Image::holds(x) || x.size() < 3) return false;
   const Image input = Image::of(x), output = Image::of(shape(node.output));
-  const std::size_t axes = x.size() - 2;
-  Convolution convolution;
-  convolution.weight = &graph_.constant(node.inputs[1]);
+  const Constant& weight = graph_.constant(node.inputs[1]);
+  Convolution convolution{Windows::of(node.attributes, weight.shape.data() + 2, x.size() - 2)};
+  convolution.weight = &weight;
   convolution.bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
   convolution.groups = node.attributes.integer(AttributeName::kGroups);
-  const std::vector<Size> strides = node.attributes.filled(AttributeName::kStrides, axes, 1);
-  const std::vector<Size> dilations = node.attributes.filled(AttributeName::kDilations, axes, 1);
-  const std::vector<Size> pads = node.attributes.filled(AttributeName::kPads, 2 * axes, 0);
-  const Shape& kernel = convolution.weight->shape;
-  convolution.kernel_x = kernel.back();
-  convolution.stride_x = strides.back();
-  convolution.dilation_x = dilations.back();
-  convolution.pad_left = pads[axes - 1];
-  if (axes == 2) {
-    convolution.kernel_y = kernel[2];
-    convolution.stride_y = strides[0];
-    convolution.dilation_y = dilations[0];
-    convolution.pad_above = pads[0];
-  }
-  const bool sees_all = convolution.groups == 1 && output.pixels() == 1 && convolution.pad_above == 0 &&
-                        convolution.pad_left == 0 && convolution.kernel_y == input.height &&
-                        convolution.kernel_x == input.width && convolution.reach_y() == input.height &&
-                        convolution.reach_x() == input.width;
+  const bool sees_all = convolution.groups == 1 && convolution.is_picture(input, output);
   if (sees_all && options_.images < kFewestForLanes) {
     rows(node, input.count);
     return true;
@@ -69,6 +52,7 @@ bool Planner::linear(const Node& node) {
   const int source = value(node.inputs[0]).flat_of;
   const int input = source >= 0 ? source : node.inputs[0];
   const Image image = Image::of(shape(input));
+  convolution.kernel_z = image.depth;
   convolution.kernel_y = image.height;
   convolution.kernel_x = image.width;
   return lanes(node, convolution, input, image, Image::of(shape(node.output)), kVector);
@@ -103,13 +87,21 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   // grow.
   constexpr Size kGrown = 256, kGrownFar = 4096;  // what other readers' windows reach
   const Size row = input_image.channels * (estimated.columns() + kGrown);
-  if (convolution.reach_y() * row > std::numeric_limits<std::int32_t>::max() / (kVector * 4)) return false;
+  const Size slice = estimated.slice_floats() / kVector;  // should it grow, `offsets_fit` notices
+  constexpr Size kMost = std::numeric_limits<std::int32_t>::max() / (kVector * 4);
+  if ((convolution.reach_z() - 1) * slice + convolution.reach_y() * row > kMost) return false;
   if (estimated.columns() + convolution.reach_x() + kGrownFar > std::numeric_limits<std::uint16_t>::max()) return false;
+  if (convolution.reach_y() > kMostSharedReach && choice.place >= 0) {
+    const Place& read = value(input).places[static_cast<std::size_t>(choice.place)];
+    if (shares_[static_cast<std::size_t>(read.layout)].stack >= 0) return false;
+    alone_[static_cast<std::size_t>(read.layout)] = true;
+  }
   int output = node.output, residual_layout = -1;
+  const Size seen_z = (output_image.depth - 1) * convolution.stride_z + convolution.reach_z() - convolution.pad_front;
   const Size seen_y = (output_image.height - 1) * convolution.stride_y + convolution.reach_y() - convolution.pad_above;
   const Size seen_x = (output_image.width - 1) * convolution.stride_x + convolution.reach_x() - convolution.pad_left;
-  const bool pads = convolution.pad_above || convolution.pad_left || choice.halo.any() || seen_y > input_image.height ||
-                    seen_x > input_image.width;
+  const bool pads = convolution.pad_front || convolution.pad_above || convolution.pad_left || choice.halo.any() ||
+                    seen_z > input_image.depth || seen_y > input_image.height || seen_x > input_image.width;
   Ending end;
   if (!alone) end = ending(&choice.output, output, residual_layout, !tables);
   const Place from = ready(node, choice, input, input_image, 0.0f, pads);
@@ -125,7 +117,8 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
       [=] {
         Ending finished = end;
         if (residual_layout >= 0) finished.residual_layout = layout(residual_layout);
-        const auto make = tables ? make_table_convolution : make_convolution;
+        const bool uses_tables = tables && offsets_fit(convolution, layout(from.layout));
+        const auto make = uses_tables ? make_table_convolution : make_convolution;
         return make(kernels_, convolution, from.buffer, layout(from.layout), to.buffer, layout(to.layout), finished,
                     options_.threads);
       },

@@ -39,11 +39,7 @@ Layout Planner::tokens_of(const Shape& shape) {
   return token_layout(groups, all / groups, channels);
 }
 
-Planner::Place Planner::new_tokens(const Layout& layout) {
-  layouts_.push_back(layout);
-  joined_.push_back(static_cast<int>(joined_.size()));
-  return {static_cast<int>(layouts_.size()) - 1, arena(layout.floats())};
-}
+Planner::Place Planner::new_tokens(const Layout& layout) { return {new_layout(layout), arena(layout.floats())}; }
 
 Planner::Place Planner::tokens(int number, const Layout& wanted) {
   const bool known = has_tokens(number);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "lanes/movement.hpp"
+#include "plain/positions.hpp"
 #include "plan/planner.hpp"
 
 namespace netsurgery {
@@ -13,6 +14,7 @@ namespace {
 constexpr double kStretched = 0.01;  // of the cost, for each doubling of one side of a tile beside the other
 constexpr double kCyclesPerPlainTap = 6.0;
 constexpr double kPixelsPerCycle = 5.0;  // of averages
+constexpr double kCyclesPerRepeated = 2.0;
 // Two threads find a row of tiles each, or they read what the other one has written. Choices mind that for any number
 // of threads, one too: tiles decide in which order sums are taken, and results are the same for any number of threads.
 constexpr Size kSharers = 2;
@@ -24,11 +26,12 @@ Size output_tile(Size tiles, Size tile, Size stride, Size size, Size output_size
   return tile % stride == 0 && tiles * (tile / stride) >= output_size ? tile / stride : 0;
 }
 
-template <class Windows>
 Halo halo_of(const Windows& windows, const Tiling& input, const Tiling& output) {
   Halo halo;
+  halo.front = windows.pad_front;
   halo.above = windows.pad_above;
   halo.left = windows.pad_left;
+  halo.back = std::max<Size>(0, (output.depth - 1) * windows.stride_z + windows.reach_z() - halo.front - input.depth);
   halo.below =
       std::max<Size>(0, (output.height - 1) * windows.stride_y + windows.reach_y() - halo.above - input.height);
   halo.right = std::max<Size>(0, (output.width - 1) * windows.stride_x + windows.reach_x() - halo.left - input.width);
@@ -37,42 +40,53 @@ Halo halo_of(const Windows& windows, const Tiling& input, const Tiling& output) 
 
 }  // namespace
 
-template <class Windows>
 Planner::Choice Planner::choose(const Node& node, const Windows& windows, int input, const Image& input_image,
                                 const Image& output_image, Size images, const Tiling* wanted,
                                 const std::function<double(const Layout&)>& cycles) {
   Choice best;
   best.cycles = std::numeric_limits<double>::infinity();
-  Size next_y = 1, next_x = 1;
-  const bool back_again = next_strides(node, next_y, next_x);
+  Windows next;
+  const bool back_again = next_windows(node, next);
+  Halo around;  // what the next windows see beyond a tile: of volumes that is much, and more of one choice than of
+                // others
+  around.front = around.back = next.kernel_z / 2;
+  around.above = around.below = next.kernel_y / 2;
+  around.left = around.right = next.kernel_x / 2;
   const auto consider = [&](int place, const Tiling& from, const Tiling& to, double more) {
     Choice choice{place, from, to, halo_of(windows, from, to), 0};
     const Layout output{output_image, to, {}};
     choice.cycles = more + cycles(output);
-    const bool moves_again = (wanted && *wanted != to) || (to.tiles_y > 1 && to.height % next_y != 0) ||
-                             (to.tiles_x > 1 && to.width % next_x != 0);
+    if (around.any()) choice.cycles += halo_cycles(output, around);
+    const bool moves_again = (wanted && *wanted != to) || (to.tiles_z > 1 && to.depth % next.stride_z != 0) ||
+                             (to.tiles_y > 1 && to.height % next.stride_y != 0) ||
+                             (to.tiles_x > 1 && to.width % next.stride_x != 0);
     if (moves_again && back_again) choice.cycles += scatter_cycles(output) + gather_cycles(output);
     if (moves_again && !back_again) choice.cycles += scatter_cycles(output) / 2;  // rather than after the next step
-    if (to.height / next_y * output.groups() < kSharers) choice.cycles += kExchanged * cycles(output);
+    if (to.depth / next.stride_z * (to.height / next.stride_y) * output.groups() < kSharers)
+      choice.cycles += kExchanged * cycles(output);
     if (choice.cycles < best.cycles) best = choice;
   };
   const std::vector<Place>& places = value(input).places;
   for (std::size_t i = 0; i < places.size(); ++i) {
     const Layout given = layout(places[i].layout);
     Tiling to = given.tiling;
+    to.depth = output_tile(to.tiles_z, given.tiling.depth, windows.stride_z, input_image.depth, output_image.depth);
     to.height = output_tile(to.tiles_y, given.tiling.height, windows.stride_y, input_image.height, output_image.height);
     to.width = output_tile(to.tiles_x, given.tiling.width, windows.stride_x, input_image.width, output_image.width);
-    if (to.height == 0 || to.width == 0 || !given.tiling.covers(input_image)) continue;
+    if (to.depth == 0 || to.height == 0 || to.width == 0 || !given.tiling.covers(input_image)) continue;
     consider(static_cast<int>(i), given.tiling, to, halo_cycles(given, halo_of(windows, given.tiling, to)));
   }
   const Size lanes = kVector / images;
   const bool moves = moves_to(input, images);
   const double scattered =
       moves || value(input).plain >= 0 || places.empty() ? 0 : scatter_cycles(layout(places.front().layout));
-  for (Size tiles_y = 1; tiles_y <= lanes; tiles_y *= 2) {
-    Tiling to{images, tiles_y, lanes / tiles_y, ceil_divided(output_image.height, tiles_y),
-              ceil_divided(output_image.width, lanes / tiles_y)};
+  const auto tiled = [&](Size tiles_z, Size tiles_y, Size tiles_x) {
+    Tiling to{images, tiles_z, tiles_y, tiles_x, 1, 1, 1};
+    to.depth = ceil_divided(output_image.depth, tiles_z);
+    to.height = ceil_divided(output_image.height, tiles_y);
+    to.width = ceil_divided(output_image.width, tiles_x);
     Tiling from = to;
+    from.depth = to.tiles_z == 1 ? input_image.depth : to.depth * windows.stride_z;
     from.height = to.tiles_y == 1 ? input_image.height : to.height * windows.stride_y;
     from.width = to.tiles_x == 1 ? input_image.width : to.width * windows.stride_x;
     const Layout made{input_image, from, halo_of(windows, from, to)};
@@ -81,14 +95,11 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     consider(-1, from, to,
              scattered + (moves ? move_cycles(made) : gather_cycles(made)) +
                  kStretched * stretched * cycles(Layout{output_image, to, {}}));
-  }
+  };
+  for (Size tiles_z = 1; tiles_z <= std::min(lanes, input_image.depth); tiles_z *= 2)
+    for (Size tiles_y = 1; tiles_y <= lanes / tiles_z; tiles_y *= 2) tiled(tiles_z, tiles_y, lanes / tiles_z / tiles_y);
   return best;
 }
-
-template Planner::Choice Planner::choose(const Node&, const Convolution&, int, const Image&, const Image&, Size,
-                                         const Tiling*, const std::function<double(const Layout&)>&);
-template Planner::Choice Planner::choose(const Node&, const Pool&, int, const Image&, const Image&, Size, const Tiling*,
-                                         const std::function<double(const Layout&)>&);
 
 Planner::Place Planner::ready(const Node& node, const Choice& choice, int input, const Image& image, float outside,
                               bool sees_outside) {
@@ -101,25 +112,44 @@ Planner::Place Planner::ready(const Node& node, const Choice& choice, int input,
   return place;
 }
 
-/// Strides of the next windows: lanes survive those that divide their tiles. False if all that follows can go on in
-/// NumPy's order.
-bool Planner::next_strides(const Node& node, Size& stride_y, Size& stride_x) const {
+/// Strides of the next windows, multiplied: lanes survive those that divide their tiles. Of volumes also their kernels:
+/// how far windows reach that share pixels. False if all that follows can go on in NumPy's order.
+bool Planner::next_windows(const Node& node, Windows& next) const {
   constexpr Size kBeyondTiles = Size{1} << 31;  // divides no tile, like every larger multiple; those would overflow
   int output = node.output;
   bool needs_lanes = false;
   const auto goes_on = [&]() -> const Node* {
     if (const Node* product = times_own_sigmoid(output)) return product;
-    const Node* next = only_reader(output);
-    return next && (next->op == Operator::kAdd || is_entrywise(next->op)) ? next : nullptr;
+    const Node* reader = only_reader(output);
+    const bool stays = reader && (reader->op == Operator::kAdd || reader->op == Operator::kDepthToSpace);
+    return stays || (reader && is_entrywise(reader->op)) ? reader : nullptr;
   };
-  while (const Node* next = goes_on()) output = next->output;
+  while (const Node* reader = goes_on()) output = reader->output;
   for (const Node* reader : readers_[static_cast<std::size_t>(output)]) {
     if (reader->op != Operator::kConv && reader->op != Operator::kMaxPool && reader->op != Operator::kAveragePool)
       continue;
     const std::vector<Size> strides =
         reader->attributes.filled(AttributeName::kStrides, std::max<std::size_t>(shape(output).size(), 3) - 2, 1);
-    stride_x = std::min(std::lcm(stride_x, strides.back()), kBeyondTiles);
-    if (strides.size() == 2) stride_y = std::min(std::lcm(stride_y, strides.front()), kBeyondTiles);
+    const auto multiply = [&](Size& stride, std::size_t from_last) {
+      if (strides.size() > from_last)
+        stride = std::min(std::lcm(stride, strides[strides.size() - 1 - from_last]), kBeyondTiles);
+    };
+    multiply(next.stride_x, 0);
+    multiply(next.stride_y, 1);
+    multiply(next.stride_z, 2);
+    if (strides.size() == 3) {
+      const Size* const kernel = reader->op == Operator::kConv
+                                     ? graph_.constant(reader->inputs[1]).shape.data() + 2
+                                     : reader->attributes.integers(AttributeName::kKernel).data();
+      const Windows seen = Windows::of(reader->attributes, kernel, 3);
+      const auto reach = [](Size& largest, Size one, Size stride, Size size) {
+        if (one > stride) largest = std::min(std::max(largest, one), 2 * size);
+      };
+      const Image image = Image::of(shape(output));
+      reach(next.kernel_z, seen.reach_z(), seen.stride_z, image.depth);
+      reach(next.kernel_y, seen.reach_y(), seen.stride_y, image.height);
+      reach(next.kernel_x, seen.reach_x(), seen.stride_x, image.width);
+    }
     needs_lanes = needs_lanes || reader->op == Operator::kConv || !goes_plain(reader->output);
   }
   return needs_lanes;
@@ -132,8 +162,9 @@ bool Planner::is_wasteful(const Layout& layout, const Image& input, const Image&
   const auto pixels = [](const Image& image) {
     return static_cast<double>(image.count) * static_cast<double>(image.channels) * static_cast<double>(image.pixels());
   };
-  const double floats = static_cast<double>(layout.groups()) * static_cast<double>(layout.rows()) *
-                        static_cast<double>(layout.columns()) * static_cast<double>(layout.image.channels) * kVector;
+  const double floats = static_cast<double>(layout.groups()) * static_cast<double>(layout.slices()) *
+                        static_cast<double>(layout.rows()) * static_cast<double>(layout.columns()) *
+                        static_cast<double>(layout.image.channels) * kVector;
   return floats > kMost * (pixels(input) + pixels(output)) + kAlways;
 }
 
@@ -166,27 +197,11 @@ bool Planner::pool(const Node& node) {
   if (!Image::holds(x) || x.size() < 3 || graph_.type(node.inputs[0]) != ValueType::kFloat32) return false;
   if (graph_.is_constant(node.inputs[0])) return false;
   const Image input = Image::of(x), output = Image::of(shape(node.output));
-  const std::size_t axes = x.size() - 2;
-  Pool pool;
+  const Size* const kernel = node.attributes.integers(AttributeName::kKernel).data();
+  Pool pool{Windows::of(node.attributes, kernel, x.size() - 2)};
   pool.average = node.op == Operator::kAveragePool;
   pool.counts_padding = pool.average && node.attributes.flag(AttributeName::kCountIncludePad);
-  const std::vector<Size>& kernel = node.attributes.integers(AttributeName::kKernel);
-  const std::vector<Size> strides = node.attributes.filled(AttributeName::kStrides, axes, 1);
-  const std::vector<Size> dilations = node.attributes.filled(AttributeName::kDilations, axes, 1);
-  const std::vector<Size> pads = node.attributes.filled(AttributeName::kPads, 2 * axes, 0);
-  pool.kernel_x = kernel.back();
-  pool.stride_x = strides.back();
-  pool.dilation_x = dilations.back();
-  pool.pad_left = pads[axes - 1];
-  pool.pad_right = pads.back();
-  if (axes == 2) {
-    pool.kernel_y = kernel[0];
-    pool.stride_y = strides[0];
-    pool.dilation_y = dilations[0];
-    pool.pad_above = pads[0];
-    pool.pad_below = pads[2];
-  }
-  const double taps = static_cast<double>(pool.kernel_y * pool.kernel_x);
+  const double taps = static_cast<double>(pool.taps());
   const Choice choice =
       choose(node, pool, node.inputs[0], input, output, options_.images, nullptr,
              [&](const Layout& layout) { return taps * 2.0 * static_cast<double>(layout.floats()) / kVector; });
@@ -205,6 +220,30 @@ bool Planner::pool(const Node& node) {
   value(node.output).places.push_back(to);
   draft(&node, "pool", {from.buffer}, {to.buffer}, choice.cycles,
         [=] { return make_pool(kernels_, pool, from.buffer, layout(from.layout), to.buffer, layout(to.layout)); });
+  return true;
+}
+
+bool Planner::repeated(const Node& node) {
+  const int input = node.inputs[0];
+  if (graph_.is_constant(input) || value(input).places.empty()) return false;
+  const Shape &x = shape(input), &y = shape(node.output);
+  for (std::size_t axis = 2; axis < x.size(); ++axis) {
+    if (y[axis] % x[axis] != 0) return false;
+    const Size times = y[axis] / x[axis];
+    for (Size i = 0; i < y[axis]; ++i)
+      if (plain::nearest_place(node.attributes, axis - 2, i, x[axis], y[axis]) != i / times) return false;
+  }
+  const Place from = value(input).places.front();
+  const Image seen = Image::of(x), made = Image::of(y);
+  Tiling tiling = layout(from.layout).tiling;
+  if (!tiling.covers(seen)) return false;
+  tiling.depth *= made.depth / seen.depth;
+  tiling.height *= made.height / seen.height;
+  tiling.width *= made.width / seen.width;
+  const Place to = new_place(made, tiling);
+  value(node.output).places.push_back(to);
+  draft(&node, "repeat", {from.buffer}, {to.buffer}, entries_cycles(layout(to.layout), kCyclesPerRepeated),
+        [=] { return make_repeat({from.buffer, layout(from.layout)}, {to.buffer, layout(to.layout)}); });
   return true;
 }
 

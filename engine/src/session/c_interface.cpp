@@ -233,6 +233,16 @@ int64_t ns_axis_step(const ns_session* session, int index) {
   return session->session.graph().axes[static_cast<std::size_t>(index)].step;
 }
 
+int ns_output_entries(const ns_session* session, int index, int* axis) {
+  if (index < 0 || index >= ns_output_count(session)) return -1;
+  for (const FoundEntries& found : session->session.graph().found()) {
+    if (found.output != static_cast<std::size_t>(index)) continue;
+    if (axis) *axis = static_cast<int>(found.axis);
+    return static_cast<int>(found.count);
+  }
+  return -1;
+}
+
 ns_status ns_output_shape(ns_session* session, const int64_t* sizes, int index, ns_shape* shape) {
   return guarded([&] {
     require_given(session, "session");

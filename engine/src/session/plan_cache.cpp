@@ -119,18 +119,15 @@ Planned& PlanCache::planned(const Sizes& sizes) {
 }
 
 std::vector<Shape> PlanCache::shapes_at(const Sizes& sizes) const {
-  std::string why;
-  for (std::size_t i = 0; i < graph_.axes.size(); ++i)
-    if (sizes[i] < 1) why = graph_.axes[i].name + " is " + std::to_string(sizes[i]) + "; at least 1 is needed.";
-  if (why.empty()) try {
+  std::string reason;
+  if (std::all_of(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(graph_.axes.size()),
+                  [](Size size) { return size >= 1; }))
+    try {
       return graph_.shapes(sizes);
     } catch (const Error& error) {
-      why = error.what();
-      for (std::size_t i = 0; i < graph_.axes.size(); ++i)
-        if (sizes[i] < graph_.axes[i].least)
-          why += " It takes " + graph_.axes[i].name + " from " + std::to_string(graph_.axes[i].least) + " on.";
+      reason = error.what();
     }
-  throw Error(NS_ERROR_INPUT, "the network can't run at " + graph_.named(sizes) + ": " + why);
+  throw Error(NS_ERROR_INPUT, "the network can't run at " + graph_.named(sizes) + ": " + graph_.why(sizes, reason));
 }
 
 void PlanCache::forget_oldest_cut() {

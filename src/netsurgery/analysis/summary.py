@@ -210,5 +210,5 @@ def _positions(layer: Node, shapes: Mapping[str, tuple[int, ...]]) -> int:
 
 
 def _outputs(graph: Graph) -> tuple[ValueSummary, ...]:
-    shapes = zip(graph.outputs, open_shapes(graph), strict=True)
+    shapes = zip(graph.shown_outputs, open_shapes(graph), strict=True)
     return tuple(ValueSummary(name, shape, graph.types[name]) for name, shape in shapes)

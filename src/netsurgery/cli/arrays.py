@@ -13,11 +13,15 @@ from netsurgery.files import replacing
 
 
 def read_array(path: Path) -> npt.NDArray[Any]:
-    """The array in an .npy file. Raises DataError if it is damaged, or holds Python objects; OSError if it is missing.
+    """The array in an .npy file. Raises DataError if it is missing or damaged, or holds Python objects.
 
     Such objects are pickles, which run code as they are read.
     """
-    with path.open("rb") as file:
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}.") from error
+    with opened as file:
         try:
             return np.lib.format.read_array(file, allow_pickle=False)
         except Exception as error:  # numpy parses the header as Python, and lets through whatever that raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def run(options: argparse.Namespace) -> None:
     """Read the inputs, run the network, write the outputs."""
     from netsurgery.checks import require
     from netsurgery.cli.arrays import read_array, write_array
+    from netsurgery.files import check_target
     from netsurgery.runtime.session import load
 
     session = load(options.model, options.threads, engine=options.engine)
@@ -41,7 +43,13 @@ def run(options: argparse.Namespace) -> None:
         [str(path) for path in options.output],
         f"given once for each output of the network, {len(names)} times: {', '.join(names)}",
     )
-    result = session(*map(read_array, options.input))
+    for path in options.output:
+        check_target(path)
+    arrays = [read_array(path) for path in options.input]
+    result = session(*arrays)
+    for path, array, taken in zip(options.input, arrays, session.inputs, strict=True):
+        if array.dtype.kind != taken.type.dtype.kind:
+            print(f"note: {path} holds {array.dtype}; input {taken.name!r} takes {taken.type}.", file=sys.stderr)
     outputs = result if isinstance(result, tuple) else (result,)
     for path, name, array in zip(options.output, names, outputs, strict=True):
         write_array(path, array)

@@ -119,8 +119,8 @@ def rounding_noise(graph: Graph, feeds: Mapping[str, Array]) -> tuple[float, ...
 
 
 def _apart(one: Array, other: Array) -> float:
-    """The largest difference of entries that are finite in both."""
-    if one.dtype != np.float32:
+    """The largest difference of entries that are finite in both; 0 where there are others at all."""
+    if one.dtype != np.float32 or one.shape != other.shape:
         return 0.0
     finite = np.isfinite(one) & np.isfinite(other)
     return float(np.abs(one[finite] - other[finite]).max()) if finite.any() else 0.0

@@ -142,7 +142,7 @@ def pack(
     input_values: for ONNX files, what inputs are that are to be constants, such as {"sample_rate": 16000}; they are no
         inputs of the packed network.
     outputs: for ONNX files, names of values that the network is to give, in this order, in the place of the model's own
-        outputs; what only leads to others is left out, as what a detector selects at the end (NonMaxSuppression).
+        outputs; what only leads to others is left out.
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
     An .onnx file is compared with what ONNX Runtime makes of it, of a quantised one or one in other floats of what it

@@ -47,5 +47,5 @@ def _places(graph: Graph, given: Input, sizes: Sizes) -> int:
     return min(found[1:], default=1)
 
 
-_PICKING = ("Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND")
+_PICKING = ("Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND", "RoiAlign")
 """Operators whose second operand holds places of the first."""

@@ -183,6 +183,22 @@ class Graph:
         """The same graph with other fields."""
         return replace(self, **changes)
 
+    @cached_property
+    def found(self) -> dict[str, tuple[int, str]]:
+        """Output -> (axis, count): an output has as many entries along that axis as another one, the count, says."""
+        outputs = set(self.outputs)
+        return {
+            made.output: (int(made.attributes["axis"]), str(made.inputs[1]))  # type: ignore[arg-type]
+            for made in self.nodes
+            if made.operator == "FirstEntries" and {made.output, made.inputs[1]} <= outputs
+        }
+
+    @property
+    def shown_outputs(self) -> tuple[str, ...]:
+        """The outputs without those that only say how many entries others have."""
+        counts = {count for _, count in self.found.values()}
+        return tuple(name for name in self.outputs if name not in counts)
+
     def producers(self) -> dict[str, Node]:
         """Value name -> the node that makes it."""
         return {made.output: made for made in self.nodes}
@@ -332,8 +348,32 @@ class Graph:
 
     def rule_of(self, axis: str) -> str:
         """Which sizes an axis takes, in words: "it must be a multiple of 32, at least 64"."""
-        step, least = self.steps.get(axis, 1), self.least[axis]
-        return f"it must be {f'a multiple of {step}, ' if step > 1 else ''}at least {least}"
+        return f"it must be {rule(self.least[axis], self.steps.get(axis, 1))}"
+
+    def rules(self) -> dict[str, str]:
+        """Name of each open axis -> which sizes it takes, in words."""
+        least = self._least_if_any()
+        return {name: rule(least[name], self.steps.get(name, 1)) for name in self.axes}
+
+    def why_not(self, sizes: Sizes, reason: str) -> str:
+        """Why a network can't run at sizes: what its axes take, as far as that says it, and then what a node says."""
+        least, takes = self._least_if_any(), self.rules()
+        odd = [name for name, size in sizes.items() if size % self.steps.get(name, 1)]
+        rules = [
+            f"{name} is {sizes[name]}: it must be {takes[name]}."
+            for name in least
+            if sizes[name] < least[name] or name in odd
+        ]
+        if not rules:
+            return reason
+        return " ".join(rules if odd else [*rules, f"({reason})"])  # the reason would be a rule once more
+
+    def _least_if_any(self) -> Mapping[str, int]:
+        """The smallest sizes; 1 where a graph contradicts itself at all of them."""
+        try:
+            return self.least
+        except GraphError:
+            return dict.fromkeys(self.axes, 1)
 
     @cached_property
     def types(self) -> dict[str, ValueType]:
@@ -399,6 +439,11 @@ class Graph:
             raise type(error)(f"{made}: {error}") from None
 
 
+def rule(least: int, step: int) -> str:
+    """Which sizes an axis takes: "a multiple of 32, at least 64"."""
+    return f"{f'a multiple of {step}, ' if step > 1 else ''}at least {least}"
+
+
 def with_shapes(inputs: Sequence[Input], shapes: InputShapes) -> tuple[Input, ...]:
     """Inputs with other shapes, as far as their own leave room for them. Raises SettingError."""
     known = {given.name: given for given in inputs}
@@ -444,7 +489,10 @@ def with_sizes(graph: Graph, inputs: Sequence[Input]) -> Graph:
 
 
 def open_shapes(graph: Graph) -> list[tuple[int | str | None, ...]]:
-    """The shapes of the outputs: a size is a number, an open axis, or None where it follows from axes otherwise."""
+    """The shapes of the outputs that are shown: a size is a number, an open axis, or None.
+
+    None is one that follows from axes otherwise, or that a run finds.
+    """
     tried = graph.tried_sizes()
     shapes = [graph.shapes(sizes) for sizes in tried]
 
@@ -453,7 +501,12 @@ def open_shapes(graph: Graph) -> list[tuple[int | str | None, ...]]:
             return found[0]
         return next((axis for axis in graph.axes if tuple(sizes[axis] for sizes in tried) == found), None)
 
-    return [tuple(map(said, zip(*(known[name] for known in shapes), strict=True))) for name in graph.outputs]
+    def shape(name: str) -> tuple[int | str | None, ...]:
+        sizes = map(said, zip(*(known[name] for known in shapes), strict=True))
+        decided = graph.found[name][0] if name in graph.found else None
+        return tuple(None if axis == decided else size for axis, size in enumerate(sizes))
+
+    return [shape(name) for name in graph.shown_outputs]
 
 
 def _at(sizes: Sizes, least: Sizes) -> str:

@@ -387,6 +387,50 @@ def interpolate(shapes: Shapes, attributes: Attributes) -> Shape:
     return result
 
 
+def grid_sample(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N, C, *T) for x of (N, C, *S) and a grid of (N, *T, number of spatial axes)."""
+    x, grid = shapes
+    count = len(_spatial(x))
+    fits = len(grid) == len(x) and grid[0] == x[0] and grid[-1] == count
+    _require(fits, f"grid has shape {tuple(grid)}; ({x[0]}, *T, {count}) is needed for x of shape {tuple(x)}.")
+    return (*x[:2], *grid[1:-1])
+
+
+MOST_SAMPLES = 64
+"""Of RoiAlign, along each side of a bin."""
+
+
+def roi_align(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(R, C, *size) for x of (N, C, H, W), indices of (R,) and boxes of (R, 4); count is at most 64, scale finite."""
+    x, indices, boxes = shapes
+    size, count, scale = attributes["size"], attributes["count"], attributes["scale"]
+    _require(len(x) == 4, f"x has shape {tuple(x)}; (N, C, H, W) is needed.")
+    fits = len(boxes) == 2 and boxes[1] == 4 and tuple(indices) == (boxes[0],)
+    _require(fits, f"boxes have shape {tuple(boxes)}, indices {tuple(indices)}; (R, 4) and (R,) are needed.")
+    _require(len(size) == 2, f"size={size} has {len(size)} numbers, 2 are needed.")
+    _require(count <= MOST_SAMPLES, f"count={count} must be at most {MOST_SAMPLES}.")
+    _require(math.isfinite(scale), f"scale={scale} must be finite.")
+    return (boxes[0], x[1], *size)
+
+
+def non_max_suppression(shapes: Shapes, attributes: Attributes) -> Shape:
+    """(N * C * min(count, B), 3), or (1,) for result `count`; boxes (N, B, 4), scores (N, C, B)."""
+    boxes, scores = shapes
+    fits = len(boxes) == 3 and boxes[2] == 4 and len(scores) == 3 and (boxes[0], boxes[1]) == (scores[0], scores[2])
+    _require(fits, f"boxes have shape {tuple(boxes)}, scores {tuple(scores)}; (N, B, 4) and (N, C, B) are needed.")
+    if attributes["result"] == "count":
+        return (1,)
+    return (scores[0] * scores[1] * min(attributes["count"], scores[2]), 3)
+
+
+def first_entries(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x, whose entries along `axis` are as many as there may be; count is (1,)."""
+    x, count = shapes
+    _axis(x, attributes["axis"])
+    _require(tuple(count) == (1,), f"count has shape {tuple(count)}; (1,) is needed.")
+    return tuple(x)
+
+
 def depth_to_space(shapes: Shapes, attributes: Attributes) -> Shape:
     """(N, C / B, *(S * blocks)) for x of (N, C, *S), B the product of blocks, which divides C."""
     x, blocks = shapes[0], _blocks(shapes[0], attributes)

@@ -1,1 +1,1 @@
-"""The .nsm file: entropy coder, writer, reader. docs/format.md is its specification."""
+"""The .nsm file: writer, and what the reader in C++ gives. docs/format.md is its specification."""

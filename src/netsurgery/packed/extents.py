@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netsurgery.errors import FileLimitError, PackedFileError
-from netsurgery.graph.extents import Above, Extent, Factor, Quotient
+from netsurgery.errors import FileLimitError
+from netsurgery.graph.extents import Extent, Factor, Quotient
 from netsurgery.graph.operators import LARGEST_INT
 from netsurgery.packed import format as fmt
-from netsurgery.packed.coder_faces import DecoderFace, EncoderFace
+from netsurgery.packed.encoder_face import EncoderFace
 from netsurgery.packed.format import Context
-from netsurgery.packed.structure import unzigzag, zigzag
+from netsurgery.packed.structure import zigzag
 
-_END, _QUOTIENT, _ABOVE, _AXIS = range(4)
-"""What a factor is; from _AXIS on it is that axis."""
+END, QUOTIENT, ABOVE, AXIS = range(4)
+"""What a factor is; from AXIS on it is that axis."""
 
 
 class ExtentWriter:
@@ -41,13 +41,13 @@ class ExtentWriter:
             self._coder.integer(Context.COEFFICIENT, zigzag(coefficient))
             for factor in sorted(factors, key=self._key):
                 self._factor(factor)
-            self._coder.integer(Context.FACTOR, _END)
+            self._coder.integer(Context.FACTOR, END)
 
     def _factor(self, factor: Factor) -> None:
         if isinstance(factor, str):
-            self._coder.integer(Context.FACTOR, _AXIS + self._axes[factor])
+            self._coder.integer(Context.FACTOR, AXIS + self._axes[factor])
             return
-        self._coder.integer(Context.FACTOR, _QUOTIENT if isinstance(factor, Quotient) else _ABOVE)
+        self._coder.integer(Context.FACTOR, QUOTIENT if isinstance(factor, Quotient) else ABOVE)
         if isinstance(factor, Quotient):
             self._coder.integer(Context.DIVISOR, factor.divisor - 2)
         self._tell(factor.of)
@@ -56,62 +56,9 @@ class ExtentWriter:
         """The order of factors, which doesn't depend on what axes are called."""
         if isinstance(factor, str):
             return (0, self._axes[factor])
-        kind = (1, _QUOTIENT, factor.divisor) if isinstance(factor, Quotient) else (1, _ABOVE, 0)
+        kind = (1, QUOTIENT, factor.divisor) if isinstance(factor, Quotient) else (1, ABOVE, 0)
         terms = (([self._key(one) for one in factors], number) for factors, number in factor.of.terms)
         return (*kind, sorted(terms))
-
-
-class ExtentReader:
-    """Reads what `ExtentWriter` writes."""
-
-    def __init__(self, coder: DecoderFace, axes: Sequence[str]) -> None:
-        self._coder = coder
-        self._axes = axes
-        self._known: list[Extent] = []
-        self._parts = 0
-
-    def read(self) -> Extent:
-        """One of those that were told, or a new one. Raises PackedFileError and FileLimitError."""
-        number = self._coder.integer(Context.EXTENT)
-        if number > len(self._known):
-            raise PackedFileError(f"extent {number} appears before number {len(self._known)}.")
-        if number == len(self._known):
-            if number == fmt.MOST_EXTENTS:
-                raise FileLimitError(f"the file declares more than {fmt.MOST_EXTENTS:,} extents.")
-            self._parts = 0
-            self._known.append(self._told(1))
-        return self._known[number]
-
-    def _told(self, depth: int) -> Extent:
-        if depth > fmt.DEEPEST_PART:
-            raise FileLimitError(f"an extent is more than {fmt.DEEPEST_PART} quotients deep.")
-        terms: list[tuple[tuple[Factor, ...], int]] = []
-        for _ in range(self._coder.integer(Context.TERMS) + 1):
-            self._count()
-            coefficient = unzigzag(self._coder.integer(Context.COEFFICIENT))
-            factors: list[Factor] = []
-            while (kind := self._coder.integer(Context.FACTOR)) != _END:
-                self._count()
-                factors.append(self._factor(kind, depth))
-            terms.append((tuple(factors), coefficient))
-        return Extent(tuple(terms))
-
-    def _factor(self, kind: int, depth: int) -> Factor:
-        if kind == _ABOVE:
-            return Above(self._told(depth + 1))
-        if kind == _QUOTIENT:
-            divisor = self._coder.integer(Context.DIVISOR) + 2
-            if divisor > LARGEST_INT:
-                raise PackedFileError(f"an extent has the divisor {divisor}; it is at most {LARGEST_INT}.")
-            return Quotient(self._told(depth + 1), divisor)
-        if kind - _AXIS >= len(self._axes):
-            raise PackedFileError(f"an extent follows open axis {kind - _AXIS} of {len(self._axes)}.")
-        return self._axes[kind - _AXIS]
-
-    def _count(self) -> None:
-        self._parts += 1
-        if self._parts > fmt.MOST_PARTS:
-            raise FileLimitError(f"an extent has more than {fmt.MOST_PARTS} terms and factors.")
 
 
 def _check(extent: Extent) -> None:

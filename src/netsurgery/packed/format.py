@@ -151,6 +151,7 @@ ATTRIBUTES = (
     "repeats",
     "upper",
     "diagonal",
+    "padding",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

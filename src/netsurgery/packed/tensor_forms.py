@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netsurgery.errors import PackedFileError
-from netsurgery.packed.coder_faces import Bits, DecoderFace, EncoderFace, Grid
+from netsurgery.packed.encoder_face import Bits, EncoderFace
 from netsurgery.packed.format import Context
-from netsurgery.packed.structure import unzigzag, zigzag
+from netsurgery.packed.structure import zigzag
 
 MIXED_ENTRIES = 2**16
 """Up to so many entries, or with a mantissa of at most MIXED_MANTISSA bits, exponents and signs are worth mixing."""
@@ -58,18 +57,6 @@ def write_form(encoder: EncoderFace, expected: Expectations, kind: int, form: Fl
     expected.mantissa[kind], expected.exponent[kind] = form.mantissa, form.exponent
 
 
-def read_form(decoder: DecoderFace, expected: Expectations, kind: int) -> FloatForm:
-    """Read a form. Raises PackedFileError."""
-    mantissa = decoder.raw(5) if decoder.flag(Context.MANTISSA + kind) else expected.mantissa[kind]
-    exponent = expected.exponent[kind] + unzigzag(decoder.integer(Context.EXPONENT + kind))
-    if mantissa > 23 or not 0 <= exponent <= 254:
-        raise PackedFileError(f"floats with {mantissa} bits of mantissa around exponent {exponent} don't exist.")
-    shared = mantissa > 0 and decoder.flag(Context.SHARED + kind)
-    mixed = not decoder.flag(Context.MIXED + kind)
-    expected.mantissa[kind], expected.exponent[kind] = mantissa, exponent
-    return FloatForm(mantissa, exponent, shared, mixed)
-
-
 def write_table(encoder: EncoderFace, expected: Expectations, table: Bits) -> None:
     """A small table of floats, written with the zeros among them: the values of a codebook, the scales of planes."""
     grid = (*table.shape, 1, 1)
@@ -77,13 +64,6 @@ def write_table(encoder: EncoderFace, expected: Expectations, table: Bits) -> No
     write_form(encoder, expected, 0, form)
     ones = np.ones(table.shape, np.uint8)
     encoder.floats(grid, ones, form.mantissa, form.exponent, form.shared, form.mixed, table)
-
-
-def read_table(decoder: DecoderFace, expected: Expectations, grid: Grid) -> Bits:
-    """The table of a grid of this shape."""
-    form = read_form(decoder, expected, 0)
-    ones = np.ones(grid[:2], np.uint8)
-    return decoder.floats(grid, ones, form.mantissa, form.exponent, form.shared, form.mixed)
 
 
 def code_width(count: int) -> int:

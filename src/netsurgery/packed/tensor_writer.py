@@ -20,7 +20,7 @@ import numpy as np
 from netsurgery._native import Encoder as ScratchEncoder
 from netsurgery.errors import NonFiniteWeightsError
 from netsurgery.graph.weights import Array, Codebook, Dense, Planes, Powers, Uniform, Weights
-from netsurgery.packed.coder_faces import Bits, Bytes, EncoderFace, Grid
+from netsurgery.packed.encoder_face import Bits, Bytes, EncoderFace, Grid
 from netsurgery.packed.format import MOST_CODES, Context, Encoding, Mask
 from netsurgery.packed.structure import grid_of, zigzag
 from netsurgery.packed.tensor_forms import Expectations, FloatForm, code_width, form_of, write_form, write_table

@@ -17,7 +17,7 @@ from netsurgery.graph.ir import Graph, Input, Node
 from netsurgery.graph.operators import OPERATORS, Attribute, Shape
 from netsurgery.graph.value_types import ValueType
 from netsurgery.packed import format as fmt
-from netsurgery.packed.coder_faces import EncoderFace
+from netsurgery.packed.encoder_face import EncoderFace
 from netsurgery.packed.extents import ExtentWriter
 from netsurgery.packed.format import ATTRIBUTES, Context
 from netsurgery.packed.structure import (

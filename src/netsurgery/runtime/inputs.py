@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,16 @@ from netsurgery.errors import InputError
 from netsurgery.graph.ir import Input
 from netsurgery.graph.value_types import ValueType
 
+WHOLE_IN_FLOAT32 = 2**24
+"""Up to ± this, every whole number is a float32."""
 
-def checked_sizes(expected: Sequence[Input], given: Mapping[str, Any]) -> dict[str, int]:
+
+def checked_sizes(
+    expected: Sequence[Input], given: Mapping[str, Any], rules: Callable[[], Mapping[str, str]]
+) -> dict[str, int]:
     """The sizes that the given arrays have along the open axes, all arrays as the network takes them.
 
+    rules: gives for the name of each open axis which sizes it takes, in words; that they hold isn't checked here.
     Raises InputError if one is missing, unknown, of another type or shape, or if sizes of one axis differ.
     """
     names = [one.name for one in expected]
@@ -31,18 +37,21 @@ def checked_sizes(expected: Sequence[Input], given: Mapping[str, Any]) -> dict[s
                 f"input {one.name!r} is {kind}, a NumPy array of {one.type} is needed: numpy.asarray(x, "
                 f"numpy.{one.type.dtype.type.__name__})."
             )
-        _check_shape(one, array.shape, sizes)
+        _check_shape(one, array.shape, sizes, rules)
     return sizes
 
 
-def _check_shape(one: Input, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+def _check_shape(
+    one: Input, shape: tuple[int, ...], sizes: dict[str, int], rules: Callable[[], Mapping[str, str]]
+) -> None:
     """Raise InputError unless the shape fits; take over the sizes of axes that were not known before."""
     fits = len(shape) == len(one.shape) and all(
         size >= 1 if isinstance(wanted, str) else size == wanted for size, wanted in zip(shape, one.shape, strict=True)
     )
     if not fits:
-        rule = f", {' and '.join(one.axes)} at least 1" if one.axes else ""
-        raise InputError(f"input {one.name!r} has shape {shape}; {shown(one.shape)} is needed{rule}.")
+        said = rules()
+        told = f", {'; '.join(f'{name} {said[name]}' for name in one.axes)}" if one.axes else ""
+        raise InputError(f"input {one.name!r} has shape {shape}; {shown(one.shape)} is needed{told}.")
     for place, (size, wanted) in enumerate(zip(shape, one.shape, strict=True)):
         if isinstance(wanted, str) and sizes.setdefault(wanted, size) != size:
             raise InputError(
@@ -54,8 +63,8 @@ def _check_shape(one: Input, shape: tuple[int, ...], sizes: dict[str, int]) -> N
 def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
     """An array-like with entries of the input's type, contiguous.
 
-    Numbers become float32. Whole numbers stay whole: they come from types that the input's type holds all of. Raises
-    InputError for others.
+    Numbers become float32; whole ones so large that float32 may round them are refused. Where the input takes whole
+    numbers, they come from types that its type holds all of. Raises InputError for others.
     """
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
@@ -66,6 +75,13 @@ def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
             f"input {one.name!r} is an array of {array.dtype}; {needed} are needed. If they fit: "
             f"numpy.asarray(x).astype(numpy.{one.type.dtype.type.__name__})."
         )
+    if one.type is ValueType.FLOAT32 and array.dtype.kind in "iu" and array.dtype.itemsize > 2 and array.size:
+        beyond = [number for number in (array.min(), array.max()) if abs(int(number)) > WHOLE_IN_FLOAT32]
+        if beyond:
+            raise InputError(
+                f"input {one.name!r} is float32, which would round a whole number such as {beyond[0]}: give numbers "
+                f"within ± {WHOLE_IN_FLOAT32:,}, or, if rounding is meant, numpy.asarray(x, numpy.float32)."
+            )
     return np.require(array, one.type.dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 

@@ -18,6 +18,7 @@ from netsurgery.graph.value_types import type_of
 from netsurgery.runtime.inputs import checked_sizes
 from netsurgery.runtime.kernels import (
     arithmetic,
+    boxes,
     elementary,
     functions,
     integers,
@@ -39,6 +40,7 @@ KERNELS: dict[str, Kernel] = {
     **arithmetic.KERNELS,
     **pictures.KERNELS,
     **interpolation.KERNELS,
+    **boxes.KERNELS,
     **reductions.KERNELS,
     **moves.KERNELS,
     **integers.KERNELS,
@@ -53,17 +55,19 @@ That is float64, which is rounded, for float32.
 def run(
     graph: Graph, inputs: Mapping[str, Array], passed_on: Callable[[Node, Array], Array] | None = None
 ) -> tuple[Array, ...]:
-    """The graph's outputs, in their order, for arrays by input name; sizes of open axes are those of the arrays.
+    """The outputs that a graph shows, in order, for arrays by input name; sizes of open axes are those of the arrays.
 
     A value is dropped once its last reader has run. passed_on: called with each node and the value that it makes;
     others get what it returns. Raises InputError for arrays that the network doesn't take, or if it can't run at these
     sizes.
     """
-    sizes = checked_sizes(graph.inputs, inputs)
+    sizes = checked_sizes(graph.inputs, inputs, graph.rules)
     try:
         graph.shapes(sizes)
     except GraphError as error:
-        raise InputError(f"the network can't run at {named_sizes(sizes)}: {error}") from error
+        raise InputError(
+            f"the network can't run at {named_sizes(sizes)}: {graph.why_not(sizes, str(error))}"
+        ) from error
     values: dict[str, Array] = {**{name: weights.values for name, weights in graph.constants.items()}, **inputs}
     last_use = {
         name: index
@@ -78,7 +82,21 @@ def run(
         for name in {*node.inputs, node.output} - {*graph.outputs}:
             if name is not None and last_use[name] == index:
                 del values[name]
-    return tuple(values[name].copy() for name in graph.outputs)
+    return found(graph, {name: values[name].copy() for name in graph.outputs})
+
+
+def found(graph: Graph, outputs: Mapping[str, Array]) -> tuple[Array, ...]:
+    """The outputs that are shown, with as many entries as there are."""
+    result = []
+    for name in graph.shown_outputs:
+        axis, count = graph.found.get(name, (0, ""))
+        result.append(first_entries(outputs[name], axis, outputs[count]) if count else outputs[name])
+    return tuple(result)
+
+
+def first_entries(values: Array, axis: int, count: Array) -> Array:
+    """So many of the entries along an axis; below 0 that many less than all."""
+    return np.ascontiguousarray(values[(slice(None),) * axis + (slice(0, int(count[0])),)])
 
 
 def run_node(node: Node, operands: Sequence[Array | None]) -> Array:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from netsurgery import _native
 from netsurgery.checks import require, require_count
-from netsurgery.errors import FileLimitError, InputError, PackedFileError
-from netsurgery.graph.ir import Array, Graph, Input
+from netsurgery.errors import InputError, PackedFileError
+from netsurgery.graph.ir import Array, Graph, Input, rule
 from netsurgery.graph.value_types import TYPE_OF_CODE
 from netsurgery.packed.format import Limits
-from netsurgery.packed.reader import Packed, decode
+from netsurgery.packed.reader import Packed, counted, decode, in_words_of_python
 from netsurgery.runtime import reference
 from netsurgery.runtime.inputs import checked_sizes, converted, shown
 
@@ -25,15 +25,14 @@ Engine: TypeAlias = Literal["native", "reference"]
 Outputs: TypeAlias = "Array | tuple[Array, ...]"
 
 MOST_THREADS = 256
-_MOST_ELEMENTS = 2**48  # more than there can be, and what 64 bits can count
 
 
 class Session:
     """A network that runs: call it with NumPy arrays, get NumPy arrays. `load` makes one.
 
     `inputs` says what it takes: names, types, and shapes with the name of an axis, such as "batch", for a size that the
-    caller chooses. `axes` are those names. `output_names` and `output_types` say what it gives. `packed` tells how the
-    file stored it.
+    caller chooses. `axes` are those names. `output_names` and `output_types` say what it gives; behind a detector, an
+    output has as many entries as the run finds, none perhaps. `packed` tells how the file stored it.
     `engine` and `threads` are what it runs with; the reference leaves threads to NumPy, and `threads` is None then.
 
     Nothing that a call gives is shared with another. Python's threads may share a session, which runs for one of them
@@ -61,11 +60,12 @@ class Session:
         self._made_with = (content, threads, engine, limits)
         self.engine = engine
         self._runner = _native_runner(content, threads, limits) if engine == "native" else _Reference(self.graph)
-        self._run = self._runner.run
+        self._found = {output: (axis, count) for output, axis, count in self._runner.first_entries}
+        self._run = self._run_and_count if self._found else self._runner.run
         self.inputs = tuple(Input(name, shape, TYPE_OF_CODE[code]) for name, shape, code in self._runner.inputs)
-        self.axes = tuple(dict.fromkeys(name for given in self.inputs for name in given.axes))
-        self.output_names = self._runner.output_names
-        self.output_types = tuple(TYPE_OF_CODE[code] for code in self._runner.output_types)
+        self.axes = tuple(name for name, _, _ in self._runner.axes)
+        self.output_names = self._shown(self._runner.output_names)
+        self.output_types = tuple(TYPE_OF_CODE[code] for code in self._shown(self._runner.output_types))
         self.threads = self._runner.threads
 
     @cached_property
@@ -80,11 +80,11 @@ class Session:
         return self.packed.graph
 
     def __call__(self, *arrays: npt.ArrayLike) -> Outputs:
-        """Run the network on one array for each input, in order; float16, float64 and integers are made float32.
+        """Run the network on one array for each input, in order; float16, float64 and whole numbers are made float32.
 
         An input of whole numbers takes those only. Returns the output, or a tuple if there are several. Raises
-        InputError for another count, shape or type, for sizes that the network can't run at, and for a whole number
-        that is no row of the table which it is looked up in.
+        InputError for another count, shape or type, for sizes that the network can't run at, for a whole number so
+        large that float32 may round it, and for one that is no row of the table which it is looked up in.
         """
         outputs = self._run(arrays)
         return self._of_converted(arrays) if outputs is None else outputs
@@ -123,6 +123,22 @@ class Session:
         nodes = self.graph.nodes
         return [(nodes[node].output if node >= 0 else "", kind, us, count) for node, kind, us, count in steps]
 
+    def _shown(self, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Those of the engine's outputs that don't only say how many entries others have."""
+        counts = {count for _, count in self._found.values()}
+        return tuple(one for place, one in enumerate(outputs) if place not in counts)
+
+    def _run_and_count(self, arrays: tuple[Any, ...]) -> Outputs | None:
+        """The outputs with as many entries as there are."""
+        outputs = self._runner.run(arrays)
+        if outputs is None:
+            return None
+        whole = [*outputs]
+        for output, (axis, count) in self._found.items():
+            whole[output] = reference.first_entries(outputs[output], axis, outputs[count])
+        shown = self._shown(tuple(whole))
+        return shown[0] if len(shown) == 1 else shown
+
     def _of_converted(self, arrays: tuple[npt.ArrayLike, ...]) -> Outputs:
         if len(arrays) != len(self.inputs):
             names = ", ".join(given.name for given in self.inputs)
@@ -136,8 +152,11 @@ class Session:
         known = {given.name: given for given in self.inputs}
         return {name: converted(known[name], value) if name in known else value for name, value in feeds.items()}
 
+    def _rules(self) -> dict[str, str]:
+        return {name: rule(least, step) for name, least, step in self._runner.axes}
+
     def _of_feeds(self, feeds: Mapping[str, Array]) -> Outputs:
-        checked_sizes(self.inputs, feeds)
+        checked_sizes(self.inputs, feeds, self._rules)
         outputs = self._run(tuple(feeds[given.name] for given in self.inputs))
         if outputs is None:
             raise InputError("the engine doesn't take arrays that fit the network; please report this.")
@@ -181,15 +200,17 @@ def read_packed(path: str | Path, *, limits: Limits | None = None) -> Packed:
 
 
 class _Reference:
-    """The reference with the face of `_native.Session`."""
+    """The reference with the face of `_native.Session`, but that its outputs have as many entries as there are."""
 
     threads = None
+    first_entries: tuple[tuple[int, int, int], ...] = ()
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self.inputs = tuple((given.name, given.shape, given.type.code) for given in graph.inputs)
-        self.output_names = graph.outputs
-        self.output_types = tuple(graph.types[name].code for name in graph.outputs)
+        self.axes = tuple((name, graph.least[name], graph.steps.get(name, 1)) for name in graph.axes)
+        self.output_names = graph.shown_outputs
+        self.output_types = tuple(graph.types[name].code for name in graph.shown_outputs)
 
     def prepare(self, sizes: list[int]) -> None:
         pass
@@ -204,18 +225,8 @@ class _Reference:
 
 
 def _native_runner(content: bytes, threads: int | None, limits: Limits | None) -> _native.Session:
-    limits = Limits() if limits is None else limits
-    # 0 stands for what the size of the file grants there.
-    elements = 0 if limits.elements is None else _counted(limits.elements) or -1
-    try:
-        return _native.Session(content, threads or 0, elements, _counted(limits.value_elements))
-    except FileLimitError as error:  # in the words of C, where limits are fields of another record
-        raise FileLimitError(str(error).replace("the limit of ", "Limits.")) from None
-
-
-def _counted(limit: int) -> int:
-    """A limit as the engine counts, in 64 bits; nothing is granted at 0 and below."""
-    return int(min(max(limit, 0), _MOST_ELEMENTS))
+    with in_words_of_python():
+        return _native.Session(content, threads or 0, *counted(limits))
 
 
 def _plain(count: Any) -> Any:

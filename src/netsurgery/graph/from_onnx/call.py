@@ -32,11 +32,25 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Found:
+    """That there are as many entries along an axis as a run finds: the first `count` of those that there may be.
+
+    zeros: all others are 0. spare: so many zeros more lie behind them, of which the first ones are to be cut.
+    """
+
+    axis: int
+    count: Value
+    zeros: bool = False
+    spare: int = 0
+
+
+@dataclass(frozen=True)
 class Value:
     """What an ONNX name stands for. `array`: its entries, if they are known; `name` is then a wish.
 
     kind: the type of its entries, what a graph makes of it where they are known; None for types that it doesn't have.
-    numbers, whole: how known ones follow open axes (`tracing.py`).
+    numbers, whole: how known ones follow open axes (`tracing.py`). found: how many of the entries there are, where a
+    run decides that (`found.py`).
     """
 
     name: str
@@ -45,6 +59,7 @@ class Value:
     kind: ValueType | None = ValueType.FLOAT32
     numbers: AnyArray | None = None
     whole: Whole | None = None
+    found: Found | None = None
 
     @property
     def is_weight(self) -> bool:

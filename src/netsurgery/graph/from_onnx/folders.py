@@ -13,6 +13,7 @@ import numpy as np
 from netsurgery.graph.from_onnx import folders_of_moves as move
 from netsurgery.graph.from_onnx import folders_of_numbers as number
 from netsurgery.graph.from_onnx import folders_of_quantised as quantised
+from netsurgery.graph.from_onnx import signals as signal
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call
 from netsurgery.graph.from_onnx.constants import AnyArray
@@ -25,6 +26,7 @@ FOLDERS: dict[str, Folder] = {
     "And": number.binary(np.logical_and),
     "ArgMax": number.largest_place,
     "ArgMin": number.smallest_place,
+    "BlackmanWindow": signal.window(0.42, -0.5, 0.08),
     "Cast": number.cast,
     "CastLike": number.cast_like,
     "Ceil": number.entrywise(np.ceil),
@@ -47,6 +49,8 @@ FOLDERS: dict[str, Folder] = {
     "GatherND": move.gather_nd,
     "Greater": number.binary(np.greater),
     "GreaterOrEqual": number.binary(np.greater_equal),
+    "HammingWindow": signal.window(25 / 46, -21 / 46),
+    "HannWindow": signal.window(0.5, -0.5),
     "Identity": move.same,
     "IsInf": number.is_infinite,
     "IsNaN": lambda call: np.isnan(move.entries(call, 0)),
@@ -54,6 +58,7 @@ FOLDERS: dict[str, Folder] = {
     "LessOrEqual": number.binary(np.less_equal),
     "Log": number.entrywise(np.log),
     "Max": number.several(np.maximum),
+    "MelWeightMatrix": signal.mel_weights,
     "Min": number.several(np.minimum),
     "Mod": number.remainder,
     "Mul": number.binary(np.multiply),

@@ -73,10 +73,16 @@ def _translated(call: Call, translation: Any, taken: dict[str, Array], evaluate:
         taken[step.output] = evaluate(step, [None if name is None else taken[name] for name in step.inputs])
     kind = np.dtype(np.float32) if not call.operands or call.x.array is None else call.x.array.dtype
     values = [answer] if isinstance(answer, Value) else answer
-    return [
-        None if value is None else _result(taken[value.name], kind) if value.array is None else value.array
-        for value in values
-    ]
+    return [None if value is None else _entries(value, taken, kind) for value in values]
+
+
+def _entries(value: Value, taken: dict[str, Array], kind: np.dtype[Any]) -> AnyArray:
+    if value.array is not None:
+        return value.array
+    entries = taken[value.name]
+    if value.found is not None:
+        entries = entries[(slice(None),) * value.found.axis + (slice(int(taken[value.found.count.name][0])),)]
+    return _result(entries, kind)
 
 
 def _result(array: AnyArray, kind: np.dtype[Any]) -> AnyArray:

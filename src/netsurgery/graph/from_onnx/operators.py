@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import arithmetic as arithmetic
+from netsurgery.graph.from_onnx import attention, found, recurrent
+from netsurgery.graph.from_onnx import boxes as box
 from netsurgery.graph.from_onnx import choices as choice
 from netsurgery.graph.from_onnx import layers as layer
 from netsurgery.graph.from_onnx import normalisations as norm
 from netsurgery.graph.from_onnx import pictures as picture
 from netsurgery.graph.from_onnx import places as place
-from netsurgery.graph.from_onnx import recurrent
+from netsurgery.graph.from_onnx import signals as signal
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
 from netsurgery.graph.from_onnx.einsum import einsum
@@ -28,19 +30,24 @@ TRANSLATIONS: dict[str, Translation] = {
     **{operator.onnx: layer.unary(operator) for operator in OPERATORS.values() if operator.onnx},
     "Abs": arithmetic.absolute,
     "Add": layer.binary("Add"),
+    "AffineGrid": box.affine_grid,
     "And": layer.binary("And"),
     "ArgMax": place.place("ArgMax"),
     "ArgMin": place.place("ArgMin"),
+    "Attention": attention.standard,
     "AveragePool": layer.pool("AveragePool"),
     "BatchNormalization": layer.batch_norm,
     "Cast": tensor.cast,
     "CastLike": tensor.cast_like,
     "Celu": arithmetic.celu,
+    "CenterCropPad": box.center_crop_pad,
     "Clip": layer.clip,
+    "Col2Im": box.col2im,
     "Concat": tensor.concat,
     "ConstantOfShape": tensor.constant_of_shape,
     "Conv": layer.conv,
     "ConvTranspose": picture.conv_transpose,
+    "DFT": signal.dft,
     "DepthToSpace": picture.depth_to_space,
     "CumSum": place.running_sum,
     "Div": layer.binary("Div"),
@@ -60,6 +67,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "GlobalMaxPool": layer.global_pool("AdaptiveMaxPool"),
     "Greater": layer.binary("Greater"),
     "GreaterOrEqual": layer.binary("GreaterOrEqual"),
+    "GridSample": picture.grid_sample,
     "GroupNormalization": norm.group_norm,
     "Identity": tensor.same,
     "IsInf": choice.is_infinite,
@@ -80,6 +88,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Min": arithmetic.several("Min"),
     "Mod": arithmetic.remainder,
     "Mul": layer.binary("Mul"),
+    "NonMaxSuppression": found.non_max_suppression,
     "Not": lambda call: call.node("Not", [call.x]),
     "OneHot": place.one_hot,
     "Or": layer.binary("Or"),
@@ -104,12 +113,14 @@ TRANSLATIONS: dict[str, Translation] = {
     "Reshape": tensor.reshape,
     "Resize": picture.resize,
     "ReverseSequence": place.reverse_sequence,
+    "RoiAlign": box.roi_align,
+    "STFT": signal.stft,
     "ScatterElements": place.scatter_elements,
     "ScatterND": place.scatter_nd,
     "Selu": arithmetic.selu,
     "Shape": tensor.shape,
     "Size": tensor.size,
-    "Slice": tensor.cut,
+    "Slice": lambda call: found.first_entries(call) or tensor.cut(call),
     "Softmax": layer.softmax("Softmax"),
     "SpaceToDepth": picture.space_to_depth,
     "Split": tensor.split,
@@ -126,3 +137,12 @@ TRANSLATIONS: dict[str, Translation] = {
     "Xor": layer.binary("Xor"),
 }
 """ONNX operator of the default domain -> translation."""
+
+MICROSOFT: dict[str, Translation] = {
+    "Attention": attention.of_one_input,
+    "GroupQueryAttention": attention.of_groups,
+    "MatMulNBits": attention.product_by_codes,
+    "MultiHeadAttention": attention.of_several_inputs,
+    "RotaryEmbedding": attention.rotary,
+}
+"""ONNX Runtime's own operators -> translation; others of them are rewritten before (`rewriting/fused.py`)."""

@@ -12,13 +12,14 @@ import onnx
 
 from netsurgery.errors import GraphError, InputError, Problem, UnsupportedOperatorError
 from netsurgery.graph.extents import axis, in_entries
+from netsurgery.graph.from_onnx import found
 from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, known
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
 from netsurgery.graph.from_onnx.control_flow import DECISIONS
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import folded
 from netsurgery.graph.from_onnx.inner_graphs import needed, read_by
-from netsurgery.graph.from_onnx.operators import TRANSLATIONS
+from netsurgery.graph.from_onnx.operators import MICROSOFT, TRANSLATIONS, Translation
 from netsurgery.graph.from_onnx.traced import extent_of, traced
 from netsurgery.graph.from_onnx.tracing import traced_values, traces
 from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, integers_attributes, node
@@ -34,7 +35,6 @@ _FOUND = (
     "before it (outputs, --outputs)"
 )
 _ADVICE = {
-    "NonMaxSuppression": _FOUND,
     "NonZero": _FOUND,
     "Unique": _FOUND,
     "Compress": _FOUND,
@@ -119,6 +119,10 @@ class _Reading:
             try:
                 if read_by(proto) <= self._values.keys():
                     if proto.op_type in DECISIONS and not proto.domain:
+                        if any(self._values[name].found is not None for name in read_by(proto)):
+                            raise UnsupportedOperatorError(
+                                f"decides by entries of which there are as many as are found; {found.ADVICE}"
+                            )
                         outputs = DECISIONS[proto.op_type](self, proto)
                         self._values |= {
                             name: value for name, value in zip(proto.output, outputs, strict=False) if value
@@ -162,7 +166,10 @@ class _Reading:
             raise _AbsentError(_missing(proto))
         call = Call(operands, attributes(proto), self._opset, used, proto.name, self._place)
         with np.errstate(all="ignore"):
-            answer = TRANSLATIONS[proto.op_type](call)
+            if any(value is not None and value.found is not None for value in operands):
+                answer = found.translated(proto.op_type, call, _translations(proto))
+            else:
+                answer = _translations(proto)[proto.op_type](call)
         self._settle(call, proto.output, [answer] if isinstance(answer, Value) else answer)
 
     @property
@@ -209,7 +216,7 @@ class _Reading:
             return False
         before = list(self._nodes)
         try:
-            answer = TRANSLATIONS[proto.op_type](call)
+            answer = _translations(proto)[proto.op_type](call)
         except (GraphError, UnsupportedOperatorError, ValueError):
             self._nodes = before
             return False
@@ -234,6 +241,11 @@ class _Reading:
             final.setdefault(step.output, self._unique(f"{names[0]}.{step.operator.lower()}"))
             inputs = tuple(final.get(name, name) for name in step.inputs)
             self._nodes.append(replace(step, inputs=inputs, output=final[step.output]))
+        for name in names:
+            value = self._values.get(name)
+            if value is not None and value.found is not None and value.found.count.name in final:
+                count = replace(value.found.count, name=final[value.found.count.name])
+                self._values[name] = replace(value, found=replace(value.found, count=count))
 
     def _unique(self, wish: str) -> str:
         """This name, with a number appended if it is taken."""
@@ -296,13 +308,43 @@ class _Reading:
 
     def graph(self, outputs: Sequence[str]) -> Graph:
         """The graph that was read."""
+        counts = self._end_at_what_is_found(outputs)
         self._name_outputs(outputs)
         if self._problems:
             raise UnreadError(self._problems)
+        outputs = (*outputs, *counts)
         read = {name for made in self._nodes for name in made.inputs} | set(outputs)
         constants = {name: Dense(array) for name, array in self._constants.items() if name in read}
         nodes = tuple(made.changed(lambda number: in_entries(number, self._steps)) for made in self._nodes)
         return Graph(self._inputs, nodes, tuple(outputs), constants, steps=self._steps)
+
+    def _end_at_what_is_found(self, outputs: Sequence[str]) -> list[str]:
+        """Say of outputs how many of their entries there are; the names of outputs that hold these numbers."""
+        counts: dict[str, str] = {}
+        for name in outputs:
+            value = self._values.get(name)
+            if value is None or value.found is None:
+                continue
+            entries = value.found
+            if entries.spare:
+                raise UnsupportedOperatorError(f"output {name!r} has more entries than are found; {found.ADVICE}")
+            whole = self._renamed_value(value.name) if value.name in outputs else value.name
+            of = entries.count.name
+            if of not in counts:
+                counts[of] = self._step("Reshape", of, f"{name}.count", shape=(1,))
+            first = node("FirstEntries", [whole, counts[of]], self._unique(f"{name}.found"), axis=entries.axis)
+            self._nodes.append(first)
+            self._values[name] = replace(value, name=first.output, found=None)
+        return list(counts.values())
+
+    def _renamed_value(self, name: str) -> str:
+        """Another name for a value, because an output is to have its name."""
+        new = self._unique(f"{name}.all")
+        self._rename(name, new)
+        self._values = {
+            other: replace(one, name=new) if one.name == name else one for other, one in self._values.items()
+        }
+        return new
 
     def _name_outputs(self, outputs: Sequence[str]) -> None:
         """Where an output only is another name of a value, give that name to the value, or to a copy of it."""
@@ -351,8 +393,13 @@ def _same_bits(a: Array, b: Array) -> bool:
     return a is b or (a.shape == b.shape and a.tobytes() == b.tobytes())
 
 
+def _translations(proto: onnx.NodeProto) -> Mapping[str, Translation]:
+    """Those of its domain."""
+    return {"": TRANSLATIONS, "com.microsoft": MICROSOFT}.get(proto.domain, {})
+
+
 def _translated(proto: onnx.NodeProto) -> bool:
-    return not proto.domain and (proto.op_type in TRANSLATIONS or proto.op_type in DECISIONS)
+    return proto.op_type in _translations(proto) or (not proto.domain and proto.op_type in DECISIONS)
 
 
 def _missing(proto: onnx.NodeProto) -> str:

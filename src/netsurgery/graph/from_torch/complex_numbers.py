@@ -11,6 +11,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Sizes, pointwise
+from netsurgery.graph.waves import times_counted, waves
 
 Part: TypeAlias = "Activation | Constant | Cut"
 
@@ -120,10 +121,8 @@ def _along(call: Call, x: Part, axis: int, matrix: torch.Tensor, suffix: str) ->
 
 
 def _waves(rows: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of 2 pi k t / count, for `rows` of k and all t."""
-    places = torch.outer(torch.arange(rows), torch.arange(count)) % count
-    angles = places.double() * (2 * math.pi / count)
-    return torch.cos(angles), torch.sin(angles)
+    cosines, sines = waves(rows, count)
+    return torch.from_numpy(cosines), torch.from_numpy(sines)
 
 
 def _size(call: Call, value: Part, axis: int) -> int:
@@ -207,10 +206,7 @@ def _to_reals(call: Call) -> Activation:
     for axis in others:
         given = _each_way(call, given, axis, forward=False, scale=1.0, suffix=f"axis_{axis}")
     cosines, sines = (wave.T for wave in _waves(rows, count))
-    times = torch.full((rows,), 2.0, dtype=torch.float64)
-    times[0] = 1.0
-    if count % 2 == 0 and rows == count // 2 + 1:
-        times[-1] = 1.0
+    times = torch.from_numpy(times_counted(rows, count))
     one = _along(call, given.real, last, scale * times * cosines, "cosine")
     other = _along(call, given.imaginary, last, -scale * times * sines, "sine")
     return Activation(call.node("Add", [one, other]), _resized(given.real, last, count))
@@ -233,8 +229,8 @@ def _spectrogram(call: Call) -> Complex | Activation:
     row = call.reshaped(call.operand("self"), sizes, (*(sizes[:-1] or (1,)), 1, sizes[-1]), "row")
     shape = call.shape if call.arguments["return_complex"] else call.shape[:-1]
     found = []
-    for name, waves in (("real", cosines), ("imaginary", -sines)):
-        weight = Constant((scale * waves * window).float().unsqueeze(1), f"{call.name}.{name}.weight")
+    for name, table in (("real", cosines), ("imaginary", -sines)):
+        weight = Constant((scale * table * window).float().unsqueeze(1), f"{call.name}.{name}.weight")
         frames = call.node("Conv", [row, call.placed(weight)], f"{name}.frames", strides=(hop,))
         found.append(Activation(call.reshaped(frames, (*(sizes[:-1] or (1,)), *shape[-2:]), shape, name), shape))
     result = Complex(found[0], found[1])

@@ -24,7 +24,7 @@ from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch import running as running
 from netsurgery.graph.from_torch.call import Call
-from netsurgery.graph.from_torch.resize import interpolation, nearest
+from netsurgery.graph.from_torch.resize import grid_sample, interpolation, nearest
 from netsurgery.graph.operators import OPERATORS
 
 Translation: TypeAlias = Callable[[Call], "str | tuple[str | None, ...]"]
@@ -142,6 +142,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (interpolation("cubic"), "upsample_bicubic2d.default upsample_bicubic2d.vec"),
     (interpolation("linear", antialias=True), "_upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec"),
     (interpolation("cubic", antialias=True), "_upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec"),
+    (grid_sample, "grid_sampler.default grid_sampler_2d.default grid_sampler_3d.default"),
     (arithmetic.fixed("Clip", minimum=0.0, maximum=6.0), "relu6.default"),
     (arithmetic.clamp("min_val", "max_val"), "hardtanh.default"),
     (arithmetic.clamp("min", "max"), "clamp.default clamp_min.default clamp_max.default"),

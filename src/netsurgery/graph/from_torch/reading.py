@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import io
 import logging
+import re
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,6 +23,7 @@ from torch.utils._pytree import tree_flatten  # how torch.export itself puts out
 from netsurgery.checks import require
 from netsurgery.errors import CaptureError, DataError
 from netsurgery.evaluation_mode import evaluating
+from netsurgery.graph.from_torch.attention_masks import masks_as_given
 from netsurgery.graph.from_torch.decomposition import read_decomposed
 from netsurgery.graph.from_torch.fixed_batch import fixing_module
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
@@ -120,7 +124,6 @@ def unscripted(model: torch.jit.ScriptModule, example_inputs: tuple[torch.Tensor
     """A TorchScript module as a module of Python, by torch's own converter. Raises CaptureError where that gives up."""
     from torch._export.converter import TS2EPConverter
 
-    logging.disable(logging.WARNING)  # it says at length what it does
     try:
         with _quiet(), evaluating(model), torch.no_grad():
             return TS2EPConverter(model, example_inputs).convert().module(check_guards=False)
@@ -129,8 +132,6 @@ def unscripted(model: torch.jit.ScriptModule, example_inputs: tuple[torch.Tensor
             "the model is a TorchScript module (of torch.jit.trace or torch.jit.script) that torch can't convert: "
             f"{_first_sentence(error)} Give the Python module that it was made from."
         ) from error
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def read_pt2(path: str | Path) -> Graph:
@@ -190,10 +191,21 @@ def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's warnings about its own insides; what matters of the program is checked here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Without what torch says of its own insides; what matters of the program is checked here.
+
+    Where it gives up it prints all of the graph so far, perhaps hundreds of lines: its error, the cause of ours, has
+    them too.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(max(disabled, logging.WARNING))
+    written = io.StringIO()
+    try:
+        with warnings.catch_warnings(), redirect_stderr(written):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+    sys.stderr.write(written.getvalue())  # what a model that torch could write down says itself
 
 
 def _beside(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -211,7 +223,7 @@ def _fixed(model: nn.Module, examples: tuple[torch.Tensor, ...], why: str) -> st
     if not _has_batch(examples):
         return f"The batch is fixed: {why}. Say with open_axes which of them are open."
     axes = {(index, 0): _BATCH for index in range(len(examples))}
-    with _quiet(), recurrent_as_one():
+    with _quiet(), recurrent_as_one(), masks_as_given():
         place = fixing_module(model, _at_least_two(examples, axes))
     return f"The batch is fixed at {examples[0].shape[0]} by {place}." if place else f"The batch is fixed: {why}"
 
@@ -242,7 +254,7 @@ def _exported(
 ) -> ExportedProgram:
     shapes = _dynamic_shapes(model, len(examples), axes, any_batch) if axes else None
     examples = _at_least_two(tuple(one.detach() for one in examples), axes)  # torch writes on them what is dynamic
-    with _quiet(), recurrent_as_one():
+    with _quiet(), recurrent_as_one(), masks_as_given():
         try:
             return torch.export.export(model, examples, dynamic_shapes=shapes)
         except Exception as error:
@@ -302,4 +314,5 @@ def _first_sentence(error: Exception) -> str:
     """The first line of torch's message, which may go on for pages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0][:300] if lines else type(error).__name__
+    first = re.sub(r" *\((unhinted|Size-like symbols): [^()]*(\([^()]*\))?[^()]*\)", "", first).rstrip()
     return first if first.endswith(".") else f"{first}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netsurgery.graph import shapes as rule
-from netsurgery.graph.operators.operator import Attribute, Images, Length, Operator, Work
+from netsurgery.graph.operators.operator import Attribute, Images, Length, Operand, Operator, Work
 from netsurgery.graph.operators.parts import CEIL_MODE, DILATIONS, KERNEL, PADS, STRIDES, X
 
 _SIZE = Attribute("size", "ints", (), low=1, follows=1)
@@ -116,5 +116,22 @@ PICTURES = (
         "outside of it, belong to tf_crop_and_resize.",
         work=Work.SPATIAL,
         images=Images.APART,
+    ),
+    Operator(
+        "GridSample",
+        133,
+        (X, Operand("grid")),
+        (
+            Attribute("mode", "choice", "linear", choices=("linear", "nearest", "cubic")),
+            Attribute("padding", "choice", "zeros", choices=("zeros", "border", "reflection")),
+            Attribute("coordinates", "choice", "half_pixel", choices=("half_pixel", "align_corners")),
+        ),
+        rule.grid_sample,
+        "x at the positions of the grid, each of which names a place along the spatial axes, the last axis first: -1 "
+        "and 1 are the outer edges of the outermost entries, or with align_corners their middles. A weighted mean of "
+        "neighbours, cubic with the coefficient -0.75, or the nearest one, of two the even one. Outside of x are "
+        "zeros, the entry at its border, or its reflection; a position that is no number lies far before x.",
+        work=Work.SPATIAL,
+        images=Images.APART_IN_BROADCASTS,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netsurgery.graph.operators.arithmetic import ARITHMETIC
+from netsurgery.graph.operators.boxes import BOXES
 from netsurgery.graph.operators.elementary import ELEMENTARY
 from netsurgery.graph.operators.functions import FUNCTIONS
 from netsurgery.graph.operators.integers import INTEGERS
@@ -16,7 +17,10 @@ from netsurgery.graph.operators.reductions import REDUCTIONS
 
 # Codes are in the order of how often the operators occur, which saves bits. They never change once released.
 _ALL = sorted(
-    (*LAYERS, *RECURRENT, *FUNCTIONS, *ELEMENTARY, *ARITHMETIC, *PICTURES, *REDUCTIONS, *MOVES, *INTEGERS, *PLACES),
+    (
+        *(*LAYERS, *RECURRENT, *FUNCTIONS, *ELEMENTARY, *ARITHMETIC, *PICTURES, *BOXES, *REDUCTIONS, *MOVES),
+        *(*INTEGERS, *PLACES),
+    ),
     key=lambda operator: operator.code,
 )
 

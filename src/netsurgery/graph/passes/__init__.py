@@ -18,6 +18,8 @@ from netsurgery.graph.passes.identities import drop_identities
 from netsurgery.graph.passes.known_operands import replace_known_operands
 from netsurgery.graph.passes.linear_products import matmul_to_linear
 from netsurgery.graph.passes.normalisations import join_normalisations
+from netsurgery.graph.passes.padding import fold_padding
+from netsurgery.graph.passes.rearranged import arithmetic_before_rearrangements
 from netsurgery.graph.passes.scale_and_shift import fold_scale_and_shift
 from netsurgery.graph.passes.tied_constants import merge_tied
 from netsurgery.graph.passes.unit_order import order_units
@@ -33,6 +35,8 @@ ALL_PASSES: dict[str, Pass] = {
     "join_activations": lambda graph, _: join_activations(graph),
     "join_normalisations": lambda graph, _: join_normalisations(graph),
     "recognise_weights": lambda graph, _: recognise_weights(graph),
+    "fold_padding": lambda graph, _: fold_padding(graph),
+    "arithmetic_before_rearrangements": lambda graph, _: arithmetic_before_rearrangements(graph),
     "fold_scale_and_shift": lambda graph, _: fold_scale_and_shift(graph),
     "canonical_zeros": lambda graph, _: canonical_zeros(graph),
     "remove_dead_units": remove_dead_units,

@@ -16,7 +16,7 @@ from netsurgery.graph.passes.constant_edits import ConstantEdits
 from netsurgery.graph.passes.units import LAYERS
 from netsurgery.graph.weights import Dense, Weights
 
-_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 
 
 def fold_scale_and_shift(graph: Graph) -> Graph:
@@ -49,7 +49,7 @@ def _layer_and_constant(
     node: Node, made: Mapping[str, Node], constants: Mapping[str, Weights], shapes: Sequence[Mapping[str, Shape]]
 ) -> tuple[Node | None, Array | None]:
     """The Conv or Linear that the arithmetic node reads, and its constant operand as a number for each channel (O,)."""
-    if node.operator not in _ARITHMETIC:
+    if node.operator not in ARITHMETIC:
         return None, None
     for value, other in (node.given, node.given[::-1]):
         layer = made.get(value)
@@ -58,11 +58,11 @@ def _layer_and_constant(
         if all(known[layer.output] == known[node.output] for known in shapes):
             shape = shapes[0][layer.output]
             axis = 1 if layer.operator == "Conv" else len(shape) - 1
-            return layer, _by_channel(constants[other].values, shape, axis)
+            return layer, channel_numbers(constants[other].values, shape, axis)
     return None, None
 
 
-def _by_channel(constant: Array, shape: Shape, axis: int) -> Array | None:
+def channel_numbers(constant: Array, shape: Shape, axis: int) -> Array | None:
     """The constant as one number for each entry along the axis of a value of this shape, if it is that."""
     full = constant.reshape((1,) * (len(shape) - constant.ndim) + constant.shape)
     if full.size != full.shape[axis]:

@@ -69,7 +69,9 @@ def _same(finder: UnitFinder, node: Node, _: Attributes) -> None:
 
 
 def _spatial(finder: UnitFinder, node: Node, attributes: Attributes) -> None:
-    """Something is done to each map of (N, C, *S) by itself."""
+    """Something is done to each map of (N, C, *S) by itself, perhaps as other operands say."""
+    for other in node.given[1:]:
+        finder.pin(other)
     if finder.axes.get(_x(node)) == 1:
         _same(finder, node, attributes)
     else:

@@ -35,6 +35,7 @@ class Nodes:
     def __init__(self, graph: Graph) -> None:
         self.shapes = graph.shapes()
         self.types = graph.types
+        self.found = graph.found
         self.producers = graph.producers()
         self._other_shapes = [graph.shapes(sizes) for sizes in graph.tried_sizes()[1:]]
         self.written: list[onnx.NodeProto] = []
@@ -172,6 +173,13 @@ class Nodes:
         """True if one of the first operand's sizes from that axis on is open."""
         name = str(node.inputs[0])
         return any(known[name][axis:] != self.shapes[name][axis:] for known in self._other_shapes)
+
+    def size(self, node: Node, name: str, axis: int) -> str:
+        """The size of a value along an axis, a list of one number: computed where it is open."""
+        size = self.shapes[name][axis]
+        if all(known[name][axis] == size for known in self._other_shapes):
+            return self.whole(node, "size", [size])
+        return self.step(node, "Shape", [name], start=axis, end=axis + 1)
 
     def fixed(self, node: Node, axis: int) -> Shape:
         """Its sizes from that axis on, which ONNX has to be told. Raises UnsupportedOperatorError if one is open."""
@@ -410,6 +418,68 @@ def _resized(nodes: Nodes, node: Node, roi: str | None, **settings: Any) -> None
     )
 
 
+def _grid_sample(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    corners = int(given["coordinates"] == "align_corners")
+    nodes.answer(node, "GridSample", mode=given["mode"], padding_mode=given["padding"], align_corners=corners)
+
+
+def _roi_align(nodes: Nodes, node: Node) -> None:
+    given: Attributes = node.attributes
+    x, indices, boxes = node.inputs
+    if nodes.types[str(indices)] is not ValueType.INT64:
+        indices = nodes.step(node, "Cast", [indices], to=ONNX_TYPES[ValueType.INT64])
+    nodes.add(
+        "RoiAlign",
+        [x, boxes, indices],
+        node.output,
+        node.place,
+        mode={"mean": "avg"}.get(given["mode"], given["mode"]),
+        output_height=given["size"][0],
+        output_width=given["size"][1],
+        sampling_ratio=given["count"],
+        spatial_scale=given["scale"],
+        coordinate_transformation_mode={"asymmetric": "output_half_pixel"}.get(given["coordinates"], "half_pixel"),
+    )
+
+
+def _non_max_suppression(nodes: Nodes, node: Node) -> None:
+    """Rows with zeros behind them, or their count; ONNX gives as many rows as there are."""
+    given: Attributes = node.attributes
+    settings = tuple(given[name] for name in ("count", "threshold", "minimum", "order"))
+
+    def selected() -> str:
+        numbers: list[str | None] = [
+            nodes.constant([given["count"]], np.int64, f"{node.output}.most"),
+            *(nodes.constant([given[name]], np.float32, f"{node.output}.{name}") for name in ("threshold", "minimum")),
+        ]
+        numbers = numbers if math.isfinite(given["minimum"]) else numbers[:-1]
+        center = int(given["order"] == "center")
+        return nodes.step(node, "NonMaxSuppression", [*node.inputs, *numbers], center_point_box=center)
+
+    rows = nodes.shared(("NonMaxSuppression", node.inputs, settings), selected)
+    if given["result"] == "count":
+        nodes.add("Shape", [rows], node.output, node.place, start=0, end=1)
+        return
+    images, classes, boxes = (nodes.size(node, str(node.inputs[1]), axis) for axis in range(3))
+    of_each = nodes.step(node, "Min", [boxes, nodes.whole(node, "count", [given["count"]])])
+    most = nodes.step(node, "Mul", [nodes.step(node, "Mul", [images, classes]), of_each])
+    shape = nodes.step(node, "Concat", [most, nodes.whole(node, "columns", [3])], axis=0)
+    zero = nodes.constant(np.zeros((1, 1)), np.int64, f"{node.output}.zero")
+    longer = nodes.step(node, "Concat", [rows, nodes.step(node, "Expand", [zero, shape])], axis=0)
+    first, axis = (nodes.whole(node, role, [0]) for role in ("first", "axis"))
+    nodes.add("Slice", [longer, first, most, axis], node.output, node.place)
+
+
+def _first_entries(nodes: Nodes, node: Node) -> None:
+    x, count = node.inputs
+    if node.output not in nodes.found:
+        nodes.add("Identity", [x], node.output, node.place)
+        return
+    first, axis = (nodes.whole(node, role, [one]) for role, one in (("first", 0), ("axis", node.attributes["axis"])))  # type: ignore[list-item]
+    nodes.add("Slice", [x, first, count, axis], node.output, node.place)
+
+
 def _depth_to_space(nodes: Nodes, node: Node) -> None:
     """ONNX has it for square blocks of pictures; others by way of (N, C, *B, *S), whose sizes have to be known."""
     given: Attributes = node.attributes
@@ -569,6 +639,10 @@ WRITERS: dict[str, Writer] = {
     "LayerNorm": _layer_norm,
     "Resize": _resize,
     "Interpolate": _interpolate,
+    "GridSample": _grid_sample,
+    "RoiAlign": _roi_align,
+    "NonMaxSuppression": _non_max_suppression,
+    "FirstEntries": _first_entries,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
     "Embedding": _embedding,

@@ -53,8 +53,8 @@ def to_onnx(graph: Graph, *, sparse: bool = False) -> onnx.ModelProto:
     nodes = Nodes(graph)
     for node in graph.nodes:
         WRITERS[node.operator](nodes, node)
-    written_nodes = nodes.needed(graph.outputs)
-    read = {name for written in written_nodes for name in written.input} | set(graph.outputs)
+    written_nodes = nodes.needed(graph.shown_outputs)
+    read = {name for written in written_nodes for name in written.input} | set(graph.shown_outputs)
     constants = {name: array for name, array in nodes.initialisers.items() if name in read}
     size = sum(array.nbytes for array in constants.values())
     if size > LARGEST:
@@ -79,7 +79,7 @@ def _outputs(graph: Graph) -> list[onnx.ValueInfoProto]:
     """The outputs. A size that follows an open axis, but isn't it, has no name in ONNX and is left unsaid."""
     return [
         onnx.helper.make_tensor_value_info(name, ONNX_TYPES[graph.types[name]], shape)
-        for name, shape in dict(zip(graph.outputs, open_shapes(graph), strict=True)).items()
+        for name, shape in dict(zip(graph.shown_outputs, open_shapes(graph), strict=True)).items()
     ]
 
 

@@ -1,17 +1,21 @@
-"""Interpolation: along each axis an entry is a weighted sum of its neighbours."""
+"""Interpolation: along each axis an entry is a weighted sum of its neighbours, at places known or computed."""
 
 from __future__ import annotations
 
 import math
+from functools import reduce
+from itertools import product
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from netsurgery.graph import shapes as rule
 from netsurgery.graph.ir import Array
 from netsurgery.runtime.kernels.kernel import Attributes, Doubles, Kernel, Operands
 from netsurgery.runtime.kernels.positions import resized_positions
 
+Places: TypeAlias = npt.NDArray[np.int64]
 Taps: TypeAlias = dict[int, float]  # place among the old entries -> its weight; none: outside of x
 
 
@@ -81,13 +85,68 @@ def _nearest(number: float) -> int:
 
 
 def _weight(distance: float, attributes: Attributes) -> float:
+    return float(_weights(np.float64(distance), attributes["mode"], attributes["alpha"]))
+
+
+def _weights(distance: Doubles | np.float64, mode: str, a: float) -> Doubles:
     """How much a neighbour counts: Keys, "Cubic convolution interpolation", 1981, equation 15; or 1 - |distance|."""
-    d, a = abs(distance), attributes["alpha"]
-    if attributes["mode"] == "linear":
-        return 1 - d if d < 1 else 0.0
-    if d <= 1:
-        return float(((a + 2) * d - (a + 3)) * d * d + 1)
-    return float(((a * d - 5 * a) * d + 8 * a) * d - 4 * a) if d < 2 else 0.0
+    d = np.abs(distance)
+    if mode == "linear":
+        return np.where(d < 1, 1 - d, 0.0)
+    near, far = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
-KERNELS: dict[str, Kernel] = {"Interpolate": _interpolate}
+_FAR = 2.0**40
+"""Beyond any size."""
+
+
+def _grid_sample(operands: Operands, attributes: Attributes) -> Doubles:
+    x, grid = operands
+    mode = attributes["mode"]
+    along: list[list[tuple[Places, Doubles]]] = []  # for each axis: places, -1 for none, and what they count
+    for axis, size in enumerate(x.shape[2:]):
+        position = _positions(grid[..., x.ndim - 3 - axis], size, attributes)
+        if mode == "nearest":
+            taps = [(np.rint(position), np.ones(position.shape))]
+        else:
+            before = np.floor(position)
+            around = range(2) if mode == "linear" else range(-1, 3)
+            taps = [(before + i, _weights(i - (position - before), mode, -0.75)) for i in around]
+        along.append([(_inside(place.astype(np.int64), size, attributes), weight) for place, weight in taps])
+    result = np.zeros((*grid.shape[:-1], x.shape[1]))
+    images = np.arange(len(x)).reshape(-1, *(1,) * (x.ndim - 2))
+    for chosen in product(*along):
+        places = [place for place, _ in chosen]
+        weight = reduce(np.multiply, [weight for _, weight in chosen])
+        nothing = (weight == 0) | np.any([place < 0 for place in places], axis=0)
+        there = (images, *places)
+        seen = np.moveaxis(x, 1, -1)[there].astype(np.float64)
+        result += np.where(nothing[..., None], 0.0, seen * weight[..., None])
+    return np.moveaxis(result, -1, 1)
+
+
+def _positions(at: Array, size: int, attributes: Attributes) -> Doubles:
+    """In float32, as those round who made the grid: half-way between two entries stays half-way."""
+    one, two, length = np.float32(1), np.float32(2), np.float32(size)
+    if attributes["coordinates"] == "align_corners":
+        found = (at + one) / two * (length - one)
+    else:
+        found = ((at + one) * length - one) / two
+    finite: Doubles = np.nan_to_num(found.astype(np.float64), nan=-_FAR, posinf=_FAR, neginf=-_FAR)
+    return np.clip(finite, -_FAR, _FAR)
+
+
+def _inside(places: Places, size: int, attributes: Attributes) -> Places:
+    """The entries that stand at these places; -1: none."""
+    if attributes["padding"] == "zeros":
+        return np.where((places >= 0) & (places < size), places, -1)
+    if attributes["padding"] == "border" or size == 1:
+        return np.clip(places, 0, size - 1)
+    once = 1 if attributes["coordinates"] == "align_corners" else 0  # the outermost entries stand there once, or twice
+    period = 2 * (size - once)
+    within = places % period
+    return np.where(within < size, within, period - 1 + once - within)
+
+
+KERNELS: dict[str, Kernel] = {"Interpolate": _interpolate, "GridSample": _grid_sample}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netsurgery.packed.grids import COLUMN_SLOTS, Grid, Matrix, Place, share_level
-from netsurgery.packed.mixing import Mixer, Slot, Slots, code_with
-from netsurgery.packed.range_coder import Coder
+from specification.grids import COLUMN_SLOTS, Grid, Matrix, Place, share_level
+from specification.mixing import Mixer, Slot, Slots, code_with
+from specification.range_coder import Coder
 
 NODES = 26
 """Decisions about an exponent that learn apart: is it another one?, downwards?, and 12 for each way."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from netsurgery.packed.grids import UNKNOWN_LEVEL, Grid, Matrix, level, share_level
-from netsurgery.packed.mixing import EVEN, Mixer, Slot, Slots, code_with
-from netsurgery.packed.range_coder import Coder
+from specification.grids import UNKNOWN_LEVEL, Grid, Matrix, level, share_level
+from specification.mixing import EVEN, Mixer, Slot, Slots, code_with
+from specification.range_coder import Coder
 
 ROW_MEMORY = 8
 """What a plain mask's row takes over from the row before, as a count."""

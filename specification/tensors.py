@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from netsurgery.errors import PackedFileError
 from netsurgery.graph.operators import Shape
-from netsurgery.graph.weights import Array, Codebook, Dense, Planes, Powers, Uniform, Weights
-from netsurgery.packed.coder_faces import Bits, Bytes, DecoderFace, Grid
+from netsurgery.graph.weights import Array, Weights
+from netsurgery.packed import stored as decoded
+from netsurgery.packed.encoder_face import Bits, Bytes, Grid
 from netsurgery.packed.format import LARGEST_UNIFORM, MOST_CODES, MOST_PLANES, Context, Encoding, Mask
+from netsurgery.packed.stored import Stored
 from netsurgery.packed.structure import grid_of, unzigzag
-from netsurgery.packed.tensor_forms import Expectations, FloatForm, code_width, read_form, read_table
+from netsurgery.packed.tensor_forms import Expectations, FloatForm, code_width
+from specification.decoder_face import DecoderFace
 
 _Kind = TypeVar("_Kind", Mask, Encoding)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """How one constant lies in a file; bits: what it costs there."""
-
-    shape: Shape
-    encoding: str
-    kept: int
-    distinct: int
-    bits: float
 
 
 class TensorReader:
@@ -44,8 +35,7 @@ class TensorReader:
         grid = self._grid(shape)
         chosen = _member(Mask, decoder.integer(Context.MASK + kind), "mask")
         if chosen == Mask.ZERO:
-            zeros = Dense(np.zeros(shape, np.float32))
-            return zeros, Stored(shape, "zero", 0, 0, decoder.bits_read - before)
+            return decoded.zeros(shape), Stored(shape, decoded.ZERO, 0, 0, decoder.bits_read - before)
         mask = self._mask(grid, chosen)
         encoding = _member(Encoding, decoder.integer(Context.ENCODING + kind), "encoding")
         if encoding == Encoding.FLOATS:
@@ -81,9 +71,7 @@ class TensorReader:
     def _floats(self, shape: Shape, grid: Grid, mask: Bytes, kind: int) -> tuple[Weights, str]:
         form = read_form(self._decoder, self._expected, kind)
         bits = self._decoder.floats(grid, mask, form.mantissa, form.exponent, form.shared, form.mixed)
-        values: Array = bits.reshape(shape).view(np.float32)
-        powers = Powers.of(values) if form.mantissa == 0 or form.shared else None
-        return Dense(values) if powers is None else powers, _float_name(form)
+        return decoded.floats(shape, bits, form.mantissa, form.shared)
 
     def _codebook(self, shape: Shape, grid: Grid, mask: Bytes) -> tuple[Weights, str]:
         decoder = self._decoder
@@ -97,11 +85,7 @@ class TensorReader:
         codes = decoder.codes(grid, mask, code_width(count))
         if count < MOST_CODES and int(codes.max()) >= count:
             raise PackedFileError(f"code {int(codes.max())} lies beyond a codebook of {count} values.")
-        if kept < mask.size:
-            book = np.append(book, np.uint32(0))
-            wide = codes.astype(np.uint8 if count < 256 else np.uint16)
-            codes = np.where(mask.view(bool), wide, wide.dtype.type(count))
-        return Codebook(book.view(np.float32), codes.reshape(shape)), f"codebook of {count}"
+        return decoded.codebook(shape, book, codes, mask)
 
     def _uniform(self, shape: Shape, grid: Grid, mask: Bytes) -> tuple[Weights, str]:
         decoder = self._decoder
@@ -116,8 +100,7 @@ class TensorReader:
         codes = decoder.codes(grid, mask, code_width(span))
         if span < MOST_CODES and int(codes.max()) >= span:
             raise PackedFileError(f"code {int(codes.max())} lies beyond the {span} counts of a tensor.")
-        counts = np.where(mask.view(bool), codes.astype(np.int16) + np.int16(least), np.int16(0))
-        return Uniform(counts.reshape(shape), scales), f"{span} whole numbers times scales"
+        return decoded.uniform(shape, scales, codes, mask, least, span)
 
     def _planes(self, shape: Shape, grid: Grid, chosen: Mask) -> tuple[Weights, str]:
         decoder = self._decoder
@@ -126,8 +109,26 @@ class TensorReader:
             raise PackedFileError(f"a tensor has {planes} planes; 1 to {MOST_PLANES}, without a mask, are allowed.")
         scales: Array = read_table(decoder, self._expected, (grid[0], planes, 1, 1)).view(np.float32)
         signs = decoder.plain_bits(planes * grid[0] * grid[1])
-        name = f"{planes} binary planes" if planes > 1 else "1 binary plane"
-        return Planes(scales, signs.reshape(planes, *shape)), name
+        return decoded.planes(shape, scales, signs)
+
+
+def read_form(decoder: DecoderFace, expected: Expectations, kind: int) -> FloatForm:
+    """Read a form. Raises PackedFileError."""
+    mantissa = decoder.raw(5) if decoder.flag(Context.MANTISSA + kind) else expected.mantissa[kind]
+    exponent = expected.exponent[kind] + unzigzag(decoder.integer(Context.EXPONENT + kind))
+    if mantissa > 23 or not 0 <= exponent <= 254:
+        raise PackedFileError(f"floats with {mantissa} bits of mantissa around exponent {exponent} don't exist.")
+    shared = mantissa > 0 and decoder.flag(Context.SHARED + kind)
+    mixed = not decoder.flag(Context.MIXED + kind)
+    expected.mantissa[kind], expected.exponent[kind] = mantissa, exponent
+    return FloatForm(mantissa, exponent, shared, mixed)
+
+
+def read_table(decoder: DecoderFace, expected: Expectations, grid: Grid) -> Bits:
+    """The table of a grid of this shape."""
+    form = read_form(decoder, expected, 0)
+    ones = np.ones(grid[:2], np.uint8)
+    return decoder.floats(grid, ones, form.mantissa, form.exponent, form.shared, form.mixed)
 
 
 def _distinct(bits: Bits) -> int:
@@ -139,14 +140,6 @@ def _distinct(bits: Bits) -> int:
     distinct = np.unique(flat)
     count = len(distinct) - int(distinct[0] == 0)
     return count if count <= MOST_CODES else -1
-
-
-def _float_name(form: FloatForm) -> str:
-    if form.mantissa == 0:
-        return "powers of two"
-    if form.shared:
-        return "scaled powers of two"
-    return {23: "float32", 7: "bfloat16", 10: "float16"}.get(form.mantissa, f"{form.mantissa}-bit mantissa")
 
 
 def _member(kind: type[_Kind], number: int, what: str) -> _Kind:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from netsurgery.packed.mixing import EVEN, Slots, code_with
-from netsurgery.packed.range_coder import Coder
+from specification.mixing import EVEN, Slots, code_with
+from specification.range_coder import Coder
 
 CONTEXTS = 256
 LARGEST_INTEGER = 2**32 - 2

@@ -10,7 +10,7 @@ import math
 from collections.abc import Hashable, Sequence
 from operator import mul
 
-from netsurgery.packed.range_coder import Coder
+from specification.range_coder import Coder
 
 LOGIT_UNIT = 256
 """One unit of logit."""

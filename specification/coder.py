@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.packed.code_model import code_codes, code_plain_bits
-from netsurgery.packed.float_model import FloatModel
-from netsurgery.packed.grids import Grid, Matrix
-from netsurgery.packed.integer_model import CONTEXTS, LARGEST_INTEGER, IntegerModel
-from netsurgery.packed.mask_model import MaskModel
-from netsurgery.packed.range_coder import RangeDecoder, RangeEncoder
+from specification.code_model import code_codes, code_plain_bits
+from specification.float_model import FloatModel
+from specification.grids import Grid, Matrix
+from specification.integer_model import CONTEXTS, LARGEST_INTEGER, IntegerModel
+from specification.mask_model import MaskModel
+from specification.range_coder import RangeDecoder, RangeEncoder
 
 Bytes = npt.NDArray[np.uint8]
 Bits = npt.NDArray[np.uint32]

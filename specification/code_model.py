@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from netsurgery.packed.grids import Grid, Matrix, share_level
-from netsurgery.packed.mixing import Mixer, Slots
-from netsurgery.packed.range_coder import Coder
+from specification.grids import Grid, Matrix, share_level
+from specification.mixing import Mixer, Slots
+from specification.range_coder import Coder
 
 
 def code_codes(coder: Coder, grid: Grid, mask: Matrix, width: int, codes: Matrix) -> None:

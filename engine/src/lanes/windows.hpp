@@ -1,0 +1,40 @@
+// Windows that slide over a value in vectors of lanes, as convolutions and pools have them.
+#pragma once
+
+#include "lanes/layout.hpp"
+
+namespace netsurgery {
+
+/// Along slices (z), rows (y) and columns (x); an axis that a value doesn't have is left as it is here.
+struct Windows {
+  Size kernel_z = 1, kernel_y = 1, kernel_x = 1;
+  Size stride_z = 1, stride_y = 1, stride_x = 1;
+  Size dilation_z = 1, dilation_y = 1, dilation_x = 1;
+  Size pad_front = 0, pad_back = 0, pad_above = 0, pad_below = 0, pad_left = 0, pad_right = 0;
+
+  /// Of a node on (N, C, ...), with a kernel of as many axes as there are behind C.
+  static Windows of(const Attributes& attributes, const Size* kernel, std::size_t axes);
+
+  Size taps() const { return kernel_z * kernel_y * kernel_x; }
+  Size reach_z() const { return (kernel_z - 1) * dilation_z + 1; }
+  Size reach_y() const { return (kernel_y - 1) * dilation_y + 1; }
+  Size reach_x() const { return (kernel_x - 1) * dilation_x + 1; }
+  /// Where the window of an output pixel begins, in the first channel of the input.
+  Size begin(const Layout& input, Size group, Size z, Size y, Size x) const {
+    return input.at(group, z * stride_z - pad_front, y * stride_y - pad_above, 0, x * stride_x - pad_left);
+  }
+  /// Floats from there to a tap, which are counted row by row, slice by slice.
+  Size tap_offset(const Layout& input, Size tap) const {
+    const Size row = tap / kernel_x;
+    return row / kernel_y * dilation_z * input.slice_floats() + row % kernel_y * dilation_y * input.row_floats() +
+           tap % kernel_x * dilation_x * kVector;
+  }
+  /// True if the only window is the whole picture.
+  bool is_picture(const Image& input, const Image& output) const {
+    return output.pixels() == 1 && pad_front == 0 && pad_above == 0 && pad_left == 0 && kernel_z == input.depth &&
+           kernel_y == input.height && kernel_x == input.width && reach_z() == input.depth &&
+           reach_y() == input.height && reach_x() == input.width;
+  }
+};
+
+}  // namespace netsurgery
