@@ -17,7 +17,7 @@ import torch.nn.functional as F  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 from torch import nn  # noqa: E402
 
-from netsurgery.errors import CaptureError  # noqa: E402
+from netsurgery.errors import CaptureError, InputError  # noqa: E402
 from netsurgery.graph.from_onnx import read_onnx  # noqa: E402
 from netsurgery.graph.from_torch import read_torch  # noqa: E402
 from netsurgery.graph.ir import Graph  # noqa: E402
@@ -153,7 +153,7 @@ def test_a_network_of_torch_runs_at_any_sizes_of_its_open_axes(name: str) -> Non
         same_everywhere(graph, [x.numpy() for x in given], [model(x).numpy() for x in given])
 
 
-def counted() -> onnx.ModelProto:
+def counted(rows: int = LONGEST) -> onnx.ModelProto:
     """Positions counted up to the length of the sentence and looked up, as old exporters write it."""
     nodes = [
         helper.make_node("Shape", ["ids"], ["shape"]),
@@ -174,7 +174,7 @@ def counted() -> onnx.ModelProto:
         "one": np.int64(1),
         "axis": np.asarray([0]),
         "four": np.asarray([4]),
-        "table": rng.standard_normal((LONGEST, 4)).astype(np.float32),
+        "table": rng.standard_normal((rows, 4)).astype(np.float32),
         "words": rng.standard_normal((WORDS, 4)).astype(np.float32),
     }
     return model_of(nodes, arrays, "ids", TensorProto.INT64, ["batch", "time"])
@@ -258,6 +258,19 @@ def test_shape_arithmetic_of_an_onnx_model_follows_its_open_axes(name: str) -> N
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     key = session.get_inputs()[0].name
     same_everywhere(read_onnx(model, run_node), given, [session.run(None, {key: x})[0] for x in given])
+
+
+@pytest.mark.parametrize("rows", [4, 5, 12])
+def test_a_table_of_a_few_positions_leaves_the_length_open_up_to_its_end(rows: int) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = counted(rows)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = [sentences(*shape).numpy() for shape in ((2, 1), (3, 2), (1, rows))]
+    graph = read_onnx(model, run_node)
+    assert graph.axes == ("batch", "time")
+    same_everywhere(graph, given, [session.run(None, {"ids": x})[0] for x in given])
+    with pytest.raises(InputError, match=rf"can't run at batch 2, time {rows + 1}"):
+        Session(encode(graph))(sentences(2, rows + 1).numpy())
 
 
 def test_an_onnx_comparison_that_some_sizes_decide_otherwise_is_refused() -> None:

@@ -83,6 +83,7 @@ def test_a_sequence_of_any_length_grows_by_a_factor(times: float) -> None:
 FUNCTIONS: dict[str, Callable[[Tensor], Any]] = {
     "group norm": nn.GroupNorm(2, 4),
     "instance norm": nn.InstanceNorm2d(4, affine=True),
+    "instance norm by running statistics": nn.InstanceNorm2d(4, affine=True, track_running_stats=True),
     "deviation": lambda x: x.std((2, 3)),
     "variance of all": lambda x: x.var((1, 2, 3), keepdim=True),
     "variance and mean": lambda x: torch.var_mean(x, (2, 3)),

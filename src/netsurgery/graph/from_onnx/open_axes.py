@@ -26,6 +26,12 @@ hundred samples; but a table of positions ends somewhere, and a square of a long
 pictures the last axis alone is that long. Sizes are primes, times the step of their axis, so that a
 product with one is never a product with another."""
 
+FEW = (2, 3)
+"""Sizes of one axis, the others as long as in the first readings, where it may index a table of a few rows."""
+
+_MOST_FEW = 3
+"""Of so many axes each is tried with a few entries."""
+
 _LONG = 1000
 """Beyond it, one axis alone is as long as a reading is to be."""
 
@@ -99,15 +105,21 @@ def _of_steps(read_at: ReadAt, axes: Sequence[str], steps: Mapping[str, int]) ->
     """The graph at any multiples of these steps."""
     tried: list[tuple[dict[str, int], dict[str, int]]] = []
     refusals: list[CaptureError] = []
-    for shortest in SHORTEST:
-        sizes = reading_sizes(axes, shortest, steps)
+    short = axes if not steps and len(axes) <= _MOST_FEW else ()
+    usual = [reading_sizes(axes, shortest, steps) for shortest in SHORTEST]
+    wanted = list(usual)
+    for axis in short:
+        first, second = reading_sizes(axes, SHORTEST[0], steps)
+        wanted.append(({**first, axis: FEW[0]}, {**second, axis: FEW[1]}))
+    for sizes in wanted:
         if sizes in tried:
             continue
         tried.append(sizes)
         try:
             graph = _of_two(read_at, axes, sizes, steps)
         except CaptureError as error:
-            refusals.append(error)
+            if sizes in usual:
+                refusals.append(error)
             if is_hopeless(error):
                 break
             continue
@@ -129,7 +141,8 @@ def _compare(graph: Graph, read_at: ReadAt) -> None:
     try:
         shapes = graph.shapes(sizes)
     except GraphError:  # a table is shorter
-        return
+        sizes = graph.tried_sizes()[1]
+        shapes = graph.shapes(sizes)
     again = _read(read_at, sizes, graph.steps)
     same = isinstance(again, Graph) and len(again.nodes) == len(graph.nodes) and again.shapes(sizes) == shapes
     pairs = zip(graph.nodes_at(sizes), again.nodes_at(sizes), strict=True) if isinstance(again, Graph) and same else ()

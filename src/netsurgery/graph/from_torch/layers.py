@@ -172,9 +172,9 @@ def group_norm(call: Call) -> str:
 
 
 def instance_norm(call: Call) -> str:
-    """aten.instance_norm: group_norm with one channel a group."""
+    """aten.instance_norm: group_norm with one channel a group, or, by running statistics, a batch norm."""
     if not call.arguments["use_input_stats"]:
-        raise UnsupportedOperatorError("running statistics are not supported here; use BatchNorm")
+        return str(batch_norm(call)[0])
     return _normalised_groups(call, call.known(call.sizes("input")[1:2])[0])
 
 
