@@ -1,6 +1,6 @@
 """Random graphs from the whole operator table: the engine, the reference and ONNX Runtime have to agree on each.
 
-    python -m fuzz.graphs --count 10000
+    python -m fuzz.graphs --count 10000 --processes 2
 
 Operators follow each other in any order; what one gives is moved into the shape that the next one takes. How far
 outputs may lie apart is measured for each graph: by how much the reference's own outputs move when every number that
@@ -17,6 +17,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.engine.plain_cases import MAKERS, cases, constant  # noqa: E402
 
+from netsurgery._native import instructions  # noqa: E402
 from netsurgery.errors import NetsurgeryError  # noqa: E402
 from netsurgery.graph.examples import random_inputs  # noqa: E402
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Node  # noqa: E402
@@ -40,6 +42,7 @@ from netsurgery.packed.writer import encode  # noqa: E402
 from netsurgery.runtime import reference  # noqa: E402
 from netsurgery.runtime.kernels.positions import resized_positions  # noqa: E402
 from netsurgery.runtime.session import Session  # noqa: E402
+from netsurgery.timing.machine import machine, versions  # noqa: E402
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -105,6 +108,14 @@ class Found:
     not_run: Counter[str] = field(default_factory=Counter)
     differences: list[dict[str, Any]] = field(default_factory=list)
     largest: float = 0.0
+
+    def add(self, other: Found) -> None:
+        """What came out elsewhere."""
+        self.graphs += other.graphs
+        self.operators += other.operators
+        self.not_run += other.not_run
+        self.differences += other.differences
+        self.largest = max(self.largest, other.largest)
 
 
 def check(graph: Graph, found: Found, folder: Path, runtime: bool) -> None:
@@ -229,8 +240,9 @@ def _apart(mine: Array, wanted: Array) -> float:
 
 
 def run(count: int, start: int, operators: Sequence[str], folder: Path, runtime: bool) -> Found:
-    """Check so many graphs."""
-    found, begun = Found(), time.monotonic()
+    """Check so many graphs. What differs is written to a folder for this seed."""
+    found, begun, folder = Found(), time.monotonic(), folder / str(start)
+    folder.mkdir(parents=True, exist_ok=True)
 
     @seed(start)
     @settings(
@@ -268,14 +280,27 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "graphs", help="for graphs that differ")
     parser.add_argument("--no-onnxruntime", action="store_true", help="compare engine and reference alone")
     parser.add_argument("--record", type=Path, metavar="FILE.json")
+    parser.add_argument("--processes", type=int, default=1, help="each with a seed of its own, from --seed on")
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    found = run(options.count, options.seed, options.operators, options.folder, not options.no_onnxruntime)
+    found, begun = Found(), time.monotonic()
+    count = -(-options.count // options.processes)
+    with ProcessPoolExecutor(options.processes) as pool:
+        for own in [
+            pool.submit(run, count, place, options.operators, options.folder, not options.no_onnxruntime)
+            for place in range(options.seed, options.seed + options.processes)
+        ]:
+            found.add(own.result())
     print(*_lines(found), sep="\n")
     if options.record:
         record = {
             "graphs": found.graphs,
             "seed": options.seed,
+            "processes": options.processes,
+            "seconds": round(time.monotonic() - begun),
+            "machine": machine(options.processes),
+            "instructions": instructions(),
+            "versions": versions(("netsurgery", "numpy", "onnx", "onnxruntime", "hypothesis")),
+            "largest_share_of_what_is_allowed": round(found.largest, 3),
             "operators": dict(sorted(found.operators.items())),
             "not_run": dict(found.not_run),
             "differences": found.differences,
