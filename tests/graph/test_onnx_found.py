@@ -41,6 +41,10 @@ NUMBERS = {
     "all": np.array([2**62], np.int64),
     "rows": np.array([-1], np.int64),
     "in pairs": np.array([-1, 1], np.int64),
+    "in front of three": np.array([1, -1, 3], np.int64),
+    "as it was": np.array([0, 1, 3], np.int64),
+    "in a row": np.array([1, -1], np.int64),
+    "three rows": np.array([3, -1], np.int64),
     "half": np.float32(0.5).reshape(()),
     "spare": np.zeros((80, 3), np.int64),
     "fifty": np.array([50], np.int64),
@@ -232,6 +236,70 @@ def test_a_detector_packs_as_it_is_and_is_exported_again(name: str, images: int 
     for mine, theirs in zip(again, onnx_runtime_outputs(model, {"x": x}), strict=True):
         assert mine.shape == theirs.shape
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+AT_MOST_ONE: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...]]] = {
+    "in front, by a shape": ("Reshape", "selected in_front_of_three", {}, (1, 0, 3)),
+    "kept, by a shape": ("Reshape", "selected as_it_was", {}, (0, 1, 3)),
+    "in front": ("Unsqueeze", "selected front", {}, (1, 0, 3)),
+    "behind": ("Unsqueeze", "selected one_axis", {}, (0, 1, 3)),
+    "flat": ("Flatten", "selected", {"axis": 1}, (0, 3)),
+}
+
+
+@pytest.mark.parametrize("name", AT_MOST_ONE)
+def test_a_list_of_one_entry_at_most_is_told_from_other_axes_of_that_size(name: str) -> None:
+    operator, read, attributes, empty = AT_MOST_ONE[name]
+    model = best_of_one_class([(operator, read, "y", attributes)])
+    session = Session(encode(read_onnx(model)))
+    for scale in (0.0, 1.0):
+        x = np.random.default_rng(0).normal(size=(1, BOXES, 8)).astype(np.float32) * np.float32(scale)
+        (wanted,) = onnx_runtime_outputs(model, {"x": x})
+        assert (wanted.shape == empty) == (scale == 0)
+        given = session(x)
+        assert isinstance(given, np.ndarray)
+        assert given.shape == wanted.shape
+        np.testing.assert_array_equal(given, wanted)
+
+
+@pytest.mark.parametrize(
+    ("operator", "read", "attributes"),
+    [
+        ("Flatten", "selected", {"axis": 0}),
+        ("Reshape", "selected in_a_row", {}),
+        ("Squeeze", "selected", {}),
+        ("Squeeze", "selected front", {}),
+    ],
+)
+def test_a_list_of_one_entry_at_most_stays_an_axis_of_its_own(
+    operator: str, read: str, attributes: dict[str, Any]
+) -> None:
+    with pytest.raises(UnsupportedOperatorError, match=rf"{operator}.*outputs"):
+        read_onnx(best_of_one_class([(operator, read, "y", attributes)]))
+
+
+def test_a_list_is_not_taken_for_an_axis_of_as_many_entries_as_it_may_have() -> None:
+    """(n, 3) is wanted as (3, n), and there may be three."""
+    model = best_of_one_class([("Reshape", "selected three_rows", "y", {})])
+    for tensor in model.graph.initializer:
+        if tensor.name == "most":
+            tensor.CopyFrom(numpy_helper.from_array(np.int64(3).reshape(()), "most"))
+    with pytest.raises(UnsupportedOperatorError, match=r"Reshape.*outputs"):
+        read_onnx(model)
+
+
+def best_of_one_class(nodes: Sequence[Node]) -> Any:
+    """As `detector`, of one image, one class and the best of its boxes, if its score is above one half."""
+    model = detector(nodes, {"y": INT64}, images=1)
+    numbers = {
+        "most": np.int64(1).reshape(()),
+        "least": np.float32(0.5).reshape(()),
+        "v": np.ones((8, 1), np.float32),
+    }
+    for tensor in model.graph.initializer:
+        if tensor.name in numbers:
+            tensor.CopyFrom(numpy_helper.from_array(numbers[tensor.name], tensor.name))
+    return model
 
 
 REFUSED: dict[str, Callable[[], Any]] = {

@@ -135,14 +135,51 @@ def _picked_by_rows(call: Call, translation: Translation) -> Value:
 
 
 def _reshaped(call: Call, translation: Translation) -> Value:
-    """Reshape, Squeeze, Unsqueeze, Flatten: the axis goes where as many entries lie before it."""
+    """The axis goes where as many entries lie before it, and at a size that the shape leaves open, if any."""
     x, found = call.x, _of(call.x)
     made = _one(translation(call))
-    before = math.prod(x.shape[: found.axis])
-    for axis, size in enumerate(made.shape):
-        if size == x.shape[found.axis] and math.prod(made.shape[:axis]) == before:
-            return replace(made, found=replace(found, axis=axis))
-    raise _refuse("puts an axis together with others")
+    size, before = x.shape[found.axis], math.prod(x.shape[: found.axis])
+    places = [place for place, one in enumerate(made.shape) if one == size and math.prod(made.shape[:place]) == before]
+    target, copies = call.numbers(1, "shape"), not call.attributes.get("allowzero", 0)
+    if size == 1 or -1 in target:
+        open_places = {target.index(-1)} if -1 in target else set()
+        if copies and found.axis < len(target) and target[found.axis] == 0:
+            open_places.add(found.axis)
+        places = [place for place in places if place in open_places]
+    if len(places) != 1:
+        raise _refuse("puts an axis together with others")
+    return replace(made, found=replace(found, axis=places[0]))
+
+
+def _flattened(call: Call, translation: Translation) -> Value:
+    x, found = call.x, _of(call.x)
+    rank, axis = len(x.shape), call.attributes.get("axis", 1)
+    cut = axis if axis >= 0 else axis + rank
+    place = int(found.axis >= cut)
+    beside = range(cut, rank) if place else range(cut)
+    if any(x.shape[one] != 1 for one in beside if one != found.axis):
+        raise _refuse("puts an axis together with others")
+    return replace(_one(translation(call)), found=replace(found, axis=place))
+
+
+def _squeezed(call: Call, translation: Translation) -> Value:
+    found = _of(call.x)
+    axes = call.whole(1, "axes", operand_from=13)
+    if axes is None:
+        raise _refuse("names no axes, and may take away the one")
+    gone = {from_front(axis, len(call.x.shape)) for axis in axes}
+    if found.axis in gone:
+        raise _refuse("takes an axis away")
+    return replace(_one(translation(call)), found=replace(found, axis=found.axis - sum(a < found.axis for a in gone)))
+
+
+def _unsqueezed(call: Call, translation: Translation) -> Value:
+    found = _of(call.x)
+    made = _one(translation(call))
+    rank = len(made.shape)
+    new = {from_front(axis, rank) for axis in call.whole(1, "axes", operand_from=13) or ()}
+    old = [axis for axis in range(rank) if axis not in new]
+    return replace(made, found=replace(found, axis=old[found.axis]))
 
 
 def _transposed(call: Call, translation: Translation) -> Value:
@@ -249,16 +286,19 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(_OF_ONE, _entrywise),
     **dict.fromkeys((*_OF_TWO, *_COMPARED), _together),
     **dict.fromkeys(("Cast", "Dropout", "Identity"), _same),
-    **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshaped),
     **{f"Reduce{name}": _over_axes(18) for name in ("L1", "L2", "Max", "Mean", "Min", "Prod", "SumSquare")},
     "ReduceSum": _over_axes(13),
     **dict.fromkeys(("LogSoftmax", "Softmax"), _along_axis(-1)),
     **dict.fromkeys(("ArgMax", "ArgMin"), _along_axis(0)),
     "Concat": _joined,
+    "Flatten": _flattened,
     "Gather": _picked,
     "GatherND": _picked_by_rows,
+    "Reshape": _reshaped,
     "Shape": _sizes,
     "Slice": _cut,
+    "Squeeze": _squeezed,
     "Transpose": _transposed,
+    "Unsqueeze": _unsqueezed,
 }
 """What is done to each entry by itself."""
