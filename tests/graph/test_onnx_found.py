@@ -45,6 +45,10 @@ NUMBERS = {
     "as it was": np.array([0, 1, 3], np.int64),
     "in a row": np.array([1, -1], np.int64),
     "three rows": np.array([3, -1], np.int64),
+    "halves": np.array([36, 36], np.int64),
+    "ones": np.ones(3, np.int64),
+    "behind class": np.array([0, 1], np.int64),
+    "three and all": np.array([3, 2**62], np.int64),
     "half": np.float32(0.5).reshape(()),
     "spare": np.zeros((80, 3), np.int64),
     "fifty": np.array([50], np.int64),
@@ -135,6 +139,28 @@ ENDINGS: dict[str, tuple[list[Node], dict[str, int]]] = {
         ],
         {"best": INT64, "largest": FLOAT, "of_images": FLOAT},
     ),
+    "columns apart": (
+        [
+            ("Split", "selected ones", "image class_ box", {"axis": 1}),
+            ("Squeeze", "box one_axis", "y", {}),
+            ("Unsqueeze", "box front", "in_front", {}),
+            ("Flatten", "class_", "flat", {"axis": 1}),
+        ],
+        {"y": INT64, "in_front": INT64, "flat": INT64},
+    ),
+    "no more than fifty, and how many": (
+        [
+            ("Slice", "selected front fifty front", "first", {}),
+            ("Shape", "first", "sizes", {}),
+            ("Gather", "sizes zero", "y", {"axis": 0}),
+            ("Gather", "first two", "numbers", {"axis": 1}),
+        ],
+        {"first": INT64, "y": INT64, "numbers": INT64},
+    ),
+    "three without a column": (
+        [("Slice", "selected behind_class three_and_all", "y", {}), ("Identity", "selected", "all_of_them", {})],
+        {"y": INT64, "all_of_them": INT64},
+    ),
     "how many": (
         [("Shape", "selected", "sizes", {}), ("Gather", "sizes zero", "y", {"axis": 0})],
         {"y": INT64},
@@ -217,6 +243,27 @@ def test_any_number_of_boxes_may_be_selected_of_any_number(name: str) -> None:
         outputs = session(x)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         for mine, theirs in zip(outputs, onnx_runtime_outputs(model, {"x": x}), strict=True):
+            assert mine.shape == theirs.shape
+            np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+ONES_OF_FEWER = [
+    "boxes and scores",
+    "boxes behind an axis",
+    "columns apart",
+    "no more than fifty, and how many",
+    "three without a column",
+]
+
+
+@pytest.mark.parametrize("name", ONES_OF_FEWER)
+def test_a_class_may_have_fewer_boxes_than_are_selected_at_most(name: str) -> None:
+    """There are so many as the least of two numbers, one of which is open."""
+    model = detector(*ENDINGS[name], boxes="anchors")
+    session = Session(encode(read_onnx(model)))
+    for boxes in (1, 5, 12, 90):
+        x = np.random.default_rng(boxes).normal(size=(IMAGES, boxes, 8)).astype(np.float32)
+        for mine, theirs in zip(session(x), onnx_runtime_outputs(model, {"x": x}), strict=True):
             assert mine.shape == theirs.shape
             np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 
@@ -309,6 +356,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
         ("Cast", "n", "f", {"to": 1}),
         ("Softmax", "f", "y", {}),
     ],
+    "Split": lambda: [("Split", "selected halves", "y other_half", {"axis": 0})],
     "Slice": lambda: [("Slice", "selected one_axis three front", "y", {})],
     "Concat": lambda: [("Concat", "selected selected", "y", {"axis": 0})],
     "Add": lambda: [("Add", "selected other", "y", {})],
