@@ -83,8 +83,9 @@ NS_API int64_t ns_axis_step(const ns_session* session, int index);
 /* In what follows, `sizes` are those of the open axes, in order of their numbers; NULL is fine where there are none. */
 NS_API ns_status ns_output_shape(ns_session* session, const int64_t* sizes, int index, ns_shape* shape);
 /* Where a run decides how many entries an output has: the output that says how many, as one int64, and the axis along
- * which they lie (NULL is fine). Of the array, which has the shape above, the entries behind those mean nothing; a
- * number below 0 is that many less than all. -1 for any other output, and for an index outside the range. */
+ * which they lie (NULL is fine). Of the array, which has the shape above, the entries behind those mean nothing. The
+ * number may be larger than that axis, which means all; one below 0 is that many less than all, and never less than
+ * none. -1 for any other output, and for an index outside the range. */
 NS_API int ns_output_entries(const ns_session* session, int index, int* axis);
 
 NS_API ns_status ns_set_threads(ns_session* session, int threads);

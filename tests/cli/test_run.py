@@ -62,6 +62,12 @@ def test_no_folder_is_made_for_an_output(output: str, folder: Path, capsys: pyte
     refused(arguments, f"folder/{output} can't be written: there is no folder", capsys)
 
 
+def test_two_outputs_do_not_go_to_one_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ARGUMENTS[:-1], "./y.npy"]) == 1
+    assert capsys.readouterr().err.endswith("--output must be a file of its own for each output.\n")
+    assert not (folder / "y.npy").exists()
+
+
 def test_run_needs_numpy_only(folder: Path, deployed: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = deployed("from netsurgery.cli.main import main\nsys.exit(main(sys.argv[1:]))", *ARGUMENTS)
     assert done.returncode == 0, done.stderr

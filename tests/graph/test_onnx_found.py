@@ -41,6 +41,14 @@ NUMBERS = {
     "all": np.array([2**62], np.int64),
     "rows": np.array([-1], np.int64),
     "in pairs": np.array([-1, 1], np.int64),
+    "in front of three": np.array([1, -1, 3], np.int64),
+    "as it was": np.array([0, 1, 3], np.int64),
+    "in a row": np.array([1, -1], np.int64),
+    "three rows": np.array([3, -1], np.int64),
+    "halves": np.array([36, 36], np.int64),
+    "ones": np.ones(3, np.int64),
+    "behind class": np.array([0, 1], np.int64),
+    "three and all": np.array([3, 2**62], np.int64),
     "half": np.float32(0.5).reshape(()),
     "spare": np.zeros((80, 3), np.int64),
     "fifty": np.array([50], np.int64),
@@ -131,6 +139,28 @@ ENDINGS: dict[str, tuple[list[Node], dict[str, int]]] = {
         ],
         {"best": INT64, "largest": FLOAT, "of_images": FLOAT},
     ),
+    "columns apart": (
+        [
+            ("Split", "selected ones", "image class_ box", {"axis": 1}),
+            ("Squeeze", "box one_axis", "y", {}),
+            ("Unsqueeze", "box front", "in_front", {}),
+            ("Flatten", "class_", "flat", {"axis": 1}),
+        ],
+        {"y": INT64, "in_front": INT64, "flat": INT64},
+    ),
+    "no more than fifty, and how many": (
+        [
+            ("Slice", "selected front fifty front", "first", {}),
+            ("Shape", "first", "sizes", {}),
+            ("Gather", "sizes zero", "y", {"axis": 0}),
+            ("Gather", "first two", "numbers", {"axis": 1}),
+        ],
+        {"first": INT64, "y": INT64, "numbers": INT64},
+    ),
+    "three without a column": (
+        [("Slice", "selected behind_class three_and_all", "y", {}), ("Identity", "selected", "all_of_them", {})],
+        {"y": INT64, "all_of_them": INT64},
+    ),
     "how many": (
         [("Shape", "selected", "sizes", {}), ("Gather", "sizes zero", "y", {"axis": 0})],
         {"y": INT64},
@@ -217,6 +247,27 @@ def test_any_number_of_boxes_may_be_selected_of_any_number(name: str) -> None:
             np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
+ONES_OF_FEWER = [
+    "boxes and scores",
+    "boxes behind an axis",
+    "columns apart",
+    "no more than fifty, and how many",
+    "three without a column",
+]
+
+
+@pytest.mark.parametrize("name", ONES_OF_FEWER)
+def test_a_class_may_have_fewer_boxes_than_are_selected_at_most(name: str) -> None:
+    """There are so many as the least of two numbers, one of which is open."""
+    model = detector(*ENDINGS[name], boxes="anchors")
+    session = Session(encode(read_onnx(model)))
+    for boxes in (1, 5, 12, 90):
+        x = np.random.default_rng(boxes).normal(size=(IMAGES, boxes, 8)).astype(np.float32)
+        for mine, theirs in zip(session(x), onnx_runtime_outputs(model, {"x": x}), strict=True):
+            assert mine.shape == theirs.shape
+            np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("images", [IMAGES, "batch"])
 @pytest.mark.parametrize("name", ["what is selected", "boxes and scores", "no more than three"])
 def test_a_detector_packs_as_it_is_and_is_exported_again(name: str, images: int | str, tmp_path: Path, x: Any) -> None:
@@ -234,6 +285,70 @@ def test_a_detector_packs_as_it_is_and_is_exported_again(name: str, images: int 
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
+AT_MOST_ONE: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...]]] = {
+    "in front, by a shape": ("Reshape", "selected in_front_of_three", {}, (1, 0, 3)),
+    "kept, by a shape": ("Reshape", "selected as_it_was", {}, (0, 1, 3)),
+    "in front": ("Unsqueeze", "selected front", {}, (1, 0, 3)),
+    "behind": ("Unsqueeze", "selected one_axis", {}, (0, 1, 3)),
+    "flat": ("Flatten", "selected", {"axis": 1}, (0, 3)),
+}
+
+
+@pytest.mark.parametrize("name", AT_MOST_ONE)
+def test_a_list_of_one_entry_at_most_is_told_from_other_axes_of_that_size(name: str) -> None:
+    operator, read, attributes, empty = AT_MOST_ONE[name]
+    model = best_of_one_class([(operator, read, "y", attributes)])
+    session = Session(encode(read_onnx(model)))
+    for scale in (0.0, 1.0):
+        x = np.random.default_rng(0).normal(size=(1, BOXES, 8)).astype(np.float32) * np.float32(scale)
+        (wanted,) = onnx_runtime_outputs(model, {"x": x})
+        assert (wanted.shape == empty) == (scale == 0)
+        given = session(x)
+        assert isinstance(given, np.ndarray)
+        assert given.shape == wanted.shape
+        np.testing.assert_array_equal(given, wanted)
+
+
+@pytest.mark.parametrize(
+    ("operator", "read", "attributes"),
+    [
+        ("Flatten", "selected", {"axis": 0}),
+        ("Reshape", "selected in_a_row", {}),
+        ("Squeeze", "selected", {}),
+        ("Squeeze", "selected front", {}),
+    ],
+)
+def test_a_list_of_one_entry_at_most_stays_an_axis_of_its_own(
+    operator: str, read: str, attributes: dict[str, Any]
+) -> None:
+    with pytest.raises(UnsupportedOperatorError, match=rf"{operator}.*outputs"):
+        read_onnx(best_of_one_class([(operator, read, "y", attributes)]))
+
+
+def test_a_list_is_not_taken_for_an_axis_of_as_many_entries_as_it_may_have() -> None:
+    """(n, 3) is wanted as (3, n), and there may be three."""
+    model = best_of_one_class([("Reshape", "selected three_rows", "y", {})])
+    for tensor in model.graph.initializer:
+        if tensor.name == "most":
+            tensor.CopyFrom(numpy_helper.from_array(np.int64(3).reshape(()), "most"))
+    with pytest.raises(UnsupportedOperatorError, match=r"Reshape.*outputs"):
+        read_onnx(model)
+
+
+def best_of_one_class(nodes: Sequence[Node]) -> Any:
+    """As `detector`, of one image, one class and the best of its boxes, if its score is above one half."""
+    model = detector(nodes, {"y": INT64}, images=1)
+    numbers = {
+        "most": np.int64(1).reshape(()),
+        "least": np.float32(0.5).reshape(()),
+        "v": np.ones((8, 1), np.float32),
+    }
+    for tensor in model.graph.initializer:
+        if tensor.name in numbers:
+            tensor.CopyFrom(numpy_helper.from_array(numbers[tensor.name], tensor.name))
+    return model
+
+
 REFUSED: dict[str, Callable[[], Any]] = {
     "ReduceSum": lambda: [("ReduceSum", "selected front", "y", {})],
     "Softmax": lambda: [
@@ -241,6 +356,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
         ("Cast", "n", "f", {"to": 1}),
         ("Softmax", "f", "y", {}),
     ],
+    "Split": lambda: [("Split", "selected halves", "y other_half", {"axis": 0})],
     "Slice": lambda: [("Slice", "selected one_axis three front", "y", {})],
     "Concat": lambda: [("Concat", "selected selected", "y", {"axis": 0})],
     "Add": lambda: [("Add", "selected other", "y", {})],

@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> None:
     )
     for path in options.output:
         check_target(path)
+    different = len({path.resolve() for path in options.output}) == len(names)
+    require(different, "--output", [str(path) for path in options.output], "a file of its own for each output")
     arrays = [read_array(path) for path in options.input]
     result = session(*arrays)
     for path, array, taken in zip(options.input, arrays, session.inputs, strict=True):

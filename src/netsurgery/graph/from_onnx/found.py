@@ -122,7 +122,7 @@ def _picked(call: Call, translation: Translation) -> Value:
     if indices.found is not None or found.axis == axis:
         raise _refuse("picks entries from a list")
     moved = found.axis if found.axis < axis else found.axis - 1 + len(indices.shape)
-    return replace(made, found=replace(found, axis=moved))
+    return _along(call, made, found, moved)
 
 
 def _picked_by_rows(call: Call, translation: Translation) -> Value:
@@ -135,14 +135,62 @@ def _picked_by_rows(call: Call, translation: Translation) -> Value:
 
 
 def _reshaped(call: Call, translation: Translation) -> Value:
-    """Reshape, Squeeze, Unsqueeze, Flatten: the axis goes where as many entries lie before it."""
+    """The axis goes where as many entries lie before it, and at a size that the shape leaves open, if any."""
     x, found = call.x, _of(call.x)
     made = _one(translation(call))
-    before = math.prod(x.shape[: found.axis])
-    for axis, size in enumerate(made.shape):
-        if size == x.shape[found.axis] and math.prod(made.shape[:axis]) == before:
-            return replace(made, found=replace(found, axis=axis))
-    raise _refuse("puts an axis together with others")
+    size, before = x.shape[found.axis], math.prod(x.shape[: found.axis])
+    places = [place for place, one in enumerate(made.shape) if one == size and math.prod(made.shape[:place]) == before]
+    target, copies = call.numbers(1, "shape"), not call.attributes.get("allowzero", 0)
+    if size == 1 or -1 in target:
+        open_places = {target.index(-1)} if -1 in target else set()
+        if copies and found.axis < len(target) and target[found.axis] == 0:
+            open_places.add(found.axis)
+        places = [place for place in places if place in open_places]
+    if len(places) != 1:
+        raise _refuse("puts an axis together with others")
+    return _along(call, made, found, places[0])
+
+
+def _along(call: Call, made: Value, found: Found, axis: int) -> Value:
+    """The result of a Reshape, with the list along an axis. Its size is what remains: it may be the least of two."""
+    step = call.nodes[-1] if call.nodes else None
+    if step is not None and step.operator == "Reshape" and step.output == made.name:
+        shape: Any = step.attributes["shape"]
+        if -1 not in shape and shape[axis] != 0:
+            left_open = tuple(-1 if place == axis else size for place, size in enumerate(shape))
+            call.nodes[-1] = replace(step, attributes={**step.attributes, "shape": left_open})
+    return replace(made, found=replace(found, axis=axis))
+
+
+def _flattened(call: Call, translation: Translation) -> Value:
+    x, found = call.x, _of(call.x)
+    rank, axis = len(x.shape), call.attributes.get("axis", 1)
+    cut = axis if axis >= 0 else axis + rank
+    place = int(found.axis >= cut)
+    beside = range(cut, rank) if place else range(cut)
+    if any(x.shape[one] != 1 for one in beside if one != found.axis):
+        raise _refuse("puts an axis together with others")
+    return _along(call, _one(translation(call)), found, place)
+
+
+def _squeezed(call: Call, translation: Translation) -> Value:
+    found = _of(call.x)
+    axes = call.whole(1, "axes", operand_from=13)
+    if axes is None:
+        raise _refuse("names no axes, and may take away the one")
+    gone = {from_front(axis, len(call.x.shape)) for axis in axes}
+    if found.axis in gone:
+        raise _refuse("takes an axis away")
+    return _along(call, _one(translation(call)), found, found.axis - sum(axis < found.axis for axis in gone))
+
+
+def _unsqueezed(call: Call, translation: Translation) -> Value:
+    found = _of(call.x)
+    made = _one(translation(call))
+    rank = len(made.shape)
+    new = {from_front(axis, rank) for axis in call.whole(1, "axes", operand_from=13) or ()}
+    old = [axis for axis in range(rank) if axis not in new]
+    return _along(call, made, found, old[found.axis])
 
 
 def _transposed(call: Call, translation: Translation) -> Value:
@@ -181,28 +229,53 @@ def _along_axis(default: int) -> _Rule:
 
 
 def _cut(call: Call, translation: Translation) -> Value:
-    """Slice: along other axes, or the first ones of these."""
+    """Slice: along other axes, or the first ones of these, of which there are fewer then."""
     x, found = call.x, call.x.found
     starts, ends = (call.whole(place, name, operand_from=10) or () for place, name in ((1, "starts"), (2, "ends")))
     axes = call.whole(3, "axes", operand_from=10) or tuple(range(len(starts)))
     steps = call.whole(4, "steps", operand_from=10) or (1,) * len(starts)
     if found is None:
         raise _refuse("cuts by a number")
-    made, size = _one(translation(call)), x.shape[found.axis]
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if from_front(axis, len(x.shape)) != found.axis or (start == 0 and end >= 2**31 - 1 and step == 1):
+    others = []
+    for place, (start, end, axis, step) in enumerate(zip(starts, ends, axes, steps, strict=True)):
+        if from_front(axis, len(x.shape)) != found.axis:
+            others.append(place)
+            continue
+        if start == 0 and end >= 2**31 - 1 and step == 1:
             continue
         if start != 0 or end < 0 or step != 1:
             raise _refuse("cuts others than the first of a list")
         if found.spare:
             if len(starts) > 1 or end > found.spare:
                 raise _refuse("cuts more than there may be from a list")
-            return replace(made, found=None)
-        if end < size:
-            found = replace(found, count=_smaller(call, found.count, int(end)))
+            return replace(_one(translation(call)), found=None)
+        found = replace(found, count=_smaller(call, found.count, int(end)))
     if found.spare:
         raise _refuse("cuts a list")
-    return replace(made, found=found)
+    if not others:
+        return replace(x, found=found)
+    return replace(_one(translation(_only(call, axes, others))), found=found)
+
+
+def _only(call: Call, axes: Sequence[int], places: Sequence[int]) -> Call:
+    """A Slice with some of its cuts. How many entries a list may have depends on sizes, and no cut of it does."""
+    given = [*call.operands, *(None,) * (5 - len(call.operands))]
+    given[3] = known(np.array(axes, np.int64), "axes") if given[3] is None else given[3]
+    return replace(call, operands=[given[0], *(None if one is None else _some(one, places) for one in given[1:])])
+
+
+def _some(numbers: Value, places: Sequence[int]) -> Value:
+    array, own = (None if one is None else one.reshape(-1)[list(places)] for one in (numbers.array, numbers.numbers))
+    return replace(numbers, shape=(len(places),), array=array, numbers=own, whole=None)
+
+
+def _split(call: Call, translation: Translation) -> Sequence[Value | None]:
+    found = _of(call.x)
+    if call.axis(0) == found.axis:
+        raise _refuse("splits a list")
+    made = translation(call)
+    parts = [made] if isinstance(made, Value) else made
+    return [None if part is None else replace(part, found=found) for part in parts]
 
 
 def _smaller(call: Call, count: Value, most: int) -> Value:
@@ -249,16 +322,20 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(_OF_ONE, _entrywise),
     **dict.fromkeys((*_OF_TWO, *_COMPARED), _together),
     **dict.fromkeys(("Cast", "Dropout", "Identity"), _same),
-    **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshaped),
     **{f"Reduce{name}": _over_axes(18) for name in ("L1", "L2", "Max", "Mean", "Min", "Prod", "SumSquare")},
     "ReduceSum": _over_axes(13),
     **dict.fromkeys(("LogSoftmax", "Softmax"), _along_axis(-1)),
     **dict.fromkeys(("ArgMax", "ArgMin"), _along_axis(0)),
     "Concat": _joined,
+    "Flatten": _flattened,
     "Gather": _picked,
     "GatherND": _picked_by_rows,
+    "Reshape": _reshaped,
     "Shape": _sizes,
     "Slice": _cut,
+    "Split": _split,
+    "Squeeze": _squeezed,
     "Transpose": _transposed,
+    "Unsqueeze": _unsqueezed,
 }
 """What is done to each entry by itself."""

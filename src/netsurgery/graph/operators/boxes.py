@@ -51,7 +51,8 @@ BOXES = (
         (AXIS,),
         rule.first_entries,
         "x, of which the first `count` entries along the axis are there, as an output of the network, and no others. "
-        "The count is an output as well, which only says that.",
+        "The count is an output as well, which only says that; one larger than the axis means all, one below 0 "
+        "that many less than all.",
         gives=Gives.FIRST,
     ),
 )
