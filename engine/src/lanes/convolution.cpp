@@ -228,7 +228,7 @@ class SparseConvolution final : public Step {
     const bool behind = slices.count() > 1;
     const auto row_of = [behind](const Layout& layout) { return behind ? layout.slice_floats() : layout.row_floats(); };
     std::array<std::ptrdiff_t, kMostStripColumns * kMostStripRows> places{};  // of the strip's vectors
-    for (Size i = 0; i < height * width; ++i)
+    for (Size i = 0; ending_.activation && i < height * width; ++i)
       places[static_cast<std::size_t>(i)] = i / width * row_of(output_layout_) + i % width * kVector;
     Strip common{};
     common.input = buffers[input_] + convolution_.begin(input_layout_, group, z, y, x);

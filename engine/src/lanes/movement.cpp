@@ -15,7 +15,11 @@ namespace {
 class Gather final : public Step {
  public:
   Gather(const Kernels& kernels, int plain, int blocked, const Layout& layout, float outside)
-      : kernels_(kernels), plain_(plain), blocked_(blocked), layout_(layout), outside_(outside) {}
+      : kernels_(kernels), plain_(plain), blocked_(blocked), layout_(layout), outside_(outside) {
+    for (Size lane = 0; lane < kVector; ++lane)
+      places_[static_cast<std::size_t>(lane)] = {layout.lane_image(lane), layout.lane_z(lane), layout.lane_y(lane),
+                                                 layout.lane_x(lane)};
+  }
 
   Size pieces() const override { return layout_.groups() * rows(); }
   Size scratch() const override { return kVector * padded_columns(); }
@@ -32,6 +36,11 @@ class Gather final : public Step {
   Size rows() const { return layout_.slices() * layout_.rows(); }
   Size padded_columns() const { return (layout_.columns() + kVector - 1) / kVector * kVector; }
 
+  /// What a lane stands for: divisions, which rows of few channels are too short for.
+  struct LanePlace {
+    Size image, z, y, x;
+  };
+
   /// What a lane sees in a row: some columns of the picture, and what lies outside on both sides.
   struct Seen {
     Size source = 0;             // of the first column that it sees, in the first channel
@@ -46,9 +55,10 @@ class Gather final : public Step {
     std::array<const float*, kVector> lanes;
     for (Size lane = 0; lane < kVector; ++lane) {
       Seen& one = seen[static_cast<std::size_t>(lane)];
-      const Size n = group * layout_.tiling.images + layout_.lane_image(lane);
-      const Size slice = layout_.lane_z(lane) + z, row = layout_.lane_y(lane) + y;
-      const Size first = layout_.lane_x(lane) - layout_.halo.left, begin = std::max<Size>(first, 0);
+      const LanePlace& place = places_[static_cast<std::size_t>(lane)];
+      const Size n = group * layout_.tiling.images + place.image;
+      const Size slice = place.z + z, row = place.y + y;
+      const Size first = place.x - layout_.halo.left, begin = std::max<Size>(first, 0);
       const bool inside = n < image.count && image.has(slice, row, 0);
       one.before = begin - first;
       one.count = inside ? std::max<Size>(0, std::min(first + columns, image.width) - begin) : 0;
@@ -76,6 +86,7 @@ class Gather final : public Step {
   int plain_, blocked_;
   Layout layout_;
   float outside_;
+  std::array<LanePlace, kVector> places_{};
 };
 
 /// Pieces: rows of tiles in all groups.
