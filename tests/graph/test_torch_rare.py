@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from tests.graph.torch_agreement import Of
+from torch import Tensor
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch import read_torch, torch_outputs
@@ -19,15 +20,6 @@ from netsurgery.runtime.session import Session
 
 X = torch.from_numpy(np.random.default_rng(3).normal(size=(2, 3, 4, 6)).astype(np.float32))
 ROW = torch.tensor([-1.0, -0.5, 0.0, 0.25, 2.0])
-
-
-class Of(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Any:
-        return self.function(x)
 
 
 def written(part: Callable[[Tensor], None]) -> Callable[[Tensor], Tensor]:

@@ -358,17 +358,21 @@ Finish finish_of(const Ending& ending, Buffers buffers, Size group, Size first) 
   return finish;
 }
 
+void activate(const Kernels& kernels, const AppliedFunction& activation, float* output, Size floats, Size channels,
+              Size channel) {
+  const auto function = kernels.functions[static_cast<int>(activation.function)];
+  if (floats == channel)
+    function(output, output, channels * floats, activation.parameters);
+  else
+    for (Size c = 0; c < channels; ++c)
+      function(output + c * channel, output + c * channel, floats, activation.parameters);
+}
+
 void activate(const Kernels& kernels, const AppliedFunction& activation, float* output, const std::ptrdiff_t* places,
               Size vectors, Size channels, Size channel) {
-  const auto function = kernels.functions[static_cast<int>(activation.function)];
   for (Size begin = 0, end; begin < vectors; begin = end) {  // neighbours at once
     for (end = begin + 1; end < vectors && places[end] == places[end - 1] + kVector;) ++end;
-    const Size floats = (end - begin) * kVector;
-    float* const at = output + places[begin];
-    if (floats == channel)
-      function(at, at, channels * floats, activation.parameters);
-    else
-      for (Size c = 0; c < channels; ++c) function(at + c * channel, at + c * channel, floats, activation.parameters);
+    activate(kernels, activation, output + places[begin], (end - begin) * kVector, channels, channel);
   }
 }
 

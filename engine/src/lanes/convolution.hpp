@@ -38,8 +38,10 @@ struct Ending {
 Finish finish_of(const Ending& ending);
 Finish finish_of(const Ending& ending, Buffers buffers, Size group, Size first);
 
-/// The function of finished sums, while they are in a cache near by: of some vectors, `places` floats from `output`, of
-/// channels `channel` floats apart.
+/// The function of finished sums, while they are in a cache near by: of neighbouring floats of channels that begin
+/// `channel` floats apart; or of some vectors of each, `places` floats from `output`.
+void activate(const Kernels& kernels, const AppliedFunction& activation, float* output, Size floats, Size channels,
+              Size channel);
 void activate(const Kernels& kernels, const AppliedFunction& activation, float* output, const std::ptrdiff_t* places,
               Size vectors, Size channels, Size channel);
 

@@ -119,13 +119,8 @@ std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Lying& input,
     work.scale = scale ? buffers[scale->buffer] + group * scale->group : nullptr;
     work.shift = shift ? buffers[shift->buffer] + group * shift->group : nullptr;
     kernels.scale_channels(work);
-    if (!ending.activation) return;
-    const auto function = kernels.functions[static_cast<int>(ending.activation->function)];
-    const bool joined = work.count == work.output_channel;
-    for (Size c = 0; c < channels; c += joined ? channels : 1) {
-      float* const entries = work.output + c * work.output_channel;
-      function(entries, entries, joined ? channels * work.count : work.count, ending.activation->parameters);
-    }
+    if (ending.activation)
+      activate(kernels, *ending.activation, work.output, work.count, channels, work.output_channel);
   });
 }
 

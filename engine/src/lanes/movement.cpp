@@ -36,7 +36,7 @@ class Gather final : public Step {
   Size rows() const { return layout_.slices() * layout_.rows(); }
   Size padded_columns() const { return (layout_.columns() + kVector - 1) / kVector * kVector; }
 
-  /// What a lane stands for: divisions, which rows of few channels are too short for.
+  /// What a lane stands for, kept because it takes divisions: too many for rows of few channels.
   struct LanePlace {
     Size image, z, y, x;
   };

@@ -178,6 +178,7 @@ class Planner {
   bool has_room(const Place& place, Size channels) const;
   /// A value's place, or a copy, in memory that it will never share.
   Place alone(int number, const Place& place);
+  Place alone_beside(const Place& place);
   Place copied(int number, const Place& place);
   void copy_entries(int number, const Place& from, const Place& to);
   int arena(Size entries, ValueType type = ValueType::kFloat32);

@@ -59,6 +59,12 @@ Planner::Place Planner::alone(int number, const Place& place) {
   return own;
 }
 
+Planner::Place Planner::alone_beside(const Place& place) {
+  const Place made = beside(place);
+  alone_[static_cast<std::size_t>(made.layout)] = true;
+  return made;
+}
+
 int Planner::stack_of(const Place& place) {
   Share& share = shares_[static_cast<std::size_t>(place.layout)];
   if (share.stack < 0) {
@@ -142,8 +148,7 @@ bool Planner::unary(const Node& node) {
           });
     return true;
   }
-  const Place whole = alone(node.inputs[0], from), to = beside(whole);
-  alone_[static_cast<std::size_t>(to.layout)] = true;
+  const Place whole = alone(node.inputs[0], from), to = alone_beside(whole);
   value(node.output).places.push_back(to);
   flat(node, {whole.buffer}, to, [=] { return std::vector<Shape>(2, {layout(to.layout).floats()}); });
   return true;
@@ -166,8 +171,7 @@ bool Planner::normalisation(const Node& node) {
     });
     return true;
   }
-  const Place from = alone(node.inputs[0], value(node.inputs[0]).places.front()), to = beside(from);
-  alone_[static_cast<std::size_t>(to.layout)] = true;
+  const Place from = alone(node.inputs[0], value(node.inputs[0]).places.front()), to = alone_beside(from);
   value(node.output).places.push_back(to);
   flat(node, {from.buffer}, to, [=] { return std::vector<Shape>(2, by_channels(layout(from.layout))); });
   return true;
@@ -204,20 +208,19 @@ bool Planner::binary(const Node& node) {
     }
     const Place one = alone(main, from), two = alone(other, with);
     join(one.layout, two.layout);
-    const Place to = beside(one);
-    alone_[static_cast<std::size_t>(to.layout)] = true;
+    const Place to = alone_beside(one);
     value(node.output).places.push_back(to);
     flat(node, order(one.buffer, two.buffer), to, [=] { return std::vector<Shape>(3, {layout(to.layout).floats()}); });
     return true;
   }
   ChannelNumbers numbers{};
   if (!channel_numbers(node, main, tiling, numbers)) return false;
-  const Layout lies = layout(from.layout);
   if (node.op == Operator::kMul || node.op == Operator::kAdd) {
     scaled(node, from, numbers);
     return true;
   }
   if (pair) {
+    const Layout lies = layout(from.layout);
     const Place to = new_place(lies.image, lies.tiling);
     value(node.output).places.push_back(to);
     draft(&node, "scales", {from.buffer, numbers.buffer}, {to.buffer}, entries_cycles(lies, kCyclesPerStored), [=] {
@@ -226,8 +229,7 @@ bool Planner::binary(const Node& node) {
     });
     return true;
   }
-  const Place one = alone(main, from), to = beside(one);
-  alone_[static_cast<std::size_t>(to.layout)] = true;
+  const Place one = alone(main, from), to = alone_beside(one);
   value(node.output).places.push_back(to);
   flat(node, order(one.buffer, numbers.buffer), to, [=] {
     const Layout all = layout(to.layout);
