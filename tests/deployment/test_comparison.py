@@ -7,6 +7,7 @@ import pytest
 
 from netsurgery.deployment.comparison import TOLERANCE, compared, largest_difference, rounding_noise
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.reference import run
 from netsurgery.runtime.session import Session
@@ -146,6 +147,42 @@ def test_a_wrong_layer_is_found_behind_a_mask_of_the_lowest_number() -> None:
     wrong = network(matrix * np.float32(1.001))
     difference = compared(run(wrong, feeds), run(network(matrix), feeds), wrong, feeds)
     assert difference.share > 2 * difference.allowed
+
+
+@pytest.mark.parametrize("taken_from", ["a float", "whole numbers"])
+def test_a_wrong_layer_is_found_behind_a_mask_that_is_taken_from_one(taken_from: str) -> None:
+    """(1 - mask) * the lowest number, as exporters spell it: 0 where the mask is 1, not what rounding leaves of 0."""
+    matrix = floats(8, 8)
+
+    def network(weight: Array) -> Graph:
+        builder = GraphBuilder()
+        x = builder.input("x", ("batch", 8))
+        kind = ValueType.FLOAT32 if taken_from == "a float" else ValueType.INT64
+        mask = builder.input("mask", ("batch", 8), kind)
+        if kind is not ValueType.FLOAT32:
+            mask = builder.node("Cast", [mask], type="float32")
+        hidden = builder.node("Sub", [builder.constant([1.0], "one"), mask])
+        hidden = builder.node("Mul", [hidden, builder.constant([np.finfo(np.float32).min], "lowest")])
+        shares = builder.node("Softmax", [builder.node("Add", [x, hidden])], axis=1)
+        return builder.graph([builder.node("Linear", [shares, builder.constant(weight)])])
+
+    mask = np.tile(np.arange(8) < 5, (3, 1))
+    feeds = {"x": floats(3, 8), "mask": mask.astype(np.float32 if taken_from == "a float" else np.int64)}
+    wrong = network(matrix * np.float32(1.001))
+    difference = compared(run(wrong, feeds), run(network(matrix), feeds), wrong, feeds)
+    assert difference.share > 2 * difference.allowed
+
+
+def test_a_sigmoid_of_large_negative_numbers_may_lie_off_by_a_unit_of_one() -> None:
+    """Other programs compute 0.5 + 0.5 tanh(x / 2), or a fraction and a half: near 0 both are as exact as near 1."""
+    builder = GraphBuilder()
+    graph = builder.graph([builder.node("Sigmoid", [builder.input("x", ("batch", 8))])])
+    feeds = {"x": -11 + floats(3, 8)}
+    expected = (np.float32(0.5) + np.float32(0.5) * np.tanh(feeds["x"] / 2),)
+    found = run(graph, feeds)
+    assert largest_difference(found, expected) > TOLERANCE
+    assert compared(found, expected, graph, feeds).within
+    assert not compared((found[0] * np.float32(1.2),), expected, graph, feeds).within
 
 
 def test_a_network_that_doubles_differences_is_measured_by_what_rounding_does_to_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,9 @@ _UNIT = 2.0**-23
 """The last place of a float32, as a share."""
 
 _RUNS = 3
+
+_ROUNDED_NEAR_ONE = frozenset({"Sigmoid"})
+"""Operators that others compute as a half and what is added to it: small values are as far off as large ones."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ def rounding_noise(graph: Graph, feeds: Mapping[str, Array]) -> tuple[float, ...
     Each float that goes in, or that a node computes, is moved by up to a unit in its last place (Monte Carlo
     arithmetic: Parker, Pierce and Eggert, "Monte Carlo arithmetic: how to gamble with floating point and win", 2000).
     What is left of a - a moves as far as a, and a recurrent network that doubles differences moves a long way. Outputs
-    that aren't floats have none.
+    that aren't floats have none. A sigmoid moves by a unit in the last place of 1, however small it is; a
+    whole number stays: a mask's 1 that is taken from 1 leaves 0 in every program, whatever that is multiplied by.
     """
     generator = np.random.default_rng(0)
 
@@ -105,9 +110,11 @@ def rounding_noise(graph: Graph, feeds: Mapping[str, Array]) -> tuple[float, ...
             return values
         with np.errstate(over="ignore", invalid="ignore"):
             moved = values * (1 + _UNIT * generator.uniform(-1, 1, values.shape)).astype(np.float32)
-        return np.where(np.isfinite(moved), moved, values)
+        return np.where(np.isfinite(moved) & ~_counts(values), moved, values)
 
     def passed_on(made: Node, values: Array) -> Array:
+        if made.operator in _ROUNDED_NEAR_ONE:
+            return values + (_UNIT * generator.uniform(-1, 1, values.shape)).astype(np.float32)
         return values if OPERATORS[made.operator].moves else rounded(values)
 
     exact = reference.run(graph, feeds)
@@ -116,6 +123,11 @@ def rounding_noise(graph: Graph, feeds: Mapping[str, Array]) -> tuple[float, ...
         moved = reference.run(graph, {name: rounded(array) for name, array in feeds.items()}, passed_on)
         noise = [max(most, _apart(one, other)) for most, one, other in zip(noise, exact, moved, strict=True)]
     return tuple(noise)
+
+
+def _counts(values: Array) -> Any:
+    """Which are whole numbers that float32 has all of."""
+    return (values == np.rint(values)) & (np.abs(values) <= 2**24)
 
 
 def _apart(one: Array, other: Array) -> float:
