@@ -51,6 +51,7 @@ PARTS = {"q": floats(BATCH, STEPS, ALL), "k": floats(BATCH, 5, ALL), "v": floats
 ALIKE = {name: floats(BATCH, STEPS, ALL) for name in "qkv"}
 GROUPED = {"q": floats(BATCH, STEPS, ALL), "k": floats(BATCH, STEPS, SOME), "v": floats(BATCH, STEPS, SOME)}
 NO_PAST = {"past_key": None, "past_value": None}
+CACHED = {"b": None, "mask": None, "addend": None} | dict.fromkeys(("pk", "pv"), floats(BATCH, HEADS, 3, WIDTH))
 SIZES = {"lengths": np.full(BATCH, STEPS - 1, np.int32), "total": np.array([STEPS], np.int32)}
 TABLES = {"cos": floats(PLACES, WIDTH // 2), "sin": floats(PLACES, WIDTH // 2)}
 PART_TABLES = {"cos": floats(PLACES, 2), "sin": floats(PLACES, 2)}
@@ -163,6 +164,33 @@ CASES: dict[str, Case] = {
         num_heads=HEADS,
         kv_num_heads=GROUPS,
     ),
+    **{
+        f"groups with a cache, {name}": case(
+            "GroupQueryAttention",
+            "q k v past_key past_value lengths",
+            3,
+            operands={
+                **({part: x[: len(ends), :steps].copy() for part, x in GROUPED.items()}),
+                **{past: floats(len(ends), GROUPS, room, WIDTH) for past in ("past_key", "past_value")},
+                "lengths": np.array(ends, np.int32) - 1,
+                "total": np.array([max(ends)], np.int32),
+                **(TABLES if attributes.get("do_rotary") else {}),
+            },
+            num_heads=HEADS,
+            kv_num_heads=GROUPS,
+            **attributes,
+        )
+        for name, steps, room, ends, attributes in (
+            ("that grows by a step", 1, 5, (6, 6), {"do_rotary": 1}),
+            ("that grows by some steps", STEPS, 5, (11,), {"do_rotary": 1, "rotary_interleaved": 1}),
+            ("of sequences that are shorter", 1, 5, (4, 6), {"do_rotary": 1}),
+            ("that looks back three steps", 2, 7, (9,), {"local_window_size": 3}),
+            ("with a cap", 2, 7, (9,), {"softcap": 2.0}),
+            ("with room for more", 1, 20, (7, 7), {"do_rotary": 1}),
+            ("with room for more of several lengths", 1, 20, (7, 3), {"do_rotary": 1}),
+            ("with room for more that is empty", STEPS, 20, (STEPS, STEPS), {"do_rotary": 1}),
+        )
+    },
     "turned": case("RotaryEmbedding", "x p", operands={**QUERIES, "p": CHOSEN, **TABLES}),
     "turned pair by pair": case("RotaryEmbedding", "x p", operands={**QUERIES, "p": CHOSEN, **TABLES}, interleaved=1),
     "turned from a place on": case(
@@ -272,6 +300,24 @@ def test_batch_and_steps_stay_open_where_a_model_leaves_them_so(name: str) -> No
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_a_cache_grows_from_any_size_in_any_batch() -> None:
+    one = CASES["groups with a cache, that grows by a step"]
+    shapes: dict[str, Any] = {"lengths": ("batch",)}
+    shapes |= dict.fromkeys(("past_key", "past_value"), ("batch", GROUPS, "past", WIDTH))
+    shapes |= {name: ("batch", 1, *one.operands[name].shape[2:]) for name in "qkv"}
+    one = one._replace(computed=(*one.computed, "total"))
+    graph = read_onnx(model_of(one, shapes))
+    session = Session(encode(graph), threads=1)
+    for batch, room in ((1, 3), (2, 9), (3, 1)):
+        made = {name: floats(batch, GROUPS, room, WIDTH) for name in ("past_key", "past_value")}
+        made |= {name: floats(batch, 1, one.operands[name].shape[2]) for name in "qkv"}
+        made |= {"lengths": np.full(batch, room, np.int32), "total": np.array([room + 1], np.int32)}
+        given = {name: made[name] for name in one.computed}
+        wanted = onnx_runtime_outputs(model_of(one._replace(operands={**one.operands, **made})), given)
+        for mine, theirs in zip(session(*given.values()), wanted, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", OPEN[:-1])
 def test_the_engine_does_it_in_one_step_for_any_batch(name: str) -> None:
     one = CASES[name]
@@ -299,7 +345,7 @@ def test_weights_of_few_bits_are_a_codebook_or_steps_as_the_file_keeps_them() ->
 @pytest.mark.parametrize(
     ("operator", "operands", "attributes", "said"),
     [
-        ("GroupQueryAttention", {**GROUPED, "past_key": floats(BATCH, GROUPS, 3, WIDTH)}, {}, "cache"),
+        ("MultiHeadAttention", {**ALIKE, **CACHED}, {"num_heads": HEADS}, "cache"),
         ("MatMulNBits", packed(4, 64, 24, 16, False), {"bits": 3, "K": 64, "N": 24, "block_size": 16}, "3 bits"),
         ("Attention", {**X, **WEIGHTS}, {"num_heads": HEADS, "do_rotary": 1}, "do_rotary"),
     ],
@@ -307,9 +353,6 @@ def test_weights_of_few_bits_are_a_codebook_or_steps_as_the_file_keeps_them() ->
 def test_what_is_not_supported_is_refused_in_words(
     operator: str, operands: dict[str, Any], attributes: dict[str, Any], said: str
 ) -> None:
-    if operator == "GroupQueryAttention":
-        attributes = {"num_heads": HEADS, "kv_num_heads": GROUPS}
-        operands = {**operands, "past_value": floats(BATCH, GROUPS, 3, WIDTH), **SIZES}
     computed = tuple(name for name in operands if name in ("x", "q", "k", "v"))
     with pytest.raises(UnsupportedOperatorError, match=said):
         read_onnx(model_of(Case(operator, operands, computed, attributes)))

@@ -337,21 +337,30 @@ def _unpacked(call: Call) -> list[Value]:
 
 
 def of_groups(call: Call) -> list[Value | None]:
-    """com.microsoft.GroupQueryAttention (query, key, value, past, past, lengths, total, cosines, sines), no cache.
+    """com.microsoft.GroupQueryAttention (query, key, value, past, past, lengths, total, cosines, sines).
 
-    Every sequence is as long as the axis: what stands behind the end of a shorter one is no output of anybody's.
+    Without a cache every sequence is as long as the axis: what stands behind the end of a shorter one is no output of
+    anybody's. With one, `lengths` says at which place of it the new steps of each sequence end.
     """
     given = call.attributes
     heads, groups = given["num_heads"], given["kv_num_heads"]
-    _refuse_cache(call, (3, 4))
     if given.get("smooth_softmax", 0) > 0 or _given(call, 11) is not None:
         raise UnsupportedOperatorError("has an entry beside all keys (smooth_softmax, head_sink)")
     parts = [in_heads(call, x, count) for x, count in zip(_by_group(call), (heads, groups, groups), strict=True)]
     query, key, value = parts
+    cache = _Cache.of(call, key.shape[2])
     if given.get("do_rotary", 0):
         turn = _Turn(call, call.operand(7), call.operand(8), bool(given.get("rotary_interleaved", 0)))
-        query, key = (turn.of(x, _given(call, 9)) for x in (query, key))
-    masks = [causal(call, query.shape[2], key.shape[2], given.get("local_window_size", -1))]
+        places = _given(call, 9)
+        if places is None and cache is not None:
+            places = cache.places()
+        query, key = (turn.of(x, places) for x in (query, key))
+    window = given.get("local_window_size", -1)
+    if cache is None:
+        masks = [causal(call, query.shape[2], key.shape[2], window)]
+    else:
+        key, value = (cache.continued(past, x) for past, x in zip((3, 4), (key, value), strict=True))
+        masks = [cache.hidden(window)]
     addend = _given(call, 10)
     masks += [] if addend is None else [addend]
     seen = [repeated(call, x, heads // groups) for x in (key, value)]
@@ -359,6 +368,73 @@ def of_groups(call: Call) -> list[Value | None]:
     y = attended(call, query, *seen, scale=scale, masks=masks, softcap=softcap)
     made: list[Value | None] = [out_of_heads(call, y)]
     return [*made, *(part if used else None for part, used in zip((key, value), call.used[1:], strict=False))]
+
+
+class _Cache:
+    """Keys and values (B, groups, P, D) of former steps, which new ones follow where each sequence ends.
+
+    A cache grows by the new steps, or is a buffer with room for them: then it is as large before as after. What stands
+    behind a sequence's end is 0.
+    """
+
+    def __init__(self, call: Call, room: int, steps: int) -> None:
+        """Room: steps that the cache has before; steps: how many are new."""
+        self._call, self._room, self._steps = call, room, steps
+        self._size = self._size_after()
+        last = _reshaped(call, _typed(call, call.operand(5), ValueType.INT64), (call.operand(3).shape[0], 1))
+        before = _made(call, "Sub", last, _made(call, "Sub", _counted_once(call, steps), _whole(1)))
+        self._before = _made(call, "Where", _made(call, "Less", before, _whole(0)), _whole(0), before)
+
+    @classmethod
+    def of(cls, call: Call, steps: int) -> _Cache | None:
+        """The cache that a node reads; None if it reads none."""
+        past = [_given(call, place) for place in (3, 4)]
+        if past[0] is None or past[1] is None:
+            return None
+        if past[0].kind is not ValueType.FLOAT32:
+            raise UnsupportedOperatorError("reads a cache of codes; export with a cache of floats")
+        return cls(call, past[0].shape[2], steps)
+
+    def _size_after(self) -> int:
+        """ONNX Runtime gives as many as there are in total, and at least as many as before."""
+        total = _given(self._call, 6)
+        known_total = None
+        if total is not None and total.array is not None:
+            known_total = self._call.numbers(6, "total_sequence_length")[0]
+        if known_total is None or isinstance(known_total, Traced) or isinstance(self._room, Traced):
+            return self._room + self._steps
+        return max(known_total, self._room)
+
+    def places(self) -> Value:
+        """Of the new steps, (B, steps)."""
+        return _made(self._call, "Add", self._before, counted(self._call, self._steps))
+
+    def continued(self, past: int, new: Value) -> Value:
+        """(B, groups, size, D): the operand's steps up to each sequence's end, the new ones, and zeros."""
+        call, there = self._call, counted(self._call, self._size)
+        joined = call.node("Concat", [call.operand(past), new], axis=2)
+        padded = call.node("Pad", [joined], pads=(0, 0, 0, 0, 0, 0, 1, 0))
+        room, steps = (_counted_once(call, size) for size in (self._room, self._steps))
+        since = _made(call, "Sub", there, self._before)
+        place = _made(call, "Where", _made(call, "Less", since, steps), _made(call, "Add", room, since), self._zeros())
+        place = _made(call, "Where", _made(call, "Less", there, self._before), there, place)
+        rows = call.node("Transpose", [padded], order=(0, 2, 1, 3))
+        index = _reshaped(call, place, (*place.shape, 1))
+        return call.node("Transpose", [call.node("GatherND", [rows, index], axes_in_common=1)], order=(0, 2, 1, 3))
+
+    def _zeros(self) -> Value:
+        """The place behind all steps, old and new."""
+        return _counted_once(self._call, self._room + self._steps)
+
+    def hidden(self, window: int) -> Value:
+        """(B, 1, steps, size), to be added: what a step may not see."""
+        call = self._call
+        here, there = self.places(), counted(call, self._size)
+        here = _reshaped(call, here, (here.shape[0], 1, self._steps, 1))
+        hidden = _made(call, "Less", here, there)
+        if window > 0:
+            hidden = _made(call, "Or", hidden, _made(call, "Less", _made(call, "Add", there, _whole(window - 1)), here))
+        return _hiding(call, hidden, LOWEST)
 
 
 def _by_group(call: Call) -> list[Value]:
