@@ -185,13 +185,26 @@ def _transformers(name: str) -> tuple[nn.Module, Callable[[int], Tensor]]:
     import transformers
 
     of = getattr(transformers, name)
+    made = [_of_transformers(of, name, narrow) for narrow in (True, False)]
+    for model, examples in filter(None, made):
+        with contextlib.suppress(RuntimeError), torch.no_grad():
+            model(examples(1))
+            return model, examples
+    raise RuntimeError(f"{name} runs neither narrow nor as it comes")
+
+
+def _of_transformers(of: Any, name: str, narrow: bool) -> tuple[nn.Module, Callable[[int], Tensor]] | None:
+    """A model and its examples; None if it can't be made narrow: some numbers follow from others."""
     settings = of.config_class()
     for field, value in NARROW.items():
-        if isinstance(getattr(settings, field, None), int):
+        if narrow and isinstance(getattr(settings, field, None), int):
             with contextlib.suppress(AttributeError, NotImplementedError):  # some are made of others
                 setattr(settings, field, value)
     settings.use_cache = False
-    body = of(settings).eval()
+    try:
+        body = of(settings).eval()
+    except AssertionError:
+        return None
     kind = TRANSFORMERS[name]
     if kind == TEXT:
         most = settings.vocab_size if hasattr(settings, "vocab_size") else 200

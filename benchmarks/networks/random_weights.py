@@ -34,7 +34,8 @@ def trained_like(model: nn.Module, *examples: Tensor, seed: int = 0) -> nn.Modul
             module.weight.normal_(0, 0.05)
         elif isinstance(module, (*_NORMS, nn.LayerNorm)):
             module.weight.uniform_(0.5, 1.5)
-            module.bias.normal_(0, 0.1)
+            if module.bias is not None:
+                module.bias.normal_(0, 0.1)
         elif isinstance(module, nn.RNNBase):
             for name, parameter in module.named_parameters():
                 scale = parameter.shape[-1] ** -0.5 if name.startswith("weight") else 0.05
