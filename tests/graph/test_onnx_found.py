@@ -392,3 +392,35 @@ def test_entries_up_to_a_computed_number_are_as_many_as_that() -> None:
     for end in (-7, -2, 0, 1, 6, 9):
         feeds = {"x": x, "end": np.array([end], np.int64)}
         np.testing.assert_array_equal(session(*feeds.values()), onnx_runtime_outputs(model, feeds)[0])
+
+
+@pytest.mark.parametrize("size", [6, "size"])
+def test_what_counts_entries_up_to_a_computed_number_counts_those_that_there_are(size: int | str) -> None:
+    """However far the number lies below 0 or beyond the axis, and whether or not all other cuts keep what is left."""
+    numbers = {"front": 0, "axis": 0, "two": 2}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Slice", ["x", "front", "end", "axis"], ["some"]),
+            helper.make_node("Shape", ["some"], ["count"]),
+            helper.make_node("Slice", ["some", "front", "two", "axis"], ["fewer"]),
+            helper.make_node("Shape", ["fewer"], ["of fewer"]),
+        ],
+        "cut",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, (size,)),
+            helper.make_tensor_value_info("end", TensorProto.INT64, (1,)),
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.INT64, None) for name in ("count", "of fewer")]
+        + [helper.make_tensor_value_info("fewer", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.array([number], np.int64), name) for name, number in numbers.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    read = read_onnx(model)
+    session = Session(encode(read))
+    x = np.arange(6, dtype=np.float32)
+    for end in (-7, -6, -2, 0, 1, 6, 9, -(2**40), 2**40):
+        feeds = {"x": x, "end": np.array([end], np.int64)}
+        wanted = onnx_runtime_outputs(model, feeds)
+        for given in (session(*feeds.values()), run(read, feeds)):
+            for mine, theirs in zip(given, wanted, strict=True):
+                np.testing.assert_array_equal(mine, theirs)

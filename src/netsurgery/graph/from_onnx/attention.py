@@ -12,7 +12,7 @@ import numpy as np
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import Call, Value, known
 from netsurgery.graph.from_onnx.constants import AnyArray
-from netsurgery.graph.from_onnx.places import counted
+from netsurgery.graph.from_onnx.places import as_value, counted
 from netsurgery.graph.from_onnx.traced import Traced
 from netsurgery.graph.value_types import ValueType
 
@@ -233,9 +233,9 @@ def _bias(call: Call, rows: int, columns: int, before: int, low: float) -> tuple
     if lengths is not None:
         ends = _reshaped(call, _typed(call, lengths, ValueType.INT64), (lengths.shape[0], 1, 1, 1))
         hidden.append(_made(call, "Not", _made(call, "Less", there, ends)))
-        here = _made(call, "Add", _made(call, "Sub", ends, _counted_once(call, rows)), here)
+        here = _made(call, "Add", _made(call, "Sub", ends, as_value(call, rows)), here)
     elif isinstance(before, Traced) or before:
-        here = _made(call, "Add", here, _counted_once(call, before))
+        here = _made(call, "Add", here, as_value(call, before))
     if given.get("is_causal", 0):
         hidden.append(_made(call, "Less", here, there))
     left, right = given.get("left_window_size", -1), given.get("right_window_size", -1)
@@ -262,14 +262,6 @@ def _bias(call: Call, rows: int, columns: int, before: int, low: float) -> tuple
 
 def _whole(number: int) -> Value:
     return known(np.int64(number).reshape(()), "number")
-
-
-def _counted_once(call: Call, size: int) -> Value:
-    """A size as a value, which may follow open axes."""
-    if not isinstance(size, Traced):
-        return _whole(size)
-    last = call.node("Slice", [counted(call, size)], axis=0, start=size - 1, stop=size)
-    return call.node("Add", [last, _whole(1)])
 
 
 def of_one_input(call: Call) -> list[Value | None]:
@@ -382,7 +374,7 @@ class _Cache:
         self._call, self._room, self._steps = call, room, steps
         self._size = self._size_after()
         last = _reshaped(call, _typed(call, call.operand(5), ValueType.INT64), (call.operand(3).shape[0], 1))
-        before = _made(call, "Sub", last, _made(call, "Sub", _counted_once(call, steps), _whole(1)))
+        before = _made(call, "Sub", last, _made(call, "Sub", as_value(call, steps), _whole(1)))
         self._before = _made(call, "Where", _made(call, "Less", before, _whole(0)), _whole(0), before)
 
     @classmethod
@@ -414,7 +406,7 @@ class _Cache:
         call, there = self._call, counted(self._call, self._size)
         joined = call.node("Concat", [call.operand(past), new], axis=2)
         padded = call.node("Pad", [joined], pads=(0, 0, 0, 0, 0, 0, 1, 0))
-        room, steps = (_counted_once(call, size) for size in (self._room, self._steps))
+        room, steps = (as_value(call, size) for size in (self._room, self._steps))
         since = _made(call, "Sub", there, self._before)
         place = _made(call, "Where", _made(call, "Less", since, steps), _made(call, "Add", room, since), self._zeros())
         place = _made(call, "Where", _made(call, "Less", there, self._before), there, place)
@@ -424,7 +416,7 @@ class _Cache:
 
     def _zeros(self) -> Value:
         """The place behind all steps, old and new."""
-        return _counted_once(self._call, self._room + self._steps)
+        return as_value(self._call, self._room + self._steps)
 
     def hidden(self, window: int) -> Value:
         """(B, 1, steps, size), to be added: what a step may not see."""

@@ -36,12 +36,14 @@ class Found:
     """That there are as many entries along an axis as a run finds: the first `count` of those that there may be.
 
     zeros: all others are 0. spare: so many zeros more lie behind them, of which the first ones are to be cut.
+    bounded: the count is never below 0 nor above the axis; else it is one that a Slice takes for its end.
     """
 
     axis: int
     count: Value
     zeros: bool = False
     spare: int = 0
+    bounded: bool = False
 
 
 @dataclass(frozen=True)

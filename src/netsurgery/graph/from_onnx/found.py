@@ -15,6 +15,7 @@ import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import Call, Found, Value, from_front, known
+from netsurgery.graph.from_onnx.places import as_value
 from netsurgery.graph.from_onnx.traced import Traced
 from netsurgery.graph.operators import OPERATORS, Work
 from netsurgery.graph.value_types import ValueType
@@ -37,7 +38,7 @@ def non_max_suppression(call: Call) -> Value:
     }
     rows = call.node("NonMaxSuppression", [call.x, call.operand(1)], **settings)
     count = call.node("NonMaxSuppression", [call.x, call.operand(1)], result="count", **settings)
-    return replace(rows, found=Found(0, count, zeros=True))
+    return replace(rows, found=Found(0, count, zeros=True, bounded=True))
 
 
 def first_entries(call: Call) -> Value | None:
@@ -107,7 +108,7 @@ def _together(call: Call, translation: Translation) -> Value:
         if not same:
             raise _refuse("combines entries with others than those")
     made = _one(translation(call))
-    return replace(made, found=Found(from_end + len(made.shape), first.count))
+    return replace(made, found=replace(first, axis=from_end + len(made.shape), zeros=False))
 
 
 def _picked(call: Call, translation: Translation) -> Value:
@@ -117,7 +118,7 @@ def _picked(call: Call, translation: Translation) -> Value:
     made = _one(translation(call))
     if x.found is None:
         found = _of(indices)
-        return replace(made, found=Found(axis + found.axis, found.count))
+        return replace(made, found=replace(found, axis=axis + found.axis, zeros=False))
     found = _of(x)
     if indices.found is not None or found.axis == axis:
         raise _refuse("picks entries from a list")
@@ -131,7 +132,7 @@ def _picked_by_rows(call: Call, translation: Translation) -> Value:
     found = _of(indices)
     if call.x.found is not None or found.axis == len(indices.shape) - 1 or call.attributes.get("batch_dims", 0):
         raise _refuse("picks entries from a list")
-    return replace(_one(translation(call)), found=Found(found.axis, found.count))
+    return replace(_one(translation(call)), found=replace(found, zeros=False))
 
 
 def _reshaped(call: Call, translation: Translation) -> Value:
@@ -209,7 +210,7 @@ def _over_axes(operand_from: int) -> _Rule:
             raise _refuse("reduces a list")
         gone = 0 if call.attributes.get("keepdims", 1) else sum(axis < found.axis for axis in axes)
         made = _one(translation(call))
-        return replace(made, found=Found(found.axis - gone, found.count))
+        return replace(made, found=replace(found, axis=found.axis - gone, zeros=False))
 
     return rule
 
@@ -223,7 +224,7 @@ def _along_axis(default: int) -> _Rule:
             raise _refuse("goes along a list")
         made = _one(translation(call))
         gone = len(made.shape) < len(call.x.shape) and axis < found.axis
-        return replace(made, found=Found(found.axis - gone, found.count))
+        return replace(made, found=replace(found, axis=found.axis - gone, zeros=False))
 
     return rule
 
@@ -249,7 +250,7 @@ def _cut(call: Call, translation: Translation) -> Value:
             if len(starts) > 1 or end > found.spare:
                 raise _refuse("cuts more than there may be from a list")
             return replace(_one(translation(call)), found=None)
-        found = replace(found, count=_smaller(call, found.count, int(end)))
+        found = _at_most(call, found, x.shape[found.axis], int(end))
     if found.spare:
         raise _refuse("cuts a list")
     if not others:
@@ -278,9 +279,23 @@ def _split(call: Call, translation: Translation) -> Sequence[Value | None]:
     return [None if part is None else replace(part, found=found) for part in parts]
 
 
-def _smaller(call: Call, count: Value, most: int) -> Value:
+def _at_most(call: Call, found: Found, size: int, most: int) -> Found:
     limit = known(np.array([most], np.int64), "most")
-    return call.node("Where", [call.node("Less", [count, limit]), count, limit])
+    return replace(found, count=_smaller(call, _number(call, found, size), limit), bounded=True)
+
+
+def _smaller(call: Call, one: Value, other: Value) -> Value:
+    return call.node("Where", [call.node("Less", [one, other]), one, other])
+
+
+def _number(call: Call, found: Found, size: int) -> Value:
+    """How many entries there are, where an axis has `size` at most: from 0 to that."""
+    if found.bounded:
+        return found.count
+    zero, most = known(np.zeros(1, np.int64), "none"), as_value(call, size)
+    below = call.node("Less", [found.count, zero])
+    count = call.node("Where", [below, call.node("Add", [found.count, most]), found.count])
+    return _smaller(call, call.node("Where", [call.node("Less", [count, zero]), zero, count]), most)
 
 
 def _joined(call: Call, translation: Translation) -> Value:
@@ -306,7 +321,7 @@ def _sizes(call: Call, _: Translation) -> Value:
     parts: list[Any] = []
     for axis in range(start, end):
         if axis == found.axis:
-            parts.append(found.count)
+            parts.append(_number(call, found, shape[axis]))
         elif isinstance(shape[axis], Traced):
             raise UnsupportedOperatorError("reads an open size beside one that is found")
         else:

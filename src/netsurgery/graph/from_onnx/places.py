@@ -88,6 +88,14 @@ def counted(call: Call, size: int) -> Value:
     return call.as_type(call.node("Range", [zero], count=size, scale=1.0), ValueType.INT64)
 
 
+def as_value(call: Call, size: int) -> Value:
+    """A size as a whole number (1,), which may follow open axes."""
+    if not isinstance(size, Traced):
+        return known(np.array([size], np.int64), "size")
+    last = call.node("Slice", [counted(call, size)], axis=0, start=size - 1, stop=size)
+    return call.node("Add", [last, known(np.ones(1, np.int64), "one")])
+
+
 def one_hot(call: Call) -> Value:
     """OneHot: where an index equals the place along a new axis; one below 0 counts from the end."""
     depth, values = int(call.array(1, "depth").item()), call.operand(2)
