@@ -20,6 +20,7 @@ import netsurgery as ns  # noqa: E402
 from netsurgery.deployment import dense_runtime, exporting, packing  # noqa: E402
 from netsurgery.deployment.dense_runtime import Answer  # noqa: E402
 from netsurgery.deployment.exporting import export_onnx  # noqa: E402
+from netsurgery.deployment.separate_process import asked_apart  # noqa: E402
 from netsurgery.errors import VerificationError  # noqa: E402
 from netsurgery.graph.ir import Array, Graph, GraphBuilder  # noqa: E402
 
@@ -188,6 +189,34 @@ def test_a_model_that_onnx_runtime_can_not_run_is_compared_with_the_graph_as_rea
     )
 
 
+def test_a_model_that_ends_onnx_runtimes_process_is_packed_all_the_same(tmp_path: Path) -> None:
+    """It reads the bias of a node that has none."""
+    attention = helper.make_node("Attention", ["x", "w"], ["y"], domain="com.microsoft", num_heads=2)
+    made = model([attention], (1, 6, 4), 17, w=floats(4, 24))
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    report = ns.pack(made, tmp_path / "m.nsm")
+    assert report.compared_with.startswith(f"the graph as read (onnxruntime {onnxruntime.__version__} crashed on the ")
+    assert ns.load(tmp_path / "m.nsm")(floats(1, 6, 4)).shape == (1, 6, 8)
+
+
+def test_a_process_of_its_own_gives_what_is_computed_in_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a path below the working folder too, and of values of every type."""
+    made = model([node("Relu", "x", "y"), node("Shape", "y", "z")], (2, 3), 17)
+    made.graph.output.append(helper.make_tensor_value_info("z", TensorProto.INT64, (2,)))
+    onnx.save(made, tmp_path / "m.onnx")
+    monkeypatch.chdir(tmp_path)
+    feeds = {"x": floats(2, 3)}
+    for one in (made, "m.onnx", Path("m.onnx")):
+        apart, here = asked_apart(one, feeds), dense_runtime.asked(one, feeds)
+        assert apart.runtime == here.runtime
+        assert apart.outputs is not None
+        assert here.outputs is not None
+        for mine, theirs in zip(apart.outputs, here.outputs, strict=True):
+            np.testing.assert_array_equal(mine, theirs, strict=True)
+
+
 def test_a_batch_that_has_to_be_one_is_fixed_and_said_with_the_place(tmp_path: Path) -> None:
     made = model([node("Concat", "x token", "y", axis=1)], (1, 2, 3), 17, token=positive(3).reshape(1, 1, 3))
     made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
@@ -219,7 +248,7 @@ def answering(factor: float) -> Any:
 
 
 def test_who_disagrees_is_named_with_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "asked", answering(1.25))
+    monkeypatch.setattr(packing, "asked_apart", answering(1.25))
     with pytest.raises(VerificationError, match=r"from those of onnxruntime \d\S+ by 2\.0e-01 of") as caught:
         ns.pack(linear(), tmp_path / "m.nsm")
     assert "twice" not in str(caught.value)
@@ -229,7 +258,7 @@ def test_who_disagrees_is_named_with_the_size(tmp_path: Path, monkeypatch: pytes
 def test_an_export_that_onnx_runtime_runs_otherwise_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "asked", answering(1.25))
+    monkeypatch.setattr(exporting, "asked_apart", answering(1.25))
     with pytest.raises(VerificationError, match=r"what onnxruntime \d\S+ computes from the ONNX file differs .* 2\.5e"):
         export_onnx(one_node((1, 3, 7), "Relu"), tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())

@@ -67,7 +67,8 @@ def asked(model: Any, feeds: Mapping[str, Array]) -> Answer:
     """What ONNX Runtime makes of an ONNX model as it stands, without its optimisations, some of which approximate.
 
     One of them quantises what a layer with dequantised weights reads.
-    model: the path of an .onnx file, or an onnx.ModelProto. feeds: arrays by the names of the model's inputs.
+    model: the path of an .onnx file, an onnx.ModelProto, or what such a file holds. feeds: arrays by the names of the
+    model's inputs.
     """
     try:
         runtime = _imported()
@@ -79,13 +80,19 @@ def asked(model: Any, feeds: Mapping[str, Array]) -> Answer:
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4  # what is fatal; the rest comes as an exception, and is told below
     try:
-        content = str(model) if isinstance(model, str | Path) else model.SerializeToString()
+        content = str(model) if isinstance(model, Path) else model
+        content = content if isinstance(content, str | bytes) else content.SerializeToString()
         session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         outputs = session.run(None, dict(feeds))
     except Exception as error:  # of onnxruntime's own kinds, and of protobuf's beyond 2 GiB
         reason = shorten(str(error), _LONGEST_REASON, placeholder=" ...")
         return Answer(None, f"{name} can't run the model: {reason}")
     return Answer(tuple(map(_as_value, outputs)), name)
+
+
+def version() -> str:
+    """Of ONNX Runtime. Raises MissingExtraError without it."""
+    return str(_imported().__version__)
 
 
 def _as_value(output: Any) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netsurgery.deployment.comparison import compared
-from netsurgery.deployment.dense_runtime import asked
+from netsurgery.deployment.separate_process import asked_apart
 from netsurgery.errors import VerificationError
 from netsurgery.files import replacing
 from netsurgery.graph.capture import capture
@@ -63,7 +63,7 @@ def export_onnx(graph: Graph, path: str | Path, *, sparse: bool = False) -> Expo
                 "was kept. Please report it with the network."
             )
         worst = difference(reference.run(read, feeds), "netsurgery")
-        answer = asked(temporary, feeds)
+        answer = asked_apart(temporary, feeds)
         computed_by = f"netsurgery, which read it back ({answer.runtime})"
         if answer.outputs is not None:
             worst, computed_by = max(worst, difference(answer.outputs, answer.runtime)), answer.runtime

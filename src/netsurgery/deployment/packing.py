@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery.deployment.comparison import TOLERANCE, Difference, compared, largest_difference
-from netsurgery.deployment.dense_runtime import asked
 from netsurgery.deployment.known_weights import with_known_weights
+from netsurgery.deployment.separate_process import asked_apart
 from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, Choices, capture
@@ -216,7 +216,7 @@ def _expected(model: Any, captured: Captured) -> tuple[tuple[Array, ...], str]:
         return captured.outputs, captured.computed_by
     if isinstance(model, Graph):
         return _run(captured.graph, captured.examples), "the graph as given"
-    answer = asked(captured.stand_in or model, _feeds(captured.graph, captured.examples))
+    answer = asked_apart(captured.stand_in or model, _feeds(captured.graph, captured.examples))
     if answer.outputs is not None:
         return answer.outputs, answer.runtime + (_IN_FLOAT32 if captured.remarks else "")
     return _run(captured.graph, captured.examples), f"the graph as read ({answer.runtime})"
