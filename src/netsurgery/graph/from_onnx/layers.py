@@ -21,7 +21,7 @@ def conv(call: Call) -> Value:
         "Conv",
         [call.x, call.operand(1), known(call.array(2, "bias"), call.operand(2).name) if call.given(2) else None],
         groups=call.attributes.get("group", 1),
-        **_windows(call, weight.shape[2:]),
+        **windows(call, weight.shape[2:]),
     )
 
 
@@ -33,12 +33,12 @@ def pool(operator: str) -> Callable[[Call], Value]:
         settings: dict[str, Any] = {"ceil_mode": call.attributes.get("ceil_mode", 0)}
         if operator == "AveragePool":
             settings["count_include_pad"] = call.attributes.get("count_include_pad", 0)
-        return call.node(operator, [call.x], kernel=kernel, **settings, **_windows(call, kernel))
+        return call.node(operator, [call.x], kernel=kernel, **settings, **windows(call, kernel))
 
     return translate
 
 
-def _windows(call: Call, kernel: Sequence[int]) -> dict[str, tuple[int, ...]]:
+def windows(call: Call, kernel: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """Strides, dilations and pads, the last perhaps from `auto_pad`."""
     strides = tuple(call.attributes.get("strides", ())) or (1,) * len(kernel)
     dilations = tuple(call.attributes.get("dilations", ())) or (1,) * len(kernel)

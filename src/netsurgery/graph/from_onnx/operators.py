@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import arithmetic as arithmetic
-from netsurgery.graph.from_onnx import attention, found, recurrent
+from netsurgery.graph.from_onnx import attention, found, recurrent, unpooling
 from netsurgery.graph.from_onnx import boxes as box
 from netsurgery.graph.from_onnx import choices as choice
 from netsurgery.graph.from_onnx import layers as layer
@@ -82,7 +82,8 @@ TRANSLATIONS: dict[str, Translation] = {
     "LpNormalization": norm.lp_norm,
     "MatMul": layer.matmul,
     "Max": arithmetic.several("Max"),
-    "MaxPool": layer.pool("MaxPool"),
+    "MaxPool": unpooling.max_pool,
+    "MaxUnpool": unpooling.max_unpool,
     "Mean": arithmetic.mean_of_several,
     "MeanVarianceNormalization": norm.mean_variance_norm,
     "Min": arithmetic.several("Min"),
