@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from generators.format_header import format_header
+from generators.kernel_table import kernel_table
 from generators.operators_header import operators_header
 from generators.operators_page import operators_page
 from generators.value_types_header import value_types_header
@@ -17,6 +18,7 @@ FILES: dict[str, Callable[[], str]] = {
     "engine/src/file/format.hpp": format_header,
     "engine/src/graph/operators.hpp": operators_header,
     "engine/src/graph/value_types.hpp": value_types_header,
+    "engine/src/plain/kernel_table.hpp": kernel_table,
 }
 """Path from the project's root -> what makes it."""
 

@@ -75,11 +75,15 @@ class AdaptivePool final : public PlainKernel {
   Parts parts_;
 };
 
-}  // namespace
-
-Kernel make_adaptive_pool(const Making& making) {
+Kernel adaptive_pool(const Making& making) {
   if (making.node.op == Operator::kAdaptiveMaxPool) return std::make_unique<AdaptivePool<LargestOf>>(making);
   return std::make_unique<AdaptivePool<MeanOf>>(making);
 }
+
+}  // namespace
+
+Kernel make_adaptive_average_pool(const Making& making) { return adaptive_pool(making); }
+
+Kernel make_adaptive_max_pool(const Making& making) { return adaptive_pool(making); }
 
 }  // namespace netsurgery::plain

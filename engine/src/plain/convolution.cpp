@@ -113,6 +113,6 @@ class Convolution final : public PlainKernel {
 
 }  // namespace
 
-Kernel make_convolution(const Making& making) { return std::make_unique<Convolution>(making); }
+Kernel make_conv(const Making& making) { return std::make_unique<Convolution>(making); }
 
 }  // namespace netsurgery::plain

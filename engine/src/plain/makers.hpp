@@ -1,4 +1,4 @@
-// Who makes the plain kernel of which operator. The table is in plain_kernel.cpp.
+// What makes plain kernels, and tables of such functions. That of all operators is kernel_table.hpp.
 #pragma once
 
 #include <memory>
@@ -55,51 +55,5 @@ Maker maker_in(const MakerEntry (&makers)[N], Operator op) {
   while (entry->op != op) ++entry;
   return entry->make;
 }
-
-Kernel make_elementwise(const Making& making);
-Kernel make_binary(const Making& making);
-Kernel make_pool(const Making& making);
-Kernel make_adaptive_pool(const Making& making);
-Kernel make_convolution(const Making& making);
-Kernel make_linear(const Making& making);
-Kernel make_matmul(const Making& making);
-Kernel make_reshape(const Making& making);
-Kernel make_concat(const Making& making);
-Kernel make_transpose(const Making& making);
-Kernel make_slice(const Making& making);
-Kernel make_pad(const Making& making);
-Kernel make_resize(const Making& making);
-Kernel make_depth_to_space(const Making& making);
-Kernel make_space_to_depth(const Making& making);
-Kernel make_interpolate(const Making& making);
-Kernel make_grid_sample(const Making& making);
-Kernel make_roi_align(const Making& making);
-Kernel make_non_max_suppression(const Making& making);
-Kernel make_reduction(const Making& making);
-Kernel make_softmax(const Making& making);
-Kernel make_layer_norm(const Making& making);
-Kernel make_gather(const Making& making);
-Kernel make_gather_elements(const Making& making);
-Kernel make_gather_nd(const Making& making);
-Kernel make_scatter_elements(const Making& making);
-Kernel make_scatter_nd(const Making& making);
-Kernel make_arg_max(const Making& making);
-Kernel make_arg_min(const Making& making);
-Kernel make_top_values(const Making& making);
-Kernel make_top_indices(const Making& making);
-Kernel make_cum_sum(const Making& making);
-Kernel make_integers(const Making& making);
-Kernel make_cast(const Making& making);
-Kernel make_where(const Making& making);
-Kernel make_comparison(const Making& making);
-Kernel make_rms_norm(const Making& making);
-Kernel make_embedding(const Making& making);
-Kernel make_recurrent(const Making& making);
-Kernel make_lrn(const Making& making);
-Kernel make_range(const Making& making);
-Kernel make_expand(const Making& making);
-Kernel make_tile(const Making& making);
-Kernel make_triangle(const Making& making);
-Kernel make_reverse(const Making& making);
 
 }  // namespace netsurgery::plain

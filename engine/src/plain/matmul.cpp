@@ -142,6 +142,6 @@ class MatMul final : public PlainKernel {
 
 }  // namespace
 
-Kernel make_matmul(const Making& making) { return std::make_unique<MatMul>(making); }
+Kernel make_mat_mul(const Making& making) { return std::make_unique<MatMul>(making); }
 
 }  // namespace netsurgery::plain

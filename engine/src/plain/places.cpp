@@ -68,7 +68,7 @@ class Triangle final : public PlainKernel {
 
 Kernel make_range(const Making& making) { return std::make_unique<Range>(making); }
 
-Kernel make_triangle(const Making& making) {
+Kernel make_trilu(const Making& making) {
   return with_type(making.node.type,
                    [&](auto entry) -> Kernel { return std::make_unique<Triangle<decltype(entry)>>(making); });
 }

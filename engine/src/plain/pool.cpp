@@ -152,11 +152,15 @@ class AveragePool final : public Pool {
   std::array<std::vector<double>, 3> counts_;
 };
 
-}  // namespace
-
-Kernel make_pool(const Making& making) {
+Kernel pool(const Making& making) {
   if (making.node.op == Operator::kMaxPool) return std::make_unique<MaxPool>(making);
   return std::make_unique<AveragePool>(making);
 }
+
+}  // namespace
+
+Kernel make_max_pool(const Making& making) { return pool(making); }
+
+Kernel make_average_pool(const Making& making) { return pool(making); }
 
 }  // namespace netsurgery::plain

@@ -177,9 +177,9 @@ Kernel make_arg_max(const Making& making) { return place<true>(making); }
 
 Kernel make_arg_min(const Making& making) { return place<false>(making); }
 
-Kernel make_top_values(const Making& making) { return top<true>(making); }
+Kernel make_top_k_values(const Making& making) { return top<true>(making); }
 
-Kernel make_top_indices(const Making& making) { return top<false>(making); }
+Kernel make_top_k_indices(const Making& making) { return top<false>(making); }
 
 Kernel make_cum_sum(const Making& making) {
   return with_number(making.type(0),

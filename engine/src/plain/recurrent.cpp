@@ -206,8 +206,14 @@ class Recurrent final : public PlainKernel {
   bool long_lengths_ = false;
 };
 
+Kernel recurrent(const Making& making) { return std::make_unique<Recurrent>(making); }
+
 }  // namespace
 
-Kernel make_recurrent(const Making& making) { return std::make_unique<Recurrent>(making); }
+Kernel make_lstm(const Making& making) { return recurrent(making); }
+
+Kernel make_gru(const Making& making) { return recurrent(making); }
+
+Kernel make_rnn(const Making& making) { return recurrent(making); }
 
 }  // namespace netsurgery::plain

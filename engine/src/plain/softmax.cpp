@@ -65,9 +65,7 @@ class OfColumns final : public PlainKernel {
   void (*of_columns_)(const SoftmaxColumns&);
 };
 
-}  // namespace
-
-Kernel make_softmax(const Making& making) {
+Kernel softmax(const Making& making) {
   const Shape& x = making.operands[0];
   const auto axis = static_cast<std::size_t>(making.attributes().integer(AttributeName::kAxis));
   const Size outer = entries(x, 0, axis), inner = entries(x, axis + 1, x.size());
@@ -77,5 +75,11 @@ Kernel make_softmax(const Making& making) {
                                     logarithm ? making.kernels.log_softmax_row : making.kernels.softmax_row);
   return std::make_unique<OfColumns>(outer, x[axis], inner, logarithm, making.kernels);
 }
+
+}  // namespace
+
+Kernel make_softmax(const Making& making) { return softmax(making); }
+
+Kernel make_log_softmax(const Making& making) { return softmax(making); }
 
 }  // namespace netsurgery::plain
