@@ -46,6 +46,7 @@ ONE_NODE: dict[str, tuple[list[Shape], list[Shape | None], dict[str, Any]]] = {
     "Transpose": ([PICTURE], [], {"order": (0, 2, 3, 1)}),
     "Gelu": ([ROW], [], {"approximate": "tanh"}),
     "LayerNorm": ([PICTURE], [None, (4,)], {"axis": 3, "epsilon": 1e-3}),
+    "Quantize": ([ROW], [None, (6,)], {"exponent": -4, "signed": False}),
     "Mean": ([PICTURE], [], {"axes": (2, 3), "keepdims": False}),
     "Slice": ([ROW], [], {"axis": 1, "start": 1, "stop": 6, "step": 2}),
     "Softmax": ([ROW], [], {"axis": 1}),

@@ -18,6 +18,7 @@ from netsurgery.graph.operators import (
     Operator,
     Work,
 )
+from netsurgery.graph.shapes import FARTHEST_EXPONENT, MOST_BITS
 from netsurgery.packed.format import ATTRIBUTES
 
 TRAITS: tuple[type[Enum], ...] = (Work, Images, Expected, Gives, Length)
@@ -40,6 +41,8 @@ _TYPES = f"""\
 namespace netsurgery {{
 
 constexpr std::int64_t kLargestInteger = {LARGEST_INT};  // no whole number of a graph lies beyond +-this
+constexpr std::int64_t kMostBits = {MOST_BITS};                 // of numbers on a grid, their sign not counted
+constexpr std::int64_t kFarthestExponent = {FARTHEST_EXPONENT};        // of a grid, +-
 
 /// A table in static memory.
 template <class T>

@@ -182,7 +182,7 @@ def _check_width(width: int) -> None:
 
 
 def _checked_context(context: int) -> int:
-    _require(0 <= context < CONTEXTS, "context must be 0 .. 255")
+    _require(0 <= context < CONTEXTS, "context must be 0 .. 383")
     return context
 
 

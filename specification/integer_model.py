@@ -5,7 +5,7 @@ from __future__ import annotations
 from specification.mixing import EVEN, Slots, code_with
 from specification.range_coder import Coder
 
-CONTEXTS = 256
+CONTEXTS = 384
 LARGEST_INTEGER = 2**32 - 2
 
 

@@ -59,7 +59,7 @@ void check_floats(int mantissa, int exponent) {
 }
 
 std::size_t checked_context(int context) {
-  require(context >= 0 && context < static_cast<int>(kContexts), "context must be 0 .. 255");
+  require(context >= 0 && context < static_cast<int>(kContexts), "context must be 0 .. 383");
   return static_cast<std::size_t>(context);
 }
 

@@ -327,6 +327,18 @@ def layer_norm(draw: Draw) -> Case:
     return Case("LayerNorm", given, {"axis": axis, "epsilon": draw(st.sampled_from([1e-5, 0.5, 0.0]))})
 
 
+def quantize(draw: Draw) -> Case:
+    x = draw(shapes_with_axis)
+    axis = axis_of(draw, x)
+    scale, shift = ((x[axis],) if draw(st.booleans()) else None for _ in range(2))
+    given = (x, scale, shift) if shift is not None else (x, scale) if scale is not None else (x,)
+    signed = draw(st.booleans())
+    bits = draw(st.integers(1, 24)) + signed
+    return Case(
+        "Quantize", given, {"axis": axis, "bits": bits, "signed": signed, "exponent": draw(st.integers(-20, 4))}
+    )
+
+
 def rms_norm(draw: Draw) -> Case:
     x = draw(shapes_with_axis)
     axis = axis_of(draw, x)
@@ -490,6 +502,7 @@ MAKERS: dict[str, Callable[[Draw], Case]] = {
     "Transpose": transpose,
     "Gelu": unary("Gelu", approximate=st.sampled_from(["none", "tanh"])),
     "LayerNorm": layer_norm,
+    "Quantize": quantize,
     **{name: over_axes(name) for name, operator in OPERATORS.items() if operator.shape is OPERATORS["Mean"].shape},
     "RmsNorm": rms_norm,
     "Elu": unary("Elu", alpha=finite, scale=finite, input_scale=finite),
@@ -604,6 +617,7 @@ LARGE = [
     Case("Mean", ((3, 40001),), {"axes": (0,)}),
     Case("Softmax", ((300, 301),), {"axis": 1}),
     Case("LogSoftmax", ((20, 30, 40, 5),), {"axis": 1}),
+    Case("Quantize", ((300, 301), (301,)), {"exponent": -6}),
     Case("LayerNorm", ((300, 301), (301,), (301,)), {"axis": 1}),
     Case("Lrn", ((2, 40, 30, 31),), {"size": 5}),
     Case("Embedding", ((70, 30), (500, 64)), {}),

@@ -125,6 +125,11 @@ CASES = {
         case(WORDS, weights(5, 6), axis=1, epsilon=0.1),
         case(WORDS, axis=2),
     ],
+    "Quantize": [
+        case(IMAGE, weights(4), weights(4), exponent=-5, bits=6),
+        case(WORDS, None, weights(6), exponent=-1, signed=False, axis=2),
+        case(WORDS, exponent=-3, axis=0),
+    ],
     "Resize": [
         case(IMAGE, size=(14, 12)),
         case(IMAGE, size=(3, 9), coordinates="half_pixel", rounding="round_prefer_floor"),

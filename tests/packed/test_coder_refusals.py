@@ -12,9 +12,9 @@ from specification import coder as reference_coder
 
 ONE = np.ones((1, 2), np.uint8)
 REFUSED: list[tuple[str, tuple[Any, ...]]] = [
-    ("flag", (256, True)),
+    ("flag", (384, True)),
     ("flag", (-1, True)),
-    ("integer", (256, 0)),
+    ("integer", (384, 0)),
     ("integer", (0, -1)),
     ("integer", (0, 2**32 - 1)),
     ("raw", (0, 17)),
@@ -45,7 +45,7 @@ REFUSED: list[tuple[str, tuple[Any, ...]]] = [
     ("plain_bits", (2 * ONE,)),
 ]
 REFUSED_WHEN_READ: list[tuple[str, tuple[Any, ...]]] = [
-    ("flag", (256,)),
+    ("flag", (384,)),
     ("integer", (-1,)),
     ("raw", (17,)),
     ("raw", (-1,)),

@@ -556,6 +556,13 @@ def norms(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
     return [shape, normal, normal][: draw(st.integers(1, 3))], attributes
 
 
+@st.composite
+def grids(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    (shape,), attributes = draw(with_axis())
+    channels = (shape[attributes["axis"]],)
+    return [shape, channels, channels][: draw(st.integers(1, 3))], {**attributes, "exponent": -4}
+
+
 CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     **{name: st.tuples(axes_of_shape.map(lambda x: [x]), st.just({})) for name in OPERATORS},
     **{name: broadcasts() for name, one in OPERATORS.items() if one.images is Images.APART_IN_BROADCASTS},
@@ -595,6 +602,7 @@ CONFIGURATIONS: dict[str, st.SearchStrategy[Any]] = {
     "RmsNorm": norms().map(lambda drawn: (drawn[0][:2], drawn[1])),
     "Lrn": st.tuples(axes_of_shape.map(lambda x: [(2, *x)]), st.fixed_dictionaries({"size": st.integers(1, 9)})),
     "LayerNorm": norms(),
+    "Quantize": grids(),
     "Resize": resizes(),
     "Interpolate": adaptive(mode=st.sampled_from(("linear", "cubic")), antialias=st.booleans()),
     "GridSample": st.sampled_from(("linear", "cubic")).map(lambda x: ([(2, 3, 4, 5), (2, 6, 1, 2)], {"mode": x})),

@@ -68,9 +68,9 @@ enum Context : std::size_t {
   kCodes = 30,
   kPlanes = 31,
   kAttribute = 32,
-  kExtent = 94,
-  kLeastSize = 95,
-  kOperator = 96,
+  kExtent = 222,
+  kLeastSize = 223,
+  kOperator = 224,
 };
 
 enum class Mask : std::uint8_t { kSparse, kDense, kSparseLiveColumns, kZero, kSparsePlain };

@@ -9,7 +9,7 @@
 
 namespace netsurgery {
 
-constexpr std::size_t kContexts = 256;
+constexpr std::size_t kContexts = 384;
 
 template <class Coder>
 class IntegerModel {

@@ -15,6 +15,8 @@
 namespace netsurgery {
 
 constexpr std::int64_t kLargestInteger = 2147483647;  // no whole number of a graph lies beyond +-this
+constexpr std::int64_t kMostBits = 24;                 // of numbers on a grid, their sign not counted
+constexpr std::int64_t kFarthestExponent = 100;        // of a grid, +-
 
 /// A table in static memory.
 template <class T>
@@ -164,7 +166,8 @@ enum class Operator : std::uint8_t {
   kExpand = 151,
   kTile = 152,
   kTrilu = 153,
-  kReverse = 154
+  kReverse = 154,
+  kQuantize = 155
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -227,7 +230,10 @@ enum class AttributeName : std::uint8_t {
   kRepeats,
   kUpper,
   kDiagonal,
-  kPadding
+  kPadding,
+  kExponent,
+  kBits,
+  kSigned
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -270,7 +276,8 @@ enum class ShapeRule : std::uint8_t {
   kExpand,
   kTile,
   kTriangle,
-  kReverse
+  kReverse,
+  kQuantize
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -1411,6 +1418,22 @@ inline constexpr AttributeEntry kReverseAttributes[] = {
      false, 0, {}},
 };
 
+inline constexpr OperandEntry kQuantizeOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"scale", true, true, false, Expected::kNothing, 1, false},
+    {"shift", true, true, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kQuantizeAttributes[] = {
+    {AttributeName::kExponent, "exponent", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f,
+     -100, false, 0, false, 0, {}},
+    {AttributeName::kBits, "bits", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 8, 0.0f, 1, false,
+     0, false, 0, {}},
+    {AttributeName::kSigned, "signed", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f, 0, false,
+     0, false, 0, {}},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -1642,6 +1665,8 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kTriluOperands, operator_tables::kTriluAttributes},
     {Operator::kReverse, "Reverse", ShapeRule::kReverse, Work::kOther, Images::kApartOutsideAxes, Gives::kFirst,
      operator_tables::kReverseOperands, operator_tables::kReverseAttributes},
+    {Operator::kQuantize, "Quantize", ShapeRule::kQuantize, Work::kOther, Images::kApartBehindAxis, Gives::kFloat32,
+     operator_tables::kQuantizeOperands, operator_tables::kQuantizeAttributes},
 };
 // clang-format on
 

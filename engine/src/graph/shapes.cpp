@@ -388,6 +388,26 @@ Shape layer_norm(const Operands& operands, const Attributes& attributes) {
   return x;
 }
 
+Shape quantize(const Operands& operands, const Attributes& attributes) {
+  const Shape& x = *operands[0];
+  const Size axis = attributes.integer(Name::kAxis);
+  require_axis(x, axis);
+  const Shape channels{x[static_cast<std::size_t>(axis)]};
+  for (std::size_t place = 1; place <= 2; ++place) {
+    const Shape* given = operand(operands, place);
+    if (given && *given != channels)
+      refuse(std::string(place == 1 ? "scale" : "shift") + " has shape " + text_of(*given) + ", " + text_of(channels) +
+             " is needed.");
+  }
+  const Size exponent = attributes.integer(Name::kExponent), bits = attributes.integer(Name::kBits);
+  const Size sign = attributes.flag(Name::kSigned) ? 1 : 0;
+  if (exponent > kFarthestExponent) refuse("exponent=" + text_of(exponent) + " is too far from 0.");
+  if (bits - sign < 1) refuse("bits=" + text_of(bits) + " leave none beside the sign.");
+  if (bits > kMostBits + sign)
+    refuse("bits=" + text_of(bits) + " is not allowed: at most " + text_of(kMostBits + sign) + " are.");
+  return x;
+}
+
 Shape resize(const Shape& x, const Attributes& attributes) {
   const std::vector<Size>& size = attributes.integers(Name::kSize);
   const std::vector<float>& scales = attributes.numbers(Name::kScales);
@@ -539,6 +559,8 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
       return transpose(x, attributes);
     case ShapeRule::kLayerNorm:
       return layer_norm(operands, attributes);
+    case ShapeRule::kQuantize:
+      return quantize(operands, attributes);
     case ShapeRule::kOverAxes:
       return over_axes(x, attributes);
     case ShapeRule::kCut:

@@ -60,6 +60,7 @@ Kernel make_expand(const Making& making);
 Kernel make_tile(const Making& making);
 Kernel make_trilu(const Making& making);
 Kernel make_reverse(const Making& making);
+Kernel make_quantize(const Making& making);
 
 inline constexpr MakerEntry kMakers[] = {
     {Operator::kConv, make_conv},
@@ -176,6 +177,7 @@ inline constexpr MakerEntry kMakers[] = {
     {Operator::kTile, make_tile},
     {Operator::kTrilu, make_trilu},
     {Operator::kReverse, make_reverse},
+    {Operator::kQuantize, make_quantize},
 };
 
 }  // namespace netsurgery::plain

@@ -19,6 +19,11 @@ Shape = tuple[int, ...]
 Shapes = Sequence[Any]  # of Shape, or None where an optional operand is left out
 Attributes = Mapping[str, Any]
 
+MOST_BITS = 24
+"""Of numbers on a grid, their sign not counted: as many as a float32 holds."""
+FARTHEST_EXPONENT = 100
+"""Of a grid: its numbers, and products of them, are float32 that are far from subnormal."""
+
 
 def _require(condition: bool, sentence: str) -> None:
     if not condition:
@@ -347,6 +352,20 @@ def layer_norm(shapes: Shapes, attributes: Attributes) -> Shape:
     normal = tuple(x[attributes["axis"] :])
     for name, given in (("scale", scale), ("bias", bias)):
         _require(given is None or tuple(given) == normal, f"{name} has shape {given}, {normal} is needed.")
+    return tuple(x)
+
+
+def quantize(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x; scale and shift have a number for each entry of `axis`."""
+    x, scale, shift = (*shapes, None, None)[:3]
+    _axis(x, attributes["axis"])
+    channels = (x[attributes["axis"]],)
+    for name, given in (("scale", scale), ("shift", shift)):
+        _require(given is None or tuple(given) == channels, f"{name} has shape {given}, {channels} is needed.")
+    _require(attributes["exponent"] <= FARTHEST_EXPONENT, f"exponent={attributes['exponent']} is too far from 0.")
+    bits, most = attributes["bits"], MOST_BITS + attributes["signed"]
+    _require(bits - attributes["signed"] >= 1, f"bits={bits} leave none beside the sign.")
+    _require(bits <= most, f"bits={bits} is not allowed: at most {most} are.")
     return tuple(x)
 
 

@@ -84,9 +84,9 @@ class Context(IntEnum):
     PLANES = 31
     ATTRIBUTE = 32
     """The first of one context for each name in ATTRIBUTES."""
-    EXTENT = 94
-    LEAST_SIZE = 95
-    OPERATOR = 96
+    EXTENT = 222
+    LEAST_SIZE = 223
+    OPERATOR = 224
     """The first of one context for each operator code that came before; this one itself for the first node."""
 
 
@@ -152,6 +152,9 @@ ATTRIBUTES = (
     "upper",
     "diagonal",
     "padding",
+    "exponent",
+    "bits",
+    "signed",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

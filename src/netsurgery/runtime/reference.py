@@ -20,6 +20,7 @@ from netsurgery.runtime.kernels import (
     arithmetic,
     boxes,
     elementary,
+    fixed_point,
     functions,
     integers,
     interpolation,
@@ -45,6 +46,7 @@ KERNELS: dict[str, Kernel] = {
     **moves.KERNELS,
     **integers.KERNELS,
     **places.KERNELS,
+    **fixed_point.KERNELS,
 }
 """Operator name -> function (operands, attributes) -> the output, of its type or as what `run_node` makes that of.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from netsurgery.graph.operators.arithmetic import ARITHMETIC
 from netsurgery.graph.operators.boxes import BOXES
 from netsurgery.graph.operators.elementary import ELEMENTARY
+from netsurgery.graph.operators.fixed_point import FIXED_POINT
 from netsurgery.graph.operators.functions import FUNCTIONS
 from netsurgery.graph.operators.integers import INTEGERS
 from netsurgery.graph.operators.layers import LAYERS
@@ -19,7 +20,7 @@ from netsurgery.graph.operators.reductions import REDUCTIONS
 _ALL = sorted(
     (
         *(*LAYERS, *RECURRENT, *FUNCTIONS, *ELEMENTARY, *ARITHMETIC, *PICTURES, *BOXES, *REDUCTIONS, *MOVES),
-        *(*INTEGERS, *PLACES),
+        *(*INTEGERS, *PLACES, *FIXED_POINT),
     ),
     key=lambda operator: operator.code,
 )

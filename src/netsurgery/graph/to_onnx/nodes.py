@@ -12,6 +12,7 @@ import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Above, Extent, Factor, Number, Quotient
+from netsurgery.graph.fixed_point import limits
 from netsurgery.graph.ir import Graph, Node
 from netsurgery.graph.operators import OPERATORS, Operator, Shape
 from netsurgery.graph.to_onnx import arithmetic
@@ -375,6 +376,31 @@ def _layer_norm(nodes: Nodes, node: Node) -> None:
     nodes.add("LayerNormalization", [x, scale, bias], node.output, node.place, **settings)
 
 
+def _quantize(nodes: Nodes, node: Node) -> None:
+    """Steps that each round as Quantize says; Less and Where make NaN the lowest number."""
+    x, scale, shift = (*node.inputs, None, None)[:3]
+    given: Attributes = node.attributes
+    low, high = limits(given)
+    behind = len(nodes.shapes[node.inputs[0]]) - 1 - given["axis"]
+
+    def number(value: float, name: str) -> str:
+        return nodes.constant(np.float32(value), np.float32, f"{node.output}.{name}")
+
+    def along_axis(name: str) -> str:
+        axes = nodes.constant(range(1, 1 + behind), np.int64, f"{node.output}.axes of {name}")
+        return nodes.step(node, "Unsqueeze", [name, axes])
+
+    if scale is not None:
+        x = nodes.step(node, "Mul", [x, along_axis(scale)])
+    if shift is not None:
+        x = nodes.step(node, "Add", [x, along_axis(shift)])
+    counts = nodes.step(node, "Round", [nodes.step(node, "Mul", [x, number(2.0 ** -given["exponent"], "steps")])])
+    lowest = number(low, "lowest")
+    above = nodes.step(node, "Where", [nodes.step(node, "Greater", [counts, lowest]), counts, lowest])
+    within = nodes.step(node, "Min", [above, number(high, "highest")])
+    nodes.add("Mul", [within, number(2.0 ** given["exponent"], "step")], node.output, node.place)
+
+
 def _resize(nodes: Nodes, node: Node) -> None:
     given: Attributes = node.attributes
     _resized(nodes, node, None, mode="nearest", nearest_mode=given["rounding"])
@@ -637,6 +663,7 @@ WRITERS: dict[str, Writer] = {
     "Slice": _slice,
     "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
     "LayerNorm": _layer_norm,
+    "Quantize": _quantize,
     "Resize": _resize,
     "Interpolate": _interpolate,
     "GridSample": _grid_sample,

@@ -1,0 +1,59 @@
+// Quantize: values on a grid, rounded as IEEE 754 says, step by step, so that every processor gives the same bits.
+#include <cmath>
+
+#include "plain/makers.hpp"
+#include "plain/parts.hpp"
+
+namespace netsurgery::plain {
+namespace {
+
+class Quantize final : public PlainKernel {
+ public:
+  explicit Quantize(const Making& making) : parts_(1, 1) {
+    const Attributes& attributes = making.attributes();
+    const Shape& x = making.operands[0];
+    const auto axis = static_cast<std::size_t>(attributes.integer(AttributeName::kAxis));
+    channels_ = x[axis];
+    length_ = entries(x, axis + 1, x.size());
+    rows_ = entries(x, 0, axis) * channels_;
+    if (const Constant* scale = making.constant(1)) scale_ = scale->dense();
+    if (const Constant* shift = making.constant(2)) shift_ = shift->dense();
+    const int exponent = static_cast<int>(attributes.integer(AttributeName::kExponent));
+    const int bits = static_cast<int>(attributes.integer(AttributeName::kBits));
+    const bool negative = attributes.flag(AttributeName::kSigned);
+    per_step_ = std::ldexp(1.0f, -exponent);
+    step_ = std::ldexp(1.0f, exponent);
+    high_ = std::ldexp(1.0f, negative ? bits - 1 : bits) - 1.0f;
+    low_ = negative ? -high_ : 0.0f;
+    parts_ = Parts(rows_, length_);
+  }
+  Size pieces() const override { return parts_.pieces(); }
+  Size cost() const override { return rows_ * length_ * 2; }
+  bool in_place() const override { return true; }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    parts_.each(begin, end, [&](Size row, Size from, Size to) {
+      const auto channel = static_cast<std::size_t>(row % channels_);
+      const float scale = scale_.empty() ? 1.0f : scale_[channel], shift = shift_.empty() ? 0.0f : shift_[channel];
+      const float* x = inputs[0] + row * length_;
+      float* y = output + row * length_;
+      for (Size i = from; i < to; ++i) {
+        const float scaled = x[i] * scale;
+        float count = std::nearbyint((scaled + shift) * per_step_);
+        count = count > low_ ? count : low_;  // NaN is above nothing
+        y[i] = ((count < high_ ? count : high_) + 0.0f) * step_;
+      }
+    });
+  }
+
+ private:
+  Size channels_, length_, rows_;
+  std::vector<float> scale_, shift_;
+  float per_step_, step_, low_, high_;
+  Parts parts_;
+};
+
+}  // namespace
+
+Kernel make_quantize(const Making& making) { return std::make_unique<Quantize>(making); }
+
+}  // namespace netsurgery::plain

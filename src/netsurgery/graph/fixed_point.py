@@ -1,0 +1,118 @@
+"""Grids: which whole numbers, times which power of two, a value of a network can be.
+
+Quantize puts values on a grid. What follows it keeps them there (Relu, pools of maxima, whatever moves entries) or
+makes other exact numbers of them: sums, and layers whose weights are whole numbers. As long as all those are below
+2^24 they are float32, and no sum rounds, in whatever order it is taken: a network that rounds nowhere but in Quantize
+gives the same bits on every processor, as floats and as integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netsurgery.graph.ir import Graph, Node
+from netsurgery.graph.weights import Array, Powers, Weights, matrix_shape
+
+EXACT = 2**24
+"""Whole numbers below this, and sums that stay below it, are float32."""
+HIGHEST_POWER = 15
+"""Of the exponents of a layer's weights, which begin with 0: kernels double a sum no more often."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Numbers k * 2^exponent, k a whole number from low to high."""
+
+    exponent: int
+    low: int
+    high: int
+
+    @property
+    def largest(self) -> int:
+        """The largest magnitude of k."""
+        return max(abs(self.low), abs(self.high))
+
+    def joined(self, other: Grid) -> Grid:
+        """The grid of values of either kind."""
+        exponent = min(self.exponent, other.exponent)
+        one, another = self._finer(exponent), other._finer(exponent)
+        return Grid(exponent, min(one.low, another.low), max(one.high, another.high))
+
+    def plus(self, other: Grid) -> Grid:
+        """The grid of sums."""
+        exponent = min(self.exponent, other.exponent)
+        one, another = self._finer(exponent), other._finer(exponent)
+        return Grid(exponent, one.low + another.low, one.high + another.high)
+
+    def _finer(self, exponent: int) -> Grid:
+        factor = 2 ** (self.exponent - exponent)
+        return Grid(exponent, self.low * factor, self.high * factor)
+
+
+def limits(attributes: Mapping[str, Any]) -> tuple[int, int]:
+    """The least and the largest whole number that a Quantize gives."""
+    if attributes["signed"]:
+        highest = 2 ** (attributes["bits"] - 1) - 1
+        return -highest, highest
+    return 0, 2 ** attributes["bits"] - 1
+
+
+def grids(graph: Graph) -> dict[str, Grid]:
+    """Value name -> its grid, for the values of which one is known and which are exact."""
+    known: dict[str, Grid] = {}
+    for node in graph.nodes:
+        grid = _grid_of(node, known, graph)
+        if grid is not None and grid.largest < EXACT:
+            known[node.output] = grid
+    return known
+
+
+_KEEP = frozenset(("MaxPool", "AdaptiveMaxPool", "Reshape", "Transpose", "Slice", "DepthToSpace", "SpaceToDepth",
+                   "Expand", "Tile", "Reverse", "Gather"))  # fmt: skip
+"""Each entry of the output is one of x's: operators whose other operands are places."""
+
+
+def _grid_of(node: Node, known: Mapping[str, Grid], graph: Graph) -> Grid | None:
+    if node.operator == "Quantize":
+        return Grid(int(node.attributes["exponent"]), *limits(node.attributes))  # type: ignore[arg-type, call-overload]
+    if not node.inputs:
+        return None
+    given = [known.get(name) if name is not None else None for name in node.inputs]
+    first = given[0]
+    if first is None:
+        return None
+    if node.operator in _KEEP:
+        return first
+    if node.operator == "Relu":
+        return Grid(first.exponent, max(first.low, 0), max(first.high, 0))
+    if node.operator == "Pad":
+        plain = node.attributes["mode"] != "constant" or node.attributes["value"] == 0
+        return Grid(first.exponent, min(first.low, 0), max(first.high, 0)) if plain else None
+    if node.operator in ("Add", "Concat"):
+        together = first
+        for other in given[1:]:
+            if other is None:
+                return None
+            together = together.plus(other) if node.operator == "Add" else together.joined(other)
+        return together
+    if node.operator in ("Conv", "Linear") and len(node.inputs) == 2 and node.inputs[1] is not None:
+        whole = whole_weights(graph.constants[node.inputs[1]])
+        if whole is None:
+            return None
+        largest = int(np.abs(whole).sum(axis=1).max(initial=0)) * first.largest
+        return Grid(first.exponent, -largest, largest)
+    return None
+
+
+def whole_weights(weights: Weights) -> Array | None:
+    """(rows, columns): the weights, if all are whole numbers that kernels of additions take; None if they aren't."""
+    if not isinstance(weights, Powers) or weights.scales is not None:
+        return None
+    kept = weights.signs != 0
+    if kept.any() and not 0 <= weights.exponents[kept].min() <= weights.exponents[kept].max() <= HIGHEST_POWER:
+        return None
+    return weights.values.reshape(matrix_shape(weights.shape))
