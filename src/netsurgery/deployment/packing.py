@@ -10,7 +10,7 @@ torch module, .pt2, .onnx ──capture──▶ graph ──passes──▶ gra
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -18,6 +18,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from netsurgery.checks import require
+from netsurgery.deployment.calibration import batch_of, calibrated
 from netsurgery.deployment.comparison import TOLERANCE, Difference, compared, largest_difference
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.deployment.separate_process import asked_apart
@@ -25,17 +27,19 @@ from netsurgery.errors import SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.graph.extents import Extent, axis
+from netsurgery.graph.fixed_point import grids
 from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes, named_axes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
 from netsurgery.graph.weights import Weights, same_bits
 from netsurgery.packed.reader import PackedReader
 from netsurgery.packed.tensor_writer import require_finite
-from netsurgery.packed.writer import constants_in_order, encode_to
+from netsurgery.packed.writer import constants_in_order, encode, encode_to
 from netsurgery.runtime import reference
 from netsurgery.runtime.session import Session
 
 WeightFormat: TypeAlias = Literal["exact", "float16", "bfloat16"]
+Activations: TypeAlias = Literal["float", "fixed"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class PackReport:
     size_bytes: of the whole file; dense_bytes: of the model's parameters as float32, those that layers share counted
     once; connections: kept weights and biases in the file; difference: largest difference of an output from the model's
     (its weights rounded where that was asked for) on the example inputs, as a share of the largest output;
-    rounding_difference: the same between the model and itself with rounded weights, None if they weren't rounded;
+    rounding_difference: the same between the model and itself with rounded weights or activations, None if nothing
+    was rounded;
     inputs: what the network takes, with the names of axes that are open; least, steps: of each open axis the smallest
     size, and of those whose sizes are multiples, of what; compared_with: whose outputs the difference is
     measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
@@ -75,6 +80,8 @@ class PackReport:
     fixed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
+    metric_before: float | None = None
+    metric_after: float | None = None
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -91,7 +98,7 @@ class PackReport:
         batch = "" if self.batch is None else f"\nIt takes batches of {self.batch} only."
         if self.axes not in ((), ("batch",)):
             batch += f"\nIt takes any {named_axes(self.least, self.steps)}."
-        whose = self.compared_with if self.rounding_difference is None else f"{self.compared_with}, its weights rounded"
+        whose = self.compared_with if self.rounding_difference is None else f"{self.compared_with}, rounded as asked"
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
             f"Verified: its outputs are those of {whose}, to {self.difference:.1e} of the largest."
@@ -127,6 +134,9 @@ def pack(
     outputs: Sequence[str] | None = None,
     weights: WeightFormat = "exact",
     names: bool = False,
+    activations: Activations = "float",
+    calibration: Iterable[Any] | None = None,
+    evaluate: Callable[[Session], float] | None = None,
 ) -> PackReport:
     """Write a network as an .nsm file, verified before it gets its name.
 
@@ -145,6 +155,13 @@ def pack(
         outputs; what only leads to others is left out.
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
+    activations: "fixed" rounds activations to fixed point where the weights of layers are powers of two, as INQ leaves
+        them: 8 to 12 bits, scales that are powers of two. Such layers only add, and give the same bits on every
+        processor. Lossy, on request only.
+    calibration: batches of inputs, each a tensor or array, or a sequence of them, that scales are chosen on; needed
+        for "fixed". Some hundred examples do.
+    evaluate: of a network that is called as `ns.load` gives it, a metric; the report has it for the network in float32
+        and in fixed point.
     An .onnx file is compared with what ONNX Runtime makes of it, of a quantised one or one in other floats of what it
         means in float32; where that isn't installed, or can't run the model, with the graph as read from it.
         `compared_with` of the report says which.
@@ -160,6 +177,16 @@ def pack(
     """
     if weights not in ("exact", "float16", "bfloat16"):
         raise SettingError(f"weights={weights!r} is not allowed: weights must be 'exact', 'float16' or 'bfloat16'.")
+    require(activations in ("float", "fixed"), "activations", activations, "'float' or 'fixed'")
+    if (calibration is None) == (activations == "fixed") or (evaluate is not None and activations == "float"):
+        raise SettingError(
+            f"activations={activations!r} "
+            + (
+                "needs calibration: batches of inputs."
+                if activations == "fixed"
+                else "takes neither calibration nor evaluate: they are for activations='fixed'."
+            )
+        )
     check_target(path)
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
@@ -181,6 +208,16 @@ def pack(
         rounding_difference = largest_difference(rounded_outputs, expected)
         expected = rounded_outputs  # what is lost by request isn't the file's fault
         graph = simplify(graph, reference.run_node)
+    metric_before = metric_after = None
+    if calibration is not None:
+        _difference(graph, examples, expected, whose, path)
+        fixed_point = calibrated(graph, (batch_of(batch, graph.inputs) for batch in calibration))
+        metric_before = None if evaluate is None else float(evaluate(Session(encode(graph))))
+        graph, remarks = fixed_point.graph, (*remarks, *fixed_point.remarks)
+        rounded_outputs = _run(graph, examples)
+        rounding_difference = largest_difference(rounded_outputs, expected)
+        expected = rounded_outputs
+        metric_after = None if evaluate is None else float(evaluate(Session(encode(graph))))
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
             encode_to(file, graph, names=names)
@@ -204,6 +241,8 @@ def pack(
         fixed,
         remarks,
         found.allowed,
+        metric_before,
+        metric_after,
     )
 
 
@@ -294,6 +333,11 @@ def _engine_difference(
     """The same of what the engine, which will run the file, makes of its bytes."""
     outputs = Session(content)(*examples)
     given = outputs if isinstance(outputs, tuple) else (outputs,)
+    if set(graph.outputs) <= grids(graph).keys() and not all(map(np.array_equal, given, _run(graph, examples))):
+        raise VerificationError(
+            f"{path}: the engine's outputs aren't those of the fixed point network in the file, bit for bit; nothing "
+            "was kept. That is a fault of netsurgery: please report it with the model."
+        )
     found = compared(given, expected, graph, _feeds(graph, examples))
     if not found.within:
         raise VerificationError(

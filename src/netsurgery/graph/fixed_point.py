@@ -71,21 +71,21 @@ def grids(graph: Graph) -> dict[str, Grid]:
     return known
 
 
-_KEEP = frozenset(("MaxPool", "AdaptiveMaxPool", "Reshape", "Transpose", "Slice", "DepthToSpace", "SpaceToDepth",
+KEEPING = frozenset(("MaxPool", "AdaptiveMaxPool", "Reshape", "Transpose", "Slice", "DepthToSpace", "SpaceToDepth",
                    "Expand", "Tile", "Reverse", "Gather"))  # fmt: skip
 """Each entry of the output is one of x's: operators whose other operands are places."""
 
 
 def _grid_of(node: Node, known: Mapping[str, Grid], graph: Graph) -> Grid | None:
     if node.operator == "Quantize":
-        return Grid(int(node.attributes["exponent"]), *limits(node.attributes))  # type: ignore[arg-type, call-overload]
+        return Grid(int(node.attributes["exponent"]), *limits(node.attributes))  # type: ignore[arg-type]
     if not node.inputs:
         return None
     given = [known.get(name) if name is not None else None for name in node.inputs]
     first = given[0]
     if first is None:
         return None
-    if node.operator in _KEEP:
+    if node.operator in KEEPING:
         return first
     if node.operator == "Relu":
         return Grid(first.exponent, max(first.low, 0), max(first.high, 0))

@@ -19,9 +19,9 @@ FIXED_POINT = (
         ),
         rule.quantize,
         "The nearest multiple of 2^exponent to x * scale + shift, of two equally near ones the even one, within "
-        "±(2^(bits - 1) - 1) of them if `signed`, else from 0 to 2^bits - 1. Scale and shift (C,) belong to the entries "
-        "of an axis; their product and sum are rounded to float32, one after the other. NaN becomes the lowest number, "
-        "zero is +0.",
+        "±(2^(bits - 1) - 1) of them if `signed`, else from 0 to 2^bits - 1. Scale and shift (C,) belong to the "
+        "entries of an axis; product and sum are rounded to float32, one after the other. NaN becomes the lowest "
+        "number, zero is +0.",
         images=Images.APART_BEHIND_AXIS,
     ),
 )

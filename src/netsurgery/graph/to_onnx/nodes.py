@@ -381,7 +381,7 @@ def _quantize(nodes: Nodes, node: Node) -> None:
     x, scale, shift = (*node.inputs, None, None)[:3]
     given: Attributes = node.attributes
     low, high = limits(given)
-    behind = len(nodes.shapes[node.inputs[0]]) - 1 - given["axis"]
+    behind = len(nodes.shapes[node.output]) - 1 - given["axis"]
 
     def number(value: float, name: str) -> str:
         return nodes.constant(np.float32(value), np.float32, f"{node.output}.{name}")

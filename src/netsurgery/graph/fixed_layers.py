@@ -1,0 +1,234 @@
+"""A network in fixed point: layers whose weights are powers of two become sums of whole numbers.
+
+    x ─▶ Conv ─▶ Relu ─▶ ...          x ─▶ Quantize ─▶ Conv of ±2^k ─▶ Quantize (scale, shift, from 0 on) ─▶ ...
+
+Each such layer reads values on a grid (`points` says which values those are, `Choice` which grid), its weights are
+whole numbers, and a Quantize makes of its exact sums what the layer means: times the unit of each row, plus its bias,
+on the grid of whatever reads it. What isn't such a layer stays as it was, on rounded values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netsurgery.graph.fixed_point import EXACT, HIGHEST_POWER, KEEPING
+from netsurgery.graph.ir import Array, Graph, Node, node
+from netsurgery.graph.weights import Powers, Weights, matrix_shape
+
+FEWEST_BITS, MOST_BITS = 8, 12
+"""Of rounded activations."""
+SHORT = 2**15 - 1
+"""The largest sum that 16 bits hold, whatever its sign."""
+_WIDE_BITS, _WIDEST_BITS = 16, 25
+"""Of a layer's output that is rounded again when something was added, and of one that is read as a float."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A grid for values: which Quantize makes them."""
+
+    exponent: int
+    bits: int
+    signed: bool
+
+    @property
+    def high(self) -> int:
+        """The largest whole number."""
+        return int(2 ** (self.bits - self.signed)) - 1
+
+
+@dataclass(frozen=True)
+class WholeLayer:
+    """A Conv or Linear, its weight as whole numbers, and for each row what one of them stands for."""
+
+    made: Node
+    weight: Powers
+    units: Array
+    shift: str | None
+
+    @property
+    def largest_sum(self) -> int:
+        """Of the magnitudes of a row's weights."""
+        matrix = np.abs(self.weight.values).reshape(matrix_shape(self.weight.shape))
+        return int(matrix.sum(axis=1, dtype=np.float64).max(initial=0))
+
+
+@dataclass
+class Point:
+    """Values that get one grid together, because something joins them; and the layers that read them."""
+
+    values: list[str] = field(default_factory=list)
+    readers: list[WholeLayer] = field(default_factory=list)
+
+    def bits(self, signed: bool, fewest: int = FEWEST_BITS) -> int:
+        """As many, up to MOST_BITS, as leave all sums of its readers 16 bits; `fewest` where that can't be."""
+        largest = max((reader.largest_sum for reader in self.readers), default=0)
+        fitting = (bits for bits in range(MOST_BITS, fewest, -1) if (2 ** (bits - signed) - 1) * largest <= SHORT)
+        return next(fitting, fewest)
+
+
+def whole_layers(graph: Graph) -> dict[str, WholeLayer]:
+    """Output -> layer, for those whose weights are powers of two, up to a factor for each row, and few enough.
+
+    Few enough: sums of values of FEWEST_BITS stay exact. Weights of a row may differ by a factor of 2^HIGHEST_POWER.
+    """
+    found = {}
+    for made in graph.nodes:
+        if made.operator not in ("Conv", "Linear") or made.inputs[0] in graph.constants:
+            continue
+        halves = _whole(graph.constants[made.inputs[1] or ""])
+        if halves is None:
+            continue
+        layer = WholeLayer(made, *halves, made.inputs[2] if len(made.inputs) > 2 else None)
+        if layer.largest_sum * (2**FEWEST_BITS - 1) < EXACT:
+            found[made.output] = layer
+    return found
+
+
+def _whole(weights: Weights) -> tuple[Powers, Array] | None:
+    """Powers with exponents from 0 on in each row, and what 1 stands for."""
+    if not isinstance(weights, Powers) or weights.ndim < 2:
+        return None
+    rows, columns = matrix_shape(weights.shape)
+    kept = (weights.signs != 0).reshape(rows, columns)
+    exponents = weights.exponents.reshape(rows, columns).astype(np.int32)
+    lowest = np.where(kept, exponents, 127).min(axis=1, initial=127)
+    lowest = np.where(kept.any(axis=1), lowest, 0)
+    above = np.where(kept, exponents - lowest[:, None], 0)
+    if above.max(initial=0) > HIGHEST_POWER or np.abs(lowest).max(initial=0) > 60:
+        return None
+    scales = np.ones(rows, np.float32) if weights.scales is None else weights.scales.repeat(rows // len(weights.scales))
+    units = np.ldexp(scales, lowest).astype(np.float32)
+    return Powers(weights.signs, above.astype(np.int8).reshape(weights.shape)), units
+
+
+def points(graph: Graph, layers: Mapping[str, WholeLayer]) -> list[Point]:
+    """Where values have to be rounded so that every layer reads values on a grid.
+
+    That is as early as it means the same: in front of pools of maxima and of what only moves entries.
+    """
+    makers = graph.producers()
+    group: dict[str, Point] = {}
+
+    def sources(value: str) -> Iterable[str]:
+        maker = makers.get(value)
+        if maker is not None and maker.operator == "Concat":
+            for name in maker.given:
+                yield from sources(name)
+        elif maker is not None and maker.operator in KEEPING and maker.inputs[0] not in graph.constants:
+            yield from sources(str(maker.inputs[0]))
+        else:
+            yield value
+
+    for layer in layers.values():
+        joined = Point(readers=[layer])
+        for value in sources(str(layer.made.inputs[0])):
+            other = group.get(value, Point([value]))
+            joined.values += [name for name in other.values if name not in joined.values]
+            joined.readers += [reader for reader in other.readers if all(reader is not one for one in joined.readers)]
+        for value in joined.values:
+            group[value] = joined
+    unique: list[Point] = []
+    for point in group.values():
+        if all(point is not one for one in unique):
+            unique.append(point)
+    return [point for point in unique if not any(name in graph.constants for name in point.values)]
+
+
+def fixed(
+    graph: Graph,
+    layers: Mapping[str, WholeLayer],
+    chosen: Mapping[str, Choice],
+    largest: Callable[[str], float],
+) -> Graph:
+    """The graph in fixed point. chosen: value -> its grid; largest: the largest magnitude that a layer's output had.
+
+    Names of values stay; those of layers' exact sums are new.
+    """
+    names = graph.names()
+    readers = graph.consumers()
+    constants = dict(graph.constants)
+    nodes: list[Node] = []
+    absorbed: dict[str, str] = {}
+
+    def new(wish: str) -> str:
+        name, number = wish, 1
+        while name in names:
+            number += 1
+            name = f"{wish} {number}"
+        names.add(name)
+        return name
+
+    def constant(values: Array, wish: str) -> str:
+        name = new(wish)
+        constants[name] = values  # type: ignore[assignment]
+        return name
+
+    def quantize(x: str, output: str, choice: Choice, scale: Array | None, shift: str | None, axis: int) -> Node:
+        scales = None if scale is None else constant(scale, f"{output} scale")
+        return node("Quantize", [x, scales, shift], output, exponent=choice.exponent, bits=choice.bits,
+                    signed=choice.signed, axis=axis)  # fmt: skip
+
+    def only_cut(value: str) -> Node | None:
+        """The Relu that is the only reader of a value, if what it gives is rounded."""
+        reading = readers.get(value, [])
+        found = len(reading) == 1 and value not in graph.outputs and reading[0].operator == "Relu"
+        return reading[0] if found and reading[0].output in chosen and not chosen[reading[0].output].signed else None
+
+    def target(output: str) -> tuple[str, Choice]:
+        """What a layer's Quantize gives, and on which grid."""
+        if output in chosen:
+            return output, chosen[output]
+        cut = only_cut(output)
+        if cut is not None:
+            return cut.output, chosen[cut.output]
+        added = readers.get(output, [])
+        wide = bool(added) and output not in graph.outputs and all(one.operator == "Add" for one in added)
+        bits = _WIDE_BITS if wide else _WIDEST_BITS
+        return output, Choice(_finest(2 * largest(output), 2 ** (bits - 1) - 1), bits, True)
+
+    rounded = {given.name: new(f"{given.name} rounded") for given in graph.inputs if given.name in chosen}
+    shapes = graph.shapes()
+    for given, name in rounded.items():
+        nodes.append(quantize(given, name, chosen[given], None, None, min(1, len(shapes[given]) - 1)))
+    for made in graph.nodes:
+        if made.output in absorbed:
+            continue
+        inputs = [rounded.get(name, name) if name is not None else None for name in made.inputs]
+        layer = layers.get(made.output)
+        axis = len(shapes[made.output]) - 1 if made.operator == "Linear" else min(1, len(shapes[made.output]) - 1)
+        if layer is not None:
+            sums = new(f"{made.output} sums")
+            weight = constant(layer.weight, f"{made.output} whole")  # type: ignore[arg-type]
+            nodes.append(Node(made.operator, (inputs[0], weight), sums, made.attributes, made.place))
+            output, choice = target(made.output)
+            if output != made.output:
+                absorbed[output] = made.output
+            scale = None if (layer.units == 1).all() else layer.units
+            nodes.append(quantize(sums, output, choice, scale, layer.shift, axis))
+        elif made.output in chosen and _is_cut(made, chosen[made.output]):
+            nodes.append(quantize(str(inputs[0]), made.output, chosen[made.output], None, None, axis))
+        elif made.output in chosen:
+            exact = new(f"{made.output} exact")
+            nodes.append(Node(made.operator, tuple(inputs), exact, made.attributes, made.place))
+            nodes.append(quantize(exact, made.output, chosen[made.output], None, None, axis))
+        else:
+            nodes.append(Node(made.operator, tuple(inputs), made.output, made.attributes, made.place))
+    changed = graph.replaced(nodes=tuple(nodes), constants=constants)
+    used = changed.uses()
+    return changed.replaced(constants={name: held for name, held in constants.items() if used[name]})
+
+
+def _is_cut(made: Node, choice: Choice) -> bool:
+    """True for a Relu whose cut is the grid's own end."""
+    return made.operator == "Relu" and not choice.signed
+
+
+def _finest(largest: float, count: int) -> int:
+    """The least exponent with which `count` steps reach that far."""
+    if not np.isfinite(largest) or largest <= 0:
+        return 0
+    return int(np.clip(np.ceil(np.log2(largest / count)), -60, 60))
