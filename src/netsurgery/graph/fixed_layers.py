@@ -22,8 +22,10 @@ FEWEST_BITS, MOST_BITS = 8, 12
 """Of rounded activations."""
 SHORT = 2**15 - 1
 """The largest sum that 16 bits hold, whatever its sign."""
+_FARTHEST_UNIT = 60
+"""Of the exponents of units: no number on the way is subnormal."""
 _WIDE_BITS, _WIDEST_BITS = 16, 25
-"""Of a layer's output that is rounded again when something was added, and of one that is read as a float."""
+"""Of a layer's output that others read before it is rounded, such as sums, and of one that is the network's own."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +91,24 @@ def whole_layers(graph: Graph) -> dict[str, WholeLayer]:
 
 
 def _whole(weights: Weights) -> tuple[Powers, Array] | None:
-    """Powers with exponents from 0 on in each row, and what 1 stands for."""
-    if not isinstance(weights, Powers) or weights.ndim < 2:
+    """Powers with exponents from 0 on in each row, and what 1 stands for: whatever type says so, or none."""
+    if weights.ndim < 2:
         return None
     rows, columns = matrix_shape(weights.shape)
-    kept = (weights.signs != 0).reshape(rows, columns)
-    exponents = weights.exponents.reshape(rows, columns).astype(np.int32)
-    lowest = np.where(kept, exponents, 127).min(axis=1, initial=127)
-    lowest = np.where(kept.any(axis=1), lowest, 0)
-    above = np.where(kept, exponents - lowest[:, None], 0)
-    if above.max(initial=0) > HIGHEST_POWER or np.abs(lowest).max(initial=0) > 60:
+    matrix = weights.values.reshape(rows, columns)
+    kept = matrix != 0
+    mantissas, exponents = np.frexp(np.abs(matrix))
+    highest = np.where(kept, mantissas, 0).max(axis=1, initial=0)
+    if (kept & (mantissas != highest[:, None])).any():
         return None
-    scales = np.ones(rows, np.float32) if weights.scales is None else weights.scales.repeat(rows // len(weights.scales))
-    units = np.ldexp(scales, lowest).astype(np.float32)
-    return Powers(weights.signs, above.astype(np.int8).reshape(weights.shape)), units
+    any_kept = kept.any(axis=1)
+    lowest = np.where(any_kept, np.where(kept, exponents, np.iinfo(np.int32).max).min(axis=1), 0)
+    above = np.where(kept, exponents - lowest[:, None], 0)
+    if above.max(initial=0) > HIGHEST_POWER or np.abs(lowest).max(initial=0) > _FARTHEST_UNIT:
+        return None
+    units = np.where(any_kept, np.ldexp(highest, lowest), 1).astype(np.float32)
+    signs = np.sign(matrix).astype(np.int8).reshape(weights.shape)
+    return Powers(signs, above.astype(np.int8).reshape(weights.shape)), units
 
 
 def points(graph: Graph, layers: Mapping[str, WholeLayer]) -> list[Point]:
@@ -185,9 +191,7 @@ def fixed(
         cut = only_cut(output)
         if cut is not None:
             return cut.output, chosen[cut.output]
-        added = readers.get(output, [])
-        wide = bool(added) and output not in graph.outputs and all(one.operator == "Add" for one in added)
-        bits = _WIDE_BITS if wide else _WIDEST_BITS
+        bits = _WIDE_BITS if output in readers else _WIDEST_BITS
         return output, Choice(_finest(2 * largest(output), 2 ** (bits - 1) - 1), bits, True)
 
     rounded = {given.name: new(f"{given.name} rounded") for given in graph.inputs if given.name in chosen}

@@ -8,6 +8,7 @@ gives the same bits on every processor, as floats and as integers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,29 @@ def _grid_of(node: Node, known: Mapping[str, Grid], graph: Graph) -> Grid | None
         largest = int(np.abs(whole).sum(axis=1).max(initial=0)) * first.largest
         return Grid(first.exponent, -largest, largest)
     return None
+
+
+def same_everywhere(graph: Graph) -> set[str]:
+    """The values whose bits don't depend on the order of any sum: on grids, or averages of such values.
+
+    An average of numbers on a grid is an exact sum, divided once.
+    """
+    known = grids(graph)
+    same = {given.name for given in graph.inputs} | set(graph.constants)
+    for node in graph.nodes:
+        exact = node.output in known or (node.operator in _AVERAGES and _sum_is_exact(node, known))
+        if exact and same.issuperset(node.given):
+            same.add(node.output)
+    return same
+
+
+_AVERAGES = ("AveragePool", "AdaptiveAveragePool", "Mean")
+
+
+def _sum_is_exact(node: Node, known: Mapping[str, Grid]) -> bool:
+    grid = known.get(str(node.inputs[0]))
+    kernel = node.attributes.get("kernel", ())  # others add in float64
+    return grid is not None and grid.largest * math.prod(kernel) < EXACT  # type: ignore[arg-type]
 
 
 def whole_weights(weights: Weights) -> Array | None:
