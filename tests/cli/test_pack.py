@@ -70,11 +70,31 @@ def test_options_reach_the_packer(sources: Path, capsys: pytest.CaptureFixture[s
     capsys.readouterr()
     assert main(["pack", source, "-o", "half.nsm", "--weights", "float16"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"outputs are those of onnxruntime \d\S+, its weights rounded to float16, to", text)
-    assert re.search(r"rounding to float16 moved outputs by \d\.\de-0[45] of the largest", text)
+    assert re.search(r"outputs are those of onnxruntime \d\S+, rounded so, to", text)
+    assert re.search(r"rounding weights to float16 moved outputs by \d\.\de-0[45] of the largest", text)
     exact, named, half = (Path(f"{name}.nsm").stat().st_size for name in ("exact", "named", "half"))
     assert half < 0.7 * exact < exact < named
     assert "0.weight" in ns.load("named.nsm").graph.constants
+
+
+def test_activations_are_rounded_on_request_and_info_says_what_that_saves(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from netsurgery.graph.to_onnx import write_onnx
+
+    layer = torch.nn.Linear(6, 4)
+    with torch.no_grad():
+        layer.weight.copy_(torch.exp2(torch.arange(24).reshape(4, 6) % 3 - 2.0))
+    write_onnx(read_torch(layer, (torch.randn(2, 6),)), "model.onnx")
+    np.save("x.npy", np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32))
+    assert main(["pack", "model.onnx", "--activations", "fixed", "--calibration", "x.npy"]) == 0
+    assert "activations to fixed point moved outputs by" in " ".join(capsys.readouterr().out.split())
+    assert main(["info", "model.nsm"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1 of 1 layers add whole numbers of 11 bits: for an output 6.0 additions and 2.0 doublings where" in told
+    for odd in (["--activations", "fixed"], ["--calibration", "x.npy"]):
+        assert main(["pack", "model.onnx", *odd]) == 2
+        assert "--calibration" in capsys.readouterr().err
 
 
 def test_a_network_ends_at_the_outputs_that_are_asked_for(sources: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from netsurgery.analysis.associative import Signs
+from netsurgery.analysis.fixed_point import FixedLayers, fixed_layers
 from netsurgery.analysis.operation_counts import OperationCounts, counts_of
 from netsurgery.graph.ir import Graph, Node, open_shapes
 from netsurgery.graph.value_types import ValueType
@@ -66,7 +67,8 @@ class Summary:
 
     axes: name of each open axis -> its smallest size; steps: name of each whose sizes are multiples -> of what;
     operators: name -> how many nodes, the most frequent first; structure_bits: all of the file that is neither a tensor
-    nor its header; sketched: layers of binary planes, in order.
+    nor its header; sketched: layers of binary planes, in order; fixed_point: what adds whole numbers, None if nothing
+    does.
     """
 
     size_bytes: int
@@ -79,6 +81,7 @@ class Summary:
     tensors: tuple[TensorSummary, ...]
     structure_bits: float
     sketched: tuple[SketchedLayer, ...]
+    fixed_point: FixedLayers | None
 
     @property
     def entries(self) -> int:
@@ -139,6 +142,7 @@ class Summary:
                 }
                 for layer in self.sketched
             ],
+            "fixed_point": None if self.fixed_point is None else asdict(self.fixed_point),
         }
 
 
@@ -167,6 +171,7 @@ def summary_of(packed: Packed) -> Summary:
         ),
         structure_bits=packed.structure_bits,
         sketched=tuple(_sketched(packed)),
+        fixed_point=fixed_layers(graph),
     )
 
 

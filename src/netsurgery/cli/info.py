@@ -24,6 +24,10 @@ keys of --json:
                               fadd_stretches}: operations at batch 1 of layers
                               that are binary planes; fadd_tree: null where
                               the layer is too large to tell quickly
+  fixed_point                 {layers, of, bits, multiplications, additions,
+                              doublings}: layers that add whole numbers, of how
+                              many; bits of what they read, fewest and most;
+                              operations for an output; null without such layers
   tensors                     list of {name, shape, encoding, entries, kept,
                               distinct, bits, bits_per_weight,
                               bits_per_connection}; distinct: how many values

@@ -21,6 +21,19 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         choices=("exact", "float16", "bfloat16"),
         help="float16 and bfloat16 round every weight first, which is lossy (default exact)",
     )
+    parser.add_argument(
+        "--activations",
+        default="float",
+        choices=("float", "fixed"),
+        help="fixed rounds activations to fixed point where weights are powers of two, which is lossy (default float)",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        action="append",
+        metavar="X.npy",
+        help="a batch of real inputs that scales are chosen on, once for each input; needed for --activations fixed",
+    )
     parser.add_argument("--names", action="store_true", help="keep the names of inputs, layers and weights")
     parser.add_argument(
         "--input",
@@ -71,6 +84,13 @@ def run(options: argparse.Namespace) -> None:
     check_model_file(options.model)
     path = options.output or Path(options.model.with_suffix(".nsm").name)
     require(path.suffix == ".nsm", "--output", str(path), "the name of an .nsm file")
+    require(
+        (options.activations == "fixed") == bool(options.calibration),
+        "--calibration",
+        "given" if options.calibration else "nothing",
+        "given with --activations fixed, and only then",
+    )
+    calibration = [[read_array(given) for given in options.calibration]] if options.calibration else None
     examples = [read_array(given) for given in options.input] if options.input else None
     try:
         report = pack(
@@ -82,6 +102,8 @@ def run(options: argparse.Namespace) -> None:
             outputs=options.outputs,
             weights=options.weights,
             names=options.names,
+            activations=options.activations,
+            calibration=calibration,
         )
     except UnsupportedOperatorError as error:
         if options.explain:
@@ -94,9 +116,11 @@ def run(options: argparse.Namespace) -> None:
         lines += fact("batch", f"fixed at {report.batch}; for others, export the model with an open first axis")
     whose = f"those of {report.compared_with}"
     if report.rounding_difference is not None:
-        moved = f"to {options.weights} moved outputs by {report.rounding_difference:.1e} of the largest"
+        rounded = [] if options.weights == "exact" else [f"weights to {options.weights}"]
+        rounded += ["activations to fixed point"] if options.activations == "fixed" else []
+        moved = f"{' and '.join(rounded)} moved outputs by {report.rounding_difference:.1e} of the largest"
         lines += fact("rounding", moved)
-        whose += f", its weights rounded to {options.weights}"
+        whose += ", rounded so"
     verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {report.tolerance:.0e})"
     lines += fact("verified", verified)
     for remark in report.remarks:

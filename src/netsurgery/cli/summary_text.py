@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
+from netsurgery.analysis.fixed_point import FixedLayers
 from netsurgery.analysis.operation_counts import STRETCH
 from netsurgery.analysis.summary import Summary, TensorSummary, ValueSummary, per
 from netsurgery.graph.ir import named_axes
@@ -27,8 +28,22 @@ def network(summary: Summary) -> list[str]:
         *fact("inputs", _values(summary.inputs)),
         *fact("outputs", _values(summary.outputs)),
         *(fact("open axes", named_axes(summary.axes, summary.steps)) if set(summary.axes) - {"batch"} else []),
+        *_fixed_point(summary.fixed_point),
         *fact("operators", f"{sum(summary.operators.values())}: {operators}" if operators else "none"),
     ]
+
+
+def _fixed_point(found: FixedLayers | None) -> list[str]:
+    if found is None:
+        return []
+    fewest, most = found.bits
+    bits = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    return fact(
+        "fixed point",
+        f"{found.layers} of {found.of} layers add whole numbers of {bits} bits: for an output {found.additions:,.1f} "
+        f"additions and {found.doublings:,.1f} doublings where float32 takes {found.multiplications:,.1f} "
+        "multiplications and as many additions",
+    )
 
 
 def size(summary: Summary) -> list[str]:
