@@ -29,7 +29,8 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.engine.plain_cases import MAKERS, cases, constant  # noqa: E402
+from tests.samples.case import constant  # noqa: E402
+from tests.samples.table import SAMPLES, cases  # noqa: E402
 
 from netsurgery._native import instructions  # noqa: E402
 from netsurgery.errors import NetsurgeryError  # noqa: E402
@@ -276,7 +277,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--operators", nargs="*", default=sorted(MAKERS), help="by default all of them")
+    parser.add_argument("--operators", nargs="*", default=sorted(SAMPLES), help="by default all of them")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "graphs", help="for graphs that differ")
     parser.add_argument("--no-onnxruntime", action="store_true", help="compare engine and reference alone")
     parser.add_argument("--record", type=Path, metavar="FILE.json")

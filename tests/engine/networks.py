@@ -5,11 +5,11 @@ python -m tests.engine.networks     writes them to engine/tests/networks, where 
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from tests.packed.graphs import ARRANGEMENTS, CASES, one_node, random_lenet5
+from tests.packed.graphs import ARRANGEMENTS, random_lenet5
+from tests.samples.table import SAMPLES
 
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.graph.planes import Signs, sum_of_planes
@@ -171,10 +171,9 @@ def lenet5() -> Graph:
 def all_files() -> dict[str, bytes]:
     """By name."""
     networks = {arrangement.__name__: arrangement() for arrangement in ARRANGEMENTS}
-    of_operators: Counter[str] = Counter()
-    for operator, operands, attributes in CASES:
-        of_operators[operator] += 1
-        networks[f"{operator}-{of_operators[operator]:02}"] = one_node(operator, operands, attributes, "batch")
+    for operator, samples in SAMPLES.items():
+        for number, one in enumerate(samples.files, 1):
+            networks[f"{operator}-{number:02}"] = one.graph(operator, "batch")
     for network in (lenet5, residual, depthwise, windows, pools, volumes, binary_planes, four_planes):
         networks[network.__name__] = network()
     return {f"{name}.nsm": encode(recognise_weights(graph)) for name, graph in networks.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.plain_cases import Case
+from tests.samples.case import Case
 
 from netsurgery.graph.ir import node
 from netsurgery.runtime.reference import KERNELS

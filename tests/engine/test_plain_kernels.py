@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.plain_cases import LARGE, MAKERS, RECURRENT, Case, cases
 from tests.packed.graphs import all_graphs, random_inputs
+from tests.samples.case import GATES, Case
+from tests.samples.table import SAMPLES, cases
 
 from netsurgery import _native
 from netsurgery.graph.ir import Array
@@ -107,7 +108,7 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
         gain = magnitude / np.sqrt(variance + case.attributes.get("epsilon", 1e-5))
         gain = gain * (1 if scale is None else np.abs(scale)) + (0 if bias is None else np.abs(bias))
         return ulp + 8 * x.size * DOUBLE_UNIT * gain
-    if case.operator in RECURRENT:
+    if case.operator in GATES:
         return recurrent_bound(case, operands)
     if case.operator in {"Interpolate", "GridSample", "RoiAlign"}:
         # Weights come of rounded positions and are divided by their sum; of cubic their magnitudes sum to less than 3.
@@ -130,13 +131,13 @@ def recurrent_bound(case: Case, operands: list[Array | None]) -> Array:
     time = gates.shape[1 if case.attributes.get("batch_first") else 0]
     largest = max((one[np.isfinite(one)].max(initial=0) for one in others), default=0.0)
     cell = time + largest
-    reach = 1 + RECURRENT[case.operator] * weight.sum(1).max() * (1 + cell) * max(1.0, largest * case.shapes[1][1])
+    reach = 1 + GATES[case.operator] * weight.sum(1).max() * (1 + cell) * max(1.0, largest * case.shapes[1][1])
     error = 8 * (weight.shape[1] + 8) * UNIT * (gates.max() + reach * (1 + cell))
     return np.asarray(error * sum((1 + reach) ** step for step in range(time)))
 
 
-def test_every_operator_is_drawn() -> None:
-    assert set(MAKERS) == set(OPERATORS)
+def test_every_operator_has_samples() -> None:
+    assert set(SAMPLES) == set(OPERATORS)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -152,7 +153,7 @@ def test_a_kernel_gives_what_the_reference_gives(
     assert case.run(operands, **ways).tobytes() == got.tobytes()
 
 
-@pytest.mark.parametrize("operator", [one for one in OPERATORS if one not in {*PRODUCTS, *RECURRENT}])
+@pytest.mark.parametrize("operator", [one for one in OPERATORS if one not in {*PRODUCTS, *GATES}])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), ways=ways)
 def test_odd_values_give_what_they_give_in_the_reference(
@@ -214,6 +215,9 @@ def test_a_product_of_two_values_has_every_connection(case: Case, seed: int, way
     wanted = reference(case, operands)
     finite = [np.where(np.isfinite(one), one, np.float32(0)) for one in operands if one is not None]
     assert_near(case.run(operands, **ways), wanted, product_bound(case, [*finite]))
+
+
+LARGE = [case for samples in SAMPLES.values() for case in samples.large]
 
 
 @pytest.mark.parametrize("case", LARGE, ids=lambda case: f"{case.operator}-{case.shapes}".replace(" ", ""))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.samples.sample import Known, Numbers, Value
+from tests.samples.table import SAMPLES
 
-from fuzz.corpus import ONE_NODE, type_of_operand
 from netsurgery.graph.ir import GraphBuilder, node
 from netsurgery.graph.operators import OPERATORS, Expected, Gives, Images, Length, Operand, Operator, Work, working
 from netsurgery.graph.passes import units
@@ -19,18 +21,27 @@ from netsurgery.runtime.reference import run_node
 Arrays = list[np.ndarray | None]
 
 
-def example(name: str, seed: int = 0) -> tuple[Arrays, dict[str, Any], int]:
-    """Operands and attributes of an operator's example, and how many of the operands are values that change."""
-    shapes, constants, attributes = ONE_NODE[name]
-    rng = np.random.default_rng(seed)
-    operands: Arrays = [
-        rng.integers(0, 3, shape).astype(type_of_operand(name, place).dtype)
-        if type_of_operand(name, place) is not ValueType.FLOAT32
-        else rng.standard_normal(shape).astype(np.float32)
-        for place, shape in enumerate(shapes)
-    ]
-    operands += [None if shape is None else rng.standard_normal(shape).astype(np.float32) for shape in constants]
-    return operands, attributes, len(shapes)
+def example(name: str, seed: int = 0) -> tuple[Arrays, dict[str, Any], tuple[bool, ...]]:
+    """Operands and attributes of an operator's first sample, and which operands have a batch.
+
+    That is of one image, which depends on the seed; constants don't.
+    """
+    sample = SAMPLES[name].files[0]
+    rng, fixed = np.random.default_rng(seed), np.random.default_rng(99)
+    operands: Arrays = []
+    for place, operand in enumerate(sample.operands):
+        match operand:
+            case None:
+                operands.append(None)
+            case Known(values):
+                operands.append(np.array(values))
+            case Value(shape) | Numbers(shape, _):
+                kind = sample.type(name, place)
+                drawn = rng.standard_normal if kind is ValueType.FLOAT32 else partial(rng.integers, 0, 3)
+                operands.append(drawn(size=(1, *shape)).astype(kind.dtype))
+            case _:
+                operands.append(fixed.standard_normal(operand.shape).astype(np.float32))
+    return operands, sample.attributes, tuple(isinstance(one, Value | Numbers) for one in sample.operands)
 
 
 def computed(name: str, operands: Sequence[np.ndarray | None], attributes: dict[str, Any]) -> np.ndarray:
@@ -100,14 +111,14 @@ KEPT_APART = [name for name, operator in OPERATORS.items() if operator.images is
 
 @pytest.mark.parametrize("name", KEPT_APART)
 def test_operators_that_keep_images_apart_give_each_image_what_it_gives_alone(name: str) -> None:
-    operands, attributes, values = example(name)
-    attributes = {**attributes, **({"axis": 1} if name == "Concat" else {})}
-    if name == "Concat":  # of values alone
-        operands = operands[:values]
-    images = [example(name, seed)[0][:values] for seed in range(3)]
-    stacked = [np.concatenate([image[place] for image in images]) for place in range(values)]  # type: ignore[misc]
-    together = computed(name, [*stacked, *operands[values:]], attributes)
-    alone = [computed(name, [*image, *operands[values:]], attributes) for image in images]
+    _, attributes, batched = example(name)
+    images = [example(name, seed)[0] for seed in range(3)]
+    stacked: Arrays = [
+        np.concatenate([image[place] for image in images]) if has_batch else images[0][place]  # type: ignore[misc]
+        for place, has_batch in enumerate(batched)
+    ]
+    together = computed(name, stacked, attributes)
+    alone = [computed(name, image, attributes) for image in images]
     assert np.allclose(together, np.concatenate(alone), rtol=1e-6, atol=1e-7, equal_nan=True)
 
 
@@ -139,12 +150,13 @@ def test_what_a_trait_excepts_does_mix_images(name: str, attributes: dict[str, A
 @pytest.mark.parametrize("name", OPERATORS)
 def test_expected_lengths_are_those_of_the_example(name: str) -> None:
     """As far as the example gives all numbers; a file says others, too."""
-    shapes, _, given = ONE_NODE[name]
+    operands, given, _ = example(name)
     for attribute in OPERATORS[name].attributes:
         value = given.get(attribute.name)
-        counted = attribute.kind in ("ints", "floats") and value and shapes
+        counted = attribute.kind in ("ints", "floats") and value and operands
         if counted and attribute.length not in (Length.ONE, Length.TWO):
-            assert len(value) == attribute.length.of(len(shapes[0]))
+            assert operands[0] is not None
+            assert len(value) == attribute.length.of(operands[0].ndim)
 
 
 def test_a_new_operator_has_the_safe_traits() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.plain_cases import MAKERS, cases
+from tests.samples.table import SAMPLES, cases
 
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.operators import OPERATORS
@@ -162,7 +162,7 @@ def takes_floats(operator: str) -> bool:
     return any(one.types[0] is ValueType.FLOAT32 and not one.constant for one in given)
 
 
-@pytest.mark.parametrize("operator", sorted(filter(takes_floats, MAKERS)))
+@pytest.mark.parametrize("operator", sorted(filter(takes_floats, SAMPLES)))
 @settings(max_examples=8)
 @given(data=st.data())
 def test_between_two_pruned_layers_any_operator_gives_what_it_gave(operator: str, data: st.DataObject) -> None:

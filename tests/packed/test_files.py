@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.packed.graphs import (
-    CASES,
     all_graphs,
     numbered,
     random_inputs,
@@ -22,6 +21,7 @@ from tests.packed.graphs import (
     whole_numbers,
 )
 from tests.packed.readers import READERS, decode
+from tests.samples.table import SAMPLES
 
 from netsurgery.errors import FileLimitError, GraphError
 from netsurgery.graph.ir import Graph, GraphBuilder, Input, node
@@ -56,7 +56,7 @@ def renamed(graph: Graph, name_of: dict[str, str]) -> Graph:
 
 def test_the_cases_show_every_operator_attribute_choice_and_operand() -> None:
     for operator in OPERATORS.values():
-        cases = [(operands, operator.complete(given)) for name, operands, given in CASES if name == operator.name]
+        cases = [(one.operands, operator.complete(one.attributes)) for one in SAMPLES[operator.name].files]
         assert cases, operator.name
         for attribute in operator.attributes:
             values = {attributes[attribute.name] for _, attributes in cases}
