@@ -1,0 +1,221 @@
+// Whole numbers of 16 bits, 32 side by side: layers whose weights are powers of two add them, and nothing is
+// multiplied until a finished sum becomes what its reader wants.
+#pragma once
+
+#include <cstring>
+
+#include "isa/kernels.hpp"
+#include "isa/simd.hpp"
+#include "isa/transposition.hpp"
+
+namespace netsurgery {
+namespace NETSURGERY_SET {
+
+typedef std::int16_t NativeShorts __attribute__((vector_size(kNativeBytes), may_alias));
+typedef std::int16_t HalfShorts __attribute__((vector_size(kNativeBytes / 2), may_alias));
+
+constexpr int kIntsInPart = kNativeBytes / 4;
+constexpr int kIntParts = 2 * kParts;  // of native vectors of 32 bits, for all lanes of a vector of 16
+
+/// 32 whole numbers of 16 bits.
+struct Shorts {
+  NativeShorts part[kParts];
+};
+
+/// 32 whole numbers of 32 bits, in the same order.
+struct WideInts {
+  NativeInts part[kIntParts];
+};
+
+NETSURGERY_INLINE Shorts no_shorts() {
+  Shorts v;
+  for (int i = 0; i < kParts; ++i) v.part[i] = NativeShorts{};
+  return v;
+}
+
+NETSURGERY_INLINE Shorts load_shorts(const std::int16_t* at) {
+  Shorts v;
+  for (int i = 0; i < kParts; ++i) v.part[i] = reinterpret_cast<const NativeShorts*>(at)[i];
+  return v;
+}
+
+NETSURGERY_INLINE void store_shorts(std::int16_t* at, const Shorts& v) {
+  for (int i = 0; i < kParts; ++i) reinterpret_cast<NativeShorts*>(at)[i] = v.part[i];
+}
+
+NETSURGERY_INLINE void add_to(Shorts& sum, const std::int16_t* at) {
+  for (int i = 0; i < kParts; ++i) sum.part[i] += reinterpret_cast<const NativeShorts*>(at)[i];
+}
+
+NETSURGERY_INLINE void take_from(Shorts& sum, const std::int16_t* at) {
+  for (int i = 0; i < kParts; ++i) sum.part[i] -= reinterpret_cast<const NativeShorts*>(at)[i];
+}
+
+NETSURGERY_INLINE void add_twice(Shorts& sum) {
+  for (int i = 0; i < kParts; ++i) sum.part[i] += sum.part[i];
+}
+
+/// Lanes in the same order, so many of them in each native vector of 32 bits.
+NETSURGERY_INLINE NativeInts widened(const std::int16_t* lanes) {
+  return __builtin_convertvector(*reinterpret_cast<const HalfShorts*>(lanes), NativeInts);
+}
+
+/// The product and nothing more: what follows is not to be made one operation with it.
+NETSURGERY_INLINE Native rounded(Native product) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(product));
+#elif defined(__aarch64__)
+  asm("" : "+w"(product));
+#elif defined(__x86_64__)
+  asm("" : "+x"(product));
+#else
+  asm("" : "+m"(product));
+#endif
+  return product;
+}
+
+// Behind a cut to 16 bits, adding this leaves a float32 no bits below 1: it rounds to the nearest whole number, of two
+// equally near ones to the even one, and the number stands in the lowest 16 bits.
+constexpr float kRounds = 12582912.0f;
+
+NETSURGERY_INLINE Native cut(Native x, float low, float high) {
+  const Native least = low - Native{}, most = high - Native{};
+  x = x > least ? x : least;
+  return x < most ? x : most;
+}
+
+/// What a layer's exact sums in native vectors of 32 bits become: [kIntParts] of each vector.
+struct FinishedLanes {
+  Native scale, shift;
+  const FixedFinish& finish;
+
+  NETSURGERY_INLINE FinishedLanes(const FixedFinish& given, std::ptrdiff_t channel)
+      : scale(given.scale[channel] - Native{}), shift(given.shift[channel] - Native{}), finish(given) {}
+
+  NETSURGERY_INLINE void operator()(NativeInts sum, const std::int16_t* residual, std::int16_t* output) const {
+    const Native scaled = rounded(__builtin_convertvector(sum, Native) * scale);
+    Native made = rounded(cut(scaled + shift, finish.low, finish.high) + (kRounds - Native{}));
+    if (residual) {
+      const Native other = __builtin_convertvector(widened(residual), Native);
+      made = rounded(made - (kRounds - Native{})) * (finish.own_factor - Native{}) +
+             rounded(other * (finish.residual_factor - Native{}));
+      made = rounded(cut(made, finish.last_low, finish.last_high) + (kRounds - Native{}));
+    }
+    *reinterpret_cast<HalfShorts*>(output) = __builtin_convertvector(as_ints(made), HalfShorts);
+  }
+};
+
+template <int kRows, int kColumns>
+struct ShortSums {
+  Shorts at[kRows][kColumns];
+};
+
+/// kStep: vectors from one window to the next, 0 if only the strip knows.
+template <int kRows, int kColumns, int kStep, class Take>
+NETSURGERY_INLINE void for_inputs(ShortSums<kRows, kColumns>& sums, const FixedStrip& strip,
+                                  const std::uint16_t* vector, std::ptrdiff_t count, Take&& take) {
+  const std::ptrdiff_t step = kStep ? kStep * kShorts : strip.input_column;
+  for (std::ptrdiff_t i = 0; i < count; ++i) {
+    const std::int16_t* input = strip.input + static_cast<std::size_t>(vector[i]) * kShorts;
+    for (int r = 0; r < kRows; ++r)
+      for (int c = 0; c < kColumns; ++c) take(sums.at[r][c], input + r * strip.input_row + c * step);
+  }
+}
+
+template <int kRows, int kColumns, int kStep>
+static void fixed_strip(const FixedStrip& given) {
+  const FixedStrip strip = given;
+  const std::uint16_t* vectors = strip.vectors;
+  const std::uint16_t* runs = strip.runs;
+  std::int16_t* output = strip.output;
+  alignas(64) std::int32_t wide[kRows * kColumns][kShorts];
+  alignas(64) std::int16_t narrow[kShorts];
+  for (std::ptrdiff_t channel = 0; channel < strip.channels; ++channel, output += strip.output_channel) {
+    const int parts = *runs++;
+    bool widens = false;
+    ShortSums<kRows, kColumns> sums;
+    for (auto& row : sums.at)
+      for (auto& one : row) one = no_shorts();
+    for (int part = 0; part < parts; ++part) {
+      const int base = *runs++, levels = *runs++;
+      for (int level = 0; level < levels; ++level) {
+        if (level > 0)
+          for (auto& row : sums.at)
+            for (auto& one : row) add_twice(one);
+        const std::ptrdiff_t plus = *runs++, minus = *runs++;
+        for_inputs<kRows, kColumns, kStep>(sums, strip, vectors, plus,
+                                           [](Shorts& sum, const std::int16_t* at) { add_to(sum, at); });
+        vectors += plus;
+        for_inputs<kRows, kColumns, kStep>(sums, strip, vectors, minus,
+                                           [](Shorts& sum, const std::int16_t* at) { take_from(sum, at); });
+        vectors += minus;
+      }
+      widens = parts > 1 || base > 0;
+      if (!widens) break;
+      for (int r = 0; r < kRows; ++r)
+        for (int c = 0; c < kColumns; ++c) {
+          store_shorts(narrow, sums.at[r][c]);
+          sums.at[r][c] = no_shorts();
+          NativeInts* total = reinterpret_cast<NativeInts*>(wide[r * kColumns + c]);
+          for (int i = 0; i < kIntParts; ++i) {
+            const NativeInts more = widened(narrow + i * kIntsInPart) << base;
+            total[i] = part == 0 ? more : total[i] + more;
+          }
+        }
+    }
+    const FinishedLanes finished(strip.finish, channel);
+    const std::int16_t* residual =
+        strip.finish.residual ? strip.finish.residual + channel * strip.finish.residual_channel : nullptr;
+    for (int r = 0; r < kRows; ++r)
+      for (int c = 0; c < kColumns; ++c) {
+        if (!widens) store_shorts(narrow, sums.at[r][c]);
+        for (int i = 0; i < kIntParts; ++i) {
+          const std::ptrdiff_t lane = c * kShorts + i * kIntsInPart;
+          finished(widens ? reinterpret_cast<const NativeInts*>(wide[r * kColumns + c])[i]
+                          : widened(narrow + i * kIntsInPart),
+                   residual ? residual + r * strip.finish.residual_row + lane : nullptr,
+                   output + r * strip.output_row + lane);
+        }
+      }
+  }
+}
+
+/// Lanes of a halo's vectors from wherever they lie.
+static void fixed_shuffle(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
+                          const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside) {
+  for (std::ptrdiff_t c = 0; c < channels; ++c, memory += channel)
+    for (std::ptrdiff_t i = 0; i < count; ++i) {
+      const FixedShuffle& one = shuffles[i];
+#if defined(__AVX512F__)
+      const __m512i lane = _mm512_load_si512(one.lane);
+      const __mmask32 inside = _mm512_cmpge_epi16_mask(lane, _mm512_setzero_si512());
+      const __m512i source = _mm512_load_si512(memory + one.source);
+      _mm512_store_si512(memory + one.target,
+                         _mm512_mask_permutexvar_epi16(_mm512_set1_epi16(outside), inside, lane, source));
+#else
+      std::int16_t made[kShorts];
+      const std::int16_t* source = memory + one.source;
+      for (int l = 0; l < kShorts; ++l) made[l] = one.lane[l] < 0 ? outside : source[one.lane[l]];
+      std::memcpy(memory + one.target, made, sizeof made);
+#endif
+    }
+}
+
+/// The largest of each window.
+static void fixed_pool(const FixedPool& pool) {
+  const std::int16_t* input = pool.input;
+  std::int16_t* output = pool.output;
+  for (std::ptrdiff_t c = 0; c < pool.channels; ++c, input += pool.input_channel, output += pool.output_channel)
+    for (std::ptrdiff_t x = 0; x < pool.columns; ++x) {
+      Shorts best = load_shorts(input + x * pool.input_column);
+      for (std::ptrdiff_t y = 0; y < pool.taps_y; ++y)
+        for (std::ptrdiff_t k = 0; k < pool.taps_x; ++k) {
+          const Shorts seen = load_shorts(input + x * pool.input_column + y * pool.tap_row + k * pool.tap_column);
+          for (int i = 0; i < kParts; ++i) best.part[i] = seen.part[i] > best.part[i] ? seen.part[i] : best.part[i];
+        }
+      store_shorts(output + x * kShorts, best);
+    }
+}
+
+}  // namespace NETSURGERY_SET
+}  // namespace netsurgery
