@@ -105,6 +105,23 @@ struct FinishedLanes {
   }
 };
 
+/// A native vector of lanes, widened: the lower and the upper half of them.
+NETSURGERY_INLINE void widened(const NativeShorts& lanes, NativeInts* both) {
+#if defined(__AVX512F__)
+  const __m512i given = reinterpret_cast<const __m512i&>(lanes);
+  both[0] = reinterpret_cast<NativeInts>(_mm512_cvtepi16_epi32(_mm512_castsi512_si256(given)));
+  both[1] = reinterpret_cast<NativeInts>(_mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(given, 1)));
+#elif defined(__AVX2__)
+  const __m256i given = reinterpret_cast<const __m256i&>(lanes);
+  both[0] = reinterpret_cast<NativeInts>(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(given)));
+  both[1] = reinterpret_cast<NativeInts>(_mm256_cvtepi16_epi32(_mm256_extracti128_si256(given, 1)));
+#else
+  HalfShorts halves[2];
+  std::memcpy(halves, &lanes, sizeof halves);
+  for (int i = 0; i < 2; ++i) both[i] = __builtin_convertvector(halves[i], NativeInts);
+#endif
+}
+
 template <int kRows, int kColumns>
 struct ShortSums {
   Shorts at[kRows][kColumns];
@@ -129,7 +146,6 @@ static void fixed_strip(const FixedStrip& given) {
   const std::uint16_t* runs = strip.runs;
   std::int16_t* output = strip.output;
   alignas(64) std::int32_t wide[kRows * kColumns][kShorts];
-  alignas(64) std::int16_t narrow[kShorts];
   for (std::ptrdiff_t channel = 0; channel < strip.channels; ++channel, output += strip.output_channel) {
     const int parts = *runs++;
     bool widens = false;
@@ -154,13 +170,11 @@ static void fixed_strip(const FixedStrip& given) {
       if (!widens) break;
       for (int r = 0; r < kRows; ++r)
         for (int c = 0; c < kColumns; ++c) {
-          store_shorts(narrow, sums.at[r][c]);
-          sums.at[r][c] = no_shorts();
           NativeInts* total = reinterpret_cast<NativeInts*>(wide[r * kColumns + c]);
-          for (int i = 0; i < kIntParts; ++i) {
-            const NativeInts more = widened(narrow + i * kIntsInPart) << base;
-            total[i] = part == 0 ? more : total[i] + more;
-          }
+          NativeInts more[kIntParts];
+          for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], more + 2 * i);
+          for (int i = 0; i < kIntParts; ++i) total[i] = part == 0 ? more[i] << base : total[i] + (more[i] << base);
+          sums.at[r][c] = no_shorts();
         }
     }
     const FinishedLanes finished(strip.finish, channel);
@@ -168,11 +182,14 @@ static void fixed_strip(const FixedStrip& given) {
         strip.finish.residual ? strip.finish.residual + channel * strip.finish.residual_channel : nullptr;
     for (int r = 0; r < kRows; ++r)
       for (int c = 0; c < kColumns; ++c) {
-        if (!widens) store_shorts(narrow, sums.at[r][c]);
+        NativeInts total[kIntParts];
+        if (widens)
+          std::memcpy(total, wide[r * kColumns + c], sizeof total);
+        else
+          for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], total + 2 * i);
         for (int i = 0; i < kIntParts; ++i) {
           const std::ptrdiff_t lane = c * kShorts + i * kIntsInPart;
-          finished(widens ? reinterpret_cast<const NativeInts*>(wide[r * kColumns + c])[i]
-                          : widened(narrow + i * kIntsInPart),
+          finished(total[i],
                    residual ? residual + r * strip.finish.residual_row + lane : nullptr,
                    output + r * strip.output_row + lane);
         }

@@ -240,6 +240,55 @@ class FixedGather final : public Step {
   std::array<Size, kShorts> images_{};
 };
 
+/// Whole numbers from other vectors, wherever they lie. Pieces: some channels of groups of images.
+class FixedMove final : public Step {
+ public:
+  FixedMove(int from, const Layout& source, int to, const Layout& target, std::int16_t outside)
+      : from_(from), to_(to), source_(source), target_(target), outside_(outside) {
+    const Image& image = target.image;
+    const Tiling& tiling = source.tiling;
+    for (Size z = -target.halo.front; z < target.slices() - target.halo.front; ++z)
+      for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y)
+        for (Size x = -target.halo.left; x < target.columns() - target.halo.left; ++x)
+          for (Size lane = 0; lane < kShorts; ++lane) {
+            const Size slice = target.lane_z(lane) + z, row = target.lane_y(lane) + y, column = target.lane_x(lane) + x;
+            if (!image.has(slice, row, column)) {
+              places_.push_back(-1);
+              continue;
+            }
+            const Size tile_row =
+                (target.lane_image(lane) * tiling.tiles_z + slice / tiling.depth) * tiling.tiles_y + row / tiling.height;
+            const Size vector = source.at(0, slice % tiling.depth, row % tiling.height, 0, column % tiling.width);
+            places_.push_back(static_cast<std::int32_t>(kShortsPerFloat * vector + tile_row * tiling.tiles_x +
+                                                        column / tiling.width));
+          }
+  }
+
+  Size pieces() const override { return target_.groups() * target_.image.channels; }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size group = piece / target_.image.channels, channel = piece % target_.image.channels;
+      const std::int16_t* source =
+          shorts(buffers[from_] + group * source_.group_floats() + channel * source_.channel_floats());
+      const std::int32_t* place = places_.data();
+      const Size count = target_.columns() * kShorts;
+      for (Size z = 0; z < target_.slices(); ++z)
+        for (Size y = 0; y < target_.rows(); ++y) {
+          std::int16_t* target = shorts(buffers[to_] + group * target_.group_floats() + z * target_.slice_floats() +
+                                        y * target_.row_floats() + channel * target_.channel_floats());
+          for (Size i = 0; i < count; ++i, ++place) target[i] = *place < 0 ? outside_ : source[*place];
+        }
+    }
+  }
+
+ private:
+  int from_, to_;
+  Layout source_, target_;
+  std::int16_t outside_;
+  std::vector<std::int32_t> places_;
+};
+
 class FixedScatter final : public Step {
  public:
   FixedScatter(int blocked, const Layout& layout, int plain, int exponent)
@@ -369,6 +418,11 @@ std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convo
 std::unique_ptr<Step> make_fixed_gather(int plain, int blocked, const Layout& layout, int exponent,
                                         std::int16_t outside) {
   return std::make_unique<FixedGather>(plain, blocked, layout, exponent, outside);
+}
+
+std::unique_ptr<Step> make_fixed_move(int from, const Layout& source, int to, const Layout& target,
+                                      std::int16_t outside) {
+  return std::make_unique<FixedMove>(from, source, to, target, outside);
 }
 
 std::unique_ptr<Step> make_fixed_scatter(int blocked, const Layout& layout, int plain, int exponent) {

@@ -45,6 +45,9 @@ std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convo
 /// Floats on a grid in NumPy's order become whole numbers in vectors, halo and all; `outside` of the picture.
 std::unique_ptr<Step> make_fixed_gather(int plain, int blocked, const Layout& layout, int exponent,
                                         std::int16_t outside);
+/// From vectors to others of as many images, as a gather would fill them.
+std::unique_ptr<Step> make_fixed_move(int from, const Layout& source, int to, const Layout& target,
+                                      std::int16_t outside);
 /// And back.
 std::unique_ptr<Step> make_fixed_scatter(int blocked, const Layout& layout, int plain, int exponent);
 

@@ -118,6 +118,7 @@ class Planner {
   bool fixed_pool(const Node& node);
   Place fixed_ready(const Node& node, const Choice& choice, int input, const Image& image, std::int16_t outside,
                     bool sees_outside);
+  int place_in(const std::vector<Place>& places, const Tiling& tiling) const;
   void done(const Node& node) { done_[static_cast<std::size_t>(&node - nodes_.data())] = true; }
 
   // Tokens (planner_tokens.cpp)

@@ -71,6 +71,12 @@ Planner::Grid Planner::grid_of(const Node& node) const {
   }
 }
 
+int Planner::place_in(const std::vector<Place>& places, const Tiling& tiling) const {
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (layout(places[i].layout).tiling == tiling) return static_cast<int>(i);
+  return -1;
+}
+
 const Node* Planner::quantized(int number) const {
   const Node* reader = only_reader(number);
   const bool fits = reader && reader->op == Operator::kQuantize && highest_of(*reader) <= kLargestShort &&
@@ -82,9 +88,16 @@ Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int 
                                     std::int16_t outside, bool sees_outside) {
   const int exponent = grids_[static_cast<std::size_t>(input)].exponent;
   if (choice.place < 0) {
-    const int from = plain(input);
+    const bool moves = !value(input).fixed.empty();
+    const Place there = moves ? value(input).fixed.front() : Place{-1, -1};
+    const int from = moves ? there.buffer : plain(input);
     const Place to = new_place(image, choice.input, choice.halo);
     if (choice.input.covers(image)) value(input).fixed.push_back(to);
+    if (moves) {
+      draft(maker(input), "fixed move", {from}, {to.buffer}, move_cycles(layout(to.layout)),
+            [=] { return make_fixed_move(from, layout(there.layout), to.buffer, layout(to.layout), outside); });
+      return to;
+    }
     draft(maker(input), "fixed gather", {from}, {to.buffer}, gather_cycles(layout(to.layout)),
           [=] { return make_fixed_gather(from, to.buffer, layout(to.layout), exponent, outside); });
     return to;
@@ -132,14 +145,18 @@ bool Planner::fixed_convolution(const Node& node) {
 
   const auto cycles = [&](const Layout& output) { return fixed_convolution_cycles(kernels_, convolution, output); };
   Added added = added_to(*quantize);
-  const Place residual = added.add ? value(added.other).fixed.front() : Place{-1, -1};
+  Place residual = added.add ? value(added.other).fixed.front() : Place{-1, -1};
   const Tiling wanted = added.add ? layout(residual.layout).tiling : Tiling{};
   const Choice choice = choose(node, convolution, input, from_image, to_image, options_.images,
                                added.add ? &wanted : nullptr, cycles, true);
   const Layout estimated{from_image, choice.input, choice.halo};
   if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image)) return false;
   if (!is_small(choice.halo) || !fixed_offsets_fit(convolution, widest(estimated))) return false;
-  if (added.add && choice.output != wanted) added = {};
+  if (added.add && choice.output != wanted) {
+    const int there = place_in(value(added.other).fixed, choice.output);
+    Choice moved{there, choice.output, choice.output, {}, 0};
+    residual = fixed_ready(node, moved, added.other, to_image, 0, false);
+  }
 
   const Grid made = grid_of(*quantize);
   FixedEnding ending;

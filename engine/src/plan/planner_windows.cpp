@@ -77,7 +77,7 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     consider(static_cast<int>(i), given.tiling, to, halo_cycles(given, halo_of(windows, given.tiling, to)));
   }
   const Size lanes = (fixed ? kShorts : kVector) / images;
-  const bool moves = !fixed && moves_to(input, images);
+  const bool moves = fixed ? !places.empty() : moves_to(input, images);
   const double scattered =
       moves || value(input).plain >= 0 || places.empty() ? 0 : scatter_cycles(layout(places.front().layout));
   const auto tiled = [&](Size tiles_z, Size tiles_y, Size tiles_x) {
