@@ -51,6 +51,15 @@ NETSURGERY_INLINE void take_from(Shorts& sum, const std::int16_t* at) {
   for (int i = 0; i < kParts; ++i) sum.part[i] -= reinterpret_cast<const NativeShorts*>(at)[i];
 }
 
+/// A weight that lies twice in 32 bits, in every lane.
+NETSURGERY_INLINE NativeShorts in_all_lanes(std::uint32_t twice) {
+  return reinterpret_cast<NativeShorts>(static_cast<std::int32_t>(twice) - NativeInts{});
+}
+
+NETSURGERY_INLINE void add_product(Shorts& sum, const std::int16_t* at, const NativeShorts& weight) {
+  for (int i = 0; i < kParts; ++i) sum.part[i] += reinterpret_cast<const NativeShorts*>(at)[i] * weight;
+}
+
 NETSURGERY_INLINE void add_twice(Shorts& sum) {
   for (int i = 0; i < kParts; ++i) sum.part[i] += sum.part[i];
 }
@@ -127,74 +136,112 @@ struct ShortSums {
   Shorts at[kRows][kColumns];
 };
 
-/// kStep: vectors from one window to the next, 0 if only the strip knows.
-template <int kRows, int kColumns, int kStep, class Take>
-NETSURGERY_INLINE void for_inputs(ShortSums<kRows, kColumns>& sums, const FixedStrip& strip,
-                                  const std::uint16_t* vector, std::ptrdiff_t count, Take&& take) {
+/// The next `count` inputs of a strip. kStep: vectors from one window to the next, 0 if only the strip knows.
+template <int kRows, int kColumns, int kStep, class WeightOf, class Take>
+NETSURGERY_INLINE void for_inputs(ShortSums<kRows, kColumns>& sums, FixedStrip& strip, std::ptrdiff_t count,
+                                  WeightOf&& weight_of, Take&& take) {
   const std::ptrdiff_t step = kStep ? kStep * kShorts : strip.input_column;
   for (std::ptrdiff_t i = 0; i < count; ++i) {
-    const std::int16_t* input = strip.input + static_cast<std::size_t>(vector[i]) * kShorts;
+    const std::int16_t* input = strip.input + static_cast<std::size_t>(strip.vectors[i]) * kShorts;
+    const auto weight = weight_of(i);
     for (int r = 0; r < kRows; ++r)
-      for (int c = 0; c < kColumns; ++c) take(sums.at[r][c], input + r * strip.input_row + c * step);
+      for (int c = 0; c < kColumns; ++c) take(sums.at[r][c], input + r * strip.input_row + c * step, weight);
+  }
+  strip.vectors += count;
+}
+
+/// The sums of one part by additions: s = 2 s + (what is added) - (what is taken away), from the highest exponent on.
+struct ByAddition {
+  template <int kRows, int kColumns, int kStep>
+  NETSURGERY_INLINE static void sum(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
+    const int levels = *strip.runs++;
+    for (int level = 0; level < levels; ++level) {
+      if (level > 0)
+        for (auto& row : sums.at)
+          for (auto& one : row) add_twice(one);
+      const std::ptrdiff_t plus = *strip.runs++, minus = *strip.runs++;
+      for_inputs<kRows, kColumns, kStep>(
+          sums, strip, plus, [](std::ptrdiff_t) { return 0; },
+          [](Shorts& sum, const std::int16_t* at, int) { add_to(sum, at); });
+      for_inputs<kRows, kColumns, kStep>(
+          sums, strip, minus, [](std::ptrdiff_t) { return 0; },
+          [](Shorts& sum, const std::int16_t* at, int) { take_from(sum, at); });
+    }
+  }
+};
+
+/// The same by products in 16 bits: for rows of so few connections that their order would cost more than it saves.
+struct ByProducts {
+  template <int kRows, int kColumns, int kStep>
+  NETSURGERY_INLINE static void sum(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
+    const std::ptrdiff_t count = *strip.runs++;
+    const std::uint32_t* weights = strip.weights;
+    strip.weights += count;
+    for_inputs<kRows, kColumns, kStep>(
+        sums, strip, count, [weights](std::ptrdiff_t i) { return in_all_lanes(weights[i]); },
+        [](Shorts& sum, const std::int16_t* at, const NativeShorts& weight) { add_product(sum, at, weight); });
+  }
+};
+
+/// Finished sums of an output channel: total_of(r, c, sums) gives the native vectors of 32 bits of one vector.
+template <int kRows, int kColumns, class TotalOf>
+NETSURGERY_INLINE void finish(const FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output,
+                              TotalOf&& total_of) {
+  const FinishedLanes finished(strip.finish, channel);
+  const std::int16_t* residual =
+      strip.finish.residual ? strip.finish.residual + channel * strip.finish.residual_channel : nullptr;
+  for (int r = 0; r < kRows; ++r)
+    for (int c = 0; c < kColumns; ++c) {
+      NativeInts total[kIntParts];
+      total_of(r, c, total);
+      for (int i = 0; i < kIntParts; ++i) {
+        const std::ptrdiff_t lane = c * kShorts + i * kIntsInPart;
+        finished(total[i], residual ? residual + r * strip.finish.residual_row + lane : nullptr,
+                 output + r * strip.output_row + lane);
+      }
+    }
+}
+
+template <class By, int kRows, int kColumns, int kStep>
+NETSURGERY_INLINE void fixed_strip_by(FixedStrip& strip) {
+  std::int16_t* output = strip.output;
+  NativeInts* const wide = reinterpret_cast<NativeInts*>(strip.wide);
+  for (std::ptrdiff_t channel = 0; channel < strip.channels; ++channel, output += strip.output_channel) {
+    const int parts = *strip.runs++;
+    for (int part = 0; part < parts; ++part) {
+      const int base = *strip.runs++;
+      ShortSums<kRows, kColumns> sums;
+      for (auto& row : sums.at)
+        for (auto& one : row) one = no_shorts();
+      By::template sum<kRows, kColumns, kStep>(sums, strip);
+      if (parts == 1 && base == 0) {
+        finish<kRows, kColumns>(strip, channel, output, [&sums](int r, int c, NativeInts* total) {
+          for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], total + 2 * i);
+        });
+        continue;
+      }
+      for (int r = 0; r < kRows; ++r)
+        for (int c = 0; c < kColumns; ++c) {
+          NativeInts* total = wide + (r * kColumns + c) * kIntParts;
+          NativeInts more[kIntParts];
+          for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], more + 2 * i);
+          for (int i = 0; i < kIntParts; ++i) total[i] = part == 0 ? more[i] << base : total[i] + (more[i] << base);
+        }
+      if (part + 1 == parts)
+        finish<kRows, kColumns>(strip, channel, output, [wide](int r, int c, NativeInts* total) {
+          for (int i = 0; i < kIntParts; ++i) total[i] = wide[(r * kColumns + c) * kIntParts + i];
+        });
+    }
   }
 }
 
 template <int kRows, int kColumns, int kStep>
 static void fixed_strip(const FixedStrip& given) {
-  const FixedStrip strip = given;
-  const std::uint16_t* vectors = strip.vectors;
-  const std::uint16_t* runs = strip.runs;
-  std::int16_t* output = strip.output;
-  alignas(64) std::int32_t wide[kRows * kColumns][kShorts];
-  for (std::ptrdiff_t channel = 0; channel < strip.channels; ++channel, output += strip.output_channel) {
-    const int parts = *runs++;
-    bool widens = false;
-    ShortSums<kRows, kColumns> sums;
-    for (auto& row : sums.at)
-      for (auto& one : row) one = no_shorts();
-    for (int part = 0; part < parts; ++part) {
-      const int base = *runs++, levels = *runs++;
-      for (int level = 0; level < levels; ++level) {
-        if (level > 0)
-          for (auto& row : sums.at)
-            for (auto& one : row) add_twice(one);
-        const std::ptrdiff_t plus = *runs++, minus = *runs++;
-        for_inputs<kRows, kColumns, kStep>(sums, strip, vectors, plus,
-                                           [](Shorts& sum, const std::int16_t* at) { add_to(sum, at); });
-        vectors += plus;
-        for_inputs<kRows, kColumns, kStep>(sums, strip, vectors, minus,
-                                           [](Shorts& sum, const std::int16_t* at) { take_from(sum, at); });
-        vectors += minus;
-      }
-      widens = parts > 1 || base > 0;
-      if (!widens) break;
-      for (int r = 0; r < kRows; ++r)
-        for (int c = 0; c < kColumns; ++c) {
-          NativeInts* total = reinterpret_cast<NativeInts*>(wide[r * kColumns + c]);
-          NativeInts more[kIntParts];
-          for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], more + 2 * i);
-          for (int i = 0; i < kIntParts; ++i) total[i] = part == 0 ? more[i] << base : total[i] + (more[i] << base);
-          sums.at[r][c] = no_shorts();
-        }
-    }
-    const FinishedLanes finished(strip.finish, channel);
-    const std::int16_t* residual =
-        strip.finish.residual ? strip.finish.residual + channel * strip.finish.residual_channel : nullptr;
-    for (int r = 0; r < kRows; ++r)
-      for (int c = 0; c < kColumns; ++c) {
-        NativeInts total[kIntParts];
-        if (widens)
-          std::memcpy(total, wide[r * kColumns + c], sizeof total);
-        else
-          for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], total + 2 * i);
-        for (int i = 0; i < kIntParts; ++i) {
-          const std::ptrdiff_t lane = c * kShorts + i * kIntsInPart;
-          finished(total[i],
-                   residual ? residual + r * strip.finish.residual_row + lane : nullptr,
-                   output + r * strip.output_row + lane);
-        }
-      }
-  }
+  FixedStrip strip = given;
+  if (strip.weights)
+    fixed_strip_by<ByProducts, kRows, kColumns, kStep>(strip);
+  else
+    fixed_strip_by<ByAddition, kRows, kColumns, kStep>(strip);
 }
 
 /// Lanes of a halo's vectors from wherever they lie.

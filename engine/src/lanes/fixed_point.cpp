@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "base/error.hpp"
@@ -53,7 +54,8 @@ class FixedConvolution final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending),
-        strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)) {
+        strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)),
+        products_(std::getenv("FX_PRODUCTS") && convolution.weight->kept < std::atof(std::getenv("FX_PRODUCTS")) * convolution.weight->rows) {
     const Size of_group = outputs_ / convolution.groups;
     const Size group_floats = input_layout.image.channels / convolution.groups * input_layout.channel_floats();
     for (Size row = 0; row < outputs_; ++row) {
@@ -72,7 +74,9 @@ class FixedConvolution final : public Step {
 
   Size pieces() const override { return rows_of_strips() * static_cast<Size>(parts_.size()); }
 
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
+  Size scratch() const override { return kernels_.most_vectors * kShorts; }
+
+  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     for (Size piece = begin; piece < end; ++piece) {
       const Range& outputs = parts_[static_cast<std::size_t>(piece % static_cast<Size>(parts_.size()))];
       Size rest = piece / static_cast<Size>(parts_.size());
@@ -81,7 +85,7 @@ class FixedConvolution final : public Step {
       const Range& slices = strips_.slices[static_cast<std::size_t>(rest % static_cast<Size>(strips_.slices.size()))];
       rest /= static_cast<Size>(strips_.slices.size());
       if (outputs.count() == 0) continue;
-      for (const Range& columns : strips_.columns) strip(buffers, rest, slices, rows, columns, outputs);
+      for (const Range& columns : strips_.columns) strip(buffers, rest, slices, rows, columns, outputs, scratch);
     }
   }
 
@@ -93,6 +97,7 @@ class FixedConvolution final : public Step {
   /// Connections of a row, cut into parts whose sums stay within 16 bits whatever their inputs are.
   void put(std::vector<Connection>& connections, Size largest) {
     starts_.push_back({vectors_.size(), runs_.size()});
+    const bool products = products_;
     std::stable_sort(connections.begin(), connections.end(), [](const Connection& a, const Connection& b) {
       return a.exponent != b.exponent ? a.exponent > b.exponent : a.negative < b.negative;
     });
@@ -120,10 +125,24 @@ class FixedConvolution final : public Step {
     // The last part goes down to 0, where that has room: a sum that isn't moved needs no 32 bits.
     if (cuts.size() == 1 && std::ldexp(sum, cuts[0].base) * static_cast<double>(largest) <= kLargestShort)
       cuts[0].base = 0;
+    if (cuts.empty()) cuts.push_back({0, 0, 0});
     runs_.push_back(static_cast<std::uint16_t>(cuts.size()));
     for (const Part& part : cuts) {
-      const int highest = connections[part.begin].exponent;
+      const int highest = part.begin < part.end ? connections[part.begin].exponent : -1;
       runs_.push_back(static_cast<std::uint16_t>(part.base));
+      if (products) {
+        std::sort(connections.begin() + static_cast<std::ptrdiff_t>(part.begin),
+                  connections.begin() + static_cast<std::ptrdiff_t>(part.end),
+                  [](const Connection& a, const Connection& b) { return a.vector < b.vector; });
+        runs_.push_back(static_cast<std::uint16_t>(part.end - part.begin));
+        for (std::size_t i = part.begin; i < part.end; ++i) {
+          const Connection& one = connections[i];
+          const int weight = (one.negative ? -1 : 1) * (1 << (one.exponent - part.base));
+          vectors_.push_back(static_cast<std::uint16_t>(one.vector));
+          weights_.push_back(static_cast<std::uint16_t>(weight) * 0x10001u);
+        }
+        continue;
+      }
       runs_.push_back(static_cast<std::uint16_t>(highest - part.base + 1));
       std::size_t next = part.begin;
       for (int level = highest; level >= part.base; --level)
@@ -142,7 +161,7 @@ class FixedConvolution final : public Step {
   }
 
   void strip(Buffers buffers, Size group, const Range& slices, const Range& rows, const Range& columns,
-             const Range& outputs) const {
+             const Range& outputs, float* scratch) const {
     const Size step = windows_.stride_x <= 2 ? windows_.stride_x - 1 : 2;
     const Size z = slices.begin, y = rows.begin, x = columns.begin;
     const Size height = slices.count() * rows.count(), width = columns.count();
@@ -161,6 +180,8 @@ class FixedConvolution final : public Step {
     const Start& start = starts_[static_cast<std::size_t>(outputs.begin)];
     strip.vectors = vectors_.data() + start.vector;
     strip.runs = runs_.data() + start.run;
+    strip.wide = reinterpret_cast<std::int32_t*>(scratch);
+    strip.weights = weights_.empty() ? nullptr : weights_.data() + start.vector;
     strip.finish.scale = ending_.scale.data() + outputs.begin;
     strip.finish.shift = ending_.shift.data() + outputs.begin;
     strip.finish.low = ending_.low;
@@ -186,7 +207,9 @@ class FixedConvolution final : public Step {
   FixedEnding ending_;
   Strips strips_;
   std::vector<Range> parts_;
+  bool products_;
   std::vector<std::uint16_t> vectors_, runs_;
+  std::vector<std::uint32_t> weights_;
   std::vector<Start> starts_;  // of each output channel, in both
 };
 
