@@ -22,11 +22,6 @@ struct Shorts {
   NativeShorts part[kParts];
 };
 
-/// 32 whole numbers of 32 bits, in the same order.
-struct WideInts {
-  NativeInts part[kIntParts];
-};
-
 NETSURGERY_INLINE Shorts no_shorts() {
   Shorts v;
   for (int i = 0; i < kParts; ++i) v.part[i] = NativeShorts{};
@@ -49,15 +44,6 @@ NETSURGERY_INLINE void add_to(Shorts& sum, const std::int16_t* at) {
 
 NETSURGERY_INLINE void take_from(Shorts& sum, const std::int16_t* at) {
   for (int i = 0; i < kParts; ++i) sum.part[i] -= reinterpret_cast<const NativeShorts*>(at)[i];
-}
-
-/// A weight that lies twice in 32 bits, in every lane.
-NETSURGERY_INLINE NativeShorts in_all_lanes(std::uint32_t twice) {
-  return reinterpret_cast<NativeShorts>(static_cast<std::int32_t>(twice) - NativeInts{});
-}
-
-NETSURGERY_INLINE void add_product(Shorts& sum, const std::int16_t* at, const NativeShorts& weight) {
-  for (int i = 0; i < kParts; ++i) sum.part[i] += reinterpret_cast<const NativeShorts*>(at)[i] * weight;
 }
 
 NETSURGERY_INLINE void add_twice(Shorts& sum) {
@@ -136,52 +122,34 @@ struct ShortSums {
   Shorts at[kRows][kColumns];
 };
 
-/// The next `count` inputs of a strip. kStep: vectors from one window to the next, 0 if only the strip knows.
-template <int kRows, int kColumns, int kStep, class WeightOf, class Take>
+/// take(sum, input) for the next `count` inputs of a strip. kStep: vectors from one window to the next, 0 if only the
+/// strip knows.
+template <int kRows, int kColumns, int kStep, class Take>
 NETSURGERY_INLINE void for_inputs(ShortSums<kRows, kColumns>& sums, FixedStrip& strip, std::ptrdiff_t count,
-                                  WeightOf&& weight_of, Take&& take) {
+                                  Take&& take) {
   const std::ptrdiff_t step = kStep ? kStep * kShorts : strip.input_column;
   for (std::ptrdiff_t i = 0; i < count; ++i) {
     const std::int16_t* input = strip.input + static_cast<std::size_t>(strip.vectors[i]) * kShorts;
-    const auto weight = weight_of(i);
     for (int r = 0; r < kRows; ++r)
-      for (int c = 0; c < kColumns; ++c) take(sums.at[r][c], input + r * strip.input_row + c * step, weight);
+      for (int c = 0; c < kColumns; ++c) take(sums.at[r][c], input + r * strip.input_row + c * step);
   }
   strip.vectors += count;
 }
 
-/// The sums of one part by additions: s = 2 s + (what is added) - (what is taken away), from the highest exponent on.
-struct ByAddition {
-  template <int kRows, int kColumns, int kStep>
-  NETSURGERY_INLINE static void sum(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
-    const int levels = *strip.runs++;
-    for (int level = 0; level < levels; ++level) {
-      if (level > 0)
-        for (auto& row : sums.at)
-          for (auto& one : row) add_twice(one);
-      const std::ptrdiff_t plus = *strip.runs++, minus = *strip.runs++;
-      for_inputs<kRows, kColumns, kStep>(
-          sums, strip, plus, [](std::ptrdiff_t) { return 0; },
-          [](Shorts& sum, const std::int16_t* at, int) { add_to(sum, at); });
-      for_inputs<kRows, kColumns, kStep>(
-          sums, strip, minus, [](std::ptrdiff_t) { return 0; },
-          [](Shorts& sum, const std::int16_t* at, int) { take_from(sum, at); });
-    }
+/// The sums of one part: s = 2 s + (what is added) - (what is taken away), from the highest exponent on.
+template <int kRows, int kColumns, int kStep>
+NETSURGERY_INLINE void sum_part(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
+  const int levels = *strip.runs++;
+  for (int level = 0; level < levels; ++level) {
+    if (level > 0)
+      for (auto& row : sums.at)
+        for (auto& one : row) add_twice(one);
+    const std::ptrdiff_t plus = *strip.runs++, minus = *strip.runs++;
+    for_inputs<kRows, kColumns, kStep>(sums, strip, plus, [](Shorts& sum, const std::int16_t* at) { add_to(sum, at); });
+    for_inputs<kRows, kColumns, kStep>(sums, strip, minus,
+                                       [](Shorts& sum, const std::int16_t* at) { take_from(sum, at); });
   }
-};
-
-/// The same by products in 16 bits: for rows of so few connections that their order would cost more than it saves.
-struct ByProducts {
-  template <int kRows, int kColumns, int kStep>
-  NETSURGERY_INLINE static void sum(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
-    const std::ptrdiff_t count = *strip.runs++;
-    const std::uint32_t* weights = strip.weights;
-    strip.weights += count;
-    for_inputs<kRows, kColumns, kStep>(
-        sums, strip, count, [weights](std::ptrdiff_t i) { return in_all_lanes(weights[i]); },
-        [](Shorts& sum, const std::int16_t* at, const NativeShorts& weight) { add_product(sum, at, weight); });
-  }
-};
+}
 
 /// Finished sums of an output channel: total_of(r, c, sums) gives the native vectors of 32 bits of one vector.
 template <int kRows, int kColumns, class TotalOf>
@@ -202,10 +170,12 @@ NETSURGERY_INLINE void finish(const FixedStrip& strip, std::ptrdiff_t channel, s
     }
 }
 
-template <class By, int kRows, int kColumns, int kStep>
-NETSURGERY_INLINE void fixed_strip_by(FixedStrip& strip) {
+template <int kRows, int kColumns, int kStep>
+static void fixed_strip(const FixedStrip& given) {
+  FixedStrip strip = given;
   std::int16_t* output = strip.output;
-  NativeInts* const wide = reinterpret_cast<NativeInts*>(strip.wide);
+  const bool begins = strip.begins, finishes = strip.finishes;
+  NativeInts* wide = reinterpret_cast<NativeInts*>(strip.wide);
   for (std::ptrdiff_t channel = 0; channel < strip.channels; ++channel, output += strip.output_channel) {
     const int parts = *strip.runs++;
     for (int part = 0; part < parts; ++part) {
@@ -213,8 +183,8 @@ NETSURGERY_INLINE void fixed_strip_by(FixedStrip& strip) {
       ShortSums<kRows, kColumns> sums;
       for (auto& row : sums.at)
         for (auto& one : row) one = no_shorts();
-      By::template sum<kRows, kColumns, kStep>(sums, strip);
-      if (parts == 1 && base == 0) {
+      sum_part<kRows, kColumns, kStep>(sums, strip);
+      if (parts == 1 && base == 0 && begins && finishes) {
         finish<kRows, kColumns>(strip, channel, output, [&sums](int r, int c, NativeInts* total) {
           for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], total + 2 * i);
         });
@@ -225,23 +195,16 @@ NETSURGERY_INLINE void fixed_strip_by(FixedStrip& strip) {
           NativeInts* total = wide + (r * kColumns + c) * kIntParts;
           NativeInts more[kIntParts];
           for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], more + 2 * i);
-          for (int i = 0; i < kIntParts; ++i) total[i] = part == 0 ? more[i] << base : total[i] + (more[i] << base);
+          for (int i = 0; i < kIntParts; ++i)
+            total[i] = part == 0 && begins ? more[i] << base : total[i] + (more[i] << base);
         }
-      if (part + 1 == parts)
+      if (part + 1 == parts && finishes)
         finish<kRows, kColumns>(strip, channel, output, [wide](int r, int c, NativeInts* total) {
           for (int i = 0; i < kIntParts; ++i) total[i] = wide[(r * kColumns + c) * kIntParts + i];
         });
     }
+    if (!begins || !finishes) wide += kRows * kColumns * kIntParts;
   }
-}
-
-template <int kRows, int kColumns, int kStep>
-static void fixed_strip(const FixedStrip& given) {
-  FixedStrip strip = given;
-  if (strip.weights)
-    fixed_strip_by<ByProducts, kRows, kColumns, kStep>(strip);
-  else
-    fixed_strip_by<ByAddition, kRows, kColumns, kStep>(strip);
 }
 
 /// Lanes of a halo's vectors from wherever they lie.

@@ -129,14 +129,14 @@ struct FixedStrip {
   std::ptrdiff_t channels;
   /// Of each connection, where its input lies, in vectors from `input`: channel by channel, in the order of `runs`.
   const std::uint16_t* vectors;
-  /// Of each channel: how many parts, one at least. Of each part, whose sums stay within 16 bits: by how many bits its sum is moved,
-  /// how many levels; of each level, from the highest exponent on, each of which doubles the sum so far: how many
-  /// inputs are added, and how many are taken away.
+  /// Of each channel: how many parts, one at least. Of each part, whose sums stay within 16 bits: by how many bits its
+  /// sum is moved, how many levels; of each level, from the highest exponent on, each of which doubles the sum so far:
+  /// how many inputs are added, and how many are taken away.
   const std::uint16_t* runs;
-  /// nullptr; or of each connection its weight over 2^base of its part, twice in 32 bits. Of each part `runs` then says
-  /// the base and how many connections, whose products are added, in 16 bits.
-  const std::uint32_t* weights;
-  std::int32_t* wide;  // memory for kShorts of each vector of the strip, aligned
+  /// Sums so far, aligned: kShorts for each vector of the strip, channel by channel. Where a strip neither begins nor
+  /// finishes them, a channel may have no parts.
+  std::int32_t* wide;
+  bool begins, finishes;
   FixedFinish finish;
 };
 
@@ -426,7 +426,7 @@ struct Kernels {
   int most_vectors;
   /// By rows - 1, columns - 1, step; nullptr where there is none. One row has all columns.
   void (*sparse[kMostStripRows][kMostStripColumns][kStripSteps])(const SparseStrip&);
-  /// The same of whole numbers.
+  /// As `sparse`, of whole numbers.
   void (*fixed[kMostStripRows][kMostStripColumns][kStripSteps])(const FixedStrip&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);

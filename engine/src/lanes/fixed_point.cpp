@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 
 #include "base/error.hpp"
@@ -15,6 +14,9 @@ namespace {
 constexpr double kCyclesPerConnection = 0.55;  // of a vector
 constexpr double kCyclesPerRun = 6;            // of a strip, for each output channel: about eight runs
 constexpr double kCyclesPerFinished = 9;       // of a vector
+constexpr Size kBlockBytes = 128 * 1024;       // of inputs of a block: smaller ones make runs too short
+constexpr double kLeastPerBlock = 12;          // connections of an output channel in a block, to pay for adding 32 bits
+constexpr Size kChannelsAtOnce = 64;           // whose sums of 32 bits are kept between blocks
 constexpr Size kShortsPerFloat = 2;
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
@@ -54,19 +56,15 @@ class FixedConvolution final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending),
-        strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)),
-        products_(std::getenv("FX_PRODUCTS") && convolution.weight->kept < std::atof(std::getenv("FX_PRODUCTS")) * convolution.weight->rows) {
-    const Size of_group = outputs_ / convolution.groups;
-    const Size group_floats = input_layout.image.channels / convolution.groups * input_layout.channel_floats();
-    for (Size row = 0; row < outputs_; ++row) {
-      std::vector<Connection> connections;
-      for_each_weight(*convolution.weight, row, [&](Size column, float value) {
-        const Size place = row / of_group * group_floats + input_offset(convolution, input_layout, column);
-        connections.push_back({place / kVector, std::ilogb(value), value < 0});
-      });
-      put(connections, largest);
+        strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)) {
+    const std::vector<Range> cuts_of_channels = channels_of_blocks(convolution);
+    for (const Range& channels : cuts_of_channels) {
+      Block block;
+      block.begins = channels.begin == 0;
+      block.finishes = channels.end == cuts_of_channels.back().end;
+      fill(block, convolution, channels, largest);
+      blocks_.push_back(std::move(block));
     }
-    starts_.push_back({vectors_.size(), runs_.size()});
     const OutputCuts cuts{outputs_, convolution.groups, 1};
     const Size count = output_parts(rows_of_strips(), outputs_, threads);
     for (Size i = 0; i < count; ++i) parts_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
@@ -74,7 +72,9 @@ class FixedConvolution final : public Step {
 
   Size pieces() const override { return rows_of_strips() * static_cast<Size>(parts_.size()); }
 
-  Size scratch() const override { return kernels_.most_vectors * kShorts; }
+  Size scratch() const override {
+    return kernels_.most_vectors * kShorts * (blocks_.size() == 1 ? 1 : kChannelsAtOnce);
+  }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     for (Size piece = begin; piece < end; ++piece) {
@@ -84,8 +84,10 @@ class FixedConvolution final : public Step {
       rest /= static_cast<Size>(strips_.rows.size());
       const Range& slices = strips_.slices[static_cast<std::size_t>(rest % static_cast<Size>(strips_.slices.size()))];
       rest /= static_cast<Size>(strips_.slices.size());
-      if (outputs.count() == 0) continue;
-      for (const Range& columns : strips_.columns) strip(buffers, rest, slices, rows, columns, outputs, scratch);
+      const Size at_once = blocks_.size() == 1 ? outputs.count() : kChannelsAtOnce;
+      for (const Range& columns : strips_.columns)
+        for (Size first = outputs.begin; first < outputs.end; first += at_once)
+          strip(buffers, rest, slices, rows, columns, {first, std::min(first + at_once, outputs.end)}, scratch);
     }
   }
 
@@ -93,11 +95,46 @@ class FixedConvolution final : public Step {
   struct Start {
     std::size_t vector, run;
   };
+  /// Some input channels, or all of them: whatever stays in a near cache while all outputs see it.
+  struct Block {
+    bool begins = true, finishes = true;  // sums
+    std::vector<std::uint16_t> vectors, runs;
+    std::vector<Start> starts;  // of each output channel, in both
+  };
+  /// Of a layer without groups; others see few channels at once.
+  std::vector<Range> channels_of_blocks(const Convolution& convolution) const {
+    const Size channels = input_layout_.image.channels;
+    if (convolution.groups > 1) return {{0, channels}};
+    const auto seen = [](const Range& windows, Size stride, Size reach, Size kernel) {
+      return std::min((windows.count() - 1) * stride + reach, kernel * windows.count());
+    };
+    const Size vectors =
+        seen(strips_.slices.back(), convolution.stride_z, convolution.reach_z(), convolution.kernel_z) *
+        seen(strips_.rows.back(), convolution.stride_y, convolution.reach_y(), convolution.kernel_y) *
+        seen(strips_.columns.back(), convolution.stride_x, convolution.reach_x(), convolution.kernel_x);
+    const double each = static_cast<double>(convolution.weight->kept) / static_cast<double>(outputs_ * channels);
+    const Size by_cache = std::max<Size>(1, kBlockBytes / (vectors * static_cast<Size>(kAlignment)));
+    const Size by_work = static_cast<Size>(kLeastPerBlock / std::max(each, 1e-9));
+    return parts(channels, std::max(by_cache, std::min(by_work, channels)));
+  }
+
+  void fill(Block& block, const Convolution& convolution, const Range& channels, Size largest) const {
+    const Size of_group = outputs_ / convolution.groups, taps = convolution.taps();
+    const Size group_floats = input_layout_.image.channels / convolution.groups * input_layout_.channel_floats();
+    for (Size row = 0; row < outputs_; ++row) {
+      std::vector<Connection> connections;
+      for_each_weight(*convolution.weight, row, [&](Size column, float value) {
+        if (convolution.groups == 1 && (column / taps < channels.begin || column / taps >= channels.end)) return;
+        const Size place = row / of_group * group_floats + input_offset(convolution, input_layout_, column);
+        connections.push_back({place / kVector, std::ilogb(value), value < 0});
+      });
+      put(block, connections, largest);
+    }
+  }
 
   /// Connections of a row, cut into parts whose sums stay within 16 bits whatever their inputs are.
-  void put(std::vector<Connection>& connections, Size largest) {
-    starts_.push_back({vectors_.size(), runs_.size()});
-    const bool products = products_;
+  void put(Block& block, std::vector<Connection>& connections, Size largest) const {
+    block.starts.push_back({block.vectors.size(), block.runs.size()});
     std::stable_sort(connections.begin(), connections.end(), [](const Connection& a, const Connection& b) {
       return a.exponent != b.exponent ? a.exponent > b.exponent : a.negative < b.negative;
     });
@@ -125,33 +162,35 @@ class FixedConvolution final : public Step {
     // The last part goes down to 0, where that has room: a sum that isn't moved needs no 32 bits.
     if (cuts.size() == 1 && std::ldexp(sum, cuts[0].base) * static_cast<double>(largest) <= kLargestShort)
       cuts[0].base = 0;
-    if (cuts.empty()) cuts.push_back({0, 0, 0});
-    runs_.push_back(static_cast<std::uint16_t>(cuts.size()));
+    if (cuts.empty() && (block.begins || block.finishes)) cuts.push_back({0, 0, 0});
+    block.runs.push_back(static_cast<std::uint16_t>(cuts.size()));
     for (const Part& part : cuts) {
       const int highest = part.begin < part.end ? connections[part.begin].exponent : -1;
-      runs_.push_back(static_cast<std::uint16_t>(part.base));
-      if (products) {
+      block.runs.push_back(static_cast<std::uint16_t>(part.base));
+      const int highest = part.begin < part.end ? connections[part.begin].exponent : -1;
+      block.runs.push_back(static_cast<std::uint16_t>(part.base));
+      if (products_) {
         std::sort(connections.begin() + static_cast<std::ptrdiff_t>(part.begin),
                   connections.begin() + static_cast<std::ptrdiff_t>(part.end),
                   [](const Connection& a, const Connection& b) { return a.vector < b.vector; });
-        runs_.push_back(static_cast<std::uint16_t>(part.end - part.begin));
+        block.runs.push_back(static_cast<std::uint16_t>(part.end - part.begin));
         for (std::size_t i = part.begin; i < part.end; ++i) {
           const Connection& one = connections[i];
           const int weight = (one.negative ? -1 : 1) * (1 << (one.exponent - part.base));
-          vectors_.push_back(static_cast<std::uint16_t>(one.vector));
-          weights_.push_back(static_cast<std::uint16_t>(weight) * 0x10001u);
+          block.vectors.push_back(static_cast<std::uint16_t>(one.vector));
+          block.weights.push_back(static_cast<std::uint16_t>(weight) * 0x10001u);
         }
         continue;
       }
-      runs_.push_back(static_cast<std::uint16_t>(highest - part.base + 1));
+      block.runs.push_back(static_cast<std::uint16_t>(highest - part.base + 1));
       std::size_t next = part.begin;
       for (int level = highest; level >= part.base; --level)
         for (const bool negative : {false, true}) {
           const std::size_t first = next;
           for (; next < part.end && connections[next].exponent == level && connections[next].negative == negative;
                ++next)
-            vectors_.push_back(static_cast<std::uint16_t>(connections[next].vector));
-          runs_.push_back(static_cast<std::uint16_t>(next - first));
+            block.vectors.push_back(static_cast<std::uint16_t>(connections[next].vector));
+          block.runs.push_back(static_cast<std::uint16_t>(next - first));
         }
     }
   }
@@ -177,11 +216,7 @@ class FixedConvolution final : public Step {
     strip.output_channel = kShortsPerFloat * output_layout_.channel_floats();
     strip.output_row = row_of(output_layout_);
     strip.channels = outputs.count();
-    const Start& start = starts_[static_cast<std::size_t>(outputs.begin)];
-    strip.vectors = vectors_.data() + start.vector;
-    strip.runs = runs_.data() + start.run;
     strip.wide = reinterpret_cast<std::int32_t*>(scratch);
-    strip.weights = weights_.empty() ? nullptr : weights_.data() + start.vector;
     strip.finish.scale = ending_.scale.data() + outputs.begin;
     strip.finish.shift = ending_.shift.data() + outputs.begin;
     strip.finish.low = ending_.low;
@@ -196,7 +231,15 @@ class FixedConvolution final : public Step {
       strip.finish.last_low = ending_.last_low;
       strip.finish.last_high = ending_.last_high;
     }
-    kernels_.fixed[height - 1][width - 1][step](strip);
+    const auto kernel = kernels_.fixed[height - 1][width - 1][step];
+    for (const Block& block : blocks_) {
+      const Start& start = block.starts[static_cast<std::size_t>(outputs.begin)];
+      strip.begins = block.begins;
+      strip.finishes = block.finishes;
+      strip.vectors = block.vectors.data() + start.vector;
+      strip.runs = block.runs.data() + start.run;
+      kernel(strip);
+    }
   }
 
   const Kernels& kernels_;
@@ -207,10 +250,7 @@ class FixedConvolution final : public Step {
   FixedEnding ending_;
   Strips strips_;
   std::vector<Range> parts_;
-  bool products_;
-  std::vector<std::uint16_t> vectors_, runs_;
-  std::vector<std::uint32_t> weights_;
-  std::vector<Start> starts_;  // of each output channel, in both
+  std::vector<Block> blocks_;
 };
 
 /// Entries of a channel one by one, wherever they lie. Pieces: channels of groups of images.
@@ -279,8 +319,8 @@ class FixedMove final : public Step {
               places_.push_back(-1);
               continue;
             }
-            const Size tile_row =
-                (target.lane_image(lane) * tiling.tiles_z + slice / tiling.depth) * tiling.tiles_y + row / tiling.height;
+            const Size tile_row = (target.lane_image(lane) * tiling.tiles_z + slice / tiling.depth) * tiling.tiles_y +
+                                  row / tiling.height;
             const Size vector = source.at(0, slice % tiling.depth, row % tiling.height, 0, column % tiling.width);
             places_.push_back(static_cast<std::int32_t>(kShortsPerFloat * vector + tile_row * tiling.tiles_x +
                                                         column / tiling.width));
