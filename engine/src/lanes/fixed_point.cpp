@@ -167,21 +167,6 @@ class FixedConvolution final : public Step {
     for (const Part& part : cuts) {
       const int highest = part.begin < part.end ? connections[part.begin].exponent : -1;
       block.runs.push_back(static_cast<std::uint16_t>(part.base));
-      const int highest = part.begin < part.end ? connections[part.begin].exponent : -1;
-      block.runs.push_back(static_cast<std::uint16_t>(part.base));
-      if (products_) {
-        std::sort(connections.begin() + static_cast<std::ptrdiff_t>(part.begin),
-                  connections.begin() + static_cast<std::ptrdiff_t>(part.end),
-                  [](const Connection& a, const Connection& b) { return a.vector < b.vector; });
-        block.runs.push_back(static_cast<std::uint16_t>(part.end - part.begin));
-        for (std::size_t i = part.begin; i < part.end; ++i) {
-          const Connection& one = connections[i];
-          const int weight = (one.negative ? -1 : 1) * (1 << (one.exponent - part.base));
-          block.vectors.push_back(static_cast<std::uint16_t>(one.vector));
-          block.weights.push_back(static_cast<std::uint16_t>(weight) * 0x10001u);
-        }
-        continue;
-      }
       block.runs.push_back(static_cast<std::uint16_t>(highest - part.base + 1));
       std::size_t next = part.begin;
       for (int level = highest; level >= part.base; --level)
