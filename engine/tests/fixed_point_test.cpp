@@ -54,7 +54,12 @@ class Lanes {
 
 /// The pieces of a step, last one first: they don't depend on each other.
 void run(const Step& step, const std::vector<float*>& buffers) {
-  for (Size piece = step.pieces(); piece-- > 0;) step.run(buffers.data(), piece, piece + 1, nullptr);
+  struct alignas(kAlignment) Aligned {
+    float values[kVector];
+  };
+  std::vector<Aligned> scratch(static_cast<std::size_t>(ceil_divided(step.scratch(), kVector)));
+  for (Size piece = step.pieces(); piece-- > 0;)
+    step.run(buffers.data(), piece, piece + 1, reinterpret_cast<float*>(scratch.data()));
 }
 
 /// The number of vectors in a group, each at its pixel of the tile, in all groups and channels.
@@ -397,8 +402,8 @@ Layout picture_of(Size channels) {
   const Size images = std::array<Size, 4>{32, 8, 2, 1}[static_cast<std::size_t>(any(0, 3))];
   const Size tiles_x = images == 32 ? 1 : std::array<Size, 2>{2, 4}[static_cast<std::size_t>(any(0, 1))];
   const Size tiles_y = 32 / images / tiles_x;
-  Layout layout = layout_of(image, {images, 1, tiles_y, tiles_x, 1, ceil_divided(image.height, tiles_y),
-                                    ceil_divided(image.width, tiles_x)});
+  Layout layout = layout_of(
+      image, {images, 1, tiles_y, tiles_x, 1, ceil_divided(image.height, tiles_y), ceil_divided(image.width, tiles_x)});
   layout.halo = {0, 0, any(0, 2), any(0, 2), any(0, 2), any(0, 2)};
   return layout;
 }
