@@ -14,7 +14,7 @@ namespace NETSURGERY_SET {
 typedef std::int16_t NativeShorts __attribute__((vector_size(kNativeBytes), may_alias));
 typedef std::int16_t HalfShorts __attribute__((vector_size(kNativeBytes / 2), may_alias));
 
-constexpr int kIntsInPart = kNativeBytes / 4;
+constexpr int kShortsInPart = kNativeBytes / 2;
 constexpr int kIntParts = 2 * kParts;  // of native vectors of 32 bits, for all lanes of a vector of 16
 
 /// 32 whole numbers of 16 bits.
@@ -50,11 +50,6 @@ NETSURGERY_INLINE void add_twice(Shorts& sum) {
   for (int i = 0; i < kParts; ++i) sum.part[i] += sum.part[i];
 }
 
-/// Lanes in the same order, so many of them in each native vector of 32 bits.
-NETSURGERY_INLINE NativeInts widened(const std::int16_t* lanes) {
-  return __builtin_convertvector(*reinterpret_cast<const HalfShorts*>(lanes), NativeInts);
-}
-
 /// The product and nothing more: what follows is not to be made one operation with it.
 NETSURGERY_INLINE Native rounded(Native product) {
 #if defined(__AVX512F__)
@@ -69,8 +64,6 @@ NETSURGERY_INLINE Native rounded(Native product) {
   return product;
 }
 
-// Behind a cut to 16 bits, adding this leaves a float32 no bits below 1: it rounds to the nearest whole number, of two
-// equally near ones to the even one, and the number stands in the lowest 16 bits.
 constexpr float kRounds = 12582912.0f;
 
 NETSURGERY_INLINE Native cut(Native x, float low, float high) {
@@ -79,7 +72,61 @@ NETSURGERY_INLINE Native cut(Native x, float low, float high) {
   return x < most ? x : most;
 }
 
-/// What a layer's exact sums in native vectors of 32 bits become: [kIntParts] of each vector.
+/// Lanes of 32 bits, in the order in which narrowed() takes them.
+NETSURGERY_INLINE void widened(const NativeShorts& lanes, NativeInts* both) {
+#if defined(__AVX512F__)
+  const __m512i given = reinterpret_cast<const __m512i&>(lanes);
+  both[0] = reinterpret_cast<NativeInts>(_mm512_srai_epi32(_mm512_unpacklo_epi16(given, given), 16));
+  both[1] = reinterpret_cast<NativeInts>(_mm512_srai_epi32(_mm512_unpackhi_epi16(given, given), 16));
+#elif defined(__AVX2__)
+  const __m256i given = reinterpret_cast<const __m256i&>(lanes);
+  both[0] = reinterpret_cast<NativeInts>(_mm256_srai_epi32(_mm256_unpacklo_epi16(given, given), 16));
+  both[1] = reinterpret_cast<NativeInts>(_mm256_srai_epi32(_mm256_unpackhi_epi16(given, given), 16));
+#else
+  HalfShorts halves[2];
+  std::memcpy(halves, &lanes, sizeof halves);
+  for (int i = 0; i < 2; ++i) both[i] = __builtin_convertvector(halves[i], NativeInts);
+#endif
+}
+
+/// Whole numbers that have 16 bits or are lower than all that have; those become the lowest.
+NETSURGERY_INLINE NativeShorts narrowed(const NativeInts* both) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<NativeShorts>(
+      _mm512_packs_epi32(reinterpret_cast<__m512i>(both[0]), reinterpret_cast<__m512i>(both[1])));
+#elif defined(__AVX2__)
+  return reinterpret_cast<NativeShorts>(
+      _mm256_packs_epi32(reinterpret_cast<__m256i>(both[0]), reinterpret_cast<__m256i>(both[1])));
+#else
+  HalfShorts halves[2];
+  for (int i = 0; i < 2; ++i) halves[i] = __builtin_convertvector(both[i], HalfShorts);
+  NativeShorts lanes;
+  std::memcpy(&lanes, halves, sizeof lanes);
+  return lanes;
+#endif
+}
+
+/// Cut to limits that are whole numbers of 16 bits, and rounded to the nearest whole number, of two equally near ones
+/// to the even one. NaN becomes the lower limit.
+NETSURGERY_INLINE NativeInts on_grid(Native x, float low, float high) {
+#if defined(__AVX2__)
+  const Native most = high - Native{};
+  x = most < x ? most : x;  // NaN stays; like all that is too low it is the lowest of 32 bits when converted
+#if defined(__AVX512F__)
+  const NativeInts whole = reinterpret_cast<NativeInts>(_mm512_cvtps_epi32(reinterpret_cast<__m512>(x)));
+#else
+  const NativeInts whole = reinterpret_cast<NativeInts>(_mm256_cvtps_epi32(reinterpret_cast<__m256>(x)));
+#endif
+  const NativeInts least = static_cast<std::int32_t>(low) - NativeInts{};
+  return whole > least ? whole : least;
+#else
+  // Adding kRounds leaves a float32 no bits below 1, and the number in the lowest bits.
+  const Native made = rounded(cut(x, low, high) + (kRounds - Native{}));
+  return as_ints(made) - as_ints(kRounds - Native{});
+#endif
+}
+
+/// What a layer's exact sums in native vectors of 32 bits become, as widened() gives them.
 struct FinishedLanes {
   Native scale, shift;
   const FixedFinish& finish;
@@ -87,35 +134,23 @@ struct FinishedLanes {
   NETSURGERY_INLINE FinishedLanes(const FixedFinish& given, std::ptrdiff_t channel)
       : scale(given.scale[channel] - Native{}), shift(given.shift[channel] - Native{}), finish(given) {}
 
-  NETSURGERY_INLINE void operator()(NativeInts sum, const std::int16_t* residual, std::int16_t* output) const {
-    const Native scaled = rounded(__builtin_convertvector(sum, Native) * scale);
-    Native made = rounded(cut(scaled + shift, finish.low, finish.high) + (kRounds - Native{}));
-    if (residual) {
-      const Native other = __builtin_convertvector(widened(residual), Native);
-      made = rounded(made - (kRounds - Native{})) * (finish.own_factor - Native{}) +
-             rounded(other * (finish.residual_factor - Native{}));
-      made = rounded(cut(made, finish.last_low, finish.last_high) + (kRounds - Native{}));
+  NETSURGERY_INLINE void operator()(NativeInts* sums, const std::int16_t* residual, std::int16_t* output) const {
+    for (int i = 0; i < 2; ++i) {
+      const Native scaled = rounded(__builtin_convertvector(sums[i], Native) * scale);
+      sums[i] = on_grid(scaled + shift, finish.low, finish.high);
     }
-    *reinterpret_cast<HalfShorts*>(output) = __builtin_convertvector(as_ints(made), HalfShorts);
+    if (residual) {
+      NativeInts others[2];
+      widened(*reinterpret_cast<const NativeShorts*>(residual), others);
+      for (int i = 0; i < 2; ++i) {
+        const Native own = __builtin_convertvector(sums[i], Native) * (finish.own_factor - Native{});
+        const Native other = __builtin_convertvector(others[i], Native) * (finish.residual_factor - Native{});
+        sums[i] = on_grid(rounded(own) + rounded(other), finish.last_low, finish.last_high);
+      }
+    }
+    *reinterpret_cast<NativeShorts*>(output) = narrowed(sums);
   }
 };
-
-/// A native vector of lanes, widened: the lower and the upper half of them.
-NETSURGERY_INLINE void widened(const NativeShorts& lanes, NativeInts* both) {
-#if defined(__AVX512F__)
-  const __m512i given = reinterpret_cast<const __m512i&>(lanes);
-  both[0] = reinterpret_cast<NativeInts>(_mm512_cvtepi16_epi32(_mm512_castsi512_si256(given)));
-  both[1] = reinterpret_cast<NativeInts>(_mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(given, 1)));
-#elif defined(__AVX2__)
-  const __m256i given = reinterpret_cast<const __m256i&>(lanes);
-  both[0] = reinterpret_cast<NativeInts>(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(given)));
-  both[1] = reinterpret_cast<NativeInts>(_mm256_cvtepi16_epi32(_mm256_extracti128_si256(given, 1)));
-#else
-  HalfShorts halves[2];
-  std::memcpy(halves, &lanes, sizeof halves);
-  for (int i = 0; i < 2; ++i) both[i] = __builtin_convertvector(halves[i], NativeInts);
-#endif
-}
 
 template <int kRows, int kColumns>
 struct ShortSums {
@@ -162,9 +197,9 @@ NETSURGERY_INLINE void finish(const FixedStrip& strip, std::ptrdiff_t channel, s
     for (int c = 0; c < kColumns; ++c) {
       NativeInts total[kIntParts];
       total_of(r, c, total);
-      for (int i = 0; i < kIntParts; ++i) {
-        const std::ptrdiff_t lane = c * kShorts + i * kIntsInPart;
-        finished(total[i], residual ? residual + r * strip.finish.residual_row + lane : nullptr,
+      for (int i = 0; i < kParts; ++i) {
+        const std::ptrdiff_t lane = c * kShorts + i * kShortsInPart;
+        finished(total + 2 * i, residual ? residual + r * strip.finish.residual_row + lane : nullptr,
                  output + r * strip.output_row + lane);
       }
     }
