@@ -1,6 +1,7 @@
 // All kernels of one instruction set, as one table. Included by kernels_<set>.cpp, which say for which.
 #pragma once
 
+#include "isa/kernel_fixed.hpp"
 #include "isa/kernel_functions.hpp"
 #include "isa/kernel_matrix.hpp"
 #include "isa/kernel_movement.hpp"
@@ -37,6 +38,10 @@ constexpr void put_strips(Kernels& table) {
     sparse[0] = sparse_strip<kRows, kColumns, 1>;
     sparse[1] = sparse_strip<kRows, kColumns, 2>;
     sparse[2] = sparse_strip<kRows, kColumns, 0>;
+    auto& fixed = table.fixed[kRows - 1][kColumns - 1];
+    fixed[0] = fixed_strip<kRows, kColumns, 1>;
+    fixed[1] = fixed_strip<kRows, kColumns, 2>;
+    fixed[2] = fixed_strip<kRows, kColumns, 0>;
   }
 }
 
@@ -104,6 +109,8 @@ constexpr Kernels table(Instructions instructions) {
   made.lstm_cells = lstm_cells;
   made.gru_cells = gru_cells;
   made.rnn_cells = rnn_cells;
+  made.fixed_shuffle = fixed_shuffle;
+  made.fixed_pool = fixed_pool;
   made.shuffle = shuffle_lanes;
   made.pick = pick;
   made.interleave = interleave_lanes;

@@ -106,6 +106,56 @@ struct PixelSums {
   const std::ptrdiff_t* residual_places;  // of each vector, from finish.residual
 };
 
+constexpr int kShorts = 32;  // whole numbers of 16 bits in a vector
+
+/// What becomes of an exact sum of whole numbers: times `scale`, plus `shift`, each of them rounded to float32, cut,
+/// and rounded to a whole number. Where there is a residual, that number and the residual times factors, which are
+/// powers of two, are added, cut and rounded again. Limits are whole numbers of 16 bits.
+struct FixedFinish {
+  const float *scale, *shift;  // of each output channel
+  float low, high;
+  const std::int16_t* residual = nullptr;  // laid out as the output, with its own strides, in whole numbers
+  std::ptrdiff_t residual_channel = 0, residual_row = 0;
+  float own_factor = 1, residual_factor = 1, last_low = 0, last_high = 0;
+};
+
+/// A strip of rows x columns vectors of output of some output channels, of whole numbers of 16 bits. Strides are in
+/// those.
+struct FixedStrip {
+  const std::int16_t* input;  // where the first window of the strip begins
+  std::ptrdiff_t input_row, input_column;
+  std::int16_t* output;
+  std::ptrdiff_t output_channel, output_row;
+  std::ptrdiff_t channels;
+  /// Of each connection, where its input lies, in vectors from `input`: channel by channel, in the order of `runs`.
+  const std::uint16_t* vectors;
+  /// Of each channel: how many parts, one at least. Of each part, whose sums stay within 16 bits: by how many bits its
+  /// sum is moved, how many levels; of each level, from the highest exponent on, each of which doubles the sum so far:
+  /// how many inputs are added, and how many are taken away.
+  const std::uint16_t* runs;
+  /// Sums so far, aligned: kShorts for each vector of the strip, channel by channel. Where a strip neither begins nor
+  /// finishes them, a channel may have no parts.
+  std::int32_t* wide;
+  bool begins, finishes;
+  FixedFinish finish;
+};
+
+/// Vectors of a halo made from others: lane l of the target is lane[l] of the source, or `outside` where that is -1.
+struct FixedShuffle {
+  std::ptrdiff_t target, source;  // whole numbers from the channel's begin in memory
+  alignas(64) std::int16_t lane[kShorts];
+};
+
+/// A row of windows, over some channels: the largest number of each.
+struct FixedPool {
+  const std::int16_t* input;
+  std::ptrdiff_t input_column, tap_row, tap_column;
+  std::ptrdiff_t taps_y, taps_x;
+  std::int16_t* output;
+  std::ptrdiff_t columns;  // windows
+  std::ptrdiff_t channels, input_channel, output_channel;
+};
+
 constexpr int kTableInputs = 4;    // that share a table of sums
 constexpr int kTableEntries = 16;  // one for each combination of their signs: bit i is set where input i is added
 constexpr int kMostTablePlanes = 4;
@@ -376,6 +426,11 @@ struct Kernels {
   int most_vectors;
   /// By rows - 1, columns - 1, step; nullptr where there is none. One row has all columns.
   void (*sparse[kMostStripRows][kMostStripColumns][kStripSteps])(const SparseStrip&);
+  /// As `sparse`, of whole numbers.
+  void (*fixed[kMostStripRows][kMostStripColumns][kStripSteps])(const FixedStrip&);
+  void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
+                        const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
+  void (*fixed_pool)(const FixedPool&);
   /// Most output channels of a block and vectors of a panel, whose sums stay in registers together.
   int dense_channels, dense_vectors;
   /// Of a multiply-add of a vector in a dense block, beside 1 in a sparse strip.

@@ -31,26 +31,6 @@ struct Block {
   std::vector<std::uint32_t> starts;  // one for each output, and the end
 };
 
-/// A tile cut into strips whose vectors stay in registers: some rows of one slice, or rows of several slices that lie
-/// behind each other.
-struct Strips {
-  std::vector<Range> slices, rows, columns;
-
-  Size count() const { return static_cast<Size>(slices.size() * rows.size() * columns.size()); }
-};
-
-Strips strips_of(const Convolution& convolution, const Tiling& tiling, Size most) {
-  Strips strips;
-  strips.columns = parts(tiling.width, std::min<Size>(most, kMostStripColumns));
-  const Size widest = strips.columns.back().count();
-  const Size most_rows = strips.columns.size() == 1 ? std::clamp<Size>(most / widest, 1, kMostStripRows) : 1;
-  // Where windows see more slices than rows, vectors of neighbouring slices see most of the same inputs.
-  const bool behind = tiling.height == 1 || (tiling.depth > 1 && convolution.kernel_z > convolution.kernel_y);
-  strips.slices = parts(tiling.depth, behind ? most_rows : 1);
-  strips.rows = parts(tiling.height, behind ? 1 : most_rows);
-  return strips;
-}
-
 class SparseConvolution final : public Step {
  public:
   SparseConvolution(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
@@ -303,6 +283,18 @@ double cycles_of(ConvolutionWay way, const Kernels& kernels, const Convolution& 
 }
 
 }  // namespace
+
+Strips strips_of(const Convolution& convolution, const Tiling& tiling, Size most) {
+  Strips strips;
+  strips.columns = parts(tiling.width, std::min<Size>(most, kMostStripColumns));
+  const Size widest = strips.columns.back().count();
+  const Size most_rows = strips.columns.size() == 1 ? std::clamp<Size>(most / widest, 1, kMostStripRows) : 1;
+  // Where windows see more slices than rows, vectors of neighbouring slices see most of the same inputs.
+  const bool behind = tiling.height == 1 || (tiling.depth > 1 && convolution.kernel_z > convolution.kernel_y);
+  strips.slices = parts(tiling.depth, behind ? most_rows : 1);
+  strips.rows = parts(tiling.height, behind ? 1 : most_rows);
+  return strips;
+}
 
 double density(const Constant& weight) {
   return static_cast<double>(weight.kept) / static_cast<double>(weight.entries());

@@ -8,6 +8,7 @@
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
 #include "lanes/layout.hpp"
+#include "lanes/ranges.hpp"
 #include "lanes/windows.hpp"
 
 namespace netsurgery {
@@ -62,6 +63,16 @@ const char* name(ConvolutionWay way);
 double density(const Constant& weight);
 /// Cycles of one core, roughly.
 double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output);
+
+/// A tile cut into strips whose vectors stay in registers: some rows of one slice, or rows of several slices that lie
+/// behind each other.
+struct Strips {
+  std::vector<Range> slices, rows, columns;
+
+  Size count() const { return static_cast<Size>(slices.size() * rows.size() * columns.size()); }
+};
+
+Strips strips_of(const Convolution& convolution, const Tiling& tiling, Size most);
 
 /// In how many parts to cut the outputs of each strip, so that every thread gets as much. As few as possible: each part
 /// reads the whole input again.

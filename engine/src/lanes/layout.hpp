@@ -50,6 +50,7 @@ struct Tiling {
   bool covers(const Image& image) const {
     return tiles_z * depth >= image.depth && tiles_y * height >= image.height && tiles_x * width >= image.width;
   }
+  Size lanes() const { return images * tiles_z * tiles_y * tiles_x; }
   Size rows() const { return depth * height; }  // of all slices
   Size vectors() const { return rows() * width; }
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -131,23 +132,40 @@ class Scatter final : public Step {
 
 Size floor_divided(Size a, Size b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
+/// What the halo's kernels move: floats, or whole numbers of 16 bits of which two have room in one.
+struct Floats {
+  using Entry = float;
+  using Moved = Shuffle;
+  static constexpr Size kLanes = kVector, kInFloat = 1;
+  static constexpr auto kKernel = &Kernels::shuffle;
+};
+struct WholeNumbers {
+  using Entry = std::int16_t;
+  using Moved = FixedShuffle;
+  static constexpr Size kLanes = kShorts, kInFloat = 2;
+  static constexpr auto kKernel = &Kernels::fixed_shuffle;
+};
+
 /// The shuffles of one row of tiles; targets and sources count from the row's first channel in memory.
-std::vector<Shuffle> shuffles_of_row(const Layout& layout, const Halo& needed, Size z, Size y, bool sees_outside) {
+template <class Kind>
+std::vector<typename Kind::Moved> shuffles_of_row(const Layout& layout, const Halo& needed, Size z, Size y,
+                                                  bool sees_outside) {
   const Tiling& tiling = layout.tiling;
-  std::vector<Shuffle> result;
+  std::vector<typename Kind::Moved> result;
   const Size row = layout.at(0, z, y, 0, 0);
   const Size tile_dz = floor_divided(z, tiling.depth), source_z = z - tile_dz * tiling.depth;
   const Size tile_dy = floor_divided(y, tiling.height), source_y = y - tile_dy * tiling.height;
   for (Size x = -needed.left; x < tiling.width + needed.right; ++x) {
     const Size tile_dx = floor_divided(x, tiling.width), source_x = x - tile_dx * tiling.width;
-    Shuffle shuffle{};
-    shuffle.target = layout.at(0, z, y, 0, x) - row;
-    shuffle.source = layout.at(0, source_z, source_y, 0, source_x) - row;
+    typename Kind::Moved shuffle{};
+    shuffle.target = Kind::kInFloat * (layout.at(0, z, y, 0, x) - row);
+    shuffle.source = Kind::kInFloat * (layout.at(0, source_z, source_y, 0, source_x) - row);
     bool stays = true;
-    for (Size lane = 0; lane < kVector; ++lane) {
+    for (Size lane = 0; lane < Kind::kLanes; ++lane) {
       const bool inside = layout.is_pixel(lane, z, y, x);
       const Size from = lane + (tile_dz * tiling.tiles_y + tile_dy) * tiling.tiles_x + tile_dx;
-      shuffle.lane[lane] = inside ? static_cast<std::int32_t>(from) : -1;
+      using Number = std::remove_reference_t<decltype(shuffle.lane[0])>;
+      shuffle.lane[lane] = static_cast<Number>(inside ? from : -1);
       stays = stays && inside && from == lane;
     }
     const bool in_tile = shuffle.target == shuffle.source;
@@ -157,9 +175,10 @@ std::vector<Shuffle> shuffles_of_row(const Layout& layout, const Halo& needed, S
 }
 
 /// True if shuffles fill a whole row, halo and all, with what lies outside.
-bool is_outside(const Layout& layout, const std::vector<Shuffle>& shuffles) {
-  const auto is_none = [](const Shuffle& one) {
-    return std::all_of(std::begin(one.lane), std::end(one.lane), [](std::int32_t lane) { return lane < 0; });
+template <class Moved>
+bool is_outside(const Layout& layout, const std::vector<Moved>& shuffles) {
+  const auto is_none = [](const Moved& one) {
+    return std::all_of(std::begin(one.lane), std::end(one.lane), [](auto lane) { return lane < 0; });
   };
   return static_cast<Size>(shuffles.size()) == layout.columns() &&
          std::all_of(shuffles.begin(), shuffles.end(), is_none);
@@ -167,14 +186,15 @@ bool is_outside(const Layout& layout, const std::vector<Shuffle>& shuffles) {
 
 /// Pieces, in each group: rows that lie outside as a whole; then some channels each, because rows read what other rows
 /// change.
+template <class Kind>
 class HaloStep final : public Step {
  public:
-  HaloStep(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed, float outside,
+  HaloStep(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed, typename Kind::Entry outside,
            bool sees_outside)
       : kernels_(kernels), blocked_(blocked), layout_(layout), outside_(outside) {
     for (Size z = -needed.front; z < layout.tiling.depth + needed.back; ++z)
       for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y) {
-        std::vector<Shuffle> shuffles = shuffles_of_row(layout, needed, z, y, sees_outside);
+        std::vector<typename Kind::Moved> shuffles = shuffles_of_row<Kind>(layout, needed, z, y, sees_outside);
         if (is_outside(layout, shuffles))
           outside_rows_.push_back({z, y, {}});
         else if (!shuffles.empty())
@@ -189,16 +209,16 @@ class HaloStep final : public Step {
       const Size group = piece / (cleared() + blocks()), at = piece % (cleared() + blocks());
       if (at < cleared()) {
         const Row& row = outside_rows_[static_cast<std::size_t>(at)];
-        std::fill_n(buffers[blocked_] + layout_.at(group, row.z, row.y, 0, -layout_.halo.left),
-                    layout_.image.channels * layout_.channel_floats(), outside_);
+        std::fill_n(entries(buffers, layout_.at(group, row.z, row.y, 0, -layout_.halo.left)),
+                    Kind::kInFloat * layout_.image.channels * layout_.channel_floats(), outside_);
         continue;
       }
       const Size channel = (at - cleared()) * kChannels;
       const Size channels = std::min(kChannels, layout_.image.channels - channel);
       for (const Row& row : rows_)
-        kernels_.shuffle(buffers[blocked_] + layout_.at(group, row.z, row.y, channel, 0), channels,
-                         layout_.channel_floats(), row.shuffles.data(),
-                         static_cast<std::ptrdiff_t>(row.shuffles.size()), outside_);
+        (kernels_.*Kind::kKernel)(entries(buffers, layout_.at(group, row.z, row.y, channel, 0)), channels,
+                                  Kind::kInFloat * layout_.channel_floats(), row.shuffles.data(),
+                                  static_cast<std::ptrdiff_t>(row.shuffles.size()), outside_);
     }
   }
 
@@ -206,15 +226,18 @@ class HaloStep final : public Step {
   static constexpr Size kChannels = 8;
   struct Row {
     Size z, y;
-    std::vector<Shuffle> shuffles;
+    std::vector<typename Kind::Moved> shuffles;
   };
+  typename Kind::Entry* entries(Buffers buffers, Size floats) const {
+    return reinterpret_cast<typename Kind::Entry*>(buffers[blocked_] + floats);
+  }
   Size cleared() const { return static_cast<Size>(outside_rows_.size()); }
   Size blocks() const { return rows_.empty() ? 0 : ceil_divided(layout_.image.channels, kChannels); }
 
   const Kernels& kernels_;
   int blocked_;
   Layout layout_;
-  float outside_;
+  typename Kind::Entry outside_;
   std::vector<Row> outside_rows_, rows_;
 };
 
@@ -363,13 +386,20 @@ bool can_move(const Layout& source) { return source.group_floats() <= kFarthest;
 
 std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
                                 float outside, bool sees_outside) {
-  return std::make_unique<HaloStep>(kernels, blocked, layout, needed, outside, sees_outside);
+  return std::make_unique<HaloStep<Floats>>(kernels, blocked, layout, needed, outside, sees_outside);
+}
+
+std::unique_ptr<Step> make_fixed_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
+                                      std::int16_t outside, bool sees_outside) {
+  return std::make_unique<HaloStep<WholeNumbers>>(kernels, blocked, layout, needed, outside, sees_outside);
 }
 
 bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside) {
   for (Size z = -needed.front; z < layout.tiling.depth + needed.back; ++z)
     for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y)
-      if (!shuffles_of_row(layout, needed, z, y, sees_outside).empty()) return true;
+      if (layout.tiling.lanes() == kVector ? !shuffles_of_row<Floats>(layout, needed, z, y, sees_outside).empty()
+                                           : !shuffles_of_row<WholeNumbers>(layout, needed, z, y, sees_outside).empty())
+        return true;
   return false;
 }
 

@@ -32,6 +32,9 @@ bool can_move(const Layout& source);
 /// picture ends. sees_outside: lanes whose tiles reach beyond the picture are cleared too, as windows see them.
 std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
                                 float outside, bool sees_outside);
+/// The same of whole numbers of 16 bits, in a layout of 32 lanes.
+std::unique_ptr<Step> make_fixed_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
+                                      std::int16_t outside, bool sees_outside);
 /// False if there is nothing that make_halo would have to do.
 bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lanes/fixed_point.hpp"
 #include "lanes/movement.hpp"
 #include "plan/plain_step.hpp"
 
@@ -15,6 +16,7 @@ Planner::Planner(const Graph& graph, const Kernels& kernels, const Sizes& sizes,
       shapes_(graph.shapes(sizes)),
       values_(graph.inputs.size() + graph.nodes.size() + graph.constants.size()),
       readers_(values_.size()),
+      grids_(values_.size()),
       done_(graph.nodes.size(), false) {
   for (const Node& node : nodes_)
     for (const int input : node.inputs)
@@ -64,6 +66,7 @@ double Planner::memory_cycles(const StepInfo& info) const {
 }
 
 void Planner::node(const Node& node) {
+  grids_[static_cast<std::size_t>(node.output)] = grid_of(node);
   bool made = !options_.plain_only && (attention(node) || on_tokens(node));
   if (!made && !options_.plain_only) switch (entry_of(node.op).work) {
       case Work::kEntrywise:
@@ -83,10 +86,11 @@ void Planner::node(const Node& node) {
 bool Planner::of_its_own(const Node& node) {
   switch (node.op) {
     case Operator::kConv:
-      return convolution(node);
+      return fixed_convolution(node) || convolution(node);
     case Operator::kLinear:
       return linear(node);
     case Operator::kMaxPool:
+      return fixed_pool(node) || pool(node);
     case Operator::kAveragePool:
       return pool(node);
     case Operator::kAdaptiveAveragePool:
@@ -166,6 +170,13 @@ int Planner::plain(int number) {
   }
   const int to = arena(product(shape(number)));
   one.plain = to;
+  if (one.places.empty() && !one.fixed.empty()) {
+    const Place from = one.fixed.front();
+    const int exponent = grids_[static_cast<std::size_t>(number)].exponent;
+    draft(maker(number), "fixed scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
+          [=] { return make_fixed_scatter(from.buffer, layout(from.layout), to, exponent); });
+    return to;
+  }
   if (one.places.empty()) {
     const Place from = one.tokens;
     draft(maker(number), "scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
@@ -205,7 +216,8 @@ bool Planner::moves_to(int number, Size images) {
 
 bool Planner::is_known(int number) {
   const Value& one = value(number);
-  return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || one.flat_of >= 0 || has_tokens(number);
+  return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || !one.fixed.empty() ||
+         one.flat_of >= 0 || has_tokens(number);
 }
 
 int Planner::place_with(int number, const Tiling& tiling) {

@@ -35,6 +35,7 @@ class Planner {
   struct Value {
     int plain = -1;             // buffer
     std::vector<Place> places;  // the same value in vectors, the first one as its node made it
+    std::vector<Place> fixed;   // the same value as whole numbers of 16 bits, in vectors of 32 lanes
     Place tokens{-1, -1};       // the same value as tokens of its last axis' channels (lanes/tokens.hpp)
     int flat_of = -1;           // the value that this one is a flattened view of
   };
@@ -55,6 +56,17 @@ class Planner {
     Tiling input, output;
     Halo halo;
     double cycles = 0;  // infinite: there is no way
+  };
+  /// Numbers k * 2^exponent, k a whole number from low to high.
+  struct Grid {
+    bool known = false;
+    int exponent = 0;
+    Size low = 0, high = 0;
+  };
+  /// A sum of a layer's rounded output and another value, and the Quantize behind it.
+  struct Added {
+    const Node *add = nullptr, *last = nullptr;
+    int other = -1;
   };
   using Make = std::function<std::unique_ptr<Step>()>;
   /// A value as entries of another one, `strides` apart along its axes.
@@ -96,6 +108,18 @@ class Planner {
   bool channel_numbers(const Node& node, int main, const Tiling& tiling, ChannelNumbers& numbers);
   bool reshape(const Node& node);
   void plain_node(const Node& node);
+
+  // Fixed point (planner_fixed.cpp)
+  Grid grid_of(const Node& node) const;
+  /// The Quantize that is a value's only reader, if what it gives has 16 bits and its numbers are of channels.
+  const Node* quantized(int number) const;
+  Added added_to(const Node& quantize) const;
+  bool fixed_convolution(const Node& node);
+  bool fixed_pool(const Node& node);
+  Place fixed_ready(const Node& node, const Choice& choice, int input, const Image& image, std::int16_t outside,
+                    bool sees_outside);
+  int place_in(const std::vector<Place>& places, const Tiling& tiling) const;
+  void done(const Node& node) { done_[static_cast<std::size_t>(&node - nodes_.data())] = true; }
 
   // Tokens (planner_tokens.cpp)
   bool on_tokens(const Node& node);
@@ -143,7 +167,7 @@ class Planner {
   /// or nullptr.
   Choice choose(const Node& node, const Windows& windows, int input, const Image& input_image,
                 const Image& output_image, Size images, const Tiling* wanted,
-                const std::function<double(const Layout&)>& cycles);
+                const std::function<double(const Layout&)>& cycles, bool fixed = false);
   /// The lanes of what will be added to a node's output, if that is known.
   bool residual_tiling(const Node& node, Tiling& tiling);
   bool next_windows(const Node& node, Windows& next) const;
@@ -204,7 +228,8 @@ class Planner {
   std::vector<Shape> shapes_;
   std::vector<Value> values_;
   std::vector<std::vector<const Node*>> readers_;
-  std::vector<bool> done_;  // nodes that another one's step does as well
+  std::vector<Grid> grids_;  // of each value
+  std::vector<bool> done_;   // nodes that another one's step does as well
   std::vector<Layout> layouts_;
   std::vector<int> joined_;    // of each layout: one that it shares its halo with, or itself
   std::vector<Share> shares_;  // of each layout

@@ -42,7 +42,7 @@ Halo halo_of(const Windows& windows, const Tiling& input, const Tiling& output) 
 
 Planner::Choice Planner::choose(const Node& node, const Windows& windows, int input, const Image& input_image,
                                 const Image& output_image, Size images, const Tiling* wanted,
-                                const std::function<double(const Layout&)>& cycles) {
+                                const std::function<double(const Layout&)>& cycles, bool fixed) {
   Choice best;
   best.cycles = std::numeric_limits<double>::infinity();
   Windows next;
@@ -66,7 +66,7 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
       choice.cycles += kExchanged * cycles(output);
     if (choice.cycles < best.cycles) best = choice;
   };
-  const std::vector<Place>& places = value(input).places;
+  const std::vector<Place>& places = fixed ? value(input).fixed : value(input).places;
   for (std::size_t i = 0; i < places.size(); ++i) {
     const Layout given = layout(places[i].layout);
     Tiling to = given.tiling;
@@ -76,8 +76,8 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     if (to.depth == 0 || to.height == 0 || to.width == 0 || !given.tiling.covers(input_image)) continue;
     consider(static_cast<int>(i), given.tiling, to, halo_cycles(given, halo_of(windows, given.tiling, to)));
   }
-  const Size lanes = kVector / images;
-  const bool moves = moves_to(input, images);
+  const Size lanes = (fixed ? kShorts : kVector) / images;
+  const bool moves = fixed ? !places.empty() : moves_to(input, images);
   const double scattered =
       moves || value(input).plain >= 0 || places.empty() ? 0 : scatter_cycles(layout(places.front().layout));
   const auto tiled = [&](Size tiles_z, Size tiles_y, Size tiles_x) {
@@ -121,7 +121,8 @@ bool Planner::next_windows(const Node& node, Windows& next) const {
   const auto goes_on = [&]() -> const Node* {
     if (const Node* product = times_own_sigmoid(output)) return product;
     const Node* reader = only_reader(output);
-    const bool stays = reader && (reader->op == Operator::kAdd || reader->op == Operator::kDepthToSpace);
+    const bool stays = reader && (reader->op == Operator::kAdd || reader->op == Operator::kDepthToSpace ||
+                                  reader->op == Operator::kQuantize);
     return stays || (reader && is_entrywise(reader->op)) ? reader : nullptr;
   };
   while (const Node* reader = goes_on()) output = reader->output;

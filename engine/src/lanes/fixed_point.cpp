@@ -1,0 +1,485 @@
+#include "lanes/fixed_point.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "base/error.hpp"
+#include "lanes/ranges.hpp"
+
+namespace netsurgery {
+namespace {
+
+constexpr double kCyclesPerConnection = 0.55;  // of a vector
+constexpr double kCyclesPerRun = 6;            // of a strip, for each output channel: about eight runs
+constexpr double kCyclesPerFinished = 9;       // of a vector
+constexpr Size kBlockBytes = 128 * 1024;       // of inputs of a block: smaller ones make runs too short
+constexpr double kLeastPerBlock = 12;          // connections of an output channel in a block, to pay for adding 32 bits
+constexpr Size kChannelsAtOnce = 64;           // whose sums of 32 bits are kept between blocks
+constexpr Size kShortsPerFloat = 2;
+
+std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
+const std::int16_t* shorts(const float* memory) { return reinterpret_cast<const std::int16_t*>(memory); }
+
+/// A weight that is kept.
+struct Connection {
+  Size vector;
+  int exponent;
+  bool negative;
+};
+
+template <class Take>
+void for_each_weight(const Constant& weight, Size row, Take&& take) {
+  if (weight.form == Constant::Form::kSparse) {
+    for (std::size_t i = weight.start[static_cast<std::size_t>(row)];
+         i < weight.start[static_cast<std::size_t>(row) + 1]; ++i)
+      take(static_cast<Size>(weight.column[i]), weight.values[i]);
+    return;
+  }
+  for (Size column = 0; column < weight.columns; ++column) {
+    const float value = weight.values[static_cast<std::size_t>(row * weight.columns + column)];
+    if (value != 0.0f) take(column, value);
+  }
+}
+
+class FixedConvolution final : public Step {
+ public:
+  FixedConvolution(const Kernels& kernels, const Convolution& convolution, Size largest, int input,
+                   const Layout& input_layout, int output, const Layout& output_layout, const FixedEnding& ending,
+                   int threads)
+      : kernels_(kernels),
+        windows_(convolution),
+        outputs_(convolution.outputs()),
+        input_(input),
+        output_(output),
+        input_layout_(input_layout),
+        output_layout_(output_layout),
+        ending_(ending),
+        strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)) {
+    const std::vector<Range> cuts_of_channels = channels_of_blocks(convolution);
+    for (const Range& channels : cuts_of_channels) {
+      Block block;
+      block.begins = channels.begin == 0;
+      block.finishes = channels.end == cuts_of_channels.back().end;
+      fill(block, convolution, channels, largest);
+      blocks_.push_back(std::move(block));
+    }
+    const OutputCuts cuts{outputs_, convolution.groups, 1};
+    const Size count = output_parts(rows_of_strips(), outputs_, threads);
+    for (Size i = 0; i < count; ++i) parts_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
+  }
+
+  Size pieces() const override { return rows_of_strips() * static_cast<Size>(parts_.size()); }
+
+  Size scratch() const override {
+    return kernels_.most_vectors * kShorts * (blocks_.size() == 1 ? 1 : kChannelsAtOnce);
+  }
+
+  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Range& outputs = parts_[static_cast<std::size_t>(piece % static_cast<Size>(parts_.size()))];
+      Size rest = piece / static_cast<Size>(parts_.size());
+      const Range& rows = strips_.rows[static_cast<std::size_t>(rest % static_cast<Size>(strips_.rows.size()))];
+      rest /= static_cast<Size>(strips_.rows.size());
+      const Range& slices = strips_.slices[static_cast<std::size_t>(rest % static_cast<Size>(strips_.slices.size()))];
+      rest /= static_cast<Size>(strips_.slices.size());
+      const Size at_once = blocks_.size() == 1 ? outputs.count() : kChannelsAtOnce;
+      for (const Range& columns : strips_.columns)
+        for (Size first = outputs.begin; first < outputs.end; first += at_once)
+          strip(buffers, rest, slices, rows, columns, {first, std::min(first + at_once, outputs.end)}, scratch);
+    }
+  }
+
+ private:
+  struct Start {
+    std::size_t vector, run;
+  };
+  /// Some input channels, or all of them: whatever stays in a near cache while all outputs see it.
+  struct Block {
+    bool begins = true, finishes = true;  // sums
+    std::vector<std::uint16_t> vectors, runs;
+    std::vector<Start> starts;  // of each output channel, in both
+  };
+  /// Of a layer without groups; others see few channels at once.
+  std::vector<Range> channels_of_blocks(const Convolution& convolution) const {
+    const Size channels = input_layout_.image.channels;
+    if (convolution.groups > 1) return {{0, channels}};
+    const auto seen = [](const Range& windows, Size stride, Size reach, Size kernel) {
+      return std::min((windows.count() - 1) * stride + reach, kernel * windows.count());
+    };
+    const Size vectors =
+        seen(strips_.slices.back(), convolution.stride_z, convolution.reach_z(), convolution.kernel_z) *
+        seen(strips_.rows.back(), convolution.stride_y, convolution.reach_y(), convolution.kernel_y) *
+        seen(strips_.columns.back(), convolution.stride_x, convolution.reach_x(), convolution.kernel_x);
+    const double each = static_cast<double>(convolution.weight->kept) / static_cast<double>(outputs_ * channels);
+    const Size by_cache = std::max<Size>(1, kBlockBytes / (vectors * static_cast<Size>(kAlignment)));
+    const Size by_work = static_cast<Size>(kLeastPerBlock / std::max(each, 1e-9));
+    return parts(channels, std::max(by_cache, std::min(by_work, channels)));
+  }
+
+  void fill(Block& block, const Convolution& convolution, const Range& channels, Size largest) const {
+    const Size of_group = outputs_ / convolution.groups, taps = convolution.taps();
+    const Size group_floats = input_layout_.image.channels / convolution.groups * input_layout_.channel_floats();
+    for (Size row = 0; row < outputs_; ++row) {
+      std::vector<Connection> connections;
+      for_each_weight(*convolution.weight, row, [&](Size column, float value) {
+        if (convolution.groups == 1 && (column / taps < channels.begin || column / taps >= channels.end)) return;
+        const Size place = row / of_group * group_floats + input_offset(convolution, input_layout_, column);
+        connections.push_back({place / kVector, std::ilogb(value), value < 0});
+      });
+      put(block, connections, largest);
+    }
+  }
+
+  /// Connections of a row, cut into parts whose sums stay within 16 bits whatever their inputs are.
+  void put(Block& block, std::vector<Connection>& connections, Size largest) const {
+    block.starts.push_back({block.vectors.size(), block.runs.size()});
+    std::stable_sort(connections.begin(), connections.end(), [](const Connection& a, const Connection& b) {
+      return a.exponent != b.exponent ? a.exponent > b.exponent : a.negative < b.negative;
+    });
+    struct Part {
+      std::size_t begin, end;
+      int base;
+    };
+    std::vector<Part> cuts;
+    double sum = 0;  // of the magnitudes of a part's weights, in units of its lowest exponent
+    for (std::size_t i = 0; i < connections.size(); ++i) {
+      const int exponent = connections[i].exponent;
+      if (!cuts.empty()) {
+        Part& part = cuts.back();
+        const double more = std::ldexp(sum, part.base - exponent) + 1;
+        if (more * static_cast<double>(largest) <= static_cast<double>(kLargestShort)) {
+          sum = more;
+          part.base = exponent;
+          part.end = i + 1;
+          continue;
+        }
+      }
+      cuts.push_back({i, i + 1, exponent});
+      sum = 1;
+    }
+    // The last part goes down to 0, where that has room: a sum that isn't moved needs no 32 bits.
+    if (cuts.size() == 1 && std::ldexp(sum, cuts[0].base) * static_cast<double>(largest) <= kLargestShort)
+      cuts[0].base = 0;
+    if (cuts.empty() && (block.begins || block.finishes)) cuts.push_back({0, 0, 0});
+    block.runs.push_back(static_cast<std::uint16_t>(cuts.size()));
+    for (const Part& part : cuts) {
+      const int highest = part.begin < part.end ? connections[part.begin].exponent : -1;
+      block.runs.push_back(static_cast<std::uint16_t>(part.base));
+      block.runs.push_back(static_cast<std::uint16_t>(highest - part.base + 1));
+      std::size_t next = part.begin;
+      for (int level = highest; level >= part.base; --level)
+        for (const bool negative : {false, true}) {
+          const std::size_t first = next;
+          for (; next < part.end && connections[next].exponent == level && connections[next].negative == negative;
+               ++next)
+            block.vectors.push_back(static_cast<std::uint16_t>(connections[next].vector));
+          block.runs.push_back(static_cast<std::uint16_t>(next - first));
+        }
+    }
+  }
+
+  Size rows_of_strips() const {
+    return output_layout_.groups() * static_cast<Size>(strips_.slices.size() * strips_.rows.size());
+  }
+
+  void strip(Buffers buffers, Size group, const Range& slices, const Range& rows, const Range& columns,
+             const Range& outputs, float* scratch) const {
+    const Size step = windows_.stride_x <= 2 ? windows_.stride_x - 1 : 2;
+    const Size z = slices.begin, y = rows.begin, x = columns.begin;
+    const Size height = slices.count() * rows.count(), width = columns.count();
+    const bool behind = slices.count() > 1;
+    const auto row_of = [behind](const Layout& layout) {
+      return kShortsPerFloat * (behind ? layout.slice_floats() : layout.row_floats());
+    };
+    FixedStrip strip{};
+    strip.input = shorts(buffers[input_] + windows_.begin(input_layout_, group, z, y, x));
+    strip.input_row = (behind ? windows_.stride_z : windows_.stride_y) * row_of(input_layout_);
+    strip.input_column = windows_.stride_x * kShorts;
+    strip.output = shorts(buffers[output_] + output_layout_.at(group, z, y, outputs.begin, x));
+    strip.output_channel = kShortsPerFloat * output_layout_.channel_floats();
+    strip.output_row = row_of(output_layout_);
+    strip.channels = outputs.count();
+    strip.wide = reinterpret_cast<std::int32_t*>(scratch);
+    strip.finish.scale = ending_.scale.data() + outputs.begin;
+    strip.finish.shift = ending_.shift.data() + outputs.begin;
+    strip.finish.low = ending_.low;
+    strip.finish.high = ending_.high;
+    if (ending_.residual >= 0) {
+      const Layout& residual = ending_.residual_layout;
+      strip.finish.residual = shorts(buffers[ending_.residual] + residual.at(group, z, y, outputs.begin, x));
+      strip.finish.residual_channel = kShortsPerFloat * residual.channel_floats();
+      strip.finish.residual_row = row_of(residual);
+      strip.finish.own_factor = ending_.own_factor;
+      strip.finish.residual_factor = ending_.residual_factor;
+      strip.finish.last_low = ending_.last_low;
+      strip.finish.last_high = ending_.last_high;
+    }
+    const auto kernel = kernels_.fixed[height - 1][width - 1][step];
+    for (const Block& block : blocks_) {
+      const Start& start = block.starts[static_cast<std::size_t>(outputs.begin)];
+      strip.begins = block.begins;
+      strip.finishes = block.finishes;
+      strip.vectors = block.vectors.data() + start.vector;
+      strip.runs = block.runs.data() + start.run;
+      kernel(strip);
+    }
+  }
+
+  const Kernels& kernels_;
+  Windows windows_;
+  Size outputs_;
+  int input_, output_;
+  Layout input_layout_, output_layout_;
+  FixedEnding ending_;
+  Strips strips_;
+  std::vector<Range> parts_;
+  std::vector<Block> blocks_;
+};
+
+/// Entries of a channel one by one, wherever they lie. Pieces: channels of groups of images.
+class FixedGather final : public Step {
+ public:
+  FixedGather(int plain, int blocked, const Layout& layout, int exponent, std::int16_t outside)
+      : plain_(plain), blocked_(blocked), layout_(layout), factor_(std::ldexp(1.0f, -exponent)), outside_(outside) {
+    const Image& image = layout.image;
+    for (Size z = -layout.halo.front; z < layout.slices() - layout.halo.front; ++z)
+      for (Size y = -layout.halo.above; y < layout.rows() - layout.halo.above; ++y)
+        for (Size x = -layout.halo.left; x < layout.columns() - layout.halo.left; ++x)
+          for (Size lane = 0; lane < kShorts; ++lane) {
+            const Size slice = layout.lane_z(lane) + z, row = layout.lane_y(lane) + y, column = layout.lane_x(lane) + x;
+            sources_.push_back(image.has(slice, row, column) ? image.at(slice, row, column) : -1);
+          }
+    for (Size lane = 0; lane < kShorts; ++lane) images_[static_cast<std::size_t>(lane)] = layout.lane_image(lane);
+  }
+
+  Size pieces() const override { return layout_.groups() * layout_.image.channels; }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    const Image& image = layout_.image;
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size group = piece / image.channels, channel = piece % image.channels;
+      const Size first = group * layout_.tiling.images, left = image.count - first;
+      const float* source = buffers[plain_] + (first * image.channels + channel) * image.pixels();
+      const Size apart = image.channels * image.pixels();
+      std::int16_t* group_begin = shorts(buffers[blocked_] + group * layout_.group_floats());
+      const Size* from = sources_.data();
+      for (Size z = 0; z < layout_.slices(); ++z)
+        for (Size y = 0; y < layout_.rows(); ++y) {
+          std::int16_t* target =
+              group_begin + kShortsPerFloat * (z * layout_.slice_floats() + y * layout_.row_floats() +
+                                               (layout_.first_channel + channel) * layout_.channel_floats());
+          for (Size x = 0; x < layout_.columns(); ++x)
+            for (std::size_t lane = 0; lane < kShorts; ++lane, ++from, ++target) {
+              const bool there = *from >= 0 && images_[lane] < left;
+              *target = there ? static_cast<std::int16_t>(source[images_[lane] * apart + *from] * factor_) : outside_;
+            }
+        }
+    }
+  }
+
+ private:
+  int plain_, blocked_;
+  Layout layout_;
+  float factor_;
+  std::int16_t outside_;
+  std::vector<Size> sources_;
+  std::array<Size, kShorts> images_{};
+};
+
+/// Whole numbers from other vectors, wherever they lie. Pieces: some channels of groups of images.
+class FixedMove final : public Step {
+ public:
+  FixedMove(int from, const Layout& source, int to, const Layout& target, std::int16_t outside)
+      : from_(from), to_(to), source_(source), target_(target), outside_(outside) {
+    const Image& image = target.image;
+    const Tiling& tiling = source.tiling;
+    for (Size z = -target.halo.front; z < target.slices() - target.halo.front; ++z)
+      for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y)
+        for (Size x = -target.halo.left; x < target.columns() - target.halo.left; ++x)
+          for (Size lane = 0; lane < kShorts; ++lane) {
+            const Size slice = target.lane_z(lane) + z, row = target.lane_y(lane) + y, column = target.lane_x(lane) + x;
+            if (!image.has(slice, row, column)) {
+              places_.push_back(-1);
+              continue;
+            }
+            const Size tile_row = (target.lane_image(lane) * tiling.tiles_z + slice / tiling.depth) * tiling.tiles_y +
+                                  row / tiling.height;
+            const Size vector = source.at(0, slice % tiling.depth, row % tiling.height, 0, column % tiling.width);
+            places_.push_back(static_cast<std::int32_t>(kShortsPerFloat * vector + tile_row * tiling.tiles_x +
+                                                        column / tiling.width));
+          }
+  }
+
+  Size pieces() const override { return target_.groups() * target_.image.channels; }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size group = piece / target_.image.channels, channel = piece % target_.image.channels;
+      const std::int16_t* source =
+          shorts(buffers[from_] + group * source_.group_floats() + channel * source_.channel_floats());
+      const std::int32_t* place = places_.data();
+      const Size count = target_.columns() * kShorts;
+      for (Size z = 0; z < target_.slices(); ++z)
+        for (Size y = 0; y < target_.rows(); ++y) {
+          std::int16_t* target = shorts(buffers[to_] + group * target_.group_floats() + z * target_.slice_floats() +
+                                        y * target_.row_floats() + channel * target_.channel_floats());
+          for (Size i = 0; i < count; ++i, ++place) target[i] = *place < 0 ? outside_ : source[*place];
+        }
+    }
+  }
+
+ private:
+  int from_, to_;
+  Layout source_, target_;
+  std::int16_t outside_;
+  std::vector<std::int32_t> places_;
+};
+
+class FixedScatter final : public Step {
+ public:
+  FixedScatter(int blocked, const Layout& layout, int plain, int exponent)
+      : blocked_(blocked), plain_(plain), layout_(layout), factor_(std::ldexp(1.0f, exponent)) {
+    const Image& image = layout.image;
+    const Tiling& tiling = layout.tiling;
+    for (Size n = 0; n < tiling.images; ++n)
+      for (Size z = 0; z < image.depth; ++z)
+        for (Size y = 0; y < image.height; ++y)
+          for (Size x = 0; x < image.width; ++x) {
+            const Size tile_row = (n * tiling.tiles_z + z / tiling.depth) * tiling.tiles_y + y / tiling.height;
+            places_.push_back(kShortsPerFloat *
+                                  (layout.at(0, z % tiling.depth, y % tiling.height, 0, x % tiling.width) -
+                                   layout.first_channel * layout.channel_floats()) +
+                              tile_row * tiling.tiles_x + x / tiling.width);
+          }
+  }
+
+  Size pieces() const override { return layout_.image.count * layout_.image.channels; }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    const Image& image = layout_.image;
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size n = piece / image.channels, channel = piece % image.channels;
+      const Size group = n / layout_.tiling.images;
+      const std::int16_t* source = shorts(buffers[blocked_] + group * layout_.group_floats() +
+                                          (layout_.first_channel + channel) * layout_.channel_floats());
+      const Size* place = places_.data() + n % layout_.tiling.images * image.pixels();
+      float* target = buffers[plain_] + piece * image.pixels();
+      for (Size i = 0; i < image.pixels(); ++i) target[i] = static_cast<float>(source[place[i]]) * factor_;
+    }
+  }
+
+ private:
+  int blocked_, plain_;
+  Layout layout_;
+  float factor_;
+  std::vector<Size> places_;
+};
+
+/// Pieces: rows of tiles in all groups.
+class FixedPoolStep final : public Step {
+ public:
+  FixedPoolStep(const Kernels& kernels, const Windows& windows, int input, const Layout& input_layout, int output,
+                const Layout& output_layout)
+      : kernels_(kernels),
+        windows_(windows),
+        input_(input),
+        output_(output),
+        input_layout_(input_layout),
+        output_layout_(output_layout) {}
+
+  Size pieces() const override { return output_layout_.groups() * output_layout_.tiling.height; }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size group = piece / output_layout_.tiling.height, y = piece % output_layout_.tiling.height;
+      FixedPool pool{};
+      pool.input = shorts(buffers[input_] + windows_.begin(input_layout_, group, 0, y, 0));
+      pool.input_column = windows_.stride_x * kShorts;
+      pool.tap_row = kShortsPerFloat * windows_.dilation_y * input_layout_.row_floats();
+      pool.tap_column = windows_.dilation_x * kShorts;
+      pool.taps_y = windows_.kernel_y;
+      pool.taps_x = windows_.kernel_x;
+      pool.output = shorts(buffers[output_] + output_layout_.at(group, 0, y, 0, 0));
+      pool.columns = output_layout_.tiling.width;
+      pool.channels = output_layout_.image.channels;
+      pool.input_channel = kShortsPerFloat * input_layout_.channel_floats();
+      pool.output_channel = kShortsPerFloat * output_layout_.channel_floats();
+      kernels_.fixed_pool(pool);
+    }
+  }
+
+ private:
+  const Kernels& kernels_;
+  Windows windows_;
+  int input_, output_;
+  Layout input_layout_, output_layout_;
+};
+
+}  // namespace
+
+bool is_whole(const Constant& weight) {
+  if (weight.form == Constant::Form::kPlanes) return false;
+  return std::all_of(weight.values.begin(), weight.values.end(), [](float value) {
+    int exponent = 0;
+    return value == 0.0f || (std::isfinite(value) && std::abs(std::frexp(value, &exponent)) == 0.5f && exponent >= 1 &&
+                             exponent <= kHighestPower + 1);
+  });
+}
+
+double largest_sum(const Constant& weight) {
+  double largest = 0;
+  for (Size row = 0; row < weight.rows; ++row) {
+    double sum = 0;
+    for_each_weight(weight, row, [&](Size, float value) { sum += std::abs(static_cast<double>(value)); });
+    largest = std::max(largest, sum);
+  }
+  return largest;
+}
+
+bool fixed_offsets_fit(const Convolution& convolution, const Layout& input) {
+  const Size last = convolution.tap_offset(input, convolution.taps() - 1) / kVector +
+                    input.image.channels * input.channel_floats() / kVector;
+  return last <= std::numeric_limits<std::uint16_t>::max() &&
+         convolution.weight->columns <= std::numeric_limits<std::uint16_t>::max();
+}
+
+double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+  const Strips strips = strips_of(convolution, output.tiling, kernels.most_vectors);
+  const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
+  const double begun = static_cast<double>(output.groups() * strips.count());
+  const double outputs = static_cast<double>(convolution.outputs());
+  return static_cast<double>(convolution.weight->kept) * kCyclesPerConnection * vectors +
+         outputs * (kCyclesPerRun * begun + kCyclesPerFinished * vectors);
+}
+
+std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution, Size largest,
+                                             int input, const Layout& input_layout, int output,
+                                             const Layout& output_layout, const FixedEnding& ending, int threads) {
+  if (!fixed_offsets_fit(convolution, input_layout))
+    throw Error(NS_ERROR_INTERNAL, "an input of a convolution lies too far away for its offset: please report it.");
+  return std::make_unique<FixedConvolution>(kernels, convolution, largest, input, input_layout, output, output_layout,
+                                            ending, threads);
+}
+
+std::unique_ptr<Step> make_fixed_gather(int plain, int blocked, const Layout& layout, int exponent,
+                                        std::int16_t outside) {
+  return std::make_unique<FixedGather>(plain, blocked, layout, exponent, outside);
+}
+
+std::unique_ptr<Step> make_fixed_move(int from, const Layout& source, int to, const Layout& target,
+                                      std::int16_t outside) {
+  return std::make_unique<FixedMove>(from, source, to, target, outside);
+}
+
+std::unique_ptr<Step> make_fixed_scatter(int blocked, const Layout& layout, int plain, int exponent) {
+  return std::make_unique<FixedScatter>(blocked, layout, plain, exponent);
+}
+
+std::unique_ptr<Step> make_fixed_pool(const Kernels& kernels, const Windows& windows, int input,
+                                      const Layout& input_layout, int output, const Layout& output_layout) {
+  return std::make_unique<FixedPoolStep>(kernels, windows, input, input_layout, output, output_layout);
+}
+
+}  // namespace netsurgery

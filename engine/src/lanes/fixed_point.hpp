@@ -1,0 +1,58 @@
+// Whole numbers of 16 bits in vectors of 32 lanes: values of a network in fixed point, each over the unit of its grid.
+//
+// A vector takes as much memory as one of floats, so that layouts lie as those of floats do, and count in floats; what
+// differs is what a lane stands for, which a tiling of 32 lanes says.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "graph/step.hpp"
+#include "isa/kernels.hpp"
+#include "lanes/convolution.hpp"
+#include "lanes/layout.hpp"
+#include "lanes/pooling.hpp"
+
+namespace netsurgery {
+
+constexpr Size kLargestShort = 32767;
+constexpr int kHighestPower = 15;  // of the exponents of whole weights
+
+/// What becomes of a layer's sums: see FixedFinish. A residual lies in a buffer laid out as the output, but for its
+/// halo.
+struct FixedEnding {
+  std::vector<float> scale, shift;  // of each output channel, over the unit of the output's grid
+  float low = 0, high = 0;
+  int residual = -1;
+  Layout residual_layout;
+  float own_factor = 1, residual_factor = 1, last_low = 0, last_high = 0;
+};
+
+/// True if all weights are 0 or ±2^k, 0 <= k <= kHighestPower.
+bool is_whole(const Constant& weight);
+/// The largest sum of magnitudes of a row's weights.
+double largest_sum(const Constant& weight);
+/// True if inputs of all channels lie near enough for offsets of 16 bits.
+bool fixed_offsets_fit(const Convolution& convolution, const Layout& input);
+/// Cycles of one core, roughly.
+double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output);
+
+/// A convolution with whole weights. largest: of the magnitudes of its inputs, at most kLargestShort.
+std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution, Size largest,
+                                             int input, const Layout& input_layout, int output,
+                                             const Layout& output_layout, const FixedEnding& ending, int threads);
+
+/// Floats on a grid in NumPy's order become whole numbers in vectors, halo and all; `outside` of the picture.
+std::unique_ptr<Step> make_fixed_gather(int plain, int blocked, const Layout& layout, int exponent,
+                                        std::int16_t outside);
+/// From vectors to others of as many images, as a gather would fill them.
+std::unique_ptr<Step> make_fixed_move(int from, const Layout& source, int to, const Layout& target,
+                                      std::int16_t outside);
+/// And back.
+std::unique_ptr<Step> make_fixed_scatter(int blocked, const Layout& layout, int plain, int exponent);
+
+/// The largest of each window; planes of one slice.
+std::unique_ptr<Step> make_fixed_pool(const Kernels& kernels, const Windows& windows, int input,
+                                      const Layout& input_layout, int output, const Layout& output_layout);
+
+}  // namespace netsurgery

@@ -1,0 +1,230 @@
+// Values in fixed point: where layers can add whole numbers of 16 bits.
+//
+// Which values lie on a grid follows from the graph (netsurgery/graph/fixed_point.py says how). As every number on the
+// way is exact, floats would give the same bits: to go this way or that is a choice of speed alone.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "lanes/fixed_point.hpp"
+#include "lanes/movement.hpp"
+#include "plan/planner.hpp"
+
+namespace netsurgery {
+namespace {
+
+constexpr double kDensest = 0.6;  // of whole weights: others are products that take every weight
+constexpr Size kWidestHalo = 8;   // on a side
+constexpr double kExact = 16777216.0;
+constexpr std::int16_t kBelowAll = std::numeric_limits<std::int16_t>::min();
+
+bool is_small(const Halo& halo) {
+  return std::max({halo.front, halo.back, halo.above, halo.below, halo.left, halo.right}) <= kWidestHalo;
+}
+
+/// A layout with the largest halo that readers may ask for.
+Layout widest(const Layout& given) {
+  Layout layout = given;
+  layout.halo = {kWidestHalo, kWidestHalo, kWidestHalo, kWidestHalo, kWidestHalo, kWidestHalo};
+  if (given.image.depth == 1) layout.halo.front = layout.halo.back = given.halo.front + given.halo.back;
+  return layout;
+}
+
+/// The limits of a Quantize.
+Size highest_of(const Node& node) {
+  const Size bits = node.attributes.integer(AttributeName::kBits);
+  return (Size{1} << (node.attributes.flag(AttributeName::kSigned) ? bits - 1 : bits)) - 1;
+}
+Size lowest_of(const Node& node) { return node.attributes.flag(AttributeName::kSigned) ? -highest_of(node) : 0; }
+
+}  // namespace
+
+Planner::Grid Planner::grid_of(const Node& node) const {
+  Grid none;
+  if (node.op == Operator::kQuantize)
+    return {true, static_cast<int>(node.attributes.integer(AttributeName::kExponent)), lowest_of(node),
+            highest_of(node)};
+  if (node.inputs.empty() || node.inputs[0] == kLeftOut) return none;
+  const Grid first = grids_[static_cast<std::size_t>(node.inputs[0])];
+  if (!first.known) return none;
+  switch (node.op) {
+    case Operator::kMaxPool:
+    case Operator::kReshape:
+    case Operator::kTranspose:
+    case Operator::kSlice:
+    case Operator::kDepthToSpace:
+      return first;
+    case Operator::kRelu:
+      return {true, first.exponent, std::max<Size>(first.low, 0), std::max<Size>(first.high, 0)};
+    case Operator::kConcat: {
+      Grid together = first;
+      for (const int input : node.inputs) {
+        const Grid& other = grids_[static_cast<std::size_t>(input)];
+        if (!other.known || other.exponent != first.exponent) return none;
+        together.low = std::min(together.low, other.low);
+        together.high = std::max(together.high, other.high);
+      }
+      return together;
+    }
+    default:
+      return none;
+  }
+}
+
+int Planner::place_in(const std::vector<Place>& places, const Tiling& tiling) const {
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (layout(places[i].layout).tiling == tiling) return static_cast<int>(i);
+  return -1;
+}
+
+const Node* Planner::quantized(int number) const {
+  const Node* reader = only_reader(number);
+  const bool fits = reader && reader->op == Operator::kQuantize && highest_of(*reader) <= kLargestShort &&
+                    reader->attributes.integer(AttributeName::kAxis) == 1;
+  return fits ? reader : nullptr;
+}
+
+Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int input, const Image& image,
+                                    std::int16_t outside, bool sees_outside) {
+  const int exponent = grids_[static_cast<std::size_t>(input)].exponent;
+  if (choice.place < 0) {
+    const bool moves = !value(input).fixed.empty();
+    const Place there = moves ? value(input).fixed.front() : Place{-1, -1};
+    const int from = moves ? there.buffer : plain(input);
+    const Place to = new_place(image, choice.input, choice.halo);
+    if (choice.input.covers(image)) value(input).fixed.push_back(to);
+    if (moves) {
+      draft(maker(input), "fixed move", {from}, {to.buffer}, move_cycles(layout(to.layout)),
+            [=] { return make_fixed_move(from, layout(there.layout), to.buffer, layout(to.layout), outside); });
+      return to;
+    }
+    draft(maker(input), "fixed gather", {from}, {to.buffer}, gather_cycles(layout(to.layout)),
+          [=] { return make_fixed_gather(from, to.buffer, layout(to.layout), exponent, outside); });
+    return to;
+  }
+  const Place place = value(input).fixed[static_cast<std::size_t>(choice.place)];
+  grow(place.layout, choice.halo);
+  if (needs_halo(layout(place.layout), choice.halo, sees_outside))
+    draft(&node, "fixed halo", {place.buffer}, {place.buffer}, halo_cycles(layout(place.layout), choice.halo), [=] {
+      return make_fixed_halo(kernels_, place.buffer, layout(place.layout), choice.halo, outside, sees_outside);
+    });
+  return place;
+}
+
+/// What is added to a layer's rounded output before it is rounded again, where that is known by now.
+Planner::Added Planner::added_to(const Node& quantize) const {
+  Added found;
+  const Node* add = only_reader(quantize.output);
+  if (!add || add->op != Operator::kAdd || add->inputs[0] == add->inputs[1]) return found;
+  const int other = add->inputs[add->inputs[0] == quantize.output ? 1 : 0];
+  if (graph_.is_constant(other) || shape(other) != shape(quantize.output)) return found;
+  const Node* last = quantized(add->output);
+  if (!last || last->inputs.size() > 1 || values_[static_cast<std::size_t>(other)].fixed.empty()) return found;
+  found.add = add;
+  found.last = last;
+  found.other = other;
+  return found;
+}
+
+bool Planner::fixed_convolution(const Node& node) {
+  const int input = node.inputs[0];
+  const Grid seen = grids_[static_cast<std::size_t>(input)];
+  const Size largest = std::max(-seen.low, seen.high);
+  const Shape& x = shape(input);
+  const Node* const quantize = quantized(node.output);
+  if (!seen.known || largest > kLargestShort || largest == 0 || !quantize || node.inputs.size() > 2) return false;
+  if (!Image::holds(x) || x.size() < 3) return false;
+  const Constant& weight = graph_.constant(node.inputs[1]);
+  if (density(weight) > kDensest || !is_whole(weight)) return false;
+  if (largest_sum(weight) * static_cast<double>(largest) >= kExact) return false;
+  const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
+  Convolution convolution{Windows::of(node.attributes, weight.shape.data() + 2, x.size() - 2)};
+  convolution.weight = &weight;
+  convolution.groups = node.attributes.integer(AttributeName::kGroups);
+  if (convolution.groups == 1 && convolution.is_picture(from_image, to_image)) return false;
+
+  const auto cycles = [&](const Layout& output) { return fixed_convolution_cycles(kernels_, convolution, output); };
+  Added added = added_to(*quantize);
+  Place residual = added.add ? value(added.other).fixed.front() : Place{-1, -1};
+  const Tiling wanted = added.add ? layout(residual.layout).tiling : Tiling{};
+  const Choice choice = choose(node, convolution, input, from_image, to_image, options_.images,
+                               added.add ? &wanted : nullptr, cycles, true);
+  const Layout estimated{from_image, choice.input, choice.halo};
+  if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image)) return false;
+  if (!is_small(choice.halo) || !fixed_offsets_fit(convolution, widest(estimated))) return false;
+  if (added.add && choice.output != wanted) {
+    const int there = place_in(value(added.other).fixed, choice.output);
+    Choice moved{there, choice.output, choice.output, {}, 0};
+    residual = fixed_ready(node, moved, added.other, to_image, 0, false);
+  }
+
+  const Grid made = grid_of(*quantize);
+  FixedEnding ending;
+  ending.scale.assign(static_cast<std::size_t>(weight.rows), 1.0f);
+  ending.shift.assign(static_cast<std::size_t>(weight.rows), 0.0f);
+  const auto operand = [&](std::size_t place) {
+    return place < quantize->inputs.size() && quantize->inputs[place] != kLeftOut
+               ? &graph_.constant(quantize->inputs[place])
+               : nullptr;
+  };
+  if (const Constant* scale = operand(1)) ending.scale = scale->dense();
+  if (const Constant* shift = operand(2)) ending.shift = shift->dense();
+  for (float& scale : ending.scale) scale = std::ldexp(scale, seen.exponent - made.exponent);
+  for (float& shift : ending.shift) shift = std::ldexp(shift, -made.exponent);
+  ending.low = static_cast<float>(made.low);
+  ending.high = static_cast<float>(made.high);
+  int output = quantize->output;
+  done(*quantize);
+  grids_[static_cast<std::size_t>(output)] = made;
+  if (added.add) {
+    const Grid last = grid_of(*added.last);
+    ending.residual = residual.buffer;
+    ending.own_factor = std::ldexp(1.0f, made.exponent - last.exponent);
+    ending.residual_factor = std::ldexp(1.0f, grids_[static_cast<std::size_t>(added.other)].exponent - last.exponent);
+    ending.last_low = static_cast<float>(last.low);
+    ending.last_high = static_cast<float>(last.high);
+    output = added.last->output;
+    done(*added.add);
+    done(*added.last);
+    grids_[static_cast<std::size_t>(output)] = last;
+  }
+  const Place from = fixed_ready(node, choice, input, from_image, 0, true);
+  const Place to = new_place(to_image, choice.output);
+  value(output).fixed.push_back(to);
+  std::vector<int> reads{from.buffer};
+  if (ending.residual >= 0) reads.push_back(ending.residual);
+  draft(
+      &node, "fixed lanes", reads, {to.buffer}, cycles(layout(to.layout)),
+      [=] {
+        FixedEnding finished = ending;
+        if (finished.residual >= 0) finished.residual_layout = layout(residual.layout);
+        return make_fixed_convolution(kernels_, convolution, largest, from.buffer, layout(from.layout), to.buffer,
+                                      layout(to.layout), finished, options_.threads);
+      },
+      weight.kept * to_image.count * to_image.pixels());
+  return true;
+}
+
+bool Planner::fixed_pool(const Node& node) {
+  const int input = node.inputs[0];
+  const Shape& x = shape(input);
+  if (value(input).fixed.empty() || x.size() > 4) return false;
+  const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
+  const Windows windows =
+      Windows::of(node.attributes, node.attributes.integers(AttributeName::kKernel).data(), x.size() - 2);
+  const double taps = static_cast<double>(windows.taps());
+  const Choice choice = choose(
+      node, windows, input, from_image, to_image, options_.images, nullptr,
+      [&](const Layout& layout) { return taps * static_cast<double>(layout.floats()) / kVector; }, true);
+  const Layout estimated{from_image, choice.input, choice.halo};
+  if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image) || !is_small(choice.halo)) return false;
+  const Place from = fixed_ready(node, choice, input, from_image, kBelowAll, true);
+  const Place to = new_place(to_image, choice.output);
+  value(node.output).fixed.push_back(to);
+  draft(&node, "fixed pool", {from.buffer}, {to.buffer}, choice.cycles, [=] {
+    return make_fixed_pool(kernels_, windows, from.buffer, layout(from.layout), to.buffer, layout(to.layout));
+  });
+  return true;
+}
+
+}  // namespace netsurgery
