@@ -41,8 +41,8 @@ _TYPES = f"""\
 namespace netsurgery {{
 
 constexpr std::int64_t kLargestInteger = {LARGEST_INT};  // no whole number of a graph lies beyond +-this
-constexpr std::int64_t kMostBits = {MOST_BITS};                 // of numbers on a grid, their sign not counted
-constexpr std::int64_t kFarthestExponent = {FARTHEST_EXPONENT};        // of a grid, +-
+constexpr std::int64_t kMostBits = {MOST_BITS};                // of numbers on a grid, their sign not counted
+constexpr std::int64_t kFarthestExponent = {FARTHEST_EXPONENT};       // of a grid, +-
 
 /// A table in static memory.
 template <class T>

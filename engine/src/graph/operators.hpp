@@ -15,8 +15,8 @@
 namespace netsurgery {
 
 constexpr std::int64_t kLargestInteger = 2147483647;  // no whole number of a graph lies beyond +-this
-constexpr std::int64_t kMostBits = 24;                 // of numbers on a grid, their sign not counted
-constexpr std::int64_t kFarthestExponent = 100;        // of a grid, +-
+constexpr std::int64_t kMostBits = 24;                // of numbers on a grid, their sign not counted
+constexpr std::int64_t kFarthestExponent = 100;       // of a grid, +-
 
 /// A table in static memory.
 template <class T>
