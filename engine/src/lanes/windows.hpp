@@ -29,6 +29,12 @@ struct Windows {
     return row / kernel_y * dilation_z * input.slice_floats() + row % kernel_y * dilation_y * input.row_floats() +
            tap % kernel_x * dilation_x * kVector;
   }
+  /// True if some window reaches beyond the picture.
+  bool sees_outside(const Image& input, const Image& output) const {
+    return pad_front || pad_above || pad_left || (output.depth - 1) * stride_z + reach_z() - pad_front > input.depth ||
+           (output.height - 1) * stride_y + reach_y() - pad_above > input.height ||
+           (output.width - 1) * stride_x + reach_x() - pad_left > input.width;
+  }
   /// True if the only window is the whole picture.
   bool is_picture(const Image& input, const Image& output) const {
     return output.pixels() == 1 && pad_front == 0 && pad_above == 0 && pad_left == 0 && kernel_z == input.depth &&

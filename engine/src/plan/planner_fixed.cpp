@@ -188,7 +188,8 @@ bool Planner::fixed_convolution(const Node& node) {
     done(*added.last);
     grids_[static_cast<std::size_t>(output)] = last;
   }
-  const Place from = fixed_ready(node, choice, input, from_image, 0, true);
+  const bool pads = choice.halo.any() || convolution.sees_outside(from_image, to_image);
+  const Place from = fixed_ready(node, choice, input, from_image, 0, pads);
   const Place to = new_place(to_image, choice.output);
   value(output).fixed.push_back(to);
   std::vector<int> reads{from.buffer};

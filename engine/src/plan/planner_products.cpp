@@ -97,11 +97,7 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
     alone_[static_cast<std::size_t>(read.layout)] = true;
   }
   int output = node.output, residual_layout = -1;
-  const Size seen_z = (output_image.depth - 1) * convolution.stride_z + convolution.reach_z() - convolution.pad_front;
-  const Size seen_y = (output_image.height - 1) * convolution.stride_y + convolution.reach_y() - convolution.pad_above;
-  const Size seen_x = (output_image.width - 1) * convolution.stride_x + convolution.reach_x() - convolution.pad_left;
-  const bool pads = convolution.pad_front || convolution.pad_above || convolution.pad_left || choice.halo.any() ||
-                    seen_z > input_image.depth || seen_y > input_image.height || seen_x > input_image.width;
+  const bool pads = choice.halo.any() || convolution.sees_outside(input_image, output_image);
   Ending end;
   if (!alone) end = ending(&choice.output, output, residual_layout, !tables);
   const Place from = ready(node, choice, input, input_image, 0.0f, pads);
