@@ -308,6 +308,24 @@ void sums_are_exact_whatever_the_bounds(const Kernels& kernels) {
         }
 }
 
+/// So many inputs that they are read in blocks, in which some outputs have no connections.
+void sums_are_exact_across_blocks_of_channels(const Kernels& kernels) {
+  for (const Size largest : {1, 255, 4095})
+    for (int repeat = 0; repeat < 8; ++repeat) {
+      Case made;
+      const Size channels = any(100, 700), outputs = any(1, 12), width = any(1, 17);
+      made.weight = weight_of(outputs, channels, static_cast<int>(any(0, 7)), largest, one_in(2));
+      Image image;
+      image.count = 32;
+      image.width = width;
+      image.channels = channels;
+      made.input = layout_of(image, {32, 1, 1, 1, 1, 1, width});
+      image.channels = outputs;
+      made.output = made.residual = layout_of(image, made.input.tiling);
+      check_convolution(kernels, made, largest, one_in(2), static_cast<int>(any(1, 4)));
+    }
+}
+
 /// One output of one channel's single input times 1, so that the sum is any number that we like.
 struct Single {
   Weight weight = weight_of(1, 1, 0, 1, false);
@@ -540,6 +558,7 @@ int main() {
     const Kernels& kernels = kernels_for(set);
     sums_are_exact_in_strips_of_every_shape_and_stride(kernels);
     sums_are_exact_whatever_the_bounds(kernels);
+    sums_are_exact_across_blocks_of_channels(kernels);
     products_and_sums_round_one_after_the_other(kernels);
     every_number_is_rounded_to_even_and_cut(kernels);
     numbers_come_move_and_go_unchanged(kernels);
