@@ -20,7 +20,6 @@ constexpr Size kChannelsAtOnce = 64;           // whose sums of 32 bits are kept
 constexpr Size kShortsPerFloat = 2;
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
-const std::int16_t* shorts(const float* memory) { return reinterpret_cast<const std::int16_t*>(memory); }
 
 /// A weight that is kept.
 struct Connection {
@@ -323,8 +322,9 @@ class FixedMove final : public Step {
       const Size count = target_.columns() * kShorts;
       for (Size z = 0; z < target_.slices(); ++z)
         for (Size y = 0; y < target_.rows(); ++y) {
-          std::int16_t* target = shorts(buffers[to_] + group * target_.group_floats() + z * target_.slice_floats() +
-                                        y * target_.row_floats() + channel * target_.channel_floats());
+          std::int16_t* target =
+              shorts(buffers[to_] + group * target_.group_floats() + z * target_.slice_floats() +
+                     y * target_.row_floats() + (target_.first_channel + channel) * target_.channel_floats());
           for (Size i = 0; i < count; ++i, ++place) target[i] = *place < 0 ? outside_ : source[*place];
         }
     }

@@ -171,6 +171,10 @@ bool Planner::fixed_convolution(const Node& node) {
   if (const Constant* shift = operand(2)) ending.shift = shift->dense();
   for (float& scale : ending.scale) scale = std::ldexp(scale, seen.exponent - made.exponent);
   for (float& shift : ending.shift) shift = std::ldexp(shift, -made.exponent);
+  const auto is_finite = [](float number) { return std::isfinite(number); };
+  if (!std::all_of(ending.scale.begin(), ending.scale.end(), is_finite) ||
+      !std::all_of(ending.shift.begin(), ending.shift.end(), is_finite))
+    return false;
   ending.low = static_cast<float>(made.low);
   ending.high = static_cast<float>(made.high);
   int output = quantize->output;
