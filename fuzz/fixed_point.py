@@ -95,7 +95,7 @@ def main() -> None:
             "differing": differing,
             "instruction_sets": list(_native.available_instructions()),
             "seconds": round(seconds),
-            "machine": machine(),
+            "machine": machine(options.processes),
             "versions": versions(),
         }
         options.record.write_text(json.dumps(record, indent=1) + "\n")

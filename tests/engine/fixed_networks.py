@@ -143,6 +143,8 @@ def drawn(seed: int) -> Graph:
         growing[int(rng.integers(0, len(growing)))]()
     if rng.random() < 0.5:
         drawing.linear()
+    if len(drawing.values) == 1:  # nothing fitted
+        drawing.put("Relu", [drawing.values[0][0]], shape)
     names = [name for name, _ in drawing.values[1:]]
     outputs = {names[-1], *(str(one) for one in rng.choice(names, int(rng.integers(0, 2))))}
     return drawing.builder.graph(sorted(outputs, key=names.index))
