@@ -16,6 +16,7 @@ namespace {
 constexpr double kDensest = 0.6;  // of whole weights: others are products that take every weight
 constexpr Size kWidestHalo = 8;   // on a side
 constexpr double kExact = 16777216.0;
+const double kTooLarge = std::ldexp(1.0, 127);  // for float32, with room for what is rounded
 constexpr std::int16_t kBelowAll = std::numeric_limits<std::int16_t>::min();
 
 bool is_small(const Halo& halo) {
@@ -37,6 +38,41 @@ Size highest_of(const Node& node) {
 }
 Size lowest_of(const Node& node) { return node.attributes.flag(AttributeName::kSigned) ? -highest_of(node) : 0; }
 
+/// True if every window of a pool sees an entry: one that sees none gives -infinity, which lies on no grid. Pads are
+/// shorter than windows, so that only places further apart than an axis is long can miss it.
+bool sees_entries(const Node& pool, const Shape& x) {
+  const std::vector<Size>& dilations = pool.attributes.integers(AttributeName::kDilations);
+  for (std::size_t i = 0; i < dilations.size(); ++i)
+    if (dilations[i] > x[2 + i]) return false;
+  return true;
+}
+
+/// What a Quantize makes of sums of a magnitude of at most `largest`, in units of the grid of `seen_exponent`. False
+/// if products or sums are too large for float32, as they are or counted in units of what is made: one of the two would
+/// be infinite and the other not. (Those too small for it are nothing beside half a unit.)
+bool ending_of(const Graph& graph, const Node& quantize, Size rows, double largest, int seen_exponent,
+               FixedEnding& ending) {
+  const int made_exponent = static_cast<int>(quantize.attributes.integer(AttributeName::kExponent));
+  const auto operand = [&](std::size_t place, float otherwise) {
+    return place < quantize.inputs.size() && quantize.inputs[place] != kLeftOut
+               ? graph.constant(quantize.inputs[place]).dense()
+               : std::vector<float>(static_cast<std::size_t>(rows), otherwise);
+  };
+  ending.scale = operand(1, 1.0f);
+  ending.shift = operand(2, 0.0f);
+  for (std::size_t i = 0; i < ending.scale.size(); ++i) {
+    const double sum = std::ldexp(largest, seen_exponent) * std::abs(static_cast<double>(ending.scale[i])) +
+                       std::abs(static_cast<double>(ending.shift[i]));
+    if (!(std::max(sum, std::ldexp(sum, -made_exponent)) < kTooLarge)) return false;
+    ending.scale[i] = std::ldexp(ending.scale[i], seen_exponent - made_exponent);
+    ending.shift[i] = std::ldexp(ending.shift[i], -made_exponent);
+    if (!std::isfinite(ending.scale[i])) return false;
+  }
+  ending.low = static_cast<float>(lowest_of(quantize));
+  ending.high = static_cast<float>(highest_of(quantize));
+  return true;
+}
+
 }  // namespace
 
 Planner::Grid Planner::grid_of(const Node& node) const {
@@ -49,6 +85,7 @@ Planner::Grid Planner::grid_of(const Node& node) const {
   if (!first.known) return none;
   switch (node.op) {
     case Operator::kMaxPool:
+      return sees_entries(node, shape(node.inputs[0])) ? first : none;
     case Operator::kReshape:
     case Operator::kTranspose:
     case Operator::kSlice:
@@ -120,6 +157,10 @@ Planner::Added Planner::added_to(const Node& quantize) const {
   if (graph_.is_constant(other) || shape(other) != shape(quantize.output)) return found;
   const Node* last = quantized(add->output);
   if (!last || last->inputs.size() > 1 || values_[static_cast<std::size_t>(other)].fixed.empty()) return found;
+  // Counted in units of the sum's grid, both have to be float32: infinities would cancel out.
+  const int unit = grid_of(*last).exponent;
+  const int coarsest = std::max(grid_of(quantize).exponent, grids_[static_cast<std::size_t>(other)].exponent);
+  if (std::ldexp(2.0 * kLargestShort, coarsest - unit) >= kTooLarge) return found;
   found.add = add;
   found.last = last;
   found.other = other;
@@ -136,7 +177,9 @@ bool Planner::fixed_convolution(const Node& node) {
   if (!Image::holds(x) || x.size() < 3) return false;
   const Constant& weight = graph_.constant(node.inputs[1]);
   if (density(weight) > kDensest || !is_whole(weight)) return false;
-  if (largest_sum(weight) * static_cast<double>(largest) >= kExact) return false;
+  const double sums = largest_sum(weight) * static_cast<double>(largest);
+  FixedEnding ending;
+  if (sums >= kExact || !ending_of(graph_, *quantize, weight.rows, sums, seen.exponent, ending)) return false;
   const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
   Convolution convolution{Windows::of(node.attributes, weight.shape.data() + 2, x.size() - 2)};
   convolution.weight = &weight;
@@ -159,24 +202,6 @@ bool Planner::fixed_convolution(const Node& node) {
   }
 
   const Grid made = grid_of(*quantize);
-  FixedEnding ending;
-  ending.scale.assign(static_cast<std::size_t>(weight.rows), 1.0f);
-  ending.shift.assign(static_cast<std::size_t>(weight.rows), 0.0f);
-  const auto operand = [&](std::size_t place) {
-    return place < quantize->inputs.size() && quantize->inputs[place] != kLeftOut
-               ? &graph_.constant(quantize->inputs[place])
-               : nullptr;
-  };
-  if (const Constant* scale = operand(1)) ending.scale = scale->dense();
-  if (const Constant* shift = operand(2)) ending.shift = shift->dense();
-  for (float& scale : ending.scale) scale = std::ldexp(scale, seen.exponent - made.exponent);
-  for (float& shift : ending.shift) shift = std::ldexp(shift, -made.exponent);
-  const auto is_finite = [](float number) { return std::isfinite(number); };
-  if (!std::all_of(ending.scale.begin(), ending.scale.end(), is_finite) ||
-      !std::all_of(ending.shift.begin(), ending.shift.end(), is_finite))
-    return false;
-  ending.low = static_cast<float>(made.low);
-  ending.high = static_cast<float>(made.high);
   int output = quantize->output;
   done(*quantize);
   grids_[static_cast<std::size_t>(output)] = made;
@@ -213,7 +238,7 @@ bool Planner::fixed_convolution(const Node& node) {
 bool Planner::fixed_pool(const Node& node) {
   const int input = node.inputs[0];
   const Shape& x = shape(input);
-  if (value(input).fixed.empty() || x.size() > 4) return false;
+  if (value(input).fixed.empty() || x.size() > 4 || !grids_[static_cast<std::size_t>(node.output)].known) return false;
   const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
   const Windows windows =
       Windows::of(node.attributes, node.attributes.integers(AttributeName::kKernel).data(), x.size() - 2);

@@ -87,7 +87,7 @@ def _grid_of(node: Node, known: Mapping[str, Grid], graph: Graph) -> Grid | None
     if first is None:
         return None
     if node.operator in KEEPING:
-        return first
+        return None if _may_see_nothing(node) else first
     if node.operator == "Relu":
         return Grid(first.exponent, max(first.low, 0), max(first.high, 0))
     if node.operator == "Pad":
@@ -107,6 +107,12 @@ def _grid_of(node: Node, known: Mapping[str, Grid], graph: Graph) -> Grid | None
         largest = int(np.abs(whole).sum(axis=1).max(initial=0)) * first.largest
         return Grid(first.exponent, -largest, largest)
     return None
+
+
+def _may_see_nothing(node: Node) -> bool:
+    """Whether a window of a pool can lie in padding alone: it gives -infinity, which is on no grid."""
+    dilations, pads = node.attributes.get("dilations", ()), node.attributes.get("pads", ())
+    return any(one > 1 for one in dilations) and any(pads)  # type: ignore[operator, union-attr, arg-type]
 
 
 def same_everywhere(graph: Graph) -> set[str]:
