@@ -189,6 +189,11 @@ def test_batches_come_as_loaders_give_them() -> None:
     for given in (x, torch.tensor(x), [x], (torch.tensor(x), "labels"), {"x": x, "y": 1}):
         (array,) = batch_of(given, inputs)
         assert np.array_equal(array, x)
+    (halves,) = batch_of(torch.ones(3, 2, dtype=torch.bfloat16), inputs)  # NumPy has no such type
+    assert halves.dtype == np.float32
+    assert (halves == 1).all()
+    with pytest.raises(InputError, match="calibration batches hold a tensor on the meta device"):
+        batch_of(torch.ones(3, 2, device="meta"), inputs)
     with pytest.raises(InputError, match="holds no 'x'"):
         batch_of({"y": x}, inputs)
     with pytest.raises(InputError, match="0 arrays"):

@@ -88,16 +88,6 @@ class SparseConvolution final : public Step {
   Size outputs_of_group() const { return all_outputs_ / convolution_.groups; }
   Size channels_of_group() const { return input_layout_.image.channels / convolution_.groups; }
 
-  Size bytes_of_channel() const {
-    const auto seen = [](const Range& windows, Size stride, Size reach, Size kernel) {
-      return std::min((windows.count() - 1) * stride + reach, kernel * windows.count());
-    };
-    const Convolution& all = convolution_;
-    return seen(strips_.slices.back(), all.stride_z, all.reach_z(), all.kernel_z) *
-           seen(strips_.rows.back(), all.stride_y, all.reach_y(), all.kernel_y) *
-           seen(strips_.columns.back(), all.stride_x, all.reach_x(), all.kernel_x) * kVectorBytes;
-  }
-
   /// Where the input of a weight's column lies, for an output of this group.
   Size offset_of_column(Size group, Size column) const {
     return group * channels_of_group() * input_layout_.channel_floats() +
@@ -119,7 +109,7 @@ class SparseConvolution final : public Step {
     const Size channels = channels_of_group(), groups = convolution_.groups;
     const double per_channel =
         static_cast<double>(convolution_.weight->kept) / static_cast<double>(all_outputs_ * channels);
-    const Size by_cache = std::max<Size>(1, kBlockBytes / bytes_of_channel());
+    const Size by_cache = std::max<Size>(1, kBlockBytes / (vectors_seen(convolution_, strips_) * kVectorBytes));
     const Size by_work = static_cast<Size>(kLeastPerBlock / std::max(per_channel, 1e-9));
     rows_in_block_ = 1;
     for (const Size rows : {kernel_rows(), convolution_.kernel_y})
@@ -172,22 +162,6 @@ class SparseConvolution final : public Step {
       block.starts.push_back(static_cast<std::uint32_t>(block.nonzeros.size()));
     }
     return block;
-  }
-
-  template <class Take>
-  static void for_each_weight(const Constant& weight, Size row, const Range& columns, Take&& take) {
-    if (weight.form == Constant::Form::kSparse) {
-      const auto begin = weight.column.begin() + weight.start[static_cast<std::size_t>(row)];
-      const auto end = weight.column.begin() + weight.start[static_cast<std::size_t>(row) + 1];
-      for (auto it = std::lower_bound(begin, end, static_cast<std::uint32_t>(columns.begin));
-           it != end && static_cast<Size>(*it) < columns.end; ++it)
-        take(static_cast<Size>(*it), weight.values[static_cast<std::size_t>(it - weight.column.begin())]);
-      return;
-    }
-    for (Size column = columns.begin; column < columns.end; ++column) {
-      const float value = weight.values[static_cast<std::size_t>(row * weight.columns + column)];
-      if (value != 0.0f) take(column, value);
-    }
   }
 
   Size rows_of_strips() const {
@@ -294,6 +268,15 @@ Strips strips_of(const Convolution& convolution, const Tiling& tiling, Size most
   strips.slices = parts(tiling.depth, behind ? most_rows : 1);
   strips.rows = parts(tiling.height, behind ? 1 : most_rows);
   return strips;
+}
+
+Size vectors_seen(const Windows& windows, const Strips& strips) {
+  const auto seen = [](const Range& some, Size stride, Size reach, Size kernel) {
+    return std::min((some.count() - 1) * stride + reach, kernel * some.count());
+  };
+  return seen(strips.slices.back(), windows.stride_z, windows.reach_z(), windows.kernel_z) *
+         seen(strips.rows.back(), windows.stride_y, windows.reach_y(), windows.kernel_y) *
+         seen(strips.columns.back(), windows.stride_x, windows.reach_x(), windows.kernel_x);
 }
 
 double density(const Constant& weight) {

@@ -2,6 +2,7 @@
 // picture.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -73,6 +74,25 @@ struct Strips {
 };
 
 Strips strips_of(const Convolution& convolution, const Tiling& tiling, Size most);
+/// Vectors of a channel that the windows of the largest strip see.
+Size vectors_seen(const Windows& windows, const Strips& strips);
+
+/// take(column, value) of a row's weights other than 0, of these columns. A weight of planes has none of its own.
+template <class Take>
+void for_each_weight(const Constant& weight, Size row, const Range& columns, Take&& take) {
+  if (weight.form == Constant::Form::kSparse) {
+    const auto begin = weight.column.begin() + weight.start[static_cast<std::size_t>(row)];
+    const auto end = weight.column.begin() + weight.start[static_cast<std::size_t>(row) + 1];
+    for (auto it = std::lower_bound(begin, end, static_cast<std::uint32_t>(columns.begin));
+         it != end && static_cast<Size>(*it) < columns.end; ++it)
+      take(static_cast<Size>(*it), weight.values[static_cast<std::size_t>(it - weight.column.begin())]);
+    return;
+  }
+  for (Size column = columns.begin; column < columns.end; ++column) {
+    const float value = weight.values[static_cast<std::size_t>(row * weight.columns + column)];
+    if (value != 0.0f) take(column, value);
+  }
+}
 
 /// In how many parts to cut the outputs of each strip, so that every thread gets as much. As few as possible: each part
 /// reads the whole input again.

@@ -18,6 +18,7 @@ constexpr Size kBlockBytes = 128 * 1024;       // of inputs of a block: smaller 
 constexpr double kLeastPerBlock = 12;          // connections of an output channel in a block, to pay for adding 32 bits
 constexpr Size kChannelsAtOnce = 64;           // whose sums of 32 bits are kept between blocks
 constexpr Size kShortsPerFloat = 2;
+constexpr Size kVectorBytes = kShorts * static_cast<Size>(sizeof(std::int16_t));
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
 
@@ -27,20 +28,6 @@ struct Connection {
   int exponent;
   bool negative;
 };
-
-template <class Take>
-void for_each_weight(const Constant& weight, Size row, Take&& take) {
-  if (weight.form == Constant::Form::kSparse) {
-    for (std::size_t i = weight.start[static_cast<std::size_t>(row)];
-         i < weight.start[static_cast<std::size_t>(row) + 1]; ++i)
-      take(static_cast<Size>(weight.column[i]), weight.values[i]);
-    return;
-  }
-  for (Size column = 0; column < weight.columns; ++column) {
-    const float value = weight.values[static_cast<std::size_t>(row * weight.columns + column)];
-    if (value != 0.0f) take(column, value);
-  }
-}
 
 class FixedConvolution final : public Step {
  public:
@@ -104,26 +91,20 @@ class FixedConvolution final : public Step {
   std::vector<Range> channels_of_blocks(const Convolution& convolution) const {
     const Size channels = input_layout_.image.channels;
     if (convolution.groups > 1) return {{0, channels}};
-    const auto seen = [](const Range& windows, Size stride, Size reach, Size kernel) {
-      return std::min((windows.count() - 1) * stride + reach, kernel * windows.count());
-    };
-    const Size vectors =
-        seen(strips_.slices.back(), convolution.stride_z, convolution.reach_z(), convolution.kernel_z) *
-        seen(strips_.rows.back(), convolution.stride_y, convolution.reach_y(), convolution.kernel_y) *
-        seen(strips_.columns.back(), convolution.stride_x, convolution.reach_x(), convolution.kernel_x);
     const double each = static_cast<double>(convolution.weight->kept) / static_cast<double>(outputs_ * channels);
-    const Size by_cache = std::max<Size>(1, kBlockBytes / (vectors * static_cast<Size>(kAlignment)));
+    const Size by_cache = std::max<Size>(1, kBlockBytes / (vectors_seen(convolution, strips_) * kVectorBytes));
     const Size by_work = static_cast<Size>(kLeastPerBlock / std::max(each, 1e-9));
     return parts(channels, std::max(by_cache, std::min(by_work, channels)));
   }
 
   void fill(Block& block, const Convolution& convolution, const Range& channels, Size largest) const {
     const Size of_group = outputs_ / convolution.groups, taps = convolution.taps();
+    const Range columns = convolution.groups == 1 ? Range{channels.begin * taps, channels.end * taps}
+                                                  : Range{0, convolution.weight->columns};
     const Size group_floats = input_layout_.image.channels / convolution.groups * input_layout_.channel_floats();
     for (Size row = 0; row < outputs_; ++row) {
       std::vector<Connection> connections;
-      for_each_weight(*convolution.weight, row, [&](Size column, float value) {
-        if (convolution.groups == 1 && (column / taps < channels.begin || column / taps >= channels.end)) return;
+      for_each_weight(*convolution.weight, row, columns, [&](Size column, float value) {
         const Size place = row / of_group * group_floats + input_offset(convolution, input_layout_, column);
         connections.push_back({place / kVector, std::ilogb(value), value < 0});
       });
@@ -243,13 +224,9 @@ class FixedGather final : public Step {
   FixedGather(int plain, int blocked, const Layout& layout, int exponent, std::int16_t outside)
       : plain_(plain), blocked_(blocked), layout_(layout), factor_(std::ldexp(1.0f, -exponent)), outside_(outside) {
     const Image& image = layout.image;
-    for (Size z = -layout.halo.front; z < layout.slices() - layout.halo.front; ++z)
-      for (Size y = -layout.halo.above; y < layout.rows() - layout.halo.above; ++y)
-        for (Size x = -layout.halo.left; x < layout.columns() - layout.halo.left; ++x)
-          for (Size lane = 0; lane < kShorts; ++lane) {
-            const Size slice = layout.lane_z(lane) + z, row = layout.lane_y(lane) + y, column = layout.lane_x(lane) + x;
-            sources_.push_back(image.has(slice, row, column) ? image.at(slice, row, column) : -1);
-          }
+    layout.each_lane([&](Size, Size slice, Size row, Size column) {
+      sources_.push_back(image.has(slice, row, column) ? image.at(slice, row, column) : -1);
+    });
     for (Size lane = 0; lane < kShorts; ++lane) images_[static_cast<std::size_t>(lane)] = layout.lane_image(lane);
   }
 
@@ -292,23 +269,13 @@ class FixedMove final : public Step {
  public:
   FixedMove(int from, const Layout& source, int to, const Layout& target, std::int16_t outside)
       : from_(from), to_(to), source_(source), target_(target), outside_(outside) {
-    const Image& image = target.image;
-    const Tiling& tiling = source.tiling;
-    for (Size z = -target.halo.front; z < target.slices() - target.halo.front; ++z)
-      for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y)
-        for (Size x = -target.halo.left; x < target.columns() - target.halo.left; ++x)
-          for (Size lane = 0; lane < kShorts; ++lane) {
-            const Size slice = target.lane_z(lane) + z, row = target.lane_y(lane) + y, column = target.lane_x(lane) + x;
-            if (!image.has(slice, row, column)) {
-              places_.push_back(-1);
-              continue;
-            }
-            const Size tile_row = (target.lane_image(lane) * tiling.tiles_z + slice / tiling.depth) * tiling.tiles_y +
-                                  row / tiling.height;
-            const Size vector = source.at(0, slice % tiling.depth, row % tiling.height, 0, column % tiling.width);
-            places_.push_back(static_cast<std::int32_t>(kShortsPerFloat * vector + tile_row * tiling.tiles_x +
-                                                        column / tiling.width));
-          }
+    target.each_lane([&](Size lane, Size slice, Size row, Size column) {
+      const bool inside = target.image.has(slice, row, column);
+      const Size place = inside ? kShortsPerFloat * source.vector_of(slice, row, column) +
+                                      source.lane_of(target.lane_image(lane), slice, row, column)
+                                : -1;
+      places_.push_back(static_cast<std::int32_t>(place));
+    });
   }
 
   Size pieces() const override { return target_.groups() * target_.image.channels; }
@@ -342,17 +309,11 @@ class FixedScatter final : public Step {
   FixedScatter(int blocked, const Layout& layout, int plain, int exponent)
       : blocked_(blocked), plain_(plain), layout_(layout), factor_(std::ldexp(1.0f, exponent)) {
     const Image& image = layout.image;
-    const Tiling& tiling = layout.tiling;
-    for (Size n = 0; n < tiling.images; ++n)
+    for (Size n = 0; n < layout.tiling.images; ++n)
       for (Size z = 0; z < image.depth; ++z)
         for (Size y = 0; y < image.height; ++y)
-          for (Size x = 0; x < image.width; ++x) {
-            const Size tile_row = (n * tiling.tiles_z + z / tiling.depth) * tiling.tiles_y + y / tiling.height;
-            places_.push_back(kShortsPerFloat *
-                                  (layout.at(0, z % tiling.depth, y % tiling.height, 0, x % tiling.width) -
-                                   layout.first_channel * layout.channel_floats()) +
-                              tile_row * tiling.tiles_x + x / tiling.width);
-          }
+          for (Size x = 0; x < image.width; ++x)
+            places_.push_back(kShortsPerFloat * layout.vector_of(z, y, x) + layout.lane_of(n, z, y, x));
   }
 
   Size pieces() const override { return layout_.image.count * layout_.image.channels; }
@@ -362,8 +323,8 @@ class FixedScatter final : public Step {
     for (Size piece = begin; piece < end; ++piece) {
       const Size n = piece / image.channels, channel = piece % image.channels;
       const Size group = n / layout_.tiling.images;
-      const std::int16_t* source = shorts(buffers[blocked_] + group * layout_.group_floats() +
-                                          (layout_.first_channel + channel) * layout_.channel_floats());
+      const std::int16_t* source =
+          shorts(buffers[blocked_] + group * layout_.group_floats() + channel * layout_.channel_floats());
       const Size* place = places_.data() + n % layout_.tiling.images * image.pixels();
       float* target = buffers[plain_] + piece * image.pixels();
       for (Size i = 0; i < image.pixels(); ++i) target[i] = static_cast<float>(source[place[i]]) * factor_;
@@ -432,7 +393,8 @@ double largest_sum(const Constant& weight) {
   double largest = 0;
   for (Size row = 0; row < weight.rows; ++row) {
     double sum = 0;
-    for_each_weight(weight, row, [&](Size, float value) { sum += std::abs(static_cast<double>(value)); });
+    for_each_weight(weight, row, {0, weight.columns},
+                    [&](Size, float value) { sum += std::abs(static_cast<double>(value)); });
     largest = std::max(largest, sum);
   }
   return largest;

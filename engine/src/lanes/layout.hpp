@@ -94,6 +94,24 @@ struct Layout {
   Size lane_z(Size lane) const { return lane / (tiling.tiles_y * tiling.tiles_x) % tiling.tiles_z * tiling.depth; }
   Size lane_y(Size lane) const { return lane / tiling.tiles_x % tiling.tiles_y * tiling.height; }
   Size lane_x(Size lane) const { return lane % tiling.tiles_x * tiling.width; }
+  /// Where a pixel of an image of a group lies, if the tiling covers it: in which lane, and in which vector.
+  Size lane_of(Size image, Size z, Size y, Size x) const {
+    const Size tile_row = (image * tiling.tiles_z + z / tiling.depth) * tiling.tiles_y + y / tiling.height;
+    return tile_row * tiling.tiles_x + x / tiling.width;
+  }
+  Size vector_of(Size z, Size y, Size x) const {
+    return at(0, z % tiling.depth, y % tiling.height, 0, x % tiling.width);
+  }
+  /// visit(lane, z, y, x) for all lanes of a channel, halo and all, as they lie in memory: what they stand for of their
+  /// image, and that may be outside.
+  template <class Visit>
+  void each_lane(Visit&& visit) const {
+    for (Size z = -halo.front; z < slices() - halo.front; ++z)
+      for (Size y = -halo.above; y < rows() - halo.above; ++y)
+        for (Size x = -halo.left; x < columns() - halo.left; ++x)
+          for (Size lane = 0; lane < tiling.lanes(); ++lane)
+            visit(lane, lane_z(lane) + z, lane_y(lane) + y, lane_x(lane) + x);
+  }
   /// True if a vector's lane is a pixel of the picture.
   bool is_pixel(Size lane, Size z, Size y, Size x) const {
     return image.has(lane_z(lane) + z, lane_y(lane) + y, lane_x(lane) + x);

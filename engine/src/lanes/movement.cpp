@@ -296,10 +296,7 @@ class PickStep final : public Step {
 
 /// Of a pixel of an image within its group: floats from the first channel's begin. The layout covers the picture.
 Size place_of(const Layout& layout, Size image, Size z, Size y, Size x) {
-  const Tiling& tiling = layout.tiling;
-  const Size row_of_lanes = (image * tiling.tiles_z + z / tiling.depth) * tiling.tiles_y + y / tiling.height;
-  const Size lane = row_of_lanes * tiling.tiles_x + x / tiling.width;
-  return layout.at(0, z % tiling.depth, y % tiling.height, 0, x % tiling.width) + lane;
+  return layout.vector_of(z, y, x) + layout.lane_of(image, z, y, x);
 }
 
 /// Vectors of `target`, halo and all, from wherever `source` says that a pixel of an image of the group lies.
@@ -310,16 +307,12 @@ std::unique_ptr<Step> picked(const Kernels& kernels, const PickStep::Side& from,
   std::vector<PickStep::Stretch> stretches;
   std::vector<std::int32_t> offsets;
   for (Size z = -target.halo.front; z < target.slices() - target.halo.front; ++z)
-    for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y) {
+    for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y)
       stretches.push_back({target.at(0, z, y, 0, -target.halo.left), target.columns() * kVector});
-      for (Size x = -target.halo.left; x < target.columns() - target.halo.left; ++x)
-        for (Size lane = 0; lane < kVector; ++lane) {
-          const Size slice = target.lane_z(lane) + z, row = target.lane_y(lane) + y, column = target.lane_x(lane) + x;
-          const bool inside = image.has(slice, row, column);
-          offsets.push_back(
-              static_cast<std::int32_t>(inside ? source(target.lane_image(lane), slice, row, column) : -1));
-        }
-    }
+  target.each_lane([&](Size lane, Size slice, Size row, Size column) {
+    const bool inside = image.has(slice, row, column);
+    offsets.push_back(static_cast<std::int32_t>(inside ? source(target.lane_image(lane), slice, row, column) : -1));
+  });
   const PickStep::Side side{to, target.channel_floats(), target.group_floats()};
   return std::make_unique<PickStep>(kernels, from, side, target.groups(), image.channels, outside, std::move(stretches),
                                     std::move(offsets));

@@ -220,8 +220,9 @@ bool Planner::is_known(int number) {
          one.flat_of >= 0 || has_tokens(number);
 }
 
-int Planner::place_with(int number, const Tiling& tiling) {
-  const std::vector<Place>& places = value(number).places;
+int Planner::place_with(int number, const Tiling& tiling) { return place_in(value(number).places, tiling); }
+
+int Planner::place_in(const std::vector<Place>& places, const Tiling& tiling) const {
   for (std::size_t i = 0; i < places.size(); ++i)
     if (layout(places[i].layout).tiling == tiling) return static_cast<int>(i);
   return -1;

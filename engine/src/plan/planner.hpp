@@ -118,7 +118,6 @@ class Planner {
   bool fixed_pool(const Node& node);
   Place fixed_ready(const Node& node, const Choice& choice, int input, const Image& image, std::int16_t outside,
                     bool sees_outside);
-  int place_in(const std::vector<Place>& places, const Tiling& tiling) const;
   void done(const Node& node) { done_[static_cast<std::size_t>(&node - nodes_.data())] = true; }
 
   // Tokens (planner_tokens.cpp)
@@ -187,6 +186,7 @@ class Planner {
   /// True if vectors of so many images are made from those of a value rather than from NumPy's order.
   bool moves_to(int value, Size images);
   int place_with(int value, const Tiling& tiling);
+  int place_in(const std::vector<Place>& places, const Tiling& tiling) const;
   Place gathered(int value, const Image& image, const Tiling& tiling, const Halo& halo, float outside);
   Place new_place(const Image& image, const Tiling& tiling, const Halo& halo = {});
   Place beside(const Place& place);  // the same layout, other memory

@@ -108,12 +108,6 @@ Planner::Grid Planner::grid_of(const Node& node) const {
   }
 }
 
-int Planner::place_in(const std::vector<Place>& places, const Tiling& tiling) const {
-  for (std::size_t i = 0; i < places.size(); ++i)
-    if (layout(places[i].layout).tiling == tiling) return static_cast<int>(i);
-  return -1;
-}
-
 const Node* Planner::quantized(int number) const {
   const Node* reader = only_reader(number);
   const bool fits = reader && reader->op == Operator::kQuantize && highest_of(*reader) <= kLargestShort &&

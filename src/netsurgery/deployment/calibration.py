@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from netsurgery.errors import InputError, SettingError
-from netsurgery.graph.fixed_layers import Choice, Point, fixed, points, whole_layers
+from netsurgery.graph.capture import array_of
+from netsurgery.graph.fixed_layers import FARTHEST_UNIT, Choice, Point, finest, fixed, points, whole_layers
+from netsurgery.graph.fixed_point import highest
 from netsurgery.graph.ir import Array, Graph, Input
 from netsurgery.packed.format import MOST_OUTPUTS
 from netsurgery.packed.writer import encode
@@ -27,14 +29,10 @@ _STEPS = 8
 class FixedPoint:
     """A network in fixed point, and what became of it.
 
-    graph: the network; layers: how many of its layers add whole numbers, of how many that have weights; bits: value ->
-    of its grid; remarks: what stays as it was, in sentences.
+    graph: the network; remarks: what stays as it was, in sentences.
     """
 
     graph: Graph
-    layers: int
-    of: int
-    bits: Mapping[str, int]
     remarks: tuple[str, ...]
 
 
@@ -62,13 +60,7 @@ def calibrated(graph: Graph, batches: Iterable[Sequence[Array]]) -> FixedPoint:
     made = fixed(graph, layers, chosen, lambda name: seen[name].largest)
     left = with_weights - len(layers)
     remarks = (f"{left} of {with_weights} layers have other weights than powers of two: they stay in float32.",)
-    return FixedPoint(
-        made,
-        len(layers),
-        with_weights,
-        {name: choice.bits for name, choice in chosen.items()},
-        remarks if left else (),
-    )
+    return FixedPoint(made, remarks if left else ())
 
 
 @dataclass
@@ -77,12 +69,12 @@ class _Seen:
 
     largest: float = 0.0
     negative: bool = False
-    sample: list[npt.NDArray[np.float64]] | None = None
+    sample: list[npt.NDArray[np.float64]] = field(default_factory=list)
 
 
 def _observed(graph: Graph, names: Sequence[str], batches: Iterable[Sequence[Array]]) -> dict[str, _Seen]:
     """What these values are, as the engine computes them. Inputs are looked at as they come."""
-    seen = {name: _Seen(sample=[]) for name in names}
+    seen = {name: _Seen() for name in names}
     generator = np.random.default_rng(0)
     inputs = [given.name for given in graph.inputs]
     made = [name for name in names if name not in inputs]
@@ -110,20 +102,19 @@ def _look(seen: _Seen, values: Array, generator: np.random.Generator) -> None:
     seen.negative = seen.negative or bool((flat < 0).any())
     if len(flat) > _SAMPLE:
         flat = flat[generator.integers(0, len(flat), _SAMPLE)]
-    if seen.sample is not None:
-        seen.sample.append(flat.astype(np.float64))
+    seen.sample.append(flat.astype(np.float64))
 
 
 def _chosen(point: Point, seen: Sequence[_Seen]) -> Choice:
     """The grid of least squared error, with as many bits as sums allow."""
     signed = any(one.negative for one in seen)
     bits = point.bits(signed)
-    count = 2 ** (bits - signed) - 1
+    count = highest(bits, signed)
     largest = max(one.largest for one in seen)
     if largest == 0:
         return Choice(0, bits, signed)
-    sample = np.concatenate([part for one in seen for part in one.sample or []])
-    coarsest = int(np.clip(np.ceil(np.log2(largest / count)), -60 + _STEPS, 60))
+    sample = np.concatenate([part for one in seen for part in one.sample])
+    coarsest = max(finest(largest, count), _STEPS - FARTHEST_UNIT)
 
     def error(exponent: int) -> float:
         counts = np.clip(np.rint(np.ldexp(sample, -exponent)), -count if signed else 0, count)
@@ -147,8 +138,4 @@ def batch_of(given: Any, inputs: Sequence[Input]) -> list[npt.NDArray[Any]]:
         parts = list(given) if isinstance(given, list | tuple) else [given]
     if len(parts) < len(inputs):
         raise InputError(f"a calibration batch holds {len(parts)} arrays; the network takes {len(inputs)} inputs.")
-    return [converted(one, _array(part)) for one, part in zip(inputs, parts, strict=False)]
-
-
-def _array(part: Any) -> Any:
-    return part.detach().cpu().numpy() if hasattr(part, "detach") else part
+    return [converted(one, array_of(part, "calibration batches")) for one, part in zip(inputs, parts, strict=False)]

@@ -148,7 +148,7 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
             "example_inputs is missing; a torch module can only be captured with inputs like those it takes: "
             "example_inputs=(images[:1],)."
         )
-    arrays = [_array(given) for given in _sequence(example_inputs)]
+    arrays = [array_of(given) for given in _sequence(example_inputs)]
     _require_for_onnx(choices)
     advice = "the examples say the shapes; say with open_axes which of their sizes are open"
     require(not choices.shapes, "input_shapes", choices.shapes, "left out for a torch module", advice)
@@ -219,7 +219,7 @@ def _examples(graph: Graph, given: Any) -> tuple[Array, ...]:
         # With a single image, a mistake about the batch would not show: axes have more than their smallest size.
         _, *larger = tried = graph.tried_sizes()
         return random_inputs(graph, (larger or tried)[0], SEED)
-    arrays = tuple(_array(one) for one in _sequence(given))
+    arrays = tuple(array_of(one) for one in _sequence(given))
     shapes = [one.shape for one in graph.inputs]
     fits = len(arrays) == len(shapes) and all(
         len(array.shape) == len(shape)
@@ -247,19 +247,22 @@ def _floats(tensor: Any) -> Any:
     return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
 
 
-def _array(given: Any) -> Array:
-    """A tensor or array-like as an array: int32, int64 and bools as they are, all others as float32."""
+def array_of(given: Any, whose: str = "example_inputs") -> Array:
+    """A tensor or array-like as an array: int32, int64 and bools as they are, all others as float32.
+
+    Raises InputError, which says whose it is, for what holds no numbers that NumPy has.
+    """
     if getattr(given, "is_meta", False):
-        raise InputError("example_inputs hold a tensor on the meta device, which has no numbers: give real ones.")
+        raise InputError(f"{whose} hold a tensor on the meta device, which has no numbers: give real ones.")
     try:
         value: npt.ArrayLike = _floats(given.detach().cpu()).numpy() if hasattr(given, "detach") else given
     except TypeError as error:  # numpy has no such type: bfloat16, float8, sparse tensors
         raise InputError(
-            f"example_inputs hold a {given.layout} tensor of {given.dtype}; netsurgery computes in float32: "
+            f"{whose} hold a {given.layout} tensor of {given.dtype}; netsurgery computes in float32: "
             "call model.float() and give dense float32 inputs."
         ) from error
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
-        raise InputError(f"example_inputs hold a {type(given).__name__}; tensors or arrays of numbers are needed.")
+        raise InputError(f"{whose} hold a {type(given).__name__}; tensors or arrays of numbers are needed.")
     kind = np.dtype(np.float32) if type_of(array.dtype) is None else array.dtype
     return np.ascontiguousarray(array, kind).reshape(array.shape)

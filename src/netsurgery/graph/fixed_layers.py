@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from netsurgery.graph.fixed_point import EXACT, HIGHEST_POWER, KEEPING
-from netsurgery.graph.ir import Array, Graph, Node, node
+from netsurgery.graph.fixed_point import EXACT, HIGHEST_POWER, KEEPING, highest
+from netsurgery.graph.ir import Array, Graph, Node, node, unlike
 from netsurgery.graph.weights import Powers, Weights, matrix_shape
 
 FEWEST_BITS, MOST_BITS = 8, 12
 """Of rounded activations."""
 SHORT = 2**15 - 1
 """The largest sum that 16 bits hold, whatever its sign."""
-_FARTHEST_UNIT = 60
-"""Of the exponents of units: no number on the way is subnormal."""
+FARTHEST_UNIT = 60
+"""Of the exponents of units and of grids: no number on the way is subnormal."""
 _WIDE_BITS, _WIDEST_BITS = 16, 25
 """Of a layer's output that others read before it is rounded, such as sums, and of one that is the network's own."""
 
@@ -35,11 +35,6 @@ class Choice:
     exponent: int
     bits: int
     signed: bool
-
-    @property
-    def high(self) -> int:
-        """The largest whole number."""
-        return int(2 ** (self.bits - self.signed)) - 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ class Point:
     def bits(self, signed: bool, fewest: int = FEWEST_BITS) -> int:
         """As many, up to MOST_BITS, as leave all sums of its readers 16 bits; `fewest` where that can't be."""
         largest = max((reader.largest_sum for reader in self.readers), default=0)
-        fitting = (bits for bits in range(MOST_BITS, fewest, -1) if (2 ** (bits - signed) - 1) * largest <= SHORT)
+        fitting = (bits for bits in range(MOST_BITS, fewest, -1) if highest(bits, signed) * largest <= SHORT)
         return next(fitting, fewest)
 
 
@@ -85,7 +80,7 @@ def whole_layers(graph: Graph) -> dict[str, WholeLayer]:
         if halves is None:
             continue
         layer = WholeLayer(made, *halves, made.inputs[2] if len(made.inputs) > 2 else None)
-        if layer.largest_sum * (2**FEWEST_BITS - 1) < EXACT:
+        if layer.largest_sum * highest(FEWEST_BITS, signed=False) < EXACT:
             found[made.output] = layer
     return found
 
@@ -98,15 +93,15 @@ def _whole(weights: Weights) -> tuple[Powers, Array] | None:
     matrix = weights.values.reshape(rows, columns)
     kept = matrix != 0
     mantissas, exponents = np.frexp(np.abs(matrix))
-    highest = np.where(kept, mantissas, 0).max(axis=1, initial=0)
-    if (kept & (mantissas != highest[:, None])).any():
+    fractions = np.where(kept, mantissas, 0).max(axis=1, initial=0)
+    if (kept & (mantissas != fractions[:, None])).any():
         return None
     any_kept = kept.any(axis=1)
     lowest = np.where(any_kept, np.where(kept, exponents, np.iinfo(np.int32).max).min(axis=1), 0)
     above = np.where(kept, exponents - lowest[:, None], 0)
-    if above.max(initial=0) > HIGHEST_POWER or np.abs(lowest).max(initial=0) > _FARTHEST_UNIT:
+    if above.max(initial=0) > HIGHEST_POWER or np.abs(lowest).max(initial=0) > FARTHEST_UNIT:
         return None
-    units = np.where(any_kept, np.ldexp(highest, lowest), 1).astype(np.float32)
+    units = np.where(any_kept, np.ldexp(fractions, lowest), 1).astype(np.float32)
     signs = np.sign(matrix).astype(np.int8).reshape(weights.shape)
     return Powers(signs, above.astype(np.int8).reshape(weights.shape)), units
 
@@ -158,18 +153,10 @@ def fixed(
     readers = graph.consumers()
     constants = dict(graph.constants)
     nodes: list[Node] = []
-    absorbed: dict[str, str] = {}
-
-    def new(wish: str) -> str:
-        name, number = wish, 1
-        while name in names:
-            number += 1
-            name = f"{wish} {number}"
-        names.add(name)
-        return name
+    absorbed: set[str] = set()
 
     def constant(values: Array, wish: str) -> str:
-        name = new(wish)
+        name = unlike(wish, names)
         constants[name] = values  # type: ignore[assignment]
         return name
 
@@ -192,9 +179,9 @@ def fixed(
         if cut is not None:
             return cut.output, chosen[cut.output]
         bits = _WIDE_BITS if output in readers else _WIDEST_BITS
-        return output, Choice(_finest(2 * largest(output), 2 ** (bits - 1) - 1), bits, True)
+        return output, Choice(finest(2 * largest(output), highest(bits, signed=True)), bits, True)
 
-    rounded = {given.name: new(f"{given.name} rounded") for given in graph.inputs if given.name in chosen}
+    rounded = {given.name: unlike(f"{given.name} rounded", names) for given in graph.inputs if given.name in chosen}
     shapes = graph.shapes()
     for given, name in rounded.items():
         nodes.append(quantize(given, name, chosen[given], None, None, min(1, len(shapes[given]) - 1)))
@@ -205,18 +192,18 @@ def fixed(
         layer = layers.get(made.output)
         axis = len(shapes[made.output]) - 1 if made.operator == "Linear" else min(1, len(shapes[made.output]) - 1)
         if layer is not None:
-            sums = new(f"{made.output} sums")
+            sums = unlike(f"{made.output} sums", names)
             weight = constant(layer.weight, f"{made.output} whole")  # type: ignore[arg-type]
             nodes.append(Node(made.operator, (inputs[0], weight), sums, made.attributes, made.place))
             output, choice = target(made.output)
             if output != made.output:
-                absorbed[output] = made.output
+                absorbed.add(output)
             scale = None if (layer.units == 1).all() else layer.units
             nodes.append(quantize(sums, output, choice, scale, layer.shift, axis))
         elif made.output in chosen and _is_cut(made, chosen[made.output]):
             nodes.append(quantize(str(inputs[0]), made.output, chosen[made.output], None, None, axis))
         elif made.output in chosen:
-            exact = new(f"{made.output} exact")
+            exact = unlike(f"{made.output} exact", names)
             nodes.append(Node(made.operator, tuple(inputs), exact, made.attributes, made.place))
             nodes.append(quantize(exact, made.output, chosen[made.output], None, None, axis))
         else:
@@ -231,8 +218,8 @@ def _is_cut(made: Node, choice: Choice) -> bool:
     return made.operator == "Relu" and not choice.signed
 
 
-def _finest(largest: float, count: int) -> int:
+def finest(largest: float, count: int) -> int:
     """The least exponent with which `count` steps reach that far."""
     if not np.isfinite(largest) or largest <= 0:
         return 0
-    return int(np.clip(np.ceil(np.log2(largest / count)), -60, 60))
+    return int(np.clip(np.ceil(np.log2(largest / count)), -FARTHEST_UNIT, FARTHEST_UNIT))

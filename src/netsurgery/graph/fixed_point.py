@@ -56,10 +56,13 @@ class Grid:
 
 def limits(attributes: Mapping[str, Any]) -> tuple[int, int]:
     """The least and the largest whole number that a Quantize gives."""
-    if attributes["signed"]:
-        highest = 2 ** (attributes["bits"] - 1) - 1
-        return -highest, highest
-    return 0, 2 ** attributes["bits"] - 1
+    high = highest(attributes["bits"], attributes["signed"])
+    return -high if attributes["signed"] else 0, high
+
+
+def highest(bits: int, signed: bool) -> int:
+    """The largest whole number of so many bits."""
+    return int(2 ** (bits - signed)) - 1
 
 
 def grids(graph: Graph) -> dict[str, Grid]:

@@ -544,6 +544,16 @@ def _name(known: dict[str, Shape], name: str, shape: Shape) -> None:
     known[name] = shape
 
 
+def unlike(wish: str, taken: set[str]) -> str:
+    """This name, with a number appended if it is taken; it is taken then."""
+    name, count = wish, 1
+    while name in taken:
+        count += 1
+        name = f"{wish}_{count}"
+    taken.add(name)
+    return name
+
+
 class GraphBuilder:
     """Collects a graph node by node; what the readers of other formats use."""
 
@@ -560,12 +570,7 @@ class GraphBuilder:
 
     def unique(self, wish: str) -> str:
         """This name, with a number appended if it is taken."""
-        name, count = wish, 1
-        while name in self._used:
-            count += 1
-            name = f"{wish}_{count}"
-        self._used.add(name)
-        return name
+        return unlike(wish, self._used)
 
     def maker(self, name: str) -> Node | None:
         """The node that makes a value, None for an input or a constant."""

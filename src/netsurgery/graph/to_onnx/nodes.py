@@ -13,7 +13,7 @@ import onnx
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Above, Extent, Factor, Number, Quotient
 from netsurgery.graph.fixed_point import limits
-from netsurgery.graph.ir import Graph, Node
+from netsurgery.graph.ir import Graph, Node, unlike
 from netsurgery.graph.operators import OPERATORS, Operator, Shape
 from netsurgery.graph.to_onnx import arithmetic
 from netsurgery.graph.to_onnx.recurrent import recurrent
@@ -65,7 +65,7 @@ class Nodes:
         names = ["" if name is None else name for name in inputs]
         while names and not names[-1]:
             names.pop()
-        name = _unlike(place, self._places) if place else ""
+        name = unlike(place, self._places) if place else ""
         self.written.append(onnx.helper.make_node(operator, names, outputs, name=name, **attributes))
         return outputs[0]
 
@@ -99,7 +99,7 @@ class Nodes:
 
     def unique(self, wish: str) -> str:
         """A name for a value: this one, with a number appended if it is taken."""
-        return _unlike(wish, self._taken)
+        return unlike(wish, self._taken)
 
     def step(self, node: Node, operator: str, inputs: Sequence[str | None], **attributes: Any) -> str:
         """Add a node on the way to what `node` gives; returns its output."""
@@ -191,16 +191,6 @@ class Nodes:
                 f"{node} works along an open axis in a way that ONNX can't say: fix the axis."
             )
         return sizes
-
-
-def _unlike(wish: str, taken: set[str]) -> str:
-    """This name, with a number appended if it is taken; it is taken then."""
-    name, count = wish, 1
-    while name in taken:
-        count += 1
-        name = f"{wish}_{count}"
-    taken.add(name)
-    return name
 
 
 def _plain(operator: str, **names: str) -> Writer:
