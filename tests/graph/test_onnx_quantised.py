@@ -185,7 +185,8 @@ def test_rows_of_which_whole_numbers_are_used_stay_whole():
 
 def test_a_bias_in_steps_that_the_model_measures_is_not_rounded():
     """ONNX Runtime's quantiser divides a bias by the steps of x and w, rounds it and adds it to whole sums."""
-    weight, bias = RANDOM.integers(-127, 128, (4, 3)).astype(np.int8), np.float32([0.3, -7.7, 100.0])
+    # ONNX Runtime adds pairs of products in 16 bits where a processor has no VNNI: 7 bits of a weight don't overflow.
+    weight, bias = RANDOM.integers(-63, 64, (4, 3)).astype(np.int8), np.float32([0.3, -7.7, 100.0])
     nodes = [
         ("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
         ("Mul", ["s", "ws"], ["steps"]),

@@ -61,3 +61,22 @@ def test_attributes_out_of_range_are_refused_with_what_is_allowed(operator, attr
 def test_numbers_that_are_all_neutral_are_written_as_none() -> None:
     made = node("MaxPool", ["x"], "y", kernel=(2, 2), strides=(1, 1), pads=(0, 0, 0, 0))
     assert made.attributes["strides"] == () == made.attributes["pads"]
+
+
+@pytest.mark.parametrize("operator", [operator for operator in OPERATORS.values() if operator.onnx], ids=lambda one: one.name)
+def test_what_the_table_says_to_onnx_is_read_back(operator) -> None:
+    for attribute in operator.attributes:
+        values = attribute.choices or ((False, True) if attribute.kind == "flag" else (1, 2))
+        for value in values if attribute.onnx else ():
+            given = {attribute.onnx: attribute.as_onnx(value)}
+            assert attribute.checked(attribute.of_onnx(given)) == value
+        if attribute.onnx:
+            attribute.checked(attribute.of_onnx({}))  # what nothing is said of
+
+
+@pytest.mark.parametrize("operator", [operator for operator in OPERATORS.values() if operator.torch], ids=lambda one: one.name)
+def test_each_choice_has_a_number_in_torch_where_any_has(operator) -> None:
+    for attribute in operator.attributes:
+        if attribute.torch_values:
+            assert sorted(attribute.torch_values) == sorted(attribute.choices)
+            assert [attribute.of_torch(number) for number in range(len(attribute.choices))] == [*attribute.torch_values]

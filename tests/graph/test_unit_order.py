@@ -432,8 +432,8 @@ def test_sixty_layers_that_all_read_each_other_take_seconds() -> None:
         inside = net.layer("Conv", net.node("Relu", inside), f"wide_{number}", 12, 48, 3, 3, pads=(1,) * 4)
         x, channels = net.node("Concat", x, inside, axis=1), channels + 12
     graph = net.end(net.node("Mean", x, axes=(2, 3), keepdims=False), channels)
-    before = time.perf_counter()
+    before = time.process_time()  # of this process alone: others may be busy
     changed = order_units(graph)
-    assert time.perf_counter() - before < 5
+    assert time.process_time() - before < 60  # what grows with the paths through the layers would take hours
     for number in range(60):
         assert (np.diff(connections(changed, (f"wide_{number}",))) <= 0).all()

@@ -26,9 +26,3 @@ def remainder(call: Call) -> Value:
     differs = call.node("Xor", [call.node("Less", [left, zero]), call.node("Less", [b, zero])])
     moved = call.node("And", [differs, call.node("NotEqual", [left, zero])])
     return call.node("Where", [moved, call.node("Add", [left, b]), left])
-
-
-def is_infinite(call: Call) -> Value:
-    """IsInf, of either sign or of one."""
-    sides = {name: bool(call.attributes.get(f"detect_{name}", 1)) for name in ("positive", "negative")}
-    return call.node("IsInf", [call.x], **sides)

@@ -9,7 +9,7 @@ import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.arithmetic import extreme
-from netsurgery.graph.from_onnx.call import Call, Value, known
+from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
 from netsurgery.graph.operators import Operator
 from netsurgery.graph.value_types import ValueType
 
@@ -147,17 +147,21 @@ def lrn(call: Call) -> Value:
     return call.node("Lrn", [call.x], **{name: call.attributes[name] for name in names if name in call.attributes})
 
 
-def unary(operator: Operator) -> Callable[[Call], Value]:
-    """An operator of one operand that the operator table names in ONNX, its attributes too."""
-    named = [attribute for attribute in operator.attributes if attribute.onnx]
-    return lambda call: call.node(
-        operator.name, [call.x], **{one.name: call.attributes.get(one.onnx, one.onnx_default) for one in named}
-    )
+def named(operator: Operator) -> Callable[[Call], Value]:
+    """An operator that the operator table names in ONNX, its attributes too."""
+    settings = [attribute for attribute in operator.attributes if attribute.onnx]
 
+    def translate(call: Call) -> Value:
+        operands = [
+            call.operand(place) if call.given(place) or not operand.optional else None
+            for place, operand in enumerate(operator.operands)
+        ]
+        rank = len(call.x.shape)
+        given = {one.name: one.of_onnx(call.attributes) for one in settings}
+        axes = {one.name: from_front(given[one.name], rank) for one in settings if one.is_axis}
+        return call.node(operator.name, operands, **given | axes)
 
-def binary(operator: str) -> Callable[[Call], Value]:
-    """An operator of two operands."""
-    return lambda call: call.node(operator, [call.x, call.operand(1)])
+    return translate
 
 
 def clip(call: Call) -> Value:

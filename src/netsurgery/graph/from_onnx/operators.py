@@ -1,7 +1,7 @@
 """The table from ONNX operators to operators of the graph: what an ONNX model may be made of.
 
-Entrywise ones with no more than renamed attributes come from the operator table itself. Other operators may stand in a
-model too, as long as what they compute doesn't depend on its inputs.
+Those whose operands and attributes are the same under other names come from the operator table itself. Other operators
+may stand in a model too, as long as what they compute doesn't depend on its inputs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TypeAlias
 from netsurgery.graph.from_onnx import arithmetic as arithmetic
 from netsurgery.graph.from_onnx import attention, found, recurrent, unpooling
 from netsurgery.graph.from_onnx import boxes as box
-from netsurgery.graph.from_onnx import choices as choice
 from netsurgery.graph.from_onnx import layers as layer
 from netsurgery.graph.from_onnx import normalisations as norm
 from netsurgery.graph.from_onnx import pictures as picture
@@ -27,13 +26,9 @@ Translation: TypeAlias = Callable[[Call], "Value | Sequence[Value | None]"]
 """Answers with nodes; returns the outputs, or the only one that it can give. None for outputs that nothing reads."""
 
 TRANSLATIONS: dict[str, Translation] = {
-    **{operator.onnx: layer.unary(operator) for operator in OPERATORS.values() if operator.onnx},
+    **{operator.onnx: layer.named(operator) for operator in OPERATORS.values() if operator.onnx},
     "Abs": arithmetic.absolute,
-    "Add": layer.binary("Add"),
     "AffineGrid": box.affine_grid,
-    "And": layer.binary("And"),
-    "ArgMax": place.place("ArgMax"),
-    "ArgMin": place.place("ArgMin"),
     "Attention": attention.standard,
     "AveragePool": layer.pool("AveragePool"),
     "BatchNormalization": layer.batch_norm,
@@ -50,34 +45,23 @@ TRANSLATIONS: dict[str, Translation] = {
     "DFT": signal.dft,
     "DepthToSpace": picture.depth_to_space,
     "CumSum": place.running_sum,
-    "Div": layer.binary("Div"),
     "Dropout": tensor.dropout,
     "Einsum": einsum,
     "Elu": arithmetic.elu,
-    "Equal": layer.binary("Equal"),
     "Expand": tensor.expand,
     "EyeLike": tensor.eye_like,
     "Flatten": tensor.flatten,
     "GRU": recurrent.gru,
     "Gather": tensor.gather,
-    "GatherElements": place.gather_elements,
-    "GatherND": place.gather_nd,
     "Gemm": layer.gemm,
     "GlobalAveragePool": layer.global_pool("AdaptiveAveragePool"),
     "GlobalMaxPool": layer.global_pool("AdaptiveMaxPool"),
-    "Greater": layer.binary("Greater"),
-    "GreaterOrEqual": layer.binary("GreaterOrEqual"),
-    "GridSample": picture.grid_sample,
     "GroupNormalization": norm.group_norm,
     "Identity": tensor.same,
-    "IsInf": choice.is_infinite,
-    "IsNaN": lambda call: call.node("IsNaN", [call.x]),
     "InstanceNormalization": norm.instance_norm,
     "LRN": layer.lrn,
     "LSTM": recurrent.lstm,
     "LayerNormalization": layer.layer_norm,
-    "Less": layer.binary("Less"),
-    "LessOrEqual": layer.binary("LessOrEqual"),
     "LogSoftmax": layer.softmax("LogSoftmax"),
     "LpNormalization": norm.lp_norm,
     "MatMul": layer.matmul,
@@ -88,11 +72,8 @@ TRANSLATIONS: dict[str, Translation] = {
     "MeanVarianceNormalization": norm.mean_variance_norm,
     "Min": arithmetic.several("Min"),
     "Mod": arithmetic.remainder,
-    "Mul": layer.binary("Mul"),
     "NonMaxSuppression": found.non_max_suppression,
-    "Not": lambda call: call.node("Not", [call.x]),
     "OneHot": place.one_hot,
-    "Or": layer.binary("Or"),
     "Neg": arithmetic.negative,
     "PRelu": arithmetic.prelu,
     "Pad": tensor.pad,
@@ -116,8 +97,6 @@ TRANSLATIONS: dict[str, Translation] = {
     "ReverseSequence": place.reverse_sequence,
     "RoiAlign": box.roi_align,
     "STFT": signal.stft,
-    "ScatterElements": place.scatter_elements,
-    "ScatterND": place.scatter_nd,
     "Selu": arithmetic.selu,
     "Shape": tensor.shape,
     "Size": tensor.size,
@@ -126,7 +105,6 @@ TRANSLATIONS: dict[str, Translation] = {
     "SpaceToDepth": picture.space_to_depth,
     "Split": tensor.split,
     "Squeeze": tensor.squeeze,
-    "Sub": layer.binary("Sub"),
     "Sum": arithmetic.several("Add"),
     "Swish": layer.swish,
     "TopK": place.top,
@@ -135,7 +113,6 @@ TRANSLATIONS: dict[str, Translation] = {
     "Trilu": tensor.triangle,
     "Unsqueeze": tensor.unsqueeze,
     "Where": tensor.where,
-    "Xor": layer.binary("Xor"),
 }
 """ONNX operator of the default domain -> translation."""
 

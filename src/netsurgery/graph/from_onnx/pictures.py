@@ -94,18 +94,6 @@ def _scaled(size: int, scale: float) -> int:
     return int(np.float32(size) * np.float32(scale))
 
 
-def grid_sample(call: Call) -> Value:
-    """GridSample, whose modes were called bilinear and bicubic before opset 20."""
-    mode = call.attributes.get("mode", "linear")
-    return call.node(
-        "GridSample",
-        [call.x, call.operand(1)],
-        mode=mode.removeprefix("bi"),
-        padding=call.attributes.get("padding_mode", "zeros"),
-        coordinates="align_corners" if call.attributes.get("align_corners", 0) else "half_pixel",
-    )
-
-
 def depth_to_space(call: Call) -> Value:
     """Channels to pixels; ONNX's default is that blocks are the slower part of a channel's number."""
     size = call.attributes["blocksize"]

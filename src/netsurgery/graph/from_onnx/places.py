@@ -2,48 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
 from netsurgery.graph.from_onnx.traced import Traced
 from netsurgery.graph.value_types import ValueType
-
-
-def gather_elements(call: Call) -> Value:
-    """GatherElements."""
-    return call.node("GatherElements", [call.x, call.operand(1)], axis=call.axis(0))
-
-
-def gather_nd(call: Call) -> Value:
-    """GatherND; its batch_dims are the axes in common."""
-    shared = call.attributes.get("batch_dims", 0)
-    return call.node("GatherND", [call.x, call.operand(1)], axes_in_common=shared)
-
-
-def scatter_elements(call: Call) -> Value:
-    """ScatterElements, and Scatter, as it was called before opset 11."""
-    operands = [call.x, call.operand(1), call.operand(2)]
-    reduction = call.attributes.get("reduction", "none")
-    return call.node("ScatterElements", operands, axis=call.axis(0), reduction=reduction)
-
-
-def scatter_nd(call: Call) -> Value:
-    """ScatterND."""
-    operands = [call.x, call.operand(1), call.operand(2)]
-    return call.node("ScatterND", operands, reduction=call.attributes.get("reduction", "none"))
-
-
-def place(operator: str) -> Callable[[Call], Value]:
-    """ArgMax or ArgMin."""
-    return lambda call: call.node(
-        operator,
-        [call.x],
-        axis=call.axis(0),
-        keepdims=bool(call.attributes.get("keepdims", 1)),
-        last=bool(call.attributes.get("select_last_index", 0)),
-    )
 
 
 def top(call: Call) -> list[Value | None]:

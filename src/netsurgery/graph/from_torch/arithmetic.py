@@ -18,15 +18,15 @@ _LARGEST = torch.finfo(torch.float32).max
 
 
 def named(operator: Operator) -> Callable[[Call], str]:
-    """An operator of one operand that the operator table names in ATen, the arguments for its attributes too."""
-    arguments = {attribute.name: attribute.torch for attribute in operator.attributes if attribute.torch}
+    """An operator that the operator table names in ATen: its operands come first, attributes are arguments."""
+    settings = [attribute for attribute in operator.attributes if attribute.torch]
 
     def translate(call: Call) -> str:
         if operator.name in _OF_WHOLE_NUMBERS and call.kind.whole:
             return _OF_WHOLE_NUMBERS[operator.name](call)
-        return call.node(
-            operator.name, [call.promoted()], **{name: call.number(given) for name, given in arguments.items()}
-        )
+        operands = [call.promoted(argument) for argument, _ in zip(call.arguments, operator.operands, strict=False)]
+        given = {one.name: one.of_torch(call.number(one.torch)) for one in settings}
+        return call.node(operator.name, operands, **given)
 
     return translate
 

@@ -1,6 +1,6 @@
 """The table from ATen's overloads to operators of the graph: what a torch model may be made of.
 
-Entrywise ones with no more than renamed attributes come from the operator table itself.
+Those whose operands and attributes are the same under other names come from the operator table itself.
 
 Both forms are here: what `torch.export` gives, and the core ATen that `run_decompositions()` makes of it.
 """
@@ -24,7 +24,7 @@ from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch import running as running
 from netsurgery.graph.from_torch.call import Call
-from netsurgery.graph.from_torch.resize import grid_sample, interpolation, nearest
+from netsurgery.graph.from_torch.resize import interpolation, nearest
 from netsurgery.graph.operators import OPERATORS
 
 Translation: TypeAlias = Callable[[Call], "str | tuple[str | None, ...]"]
@@ -142,7 +142,6 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (interpolation("cubic"), "upsample_bicubic2d.default upsample_bicubic2d.vec"),
     (interpolation("linear", antialias=True), "_upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec"),
     (interpolation("cubic", antialias=True), "_upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec"),
-    (grid_sample, "grid_sampler.default grid_sampler_2d.default grid_sampler_3d.default"),
     (arithmetic.fixed("Clip", minimum=0.0, maximum=6.0), "relu6.default"),
     (arithmetic.clamp("min_val", "max_val"), "hardtanh.default"),
     (arithmetic.clamp("min", "max"), "clamp.default clamp_min.default clamp_max.default"),

@@ -73,17 +73,6 @@ def interpolation(mode: str, *, antialias: bool = False) -> Callable[[Call], str
     return translate
 
 
-def grid_sample(call: Call) -> str:
-    """aten.grid_sampler: modes bilinear, nearest, bicubic, and paddings, by number."""
-    return call.node(
-        "GridSample",
-        [call.operand("input"), call.operand("grid")],
-        mode=("linear", "nearest", "cubic")[call.arguments["interpolation_mode"]],
-        padding=("zeros", "border", "reflection")[call.arguments["padding_mode"]],
-        coordinates="align_corners" if call.arguments["align_corners"] else "half_pixel",
-    )
-
-
 def _follows_axes(call: Call) -> bool:
     """True if the size of the picture before or behind is open."""
     return any(isinstance(size, Open) for size in (*call.sizes(call.first)[2:], *call.shape[2:]))

@@ -7,13 +7,14 @@ from netsurgery.graph.operators.operator import Images, Operator
 from netsurgery.graph.operators.parts import TWO, broadcast, of_floats
 
 ARITHMETIC = (
-    broadcast("Add", 6, "a + b, broadcast as in NumPy."),
-    broadcast("Mul", 8, "a * b, broadcast as in NumPy."),
-    broadcast("Sub", 24, "a - b, broadcast as in NumPy."),
+    broadcast("Add", 6, "a + b, broadcast as in NumPy.", onnx="Add"),
+    broadcast("Mul", 8, "a * b, broadcast as in NumPy.", onnx="Mul"),
+    broadcast("Sub", 24, "a - b, broadcast as in NumPy.", onnx="Sub"),
     broadcast(
         "Div",
         25,
         "a / b, broadcast as in NumPy. The quotient of whole numbers is cut off towards zero; by 0 it is 0.",
+        onnx="Div",
     ),
     of_floats("Pow", 108, "a to the power of b, broadcast as in NumPy; NaN where that isn't real."),
     of_floats("Min", 109, "The smaller of a and b, broadcast as in NumPy; NaN if either is."),

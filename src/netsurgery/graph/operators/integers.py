@@ -14,8 +14,10 @@ _BOOL = (ValueType.BOOL,)
 _TWO_BOOLS = (Operand("a", types=_BOOL), Operand("b", types=_BOOL))
 
 
-def _compared(name: str, code: int, summary: str, operands: tuple[Operand, ...] = TWO_NUMBERS) -> Operator:
-    """An operator of two operands that broadcast; it gives bools."""
+def _compared(
+    name: str, code: int, summary: str, operands: tuple[Operand, ...] = TWO_NUMBERS, *, onnx: bool = True
+) -> Operator:
+    """An operator of two operands that broadcast; it gives bools. onnx: ONNX has it, under the same name."""
     return Operator(
         name,
         code,
@@ -25,7 +27,7 @@ def _compared(name: str, code: int, summary: str, operands: tuple[Operand, ...] 
         summary,
         images=Images.APART_IN_BROADCASTS,
         gives=Gives.BOOL,
-        onnx="",
+        onnx=name if onnx else "",
     )
 
 
@@ -56,7 +58,7 @@ INTEGERS = (
         gives=Gives.SAID,
     ),
     _compared("Equal", 42, "a = b, broadcast as in NumPy. NaN equals nothing.", TWO_OF_ANY),
-    _compared("NotEqual", 43, "The opposite of Equal.", TWO_OF_ANY),
+    _compared("NotEqual", 43, "The opposite of Equal.", TWO_OF_ANY, onnx=False),
     _compared("Less", 44, "a < b, broadcast as in NumPy; false for NaN."),
     _compared("LessOrEqual", 45, "a <= b, broadcast as in NumPy; false for NaN."),
     _compared("Greater", 46, "a > b, broadcast as in NumPy; false for NaN."),
@@ -65,18 +67,30 @@ INTEGERS = (
     _compared("Or", 49, "At least one, broadcast as in NumPy.", _TWO_BOOLS),
     _compared("Xor", 50, "Just one, broadcast as in NumPy.", _TWO_BOOLS),
     Operator(
-        "Not", 51, (Operand("x", types=_BOOL),), (), rule.same, "The other one.", images=Images.APART, gives=Gives.BOOL
+        "Not",
+        51,
+        (Operand("x", types=_BOOL),),
+        (),
+        rule.same,
+        "The other one.",
+        images=Images.APART,
+        gives=Gives.BOOL,
+        onnx="Not",
     ),
-    Operator("IsNaN", 52, (X,), (), rule.same, "True for NaN.", images=Images.APART, gives=Gives.BOOL),
+    Operator("IsNaN", 52, (X,), (), rule.same, "True for NaN.", images=Images.APART, gives=Gives.BOOL, onnx="IsNaN"),
     Operator(
         "IsInf",
         53,
         (X,),
-        (Attribute("positive", "flag", True), Attribute("negative", "flag", True)),
+        (
+            Attribute("positive", "flag", True, onnx="detect_positive", onnx_default=1),
+            Attribute("negative", "flag", True, onnx="detect_negative", onnx_default=1),
+        ),
         rule.same,
         "True for infinity of either sign, or of one.",
         images=Images.APART,
         gives=Gives.BOOL,
+        onnx="IsInf",
     ),
     Operator(
         "Where",

@@ -140,8 +140,10 @@ class Attribute:
     `length`: how many numbers are expected; `most`: how many there may be. `flattens`: a shape that is expected to
     flatten all behind x's first axis. `follows`: the lowest value of a number that follows open axes, an Extent; None:
     none may.
-    `torch`: the argument of the operator's ATen overloads that holds it. `onnx`, `onnx_default`: ONNX's name for it,
-    and what it is there when nothing is said.
+    `torch`: the argument of the operator's ATen overloads that holds it; `torch_values`: what its numbers 0, 1, ...
+    mean. `onnx`, `onnx_default`: ONNX's name for it, and what it is there when nothing is said; `onnx_values`: pairs of
+    what ONNX says and what that is here, where they differ. Of several with one meaning the first is written.
+    `is_axis`: there, a number below 0 counts from the end of x's axes.
     """
 
     name: str
@@ -155,8 +157,11 @@ class Attribute:
     flattens: bool = False
     follows: int | None = None
     torch: str = ""
+    torch_values: tuple[AttributeValue, ...] = ()
     onnx: str = ""
     onnx_default: AttributeValue | None = None
+    onnx_values: tuple[tuple[AttributeValue, AttributeValue], ...] = ()
+    is_axis: bool = False
 
     def checked(self, value: Any) -> AttributeValue:
         """The value in its canonical form. Raises GraphError."""
@@ -196,6 +201,22 @@ class Attribute:
             return self.follows is not None
         return _is_int(value) and self.low <= value <= LARGEST_INT
 
+    def of_onnx(self, given: Mapping[str, Any]) -> Any:
+        """What an ONNX node's attributes say of it."""
+        value = given.get(self.onnx, self.onnx_default)
+        return dict(self.onnx_values).get(value, value) if self.onnx_values else value
+
+    def as_onnx(self, value: AttributeValue) -> AttributeValue:
+        """The value as ONNX says it."""
+        for theirs, ours in self.onnx_values:
+            if ours == value:
+                return theirs
+        return int(value) if isinstance(value, bool) else value
+
+    def of_torch(self, given: Any) -> Any:
+        """What an argument of ATen means."""
+        return self.torch_values[int(given)] if self.torch_values else given
+
     @property
     def allowed(self) -> str:
         """What the attribute may be, in words."""
@@ -216,8 +237,9 @@ class Operator:
 
     work, images, moves: traits, the safe ones by default. moves: each entry of the output is one of the only operand's.
     gives: the type of its output.
-    torch: ATen overloads that are this operator, with its only operand as their first argument; onnx: ONNX's operator
-    that is this one. Both only where attributes are renamed at most; what needs more has a translation of its own.
+    torch: ATen overloads that are this operator, with its operands as their first arguments; onnx: ONNX's operator that
+    is this one, with the same operands. Both only where the attributes say how each of them is called there and what
+    its values mean; what needs more has a translation of its own.
     """
 
     name: str

@@ -19,7 +19,7 @@ STRIDES = Attribute("strides", "ints", (), low=1, neutral=1)
 DILATIONS = Attribute("dilations", "ints", (), low=1, neutral=1)
 PADS = Attribute("pads", "ints", (), low=0, neutral=0, length=Length.TWICE_SPATIAL)
 CEIL_MODE = Attribute("ceil_mode", "flag", False)
-AXIS = Attribute("axis", "int", low=0)
+AXIS = Attribute("axis", "int", low=0, onnx="axis", onnx_default=0, is_axis=True)
 INDICES = Operand("indices", types=WHOLE)
 TYPE = Attribute("type", "choice", choices=tuple(map(str, ValueType)))
 """The choices are in the order of the types' codes."""
@@ -41,7 +41,7 @@ def entrywise(name: str, code: int, summary: str, *attributes: Attribute, torch:
     )
 
 
-def broadcast(name: str, code: int, summary: str) -> Operator:
+def broadcast(name: str, code: int, summary: str, *, onnx: str = "") -> Operator:
     """An operator of two numbers of one type, which it gives, too; they broadcast as in NumPy."""
     return Operator(
         name,
@@ -53,6 +53,7 @@ def broadcast(name: str, code: int, summary: str) -> Operator:
         work=Work.BROADCAST,
         images=Images.APART_IN_BROADCASTS,
         gives=Gives.FIRST,
+        onnx=onnx,
     )
 
 

@@ -9,8 +9,14 @@ from netsurgery.graph.value_types import ALL_TYPES, NUMBERS
 
 _NUMBERS = Operand("x", types=NUMBERS)
 _BOTH = (Operand("x", types=ALL_TYPES, alike=True), INDICES, Operand("updates", types=ALL_TYPES, alike=True))
-_REDUCTION = Attribute("reduction", "choice", "none", choices=("none", "add", "mul", "max", "min"))
-_PLACE = (AXIS, Attribute("keepdims", "flag", True), Attribute("last", "flag", False))
+_REDUCTION = Attribute(
+    "reduction", "choice", "none", choices=("none", "add", "mul", "max", "min"), onnx="reduction", onnx_default="none"
+)
+_PLACE = (
+    AXIS,
+    Attribute("keepdims", "flag", True, onnx="keepdims", onnx_default=1),
+    Attribute("last", "flag", False, onnx="select_last_index", onnx_default=0),
+)
 _TOP = (AXIS, Attribute("count", "int", low=1, follows=1), Attribute("largest", "flag", True))
 _FROM_END = "An index counts from the front, or below 0 from the end."
 
@@ -33,16 +39,18 @@ PLACES = (
         f"For each place of the indices the entry of x there, but at the index along the axis. {_FROM_END}",
         images=Images.APART_BEHIND_AXIS,
         gives=Gives.FIRST,
+        onnx="GatherElements",
     ),
     Operator(
         "GatherND",
         57,
         (ANY, INDICES),
-        (Attribute("axes_in_common", "int", 0, low=0),),
+        (Attribute("axes_in_common", "int", 0, low=0, onnx="batch_dims", onnx_default=0),),
         rule.gather_nd,
         "What stands at the places of x that the last axis of the indices names, of the same entry of the axes in "
         f"common. {_FROM_END}",
         gives=Gives.FIRST,
+        onnx="GatherND",
     ),
     Operator(
         "ScatterElements",
@@ -54,6 +62,7 @@ PLACES = (
         f"combined with it, one after another; bools by or (add, max) and by and (mul, min). {_FROM_END}",
         images=Images.APART_BEHIND_AXIS,
         gives=Gives.FIRST,
+        onnx="ScatterElements",
     ),
     Operator(
         "ScatterND",
@@ -63,6 +72,7 @@ PLACES = (
         rule.scatter_nd,
         "x, and the updates at the places that the last axis of the indices names, as in ScatterElements.",
         gives=Gives.FIRST,
+        onnx="ScatterND",
     ),
     Operator(
         "ArgMax",
@@ -73,6 +83,7 @@ PLACES = (
         "The first place of the largest entry along the axis, or the last one; NaN is larger than all else.",
         images=Images.APART_BEHIND_AXIS,
         gives=Gives.INT64,
+        onnx="ArgMax",
     ),
     Operator(
         "ArgMin",
@@ -83,6 +94,7 @@ PLACES = (
         "The first place of the smallest entry along the axis, or the last one; NaN is smaller than all else.",
         images=Images.APART_BEHIND_AXIS,
         gives=Gives.INT64,
+        onnx="ArgMin",
     ),
     Operator(
         "TopKValues",

@@ -14,7 +14,7 @@ from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Above, Extent, Factor, Number, Quotient
 from netsurgery.graph.fixed_point import limits
 from netsurgery.graph.ir import Graph, Node, unlike
-from netsurgery.graph.operators import OPERATORS, Operator, Shape
+from netsurgery.graph.operators import OPERATORS, Shape
 from netsurgery.graph.to_onnx import arithmetic
 from netsurgery.graph.to_onnx.recurrent import recurrent
 from netsurgery.graph.value_types import ValueType
@@ -434,12 +434,6 @@ def _resized(nodes: Nodes, node: Node, roi: str | None, **settings: Any) -> None
     )
 
 
-def _grid_sample(nodes: Nodes, node: Node) -> None:
-    given: Attributes = node.attributes
-    corners = int(given["coordinates"] == "align_corners")
-    nodes.answer(node, "GridSample", mode=given["mode"], padding_mode=given["padding"], align_corners=corners)
-
-
 def _roi_align(nodes: Nodes, node: Node) -> None:
     given: Attributes = node.attributes
     x, indices, boxes = node.inputs
@@ -549,9 +543,15 @@ def _embedding(nodes: Nodes, node: Node) -> None:
     nodes.add("Gather", [weight, x], node.output, node.place, axis=0)
 
 
-def _by_name(operator: Operator) -> Writer:
-    """What writes an operator that the operator table names in ONNX."""
-    return _plain(operator.onnx, **{one.onnx: one.name for one in operator.attributes if one.onnx})
+def _named(nodes: Nodes, node: Node) -> None:
+    """An operator that the operator table names in ONNX."""
+    nodes.answer(node, OPERATORS[node.operator].onnx, **_settings(node))
+
+
+def _settings(node: Node) -> Attributes:
+    """The attributes that the operator table names in ONNX, as they are said there."""
+    named = (one for one in OPERATORS[node.operator].attributes if one.onnx)
+    return {one.onnx: one.as_onnx(node.attributes[one.name]) for one in named}
 
 
 def _integers(nodes: Nodes, node: Node) -> None:
@@ -572,17 +572,12 @@ def _cast(nodes: Nodes, node: Node) -> None:
     nodes.answer(node, "Cast", to=ONNX_TYPES[nodes.type(node)])
 
 
-def _picking(operator: str, **names: str) -> Writer:
+def _picking(nodes: Nodes, node: Node) -> None:
     """GatherND and ScatterND, whose places ONNX takes as int64 alone."""
-
-    def write(nodes: Nodes, node: Node) -> None:
-        x, places, *others = node.inputs
-        if nodes.types[str(places)] is not ValueType.INT64:
-            places = nodes.step(node, "Cast", [places], to=ONNX_TYPES[ValueType.INT64])
-        settings = {theirs: node.attributes[ours] for theirs, ours in names.items()}
-        nodes.add(operator, [x, places, *others], node.output, node.place, **settings)
-
-    return write
+    x, places, *others = node.inputs
+    if nodes.types[str(places)] is not ValueType.INT64:
+        places = nodes.step(node, "Cast", [places], to=ONNX_TYPES[ValueType.INT64])
+    nodes.add(node.operator, [x, places, *others], node.output, node.place, **_settings(node))
 
 
 def _transpose(nodes: Nodes, node: Node) -> None:
@@ -629,7 +624,7 @@ def _where(nodes: Nodes, node: Node) -> None:
 
 
 WRITERS: dict[str, Writer] = {
-    **{operator.name: _by_name(operator) for operator in OPERATORS.values() if operator.onnx},
+    **{operator.name: _named for operator in OPERATORS.values() if operator.onnx},
     **arithmetic.WRITERS,
     "Conv": _conv,
     "Linear": _linear,
@@ -642,10 +637,6 @@ WRITERS: dict[str, Writer] = {
     "Silu": _silu,
     "Softmax": _plain("Softmax", axis="axis"),
     "LogSoftmax": _plain("LogSoftmax", axis="axis"),
-    "Add": _plain("Add"),
-    "Sub": _plain("Sub"),
-    "Mul": _plain("Mul"),
-    "Div": _plain("Div"),
     "Concat": _plain("Concat", axis="axis"),
     "Reshape": _reshape,
     "Transpose": _transpose,
@@ -656,7 +647,6 @@ WRITERS: dict[str, Writer] = {
     "Quantize": _quantize,
     "Resize": _resize,
     "Interpolate": _interpolate,
-    "GridSample": _grid_sample,
     "RoiAlign": _roi_align,
     "NonMaxSuppression": _non_max_suppression,
     "FirstEntries": _first_entries,
@@ -667,21 +657,12 @@ WRITERS: dict[str, Writer] = {
     "Cast": _cast,
     "NotEqual": _not_equal,
     "Gather": _plain("Gather", axis="axis"),
-    "GatherElements": _plain("GatherElements", axis="axis"),
-    "GatherND": _picking("GatherND", batch_dims="axes_in_common"),
-    "ScatterElements": _plain("ScatterElements", axis="axis", reduction="reduction"),
-    "ScatterND": _picking("ScatterND", reduction="reduction"),
-    "ArgMax": _plain("ArgMax", axis="axis", keepdims="keepdims", select_last_index="last"),
-    "ArgMin": _plain("ArgMin", axis="axis", keepdims="keepdims", select_last_index="last"),
+    "GatherND": _picking,
+    "ScatterND": _picking,
     "TopKValues": _top(0),
     "TopKIndices": _top(1),
     "CumSum": _running_sum,
-    "IsInf": _plain("IsInf", detect_positive="positive", detect_negative="negative"),
     "Where": _where,
-    **{
-        name: _plain(name)
-        for name in ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor", "Not", "IsNaN")
-    },
     **dict.fromkeys(("Lstm", "Gru", "Rnn"), recurrent),
     "Range": _range,
     "Expand": _sized("Expand", "shape"),
