@@ -63,9 +63,9 @@ def test_numbers_that_are_all_neutral_are_written_as_none() -> None:
     assert made.attributes["strides"] == () == made.attributes["pads"]
 
 
-@pytest.mark.parametrize("operator", [operator for operator in OPERATORS.values() if operator.onnx], ids=lambda one: one.name)
-def test_what_the_table_says_to_onnx_is_read_back(operator) -> None:
-    for attribute in operator.attributes:
+@pytest.mark.parametrize("name", [name for name, operator in OPERATORS.items() if operator.onnx])
+def test_what_the_table_says_to_onnx_is_read_back(name) -> None:
+    for attribute in OPERATORS[name].attributes:
         values = attribute.choices or ((False, True) if attribute.kind == "flag" else (1, 2))
         for value in values if attribute.onnx else ():
             given = {attribute.onnx: attribute.as_onnx(value)}
@@ -74,9 +74,9 @@ def test_what_the_table_says_to_onnx_is_read_back(operator) -> None:
             attribute.checked(attribute.of_onnx({}))  # what nothing is said of
 
 
-@pytest.mark.parametrize("operator", [operator for operator in OPERATORS.values() if operator.torch], ids=lambda one: one.name)
-def test_each_choice_has_a_number_in_torch_where_any_has(operator) -> None:
-    for attribute in operator.attributes:
+@pytest.mark.parametrize("name", [name for name, operator in OPERATORS.items() if operator.torch])
+def test_each_choice_has_a_number_in_torch_where_any_has(name) -> None:
+    for attribute in OPERATORS[name].attributes:
         if attribute.torch_values:
             assert sorted(attribute.torch_values) == sorted(attribute.choices)
             assert [attribute.of_torch(number) for number in range(len(attribute.choices))] == [*attribute.torch_values]
