@@ -50,6 +50,7 @@ METHODS: dict[str, st.SearchStrategy[Method[Any]]] = {
         biases=st.booleans(),
     ),
     "naive-cut": st.builds(ns.NaiveCut, density=DENSITIES, biases=st.booleans()),
+    "keep-zeros": st.builds(ns.KeepZeros, biases=st.booleans()),
     "han-pruning": st.builds(ns.HanPruning, quality=POSITIVE, rounds=COUNTS, round_steps=COUNTS, biases=st.booleans()),
     "inq": st.builds(
         ns.INQ,

@@ -21,6 +21,7 @@ TORCH_NAMES = [
     "Surgery",
     "ThresholdSurgery",
     "NaiveCut",
+    "KeepZeros",
     "HanPruning",
     "INQ",
     "Restarts",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from netsurgery.attachment.operation import attach as attach
     from netsurgery.deployment.packing import PackReport as PackReport
     from netsurgery.deployment.packing import pack as pack
+    from netsurgery.methods.keep_zeros import KeepZeros as KeepZeros
     from netsurgery.methods.magnitude import HanPruning as HanPruning
     from netsurgery.methods.magnitude import NaiveCut as NaiveCut
     from netsurgery.methods.quantization import INQ as INQ
@@ -41,6 +42,7 @@ _HOME = {
     "ThresholdSurgery": "netsurgery.methods.surgery",
     "NaiveCut": "netsurgery.methods.magnitude",
     "HanPruning": "netsurgery.methods.magnitude",
+    "KeepZeros": "netsurgery.methods.keep_zeros",
     "INQ": "netsurgery.methods.quantization",
     "Restarts": "netsurgery.train.restarts",
     "recalibrate": "netsurgery.train.normalisation",

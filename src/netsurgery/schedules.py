@@ -66,7 +66,9 @@ class Cosine:
 
 @dataclass(frozen=True)
 class DensityRamp:
-    """Density from 1 at step 0 to `end` at `steps`, constant afterwards: end ** (1 - (1 - step / steps)²).
+    """Density from `start` at step 0 to `end` at `steps`, constant afterwards.
+
+    start * (end / start) ** (1 - (1 - step / steps)²).
 
     Exponential, so that it always removes a share of what is left; quick at first, while nearly everything is
     redundant, and slow towards the end, where each connection counts.
@@ -74,10 +76,11 @@ class DensityRamp:
 
     end: float
     steps: int
+    start: float = 1.0
 
     def __call__(self, step: int) -> float:
         left = max(0.0, 1.0 - step / self.steps) if self.steps else 0.0
-        return float(self.end ** (1.0 - left * left))
+        return float(self.start * (self.end / self.start) ** (1.0 - left * left))
 
 
 @dataclass(frozen=True)

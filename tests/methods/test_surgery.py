@@ -205,3 +205,70 @@ def test_weights_that_become_nan_are_named() -> None:
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: object) -> None:
     with pytest.raises(ns.errors.SettingError, match=rf"{setting}=.* is not allowed"):
         ns.Surgery(**{"density": 0.1, setting: value})
+
+
+def cut_model(density: float) -> tuple[nn.Sequential, dict[str, torch.Tensor]]:
+    """A network that an operation has pruned before, and which of its connections are left."""
+    model = small_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=density, steps=40, interval=2))
+    train(model, optimizer, 40)
+    operation.finish()
+    operation.detach()
+    return model, {name: parameter != 0 for name, parameter in model.named_parameters()}
+
+
+def test_a_warm_start_leaves_what_is_pruned_pruned_until_masks_are_refreshed() -> None:
+    model, left = cut_model(0.2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.05, steps=200, interval=20, warm_start=True))
+    assert all(torch.equal(parameter != 0, left[name]) for name, parameter in model.named_parameters())
+    before = operation.density
+    train(model, optimizer, 1)  # the first refresh comes at step 1
+    assert operation.density == pytest.approx(before, rel=0.1)
+
+
+def test_a_warm_start_ramps_from_the_density_that_is_left() -> None:
+    model, left = cut_model(0.2)
+    total = sum(mask.numel() for mask in left.values())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.05, steps=100, interval=1, warm_start=True))
+    start, seen = sum(int(mask.sum()) for mask in left.values()) / total, []
+    for step in range(100):
+        train(model, optimizer, 1, seed=step)
+        seen.append(operation.density)
+    assert seen == sorted(seen, reverse=True)
+    assert seen[24] == pytest.approx(start * (0.05 / start) ** 0.75, abs=0.005)
+    assert seen[-1] == pytest.approx(0.05, abs=0.005)
+
+
+def test_a_warm_start_may_end_denser_and_what_was_pruned_comes_back() -> None:
+    model, _ = cut_model(0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    operation = ns.attach(model, optimizer, ns.Surgery(density=0.3, steps=100, interval=1, warm_start=True))
+    train(model, optimizer, 100)
+    operation.finish()
+    assert operation.density == pytest.approx(0.3, abs=0.005)
+    assert sum(row.spliced_total for row in operation.report()) > 0
+
+
+def test_a_warm_start_resumes_to_the_same_bits() -> None:
+    method = ns.Surgery(density=0.05, steps=60, interval=3, warm_start=True)
+
+    def begun() -> tuple[nn.Module, torch.optim.Optimizer, ns.Operation]:
+        model, _ = cut_model(0.3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        return model, optimizer, ns.attach(model, optimizer, method)
+
+    straight, optimizer, _ = begun()
+    train(straight, optimizer, 25)
+    train(straight, optimizer, 35, seed=1)
+    model, optimizer, operation = begun()
+    train(model, optimizer, 25)
+    saved = (model.state_dict(), operation.state_dict(), optimizer.state_dict())
+    again, optimizer, operation = begun()
+    again.load_state_dict(saved[0])
+    operation.load_state_dict(saved[1])
+    optimizer.load_state_dict(saved[2])
+    train(again, optimizer, 35, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), again.parameters(), strict=True))

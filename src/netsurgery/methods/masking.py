@@ -77,6 +77,11 @@ class MaskMethod(Method[MaskState]):
     against what would throw them far, one odd batch (latent_moves.py) and the gradient of dead filters (filters.py)."""
 
     @property
+    def begins_pruned(self) -> bool:
+        """True if what is 0 when the stage begins counts as pruned; it may come back where the method splices."""
+        return False
+
+    @property
     def observation(self) -> Observation | None:
         """How the gradients' second moments are observed; None for a method that doesn't rank by them."""
         return None
@@ -109,7 +114,10 @@ class MaskMethod(Method[MaskState]):
     def init(self, layers: Sequence[Layer], seed: int) -> MaskState:
         splices = self.latent_speed is not None
         state = MaskState(
-            masks={name: torch.ones_like(tensor, dtype=torch.bool) for name, tensor in tensors_of(layers)},
+            masks={
+                name: tensor != 0 if self.begins_pruned else torch.ones_like(tensor, dtype=torch.bool)
+                for name, tensor in tensors_of(layers)
+            },
             latent={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)} if splices else {},
             constants={layer.name: value for layer in layers if (value := self.measure(layer)) is not None},
             pruned=no_counts(layers),
@@ -118,6 +126,8 @@ class MaskMethod(Method[MaskState]):
             moves=LatentMoves() if self.guards_latent else None,
         )
         state.generator.manual_seed(seed)
+        if self.begins_pruned:
+            self._find_dead(state, layers)
         return state
 
     @final

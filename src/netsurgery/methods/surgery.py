@@ -58,6 +58,8 @@ class Surgery(MaskMethod):
         by saliency alone. Otherwise a score is divided by (the bits that the connection costs in a file)^concentration
         (places.py): as many connections, on fewer units, in a smaller file. Large values cost accuracy: begin with 1.
     biases: operate on biases too.
+    warm_start: for a network that was pruned before: connections that are 0 when the stage begins are pruned from the
+        start, though they may come back, and the ramp begins at the density that is left instead of at 1.
 
     Raises SettingError for a value outside its range.
 
@@ -80,6 +82,7 @@ class Surgery(MaskMethod):
     latent_speed: float = 0.3
     concentration: float = 0.0
     biases: bool = True
+    warm_start: bool = False
 
     name: ClassVar[str] = "surgery"
     guards_latent: ClassVar[bool] = True
@@ -101,6 +104,11 @@ class Surgery(MaskMethod):
         require_range("latent_speed", self.latent_speed, 0, 1)
         require_range("concentration", self.concentration, 0, 16)
         require_flag("biases", self.biases)
+        require_flag("warm_start", self.warm_start)
+
+    @property
+    def begins_pruned(self) -> bool:
+        return self.warm_start
 
     @property
     def active_steps(self) -> int:
@@ -125,6 +133,10 @@ class Surgery(MaskMethod):
             "Stage(skip=...)."
         )
 
+    def measure(self, layer: Layer) -> float | None:
+        """How many connections are there when the stage begins, where the ramp begins with them."""
+        return float(sum(int(tensor.count_nonzero()) for tensor in layer.tensors.values())) if self.warm_start else None
+
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
         # At step 0 no gradient has been seen yet; nor at step 1, if the only ones there were are from before attach.
         if not step or (step == 1 < self.active_steps and state.sensitivity and not state.sensitivity.outputs):
@@ -132,7 +144,8 @@ class Surgery(MaskMethod):
         return layers if step % self._interval == 0 or step == self.active_steps else ()
 
     def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
-        density = DensityRamp(self.density, self._ramp_steps)(step)
+        start = max(1.0, sum(state.constants.values())) / _size(layers) if self.warm_start else 1.0
+        density = DensityRamp(self.density, self._ramp_steps, start)(step)
         keep = max(round(density * _size(layers)), sum(fewest(layers).values()))
         return largest(state, layers, keep, self.hysteresis, self.concentration, floors(layers, keep))
 
