@@ -105,6 +105,7 @@ constexpr Kernels table(Instructions instructions) {
   made.sparse_rows = sparse_rows;
   made.dense_rows = dense_rows;
   made.picked_columns = kPickedColumns;
+  made.picked_cycles = kPickedCycles;
   made.picked_rows = kPickedRows;
   made.lstm_cells = lstm_cells;
   made.gru_cells = gru_cells;

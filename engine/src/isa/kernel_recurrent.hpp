@@ -23,6 +23,7 @@ namespace NETSURGERY_SET {
 #if defined(__AVX512F__)
 
 constexpr int kPickedColumns = 32;
+constexpr PickedCycles kPickedCycles{1.8, 2.2, 20, 1.3, 2.6};
 
 /// The inputs of a block of columns, in registers.
 struct Seen {
@@ -48,6 +49,7 @@ struct Slot {
 #elif defined(__AVX2__)
 
 constexpr int kPickedColumns = 8;
+constexpr PickedCycles kPickedCycles{3.6, 2.2, 15, 2.4, 2.6};
 
 struct Seen {
   __m256 all;
@@ -73,6 +75,7 @@ struct Slot {
 #else
 
 constexpr int kPickedColumns = 0;  // no permutation picks floats by variable places: rows are multiplied one by one
+constexpr PickedCycles kPickedCycles{};
 
 #endif
 

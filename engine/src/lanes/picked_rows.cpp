@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "lanes/rows.hpp"
 
@@ -11,7 +12,7 @@ namespace {
 constexpr Size kRowsEach = 16;
 constexpr Size kMostKept = 1 << 18;  // weights: of more, memory decides
 constexpr Size kMostGroups = 1 << 16;
-constexpr double kCyclesPerSlot = 1.4, kCyclesPerVisit = 1.5, kCyclesPerWeight = 1.3;
+constexpr double kGain = 1.2;  // by which it has to be faster: estimates are no better than that
 
 /// How many weights each row of each group has in each block of columns.
 struct Blocks {
@@ -49,9 +50,11 @@ bool all_finite(const float* x, Size count) {
 
 }  // namespace
 
-bool PickedMatrix::pays(const Kernels& kernels, const Constant& weight) {
-  if (!kernels.picked_columns || weight.form != Constant::Form::kSparse || prefers_dense_rows(weight)) return false;
-  if (weight.kept > kMostKept || weight.rows > kMostGroups * kRowsEach) return false;
+/// Cycles of the picked product over those of weight by weight, roughly; infinite where there is none.
+double PickedMatrix::share(const Kernels& kernels, const Constant& weight) {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  if (!kernels.picked_columns || weight.form != Constant::Form::kSparse || prefers_dense_rows(weight)) return kNone;
+  if (weight.kept > kMostKept || weight.rows > kMostGroups * kRowsEach) return kNone;
   const Blocks blocks(weight, kernels.picked_columns);
   Size slots = 0, visits = 0;
   for (Size block = 0; block < blocks.blocks; ++block)
@@ -60,9 +63,14 @@ bool PickedMatrix::pays(const Kernels& kernels, const Constant& weight) {
       slots += count;
       visits += (count + kMostSlots - 1) / kMostSlots;
     }
-  return static_cast<double>(slots) * kCyclesPerSlot + static_cast<double>(visits) * kCyclesPerVisit <
-         static_cast<double>(weight.kept) * kCyclesPerWeight;
+  const PickedCycles& each = kernels.picked_cycles;
+  const double picked = static_cast<double>(slots) * each.slot + static_cast<double>(visits) * each.visit +
+                        static_cast<double>(blocks.blocks) * each.block;
+  return picked /
+         (static_cast<double>(weight.kept) * each.weight + static_cast<double>(weight.rows) * each.row + each.row);
 }
+
+bool PickedMatrix::pays(const Kernels& kernels, const Constant& weight) { return share(kernels, weight) * kGain < 1; }
 
 PickedMatrix::PickedMatrix(const Kernels& kernels, const Constant& weight)
     : kernels_(kernels), inputs_(weight.columns), sums_(sums(weight.rows)) {
@@ -172,8 +180,7 @@ void RowMatrix::add_product(const float* x, float* sums) const {
 }
 
 double RowMatrix::cycles(const Kernels& kernels, const Constant& weight) {
-  constexpr double kPickedGain = 0.4;
-  return rows_cycles(weight, 1) * (PickedMatrix::pays(kernels, weight) ? kPickedGain : 1.0);
+  return rows_cycles(weight, 1) * (PickedMatrix::pays(kernels, weight) ? PickedMatrix::share(kernels, weight) : 1.0);
 }
 
 }  // namespace netsurgery

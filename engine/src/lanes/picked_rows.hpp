@@ -25,6 +25,9 @@ class PickedMatrix {
   bool add_products(const float* x, Size vectors, float* sums) const;
 
  private:
+  friend class RowMatrix;
+  static double share(const Kernels& kernels, const Constant& weight);
+
   const Kernels& kernels_;
   Size inputs_, sums_;
   std::vector<std::uint32_t> counts_;
