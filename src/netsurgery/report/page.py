@@ -7,7 +7,7 @@ of matplotlib.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -110,25 +110,32 @@ def _check(record: Record, weights: Mapping[str, Weights]) -> None:
 
 
 def _page(record: Record, weights: Mapping[str, Weights]) -> str:
-    title = html.escape(record.title)
     body = [
-        f"<h1>{title}</h1>",
         claims(record),
         '<div class="pair">',
-        _section("Results", results_table(record)),
-        _section("Connections by layer", layers_table(record)),
+        section("Results", results_table(record)),
+        section("Connections by layer", layers_table(record)),
         "</div>",
-        _section("Over time", curves(record.runs)),
-        _section("Final weights", weight_pictures(record.runs[0], weights)),
-        _section("How it was made", origin_table(record)),
+        section("Over time", curves(record.runs)),
+        section("Final weights", weight_pictures(record.runs[0], weights)),
+        section("How it was made", origin_table(record)),
     ]
+    return document(record.title, body)
+
+
+def document(heading: str, body: Sequence[str]) -> str:
+    """A whole page of these elements, which needs nothing outside itself."""
+    title = html.escape(heading)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
     )
 
 
-def _section(heading: str, content: str) -> str:
+def section(heading: str, content: str) -> str:
+    """A part of a page."""
     return f"<section><h2>{heading}</h2>\n{content}</section>"

@@ -1,0 +1,466 @@
+"""The one call: the smallest or the fastest network that loses no more than a limit.
+
+user's model, loader, evaluate, loss
+   │ reference judged, packed, timed; threads, optimizer and learning rate probed
+   ▼
+search ──trial──▶ workshop: load a candidate's weights, train under a plan, judge on held-out data, pack
+   ▲                  │ candidate, recorded in the folder
+   └──────────────────┘ until the budget is spent ──▶ the best one, its file, the frontier, a page
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from netsurgery.checks import require, require_count, require_flag
+from netsurgery.compression.budget import Budget
+from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial, best, frontier
+from netsurgery.compression.folder import SearchFolder
+from netsurgery.compression.page import write_page
+from netsurgery.compression.rates import FINER, PROBED, PROBED_GIVEN, OptimizerFactory, Rate
+from netsurgery.compression.score import Rule
+from netsurgery.compression.search import Terms, search
+from netsurgery.compression.teaching import Loss
+from netsurgery.compression.workshop import Evaluate, Workshop
+from netsurgery.timing.machine import versions
+from netsurgery.train.thread_choice import quickest_threads
+
+Progress = Callable[["Moment"], None]
+"""Called now and then while a search is at work."""
+
+METHODS = ("surgery", "inq")
+_PROBE_SHARE = 0.02  # of the budget, for each probe
+_PROBE_DENSITY = 0.1
+_FEWEST_PROBE_STEPS, _MOST_PROBE_STEPS = 20, 2_000
+_TIMED_STEPS = 5
+_GUESSED_STEP_S = 0.05  # until probes have shown better
+_SLOWER = 1.1  # a step of a trial beside a plain one, before any was seen
+_RESERVE = 0.93  # share of the time that is planned with
+_OVER = 1.05  # share of the time at which a search ends wherever it is
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far a search is.
+
+    what: in words, what is being done. step, steps: of it. spent: share of the budget, 0 .. 1. best: so far.
+    """
+
+    what: str
+    step: int
+    steps: int
+    spent: float
+    best: Candidate | None
+
+
+@dataclass(frozen=True)
+class Compression:
+    """What a search has found.
+
+    model: the model that was given, with the weights of the best network. best: that network; the reference itself
+    where no smaller one held the limit. candidates: all that were tried, the reference first. curve: those of them that
+    none beats in both cost and metric. met: True if a network was found that holds the limit and costs less than the
+    reference. interrupted: True if Ctrl-C or the clock ended the search. folder: where everything is. path: the packed
+    best network, None where it can't be packed, for the reason in `unpacked`. report: a page.
+    """
+
+    model: nn.Module
+    objective: Objective
+    candidates: tuple[Candidate, ...]
+    interrupted: bool
+    folder: Path
+    path: Path | None
+    unpacked: str
+    report: Path | None
+
+    @property
+    def reference(self) -> Candidate:
+        """The network that the search began with."""
+        return self.candidates[REFERENCE]
+
+    @property
+    def best(self) -> Candidate:
+        """The cheapest network that holds the limit."""
+        return best(self.candidates, self.objective)
+
+    @property
+    def curve(self) -> list[Candidate]:
+        """The frontier of cost and metric, from the most expensive network to the cheapest."""
+        return frontier(self.candidates, self.objective)
+
+    @property
+    def met(self) -> bool:
+        """Whether anything was gained within the limit."""
+        return self.best.number != REFERENCE
+
+    def __str__(self) -> str:
+        first, now = self.reference, self.best
+        if not self.met:
+            return f"no smaller network holds the limit: metric {first.value:.6g}, {first.connections:,} connections"
+        parts = [
+            f"{now.connections / max(now.kept, 1):,.1f}x fewer connections",
+            f"metric {first.value:.6g} -> {now.value:.6g}",
+        ]
+        if first.size_bytes and now.size_bytes:
+            parts.append(f"file {first.size_bytes:,} -> {now.size_bytes:,} bytes")
+        if first.latency_us and now.latency_us:
+            parts.append(f"{first.latency_us:,.1f} -> {now.latency_us:,.1f} us")
+        return ", ".join(parts)
+
+
+class _OutOfTimeError(Exception):
+    """The budget's time is over."""
+
+
+def compress(
+    model: nn.Module,
+    train_loader: Iterable[Any],
+    evaluate: Evaluate,
+    *,
+    loss: Loss,
+    max_loss: float = 0.0,
+    budget: str | int | Budget = "30m",
+    objective: Objective = "size",
+    methods: Iterable[str] = METHODS,
+    optimizer: OptimizerFactory | None = None,
+    certainty: float = 0.5,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    pack_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Compression:
+    """Find the smallest or fastest network that loses no more than a limit. No density, bits or learning rate is asked.
+
+    The model is pruned by surgery towards ever fewer connections, further where the limit holds, back and slower where
+    it doesn't; what is left gets powers of two of few bits. Every network is judged on held-out data, packed, and timed
+    by the engine. What the search needs to know (threads, optimizer, learning rate, whether the network it began with
+    helps as a teacher) it tries out first, on a part of the budget.
+
+    model: a trained network, on its device. It has the best weights afterwards. What is frozen stays so, and
+        embeddings and norms are left alone.
+    train_loader: batches, as often as it is asked: a DataLoader, or a list.
+    evaluate: evaluate(model) gives a metric on held-out data, more is better: a number, or better one for each example,
+        in the same order each time, such as 1 where it is right and 0 where it is wrong. The mean counts, and both
+        networks are compared example by example. Never let it see the test data, which is for the end.
+    loss: loss(model, batch) gives what training makes small, a tensor of one number.
+    max_loss: how much lower the metric may be than the given model's, in its own unit, >= 0.
+    budget: "30m", "2h", "40 epochs", or optimizer steps. Steps and epochs give the same network each time.
+    objective: "size" of the packed file, or "latency" of one example in the engine.
+    methods: of "surgery" and "inq", which may be used.
+    optimizer: a function of parameters that makes your own optimizer; by default SGD and AdamW are tried.
+    certainty: in [0.5, 1): how sure it has to be that the limit holds; above 0.5 `evaluate` has to give examples.
+    seed: of batches and draws.
+    out: a folder for all networks, packed files and the page; runs/compress-1, -2, ... by default.
+    resume: go on with the search that is in `out`, which was begun with the same arguments. A search in steps or epochs
+        ends with the same bits as one that was never interrupted; so does one in time, once it has begun its trials.
+    pack_options: for `ns.pack`: example_inputs, open_axes, names.
+    progress: called now and then with a Moment.
+
+    Ctrl-C ends the search with the best network so far. A limit that nothing smaller holds gives the model itself back,
+    with `met` False.
+
+    Raises SettingError for arguments that don't fit, LayerNotFoundError where the model has nothing to operate on,
+    DataError where `out` holds another search, OSError where it can't be written; whatever `loss` and `evaluate` raise.
+
+    >>> result = ns.compress(model, loader, evaluate, loss=loss, max_loss=1.0, budget=400)
+    >>> print(result)
+    ...x fewer connections, metric ... -> ..., file ... -> ... bytes...
+    """
+    rule, amount = Rule(max_loss, certainty), Budget.of(budget)
+    require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
+    require(callable(evaluate), "evaluate", evaluate, "a function of the model")
+    require(callable(loss), "loss", loss, "a function of the model and a batch")
+    require(objective in ("size", "latency"), "objective", objective, "'size' or 'latency'")
+    chosen = (methods,) if isinstance(methods, str) else tuple(methods)
+    known = bool(chosen) and all(name in METHODS for name in chosen)
+    require(known, "methods", chosen, "at least one of 'surgery' and 'inq'")
+    require(optimizer is None or callable(optimizer), "optimizer", optimizer, "a function of parameters")
+    require_count("seed", seed, minimum=0)
+    require_flag("resume", resume)
+    require(not resume or out is not None, "resume", resume, "False without `out`", "name the folder of the search")
+    require(any(True for _ in model.parameters()), "model", type(model).__name__, "one with parameters")
+    identity = {
+        "model": {name: list(value.shape) for name, value in model.state_dict().items()},
+        "max_loss": max_loss,
+        "certainty": certainty,
+        "budget": str(amount),
+        "objective": objective,
+        "methods": list(chosen),
+        "optimizer": optimizer is not None,
+        "seed": seed,
+        "versions": versions(("netsurgery", "torch")),
+    }
+    folder = SearchFolder(Path(out) if out is not None else _free_folder(), identity, resume=resume)
+    threads = torch.get_num_threads()
+    training = [(module, module.training) for module in model.modules()]
+    try:
+        workshop = Workshop(
+            model,
+            train_loader,
+            evaluate,
+            loss,
+            rule=rule,
+            objective=objective,
+            factory=optimizer,
+            seed=seed,
+            pack_options=pack_options or {},
+            folder=folder,
+        )
+        return _Course(
+            workshop, amount, objective, chosen, optimizer is not None, _length(train_loader), progress
+        ).run()
+    finally:
+        torch.set_num_threads(threads)
+        for module, flag in training:
+            module.training = flag
+
+
+class _Course:
+    """A search from its begin, or from where its folder says that it was, to its end."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        budget: Budget,
+        objective: Objective,
+        methods: tuple[str, ...],
+        own_optimizer: bool,
+        batches: int | None,
+        progress: Progress | None,
+    ) -> None:
+        self._workshop = workshop
+        self._folder = workshop.folder
+        self._state = workshop.folder.state
+        self._budget = budget
+        self._objective = objective
+        self._methods = methods
+        self._rates = PROBED_GIVEN if own_optimizer else PROBED
+        self._batches = batches
+        self._progress = progress or (lambda _: None)
+        self._begun_s = time.monotonic() - float(self._state["elapsed_s"])
+        self._interrupted = False
+
+    def run(self) -> Compression:
+        """All of it. An interruption ends it early, with what there is."""
+        try:
+            self._prepare()
+            self._try_out()
+        except (KeyboardInterrupt, _OutOfTimeError):
+            if not self._state["candidates"]:
+                raise KeyboardInterrupt from None  # there is nothing to give back yet
+            self._interrupted = True
+        return self._finish()
+
+    def _prepare(self) -> None:
+        """The reference, threads, probes, and how many steps there are."""
+        state, workshop = self._state, self._workshop
+        if "threads" not in state:
+            self._tell("choosing threads", 0, 1)
+            state["threads"], state["step_s"] = self._speed()
+        torch.set_num_threads(int(state["threads"]))
+        if state["candidates"]:
+            workshop.resume_reference()
+        else:
+            self._tell("judging the network as it is", 0, 1)
+            reference, state["overhead_s"] = workshop.reference()
+            state["unpacked"] = workshop.unpacked
+            state["candidates"].append(reference.to_dict())
+            self._save()
+        workshop.unpacked = state["unpacked"]
+        if "rate" not in state:
+            self._probe()
+        if "steps" not in state:
+            state["steps"], state["overhead"] = self._terms()
+            self._save()
+
+    def _speed(self) -> tuple[int, float]:
+        """Threads, and seconds of a plain step, which are a guess where the model can't be copied to try one."""
+        if self._workshop.trainer.teacher is None:
+            return torch.get_num_threads(), _GUESSED_STEP_S
+        if next(self._workshop.model.parameters()).device.type != "cpu":
+            step = self._workshop.sample_step()
+            step()
+            begun_s = time.perf_counter()
+            for _ in range(_TIMED_STEPS):
+                step()
+            torch.cuda.synchronize() if torch.cuda.is_available() else None
+            return torch.get_num_threads(), (time.perf_counter() - begun_s) / _TIMED_STEPS
+        chosen, medians_us = quickest_threads(self._workshop.sample_step(), torch.get_num_threads())
+        return chosen, medians_us[chosen] / 1e6
+
+    def _probe(self) -> None:
+        """Which optimizer, at which rate, with or without a teacher: short trainings that all begin alike."""
+        state, workshop = self._state, self._workshop
+        done: list[dict[str, Any]] = state["probes"]
+        steps = round(self._planned_steps() * _PROBE_SHARE)
+        steps = min(max(steps, _FEWEST_PROBE_STEPS), _MOST_PROBE_STEPS)
+        density = _PROBE_DENSITY if "surgery" in self._methods else 1.0
+
+        def probed(rate: Rate, taught: bool) -> dict[str, Any]:
+            for one in done:
+                if (one["kind"], one["rate"], one["taught"]) == (rate.kind, rate.value, taught):
+                    return one
+            self._tell(
+                f"trying {rate}{', with the network as its own teacher' * taught}", len(done), len(self._rates) + 3
+            )
+            outcome = workshop.probe(rate, steps, density, taught)
+            one = {"kind": rate.kind, "rate": rate.value, "taught": taught, "steps": steps, **outcome}
+            done.append(one)
+            self._save()
+            return one
+
+        def quality(rate: Rate) -> float:
+            found = probed(rate, False)["loss"]
+            return float("inf") if found is None else float(found)
+
+        chosen = min(self._rates, key=quality)
+        if chosen.kind != "given":
+            chosen = min((chosen, *(Rate(chosen.kind, chosen.value * factor) for factor in FINER)), key=quality)
+        taught = False
+        if workshop.trainer.teacher is not None:
+            alone, with_teacher = probed(chosen, False), probed(chosen, True)
+            values = (alone["value"], with_teacher["value"])
+            taught = values[1] is not None and (values[0] is None or values[1] > values[0])
+        state["rate"], state["taught"] = {"kind": chosen.kind, "value": chosen.value}, taught
+        workshop.load(REFERENCE)
+        self._save()
+
+    def _planned_steps(self) -> float:
+        """Steps of the whole budget, as far as is known before any trial."""
+        if self._budget.unit == "seconds":
+            return self._budget.amount * _RESERVE / (float(self._state["step_s"]) * _SLOWER)
+        return self._steps_given()
+
+    def _steps_given(self) -> float:
+        if self._budget.unit == "steps":
+            return self._budget.amount
+        require(
+            self._batches is not None,
+            "budget",
+            str(self._budget),
+            "steps or time for this train_loader",
+            "it doesn't say how many batches a pass has",
+        )
+        return self._budget.amount * (self._batches or 1)
+
+    def _terms(self) -> tuple[int, int]:
+        """Steps that trials may spend, and what each costs beside its own, in steps."""
+        state = self._state
+        probes = state["probes"]
+        if self._budget.unit != "seconds":
+            return max(1, round(self._steps_given() - sum(one["steps"] for one in probes))), 0
+        like = [one["step_s"] for one in probes if one["taught"] == state["taught"]]
+        step_s = min(like) if like else float(state["step_s"]) * _SLOWER
+        left_s = self._budget.amount * _RESERVE - self._elapsed_s
+        return max(1, int(left_s / step_s)), round(float(state["overhead_s"]) / step_s)
+
+    def _try_out(self) -> None:
+        """The search's trials: those that are recorded already are taken from there."""
+        state, workshop = self._state, self._workshop
+        candidates = [Candidate.from_dict(one) for one in state["candidates"]]
+        terms = Terms(
+            self._objective,
+            int(state["steps"]),
+            int(state["overhead"]),
+            prunes="surgery" in self._methods,
+            quantizes="inq" in self._methods,
+        )
+        trials = search(candidates[REFERENCE], terms)
+        outcome: Candidate | None = None
+        number = 0
+        while True:
+            try:
+                trial = trials.send(outcome) if outcome else next(trials)
+            except StopIteration:
+                return
+            number += 1
+            if number < len(candidates):
+                outcome = candidates[number]
+                continue
+            outcome = self._made(number, trial, candidates)
+            candidates.append(outcome)
+            state["candidates"].append(outcome.to_dict())
+            self._save()
+            workshop.folder.checkpoint.remove()
+            self._folder.keep_only(
+                [one.number for one in candidates if (one.held and not one.failed) or one is outcome]
+            )
+
+    def _made(self, number: int, trial: Trial, candidates: list[Candidate]) -> Candidate:
+        so_far = best(candidates, self._objective)
+        spent = sum((one.trial.steps if one.trial else 0) + int(self._state["overhead"]) for one in candidates[1:])
+        total = max(int(self._state["steps"]), 1)
+
+        def advance(step: int) -> None:
+            self._progress(Moment(trial.words, step, trial.steps, min(1.0, (spent + step) / total), so_far))
+            if self._budget.unit == "seconds" and self._elapsed_s > self._budget.amount * _OVER:
+                raise _OutOfTimeError
+
+        return self._workshop.make(
+            number,
+            trial,
+            candidates[trial.start],
+            Rate(**self._state["rate"]),
+            taught=bool(self._state["taught"]),
+            advance=advance,
+        )
+
+    def _finish(self) -> Compression:
+        """Put the best weights into the model, and write what is for the user."""
+        state, workshop, folder = self._state, self._workshop, self._folder
+        candidates = tuple(Candidate.from_dict(one) for one in state["candidates"])
+        chosen = best(candidates, self._objective)
+        workshop.load(chosen.number)
+        self._save()
+        folder.copy(folder.weights_path(chosen.number), "best.pt")
+        packed = folder.packed_path(chosen.number)
+        path = folder.copy(packed, "best.nsm") if packed.exists() else None
+        result = Compression(
+            workshop.model,
+            self._objective,
+            candidates,
+            self._interrupted,
+            folder.path,
+            path,
+            str(state.get("unpacked", "")),
+            None,
+        )
+        report = write_page(folder.path / "report.html", result, state, workshop.layers())
+        return Compression(**{**result.__dict__, "report": report})
+
+    @property
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._begun_s
+
+    def _save(self) -> None:
+        self._state["elapsed_s"] = round(self._elapsed_s, 3)
+        self._folder.save()
+
+    def _tell(self, what: str, step: int, steps: int) -> None:
+        candidates = self._state["candidates"]
+        known = best([Candidate.from_dict(one) for one in candidates], self._objective) if candidates else None
+        self._progress(Moment(what, step, steps, 0.0, known))
+
+
+def _length(loader: Iterable[Any]) -> int | None:
+    """Batches of a pass, where the loader says so."""
+    try:
+        return len(loader)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def _free_folder() -> Path:
+    """runs/compress-1, or the first number that is free."""
+    number = 1
+    while (Path("runs") / f"compress-{number}").exists():
+        number += 1
+    return Path("runs") / f"compress-{number}"

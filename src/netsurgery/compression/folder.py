@@ -1,0 +1,109 @@
+"""What a search leaves in a folder: its state, the networks that hold the limit, and at the end the best one.
+
+Each file is written under a temporary name and renamed, so that whatever ends the process leaves complete ones.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from netsurgery.errors import DataError
+from netsurgery.files import write_verified
+from netsurgery.train.checkpoint import Checkpoint
+
+Weights = Mapping[str, Tensor]
+STATE, CHECKPOINT = "state.json", "trial.checkpoint"
+
+
+@final
+class SearchFolder:
+    """A search's folder. path: it is made where it doesn't exist. identity: what search it is, as plain data.
+
+    Raises DataError if the folder holds another search, or `resume` is False and it holds any; OSError where nothing
+    can be written.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        self._identity = json.loads(json.dumps(identity))
+        self.state: dict[str, Any] = {"identity": self._identity, "candidates": [], "probes": [], "elapsed_s": 0.0}
+        if (path / STATE).exists():
+            found = self._read()
+            if not resume:
+                raise DataError(
+                    f"{path} holds a search already. Give resume=True (--resume) to go on with it, or another folder."
+                )
+            if found.get("identity") != self._identity:
+                changed = sorted(
+                    key
+                    for key in {*self._identity, *found.get("identity", {})}
+                    if self._identity.get(key) != found.get("identity", {}).get(key)
+                )
+                raise DataError(
+                    f"{path} holds another search: its {', '.join(changed) or 'settings'} differ. Give another folder, "
+                    "or the settings that it was begun with."
+                )
+            self.state = found
+        self.save()
+        self.checkpoint = Checkpoint(path / CHECKPOINT, json.dumps(self._identity, sort_keys=True))
+
+    def save(self) -> None:
+        """Write the state."""
+        self._write(STATE, (json.dumps(self.state, indent=1) + "\n").encode())
+
+    def weights_path(self, number: int) -> Path:
+        """Where the weights of a candidate are."""
+        return self.path / f"network-{number:03}.pt"
+
+    def packed_path(self, number: int) -> Path:
+        """Where the packed file of a candidate is."""
+        return self.path / f"network-{number:03}.nsm"
+
+    def write_weights(self, number: int, weights: Weights) -> None:
+        """Write a candidate's state_dict."""
+        buffer = io.BytesIO()
+        torch.save({name: value.detach().cpu().clone() for name, value in weights.items()}, buffer)
+        self._write(self.weights_path(number).name, buffer.getvalue())
+
+    def read_weights(self, number: int) -> dict[str, Tensor]:
+        """The inverse of `write_weights`. Raises DataError."""
+        path = self.weights_path(number)
+        try:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, EOFError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+            raise DataError(f"{path} can't be read: {error}. Give another folder to begin from the start.") from error
+        return dict(found)
+
+    def keep_only(self, numbers: Iterable[int]) -> None:
+        """Delete the networks of all other candidates."""
+        kept = {path for number in numbers for path in (self.weights_path(number), self.packed_path(number))}
+        for path in [*self.path.glob("network-*.pt"), *self.path.glob("network-*.nsm")]:
+            if path not in kept:
+                path.unlink()
+
+    def copy(self, source: Path, name: str) -> Path:
+        """The file under another name, in this folder."""
+        self._write(name, source.read_bytes())
+        return self.path / name
+
+    def _write(self, name: str, content: bytes) -> None:
+        write_verified(self.path / name, content, lambda written: written.read_bytes() == content)
+
+    def _read(self) -> dict[str, Any]:
+        path = self.path / STATE
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or not isinstance(found.get("candidates"), list):
+                raise ValueError("it is no search's state")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} can't be read: {error}. Give another folder to begin from the start.") from error
+        return found

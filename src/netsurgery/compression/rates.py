@@ -1,0 +1,109 @@
+"""How a trial trains: which optimizer, and what learning rate at each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from netsurgery.checks import require
+from netsurgery.compression.candidate import Trial
+from netsurgery.methods.quantization import INQ
+from netsurgery.methods.surgery import Surgery
+from netsurgery.plan import Plan
+from netsurgery.stage import Stage
+
+OptimizerFactory: TypeAlias = Callable[[Any], Optimizer]
+"""What makes an optimizer of parameters, or of groups of them; its learning rates are those of a trial's beginning."""
+
+MOMENTUM = 0.9
+DECAY = 5e-4
+"""Weight decay of what is pruned, and of weights alone: connections that the loss doesn't hold sink to where they can
+be cut."""
+_ROUND_RATE = 0.3  # learning rate of INQ's rounds over that of surgery
+_WARM_UP = 0.02  # share of a schedule's steps
+
+
+@dataclass(frozen=True)
+class Rate:
+    """An optimizer's kind and its learning rate: what a probe chooses among. kind: "sgd", "adamw", or "given"."""
+
+    kind: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{ {'sgd': 'SGD', 'adamw': 'AdamW'}.get(self.kind, 'your optimizer') } at {self.value:g}"
+
+
+PROBED = (Rate("sgd", 0.1), Rate("sgd", 0.02), Rate("adamw", 3e-3), Rate("adamw", 6e-4))
+"""Two optimizers, each at two learning rates: one of them suits nearly every network that trains at all."""
+PROBED_GIVEN = (Rate("given", 1.0), Rate("given", 0.3))
+"""Of a user's own optimizer, at its own learning rates and below them."""
+FINER = (3.0, 0.33)
+"""What the best rate is multiplied by afterwards."""
+
+
+def optimizer_for(model: nn.Module, rate: Rate, factory: OptimizerFactory | None) -> Optimizer:
+    """An optimizer of what is trained in a model. Raises SettingError where nothing is."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    require(len(trained) > 0, "model", type(model).__name__, "one with parameters that require gradients")
+    if factory is not None:
+        optimizer = factory(trained)
+        made = isinstance(optimizer, Optimizer)
+        require(made, "optimizer", type(optimizer).__name__, "a function of parameters that makes a torch optimizer")
+        for group in optimizer.param_groups:
+            group["lr"] = group["lr"] * rate.value
+    else:
+        groups = [
+            {"params": [one for one in trained if one.dim() > 1], "weight_decay": DECAY},
+            {"params": [one for one in trained if one.dim() <= 1], "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        if rate.kind == "sgd":
+            optimizer = torch.optim.SGD(groups, lr=rate.value, momentum=MOMENTUM)
+        else:
+            optimizer = torch.optim.AdamW(groups, lr=rate.value)
+    for group in optimizer.param_groups:
+        group["begun_at"] = float(group["lr"])
+    return optimizer
+
+
+def plan_for(trial: Trial, *, warm: bool, concentration: float, seed: int) -> Plan:
+    """What is operated on in a trial. warm: the network it begins with was pruned before."""
+    if trial.bits is not None:
+        rounds = len(INQ(bits=trial.bits, steps=10**6).round_starts)
+        return Plan((Stage(method=INQ(bits=trial.bits, steps=max(trial.steps, rounds), biases=True)),), seed)
+    density = 1.0 if trial.density is None else trial.density
+    method = Surgery(density=density, steps=trial.steps, concentration=concentration, warm_start=warm)
+    return Plan((Stage(method=method),), seed)
+
+
+def rate_factor(plan: Plan, step: int) -> float:
+    """By which the learning rate is multiplied at a step: half a cosine to 0 behind a short rise, in each round."""
+    method = plan.stages[0].method
+    length = int(method.steps)  # type: ignore[attr-defined]
+    if isinstance(method, INQ):
+        starts: Sequence[int] = method.round_starts or (0,)
+        begin = max(start for start in starts if start <= step)
+        length = min([start for start in starts if start > step], default=method.steps) - begin
+        step, share = step - begin, _ROUND_RATE
+    else:
+        share = 1.0
+    rise = max(1, round(_WARM_UP * length))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(length, 1))))
+    return share * min(1.0, (step + 1) / rise) * cosine
+
+
+def set_rate(optimizer: Optimizer, plan: Plan, step: int) -> None:
+    """Put the learning rates of a step into an optimizer."""
+    for group in optimizer.param_groups:
+        value = group["begun_at"] * rate_factor(plan, step)
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(value)
+        else:
+            group["lr"] = value

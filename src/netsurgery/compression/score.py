@@ -1,0 +1,90 @@
+"""What a network is worth on held-out data, and the rule by which it has lost nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from netsurgery.checks import is_number, require, require_range
+from netsurgery.errors import SettingError
+
+_ALLOWED = "a finite number, or one number for each example (a list, an array or a tensor of one axis): more is better"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric; more is better. examples: its parts, one for each held-out example in a fixed order, or none."""
+
+    value: float
+    examples: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, given: Any) -> Score:
+        """From what a user's `evaluate` returns. Raises SettingError."""
+        if hasattr(given, "detach"):  # a tensor, on any device
+            given = given.detach().cpu().numpy()
+        if is_number(given):
+            return cls(float(given))
+        if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str | bytes):
+            raise SettingError(f"evaluate returned {given!r}; it must return {_ALLOWED}.")
+        numbers = np.asarray(given)
+        if numbers.dtype.kind not in "fiub" or numbers.ndim > 1 or not numbers.size or not np.isfinite(numbers).all():
+            raise SettingError(
+                f"evaluate returned {numbers.dtype} of shape {numbers.shape}; it must return {_ALLOWED}."
+            )
+        if numbers.ndim == 0:
+            return cls(float(numbers))
+        return cls(float(numbers.mean(dtype=np.float64)), tuple(numbers.astype(np.float64).tolist()))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a network has lost beside the reference: `drop`, in the metric's own unit, below 0 where it gained.
+
+    error: the standard error of the drop, paired by example; None where a metric is one number. held: no more was lost
+    than allowed.
+    """
+
+    drop: float
+    error: float | None
+    held: bool
+
+
+@dataclass(frozen=True)
+class Rule:
+    """No loss: the mean drop on held-out examples is at most `max_loss`, in the metric's own unit.
+
+    Where there is a number for each example, both networks are compared example by example, which cancels what makes
+    examples easy or hard. certainty: in [0.5, 1), how sure the rule has to be that the drop of all such examples, not
+    of these alone, is within the limit: drop + z(certainty) * its standard error <= max_loss. At 0.5 the mean decides.
+    """
+
+    max_loss: float = 0.0
+    certainty: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_range("max_loss", self.max_loss, 0, math.inf)
+        require(
+            is_number(self.certainty) and 0.5 <= self.certainty < 1, "certainty", self.certainty, "a number in [0.5, 1)"
+        )
+
+    def verdict(self, reference: Score, candidate: Score) -> Verdict:
+        """Raises SettingError if the two have scores for different numbers of examples."""
+        if len(reference.examples) != len(candidate.examples):
+            raise SettingError(
+                f"evaluate returned {len(candidate.examples):,} numbers after {len(reference.examples):,} for the "
+                "network it began with; it must look at the same examples, in the same order, each time."
+            )
+        if not reference.examples:
+            drop = reference.value - candidate.value
+            return Verdict(drop, None, drop <= self.max_loss)
+        drops = np.subtract(reference.examples, candidate.examples)
+        drop = float(drops.mean())
+        error = float(drops.std(ddof=1) / math.sqrt(len(drops))) if len(drops) > 1 else math.inf
+        margin = NormalDist().inv_cdf(self.certainty) * error if self.certainty > 0.5 else 0.0
+        return Verdict(drop, None if math.isinf(error) else error, drop + margin <= self.max_loss)

@@ -1,0 +1,96 @@
+"""The loss of a batch, and what the network that a search began with has to say about it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from netsurgery.errors import SettingError
+
+Loss: TypeAlias = Callable[[nn.Module, Any], Tensor]
+"""loss(model, batch): what training makes small, a tensor of one number with a gradient."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One call of a model: what it was given, and what it gave."""
+
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    output: Any
+
+
+@contextmanager
+def watched(model: nn.Module) -> Iterator[list[Seen]]:
+    """The calls of a model while the block runs."""
+    calls: list[Seen] = []
+    handle = model.register_forward_hook(
+        lambda _, arguments, keywords, output: calls.append(Seen(arguments, keywords, output)), with_kwargs=True
+    )
+    try:
+        yield calls
+    finally:
+        handle.remove()
+
+
+def loss_of(model: nn.Module, batch: Any, loss: Loss, teacher: nn.Module | None) -> Tensor:
+    """(): the user's loss; with a teacher, how far outputs lie from the teacher's is added, in its own variance.
+
+    Of classes, of numbers and of sequences alike: mean squares of what all outputs differ by, divided by the variance
+    of the teacher's. Raises SettingError if `loss` returns no number that can be learnt from.
+    """
+    if teacher is None:
+        return _checked(loss(model, batch))
+    with watched(model) as calls:
+        value = _checked(loss(model, batch))
+    for seen in calls:
+        with torch.no_grad():
+            taught = teacher(*seen.arguments, **seen.keywords)
+        pairs = zip(_floats(seen.output), _floats(taught), strict=True)
+        for given, wanted in pairs:
+            value = value + (given - wanted).square().mean() / (wanted.var(unbiased=False) + 1e-12) / len(calls)
+    return value
+
+
+def example_inputs(model: nn.Module, batch: Any, loss: Loss) -> tuple[Tensor, ...] | None:
+    """What the model takes, as `loss` calls it with a batch; None where that isn't a list of tensors."""
+    with torch.no_grad(), watched(model) as calls:
+        loss(model, batch)
+    if not calls:
+        return None
+    seen = calls[0]
+    try:
+        bound = inspect.signature(model.forward).bind(*seen.arguments, **seen.keywords)
+    except TypeError:
+        return None
+    found = [*bound.args, *(bound.kwargs[name] for name in bound.kwargs)]
+    while found and found[-1] is None:
+        found.pop()
+    return tuple(one.detach().cpu() for one in found) if all(isinstance(one, Tensor) for one in found) else None
+
+
+def _checked(value: object) -> Tensor:
+    if isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad:
+        return value
+    what = type(value).__name__
+    if isinstance(value, Tensor):
+        what = f"a tensor of shape {tuple(value.shape)}{'' if value.requires_grad else ' without a gradient'}"
+    raise SettingError(
+        f"loss returned {what}; loss(model, batch) must return the loss of the batch, a tensor of one number that "
+        "backward() can be called on."
+    )
+
+
+def _floats(output: Any) -> list[Tensor]:
+    """The tensors of floats in an output, in its order."""
+    if isinstance(output, Tensor):
+        return [output.to(torch.float32)] if output.is_floating_point() and output.numel() > 1 else []
+    if isinstance(output, dict):
+        return [one for value in output.values() for one in _floats(value)]
+    return [one for value in output for one in _floats(value)] if isinstance(output, list | tuple) else []

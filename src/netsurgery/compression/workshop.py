@@ -1,0 +1,244 @@
+"""Where trials are carried out: from the weights of one candidate to another candidate, trained, judged and packed."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial
+from netsurgery.compression.feed import on_device, seed_everything
+from netsurgery.compression.folder import SearchFolder
+from netsurgery.compression.rates import OptimizerFactory, Rate, plan_for
+from netsurgery.compression.score import Rule, Score
+from netsurgery.compression.teaching import Loss, example_inputs
+from netsurgery.compression.training import DivergedError, Trainer
+from netsurgery.deployment.packing import pack
+from netsurgery.errors import NetsurgeryError
+from netsurgery.evaluation_mode import evaluating
+from netsurgery.layers.selecting import select
+from netsurgery.methods.base import tensors_of
+from netsurgery.methods.surgery import Surgery
+from netsurgery.plan import Plan
+from netsurgery.runtime.session import load
+from netsurgery.timing.calls import timed
+from netsurgery.timing.turns import Pace, in_turns
+from netsurgery.train.distillation import frozen
+
+Evaluate = Callable[[nn.Module], Any]
+_CONCENTRATION: dict[Objective, float] = {"size": 1.0, "latency": 0.0}
+_PACE = Pace(rounds=5, turn_s=0.03, pause_s=0)
+_EXAMPLES = 4  # of a batch, on which model and packed file are compared
+
+
+class Workshop:
+    """A model on its device, and what is done with it.
+
+    Raises SettingError and LayerNotFoundError where the model, the loader or what the user's functions return won't do.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loader: Iterable[Any],
+        evaluate: Evaluate,
+        loss: Loss,
+        *,
+        rule: Rule,
+        objective: Objective,
+        factory: OptimizerFactory | None,
+        seed: int,
+        pack_options: Mapping[str, Any],
+        folder: SearchFolder,
+    ) -> None:
+        self.model = model
+        self.folder = folder
+        self._evaluate = evaluate
+        self._rule = rule
+        self._objective = objective
+        self._seed = seed
+        self._pack_options = dict(pack_options)
+        found = select(model, Plan.of(Surgery(density=1.0, steps=1)))
+        names = {id(tensor): name for name, tensor in model.named_parameters()}
+        self._operated = sorted({names[id(tensor)] for layers in found.stages for _, tensor in tensors_of(layers)})
+        self.connections = sum(model.get_parameter(name).numel() for name in self._operated)
+        device = next(model.parameters()).device
+        seed_everything(seed)
+        self._batch = on_device(next(iter(loader), None), device)
+        with evaluating(model):
+            self._examples = self._pack_options.pop("example_inputs", None) or _few(
+                example_inputs(model, self._batch, loss)
+            )
+        self.trainer = Trainer(model, loader, loss, factory, self._teacher(), seed)
+        self.unpacked = ""
+        """Why the network can't be packed, where it can't."""
+
+    def reference(self) -> tuple[Candidate, float]:
+        """The candidate that a search begins with, and the seconds that judging and packing it takes."""
+        begun_s = time.perf_counter()
+        self._score = self._scored()
+        self.folder.write_weights(REFERENCE, self.model.state_dict())
+        size_bytes, latency_us = self._packed(REFERENCE)
+        kept = self._kept()
+        made = Candidate(
+            REFERENCE, None, kept, self.connections, 32, self._score.value, 0.0, None, True, size_bytes, latency_us
+        )
+        return made, time.perf_counter() - begun_s
+
+    def resume_reference(self) -> None:
+        """Judge the reference again, where it was packed before: the others are compared with it by example."""
+        self.load(REFERENCE)
+        self._score = self._scored()
+
+    def probe(self, rate: Rate, steps: int, density: float, taught: bool) -> dict[str, Any]:
+        """A short training of the reference at a rate: its mean loss at the end, its metric, seconds of a step."""
+        self.load(REFERENCE)
+        trial = Trial(REFERENCE, density, None, steps)
+        begun_s = time.perf_counter()
+        try:
+            operation, loss = self.trainer.train(self._plan(trial, False), rate, steps, number=10**6, taught=taught)
+            operation.detach()
+        except DivergedError:
+            return {"loss": None, "value": None, "step_s": (time.perf_counter() - begun_s) / steps}
+        step_s = (time.perf_counter() - begun_s) / steps
+        return {"loss": loss, "value": self._scored().value, "step_s": step_s}
+
+    def make(
+        self,
+        number: int,
+        trial: Trial,
+        start: Candidate,
+        rate: Rate,
+        *,
+        taught: bool,
+        advance: Callable[[int], None],
+    ) -> Candidate:
+        """Carry out a trial, from its checkpoint where there is one of it."""
+        checkpoint = self.folder.checkpoint
+        begun = checkpoint.read()
+        resume = begun.get("training") if begun.get("number") == number else None
+        self.load(trial.start)
+        bits = trial.bits or start.bits
+        plan = self._plan(trial, start.kept < start.connections)
+        try:
+            operation, _ = self.trainer.train(
+                plan,
+                rate,
+                _steps(plan),
+                number,
+                taught=taught,
+                advance=advance,
+                keep=lambda state: checkpoint.offer(lambda: {"number": number, "training": state()}),
+                resume=resume,
+            )
+        except DivergedError as error:
+            checkpoint.remove()
+            return Candidate(number, trial, 0, self.connections, bits, 0.0, 0.0, None, False, failed=str(error))
+        try:
+            score = self._scored()
+            verdict = self._rule.verdict(self._score, score)
+            self.folder.write_weights(number, self.model.state_dict())
+            size_bytes, latency_us = self._packed(number)
+        finally:
+            operation.detach()
+        return Candidate(
+            number,
+            trial,
+            self._kept(),
+            self.connections,
+            bits,
+            score.value,
+            verdict.drop,
+            verdict.error,
+            verdict.held,
+            size_bytes,
+            latency_us,
+        )
+
+    def load(self, number: int) -> None:
+        """Give the model the weights of a candidate."""
+        weights: Mapping[str, Tensor] = self.folder.read_weights(number)
+        with torch.no_grad():
+            self.model.load_state_dict(weights)
+
+    def sample_step(self) -> Callable[[], None]:
+        """A training step of a copy of the model, for choosing threads; what it does is thrown away."""
+        twin = copy.deepcopy(self.model).train()
+        optimizer = torch.optim.SGD([one for one in twin.parameters() if one.requires_grad], lr=0.0)
+        loss, batch = self.trainer.loss, self._batch
+
+        def step() -> None:
+            optimizer.zero_grad()
+            loss(twin, batch).backward()
+            optimizer.step()
+
+        return step
+
+    def layers(self) -> list[tuple[str, int, int]]:
+        """Parameter name, connections that are left, all of them: of what is operated on, as the model is now."""
+        found = [(name, self.model.get_parameter(name)) for name in self._operated]
+        return [(name, int(one.count_nonzero()), one.numel()) for name, one in found]
+
+    def _plan(self, trial: Trial, warm: bool) -> Plan:
+        return plan_for(trial, warm=warm, concentration=_CONCENTRATION[self._objective], seed=self._seed)
+
+    def _scored(self) -> Score:
+        seed_everything(self._seed)
+        with torch.no_grad(), evaluating(self.model):
+            return Score.of(self._evaluate(self.model))
+
+    def _kept(self) -> int:
+        return sum(int(self.model.get_parameter(name).count_nonzero()) for name in self._operated)
+
+    def _packed(self, number: int) -> tuple[int | None, float | None]:
+        """Bytes of the packed file and microseconds of a run; None for both where it can't be packed."""
+        if self._examples is None or self.unpacked:
+            self.unpacked = self.unpacked or "loss doesn't call the model with tensors alone"
+            return None, None
+        path = self.folder.packed_path(number)
+        try:
+            with evaluating(self.model):
+                report = pack(self.model, path, example_inputs=self._examples, **self._pack_options)
+        except NetsurgeryError as error:
+            if number == REFERENCE:
+                self.unpacked = str(error)
+                return None, None
+            raise
+        return report.size_bytes, self._latency_us(path)
+
+    def _latency_us(self, path: Path) -> float:
+        """Of one example where the first axis is open, else of the examples as they are."""
+        session = load(path, threads=1)
+        arrays = [one.numpy() for one in self._examples or ()]
+        cut = [array[:1] if array.ndim else array for array in arrays]
+        try:
+            session(*cut)
+        except NetsurgeryError:  # the batch is fixed
+            cut = arrays
+        times = in_turns({"run": partial(timed, partial(session, *cut))}, _PACE)["run"]
+        return round(times.latency_us.median, 2)
+
+    def _teacher(self) -> nn.Module | None:
+        """A copy of the model as it is; None where it can't be copied."""
+        try:
+            return frozen(copy.deepcopy(self.model))
+        except Exception:
+            return None
+
+
+def _steps(plan: Plan) -> int:
+    return int(plan.stages[0].method.steps)  # type: ignore[attr-defined]
+
+
+def _few(examples: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
+    """The first examples of a batch, where all inputs have one size along their first axis."""
+    if not examples:
+        return None
+    firsts = {one.shape[0] if one.dim() else 0 for one in examples}
+    return tuple(one[:_EXAMPLES] for one in examples) if len(firsts) == 1 and 0 not in firsts else examples

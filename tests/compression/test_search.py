@@ -1,0 +1,119 @@
+"""The search against networks that are made up: what holds the limit is known, and what it finds can be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netsurgery.compression.candidate import Candidate, Trial, best, frontier
+from netsurgery.compression.search import Terms, search
+
+CONNECTIONS = 100_000
+Outcome = Callable[[Trial, Candidate], tuple[bool, bool]]
+"""What a trial, from that candidate on, comes to: (held, failed)."""
+
+
+def reference() -> Candidate:
+    return Candidate(0, None, CONNECTIONS, CONNECTIONS, 32, 1.0, 0.0, None, True, 4 * CONNECTIONS, 100.0)
+
+
+def carried_out(terms: Terms, outcome: Outcome) -> list[Candidate]:
+    found = [reference()]
+    trials = search(found[0], terms)
+    made = None
+    while True:
+        try:
+            trial = trials.send(made)
+        except StopIteration:
+            return found
+        start = found[trial.start]
+        held, failed = outcome(trial, start)
+        kept = start.kept if trial.density is None else max(1, round(trial.density * CONNECTIONS))
+        bits = trial.bits or start.bits
+        size = round(kept * (bits + 5) / 8) + 100
+        made = Candidate(
+            len(found), trial, 0 if failed else kept, CONNECTIONS, bits, float(held), 0.0 if held else 1.0, 0.1,
+            held and not failed, None if failed else size, None if failed else size / 50, "diverged" if failed else "",
+        )  # fmt: skip
+        found.append(made)
+
+
+def holds_down_to(density: float, bits: int) -> Outcome:
+    """The limit holds from that density on, and with that many bits."""
+
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool, bool]:
+        sparse = start.density if trial.density is None else trial.density
+        return sparse >= density and (trial.bits is None or trial.bits >= bits), False
+
+    return outcome
+
+
+@given(st.floats(0.003, 0.9), st.integers(2, 6))
+@settings(deadline=None)
+def test_it_comes_near_the_smallest_network_that_holds(density: float, bits: int) -> None:
+    found = best(carried_out(Terms("size", 20_000, 0), holds_down_to(density, bits)), "size")
+    assert density <= found.density <= max(2.2 * density, density / 0.85)
+    assert found.bits == bits
+
+
+@given(
+    st.integers(1, 50_000), st.integers(0, 500), st.booleans(), st.booleans(), st.sampled_from(["size", "latency"]),
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=100, max_size=100),
+)  # fmt: skip
+@settings(deadline=None)
+def test_it_ends_spends_no_more_than_it_has_and_starts_from_what_there_is(
+    steps: int, overhead: int, prunes: bool, quantizes: bool, objective: str, outcomes: list[tuple[bool, bool]]
+) -> None:
+    drawn = iter(outcomes)
+    terms = Terms(objective, steps, overhead, prunes, quantizes)  # type: ignore[arg-type]
+    found = carried_out(terms, lambda _trial, _start: next(drawn))
+    trials = [one.trial for one in found if one.trial]
+    assert sum(trial.steps + overhead for trial in trials) <= steps
+    for number, trial in enumerate(trials, 1):
+        assert trial.start < number
+        assert not found[trial.start].failed
+        assert (trial.density is None) != (trial.bits is None)
+        assert prunes or trial.density is None
+        assert quantizes or trial.bits is None
+        assert found[trial.start].bits == 32  # what INQ has fixed can't go on
+    assert best(found, terms.objective).held
+
+
+def test_the_same_outcomes_give_the_same_search() -> None:
+    terms, outcome = Terms("size", 20_000, 10), holds_down_to(0.02, 3)
+    assert carried_out(terms, outcome) == carried_out(terms, outcome)
+
+
+def test_where_nothing_holds_the_reference_is_the_best() -> None:
+    found = carried_out(Terms("size", 20_000, 0), lambda _trial, _start: (False, False))
+    assert best(found, "size").number == 0
+    assert len(found) > 5  # it has tried smaller and smaller steps
+
+
+def test_where_all_trainings_diverge_the_reference_is_the_best() -> None:
+    found = carried_out(Terms("size", 20_000, 0), lambda _trial, _start: (False, True))
+    assert best(found, "size").number == 0
+
+
+def test_no_budget_no_trial() -> None:
+    assert len(carried_out(Terms("size", 5, 0), holds_down_to(0.1, 3))) == 1
+
+
+@pytest.mark.parametrize("objective", ["size", "latency"])
+def test_the_frontier_falls_in_cost_and_metric_and_holds_the_best(objective: str) -> None:
+    found = carried_out(Terms("size", 20_000, 0), holds_down_to(0.05, 3))
+    curve = frontier(found, objective)  # type: ignore[arg-type]
+    costs, values = [one.cost(objective) for one in curve], [one.value for one in curve]  # type: ignore[arg-type]
+    assert costs == sorted(costs, reverse=True)
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) == len(values)
+    for one in found:
+        assert any(other.cost(objective) <= one.cost(objective) and other.value >= one.value for other in curve)  # type: ignore[arg-type]
+
+
+def test_records_come_back_from_json_as_they_were() -> None:
+    for one in carried_out(Terms("size", 20_000, 0), holds_down_to(0.05, 3)):
+        assert Candidate.from_dict(one.to_dict()) == one
