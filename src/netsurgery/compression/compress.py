@@ -131,6 +131,7 @@ def compress(
     methods: Iterable[str] = METHODS,
     optimizer: OptimizerFactory | None = None,
     certainty: float = 0.5,
+    baseline: float | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -157,6 +158,8 @@ def compress(
     methods: of "surgery" and "inq", which may be used.
     optimizer: a function of parameters that makes your own optimizer; by default SGD and AdamW are tried.
     certainty: in [0.5, 1): how sure it has to be that the limit holds; above 0.5 `evaluate` has to give examples.
+    baseline: the metric that drops are counted from, in the place of the given model's own: where it was trained on the
+        held-out data, which flatters it, or where another value is wanted.
     seed: of batches and draws.
     out: a folder for all networks, packed files and the page; runs/compress-1, -2, ... by default.
     resume: go on with the search that is in `out`, which was begun with the same arguments. A search in steps or epochs
@@ -174,7 +177,7 @@ def compress(
     >>> print(result)
     ...x fewer connections, metric ... -> ..., file ... -> ... bytes...
     """
-    rule, amount = Rule(max_loss, certainty), Budget.of(budget)
+    rule, amount = Rule(max_loss, certainty, baseline), Budget.of(budget)
     require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
     require(callable(evaluate), "evaluate", evaluate, "a function of the model")
     require(callable(loss), "loss", loss, "a function of the model and a batch")
@@ -191,6 +194,7 @@ def compress(
         "model": {name: list(value.shape) for name, value in model.state_dict().items()},
         "max_loss": max_loss,
         "certainty": certainty,
+        "baseline": baseline,
         "budget": str(amount),
         "objective": objective,
         "methods": list(chosen),

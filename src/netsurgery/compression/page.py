@@ -148,6 +148,7 @@ def _origin(result: Compression, state: Mapping[str, Any]) -> str:
     rate = state.get("rate", {})
     facts = [
         ("limit", f"{identity['max_loss']:g} of the metric, certainty {identity['certainty']:g}"),
+        *([("counted from", f"{identity['baseline']:g}")] if identity["baseline"] is not None else []),
         ("objective", str(identity["objective"])),
         ("budget", str(identity["budget"])),
         ("seconds", f"{state['elapsed_s']:,.0f}"),

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from netsurgery.checks import is_number, require, require_range
 from netsurgery.errors import SettingError
@@ -62,12 +63,18 @@ class Rule:
     Where there is a number for each example, both networks are compared example by example, which cancels what makes
     examples easy or hard. certainty: in [0.5, 1), how sure the rule has to be that the drop of all such examples, not
     of these alone, is within the limit: drop + z(certainty) * its standard error <= max_loss. At 0.5 the mean decides.
+    baseline: the metric that drops are counted from, in the place of the reference's own: where it was trained on these
+    examples, or where another value is wanted. Nothing is paired then.
     """
 
     max_loss: float = 0.0
     certainty: float = 0.5
+    baseline: float | None = None
 
     def __post_init__(self) -> None:
+        require(
+            self.baseline is None or is_number(self.baseline), "baseline", self.baseline, "a finite number, or left out"
+        )
         require_range("max_loss", self.max_loss, 0, math.inf)
         require(
             is_number(self.certainty) and 0.5 <= self.certainty < 1, "certainty", self.certainty, "a number in [0.5, 1)"
@@ -80,11 +87,15 @@ class Rule:
                 f"evaluate returned {len(candidate.examples):,} numbers after {len(reference.examples):,} for the "
                 "network it began with; it must look at the same examples, in the same order, each time."
             )
+        if self.baseline is not None:
+            return self._verdict(self.baseline - candidate.value, np.asarray(candidate.examples))
         if not reference.examples:
-            drop = reference.value - candidate.value
-            return Verdict(drop, None, drop <= self.max_loss)
+            return self._verdict(reference.value - candidate.value, np.empty(0))
         drops = np.subtract(reference.examples, candidate.examples)
-        drop = float(drops.mean())
-        error = float(drops.std(ddof=1) / math.sqrt(len(drops))) if len(drops) > 1 else math.inf
+        return self._verdict(float(drops.mean()), drops)
+
+    def _verdict(self, drop: float, parts: npt.NDArray[np.float64]) -> Verdict:
+        """parts: numbers by whose spread the drop is uncertain; none where nothing is known of it."""
+        error = float(parts.std(ddof=1) / math.sqrt(len(parts))) if len(parts) > 1 else math.inf
         margin = NormalDist().inv_cdf(self.certainty) * error if self.certainty > 0.5 else 0.0
         return Verdict(drop, None if math.isinf(error) else error, drop + margin <= self.max_loss)

@@ -1,0 +1,82 @@
+"""Tasks for `compress` that need no file: the papers' networks, from a reference that is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from netsurgery.compression.task import Task
+from netsurgery.experiments.catalogue import REPRODUCIBLE, Experiment
+from netsurgery.experiments.network_files import read_network
+from netsurgery.train.batches import Batches
+from netsurgery.train.dataset import Split
+from netsurgery.train.loop import error_percent, loss_of
+from netsurgery.train.recipe import Recipe
+
+_REFERENCE_ERROR_PERCENT = {"lenet300": 2.28, "lenet5": 0.91, "resnet20": 8.27, "resnet56": 6.61}
+"""Of the published references on test images. They were trained on what is held out here, too, and do better on it than
+on any image that is new: what they are worth has to be said."""
+_DROPPED_PIXELS = 0.1  # of MNIST's images, as the recorded experiments have it
+
+
+class Passes:
+    """Passes over a split, augmented as a recipe says; each draws its order from torch's own source."""
+
+    def __init__(self, split: Split, recipe: Recipe) -> None:
+        self._split = split
+        self._recipe = recipe
+
+    def __len__(self) -> int:
+        return max(1, len(self._split) // self._recipe.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = Batches(self._split, self._recipe, int(torch.randint(1 << 62, ())))
+        for _ in range(len(self)):
+            yield batches.next()
+
+
+def built_in(name: str, data: Path, reference: Path, *, shift: bool = False) -> Task:
+    """A task of that name. data: the folder of its data set. reference: the dense network, safetensors.
+
+    shift: show MNIST's images moved by up to a pixel. The metric is the percentage of held-out training images that are
+    classified rightly, and drops are counted from what the published reference is worth;
+    the test images are read once, at the end. Raises DataError.
+    """
+    experiment = REPRODUCIBLE[name]
+    dataset = experiment.read_data(data)
+    model = experiment.build()
+    model.load_state_dict(read_network(model, reference))
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    recipe = _recipe(experiment, shift=shift)
+
+    def evaluate(tried: nn.Module) -> Tensor:
+        split = dataset.validation
+        parts = [slice(first, first + 500) for first in range(0, len(split), 500)]
+        right = [tried(split.batch(part)).argmax(1) == split.labels[part] for part in parts]
+        return 100.0 * torch.cat(right).to(torch.float64)
+
+    def report(best: nn.Module) -> list[str]:
+        test, before = dataset.read_test(), experiment.build()
+        before.load_state_dict(read_network(before, reference))
+        return [f"test error {error_percent(before, test):.2f} -> {error_percent(best, test):.2f} %"]
+
+    return Task(
+        model,
+        Passes(dataset.train, recipe),
+        evaluate,
+        lambda tried, batch: loss_of(tried, batch[0], batch[1], recipe),
+        baseline=100.0 - _REFERENCE_ERROR_PERCENT[name],
+        report=report,
+    )
+
+
+def _recipe(experiment: Experiment, *, shift: bool) -> Recipe:
+    """How images are shown: as the reference was trained, and with pixels left out where there was no augmentation."""
+    recipe = experiment.reference
+    if not recipe.crop_padding:
+        recipe = replace(recipe, input_dropout=_DROPPED_PIXELS)
+    return replace(recipe, shifted=0.5) if shift else recipe

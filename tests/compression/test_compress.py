@@ -1,0 +1,243 @@
+"""`ns.compress` from end to end, on small networks: what it finds is real, what it refuses it says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.compression.networks import Given, pictures, sequences
+from torch import nn
+
+import netsurgery as ns
+from netsurgery.compression.compress import Compression, Moment
+from netsurgery.errors import DataError, SettingError
+
+KINDS = {"pictures": pictures, "sequences": sequences}
+STEPS = 1_200
+
+
+def compressed(given: Given, out: Path, **more: Any) -> Compression:
+    settings = {"loss": given.loss, "max_loss": 0.02, "budget": STEPS, "out": out, **more}
+    return ns.compress(given.model, given.batches, given.evaluate, **settings)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Given, Compression]:
+    given = KINDS[request.param]()
+    return given, compressed(given, tmp_path_factory.mktemp("search") / "out")
+
+
+def metric(given: Given, model: Any) -> float:
+    with torch.no_grad():
+        return float(given.evaluate(model).mean())
+
+
+def test_a_much_smaller_network_holds_the_limit(found: tuple[Given, Compression]) -> None:
+    _, result = found
+    assert result.met
+    assert result.best.compression > 3
+    assert result.best.size_bytes < result.reference.size_bytes / 8
+    assert result.best.drop <= 0.02
+    assert not result.interrupted
+
+
+def test_model_file_and_record_are_the_same_network(found: tuple[Given, Compression]) -> None:
+    given, result = found
+    assert result.model is given.model
+    assert metric(given, result.model.eval()) == pytest.approx(result.best.value, abs=1e-7)
+    assert result.path.stat().st_size == result.best.size_bytes
+    packed = ns.load(result.path)
+    inputs = list(given.held_out.values())[:2] if isinstance(given.held_out, dict) else [given.held_out[0]]
+    with torch.no_grad():
+        wanted = result.model(*inputs).numpy()
+    np.testing.assert_allclose(packed(*(one.numpy() for one in inputs)), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_connections_that_are_counted_are_there(found: tuple[Given, Compression]) -> None:
+    _, result = found
+    weights = torch.load(result.folder / "best.pt", weights_only=True)
+    operated = [name for name in weights if "norm" not in name and "other" not in name and "embedding" not in name]
+    assert sum(int(weights[name].count_nonzero()) for name in operated) == result.best.kept
+    if result.best.bits < 32:
+        some = weights["head.weight"][weights["head.weight"] != 0].abs().log2()
+        assert torch.equal(some, some.round())
+
+
+def test_an_embedding_and_norms_are_left_alone(found: tuple[Given, Compression]) -> None:
+    _, result = found
+    for module in result.model.modules():
+        if isinstance(module, nn.Embedding | nn.BatchNorm2d):
+            assert bool((module.weight != 0).all())
+
+
+def test_the_curve_begins_with_the_best_metric_and_holds_the_best(found: tuple[Given, Compression]) -> None:
+    _, result = found
+    assert result.curve[0].value == max(one.value for one in result.candidates if not one.failed)
+    assert all(
+        one.cost("size") > other.cost("size") for one, other in zip(result.curve, result.curve[1:], strict=False)
+    )
+
+
+def test_the_page_shows_every_trial(found: tuple[Given, Compression]) -> None:
+    _, result = found
+    page = result.report.read_text(encoding="utf-8")
+    assert page.count("<svg") == 1
+    for one in result.candidates[1:]:
+        assert f"{one.number}: from {one.trial.start}: {one.trial.words}" in page
+    assert f"{result.best.size_bytes:,}" in page
+
+
+def test_a_limit_that_nothing_holds_gives_the_network_back(tmp_path: Path) -> None:
+    given = pictures()
+    before = {name: value.clone() for name, value in given.model.state_dict().items()}
+    result = compressed(given, tmp_path / "out", max_loss=0.0, baseline=2.0, budget=300)
+    assert not result.met
+    assert (result.best.number, result.best.compression) == (0, 1.0)
+    assert all(torch.equal(value, before[name]) for name, value in result.model.state_dict().items())
+    assert result.path.exists()
+    assert "no smaller network holds the limit" in str(result)
+
+
+def test_only_what_is_asked_for_is_done(tmp_path: Path) -> None:
+    result = compressed(pictures(), tmp_path / "out", methods=["inq"], budget=400)
+    assert all(one.trial.density is None for one in result.candidates[1:])
+    result = compressed(pictures(), tmp_path / "other", methods="surgery", objective="latency", budget=400)
+    assert all(one.trial.bits is None for one in result.candidates[1:])
+    assert result.best.latency_us == min(one.latency_us for one in result.candidates if one.held)
+
+
+def test_an_optimizer_of_ones_own_is_used_and_flags_come_back(tmp_path: Path) -> None:
+    given, made = pictures(), []
+
+    def optimizer(parameters: Any) -> torch.optim.Optimizer:
+        made.append(torch.optim.RMSprop(parameters, lr=1e-3))
+        return made[-1]
+
+    given.model.head.weight.requires_grad_(False)
+    frozen = given.model.head.weight.clone()
+    given.model.train()
+    given.model.norm.eval()
+    threads = torch.get_num_threads()
+    compressed(given, tmp_path / "out", optimizer=optimizer, budget=300)
+    assert len(made) > 3
+    assert torch.equal(given.model.head.weight, frozen)
+    assert (given.model.training, given.model.norm.training, torch.get_num_threads()) == (True, False, threads)
+
+
+def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path) -> None:
+    def stop(moment: Moment) -> None:
+        if moment.best is not None and moment.best.number > 0:
+            raise KeyboardInterrupt
+
+    result = compressed(pictures(), tmp_path / "out", progress=stop)
+    assert result.interrupted
+    assert result.met
+    assert result.path.exists()
+    again = compressed(pictures(), tmp_path / "out", resume=True)
+    assert not again.interrupted
+    assert len(again.candidates) > len(result.candidates)
+
+
+RUN = """
+import os, sys, torch
+torch.set_num_threads(1)
+from tests.compression.networks import pictures
+from netsurgery.train import checkpoint
+import netsurgery as ns
+checkpoint.INTERVAL_S = 0.0
+import netsurgery.compression.folder as folder
+original = folder.Checkpoint
+folder.Checkpoint = lambda path, identity: original(path, identity, 0.0)
+out, stop = sys.argv[1], int(sys.argv[2])
+seen = [0]
+def progress(moment):
+    seen[0] += 1
+    if seen[0] == stop:
+        os._exit(9)  # as kill -9: nothing is cleaned up
+given = pictures()
+ns.compress(given.model, given.batches, given.evaluate, loss=given.loss, max_loss=0.02, budget=500, out=out,
+            resume=True, progress=progress)
+"""
+
+
+def run(out: Path, stop: int) -> int:
+    return subprocess.run([sys.executable, "-c", RUN, str(out), str(stop)], check=False, capture_output=True).returncode
+
+
+def test_a_search_that_is_killed_ends_with_the_bits_of_one_that_wasn_t(tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    assert run(straight, 0) == 0
+    codes = [run(killed, stop) for stop in (4, 30, 101, 0)]
+    assert codes == [9, 9, 9, 0]
+    for name in ("best.nsm", "best.pt"):
+        assert (straight / name).read_bytes() == (killed / name).read_bytes()
+    kept = [json.loads((path / "state.json").read_text())["candidates"] for path in (straight, killed)]
+    for one in (*kept[0], *kept[1]):
+        one.pop("latency_us")
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"max_loss": -1}, "max_loss=-1 is not allowed"),
+        ({"budget": "soon"}, "budget='soon' is not allowed"),
+        ({"objective": "energy"}, "objective='energy' is not allowed: objective must be 'size' or 'latency'"),
+        ({"methods": ["magic"]}, "methods=.*at least one of 'surgery' and 'inq'"),
+        ({"methods": []}, "methods="),
+        ({"seed": -1}, "seed=-1"),
+        ({"certainty": 1.0}, "certainty=1.0"),
+        ({"loss": lambda _model, _batch: 3.0}, "loss returned float; loss"),
+        ({"loss": lambda model, batch: model(batch[0])}, r"loss returned a tensor of shape \(16, 4\)"),
+        ({"loss": lambda _model, _batch: torch.tensor(1.0)}, "without a gradient"),
+        ({"optimizer": lambda _: "Adam"}, "optimizer='str' is not allowed"),
+    ],
+)
+def test_arguments_that_won_t_do_are_refused(more: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=sentence):
+        compressed(pictures(), tmp_path / "out", **more)
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "sentence"),
+    [(lambda _: "good", "evaluate returned 'good'"), (lambda _: None, "evaluate returned None")],
+)
+def test_a_metric_that_is_none_is_refused(evaluate: Callable[[nn.Module], Any], sentence: str, tmp_path: Path) -> None:
+    given = pictures()
+    with pytest.raises(SettingError, match=sentence):
+        ns.compress(given.model, given.batches, evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
+
+
+def test_a_folder_of_another_search_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    compressed(pictures(), tmp_path / "out", budget=60)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(DataError, match=r"holds a search already\. Give resume=True"):
+        compressed(pictures(), tmp_path / "out", budget=60)
+    with pytest.raises(DataError, match="holds another search: its max_loss differ"):
+        compressed(pictures(), tmp_path / "out", budget=60, resume=True, max_loss=0.5)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_network_that_can_t_be_packed_is_compressed_all_the_same(tmp_path: Path) -> None:
+    class Odd(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.special.erfinv(torch.tanh(self.inner(x)) * 0.9)  # type: ignore[no-any-return]
+
+    given = pictures()
+    odd = Given(Odd(given.model), given.batches, given.held_out)
+    result = compressed(odd, tmp_path / "out", budget=400)
+    assert result.met
+    assert result.path is None
+    assert "erfinv" in result.unpacked
+    assert "not packed" in result.report.read_text(encoding="utf-8")
