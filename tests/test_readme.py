@@ -62,11 +62,31 @@ def test_the_readmes_python_runs(
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loader = [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])) for _ in range(70)] * 100
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_of": nn.CrossEntropyLoss()}
-    (code,) = code_blocks("README.md")
+    code, one_call = code_blocks("README.md")
     exec(code, names)  # noqa: S102
     assert "total" in capsys.readouterr().out
     expected = model.eval()(names["images"]).detach().numpy()
     np.testing.assert_allclose(names["scores"], expected, rtol=1e-5, atol=1e-5)
+    names |= {"train_loader": loader[:20], "evaluate": lambda _: 1.0}
+    names["loss"] = lambda model, batch: names["loss_of"](model(batch[0]), batch[1])
+    exec(one_call.replace('"30m"', '"100 steps"'), names)  # noqa: S102
+    assert names["result"].model is model
+
+
+def test_the_python_of_the_one_call_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    x = torch.randn(64, 6)
+    labels = (x.sum(1) > 0).long()
+    names: dict[str, Any] = {"held_out_images": x, "held_out_labels": labels, "train_loader": [(x, labels)]}
+    names["model"] = nn.Sequential(nn.Linear(6, 20), nn.ReLU(), nn.Linear(20, 2))
+    code, functions = code_blocks("docs/compress.md")
+    exec(code.replace('"30m"', '"200 steps"'), names)  # noqa: S102
+    assert "fewer connections" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "mine" / "report.html").exists()
+    exec(functions, {})  # noqa: S102
 
 
 def test_the_guides_python_runs(
