@@ -15,6 +15,8 @@ from netsurgery import errors
 
 TORCH_NAMES = [
     "attach",
+    "compress",
+    "Compression",
     "Operation",
     "Plan",
     "Stage",

@@ -14,8 +14,8 @@ from netsurgery.errors import MissingExtraError, NetsurgeryError
 if TYPE_CHECKING:
     from netsurgery.attachment.operation import Operation as Operation
     from netsurgery.attachment.operation import attach as attach
-    from netsurgery.compression.compress import Compression as Compression
     from netsurgery.compression.compress import compress as compress
+    from netsurgery.compression.result import Compression as Compression
     from netsurgery.deployment.packing import PackReport as PackReport
     from netsurgery.deployment.packing import pack as pack
     from netsurgery.methods.keep_zeros import KeepZeros as KeepZeros
@@ -50,7 +50,7 @@ _HOME = {
     "recalibrate": "netsurgery.train.normalisation",
     "Sketching": "netsurgery.methods.sketching",
     "compress": "netsurgery.compression.compress",
-    "Compression": "netsurgery.compression.compress",
+    "Compression": "netsurgery.compression.result",
     "pack": "netsurgery.deployment.packing",
     "PackReport": "netsurgery.deployment.packing",
     "load": "netsurgery.runtime.session",

@@ -16,7 +16,7 @@ from tests.compression.networks import Given, pictures, sequences
 from torch import nn
 
 import netsurgery as ns
-from netsurgery.compression.compress import Compression, Moment
+from netsurgery.compression.result import Compression, Moment
 from netsurgery.errors import DataError, SettingError
 
 KINDS = {"pictures": pictures, "sequences": sequences}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netsurgery.compression.compress import Compression, Moment
+    from netsurgery.compression.result import Compression, Moment
 
 _BUILT_IN = ("lenet300", "lenet5", "resnet20", "resnet56")
 

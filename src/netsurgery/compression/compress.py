@@ -11,8 +11,7 @@ search ──trial──▶ workshop: load a candidate's weights, train under a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,17 @@ from torch import nn
 
 from netsurgery.checks import require, require_count, require_flag
 from netsurgery.compression.budget import Budget
-from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial, best, frontier
+from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial, best
 from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.page import write_page
 from netsurgery.compression.rates import FINER, PROBED, PROBED_GIVEN, OptimizerFactory, Rate
+from netsurgery.compression.result import Compression, Moment, Progress
 from netsurgery.compression.score import Rule
 from netsurgery.compression.search import Terms, search
 from netsurgery.compression.teaching import Loss
 from netsurgery.compression.workshop import Evaluate, Workshop
 from netsurgery.timing.machine import versions
 from netsurgery.train.thread_choice import quickest_threads
-
-Progress = Callable[["Moment"], None]
-"""Called now and then while a search is at work."""
 
 METHODS = ("surgery", "inq")
 _PROBE_SHARE = 0.02  # of the budget, for each probe
@@ -44,75 +41,6 @@ _GUESSED_STEP_S = 0.05  # until probes have shown better
 _SLOWER = 1.1  # a step of a trial beside a plain one, before any was seen
 _RESERVE = 0.93  # share of the time that is planned with
 _OVER = 1.05  # share of the time at which a search ends wherever it is
-
-
-@dataclass(frozen=True)
-class Moment:
-    """How far a search is.
-
-    what: in words, what is being done. step, steps: of it. spent: share of the budget, 0 .. 1. best: so far.
-    """
-
-    what: str
-    step: int
-    steps: int
-    spent: float
-    best: Candidate | None
-
-
-@dataclass(frozen=True)
-class Compression:
-    """What a search has found.
-
-    model: the model that was given, with the weights of the best network. best: that network; the reference itself
-    where no smaller one held the limit. candidates: all that were tried, the reference first. curve: those of them that
-    none beats in both cost and metric. met: True if a network was found that holds the limit and costs less than the
-    reference. interrupted: True if Ctrl-C or the clock ended the search. folder: where everything is. path: the packed
-    best network, None where it can't be packed, for the reason in `unpacked`. report: a page.
-    """
-
-    model: nn.Module
-    objective: Objective
-    candidates: tuple[Candidate, ...]
-    interrupted: bool
-    folder: Path
-    path: Path | None
-    unpacked: str
-    report: Path | None
-
-    @property
-    def reference(self) -> Candidate:
-        """The network that the search began with."""
-        return self.candidates[REFERENCE]
-
-    @property
-    def best(self) -> Candidate:
-        """The cheapest network that holds the limit."""
-        return best(self.candidates, self.objective)
-
-    @property
-    def curve(self) -> list[Candidate]:
-        """The frontier of cost and metric, from the most expensive network to the cheapest."""
-        return frontier(self.candidates, self.objective)
-
-    @property
-    def met(self) -> bool:
-        """Whether anything was gained within the limit."""
-        return self.best.number != REFERENCE
-
-    def __str__(self) -> str:
-        first, now = self.reference, self.best
-        if not self.met:
-            return f"no smaller network holds the limit: metric {first.value:.6g}, {first.connections:,} connections"
-        parts = [
-            f"{now.connections / max(now.kept, 1):,.1f}x fewer connections",
-            f"metric {first.value:.6g} -> {now.value:.6g}",
-        ]
-        if first.size_bytes and now.size_bytes:
-            parts.append(f"file {first.size_bytes:,} -> {now.size_bytes:,} bytes")
-        if first.latency_us and now.latency_us:
-            parts.append(f"{first.latency_us:,.1f} -> {now.latency_us:,.1f} us")
-        return ", ".join(parts)
 
 
 class _OutOfTimeError(Exception):

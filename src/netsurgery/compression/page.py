@@ -6,17 +6,15 @@ import html
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netsurgery.analysis.summary import summary_of
 from netsurgery.compression.candidate import Candidate
+from netsurgery.compression.result import Compression
 from netsurgery.files import write_verified
 from netsurgery.report.page import document, section
 from netsurgery.report.plot import PALETTE, Line, default_style, draw_level, figure_element, new_axes
 from netsurgery.runtime.session import read_packed
-
-if TYPE_CHECKING:
-    from netsurgery.compression.compress import Compression
 
 _UNITS = {"size": "bytes of the whole file", "latency": "microseconds of one example"}
 

@@ -17,7 +17,7 @@ from netsurgery.compression.feed import on_device, seed_everything
 from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.rates import OptimizerFactory, Rate, plan_for
 from netsurgery.compression.score import Rule, Score
-from netsurgery.compression.teaching import Loss, example_inputs
+from netsurgery.compression.teaching import Loss, example_inputs, loss_of
 from netsurgery.compression.training import DivergedError, Trainer
 from netsurgery.deployment.packing import pack
 from netsurgery.errors import NetsurgeryError
@@ -175,7 +175,7 @@ class Workshop:
 
         def step() -> None:
             optimizer.zero_grad()
-            loss(twin, batch).backward()
+            loss_of(twin, batch, loss, None).backward()
             optimizer.step()
 
         return step
