@@ -67,8 +67,8 @@ class INQ(Method[QuantizationState]):
 
     Use it last, on a trained network or after Surgery: connections that are 0 when its stage begins stay 0, and
     portions are of the others. Each tensor by itself has its powers, or each output channel of it on request, and gives
-    its largest weights first. At the end every connection costs `bits` bits or fewer, and `pack` stores exponents. After the last portion nothing is left to
-    train; batch norms and biases stay as floating-point numbers.
+    its largest weights first. At the end every connection costs `bits` bits or fewer, and `pack` stores exponents.
+    After the last portion nothing is left to train; batch norms and biases stay as floating-point numbers.
 
     bits: b, 2 .. 8: zero and 2^(b-1) / 2 powers with either sign; 2 is ternary. A Stage for each layer gives each its
         own.
