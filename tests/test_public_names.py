@@ -25,6 +25,7 @@ TORCH_NAMES = [
     "HanPruning",
     "INQ",
     "Restarts",
+    "FixedActivations",
     "recalibrate",
     "Sketching",
 ]

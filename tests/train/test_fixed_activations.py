@@ -18,9 +18,26 @@ from torch.utils.checkpoint import checkpoint
 
 import netsurgery as ns
 from netsurgery.errors import AttachmentError, LayerNotFoundError, NonFiniteWeightsError, SettingError, StateError
+from netsurgery.graph import fixed_layers
 from netsurgery.graph.fixed_point import highest
 from netsurgery.train.fixed_activations import OBSERVED
 from netsurgery.zoo.lenet import LeNet5
+
+
+class Shortcuts(nn.Module):
+    """Blocks that add what they read to what they make, as residual networks do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.classify = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 5)
+        self.layers = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1, bias=False) for _ in range(4))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(8) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x))
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = F.relu(norm(layer(x)) + x)
+        return self.classify(x.mean((2, 3)))
 
 
 def network() -> nn.Module:
@@ -54,8 +71,14 @@ def off(one: Any, other: Any) -> float:
     return float(np.sqrt(np.square(np.asarray(one) - np.asarray(other)).mean()))
 
 
-def test_what_is_trained_is_what_pack_makes_shortcuts_and_folded_norms_too(tmp_path: Path) -> None:
-    model, unseen = network(), images(64, seed=99)
+def test_what_is_trained_is_what_pack_makes_shortcuts_and_folded_norms_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        fixed_layers, "_WIDE_BITS", 24
+    )  # 16 of a sum, rounded twice, are all that training doesn't feel
+    torch.manual_seed(0)
+    model, unseen = Shortcuts(), images(64, seed=99)
     shown(model, 30)
     to_powers(model)
     with torch.no_grad():
@@ -76,8 +99,8 @@ def test_what_is_trained_is_what_pack_makes_shortcuts_and_folded_norms_too(tmp_p
     made = {node.inputs[0]: node for node in network_in_file.graph.nodes if node.operator == "Quantize"}
     assert made[network_in_file.inputs[0].name].attributes["bits"] == 8
     packed = network_in_file(unseen.numpy())
-    assert off(exact, packed) > 0
-    assert off(rounded, packed) < off(exact, packed) / 10
+    assert off(exact, packed) > 1e-3
+    assert off(rounded, packed) < 1e-6
 
 
 def test_the_grids_of_training_are_those_in_the_file(tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ def with_ends(
     """The network with its ends in fixed point, or not.
 
     layers: those that can be in fixed point, by output. in_fixed_point: gives the network with some of them so.
-    ends: "fixed", "float", or "auto": by the error of outputs on the batches, that end or both stay in float32 with
-    which it falls below WORTH of what it is without; where it is NOTICED at all. Raises SettingError where "float"
-    leaves no layer.
+    ends: "fixed", "float", or "auto": by the error of outputs on the batches, if it is NOTICED at all. That end stays
+    in float32 with which it falls below WORTH of what it is without, and then the other one by the same rule. Raises
+    SettingError where "float" leaves no layer.
     """
     first, last = first_layers(graph), last_layers(graph)
     if ends == "fixed":
@@ -62,22 +62,27 @@ def with_ends(
     before = _error(whole, batches, expected)
     if before < NOTICED:
         return WithEnds(whole)
-    tried = {"first layer": first, "last layer": last, "first and the last layer": first | last}
-    found = []
-    for name, those in tried.items():
-        rest = _without(layers, those)
-        if rest and len(rest) < len(layers):
-            made = in_fixed_point(rest)
-            found.append((_error(made, batches, expected), name, made))
-    error, name, made = min(found, key=lambda one: one[0], default=(before, "", whole))
-    if error >= WORTH * before:
+    tried = {"first": first, "last": last}
+    best, error, kept = whole, before, set[str]()
+    while True:
+        found = []
+        for name, those in tried.items():
+            rest = _without(layers, those.union(*(tried[one] for one in kept)))
+            if name not in kept and rest:
+                made = in_fixed_point(rest)
+                found.append((_error(made, batches, expected), name, made))
+        least, name, made = min(found, key=lambda one: one[0], default=(error, "", best))
+        if least >= WORTH * error:
+            break
+        best, error, kept = made, least, {*kept, name}
+    if not kept:
         return WithEnds(whole)
-    verb = "stay" if "and" in name else "stays"
+    which = "The first and the last layer stay" if len(kept) > 1 else f"The {kept.pop()} layer stays"
     return WithEnds(
-        made,
+        best,
         (
-            f"The {name} {verb} in float32: outputs are off by {100 * error:.2g} % so, by {100 * before:.2g} % in "
-            "fixed point (root mean square, on calibration batches).",
+            f"{which} in float32: outputs are off by {100 * error:.2g} % so, by {100 * before:.2g} % in fixed point "
+            "(root mean square, on calibration batches).",
         ),
     )
 

@@ -167,8 +167,8 @@ def pack(
     grids: `FixedActivations.grids`, the grids that a network was trained with, which are then those of what the layers
         read; name of a layer's weight -> grid. Where there is none, one is chosen by calibration.
     ends: "fixed" or "float": whether the first and the last layers, those before and behind which no other has weights,
-        are in fixed point too. "auto" leaves an end, or both, in float32 where that takes away half of the error of
-        outputs on calibration batches, if that is 1 % at all; the report says so. With the first layer in float32,
+        are in fixed point too. "auto" leaves an end in float32 where that takes away half of the error of outputs on
+        calibration batches, if that is 1 % at all; the report says so. With the first layer in float32,
         outputs may differ in the last bit between processors.
     evaluate: of a network that is called as `ns.load` gives it, a metric; the report has it for the network in float32
         and in fixed point.
