@@ -46,6 +46,20 @@ def error_percent(given: np.ndarray, test: Split) -> float:
     return round(100 * float((given != test.labels.numpy()).mean()), 4)
 
 
+def given_bits(network: Session) -> tuple[int, int]:
+    """Fewest and most bits of what layers read, the sign included."""
+    bits = {made.output: int(made.attributes["bits"]) for made in network.graph.nodes if made.operator == "Quantize"}
+    makers = network.graph.producers()
+    found = []
+    for made in network.graph.nodes:
+        if made.operator in ("Conv", "Linear"):
+            value = str(made.inputs[0])
+            while value in makers and value not in bits:  # what only moves or pools keeps a grid
+                value = str(makers[value].inputs[0])
+            found += [bits[value]] if value in bits else []
+    return min(found), max(found)
+
+
 def measured(folder: Path, record: Record, seed: int, data: Dataset, test: Split) -> dict[str, Any]:
     """One trained network: errors on the test set with floats, in fixed point, and as pack decides by itself."""
     name = str(record.configuration["experiment"])
@@ -73,7 +87,7 @@ def measured(folder: Path, record: Record, seed: int, data: Dataset, test: Split
                 "bytes": report.size_bytes,
                 "layers": layers.layers,
                 "of": layers.of,
-                "bits": layers.bits,
+                "given_bits": given_bits(network),
                 "multiplications": round(layers.multiplications, 2),
                 "additions": round(layers.additions, 2),
                 "doublings": round(layers.doublings, 2),
