@@ -79,12 +79,12 @@ class INQ(Method[QuantizationState]):
     largest_power: "fitted" to all weights of a tensor, by the least squared error of rounding them, or the "paper"'s,
         which follows from the largest weight alone. With 5 bits or more both are nearly always the same; with fewer the
         paper's leaves many weights below the smallest power.
-    per_channel: every output channel of a weight has powers of its own: `largest_power` is meant of its weights alone,
-        and the largest weights are those nearest to the largest power of their channel. It costs nothing in fixed point
-        (`pack(activations="fixed")`) and is worth most with 2 to 4 bits, and where channels differ in size, as in
-        depthwise layers and behind batch norms. Biases keep the powers of a tensor.
     order: "largest", as the paper advises, or "random", which it found worse.
     biases: quantize biases too.
+    per_channel: every output channel of a weight has powers of its own: `largest_power` is meant of its weights alone,
+        and the largest weights are those nearest to the largest power of their channel. For few bits, and for channels
+        that differ in size, as those of depthwise layers do; fewer weights become 0, so the file grows a little. Biases
+        keep the powers of a tensor.
 
     Raises SettingError for a value outside its range.
 
@@ -104,9 +104,9 @@ class INQ(Method[QuantizationState]):
     steps: int = 10_000
     portions: tuple[float, ...] = ()
     largest_power: Literal["fitted", "paper"] = "fitted"
-    per_channel: bool = False
     order: Literal["largest", "random"] = "largest"
     biases: bool = False
+    per_channel: bool = False
 
     name: ClassVar[str] = "inq"
     state_type: ClassVar[type[QuantizationState]] = QuantizationState
