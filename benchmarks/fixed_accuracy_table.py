@@ -20,7 +20,7 @@ def fixed_accuracy_table(path: Path = RECORD) -> str:
         by_run.setdefault(row["folder"], []).append(row)
     lines = [
         "| network | steps | seeds | test error %, floats → fixed point | other answers, of 10,000 | bits "
-        "| for an output: multiplications → additions, doublings |",
+        "| for an output: multiplications, and as many additions → additions, doublings |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [_row(by_run[name]) for name in sorted(by_run, key=lambda name: by_run[name][0]["title"])]
