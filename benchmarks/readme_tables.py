@@ -28,6 +28,7 @@ from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_a
 from any_network_table import any_network_table
 from cifar_table import cifar_table
 from experiment_tables import pruned_table, quantized_table
+from fixed_accuracy_table import fixed_accuracy_table
 from fixed_point_table import fixed_point_table
 from latencies import Latencies
 from methods_table import methods_table
@@ -228,6 +229,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "robustness-densities": lambda: robustness_table.density_tables(robustness_table.recorded()),
     "any-network": any_network_table,
     "fixed point": fixed_point_table,
+    "fixed accuracy": fixed_accuracy_table,
     "public-models": public_models_tables,
     "robustness-few-bits": lambda: robustness_table.few_bits_table(robustness_table.recorded()),
 }

@@ -27,6 +27,7 @@ TORCH_NAMES = [
     "HanPruning",
     "INQ",
     "Restarts",
+    "FixedActivations",
     "recalibrate",
     "Sketching",
 ]

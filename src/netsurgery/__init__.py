@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from netsurgery.runtime.session import Session as Session
     from netsurgery.runtime.session import load as load
     from netsurgery.stage import Stage as Stage
+    from netsurgery.train.fixed_activations import FixedActivations as FixedActivations
     from netsurgery.train.normalisation import recalibrate as recalibrate
     from netsurgery.train.restarts import Restarts as Restarts
 
@@ -47,6 +48,7 @@ _HOME = {
     "KeepZeros": "netsurgery.methods.keep_zeros",
     "INQ": "netsurgery.methods.quantization",
     "Restarts": "netsurgery.train.restarts",
+    "FixedActivations": "netsurgery.train.fixed_activations",
     "recalibrate": "netsurgery.train.normalisation",
     "Sketching": "netsurgery.methods.sketching",
     "compress": "netsurgery.compression.compress",

@@ -14,6 +14,7 @@ import pytest
 import readme_tables
 from answers import PLANES, POWERS, SMALLEST, answer, fastest_answer
 from experiment_tables import pruned_table, quantized_table
+from fixed_accuracy_table import fixed_accuracy_table
 from hypothesis import given
 from hypothesis import strategies as st
 from latencies import Latencies
@@ -221,3 +222,20 @@ def test_the_picture_knows_the_records_that_it_was_made_from(tmp_path: Path) -> 
 )
 def test_figures_are_written_shortly(written: str, expected: str) -> None:
     assert written == expected
+
+
+def test_fixed_point_is_written_as_means_over_seeds_and_the_worst_of_other_answers(tmp_path: Path) -> None:
+    def row(seed: int, error: float, answers: int, kept: int) -> dict[str, Any]:
+        figures = {"multiplications": 11.0, "additions": 10.0, "doublings": 2.0, "given_bits": [8, 8 + seed]}
+        fixed = {"error_percent": error, "other_answers": answers, "layers": 3, "of": 3, **figures}
+        names = {"title": "LeNet-5, inq, 4 bits", "folder": "lenet5-inq-4", "seed": seed, "steps": 9_000}
+        return {**names, "float_error_percent": 1.0, "fixed": fixed, "auto": {**fixed, "layers": kept}}
+
+    record = {"rows": [row(0, 1.0, 3, 3), row(1, 1.1, 7, 2)]}
+    record |= {"machine": {"processor": "a processor"}, "versions": {"torch": "1"}}
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(record))
+    table = fixed_accuracy_table(path)
+    assert "| LeNet-5, powers of two, 4 bits | 9,000 | 2 | 1.00 → **1.05** | 7 | 8 to 9 | 11.0 → 10.0, 2.0 |" in table
+    assert "leaves a layer in float32 in 1 of 2 networks" in table
+    assert "a processor, torch 1." in table

@@ -206,3 +206,32 @@ def test_a_record_says_what_was_measured_where(model: str, capsys: pytest.Captur
     assert record["machine"]["processor"]
     assert (record["machine"]["threads"], record["seed"]) == ("1", 0)
     assert record["busy_cores"] is None or record["busy_cores"] >= 0
+
+
+def test_bench_says_what_ran_on_whole_numbers_and_what_that_adds(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    import netsurgery as ns
+
+    layers = torch.nn.Sequential(torch.nn.Conv2d(16, 32, 3), torch.nn.ReLU(), torch.nn.Conv2d(32, 16, 1))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in (layers[0].weight, layers[2].weight):
+            kept = (torch.arange(weight.numel()) % 5 == 0).view(weight.shape)  # none of the units is without any
+            weight.copy_(torch.exp2(torch.randint(-3, 0, weight.shape, generator=generator).float()) * kept)
+    x = torch.randn(2, 16, 12, 12, generator=generator)
+    ns.pack(layers, "fixed.nsm", example_inputs=x, activations="fixed", calibration=[x], ends="fixed")
+    record = record_of(capsys, "fixed.nsm", "--batch", "16")
+    (count,) = (row["layers_on_whole_numbers"] for row in record["rows"])
+    assert count in (1, 2)  # the engine's choice
+    assert record["fixed_point"]["layers"] == record["fixed_point"]["of"] == 2
+    connections = [int(weight.count_nonzero()) for weight in (layers[0].weight, layers[2].weight)]
+    assert record["fixed_point"]["additions"] == pytest.approx(sum(connections) / 48)  # both see 100 places
+    assert main(["bench", "fixed.nsm", "--batch", "16", *QUICK]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "2 of 2 layers add whole numbers of" in told
+    assert f"ran so {count} at batch 16, of 2; the others on floats" in told
+    record = record_of(capsys, model)
+    assert record["fixed_point"] is None
+    assert {row["layers_on_whole_numbers"] for row in record["rows"]} == {0}

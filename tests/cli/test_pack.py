@@ -95,6 +95,12 @@ def test_activations_are_rounded_on_request_and_info_says_what_that_saves(
     for odd in (["--activations", "fixed"], ["--calibration", "x.npy"]):
         assert main(["pack", "model.onnx", *odd]) == 1
         assert "--calibration" in capsys.readouterr().err
+    assert main(["pack", "model.onnx", "--ends", "fixed"]) == 1
+    assert "--ends" in capsys.readouterr().err
+    fixed = ["pack", "model.onnx", "--activations", "fixed", "--calibration", "x.npy", "--ends"]
+    assert main([*fixed, "fixed"]) == 0
+    assert main([*fixed, "float"]) == 1
+    assert "leaves none of 1 layers in fixed point" in capsys.readouterr().err
 
 
 def test_a_network_ends_at_the_outputs_that_are_asked_for(sources: Path) -> None:

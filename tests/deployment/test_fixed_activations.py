@@ -132,6 +132,9 @@ def test_nothing_is_rounded_unless_asked_for(tmp_path: Path) -> None:
         ({"activations": "integers"}, "must be 'float' or 'fixed'"),
         ({"calibration": []}, "takes neither calibration nor evaluate"),
         ({"evaluate": len}, "takes neither calibration nor evaluate"),
+        ({"grids": {}}, "takes neither calibration nor evaluate"),
+        ({"ends": "fixed"}, "takes neither calibration nor evaluate"),
+        ({"activations": "fixed", "calibration": [], "ends": "first"}, "must be 'auto', 'fixed' or 'float'"),
         ({"activations": "fixed", "calibration": []}, "holds no batch"),
     ],
 )

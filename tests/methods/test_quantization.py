@@ -367,6 +367,7 @@ def test_a_state_that_is_damaged_is_refused_and_changes_nothing() -> None:
         ({"survivors": {"weight": "x"}}, "'x' in 'survivors' for weight, expected a whole number"),
         ({"exponents": {"weight": 3}}, "3 in 'exponents' for weight, expected 2 whole numbers"),
         ({"exponents": {"weight": (1, "x")}}, "expected 2 whole numbers"),
+        ({"channel_exponents": {"weight": torch.ones(2)}}, r"float32 \(2,\) in 'channel_exponents' for weight"),
         ({"fixed": {}}, "{} in 'fixed', expected True"),
         ({"fixed": False}, "False in 'fixed', expected True"),
         ({"generator": torch.zeros(3)}, r"Tensor in 'generator', expected the state of a torch\.Generator"),
@@ -392,6 +393,7 @@ def test_a_state_that_is_damaged_is_refused_and_changes_nothing() -> None:
         ("portions", (0.5, 2)),
         ("largest_power", "largest"),
         ("order", "smallest"),
+        ("per_channel", 1),
         ("biases", 1),
     ],
 )

@@ -22,9 +22,12 @@ keys of --json:
   busy_cores                  that other processes took meanwhile; null where
                               the system doesn't say
   warning                     a sentence if that was much, or null
+  fixed_point                 what layers of the file add, as info --json has
+                              it; null where none adds
   rows                        list of {batch, threads, runtimes, times_faster,
-                              largest_difference}; batch: of the first open
-                              axis, null if all sizes are fixed
+                              largest_difference, layers_on_whole_numbers};
+                              batch: of the first open axis, null if all sizes
+                              are fixed
   runtimes                    {name: {median_us, p10_us, p90_us, calls,
                               runs_per_second, inputs_per_second}};
                               p10, p90: a tenth of the calls is faster, slower;
@@ -33,7 +36,9 @@ keys of --json:
   times_faster                {median, p10, p90}: time of the other runtime
                               divided by netsurgery's, over rounds of turns
   largest_difference          between outputs, as a share of the largest one
-The last two are null without --against.
+  layers_on_whole_numbers     how many ran so at this size: of those that could,
+                              the engine takes the ones that are quicker so
+times_faster and largest_difference are null without --against.
 """
 
 
@@ -63,19 +68,23 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure and print."""
     import json
+    from dataclasses import asdict
 
+    from netsurgery.analysis.fixed_point import fixed_layers
     from netsurgery.checks import require_range
     from netsurgery.cli.bench_text import lines
     from netsurgery.deployment.measuring import measured
+    from netsurgery.runtime.session import read_packed
 
     require_range("--seconds", options.seconds, 0.001, 3600)
     record = measured(
         options.model, options.against, options.batch, options.threads, options.seconds, dict(options.size)
     )
+    found = fixed_layers(read_packed(options.model).graph)
     if options.json:
-        print(json.dumps(record, indent=1))
+        print(json.dumps({**record, "fixed_point": None if found is None else asdict(found)}, indent=1))
     else:
-        print(*lines(record), sep="\n")
+        print(*lines(record, found), sep="\n")
 
 
 def _size(text: str) -> tuple[str, int]:

@@ -6,24 +6,37 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from netsurgery.cli.summary_text import WIDTH, fact
+from netsurgery.analysis.fixed_point import FixedLayers
+from netsurgery.cli.summary_text import WIDTH, fact, fixed_point
 
 _HEADS = ("batch", "threads", "runtime", "median us", "p10 us", "p90 us", "inputs/s", "faster")
 
 
-def lines(record: Mapping[str, Any]) -> list[str]:
-    """The table, then a sentence for every row in which netsurgery is not the faster one, and one on a busy machine."""
+def lines(record: Mapping[str, Any], found: FixedLayers | None = None) -> list[str]:
+    """The table, then a sentence for every row in which netsurgery is not the faster one, and one on a busy machine.
+
+    found: the layers of the file that are in fixed point, None if there are none.
+    """
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return [
         record["model"],
         *fact("size", f"{record['size_bytes']:,} bytes"),
         *fact("processor", record["machine"]["processor"]),
         *fact("measured", f"with {record['instructions']}; {versions}; calls from Python"),
+        *fixed_point(found),
+        *(_on_whole_numbers(record["rows"], found) if found is not None else []),
         "",
         *_table(record["rows"]),
         *(sentence for row in record["rows"] for sentence in _verdict(row)),
         *(["", *textwrap.wrap(record["warning"], WIDTH)] if record["warning"] else []),
     ]
+
+
+def _on_whole_numbers(rows: list[Mapping[str, Any]], found: FixedLayers) -> list[str]:
+    """At which batch sizes how many of the layers that could ran on whole numbers."""
+    counts = {row["batch"]: row["layers_on_whole_numbers"] for row in rows}
+    at = [f"{count} at {'its fixed batch' if batch is None else f'batch {batch}'}" for batch, count in counts.items()]
+    return fact("ran so", f"{', '.join(at)}, of {found.layers}; the others on floats, which give the same bits")
 
 
 def _table(rows: list[Mapping[str, Any]]) -> list[str]:

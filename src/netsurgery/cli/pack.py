@@ -34,6 +34,13 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         metavar="X.npy",
         help="a batch of real inputs that scales are chosen on, once for each input; needed for --activations fixed",
     )
+    parser.add_argument(
+        "--ends",
+        default="auto",
+        choices=("auto", "fixed", "float"),
+        help="of --activations fixed: whether the first and the last layers are in fixed point; auto leaves one in "
+        "float32 where that takes half of the error away (default auto)",
+    )
     parser.add_argument("--names", action="store_true", help="keep the names of inputs, layers and weights")
     parser.add_argument(
         "--input",
@@ -90,6 +97,12 @@ def run(options: argparse.Namespace) -> None:
         "given" if options.calibration else "nothing",
         "given with --activations fixed, and only then",
     )
+    require(
+        options.ends == "auto" or options.activations == "fixed",
+        "--ends",
+        options.ends,
+        "left out without --activations fixed",
+    )
     calibration = [[read_array(given) for given in options.calibration]] if options.calibration else None
     examples = [read_array(given) for given in options.input] if options.input else None
     try:
@@ -103,6 +116,7 @@ def run(options: argparse.Namespace) -> None:
             weights=options.weights,
             names=options.names,
             activations=options.activations,
+            ends=options.ends,
             calibration=calibration,
         )
     except UnsupportedOperatorError as error:

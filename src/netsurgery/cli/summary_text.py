@@ -28,12 +28,13 @@ def network(summary: Summary) -> list[str]:
         *fact("inputs", _values(summary.inputs)),
         *fact("outputs", _values(summary.outputs)),
         *(fact("open axes", named_axes(summary.axes, summary.steps)) if set(summary.axes) - {"batch"} else []),
-        *_fixed_point(summary.fixed_point),
+        *fixed_point(summary.fixed_point),
         *fact("operators", f"{sum(summary.operators.values())}: {operators}" if operators else "none"),
     ]
 
 
-def _fixed_point(found: FixedLayers | None) -> list[str]:
+def fixed_point(found: FixedLayers | None) -> list[str]:
+    """What layers add, where in float32 they would multiply; nothing if none adds."""
     if found is None:
         return []
     fewest, most = found.bits

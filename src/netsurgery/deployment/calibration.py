@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from netsurgery.checks import require
+from netsurgery.deployment.float_ends import Ends, with_ends
 from netsurgery.errors import InputError, SettingError
 from netsurgery.graph.capture import array_of
-from netsurgery.graph.fixed_layers import FARTHEST_UNIT, Choice, Point, finest, fixed, points, whole_layers
-from netsurgery.graph.fixed_point import highest
+from netsurgery.graph.fixed_layers import Point, WholeLayer, fixed, points, whole_layers
+from netsurgery.graph.fixed_point import EXACT, highest
+from netsurgery.graph.grid_choice import FARTHEST_UNIT, FEWEST_BITS, MOST_BITS, Choice, least_error
 from netsurgery.graph.ir import Array, Graph, Input
 from netsurgery.packed.format import MOST_OUTPUTS
 from netsurgery.packed.writer import encode
@@ -21,8 +24,8 @@ from netsurgery.runtime.session import Session
 
 _SAMPLE = 2**16
 """Entries of a value that are kept from each batch."""
-_STEPS = 8
-"""So many times the grid is made finer, and values beyond it are cut, to see where the error is least."""
+_HELD = 4
+"""Batches that networks are compared on."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,19 @@ class FixedPoint:
     remarks: tuple[str, ...]
 
 
-def calibrated(graph: Graph, batches: Iterable[Sequence[Array]]) -> FixedPoint:
+def calibrated(
+    graph: Graph,
+    batches: Iterable[Sequence[Array]],
+    grids: Mapping[str, Choice] | None = None,
+    ends: Ends = "auto",
+) -> FixedPoint:
     """The network with activations in fixed point, as far as its weights are powers of two.
 
     batches: of inputs, in their order; the more like those that the network is meant for, the better. Scales are
-    powers of two, one for each value, of least squared error over a sample of each batch. Raises SettingError if no
-    layer's weights are powers of two, or no batch is given; InputError for batches that the network doesn't take.
+    powers of two, one for each value, of least squared error over a sample of each batch. grids: name of a layer's
+    weight -> the grid of what it reads, in the place of one that is chosen here. ends: whether the first and the last
+    layers stay in float32 (`pack`). Raises SettingError if no layer's weights are powers of two, no batch is given, or
+    sums of a given grid aren't exact; InputError for batches that the network doesn't take.
     """
     layers = whole_layers(graph)
     with_weights = sum(made.operator in ("Conv", "Linear") for made in graph.nodes)
@@ -50,17 +60,61 @@ def calibrated(graph: Graph, batches: Iterable[Sequence[Array]]) -> FixedPoint:
             f"activations='fixed' adds where weights are powers of two; none of the {with_weights} layers' are. Train "
             "with netsurgery.INQ first, or leave activations='float'."
         )
-    places = points(graph, layers)
-    wanted = list(dict.fromkeys([name for point in places for name in point.values] + list(layers)))
-    seen = _observed(graph, wanted, batches)
-    chosen: dict[str, Choice] = {}
-    for point in places:
-        choice = _chosen(point, [seen[name] for name in point.values])
-        chosen.update(dict.fromkeys(point.values, choice))
-    made = fixed(graph, layers, chosen, lambda name: seen[name].largest)
+    given = _checked(grids or {}, layers)
+    wanted = list(dict.fromkeys([name for point in points(graph, layers) for name in point.values] + list(layers)))
+    held: list[Sequence[Array]] = []
+    seen = _observed(graph, wanted, _holding(batches, held))
+
+    def in_fixed_point(those: Mapping[str, WholeLayer]) -> Graph:
+        chosen: dict[str, Choice] = {}
+        for point in points(graph, those):
+            choice = _given(point, given) or _chosen(point, [seen[name] for name in point.values])
+            chosen.update(dict.fromkeys(point.values, choice))
+        return fixed(graph, those, chosen, lambda name: seen[name].largest)
+
+    made = with_ends(graph, layers, in_fixed_point, held, ends)
     left = with_weights - len(layers)
-    remarks = (f"{left} of {with_weights} layers have other weights than powers of two: they stay in float32.",)
-    return FixedPoint(made, remarks if left else ())
+    remarks = []
+    if left:
+        remarks.append(f"{left} of {with_weights} layers have other weights than powers of two: they stay in float32.")
+    unused = sorted(set(given) - {str(layer.made.inputs[1]) for layer in layers.values()})
+    if unused:
+        remarks.append(
+            f"{', '.join(unused[:3])}{', ...' if len(unused) > 3 else ''}: no layer in fixed point has that weight."
+        )
+    return FixedPoint(made.graph, (*remarks, *made.remarks))
+
+
+def _checked(grids: Mapping[str, Choice], layers: Mapping[str, WholeLayer]) -> Mapping[str, Choice]:
+    """Grids that someone gives. Raises SettingError for what is none, or on which sums of a layer could round."""
+    for name, one in grids.items():
+        fits = isinstance(one, Choice) and FEWEST_BITS <= one.bits <= MOST_BITS and abs(one.exponent) <= FARTHEST_UNIT
+        require(fits, f"grids[{name!r}]", one, "a grid as FixedActivations.grids has it")
+    for layer in layers.values():
+        name = str(layer.made.inputs[1])
+        grid = grids.get(name)
+        if grid is not None and highest(grid.bits, grid.signed) * layer.largest_sum >= EXACT:
+            raise SettingError(
+                f"grids[{name!r}] has {grid.bits} bits: sums of that layer wouldn't fit 24 bits. Train with "
+                f"FixedActivations(bits={FEWEST_BITS}), or leave this grid out."
+            )
+    return grids
+
+
+def _given(point: Point, grids: Mapping[str, Choice]) -> Choice | None:
+    """The grid that a value's readers were given; where they differ, as of joined values, one that reaches all."""
+    found = [grids[name] for reader in point.readers if (name := str(reader.made.inputs[1])) in grids]
+    if not found:
+        return None
+    return Choice(max(one.exponent for one in found), max(one.bits for one in found), any(one.signed for one in found))
+
+
+def _holding(batches: Iterable[Sequence[Array]], held: list[Sequence[Array]]) -> Iterator[Sequence[Array]]:
+    """The batches, of which the first are kept to compare networks on."""
+    for batch in batches:
+        if len(held) < _HELD:
+            held.append(batch)
+        yield batch
 
 
 @dataclass
@@ -109,19 +163,8 @@ def _chosen(point: Point, seen: Sequence[_Seen]) -> Choice:
     """The grid of least squared error, with as many bits as sums allow."""
     signed = any(one.negative for one in seen)
     bits = point.bits(signed)
-    count = highest(bits, signed)
     largest = max(one.largest for one in seen)
-    if largest == 0:
-        return Choice(0, bits, signed)
-    sample = np.concatenate([part for one in seen for part in one.sample])
-    coarsest = max(finest(largest, count), _STEPS - FARTHEST_UNIT)
-
-    def error(exponent: int) -> float:
-        counts = np.clip(np.rint(np.ldexp(sample, -exponent)), -count if signed else 0, count)
-        return float(np.square(np.ldexp(counts, exponent) - sample).mean())
-
-    best = min(range(coarsest, coarsest - _STEPS, -1), key=error)
-    return Choice(best, bits, signed)
+    return least_error(np.concatenate([part for one in seen for part in one.sample]), largest, bits, signed)
 
 
 def batch_of(given: Any, inputs: Sequence[Input]) -> list[npt.NDArray[Any]]:

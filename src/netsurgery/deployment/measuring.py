@@ -25,6 +25,8 @@ Bind: TypeAlias = Callable[[Sequence[Array]], Callable[[], "Outputs | Sequence[A
 OURS = "netsurgery"
 BATCHES = (1, 16)
 SEED = 0
+_ON_WHOLE_NUMBERS = "fixed lanes"
+"""The kind of the steps that layers of whole numbers become, as `Session.profile` has it."""
 
 
 def measured(
@@ -73,6 +75,7 @@ def measured(
             runtimes[count][against], installed[against] = dense.bound, dense.version
     rows = [(count, batch) for count in counts for batch in rows_at]
     differences = [_difference(runtimes[count], _random(session, batch, given)) for count, batch in rows]
+    on_whole_numbers = [_on_whole_numbers(session, _random(session, batch, given)) for _, batch in rows]
     pace = Pace()
     with other_processes() as busy:
         timed_rows = [
@@ -89,7 +92,8 @@ def measured(
         "busy_cores": busy.busy_cores,
         "warning": busy.warning,
         "rows": [
-            row | {"largest_difference": difference} for row, difference in zip(timed_rows, differences, strict=True)
+            row | {"largest_difference": difference, "layers_on_whole_numbers": layers}
+            for row, difference, layers in zip(timed_rows, differences, on_whole_numbers, strict=True)
         ],
     }
 
@@ -101,6 +105,11 @@ def _bound(session: Session, arrays: Sequence[Array]) -> Callable[[], Outputs]:
 def _random(session: Session, batch: int | None, sizes: Sizes) -> tuple[Array, ...]:
     first = {} if batch is None else {session.axes[0]: batch}
     return random_inputs(session.graph, {**first, **sizes}, SEED)
+
+
+def _on_whole_numbers(session: Session, arrays: Sequence[Array]) -> int:
+    """How many layers the engine computes on whole numbers at these sizes; which ones is its own choice."""
+    return sum(kind == _ON_WHOLE_NUMBERS for _, kind, _, _ in session.profile(*arrays))
 
 
 def _row(

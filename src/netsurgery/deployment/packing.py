@@ -21,6 +21,7 @@ import numpy.typing as npt
 from netsurgery.checks import require
 from netsurgery.deployment.calibration import batch_of, calibrated
 from netsurgery.deployment.comparison import TOLERANCE, Difference, compared, largest_difference
+from netsurgery.deployment.float_ends import Ends
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.deployment.separate_process import asked_apart
 from netsurgery.errors import SettingError, VerificationError
@@ -28,6 +29,7 @@ from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.graph.extents import Extent, axis
 from netsurgery.graph.fixed_point import same_everywhere
+from netsurgery.graph.grid_choice import Choice
 from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes, named_axes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
@@ -136,6 +138,8 @@ def pack(
     names: bool = False,
     activations: Activations = "float",
     calibration: Iterable[Any] | None = None,
+    grids: Mapping[str, Choice] | None = None,
+    ends: Ends = "auto",
     evaluate: Callable[[Session], float] | None = None,
 ) -> PackReport:
     """Write a network as an .nsm file, verified before it gets its name.
@@ -160,6 +164,12 @@ def pack(
         processor. Lossy, on request only.
     calibration: batches of inputs, each a tensor or array, or a sequence of them, that scales are chosen on; needed
         for "fixed". Some hundred examples do.
+    grids: `FixedActivations.grids`, the grids that a network was trained with, which are then those of what the layers
+        read; name of a layer's weight -> grid. Where there is none, one is chosen by calibration.
+    ends: "fixed" or "float": whether the first and the last layers, those before and behind which no other has weights,
+        are in fixed point too. "auto" leaves an end in float32 where that takes away half of the error of outputs on
+        calibration batches, if that is 1 % at all; the report says so. With the first layer in float32,
+        outputs may differ in the last bit between processors.
     evaluate: of a network that is called as `ns.load` gives it, a metric; the report has it for the network in float32
         and in fixed point.
     An .onnx file is compared with what ONNX Runtime makes of it, of a quantised one or one in other floats of what it
@@ -178,19 +188,22 @@ def pack(
     if weights not in ("exact", "float16", "bfloat16"):
         raise SettingError(f"weights={weights!r} is not allowed: weights must be 'exact', 'float16' or 'bfloat16'.")
     require(activations in ("float", "fixed"), "activations", activations, "'float' or 'fixed'")
-    if (calibration is None) == (activations == "fixed") or (evaluate is not None and activations == "float"):
+    require(ends in ("auto", "fixed", "float"), "ends", ends, "'auto', 'fixed' or 'float'")
+    only_fixed = any((calibration is not None, evaluate is not None, grids is not None, ends != "auto"))
+    if activations == "fixed" and calibration is None:
+        raise SettingError("activations='fixed' needs calibration: batches of inputs.")
+    if activations == "float" and only_fixed:
         raise SettingError(
-            f"activations={activations!r} "
-            + (
-                "needs calibration: batches of inputs."
-                if activations == "fixed"
-                else "takes neither calibration nor evaluate: they are for activations='fixed'."
-            )
+            "activations='float' takes neither calibration nor evaluate, grids and ends: they are for "
+            "activations='fixed'."
         )
     check_target(path)
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)
+    rounding = sys.modules.get("netsurgery.train.fixed_activations")
+    if rounding is not None:
+        rounding.check_removed(model)
     choices = Choices(open_axes, input_shapes, input_values, outputs)
     captured = capture(model, reference.run_node, example_inputs, choices)
     for name, constant in captured.graph.constants.items():
@@ -211,7 +224,7 @@ def pack(
     metric_before = metric_after = None
     if calibration is not None:
         _difference(graph, examples, expected, whose, path)
-        fixed_point = calibrated(graph, (batch_of(batch, graph.inputs) for batch in calibration))
+        fixed_point = calibrated(graph, (batch_of(batch, graph.inputs) for batch in calibration), grids, ends)
         metric_before = None if evaluate is None else float(evaluate(Session(encode(graph))))
         graph, remarks = fixed_point.graph, (*remarks, *fixed_point.remarks)
         rounded_outputs = _run(graph, examples)

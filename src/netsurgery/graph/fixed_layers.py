@@ -15,26 +15,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from netsurgery.graph.fixed_point import EXACT, HIGHEST_POWER, KEEPING, highest
+from netsurgery.graph.grid_choice import FARTHEST_UNIT, FEWEST_BITS, MOST_BITS, Choice, finest
 from netsurgery.graph.ir import Array, Graph, Node, node, unlike
 from netsurgery.graph.weights import Powers, Weights, matrix_shape
 
-FEWEST_BITS, MOST_BITS = 8, 12
-"""Of rounded activations."""
 SHORT = 2**15 - 1
 """The largest sum that 16 bits hold, whatever its sign."""
-FARTHEST_UNIT = 60
-"""Of the exponents of units and of grids: no number on the way is subnormal."""
 _WIDE_BITS, _WIDEST_BITS = 16, 25
 """Of a layer's output that others read before it is rounded, such as sums, and of one that is the network's own."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A grid for values: which Quantize makes them."""
-
-    exponent: int
-    bits: int
-    signed: bool
 
 
 @dataclass(frozen=True)
@@ -216,10 +204,3 @@ def fixed(
 def _is_cut(made: Node, choice: Choice) -> bool:
     """True for a Relu whose cut is the grid's own end."""
     return made.operator == "Relu" and not choice.signed
-
-
-def finest(largest: float, count: int) -> int:
-    """The least exponent with which `count` steps reach that far."""
-    if not np.isfinite(largest) or largest <= 0:
-        return 0
-    return int(np.clip(np.ceil(np.log2(largest / count)), -FARTHEST_UNIT, FARTHEST_UNIT))

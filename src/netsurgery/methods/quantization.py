@@ -17,9 +17,10 @@ from torch import Tensor
 from netsurgery.checks import is_number, require, require_count, require_flag
 from netsurgery.errors import NonFiniteWeightsError, StarvedLayerWarning
 from netsurgery.methods.base import Layer, Method, tensors_of, weights_of
-from netsurgery.methods.blocks import as_number, blocks, row_blocks
+from netsurgery.methods.blocks import as_number, blocks, row_blocks, rows_of
+from netsurgery.methods.channel_powers import largest_exponents, nearest_in_channels, sizes_in_channels
 from netsurgery.methods.encoded import EncodedPowers, EncodedSparse
-from netsurgery.methods.fields import generator, hidden, per_parameter, per_parameter_number
+from netsurgery.methods.fields import generator, hidden, per_filter, per_parameter, per_parameter_number
 from netsurgery.methods.powers import fitted_powers, nearest_power, powers
 from netsurgery.methods.ranking import cut_at
 from netsurgery.methods.soundness import check_finite
@@ -43,7 +44,10 @@ class QuantizationState(State):
     fixed: dict[str, Tensor] = hidden()
     """Parameter name -> the value of each connection that isn't free, and +0 for the free ones."""
     exponents: dict[str, tuple[int, int]] = per_parameter_number(count=2)
-    """Parameter name -> (n1, n2), taken once when the stage begins; (0, 0) for a tensor of zeros, which needs none."""
+    """Parameter name -> (n1, n2), taken once when the stage begins; (0, 0) for a tensor of zeros, which needs none.
+    Where channels have their own, the largest n1 and the smallest n2 of them."""
+    channel_exponents: dict[str, Tensor] = per_filter(torch.int16)
+    """Names of the weights whose channels have their own powers -> n1 of each, as `largest_exponents` gives it."""
     survivors: dict[str, int] = per_parameter_number()
     """Parameter name -> connections other than 0 when the stage begins, of which portions are the shares."""
     generator: torch.Generator = generator()
@@ -62,9 +66,9 @@ class INQ(Method[QuantizationState]):
     """Weights become zero or powers of two, and the network trains on meanwhile.
 
     Use it last, on a trained network or after Surgery: connections that are 0 when its stage begins stay 0, and
-    portions are of the others. Each tensor by itself has its powers, and gives its largest weights first. At the end
-    every connection costs `bits` bits or fewer, and `pack` stores exponents. After the last portion nothing is left to
-    train; batch norms and biases stay as floating-point numbers.
+    portions are of the others. Each tensor by itself has its powers, or each output channel of it on request, and gives
+    its largest weights first. At the end every connection costs `bits` bits or fewer, and `pack` stores exponents.
+    After the last portion nothing is left to train; batch norms and biases stay as floating-point numbers.
 
     bits: b, 2 .. 8: zero and 2^(b-1) / 2 powers with either sign; 2 is ternary. A Stage for each layer gives each its
         own.
@@ -77,6 +81,10 @@ class INQ(Method[QuantizationState]):
         paper's leaves many weights below the smallest power.
     order: "largest", as the paper advises, or "random", which it found worse.
     biases: quantize biases too.
+    per_channel: every output channel of a weight has powers of its own: `largest_power` is meant of its weights alone,
+        and the largest weights are those nearest to the largest power of their channel. For few bits, and for channels
+        that differ in size, as those of depthwise layers do; fewer weights become 0, so the file grows a little. Biases
+        keep the powers of a tensor.
 
     Raises SettingError for a value outside its range.
 
@@ -98,6 +106,7 @@ class INQ(Method[QuantizationState]):
     largest_power: Literal["fitted", "paper"] = "fitted"
     order: Literal["largest", "random"] = "largest"
     biases: bool = False
+    per_channel: bool = False
 
     name: ClassVar[str] = "inq"
     state_type: ClassVar[type[QuantizationState]] = QuantizationState
@@ -113,6 +122,7 @@ class INQ(Method[QuantizationState]):
         object.__setattr__(self, "portions", tuple(self.portions))
         require(self.largest_power in ("fitted", "paper"), "largest_power", self.largest_power, "'fitted' or 'paper'")
         require(self.order in ("largest", "random"), "order", self.order, "'largest' or 'random'")
+        require_flag("per_channel", self.per_channel)
         require_flag("biases", self.biases)
         rounds = len(self._portions()) - 1
         require(self.steps >= rounds, "steps", self.steps, f">= {rounds}", "a round of retraining has one at least")
@@ -140,12 +150,19 @@ class INQ(Method[QuantizationState]):
 
     def init(self, layers: Sequence[Layer], seed: int) -> QuantizationState:
         survivors = {name: int(tensor.count_nonzero()) for name, tensor in tensors_of(layers)}
+        channels = {
+            name: largest_exponents(tensor, self.bits, layer.filter_dim(name), self.largest_power == "fitted")
+            for layer, name, tensor in weights_of(layers)
+            if self.per_channel
+        }
         state = QuantizationState(
             free={name: tensor != 0 for name, tensor in tensors_of(layers)},
             fixed={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)},
             exponents={
-                name: self._powers(tensor) if survivors[name] else (0, 0) for name, tensor in tensors_of(layers)
+                name: self._powers(tensor, channels.get(name)) if survivors[name] else (0, 0)
+                for name, tensor in tensors_of(layers)
             },
+            channel_exponents=channels,
             survivors=survivors,
             pruned=no_counts(layers),
             spliced=no_counts(layers),
@@ -175,8 +192,11 @@ class INQ(Method[QuantizationState]):
             return EncodedSparse.of(tensor, state.kept(name))
         return EncodedPowers.of(tensor)
 
-    def _powers(self, tensor: Tensor) -> tuple[int, int]:
-        """(n1, n2) of a tensor that isn't all zeros."""
+    def _powers(self, tensor: Tensor, channels: Tensor | None) -> tuple[int, int]:
+        """(n1, n2) of a tensor that isn't all zeros. channels: n1 of each, if they have their own."""
+        if channels is not None:
+            least, most = (int(end) for end in torch.aminmax(channels))
+            return most, least + 1 - 2 ** (self.bits - 2)
         if self.largest_power == "paper":
             return powers(max(abs(float(end)) for end in torch.aminmax(tensor)), self.bits)
         return fitted_powers(lambda: (tensor[rows][tensor[rows] != 0] for rows in row_blocks(tensor)), self.bits)
@@ -192,9 +212,10 @@ class INQ(Method[QuantizationState]):
     def _fix(self, state: QuantizationState, name: str, tensor: Tensor, count: int) -> None:
         """Quantize `count` of the free connections of a tensor, 1 .. all of them, and free them no more."""
         seed = int(torch.randint(1 << 62, (), generator=state.generator)) if self.order == "random" else None
+        channels = state.channel_exponents.get(name)
 
         def all_scores() -> Iterator[Tensor]:
-            return (scores for _, scores in _scores(tensor, state.free[name], seed))
+            return (scores for _, scores in _scores(tensor, state.free[name], channels, seed))
 
         cut = cut_at(all_scores, keep=count)
         if cut is None:
@@ -202,21 +223,29 @@ class INQ(Method[QuantizationState]):
                 f"{name} holds weights beyond float32's range. Scale them down, and attach again."
             )
         parts = cut.shared(all_scores())
-        for (rows, scores), part in zip(_scores(tensor, state.free[name], seed), parts, strict=True):
+        for (rows, scores), part in zip(_scores(tensor, state.free[name], channels, seed), parts, strict=True):
             free = state.free[name][rows]
             chosen = torch.zeros_like(free).masked_scatter_(free, part.select(scores))
-            values = nearest_power(tensor[rows], *state.exponents[name])
+            if channels is None:
+                values = nearest_power(tensor[rows], *state.exponents[name])
+            else:
+                values = nearest_in_channels(tensor[rows], rows_of(channels, rows), self.bits)
             state.pruned[name] += int((chosen & (values == 0)).count_nonzero())  # too small for the smallest power
             state.fixed[name][rows].addcmul_(values, as_number(chosen))
             free.logical_and_(chosen.logical_not_())
 
 
-def _scores(tensor: Tensor, free: Tensor, seed: int | None) -> Iterator[tuple[slice, Tensor]]:
+def _scores(tensor: Tensor, free: Tensor, channels: Tensor | None, seed: int | None) -> Iterator[tuple[slice, Tensor]]:
     """Non-negative float32 scores of the free connections, (k,), some rows at a time; the highest are taken first.
 
-    |w|, or numbers drawn from `seed`: the same each time, so that they needn't be kept.
+    |w|, over the largest power of its channel where `channels` has n1 of each, or numbers drawn from `seed`: the same
+    each time, so that they needn't be kept.
     """
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     for rows in row_blocks(tensor):
-        scores = tensor[rows].to(torch.float32).abs()[free[rows]]
+        if channels is None:
+            sizes = tensor[rows].to(torch.float32).abs()
+        else:
+            sizes = sizes_in_channels(tensor[rows], rows_of(channels, rows))
+        scores = sizes[free[rows]]
         yield rows, scores if generator is None else torch.rand(len(scores), generator=generator).to(scores.device)

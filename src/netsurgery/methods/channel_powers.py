@@ -1,0 +1,72 @@
+"""Powers of two of each output channel by itself: the rule of powers.py, for all channels of a weight at once.
+
+A channel is a filter (filters.py): all that makes one output. Its weights, over its own largest power 2^n1, are rounded
+to {0, ±2^(n2 - n1), ..., ±1}, and scaled back; scaling by a power of two rounds nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from netsurgery.methods.blocks import row_blocks
+from netsurgery.methods.powers import nearest_power
+
+_SMALLEST = -1022  # of n1: float64 holds 2^-n1 too
+
+
+def largest_exponents(weight: Tensor, bits: int, dim: int = 0, fitted: bool = True) -> Tensor:
+    """n1 of each channel: int16 with n in dimension `dim` and 1 in all others; 0 for a channel of zeros.
+
+    weight: of two dimensions or more, floating-point and finite; channels lie along `dim`. bits: b >= 2.
+    fitted: the n1 of least squared error over the channel's weights other than 0, as `powers.fitted_powers` has it of a
+    tensor; False: the n1 that follows from its largest weight, as in `powers.powers`.
+    """
+    channels = weight.transpose(0, dim)
+    found = torch.cat([_largest(channels[rows].flatten(1), bits, fitted) for rows in row_blocks(channels)])
+    return found.view([extent if one == dim else 1 for one, extent in enumerate(weight.shape)])
+
+
+def nearest_in_channels(weight: Tensor, exponents: Tensor, bits: int) -> Tensor:
+    """Each weight as zero or the power of its channel that stands for it, in its own type and shape; equation 4.
+
+    exponents: n1 of each channel, integers that broadcast to the weight. As exact as `powers.nearest_power`; float64
+    weights below 2^-1023 become 0.
+    """
+    scaled = weight.to(torch.float64) * _powers_of_two(-exponents)
+    rounded = nearest_power(scaled, 0, 1 - 2 ** (bits - 2)) * _powers_of_two(exponents)
+    return rounded.to(weight.dtype).add_(0.0)  # -0 + 0 is +0, where a power was too small for the type
+
+
+def sizes_in_channels(weight: Tensor, exponents: Tensor) -> Tensor:
+    """float32 of the weight's shape: |w| over its channel's largest power, the same however a channel is scaled."""
+    return (weight.to(torch.float64).abs() * _powers_of_two(-exponents)).to(torch.float32)
+
+
+def _largest(channels: Tensor, bits: int, fitted: bool) -> Tensor:
+    """(n,) int16: n1 of each row of (n, k)."""
+    sizes = channels.abs().to(torch.float64)
+    fractions, above = torch.frexp(sizes.amax(dim=1))
+    _, beyond = math.frexp(torch.finfo(channels.dtype).max)
+    highest = torch.where(fractions >= 0.75, above, above - 1).clamp_(_SMALLEST, beyond - 1)
+    if not fitted:
+        return torch.where(fractions > 0, highest, 0).to(torch.int16)
+    means = sizes.sum(dim=1) / sizes.count_nonzero(dim=1).clamp_(min=1)
+    tries = (highest - torch.frexp(means).exponent + 1).clamp_(min=0)  # why no more are worth it: powers.fitted_powers
+    scaled = sizes * _powers_of_two(-highest)[:, None]
+    least, best = torch.full_like(means, math.inf), torch.zeros_like(highest)
+    for lower in range(int(tries.max()) + 1):
+        lost = scaled - nearest_power(scaled, -lower, -lower + 1 - 2 ** (bits - 2))
+        error = lost.square_().sum(dim=1).masked_fill_(tries < lower, math.inf)
+        better = error < least
+        least, best = torch.where(better, error, least), torch.where(better, lower, best)
+    return torch.where(fractions > 0, highest - best, 0).to(torch.int16)
+
+
+def _powers_of_two(exponents: Tensor) -> Tensor:
+    """float64: 2^e, exact, as no library's pow has to be."""
+    least, most = (int(end) for end in torch.aminmax(exponents))
+    table = [math.ldexp(1.0, exponent) for exponent in range(least, most + 1)]
+    return torch.tensor(table, dtype=torch.float64, device=exponents.device)[exponents.to(torch.int64) - least]

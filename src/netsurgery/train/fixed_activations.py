@@ -1,0 +1,232 @@
+"""Training that feels the rounding of activations: the grids that `pack(activations="fixed")` then puts them on.
+
+    x ─▶ Conv             x ─▶ rounded ─▶ Conv            the gradient passes straight through, but not where the grid
+    └──▶ Add              └──▶ rounded ─▶ Add             ends: Bengio, Léonard, Courville 2013, arXiv 1308.3432
+
+What a layer with weights reads is rounded, and whatever reads the same value after it gets the rounded one, as in the
+packed network. Outputs of layers are sums there, which keep 16 bits or more: they stay as they are here.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+
+from netsurgery.attachment.other_optimizers import uncompiled
+from netsurgery.checks import require_count
+from netsurgery.errors import AttachmentError, LayerNotFoundError, NonFiniteWeightsError, StateError
+from netsurgery.graph.grid_choice import FEWEST_BITS, MOST_BITS, Choice, least_error
+from netsurgery.methods.saved_state import check_keys
+from netsurgery.train.rounded_forward import Forward, Seen, rounded
+
+OBSERVED = 16
+"""Batches that grids are chosen on, or fewer where `start` comes earlier."""
+_VERSION = 1
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_attached: weakref.WeakSet[FixedActivations] = weakref.WeakSet()
+
+
+class FixedActivations:
+    """Rounds what linear layers and convolutions read to fixed point, while a network trains on and when it evaluates.
+
+    Use it where `pack(activations="fixed")` alone costs accuracy, as with few bits or narrow layers: over the last
+    round of INQ, when most weights are what they will be. Not in the place of INQ: it leaves weights alone. The model
+    stays a plain module with its own keys; until `remove`, its forward rounds.
+
+    model: any module, not compiled yet; layers that are called, and functions of torch that are given its weights.
+    bits: 8 .. 12 of each rounded value, its sign included. More than 8 only where layers have few connections: pack
+        refuses sums that 24 bits don't hold.
+    start: forward passes in training mode before the first that rounds, >= 1. Grids are chosen on the last 16 of them,
+        one for each layer, with the least squared error, and stay.
+    skip: patterns of the layers whose inputs stay as they are, such as ("conv1", "head.*").
+
+    grids: name of the weight of each layer -> the grid of what it reads; empty before `start`. `pack` takes them.
+
+    In distributed training process 0 says the grids, so each process has to train on as many batches. What is read
+    before the first layer reads it, and what torch recomputes in backward (checkpointing) but layers, isn't rounded.
+    Raises SettingError for a number outside its range, LayerNotFoundError if there is no layer, or nothing that a
+    pattern matches, and at `start` if forward has called none; AttachmentError if the model's activations are rounded
+    already, or it is compiled; NonFiniteWeightsError if what a layer reads isn't finite when grids are chosen.
+
+    >>> method = ns.INQ(bits=3, steps=60)
+    >>> operation = ns.attach(model, optimizer, method)
+    >>> rounding = ns.FixedActivations(model, start=method.round_starts[-1])
+    >>> for inputs, labels in loader:  # your loop, unchanged
+    ...     optimizer.zero_grad()
+    ...     loss_of(model(inputs), labels).backward()
+    ...     optimizer.step()
+    >>> operation.finish()
+    >>> rounding.remove()
+    >>> report = ns.pack(
+    ...     model.eval(), "network.nsm", example_inputs=images,
+    ...     activations="fixed", calibration=[images], grids=rounding.grids,
+    ... )
+    """
+
+    def __init__(self, model: nn.Module, bits: int = 8, *, start: int = OBSERVED, skip: tuple[str, ...] = ()) -> None:
+        require_count("bits", bits, minimum=FEWEST_BITS, maximum=MOST_BITS)
+        require_count("start", start)
+        if hasattr(model, "_orig_mod"):
+            raise AttachmentError("The model is compiled, and compiled code calls no hooks: give the model itself.")
+        self._model = model
+        if any(_share(other._model, model) for other in _attached):
+            raise AttachmentError(
+                "The model's activations are rounded already. Call remove() of what rounds them first."
+            )
+        self.bits, self.start = bits, start
+        self.passes = 0
+        """Forward passes in training mode so far."""
+        self.grids: dict[str, Choice] = {}
+        self._seen: dict[str, Seen] = {}
+        self._forward: Forward | None = None
+        layers = {name: module for name, module in model.named_modules() if isinstance(module, _LAYERS)}
+        chosen = {name: module for name, module in layers.items() if not any(fnmatchcase(name, one) for one in skip)}
+        unmatched = [one for one in skip if not any(fnmatchcase(name, one) for name in layers)]
+        if unmatched or not chosen:
+            wrong = f"matches no layer with {unmatched[0]!r}" if unmatched else "leaves no layer to round for"
+            there = ", ".join(name or "(the model itself)" for name in layers) or "no linear layer and no convolution"
+            raise LayerNotFoundError(f"skip={skip!r} {wrong}. There is {there}.")
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        skipped = {id(module.weight) for name, module in layers.items() if name not in chosen}
+        self._names = {one: name for one, name in names.items() if one not in skipped}
+        self._handles = [
+            model.register_forward_pre_hook(uncompiled(self._begin), prepend=True),
+            model.register_forward_hook(uncompiled(self._end), always_call=True),
+        ]
+        for layer, module in chosen.items():
+            name = names.get(id(module.weight), f"{layer}.weight".removeprefix("."))  # or computed from others
+            hook = uncompiled(partial(_rounded_input, weakref.proxy(self), name))
+            self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+        _attached.add(self)
+
+    def remove(self) -> None:
+        """Round no more; `grids` stay. May be called again."""
+        self._end()
+        for handle in self._handles:
+            handle.remove()
+        _attached.discard(self)
+
+    def __enter__(self) -> FixedActivations:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs: tensors, numbers, strings and dicts only."""
+        return {
+            "version": _VERSION,
+            "bits": self.bits,
+            "start": self.start,
+            "passes": self.passes,
+            "grids": {name: {"exponent": grid.exponent, "signed": grid.signed} for name, grid in self.grids.items()},
+            "seen": {name: seen.saved() for name, seen in self._seen.items()},
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Resume on the same model with the same settings. Raises StateError if `saved` is of others, or damaged."""
+        check_keys(saved, set(self.state_dict()), "The saved state of fixed activations")
+        ours = {"version": _VERSION, "bits": self.bits, "start": self.start}
+        theirs = {name: saved[name] for name in ours}
+        if theirs != ours:
+            raise StateError(f"The saved state of fixed activations is of {theirs}, and {ours} is set. Set the same.")
+        try:
+            grids = {
+                str(name): Choice(int(grid["exponent"]), self.bits, bool(grid["signed"]))
+                for name, grid in saved["grids"].items()
+            }
+            seen = {str(name): Seen.loaded(one) for name, one in saved["seen"].items()}
+            passes = int(saved["passes"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StateError(
+                f"The saved state of fixed activations is damaged: {error}. Load what state_dict() returned."
+            ) from error
+        self.passes, self.grids, self._seen = passes, grids, seen
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FixedActivations:
+        """Itself: copies of a model, as averages keep them, are rounded alike."""
+        return self
+
+    def __reduce__(self) -> Any:
+        """Raises AttachmentError: hooks are of this process."""
+        raise AttachmentError(
+            "Fixed activations can't be pickled: they are hooks on a model of this process. Save the state_dict() of "
+            "both, or remove() them first."
+        )
+
+    def _begin(self, module: nn.Module, *_: object) -> None:
+        self._end()  # of a forward that something broke off
+        if module.training:
+            if self.passes == self.start and not self.grids:
+                self._choose()
+            self.passes += 1
+        looks = module.training and self.start - OBSERVED < self.passes <= self.start
+        if looks or self.grids:
+            self._forward = Forward(self._read, self._names, looks)
+            self._forward.__enter__()
+
+    def _end(self, *_: object) -> None:
+        forward, self._forward = self._forward, None
+        if forward is not None:
+            forward.__exit__(None, None, None)
+
+    def _choose(self) -> None:
+        if not self._seen:
+            names = ", ".join(name for name in self._names.values() if not name.endswith("bias"))
+            raise LayerNotFoundError(f"Forward multiplies nothing by {names} as they are: there is nothing to round.")
+        for name, seen in self._seen.items():
+            if not np.isfinite(seen.largest):
+                raise NonFiniteWeightsError(f"What is multiplied by {name} isn't finite: training has diverged.")
+        grids = {
+            name: least_error(torch.cat(seen.sample).double().numpy(), seen.largest, self.bits, seen.negative)
+            for name, seen in self._seen.items()
+        }
+        if distributed.is_available() and distributed.is_initialized():
+            agreed = [grids]
+            distributed.broadcast_object_list(agreed, src=0)
+            grids = agreed[0]
+        self.grids, self._seen = grids, {}
+
+    def _read(self, name: str, x: Tensor) -> Tensor:
+        """What the layer with that weight reads in the place of x."""
+        forward = self._forward
+        if forward is not None and forward.looks:
+            if (name, id(x)) not in forward.looked_at:
+                forward.looked_at[name, id(x)] = x
+                self._seen.setdefault(name, Seen()).look(x.detach())
+            return x
+        if name not in self.grids or not x.is_floating_point():
+            return x
+        if forward is None:
+            return rounded(x, self.grids[name])
+        if id(x) not in forward.rounded:
+            found = rounded(x, self.grids[name])
+            forward.rounded[id(x)], forward.rounded[id(found)] = (x, found), (found, found)
+        return forward.rounded[id(x)][1]
+
+
+def check_removed(model: object) -> None:
+    """Raise AttachmentError if a model's activations are being rounded: what it gives isn't what its weights say."""
+    if isinstance(model, nn.Module) and any(_share(other._model, model) for other in _attached):
+        raise AttachmentError(
+            "The model's activations are being rounded by FixedActivations. Call its remove() first, and give what it "
+            "found as grids: pack(..., activations='fixed', grids=rounding.grids)."
+        )
+
+
+def _share(one: nn.Module, other: nn.Module) -> bool:
+    return any(module is one for module in other.modules()) or any(module is other for module in one.modules())
+
+
+def _rounded_input(owner: FixedActivations, name: str, _: nn.Module, args: Any, kwargs: Any) -> Any:
+    """A layer's arguments with a rounded input."""
+    if args:
+        return (owner._read(name, args[0]), *args[1:]), kwargs
+    return args, {**kwargs, "input": owner._read(name, kwargs["input"])}
