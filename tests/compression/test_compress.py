@@ -20,7 +20,7 @@ from netsurgery.compression.result import Compression, Moment
 from netsurgery.errors import DataError, SettingError
 
 KINDS = {"pictures": pictures, "sequences": sequences}
-STEPS = 1_200
+STEPS = 800
 
 
 def compressed(given: Given, out: Path, **more: Any) -> Compression:
@@ -162,7 +162,7 @@ def progress(moment):
     if seen[0] == stop:
         os._exit(9)  # as kill -9: nothing is cleaned up
 given = pictures()
-ns.compress(given.model, given.batches, given.evaluate, loss=given.loss, max_loss=0.02, budget=500, out=out,
+ns.compress(given.model, given.batches, given.evaluate, loss=given.loss, max_loss=0.02, budget=300, out=out,
             resume=True, progress=progress)
 """
 
