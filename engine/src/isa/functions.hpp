@@ -1,6 +1,6 @@
-// Functions of one float, as loops that compilers turn into vectors: no branches, no tables, no calls. NaN gives NaN,
-// infinities their limits. An ulp is the distance of neighbouring floats around the exact value; the bounds are those
-// that tests/engine/test_plain_functions.py measures. For kernel units, as simd.hpp.
+// Functions of one float: of some registers side by side, or as loops that compilers turn into vectors. No branches, no
+// tables, no calls. NaN gives NaN, infinities their limits. An ulp is the distance of neighbouring floats around the
+// exact value; the bounds are those that tests/engine/test_plain_functions.py measures. For kernel units, as simd.hpp.
 #pragma once
 
 #include "isa/simd.hpp"
@@ -88,52 +88,112 @@ NETSURGERY_INLINE float power_below(float x, float largest) {
   return value_of(exponential(difference, low));
 }
 
+/// Some registers of floats, each operation on one after the other: a quotient or a polynomial of one register waits
+/// for itself, that of several doesn't. Functions that cut or choose are written for these: as loops over floats,
+/// compilers compute a quotient once for each case.
+struct Wide {
+  static constexpr int kParts = kRegisters >= 32 ? 4 : 2;
+  static constexpr int kFloats = kParts * (kNativeBytes / 4);
+
+  Native part[kParts];
+
+  Wide() = default;
+  NETSURGERY_INLINE Wide(float value) {  // constants stand among registers
+#pragma GCC unroll 4
+    for (Native& one : part) one = value - Native{};
+  }
+
+  /// of(i) of each part.
+  template <class Of>
+  static NETSURGERY_INLINE Wide each(Of&& of) {
+    Wide made;
+#pragma GCC unroll 4
+    for (int i = 0; i < kParts; ++i) made.part[i] = of(i);
+    return made;
+  }
+};
+
+NETSURGERY_INLINE Wide operator+(const Wide& a, const Wide& b) {
+  return Wide::each([&](int i) { return a.part[i] + b.part[i]; });
+}
+NETSURGERY_INLINE Wide operator-(const Wide& a, const Wide& b) {
+  return Wide::each([&](int i) { return a.part[i] - b.part[i]; });
+}
+NETSURGERY_INLINE Wide operator*(const Wide& a, const Wide& b) {
+  return Wide::each([&](int i) { return a.part[i] * b.part[i]; });
+}
+NETSURGERY_INLINE Wide operator/(const Wide& a, const Wide& b) {
+  return Wide::each([&](int i) { return a.part[i] / b.part[i]; });
+}
+NETSURGERY_INLINE Wide operator-(const Wide& a) {
+  return Wide::each([&](int i) { return -a.part[i]; });
+}
+
+/// a where x < y, b elsewhere.
+NETSURGERY_INLINE Wide where_less(const Wide& x, const Wide& y, const Wide& a, const Wide& b) {
+  return Wide::each([&](int i) { return x.part[i] < y.part[i] ? a.part[i] : b.part[i]; });
+}
+
 /// x, or the limit that it lies beyond. NaN stays.
-NETSURGERY_INLINE float within(float x, float low, float high) {
-  const float risen = x < low ? low : x;
-  return risen > high ? high : risen;
+NETSURGERY_INLINE Wide within(const Wide& x, float low, float high) {
+  return Wide::each([&](int i) {
+    const Native least = low - Native{}, most = high - Native{};
+    const Native risen = least > x.part[i] ? least : x.part[i];
+    return most < risen ? most : risen;
+  });
 }
 
 /// e^(high + low), -87 <= high < 89, |low| <= 2^-10 |high|: within 2 ulp, infinity from 88.4 on. As `exponential`,
 /// without what results near 0 take.
-NETSURGERY_INLINE float power_of_e(float high, float low) {
-  constexpr float kMagic = 12582912.0f;
-  const float shifted = high * 1.44269504f + kMagic;
-  const float count = shifted - kMagic;
-  const float r = (high - count * 0.693359375f) - (count * -2.12194440e-4f - low);
-  float p = 0.00139504869f;
+NETSURGERY_INLINE Wide power_of_e(const Wide& high, const Wide& low) {
+  const Wide magic = 12582912.0f;
+  const Wide shifted = high * 1.44269504f + magic;
+  const Wide count = shifted - magic;
+  const Wide r = (high - count * 0.693359375f) - (count * -2.12194440e-4f - low);
+  Wide p = 0.00139504869f;
   p = p * r + 0.00836888794f;
   p = p * r + 0.0416662060f;
   p = p * r + 0.166665182f;
   p = p * r + 0.5f;
-  const float mantissa = (r * r * p + r) + 1.0f;
-  return mantissa * float_of((bits_of(shifted) << 23) + (127u << 23));  // what the magic adds is shifted out
+  const Wide mantissa = (r * r * p + r) + 1.0f;
+  return Wide::each([&](int i) {  // what the magic adds is shifted out
+    return mantissa.part[i] * as_floats((as_ints(shifted.part[i]) << 23) + (127 << 23));
+  });
 }
 
 /// The upper half of a number's digits: products of two such are exact.
-NETSURGERY_INLINE float upper_half(float x) { return float_of(bits_of(x) & 0xFFFFF000u); }
+NETSURGERY_INLINE Wide upper_half(const Wide& x) {
+  return Wide::each([&](int i) { return as_floats(as_ints(x.part[i]) & ~0xFFF); });
+}
+
+NETSURGERY_INLINE Wide magnitude(const Wide& x) {
+  return Wide::each([&](int i) { return as_floats(as_ints(x.part[i]) & 0x7FFFFFFF); });
+}
 
 // Of these four, results nearer to 0 than 4e-37 may be off by as much.
 
+/// 1 + e^-x
+NETSURGERY_INLINE Wide above_one(const Wide& x) { return 1.0f + power_of_e(within(-x, -87.0f, 89.0f), 0.0f); }
+
 /// 1 / (1 + e^-x), within 3 ulp.
-NETSURGERY_INLINE float sigmoid(float x) { return 1.0f / (1.0f + power_of_e(within(-x, -87.0f, 89.0f), 0.0f)); }
+NETSURGERY_INLINE Wide sigmoid(const Wide& x) { return 1.0f / above_one(x); }
 
 /// x / (1 + e^-x), within 3 ulp.
-NETSURGERY_INLINE float silu(float x) { return x / (1.0f + power_of_e(within(-x, -87.0f, 89.0f), 0.0f)); }
+NETSURGERY_INLINE Wide silu(const Wide& x) { return x / above_one(x); }
 
 /// x * Phi(x), Phi the normal distribution; within 6 ulp.
 ///
 /// With a = |x|: Phi(-a) = e^(-a^2/2) g(a), and g(a) (a + 3) is smooth, a polynomial in u = (a - 3) / (a + 3) (minimax
 /// for a in [0, 15]: off by 2e-8). a^2 is split in an exact square and a rest. Where a > 12.9 the tail is 0.
-NETSURGERY_INLINE float gelu(float x) {
+NETSURGERY_INLINE Wide gelu(const Wide& x) {
   constexpr float kFurthest = 12.9f;
-  const float size = __builtin_fabsf(x);
-  const float a = size > kFurthest ? kFurthest : size;
-  const float high = upper_half(a);
-  const float power = power_of_e(-0.5f * high * high, -0.5f * (a - high) * (a + high));
-  const float inverse = 1.0f / (a + 3.0f);
-  const float u = (a - 3.0f) * inverse;
-  float g = 5.45130378e-05f;
+  const Wide size = magnitude(x);
+  const Wide a = where_less(kFurthest, size, kFurthest, size);
+  const Wide high = upper_half(a);
+  const Wide power = power_of_e(-0.5f * high * high, -0.5f * (a - high) * (a + high));
+  const Wide inverse = 1.0f / (a + 3.0f);
+  const Wide u = (a - 3.0f) * inverse;
+  Wide g = 5.45130378e-05f;
   g = g * u - 0.000199391106f;
   g = g * u - 0.000947222521f;
   g = g * u + 0.00101350993f;
@@ -143,43 +203,43 @@ NETSURGERY_INLINE float gelu(float x) {
   g = g * u + 0.230017632f;
   g = g * u - 0.509332180f;
   g = g * u + 0.729083717f;
-  const float tail = size > kFurthest ? 0.0f : g * inverse * power;
-  return x * (x < 0.0f ? tail : 1.0f - tail);
+  const Wide tail = where_less(kFurthest, size, 0.0f, g * inverse * power);
+  return x * where_less(x, 0.0f, tail, 1.0f - tail);
 }
 
 /// x / (1 + e^-2y), y = sqrt(2/pi) (x + 0.044715 x^3); within 3 ulp.
 ///
 /// 2y = x (A + B x^2) is two floats: what its rounding loses counts where e^-2y is large. Numbers are split in halves,
 /// whose products are exact; sums keep what they lose (Dekker).
-NETSURGERY_INLINE float gelu_by_tanh(float x) {
+NETSURGERY_INLINE Wide gelu_by_tanh(const Wide& x) {
   constexpr double kScale = 2.0 * 0.79788456080286535588, kCubic = kScale * 0.044715;
   constexpr float kA = static_cast<float>(kScale), kRestOfA = static_cast<float>(kScale - static_cast<double>(kA));
   constexpr float kB = 0.07135009765625f;  // of 12 bits
   constexpr float kRestOfB = static_cast<float>(kCubic - static_cast<double>(kB));
-  const float z = within(x, -10.06f, 10.0f);  // e^-2y is infinite, or 0 beside 1
-  const float upper = upper_half(z), rest = z - upper;
-  const float square = upper * upper, rest_of_square = rest * (z + upper);
-  const float upper_square = upper_half(square);
-  const float term = kB * upper_square;
-  const float sum = term + kA;
-  const float larger = term > kA ? term : kA, smaller = term > kA ? kA : term;
-  const float rest_of_sum = (smaller - (sum - larger)) + kRestOfA + kB * (square - upper_square) + kRestOfB * square +
-                            static_cast<float>(kCubic) * rest_of_square;
-  const float upper_sum = upper_half(sum), rest_of_factor = (sum - upper_sum) + rest_of_sum;
-  const float high = -upper * upper_sum;
-  const float low = -(upper * rest_of_factor + rest * (sum + rest_of_sum));
+  const Wide z = within(x, -10.06f, 10.0f);  // e^-2y is infinite, or 0 beside 1
+  const Wide upper = upper_half(z), rest = z - upper;
+  const Wide square = upper * upper, rest_of_square = rest * (z + upper);
+  const Wide upper_square = upper_half(square);
+  const Wide term = kB * upper_square;
+  const Wide sum = term + kA;
+  const Wide larger = where_less(kA, term, term, kA), smaller = where_less(kA, term, kA, term);
+  const Wide rest_of_sum = (smaller - (sum - larger)) + kRestOfA + kB * (square - upper_square) + kRestOfB * square +
+                           static_cast<float>(kCubic) * rest_of_square;
+  const Wide upper_sum = upper_half(sum), rest_of_factor = (sum - upper_sum) + rest_of_sum;
+  const Wide high = -upper * upper_sum;
+  const Wide low = -(upper * rest_of_factor + rest * (sum + rest_of_sum));
   return x / (1.0f + power_of_e(high, low));
 }
 
 /// tanh x as x p(x^2) / q(x^2), which is off by 2e-8 where it isn't 1 yet; within 6 ulp.
-NETSURGERY_INLINE float hyperbolic_tangent(float x) {
-  const float a = within(x, -9.02f, 9.02f), square = a * a;
-  float p = 1.33554547e-08f;
+NETSURGERY_INLINE Wide hyperbolic_tangent(const Wide& x) {
+  const Wide a = within(x, -9.02f, 9.02f), square = a * a;
+  Wide p = 1.33554547e-08f;
   p = p * square + 2.06097113e-05f;
   p = p * square + 0.00349562868f;
   p = p * square + 0.133810605f;
   p = p * square + 0.999999979f;
-  float q = 7.77689985e-07f;
+  Wide q = 7.77689985e-07f;
   q = q * square + 0.000328569952f;
   q = q * square + 0.0258771388f;
   q = q * square + 0.467143761f;
@@ -188,12 +248,7 @@ NETSURGERY_INLINE float hyperbolic_tangent(float x) {
 }
 
 /// x * min(max(x / 6 + 1/2, 0), 1) as x * min(max(x + 3, 0), 6) / 6, which doesn't cancel at -3; within 3 ulp.
-NETSURGERY_INLINE float hard_swish(float x) {
-  float rising = x + 3.0f;
-  rising = rising < 0.0f ? 0.0f : rising;
-  rising = rising > 6.0f ? 6.0f : rising;
-  return x * (rising * 0.166666672f);
-}
+NETSURGERY_INLINE Wide hard_swish(const Wide& x) { return x * (within(x + 3.0f, 0.0f, 6.0f) * 0.166666672f); }
 
 }  // namespace NETSURGERY_SET
 }  // namespace netsurgery

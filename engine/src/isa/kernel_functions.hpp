@@ -41,9 +41,9 @@ struct HardSigmoid {
   }
 };
 
-#define NETSURGERY_FUNCTION(Name, name)                                   \
-  struct Name {                                                           \
-    NETSURGERY_INLINE float operator()(float x) const { return name(x); } \
+#define NETSURGERY_FUNCTION(Name, name)                                        \
+  struct Name {                                                                \
+    NETSURGERY_INLINE Wide operator()(const Wide& x) const { return name(x); } \
   };
 NETSURGERY_FUNCTION(HardSwish, hard_swish)
 NETSURGERY_FUNCTION(Sigmoid, sigmoid)
@@ -80,19 +80,40 @@ static void of_two(const float* x, float* y, std::ptrdiff_t count, const float* 
   map(Of{parameters[0], parameters[1]}, x, y, count);
 }
 
+/// Of registers; of the last ones as much as there is.
+template <class Of>
+static void of_registers(const float* x, float* y, std::ptrdiff_t count, const float*) {
+  constexpr Of of{};
+  constexpr int kFloats = Wide::kFloats / Wide::kParts;
+  std::ptrdiff_t i = 0;
+  for (; i + Wide::kFloats <= count; i += Wide::kFloats) {
+    const float* from = x + i;
+    const Wide made =
+        of(Wide::each([=](int p) { return *reinterpret_cast<const UnalignedNative*>(from + p * kFloats); }));
+#pragma GCC unroll 4
+    for (int p = 0; p < Wide::kParts; ++p) *reinterpret_cast<UnalignedNative*>(y + i + p * kFloats) = made.part[p];
+  }
+  if (i == count) return;
+  Wide last = 0.0f;
+  const auto bytes = static_cast<std::size_t>(count - i) * sizeof(float);
+  __builtin_memcpy(&last, x + i, bytes);
+  last = of(last);
+  __builtin_memcpy(y + i, &last, bytes);
+}
+
 constexpr void put_functions(Kernels& table) {
   const auto put = [&table](Function function, auto kernel) { table.functions[static_cast<int>(function)] = kernel; };
   put(Function::kRelu, of_nothing<Relu>);
   put(Function::kClip, of_two<Clip>);
-  put(Function::kHardSwish, of_nothing<HardSwish>);
-  put(Function::kSigmoid, of_nothing<Sigmoid>);
+  put(Function::kHardSwish, of_registers<HardSwish>);
+  put(Function::kSigmoid, of_registers<Sigmoid>);
   put(Function::kHardSigmoid, of_two<HardSigmoid>);
-  put(Function::kSilu, of_nothing<Silu>);
-  put(Function::kGelu, of_nothing<Gelu>);
-  put(Function::kGeluByTanh, of_nothing<GeluByTanh>);
+  put(Function::kSilu, of_registers<Silu>);
+  put(Function::kGelu, of_registers<Gelu>);
+  put(Function::kGeluByTanh, of_registers<GeluByTanh>);
   put(Function::kLeakyRelu, of_one<LeakyRelu>);
   put(Function::kAbs, of_nothing<Magnitude>);
-  put(Function::kTanh, of_nothing<HyperbolicTangent>);
+  put(Function::kTanh, of_registers<HyperbolicTangent>);
 }
 
 /// Of floats and of vectors.

@@ -48,50 +48,59 @@ struct Vector {
 
 NETSURGERY_INLINE Vector load(const float* at) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = reinterpret_cast<const AlignedNative*>(at)[i];
   return v;
 }
 
 NETSURGERY_INLINE Vector load_unaligned(const float* at) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = reinterpret_cast<const UnalignedNative*>(at)[i];
   return v;
 }
 
 NETSURGERY_INLINE void store(float* at, const Vector& v) {
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) reinterpret_cast<AlignedNative*>(at)[i] = v.part[i];
 }
 
 NETSURGERY_INLINE void store_unaligned(float* at, const Vector& v) {
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) reinterpret_cast<UnalignedNative*>(at)[i] = v.part[i];
 }
 
 NETSURGERY_INLINE Vector broadcast(float value) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = value - Native{};  // exact, -0 too, and known to be nothing but a copy
   return v;
 }
 
 NETSURGERY_INLINE Vector operator+(const Vector& a, const Vector& b) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] + b.part[i];
   return v;
 }
 
 NETSURGERY_INLINE Vector operator-(const Vector& a, const Vector& b) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] - b.part[i];
   return v;
 }
 
 NETSURGERY_INLINE Vector operator*(const Vector& a, const Vector& b) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] * b.part[i];
   return v;
 }
 
 NETSURGERY_INLINE Vector operator/(const Vector& a, const Vector& b) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] / b.part[i];
   return v;
 }
@@ -99,6 +108,7 @@ NETSURGERY_INLINE Vector operator/(const Vector& a, const Vector& b) {
 /// a * b + c, rounded once where the instruction set can (kernel units allow contraction).
 NETSURGERY_INLINE Vector multiply_add(const Vector& a, const Vector& b, const Vector& c) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] * b.part[i] + c.part[i];
   return v;
 }
@@ -119,6 +129,7 @@ NETSURGERY_INLINE float reduced(const Vector& v, Of&& of) {
 /// The larger one of a limit, which is no NaN, and x; x if that is NaN.
 NETSURGERY_INLINE Vector at_least(const Vector& limit, const Vector& x) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = limit.part[i] > x.part[i] ? limit.part[i] : x.part[i];
   return v;
 }
@@ -126,6 +137,7 @@ NETSURGERY_INLINE Vector at_least(const Vector& limit, const Vector& x) {
 /// The smaller one of a limit, which is no NaN, and x; x if that is NaN.
 NETSURGERY_INLINE Vector at_most(const Vector& limit, const Vector& x) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) v.part[i] = limit.part[i] < x.part[i] ? limit.part[i] : x.part[i];
   return v;
 }
@@ -133,6 +145,7 @@ NETSURGERY_INLINE Vector at_most(const Vector& limit, const Vector& x) {
 /// The larger one; NaN if either is.
 NETSURGERY_INLINE Vector maximum(const Vector& a, const Vector& b) {
   Vector v;
+#pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) {
     const Native most = b.part[i] > a.part[i] ? b.part[i] : a.part[i];  // a if that is NaN
     v.part[i] = b.part[i] != b.part[i] ? b.part[i] : most;
@@ -154,6 +167,7 @@ struct Doubles {
 
 NETSURGERY_INLINE Doubles load_wide(const float* at) {
   Doubles v;
+#pragma GCC unroll 8
   for (int i = 0; i < kWideParts; ++i)
     v.part[i] = __builtin_convertvector(
         static_cast<HalfNative>(*reinterpret_cast<const UnalignedHalf*>(at + i * kDoublesInPart)), NativeDoubles);
@@ -161,6 +175,7 @@ NETSURGERY_INLINE Doubles load_wide(const float* at) {
 }
 
 NETSURGERY_INLINE void store_narrow(float* at, const Doubles& v) {
+#pragma GCC unroll 8
   for (int i = 0; i < kWideParts; ++i)
     *reinterpret_cast<UnalignedHalf*>(at + i * kDoublesInPart) = __builtin_convertvector(v.part[i], HalfNative);
 }
@@ -179,30 +194,35 @@ NETSURGERY_INLINE Vector narrowed(const Doubles& v) {
 
 NETSURGERY_INLINE Doubles broadcast_wide(double value) {
   Doubles v;
+#pragma GCC unroll 8
   for (int i = 0; i < kWideParts; ++i) v.part[i] = value - NativeDoubles{};
   return v;
 }
 
 NETSURGERY_INLINE Doubles operator+(const Doubles& a, const Doubles& b) {
   Doubles v;
+#pragma GCC unroll 8
   for (int i = 0; i < kWideParts; ++i) v.part[i] = a.part[i] + b.part[i];
   return v;
 }
 
 NETSURGERY_INLINE Doubles operator-(const Doubles& a, const Doubles& b) {
   Doubles v;
+#pragma GCC unroll 8
   for (int i = 0; i < kWideParts; ++i) v.part[i] = a.part[i] - b.part[i];
   return v;
 }
 
 NETSURGERY_INLINE Doubles operator*(const Doubles& a, const Doubles& b) {
   Doubles v;
+#pragma GCC unroll 8
   for (int i = 0; i < kWideParts; ++i) v.part[i] = a.part[i] * b.part[i];
   return v;
 }
 
 /// Lanes from `count` on become 0.
 NETSURGERY_INLINE void keep_first(Doubles& v, std::ptrdiff_t count) {
+#pragma GCC unroll 8
   for (int i = 0; i < kWideParts; ++i)
     for (int l = 0; l < kDoublesInPart; ++l)
       if (i * kDoublesInPart + l >= count) v.part[i][l] = 0.0;

@@ -126,25 +126,24 @@ class GlobalAverage final : public Step {
   void channel(Buffers buffers, Size group, Size c) const {
     const Image& image = layout_.image;
     const Tiling& tiling = layout_.tiling;
-    double sums[kVector] = {}, of_slice[kVector];
+    alignas(kAlignment) double sums[kVector], of_slice[kVector];
     LaneSums work{};
     work.rows = tiling.height;
     work.row = layout_.row_floats();
     work.columns = tiling.width;
-    work.sums = of_slice;
     for (Size z = 0; z < tiling.depth; ++z) {
       work.input = buffers[input_] + layout_.at(group, z, 0, c, 0);
       work.inside = inside_.empty() ? nullptr : inside_[static_cast<std::size_t>(z * tiling.height * tiling.width)].of;
+      work.sums = z == 0 ? sums : of_slice;
       kernels_.sum_lanes(work);
-      for (Size lane = 0; lane < kVector; ++lane) sums[lane] += of_slice[lane];
+      for (Size lane = 0; z > 0 && lane < kVector; ++lane) sums[lane] += of_slice[lane];
     }
-    const Size lanes = kVector / tiling.images;  // of an image
-    for (Size i = 0; i < tiling.images && group * tiling.images + i < image.count; ++i) {
-      double sum = 0;
-      for (Size lane = i * lanes; lane < (i + 1) * lanes; ++lane) sum += sums[lane];
+    // Neighbours in pairs, until one is left of each image: sums that don't wait for each other.
+    for (Size width = kVector / 2; width >= tiling.images; width /= 2)
+      for (Size lane = 0; lane < width; ++lane) sums[lane] = sums[2 * lane] + sums[2 * lane + 1];
+    for (Size i = 0; i < tiling.images && group * tiling.images + i < image.count; ++i)
       buffers[plain_][(group * tiling.images + i) * image.channels + c] =
-          static_cast<float>(sum / static_cast<double>(image.pixels()));
-    }
+          static_cast<float>(sums[i] / static_cast<double>(image.pixels()));
   }
 
   struct alignas(kAlignment) Lanes {
