@@ -16,6 +16,7 @@ from netsurgery.report.page import document, section
 from netsurgery.report.plot import PALETTE, Line, default_style, draw_level, figure_element, new_axes
 from netsurgery.runtime.session import read_packed
 
+_TITLES = {"size": "The smallest network within the limit", "latency": "The fastest network within the limit"}
 _UNITS = {"size": "bytes of the whole file", "latency": "microseconds of one example"}
 
 
@@ -31,7 +32,7 @@ def write_page(
         section("Bytes of the file", _bytes(result.path)) if result.path else "",
         section("How it was found", _origin(result, state)),
     ]
-    content = document("The smallest network within the limit", [part for part in body if part]).encode("utf-8")
+    content = document(_TITLES[result.objective], [part for part in body if part]).encode("utf-8")
     write_verified(path, content, lambda written: written.read_bytes() == content)
     return path
 
@@ -63,7 +64,8 @@ def _claims(result: Compression) -> str:
 
 def _drop(one: Candidate) -> str:
     error = "" if one.error is None else f" (standard error {one.error:.2g})"
-    return f"{'lost' if one.drop > 0 else 'gained'} {abs(one.drop):.4g} on held-out data{error}"
+    change = f"{'lost' if one.drop > 0 else 'gained'} {abs(one.drop):.4g}" if one.drop else "lost nothing"
+    return f"{change} on held-out data{error}"
 
 
 def _picture(result: Compression) -> str:
@@ -89,7 +91,7 @@ def _picture(result: Compression) -> str:
             axes.set_xscale("linear")
         legend = [Line(name, color) for name, color, group in kinds if group] + [Line("the best", PALETTE[1])]
         caption = f"Metric on held-out data over {_UNITS[result.objective]}. Dotted: the network that was given."
-        return figure_element(figure, "frontier", caption, legend)
+        return f'<div class="curves">{figure_element(figure, "frontier", caption, legend)}</div>'
 
 
 def _table(heads: Sequence[str], rows: Sequence[tuple[Sequence[str], bool]]) -> str:
