@@ -2,6 +2,7 @@
 #pragma once
 
 #include "isa/kernel_fixed.hpp"
+#include "isa/kernel_fixed_movement.hpp"
 #include "isa/kernel_functions.hpp"
 #include "isa/kernel_matrix.hpp"
 #include "isa/kernel_movement.hpp"
@@ -111,7 +112,10 @@ constexpr Kernels table(Instructions instructions) {
   made.gru_cells = gru_cells;
   made.rnn_cells = rnn_cells;
   made.fixed_shuffle = fixed_shuffle;
+  made.fixed_pick = fixed_pick;
   made.fixed_pool = fixed_pool;
+  made.fixed_from_floats = fixed_from_floats;
+  made.fixed_to_floats = fixed_to_floats;
   made.shuffle = shuffle_lanes;
   made.pick = pick;
   made.interleave = interleave_lanes;

@@ -146,6 +146,16 @@ struct FixedShuffle {
   alignas(64) std::int16_t lane[kShorts];
 };
 
+/// As Picks, of whole numbers of 16 bits.
+struct FixedPicks {
+  const std::int16_t* source;
+  std::int16_t* target;
+  std::ptrdiff_t source_channel, target_channel, channels;
+  const std::int32_t* offsets;  // unaligned
+  std::ptrdiff_t count;
+  std::int16_t outside;
+};
+
 /// A row of windows, over some channels: the largest number of each.
 struct FixedPool {
   const std::int16_t* input;
@@ -436,7 +446,14 @@ struct Kernels {
   void (*fixed[kMostStripRows][kMostStripColumns][kStripSteps])(const FixedStrip&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
+  void (*fixed_pick)(const FixedPicks&);
   void (*fixed_pool)(const FixedPool&);
+  /// Columns of whole numbers from those of floats, of the first 16 lanes and of the others: times `factor`, cut to
+  /// whole numbers of 16 bits, and rounded. And back, times `factor`. All of them are aligned.
+  void (*fixed_from_floats)(const float* first, const float* others, std::ptrdiff_t columns, float factor, float low,
+                            float high, std::int16_t* target);
+  void (*fixed_to_floats)(const std::int16_t* source, std::ptrdiff_t columns, float factor, float* first,
+                          float* others);
   /// Most output channels of a block and vectors of a panel, whose sums stay in registers together.
   int dense_channels, dense_vectors;
   /// Of a multiply-add of a vector in a dense block, beside 1 in a sparse strip.

@@ -17,7 +17,6 @@ constexpr double kCyclesPerFinished = 9;       // of a vector
 constexpr Size kBlockBytes = 128 * 1024;       // of inputs of a block: smaller ones make runs too short
 constexpr double kLeastPerBlock = 12;          // connections of an output channel in a block, to pay for adding 32 bits
 constexpr Size kChannelsAtOnce = 64;           // whose sums of 32 bits are kept between blocks
-constexpr Size kShortsPerFloat = 2;
 constexpr Size kVectorBytes = kShorts * static_cast<Size>(sizeof(std::int16_t));
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
@@ -218,126 +217,6 @@ class FixedConvolution final : public Step {
   std::vector<Block> blocks_;
 };
 
-/// Entries of a channel one by one, wherever they lie. Pieces: channels of groups of images.
-class FixedGather final : public Step {
- public:
-  FixedGather(int plain, int blocked, const Layout& layout, int exponent, std::int16_t outside)
-      : plain_(plain), blocked_(blocked), layout_(layout), factor_(std::ldexp(1.0f, -exponent)), outside_(outside) {
-    const Image& image = layout.image;
-    layout.each_lane([&](Size, Size slice, Size row, Size column) {
-      sources_.push_back(image.has(slice, row, column) ? image.at(slice, row, column) : -1);
-    });
-    for (Size lane = 0; lane < kShorts; ++lane) images_[static_cast<std::size_t>(lane)] = layout.lane_image(lane);
-  }
-
-  Size pieces() const override { return layout_.groups() * layout_.image.channels; }
-
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
-    const Image& image = layout_.image;
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / image.channels, channel = piece % image.channels;
-      const Size first = group * layout_.tiling.images, left = image.count - first;
-      const float* source = buffers[plain_] + (first * image.channels + channel) * image.pixels();
-      const Size apart = image.channels * image.pixels();
-      std::int16_t* group_begin = shorts(buffers[blocked_] + group * layout_.group_floats());
-      const Size* from = sources_.data();
-      for (Size z = 0; z < layout_.slices(); ++z)
-        for (Size y = 0; y < layout_.rows(); ++y) {
-          std::int16_t* target =
-              group_begin + kShortsPerFloat * (z * layout_.slice_floats() + y * layout_.row_floats() +
-                                               (layout_.first_channel + channel) * layout_.channel_floats());
-          for (Size x = 0; x < layout_.columns(); ++x)
-            for (std::size_t lane = 0; lane < kShorts; ++lane, ++from, ++target) {
-              const bool there = *from >= 0 && images_[lane] < left;
-              *target = there ? static_cast<std::int16_t>(source[images_[lane] * apart + *from] * factor_) : outside_;
-            }
-        }
-    }
-  }
-
- private:
-  int plain_, blocked_;
-  Layout layout_;
-  float factor_;
-  std::int16_t outside_;
-  std::vector<Size> sources_;
-  std::array<Size, kShorts> images_{};
-};
-
-/// Whole numbers from other vectors, wherever they lie. Pieces: some channels of groups of images.
-class FixedMove final : public Step {
- public:
-  FixedMove(int from, const Layout& source, int to, const Layout& target, std::int16_t outside)
-      : from_(from), to_(to), source_(source), target_(target), outside_(outside) {
-    target.each_lane([&](Size lane, Size slice, Size row, Size column) {
-      const bool inside = target.image.has(slice, row, column);
-      const Size place = inside ? kShortsPerFloat * source.vector_of(slice, row, column) +
-                                      source.lane_of(target.lane_image(lane), slice, row, column)
-                                : -1;
-      places_.push_back(static_cast<std::int32_t>(place));
-    });
-  }
-
-  Size pieces() const override { return target_.groups() * target_.image.channels; }
-
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / target_.image.channels, channel = piece % target_.image.channels;
-      const std::int16_t* source =
-          shorts(buffers[from_] + group * source_.group_floats() + channel * source_.channel_floats());
-      const std::int32_t* place = places_.data();
-      const Size count = target_.columns() * kShorts;
-      for (Size z = 0; z < target_.slices(); ++z)
-        for (Size y = 0; y < target_.rows(); ++y) {
-          std::int16_t* target =
-              shorts(buffers[to_] + group * target_.group_floats() + z * target_.slice_floats() +
-                     y * target_.row_floats() + (target_.first_channel + channel) * target_.channel_floats());
-          for (Size i = 0; i < count; ++i, ++place) target[i] = *place < 0 ? outside_ : source[*place];
-        }
-    }
-  }
-
- private:
-  int from_, to_;
-  Layout source_, target_;
-  std::int16_t outside_;
-  std::vector<std::int32_t> places_;
-};
-
-class FixedScatter final : public Step {
- public:
-  FixedScatter(int blocked, const Layout& layout, int plain, int exponent)
-      : blocked_(blocked), plain_(plain), layout_(layout), factor_(std::ldexp(1.0f, exponent)) {
-    const Image& image = layout.image;
-    for (Size n = 0; n < layout.tiling.images; ++n)
-      for (Size z = 0; z < image.depth; ++z)
-        for (Size y = 0; y < image.height; ++y)
-          for (Size x = 0; x < image.width; ++x)
-            places_.push_back(kShortsPerFloat * layout.vector_of(z, y, x) + layout.lane_of(n, z, y, x));
-  }
-
-  Size pieces() const override { return layout_.image.count * layout_.image.channels; }
-
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
-    const Image& image = layout_.image;
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size n = piece / image.channels, channel = piece % image.channels;
-      const Size group = n / layout_.tiling.images;
-      const std::int16_t* source =
-          shorts(buffers[blocked_] + group * layout_.group_floats() + channel * layout_.channel_floats());
-      const Size* place = places_.data() + n % layout_.tiling.images * image.pixels();
-      float* target = buffers[plain_] + piece * image.pixels();
-      for (Size i = 0; i < image.pixels(); ++i) target[i] = static_cast<float>(source[place[i]]) * factor_;
-    }
-  }
-
- private:
-  int blocked_, plain_;
-  Layout layout_;
-  float factor_;
-  std::vector<Size> places_;
-};
-
 /// Pieces: rows of tiles in all groups.
 class FixedPoolStep final : public Step {
  public:
@@ -423,20 +302,6 @@ std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convo
     throw Error(NS_ERROR_INTERNAL, "an input of a convolution lies too far away for its offset: please report it.");
   return std::make_unique<FixedConvolution>(kernels, convolution, largest, input, input_layout, output, output_layout,
                                             ending, threads);
-}
-
-std::unique_ptr<Step> make_fixed_gather(int plain, int blocked, const Layout& layout, int exponent,
-                                        std::int16_t outside) {
-  return std::make_unique<FixedGather>(plain, blocked, layout, exponent, outside);
-}
-
-std::unique_ptr<Step> make_fixed_move(int from, const Layout& source, int to, const Layout& target,
-                                      std::int16_t outside) {
-  return std::make_unique<FixedMove>(from, source, to, target, outside);
-}
-
-std::unique_ptr<Step> make_fixed_scatter(int blocked, const Layout& layout, int plain, int exponent) {
-  return std::make_unique<FixedScatter>(blocked, layout, plain, exponent);
 }
 
 std::unique_ptr<Step> make_fixed_pool(const Kernels& kernels, const Windows& windows, int input,

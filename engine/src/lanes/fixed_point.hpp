@@ -16,6 +16,7 @@
 namespace netsurgery {
 
 constexpr Size kLargestShort = 32767;
+constexpr Size kShortsPerFloat = 2;
 constexpr int kHighestPower = 15;  // of the exponents of whole weights
 
 /// What becomes of a layer's sums: see FixedFinish. A residual lies in a buffer laid out as the output, but for its
@@ -41,15 +42,6 @@ double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convo
 std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution, Size largest,
                                              int input, const Layout& input_layout, int output,
                                              const Layout& output_layout, const FixedEnding& ending, int threads);
-
-/// Floats on a grid in NumPy's order become whole numbers in vectors, halo and all; `outside` of the picture.
-std::unique_ptr<Step> make_fixed_gather(int plain, int blocked, const Layout& layout, int exponent,
-                                        std::int16_t outside);
-/// From vectors to others of as many images, as a gather would fill them.
-std::unique_ptr<Step> make_fixed_move(int from, const Layout& source, int to, const Layout& target,
-                                      std::int16_t outside);
-/// And back.
-std::unique_ptr<Step> make_fixed_scatter(int blocked, const Layout& layout, int plain, int exponent);
 
 /// The largest of each window; planes of one slice.
 std::unique_ptr<Step> make_fixed_pool(const Kernels& kernels, const Windows& windows, int input,

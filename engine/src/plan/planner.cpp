@@ -1,8 +1,9 @@
 #include "plan/planner.hpp"
 
 #include <algorithm>
+#include <cmath>
 
-#include "lanes/fixed_point.hpp"
+#include "lanes/fixed_movement.hpp"
 #include "lanes/movement.hpp"
 #include "plan/plain_step.hpp"
 
@@ -173,8 +174,9 @@ int Planner::plain(int number) {
   if (one.places.empty() && !one.fixed.empty()) {
     const Place from = one.fixed.front();
     const int exponent = grids_[static_cast<std::size_t>(number)].exponent;
-    draft(maker(number), "fixed scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
-          [=] { return make_fixed_scatter(from.buffer, layout(from.layout), to, exponent); });
+    draft(maker(number), "fixed scatter", {from.buffer}, {to}, fixed_scatter_cycles(layout(from.layout)), [=] {
+      return make_fixed_scatter(kernels_, from.buffer, layout(from.layout), to, std::ldexp(1.0f, exponent));
+    });
     return to;
   }
   if (one.places.empty()) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lanes/fixed_movement.hpp"
 #include "lanes/fixed_point.hpp"
 #include "lanes/movement.hpp"
 #include "plan/planner.hpp"
@@ -125,12 +126,14 @@ Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int 
     const Place to = new_place(image, choice.input, choice.halo);
     if (choice.input.covers(image)) value(input).fixed.push_back(to);
     if (moves) {
-      draft(maker(input), "fixed move", {from}, {to.buffer}, move_cycles(layout(to.layout)),
-            [=] { return make_fixed_move(from, layout(there.layout), to.buffer, layout(to.layout), outside); });
+      draft(maker(input), "fixed move", {from}, {to.buffer}, fixed_move_cycles(layout(to.layout)), [=] {
+        return make_fixed_move(kernels_, from, layout(there.layout), to.buffer, layout(to.layout), outside);
+      });
       return to;
     }
-    draft(maker(input), "fixed gather", {from}, {to.buffer}, gather_cycles(layout(to.layout)),
-          [=] { return make_fixed_gather(from, to.buffer, layout(to.layout), exponent, outside); });
+    const FixedRounding rounding{std::ldexp(1.0f, -exponent), -kLargestShort, kLargestShort};
+    draft(maker(input), "fixed gather", {from}, {to.buffer}, fixed_gather_cycles(layout(to.layout)),
+          [=] { return make_fixed_gather(kernels_, from, to.buffer, layout(to.layout), rounding, outside); });
     return to;
   }
   const Place place = value(input).fixed[static_cast<std::size_t>(choice.place)];
