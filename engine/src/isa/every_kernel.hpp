@@ -2,6 +2,7 @@
 #pragma once
 
 #include "isa/kernel_fixed.hpp"
+#include "isa/kernel_fixed_depthwise.hpp"
 #include "isa/kernel_fixed_movement.hpp"
 #include "isa/kernel_functions.hpp"
 #include "isa/kernel_matrix.hpp"
@@ -43,6 +44,12 @@ constexpr void put_strips(Kernels& table) {
     fixed[0] = fixed_strip<kRows, kColumns, 1>;
     fixed[1] = fixed_strip<kRows, kColumns, 2>;
     fixed[2] = fixed_strip<kRows, kColumns, 0>;
+    if constexpr (kRows == 1) {
+      table.fixed_depthwise[0][0][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[0], 1, kColumns>;
+      table.fixed_depthwise[0][1][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[0], 2, kColumns>;
+      table.fixed_depthwise[1][0][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[1], 1, kColumns>;
+      table.fixed_depthwise[1][1][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[1], 2, kColumns>;
+    }
   }
 }
 

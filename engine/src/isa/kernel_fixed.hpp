@@ -86,6 +86,41 @@ NETSURGERY_INLINE void finish(const FixedStrip& strip, std::ptrdiff_t channel, s
     }
 }
 
+/// The same for sums of 16 bits, in 16 bits.
+template <int kRows, int kColumns>
+NETSURGERY_INLINE void finish_short(const FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output,
+                                    const ShortSums<kRows, kColumns>& sums) {
+  const FixedFinish& finish = strip.finish;
+  const auto all = [](float number) { return static_cast<std::int16_t>(number) - NativeShorts{}; };
+  const NativeShorts offset = finish.offset[channel] - NativeShorts{}, factor = finish.factor[channel] - NativeShorts{};
+  const NativeShorts low = all(finish.low), high = all(finish.high);
+  const auto made = [&](int r, int c, int i) {
+    return between(upper_product(saturated_sum(sums.at[r][c].part[i], offset), factor), low, high);
+  };
+  const auto place = [](int c, int i) { return c * kShorts + i * kShortsInPart; };
+  if (!finish.residual) {
+    for (int r = 0; r < kRows; ++r)
+      for (int c = 0; c < kColumns; ++c)
+        for (int i = 0; i < kParts; ++i)
+          *reinterpret_cast<NativeShorts*>(output + r * strip.output_row + place(c, i)) = made(r, c, i);
+    return;
+  }
+  const std::int16_t* residual = finish.residual + channel * finish.residual_channel;
+  const NativeShorts last_low = all(finish.last_low), last_high = all(finish.last_high);
+  const int up = finish.residual_bits, down = finish.last_bits;
+  const NativeShorts below_half = static_cast<std::int16_t>((1 << down >> 1) - 1) - NativeShorts{};
+  for (int r = 0; r < kRows; ++r)
+    for (int c = 0; c < kColumns; ++c)
+      for (int i = 0; i < kParts; ++i) {
+        const NativeShorts other =
+            *reinterpret_cast<const NativeShorts*>(residual + r * finish.residual_row + place(c, i));
+        NativeShorts sum = saturated_sum(made(r, c, i), other << up);
+        if (down > 0) sum = saturated_sum(sum, below_half + ((sum >> down) & 1)) >> down;  // half to the even one
+        *reinterpret_cast<NativeShorts*>(output + r * strip.output_row + place(c, i)) =
+            between(sum, last_low, last_high);
+      }
+}
+
 template <int kRows, int kColumns, int kStep>
 static void fixed_strip(const FixedStrip& given) {
   FixedStrip strip = given;
@@ -101,6 +136,10 @@ static void fixed_strip(const FixedStrip& given) {
         for (auto& one : row) one = no_shorts();
       sum_part<kRows, kColumns, kStep>(sums, strip);
       if (parts == 1 && base == 0 && begins && finishes) {
+        if (strip.finish.factor && strip.finish.factor[channel] != 0) {
+          finish_short<kRows, kColumns>(strip, channel, output, sums);
+          continue;
+        }
         finish<kRows, kColumns>(strip, channel, output, [&sums](int r, int c, NativeInts* total) {
           for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], total + 2 * i);
         });

@@ -117,6 +117,11 @@ struct FixedFinish {
   const std::int16_t* residual = nullptr;  // laid out as the output, with its own strides, in whole numbers
   std::ptrdiff_t residual_channel = 0, residual_row = 0;
   float own_factor = 1, residual_factor = 1, last_low = 0, last_high = 0;
+  /// The same in 16 bits, for sums that have no more and aren't moved: of each output channel, what is added to a sum,
+  /// and what the upper half of its product with is the number that is cut; 0: not of this channel. nullptr: of none.
+  const std::int16_t *offset = nullptr, *factor = nullptr;
+  /// By how many bits the residual is moved up before it is added, and the sum down, to the nearest number.
+  int residual_bits = 0, last_bits = 0;
 };
 
 /// A strip of rows x columns vectors of output of some output channels, of whole numbers of 16 bits. Strides are in
@@ -139,6 +144,21 @@ struct FixedStrip {
   bool begins, finishes;
   FixedFinish finish;
 };
+
+/// Some neighbouring vectors of output of channels that each see one input channel, with weights of any kind: sums of
+/// floats, which are exact where weights are whole numbers. No residual; what `finish` says, of sums of floats.
+struct FixedDepthwise {
+  const std::int16_t* input;  // where the first window begins
+  std::ptrdiff_t input_row, input_channel;
+  std::int16_t* output;
+  std::ptrdiff_t output_channel, channels;
+  const float* weights;  // [channels][taps_y][taps of a row]
+  std::ptrdiff_t taps_y;
+  FixedFinish finish;
+};
+
+constexpr int kDepthwiseTaps[] = {3, 5};  // of a row
+constexpr int kMostDepthwiseStep = 2;
 
 /// Vectors of a halo made from others: lane l of the target is lane[l] of the source, or `outside` where that is -1.
 struct FixedShuffle {
@@ -444,6 +464,8 @@ struct Kernels {
   void (*sparse[kMostStripRows][kMostStripColumns][kStripSteps])(const SparseStrip&);
   /// As `sparse`, of whole numbers.
   void (*fixed[kMostStripRows][kMostStripColumns][kStripSteps])(const FixedStrip&);
+  /// By kDepthwiseTaps, columns from one window to the next - 1, columns of output - 1.
+  void (*fixed_depthwise[2][kMostDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
   void (*fixed_pick)(const FixedPicks&);

@@ -53,6 +53,50 @@ NETSURGERY_INLINE void add_twice(Shorts& sum) {
   for (int i = 0; i < kParts; ++i) sum.part[i] += sum.part[i];
 }
 
+/// What is too large for 16 bits, or too low, is the largest or the lowest number of them.
+NETSURGERY_INLINE NativeShorts saturated_sum(NativeShorts a, NativeShorts b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<NativeShorts>(
+      _mm512_adds_epi16(reinterpret_cast<__m512i&>(a), reinterpret_cast<__m512i&>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<NativeShorts>(
+      _mm256_adds_epi16(reinterpret_cast<__m256i&>(a), reinterpret_cast<__m256i&>(b)));
+#elif defined(__aarch64__)
+  return reinterpret_cast<NativeShorts>(vqaddq_s16(reinterpret_cast<int16x8_t&>(a), reinterpret_cast<int16x8_t&>(b)));
+#else
+  const NativeShorts sum = a + b;
+  const NativeShorts beyond = ((a ^ sum) & (b ^ sum)) < 0;
+  return beyond ? (a >> 15) ^ static_cast<std::int16_t>(0x7fff) : sum;
+#endif
+}
+
+/// The upper 16 bits of products.
+NETSURGERY_INLINE NativeShorts upper_product(NativeShorts a, NativeShorts b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<NativeShorts>(
+      _mm512_mulhi_epi16(reinterpret_cast<__m512i&>(a), reinterpret_cast<__m512i&>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<NativeShorts>(
+      _mm256_mulhi_epi16(reinterpret_cast<__m256i&>(a), reinterpret_cast<__m256i&>(b)));
+#else
+  HalfShorts halves[2][2];
+  std::memcpy(halves[0], &a, sizeof a);
+  std::memcpy(halves[1], &b, sizeof b);
+  for (int i = 0; i < 2; ++i)
+    halves[0][i] = __builtin_convertvector(
+        (__builtin_convertvector(halves[0][i], NativeInts) * __builtin_convertvector(halves[1][i], NativeInts)) >> 16,
+        HalfShorts);
+  NativeShorts upper;
+  std::memcpy(&upper, halves[0], sizeof upper);
+  return upper;
+#endif
+}
+
+NETSURGERY_INLINE NativeShorts between(NativeShorts x, NativeShorts low, NativeShorts high) {
+  x = x > low ? x : low;
+  return x < high ? x : high;
+}
+
 /// The product and nothing more: what follows is not to be made one operation with it.
 NETSURGERY_INLINE Native rounded(Native product) {
 #if defined(__AVX512F__)

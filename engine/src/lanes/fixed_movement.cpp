@@ -47,9 +47,7 @@ class FixedGather final : public Step {
         layout_(layout),
         rounding_(rounding),
         outside_(static_cast<float>(outside) / rounding.factor),
-        columns_(layout.columns()) {
-    if (outside < rounding.low) rounding_.low = static_cast<float>(outside);
-  }
+        columns_(layout.columns()) {}
 
   Size pieces() const override { return layout_.groups() * rows(); }
   Size scratch() const override { return 2 * kShorts * padded(columns_); }

@@ -14,7 +14,8 @@ struct FixedRounding {
   float factor, low, high;
 };
 
-/// Floats in NumPy's order become whole numbers in vectors, halo and all; `outside` of the picture.
+/// Floats in NumPy's order become whole numbers in vectors, halo and all; `outside` of the picture,
+/// which is within the limits.
 std::unique_ptr<Step> make_fixed_gather(const Kernels& kernels, int plain, int blocked, const Layout& layout,
                                         const FixedRounding& rounding, std::int16_t outside);
 /// From vectors to others of as many images, as a gather would fill them.

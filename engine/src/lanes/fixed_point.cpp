@@ -14,6 +14,7 @@ namespace {
 constexpr double kCyclesPerConnection = 0.55;  // of a vector
 constexpr double kCyclesPerRun = 6;            // of a strip, for each output channel: about eight runs
 constexpr double kCyclesPerFinished = 9;       // of a vector
+constexpr double kCyclesPerShort = 3;          // the same in 16 bits
 constexpr Size kBlockBytes = 128 * 1024;       // of inputs of a block: smaller ones make runs too short
 constexpr double kLeastPerBlock = 12;          // connections of an output channel in a block, to pay for adding 32 bits
 constexpr Size kChannelsAtOnce = 64;           // whose sums of 32 bits are kept between blocks
@@ -185,6 +186,12 @@ class FixedConvolution final : public Step {
     strip.finish.shift = ending_.shift.data() + outputs.begin;
     strip.finish.low = ending_.low;
     strip.finish.high = ending_.high;
+    if (!ending_.factor.empty()) {
+      strip.finish.offset = ending_.offset.data() + outputs.begin;
+      strip.finish.factor = ending_.factor.data() + outputs.begin;
+      strip.finish.residual_bits = ending_.residual_bits;
+      strip.finish.last_bits = ending_.last_bits;
+    }
     if (ending_.residual >= 0) {
       const Layout& residual = ending_.residual_layout;
       strip.finish.residual = shorts(buffers[ending_.residual] + residual.at(group, z, y, outputs.begin, x));
@@ -268,15 +275,13 @@ bool is_whole(const Constant& weight) {
   });
 }
 
-double largest_sum(const Constant& weight) {
-  double largest = 0;
-  for (Size row = 0; row < weight.rows; ++row) {
-    double sum = 0;
-    for_each_weight(weight, row, {0, weight.columns},
-                    [&](Size, float value) { sum += std::abs(static_cast<double>(value)); });
-    largest = std::max(largest, sum);
-  }
-  return largest;
+std::vector<double> sums_of_magnitudes(const Constant& weight) {
+  std::vector<double> sums(static_cast<std::size_t>(weight.rows), 0.0);
+  for (Size row = 0; row < weight.rows; ++row)
+    for_each_weight(weight, row, {0, weight.columns}, [&](Size, float value) {
+      sums[static_cast<std::size_t>(row)] += std::abs(static_cast<double>(value));
+    });
+  return sums;
 }
 
 bool fixed_offsets_fit(const Convolution& convolution, const Layout& input) {
@@ -286,13 +291,14 @@ bool fixed_offsets_fit(const Convolution& convolution, const Layout& input) {
          convolution.weight->columns <= std::numeric_limits<std::uint16_t>::max();
 }
 
-double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output,
+                                bool in_shorts) {
   const Strips strips = strips_of(convolution, output.tiling, kernels.most_vectors);
   const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
   const double begun = static_cast<double>(output.groups() * strips.count());
   const double outputs = static_cast<double>(convolution.outputs());
   return static_cast<double>(convolution.weight->kept) * kCyclesPerConnection * vectors +
-         outputs * (kCyclesPerRun * begun + kCyclesPerFinished * vectors);
+         outputs * (kCyclesPerRun * begun + (in_shorts ? kCyclesPerShort : kCyclesPerFinished) * vectors);
 }
 
 std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution, Size largest,

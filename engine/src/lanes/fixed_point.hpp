@@ -27,16 +27,19 @@ struct FixedEnding {
   int residual = -1;
   Layout residual_layout;
   float own_factor = 1, residual_factor = 1, last_low = 0, last_high = 0;
+  std::vector<std::int16_t> offset, factor;  // of each output channel, or of none
+  int residual_bits = 0, last_bits = 0;
 };
 
 /// True if all weights are 0 or ±2^k, 0 <= k <= kHighestPower.
 bool is_whole(const Constant& weight);
-/// The largest sum of magnitudes of a row's weights.
-double largest_sum(const Constant& weight);
+/// The sums of magnitudes of each row's weights.
+std::vector<double> sums_of_magnitudes(const Constant& weight);
 /// True if inputs of all channels lie near enough for offsets of 16 bits.
 bool fixed_offsets_fit(const Convolution& convolution, const Layout& input);
-/// Cycles of one core, roughly.
-double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output);
+/// Cycles of one core, roughly. in_shorts: sums are finished in 16 bits.
+double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output,
+                                bool in_shorts);
 
 /// A convolution with whole weights. largest: of the magnitudes of its inputs, at most kLargestShort.
 std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution, Size largest,

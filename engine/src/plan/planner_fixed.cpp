@@ -6,9 +6,11 @@
 #include <cmath>
 #include <limits>
 
+#include "lanes/fixed_depthwise.hpp"
 #include "lanes/fixed_movement.hpp"
 #include "lanes/fixed_point.hpp"
 #include "lanes/movement.hpp"
+#include "lanes/requantization.hpp"
 #include "plan/planner.hpp"
 
 namespace netsurgery {
@@ -74,6 +76,16 @@ bool ending_of(const Graph& graph, const Node& quantize, Size rows, double large
   return true;
 }
 
+/// Between which numbers of a grid a Relu or Clip cuts; false if it cuts elsewhere, or isn't one.
+bool cut_between(const Node& node, int exponent, double& low, double& high) {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  if (node.op != Operator::kRelu && node.op != Operator::kClip) return false;
+  const bool relu = node.op == Operator::kRelu;
+  low = relu ? 0 : std::ldexp(static_cast<double>(node.attributes.number(AttributeName::kMinimum)), -exponent);
+  high = relu ? kNone : std::ldexp(static_cast<double>(node.attributes.number(AttributeName::kMaximum)), -exponent);
+  return low <= high && low == std::floor(low) && high == std::floor(high);
+}
+
 }  // namespace
 
 Planner::Grid Planner::grid_of(const Node& node) const {
@@ -93,7 +105,14 @@ Planner::Grid Planner::grid_of(const Node& node) const {
     case Operator::kDepthToSpace:
       return first;
     case Operator::kRelu:
-      return {true, first.exponent, std::max<Size>(first.low, 0), std::max<Size>(first.high, 0)};
+    case Operator::kClip: {
+      double low = 0, high = 0;
+      if (!cut_between(node, first.exponent, low, high)) return none;
+      const auto cut = [&](Size number) {
+        return static_cast<Size>(std::min(std::max(static_cast<double>(number), low), high));
+      };
+      return {true, first.exponent, cut(first.low), cut(first.high)};
+    }
     case Operator::kConcat: {
       Grid together = first;
       for (const int input : node.inputs) {
@@ -118,11 +137,13 @@ const Node* Planner::quantized(int number) const {
 
 Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int input, const Image& image,
                                     std::int16_t outside, bool sees_outside) {
-  const int exponent = grids_[static_cast<std::size_t>(input)].exponent;
   if (choice.place < 0) {
     const bool moves = !value(input).fixed.empty();
     const Place there = moves ? value(input).fixed.front() : Place{-1, -1};
-    const int from = moves ? there.buffer : plain(input);
+    const Grid grid = grids_[static_cast<std::size_t>(input)];
+    const bool rounds = value(input).plain < 0 && outside >= grid.low;
+    const int source = rounds ? value(input).rounded_from : -1;
+    const int from = moves ? there.buffer : plain(source >= 0 ? source : input);
     const Place to = new_place(image, choice.input, choice.halo);
     if (choice.input.covers(image)) value(input).fixed.push_back(to);
     if (moves) {
@@ -131,7 +152,8 @@ Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int 
       });
       return to;
     }
-    const FixedRounding rounding{std::ldexp(1.0f, -exponent), -kLargestShort, kLargestShort};
+    const FixedRounding rounding{std::ldexp(1.0f, -grid.exponent),
+                                 static_cast<float>(std::min<Size>(grid.low, outside)), static_cast<float>(grid.high)};
     draft(maker(input), "fixed gather", {from}, {to.buffer}, fixed_gather_cycles(layout(to.layout)),
           [=] { return make_fixed_gather(kernels_, from, to.buffer, layout(to.layout), rounding, outside); });
     return to;
@@ -174,7 +196,9 @@ bool Planner::fixed_convolution(const Node& node) {
   if (!Image::holds(x) || x.size() < 3) return false;
   const Constant& weight = graph_.constant(node.inputs[1]);
   if (density(weight) > kDensest || !is_whole(weight)) return false;
-  const double sums = largest_sum(weight) * static_cast<double>(largest);
+  std::vector<double> largest_sums = sums_of_magnitudes(weight);
+  for (double& sum : largest_sums) sum *= static_cast<double>(largest);
+  const double sums = *std::max_element(largest_sums.begin(), largest_sums.end());
   FixedEnding ending;
   if (sums >= kExact || !ending_of(graph_, *quantize, weight.rows, sums, seen.exponent, ending)) return false;
   const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
@@ -183,7 +207,13 @@ bool Planner::fixed_convolution(const Node& node) {
   convolution.groups = node.attributes.integer(AttributeName::kGroups);
   if (convolution.groups == 1 && convolution.is_picture(from_image, to_image)) return false;
 
-  const auto cycles = [&](const Layout& output) { return fixed_convolution_cycles(kernels_, convolution, output); };
+  FixedEnding in_shorts = ending;
+  put_short_factors(in_shorts, largest_sums);
+  const bool is_short =
+      std::any_of(in_shorts.factor.begin(), in_shorts.factor.end(), [](std::int16_t factor) { return factor != 0; });
+  const auto cycles = [&](const Layout& output) {
+    return fixed_convolution_cycles(kernels_, convolution, output, is_short);
+  };
   Added added = added_to(*quantize);
   Place residual = added.add ? value(added.other).fixed.front() : Place{-1, -1};
   const Tiling wanted = added.add ? layout(residual.layout).tiling : Tiling{};
@@ -202,6 +232,8 @@ bool Planner::fixed_convolution(const Node& node) {
   int output = quantize->output;
   done(*quantize);
   grids_[static_cast<std::size_t>(output)] = made;
+  if (!added.add) take_cuts(output, ending.low, ending.high);
+  put_short_factors(ending, largest_sums);
   if (added.add) {
     const Grid last = grid_of(*added.last);
     ending.residual = residual.buffer;
@@ -213,6 +245,9 @@ bool Planner::fixed_convolution(const Node& node) {
     done(*added.add);
     done(*added.last);
     grids_[static_cast<std::size_t>(output)] = last;
+    take_cuts(output, ending.last_low, ending.last_high);
+    const Grid& other = grids_[static_cast<std::size_t>(added.other)];
+    put_short_residual(ending, made.exponent, other.exponent, last.exponent, std::max(-other.low, other.high));
   }
   const bool pads = choice.halo.any() || convolution.sees_outside(from_image, to_image);
   const Place from = fixed_ready(node, choice, input, from_image, 0, pads);
@@ -227,6 +262,86 @@ bool Planner::fixed_convolution(const Node& node) {
         if (finished.residual >= 0) finished.residual_layout = layout(residual.layout);
         return make_fixed_convolution(kernels_, convolution, largest, from.buffer, layout(from.layout), to.buffer,
                                       layout(to.layout), finished, options_.threads);
+      },
+      weight.kept * to_image.count * to_image.pixels());
+  return true;
+}
+
+void Planner::take_cuts(int& output, float& low, float& high) {
+  for (;;) {
+    const Node* reader = only_reader(output);
+    double least = 0, most = 0;
+    const Grid& grid = grids_[static_cast<std::size_t>(output)];
+    if (!reader || !cut_between(*reader, grid.exponent, least, most)) return;
+    const auto cut = [&](float limit) {
+      return static_cast<float>(std::min(std::max(static_cast<double>(limit), least), most));
+    };
+    if (std::max(std::abs(cut(low)), std::abs(cut(high))) > static_cast<float>(kLargestShort)) return;
+    low = cut(low);
+    high = cut(high);
+    const Grid made = grid_of(*reader);
+    output = reader->output;
+    grids_[static_cast<std::size_t>(output)] = made;
+    done(*reader);
+  }
+}
+
+bool Planner::rounded(const Node& node) {
+  const int input = node.inputs[0];
+  const bool scales = std::any_of(node.inputs.begin() + 1, node.inputs.end(), [](int one) { return one != kLeftOut; });
+  if (scales || graph_.is_constant(input) || highest_of(node) > kLargestShort) return false;
+  if (value(input).plain < 0 || is_output(node.output) || !Image::holds(shape(input))) return false;
+  value(node.output).rounded_from = input;
+  return true;
+}
+
+bool Planner::fixed_depthwise(const Node& node) {
+  const int input = node.inputs[0];
+  const Grid seen = grids_[static_cast<std::size_t>(input)];
+  const Size largest = std::max(-seen.low, seen.high);
+  const Shape& x = shape(input);
+  const Node* const quantize = quantized(node.output);
+  if (!seen.known || largest > kLargestShort || !quantize || x.size() != 4) return false;
+  if (value(input).fixed.empty() && value(input).rounded_from < 0) return false;
+  const Constant& weight = graph_.constant(node.inputs[1]);
+  const Constant* const bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
+  const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
+  Convolution convolution{Windows::of(node.attributes, weight.shape.data() + 2, x.size() - 2)};
+  convolution.weight = &weight;
+  convolution.groups = node.attributes.integer(AttributeName::kGroups);
+  if (!is_fixed_depthwise(convolution, from_image)) return false;
+  const std::vector<double> magnitudes = sums_of_magnitudes(weight);
+  const double sums =
+      *std::max_element(magnitudes.begin(), magnitudes.end()) * static_cast<double>(std::max<Size>(largest, 1));
+  FixedEnding ending;
+  if (!(sums < kExact) || !ending_of(graph_, *quantize, weight.rows, sums, seen.exponent, ending)) return false;
+  if (bias) {
+    if (quantize->inputs.size() > 1) return false;  // what is added first, and multiplied then
+    ending.shift = bias->dense();
+    const int made_exponent = grid_of(*quantize).exponent;
+    for (float& shift : ending.shift) {
+      shift = std::ldexp(shift, -made_exponent);
+      if (!(std::abs(shift) < static_cast<float>(kTooLarge))) return false;
+    }
+  }
+  const auto cycles = [&](const Layout& output) { return fixed_depthwise_cycles(convolution, output); };
+  const Choice choice = choose(node, convolution, input, from_image, to_image, options_.images, nullptr, cycles, true);
+  const Layout estimated{from_image, choice.input, choice.halo};
+  if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image) || !is_small(choice.halo)) return false;
+  int output = quantize->output;
+  const Grid made = grid_of(*quantize);
+  done(*quantize);
+  grids_[static_cast<std::size_t>(output)] = made;
+  take_cuts(output, ending.low, ending.high);
+  const bool pads = choice.halo.any() || convolution.sees_outside(from_image, to_image);
+  const Place from = fixed_ready(node, choice, input, from_image, 0, pads);
+  const Place to = new_place(to_image, choice.output);
+  value(output).fixed.push_back(to);
+  draft(
+      &node, "fixed depthwise", {from.buffer}, {to.buffer}, cycles(layout(to.layout)),
+      [=] {
+        return make_fixed_depthwise(kernels_, convolution, from.buffer, layout(from.layout), to.buffer,
+                                    layout(to.layout), ending);
       },
       weight.kept * to_image.count * to_image.pixels());
   return true;
