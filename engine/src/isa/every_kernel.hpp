@@ -97,6 +97,7 @@ constexpr Kernels table(Instructions instructions) {
   put_functions(made);
   put_pairs(made);
   made.scale_channels = scale_channels;
+  made.quantize_channels = quantize_channels;
   made.softmax_row = softmax_row;
   made.log_softmax_row = log_softmax_row;
   made.softmax_columns = softmax_columns;

@@ -6,27 +6,50 @@
 namespace netsurgery {
 namespace NETSURGERY_SET {
 
-/// Of half a native vector of whole numbers. kTaps: of a row of the kernel; kStep: columns from window to window.
-template <int kTaps, int kStep, int kColumns>
+/// Half a native vector of whole numbers, as floats.
+NETSURGERY_INLINE Native load_half(const std::int16_t* at) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Native>(
+      _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_load_si256(reinterpret_cast<const __m256i*>(at)))));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Native>(
+      _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(at)))));
+#else
+  const HalfShorts whole = *reinterpret_cast<const HalfShorts*>(at);
+  return __builtin_convertvector(__builtin_convertvector(whole, NativeInts), Native);
+#endif
+}
+
+/// Of some halves of native vectors of whole numbers. kTaps: of a row of the kernel; kStep: columns from window to
+/// window.
+template <int kTaps, int kStep, int kColumns, int kHalves>
 NETSURGERY_INLINE void depthwise_sums(const FixedDepthwise& work, const std::int16_t* input, const float* weights,
-                                      Native (&sums)[kColumns]) {
-  for (auto& sum : sums) sum = Native{};
-  for (std::ptrdiff_t y = 0; y < work.taps_y; ++y, input += work.input_row, weights += kTaps) {
+                                      Native (*result)[kColumns]) {
+  Native sums[kHalves][kColumns];
+  for (auto& half : sums)
+    for (auto& sum : half) sum = Native{};
+  const std::ptrdiff_t rows = work.taps_y, row = work.input_row;
+  for (std::ptrdiff_t y = 0; y < rows; ++y, input += row, weights += kTaps) {
     Native weight[kTaps];
     for (int k = 0; k < kTaps; ++k) weight[k] = weights[k] - Native{};
 #pragma GCC unroll 32
-    for (int x = 0; x < (kColumns - 1) * kStep + kTaps; ++x) {
-      const HalfShorts whole = *reinterpret_cast<const HalfShorts*>(input + x * kShorts);
-      const Native seen = __builtin_convertvector(__builtin_convertvector(whole, NativeInts), Native);
+    for (int x = 0; x < (kColumns - 1) * kStep + kTaps; ++x)
+#pragma GCC unroll 2
+      for (int half = 0; half < kHalves; ++half) {
+        const Native seen = load_half(input + x * kShorts + half * (kShortsInPart / 2));
 #pragma GCC unroll 8
-      for (int k = 0; k < kTaps; ++k)
-        if (x >= k && (x - k) % kStep == 0 && (x - k) / kStep < kColumns) sums[(x - k) / kStep] += weight[k] * seen;
-    }
+        for (int k = 0; k < kTaps; ++k)
+          if (x >= k && (x - k) % kStep == 0 && (x - k) / kStep < kColumns)
+            sums[half][(x - k) / kStep] += weight[k] * seen;
+      }
   }
+  for (int half = 0; half < kHalves; ++half)
+    for (int c = 0; c < kColumns; ++c) result[half][c] = sums[half][c];
 }
 
 template <int kTaps, int kStep, int kColumns>
 static void fixed_depthwise(const FixedDepthwise& given) {
+  constexpr int kHalves = 2 * kColumns + kTaps + 2 <= kRegisters ? 2 : 1;  // whose sums stay in registers
   const FixedDepthwise work = given;
   const std::int16_t* input = work.input;
   std::int16_t* output = work.output;
@@ -35,8 +58,9 @@ static void fixed_depthwise(const FixedDepthwise& given) {
     const Native scale = work.finish.scale[channel] - Native{}, shift = work.finish.shift[channel] - Native{};
     for (int i = 0; i < kParts; ++i) {
       Native sums[2][kColumns];
-      for (int half = 0; half < 2; ++half)
-        depthwise_sums<kTaps, kStep>(work, input + i * kShortsInPart + half * kShortsInPart / 2, weights, sums[half]);
+      for (int half = 0; half < 2; half += kHalves)
+        depthwise_sums<kTaps, kStep, kColumns, kHalves>(work, input + i * kShortsInPart + half * (kShortsInPart / 2),
+                                                        weights, sums + half);
       for (int c = 0; c < kColumns; ++c) {
         NativeInts both[2];
         for (int half = 0; half < 2; ++half)

@@ -128,6 +128,24 @@ static void fixed_pool(const FixedPool& pool) {
     }
 }
 
+static void quantize_channels(const QuantizedChannels& given) {
+  const QuantizedChannels work = given;
+  const Native per_step = work.per_step - Native{}, step = work.step - Native{}, magic = kRounds - Native{};
+  for (std::ptrdiff_t c = 0; c < work.channels; ++c) {
+    const float* x = work.input + c * work.input_channel;
+    float* y = work.output + c * work.output_channel;
+    const Native scale = work.scale[c] - Native{}, shift = work.shift[c] - Native{};
+    for (std::ptrdiff_t i = 0; i < work.count; i += kLanes) {
+      Vector made = load(x + i);
+      for (auto& part : made.part) {
+        const Native count = rounded(rounded(rounded(part * scale) + shift) * per_step);
+        part = (rounded(cut(count, work.low, work.high) + magic) - magic) * step;
+      }
+      store(y + i, made);
+    }
+  }
+}
+
 /// Floats times `factor`, cut and rounded: the first 16 lanes of each vector, and the others.
 static void fixed_from_floats(const float* low_lanes, const float* high_lanes, std::ptrdiff_t columns, float factor,
                               float low, float high, std::int16_t* target) {

@@ -352,6 +352,17 @@ struct ScaledChannels {
   float low, high;
 };
 
+/// Floats of channels, rounded to a grid as Quantize says: times a number of each, plus another one, each rounded to
+/// float32; times `per_step`, cut, rounded to a whole number, and times `step`. NaN becomes `low`.
+struct QuantizedChannels {
+  const float* input;
+  float* output;
+  std::ptrdiff_t channels, count;                // whole vectors of each
+  std::ptrdiff_t input_channel, output_channel;  // to the next
+  const float *scale, *shift;                    // of each channel
+  float per_step, step, low, high;               // powers of two; whole numbers of 16 bits
+};
+
 /// Functions of one float, with the parameters that they take.
 enum class Function {
   kRelu,
@@ -498,6 +509,7 @@ struct Kernels {
                                                         const float* parameters);
   /// An operand that doesn't move is one number for all. y may be one that does; unaligned.
   void (*scale_channels)(const ScaledChannels&);
+  void (*quantize_channels)(const QuantizedChannels&);
   void (*pairs[static_cast<int>(Pair::kCount)])(const float* a, bool a_moves, const float* b, bool b_moves, float* y,
                                                 std::ptrdiff_t count);
   /// x and y are apart and unaligned; count >= 1.

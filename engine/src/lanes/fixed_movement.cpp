@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kLanes = kShorts;
 constexpr double kCyclesPerLane = 1.5;  // that is fetched by itself
+constexpr Size kFewestTurned = 8;       // columns, for squares of floats that are transposed
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
 
@@ -123,8 +124,14 @@ class FixedScatter final : public Step {
         std::array<float*, kLanes> lanes;
         for (std::size_t lane = 0; lane < kLanes; ++lane)
           lanes[lane] = counts[lane] > 0 ? buffers[plain_] + places[lane] + c * image.pixels() : nullptr;
-        kernels_.fixed_to_floats(shorts(buffers[blocked_] + layout_.at(group, z, y, c, 0)), width, factor_, scratch,
-                                 others);
+        const std::int16_t* const source = shorts(buffers[blocked_] + layout_.at(group, z, y, c, 0));
+        if (width < kFewestTurned) {
+          for (std::size_t lane = 0; lane < kLanes; ++lane)
+            for (Size x = 0; x < counts[lane]; ++x)
+              lanes[lane][x] = static_cast<float>(source[static_cast<std::size_t>(x) * kLanes + lane]) * factor_;
+          continue;
+        }
+        kernels_.fixed_to_floats(source, width, factor_, scratch, others);
         kernels_.separate(scratch, width, counts.data(), lanes.data());
         kernels_.separate(others, width, counts.data() + kVector, lanes.data() + kVector);
       }

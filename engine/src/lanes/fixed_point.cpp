@@ -31,7 +31,7 @@ struct Connection {
 
 class FixedConvolution final : public Step {
  public:
-  FixedConvolution(const Kernels& kernels, const Convolution& convolution, Size largest, int input,
+  FixedConvolution(const Kernels& kernels, const Convolution& convolution, const FixedLimits& inputs, int input,
                    const Layout& input_layout, int output, const Layout& output_layout, const FixedEnding& ending,
                    int threads)
       : kernels_(kernels),
@@ -44,11 +44,16 @@ class FixedConvolution final : public Step {
         ending_(ending),
         strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)) {
     const std::vector<Range> cuts_of_channels = channels_of_blocks(convolution);
+    if (cuts_of_channels.size() > 1) {  // sums have 32 bits
+      ending_.offset.clear();
+      ending_.factor.clear();
+      ending_.doublings.clear();
+    }
     for (const Range& channels : cuts_of_channels) {
       Block block;
       block.begins = channels.begin == 0;
       block.finishes = channels.end == cuts_of_channels.back().end;
-      fill(block, convolution, channels, largest);
+      fill(block, convolution, channels, inputs);
       blocks_.push_back(std::move(block));
     }
     const OutputCuts cuts{outputs_, convolution.groups, 1};
@@ -97,7 +102,7 @@ class FixedConvolution final : public Step {
     return parts(channels, std::max(by_cache, std::min(by_work, channels)));
   }
 
-  void fill(Block& block, const Convolution& convolution, const Range& channels, Size largest) const {
+  void fill(Block& block, const Convolution& convolution, const Range& channels, const FixedLimits& inputs) const {
     const Size of_group = outputs_ / convolution.groups, taps = convolution.taps();
     const Range columns = convolution.groups == 1 ? Range{channels.begin * taps, channels.end * taps}
                                                   : Range{0, convolution.weight->columns};
@@ -108,12 +113,13 @@ class FixedConvolution final : public Step {
         const Size place = row / of_group * group_floats + input_offset(convolution, input_layout_, column);
         connections.push_back({place / kVector, std::ilogb(value), value < 0});
       });
-      put(block, connections, largest);
+      put(block, connections, inputs, ending_.doublings.empty() ? 0 : ending_.doublings[static_cast<std::size_t>(row)]);
     }
   }
 
-  /// Connections of a row, cut into parts whose sums stay within 16 bits whatever their inputs are.
-  void put(Block& block, std::vector<Connection>& connections, Size largest) const {
+  /// Connections of a row, cut into parts whose sums stay within 16 bits whatever their inputs are. doublings: of a sum
+  /// that is small enough for them.
+  void put(Block& block, std::vector<Connection>& connections, const FixedLimits& inputs, int doublings) const {
     block.starts.push_back({block.vectors.size(), block.runs.size()});
     std::stable_sort(connections.begin(), connections.end(), [](const Connection& a, const Connection& b) {
       return a.exponent != b.exponent ? a.exponent > b.exponent : a.negative < b.negative;
@@ -123,33 +129,41 @@ class FixedConvolution final : public Step {
       int base;
     };
     std::vector<Part> cuts;
-    double sum = 0;  // of the magnitudes of a part's weights, in units of its lowest exponent
+    // Only what a part ends with has to fit: on the way there, sums may go round.
+    const auto fits = [&inputs](double positive, double negative) {
+      return inputs.reach(positive, negative) <= static_cast<double>(kLargestShort);
+    };
+    double positive = 0, negative = 0;  // of a part's weights, in units of its lowest exponent
     for (std::size_t i = 0; i < connections.size(); ++i) {
       const int exponent = connections[i].exponent;
+      const double more_positive = connections[i].negative ? 0 : 1, more_negative = 1 - more_positive;
       if (!cuts.empty()) {
         Part& part = cuts.back();
-        const double more = std::ldexp(sum, part.base - exponent) + 1;
-        if (more * static_cast<double>(largest) <= static_cast<double>(kLargestShort)) {
-          sum = more;
+        const double all_positive = std::ldexp(positive, part.base - exponent) + more_positive;
+        const double all_negative = std::ldexp(negative, part.base - exponent) + more_negative;
+        if (fits(all_positive, all_negative)) {
+          positive = all_positive;
+          negative = all_negative;
           part.base = exponent;
           part.end = i + 1;
           continue;
         }
       }
       cuts.push_back({i, i + 1, exponent});
-      sum = 1;
+      positive = more_positive;
+      negative = more_negative;
     }
     // The last part goes down to 0, where that has room: a sum that isn't moved needs no 32 bits.
-    if (cuts.size() == 1 && std::ldexp(sum, cuts[0].base) * static_cast<double>(largest) <= kLargestShort)
+    if (cuts.size() == 1 && fits(std::ldexp(positive, cuts[0].base), std::ldexp(negative, cuts[0].base)))
       cuts[0].base = 0;
     if (cuts.empty() && (block.begins || block.finishes)) cuts.push_back({0, 0, 0});
     block.runs.push_back(static_cast<std::uint16_t>(cuts.size()));
     for (const Part& part : cuts) {
       const int highest = part.begin < part.end ? connections[part.begin].exponent : -1;
       block.runs.push_back(static_cast<std::uint16_t>(part.base));
-      block.runs.push_back(static_cast<std::uint16_t>(highest - part.base + 1));
+      block.runs.push_back(static_cast<std::uint16_t>(highest - part.base + 1 + doublings));
       std::size_t next = part.begin;
-      for (int level = highest; level >= part.base; --level)
+      for (int level = highest; level >= part.base - doublings; --level)
         for (const bool negative : {false, true}) {
           const std::size_t first = next;
           for (; next < part.end && connections[next].exponent == level && connections[next].negative == negative;
@@ -284,6 +298,18 @@ std::vector<double> sums_of_magnitudes(const Constant& weight) {
   return sums;
 }
 
+std::vector<double> reaches(const Constant& weight, const FixedLimits& inputs) {
+  std::vector<double> result;
+  for (Size row = 0; row < weight.rows; ++row) {
+    double positive = 0, negative = 0;
+    for_each_weight(weight, row, {0, weight.columns}, [&](Size, float value) {
+      (value < 0 ? negative : positive) += std::abs(static_cast<double>(value));
+    });
+    result.push_back(inputs.reach(positive, negative));
+  }
+  return result;
+}
+
 bool fixed_offsets_fit(const Convolution& convolution, const Layout& input) {
   const Size last = convolution.tap_offset(input, convolution.taps() - 1) / kVector +
                     input.image.channels * input.channel_floats() / kVector;
@@ -301,12 +327,13 @@ double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convo
          outputs * (kCyclesPerRun * begun + (in_shorts ? kCyclesPerShort : kCyclesPerFinished) * vectors);
 }
 
-std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution, Size largest,
-                                             int input, const Layout& input_layout, int output,
-                                             const Layout& output_layout, const FixedEnding& ending, int threads) {
+std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution,
+                                             const FixedLimits& inputs, int input, const Layout& input_layout,
+                                             int output, const Layout& output_layout, const FixedEnding& ending,
+                                             int threads) {
   if (!fixed_offsets_fit(convolution, input_layout))
     throw Error(NS_ERROR_INTERNAL, "an input of a convolution lies too far away for its offset: please report it.");
-  return std::make_unique<FixedConvolution>(kernels, convolution, largest, input, input_layout, output, output_layout,
+  return std::make_unique<FixedConvolution>(kernels, convolution, inputs, input, input_layout, output, output_layout,
                                             ending, threads);
 }
 

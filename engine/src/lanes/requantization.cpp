@@ -12,6 +12,7 @@ constexpr int kLowestShort = -32768;
 
 struct ShortFactor {
   std::int16_t offset = 0, factor = 0;
+  int doublings = 0;
 };
 
 int lowest_bit(int number) {
@@ -48,11 +49,16 @@ ShortFactor short_factor(double scale, double shift, double largest, double low,
 
 void put_short_factors(FixedEnding& ending, const std::vector<double>& largest_sums) {
   for (std::size_t i = 0; i < largest_sums.size(); ++i) {
-    const ShortFactor made =
-        short_factor(static_cast<double>(ending.scale[i]), static_cast<double>(ending.shift[i]), largest_sums[i],
-                     static_cast<double>(ending.low), static_cast<double>(ending.high));
+    ShortFactor made;
+    for (int doublings = 0; made.factor == 0 && doublings <= kHighestPower; ++doublings) {
+      made = short_factor(std::ldexp(static_cast<double>(ending.scale[i]), -doublings),
+                          static_cast<double>(ending.shift[i]), std::ldexp(largest_sums[i], doublings),
+                          static_cast<double>(ending.low), static_cast<double>(ending.high));
+      made.doublings = doublings;
+    }
     ending.offset.push_back(made.offset);
     ending.factor.push_back(made.factor);
+    ending.doublings.push_back(static_cast<std::uint8_t>(made.factor == 0 ? 0 : made.doublings));
   }
 }
 
@@ -70,6 +76,7 @@ void put_short_residual(FixedEnding& ending, int made, int other, int last, Size
   if (!fits()) {
     ending.offset.clear();
     ending.factor.clear();
+    ending.doublings.clear();
     return;
   }
   ending.residual_bits = up;

@@ -108,7 +108,7 @@ bool Planner::of_its_own(const Node& node) {
     case Operator::kSlice:
       return slice(node);
     case Operator::kQuantize:
-      return rounded(node);
+      return rounded(node) || quantize(node);
     case Operator::kLrn:
       return normalisation(node);
     case Operator::kLstm:

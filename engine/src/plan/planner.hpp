@@ -120,6 +120,8 @@ class Planner {
   bool fixed_pool(const Node& node);
   /// What is rounded where it is gathered, if nothing but vectors is made of it.
   bool rounded(const Node& node);
+  /// Quantize of floats in vectors.
+  bool quantize(const Node& node);
   /// Cuts of a rounded output at numbers of its grid are its limits.
   void take_cuts(int& output, float& low, float& high);
   Place fixed_ready(const Node& node, const Choice& choice, int input, const Image& image, std::int16_t outside,

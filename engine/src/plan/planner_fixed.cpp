@@ -16,8 +16,9 @@
 namespace netsurgery {
 namespace {
 
-constexpr double kDensest = 0.6;  // of whole weights: others are products that take every weight
-constexpr Size kWidestHalo = 8;   // on a side
+constexpr double kDensest = 0.6;         // of whole weights: others are products that take every weight
+constexpr double kCyclesPerRounded = 8;  // of a vector
+constexpr Size kWidestHalo = 8;          // on a side
 constexpr double kExact = 16777216.0;
 const double kTooLarge = std::ldexp(1.0, 127);  // for float32, with room for what is rounded
 constexpr std::int16_t kBelowAll = std::numeric_limits<std::int16_t>::min();
@@ -191,14 +192,16 @@ bool Planner::fixed_convolution(const Node& node) {
   const Grid seen = grids_[static_cast<std::size_t>(input)];
   const Size largest = std::max(-seen.low, seen.high);
   const Shape& x = shape(input);
-  const Node* const quantize = quantized(node.output);
+  const Node* const quantize = options_.whole_numbers ? quantized(node.output) : nullptr;
   if (!seen.known || largest > kLargestShort || largest == 0 || !quantize || node.inputs.size() > 2) return false;
   if (!Image::holds(x) || x.size() < 3) return false;
   const Constant& weight = graph_.constant(node.inputs[1]);
   if (density(weight) > kDensest || !is_whole(weight)) return false;
-  std::vector<double> largest_sums = sums_of_magnitudes(weight);
-  for (double& sum : largest_sums) sum *= static_cast<double>(largest);
-  const double sums = *std::max_element(largest_sums.begin(), largest_sums.end());
+  const std::vector<double> magnitudes = sums_of_magnitudes(weight);
+  const double sums = *std::max_element(magnitudes.begin(), magnitudes.end()) * static_cast<double>(largest);
+  const FixedLimits limits{static_cast<double>(std::min<Size>(seen.low, 0)),
+                           static_cast<double>(std::max<Size>(seen.high, 0))};
+  const std::vector<double> largest_sums = reaches(weight, limits);
   FixedEnding ending;
   if (sums >= kExact || !ending_of(graph_, *quantize, weight.rows, sums, seen.exponent, ending)) return false;
   const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
@@ -260,7 +263,7 @@ bool Planner::fixed_convolution(const Node& node) {
       [=] {
         FixedEnding finished = ending;
         if (finished.residual >= 0) finished.residual_layout = layout(residual.layout);
-        return make_fixed_convolution(kernels_, convolution, largest, from.buffer, layout(from.layout), to.buffer,
+        return make_fixed_convolution(kernels_, convolution, limits, from.buffer, layout(from.layout), to.buffer,
                                       layout(to.layout), finished, options_.threads);
       },
       weight.kept * to_image.count * to_image.pixels());
@@ -289,9 +292,35 @@ void Planner::take_cuts(int& output, float& low, float& high) {
 bool Planner::rounded(const Node& node) {
   const int input = node.inputs[0];
   const bool scales = std::any_of(node.inputs.begin() + 1, node.inputs.end(), [](int one) { return one != kLeftOut; });
-  if (scales || graph_.is_constant(input) || highest_of(node) > kLargestShort) return false;
+  if (!options_.whole_numbers || scales || graph_.is_constant(input) || highest_of(node) > kLargestShort) return false;
   if (value(input).plain < 0 || is_output(node.output) || !Image::holds(shape(input))) return false;
   value(node.output).rounded_from = input;
+  return true;
+}
+
+bool Planner::quantize(const Node& node) {
+  const int input = node.inputs[0];
+  if (graph_.is_constant(input) || value(input).places.empty() || highest_of(node) > kLargestShort) return false;
+  if (node.attributes.integer(AttributeName::kAxis) != 1) return false;
+  const Place from = value(input).places.front();
+  const Layout lies = layout(from.layout);
+  const auto numbers = [&](std::size_t place, float otherwise) {
+    return place < node.inputs.size() && node.inputs[place] != kLeftOut
+               ? graph_.constant(node.inputs[place]).dense()
+               : std::vector<float>(static_cast<std::size_t>(lies.image.channels), otherwise);
+  };
+  const int exponent = static_cast<int>(node.attributes.integer(AttributeName::kExponent));
+  const ChannelRounding rounding{numbers(1, 1.0f),
+                                 numbers(2, 0.0f),
+                                 std::ldexp(1.0f, -exponent),
+                                 std::ldexp(1.0f, exponent),
+                                 static_cast<float>(lowest_of(node)),
+                                 static_cast<float>(highest_of(node))};
+  const Place to = new_place(lies.image, lies.tiling);
+  value(node.output).places.push_back(to);
+  draft(&node, "rounding", {from.buffer}, {to.buffer}, entries_cycles(lies, kCyclesPerRounded), [=] {
+    return make_quantized(kernels_, rounding, {from.buffer, layout(from.layout)}, {to.buffer, layout(to.layout)});
+  });
   return true;
 }
 
@@ -300,7 +329,7 @@ bool Planner::fixed_depthwise(const Node& node) {
   const Grid seen = grids_[static_cast<std::size_t>(input)];
   const Size largest = std::max(-seen.low, seen.high);
   const Shape& x = shape(input);
-  const Node* const quantize = quantized(node.output);
+  const Node* const quantize = options_.whole_numbers ? quantized(node.output) : nullptr;
   if (!seen.known || largest > kLargestShort || !quantize || x.size() != 4) return false;
   if (value(input).fixed.empty() && value(input).rounded_from < 0) return false;
   const Constant& weight = graph_.constant(node.inputs[1]);

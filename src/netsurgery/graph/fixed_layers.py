@@ -22,10 +22,9 @@ from netsurgery.graph.weights import Powers, Weights, matrix_shape
 
 SHORT = 2**15 - 1
 """The largest sum that 16 bits hold, whatever its sign."""
-_WIDE_BITS, _WIDEST_BITS = 16, 25
-"""Of a layer's output that others read before it is rounded, and of one that is the network's own."""
-_SUMMAND_BITS = 12
-"""Of one that is only added to something: fine enough for the rounding of the sum, and products of 16 bits make it."""
+_WIDE_BITS, _WIDEST_BITS = 12, 25
+"""Of a layer's output that others read before it is rounded, and of one that is the network's own. 12: finer than what
+they are rounded to afterwards, and still what products of 16 bits make (requantization.py)."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +173,7 @@ def fixed(
                 return cut.output, choice
             settled.add(cut.output)
             return output, choice
-        reading = readers.get(output, [])
-        added = bool(reading) and output not in graph.outputs and all(one.operator == "Add" for one in reading)
-        bits = _SUMMAND_BITS if added else _WIDE_BITS if reading else _WIDEST_BITS
+        bits = _WIDE_BITS if output in readers and output not in graph.outputs else _WIDEST_BITS
         return output, Choice(finest(2 * largest(output), highest(bits, signed=True)), bits, True)
 
     rounded = {given.name: unlike(f"{given.name} rounded", names) for given in graph.inputs if given.name in chosen}

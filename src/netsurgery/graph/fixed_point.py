@@ -138,14 +138,15 @@ def _may_see_nothing(node: Node) -> bool:
 
 
 def same_everywhere(graph: Graph) -> set[str]:
-    """The values whose bits don't depend on the order of any sum: on grids, or averages of such values.
+    """The values whose bits don't depend on the order of any sum: on grids, or averages or cuts of such values.
 
-    An average of numbers on a grid is an exact sum, divided once.
+    An average of numbers on a grid is an exact sum, divided once; a cut is one of two numbers.
     """
     known = grids(graph)
     same = {given.name for given in graph.inputs} | set(graph.constants)
     for node in graph.nodes:
-        exact = node.output in known or (node.operator in _AVERAGES and _sum_is_exact(node, known))
+        exact = node.output in known or node.operator == "Clip"
+        exact = exact or (node.operator in _AVERAGES and _sum_is_exact(node, known))
         if exact and same.issuperset(node.given):
             same.add(node.output)
     return same

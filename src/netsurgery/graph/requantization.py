@@ -1,14 +1,13 @@
 """Quantize behind exact sums as one product of 16 bits: factors and shifts of so few digits that nothing rounds.
 
-A sum S of whole numbers is to become the whole number nearest to S * scale + shift. With scale = m / 2^16 and
+A sum S of whole numbers is to become the whole number nearest to S * scale + shift. With scale = m * 2^k / 2^16 and
 shift = a * m / 2^16 - 1/2 + t that is the upper half of a product of two numbers of 16 bits,
 
-    (S + a) * m >> 16,
+    (S * 2^k + a) * m >> 16,
 
-if t is half of what products are multiples of, so that no sum lies in the middle. Both are the same number, bit for
-bit, where float32 holds S * scale and, within the limits of the grid, what is added to it: m has few digits then. A
-scale changes by less than 2^-8, or by what is a quarter of a step for the largest sum; a shift by less than what 1 in
-S is.
+with k = 0 or as many doublings as small sums need, if t is half of what products are multiples of, so that no sum lies
+in the middle. Both are the same number, bit for bit, where float32 holds S * scale and, within the limits of the grid,
+what is added to it: m has few digits then. A scale changes by 2^-8 of it at most, a shift by what half of 1 in S is.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _SHORT = 2**15 - 1
 """The largest number of 16 bits, whatever its sign."""
 _PRODUCT_BITS = 16
 """Of a product that are dropped."""
-_FEWEST_DIGITS = 7
+_FEWEST_DIGITS = 8
 """Of m: with less, a scale would change too much."""
 
 
@@ -53,12 +52,15 @@ def requantized(graph: Graph) -> Graph:
         rows = len(whole)
         exponent = int(node.attributes["exponent"])  # type: ignore[arg-type]
         unit = grid.exponent - exponent
-        largest = np.abs(whole).sum(axis=1, dtype=np.float64) * grid.largest
+        low, high = min(grid.low, 0), max(grid.high, 0)  # padding is 0
+        ups, downs = (np.maximum(sign * whole, 0).sum(axis=1, dtype=np.float64) for sign in (1, -1))
+        largest = np.maximum(ups * high - downs * low, downs * high - ups * low)
         scales = np.ldexp(_operand(graph, node, 1, rows, 1.0), unit)
         shifts = np.ldexp(_operand(graph, node, 2, rows, 0.0), -exponent)
-        low, high = limits(node.attributes)
+        made_low, made_high = limits(node.attributes)
         made = [
-            _in_16_bits(float(scale), float(shift), float(most), low, high) or _Row(float(scale), float(shift))
+            _in_16_bits(float(scale), float(shift), float(most), made_low, made_high)
+            or _Row(float(scale), float(shift))
             for scale, shift, most in zip(scales, shifts, largest, strict=True)
         ]
         inputs = [node.inputs[0]]
@@ -86,7 +88,9 @@ def _operand(graph: Graph, node: Node, place: int, rows: int, otherwise: float) 
 def _in_16_bits(scale: float, shift: float, largest: float, low: int, high: int) -> _Row | None:
     """The nearest scale and shift that a product of 16 bits gives; None if there are none near by."""
     factor = scale * 2.0**_PRODUCT_BITS
-    if largest > _SHORT or not 2.0 ** (_FEWEST_DIGITS - 1) <= factor <= _SHORT:
+    doublings = max(0, int(np.ceil(np.log2(max(factor, 1) / _SHORT))))
+    factor, largest = np.ldexp(factor, -doublings), np.ldexp(largest, doublings)
+    if largest > _SHORT or factor < 2.0 ** (_FEWEST_DIGITS - 1):
         return None
     limit = max(-low, high)
     # Digits below 2^`dropped` are 0: results up to the limits have no more digits than float32 holds.
@@ -102,4 +106,4 @@ def _in_16_bits(scale: float, shift: float, largest: float, low: int, high: int)
     made = offset * whole / 2**_PRODUCT_BITS - 0.5 + 2.0 ** (dropped - _PRODUCT_BITS - 1)
     if abs(offset) > _SHORT or float(np.float32(made)) != made:
         return None
-    return _Row(whole / 2**_PRODUCT_BITS, made)
+    return _Row(float(np.ldexp(whole, doublings - _PRODUCT_BITS)), made)
