@@ -113,7 +113,7 @@ def test_depthwise_layers_and_cuts_from_above_stay_whole_numbers(side: int, stri
     graph = builder.graph([layer(builder, cut, 12, exponent=-4)])
     x = np.random.default_rng(0).normal(size=(batch, 12, 28, 28)).astype(np.float32)
     kinds = kinds_of(graph, x)
-    assert kinds["fixed depthwise"] == 1
+    assert kinds["fixed depthwise"] >= 1
     assert set(kinds) <= {f"fixed {what}" for what in ("lanes", "depthwise", "gather", "move", "halo", "scatter")}
     assert_bits_of_the_reference(graph, x)
 
