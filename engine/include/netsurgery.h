@@ -35,7 +35,7 @@ typedef enum ns_status {
   NS_ERROR_LIMIT = 5,        /* the file asks for more than the limits grant */
   NS_ERROR_INPUT = 6,        /* the network can't run at these sizes, or an index is no place where it is looked up */
   NS_ERROR_MEMORY = 7,       /* out of memory */
-  NS_ERROR_INSTRUCTIONS = 8, /* NETSURGERY_ISA names a set that is unknown or that this machine lacks */
+  NS_ERROR_INSTRUCTIONS = 8, /* NETSURGERY_ISA or NETSURGERY_FIXED names what is unknown or what this machine lacks */
   NS_ERROR_INTERNAL = 9      /* a defect of the engine: please report it */
 } ns_status;
 

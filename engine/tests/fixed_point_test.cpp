@@ -12,7 +12,10 @@
 #include <vector>
 
 #include "check.hpp"
+#include "lanes/fixed_depthwise.hpp"
+#include "lanes/fixed_movement.hpp"
 #include "lanes/movement.hpp"
+#include "lanes/requantization.hpp"
 
 using namespace netsurgery;
 
@@ -242,6 +245,8 @@ FixedEnding ending_of(const Case& made, Size largest, bool residual) {
   return ending;
 }
 
+FixedLimits limits_of(Size largest) { return {-static_cast<double>(largest), static_cast<double>(largest)}; }
+
 /// Everything at its extremes; and in each lane what one window sees, with the signs that make one row's sum largest.
 void fill_against(const Case& made, Size largest, Lanes& x) {
   for (Short& one : x) one = static_cast<Short>(one_in(3) ? any(-largest, largest) : one_in(2) ? largest : -largest);
@@ -259,16 +264,17 @@ void fill_against(const Case& made, Size largest, Lanes& x) {
     }
 }
 
-void check_convolution(const Kernels& kernels, Case& made, Size largest, bool residual, int threads) {
+void check_convolution(const Kernels& kernels, Case& made, Size largest, FixedEnding ending, int threads,
+                       Size largest_added = 32767) {
   made.convolution.weight = &made.weight.constant;
   Lanes x(made.input), y(made.output), added(made.residual);
   fill_against(made, largest, x);
-  for (Short& one : added) one = static_cast<Short>(any(-32767, 32767));
-  FixedEnding ending = ending_of(made, largest, residual);
+  for (Short& one : added) one = static_cast<Short>(any(-largest_added, largest_added));
   ending.residual_layout = made.residual;
   CHECK(is_whole(made.weight.constant));
   CHECK(fixed_offsets_fit(made.convolution, made.input));
-  run(*make_fixed_convolution(kernels, made.convolution, largest, 0, made.input, 1, made.output, ending, threads),
+  run(*make_fixed_convolution(kernels, made.convolution, limits_of(largest), 0, made.input, 1, made.output, ending,
+                              threads),
       {x.buffer(), y.buffer(), added.buffer()});
   for_each_vector(made.output, [&](Size group, Size z, Size row, Size channel, Size column) {
     Short* given = y.at(group, z, row, channel, column);
@@ -285,16 +291,102 @@ void check_convolution(const Kernels& kernels, Case& made, Size largest, bool re
   CHECK(std::all_of(y.begin(), y.end(), [](Short one) { return one == kUntouched; }));  // nothing beside it
 }
 
+/// Scales and shifts of few digits, as netsurgery/graph/requantization.py makes them, and what 16 bits do with them.
+FixedEnding short_ending_of(const Case& made, Size largest, int up, int down) {
+  const std::vector<double> sums = reaches(made.weight.constant, limits_of(largest));
+  FixedEnding ending;
+  ending.high = 127.0f;
+  ending.low = one_in(2) ? 0.0f : -ending.high;
+  for (const double sum : sums) {
+    int doublings = 0;
+    while (std::ldexp(std::max(sum, 1.0), doublings + 1) <= 32767 && !one_in(3)) ++doublings;
+    const Size digits = any(1, 255), factor = digits << any(0, 6);
+    const auto offset = static_cast<double>(any(-3000, 3000));
+    ending.scale.push_back(static_cast<float>(std::ldexp(static_cast<double>(factor), doublings - 16)));
+    const double shift = (offset * static_cast<double>(factor) + 0.5) / 65536.0 - 0.5;
+    ending.shift.push_back(static_cast<float>(shift));
+  }
+  put_short_factors(ending, sums);
+  if (up >= 0) {
+    ending.residual = 2;
+    ending.own_factor = std::ldexp(1.0f, -down);
+    ending.residual_factor = std::ldexp(1.0f, up - down);
+    ending.last_high = 100.0f;
+    ending.last_low = one_in(2) ? 0.0f : -100.0f;
+    put_short_residual(ending, 0, up, down, 32767 >> up);
+  }
+  return ending;
+}
+
+void sums_that_16_bits_finish_are_those_that_floats_finish(const Kernels& kernels) {
+  Size finished_in_shorts = 0;
+  for (int repeat = 0; repeat < 300; ++repeat) {
+    Case made = case_of({1, any(1, 3), any(1, 9)}, any(1, 3), 3, 127, false);
+    const int up = static_cast<int>(any(-1, 4)), down = static_cast<int>(any(0, 5));
+    const FixedEnding ending = short_ending_of(made, 127, up, down);
+    finished_in_shorts +=
+        std::count_if(ending.factor.begin(), ending.factor.end(), [](Short factor) { return factor != 0; });
+    check_convolution(kernels, made, 127, ending, 2, up < 0 ? 1 : 32767 >> up);
+  }
+  CHECK(finished_in_shorts > 300);
+}
+
+void depthwise_sums_are_exact(const Kernels& kernels) {
+  for (Size width = 1; width <= 9; ++width)
+    for (const Size taps : kDepthwiseTaps)
+      for (Size stride = 1; stride <= 2; ++stride) {
+        Case made;
+        Convolution& convolution = made.convolution;
+        convolution.kernel_x = taps;
+        convolution.kernel_y = any(1, 5);
+        convolution.stride_x = stride;
+        convolution.stride_y = any(1, 2);
+        convolution.dilation_y = any(1, 2);
+        convolution.pad_left = taps / 2;
+        convolution.groups = 3;
+        made.weight = weight_of(3, convolution.taps(), 3, 127, one_in(2));
+        Image image;
+        image.count = 33;
+        image.channels = 3;
+        const Tiling tiling{8, 1, 2, 2, 1, any(1, 3), width};
+        Tiling before = tiling;
+        before.height *= convolution.stride_y;
+        before.width *= stride;
+        made.input = layout_of(image, before);
+        made.output = layout_of(image, tiling);
+        made.input.halo.left = taps / 2 + any(0, 1);
+        made.input.halo.right = taps;
+        made.input.halo.below = convolution.reach_y();
+        convolution.weight = &made.weight.constant;
+        CHECK(is_fixed_depthwise(convolution, image));
+        Lanes x(made.input), y(made.output);
+        fill_against(made, 127, x);
+        const FixedEnding ending = ending_of(made, 127, false);
+        run(*make_fixed_depthwise(kernels, convolution, 0, made.input, 1, made.output, ending),
+            {x.buffer(), y.buffer()});
+        for_each_vector(made.output, [&](Size group, Size z, Size row, Size channel, Size column) {
+          for (Size lane = 0; lane < kShorts; ++lane) {
+            std::int64_t whole = 0;
+            for (Size i = 0; i < made.weight.constant.columns; ++i)
+              if (const float value = made.weight.at(channel, i); value != 0.0f)
+                whole += static_cast<std::int64_t>(value) * made.seen(x, group, z, row, column, channel, i)[lane];
+            CHECK(y.at(group, z, row, channel, column)[lane] ==
+                  finished(whole, ending, static_cast<std::size_t>(channel), 0));
+          }
+        });
+      }
+}
+
 void sums_are_exact_in_strips_of_every_shape_and_stride(const Kernels& kernels) {
   for (Size height = 1; height <= 5; ++height)
     for (Size width = 1; width <= 9; ++width)
       for (Size stride = 1; stride <= 3; ++stride) {
         Case made = case_of({1, height, width}, stride, 3, 127, false);
-        check_convolution(kernels, made, 127, one_in(2), static_cast<int>(any(1, 4)));
+        check_convolution(kernels, made, 127, ending_of(made, 127, one_in(2)), static_cast<int>(any(1, 4)));
       }
   for (Size depth = 2; depth <= 4; ++depth) {
     Case made = case_of({depth, any(1, 2), 2}, 1, 3, 127, false);
-    check_convolution(kernels, made, 127, one_in(2), 2);
+    check_convolution(kernels, made, 127, ending_of(made, 127, one_in(2)), 2);
   }
 }
 
@@ -304,7 +396,7 @@ void sums_are_exact_whatever_the_bounds(const Kernels& kernels) {
       for (const bool groups : {false, true})
         for (int repeat = 0; repeat < 3; ++repeat) {
           Case made = case_of({1, any(1, 2), any(1, 4)}, 1, highest, largest, groups);
-          check_convolution(kernels, made, largest, one_in(2), static_cast<int>(any(1, 3)));
+          check_convolution(kernels, made, largest, ending_of(made, largest, one_in(2)), static_cast<int>(any(1, 3)));
         }
 }
 
@@ -322,7 +414,7 @@ void sums_are_exact_across_blocks_of_channels(const Kernels& kernels) {
       made.input = layout_of(image, {32, 1, 1, 1, 1, 1, width});
       image.channels = outputs;
       made.output = made.residual = layout_of(image, made.input.tiling);
-      check_convolution(kernels, made, largest, one_in(2), static_cast<int>(any(1, 4)));
+      check_convolution(kernels, made, largest, ending_of(made, largest, one_in(2)), static_cast<int>(any(1, 4)));
     }
 }
 
@@ -358,7 +450,8 @@ void products_and_sums_round_one_after_the_other(const Kernels& kernels) {
     ending.low = -100;
     ending.high = 100;
     std::fill(x.begin(), x.end(), static_cast<Short>(chosen));
-    run(*make_fixed_convolution(kernels, single.convolution, 2000, 0, single.layout, 1, single.layout, ending, 1),
+    run(*make_fixed_convolution(kernels, single.convolution, limits_of(2000), 0, single.layout, 1, single.layout,
+                                ending, 1),
         {x.buffer(), y.buffer()});
     const Short wanted = finished(static_cast<std::int64_t>(chosen), ending, 0, 0);
     CHECK(std::all_of(y.begin(), y.end(), [&](Short one) { return one == wanted; }));
@@ -392,7 +485,8 @@ void every_number_is_rounded_to_even_and_cut(const Kernels& kernels) {
           x.begin()[i] = static_cast<Short>(std::max<Size>(i - 32768, -32767));
           added.begin()[i] = static_cast<Short>(i * 7919 % 65535 - 32767);
         }
-        run(*make_fixed_convolution(kernels, single.convolution, 32767, 0, single.layout, 1, single.layout, ending, 1),
+        run(*make_fixed_convolution(kernels, single.convolution, limits_of(32767), 0, single.layout, 1, single.layout,
+                                    ending, 1),
             {x.buffer(), y.buffer(), added.buffer()});
         for (Size i = 0; i < 65536; ++i) {
           const float scaled = product(x.begin()[i], scale);
@@ -464,11 +558,12 @@ void numbers_come_move_and_go_unchanged(const Kernels& kernels) {
     Pictures pictures(layout.image, exponent);
     const Short outside = one_in(2) ? Short{0} : Short{-32768};
     Lanes lanes(layout);
-    run(*make_fixed_gather(0, 1, layout, exponent, outside), {pictures.values.data(), lanes.buffer()});
+    const FixedRounding rounding{std::ldexp(1.0f, -exponent), -32768.0f, 32767.0f};
+    run(*make_fixed_gather(kernels, 0, 1, layout, rounding, outside), {pictures.values.data(), lanes.buffer()});
     check_lanes(lanes, pictures, layout.halo, exponent, outside);
 
     std::vector<float> back(pictures.values.size());
-    run(*make_fixed_scatter(0, layout, 1, exponent), {lanes.buffer(), back.data()});
+    run(*make_fixed_scatter(kernels, 0, layout, 1, std::ldexp(1.0f, exponent)), {lanes.buffer(), back.data()});
     CHECK(back == pictures.values);
 
     Layout target = layout;  // as many images in a vector, other tiles
@@ -477,7 +572,7 @@ void numbers_come_move_and_go_unchanged(const Kernels& kernels) {
     target.tiling.width = ceil_divided(layout.image.width, target.tiling.tiles_x);
     target.halo = {0, 0, any(0, 2), any(0, 2), any(0, 2), any(0, 2)};
     Lanes moved(target);
-    run(*make_fixed_move(0, layout, 1, target, outside), {lanes.buffer(), moved.buffer()});
+    run(*make_fixed_move(kernels, 0, layout, 1, target, outside), {lanes.buffer(), moved.buffer()});
     check_lanes(moved, pictures, target.halo, exponent, outside);
 
     for (Size group = 0; group < layout.groups(); ++group)  // the halo, and what lies outside, is lost
@@ -559,6 +654,8 @@ int main() {
     sums_are_exact_in_strips_of_every_shape_and_stride(kernels);
     sums_are_exact_whatever_the_bounds(kernels);
     sums_are_exact_across_blocks_of_channels(kernels);
+    sums_that_16_bits_finish_are_those_that_floats_finish(kernels);
+    depthwise_sums_are_exact(kernels);
     products_and_sums_round_one_after_the_other(kernels);
     every_number_is_rounded_to_even_and_cut(kernels);
     numbers_come_move_and_go_unchanged(kernels);

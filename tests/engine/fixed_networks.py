@@ -70,8 +70,16 @@ class _Drawing:
             return
         operands = [name, self.weight((rows, channels // groups, *kernel)), *self.bias(rows)]
         made = self.put("Conv", operands, (rows, *after), strides=strides, pads=(*pads, *pads), groups=groups)
-        if rng.random() < 0.6:
-            self.put("Relu", [made], (rows, *after))
+        self.cut_off(made, (rows, *after))
+
+    def cut_off(self, x: str, shape: Shape) -> None:
+        """A Relu, a cut from both sides at a number of any grid or of few, or neither."""
+        kind = self.rng.random()
+        if kind < 0.4:
+            self.put("Relu", [x], shape)
+        elif kind < 0.7:
+            low, high = self.rng.choice([0.0, 0.0, -0.5]), self.rng.choice([6.0, 0.5, 0.3, np.inf])
+            self.put("Clip", [x], shape, minimum=float(low), maximum=float(high))
 
     def addition(self) -> None:
         name, shape = self.values[-1]

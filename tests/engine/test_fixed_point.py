@@ -25,8 +25,12 @@ def network(seed: int) -> Graph:
         pytest.skip("no layer of this network has powers of two")
 
 
+@pytest.mark.parametrize("lanes", ["whole", "floats"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_instruction_set_number_of_threads_and_batch_gives_the_bits_of_the_reference(seed: int) -> None:
+def test_every_instruction_set_number_of_threads_and_batch_gives_the_bits_of_the_reference(
+    seed: int, lanes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETSURGERY_FIXED", lanes)
     graph = network(seed)
     if not same_everywhere(graph).issuperset(graph.outputs):
         pytest.skip("what this network gives isn't on a grid")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,7 @@ from tests.engine.quantized_networks import drawn, inputs_of
 from tests.engine.test_lanes import instructions, outputs_of
 
 from netsurgery import _native
+from netsurgery.errors import SettingError
 from netsurgery.graph.fixed_point import grids
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.packed.writer import encode
@@ -17,6 +19,15 @@ from netsurgery.runtime import reference
 from netsurgery.runtime.session import Session
 
 SEEDS = range(60)
+
+
+LANES = "NETSURGERY_FIXED"
+
+
+@pytest.fixture(autouse=True)
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors of whole numbers, however small a network is: else floats may be estimated to be faster."""
+    monkeypatch.setenv(LANES, "whole")
 
 
 def kinds_of(graph: Graph, x: Array) -> Counter[str]:
@@ -27,12 +38,14 @@ def assert_bits_of_the_reference(graph: Graph, *batches: Array, threads: int = 1
     content = encode(graph)
     with np.errstate(all="ignore"):
         wanted = [reference.run(graph, {"x": x}) for x in batches]
-    for name in _native.available_instructions():
-        with instructions(name):
+    for name, lanes in itertools.product(_native.available_instructions(), ("whole", "floats")):
+        with instructions(name), pytest.MonkeyPatch.context() as patch:
+            patch.setenv(LANES, lanes)
             session = Session(content, threads=threads)
             for x, outputs in zip(batches, wanted, strict=True):
                 for one, other in zip(outputs_of(session, {"x": x}), outputs, strict=True):
-                    assert np.array_equal(one, other, equal_nan=True), f"{name}, {threads} threads, batch {len(x)}"
+                    where = f"{name}, {lanes}, {threads} threads, batch {len(x)}"
+                    assert np.array_equal(one, other, equal_nan=True), where
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -74,11 +87,56 @@ def test_from_the_first_quantize_to_the_last_a_residual_network_adds_whole_numbe
     kinds = kinds_of(graph, x)
     assert kinds["fixed lanes"] == 4
     assert kinds["fixed pool"] == 1
-    assert kinds["plain"] == 1  # Quantize of the input
-    assert set(kinds) <= {"plain"} | {
-        f"fixed {what}" for what in ("lanes", "pool", "gather", "move", "halo", "scatter")
-    }
+    assert set(kinds) <= {f"fixed {what}" for what in ("lanes", "pool", "gather", "move", "halo", "scatter")}
     assert_bits_of_the_reference(graph, x)
+
+
+def depthwise(builder: GraphBuilder, x: str, channels: int, side: int, stride: int, whole: bool) -> str:
+    rng = np.random.default_rng(6)
+    shape = (channels, 1, side, side)
+    weight = rng.choice([-4.0, -2.0, -1.0, 1.0, 2.0], shape) if whole else rng.normal(0, 1, shape)
+    operands = [x, builder.constant(weight.astype(np.float32), "w")]
+    pads = (side // 2,) * 4
+    return builder.node("Conv", operands, groups=channels, pads=pads, strides=(stride, stride))
+
+
+@pytest.mark.parametrize("batch", [1, 5, 32])
+@pytest.mark.parametrize(("side", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_depthwise_layers_and_cuts_from_above_stay_whole_numbers(side: int, stride: int, batch: int) -> None:
+    builder = GraphBuilder()
+    first = builder.node("Quantize", [builder.input("x", ("batch", 12, 28, 28))], exponent=-5)
+    wide = builder.node("Clip", [layer(builder, first, 12, exponent=-4, signed=False)], minimum=0.0, maximum=6.0)
+    sums = depthwise(builder, wide, 12, side, stride, whole=True)
+    scale = builder.constant(np.random.default_rng(7).uniform(0.02, 0.1, 12).astype(np.float32), "scale")
+    small = builder.node("Quantize", [sums, scale], exponent=-5, signed=False)
+    cut = builder.node("Clip", [small], minimum=0.25, maximum=3.0)
+    graph = builder.graph([layer(builder, cut, 12, exponent=-4)])
+    x = np.random.default_rng(0).normal(size=(batch, 12, 28, 28)).astype(np.float32)
+    kinds = kinds_of(graph, x)
+    assert kinds["fixed depthwise"] >= 1
+    assert set(kinds) <= {f"fixed {what}" for what in ("lanes", "depthwise", "gather", "move", "halo", "scatter")}
+    assert_bits_of_the_reference(graph, x)
+
+
+def test_a_depthwise_layer_of_any_weights_is_as_near_as_floats_are() -> None:
+    builder = GraphBuilder()
+    first = builder.node("Quantize", [builder.input("x", ("batch", 12, 28, 28))], exponent=-5)
+    wide = layer(builder, first, 12, exponent=-4, signed=False)
+    made = depthwise(builder, wide, 12, 3, 1, whole=False)
+    small = builder.node("Quantize", [made], exponent=-3)
+    graph = builder.graph([layer(builder, small, 12, exponent=-4), small])
+    x = np.random.default_rng(0).normal(size=(1, 12, 28, 28)).astype(np.float32)
+    assert kinds_of(graph, x)["fixed depthwise"] == 1
+    rounded = Session(encode(graph))(x)[1]
+    np.testing.assert_allclose(rounded, reference.run(graph, {"x": x})[1], atol=2.0**-3)
+
+
+def test_lanes_that_arent_known_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LANES, "fast")
+    builder = GraphBuilder()
+    graph = builder.graph([builder.node("Quantize", [builder.input("x", ("batch", 4))], exponent=0)])
+    with pytest.raises(SettingError, match="NETSURGERY_FIXED is 'fast': make it whole or floats"):
+        Session(encode(graph))
 
 
 def test_a_window_that_sees_padding_alone_gives_minus_infinity_not_the_lowest_whole_number() -> None:

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "isa/kernel_fixed.hpp"
+#include "isa/kernel_fixed_depthwise.hpp"
+#include "isa/kernel_fixed_movement.hpp"
 #include "isa/kernel_functions.hpp"
 #include "isa/kernel_matrix.hpp"
 #include "isa/kernel_movement.hpp"
@@ -42,6 +44,12 @@ constexpr void put_strips(Kernels& table) {
     fixed[0] = fixed_strip<kRows, kColumns, 1>;
     fixed[1] = fixed_strip<kRows, kColumns, 2>;
     fixed[2] = fixed_strip<kRows, kColumns, 0>;
+    if constexpr (kRows == 1) {
+      table.fixed_depthwise[0][0][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[0], 1, kColumns>;
+      table.fixed_depthwise[0][1][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[0], 2, kColumns>;
+      table.fixed_depthwise[1][0][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[1], 1, kColumns>;
+      table.fixed_depthwise[1][1][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[1], 2, kColumns>;
+    }
   }
 }
 
@@ -89,6 +97,7 @@ constexpr Kernels table(Instructions instructions) {
   put_functions(made);
   put_pairs(made);
   made.scale_channels = scale_channels;
+  made.quantize_channels = quantize_channels;
   made.softmax_row = softmax_row;
   made.log_softmax_row = log_softmax_row;
   made.softmax_columns = softmax_columns;
@@ -111,7 +120,10 @@ constexpr Kernels table(Instructions instructions) {
   made.gru_cells = gru_cells;
   made.rnn_cells = rnn_cells;
   made.fixed_shuffle = fixed_shuffle;
+  made.fixed_pick = fixed_pick;
   made.fixed_pool = fixed_pool;
+  made.fixed_from_floats = fixed_from_floats;
+  made.fixed_to_floats = fixed_to_floats;
   made.shuffle = shuffle_lanes;
   made.pick = pick;
   made.interleave = interleave_lanes;

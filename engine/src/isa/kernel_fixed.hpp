@@ -2,129 +2,10 @@
 // multiplied until a finished sum becomes what its reader wants.
 #pragma once
 
-#include <cstring>
-
-#include "isa/kernels.hpp"
-#include "isa/simd.hpp"
-#include "isa/transposition.hpp"
+#include "isa/shorts.hpp"
 
 namespace netsurgery {
 namespace NETSURGERY_SET {
-
-typedef std::int16_t NativeShorts __attribute__((vector_size(kNativeBytes), may_alias));
-typedef std::int16_t HalfShorts __attribute__((vector_size(kNativeBytes / 2), may_alias));
-
-constexpr int kShortsInPart = kNativeBytes / 2;
-constexpr int kIntParts = 2 * kParts;  // of native vectors of 32 bits, for all lanes of a vector of 16
-
-/// 32 whole numbers of 16 bits.
-struct Shorts {
-  NativeShorts part[kParts];
-};
-
-NETSURGERY_INLINE Shorts no_shorts() {
-  Shorts v;
-  for (int i = 0; i < kParts; ++i) v.part[i] = NativeShorts{};
-  return v;
-}
-
-NETSURGERY_INLINE Shorts load_shorts(const std::int16_t* at) {
-  Shorts v;
-  for (int i = 0; i < kParts; ++i) v.part[i] = reinterpret_cast<const NativeShorts*>(at)[i];
-  return v;
-}
-
-NETSURGERY_INLINE void store_shorts(std::int16_t* at, const Shorts& v) {
-  for (int i = 0; i < kParts; ++i) reinterpret_cast<NativeShorts*>(at)[i] = v.part[i];
-}
-
-NETSURGERY_INLINE void add_to(Shorts& sum, const std::int16_t* at) {
-  for (int i = 0; i < kParts; ++i) sum.part[i] += reinterpret_cast<const NativeShorts*>(at)[i];
-}
-
-NETSURGERY_INLINE void take_from(Shorts& sum, const std::int16_t* at) {
-  for (int i = 0; i < kParts; ++i) sum.part[i] -= reinterpret_cast<const NativeShorts*>(at)[i];
-}
-
-NETSURGERY_INLINE void add_twice(Shorts& sum) {
-  for (int i = 0; i < kParts; ++i) sum.part[i] += sum.part[i];
-}
-
-/// The product and nothing more: what follows is not to be made one operation with it.
-NETSURGERY_INLINE Native rounded(Native product) {
-#if defined(__AVX512F__)
-  asm("" : "+v"(product));
-#elif defined(__aarch64__)
-  asm("" : "+w"(product));
-#elif defined(__x86_64__)
-  asm("" : "+x"(product));
-#else
-  asm("" : "+m"(product));
-#endif
-  return product;
-}
-
-constexpr float kRounds = 12582912.0f;
-
-NETSURGERY_INLINE Native cut(Native x, float low, float high) {
-  const Native least = low - Native{}, most = high - Native{};
-  x = x > least ? x : least;
-  return x < most ? x : most;
-}
-
-/// Lanes of 32 bits, in the order in which narrowed() takes them.
-NETSURGERY_INLINE void widened(const NativeShorts& lanes, NativeInts* both) {
-#if defined(__AVX512F__)
-  const __m512i given = reinterpret_cast<const __m512i&>(lanes);
-  both[0] = reinterpret_cast<NativeInts>(_mm512_srai_epi32(_mm512_unpacklo_epi16(given, given), 16));
-  both[1] = reinterpret_cast<NativeInts>(_mm512_srai_epi32(_mm512_unpackhi_epi16(given, given), 16));
-#elif defined(__AVX2__)
-  const __m256i given = reinterpret_cast<const __m256i&>(lanes);
-  both[0] = reinterpret_cast<NativeInts>(_mm256_srai_epi32(_mm256_unpacklo_epi16(given, given), 16));
-  both[1] = reinterpret_cast<NativeInts>(_mm256_srai_epi32(_mm256_unpackhi_epi16(given, given), 16));
-#else
-  HalfShorts halves[2];
-  std::memcpy(halves, &lanes, sizeof halves);
-  for (int i = 0; i < 2; ++i) both[i] = __builtin_convertvector(halves[i], NativeInts);
-#endif
-}
-
-/// Whole numbers that have 16 bits or are lower than all that have; those become the lowest.
-NETSURGERY_INLINE NativeShorts narrowed(const NativeInts* both) {
-#if defined(__AVX512F__)
-  return reinterpret_cast<NativeShorts>(
-      _mm512_packs_epi32(reinterpret_cast<__m512i>(both[0]), reinterpret_cast<__m512i>(both[1])));
-#elif defined(__AVX2__)
-  return reinterpret_cast<NativeShorts>(
-      _mm256_packs_epi32(reinterpret_cast<__m256i>(both[0]), reinterpret_cast<__m256i>(both[1])));
-#else
-  HalfShorts halves[2];
-  for (int i = 0; i < 2; ++i) halves[i] = __builtin_convertvector(both[i], HalfShorts);
-  NativeShorts lanes;
-  std::memcpy(&lanes, halves, sizeof lanes);
-  return lanes;
-#endif
-}
-
-/// Cut to limits that are whole numbers of 16 bits, and rounded to the nearest whole number, of two equally near ones
-/// to the even one. NaN becomes the lower limit.
-NETSURGERY_INLINE NativeInts on_grid(Native x, float low, float high) {
-#if defined(__AVX2__)
-  const Native most = high - Native{};
-  x = most < x ? most : x;  // NaN stays; like all that is too low it is the lowest of 32 bits when converted
-#if defined(__AVX512F__)
-  const NativeInts whole = reinterpret_cast<NativeInts>(_mm512_cvtps_epi32(reinterpret_cast<__m512>(x)));
-#else
-  const NativeInts whole = reinterpret_cast<NativeInts>(_mm256_cvtps_epi32(reinterpret_cast<__m256>(x)));
-#endif
-  const NativeInts least = static_cast<std::int32_t>(low) - NativeInts{};
-  return whole > least ? whole : least;
-#else
-  // Adding kRounds leaves a float32 no bits below 1, and the number in the lowest bits.
-  const Native made = rounded(cut(x, low, high) + (kRounds - Native{}));
-  return as_ints(made) - as_ints(kRounds - Native{});
-#endif
-}
 
 /// What a layer's exact sums in native vectors of 32 bits become, as widened() gives them.
 struct FinishedLanes {
@@ -205,6 +86,41 @@ NETSURGERY_INLINE void finish(const FixedStrip& strip, std::ptrdiff_t channel, s
     }
 }
 
+/// The same for sums of 16 bits, in 16 bits.
+template <int kRows, int kColumns>
+NETSURGERY_INLINE void finish_short(const FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output,
+                                    const ShortSums<kRows, kColumns>& sums) {
+  const FixedFinish& finish = strip.finish;
+  const auto all = [](float number) { return static_cast<std::int16_t>(number) - NativeShorts{}; };
+  const NativeShorts offset = finish.offset[channel] - NativeShorts{}, factor = finish.factor[channel] - NativeShorts{};
+  const NativeShorts low = all(finish.low), high = all(finish.high);
+  const auto made = [&](int r, int c, int i) {
+    return between(upper_product(saturated_sum(sums.at[r][c].part[i], offset), factor), low, high);
+  };
+  const auto place = [](int c, int i) { return c * kShorts + i * kShortsInPart; };
+  if (!finish.residual) {
+    for (int r = 0; r < kRows; ++r)
+      for (int c = 0; c < kColumns; ++c)
+        for (int i = 0; i < kParts; ++i)
+          *reinterpret_cast<NativeShorts*>(output + r * strip.output_row + place(c, i)) = made(r, c, i);
+    return;
+  }
+  const std::int16_t* residual = finish.residual + channel * finish.residual_channel;
+  const NativeShorts last_low = all(finish.last_low), last_high = all(finish.last_high);
+  const int up = finish.residual_bits, down = finish.last_bits;
+  const NativeShorts below_half = static_cast<std::int16_t>((1 << down >> 1) - 1) - NativeShorts{};
+  for (int r = 0; r < kRows; ++r)
+    for (int c = 0; c < kColumns; ++c)
+      for (int i = 0; i < kParts; ++i) {
+        const NativeShorts other =
+            *reinterpret_cast<const NativeShorts*>(residual + r * finish.residual_row + place(c, i));
+        NativeShorts sum = saturated_sum(made(r, c, i), other << up);
+        if (down > 0) sum = saturated_sum(sum, below_half + ((sum >> down) & 1)) >> down;  // half to the even one
+        *reinterpret_cast<NativeShorts*>(output + r * strip.output_row + place(c, i)) =
+            between(sum, last_low, last_high);
+      }
+}
+
 template <int kRows, int kColumns, int kStep>
 static void fixed_strip(const FixedStrip& given) {
   FixedStrip strip = given;
@@ -220,6 +136,10 @@ static void fixed_strip(const FixedStrip& given) {
         for (auto& one : row) one = no_shorts();
       sum_part<kRows, kColumns, kStep>(sums, strip);
       if (parts == 1 && base == 0 && begins && finishes) {
+        if (strip.finish.factor && strip.finish.factor[channel] != 0) {
+          finish_short<kRows, kColumns>(strip, channel, output, sums);
+          continue;
+        }
         finish<kRows, kColumns>(strip, channel, output, [&sums](int r, int c, NativeInts* total) {
           for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], total + 2 * i);
         });
@@ -240,43 +160,6 @@ static void fixed_strip(const FixedStrip& given) {
     }
     if (!begins || !finishes) wide += kRows * kColumns * kIntParts;
   }
-}
-
-/// Lanes of a halo's vectors from wherever they lie.
-static void fixed_shuffle(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
-                          const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside) {
-  for (std::ptrdiff_t c = 0; c < channels; ++c, memory += channel)
-    for (std::ptrdiff_t i = 0; i < count; ++i) {
-      const FixedShuffle& one = shuffles[i];
-#if defined(__AVX512F__)
-      const __m512i lane = _mm512_load_si512(one.lane);
-      const __mmask32 inside = _mm512_cmpge_epi16_mask(lane, _mm512_setzero_si512());
-      const __m512i source = _mm512_load_si512(memory + one.source);
-      _mm512_store_si512(memory + one.target,
-                         _mm512_mask_permutexvar_epi16(_mm512_set1_epi16(outside), inside, lane, source));
-#else
-      std::int16_t made[kShorts];
-      const std::int16_t* source = memory + one.source;
-      for (int l = 0; l < kShorts; ++l) made[l] = one.lane[l] < 0 ? outside : source[one.lane[l]];
-      std::memcpy(memory + one.target, made, sizeof made);
-#endif
-    }
-}
-
-/// The largest of each window.
-static void fixed_pool(const FixedPool& pool) {
-  const std::int16_t* input = pool.input;
-  std::int16_t* output = pool.output;
-  for (std::ptrdiff_t c = 0; c < pool.channels; ++c, input += pool.input_channel, output += pool.output_channel)
-    for (std::ptrdiff_t x = 0; x < pool.columns; ++x) {
-      Shorts best = load_shorts(input + x * pool.input_column);
-      for (std::ptrdiff_t y = 0; y < pool.taps_y; ++y)
-        for (std::ptrdiff_t k = 0; k < pool.taps_x; ++k) {
-          const Shorts seen = load_shorts(input + x * pool.input_column + y * pool.tap_row + k * pool.tap_column);
-          for (int i = 0; i < kParts; ++i) best.part[i] = seen.part[i] > best.part[i] ? seen.part[i] : best.part[i];
-        }
-      store_shorts(output + x * kShorts, best);
-    }
 }
 
 }  // namespace NETSURGERY_SET

@@ -117,6 +117,11 @@ struct FixedFinish {
   const std::int16_t* residual = nullptr;  // laid out as the output, with its own strides, in whole numbers
   std::ptrdiff_t residual_channel = 0, residual_row = 0;
   float own_factor = 1, residual_factor = 1, last_low = 0, last_high = 0;
+  /// The same in 16 bits, for sums that have no more and aren't moved: of each output channel, what is added to a sum,
+  /// and what the upper half of its product with is the number that is cut; 0: not of this channel. nullptr: of none.
+  const std::int16_t *offset = nullptr, *factor = nullptr;
+  /// By how many bits the residual is moved up before it is added, and the sum down, to the nearest number.
+  int residual_bits = 0, last_bits = 0;
 };
 
 /// A strip of rows x columns vectors of output of some output channels, of whole numbers of 16 bits. Strides are in
@@ -140,10 +145,35 @@ struct FixedStrip {
   FixedFinish finish;
 };
 
+/// Some neighbouring vectors of output of channels that each see one input channel, with weights of any kind: sums of
+/// floats, which are exact where weights are whole numbers. No residual; what `finish` says, of sums of floats.
+struct FixedDepthwise {
+  const std::int16_t* input;  // where the first window begins
+  std::ptrdiff_t input_row, input_channel;
+  std::int16_t* output;
+  std::ptrdiff_t output_channel, channels;
+  const float* weights;  // [channels][taps_y][taps of a row]
+  std::ptrdiff_t taps_y;
+  FixedFinish finish;
+};
+
+constexpr int kDepthwiseTaps[] = {3, 5};  // of a row
+constexpr int kMostDepthwiseStep = 2;
+
 /// Vectors of a halo made from others: lane l of the target is lane[l] of the source, or `outside` where that is -1.
 struct FixedShuffle {
   std::ptrdiff_t target, source;  // whole numbers from the channel's begin in memory
   alignas(64) std::int16_t lane[kShorts];
+};
+
+/// As Picks, of whole numbers of 16 bits.
+struct FixedPicks {
+  const std::int16_t* source;
+  std::int16_t* target;
+  std::ptrdiff_t source_channel, target_channel, channels;
+  const std::int32_t* offsets;  // unaligned
+  std::ptrdiff_t count;
+  std::int16_t outside;
 };
 
 /// A row of windows, over some channels: the largest number of each.
@@ -322,6 +352,17 @@ struct ScaledChannels {
   float low, high;
 };
 
+/// Floats of channels, rounded to a grid as Quantize says: times a number of each, plus another one, each rounded to
+/// float32; times `per_step`, cut, rounded to a whole number, and times `step`. NaN becomes `low`.
+struct QuantizedChannels {
+  const float* input;
+  float* output;
+  std::ptrdiff_t channels, count;                // whole vectors of each
+  std::ptrdiff_t input_channel, output_channel;  // to the next
+  const float *scale, *shift;                    // of each channel
+  float per_step, step, low, high;               // powers of two; whole numbers of 16 bits
+};
+
 /// Functions of one float, with the parameters that they take.
 enum class Function {
   kRelu,
@@ -434,9 +475,18 @@ struct Kernels {
   void (*sparse[kMostStripRows][kMostStripColumns][kStripSteps])(const SparseStrip&);
   /// As `sparse`, of whole numbers.
   void (*fixed[kMostStripRows][kMostStripColumns][kStripSteps])(const FixedStrip&);
+  /// By kDepthwiseTaps, columns from one window to the next - 1, columns of output - 1.
+  void (*fixed_depthwise[2][kMostDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
+  void (*fixed_pick)(const FixedPicks&);
   void (*fixed_pool)(const FixedPool&);
+  /// Columns of whole numbers from those of floats, of the first 16 lanes and of the others: times `factor`, cut to
+  /// whole numbers of 16 bits, and rounded. And back, times `factor`. All of them are aligned.
+  void (*fixed_from_floats)(const float* first, const float* others, std::ptrdiff_t columns, float factor, float low,
+                            float high, std::int16_t* target);
+  void (*fixed_to_floats)(const std::int16_t* source, std::ptrdiff_t columns, float factor, float* first,
+                          float* others);
   /// Most output channels of a block and vectors of a panel, whose sums stay in registers together.
   int dense_channels, dense_vectors;
   /// Of a multiply-add of a vector in a dense block, beside 1 in a sparse strip.
@@ -459,6 +509,7 @@ struct Kernels {
                                                         const float* parameters);
   /// An operand that doesn't move is one number for all. y may be one that does; unaligned.
   void (*scale_channels)(const ScaledChannels&);
+  void (*quantize_channels)(const QuantizedChannels&);
   void (*pairs[static_cast<int>(Pair::kCount)])(const float* a, bool a_moves, const float* b, bool b_moves, float* y,
                                                 std::ptrdiff_t count);
   /// x and y are apart and unaligned; count >= 1.

@@ -124,6 +124,27 @@ std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Lying& input,
   });
 }
 
+std::unique_ptr<Step> make_quantized(const Kernels& kernels, const ChannelRounding& rounding, const Lying& input,
+                                     const Lying& output) {
+  QuantizedChannels given{};
+  given.channels = output.layout.image.channels;
+  given.count = output.layout.tiling.width * kVector;
+  given.input_channel = input.layout.channel_floats();
+  given.output_channel = output.layout.channel_floats();
+  given.per_step = rounding.per_step;
+  given.step = rounding.step;
+  given.low = rounding.low;
+  given.high = rounding.high;
+  return entries(output.layout, true, [=, &kernels](Buffers buffers, Size group, Size row, Size, Size) {
+    QuantizedChannels work = given;
+    work.input = at(buffers, input, group, row, 0);
+    work.output = at(buffers, output, group, row, 0);
+    work.scale = rounding.scale.data();
+    work.shift = rounding.shift.data();
+    kernels.quantize_channels(work);
+  });
+}
+
 double entries_cycles(const Layout& layout, double of_each) {
   const double vectors = static_cast<double>(layout.groups() * layout.tiling.vectors() * layout.image.channels);
   return vectors * of_each;

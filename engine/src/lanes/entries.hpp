@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
@@ -43,6 +44,14 @@ std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Lying& input,
                                   const std::optional<ChannelNumbers>& scale,
                                   const std::optional<ChannelNumbers>& shift, const Ending& ending,
                                   const Lying& output);
+
+/// How channels are rounded to a grid: see QuantizedChannels.
+struct ChannelRounding {
+  std::vector<float> scale, shift;
+  float per_step, step, low, high;
+};
+std::unique_ptr<Step> make_quantized(const Kernels& kernels, const ChannelRounding& rounding, const Lying& input,
+                                     const Lying& output);
 
 /// Cycles of one core, roughly.
 double entries_cycles(const Layout& layout, double of_each);

@@ -14,10 +14,10 @@ namespace {
 constexpr double kCyclesPerConnection = 0.55;  // of a vector
 constexpr double kCyclesPerRun = 6;            // of a strip, for each output channel: about eight runs
 constexpr double kCyclesPerFinished = 9;       // of a vector
+constexpr double kCyclesPerShort = 3;          // the same in 16 bits
 constexpr Size kBlockBytes = 128 * 1024;       // of inputs of a block: smaller ones make runs too short
 constexpr double kLeastPerBlock = 12;          // connections of an output channel in a block, to pay for adding 32 bits
 constexpr Size kChannelsAtOnce = 64;           // whose sums of 32 bits are kept between blocks
-constexpr Size kShortsPerFloat = 2;
 constexpr Size kVectorBytes = kShorts * static_cast<Size>(sizeof(std::int16_t));
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
@@ -31,7 +31,7 @@ struct Connection {
 
 class FixedConvolution final : public Step {
  public:
-  FixedConvolution(const Kernels& kernels, const Convolution& convolution, Size largest, int input,
+  FixedConvolution(const Kernels& kernels, const Convolution& convolution, const FixedLimits& inputs, int input,
                    const Layout& input_layout, int output, const Layout& output_layout, const FixedEnding& ending,
                    int threads)
       : kernels_(kernels),
@@ -44,11 +44,16 @@ class FixedConvolution final : public Step {
         ending_(ending),
         strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)) {
     const std::vector<Range> cuts_of_channels = channels_of_blocks(convolution);
+    if (cuts_of_channels.size() > 1) {  // sums have 32 bits
+      ending_.offset.clear();
+      ending_.factor.clear();
+      ending_.doublings.clear();
+    }
     for (const Range& channels : cuts_of_channels) {
       Block block;
       block.begins = channels.begin == 0;
       block.finishes = channels.end == cuts_of_channels.back().end;
-      fill(block, convolution, channels, largest);
+      fill(block, convolution, channels, inputs);
       blocks_.push_back(std::move(block));
     }
     const OutputCuts cuts{outputs_, convolution.groups, 1};
@@ -97,7 +102,7 @@ class FixedConvolution final : public Step {
     return parts(channels, std::max(by_cache, std::min(by_work, channels)));
   }
 
-  void fill(Block& block, const Convolution& convolution, const Range& channels, Size largest) const {
+  void fill(Block& block, const Convolution& convolution, const Range& channels, const FixedLimits& inputs) const {
     const Size of_group = outputs_ / convolution.groups, taps = convolution.taps();
     const Range columns = convolution.groups == 1 ? Range{channels.begin * taps, channels.end * taps}
                                                   : Range{0, convolution.weight->columns};
@@ -108,12 +113,13 @@ class FixedConvolution final : public Step {
         const Size place = row / of_group * group_floats + input_offset(convolution, input_layout_, column);
         connections.push_back({place / kVector, std::ilogb(value), value < 0});
       });
-      put(block, connections, largest);
+      put(block, connections, inputs, ending_.doublings.empty() ? 0 : ending_.doublings[static_cast<std::size_t>(row)]);
     }
   }
 
-  /// Connections of a row, cut into parts whose sums stay within 16 bits whatever their inputs are.
-  void put(Block& block, std::vector<Connection>& connections, Size largest) const {
+  /// Connections of a row, cut into parts whose sums stay within 16 bits whatever their inputs are. doublings: of a sum
+  /// that is small enough for them.
+  void put(Block& block, std::vector<Connection>& connections, const FixedLimits& inputs, int doublings) const {
     block.starts.push_back({block.vectors.size(), block.runs.size()});
     std::stable_sort(connections.begin(), connections.end(), [](const Connection& a, const Connection& b) {
       return a.exponent != b.exponent ? a.exponent > b.exponent : a.negative < b.negative;
@@ -123,33 +129,41 @@ class FixedConvolution final : public Step {
       int base;
     };
     std::vector<Part> cuts;
-    double sum = 0;  // of the magnitudes of a part's weights, in units of its lowest exponent
+    // Only what a part ends with has to fit: on the way there, sums may go round.
+    const auto fits = [&inputs](double positive, double negative) {
+      return inputs.reach(positive, negative) <= static_cast<double>(kLargestShort);
+    };
+    double positive = 0, negative = 0;  // of a part's weights, in units of its lowest exponent
     for (std::size_t i = 0; i < connections.size(); ++i) {
       const int exponent = connections[i].exponent;
+      const double more_positive = connections[i].negative ? 0 : 1, more_negative = 1 - more_positive;
       if (!cuts.empty()) {
         Part& part = cuts.back();
-        const double more = std::ldexp(sum, part.base - exponent) + 1;
-        if (more * static_cast<double>(largest) <= static_cast<double>(kLargestShort)) {
-          sum = more;
+        const double all_positive = std::ldexp(positive, part.base - exponent) + more_positive;
+        const double all_negative = std::ldexp(negative, part.base - exponent) + more_negative;
+        if (fits(all_positive, all_negative)) {
+          positive = all_positive;
+          negative = all_negative;
           part.base = exponent;
           part.end = i + 1;
           continue;
         }
       }
       cuts.push_back({i, i + 1, exponent});
-      sum = 1;
+      positive = more_positive;
+      negative = more_negative;
     }
     // The last part goes down to 0, where that has room: a sum that isn't moved needs no 32 bits.
-    if (cuts.size() == 1 && std::ldexp(sum, cuts[0].base) * static_cast<double>(largest) <= kLargestShort)
+    if (cuts.size() == 1 && fits(std::ldexp(positive, cuts[0].base), std::ldexp(negative, cuts[0].base)))
       cuts[0].base = 0;
     if (cuts.empty() && (block.begins || block.finishes)) cuts.push_back({0, 0, 0});
     block.runs.push_back(static_cast<std::uint16_t>(cuts.size()));
     for (const Part& part : cuts) {
       const int highest = part.begin < part.end ? connections[part.begin].exponent : -1;
       block.runs.push_back(static_cast<std::uint16_t>(part.base));
-      block.runs.push_back(static_cast<std::uint16_t>(highest - part.base + 1));
+      block.runs.push_back(static_cast<std::uint16_t>(highest - part.base + 1 + doublings));
       std::size_t next = part.begin;
-      for (int level = highest; level >= part.base; --level)
+      for (int level = highest; level >= part.base - doublings; --level)
         for (const bool negative : {false, true}) {
           const std::size_t first = next;
           for (; next < part.end && connections[next].exponent == level && connections[next].negative == negative;
@@ -186,6 +200,12 @@ class FixedConvolution final : public Step {
     strip.finish.shift = ending_.shift.data() + outputs.begin;
     strip.finish.low = ending_.low;
     strip.finish.high = ending_.high;
+    if (!ending_.factor.empty()) {
+      strip.finish.offset = ending_.offset.data() + outputs.begin;
+      strip.finish.factor = ending_.factor.data() + outputs.begin;
+      strip.finish.residual_bits = ending_.residual_bits;
+      strip.finish.last_bits = ending_.last_bits;
+    }
     if (ending_.residual >= 0) {
       const Layout& residual = ending_.residual_layout;
       strip.finish.residual = shorts(buffers[ending_.residual] + residual.at(group, z, y, outputs.begin, x));
@@ -216,126 +236,6 @@ class FixedConvolution final : public Step {
   Strips strips_;
   std::vector<Range> parts_;
   std::vector<Block> blocks_;
-};
-
-/// Entries of a channel one by one, wherever they lie. Pieces: channels of groups of images.
-class FixedGather final : public Step {
- public:
-  FixedGather(int plain, int blocked, const Layout& layout, int exponent, std::int16_t outside)
-      : plain_(plain), blocked_(blocked), layout_(layout), factor_(std::ldexp(1.0f, -exponent)), outside_(outside) {
-    const Image& image = layout.image;
-    layout.each_lane([&](Size, Size slice, Size row, Size column) {
-      sources_.push_back(image.has(slice, row, column) ? image.at(slice, row, column) : -1);
-    });
-    for (Size lane = 0; lane < kShorts; ++lane) images_[static_cast<std::size_t>(lane)] = layout.lane_image(lane);
-  }
-
-  Size pieces() const override { return layout_.groups() * layout_.image.channels; }
-
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
-    const Image& image = layout_.image;
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / image.channels, channel = piece % image.channels;
-      const Size first = group * layout_.tiling.images, left = image.count - first;
-      const float* source = buffers[plain_] + (first * image.channels + channel) * image.pixels();
-      const Size apart = image.channels * image.pixels();
-      std::int16_t* group_begin = shorts(buffers[blocked_] + group * layout_.group_floats());
-      const Size* from = sources_.data();
-      for (Size z = 0; z < layout_.slices(); ++z)
-        for (Size y = 0; y < layout_.rows(); ++y) {
-          std::int16_t* target =
-              group_begin + kShortsPerFloat * (z * layout_.slice_floats() + y * layout_.row_floats() +
-                                               (layout_.first_channel + channel) * layout_.channel_floats());
-          for (Size x = 0; x < layout_.columns(); ++x)
-            for (std::size_t lane = 0; lane < kShorts; ++lane, ++from, ++target) {
-              const bool there = *from >= 0 && images_[lane] < left;
-              *target = there ? static_cast<std::int16_t>(source[images_[lane] * apart + *from] * factor_) : outside_;
-            }
-        }
-    }
-  }
-
- private:
-  int plain_, blocked_;
-  Layout layout_;
-  float factor_;
-  std::int16_t outside_;
-  std::vector<Size> sources_;
-  std::array<Size, kShorts> images_{};
-};
-
-/// Whole numbers from other vectors, wherever they lie. Pieces: some channels of groups of images.
-class FixedMove final : public Step {
- public:
-  FixedMove(int from, const Layout& source, int to, const Layout& target, std::int16_t outside)
-      : from_(from), to_(to), source_(source), target_(target), outside_(outside) {
-    target.each_lane([&](Size lane, Size slice, Size row, Size column) {
-      const bool inside = target.image.has(slice, row, column);
-      const Size place = inside ? kShortsPerFloat * source.vector_of(slice, row, column) +
-                                      source.lane_of(target.lane_image(lane), slice, row, column)
-                                : -1;
-      places_.push_back(static_cast<std::int32_t>(place));
-    });
-  }
-
-  Size pieces() const override { return target_.groups() * target_.image.channels; }
-
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / target_.image.channels, channel = piece % target_.image.channels;
-      const std::int16_t* source =
-          shorts(buffers[from_] + group * source_.group_floats() + channel * source_.channel_floats());
-      const std::int32_t* place = places_.data();
-      const Size count = target_.columns() * kShorts;
-      for (Size z = 0; z < target_.slices(); ++z)
-        for (Size y = 0; y < target_.rows(); ++y) {
-          std::int16_t* target =
-              shorts(buffers[to_] + group * target_.group_floats() + z * target_.slice_floats() +
-                     y * target_.row_floats() + (target_.first_channel + channel) * target_.channel_floats());
-          for (Size i = 0; i < count; ++i, ++place) target[i] = *place < 0 ? outside_ : source[*place];
-        }
-    }
-  }
-
- private:
-  int from_, to_;
-  Layout source_, target_;
-  std::int16_t outside_;
-  std::vector<std::int32_t> places_;
-};
-
-class FixedScatter final : public Step {
- public:
-  FixedScatter(int blocked, const Layout& layout, int plain, int exponent)
-      : blocked_(blocked), plain_(plain), layout_(layout), factor_(std::ldexp(1.0f, exponent)) {
-    const Image& image = layout.image;
-    for (Size n = 0; n < layout.tiling.images; ++n)
-      for (Size z = 0; z < image.depth; ++z)
-        for (Size y = 0; y < image.height; ++y)
-          for (Size x = 0; x < image.width; ++x)
-            places_.push_back(kShortsPerFloat * layout.vector_of(z, y, x) + layout.lane_of(n, z, y, x));
-  }
-
-  Size pieces() const override { return layout_.image.count * layout_.image.channels; }
-
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
-    const Image& image = layout_.image;
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size n = piece / image.channels, channel = piece % image.channels;
-      const Size group = n / layout_.tiling.images;
-      const std::int16_t* source =
-          shorts(buffers[blocked_] + group * layout_.group_floats() + channel * layout_.channel_floats());
-      const Size* place = places_.data() + n % layout_.tiling.images * image.pixels();
-      float* target = buffers[plain_] + piece * image.pixels();
-      for (Size i = 0; i < image.pixels(); ++i) target[i] = static_cast<float>(source[place[i]]) * factor_;
-    }
-  }
-
- private:
-  int blocked_, plain_;
-  Layout layout_;
-  float factor_;
-  std::vector<Size> places_;
 };
 
 /// Pieces: rows of tiles in all groups.
@@ -389,15 +289,25 @@ bool is_whole(const Constant& weight) {
   });
 }
 
-double largest_sum(const Constant& weight) {
-  double largest = 0;
+std::vector<double> sums_of_magnitudes(const Constant& weight) {
+  std::vector<double> sums(static_cast<std::size_t>(weight.rows), 0.0);
+  for (Size row = 0; row < weight.rows; ++row)
+    for_each_weight(weight, row, {0, weight.columns}, [&](Size, float value) {
+      sums[static_cast<std::size_t>(row)] += std::abs(static_cast<double>(value));
+    });
+  return sums;
+}
+
+std::vector<double> reaches(const Constant& weight, const FixedLimits& inputs) {
+  std::vector<double> result;
   for (Size row = 0; row < weight.rows; ++row) {
-    double sum = 0;
-    for_each_weight(weight, row, {0, weight.columns},
-                    [&](Size, float value) { sum += std::abs(static_cast<double>(value)); });
-    largest = std::max(largest, sum);
+    double positive = 0, negative = 0;
+    for_each_weight(weight, row, {0, weight.columns}, [&](Size, float value) {
+      (value < 0 ? negative : positive) += std::abs(static_cast<double>(value));
+    });
+    result.push_back(inputs.reach(positive, negative));
   }
-  return largest;
+  return result;
 }
 
 bool fixed_offsets_fit(const Convolution& convolution, const Layout& input) {
@@ -407,36 +317,24 @@ bool fixed_offsets_fit(const Convolution& convolution, const Layout& input) {
          convolution.weight->columns <= std::numeric_limits<std::uint16_t>::max();
 }
 
-double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output,
+                                bool in_shorts) {
   const Strips strips = strips_of(convolution, output.tiling, kernels.most_vectors);
   const double vectors = static_cast<double>(output.groups() * output.tiling.vectors());
   const double begun = static_cast<double>(output.groups() * strips.count());
   const double outputs = static_cast<double>(convolution.outputs());
   return static_cast<double>(convolution.weight->kept) * kCyclesPerConnection * vectors +
-         outputs * (kCyclesPerRun * begun + kCyclesPerFinished * vectors);
+         outputs * (kCyclesPerRun * begun + (in_shorts ? kCyclesPerShort : kCyclesPerFinished) * vectors);
 }
 
-std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution, Size largest,
-                                             int input, const Layout& input_layout, int output,
-                                             const Layout& output_layout, const FixedEnding& ending, int threads) {
+std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution,
+                                             const FixedLimits& inputs, int input, const Layout& input_layout,
+                                             int output, const Layout& output_layout, const FixedEnding& ending,
+                                             int threads) {
   if (!fixed_offsets_fit(convolution, input_layout))
     throw Error(NS_ERROR_INTERNAL, "an input of a convolution lies too far away for its offset: please report it.");
-  return std::make_unique<FixedConvolution>(kernels, convolution, largest, input, input_layout, output, output_layout,
+  return std::make_unique<FixedConvolution>(kernels, convolution, inputs, input, input_layout, output, output_layout,
                                             ending, threads);
-}
-
-std::unique_ptr<Step> make_fixed_gather(int plain, int blocked, const Layout& layout, int exponent,
-                                        std::int16_t outside) {
-  return std::make_unique<FixedGather>(plain, blocked, layout, exponent, outside);
-}
-
-std::unique_ptr<Step> make_fixed_move(int from, const Layout& source, int to, const Layout& target,
-                                      std::int16_t outside) {
-  return std::make_unique<FixedMove>(from, source, to, target, outside);
-}
-
-std::unique_ptr<Step> make_fixed_scatter(int blocked, const Layout& layout, int plain, int exponent) {
-  return std::make_unique<FixedScatter>(blocked, layout, plain, exponent);
 }
 
 std::unique_ptr<Step> make_fixed_pool(const Kernels& kernels, const Windows& windows, int input,

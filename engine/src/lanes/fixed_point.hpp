@@ -4,6 +4,7 @@
 // differs is what a lane stands for, which a tiling of 32 lanes says.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -16,6 +17,7 @@
 namespace netsurgery {
 
 constexpr Size kLargestShort = 32767;
+constexpr Size kShortsPerFloat = 2;
 constexpr int kHighestPower = 15;  // of the exponents of whole weights
 
 /// What becomes of a layer's sums: see FixedFinish. A residual lies in a buffer laid out as the output, but for its
@@ -26,30 +28,38 @@ struct FixedEnding {
   int residual = -1;
   Layout residual_layout;
   float own_factor = 1, residual_factor = 1, last_low = 0, last_high = 0;
+  std::vector<std::int16_t> offset, factor;  // of each output channel, or of none
+  std::vector<std::uint8_t> doublings;       // of its sums, before that
+  int residual_bits = 0, last_bits = 0;
 };
 
 /// True if all weights are 0 or ±2^k, 0 <= k <= kHighestPower.
 bool is_whole(const Constant& weight);
-/// The largest sum of magnitudes of a row's weights.
-double largest_sum(const Constant& weight);
+/// The sums of magnitudes of each row's weights.
+std::vector<double> sums_of_magnitudes(const Constant& weight);
+
+/// Between which whole numbers inputs lie. 0 is one of them: what lies outside of a picture.
+struct FixedLimits {
+  double low = 0, high = 0;
+
+  /// The largest magnitude of a sum of inputs with weights whose positive ones, and the others, have these sums.
+  double reach(double positive, double negative) const {
+    return std::max(positive * high - negative * low, negative * high - positive * low);
+  }
+};
+/// That of each row.
+std::vector<double> reaches(const Constant& weight, const FixedLimits& inputs);
 /// True if inputs of all channels lie near enough for offsets of 16 bits.
 bool fixed_offsets_fit(const Convolution& convolution, const Layout& input);
-/// Cycles of one core, roughly.
-double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output);
+/// Cycles of one core, roughly. in_shorts: sums are finished in 16 bits.
+double fixed_convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output,
+                                bool in_shorts);
 
-/// A convolution with whole weights. largest: of the magnitudes of its inputs, at most kLargestShort.
-std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution, Size largest,
-                                             int input, const Layout& input_layout, int output,
-                                             const Layout& output_layout, const FixedEnding& ending, int threads);
-
-/// Floats on a grid in NumPy's order become whole numbers in vectors, halo and all; `outside` of the picture.
-std::unique_ptr<Step> make_fixed_gather(int plain, int blocked, const Layout& layout, int exponent,
-                                        std::int16_t outside);
-/// From vectors to others of as many images, as a gather would fill them.
-std::unique_ptr<Step> make_fixed_move(int from, const Layout& source, int to, const Layout& target,
-                                      std::int16_t outside);
-/// And back.
-std::unique_ptr<Step> make_fixed_scatter(int blocked, const Layout& layout, int plain, int exponent);
+/// A convolution with whole weights. inputs: at most kLargestShort.
+std::unique_ptr<Step> make_fixed_convolution(const Kernels& kernels, const Convolution& convolution,
+                                             const FixedLimits& inputs, int input, const Layout& input_layout,
+                                             int output, const Layout& output_layout, const FixedEnding& ending,
+                                             int threads);
 
 /// The largest of each window; planes of one slice.
 std::unique_ptr<Step> make_fixed_pool(const Kernels& kernels, const Windows& windows, int input,

@@ -39,6 +39,7 @@ struct PlanOptions {
   Size images = 1;  // that share a vector: 1, 2, 4, 8 or 16
   int threads = 1;
   bool plain_only = false;
+  bool whole_numbers = true;   // values on grids may lie in vectors of those
   bool estimate_only = false;  // no steps, no memory: cycles alone
 };
 

@@ -1,8 +1,9 @@
 #include "plan/planner.hpp"
 
 #include <algorithm>
+#include <cmath>
 
-#include "lanes/fixed_point.hpp"
+#include "lanes/fixed_movement.hpp"
 #include "lanes/movement.hpp"
 #include "plan/plain_step.hpp"
 
@@ -86,7 +87,7 @@ void Planner::node(const Node& node) {
 bool Planner::of_its_own(const Node& node) {
   switch (node.op) {
     case Operator::kConv:
-      return fixed_convolution(node) || convolution(node);
+      return fixed_depthwise(node) || fixed_convolution(node) || convolution(node);
     case Operator::kLinear:
       return linear(node);
     case Operator::kMaxPool:
@@ -106,6 +107,8 @@ bool Planner::of_its_own(const Node& node) {
       return crop(node);
     case Operator::kSlice:
       return slice(node);
+    case Operator::kQuantize:
+      return rounded(node) || quantize(node);
     case Operator::kLrn:
       return normalisation(node);
     case Operator::kLstm:
@@ -162,6 +165,10 @@ int Planner::plain(int number) {
   Value& one = value(number);
   if (one.plain >= 0) return one.plain;
   if (one.flat_of >= 0) return one.plain = plain(one.flat_of);
+  if (one.rounded_from >= 0 && one.fixed.empty()) {
+    plain_node(*maker(number));
+    return value(number).plain;
+  }
   if (graph_.is_constant(number)) {
     const int buffer = arena(product(shape(number)));
     plan_.buffers.back().home = Buffer::Home::kConstant;
@@ -173,8 +180,9 @@ int Planner::plain(int number) {
   if (one.places.empty() && !one.fixed.empty()) {
     const Place from = one.fixed.front();
     const int exponent = grids_[static_cast<std::size_t>(number)].exponent;
-    draft(maker(number), "fixed scatter", {from.buffer}, {to}, scatter_cycles(layout(from.layout)),
-          [=] { return make_fixed_scatter(from.buffer, layout(from.layout), to, exponent); });
+    draft(maker(number), "fixed scatter", {from.buffer}, {to}, fixed_scatter_cycles(layout(from.layout)), [=] {
+      return make_fixed_scatter(kernels_, from.buffer, layout(from.layout), to, std::ldexp(1.0f, exponent));
+    });
     return to;
   }
   if (one.places.empty()) {
@@ -217,7 +225,7 @@ bool Planner::moves_to(int number, Size images) {
 bool Planner::is_known(int number) {
   const Value& one = value(number);
   return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || !one.fixed.empty() ||
-         one.flat_of >= 0 || has_tokens(number);
+         one.flat_of >= 0 || one.rounded_from >= 0 || has_tokens(number);
 }
 
 int Planner::place_with(int number, const Tiling& tiling) { return place_in(value(number).places, tiling); }

@@ -38,6 +38,7 @@ class Planner {
     std::vector<Place> fixed;   // the same value as whole numbers of 16 bits, in vectors of 32 lanes
     Place tokens{-1, -1};       // the same value as tokens of its last axis' channels (lanes/tokens.hpp)
     int flat_of = -1;           // the value that this one is a flattened view of
+    int rounded_from = -1;      // the value that this one is Quantize of, with neither scale nor shift
   };
   /// Memory where the channels of some values lie one behind another: what Concat makes is all of them, what Slice
   /// makes some, and neither costs anything.
@@ -115,7 +116,14 @@ class Planner {
   const Node* quantized(int number) const;
   Added added_to(const Node& quantize) const;
   bool fixed_convolution(const Node& node);
+  bool fixed_depthwise(const Node& node);
   bool fixed_pool(const Node& node);
+  /// What is rounded where it is gathered, if nothing but vectors is made of it.
+  bool rounded(const Node& node);
+  /// Quantize of floats in vectors.
+  bool quantize(const Node& node);
+  /// Cuts of a rounded output at numbers of its grid are its limits.
+  void take_cuts(int& output, float& low, float& high);
   Place fixed_ready(const Node& node, const Choice& choice, int input, const Image& image, std::int16_t outside,
                     bool sees_outside);
   void done(const Node& node) { done_[static_cast<std::size_t>(&node - nodes_.data())] = true; }

@@ -6,15 +6,19 @@
 #include <cmath>
 #include <limits>
 
+#include "lanes/fixed_depthwise.hpp"
+#include "lanes/fixed_movement.hpp"
 #include "lanes/fixed_point.hpp"
 #include "lanes/movement.hpp"
+#include "lanes/requantization.hpp"
 #include "plan/planner.hpp"
 
 namespace netsurgery {
 namespace {
 
-constexpr double kDensest = 0.6;  // of whole weights: others are products that take every weight
-constexpr Size kWidestHalo = 8;   // on a side
+constexpr double kDensest = 0.6;         // of whole weights: others are products that take every weight
+constexpr double kCyclesPerRounded = 8;  // of a vector
+constexpr Size kWidestHalo = 8;          // on a side
 constexpr double kExact = 16777216.0;
 const double kTooLarge = std::ldexp(1.0, 127);  // for float32, with room for what is rounded
 constexpr std::int16_t kBelowAll = std::numeric_limits<std::int16_t>::min();
@@ -73,6 +77,16 @@ bool ending_of(const Graph& graph, const Node& quantize, Size rows, double large
   return true;
 }
 
+/// Between which numbers of a grid a Relu or Clip cuts; false if it cuts elsewhere, or isn't one.
+bool cut_between(const Node& node, int exponent, double& low, double& high) {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  if (node.op != Operator::kRelu && node.op != Operator::kClip) return false;
+  const bool relu = node.op == Operator::kRelu;
+  low = relu ? 0 : std::ldexp(static_cast<double>(node.attributes.number(AttributeName::kMinimum)), -exponent);
+  high = relu ? kNone : std::ldexp(static_cast<double>(node.attributes.number(AttributeName::kMaximum)), -exponent);
+  return low <= high && low == std::floor(low) && high == std::floor(high);
+}
+
 }  // namespace
 
 Planner::Grid Planner::grid_of(const Node& node) const {
@@ -92,7 +106,14 @@ Planner::Grid Planner::grid_of(const Node& node) const {
     case Operator::kDepthToSpace:
       return first;
     case Operator::kRelu:
-      return {true, first.exponent, std::max<Size>(first.low, 0), std::max<Size>(first.high, 0)};
+    case Operator::kClip: {
+      double low = 0, high = 0;
+      if (!cut_between(node, first.exponent, low, high)) return none;
+      const auto cut = [&](Size number) {
+        return static_cast<Size>(std::min(std::max(static_cast<double>(number), low), high));
+      };
+      return {true, first.exponent, cut(first.low), cut(first.high)};
+    }
     case Operator::kConcat: {
       Grid together = first;
       for (const int input : node.inputs) {
@@ -117,20 +138,25 @@ const Node* Planner::quantized(int number) const {
 
 Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int input, const Image& image,
                                     std::int16_t outside, bool sees_outside) {
-  const int exponent = grids_[static_cast<std::size_t>(input)].exponent;
   if (choice.place < 0) {
     const bool moves = !value(input).fixed.empty();
     const Place there = moves ? value(input).fixed.front() : Place{-1, -1};
-    const int from = moves ? there.buffer : plain(input);
+    const Grid grid = grids_[static_cast<std::size_t>(input)];
+    const bool rounds = value(input).plain < 0 && outside >= grid.low;
+    const int source = rounds ? value(input).rounded_from : -1;
+    const int from = moves ? there.buffer : plain(source >= 0 ? source : input);
     const Place to = new_place(image, choice.input, choice.halo);
     if (choice.input.covers(image)) value(input).fixed.push_back(to);
     if (moves) {
-      draft(maker(input), "fixed move", {from}, {to.buffer}, move_cycles(layout(to.layout)),
-            [=] { return make_fixed_move(from, layout(there.layout), to.buffer, layout(to.layout), outside); });
+      draft(maker(input), "fixed move", {from}, {to.buffer}, fixed_move_cycles(layout(to.layout)), [=] {
+        return make_fixed_move(kernels_, from, layout(there.layout), to.buffer, layout(to.layout), outside);
+      });
       return to;
     }
-    draft(maker(input), "fixed gather", {from}, {to.buffer}, gather_cycles(layout(to.layout)),
-          [=] { return make_fixed_gather(from, to.buffer, layout(to.layout), exponent, outside); });
+    const FixedRounding rounding{std::ldexp(1.0f, -grid.exponent),
+                                 static_cast<float>(std::min<Size>(grid.low, outside)), static_cast<float>(grid.high)};
+    draft(maker(input), "fixed gather", {from}, {to.buffer}, fixed_gather_cycles(layout(to.layout)),
+          [=] { return make_fixed_gather(kernels_, from, to.buffer, layout(to.layout), rounding, outside); });
     return to;
   }
   const Place place = value(input).fixed[static_cast<std::size_t>(choice.place)];
@@ -166,12 +192,16 @@ bool Planner::fixed_convolution(const Node& node) {
   const Grid seen = grids_[static_cast<std::size_t>(input)];
   const Size largest = std::max(-seen.low, seen.high);
   const Shape& x = shape(input);
-  const Node* const quantize = quantized(node.output);
+  const Node* const quantize = options_.whole_numbers ? quantized(node.output) : nullptr;
   if (!seen.known || largest > kLargestShort || largest == 0 || !quantize || node.inputs.size() > 2) return false;
   if (!Image::holds(x) || x.size() < 3) return false;
   const Constant& weight = graph_.constant(node.inputs[1]);
   if (density(weight) > kDensest || !is_whole(weight)) return false;
-  const double sums = largest_sum(weight) * static_cast<double>(largest);
+  const std::vector<double> magnitudes = sums_of_magnitudes(weight);
+  const double sums = *std::max_element(magnitudes.begin(), magnitudes.end()) * static_cast<double>(largest);
+  const FixedLimits limits{static_cast<double>(std::min<Size>(seen.low, 0)),
+                           static_cast<double>(std::max<Size>(seen.high, 0))};
+  const std::vector<double> largest_sums = reaches(weight, limits);
   FixedEnding ending;
   if (sums >= kExact || !ending_of(graph_, *quantize, weight.rows, sums, seen.exponent, ending)) return false;
   const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
@@ -180,7 +210,13 @@ bool Planner::fixed_convolution(const Node& node) {
   convolution.groups = node.attributes.integer(AttributeName::kGroups);
   if (convolution.groups == 1 && convolution.is_picture(from_image, to_image)) return false;
 
-  const auto cycles = [&](const Layout& output) { return fixed_convolution_cycles(kernels_, convolution, output); };
+  FixedEnding in_shorts = ending;
+  put_short_factors(in_shorts, largest_sums);
+  const bool is_short =
+      std::any_of(in_shorts.factor.begin(), in_shorts.factor.end(), [](std::int16_t factor) { return factor != 0; });
+  const auto cycles = [&](const Layout& output) {
+    return fixed_convolution_cycles(kernels_, convolution, output, is_short);
+  };
   Added added = added_to(*quantize);
   Place residual = added.add ? value(added.other).fixed.front() : Place{-1, -1};
   const Tiling wanted = added.add ? layout(residual.layout).tiling : Tiling{};
@@ -199,6 +235,8 @@ bool Planner::fixed_convolution(const Node& node) {
   int output = quantize->output;
   done(*quantize);
   grids_[static_cast<std::size_t>(output)] = made;
+  if (!added.add) take_cuts(output, ending.low, ending.high);
+  put_short_factors(ending, largest_sums);
   if (added.add) {
     const Grid last = grid_of(*added.last);
     ending.residual = residual.buffer;
@@ -210,6 +248,9 @@ bool Planner::fixed_convolution(const Node& node) {
     done(*added.add);
     done(*added.last);
     grids_[static_cast<std::size_t>(output)] = last;
+    take_cuts(output, ending.last_low, ending.last_high);
+    const Grid& other = grids_[static_cast<std::size_t>(added.other)];
+    put_short_residual(ending, made.exponent, other.exponent, last.exponent, std::max(-other.low, other.high));
   }
   const bool pads = choice.halo.any() || convolution.sees_outside(from_image, to_image);
   const Place from = fixed_ready(node, choice, input, from_image, 0, pads);
@@ -222,8 +263,114 @@ bool Planner::fixed_convolution(const Node& node) {
       [=] {
         FixedEnding finished = ending;
         if (finished.residual >= 0) finished.residual_layout = layout(residual.layout);
-        return make_fixed_convolution(kernels_, convolution, largest, from.buffer, layout(from.layout), to.buffer,
+        return make_fixed_convolution(kernels_, convolution, limits, from.buffer, layout(from.layout), to.buffer,
                                       layout(to.layout), finished, options_.threads);
+      },
+      weight.kept * to_image.count * to_image.pixels());
+  return true;
+}
+
+void Planner::take_cuts(int& output, float& low, float& high) {
+  for (;;) {
+    const Node* reader = only_reader(output);
+    double least = 0, most = 0;
+    const Grid& grid = grids_[static_cast<std::size_t>(output)];
+    if (!reader || !cut_between(*reader, grid.exponent, least, most)) return;
+    const auto cut = [&](float limit) {
+      return static_cast<float>(std::min(std::max(static_cast<double>(limit), least), most));
+    };
+    if (std::max(std::abs(cut(low)), std::abs(cut(high))) > static_cast<float>(kLargestShort)) return;
+    low = cut(low);
+    high = cut(high);
+    const Grid made = grid_of(*reader);
+    output = reader->output;
+    grids_[static_cast<std::size_t>(output)] = made;
+    done(*reader);
+  }
+}
+
+bool Planner::rounded(const Node& node) {
+  const int input = node.inputs[0];
+  const bool scales = std::any_of(node.inputs.begin() + 1, node.inputs.end(), [](int one) { return one != kLeftOut; });
+  if (!options_.whole_numbers || scales || graph_.is_constant(input) || highest_of(node) > kLargestShort) return false;
+  if (value(input).plain < 0 || is_output(node.output) || !Image::holds(shape(input))) return false;
+  value(node.output).rounded_from = input;
+  return true;
+}
+
+bool Planner::quantize(const Node& node) {
+  const int input = node.inputs[0];
+  if (graph_.is_constant(input) || value(input).places.empty() || highest_of(node) > kLargestShort) return false;
+  if (node.attributes.integer(AttributeName::kAxis) != 1) return false;
+  const Place from = value(input).places.front();
+  const Layout lies = layout(from.layout);
+  const auto numbers = [&](std::size_t place, float otherwise) {
+    return place < node.inputs.size() && node.inputs[place] != kLeftOut
+               ? graph_.constant(node.inputs[place]).dense()
+               : std::vector<float>(static_cast<std::size_t>(lies.image.channels), otherwise);
+  };
+  const int exponent = static_cast<int>(node.attributes.integer(AttributeName::kExponent));
+  const ChannelRounding rounding{numbers(1, 1.0f),
+                                 numbers(2, 0.0f),
+                                 std::ldexp(1.0f, -exponent),
+                                 std::ldexp(1.0f, exponent),
+                                 static_cast<float>(lowest_of(node)),
+                                 static_cast<float>(highest_of(node))};
+  const Place to = new_place(lies.image, lies.tiling);
+  value(node.output).places.push_back(to);
+  draft(&node, "rounding", {from.buffer}, {to.buffer}, entries_cycles(lies, kCyclesPerRounded), [=] {
+    return make_quantized(kernels_, rounding, {from.buffer, layout(from.layout)}, {to.buffer, layout(to.layout)});
+  });
+  return true;
+}
+
+bool Planner::fixed_depthwise(const Node& node) {
+  const int input = node.inputs[0];
+  const Grid seen = grids_[static_cast<std::size_t>(input)];
+  const Size largest = std::max(-seen.low, seen.high);
+  const Shape& x = shape(input);
+  const Node* const quantize = options_.whole_numbers ? quantized(node.output) : nullptr;
+  if (!seen.known || largest > kLargestShort || !quantize || x.size() != 4) return false;
+  if (value(input).fixed.empty() && value(input).rounded_from < 0) return false;
+  const Constant& weight = graph_.constant(node.inputs[1]);
+  const Constant* const bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
+  const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
+  Convolution convolution{Windows::of(node.attributes, weight.shape.data() + 2, x.size() - 2)};
+  convolution.weight = &weight;
+  convolution.groups = node.attributes.integer(AttributeName::kGroups);
+  if (!is_fixed_depthwise(convolution, from_image)) return false;
+  const std::vector<double> magnitudes = sums_of_magnitudes(weight);
+  const double sums =
+      *std::max_element(magnitudes.begin(), magnitudes.end()) * static_cast<double>(std::max<Size>(largest, 1));
+  FixedEnding ending;
+  if (!(sums < kExact) || !ending_of(graph_, *quantize, weight.rows, sums, seen.exponent, ending)) return false;
+  if (bias) {
+    if (quantize->inputs.size() > 1) return false;  // what is added first, and multiplied then
+    ending.shift = bias->dense();
+    const int made_exponent = grid_of(*quantize).exponent;
+    for (float& shift : ending.shift) {
+      shift = std::ldexp(shift, -made_exponent);
+      if (!(std::abs(shift) < static_cast<float>(kTooLarge))) return false;
+    }
+  }
+  const auto cycles = [&](const Layout& output) { return fixed_depthwise_cycles(convolution, output); };
+  const Choice choice = choose(node, convolution, input, from_image, to_image, options_.images, nullptr, cycles, true);
+  const Layout estimated{from_image, choice.input, choice.halo};
+  if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image) || !is_small(choice.halo)) return false;
+  int output = quantize->output;
+  const Grid made = grid_of(*quantize);
+  done(*quantize);
+  grids_[static_cast<std::size_t>(output)] = made;
+  take_cuts(output, ending.low, ending.high);
+  const bool pads = choice.halo.any() || convolution.sees_outside(from_image, to_image);
+  const Place from = fixed_ready(node, choice, input, from_image, 0, pads);
+  const Place to = new_place(to_image, choice.output);
+  value(output).fixed.push_back(to);
+  draft(
+      &node, "fixed depthwise", {from.buffer}, {to.buffer}, cycles(layout(to.layout)),
+      [=] {
+        return make_fixed_depthwise(kernels_, convolution, from.buffer, layout(from.layout), to.buffer,
+                                    layout(to.layout), ending);
       },
       weight.kept * to_image.count * to_image.pixels());
   return true;

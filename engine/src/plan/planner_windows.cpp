@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include "lanes/fixed_movement.hpp"
 #include "lanes/movement.hpp"
 #include "plain/positions.hpp"
 #include "plan/planner.hpp"
@@ -76,10 +77,13 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     if (to.depth == 0 || to.height == 0 || to.width == 0 || !given.tiling.covers(input_image)) continue;
     consider(static_cast<int>(i), given.tiling, to, halo_cycles(given, halo_of(windows, given.tiling, to)));
   }
+  const auto gathered = fixed ? fixed_gather_cycles : gather_cycles;
+  const auto moved = fixed ? fixed_move_cycles : move_cycles;
+  const auto scatter_cycles_of = fixed ? fixed_scatter_cycles : scatter_cycles;
   const Size lanes = (fixed ? kShorts : kVector) / images;
   const bool moves = fixed ? !places.empty() : moves_to(input, images);
   const double scattered =
-      moves || value(input).plain >= 0 || places.empty() ? 0 : scatter_cycles(layout(places.front().layout));
+      moves || value(input).plain >= 0 || places.empty() ? 0 : scatter_cycles_of(layout(places.front().layout));
   const auto tiled = [&](Size tiles_z, Size tiles_y, Size tiles_x) {
     Tiling to{images, tiles_z, tiles_y, tiles_x, 1, 1, 1};
     to.depth = ceil_divided(output_image.depth, tiles_z);
@@ -93,7 +97,7 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     // Square tiles can be halved most often, and have the smallest halo: they are worth a little.
     const double stretched = std::abs(std::log2(static_cast<double>(to.tiles_y) / static_cast<double>(to.tiles_x)));
     consider(-1, from, to,
-             scattered + (moves ? move_cycles(made) : gather_cycles(made)) +
+             scattered + (moves ? moved(made) : gathered(made)) +
                  kStretched * stretched * cycles(Layout{output_image, to, {}}));
   };
   for (Size tiles_z = 1; tiles_z <= std::min(lanes, input_image.depth); tiles_z *= 2)

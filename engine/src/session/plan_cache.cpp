@@ -1,6 +1,8 @@
 #include "session/plan_cache.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <limits>
 #include <string>
 
 #include "base/error.hpp"
@@ -14,12 +16,18 @@ constexpr Size kMostInPart = kVector;   // images: a lane for each
 constexpr double kAloneBelow = 150000;  // cycles of a run that other threads would only delay
 constexpr std::size_t kMostPlans = 16;  // each has weights of its own; networks of separate images need 5 for any batch
 constexpr std::size_t kMostCuts = 1024;  // sizes of which it is known how they are run
+constexpr double kMuchCheaper = 1.5;     // so many times
 constexpr double kMeeting = 2000;        // cycles that a step takes longer when threads share it
 
 }  // namespace
 
 PlanCache::PlanCache(const Graph& graph, const Kernels& kernels, bool plain_only, int threads)
-    : graph_(graph), kernels_(kernels), axis_(separable_axis(graph)), plain_only_(plain_only), threads_(threads) {}
+    : graph_(graph),
+      kernels_(kernels),
+      axis_(separable_axis(graph)),
+      plain_only_(plain_only),
+      threads_(threads),
+      forced_(forced()) {}
 
 /// Parts of 1, 2, 4, 8 or 16 images, whatever costs least for each image; a run that can't be cut is one part.
 Cut& PlanCache::cut(const Sizes& sizes) {
@@ -33,7 +41,7 @@ Cut& PlanCache::cut(const Sizes& sizes) {
   const Size batch = is_separable() ? sizes[axis_] : 1;
   for (Size first = 0; first < batch;) {
     Size best = 1;
-    const auto cycles = [&](Size images) { return cheapest(with_images(sizes, images)).second; };
+    const auto cycles = [&](Size images) { return cheapest(with_images(sizes, images)).cycles; };
     const auto price = [&](Size images) { return cycles(images) / static_cast<double>(images); };
     for (Size images = 2; images <= std::min(batch - first, kMostInPart); images *= 2)
       if (price(images) < price(best)) best = images;
@@ -88,25 +96,42 @@ Sizes PlanCache::with_images(Sizes sizes, Size images) const {
   return sizes;
 }
 
-Plan PlanCache::made(const Sizes& sizes, Size images, bool estimate_only) const {
+Plan PlanCache::made(const Sizes& sizes, const Cheapest& way, bool estimate_only) const {
   PlanOptions options;
-  options.images = images;
+  options.images = way.images;
+  options.whole_numbers = way.whole_numbers;
   options.threads = threads_;
   options.plain_only = plain_only_;
   options.estimate_only = estimate_only;
   return make_plan(graph_, kernels_, sizes, options);
 }
 
-/// The cheapest number of images in a vector, and what the run takes with it.
-std::pair<Size, double> PlanCache::cheapest(const Sizes& sizes) {
+PlanCache::Forced PlanCache::forced() {
+  const char* const word = std::getenv("NETSURGERY_FIXED");
+  const std::string given = word ? word : "";
+  if (given.empty()) return Forced::kNothing;
+  if (given == "whole") return Forced::kWhole;
+  if (given == "floats") return Forced::kFloats;
+  throw Error(NS_ERROR_INSTRUCTIONS,
+              "NETSURGERY_FIXED is '" + given + "': make it whole or floats, or unset the variable");
+}
+
+/// The cheapest way to run at these sizes.
+PlanCache::Cheapest PlanCache::cheapest(const Sizes& sizes) {
   const auto found = estimates_.find(sizes);
   if (found != estimates_.end()) return found->second;
-  std::pair<Size, double> best{1, 0};
+  Cheapest best;
+  best.cycles = std::numeric_limits<double>::infinity();
+  const bool rounds = std::any_of(graph_.nodes.begin(), graph_.nodes.end(),
+                                  [](const Node& node) { return node.op == Operator::kQuantize; });
   const Size most = most_images(sizes);
-  for (Size images = 1; images <= kVector && (images == 1 || images < 2 * most); images *= 2) {
-    const double cycles = made(sizes, images, true).cycles;
-    if (images == 1 || cycles < best.second) best = {images, cycles};
-  }
+  for (Size images = 1; images <= kVector && (images == 1 || images < 2 * most); images *= 2)
+    for (const bool whole_numbers : {false, true}) {
+      if (whole_numbers ? !rounds || forced_ == Forced::kFloats : rounds && forced_ == Forced::kWhole) continue;
+      Cheapest way{images, whole_numbers, 0};
+      way.cycles = made(sizes, way, true).cycles;
+      if (way.cycles < best.cycles) best = way;
+    }
   if (estimates_.size() >= kMostCuts) estimates_.clear();
   return estimates_[sizes] = best;
 }
@@ -114,7 +139,7 @@ std::pair<Size, double> PlanCache::cheapest(const Sizes& sizes) {
 Planned& PlanCache::planned(const Sizes& sizes) {
   const auto found = plans_.find(sizes);
   if (found != plans_.end()) return *found->second;
-  auto one = std::make_unique<Planned>(made(sizes, cheapest(sizes).first, false));
+  auto one = std::make_unique<Planned>(made(sizes, cheapest(sizes), false));
   return *plans_.emplace(sizes, std::move(one)).first->second;
 }
 

@@ -63,11 +63,20 @@ class PlanCache {
   std::vector<Cut*> ready();
 
  private:
+  /// Whether NETSURGERY_FIXED says in which vectors values in fixed point lie, where that may be chosen.
+  enum class Forced : std::uint8_t { kNothing, kWhole, kFloats };
+  static Forced forced();
   bool is_separable() const { return axis_ != kNoAxis; }
   Size most_images(const Sizes& sizes) const;
   Sizes with_images(Sizes sizes, Size images) const;
-  Plan made(const Sizes& sizes, Size images, bool estimate_only) const;
-  std::pair<Size, double> cheapest(const Sizes& sizes);
+  /// The images in a vector, and whether whole numbers have vectors of their own, that take the least time.
+  struct Cheapest {
+    Size images = 1;
+    bool whole_numbers = false;
+    double cycles = 0;
+  };
+  Plan made(const Sizes& sizes, const Cheapest& way, bool estimate_only) const;
+  Cheapest cheapest(const Sizes& sizes);
   Planned& planned(const Sizes& sizes);
   std::vector<Shape> shapes_at(const Sizes& sizes) const;
   void forget_oldest_cut();
@@ -79,8 +88,9 @@ class PlanCache {
   const std::size_t axis_;  // of images that are worked on apart, or kNoAxis
   const bool plain_only_;
   const int threads_;
+  const Forced forced_;
   std::uint64_t uses_ = 0;
-  std::map<Sizes, std::pair<Size, double>> estimates_;
+  std::map<Sizes, Cheapest> estimates_;
   std::map<Sizes, std::unique_ptr<Planned>> plans_;
   std::map<Sizes, Cut> cuts_;
   Cut* newest_ = nullptr;  // the one that was asked for last

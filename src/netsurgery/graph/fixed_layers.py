@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from netsurgery.graph.fixed_point import EXACT, HIGHEST_POWER, KEEPING, highest
+from netsurgery.graph.fixed_point import EXACT, HIGHEST_POWER, KEEPING, cut_between, highest
 from netsurgery.graph.grid_choice import FARTHEST_UNIT, FEWEST_BITS, MOST_BITS, Choice, finest
 from netsurgery.graph.ir import Array, Graph, Node, node, unlike
+from netsurgery.graph.requantization import requantized
 from netsurgery.graph.weights import Powers, Weights, matrix_shape
 
 SHORT = 2**15 - 1
 """The largest sum that 16 bits hold, whatever its sign."""
-_WIDE_BITS, _WIDEST_BITS = 16, 25
-"""Of a layer's output that others read before it is rounded, such as sums, and of one that is the network's own."""
+_WIDE_BITS, _WIDEST_BITS = 12, 25
+"""Of a layer's output that others read before it is rounded, and of one that is the network's own. 12: finer than what
+they are rounded to afterwards, and still what products of 16 bits make (requantization.py)."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def fixed(
     constants = dict(graph.constants)
     nodes: list[Node] = []
     absorbed: set[str] = set()
+    settled: set[str] = set()  # cuts of values that are on their grid before
 
     def constant(values: Array, wish: str) -> str:
         name = unlike(wish, names)
@@ -154,10 +157,10 @@ def fixed(
                     signed=choice.signed, axis=axis)  # fmt: skip
 
     def only_cut(value: str) -> Node | None:
-        """The Relu that is the only reader of a value, if what it gives is rounded."""
+        """The Relu or Clip that is the only reader of a value, if what it gives is rounded, before or after it."""
         reading = readers.get(value, [])
-        found = len(reading) == 1 and value not in graph.outputs and reading[0].operator == "Relu"
-        return reading[0] if found and reading[0].output in chosen and not chosen[reading[0].output].signed else None
+        found = len(reading) == 1 and value not in graph.outputs and reading[0].output in chosen
+        return reading[0] if found and _commutes(reading[0], chosen[reading[0].output]) else None
 
     def target(output: str) -> tuple[str, Choice]:
         """What a layer's Quantize gives, and on which grid."""
@@ -165,8 +168,12 @@ def fixed(
             return output, chosen[output]
         cut = only_cut(output)
         if cut is not None:
-            return cut.output, chosen[cut.output]
-        bits = _WIDE_BITS if output in readers else _WIDEST_BITS
+            choice = chosen[cut.output]
+            if _is_cut(cut, choice):
+                return cut.output, choice
+            settled.add(cut.output)
+            return output, choice
+        bits = _WIDE_BITS if output in readers and output not in graph.outputs else _WIDEST_BITS
         return output, Choice(finest(2 * largest(output), highest(bits, signed=True)), bits, True)
 
     rounded = {given.name: unlike(f"{given.name} rounded", names) for given in graph.inputs if given.name in chosen}
@@ -190,7 +197,11 @@ def fixed(
             nodes.append(quantize(sums, output, choice, scale, layer.shift, axis))
         elif made.output in chosen and _is_cut(made, chosen[made.output]):
             nodes.append(quantize(str(inputs[0]), made.output, chosen[made.output], None, None, axis))
-        elif made.output in chosen:
+        elif made.output in chosen and _commutes(made, chosen[made.output]) and made.output not in settled:
+            uncut = unlike(f"{made.output} uncut", names)
+            nodes.append(quantize(str(inputs[0]), uncut, chosen[made.output], None, None, axis))
+            nodes.append(Node(made.operator, (uncut,), made.output, made.attributes, made.place))
+        elif made.output in chosen and made.output not in settled:
             exact = unlike(f"{made.output} exact", names)
             nodes.append(Node(made.operator, tuple(inputs), exact, made.attributes, made.place))
             nodes.append(quantize(exact, made.output, chosen[made.output], None, None, axis))
@@ -198,9 +209,18 @@ def fixed(
             nodes.append(Node(made.operator, tuple(inputs), made.output, made.attributes, made.place))
     changed = graph.replaced(nodes=tuple(nodes), constants=constants)
     used = changed.uses()
-    return changed.replaced(constants={name: held for name, held in constants.items() if used[name]})
+    return requantized(changed.replaced(constants={name: held for name, held in constants.items() if used[name]}))
 
 
 def _is_cut(made: Node, choice: Choice) -> bool:
-    """True for a Relu whose cut is the grid's own end."""
-    return made.operator == "Relu" and not choice.signed
+    """True for a Relu or Clip whose cuts are the grid's own ends."""
+    bounds = cut_between(made, choice.exponent)
+    if bounds is None:
+        return False
+    high = highest(choice.bits, choice.signed)
+    return bounds[0] == 0 if not choice.signed and bounds[1] >= high else bounds[0] <= -high and bounds[1] >= high
+
+
+def _commutes(made: Node, choice: Choice) -> bool:
+    """True for a cut at numbers of the grid: the same before and after rounding, as rounding keeps the order."""
+    return cut_between(made, choice.exponent) is not None and (made.operator == "Clip" or not choice.signed)

@@ -49,9 +49,27 @@ class Grid:
         one, another = self._finer(exponent), other._finer(exponent)
         return Grid(exponent, one.low + another.low, one.high + another.high)
 
+    def cut(self, low: float, high: float) -> Grid:
+        """The grid of values between two of its numbers; both may be infinite."""
+        return Grid(self.exponent, int(min(max(self.low, low), high)), int(min(max(self.high, low), high)))
+
     def _finer(self, exponent: int) -> Grid:
         factor = 2 ** (self.exponent - exponent)
         return Grid(exponent, self.low * factor, self.high * factor)
+
+
+def cut_between(node: Node, exponent: int) -> tuple[float, float] | None:
+    """Between which whole numbers a Relu or Clip cuts values of a grid; None if it cuts elsewhere, or isn't one."""
+    if node.operator == "Relu":
+        return 0.0, math.inf
+    if node.operator != "Clip":
+        return None
+    low, high = (
+        math.ldexp(float(node.attributes[name]), -exponent)  # type: ignore[arg-type]
+        for name in ("minimum", "maximum")
+    )
+    whole = all(math.isinf(bound) or bound == math.floor(bound) for bound in (low, high))
+    return (low, high) if whole and low <= high else None
 
 
 def limits(attributes: Mapping[str, Any]) -> tuple[int, int]:
@@ -91,8 +109,9 @@ def _grid_of(node: Node, known: Mapping[str, Grid], graph: Graph) -> Grid | None
         return None
     if node.operator in KEEPING:
         return None if _may_see_nothing(node) else first
-    if node.operator == "Relu":
-        return Grid(first.exponent, max(first.low, 0), max(first.high, 0))
+    bounds = cut_between(node, first.exponent)
+    if bounds is not None:
+        return first.cut(*bounds)
     if node.operator == "Pad":
         plain = node.attributes["mode"] != "constant" or node.attributes["value"] == 0
         return Grid(first.exponent, min(first.low, 0), max(first.high, 0)) if plain else None
@@ -119,14 +138,15 @@ def _may_see_nothing(node: Node) -> bool:
 
 
 def same_everywhere(graph: Graph) -> set[str]:
-    """The values whose bits don't depend on the order of any sum: on grids, or averages of such values.
+    """The values whose bits don't depend on the order of any sum: on grids, or averages or cuts of such values.
 
-    An average of numbers on a grid is an exact sum, divided once.
+    An average of numbers on a grid is an exact sum, divided once; a cut is one of two numbers.
     """
     known = grids(graph)
     same = {given.name for given in graph.inputs} | set(graph.constants)
     for node in graph.nodes:
-        exact = node.output in known or (node.operator in _AVERAGES and _sum_is_exact(node, known))
+        exact = node.output in known or node.operator == "Clip"
+        exact = exact or (node.operator in _AVERAGES and _sum_is_exact(node, known))
         if exact and same.issuperset(node.given):
             same.add(node.output)
     return same
