@@ -27,6 +27,7 @@ METHODS: dict[str, Method[Any]] = {
     "surgery": ns.Surgery(density=0.2, steps=20, interval=2),
     "threshold-surgery": ns.ThresholdSurgery(c_rate=0.3, gamma=0.2, iter_stop=14),
     "naive-cut": ns.NaiveCut(density=0.2),
+    "keep-zeros": ns.KeepZeros(),
     "han-pruning": ns.HanPruning(quality=0.5, rounds=3, round_steps=5),
     "inq": ns.INQ(bits=2, steps=20, portions=(0.5, 0.75, 1), order="random", biases=True),
     "sketching": ns.Sketching(planes=2, steps=20),

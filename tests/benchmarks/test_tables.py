@@ -24,6 +24,7 @@ from tests.benchmarks.recorded import SIZE, record_of
 
 from netsurgery.experiments.treatments import SURGERY_THEN_INQ
 from netsurgery.methods import ALL_METHODS
+from netsurgery.methods.keep_zeros import KeepZeros
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +59,7 @@ def rows_of(table: str) -> list[list[str]]:
 
 
 def test_every_method_has_its_words() -> None:
-    assert set(METHODS) == {*ALL_METHODS, SURGERY_THEN_INQ}
+    assert set(METHODS) == {*ALL_METHODS, SURGERY_THEN_INQ} - {KeepZeros.name}  # which makes nothing smaller
 
 
 def test_every_document_is_what_the_records_say() -> None:
