@@ -101,9 +101,13 @@ def compress(
     Raises SettingError for arguments that don't fit, LayerNotFoundError where the model has nothing to operate on,
     DataError where `out` holds another search, OSError where it can't be written; whatever `loss` and `evaluate` raise.
 
-    >>> result = ns.compress(model, loader, evaluate, loss=loss, max_loss=1.0, budget=400)
-    >>> print(result)
-    ...x fewer connections, metric ... -> ..., file ... -> ... bytes...
+    >>> def loss(model, batch):
+    ...     return loss_of(model(batch[0]), batch[1])
+    >>> def evaluate(model):  # on held-out data: 1 where it is right, 0 where it is wrong
+    ...     return (model(images).argmax(1) == 0).float()
+    >>> result = ns.compress(model, loader, evaluate, loss=loss, max_loss=1.0, budget="300 steps", out="mine")
+    >>> result.met, result.best.size_bytes < result.reference.size_bytes
+    (True, True)
     """
     rule, amount = Rule(max_loss, certainty, baseline), Budget.of(budget)
     require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")

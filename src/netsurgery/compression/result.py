@@ -38,6 +38,19 @@ class Compression:
     none beats in both cost and metric. met: True if a network was found that holds the limit and costs less than the
     reference. interrupted: True if Ctrl-C or the clock ended the search. folder: where everything is. path: the packed
     best network, None where it can't be packed, for the reason in `unpacked`. report: a page.
+
+    >>> result = ns.compress(
+    ...     model,
+    ...     loader,
+    ...     lambda model: 1.0,  # your metric on held-out data
+    ...     loss=lambda model, batch: loss_of(model(batch[0]), batch[1]),
+    ...     budget="200 steps",
+    ...     out="mine",
+    ... )
+    >>> result.path.name, result.report.name
+    ('best.nsm', 'report.html')
+    >>> ns.load(result.path)(images.numpy()).shape
+    (5, 3)
     """
 
     model: nn.Module
