@@ -70,15 +70,11 @@ def search(reference: Candidate, terms: Terms) -> Search:
     factor = _FIRST_FACTOR
     unit = max(_FEWEST_STEPS, round(terms.steps * _DENSITY_SHARE / _DENSITY_TRIALS) - terms.overhead)
 
-    def tried(trial: Trial) -> Search:
-        account.spend(trial)
-        found.append((yield trial))
-
     # Few connections: large steps down, smaller ones where one fails.
     while terms.prunes and factor < _SMALLEST_GAIN and account.affords(unit):
         if account.left < terms.steps * (1 - _DENSITY_SHARE) and pruned.number != REFERENCE:
             break
-        yield from tried(Trial(pruned.number, _density(pruned, factor), None, unit))
+        yield from _tried(Trial(pruned.number, _density(pruned, factor), None, unit), account, found)
         if found[-1].held and not found[-1].failed:
             pruned = found[-1]
         else:
@@ -100,18 +96,24 @@ def search(reference: Candidate, terms: Terms) -> Search:
         longer = min(2 * unit, account.left - behind - terms.overhead)
         if not account.affords(longer) or longer < unit // 2:
             break
-        yield from tried(Trial(pruned.number, _density(pruned, factor), None, longer))
+        yield from _tried(Trial(pruned.number, _density(pruned, factor), None, longer), account, found)
         latest = found[-1]
         near = latest.held or (latest.error is not None and latest.drop - _NEAR * latest.error <= 0)
         cheaper = False
         if fewest and near and not latest.failed and account.affords(bits_unit):
             before = best(found, terms.objective)
-            yield from tried(Trial(latest.number, None, fewest, bits_unit))
+            yield from _tried(Trial(latest.number, None, fewest, bits_unit), account, found)
             cheaper = best(found, terms.objective) != before
         if latest.held and not latest.failed:
             pruned = latest
         elif not cheaper:
             factor = math.sqrt(factor)
+
+
+def _tried(trial: Trial, account: _Account, found: list[Candidate]) -> Search:
+    """Have a trial carried out: it is paid for, and what came of it is the last that was found."""
+    account.spend(trial)
+    found.append((yield trial))
 
 
 def _fewest_bits(
@@ -122,9 +124,7 @@ def _fewest_bits(
     for bits in _BITS:
         if not account.affords(steps):
             return fewest
-        trial = Trial(start.number, None, bits, steps)
-        account.spend(trial)
-        found.append((yield trial))
+        yield from _tried(Trial(start.number, None, bits, steps), account, found)
         if not found[-1].held or found[-1].failed:
             break
         fewest = bits
@@ -132,9 +132,7 @@ def _fewest_bits(
         for bits in _MORE_BITS:
             if not account.affords(steps):
                 break
-            trial = Trial(start.number, None, bits, steps)
-            account.spend(trial)
-            found.append((yield trial))
+            yield from _tried(Trial(start.number, None, bits, steps), account, found)
             if found[-1].held and not found[-1].failed:
                 return bits
     return fewest

@@ -194,7 +194,7 @@ class Workshop:
             return Score.of(self._evaluate(self.model))
 
     def _kept(self) -> int:
-        return sum(int(self.model.get_parameter(name).count_nonzero()) for name in self._operated)
+        return sum(kept for _, kept, _ in self.layers())
 
     def _packed(self, number: int) -> tuple[int | None, float | None]:
         """Bytes of the packed file and microseconds of a run; None for both where it can't be packed."""
