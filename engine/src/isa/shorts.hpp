@@ -15,6 +15,7 @@ namespace netsurgery {
 namespace NETSURGERY_SET {
 
 typedef std::int16_t NativeShorts __attribute__((vector_size(kNativeBytes), may_alias));
+typedef std::uint16_t UnsignedShorts __attribute__((vector_size(kNativeBytes), may_alias));  // which may wrap
 typedef std::int16_t HalfShorts __attribute__((vector_size(kNativeBytes / 2), may_alias));
 
 constexpr int kShortsInPart = kNativeBytes / 2;
@@ -64,7 +65,8 @@ NETSURGERY_INLINE NativeShorts saturated_sum(NativeShorts a, NativeShorts b) {
 #elif defined(__aarch64__)
   return reinterpret_cast<NativeShorts>(vqaddq_s16(reinterpret_cast<int16x8_t&>(a), reinterpret_cast<int16x8_t&>(b)));
 #else
-  const NativeShorts sum = a + b;
+  const NativeShorts sum = reinterpret_cast<NativeShorts>(reinterpret_cast<const UnsignedShorts&>(a) +
+                                                          reinterpret_cast<const UnsignedShorts&>(b));
   const NativeShorts beyond = ((a ^ sum) & (b ^ sum)) < 0;
   return beyond ? (a >> 15) ^ static_cast<std::int16_t>(0x7fff) : sum;
 #endif
