@@ -1,6 +1,6 @@
 """What is tried next: a search over densities and bits that learns from what came of the trials before.
 
-    density falls by large factors while the limit holds ──▶ few bits for the smallest that held it
+    density falls by large factors while the limit holds ──▶ few bits for the sparsest that held it; for a denser one
          ▲ fails: back to the one before, a smaller factor, more steps       │
          └────────────── denser or sparser, with as many bits ◀──────────────┘ until the budget is spent
 
@@ -11,7 +11,7 @@ recorded takes the same way as one that was never interrupted.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,8 +25,11 @@ _DENSITY_SHARE, _BITS_SHARE = 0.4, 0.15  # of the budget
 _DENSITY_TRIALS, _BITS_TRIALS = 8, 3  # that these are divided among
 _LONGER = 1.25  # how much more steps a trial gets after one that failed
 _FEWEST_STEPS = 20
-_BITS = (4, 3, 2)
-_MORE_BITS = (5, 6)
+_FIRST_BITS, _FEWEST_BITS = 4, 2
+_MOST_BITS, _COARSER = 6, 2  # where the first don't hold, so many more are tried
+_MOST_BITS_TRIALS, _BITS_TRIALS_OF_A_POINT = 6, 2
+_LONGEST_LINE = 3
+_PLACE_BITS = 1.6  # what the file spends on a connection beside the bits of its value, about
 _NEAR = 1.0  # standard errors beyond the limit up to which bits are tried all the same
 
 
@@ -80,19 +83,16 @@ def search(reference: Candidate, terms: Terms) -> Search:
         else:
             factor, unit = math.sqrt(factor), round(unit * _LONGER)
 
-    # Few bits for what is left; where none hold, for the one before it.
+    # Few bits for what is left.
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE / _BITS_TRIALS) - terms.overhead)
-    fewest = None
+    few = _FewBits(terms.objective, account, found)
     if terms.quantizes:
-        fewest = yield from _fewest_bits(pruned, bits_unit, account, found)
-        if fewest is None and pruned.number != REFERENCE and account.affords(bits_unit):
-            parent = found[pruned.trial.start if pruned.trial else REFERENCE]
-            fewest = yield from _fewest_bits(parent, bits_unit, account, found)
+        yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
 
     # Both together, with what is left of the budget: each point gets longer than any before.
     factor = min(max(factor, 0.5), 0.8)
     while terms.prunes and factor < _SMALLEST_GAIN:
-        behind = bits_unit + terms.overhead if fewest else 0
+        behind = bits_unit + terms.overhead if few.bits else 0
         longer = min(2 * unit, account.left - behind - terms.overhead)
         if not account.affords(longer) or longer < unit // 2:
             break
@@ -100,9 +100,9 @@ def search(reference: Candidate, terms: Terms) -> Search:
         latest = found[-1]
         near = latest.held or (latest.error is not None and latest.drop - _NEAR * latest.error <= 0)
         cheaper = False
-        if fewest and near and not latest.failed and account.affords(bits_unit):
+        if few.bits and near and not latest.failed:
             before = best(found, terms.objective)
-            yield from _tried(Trial(latest.number, None, fewest, bits_unit), account, found)
+            yield from few.tried([latest], few.bits, bits_unit, _BITS_TRIALS_OF_A_POINT)
             cheaper = best(found, terms.objective) != before
         if latest.held and not latest.failed:
             pruned = latest
@@ -116,26 +116,59 @@ def _tried(trial: Trial, account: _Account, found: list[Candidate]) -> Search:
     found.append((yield trial))
 
 
-def _fewest_bits(
-    start: Candidate, steps: int, account: _Account, found: list[Candidate]
-) -> Generator[Trial, Candidate, int | None]:
-    """Try fewer and fewer bits from a candidate on; the fewest that hold the limit, or None."""
-    fewest = None
-    for bits in _BITS:
-        if not account.affords(steps):
-            return fewest
-        yield from _tried(Trial(start.number, None, bits, steps), account, found)
-        if not found[-1].held or found[-1].failed:
-            break
-        fewest = bits
-    if fewest is None:
-        for bits in _MORE_BITS:
-            if not account.affords(steps):
-                break
-            yield from _tried(Trial(start.number, None, bits, steps), account, found)
-            if found[-1].held and not found[-1].failed:
-                return bits
-    return fewest
+class _FewBits:
+    """Tries few bits for pruned networks. bits: those of the cheapest network so far that held the limit; 0: none."""
+
+    def __init__(self, objective: Objective, account: _Account, found: list[Candidate]) -> None:
+        self.bits = 0
+        self._objective: Objective = objective
+        self._account = account
+        self._found = found
+
+    def tried(self, points: Sequence[Candidate], bits: int, steps: int, trials: int) -> Search:
+        """From the sparsest point on: fewer bits while the limit holds, more where it doesn't, then a denser point.
+
+        What holds with some connections and bits holds with more of either, about: the border between is followed, as
+        long as it promises a cheaper network. points: networks of float weights, the sparsest first.
+        """
+        for start in points:
+            held_here = False
+            while trials > 0 and self._account.affords(steps) and self._pays(start, bits):
+                trials -= 1
+                yield from _tried(Trial(start.number, None, bits, steps), self._account, self._found)
+                latest = self._found[-1]
+                held = latest.held and not latest.failed
+                if held:
+                    held_here = True
+                    if best(self._found, self._objective) is latest:
+                        self.bits = bits
+                    bits -= 1
+                elif held_here or bits >= _MOST_BITS:
+                    break
+                else:
+                    bits = min(bits + _COARSER, _MOST_BITS)
+                if bits < _FEWEST_BITS or self._was_tried(start, bits):
+                    break
+            if bits < _FEWEST_BITS:
+                return
+            if not held_here:
+                bits = _FIRST_BITS
+
+    def _was_tried(self, start: Candidate, bits: int) -> bool:
+        return any(one.trial and (one.trial.start, one.trial.bits) == (start.number, bits) for one in self._found)
+
+    def _pays(self, start: Candidate, bits: int) -> bool:
+        """Whether a network of so many bits promises to be cheaper than the best: a guess by the bits of each value."""
+        cheapest = best(self._found, self._objective)
+        return start.kept * (bits + _PLACE_BITS) < cheapest.kept * (cheapest.bits + _PLACE_BITS)
+
+
+def _line(candidate: Candidate, found: Sequence[Candidate]) -> list[Candidate]:
+    """The candidate, and the nearest of those that it was pruned from."""
+    line = [candidate]
+    while line[-1].trial is not None and len(line) < _LONGEST_LINE:
+        line.append(found[line[-1].trial.start])
+    return line
 
 
 def _density(candidate: Candidate, factor: float) -> float:

@@ -27,7 +27,8 @@ _OPTIONAL = ("loss", "metric", "optimizer", "pack_options")
 class Task:
     """What `compress` takes of a task.
 
-    baseline: what drops are counted from, where it isn't the model's own metric. report: called with the best network
+    baseline: what drops are counted from, where it isn't the model's own metric. certainty: that the limit holds, where
+    the user says nothing. report: called with the best network
     at the end, gives lines to print.
     """
 
@@ -38,6 +39,7 @@ class Task:
     optimizer: OptimizerFactory | None = None
     pack_options: dict[str, Any] | None = None
     baseline: float | None = None
+    certainty: float = 0.5
     report: Callable[[nn.Module], list[str]] = lambda _: []
 
 

@@ -17,9 +17,12 @@ from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent, loss_of
 from netsurgery.train.recipe import Recipe
 
-_REFERENCE_ERROR_PERCENT = {"lenet300": 2.28, "lenet5": 0.91, "resnet20": 8.27, "resnet56": 6.61}
-"""Of the published references on test images. They were trained on what is held out here, too, and do better on it than
-on any image that is new: what they are worth has to be said."""
+_HELD_OUT_ERROR_PERCENT = {"lenet300": 1.87, "lenet5": 0.92, "resnet20": 8.27, "resnet56": 6.61}
+"""What the references would have on held-out images, had they not been trained on these, too.
+
+Of the LeNets, what networks have that `netsurgery reproduce` trains in the same way without them: MNIST's test
+images are harder. Of the ResNets, the error on test images, which are of one kind with CIFAR-10's others."""
+_CERTAINTY = 0.84  # the drop has to be a standard error below the limit: the smallest of several networks is picked
 _DROPPED_PIXELS = 0.1  # of MNIST's images, as the recorded experiments have it
 
 
@@ -39,12 +42,12 @@ class Passes:
             yield batches.next()
 
 
-def built_in(name: str, data: Path, reference: Path, *, shift: bool = False) -> Task:
+def built_in(name: str, data: Path, reference: Path, *, shift: bool = True) -> Task:
     """A task of that name. data: the folder of its data set. reference: the dense network, safetensors.
 
-    shift: show MNIST's images moved by up to a pixel. The metric is the percentage of held-out training images that are
-    classified rightly, and drops are counted from what the published reference is worth;
-    the test images are read once, at the end. Raises DataError.
+    shift: show half of MNIST's batches moved by up to a pixel. The metric is the percentage of held-out training images
+    that are classified rightly; drops are counted from what a reference has that wasn't trained on them. The test
+    images are read once, at the end. Raises DataError.
     """
     experiment = REPRODUCIBLE[name]
     dataset = experiment.read_data(data)
@@ -69,7 +72,8 @@ def built_in(name: str, data: Path, reference: Path, *, shift: bool = False) -> 
         Passes(dataset.train, recipe),
         evaluate,
         lambda tried, batch: loss_of(tried, batch[0], batch[1], recipe),
-        baseline=100.0 - _REFERENCE_ERROR_PERCENT[name],
+        baseline=100.0 - _HELD_OUT_ERROR_PERCENT[name],
+        certainty=_CERTAINTY,
         report=report,
     )
 
