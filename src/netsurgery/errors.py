@@ -87,6 +87,14 @@ class UnfinishedWarning(UserWarning):
     """An operation was finished before its schedule had ended."""
 
 
+class StalledWarning(UserWarning):
+    """One of several optimizers that are attached steps, and another doesn't: the operation waits for both."""
+
+
+class TrainingModeWarning(UserWarning):
+    """An operation was finished on weights that an optimizer trains with, not on the averages that it is to give."""
+
+
 class DensityWarning(UserWarning):
     """A density is so low that a layer would lose its last paths; more connections than that are kept."""
 

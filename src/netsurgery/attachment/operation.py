@@ -8,11 +8,10 @@ evaluation, state_dict, checkpoint, averaging, export) only ever meets effective
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netsurgery.attachment.binding import Binding
-from netsurgery.attachment.gradients_seen import GradientsSeen
 from netsurgery.attachment.operation_report import starved_lines, table, warn_revived, warn_unreached
-from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned
+from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned, optimizers_of
 from netsurgery.attachment.other_optimizers import OtherOptimizers
 from netsurgery.attachment.ranks import warn_if_ranks_differ
 from netsurgery.attachment.running_stages import RunningStages
-from netsurgery.attachment.stale_gradients import StaleGradients
-from netsurgery.attachment.step_hooks import StepHooks
+from netsurgery.attachment.steps import Steps, check_disjoint
 from netsurgery.attachment.succession import check_follows, warn_released
 from netsurgery.errors import (
     AttachmentError,
@@ -46,16 +43,20 @@ from netsurgery.methods.soundness import check_finite
 from netsurgery.plan import Plan
 from netsurgery.stage import Stage
 
-_STATE_VERSION = 1
+_STATE_VERSION = 2
+_READ_VERSIONS = (1, _STATE_VERSION)  # the first one had no rounds
 _attached: weakref.WeakSet[Operation] = weakref.WeakSet()
 _released: weakref.WeakSet[Operation] = weakref.WeakSet()  # those that were finished, and detached after that
 
 
-def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[Any] | str | Path) -> Operation:
+def attach(
+    model: nn.Module, optimizer: Optimizer | Sequence[Optimizer], plan: Plan | Stage | Method[Any] | str | Path
+) -> Operation:
     """Begin to operate on a model while it trains; returns the operation.
 
     model: any module with weights; it stays a plain module with its own keys. Move it to its device first.
-    optimizer: any torch.optim.Optimizer that owns the selected weights, in any parameter groups.
+    optimizer: any torch.optim.Optimizer that owns the selected weights, in any parameter groups; or a list of several
+        that own them together, as [muon, adamw]. A step of the operation is then taken when each has stepped.
     plan: a method for the whole model such as Surgery(density=0.01), a Stage, a Plan, or the path of a TOML plan.
 
     What is operated on by default are the weights and biases of linear, convolutional, recurrent and attention layers
@@ -67,7 +68,7 @@ def attach(model: nn.Module, optimizer: Optimizer, plan: Plan | Stage | Method[A
     A finished operation that is still attached goes on holding what it has pruned: the next one may follow it.
 
     Raises LayerNotFoundError (a pattern matches nothing), AdapterError (LoRA), OptimizerError (it doesn't own a
-    selected weight, or is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError, AttachmentError
+    selected weight, two own the same, or it is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError, AttachmentError
     (another operation holds one of the weights and hasn't finished, or they are spread over processes).
     Warns (RevivedWarning) if what a detached operation had pruned may come back where this one doesn't operate, and
     (RanksDifferWarning) if another process has begun with other weights.
@@ -104,34 +105,29 @@ class Operation:
     >>> operation.detach()
     """
 
-    finished: bool
     _stages: RunningStages
     _earlier: list[Operation]
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, plan: Plan) -> None:
+    def __init__(self, model: nn.Module, optimizer: Optimizer | Sequence[Optimizer], plan: Plan) -> None:
         if not isinstance(model, nn.Module):
             raise AttachmentError(
                 f"{type(model).__name__} is not a torch.nn.Module. attach takes (model, optimizer, plan)."
             )
         found = select(model, plan)
-        check_owned(optimizer, found.stages)
-        check_latent_weights(optimizer, plan)
+        optimizers = optimizers_of(optimizer)
+        check_owned(optimizers, found.stages)
+        check_disjoint(optimizers, (pair for layers in found.stages for pair in tensors_of(layers)))
+        check_latent_weights(optimizers, plan)
         self._earlier = [
             o for o in _attached if check_follows(found.stages, plan, o._stages.claims(o.finished), o.finished)
         ]
         """Finished ones that hold some of the same tensors: what they have pruned stays pruned, so they live on."""
         self.plan = plan
-        self.step = 0
-        """Optimizer steps taken since `attach`."""
-        self.finished = False
         self.left_alone = found.left_alone
         """The parameters that no stage operates on, and why."""
         self._stages = RunningStages(plan, found.stages, [operation._stages for operation in self._earlier])
         self._binding = Binding(model, found.stages)
-        self._stale = StaleGradients(self._stages.tensors)
-        self._seen = GradientsSeen(self._stages.tensors)
-        self._optimizer_name = type(optimizer).__name__
-        self._steps = StepHooks(optimizer, self._stages, self._binding.check, self._complete_step, self._begin_stages)
+        self._steps = Steps(optimizers, self._stages, self._binding.check)
         self._gradient_hooks = [
             tensor.register_hook(partial(running.felt, name, tensor))
             for running in self._stages
@@ -139,12 +135,12 @@ class Operation:
             for name, tensor in tensors_of(running.layers)
         ]
         try:
-            with self._stale.hidden():
+            with self._steps.stale.hidden():
                 self._stages.begin(self.step)
         except BaseException:
             self._unhook()
             raise
-        self._others = OtherOptimizers(optimizer, self._stages.tensors, self._steps.calls_begun, self._on_other_step)
+        self._others = OtherOptimizers(optimizers, self._stages.tensors, self._steps.calls_begun, self._on_other_step)
         _attached.add(self)
         parameters = {id(parameter) for parameter in model.parameters()}
         for other in list(_released):
@@ -153,6 +149,16 @@ class Operation:
                 warn_released(pruned, self._stages.tensors)
                 _released.discard(other)
         self._compare_ranks("attach")
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps taken since `attach`; of several optimizers those that each of them has taken."""
+        return self._steps.taken
+
+    @property
+    def finished(self) -> bool:
+        """True after `finish`: what is pruned stays pruned."""
+        return self._steps.finished
 
     @property
     def density(self) -> float:
@@ -221,7 +227,8 @@ class Operation:
         self._binding.check()
         for running in self._stages.begun:
             check_finite(running.layers, "after training")
-        self._check_has_stepped()
+        if not self.step and self.plan.active_steps:
+            self._steps.check_have_stepped()
         if self.step < self.plan.active_steps and not self.finished:
             density = self.density
             warnings.warn(
@@ -243,10 +250,11 @@ class Operation:
                 )
             if not starved:  # behind a layer that passes nothing on no gradient comes
                 weights = {one.name: one.tensor for one in self._stages.held() if one.tensor.dim() > 1}
-                names = {name for name, tensor in weights.items() if self._seen.unreached(tensor)}
+                names = {name for name, tensor in weights.items() if self._steps.seen.unreached(tensor)}
                 warn_unreached([row for row in rows if row.name in names])
             self._compare_ranks("finish")
-        self.finished = True
+        self._steps.round.clear()
+        self._steps.finished = True
 
     def detach(self) -> None:
         """Remove the hooks. Weights stay as they are; what the optimizer does to them afterwards is its own affair.
@@ -283,6 +291,7 @@ class Operation:
             "plan": self.plan.to_dict(),
             "step": self.step,
             "finished": self.finished,
+            "round": self._steps.round.save(),
             "stages": self._stages.save(),
         }
 
@@ -298,8 +307,10 @@ class Operation:
             raise AttachmentError("This operation was detached. Attach a new one, then load the state into it.")
         self._steps.leave()
         self._binding.check()
-        check_keys(saved, {"version", "plan", "step", "finished", "stages"}, "The saved state")
-        if type(saved["version"]) is not int or saved["version"] != _STATE_VERSION:
+        has_rounds = not isinstance(saved, Mapping) or saved.get("version") != _READ_VERSIONS[0]
+        known = {"version", "plan", "step", "finished", "stages", *["round"] * has_rounds}
+        check_keys(saved, known, "The saved state")
+        if type(saved["version"]) is not int or saved["version"] not in _READ_VERSIONS:
             raise StateError(f"The saved state has version {saved['version']!r}; this library reads {_STATE_VERSION}.")
         if not _equal(saved["plan"], self.plan.to_dict()):
             raise StateError(
@@ -312,9 +323,14 @@ class Operation:
                 f"The saved state is damaged: step={saved['step']!r}, finished={saved['finished']!r}, and stages that "
                 f"are not a list of {len(self._stages)}. Load what Operation.state_dict() returned."
             )
+        if has_rounds:
+            self._steps.round.check(saved["round"])
         self._stages.load(saved["stages"], saved["step"])
-        self.step = saved["step"]
-        self.finished = saved["finished"]
+        self._steps.round.clear()
+        if has_rounds:
+            self._steps.round.load(saved["round"])
+        self._steps.taken = saved["step"]
+        self._steps.finished = saved["finished"]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Operation:
         """Itself: it belongs to one model and optimizer. A copied model that holds it has no operation of its own."""
@@ -355,36 +371,11 @@ class Operation:
         if not (wraps or self.finished):
             raise OptimizerError(
                 f"{type(optimizer).__name__} moves weights that are attached to another optimizer, a "
-                f"{self._optimizer_name}, whose step() wasn't called: the operation sees none of it. Attach to the "
+                f"{self._steps.optimizer_names}, whose step() wasn't called: the operation sees none of it. Attach to the "
                 "optimizer whose step() moves the weights: of a wrapper (SAM, Lookahead) the one inside it, usually "
                 "wrapper.base_optimizer or wrapper.optimizer. After replacing an optimizer call detach(), attach to "
                 "the new one, and load_state_dict the state of the old operation."
             )
-
-    def _complete_step(self, optimizer: Optimizer) -> None:
-        # A fused optimizer is told of infinite gradients by GradScaler, and leaves the weights as they are.
-        found_inf = getattr(optimizer, "found_inf", None)
-        taken = found_inf is None or not bool(found_inf)
-        self.step += taken
-        with self._stale.hidden() if self._steps.calls == 1 else contextlib.nullcontext():
-            self._stages.advance(self.step if taken and not self.finished else None)
-            if not self.finished:
-                self._seen.look()
-
-    def _begin_stages(self) -> None:
-        if not self.finished:
-            self._stages.begin(self.step)
-
-    def _check_has_stepped(self) -> None:
-        """Raise OptimizerError if a backward pass was seen, but none of the steps that the methods need."""
-        tensors = self._stages.tensors
-        if self._steps.calls or self.step or not self.plan.active_steps or all(map(self._stale.covers, tensors)):
-            return
-        raise OptimizerError(
-            f"Gradients came, but the {self._optimizer_name} that is attached never made a step. Attach to the "
-            "optimizer whose step() moves the weights: of a wrapper (SAM, Lookahead) the one inside it, usually "
-            "wrapper.base_optimizer or wrapper.optimizer; and attach before training, not after it."
-        )
 
     def _unhook(self) -> None:
         self._stages.is_attached = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -12,6 +12,8 @@ from torch.utils.hooks import RemovableHandle
 from netsurgery.errors import OptimizerError
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.plan import Plan
+
+_HOOKS = "_optimizer_step_pre_hooks"  # where torch keeps what `register_step_pre_hook` was given
 
 
 def caller(frame: FrameType | None) -> FrameType | None:
@@ -39,22 +41,49 @@ def hook(optimizer: Optimizer, before: Callable[..., Any], after: Callable[..., 
         ) from error
 
 
-def check_owned(optimizer: Optimizer, selection: list[list[Layer]]) -> None:
-    """Raise OptimizerError unless it is an optimizer that moves all of the selected weights."""
-    if not isinstance(optimizer, Optimizer):
-        raise OptimizerError(
-            f"{type(optimizer).__name__} is not a torch.optim.Optimizer. Give the optimizer that trains."
-        )
-    owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+def optimizers_of(given: object) -> list[Optimizer]:
+    """The optimizers that take the steps, out of what may only pass calls on to them.
+
+    given: one, or several in a list or tuple. Raises OptimizerError for anything else.
+    """
+    listed = list(given) if isinstance(given, list | tuple) else [given]
+    found = [_inside(each) for each in listed]
+    for each in found:
+        if not isinstance(each, Optimizer):
+            raise OptimizerError(
+                f"{type(each).__name__} is not a torch.optim.Optimizer. Give the optimizer that trains, or a list of "
+                "those that do."
+            )
+    if not found:
+        raise OptimizerError("The list of optimizers is empty. Give the optimizer that trains, or all that do.")
+    return list({id(each): each for each in found}.values())  # type: ignore[misc]  # they are optimizers
+
+
+def _inside(optimizer: object) -> object:
+    """The optimizer that another one stands for without hooks of its own, as those of Accelerate and Lightning do."""
+    inner = getattr(optimizer, "optimizer", None)
+    hooks = getattr(optimizer, _HOOKS, None)
+    if isinstance(inner, Optimizer) and (hooks is None or hooks is getattr(inner, _HOOKS, None)):
+        return _inside(inner)
+    return optimizer
+
+
+def check_owned(optimizers: Sequence[Optimizer], selection: list[list[Layer]]) -> None:
+    """Raise OptimizerError unless these optimizers move all of the selected weights."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    owned = {id(parameter) for group in groups for parameter in group["params"]}
     names = {id(tensor): name for layers in selection for name, tensor in tensors_of(layers)}
     missing = [name for key, name in names.items() if key not in owned]
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         vectors = all(tensor.dim() == 1 for ls in selection for _, tensor in tensors_of(ls) if id(tensor) not in owned)
         biases = ", leave biases alone with biases=False in the method (Muon takes matrices only)" if vectors else ""
+        what = "The optimizer doesn't" if len(optimizers) == 1 else f"None of the {len(optimizers)} optimizers"
+        own, it = ("own", "it") if len(optimizers) == 1 else ("owns", "one of them")
+        also = "; where several optimizers train, give all of them: [first, second]" if len(optimizers) == 1 else ""
         raise OptimizerError(
-            f"The optimizer doesn't own {shown}. Give it those parameters, freeze them with requires_grad_(False)"
-            f"{biases}, or leave their layers out with Stage(skip=...)."
+            f"{what} {own} {shown}. Give {it} those parameters, freeze them with requires_grad_(False)"
+            f"{biases}, or leave their layers out with Stage(skip=...){also}."
         )
 
 
@@ -63,12 +92,13 @@ def searches_lines(optimizer: Optimizer) -> bool:
     return any("LBFGS" in cls.__name__ for cls in type(optimizer).__mro__)
 
 
-def check_latent_weights(optimizer: Optimizer, plan: Plan) -> None:
+def check_latent_weights(optimizers: Sequence[Optimizer], plan: Plan) -> None:
     """Raise OptimizerError if L-BFGS meets latent weights: gradients are taken at others than those that move."""
     latent = [stage.method.name for stage in plan.stages if stage.method.latent_speed is not None]
-    if latent and searches_lines(optimizer):
+    searching = [optimizer for optimizer in optimizers if searches_lines(optimizer)]
+    if latent and searching:
         raise OptimizerError(
-            f"{type(optimizer).__name__} compares gradients at many weights within one step, and {latent[0]!r} takes "
+            f"{type(searching[0]).__name__} compares gradients at many weights within one step, and {latent[0]!r} takes "
             "them at other weights than those that move: the estimate of the curvature breaks down. Use an optimizer "
             "with one gradient a step (SGD, Adam), or a method without latent weights (naive-cut, han-pruning, inq)."
         )

@@ -29,9 +29,9 @@ class _Begun(NamedTuple):
 
 
 class OtherOptimizers:
-    """Watches every optimizer of the process but one, on behalf of an operation, which it doesn't keep alive.
+    """Watches every optimizer of the process but those attached, on behalf of an operation, which it doesn't keep alive.
 
-    own: the attached optimizer. tensors: what is operated on.
+    own: the attached optimizers. tensors: what is operated on.
     calls: a method that gives how many of its steps have begun, or None inside one of them.
     moved: a method that is told of another optimizer that has moved the weights, after its step; True if that has
         called the attached one's step meanwhile.
@@ -39,12 +39,12 @@ class OtherOptimizers:
 
     def __init__(
         self,
-        own: Optimizer,
+        own: Sequence[Optimizer],
         tensors: Sequence[Tensor],
         calls: Callable[[], int | None],
         moved: Callable[[Optimizer, bool], None],
     ) -> None:
-        self._own = weakref.ref(own)
+        self._own = weakref.WeakSet(own)
         self._tensors = [weakref.ref(tensor) for tensor in tensors]
         self._calls = weakref.WeakMethod(calls)
         self._moved = weakref.WeakMethod(moved)
@@ -78,7 +78,7 @@ class OtherOptimizers:
 
     def _shares(self, optimizer: Optimizer) -> bool:
         """True for another optimizer that owns one of the tensors; looked up again when it gets or loses parameters."""
-        if optimizer is self._own():
+        if optimizer in self._own:
             return False
         count = sum(len(group["params"]) for group in optimizer.param_groups)
         known = self._counts.get(optimizer)

@@ -118,11 +118,6 @@ class RunningStages(Sequence[RunningStage]):
             if advice is not None:
                 warnings.warn(advice, stacklevel=5)
 
-    def reveal(self) -> None:
-        """Effective -> latent, in every stage."""
-        for running in self.begun:
-            exchange.reveal(running.state, running.layers)
-
     def hide(self) -> None:
         """Latent -> effective, in every stage."""
         for running in self.begun:
@@ -137,10 +132,10 @@ class RunningStages(Sequence[RunningStage]):
             if finished or running.method.shares_tensors:
                 exchange.hide(running.method, running.state, running.layers)
 
-    def advance(self, step: int | None) -> None:
-        """Latent -> effective after `step` steps; None: after one that doesn't count, or once sets are final."""
+    def advance(self, step: int) -> None:
+        """Latent -> effective in all stages, after `step` steps."""
         for running in self.begun:
-            if step is not None and not running.is_followed:
+            if not running.is_followed:
                 running.method.update(running.state, running.layers, step - running.stage.start)
             exchange.hide(running.method, running.state, running.layers)
 
@@ -148,14 +143,6 @@ class RunningStages(Sequence[RunningStage]):
         """Make every declared set final."""
         for running in self.begun:
             exchange.settle(running.method, running.state, running.layers)
-
-    def clear_gradients(self) -> None:
-        """Of connections that can't move: to a line search their gradient is a slope that the loss doesn't have."""
-        for running in self.begun:
-            for name, tensor in tensors_of(running.layers):
-                own = running.state.own(name)
-                if tensor.grad is not None and own is not None:
-                    tensor.grad.mul_(own)
 
     def save(self) -> list[dict[str, Any] | None]:
         """The state of each stage, None of those that haven't begun."""

@@ -134,6 +134,10 @@ class Method(ABC, Generic[StateT]):
     def encode(self, state: StateT, name: str, tensor: Tensor) -> Encoded | None:
         """The exact form of one parameter, which is effective; None if no more is known than its values."""
 
+    def reads_gradients(self, step: int) -> bool:
+        """True if `update` looks at the gradients that `step` was taken with."""
+        return False
+
     def felt(self, state: StateT, name: str, tensor: Tensor, gradient: Tensor) -> Tensor:
         """The gradient of a parameter as the optimizer, and whoever clips it, shall see it; called in backward.
 

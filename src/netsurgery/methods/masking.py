@@ -132,8 +132,7 @@ class MaskMethod(Method[MaskState]):
 
     @final
     def update(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
-        observation = self.observation
-        observes = observation and state.sensitivity and (step % observation.interval == 0 or step == 1)
+        observes = state.sensitivity is not None and self.reads_gradients(step)
         if observes and state.sensitivity:
             self._measure_filters(state, layers)
             state.sensitivity.observe(layers, state.scales)
@@ -146,6 +145,12 @@ class MaskMethod(Method[MaskState]):
             self._refresh(state, due, step)
         if step >= self.active_steps:
             fields.free(state)
+
+    @final
+    def reads_gradients(self, step: int) -> bool:
+        observation = self.observation
+        wanted = observation is not None and (step % observation.interval == 0 or step == 1)
+        return wanted and step <= self.active_steps
 
     @final
     def project(self, state: MaskState, name: str, tensor: Tensor) -> None:
