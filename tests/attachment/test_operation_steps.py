@@ -141,7 +141,7 @@ class TestInterruptedSteps:
     def test_packing_another_model_leaves_the_step_alone(self, tmp_path: Path) -> None:
         _, _, operation = self.interrupted()
         ns.pack(new_net(), tmp_path / "m.nsm", example_inputs=torch.zeros(1, 8))
-        assert operation._steps.under_way is not None
+        assert operation._steps._hooks[0].under_way is not None
 
     def test_training_goes_on_after_it(self) -> None:
         model, optimizer, operation = self.interrupted()

@@ -26,6 +26,7 @@ from netsurgery.errors import (
     OptimizerError,
     RevivedWarning,
     StarvedLayerWarning,
+    TrainingModeWarning,
     UnfinishedWarning,
     UnreachedLayerWarning,
 )
@@ -252,7 +253,8 @@ class TestFinish:
         train(model, optimizer, 20)
         kept = {name: mask.clone() for name, mask in operation.masks.items()}
         model.load_state_dict(dense)
-        operation.finish()
+        with pytest.warns(RevivedWarning, match="what was measured with them isn't true of that network"):
+            operation.finish()
         for name, parameter in model.named_parameters():
             assert torch.equal(parameter != 0, kept[name])
             assert torch.equal(parameter[kept[name]], dense[name][kept[name]])
@@ -264,7 +266,8 @@ class TestFinish:
         train(model, optimizer, 20)
         quantized = copy.deepcopy(model.state_dict())
         model.load_state_dict(early)
-        operation.finish()
+        with pytest.warns(RevivedWarning):
+            operation.finish()
         assert torch.equal(model.head.weight, quantized["head.weight"])
 
     def test_a_run_that_diverged_in_a_later_stage_leaves_the_earlier_one_unfinished(self) -> None:
@@ -478,7 +481,7 @@ class ScheduleFree(torch.optim.Optimizer):
     """As schedule-free SGD: the model trains with one set of weights, and `eval` puts their average in its place."""
 
     def __init__(self, params: Any) -> None:
-        super().__init__(params, {"lr": 0.05, "beta": 0.9, "count": 0, "trains": True})
+        super().__init__(params, {"lr": 0.05, "beta": 0.9, "count": 0, "train_mode": True})
 
     @torch.no_grad()
     def eval(self) -> None:
@@ -490,8 +493,8 @@ class ScheduleFree(torch.optim.Optimizer):
 
     def _swap(self, trains: bool, share: Callable[[dict[str, Any]], float]) -> None:
         for group in self.param_groups:
-            if group["trains"] != trains:
-                group["trains"] = trains
+            if group["train_mode"] != trains:
+                group["train_mode"] = trains
                 for p in group["params"]:
                     if p in self.state:
                         p.lerp_(self.state[p]["z"], share(group))
@@ -526,16 +529,48 @@ class TestScheduleFreeOptimizers:
         operation.finish()
         assert true_density(model, set(operation.masks)) == operation.density < 1
 
-    def test_what_comes_back_with_eval_after_finish_is_said_and_a_second_finish_hides_it(self) -> None:
-        model, optimizer, operation = self.trained(SURGERY)
-        operation.finish()
+    @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+    def test_the_averages_are_effective_too_while_training_goes_on_and_after_it(self, method: Method[Any]) -> None:
+        model, optimizer, operation = self.trained(method)
+        for _ in range(2):
+            for switch in (optimizer.eval, optimizer.train):
+                switch()
+                forms = operation.encoded()
+                assert all(
+                    torch.equal(form.decoded(), p) for n, p in model.named_parameters() if (form := forms.get(n))
+                )
+                kept = operation.masks
+                assert all(not bool(dict(model.named_parameters())[n][~mask].any()) for n, mask in kept.items())
+            train(model, optimizer, 3)
+            with pytest.warns(TrainingModeWarning, match=r"Call optimizer\.eval\(\)"):
+                operation.finish()
+
+    def test_evaluating_meanwhile_leaves_latent_weights_alone(self) -> None:
+        def latent(evaluates: bool) -> dict[str, Tensor]:
+            model = new_net()
+            optimizer = ScheduleFree(model.parameters())
+            operation = ns.attach(model, optimizer, ns.Surgery(density=0.2, steps=40, interval=2))
+            for step in range(15):
+                train(model, optimizer, 1, first=step)
+                if evaluates and step == 14:
+                    optimizer.eval()
+                    optimizer.train()
+            return operation._stages[0].state.latent
+
+        left, right = latent(False), latent(True)
+        assert all(torch.equal(left[name], right[name]) for name in left)
+
+    def test_after_detach_the_optimizer_has_its_own_methods_and_two_operations_share_them(self) -> None:
+        model = new_net()
+        optimizer = ScheduleFree(model.parameters())
+        first = ns.attach(model, optimizer, ns.Stage(method=SURGERY, layers=("head",)))
+        second = ns.attach(model, optimizer, ns.Stage(method=SURGERY, layers=("body.0",)))
+        first.detach()
+        train(model, optimizer, 12)
         optimizer.eval()
-        said = true_density(model, set(operation.masks))
-        assert said > 0.3
-        with pytest.warns(RevivedWarning):
-            assert operation.density == said
-        operation.finish()
-        assert true_density(model, set(operation.masks)) == operation.density < 0.21
+        assert true_density(model, set(second.masks)) == second.density < 1
+        second.detach()
+        assert not {"eval", "train"} & vars(optimizer).keys()
 
 
 class Headless(Net):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from netsurgery.errors import AttachmentError
+from netsurgery.layers.wrappers import PlainNames
 from netsurgery.methods.base import Layer, tensors_of
 
 
@@ -42,13 +43,14 @@ class Binding:
         held = {id(tensor): (name, tensor) for layers in stages for name, tensor in tensors_of(layers)}
         self._parameters = [_Parameter(n, t, t.dtype, t.device, t.shape) for n, t in held.values()]
         links: dict[tuple[int, str], _Link] = {}
+        plain = PlainNames(model)
         for path, module in model.named_modules(remove_duplicate=False):
             own = {key: value for key, value in module._parameters.items() if id(value) in held}
             if own:
-                for link in _path_links(model, path):
+                for link in _path_links(model, path, plain):
                     links.setdefault((id(link.table), link.key), link)
             for key, value in own.items():
-                name = f"{path}.{key}" if path else key
+                name = plain.of(f"{path}.{key}" if path else key)
                 links[id(module._parameters), key] = _Link(module._parameters, key, value, name)
         self._links = list(links.values())
 
@@ -77,11 +79,11 @@ class Binding:
                 )
 
 
-def _path_links(model: nn.Module, path: str) -> list[_Link]:
+def _path_links(model: nn.Module, path: str, plain: PlainNames) -> list[_Link]:
     """The steps from the model to the module at `path`."""
     links, module, parts = [], model, path.split(".") if path else []
     for index, key in enumerate(parts):
         child = module._modules[key]
-        links.append(_Link(module._modules, key, child, ".".join(parts[: index + 1])))
+        links.append(_Link(module._modules, key, child, plain.of(".".join(parts[: index + 1]))))
         module = child  # type: ignore[assignment]  # named_modules went this way, so it is there
     return links

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netsurgery.attachment.binding import Binding
+from netsurgery.attachment.copies import parameters_of_copy
 from netsurgery.attachment.operation_report import starved_lines, table, warn_revived, warn_unreached
 from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned, optimizers_of
 from netsurgery.attachment.other_optimizers import OtherOptimizers
@@ -67,9 +68,9 @@ def attach(
 
     A finished operation that is still attached goes on holding what it has pruned: the next one may follow it.
 
-    Raises LayerNotFoundError (a pattern matches nothing), AdapterError (LoRA), OptimizerError (it doesn't own a
-    selected weight, two own the same, or it is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError, AttachmentError
-    (another operation holds one of the weights and hasn't finished, or they are spread over processes).
+    Raises LayerNotFoundError (a pattern matches nothing), AdapterError (LoRA), OptimizerError (nobody owns a selected
+    weight, two optimizers do, or one is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError,
+    AttachmentError (another operation holds one of the weights and hasn't finished, or they are spread over processes).
     Warns (RevivedWarning) if what a detached operation had pruned may come back where this one doesn't operate, and
     (RanksDifferWarning) if another process has begun with other weights.
 
@@ -127,7 +128,7 @@ class Operation:
         """The parameters that no stage operates on, and why."""
         self._stages = RunningStages(plan, found.stages, [operation._stages for operation in self._earlier])
         self._binding = Binding(model, found.stages)
-        self._steps = Steps(optimizers, self._stages, self._binding.check)
+        self._steps = Steps(optimizers, self._stages, self._check_binding)
         self._gradient_hooks = [
             tensor.register_hook(partial(running.felt, name, tensor))
             for running in self._stages
@@ -177,8 +178,8 @@ class Operation:
         """One row per tensor of the plan: connections kept and quantized, and how often one was pruned and spliced.
 
         Where stages follow each other on a tensor, its row is the latest one's, with the prunes and splices of all, and
-        kept is what all of them keep. After `finish`, kept counts what is there: should something have written to
-        pruned connections, they are counted, and a RevivedWarning says so.
+        kept is what all of them keep. What is there counts: should something have written to pruned connections, such
+        as a checkpoint of before they were pruned, they are counted, and a RevivedWarning says so.
         """
         self._steps.leave()
         if self._is_attached:
@@ -186,7 +187,7 @@ class Operation:
         rows = self._stages.rows()
         revived = self._revived()
         if revived:
-            warn_revived(revived)
+            warn_revived(revived, self.finished)
             rows = [dataclasses.replace(row, kept=row.kept + revived.get(row.name, 0)) for row in rows]
         return rows
 
@@ -207,6 +208,35 @@ class Operation:
         return {**self._stages.names(), **{name: form for name, _, form in self._stages.forms()}}
 
     @torch.no_grad()
+    def apply(self, averaged_model: nn.Module) -> None:
+        """Make a copy of the model effective, such as a moving average (EMA) or stochastic weight average of it.
+
+        averaged_model: a copy.deepcopy of the model, whatever has been averaged into it since, or what wraps one:
+            torch.optim.swa_utils.AveragedModel, or an EMA class that has it as `.module`. It may be on another device.
+
+        An average also holds what was pruned or quantized meanwhile. Afterwards each kept connection has its average,
+        pruned ones are +0, those that INQ has fixed have their powers of two, and sketched tensors are the present
+        sketch, of which there is no average. Call it before the copy is evaluated, saved or packed; batch norms of an
+        average want their statistics anew (`ns.recalibrate`). The model itself and this operation stay as they are.
+
+        Raises AttachmentError if it lacks one of the parameters that are operated on, or has it in another shape.
+
+        >>> averaged = torch.optim.swa_utils.AveragedModel(model)
+        >>> operation = ns.attach(model, optimizer, ns.NaiveCut(density=0.5))
+        >>> operation.apply(averaged)
+        >>> bool((averaged.module.head.weight != 0).eq(operation.masks["head.weight"]).all())
+        True
+        >>> operation.detach()
+        """
+        self._steps.leave()
+        copies = parameters_of_copy(averaged_model, dict(self._stages.named()))
+        for running in self._stages.begun:
+            for name, tensor in tensors_of(running.layers):
+                shown = copies[name].detach().to(tensor.device, tensor.dtype, copy=True)
+                running.method.project(running.state, name, shown)
+                copies[name].copy_(shown)
+
+    @torch.no_grad()
     def finish(self) -> None:
         """End the operation: the set of kept and of quantized connections is final, and latent weights are freed.
 
@@ -214,7 +244,8 @@ class Operation:
         momentum and weight decay do, and whichever optimizer of torch it goes on with. What was written to pruned
         connections meanwhile, as by loading a checkpoint of an early, denser epoch, is set to 0 here.
 
-        Warns (UnfinishedWarning) if the schedule hadn't ended: the density, and what is quantized, is then as reached
+        Warns (RevivedWarning) if there was something to set to 0; (TrainingModeWarning) if a schedule-free optimizer is
+        not in its eval mode; (UnfinishedWarning) if the schedule hadn't ended: the density, and what is quantized, is then as reached
         so far; (StarvedLayerWarning) of every layer that keeps next to nothing; (UnreachedLayerWarning) of layers that
         keep connections which the loss has never felt; and (RanksDifferWarning) if this process and another that trains
         the same model have come to different connections. Raises NonFiniteWeightsError if
@@ -238,7 +269,11 @@ class Operation:
                 UnfinishedWarning,
                 stacklevel=3,
             )
+        revived = self._revived()
+        if revived and not self.finished:
+            warn_revived(revived, False)
         self._stages.settle()
+        self._steps.warn_of_training_mode()
         if not self.finished:
             rows = self._stages.rows()
             starved = starved_lines(rows)
@@ -274,7 +309,7 @@ class Operation:
         self._others.stop()
         _attached.discard(self)
         if revived:
-            warn_revived(revived)
+            warn_revived(revived, self.finished)
 
     @torch.no_grad()
     def state_dict(self) -> dict[str, Any]:
@@ -307,11 +342,14 @@ class Operation:
             raise AttachmentError("This operation was detached. Attach a new one, then load the state into it.")
         self._steps.leave()
         self._binding.check()
-        has_rounds = not isinstance(saved, Mapping) or saved.get("version") != _READ_VERSIONS[0]
+        has_rounds = not (isinstance(saved, Mapping) and _equal(saved.get("version"), _READ_VERSIONS[0]))
         known = {"version", "plan", "step", "finished", "stages", *["round"] * has_rounds}
         check_keys(saved, known, "The saved state")
         if type(saved["version"]) is not int or saved["version"] not in _READ_VERSIONS:
-            raise StateError(f"The saved state has version {saved['version']!r}; this library reads {_STATE_VERSION}.")
+            raise StateError(
+                f"The saved state has version {saved['version']!r}; this library reads {_READ_VERSIONS[0]} to "
+                f"{_STATE_VERSION}."
+            )
         if not _equal(saved["plan"], self.plan.to_dict()):
             raise StateError(
                 f"The saved state belongs to the plan {saved['plan']}, but {self.plan.to_dict()} is attached. "
@@ -352,9 +390,13 @@ class Operation:
     def _is_attached(self) -> bool:
         return self._stages.is_attached
 
+    def _check_binding(self) -> None:
+        """Before each step. What optimizers hold by it, and live as long as, is the operation."""
+        self._binding.check()
+
     def _revived(self) -> dict[str, int]:
-        """Parameter name -> pruned connections that hold values, if the operation is finished and still holds them."""
-        return self._stages.revived() if self.finished and self._is_attached else {}
+        """Parameter name -> pruned connections that hold values, as long as the operation is to hold them at 0."""
+        return self._stages.revived() if self._is_attached and self._steps.calls_begun() is not None else {}
 
     def _compare_ranks(self, moment: str) -> None:
         """Warn if another process that trains the same model has declared something else."""
@@ -371,8 +413,8 @@ class Operation:
         if not (wraps or self.finished):
             raise OptimizerError(
                 f"{type(optimizer).__name__} moves weights that are attached to another optimizer, a "
-                f"{self._steps.optimizer_names}, whose step() wasn't called: the operation sees none of it. Attach to the "
-                "optimizer whose step() moves the weights: of a wrapper (SAM, Lookahead) the one inside it, usually "
+                f"{self._steps.optimizer_names}, whose step() wasn't called: the operation sees none of it. Attach to "
+                "the optimizer whose step() moves the weights: of a wrapper (SAM, Lookahead) the one inside it, usually "
                 "wrapper.base_optimizer or wrapper.optimizer. After replacing an optimizer call detach(), attach to "
                 "the new one, and load_state_dict the state of the old operation."
             )
@@ -402,7 +444,7 @@ def settle(model: object) -> None:
             operation._steps.leave()
             revived = operation._revived()
             if revived:
-                warn_revived(revived)
+                warn_revived(revived, operation.finished)
 
 
 @torch.no_grad()

@@ -62,12 +62,16 @@ def warn_unreached(rows: Sequence[TensorReport]) -> None:
         )
 
 
-def warn_revived(revived: Mapping[str, int]) -> None:
-    """Parameter name -> pruned connections that hold values."""
+def warn_revived(revived: Mapping[str, int], finished: bool) -> None:
+    """Parameter name -> pruned connections that hold values. finished: of an operation that has ended."""
     names = ", ".join(list(revived)[:3]) + (f" and {len(revived) - 3} more" if len(revived) > 3 else "")
-    warnings.warn(
-        f"{sum(revived.values()):,} connections of {names} were pruned and hold values again: something else than an "
-        "optimizer of torch wrote to them after finish(). Call finish() again to set them to 0.",
-        RevivedWarning,
-        stacklevel=4,
-    )
+    what = f"{sum(revived.values()):,} connections of {names} were pruned and hold values again: something else than"
+    if finished:
+        advice = "an optimizer of torch wrote to them after finish(). Call finish() again to set them to 0."
+    else:
+        advice = (
+            "an attached optimizer wrote to them, as a checkpoint of before they were pruned does. The next step and "
+            "finish() set them to 0, and what was measured with them isn't true of that network. To go on from such "
+            "a checkpoint, load_state_dict the operation's state that was saved with it."
+        )
+    warnings.warn(f"{what} {advice}", RevivedWarning, stacklevel=4)

@@ -47,16 +47,29 @@ def optimizers_of(given: object) -> list[Optimizer]:
     given: one, or several in a list or tuple. Raises OptimizerError for anything else.
     """
     listed = list(given) if isinstance(given, list | tuple) else [given]
-    found = [_inside(each) for each in listed]
-    for each in found:
+    found: dict[int, Optimizer] = {}
+    for each in map(_inside, listed):
         if not isinstance(each, Optimizer):
-            raise OptimizerError(
-                f"{type(each).__name__} is not a torch.optim.Optimizer. Give the optimizer that trains, or a list of "
-                "those that do."
-            )
+            raise OptimizerError(f"{type(each).__name__} is not a torch.optim.Optimizer. {_advice(each)}")
+        found[id(each)] = each
     if not found:
         raise OptimizerError("The list of optimizers is empty. Give the optimizer that trains, or all that do.")
-    return list({id(each): each for each in found}.values())  # type: ignore[misc]  # they are optimizers
+    return list(found.values())
+
+
+def _advice(given: object) -> str:
+    if isinstance(getattr(given, "base", None), Optimizer) and switches_modes(given):
+        return (
+            "Its step() trains with other weights than those that the optimizer inside it moves. Use a schedule-free "
+            "optimizer that is one of torch, such as schedulefree's SGDScheduleFree, AdamWScheduleFree or "
+            "RAdamScheduleFree."
+        )
+    return "Give the optimizer that trains, or a list of those that do."
+
+
+def switches_modes(optimizer: object) -> bool:
+    """True for schedule-free optimizers: `eval` shows averages of the weights, `train` those that are trained with."""
+    return callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
 
 
 def _inside(optimizer: object) -> object:
@@ -98,7 +111,7 @@ def check_latent_weights(optimizers: Sequence[Optimizer], plan: Plan) -> None:
     searching = [optimizer for optimizer in optimizers if searches_lines(optimizer)]
     if latent and searching:
         raise OptimizerError(
-            f"{type(searching[0]).__name__} compares gradients at many weights within one step, and {latent[0]!r} takes "
-            "them at other weights than those that move: the estimate of the curvature breaks down. Use an optimizer "
+            f"{type(searching[0]).__name__} compares gradients at many weights within one step, and {latent[0]!r} "
+            "takes them at other weights than those that move: the estimate of the curvature breaks down. Use an optimizer "
             "with one gradient a step (SGD, Adam), or a method without latent weights (naive-cut, han-pruning, inq)."
         )

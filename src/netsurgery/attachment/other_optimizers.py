@@ -29,7 +29,7 @@ class _Begun(NamedTuple):
 
 
 class OtherOptimizers:
-    """Watches every optimizer of the process but those attached, on behalf of an operation, which it doesn't keep alive.
+    """Watches all optimizers but those attached, on behalf of an operation, which it doesn't keep alive.
 
     own: the attached optimizers. tensors: what is operated on.
     calls: a method that gives how many of its steps have begun, or None inside one of them.

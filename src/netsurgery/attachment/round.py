@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from netsurgery.attachment.share import Share
-from netsurgery.methods import exchange
 from netsurgery.methods.base import tensors_of
 from netsurgery.methods.exchange import remember
 from netsurgery.methods.saved_state import check_keys, check_tensor

@@ -70,7 +70,7 @@ class RunningStages(Sequence[RunningStage]):
             followers = [r for r in self._stages if any(id(tensor) in held for _, tensor in tensors_of(r.layers))]
             seed = plan.seed * _STAGE_SEEDS + index
             self._stages.insert(0, RunningStage(plan.stages[index], seed, layers, followers))
-        self.tensors = list({id(tensor): tensor for _, tensor in self._named()}.values())
+        self.tensors = list({id(tensor): tensor for _, tensor in self.named()}.values())
         """What is operated on; a tensor on which stages follow each other stands there once."""
 
     @overload
@@ -188,7 +188,7 @@ class RunningStages(Sequence[RunningStage]):
 
     def names(self) -> dict[str, None]:
         """Names of the parameters, in the plan's order."""
-        return dict.fromkeys(name for name, _ in self._named())
+        return dict.fromkeys(name for name, _ in self.named())
 
     def claims(self, finished: bool) -> list[Claim]:
         """Each tensor that a stage operates on, or will."""
@@ -227,7 +227,7 @@ class RunningStages(Sequence[RunningStage]):
 
     def revived(self) -> dict[str, int]:
         """Parameter name -> pruned connections that hold values."""
-        tensors = dict(self._named())
+        tensors = dict(self.named())
         counts = {
             name: int(tensors[name].detach()[~mask.to(tensors[name].device)].count_nonzero())
             for name, mask in self.masks().items()
@@ -235,11 +235,12 @@ class RunningStages(Sequence[RunningStage]):
         }
         return {name: count for name, count in counts.items() if count}
 
-    def _named(self) -> Iterator[tuple[str, Tensor]]:
+    def named(self) -> Iterator[tuple[str, Tensor]]:
+        """(parameter name, parameter), once for each stage that operates on it."""
         return (pair for running in self._stages for pair in tensors_of(running.layers))
 
     def _kept_before(self) -> dict[str, Tensor]:
         """Parameter name -> what finished operations keep of it, for those of which they hold some."""
-        names = {id(tensor): name for name, tensor in self._named()}
+        names = {id(tensor): name for name, tensor in self.named()}
         held = [one for other in self.earlier if other.is_attached for one in other.held() if id(one.tensor) in names]
         return together((names[id(one.tensor)], one.kept) for one in held)

@@ -10,12 +10,13 @@ import torch
 from torch.optim import Optimizer
 
 from netsurgery.attachment.gradients_seen import GradientsSeen
+from netsurgery.attachment.mode_switches import ModeSwitches
 from netsurgery.attachment.round import Round
 from netsurgery.attachment.running_stages import RunningStages
 from netsurgery.attachment.share import Share
 from netsurgery.attachment.stale_gradients import StaleGradients
 from netsurgery.attachment.step_hooks import StepHooks
-from netsurgery.errors import OptimizerError, StalledWarning
+from netsurgery.errors import OptimizerError, StalledWarning, TrainingModeWarning
 
 PATIENCE = 100
 """Steps that one optimizer may take while another takes none, before that is said."""
@@ -24,7 +25,7 @@ PATIENCE = 100
 class Steps:
     """The steps of all optimizers that move something of the stages.
 
-    check: called before each step. An optimizer that moves nothing of the stages is none of its business.
+    check: called before each step; the optimizers keep it, and whose method it is, alive. An optimizer that moves nothing of the stages is none of its business.
     """
 
     def __init__(self, optimizers: Sequence[Optimizer], stages: RunningStages, check: Callable[[], None]) -> None:
@@ -38,10 +39,12 @@ class Steps:
         self.round = Round([share for _, share in shared])
         self._stages, self._check = stages, check
         self._hooks: list[StepHooks] = []
+        self._switches: list[ModeSwitches] = []
         self._is_told = False  # that an optimizer lags behind
         try:
             for optimizer, share in shared:
                 self._hooks.append(StepHooks(optimizer, share, self))
+                self._switches.append(ModeSwitches(optimizer, self.hide_all))
         except BaseException:
             self.remove()
             raise
@@ -55,6 +58,20 @@ class Steps:
         """Leave the optimizers alone from here on."""
         for hooks in self._hooks:
             hooks.remove()
+        for switches in self._switches:
+            switches.remove()
+
+    def warn_of_training_mode(self) -> None:
+        """Warn (TrainingModeWarning) if the weights aren't those that a schedule-free optimizer is to give."""
+        for hooks, switches in zip(self._hooks, self._switches, strict=True):
+            if not switches.shows_averages:
+                name = hooks.share.optimizer_name
+                warnings.warn(
+                    f"{name} is in training mode: the model holds the weights that it trains with, not their averages, "
+                    "which are to be evaluated and packed. Call optimizer.eval(): before finish(), or now.",
+                    TrainingModeWarning,
+                    stacklevel=5,
+                )
 
     def calls_begun(self) -> int | None:
         """How many calls of step have begun; None inside one of them."""
@@ -88,6 +105,7 @@ class Steps:
     def reveal(self, share: Share) -> None:
         self.round.reveal(share)
 
+    @torch.no_grad()
     def hide_all(self) -> None:
         self._stages.hide()
 

@@ -25,6 +25,7 @@ from netsurgery.layers.eligibility import (
     kind_of,
 )
 from netsurgery.layers.recomputation import recomputed, source_of
+from netsurgery.layers.wrappers import PlainNames
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Candidate:
     unless_named: why it is left alone unless a plan names it; None for what is operated on by default.
     adapter: the part of its name that says that it is an adapter, or None.
     groups, filter_dims: as a Layer has them.
+    aliases: names with the wrappers that `names` leave out; patterns may match them, too.
     """
 
     names: tuple[str, ...]
@@ -47,10 +49,15 @@ class Candidate:
     adapter: str | None = None
     groups: int = 1
     filter_dims: Mapping[str, int] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return self.names[0]
+
+    @property
+    def _known_as(self) -> tuple[str, ...]:
+        return (*self.names, *self.aliases)
 
     def tensors(self, biases: bool) -> dict[str, Tensor]:
         """The weights, and the biases if the method wants them."""
@@ -58,7 +65,7 @@ class Candidate:
 
     def matches(self, patterns: tuple[str, ...]) -> bool:
         """True if a pattern matches one of its names."""
-        return any(fnmatchcase(name, pattern) for name in self.names for pattern in patterns)
+        return any(fnmatchcase(name, pattern) for name in self._known_as for pattern in patterns)
 
     def is_named_by(self, pattern: str) -> bool:
         """True if the pattern matches a name, and its last part says something of that name's last part.
@@ -71,7 +78,7 @@ class Candidate:
         last = pattern.rpartition(".")[2]
         telling = not pattern or bool(last.strip("*?"))
         return telling and any(
-            fnmatchcase(name, pattern) and fnmatchcase(name.rpartition(".")[2], last) for name in self.names
+            fnmatchcase(name, pattern) and fnmatchcase(name.rpartition(".")[2], last) for name in self._known_as
         )
 
     def has_type(self, patterns: tuple[str, ...]) -> bool:
@@ -115,11 +122,13 @@ def survey(model: nn.Module) -> Survey:
     for lazy, given in model.named_parameters():
         if isinstance(given, UninitializedParameter):
             raise LayerNotFoundError(f"{lazy} has no shape yet (a lazy module). Run one forward pass before attaching.")
-    holders = _holders(model)
-    adapters = adapter_words(model)
+    plain = PlainNames(model)
+    holders = _holders(model, plain)
+    adapters = {plain.of(name): word for name, word in adapter_words(model).items()}
     found = Survey([], [])
     seen: set[int] = set()
-    for module_name, module in model.named_modules():
+    for path, module in model.named_modules():
+        module_name = plain.of(path)
         if isinstance(module, torch.jit.ScriptModule):  # its parameters are new objects each time they are asked for
             names = (
                 f"{module_name}.{own}" if module_name else own for own, _ in module.named_parameters(recurse=False)
@@ -167,6 +176,8 @@ class _Holder:
     module_name: str
     own_name: str
     module: nn.Module
+    path: str
+    """The module's name with all wrappers."""
 
     @property
     def parameter_name(self) -> str:
@@ -178,13 +189,13 @@ class _Holder:
         return KINDS[kind] if kind is not None and is_weight(kind, self.own_name, parameter) else None
 
 
-def _holders(model: nn.Module) -> dict[int, list[_Holder]]:
+def _holders(model: nn.Module, plain: PlainNames) -> dict[int, list[_Holder]]:
     """Tensor -> the places that hold it: more than one if it is tied."""
     holders: dict[int, list[_Holder]] = {}
-    for module_name, module in model.named_modules(remove_duplicate=False):
+    for path, module in model.named_modules(remove_duplicate=False):
         for own_name, parameter in module._parameters.items():
             if parameter is not None:
-                holders.setdefault(id(parameter), []).append(_Holder(module_name, own_name, module))
+                holders.setdefault(id(parameter), []).append(_Holder(plain.of(path), own_name, module, path))
     return holders
 
 
@@ -208,6 +219,7 @@ def _layer(
         tuple(classes),
         weights,
         biases,
+        aliases=tuple(dict.fromkeys(holder.path for holder in places if holder.path not in names)),
         unless_named=Reason.EMBEDDING if embedded else None,
         adapter=words[0] if words else None,
         groups=groups_of(module),
@@ -222,7 +234,11 @@ def _alone(
     names = dict.fromkeys([name, *(holder.parameter_name for holder in places)])
     classes = dict.fromkeys(cls for holder in places for cls in class_names(holder.module))
     word = next((adapters[other] for other in names if other in adapters), None)
-    return Candidate(tuple(names), tuple(classes), {name: parameter}, unless_named=reason, adapter=word)
+    paths = [f"{holder.path}.{holder.own_name}".lstrip(".") for holder in places]
+    aliases = tuple(dict.fromkeys(path for path in paths if path not in names))
+    return Candidate(
+        tuple(names), tuple(classes), {name: parameter}, unless_named=reason, adapter=word, aliases=aliases
+    )
 
 
 def _never(name: str, parameter: Tensor, computed: dict[str, str]) -> tuple[Reason | None, str]:

@@ -192,7 +192,7 @@ def _check_patterns(stage: Stage, found: Survey) -> None:
                 f"types pattern {pattern!r} matches no layer that can be operated on.{_closest(pattern, kinds)} "
                 f"There are: {', '.join(kinds) or 'none'}."
             )
-    known = [name for candidate in found.candidates for name in candidate.names]
+    known = [name for candidate in found.candidates for name in (*candidate.names, *candidate.aliases)]
     known += [part for alone in found.left_alone for part in (alone.name, alone.module_name)]
     for pattern in stage.skip:
         if not any(fnmatchcase(name, pattern) for name in known):
