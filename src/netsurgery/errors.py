@@ -91,6 +91,10 @@ class StalledWarning(UserWarning):
     """One of several optimizers that are attached steps, and another doesn't: the operation waits for both."""
 
 
+class EarlyCheckpointWarning(UserWarning):
+    """What a trainer calls its best checkpoint was written before an operation had ended, and is denser."""
+
+
 class TrainingModeWarning(UserWarning):
     """An operation was finished on weights that an optimizer trains with, not on the averages that it is to give."""
 

@@ -99,7 +99,7 @@ def test_without_it_an_average_is_denser_than_the_operation_says() -> None:
 
 
 def test_a_quantized_average_packs_as_powers_of_two(tmp_path: Any) -> None:
-    model, averaged, operation = trained(ns.INQ(bits=3, steps=10, portions=(0.5, 1), biases=True), AVERAGES["swa"])
+    _, averaged, operation = trained(ns.INQ(bits=3, steps=10, portions=(0.5, 1), biases=True), AVERAGES["swa"])
     operation.finish()
     operation.apply(averaged)
     for tensor in averaged.module.parameters():

@@ -1,4 +1,4 @@
-"""Wrappers around a model, or around a part of it, don't show in names: plans, reports, states and errors are the same."""
+"""Wrappers around a model, or around a part of it, show neither in plans and reports nor in states and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def network() -> nn.Sequential:
 
 
 def compiled_in_the_middle(model: nn.Sequential) -> nn.Module:
-    model[0] = torch.compile(model[0])
+    model[0] = torch.compile(model[0], backend="eager")
     return model
 
 
@@ -31,12 +31,12 @@ def checkpointed(model: nn.Sequential) -> nn.Module:
 
 
 WRAPPERS: dict[str, Callable[[nn.Sequential], nn.Module]] = {
-    "compile": lambda model: torch.compile(model),  # type: ignore[dict-item]
+    "compile": lambda model: torch.compile(model, backend="eager"),  # type: ignore[dict-item]
     "compile in the middle": compiled_in_the_middle,
     "activation checkpoints": checkpointed,
     "DataParallel": nn.DataParallel,
     "average": AveragedModel,
-    "both": lambda model: torch.compile(nn.DataParallel(model)),  # type: ignore[dict-item]
+    "both": lambda model: torch.compile(nn.DataParallel(model), backend="eager"),  # type: ignore[dict-item]
 }
 
 

@@ -161,6 +161,11 @@ class Operation:
         """True after `finish`: what is pruned stays pruned."""
         return self._steps.finished
 
+    def is_on(self, model: nn.Module) -> bool:
+        """True while it is attached and all that it operates on are parameters of this model."""
+        held = {id(parameter) for parameter in model.parameters()}
+        return self._is_attached and all(id(tensor) in held for tensor in self._stages.tensors)
+
     @property
     def density(self) -> float:
         """Kept / all over every tensor of the plan; stages that haven't begun count as full."""
@@ -245,10 +250,10 @@ class Operation:
         connections meanwhile, as by loading a checkpoint of an early, denser epoch, is set to 0 here.
 
         Warns (RevivedWarning) if there was something to set to 0; (TrainingModeWarning) if a schedule-free optimizer is
-        not in its eval mode; (UnfinishedWarning) if the schedule hadn't ended: the density, and what is quantized, is then as reached
-        so far; (StarvedLayerWarning) of every layer that keeps next to nothing; (UnreachedLayerWarning) of layers that
-        keep connections which the loss has never felt; and (RanksDifferWarning) if this process and another that trains
-        the same model have come to different connections. Raises NonFiniteWeightsError if
+        not in its eval mode; (UnfinishedWarning) if the schedule hadn't ended: the density, and what is quantized, is
+        then as reached so far; (StarvedLayerWarning) of every layer that keeps next to nothing; (UnreachedLayerWarning)
+        of layers that keep connections which the loss has never felt; and (RanksDifferWarning) if this process and
+        another that trains the same model have come to different connections. Raises NonFiniteWeightsError if
         training has diverged, AttachmentError if the model has got other parameters, OptimizerError if gradients came
         but the optimizer never made a step; nothing is changed then.
         """
@@ -331,11 +336,13 @@ class Operation:
         }
 
     @torch.no_grad()
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+    def load_state_dict(self, saved: Mapping[str, Any], *, weights: bool = True) -> None:
         """Resume: attach the same plan to the same model, then load. The run goes on as if it had never stopped.
 
-        Also writes the effective weights of the tensors it operates on into the model. Load the model's own state
-        too: stages that had not begun when the state was saved have no weights in it.
+        weights: also write the effective weights of the tensors it operates on into the model. Load the model's own
+            state too: stages that had not begun when the state was saved have no weights in it. False: connections
+            whose weight is the model's own keep what they hold, to go on with other weights than those that were saved.
+
         Raises StateError if the state belongs to another plan or model, or is damaged; nothing is changed then.
         """
         if not self._is_attached:
@@ -363,7 +370,12 @@ class Operation:
             )
         if has_rounds:
             self._steps.round.check(saved["round"])
+        held = [] if weights else [(tensor, tensor.detach().clone()) for tensor in self._stages.tensors]
         self._stages.load(saved["stages"], saved["step"])
+        for tensor, values in held:
+            tensor.copy_(values)
+        if held:
+            self._stages.hide()
         self._steps.round.clear()
         if has_rounds:
             self._steps.round.load(saved["round"])
@@ -414,7 +426,7 @@ class Operation:
             raise OptimizerError(
                 f"{type(optimizer).__name__} moves weights that are attached to another optimizer, a "
                 f"{self._steps.optimizer_names}, whose step() wasn't called: the operation sees none of it. Attach to "
-                "the optimizer whose step() moves the weights: of a wrapper (SAM, Lookahead) the one inside it, usually "
+                "the optimizer whose step() moves the weights: of a wrapper (SAM, Lookahead) the one inside it, mostly "
                 "wrapper.base_optimizer or wrapper.optimizer. After replacing an optimizer call detach(), attach to "
                 "the new one, and load_state_dict the state of the old operation."
             )

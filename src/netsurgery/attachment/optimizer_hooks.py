@@ -112,6 +112,7 @@ def check_latent_weights(optimizers: Sequence[Optimizer], plan: Plan) -> None:
     if latent and searching:
         raise OptimizerError(
             f"{type(searching[0]).__name__} compares gradients at many weights within one step, and {latent[0]!r} "
-            "takes them at other weights than those that move: the estimate of the curvature breaks down. Use an optimizer "
-            "with one gradient a step (SGD, Adam), or a method without latent weights (naive-cut, han-pruning, inq)."
+            "takes them at other weights than those that move: the estimate of the curvature breaks down. Use an "
+            "optimizer with one gradient a step (SGD, Adam), or a method without latent weights (naive-cut, "
+            "han-pruning, inq)."
         )

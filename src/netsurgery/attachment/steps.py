@@ -25,7 +25,8 @@ PATIENCE = 100
 class Steps:
     """The steps of all optimizers that move something of the stages.
 
-    check: called before each step; the optimizers keep it, and whose method it is, alive. An optimizer that moves nothing of the stages is none of its business.
+    check: called before each step; the optimizers keep it, and whose method it is, alive. An optimizer that moves
+    nothing of the stages is none of its business.
     """
 
     def __init__(self, optimizers: Sequence[Optimizer], stages: RunningStages, check: Callable[[], None]) -> None:

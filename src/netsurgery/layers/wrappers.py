@@ -25,7 +25,7 @@ class PlainNames:
         self._wrapped = {
             f"{path}.{part}".lstrip(".")
             for path, module in model.named_modules(remove_duplicate=False)
-            for part in module._modules
+            for part, _ in module.named_children()
             if part in _PARTS or (part == "module" and isinstance(module, _WRAPPERS))
         }
         if self._wrapped:

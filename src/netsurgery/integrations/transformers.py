@@ -1,0 +1,97 @@
+"""For the Trainer of Hugging Face's transformers: pip install 'netsurgery[integrations]'."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from netsurgery.attachment.operation import Operation
+from netsurgery.errors import MissingExtraError, StateError
+from netsurgery.files import write_verified
+from netsurgery.integrations.trainer_operation import GivenPlan, TrainerOperation
+
+try:
+    from transformers import TrainerCallback
+except ModuleNotFoundError as error:
+    raise MissingExtraError(
+        "netsurgery.integrations.transformers needs transformers: pip install 'netsurgery[integrations]'"
+    ) from error
+
+STATE_FILE = "operation.pt"
+"""The operation's state in the folder of a checkpoint; torch.load(weights_only=True) reads it."""
+
+
+@final
+class OperationCallback(TrainerCallback):  # type: ignore[misc]  # its sources aren't read for types
+    """Operates on the model while `Trainer.train` trains it.
+
+        callback = OperationCallback(lambda steps: ns.Surgery(density=0.05, steps=steps))
+        trainer = Trainer(model, arguments, train_dataset=data, callbacks=[callback])
+        trainer.train()
+        print(callback.operation)
+
+    plan: what `ns.attach` takes, or a function that makes it of the number of optimizer steps that the trainer plans.
+    resume_from: the folder of the checkpoint that `train(resume_from_checkpoint=...)` is given, where that isn't in
+        the trainer's own `output_dir`.
+
+    It attaches when training begins, and finishes when it ends. Its state is a file in each checkpoint's folder, so
+    that `train(resume_from_checkpoint=...)` goes on with the same bits. A second `train` goes on where the first one
+    ended; the operation stays attached, and what is pruned stays pruned, until `callback.operation.detach()`.
+
+    With `load_best_model_at_end` the operation's state is that of the best checkpoint, too: what it says is true of the
+    model, and `finish` warns (UnfinishedWarning) if that was written before the schedule had ended.
+
+    Raises what `ns.attach` raises, when training begins; StateError if a checkpoint that is resumed from has no state.
+    """
+
+    def __init__(self, plan: GivenPlan, *, resume_from: str | Path | None = None) -> None:
+        self._kept = TrainerOperation(plan)
+        self._resume_from = resume_from
+
+    @property
+    def operation(self) -> Operation | None:
+        """The operation; None before training."""
+        return self._kept.operation
+
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **_: Any
+    ) -> None:
+        saved = _read(Path(self._resume_from or _folder(args, state))) if state.global_step else None
+        self._kept.begin(model, [optimizer], state.max_steps, saved)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        kept = self._kept.state()
+        if kept is not None and state.is_world_process_zero:
+            _write(_folder(args, state), kept)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
+        best = Path(state.best_model_checkpoint or "") / STATE_FILE
+        is_restored = args.load_best_model_at_end and state.best_model_checkpoint is not None
+        if self.operation is not None and is_restored and best.is_file():
+            self.operation.load_state_dict(torch.load(best, weights_only=True), weights=False)
+        self._kept.end([] if is_restored else [optimizer])
+
+
+def _folder(args: Any, state: Any) -> Path:
+    """Where the trainer has written the checkpoint of this step."""
+    return Path(args.output_dir) / f"checkpoint-{state.global_step}"
+
+
+def _read(folder: Path) -> Any:
+    path = folder / STATE_FILE
+    if not path.is_file():
+        raise StateError(
+            f"Training resumes from a checkpoint, and there is no {path}: the operation can't go on from there. If the "
+            "checkpoint lies elsewhere, say OperationCallback(plan, resume_from=folder); if it was written without "
+            "this callback, load its weights into the model and begin a new training."
+        )
+    return torch.load(path, weights_only=True)
+
+
+def _write(folder: Path, state: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_verified(folder / STATE_FILE, buffer.getvalue(), lambda path: "step" in torch.load(path, weights_only=True))
