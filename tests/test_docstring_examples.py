@@ -59,3 +59,22 @@ def test_a_public_name_has_an_example_that_does_what_it_says(
 def test_an_example_that_says_something_else_is_found() -> None:
     test = examples_of(">>> ns.INQ(bits=5, steps=8_000).round_starts\n(0, 1, 2)\n", "wrong")
     assert doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=lambda _: None).failed == 1
+
+
+METHODS = [
+    (name, method)
+    for name in ns.__all__
+    for method, value in vars(getattr(ns, name)).items()
+    if not method.startswith("_") and ">>>" in (getattr(value, "__doc__", None) or "")
+]
+
+
+@pytest.mark.parametrize(("name", "method"), METHODS)
+def test_what_the_example_of_a_public_method_says_is_what_it_does(name: str, method: str) -> None:
+    test = examples_of(getattr(getattr(ns, name), method).__doc__, f"{name}.{method}")
+    written: list[str] = []
+    assert doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=written.append).failed == 0, "".join(written)
+
+
+def test_there_are_methods_with_examples() -> None:
+    assert ("Operation", "apply") in METHODS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import re
@@ -438,3 +439,72 @@ def test_selecting_changes_nothing() -> None:
     before: dict[str, Tensor] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     select(model, Plan.of(CUT))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+class TestSurgeryThenINQ:
+    """One plan, and the learning rate that goes with it."""
+
+    def test_the_learning_rate_begins_again_with_each_round_and_falls_to_nothing_in_it(self) -> None:
+        plan = Plan.surgery_then_inq(density=0.2, bits=3, steps=90)
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(2))], lr=0.5)
+        scheduler = plan.scheduler(optimizer)
+        rates = []
+        for _ in range(90):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        starts = plan.round_starts
+        assert starts[:2] == (0, 50)
+        assert len(starts) == 1 + len(ns.INQ(bits=3, steps=40).round_starts)
+        assert all(rates[start] == 0.5 for start in starts)
+        rises = [step for step in range(1, 90) if rates[step] > rates[step - 1]]
+        assert tuple(rises) == starts[1:]
+        assert optimizer.param_groups[0]["lr"] == 0
+
+    def test_a_scheduler_of_ones_own_begins_again_at_the_same_steps(self) -> None:
+        plan = Plan.surgery_then_inq(density=0.2, bits=5, steps=90)
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(2))], lr=0.5)
+        own = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9)
+        restarts = ns.Restarts(own, plan.round_starts)
+        for step in range(1, 90):
+            optimizer.step()
+            restarts.step()
+            assert (optimizer.param_groups[0]["lr"] == 0.5) == (step in plan.round_starts)
+
+    def test_a_model_ends_sparse_and_of_powers_and_the_scheduler_resumes(self) -> None:
+        def run(stop: int | None) -> dict[str, Tensor]:
+            def begun() -> tuple[Any, ...]:
+                torch.manual_seed(0)
+                model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+                plan = Plan.surgery_then_inq(density=0.2, bits=3, steps=60)
+                return model, optimizer, ns.attach(model, optimizer, plan), plan.scheduler(optimizer)
+
+            parts = begun()
+            for step in range(60):
+                model, optimizer, _, scheduler = parts
+                x = torch.randn(8, 8, generator=torch.Generator().manual_seed(step))
+                optimizer.zero_grad()
+                (model(x) - x[:, :4]).square().mean().backward()
+                optimizer.step()
+                scheduler.step()
+                if step == stop:
+                    saved = copy.deepcopy([part.state_dict() for part in parts])
+                    parts = begun()
+                    for part, state in zip(parts, saved, strict=True):
+                        part.load_state_dict(state)
+            parts[2].finish()
+            assert parts[2].density <= 0.2
+            for parameter in parts[0].parameters():
+                assert bool((torch.frexp(parameter.detach()[parameter != 0])[0].abs() == 0.5).all())
+            return dict(parts[0].state_dict())
+
+        straight, resumed = run(None), run(41)
+        assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+    def test_too_few_steps_are_refused(self) -> None:
+        with pytest.raises(SettingError, match="steps=19"):
+            Plan.surgery_then_inq(density=0.1, steps=19)
+        plan = Plan.surgery_then_inq(density=0.1, steps=90)
+        with pytest.raises(SettingError, match=f"must be a whole number >= {plan.round_starts[-1] + 1}"):
+            plan.scheduler(torch.optim.SGD([nn.Parameter(torch.zeros(2))], lr=0.5), steps=50)

@@ -31,7 +31,7 @@ TORCH_NAMES = [
     "recalibrate",
     "Sketching",
 ]
-NUMPY_NAMES = ["pack", "PackReport", "load", "Session", "Limits"]
+NUMPY_NAMES = ["steps_of", "pack", "PackReport", "load", "Session", "Limits"]
 EXCEPTIONS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Exception)]
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from netsurgery.train.fixed_activations import FixedActivations as FixedActivations
     from netsurgery.train.normalisation import recalibrate as recalibrate
     from netsurgery.train.restarts import Restarts as Restarts
+    from netsurgery.train.steps import steps_of as steps_of
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ _HOME = {
     "Restarts": "netsurgery.train.restarts",
     "FixedActivations": "netsurgery.train.fixed_activations",
     "recalibrate": "netsurgery.train.normalisation",
+    "steps_of": "netsurgery.train.steps",
     "Sketching": "netsurgery.methods.sketching",
     "compress": "netsurgery.compression.compress",
     "Compression": "netsurgery.compression.result",

@@ -11,6 +11,8 @@ from typing import Any
 
 import tomli_w
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from netsurgery.checks import plain, require, require_count
 from netsurgery.errors import NetsurgeryError, PlanError
@@ -18,6 +20,9 @@ from netsurgery.files import write_verified
 from netsurgery.layers.selecting import select
 from netsurgery.methods import ALL_METHODS
 from netsurgery.methods.base import Method
+from netsurgery.methods.quantization import INQ
+from netsurgery.methods.surgery import Surgery
+from netsurgery.schedules import Rounds
 from netsurgery.stage import Stage
 
 if sys.version_info >= (3, 11):
@@ -80,6 +85,50 @@ class Plan:
                 Stage(method=fully_connected, types=("Linear",), start=switch),
             )
         )
+
+    @classmethod
+    def surgery_then_inq(cls, density: float, bits: int = 5, steps: int = 10_000) -> Plan:
+        """Few connections, and then powers of two of what is left: the smallest files. Biases are quantized too.
+
+        density: of all connections, in (0, 1]. bits: 2 .. 8, of each that is left. steps: optimizer steps of the whole
+        training, which surgery and INQ share as 5 and 4 parts, as the recorded residual networks do. Write the two
+        stages out where they are to have other settings. The learning rate begins again with each round of INQ:
+        `scheduler` makes one that does, and so does `ns.Restarts` of your own at `round_starts`.
+
+        Raises SettingError for a value outside its range.
+
+        >>> plan = ns.Plan.surgery_then_inq(density=0.05, bits=5, steps=9_000)
+        >>> plan.round_starts
+        (0, 5000, 6333, 7667)
+        >>> scheduler = plan.scheduler(optimizer)  # step it after each optimizer.step()
+        >>> [stage.method.name for stage in plan.stages]
+        ['surgery', 'inq']
+        """
+        require_count("steps", steps, minimum=20)
+        first = round(steps * 5 / 9)
+        surgery = Stage(method=Surgery(density=density, steps=first))
+        return cls((surgery, Stage(method=INQ(bits=bits, steps=steps - first, biases=True), start=first)))
+
+    @property
+    def round_starts(self) -> tuple[int, ...]:
+        """Optimizer steps, since attach, at which a learning rate should begin again: 0, stages, and rounds of INQ."""
+        starts = {stage.start + start for stage in self.stages for start in stage.method.round_starts}
+        return tuple(sorted({0, *starts}))
+
+    def scheduler(self, optimizer: Optimizer, steps: int | None = None) -> LambdaLR:
+        """A scheduler of torch, to be stepped after each optimizer step: half a cosine to 0 in each of the rounds.
+
+        It begins each round with the learning rates that the optimizer's groups have now. steps: of the whole
+        training, above the last of `round_starts`; by default those that the methods were given.
+        Raises SettingError for too few.
+        """
+        length = max(
+            stage.start + max(stage.method.active_steps, getattr(stage.method, "steps", 0)) for stage in self.stages
+        )
+        starts = self.round_starts
+        steps = length if steps is None else steps
+        require_count("steps", steps, minimum=starts[-1] + 1)
+        return LambdaLR(optimizer, Rounds(starts, steps))
 
     @property
     def active_steps(self) -> int:

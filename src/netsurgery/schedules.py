@@ -99,6 +99,23 @@ class Restarted:
 
 
 @dataclass(frozen=True)
+class Rounds:
+    """1 at each of `starts`, and from there down half a cosine to 0, where the next round begins or `steps` are over.
+
+    starts: rising, 0 first. steps: above the last of them.
+    """
+
+    starts: tuple[int, ...]
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        edges = (*self.starts, self.steps)
+        start = max(edge for edge in edges[:-1] if edge <= step)
+        end = edges[edges.index(start) + 1]
+        return Cosine(1.0, 0.0, end - start)(step - start)
+
+
+@dataclass(frozen=True)
 class Followed:
     """`first` before `step`, and from that step on `then`, which begins there with its step 0."""
 

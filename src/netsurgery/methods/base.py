@@ -114,6 +114,11 @@ class Method(ABC, Generic[StateT]):
         return None
 
     @property
+    def round_starts(self) -> tuple[int, ...]:
+        """Optimizer steps, since the stage began, at which a round of training begins, and a learning rate again."""
+        return (0,)
+
+    @property
     @abstractmethod
     def active_steps(self) -> int:
         """Optimizer steps, since the stage began, after which the declared set changes no more."""

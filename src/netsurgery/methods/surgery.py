@@ -45,7 +45,7 @@ class Surgery(MaskMethod):
 
     density: kept / all, in (0, 1], biases counted if operated on. Reached exactly, to the connection, unless a
         DensityWarning says otherwise.
-    steps: optimizer steps the whole operation gets, >= 1. Give the length of your training.
+    steps: optimizer steps the whole operation gets, >= 1. Give the length of your training (ns.steps_of counts it).
     ramp: share of `steps` after which the density is reached, in [0, splicing].
     splicing: share of `steps` after which masks are fixed, in [ramp, 1].
     interval: optimizer steps between two refreshes of the masks at most, >= 1. Fewer lie between them where the ramp is
