@@ -16,7 +16,7 @@ from netsurgery.integrations.lightning import OperationCallback
 
 
 class Classifier(pl.LightningModule):
-    """Which of the first ten numbers is the largest?"""
+    """Says which of the first ten numbers is the largest."""
 
     def __init__(self):
         super().__init__()

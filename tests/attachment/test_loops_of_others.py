@@ -100,6 +100,8 @@ def test_it_learns_and_what_is_declared_is_there_at_the_end(
     optimizer = make(model.parameters())
     operation = ns.attach(model, optimizer, method)
     train(model, optimizer, 40)
+    there = dict(model.named_parameters())
+    assert all(int(there[row.name].count_nonzero()) == row.kept for row in operation.report())
     operation.finish()
     assert operation.step == 40
     train(model, optimizer, 5, first=40)  # held from here on

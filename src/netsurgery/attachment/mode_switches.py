@@ -9,37 +9,20 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 from torch.optim import Optimizer
 
 from netsurgery.attachment.optimizer_hooks import switches_modes
-
-
-class _Switch:
-    """An optimizer's `eval` or `train`, and who is told after it."""
-
-    def __init__(self, method: Callable[[], Any]) -> None:
-        self.method = method
-        self.told: list[Callable[[], None]] = []
-
-    def __call__(self) -> Any:
-        result = self.method()
-        for tell in self.told:
-            tell()
-        return result
+from netsurgery.attachment.tell_after import TellAfter
 
 
 class ModeSwitches:
     """Has `hide` called after each switch between the two. Nothing at all for an optimizer that has no such modes."""
 
     def __init__(self, optimizer: Optimizer, hide: Callable[[], None]) -> None:
-        self._optimizer, self._hide = weakref.ref(optimizer), hide
+        self._optimizer = weakref.ref(optimizer)
         self._names = ("eval", "train") if switches_modes(optimizer) else ()
-        for name in self._names:
-            if not isinstance(vars(optimizer).get(name), _Switch):
-                setattr(optimizer, name, _Switch(getattr(optimizer, name)))
-            getattr(optimizer, name).told.append(hide)
+        self._told = TellAfter(optimizer, self._names, hide)
 
     @property
     def shows_averages(self) -> bool:
@@ -50,10 +33,4 @@ class ModeSwitches:
 
     def remove(self) -> None:
         """Tell no more."""
-        optimizer = self._optimizer()
-        for name in self._names if optimizer is not None else ():
-            switch = vars(optimizer).get(name)
-            if isinstance(switch, _Switch):
-                switch.told = [tell for tell in switch.told if tell != self._hide]
-                if not switch.told:
-                    delattr(optimizer, name)
+        self._told.remove()

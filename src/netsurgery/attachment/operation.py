@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from netsurgery.attachment.binding import Binding
 from netsurgery.attachment.copies import parameters_of_copy
 from netsurgery.attachment.operation_report import starved_lines, table, warn_revived, warn_unreached
-from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned, optimizers_of
+from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned, optimizers_of, wrappers_in
 from netsurgery.attachment.other_optimizers import OtherOptimizers
 from netsurgery.attachment.ranks import warn_if_ranks_differ
 from netsurgery.attachment.running_stages import RunningStages
@@ -128,7 +128,7 @@ class Operation:
         """The parameters that no stage operates on, and why."""
         self._stages = RunningStages(plan, found.stages, [operation._stages for operation in self._earlier])
         self._binding = Binding(model, found.stages)
-        self._steps = Steps(optimizers, self._stages, self._check_binding)
+        self._steps = Steps(optimizers, wrappers_in(optimizer), self._stages, self._check_binding)
         self._gradient_hooks = [
             tensor.register_hook(partial(running.felt, name, tensor))
             for running in self._stages

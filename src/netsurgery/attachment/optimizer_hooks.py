@@ -72,6 +72,11 @@ def switches_modes(optimizer: object) -> bool:
     return callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
 
 
+def wrappers_in(given: object) -> list[Any]:
+    """What was given that isn't an optimizer with hooks itself, but passes calls on to one."""
+    return [each for each in (given if isinstance(given, list | tuple) else [given]) if _inside(each) is not each]
+
+
 def _inside(optimizer: object) -> object:
     """The optimizer that another one stands for without hooks of its own, as those of Accelerate and Lightning do."""
     inner = getattr(optimizer, "optimizer", None)

@@ -16,6 +16,7 @@ from netsurgery.attachment.running_stages import RunningStages
 from netsurgery.attachment.share import Share
 from netsurgery.attachment.stale_gradients import StaleGradients
 from netsurgery.attachment.step_hooks import StepHooks
+from netsurgery.attachment.tell_after import TellAfter
 from netsurgery.errors import OptimizerError, StalledWarning, TrainingModeWarning
 
 PATIENCE = 100
@@ -25,11 +26,18 @@ PATIENCE = 100
 class Steps:
     """The steps of all optimizers that move something of the stages.
 
+    wrappers: objects whose `step` calls an optimizer's, and may write to the weights after that, as Lookahead does.
     check: called before each step; the optimizers keep it, and whose method it is, alive. An optimizer that moves
     nothing of the stages is none of its business.
     """
 
-    def __init__(self, optimizers: Sequence[Optimizer], stages: RunningStages, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        optimizers: Sequence[Optimizer],
+        wrappers: Sequence[object],
+        stages: RunningStages,
+        check: Callable[[], None],
+    ) -> None:
         self.taken = 0
         """Steps of the operation: in each of them every optimizer has stepped."""
         self.finished = False
@@ -41,11 +49,13 @@ class Steps:
         self._stages, self._check = stages, check
         self._hooks: list[StepHooks] = []
         self._switches: list[ModeSwitches] = []
+        self._wrappers: list[TellAfter] = []
         self._is_told = False  # that an optimizer lags behind
         try:
             for optimizer, share in shared:
                 self._hooks.append(StepHooks(optimizer, share, self))
                 self._switches.append(ModeSwitches(optimizer, self.hide_all))
+            self._wrappers = [TellAfter(wrapper, ("step",), self._hide_written) for wrapper in wrappers]
         except BaseException:
             self.remove()
             raise
@@ -61,6 +71,8 @@ class Steps:
             hooks.remove()
         for switches in self._switches:
             switches.remove()
+        for wrapper in self._wrappers:
+            wrapper.remove()
 
     def warn_of_training_mode(self) -> None:
         """Warn (TrainingModeWarning) if the weights aren't those that a schedule-free optimizer is to give."""
@@ -128,6 +140,10 @@ class Steps:
     def after_step(self) -> None:
         if not self.finished:
             self._stages.begin(self.taken)
+
+    @torch.no_grad()
+    def _hide_written(self) -> None:
+        self._stages.hide_written(self.finished)
 
     def _take(self, share: Share) -> None:
         if self.round.add(share):
