@@ -117,6 +117,28 @@ def test_the_guides_python_runs(
     assert all(len(row.unique()) <= 4 for row in model.head.weight)
 
 
+def test_the_python_of_other_loops_runs() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 20), nn.ReLU(), nn.Linear(20, 3))
+    names: dict[str, Any] = {
+        "ns": netsurgery,
+        "model": model,
+        "optimizer": torch.optim.SGD(model.parameters(), lr=0.01),
+        "loader": [(torch.randn(4, 8), torch.tensor([0, 1, 2, 0])) for _ in range(60)],
+        "loss_of": nn.CrossEntropyLoss(),
+    }
+    steps, plan, trainers = code_blocks("docs/loops.md")
+    exec(steps, names)  # noqa: S102
+    assert names["operation"].plan.stages[0].method.steps == names["steps"] == 180
+    names["operation"].detach()
+    names["loader"] *= 3
+    exec(plan, names)  # noqa: S102
+    assert names["operation"].step == 180 == names["operation"].plan.active_steps
+    pytest.importorskip("lightning", reason="the callback is for it")
+    exec(trainers, names)  # noqa: S102
+    assert names["OperationCallback"].__doc__
+
+
 def test_the_guides_python_with_open_axes_runs(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
