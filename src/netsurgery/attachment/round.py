@@ -77,12 +77,13 @@ class Round:
 
         What somebody has written to connections whose home is the parameter stays.
         """
-        share.reveal()
+        if not share.tensors.keys() <= self._latent.keys():
+            share.reveal()
         for running, layers in share.parts:
             for name, tensor in tensors_of(layers):
                 own = running.state.own(name)
                 if name in self._latent and own is not None:
-                    tensor.copy_(torch.where(own, tensor, self._latent[name]))
+                    torch.where(own, tensor, self._latent[name], out=tensor)
 
     @contextmanager
     def all_revealed(self, last: Share) -> Iterator[None]:
