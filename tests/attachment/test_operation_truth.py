@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import warnings
@@ -651,6 +652,16 @@ class TestRevivedWeights:
         }
         with pytest.warns(RevivedWarning, match=r"^\d+ connections of head\.weight were pruned and hold values again"):
             actions[ask]()
+
+    def test_a_network_that_has_diverged_is_not_said_to_have_been_written_to(self) -> None:
+        model, optimizer, operation = attached(SURGERY)
+        train(model, optimizer, 12)
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, torch.inf)
+        with contextlib.suppress(ns.errors.NonFiniteWeightsError):
+            optimizer.step()
+        assert operation.density < 1
+        operation.detach()
 
     def test_the_density_said_is_the_true_one(self) -> None:
         model, _, operation = self.revived()

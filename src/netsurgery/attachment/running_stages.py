@@ -226,10 +226,10 @@ class RunningStages(Sequence[RunningStage]):
                 yield f"{name}: shown", tensor if own is None else tensor.masked_fill(own, 0)
 
     def revived(self) -> dict[str, int]:
-        """Parameter name -> pruned connections that hold values."""
+        """Parameter name -> pruned connections that hold values. NaN is none: it is what 0 times infinity gives."""
         tensors = dict(self.named())
         counts = {
-            name: int(tensors[name].detach()[~mask.to(tensors[name].device)].count_nonzero())
+            name: int(tensors[name].detach()[~mask.to(tensors[name].device)].nan_to_num(0.0).count_nonzero())
             for name, mask in self.masks().items()
             if mask.shape == tensors[name].shape  # the model may have been changed, or moved, since
         }
