@@ -41,7 +41,11 @@ def length(values: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
 
 def dead(mask: Tensor, dim: int = 0) -> Tensor:
     """(n,) bool: True for the filters of `mask` of which nothing is kept."""
-    return ~mask.transpose(0, dim).flatten(1).any(dim=1)
+    others = tuple(other for other in range(mask.dim()) if other != dim)
+    if not mask.numel() or not others:
+        return ~mask.transpose(0, dim).flatten(1).any(dim=1)
+    # The largest of bytes is found a hundred times faster than whether any bool is True.
+    return mask.view(torch.uint8).amax(dim=others) == 0
 
 
 def scales(weight: Tensor, mask: Tensor, before: Tensor, dim: int = 0) -> Tensor:
