@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from netsurgery.methods.readings import reads_at_once
+
 MOST_PLANES = 8
 """A code has a bit for each plane, and is a byte."""
 
@@ -121,10 +123,12 @@ def _in_order(signs: Tensor, scales: Tensor) -> Tensor:
 
     A file tells planes from values alone, and looks for them in this order.
     """
-    steps = scales - pad(scales[:, 1:], (0, 1))
-    if not bool(steps.min() < 0):
-        return scales
-    wrong = (steps < 0).any(dim=1).nonzero()[:, 0]
+    wrong: Tensor | slice = slice(None)  # of those in order nothing changes
+    if reads_at_once(scales):
+        steps = scales - pad(scales[:, 1:], (0, 1))
+        if not bool(steps.min() < 0):
+            return scales
+        wrong = (steps < 0).any(dim=1).nonzero()[:, 0]
     sizes, order = scales[wrong].abs().sort(dim=1, descending=True, stable=True)
     flips = torch.where(scales[wrong] < 0, -1.0, 1.0)
     flipped = signs[:, wrong] * flips.T[:, :, None]
