@@ -37,6 +37,7 @@ from netsurgery.errors import (
     StateError,
     UnfinishedWarning,
 )
+from netsurgery.layers.parts import reshard
 from netsurgery.layers.selecting import select
 from netsurgery.methods.base import Method, TensorReport
 from netsurgery.methods.encoded import Encoded
@@ -404,6 +405,7 @@ def settle(model: object) -> None:
     For what reads a model's weights without knowing of operations. Anything else than a torch module is passed over.
     """
     if isinstance(model, nn.Module):
+        reshard(model)  # parameters are found by what they are between two steps
         for operation in _operations_on(model):
             operation._steps.leave()
             revived = operation._revived()

@@ -69,12 +69,12 @@ def shape_of(extents: Extents, shape: Sequence[int]) -> tuple[int, ...]:
 
 def summed(values: Sequence[Tensor], groups: Sequence[Groups]) -> list[Tensor]:
     """Each value summed over its groups, and as it is where it has none; few large exchanges for all."""
-    return _reduced(values, groups, distributed.ReduceOp.SUM) if any(groups) else list(values)
+    return _reduced(values, groups) if any(groups) else list(values)
 
 
 def largest(values: Sequence[Tensor], groups: Sequence[Groups]) -> list[Tensor]:
     """The largest of each entry over its groups; as `summed`."""
-    return _reduced(values, groups, distributed.ReduceOp.MAX) if any(groups) else list(values)
+    return _reduced(values, groups, takes_largest=True) if any(groups) else list(values)
 
 
 def norm(part: Tensor, groups: Groups) -> Tensor:
@@ -125,7 +125,7 @@ def whole(part: Tensor, shard: Shard | None, extents: Extents) -> Tensor:
     full[_place(shard, extents, part)] = part.to(full.device)
     raw = full.view(torch.uint8)  # all others are 0 there: sums of bytes are the bytes, -0 and NaN among them
     for group in groups:
-        distributed.all_reduce(raw, group=group.handle)
+        exchange(raw, group)
     return full.cpu()
 
 
@@ -139,12 +139,18 @@ def _place(shard: Shard, extents: Extents, part: Tensor) -> tuple[slice, ...]:
     return tuple(slice(start, start + extent) for start, extent in zip(starts, part.shape, strict=True))
 
 
-def _reduced(values: Sequence[Tensor], groups: Sequence[Groups], operation: Any) -> list[Tensor]:
+def exchange(tensor: Tensor, group: Group, largest_of: bool = False) -> None:
+    """Sum a tensor over a group, in place, or take the largest of each entry: all that processes ever exchange here."""
+    operation = distributed.ReduceOp.MAX if largest_of else distributed.ReduceOp.SUM
+    distributed.all_reduce(tensor, operation, group=group.handle)
+
+
+def _reduced(values: Sequence[Tensor], groups: Sequence[Groups], takes_largest: bool = False) -> list[Tensor]:
     found = list(values)
     for (spread, _), places in _alike(values, groups).items():
         flat = torch.cat([values[place].flatten() for place in places]).to(spread[0].device)
         for group in spread:
-            distributed.all_reduce(flat, operation, group=group.handle)
+            exchange(flat, group, largest_of=takes_largest)
         for place, part in zip(places, flat.split([values[place].numel() for place in places]), strict=True):
             found[place] = part.view(values[place].shape).to(values[place].device)
     return found
