@@ -154,7 +154,7 @@ def _in_whole_steps(scales: Tensor) -> Tensor:
 
 def _codes(signs: Tensor, spare: Tensor) -> Tensor:
     """Σ_j 2^j (B_j + 1) / 2, as bytes."""
-    middle = spare.new_tensor(2.0 ** (len(signs) - 1) - 0.5)
+    middle = spare.new_full((), 2.0 ** (len(signs) - 1) - 0.5)
     for plane in range(len(signs)):
         torch.add(spare if plane else middle, signs[plane], alpha=2.0 ** (plane - 1), out=spare)
     return spare.to(torch.uint8)

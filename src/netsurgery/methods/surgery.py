@@ -242,5 +242,5 @@ class ThresholdSurgery(MaskMethod):
             for name, tensor in layer.tensors.items():
                 for rows in row_blocks(tensor):
                     # Kept unless |w| <= a, spliced if |w| > b: both are |w| > limit.
-                    limit = torch.where(state.masks[name][rows], tensor.new_tensor(low), tensor.new_tensor(high))
+                    limit = torch.where(state.masks[name][rows], tensor.new_full((), low), tensor.new_full((), high))
                     yield name, rows, tensor[rows].abs() > limit
