@@ -162,11 +162,25 @@ def resumed(way: Callable[[nn.Module], nn.Module], before: dict[str, Any] | None
 
 
 def refused(model: nn.Module, method: Any) -> str:
+    return refused_by(lambda: ns.attach(model, optimizer_of("sgd", model), method).detach())
+
+
+def refused_by(action: Callable[[], Any]) -> str:
     try:
-        ns.attach(model, optimizer_of("sgd", model), method).detach()
+        action()
     except NetsurgeryError as error:
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def grids(way: Callable[[nn.Module], nn.Module]) -> list[Any]:
+    """Those that activations were rounded to, and an output that was rounded."""
+    model = way(network("uneven", 0))
+    optimizer = optimizer_of("sgd", model)
+    with ns.FixedActivations(model, start=3) as rounding:
+        train(model, optimizer, range(6))
+        output = model(torch.ones(2, 30)).detach().clone()
+    return [*((name, grid.exponent, grid.signed) for name, grid in rounding.grids.items()), output]
 
 
 def exchanged(way: Callable[[nn.Module], nn.Module], method: Any) -> list[tuple[int, int]]:
@@ -226,6 +240,7 @@ def main(rank: int, rendezvous: str, folder: Path) -> dict[str, Any]:
             FullyShardedDataParallel(network("even", 0), device_id=torch.device("cpu")), ns.NaiveCut(0.5)
         ),
         "torn filters": refused(by_columns_and_rows(network("even", 0)), ns.Sketching()),
+        "parallel layers": refused_by(lambda: ns.FixedActivations(by_columns_and_rows(network("even", 0)))),
         "torn groups": refused(sharded(network("uneven", 0)), ns.Sketching(sharing=3)),
     }
     found["exchanged"] = {
@@ -234,6 +249,7 @@ def main(rank: int, rendezvous: str, folder: Path) -> dict[str, Any]:
         "sketching": exchanged(sharded, ns.Sketching(steps=21)),
         "data parallel": exchanged(nn.parallel.DistributedDataParallel, LONG),
     }
+    found["grids"] = grids(sharded)
     found["packed"] = packed(sharded, folder / "spread.nsm", rank)
     distributed.barrier()
     distributed.destroy_process_group()

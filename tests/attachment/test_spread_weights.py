@@ -122,6 +122,7 @@ def test_a_state_saved_by_one_process_is_resumed_by_two_to_the_same_bits(
     [
         ("flattened", ("AttachmentError", "FullyShardedDataParallel", "fully_shard (FSDP2)")),
         ("torn filters", ("AttachmentError", "'sketching'", "2.weight", "Stage(skip=...)")),
+        ("parallel layers", ("AttachmentError", "0 is tensor parallel", "skip=...")),
         ("torn groups", ("AttachmentError", "0.weight, 2.weight", "sharing=3")),
     ],
 )
@@ -147,6 +148,13 @@ def test_an_ordinary_step_exchanges_a_number_per_stretch_of_a_tensor_and_few_met
         quiet = sum(step == (0, 0) for step in found[0]["exchanged"][method])
         assert quiet >= len(steps) - 9  # the portions of inq
     assert set(found[0]["exchanged"]["data parallel"]) == {(0, 0)}
+
+
+def test_activations_are_rounded_under_fully_shard_as_in_one_process(found: list[dict[str, Any]]) -> None:
+    expected = spread_worker.grids(whole)
+    assert len(expected) == 3  # two layers, and an output
+    for one in found:
+        assert same(one["grids"], expected)
 
 
 def test_all_processes_pack_the_whole_network_and_the_first_one_writes_it(found: list[dict[str, Any]]) -> None:

@@ -82,9 +82,9 @@ def _is_mask(value: Any) -> bool:
 @pytest.fixture
 def _processors_are_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (expansion, filters, gradients_seen, masking, ranking, readings, selection, sketching):
-        monkeypatch.setattr(module, "reads_at_once", lambda tensor: False)
+        monkeypatch.setattr(module, "reads_at_once", lambda _: False)
     for module in (expansion_in_place, sketching):
-        monkeypatch.setattr(module, "fits", lambda *values: False)
+        monkeypatch.setattr(module, "fits", lambda *_: False)
 
 
 def waits_of(method: Any | None, unreached: bool = False) -> list[list[str]]:
@@ -120,12 +120,12 @@ def waits_of(method: Any | None, unreached: bool = False) -> list[list[str]]:
 METHODS: dict[str, tuple[Callable[[], Any], Callable[[int], bool], int]] = {
     # a method, whether something is decided at a step, and the most waits of such a step
     "surgery": (lambda: ns.Surgery(0.3, steps=1_000, ramp=0.5), lambda step: step % 5 == 0, 12),
-    "naive-cut": (lambda: ns.NaiveCut(0.3), lambda step: False, 0),
+    "naive-cut": (lambda: ns.NaiveCut(0.3), lambda _: False, 0),
     "threshold-surgery": (lambda: ns.ThresholdSurgery(c_rate=0.5, power=0.0, iter_stop=20), lambda step: step < 20, 12),
     "han-pruning": (lambda: ns.HanPruning(rounds=3, round_steps=20), lambda step: step in (20, 40), 60),
     "inq": (lambda: ns.INQ(bits=4, steps=50), lambda step: step % 10 == 0, 60),
     "sketching": (lambda: ns.Sketching(planes=2, steps=55), lambda step: step in (50, 55), 2),
-    "keep-zeros": (lambda: ns.KeepZeros(), lambda step: False, 0),
+    "keep-zeros": (lambda: ns.KeepZeros(), lambda _: False, 0),
 }
 
 
