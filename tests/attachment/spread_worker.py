@@ -37,7 +37,7 @@ class Attention(nn.Module):
 
 
 def network(name: str, seed: int) -> nn.Module:
-    """All take (n, 30) and give (n, 4)."""
+    """All take (n, 30) and give (n, 4), or (n, 1)."""
     torch.manual_seed(seed)
     if name == "attention":
         return Attention()
@@ -46,9 +46,10 @@ def network(name: str, seed: int) -> nn.Module:
             nn.Unflatten(1, (1, 5, 6)), nn.Conv2d(1, 7, 3, padding=1), nn.BatchNorm2d(7), nn.ReLU(),
             nn.ConvTranspose2d(7, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(180, 4),
         )  # fmt: skip
-    model = nn.Sequential(
-        nn.Linear(30, 33 if name == "uneven" else 32), nn.ReLU(), nn.Linear(33 - (name != "uneven"), 4)
-    )
+    if name == "tiny":  # the second process holds one row of the first weight, and none of the last one
+        return nn.Sequential(nn.Linear(30, 3), nn.Tanh(), nn.Linear(3, 1))
+    width = 33 if name == "uneven" else 32
+    model = nn.Sequential(nn.Linear(30, width), nn.ReLU(), nn.Linear(width, 4))
     if name == "sparse":
         with torch.no_grad():
             model[0].weight.mul_(model[0].weight > 0)
@@ -79,6 +80,7 @@ ALL = [("uneven", 0, "adamw", name) for name in METHODS if name not in ("warm", 
 ALL += [("sparse", 1, "sgd", name) for name in ("warm", "keep-zeros", "surgery")]
 ALL += [("convolutions", 1, "sgd", name) for name in ("surgery", "inq per channel", "sketching")]
 ALL += [("attention", 2, "adamw", name) for name in ("surgery", "inq", "han-pruning")]
+ALL += [("tiny", 0, "sgd", name) for name in ("surgery", "inq per channel", "sketching")]
 TENSOR_PARALLEL = [("even", 0, "adamw", name) for name in METHODS if name not in ("warm", "keep-zeros", "sketching")]
 
 
