@@ -13,7 +13,6 @@ import dataclasses
 import warnings
 import weakref
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from netsurgery.attachment.gradients_seen import GradientsSeen
 from netsurgery.attachment.operation_report import starved_lines, table, warn_revived, warn_unreached
 from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned
 from netsurgery.attachment.other_optimizers import OtherOptimizers
-from netsurgery.attachment.ranks import warn_if_ranks_differ
+from netsurgery.attachment.ranks import Ranks
 from netsurgery.attachment.running_stages import RunningStages
 from netsurgery.attachment.stale_gradients import StaleGradients
 from netsurgery.attachment.step_hooks import StepHooks
@@ -38,8 +37,9 @@ from netsurgery.errors import (
     StateError,
     UnfinishedWarning,
 )
+from netsurgery.layers.parts import reshard
 from netsurgery.layers.selecting import select
-from netsurgery.methods.base import Method, TensorReport, tensors_of
+from netsurgery.methods.base import Method, TensorReport
 from netsurgery.methods.encoded import Encoded
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.methods.soundness import check_finite
@@ -130,14 +130,10 @@ class Operation:
         self._binding = Binding(model, found.stages)
         self._stale = StaleGradients(self._stages.tensors)
         self._seen = GradientsSeen(self._stages.tensors)
+        self._ranks = Ranks(repr(self.plan.to_dict()))
         self._optimizer_name = type(optimizer).__name__
-        self._steps = StepHooks(optimizer, self._stages, self._binding.check, self._complete_step, self._begin_stages)
-        self._gradient_hooks = [
-            tensor.register_hook(partial(running.felt, name, tensor))
-            for running in self._stages
-            if type(running.method).felt is not Method.felt  # else no call for each tensor in each backward pass
-            for name, tensor in tensors_of(running.layers)
-        ]
+        self._steps = StepHooks(optimizer, self._stages, self._binding.check, self._complete_step, self._go_on)
+        self._gradient_hooks = [handle for running in self._stages for handle in running.hook_gradients()]
         try:
             with self._stale.hidden():
                 self._stages.begin(self.step)
@@ -152,7 +148,7 @@ class Operation:
             if pruned:
                 warn_released(pruned, self._stages.tensors)
                 _released.discard(other)
-        self._compare_ranks("attach")
+        self._compare_ranks("attach", stacklevel=5)
 
     @property
     def density(self) -> float:
@@ -164,7 +160,7 @@ class Operation:
     def masks(self) -> dict[str, Tensor]:
         """Parameter name -> bool tensor, True = kept; copies, which the operation doesn't read."""
         self._steps.leave()
-        return {name: mask.clone() for name, mask in self._stages.masks().items()}
+        return self._stages.masks()
 
     @torch.no_grad()
     def report(self) -> list[TensorReport]:
@@ -242,9 +238,8 @@ class Operation:
                     stacklevel=3,
                 )
             if not starved:  # behind a layer that passes nothing on no gradient comes
-                weights = {one.name: one.tensor for one in self._stages.held() if one.tensor.dim() > 1}
-                names = {name for name, tensor in weights.items() if self._seen.unreached(tensor)}
-                warn_unreached([row for row in rows if row.name in names])
+                unreached = self._stages.unreached(self._seen.seen())
+                warn_unreached([row for row in rows if row.name in unreached and len(row.shape) > 1])
             self._compare_ranks("finish")
         self.finished = True
 
@@ -340,9 +335,9 @@ class Operation:
         """Parameter name -> pruned connections that hold values, if the operation is finished and still holds them."""
         return self._stages.revived() if self.finished and self._is_attached else {}
 
-    def _compare_ranks(self, moment: str) -> None:
+    def _compare_ranks(self, moment: str, stacklevel: int = 4) -> None:
         """Warn if another process that trains the same model has declared something else."""
-        warn_if_ranks_differ(moment, repr(self.plan.to_dict()), self.step, self._stages.declared())
+        self._ranks.compare(moment, self.step, self._stages.declared(), stacklevel + 1)
 
     def _on_other_step(self, optimizer: Optimizer, wraps: bool) -> None:
         """Hide again what a wrapper has written after the attached optimizer's step, and any optimizer after `finish`.
@@ -371,9 +366,12 @@ class Operation:
             if not self.finished:
                 self._seen.look()
 
-    def _begin_stages(self) -> None:
+    def _go_on(self) -> None:
+        """After a step, when the parameters hold effective weights again."""
         if not self.finished:
             self._stages.begin(self.step)
+            if self._ranks.is_due(self.step):
+                self._compare_ranks("step", stacklevel=7)
 
     def _check_has_stepped(self) -> None:
         """Raise OptimizerError if a backward pass was seen, but none of the steps that the methods need."""
@@ -407,6 +405,7 @@ def settle(model: object) -> None:
     For what reads a model's weights without knowing of operations. Anything else than a torch module is passed over.
     """
     if isinstance(model, nn.Module):
+        reshard(model)  # parameters are found by what they are between two steps
         for operation in _operations_on(model):
             operation._steps.leave()
             revived = operation._revived()

@@ -91,7 +91,7 @@ class StepHooks:
                 self._go_on()
 
     def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
-        tensors = self._stages.tensors
+        tensors = self._stages.parts
         revealed = exchange.marks(tensors)
 
         def evaluate() -> Any:
