@@ -27,6 +27,7 @@ import robustness_table
 from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_answer
 from any_network_table import any_network_table
 from cifar_table import cifar_table
+from exchanged_table import exchanged_table
 from experiment_tables import pruned_table, quantized_table
 from fixed_accuracy_table import fixed_accuracy_table
 from fixed_point_table import fixed_point_table
@@ -44,6 +45,7 @@ DOCUMENTS = (
         for name in (
             "choosing-a-method.md",
             "engine.md",
+            "machines.md",
             "public-models.md",
             "results.md",
             "robustness.md",
@@ -212,6 +214,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "quantized": lambda: quantized_table(outcomes()),
     "step-time": step_tables,
     "cifar": cifar_table,
+    "exchanged": exchanged_table,
     "training-step": training_step_table,
     "file-size": file_size_table,
     "packing": packing_table,

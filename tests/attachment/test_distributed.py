@@ -1,4 +1,4 @@
-"""Data parallel training: masks are equal on all ranks by construction, without any communication of ours."""
+"""Data parallel training: masks are equal on all ranks without any exchange of ours, or every process is told."""
 
 from __future__ import annotations
 
@@ -70,6 +70,16 @@ with warnings.catch_warnings(record=True) as caught:
             (model(images) - images[:, :5]).square().mean().backward()
             optimizer.step()
         operation.finish()
+    elif case == "cut before it was wrapped":  # which gives both the same weights, but each has its own mask
+        torch.manual_seed(rank)
+        model = nn.Sequential(nn.Linear(20, 40), nn.ReLU(), nn.Linear(40, 5))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        ns.attach(model, optimizer, ns.NaiveCut(density=0.1))
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        for _ in range(2):
+            optimizer.zero_grad()
+            wrapped(torch.ones(8, 20)).square().mean().backward()
+            optimizer.step()
     else:
         plan = ns.NaiveCut(density=0.1 + 0.1 * rank * (case == "other plan"))
         ns.attach(model, optimizer, plan)
@@ -105,10 +115,18 @@ def test_cuts_of_unequal_weights_are_told_by_the_process_that_comes_last(case: s
 
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this build of torch has no gloo")
-def test_masks_that_drift_apart_without_averaged_gradients_are_told_at_the_end(tmp_path: Path) -> None:
+def test_every_process_is_told_of_a_cut_before_weights_were_made_equal(tmp_path: Path) -> None:
+    for said in ranks(UNEQUAL, tmp_path, "cut before it was wrapped"):
+        assert len(said) == 1  # once, however often it is seen again
+        assert "at step 0" in said[0]
+        assert "wrap the model in DistributedDataParallel before attach" in said[0]
+
+
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this build of torch has no gloo")
+def test_weights_that_drift_apart_without_averaged_gradients_are_told_after_the_first_step(tmp_path: Path) -> None:
     found = ranks(UNEQUAL, tmp_path, "unshared")
     assert [one[0] for one in found] == [0, 0]  # they begin with the same weights
-    assert any("at step 10" in sentence for one in found for sentence in one[1:])
+    assert any("at step 1:" in sentence for one in found for sentence in one[1:])
 
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this build of torch has no gloo")

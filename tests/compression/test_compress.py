@@ -184,6 +184,39 @@ def test_a_search_that_is_killed_ends_with_the_bits_of_one_that_wasn_t(tmp_path:
     assert kept[0] == kept[1]
 
 
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write that is too long fails, as on a disk that is full
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+"""
+
+
+def test_a_disk_that_is_full_ends_in_a_clear_error_and_harms_nothing_that_was_written(tmp_path: Path) -> None:
+    pytest.importorskip("resource", reason="limits of file sizes are set by resource, which this system lacks")
+    straight, full = tmp_path / "straight", tmp_path / "full"
+    assert run(straight, 0) == 0
+    assert run(full, 60) == 9
+    before = {path.name: path.read_bytes() for path in full.iterdir()}
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITED + RUN, str(full), "0", "1000"], check=False, capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert "File too large" in ended.stderr
+    after = {path.name: path.read_bytes() for path in full.iterdir()}
+    assert after == before  # no temporary file is left, either
+    assert run(full, 0) == 0
+    assert (straight / "best.nsm").read_bytes() == (full / "best.nsm").read_bytes()
+
+
+def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    seen: list[Moment] = []
+    with pytest.raises(OSError, match="file"):
+        compressed(pictures(), tmp_path / "file" / "out", progress=seen.append)
+    assert not seen
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [

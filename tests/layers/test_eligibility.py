@@ -351,14 +351,17 @@ class TestWrappedWeights:
         ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), CUT)
 
     @pytest.mark.skipif(not torch.distributed.is_available(), reason="this build of torch has no torch.distributed")
-    def test_a_dtensor_is_refused_by_name(self) -> None:
+    def test_dtensors_are_operated_on_where_processes_hold_parts_and_not_where_they_hold_terms(self) -> None:
         distributed = pytest.importorskip("torch.distributed.tensor")
         store = torch.distributed.HashStore()
         torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
         try:
             mesh = torch.distributed.init_device_mesh("cpu", (1,))
             model = distributed.distribute_module(nn.Sequential(nn.Linear(3, 2)), mesh)
-            with pytest.raises(AttachmentError, match=r"^0\.weight is a DTensor: .* before it is sharded"):
+            ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), CUT).detach()
+            terms = distributed.DTensor.from_local(torch.ones(2, 3), mesh, [distributed.Partial()])
+            model[0].weight = nn.Parameter(terms)
+            with pytest.raises(AttachmentError, match=r"^0\.weight is a DTensor with the placements Partial: .* Shard"):
                 ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), CUT)
         finally:
             torch.distributed.destroy_process_group()

@@ -19,13 +19,14 @@ from netsurgery.methods import ALL_METHODS, fields
 from netsurgery.methods.base import Layer
 from netsurgery.methods.fields import Place
 from netsurgery.methods.filters import norms
+from netsurgery.methods.shards import Along
 from netsurgery.methods.state import State
 
 
 @dataclass
 class Inner:
     window: int = fields.number()
-    rows: dict[str, Tensor] = fields.per_some(lambda home: home.tensor.shape[home.filter_dim : home.filter_dim + 1])
+    rows: dict[str, Tensor] = fields.per_some(lambda home: [Along(home.filter_dim)])
     total: Tensor | None = fields.one_tensor()
 
 
@@ -87,7 +88,7 @@ def same(left: Any, right: Any) -> bool:
 def test_what_is_loaded_from_a_file_is_what_was_saved_in_type_layout_and_bits(seed: int, dtype: torch.dtype) -> None:
     layers = layers_of(dtype)
     before, file = record(layers, seed), io.BytesIO()
-    torch.save(fields.save(before), file)
+    torch.save(fields.save(before, Place(None, layers)), file)
     file.seek(0)
     saved = torch.load(file, weights_only=True)
     place = Place(None, layers)
@@ -100,7 +101,7 @@ def test_what_is_loaded_from_a_file_is_what_was_saved_in_type_layout_and_bits(se
 def test_neither_what_is_saved_nor_what_is_loaded_shares_memory_with_the_record() -> None:
     layers = layers_of()
     one = record(layers, 1)
-    saved = fields.save(one)
+    saved = fields.save(one, Place(None, layers))
     kept = copy.deepcopy(saved)
     loaded = fields.load(Outer, saved, Place(None, layers))
     for changed in (one, loaded):
@@ -144,7 +145,7 @@ def test_only_what_is_said_to_be_needed_while_changing_is_freed() -> None:
 )
 def test_what_does_not_fit_is_refused_and_said_with_what_is_expected(change: dict[str, Any], match: str) -> None:
     layers = layers_of()
-    saved = {**fields.save(record(layers, 0)), **change}
+    saved = {**fields.save(record(layers, 0), Place(None, layers)), **change}
     with pytest.raises(StateError, match=match):
         fields.check(Outer, saved, "The state", Place(None, layers))
 

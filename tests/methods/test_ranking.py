@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from netsurgery.methods.ranking import cut_at
+from netsurgery.methods.ranking import Scores, cut_at
 
 non_negative = st.floats(0, 2.0**127, width=32)
 ties = st.sampled_from([0.0, 0.5, 1.0, float(np.float32(1e-40)), 2.0])
@@ -23,9 +23,15 @@ def test_exactly_the_largest_are_kept(parts: list[np.ndarray], data: st.DataObje
     total = sum(part.size for part in parts)
     keep = data.draw(st.integers(1, total))
     tensors = [torch.from_numpy(part) for part in parts]
-    cut = cut_at(lambda: tensors, keep)
+    scores_of = [Scores(lambda parts=parts: parts) for parts in (tensors[:2], tensors[2:])]
+    cut = cut_at(scores_of, keep)
     assert cut is not None
-    kept = torch.cat([part.select(tensor) for part, tensor in zip(cut.shared(tensors), tensors, strict=True)]).numpy()
+    cuts = cut.shared(scores_of)
+    chosen = [part.select(each) for part, each in zip(cuts[0].parts + cuts[1].parts, tensors, strict=True)]
+    kept = torch.cat(chosen).numpy()
+    assert [int(torch.cat([*part, torch.zeros(0)]).sum()) for part in (chosen[:2], chosen[2:])] == [
+        each.kept for each in cuts
+    ]
     scores = np.concatenate(parts)
     assert kept.sum() == keep
     if keep < total:
@@ -34,9 +40,10 @@ def test_exactly_the_largest_are_kept(parts: list[np.ndarray], data: st.DataObje
 
 def test_ties_are_broken_by_position() -> None:
     parts = [torch.ones(3), torch.ones(2, 2)]
-    cut = cut_at(lambda: parts, keep=5)
+    scores = [Scores(lambda: parts)]
+    cut = cut_at(scores, keep=5)
     assert cut is not None
-    first, second = cut.shared(parts)
+    first, second = cut.shared(scores)[0].parts
     assert (first.kept, second.kept) == (3, 2)
     assert first.select(parts[0]).tolist() == [True, True, True]
     assert second.select(parts[1]).tolist() == [[True, True], [False, False]]
@@ -45,4 +52,4 @@ def test_ties_are_broken_by_position() -> None:
 def test_nan_and_infinity_give_no_cut() -> None:
     for broken in (float("nan"), float("inf")):
         scores = [torch.tensor([1.0, broken, 2.0])]
-        assert cut_at(lambda scores=scores: scores, keep=1) is None
+        assert cut_at([Scores(lambda scores=scores: scores)], keep=1) is None

@@ -6,6 +6,7 @@ one that no operation knows of: the optimizer goes on moving the old one, and wh
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from netsurgery.errors import AttachmentError
+from netsurgery.layers.parts import is_spread, reshard
 from netsurgery.layers.wrappers import PlainNames
 from netsurgery.methods.base import Layer, tensors_of
 
@@ -53,6 +55,7 @@ class Binding:
                 name = plain.of(f"{path}.{key}" if path else key)
                 links[id(module._parameters), key] = _Link(module._parameters, key, value, name)
         self._links = list(links.values())
+        self._gathers = weakref.ref(model) if any(is_spread(tensor) for _, tensor in held.values()) else None
 
     def check(self) -> None:
         """Raise AttachmentError if something was replaced, or has another type, device or shape since attach."""
@@ -61,6 +64,9 @@ class Binding:
 
     def check_links(self) -> None:
         """Raise AttachmentError if a module or parameter was replaced. Dictionary look-ups: quick."""
+        model = self._gathers() if self._gathers is not None else None
+        if model is not None and any(table.get(key) is not held for table, key, held, _ in self._links):
+            reshard(model)  # after a forward pass without a backward one fully_shard leaves whole weights in it
         for table, key, held, name in self._links:
             if table.get(key) is not held:
                 raise AttachmentError(

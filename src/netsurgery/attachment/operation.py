@@ -12,7 +12,6 @@ import dataclasses
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from netsurgery.attachment.copies import parameters_of_copy
 from netsurgery.attachment.operation_report import starved_lines, table, warn_revived, warn_unreached
 from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned, optimizers_of, wrappers_in
 from netsurgery.attachment.other_optimizers import OtherOptimizers
-from netsurgery.attachment.ranks import warn_if_ranks_differ
+from netsurgery.attachment.ranks import Ranks
 from netsurgery.attachment.running_stages import RunningStages
 from netsurgery.attachment.steps import Steps, check_disjoint
 from netsurgery.attachment.succession import check_follows, warn_released
@@ -36,6 +35,7 @@ from netsurgery.errors import (
     StateError,
     UnfinishedWarning,
 )
+from netsurgery.layers.parts import reshard
 from netsurgery.layers.selecting import select
 from netsurgery.methods.base import Method, TensorReport, tensors_of
 from netsurgery.methods.encoded import Encoded
@@ -128,13 +128,9 @@ class Operation:
         """The parameters that no stage operates on, and why."""
         self._stages = RunningStages(plan, found.stages, [operation._stages for operation in self._earlier])
         self._binding = Binding(model, found.stages)
-        self._steps = Steps(optimizers, wrappers_in(optimizer), self._stages, self._check_binding)
-        self._gradient_hooks = [
-            tensor.register_hook(partial(running.felt, name, tensor))
-            for running in self._stages
-            if type(running.method).felt is not Method.felt  # else no call for each tensor in each backward pass
-            for name, tensor in tensors_of(running.layers)
-        ]
+        self._ranks = Ranks(repr(self.plan.to_dict()))
+        self._steps = Steps(optimizers, wrappers_in(optimizer), self._stages, self._check_binding, self._go_on)
+        self._gradient_hooks = [handle for running in self._stages for handle in running.hook_gradients()]
         try:
             with self._steps.stale.hidden():
                 self._stages.begin(self.step)
@@ -149,7 +145,7 @@ class Operation:
             if pruned:
                 warn_released(pruned, self._stages.tensors)
                 _released.discard(other)
-        self._compare_ranks("attach")
+        self._compare_ranks("attach", stacklevel=5)
 
     @property
     def step(self) -> int:
@@ -176,7 +172,7 @@ class Operation:
     def masks(self) -> dict[str, Tensor]:
         """Parameter name -> bool tensor, True = kept; copies, which the operation doesn't read."""
         self._steps.leave()
-        return {name: mask.clone() for name, mask in self._stages.masks().items()}
+        return self._stages.masks()
 
     @torch.no_grad()
     def report(self) -> list[TensorReport]:
@@ -224,7 +220,8 @@ class Operation:
         sketch, of which there is no average. Call it before the copy is evaluated, saved or packed; batch norms of an
         average want their statistics anew (`ns.recalibrate`). The model itself and this operation stay as they are.
 
-        Raises AttachmentError if it lacks one of the parameters that are operated on, or has it in another shape.
+        Raises AttachmentError if it lacks one of the parameters that are operated on, or has it in another shape; and
+        where weights are spread over processes.
 
         >>> averaged = torch.optim.swa_utils.AveragedModel(model)
         >>> operation = ns.attach(model, optimizer, ns.NaiveCut(density=0.5))
@@ -234,6 +231,11 @@ class Operation:
         >>> operation.detach()
         """
         self._steps.leave()
+        if any(running.is_spread for running in self._stages):
+            raise AttachmentError(
+                "The model's weights are spread over processes (DTensors), and so is a copy of it. Average whole "
+                "weights, such as those of checkpoints, and apply an operation that is attached to a whole model."
+            )
         copies = parameters_of_copy(averaged_model, dict(self._stages.named()))
         for running in self._stages.begun:
             for name, tensor in tensors_of(running.layers):
@@ -289,9 +291,8 @@ class Operation:
                     stacklevel=3,
                 )
             if not starved:  # behind a layer that passes nothing on no gradient comes
-                weights = {one.name: one.tensor for one in self._stages.held() if one.tensor.dim() > 1}
-                names = {name for name, tensor in weights.items() if self._steps.seen.unreached(tensor)}
-                warn_unreached([row for row in rows if row.name in names])
+                unreached = self._stages.unreached(self._steps.seen.seen())
+                warn_unreached([row for row in rows if row.name in unreached and len(row.shape) > 1])
             self._compare_ranks("finish")
         self._steps.round.clear()
         self._steps.finished = True
@@ -410,9 +411,9 @@ class Operation:
         """Parameter name -> pruned connections that hold values, as long as the operation is to hold them at 0."""
         return self._stages.revived() if self._is_attached and self._steps.calls_begun() is not None else {}
 
-    def _compare_ranks(self, moment: str) -> None:
+    def _compare_ranks(self, moment: str, stacklevel: int = 4) -> None:
         """Warn if another process that trains the same model has declared something else."""
-        warn_if_ranks_differ(moment, repr(self.plan.to_dict()), self.step, self._stages.declared())
+        self._ranks.compare(moment, self.step, self._stages.declared(), stacklevel + 1)
 
     def _on_other_step(self, optimizer: Optimizer, wraps: bool) -> None:
         """Hide again what a wrapper has written after the attached optimizer's step, and any optimizer after `finish`.
@@ -430,6 +431,11 @@ class Operation:
                 "wrapper.base_optimizer or wrapper.optimizer. After replacing an optimizer call detach(), attach to "
                 "the new one, and load_state_dict the state of the old operation."
             )
+
+    def _go_on(self) -> None:
+        """After a step, when the parameters hold effective weights again."""
+        if self._ranks.is_due(self.step):
+            self._compare_ranks("step", stacklevel=8)
 
     def _unhook(self) -> None:
         self._stages.is_attached = False
@@ -452,6 +458,7 @@ def settle(model: object) -> None:
     For what reads a model's weights without knowing of operations. Anything else than a torch module is passed over.
     """
     if isinstance(model, nn.Module):
+        reshard(model)  # parameters are found by what they are between two steps
         for operation in _operations_on(model):
             operation._steps.leave()
             revived = operation._revived()

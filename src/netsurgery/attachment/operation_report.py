@@ -6,8 +6,6 @@ import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 
-from torch import Tensor
-
 from netsurgery.errors import RevivedWarning, UnreachedLayerWarning
 from netsurgery.layers.candidates import LeftAlone
 from netsurgery.layers.left_alone import describe
@@ -30,11 +28,11 @@ def table(rows: Sequence[TensorReport], left_alone: Sequence[LeftAlone]) -> str:
     return "\n".join([head, *lines, line("total", *counts), *starved_lines(rows), *describe(left_alone)])
 
 
-def followed_by(earlier: TensorReport, later: TensorReport, mask: Tensor) -> TensorReport:
-    """The report of a tensor's later stage, with what happened in the earlier one. mask: what both keep."""
+def followed_by(earlier: TensorReport, later: TensorReport, kept: int) -> TensorReport:
+    """The report of a tensor's later stage, with what happened in the earlier one. kept: how many both keep."""
     return dataclasses.replace(
         later,
-        kept=int(mask.sum()),
+        kept=kept,
         pruned_total=earlier.pruned_total + later.pruned_total,
         spliced_total=earlier.spliced_total + later.spliced_total,
     )

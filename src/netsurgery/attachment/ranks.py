@@ -2,7 +2,8 @@
 
 They do if they begin with the same weights and share their gradients, as under DistributedDataParallel. If not, their
 masks differ for good, and nothing else tells. Nobody waits here for anybody: each process leaves a digest in the store
-by which the processes have met, and looks for others. Whoever comes last finds all of them.
+by which the processes have met, and looks for others, and once more whenever it leaves the next one. Whoever comes last
+finds all of them at once; the others find them then.
 """
 
 from __future__ import annotations
@@ -10,50 +11,92 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, distributed
 
 from netsurgery.errors import RanksDifferWarning
 
+_FIRST = 16  # the step of the first comparison; the next ones are at twice as many steps
+_ALL = 16  # as many processes look at all others; of more each looks at the first one and at its neighbours
+
 _counts: dict[str, int] = {}
 
 
-def warn_if_ranks_differ(moment: str, plan: str, step: int, declared: Iterable[tuple[str, Tensor]]) -> None:
-    """Warn (RanksDifferWarning) if another process has declared something else by the same plan at the same step.
+class _Left(NamedTuple):
+    """What this process has left in the store, and at which step."""
 
-    moment: a word for when it is; each process comes there equally often. declared: names and tensors, which are
-    compared bit for bit.
+    key: str
+    word: str
+    step: int
+
+
+class Ranks:
+    """The other processes that train the model of one operation.
+
+    plan: what has to be the same for processes to be compared: their plan, in words.
     """
-    others = _differing(moment, (plan, step), declared)
-    if others:
-        warnings.warn(
-            f"This process and process {others[0]} have the same plan, and have declared different connections, or "
-            f"different values of them, at step {step}: their models differ, and stay so. Begin with the same weights "
-            "everywhere (wrap the model in DistributedDataParallel before attach, or broadcast them), and average "
-            "gradients. Processes that train different models need plans that differ, as in their seed.",
-            RanksDifferWarning,
-            stacklevel=6 if moment == "attach" else 5,
-        )
+
+    def __init__(self, plan: str) -> None:
+        self._plan = plan
+        self._unseen: dict[int, list[_Left]] = {}
+        self._told = False
+
+    def is_due(self, step: int) -> bool:
+        """True after 1, 16, 32, 64, ... steps, if there are other processes."""
+        return (step == 1 or (step >= _FIRST and step & (step - 1) == 0)) and _store() is not None
+
+    def compare(self, moment: str, step: int, declared: Iterable[tuple[str, Tensor]], stacklevel: int) -> None:
+        """Warn (RanksDifferWarning), once, if another process has declared something else at the same step.
+
+        moment: a word for when it is; each process comes there equally often. declared: names and tensors, which are
+        compared bit for bit; of which this process holds other parts than another one has other names.
+        """
+        store = _store()
+        if store is None or self._told:
+            return
+        number = _counts[moment] = _counts.get(moment, 0) + 1
+        left = _Left(f"netsurgery/{moment}/{number}", _word((self._plan, step), declared), step)
+        rank = distributed.get_rank()
+        store.set(f"{left.key}/{rank}", left.word)
+        for other in _others(rank, distributed.get_world_size()):
+            waiting = [*self._unseen.get(other, []), left]
+            self._unseen[other] = [one for one in waiting if not store.check([f"{one.key}/{other}"])]
+            for one in waiting:
+                if one not in self._unseen[other] and _differ(store.get(f"{one.key}/{other}").decode(), one.word):
+                    self._told = True
+                    warnings.warn(_warning(other, one.step), RanksDifferWarning, stacklevel=stacklevel)
+                    return
 
 
-def _differing(moment: str, subject: object, declared: Iterable[tuple[str, Tensor]]) -> list[int]:
-    """The processes that have left another digest for the same moment and subject, and the same names."""
-    store = _store()
-    if store is None:
-        return []
-    number = _counts[moment] = _counts.get(moment, 0) + 1
+def _warning(other: int, step: int) -> str:
+    return (
+        f"This process and process {other} have the same plan, and have declared different connections, or different "
+        f"values of them, at step {step}: their models differ, and stay so. Begin with the same weights everywhere "
+        "(wrap the model in DistributedDataParallel before attach, or broadcast them), and average gradients. "
+        "Processes that train different models need plans that differ, as in their seed."
+    )
+
+
+def _word(subject: object, declared: Iterable[tuple[str, Tensor]]) -> str:
+    """Two digests: of what is spoken of, and of what is said of it."""
     digest, names = hashlib.blake2b(digest_size=16), []
     for name, tensor in declared:
         names.append(name)
         digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).cpu().numpy().tobytes())
-    own = f"{hashlib.blake2b(repr((subject, names)).encode(), digest_size=16).hexdigest()} {digest.hexdigest()}"
-    rank, key = distributed.get_rank(), f"netsurgery/{moment}/{number}"
-    store.set(f"{key}/{rank}", own)
-    others = [other for other in range(distributed.get_world_size()) if store.check([f"{key}/{other}"])]
-    found = {other: store.get(f"{key}/{other}").decode() for other in others}
-    return [other for other, theirs in found.items() if theirs != own and theirs.split()[0] == own.split()[0]]
+    return f"{hashlib.blake2b(repr((subject, names)).encode(), digest_size=16).hexdigest()} {digest.hexdigest()}"
+
+
+def _differ(theirs: str, own: str) -> bool:
+    """True if both speak of the same, and say different things."""
+    return theirs != own and theirs.split()[0] == own.split()[0]
+
+
+def _others(rank: int, size: int) -> list[int]:
+    """The processes that one of `size` looks at: a difference between any two is seen by somebody."""
+    looked_at = range(size) if size <= _ALL else {0, (rank - 1) % size, (rank + 1) % size}
+    return sorted(other for other in looked_at if other != rank)
 
 
 def _store() -> Any:

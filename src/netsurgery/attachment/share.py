@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from netsurgery.attachment.running_stages import RunningStage, RunningStages
+from netsurgery.layers.parts import Parts
 from netsurgery.methods import exchange
 from netsurgery.methods.base import Layer, tensors_of
 
@@ -22,18 +23,20 @@ class Share:
     def __init__(self, stages: RunningStages, optimizer: Optimizer) -> None:
         self.optimizer_name = type(optimizer).__name__
         owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        self._parts = [(running, list(_owned(running.layers, owned))) for running in stages]
-        self.tensors = {
-            name: tensor
-            for name, tensor in ((n, t) for _, layers in self._parts for n, t in tensors_of(layers))
-            if id(tensor) in owned
-        }
+        shares = [(running, list(_owned(running.layers, owned))) for running in stages]
+        self._parts = [(running, Parts(layers)) for running, layers in shares if layers]
+        self.tensors = {name: tensor for _, layers in shares for name, tensor in tensors_of(layers)}
         """Parameter name -> parameter, of what is operated on."""
 
     @property
     def parts(self) -> list[tuple[RunningStage, list[Layer]]]:
-        """The stages that have begun, each with those of its tensors that the optimizer moves."""
-        return [(running, layers) for running, layers in self._parts if running.state is not None and layers]
+        """The stages that have begun, each with what is here of those of its tensors that the optimizer moves."""
+        return [(running, parts.layers()) for running, parts in self._parts if running.state is not None]
+
+    @property
+    def is_spread(self) -> bool:
+        """True if this process holds parts of some tensors alone."""
+        return any(parts.are_spread for _, parts in self._parts)
 
     def reveal(self) -> None:
         """Effective -> latent, in every stage."""
@@ -48,10 +51,11 @@ class Share:
     def clear_gradients(self) -> None:
         """Of connections that can't move: to a line search their gradient is a slope that the loss doesn't have."""
         for running, layers in self.parts:
-            for name, tensor in tensors_of(layers):
-                own = running.state.own(name)
-                if tensor.grad is not None and own is not None:
-                    tensor.grad.mul_(own)
+            for layer in layers:
+                for name in layer.tensors:
+                    own, gradient = running.state.own(name), layer.gradient(name)
+                    if gradient is not None and own is not None:
+                        gradient.mul_(own)
 
 
 def _owned(layers: list[Layer], owned: set[int]) -> Iterator[Layer]:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from netsurgery.attachment.optimizer_hooks import caller, hook, is_within, searches_lines
 from netsurgery.attachment.other_optimizers import uncompiled
 from netsurgery.attachment.share import Share
+from netsurgery.layers.parts import part
 from netsurgery.methods import exchange
 
 
@@ -98,7 +99,7 @@ class StepHooks:
                 self._around.after_step()
 
     def _on_effective_weights(self, closure: Callable[[], Any]) -> Callable[[], Any]:
-        tensors = list(self.share.tensors.values())
+        tensors = [part(tensor) for tensor in self.share.tensors.values()]
         revealed = exchange.marks(tensors)
 
         def evaluate() -> Any:

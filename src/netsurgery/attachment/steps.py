@@ -28,7 +28,10 @@ class Steps:
 
     wrappers: objects whose `step` calls an optimizer's, and may write to the weights after that, as Lookahead does.
     check: called before each step; the optimizers keep it, and whose method it is, alive. An optimizer that moves
-    nothing of the stages is none of its business.
+    nothing of the stages is none of its business. go_on: called once after each step of the operation that changes
+    something, when parameters hold effective weights again.
+
+    Raises OptimizerError for several optimizers over parameters that are spread over processes.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Steps:
         wrappers: Sequence[object],
         stages: RunningStages,
         check: Callable[[], None],
+        go_on: Callable[[], None],
     ) -> None:
         self.taken = 0
         """Steps of the operation: in each of them every optimizer has stepped."""
@@ -45,8 +49,10 @@ class Steps:
         self.stale = StaleGradients(stages.tensors)
         self.seen = GradientsSeen(stages.tensors)
         shared = [(optimizer, share) for optimizer in optimizers if (share := Share(stages, optimizer)).tensors]
+        _refuse_spread([share for _, share in shared])
         self.round = Round([share for _, share in shared])
-        self._stages, self._check = stages, check
+        self._stages, self._check, self._go_on = stages, check, go_on
+        self._gone_on = 0  # the step after which that was called
         self._hooks: list[StepHooks] = []
         self._switches: list[ModeSwitches] = []
         self._wrappers: list[TellAfter] = []
@@ -140,6 +146,9 @@ class Steps:
     def after_step(self) -> None:
         if not self.finished:
             self._stages.begin(self.taken)
+            if self.taken != self._gone_on:
+                self._gone_on = self.taken
+                self._go_on()
 
     @torch.no_grad()
     def _hide_written(self) -> None:
@@ -182,6 +191,16 @@ def check_disjoint(optimizers: Sequence[Optimizer], names: Iterable[tuple[str, t
                     f"{named[key]} belongs to two of the optimizers, {type(other).__name__} and "
                     f"{type(optimizer).__name__}. Give each weight to one of them."
                 )
+
+
+def _refuse_spread(shares: Sequence[Share]) -> None:
+    spread = [name for share in shares if share.is_spread for name in share.tensors]
+    if spread and len(shares) > 1:
+        names = " and ".join(share.optimizer_name for share in shares)
+        raise OptimizerError(
+            f"{_listed(spread)} are spread over processes (DTensors), and {names} move weights of one operation. "
+            "Over such weights an operation takes one optimizer: attach one to each, each with a plan of its own."
+        )
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -26,10 +26,14 @@ class Claim(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A parameter that a stage operates on. kept: bool of its shape, True where this stage hasn't pruned."""
+    """A parameter that a stage operates on.
+
+    part: what is here of it. kept: bool of that shape, True where this stage hasn't pruned.
+    """
 
     name: str
     tensor: Tensor
+    part: Tensor
     kept: Tensor
 
 
@@ -73,11 +77,11 @@ def warn_released(held: Sequence[Held], operated: Sequence[Tensor]) -> None:
 
     held: what it had, of parameters of the same model. operated: what the next operation is about; it decides there.
     """
-    tensors, known = {one.name: one.tensor for one in held}, {id(tensor) for tensor in operated}
+    by_name, known = {one.name: one for one in held}, {id(tensor) for tensor in operated}
     counts = {
-        name: int((~kept & (tensors[name].detach() == 0)).count_nonzero())
+        name: int((~kept & (by_name[name].part.detach() == 0)).count_nonzero())
         for name, kept in together((one.name, one.kept) for one in held).items()
-        if id(tensors[name]) not in known
+        if id(by_name[name].tensor) not in known
     }
     names = [name for name, count in counts.items() if count]
     if names:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -175,6 +176,8 @@ def pack(
     An .onnx file is compared with what ONNX Runtime makes of it, of a quantised one or one in other floats of what it
         means in float32; where that isn't installed, or can't run the model, with the graph as read from it.
         `compared_with` of the report says which.
+    A module whose weights are spread over processes (fully_shard, tensor parallel) is packed whole: all of them have to
+    call this, alike, and the first one writes the file.
     A file takes any size along an open axis where every operator does: at least as much as its windows and slices need.
     An .onnx or .pt2 file may have its batch fixed, and so has a module that torch can't export otherwise, at the batch
     of the examples; `batch` of the report says so, and `fixed` what forces it.
@@ -210,7 +213,7 @@ def pack(
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     expected, whose = _expected(model, captured)
     graph, examples, dense_bytes = captured.graph, captured.examples, 4 * captured.parameters
-    remarks, fixed = captured.remarks, captured.fixed
+    remarks, fixed, writes = captured.remarks, captured.fixed, captured.is_first
     del captured  # of a large model there should be no more copies than needed
     graph = simplify(with_known_weights(graph, model), reference.run_node)
     rounding_difference = None
@@ -231,10 +234,11 @@ def pack(
         rounding_difference = largest_difference(rounded_outputs, expected)
         expected = rounded_outputs
         metric_after = None if evaluate is None else float(evaluate(Session(encode(graph))))
-    with replacing(path) as temporary:
-        with temporary.open("wb") as file:
-            encode_to(file, graph, names=names)
-        content = temporary.read_bytes()
+    with replacing(path) if writes else nullcontext() as temporary:
+        if temporary is not None:
+            with temporary.open("wb") as file:
+                encode_to(file, graph, names=names)
+        content = encode(graph, names=names) if temporary is None else temporary.read_bytes()
         read = _read_back(content, graph, path)
         found = _difference(read, examples, expected, whose, path)
         of_engine = _engine_difference(content, read, examples, expected, path)

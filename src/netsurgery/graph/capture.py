@@ -37,6 +37,7 @@ class Captured:
     remarks: what the graph computes otherwise than the model, in sentences (`from_onnx.ReadModel`). stand_in: the model
     to ask for outputs in its place, None for itself.
     fixed: which axes could not be open, though nobody asked for them to be fixed, and why, in sentences.
+    is_first: False where another process has the same, and writes what comes of it.
     parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
     more, such as a shared matrix and its transpose.
     """
@@ -49,6 +50,7 @@ class Captured:
     remarks: tuple[str, ...] = ()
     stand_in: Any = None
     fixed: tuple[str, ...] = ()
+    is_first: bool = True
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,15 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
     _need("torch", "torch")
     import torch
 
-    from netsurgery.graph.from_torch import in_float32, read_exported, read_module, unscripted
+    from netsurgery.graph.from_torch import (
+        in_float32,
+        is_first,
+        is_spread,
+        read_exported,
+        read_module,
+        unscripted,
+        whole,
+    )
 
     if isinstance(model, torch.export.ExportedProgram):
         graph = _with_shapes(read_exported(model), choices)
@@ -152,6 +162,9 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
     _require_for_onnx(choices)
     advice = "the examples say the shapes; say with open_axes which of their sizes are open"
     require(not choices.shapes, "input_shapes", choices.shapes, "left out for a torch module", advice)
+    first = True
+    if is_spread(model):
+        first, model = is_first(model), whole(model)
     model, remarks = in_float32(model)
     tensors = tuple(torch.from_numpy(array) for array in arrays)
     captured = unscripted(model, tensors) if isinstance(model, torch.jit.ScriptModule) else model
@@ -161,7 +174,8 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
         error.args = (error.args[0] + _hint(example_inputs),)
         raise
     fixed = (read.fixed,) if read.fixed else ()
-    return replace(_captured_torch(read.graph, _examples(read.graph, arrays), model, remarks), fixed=fixed)
+    found = _captured_torch(read.graph, _examples(read.graph, arrays), model, remarks)
+    return replace(found, fixed=fixed, is_first=first)
 
 
 def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, remarks: tuple[str, ...] = ()) -> Captured:

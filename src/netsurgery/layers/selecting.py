@@ -16,6 +16,7 @@ from netsurgery.errors import AdapterError, AttachmentError, LayerNotFoundError,
 from netsurgery.layers.candidates import Candidate, LeftAlone, Survey, survey
 from netsurgery.layers.eligibility import Reason
 from netsurgery.layers.left_alone import LINE_WIDTH, describe, listed, phrases
+from netsurgery.layers.parts import is_spread, part, refuse_flattened, refuse_unknown
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.stage import Stage
 
@@ -61,9 +62,10 @@ def select(model: nn.Module, plan: Staged) -> Selection:
     False), and those from which weights are computed anew before each use (weight_norm and the like).
 
     Raises LayerNotFoundError for a pattern that matches nothing, AdapterError for low-rank adapters that no pattern
-    names, PlanError if two stages want the same tensor at the same time, AttachmentError for weights that are spread
-    over processes or stored as something else than plain numbers.
+    names, PlanError if two stages want the same tensor at the same time, AttachmentError for weights that are stored as
+    something else than plain numbers, whole or spread over processes as DTensors, and for FullyShardedDataParallel.
     """
+    refuse_flattened(model)
     found = survey(model)
     stages: list[list[Layer]] = []
     owners: dict[int, int] = {}  # tensor -> the latest stage that operates on it
@@ -130,13 +132,15 @@ def _refuse_adapters(chosen: Sequence[Candidate], stage: Stage) -> None:
 
 
 def _refuse_wrapped(name: str, tensor: Tensor) -> None:
-    """Raise AttachmentError for a DTensor and other wrappers, which hold a part of the weights, or codes of them."""
+    """Raise AttachmentError for wrappers that hold codes of weights, and for DTensors that aren't spread in parts."""
+    if is_spread(tensor):
+        refuse_unknown(name, tensor)
+        tensor = part(tensor)
     if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__ or tensor.layout is not torch.strided:
         what = type(tensor).__name__ if tensor.layout is torch.strided else str(tensor.layout)
         raise AttachmentError(
-            f"{name} is a {what}: its numbers are spread over processes, or aren't stored one by one, so they can't "
-            "be ranked together. Operate on the plain model before it is sharded or converted, or leave this layer "
-            "out with Stage(skip=...). DistributedDataParallel keeps plain weights and works."
+            f"{name} is a {what}: its numbers aren't stored one by one, so they can't be ranked. Operate on the plain "
+            "model before it is converted, or leave this layer out with Stage(skip=...)."
         )
     if tensor.is_meta:
         raise AttachmentError(

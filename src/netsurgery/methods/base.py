@@ -8,14 +8,16 @@ A method is a frozen record of settings. What changes while the network trains l
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
 from netsurgery.methods.encoded import Encoded
+from netsurgery.methods.shards import Groups, Shard
 
 
 @dataclass(frozen=True)
@@ -23,25 +25,59 @@ class Layer:
     """The tensors of one module that are operated on together.
 
     name: the module's name in the model, e.g. "features.3" ("" for the model itself).
-    tensors: parameter name -> parameter, weights before biases.
+    tensors: parameter name -> parameter, weights before biases; to a method, the part of it that this process holds.
     groups: into how many groups a convolution takes its channels apart.
     filter_dims: parameter name -> the dimension along which its filters, or outputs, lie, where that isn't the first.
+    shards: parameter name -> which part is here, of those of which other processes hold other parts.
+    gradients: parameter name -> gives the gradient of what is here, where that isn't the tensor's own `grad`.
     """
 
     name: str
     tensors: Mapping[str, Tensor]
     groups: int = 1
     filter_dims: Mapping[str, int] = field(default_factory=dict)
+    shards: Mapping[str, Shard] = field(default_factory=dict)
+    gradients: Mapping[str, Callable[[], Tensor | None]] = field(default_factory=dict)
 
     def filter_dim(self, name: str) -> int:
         """The dimension of a parameter along which its filters lie."""
         return self.filter_dims.get(name, 0)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of the whole parameter."""
+        return self.shards[name].shape if name in self.shards else tuple(self.tensors[name].shape)
+
+    def size(self, name: str) -> int:
+        """Connections of the whole parameter."""
+        return math.prod(self.shape(name))
+
+    def gradient(self, name: str) -> Tensor | None:
+        """Of what is here of the parameter; None if there is none."""
+        return self.gradients[name]() if name in self.gradients else self.tensors[name].grad
+
+    def across(self, name: str) -> Groups:
+        """Over which a sum over all connections of the parameter goes on."""
+        return self.shards[name].across() if name in self.shards else ()
+
+    def across_filters(self, name: str) -> Groups:
+        """Over which a sum over the filters goes on, entry by entry of a filter."""
+        return self.shards[name].across({self.filter_dim(name)}) if name in self.shards else ()
+
+    def within_filters(self, name: str) -> Groups:
+        """Over which a sum over the entries of each filter goes on."""
+        dims = {dim for dim in range(self.tensors[name].dim()) if dim != self.filter_dim(name)}
+        return self.shards[name].across(dims) if name in self.shards else ()
 
 
 def tensors_of(layers: Sequence[Layer]) -> Iterator[tuple[str, Tensor]]:
     """(parameter name, parameter) over all layers, in the plan's order."""
     for layer in layers:
         yield from layer.tensors.items()
+
+
+def size_of(layers: Sequence[Layer]) -> int:
+    """Connections of all layers, wherever they are held."""
+    return sum(layer.size(name) for layer in layers for name in layer.tensors)
 
 
 def weights_of(layers: Sequence[Layer]) -> Iterator[tuple[Layer, str, Tensor]]:
@@ -71,10 +107,7 @@ class TensorReport:
     @property
     def size(self) -> int:
         """All connections of the tensor, kept or not."""
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
+        return math.prod(self.shape)
 
     @property
     def density(self) -> float:
@@ -143,12 +176,15 @@ class Method(ABC, Generic[StateT]):
         """True if `update` looks at the gradients that `step` was taken with."""
         return False
 
-    def felt(self, state: StateT, name: str, tensor: Tensor, gradient: Tensor) -> Tensor:
+    def felt(self, state: StateT, layer: Layer, name: str, gradient: Tensor) -> Tensor:
         """The gradient of a parameter as the optimizer, and whoever clips it, shall see it; called in backward.
 
         Most methods leave it as it is. May not write to `gradient`.
         """
         return gradient
+
+    def check_parts(self, layers: Sequence[Layer]) -> None:
+        """Raise AttachmentError if the method can't work on layers of which several processes hold parts."""
 
     def advice(self, layers: Sequence[Layer]) -> UserWarning | None:
         """What the settings can't do on these layers, and what would do; None if there is nothing to say."""

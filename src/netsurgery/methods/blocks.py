@@ -17,7 +17,7 @@ _LAYOUTS = (torch.contiguous_format, torch.channels_last, torch.channels_last_3d
 
 def row_blocks(tensor: Tensor, size: int = ROW_BLOCK) -> Iterator[slice]:
     """Slices of the first dimension that cover a tensor, about `size` connections each."""
-    rows = max(1, size * len(tensor) // tensor.numel())
+    rows = max(1, size * len(tensor) // max(1, tensor.numel()))
     for start in range(0, len(tensor), rows):
         yield slice(start, start + rows)
 
@@ -32,18 +32,22 @@ def as_number(mask: Tensor) -> Tensor:
     return mask.view(torch.int8)
 
 
-def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def blocks(*tensors: Tensor, beyond: int | None = 0) -> Iterator[tuple[Tensor, ...]]:
     """The same stretch of each tensor, one after another, all of one shape.
 
     Several operations on one stretch find it in the processor's cache; on whole tensors each fetches it from memory.
+    beyond: how many connections of a larger tensor, of which these are a part, lie before them: stretches end where
+    that one's do. None: they stay whole.
     """
-    if tensors[0].numel() <= BLOCK:
+    first = BLOCK - (beyond or 0) % BLOCK
+    if beyond is None or tensors[0].numel() <= first:
         yield tensors
         return
     for layout in _LAYOUTS:
         if all(tensor.is_contiguous(memory_format=layout) for tensor in tensors):
             order = (0, *range(2, tensors[0].dim()), 1) if layout is not torch.contiguous_format else None
-            flat = [(tensor.permute(order) if order else tensor).view(-1).split(BLOCK) for tensor in tensors]
-            yield from zip(*flat, strict=True)
+            flat = [(tensor.permute(order) if order else tensor).view(-1) for tensor in tensors]
+            yield tuple(tensor[:first] for tensor in flat)
+            yield from zip(*(tensor[first:].split(BLOCK) for tensor in flat), strict=True)
             return
     yield tensors

@@ -13,19 +13,24 @@ from torch import Tensor
 
 from netsurgery.methods.blocks import row_blocks
 from netsurgery.methods.powers import nearest_power
+from netsurgery.methods.shards import Groups, largest, summed
 
 _SMALLEST = -1022  # of n1: float64 holds 2^-n1 too
 
 
-def largest_exponents(weight: Tensor, bits: int, dim: int = 0, fitted: bool = True) -> Tensor:
+def largest_exponents(weight: Tensor, bits: int, dim: int = 0, fitted: bool = True, groups: Groups = ()) -> Tensor:
     """n1 of each channel: int16 with n in dimension `dim` and 1 in all others; 0 for a channel of zeros.
 
     weight: of two dimensions or more, floating-point and finite; channels lie along `dim`. bits: b >= 2.
     fitted: the n1 of least squared error over the channel's weights other than 0, as `powers.fitted_powers` has it of a
-    tensor; False: the n1 that follows from its largest weight, as in `powers.powers`.
+    tensor; False: the n1 that follows from its largest weight, as in `powers.powers`. groups: over which the weights of
+    each channel are spread.
     """
     channels = weight.transpose(0, dim)
-    found = torch.cat([_largest(channels[rows].flatten(1), bits, fitted) for rows in row_blocks(channels)])
+    if groups or not len(channels):
+        found = _largest(channels.flatten(1), bits, fitted, groups)
+    else:
+        found = torch.cat([_largest(channels[rows].flatten(1), bits, fitted) for rows in row_blocks(channels)])
     return found.view([extent if one == dim else 1 for one, extent in enumerate(weight.shape)])
 
 
@@ -45,21 +50,26 @@ def sizes_in_channels(weight: Tensor, exponents: Tensor) -> Tensor:
     return (weight.to(torch.float64).abs() * _powers_of_two(-exponents)).to(torch.float32)
 
 
-def _largest(channels: Tensor, bits: int, fitted: bool) -> Tensor:
-    """(n,) int16: n1 of each row of (n, k)."""
+def _largest(channels: Tensor, bits: int, fitted: bool, groups: Groups = ()) -> Tensor:
+    """(n,) int16: n1 of each row of (n, k), or of what is here of it."""
+    if not len(channels):
+        return channels.new_empty(0, dtype=torch.int16)
     sizes = channels.abs().to(torch.float64)
-    fractions, above = torch.frexp(sizes.amax(dim=1))
+    (tops,) = largest([sizes.amax(dim=1) if sizes.shape[1] else sizes.new_zeros(len(sizes))], [groups])
+    fractions, above = torch.frexp(tops)
     _, beyond = math.frexp(torch.finfo(channels.dtype).max)
     highest = torch.where(fractions >= 0.75, above, above - 1).clamp_(_SMALLEST, beyond - 1)
     if not fitted:
         return torch.where(fractions > 0, highest, 0).to(torch.int16)
-    means = sizes.sum(dim=1) / sizes.count_nonzero(dim=1).clamp_(min=1)
+    sums, counts = summed([sizes.sum(dim=1), sizes.count_nonzero(dim=1)], [groups, groups])
+    means = sums / counts.clamp_(min=1)
     tries = (highest - torch.frexp(means).exponent + 1).clamp_(min=0)  # why no more are worth it: powers.fitted_powers
     scaled = sizes * _powers_of_two(-highest)[:, None]
     least, best = torch.full_like(means, math.inf), torch.zeros_like(highest)
     for lower in range(int(tries.max()) + 1):
         lost = scaled - nearest_power(scaled, -lower, -lower + 1 - 2 ** (bits - 2))
-        error = lost.square_().sum(dim=1).masked_fill_(tries < lower, math.inf)
+        (error,) = summed([lost.square_().sum(dim=1)], [groups])
+        error = error.masked_fill_(tries < lower, math.inf)
         better = error < least
         least, best = torch.where(better, error, least), torch.where(better, lower, best)
     return torch.where(fractions > 0, highest - best, 0).to(torch.int16)

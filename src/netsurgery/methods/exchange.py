@@ -23,7 +23,8 @@ from netsurgery.methods.base import Layer, Method, tensors_of
 from netsurgery.methods.blocks import as_number, blocks
 from netsurgery.methods.fields import Hidden, Place
 from netsurgery.methods.saved_state import check_keys, check_tensor
-from netsurgery.methods.state import State
+from netsurgery.methods.shards import Along, Extents, part_of, whole
+from netsurgery.methods.state import State, of_all_parts
 
 _WEIGHTS = "weights"
 
@@ -32,13 +33,13 @@ def reveal(state: State, layers: Sequence[Layer]) -> None:
     """Effective -> latent, in place in the parameters. Only what was written to a sketch changes the state."""
     if not state.latent:
         return
-    state.adopt(layers)
-    for name, whole in tensors_of(layers):
+    state.adopt(layers, tells=False)
+    for name, tensor in tensors_of(layers):
         own = state.own(name)
         if own is None:
-            whole.copy_(state.latent[name])
+            tensor.copy_(state.latent[name])
         else:
-            for weight, latent, part in blocks(whole, state.latent[name], as_number(own)):
+            for weight, latent, part in blocks(tensor, state.latent[name], as_number(own)):
                 # w * own, not w: what somebody has written over a pruned 0 meanwhile is not its latent weight.
                 torch.addcmul(latent, weight, part, out=weight)
 
@@ -51,12 +52,12 @@ def hide(method: Method[Any], state: State, layers: Sequence[Layer]) -> None:
     state.projected.clear()
 
 
-def remember(latent: Tensor, whole: Tensor, own: Tensor | None) -> None:
+def remember(latent: Tensor, tensor: Tensor, own: Tensor | None) -> None:
     """Take over from a parameter that holds latent weights those of hidden connections, and +0 for the others."""
     if own is None:
-        latent.copy_(whole)
+        latent.copy_(tensor)
         return
-    for weight, part, mask in blocks(whole, latent, as_number(own)):
+    for weight, part, mask in blocks(tensor, latent, as_number(own)):
         part.copy_(weight)
         part.addcmul_(part, mask, value=-1)  # a - a is +0
 
@@ -72,7 +73,9 @@ def marks(tensors: Sequence[Tensor]) -> list[tuple[int, float]]:
 
 def settle(method: Method[Any], state: State, layers: Sequence[Layer]) -> None:
     """Make the declared set final: free what only its changes need. Parameters hold effective weights, which stay."""
-    written = state.adopt(layers)
+    adopted = state.adopt(layers)
+    anywhere = of_all_parts({name: int(name in adopted) for name, _ in tensors_of(layers)}, layers)
+    written = {name for name, count in anywhere.items() if count}
     if written:
         only = [dataclasses.replace(la, tensors={n: t for n, t in la.tensors.items() if n in written}) for la in layers]
         for name, tensor in tensors_of(only):
@@ -82,29 +85,30 @@ def settle(method: Method[Any], state: State, layers: Sequence[Layer]) -> None:
     hide(method, state, layers)
 
 
-def save(state: State, layers: Sequence[Layer]) -> dict[str, Any]:
+def save(method: Method[Any], state: State, layers: Sequence[Layer]) -> dict[str, Any]:
     """All that `load` needs, in tensors, numbers and dicts: torch.load(weights_only=True) reads it."""
     state.adopt(layers)
     parts = _hidden(state)
     weights = {}
-    for name, tensor in tensors_of(layers):
-        own = state.own(name)
-        part = parts[0][name] if parts else tensor.new_zeros(())
-        if own is None:
-            weights[name] = (part if parts else tensor).detach().clone()
-        else:
-            weights[name] = torch.addcmul(part, tensor, as_number(own))
-    return {_WEIGHTS: weights, **fields.save(state)}
+    for layer in layers:
+        for name, tensor in layer.tensors.items():
+            own = state.own(name)
+            part = parts[0][name] if parts else tensor.new_zeros(())
+            held = (part if parts else tensor) if own is None else torch.addcmul(part, tensor, as_number(own))
+            is_ours = own is not None and name not in layer.shards
+            weights[name] = held if is_ours else whole(held, layer.shards.get(name), _every(tensor))
+    return {_WEIGHTS: weights, **fields.save(state, Place(method, layers))}
 
 
 def check(method: Method[Any], layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
     """Raise StateError if `saved` belongs to other layers, shapes or settings, or is damaged."""
     declared = dict(fields.kinds(method.state_type))
     check_keys(saved, {_WEIGHTS, *declared}, "A stage of the saved state")
-    tensors = dict(tensors_of(layers))
-    check_keys(saved[_WEIGHTS], set(tensors), f"{_WEIGHTS!r} of the saved state")
-    for name, tensor in tensors.items():
-        check_tensor(saved[_WEIGHTS][name], _WEIGHTS, name, tensor)
+    check_keys(saved[_WEIGHTS], {name for name, _ in tensors_of(layers)}, f"{_WEIGHTS!r} of the saved state")
+    for layer in layers:
+        for name, tensor in layer.tensors.items():
+            like = torch.empty(layer.shape(name), dtype=tensor.dtype, device="meta")
+            check_tensor(saved[_WEIGHTS][name], _WEIGHTS, name, like)
     for field, kind in declared.items():
         kind.check(saved[field], field, Place(method, layers))
 
@@ -112,12 +116,27 @@ def check(method: Method[Any], layers: Sequence[Layer], saved: Mapping[str, Any]
 def load(method: Method[Any], layers: Sequence[Layer], saved: Mapping[str, Any]) -> State:
     """The state that `save` described, once `check` accepted it; the parameters become effective."""
     state: State = fields.load(method.state_type, saved, Place(method, layers))
-    for name, tensor in tensors_of(layers):
-        tensor.copy_(saved[_WEIGHTS][name])
-        for part in _hidden(state):
-            remember(part[name], tensor, state.own(name))
+    for layer in layers:
+        for name, tensor in layer.tensors.items():
+            tensor.copy_(part_of(saved[_WEIGHTS][name], layer.shards.get(name), _every(tensor), tensor))
+            for part in _hidden(state):
+                remember(part[name], tensor, state.own(name))
     hide(method, state, layers)
     return state
+
+
+def gathered(method: Method[Any], state: State, layers: Sequence[Layer]) -> tuple[State, list[Layer]]:
+    """A copy of the state and of its layers, put together from all processes that hold parts; on the processor."""
+    saved = save(method, state, layers)
+    copies = [
+        Layer(one.name, {name: saved[_WEIGHTS][name].clone() for name in one.tensors}, one.groups, one.filter_dims)
+        for one in layers
+    ]
+    return load(method, copies, saved), copies
+
+
+def _every(tensor: Tensor) -> Extents:
+    return [Along(dim) for dim in range(tensor.dim())]
 
 
 def _hidden(state: State) -> list[dict[str, Tensor]]:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from netsurgery.methods.readings import reads_at_once
+
 MOST_PLANES = 8
 """A code has a bit for each plane, and is a byte."""
 
@@ -121,10 +123,12 @@ def _in_order(signs: Tensor, scales: Tensor) -> Tensor:
 
     A file tells planes from values alone, and looks for them in this order.
     """
-    steps = scales - pad(scales[:, 1:], (0, 1))
-    if not bool(steps.min() < 0):
-        return scales
-    wrong = (steps < 0).any(dim=1).nonzero()[:, 0]
+    wrong: Tensor | slice = slice(None)  # of those in order nothing changes
+    if reads_at_once(scales):
+        steps = scales - pad(scales[:, 1:], (0, 1))
+        if not bool(steps.min() < 0):
+            return scales
+        wrong = (steps < 0).any(dim=1).nonzero()[:, 0]
     sizes, order = scales[wrong].abs().sort(dim=1, descending=True, stable=True)
     flips = torch.where(scales[wrong] < 0, -1.0, 1.0)
     flipped = signs[:, wrong] * flips.T[:, :, None]
@@ -150,7 +154,7 @@ def _in_whole_steps(scales: Tensor) -> Tensor:
 
 def _codes(signs: Tensor, spare: Tensor) -> Tensor:
     """Σ_j 2^j (B_j + 1) / 2, as bytes."""
-    middle = spare.new_tensor(2.0 ** (len(signs) - 1) - 0.5)
+    middle = spare.new_full((), 2.0 ** (len(signs) - 1) - 0.5)
     for plane in range(len(signs)):
         torch.add(spare if plane else middle, signs[plane], alpha=2.0 ** (plane - 1), out=spare)
     return spare.to(torch.uint8)

@@ -24,20 +24,25 @@ from torch import Tensor
 
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.saved_state import check_keys, check_tensor, misfit
+from netsurgery.methods.shards import Along, Extents, Shard, part_of, shape_of, whole
 
 RecordT = TypeVar("RecordT")
 _KIND = "netsurgery.kind"
 
 
 class Home(NamedTuple):
-    """A parameter that something is held for: its method, itself, and the dimension along which its filters lie."""
+    """A parameter that something is held for: its method, itself, and the dimension along which its filters lie.
+
+    Where other processes hold parts of it, `tensor` is the part that is here, and `shard` says which that is.
+    """
 
     method: Any
     tensor: Tensor
     filter_dim: int
+    shard: Shard | None = None
 
 
-Shape = Callable[[Home], Sequence[int]]
+Shape = Callable[[Home], Extents]
 """The shape of what is held for a parameter."""
 
 
@@ -106,9 +111,12 @@ def hidden(while_changing: bool = False) -> Any:
     return _field(Hidden(while_changing=while_changing), dict)
 
 
-def save(record: Any) -> dict[str, Any]:
-    """All fields but those of the moment, in tensors, numbers, strings and dicts; nothing of the record is shared."""
-    return {name: kind.save(getattr(record, name)) for name, kind in kinds(type(record))}
+def save(record: Any, place: Place) -> dict[str, Any]:
+    """All fields but those of the moment, in tensors, numbers, strings and dicts; nothing of the record is shared.
+
+    What several processes hold parts of is put together: all of them get the same.
+    """
+    return {name: kind.save(getattr(record, name), place) for name, kind in kinds(type(record))}
 
 
 def check(record: type[Any], saved: object, what: str, place: Place) -> None:
@@ -145,7 +153,7 @@ class Kind(ABC):
     while_changing: bool = False
 
     @abstractmethod
-    def save(self, value: Any) -> Any:
+    def save(self, value: Any, place: Place) -> Any:
         """What goes into a file; shares no memory with the value."""
 
     @abstractmethod
@@ -165,8 +173,9 @@ class _Tensors(Kind):
     of_some: bool = False
     of_stretches: bool = False
 
-    def save(self, value: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {key: tensor.clone() for key, tensor in value.items()}
+    def save(self, value: dict[str, Tensor], place: Place) -> dict[str, Tensor]:
+        homes = self._homes(value, place)
+        return {key: whole(tensor, homes[key].shard, self._extents(homes[key])) for key, tensor in value.items()}
 
     def check(self, found: Any, field: str, place: Place) -> None:
         homes = dict(tensors_of(place.layers))
@@ -174,25 +183,33 @@ class _Tensors(Kind):
         if self.of_some and isinstance(found, Mapping):
             expected = {key for key in found if self._home(key) in homes}
         check_keys(found, expected, f"{field!r} of the saved state")
-        for key, empty in self._empty(found, place):
-            check_tensor(found[key], field, key, empty)
+        for key, home in self._homes(found, place).items():
+            shape = shape_of(self._extents(home), home.shard.shape if home.shard else home.tensor.shape)
+            like = torch.empty(shape, dtype=self.dtype or home.tensor.dtype, device="meta")
+            check_tensor(found[key], field, key, like)
 
     def load(self, found: Any, place: Place) -> dict[str, Tensor]:
-        return {key: empty.copy_(found[key]) for key, empty in self._empty(found, place)}
+        loaded = {}
+        for key, home in self._homes(found, place).items():
+            extents = self._extents(home)
+            if self.shape is None:
+                empty = torch.empty_like(home.tensor, dtype=self.dtype)
+            else:
+                empty = home.tensor.new_empty(shape_of(extents, home.tensor.shape), dtype=self.dtype)
+            loaded[key] = empty.copy_(part_of(found[key], home.shard, extents, empty))
+        return loaded
 
-    def _empty(self, keys: Iterable[str], place: Place) -> Iterator[tuple[str, Tensor]]:
-        """For each key a tensor to be filled."""
+    def _extents(self, home: Home) -> Extents:
+        return [Along(dim) for dim in range(home.tensor.dim())] if self.shape is None else self.shape(home)
+
+    def _homes(self, keys: Iterable[str], place: Place) -> dict[str, Home]:
+        """What each key is held for."""
         homes = {
-            name: Home(place.method, tensor, layer.filter_dim(name))
+            name: Home(place.method, tensor, layer.filter_dim(name), layer.shards.get(name))
             for layer in place.layers
             for name, tensor in layer.tensors.items()
         }
-        for key in keys:
-            home = homes[self._home(key)]
-            if self.shape is None:
-                yield key, torch.empty_like(home.tensor, dtype=self.dtype)
-            else:
-                yield key, home.tensor.new_empty(tuple(self.shape(home)), dtype=self.dtype)
+        return {key: homes[self._home(key)] for key in keys}
 
     def _home(self, key: object) -> str:
         return str(key).rpartition(":")[0] if self.of_stretches else str(key)
@@ -203,7 +220,7 @@ class _Tensors(Kind):
 class Hidden(Kind):
     """Said in a file by whether it is there; exchange.py takes it from the parameters."""
 
-    def save(self, value: dict[str, Tensor]) -> bool:
+    def save(self, value: dict[str, Tensor], place: Place) -> bool:
         return bool(value)
 
     def check(self, found: Any, field: str, place: Place) -> None:
@@ -222,7 +239,7 @@ class _Numbers(Kind):
     count: int = 1
     of_layers: bool = False
 
-    def save(self, value: dict[str, Any]) -> dict[str, Any]:
+    def save(self, value: dict[str, Any], place: Place) -> dict[str, Any]:
         return dict(value)
 
     def check(self, found: Any, field: str, place: Place) -> None:
@@ -246,7 +263,7 @@ class _Numbers(Kind):
 @final
 @dataclass(frozen=True)
 class _Number(Kind):
-    def save(self, value: int) -> int:
+    def save(self, value: int, place: Place) -> int:
         return value
 
     def check(self, found: Any, field: str, place: Place) -> None:
@@ -260,7 +277,7 @@ class _Number(Kind):
 @final
 @dataclass(frozen=True)
 class _OneTensor(Kind):
-    def save(self, value: Tensor | None) -> Tensor | None:
+    def save(self, value: Tensor | None, place: Place) -> Tensor | None:
         return None if value is None else value.clone()
 
     def check(self, found: Any, field: str, place: Place) -> None:
@@ -275,7 +292,7 @@ class _OneTensor(Kind):
 @final
 @dataclass(frozen=True)
 class _Generator(Kind):
-    def save(self, value: torch.Generator) -> Tensor:
+    def save(self, value: torch.Generator, place: Place) -> Tensor:
         return value.get_state()
 
     def check(self, found: Any, field: str, place: Place) -> None:
@@ -295,8 +312,8 @@ class _Generator(Kind):
 class _Nested(Kind):
     record: type[Any]
 
-    def save(self, value: Any) -> dict[str, Any] | None:
-        return None if value is None else save(value)
+    def save(self, value: Any, place: Place) -> dict[str, Any] | None:
+        return None if value is None else save(value, place)
 
     def check(self, found: Any, field: str, place: Place) -> None:
         if found is not None or not self.while_changing:
@@ -320,9 +337,9 @@ def _is_number(value: object, kind: type[int] | type[float]) -> bool:
     return type(value) is kind and math.isfinite(value)
 
 
-def _filters(home: Home) -> Sequence[int]:
-    return [extent if dim == home.filter_dim else 1 for dim, extent in enumerate(home.tensor.shape)]
+def _filters(home: Home) -> Extents:
+    return [Along(dim) if dim == home.filter_dim else 1 for dim in range(home.tensor.dim())]
 
 
-def _scalar(_: Home) -> Sequence[int]:
+def _scalar(_: Home) -> Extents:
     return ()

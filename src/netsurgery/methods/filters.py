@@ -23,13 +23,18 @@ from torch import Tensor
 
 from netsurgery.methods.blocks import as_number, row_blocks
 from netsurgery.methods.fields import per_filter
+from netsurgery.methods.readings import reads_at_once
+from netsurgery.methods.shards import Groups, norm, summed
 
 _TINY = 1e-30  # keeps 0 / 0 away
 
 
-def norms(weight: Tensor, dim: int = 0) -> Tensor:
-    """float32 with n in dimension `dim` and 1 in all others: the norm of each filter of `weight`."""
-    return length(weight, tuple(other for other in range(weight.dim()) if other != dim))
+def norms(weight: Tensor, dim: int = 0, groups: Groups = ()) -> Tensor:
+    """float32 with n in dimension `dim` and 1 in all others: the norm of each filter of `weight`.
+
+    groups: over which the entries of each filter are spread.
+    """
+    return norm(length(weight, tuple(other for other in range(weight.dim()) if other != dim)), groups)
 
 
 def length(values: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
@@ -39,19 +44,25 @@ def length(values: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
     return norm.to(torch.float32)
 
 
-def dead(mask: Tensor, dim: int = 0) -> Tensor:
-    """(n,) bool: True for the filters of `mask` of which nothing is kept."""
-    return ~mask.transpose(0, dim).flatten(1).any(dim=1)
+def dead(mask: Tensor, dim: int = 0, groups: Groups = ()) -> Tensor:
+    """(n,) bool: True for the filters of `mask` of which nothing is kept. groups: as for `norms`."""
+    others = tuple(other for other in range(mask.dim()) if other != dim)
+    if mask.numel() and others:
+        # The largest of bytes is found a hundred times faster than whether any bool is True.
+        lives = mask.view(torch.uint8).amax(dim=others) != 0
+    else:
+        lives = mask.transpose(0, dim).flatten(1).any(dim=1)
+    return ~lives if not groups else summed([lives.to(torch.int32)], [groups])[0] == 0
 
 
-def scales(weight: Tensor, mask: Tensor, before: Tensor, dim: int = 0) -> Tensor:
+def scales(weight: Tensor, mask: Tensor, before: Tensor, dim: int = 0, groups: Groups = ()) -> Tensor:
     """As `norms`: the norm of what is kept of each filter; of a dead one, what it was when it died.
 
     weight: latent weights. mask: bool of its shape, True = kept. before: the scales so far.
     """
-    if dim:
-        kept = norms(weight * as_number(mask), dim)
-        return torch.where(dead(mask, dim).view(kept.shape), before, kept)
+    if dim or groups or not len(weight):
+        kept = norms(weight * as_number(mask), dim, groups)
+        return torch.where(dead(mask, dim, groups).view(kept.shape), before, kept)
     parts = []
     for rows in row_blocks(weight):
         kept = norms(weight[rows] * as_number(mask[rows]))
@@ -82,17 +93,16 @@ class DeadFilters:
         flags = self.flags.get(name)
         if flags is None:
             return gradient
-        if (
-            gradient.device.type == "cpu" and flags.numel() > 1
-        ):  # quicker there; elsewhere the device would be waited for
+        if reads_at_once(gradient) and flags.numel() > 1:  # quicker there; elsewhere the device would be waited for
             dim = next(dim for dim, extent in enumerate(flags.shape) if extent > 1)
             return gradient.index_fill(dim, flags.flatten().nonzero().flatten(), 0)
         return gradient.masked_fill(flags, 0)
 
-    def bounded(self, name: str, gradient: Tensor) -> Tensor:
+    def bounded(self, name: str, gradient: Tensor, across: Groups = (), within: Groups = ()) -> Tensor:
         """The gradient, where no dead filter feels more, relatively, than live filters do in the mean.
 
         Where no filter lives, none has a gradient. The share counts as a number for whoever differentiates again.
+        across, within: over which the filters, and the entries of each, are spread.
         """
         flags = self.flags.get(name)
         if flags is None:
@@ -100,7 +110,8 @@ class DeadFilters:
         with torch.no_grad():
             live = (~flags).to(torch.float32)
             others = tuple(dim for dim, extent in enumerate(flags.shape) if extent == 1)
-            relative = length(gradient, others) * self.scales[name]
-            mean = (relative * (live / live.sum().clamp(min=1))).sum()
+            relative = norm(length(gradient, others), within) * self.scales[name]
+            (count,) = summed([live.sum()], [across])
+            (mean,) = summed([(relative * (live / count.clamp(min=1))).sum()], [across])
             share = (mean / relative.clamp_(min=_TINY)).clamp_(max=1).masked_fill_(~flags, 1)
         return gradient * share.to(gradient.dtype)

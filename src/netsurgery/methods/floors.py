@@ -24,7 +24,7 @@ SHARE = 0.1
 
 def fewest(layers: Sequence[Layer]) -> dict[str, int]:
     """Parameter name of each weight -> connections that it needs whatever the density."""
-    return {name: _fewest(weight.shape, layer.groups) for layer, name, weight in weights_of(layers)}
+    return {name: _fewest(layer.shape(name), layer.groups) for layer, name, _ in weights_of(layers)}
 
 
 def floors(layers: Sequence[Layer], keep: int) -> dict[str, int]:
@@ -33,11 +33,11 @@ def floors(layers: Sequence[Layer], keep: int) -> dict[str, int]:
     Those of `fewest`, or more.
     """
     least, weights = fewest(layers), list(weights_of(layers))
-    ends = {name: weight.shape[0] + layer.groups * weight.shape[1] for layer, name, weight in weights}
+    ends = {name: layer.shape(name)[0] + layer.groups * layer.shape(name)[1] for layer, name, _ in weights}
     total = sum(ends.values())
     shares = {
-        name: min(weight.numel(), max(least[name], math.floor(SHARE * keep * ends[name] / total)))
-        for _, name, weight in weights
+        name: min(layer.size(name), max(least[name], math.floor(SHARE * keep * ends[name] / total)))
+        for layer, name, _ in weights
     }
     return shares if sum(shares.values()) <= keep else least
 

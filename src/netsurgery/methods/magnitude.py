@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 from netsurgery.checks import require_count, require_density, require_flag, require_range
-from netsurgery.methods.base import Layer, tensors_of
+from netsurgery.methods.base import Layer, size_of
 from netsurgery.methods.blocks import row_blocks
 from netsurgery.methods.masking import MaskMethod, MaskState, Piece
+from netsurgery.methods.moments import Block, moments
 from netsurgery.methods.selection import largest, root_rms
 
 
@@ -47,8 +47,7 @@ class NaiveCut(MaskMethod):
         return layers
 
     def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
-        total = sum(tensor.numel() for _, tensor in tensors_of(layers))
-        return largest(state, layers, max(1, round(self.density * total)), hysteresis=1.0)
+        return largest(state, layers, max(1, round(self.density * size_of(layers))), hysteresis=1.0)
 
 
 @final
@@ -99,13 +98,10 @@ class HanPruning(MaskMethod):
 
 def _kept_deviation(state: MaskState, layer: Layer) -> float:
     """Standard deviation over the kept connections of a layer; 0 if none is kept."""
-    count, total, squares = 0, 0.0, 0.0
-    for name, tensor in layer.tensors.items():
+
+    def kept(name: str) -> Iterator[Block]:
+        tensor, mask = layer.tensors[name], state.masks[name]
         for rows in row_blocks(tensor):  # pruned connections are 0 and add nothing to the sums
-            mask, block = state.masks[name][rows], tensor[rows].double()
-            count += int(mask.count_nonzero())
-            total += float(block.sum())
-            squares += float(block.square().sum())
-    if not count:
-        return 0.0
-    return math.sqrt(max(squares / count - (total / count) ** 2, 0.0))
+            yield tensor[rows], mask[rows].count_nonzero()
+
+    return moments(layer, kept).deviation

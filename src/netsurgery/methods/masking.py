@@ -7,8 +7,10 @@ the parameter, pruned ones in `latent`; the sum of both is the whole latent tens
 
 from __future__ import annotations
 
+import itertools
+import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, final
 
@@ -17,16 +19,17 @@ from torch import Tensor
 
 from netsurgery.methods import fields, filters
 from netsurgery.methods.base import Layer, Method, tensors_of, weights_of
-from netsurgery.methods.blocks import as_number, blocks
+from netsurgery.methods.blocks import BLOCK, as_number, blocks
 from netsurgery.methods.encoded import EncodedSparse
 from netsurgery.methods.exchange import remember
 from netsurgery.methods.fields import generator, nested, per_filter, per_layer_number, per_parameter
 from netsurgery.methods.filters import DeadFilters
 from netsurgery.methods.latent_moves import LatentMoves
-from netsurgery.methods.readings import numbers
+from netsurgery.methods.readings import numbers, reads_at_once
 from netsurgery.methods.sensitivity import Sensitivity
+from netsurgery.methods.shards import summed
 from netsurgery.methods.soundness import check_finite
-from netsurgery.methods.state import State, no_counts
+from netsurgery.methods.state import State, no_counts, of_all_parts
 
 GROUP = {True: 1 << 19, False: 1 << 24}
 """Connections worked on together, by whether a processor does it: as many as its cache holds, or a card is worth."""
@@ -164,13 +167,15 @@ class MaskMethod(Method[MaskState]):
         return EncodedSparse.of(tensor, state.masks[name])
 
     @final
-    def felt(self, state: MaskState, name: str, tensor: Tensor, gradient: Tensor) -> Tensor:
+    def felt(self, state: MaskState, layer: Layer, name: str, gradient: Tensor) -> Tensor:
         """What dead filters feel says nothing once they can't come back, and little while they can (filters.py)."""
         if gradient.is_sparse:
             return gradient
         if name not in state.latent:
             return state.dead.without(name, gradient)
-        return state.dead.bounded(name, gradient) if self.guards_latent else gradient
+        if not self.guards_latent:
+            return gradient
+        return state.dead.bounded(name, gradient, layer.across_filters(name), layer.within_filters(name))
 
     def _follow(self, state: MaskState, layers: Sequence[Layer], due: Sequence[Layer]) -> None:
         """Move the latent weights after the optimizer, which has moved the parameters; then project at once.
@@ -178,12 +183,13 @@ class MaskMethod(Method[MaskState]):
         Only in the parameters of layers that are `due` it leaves what every connection weighs now, pruned or not.
         """
         revealed = {name for name, _ in tensors_of(due)}
+        shares = self._shares_of_all(state, layers) if any(layer.shards for layer in layers) else None
         for group in _groups(state, layers):
             weights, latents = [piece.weight for piece in group], [piece.latent for piece in group]
             zero = weights[0].new_zeros(())
             effective = [torch.addcmul(zero, piece.weight, piece.mask) for piece in group]  # the sum turns -0 into +0
             hidden = torch._foreach_sub(weights, effective)  # of kept connections a - a is +0: nothing is remembered
-            for latent, value, speed in zip(latents, hidden, self._speeds(state, group, hidden), strict=True):
+            for latent, value, speed in zip(latents, hidden, self._speeds(state, group, hidden, shares), strict=True):
                 latent.lerp_(value, speed)
             torch._foreach_copy_(weights, effective)
             for piece in group:
@@ -192,19 +198,43 @@ class MaskMethod(Method[MaskState]):
         state.projected.update(name for name, _ in tensors_of(layers) if name not in revealed)
 
     def _speeds(
-        self, state: MaskState, group: Sequence[_Stretch], hidden: Sequence[Tensor]
+        self,
+        state: MaskState,
+        group: Sequence[_Stretch],
+        hidden: Sequence[Tensor],
+        known: Mapping[str, Tensor] | None,
     ) -> Sequence[float | Tensor]:
-        """What share of the way to `hidden` latent weights go. Those of 16 bits go all of it: a share would be lost."""
+        """What share of the way to `hidden` latent weights go. Those of 16 bits go all of it: a share would be lost.
+
+        known: by stretch, the share that it may follow, where that is settled already.
+        """
         speeds = [(self.latent_speed or 0.0) if piece.latent.element_size() > 2 else 1.0 for piece in group]
         if state.moves is None:
             return speeds
-        moves = torch._foreach_sub(list(hidden), [piece.latent for piece in group])
-        lengths = torch.stack([length.to(torch.float32) for length in torch._foreach_norm(moves)])
-        shares = state.moves.shares([piece.key for piece in group], lengths)
+        if known is None:
+            moves = torch._foreach_sub(list(hidden), [piece.latent for piece in group])
+            lengths = torch.stack([length.to(torch.float32) for length in torch._foreach_norm(moves)])
+            shares = state.moves.shares([piece.key for piece in group], lengths).unbind()
+        else:
+            shares = tuple(known[piece.key] for piece in group)
         return [
-            (share * speed).to(piece.latent.dtype)
-            for share, speed, piece in zip(shares.unbind(), speeds, group, strict=True)
+            (share * speed).to(piece.latent.dtype) for share, speed, piece in zip(shares, speeds, group, strict=True)
         ]
+
+    def _shares_of_all(self, state: MaskState, layers: Sequence[Layer]) -> dict[str, Tensor] | None:
+        """The shares that stretches may follow which lie in several processes, by their key; one exchange for all."""
+        if state.moves is None:
+            return None
+        device = next(tensor.device for _, tensor in tensors_of(layers))
+        spread = {key: layer.across(name) for layer in layers for name in layer.tensors for key in _keys(layer, name)}
+        squares = {key: torch.zeros((), device=device) for key in spread}
+        for group in _groups(state, layers):
+            for piece in group:
+                hidden = piece.weight - torch.addcmul(piece.weight.new_zeros(()), piece.weight, piece.mask)
+                length = torch.linalg.vector_norm(hidden.sub_(piece.latent), dtype=torch.float32)
+                squares[piece.key] = squares[piece.key] + length.square().to(device)
+        lengths = torch.stack(summed(list(squares.values()), list(spread.values()))).sqrt_()
+        return dict(zip(spread, state.moves.shares(list(spread), lengths).unbind(), strict=True))
 
     def _refresh(self, state: MaskState, layers: Sequence[Layer], step: int) -> None:
         """Ask for new masks, count prunes and splices, and remember what is pruned now."""
@@ -220,9 +250,12 @@ class MaskMethod(Method[MaskState]):
                 mask.copy_(fresh)
 
         changes = numbers(adopted())
-        for name, spliced, pruned in zip(names, changes[::2], changes[1::2], strict=True):
-            state.spliced[name] += spliced
-            state.pruned[name] += pruned
+        for counts, found in ((state.spliced, changes[::2]), (state.pruned, changes[1::2])):
+            here = {name: 0 for name, _ in tensors_of(layers)}
+            for name, change in zip(names, found, strict=True):
+                here[name] += change
+            for name, change in of_all_parts(here, layers).items():
+                counts[name] += change
         if self.guards_latent and state.latent:
             for name, tensor in tensors_of(layers):
                 # What has just been pruned begins at 0; it has no latent weight yet.
@@ -238,20 +271,25 @@ class MaskMethod(Method[MaskState]):
         if self.observation is None:
             return
         for layer, name, tensor in weights_of(layers):
-            before, dim = state.scales.get(name), layer.filter_dim(name)
-            before = filters.norms(tensor, dim) if before is None else before
-            state.scales[name] = filters.scales(tensor, state.masks[name], before, dim)
+            before, dim, groups = state.scales.get(name), layer.filter_dim(name), layer.within_filters(name)
+            before = filters.norms(tensor, dim, groups) if before is None else before
+            state.scales[name] = filters.scales(tensor, state.masks[name], before, dim, groups)
 
     def _find_dead(self, state: MaskState, layers: Sequence[Layer]) -> None:
         """Which filters are dead with the masks as they are now."""
         weights = list(weights_of(layers))
-        flags = [filters.dead(state.masks[name], layer.filter_dim(name)) for layer, name, _ in weights]
-        some = numbers(dead.any() for dead in flags)
-        for (layer, name, tensor), dead, any_dead in zip(weights, flags, some, strict=True):
+        flags = [
+            filters.dead(state.masks[name], layer.filter_dim(name), layer.within_filters(name))
+            for layer, name, _ in weights
+        ]
+        here = dict(zip((name for _, name, _ in weights), numbers(dead.any() for dead in flags), strict=True))
+        some = of_all_parts(here, layers)
+        for (layer, name, tensor), dead in zip(weights, flags, strict=True):
             state.dead.forget(name)
-            if any_dead:
+            if some[name]:
                 scales = state.scales.get(name)
-                scales = filters.norms(tensor, layer.filter_dim(name)) if scales is None else scales
+                if scales is None:
+                    scales = filters.norms(tensor, layer.filter_dim(name), layer.within_filters(name))
                 state.dead.note(name, dead, scales)
 
 
@@ -269,15 +307,38 @@ def _groups(state: MaskState, layers: Sequence[Layer]) -> Iterator[list[_Stretch
     """All stretches, those of one type that lie beside each other together, so that a device gets few, large orders."""
     group: list[_Stretch] = []
     room = 0
-    for name, whole in tensors_of(layers):
-        for index, parts in enumerate(blocks(whole, state.latent[name], as_number(state.masks[name]))):
-            weight = parts[0]
-            like = group and (group[0].weight.dtype, group[0].weight.device) == (weight.dtype, weight.device)
-            if not like or weight.numel() > room:
-                if group:
-                    yield group
-                group, room = [], GROUP[weight.device.type == "cpu"]
-            group.append(_Stretch(name, f"{name}:{index}", *parts))
-            room -= weight.numel()
+    for layer in layers:
+        for name, whole in layer.tensors.items():
+            stretches = blocks(whole, state.latent[name], as_number(state.masks[name]), beyond=_before(layer, name))
+            for key, parts in zip(_keys_here(layer, name), stretches, strict=False):
+                weight = parts[0]
+                like = group and (group[0].weight.dtype, group[0].weight.device) == (weight.dtype, weight.device)
+                if not like or weight.numel() > room:
+                    if group:
+                        yield group
+                    group, room = [], GROUP[reads_at_once(weight)]
+                group.append(_Stretch(name, key, *parts))
+                room -= weight.numel()
     if group:
         yield group
+
+
+def _keys(layer: Layer, name: str) -> list[str]:
+    """The keys of all stretches of a parameter, wherever they are."""
+    count = 1 if _before(layer, name) is None else math.ceil(layer.size(name) / BLOCK)
+    return [f"{name}:{index}" for index in range(count)]
+
+
+def _keys_here(layer: Layer, name: str) -> Iterator[str]:
+    """The keys of the stretches that are here, and more."""
+    return (f"{name}:{index}" for index in itertools.count((_before(layer, name) or 0) // BLOCK))
+
+
+def _before(layer: Layer, name: str) -> int | None:
+    """How many connections of the whole parameter lie before what is here; None if that isn't one piece of it."""
+    shard = layer.shards.get(name)
+    if shard is None:
+        return 0
+    if any(dim for dim, _ in shard.cuts):
+        return None
+    return shard.offset[0] * math.prod(shard.shape[1:])

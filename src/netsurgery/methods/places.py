@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from netsurgery.methods.shards import Shard, summed
+
 _VALUE_BITS = 2.0  # sign and size of a quantized weight, wherever it is
 _UNSEEN = 0.5  # connections of an output or input that has none: it may get one
 
@@ -16,15 +18,24 @@ _UNSEEN = 0.5  # connections of an output or input that has none: it may get one
 class PlaceCosts:
     """Bits for each connection of a tensor, kept per output and per input position only."""
 
-    def __init__(self, mask: Tensor) -> None:
-        """mask: bool (n, ...), or (n,) of a bias, whose entries all cost the same."""
-        total = mask.sum().clamp(min=1).log2()
-        if mask.dim() == 1:
-            self._outputs, self._inputs = total.new_tensor(len(mask)).log2().sub(total).expand(len(mask)), None
-        else:
-            outputs = mask.sum(dim=tuple(range(1, mask.dim())), keepdim=True)
+    def __init__(self, mask: Tensor, shard: Shard | None = None) -> None:
+        """mask: bool (n, ...), or (n,) of a bias, whose entries all cost the same; or the part of it that is here."""
+        rest = tuple(range(1, mask.dim()))
+        counts = [mask.sum()]
+        groups = [shard.across() if shard else ()]
+        if rest:
+            counts += [mask.sum(dim=rest, keepdim=True), mask.sum(dim=0)]
+            groups += [shard.across(rest), shard.across({0})] if shard else [(), ()]
+        total, *by_place = summed(counts, groups)
+        total = total.clamp(min=1).log2()
+        self._inputs: Tensor | None = None
+        if rest:
+            outputs, inputs = by_place
             self._outputs = total - (outputs + _UNSEEN).log2()
-            self._inputs = -(mask.sum(dim=0) + _UNSEEN).log2()
+            self._inputs = -(inputs + _UNSEEN).log2()
+        else:
+            length = shard.shape[0] if shard else len(mask)
+            self._outputs = total.new_tensor(length).log2().sub(total).expand(len(mask))
 
     def bits(self, rows: slice) -> Tensor:
         """float32, of the shape of those rows of the tensor or one that broadcasts to it; _VALUE_BITS at least."""

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from netsurgery.methods.shards import Groups, most, totals
+
 _SMALLEST_EXPONENT = -1073  # of a power in float64 whose half, where it begins, is a number too
 
 
@@ -26,27 +28,29 @@ def powers(largest: float, bits: int) -> tuple[int, int]:
     return n1, n1 + 1 - 2 ** (bits - 2)
 
 
-def fitted_powers(weights: Callable[[], Iterable[Tensor]], bits: int) -> tuple[int, int]:
+def fitted_powers(weights: Callable[[], Iterable[Tensor]], bits: int, groups: Groups = ()) -> tuple[int, int]:
     """(n1, n2) of the powers that stand for all weights with the least squared error; among equals the largest n1.
 
-    weights: gives the same tensors each time, floating-point and finite, not all zeros. bits: b >= 2.
+    weights: gives the same tensors each time, floating-point and finite, not all zeros. bits: b >= 2. groups: over
+    which other parts of the weights are spread.
     `powers` holds the largest weight, whatever that costs the others: where there are few powers, one large weight
     leaves most below the smallest. Here it may become a smaller power than its own, as equation 4 has no upper end.
     Nothing is missed by trying from there down to the last power below the mean of |w|: below, every weight from half
     of the largest power on would gain by a larger one, in sum.
     """
-    largest, total, count = 0.0, 0.0, 0
+    largest, total, count = 0.0, 0.0, 0.0
     for block in weights():
         if block.numel():
             sizes = block.abs().to(torch.float64)
             largest, total, count = max(largest, float(sizes.max())), total + float(sizes.sum()), count + block.numel()
+    largest = most(largest, groups)
+    total, count = totals([total, count], [groups, groups])
     highest, _ = powers(largest, bits)
     _, lowest = math.frexp(total / count)  # mean < 2^lowest
     span = 2 ** (bits - 2) - 1
-    errors = {
-        n1: sum(_squared_error(block, largest, n1, n1 - span) for block in weights())
-        for n1 in range(highest, min(lowest - 1, highest) - 1, -1)
-    }
+    tries = range(highest, min(lowest - 1, highest) - 1, -1)
+    here = [sum(_squared_error(block, largest, n1, n1 - span) for block in weights()) for n1 in tries]
+    errors = dict(zip(tries, totals(here, [groups] * len(here)), strict=True))
     n1 = min(errors, key=lambda tried: errors[tried])
     return n1, n1 - span
 

@@ -6,10 +6,11 @@ the free ones are retrained to recover the accuracy; and again, until none is fr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal, final
+from typing import ClassVar, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -17,14 +18,15 @@ from torch import Tensor
 from netsurgery.checks import is_number, require, require_count, require_flag
 from netsurgery.errors import NonFiniteWeightsError, StarvedLayerWarning
 from netsurgery.methods.base import Layer, Method, tensors_of, weights_of
-from netsurgery.methods.blocks import as_number, blocks, row_blocks, rows_of
+from netsurgery.methods.blocks import ROW_BLOCK, as_number, blocks, row_blocks, rows_of
 from netsurgery.methods.channel_powers import largest_exponents, nearest_in_channels, sizes_in_channels
 from netsurgery.methods.encoded import EncodedPowers, EncodedSparse
 from netsurgery.methods.fields import generator, hidden, per_filter, per_parameter, per_parameter_number
 from netsurgery.methods.powers import fitted_powers, nearest_power, powers
-from netsurgery.methods.ranking import cut_at
+from netsurgery.methods.ranking import Scores, cut_at
+from netsurgery.methods.shards import before_and_all, most, totals
 from netsurgery.methods.soundness import check_finite
-from netsurgery.methods.state import State, no_counts
+from netsurgery.methods.state import State, no_counts, of_all_parts
 
 PORTIONS: dict[int, tuple[float, ...]] = {
     2: (0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0),
@@ -140,7 +142,8 @@ class INQ(Method[QuantizationState]):
         return self._moments()[-1]
 
     def advice(self, layers: Sequence[Layer]) -> UserWarning | None:
-        zeros = [name for _, name, tensor in weights_of(layers) if not tensor.count_nonzero()]
+        survivors = _survivors(layers)
+        zeros = [name for _, name, _ in weights_of(layers) if not survivors[name]]
         if not zeros:
             return None
         return StarvedLayerWarning(
@@ -149,9 +152,11 @@ class INQ(Method[QuantizationState]):
         )
 
     def init(self, layers: Sequence[Layer], seed: int) -> QuantizationState:
-        survivors = {name: int(tensor.count_nonzero()) for name, tensor in tensors_of(layers)}
+        survivors = _survivors(layers)
         channels = {
-            name: largest_exponents(tensor, self.bits, layer.filter_dim(name), self.largest_power == "fitted")
+            name: largest_exponents(
+                tensor, self.bits, layer.filter_dim(name), self.largest_power == "fitted", layer.within_filters(name)
+            )
             for layer, name, tensor in weights_of(layers)
             if self.per_channel
         }
@@ -159,8 +164,9 @@ class INQ(Method[QuantizationState]):
             free={name: tensor != 0 for name, tensor in tensors_of(layers)},
             fixed={name: torch.zeros_like(tensor) for name, tensor in tensors_of(layers)},
             exponents={
-                name: self._powers(tensor, channels.get(name)) if survivors[name] else (0, 0)
-                for name, tensor in tensors_of(layers)
+                name: self._powers(layer, name, channels.get(name)) if survivors[name] else (0, 0)
+                for layer in layers
+                for name in layer.tensors
             },
             channel_exponents=channels,
             survivors=survivors,
@@ -176,11 +182,12 @@ class INQ(Method[QuantizationState]):
             return
         check_finite(layers, "while training")
         portion = self._portions()[moments.index(step)]
-        for name, tensor in tensors_of(layers):
-            free = int(state.free[name].count_nonzero())
-            left = state.survivors[name] - round(portion * state.survivors[name])
-            if free > left:
-                self._fix(state, name, tensor, free - left)
+        free = of_all_parts({name: int(state.free[name].count_nonzero()) for name, _ in tensors_of(layers)}, layers)
+        for layer in layers:
+            for name in layer.tensors:
+                left = state.survivors[name] - round(portion * state.survivors[name])
+                if free[name] > left:
+                    self._fix(state, layer, name, free[name] - left)
 
     def project(self, state: QuantizationState, name: str, tensor: Tensor) -> None:
         """Every fixed connection has its value, to the bit."""
@@ -192,14 +199,20 @@ class INQ(Method[QuantizationState]):
             return EncodedSparse.of(tensor, state.kept(name))
         return EncodedPowers.of(tensor)
 
-    def _powers(self, tensor: Tensor, channels: Tensor | None) -> tuple[int, int]:
+    def _powers(self, layer: Layer, name: str, channels: Tensor | None) -> tuple[int, int]:
         """(n1, n2) of a tensor that isn't all zeros. channels: n1 of each, if they have their own."""
+        tensor, groups = layer.tensors[name], layer.across(name)
         if channels is not None:
-            least, most = (int(end) for end in torch.aminmax(channels))
-            return most, least + 1 - 2 ** (self.bits - 2)
+            spread = layer.across_filters(name)
+            ends = torch.aminmax(channels) if len(channels) else (math.inf, -math.inf)
+            least, highest = -most(-float(ends[0]), spread), most(float(ends[1]), spread)
+            return int(highest), int(least) + 1 - 2 ** (self.bits - 2)
         if self.largest_power == "paper":
-            return powers(max(abs(float(end)) for end in torch.aminmax(tensor)), self.bits)
-        return fitted_powers(lambda: (tensor[rows][tensor[rows] != 0] for rows in row_blocks(tensor)), self.bits)
+            here = max(abs(float(end)) for end in torch.aminmax(tensor)) if tensor.numel() else 0.0
+            return powers(most(here, groups), self.bits)
+        return fitted_powers(
+            lambda: (tensor[rows][tensor[rows] != 0] for rows in row_blocks(tensor)), self.bits, groups
+        )
 
     def _portions(self) -> tuple[float, ...]:
         return self.portions or PORTIONS[min(self.bits, max(PORTIONS))]
@@ -209,39 +222,67 @@ class INQ(Method[QuantizationState]):
         rounds = len(self._portions()) - 1
         return tuple(round(index * self.steps / max(rounds, 1)) for index in range(rounds + 1))
 
-    def _fix(self, state: QuantizationState, name: str, tensor: Tensor, count: int) -> None:
+    def _fix(self, state: QuantizationState, layer: Layer, name: str, count: int) -> None:
         """Quantize `count` of the free connections of a tensor, 1 .. all of them, and free them no more."""
-        seed = int(torch.randint(1 << 62, (), generator=state.generator)) if self.order == "random" else None
+        tensor, groups = layer.tensors[name], layer.across(name)
+        draws = None
+        if self.order == "random":
+            seed = int(torch.randint(1 << 62, (), generator=state.generator))
+            here = {name: int(state.free[name].count_nonzero())} if groups else {}
+            draws = _Draws(seed, before_and_all(here, {name: groups})[name][0] if groups else 0)
         channels = state.channel_exponents.get(name)
 
         def all_scores() -> Iterator[Tensor]:
-            return (scores for _, scores in _scores(tensor, state.free[name], channels, seed))
+            return (scores for _, scores in _scores(tensor, state.free[name], channels, draws))
 
-        cut = cut_at(all_scores, keep=count)
+        cut = cut_at([Scores(all_scores, groups)], keep=count)
         if cut is None:
             raise NonFiniteWeightsError(
                 f"{name} holds weights beyond float32's range. Scale them down, and attach again."
             )
-        parts = cut.shared(all_scores())
-        for (rows, scores), part in zip(_scores(tensor, state.free[name], channels, seed), parts, strict=True):
+        (own,) = cut.shared([Scores(all_scores, groups)])
+        zeros = 0
+        for (rows, scores), part in zip(_scores(tensor, state.free[name], channels, draws), own.parts, strict=True):
             free = state.free[name][rows]
             chosen = torch.zeros_like(free).masked_scatter_(free, part.select(scores))
             if channels is None:
                 values = nearest_power(tensor[rows], *state.exponents[name])
             else:
                 values = nearest_in_channels(tensor[rows], rows_of(channels, rows), self.bits)
-            state.pruned[name] += int((chosen & (values == 0)).count_nonzero())  # too small for the smallest power
+            zeros += int((chosen & (values == 0)).count_nonzero())  # too small for the smallest power
             state.fixed[name][rows].addcmul_(values, as_number(chosen))
             free.logical_and_(chosen.logical_not_())
+        state.pruned[name] += int(totals([zeros], [groups])[0])
 
 
-def _scores(tensor: Tensor, free: Tensor, channels: Tensor | None, seed: int | None) -> Iterator[tuple[slice, Tensor]]:
+class _Draws(NamedTuple):
+    """Numbers drawn from `seed`, those after the first `before`, which other processes have for their parts."""
+
+    seed: int
+    before: int
+
+    def generator(self) -> torch.Generator:
+        """That gives them, the same each time."""
+        generator = torch.Generator().manual_seed(self.seed)
+        for start in range(0, self.before, ROW_BLOCK):
+            torch.rand(min(ROW_BLOCK, self.before - start), generator=generator)
+        return generator
+
+
+def _survivors(layers: Sequence[Layer]) -> dict[str, int]:
+    """Parameter name -> connections other than 0."""
+    return of_all_parts({name: int(tensor.count_nonzero()) for name, tensor in tensors_of(layers)}, layers)
+
+
+def _scores(
+    tensor: Tensor, free: Tensor, channels: Tensor | None, draws: _Draws | None
+) -> Iterator[tuple[slice, Tensor]]:
     """Non-negative float32 scores of the free connections, (k,), some rows at a time; the highest are taken first.
 
-    |w|, over the largest power of its channel where `channels` has n1 of each, or numbers drawn from `seed`: the same
-    each time, so that they needn't be kept.
+    |w|, over the largest power of its channel where `channels` has n1 of each, or numbers drawn: the same each time, so
+    that they needn't be kept.
     """
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    generator = None if draws is None else draws.generator()
     for rows in row_blocks(tensor):
         if channels is None:
             sizes = tensor[rows].to(torch.float32).abs()

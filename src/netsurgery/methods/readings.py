@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 
+def reads_at_once(tensor: Tensor) -> bool:
+    """True if reading a number from it waits for nothing: it is a processor's. All others are waited for."""
+    return tensor.device.type == "cpu"
+
+
 def numbers(counts: Iterable[Tensor]) -> list[int]:
     """The values of integer or bool tensors of shape (), whichever devices they are on.
 
@@ -17,7 +22,7 @@ def numbers(counts: Iterable[Tensor]) -> list[int]:
     read: list[int] = []
     waiting: dict[torch.device, list[tuple[int, Tensor]]] = {}
     for place, count in enumerate(counts):
-        if count.device.type == "cpu":
+        if reads_at_once(count):
             read.append(int(count))
         else:
             read.append(0)

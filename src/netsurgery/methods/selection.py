@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -14,8 +16,9 @@ from netsurgery.methods.base import Layer
 from netsurgery.methods.blocks import as_number, row_blocks, rows_of
 from netsurgery.methods.masking import MaskState, Piece
 from netsurgery.methods.places import PlaceCosts
-from netsurgery.methods.ranking import INFINITY, Cut, PartCut, cut_at
-from netsurgery.methods.readings import numbers
+from netsurgery.methods.ranking import INFINITY, Cut, Scores, TensorCut, cut_at
+from netsurgery.methods.readings import numbers, reads_at_once
+from netsurgery.methods.shards import totals
 
 _TINY = 1e-30  # keeps 0 / 0 away from filters of zeros
 _HELD = {True: 1 << 22, False: 1 << 26}
@@ -46,10 +49,11 @@ def largest(
         )
 
     named = [(layer, name) for layer in layers for name in layer.tensors]
-    scores = _Scores(named, lambda layer, name: _scores(state, layer, name, hysteresis, concentration))
+    rules = _rules(state, layers, hysteresis, concentration)
+    scores = _HeldScores(named, lambda layer, name: _scores(state, layer, name, rules[name]))
     cuts = _cuts(scores, [name for _, name in named], keep, floors or {})
     for _, name in named:
-        for (rows, part), cut in zip(scores.of(name), cuts[name], strict=True):
+        for (rows, part), cut in zip(scores.of(name), cuts[name].parts, strict=True):
             yield name, rows, cut.select(part)
 
 
@@ -57,7 +61,7 @@ _Part = tuple[slice, Tensor]
 """Rows of a tensor, and their scores."""
 
 
-class _Scores:
+class _HeldScores:
     """The scores of all connections, in parts: held while masks are chosen, or made anew where they would fill memory.
 
     Both come to the same: what `_scores` gives doesn't change while masks are adopted.
@@ -67,7 +71,7 @@ class _Scores:
         self._layers = {name: layer for layer, name in named}
         self._make = make
         tensors = [layer.tensors[name] for layer, name in named]
-        room = _HELD[all(tensor.device.type == "cpu" for tensor in tensors)]
+        room = _HELD[all(map(reads_at_once, tensors))]
         self._holds = sum(tensor.numel() for tensor in tensors) <= room
         self._held: dict[str, list[_Part]] = {}
 
@@ -79,34 +83,30 @@ class _Scores:
             self._held[name] = list(self._make(self._layers[name], name))
         return self._held[name]
 
-    def together(self, names: Sequence[str]) -> Iterator[Tensor]:
-        """The scores of several tensors, one part after the other."""
-        return (part for name in names for _, part in self.of(name))
+    def felt(self, names: Sequence[str]) -> dict[str, int]:
+        """Name -> how many connections of the tensor have a score above 0."""
+        here = [sum(numbers(part.count_nonzero() for _, part in self.of(name))) for name in names]
+        found = totals(here, [self._layers[name].across(name) for name in names])
+        return {name: int(count) for name, count in zip(names, found, strict=True)}
 
-    def cut(self, names: Sequence[str], keep: int) -> dict[str, list[PartCut]]:
-        """Name -> where its parts are cut if those tensors together keep `keep` connections."""
-        if keep:
-            return self.split(names, _cut(partial(self.together, names), keep))
-        return self.split(names, Cut(bits=INFINITY, ties=0))
+    def cut(self, names: Sequence[str], keep: int) -> dict[str, TensorCut]:
+        """Name -> where it is cut if those tensors together keep `keep` connections."""
+        scores = [Scores(partial(self._parts, name), self._layers[name].across(name)) for name in names]
+        cut = _cut(scores, keep) if keep else Cut(bits=INFINITY, ties=0)
+        return dict(zip(names, cut.shared(scores), strict=True))
 
-    def split(self, names: Sequence[str], cut: Cut) -> dict[str, list[PartCut]]:
-        parts = iter(cut.shared(self.together(names)))
-        return {name: [next(parts) for _ in row_blocks(self._layers[name].tensors[name])] for name in names}
+    def _parts(self, name: str) -> Iterator[Tensor]:
+        return (part for _, part in self.of(name))
 
 
-def _cuts(scores: _Scores, names: Sequence[str], keep: int, floors: Mapping[str, int]) -> dict[str, list[PartCut]]:
-    """Parameter name -> where its parts are cut: one cut for all, but for those that would fall below their floor."""
-    own: dict[str, list[PartCut]] = {}  # of parameters at their floor
+def _cuts(scores: _HeldScores, names: Sequence[str], keep: int, floors: Mapping[str, int]) -> dict[str, TensorCut]:
+    """Parameter name -> where it is cut: one cut for all, but for those that would fall below their floor."""
+    own: dict[str, TensorCut] = {}  # of parameters at their floor
     free, left = list(names), keep
     while True:
         cuts = scores.cut(free, left)
-        low: dict[str, int] = {}
-        for name in free:
-            kept, floor = sum(part.kept for part in cuts[name]), floors.get(name, 0)
-            if kept < floor:
-                felt = sum(numbers(part.count_nonzero() for part in scores.together([name])))
-                if felt > kept:
-                    low[name] = min(floor, felt)
+        felt = scores.felt([name for name in free if cuts[name].kept < floors.get(name, 0)])
+        low = {name: min(floors[name], count) for name, count in felt.items() if count > cuts[name].kept}
         if not low:
             return {**cuts, **own}
         for name, floor in low.items():
@@ -117,7 +117,7 @@ def _cuts(scores: _Scores, names: Sequence[str], keep: int, floors: Mapping[str,
             return own
 
 
-def _cut(scores: Callable[[], Iterator[Tensor]], keep: int) -> Cut:
+def _cut(scores: Sequence[Scores], keep: int) -> Cut:
     cut = cut_at(scores, keep)
     if cut is None:
         raise NonFiniteWeightsError(
@@ -142,37 +142,69 @@ def root_rms(layer: Layer) -> float:
     Layers whose weights are larger by nature lose their advantage in a common ranking, but only half of it: with the
     full quotient small layers with strong weights would be cut as deep as large redundant ones.
     """
-    weights = next(iter(layer.tensors.values())).detach()
-    rms = float(weights.to(torch.float32).square().mean().sqrt())
+    name, weights = next(iter(layer.tensors.items()))
+    squares = weights.detach().to(torch.float32).square()
+    groups = layer.across(name)
+    if groups:
+        rms = math.sqrt(totals([float(squares.sum(dtype=torch.float64))], [groups])[0] / layer.size(name))
+    else:
+        rms = float(squares.mean().sqrt())
     return rms**0.5 if rms > 0 else 1.0
 
 
-def _scores(
-    state: MaskState, layer: Layer, name: str, hysteresis: float, concentration: float
-) -> Iterator[tuple[slice, Tensor]]:
+@dataclass(frozen=True)
+class _Rule:
+    """What the scores of one tensor are made from, beside its weights and its mask.
+
+    outputs, inputs: of Sensitivity.factors; None where scores are |w| / constant. scales: the norms of filters.
+    costs: None where places cost nothing.
+    """
+
+    constant: float
+    outputs: Tensor | None
+    inputs: Tensor | None
+    scales: Tensor | None
+    costs: PlaceCosts | None
+    hysteresis: float
+    concentration: float
+
+
+def _rules(state: MaskState, layers: Sequence[Layer], hysteresis: float, concentration: float) -> dict[str, _Rule]:
+    """Parameter name -> the rule of its scores. What other processes have a part in is settled here, once for all."""
+    means = state.sensitivity.means(layers) if state.sensitivity is not None else {}
+    rules = {}
+    for layer in layers:
+        for name, tensor in layer.tensors.items():
+            outputs, inputs = None, None
+            if state.sensitivity is not None:
+                outputs, inputs = state.sensitivity.factors(name, tensor, layer.filter_dim(name), means.get(name))
+            scales = None if outputs is None else state.scales.get(name)
+            if scales is not None and name in state.dead.flags:  # a dead filter has nothing beside what comes back
+                norms = filters.norms(tensor, layer.filter_dim(name), layer.within_filters(name))
+                scales = torch.where(state.dead.flags[name], norms, scales)
+            costs = PlaceCosts(state.masks[name], layer.shards.get(name)) if concentration else None
+            constant = 1.0 if outputs is not None else state.constants[layer.name]
+            rules[name] = _Rule(constant, outputs, inputs, scales, costs, hysteresis, concentration)
+    return rules
+
+
+def _scores(state: MaskState, layer: Layer, name: str, rule: _Rule) -> Iterator[tuple[slice, Tensor]]:
     """Non-negative float32 scores of one tensor, some of its rows at a time.
 
     The same whether or not rows that were given already have their new masks meanwhile.
     """
     tensor = layer.tensors[name]
-    costs = PlaceCosts(state.masks[name]) if concentration else None
-    outputs, inputs = None, None
-    if state.sensitivity is not None:
-        outputs, inputs = state.sensitivity.factors(name, tensor, layer.filter_dim(name))
-    scales = None if outputs is None else state.scales.get(name)
-    if scales is not None and name in state.dead.flags:  # a dead filter has nothing beside what comes back
-        scales = torch.where(state.dead.flags[name], filters.norms(tensor, layer.filter_dim(name)), scales)
     for rows in row_blocks(tensor):
         scores = tensor[rows].to(torch.float32).abs()
-        if scales is not None:
-            scores = _shares(scores, rows_of(scales, rows), state.masks[name][rows])
-        if outputs is None:
-            scores.mul_(1 / state.constants[layer.name])
+        if rule.scales is not None:
+            scores = _shares(scores, rows_of(rule.scales, rows), state.masks[name][rows])
+        if rule.outputs is None:
+            scores.mul_(1 / rule.constant)
         else:
-            scores.mul_(rows_of(outputs, rows))
-            if inputs is not None:
-                scores.mul_(rows_of(inputs, rows))
-        if costs is not None:
-            scores.mul_(costs.bits(rows).pow(-concentration))
-        scores.addcmul_(scores, as_number(state.masks[name][rows]), value=hysteresis - 1)
+            scores.mul_(rows_of(rule.outputs, rows))
+            if rule.inputs is not None:
+                scores.mul_(rows_of(rule.inputs, rows))
+        if rule.costs is not None:
+            scores.mul_(rule.costs.bits(rows).pow(-rule.concentration))
+        scores.addcmul_(scores, as_number(state.masks[name][rows]), value=rule.hysteresis - 1)
         yield rows, scores.contiguous()

@@ -19,20 +19,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from netsurgery.methods.base import Layer, tensors_of
+from netsurgery.methods.base import Layer
 from netsurgery.methods.blocks import BLOCK, row_blocks
 from netsurgery.methods.fields import Home, number, one_tensor, per_some
+from netsurgery.methods.shards import Along, Extents, Groups, summed
 
 BOUND = 4.0
 _TINY = 1e-30  # keeps 0 / 0 away from tensors without any gradient
 
 
-def _outputs(home: Home) -> Sequence[int]:
-    return home.tensor.shape[home.filter_dim : home.filter_dim + 1]
+def _outputs(home: Home) -> Extents:
+    return [Along(home.filter_dim)]
 
 
-def _inputs(home: Home) -> Sequence[int]:
-    return home.tensor.transpose(0, home.filter_dim).shape[1:]
+def _inputs(home: Home) -> Extents:
+    dims = list(range(home.tensor.dim()))
+    dims[0], dims[home.filter_dim] = dims[home.filter_dim], dims[0]
+    return [Along(dim) for dim in dims[1:]]
 
 
 @dataclass
@@ -57,16 +60,29 @@ class Sensitivity:
         """
         outputs: dict[str, Tensor] = {}
         inputs: dict[str, Tensor] = {}
-        dims = {name: layer.filter_dim(name) for layer in layers for name in layer.tensors}
-        for name, tensor in tensors_of(layers):
-            if tensor.grad is None:
-                continue
-            gradient = (tensor.grad.to_dense() if tensor.grad.is_sparse else tensor.grad).to(torch.float32)
-            if gradient.dim() == 1:
-                outputs[name] = gradient.square()
-                continue
-            outputs[name], inputs[name] = _mean_squares(gradient, scales[name], dims[name])
-        share = self._share(list(outputs.values()))
+        weights: dict[str, Layer] = {}
+        spread: dict[str, Groups] = {}
+        for layer in layers:
+            for name in layer.tensors:
+                given = layer.gradient(name)
+                if given is None:
+                    continue
+                gradient = (given.to_dense() if given.is_sparse else given).to(torch.float32)
+                spread[name] = layer.across_filters(name)
+                if gradient.dim() == 1:
+                    outputs[name] = gradient.square()
+                    continue
+                weights[name] = layer
+                outputs[name], inputs[name] = _sums_of_squares(gradient, scales[name], layer.filter_dim(name))
+        sums = summed(
+            [*(outputs[name] for name in weights), *inputs.values()],
+            [*(layer.within_filters(name) for name, layer in weights.items()), *(spread[name] for name in weights)],
+        )
+        for place, (name, layer) in enumerate(weights.items()):
+            filters = layer.shape(name)[layer.filter_dim(name)]
+            outputs[name] = sums[place] * (filters / layer.size(name))
+            inputs[name] = sums[len(weights) + place] / filters
+        share = self._share(list(outputs.values()), [spread[name] for name in outputs])
         for means, fresh in ((self.outputs, outputs), (self.inputs, inputs)):
             for name, value in fresh.items():
                 bounded = value if share is None else value * share.to(value.device)
@@ -75,11 +91,12 @@ class Sensitivity:
                 else:
                     means[name] = bounded
 
-    def _share(self, outputs: Sequence[Tensor]) -> Tensor | None:
+    def _share(self, outputs: Sequence[Tensor], spread: Sequence[Groups]) -> Tensor | None:
         """What an observation counts for, in (0, 1], and the running mean of its sum; None: the first one, for all."""
         if not outputs:
             return None
-        total = torch.stack([value.sum().to(outputs[0].device) for value in outputs]).sum()
+        sums = summed([value.sum() for value in outputs], spread)
+        total = torch.stack([value.to(outputs[0].device) for value in sums]).sum()
         if self.total is None:
             self.total = total
             return None
@@ -89,23 +106,39 @@ class Sensitivity:
         self.total = torch.where(known, before.lerp(total * share, 1 / self.window), total)
         return share
 
-    def factors(self, name: str, tensor: Tensor, dim: int = 0) -> tuple[Tensor, Tensor | None]:
+    def means(self, layers: Sequence[Layer]) -> dict[str, Tensor]:
+        """Names of weights whose filters are spread over processes -> the mean of their outputs."""
+        spread = {
+            name: (layer, groups)
+            for layer in layers
+            for name in layer.tensors
+            if name in self.inputs and (groups := layer.across_filters(name))
+        }
+        sums = summed([self.outputs[name].sum() for name in spread], [groups for _, groups in spread.values()])
+        return {
+            name: total / layer.shape(name)[layer.filter_dim(name)]
+            for (name, (layer, _)), total in zip(spread.items(), sums, strict=True)
+        }
+
+    def factors(
+        self, name: str, tensor: Tensor, dim: int = 0, mean: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """(outputs, inputs) whose product estimates the root mean squared gradient of each connection of `tensor`.
 
         Both broadcast to the tensor, whose filters lie along `dim`; a bias, (n,), has no inputs. Zeros where no
-        gradient was ever seen: the loss doesn't feel that parameter.
+        gradient was ever seen: the loss doesn't feel that parameter. mean: as `means` gives it, of what is spread.
         """
         outputs, inputs = self.outputs.get(name), self.inputs.get(name)
         if outputs is None:
             return tensor.new_zeros([1] * tensor.dim(), dtype=torch.float32), None
         if inputs is None:
             return outputs.sqrt(), None
-        share = (outputs / outputs.mean().clamp(min=_TINY)).sqrt()
+        share = (outputs / (outputs.mean() if mean is None else mean).clamp(min=_TINY)).sqrt()
         return share.view(-1, *[1] * inputs.dim()).transpose(0, dim), inputs.sqrt()[None].transpose(0, dim)
 
 
-def _mean_squares(gradient: Tensor, scales: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """The means of the squares of gradient * scales, (per filter, per input position); filters lie along `dim`.
+def _sums_of_squares(gradient: Tensor, scales: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The sums of the squares of gradient * scales, (per filter, per input position); filters lie along `dim`.
 
     Some filters at a time: a product as large as the weight would be the largest thing that a step holds beside it.
     """
@@ -116,4 +149,4 @@ def _mean_squares(gradient: Tensor, scales: Tensor, dim: int) -> tuple[Tensor, T
         relative = filters[rows] * norms[rows]
         outputs[rows] = torch.linalg.vector_norm(relative, dim=tuple(range(1, relative.dim()))).square_()
         inputs += torch.linalg.vector_norm(relative, dim=0).square_()
-    return outputs * (len(filters) / filters.numel()), inputs / len(filters)
+    return outputs, inputs

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from netsurgery.checks import require_count, require_flag
-from netsurgery.errors import NonFiniteWeightsError
+from netsurgery.errors import AttachmentError, NonFiniteWeightsError
 from netsurgery.methods import fields
 from netsurgery.methods.base import Layer, Method, tensors_of
 from netsurgery.methods.encoded import EncodedPlanes
@@ -24,13 +24,17 @@ from netsurgery.methods.exchange import remember
 from netsurgery.methods.expansion import MOST_PLANES, expand, sum_of_planes
 from netsurgery.methods.expansion_in_place import Place, adopt_in_place, expand_in_place, fits, sum_in_place
 from netsurgery.methods.fields import Home, number, per_parameter
-from netsurgery.methods.state import State, no_counts
+from netsurgery.methods.readings import numbers, reads_at_once
+from netsurgery.methods.shards import Along, Extents, Shard, shape_of
+from netsurgery.methods.state import State, no_counts, of_all_parts
 
+_LOOK = 50
+"""Steps between two looks at whether weights of a graphics card are finite; a processor's are looked at each time."""
 _BLOCK = 1 << 17  # weights that are sketched at a time: with the planes of it they fit the processor's second cache
 
 
-def _scales(home: Home) -> Sequence[int]:
-    return math.ceil(len(home.tensor) / home.method.sharing), home.method.planes
+def _scales(home: Home) -> Extents:
+    return [Along(0, per=home.method.sharing), home.method.planes]
 
 
 @dataclass
@@ -53,7 +57,7 @@ class SketchState(State):
     def kept(self, name: str) -> Tensor:
         return torch.ones_like(self.codes[name], dtype=torch.bool)
 
-    def adopt(self, layers: Sequence[Layer]) -> set[str]:
+    def adopt(self, layers: Sequence[Layer], tells: bool = True) -> set[str]:
         """Whatever isn't the sum of its planes becomes latent.
 
         Entries that are it again, after something else was there for a while such as an average of weights, keep their
@@ -70,9 +74,10 @@ class SketchState(State):
                 continue
             for block in self.blocks(name, tensor):
                 other = block.weight != block.sum().to(tensor.dtype)
-                if bool(other.any()):
-                    block.latent.copy_(torch.where(other, block.weight, block.latent))
-                    written.add(name)
+                if (tells or reads_at_once(other)) and not bool(other.any()):
+                    continue
+                block.latent.copy_(torch.where(other, block.weight, block.latent))
+                written.add(name)
         return written.union(name for name, adopts in zip(named, adopt_in_place(places), strict=True) if adopts)
 
     def blocks(self, name: str, tensor: Tensor, most: int = _BLOCK) -> Iterator[_Block]:
@@ -81,7 +86,7 @@ class SketchState(State):
         weight, codes, scales = tensor.permute(order), self.codes[name].permute(order), self.scales[name]
         latent = self.latent[name].permute(order) if self.latent else weight
         whole = len(tensor) - len(tensor) % self.sharing
-        count = max(1, most * len(tensor) // (tensor.numel() * self.sharing)) * self.sharing
+        count = max(1, most * len(tensor) // (max(1, tensor.numel()) * self.sharing)) * self.sharing
         cuts = sorted({*range(0, whole, count), whole, len(tensor)})
         for start, stop in pairwise(cuts):
             rows = slice(start, stop)
@@ -147,6 +152,24 @@ class Sketching(Method[SketchState]):
     def active_steps(self) -> int:
         return self.steps
 
+    def check_parts(self, layers: Sequence[Layer]) -> None:
+        torn = {
+            name: int(name in layer.shards and self._is_torn(layer.shards[name]))
+            for layer in layers
+            for name in layer.tensors
+        }
+        names = [name for name, count in of_all_parts(torn, layers).items() if count]
+        if names:
+            raise AttachmentError(
+                f"{self.name!r} sketches whole filters, and processes hold parts of those of {', '.join(names[:3])}"
+                f"{' and others' if len(names) > 3 else ''} (sharing={self.sharing}). Divide these weights along their "
+                "first dimension, between groups of filters that share scales (fully_shard does with sharing=1, "
+                "ColwiseParallel does), or leave their layers out with Stage(skip=...)."
+            )
+
+    def _is_torn(self, shard: Shard) -> bool:
+        return any(dim for dim, _ in shard.cuts) or bool(shard.offset[0] % self.sharing)
+
     def init(self, layers: Sequence[Layer], seed: int) -> SketchState:
         tensors = dict(tensors_of(layers))
         return SketchState(
@@ -154,7 +177,7 @@ class Sketching(Method[SketchState]):
             pruned=no_counts(layers),
             spliced=no_counts(layers),
             scales={
-                name: tensor.new_zeros(tuple(_scales(Home(self, tensor, 0))), dtype=torch.float32)
+                name: tensor.new_zeros(shape_of(_scales(Home(self, tensor, 0)), tensor.shape), dtype=torch.float32)
                 for name, tensor in tensors.items()
             },
             codes={name: torch.zeros_like(tensor, dtype=torch.uint8) for name, tensor in tensors.items()},
@@ -166,7 +189,7 @@ class Sketching(Method[SketchState]):
             return
         due = step % self.interval == 0 or step >= self.active_steps
         if due:
-            self._sketch(state, tensors_of(layers))
+            self._sketch(state, tensors_of(layers), looks=step % _LOOK == 0 or step >= self.active_steps)
         else:
             for name, tensor in tensors_of(layers):
                 remember(state.latent[name], tensor, None)
@@ -185,9 +208,10 @@ class Sketching(Method[SketchState]):
     def encode(self, state: SketchState, name: str, tensor: Tensor) -> EncodedPlanes:
         return EncodedPlanes(state.scales[name].clone(), state.codes[name].clone(), self.sharing, tensor.dtype)
 
-    def _sketch(self, state: SketchState, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    def _sketch(self, state: SketchState, tensors: Iterable[tuple[str, Tensor]], looks: bool) -> None:
         """What the parameters hold becomes latent; new planes for it, and their sum in its place.
 
+        looks: whether a graphics card may be waited for, to see that all is finite; what isn't stays so.
         Raises NonFiniteWeightsError, and leaves in the parameters what they held.
         """
         named, places = list(tensors), list[Place]()
@@ -198,8 +222,10 @@ class Sketching(Method[SketchState]):
             else:
                 self._sketch_block_by_block(state, name, tensor)
         expand_in_place(places, self.refined)
+        seen = [name for name, _ in named if looks or reads_at_once(state.scales[name])]
+        finite = dict(zip(seen, numbers(torch.isfinite(state.scales[name]).all() for name in seen), strict=True))
         for name, _ in named:
-            if not bool(torch.isfinite(state.scales[name]).all()):
+            if not finite.get(name, True):
                 for sketched, values in named:
                     values.copy_(state.latent[sketched])
                 raise NonFiniteWeightsError(

@@ -10,6 +10,7 @@ from netsurgery.errors import NonFiniteWeightsError
 from netsurgery.methods.base import Layer, tensors_of
 from netsurgery.methods.blocks import row_blocks
 from netsurgery.methods.readings import numbers
+from netsurgery.methods.state import of_all_parts
 
 
 def check_finite(layers: Sequence[Layer], when: str) -> None:
@@ -17,8 +18,12 @@ def check_finite(layers: Sequence[Layer], when: str) -> None:
     tensors = dict(tensors_of(layers))
     # The sum of a tensor with NaN or infinity is never finite, and quicker to have than a look at each element.
     finite = numbers(torch.isfinite(tensor.sum(dtype=torch.float32)) for tensor in tensors.values())
-    for (name, tensor), sum_is_finite in zip(tensors.items(), finite, strict=True):
-        if not sum_is_finite and not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)):
+    unsound = {
+        name: int(not fine and not all(bool(torch.isfinite(tensor[rows]).all()) for rows in row_blocks(tensor)))
+        for (name, tensor), fine in zip(tensors.items(), finite, strict=True)
+    }
+    for name, parts in of_all_parts(unsound, layers).items():
+        if parts:
             raise NonFiniteWeightsError(
                 f"{name} holds NaN or infinity {when}, so magnitudes can't be ranked. Start from finite weights; if "
                 "training diverged, lower the learning rate or clip gradients, and resume from a good checkpoint. "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from netsurgery.methods.base import Layer, TensorReport
+from netsurgery.methods.base import Layer, TensorReport, tensors_of
 from netsurgery.methods.fields import hidden, per_parameter_number
+from netsurgery.methods.shards import totals
 
 
 @dataclass
@@ -38,33 +39,45 @@ class State(ABC):
     def kept(self, name: str) -> Tensor:
         """Bool of the parameter's shape, True where the connection isn't pruned; to be read only."""
 
-    def adopt(self, layers: Sequence[Layer]) -> set[str]:
+    def adopt(self, layers: Sequence[Layer], tells: bool = True) -> set[str]:
         """What somebody wrote over hidden connections becomes latent; the names of those parameters.
 
         Not where it contradicts what is declared, as by most methods: there it is dropped.
+        tells: whether the names are wanted: a graphics card is waited for then.
         """
         return set()
 
 
 def report(state: State, layers: Sequence[Layer]) -> list[TensorReport]:
-    """One row per tensor."""
-    rows = []
-    for layer in layers:
-        for name, tensor in layer.tensors.items():
-            kept, own = state.kept(name), state.own(name)
-            rows.append(
-                TensorReport(
-                    layer=layer.name,
-                    name=name,
-                    shape=tuple(tensor.shape),
-                    kept=int(kept.count_nonzero()),
-                    pruned_total=state.pruned[name],
-                    spliced_total=state.spliced[name],
-                    quantized=0 if own is None or own is kept else int((kept > own).count_nonzero()),
-                    groups=layer.groups,
-                )
-            )
-    return rows
+    """One row per tensor, of the whole of it."""
+    kept: dict[str, int] = {}
+    fixed: dict[str, int] = {}
+    for name, _ in tensors_of(layers):
+        keeps, own = state.kept(name), state.own(name)
+        kept[name] = int(keeps.count_nonzero())
+        fixed[name] = 0 if own is None or own is keeps else int((keeps > own).count_nonzero())
+    kept, fixed = of_all_parts(kept, layers), of_all_parts(fixed, layers)
+    return [
+        TensorReport(
+            layer=layer.name,
+            name=name,
+            shape=layer.shape(name),
+            kept=kept[name],
+            pruned_total=state.pruned[name],
+            spliced_total=state.spliced[name],
+            quantized=fixed[name],
+            groups=layer.groups,
+        )
+        for layer in layers
+        for name in layer.tensors
+    ]
+
+
+def of_all_parts(counts: Mapping[str, int], layers: Sequence[Layer]) -> dict[str, int]:
+    """Parameter name -> the sum of such a count over all processes that hold a part of it."""
+    homes = {name: layer for layer in layers for name in layer.tensors}
+    sums = totals(list(counts.values()), [homes[name].across(name) for name in counts])
+    return {name: int(count) for name, count in zip(counts, sums, strict=True)}
 
 
 def no_counts(layers: Sequence[Layer]) -> dict[str, int]:

@@ -15,11 +15,13 @@ import torch
 
 from netsurgery.checks import is_number, require, require_count, require_density, require_flag, require_range
 from netsurgery.errors import DensityWarning
-from netsurgery.methods.base import Layer, tensors_of
+from netsurgery.methods.base import Layer, size_of
 from netsurgery.methods.blocks import row_blocks
 from netsurgery.methods.floors import fewest, floors
 from netsurgery.methods.masking import MaskMethod, MaskState, Observation, Piece
+from netsurgery.methods.moments import Block, moments
 from netsurgery.methods.selection import largest
+from netsurgery.methods.state import of_all_parts
 from netsurgery.schedules import DensityRamp, InversePower
 
 _OBSERVATION_INTERVAL = 4  # optimizer steps at most; gradients of neighbouring steps say much the same
@@ -121,7 +123,7 @@ class Surgery(MaskMethod):
         return Observation(interval, min(_LONGEST_WINDOW, max(_SHORTEST_WINDOW, window)))
 
     def advice(self, layers: Sequence[Layer]) -> UserWarning | None:
-        total, least = _size(layers), fewest(layers)
+        total, least = size_of(layers), fewest(layers)
         asked, needed = round(self.density * total), sum(least.values())
         if asked >= needed:
             return None
@@ -135,7 +137,10 @@ class Surgery(MaskMethod):
 
     def measure(self, layer: Layer) -> float | None:
         """How many connections are there when the stage begins, where the ramp begins with them."""
-        return float(sum(int(tensor.count_nonzero()) for tensor in layer.tensors.values())) if self.warm_start else None
+        if not self.warm_start:
+            return None
+        here = {name: int(tensor.count_nonzero()) for name, tensor in layer.tensors.items()}
+        return float(sum(of_all_parts(here, [layer]).values()))
 
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
         # At step 0 no gradient has been seen yet; nor at step 1, if the only ones there were are from before attach.
@@ -144,9 +149,9 @@ class Surgery(MaskMethod):
         return layers if step % self._interval == 0 or step == self.active_steps else ()
 
     def refreshed(self, state: MaskState, layers: Sequence[Layer], step: int) -> Iterator[Piece]:
-        start = max(1.0, sum(state.constants.values())) / _size(layers) if self.warm_start else 1.0
+        start = max(1.0, sum(state.constants.values())) / size_of(layers) if self.warm_start else 1.0
         density = DensityRamp(self.density, self._ramp_steps, start)(step)
-        keep = max(round(density * _size(layers)), sum(fewest(layers).values()))
+        keep = max(round(density * size_of(layers)), sum(fewest(layers).values()))
         return largest(state, layers, keep, self.hysteresis, self.concentration, floors(layers, keep))
 
     @property
@@ -163,11 +168,6 @@ def _rounded_up(share: float) -> float:
     """To two digits, so that it is enough."""
     step = 10.0 ** (math.floor(math.log10(share)) - 1)
     return min(math.ceil(round(share / step, 6)) * step, 1.0)
-
-
-def _size(layers: Sequence[Layer]) -> int:
-    """Connections of all layers."""
-    return sum(tensor.numel() for _, tensor in tensors_of(layers))
 
 
 @final
@@ -220,16 +220,13 @@ class ThresholdSurgery(MaskMethod):
 
     def measure(self, layer: Layer) -> float:
         """The threshold t."""
-        count, total, squares = 0, 0.0, 0.0
-        for tensor in layer.tensors.values():
-            for rows in row_blocks(tensor):
-                block = tensor.detach()[rows].to(torch.float64)
-                count += block.numel()
-                total += float(block.abs().sum())
-                squares += float(block.square().sum())
-        mean = total / count
-        deviation = math.sqrt(max(squares / count - mean * mean, 0.0))
-        return max(mean + self.c_rate * deviation, 0.0)
+
+        def sizes(name: str) -> Iterator[Block]:
+            tensor = layer.tensors[name].detach()
+            return ((tensor[rows].to(torch.float64).abs(), None) for rows in row_blocks(tensor))
+
+        found = moments(layer, sizes)
+        return max(found.mean + self.c_rate * found.deviation, 0.0)
 
     def due(self, state: MaskState, layers: Sequence[Layer], step: int) -> Sequence[Layer]:
         if step >= self.iter_stop:
@@ -245,5 +242,5 @@ class ThresholdSurgery(MaskMethod):
             for name, tensor in layer.tensors.items():
                 for rows in row_blocks(tensor):
                     # Kept unless |w| <= a, spliced if |w| > b: both are |w| > limit.
-                    limit = torch.where(state.masks[name][rows], tensor.new_tensor(low), tensor.new_tensor(high))
+                    limit = torch.where(state.masks[name][rows], tensor.new_full((), low), tensor.new_full((), high))
                     yield name, rows, tensor[rows].abs() > limit

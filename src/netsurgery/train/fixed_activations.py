@@ -49,11 +49,13 @@ class FixedActivations:
 
     grids: name of the weight of each layer -> the grid of what it reads; empty before `start`. `pack` takes them.
 
-    In distributed training process 0 says the grids, so each process has to train on as many batches. What is read
+    In distributed training process 0 says the grids, so each process has to train on as many batches. Under fully_shard
+    only inputs of layers that are called as modules are rounded; tensor parallel layers are refused. What is read
     before the first layer reads it, and what torch recomputes in backward (checkpointing) but layers, isn't rounded.
     Raises SettingError for a number outside its range, LayerNotFoundError if there is no layer, or nothing that a
     pattern matches, and at `start` if forward has called none; AttachmentError if the model's activations are rounded
-    already, or it is compiled; NonFiniteWeightsError if what a layer reads isn't finite when grids are chosen.
+    already, it is compiled, or a layer is tensor parallel; NonFiniteWeightsError if what a layer reads isn't finite
+    when grids are chosen.
 
     >>> method = ns.INQ(bits=3, steps=60)
     >>> operation = ns.attach(model, optimizer, method)
@@ -93,6 +95,7 @@ class FixedActivations:
             wrong = f"matches no layer with {unmatched[0]!r}" if unmatched else "leaves no layer to round for"
             there = ", ".join(name or "(the model itself)" for name in layers) or "no linear layer and no convolution"
             raise LayerNotFoundError(f"skip={skip!r} {wrong}. There is {there}.")
+        _refuse_parallel(chosen)
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         skipped = {id(module.weight) for name, module in layers.items() if name not in chosen}
         self._names = {one: name for one, name in names.items() if one not in skipped}
@@ -210,6 +213,17 @@ class FixedActivations:
             found = rounded(x, self.grids[name])
             forward.rounded[id(x)], forward.rounded[id(found)] = (x, found), (found, found)
         return forward.rounded[id(x)][1]
+
+
+def _refuse_parallel(layers: Mapping[str, nn.Module]) -> None:
+    """Raise AttachmentError for layers of which processes compute parts: what they read may be spread, too."""
+    parallel = [name for name, layer in layers.items() if getattr(layer, "_distribute_module_applied", False)]
+    if parallel:
+        raise AttachmentError(
+            f"{parallel[0]} is tensor parallel: what it reads may be spread over processes, which fixed activations "
+            "can't round. Leave such layers out with skip=..., or round after training by pack(activations='fixed') "
+            "alone; under fully_shard and DistributedDataParallel it works."
+        )
 
 
 def check_removed(model: object) -> None:

@@ -8,3 +8,6 @@ from netsurgery.graph.from_torch.reading import read_pt2 as read_pt2
 from netsurgery.graph.from_torch.reading import read_torch as read_torch
 from netsurgery.graph.from_torch.reading import torch_outputs as torch_outputs
 from netsurgery.graph.from_torch.reading import unscripted as unscripted
+from netsurgery.graph.from_torch.whole_module import is_first as is_first
+from netsurgery.graph.from_torch.whole_module import is_spread as is_spread
+from netsurgery.graph.from_torch.whole_module import whole as whole
