@@ -33,12 +33,12 @@ from netsurgery.timing.machine import versions
 from netsurgery.train.thread_choice import quickest_threads
 
 METHODS = ("surgery", "inq")
-_PROBE_SHARE = 0.02  # of the budget, for each probe
+_PROBE_SHARE = 0.0125  # of the budget, for each probe
 _PROBE_DENSITY = 0.1
 _FEWEST_PROBE_STEPS, _MOST_PROBE_STEPS = 20, 2_000
 _TIMED_STEPS = 5
 _GUESSED_STEP_S = 0.05  # until probes have shown better
-_SLOWER = 1.1  # a step of a trial beside a plain one, before any was seen
+_SLOWER = 2.0  # a step of a trial beside a plain one, before any was seen
 _RESERVE = 0.93  # share of the time that is planned with
 _OVER = 1.05  # share of the time at which a search ends wherever it is
 
@@ -308,6 +308,7 @@ class _Course:
             int(state["overhead"]),
             prunes="surgery" in self._methods,
             quantizes="inq" in self._methods,
+            max_loss=self._workshop.rule.max_loss,
         )
         trials = search(candidates[REFERENCE], terms)
         outcome: Candidate | None = None

@@ -21,15 +21,18 @@ Search: TypeAlias = Generator[Trial, Candidate, None]
 
 _FIRST_FACTOR = 0.1  # of the density, in the first trial
 _SMALLEST_GAIN = 0.93  # a factor nearer to 1 isn't worth a trial
-_DENSITY_SHARE, _BITS_SHARE = 0.4, 0.15  # of the budget
-_DENSITY_TRIALS, _BITS_TRIALS = 8, 3  # that these are divided among
+_DENSITY_SHARE, _BITS_SHARE = 0.35, 0.05  # of the budget: of all first trials of densities, of one of bits
+_DENSITY_TRIALS = 7  # that the former is divided among
 _LONGER = 1.25  # how much more steps a trial gets after one that failed
+_LATER_SHARE = 0.4  # of what is left, for each later trial of a density
+_BOLD, _CAREFUL = 0.55, 0.75  # factors of the first of these: where the limit was held with room, and by a hair
 _FEWEST_STEPS = 20
 _FIRST_BITS, _FEWEST_BITS = 4, 2
 _MOST_BITS, _COARSER = 6, 2  # where the first don't hold, so many more are tried
-_MOST_BITS_TRIALS, _BITS_TRIALS_OF_A_POINT = 6, 2
+_MOST_BITS_TRIALS, _BITS_TRIALS_OF_A_POINT = 5, 2
 _LONGEST_LINE = 3
 _PLACE_BITS = 1.6  # what the file spends on a connection beside the bits of its value, about
+_ROOM = 2.0  # standard errors that a limit held with room was held by
 _NEAR = 1.0  # standard errors beyond the limit up to which bits are tried all the same
 
 
@@ -37,8 +40,8 @@ _NEAR = 1.0  # standard errors beyond the limit up to which bits are tried all t
 class Terms:
     """What a search is given.
 
-    steps: optimizer steps that may be spent, what evaluating and packing takes counted as steps as well: `overhead` for
-    each trial. prunes, quantizes: whether it may do either.
+    max_loss: how much of the metric may be lost. steps: optimizer steps that may be spent, what evaluating and packing
+    takes counted as steps as well: `overhead` for each trial. prunes, quantizes: whether it may do either.
     """
 
     objective: Objective
@@ -46,6 +49,7 @@ class Terms:
     overhead: int
     prunes: bool = True
     quantizes: bool = True
+    max_loss: float = 0.0
 
 
 class _Account:
@@ -70,30 +74,33 @@ def search(reference: Candidate, terms: Terms) -> Search:
     account = _Account(terms)
     found = [reference]
     pruned = reference
-    factor = _FIRST_FACTOR
+    factor, failed = _FIRST_FACTOR, None
     unit = max(_FEWEST_STEPS, round(terms.steps * _DENSITY_SHARE / _DENSITY_TRIALS) - terms.overhead)
 
-    # Few connections: large steps down, smaller ones where one fails.
+    # Few connections: large steps down; once one fails, half of the way between what held and what didn't.
     while terms.prunes and factor < _SMALLEST_GAIN and account.affords(unit):
         if account.left < terms.steps * (1 - _DENSITY_SHARE) and pruned.number != REFERENCE:
             break
-        yield from _tried(Trial(pruned.number, _density(pruned, factor), None, unit), account, found)
+        goal = _density(pruned, factor)
+        yield from _tried(Trial(pruned.number, goal, None, unit), account, found)
         if found[-1].held and not found[-1].failed:
             pruned = found[-1]
+            factor = _FIRST_FACTOR if failed is None else math.sqrt(min(failed / pruned.density, 1.0))
         else:
+            failed = goal
             factor, unit = math.sqrt(factor), round(unit * _LONGER)
 
     # Few bits for what is left.
-    bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE / _BITS_TRIALS) - terms.overhead)
+    bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
     few = _FewBits(terms.objective, account, found)
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
 
     # Both together, with what is left of the budget: each point gets longer than any before.
-    factor = min(max(factor, 0.5), 0.8)
+    factor = _BOLD if pruned.error is None or pruned.drop + _ROOM * pruned.error <= terms.max_loss else _CAREFUL
     while terms.prunes and factor < _SMALLEST_GAIN:
         behind = bits_unit + terms.overhead if few.bits else 0
-        longer = min(2 * unit, account.left - behind - terms.overhead)
+        longer = min(max(2 * unit, round(_LATER_SHARE * account.left)), account.left - behind - terms.overhead)
         if not account.affords(longer) or longer < unit // 2:
             break
         yield from _tried(Trial(pruned.number, _density(pruned, factor), None, longer), account, found)
@@ -102,7 +109,7 @@ def search(reference: Candidate, terms: Terms) -> Search:
         cheaper = False
         if few.bits and near and not latest.failed:
             before = best(found, terms.objective)
-            yield from few.tried([latest], few.bits, bits_unit, _BITS_TRIALS_OF_A_POINT)
+            yield from few.tried([latest], few.bits, max(bits_unit, longer // 2), _BITS_TRIALS_OF_A_POINT)
             cheaper = best(found, terms.objective) != before
         if latest.held and not latest.failed:
             pruned = latest

@@ -60,7 +60,7 @@ class Workshop:
         self.model = model
         self.folder = folder
         self._evaluate = evaluate
-        self._rule = rule
+        self.rule = rule
         self._objective = objective
         self._seed = seed
         self._pack_options = dict(pack_options)
@@ -142,7 +142,7 @@ class Workshop:
             return Candidate(number, trial, 0, self.connections, bits, 0.0, 0.0, None, False, failed=str(error))
         try:
             score = self._scored()
-            verdict = self._rule.verdict(self._score, score)
+            verdict = self.rule.verdict(self._score, score)
             self.folder.write_weights(number, self.model.state_dict())
             size_bytes, latency_us = self._packed(number)
         finally:
