@@ -27,6 +27,7 @@ import robustness_table
 from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_answer
 from any_network_table import any_network_table
 from cifar_table import cifar_table
+from compress_table import compress_table
 from exchanged_table import exchanged_table
 from experiment_tables import pruned_table, quantized_table
 from fixed_accuracy_table import fixed_accuracy_table
@@ -44,6 +45,7 @@ DOCUMENTS = (
         ROOT / "docs" / name
         for name in (
             "choosing-a-method.md",
+            "compress.md",
             "engine.md",
             "machines.md",
             "public-models.md",
@@ -232,6 +234,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "robustness-densities": lambda: robustness_table.density_tables(robustness_table.recorded()),
     "any-network": any_network_table,
     "fixed point": fixed_point_table,
+    "compress": compress_table,
     "fixed accuracy": fixed_accuracy_table,
     "public-models": public_models_tables,
     "robustness-few-bits": lambda: robustness_table.few_bits_table(robustness_table.recorded()),

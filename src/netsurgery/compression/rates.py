@@ -25,7 +25,7 @@ MOMENTUM = 0.9
 DECAY = 5e-4
 """Weight decay of what is pruned, and of weights alone: connections that the loss doesn't hold sink to where they can
 be cut."""
-_ROUND_RATE = 0.3  # learning rate of INQ's rounds over that of surgery
+_ROUND_RATE = 0.5  # learning rate of INQ's rounds over that of surgery
 _WARM_UP = 0.02  # share of a schedule's steps
 
 
