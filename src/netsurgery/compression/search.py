@@ -27,13 +27,14 @@ _LONGER = 1.25  # how much more steps a trial gets after one that failed
 _LATER_SHARE = 0.4  # of what is left, for each later trial of a density
 _BOLD, _CAREFUL = 0.55, 0.75  # factors of the first of these: where the limit was held with room, and by a hair
 _FEWEST_STEPS = 20
+_SOUND_STEPS, _LARGEST_SHARE = 400, 0.15  # shorter trials say little; where the budget has room for them
 _FIRST_BITS, _FEWEST_BITS = 4, 2
 _MOST_BITS, _COARSER = 6, 2  # where the first don't hold, so many more are tried
 _MOST_BITS_TRIALS, _BITS_TRIALS_OF_A_POINT = 5, 2
 _LONGEST_LINE = 3
 _PLACE_BITS = 1.6  # what the file spends on a connection beside the bits of its value, about
 _ROOM = 2.0  # standard errors that a limit held with room was held by
-_NEAR = 1.0  # standard errors beyond the limit up to which bits are tried all the same
+_NEAR = 1.0  # standard errors beyond the limit that chance may have to do with
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,17 @@ def search(reference: Candidate, terms: Terms) -> Search:
     pruned = reference
     factor, failed = _FIRST_FACTOR, None
     unit = max(_FEWEST_STEPS, round(terms.steps * _DENSITY_SHARE / _DENSITY_TRIALS) - terms.overhead)
+    unit = max(unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)))
 
-    # Few connections: large steps down; once one fails, half of the way between what held and what didn't.
+    # Few connections: large steps down; once one fails, half of the way between what held and what didn't. What fails
+    # by less than chance may do is trained on once, before anything denser is tried.
     while terms.prunes and factor < _SMALLEST_GAIN and account.affords(unit):
         if account.left < terms.steps * (1 - _DENSITY_SHARE) and pruned.number != REFERENCE:
             break
         goal = _density(pruned, factor)
         yield from _tried(Trial(pruned.number, goal, None, unit), account, found)
+        if _nearly(found[-1], terms) and account.affords(unit):
+            yield from _tried(Trial(found[-1].number, found[-1].density, None, unit), account, found)
         if found[-1].held and not found[-1].failed:
             pruned = found[-1]
             factor = _FIRST_FACTOR if failed is None else math.sqrt(min(failed / pruned.density, 1.0))
@@ -92,6 +97,7 @@ def search(reference: Candidate, terms: Terms) -> Search:
 
     # Few bits for what is left.
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
+    bits_unit = max(bits_unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)) // 2)
     few = _FewBits(terms.objective, account, found)
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
@@ -105,9 +111,8 @@ def search(reference: Candidate, terms: Terms) -> Search:
             break
         yield from _tried(Trial(pruned.number, _density(pruned, factor), None, longer), account, found)
         latest = found[-1]
-        near = latest.held or (latest.error is not None and latest.drop - _NEAR * latest.error <= 0)
         cheaper = False
-        if few.bits and near and not latest.failed:
+        if few.bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
             before = best(found, terms.objective)
             yield from few.tried([latest], few.bits, max(bits_unit, longer // 2), _BITS_TRIALS_OF_A_POINT)
             cheaper = best(found, terms.objective) != before
@@ -115,6 +120,13 @@ def search(reference: Candidate, terms: Terms) -> Search:
             pruned = latest
         elif not cheaper:
             factor = math.sqrt(factor)
+
+
+def _nearly(candidate: Candidate, terms: Terms) -> bool:
+    """Whether it fails by less than chance may do on so many examples."""
+    if candidate.held or candidate.failed or candidate.error is None:
+        return False
+    return candidate.drop - _NEAR * candidate.error <= terms.max_loss
 
 
 def _tried(trial: Trial, account: _Account, found: list[Candidate]) -> Search:
