@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from netsurgery.compression.result import Compression, Moment
 from netsurgery.errors import DataError, SettingError
 
 KINDS = {"pictures": pictures, "sequences": sequences}
-STEPS = 800
+STEPS = 600
 
 
 def compressed(given: Given, out: Path, **more: Any) -> Compression:
@@ -97,7 +98,7 @@ def test_the_page_shows_every_trial(found: tuple[Given, Compression]) -> None:
 def test_a_limit_that_nothing_holds_gives_the_network_back(tmp_path: Path) -> None:
     given = pictures()
     before = {name: value.clone() for name, value in given.model.state_dict().items()}
-    result = compressed(given, tmp_path / "out", max_loss=0.0, baseline=2.0, budget=300)
+    result = compressed(given, tmp_path / "out", max_loss=0.0, baseline=2.0, budget=200)
     assert not result.met
     assert (result.best.number, result.best.compression) == (0, 1.0)
     assert all(torch.equal(value, before[name]) for name, value in result.model.state_dict().items())
@@ -106,9 +107,9 @@ def test_a_limit_that_nothing_holds_gives_the_network_back(tmp_path: Path) -> No
 
 
 def test_only_what_is_asked_for_is_done(tmp_path: Path) -> None:
-    result = compressed(pictures(), tmp_path / "out", methods=["inq"], budget=400)
+    result = compressed(pictures(), tmp_path / "out", methods=["inq"], budget=200)
     assert all(one.trial.density is None for one in result.candidates[1:])
-    result = compressed(pictures(), tmp_path / "other", methods="surgery", objective="latency", budget=400)
+    result = compressed(pictures(), tmp_path / "other", methods="surgery", objective="latency", budget=200)
     assert all(one.trial.bits is None for one in result.candidates[1:])
     assert result.best.latency_us == min(one.latency_us for one in result.candidates if one.held)
 
@@ -125,7 +126,7 @@ def test_an_optimizer_of_ones_own_is_used_and_flags_come_back(tmp_path: Path) ->
     given.model.train()
     given.model.norm.eval()
     threads = torch.get_num_threads()
-    compressed(given, tmp_path / "out", optimizer=optimizer, budget=300)
+    compressed(given, tmp_path / "out", optimizer=optimizer, budget=200)
     assert len(made) > 3
     assert torch.equal(given.model.head.weight, frozen)
     assert (given.model.training, given.model.norm.training, torch.get_num_threads()) == (True, False, threads)
@@ -162,26 +163,13 @@ def progress(moment):
     if seen[0] == stop:
         os._exit(9)  # as kill -9: nothing is cleaned up
 given = pictures()
-ns.compress(given.model, given.batches, given.evaluate, loss=given.loss, max_loss=0.02, budget=300, out=out,
+ns.compress(given.model, given.batches, given.evaluate, loss=given.loss, max_loss=0.02, budget=260, out=out,
             resume=True, progress=progress)
 """
 
 
 def run(out: Path, stop: int) -> int:
     return subprocess.run([sys.executable, "-c", RUN, str(out), str(stop)], check=False, capture_output=True).returncode
-
-
-def test_a_search_that_is_killed_ends_with_the_bits_of_one_that_wasn_t(tmp_path: Path) -> None:
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    assert run(straight, 0) == 0
-    codes = [run(killed, stop) for stop in (4, 30, 101, 0)]
-    assert codes == [9, 9, 9, 0]
-    for name in ("best.nsm", "best.pt"):
-        assert (straight / name).read_bytes() == (killed / name).read_bytes()
-    kept = [json.loads((path / "state.json").read_text())["candidates"] for path in (straight, killed)]
-    for one in (*kept[0], *kept[1]):
-        one.pop("latency_us")
-    assert kept[0] == kept[1]
 
 
 LIMITED = """
@@ -191,21 +179,25 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFIN
 """
 
 
-def test_a_disk_that_is_full_ends_in_a_clear_error_and_harms_nothing_that_was_written(tmp_path: Path) -> None:
-    pytest.importorskip("resource", reason="limits of file sizes are set by resource, which this system lacks")
-    straight, full = tmp_path / "straight", tmp_path / "full"
+def test_a_search_that_was_killed_or_whose_disk_was_full_ends_with_the_bits_of_one_that_wasn_t(tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
     assert run(straight, 0) == 0
-    assert run(full, 60) == 9
-    before = {path.name: path.read_bytes() for path in full.iterdir()}
-    ended = subprocess.run(
-        [sys.executable, "-c", LIMITED + RUN, str(full), "0", "1000"], check=False, capture_output=True, text=True
-    )
-    assert ended.returncode == 1
-    assert "File too large" in ended.stderr
-    after = {path.name: path.read_bytes() for path in full.iterdir()}
-    assert after == before  # no temporary file is left, either
-    assert run(full, 0) == 0
-    assert (straight / "best.nsm").read_bytes() == (full / "best.nsm").read_bytes()
+    assert [run(killed, stop) for stop in (4, 40)] == [9, 9]
+    if importlib.util.find_spec("resource"):
+        before = {path.name: path.read_bytes() for path in killed.iterdir()}
+        command = [sys.executable, "-c", LIMITED + RUN, str(killed), "0", "1000"]
+        ended = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert ended.returncode == 1
+        assert "File too large" in ended.stderr
+        # Nothing that was written is harmed, and no temporary file is left.
+        assert {path.name: path.read_bytes() for path in killed.iterdir()} == before
+    assert run(killed, 0) == 0
+    for name in ("best.nsm", "best.pt"):
+        assert (straight / name).read_bytes() == (killed / name).read_bytes()
+    kept = [json.loads((path / "state.json").read_text())["candidates"] for path in (straight, killed)]
+    for one in (*kept[0], *kept[1]):
+        one.pop("latency_us")
+    assert kept[0] == kept[1]
 
 
 def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_path: Path) -> None:
@@ -269,7 +261,7 @@ def test_a_network_that_can_t_be_packed_is_compressed_all_the_same(tmp_path: Pat
 
     given = pictures()
     odd = Given(Odd(given.model), given.batches, given.held_out)
-    result = compressed(odd, tmp_path / "out", budget=400)
+    result = compressed(odd, tmp_path / "out", budget=200)
     assert result.met
     assert result.path is None
     assert "erfinv" in result.unpacked
