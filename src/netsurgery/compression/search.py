@@ -103,23 +103,29 @@ def search(reference: Candidate, terms: Terms) -> Search:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
 
     # Both together, with what is left of the budget: each point gets longer than any before.
-    factor = _BOLD if pruned.error is None or pruned.drop + _ROOM * pruned.error <= terms.max_loss else _CAREFUL
+    factor = _BOLD if _has_room(pruned, terms) else _CAREFUL
     while terms.prunes and factor < _SMALLEST_GAIN:
-        behind = bits_unit + terms.overhead if few.bits else 0
+        behind = bits_unit + terms.overhead if terms.quantizes else 0
         longer = min(max(2 * unit, round(_LATER_SHARE * account.left)), account.left - behind - terms.overhead)
         if not account.affords(longer) or longer < unit // 2:
             break
         yield from _tried(Trial(pruned.number, _density(pruned, factor), None, longer), account, found)
         latest = found[-1]
         cheaper = False
-        if few.bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
+        bits = few.bits or (_MOST_BITS if terms.quantizes and _has_room(latest, terms) else 0)
+        if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
             before = best(found, terms.objective)
-            yield from few.tried([latest], few.bits, max(bits_unit, longer // 2), _BITS_TRIALS_OF_A_POINT)
+            yield from few.tried([latest], bits, max(bits_unit, longer // 2), _BITS_TRIALS_OF_A_POINT)
             cheaper = best(found, terms.objective) != before
         if latest.held and not latest.failed:
             pruned = latest
         elif not cheaper:
             factor = math.sqrt(factor)
+
+
+def _has_room(candidate: Candidate, terms: Terms) -> bool:
+    """Whether it holds the limit by more than chance may do; where nothing is known of chance, whether it holds it."""
+    return candidate.held and (candidate.error is None or candidate.drop + _ROOM * candidate.error <= terms.max_loss)
 
 
 def _nearly(candidate: Candidate, terms: Terms) -> bool:
