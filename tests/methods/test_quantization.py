@@ -15,7 +15,7 @@ from tests.methods.training import is_power, train
 from torch import Tensor, nn
 
 import netsurgery as ns
-from netsurgery.errors import StarvedLayerWarning
+from netsurgery.errors import RevivedWarning, StarvedLayerWarning
 from netsurgery.methods import blocks, exchange
 from netsurgery.methods.base import Layer
 from netsurgery.methods.quantization import PORTIONS
@@ -259,7 +259,8 @@ def test_what_the_user_writes_over_fixed_connections_is_undone_by_the_next_step_
     powers_of_two = copy.deepcopy(model.conv.weight)
     assert is_power(powers_of_two)
     model.load_state_dict(dense)
-    operation.finish()
+    with pytest.warns(RevivedWarning):
+        operation.finish()
     assert torch.equal(model.conv.weight, powers_of_two)
 
 
