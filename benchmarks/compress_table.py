@@ -32,7 +32,8 @@ def compress_table(path: Path = RECORD) -> str:
         "",
         "Defaults, seed 0 where no other is named. Metrics: more is better; % of right answers, minus the squared "
         "error, or the mean logarithm of a character's probability in bits; ± is the standard error of the difference, "
-        f"paired by example. Latency of one example, one thread, in turns. {processors}, torch {record['versions']['torch']}.",
+        f"paired by example. Latency of one example, one thread, in turns. {processors}, "
+        f"torch {record['versions']['torch']}.",
     ]
     return "\n".join(lines)
 
