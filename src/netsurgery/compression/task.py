@@ -28,8 +28,7 @@ class Task:
     """What `compress` takes of a task.
 
     baseline: what drops are counted from, where it isn't the model's own metric. certainty: that the limit holds, where
-    the user says nothing. report: called with the best network
-    at the end, gives lines to print.
+    the user says nothing. report: called with the best network at the end, gives lines to print.
     """
 
     model: nn.Module
