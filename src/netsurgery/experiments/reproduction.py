@@ -22,11 +22,12 @@ from netsurgery.layers.selecting import select
 from netsurgery.records.record import Record, Run, TensorCount
 from netsurgery.records.trace import TraceRecorder
 from netsurgery.timing.machine import machine, versions
-from netsurgery.train.batches import Batches
 from netsurgery.train.checkpoint import Checkpoint
 from netsurgery.train.dataset import Dataset
 from netsurgery.train.device import PRECISIONS, device_name, device_of
 from netsurgery.train.loop import Keep, TrainingState, Watch, error_percent, loss_of, train
+from netsurgery.train.processes import Processes
+from netsurgery.train.source import feed
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """progress(what, steps) -> a context in which the callable it gives is told how many steps are done."""
@@ -62,12 +63,12 @@ class Reproduction:
         recipe = self.treatment.recipe
         model = self._network(self._given).train()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-        batches = Batches(self.data.train.to(self._device), recipe, seed=0)
+        batches = feed(self.data.train.to(self._device), recipe, 0, Processes())
 
         def step() -> None:
             images, labels = batches.next()
             optimizer.zero_grad()
-            loss_of(model, images, labels, recipe, bfloat16=self._bfloat16).backward()
+            loss_of(model, images, labels, recipe, precision=self.settings.precision).backward()
             optimizer.step()
 
         return step
@@ -95,7 +96,7 @@ class Reproduction:
                     self.experiment.reference,
                     seed,
                     watch=lambda step, _: advance(step),
-                    bfloat16=self._bfloat16,
+                    precision=self.settings.precision,
                     keep=lambda state: checkpoint.offer(lambda: {"reference": state(), **_threads()}),
                     resume=work.begun.get("reference"),
                 )
@@ -145,7 +146,7 @@ class Reproduction:
                 plan,
                 watch=_both(recorder, advance),
                 teacher=self._network(before) if recipe.distilled else None,
-                bfloat16=self._bfloat16,
+                precision=self.settings.precision,
                 keep=keep,
                 resume=training,
             )
@@ -196,10 +197,6 @@ class Reproduction:
     @property
     def _method(self) -> str:
         return self.settings.method if self.settings.plan is None else "own plan"
-
-    @property
-    def _bfloat16(self) -> bool:
-        return self.settings.precision == "bfloat16"
 
 
 def _threads() -> dict[str, int]:
