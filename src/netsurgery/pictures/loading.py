@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
@@ -56,17 +57,19 @@ class Loader:
     ) -> None:
         self.waited_s = 0.0
         self._given = 0
-        loader = DataLoader(
-            _Batches(pictures, preparation),
-            batch_size=None,
-            sampler=wanted,
-            num_workers=processes,
-            prefetch_factor=_AHEAD if processes else None,
-            worker_init_fn=_begin,
-            pin_memory=pinned,
-            generator=torch.Generator(),  # it draws a number: not from the one that dropout draws from
-        )
-        self._batches: Iterator[Tensor | str] | None = iter(loader)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # more than there are cores, if asked for
+            loader = DataLoader(
+                _Batches(pictures, preparation),
+                batch_size=None,
+                sampler=wanted,
+                num_workers=processes,
+                prefetch_factor=_AHEAD if processes else None,
+                worker_init_fn=_begin,
+                pin_memory=pinned,
+                generator=torch.Generator(),  # it draws a number: not from the one that dropout draws from
+            )
+            self._batches: Iterator[Tensor | str] | None = iter(loader)
 
     def __iter__(self) -> Iterator[Tensor]:
         return self

@@ -48,7 +48,8 @@ def results_table(record: Record) -> str:
     if paper := record.paper:
         errors = [error(paper.test_error_before_percent), error(paper.test_error_percent)]
         kept = "–" if paper.kept is None else f"{paper.kept:,}"
-        rows.append(_Row(["published", kept, times(paper.compression), "–", "–", *errors, *("–" for _ in beside)]))
+        ratio = "–" if paper.compression is None else times(paper.compression)
+        rows.append(_Row(["published", kept, ratio, "–", "–", *errors, *("–" for _ in beside)]))
         explanation += f" Published: {paper.source}."
     return _table(heads, rows) + note(explanation)
 
@@ -74,7 +75,8 @@ def layers_table(record: Record) -> str:
         rows += [row(tensor.name, shape(tensor.shape), [tensor], "part", None) for tensor in tensors]
     if untouched:
         rows.append(row(f"not operated on: {len(untouched)} tensors", "", untouched, "", None))
-    rows.append(row("all", "", record.runs[0].tensors, "strong", None if paper is None else 100 / paper.compression))
+    all_percent = None if paper is None or paper.compression is None else 100 / paper.compression
+    rows.append(row("all", "", record.runs[0].tensors, "strong", all_percent))
     heads = ["", "shape", "kept", "density, %", *([] if paper is None else ["paper, %"])]
     explanation = "" if len(record.runs) == 1 else f"Means over {len(record.runs)} seeds. "
     explanation += "Density is kept / all."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from netsurgery.errors import StateError
 from netsurgery.plan import Plan
 from netsurgery.train.distillation import distilled, frozen
 from netsurgery.train.gradient_scale import GradientScale
+from netsurgery.train.pace import Pace
 from netsurgery.train.processes import Processes
 from netsurgery.train.recipe import Recipe
 from netsurgery.train.source import Feed, Source, feed, in_order
@@ -46,6 +48,7 @@ def train(
     precision: str = "float32",
     keep: Keep | None = None,
     resume: Mapping[str, Any] | None = None,
+    pace: Pace | None = None,
 ) -> Operation | None:
     """Train `model` in place, on its device, on shuffled batches of `source`, under `plan` if one is given.
 
@@ -55,6 +58,7 @@ def train(
         and the optimizer stay float32.
     keep: for checkpoints. resume: a state that `keep` was given in a training of the same arguments; what it was
         interrupted in goes on from there, and gives the same weights on a processor as if it hadn't been.
+    pace: is told how fast it goes.
 
     Where torch's process group is there, all processes call this alike: each has its part of every batch, gradients are
     averaged, and all end with the same weights. A batch norm sees its process's part, and the first one's statistics
@@ -81,17 +85,19 @@ def train(
     batches = feed(source.to(device), recipe, seed, processes)
     scale = GradientScale(device, precision)
     at_work = _AtWork(model, optimizer, operation, batches, scale)
-    taken = 0
+    taken, pace = 0, pace or Pace()
     try:
         if resume is not None:
             taken = at_work.load(resume)
         elif watch is not None:
             watch(0, operation)
+        first = taken
         model.train()
         while taken < recipe.steps:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate(taken) * group["factor"]
                 group["weight_decay"] = recipe.weight_decay(taken)
+            began_s, waited_s = time.perf_counter(), batches.waited_s
             images, labels = batches.next()
             optimizer.zero_grad()
             _seed_draws(seed, taken, processes)
@@ -99,6 +105,10 @@ def train(
             if not scale.step(loss, optimizer):
                 continue  # gradients that float16 can't hold: another batch, on a smaller scale
             taken += 1
+            if taken > first + 1:  # what the first step costs is of beginning
+                pace.images += processes.count * len(labels)
+                pace.spent_s += time.perf_counter() - began_s
+                pace.waited_s += batches.waited_s - waited_s
             if watch is not None:
                 watch(taken, operation)
             if keep is not None:
