@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from netsurgery.compression.task import Task
-from netsurgery.experiments.catalogue import REPRODUCIBLE, Experiment
+from netsurgery.experiments.catalogue import REPRODUCIBLE
+from netsurgery.experiments.experiment import Experiment
 from netsurgery.experiments.network_files import read_network
 from netsurgery.train.loop import error_percent, loss_of
 from netsurgery.train.processes import Processes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,17 @@ class Preparation:
     scaled: int
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """As a record has them."""
+        return {
+            "training": self.training,
+            "side": self.side,
+            "scaled": self.scaled,
+            "mean": [round(mean, 6) for mean in self.mean],
+            "deviation": [round(deviation, 6) for deviation in self.deviation],
+        }
 
     def varied(self, content: bytes, name: str, seed: str) -> Pixels:
         """(side, side, 3): the picture as it is shown for training. The seed alone decides how."""

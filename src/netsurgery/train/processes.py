@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from netsurgery.checks import require
+
+_PATIENCE = timedelta(hours=2)  # while the first one packs and verifies a large network, the others wait
 
 Value = TypeVar("Value")
 
@@ -92,7 +95,7 @@ def together(device: str) -> Iterator[Processes]:
     cards = device != "cpu" and torch.cuda.is_available()
     if cards:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    distributed.init_process_group("nccl" if cards else "gloo")
+    distributed.init_process_group("nccl" if cards else "gloo", timeout=_PATIENCE)
     try:
         yield Processes.joined()
     finally:
