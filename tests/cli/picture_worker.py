@@ -17,7 +17,7 @@ import torch
 from tests.pictures.narrow import offer_small_ones
 
 from netsurgery.cli import main as command_line
-from netsurgery.experiments import reproduction
+from netsurgery.experiments import reproduction, results_folder
 from netsurgery.train import loop
 from netsurgery.train.checkpoint import Checkpoint
 
@@ -42,10 +42,15 @@ def stop_after(count: int) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     offer_small_ones()
+    results_folder.write_page = lambda *_: None  # type: ignore[attr-defined]  # its pictures take long
     if int(sys.argv[1]):
         stop_after(int(sys.argv[1]))
+    torch.distributed.init_process_group("gloo")  # once: torchrun's store knows of one beginning
     for separator, words in groupby(sys.argv[2:], lambda word: word == "--"):
         arguments = list(words)
         if not separator:
             status = command_line.main(["reproduce", *arguments])
             print("status", status, *arguments[:3])  # noqa: T201
+            if status not in (0, 130):
+                sys.exit(status)  # the others wait for this process, and are ended
+    torch.distributed.destroy_process_group()

@@ -25,7 +25,7 @@ Pixels = NDArray[np.uint8]
 MOST_PIXELS = 1 << 27
 """Of a picture: more are refused before memory is asked for."""
 _PLAIN = ("YCbCr", "RGB", "Gray")  # CMYK is converted by Pillow, which knows Adobe's inverted one
-_HEAD = 1 << 16  # bytes in which EXIF data begins, if there are any
+_IMAGE_BEGINS = (0xDA, 0xD9)  # start of scan, end of image
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # grey of 16 bits
 _DEEPEST = 65_535
 
@@ -50,7 +50,7 @@ def decoded(content: bytes, name: str, *, least: int = 0, quick: bool = False) -
     import simplejpeg
     from PIL import Image, UnidentifiedImageError
 
-    if content[:2] == b"\xff\xd8" and b"Exif\0\0" not in content[:_HEAD]:
+    if content[:2] == b"\xff\xd8" and not _has_exif(content):
         try:
             height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
             if colours in _PLAIN and height * width <= MOST_PIXELS:
@@ -75,6 +75,16 @@ def decoded(content: bytes, name: str, *, least: int = 0, quick: bool = False) -
             raise
         what = "no picture that Pillow knows" if isinstance(error, UnidentifiedImageError) else f"damaged: {error}"
         raise DataError(f"{name} is {what}. Fetch it again, or delete it.") from error
+
+
+def _has_exif(jpeg: bytes) -> bool:
+    """Whether a segment before the image holds EXIF data, which may say that it lies on its side."""
+    place = 2
+    while place + 4 <= len(jpeg) and jpeg[place] == 0xFF and jpeg[place + 1] not in _IMAGE_BEGINS:
+        if jpeg[place + 4 : place + 8] == b"Exif":
+            return True
+        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
+    return False
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -114,6 +114,7 @@ def _scaled(pixels: Pixels, height: int, width: int) -> Pixels:
     """Bilinear, with what is left out averaged. torch's kernel for bytes, which wants them in one piece."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    whole = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    # The new axis first: with its stride the kernel sees that channels are last, and neither reads nor writes planes.
+    whole = torch.from_numpy(np.ascontiguousarray(pixels))[None].permute(0, 3, 1, 2)
     found = F.interpolate(whole, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
-    return np.ascontiguousarray(found[0].permute(1, 2, 0).numpy())
+    return found[0].permute(1, 2, 0).numpy()

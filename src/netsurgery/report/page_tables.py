@@ -51,7 +51,25 @@ def results_table(record: Record) -> str:
         ratio = "–" if paper.compression is None else times(paper.compression)
         rows.append(_Row(["published", kept, ratio, "–", "–", *errors, *("–" for _ in beside)]))
         explanation += f" Published: {paper.source}."
+    explanation += "".join(f" {sentence}" for sentence in _further_errors(record))
     return _table(heads, rows) + note(explanation)
+
+
+def _further_errors(record: Record) -> list[str]:
+    """A sentence for each other way in which the runs were measured."""
+    published = record.paper.further_errors_percent if record.paper else {}
+    sentences = []
+    for name in record.runs[0].further_errors_percent:
+        means = [
+            mean_and_spread([run.further_errors_percent[name][place] for run in record.runs])[0] for place in (0, 1)
+        ]
+        beside = f", published {_change(published[name])}" if name in published else ""
+        sentences.append(f"{name} error: {_change(means)} %{beside}.")
+    return sentences
+
+
+def _change(errors: Sequence[float]) -> str:
+    return " → ".join(map(error, errors))
 
 
 def layers_table(record: Record) -> str:

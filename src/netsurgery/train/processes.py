@@ -87,10 +87,12 @@ class Processes:
 def together(device: str) -> Iterator[Processes]:
     """Join the processes that torchrun has started, until the block ends; one alone where nothing has started any.
 
+    Where they have joined before, they stay joined.
+
     device: auto, cpu or cuda. With cuda each takes the card of its number on its machine.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Processes()
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+        yield Processes.joined()
         return
     cards = device != "cpu" and torch.cuda.is_available()
     if cards:
