@@ -332,3 +332,27 @@ def test_inq_has_the_papers_portions() -> None:
 def test_rates_fall_to_tenths() -> None:
     rate = in_tenths(0.01, every=100, times=2)
     assert [rate(step) for step in (0, 99, 100, 199, 200, 1000)] == pytest.approx([0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4])
+
+
+def test_evaluate_tells_the_errors_of_weights_and_of_packed_files(
+    folders: Path, dense: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("resnet50", "--method", "sketching-refined", "--weights", dense["resnet50"], "--ten-crops")
+    assert run(*arguments, data=folders, out=out) == 0
+    (done,) = Record.read(out / "record.json").runs
+    capsys.readouterr()
+    for crops, name in ((), "test, top-5"), (("--ten-crops",), "test, 10 crops, top-5"):
+        for file, place in (dense["resnet50"], 0), (out / "resnet50-seed0.nsm", 1):
+            command = ["evaluate", "resnet50", "--data", folders, "--weights", file, "--workers", 0, *crops]
+            assert command_line.main([*map(str, command)]) == 0
+            top1 = [done.test_error_before_percent, done.test_error_percent][place]
+            if crops:
+                top1 = done.further_errors_percent["test, 10 crops"][place]
+            top5 = done.further_errors_percent[name][place]
+            told = capsys.readouterr().out
+            assert "on 12 test images of ImageNet" in told
+            assert f"top-1 error {top1:.2f} %, top-5 error {top5:.2f} %" in told
+    wrong = ["evaluate", "resnet18", "--data", folders, "--weights", dense["resnet50"], "--workers", 0]
+    assert command_line.main([*map(str, wrong)]) == 1
+    assert "doesn't hold the weights of this ResNet" in capsys.readouterr().err
