@@ -30,6 +30,8 @@ TORCH_NAMES = [
     "FixedActivations",
     "recalibrate",
     "Sketching",
+    "Fastfood",
+    "with_fastfood",
     "zoo",
 ]
 NUMPY_NAMES = ["steps_of", "pack", "PackReport", "load", "Session", "Limits"]

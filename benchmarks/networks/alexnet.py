@@ -6,25 +6,14 @@ import torch
 from torch import nn
 
 from netsurgery import zoo
+from netsurgery.planning.published import ALEXNET_DENSITIES
 from netsurgery.zoo.alexnets import AlexNet
 from networks.magnitude import cut
-
-DENSITIES = {
-    "conv1": 0.538,
-    "conv2": 0.406,
-    "conv3": 0.290,
-    "conv4": 0.323,
-    "conv5": 0.325,
-    "fc1": 0.037,
-    "fc2": 0.066,
-    "fc3": 0.046,
-}
-"""What dynamic network surgery leaves of each layer (Guo et al. 2016, table 4)."""
 
 
 def keep_as_published(model: nn.Module) -> None:
     """The smallest weights of each layer cut to the paper's densities."""
-    for name, density in DENSITIES.items():
+    for name, density in ALEXNET_DENSITIES.items():
         cut(getattr(model, name).weight, density)
 
 
@@ -32,7 +21,7 @@ def alexnet(seed: int = 0) -> AlexNet:
     """In eval mode; He-initialised; the smallest weights of each layer cut to the paper's density."""
     torch.manual_seed(seed)
     model = zoo.alexnet().eval()
-    for name in DENSITIES:
+    for name in ALEXNET_DENSITIES:
         layer = getattr(model, name)
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.uniform_(layer.bias, -0.1, 0.1)

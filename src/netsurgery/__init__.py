@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from netsurgery.train.normalisation import recalibrate as recalibrate
     from netsurgery.train.restarts import Restarts as Restarts
     from netsurgery.train.steps import steps_of as steps_of
+    from netsurgery.transforms.conversion import with_fastfood as with_fastfood
+    from netsurgery.transforms.fastfood import Fastfood as Fastfood
 
 __version__ = "0.1.0"
 
@@ -61,6 +63,8 @@ _HOME = {
     "load": "netsurgery.runtime.session",
     "Session": "netsurgery.runtime.session",
     "Limits": "netsurgery.packed.format",
+    "Fastfood": "netsurgery.transforms.fastfood",
+    "with_fastfood": "netsurgery.transforms.conversion",
     "zoo": "netsurgery.zoo",
 }
 """Public names and the module each lives in, or is; that module is imported when the name is first used."""

@@ -18,7 +18,6 @@ from tests.pictures.narrow import BUILD, small
 
 import netsurgery as ns
 from netsurgery.cli import main as command_line
-from netsurgery.cli import reproduce
 from netsurgery.experiments import catalogue, results_folder
 from netsurgery.experiments.catalogue import REPRODUCIBLE
 from netsurgery.experiments.data import read_data
@@ -286,13 +285,6 @@ def test_more_classes_than_the_network_knows_are_refused(tmp_path: Path, capsys:
             (tmp_path / part / str(number) / "a.jpg").write_bytes(b"")
     assert command_line.main(["reproduce", "resnet18", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert "holds 6 classes of pictures; the network tells 5 apart" in capsys.readouterr().err
-
-
-def test_the_command_offers_what_the_catalogue_has() -> None:
-    assert set(reproduce.NETWORKS) == set(REPRODUCIBLE)
-    assert set(reproduce.METHODS) == {
-        method for experiment in REPRODUCIBLE.values() for method in experiment.treatments
-    }
 
 
 @pytest.mark.parametrize("name", IMAGENET)

@@ -8,9 +8,9 @@
 60965224
 """
 
-from netsurgery.zoo.alexnets import alexnet, alexnet_bn
+from netsurgery.zoo.alexnets import alexnet, alexnet_bn, alexnet_fastfood
 from netsurgery.zoo.googlenets import googlenet, googlenet_bn, with_auxiliary
-from netsurgery.zoo.lenet import LeNet5, LeNet300
+from netsurgery.zoo.lenet import LeNet5, LeNet300, lenet5_fastfood
 from netsurgery.zoo.residual import resnet18, resnet50
 from netsurgery.zoo.resnet import resnet20, resnet32, resnet44, resnet56
 from netsurgery.zoo.table import ZOO, Architecture
@@ -24,8 +24,10 @@ __all__ = [
     "LeNet300",
     "alexnet",
     "alexnet_bn",
+    "alexnet_fastfood",
     "googlenet",
     "googlenet_bn",
+    "lenet5_fastfood",
     "read_weights",
     "resnet18",
     "resnet20",

@@ -13,6 +13,7 @@ from netsurgery.zoo import alexnets, googlenets, lenet, residual, resnet, vgg
 _BVLC = "BVLC's model zoo; 61M in Guo, Yao, Chen 2016, table 4"
 _HE = "He, Zhang, Ren, Sun 2015, section 4.2"
 _LECUN = "Guo, Yao, Chen 2016, table 1"
+_YANG = "Yang et al. 2015"
 _TORCHVISION = "torchvision's table of weights"
 _SIMONYAN = "Simonyan, Zisserman 2015, table 2: 138 million; torchvision's table of weights"
 
@@ -53,6 +54,25 @@ ZOO = {
     "resnet44": Architecture("ResNet-44", resnet.resnet44, 32, 10, 658_586, _HE),
     "resnet56": Architecture("ResNet-56", resnet.resnet56, 32, 10, 853_018, _HE),
     "alexnet": Architecture("AlexNet", alexnets.alexnet, alexnets.SIZE, 1000, 60_965_224, _BVLC),
+    "lenet5-fastfood": Architecture(
+        "LeNet-5, Fastfood-1024", lenet.lenet5_fastfood, 28, 10, 38_892, f"{_YANG}, and 80 biases", channels=1
+    ),
+    "alexnet-fastfood16": Architecture(
+        "AlexNet, Fastfood-16",
+        partial(alexnets.alexnet_fastfood, 16_384),
+        alexnets.SIZE,
+        1000,
+        18_768_232,
+        f"{_YANG}: 16.4 million without convolutions",
+    ),
+    "alexnet-fastfood32": Architecture(
+        "AlexNet, Fastfood-32",
+        partial(alexnets.alexnet_fastfood, 32_768),
+        alexnets.SIZE,
+        1000,
+        35_201_384,
+        f"{_YANG}: 32.8 million without convolutions",
+    ),
     "alexnet-bn": Architecture(
         "AlexNet, batch norm", alexnets.alexnet_bn, alexnets.SIZE, 1000, 60_984_360, f"{_BVLC}, and 19,136 of norms"
     ),
