@@ -30,11 +30,25 @@ from netsurgery.train.source import in_order
 
 STEPS = 8
 METHODS = ("surgery", "inq", "surgery+inq", "sketching")
-RECIPES = [
+EVERY = [
     *((network, method) for network in BUILD for method in METHODS),
     *(("alexnet", method) for method in ("threshold-surgery", "naive-cut", "sketching-refined", "sketching-direct")),
 ]
+"""Every recipe there is."""
+FEW = [
+    *(("alexnet", method) for network, method in EVERY if network == "alexnet"),
+    *(("resnet18", method) for method in METHODS),
+    *[("vgg16", "inq"), ("googlenet", "surgery+inq"), ("resnet50", "surgery")],
+]
+"""Each method and each network."""
+RESUMED = [("alexnet", "surgery"), ("vgg16", "inq"), ("googlenet", "surgery+inq"), ("resnet18", "sketching")]
+RECIPES = EVERY if "NETSURGERY_EVERY_RECIPE" in os.environ else FEW
+IN_TWO = EVERY if "NETSURGERY_EVERY_RECIPE" in os.environ else FEW[3:]
 WORKER = Path(__file__).with_name("picture_worker.py")
+pytestmark = [  # networks with random weights, whose layers die in a few steps
+    pytest.mark.filterwarnings("ignore::netsurgery.errors.StarvedLayerWarning"),
+    pytest.mark.filterwarnings("ignore::netsurgery.errors.UnreachedLayerWarning"),
+]
 gloo = pytest.mark.skipif(not torch.distributed.is_available(), reason="this build of torch has no processes")
 
 
@@ -84,7 +98,7 @@ def packed_error_percent(network: str, data: Path, file: Path) -> float:
 
 
 @pytest.mark.parametrize(("network", "method"), RECIPES)
-def test_every_recipe_runs_from_pictures_to_a_packed_network_that_answers_alike(
+def test_recipes_run_from_pictures_to_a_packed_network_that_answers_alike(
     network: str, method: str, folders: Path, dense: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -163,7 +177,10 @@ def test_shards_and_folders_hold_the_same_test(folders: Path, dense: dict[str, P
     assert set(records[0].further_errors_percent) == {"test, top-5", "test, 10 crops", "test, 10 crops, top-5"}
 
 
-@pytest.mark.parametrize(("network", "method"), [*zip(BUILD, (*METHODS, "inq"), strict=True)])
+@pytest.mark.parametrize(
+    ("network", "method"),
+    RESUMED,
+)
 def test_an_interrupted_run_goes_on_to_the_same_bits(
     network: str, method: str, folders: Path, dense: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,17 +222,17 @@ def torchrun(processes: int, stop: int, *runs: list[str]) -> str:
 
 
 @gloo
-def test_two_processes_carry_out_every_recipe(folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
+def test_two_processes_carry_out_recipes(folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
     runs = [
         given(
             network, "--method", method, "--weights", dense[network], data=folders, out=tmp_path / f"{network}-{method}"
         )
-        for network, method in RECIPES
+        for network, method in IN_TWO
     ]
     told = torchrun(2, 0, *runs)
-    assert told.count("status 0") == 2 * len(RECIPES)
-    assert told.count("Before and after") == len(RECIPES)  # one of them speaks
-    for network, method in RECIPES:
+    assert told.count("status 0") == 2 * len(IN_TWO)
+    assert told.count("Before and after") == len(IN_TWO)  # one of them speaks
+    for network, method in IN_TWO:
         out = tmp_path / f"{network}-{method}"
         (done,) = Record.read(out / "record.json").runs
         error = packed_error_percent(network, folders, out / f"{network}-seed0.nsm")
@@ -224,7 +241,7 @@ def test_two_processes_carry_out_every_recipe(folders: Path, dense: dict[str, Pa
 
 @gloo
 def test_two_processes_go_on_to_the_same_bits(folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
-    cases = [("alexnet", "surgery+inq"), ("googlenet", "surgery"), ("resnet18", "inq")]
+    cases = [("alexnet", "surgery+inq"), ("resnet18", "inq")]
 
     def runs(name: str) -> list[list[str]]:
         return [
@@ -232,10 +249,10 @@ def test_two_processes_go_on_to_the_same_bits(folders: Path, dense: dict[str, Pa
             for network, method in cases
         ]
 
-    assert torchrun(2, 0, *runs("straight")).count("status 0") == 6
+    assert torchrun(2, 0, *runs("straight")).count("status 0") == 4
     for arguments in runs("out"):
         assert torchrun(2, 3, arguments).count("status 130") == 2
-    assert torchrun(2, 0, *runs("out")).count("status 0") == 6
+    assert torchrun(2, 0, *runs("out")).count("status 0") == 4
     for network, _ in cases:
         straight, resumed = (Record.read(tmp_path / name / network / "record.json") for name in ("straight", "out"))
         assert paceless(straight.runs[0]) == paceless(resumed.runs[0])
