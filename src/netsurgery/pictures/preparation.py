@@ -54,7 +54,7 @@ class Preparation:
         height, width = pixels.shape[:2]
         top, left, rows, columns = self._part(height, width, draws) if resized else self._square(height, width, draws)
         cut = _scaled(pixels[top : top + rows, left : left + columns], self.side, self.side)
-        return cut[:, ::-1] if draws.random() < 0.5 else cut
+        return _mirrored(cut) if draws.random() < 0.5 else cut
 
     def judged(self, content: bytes, name: str) -> Pixels:
         """(side, side, 3): the middle of the picture."""
@@ -68,7 +68,7 @@ class Preparation:
         down, right = (size - side for size in whole.shape[:2])
         corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
         cuts = np.stack([whole[top : top + side, left : left + side] for top, left in corners])
-        return np.concatenate([cuts, cuts[:, :, ::-1]])
+        return np.concatenate([cuts, _mirrored(cuts)])
 
     def _whole(self, content: bytes, name: str) -> Pixels:
         pixels = decoded(content, name)
@@ -108,6 +108,12 @@ def paper(side: int, scaled: int = 256) -> Preparation:
 def modern(side: int = 224, scaled: int = 256) -> Preparation:
     """What public weights (torchvision, timm) were trained with."""
     return Preparation("resized-crop", side, scaled, _MEAN, (0.229, 0.224, 0.225))
+
+
+def _mirrored(pixels: Pixels) -> Pixels:
+    """(..., width, 3) with left and right exchanged: by torch, as NumPy copies a reversed array byte by byte."""
+    mirrored: Pixels = torch.from_numpy(np.ascontiguousarray(pixels)).flip(-2).numpy()
+    return mirrored
 
 
 def _scaled(pixels: Pixels, height: int, width: int) -> Pixels:
