@@ -36,8 +36,8 @@ from netsurgery.pictures.picture_set import PictureSet
 from netsurgery.pictures.preparation import modern, paper
 from netsurgery.timing.machine import machine, versions
 
-HEIGHT, WIDTH, QUALITY = 375, 500, 97
-FILES, BATCH, BATCHES = 64, 32, 12  # of a turn
+HEIGHT, WIDTH, QUALITY = 375, 500, 98
+FILES, BATCH, BATCHES = 64, 32, 10  # of a turn
 RESULT = Path(__file__).parent / "results" / "pictures.json"
 
 

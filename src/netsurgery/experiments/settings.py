@@ -99,7 +99,8 @@ def chosen_treatment(experiment: Experiment, settings: Settings, training_images
         treatment = dataclasses.replace(treatment, plan=settings.plan, paper=None)
     if settings.shift:
         require(treatment.recipe.steps > 0, "shift", True, "left out here", f"{settings.method} trains nothing")
-        require(not treatment.recipe.crop_padding, "shift", True, "left out here", "images are cropped at random")
+        cropped = bool(treatment.recipe.crop_padding or experiment.preprocessing)
+        require(not cropped, "shift", True, "left out here", "images are cropped at random")
         treatment = dataclasses.replace(treatment, recipe=_shifted(treatment.recipe))
     if settings.teacher:
         require(treatment.recipe.steps > 0, "teacher", True, "left out here", f"{settings.method} trains nothing")
