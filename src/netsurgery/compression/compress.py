@@ -36,9 +36,8 @@ METHODS = ("surgery", "inq")
 _PROBE_SHARE = 0.0125  # of the budget, for each probe
 _PROBE_DENSITY = 0.1
 _FEWEST_PROBE_STEPS, _MOST_PROBE_STEPS = 20, 2_000
-_TIMED_STEPS = 5
-_GUESSED_STEP_S = 0.05  # until probes have shown better
-_SLOWER = 2.0  # a step of a trial beside a plain one, before any was seen
+_SHORTEST_STEP_S = 1e-5
+_TIMED_SHARE = 0.005  # of the budget's time, for timing the steps of a trial
 _RESERVE = 0.93  # share of the time that is planned with
 _OVER = 1.05  # share of the time at which a search ends wherever it is
 
@@ -200,7 +199,7 @@ class _Course:
         state, workshop = self._state, self._workshop
         if "threads" not in state:
             self._tell("choosing threads", 0, 1)
-            state["threads"], state["step_s"] = self._speed()
+            state["threads"] = self._threads()
         torch.set_num_threads(int(state["threads"]))
         if state["candidates"]:
             workshop.resume_reference()
@@ -217,28 +216,24 @@ class _Course:
             state["steps"], state["overhead"] = self._terms()
             self._save()
 
-    def _speed(self) -> tuple[int, float]:
-        """Threads, and seconds of a plain step, which are a guess where the model can't be copied to try one."""
-        if self._workshop.trainer.teacher is None:
-            return torch.get_num_threads(), _GUESSED_STEP_S
-        if next(self._workshop.model.parameters()).device.type != "cpu":
-            step = self._workshop.sample_step()
-            step()
-            begun_s = time.perf_counter()
-            for _ in range(_TIMED_STEPS):
-                step()
-            torch.cuda.synchronize() if torch.cuda.is_available() else None
-            return torch.get_num_threads(), (time.perf_counter() - begun_s) / _TIMED_STEPS
-        chosen, medians_us = quickest_threads(self._workshop.sample_step(), torch.get_num_threads())
-        return chosen, medians_us[chosen] / 1e6
+    def _threads(self) -> int:
+        """As many as make a plain step quickest, where that can be tried: with a copy of the model, on processors."""
+        own = torch.get_num_threads()
+        if self._workshop.trainer.teacher is None or next(self._workshop.model.parameters()).device.type != "cpu":
+            return own
+        return quickest_threads(self._workshop.sample_step(), own)[0]
 
     def _probe(self) -> None:
         """Which optimizer, at which rate, with or without a teacher: short trainings that all begin alike."""
         state, workshop = self._state, self._workshop
         done: list[dict[str, Any]] = state["probes"]
+        density = _PROBE_DENSITY if "surgery" in self._methods else 1.0
+        if self._budget.unit == "seconds" and "trial_step_s" not in state:
+            self._tell("timing steps", 0, 1)
+            limit_s = self._budget.amount * _TIMED_SHARE
+            state["trial_step_s"] = max(workshop.step_s(self._rates[-1], density, limit_s), _SHORTEST_STEP_S)
         steps = round(self._planned_steps() * _PROBE_SHARE)
         steps = min(max(steps, _FEWEST_PROBE_STEPS), _MOST_PROBE_STEPS)
-        density = _PROBE_DENSITY if "surgery" in self._methods else 1.0
 
         def probed(rate: Rate, taught: bool) -> dict[str, Any]:
             for one in done:
@@ -272,7 +267,7 @@ class _Course:
     def _planned_steps(self) -> float:
         """Steps of the whole budget, as far as is known before any trial."""
         if self._budget.unit == "seconds":
-            return self._budget.amount * _RESERVE / (float(self._state["step_s"]) * _SLOWER)
+            return self._budget.amount * _RESERVE / float(self._state["trial_step_s"])
         return self._steps_given()
 
     def _steps_given(self) -> float:
@@ -294,7 +289,7 @@ class _Course:
         if self._budget.unit != "seconds":
             return max(1, round(self._steps_given() - sum(one["steps"] for one in probes))), 0
         like = [one["step_s"] for one in probes if one["taught"] == state["taught"]]
-        step_s = min(like) if like else float(state["step_s"]) * _SLOWER
+        step_s = min(like) if like else float(state["trial_step_s"])
         left_s = self._budget.amount * _RESERVE - self._elapsed_s
         return max(1, int(left_s / step_s)), round(float(state["overhead_s"]) / step_s)
 

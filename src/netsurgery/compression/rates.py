@@ -65,9 +65,9 @@ def optimizer_for(model: nn.Module, rate: Rate, factory: OptimizerFactory | None
         ]
         groups = [group for group in groups if group["params"]]
         if rate.kind == "sgd":
-            optimizer = torch.optim.SGD(groups, lr=rate.value, momentum=MOMENTUM)
+            optimizer = torch.optim.SGD(groups, lr=rate.value, momentum=MOMENTUM, fused=True)
         else:
-            optimizer = torch.optim.AdamW(groups, lr=rate.value)
+            optimizer = torch.optim.AdamW(groups, lr=rate.value, fused=True)
     for group in optimizer.param_groups:
         group["begun_at"] = float(group["lr"])
     return optimizer

@@ -110,6 +110,8 @@ def search(reference: Candidate, terms: Terms) -> Search:
         if not account.affords(longer) or longer < unit // 2:
             break
         yield from _tried(Trial(pruned.number, _density(pruned, factor), None, longer), account, found)
+        if _nearly(found[-1], terms) and account.affords(longer // 2 + behind):
+            yield from _tried(Trial(found[-1].number, found[-1].density, None, longer // 2), account, found)
         latest = found[-1]
         cheaper = False
         bits = few.bits or (_MOST_BITS if terms.quantizes and _has_room(latest, terms) else 0)

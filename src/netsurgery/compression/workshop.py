@@ -35,7 +35,13 @@ Evaluate = Callable[[nn.Module], Any]
 _CONCENTRATION: dict[Objective, float] = {"size": 1.0, "latency": 0.0}
 _PACE = Pace(rounds=5, turn_s=0.03, pause_s=0)
 _LONG_S = 30.0
+_TIMED_STEPS = 44  # of a trial, in which masks are refreshed twice
+_LONG_TRIAL = 10_000  # steps, far more than are timed
 _EXAMPLES = 4  # of a batch, on which model and packed file are compared
+
+
+class _SeenEnoughError(Exception):
+    """So many steps of a trial are timed as are needed."""
 
 
 class Workshop:
@@ -100,6 +106,23 @@ class Workshop:
         """Judge the reference again, where it was packed before: the others are compared with it by example."""
         self.load(REFERENCE)
         self._score = self._scored()
+
+    def step_s(self, rate: Rate, density: float, limit_s: float) -> float:
+        """Mean seconds of a step of a trial: of its first ones, until `limit_s` seconds have passed."""
+        times = [time.perf_counter()]
+
+        def advance(step: int) -> None:
+            times.append(time.perf_counter())
+            if step >= _TIMED_STEPS or (step > 1 and times[-1] - times[0] > limit_s):
+                raise _SeenEnoughError
+
+        self.load(REFERENCE)
+        plan = self._plan(Trial(REFERENCE, density, None, _LONG_TRIAL), False)
+        try:
+            self.trainer.train(plan, rate, _LONG_TRIAL, number=10**6, taught=False, advance=advance)
+        except (_SeenEnoughError, DivergedError):
+            pass
+        return (times[-1] - times[min(1, len(times) - 2)]) / max(len(times) - 2, 1)  # but the first, which is slower
 
     def probe(self, rate: Rate, steps: int, density: float, taught: bool) -> dict[str, Any]:
         """A short training of the reference at a rate: its mean loss at the end, its metric, seconds of a step."""
