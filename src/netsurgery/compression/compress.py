@@ -81,7 +81,9 @@ def compress(
     loss: loss(model, batch) gives what training makes small, a tensor of one number.
     max_loss: how much lower the metric may be than the given model's, in its own unit, >= 0.
     budget: "30m", "2h", "40 epochs", or optimizer steps. Steps and epochs give the same network each time.
-    objective: "size" of the packed file, or "latency" of one example in the engine.
+    objective: "size" of the packed file, or "latency" of one example in the engine: connections that a run uses often
+        go first then, and where weights are of few bits, activations in fixed point are tried too, judged by `evaluate`
+        on the packed file.
     methods: of "surgery" and "inq", which may be used.
     optimizer: a function of parameters that makes your own optimizer; by default SGD and AdamW are tried.
     certainty: in [0.5, 1): how sure it has to be that the limit holds; above 0.5 `evaluate` has to give examples.

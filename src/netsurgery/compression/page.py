@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from netsurgery.analysis.summary import summary_of
-from netsurgery.compression.candidate import Candidate
+from netsurgery.compression.candidate import Activations, Candidate
 from netsurgery.compression.result import Compression
 from netsurgery.files import write_verified
 from netsurgery.report.page import document, section
@@ -37,6 +37,9 @@ def write_page(
     return path
 
 
+_FIXED: Mapping[Activations, str] = {"float": "", "fixed": ", activations in fixed point"}
+
+
 def _claims(result: Compression) -> str:
     first, now = result.reference, result.best
     if not result.met:
@@ -45,6 +48,8 @@ def _claims(result: Compression) -> str:
         (f"{now.compression:,.1f}x fewer connections", f"{first.connections:,} to {now.kept:,}"),
         (f"metric {first.value:.6g} to {now.value:.6g}", _drop(now)),
     ]
+    if now.activations == "fixed":
+        facts.append(("activations in fixed point", "the packed network only adds; its metric is the file's own"))
     if first.size_bytes and now.size_bytes:
         facts.append(
             (
@@ -108,7 +113,9 @@ def _table(heads: Sequence[str], rows: Sequence[tuple[Sequence[str], bool]]) -> 
 def _trials(result: Compression) -> str:
     rows = []
     for one in result.candidates:
-        what = "as given" if one.trial is None else f"from {one.trial.start}: {one.trial.words}"
+        what = (
+            "as given" if one.trial is None else f"from {one.trial.start}: {one.trial.words}{_FIXED[one.activations]}"
+        )
         cells = [
             f"{one.number}: {what}",
             f"{one.trial.steps:,}" if one.trial else "",
