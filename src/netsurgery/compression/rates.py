@@ -65,9 +65,10 @@ def optimizer_for(model: nn.Module, rate: Rate, factory: OptimizerFactory | None
         ]
         groups = [group for group in groups if group["params"]]
         if rate.kind == "sgd":
-            optimizer = torch.optim.SGD(groups, lr=rate.value, momentum=MOMENTUM, fused=True)
+            optimizer = torch.optim.SGD(groups, lr=rate.value, momentum=MOMENTUM)
         else:
-            optimizer = torch.optim.AdamW(groups, lr=rate.value, fused=True)
+            fused = all(one.is_floating_point() and one.device.type in ("cpu", "cuda") for one in trained)
+            optimizer = torch.optim.AdamW(groups, lr=rate.value, fused=fused)
     for group in optimizer.param_groups:
         group["begun_at"] = float(group["lr"])
     return optimizer
