@@ -13,7 +13,7 @@ from netsurgery.compression.candidate import Activations, Candidate
 from netsurgery.compression.result import Compression
 from netsurgery.files import write_verified
 from netsurgery.report.page import document, section
-from netsurgery.report.plot import PALETTE, Line, default_style, draw_level, figure_element, new_axes
+from netsurgery.report.plot import PALETTE, Line, default_style, draw_level, figure_element, log_scale, new_axes
 from netsurgery.runtime.session import read_packed
 
 _TITLES = {"size": "The smallest network within the limit", "latency": "The fastest network within the limit"}
@@ -91,9 +91,8 @@ def _picture(result: Compression) -> str:
         chosen = result.best
         axes.plot([chosen.cost(result.objective)], [chosen.value], "o", color=PALETTE[1], ms=8, fillstyle="none")
         draw_level(axes, result.reference.value)
-        axes.set_xscale("log")
-        if max(costs) / max(min(costs), 1e-9) < 3:
-            axes.set_xscale("linear")
+        if max(costs) > 3 * min(costs):
+            log_scale(axes, costs, "x")
         legend = [Line(name, color) for name, color, group in kinds if group] + [Line("the best", PALETTE[1])]
         caption = f"Metric on held-out data over {_UNITS[result.objective]}. Dotted: the network that was given."
         return f'<div class="curves">{figure_element(figure, "frontier", caption, legend)}</div>'
