@@ -20,9 +20,9 @@ def reference() -> Candidate:
     return Candidate(0, None, CONNECTIONS, CONNECTIONS, 32, 1.0, 0.0, None, True, 4 * CONNECTIONS, 100.0)
 
 
-def carried_out(terms: Terms, outcome: Outcome) -> list[Candidate]:
+def carried_out(terms: Terms, outcome: Outcome, more: Callable[[], int] = lambda: 0) -> list[Candidate]:
     found = [reference()]
-    trials = search(found[0], terms)
+    trials = search(found[0], terms, more)
     made = None
     while True:
         try:
@@ -85,6 +85,17 @@ def test_it_ends_spends_no_more_than_it_has_and_starts_from_what_there_is(
 def test_the_same_outcomes_give_the_same_search() -> None:
     terms, outcome = Terms("size", 20_000, 10), holds_down_to(0.02, 3)
     assert carried_out(terms, outcome) == carried_out(terms, outcome)
+
+
+def test_steps_that_are_added_are_spent_on_longer_trials_and_no_more_than_those() -> None:
+    terms, grants = Terms("size", 20_000, 10), iter([15_000, 9_000])
+    outcome = holds_down_to(0.0, 2)
+    plain, longer = carried_out(terms, outcome), carried_out(terms, outcome, lambda: next(grants, 0))
+    assert longer[: len(plain)] == plain
+    assert len(longer) > len(plain)
+    spent = sum(one.trial.steps + 10 for one in longer if one.trial)
+    assert 30_000 < spent <= 44_000
+    assert max(one.trial.steps for one in longer[len(plain) :] if one.trial) > 2_000
 
 
 def test_where_nothing_holds_the_reference_is_the_best() -> None:

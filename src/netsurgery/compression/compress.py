@@ -11,7 +11,7 @@ search ──trial──▶ workshop: load a candidate's weights, train under a 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ _FEWEST_PROBE_STEPS, _MOST_PROBE_STEPS = 20, 2_000
 _SHORTEST_STEP_S = 1e-5
 _TIMED_SHARE = 0.005  # of the budget's time, for timing the steps of a trial
 _RESERVE = 0.93  # share of the time that is planned with
+_WORTH = 0.15  # share of the time that is worth going on for, when all steps are spent
 _OVER = 1.05  # share of the time at which a search ends wherever it is
 
 
@@ -216,6 +217,7 @@ class _Course:
             self._probe()
         if "steps" not in state:
             state["steps"], state["overhead"] = self._terms()
+            state["trials_begun_s"], state["added_steps"] = self._elapsed_s, []
             self._save()
 
     def _threads(self) -> int:
@@ -307,7 +309,7 @@ class _Course:
             quantizes="inq" in self._methods,
             max_loss=self._workshop.rule.max_loss,
         )
-        trials = search(candidates[REFERENCE], terms)
+        trials = search(candidates[REFERENCE], terms, self._more_steps(candidates))
         outcome: Candidate | None = None
         number = 0
         while True:
@@ -328,10 +330,32 @@ class _Course:
                 [one.number for one in candidates if (one.held and not one.failed) or one is outcome]
             )
 
+    def _more_steps(self, candidates: list[Candidate]) -> Callable[[], int]:
+        """What tells a search that has spent its steps how many more the time allows; what was told is recorded."""
+        told = iter(list(self._state["added_steps"]))
+
+        def more() -> int:
+            before = next(told, None)
+            if before is not None:
+                return int(before)
+            left_s = self._budget.amount * _RESERVE - self._elapsed_s
+            if self._budget.unit != "seconds" or left_s < _WORTH * self._budget.amount:
+                return 0
+            step_s = (self._elapsed_s - float(self._state["trials_begun_s"])) / max(self._spent(candidates), 1)
+            self._state["added_steps"].append(int(left_s / max(step_s, _SHORTEST_STEP_S)))
+            self._save()
+            return int(self._state["added_steps"][-1])
+
+        return more
+
+    def _spent(self, candidates: list[Candidate]) -> int:
+        """Steps of all trials, with what each costs beside."""
+        return sum((one.trial.steps if one.trial else 0) + int(self._state["overhead"]) for one in candidates[1:])
+
     def _made(self, number: int, trial: Trial, candidates: list[Candidate]) -> Candidate:
         so_far = best(candidates, self._objective)
-        spent = sum((one.trial.steps if one.trial else 0) + int(self._state["overhead"]) for one in candidates[1:])
-        total = max(int(self._state["steps"]), 1)
+        spent = self._spent(candidates)
+        total = max(int(self._state["steps"]) + sum(self._state["added_steps"]), 1)
 
         def advance(step: int) -> None:
             self._progress(Moment(trial.words, step, trial.steps, min(1.0, (spent + step) / total), so_far))
