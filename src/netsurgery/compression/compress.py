@@ -29,6 +29,7 @@ from netsurgery.compression.score import Rule
 from netsurgery.compression.search import Terms, search
 from netsurgery.compression.teaching import Loss
 from netsurgery.compression.workshop import Evaluate, Workshop
+from netsurgery.graph.from_torch import exported_once
 from netsurgery.timing.machine import versions
 from netsurgery.train.thread_choice import quickest_threads
 
@@ -152,9 +153,10 @@ def compress(
             pack_options=pack_options or {},
             folder=folder,
         )
-        return _Course(
-            workshop, amount, objective, chosen, optimizer is not None, _length(train_loader), progress
-        ).run()
+        with exported_once(model):
+            return _Course(
+                workshop, amount, objective, chosen, optimizer is not None, _length(train_loader), progress
+            ).run()
     finally:
         torch.set_num_threads(threads)
         for module, flag in training:
