@@ -26,7 +26,7 @@ from netsurgery.compression.page import write_page
 from netsurgery.compression.rates import FINER, PROBED, PROBED_GIVEN, OptimizerFactory, Rate
 from netsurgery.compression.result import Compression, Moment, Progress
 from netsurgery.compression.score import Rule
-from netsurgery.compression.search import Terms, search
+from netsurgery.compression.search import Terms, may_begin, search
 from netsurgery.compression.teaching import Loss
 from netsurgery.compression.workshop import Evaluate, Workshop
 from netsurgery.graph.from_torch import exported_once
@@ -328,9 +328,7 @@ class _Course:
             state["candidates"].append(outcome.to_dict())
             self._save()
             workshop.folder.checkpoint.remove()
-            self._folder.keep_only(
-                [one.number for one in candidates if (one.held and not one.failed) or one is outcome]
-            )
+            self._folder.keep_only(may_begin(candidates))
 
     def _more_steps(self, candidates: list[Candidate]) -> Callable[[], int]:
         """What tells a search that has spent its steps how many more the time allows; what was told is recorded."""

@@ -206,6 +206,13 @@ def _line(candidate: Candidate, found: Sequence[Candidate]) -> list[Candidate]:
     return line
 
 
+def may_begin(found: Sequence[Candidate]) -> set[int]:
+    """The numbers of the candidates that a later trial of this search may begin with."""
+    floats = [one for one in found if one.trial is None or one.trial.density is not None]
+    points = [*(one for one in found if one.held), floats[-1], found[-1]]
+    return {one.number for point in points for one in _line(point, found) if not one.failed}
+
+
 def _density(candidate: Candidate, factor: float) -> float:
     """The density of the next trial; at least a connection is left."""
     return max(candidate.density * factor, 1 / candidate.connections)
