@@ -40,7 +40,8 @@ def carried_out(terms: Terms, outcome: Outcome, more: Callable[[], int] = lambda
         size = round(kept * (bits + 5) / 8) + 100
         made = Candidate(
             len(found), trial, 0 if failed else kept, CONNECTIONS, bits, float(bool(held)), DROPS[held], 0.1,
-            bool(held) and not failed, None if failed else size, None if failed else size / 50, "diverged" if failed else "",
+            bool(held) and not failed, None if failed else size, None if failed else size / 50,
+            "diverged" if failed else "",
         )  # fmt: skip
         found.append(made)
 
