@@ -1,10 +1,11 @@
 """Networks of powers of two in fixed point, beside the same in float32 and beside ONNX Runtime.
 
     cd benchmarks && python fixed_point.py            # writes results/fixed_point.json
+    cd benchmarks && python fixed_point.py --only lenet5 --only resnet20    # their rows; others of this machine stay
     cd benchmarks && python fixed_point.py --quick    # fewer rounds; prints
 
-Random weights that are spread as trained ones are (networks/random_weights.py), of which the largest 10 % are kept,
-each the nearest of 2^(bits - 2) powers of two or their negatives, as INQ has them; batch norms and biases stay floats.
+Random weights that are spread as trained ones are (networks/random_weights.py), of which the largest are kept, each the
+nearest of 2^(bits - 2) powers of two or their negatives, as INQ has them; batch norms and biases stay floats.
 Four contenders take turns in one process: the network in fixed point, calibrated on four random images; the same file
 in float32; ONNX Runtime on the same weights in float32; and ONNX Runtime on an int8 network that its own quantisation
 makes of them (static, QDQ, weights by channel, the same images). Accuracy isn't measured here: weights are random.
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,8 +28,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from networks.any_networks import ANY_NETWORKS
-from networks.random_weights import weights_that_are_pruned
+from networks.any_networks import ANY_NETWORKS, TENTH
+from networks.lenets import lenet
+from networks.random_weights import keep, trained_like, weights_that_are_pruned
 from torch import nn
 
 import netsurgery as ns
@@ -38,31 +41,63 @@ from netsurgery.methods.powers import fitted_powers, nearest_power
 from netsurgery.timing.calls import timed
 from netsurgery.timing.machine import machine, other_processes, versions
 from netsurgery.timing.turns import Pace, in_turns
+from netsurgery.zoo.resnet import resnet20
 
 RESULTS = Path(__file__).parent / "results" / "fixed_point.json"
 PACE, QUICK = Pace(rounds=9, turn_s=0.15, least_calls=2), Pace(rounds=5, turn_s=0.05, least_calls=1)
-BITS = 4
-NETWORKS = {"resnet18": (1, 16), "resnet50": (1, 16), "mobilenet-v2": (1,)}
-"""Name -> batch sizes."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pruned network. build: it, in eval mode. shape: of an image. kept: in words, which weights are left."""
+
+    title: str
+    build: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+    kept: str
+    bits: int
+    batches: tuple[int, ...]
+
+
+def _found(name: str, *batches: int) -> Case:
+    network = ANY_NETWORKS[name]
+    shape = tuple(network.examples(1)[0].shape[1:])
+    return Case(network.title, partial(network.made, TENTH), shape, "10 %", 4, batches)
+
+
+def _resnet20() -> nn.Module:
+    torch.manual_seed(0)
+    model = trained_like(resnet20(), torch.rand(8, 3, 32, 32))
+    keep(model, 0.2)
+    return model
+
+
+CASES = {
+    "resnet18": _found("resnet18", 1, 16),
+    "resnet50": _found("resnet50", 1, 16),
+    "mobilenet-v2": _found("mobilenet-v2", 1),
+    "lenet5": Case("LeNet-5", partial(lenet, "lenet5"), (1, 28, 28), "1/108", 5, (1, 64)),
+    "resnet20": Case("ResNet-20, 32 x 32", _resnet20, (3, 32, 32), "20 %", 4, (1, 64)),
+}
 FIXED, FLOAT, ONNX, INT8 = "fixed", "float", "onnxruntime", "onnxruntime_int8"
 
 
 @torch.no_grad()
-def to_powers(model: nn.Module) -> None:
+def to_powers(model: nn.Module, bits: int) -> None:
     """What is left of each pruned weight, as powers of two of least squared error."""
     for weight in weights_that_are_pruned(model):
         kept = weight[weight != 0]
-        weight.copy_(nearest_power(weight, *fitted_powers(lambda kept=kept: [kept], BITS)))
+        weight.copy_(nearest_power(weight, *fitted_powers(lambda kept=kept: [kept], bits)))
 
 
 def measured(name: str, threads: Sequence[int], pace: Pace) -> list[dict[str, Any]]:
     """A row for each batch size and number of threads."""
-    network = ANY_NETWORKS[name]
-    model = network.made("90 % zero")
-    to_powers(model)
+    case = CASES[name]
+    model = case.build()
+    to_powers(model, case.bits)
     rows = []
     torch.manual_seed(1)
-    (images,) = network.examples(4)
+    images = torch.rand(4, *case.shape)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "float.onnx"
         with warnings.catch_warnings():
@@ -78,7 +113,7 @@ def measured(name: str, threads: Sequence[int], pace: Pace) -> list[dict[str, An
         )
         int8 = _quantized(source, images.numpy())
         for count in threads:
-            for batch in NETWORKS[name]:
+            for batch in case.batches:
                 x = np.random.default_rng(2).normal(size=(batch, *images.shape[1:])).astype(np.float32)
                 calls: dict[str, Callable[[], Any]] = {
                     FIXED: partial(ns.load(fixed, threads=count), x),
@@ -90,6 +125,8 @@ def measured(name: str, threads: Sequence[int], pace: Pace) -> list[dict[str, An
                 rows.append(
                     {
                         "network": name,
+                        "kept": case.kept,
+                        "bits": case.bits,
                         "batch": batch,
                         "threads": count,
                         "packed_bytes": report.size_bytes,
@@ -133,26 +170,38 @@ def shown(row: dict[str, Any]) -> str:
     return f"{row['network']}, batch {row['batch']}, {row['threads']} threads: {times}; {ratios}"
 
 
+def kept_rows(out: Path, anew: set[str]) -> list[dict[str, Any]]:
+    """The rows of a record that stay: those of other networks, if they were measured on this machine."""
+    if not out.exists():
+        return []
+    record = json.loads(out.read_text(encoding="utf-8"))
+    here = (machine(1)["processor"], _native.instructions())
+    if (record["machine"]["processor"], record["instructions"]) != here:
+        return []
+    return [row for row in record["rows"] if row["network"] not in anew]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=tuple(NETWORKS), action="append", help="one network; may be repeated")
+    parser.add_argument("--only", choices=tuple(CASES), action="append", help="one network; may be repeated")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--threads", type=int, action="append", metavar="N", help="may be repeated (default 1 and 2)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the record goes")
     options = parser.parse_args()
     torch.set_num_threads(1)
     threads = options.threads or [1, 2]
-    out = options.out or (None if options.only or options.quick else RESULTS)
+    out = options.out or (None if options.quick else RESULTS)
     rows: list[dict[str, Any]] = []
-    for name in options.only or NETWORKS:
+    for name in options.only or CASES:
         with other_processes() as others:
             made = measured(name, threads, QUICK if options.quick else PACE)
         rows += [row | {"busy_cores": others.busy_cores} for row in made]
         if others.warning:
             print(others.warning)
     if out is not None:
+        rows = [*kept_rows(out, {row["network"] for row in rows}), *rows]
         record = {
-            "what": "random weights, the largest 10 % kept, 4-bit powers of two; fixed point against floats",
+            "what": "random weights, the largest kept, powers of two; fixed point against floats",
             "machine": machine(max(threads)),
             "versions": versions(("netsurgery", "torch", "numpy", "onnx")) | {"onnxruntime": version("onnxruntime")},
             "instructions": _native.instructions(),

@@ -17,25 +17,25 @@ OTHERS = {
 
 def fixed_point_table(path: Path = RECORD) -> str:
     """A row for each network, batch size and number of threads: how many times faster fixed point is."""
-    from networks.any_networks import ANY_NETWORKS
+    from fixed_point import CASES
 
     record = json.loads(path.read_text(encoding="utf-8"))
     lines = [
-        f"| network | batch | threads | fixed point, ms | {' | '.join(f'beside {title}' for title in OTHERS.values())} "
-        "| file, bytes |",
-        "|---|---|---|---|---|---|---|---|",
+        "| network | kept, bits | batch | threads | fixed point, ms "
+        f"| {' | '.join(f'beside {title}' for title in OTHERS.values())} | file, bytes |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:
         ratios = " | ".join(cells.faster(row["times_faster_than"][name]["median"]) for name in OTHERS)
         lines.append(
-            f"| {ANY_NETWORKS[row['network']].title} | {row['batch']} | {row['threads']} "
+            f"| {CASES[row['network']].title} | {row['kept']}, {row['bits']} | {row['batch']} | {row['threads']} "
             f"| {cells.milliseconds(row['runtimes']['fixed']['median_us'])} | {ratios} | {row['packed_bytes']:,} |"
         )
     lines += [
         "",
         f"{record['machine']['processor']}, {record['instructions']}: times faster than each, medians of calls from "
         f"Python, {record['rounds']} turns of each. Random weights, spread as those of trained networks: the largest "
-        "10 % of each convolution (but for depthwise ones) and linear layer are kept, as 4-bit powers of two; "
+        "of each convolution (but for depthwise ones) and linear layer are kept, as powers of two; "
         f"activations of 8 bits and more. ONNX Runtime {record['versions']['onnxruntime']} computes the same weights "
         "densely; int8 is its own static quantisation, by channel."
         f"{cells.busy(record['rows'])}",

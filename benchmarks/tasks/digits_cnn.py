@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from kept import kept
+from kept import kept, train_on
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -66,12 +66,7 @@ def train(trained: nn.Module) -> None:
     loader = train_loader()
     optimizer = torch.optim.SGD(trained.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=30 * len(loader))
-    for _ in range(30):
-        for images, labels in loader:
-            optimizer.zero_grad()
-            F.cross_entropy(trained(images), labels).backward()
-            optimizer.step()
-            schedule.step()
+    train_on(trained, loader, lambda model, batch: F.cross_entropy(model(batch[0]), batch[1]), schedule, 30)
 
 
 def train_loader() -> DataLoader:

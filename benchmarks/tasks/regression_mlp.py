@@ -9,7 +9,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from kept import kept
+from kept import kept, train_on
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -41,12 +41,7 @@ def train(trained: nn.Module) -> None:
     loader = train_loader()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=3e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 40 * len(loader))
-    for _ in range(40):
-        for inputs, targets in loader:
-            optimizer.zero_grad()
-            F.mse_loss(trained(inputs), targets).backward()
-            optimizer.step()
-            schedule.step()
+    train_on(trained, loader, lambda model, batch: F.mse_loss(model(batch[0]), batch[1]), schedule, 40)
 
 
 def train_loader() -> DataLoader:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from kept import kept
+from kept import kept, train_on
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -46,13 +46,7 @@ def train(trained: nn.Module) -> None:
     loader = train_loader()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=5e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=25 * len(loader))
-    for _ in range(25):
-        for inputs, targets in loader:
-            optimizer.zero_grad()
-            F.mse_loss(trained(inputs), targets).backward()
-            torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+    train_on(trained, loader, lambda model, batch: F.mse_loss(model(batch[0]), batch[1]), schedule, 25, 1.0)
 
 
 def train_loader() -> DataLoader:

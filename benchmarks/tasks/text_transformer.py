@@ -10,7 +10,7 @@ import random
 
 import torch
 import torch.nn.functional as F
-from kept import kept
+from kept import kept, train_on
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -89,12 +89,7 @@ def train(trained: nn.Module) -> None:
     loader = train_loader()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=12 * len(loader))
-    for _ in range(12):
-        for batch in loader:
-            optimizer.zero_grad()
-            loss(trained, batch).backward()
-            optimizer.step()
-            schedule.step()
+    train_on(trained, loader, loss, schedule, 12)
 
 
 def loss(tried: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

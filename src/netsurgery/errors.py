@@ -103,6 +103,10 @@ class DensityWarning(UserWarning):
     """A density is so low that a layer would lose its last paths; more connections than that are kept."""
 
 
+class UnnamedLayerWarning(UserWarning):
+    """A setting goes by the names of layers, and some layers that it is for aren't named in it."""
+
+
 class StarvedLayerWarning(UserWarning):
     """A layer has ended with no connection, or with so few that it passes hardly anything on."""
 

@@ -202,7 +202,7 @@ def _stage_to_dict(stage: Stage) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """As TOML gives it back."""
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _stage_from_dict(index: int, table: Any) -> Stage:

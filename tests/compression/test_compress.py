@@ -17,6 +17,7 @@ from tests.compression.networks import Given, pictures, sequences
 from torch import nn
 
 import netsurgery as ns
+from netsurgery.compression.compress import _Course
 from netsurgery.compression.result import Compression, Moment
 from netsurgery.errors import DataError, SettingError
 
@@ -144,6 +145,20 @@ def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path) -> None:
     again = compressed(pictures(), tmp_path / "out", resume=True)
     assert not again.interrupted
     assert len(again.candidates) > len(result.candidates)
+
+
+def test_time_that_is_left_when_all_steps_are_spent_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def elapsed_s(course: _Course) -> float:
+        """As if a step took a hundredth of a second, and nothing else took any time."""
+        return 0.01 * sum(one["trial"]["steps"] for one in course._state["candidates"] if one["trial"])
+
+    monkeypatch.setattr(_Course, "_elapsed_s", property(elapsed_s))
+    monkeypatch.setattr(_Course, "_terms", lambda _: (60, 0))
+    result = compressed(pictures(), tmp_path / "out", budget="2s", methods="surgery")
+    added = json.loads((tmp_path / "out" / "state.json").read_text())["added_steps"]
+    assert added
+    spent = sum(one.trial.steps for one in result.candidates if one.trial)
+    assert 60 < spent <= 60 + sum(added)
 
 
 RUN = """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import netsurgery as ns
@@ -200,6 +202,12 @@ def test_weights_that_become_nan_are_named() -> None:
         ("latent_speed", 1.1),
         ("concentration", -0.1),
         ("concentration", 17),
+        ("uses", 3.0),
+        ("uses", ("conv1", 3.0)),
+        ("uses", (("conv1", 0),)),
+        ("uses", (("conv1", float("inf")),)),
+        ("uses", (("conv1", 1, 2),)),
+        ("uses", ((1, 2),)),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: object) -> None:
@@ -272,3 +280,55 @@ def test_a_warm_start_resumes_to_the_same_bits() -> None:
     optimizer.load_state_dict(saved[2])
     train(again, optimizer, 35, seed=1)
     assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), again.parameters(), strict=True))
+
+
+def twins() -> nn.Sequential:
+    """Two layers that are alike in all, so that a common ranking cuts them alike."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 16, bias=False), nn.Linear(16, 16, bias=False))
+    with torch.no_grad():
+        model[1].weight.copy_(model[0].weight.T)
+    return model
+
+
+def kept_by(uses: tuple[tuple[str, float], ...], scale: float = 1.0) -> list[torch.Tensor]:
+    model = twins()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    method = ns.Surgery(0.3, steps=60, interval=5, uses=tuple((name, scale * count) for name, count in uses))
+    operation = ns.attach(model, optimizer, method)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(60):
+        x = torch.randn(32, 16, generator=generator)
+        optimizer.zero_grad()
+        (model(x) - x).square().mean().backward()
+        optimizer.step()
+    operation.finish()
+    return [operation.masks[name].clone() for name in ("0.weight", "1.weight")]
+
+
+def test_layers_whose_connections_are_used_more_often_keep_fewer_at_the_same_total() -> None:
+    plain = [int(mask.sum()) for mask in kept_by(())]
+    fewer_first = [int(mask.sum()) for mask in kept_by((("0", 16), ("1", 1)))]
+    fewer_second = [int(mask.sum()) for mask in kept_by((("0", 1), ("1", 16)))]
+    assert sum(plain) == sum(fewer_first) == sum(fewer_second)
+    assert fewer_first[0] < plain[0] < fewer_second[0]
+
+
+@given(power=st.integers(-8, 8))
+@settings(max_examples=4, deadline=None)
+def test_only_proportions_of_uses_count(power: int) -> None:
+    once = kept_by((("0", 16), ("1", 1)))
+    often = kept_by((("0", 16), ("1", 1)), scale=4.0**power)  # whose root is a power of two: the same bits
+    assert all(torch.equal(one, other) for one, other in zip(once, often, strict=True))
+
+
+def test_uses_survive_toml() -> None:
+    plan = ns.Plan.of(ns.Surgery(0.1, uses=(("features.0", 576), ("head", 1.5))))
+    assert ns.Plan.from_toml(plan.to_toml()) == plan
+
+
+def test_a_layer_that_uses_leaves_out_is_named() -> None:
+    model = twins()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    with pytest.warns(ns.errors.UnnamedLayerWarning, match="1 of 2 layers, and not '1'"):
+        ns.attach(model, optimizer, ns.Surgery(0.3, steps=60, uses=(("0", 16),)))

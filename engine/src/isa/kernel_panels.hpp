@@ -2,6 +2,8 @@
 // registers.
 #pragma once
 
+#include <algorithm>
+
 #include "isa/kernels.hpp"
 #include "isa/simd.hpp"
 
@@ -101,12 +103,12 @@ template <int kVectors>
 static void dense_panel(const DensePanel& given) {
   const DensePanel panel = given;
   const float* weights = panel.weights;
+  // What comes next is fetched little by little, over all blocks: at once, it would be more than memory gives.
+  const std::ptrdiff_t inputs = panel.blocks * panel.inputs;
+  const std::ptrdiff_t fetched = inputs > 0 ? std::min((panel.next_floats + inputs - 1) / inputs, std::ptrdiff_t{kLanes}) : 0;
   for (std::ptrdiff_t i = 0; i < panel.blocks; ++i) {
     const std::ptrdiff_t first = panel.first[i], channels = panel.first[i + 1] - first;
-    // A line with each input, from the first block on, until all are on their way.
-    const std::ptrdiff_t fetched = i * panel.inputs * kLanes;
-    const bool fetches = fetched < panel.next_floats;
-    const Ahead ahead{fetches ? panel.next + fetched : panel.input, fetches ? kLanes : 0};
+    const Ahead ahead{fetched ? panel.next + i * panel.inputs * fetched : panel.input, fetched};
     switch (channels) {
       case 1:
         dense_block<1, kVectors>(panel, weights, first, ahead);

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Objective = Literal["size", "latency"]
+Activations = Literal["float", "fixed"]
 REFERENCE = 0
 """The number of the network that a search began with."""
 
@@ -45,6 +46,7 @@ class Candidate:
     bits: of a weight, 32 for floats. value: of the metric on held-out data. drop, error, held: as in Verdict.
     size_bytes: of the whole packed file. latency_us: median microseconds of one example in the engine, one thread; both
     None where the network can't be packed. failed: why there is no network, as where training diverged; "" otherwise.
+    activations: "fixed" where those of the packed network are in fixed point, and metric, size and latency are its own.
     """
 
     number: int
@@ -59,6 +61,7 @@ class Candidate:
     size_bytes: int | None = None
     latency_us: float | None = None
     failed: str = ""
+    activations: Activations = "float"
 
     @property
     def compression(self) -> float:

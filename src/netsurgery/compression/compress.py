@@ -11,7 +11,7 @@ search ──trial──▶ workshop: load a candidate's weights, train under a 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ from netsurgery.compression.page import write_page
 from netsurgery.compression.rates import FINER, PROBED, PROBED_GIVEN, OptimizerFactory, Rate
 from netsurgery.compression.result import Compression, Moment, Progress
 from netsurgery.compression.score import Rule
-from netsurgery.compression.search import Terms, search
+from netsurgery.compression.search import Terms, may_begin, search
 from netsurgery.compression.teaching import Loss
 from netsurgery.compression.workshop import Evaluate, Workshop
+from netsurgery.graph.from_torch import exported_once
 from netsurgery.timing.machine import versions
 from netsurgery.train.thread_choice import quickest_threads
 
@@ -36,10 +37,10 @@ METHODS = ("surgery", "inq")
 _PROBE_SHARE = 0.0125  # of the budget, for each probe
 _PROBE_DENSITY = 0.1
 _FEWEST_PROBE_STEPS, _MOST_PROBE_STEPS = 20, 2_000
-_TIMED_STEPS = 5
-_GUESSED_STEP_S = 0.05  # until probes have shown better
-_SLOWER = 2.0  # a step of a trial beside a plain one, before any was seen
+_SHORTEST_STEP_S = 1e-5
+_TIMED_SHARE = 0.005  # of the budget's time, for timing the steps of a trial
 _RESERVE = 0.93  # share of the time that is planned with
+_WORTH = 0.15  # share of the time that is worth going on for, when all steps are spent
 _OVER = 1.05  # share of the time at which a search ends wherever it is
 
 
@@ -82,7 +83,9 @@ def compress(
     loss: loss(model, batch) gives what training makes small, a tensor of one number.
     max_loss: how much lower the metric may be than the given model's, in its own unit, >= 0.
     budget: "30m", "2h", "40 epochs", or optimizer steps. Steps and epochs give the same network each time.
-    objective: "size" of the packed file, or "latency" of one example in the engine.
+    objective: "size" of the packed file, or "latency" of one example in the engine: connections that a run uses often
+        go first then, and where weights are of few bits, activations in fixed point are tried too, judged by `evaluate`
+        on the packed file.
     methods: of "surgery" and "inq", which may be used.
     optimizer: a function of parameters that makes your own optimizer; by default SGD and AdamW are tried.
     certainty: in [0.5, 1): how sure it has to be that the limit holds; above 0.5 `evaluate` has to give examples.
@@ -150,9 +153,10 @@ def compress(
             pack_options=pack_options or {},
             folder=folder,
         )
-        return _Course(
-            workshop, amount, objective, chosen, optimizer is not None, _length(train_loader), progress
-        ).run()
+        with exported_once(model):
+            return _Course(
+                workshop, amount, objective, chosen, optimizer is not None, _length(train_loader), progress
+            ).run()
     finally:
         torch.set_num_threads(threads)
         for module, flag in training:
@@ -200,7 +204,7 @@ class _Course:
         state, workshop = self._state, self._workshop
         if "threads" not in state:
             self._tell("choosing threads", 0, 1)
-            state["threads"], state["step_s"] = self._speed()
+            state["threads"] = self._threads()
         torch.set_num_threads(int(state["threads"]))
         if state["candidates"]:
             workshop.resume_reference()
@@ -215,30 +219,27 @@ class _Course:
             self._probe()
         if "steps" not in state:
             state["steps"], state["overhead"] = self._terms()
+            state["trials_begun_s"], state["added_steps"] = self._elapsed_s, []
             self._save()
 
-    def _speed(self) -> tuple[int, float]:
-        """Threads, and seconds of a plain step, which are a guess where the model can't be copied to try one."""
-        if self._workshop.trainer.teacher is None:
-            return torch.get_num_threads(), _GUESSED_STEP_S
-        if next(self._workshop.model.parameters()).device.type != "cpu":
-            step = self._workshop.sample_step()
-            step()
-            begun_s = time.perf_counter()
-            for _ in range(_TIMED_STEPS):
-                step()
-            torch.cuda.synchronize() if torch.cuda.is_available() else None
-            return torch.get_num_threads(), (time.perf_counter() - begun_s) / _TIMED_STEPS
-        chosen, medians_us = quickest_threads(self._workshop.sample_step(), torch.get_num_threads())
-        return chosen, medians_us[chosen] / 1e6
+    def _threads(self) -> int:
+        """As many as make a plain step quickest, where that can be tried: with a copy of the model, on processors."""
+        own = torch.get_num_threads()
+        if self._workshop.trainer.teacher is None or next(self._workshop.model.parameters()).device.type != "cpu":
+            return own
+        return quickest_threads(self._workshop.sample_step(), own)[0]
 
     def _probe(self) -> None:
         """Which optimizer, at which rate, with or without a teacher: short trainings that all begin alike."""
         state, workshop = self._state, self._workshop
         done: list[dict[str, Any]] = state["probes"]
+        density = _PROBE_DENSITY if "surgery" in self._methods else 1.0
+        if self._budget.unit == "seconds" and "trial_step_s" not in state:
+            self._tell("timing steps", 0, 1)
+            limit_s = self._budget.amount * _TIMED_SHARE
+            state["trial_step_s"] = max(workshop.step_s(self._rates[-1], density, limit_s), _SHORTEST_STEP_S)
         steps = round(self._planned_steps() * _PROBE_SHARE)
         steps = min(max(steps, _FEWEST_PROBE_STEPS), _MOST_PROBE_STEPS)
-        density = _PROBE_DENSITY if "surgery" in self._methods else 1.0
 
         def probed(rate: Rate, taught: bool) -> dict[str, Any]:
             for one in done:
@@ -272,7 +273,7 @@ class _Course:
     def _planned_steps(self) -> float:
         """Steps of the whole budget, as far as is known before any trial."""
         if self._budget.unit == "seconds":
-            return self._budget.amount * _RESERVE / (float(self._state["step_s"]) * _SLOWER)
+            return self._budget.amount * _RESERVE / float(self._state["trial_step_s"])
         return self._steps_given()
 
     def _steps_given(self) -> float:
@@ -294,7 +295,7 @@ class _Course:
         if self._budget.unit != "seconds":
             return max(1, round(self._steps_given() - sum(one["steps"] for one in probes))), 0
         like = [one["step_s"] for one in probes if one["taught"] == state["taught"]]
-        step_s = min(like) if like else float(state["step_s"]) * _SLOWER
+        step_s = min(like) if like else float(state["trial_step_s"])
         left_s = self._budget.amount * _RESERVE - self._elapsed_s
         return max(1, int(left_s / step_s)), round(float(state["overhead_s"]) / step_s)
 
@@ -310,7 +311,7 @@ class _Course:
             quantizes="inq" in self._methods,
             max_loss=self._workshop.rule.max_loss,
         )
-        trials = search(candidates[REFERENCE], terms)
+        trials = search(candidates[REFERENCE], terms, self._more_steps(candidates))
         outcome: Candidate | None = None
         number = 0
         while True:
@@ -327,14 +328,34 @@ class _Course:
             state["candidates"].append(outcome.to_dict())
             self._save()
             workshop.folder.checkpoint.remove()
-            self._folder.keep_only(
-                [one.number for one in candidates if (one.held and not one.failed) or one is outcome]
-            )
+            self._folder.keep_only(may_begin(candidates))
+
+    def _more_steps(self, candidates: list[Candidate]) -> Callable[[], int]:
+        """What tells a search that has spent its steps how many more the time allows; what was told is recorded."""
+        told = iter(list(self._state["added_steps"]))
+
+        def more() -> int:
+            before = next(told, None)
+            if before is not None:
+                return int(before)
+            left_s = self._budget.amount * _RESERVE - self._elapsed_s
+            if self._budget.unit != "seconds" or left_s < _WORTH * self._budget.amount:
+                return 0
+            step_s = (self._elapsed_s - float(self._state["trials_begun_s"])) / max(self._spent(candidates), 1)
+            self._state["added_steps"].append(int(left_s / max(step_s, _SHORTEST_STEP_S)))
+            self._save()
+            return int(self._state["added_steps"][-1])
+
+        return more
+
+    def _spent(self, candidates: list[Candidate]) -> int:
+        """Steps of all trials, with what each costs beside."""
+        return sum((one.trial.steps if one.trial else 0) + int(self._state["overhead"]) for one in candidates[1:])
 
     def _made(self, number: int, trial: Trial, candidates: list[Candidate]) -> Candidate:
         so_far = best(candidates, self._objective)
-        spent = sum((one.trial.steps if one.trial else 0) + int(self._state["overhead"]) for one in candidates[1:])
-        total = max(int(self._state["steps"]), 1)
+        spent = self._spent(candidates)
+        total = max(int(self._state["steps"]) + sum(self._state["added_steps"]), 1)
 
         def advance(step: int) -> None:
             self._progress(Moment(trial.words, step, trial.steps, min(1.0, (spent + step) / total), so_far))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from netsurgery.analysis.summary import summary_of
-from netsurgery.compression.candidate import Candidate
+from netsurgery.compression.candidate import Activations, Candidate
 from netsurgery.compression.result import Compression
 from netsurgery.files import write_verified
 from netsurgery.report.page import document, section
-from netsurgery.report.plot import PALETTE, Line, default_style, draw_level, figure_element, new_axes
+from netsurgery.report.plot import PALETTE, Line, default_style, draw_level, figure_element, log_scale, new_axes
 from netsurgery.runtime.session import read_packed
 
 _TITLES = {"size": "The smallest network within the limit", "latency": "The fastest network within the limit"}
@@ -37,6 +37,9 @@ def write_page(
     return path
 
 
+_FIXED: Mapping[Activations, str] = {"float": "", "fixed": ", activations in fixed point"}
+
+
 def _claims(result: Compression) -> str:
     first, now = result.reference, result.best
     if not result.met:
@@ -45,6 +48,8 @@ def _claims(result: Compression) -> str:
         (f"{now.compression:,.1f}x fewer connections", f"{first.connections:,} to {now.kept:,}"),
         (f"metric {first.value:.6g} to {now.value:.6g}", _drop(now)),
     ]
+    if now.activations == "fixed":
+        facts.append(("activations in fixed point", "the packed network only adds; its metric is the file's own"))
     if first.size_bytes and now.size_bytes:
         facts.append(
             (
@@ -86,9 +91,8 @@ def _picture(result: Compression) -> str:
         chosen = result.best
         axes.plot([chosen.cost(result.objective)], [chosen.value], "o", color=PALETTE[1], ms=8, fillstyle="none")
         draw_level(axes, result.reference.value)
-        axes.set_xscale("log")
-        if max(costs) / max(min(costs), 1e-9) < 3:
-            axes.set_xscale("linear")
+        if max(costs) > 3 * min(costs):
+            log_scale(axes, costs, "x")
         legend = [Line(name, color) for name, color, group in kinds if group] + [Line("the best", PALETTE[1])]
         caption = f"Metric on held-out data over {_UNITS[result.objective]}. Dotted: the network that was given."
         return f'<div class="curves">{figure_element(figure, "frontier", caption, legend)}</div>'
@@ -108,7 +112,9 @@ def _table(heads: Sequence[str], rows: Sequence[tuple[Sequence[str], bool]]) -> 
 def _trials(result: Compression) -> str:
     rows = []
     for one in result.candidates:
-        what = "as given" if one.trial is None else f"from {one.trial.start}: {one.trial.words}"
+        what = (
+            "as given" if one.trial is None else f"from {one.trial.start}: {one.trial.words}{_FIXED[one.activations]}"
+        )
         cells = [
             f"{one.number}: {what}",
             f"{one.trial.steps:,}" if one.trial else "",

@@ -67,19 +67,22 @@ def optimizer_for(model: nn.Module, rate: Rate, factory: OptimizerFactory | None
         if rate.kind == "sgd":
             optimizer = torch.optim.SGD(groups, lr=rate.value, momentum=MOMENTUM)
         else:
-            optimizer = torch.optim.AdamW(groups, lr=rate.value)
+            fused = all(one.is_floating_point() and one.device.type in ("cpu", "cuda") for one in trained)
+            optimizer = torch.optim.AdamW(groups, lr=rate.value, fused=fused)
     for group in optimizer.param_groups:
         group["begun_at"] = float(group["lr"])
     return optimizer
 
 
-def plan_for(trial: Trial, *, warm: bool, concentration: float, seed: int) -> Plan:
-    """What is operated on in a trial. warm: the network it begins with was pruned before."""
+def plan_for(
+    trial: Trial, *, warm: bool, concentration: float, seed: int, uses: tuple[tuple[str, float], ...] = ()
+) -> Plan:
+    """What is operated on in a trial. warm: the network it begins with was pruned before. uses: as Surgery takes it."""
     if trial.bits is not None:
         rounds = len(INQ(bits=trial.bits, steps=10**6).round_starts)
         return Plan((Stage(method=INQ(bits=trial.bits, steps=max(trial.steps, rounds), biases=True)),), seed)
     density = 1.0 if trial.density is None else trial.density
-    method = Surgery(density=density, steps=trial.steps, concentration=concentration, warm_start=warm)
+    method = Surgery(density=density, steps=trial.steps, concentration=concentration, warm_start=warm, uses=uses)
     return Plan((Stage(method=method),), seed)
 
 

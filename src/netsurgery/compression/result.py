@@ -37,7 +37,8 @@ class Compression:
     where no smaller one held the limit. candidates: all that were tried, the reference first. curve: those of them that
     none beats in both cost and metric. met: True if a network was found that holds the limit and costs less than the
     reference. interrupted: True if Ctrl-C or the clock ended the search. folder: where everything is. path: the packed
-    best network, None where it can't be packed, for the reason in `unpacked`. report: a page.
+    best network, None where it can't be packed, for the reason in `unpacked`; where `best.activations` is "fixed", its
+    activations are in fixed point, as the model's aren't, and the metric is the file's. report: a page.
 
     >>> result = ns.compress(
     ...     model,
@@ -92,6 +93,8 @@ class Compression:
         ]
         if first.size_bytes and now.size_bytes:
             parts.append(f"file {first.size_bytes:,} -> {now.size_bytes:,} bytes")
+        if now.activations == "fixed":
+            parts.append("activations in fixed point")
         if first.latency_us and now.latency_us:
             parts.append(f"{first.latency_us:,.1f} -> {now.latency_us:,.1f} us")
         return ", ".join(parts)

@@ -11,7 +11,7 @@ recorded takes the same way as one that was never interrupted.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -66,11 +66,15 @@ class _Account:
     def spend(self, trial: Trial) -> None:
         self.left -= trial.steps + self._overhead
 
+    def add(self, steps: int) -> None:
+        self.left += steps
 
-def search(reference: Candidate, terms: Terms) -> Search:
+
+def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda: 0) -> Search:
     """Yields trials and is sent what came of each; ends when nothing that is affordable promises anything.
 
-    reference: the candidate that it begins with, number 0.
+    reference: the candidate that it begins with, number 0. more: asked when all steps are spent; how many there are
+    beside, as where steps took less time than had been thought, or 0.
     """
     account = _Account(terms)
     found = [reference]
@@ -108,8 +112,14 @@ def search(reference: Candidate, terms: Terms) -> Search:
         behind = bits_unit + terms.overhead if terms.quantizes else 0
         longer = min(max(2 * unit, round(_LATER_SHARE * account.left)), account.left - behind - terms.overhead)
         if not account.affords(longer) or longer < unit // 2:
-            break
+            added = more()
+            if not added:
+                break
+            account.add(added)
+            continue
         yield from _tried(Trial(pruned.number, _density(pruned, factor), None, longer), account, found)
+        if _nearly(found[-1], terms) and account.affords(longer // 2 + behind):
+            yield from _tried(Trial(found[-1].number, found[-1].density, None, longer // 2), account, found)
         latest = found[-1]
         cheaper = False
         bits = few.bits or (_MOST_BITS if terms.quantizes and _has_room(latest, terms) else 0)
@@ -194,6 +204,13 @@ def _line(candidate: Candidate, found: Sequence[Candidate]) -> list[Candidate]:
     while line[-1].trial is not None and len(line) < _LONGEST_LINE:
         line.append(found[line[-1].trial.start])
     return line
+
+
+def may_begin(found: Sequence[Candidate]) -> set[int]:
+    """The numbers of the candidates that a later trial of this search may begin with."""
+    floats = [one for one in found if one.trial is None or one.trial.density is not None]
+    points = [*(one for one in found if one.held), floats[-1], found[-1]]
+    return {one.number for point in points for one in _line(point, found) if not one.failed}
 
 
 def _density(candidate: Candidate, factor: float) -> float:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial
-from netsurgery.compression.feed import on_device, seed_everything
+from netsurgery.compression.feed import Feed, on_device, seed_everything
 from netsurgery.compression.folder import SearchFolder
+from netsurgery.compression.packed_module import PackedModule
 from netsurgery.compression.rates import OptimizerFactory, Rate, plan_for
 from netsurgery.compression.score import Rule, Score
 from netsurgery.compression.teaching import Loss, example_inputs, loss_of
 from netsurgery.compression.training import DivergedError, Trainer
+from netsurgery.compression.uses import uses_of
 from netsurgery.deployment.packing import pack
 from netsurgery.errors import NetsurgeryError
 from netsurgery.evaluation_mode import evaluating
@@ -33,9 +38,17 @@ from netsurgery.train.distillation import frozen
 
 Evaluate = Callable[[nn.Module], Any]
 _CONCENTRATION: dict[Objective, float] = {"size": 1.0, "latency": 0.0}
+_CALIBRATION_BATCHES = 4  # that scales of activations are chosen on
+_CALIBRATION_FEED = 10**7  # in the place of a trial's number
 _PACE = Pace(rounds=5, turn_s=0.03, pause_s=0)
 _LONG_S = 30.0
+_TIMED_STEPS = 44  # of a trial, in which masks are refreshed twice
+_LONG_TRIAL = 10_000  # steps, far more than are timed
 _EXAMPLES = 4  # of a batch, on which model and packed file are compared
+
+
+class _SeenEnoughError(Exception):
+    """So many steps of a trial are timed as are needed."""
 
 
 class Workshop:
@@ -76,6 +89,11 @@ class Workshop:
             self._examples = self._pack_options.pop("example_inputs", None) or _few(
                 example_inputs(model, self._batch, loss)
             )
+            self._uses = (
+                uses_of(model, [layer for layers in found.stages for layer in layers], lambda: loss(model, self._batch))
+                if objective == "latency"
+                else ()
+            )
         self.trainer = Trainer(model, loader, loss, factory, self._teacher(), seed)
         self.unpacked = ""
         """Why the network can't be packed, where it can't."""
@@ -100,6 +118,21 @@ class Workshop:
         """Judge the reference again, where it was packed before: the others are compared with it by example."""
         self.load(REFERENCE)
         self._score = self._scored()
+
+    def step_s(self, rate: Rate, density: float, limit_s: float) -> float:
+        """Mean seconds of a step of a trial: of its first ones, until `limit_s` seconds have passed."""
+        times = [time.perf_counter()]
+
+        def advance(step: int) -> None:
+            times.append(time.perf_counter())
+            if step >= _TIMED_STEPS or (step > 1 and times[-1] - times[0] > limit_s):
+                raise _SeenEnoughError
+
+        self.load(REFERENCE)
+        plan = self._plan(Trial(REFERENCE, density, None, _LONG_TRIAL), False)
+        with suppress(_SeenEnoughError, DivergedError):
+            self.trainer.train(plan, rate, _LONG_TRIAL, number=10**6, taught=False, advance=advance)
+        return (times[-1] - times[min(1, len(times) - 2)]) / max(len(times) - 2, 1)  # but the first, which is slower
 
     def probe(self, rate: Rate, steps: int, density: float, taught: bool) -> dict[str, Any]:
         """A short training of the reference at a rate: its mean loss at the end, its metric, seconds of a step."""
@@ -152,7 +185,7 @@ class Workshop:
             size_bytes, latency_us = self._packed(number)
         finally:
             operation.detach()
-        return Candidate(
+        made = Candidate(
             number,
             trial,
             self._kept(),
@@ -165,6 +198,66 @@ class Workshop:
             size_bytes,
             latency_us,
         )
+        return self._in_fixed_point(made) if trial.bits and self._objective == "latency" else made
+
+    def _in_fixed_point(self, made: Candidate) -> Candidate:
+        """The candidate with its activations in fixed point too, where that holds the limit as well and is faster.
+
+        The packed file is judged, by the user's `evaluate`: where that wants more than to call a module, or the network
+        can't be packed so, the candidate stays as it is.
+        """
+        if not made.held or made.latency_us is None:
+            return made
+        path = self.folder.packed_path(made.number)
+        beside = path.with_suffix(".fixed.nsm")
+        try:
+            with evaluating(self.model):
+                calibration = self._calibration()
+                report = pack(
+                    self.model,
+                    beside,
+                    example_inputs=self._examples,
+                    activations="fixed",
+                    calibration=calibration,
+                    **self._pack_options,
+                )
+            latency_us = self._latency_us(beside)
+            if latency_us >= made.latency_us:
+                return made
+            packed = PackedModule(load(beside), self._input_names, next(self.model.parameters()).device)
+            seed_everything(self._seed)
+            with torch.no_grad():
+                score = Score.of(self._evaluate(packed))
+            verdict = self.rule.verdict(self._score, score)
+            if not verdict.held:
+                return made
+            beside.replace(path)
+        except OSError:
+            raise
+        except Exception:  # the user's `evaluate` is for the module, and may ask of it what no packed network has
+            return made
+        finally:
+            beside.unlink(missing_ok=True)
+        return replace(
+            made,
+            value=score.value,
+            drop=verdict.drop,
+            error=verdict.error,
+            size_bytes=report.size_bytes,
+            latency_us=latency_us,
+            activations="fixed",
+        )
+
+    def _calibration(self) -> list[tuple[Tensor, ...]]:
+        """What the model takes of some batches, the same ones each time."""
+        feed = Feed(self.trainer.loader, self._seed * 7919 + _CALIBRATION_FEED)
+        device = next(self.model.parameters()).device
+        batches = (on_device(feed.next(), device) for _ in range(_CALIBRATION_BATCHES))
+        return [example_inputs(self.model, batch, self.trainer.loss) or () for batch in batches]
+
+    @property
+    def _input_names(self) -> tuple[str, ...]:
+        return tuple(inspect.signature(self.model.forward).parameters)
 
     def load(self, number: int) -> None:
         """Give the model the weights of a candidate."""
@@ -191,7 +284,8 @@ class Workshop:
         return [(name, int(one.count_nonzero()), one.numel()) for name, one in found]
 
     def _plan(self, trial: Trial, warm: bool) -> Plan:
-        return plan_for(trial, warm=warm, concentration=_CONCENTRATION[self._objective], seed=self._seed)
+        concentration = _CONCENTRATION[self._objective]
+        return plan_for(trial, warm=warm, concentration=concentration, uses=self._uses, seed=self._seed)
 
     def _scored(self) -> Score:
         seed_everything(self._seed)

@@ -32,6 +32,7 @@ def largest(
     hysteresis: float,
     concentration: float = 0.0,
     floors: Mapping[str, int] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> Iterator[Piece]:
     """Masks in pieces that together keep exactly `keep` of all connections of the layers.
 
@@ -40,6 +41,7 @@ def largest(
     connection costs, see places.py) to the power of `concentration`.
     floors: parameter name -> the fewest connections that it keeps, its best ones, as far as it has some with a score
         above 0; in sum at most `keep`. No floors by default.
+    weights: layer name -> what all scores of the layer are multiplied by, > 0; 1 by default.
     Raises NonFiniteWeightsError if a gradient wasn't finite, OptimizerError if none was ever seen.
     """
     if state.sensitivity is not None and not state.sensitivity.outputs:
@@ -49,7 +51,7 @@ def largest(
         )
 
     named = [(layer, name) for layer in layers for name in layer.tensors]
-    rules = _rules(state, layers, hysteresis, concentration)
+    rules = _rules(state, layers, hysteresis, concentration, weights or {})
     scores = _HeldScores(named, lambda layer, name: _scores(state, layer, name, rules[name]))
     cuts = _cuts(scores, [name for _, name in named], keep, floors or {})
     for _, name in named:
@@ -156,11 +158,11 @@ def root_rms(layer: Layer) -> float:
 class _Rule:
     """What the scores of one tensor are made from, beside its weights and its mask.
 
-    outputs, inputs: of Sensitivity.factors; None where scores are |w| / constant. scales: the norms of filters.
-    costs: None where places cost nothing.
+    factor: of all scores. outputs, inputs: of Sensitivity.factors; None where scores are |w| * factor. scales: the
+    norms of filters. costs: None where places cost nothing.
     """
 
-    constant: float
+    factor: float
     outputs: Tensor | None
     inputs: Tensor | None
     scales: Tensor | None
@@ -169,7 +171,9 @@ class _Rule:
     concentration: float
 
 
-def _rules(state: MaskState, layers: Sequence[Layer], hysteresis: float, concentration: float) -> dict[str, _Rule]:
+def _rules(
+    state: MaskState, layers: Sequence[Layer], hysteresis: float, concentration: float, weights: Mapping[str, float]
+) -> dict[str, _Rule]:
     """Parameter name -> the rule of its scores. What other processes have a part in is settled here, once for all."""
     means = state.sensitivity.means(layers) if state.sensitivity is not None else {}
     rules = {}
@@ -183,8 +187,10 @@ def _rules(state: MaskState, layers: Sequence[Layer], hysteresis: float, concent
                 norms = filters.norms(tensor, layer.filter_dim(name), layer.within_filters(name))
                 scales = torch.where(state.dead.flags[name], norms, scales)
             costs = PlaceCosts(state.masks[name], layer.shards.get(name)) if concentration else None
-            constant = 1.0 if outputs is not None else state.constants[layer.name]
-            rules[name] = _Rule(constant, outputs, inputs, scales, costs, hysteresis, concentration)
+            factor = weights.get(layer.name, 1.0)
+            if outputs is None:
+                factor /= state.constants[layer.name]
+            rules[name] = _Rule(factor, outputs, inputs, scales, costs, hysteresis, concentration)
     return rules
 
 
@@ -198,9 +204,9 @@ def _scores(state: MaskState, layer: Layer, name: str, rule: _Rule) -> Iterator[
         scores = tensor[rows].to(torch.float32).abs()
         if rule.scales is not None:
             scores = _shares(scores, rows_of(rule.scales, rows), state.masks[name][rows])
-        if rule.outputs is None:
-            scores.mul_(1 / rule.constant)
-        else:
+        if rule.factor != 1:
+            scores.mul_(rule.factor)
+        if rule.outputs is not None:
             scores.mul_(rows_of(rule.outputs, rows))
             if rule.inputs is not None:
                 scores.mul_(rows_of(rule.inputs, rows))

@@ -14,7 +14,7 @@ from typing import ClassVar, final
 import torch
 
 from netsurgery.checks import is_number, require, require_count, require_density, require_flag, require_range
-from netsurgery.errors import DensityWarning
+from netsurgery.errors import DensityWarning, UnnamedLayerWarning
 from netsurgery.methods.base import Layer, size_of
 from netsurgery.methods.blocks import row_blocks
 from netsurgery.methods.floors import fewest, floors
@@ -59,6 +59,11 @@ class Surgery(MaskMethod):
     concentration: how strongly connections are drawn to outputs and inputs that have many already, in [0, 16]. 0 ranks
         by saliency alone. Otherwise a score is divided by (the bits that the connection costs in a file)^concentration
         (places.py): as many connections, on fewer units, in a smaller file. Large values cost accuracy: begin with 1.
+    uses: for a fast network rather than a small one, pairs of a layer's name and how often a run uses each of its
+        connections, > 0: a convolution as often as its output has positions, a recurrent layer at each time step. Only
+        their proportions count. A layer's scores are divided by the square root of its uses: to remove connections of
+        little saliency² for each multiplication is what a bound on multiplications asks for. Layers that aren't named
+        have 1.
     biases: operate on biases too.
     warm_start: for a network that was pruned before: connections that are 0 when the stage begins are pruned from the
         start, though they may come back, and the ramp begins at the density that is left instead of at 1.
@@ -85,6 +90,7 @@ class Surgery(MaskMethod):
     concentration: float = 0.0
     biases: bool = True
     warm_start: bool = False
+    uses: tuple[tuple[str, float], ...] = ()
 
     name: ClassVar[str] = "surgery"
     guards_latent: ClassVar[bool] = True
@@ -107,6 +113,7 @@ class Surgery(MaskMethod):
         require_range("concentration", self.concentration, 0, 16)
         require_flag("biases", self.biases)
         require_flag("warm_start", self.warm_start)
+        object.__setattr__(self, "uses", _pairs(self.uses))
 
     @property
     def begins_pruned(self) -> bool:
@@ -126,13 +133,23 @@ class Surgery(MaskMethod):
         total, least = size_of(layers), fewest(layers)
         asked, needed = round(self.density * total), sum(least.values())
         if asked >= needed:
-            return None
+            return self._unnamed(layers)
         most = max(least, key=lambda name: least[name])
         return DensityWarning(
             f"density={self.density:.4g} asks for {asked:,} of {total:,} connections, but {needed:,} are needed so "
             f"that every layer passes something on, {least[most]:,} of them in {most}. That "
             f"many are kept. Ask for a density of {_rounded_up(needed / total):.2g} or more, or leave layers out with "
             "Stage(skip=...)."
+        )
+
+    def _unnamed(self, layers: Sequence[Layer]) -> UserWarning | None:
+        named = {name for name, _ in self.uses}
+        others = [layer.name for layer in layers if layer.name not in named]
+        if not named or not others:
+            return None
+        return UnnamedLayerWarning(
+            f"uses names {len(layers) - len(others)} of {len(layers)} layers, and not {others[0]!r}: connections of "
+            "layers without uses count as used once. Name all of them, as model.named_modules() does."
         )
 
     def measure(self, layer: Layer) -> float | None:
@@ -152,7 +169,8 @@ class Surgery(MaskMethod):
         start = max(1.0, sum(state.constants.values())) / size_of(layers) if self.warm_start else 1.0
         density = DensityRamp(self.density, self._ramp_steps, start)(step)
         keep = max(round(density * size_of(layers)), sum(fewest(layers).values()))
-        return largest(state, layers, keep, self.hysteresis, self.concentration, floors(layers, keep))
+        weights = {name: uses**-0.5 for name, uses in self.uses}
+        return largest(state, layers, keep, self.hysteresis, self.concentration, floors(layers, keep), weights)
 
     @property
     def _ramp_steps(self) -> int:
@@ -162,6 +180,23 @@ class Surgery(MaskMethod):
     def _interval(self) -> int:
         """Optimizer steps between two refreshes: in a short ramp fewer, so that none removes much at once."""
         return max(1, min(self.interval, self._ramp_steps // _REFRESHES))
+
+
+def _pairs(given: object) -> tuple[tuple[str, float], ...]:
+    """A layer's name and its uses, in each pair; as TOML has them, in lists. Raises SettingError."""
+    pairs = given if isinstance(given, list | tuple) else (given,)
+    good = all(
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and isinstance(pair[0], str)
+        and is_number(pair[1])
+        and 0 < pair[1] < math.inf
+        for pair in pairs
+    )
+    require(
+        good, "uses", given, 'pairs of a layer\'s name and a finite number > 0, such as (("conv1", 576), ("fc1", 1))'
+    )
+    return tuple((str(name), float(uses)) for name, uses in pairs)
 
 
 def _rounded_up(share: float) -> float:

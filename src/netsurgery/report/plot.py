@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from colorsys import hls_to_rgb
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from netsurgery.records.record import Run, Trace
 from netsurgery.report.wording import layer_of
@@ -112,19 +112,23 @@ def draw_level(axes: Axes, level: float) -> None:
     axes.axhline(level, color=_INK, linestyle=":", linewidth=1.2)
 
 
-def log_scale(axes: Axes, values: Sequence[float]) -> None:
-    """Ticks at powers of ten, and at 2 and 5 between them where they are few. Zeros fall below the picture."""
+def log_scale(axes: Axes, values: Sequence[float], of: Literal["x", "y"] = "y") -> None:
+    """Ticks at powers of ten, and at 2 and 5 between them where they are few. Zeros fall out of the picture."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     positive = [value for value in values if value > 0]
     if not positive:
         return
     low, high = min(positive), max(positive)
-    axes.set_yscale("log")
-    axes.set_ylim(low / 1.25, high * 1.25)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 300 * low else (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axis, set_scale, set_limits = (
+        (axes.xaxis, axes.set_xscale, axes.set_xlim) if of == "x" else (axes.yaxis, axes.set_yscale, axes.set_ylim)
+    )
+    set_scale("log")
+    set_limits(low / 1.25, high * 1.25)
+    few = high <= (30 if of == "x" else 300) * low
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def symmetric_log_scale(axes: Axes, values: Sequence[float]) -> None:

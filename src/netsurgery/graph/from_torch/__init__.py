@@ -1,6 +1,7 @@
 """Capturing torch models: `torch.export` writes the model down in ATen operators, of which a graph is made."""
 
 from netsurgery.graph.from_torch.number_formats import in_float32 as in_float32
+from netsurgery.graph.from_torch.reading import exported_once as exported_once
 from netsurgery.graph.from_torch.reading import load_program as load_program
 from netsurgery.graph.from_torch.reading import read_exported as read_exported
 from netsurgery.graph.from_torch.reading import read_module as read_module

@@ -10,10 +10,11 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -36,10 +37,25 @@ _BATCH = "batch"
 
 @dataclass(frozen=True)
 class ReadModule:
-    """The graph of a module. fixed: why its batch isn't open, if nobody asked for that, as a sentence; else empty."""
+    """The graph of a module, and the program that it was read from, with the names of its open axes.
+
+    fixed: why its batch isn't open, if nobody asked for that, as a sentence; else empty.
+    """
 
     graph: Graph
+    program: ExportedProgram
+    names: AxisNames
     fixed: str = ""
+
+    @classmethod
+    def of(cls, exported: ExportedProgram, names: AxisNames, fixed: str = "") -> ReadModule:
+        """What is read from a program of torch.export; raises as `read_exported` does."""
+        program, graph = _read(exported, names)
+        return cls(graph, program, names, fixed)
+
+    def again(self) -> ReadModule:
+        """The same with the module's weights as they are now."""
+        return replace(self, graph=read_decomposed(self.program, self.names))
 
 
 def read_torch(
@@ -69,19 +85,53 @@ def read_module(
     """
     _check(model, example_inputs)
     examples = _beside(model, example_inputs)
+    kept = _KEPT.get(model)
+    if kept is None:
+        return _read_module(model, examples, open_axes)
+    key = repr(([(one.shape, one.dtype) for one in examples], open_axes))
+    if key in kept and _is_of(kept[key].program, model):
+        kept[key] = kept[key].again()
+    else:
+        kept[key] = _read_module(model, examples, open_axes)
+    return kept[key]
+
+
+_KEPT: WeakKeyDictionary[nn.Module, dict[str, ReadModule]] = WeakKeyDictionary()
+
+
+@contextmanager
+def exported_once(model: nn.Module) -> Iterator[None]:
+    """While this lasts, a module that is read again with other weights isn't exported again: that takes a second.
+
+    What its `forward` does has to stay the same meanwhile.
+    """
+    _KEPT[model] = {}
+    try:
+        yield
+    finally:
+        _KEPT.pop(model, None)
+
+
+def _is_of(program: ExportedProgram, model: nn.Module) -> bool:
+    """Whether a program has the module's own memory for its weights, so that it knows them as they are."""
+    own = {name: tensor.data_ptr() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    return all(own.get(name) == tensor.data_ptr() for name, tensor in program.state_dict.items())
+
+
+def _read_module(model: nn.Module, examples: tuple[torch.Tensor, ...], open_axes: OpenAxes | None) -> ReadModule:
     with evaluating(model), torch.no_grad():
         if open_axes is None:
             why = "the first sizes of its inputs differ"
             if _has_batch(examples):
                 axes = {(index, 0): _BATCH for index in range(len(examples))}
                 try:
-                    return ReadModule(read_exported(_export(model, examples, axes), axes))
+                    return ReadModule.of(_export(model, examples, axes), axes)
                 except CaptureError as error:  # the static attempt says what is wrong
                     why = str(error)
-            graph = read_exported(_export(model, examples, {}))
-            return ReadModule(graph, _fixed(model, examples, why) if any(one.ndim for one in examples) else "")
+            read = ReadModule.of(_export(model, examples, {}), {})
+            return replace(read, fixed=_fixed(model, examples, why)) if any(one.ndim for one in examples) else read
         axes = axes_by_place(open_axes, _input_names(model, len(examples)), [one.ndim for one in examples])
-        return ReadModule(read_exported(_export(model, examples, axes), axes))
+        return ReadModule.of(_export(model, examples, axes), axes)
 
 
 def axes_by_place(open_axes: OpenAxes, inputs: Sequence[str], ranks: Sequence[int]) -> dict[tuple[int, int], str]:
@@ -110,14 +160,19 @@ def read_exported(program: ExportedProgram, names: AxisNames | None = None) -> G
     which torch forgets: `names` says it, or the first one in front is "batch" and others go by their number. Raises
     CaptureError and UnsupportedOperatorError as `read_torch` does.
     """
+    return _read(program, names or {})[1]
+
+
+def _read(program: ExportedProgram, names: AxisNames) -> tuple[ExportedProgram, Graph]:
+    """The program without in-place operators, and its graph."""
     with _quiet():
         try:
-            program = program.run_decompositions({})  # nothing but in-place operators goes
+            functional = program.run_decompositions({})  # nothing but in-place operators goes
         except Exception as error:
             with suppress(CaptureError):  # torch fails at programs of .pt2 files with multiples of a Dim
-                return read_decomposed(program, names or {})
+                return program, read_decomposed(program, names)
             raise _capture_error("the exported program can't be made functional", error) from error
-        return read_decomposed(program, names or {})
+        return functional, read_decomposed(functional, names)
 
 
 def unscripted(model: torch.jit.ScriptModule, example_inputs: tuple[torch.Tensor, ...]) -> nn.Module:
