@@ -28,7 +28,8 @@ from netsurgery.files import write_verified
 from netsurgery.records.record import Record
 from netsurgery.runtime.session import Session
 from netsurgery.timing.machine import machine, versions
-from netsurgery.train.dataset import Dataset, Split
+from netsurgery.train.dataset import Dataset
+from netsurgery.train.split import Split
 
 RESULTS = Path(__file__).parent / "results" / "fixed_accuracy.json"
 CALIBRATION_IMAGES = 512

@@ -35,6 +35,7 @@ from fixed_point_table import fixed_point_table
 from latencies import Latencies
 from methods_table import methods_table
 from outcomes import NETWORKS, RESULTS, outcomes
+from papers_networks_table import papers_networks_table, zoo_table
 from public_models.table import public_models_tables
 from training_step_table import training_step_table
 
@@ -48,6 +49,7 @@ DOCUMENTS = (
             "compress.md",
             "engine.md",
             "machines.md",
+            "papers-networks.md",
             "public-models.md",
             "results.md",
             "robustness.md",
@@ -237,6 +239,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "compress": compress_table,
     "fixed accuracy": fixed_accuracy_table,
     "public-models": public_models_tables,
+    "papers-networks": papers_networks_table,
+    "zoo": zoo_table,
     "robustness-few-bits": lambda: robustness_table.few_bits_table(robustness_table.recorded()),
 }
 

@@ -33,9 +33,9 @@ from netsurgery.timing.machine import machine, other_processes, versions
 from netsurgery.timing.turns import Pace, Times, in_turns
 from netsurgery.train.batches import Batches
 from netsurgery.train.cifar import NORMALIZATION
-from netsurgery.train.dataset import Split
 from netsurgery.train.device import device_name, device_of
 from netsurgery.train.recipe import Recipe
+from netsurgery.train.split import Split
 from netsurgery.zoo.resnet import resnet20
 
 IMAGES = 45_000

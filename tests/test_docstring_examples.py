@@ -61,6 +61,19 @@ def test_an_example_that_says_something_else_is_found() -> None:
     assert doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=lambda _: None).failed == 1
 
 
+NETWORKS = [name for name in ns.zoo.__all__ if ">>>" in (getattr(ns.zoo, name).__doc__ or "")]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_the_example_of_a_network_says_is_what_it_does(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    test = examples_of(getattr(ns.zoo, name).__doc__, name)
+    written: list[str] = []
+    assert doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=written.append).failed == 0, "".join(written)
+
+
 METHODS = [
     (name, method)
     for name in ns.__all__

@@ -30,6 +30,9 @@ TORCH_NAMES = [
     "FixedActivations",
     "recalibrate",
     "Sketching",
+    "Fastfood",
+    "with_fastfood",
+    "zoo",
 ]
 NUMPY_NAMES = ["steps_of", "pack", "PackReport", "load", "Session", "Limits"]
 EXCEPTIONS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Exception)]

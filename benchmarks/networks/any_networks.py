@@ -9,11 +9,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from netsurgery import zoo
 from networks import classifiers, detectors, mobilenets, sequences, transformers
-from networks.alexnet import AlexNet, keep_as_published
+from networks.alexnet import keep_as_published
 from networks.random_weights import keep, trained_like
-from networks.resnet import ResNet18, ResNet50
-from networks.vgg import VGG16, sketch_layers
+from networks.vgg import sketch_layers
 
 Treatment = Callable[[nn.Module], None]
 """Changes weights in place."""
@@ -89,8 +89,8 @@ def _pruned(goal: float) -> dict[str, float]:
 ANY_NETWORKS = {
     "yolov8n": AnyNetwork("YOLOv8n, 640 x 640", detectors.YOLOv8n, _images(640), _pruned(2.5), 3_157_200),
     "yolox-tiny": AnyNetwork("YOLOX-tiny, 416 x 416", detectors.YOLOX, _images(416), _pruned(2.5), 5_055_855),
-    "resnet18": AnyNetwork("ResNet-18", ResNet18, _images(224), _pruned(5.0), 11_689_512, quick=True),
-    "resnet50": AnyNetwork("ResNet-50", ResNet50, _images(224), _pruned(5.0), 25_557_032),
+    "resnet18": AnyNetwork("ResNet-18", zoo.resnet18, _images(224), _pruned(5.0), 11_689_512, quick=True),
+    "resnet50": AnyNetwork("ResNet-50", zoo.resnet50, _images(224), _pruned(5.0), 25_557_032),
     "mobilenet-v2": AnyNetwork(
         "MobileNetV2", mobilenets.MobileNetV2, _images(224), _pruned(2.5), 3_504_872, quick=True
     ),
@@ -99,7 +99,9 @@ ANY_NETWORKS = {
     ),
     "efficientnet-b0": AnyNetwork("EfficientNet-B0", mobilenets.EfficientNetB0, _images(224), _pruned(2.5), 5_288_548),
     "densenet121": AnyNetwork("DenseNet-121", classifiers.DenseNet121, _images(224), _pruned(5.0), 7_978_856),
-    "googlenet": AnyNetwork("GoogLeNet", classifiers.GoogLeNet, _images(224), _pruned(5.0), 6_624_904),
+    "googlenet": AnyNetwork(
+        "GoogLeNet", partial(zoo.googlenet_bn, auxiliary=False), _images(224), _pruned(5.0), 6_624_904
+    ),
     "squeezenet": AnyNetwork(
         "SqueezeNet 1.1",
         classifiers.SqueezeNet,
@@ -126,13 +128,13 @@ ANY_NETWORKS = {
     "gru": AnyNetwork("GRU 2x256, 100 steps", sequences.GRU, _steps(100, 1), _pruned(5.0)),
     "alexnet": AnyNetwork(
         "AlexNet",
-        AlexNet,
+        zoo.alexnet,
         _images(227),
         {DENSE: 1.0, "the paper's densities": 4.0},
         60_965_224,
         {"the paper's densities": {16: 3.0}},
         exported_by="netsurgery",
     ),
-    "vgg16": AnyNetwork("VGG-16", VGG16, _images(224), {DENSE: 1.0, "2 planes": 1.3}, 138_357_544),
+    "vgg16": AnyNetwork("VGG-16", zoo.vgg16, _images(224), {DENSE: 1.0, "2 planes": 1.3}, 138_357_544),
 }
 """Name -> network, in the order of the table."""

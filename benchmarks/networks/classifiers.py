@@ -1,7 +1,4 @@
-"""DenseNet-121 (Huang et al. 2017), GoogLeNet (Szegedy et al. 2015), SqueezeNet 1.1 (Iandola et al. 2016), PP-LCNet.
-
-GoogLeNet is the version with batch norms and without auxiliary classifiers; PP-LCNet is that of Cui et al. 2021, 1.0x.
-"""
+"""DenseNet-121 (Huang et al. 2017), SqueezeNet 1.1 (Iandola et al. 2016), PP-LCNet 1.0x (Cui et al. 2021)."""
 
 from __future__ import annotations
 
@@ -50,72 +47,6 @@ class DenseNet121(nn.Module):
                 layers.append(DenseLayer(channels))
                 channels += 32
         layers += [nn.BatchNorm2d(channels), nn.ReLU()]
-        self.features = nn.Sequential(*layers)
-        self.classifier = nn.Linear(channels, 1000)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(pooled(self.features(x)))
-
-
-INCEPTIONS = (
-    (64, 96, 128, 16, 32, 32),
-    (128, 128, 192, 32, 96, 64),
-    None,
-    (192, 96, 208, 16, 48, 64),
-    (160, 112, 224, 24, 64, 64),
-    (128, 128, 256, 24, 64, 64),
-    (112, 144, 288, 32, 64, 64),
-    (256, 160, 320, 32, 128, 128),
-    None,
-    (256, 160, 320, 32, 128, 128),
-    (384, 192, 384, 48, 128, 128),
-)
-"""Channels of a module: 1x1; before and of the 3x3; the same of the third branch; behind the pool. None: a pool."""
-
-
-class Inception(nn.Module):
-    """Four branches beside each other."""
-
-    def __init__(
-        self, channels: int, one: int, before: int, three: int, before_last: int, last: int, pool: int
-    ) -> None:
-        super().__init__()
-
-        def convolution(given: int, width: int, size: int = 1) -> ConvNorm:
-            return ConvNorm(given, width, size, epsilon=1e-3)
-
-        self.branches = nn.ModuleList(
-            [
-                convolution(channels, one),
-                nn.Sequential(convolution(channels, before), convolution(before, three, 3)),
-                nn.Sequential(convolution(channels, before_last), convolution(before_last, last, 3)),
-                nn.Sequential(nn.MaxPool2d(3, 1, 1), convolution(channels, pool)),
-            ]
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([branch(x) for branch in self.branches], 1)
-
-
-class GoogLeNet(nn.Module):
-    """(n, 3, 224, 224) -> (n, 1000)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [
-            ConvNorm(3, 64, 7, 2, epsilon=1e-3),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
-            ConvNorm(64, 64, epsilon=1e-3),
-            ConvNorm(64, 192, 3, epsilon=1e-3),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
-        ]
-        channels, pools = 192, iter((3, 2))
-        for widths in INCEPTIONS:
-            if widths is None:
-                layers.append(nn.MaxPool2d(next(pools), 2, ceil_mode=True))
-                continue
-            layers.append(Inception(channels, *widths))
-            channels = widths[0] + widths[2] + widths[4] + widths[5]
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels, 1000)
 

@@ -1,33 +1,12 @@
-"""VGG-16 (Simonyan and Zisserman 2015) with every filter redrawn as the sum of two binary planes."""
+"""The zoo's VGG-16 with every filter redrawn as the sum of two binary planes."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Channels of the 3x3 convolutions before each max-pool."""
-
-
-class VGG16(nn.Module):
-    """138M parameters: (n, 3, 224, 224) -> (n, 1000)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
-        for widths in WIDTHS:
-            for width in widths:
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-                channels = width
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(
-            nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).flatten(1))
+from netsurgery import zoo
+from netsurgery.zoo.vgg import VGG16
 
 
 def sketched(weight: Tensor) -> Tensor:
@@ -58,7 +37,7 @@ def sketch_layers(model: nn.Module) -> None:
 def vgg16_sketch(seed: int = 0) -> VGG16:
     """In eval mode; He-initialised; every layer, the fully connected ones too, is a sketch of two planes."""
     torch.manual_seed(seed)
-    model = VGG16().eval()
+    model = zoo.vgg16().eval()
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

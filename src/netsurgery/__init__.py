@@ -12,6 +12,7 @@ from netsurgery import errors
 from netsurgery.errors import MissingExtraError, NetsurgeryError
 
 if TYPE_CHECKING:
+    from netsurgery import zoo as zoo
     from netsurgery.attachment.operation import Operation as Operation
     from netsurgery.attachment.operation import attach as attach
     from netsurgery.compression.compress import compress as compress
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from netsurgery.train.normalisation import recalibrate as recalibrate
     from netsurgery.train.restarts import Restarts as Restarts
     from netsurgery.train.steps import steps_of as steps_of
+    from netsurgery.transforms.conversion import with_fastfood as with_fastfood
+    from netsurgery.transforms.fastfood import Fastfood as Fastfood
 
 __version__ = "0.1.0"
 
@@ -60,8 +63,11 @@ _HOME = {
     "load": "netsurgery.runtime.session",
     "Session": "netsurgery.runtime.session",
     "Limits": "netsurgery.packed.format",
+    "Fastfood": "netsurgery.transforms.fastfood",
+    "with_fastfood": "netsurgery.transforms.conversion",
+    "zoo": "netsurgery.zoo",
 }
-"""Public names and the module each lives in; that module is imported when the name is first used."""
+"""Public names and the module each lives in, or is; that module is imported when the name is first used."""
 
 __all__ = ["MissingExtraError", "NetsurgeryError", "errors", *_HOME]
 
@@ -70,13 +76,14 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(importlib.import_module(_HOME[name]), name)
+        module = importlib.import_module(_HOME[name])
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("netsurgery"):
             raise
         raise MissingExtraError(
             f"netsurgery.{name} needs {error.name}, which isn't installed: pip install 'netsurgery[torch]'"
         ) from error
+    return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

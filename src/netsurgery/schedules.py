@@ -128,6 +128,17 @@ class Followed:
 
 
 @dataclass(frozen=True)
+class Hastened:
+    """`schedule`, run through `factor` times as fast: its value at step * factor, rounded down."""
+
+    schedule: Schedule
+    factor: float
+
+    def __call__(self, step: int) -> float:
+        return self.schedule(int(step * self.factor))
+
+
+@dataclass(frozen=True)
 class Warmed:
     """`schedule`, reached in equal parts over its first `steps` steps: step 0 has 1 / steps of it."""
 

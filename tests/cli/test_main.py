@@ -31,7 +31,8 @@ def options_of_reproduce() -> dict[str, argparse.Action]:
 def test_the_command_line_offers_every_network_and_every_method() -> None:
     options = options_of_reproduce()
     assert set(options["network"].choices or ()) == set(REPRODUCIBLE)
-    offered = {*ALL_METHODS, SURGERY_THEN_INQ} - {KeepZeros.name}  # which makes nothing smaller
+    untrained = {"sketching-refined", "sketching-direct"}
+    offered = {*ALL_METHODS, SURGERY_THEN_INQ, *untrained} - {KeepZeros.name}  # which makes nothing smaller
     assert set(options["method"].choices or ()) == offered
     assert {method for experiment in REPRODUCIBLE.values() for method in experiment.treatments} == offered
 

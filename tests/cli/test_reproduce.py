@@ -16,7 +16,8 @@ import netsurgery
 from netsurgery.cli import main as command_line
 from netsurgery.errors import VerificationError
 from netsurgery.experiments import catalogue, results_folder, treatments
-from netsurgery.experiments.catalogue import LENET5, LENET300, Experiment
+from netsurgery.experiments.catalogue import LENET5, LENET300
+from netsurgery.experiments.experiment import Experiment
 from netsurgery.experiments.reproduction import Reproduction
 from netsurgery.experiments.seed_work import SeedWork
 from netsurgery.experiments.treatments import Numbers, Treatment

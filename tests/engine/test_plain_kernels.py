@@ -117,6 +117,10 @@ def rounding_bound(case: Case, operands: list[Array | None], wanted: Array) -> A
         return ulp + 4 * x.size * DOUBLE_UNIT * np.abs(wanted)
     if case.operator in {"ReduceProd", "ReduceSumSquare", "ReduceL2"}:  # nothing cancels
         return ulp + 2 * x.size * DOUBLE_UNIT * np.abs(wanted)
+    if case.operator == "WalshHadamard":  # a sum of floats, rounded once at each of log2(size) stages
+        stages = x.shape[case.attributes["axis"]].bit_length() - 1
+        each = stages * UNIT / (1 - stages * UNIT)
+        return ulp + each * np.abs(x.astype(np.float64)).sum(case.attributes["axis"], keepdims=True)
     if case.operator == "Lrn":
         return 2 * ulp * (1 + x.shape[1] * 2.0**-20)
     return ulp + 2 * x.size * DOUBLE_UNIT * magnitude

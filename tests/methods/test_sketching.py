@@ -135,6 +135,17 @@ def test_after_its_steps_the_sketch_stays_and_biases_train_on() -> None:
     assert not torch.equal(bias, model[0].bias)
 
 
+def test_no_steps_are_one_sketch_at_once_without_a_warning() -> None:
+    model, optimizer, operation = operated(ns.Sketching(planes=2, steps=0))
+    dense, sketched = weights_of(new_net()), weights_of(model)
+    for name, tensor in dense.items():
+        expected = expand(tensor.flatten(1), 2, True).total.view(tensor.shape)
+        torch.testing.assert_close(sketched[name], expected, rtol=1e-6, atol=1e-7)
+    train(model, optimizer, 3)
+    operation.finish()
+    assert all(torch.equal(tensor, sketched[name]) for name, tensor in weights_of(model).items())
+
+
 def test_finishing_early_fixes_the_sketch_and_warns() -> None:
     model, optimizer, operation = operated(ns.Sketching(planes=2, steps=50))
     train(model, optimizer, 3)
@@ -311,7 +322,7 @@ def test_a_sketched_network_with_batch_norms_packs_as_planes_too(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "setting",
-    [{"planes": 0}, {"planes": 9}, {"planes": 2.0}, {"refined": 1}, {"steps": 0}, {"interval": 0}, {"sharing": 0}],
+    [{"planes": 0}, {"planes": 9}, {"planes": 2.0}, {"refined": 1}, {"steps": -1}, {"interval": 0}, {"sharing": 0}],
 )
 def test_settings_outside_their_range_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ns.errors.SettingError, match=next(iter(setting))):

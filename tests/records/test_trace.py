@@ -10,9 +10,9 @@ import netsurgery as ns
 from netsurgery.records.record import Trace
 from netsurgery.records.trace import TraceRecorder
 from netsurgery.schedules import InversePower
-from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent, train
 from netsurgery.train.recipe import Recipe
+from netsurgery.train.split import Split
 
 NAMES = {"1.weight", "1.bias", "3.weight", "3.bias"}
 

@@ -44,6 +44,13 @@ def lrn(draw: Draw) -> Case:
     return Case("Lrn", (x,), {"size": draw(st.integers(1, 9)), "bias": draw(st.sampled_from([1.0, 2.0])), **attributes})
 
 
+def walsh_hadamard(draw: Draw) -> Case:
+    x = list(draw(shapes_with_axis))
+    axis = axis_of(draw, tuple(x))
+    x[axis] = 2 ** draw(st.integers(0, 6))
+    return Case("WalshHadamard", (tuple(x),), {"axis": axis})
+
+
 REDUCTIONS: dict[str, Samples] = {
     **{name: over(name) for name, operator in OPERATORS.items() if operator.shape is OPERATORS["Mean"].shape},
     "LayerNorm": Samples(
@@ -88,6 +95,12 @@ REDUCTIONS: dict[str, Samples] = {
         drawn=lrn,
         more=[sample(PICTURE, size=3), sample(PICTURE, size=5, alpha=0.5, beta=0.6, bias=2.0)],
         large=[Case("Lrn", ((2, 40, 30, 31),), {"size": 5})],
+    ),
+    "WalshHadamard": Samples(
+        files=[sample((8,), axis=1), sample((3, 4, 5), axis=2), sample((1,), axis=1)],
+        drawn=walsh_hadamard,
+        more=[sample((2, 16), axis=2), sample((4, 3, 4), axis=1), sample((2, 3, 7), axis=1)],
+        large=[Case("WalshHadamard", ((3, 32768),), {"axis": 1}), Case("WalshHadamard", ((512, 33),), {"axis": 0})],
     ),
     "ReduceSum": over("ReduceSum", sample(IMAGE, axes=(1,))),
     "ReduceMax": over("ReduceMax", sample(IMAGE, axes=(2, 3), keepdims=False)),

@@ -10,8 +10,8 @@ from torch import Tensor
 from netsurgery.schedules import Constant
 from netsurgery.train.augmentation import cropped, mirrored
 from netsurgery.train.batches import Batches
-from netsurgery.train.dataset import Normalization, Split
 from netsurgery.train.recipe import Recipe
+from netsurgery.train.split import Normalization, Split
 
 
 def images_of(count: int, height: int = 5, width: int = 6) -> Tensor:

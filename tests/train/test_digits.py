@@ -19,8 +19,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from netsurgery.errors import DataError, MissingExtraError, SettingError
-from netsurgery.train.dataset import Dataset, Split
+from netsurgery.train.dataset import Dataset
 from netsurgery.train.digits import embedded, mnist, read_idx
+from netsurgery.train.split import Split
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"

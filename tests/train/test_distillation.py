@@ -11,10 +11,10 @@ from torch import nn
 
 from netsurgery.errors import SettingError
 from netsurgery.schedules import Constant
-from netsurgery.train.dataset import Split
 from netsurgery.train.distillation import distilled
 from netsurgery.train.loop import train
 from netsurgery.train.recipe import Recipe
+from netsurgery.train.split import Split
 
 
 def logits(seed: int) -> torch.Tensor:

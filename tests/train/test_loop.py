@@ -12,9 +12,9 @@ from torch import Tensor, nn
 import netsurgery as ns
 from netsurgery.attachment.operation import Operation
 from netsurgery.schedules import Constant, Cosine, InversePower, Switch
-from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent, train
 from netsurgery.train.recipe import Recipe
+from netsurgery.train.split import Split
 
 CONSTANT = InversePower(0.1, 0.0, 0.0)
 RECIPE = Recipe(steps=20, learning_rate=CONSTANT, batch_size=8)

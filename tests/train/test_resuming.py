@@ -15,9 +15,9 @@ from netsurgery.errors import DataError, StateError
 from netsurgery.records.trace import TraceRecorder
 from netsurgery.schedules import Cosine
 from netsurgery.train.checkpoint import Checkpoint
-from netsurgery.train.dataset import Normalization, Split
 from netsurgery.train.loop import train
 from netsurgery.train.recipe import Recipe
+from netsurgery.train.split import Normalization, Split
 
 STEPS = 24
 RECIPE = Recipe(steps=STEPS, learning_rate=Cosine(0.1, 0.0, STEPS), batch_size=8, crop_padding=1, mirrored=True)
@@ -103,7 +103,7 @@ def test_bfloat16_is_for_products_only() -> None:
     model = new_net()
     seen: set[torch.dtype] = set()
     model[0].register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
-    train(model, split_of(), RECIPE, 0, bfloat16=True)
+    train(model, split_of(), RECIPE, 0, precision="bfloat16")
     assert seen == {torch.bfloat16}
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert not same(model.state_dict(), new_net().state_dict())

@@ -13,8 +13,8 @@ from torch import nn
 from netsurgery.errors import DataError
 from netsurgery.experiments.network_files import read_network, write_network
 from netsurgery.train.cifar import cifar10
-from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent
+from netsurgery.train.split import Split
 from netsurgery.zoo.resnet import Block, resnet20, resnet32, resnet44, resnet56
 
 NETWORKS = {"resnet20": resnet20, "resnet32": resnet32, "resnet44": resnet44, "resnet56": resnet56}

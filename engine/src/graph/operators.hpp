@@ -167,7 +167,8 @@ enum class Operator : std::uint8_t {
   kTile = 152,
   kTrilu = 153,
   kReverse = 154,
-  kQuantize = 155
+  kQuantize = 155,
+  kWalshHadamard = 156
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -277,7 +278,8 @@ enum class ShapeRule : std::uint8_t {
   kTile,
   kTriangle,
   kReverse,
-  kQuantize
+  kQuantize,
+  kWalshHadamard
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -1434,6 +1436,14 @@ inline constexpr AttributeEntry kQuantizeAttributes[] = {
      0, false, 0, {}},
 };
 
+inline constexpr OperandEntry kWalshHadamardOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kWalshHadamardAttributes[] = {
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 0, false,
+     0, false, 0, {}},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -1667,6 +1677,8 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kReverseOperands, operator_tables::kReverseAttributes},
     {Operator::kQuantize, "Quantize", ShapeRule::kQuantize, Work::kOther, Images::kApartBehindAxis, Gives::kFloat32,
      operator_tables::kQuantizeOperands, operator_tables::kQuantizeAttributes},
+    {Operator::kWalshHadamard, "WalshHadamard", ShapeRule::kWalshHadamard, Work::kOther, Images::kApartBehindAxis,
+     Gives::kFloat32, operator_tables::kWalshHadamardOperands, operator_tables::kWalshHadamardAttributes},
 };
 // clang-format on
 

@@ -318,6 +318,15 @@ Shape scatter_nd(const Operands& operands) {
   return *operands[0];
 }
 
+Shape walsh_hadamard(const Shape& x, const Attributes& attributes) {
+  const Size axis = attributes.integer(Name::kAxis);
+  require_axis(x, axis);
+  const Size size = x[static_cast<std::size_t>(axis)];
+  if ((size & (size - 1)) != 0)
+    refuse("x has " + text_of(size) + " entries along axis " + text_of(axis) + "; a power of two is needed.");
+  return x;
+}
+
 Shape place_along_axis(Shape x, const Attributes& attributes) {
   const Size axis = attributes.integer(Name::kAxis);
   require_axis(x, axis);
@@ -568,6 +577,8 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
     case ShapeRule::kAlongAxis:
       require_axis(x, attributes.integer(Name::kAxis));
       return x;
+    case ShapeRule::kWalshHadamard:
+      return walsh_hadamard(x, attributes);
     case ShapeRule::kPad:
       return pad(x, attributes);
     case ShapeRule::kResize:

@@ -61,6 +61,7 @@ Kernel make_tile(const Making& making);
 Kernel make_trilu(const Making& making);
 Kernel make_reverse(const Making& making);
 Kernel make_quantize(const Making& making);
+Kernel make_walsh_hadamard(const Making& making);
 
 inline constexpr MakerEntry kMakers[] = {
     {Operator::kConv, make_conv},
@@ -178,6 +179,7 @@ inline constexpr MakerEntry kMakers[] = {
     {Operator::kTrilu, make_trilu},
     {Operator::kReverse, make_reverse},
     {Operator::kQuantize, make_quantize},
+    {Operator::kWalshHadamard, make_walsh_hadamard},
 };
 
 }  // namespace netsurgery::plain

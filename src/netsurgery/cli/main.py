@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 import netsurgery
-from netsurgery.cli import bench, compress, demo, export, info, pack, reproduce, run
+from netsurgery.cli import bench, compress, demo, evaluate, export, info, pack, plan, reproduce, run
 from netsurgery.errors import NetsurgeryError
 
-COMMANDS = (compress, pack, info, run, bench, export, demo, reproduce)
+COMMANDS = (compress, pack, info, run, bench, export, demo, plan, reproduce, evaluate)
 INTERRUPTED = 130  # what shells use for Ctrl-C
 UNREAD = 141  # and for a pipe whose reader has gone, such as `head`
 

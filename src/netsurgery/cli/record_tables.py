@@ -28,7 +28,7 @@ def layer_table(record: Record) -> Table:
         table.add_row(layer, *_counts(kept, size, len(record.runs)), *beside)
     table.add_section()
     kept, size = sum(run.kept for run in record.runs), sum(run.size for run in record.runs)
-    beside = [f"{100 / paper.compression:.1f}"] if paper and published else []
+    beside = [f"{100 / paper.compression:.1f}" if paper.compression else ""] if paper and published else []
     table.add_row("total", *_counts(kept, size, len(record.runs)), *beside)
     return table
 
@@ -57,7 +57,7 @@ def comparison_table(record: Record) -> Table:
             "compression",
             "1x",
             f"{mean_and_spread([run.compression for run in runs])[0]:.1f}x",
-            f"{paper.compression:.4g}x" if paper else "",
+            f"{paper.compression:.4g}x" if paper and paper.compression else "",
         ),
         (
             "validation error %",
@@ -71,8 +71,10 @@ def comparison_table(record: Record) -> Table:
             _mean([run.test_error_percent for run in runs]),
             f"{paper.test_error_before_percent:.2f} -> {paper.test_error_percent:.2f}" if paper else "",
         ),
+        *_further_errors(record),
         *_file_size(record),
         ("seconds of training", "", _mean([run.duration_s for run in runs], digits=1), ""),
+        *_pace(record),
     ]
     for row in rows:
         table.add_row(*(row if paper else row[:3]))
@@ -84,7 +86,32 @@ def _file_size(record: Record) -> list[tuple[str, str, str, str]]:
     packed = [run.packed_bytes for run in record.runs if run.packed_bytes is not None]
     if len(packed) < len(record.runs):
         return []
-    return [("file, bytes", f"{4 * record.runs[0].size:,}", f"{mean_and_spread(packed)[0]:,.0f}", "")]
+    ratio = record.paper.file_ratio if record.paper else None
+    beside = "" if ratio is None else f"{ratio:g}x smaller"
+    return [("file, bytes", f"{4 * record.runs[0].size:,}", f"{mean_and_spread(packed)[0]:,.0f}", beside)]
+
+
+def _further_errors(record: Record) -> list[tuple[str, str, str, str]]:
+    """A row for each other way in which all runs were measured."""
+    runs, published = record.runs, record.paper.further_errors_percent if record.paper else {}
+    rows = []
+    for name in runs[0].further_errors_percent:
+        before, after = ([run.further_errors_percent[name][place] for run in runs] for place in (0, 1))
+        beside = " -> ".join(f"{percent:.2f}" for percent in published.get(name, []))
+        rows.append((f"{name} error %", _mean(before), _mean(after), beside))
+    return rows
+
+
+def _pace(record: Record) -> list[tuple[str, str, str, str]]:
+    """How fast images were shown, where they weren't in memory."""
+    speeds = [run.images_per_s for run in record.runs if run.images_per_s is not None]
+    waits = [run.waiting_percent for run in record.runs if run.waiting_percent is not None]
+    if not speeds:
+        return []
+    return [
+        ("images a second", "", _mean(speeds, digits=0), ""),
+        ("waiting for images, %", "", _mean(waits, digits=1), ""),
+    ]
 
 
 def _counts(kept: int, size: int, seeds: int) -> tuple[str, str, str]:

@@ -17,6 +17,7 @@ from netsurgery.errors import MissingExtraError
 from netsurgery.experiments.reproduction import Reproduction
 from netsurgery.experiments.results_folder import ResultsFolder
 from netsurgery.experiments.seed_work import SeedWork
+from netsurgery.records.record import Run
 from netsurgery.train.thread_choice import quickest_threads
 
 _QUIET_LINES = 4  # per training, where nobody watches a bar
@@ -25,37 +26,45 @@ _QUIET_LINES = 4  # per training, where nobody watches a bar
 def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, resume: bool = True) -> None:
     """Run every seed; after each, all files in `folder` are complete: an interruption loses a minute of one seed.
 
-    resume: keep what is done in `folder`, seeds and checkpoints; otherwise it is overwritten.
+    resume: keep what is done in `folder`, seeds and checkpoints; otherwise it is overwritten. Of several processes the
+    first one alone reads, writes and prints there.
     """
+    processes = reproduction.processes
     if threads is not None:
         require_count("threads", threads)
         torch.set_num_threads(threads)
-    folder.mkdir(parents=True, exist_ok=True)  # whatever stops us from writing there had better do it now
+    if processes.first:
+        folder.mkdir(parents=True, exist_ok=True)  # whatever stops us from writing there had better do it now
     if find_spec("matplotlib") is None:
         raise MissingExtraError("The report's pictures need matplotlib: pip install 'netsurgery[report]'.")
     torch.backends.cudnn.deterministic = True  # costs these networks little, and runs can be compared
     torch.set_flush_denormal(True)  # momentum of pruned weights decays into denormals, which are slow to compute with
-    terminal, messages = Console(), Console(stderr=True)
+    terminal, messages = Console(quiet=not processes.first), Console(stderr=True, quiet=not processes.first)
     results = ResultsFolder(reproduction, folder)
-    if resume:
-        results.resume()
-    else:
-        results.forget()
+    if processes.first:
+        if resume:
+            results.resume()
+        else:
+            results.forget()
     for seed in results.seeds:
         messages.print(f"seed {seed}: done before", highlight=False)
-    missing = results.missing()
-    if threads is None and reproduction.trains_on_processor and missing:
+    missing = processes.told(results.missing() if processes.first else [])
+    if threads is None and processes.count == 1 and reproduction.trains_on_processor and missing:
         _choose_threads(reproduction, missing, messages)
     paths: list[Path] = []
     for work in missing:
         done = reproduction.run_seed(work, lambda what, steps: _progress(messages, what, steps))
-        results.add(done)
-        paths = results.save()
         run = done.run
+        if processes.first:
+            results.add(done)
+            paths = results.save()
+        processes.wait()
         messages.print(
             f"seed {run.seed}: {run.compression:.1f}x, test error {run.test_error_before_percent:.2f} -> "
-            f"{run.test_error_percent:.2f} %, {run.duration_s:.0f} s"
+            f"{run.test_error_percent:.2f} %, {run.duration_s:.0f} s{_pace(run)}"
         )
+    if not processes.first:
+        return
     if not paths:  # all were done; what was cut off behind the last one wasn't
         paths = results.save()
     record = results.record()
@@ -63,6 +72,13 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, res
     terminal.print(comparison_table(record))
     for path in paths:
         terminal.print(f"wrote {path}", soft_wrap=True, highlight=False)
+
+
+def _pace(run: Run) -> str:
+    """How fast images were shown, and what share of the time went by waiting for them."""
+    if run.images_per_s is None or run.waiting_percent is None:
+        return ""
+    return f", {run.images_per_s:.0f} images/s, {run.waiting_percent:.0f} % of the time waiting for them"
 
 
 def _choose_threads(reproduction: Reproduction, missing: Sequence[SeedWork], messages: Console) -> None:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from netsurgery.compression.task import Task
-from netsurgery.experiments.catalogue import REPRODUCIBLE, Experiment
+from netsurgery.experiments.catalogue import REPRODUCIBLE
+from netsurgery.experiments.experiment import Experiment
 from netsurgery.experiments.network_files import read_network
-from netsurgery.train.batches import Batches
-from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent, loss_of
+from netsurgery.train.processes import Processes
 from netsurgery.train.recipe import Recipe
+from netsurgery.train.source import Source, feed
 
 _HELD_OUT_ERROR_PERCENT = {"lenet300": 1.87, "lenet5": 0.92, "resnet20": 8.27, "resnet56": 6.61}
 """What the references would have on held-out images, had they not been trained on these, too.
@@ -29,7 +30,7 @@ _DROPPED_PIXELS = 0.1  # of MNIST's images, as the recorded experiments have it
 class Passes:
     """Passes over a split, augmented as a recipe says; each draws its order from torch's own source."""
 
-    def __init__(self, split: Split, recipe: Recipe) -> None:
+    def __init__(self, split: Source, recipe: Recipe) -> None:
         self._split = split
         self._recipe = recipe
 
@@ -37,7 +38,7 @@ class Passes:
         return max(1, len(self._split) // self._recipe.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        batches = Batches(self._split, self._recipe, int(torch.randint(1 << 62, ())))
+        batches = feed(self._split, self._recipe, int(torch.randint(1 << 62, ())), Processes())
         for _ in range(len(self)):
             yield batches.next()
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from torch import nn
-
+from netsurgery.experiments.experiment import Experiment
+from netsurgery.experiments.imagenet import IMAGENET, RESNET_PORTIONS, without_heads
 from netsurgery.experiments.treatments import (
     CAFFE_RATE,
     SURGERY_THEN_INQ,
@@ -19,6 +16,7 @@ from netsurgery.experiments.treatments import (
     inq,
     naive_cut,
     naive_cut_then_training,
+    sketch,
     sketching,
     surgery,
     then_inq,
@@ -29,35 +27,13 @@ from netsurgery.methods.quantization import INQ
 from netsurgery.methods.sketching import Sketching
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.records.record import PaperRow
-from netsurgery.schedules import Constant, Cosine, Followed
+from netsurgery.schedules import Constant, Cosine, Followed, Warmed
 from netsurgery.train.cifar import cifar10
-from netsurgery.train.dataset import Dataset
 from netsurgery.train.digits import embedded, mnist
 from netsurgery.train.recipe import Recipe
 from netsurgery.zoo.lenet import LeNet5, LeNet300
 from netsurgery.zoo.resnet import resnet20, resnet56
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A network of a paper.
-
-    read_data: its data set, from the folder that the user names.
-    reference: how the dense network is trained where none is given.
-    density: kept / all where the user says nothing.
-    treatments: by method name.
-    paper: what was published of the pruned network, if anything was.
-    """
-
-    name: str
-    title: str
-    build: Callable[[], nn.Module]
-    read_data: Callable[[Path], Dataset]
-    reference: Recipe
-    density: float
-    treatments: dict[str, Choice]
-    paper: PaperRow | None
-
+from netsurgery.zoo.table import ZOO
 
 CAFFE = Recipe(steps=10_000, learning_rate=CAFFE_RATE, bias_factor=2.0)
 """The training of both LeNet references, with the learning rate of biases doubled."""
@@ -202,5 +178,46 @@ RESNET56 = Experiment(
     paper=None,
 )
 
-REPRODUCIBLE = {experiment.name: experiment for experiment in (LENET300, LENET5, RESNET20, RESNET56)}
+
+def _proxy(name: str, density: float, treatments: dict[str, Choice]) -> Experiment:
+    """A network of ImageNet's in the form that it has for small images."""
+    architecture = ZOO[name]
+    return Experiment(
+        name=name,
+        title=f"{architecture.title}, proxy on CIFAR-10",
+        build=architecture.build,
+        read_data=cifar10,
+        reference=_CIFAR(steps=60 * _EPOCH, learning_rate=Warmed(Cosine(0.1, 0.0, 60 * _EPOCH), 500)),
+        density=density,
+        treatments=treatments,
+        paper=None,
+        deployed=without_heads,
+        training_only=("aux1.*", "aux2.*") if name.startswith("googlenet") else (),
+        cut_together=True,
+    )
+
+
+def _proxy_inq(numbers: Numbers) -> Treatment:
+    """In the portions of the paper's ResNet-18."""
+    rate = 0.02 if numbers.bits > 3 else 0.05
+    return inq(20 * _EPOCH, rate, _CIFAR, RESNET_PORTIONS)(numbers)
+
+
+_PROXY_TREATMENTS: dict[str, Choice] = {
+    **_CIFAR_TREATMENTS,
+    INQ.name: _proxy_inq,
+    "sketching-refined": sketch(refined=True),
+    "sketching-direct": sketch(refined=False),
+}
+PROXIES = {
+    name: _proxy(name, density, _PROXY_TREATMENTS)
+    for name, density in {"vgg16-bn-32": 0.05, "googlenet-bn-32": 0.2, "resnet18-32": 0.1}.items()
+}
+"""By name."""
+
+REPRODUCIBLE = {
+    **{experiment.name: experiment for experiment in (LENET300, LENET5, RESNET20, RESNET56)},
+    **IMAGENET,
+    **PROXIES,
+}
 """What `netsurgery reproduce` offers."""

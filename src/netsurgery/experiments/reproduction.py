@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,20 +15,27 @@ from torch import nn
 
 from netsurgery.attachment.operation import Operation
 from netsurgery.checks import require
-from netsurgery.experiments.catalogue import Experiment
+from netsurgery.errors import DataError
+from netsurgery.experiments.experiment import Experiment
 from netsurgery.experiments.network_files import read_network, write_network
 from netsurgery.experiments.seed_work import DoneSeed, SeedWork
-from netsurgery.experiments.settings import Settings, chosen_treatment
+from netsurgery.experiments.settings import Settings, chosen_reference, chosen_treatment
 from netsurgery.experiments.settings_record import recipe_table, weight_forms
+from netsurgery.experiments.treatments import leaving_out
 from netsurgery.layers.selecting import select
 from netsurgery.records.record import Record, Run, TensorCount
 from netsurgery.records.trace import TraceRecorder
 from netsurgery.timing.machine import machine, versions
-from netsurgery.train.batches import Batches
 from netsurgery.train.checkpoint import Checkpoint
 from netsurgery.train.dataset import Dataset
 from netsurgery.train.device import PRECISIONS, device_name, device_of
-from netsurgery.train.loop import Keep, TrainingState, Watch, error_percent, loss_of, train
+from netsurgery.train.loop import Keep, TrainingState, Watch, errors_percent, loss_of, train
+from netsurgery.train.pace import Pace
+from netsurgery.train.processes import Processes
+from netsurgery.train.source import Source, feed
+from netsurgery.train.split import Split
+
+_WHOLE = "images of this data set are judged as they are, not by cuts"
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """progress(what, steps) -> a context in which the callable it gives is told how many steps are done."""
@@ -43,11 +52,20 @@ class Reproduction:
         self.experiment = experiment
         self.data = data
         self.settings = settings
-        self.treatment = chosen_treatment(experiment, settings, len(data.train))
+        treatment = chosen_treatment(experiment, settings, len(data.train))
+        self.reference = chosen_reference(experiment, settings, treatment)
+        self.processes = Processes.joined()
         self._device = device_of(settings.device)
         require(settings.precision in PRECISIONS, "precision", settings.precision, " or ".join(PRECISIONS))
+        self._given = self._read(settings.reference) if settings.reference else None
+        model = self._built(self._given)
+        names = [name for name, _ in model.named_modules()]
+        lacking = [pattern for pattern in experiment.training_only if fnmatch.filter(names, pattern)]
+        self.treatment = leaving_out(treatment, lacking)
         plan, recipe = self.treatment.plan, self.treatment.recipe
-        select(experiment.build(), plan)  # a pattern that matches nothing is better found before the training
+        select(model, plan)  # a pattern that matches nothing is better found before the training
+        self.processes.part(recipe.batch_size)
+        require(not settings.ten_crops or not isinstance(data.train, Split), "ten_crops", True, "left out here", _WHOLE)
         require(
             plan.active_steps <= recipe.steps,
             "plan",
@@ -55,19 +73,18 @@ class Reproduction:
             f"one that ends by step {recipe.steps}, as long as {settings.method} trains here",
             "give its methods fewer steps, or say the method whose training it shall have",
         )
-        self._given = read_network(experiment.build(), settings.reference) if settings.reference else None
 
     def sample_step(self) -> Callable[[], None]:
         """A training step like those of the treatment, on a network of its own that is thrown away."""
         recipe = self.treatment.recipe
         model = self._network(self._given).train()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-        batches = Batches(self.data.train.to(self._device), recipe, seed=0)
+        batches = feed(self.data.train.to(self._device), recipe, 0, Processes())
 
         def step() -> None:
             images, labels = batches.next()
             optimizer.zero_grad()
-            loss_of(model, images, labels, recipe, bfloat16=self._bfloat16).backward()
+            loss_of(model, images, labels, recipe, precision=self.settings.precision).backward()
             optimizer.step()
 
         return step
@@ -88,29 +105,52 @@ class Reproduction:
         before = work.begun.get("before", self._given)
         model = self._network(before)
         if before is None:
-            with progress(f"seed {seed}: reference", self.experiment.reference.steps) as advance:
+            with progress(f"seed {seed}: reference", self.reference.steps) as advance:
                 train(
                     model,
                     self.data.train,
-                    self.experiment.reference,
+                    self.reference,
                     seed,
                     watch=lambda step, _: advance(step),
-                    bfloat16=self._bfloat16,
-                    keep=lambda state: checkpoint.offer(lambda: {"reference": state(), **_threads()}),
+                    precision=self.settings.precision,
+                    keep=self._first(lambda state: checkpoint.offer(lambda: {"reference": state(), **_threads()})),
                     resume=work.begun.get("reference"),
                 )
-            write_network(model, work.reference_path)
+            self.processes.share_buffers(model)
             before = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
-            checkpoint.offer(lambda: {"before": before, **_threads()})
+            if self.processes.first:
+                write_network(model, work.reference_path)
+                checkpoint.offer(lambda: {"before": before, **_threads()})
         return self._treat(seed, model, before, checkpoint, work.begun.get("treatment"), progress)
 
     def _network(self, weights: Mapping[str, torch.Tensor] | None) -> nn.Module:
         """The experiment's network on the device it trains on, with those weights, or new ones."""
-        model = self.experiment.build()
-        if weights is not None:
-            model.load_state_dict(weights)
+        model = self._built(weights)
         # Twice as fast for small convolutions on a processor.
         return model.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def _built(self, weights: Mapping[str, torch.Tensor] | None) -> nn.Module:
+        """The network with those weights, or new ones; without what is of use in training alone, if they are."""
+        model = self.experiment.build()
+        if weights is None:
+            return model
+        if weights.keys() != model.state_dict().keys():
+            model = self.experiment.deployed(model)
+        model.load_state_dict(weights)
+        return model
+
+    def _read(self, path: Path) -> Mapping[str, torch.Tensor]:
+        """The weights in a file of the network, or of what is deployed of it."""
+        try:
+            return read_network(self.experiment.build(), path)
+        except DataError:
+            if not self.experiment.training_only:
+                raise
+            return read_network(self.experiment.deployed(self.experiment.build()), path)
+
+    def _first(self, keep: Keep) -> Keep | None:
+        """Of several processes the first one alone writes."""
+        return keep if self.processes.first else None
 
     def _treat(
         self,
@@ -136,6 +176,7 @@ class Reproduction:
             return {"before": dict(before), "treatment": done, **_threads()}
 
         keep: Keep = lambda training: checkpoint.offer(lambda: state(training))  # noqa: E731
+        pace = Pace()
         with progress(f"seed {seed}: {self._method}", recipe.steps) as advance:
             train(
                 model,
@@ -145,22 +186,33 @@ class Reproduction:
                 plan,
                 watch=_both(recorder, advance),
                 teacher=self._network(before) if recipe.distilled else None,
-                bfloat16=self._bfloat16,
-                keep=keep,
+                precision=self.settings.precision,
+                keep=self._first(keep),
                 resume=training,
+                pace=pace,
             )
         duration_s = time.perf_counter() - started_s
 
-        # On the processor, where float32 is float32: graphics cards may round products to fewer bits.
+        model, reference = map(self._to_judge, (model, self._built(before)))
+        validation, test = self._errors(self.data.validation, reference, model), self.data.read_test()
+        tested = self._errors(test, reference, model)
+        further: dict[str, list[float]] = {}
+        if not isinstance(test, Split):
+            further["test, top-5"] = tested[1]
+        if self.settings.ten_crops:
+            names = ("test, 10 crops", "test, 10 crops, top-5")
+            further |= dict(zip(names, self._errors(test, reference, model, ten_crops=True), strict=True))
         model = model.cpu()
-        test, reference = self.data.read_test(), self.experiment.build()
-        reference.load_state_dict(before)
+        reads = not isinstance(self.data.train, Split)
         run = Run(
             seed=seed,
-            validation_error_before_percent=round(error_percent(reference, self.data.validation), 4),
-            validation_error_percent=round(error_percent(model, self.data.validation), 4),
-            test_error_before_percent=round(error_percent(reference, test), 4),
-            test_error_percent=round(error_percent(model, test), 4),
+            validation_error_before_percent=validation[0][0],
+            validation_error_percent=validation[0][1],
+            test_error_before_percent=tested[0][0],
+            test_error_percent=tested[0][1],
+            further_errors_percent=further,
+            images_per_s=pace.images_per_s if reads else None,
+            waiting_percent=pace.waiting_percent if reads else None,
             tensors=[
                 TensorCount(name, tuple(tensor.shape), int(tensor.count_nonzero()), tensor.numel())
                 for name, tensor in model.named_parameters()
@@ -169,6 +221,23 @@ class Reproduction:
             trace=recorder.trace,
         )
         return DoneSeed(run, model)
+
+    def _to_judge(self, model: nn.Module) -> nn.Module:
+        """What is deployed of it, where it is judged.
+
+        On the processor, where float32 is float32: graphics cards may round products to fewer bits. Pictures are too
+        many for that; they stay on the card, which is told not to.
+        """
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        device = torch.device("cpu") if isinstance(self.data.train, Split) else self._device
+        return self.experiment.deployed(model).to(device)
+
+    def _errors(
+        self, source: Source, before: nn.Module, after: nn.Module, *, ten_crops: bool = False
+    ) -> tuple[list[float], list[float]]:
+        """Top-1 errors of both networks, and top-5 errors of both."""
+        found = [errors_percent(model, source, ten_crops=ten_crops) for model in (before, after)]
+        return [round(top1, 4) for top1, _ in found], [round(top5, 4) for _, top5 in found]
 
     def record(self, runs: Sequence[Run]) -> Record:
         """The record of those runs."""
@@ -180,26 +249,32 @@ class Reproduction:
             configuration={
                 "experiment": self.experiment.name,
                 "method": method,
-                "data": {"name": data.name, "train": len(data.train), "validation": len(data.validation)},
-                "reference": settings.reference.name if settings.reference else recipe_table(self.experiment.reference),
+                "data": {
+                    "name": data.name,
+                    "train": len(data.train),
+                    "validation": len(data.validation),
+                    **data.facts,
+                },
+                "reference": settings.reference.name if settings.reference else recipe_table(self.reference),
                 "training": recipe_table(recipe),
                 "epochs": round(recipe.steps / steps_per_epoch, 3),
                 "precision": settings.precision,
                 "plan": self.treatment.plan.to_dict(),
             },
             runs=list(runs),
-            paper=self.experiment.paper if self.treatment.prunes else None,
+            paper=self.treatment.paper or (self.experiment.paper if self.treatment.prunes else None),
             versions=versions(),
-            machine=machine(torch.get_num_threads(), device_name(self._device)),
+            machine={**machine(torch.get_num_threads(), device_name(self._device)), **self._many},
         )
+
+    @property
+    def _many(self) -> dict[str, str]:
+        count = self.processes.count
+        return {"processes": str(count)} if count > 1 else {}
 
     @property
     def _method(self) -> str:
         return self.settings.method if self.settings.plan is None else "own plan"
-
-    @property
-    def _bfloat16(self) -> bool:
-        return self.settings.precision == "bfloat16"
 
 
 def _threads() -> dict[str, int]:

@@ -54,7 +54,8 @@ class ResultsFolder:
                 "Give another folder with --out, or delete this one."
             )
         for run in found.runs:
-            model = self._reproduction.experiment.build()
+            experiment = self._reproduction.experiment
+            model = experiment.deployed(experiment.build())
             model.load_state_dict(read_network(model, self._network_path(run.seed, ".safetensors")))
             self.add(DoneSeed(run, model))
             packed = self._network_path(run.seed, ".nsm")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netsurgery.checks import require, require_count
-from netsurgery.experiments.catalogue import Experiment
+from netsurgery.experiments.experiment import Experiment
 from netsurgery.experiments.treatments import Numbers, Treatment
 from netsurgery.plan import Plan
-from netsurgery.schedules import Warmed
+from netsurgery.schedules import Hastened, Warmed
 from netsurgery.train.recipe import Recipe
 
 SHIFTED = 0.6
@@ -30,7 +30,9 @@ class Settings:
     reference: safetensors file of the dense network, which is trained where it is None.
     shift: train on batches that are moved by up to one pixel (SHIFTED of them), in place of dropping out pixels.
     teacher: learn from the dense network's outputs too (DISTILLED of the loss).
-    device: auto, cpu or cuda. precision: of products while training, float32 or bfloat16.
+    reference_steps: length of the dense network's own training, where it is trained.
+    device: auto, cpu or cuda. precision: of products while training, float32, bfloat16 or float16.
+    ten_crops: judge pictures by ten cuts, too.
     """
 
     method: str
@@ -46,6 +48,30 @@ class Settings:
     teacher: bool = False
     device: str = "auto"
     precision: str = "float32"
+    reference_steps: int | None = None
+    ten_crops: bool = False
+
+
+def chosen_reference(experiment: Experiment, settings: Settings, treatment: Treatment) -> Recipe:
+    """The recipe of the dense network, as the settings have it: its schedules run as much faster as it is shorter."""
+    recipe = experiment.reference
+    if settings.reference_steps is not None:
+        require_count("reference_steps", settings.reference_steps)
+        advice = "it isn't trained where it is given"
+        require(settings.reference is None, "reference_steps", settings.reference_steps, "left out here", advice)
+        steps = settings.reference_steps
+    elif experiment.cut_together and (settings.steps or settings.epochs):
+        whole = experiment.treatments[settings.method](Numbers(experiment.density)).recipe.steps
+        steps = max(1, round(recipe.steps * treatment.recipe.steps / whole)) if whole else recipe.steps
+    else:
+        return recipe
+    factor = recipe.steps / steps
+    return dataclasses.replace(
+        recipe,
+        steps=steps,
+        learning_rate=Hastened(recipe.learning_rate, factor),
+        weight_decay=Hastened(recipe.weight_decay, factor),
+    )
 
 
 def chosen_treatment(experiment: Experiment, settings: Settings, training_images: int) -> Treatment:
@@ -70,10 +96,11 @@ def chosen_treatment(experiment: Experiment, settings: Settings, training_images
         require_count("steps", steps)
         treatment = choose(dataclasses.replace(numbers, steps=steps))
     if settings.plan is not None:
-        treatment = dataclasses.replace(treatment, plan=settings.plan)
+        treatment = dataclasses.replace(treatment, plan=settings.plan, paper=None)
     if settings.shift:
         require(treatment.recipe.steps > 0, "shift", True, "left out here", f"{settings.method} trains nothing")
-        require(not treatment.recipe.crop_padding, "shift", True, "left out here", "images are cropped at random")
+        cropped = bool(treatment.recipe.crop_padding or experiment.preprocessing)
+        require(not cropped, "shift", True, "left out here", "images are cropped at random")
         treatment = dataclasses.replace(treatment, recipe=_shifted(treatment.recipe))
     if settings.teacher:
         require(treatment.recipe.steps > 0, "teacher", True, "left out here", f"{settings.method} trains nothing")

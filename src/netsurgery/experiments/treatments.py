@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
+from types import MappingProxyType
 
 from netsurgery.checks import require
 from netsurgery.methods.magnitude import HanPruning, NaiveCut
@@ -13,6 +16,7 @@ from netsurgery.methods.quantization import INQ
 from netsurgery.methods.sketching import Sketching
 from netsurgery.methods.surgery import Surgery, ThresholdSurgery
 from netsurgery.plan import Plan
+from netsurgery.records.record import PaperRow
 from netsurgery.schedules import Cosine, Followed, InversePower, Restarted, Schedule, Switch
 from netsurgery.stage import Stage
 from netsurgery.train.recipe import Recipe
@@ -28,6 +32,8 @@ class Treatment:
 
     plan: Plan
     recipe: Recipe
+    paper: PaperRow | None = None
+    """What was published of it, where the experiment has several rows."""
 
     @property
     def prunes(self) -> bool:
@@ -114,11 +120,17 @@ def han_pruning(steps: int, quality: dict[str, float]) -> Choice:
     return _fixed(Treatment(Plan(stages), Recipe(steps=steps, learning_rate=rate, bias_factor=2.0)))
 
 
-def inq(steps: int, learning_rate: float, recipe: RecipeOf = Recipe) -> Choice:
-    """Powers of two of all weights of the dense network."""
+def inq(
+    steps: int,
+    learning_rate: float,
+    recipe: RecipeOf = Recipe,
+    portions: Mapping[int, tuple[float, ...]] = MappingProxyType({}),
+) -> Choice:
+    """Powers of two of all weights of the dense network. portions: by bits; others take the method's own."""
 
     def treatment(numbers: Numbers) -> Treatment:
-        method = INQ(bits=numbers.bits, steps=numbers.steps or steps)
+        shares = portions.get(numbers.bits, ())
+        method = INQ(bits=numbers.bits, steps=numbers.steps or steps, portions=shares)
         return Treatment(Plan.of(method), recipe(steps=method.steps, learning_rate=_rounds(method, learning_rate)))
 
     return treatment
@@ -134,7 +146,9 @@ def then_inq(first: Choice, steps: int, learning_rate: float) -> Choice:
     def treatment(numbers: Numbers) -> Treatment:
         before, length = first(numbers if numbers.steps is None else dataclasses.replace(numbers, steps=None)), steps
         if numbers.steps is not None:
-            length = round(numbers.steps * steps / (before.recipe.steps + steps))
+            rounds = len(INQ(bits=numbers.bits).round_starts)  # of retraining, each of which has a step
+            length = max(rounds, round(numbers.steps * steps / (before.recipe.steps + steps)))
+            require(numbers.steps > length, "steps", numbers.steps, f"> {length}", "both methods need some")
             before = first(dataclasses.replace(numbers, steps=numbers.steps - length))
         method, start = INQ(bits=numbers.bits, steps=length, biases=True), before.recipe.steps
         plan = Plan((*before.plan.stages, Stage(method=method, start=start)))
@@ -153,6 +167,66 @@ def sketching(steps: int, learning_rate: float, recipe: RecipeOf = Recipe) -> Ch
         return Treatment(Plan.of(Sketching(planes=numbers.planes, steps=length)), training)
 
     return treatment
+
+
+def sketch(*, refined: bool) -> Choice:
+    """Binary planes for each filter, and no training. refined: all scales solved again with each plane."""
+
+    def treatment(numbers: Numbers) -> Treatment:
+        plan = Plan.of(Sketching(planes=numbers.planes, refined=refined, steps=0))
+        return _fixed(Treatment(plan, Recipe(steps=0, learning_rate=CAFFE_RATE)))(numbers)
+
+    return treatment
+
+
+def thresholds_in_turns(
+    turns: Sequence[tuple[int, dict[str, float]]], learning_rate: float, recipe: RecipeOf = Recipe
+) -> Choice:
+    """The paper's rule, one group of layers after the other. turns: steps, and by layer its density in the end.
+
+    A c_rate is what gives that density where weights are distributed normally. In half of a turn's steps masks may
+    change, less and less often, as in the released code.
+    """
+
+    def treatment(numbers: Numbers) -> Treatment:
+        share = 1.0 if numbers.steps is None else numbers.steps / sum(steps for steps, _ in turns)
+        stages, start = list[Stage](), 0
+        for steps, densities in turns:
+            length = max(1, round(steps * share))
+            for layer, density in densities.items():
+                stop = max(1, length // 2)
+                method = ThresholdSurgery(c_rate=_c_rate(density), gamma=1e-3 / share, iter_stop=stop)
+                stages.append(Stage(method=method, layers=(layer,), start=start))
+            start += length
+        length = max(start, numbers.steps or 0)
+        rate = Cosine(learning_rate, 0.0, length)
+        return Treatment(Plan(tuple(stages)), recipe(steps=length, learning_rate=rate, bias_factor=2.0))
+
+    return treatment
+
+
+def _c_rate(density: float) -> float:
+    """Of normally distributed weights so many are larger than mean|w| + c_rate * std, std = sqrt(E[w²] - mean|w|²)."""
+    mean = math.sqrt(2 / math.pi)
+    return round((NormalDist().inv_cdf(1 - density / 2) - mean) / math.sqrt(1 - mean**2), 3)
+
+
+def with_row(choice: Choice, row: Callable[[Numbers], PaperRow | None]) -> Choice:
+    """The treatment with what was published of it."""
+
+    def treatment(numbers: Numbers) -> Treatment:
+        return dataclasses.replace(choice(numbers), paper=row(numbers))
+
+    return treatment
+
+
+def leaving_out(treatment: Treatment, patterns: Sequence[str]) -> Treatment:
+    """The same on all layers but those, in stages that are of the whole network."""
+    stages = tuple(
+        dataclasses.replace(stage, skip=(*stage.skip, *patterns)) if stage.layers == ("*",) else stage
+        for stage in treatment.plan.stages
+    )
+    return dataclasses.replace(treatment, plan=dataclasses.replace(treatment.plan, stages=stages))
 
 
 def _rounds(method: INQ, learning_rate: float) -> Schedule:

@@ -54,6 +54,14 @@ def along_axis(shapes: Shapes, attributes: Attributes) -> Shape:
     return tuple(shapes[0])
 
 
+def walsh_hadamard(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x, whose `axis` has a power of two of entries."""
+    _axis(shapes[0], attributes["axis"])
+    size = shapes[0][attributes["axis"]]
+    _require(size & (size - 1) == 0, f"x has {size} entries along axis {attributes['axis']}; a power of two is needed.")
+    return tuple(shapes[0])
+
+
 def _axis(shape: Shape, axis: int) -> None:
     _require(0 <= axis < len(shape), f"axis {axis} doesn't exist in shape {shape}.")
 

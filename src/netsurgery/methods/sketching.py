@@ -106,8 +106,8 @@ class Sketching(Method[SketchState]):
 
     planes: m, 1 .. 8. refined: solve all scales again with each plane (the paper's refined approximation), which costs
         some time and always fits better; otherwise its direct one.
-    steps: optimizer steps during which weights are sketched again, >= 1. Afterwards signs and scales stay; biases and
-        other layers train on. Give the length of your training.
+    steps: optimizer steps during which weights are sketched again, >= 0; at 0 they are sketched once. Afterwards
+        signs and scales stay; biases and other layers train on. Give the length of your training.
     interval: optimizer steps between two sketches, >= 1. In between, the network keeps the last one.
     sharing: how many neighbouring filters share their scales, >= 1; the last ones of a layer may be fewer. For layers
         with a few weights in a filter, as depthwise ones have, where a scale would cost as much as its weights.
@@ -140,7 +140,7 @@ class Sketching(Method[SketchState]):
     def __post_init__(self) -> None:
         require_count("planes", self.planes, maximum=MOST_PLANES)
         require_flag("refined", self.refined)
-        require_count("steps", self.steps)
+        require_count("steps", self.steps, minimum=0)
         require_count("interval", self.interval)
         require_count("sharing", self.sharing)
 

@@ -55,6 +55,12 @@ class Run:
     trace: Trace
     packed_bytes: int | None = None
     """Size of the network's .nsm file, every weight exact; None where none was written."""
+    further_errors_percent: dict[str, list[float]] = field(default_factory=dict)
+    """What was measured ("test, top-5") -> before and after."""
+    images_per_s: float | None = None
+    """Shown while the method trained, in all processes; None where images were in memory."""
+    waiting_percent: float | None = None
+    """Of that time, how much went by waiting for images."""
 
     @property
     def kept(self) -> int:
@@ -81,9 +87,14 @@ class PaperRow:
     test_error_percent: float
     kept: int | None
     """Connections left; None where only their share was published."""
-    compression: float
-    density_percent: dict[str, float]
+    compression: float | None
+    """All / kept; None where weights were only given fewer bits."""
+    density_percent: dict[str, float] = field(default_factory=dict)
     """Layer name -> kept / all in percent, weights and biases of the layer together; of layers that were published."""
+    further_errors_percent: dict[str, list[float]] = field(default_factory=dict)
+    """As in `Run`."""
+    file_ratio: float | None = None
+    """Bytes of float32 / bytes of the network in few bits, as published."""
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from torch import nn
 
 from netsurgery.attachment.operation import Operation
 from netsurgery.records.record import Trace
-from netsurgery.train.dataset import Split
 from netsurgery.train.loop import error_percent
+from netsurgery.train.source import Source
 
 
 class TraceRecorder:
     """Call it after each step (it is a `train.loop.Watch`); `trace` then holds about `samples` moments of the run."""
 
-    def __init__(self, model: nn.Module, validation: Split, steps: int, samples: int = 40) -> None:
+    def __init__(self, model: nn.Module, validation: Source, steps: int, samples: int = 40) -> None:
         self.trace = Trace()
         self._model = model
         self._validation = validation

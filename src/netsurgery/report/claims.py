@@ -24,9 +24,8 @@ def claims(record: Record) -> str:
         here.append(_file(size, mean_and_spread(record.packed_bytes)[0]))
     sentences = [("Here", f"{', '.join([*here, _errors(before, after)])} ({source}).")]
     if paper := record.paper:
-        there = _connections(size, paper.kept, paper.compression) if paper.kept is not None else _share(paper)
         errors = _errors(paper.test_error_before_percent, paper.test_error_percent)
-        sentences.append((paper.source, f"{there}, {errors}."))
+        sentences.append((paper.source, f"{', '.join([*_published(size, paper), errors])}."))
     boxes = (f"<p><span>{html.escape(who)}</span>{html.escape(what)}</p>" for who, what in sentences)
     return f'<div class="claims">{"".join(boxes)}</div>'
 
@@ -35,8 +34,15 @@ def _connections(size: int, kept: float, compression: float) -> str:
     return f"{size:,} → {kept:,.0f} connections ({times(compression)})"
 
 
-def _share(paper: PaperRow) -> str:
-    return f"{density(1 / paper.compression)} % of the connections ({times(paper.compression)})".replace(" %", _PERCENT)
+def _published(size: int, paper: PaperRow) -> list[str]:
+    """What was published of connections and bytes."""
+    found = [f"file {times(paper.file_ratio)} smaller"] if paper.file_ratio else []
+    if paper.compression is None:
+        return found
+    if paper.kept is not None:
+        return [_connections(size, paper.kept, paper.compression), *found]
+    share = f"{density(1 / paper.compression)} % of the connections ({times(paper.compression)})"
+    return [share.replace(" %", _PERCENT), *found]
 
 
 def _file(size: int, packed_bytes: float) -> str:

@@ -48,9 +48,28 @@ def results_table(record: Record) -> str:
     if paper := record.paper:
         errors = [error(paper.test_error_before_percent), error(paper.test_error_percent)]
         kept = "–" if paper.kept is None else f"{paper.kept:,}"
-        rows.append(_Row(["published", kept, times(paper.compression), "–", "–", *errors, *("–" for _ in beside)]))
+        ratio = "–" if paper.compression is None else times(paper.compression)
+        rows.append(_Row(["published", kept, ratio, "–", "–", *errors, *("–" for _ in beside)]))
         explanation += f" Published: {paper.source}."
+    explanation += "".join(f" {sentence}" for sentence in _further_errors(record))
     return _table(heads, rows) + note(explanation)
+
+
+def _further_errors(record: Record) -> list[str]:
+    """A sentence for each other way in which the runs were measured."""
+    published = record.paper.further_errors_percent if record.paper else {}
+    sentences = []
+    for name in record.runs[0].further_errors_percent:
+        means = [
+            mean_and_spread([run.further_errors_percent[name][place] for run in record.runs])[0] for place in (0, 1)
+        ]
+        beside = f", published {_change(published[name])}" if name in published else ""
+        sentences.append(f"{name} error: {_change(means)} %{beside}.")
+    return sentences
+
+
+def _change(errors: Sequence[float]) -> str:
+    return " → ".join(map(error, errors))
 
 
 def layers_table(record: Record) -> str:
@@ -74,7 +93,8 @@ def layers_table(record: Record) -> str:
         rows += [row(tensor.name, shape(tensor.shape), [tensor], "part", None) for tensor in tensors]
     if untouched:
         rows.append(row(f"not operated on: {len(untouched)} tensors", "", untouched, "", None))
-    rows.append(row("all", "", record.runs[0].tensors, "strong", None if paper is None else 100 / paper.compression))
+    all_percent = None if paper is None or paper.compression is None else 100 / paper.compression
+    rows.append(row("all", "", record.runs[0].tensors, "strong", all_percent))
     heads = ["", "shape", "kept", "density, %", *([] if paper is None else ["paper, %"])]
     explanation = "" if len(record.runs) == 1 else f"Means over {len(record.runs)} seeds. "
     explanation += "Density is kept / all."

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from netsurgery.train.augmentation import cropped, mirrored, shifted, with_dropped_pixels
-from netsurgery.train.dataset import Split
+from netsurgery.train.processes import Processes
 from netsurgery.train.recipe import Recipe
+from netsurgery.train.split import Split
 
 
 @final
@@ -18,13 +19,18 @@ class Batches:
     """A new order each epoch; an epoch's incomplete last batch is left out. `next` gives images and labels.
 
     The same seed gives the same batches on every device. `state_dict` holds all that goes on from here.
+    processes: that train together; each gets its part of every batch.
     """
 
-    def __init__(self, split: Split, recipe: Recipe, seed: int) -> None:
+    waited_s = 0.0  # for images that are in memory
+
+    def __init__(self, split: Split, recipe: Recipe, seed: int, processes: Processes | None = None) -> None:
         self._split = split
         self._recipe = recipe
         self._generator = torch.Generator().manual_seed(seed)
-        self._size = min(recipe.batch_size, len(split))
+        processes = processes or Processes()
+        self._size = min(recipe.batch_size, len(split) // processes.count * processes.count)
+        self._part = processes.part(self._size)
         self._order = torch.empty(0, dtype=torch.int64)
         self._used = 0  # images of the order that were shown
 
@@ -36,7 +42,11 @@ class Batches:
             self._order, self._used = order.to(self._split.labels.device), 0
         picked = self._order[self._used : self._used + self._size]
         self._used += self._size
-        return self._varied(self._split.batch(picked)), self._split.labels[picked]
+        images = self._varied(self._split.batch(picked))  # the whole batch: all processes draw the same numbers
+        return images[self._part], self._split.labels[picked][self._part]
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers only."""

@@ -15,13 +15,15 @@ from netsurgery.errors import DataError
 from netsurgery.files import write_verified
 
 INTERVAL_S = 60.0
+_COST = 20  # a gigabyte takes seconds: writing has at most a twentieth of the time
 
 
 @final
 class Checkpoint:
     """A file that holds how far some work has come: tensors, numbers, strings, lists and dicts.
 
-    path: of the file; none is written before `interval_s` seconds have passed.
+    path: of the file; none is written before `interval_s` seconds have passed, nor before twenty times as long as the
+    last one took.
     identity: what work it is, in words or as JSON. A file with another identity is not read.
     """
 
@@ -30,6 +32,7 @@ class Checkpoint:
         self._identity = identity
         self._interval_s = interval_s
         self._written_s = time.monotonic()
+        self._took_s = 0.0
 
     def read(self) -> dict[str, Any]:
         """What was written last; nothing where there is no file.
@@ -55,8 +58,10 @@ class Checkpoint:
 
     def offer(self, contents: Callable[[], dict[str, Any]]) -> None:
         """Write `contents()` if the interval has passed since the last time."""
-        if time.monotonic() - self._written_s >= self._interval_s:
+        now_s = time.monotonic()
+        if now_s - self._written_s >= max(self._interval_s, _COST * self._took_s):
             self.write(contents())
+            self._took_s = time.monotonic() - now_s
 
     def write(self, contents: dict[str, Any]) -> None:
         """Write now."""

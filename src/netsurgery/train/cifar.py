@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from netsurgery.checks import require_count
 from netsurgery.errors import DataError
-from netsurgery.train.dataset import Dataset, Normalization, Split, training_count
+from netsurgery.train.dataset import Dataset, training_count
+from netsurgery.train.split import Normalization, Split
 
 CLASSES = 10
 CHANNELS, SIDE = 3, 32  # colors, pixels

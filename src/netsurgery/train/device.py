@@ -7,7 +7,7 @@ import torch
 from netsurgery.checks import require
 
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float16")
 """Of convolutions and products while training; weights are float32 in any case."""
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from netsurgery.checks import require_count
 from netsurgery.errors import DataError, MissingExtraError
-from netsurgery.train.dataset import Dataset, Split, training_count
+from netsurgery.train.dataset import Dataset, training_count
+from netsurgery.train.split import Split
 
 CLASSES = 10
 SIDE = 28  # pixels

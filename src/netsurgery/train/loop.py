@@ -1,8 +1,10 @@
-"""A plain training loop for a network and a split that fit in memory: the one that all recipes share."""
+"""A plain training loop: the one that all recipes share, on one process or on many."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,13 +15,16 @@ from netsurgery.attachment.operation import Operation, attach
 from netsurgery.checks import require
 from netsurgery.errors import StateError
 from netsurgery.plan import Plan
-from netsurgery.train.batches import Batches
-from netsurgery.train.dataset import Split
 from netsurgery.train.distillation import distilled, frozen
+from netsurgery.train.gradient_scale import GradientScale
+from netsurgery.train.pace import Pace
+from netsurgery.train.processes import Processes
 from netsurgery.train.recipe import Recipe
+from netsurgery.train.source import Feed, Source, feed, in_order
 
-_EVALUATION_BATCH = {"cpu": 500, "cuda": 2_500}
-"""Images at once by type of device: few enough for a processor's caches, many enough for a graphics card."""
+_EVALUATION_PIXELS = {"cpu": 500 << 10, "cuda": 2_500 << 10}
+"""Of the images at once, by type of device: few enough for a processor's caches, many enough for a graphics card."""
+_AT_LEAST = 32  # images at once
 
 Watch = Callable[[int, Operation | None], None]
 """Called after each step with the number of steps taken and the operation, if there is one."""
@@ -33,34 +38,41 @@ Keep = Callable[[Callable[[], TrainingState]], None]
 
 def train(
     model: nn.Module,
-    split: Split,
+    source: Source,
     recipe: Recipe,
     seed: int,
     plan: Plan | None = None,
     watch: Watch | None = None,
     *,
     teacher: nn.Module | None = None,
-    bfloat16: bool = False,
+    precision: str = "float32",
     keep: Keep | None = None,
     resume: Mapping[str, Any] | None = None,
+    pace: Pace | None = None,
 ) -> Operation | None:
-    """Train `model` in place, on its device, on shuffled batches of `split`, under `plan` if one is given.
+    """Train `model` in place, on its device, on shuffled batches of `source`, under `plan` if one is given.
 
     teacher: the network whose outputs make a part of the loss where the recipe says so; it is frozen, and moved to the
         model's device.
-    bfloat16: products and convolutions in bfloat16 (torch.autocast); weights, sums of gradients and the optimizer stay
-        float32.
+    precision: of products and convolutions (torch.autocast): float32, bfloat16 or float16; weights, sums of gradients
+        and the optimizer stay float32.
     keep: for checkpoints. resume: a state that `keep` was given in a training of the same arguments; what it was
         interrupted in goes on from there, and gives the same weights on a processor as if it hadn't been.
+    pace: is told how fast it goes.
 
-    The same seed, model, threads and machine give the same weights on a processor. On a graphics card the same batches
-    are shown, and whether sums come out the same is up to its libraries: torch.backends.cudnn.deterministic helps.
+    Where torch's process group is there, all processes call this alike: each has its part of every batch, gradients are
+    averaged, and all end with the same weights. A batch norm sees its process's part, and the first one's statistics
+    count.
+
+    The same seed, model, threads, processes and machine give the same weights on a processor. On a graphics card
+    the same batches are shown, and whether sums come out the same is up to its libraries:
+    torch.backends.cudnn.deterministic helps.
     Returns the finished and detached operation. Raises SettingError if the recipe wants a teacher and there is none,
     StateError if `resume` is of another training.
     """
     require(not recipe.distilled or teacher is not None, "distilled", recipe.distilled, "0 where no teacher is given")
     device = next(model.parameters()).device
-    split = split.to(device)
+    processes = Processes.joined()
     teacher = frozen(teacher.to(device)) if teacher is not None and recipe.distilled else None
     named = list(model.named_parameters())
     weights = [parameter for name, parameter in named if not name.endswith("bias")]
@@ -68,31 +80,43 @@ def train(
     groups = [{"params": weights, "factor": 1.0}, {"params": biases, "factor": recipe.bias_factor}]
     optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate(0), momentum=recipe.momentum)
     optimizer.zero_grad()  # what an earlier training left behind has no say in this one
+    called = processes.wrapped(model)
     operation = attach(model, optimizer, plan) if plan is not None else None
-    batches = Batches(split, recipe, seed)
-    first = 0
+    batches = feed(source.to(device), recipe, seed, processes)
+    scale = GradientScale(device, precision)
+    at_work = _AtWork(model, optimizer, operation, batches, scale)
+    taken, pace = 0, pace or Pace()
     try:
         if resume is not None:
-            first = _load(resume, model, optimizer, operation, batches)
+            taken = at_work.load(resume)
         elif watch is not None:
             watch(0, operation)
+        first = taken
         model.train()
-        for step in range(first, recipe.steps):
+        while taken < recipe.steps:
             for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate(step) * group["factor"]
-                group["weight_decay"] = recipe.weight_decay(step)
+                group["lr"] = recipe.learning_rate(taken) * group["factor"]
+                group["weight_decay"] = recipe.weight_decay(taken)
+            began_s, waited_s = time.perf_counter(), batches.waited_s
             images, labels = batches.next()
             optimizer.zero_grad()
-            loss_of(model, images, labels, recipe, teacher, bfloat16=bfloat16).backward()
-            optimizer.step()
+            _seed_draws(seed, taken, processes)
+            loss = loss_of(called, images, labels, recipe, teacher, precision=precision)
+            if not scale.step(loss, optimizer):
+                continue  # gradients that float16 can't hold: another batch, on a smaller scale
+            taken += 1
+            if taken > first + 1:  # what the first step costs is of beginning
+                pace.images += processes.count * len(labels)
+                pace.spent_s += time.perf_counter() - began_s
+                pace.waited_s += batches.waited_s - waited_s
             if watch is not None:
-                watch(step + 1, operation)
+                watch(taken, operation)
             if keep is not None:
-                taken = step + 1
-                keep(lambda taken=taken: _state(taken, model, optimizer, operation, batches))  # type: ignore[misc]
+                keep(lambda taken=taken: at_work.state(taken))  # type: ignore[misc]
         if operation is not None:
             operation.finish()
     finally:
+        batches.close()
         if operation is not None:
             operation.detach()
     return operation
@@ -105,60 +129,95 @@ def loss_of(
     recipe: Recipe,
     teacher: nn.Module | None = None,
     *,
-    bfloat16: bool = False,
+    precision: str = "float32",
 ) -> Tensor:
-    """(): the loss of a batch as `train` has it. teacher: a frozen one on the model's device, None for labels alone."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-        outputs = model(images)
+    """(): the loss of a batch as `train` has it. teacher: a frozen one on the model's device, None for labels alone.
+
+    A model may give several scores, (n, classes) each: those of auxiliary classifiers, after its own, count
+    `recipe.auxiliary` times.
+    """
+    kind = getattr(torch, precision)
+    with torch.autocast(images.device.type, kind, enabled=precision != "float32"):
+        outputs, *auxiliary = given if isinstance(given := model(images), tuple) else (given,)
         loss = F.cross_entropy(outputs, labels)
         if teacher is not None:
             loss = distilled(loss, outputs, teacher(images), recipe.distilled, recipe.temperature)
+        for scores in auxiliary:
+            loss = loss + recipe.auxiliary * F.cross_entropy(scores, labels)
     return loss
 
 
 @torch.no_grad()
-def error_percent(model: nn.Module, split: Split) -> float:
-    """Top-1 error of `model` on `split` in percent, in evaluation mode, on the model's device; the mode is restored."""
-    device = next((parameter.device for parameter in model.parameters()), split.labels.device)
-    split = split.to(device)
-    size = _EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH["cpu"])
+def error_percent(model: nn.Module, source: Source) -> float:
+    """Top-1 error of `model` on `source` in percent, in evaluation mode, on the model's device."""
+    return errors_percent(model, source)[0]
+
+
+@torch.no_grad()
+def errors_percent(model: nn.Module, source: Source, *, ten_crops: bool = False) -> tuple[float, float]:
+    """Top-1 and top-5 error of `model` on `source` in percent, in evaluation mode, on the model's device.
+
+    ten_crops: of pictures, whether corners, middle and their mirror images are shown, and probabilities averaged, as in
+    Krizhevsky et al. 2012. All processes call this alike, each judges its part, and all get the errors of the whole.
+    With fewer than five classes no top-5 error is possible: it is 0.
+    """
+    processes = Processes.joined()
+    device = next((parameter.device for parameter in model.parameters()), source.labels.device)
+    pixels = _EVALUATION_PIXELS.get(device.type, _EVALUATION_PIXELS["cpu"])
+    size = max(_AT_LEAST, pixels // source.side**2)
+    wrong = torch.zeros(2, dtype=torch.int64, device=device)
+    processes.share_buffers(model)
     mode = model.training
     model.eval()
-    wrong = torch.zeros((), dtype=torch.int64, device=device)
-    for first in range(0, len(split), size):
-        part = slice(first, first + size)
-        wrong += (model(split.batch(part)).argmax(dim=1) != split.labels[part]).sum()
-    model.train(mode)
-    return 100 * int(wrong) / len(split)
-
-
-def _state(
-    step: int, model: nn.Module, optimizer: torch.optim.Optimizer, operation: Operation | None, batches: Batches
-) -> TrainingState:
-    """operation.state_dict() comes first: it puts effective weights back where a step was interrupted."""
-    return {
-        "operation": None if operation is None else operation.state_dict(),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "batches": batches.state_dict(),
-        "step": step,
-    }
-
-
-def _load(
-    saved: Mapping[str, Any],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    operation: Operation | None,
-    batches: Batches,
-) -> int:
-    """The inverse of `_state`; returns the number of steps taken."""
     try:
-        model.load_state_dict(saved["model"])
-        if operation is not None:
-            operation.load_state_dict(saved["operation"])
-        optimizer.load_state_dict(saved["optimizer"])
-        batches.load_state_dict(saved["batches"])
-        return int(saved["step"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise StateError(f"The saved state belongs to another training, or is damaged: {error}.") from error
+        for images, labels in in_order(source.to(device), size, processes, ten_crops=ten_crops):
+            scores = model(images)
+            if ten_crops:
+                scores = scores.softmax(1).unflatten(0, (len(labels), -1)).mean(1)
+            found = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
+            wrong[0] += (scores.argmax(1) != labels).sum()
+            wrong[1] += (~found.any(1)).sum()
+    finally:
+        model.train(mode)
+    top1, top5 = processes.total(wrong).tolist()
+    return 100 * top1 / len(source), 100 * top5 / len(source)
+
+
+def _seed_draws(seed: int, step: int, processes: Processes) -> None:
+    """What a network draws (dropout) follows from seed, step and process, so that a checkpoint needn't hold it."""
+    torch.manual_seed(((seed << 40 | step) * processes.count + processes.rank) % (1 << 63))
+
+
+@dataclass(frozen=True)
+class _AtWork:
+    """What a training goes on from."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    operation: Operation | None
+    batches: Feed
+    scale: GradientScale
+
+    def state(self, step: int) -> TrainingState:
+        """operation.state_dict() comes first: it puts effective weights back where a step was interrupted."""
+        return {
+            "operation": None if self.operation is None else self.operation.state_dict(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "batches": self.batches.state_dict(),
+            "scale": self.scale.state_dict(),
+            "step": step,
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> int:
+        """The inverse of `state`; returns the number of steps taken."""
+        try:
+            self.model.load_state_dict(saved["model"])
+            if self.operation is not None:
+                self.operation.load_state_dict(saved["operation"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.batches.load_state_dict(saved["batches"])
+            self.scale.load_state_dict(saved["scale"])
+            return int(saved["step"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise StateError(f"The saved state belongs to another training, or is damaged: {error}.") from error

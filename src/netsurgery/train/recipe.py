@@ -22,6 +22,7 @@ class Recipe:
     crop_padding: zeros around each training image, in pixels; a part of the original size is cut out at random.
     mirrored: exchange left and right of half of the training images.
     distilled: share of the loss that the outputs of a teacher make, in [0, 1); the labels make the rest.
+    auxiliary: weight of the loss of each auxiliary classifier, where a network has some (GoogLeNet: section 5).
     temperature: by which logits are divided before they are compared with the teacher's, > 0.
     """
 
@@ -36,4 +37,5 @@ class Recipe:
     crop_padding: int = 0
     mirrored: bool = False
     distilled: float = 0.0
+    auxiliary: float = 0.3
     temperature: float = 4.0

@@ -233,5 +233,8 @@ TRANSLATIONS: dict[str, Translation] = {
         *_TABLE,
     )
     for overload in overloads.split()
-} | {f"netsurgery.{name}.default": translation for name, translation in recurrent.AS_ONE.items()}
+} | {
+    **{f"netsurgery.{name}.default": translation for name, translation in recurrent.AS_ONE.items()},
+    "netsurgery.walsh_hadamard.default": arithmetic.along_axis("WalshHadamard"),
+}
 """ATen overload, as `str` gives it -> its translation; those that stand in for ATen's, too."""

@@ -1,4 +1,4 @@
-"""Sums along axes: means, normalisation and softmax."""
+"""Sums along axes: means, normalisation, softmax and the Walsh-Hadamard transform."""
 
 from __future__ import annotations
 
@@ -83,6 +83,16 @@ REDUCTIONS = (
         (AXIS, _EPSILON),
         rule.layer_norm,
         "x / sqrt(mean of x² + epsilon) over all axes from `axis` on, times scale.",
+        images=Images.APART_BEHIND_AXIS,
+    ),
+    Operator(
+        "WalshHadamard",
+        156,
+        (X,),
+        (AXIS,),
+        rule.walsh_hadamard,
+        "Entry i along the axis is the sum of all entries j there, those with an odd number of ones in the binary "
+        "digits of i & j taken away. The axis has a power of two of entries; twice in a row multiplies by that.",
         images=Images.APART_BEHIND_AXIS,
     ),
 )

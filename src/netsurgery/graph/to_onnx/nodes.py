@@ -623,6 +623,38 @@ def _where(nodes: Nodes, node: Node) -> None:
     nodes.add("Or", [first, second], node.output, node.place)
 
 
+def _walsh_hadamard(nodes: Nodes, node: Node) -> None:
+    """Products with a smaller matrix from either side, whose Kronecker product is that of the transform."""
+    x, shape = node.inputs[0], nodes.shapes[node.inputs[0] or ""]
+    given: Attributes = node.attributes
+    axis = given["axis"]
+    order = [place for place in range(len(shape)) if place != axis] + [axis]
+    moved = x if axis == len(shape) - 1 else nodes.step(node, "Transpose", [x], perm=order)
+    digits = shape[axis].bit_length() - 1
+    left, right = (nodes.constant(_hadamard(count), np.float32, f"{node.output}.signs") for count in _halves(digits))
+    sizes = [-1, *(1 << count for count in _halves(digits))]
+    parts = nodes.step(node, "Reshape", [moved, nodes.constant(sizes, np.int64, f"{node.output}.sizes")])
+    product = nodes.step(node, "MatMul", [left, nodes.step(node, "MatMul", [parts, right])])
+    back = [product, nodes.step(node, "Shape", [moved])]
+    if moved == x:
+        nodes.add("Reshape", back, node.output, node.place)
+    else:
+        inverse = [order.index(place) for place in range(len(shape))]
+        nodes.add("Transpose", [nodes.step(node, "Reshape", back)], node.output, node.place, perm=inverse)
+
+
+def _halves(count: int) -> tuple[int, int]:
+    return count - count // 2, count // 2
+
+
+def _hadamard(digits: int) -> npt.NDArray[np.float32]:
+    """Sylvester's matrix of 2^digits rows."""
+    signs = np.ones((1, 1), np.float32)
+    for _ in range(digits):
+        signs = np.block([[signs, signs], [signs, -signs]])
+    return signs
+
+
 WRITERS: dict[str, Writer] = {
     **{operator.name: _named for operator in OPERATORS.values() if operator.onnx},
     **arithmetic.WRITERS,
@@ -645,6 +677,7 @@ WRITERS: dict[str, Writer] = {
     "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
     "LayerNorm": _layer_norm,
     "Quantize": _quantize,
+    "WalshHadamard": _walsh_hadamard,
     "Resize": _resize,
     "Interpolate": _interpolate,
     "RoiAlign": _roi_align,

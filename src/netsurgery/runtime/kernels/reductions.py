@@ -1,4 +1,4 @@
-"""Sums along axes: means, normalisation and softmax."""
+"""Sums along axes: means, normalisation, softmax and the Walsh-Hadamard transform."""
 
 from __future__ import annotations
 
@@ -60,6 +60,19 @@ def _lrn(x: Doubles, attributes: Attributes) -> Doubles:
     return x / scale
 
 
+def _walsh_hadamard(x: Doubles, axis: int) -> Doubles:
+    """log2(size) times sums and differences of pairs, half as far apart each time."""
+    size = x.shape[axis]
+    result = np.moveaxis(x, axis, -1)
+    shape, half = result.shape, size // 2
+    while half:
+        pairs = result.reshape(*shape[:-1], -1, 2, half)
+        first, second = pairs[..., 0, :], pairs[..., 1, :]
+        result = np.stack([first + second, first - second], axis=-2)
+        half //= 2
+    return np.moveaxis(result.reshape(shape), -1, axis)
+
+
 KERNELS: dict[str, Kernel] = {
     "LayerNorm": _layer_norm,
     "Mean": lambda operands, a: mean(operands[0], axis=a["axes"], keepdims=a["keepdims"]),
@@ -73,4 +86,5 @@ KERNELS: dict[str, Kernel] = {
     "Softmax": elementwise(_softmax),
     "LogSoftmax": elementwise(_log_softmax),
     "Lrn": elementwise(_lrn),
+    "WalshHadamard": elementwise(lambda x, a: _walsh_hadamard(x, a["axis"])),
 }

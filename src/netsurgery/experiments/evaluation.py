@@ -1,0 +1,55 @@
+"""How often a network errs on the test of its data set: weights of any origin, or a packed file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from netsurgery.experiments.experiment import Experiment
+from netsurgery.experiments.network_files import read_network
+from netsurgery.runtime.session import Session
+from netsurgery.runtime.session import load as load_packed
+from netsurgery.train.dataset import Dataset
+from netsurgery.train.device import device_of
+from netsurgery.train.loop import errors_percent
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Top-1 and top-5 errors on the test, in percent. images: how many it has."""
+
+    images: int
+    top1_percent: float
+    top5_percent: float
+
+
+class _Packed(nn.Module):
+    """A packed network, called as a module is."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) float32 -> scores (n, classes)."""
+        return torch.from_numpy(self._session(images.contiguous().numpy()))
+
+
+def evaluate(experiment: Experiment, data: Dataset, file: Path, device: str, *, ten_crops: bool = False) -> Errors:
+    """Read the test and judge the network in a file on it: .nsm by the engine, weights by torch, in float32.
+
+    device: auto, cpu or cuda, of weights. ten_crops: of pictures, judge corners, middle and their mirror images.
+    Raises DataError or PackedFileError for files that can't be read, or are of another network.
+    """
+    if file.suffix == ".nsm":
+        model: nn.Module = _Packed(load_packed(file))
+    else:
+        model = experiment.deployed(experiment.build())
+        read_network(model, file)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        model = model.to(device=device_of(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    test = data.read_test()
+    return Errors(len(test), *errors_percent(model, test, ten_crops=ten_crops))

@@ -1,0 +1,82 @@
+"""Linear layers of a model, replaced by Fastfood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from netsurgery.errors import LayerNotFoundError, SettingError
+from netsurgery.transforms.fastfood import Fastfood
+
+
+def with_fastfood(model: nn.Module, layers: Sequence[str] = ("*",)) -> nn.Module:
+    """Replaces linear layers of a model by `Fastfood` of the same shape, drawn at random: train it then.
+
+    model: changed in place, and given back. layers: names, or patterns of names such as "classifier.*". Under "*"
+    alone, layers that Fastfood would make larger are left as they are; subclasses of torch.nn.Linear always are. Types,
+    devices, biases (whether there is one) and `requires_grad` stay. A module that is used in two places is replaced in
+    both.
+    Raises LayerNotFoundError for a pattern that no linear layer has, and SettingError for a layer that would be larger,
+    or whose weight is shared with another module.
+
+    >>> network = ns.with_fastfood(ns.zoo.LeNet300(), ["fc1", "fc2"])
+    >>> network.fc1
+    Fastfood(784, 300, bias=True)
+    """
+    linear = {
+        name: module
+        for name, module in model.named_modules(remove_duplicate=False)
+        if type(module) is nn.Linear and name
+    }
+    patterns = (layers,) if isinstance(layers, str) else tuple(layers)
+    chosen: dict[str, nn.Linear] = {}
+    for pattern in patterns:
+        found = {name: layer for name, layer in linear.items() if fnmatchcase(name, pattern)}
+        if not found:
+            known = ", ".join(linear) or "none"
+            raise LayerNotFoundError(f"{pattern!r} is the name of no linear layer; the model's are: {known}.")
+        chosen |= found
+    if patterns == ("*",):
+        chosen = {name: layer for name, layer in chosen.items() if _saved(layer) > 0}
+    _check(model, chosen)
+    made: dict[nn.Linear, Fastfood] = {}
+    for name, layer in chosen.items():
+        if layer not in made:
+            made[layer] = _like(layer)
+        parent, _, last = name.rpartition(".")
+        setattr(model.get_submodule(parent), last, made[layer])
+    return model
+
+
+def _saved(layer: nn.Linear) -> int:
+    """Weights that Fastfood has less."""
+    size = 1 << (layer.in_features - 1).bit_length()
+    blocks = -(-layer.out_features // size)
+    return layer.weight.numel() - 2 * blocks * size - layer.out_features
+
+
+def _check(model: nn.Module, chosen: dict[str, nn.Linear]) -> None:
+    owners: dict[int, set[int]] = {}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), set()).add(id(module))
+    for name, layer in chosen.items():
+        if _saved(layer) <= 0:
+            raise SettingError(
+                f"{name} of {layer.in_features} x {layer.out_features} is not allowed: Fastfood would hold "
+                f"{-_saved(layer):,} weights more than its {layer.weight.numel():,}; leave it out of layers."
+            )
+        if len(owners[id(layer.weight)]) > 1:
+            raise SettingError(
+                f"{name} is not allowed: it shares its weight with another module; leave it out of layers."
+            )
+
+
+def _like(layer: nn.Linear) -> Fastfood:
+    fast = Fastfood(layer.in_features, layer.out_features, layer.bias is not None)
+    fast.to(device=layer.weight.device, dtype=layer.weight.dtype).train(layer.training)
+    for parameter in fast.parameters():
+        parameter.requires_grad_(layer.weight.requires_grad)
+    return fast
