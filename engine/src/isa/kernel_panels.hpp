@@ -105,7 +105,8 @@ static void dense_panel(const DensePanel& given) {
   const float* weights = panel.weights;
   // What comes next is fetched little by little, over all blocks: at once, it would be more than memory gives.
   const std::ptrdiff_t inputs = panel.blocks * panel.inputs;
-  const std::ptrdiff_t fetched = inputs > 0 ? std::min((panel.next_floats + inputs - 1) / inputs, std::ptrdiff_t{kLanes}) : 0;
+  const std::ptrdiff_t fetched =
+      inputs > 0 ? std::min((panel.next_floats + inputs - 1) / inputs, std::ptrdiff_t{kLanes}) : 0;
   for (std::ptrdiff_t i = 0; i < panel.blocks; ++i) {
     const std::ptrdiff_t first = panel.first[i], channels = panel.first[i + 1] - first;
     const Ahead ahead{fetched ? panel.next + i * panel.inputs * fetched : panel.input, fetched};
