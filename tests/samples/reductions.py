@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 from tests.samples.case import Case, Draw
 from tests.samples.drawing import along_axis, axis_of, over_axes, shapes, shapes_with_axis, sizes
-from tests.samples.sample import IMAGE, PICTURE, ROW, WORDS, Constant, Sample, Samples, sample
+from tests.samples.sample import IMAGE, PICTURE, ROW, WORDS, Constant, Sample, Samples, Value, sample
 
 from netsurgery.graph.operators import OPERATORS
 
@@ -97,9 +97,9 @@ REDUCTIONS: dict[str, Samples] = {
         large=[Case("Lrn", ((2, 40, 30, 31),), {"size": 5})],
     ),
     "WalshHadamard": Samples(
-        files=[sample((8,), axis=1), sample((3, 4, 5), axis=2), sample((1,), axis=1)],
+        files=[sample(Value((8,)), axis=1), sample(Value((3, 4, 5)), axis=2), sample(Value((1,)), axis=1)],
         drawn=walsh_hadamard,
-        more=[sample((2, 16), axis=2), sample((4, 3, 4), axis=1), sample((2, 3, 7), axis=1)],
+        more=[sample(Value((2, 16)), axis=2), sample(Value((4, 3, 4)), axis=1), sample(Value((2, 3, 7)), axis=1)],
         large=[Case("WalshHadamard", ((3, 32768),), {"axis": 1}), Case("WalshHadamard", ((512, 33),), {"axis": 0})],
     ),
     "ReduceSum": over("ReduceSum", sample(IMAGE, axes=(1,))),
