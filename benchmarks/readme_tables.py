@@ -30,6 +30,7 @@ from cifar_table import cifar_table
 from compress_table import compress_table
 from exchanged_table import exchanged_table
 from experiment_tables import pruned_table, quantized_table
+from fastfood_table import fastfood_table
 from fixed_accuracy_table import fixed_accuracy_table
 from fixed_point_table import fixed_point_table
 from latencies import Latencies
@@ -49,6 +50,7 @@ DOCUMENTS = (
             "compress.md",
             "engine.md",
             "machines.md",
+            "methods/fastfood.md",
             "papers-networks.md",
             "public-models.md",
             "results.md",
@@ -241,6 +243,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "public-models": public_models_tables,
     "papers-networks": papers_networks_table,
     "zoo": zoo_table,
+    "fastfood": fastfood_table,
     "robustness-few-bits": lambda: robustness_table.few_bits_table(robustness_table.recorded()),
 }
 
