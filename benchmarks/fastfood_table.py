@@ -13,7 +13,9 @@ REPORTED_PERCENT = 0.73
 
 def fastfood_table(path: Path = RECORD) -> str:
     """LeNet-5 with Fastfood: errors, parameters and bytes."""
-    record = json.loads(path.read_text(encoding="utf-8"))["lenet5"]
+    record = json.loads(path.read_text(encoding="utf-8")).get("lenet5")
+    if record is None:
+        return "There is no record of a training yet: `benchmarks/fastfood.py --data DIR` makes one."
     runs = record["runs"]
     errors = [run["test_error_percent"] for run in runs]
     packed = [run["packed_test_error_percent"] for run in runs]

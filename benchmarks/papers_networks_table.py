@@ -55,7 +55,7 @@ def _words(record: dict[str, Any]) -> str:
         f"{record['seed']}: independent ones of Laplace's distribution, in whose positions no coder finds a pattern, "
         "and Gauss' with a scale for each row and column, of standard deviation "
         f"{record['scale_spread']:g} in the logarithm. In each layer the largest are kept, and become the powers of "
-        "two that INQ fits to them."
+        "two that INQ fits to them. Rows without a file have not been packed on record."
     )
 
 
