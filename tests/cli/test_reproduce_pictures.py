@@ -36,14 +36,23 @@ EVERY = [
 ]
 """Every recipe there is."""
 FEW = [
-    *(("alexnet", method) for network, method in EVERY if network == "alexnet"),
-    *(("resnet18", method) for method in METHODS),
-    *[("vgg16", "inq"), ("googlenet", "surgery+inq"), ("resnet50", "surgery")],
+    ("alexnet", "surgery"),
+    ("alexnet", "threshold-surgery"),
+    ("alexnet", "sketching-direct"),
+    ("vgg16", "inq"),
+    ("googlenet", "surgery+inq"),
+    ("resnet18", "sketching"),
+    ("resnet50", "surgery"),
 ]
-"""Each method and each network."""
-RESUMED = [("alexnet", "surgery"), ("vgg16", "inq"), ("googlenet", "surgery+inq"), ("resnet18", "sketching")]
-RECIPES = EVERY if "NETSURGERY_EVERY_RECIPE" in os.environ else FEW
-IN_TWO = EVERY if "NETSURGERY_EVERY_RECIPE" in os.environ else FEW[3:]
+"""Each network, and each kind of method."""
+EACH = "NETSURGERY_EVERY_RECIPE" in os.environ
+RECIPES, IN_TWO = (EVERY, EVERY) if EACH else (FEW, [("alexnet", "sketching"), ("vgg16", "surgery+inq")])
+RESUMED = [("googlenet", "surgery+inq"), ("resnet18", "sketching")]
+RESUMED_IN_TWO = [("alexnet", "surgery+inq"), ("resnet18", "inq")]
+if EACH:
+    RESUMED += [("alexnet", "surgery"), ("vgg16", "inq")]
+else:
+    RESUMED_IN_TWO = RESUMED_IN_TWO[:1]
 WORKER = Path(__file__).with_name("picture_worker.py")
 pytestmark = [  # networks with random weights, whose layers die in a few steps
     pytest.mark.filterwarnings("ignore::netsurgery.errors.StarvedLayerWarning"),
@@ -241,19 +250,17 @@ def test_two_processes_carry_out_recipes(folders: Path, dense: dict[str, Path], 
 
 @gloo
 def test_two_processes_go_on_to_the_same_bits(folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
-    cases = [("alexnet", "surgery+inq"), ("resnet18", "inq")]
-
     def runs(name: str) -> list[list[str]]:
         return [
             given(network, "--method", method, "--weights", dense[network], data=folders, out=tmp_path / name / network)
-            for network, method in cases
+            for network, method in RESUMED_IN_TWO
         ]
 
-    assert torchrun(2, 0, *runs("straight")).count("status 0") == 4
+    assert torchrun(2, 0, *runs("straight")).count("status 0") == 2 * len(RESUMED_IN_TWO)
     for arguments in runs("out"):
         assert torchrun(2, 3, arguments).count("status 130") == 2
-    assert torchrun(2, 0, *runs("out")).count("status 0") == 4
-    for network, _ in cases:
+    assert torchrun(2, 0, *runs("out")).count("status 0") == 2 * len(RESUMED_IN_TWO)
+    for network, _ in RESUMED_IN_TWO:
         straight, resumed = (Record.read(tmp_path / name / network / "record.json") for name in ("straight", "out"))
         assert paceless(straight.runs[0]) == paceless(resumed.runs[0])
         assert straight.machine["processes"] == "2"
