@@ -3,7 +3,7 @@
 `ZOO` has them all by name. Constructors take `classes`, those for images of many sizes take `size`, too.
 
 >>> sorted(name for name in ns.zoo.ZOO if name.startswith("alexnet"))
-['alexnet', 'alexnet-bn']
+['alexnet', 'alexnet-bn', 'alexnet-fastfood16', 'alexnet-fastfood32']
 >>> ns.zoo.ZOO["alexnet"].parameters
 60965224
 """
