@@ -365,7 +365,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_runs(
 def test_a_network_of_another_kind_is_refused(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     assert run("--data", digits, "--reference", tmp_path / "other.safetensors", "--out", tmp_path / "out") == 1
-    assert "LeNet300 has" in capsys.readouterr().err
+    assert "this LeNet300" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("network", [LENET300, LENET5])
