@@ -365,12 +365,14 @@ class TestAttachingAllOrNothing:
 
 class TestNumbersOfNumPy:
     def test_they_are_taken_as_settings_and_written_as_plain_ones(self) -> None:
-        method = ns.Surgery(density=np.float32(0.25), steps=np.int64(12), interval=np.int16(2))  # type: ignore[arg-type]
+        uses = (("hidden", np.float32(2)), ("head", np.int64(1)))
+        method = ns.Surgery(density=np.float32(0.25), steps=np.int64(12), interval=np.int16(2), uses=uses)  # type: ignore[arg-type]
         plan = ns.Plan((ns.Stage(method=method, start=np.int64(1)),), seed=np.uint8(3))  # type: ignore[arg-type]
         again = ns.Plan.from_toml(plan.to_toml())
         assert again == plan
         found = [again.stages[0].start, again.seed, *vars(again.stages[0].method).values()]
-        assert {type(value) for value in found} == {int, float, bool}
+        assert {type(value) for value in found} == {int, float, bool, tuple}
+        assert [(name, type(count)) for name, count in method.uses] == [("hidden", float), ("head", float)]
         held = [plan.stages[0].start, plan.seed, *vars(plan.stages[0].method).values()]
         assert [type(value) for value in held] == [type(value) for value in found]
 
