@@ -8,7 +8,7 @@ A task is a file of benchmarks/tasks, which has a test_loader() besides what `ne
 one. Test data is read once, when the search has ended. The packed network is timed beside ONNX Runtime, which runs the
 dense network that the search began with: one example, one thread, in turns.
 
-Writes benchmarks/results/compress.json, in the place of its rows of the same task, budget, objective and seed.
+Writes benchmarks/results/compress.json, in the place of its rows of the same task, budget, objective, limit and seed.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def measured(task: Task, name: str, options: argparse.Namespace, seed: int) -> d
             task.train_loader,
             task.evaluate,
             loss=task.loss,
+            max_loss=options.max_loss,
             budget=int(options.budget) if options.budget.isdigit() else options.budget,
             objective=options.objective,
             baseline=task.baseline,
@@ -98,6 +99,7 @@ def measured(task: Task, name: str, options: argparse.Namespace, seed: int) -> d
         "data": getattr(module, "DATA", DATA.get(name)),
         "budget": options.budget,
         "objective": options.objective,
+        "max_loss": options.max_loss,
         "seed": seed,
         "threads": torch.get_num_threads(),
         "seconds": round(time.monotonic() - begun_s, 1),
@@ -128,6 +130,7 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+", metavar="TASK", help="a file of benchmarks/tasks, or a built-in task")
     parser.add_argument("--budget", default="10m", metavar="B")
     parser.add_argument("--objective", default="size", choices=("size", "latency"))
+    parser.add_argument("--max-loss", type=float, default=0.0, metavar="L", help="in the metric's own unit")
     parser.add_argument("--seeds", type=int, default=1, metavar="N")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     parser.add_argument("--data", type=Path, metavar="DIR")
@@ -151,7 +154,7 @@ def main() -> None:
 def keep(row: dict[str, Any]) -> None:
     """Put a row into the record."""
     before = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else []
-    key = ("task", "budget", "objective", "seed")
+    key = ("task", "budget", "objective", "max_loss", "seed")
     others = [one for one in before if any(one[part] != row[part] for part in key)]
     found = {"rows": [*others, row], "versions": versions(), "machine": machine(threads=1)}
     content = json.dumps(found, indent=1).encode() + b"\n"

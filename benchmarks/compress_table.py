@@ -30,7 +30,7 @@ def compress_table(path: Path = RECORD) -> str:
     processors = ", ".join(sorted({row["machine"] for row in record["rows"]}))
     lines += [
         "",
-        "Defaults, seed 0 where no other is named. Metrics: more is better; % of right answers, minus the squared "
+        "Defaults, nothing lost and seed 0 where nothing else is named. Metrics: more is better; % of right answers, minus the squared "
         "error, or the mean logarithm of a character's probability in bits; ± is the standard error of the difference, "
         f"paired by example. Latency of one example, one thread, in turns. {processors}, "
         f"torch {record['versions']['torch']}.",
@@ -41,6 +41,7 @@ def compress_table(path: Path = RECORD) -> str:
 def _row(row: dict[str, Any]) -> str:
     best, first = row["best"], row["reference"]
     words = _WORDS.get(row["task"], row["task"]) + (f", seed {row['seed']}" if row["seed"] else "")
+    words += f", at most {row['max_loss']:g} lost" if row["max_loss"] else ""
     faster = row["dense_latency_us"] / row["latency_us"]
     return (
         f"| {words} | {row['data']} | {row['budget']} | {row['objective']} | **{best['compression']:.1f}x** "
