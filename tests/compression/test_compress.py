@@ -17,7 +17,7 @@ from tests.compression.networks import Given, pictures, sequences
 from torch import nn
 
 import netsurgery as ns
-from netsurgery.compression.compress import _Course
+from netsurgery.compression.course import Course
 from netsurgery.compression.result import Compression, Moment
 from netsurgery.errors import DataError, SettingError
 
@@ -148,12 +148,12 @@ def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path) -> None:
 
 
 def test_time_that_is_left_when_all_steps_are_spent_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def elapsed_s(course: _Course) -> float:
+    def elapsed_s(course: Course) -> float:
         """As if a step took a hundredth of a second, and nothing else took any time."""
         return 0.01 * sum(one["trial"]["steps"] for one in course._state["candidates"] if one["trial"])
 
-    monkeypatch.setattr(_Course, "_elapsed_s", property(elapsed_s))
-    monkeypatch.setattr(_Course, "_terms", lambda _: (60, 0))
+    monkeypatch.setattr(Course, "_elapsed_s", property(elapsed_s))
+    monkeypatch.setattr(Course, "_terms", lambda _: (60, 0))
     result = compressed(pictures(), tmp_path / "out", budget="2s", methods="surgery")
     added = json.loads((tmp_path / "out" / "state.json").read_text())["added_steps"]
     assert added

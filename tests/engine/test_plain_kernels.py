@@ -38,7 +38,7 @@ ULPS = {"HardSigmoid": 1, "HardSwish": 3, "Sigmoid": 3, "Silu": 3, "Gelu": 6, "T
 """Of one entry each: what isa/functions.hpp says, tested by test_plain_functions.py for values of all sizes."""
 ODD = np.array([math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-40, 3e38, -3e38, 1.0, -2.5], np.float32)
 SUMMED_IN_FLOAT32 = {"WalshHadamard"}
-"""By the engine at each stage, as torch does: a sum on the way may exceed float32 where the whole, in float64, doesn't."""
+"""By the engine at each stage, as torch does: a sum on the way may exceed float32 where the whole doesn't."""
 NOT_FINITE = np.array([math.nan, math.inf, -math.inf, 1.0, -2.5, 0.5], np.float32)
 
 ways = st.fixed_dictionaries(

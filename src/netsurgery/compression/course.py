@@ -1,0 +1,281 @@
+"""A search from its begin, or from where its folder says that it was, to its end.
+
+threads ─▶ reference ─▶ probes: optimizer, rate, teacher ─▶ steps that there are ─▶ trials ─▶ best network, page
+   each is recorded in the folder as soon as it is known, and taken from there on resuming
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from netsurgery.checks import require
+from netsurgery.compression.budget import Budget
+from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial, best
+from netsurgery.compression.page import write_page
+from netsurgery.compression.rates import FINER, PROBED, PROBED_GIVEN, Rate
+from netsurgery.compression.result import Compression, Moment, Progress
+from netsurgery.compression.search import Terms, may_begin, search
+from netsurgery.compression.workshop import Workshop
+from netsurgery.train.thread_choice import quickest_threads
+
+_PROBE_SHARE = 0.0125  # of the budget, for each probe
+_PROBE_DENSITY = 0.1
+_FEWEST_PROBE_STEPS, _MOST_PROBE_STEPS = 20, 2_000
+_SHORTEST_STEP_S = 1e-5
+_TIMED_SHARE = 0.005  # of the budget's time, for timing the steps of a trial
+_RESERVE = 0.93  # share of the time that is planned with
+_WORTH = 0.15  # share of the time that is worth going on for, when all steps are spent
+_OVER = 1.05  # share of the time at which a search ends wherever it is
+
+
+class _OutOfTimeError(Exception):
+    """The budget's time is over."""
+
+
+class Course:
+    """A search. batches: those of a pass, where the loader says so, for budgets in epochs."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        budget: Budget,
+        objective: Objective,
+        methods: tuple[str, ...],
+        own_optimizer: bool,
+        batches: int | None,
+        progress: Progress | None,
+    ) -> None:
+        self._workshop = workshop
+        self._folder = workshop.folder
+        self._state = workshop.folder.state
+        self._budget = budget
+        self._objective = objective
+        self._methods = methods
+        self._rates = PROBED_GIVEN if own_optimizer else PROBED
+        self._batches = batches
+        self._progress = progress or (lambda _: None)
+        self._begun_s = time.monotonic() - float(self._state["elapsed_s"])
+        self._interrupted = False
+
+    def run(self) -> Compression:
+        """All of it. An interruption ends it early, with what there is."""
+        try:
+            self._prepare()
+            self._try_out()
+        except (KeyboardInterrupt, _OutOfTimeError):
+            if not self._state["candidates"]:
+                raise KeyboardInterrupt from None  # there is nothing to give back yet
+            self._interrupted = True
+        return self._finish()
+
+    def _prepare(self) -> None:
+        """The reference, threads, probes, and how many steps there are."""
+        state, workshop = self._state, self._workshop
+        if "threads" not in state:
+            self._tell("choosing threads", 0, 1)
+            state["threads"] = self._threads()
+        torch.set_num_threads(int(state["threads"]))
+        if state["candidates"]:
+            workshop.resume_reference()
+        else:
+            self._tell("judging the network as it is", 0, 1)
+            reference, state["overhead_s"] = workshop.reference()
+            state["unpacked"] = workshop.unpacked
+            state["candidates"].append(reference.to_dict())
+            self._save()
+        workshop.unpacked = state["unpacked"]
+        if "rate" not in state:
+            self._probe()
+        if "steps" not in state:
+            state["steps"], state["overhead"] = self._terms()
+            state["trials_begun_s"], state["added_steps"] = self._elapsed_s, []
+            self._save()
+
+    def _threads(self) -> int:
+        """As many as make a plain step quickest, where that can be tried: with a copy of the model, on processors."""
+        own = torch.get_num_threads()
+        if self._workshop.trainer.teacher is None or next(self._workshop.model.parameters()).device.type != "cpu":
+            return own
+        return quickest_threads(self._workshop.sample_step(), own)[0]
+
+    def _probe(self) -> None:
+        """Which optimizer, at which rate, with or without a teacher: short trainings that all begin alike."""
+        state, workshop = self._state, self._workshop
+        done: list[dict[str, Any]] = state["probes"]
+        density = _PROBE_DENSITY if "surgery" in self._methods else 1.0
+        if self._budget.unit == "seconds" and "trial_step_s" not in state:
+            self._tell("timing steps", 0, 1)
+            limit_s = self._budget.amount * _TIMED_SHARE
+            state["trial_step_s"] = max(workshop.step_s(self._rates[-1], density, limit_s), _SHORTEST_STEP_S)
+        steps = round(self._planned_steps() * _PROBE_SHARE)
+        steps = min(max(steps, _FEWEST_PROBE_STEPS), _MOST_PROBE_STEPS)
+
+        def probed(rate: Rate, taught: bool) -> dict[str, Any]:
+            for one in done:
+                if (one["kind"], one["rate"], one["taught"]) == (rate.kind, rate.value, taught):
+                    return one
+            self._tell(
+                f"trying {rate}{', with the network as its own teacher' * taught}", len(done), len(self._rates) + 3
+            )
+            outcome = workshop.probe(rate, steps, density, taught)
+            one = {"kind": rate.kind, "rate": rate.value, "taught": taught, "steps": steps, **outcome}
+            done.append(one)
+            self._save()
+            return one
+
+        def quality(rate: Rate) -> float:
+            found = probed(rate, False)["loss"]
+            return float("inf") if found is None else float(found)
+
+        chosen = min(self._rates, key=quality)
+        if chosen.kind != "given":
+            chosen = min((chosen, *(Rate(chosen.kind, chosen.value * factor) for factor in FINER)), key=quality)
+        taught = False
+        if workshop.trainer.teacher is not None:
+            alone, with_teacher = probed(chosen, False), probed(chosen, True)
+            values = (alone["value"], with_teacher["value"])
+            taught = values[1] is not None and (values[0] is None or values[1] > values[0])
+        state["rate"], state["taught"] = {"kind": chosen.kind, "value": chosen.value}, taught
+        workshop.load(REFERENCE)
+        self._save()
+
+    def _planned_steps(self) -> float:
+        """Steps of the whole budget, as far as is known before any trial."""
+        if self._budget.unit == "seconds":
+            return self._budget.amount * _RESERVE / float(self._state["trial_step_s"])
+        return self._steps_given()
+
+    def _steps_given(self) -> float:
+        if self._budget.unit == "steps":
+            return self._budget.amount
+        require(
+            self._batches is not None,
+            "budget",
+            str(self._budget),
+            "steps or time for this train_loader",
+            "it doesn't say how many batches a pass has",
+        )
+        return self._budget.amount * (self._batches or 1)
+
+    def _terms(self) -> tuple[int, int]:
+        """Steps that trials may spend, and what each costs beside its own, in steps."""
+        state = self._state
+        probes = state["probes"]
+        if self._budget.unit != "seconds":
+            return max(1, round(self._steps_given() - sum(one["steps"] for one in probes))), 0
+        like = [one["step_s"] for one in probes if one["taught"] == state["taught"]]
+        step_s = min(like) if like else float(state["trial_step_s"])
+        left_s = self._budget.amount * _RESERVE - self._elapsed_s
+        return max(1, int(left_s / step_s)), round(float(state["overhead_s"]) / step_s)
+
+    def _try_out(self) -> None:
+        """The search's trials: those that are recorded already are taken from there."""
+        state, workshop = self._state, self._workshop
+        candidates = [Candidate.from_dict(one) for one in state["candidates"]]
+        terms = Terms(
+            self._objective,
+            int(state["steps"]),
+            int(state["overhead"]),
+            prunes="surgery" in self._methods,
+            quantizes="inq" in self._methods,
+            max_loss=self._workshop.rule.max_loss,
+        )
+        trials = search(candidates[REFERENCE], terms, self._more_steps(candidates))
+        outcome: Candidate | None = None
+        number = 0
+        while True:
+            try:
+                trial = trials.send(outcome) if outcome else next(trials)
+            except StopIteration:
+                return
+            number += 1
+            if number < len(candidates):
+                outcome = candidates[number]
+                continue
+            outcome = self._made(number, trial, candidates)
+            candidates.append(outcome)
+            state["candidates"].append(outcome.to_dict())
+            self._save()
+            workshop.folder.checkpoint.remove()
+            self._folder.keep_only(may_begin(candidates))
+
+    def _more_steps(self, candidates: list[Candidate]) -> Callable[[], int]:
+        """What tells a search that has spent its steps how many more the time allows; what was told is recorded."""
+        told = iter(list(self._state["added_steps"]))
+
+        def more() -> int:
+            before = next(told, None)
+            if before is not None:
+                return int(before)
+            left_s = self._budget.amount * _RESERVE - self._elapsed_s
+            if self._budget.unit != "seconds" or left_s < _WORTH * self._budget.amount:
+                return 0
+            step_s = (self._elapsed_s - float(self._state["trials_begun_s"])) / max(self._spent(candidates), 1)
+            self._state["added_steps"].append(int(left_s / max(step_s, _SHORTEST_STEP_S)))
+            self._save()
+            return int(self._state["added_steps"][-1])
+
+        return more
+
+    def _spent(self, candidates: list[Candidate]) -> int:
+        """Steps of all trials, with what each costs beside."""
+        return sum((one.trial.steps if one.trial else 0) + int(self._state["overhead"]) for one in candidates[1:])
+
+    def _made(self, number: int, trial: Trial, candidates: list[Candidate]) -> Candidate:
+        so_far = best(candidates, self._objective)
+        spent = self._spent(candidates)
+        total = max(int(self._state["steps"]) + sum(self._state["added_steps"]), 1)
+
+        def advance(step: int) -> None:
+            self._progress(Moment(trial.words, step, trial.steps, min(1.0, (spent + step) / total), so_far))
+            if self._budget.unit == "seconds" and self._elapsed_s > self._budget.amount * _OVER:
+                raise _OutOfTimeError
+
+        return self._workshop.make(
+            number,
+            trial,
+            candidates[trial.start],
+            Rate(**self._state["rate"]),
+            taught=bool(self._state["taught"]),
+            advance=advance,
+        )
+
+    def _finish(self) -> Compression:
+        """Put the best weights into the model, and write what is for the user."""
+        state, workshop, folder = self._state, self._workshop, self._folder
+        candidates = tuple(Candidate.from_dict(one) for one in state["candidates"])
+        chosen = best(candidates, self._objective)
+        workshop.load(chosen.number)
+        self._save()
+        folder.copy(folder.weights_path(chosen.number), "best.pt")
+        packed = folder.packed_path(chosen.number)
+        path = folder.copy(packed, "best.nsm") if packed.exists() else None
+        result = Compression(
+            workshop.model,
+            self._objective,
+            candidates,
+            self._interrupted,
+            folder.path,
+            path,
+            str(state.get("unpacked", "")),
+            None,
+        )
+        report = write_page(folder.path / "report.html", result, state, workshop.layers())
+        return Compression(**{**result.__dict__, "report": report})
+
+    @property
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._begun_s
+
+    def _save(self) -> None:
+        self._state["elapsed_s"] = round(self._elapsed_s, 3)
+        self._folder.save()
+
+    def _tell(self, what: str, step: int, steps: int) -> None:
+        candidates = self._state["candidates"]
+        known = best([Candidate.from_dict(one) for one in candidates], self._objective) if candidates else None
+        self._progress(Moment(what, step, steps, 0.0, known))
