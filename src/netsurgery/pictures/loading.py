@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import warnings
@@ -9,10 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from netsurgery.errors import DataError
 from netsurgery.pictures.picture_set import PictureSet
@@ -114,15 +114,25 @@ class _Batches(Dataset[Tensor]):
 
     def __getitem__(self, wanted: Wanted) -> Tensor | str:  # type: ignore[override]
         pictures, prepare = self._pictures, getattr(self._preparation, wanted.how)
-        made = []
-        for index in map(int, wanted.pictures):
+        whole = torch.empty(0, dtype=torch.uint8)
+        for place, index in enumerate(map(int, wanted.pictures)):
             seed = (f"{wanted.seed}-{index}",) if wanted.how == "varied" else ()
             try:
-                made.append(prepare(pictures.read(index), pictures.name(index), *seed))
+                made = prepare(pictures.read(index), pictures.name(index), *seed)
             except DataError as error:
                 return str(error)
-        whole = torch.from_numpy(np.stack(made))
+            if place == 0:
+                whole = _room((len(wanted.pictures), *made.shape))
+            whole.numpy()[place] = made
         return whole.flatten(0, -4).permute(0, 3, 1, 2)
+
+
+def _room(shape: tuple[int, ...]) -> Tensor:
+    """Bytes for a batch: in a process that hands it over, in memory that both share, or it would be copied there."""
+    shared = getattr(torch.UntypedStorage, "_new_shared", None)  # as torch's own collation of batches does it
+    if shared is None or get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    return torch.empty(0, dtype=torch.uint8).set_(shared(math.prod(shape))).view(shape)
 
 
 def _begin(_: int) -> None:
