@@ -17,12 +17,14 @@ from netsurgery.train.loop import error_percent, loss_of
 from netsurgery.train.processes import Processes
 from netsurgery.train.recipe import Recipe
 from netsurgery.train.source import Source, feed
+from netsurgery.train.split import Split
 
-_HELD_OUT_ERROR_PERCENT = {"lenet300": 1.87, "lenet5": 0.92, "resnet20": 8.27, "resnet56": 6.61}
-"""What the references would have on held-out images, had they not been trained on these, too.
-
-Of the LeNets, what networks have that `netsurgery reproduce` trains in the same way without them: MNIST's test
-images are harder. Of the ResNets, the error on test images, which are of one kind with CIFAR-10's others."""
+_HELD_OUT_ERROR_PERCENT = {"lenet300": 1.87, "lenet5": 0.92}
+"""What the LeNets' references would have on held-out images, had they not been trained on these, too: what networks
+have that `netsurgery reproduce` trains in the same way without them. MNIST's test images are harder."""
+_REMEMBERING = ("resnet20", "resnet56")
+"""Whose references know all training images by heart, 99.9 % of them, so that what is made of them is flattered by
+these, too: they are judged on the first half of the test images, and reported on the second."""
 _CERTAINTY = 0.84  # the drop has to be a standard error below the limit: the smallest of several networks is picked
 _DROPPED_PIXELS = 0.1  # of MNIST's images, as the recorded experiments have it
 
@@ -48,7 +50,8 @@ def built_in(name: str, data: Path, reference: Path, *, shift: bool = True) -> T
 
     shift: show half of MNIST's batches moved by up to a pixel. The metric is the percentage of held-out training images
     that are classified rightly; drops are counted from what a reference has that wasn't trained on them. The test
-    images are read once, at the end. Raises DataError.
+    images are read once, at the end. For ResNets the first half of the test images is held out, which no network was
+    trained on, and the second is for the end. Raises DataError.
     """
     experiment = REPRODUCIBLE[name]
     dataset = experiment.read_data(data)
@@ -57,26 +60,40 @@ def built_in(name: str, data: Path, reference: Path, *, shift: bool = True) -> T
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     recipe = _recipe(experiment, shift=shift)
 
+    remembering = name in _REMEMBERING
+    held_out = _half(dataset.read_test(), 0) if remembering else dataset.validation
+
     def evaluate(tried: nn.Module) -> Tensor:
-        split = dataset.validation
-        parts = [slice(first, first + 500) for first in range(0, len(split), 500)]
-        right = [tried(split.batch(part)).argmax(1) == split.labels[part] for part in parts]
+        parts = [slice(first, first + 500) for first in range(0, len(held_out), 500)]
+        right = [tried(held_out.batch(part)).argmax(1) == held_out.labels[part] for part in parts]
         return 100.0 * torch.cat(right).to(torch.float64)
 
     def report(best: nn.Module) -> list[str]:
         test, before = dataset.read_test(), experiment.build()
         before.load_state_dict(read_network(before, reference))
-        return [f"test error {error_percent(before, test):.2f} -> {error_percent(best, test):.2f} %"]
+        words = "test error"
+        if remembering:
+            test, words = _half(test, 1), "error on the other half of the test images"
+        return [f"{words} {error_percent(before, test):.2f} -> {error_percent(best, test):.2f} %"]
 
     return Task(
         model,
         Passes(dataset.train, recipe),
         evaluate,
         lambda tried, batch: loss_of(tried, batch[0], batch[1], recipe),
-        baseline=100.0 - _HELD_OUT_ERROR_PERCENT[name],
+        baseline=None if remembering else 100.0 - _HELD_OUT_ERROR_PERCENT[name],
         certainty=_CERTAINTY,
         report=report,
     )
+
+
+def _half(split: Source, which: int) -> Source:
+    """The first or the second half of a split that is in memory."""
+    if not isinstance(split, Split):
+        raise TypeError(f"a split in memory is needed, not a {type(split).__name__}")
+    middle = len(split) // 2
+    part = slice(middle, None) if which else slice(middle)
+    return replace(split, images=split.images[part], labels=split.labels[part])
 
 
 def _recipe(experiment: Experiment, *, shift: bool) -> Recipe:
