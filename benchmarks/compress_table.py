@@ -30,9 +30,9 @@ def compress_table(path: Path = RECORD) -> str:
     processors = ", ".join(sorted({row["machine"] for row in record["rows"]}))
     lines += [
         "",
-        "Defaults, nothing lost and seed 0 where nothing else is named. Metrics: more is better; % of right answers, minus the squared "
-        "error, or the mean logarithm of a character's probability in bits; ± is the standard error of the difference, "
-        f"paired by example. Latency of one example, one thread, in turns. {processors}, "
+        "Defaults, nothing lost and seed 0 where nothing else is named. Metrics: more is better; % of right answers, "
+        "minus the squared error, or the mean logarithm of a character's probability in bits; ± is the standard error "
+        f"of the difference, paired by example. Latency of one example, one thread, in turns. {processors}, "
         f"torch {record['versions']['torch']}.",
     ]
     return "\n".join(lines)

@@ -8,7 +8,8 @@ Random weights that are spread as trained ones are (networks/random_weights.py),
 nearest of 2^(bits - 2) powers of two or their negatives, as INQ has them; batch norms and biases stay floats.
 Four contenders take turns in one process: the network in fixed point, calibrated on four random images; the same file
 in float32; ONNX Runtime on the same weights in float32; and ONNX Runtime on an int8 network that its own quantisation
-makes of them (static, QDQ, weights by channel, the same images). Accuracy isn't measured here: weights are random.
+makes of them (static, QDQ, weights by channel, the same images). Memory is that of processes of their own, of the two
+files. Accuracy isn't measured here: weights are random.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import memory
 import numpy as np
 import torch
 from networks.any_networks import ANY_NETWORKS, TENTH
@@ -132,6 +134,10 @@ def measured(name: str, threads: Sequence[int], pace: Pace) -> list[dict[str, An
                         "packed_bytes": report.size_bytes,
                         "float_bytes": float_report.size_bytes,
                         "rounding_difference": report.rounding_difference,
+                        "running_bytes": {
+                            who: running_bytes(file, count, batch)
+                            for who, file in ((FIXED, fixed), (FLOAT, source.with_suffix(".nsm")))
+                        },
                         "runtimes": {who: own.figures() for who, own in times.items()},
                         "times_faster_than": {
                             who: times[FIXED].times_faster_than(times[who]).rounded() for who in (FLOAT, ONNX, INT8)
@@ -140,6 +146,12 @@ def measured(name: str, threads: Sequence[int], pace: Pace) -> list[dict[str, An
                 )
                 print(shown(rows[-1]), flush=True)
     return rows
+
+
+def running_bytes(path: Path, threads: int, batch: int) -> int:
+    """The most memory that loading and running takes above the library's own, in a process of its own."""
+    found = memory.measured("nsm", path, threads, batch)
+    return max(found["peak_loading_bytes"], found["peak_running_bytes"]) - found["library_bytes"]
 
 
 def _quantized(source: Path, images: np.ndarray[Any, Any]) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cells
 
@@ -22,14 +23,16 @@ def fixed_point_table(path: Path = RECORD) -> str:
     record = json.loads(path.read_text(encoding="utf-8"))
     lines = [
         "| network | kept, bits | batch | threads | fixed point, ms "
-        f"| {' | '.join(f'beside {title}' for title in OTHERS.values())} | file, bytes |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(f'beside {title}' for title in OTHERS.values())} "
+        "| memory beside our floats | file, bytes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:
         ratios = " | ".join(cells.faster(row["times_faster_than"][name]["median"]) for name in OTHERS)
         lines.append(
             f"| {CASES[row['network']].title} | {row['kept']}, {row['bits']} | {row['batch']} | {row['threads']} "
-            f"| {cells.milliseconds(row['runtimes']['fixed']['median_us'])} | {ratios} | {row['packed_bytes']:,} |"
+            f"| {cells.milliseconds(row['runtimes']['fixed']['median_us'])} | {ratios} "
+            f"| {_memory(row)} | {row['packed_bytes']:,} |"
         )
     lines += [
         "",
@@ -41,3 +44,9 @@ def fixed_point_table(path: Path = RECORD) -> str:
         f"{cells.busy(record['rows'])}",
     ]
     return "\n".join(lines)
+
+
+def _memory(row: dict[str, Any]) -> str:
+    """The share that fixed point takes of what floats take, where that was measured."""
+    found = row.get("running_bytes")
+    return f"{found['fixed'] / found['float']:.2f}x, {found['fixed'] / 1e6:.0f} MB" if found else ""
