@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -67,6 +69,12 @@ class Given:
 def pictures(seed: int = 0) -> Given:
     """Where a bright spot lies: classes 0 .. 3. A trained network."""
     torch.manual_seed(seed)
+    return _copied(_pictures(seed))
+
+
+@cache
+def _pictures(seed: int) -> Given:
+    torch.manual_seed(seed)
 
     def drawn(count: int) -> tuple[Tensor, Tensor]:
         quarter = torch.randint(0, 4, (count,))
@@ -82,6 +90,12 @@ def pictures(seed: int = 0) -> Given:
 def sequences(seed: int = 0) -> Given:
     """The share of a word in a sequence: a regression with batches that are dicts. A trained network."""
     torch.manual_seed(seed)
+    return _copied(_sequences(seed))
+
+
+@cache
+def _sequences(seed: int) -> Given:
+    torch.manual_seed(seed)
 
     def drawn(count: int) -> dict[str, Tensor]:
         ids = torch.randint(0, 9, (count, 6))
@@ -89,6 +103,11 @@ def sequences(seed: int = 0) -> Given:
 
     given = Given(Sequences(), [drawn(16) for _ in range(12)], drawn(100))
     return _trained(given, 250, 0.01)
+
+
+def _copied(given: Given) -> Given:
+    """With a network of its own: training it takes longer than most of what is tried on it."""
+    return Given(copy.deepcopy(given.model), given.batches, given.held_out)
 
 
 def _trained(given: Given, steps: int, rate: float) -> Given:

@@ -22,7 +22,7 @@ from netsurgery.compression.result import Compression, Moment
 from netsurgery.errors import DataError, SettingError
 
 KINDS = {"pictures": pictures, "sequences": sequences}
-STEPS = 600
+STEPS = 450
 
 
 def compressed(given: Given, out: Path, **more: Any) -> Compression:
@@ -138,11 +138,11 @@ def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path) -> None:
         if moment.best is not None and moment.best.number > 0:
             raise KeyboardInterrupt
 
-    result = compressed(pictures(), tmp_path / "out", progress=stop)
+    result = compressed(pictures(), tmp_path / "out", progress=stop, budget=240)
     assert result.interrupted
     assert result.met
     assert result.path.exists()
-    again = compressed(pictures(), tmp_path / "out", resume=True)
+    again = compressed(pictures(), tmp_path / "out", resume=True, budget=240)
     assert not again.interrupted
     assert len(again.candidates) > len(result.candidates)
 
@@ -178,7 +178,7 @@ def progress(moment):
     if seen[0] == stop:
         os._exit(9)  # as kill -9: nothing is cleaned up
 given = pictures()
-ns.compress(given.model, given.batches, given.evaluate, loss=given.loss, max_loss=0.02, budget=260, out=out,
+ns.compress(given.model, given.batches, given.evaluate, loss=given.loss, max_loss=0.02, budget=180, out=out,
             resume=True, progress=progress)
 """
 
