@@ -16,6 +16,7 @@
 #include "isa/kernel_sign_tables.hpp"
 #include "isa/kernel_strips.hpp"
 #include "isa/kernel_tokens.hpp"
+#include "isa/kernel_winograd.hpp"
 
 namespace netsurgery {
 namespace NETSURGERY_SET {
@@ -87,6 +88,8 @@ constexpr Kernels table(Instructions instructions) {
   put_panels<4>(made);
   made.pack_pixels = pack_pixels;
   made.finish_pixels = finish_pixels;
+  made.winograd_inputs = winograd_inputs;
+  made.winograd_outputs = winograd_outputs;
   put_row_of_strips<1>(made);
   put_row_of_strips<2>(made);
   put_row_of_strips<3>(made);

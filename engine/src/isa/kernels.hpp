@@ -106,6 +106,29 @@ struct PixelSums {
   const std::ptrdiff_t* residual_places;  // of each vector, from finish.residual
 };
 
+/// Inputs of one vector of blocks of 2 x 2 outputs, as kernel_winograd.hpp transforms them.
+struct WinogradInputs {
+  const float* input;
+  const std::uint32_t* offsets;  // bytes, of each input's plane
+  std::ptrdiff_t inputs;
+  std::ptrdiff_t rows[4];         // of a block's rows of 4 vectors, in floats from `input`
+  std::ptrdiff_t last_column;     // from a row's first vector to the fourth; the others are neighbours
+  float* panel;                   // of the first of 16 positions
+  std::ptrdiff_t step, position;  // floats from an input to the next, from a position to the next
+};
+
+/// Sums of such a vector, of some channels: for each the 16 positions.
+struct WinogradSums {
+  const float* sums;
+  std::ptrdiff_t channel, channels;  // floats from a channel to the next
+  const float* bias;                 // of each channel
+  float* output;
+  std::ptrdiff_t output_channel;
+  std::ptrdiff_t places[4];           // of the block's outputs, in floats from `output`; negative: there is none
+  Finish finish;                      // residual_row isn't used
+  std::ptrdiff_t residual_places[4];  // as `places`, from finish.residual
+};
+
 constexpr int kShorts = 32;  // whole numbers of 16 bits in a vector
 
 /// What becomes of an exact sum of whole numbers: times `scale`, plus `shift`, each of them rounded to float32, cut,
@@ -496,6 +519,9 @@ struct Kernels {
   void (*dense[kMostDenseVectors])(const DensePanel&);
   void (*pack_pixels)(const PixelInputs&);
   void (*finish_pixels)(const PixelSums&);
+  void (*winograd_inputs)(const WinogradInputs&);
+  /// False if a sum isn't finite, before it is finished.
+  bool (*winograd_outputs)(const WinogradSums&);
   void (*tables)(const SignTables&);
   void (*table_sums)(const TableSums&);
   void (*number_tables)(const float* input, std::ptrdiff_t groups,
