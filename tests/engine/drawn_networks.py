@@ -118,8 +118,11 @@ def _magnitudes(node: GraphNode, operands: list[tuple[Array, int]]) -> tuple[Arr
 
 
 def may_be_winograd(node: GraphNode, weight: Array) -> bool:
+    """Whether the engine may run a node that way."""
+    if node.operator != "Conv" or weight.ndim < 4:
+        return False
     strides, dilations = (node.attributes.get(name) or (1, 1) for name in ("strides", "dilations"))
-    return node.operator == "Conv" and (weight.shape[-2:], strides[-2:], dilations[-2:]) == ((3, 3), (1, 1), (1, 1))
+    return (weight.shape[-2:], strides[-2:], dilations[-2:]) == ((3, 3), (1, 1), (1, 1))
 
 
 def winograd_magnitudes(node: GraphNode, x: Array, weight: Array, *bias: Array) -> Array:

@@ -40,7 +40,7 @@ def convolved(
 
 @every_set
 @pytest.mark.parametrize("batch", [1, 3, 16])
-@pytest.mark.parametrize("outputs", [13, 48, 100])
+@pytest.mark.parametrize("outputs", [13, 48, 100, 200])
 @pytest.mark.parametrize("sizes", [(2, 3), (5, 5), (7, 7), (14, 14), (28, 28), (9, 40), (33, 17)])
 def test_pictures_of_any_size_give_what_the_reference_gives(
     sizes: tuple[int, int], outputs: int, batch: int, name: str

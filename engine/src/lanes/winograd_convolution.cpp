@@ -14,8 +14,8 @@ constexpr Size kSide = 2, kTaps = 3, kSeen = kSide + kTaps - 1;  // of a block: 
 constexpr Size kPositions = kSeen * kSeen;                       // products of a block
 constexpr Size kPanelBytes = 16 * 1024;  // transformed inputs that kernels take at once: half of the first cache
 constexpr Size kMostInputs = 256;        // of them
-constexpr Size kRunVectors = 4;          // of blocks whose sums wait together, about
-constexpr Size kChunkOutputs = 48;       // whose sums wait together: with a run's, a part of the second cache
+constexpr Size kRunVectors = 2;          // of blocks whose sums wait together, about
+constexpr Size kChunkOutputs = 96;       // whose sums wait together: with a run's, a part of the second cache
 constexpr Size kApart = kVector;         // floats that keep positions out of each other's places in the first cache
 constexpr double kCyclesPerInput = 60;   // of a block, to transform it
 constexpr double kCyclesPerOutput = 80;  // the same
