@@ -57,7 +57,6 @@ constexpr void put_strips(Kernels& table) {
 template <int kVectors>
 constexpr void put_panels(Kernels& table) {
   if constexpr (kVectors <= kDenseVectors) {
-    table.pack[kVectors - 1] = pack_panel<kVectors>;
     table.dense[kVectors - 1] = dense_panel<kVectors>;
   }
 }

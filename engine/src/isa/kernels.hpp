@@ -41,20 +41,16 @@ struct SparseStrip : Strip {
 
 constexpr int kMostDenseVectors = 4;
 
-/// Inputs of some vectors of output, one after another in memory: for weights without many zeros.
-struct PanelInputs {
-  const float* input;
-  const std::ptrdiff_t* places;  // of each vector's first window, in floats from `input`
-  const std::uint32_t* offsets;  // bytes, of each input within a window, in order
-  std::ptrdiff_t inputs;
-  float* panel;  // [inputs][vectors][16]
-};
-
 /// Some vectors of output, wherever they lie, of blocks of output channels, and the part of their sums that the inputs
 /// of a panel give. Channels of a block share each input that is read.
 struct DensePanel {
-  const float* input;  // as PanelInputs leaves it
+  const float* input;  // one after another, [inputs][vectors][16]
   std::ptrdiff_t inputs;
+  /// Where they come from, if they don't lie there yet: packed = input is written with the first block.
+  const float* source;                  // nullptr: they do
+  const std::ptrdiff_t* source_places;  // of each vector's first window, in floats from `source`
+  const std::uint32_t* offsets;         // bytes, of each input within a window, in order
+  float* packed;
   const float* next;  // what will be read as input later, and how many floats: fetched meanwhile
   std::ptrdiff_t next_floats;
   const float* weights;         // of each block in turn [inputs][channels of the block]
@@ -515,7 +511,6 @@ struct Kernels {
   /// Of a multiply-add of a vector in a dense block, beside 1 in a sparse strip.
   double dense_cycles;
   /// By vectors - 1; nullptr beyond dense_vectors.
-  void (*pack[kMostDenseVectors])(const PanelInputs&);
   void (*dense[kMostDenseVectors])(const DensePanel&);
   void (*pack_pixels)(const PixelInputs&);
   void (*finish_pixels)(const PixelSums&);
