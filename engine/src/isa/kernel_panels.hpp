@@ -62,13 +62,17 @@ NETSURGERY_INLINE void dense_block(const DensePanel& panel, const float* weights
     windows[v] = reinterpret_cast<const char*>(panel.source + panel.source_places[v]);
   const std::ptrdiff_t step = panel.weight_step ? panel.weight_step : kChannels;
   for (std::ptrdiff_t i = 0; i < panel.inputs; ++i, weights += step, input += kVectors * kLanes) {
-    __builtin_prefetch(ahead.at, 0, 2);
-    ahead.at += ahead.step;
+    if constexpr (!kPacks) {
+      __builtin_prefetch(ahead.at, 0, 2);
+      ahead.at += ahead.step;
+    }
     Native seen[kNatives];
 #pragma GCC unroll 8
     for (int n = 0; n < kNatives; ++n) {
       if constexpr (kPacks) {
         const char* const window = windows[n / kParts] + panel.offsets[i];
+        // The next vectors are mostly neighbours, of more channels than processors follow by themselves.
+        if (n % kParts == 0) __builtin_prefetch(window + 2 * kVectors * kLanes * sizeof(float), 0, 3);
         seen[n] = reinterpret_cast<const AlignedNative*>(window)[n % kParts];
         *reinterpret_cast<AlignedNative*>(panel.packed + i * kVectors * kLanes + n * kNativeLanes) = seen[n];
       } else {

@@ -227,10 +227,10 @@ class PixelConvolution final : public Step {
   std::vector<PixelLanes> windows_, outputs_;  // of a tile
   std::vector<std::ptrdiff_t> output_places_, residual_places_;
   std::vector<std::vector<std::ptrdiff_t>> blocks_;  // of each vector: pixels of its blocks, and the end
-  std::vector<Range> inputs_, strips_;  // of a group; strips in vectors of channels
-  std::vector<Range> pieces_;           // of strips
-  Size most_channels_ = 0;              // of a piece
-  std::vector<std::uint32_t> offsets_;  // bytes, from a window's first input to each
+  std::vector<Range> inputs_, strips_;               // of a group; strips in vectors of channels
+  std::vector<Range> pieces_;                        // of strips
+  Size most_channels_ = 0;                           // of a piece
+  std::vector<std::uint32_t> offsets_;               // bytes, from a window's first input to each
   std::vector<Channels> weights_;
 };
 
