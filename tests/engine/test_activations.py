@@ -54,7 +54,7 @@ def activated(activation: str, way: str, residual: bool = False, strides: int = 
     rng, builder = np.random.default_rng(channels), GraphBuilder()
     x = builder.input("x", ("batch", channels, size, size))
     weight = builder.constant(sparse(rng, density, channels, channels, 3, 3) / 5)
-    windows = {"pads": (dilation,) * 4, "dilations": (dilation,) * 2}
+    windows: dict[str, Any] = {"pads": (dilation,) * 4, "dilations": (dilation,) * 2}
     made = builder.node("Conv", [x, weight, builder.constant(rng.normal(size=channels))], **windows)
     if residual:
         other = builder.node("Conv", [x, builder.constant(sparse(rng, density, channels, channels, 1, 1))])

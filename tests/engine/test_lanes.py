@@ -226,8 +226,8 @@ def full(
     x = builder.input("x", ("batch", inputs, *sizes))
     weight = builder.constant(rng.normal(size=(outputs, inputs // groups, 3, 3)))
     bias = builder.constant(rng.normal(size=outputs))
-    attributes = {"strides": (stride,) * 2, "pads": (dilation,) * 4, "dilations": (dilation,) * 2}
-    made = builder.node("Conv", [x, weight, bias], groups=groups, **attributes)
+    windows: dict[str, Any] = {"strides": (stride,) * 2, "pads": (dilation,) * 4, "dilations": (dilation,) * 2}
+    made = builder.node("Conv", [x, weight, bias], groups=groups, **windows)
     other = builder.node("MaxPool", [x], kernel=(1, 1), strides=(stride, stride))
     other = builder.node("Conv", [other, builder.constant(rng.normal(size=(outputs, inputs, 1, 1)))])
     return builder.graph([builder.node("Relu", [builder.node("Add", [made, other])])])

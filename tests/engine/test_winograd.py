@@ -185,8 +185,7 @@ def test_sums_of_rounded_values_stay_whole(name: str) -> None:
     """Between two roundings every way has to give the same bits: no sums of weights, whose quarters need more."""
     rng, builder = np.random.default_rng(0), GraphBuilder()
     x = builder.input("x", ("batch", 32, 28, 28))
-    grid = {"exponent": -4, "bits": 8}
-    y = builder.node("Quantize", [x], **grid)
+    y = builder.node("Quantize", [x], exponent=-4, bits=8)
     y = builder.node("Conv", [y, builder.constant(np.exp2(rng.integers(0, 4, (64, 32, 3, 3))))], pads=(1,) * 4)
     graph = builder.graph([y])
     with instructions(name):
@@ -195,7 +194,7 @@ def test_sums_of_rounded_values_stay_whole(name: str) -> None:
 
 def sums_in_float64(graph: Graph, x: Array) -> Array:
     """Of a convolution whose outputs are as many as its pixels."""
-    weight, bias = (np.asarray(graph.constants[name]).astype(np.float64) for name in graph.nodes[0].inputs[1:])
+    weight, bias = (np.asarray(graph.constants[name]).astype(np.float64) for name in graph.nodes[0].given[1:])
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
     height, width = x.shape[2:]
     windows = [padded[..., i : i + height, j : j + width] for i in range(3) for j in range(3)]
