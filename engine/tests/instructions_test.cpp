@@ -65,8 +65,7 @@ void tables_are_complete() {
       for (int step = 0; step < kStripSteps; ++step) CHECK(kernels.sparse[0][columns][step]);
     CHECK(kernels.most_vectors >= 1 && kernels.most_vectors <= kMostStripColumns && kernels.dense_channels >= 1);
     CHECK(kernels.dense_vectors >= 1 && kernels.dense_vectors <= kMostDenseVectors && kernels.dense_cycles > 0);
-    for (int vectors = 0; vectors < kernels.dense_vectors; ++vectors)
-      CHECK(kernels.pack[vectors] && kernels.dense[vectors]);
+    for (int vectors = 0; vectors < kernels.dense_vectors; ++vectors) CHECK(kernels.dense[vectors]);
     CHECK(kernels.pack_pixels && kernels.finish_pixels);
     CHECK(kernels.pool && kernels.sparse_rows && kernels.shuffle && kernels.interleave && kernels.separate);
   }

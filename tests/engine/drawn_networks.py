@@ -18,8 +18,8 @@ from netsurgery.runtime.reference import run, run_node
 
 UNIT = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding may be off by, relatively."""
-LARGEST_EXACT = 2.0**24
-"""Whole numbers up to here are float32; sums that stay below are exact in any order."""
+LARGEST_EXACT = 2.0**22
+"""Quarters of whole numbers are float32 up to here, Winograd's too; sums that stay below are exact in any order."""
 
 FEW_PIXELS = 25
 """Pictures up to here may have many channels."""
@@ -90,7 +90,10 @@ def _magnitudes(node: GraphNode, operands: list[tuple[Array, int]]) -> tuple[Arr
     longest, x = max(counts), values[0]
     match node.operator:
         case "Conv" | "Linear":
-            return run_node(node, values), sum(counts[:2]) + math.prod(values[1].shape[1:]) + 2
+            made = run_node(node, values)
+            if may_be_winograd(node, values[1]):
+                made = np.maximum(made, winograd_magnitudes(node, *values))
+            return made, sum(counts[:2]) + math.prod(values[1].shape[1:]) + 2
         case "AveragePool" | "AdaptiveAveragePool" | "Mean":
             return run_node(node, values), longest + math.prod(node.attributes.get("kernel", (1,))) + 2
         case "Add" | "Sub":
@@ -112,6 +115,46 @@ def _magnitudes(node: GraphNode, operands: list[tuple[Array, int]]) -> tuple[Arr
             return np.float32(STEEPEST) * x + np.float32(1), longest + 8
         case _:
             return run_node(node, values), longest
+
+
+def may_be_winograd(node: GraphNode, weight: Array) -> bool:
+    """Whether the engine may run a node that way."""
+    if node.operator != "Conv" or weight.ndim < 4:
+        return False
+    strides, dilations = (node.attributes.get(name) or (1, 1) for name in ("strides", "dilations"))
+    return (weight.shape[-2:], strides[-2:], dilations[-2:]) == ((3, 3), (1, 1), (1, 1))
+
+
+def winograd_magnitudes(node: GraphNode, x: Array, weight: Array, *bias: Array) -> Array:
+    """What F(2 x 2, 3 x 3) gives for magnitudes alone, wherever the blocks of 2 x 2 outputs begin.
+
+    Each output takes part in sums of its whole block, of pixels too that its own window doesn't see.
+    """
+    b = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1]], np.float32)
+    g = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0, 0, 1]], np.float32)
+    a = np.array([[1, 1, 1, 0], [0, 1, 1, 1]], np.float32)
+    axes = weight.ndim - 2
+    pads = tuple(node.attributes.get("pads") or (0,) * 2 * axes)
+    before, after = pads[axes - 2 : axes], pads[2 * axes - 2 :]
+    around = [(0, 0)] * (x.ndim - 2) + [(first + 1, last + 1) for first, last in zip(before, after, strict=True)]
+    seen = np.pad(x, around)  # one more on each side: blocks begin where the first or the last output is their second
+    height, width = seen.shape[-2] - 3, seen.shape[-1] - 3
+    rest = (*pads[: axes - 2], 0, 0, *pads[axes : 2 * axes - 2], 0, 0)
+    product = replace(node, attributes=node.attributes | {"pads": rest})
+    sums: dict[tuple[int, int], Array] = {}
+    for i in range(4):
+        for j in range(4):
+            inputs = sum(
+                b[i, y] * b[j, x] * seen[..., y : y + height, x : x + width] for y in range(4) for x in range(4)
+            )
+            weights = np.einsum("y,x,...yx->...", g[i], g[j], weight)[..., None, None]
+            sums[i, j] = run_node(product, [inputs, weights, *bias])
+    largest = []
+    for y in range(2):
+        for x_ in range(2):
+            made = sum(a[y, i] * a[x_, j] * sums[i, j] for i in range(4) for j in range(4))
+            largest.append(made[..., 1 - y : height - y, 1 - x_ : width - x_])
+    return np.asarray(np.maximum.reduce(largest), np.float32)
 
 
 class Drawing:

@@ -19,10 +19,11 @@ from netsurgery.runtime.session import Session
 
 every_set = pytest.mark.parametrize("name", _native.available_instructions())
 
-WAYS = {  # kind of step -> (density, channels, size)
-    "sparse lanes": (0.2, 19, 21),
-    "dense lanes": (1.0, 24, 28),
-    "dense pixels": (1.0, 64, 7),
+WAYS = {  # kind of step -> (density, channels, size, dilation)
+    "sparse lanes": (0.2, 19, 21, 1),
+    "dense lanes": (1.0, 24, 28, 2),
+    "dense pixels": (1.0, 64, 7, 2),
+    "winograd": (1.0, 24, 28, 1),
 }
 
 
@@ -48,12 +49,13 @@ ACTIVATIONS = {
 
 def activated(activation: str, way: str, residual: bool = False, strides: int = 1, size: int = 0) -> Graph:
     """A convolution, perhaps with something added, an activation, and a convolution that looks beyond each tile."""
-    density, channels, usual = WAYS[way]
+    density, channels, usual, dilation = WAYS[way]
     size = size or usual
     rng, builder = np.random.default_rng(channels), GraphBuilder()
     x = builder.input("x", ("batch", channels, size, size))
     weight = builder.constant(sparse(rng, density, channels, channels, 3, 3) / 5)
-    made = builder.node("Conv", [x, weight, builder.constant(rng.normal(size=channels))], pads=(1,) * 4)
+    windows: dict[str, Any] = {"pads": (dilation,) * 4, "dilations": (dilation,) * 2}
+    made = builder.node("Conv", [x, weight, builder.constant(rng.normal(size=channels))], **windows)
     if residual:
         other = builder.node("Conv", [x, builder.constant(sparse(rng, density, channels, channels, 1, 1))])
         made = builder.node("Add", [made, other])

@@ -218,13 +218,16 @@ def test_threads_cut_outputs_in_each_group_where_kernels_may(of_group: int, kind
         assert_as_the_reference(graph, 1, threads=(1, 2, 3, 4, 7))
 
 
-def full(sizes: tuple[int, int], groups: int, outputs: int, stride: int = 1, inputs: int = 24) -> Graph:
+def full(
+    sizes: tuple[int, int], groups: int, outputs: int, stride: int = 1, inputs: int = 24, dilation: int = 1
+) -> Graph:
     """A convolution without zeros, with a bias, a residual and a ReLU behind it."""
     rng, builder = np.random.default_rng(outputs), GraphBuilder()
     x = builder.input("x", ("batch", inputs, *sizes))
     weight = builder.constant(rng.normal(size=(outputs, inputs // groups, 3, 3)))
     bias = builder.constant(rng.normal(size=outputs))
-    made = builder.node("Conv", [x, weight, bias], groups=groups, strides=(stride, stride), pads=(1,) * 4)
+    windows: dict[str, Any] = {"strides": (stride,) * 2, "pads": (dilation,) * 4, "dilations": (dilation,) * 2}
+    made = builder.node("Conv", [x, weight, bias], groups=groups, **windows)
     other = builder.node("MaxPool", [x], kernel=(1, 1), strides=(stride, stride))
     other = builder.node("Conv", [other, builder.constant(rng.normal(size=(outputs, inputs, 1, 1)))])
     return builder.graph([builder.node("Relu", [builder.node("Add", [made, other])])])
@@ -246,9 +249,10 @@ def test_full_convolutions_of_small_pictures_give_what_the_reference_gives(
     """Channels that fill their vectors and that don't, in one group and in two, pixels that leave lanes empty."""
     with instructions(name):
         for groups in (1, 2):
-            assert_as_the_reference(full(sizes, groups, outputs), batch)
+            for dilation in (1, 2):
+                assert_as_the_reference(full(sizes, groups, outputs, dilation=dilation), batch)
         if sizes == (7, 7) and batch == 1 and outputs >= 62:
-            assert "dense pixels" in kinds(full(sizes, 1, outputs), batch)
+            assert "dense pixels" in kinds(full(sizes, 1, outputs, dilation=2), batch)
 
 
 @pytest.mark.parametrize("name", _native.available_instructions())
@@ -268,7 +272,7 @@ def test_full_convolutions_of_larger_pictures_give_what_the_reference_gives(
 @pytest.mark.parametrize("name", _native.available_instructions())
 def test_pixels_of_a_small_picture_never_meet_what_lies_in_empty_lanes(name: str) -> None:
     """Of 64 lanes 49 are pixels: infinities that an earlier run has left in the others mustn't come back as NaN."""
-    graph = full((7, 7), 1, 64)
+    graph = full((7, 7), 1, 64, dilation=2)
     drawn = Drawn(graph, whole=False)
     x = drawn.inputs(1, 0)["x"]
     with instructions(name):

@@ -16,6 +16,7 @@
 #include "isa/kernel_sign_tables.hpp"
 #include "isa/kernel_strips.hpp"
 #include "isa/kernel_tokens.hpp"
+#include "isa/kernel_winograd.hpp"
 
 namespace netsurgery {
 namespace NETSURGERY_SET {
@@ -56,7 +57,6 @@ constexpr void put_strips(Kernels& table) {
 template <int kVectors>
 constexpr void put_panels(Kernels& table) {
   if constexpr (kVectors <= kDenseVectors) {
-    table.pack[kVectors - 1] = pack_panel<kVectors>;
     table.dense[kVectors - 1] = dense_panel<kVectors>;
   }
 }
@@ -87,6 +87,8 @@ constexpr Kernels table(Instructions instructions) {
   put_panels<4>(made);
   made.pack_pixels = pack_pixels;
   made.finish_pixels = finish_pixels;
+  made.winograd_inputs = winograd_inputs;
+  made.winograd_outputs = winograd_outputs;
   put_row_of_strips<1>(made);
   put_row_of_strips<2>(made);
   put_row_of_strips<3>(made);

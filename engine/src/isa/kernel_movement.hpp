@@ -12,35 +12,47 @@ namespace NETSURGERY_SET {
 
 static void shuffle_lanes(float* memory, std::ptrdiff_t channels, std::ptrdiff_t channel, const Shuffle* shuffles,
                           std::ptrdiff_t count, float outside) {
-  for (std::ptrdiff_t c = 0; c < channels; ++c, memory += channel)
-    for (std::ptrdiff_t i = 0; i < count; ++i) {
-      const Shuffle& one = shuffles[i];
+  // Channel by channel within a shuffle: its lanes stay in registers.
+  for (std::ptrdiff_t i = 0; i < count; ++i) {
+    const Shuffle& one = shuffles[i];
+    const float* source = memory + one.source;
+    float* target = memory + one.target;
 #if defined(__AVX512F__)
-      const __m512i lane = _mm512_load_si512(one.lane);
-      const __mmask16 inside = _mm512_cmpge_epi32_mask(lane, _mm512_setzero_si512());
-      const __m512 source = _mm512_load_ps(memory + one.source);
-      _mm512_store_ps(memory + one.target, _mm512_mask_permutexvar_ps(_mm512_set1_ps(outside), inside, lane, source));
+    const __m512i lane = _mm512_load_si512(one.lane);
+    const __mmask16 inside = _mm512_cmpge_epi32_mask(lane, _mm512_setzero_si512());
+    const __m512 beyond = _mm512_set1_ps(outside);
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel)
+      _mm512_store_ps(target, _mm512_mask_permutexvar_ps(beyond, inside, lane, _mm512_load_ps(source)));
 #elif defined(__AVX2__)
-      const __m256 low = _mm256_load_ps(memory + one.source), high = _mm256_load_ps(memory + one.source + 8);
-      const __m256 beyond = _mm256_set1_ps(outside);
-      __m256 made[2];
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half) {  // signs say which is taken: a lane of 8 .. 15, then one that is -1
-        const __m256i lane = _mm256_load_si256(reinterpret_cast<const __m256i*>(one.lane + 8 * half));
-        const __m256 inside =
-            _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, lane), _mm256_permutevar8x32_ps(high, lane),
-                             _mm256_castsi256_ps(_mm256_slli_epi32(lane, 28)));
-        made[half] = _mm256_blendv_ps(inside, beyond, _mm256_castsi256_ps(lane));
+    const __m256 beyond = _mm256_set1_ps(outside);
+    const __m256i first = _mm256_load_si256(reinterpret_cast<const __m256i*>(one.lane));
+    const __m256i second = _mm256_load_si256(reinterpret_cast<const __m256i*>(one.lane + 8));
+    const __m256 none[2] = {_mm256_castsi256_ps(first), _mm256_castsi256_ps(second)};  // signs say which is taken
+    if (source == target) {  // lanes stay where they are, or are outside
+      for (std::ptrdiff_t c = 0; c < channels; ++c, target += channel) {
+        _mm256_store_ps(target, _mm256_blendv_ps(_mm256_load_ps(target), beyond, none[0]));
+        _mm256_store_ps(target + 8, _mm256_blendv_ps(_mm256_load_ps(target + 8), beyond, none[1]));
       }
-      _mm256_store_ps(memory + one.target, made[0]);
-      _mm256_store_ps(memory + one.target + 8, made[1]);
-#else
-      float made[kLanes];
-      const float* source = memory + one.source;
-      for (int l = 0; l < kLanes; ++l) made[l] = one.lane[l] < 0 ? outside : source[one.lane[l]];
-      std::memcpy(memory + one.target, made, sizeof made);
-#endif
+      continue;
     }
+    const __m256 upper[2] = {_mm256_castsi256_ps(_mm256_slli_epi32(first, 28)),  // lanes 8 .. 15
+                             _mm256_castsi256_ps(_mm256_slli_epi32(second, 28))};
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
+      const __m256 low = _mm256_load_ps(source), high = _mm256_load_ps(source + 8);
+      const __m256 made[2] = {
+          _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, first), _mm256_permutevar8x32_ps(high, first), upper[0]),
+          _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, second), _mm256_permutevar8x32_ps(high, second), upper[1])};
+      _mm256_store_ps(target, _mm256_blendv_ps(made[0], beyond, none[0]));
+      _mm256_store_ps(target + 8, _mm256_blendv_ps(made[1], beyond, none[1]));
+    }
+#else
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
+      float made[kLanes];
+      for (int l = 0; l < kLanes; ++l) made[l] = one.lane[l] < 0 ? outside : source[one.lane[l]];
+      std::memcpy(target, made, sizeof made);
+    }
+#endif
+  }
 }
 
 static void pick(const Picks& given) {

@@ -1,5 +1,5 @@
 // Dense convolution: a panel of inputs, packed one after another, times blocks of output channels whose sums stay in
-// registers.
+// registers. The first block packs what it reads.
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,7 @@ struct Ahead {
 };
 
 /// The compiler keeps an array in registers only where it has unrolled every loop over it early: hence the pragmas.
-template <int kChannels, int kVectors>
+template <int kChannels, int kVectors, bool kPacks>
 NETSURGERY_INLINE void dense_block(const DensePanel& panel, const float* weights, std::ptrdiff_t channel, Ahead ahead) {
   constexpr int kNatives = kVectors * kParts, kNativeLanes = kLanes / kParts;
   Native sums[kChannels][kNatives];
@@ -56,13 +56,29 @@ NETSURGERY_INLINE void dense_block(const DensePanel& panel, const float* weights
       for (int n = 0; n < kNatives; ++n) sums[c][n] = *part(output[n / kParts] + c * panel.output_channel, n % kParts);
   }
   const float* input = panel.input;
+  const char* windows[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors && kPacks; ++v)
+    windows[v] = reinterpret_cast<const char*>(panel.source + panel.source_places[v]);
   const std::ptrdiff_t step = panel.weight_step ? panel.weight_step : kChannels;
   for (std::ptrdiff_t i = 0; i < panel.inputs; ++i, weights += step, input += kVectors * kLanes) {
-    __builtin_prefetch(ahead.at, 0, 2);
-    ahead.at += ahead.step;
+    if constexpr (!kPacks) {
+      __builtin_prefetch(ahead.at, 0, 2);
+      ahead.at += ahead.step;
+    }
     Native seen[kNatives];
 #pragma GCC unroll 8
-    for (int n = 0; n < kNatives; ++n) seen[n] = *reinterpret_cast<const AlignedNative*>(input + n * kNativeLanes);
+    for (int n = 0; n < kNatives; ++n) {
+      if constexpr (kPacks) {
+        const char* const window = windows[n / kParts] + panel.offsets[i];
+        // The next vectors are mostly neighbours, of more channels than processors follow by themselves.
+        if (n % kParts == 0) __builtin_prefetch(window + 2 * kVectors * kLanes * sizeof(float), 0, 3);
+        seen[n] = reinterpret_cast<const AlignedNative*>(window)[n % kParts];
+        *reinterpret_cast<AlignedNative*>(panel.packed + i * kVectors * kLanes + n * kNativeLanes) = seen[n];
+      } else {
+        seen[n] = *reinterpret_cast<const AlignedNative*>(input + n * kNativeLanes);
+      }
+    }
 #pragma GCC unroll 8
     for (int c = 0; c < kChannels; ++c) {
       const Native weight = weights[c] - Native{};
@@ -99,6 +115,33 @@ NETSURGERY_INLINE void dense_block(const DensePanel& panel, const float* weights
     for (int n = 0; n < kNatives; ++n) *part(output[n / kParts] + c * panel.output_channel, n % kParts) = sums[c][n];
 }
 
+template <int kVectors, bool kPacks>
+NETSURGERY_INLINE void dense_block_of(std::ptrdiff_t channels, const DensePanel& panel, const float* weights,
+                                      std::ptrdiff_t first, Ahead ahead) {
+  switch (channels) {
+    case 1:
+      dense_block<1, kVectors, kPacks>(panel, weights, first, ahead);
+      break;
+    case 2:
+      dense_block<2, kVectors, kPacks>(panel, weights, first, ahead);
+      break;
+#if !defined(__SSE2__) || defined(__AVX2__)
+    case 3:
+      dense_block<3, kVectors, kPacks>(panel, weights, first, ahead);
+      break;
+    case 4:
+      dense_block<4, kVectors, kPacks>(panel, weights, first, ahead);
+      break;
+    case 5:
+      dense_block<5, kVectors, kPacks>(panel, weights, first, ahead);
+      break;
+    case 6:
+      dense_block<6, kVectors, kPacks>(panel, weights, first, ahead);
+      break;
+#endif
+  }
+}
+
 template <int kVectors>
 static void dense_panel(const DensePanel& given) {
   const DensePanel panel = given;
@@ -110,41 +153,11 @@ static void dense_panel(const DensePanel& given) {
   for (std::ptrdiff_t i = 0; i < panel.blocks; ++i) {
     const std::ptrdiff_t first = panel.first[i], channels = panel.first[i + 1] - first;
     const Ahead ahead{fetched ? panel.next + i * panel.inputs * fetched : panel.input, fetched};
-    switch (channels) {
-      case 1:
-        dense_block<1, kVectors>(panel, weights, first, ahead);
-        break;
-      case 2:
-        dense_block<2, kVectors>(panel, weights, first, ahead);
-        break;
-#if !defined(__SSE2__) || defined(__AVX2__)
-      case 3:
-        dense_block<3, kVectors>(panel, weights, first, ahead);
-        break;
-      case 4:
-        dense_block<4, kVectors>(panel, weights, first, ahead);
-        break;
-      case 5:
-        dense_block<5, kVectors>(panel, weights, first, ahead);
-        break;
-      case 6:
-        dense_block<6, kVectors>(panel, weights, first, ahead);
-        break;
-#endif
-    }
+    if (i == 0 && panel.source)
+      dense_block_of<kVectors, true>(channels, panel, weights, first, ahead);
+    else
+      dense_block_of<kVectors, false>(channels, panel, weights, first, ahead);
     weights += panel.weight_step ? channels : channels * panel.inputs;
-  }
-}
-
-template <int kVectors>
-static void pack_panel(const PanelInputs& given) {
-  const PanelInputs inputs = given;
-  float* panel = inputs.panel;
-  for (std::ptrdiff_t i = 0; i < inputs.inputs; ++i, panel += kVectors * kLanes) {
-    const float* input =
-        reinterpret_cast<const float*>(reinterpret_cast<const char*>(inputs.input) + inputs.offsets[i]);
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) store(panel + v * kLanes, load(input + inputs.places[v]));
   }
 }
 

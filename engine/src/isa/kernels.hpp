@@ -41,20 +41,16 @@ struct SparseStrip : Strip {
 
 constexpr int kMostDenseVectors = 4;
 
-/// Inputs of some vectors of output, one after another in memory: for weights without many zeros.
-struct PanelInputs {
-  const float* input;
-  const std::ptrdiff_t* places;  // of each vector's first window, in floats from `input`
-  const std::uint32_t* offsets;  // bytes, of each input within a window, in order
-  std::ptrdiff_t inputs;
-  float* panel;  // [inputs][vectors][16]
-};
-
 /// Some vectors of output, wherever they lie, of blocks of output channels, and the part of their sums that the inputs
 /// of a panel give. Channels of a block share each input that is read.
 struct DensePanel {
-  const float* input;  // as PanelInputs leaves it
+  const float* input;  // one after another, [inputs][vectors][16]
   std::ptrdiff_t inputs;
+  /// Where they come from, if they don't lie there yet: packed = input is written with the first block.
+  const float* source;                  // nullptr: they do
+  const std::ptrdiff_t* source_places;  // of each vector's first window, in floats from `source`
+  const std::uint32_t* offsets;         // bytes, of each input within a window, in order
+  float* packed;
   const float* next;  // what will be read as input later, and how many floats: fetched meanwhile
   std::ptrdiff_t next_floats;
   const float* weights;         // of each block in turn [inputs][channels of the block]
@@ -104,6 +100,29 @@ struct PixelSums {
   std::ptrdiff_t output_channel;
   Finish finish;                          // residual_row isn't used
   const std::ptrdiff_t* residual_places;  // of each vector, from finish.residual
+};
+
+/// Inputs of one vector of blocks of 2 x 2 outputs, as kernel_winograd.hpp transforms them.
+struct WinogradInputs {
+  const float* input;
+  const std::uint32_t* offsets;  // bytes, of each input's plane
+  std::ptrdiff_t inputs;
+  std::ptrdiff_t rows[4];         // of a block's rows of 4 vectors, in floats from `input`
+  std::ptrdiff_t last_column;     // from a row's first vector to the fourth; the others are neighbours
+  float* panel;                   // of the first of 16 positions
+  std::ptrdiff_t step, position;  // floats from an input to the next, from a position to the next
+};
+
+/// Sums of such a vector, of some channels: for each the 16 positions.
+struct WinogradSums {
+  const float* sums;
+  std::ptrdiff_t channel, channels;  // floats from a channel to the next
+  const float* bias;                 // of each channel
+  float* output;
+  std::ptrdiff_t output_channel;
+  std::ptrdiff_t places[4];           // of the block's outputs, in floats from `output`; negative: there is none
+  Finish finish;                      // residual_row isn't used
+  std::ptrdiff_t residual_places[4];  // as `places`, from finish.residual
 };
 
 constexpr int kShorts = 32;  // whole numbers of 16 bits in a vector
@@ -492,10 +511,12 @@ struct Kernels {
   /// Of a multiply-add of a vector in a dense block, beside 1 in a sparse strip.
   double dense_cycles;
   /// By vectors - 1; nullptr beyond dense_vectors.
-  void (*pack[kMostDenseVectors])(const PanelInputs&);
   void (*dense[kMostDenseVectors])(const DensePanel&);
   void (*pack_pixels)(const PixelInputs&);
   void (*finish_pixels)(const PixelSums&);
+  void (*winograd_inputs)(const WinogradInputs&);
+  /// False if a sum isn't finite, before it is finished.
+  bool (*winograd_outputs)(const WinogradSums&);
   void (*tables)(const SignTables&);
   void (*table_sums)(const TableSums&);
   void (*number_tables)(const float* input, std::ptrdiff_t groups,

@@ -8,6 +8,7 @@
 #include "lanes/dense_convolution.hpp"
 #include "lanes/pixel_convolution.hpp"
 #include "lanes/ranges.hpp"
+#include "lanes/winograd_convolution.hpp"
 
 namespace netsurgery {
 namespace {
@@ -251,6 +252,8 @@ double cycles_of(ConvolutionWay way, const Kernels& kernels, const Convolution& 
       return dense_convolution_cycles(kernels, convolution, output);
     case ConvolutionWay::kPixels:
       return pixel_convolution_cycles(kernels, convolution, output);
+    case ConvolutionWay::kWinograd:
+      return winograd_convolution_cycles(kernels, convolution, output);
     default:
       return sparse_convolution_cycles(kernels, convolution, output);
   }
@@ -296,7 +299,7 @@ bool offsets_fit(const Convolution& convolution, const Layout& input) {
 ConvolutionWay convolution_way(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
   ConvolutionWay best = ConvolutionWay::kSparse;
   if (density(*convolution.weight) < kDenseFrom) return best;
-  for (const ConvolutionWay way : {ConvolutionWay::kDense, ConvolutionWay::kPixels})
+  for (const ConvolutionWay way : {ConvolutionWay::kDense, ConvolutionWay::kPixels, ConvolutionWay::kWinograd})
     if (cycles_of(way, kernels, convolution, output) < cycles_of(best, kernels, convolution, output)) best = way;
   return best;
 }
@@ -307,6 +310,8 @@ const char* name(ConvolutionWay way) {
       return "dense lanes";
     case ConvolutionWay::kPixels:
       return "dense pixels";
+    case ConvolutionWay::kWinograd:
+      return "winograd";
     default:
       return "sparse lanes";
   }
@@ -371,7 +376,9 @@ std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution
                                        const Ending& ending, int threads) {
   const ConvolutionWay way = convolution_way(kernels, convolution, output_layout);
   if (way != ConvolutionWay::kSparse && offsets_fit(convolution, input_layout)) {
-    const auto make = way == ConvolutionWay::kDense ? make_dense_convolution : make_pixel_convolution;
+    const auto make = way == ConvolutionWay::kDense    ? make_dense_convolution
+                      : way == ConvolutionWay::kPixels ? make_pixel_convolution
+                                                       : make_winograd_convolution;
     return make(kernels, convolution, input, input_layout, output, output_layout, ending, threads);
   }
   return std::make_unique<SparseConvolution>(kernels, convolution, input, input_layout, output, output_layout, ending,

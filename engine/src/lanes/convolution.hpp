@@ -20,6 +20,7 @@ struct Convolution : Windows {
   const Constant* weight = nullptr;
   const Constant* bias = nullptr;  // may be left out
   Size groups = 1;
+  bool exact = false;  // sums are exact in any order of products, and have to be: nothing else may be computed
 
   Size inputs() const { return weight->columns; }
   Size outputs() const { return weight->rows; }
@@ -54,11 +55,11 @@ Size input_offset(const Convolution& convolution, const Layout& input, Size colu
 bool offsets_fit(const Convolution& convolution, const Layout& input);
 
 /// How a convolution is computed: from one kept weight to the next; with all of them, a lane being a pixel; or an
-/// output channel.
-enum class ConvolutionWay : std::uint8_t { kSparse, kDense, kPixels };
+/// output channel; or with sums of them, a lane being a block of 2 x 2 pixels.
+enum class ConvolutionWay : std::uint8_t { kSparse, kDense, kPixels, kWinograd };
 /// The fastest of them that may be used.
 ConvolutionWay convolution_way(const Kernels& kernels, const Convolution& convolution, const Layout& output);
-/// "sparse lanes", "dense lanes", "dense pixels".
+/// "sparse lanes", "dense lanes", "dense pixels", "winograd".
 const char* name(ConvolutionWay way);
 /// The share of entries that are kept.
 double density(const Constant& weight);

@@ -140,17 +140,14 @@ class DenseConvolution final : public Step {
     panel.finish = finish_of(ending_, buffers, group, first_output);
     const Size begin = strips_[static_cast<std::size_t>(strips.begin)].begin;
     for (const Range& inputs : inputs_) {
-      for (Size s = strips.begin; s < strips.end; ++s) {
-        const Range& strip = strips_[static_cast<std::size_t>(s)];
-        kernels_.pack[strip.count() - 1]({input, input_places_.data() + strip.begin, offsets_.data() + inputs.begin,
-                                          inputs.count(), scratch + (strip.begin - begin) * inputs.count() * kVector});
-      }
       panel.inputs = inputs.count();
       panel.bias = inputs.begin == 0 ? bias_.data() + first_output : nullptr;
       panel.last = inputs.end == all_inputs_;
       const float* weights = weights_.data() + (of * all_inputs_ + inputs.begin) * outputs_of_group();
       const Size chunk = std::max<Size>(1, kChunkBytes / (inputs.count() * kernels_.dense_channels * kFloat));
       for (Size b = blocks.begin; b < blocks.end; b += chunk) {
+        panel.source = b == blocks.begin ? input : nullptr;
+        panel.offsets = offsets_.data() + inputs.begin;
         panel.first = first_.data() + b;
         panel.blocks = std::min(chunk, blocks.end - b);
         panel.weights = weights + first_[static_cast<std::size_t>(b)] * inputs.count();
@@ -162,7 +159,8 @@ class DenseConvolution final : public Step {
           // With the last strip comes what the next chunk, or the next block of inputs, begins with.
           panel.next_floats =
               s + 1 < strips.end ? 0 : std::min(kChunkBytes / kFloat, weights_.data() + weights_.size() - panel.next);
-          panel.input = scratch + (strip.begin - begin) * inputs.count() * kVector;
+          panel.input = panel.packed = scratch + (strip.begin - begin) * inputs.count() * kVector;
+          panel.source_places = input_places_.data() + strip.begin;
           panel.places = output_places_.data() + strip.begin;
           panel.residual_places = residual_places_.data() + strip.begin;
           kernels_.dense[strip.count() - 1](panel);

@@ -90,7 +90,7 @@ class PixelConvolution final : public Step {
       for (Size x = 0; x < tiling.width; ++x) {
         const Size z = row / tiling.height, y = row % tiling.height;
         PixelLanes made{};
-        made.first = pixels_;
+        const Size first = pixels_;
         for (int lane = 0; lane < static_cast<int>(kVector); ++lane) {
           const bool inside = output_layout_.is_pixel(lane, z, y, x);
           made.pixel[lane] = inside ? static_cast<std::int32_t>(pixels_) : -1;
@@ -100,6 +100,10 @@ class PixelConvolution final : public Step {
           ++pixels_;
         }
         if (made.count == 0) continue;
+        std::vector<std::ptrdiff_t> blocks;
+        for (const Range& block : parts(made.count, kernels_.dense_channels)) blocks.push_back(first + block.begin);
+        blocks.push_back(pixels_);
+        blocks_.push_back(std::move(blocks));
         made.place = output_layout_.at(0, z, y, 0, x);
         outputs_.push_back(made);
         output_places_.push_back(made.place);
@@ -107,8 +111,6 @@ class PixelConvolution final : public Step {
         windows_.push_back(made);
         if (ending_.residual >= 0) residual_places_.push_back(ending_.residual_layout.at(0, z, y, 0, x));
       }
-    for (const Range& block : parts(pixels_, kernels_.dense_channels)) first_.push_back(block.begin);
-    first_.push_back(pixels_);
     zeros_.assign(static_cast<std::size_t>(pixels_), 0.0f);
   }
 
@@ -163,16 +165,14 @@ class PixelConvolution final : public Step {
                          of * channels_of_group() * input_layout_.channel_floats();
     constexpr std::ptrdiff_t kPlaces[kMostDenseVectors] = {0, kVector, 2 * kVector, 3 * kVector};
     DensePanel panel{};
-    panel.weights = scratch;
-    panel.first = first_.data();
-    panel.blocks = static_cast<std::ptrdiff_t>(first_.size()) - 1;
-    panel.weight_step = pixels_;
     panel.places = kPlaces;
     panel.output_channel = channels;
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       const Range& inputs = inputs_[i];
-      kernels_.pack_pixels({input, windows_.data(), static_cast<std::ptrdiff_t>(windows_.size()),
-                            offsets_.data() + inputs.begin, inputs.count(), scratch, pixels_});
+      // Pixels of each vector by themselves, so that those of a block lie near each other: [vector][input][pixel].
+      for (std::size_t v = 0; v < windows_.size(); ++v)
+        kernels_.pack_pixels({input, &windows_[v], 1, offsets_.data() + inputs.begin, inputs.count(),
+                              scratch + blocks_[v].front() * inputs.count(), windows_[v].count});
       panel.inputs = inputs.count();
       panel.bias = inputs.begin == 0 ? zeros_.data() : nullptr;
       for (Size s = strips.begin; s < strips.end; ++s) {
@@ -180,11 +180,21 @@ class PixelConvolution final : public Step {
         const bool goes_on = s + 1 < strips.end;
         const Size next = goes_on ? s + 1 : strips.begin;
         const Range& then = goes_on ? inputs : inputs_[std::min(i + 1, inputs_.size() - 1)];
-        panel.next = weights_of(of, next, then);
-        panel.next_floats = then.count() * strips_[static_cast<std::size_t>(next)].count() * kVector;
+        const float* const next_weights = weights_of(of, next, then);
+        const Size next_floats = then.count() * strips_[static_cast<std::size_t>(next)].count() * kVector;
         const Range& strip = strips_[static_cast<std::size_t>(s)];
         panel.output = sums + strip.begin * kVector - first;
-        kernels_.dense[strip.count() - 1](panel);
+        const Size vectors = static_cast<Size>(windows_.size());
+        for (Size v = 0; v < vectors; ++v) {
+          const std::vector<std::ptrdiff_t>& blocks = blocks_[static_cast<std::size_t>(v)];
+          panel.first = blocks.data();
+          panel.blocks = static_cast<std::ptrdiff_t>(blocks.size()) - 1;
+          panel.weights = scratch + blocks.front() * inputs.count();
+          panel.weight_step = blocks.back() - blocks.front();
+          panel.next = next_weights + next_floats * v / vectors;
+          panel.next_floats = next_floats * (v + 1) / vectors - next_floats * v / vectors;
+          kernels_.dense[strip.count() - 1](panel);
+        }
       }
     }
     const Size first_output = of * outputs_of_group_ + first;
@@ -216,11 +226,11 @@ class PixelConvolution final : public Step {
   Size pixels_ = 0;
   std::vector<PixelLanes> windows_, outputs_;  // of a tile
   std::vector<std::ptrdiff_t> output_places_, residual_places_;
-  std::vector<std::ptrdiff_t> first_;   // pixel of each block, and the end
-  std::vector<Range> inputs_, strips_;  // of a group; strips in vectors of channels
-  std::vector<Range> pieces_;           // of strips
-  Size most_channels_ = 0;              // of a piece
-  std::vector<std::uint32_t> offsets_;  // bytes, from a window's first input to each
+  std::vector<std::vector<std::ptrdiff_t>> blocks_;  // of each vector: pixels of its blocks, and the end
+  std::vector<Range> inputs_, strips_;               // of a group; strips in vectors of channels
+  std::vector<Range> pieces_;                        // of strips
+  Size most_channels_ = 0;                           // of a piece
+  std::vector<std::uint32_t> offsets_;               // bytes, from a window's first input to each
   std::vector<Channels> weights_;
 };
 

@@ -25,6 +25,7 @@ bool Planner::convolution(const Node& node) {
   convolution.weight = &weight;
   convolution.bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
   convolution.groups = node.attributes.integer(AttributeName::kGroups);
+  convolution.exact = grids_[static_cast<std::size_t>(node.inputs[0])].known;
   const bool sees_all = convolution.groups == 1 && convolution.is_picture(input, output);
   if (sees_all && options_.images < kFewestForLanes) {
     rows(node, input.count);
@@ -97,7 +98,10 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
     alone_[static_cast<std::size_t>(read.layout)] = true;
   }
   int output = node.output, residual_layout = -1;
-  const bool pads = choice.halo.any() || convolution.sees_outside(input_image, output_image);
+  const ConvolutionWay way = convolution_way(kernels_, convolution, Layout{output_image, choice.output, {}});
+  // Sums of a block's pixels are only of those there are: none may be what an earlier run has left.
+  const bool pads = choice.halo.any() || convolution.sees_outside(input_image, output_image) ||
+                    (!tables && way == ConvolutionWay::kWinograd);
   Ending end;
   if (!alone) end = ending(&choice.output, output, residual_layout, !tables);
   const Place from = ready(node, choice, input, input_image, 0.0f, pads);
@@ -106,8 +110,7 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   std::vector<int> reads{from.buffer};
   if (end.residual >= 0) reads.push_back(end.residual);
   const Size useful = convolution.weight->kept * output_image.count * output_image.pixels();
-  const char* kind =
-      tables ? "tables" : name(convolution_way(kernels_, convolution, Layout{output_image, choice.output, {}}));
+  const char* kind = tables ? "tables" : name(way);
   draft(
       &node, kind, reads, {to.buffer}, cycles(layout(to.layout)),
       [=] {
