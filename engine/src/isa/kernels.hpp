@@ -166,14 +166,13 @@ struct FixedShuffle {
   alignas(64) std::int16_t lane[kShorts];
 };
 
-/// As Picks, of whole numbers of 16 bits.
-struct FixedPicks {
-  const std::int16_t* source;
-  std::int16_t* target;
-  std::ptrdiff_t source_channel, target_channel, channels;
-  const std::int32_t* offsets;  // unaligned
-  std::ptrdiff_t count;
-  std::int16_t outside;
+/// Neighbouring vectors of whole numbers, and the same numbers lane by lane: those of each lane side by side from its
+/// place on.
+struct FixedRows {
+  std::int16_t* vectors;  // [columns][kShorts], aligned
+  std::int16_t* lanes;
+  const std::int32_t* places;  // of each lane, from `lanes`
+  std::ptrdiff_t columns;
 };
 
 /// A row of windows, over some channels: the largest number of each.
@@ -479,14 +478,15 @@ struct Kernels {
   void (*fixed_depthwise[2][kMostDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
-  void (*fixed_pick)(const FixedPicks&);
   void (*fixed_pool)(const FixedPool&);
-  /// Columns of whole numbers from those of floats, of the first 16 lanes and of the others: times `factor`, cut to
-  /// whole numbers of 16 bits, and rounded. And back, times `factor`. All of them are aligned.
-  void (*fixed_from_floats)(const float* first, const float* others, std::ptrdiff_t columns, float factor, float low,
-                            float high, std::int16_t* target);
-  void (*fixed_to_floats)(const std::int16_t* source, std::ptrdiff_t columns, float factor, float* first,
-                          float* others);
+  /// Vectors to lanes. Up to 7 numbers behind those of a lane may be written too, before those of any later lane.
+  void (*fixed_separate)(const FixedRows&);
+  /// Lanes to vectors. Up to 7 numbers behind those of a lane may be read too.
+  void (*fixed_interleave)(const FixedRows&);
+  /// Whole numbers from floats: times `factor`, cut to whole numbers of 16 bits, and rounded. And back, times `factor`.
+  void (*fixed_from_floats)(const float* source, std::ptrdiff_t count, float factor, float low, float high,
+                            std::int16_t* target);
+  void (*fixed_to_floats)(const std::int16_t* source, std::ptrdiff_t count, float factor, float* target);
   /// Most output channels of a block and vectors of a panel, whose sums stay in registers together.
   int dense_channels, dense_vectors;
   /// Of a multiply-add of a vector in a dense block, beside 1 in a sparse strip.
