@@ -171,6 +171,16 @@ class FixedMovement final : public Step {
   std::vector<Row> source_rows_, target_rows_;
 };
 
+/// Channels of one pixel as the columns of one channel, which lie as they do, in both orders.
+Layout flattened(const Layout& layout) {
+  if (layout.image.pixels() > 1 || layout.tiling.vectors() > 1 || layout.halo.any() || layout.row_channels > 0)
+    return layout;
+  Layout flat = layout;
+  flat.image.width = flat.tiling.width = layout.image.channels;
+  flat.image.channels = 1;
+  return flat;
+}
+
 /// Vectors of a row of tiles that become rows, or are made of them.
 double turned(Size rows, Size columns) {
   constexpr double kPerRow = 20, kPerBlock = 110;
@@ -178,9 +188,9 @@ double turned(Size rows, Size columns) {
 }
 
 /// Floats that become whole numbers, or the other way, row by row.
-double converted(const Image& image, Size images) {
+double converted(const Image& image) {
   constexpr double kPerRow = 16, kPerNumber = 0.3;
-  return static_cast<double>(images * image.channels * image.depth * image.height) *
+  return static_cast<double>(image.count * image.channels * image.depth * image.height) *
          (kPerRow + kPerNumber * static_cast<double>(image.width));
 }
 
@@ -196,7 +206,8 @@ double turned_to(const Layout& layout) {
 
 std::unique_ptr<Step> make_fixed_gather(const Kernels& kernels, int plain, int blocked, const Layout& layout,
                                         const FixedRounding& rounding, std::int16_t outside) {
-  return std::make_unique<FixedMovement>(kernels, FixedMovement::Side{plain}, FixedMovement::Side{blocked, &layout},
+  const Layout flat = flattened(layout);
+  return std::make_unique<FixedMovement>(kernels, FixedMovement::Side{plain}, FixedMovement::Side{blocked, &flat},
                                          rounding, outside);
 }
 
@@ -208,16 +219,19 @@ std::unique_ptr<Step> make_fixed_move(const Kernels& kernels, int from, const La
 
 std::unique_ptr<Step> make_fixed_scatter(const Kernels& kernels, int blocked, const Layout& layout, int plain,
                                          float factor) {
-  return std::make_unique<FixedMovement>(kernels, FixedMovement::Side{blocked, &layout}, FixedMovement::Side{plain},
+  const Layout flat = flattened(layout);
+  return std::make_unique<FixedMovement>(kernels, FixedMovement::Side{blocked, &flat}, FixedMovement::Side{plain},
                                          FixedRounding{factor, 0, 0}, std::int16_t{0});
 }
 
 double fixed_gather_cycles(const Layout& layout) {
-  return converted(layout.image, layout.image.count) + turned_to(layout);
+  const Layout flat = flattened(layout);
+  return converted(flat.image) + turned_to(flat);
 }
 
 double fixed_scatter_cycles(const Layout& layout) {
-  return turned_from(layout) + converted(layout.image, layout.image.count);
+  const Layout flat = flattened(layout);
+  return turned_from(flat) + converted(flat.image);
 }
 
 double fixed_move_cycles(const Layout& target) { return 2 * turned_to(target); }
