@@ -20,41 +20,87 @@ struct ShuffledLanes {
         beyond(_mm512_set1_epi16(outside)),
         inside(_mm512_cmpge_epi16_mask(lane, _mm512_setzero_si512())) {}
 
-  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target) const {
-    _mm512_store_si512(target, _mm512_mask_permutexvar_epi16(beyond, inside, lane, _mm512_load_si512(source)));
+  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                                    std::ptrdiff_t channel) const {
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel)
+      _mm512_store_si512(target, _mm512_mask_permutexvar_epi16(beyond, inside, lane, _mm512_load_si512(source)));
   }
 };
 #elif defined(__AVX2__)
-/// Bytes are looked up in 16 of them at a time: in each quarter of the source; those of other quarters are 0.
-struct ShuffledLanes {
-  NativeShorts places[2][4], beyond[2];
-
+/// Bytes are looked up in 16 of them at a time: in a pass, each quarter of the target sees one of the source.
+class ShuffledLanes {
+ public:
   ShuffledLanes(const FixedShuffle& one, std::int16_t outside) {
+    const NativeShorts* const lanes = reinterpret_cast<const NativeShorts*>(one.lane);
     for (int half = 0; half < 2; ++half) {
-      const NativeShorts lane = reinterpret_cast<const NativeShorts*>(one.lane)[half];
-      beyond[half] = (lane < 0) & outside;
-      for (int quarter = 0; quarter < 4; ++quarter) {
-        const NativeShorts at = lane - static_cast<std::int16_t>(8 * quarter);
-        const NativeShorts none = (at < 0) | (at > 7);
-        places[half][quarter] = bytes_of_lanes(at) | (none & static_cast<std::int16_t>(0x8080));
-      }
+      const NativeShorts none = (lanes[half] < 0) & outside;
+      beyond[half] = reinterpret_cast<const __m256i&>(none);
     }
+    unsigned left[4];
+    for (int i = 0; i < 4; ++i) left[i] = one.quarters[i];
+    do {
+      for (int half = 0; half < 2; ++half) {
+        std::int16_t first[2];
+        for (int i = 0; i < 2; ++i) {
+          unsigned& bits = left[2 * half + i];
+          const int place = 8 * __builtin_ctz(bits | 1u << 4);  // none is beyond all lanes
+          first[i] = static_cast<std::int16_t>(place);
+          begins[half][count][i] = place % kShorts;
+          bits &= bits - (bits != 0);
+        }
+        const __m256i from = _mm256_set_m128i(_mm_set1_epi16(first[1]), _mm_set1_epi16(first[0]));
+        const NativeShorts at = lanes[half] - reinterpret_cast<const NativeShorts&>(from);
+        const NativeShorts none = (at < 0) | (at > 7);
+        const NativeShorts bytes = bytes_of_lanes(at) | (none & static_cast<std::int16_t>(0x8080));
+        places[half][count] = reinterpret_cast<const __m256i&>(bytes);
+      }
+      ++count;
+    } while ((left[0] | left[1] | left[2] | left[3]) != 0);
   }
 
-  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target) const {
-    __m256i made[2] = {reinterpret_cast<__m256i>(beyond[0]), reinterpret_cast<__m256i>(beyond[1])};
-#pragma GCC unroll 4
-    for (int quarter = 0; quarter < 4; ++quarter) {
-      const __m256i seen =
-          _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(source + 8 * quarter)));
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half)
-        made[half] =
-            _mm256_or_si256(made[half], _mm256_shuffle_epi8(seen, reinterpret_cast<__m256i>(places[half][quarter])));
-    }
-    _mm256_store_si256(reinterpret_cast<__m256i*>(target), made[0]);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(target + 16), made[1]);
+  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                                    std::ptrdiff_t channel) const {
+    if (count == 1)
+      move<1>(source, target, channels, channel);
+    else if (count == 2)
+      move<2>(source, target, channels, channel);
+    else if (count == 3)
+      move<3>(source, target, channels, channel);
+    else
+      move<4>(source, target, channels, channel);
   }
+
+ private:
+  template <int kPasses>
+  NETSURGERY_INLINE void move(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                              std::ptrdiff_t channel) const {
+    const auto quarter = [](const std::int16_t* at) { return _mm_load_si128(reinterpret_cast<const __m128i*>(at)); };
+    __m256i at[2][kPasses];
+    std::ptrdiff_t first[2][kPasses][2];
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half)
+#pragma GCC unroll 4
+      for (int i = 0; i < kPasses; ++i) {
+        at[half][i] = places[half][i];
+        for (int k = 0; k < 2; ++k) first[half][i][k] = begins[half][i][k];
+      }
+    const __m256i outside[2] = {beyond[0], beyond[1]};
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel)
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        __m256i made = outside[half];
+#pragma GCC unroll 4
+        for (int i = 0; i < kPasses; ++i)
+          made = _mm256_or_si256(made, _mm256_shuffle_epi8(_mm256_set_m128i(quarter(source + first[half][i][1]),
+                                                                            quarter(source + first[half][i][0])),
+                                                           at[half][i]));
+        _mm256_store_si256(reinterpret_cast<__m256i*>(target + 16 * half), made);
+      }
+  }
+
+  __m256i places[2][4], beyond[2];  // of each half
+  std::ptrdiff_t begins[2][4][2];   // of the quarters of the source that a half's quarters see
+  int count = 0;
 };
 #elif defined(__aarch64__)
 struct ShuffledLanes {
@@ -68,10 +114,13 @@ struct ShuffledLanes {
     }
   }
 
-  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target) const {
-    const uint8x16x4_t table = vld1q_u8_x4(reinterpret_cast<const std::uint8_t*>(source));
-    for (int i = 0; i < 4; ++i)
-      vst1q_u8(reinterpret_cast<std::uint8_t*>(target + 8 * i), vorrq_u8(vqtbl4q_u8(table, places[i]), beyond[i]));
+  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                                    std::ptrdiff_t channel) const {
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
+      const uint8x16x4_t table = vld1q_u8_x4(reinterpret_cast<const std::uint8_t*>(source));
+      for (int i = 0; i < 4; ++i)
+        vst1q_u8(reinterpret_cast<std::uint8_t*>(target + 8 * i), vorrq_u8(vqtbl4q_u8(table, places[i]), beyond[i]));
+    }
   }
 };
 #else
@@ -81,10 +130,13 @@ struct ShuffledLanes {
 
   ShuffledLanes(const FixedShuffle& one, std::int16_t beyond) : lane(one.lane), outside(beyond) {}
 
-  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target) const {
-    std::int16_t made[kShorts];
-    for (int l = 0; l < kShorts; ++l) made[l] = lane[l] < 0 ? outside : source[lane[l]];
-    std::memcpy(target, made, sizeof made);
+  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                                    std::ptrdiff_t channel) const {
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
+      std::int16_t made[kShorts];
+      for (int l = 0; l < kShorts; ++l) made[l] = lane[l] < 0 ? outside : source[lane[l]];
+      std::memcpy(target, made, sizeof made);
+    }
   }
 };
 #endif
@@ -92,12 +144,8 @@ struct ShuffledLanes {
 /// Lanes of a halo's vectors from wherever they lie.
 static void fixed_shuffle(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                           const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside) {
-  for (std::ptrdiff_t i = 0; i < count; ++i) {
-    const ShuffledLanes shuffled(shuffles[i], outside);
-    std::int16_t* at = memory;
-    for (std::ptrdiff_t c = 0; c < channels; ++c, at += channel)
-      shuffled(at + shuffles[i].source, at + shuffles[i].target);
-  }
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+    ShuffledLanes(shuffles[i], outside)(memory + shuffles[i].source, memory + shuffles[i].target, channels, channel);
 }
 
 #if defined(__AVX2__) || defined(__aarch64__)

@@ -124,6 +124,8 @@ struct FixedFinish {
   int residual_bits = 0, last_bits = 0;
 };
 
+constexpr std::uint16_t kOneShort = 0xffff;
+
 /// A strip of rows x columns vectors of output of some output channels, of whole numbers of 16 bits. Strides are in
 /// those.
 struct FixedStrip {
@@ -134,12 +136,13 @@ struct FixedStrip {
   std::ptrdiff_t channels;
   /// Of each connection, where its input lies, in vectors from `input`: channel by channel, in the order of `runs`.
   const std::uint16_t* vectors;
-  /// Of each channel: how many parts, one at least. Of each part, whose sums stay within 16 bits: by how many bits its
-  /// sum is moved, how many levels; of each level, from the highest exponent on, each of which doubles the sum so far:
-  /// how many inputs are added, and how many are taken away.
+  /// Of each channel: how many parts, or kOneShort. Of each part, whose sums stay within 16 bits: by how many bits its
+  /// sum is moved; then levels. Of kOneShort, whose sum stays within 16 bits over all blocks: levels.
+  /// Levels: how many; of each, from the highest exponent on, each of which doubles the sum so far: how many inputs are
+  /// added, and how many are taken away.
   const std::uint16_t* runs;
-  /// Sums so far, aligned: kShorts for each vector of the strip, channel by channel. Where a strip neither begins nor
-  /// finishes them, a channel may have no parts.
+  /// Sums so far, aligned: kShorts for each vector of the strip, for each channel but those of kOneShort, whose sums
+  /// lie in `output`. Where a strip neither begins nor finishes them, a channel may have no parts.
   std::int32_t* wide;
   bool begins, finishes;
   FixedFinish finish;
@@ -164,6 +167,7 @@ constexpr int kMostDepthwiseStep = 2;
 struct FixedShuffle {
   std::ptrdiff_t target, source;  // whole numbers from the channel's begin in memory
   alignas(64) std::int16_t lane[kShorts];
+  std::uint8_t quarters[4];  // of each quarter of the target: a bit for each quarter of the source that it sees
 };
 
 /// Neighbouring vectors of whole numbers, and the same numbers lane by lane: those of each lane side by side from its
