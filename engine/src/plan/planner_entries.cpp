@@ -364,7 +364,8 @@ bool Planner::reshape(const Node& node) {
       std::all_of(readers.begin(), readers.end(), [](const Node* reader) { return reader->op == Operator::kLinear; });
   const std::vector<Place>& places = value(input).places;
   const bool image_a_lane = !places.empty() && layout(places.front().layout).tiling.images == kVector;
-  if (flattens && for_linear && !is_output(node.output) && (image_a_lane || !value(input).fixed.empty()))
+  if (flattens && for_linear && !is_output(node.output) &&
+      (image_a_lane || (!value(input).fixed.empty() && options_.images == kShorts)))
     value(node.output).flat_of = input;
   else
     value(node.output).plain = plain(input);

@@ -18,8 +18,8 @@ namespace {
 
 constexpr double kDensest = 0.6;         // of whole weights: others are products that take every weight
 constexpr double kCyclesPerRounded = 8;  // of a vector
-// Images in a vector, for layers of one output pixel: other lanes of an image are idle.
-constexpr Size kFewestForWholePictures = kShorts / 4;
+// Images in a vector, for layers of one output pixel: tiles beside it would be computed for nothing.
+constexpr Size kFewestForWholePictures = kShorts;
 constexpr Size kWidestHalo = 8;  // on a side
 constexpr double kExact = 16777216.0;
 const double kTooLarge = std::ldexp(1.0, 127);  // for float32, with room for what is rounded
