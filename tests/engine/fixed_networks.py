@@ -149,7 +149,7 @@ def drawn(seed: int) -> Graph:
         growing = [drawing.linear] * 2 + [drawing.addition]
     for _ in range(int(rng.integers(1, 9))):
         growing[int(rng.integers(0, len(growing)))]()
-    if rng.random() < 0.5:
+    while rng.random() < 0.5:  # behind pictures, too
         drawing.linear()
     if len(drawing.values) == 1:  # nothing fitted
         drawing.put("Relu", [drawing.values[0][0]], shape)

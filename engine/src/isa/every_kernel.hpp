@@ -122,8 +122,9 @@ constexpr Kernels table(Instructions instructions) {
   made.gru_cells = gru_cells;
   made.rnn_cells = rnn_cells;
   made.fixed_shuffle = fixed_shuffle;
-  made.fixed_pick = fixed_pick;
   made.fixed_pool = fixed_pool;
+  made.fixed_separate = fixed_separate;
+  made.fixed_interleave = fixed_interleave;
   made.fixed_from_floats = fixed_from_floats;
   made.fixed_to_floats = fixed_to_floats;
   made.shuffle = shuffle_lanes;

@@ -54,7 +54,7 @@ NETSURGERY_INLINE void for_inputs(ShortSums<kRows, kColumns>& sums, FixedStrip& 
 
 /// The sums of one part: s = 2 s + (what is added) - (what is taken away), from the highest exponent on.
 template <int kRows, int kColumns, int kStep>
-NETSURGERY_INLINE void sum_part(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
+NETSURGERY_INLINE void sum_levels(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
   const int levels = *strip.runs++;
   for (int level = 0; level < levels; ++level) {
     if (level > 0)
@@ -121,44 +121,78 @@ NETSURGERY_INLINE void finish_short(const FixedStrip& strip, std::ptrdiff_t chan
       }
 }
 
+/// What will be added to a channel's sums soon.
+template <int kRows, int kColumns>
+NETSURGERY_INLINE void fetch_residual(const FixedStrip& strip, std::ptrdiff_t channel) {
+  const std::int16_t* residual = strip.finish.residual + channel * strip.finish.residual_channel;
+  for (int r = 0; r < kRows; ++r)
+    for (int c = 0; c < kColumns; ++c) __builtin_prefetch(residual + r * strip.finish.residual_row + c * kShorts);
+}
+
+/// A channel whose sums stay within 16 bits: those of earlier blocks lie in the output.
+template <int kRows, int kColumns, int kStep>
+NETSURGERY_INLINE void short_channel(FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output) {
+  if (*strip.runs == 0 && !strip.begins && !strip.finishes) {
+    ++strip.runs;
+    return;
+  }
+  ShortSums<kRows, kColumns> sums;
+  for (auto& row : sums.at)
+    for (auto& one : row) one = no_shorts();
+  sum_levels<kRows, kColumns, kStep>(sums, strip);
+  if (!strip.begins)
+    for (int r = 0; r < kRows; ++r)
+      for (int c = 0; c < kColumns; ++c) add_to(sums.at[r][c], output + r * strip.output_row + c * kShorts);
+  if (!strip.finishes) {
+    for (int r = 0; r < kRows; ++r)
+      for (int c = 0; c < kColumns; ++c) store_shorts(output + r * strip.output_row + c * kShorts, sums.at[r][c]);
+  } else if (strip.finish.factor && strip.finish.factor[channel] != 0) {
+    finish_short<kRows, kColumns>(strip, channel, output, sums);
+  } else {
+    finish<kRows, kColumns>(strip, channel, output, [&sums](int r, int c, NativeInts* total) {
+      for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], total + 2 * i);
+    });
+  }
+}
+
+/// A channel whose sums have 32 bits.
+template <int kRows, int kColumns, int kStep>
+NETSURGERY_INLINE void wide_channel(FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output, int parts) {
+  NativeInts* wide = reinterpret_cast<NativeInts*>(strip.wide);
+  for (int part = 0; part < parts; ++part) {
+    const int base = *strip.runs++;
+    ShortSums<kRows, kColumns> sums;
+    for (auto& row : sums.at)
+      for (auto& one : row) one = no_shorts();
+    sum_levels<kRows, kColumns, kStep>(sums, strip);
+    for (int r = 0; r < kRows; ++r)
+      for (int c = 0; c < kColumns; ++c) {
+        NativeInts* total = wide + (r * kColumns + c) * kIntParts;
+        NativeInts more[kIntParts];
+        for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], more + 2 * i);
+        for (int i = 0; i < kIntParts; ++i)
+          total[i] = part == 0 && strip.begins ? more[i] << base : total[i] + (more[i] << base);
+      }
+  }
+  if (parts > 0 && strip.finishes)
+    finish<kRows, kColumns>(strip, channel, output, [wide](int r, int c, NativeInts* total) {
+      for (int i = 0; i < kIntParts; ++i) total[i] = wide[(r * kColumns + c) * kIntParts + i];
+    });
+  if (!strip.begins || !strip.finishes) strip.wide += kRows * kColumns * kShorts;
+}
+
 template <int kRows, int kColumns, int kStep>
 static void fixed_strip(const FixedStrip& given) {
   FixedStrip strip = given;
   std::int16_t* output = strip.output;
-  const bool begins = strip.begins, finishes = strip.finishes;
-  NativeInts* wide = reinterpret_cast<NativeInts*>(strip.wide);
+  const bool adds = strip.finishes && strip.finish.residual;
   for (std::ptrdiff_t channel = 0; channel < strip.channels; ++channel, output += strip.output_channel) {
-    const int parts = *strip.runs++;
-    for (int part = 0; part < parts; ++part) {
-      const int base = *strip.runs++;
-      ShortSums<kRows, kColumns> sums;
-      for (auto& row : sums.at)
-        for (auto& one : row) one = no_shorts();
-      sum_part<kRows, kColumns, kStep>(sums, strip);
-      if (parts == 1 && base == 0 && begins && finishes) {
-        if (strip.finish.factor && strip.finish.factor[channel] != 0) {
-          finish_short<kRows, kColumns>(strip, channel, output, sums);
-          continue;
-        }
-        finish<kRows, kColumns>(strip, channel, output, [&sums](int r, int c, NativeInts* total) {
-          for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], total + 2 * i);
-        });
-        continue;
-      }
-      for (int r = 0; r < kRows; ++r)
-        for (int c = 0; c < kColumns; ++c) {
-          NativeInts* total = wide + (r * kColumns + c) * kIntParts;
-          NativeInts more[kIntParts];
-          for (int i = 0; i < kParts; ++i) widened(sums.at[r][c].part[i], more + 2 * i);
-          for (int i = 0; i < kIntParts; ++i)
-            total[i] = part == 0 && begins ? more[i] << base : total[i] + (more[i] << base);
-        }
-      if (part + 1 == parts && finishes)
-        finish<kRows, kColumns>(strip, channel, output, [wide](int r, int c, NativeInts* total) {
-          for (int i = 0; i < kIntParts; ++i) total[i] = wide[(r * kColumns + c) * kIntParts + i];
-        });
-    }
-    if (!begins || !finishes) wide += kRows * kColumns * kIntParts;
+    if (adds) fetch_residual<kRows, kColumns>(strip, channel + 1);
+    const std::uint16_t parts = *strip.runs++;
+    if (parts == kOneShort)
+      short_channel<kRows, kColumns, kStep>(strip, channel, output);
+    else
+      wide_channel<kRows, kColumns, kStep>(strip, channel, output, parts);
   }
 }
 

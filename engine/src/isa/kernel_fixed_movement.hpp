@@ -20,41 +20,87 @@ struct ShuffledLanes {
         beyond(_mm512_set1_epi16(outside)),
         inside(_mm512_cmpge_epi16_mask(lane, _mm512_setzero_si512())) {}
 
-  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target) const {
-    _mm512_store_si512(target, _mm512_mask_permutexvar_epi16(beyond, inside, lane, _mm512_load_si512(source)));
+  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                                    std::ptrdiff_t channel) const {
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel)
+      _mm512_store_si512(target, _mm512_mask_permutexvar_epi16(beyond, inside, lane, _mm512_load_si512(source)));
   }
 };
 #elif defined(__AVX2__)
-/// Bytes are looked up in 16 of them at a time: in each quarter of the source; those of other quarters are 0.
-struct ShuffledLanes {
-  NativeShorts places[2][4], beyond[2];
-
+/// Bytes are looked up in 16 of them at a time: in a pass, each quarter of the target sees one of the source.
+class ShuffledLanes {
+ public:
   ShuffledLanes(const FixedShuffle& one, std::int16_t outside) {
+    const NativeShorts* const lanes = reinterpret_cast<const NativeShorts*>(one.lane);
     for (int half = 0; half < 2; ++half) {
-      const NativeShorts lane = reinterpret_cast<const NativeShorts*>(one.lane)[half];
-      beyond[half] = (lane < 0) & outside;
-      for (int quarter = 0; quarter < 4; ++quarter) {
-        const NativeShorts at = lane - static_cast<std::int16_t>(8 * quarter);
-        const NativeShorts none = (at < 0) | (at > 7);
-        places[half][quarter] = bytes_of_lanes(at) | (none & static_cast<std::int16_t>(0x8080));
-      }
+      const NativeShorts none = (lanes[half] < 0) & outside;
+      beyond[half] = reinterpret_cast<const __m256i&>(none);
     }
+    unsigned left[4];
+    for (int i = 0; i < 4; ++i) left[i] = one.quarters[i];
+    do {
+      for (int half = 0; half < 2; ++half) {
+        std::int16_t first[2];
+        for (int i = 0; i < 2; ++i) {
+          unsigned& bits = left[2 * half + i];
+          const int place = 8 * __builtin_ctz(bits | 1u << 4);  // none is beyond all lanes
+          first[i] = static_cast<std::int16_t>(place);
+          begins[half][count][i] = place % kShorts;
+          bits &= bits - (bits != 0);
+        }
+        const __m256i from = _mm256_set_m128i(_mm_set1_epi16(first[1]), _mm_set1_epi16(first[0]));
+        const NativeShorts at = lanes[half] - reinterpret_cast<const NativeShorts&>(from);
+        const NativeShorts none = (at < 0) | (at > 7);
+        const NativeShorts bytes = bytes_of_lanes(at) | (none & static_cast<std::int16_t>(0x8080));
+        places[half][count] = reinterpret_cast<const __m256i&>(bytes);
+      }
+      ++count;
+    } while ((left[0] | left[1] | left[2] | left[3]) != 0);
   }
 
-  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target) const {
-    __m256i made[2] = {reinterpret_cast<__m256i>(beyond[0]), reinterpret_cast<__m256i>(beyond[1])};
-#pragma GCC unroll 4
-    for (int quarter = 0; quarter < 4; ++quarter) {
-      const __m256i seen =
-          _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(source + 8 * quarter)));
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half)
-        made[half] =
-            _mm256_or_si256(made[half], _mm256_shuffle_epi8(seen, reinterpret_cast<__m256i>(places[half][quarter])));
-    }
-    _mm256_store_si256(reinterpret_cast<__m256i*>(target), made[0]);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(target + 16), made[1]);
+  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                                    std::ptrdiff_t channel) const {
+    if (count == 1)
+      move<1>(source, target, channels, channel);
+    else if (count == 2)
+      move<2>(source, target, channels, channel);
+    else if (count == 3)
+      move<3>(source, target, channels, channel);
+    else
+      move<4>(source, target, channels, channel);
   }
+
+ private:
+  template <int kPasses>
+  NETSURGERY_INLINE void move(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                              std::ptrdiff_t channel) const {
+    const auto quarter = [](const std::int16_t* at) { return _mm_load_si128(reinterpret_cast<const __m128i*>(at)); };
+    __m256i at[2][kPasses];
+    std::ptrdiff_t first[2][kPasses][2];
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half)
+#pragma GCC unroll 4
+      for (int i = 0; i < kPasses; ++i) {
+        at[half][i] = places[half][i];
+        for (int k = 0; k < 2; ++k) first[half][i][k] = begins[half][i][k];
+      }
+    const __m256i outside[2] = {beyond[0], beyond[1]};
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel)
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        __m256i made = outside[half];
+#pragma GCC unroll 4
+        for (int i = 0; i < kPasses; ++i)
+          made = _mm256_or_si256(made, _mm256_shuffle_epi8(_mm256_set_m128i(quarter(source + first[half][i][1]),
+                                                                            quarter(source + first[half][i][0])),
+                                                           at[half][i]));
+        _mm256_store_si256(reinterpret_cast<__m256i*>(target + 16 * half), made);
+      }
+  }
+
+  __m256i places[2][4], beyond[2];  // of each half
+  std::ptrdiff_t begins[2][4][2];   // of the quarters of the source that a half's quarters see
+  int count = 0;
 };
 #elif defined(__aarch64__)
 struct ShuffledLanes {
@@ -68,10 +114,13 @@ struct ShuffledLanes {
     }
   }
 
-  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target) const {
-    const uint8x16x4_t table = vld1q_u8_x4(reinterpret_cast<const std::uint8_t*>(source));
-    for (int i = 0; i < 4; ++i)
-      vst1q_u8(reinterpret_cast<std::uint8_t*>(target + 8 * i), vorrq_u8(vqtbl4q_u8(table, places[i]), beyond[i]));
+  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                                    std::ptrdiff_t channel) const {
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
+      const uint8x16x4_t table = vld1q_u8_x4(reinterpret_cast<const std::uint8_t*>(source));
+      for (int i = 0; i < 4; ++i)
+        vst1q_u8(reinterpret_cast<std::uint8_t*>(target + 8 * i), vorrq_u8(vqtbl4q_u8(table, places[i]), beyond[i]));
+    }
   }
 };
 #else
@@ -81,10 +130,13 @@ struct ShuffledLanes {
 
   ShuffledLanes(const FixedShuffle& one, std::int16_t beyond) : lane(one.lane), outside(beyond) {}
 
-  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target) const {
-    std::int16_t made[kShorts];
-    for (int l = 0; l < kShorts; ++l) made[l] = lane[l] < 0 ? outside : source[lane[l]];
-    std::memcpy(target, made, sizeof made);
+  NETSURGERY_INLINE void operator()(const std::int16_t* source, std::int16_t* target, std::ptrdiff_t channels,
+                                    std::ptrdiff_t channel) const {
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
+      std::int16_t made[kShorts];
+      for (int l = 0; l < kShorts; ++l) made[l] = lane[l] < 0 ? outside : source[lane[l]];
+      std::memcpy(target, made, sizeof made);
+    }
   }
 };
 #endif
@@ -92,25 +144,109 @@ struct ShuffledLanes {
 /// Lanes of a halo's vectors from wherever they lie.
 static void fixed_shuffle(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                           const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside) {
-  for (std::ptrdiff_t i = 0; i < count; ++i) {
-    const ShuffledLanes shuffled(shuffles[i], outside);
-    std::int16_t* at = memory;
-    for (std::ptrdiff_t c = 0; c < channels; ++c, at += channel)
-      shuffled(at + shuffles[i].source, at + shuffles[i].target);
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+    ShuffledLanes(shuffles[i], outside)(memory + shuffles[i].source, memory + shuffles[i].target, channels, channel);
+}
+
+#if defined(__AVX2__) || defined(__aarch64__)
+#if defined(__AVX2__)
+typedef __m128i Eight;  // whole numbers
+NETSURGERY_INLINE Eight zipped_low(Eight a, Eight b) { return _mm_unpacklo_epi16(a, b); }
+NETSURGERY_INLINE Eight zipped_high(Eight a, Eight b) { return _mm_unpackhi_epi16(a, b); }
+#else
+typedef int16x8_t Eight;
+NETSURGERY_INLINE Eight zipped_low(Eight a, Eight b) { return vzip1q_s16(a, b); }
+NETSURGERY_INLINE Eight zipped_high(Eight a, Eight b) { return vzip2q_s16(a, b); }
+#endif
+
+/// Each round moves the highest bit of a number's place to the lowest: three transpose 8 x 8.
+template <int kCount, int kRounds>
+NETSURGERY_INLINE void zip(Eight (&v)[kCount]) {
+#pragma GCC unroll 3
+  for (int round = 0; round < kRounds; ++round) {
+    Eight made[kCount];
+#pragma GCC unroll 4
+    for (int i = 0; i < kCount / 2; ++i) {
+      made[2 * i] = zipped_low(v[i], v[i + kCount / 2]);
+      made[2 * i + 1] = zipped_high(v[i], v[i + kCount / 2]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) v[i] = made[i];
   }
 }
 
-static void fixed_pick(const FixedPicks& given) {
-  const FixedPicks picks = given;
-  const std::int16_t* __restrict source = picks.source;
-  std::int16_t* __restrict target = picks.target;
-  for (std::ptrdiff_t c = 0; c < picks.channels; ++c, source += picks.source_channel, target += picks.target_channel)
-    for (std::ptrdiff_t i = 0; i < picks.count; ++i) {
-      const std::int32_t offset = picks.offsets[i];
-      const std::int16_t seen = source[offset < 0 ? 0 : offset];  // no branch: nobody could predict it
-      target[i] = offset < 0 ? picks.outside : seen;
-    }
+/// Up to kColumns columns of eight lanes: 4 or 8 numbers of each lane are written.
+template <int kColumns>
+NETSURGERY_INLINE void separate_eight(const std::int16_t* source, std::ptrdiff_t columns, std::int16_t* target,
+                                      const std::int32_t* places) {
+  Eight v[kColumns];
+#pragma GCC unroll 8
+  for (int x = 0; x < kColumns; ++x) {
+    v[x] = Eight{};
+    if (x < columns) std::memcpy(&v[x], source + x * kShorts, sizeof v[x]);
+  }
+  zip<kColumns, kColumns == 8 ? 3 : 2>(v);
+#pragma GCC unroll 8
+  for (int l = 0; l < 8; ++l)
+    std::memcpy(target + places[l], reinterpret_cast<const std::int16_t*>(&v[l * kColumns / 8]) + l * kColumns % 8,
+                2 * kColumns);
 }
+
+template <int kColumns>
+NETSURGERY_INLINE void interleave_eight(const std::int16_t* source, const std::int32_t* places, std::ptrdiff_t columns,
+                                        std::int16_t* target) {
+  Eight v[kColumns];
+#pragma GCC unroll 8
+  for (int l = 0; l < 8; ++l)
+    std::memcpy(reinterpret_cast<std::int16_t*>(&v[l * kColumns / 8]) + l * kColumns % 8, source + places[l],
+                2 * kColumns);
+  zip<kColumns, 3>(v);
+#pragma GCC unroll 8
+  for (int x = 0; x < kColumns; ++x)
+    if (x < columns) std::memcpy(target + x * kShorts, &v[x], sizeof v[x]);
+}
+
+/// of_eight(first column, columns, first lane) for all columns and lanes; what is no whole block comes first.
+template <class OfEight>
+NETSURGERY_INLINE void in_blocks(std::ptrdiff_t columns, OfEight&& of_eight) {
+  const std::ptrdiff_t rest = columns % 8;
+  if (rest > 0)
+    for (int lane = 0; lane < kShorts; lane += 8) of_eight(columns - rest, rest, lane);
+  for (std::ptrdiff_t x = 0; x + 8 <= columns; x += 8)
+    for (int lane = 0; lane < kShorts; lane += 8) of_eight(x, 8, lane);
+}
+
+static void fixed_separate(const FixedRows& rows) {
+  in_blocks(rows.columns, [&](std::ptrdiff_t x, std::ptrdiff_t count, int lane) {
+    const std::int16_t* source = rows.vectors + x * kShorts + lane;
+    if (count > 4)
+      separate_eight<8>(source, count, rows.lanes + x, rows.places + lane);
+    else
+      separate_eight<4>(source, count, rows.lanes + x, rows.places + lane);
+  });
+}
+
+static void fixed_interleave(const FixedRows& rows) {
+  in_blocks(rows.columns, [&](std::ptrdiff_t x, std::ptrdiff_t count, int lane) {
+    std::int16_t* target = rows.vectors + x * kShorts + lane;
+    if (count > 4)
+      interleave_eight<8>(rows.lanes + x, rows.places + lane, count, target);
+    else
+      interleave_eight<4>(rows.lanes + x, rows.places + lane, count, target);
+  });
+}
+#else
+static void fixed_separate(const FixedRows& rows) {
+  for (int lane = 0; lane < kShorts; ++lane)
+    for (std::ptrdiff_t x = 0; x < rows.columns; ++x)
+      rows.lanes[rows.places[lane] + x] = rows.vectors[x * kShorts + lane];
+}
+
+static void fixed_interleave(const FixedRows& rows) {
+  for (std::ptrdiff_t x = 0; x < rows.columns; ++x)
+    for (int lane = 0; lane < kShorts; ++lane) rows.vectors[x * kShorts + lane] = rows.lanes[rows.places[lane] + x];
+}
+#endif
 
 /// The largest of each window.
 static void fixed_pool(const FixedPool& pool) {
@@ -146,31 +282,36 @@ static void quantize_channels(const QuantizedChannels& given) {
   }
 }
 
-/// Floats times `factor`, cut and rounded: the first 16 lanes of each vector, and the others.
-static void fixed_from_floats(const float* low_lanes, const float* high_lanes, std::ptrdiff_t columns, float factor,
-                              float low, float high, std::int16_t* target) {
-  const Native times = factor - Native{};
-  for (std::ptrdiff_t x = 0; x < columns; ++x, target += kShorts) {
-    for (int i = 0; i < kParts; ++i) {
-      NativeInts both[2];
-      for (int k = 0; k < 2; ++k) {
-        const int lane = (2 * i + k) * (kShortsInPart / 2);
-        const float* at = (lane < kLanes ? low_lanes : high_lanes - kLanes) + x * kLanes + lane;
-        both[k] = on_grid(rounded(*reinterpret_cast<const AlignedNative*>(at) * times), low, high);
-      }
-      reinterpret_cast<NativeShorts*>(target)[i] = narrowed_in_order(both);
-    }
+/// A native vector of whole numbers from floats, unaligned.
+NETSURGERY_INLINE NativeShorts rounded_shorts(const float* x, Native times, float low, float high) {
+  NativeInts both[2];
+  for (int k = 0; k < 2; ++k) {
+    Native seen;
+    std::memcpy(&seen, x + k * (kShortsInPart / 2), sizeof seen);
+    both[k] = on_grid(rounded(seen * times), low, high);
   }
+  return narrowed_in_order(both);
+}
+
+static void fixed_from_floats(const float* source, std::ptrdiff_t count, float factor, float low, float high,
+                              std::int16_t* target) {
+  const Native times = factor - Native{};
+  std::ptrdiff_t i = 0;
+  for (; i + kShortsInPart <= count; i += kShortsInPart) {
+    const NativeShorts made = rounded_shorts(source + i, times, low, high);
+    std::memcpy(target + i, &made, sizeof made);
+  }
+  if (i == count) return;
+  float rest[kShortsInPart] = {};
+  std::memcpy(rest, source + i, static_cast<std::size_t>(count - i) * sizeof(float));
+  const NativeShorts made = rounded_shorts(rest, times, low, high);
+  std::memcpy(target + i, &made, static_cast<std::size_t>(count - i) * sizeof(std::int16_t));
 }
 
 /// And back.
-static void fixed_to_floats(const std::int16_t* source, std::ptrdiff_t columns, float factor, float* low_lanes,
-                            float* high_lanes) {
-  for (std::ptrdiff_t x = 0; x < columns; ++x, source += kShorts)
-    for (int half = 0; half < 2; ++half) {
-      float* target = (half == 0 ? low_lanes : high_lanes) + x * kLanes;
-      for (int l = 0; l < kLanes; ++l) target[l] = static_cast<float>(source[half * kLanes + l]) * factor;
-    }
+static void fixed_to_floats(const std::int16_t* __restrict source, std::ptrdiff_t count, float factor,
+                            float* __restrict target) {
+  for (std::ptrdiff_t i = 0; i < count; ++i) target[i] = static_cast<float>(source[i]) * factor;
 }
 
 }  // namespace NETSURGERY_SET

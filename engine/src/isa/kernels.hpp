@@ -143,6 +143,8 @@ struct FixedFinish {
   int residual_bits = 0, last_bits = 0;
 };
 
+constexpr std::uint16_t kOneShort = 0xffff;
+
 /// A strip of rows x columns vectors of output of some output channels, of whole numbers of 16 bits. Strides are in
 /// those.
 struct FixedStrip {
@@ -153,12 +155,13 @@ struct FixedStrip {
   std::ptrdiff_t channels;
   /// Of each connection, where its input lies, in vectors from `input`: channel by channel, in the order of `runs`.
   const std::uint16_t* vectors;
-  /// Of each channel: how many parts, one at least. Of each part, whose sums stay within 16 bits: by how many bits its
-  /// sum is moved, how many levels; of each level, from the highest exponent on, each of which doubles the sum so far:
-  /// how many inputs are added, and how many are taken away.
+  /// Of each channel: how many parts, or kOneShort. Of each part, whose sums stay within 16 bits: by how many bits its
+  /// sum is moved; then levels. Of kOneShort, whose sum stays within 16 bits over all blocks: levels.
+  /// Levels: how many; of each, from the highest exponent on, each of which doubles the sum so far: how many inputs are
+  /// added, and how many are taken away.
   const std::uint16_t* runs;
-  /// Sums so far, aligned: kShorts for each vector of the strip, channel by channel. Where a strip neither begins nor
-  /// finishes them, a channel may have no parts.
+  /// Sums so far, aligned: kShorts for each vector of the strip, for each channel but those of kOneShort, whose sums
+  /// lie in `output`. Where a strip neither begins nor finishes them, a channel may have no parts.
   std::int32_t* wide;
   bool begins, finishes;
   FixedFinish finish;
@@ -183,16 +186,16 @@ constexpr int kMostDepthwiseStep = 2;
 struct FixedShuffle {
   std::ptrdiff_t target, source;  // whole numbers from the channel's begin in memory
   alignas(64) std::int16_t lane[kShorts];
+  std::uint8_t quarters[4];  // of each quarter of the target: a bit for each quarter of the source that it sees
 };
 
-/// As Picks, of whole numbers of 16 bits.
-struct FixedPicks {
-  const std::int16_t* source;
-  std::int16_t* target;
-  std::ptrdiff_t source_channel, target_channel, channels;
-  const std::int32_t* offsets;  // unaligned
-  std::ptrdiff_t count;
-  std::int16_t outside;
+/// Neighbouring vectors of whole numbers, and the same numbers lane by lane: those of each lane side by side from its
+/// place on.
+struct FixedRows {
+  std::int16_t* vectors;  // [columns][kShorts], aligned
+  std::int16_t* lanes;
+  const std::int32_t* places;  // of each lane, from `lanes`
+  std::ptrdiff_t columns;
 };
 
 /// A row of windows, over some channels: the largest number of each.
@@ -498,14 +501,15 @@ struct Kernels {
   void (*fixed_depthwise[2][kMostDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
-  void (*fixed_pick)(const FixedPicks&);
   void (*fixed_pool)(const FixedPool&);
-  /// Columns of whole numbers from those of floats, of the first 16 lanes and of the others: times `factor`, cut to
-  /// whole numbers of 16 bits, and rounded. And back, times `factor`. All of them are aligned.
-  void (*fixed_from_floats)(const float* first, const float* others, std::ptrdiff_t columns, float factor, float low,
-                            float high, std::int16_t* target);
-  void (*fixed_to_floats)(const std::int16_t* source, std::ptrdiff_t columns, float factor, float* first,
-                          float* others);
+  /// Vectors to lanes. Up to 7 numbers behind those of a lane may be written too, before those of any later lane.
+  void (*fixed_separate)(const FixedRows&);
+  /// Lanes to vectors. Up to 7 numbers behind those of a lane may be read too.
+  void (*fixed_interleave)(const FixedRows&);
+  /// Whole numbers from floats: times `factor`, cut to whole numbers of 16 bits, and rounded. And back, times `factor`.
+  void (*fixed_from_floats)(const float* source, std::ptrdiff_t count, float factor, float low, float high,
+                            std::int16_t* target);
+  void (*fixed_to_floats)(const std::int16_t* source, std::ptrdiff_t count, float factor, float* target);
   /// Most output channels of a block and vectors of a panel, whose sums stay in registers together.
   int dense_channels, dense_vectors;
   /// Of a multiply-add of a vector in a dense block, beside 1 in a sparse strip.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "lanes/fixed_point.hpp"
@@ -9,225 +10,230 @@
 namespace netsurgery {
 namespace {
 
-constexpr std::size_t kLanes = kShorts;
-constexpr double kCyclesPerLane = 1.5;  // that is fetched by itself
-constexpr Size kFewestTurned = 8;       // columns, for squares of floats that are transposed
-
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
 
-Size padded(Size columns) { return ceil_divided(columns, kVector) * kVector; }
+/// A channel of the images that share a vector, row by row, with room around the picture: what all movements go
+/// through, for vectors become rows, and rows vectors, eight by eight.
+struct Canvas {
+  Size images = 1, front = 0, above = 0, left = 0;
+  Size slices = 0, rows = 0, columns = 0;
 
-/// Columns of a picture's row that one lane of a row of tiles has: where they lie, in floats from the first channel,
-/// how many columns before them lie outside, and how many there are.
-struct LaneColumns {
-  Size source = 0, before = 0, count = 0;
+  static constexpr Size kSpare = 8;  // columns that transpositions may reach beyond
+
+  /// Has room for tiles and what lies around them.
+  void hold(const Layout& layout, const Halo& halo) {
+    const Tiling& tiling = layout.tiling;
+    images = std::max(images, tiling.images);
+    front = std::max(front, halo.front);
+    above = std::max(above, halo.above);
+    left = std::max(left, halo.left);
+    slices = std::max(slices, front + tiling.tiles_z * tiling.depth + halo.back);
+    rows = std::max(rows, above + tiling.tiles_y * tiling.height + halo.below);
+    columns = std::max(columns, left + tiling.tiles_x * tiling.width + halo.right + kSpare);
+  }
+  void hold(const Image& image) {
+    slices = std::max(slices, front + image.depth);
+    rows = std::max(rows, above + image.height);
+    columns = std::max(columns, left + image.width + kSpare);
+  }
+
+  Size at(Size image, Size z, Size y, Size x) const {
+    return ((image * slices + front + z) * rows + above + y) * columns + left + x;
+  }
+  Size shorts() const { return images * slices * rows * columns; }
 };
 
-/// Of the columns from `left` before the tile's corner on.
-LaneColumns columns_of(const Layout& layout, Size lane, Size group, Size z, Size y, Size left, Size columns) {
-  const Image& image = layout.image;
-  const Size n = group * layout.tiling.images + layout.lane_image(lane);
-  const Size slice = layout.lane_z(lane) + z, row = layout.lane_y(lane) + y, first = layout.lane_x(lane) - left;
-  const Size begin = std::max<Size>(first, 0);
-  LaneColumns found;
-  if (n >= image.count || !image.has(slice, row, 0)) return found;
-  found.before = begin - first;
-  found.count = std::max<Size>(0, std::min(first + columns, image.width) - begin);
-  found.source = n * image.channels * image.pixels() + image.at(slice, row, begin);
-  return found;
+/// Where each lane's row of a tile lies: lanes of no pixel lie behind the canvas, where that is asked for.
+std::array<std::int32_t, kShorts> places_of_row(const Canvas& canvas, const Layout& layout, Size z, Size y, Size x,
+                                                bool pixels_alone) {
+  std::array<std::int32_t, kShorts> places;
+  for (Size lane = 0; lane < kShorts; ++lane) {
+    const Size place = pixels_alone && !layout.is_pixel(lane, z, y, x)
+                           ? canvas.shorts()
+                           : canvas.at(layout.lane_image(lane), layout.lane_z(lane) + z, layout.lane_y(lane) + y,
+                                       layout.lane_x(lane) + x);
+    places[static_cast<std::size_t>(lane)] = static_cast<std::int32_t>(place);
+  }
+  return places;
 }
 
-/// Pieces: rows of tiles in all groups, halo and all.
-class FixedGather final : public Step {
+/// From floats or vectors to vectors or floats. Pieces: some channels of groups of images.
+class FixedMovement final : public Step {
  public:
-  FixedGather(const Kernels& kernels, int plain, int blocked, const Layout& layout, const FixedRounding& rounding,
-              std::int16_t outside)
+  struct Side {
+    int buffer;
+    const Layout* vectors = nullptr;  // nullptr: floats in NumPy's order
+  };
+
+  FixedMovement(const Kernels& kernels, const Side& from, const Side& to, const FixedRounding& rounding,
+                std::int16_t outside)
       : kernels_(kernels),
-        plain_(plain),
-        blocked_(blocked),
-        layout_(layout),
+        from_(from.buffer),
+        to_(to.buffer),
+        image_((from.vectors ? from.vectors : to.vectors)->image),
         rounding_(rounding),
-        outside_(static_cast<float>(outside) / rounding.factor),
-        columns_(layout.columns()) {}
+        outside_(outside) {
+    if (to.vectors) canvas_.hold(*to.vectors, to.vectors->halo);
+    if (from.vectors) canvas_.hold(*from.vectors, {});
+    canvas_.hold(image_);
+    images_ = canvas_.images;
+    if (from.vectors) {
+      source_ = *from.vectors;
+      for (Size z = 0; z < source_->tiling.depth; ++z)
+        for (Size y = 0; y < source_->tiling.height; ++y)
+          source_rows_.push_back({source_->at(0, z, y, 0, 0), places_of_row(canvas_, *source_, z, y, 0, true)});
+      spill_ = source_->tiling.width + Canvas::kSpare;
+    }
+    if (to.vectors) {
+      target_ = *to.vectors;
+      const Halo& halo = target_->halo;
+      for (Size z = -halo.front; z < target_->slices() - halo.front; ++z)
+        for (Size y = -halo.above; y < target_->rows() - halo.above; ++y)
+          target_rows_.push_back(
+              {target_->at(0, z, y, 0, -halo.left), places_of_row(canvas_, *target_, z, y, -halo.left, false)});
+    }
+  }
 
-  Size pieces() const override { return layout_.groups() * rows(); }
-  Size scratch() const override { return 2 * kShorts * padded(columns_); }
+  Size pieces() const override { return ceil_divided(image_.count, images_) * blocks(); }
+  Size scratch() const override { return ceil_divided(canvas_.shorts() + spill_, kShortsPerFloat); }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
-    const Image& image = layout_.image;
-    float* const turned = scratch + kShorts * padded(columns_);
+    std::int16_t* const canvas = shorts(scratch);
+    std::fill_n(canvas, canvas_.shorts(), outside_);
     for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / rows(), at = piece % rows();
-      const Size z = at / layout_.rows() - layout_.halo.front, y = at % layout_.rows() - layout_.halo.above;
-      std::array<LaneColumns, kLanes> seen;
-      std::array<const float*, kLanes> lanes;
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        seen[lane] = columns_of(layout_, static_cast<Size>(lane), group, z, y, layout_.halo.left, columns_);
-        float* const copy = scratch + static_cast<Size>(lane) * padded(columns_);
-        if (seen[lane].count < columns_) std::fill_n(copy, columns_, outside_);
-        lanes[lane] = copy;
-      }
-      for (Size c = 0; c < image.channels; ++c) {
-        const float* channel = buffers[plain_] + c * image.pixels();
-        for (std::size_t lane = 0; lane < kLanes; ++lane) {
-          const LaneColumns& one = seen[lane];
-          if (one.count == columns_)
-            lanes[lane] = channel + one.source;
-          else if (one.count > 0)
-            std::copy_n(channel + one.source, one.count,
-                        scratch + static_cast<Size>(lane) * padded(columns_) + one.before);
-        }
-        float* const others = turned + kVector * columns_;
-        kernels_.interleave(lanes.data(), columns_, turned);
-        kernels_.interleave(lanes.data() + kVector, columns_, others);
-        kernels_.fixed_from_floats(turned, others, columns_, rounding_.factor, rounding_.low, rounding_.high,
-                                   shorts(buffers[blocked_] + layout_.at(group, z, y, c, -layout_.halo.left)));
+      const Size group = piece / blocks(), first = piece % blocks() * channels_at_once();
+      for (Size channel = first; channel < std::min(first + channels_at_once(), image_.channels); ++channel) {
+        if (source_)
+          from_vectors(buffers[from_], group, channel, canvas);
+        else
+          for_rows(group, channel, [&](Size place, Size at) {
+            kernels_.fixed_from_floats(buffers[from_] + place, image_.width, rounding_.factor, rounding_.low,
+                                       rounding_.high, canvas + at);
+          });
+        if (target_)
+          for (const Row& row : target_rows_)
+            kernels_.fixed_interleave({vectors_of(*target_, buffers[to_], group, channel, row), canvas,
+                                       row.places.data(), target_->columns()});
+        else
+          for_rows(group, channel, [&](Size place, Size at) {
+            kernels_.fixed_to_floats(canvas + at, image_.width, rounding_.factor, buffers[to_] + place);
+          });
       }
     }
   }
 
  private:
-  Size rows() const { return layout_.slices() * layout_.rows(); }
+  /// A row of tiles: where its vectors begin in the first channel of a group, and where its lanes lie.
+  struct Row {
+    Size vectors;
+    std::array<std::int32_t, kShorts> places;
+  };
 
-  const Kernels& kernels_;
-  int plain_, blocked_;
-  Layout layout_;
-  FixedRounding rounding_;
-  float outside_;
-  Size columns_;
-};
+  Size channels_at_once() const { return std::clamp<Size>(image_.channels / 8, 1, 16); }
+  Size blocks() const { return ceil_divided(image_.channels, channels_at_once()); }
 
-/// Pieces: rows of tiles in all groups.
-class FixedScatter final : public Step {
- public:
-  FixedScatter(const Kernels& kernels, int blocked, const Layout& layout, int plain, float factor)
-      : kernels_(kernels), blocked_(blocked), plain_(plain), layout_(layout), factor_(factor) {}
+  static std::int16_t* vectors_of(const Layout& layout, float* memory, Size group, Size channel, const Row& row) {
+    return shorts(memory + group * layout.group_floats() + channel * layout.channel_floats() + row.vectors);
+  }
 
-  Size pieces() const override { return layout_.groups() * layout_.tiling.rows(); }
-  Size scratch() const override { return kShorts * layout_.tiling.width; }
-
-  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
-    const Image& image = layout_.image;
-    const Size width = layout_.tiling.width, rows = layout_.tiling.rows();
-    float* const others = scratch + kVector * width;
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / rows, at = piece % rows;
-      const Size z = at / layout_.tiling.height, y = at % layout_.tiling.height;
-      std::array<std::ptrdiff_t, kLanes> counts;
-      std::array<Size, kLanes> places;
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const LaneColumns one = columns_of(layout_, static_cast<Size>(lane), group, z, y, 0, width);
-        counts[lane] = one.count;
-        places[lane] = one.source;
-      }
-      for (Size c = 0; c < image.channels; ++c) {
-        std::array<float*, kLanes> lanes;
-        for (std::size_t lane = 0; lane < kLanes; ++lane)
-          lanes[lane] = counts[lane] > 0 ? buffers[plain_] + places[lane] + c * image.pixels() : nullptr;
-        const std::int16_t* const source = shorts(buffers[blocked_] + layout_.at(group, z, y, c, 0));
-        if (width < kFewestTurned) {
-          for (std::size_t lane = 0; lane < kLanes; ++lane)
-            for (Size x = 0; x < counts[lane]; ++x)
-              lanes[lane][x] = static_cast<float>(source[static_cast<std::size_t>(x) * kLanes + lane]) * factor_;
-          continue;
-        }
-        kernels_.fixed_to_floats(source, width, factor_, scratch, others);
-        kernels_.separate(scratch, width, counts.data(), lanes.data());
-        kernels_.separate(others, width, counts.data() + kVector, lanes.data() + kVector);
-      }
+  /// visit(place in NumPy's order, place on the canvas) of each row of a channel of a group's images.
+  template <class Visit>
+  void for_rows(Size group, Size channel, Visit&& visit) const {
+    const Size count = std::min(images_, image_.count - group * images_);
+    for (Size image = 0; image < count; ++image) {
+      const Size place = ((group * images_ + image) * image_.channels + channel) * image_.pixels();
+      for (Size z = 0; z < image_.depth; ++z)
+        for (Size y = 0; y < image_.height; ++y) visit(place + image_.at(z, y, 0), canvas_.at(image, z, y, 0));
     }
   }
 
- private:
-  const Kernels& kernels_;
-  int blocked_, plain_;
-  Layout layout_;
-  float factor_;
-};
-
-/// Whole numbers from other vectors, wherever they lie. Pieces: some channels of groups of images.
-class FixedMove final : public Step {
- public:
-  FixedMove(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target, std::int16_t outside)
-      : kernels_(kernels), from_(from), to_(to), source_(source), target_(target), outside_(outside) {
-    target.each_lane([&](Size lane, Size slice, Size row, Size column) {
-      const bool inside = target.image.has(slice, row, column);
-      const Size place = inside ? kShortsPerFloat * source.vector_of(slice, row, column) +
-                                      source.lane_of(target.lane_image(lane), slice, row, column)
-                                : -1;
-      places_.push_back(static_cast<std::int32_t>(place));
-    });
+  void from_vectors(float* memory, Size group, Size channel, std::int16_t* canvas) const {
+    for (const Row& row : source_rows_)
+      kernels_.fixed_separate(
+          {vectors_of(*source_, memory, group, channel, row), canvas, row.places.data(), source_->tiling.width});
+    if (!target_) return;
+    // What tiles have beyond the picture's right border is no pixel of it; rows below it were left alone.
+    const Size beyond = canvas_.columns - canvas_.left - image_.width;
+    for (Size image = 0; image < images_; ++image)
+      for (Size z = 0; z < image_.depth; ++z)
+        for (Size y = 0; y < image_.height; ++y)
+          std::fill_n(canvas + canvas_.at(image, z, y, image_.width), beyond, outside_);
   }
-
-  Size pieces() const override { return target_.groups() * blocks(); }
-
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / blocks(), channel = piece % blocks() * kChannels;
-      FixedPicks picks{};
-      picks.source = shorts(buffers[from_] + group * source_.group_floats() + channel * source_.channel_floats());
-      picks.source_channel = kShortsPerFloat * source_.channel_floats();
-      picks.target_channel = kShortsPerFloat * target_.channel_floats();
-      picks.channels = std::min(kChannels, target_.image.channels - channel);
-      picks.count = target_.columns() * kShorts;
-      picks.outside = outside_;
-      picks.offsets = places_.data();
-      for (Size z = -target_.halo.front; z < target_.slices() - target_.halo.front; ++z)
-        for (Size y = -target_.halo.above; y < target_.rows() - target_.halo.above; ++y) {
-          picks.target = shorts(buffers[to_] + target_.at(group, z, y, channel, -target_.halo.left));
-          kernels_.fixed_pick(picks);
-          picks.offsets += picks.count;
-        }
-    }
-  }
-
- private:
-  static constexpr Size kChannels = 16;
-  Size blocks() const { return ceil_divided(target_.image.channels, kChannels); }
 
   const Kernels& kernels_;
   int from_, to_;
-  Layout source_, target_;
+  Image image_;
+  FixedRounding rounding_;
   std::int16_t outside_;
-  std::vector<std::int32_t> places_;
+  Canvas canvas_;
+  Size images_ = 1, spill_ = 0;
+  std::optional<Layout> source_, target_;
+  std::vector<Row> source_rows_, target_rows_;
 };
 
-/// Rows of some columns, of floats: in blocks of 16 columns for 16 lanes, and from or to whole numbers.
-double moved(Size rows, Size columns) {
-  constexpr double kPerRow = 160, kPerBlock = 200, kPerColumn = 8;
-  return static_cast<double>(rows) * (kPerRow + kPerBlock * static_cast<double>(ceil_divided(columns, kVector)) +
-                                      kPerColumn * static_cast<double>(columns));
+/// Channels of one pixel as the columns of one channel, which lie as they do, in both orders.
+Layout flattened(const Layout& layout) {
+  if (layout.image.pixels() > 1 || layout.tiling.vectors() > 1 || layout.halo.any() || layout.row_channels > 0)
+    return layout;
+  Layout flat = layout;
+  flat.image.width = flat.tiling.width = layout.image.channels;
+  flat.image.channels = 1;
+  return flat;
+}
+
+/// Vectors of a row of tiles that become rows, or are made of them.
+double turned(Size rows, Size columns) {
+  constexpr double kPerRow = 20, kPerBlock = 110;
+  return static_cast<double>(rows) * (kPerRow + kPerBlock * static_cast<double>(ceil_divided(columns, 8)));
+}
+
+/// Floats that become whole numbers, or the other way, row by row.
+double converted(const Image& image) {
+  constexpr double kPerRow = 16, kPerNumber = 0.3;
+  return static_cast<double>(image.count * image.channels * image.depth * image.height) *
+         (kPerRow + kPerNumber * static_cast<double>(image.width));
+}
+
+double turned_from(const Layout& layout) {
+  return turned(layout.groups() * layout.image.channels * layout.tiling.rows(), layout.tiling.width);
+}
+
+double turned_to(const Layout& layout) {
+  return turned(layout.groups() * layout.image.channels * layout.slices() * layout.rows(), layout.columns());
 }
 
 }  // namespace
 
 std::unique_ptr<Step> make_fixed_gather(const Kernels& kernels, int plain, int blocked, const Layout& layout,
                                         const FixedRounding& rounding, std::int16_t outside) {
-  return std::make_unique<FixedGather>(kernels, plain, blocked, layout, rounding, outside);
+  const Layout flat = flattened(layout);
+  return std::make_unique<FixedMovement>(kernels, FixedMovement::Side{plain}, FixedMovement::Side{blocked, &flat},
+                                         rounding, outside);
 }
 
 std::unique_ptr<Step> make_fixed_move(const Kernels& kernels, int from, const Layout& source, int to,
                                       const Layout& target, std::int16_t outside) {
-  return std::make_unique<FixedMove>(kernels, from, source, to, target, outside);
+  return std::make_unique<FixedMovement>(kernels, FixedMovement::Side{from, &source}, FixedMovement::Side{to, &target},
+                                         FixedRounding{}, outside);
 }
 
 std::unique_ptr<Step> make_fixed_scatter(const Kernels& kernels, int blocked, const Layout& layout, int plain,
                                          float factor) {
-  return std::make_unique<FixedScatter>(kernels, blocked, layout, plain, factor);
+  const Layout flat = flattened(layout);
+  return std::make_unique<FixedMovement>(kernels, FixedMovement::Side{blocked, &flat}, FixedMovement::Side{plain},
+                                         FixedRounding{factor, 0, 0}, std::int16_t{0});
 }
 
 double fixed_gather_cycles(const Layout& layout) {
-  return moved(layout.groups() * layout.slices() * layout.rows() * layout.image.channels, layout.columns());
+  const Layout flat = flattened(layout);
+  return converted(flat.image) + turned_to(flat);
 }
 
 double fixed_scatter_cycles(const Layout& layout) {
-  return moved(layout.groups() * layout.tiling.rows() * layout.image.channels, layout.tiling.width);
+  const Layout flat = flattened(layout);
+  return turned_from(flat) + converted(flat.image);
 }
 
-double fixed_move_cycles(const Layout& target) {
-  return kCyclesPerLane * kShorts *
-         static_cast<double>(target.groups() * target.image.channels * target.slices() * target.rows() *
-                             target.columns());
-}
+double fixed_move_cycles(const Layout& target) { return 2 * turned_to(target); }
 
 }  // namespace netsurgery

@@ -16,8 +16,8 @@ constexpr double kCyclesPerRun = 6;            // of a strip, for each output ch
 constexpr double kCyclesPerFinished = 9;       // of a vector
 constexpr double kCyclesPerShort = 3;          // the same in 16 bits
 constexpr Size kBlockBytes = 128 * 1024;       // of inputs of a block: smaller ones make runs too short
-constexpr double kLeastPerBlock = 12;          // connections of an output channel in a block, to pay for adding 32 bits
-constexpr Size kChannelsAtOnce = 64;           // whose sums of 32 bits are kept between blocks
+constexpr double kLeastPerBlock = 12;  // connections of an output channel in a block, to pay for adding its sums
+constexpr Size kChannelsAtOnce = 64;   // whose sums of 32 bits are kept between blocks
 constexpr Size kVectorBytes = kShorts * static_cast<Size>(sizeof(std::int16_t));
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
@@ -44,11 +44,9 @@ class FixedConvolution final : public Step {
         ending_(ending),
         strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)) {
     const std::vector<Range> cuts_of_channels = channels_of_blocks(convolution);
-    if (cuts_of_channels.size() > 1) {  // sums have 32 bits
-      ending_.offset.clear();
-      ending_.factor.clear();
-      ending_.doublings.clear();
-    }
+    const std::vector<double> largest = reaches(*convolution.weight, inputs);
+    for (const double sum : largest) short_.push_back(sum <= static_cast<double>(kLargestShort));
+    all_short_ = std::all_of(short_.begin(), short_.end(), [](bool one) { return one; });
     for (const Range& channels : cuts_of_channels) {
       Block block;
       block.begins = channels.begin == 0;
@@ -64,7 +62,7 @@ class FixedConvolution final : public Step {
   Size pieces() const override { return rows_of_strips() * static_cast<Size>(parts_.size()); }
 
   Size scratch() const override {
-    return kernels_.most_vectors * kShorts * (blocks_.size() == 1 ? 1 : kChannelsAtOnce);
+    return kernels_.most_vectors * kShorts * (blocks_.size() == 1 || all_short_ ? 1 : kChannelsAtOnce);
   }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
@@ -75,7 +73,7 @@ class FixedConvolution final : public Step {
       rest /= static_cast<Size>(strips_.rows.size());
       const Range& slices = strips_.slices[static_cast<std::size_t>(rest % static_cast<Size>(strips_.slices.size()))];
       rest /= static_cast<Size>(strips_.slices.size());
-      const Size at_once = blocks_.size() == 1 ? outputs.count() : kChannelsAtOnce;
+      const Size at_once = blocks_.size() == 1 || all_short_ ? outputs.count() : kChannelsAtOnce;
       for (const Range& columns : strips_.columns)
         for (Size first = outputs.begin; first < outputs.end; first += at_once)
           strip(buffers, rest, slices, rows, columns, {first, std::min(first + at_once, outputs.end)}, scratch);
@@ -113,17 +111,41 @@ class FixedConvolution final : public Step {
         const Size place = row / of_group * group_floats + input_offset(convolution, input_layout_, column);
         connections.push_back({place / kVector, std::ilogb(value), value < 0});
       });
-      put(block, connections, inputs, ending_.doublings.empty() ? 0 : ending_.doublings[static_cast<std::size_t>(row)]);
+      block.starts.push_back({block.vectors.size(), block.runs.size()});
+      std::stable_sort(connections.begin(), connections.end(), [](const Connection& a, const Connection& b) {
+        return a.exponent != b.exponent ? a.exponent > b.exponent : a.negative < b.negative;
+      });
+      const std::size_t place = static_cast<std::size_t>(row);
+      if (short_[place])
+        put_short(block, connections, ending_.doublings.empty() ? 0 : ending_.doublings[place]);
+      else
+        put_parts(block, connections, inputs);
     }
   }
 
-  /// Connections of a row, cut into parts whose sums stay within 16 bits whatever their inputs are. doublings: of a sum
-  /// that is small enough for them.
-  void put(Block& block, std::vector<Connection>& connections, const FixedLimits& inputs, int doublings) const {
-    block.starts.push_back({block.vectors.size(), block.runs.size()});
-    std::stable_sort(connections.begin(), connections.end(), [](const Connection& a, const Connection& b) {
-      return a.exponent != b.exponent ? a.exponent > b.exponent : a.negative < b.negative;
-    });
+  /// Connections of a row whose sums stay within 16 bits. doublings: of a sum that is small enough for them.
+  void put_short(Block& block, const std::vector<Connection>& connections, int doublings) const {
+    block.runs.push_back(kOneShort);
+    put_levels(block, connections, 0, connections.size(), -doublings);
+  }
+
+  /// Sorted connections, from the highest exponent down to `lowest`.
+  static void put_levels(Block& block, const std::vector<Connection>& connections, std::size_t begin, std::size_t end,
+                         int lowest) {
+    const int highest = begin < end ? connections[begin].exponent : lowest - 1;
+    block.runs.push_back(static_cast<std::uint16_t>(highest - lowest + 1));
+    std::size_t next = begin;
+    for (int level = highest; level >= lowest; --level)
+      for (const bool negative : {false, true}) {
+        const std::size_t first = next;
+        for (; next < end && connections[next].exponent == level && connections[next].negative == negative; ++next)
+          block.vectors.push_back(static_cast<std::uint16_t>(connections[next].vector));
+        block.runs.push_back(static_cast<std::uint16_t>(next - first));
+      }
+  }
+
+  /// Connections of a row, cut into parts whose sums stay within 16 bits whatever their inputs are.
+  void put_parts(Block& block, const std::vector<Connection>& connections, const FixedLimits& inputs) const {
     struct Part {
       std::size_t begin, end;
       int base;
@@ -153,24 +175,11 @@ class FixedConvolution final : public Step {
       positive = more_positive;
       negative = more_negative;
     }
-    // The last part goes down to 0, where that has room: a sum that isn't moved needs no 32 bits.
-    if (cuts.size() == 1 && fits(std::ldexp(positive, cuts[0].base), std::ldexp(negative, cuts[0].base)))
-      cuts[0].base = 0;
     if (cuts.empty() && (block.begins || block.finishes)) cuts.push_back({0, 0, 0});
     block.runs.push_back(static_cast<std::uint16_t>(cuts.size()));
     for (const Part& part : cuts) {
-      const int highest = part.begin < part.end ? connections[part.begin].exponent : -1;
       block.runs.push_back(static_cast<std::uint16_t>(part.base));
-      block.runs.push_back(static_cast<std::uint16_t>(highest - part.base + 1 + doublings));
-      std::size_t next = part.begin;
-      for (int level = highest; level >= part.base - doublings; --level)
-        for (const bool negative : {false, true}) {
-          const std::size_t first = next;
-          for (; next < part.end && connections[next].exponent == level && connections[next].negative == negative;
-               ++next)
-            block.vectors.push_back(static_cast<std::uint16_t>(connections[next].vector));
-          block.runs.push_back(static_cast<std::uint16_t>(next - first));
-        }
+      put_levels(block, connections, part.begin, part.end, part.base);
     }
   }
 
@@ -236,6 +245,8 @@ class FixedConvolution final : public Step {
   Strips strips_;
   std::vector<Range> parts_;
   std::vector<Block> blocks_;
+  std::vector<bool> short_;  // of each output channel: its sums have 16 bits
+  bool all_short_ = false;
 };
 
 /// Pieces: rows of tiles in all groups.

@@ -136,13 +136,13 @@ Size floor_divided(Size a, Size b) { return a >= 0 ? a / b : -((-a + b - 1) / b)
 struct Floats {
   using Entry = float;
   using Moved = Shuffle;
-  static constexpr Size kLanes = kVector, kInFloat = 1;
+  static constexpr Size kLanes = kVector, kInFloat = 1, kChannels = 8;
   static constexpr auto kKernel = &Kernels::shuffle;
 };
 struct WholeNumbers {
   using Entry = std::int16_t;
   using Moved = FixedShuffle;
-  static constexpr Size kLanes = kShorts, kInFloat = 2;
+  static constexpr Size kLanes = kShorts, kInFloat = 2, kChannels = 16;
   static constexpr auto kKernel = &Kernels::fixed_shuffle;
 };
 
@@ -168,6 +168,10 @@ std::vector<typename Kind::Moved> shuffles_of_row(const Layout& layout, const Ha
       shuffle.lane[lane] = static_cast<Number>(inside ? from : -1);
       stays = stays && inside && from == lane;
     }
+    if constexpr (Kind::kLanes == kShorts)
+      for (Size lane = 0; lane < kShorts; ++lane)
+        if (const auto from = shuffle.lane[lane]; from >= 0)
+          shuffle.quarters[lane / 8] = static_cast<std::uint8_t>(shuffle.quarters[lane / 8] | 1 << from / 8);
     const bool in_tile = shuffle.target == shuffle.source;
     if (in_tile ? !stays && sees_outside : true) result.push_back(shuffle);
   }
@@ -223,7 +227,7 @@ class HaloStep final : public Step {
   }
 
  private:
-  static constexpr Size kChannels = 8;
+  static constexpr Size kChannels = Kind::kChannels;
   struct Row {
     Size z, y;
     std::vector<typename Kind::Moved> shuffles;

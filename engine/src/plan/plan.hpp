@@ -36,7 +36,7 @@ struct Plan {
 };
 
 struct PlanOptions {
-  Size images = 1;  // that share a vector: 1, 2, 4, 8 or 16
+  Size images = 1;  // that share a vector: 1, 2, 4, 8 or 16, of whole numbers 32
   int threads = 1;
   bool plain_only = false;
   bool whole_numbers = true;   // values on grids may lie in vectors of those

@@ -89,7 +89,7 @@ bool Planner::of_its_own(const Node& node) {
     case Operator::kConv:
       return fixed_depthwise(node) || fixed_convolution(node) || convolution(node);
     case Operator::kLinear:
-      return linear(node);
+      return fixed_linear(node) || linear(node);
     case Operator::kMaxPool:
       return fixed_pool(node) || pool(node);
     case Operator::kAveragePool:

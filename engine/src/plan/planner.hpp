@@ -116,6 +116,9 @@ class Planner {
   const Node* quantized(int number) const;
   Added added_to(const Node& quantize) const;
   bool fixed_convolution(const Node& node);
+  bool fixed_linear(const Node& node);
+  /// A Conv, or a Linear as one, of whole numbers. convolution: but for its weight.
+  bool fixed_lanes(const Node& node, Convolution convolution, int input, const Image& from_image);
   bool fixed_depthwise(const Node& node);
   bool fixed_pool(const Node& node);
   /// What is rounded where it is gathered, if nothing but vectors is made of it.

@@ -362,8 +362,10 @@ bool Planner::reshape(const Node& node) {
   const bool flattens = Image::holds(from) && to.size() == 2 && to[0] == from[0];
   const bool for_linear =
       std::all_of(readers.begin(), readers.end(), [](const Node* reader) { return reader->op == Operator::kLinear; });
-  if (flattens && for_linear && !is_output(node.output) && !value(input).places.empty() &&
-      layout(value(input).places.front().layout).tiling.images == kVector)
+  const std::vector<Place>& places = value(input).places;
+  const bool image_a_lane = !places.empty() && layout(places.front().layout).tiling.images == kVector;
+  if (flattens && for_linear && !is_output(node.output) &&
+      (image_a_lane || (!value(input).fixed.empty() && options_.images == kShorts)))
     value(node.output).flat_of = input;
   else
     value(node.output).plain = plain(input);

@@ -18,13 +18,23 @@ namespace {
 
 constexpr double kDensest = 0.6;         // of whole weights: others are products that take every weight
 constexpr double kCyclesPerRounded = 8;  // of a vector
-constexpr Size kWidestHalo = 8;          // on a side
+// Images in a vector, for layers of one output pixel: tiles beside it would be computed for nothing.
+constexpr Size kFewestForWholePictures = kShorts;
+constexpr Size kWidestHalo = 8;  // on a side
 constexpr double kExact = 16777216.0;
 const double kTooLarge = std::ldexp(1.0, 127);  // for float32, with room for what is rounded
 constexpr std::int16_t kBelowAll = std::numeric_limits<std::int16_t>::min();
 
-bool is_small(const Halo& halo) {
-  return std::max({halo.front, halo.back, halo.above, halo.below, halo.left, halo.right}) <= kWidestHalo;
+/// True if the halo is narrow, and a channel of all images of a vector can be counted in 32 bits, halos that grow and
+/// all.
+bool is_small(const Layout& layout) {
+  constexpr double kMost = 1 << 29;
+  const Halo& halo = layout.halo;
+  const auto grown = [](Size size) { return static_cast<double>(size + 4 * kWidestHalo); };
+  return std::max({halo.front, halo.back, halo.above, halo.below, halo.left, halo.right}) <= kWidestHalo &&
+         grown(layout.slices()) * grown(layout.rows()) * grown(layout.columns()) *
+                 static_cast<double>(layout.tiling.lanes()) <=
+             kMost;
 }
 
 /// A layout with the largest halo that readers may ask for.
@@ -188,14 +198,36 @@ Planner::Added Planner::added_to(const Node& quantize) const {
 }
 
 bool Planner::fixed_convolution(const Node& node) {
-  const int input = node.inputs[0];
-  const Grid seen = grids_[static_cast<std::size_t>(input)];
-  const Size largest = std::max(-seen.low, seen.high);
-  const Shape& x = shape(input);
-  const Node* const quantize = options_.whole_numbers ? quantized(node.output) : nullptr;
-  if (!seen.known || largest > kLargestShort || largest == 0 || !quantize || node.inputs.size() > 2) return false;
+  const Shape& x = shape(node.inputs[0]);
   if (!Image::holds(x) || x.size() < 3) return false;
   const Constant& weight = graph_.constant(node.inputs[1]);
+  Convolution convolution{Windows::of(node.attributes, weight.shape.data() + 2, x.size() - 2)};
+  convolution.groups = node.attributes.integer(AttributeName::kGroups);
+  const Image from = Image::of(x);
+  const bool sees_all = convolution.groups == 1 && convolution.is_picture(from, Image::of(shape(node.output)));
+  if (sees_all && options_.images < kFewestForWholePictures) return false;
+  return fixed_lanes(node, convolution, node.inputs[0], from);
+}
+
+bool Planner::fixed_linear(const Node& node) {
+  if (shape(node.inputs[0]).size() != 2 || options_.images < kFewestForWholePictures) return false;
+  const int source = value(node.inputs[0]).flat_of;
+  const int input = source >= 0 ? source : node.inputs[0];
+  const Image image = Image::of(shape(input));
+  Convolution convolution;
+  convolution.kernel_z = image.depth;
+  convolution.kernel_y = image.height;
+  convolution.kernel_x = image.width;
+  return fixed_lanes(node, convolution, input, image);
+}
+
+bool Planner::fixed_lanes(const Node& node, Convolution convolution, int input, const Image& from_image) {
+  const Grid seen = grids_[static_cast<std::size_t>(input)];
+  const Size largest = std::max(-seen.low, seen.high);
+  const Node* const quantize = options_.whole_numbers ? quantized(node.output) : nullptr;
+  if (!seen.known || largest > kLargestShort || largest == 0 || !quantize || node.inputs.size() > 2) return false;
+  const Constant& weight = graph_.constant(node.inputs[1]);
+  convolution.weight = &weight;
   if (density(weight) > kDensest || !is_whole(weight)) return false;
   const std::vector<double> magnitudes = sums_of_magnitudes(weight);
   const double sums = *std::max_element(magnitudes.begin(), magnitudes.end()) * static_cast<double>(largest);
@@ -204,12 +236,7 @@ bool Planner::fixed_convolution(const Node& node) {
   const std::vector<double> largest_sums = reaches(weight, limits);
   FixedEnding ending;
   if (sums >= kExact || !ending_of(graph_, *quantize, weight.rows, sums, seen.exponent, ending)) return false;
-  const Image from_image = Image::of(x), to_image = Image::of(shape(node.output));
-  Convolution convolution{Windows::of(node.attributes, weight.shape.data() + 2, x.size() - 2)};
-  convolution.weight = &weight;
-  convolution.groups = node.attributes.integer(AttributeName::kGroups);
-  if (convolution.groups == 1 && convolution.is_picture(from_image, to_image)) return false;
-
+  const Image to_image = Image::of(shape(node.output));
   FixedEnding in_shorts = ending;
   put_short_factors(in_shorts, largest_sums);
   const bool is_short =
@@ -224,7 +251,7 @@ bool Planner::fixed_convolution(const Node& node) {
                                added.add ? &wanted : nullptr, cycles, true);
   const Layout estimated{from_image, choice.input, choice.halo};
   if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image)) return false;
-  if (!is_small(choice.halo) || !fixed_offsets_fit(convolution, widest(estimated))) return false;
+  if (!is_small(estimated) || !fixed_offsets_fit(convolution, widest(estimated))) return false;
   if (added.add && choice.output != wanted) {
     const int there = place_in(value(added.other).fixed, choice.output);
     Choice moved{there, choice.output, choice.output, {}, 0};
@@ -356,7 +383,7 @@ bool Planner::fixed_depthwise(const Node& node) {
   const auto cycles = [&](const Layout& output) { return fixed_depthwise_cycles(convolution, output); };
   const Choice choice = choose(node, convolution, input, from_image, to_image, options_.images, nullptr, cycles, true);
   const Layout estimated{from_image, choice.input, choice.halo};
-  if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image) || !is_small(choice.halo)) return false;
+  if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image) || !is_small(estimated)) return false;
   int output = quantize->output;
   const Grid made = grid_of(*quantize);
   done(*quantize);
@@ -388,7 +415,7 @@ bool Planner::fixed_pool(const Node& node) {
       node, windows, input, from_image, to_image, options_.images, nullptr,
       [&](const Layout& layout) { return taps * static_cast<double>(layout.floats()) / kVector; }, true);
   const Layout estimated{from_image, choice.input, choice.halo};
-  if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image) || !is_small(choice.halo)) return false;
+  if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image) || !is_small(estimated)) return false;
   const Place from = fixed_ready(node, choice, input, from_image, kBelowAll, true);
   const Place to = new_place(to_image, choice.output);
   value(node.output).fixed.push_back(to);

@@ -44,6 +44,7 @@ Halo halo_of(const Windows& windows, const Tiling& input, const Tiling& output) 
 Planner::Choice Planner::choose(const Node& node, const Windows& windows, int input, const Image& input_image,
                                 const Image& output_image, Size images, const Tiling* wanted,
                                 const std::function<double(const Layout&)>& cycles, bool fixed) {
+  if (!fixed) images = std::min(images, kVector);
   Choice best;
   best.cycles = std::numeric_limits<double>::infinity();
   Windows next;

@@ -12,12 +12,18 @@
 namespace netsurgery {
 namespace {
 
-constexpr Size kMostInPart = kVector;   // images: a lane for each
 constexpr double kAloneBelow = 150000;  // cycles of a run that other threads would only delay
-constexpr std::size_t kMostPlans = 16;  // each has weights of its own; networks of separate images need 5 for any batch
+constexpr std::size_t kMostPlans =
+    16;  // with weights of its own; networks of separate images need 5 or 6 for any batch
 constexpr std::size_t kMostCuts = 1024;  // sizes of which it is known how they are run
 constexpr double kMuchCheaper = 1.5;     // so many times
 constexpr double kMeeting = 2000;        // cycles that a step takes longer when threads share it
+
+/// Whether values may lie on grids.
+bool rounds(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                     [](const Node& node) { return node.op == Operator::kQuantize; });
+}
 
 }  // namespace
 
@@ -25,11 +31,12 @@ PlanCache::PlanCache(const Graph& graph, const Kernels& kernels, bool plain_only
     : graph_(graph),
       kernels_(kernels),
       axis_(separable_axis(graph)),
+      most_(rounds(graph) ? kShorts : kVector),
       plain_only_(plain_only),
       threads_(threads),
       forced_(forced()) {}
 
-/// Parts of 1, 2, 4, 8 or 16 images, whatever costs least for each image; a run that can't be cut is one part.
+/// Parts of 1, 2, 4, 8, 16 or 32 images, whatever costs least for each image; a run that can't be cut is one part.
 Cut& PlanCache::cut(const Sizes& sizes) {
   if (newest_ && newest_->sizes == sizes) return *newest_;
   const auto found = cuts_.find(sizes);
@@ -43,7 +50,7 @@ Cut& PlanCache::cut(const Sizes& sizes) {
     Size best = 1;
     const auto cycles = [&](Size images) { return cheapest(with_images(sizes, images)).cycles; };
     const auto price = [&](Size images) { return cycles(images) / static_cast<double>(images); };
-    for (Size images = 2; images <= std::min(batch - first, kMostInPart); images *= 2)
+    for (Size images = 2; images <= std::min(batch - first, most_); images *= 2)
       if (price(images) < price(best)) best = images;
     const Size parts = (batch - first) / best;
     made.runs.push_back({first, best, parts, nullptr, cycles(best)});
@@ -122,12 +129,12 @@ PlanCache::Cheapest PlanCache::cheapest(const Sizes& sizes) {
   if (found != estimates_.end()) return found->second;
   Cheapest best;
   best.cycles = std::numeric_limits<double>::infinity();
-  const bool rounds = std::any_of(graph_.nodes.begin(), graph_.nodes.end(),
-                                  [](const Node& node) { return node.op == Operator::kQuantize; });
+  const bool rounds = most_ > kVector;
   const Size most = most_images(sizes);
-  for (Size images = 1; images <= kVector && (images == 1 || images < 2 * most); images *= 2)
+  for (Size images = 1; images <= most_ && (images == 1 || images < 2 * most); images *= 2)
     for (const bool whole_numbers : {false, true}) {
       if (whole_numbers ? !rounds || forced_ == Forced::kFloats : rounds && forced_ == Forced::kWhole) continue;
+      if (!whole_numbers && images > kVector) continue;
       Cheapest way{images, whole_numbers, 0};
       way.cycles = made(sizes, way, true).cycles;
       if (way.cycles < best.cycles) best = way;

@@ -86,6 +86,7 @@ class PlanCache {
   const Graph& graph_;
   const Kernels& kernels_;
   const std::size_t axis_;  // of images that are worked on apart, or kNoAxis
+  const Size most_;         // images that may share a vector
   const bool plain_only_;
   const int threads_;
   const Forced forced_;
