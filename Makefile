@@ -50,7 +50,7 @@ sanitize: | build
 	$(call tested,sanitize-thread)
 
 one-definition: | build
-	$(call engine,one-definition,-DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=-O1 -flto -Wodr -Werror=odr")
+	$(call engine,one-definition,-DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=-O0 -flto -Wodr -Werror=odr")
 
 neon: | build
 ifeq ($(and $(shell command -v $(ARM)-g++),$(shell command -v qemu-aarch64)),)
