@@ -51,10 +51,7 @@ class SparseConvolution final : public Step {
       expanded_.values = convolution.weight->dense();
       convolution_.weight = &expanded_;
     }
-    if (convolution.bias)
-      bias_ = convolution.bias->dense();
-    else
-      bias_.assign(static_cast<std::size_t>(convolution.outputs()), 0.0f);
+    bias_ = convolution.biases();
     strips_ = strips_of(convolution, output_layout.tiling, kernels.most_vectors);
     pack();
     cut_outputs(threads);
@@ -319,6 +316,10 @@ const char* name(ConvolutionWay way) {
 
 double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
   return cycles_of(convolution_way(kernels, convolution, output), kernels, convolution, output);
+}
+
+std::vector<float> Convolution::biases() const {
+  return bias ? bias->dense() : std::vector<float>(static_cast<std::size_t>(outputs()), 0.0f);
 }
 
 Finish finish_of(const Ending& ending) {

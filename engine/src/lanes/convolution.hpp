@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
@@ -24,6 +25,7 @@ struct Convolution : Windows {
 
   Size inputs() const { return weight->columns; }
   Size outputs() const { return weight->rows; }
+  std::vector<float> biases() const;  // of all outputs; zeros where there are none
 };
 
 /// What becomes of the sums: a residual in a buffer laid out as the output (but for its halo), then a clip or another

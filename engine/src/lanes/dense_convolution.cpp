@@ -30,10 +30,7 @@ class DenseConvolution final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending) {
-    if (convolution.bias)
-      bias_ = convolution.bias->dense();
-    else
-      bias_.assign(static_cast<std::size_t>(all_outputs_), 0.0f);
+    bias_ = convolution.biases();
     const Size vectors = std::min<Size>(kernels.dense_vectors, output_layout.tiling.vectors());
     inputs_ = parts(all_inputs_, std::min(kMostInputs, kPanelBytes / (vectors * kVectorBytes)));
     blocks_ = parts(outputs_of_group(), kernels.dense_channels);

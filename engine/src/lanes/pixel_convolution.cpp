@@ -44,10 +44,7 @@ class PixelConvolution final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending) {
-    if (convolution.bias)
-      bias_ = convolution.bias->dense();
-    else
-      bias_.assign(static_cast<std::size_t>(convolution.outputs()), 0.0f);
+    bias_ = convolution.biases();
     place();
     const Size vectors = ceil_divided(outputs_of_group_, kVector);  // of channels
     strips_ = parts(vectors, kernels.dense_vectors);

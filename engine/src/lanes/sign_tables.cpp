@@ -37,10 +37,7 @@ class TableConvolution final : public Step {
         output_layout_(output_layout),
         ending_(ending),
         scales_(convolution.weight->scales) {
-    if (convolution.bias)
-      bias_ = convolution.bias->dense();
-    else
-      bias_.assign(static_cast<std::size_t>(outputs_), 0.0f);
+    bias_ = convolution.biases();
     const Size channels = input_layout.image.channels / convolution.groups;
     const Size columns = channels * convolution.taps();
     for (Size group = 0; group < convolution.groups; ++group)

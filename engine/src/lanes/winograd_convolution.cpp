@@ -72,10 +72,7 @@ class WinogradConvolution final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending) {
-    if (convolution.bias)
-      bias_ = convolution.bias->dense();
-    else
-      bias_.assign(static_cast<std::size_t>(convolution.outputs()), 0.0f);
+    bias_ = convolution.biases();
     inputs_ = parts(inputs_of_group_, std::min(kMostInputs, kPanelBytes / (kVector * kFloat)));
     place();
     pack();
