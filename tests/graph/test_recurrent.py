@@ -311,6 +311,42 @@ def test_the_engine_gives_what_the_reference_gives_at_any_density(kind: str, den
             np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("density", [0.3, 1.0])
+@pytest.mark.parametrize("kind", ["Lstm", "Gru", "Rnn", "Rnn of relu"])
+@pytest.mark.parametrize("with_states", [False, True])
+def test_threads_share_the_units_of_a_sequence_and_give_the_same_bits(
+    kind: str, density: float, with_states: bool
+) -> None:
+    size, rng = 360, np.random.default_rng(int(10 * density))  # no whole number of vectors for each of them
+    operator, relu = kind.split()[0], kind.endswith("relu")
+    gates = {"Lstm": 4, "Gru": 3, "Rnn": 1}[operator] * size
+    builder = GraphBuilder()
+    x = builder.input("x", ("time", "batch", gates))
+    count = (2 if operator == "Lstm" else 1) if with_states else 0
+    given_states = [builder.input(f"state{i}", ("batch", size)) for i in range(count)]
+    weight = rng.normal(0, 0.3 / size**0.5, (gates, size)) * (rng.random((gates, size)) < density)
+    none = [None] * (3 if operator == "Lstm" else 1)
+    bias = builder.constant(rng.normal(size=gates)) if with_states else None
+    operands = [x, builder.constant(np.where(weight == 0, 0.0, weight)), bias, *none, *given_states]
+    results = ("steps", "hidden", "cell")[: 3 if operator == "Lstm" else 2]
+    more = {"candidate_activation": "relu"} if relu else {}
+    graph = builder.graph(
+        [builder.node(operator, operands, result=result, reverse=with_states, **more) for result in results]
+    )
+    sessions = [Session(encode(graph), threads=threads) for threads in (1, 2, 3, 5)]
+    for time, batch in ((1, 1), (7, 1), (4, 2), (3, 6)):
+        shapes = [(time, batch, gates), *[(batch, size)] * count]
+        arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+        expected = [np.copy(one) for one in sessions[0](*arrays)]
+        by_name = dict(zip((one.name for one in graph.inputs), arrays, strict=True))
+        for found, wanted in zip(expected, run(graph, by_name), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+        for session in sessions[1:]:
+            for _ in range(3):
+                for found, wanted in zip(session(*arrays), expected, strict=True):
+                    np.testing.assert_array_equal(found, wanted)
+
+
 def test_a_state_that_is_not_finite_reaches_only_what_it_is_connected_to() -> None:
     """A pruned weight carries nothing, of NaN and infinity, too."""
     weight = np.zeros((64, 64), np.float32)

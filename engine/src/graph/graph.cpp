@@ -61,6 +61,10 @@ std::vector<float> Constant::dense() const {
   return result;
 }
 
+std::vector<float> dense_or(const Constant* constant, Size count, float otherwise) {
+  return constant ? constant->dense() : std::vector<float>(static_cast<std::size_t>(count), otherwise);
+}
+
 std::vector<int> Node::extents() const {
   std::vector<int> found;
   for (const auto& [name, value] : attributes.all())

@@ -91,6 +91,9 @@ struct Constant {
   std::vector<float> dense() const;
 };
 
+/// All entries of a constant, row by row; where there is none, `count` times `otherwise`, which changes nothing.
+std::vector<float> dense_or(const Constant* constant, Size count, float otherwise);
+
 /// The entries of planes, row by row: scales (rows, planes), signs (planes, rows, columns), as in Constant.
 std::vector<float> sums_of_planes(const std::vector<float>& scales, const std::vector<std::uint8_t>& signs, Size rows,
                                   Size columns);

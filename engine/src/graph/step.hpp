@@ -21,6 +21,9 @@ class Step {
 
   /// Pieces don't depend on each other, so that any thread may run any of them; the result is the same.
   virtual Size pieces() const = 0;
+  /// Of a step that goes on from what it has done before: so many pieces at a time, the next ones when all of these are
+  /// done. Divides pieces().
+  virtual Size pieces_at_once() const { return pieces(); }
   /// Floats of scratch memory, aligned, for each thread.
   virtual Size scratch() const { return 0; }
   /// As of plain kernels: can a run meet what it can't compute, and what was that?

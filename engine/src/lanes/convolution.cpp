@@ -319,7 +319,7 @@ double convolution_cycles(const Kernels& kernels, const Convolution& convolution
 }
 
 std::vector<float> Convolution::biases() const {
-  return bias ? bias->dense() : std::vector<float>(static_cast<std::size_t>(outputs()), 0.0f);
+  return dense_or(bias, outputs(), 0.0f);
 }
 
 Finish finish_of(const Ending& ending) {

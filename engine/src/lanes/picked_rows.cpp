@@ -134,8 +134,8 @@ bool PickedMatrix::add_products(const float* x, Size vectors, float* sums) const
   return true;
 }
 
-RowMatrix::RowMatrix(const Kernels& kernels, const Constant& weight)
-    : kernels_(kernels), rows_(weight.rows), inputs_(weight.columns), dense_(prefers_dense_rows(weight)) {
+RowMatrix::RowMatrix(const Kernels& kernels, const Constant& weight, const Constant& whole)
+    : kernels_(kernels), rows_(weight.rows), inputs_(weight.columns), dense_(prefers_dense_rows(whole)) {
   if (dense_) {
     values_ = weight.dense();
     return;
@@ -154,7 +154,7 @@ RowMatrix::RowMatrix(const Kernels& kernels, const Constant& weight)
     }
     starts_.push_back(static_cast<std::uint32_t>(values_.size()));
   }
-  if (PickedMatrix::pays(kernels, weight)) picked_.emplace_back(kernels, weight);
+  if (PickedMatrix::pays(kernels, whole)) picked_.emplace_back(kernels, weight);
 }
 
 void RowMatrix::add_product(const float* x, float* sums) const {

@@ -39,7 +39,9 @@ class PickedMatrix {
 /// Any matrix, for one vector at a time: dense, as above, or weight by weight.
 class RowMatrix {
  public:
-  RowMatrix(const Kernels& kernels, const Constant& weight);
+  RowMatrix(const Kernels& kernels, const Constant& weight) : RowMatrix(kernels, weight, weight) {}
+  /// Some rows of a matrix. What they give is what they give as a part of the whole, which decides how it is computed.
+  RowMatrix(const Kernels& kernels, const Constant& some, const Constant& whole);
   Size rows() const { return rows_; }
   /// sums += weight * x. sums: aligned, PickedMatrix::sums(rows) of them.
   void add_product(const float* x, float* sums) const;

@@ -161,9 +161,8 @@ class TokenNormalisation final : public Step {
   TokenNormalisation(const Kernels& kernels, int input, int output, const Layout& layout, const Constant* scale,
                      const Constant* bias, double epsilon, bool centres)
       : kernels_(kernels), input_(input), output_(output), layout_(layout), epsilon_(epsilon), centres_(centres) {
-    const auto channels = static_cast<std::size_t>(layout.image.channels);
-    scale_ = scale ? scale->dense() : std::vector<float>(channels, 1.0f);
-    bias_ = bias ? bias->dense() : std::vector<float>(channels, 0.0f);
+    scale_ = dense_or(scale, layout.image.channels, 1.0f);
+    bias_ = dense_or(bias, layout.image.channels, 0.0f);
   }
   Size pieces() const override { return layout_.groups() * layout_.tiling.height; }
   void run(Buffers buffers, Size begin, Size end, float*) const override {

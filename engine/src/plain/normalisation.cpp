@@ -18,10 +18,8 @@ class LayerNorm final : public PlainKernel {
     const auto axis = static_cast<std::size_t>(making.attributes().integer(AttributeName::kAxis));
     length_ = entries(x, axis, x.size());
     rows_ = entries(x, 0, axis);
-    const auto length = static_cast<std::size_t>(length_);
-    const Constant *scale = making.constant(1), *bias = making.constant(2);
-    scale_ = scale == nullptr ? std::vector<float>(length, 1.0f) : scale->dense();
-    bias_ = bias == nullptr ? std::vector<float>(length, 0.0f) : bias->dense();
+    scale_ = dense_or(making.constant(1), length_, 1.0f);
+    bias_ = dense_or(making.constant(2), length_, 0.0f);
     parts_ = Parts(rows_, 1, quotient_up(kPieceEntries / 2, length_));
   }
   Size pieces() const override { return parts_.pieces(); }
@@ -55,8 +53,7 @@ class RmsNorm final : public PlainKernel {
     const auto axis = static_cast<std::size_t>(making.attributes().integer(AttributeName::kAxis));
     length_ = entries(x, axis, x.size());
     rows_ = entries(x, 0, axis);
-    const Constant* scale = making.constant(1);
-    scale_ = scale == nullptr ? std::vector<float>(static_cast<std::size_t>(length_), 1.0f) : scale->dense();
+    scale_ = dense_or(making.constant(1), length_, 1.0f);
     parts_ = Parts(rows_, 1, quotient_up(kPieceEntries / 2, length_));
   }
   Size pieces() const override { return parts_.pieces(); }

@@ -51,7 +51,7 @@ class Recurrent final : public PlainKernel {
       : layer_(making.graph, making.node, making.operands[0]),
         places_(recurrent_operands(making.node.op)),
         weight_(*layer_.weight),
-        bias_(layer_.bias ? layer_.bias->dense() : std::vector<float>(static_cast<std::size_t>(layer_.gates), 0.0f)),
+        bias_(dense_or(layer_.bias, layer_.gates, 0.0f)),
         inputs_(making.node.inputs.size()) {
     if (layer_.peepholes) peepholes_ = layer_.peepholes->dense();
     if (layer_.projection) projection_.emplace_back(*layer_.projection);

@@ -48,10 +48,15 @@ bool Planner::recurrent(const Node& node) {
     value(other->output).plain = buffer;
     done_[number] = true;
   }
+  const Size parts = recurrent_parts(kernels_, layer, options_.threads);
+  if (parts > 1) {
+    buffers.states = arena(shared_states(layer));
+    writes.push_back(buffers.states);
+  }
   const Size useful = (layer.weight->kept + (layer.projection ? layer.projection->kept : 0)) * layer.time * layer.batch;
   draft(
       &node, "recurrent rows", reads, writes, recurrent_cycles(kernels_, layer),
-      [=] { return make_recurrent(kernels_, layer, buffers); }, useful);
+      [=] { return make_recurrent(kernels_, layer, buffers, parts); }, useful);
   return true;
 }
 

@@ -8,6 +8,12 @@ namespace {
 
 constexpr double kSharedFrom = 12000;  // cycles: a few times what it takes threads to meet
 
+/// cycles: of the whole step, which is shared as often as threads meet in it.
+bool is_worth_sharing(const Step& step, double cycles) {
+  const Size at_once = step.pieces_at_once();
+  return at_once > 1 && cycles * static_cast<double>(at_once) >= kSharedFrom * static_cast<double>(step.pieces());
+}
+
 }  // namespace
 
 bool Memory::reserve(Size floats) {
@@ -52,7 +58,7 @@ Sharing::Sharing(const Plan& plan, int threads)
       next_(new Next[plan.steps.size() * static_cast<std::size_t>(threads)]),
       barrier_(threads) {
   for (std::size_t i = 0; i < plan.steps.size(); ++i)
-    shared_.push_back(plan.steps[i]->pieces() > 1 && plan.infos[i].cycles >= kSharedFrom);
+    shared_.push_back(is_worth_sharing(*plan.steps[i], plan.infos[i].cycles));
 }
 
 void Sharing::run(Threads& threads, Buffers buffers, const std::vector<float*>& scratch) {
@@ -74,6 +80,14 @@ void Sharing::work(Buffers buffers, float* scratch, int thread) {
       continue;
     }
     if (!together) barrier_.wait();
+    together = true;
+    if (const Size at_once = step.pieces_at_once(); at_once < pieces) {
+      for (Size first = 0; first < pieces; first += at_once) {
+        step.run(buffers, first + at_once * thread / threads_, first + at_once * (thread + 1) / threads_, scratch);
+        barrier_.wait();
+      }
+      continue;
+    }
     for (int turn = 0; turn < threads_; ++turn) {
       const int owner = (thread + turn) % threads_;
       const Size end = pieces * (owner + 1) / threads_;
@@ -81,7 +95,6 @@ void Sharing::work(Buffers buffers, float* scratch, int thread) {
         step.run(buffers, piece, piece + 1, scratch);
     }
     barrier_.wait();
-    together = true;
   }
 }
 

@@ -53,7 +53,8 @@ void run_alone(const Plan& plan, Buffers buffers, float* scratch);
 /// Every thread works on every step that is worth it, the first one does the others.
 ///
 /// Each thread begins with its own share of a step's pieces, the same part of the picture as in the steps before, which
-/// it has in its caches; when that is done it takes pieces from the others.
+/// it has in its caches; when that is done it takes pieces from the others. Of steps that go on from what they have
+/// done, each thread does its own share of the pieces at a time, and waits for the others.
 class Sharing {
  public:
   Sharing(const Plan& plan, int threads);

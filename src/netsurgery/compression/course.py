@@ -28,7 +28,7 @@ _FEWEST_PROBE_STEPS, _MOST_PROBE_STEPS = 20, 2_000
 _SHORTEST_STEP_S = 1e-5
 _TIMED_SHARE = 0.005  # of the budget's time, for timing the steps of a trial
 _RESERVE = 0.93  # share of the time that is planned with
-_WORTH = 0.15  # share of the time that is worth going on for, when all steps are spent
+_WORTH = 0.08  # share of the time that is worth going on for, when all steps are spent
 _OVER = 1.05  # share of the time at which a search ends wherever it is
 
 
@@ -136,9 +136,7 @@ class Course:
             chosen = min((chosen, *(Rate(chosen.kind, chosen.value * factor) for factor in FINER)), key=quality)
         taught = False
         if workshop.trainer.teacher is not None:
-            alone, with_teacher = probed(chosen, False), probed(chosen, True)
-            values = (alone["value"], with_teacher["value"])
-            taught = values[1] is not None and (values[0] is None or values[1] > values[0])
+            taught = _worth_its_time(probed(chosen, False), probed(chosen, True))
         state["rate"], state["taught"] = {"kind": chosen.kind, "value": chosen.value}, taught
         workshop.load(REFERENCE)
         self._save()
@@ -279,3 +277,10 @@ class Course:
         candidates = self._state["candidates"]
         known = best([Candidate.from_dict(one) for one in candidates], self._objective) if candidates else None
         self._progress(Moment(what, step, steps, 0.0, known))
+
+
+def _worth_its_time(alone: dict[str, Any], taught: dict[str, Any]) -> bool:
+    """Whether a teacher, who makes steps slower, did more for the metric than chance may have done."""
+    if alone["value"] is None or taught["value"] is None:
+        return alone["value"] is None and taught["value"] is not None
+    return bool(taught["value"] - alone["value"] > max(alone.get("error") or 0.0, taught.get("error") or 0.0))

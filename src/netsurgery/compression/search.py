@@ -1,10 +1,11 @@
 """What is tried next: a search over densities and bits that learns from what came of the trials before.
 
-    density falls by large factors while the limit holds ──▶ few bits for the sparsest that held it; for a denser one
-         ▲ fails: back to the one before, a smaller factor, more steps       │
-         └────────────── denser or sparser, with as many bits ◀──────────────┘ until the budget is spent
+    scouts: short trials, each much sparser, until one fails ──▶ few bits for the sparsest that held the limit
+                                                                       │ about where the limit lies, for short trials
+    long trials from there on: sparser where it held, denser where not ◀┘ each with few bits, until the budget is spent
 
-It is a generator that is sent the outcome of each trial, and nothing else decides: a search that goes on from what was
+Most of the budget is for long trials: what a short one can't hold says where to begin, and little of what can be held
+in the end. It is a generator that is sent the outcome of each trial, and nothing else decides: a search that goes on from what was
 recorded takes the same way as one that was never interrupted.
 """
 
@@ -21,16 +22,17 @@ Search: TypeAlias = Generator[Trial, Candidate, None]
 
 _FIRST_FACTOR = 0.1  # of the density, in the first trial
 _SMALLEST_GAIN = 0.93  # a factor nearer to 1 isn't worth a trial
-_DENSITY_SHARE, _BITS_SHARE = 0.35, 0.05  # of the budget: of all first trials of densities, of one of bits
-_DENSITY_TRIALS = 7  # that the former is divided among
-_LONGER = 1.25  # how much more steps a trial gets after one that failed
-_LATER_SHARE = 0.4  # of what is left, for each later trial of a density
-_BOLD, _CAREFUL = 0.55, 0.75  # factors of the first of these: where the limit was held with room, and by a hair
+_SCOUT_SHARE, _SCOUTS_SHARE = 0.03, 0.2  # of the budget: for one scout, for all of them
+_BITS_SHARE = 0.04  # of the budget, for the first trial of bits
+_CLOSE = 0.28  # a scout that held and one that failed lie so near that another tells nothing: factor of densities
+_LONG_SHARE = 0.4  # of what is left, for each long trial
+_BITS_OF_LONG = 0.4  # steps of a trial of bits, over those of the long one that it follows
+_BOLD, _CAREFUL = 0.55, 0.75  # factors of long trials: where the limit was held with room, and by a hair
 _FEWEST_STEPS = 20
 _SOUND_STEPS, _LARGEST_SHARE = 400, 0.15  # shorter trials say little; where the budget has room for them
 _FIRST_BITS, _FEWEST_BITS = 4, 2
 _MOST_BITS, _COARSER = 6, 2  # where the first don't hold, so many more are tried
-_MOST_BITS_TRIALS, _BITS_TRIALS_OF_A_POINT = 5, 2
+_MOST_BITS_TRIALS, _BITS_TRIALS_OF_A_POINT = 4, 2
 _LONGEST_LINE = 3
 _PLACE_BITS = 1.6  # what the file spends on a connection beside the bits of its value, about
 _ROOM = 2.0  # standard errors that a limit held with room was held by
@@ -78,26 +80,9 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     """
     account = _Account(terms)
     found = [reference]
-    pruned = reference
-    factor, failed = _FIRST_FACTOR, None
-    unit = max(_FEWEST_STEPS, round(terms.steps * _DENSITY_SHARE / _DENSITY_TRIALS) - terms.overhead)
+    unit = max(_FEWEST_STEPS, round(terms.steps * _SCOUT_SHARE) - terms.overhead)
     unit = max(unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)))
-
-    # Few connections: large steps down; once one fails, half of the way between what held and what didn't. What fails
-    # by less than chance may do is trained on once, before anything denser is tried.
-    while terms.prunes and factor < _SMALLEST_GAIN and account.affords(unit):
-        if account.left < terms.steps * (1 - _DENSITY_SHARE) and pruned.number != REFERENCE:
-            break
-        goal = _density(pruned, factor)
-        yield from _tried(Trial(pruned.number, goal, None, unit), account, found)
-        if _nearly(found[-1], terms) and account.affords(unit):
-            yield from _tried(Trial(found[-1].number, found[-1].density, None, unit), account, found)
-        if found[-1].held and not found[-1].failed:
-            pruned = found[-1]
-            factor = _FIRST_FACTOR if failed is None else math.sqrt(min(failed / pruned.density, 1.0))
-        else:
-            failed = goal
-            factor, unit = math.sqrt(factor), round(unit * _LONGER)
+    pruned = yield from _scouted(terms, account, found, unit)
 
     # Few bits for what is left.
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
@@ -106,11 +91,11 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
 
-    # Both together, with what is left of the budget: each point gets longer than any before.
-    factor = _BOLD if _has_room(pruned, terms) else _CAREFUL
+    # Both together, with what is left of the budget.
+    factor = _limit(pruned, found, terms) / pruned.density * (_BOLD if _has_room(pruned, terms) else _CAREFUL)
     while terms.prunes and factor < _SMALLEST_GAIN:
         behind = bits_unit + terms.overhead if terms.quantizes else 0
-        longer = min(max(2 * unit, round(_LATER_SHARE * account.left)), account.left - behind - terms.overhead)
+        longer = min(max(2 * unit, round(_LONG_SHARE * account.left)), account.left - behind - terms.overhead)
         if not account.affords(longer) or longer < unit // 2:
             added = more()
             if not added:
@@ -125,12 +110,55 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         bits = few.bits or (_MOST_BITS if terms.quantizes and _has_room(latest, terms) else 0)
         if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
             before = best(found, terms.objective)
-            yield from few.tried([latest], bits, max(bits_unit, longer // 2), _BITS_TRIALS_OF_A_POINT)
+            steps = max(bits_unit, round(_BITS_OF_LONG * longer))
+            yield from few.tried([latest], bits, steps, _BITS_TRIALS_OF_A_POINT)
             cheaper = best(found, terms.objective) != before
         if latest.held and not latest.failed:
             pruned = latest
+            factor = max(factor, _BOLD if _has_room(latest, terms) else _CAREFUL)
         elif not cheaper:
             factor = math.sqrt(factor)
+
+
+def _scouted(
+    terms: Terms, account: _Account, found: list[Candidate], unit: int
+) -> Generator[Trial, Candidate, Candidate]:
+    """Short trials that find out about how sparse a network may be; returns the sparsest that held the limit.
+
+    Large steps down; once one fails, half of the way between what held and what didn't, as long as these lie far from
+    each other. What fails by less than chance may do is trained on once, before anything denser is tried.
+    """
+    pruned, factor, failed = found[0], _FIRST_FACTOR, 0.0
+    while terms.prunes and _FIRST_FACTOR <= factor < _SMALLEST_GAIN and account.affords(unit):
+        spent = terms.steps - account.left
+        if pruned.number != REFERENCE and (failed > _CLOSE * pruned.density or spent > _SCOUTS_SHARE * terms.steps):
+            break
+        goal = _density(pruned, factor)
+        yield from _tried(Trial(pruned.number, goal, None, unit), account, found)
+        if _nearly(found[-1], terms) and account.affords(unit):
+            yield from _tried(Trial(found[-1].number, found[-1].density, None, unit), account, found)
+        if found[-1].held and not found[-1].failed:
+            pruned = found[-1]
+            factor = math.sqrt(failed / pruned.density) if failed else _FIRST_FACTOR
+        else:
+            failed, factor = goal, math.sqrt(factor)
+    return pruned
+
+
+def _limit(pruned: Candidate, found: Sequence[Candidate], terms: Terms) -> float:
+    """The density at which the limit would just be held by trials such as the scouts.
+
+    Between the sparsest that held it and the densest sparser one that didn't, on a line through their drops over the
+    logarithm of the density.
+    """
+    sparser = [one for one in found if not one.held and not one.failed and one.bits == pruned.bits]
+    sparser = [one for one in sparser if one.density < pruned.density]
+    if not sparser:
+        return pruned.density
+    next_one = max(sparser, key=lambda one: one.density)
+    rise = next_one.drop - pruned.drop
+    share = min(max((terms.max_loss - pruned.drop) / rise, 0.0), 1.0) if rise > 0 else 0.0
+    return pruned.density ** (1 - share) * next_one.density**share
 
 
 def _has_room(candidate: Candidate, terms: Terms) -> bool:

@@ -135,7 +135,8 @@ class Workshop:
         return (times[-1] - times[min(1, len(times) - 2)]) / max(len(times) - 2, 1)  # but the first, which is slower
 
     def probe(self, rate: Rate, steps: int, density: float, taught: bool) -> dict[str, Any]:
-        """A short training of the reference at a rate: its mean loss at the end, its metric, seconds of a step."""
+        """A short training of the reference at a rate: its mean loss at the end, its metric and the standard error of
+        what that differs by from the reference's (None where nothing is known of it), seconds of a step."""
         self.load(REFERENCE)
         trial = Trial(REFERENCE, density, None, steps)
         begun_s = time.perf_counter()
@@ -143,9 +144,11 @@ class Workshop:
             operation, loss = self.trainer.train(self._plan(trial, False), rate, steps, number=10**6, taught=taught)
             operation.detach()
         except DivergedError:
-            return {"loss": None, "value": None, "step_s": (time.perf_counter() - begun_s) / steps}
+            return {"loss": None, "value": None, "error": None, "step_s": (time.perf_counter() - begun_s) / steps}
         step_s = (time.perf_counter() - begun_s) / steps
-        return {"loss": loss, "value": self._scored().value, "step_s": step_s}
+        score = self._scored()
+        error = self.rule.verdict(self._score, score).error
+        return {"loss": loss, "value": score.value, "error": error, "step_s": step_s}
 
     def make(
         self,
