@@ -35,6 +35,18 @@ static void shuffle_lanes(float* memory, std::ptrdiff_t channels, std::ptrdiff_t
       }
       continue;
     }
+    if (one.in_fours) {
+      const auto fours = [&](int half) {
+        const __m128 low = _mm_load_ps(source + one.four[2 * half]);
+        return _mm256_insertf128_ps(_mm256_castps128_ps256(low), _mm_load_ps(source + one.four[2 * half + 1]), 1);
+      };
+      for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
+        const __m256 made[2] = {_mm256_permutevar_ps(fours(0), first), _mm256_permutevar_ps(fours(1), second)};
+        _mm256_store_ps(target, _mm256_blendv_ps(made[0], beyond, none[0]));
+        _mm256_store_ps(target + 8, _mm256_blendv_ps(made[1], beyond, none[1]));
+      }
+      continue;
+    }
     const __m256 upper[2] = {_mm256_castsi256_ps(_mm256_slli_epi32(first, 28)),  // lanes 8 .. 15
                              _mm256_castsi256_ps(_mm256_slli_epi32(second, 28))};
     for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {

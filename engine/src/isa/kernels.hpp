@@ -347,6 +347,10 @@ struct Cells {
 struct Shuffle {
   std::ptrdiff_t target, source;  // floats from the channel's begin in memory
   alignas(64) std::int32_t lane[16];
+  // Where each four lanes of the target come from four neighbours of the source (or from outside), whose first lanes
+  // these are: that needs no permutation across registers. Else `in_fours` is false.
+  std::int32_t four[4];
+  bool in_fours;
 };
 
 /// Floats fetched one by one, from each of some channels: target[i] = source[offsets[i]], or `outside` where that is

@@ -146,6 +146,21 @@ struct WholeNumbers {
   static constexpr auto kKernel = &Kernels::fixed_shuffle;
 };
 
+/// Finds out whether each four lanes come from four neighbours.
+void tell_fours(Shuffle& shuffle) {
+  shuffle.in_fours = true;
+  for (int four = 0; four < 4; ++four) {
+    std::int32_t first = -1;
+    for (int lane = 4 * four; lane < 4 * four + 4; ++lane) {
+      if (shuffle.lane[lane] < 0) continue;
+      const std::int32_t source = shuffle.lane[lane] / 4 * 4;
+      shuffle.in_fours = shuffle.in_fours && (first < 0 || first == source);
+      first = source;
+    }
+    shuffle.four[four] = std::max(first, 0);
+  }
+}
+
 /// The shuffles of one row of tiles; targets and sources count from the row's first channel in memory.
 template <class Kind>
 std::vector<typename Kind::Moved> shuffles_of_row(const Layout& layout, const Halo& needed, Size z, Size y,
@@ -168,6 +183,7 @@ std::vector<typename Kind::Moved> shuffles_of_row(const Layout& layout, const Ha
       shuffle.lane[lane] = static_cast<Number>(inside ? from : -1);
       stays = stays && inside && from == lane;
     }
+    if constexpr (Kind::kLanes == kVector) tell_fours(shuffle);
     if constexpr (Kind::kLanes == kShorts)
       for (Size lane = 0; lane < kShorts; ++lane)
         if (const auto from = shuffle.lane[lane]; from >= 0)

@@ -26,7 +26,8 @@ _SCOUT_SHARE, _SCOUTS_SHARE = 0.03, 0.2  # of the budget: for one scout, for all
 _BITS_SHARE = 0.04  # of the budget, for the first trial of bits
 _CLOSE = 0.28  # a scout that held and one that failed lie so near that another tells nothing: factor of densities
 _LONG_SHARE = 0.4  # of what is left, for each long trial
-_BITS_OF_LONG = 0.4  # steps of a trial of bits, over those of the long one that it follows
+_LENGTH_EXPONENT = 0.5  # a training four times as long holds half the density
+_BITS_OF_LONG = 0.25  # steps of a trial of bits, over those of the long one that it follows
 _BOLD, _CAREFUL = 0.55, 0.75  # factors of long trials: where the limit was held with room, and by a hair
 _FEWEST_STEPS = 20
 _SOUND_STEPS, _LARGEST_SHARE = 400, 0.15  # shorter trials say little; where the budget has room for them
@@ -92,7 +93,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
 
     # Both together, with what is left of the budget.
-    factor = _limit(pruned, found, terms) / pruned.density * (_BOLD if _has_room(pruned, terms) else _CAREFUL)
+    factor = 0.0  # until it is known how long the first one is
     while terms.prunes and factor < _SMALLEST_GAIN:
         behind = bits_unit + terms.overhead if terms.quantizes else 0
         longer = min(max(2 * unit, round(_LONG_SHARE * account.left)), account.left - behind - terms.overhead)
@@ -102,6 +103,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
                 break
             account.add(added)
             continue
+        factor = factor or _limit(pruned, found, terms) / pruned.density * _sparser_by(longer / unit)
         yield from _tried(Trial(pruned.number, _density(pruned, factor), None, longer), account, found)
         if _nearly(found[-1], terms) and account.affords(longer // 2 + behind):
             yield from _tried(Trial(found[-1].number, found[-1].density, None, longer // 2), account, found)
@@ -143,6 +145,11 @@ def _scouted(
         else:
             failed, factor = goal, math.sqrt(factor)
     return pruned
+
+
+def _sparser_by(longer: float) -> float:
+    """The factor of the density that a training so many times longer holds, about: a guess that failing corrects."""
+    return max(longer**-_LENGTH_EXPONENT, _FIRST_FACTOR)
 
 
 def _limit(pruned: Candidate, found: Sequence[Candidate], terms: Terms) -> float:
