@@ -1,6 +1,7 @@
 """Networks of every kind beside ONNX Runtime, each on the same ONNX export: dense, and with most weights zero.
 
     cd benchmarks && python any_network.py            # all; writes results/any_network.json
+    cd benchmarks && python any_network.py --only lstm    # its rows; others of this machine stay
     cd benchmarks && python any_network.py --quick    # a choice, fewer rounds; prints, and writes nothing without --out
 
 Each network has random weights that are spread as trained ones are (networks/random_weights.py), and a process of its
@@ -28,6 +29,7 @@ from typing import Any
 import numpy as np
 import refusals
 import torch
+from kept_rows import kept_rows
 from networks.any_networks import ANY_NETWORKS
 from own_process import FailedError, answer_of
 
@@ -104,7 +106,7 @@ def _in_turns(
     """The largest difference of netsurgery's outputs, and the times of all."""
     theirs = DenseRuntime(source, threads).bound(arrays)
     sessions = {OURS: ns.load(packed, threads=threads)}
-    if "avx2" in _native.available_instructions():
+    if "avx2" in _native.available_instructions() and _native.instructions() != "avx2":
         with _forced("avx2"):
             sessions[AVX2] = ns.load(packed, threads=threads)
     expected = [np.asarray(one) for one in theirs()]
@@ -163,8 +165,8 @@ def main() -> int:
         print(json.dumps(rows(options.rows, threads, pace)))
         return 0
     names = options.only or [name for name, network in ANY_NETWORKS.items() if network.quick or not options.quick]
-    out = options.out or (None if options.only or options.quick else RESULTS)
-    found: list[dict[str, Any]] = []
+    out = options.out or (None if options.quick else RESULTS)
+    found = kept_rows(out, names) if options.only else []
     for name in names:
         command = [__file__, "--rows", name, *[f"--threads={count}" for count in threads]]
         with other_processes() as others:
@@ -175,6 +177,7 @@ def main() -> int:
                 failed = {"network": name, "batch": 1, "verdict": FAILS, "missing": {}, "reason": str(error)}
                 made = [failed | {"treatment": one, "goal": goal} for one, goal in network.goals.items()]
         found += [row | {"busy_cores": others.busy_cores} for row in made]
+        found.sort(key=lambda row: list(ANY_NETWORKS).index(row["network"]))
         print(*map(shown, made), others.warning or "", sep="\n", flush=True)
         written(out, threads, pace, found)
     return 0

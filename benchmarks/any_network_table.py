@@ -11,7 +11,9 @@ import cells
 import refusals
 
 RECORD = Path(__file__).parent / "results" / "any_network.json"
+AVX512_RECORD = RECORD.with_name("any_network-avx512.json")
 COLUMNS = {"netsurgery": "times faster", "netsurgery_avx2": "with AVX2"}
+FORCED = " *with AVX2*: netsurgery with AVX2 forced, beside ONNX Runtime with all that the processor has."
 
 
 def any_network_table(path: Path = RECORD) -> str:
@@ -19,20 +21,23 @@ def any_network_table(path: Path = RECORD) -> str:
     from networks.any_networks import ANY_NETWORKS
 
     record = json.loads(path.read_text(encoding="utf-8"))
+    forced = record["instructions"] != "avx2"
+    columns = {name: title for name, title in COLUMNS.items() if forced or name == "netsurgery"}
     lines = [
-        f"| network | weights | batch | ONNX Runtime, ms | {' | '.join(COLUMNS.values())} | goal | packed, bytes |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| network | weights | batch | ONNX Runtime, ms | {' | '.join(columns.values())} | goal | packed, bytes |",
+        "|---|---|---|---|" + "---|" * len(columns) + "---|---|",
     ]
     for row in record["rows"]:
         title = f"{ANY_NETWORKS[row['network']].title} | {row['treatment']} | {row['batch']}"
         goal = f"{row['goal']:g}x"
         if "threads" not in row:
-            lines.append(f"| {title} | | {row['verdict']}: {refusals.words(row)} | | {goal} | |")
+            verdict = f"{row['verdict']}: {refusals.words(row)}"
+            lines.append(f"| {title} | | {verdict} |{' |' * (len(columns) - 1)} {goal} | |")
             continue
         latency = " / ".join(
             cells.milliseconds(found["runtimes"]["onnxruntime"]["median_us"]) for found in row["threads"].values()
         )
-        faster = [_faster(row, name) for name in COLUMNS]
+        faster = [_faster(row, name) for name in columns]
         note = f" ({row['verdict']})" if row["verdict"] != "packed" else ""
         lines.append(f"| {title} | {latency} | {' | '.join(faster)} | {goal} | {row['packed_bytes']:,}{note} |")
     threads = " / ".join(next((list(row["threads"]) for row in record["rows"] if "threads" in row), []))
@@ -40,9 +45,9 @@ def any_network_table(path: Path = RECORD) -> str:
         "",
         f"{record['machine']['processor']}, {record['instructions']}: medians of calls from Python, {threads} threads, "
         f"{record['rounds']} turns of each runtime, ONNX Runtime {record['versions']['onnxruntime']} on the same ONNX "
-        f"file, exported by torch {record['versions']['torch']}. *with AVX2*: netsurgery with AVX2 forced, beside ONNX "
-        "Runtime with all that the processor has. Weights are random, spread as those of trained networks; the "
-        "smallest of each convolution (but for depthwise ones), linear and recurrent layer are zero."
+        f"file, exported by torch {record['versions']['torch']}.{FORCED if forced else ''} Weights are random, "
+        "spread as those of trained networks; the smallest of each convolution (but for depthwise ones), linear and "
+        "recurrent layer are zero."
         f"{cells.busy(record['rows'])}",
     ]
     return "\n".join(lines)

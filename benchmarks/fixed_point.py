@@ -30,6 +30,7 @@ from typing import Any
 import memory
 import numpy as np
 import torch
+from kept_rows import kept_rows
 from networks.any_networks import ANY_NETWORKS, TENTH
 from networks.lenets import lenet
 from networks.random_weights import keep, trained_like, weights_that_are_pruned
@@ -180,17 +181,6 @@ def shown(row: dict[str, Any]) -> str:
     times = ", ".join(f"{who} {own['median_us'] / 1000:.4g} ms" for who, own in row["runtimes"].items())
     ratios = ", ".join(f"{ratio['median']:.2f}x {who}" for who, ratio in row["times_faster_than"].items())
     return f"{row['network']}, batch {row['batch']}, {row['threads']} threads: {times}; {ratios}"
-
-
-def kept_rows(out: Path, anew: set[str]) -> list[dict[str, Any]]:
-    """The rows of a record that stay: those of other networks, if they were measured on this machine."""
-    if not out.exists():
-        return []
-    record = json.loads(out.read_text(encoding="utf-8"))
-    here = (machine(1)["processor"], _native.instructions())
-    if (record["machine"]["processor"], record["instructions"]) != here:
-        return []
-    return [row for row in record["rows"] if row["network"] not in anew]
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import recalibration
 import robustness_chart
 import robustness_table
 from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_answer
-from any_network_table import any_network_table
+from any_network_table import AVX512_RECORD, any_network_table
 from cifar_table import cifar_table
 from compress_table import compress_table
 from exchanged_table import exchanged_table
@@ -237,6 +238,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "robustness-picture": lambda: robustness_table.picture(robustness_table.recorded()),
     "robustness-densities": lambda: robustness_table.density_tables(robustness_table.recorded()),
     "any-network": any_network_table,
+    "any-network avx512": partial(any_network_table, AVX512_RECORD),
     "fixed point": fixed_point_table,
     "compress": compress_table,
     "fixed accuracy": fixed_accuracy_table,

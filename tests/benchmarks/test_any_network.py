@@ -141,10 +141,17 @@ def test_what_cannot_be_packed_is_a_row_that_says_what_is_missing(
     assert _table(rows, tmp_path)[0] == "| Small | dense | 1 | | refused: RandomUniformLike ×1 | | 1x | |"
 
 
-def _table(rows: list[dict[str, Any]], folder: Path) -> list[str]:
+def test_where_avx2_is_the_best_there_is_no_column_for_it(tmp_path: Path) -> None:
+    row = {"network": "lstm", "treatment": DENSE, "batch": 1, "goal": 1.0, "verdict": "packed", "packed_bytes": 7}
+    found = {"runtimes": {"onnxruntime": {"median_us": 1000.0}}, "times_faster": {"netsurgery": {"median": 2.0}}}
+    text = _table([row | {"threads": {"1": found}}], tmp_path, "avx2")
+    assert text[0].endswith(" | dense | 1 | 1.00 | **2.0x** | 1x | 7 |")
+
+
+def _table(rows: list[dict[str, Any]], folder: Path, instructions: str = "avx512") -> list[str]:
     record = {
         "machine": {"processor": "A processor"},
-        "instructions": "avx512",
+        "instructions": instructions,
         "rounds": 1,
         "versions": {"onnxruntime": "1", "torch": "2"},
         "rows": rows,
