@@ -15,6 +15,8 @@ _METHODS = {
     "naive-cut": "naive cut, then training",
     "surgery+inq": "surgery, then powers of two",
     "inq": "powers of two",
+    "sketching-direct": "binary planes by the direct method, nothing trained",
+    "sketching-refined": "binary planes, refined, nothing trained",
     "sketching": "binary planes",
 }
 
@@ -31,7 +33,7 @@ def cifar_table(folder: Path = RECORDS) -> str:
     ]
     lines += [_row(record) for record in records]
     devices = sorted({_device(record) for record in records})
-    epochs = sorted({str(record.configuration["epochs"]) for record in records})
+    epochs = sorted({f"{record.configuration['epochs']:g}" for record in records if record.configuration["epochs"]})
     lines += ["", f"{' or '.join(epochs)} epochs, trained on {', '.join(devices)}; accuracies measured on a processor."]
     return "\n".join(lines)
 

@@ -107,7 +107,11 @@ def test_a_near_miss_may_be_begun_with_long_after_it() -> None:
 
 def test_steps_that_are_added_are_spent_on_longer_trials_and_no_more_than_those() -> None:
     terms, grants = Terms("size", 20_000, 10), iter([15_000, 9_000])
-    outcome = holds_down_to(0.0, 2)
+
+    def outcome(trial: Trial, _start: Candidate) -> tuple[bool | None, bool]:
+        """The longer a training, the fewer connections hold."""
+        return trial.density is None or trial.density >= 20 / trial.steps, False
+
     plain, longer = carried_out(terms, outcome), carried_out(terms, outcome, lambda: next(grants, 0))
     assert longer[: len(plain)] == plain
     assert len(longer) > len(plain)

@@ -181,6 +181,7 @@ class Course:
             prunes="surgery" in self._methods,
             quantizes="inq" in self._methods,
             max_loss=self._workshop.rule.max_loss,
+            margin=self._workshop.rule.margin,
         )
         trials = search(candidates[REFERENCE], terms, self._more_steps(candidates))
         outcome: Candidate | None = None

@@ -80,6 +80,11 @@ class Rule:
             is_number(self.certainty) and 0.5 <= self.certainty < 1, "certainty", self.certainty, "a number in [0.5, 1)"
         )
 
+    @property
+    def margin(self) -> float:
+        """By how many standard errors a drop has to be below the limit."""
+        return NormalDist().inv_cdf(self.certainty)
+
     def verdict(self, reference: Score, candidate: Score) -> Verdict:
         """Raises SettingError if the two have scores for different numbers of examples."""
         if len(reference.examples) != len(candidate.examples):
@@ -97,5 +102,5 @@ class Rule:
     def _verdict(self, drop: float, parts: npt.NDArray[np.float64]) -> Verdict:
         """parts: numbers by whose spread the drop is uncertain; none where nothing is known of it."""
         error = float(parts.std(ddof=1) / math.sqrt(len(parts))) if len(parts) > 1 else math.inf
-        margin = NormalDist().inv_cdf(self.certainty) * error if self.certainty > 0.5 else 0.0
+        margin = self.margin * error if self.margin > 0 else 0.0
         return Verdict(drop, None if math.isinf(error) else error, drop + margin <= self.max_loss)

@@ -5,8 +5,8 @@
     long trials from there on: sparser where it held, denser where not ◀┘ each with few bits, until the budget is spent
 
 Most of the budget is for long trials: what a short one can't hold says where to begin, and little of what can be held
-in the end. It is a generator that is sent the outcome of each trial, and nothing else decides: a search that goes on from what was
-recorded takes the same way as one that was never interrupted.
+in the end. It is a generator that is sent the outcome of each trial, and nothing else decides: a search that goes on
+from what was recorded takes the same way as one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _SCOUT_SHARE, _SCOUTS_SHARE = 0.03, 0.2  # of the budget: for one scout, for all
 _BITS_SHARE = 0.04  # of the budget, for the first trial of bits
 _CLOSE = 0.28  # a scout that held and one that failed lie so near that another tells nothing: factor of densities
 _LONG_SHARE = 0.4  # of what is left, for each long trial
-_LENGTH_EXPONENT = 0.5  # a training four times as long holds half the density
+_LENGTH_EXPONENT = 0.4  # a training six times as long holds half the density
+_LEAST_SHARE = 0.25  # of the way from a density that held to one that didn't, or back
 _BITS_OF_LONG = 0.25  # steps of a trial of bits, over those of the long one that it follows
 _BOLD, _CAREFUL = 0.55, 0.75  # factors of long trials: where the limit was held with room, and by a hair
 _FEWEST_STEPS = 20
@@ -44,8 +45,9 @@ _NEAR = 1.0  # standard errors beyond the limit that chance may have to do with
 class Terms:
     """What a search is given.
 
-    max_loss: how much of the metric may be lost. steps: optimizer steps that may be spent, what evaluating and packing
-    takes counted as steps as well: `overhead` for each trial. prunes, quantizes: whether it may do either.
+    max_loss: how much of the metric may be lost; margin: by how many standard errors less. steps: optimizer steps that
+    may be spent, what evaluating and packing takes counted as steps as well: `overhead` for each trial. prunes,
+    quantizes: whether it may do either.
     """
 
     objective: Objective
@@ -54,6 +56,7 @@ class Terms:
     prunes: bool = True
     quantizes: bool = True
     max_loss: float = 0.0
+    margin: float = 0.0
 
 
 class _Account:
@@ -93,8 +96,9 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
 
     # Both together, with what is left of the budget.
-    factor = 0.0  # until it is known how long the first one is
-    while terms.prunes and factor < _SMALLEST_GAIN:
+    missed: _Missed | None = None
+    factor = 0.0  # until it is known how long the first trial is
+    while terms.prunes:
         behind = bits_unit + terms.overhead if terms.quantizes else 0
         longer = min(max(2 * unit, round(_LONG_SHARE * account.left)), account.left - behind - terms.overhead)
         if not account.affords(longer) or longer < unit // 2:
@@ -104,7 +108,11 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
             account.add(added)
             continue
         factor = factor or _limit(pruned, found, terms) / pruned.density * _sparser_by(longer / unit)
-        yield from _tried(Trial(pruned.number, _density(pruned, factor), None, longer), account, found)
+        begin, goal = (pruned, _density(pruned, factor)) if missed is None else missed.back_to(pruned, terms)
+        goal = min(goal, _SMALLEST_GAIN * pruned.density)
+        if missed is not None and missed.density >= goal:
+            break
+        yield from _tried(Trial(begin.number, goal, None, longer), account, found)
         if _nearly(found[-1], terms) and account.affords(longer // 2 + behind):
             yield from _tried(Trial(found[-1].number, found[-1].density, None, longer // 2), account, found)
         latest = found[-1]
@@ -115,11 +123,31 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
             steps = max(bits_unit, round(_BITS_OF_LONG * longer))
             yield from few.tried([latest], bits, steps, _BITS_TRIALS_OF_A_POINT)
             cheaper = best(found, terms.objective) != before
-        if latest.held and not latest.failed:
+        if (latest.held or cheaper) and not latest.failed:
             pruned = latest
             factor = max(factor, _BOLD if _has_room(latest, terms) else _CAREFUL)
-        elif not cheaper:
-            factor = math.sqrt(factor)
+        else:
+            missed = _Missed(None if latest.failed else latest, goal)
+
+
+@dataclass(frozen=True)
+class _Missed:
+    """A long trial that didn't hold the limit: the network, or None where training diverged; the density."""
+
+    network: Candidate | None
+    density: float
+
+    def back_to(self, held: Candidate, terms: Terms) -> tuple[Candidate, float]:
+        """What the next trial begins with, and its density: between this one's and that of a network that held.
+
+        It begins with the network that was trained longest, this one, some of whose connections come back; where the
+        limit lies between the two is told from their drops, as in `_limit`.
+        """
+        share = 0.5
+        if self.network is not None and self.network.drop > held.drop:
+            room = _target(held, terms) - held.drop
+            share = min(max(room / (self.network.drop - held.drop), _LEAST_SHARE), 1 - _LEAST_SHARE)
+        return self.network or held, _between(held.density, self.density, share)
 
 
 def _scouted(
@@ -149,7 +177,7 @@ def _scouted(
 
 def _sparser_by(longer: float) -> float:
     """The factor of the density that a training so many times longer holds, about: a guess that failing corrects."""
-    return max(longer**-_LENGTH_EXPONENT, _FIRST_FACTOR)
+    return max(math.pow(longer, -_LENGTH_EXPONENT), _FIRST_FACTOR)
 
 
 def _limit(pruned: Candidate, found: Sequence[Candidate], terms: Terms) -> float:
@@ -164,8 +192,18 @@ def _limit(pruned: Candidate, found: Sequence[Candidate], terms: Terms) -> float
         return pruned.density
     next_one = max(sparser, key=lambda one: one.density)
     rise = next_one.drop - pruned.drop
-    share = min(max((terms.max_loss - pruned.drop) / rise, 0.0), 1.0) if rise > 0 else 0.0
-    return pruned.density ** (1 - share) * next_one.density**share
+    share = min(max((_target(pruned, terms) - pruned.drop) / rise, 0.0), 1.0) if rise > 0 else 0.0
+    return _between(pruned.density, next_one.density, share)
+
+
+def _target(candidate: Candidate, terms: Terms) -> float:
+    """The drop at which a network that is as uncertain as this one would just hold the limit."""
+    return terms.max_loss - terms.margin * (candidate.error or 0.0)
+
+
+def _between(dense: float, sparse: float, share: float) -> float:
+    """A density that lies on the way from one to another, in their logarithms."""
+    return math.exp((1 - share) * math.log(dense) + share * math.log(sparse))
 
 
 def _has_room(candidate: Candidate, terms: Terms) -> bool:

@@ -135,8 +135,10 @@ class Workshop:
         return (times[-1] - times[min(1, len(times) - 2)]) / max(len(times) - 2, 1)  # but the first, which is slower
 
     def probe(self, rate: Rate, steps: int, density: float, taught: bool) -> dict[str, Any]:
-        """A short training of the reference at a rate: its mean loss at the end, its metric and the standard error of
-        what that differs by from the reference's (None where nothing is known of it), seconds of a step."""
+        """A short training of the reference at a rate: its mean loss at the end, its metric, seconds of a step.
+
+        error: the standard error of what the metric lost; None where nothing is known of it.
+        """
         self.load(REFERENCE)
         trial = Trial(REFERENCE, density, None, steps)
         begun_s = time.perf_counter()

@@ -146,6 +146,8 @@ _CIFAR_TREATMENTS: dict[str, Choice] = {
     NaiveCut.name: naive_cut_then_training(steps=20 * _EPOCH, learning_rate=0.05, recipe=_CIFAR),
     INQ.name: _cifar_inq,
     Sketching.name: sketching(steps=20 * _EPOCH, learning_rate=0.02, recipe=_CIFAR),
+    "sketching-refined": sketch(refined=True),
+    "sketching-direct": sketch(refined=False),
     SURGERY_THEN_INQ: then_inq(_CIFAR_SURGERY(steps=20 * _EPOCH), steps=16 * _EPOCH, learning_rate=0.02),
 }
 
@@ -206,8 +208,6 @@ def _proxy_inq(numbers: Numbers) -> Treatment:
 _PROXY_TREATMENTS: dict[str, Choice] = {
     **_CIFAR_TREATMENTS,
     INQ.name: _proxy_inq,
-    "sketching-refined": sketch(refined=True),
-    "sketching-direct": sketch(refined=False),
 }
 PROXIES = {
     name: _proxy(name, density, _PROXY_TREATMENTS)
