@@ -24,9 +24,10 @@ def write_page(
     path: Path, result: Compression, state: Mapping[str, Any], layers: Sequence[tuple[str, int, int]]
 ) -> Path:
     """Write the page of a search; returns its path. Without matplotlib it has no picture."""
+    baseline = state["identity"]["baseline"]
     body = [
-        _claims(result),
-        section("Cost and metric", _picture(result)) if find_spec("matplotlib") else "",
+        _claims(result, baseline),
+        section("Cost and metric", _picture(result, baseline)) if find_spec("matplotlib") else "",
         section("What was tried", _trials(result)),
         section("Connections by layer", _layers(layers)),
         section("Bytes of the file", _bytes(result.path)) if result.path else "",
@@ -40,13 +41,13 @@ def write_page(
 _FIXED: Mapping[Activations, str] = {"float": "", "fixed": ", activations in fixed point"}
 
 
-def _claims(result: Compression) -> str:
+def _claims(result: Compression, baseline: float | None) -> str:
     first, now = result.reference, result.best
     if not result.met:
         return '<div class="claims"><p>No smaller network held the limit. This is the one that was given.</p></div>'
     facts = [
         (f"{now.compression:,.1f}x fewer connections", f"{first.connections:,} to {now.kept:,}"),
-        (f"metric {first.value:.6g} to {now.value:.6g}", _drop(now)),
+        (f"metric {first.value:.6g} to {now.value:.6g}", _drop(now, baseline)),
     ]
     if now.activations == "fixed":
         facts.append(("activations in fixed point", "the packed network only adds; its metric is the file's own"))
@@ -67,13 +68,15 @@ def _claims(result: Compression) -> str:
     return '<div class="claims">' + "".join(f"<p>{head}<span>{text}</span></p>" for head, text in facts) + "</div>"
 
 
-def _drop(one: Candidate) -> str:
+def _drop(one: Candidate, baseline: float | None) -> str:
+    """baseline: what drops are counted from, where that isn't the metric of the network given."""
     error = "" if one.error is None else f" (standard error {one.error:.2g})"
+    beside = "" if baseline is None else f" beside {baseline:.6g}"
     change = f"{'lost' if one.drop > 0 else 'gained'} {abs(one.drop):.4g}" if one.drop else "lost nothing"
-    return f"{change} on held-out data{error}"
+    return f"{change}{beside} on held-out data{error}"
 
 
-def _picture(result: Compression) -> str:
+def _picture(result: Compression, baseline: float | None) -> str:
     shown = [one for one in result.candidates if not one.failed]
     costs = [one.cost(result.objective) for one in shown]
     kinds = (
@@ -90,11 +93,12 @@ def _picture(result: Compression) -> str:
         axes.plot([one.cost(result.objective) for one in curve], [one.value for one in curve], color=PALETTE[0], lw=0.8)
         chosen = result.best
         axes.plot([chosen.cost(result.objective)], [chosen.value], "o", color=PALETTE[1], ms=8, fillstyle="none")
-        draw_level(axes, result.reference.value)
+        draw_level(axes, result.reference.value if baseline is None else baseline)
         if max(costs) > 3 * min(costs):
             log_scale(axes, costs, "x")
         legend = [Line(name, color) for name, color, group in kinds if group] + [Line("the best", PALETTE[1])]
-        caption = f"Metric on held-out data over {_UNITS[result.objective]}. Dotted: the network that was given."
+        dotted = "the network that was given" if baseline is None else "what drops are counted from"
+        caption = f"Metric on held-out data over {_UNITS[result.objective]}. Dotted: {dotted}."
         return f'<div class="curves">{figure_element(figure, "frontier", caption, legend)}</div>'
 
 
