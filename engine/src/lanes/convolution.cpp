@@ -318,9 +318,7 @@ double convolution_cycles(const Kernels& kernels, const Convolution& convolution
   return cycles_of(convolution_way(kernels, convolution, output), kernels, convolution, output);
 }
 
-std::vector<float> Convolution::biases() const {
-  return dense_or(bias, outputs(), 0.0f);
-}
+std::vector<float> Convolution::biases() const { return dense_or(bias, outputs(), 0.0f); }
 
 Finish finish_of(const Ending& ending) {
   Finish finish;
