@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.each_case import each_case
 from torch import Tensor, nn
 
 import netsurgery as ns
@@ -283,9 +284,9 @@ def test_what_does_not_fit_is_refused(operator: str, shapes: Any, attributes: An
 # The engine's fast steps
 
 
-@pytest.mark.parametrize("density", [0.0, 0.02, 0.1, 0.3, 0.8, 1.0])
-@pytest.mark.parametrize("kind", ["Lstm", "Gru", "Rnn"])
-@pytest.mark.parametrize("size", [3, 16, 70])
+@each_case("density", [0.0, 0.02, 0.1, 0.3, 0.8, 1.0])
+@each_case("kind", ["Lstm", "Gru", "Rnn"])
+@each_case("size", [3, 16, 70])
 def test_the_engine_gives_what_the_reference_gives_at_any_density(kind: str, density: float, size: int) -> None:
     rng = np.random.default_rng(int(100 * density) + size)
     gates = {"Lstm": 4, "Gru": 3, "Rnn": 1}[kind] * size

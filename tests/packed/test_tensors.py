@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.each_case import each_case
 
 from netsurgery import _native
 from netsurgery.errors import NonFiniteWeightsError
@@ -174,9 +175,9 @@ def test_tensors_come_back_bit_for_bit_and_both_coders_agree(tensors: list[np.nd
         assert sum(how.bits for _, how in result) == pytest.approx(8 * len(contents[0]), abs=32)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("density", [0.02, 0.3, 1.0])
-@pytest.mark.parametrize("shape", [(64, 64), (1, 4000), (4000, 1), (20, 16, 5, 5), (3000,)])
+@each_case("kind", KINDS)
+@each_case("density", [0.02, 0.3, 1.0])
+@each_case("shape", [(64, 64), (1, 4000), (4000, 1), (20, 16, 5, 5), (3000,)])
 def test_larger_tensors_come_back_bit_for_bit(kind: str, density: float, shape: tuple[int, ...]) -> None:
     tensor = drawn(kind, 7, shape, density)
     how = stored(tensor)
