@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from tests.quicker_torch import remember
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no fault: nothing here is timed
 settings.load_profile("patient")
+remember()
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
