@@ -230,6 +230,7 @@ def torchrun(processes: int, stop: int, *runs: list[str]) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @gloo
 def test_two_processes_carry_out_recipes(folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
     runs = [
@@ -248,6 +249,7 @@ def test_two_processes_carry_out_recipes(folders: Path, dense: dict[str, Path], 
         assert error == pytest.approx(done.test_error_percent, abs=1e-4)
 
 
+@pytest.mark.slow
 @gloo
 def test_two_processes_go_on_to_the_same_bits(folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
     def runs(name: str) -> list[list[str]]:
