@@ -60,7 +60,7 @@ def assert_near(outputs: Sequence[Array], wanted: Sequence[tuple[Array, Array]])
         assert (off <= bound[finite]).all(), (off - bound[finite]).max()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), batch=batches, fixed=st.booleans(), seed=seeds, name=sets, count=threads)
 def test_a_network_gives_what_the_reference_gives(
     data: st.DataObject, batch: int, fixed: bool, seed: int, name: str, count: int
@@ -72,7 +72,7 @@ def test_a_network_gives_what_the_reference_gives(
         assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), batch=batches, fixed=st.booleans(), seed=seeds, name=sets, count=threads)
 def test_whole_numbers_give_exactly_what_the_reference_gives(
     data: st.DataObject, batch: int, fixed: bool, seed: int, name: str, count: int
@@ -84,7 +84,7 @@ def test_whole_numbers_give_exactly_what_the_reference_gives(
         assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), batch=batches, seed=seeds, name=sets, count=threads)
 def test_what_is_not_finite_comes_out_where_it_does_in_the_reference(
     data: st.DataObject, batch: int, seed: int, name: str, count: int
@@ -105,7 +105,7 @@ def sprinkle(inputs: dict[str, Array], seed: int, odd: Array) -> None:
         values[here] = rng.choice(odd, values.shape)[here]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), batch=batches, other=batches, seed=seeds, name=sets, count=threads)
 def test_nothing_of_a_run_is_left_for_the_next_one(
     data: st.DataObject, batch: int, other: int, seed: int, name: str, count: int
@@ -168,7 +168,7 @@ def stacks(draw: st.DrawFn) -> Drawn:
     return drawing.drawn
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(drawn=stacks(), batch=st.integers(1, 40), seed=seeds, name=sets, count=threads)
 def test_fully_connected_layers_give_what_the_reference_gives(
     drawn: Drawn, batch: int, seed: int, name: str, count: int

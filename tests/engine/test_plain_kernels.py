@@ -148,7 +148,7 @@ def test_every_operator_has_samples() -> None:
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), ways=ways)
 def test_a_kernel_gives_what_the_reference_gives(
     operator: str, data: st.DataObject, seed: int, ways: dict[str, Any]
@@ -161,7 +161,7 @@ def test_a_kernel_gives_what_the_reference_gives(
 
 
 @pytest.mark.parametrize("operator", [one for one in OPERATORS if one not in {*PRODUCTS, *GATES}])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), ways=ways)
 def test_odd_values_give_what_they_give_in_the_reference(
     operator: str, data: st.DataObject, seed: int, ways: dict[str, Any]

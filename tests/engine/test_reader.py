@@ -87,7 +87,7 @@ def test_names_that_are_no_text_or_not_two_are_refused(text: bytes) -> None:
     assert not read_as_python_does(refusals.written(refusals.named(text)))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(tensors=st.lists(TENSORS, min_size=1, max_size=4))
 def test_constants_come_back_bit_for_bit_in_the_form_that_suits_them(tensors: list[np.ndarray]) -> None:
     builder = GraphBuilder()
@@ -103,7 +103,7 @@ def test_constants_come_back_bit_for_bit_in_the_form_that_suits_them(tensors: li
         assert form == ("sparse" if kept <= 0.6 * tensor.size else "dense") or (form == "planes" and kept)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), planes=st.integers(1, 8), rows=st.integers(1, 4), columns=st.integers(1, 9))
 def test_sums_of_planes_round_as_in_python_and_keep_the_sign_of_zero(
     seed: int, planes: int, rows: int, columns: int

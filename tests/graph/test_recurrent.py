@@ -334,8 +334,8 @@ def test_threads_share_the_units_of_a_sequence_and_give_the_same_bits(
     graph = builder.graph(
         [builder.node(operator, operands, result=result, reverse=with_states, **more) for result in results]
     )
-    sessions = [Session(encode(graph), threads=threads) for threads in (1, 2, 3, 5)]
-    for time, batch in ((1, 1), (7, 1), (4, 2), (3, 6)):
+    sessions = [Session(encode(graph), threads=threads) for threads in (1, 2, 3)]
+    for time, batch in ((1, 1), (7, 1), (3, 2)):
         shapes = [(time, batch, gates), *[(batch, size)] * count]
         arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
         expected = [np.copy(one) for one in sessions[0](*arrays)]

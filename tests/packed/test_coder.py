@@ -168,13 +168,13 @@ def far_floats(frequent: int) -> Part:
 PARTS = st.one_of(masks(), floats(), codes(), plain_bits(), numbers())
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(PARTS, max_size=5))
 def test_both_write_the_same_bytes_and_each_reads_them_back(parts: list[Part]) -> None:
     assert_one_coder(parts)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(PARTS, min_size=1, max_size=4), st.binary(max_size=200))
 @example([Part("raw", (16,), 0), Part("raw", (16,), 0)], b"\xff" * 4)
 @example([Part("flag", (context,), False) for context in range(100)], b"\xff" * 4)
@@ -199,7 +199,7 @@ def test_any_bytes_decode_to_the_same_values_within_their_bounds(parts: list[Par
             assert int(value.max()) <= 1
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from((0, 1, 0x7F, 0x80, 0xFE, 0xFF)), max_size=12).map(bytes))
 @example(b"\x13" + bytes(9) + b"\x01")  # the interval begins below 0x13 until late: a carry through many 0xFF
 @example(b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x80")

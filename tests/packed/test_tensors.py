@@ -154,7 +154,7 @@ TENSORS = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(tensors=st.lists(TENSORS, min_size=1, max_size=4))
 @example(tensors=[drawn("2 planes", 0, (6, 40), 1.0), drawn("codebook of 3", 1, (6, 40), 1.0)])
 @example(tensors=[drawn("codebook of 3", 2, (200,), 0.5), drawn("codebook of 257", 3, (2, 270), 1.0)])
