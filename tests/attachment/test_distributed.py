@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,20 +100,24 @@ torch.save(found, out)
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this build of torch has no gloo")
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, tuple[list[Any], list[str]]]]:
-    """Of both processes what each case has given, and what it was told; each case has a group of its own."""
-    folder = tmp_path_factory.mktemp("ranks")
+def ranks(script: str, folder: Path, *arguments: str) -> list[Any]:
+    """What two processes have saved."""
     outputs = [folder / f"rank{rank}.pt" for rank in (0, 1)]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", WORKER, str(rank), str(folder / "rendezvous"), str(out)],
+            [sys.executable, "-W", "ignore", "-c", script, str(rank), str(folder / "rendezvous"), str(out), *arguments],
             env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
         )
         for rank, out in enumerate(outputs)
     ]
     assert [process.wait(timeout=240) for process in processes] == [0, 0]
     return [torch.load(path, weights_only=True) for path in outputs]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, tuple[list[Any], list[str]]]]:
+    """Of both processes what each case has given, and what it was told; each case has a group of its own."""
+    return ranks(WORKER, tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.parametrize("case", ["unequal", "equal", "other_plan"])
