@@ -272,7 +272,7 @@ def test_two_processes_go_on_to_the_same_bits(folders: Path, dense: dict[str, Pa
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_products_of_16_bits_train_too(precision: str, folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
-    arguments = ("resnet18", "--method", "surgery", "--weights", dense["resnet18"], "--precision", precision)
+    arguments = ("alexnet", "--method", "surgery", "--weights", dense["alexnet"], "--precision", precision)
     assert run(*arguments, data=folders, out=tmp_path / "out") == 0
     record = Record.read(tmp_path / "out" / "record.json")
     assert record.configuration["precision"] == precision

@@ -34,6 +34,7 @@ def test_every_page_is_run_by_a_test() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == LIBRARIES.keys() | elsewhere
 
 
+@pytest.mark.slow  # libraries of others, in a process each
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs_and_ends_at_its_density(page: str) -> None:
     if find_spec(LIBRARIES[page]) is None:
