@@ -1,5 +1,6 @@
 # make demo   the main job on embedded data, before/after
-# make test   all tests
+# make test   all tests but the slow ones: minutes
+# make test-slow   those that take long and are about rare things, such as many processes and the library for C
 # make lint   style and types
 # make engine the engine's own tests in C++, without Python; some damaged files among them
 # make sanitize, make neon   the same under sanitizers; the same for 64-bit ARM, emulated
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format fuzz engine sanitize neon one-definition damaged wheel clean
+.PHONY: demo test test-slow lint format fuzz engine sanitize neon one-definition damaged wheel clean
 
 CMAKE ?= cmake
 CLANG ?= clang++
@@ -28,7 +29,10 @@ demo: $(READY)
 	$(BIN)/netsurgery demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
+
+test-slow: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

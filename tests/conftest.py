@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,29 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from tests.quicker_torch import remember
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no fault: nothing here is timed
 settings.load_profile("patient")
+remember()
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The library for C is compiled before it is tested."""
+    for item in items:
+        if "library_folder" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected stays: looking for garbage in it took a fifth of all time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -83,13 +101,20 @@ def deployed() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def library_folder() -> Path:
-    """Where libnetsurgery lies, built from this checkout; only what has changed since the last time is built again."""
+    """Where libnetsurgery lies, in the folder of `make engine`; what has changed since the last time is built again."""
     if not shutil.which("cmake") or not shutil.which("cc"):
         pytest.skip("needs cmake and a C compiler")
-    folder = ROOT / "build" / "library"
-    for arguments in (["-S", ROOT, "-B", folder], ["--build", folder, "--target", "netsurgery", "--parallel", "2"]):
-        done = subprocess.run(["cmake", *map(str, arguments)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    import fcntl
+
+    folder = ROOT / "build" / "engine"
+    folder.mkdir(parents=True, exist_ok=True)
+    configure = ["-S", ROOT, "-B", folder, "-DNETSURGERY_TESTS=ON"]
+    build = ["--build", folder, "--target", "netsurgery", "--parallel", "2"]
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        for arguments in (configure, build):
+            done = subprocess.run(["cmake", *map(str, arguments)], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 

@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
+from tests.each_case import each_case
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "netsurgery"
 PAGE = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def test_arrows_lead_between_parts_that_exist_and_never_in_a_circle() -> None:
     assert named | EVERYWHERE == PARTS
 
 
-@pytest.mark.parametrize("name", sorted(MODULES.keys() - {""}))
+@each_case("name", sorted(MODULES.keys() - {""}))
 def test_a_module_imports_only_what_the_arrows_lead_to(name: str) -> None:
     part = name.partition(".")[0]
     wanted = {found.partition(".")[0] for full in imported(name) if (found := own(full))}
@@ -111,14 +111,14 @@ FOREIGN = {
 """Modules and folders of the deployed side that know another library, which is imported when a model of it comes in."""
 
 
-@pytest.mark.parametrize("name", sorted(name for name in MODULES if name.partition(".")[0] in DEPLOYED))
+@each_case("name", sorted(name for name in MODULES if name.partition(".")[0] in DEPLOYED))
 def test_the_deployed_side_needs_numpy_only(name: str) -> None:
     known = set().union(*(FOREIGN.get(place, set()) for place in [name, *above(name)]))
     assert outside(name) <= {"numpy", *known}
     assert "netsurgery.evaluation_mode" not in imported(name) or "torch" in known
 
 
-@pytest.mark.parametrize("part", sorted(PARTS))
+@each_case("part", sorted(PARTS))
 def test_the_map_has_every_part(part: str) -> None:
     (tree,) = re.findall(r"    src/netsurgery/\n(.*?)\n    engine/", PAGE, flags=re.DOTALL)
     assert re.search(rf"\b{part}(/|\.py)", tree)

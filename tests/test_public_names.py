@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 import pytest
+from tests.each_case import each_case
 
 import netsurgery
 from netsurgery import errors
@@ -89,7 +90,7 @@ def test_a_module_of_the_package_that_is_missing_is_no_missing_extra(monkeypatch
     assert not isinstance(caught.value, errors.MissingExtraError)
 
 
-@pytest.mark.parametrize("name", netsurgery.__all__)
+@each_case("name", netsurgery.__all__)
 def test_every_public_name_is_there_and_is_listed(name: str) -> None:
     thing = getattr(netsurgery, name)
     assert isinstance(thing, ModuleType) or thing.__name__ == name
@@ -112,7 +113,7 @@ def test_there_are_exceptions_to_test() -> None:
     assert {errors.NetsurgeryError, errors.PlanError, errors.UnfinishedWarning} < set(EXCEPTIONS)
 
 
-@pytest.mark.parametrize("exception", EXCEPTIONS)
+@each_case("exception", EXCEPTIONS)
 def test_every_exception_is_caught_as_an_error_of_this_library(exception: type[Exception]) -> None:
     if exception.__name__.endswith("Warning"):
         assert issubclass(exception, UserWarning)

@@ -22,6 +22,7 @@ except ImportError:
 if not torch.distributed.is_gloo_available():
     pytest.skip("this build of torch has no gloo", allow_module_level=True)
 
+pytestmark = pytest.mark.slow  # two processes for more than half a minute
 Case = tuple[str, int, str, str]
 
 

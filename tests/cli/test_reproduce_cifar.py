@@ -16,7 +16,7 @@ from netsurgery.cli import main as command_line
 from netsurgery.cli import terminal
 from netsurgery.cli.terminal import carry_out
 from netsurgery.errors import DataError
-from netsurgery.experiments import catalogue
+from netsurgery.experiments import catalogue, results_folder
 from netsurgery.experiments.catalogue import RESNET20, RESNET56
 from netsurgery.experiments.reproduction import Reproduction
 from netsurgery.experiments.results_folder import ResultsFolder
@@ -38,31 +38,43 @@ def run(*arguments: Any) -> int:
     return command_line.main(["reproduce", "resnet20", "--threads", "1", "--device", "cpu", *map(str, arguments)])
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    write_files(folder, images_per_file=60)
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    write_files(folder, images_per_file=12)
     return folder
 
 
 @pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A residual network of eight layers, 20 images held out, batches of 32, and a reference of 12 steps."""
+def _short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Short experiments; the page, whose pictures take longer, where a test asks for it."""
     threads = torch.get_num_threads()
+    shorten(monkeypatch)
+    if "with_page" not in request.fixturenames:
+        monkeypatch.setattr(results_folder, "write_page", lambda *_: None)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def with_page() -> None:
+    """Has the page written, as users have it."""
+
+
+def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A residual network of eight layers, 20 images held out, batches of 5, and a reference of 12 steps."""
     short = dataclasses.replace(
-        RESNET20, build=tiny, reference=dataclasses.replace(RESNET20.reference, steps=12, batch_size=32)
+        RESNET20, build=tiny, reference=dataclasses.replace(RESNET20.reference, steps=12, batch_size=5)
     )
     treatments = {name: _in_small_batches(choice) for name, choice in RESNET20.treatments.items()}
     monkeypatch.setitem(catalogue.REPRODUCIBLE, "resnet20", dataclasses.replace(short, treatments=treatments))
     monkeypatch.setattr(cifar10, "__defaults__", (20,))
-    yield
-    torch.set_num_threads(threads)
 
 
 def _in_small_batches(choice: Any) -> Any:
     def treatment(numbers: Numbers) -> Any:
         made = choice(numbers)
-        return dataclasses.replace(made, recipe=dataclasses.replace(made.recipe, batch_size=32))
+        return dataclasses.replace(made, recipe=dataclasses.replace(made.recipe, batch_size=5))
 
     return treatment
 
@@ -78,7 +90,7 @@ def reference(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_leaves_network_record_plan_and_report(
-    method: str, images: Path, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    with_page: None, method: str, images: Path, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     arguments = ("--data", images, "--reference", reference, "--method", method, "--epochs", 3, "--out", out)
@@ -89,7 +101,7 @@ def test_every_method_leaves_network_record_plan_and_report(
     }
     record = Record.read(out / "record.json")
     configuration = record.configuration
-    assert configuration["data"] == {"name": "CIFAR-10", "train": 280, "validation": 20}
+    assert configuration["data"] == {"name": "CIFAR-10", "train": 40, "validation": 20}
     assert (configuration["epochs"], configuration["training"]["steps"]) == (3, 24)
     assert (configuration["training"]["crop_padding"], configuration["training"]["mirrored"]) == (4, True)
     assert (configuration["precision"], record.machine["device"]) == ("float32", "cpu")
@@ -123,14 +135,23 @@ def untimed(run: Run) -> Run:
     return dataclasses.replace(run, duration_s=0)
 
 
+@pytest.fixture(scope="module")
+def straight(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run leaves that nobody interrupts."""
+    out = tmp_path_factory.mktemp("straight") / "out"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shorten(monkeypatch)
+        monkeypatch.setattr(results_folder, "write_page", lambda *_: None)
+        assert run("--data", images, "--steps", 24, "--density", 0.3, "--out", out) == 0
+    return out
+
+
 @pytest.mark.parametrize("stop", [1, 7, 12, 13, 20, 36])
 def test_an_interrupted_run_goes_on_from_its_checkpoint_to_the_same_bits(
-    stop: int, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stop: int, images: Path, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve steps of the reference, then 24 of the surgery; the run is stopped after `stop` of them."""
     arguments = ("--data", images, "--steps", 24, "--density", 0.3)
-    assert run(*arguments, "--out", tmp_path / "straight") == 0
-
     monkeypatch.setattr(checkpoint.Checkpoint, "offer", lambda self, contents: self.write(contents()))
     write, written = checkpoint.Checkpoint.write, []
 
@@ -150,10 +171,9 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint_to_the_same_bits(
     monkeypatch.setattr(checkpoint.Checkpoint, "write", write)
     assert run(*arguments, "--out", out) == 0
     assert not list(out.glob("*.checkpoint"))
-    straight, resumed = (Record.read(tmp_path / name / "record.json") for name in ("straight", "out"))
-    assert untimed(straight.runs[0]) == untimed(resumed.runs[0])
+    assert untimed(Record.read(straight / "record.json").runs[0]) == untimed(Record.read(out / "record.json").runs[0])
     for name in ("resnet20-seed0.safetensors", "resnet20-seed0-reference.safetensors"):
-        files = [load_file(tmp_path / folder / name) for folder in ("straight", "out")]
+        files = [load_file(folder / name) for folder in (straight, out)]
         assert all(torch.equal(tensor, files[1][key]) for key, tensor in files[0].items())
 
 

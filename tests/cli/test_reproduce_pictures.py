@@ -47,10 +47,10 @@ FEW = [
 """Each network, and each kind of method."""
 EACH = "NETSURGERY_EVERY_RECIPE" in os.environ
 RECIPES, IN_TWO = (EVERY, EVERY) if EACH else (FEW, [("alexnet", "sketching"), ("vgg16", "surgery+inq")])
-RESUMED = [("googlenet", "surgery+inq"), ("resnet18", "sketching")]
+RESUMED = [("alexnet", "surgery+inq"), ("resnet18", "sketching")]
 RESUMED_IN_TWO = [("alexnet", "surgery+inq"), ("resnet18", "inq")]
 if EACH:
-    RESUMED += [("alexnet", "surgery"), ("vgg16", "inq")]
+    RESUMED += [("googlenet", "surgery+inq"), ("alexnet", "surgery"), ("vgg16", "inq")]
 else:
     RESUMED_IN_TWO = RESUMED_IN_TWO[:1]
 WORKER = Path(__file__).with_name("picture_worker.py")
@@ -150,7 +150,7 @@ def test_a_dense_network_is_trained_where_none_is_given_and_steps_cut_that_too(f
     assert (out / "googlenet-seed0-reference.safetensors").exists()
     assert any(name.startswith("aux1.") for name in load_file(out / "googlenet-seed0-reference.safetensors"))
     again = tmp_path / "again"
-    assert run("googlenet", "--method", "inq", "--reference-steps", 2, data=folders, out=again) == 0
+    assert run("alexnet", "--method", "inq", "--reference-steps", 2, data=folders, out=again) == 0
     assert Record.read(again / "record.json").configuration["reference"]["steps"] == 2
 
 
@@ -230,6 +230,7 @@ def torchrun(processes: int, stop: int, *runs: list[str]) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @gloo
 def test_two_processes_carry_out_recipes(folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
     runs = [
@@ -248,6 +249,7 @@ def test_two_processes_carry_out_recipes(folders: Path, dense: dict[str, Path], 
         assert error == pytest.approx(done.test_error_percent, abs=1e-4)
 
 
+@pytest.mark.slow
 @gloo
 def test_two_processes_go_on_to_the_same_bits(folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
     def runs(name: str) -> list[list[str]]:
@@ -270,7 +272,7 @@ def test_two_processes_go_on_to_the_same_bits(folders: Path, dense: dict[str, Pa
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_products_of_16_bits_train_too(precision: str, folders: Path, dense: dict[str, Path], tmp_path: Path) -> None:
-    arguments = ("resnet18", "--method", "surgery", "--weights", dense["resnet18"], "--precision", precision)
+    arguments = ("alexnet", "--method", "surgery", "--weights", dense["alexnet"], "--precision", precision)
     assert run(*arguments, data=folders, out=tmp_path / "out") == 0
     record = Record.read(tmp_path / "out" / "record.json")
     assert record.configuration["precision"] == precision
@@ -354,13 +356,13 @@ def test_evaluate_tells_the_errors_of_weights_and_of_packed_files(
     folders: Path, dense: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    arguments = ("resnet50", "--method", "sketching-refined", "--weights", dense["resnet50"], "--ten-crops")
+    arguments = ("resnet18", "--method", "sketching-refined", "--weights", dense["resnet18"], "--ten-crops")
     assert run(*arguments, data=folders, out=out) == 0
     (done,) = Record.read(out / "record.json").runs
     capsys.readouterr()
     for crops, name in ((), "test, top-5"), (("--ten-crops",), "test, 10 crops, top-5"):
-        for file, place in (dense["resnet50"], 0), (out / "resnet50-seed0.nsm", 1):
-            command = ["evaluate", "resnet50", "--data", folders, "--weights", file, "--workers", 0, *crops]
+        for file, place in (dense["resnet18"], 0), (out / "resnet18-seed0.nsm", 1):
+            command = ["evaluate", "resnet18", "--data", folders, "--weights", file, "--workers", 0, *crops]
             assert command_line.main([*map(str, command)]) == 0
             top1 = [done.test_error_before_percent, done.test_error_percent][place]
             if crops:
@@ -369,6 +371,6 @@ def test_evaluate_tells_the_errors_of_weights_and_of_packed_files(
             told = capsys.readouterr().out
             assert "on 12 test images of ImageNet" in told
             assert f"top-1 error {top1:.2f} %, top-5 error {top5:.2f} %" in told
-    wrong = ["evaluate", "resnet18", "--data", folders, "--weights", dense["resnet50"], "--workers", 0]
+    wrong = ["evaluate", "resnet50", "--data", folders, "--weights", dense["resnet18"], "--workers", 0]
     assert command_line.main([*map(str, wrong)]) == 1
     assert "doesn't hold the weights of this ResNet" in capsys.readouterr().err

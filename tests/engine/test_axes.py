@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.each_case import each_case
 from tests.packed.graphs import all_graphs, multiples, open_axes, random_inputs, words
 
 from netsurgery.errors import InputError, SettingError
@@ -207,7 +208,7 @@ def test_the_name_of_an_only_batch_costs_nothing_unless_names_are_kept() -> None
     assert decode(encode(named("N"), names=True)).graph.axes == ("N",)
 
 
-@pytest.mark.parametrize("name", all_graphs())
+@each_case("name", all_graphs())
 def test_the_smallest_sizes_of_a_file_are_those_of_its_graph(name: str) -> None:
     graph = all_graphs()[name]
     read = decode(encode(graph, names=True)).graph

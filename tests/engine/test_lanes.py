@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.each_case import each_case
 from tests.engine.drawn_networks import Drawing, Drawn, networks, outputs_and_bounds
 from tests.engine.networks import PlaneLayers
 
@@ -59,7 +60,7 @@ def assert_near(outputs: Sequence[Array], wanted: Sequence[tuple[Array, Array]])
         assert (off <= bound[finite]).all(), (off - bound[finite]).max()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), batch=batches, fixed=st.booleans(), seed=seeds, name=sets, count=threads)
 def test_a_network_gives_what_the_reference_gives(
     data: st.DataObject, batch: int, fixed: bool, seed: int, name: str, count: int
@@ -71,7 +72,7 @@ def test_a_network_gives_what_the_reference_gives(
         assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), batch=batches, fixed=st.booleans(), seed=seeds, name=sets, count=threads)
 def test_whole_numbers_give_exactly_what_the_reference_gives(
     data: st.DataObject, batch: int, fixed: bool, seed: int, name: str, count: int
@@ -83,7 +84,7 @@ def test_whole_numbers_give_exactly_what_the_reference_gives(
         assert_near(outputs_of(session, inputs), outputs_and_bounds(drawn, inputs))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), batch=batches, seed=seeds, name=sets, count=threads)
 def test_what_is_not_finite_comes_out_where_it_does_in_the_reference(
     data: st.DataObject, batch: int, seed: int, name: str, count: int
@@ -104,7 +105,7 @@ def sprinkle(inputs: dict[str, Array], seed: int, odd: Array) -> None:
         values[here] = rng.choice(odd, values.shape)[here]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), batch=batches, other=batches, seed=seeds, name=sets, count=threads)
 def test_nothing_of_a_run_is_left_for_the_next_one(
     data: st.DataObject, batch: int, other: int, seed: int, name: str, count: int
@@ -167,7 +168,7 @@ def stacks(draw: st.DrawFn) -> Drawn:
     return drawing.drawn
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(drawn=stacks(), batch=st.integers(1, 40), seed=seeds, name=sets, count=threads)
 def test_fully_connected_layers_give_what_the_reference_gives(
     drawn: Drawn, batch: int, seed: int, name: str, count: int
@@ -239,10 +240,10 @@ def kinds(graph: Graph, batch: int) -> set[str]:
     return {kind for _, kind, _, _ in session.profile(*drawn.inputs(batch, 0).values())}
 
 
-@pytest.mark.parametrize("name", _native.available_instructions())
-@pytest.mark.parametrize("batch", [1, 2, 3])
-@pytest.mark.parametrize("outputs", [24, 32, 62, 134])
-@pytest.mark.parametrize("sizes", [(7, 7), (14, 14), (5, 9), (13, 13)])
+@each_case("name", _native.available_instructions())
+@each_case("batch", [1, 2, 3])
+@each_case("outputs", [24, 32, 62, 134])
+@each_case("sizes", [(7, 7), (14, 14), (5, 9), (13, 13)])
 def test_full_convolutions_of_small_pictures_give_what_the_reference_gives(
     sizes: tuple[int, int], outputs: int, batch: int, name: str
 ) -> None:
@@ -255,10 +256,10 @@ def test_full_convolutions_of_small_pictures_give_what_the_reference_gives(
             assert "dense pixels" in kinds(full(sizes, 1, outputs, dilation=2), batch)
 
 
-@pytest.mark.parametrize("name", _native.available_instructions())
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("outputs", [13, 22, 30])
-@pytest.mark.parametrize("sizes", [(28, 28), (40, 23), (64, 200)])
+@each_case("name", _native.available_instructions())
+@each_case("stride", [1, 2])
+@each_case("outputs", [13, 22, 30])
+@each_case("sizes", [(28, 28), (40, 23), (64, 200)])
 def test_full_convolutions_of_larger_pictures_give_what_the_reference_gives(
     sizes: tuple[int, int], outputs: int, stride: int, name: str
 ) -> None:
@@ -283,9 +284,9 @@ def test_pixels_of_a_small_picture_never_meet_what_lies_in_empty_lanes(name: str
         assert np.isfinite(fresh).all()
 
 
-@pytest.mark.parametrize("name", _native.available_instructions())
-@pytest.mark.parametrize("of_group", [32, 33, 34, 35])
-@pytest.mark.parametrize("planes", [1, 2, 3, 4, 5, 8])
+@each_case("name", _native.available_instructions())
+@each_case("of_group", [32, 33, 34, 35])
+@each_case("planes", [1, 2, 3, 4, 5, 8])
 def test_tables_serve_up_to_four_planes_and_their_sums_serve_more(planes: int, of_group: int, name: str) -> None:
     layers = PlaneLayers()
     x = layers.builder.input("x", ("batch", 12, 4, 3))
@@ -417,10 +418,10 @@ def test_volumes_run_on_vectors_from_end_to_end(batch: int, density: float, name
         assert "plain" not in kinds(graph, batch)
 
 
-@pytest.mark.parametrize("name", _native.available_instructions())
-@pytest.mark.parametrize("order", ["crd", "dcr"])
-@pytest.mark.parametrize("batch", [1, 3, 16])
-@pytest.mark.parametrize("sizes", [(20,), (9, 14), (4, 6, 8)])
+@each_case("name", _native.available_instructions())
+@each_case("order", ["crd", "dcr"])
+@each_case("batch", [1, 3, 16])
+@each_case("sizes", [(20,), (9, 14), (4, 6, 8)])
 def test_transposed_convolutions_stay_on_vectors(sizes: tuple[int, ...], batch: int, order: str, name: str) -> None:
     """A convolution that makes every phase, channels that become pixels, some of which are cut off; then a skip."""
     rng, builder, axes = np.random.default_rng(0), GraphBuilder(), len(sizes)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.each_case import each_case
 from tests.packed.graphs import all_graphs, random_inputs
 from tests.samples.case import GATES, Case
 from tests.samples.table import SAMPLES, cases
@@ -147,7 +148,7 @@ def test_every_operator_has_samples() -> None:
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), ways=ways)
 def test_a_kernel_gives_what_the_reference_gives(
     operator: str, data: st.DataObject, seed: int, ways: dict[str, Any]
@@ -160,7 +161,7 @@ def test_a_kernel_gives_what_the_reference_gives(
 
 
 @pytest.mark.parametrize("operator", [one for one in OPERATORS if one not in {*PRODUCTS, *GATES}])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), ways=ways)
 def test_odd_values_give_what_they_give_in_the_reference(
     operator: str, data: st.DataObject, seed: int, ways: dict[str, Any]
@@ -226,7 +227,7 @@ def test_a_product_of_two_values_has_every_connection(case: Case, seed: int, way
 LARGE = [case for samples in SAMPLES.values() for case in samples.large]
 
 
-@pytest.mark.parametrize("case", LARGE, ids=lambda case: f"{case.operator}-{case.shapes}".replace(" ", ""))
+@each_case("case", LARGE, ids=lambda case: f"{case.operator}-{case.shapes}".replace(" ", ""))
 def test_work_in_many_pieces_gives_the_same_in_any_split(case: Case) -> None:
     operands = case.operands(np.random.default_rng(3))
     got = case.run(operands)
@@ -254,7 +255,7 @@ def test_an_image_gets_the_same_bits_in_a_batch_as_alone(operator: str, data: st
         assert alone.run([one[image : image + 1], *others]).tobytes() == together[image].tobytes()
 
 
-@pytest.mark.parametrize("name", all_graphs())
+@each_case("name", all_graphs())
 def test_whole_networks_give_what_the_reference_gives(name: str) -> None:
     graph = all_graphs()[name]
     sizes = {name: max(3, least) for name, least in graph.least.items()}

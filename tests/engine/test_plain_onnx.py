@@ -6,6 +6,7 @@ from itertools import compress
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 
 pytest.importorskip("onnx.backend.test.case.node")
 
@@ -17,7 +18,7 @@ from netsurgery.packed.writer import encode
 from netsurgery.runtime import reference
 
 
-@pytest.mark.parametrize(("name", "computed"), list(backend.runs()))
+@each_case(("name", "computed"), list(backend.runs()))
 def test_a_plain_kernel_computes_what_onnx_says(name: str, computed: int) -> None:
     model, given, expected = backend.prepared(name, computed)
     graph = read_onnx(model)

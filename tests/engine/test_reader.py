@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.each_case import each_case
 from tests.packed import test_refusals as refusals
 from tests.packed.graphs import all_graphs, random_lenet5, whole_numbers
 from tests.packed.test_files import GOLDEN, ODD_NAMES, renamed
@@ -40,8 +41,8 @@ def read_as_python_does(content: bytes, limits: Limits | None = None) -> bool:
     return check(content, READERS, Limits() if limits is None else limits)
 
 
-@pytest.mark.parametrize("names", [False, True])
-@pytest.mark.parametrize("name", GRAPHS)
+@each_case("names", [False, True])
+@each_case("name", GRAPHS)
 def test_a_graph_comes_back_from_its_file(name: str, names: bool) -> None:
     assert read_as_python_does(encode(GRAPHS[name], names=names))
 
@@ -51,7 +52,7 @@ def test_larger_files_golden_ones_and_the_corpus_are_read() -> None:
     assert all(read_as_python_does(content) for content in contents)
 
 
-@pytest.mark.parametrize("path", sorted(NETWORKS.glob("*.nsm")), ids=lambda path: path.stem)
+@each_case("path", sorted(NETWORKS.glob("*.nsm")), ids=lambda path: path.stem)
 def test_each_network_of_the_engines_own_tests_is_read(path: Path) -> None:
     assert read_as_python_does(path.read_bytes())
 
@@ -86,7 +87,7 @@ def test_names_that_are_no_text_or_not_two_are_refused(text: bytes) -> None:
     assert not read_as_python_does(refusals.written(refusals.named(text)))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(tensors=st.lists(TENSORS, min_size=1, max_size=4))
 def test_constants_come_back_bit_for_bit_in_the_form_that_suits_them(tensors: list[np.ndarray]) -> None:
     builder = GraphBuilder()
@@ -102,7 +103,7 @@ def test_constants_come_back_bit_for_bit_in_the_form_that_suits_them(tensors: li
         assert form == ("sparse" if kept <= 0.6 * tensor.size else "dense") or (form == "planes" and kept)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), planes=st.integers(1, 8), rows=st.integers(1, 4), columns=st.integers(1, 9))
 def test_sums_of_planes_round_as_in_python_and_keep_the_sign_of_zero(
     seed: int, planes: int, rows: int, columns: int
@@ -143,7 +144,7 @@ def test_what_is_right_to_the_last_is_accepted(name: str) -> None:
     assert read_as_python_does(refusals.written(refusals.ACCEPTED[name]))
 
 
-@pytest.mark.parametrize("name", refusals.DAMAGED)
+@each_case("name", refusals.DAMAGED)
 def test_a_file_that_means_nothing_is_refused_with_the_same_reason(name: str) -> None:
     content = refusals.written(refusals.DAMAGED[name][0])
     with pytest.raises(PackedFileError) as refusal:
@@ -222,8 +223,8 @@ def test_an_engine_that_reads_something_else_or_refuses_for_another_reason_is_a_
         read_as_python_does(bad)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 1000, 2**31 - 1])
-@pytest.mark.parametrize("name", GRAPHS)
+@each_case("batch", [1, 2, 3, 1000, 2**31 - 1])
+@each_case("name", GRAPHS)
 def test_shapes_follow_the_batch_as_in_python(name: str, batch: int) -> None:
     graph = GRAPHS[name]
     expected = shapes_of(decode(encode(graph)).graph, batch)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.each_case import each_case
 from tests.engine.test_lanes import instructions, sets, threads
 
 from netsurgery import _native
@@ -142,12 +143,10 @@ def test_masks_of_any_shape_are_added_to_scores(shape: tuple[int, ...]) -> None:
     assert kinds_of(session, given_to(made, 1)).count("attention") == 1
 
 
-@pytest.mark.parametrize("name", _native.available_instructions())
-@pytest.mark.parametrize("operator", ["LayerNorm", "RmsNorm"])
-@pytest.mark.parametrize(
-    ("size", "offset"), [(1.0, 0.0), (1.0, 300.0), (1e-3, 1.0), (1e25, 0.0), (1e-25, 0.0), (1e25, -1e26)]
-)
-@pytest.mark.parametrize("count", [20, 150])
+@each_case("name", _native.available_instructions())
+@each_case("operator", ["LayerNorm", "RmsNorm"])
+@each_case(("size", "offset"), [(1.0, 0.0), (1.0, 300.0), (1e-3, 1.0), (1e25, 0.0), (1e-25, 0.0), (1e25, -1e26)])
+@each_case("count", [20, 150])
 def test_norms_of_tokens_hold_whatever_the_size_of_numbers_and_their_mean(
     count: int, size: float, offset: float, operator: str, name: str
 ) -> None:

@@ -34,6 +34,7 @@ def test_every_page_is_run_by_a_test() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == LIBRARIES.keys() | elsewhere
 
 
+@pytest.mark.slow  # libraries of others, in a process each
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs_and_ends_at_its_density(page: str) -> None:
     if find_spec(LIBRARIES[page]) is None:
@@ -47,21 +48,15 @@ def test_a_page_runs_and_ends_at_its_density(page: str) -> None:
         _, total, kept = re.findall(r"([\d,]+) connections", said.stdout)
     else:
         ((kept, total),) = re.findall(r"^total +([\d,]+) +([\d,]+) ", said.stdout, flags=re.MULTILINE)
+    if page == "lora":  # it is told to merge its adapters first
+        assert re.search(r"refused: .*lora_A.*merge_and_unload", said.stdout)
     share = int(kept.replace(",", "")) / int(total.replace(",", ""))
     assert share <= (0.201 if page == "huggingface_trainer" else 0.101)
     assert float(re.findall(r"accuracy.* ([\d.]+)%", said.stdout)[-1]) > 85
 
 
-def test_the_page_on_adapters_is_told_to_merge_them() -> None:
-    pytest.importorskip("peft", reason="it makes the adapters")
-    said = subprocess.run(
-        [sys.executable, EXAMPLES / "lora.py"], capture_output=True, text=True, check=True, timeout=300
-    )
-    assert re.search(r"refused: .*lora_A.*merge_and_unload", said.stdout)
-
-
 def test_the_task_is_compressed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("sklearn", reason="it brings the digits")
     task = str(EXAMPLES / "compress_task.py")
-    assert main(["compress", task, "--max-loss", "2", "--budget", "15s", "--out", str(tmp_path / "run")]) == 0
+    assert main(["compress", task, "--max-loss", "2", "--budget", "6s", "--out", str(tmp_path / "run")]) == 0
     assert (tmp_path / "run" / "best.nsm").is_file()

@@ -35,6 +35,7 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_two_processes_save_and_pack_and_one_resumes_what_they_saved(tmp_path: Path) -> None:
     told = run(tmp_path, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     assert told.count("total") == 1  # one process speaks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,17 @@ class Wrap(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.function(x)
+
+
+class SideBySide(nn.Module):
+    """Functions as one model, each a module of its own: all are exported at once."""
+
+    def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
+        super().__init__()
+        self.uses = nn.ModuleList(map(Wrap, functions))
+
+    def forward(self, x: Tensor) -> list[Any]:
+        return [use(x) for use in self.uses]
 
 
 def outputs_of(model: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
@@ -76,22 +87,22 @@ def captured(name: str) -> tuple[nn.Module, Graph]:
     return model, read_torch(model, EXAMPLES[name].inputs(2))
 
 
-@pytest.mark.parametrize(
-    ("name", "overload"),
-    [
-        (name, overload)
+def test_overloads_that_the_operator_table_names_are_that_operator() -> None:
+    overloads = {
+        overload: name
         for name, operator in OPERATORS.items()
         for overload in operator.torch.split()
         if len(operator.operands) == 1
-    ],
-)
-def test_overloads_that_the_operator_table_names_are_that_operator(name: str, overload: str) -> None:
-    packet, _, which = overload.partition(".")
-    model = Wrap(getattr(getattr(torch.ops.aten, packet), which))
-    inputs = (torch.linspace(-4, 4, 12).reshape(2, 6),)
-    graph = read_torch(model, inputs)
-    assert [node.operator for node in graph.nodes] == [name]
-    assert_same(graph, model, inputs)
+    }
+    packets = [overload.partition(".")[::2] for overload in overloads]
+    model = SideBySide(getattr(getattr(torch.ops.aten, packet), which) for packet, which in packets)
+    x = torch.linspace(-4, 4, 12).reshape(2, 6)
+    graph = read_torch(model, (x,))
+    assert {
+        overload: [node.operator for node in graph.nodes if node.place == f"uses.{number}"]
+        for number, overload in enumerate(overloads)
+    } == {overload: [name] for overload, name in overloads.items()}
+    assert_same(graph, model, (x,))
 
 
 def operators(graph: Graph) -> list[str]:
@@ -316,22 +327,11 @@ USES: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
 }
 
 
-class Uses(nn.Module):
-    """All of them side by side, each a module of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.uses = nn.ModuleList(Wrap(function) for function, _ in USES.values())
-
-    def forward(self, x: Tensor) -> list[Any]:
-        return [use(x) for use in self.uses]
-
-
 @lru_cache
 def captured_uses() -> tuple[Graph, dict[str, list[tuple[Tensor, np.ndarray]]]]:
     """The graph, and for each use what torch gives beside what the graph gives."""
     x = torch.randn(3, 4, 6, 8, generator=torch.Generator().manual_seed(0))
-    graph = read_torch(Uses(), (x[:2],))
+    graph = read_torch(SideBySide(function for function, _ in USES.values()), (x[:2],))
     found = iter(run_graph(graph, (x,)))
     return graph, {
         what: [(value, next(found)) for value in outputs_of(Wrap(function), (x,))]

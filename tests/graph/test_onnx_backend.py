@@ -7,6 +7,7 @@ from inspect import signature
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 
 onnx = pytest.importorskip("onnx")
 node_cases = pytest.importorskip("onnx.backend.test.case.node")
@@ -178,7 +179,7 @@ def assert_as_onnx_says(name, results, expected):
         np.testing.assert_allclose(result, wanted, rtol=rtol, atol=max(case.atol, 1e-6 * largest))
 
 
-@pytest.mark.parametrize(("name", "computed"), list(runs()))
+@each_case(("name", "computed"), list(runs()))
 def test_a_translated_operator_computes_what_onnx_says(name, computed):
     model, given, expected = prepared(name, computed)
     assert_as_onnx_says(name, run(read_onnx(model), given), expected)
@@ -225,7 +226,7 @@ def test_every_skip_has_a_case_and_most_cases_run():
     assert len(list(runs())) >= FEWEST
 
 
-@pytest.mark.parametrize("name", [name for name in cases() if skipped(name)])
+@each_case("name", [name for name in cases() if skipped(name)])
 def test_a_skipped_case_is_refused_with_a_reason(name):
     if not all(isinstance(data, np.ndarray | np.generic | onnx.TensorProto) for data in cases()[name].data_sets[0][0]):
         model = cases()[name].model
@@ -251,7 +252,7 @@ def taken_apart():
     "inline_schema_functions" not in signature(inliner.inline_selected_functions).parameters,
     reason="this onnx can't take its own operators apart",
 )
-@pytest.mark.parametrize("name", taken_apart())
+@each_case("name", taken_apart())
 def test_an_operator_that_onnx_defines_by_others_computes_what_onnx_says(name):
     model, given, expected = prepared(name, 99)
     if any(not one for one in model.graph.node[0].input) and not read_at_all(model):
@@ -323,7 +324,7 @@ def own_opset(case):
     return max(entry.version for entry in case.model.opset_import if not entry.domain)
 
 
-@pytest.mark.parametrize("name", [name for name in foldable() if not not_folded(name) and name not in OTHERWISE])
+@each_case("name", [name for name in foldable() if not not_folded(name) and name not in OTHERWISE])
 def test_a_node_of_constants_is_folded_to_what_onnx_says(name):
     results, expected = fold(foldable()[name])
     for result, wanted in zip(results, expected, strict=False):
@@ -355,7 +356,7 @@ def test_a_node_of_constants_is_folded_to_the_same_in_every_opset_with_the_same_
     assert same > FEWEST_FOLDED
 
 
-@pytest.mark.parametrize("name", [name for name in foldable() if not_folded(name)])
+@each_case("name", [name for name in foldable() if not_folded(name)])
 def test_a_node_of_constants_that_can_not_be_folded_is_refused_with_a_reason(name):
     with pytest.raises(UnsupportedOperatorError, match=r"\w{4}"):
         fold(foldable()[name])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 
 onnx = pytest.importorskip("onnx")
 
@@ -234,7 +235,7 @@ def folded(one: Case) -> np.ndarray:
     return result
 
 
-@pytest.mark.parametrize("one", CASES, ids=str)
+@each_case("one", CASES, ids=str)
 def test_a_node_of_constants_gives_what_is_worked_out_by_hand(one: Case) -> None:
     onnx.checker.check_model(model(one), full_check=True)
     result = folded(one)
@@ -242,15 +243,13 @@ def test_a_node_of_constants_gives_what_is_worked_out_by_hand(one: Case) -> None
     np.testing.assert_allclose(result, one.expected, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("one", CASES, ids=str)
+@each_case("one", CASES, ids=str)
 def test_onnx_runtime_has_the_same_numbers(one: Case) -> None:
     wanted = onnx_runtime_outputs(model(one), {"x": f32(1)})[0]
     np.testing.assert_allclose(one.expected.astype(np.float32), wanted, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "one", [one for one in CASES if one.expected.dtype == np.float32 and one.expected.size], ids=str
-)
+@each_case("one", [one for one in CASES if one.expected.dtype == np.float32 and one.expected.size], ids=str)
 def test_a_network_that_gives_it_back_is_read_with_it(one: Case) -> None:
     graph = read_onnx(model(one))
     np.testing.assert_allclose(run(graph, {"x": f32(1)})[0], one.expected, rtol=1e-6, atol=1e-7)

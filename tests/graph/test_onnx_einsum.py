@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 
 onnx = pytest.importorskip("onnx")
 
@@ -60,8 +61,8 @@ EQUATIONS = {
 }
 
 
-@pytest.mark.parametrize("computed", [1, 9])
-@pytest.mark.parametrize("equation", EQUATIONS)
+@each_case("computed", [1, 9])
+@each_case("equation", EQUATIONS)
 def test_einsum_is_what_numpy_has(equation: str, computed: int) -> None:
     """With one operand computed and the others known, and with all of them computed."""
     arrays = {f"x{place}": floats(*shape) for place, shape in enumerate(EQUATIONS[equation])}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 from tests.samples.sample import Known, Numbers, Value
 from tests.samples.table import SAMPLES
 
@@ -49,7 +50,7 @@ def computed(name: str, operands: Sequence[np.ndarray | None], attributes: dict[
     return run_node(node(name, inputs, "y", **attributes), operands)
 
 
-@pytest.mark.parametrize("name", working(Work.ENTRYWISE))
+@each_case("name", working(Work.ENTRYWISE))
 def test_entrywise_operators_see_one_entry_at_a_time(name: str) -> None:
     (x,), attributes, _ = example(name)
     assert x is not None
@@ -109,7 +110,7 @@ def test_operators_that_move_entries_change_none(name: str) -> None:
 KEPT_APART = [name for name, operator in OPERATORS.items() if operator.images is not Images.TOGETHER]
 
 
-@pytest.mark.parametrize("name", KEPT_APART)
+@each_case("name", KEPT_APART)
 def test_operators_that_keep_images_apart_give_each_image_what_it_gives_alone(name: str) -> None:
     _, attributes, batched = example(name)
     images = [example(name, seed)[0] for seed in range(3)]
@@ -147,7 +148,7 @@ def test_what_a_trait_excepts_does_mix_images(name: str, attributes: dict[str, A
     assert whole.shape != alone.shape or not np.allclose(whole, alone)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@each_case("name", OPERATORS)
 def test_expected_lengths_are_those_of_the_example(name: str) -> None:
     """As far as the example gives all numbers; a file says others, too."""
     operands, given, _ = example(name)

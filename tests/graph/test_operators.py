@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.each_case import each_case
 
 from netsurgery.errors import GraphError
 from netsurgery.graph.ir import node
@@ -23,14 +24,14 @@ def test_every_attribute_has_a_context_in_the_file_and_none_is_there_in_vain() -
     assert used == set(ATTRIBUTES)
 
 
-@pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
+@each_case("operator", OPERATORS.values(), ids=lambda operator: operator.name)
 def test_defaults_are_allowed_and_canonical(operator) -> None:
     for attribute in operator.attributes:
         if attribute.default is not None:
             assert attribute.checked(attribute.default) == attribute.default
 
 
-@pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
+@each_case("operator", OPERATORS.values(), ids=lambda operator: operator.name)
 def test_operands_after_an_optional_one_are_optional_and_only_the_last_is_variadic(operator) -> None:
     optional = [operand.optional for operand in operator.operands]
     assert optional == sorted(optional)
@@ -63,7 +64,7 @@ def test_numbers_that_are_all_neutral_are_written_as_none() -> None:
     assert made.attributes["strides"] == () == made.attributes["pads"]
 
 
-@pytest.mark.parametrize("name", [name for name, operator in OPERATORS.items() if operator.onnx])
+@each_case("name", [name for name, operator in OPERATORS.items() if operator.onnx])
 def test_what_the_table_says_to_onnx_is_read_back(name) -> None:
     for attribute in OPERATORS[name].attributes:
         values = attribute.choices or ((False, True) if attribute.kind == "flag" else (1, 2))
@@ -74,7 +75,7 @@ def test_what_the_table_says_to_onnx_is_read_back(name) -> None:
             attribute.checked(attribute.of_onnx({}))  # what nothing is said of
 
 
-@pytest.mark.parametrize("name", [name for name, operator in OPERATORS.items() if operator.torch])
+@each_case("name", [name for name, operator in OPERATORS.items() if operator.torch])
 def test_each_choice_has_a_number_in_torch_where_any_has(name) -> None:
     for attribute in OPERATORS[name].attributes:
         if attribute.torch_values:

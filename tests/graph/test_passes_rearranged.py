@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.each_case import each_case
 from torch import nn
 
 from netsurgery.graph.capture import capture
@@ -33,10 +34,10 @@ def unfolded(blocks: tuple[int, ...], order: str, cut: bool, arithmetic: str, co
     return builder.graph([builder.node("Tanh", [builder.node("Mul", [x, builder.constant(np.float32(2))])])])
 
 
-@pytest.mark.parametrize("blocks", [(3,), (2, 2), (1, 2, 3)])
-@pytest.mark.parametrize("order", ["crd", "dcr"])
-@pytest.mark.parametrize("cut", [False, True])
-@pytest.mark.parametrize(("arithmetic", "first"), [("Mul", False), ("Add", True), ("Sub", True), ("Div", False)])
+@each_case("blocks", [(3,), (2, 2), (1, 2, 3)])
+@each_case("order", ["crd", "dcr"])
+@each_case("cut", [False, True])
+@each_case(("arithmetic", "first"), [("Mul", False), ("Add", True), ("Sub", True), ("Div", False)])
 def test_every_entry_is_computed_as_before(
     blocks: tuple[int, ...], order: str, cut: bool, arithmetic: str, first: bool
 ) -> None:

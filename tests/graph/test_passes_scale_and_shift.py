@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.passes import fold_scale_and_shift
@@ -107,8 +108,8 @@ ARITHMETIC = [  # operator, the constant comes first, weight 3 and bias 5 become
 ]
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (2,), (1, 2), (1, 1, 2)])
-@pytest.mark.parametrize(("operator", "first", "weight", "bias"), ARITHMETIC)
+@each_case("shape", [(), (1,), (2,), (1, 2), (1, 1, 2)])
+@each_case(("operator", "first", "weight", "bias"), ARITHMETIC)
 def test_arithmetic_after_a_linear_moves_into_it(operator, first, weight, bias, shape) -> None:
     graph = after_linear(operator, np.full(shape, 2.0), first)
     folded = fold_scale_and_shift(graph)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.graph.passes import simplify
@@ -116,9 +117,7 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("operator", "text"), [(operator, text) for operator, texts in SPELLINGS.items() for text in texts]
-)
+@each_case(("operator", "text"), [(operator, text) for operator, texts in SPELLINGS.items() for text in texts])
 def test_what_is_spelt_out_becomes_one_node(operator: str, text: str) -> None:
     (made,) = simplified(spelt_out(text)).nodes
     assert (made.operator, made.given[0], made.output) == (operator, "x", "y")

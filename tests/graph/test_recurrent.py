@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.each_case import each_case
 from torch import Tensor, nn
 
 import netsurgery as ns
@@ -283,9 +284,9 @@ def test_what_does_not_fit_is_refused(operator: str, shapes: Any, attributes: An
 # The engine's fast steps
 
 
-@pytest.mark.parametrize("density", [0.0, 0.02, 0.1, 0.3, 0.8, 1.0])
-@pytest.mark.parametrize("kind", ["Lstm", "Gru", "Rnn"])
-@pytest.mark.parametrize("size", [3, 16, 70])
+@each_case("density", [0.0, 0.02, 0.1, 0.3, 0.8, 1.0])
+@each_case("kind", ["Lstm", "Gru", "Rnn"])
+@each_case("size", [3, 16, 70])
 def test_the_engine_gives_what_the_reference_gives_at_any_density(kind: str, density: float, size: int) -> None:
     rng = np.random.default_rng(int(100 * density) + size)
     gates = {"Lstm": 4, "Gru": 3, "Rnn": 1}[kind] * size
@@ -333,8 +334,8 @@ def test_threads_share_the_units_of_a_sequence_and_give_the_same_bits(
     graph = builder.graph(
         [builder.node(operator, operands, result=result, reverse=with_states, **more) for result in results]
     )
-    sessions = [Session(encode(graph), threads=threads) for threads in (1, 2, 3, 5)]
-    for time, batch in ((1, 1), (7, 1), (4, 2), (3, 6)):
+    sessions = [Session(encode(graph), threads=threads) for threads in (1, 2, 3)]
+    for time, batch in ((1, 1), (7, 1), (3, 2)):
         shapes = [(time, batch, gates), *[(batch, size)] * count]
         arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
         expected = [np.copy(one) for one in sessions[0](*arrays)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
+from tests.each_case import each_case
 
 from netsurgery.graph.fixed_point import limits
 from netsurgery.graph.ir import Array, GraphBuilder
@@ -34,7 +34,7 @@ def layer_of(seed: int, bits: int, signed: bool) -> tuple[GraphBuilder, str, Arr
     return builder, builder.node("Quantize", operands, exponent=0, bits=bits, signed=signed), largest, scale
 
 
-@pytest.mark.parametrize(("bits", "signed", "seed"), CASES)
+@each_case(("bits", "signed", "seed"), CASES)
 def test_a_product_of_16_bits_gives_what_floats_give_for_every_sum(bits: int, signed: bool, seed: int) -> None:
     builder, output, largest, given = layer_of(seed, bits, signed)
     graph = requantized(builder.graph([output]))
@@ -56,7 +56,7 @@ def test_a_product_of_16_bits_gives_what_floats_give_for_every_sum(bits: int, si
     np.testing.assert_allclose(scales, given, rtol=2**-8)
 
 
-@pytest.mark.parametrize(("bits", "signed", "seed"), CASES)
+@each_case(("bits", "signed", "seed"), CASES)
 def test_no_result_moves_by_more_than_a_step_of_8_bits(bits: int, signed: bool, seed: int) -> None:
     builder, output, largest, _ = layer_of(seed, bits, signed)
     before = builder.graph([output])

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -123,16 +124,16 @@ def assert_same(results, expected):
         np.testing.assert_allclose(result, wanted, rtol=0, atol=1e-5 * max(1, float(np.abs(wanted).max())))
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize(("operator", "index"), [one for one in CASES if one not in {*NOT_RUN, *NOT_WRITTEN}])
+@each_case("sparse", [False, True])
+@each_case(("operator", "index"), [one for one in CASES if one not in {*NOT_RUN, *NOT_WRITTEN}])
 def test_onnx_runtime_computes_the_same_for_every_operator(operator, index, sparse):
     graph = one_node(operator, index)
     model, inputs = to_onnx(graph, sparse=sparse), inputs_for(graph)
     assert_same(run_by_onnxruntime(model, inputs), run(graph, inputs))
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize(("operator", "index"), [one for one in CASES if one not in NOT_WRITTEN])
+@each_case("sparse", [False, True])
+@each_case(("operator", "index"), [one for one in CASES if one not in NOT_WRITTEN])
 def test_what_is_written_is_read_back_as_the_same_network(operator, index, sparse):
     graph = one_node(operator, index)
     again, inputs = read_onnx(to_onnx(graph, sparse=sparse)), inputs_for(graph)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.graph.torch_agreement import EachOf
 from torch import Tensor, nn
 
 from netsurgery.errors import InputError, UnsupportedOperatorError
@@ -31,8 +32,16 @@ class Of(nn.Module):
         return self.function(*given)
 
 
-def assert_as_torch(model: nn.Module, *examples: Tensor) -> None:
-    """Engine and reference, from the bytes of a file, at the examples and at a larger batch."""
+def assert_each_as_torch(functions: list[Callable[[Tensor], Any]], examples: Tensor) -> None:
+    model = EachOf({f"function {number}": function for number, function in enumerate(functions)}, examples)
+    assert_as_torch(model, examples, owners=model.owners)
+
+
+def assert_as_torch(model: nn.Module, *examples: Tensor, owners: Sequence[str] = ()) -> None:
+    """Engine and reference, from the bytes of a file, at the examples and at a larger batch.
+
+    owners: what each output is called, if there are several.
+    """
     graph = read_torch(model, examples)
     content = encode(graph)
     doubled = [torch.cat([one, one.flip(0)]) for one in examples]
@@ -41,101 +50,99 @@ def assert_as_torch(model: nn.Module, *examples: Tensor) -> None:
         wanted = torch_outputs(model, arrays)
         for engine in ("native", "reference"):
             found = Session(content, engine=engine)(*arrays)  # type: ignore[arg-type]
-            for one, other in zip(found if isinstance(found, tuple) else (found,), wanted, strict=True):
-                assert (one.dtype, one.shape) == (other.dtype, other.shape)
-                np.testing.assert_array_equal(one, other)
+            found = found if isinstance(found, tuple) else (found,)
+            for name, one, other in zip(owners or [""] * len(found), found, wanted, strict=True):
+                assert (one.dtype, one.shape) == (other.dtype, other.shape), name
+                np.testing.assert_array_equal(one, other, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda x: x + 1,
-        lambda x: x - 2 * x,
-        lambda x: x * 3,
-        lambda x: 1 - x,
-        lambda x: x / 2,
-        lambda x: x + 0.5,
-        lambda x: x != 0,
-        lambda x: (x > 1) & (x <= 4),
-        lambda x: (x > 1) | (x == 0),
-        lambda x: (x > 1) ^ (x < 4),
-        lambda x: ~(x == 0),
-        lambda x: torch.logical_not(x),
-        lambda x: torch.logical_and(x, x - 1),
-        lambda x: (x >= 1) * (x < 4),
-        lambda x: (x == 0).float(),
-        lambda x: (x == 0).long() + x,
-        lambda x: (x == 0).int(),
-        lambda x: x.bool(),
-        lambda x: x.int(),
-        lambda x: x.float() * 0.25,
-        lambda x: x.double() + 0.5 > 2,
-        lambda x: x.view(-1, 2, 2),
-        lambda x: x[:, -1],
-        lambda x: x.transpose(0, 1),
-        lambda x: x.unsqueeze(1).permute(2, 0, 1),
-        lambda x: torch.cat([x, x + 1], 1),
-        lambda x: torch.cat([x, x.int()], 1),
-        lambda x: torch.stack([x, -x], 1),
-        lambda x: torch.nn.functional.pad(x, (1, 2), value=7),
-        lambda x: x.masked_fill(x == 0, -100),
-        lambda x: torch.where(x > 2, x, 0),
-        lambda x: torch.where(x > 2, 1.5, x),
-        lambda x: torch.where(x > 2, x > 3, x == 0),
-        lambda x: x == torch.tensor([3, 1, 0, 0]),
-        lambda x: x < torch.tensor(2.5),
-        lambda x: x + torch.arange(4),
-        lambda x: (x.split(2, 1)[1], x.chunk(2, 1)[0]),
-        lambda x: (x, x == 1, x * 1.0),
-        lambda x: (x - 3) // 2,
-        lambda x: (x - 3) % 2,
-        lambda x: (3 - x) % -2,
-        lambda x: torch.fmod(x - 3, 2),
-        lambda x: torch.div(x - 3, 2, rounding_mode="trunc"),
-        lambda x: torch.div(x - 3, -2, rounding_mode="floor"),
-    ],
-)
-def test_whole_numbers_compute_as_in_torch(function: Callable[[Tensor], Any]) -> None:
-    assert_as_torch(Of(function), IDS)
-    assert_as_torch(Of(function), IDS.int())
+OF_WHOLE_NUMBERS: list[Callable[[Tensor], Any]] = [
+    lambda x: x + 1,
+    lambda x: x - 2 * x,
+    lambda x: x * 3,
+    lambda x: 1 - x,
+    lambda x: x / 2,
+    lambda x: x + 0.5,
+    lambda x: x != 0,
+    lambda x: (x > 1) & (x <= 4),
+    lambda x: (x > 1) | (x == 0),
+    lambda x: (x > 1) ^ (x < 4),
+    lambda x: ~(x == 0),
+    lambda x: torch.logical_not(x),
+    lambda x: torch.logical_and(x, x - 1),
+    lambda x: (x >= 1) * (x < 4),
+    lambda x: (x == 0).float(),
+    lambda x: (x == 0).long() + x,
+    lambda x: (x == 0).int(),
+    lambda x: x.bool(),
+    lambda x: x.int(),
+    lambda x: x.float() * 0.25,
+    lambda x: x.double() + 0.5 > 2,
+    lambda x: x.view(-1, 2, 2),
+    lambda x: x[:, -1],
+    lambda x: x.transpose(0, 1),
+    lambda x: x.unsqueeze(1).permute(2, 0, 1),
+    lambda x: torch.cat([x, x + 1], 1),
+    lambda x: torch.cat([x, x.int()], 1),
+    lambda x: torch.stack([x, -x], 1),
+    lambda x: torch.nn.functional.pad(x, (1, 2), value=7),
+    lambda x: x.masked_fill(x == 0, -100),
+    lambda x: torch.where(x > 2, x, 0),
+    lambda x: torch.where(x > 2, 1.5, x),
+    lambda x: torch.where(x > 2, x > 3, x == 0),
+    lambda x: x == torch.tensor([3, 1, 0, 0]),
+    lambda x: x < torch.tensor(2.5),
+    lambda x: x + torch.arange(4),
+    lambda x: (x.split(2, 1)[1], x.chunk(2, 1)[0]),
+    lambda x: (x, x == 1, x * 1.0),
+    lambda x: (x - 3) // 2,
+    lambda x: (x - 3) % 2,
+    lambda x: (3 - x) % -2,
+    lambda x: torch.fmod(x - 3, 2),
+    lambda x: torch.div(x - 3, 2, rounding_mode="trunc"),
+    lambda x: torch.div(x - 3, -2, rounding_mode="floor"),
+]
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda x: x > 1,
-        lambda x: x == x,
-        lambda x: x.long(),
-        lambda x: torch.isinf(x),
-        lambda x: torch.isnan(x / x),
-        lambda x: x.bool(),
-        lambda x: torch.where(x > 0, x, 0.0),
-        lambda x: x.masked_fill(x < 0, float("-inf")),
-        lambda x: (x.double() * 2).float(),
-        lambda x: x >= torch.tensor([1, 2, 3, 4]),
-        lambda x: x.to(torch.int32) * 2,
-    ],
-)
-def test_floats_are_compared_and_cut_off_as_in_torch(function: Callable[[Tensor], Any]) -> None:
+@pytest.mark.parametrize("examples", [IDS, IDS.int()], ids=["int64", "int32"])
+def test_whole_numbers_compute_as_in_torch(examples: Tensor) -> None:
+    assert_each_as_torch(OF_WHOLE_NUMBERS, examples)
+
+
+OF_FLOATS: list[Callable[[Tensor], Any]] = [
+    lambda x: x > 1,
+    lambda x: x == x,
+    lambda x: x.long(),
+    lambda x: torch.isinf(x),
+    lambda x: torch.isnan(x / x),
+    lambda x: x.bool(),
+    lambda x: torch.where(x > 0, x, 0.0),
+    lambda x: x.masked_fill(x < 0, float("-inf")),
+    lambda x: (x.double() * 2).float(),
+    lambda x: x >= torch.tensor([1, 2, 3, 4]),
+    lambda x: x.to(torch.int32) * 2,
+]
+
+
+def test_floats_are_compared_and_cut_off_as_in_torch() -> None:
     finite = FLOATS.clone()
     finite[0, 3] = 9.75
-    assert_as_torch(Of(function), finite)
+    assert_each_as_torch(OF_FLOATS, finite)
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda x: ~x,
-        lambda x: x & (x ^ True),
-        lambda x: x.float().mean(1),
-        lambda x: x == (~x),
-        lambda x: x > False,
-        lambda x: torch.cat([x, ~x], 1)[:, 1:7:2],
-        lambda x: x.view(-1, 2, 2),
-    ],
-)
-def test_bools_compute_as_in_torch(function: Callable[[Tensor], Any]) -> None:
-    assert_as_torch(Of(function), BOOLS)
+OF_BOOLS: list[Callable[[Tensor], Any]] = [
+    lambda x: ~x,
+    lambda x: x & (x ^ True),
+    lambda x: x.float().mean(1),
+    lambda x: x == (~x),
+    lambda x: x > False,
+    lambda x: torch.cat([x, ~x], 1)[:, 1:7:2],
+    lambda x: x.view(-1, 2, 2),
+]
+
+
+def test_bools_compute_as_in_torch() -> None:
+    assert_each_as_torch(OF_BOOLS, BOOLS)
 
 
 class Attention(nn.Module):

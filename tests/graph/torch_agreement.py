@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from netsurgery.graph.from_torch import read_torch, torch_outputs
 from netsurgery.packed.writer import encode
@@ -24,6 +25,23 @@ class Of(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.function(x)
+
+
+class EachOf(nn.Module):
+    """Functions side by side as a module: writing one down with torch.export takes a second, whatever it computes.
+
+    Outputs are those of all functions, one after another; `owners` says of each whose it is.
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., Any]], *examples: Tensor) -> None:
+        super().__init__()
+        self.functions = dict(functions)
+        self.owners = [
+            name for name, one in functions.items() for _ in tree_leaves(one(*(x.clone() for x in examples)))
+        ]
+
+    def forward(self, *given: Tensor) -> list[Any]:
+        return [function(*given) for function in self.functions.values()]
 
 
 def agrees(

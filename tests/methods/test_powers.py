@@ -40,7 +40,7 @@ def reference_power(weight: float, n1: int, n2: int) -> float:
     return sign * 2.0**n1 if size >= Fraction(3, 2) * Fraction(2) ** n1 else 0.0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(largest=st.floats(1e-300, 1e300) | st.floats(5e-324, 1e-300), bits=BITS)
 def test_the_exponents_are_those_of_the_paper(largest: float, bits: int) -> None:
     assert powers(largest, bits) == reference_exponents(largest, bits)
@@ -118,7 +118,7 @@ def test_weights_stay_as_they_are_in_any_layout() -> None:
         assert torch.equal(found, nearest_power(weights.contiguous(), 0, -3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(values=WEIGHTS, outlier=st.sampled_from([0.0, 1e3, 1e20]), bits=BITS)
 def test_fitted_powers_lose_least_of_all_there_are(values: list[float], outlier: float, bits: int) -> None:
     weights = torch.tensor([*values, outlier], dtype=torch.float64)

@@ -17,7 +17,7 @@ arrays = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(arrays, st.data())
 def test_exactly_the_largest_are_kept(parts: list[np.ndarray], data: st.DataObject) -> None:
     total = sum(part.size for part in parts)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.each_case import each_case
 
 from netsurgery import _native
 from specification import coder as reference_coder
@@ -167,13 +168,13 @@ def far_floats(frequent: int) -> Part:
 PARTS = st.one_of(masks(), floats(), codes(), plain_bits(), numbers())
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(PARTS, max_size=5))
 def test_both_write_the_same_bytes_and_each_reads_them_back(parts: list[Part]) -> None:
     assert_one_coder(parts)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(PARTS, min_size=1, max_size=4), st.binary(max_size=200))
 @example([Part("raw", (16,), 0), Part("raw", (16,), 0)], b"\xff" * 4)
 @example([Part("flag", (context,), False) for context in range(100)], b"\xff" * 4)
@@ -198,7 +199,7 @@ def test_any_bytes_decode_to_the_same_values_within_their_bounds(parts: list[Par
             assert int(value.max()) <= 1
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from((0, 1, 0x7F, 0x80, 0xFE, 0xFF)), max_size=12).map(bytes))
 @example(b"\x13" + bytes(9) + b"\x01")  # the interval begins below 0x13 until late: a carry through many 0xFF
 @example(b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x80")
@@ -227,8 +228,8 @@ def test_a_stream_without_decisions_has_no_bytes_and_finishing_twice_changes_not
     assert another.finish() == another.finish() != b""
 
 
-@pytest.mark.parametrize("mixed", [False, True])
-@pytest.mark.parametrize("mantissa", range(24))
+@each_case("mixed", [False, True])
+@each_case("mantissa", range(24))
 def test_every_mantissa_width_keeps_its_bits_and_special_values(mantissa: int, mixed: bool) -> None:
     rng = np.random.default_rng(mantissa)
     keep = np.uint32(0xFFFFFFFF << 23 - mantissa & 0xFFFFFFFF)
@@ -299,11 +300,9 @@ def test_integers_of_every_length_come_back_and_small_ones_are_short() -> None:
     assert lengths[0] <= 5  # forty times the same bit
 
 
-@pytest.mark.parametrize("live_columns", [False, True])
-@pytest.mark.parametrize(
-    "grid", [(1, 1, 1, 1), (1, 33, 1, 1), (33, 1, 1, 1), (5, 27, 9, 3), (3, 14, 7, 1), (3, 14, 7, 7)]
-)
-@pytest.mark.parametrize("density", DENSITIES)
+@each_case("live_columns", [False, True])
+@each_case("grid", [(1, 1, 1, 1), (1, 33, 1, 1), (33, 1, 1, 1), (5, 27, 9, 3), (3, 14, 7, 1), (3, 14, 7, 7)])
+@each_case("density", DENSITIES)
 def test_masks_of_every_form_come_back(grid: Grid, density: float, live_columns: bool) -> None:
     mask = random_mask(np.random.default_rng(2), grid, density)
     assert_one_coder([Part("mask", (grid, live_columns), mask)] * 2)

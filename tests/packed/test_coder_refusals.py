@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 
 from netsurgery import _native
 from specification import coder as reference_coder
@@ -61,7 +62,7 @@ REFUSED_WHEN_READ: list[tuple[str, tuple[Any, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("face", "method", "arguments"),
     [("Encoder", *case) for case in REFUSED] + [("Decoder", *case) for case in REFUSED_WHEN_READ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 from tests.packed.graphs import (
     all_graphs,
     numbered,
@@ -67,7 +68,7 @@ def test_the_cases_show_every_operator_attribute_choice_and_operand() -> None:
             assert given == ({True, False} if operand.optional else {True}), (operator.name, operand.name)
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@each_case("name", GRAPHS)
 def test_a_graph_comes_back_from_its_file(name: str) -> None:
     graph = GRAPHS[name]
     content = encode(graph)
@@ -82,7 +83,7 @@ def test_a_graph_comes_back_from_its_file(name: str) -> None:
         assert spent == pytest.approx(8 * (len(content) - 8), abs=32)
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@each_case("name", GRAPHS)
 def test_what_came_back_computes_the_same_bits(name: str) -> None:
     graph = GRAPHS[name]
     back = decode(encode(graph, names=True)).graph

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.each_case import each_case
 from tests.packed.graphs import numbered, whole_numbers
 from tests.packed.readers import READERS, decode
 
@@ -521,13 +522,13 @@ LIMITED: dict[str, tuple[Calls, str]] = {
 """What is too much -> how the file is written, what is said about it."""
 
 
-@pytest.mark.parametrize("name", ACCEPTED)
+@each_case("name", ACCEPTED)
 def test_the_parts_of_the_wrong_files_make_right_ones(name: str, coder: Any) -> None:
     graph = decode(written(ACCEPTED[name]), coder=coder).graph
     assert numbered(decode(encode(graph)).graph) == numbered(graph)
 
 
-@pytest.mark.parametrize("name", DAMAGED)
+@each_case("name", DAMAGED)
 def test_a_file_that_means_nothing_is_refused_with_the_reason(name: str, coder: Any) -> None:
     calls, sentence = DAMAGED[name]
     with pytest.raises(PackedFileError, match=sentence) as refusal:
@@ -535,7 +536,7 @@ def test_a_file_that_means_nothing_is_refused_with_the_reason(name: str, coder: 
     assert refusal.type is PackedFileError
 
 
-@pytest.mark.parametrize("name", LIMITED)
+@each_case("name", LIMITED)
 def test_a_file_beyond_the_limits_is_refused_with_what_is_allowed(name: str, coder: Any) -> None:
     calls, sentence = LIMITED[name]
     with pytest.raises(FileLimitError, match=sentence):
@@ -595,7 +596,7 @@ def test_bytes_behind_the_last_constant_are_refused(more: bytes, coder: Any) -> 
 SMALL = encode(whole_numbers(), names=True)
 
 
-@pytest.mark.parametrize("length", range(len(SMALL)))
+@each_case("length", range(len(SMALL)))
 def test_a_truncated_file_is_refused(length: int, coder: Any) -> None:
     sentence = "not an .nsm file" if length < 3 else "ends within its header: " if length < 8 else "checksum"
     with pytest.raises(PackedFileError, match=sentence):

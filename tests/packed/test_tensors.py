@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.each_case import each_case
 
 from netsurgery import _native
 from netsurgery.errors import NonFiniteWeightsError
@@ -153,7 +154,7 @@ TENSORS = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(tensors=st.lists(TENSORS, min_size=1, max_size=4))
 @example(tensors=[drawn("2 planes", 0, (6, 40), 1.0), drawn("codebook of 3", 1, (6, 40), 1.0)])
 @example(tensors=[drawn("codebook of 3", 2, (200,), 0.5), drawn("codebook of 257", 3, (2, 270), 1.0)])
@@ -174,9 +175,9 @@ def test_tensors_come_back_bit_for_bit_and_both_coders_agree(tensors: list[np.nd
         assert sum(how.bits for _, how in result) == pytest.approx(8 * len(contents[0]), abs=32)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("density", [0.02, 0.3, 1.0])
-@pytest.mark.parametrize("shape", [(64, 64), (1, 4000), (4000, 1), (20, 16, 5, 5), (3000,)])
+@each_case("kind", KINDS)
+@each_case("density", [0.02, 0.3, 1.0])
+@each_case("shape", [(64, 64), (1, 4000), (4000, 1), (20, 16, 5, 5), (3000,)])
 def test_larger_tensors_come_back_bit_for_bit(kind: str, density: float, shape: tuple[int, ...]) -> None:
     tensor = drawn(kind, 7, shape, density)
     how = stored(tensor)

@@ -441,7 +441,7 @@ def test_every_operator_has_a_kernel_and_every_kernel_an_operator() -> None:
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_a_kernel_gives_the_shape_and_the_type_of_the_tables_rules(operator: str, data: st.DataObject) -> None:
     drawn = data.draw(cases(operator))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.each_case import each_case
 
 from netsurgery.graph.ir import Array, node
 from netsurgery.graph.operators import OPERATORS
@@ -60,8 +61,8 @@ def exact_resize(x: Array, size: list[int], scales: list[float], coordinates: st
     return x
 
 
-@pytest.mark.parametrize(("coordinates", "rounding"), COMBINATIONS)
-@pytest.mark.parametrize(
+@each_case(("coordinates", "rounding"), COMBINATIONS)
+@each_case(
     ("spatial", "size", "scales"),
     [
         ((5,), [10], []),
@@ -86,8 +87,8 @@ def test_nearest_neighbours_are_those_of_onnx_equations(
     np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize(("coordinates", "rounding"), COMBINATIONS)
-@pytest.mark.parametrize(("old", "new", "scale"), [(3, 7, 2.6), (7, 4, 0.6), (10, 3, 0.33), (5, 5, 1.1)])
+@each_case(("coordinates", "rounding"), COMBINATIONS)
+@each_case(("old", "new", "scale"), [(3, 7, 2.6), (7, 4, 0.6), (10, 3, 0.33), (5, 5, 1.1)])
 def test_a_scale_that_gives_no_whole_size_counts_as_in_onnx(
     coordinates: str, rounding: str, old: int, new: int, scale: float
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.pictures.narrow import narrow
 from torch import Tensor, nn
 
 import netsurgery as ns
@@ -127,7 +128,8 @@ def test_auxiliary_classifiers_count_in_training_and_are_gone_in_deployment(
 
 def test_a_packed_googlenet_is_without_auxiliary_classifiers(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network, images = zoo.googlenet(classes=7, size=32).eval(), torch.randn(3, 3, 32, 32)
+    with narrow():
+        network, images = zoo.googlenet(classes=7, size=32).eval(), torch.randn(3, 3, 32, 32)
     thin(network)
     report = ns.pack(network, tmp_path / "network.nsm", example_inputs=images)
     assert report.difference < 1e-4
@@ -150,7 +152,8 @@ def test_other_classes_and_sizes_train_and_pack(
     build: Callable[[], nn.Module], shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    network, images = build(), torch.randn(4, *shape)
+    with narrow():
+        network, images = build(), torch.randn(4, *shape)
     outputs = network(images)
     zoo.with_auxiliary(nn.functional.cross_entropy)(outputs, torch.tensor([0, 1, 2, 4])).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())

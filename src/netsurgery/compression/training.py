@@ -95,10 +95,10 @@ class Trainer:
                 warnings.simplefilter("ignore")
                 operation.finish()
         except NonFiniteWeightsError as error:
-            operation.detach()
+            _give_up(operation)
             raise DivergedError(str(error)) from error
         except BaseException:
-            operation.detach()
+            _give_up(operation)
             raise
         return operation, mean
 
@@ -114,3 +114,10 @@ class Trainer:
             "losses": losses.clone(),
             "random": random_state(),
         }
+
+
+def _give_up(operation: Operation) -> None:
+    """Detach from weights that nobody will look at: what isn't finite revives connections, and nobody wrote to them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        operation.detach()
