@@ -44,7 +44,7 @@ def _row(row: dict[str, Any]) -> str:
     words += f", at most {row['max_loss']:g} lost" if row["max_loss"] else ""
     faster = row["dense_latency_us"] / row["latency_us"]
     return (
-        f"| {words} | {row['data']} | {row['budget']} | {row['objective']} | **{best['compression']:.1f}x** "
+        f"| {words} | {row['data']} | {_budget(row['budget'])} | {row['objective']} | **{best['compression']:.1f}x** "
         f"| {best['bits']} | {first['size_bytes']:,} → **{best['size_bytes']:,}** "
         f"| {row['dense_latency_us']:,.1f} → {row['latency_us']:,.1f}, **{faster:.1f}x** | {_test(row)} |"
     )
@@ -55,3 +55,8 @@ def _test(row: dict[str, Any]) -> str:
         test = row["test"]
         return f"{test['before']:.4g} → **{test['after']:.4g}** (lost {test['drop']:+.2g} ± {test['error']:.2g})"
     return "; ".join(row["report"])
+
+
+def _budget(given: str) -> str:
+    """Steps are given as a number alone."""
+    return f"{int(given):,} steps" if given.isdigit() else given
