@@ -27,7 +27,7 @@ from netsurgery.train import checkpoint
 from netsurgery.train.cifar import cifar10
 from netsurgery.zoo.resnet import CifarResNet, resnet20
 
-METHODS = tuple(RESNET20.treatments)
+METHODS = [name for name in RESNET20.treatments if not name.startswith("sketching-")]  # what trains
 
 
 def tiny() -> CifarResNet:
