@@ -88,6 +88,18 @@ def reference(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("method", ["sketching-refined", "sketching-direct"])
+def test_what_trains_nothing_leaves_network_and_record(
+    method: str, images: Path, reference: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run("--data", images, "--reference", reference, "--method", method, "--planes", 1, "--out", out) == 0
+    assert {"resnet20-seed0.safetensors", "resnet20-seed0.nsm"} <= {path.name for path in out.iterdir()}
+    record = Record.read(out / "record.json")
+    assert record.configuration["epochs"] == 0
+    assert record.runs[0].kept > 0.99 * record.runs[0].size  # but for what was 0 before
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_leaves_network_record_plan_and_report(
     with_page: None, method: str, images: Path, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
