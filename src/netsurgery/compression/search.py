@@ -112,9 +112,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         goal = min(goal, _SMALLEST_GAIN * pruned.density)
         if missed is not None and missed.density >= goal:
             break
-        yield from _tried(Trial(begin.number, goal, None, longer), account, found)
-        if _nearly(found[-1], terms) and account.affords(longer // 2 + behind):
-            yield from _tried(Trial(found[-1].number, found[-1].density, None, longer // 2), account, found)
+        yield from _pruned(Trial(begin.number, goal, None, longer), longer // 2, terms, account, found, behind)
         latest = found[-1]
         cheaper = False
         bits = few.bits or (_MOST_BITS if terms.quantizes and _has_room(latest, terms) else 0)
@@ -156,7 +154,7 @@ def _scouted(
     """Short trials that find out about how sparse a network may be; returns the sparsest that held the limit.
 
     Large steps down; once one fails, half of the way between what held and what didn't, as long as these lie far from
-    each other. What fails by less than chance may do is trained on once, before anything denser is tried.
+    each other.
     """
     pruned, factor, failed = found[0], _FIRST_FACTOR, 0.0
     while terms.prunes and _FIRST_FACTOR <= factor < _SMALLEST_GAIN and account.affords(unit):
@@ -164,9 +162,7 @@ def _scouted(
         if pruned.number != REFERENCE and (failed > _CLOSE * pruned.density or spent > _SCOUTS_SHARE * terms.steps):
             break
         goal = _density(pruned, factor)
-        yield from _tried(Trial(pruned.number, goal, None, unit), account, found)
-        if _nearly(found[-1], terms) and account.affords(unit):
-            yield from _tried(Trial(found[-1].number, found[-1].density, None, unit), account, found)
+        yield from _pruned(Trial(pruned.number, goal, None, unit), unit, terms, account, found)
         if found[-1].held and not found[-1].failed:
             pruned = found[-1]
             factor = math.sqrt(failed / pruned.density) if failed else _FIRST_FACTOR
@@ -222,6 +218,17 @@ def _tried(trial: Trial, account: _Account, found: list[Candidate]) -> Search:
     """Have a trial carried out: it is paid for, and what came of it is the last that was found."""
     account.spend(trial)
     found.append((yield trial))
+
+
+def _pruned(trial: Trial, on: int, terms: Terms, account: _Account, found: list[Candidate], behind: int = 0) -> Search:
+    """Have a trial of a density carried out; what fails by less than chance may do is trained on, once.
+
+    on: steps of that, which have to be there beside those that trials behind it take.
+    """
+    yield from _tried(trial, account, found)
+    latest = found[-1]
+    if _nearly(latest, terms) and account.affords(on + behind):
+        yield from _tried(Trial(latest.number, latest.density, None, on), account, found)
 
 
 class _FewBits:
