@@ -85,3 +85,36 @@ def test_what_was_written_over_afterwards_is_packed_as_it_is(tmp_path: Path) -> 
     ns.pack(model, tmp_path / "net.nsm", example_inputs=images, names=True)
     head = ns.load(tmp_path / "net.nsm").graph.constants["head.weight"]
     assert head.values.tobytes() == model.head.weight.detach().numpy().tobytes()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        ns.Surgery(density=0.5, steps=12),
+        ns.INQ(bits=3, steps=12),
+        ns.INQ(bits=3, steps=12, per_channel=True),
+        ns.Sketching(planes=2, steps=12),
+        ns.Sketching(planes=2, steps=12, sharing=2),
+    ],
+    ids=repr,
+)
+def test_channels_that_lie_last_in_memory_pack_as_they_do_first(method: object, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.Flatten(), nn.Linear(24, 5)
+    model, images = nn.Sequential(*layers).to(memory_format=torch.channels_last), torch.rand(8, 3, 6, 6)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    operation = ns.attach(model, optimizer, method)
+    for _ in range(12):
+        optimizer.zero_grad()
+        model(images).square().mean().backward()
+        optimizer.step()
+    operation.finish()
+    assert not model[3].weight.is_contiguous()
+    model.eval()
+    ns.pack(model, tmp_path / "last.nsm", example_inputs=images)
+    np.testing.assert_allclose(
+        ns.load(tmp_path / "last.nsm")(images.numpy()), model(images).detach().numpy(), rtol=0, atol=1e-5
+    )
+    model.to(memory_format=torch.contiguous_format)
+    ns.pack(model, tmp_path / "first.nsm", example_inputs=images)
+    assert (tmp_path / "first.nsm").read_bytes() == (tmp_path / "last.nsm").read_bytes()

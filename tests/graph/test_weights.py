@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -192,3 +193,18 @@ def test_whole_numbers_with_a_scale_for_each_row_are_recognised_from_their_produ
     assert isinstance(found, Uniform | Dense | Powers | Codebook)
     if span > 16 and zeros < 0.5 and int(np.abs(counts).max()) <= 255:
         assert isinstance(found, Uniform)
+
+
+@settings(deadline=None, derandomize=True)
+@given(weights=WEIGHTS)
+def test_arrays_of_another_memory_order_are_brought_into_that_of_the_file(weights: Weights) -> None:
+    """As those of modules whose channels lie last in memory, or of slices."""
+    parts = {part.name: getattr(weights, part.name) for part in fields(weights)}
+    turned = {name: np.asfortranarray(one) if isinstance(one, np.ndarray) else one for name, one in parts.items()}
+    spread = {name: one.repeat(2, -1)[..., ::2] if np.ndim(one) else one for name, one in parts.items()}
+    for laid_out in (turned, spread):
+        made = type(weights)(**laid_out)
+        assert made == weights
+        assert made.values.tobytes() == weights.values.tobytes()
+        arrays = [getattr(made, part.name) for part in fields(made)] + [made.values]
+        assert all(one.flags.c_contiguous for one in arrays if isinstance(one, np.ndarray))

@@ -38,7 +38,17 @@ _SAMPLE = 4096
 
 
 class Weights(ABC):
-    """A constant. Immutable; equal if type and parts are, bit for bit. NumPy takes it for its values."""
+    """A constant. Immutable; equal if type and parts are, bit for bit. NumPy takes it for its values.
+
+    Its arrays are C-contiguous, however those were that it was made of: what is written down and compared is their
+    bytes.
+    """
+
+    def __post_init__(self) -> None:
+        for part in fields(self):  # type: ignore[arg-type]  # all subclasses are dataclasses
+            array = getattr(self, part.name)
+            if isinstance(array, np.ndarray):
+                object.__setattr__(self, part.name, np.require(array, requirements="C"))
 
     @property
     @abstractmethod
@@ -48,7 +58,7 @@ class Weights(ABC):
     @cached_property
     def values(self) -> Array:
         """The numbers, C-contiguous and read-only; worked out once."""
-        return _read_only(np.asarray(self._decoded()))  # one entry of an array is none
+        return _read_only(np.require(self._decoded(), requirements="C"))  # an array, where one entry is none, too
 
     @abstractmethod
     def _decoded(self) -> Array: ...
