@@ -101,19 +101,78 @@ static void of_registers(const float* x, float* y, std::ptrdiff_t count, const f
   __builtin_memcpy(y + i, &last, bytes);
 }
 
+template <class Of>
+NETSURGERY_INLINE void map_placed(const Of of, const PlacedVectors& given) {
+  const PlacedVectors vectors = given;
+  for (std::ptrdiff_t c = 0; c < vectors.channels; ++c)
+    for (std::ptrdiff_t v = 0; v < vectors.count; ++v) {
+      float* at = vectors.values + c * vectors.channel + vectors.places[v];
+      map(of, at, at, kLanes);
+    }
+}
+
+template <class Of>
+static void placed_of_nothing(const PlacedVectors& given) {
+  map_placed(Of{}, given);
+}
+
+template <class Of>
+static void placed_of_one(const PlacedVectors& given) {
+  map_placed(Of{given.parameters[0]}, given);
+}
+
+template <class Of>
+static void placed_of_two(const PlacedVectors& given) {
+  map_placed(Of{given.parameters[0], given.parameters[1]}, given);
+}
+
+/// Of registers, as many side by side as Wide has whether or not they lie side by side. Where fewer are left, the last
+/// is computed again.
+template <class Of>
+static void placed_of_registers(const PlacedVectors& given) {
+  constexpr Of of{};
+  constexpr int kFloats = Wide::kFloats / Wide::kParts;
+  const PlacedVectors vectors = given;
+  std::ptrdiff_t left = vectors.channels * vectors.count * kParts, v = 0, part = 0;
+  float* of_channel = vectors.values;
+  while (left > 0) {
+    float* at[Wide::kParts];
+#pragma GCC unroll 4
+    for (int p = 0; p < Wide::kParts; ++p) {
+      if (p >= left) {
+        at[p] = at[p - 1];
+        continue;
+      }
+      at[p] = of_channel + vectors.places[v] + part * kFloats;
+      if (++part < kParts) continue;
+      part = 0;
+      if (++v < vectors.count) continue;
+      v = 0;
+      of_channel += vectors.channel;
+    }
+    left -= Wide::kParts;
+    const Wide made = of(Wide::each([&](int p) { return *reinterpret_cast<const AlignedNative*>(at[p]); }));
+#pragma GCC unroll 4
+    for (int p = 0; p < Wide::kParts; ++p) *reinterpret_cast<AlignedNative*>(at[p]) = made.part[p];
+  }
+}
+
 constexpr void put_functions(Kernels& table) {
-  const auto put = [&table](Function function, auto kernel) { table.functions[static_cast<int>(function)] = kernel; };
-  put(Function::kRelu, of_nothing<Relu>);
-  put(Function::kClip, of_two<Clip>);
-  put(Function::kHardSwish, of_registers<HardSwish>);
-  put(Function::kSigmoid, of_registers<Sigmoid>);
-  put(Function::kHardSigmoid, of_two<HardSigmoid>);
-  put(Function::kSilu, of_registers<Silu>);
-  put(Function::kGelu, of_registers<Gelu>);
-  put(Function::kGeluByTanh, of_registers<GeluByTanh>);
-  put(Function::kLeakyRelu, of_one<LeakyRelu>);
-  put(Function::kAbs, of_nothing<Magnitude>);
-  put(Function::kTanh, of_registers<HyperbolicTangent>);
+  const auto put = [&table](Function function, auto kernel, auto placed) {
+    table.functions[static_cast<int>(function)] = kernel;
+    table.placed_functions[static_cast<int>(function)] = placed;
+  };
+  put(Function::kRelu, of_nothing<Relu>, placed_of_nothing<Relu>);
+  put(Function::kClip, of_two<Clip>, placed_of_two<Clip>);
+  put(Function::kHardSwish, of_registers<HardSwish>, placed_of_registers<HardSwish>);
+  put(Function::kSigmoid, of_registers<Sigmoid>, placed_of_registers<Sigmoid>);
+  put(Function::kHardSigmoid, of_two<HardSigmoid>, placed_of_two<HardSigmoid>);
+  put(Function::kSilu, of_registers<Silu>, placed_of_registers<Silu>);
+  put(Function::kGelu, of_registers<Gelu>, placed_of_registers<Gelu>);
+  put(Function::kGeluByTanh, of_registers<GeluByTanh>, placed_of_registers<GeluByTanh>);
+  put(Function::kLeakyRelu, of_one<LeakyRelu>, placed_of_one<LeakyRelu>);
+  put(Function::kAbs, of_nothing<Magnitude>, placed_of_nothing<Magnitude>);
+  put(Function::kTanh, of_registers<HyperbolicTangent>, placed_of_registers<HyperbolicTangent>);
 }
 
 /// Of floats and of vectors.

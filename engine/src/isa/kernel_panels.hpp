@@ -152,6 +152,13 @@ static void dense_panel(const DensePanel& given) {
       inputs > 0 ? std::min((panel.next_floats + inputs - 1) / inputs, std::ptrdiff_t{kLanes}) : 0;
   for (std::ptrdiff_t i = 0; i < panel.blocks; ++i) {
     const std::ptrdiff_t first = panel.first[i], channels = panel.first[i + 1] - first;
+    if (i + 1 < panel.blocks) {
+      const std::ptrdiff_t after = panel.first[i + 2];
+      for (std::ptrdiff_t c = first + channels; c < after; ++c)
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v)
+          __builtin_prefetch(panel.output + c * panel.output_channel + panel.places[v], 1, 3);
+    }
     const Ahead ahead{fetched ? panel.next + i * panel.inputs * fetched : panel.input, fetched};
     if (i == 0 && panel.source)
       dense_block_of<kVectors, true>(channels, panel, weights, first, ahead);

@@ -106,36 +106,44 @@ static void pool_row(const PoolRow& row) {
   pool_channels(row, [](const PoolRow& one) { pool_columns<false, 0>(one); });
 }
 
-NETSURGERY_INLINE Doubles load_inside(const float* at, const std::uint32_t* inside) {
-  if (!inside) return load_wide(at);
-  alignas(64) float kept[kLanes];
-  const Vector mask = load(reinterpret_cast<const float*>(inside)), seen = load(at);
-  Vector masked;
-  for (int i = 0; i < kParts; ++i) masked.part[i] = as_floats(as_ints(seen.part[i]) & as_ints(mask.part[i]));
-  store(kept, masked);
-  return load_wide(kept);
+typedef std::int64_t NativeLongs __attribute__((vector_size(kNativeBytes)));
+
+/// A lane that is no pixel counts 0, NaN too.
+NETSURGERY_INLINE Doubles load_inside(const float* at, const std::uint64_t* inside) {
+  Doubles seen = load_wide(at);
+  if (!inside) return seen;
+#pragma GCC unroll 8
+  for (int i = 0; i < kWideParts; ++i)
+    seen.part[i] = reinterpret_cast<NativeDoubles>(reinterpret_cast<NativeLongs>(seen.part[i]) &
+                                                   reinterpret_cast<const NativeLongs*>(inside)[i]);
+  return seen;
 }
 
 static void sum_lanes(const LaneSums& given) {
   const LaneSums work = given;
-  const std::uint32_t* inside = work.inside;
-  Doubles even{}, odd{};
-  for (std::ptrdiff_t y = 0; y < work.rows; ++y) {
-    const float* at = work.input + y * work.row;
-    std::ptrdiff_t x = 0;
-    for (; x + 2 <= work.columns; x += 2, at += 2 * kLanes) {
-      even = even + load_inside(at, inside);
-      odd = odd + load_inside(at + kLanes, inside ? inside + kLanes : nullptr);
-      if (inside) inside += 2 * kLanes;
+  for (std::ptrdiff_t c = 0; c < work.channels; ++c) {
+    const std::uint64_t* inside = work.inside;
+    Doubles even{}, odd{};
+    for (std::ptrdiff_t y = 0; y < work.rows; ++y) {
+      const float* at = work.input + c * work.channel + y * work.row;
+      std::ptrdiff_t x = 0;
+      for (; x + 2 <= work.columns; x += 2, at += 2 * kLanes) {
+        even = even + load_inside(at, inside);
+        odd = odd + load_inside(at + kLanes, inside ? inside + kLanes : nullptr);
+        if (inside) inside += 2 * kLanes;
+      }
+      if (x < work.columns) {
+        even = even + load_inside(at, inside);
+        if (inside) inside += kLanes;
+      }
     }
-    if (x < work.columns) {
-      even = even + load_inside(at, inside);
-      if (inside) inside += kLanes;
+    NativeDoubles* const sums = reinterpret_cast<NativeDoubles*>(work.sums + c * kLanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kWideParts; ++i) {
+      const NativeDoubles sum = even.part[i] + odd.part[i];
+      sums[i] = work.adds ? sums[i] + sum : sum;
     }
   }
-  const Doubles sums = even + odd;
-  for (int i = 0; i < kWideParts; ++i)
-    for (int l = 0; l < kDoublesInPart; ++l) work.sums[i * kDoublesInPart + l] = sums.part[i][l];
 }
 
 }  // namespace NETSURGERY_SET

@@ -263,12 +263,14 @@ struct PoolRow {
   std::ptrdiff_t channels, input_channel, output_channel;
 };
 
-/// Of one channel: what each lane's pixels sum up to.
+/// Of some channels: what each lane's pixels sum up to.
 struct LaneSums {
   const float* input;
+  std::ptrdiff_t channels, channel;   // floats from a channel to the next
   std::ptrdiff_t rows, row, columns;  // of a tile; floats from a row to the next
-  const std::uint32_t* inside;        // [rows][columns][16]: all bits of a lane that is a pixel; nullptr: all are
-  double* sums;                       // 16, written
+  const std::uint64_t* inside;        // [rows][columns][16]: all bits of a lane that is a pixel; nullptr: all are
+  double* sums;                       // [channels][16]
+  bool adds;                          // to what stands there
 };
 
 /// A row of tiles, all channels: x / (bias + share * the sum of x squared over neighbouring channels) ^ (3/4).
@@ -405,6 +407,14 @@ enum class Function {
   kCount,
 };
 
+/// Vectors of each of some channels, aligned: `places` floats from the first channel's begin, in each.
+struct PlacedVectors {
+  float* values;
+  const std::ptrdiff_t* places;
+  std::ptrdiff_t count, channels, channel;  // floats from a channel to the next
+  const float* parameters;                  // of the function
+};
+
 /// A function with its parameters.
 struct AppliedFunction {
   Function function;
@@ -536,6 +546,8 @@ struct Kernels {
   /// x and y are the same array or apart, unaligned; parameters as Function says.
   void (*functions[static_cast<int>(Function::kCount)])(const float* x, float* y, std::ptrdiff_t count,
                                                         const float* parameters);
+  /// The same, of vectors where they lie.
+  void (*placed_functions[static_cast<int>(Function::kCount)])(const PlacedVectors&);
   /// An operand that doesn't move is one number for all. y may be one that does; unaligned.
   void (*scale_channels)(const ScaledChannels&);
   void (*quantize_channels)(const QuantizedChannels&);

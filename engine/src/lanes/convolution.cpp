@@ -21,6 +21,7 @@ constexpr double kCyclesPerSum = 3;        // of a vector
 constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
 constexpr Size kActivatedBytes = 16 * 1024;  // of sums that are still in the first cache when an activation follows
 constexpr Size kFewestActivated = 8;         // output channels at once
+constexpr Size kMapsBytes = 256 * 1024;      // of channels that are finished one after another: half of a second cache
 
 /// Some input channels and the output channels that see them.
 struct Block {
@@ -44,7 +45,8 @@ class SparseConvolution final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending),
-        slices_first_(convolution.kernel_z > convolution.kernel_y) {
+        slices_first_(convolution.kernel_z > convolution.kernel_y),
+        maps_first_(input_layout.image.channels == convolution.groups) {
     if (convolution.weight->form == Constant::Form::kPlanes) {  // their sums, where no table of sums pays
       expanded_ = *convolution.weight;
       expanded_.form = Constant::Form::kDense;
@@ -71,13 +73,15 @@ class SparseConvolution final : public Step {
         rest /= static_cast<Size>(count);
         return index;
       };
-      const Range& outputs = outputs_[take(outputs_.size())];
+      std::size_t part = 0;
+      if (!maps_first_) part = take(outputs_.size());
       // What comes next sees most of the same inputs, so that these stay in the caches.
       std::size_t slice = 0, row = 0;
       if (slices_first_) slice = take(strips_.slices.size());
       row = take(strips_.rows.size());
       if (!slices_first_) slice = take(strips_.slices.size());
-      const Range &rows = strips_.rows[row], &slices = strips_.slices[slice];
+      if (maps_first_) part = take(outputs_.size());
+      const Range &rows = strips_.rows[row], &slices = strips_.slices[slice], &outputs = outputs_[part];
       for (const Range& columns : strips_.columns) strip(buffers, rest, slices, rows, columns, outputs);
     }
   }
@@ -166,9 +170,17 @@ class SparseConvolution final : public Step {
     return output_layout_.groups() * static_cast<Size>(strips_.slices.size() * strips_.rows.size());
   }
 
+  /// Depthwise, a channel's map is read for its own outputs alone: few maps at a time, which are read and written from
+  /// end to end as processors fetch by themselves.
   void cut_outputs(int threads) {
     const OutputCuts cuts{all_outputs_, convolution_.groups, 1};
-    const Size count = output_parts(rows_of_strips(), ceil_divided(all_outputs_, cuts.together), threads);
+    Size count = output_parts(rows_of_strips(), ceil_divided(all_outputs_, cuts.together), threads);
+    if (maps_first_) {
+      const Size bytes =
+          (convolution_.groups * input_layout_.channel_floats() + all_outputs_ * output_layout_.channel_floats()) *
+          static_cast<Size>(sizeof(float));
+      count = std::min(std::max(count, ceil_divided(bytes, kMapsBytes)), convolution_.groups);
+    }
     for (Size i = 0; i < count; ++i) outputs_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
   }
 
@@ -189,7 +201,10 @@ class SparseConvolution final : public Step {
     common.output_channel = output_layout_.channel_floats();
     common.output_row = row_of(output_layout_);
     common.finish = finish_of(ending_);
-    for (const Block& block : blocks_) {
+    const auto begins = std::partition_point(
+        blocks_.begin(), blocks_.end(), [&outputs](const Block& block) { return block.last_output <= outputs.begin; });
+    for (auto at = begins; at != blocks_.end() && at->first_output < outputs.end; ++at) {
+      const Block& block = *at;
       const bool activates = block.finishes && ending_.activation;
       const Size last = std::min(block.last_output, outputs.end);
       const Size at_once = activates ? std::max(kFewestActivated, kActivatedBytes / (height * width * kVectorBytes))
@@ -229,6 +244,7 @@ class SparseConvolution final : public Step {
   Ending ending_;
   std::vector<float> bias_;
   bool slices_first_;
+  bool maps_first_;
   Strips strips_;
   Size rows_in_block_ = 1;
   std::vector<Range> outputs_;
@@ -349,10 +365,8 @@ void activate(const Kernels& kernels, const AppliedFunction& activation, float* 
 
 void activate(const Kernels& kernels, const AppliedFunction& activation, float* output, const std::ptrdiff_t* places,
               Size vectors, Size channels, Size channel) {
-  for (Size begin = 0, end; begin < vectors; begin = end) {  // neighbours at once
-    for (end = begin + 1; end < vectors && places[end] == places[end - 1] + kVector;) ++end;
-    activate(kernels, activation, output + places[begin], (end - begin) * kVector, channels, channel);
-  }
+  kernels.placed_functions[static_cast<int>(activation.function)](
+      {output, places, vectors, channels, channel, activation.parameters});
 }
 
 Size OutputCuts::begin_of(Size part, Size parts) const {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lanes/ranges.hpp"
+
 namespace netsurgery {
 namespace {
 
@@ -100,7 +102,7 @@ class GlobalAverage final : public Step {
         Lanes lanes{};
         for (Size lane = 0; lane < kVector; ++lane) {
           const bool is_pixel = layout.is_pixel(lane, row / tiling.height, row % tiling.height, x);
-          lanes.of[lane] = is_pixel ? ~std::uint32_t{0} : 0;
+          lanes.of[lane] = is_pixel ? ~std::uint64_t{0} : 0;
           all = all && is_pixel;
         }
         inside_.push_back(lanes);
@@ -113,41 +115,45 @@ class GlobalAverage final : public Step {
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {
       const Size first = piece % blocks() * kChannels;
-      for (Size c = first; c < std::min(first + kChannels, layout_.image.channels); ++c)
-        channel(buffers, piece / blocks(), c);
+      average(buffers, piece / blocks(), {first, std::min(first + kChannels, layout_.image.channels)});
     }
   }
 
  private:
   static constexpr Size kChannels = 16;
-  Size blocks() const { return (layout_.image.channels + kChannels - 1) / kChannels; }
+  Size blocks() const { return ceil_divided(layout_.image.channels, kChannels); }
 
   /// Pixels outside of the picture may hold anything, NaN too, and are left out.
-  void channel(Buffers buffers, Size group, Size c) const {
+  void average(Buffers buffers, Size group, const Range& channels) const {
     const Image& image = layout_.image;
     const Tiling& tiling = layout_.tiling;
-    alignas(kAlignment) double sums[kVector], of_slice[kVector];
+    alignas(kAlignment) double all_sums[kChannels][kVector];
     LaneSums work{};
+    work.channels = channels.count();
+    work.channel = layout_.channel_floats();
     work.rows = tiling.height;
     work.row = layout_.row_floats();
     work.columns = tiling.width;
+    work.sums = all_sums[0];
     for (Size z = 0; z < tiling.depth; ++z) {
-      work.input = buffers[input_] + layout_.at(group, z, 0, c, 0);
+      work.input = buffers[input_] + layout_.at(group, z, 0, channels.begin, 0);
       work.inside = inside_.empty() ? nullptr : inside_[static_cast<std::size_t>(z * tiling.height * tiling.width)].of;
-      work.sums = z == 0 ? sums : of_slice;
+      work.adds = z > 0;
       kernels_.sum_lanes(work);
-      for (Size lane = 0; z > 0 && lane < kVector; ++lane) sums[lane] += of_slice[lane];
     }
-    // Neighbours in pairs, until one is left of each image: sums that don't wait for each other.
-    for (Size width = kVector / 2; width >= tiling.images; width /= 2)
-      for (Size lane = 0; lane < width; ++lane) sums[lane] = sums[2 * lane] + sums[2 * lane + 1];
-    for (Size i = 0; i < tiling.images && group * tiling.images + i < image.count; ++i)
-      buffers[plain_][(group * tiling.images + i) * image.channels + c] =
-          static_cast<float>(sums[i] / static_cast<double>(image.pixels()));
+    for (Size c = 0; c < channels.count(); ++c) {
+      double* const sums = all_sums[c];
+      // Neighbours in pairs, until one is left of each image: sums that don't wait for each other.
+      for (Size width = kVector / 2; width >= tiling.images; width /= 2)
+        for (Size lane = 0; lane < width; ++lane) sums[lane] = sums[2 * lane] + sums[2 * lane + 1];
+      for (Size i = 0; i < tiling.images && group * tiling.images + i < image.count; ++i)
+        buffers[plain_][(group * tiling.images + i) * image.channels + channels.begin + c] =
+            static_cast<float>(sums[i] / static_cast<double>(image.pixels()));
+    }
   }
 
   struct alignas(kAlignment) Lanes {
-    std::uint32_t of[kVector];
+    std::uint64_t of[kVector];
   };
 
   const Kernels& kernels_;
