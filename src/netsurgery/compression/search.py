@@ -108,44 +108,49 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
             account.add(added)
             continue
         factor = factor or _limit(pruned, found, terms) / pruned.density * _sparser_by(longer / unit)
-        begin, goal = (pruned, _density(pruned, factor)) if missed is None else missed.back_to(pruned, terms)
+        begin, goal = (pruned, _density(pruned, factor)) if missed is None else missed.back_to(pruned, found, terms)
         goal = min(goal, _SMALLEST_GAIN * pruned.density)
         if missed is not None and missed.density >= goal:
             break
+        before = best(found, terms.objective)
         yield from _pruned(Trial(begin.number, goal, None, longer), longer // 2, terms, account, found, behind)
         latest = found[-1]
-        cheaper = False
         bits = few.bits or (_MOST_BITS if terms.quantizes and _has_room(latest, terms) else 0)
         if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
-            before = best(found, terms.objective)
             steps = max(bits_unit, round(_BITS_OF_LONG * longer))
             yield from few.tried([latest], bits, steps, _BITS_TRIALS_OF_A_POINT)
-            cheaper = best(found, terms.objective) != before
-        if (latest.held or cheaper) and not latest.failed:
+        if best(found, terms.objective) != before:
             pruned = latest
             factor = max(factor, _BOLD if _has_room(latest, terms) else _CAREFUL)
-        else:
+        else:  # what holds with float weights alone is no smaller than what there is, either
             missed = _Missed(None if latest.failed else latest, goal)
 
 
 @dataclass(frozen=True)
 class _Missed:
-    """A long trial that didn't hold the limit: the network, or None where training diverged; the density."""
+    """A long trial that led to nothing better: the network, or None where training diverged; the density."""
 
     network: Candidate | None
     density: float
 
-    def back_to(self, held: Candidate, terms: Terms) -> tuple[Candidate, float]:
+    def back_to(self, held: Candidate, found: Sequence[Candidate], terms: Terms) -> tuple[Candidate, float]:
         """What the next trial begins with, and its density: between this one's and that of a network that held.
 
         It begins with the network that was trained longest, this one, some of whose connections come back; where the
         limit lies between the two is told from their drops, as in `_limit`.
         """
         share = 0.5
-        if self.network is not None and self.network.drop > held.drop:
-            room = _target(held, terms) - held.drop
-            share = min(max(room / (self.network.drop - held.drop), _LEAST_SHARE), 1 - _LEAST_SHARE)
+        if self.network is not None:
+            of_held, rise = _drop(held, found), _drop(self.network, found) - _drop(held, found)
+            share = (_target(held, terms) - of_held) / rise if rise > 0 else share
+            share = min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE)
         return self.network or held, _between(held.density, self.density, share)
+
+
+def _drop(point: Candidate, found: Sequence[Candidate]) -> float:
+    """What is lost at a point: with few bits, the least, where these were tried."""
+    few = [one for one in found if one.trial and one.trial.bits and one.trial.start == point.number and not one.failed]
+    return min((one.drop for one in few), default=point.drop)
 
 
 def _scouted(
