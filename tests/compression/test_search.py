@@ -64,6 +64,20 @@ def test_it_comes_near_the_smallest_network_that_holds(density: float, bits: int
     assert found.bits == bits
 
 
+@pytest.mark.parametrize("share", [1.2, 1.5, 2.0])
+@pytest.mark.parametrize("floats", [0.004, 0.01, 0.03])
+def test_where_few_bits_need_more_connections_these_are_looked_for(floats: float, share: float) -> None:
+    """What float weights hold sparser is no smaller than few bits of more connections: no trials are lost there."""
+
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool | None, bool]:
+        sparse = start.density if trial.density is None else trial.density
+        return sparse >= floats * (share if trial.bits else 1), False
+
+    found = best(carried_out(Terms("size", 50_000, 0), outcome), "size")
+    assert found.bits < 32
+    assert found.density <= 1.6 * floats * share
+
+
 @given(
     st.integers(1, 50_000), st.integers(0, 500), st.booleans(), st.booleans(), st.sampled_from(["size", "latency"]),
     st.lists(st.tuples(st.sampled_from([True, False, None]), st.booleans()), min_size=100, max_size=100),

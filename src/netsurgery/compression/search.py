@@ -97,6 +97,8 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
 
     # Both together, with what is left of the budget.
     missed: _Missed | None = None
+    if terms.objective == "size" and pruned.trial and _few_bits_of(pruned, found) and not few.some_held_at(pruned):
+        pruned, missed = found[pruned.trial.start], _Missed(pruned, pruned.density)
     factor = 0.0  # until it is known how long the first trial is
     while terms.prunes:
         behind = bits_unit + terms.overhead if terms.quantizes else 0
@@ -109,17 +111,20 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
             continue
         factor = factor or _limit(pruned, found, terms) / pruned.density * _sparser_by(longer / unit)
         begin, goal = (pruned, _density(pruned, factor)) if missed is None else missed.back_to(pruned, found, terms)
-        goal = min(goal, _SMALLEST_GAIN * pruned.density)
+        most = pruned.density
+        if terms.quantizes and terms.objective == "size":
+            most = min(most, few.most_connections(few.bits or _MOST_BITS) / pruned.connections)
+        goal = min(goal, _SMALLEST_GAIN * most)
         if missed is not None and missed.density >= goal:
             break
         before = best(found, terms.objective)
         yield from _pruned(Trial(begin.number, goal, None, longer), longer // 2, terms, account, found, behind)
         latest = found[-1]
-        bits = few.bits or (_MOST_BITS if terms.quantizes and _has_room(latest, terms) else 0)
+        bits = few.bits or (_MOST_BITS if terms.quantizes and latest.held else 0)
         if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
             steps = max(bits_unit, round(_BITS_OF_LONG * longer))
             yield from few.tried([latest], bits, steps, _BITS_TRIALS_OF_A_POINT)
-        if best(found, terms.objective) != before:
+        if best(found, terms.objective) != before or few.some_held_at(latest):
             pruned = latest
             factor = max(factor, _BOLD if _has_room(latest, terms) else _CAREFUL)
         else:  # what holds with float weights alone is no smaller than what there is, either
@@ -149,8 +154,12 @@ class _Missed:
 
 def _drop(point: Candidate, found: Sequence[Candidate]) -> float:
     """What is lost at a point: with few bits, the least, where these were tried."""
-    few = [one for one in found if one.trial and one.trial.bits and one.trial.start == point.number and not one.failed]
-    return min((one.drop for one in few), default=point.drop)
+    return min((one.drop for one in _few_bits_of(point, found) if not one.failed), default=point.drop)
+
+
+def _few_bits_of(point: Candidate, found: Sequence[Candidate]) -> list[Candidate]:
+    """What trials of bits made of a network."""
+    return [one for one in found if one.trial and one.trial.bits and one.trial.start == point.number]
 
 
 def _scouted(
@@ -237,7 +246,7 @@ def _pruned(trial: Trial, on: int, terms: Terms, account: _Account, found: list[
 
 
 class _FewBits:
-    """Tries few bits for pruned networks. bits: those of the cheapest network so far that held the limit; 0: none."""
+    """Tries few bits for pruned networks. bits: those of the cheapest network of few that held the limit; 0: none."""
 
     def __init__(self, objective: Objective, account: _Account, found: list[Candidate]) -> None:
         self.bits = 0
@@ -260,7 +269,7 @@ class _FewBits:
                 held = latest.held and not latest.failed
                 if held:
                     held_here = True
-                    if best(self._found, self._objective) is latest:
+                    if not self.bits or best(self._found, self._objective) is latest:
                         self.bits = bits
                     bits -= 1
                 elif held_here or bits >= _MOST_BITS:
@@ -274,13 +283,20 @@ class _FewBits:
             if not held_here:
                 bits = _FIRST_BITS
 
+    def some_held_at(self, point: Candidate) -> bool:
+        """Whether few bits were tried at a point, and held the limit."""
+        return any(one.held for one in _few_bits_of(point, self._found))
+
     def _was_tried(self, start: Candidate, bits: int) -> bool:
-        return any(one.trial and (one.trial.start, one.trial.bits) == (start.number, bits) for one in self._found)
+        return any(one.trial and one.trial.bits == bits for one in _few_bits_of(start, self._found))
+
+    def most_connections(self, bits: int) -> float:
+        """With how many a network of so many bits is as cheap as the best: a guess by the bits of each value."""
+        cheapest = best(self._found, self._objective)
+        return cheapest.kept * (cheapest.bits + _PLACE_BITS) / (bits + _PLACE_BITS)
 
     def _pays(self, start: Candidate, bits: int) -> bool:
-        """Whether a network of so many bits promises to be cheaper than the best: a guess by the bits of each value."""
-        cheapest = best(self._found, self._objective)
-        return start.kept * (bits + _PLACE_BITS) < cheapest.kept * (cheapest.bits + _PLACE_BITS)
+        return start.kept < self.most_connections(bits)
 
 
 def _line(candidate: Candidate, found: Sequence[Candidate]) -> list[Candidate]:
