@@ -152,7 +152,7 @@ static void dense_panel(const DensePanel& given) {
       inputs > 0 ? std::min((panel.next_floats + inputs - 1) / inputs, std::ptrdiff_t{kLanes}) : 0;
   for (std::ptrdiff_t i = 0; i < panel.blocks; ++i) {
     const std::ptrdiff_t first = panel.first[i], channels = panel.first[i + 1] - first;
-    if (i + 1 < panel.blocks) {
+    if (i + 1 < panel.blocks) {  // what the next block writes: of more channels than processors follow by themselves
       const std::ptrdiff_t after = panel.first[i + 2];
       for (std::ptrdiff_t c = first + channels; c < after; ++c)
 #pragma GCC unroll 4

@@ -21,7 +21,7 @@ constexpr double kCyclesPerSum = 3;        // of a vector
 constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
 constexpr Size kActivatedBytes = 16 * 1024;  // of sums that are still in the first cache when an activation follows
 constexpr Size kFewestActivated = 8;         // output channels at once
-constexpr Size kMapsBytes = 256 * 1024;      // of channels that are finished one after another: half of a second cache
+constexpr Size kMapRowsBytes = 64 * 1024;    // of rows of the channels that are worked on together, in and out
 
 /// Some input channels and the output channels that see them.
 struct Block {
@@ -170,8 +170,8 @@ class SparseConvolution final : public Step {
     return output_layout_.groups() * static_cast<Size>(strips_.slices.size() * strips_.rows.size());
   }
 
-  /// Depthwise, a channel's map is read for its own outputs alone: few maps at a time, which are read and written from
-  /// end to end as processors fetch by themselves.
+  /// Depthwise, a channel is read for its own outputs alone: some channels at a time, from the first row to the last,
+  /// so few that rows which the next strip sees again are still in the second cache.
   void cut_outputs(int threads) {
     const OutputCuts cuts{all_outputs_, convolution_.groups, 1};
     Size count = output_parts(rows_of_strips(), ceil_divided(all_outputs_, cuts.together), threads);
@@ -179,7 +179,7 @@ class SparseConvolution final : public Step {
       const Size bytes =
           (convolution_.groups * input_layout_.channel_floats() + all_outputs_ * output_layout_.channel_floats()) *
           static_cast<Size>(sizeof(float));
-      count = std::min(std::max(count, ceil_divided(bytes, kMapsBytes)), convolution_.groups);
+      count = std::min(std::max(count, ceil_divided(bytes, kMapRowsBytes)), convolution_.groups);
     }
     for (Size i = 0; i < count; ++i) outputs_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
   }
