@@ -19,7 +19,9 @@ from torch import nn
 import netsurgery as ns
 from netsurgery.compression import workshop
 from netsurgery.compression.course import Course
+from netsurgery.compression.rates import Rate
 from netsurgery.compression.result import Compression, Moment
+from netsurgery.compression.training import DivergedError, Trainer
 from netsurgery.errors import DataError, SettingError
 from netsurgery.timing.turns import Pace
 
@@ -167,6 +169,24 @@ def test_time_that_is_left_when_all_steps_are_spent_is_used(tmp_path: Path, monk
     assert added
     spent = sum(one.trial.steps for one in result.candidates if one.trial)
     assert 60 < spent <= 60 + sum(added)
+
+
+def test_a_training_that_diverges_at_once_says_nothing_of_how_long_steps_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = Trainer.train
+
+    def diverging(self: Trainer, plan: Any, rate: Rate, *given: Any, **more: Any) -> Any:
+        if rate.kind == "sgd" and rate.value > 0.05:
+            raise DivergedError("The loss became infinite or NaN.")
+        return train(self, plan, rate, *given, **more)
+
+    monkeypatch.setattr(Trainer, "train", diverging)
+    compressed(pictures(), tmp_path / "out", budget="3s", methods="surgery")
+    state = json.loads((tmp_path / "out" / "state.json").read_text())
+    probes = state["probes"]
+    assert probes[0]["value"] is None
+    assert state["steps"] <= 3 / min(one["step_s"] for one in probes if one["value"] is not None)
 
 
 RUN = """

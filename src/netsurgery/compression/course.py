@@ -165,7 +165,7 @@ class Course:
         probes = state["probes"]
         if self._budget.unit != "seconds":
             return max(1, round(self._steps_given() - sum(one["steps"] for one in probes))), 0
-        like = [one["step_s"] for one in probes if one["taught"] == state["taught"]]
+        like = [one["step_s"] for one in probes if one["taught"] == state["taught"] and one["value"] is not None]
         step_s = min(like) if like else float(state["trial_step_s"])
         left_s = self._budget.amount * _RESERVE - self._elapsed_s
         return max(1, int(left_s / step_s)), round(float(state["overhead_s"]) / step_s)

@@ -137,7 +137,8 @@ class Workshop:
     def probe(self, rate: Rate, steps: int, density: float, taught: bool) -> dict[str, Any]:
         """A short training of the reference at a rate: its mean loss at the end, its metric, seconds of a step.
 
-        error: the standard error of what the metric lost; None where nothing is known of it.
+        error: the standard error of what the metric lost; None where nothing is known of it. All are None where the
+        training diverged.
         """
         self.load(REFERENCE)
         trial = Trial(REFERENCE, density, None, steps)
@@ -146,7 +147,7 @@ class Workshop:
             operation, loss = self.trainer.train(self._plan(trial, False), rate, steps, number=10**6, taught=taught)
             operation.detach()
         except DivergedError:
-            return {"loss": None, "value": None, "error": None, "step_s": (time.perf_counter() - begun_s) / steps}
+            return {"loss": None, "value": None, "error": None, "step_s": None}  # it took fewer steps
         step_s = (time.perf_counter() - begun_s) / steps
         score = self._scored()
         error = self.rule.verdict(self._score, score).error
