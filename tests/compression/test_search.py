@@ -78,6 +78,28 @@ def test_where_few_bits_need_more_connections_these_are_looked_for(floats: float
     assert found.density <= 2.2 * floats * share
 
 
+def test_few_bits_that_fail_at_a_scout_that_was_trained_on_are_looked_for_at_more_connections() -> None:
+    """The near miss before it is as sparse and doesn't hold: nothing lies between the two."""
+
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool | None, bool]:
+        if trial.density is None:
+            return start.density >= 0.02, False
+        if trial.density > 0.015:
+            return True, False
+        return (None if start.density > 1.1 * trial.density else trial.density > 0.009), False
+
+    found = carried_out(Terms("size", 50_000, 0), outcome)
+    assert any(one.held and one.bits < 32 and one.density < 0.05 for one in found)
+    assert sum(one.trial.steps for one in found if one.trial) > 35_000
+
+
+def test_no_trial_has_less_than_a_connection() -> None:
+    found = carried_out(Terms("size", 20_000, 0), lambda _trial, _start: (True, False))
+    densities = [one.trial.density for one in found if one.trial and one.trial.density is not None]
+    assert min(densities) >= 1 / CONNECTIONS
+    assert len(set(densities)) == len(densities)
+
+
 @given(
     st.integers(1, 50_000), st.integers(0, 500), st.booleans(), st.booleans(), st.sampled_from(["size", "latency"]),
     st.lists(st.tuples(st.sampled_from([True, False, None]), st.booleans()), min_size=100, max_size=100),

@@ -46,7 +46,7 @@ class SparseConvolution final : public Step {
         output_layout_(output_layout),
         ending_(ending),
         slices_first_(convolution.kernel_z > convolution.kernel_y),
-        maps_first_(input_layout.image.channels == convolution.groups) {
+        maps_first_(convolution.groups > 1 && input_layout.image.channels == convolution.groups) {
     if (convolution.weight->form == Constant::Form::kPlanes) {  // their sums, where no table of sums pays
       expanded_ = *convolution.weight;
       expanded_.form = Constant::Form::kDense;
@@ -179,7 +179,7 @@ class SparseConvolution final : public Step {
       const Size bytes =
           (convolution_.groups * input_layout_.channel_floats() + all_outputs_ * output_layout_.channel_floats()) *
           static_cast<Size>(sizeof(float));
-      count = std::min(std::max(count, ceil_divided(bytes, kMapRowsBytes)), convolution_.groups);
+      count = std::max(count, std::min(ceil_divided(bytes, kMapRowsBytes), convolution_.groups));
     }
     for (Size i = 0; i < count; ++i) outputs_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
   }

@@ -2,7 +2,8 @@
 
     scouts: short trials, each much sparser, until one fails ──▶ few bits for the sparsest that held the limit
                                                                        │ about where the limit lies, for short trials
-    long trials from there on: sparser where it held, denser where not ◀┘ each with few bits, until the budget is spent
+    long trials from there on: sparser where that led to a better network, denser where not ◀┘ each with few bits, until
+    the budget is spent
 
 Most of the budget is for long trials: what a short one can't hold says where to begin, and little of what can be held
 in the end. It is a generator that is sent the outcome of each trial, and nothing else decides: a search that goes on
@@ -97,8 +98,9 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
 
     # Both together, with what is left of the budget.
     missed: _Missed | None = None
-    if terms.objective == "size" and pruned.trial and _few_bits_of(pruned, found) and not few.some_held_at(pruned):
-        pruned, missed = found[pruned.trial.start], _Missed(pruned, pruned.density)
+    if terms.objective == "size" and few.none_held_like(pruned):
+        missed = _Missed(pruned, pruned.density)
+        pruned = _denser(pruned, found)
     factor = 0.0  # until it is known how long the first trial is
     while terms.prunes:
         behind = bits_unit + terms.overhead if terms.quantizes else 0
@@ -114,7 +116,9 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         most = pruned.density
         if terms.quantizes and terms.objective == "size":
             most = min(most, few.most_connections(few.bits or _MOST_BITS) / pruned.connections)
-        goal = min(goal, _SMALLEST_GAIN * most)
+        goal = max(min(goal, _SMALLEST_GAIN * most), 1 / pruned.connections)
+        if pruned.density <= goal:
+            break
         if missed is not None and missed.density >= goal:
             break
         before = best(found, terms.objective)
@@ -133,7 +137,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
 
 @dataclass(frozen=True)
 class _Missed:
-    """A long trial that led to nothing better: the network, or None where training diverged; the density."""
+    """A trial that led to nothing better: the network, or None where training diverged; the density."""
 
     network: Candidate | None
     density: float
@@ -171,7 +175,7 @@ def _scouted(
     each other.
     """
     pruned, factor, failed = found[0], _FIRST_FACTOR, 0.0
-    while terms.prunes and _FIRST_FACTOR <= factor < _SMALLEST_GAIN and account.affords(unit):
+    while terms.prunes and _FIRST_FACTOR <= factor < _SMALLEST_GAIN and account.affords(unit) and pruned.kept > 1:
         spent = terms.steps - account.left
         if pruned.number != REFERENCE and (failed > _CLOSE * pruned.density or spent > _SCOUTS_SHARE * terms.steps):
             break
@@ -246,7 +250,7 @@ def _pruned(trial: Trial, on: int, terms: Terms, account: _Account, found: list[
 
 
 class _FewBits:
-    """Tries few bits for pruned networks. bits: those of the cheapest network of few that held the limit; 0: none."""
+    """Tries few bits for pruned networks. bits: the first that held, then those of the best network; 0: none."""
 
     def __init__(self, objective: Objective, account: _Account, found: list[Candidate]) -> None:
         self.bits = 0
@@ -283,6 +287,11 @@ class _FewBits:
             if not held_here:
                 bits = _FIRST_BITS
 
+    def none_held_like(self, point: Candidate) -> bool:
+        """Whether few bits were tried at a point, and held neither there nor at one of its line that is as sparse."""
+        like = [one for one in _line(point, self._found) if one.density <= point.density]
+        return bool(_few_bits_of(point, self._found)) and not any(self.some_held_at(one) for one in like)
+
     def some_held_at(self, point: Candidate) -> bool:
         """Whether few bits were tried at a point, and held the limit."""
         return any(one.held for one in _few_bits_of(point, self._found))
@@ -305,6 +314,14 @@ def _line(candidate: Candidate, found: Sequence[Candidate]) -> list[Candidate]:
     while line[-1].trial is not None and len(line) < _LONGEST_LINE:
         line.append(found[line[-1].trial.start])
     return line
+
+
+def _denser(candidate: Candidate, found: Sequence[Candidate]) -> Candidate:
+    """The nearest of those that it was pruned from that has more connections and held the limit: the first held it."""
+    one = candidate
+    while one.trial is not None and (one.density <= candidate.density or not one.held):
+        one = found[one.trial.start]
+    return one
 
 
 def may_begin(found: Sequence[Candidate]) -> set[int]:
