@@ -90,6 +90,7 @@ def measured(task: Task, name: str, options: argparse.Namespace, seed: int) -> d
             optimizer=task.optimizer,
             pack_options=task.pack_options,
             seed=seed,
+            precision=options.precision,
             out=options.out / f"{name}-{options.objective}-{seed}",
             resume=(options.out / f"{name}-{options.objective}-{seed}").exists(),
             progress=progress,
@@ -101,6 +102,7 @@ def measured(task: Task, name: str, options: argparse.Namespace, seed: int) -> d
         "objective": options.objective,
         "max_loss": options.max_loss,
         "seed": seed,
+        "precision": options.precision,
         "threads": torch.get_num_threads(),
         "seconds": round(time.monotonic() - begun_s, 1),
         "met": result.met,
@@ -132,6 +134,7 @@ def main() -> None:
     parser.add_argument("--objective", default="size", choices=("size", "latency"))
     parser.add_argument("--max-loss", type=float, default=0.0, metavar="L", help="in the metric's own unit")
     parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     parser.add_argument("--data", type=Path, metavar="DIR")
     parser.add_argument("--reference", type=Path, metavar="FILE")

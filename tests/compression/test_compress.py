@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from tests.compression.networks import Given, pictures, sequences
-from torch import nn
+from torch import Tensor, nn
 
 import netsurgery as ns
 from netsurgery.compression import workshop
@@ -141,6 +141,26 @@ def test_an_optimizer_of_ones_own_is_used_and_flags_come_back(tmp_path: Path) ->
     assert len(made) > 3
     assert torch.equal(given.model.head.weight, frozen)
     assert (given.model.training, given.model.norm.training, torch.get_num_threads()) == (True, False, threads)
+
+
+def test_networks_train_in_the_precision_asked_for_and_are_judged_in_float32(tmp_path: Path) -> None:
+    given, trained, judged = pictures(), set(), set()
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        trained.add(torch.is_autocast_enabled("cpu"))
+        return given.loss(model, batch)
+
+    def evaluate(model: nn.Module) -> Tensor:
+        judged.add(torch.is_autocast_enabled("cpu"))
+        return given.evaluate(model)
+
+    settings = {"loss": loss, "max_loss": 0.02, "budget": 200, "out": tmp_path / "out", "precision": "bfloat16"}
+    result = ns.compress(given.model, given.batches, evaluate, **settings)
+    assert judged == {False}
+    assert True in trained
+    assert result.met
+    assert result.path.exists()
+    assert all(value.dtype == torch.float32 for value in given.model.parameters())
 
 
 def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path) -> None:
@@ -273,6 +293,7 @@ def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_pat
         ({"methods": ["magic"]}, "methods=.*at least one of 'surgery' and 'inq'"),
         ({"methods": []}, "methods="),
         ({"seed": -1}, "seed=-1"),
+        ({"precision": "float16"}, "precision='float16' is not allowed: precision must be 'float32' or 'bfloat16'"),
         ({"certainty": 1.0}, "certainty=1.0"),
         ({"loss": lambda _model, _batch: 3.0}, "loss returned float; loss"),
         ({"loss": lambda model, batch: model(batch[0])}, r"loss returned a tensor of shape \(16, 4\)"),

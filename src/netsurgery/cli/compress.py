@@ -46,6 +46,12 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         "built-in tasks what references have that never saw the held-out data)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "bfloat16"),
+        help="of products while training (default float32); where the processor has bfloat16, it is faster",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default runs/compress-N)")
     parser.add_argument("--resume", action="store_true", help="go on with the search in --out")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: what is quickest now)")
@@ -98,6 +104,7 @@ def run(options: argparse.Namespace) -> None:
             certainty=task.certainty if options.certainty is None else options.certainty,
             baseline=_baseline(options.baseline, task.baseline),
             seed=options.seed,
+            precision=options.precision,
             out=options.out,
             resume=options.resume,
             pack_options=task.pack_options,

@@ -25,7 +25,7 @@ from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.rates import OptimizerFactory
 from netsurgery.compression.result import Compression, Progress
 from netsurgery.compression.score import Rule
-from netsurgery.compression.teaching import Loss
+from netsurgery.compression.teaching import PRECISIONS, Loss, Precision
 from netsurgery.compression.workshop import Evaluate, Workshop
 from netsurgery.graph.from_torch import exported_once
 from netsurgery.timing.machine import versions
@@ -47,6 +47,7 @@ def compress(
     certainty: float = 0.5,
     baseline: float | None = None,
     seed: int = 0,
+    precision: Precision = "float32",
     out: str | Path | None = None,
     resume: bool = False,
     pack_options: Mapping[str, Any] | None = None,
@@ -77,6 +78,8 @@ def compress(
     baseline: the metric that drops are counted from, in the place of the given model's own: where it was trained on the
         held-out data, which flatters it, or where another value is wanted.
     seed: of batches and draws.
+    precision: of products and convolutions while training, "float32" or "bfloat16", by torch.autocast: processors and
+        graphics cards that have the latter take steps about twice as fast. Networks are judged in float32.
     out: a folder for all networks, packed files and the page; runs/compress-1, -2, ... by default.
     resume: go on with the search that is in `out`, which was begun with the same arguments. A search in steps or epochs
         ends with the same bits as one that was never interrupted; so does one in time, once it has begun its trials.
@@ -107,6 +110,7 @@ def compress(
     require(known, "methods", chosen, "at least one of 'surgery' and 'inq'")
     require(optimizer is None or callable(optimizer), "optimizer", optimizer, "a function of parameters")
     require_count("seed", seed, minimum=0)
+    require(precision in PRECISIONS, "precision", precision, "'float32' or 'bfloat16'")
     require_flag("resume", resume)
     require(not resume or out is not None, "resume", resume, "False without `out`", "name the folder of the search")
     require(any(True for _ in model.parameters()), "model", type(model).__name__, "one with parameters")
@@ -120,6 +124,7 @@ def compress(
         "methods": list(chosen),
         "optimizer": optimizer is not None,
         "seed": seed,
+        "precision": precision,
         "versions": versions(("netsurgery", "torch")),
     }
     folder = SearchFolder(Path(out) if out is not None else _free_folder(), identity, resume=resume)
@@ -135,6 +140,7 @@ def compress(
             objective=objective,
             factory=optimizer,
             seed=seed,
+            precision=precision,
             pack_options=pack_options or {},
             folder=folder,
         )

@@ -6,13 +6,16 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
 from netsurgery.errors import SettingError
 
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+"""Of products and convolutions while training; weights, gradients and the optimizer stay float32."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Loss: TypeAlias = Callable[[nn.Module, Any], Tensor]
 """loss(model, batch): what training makes small, a tensor of one number with a gradient."""
 
@@ -39,12 +42,19 @@ def watched(model: nn.Module) -> Iterator[list[Seen]]:
         handle.remove()
 
 
-def loss_of(model: nn.Module, batch: Any, loss: Loss, teacher: nn.Module | None) -> Tensor:
+def loss_of(
+    model: nn.Module, batch: Any, loss: Loss, teacher: nn.Module | None, precision: Precision = "float32"
+) -> Tensor:
     """(): the user's loss; with a teacher, how far outputs lie from the teacher's is added, in its own variance.
 
     Of classes, of numbers and of sequences alike: mean squares of what all outputs differ by, divided by the variance
-    of the teacher's. Raises SettingError if `loss` returns no number that can be learnt from.
+    of the teacher's. precision: of products and convolutions. Raises SettingError if `loss` returns no number that can
+    be learnt from.
     """
+    if precision != "float32":
+        kind = next(model.parameters()).device.type
+        with torch.autocast(kind, getattr(torch, precision)):
+            return loss_of(model, batch, loss, teacher)
     if teacher is None:
         return _checked(loss(model, batch))
     with watched(model) as calls:

@@ -14,7 +14,7 @@ from torch import nn
 from netsurgery.attachment.operation import Operation, attach
 from netsurgery.compression.feed import Feed, on_device, random_state, restore_random_state
 from netsurgery.compression.rates import OptimizerFactory, Rate, optimizer_for, set_rate
-from netsurgery.compression.teaching import Loss, loss_of
+from netsurgery.compression.teaching import Loss, Precision, loss_of
 from netsurgery.errors import NetsurgeryError, NonFiniteWeightsError
 from netsurgery.plan import Plan
 
@@ -37,6 +37,7 @@ class Trainer:
     factory: OptimizerFactory | None
     teacher: nn.Module | None
     seed: int
+    precision: Precision = "float32"
 
     def train(
         self,
@@ -79,7 +80,8 @@ class Trainer:
             for step in range(first, steps):
                 set_rate(optimizer, plan, step)
                 optimizer.zero_grad()
-                value = loss_of(self.model, on_device(feed.next(), device), self.loss, self.teacher if taught else None)
+                batch = on_device(feed.next(), device)
+                value = loss_of(self.model, batch, self.loss, self.teacher if taught else None, self.precision)
                 value.backward()
                 optimizer.step()
                 if step >= begins:

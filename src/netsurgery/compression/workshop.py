@@ -21,7 +21,7 @@ from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.packed_module import PackedModule
 from netsurgery.compression.rates import OptimizerFactory, Rate, plan_for
 from netsurgery.compression.score import Rule, Score
-from netsurgery.compression.teaching import Loss, example_inputs, loss_of
+from netsurgery.compression.teaching import Loss, Precision, example_inputs, loss_of
 from netsurgery.compression.training import DivergedError, Trainer
 from netsurgery.compression.uses import uses_of
 from netsurgery.deployment.packing import pack
@@ -68,6 +68,7 @@ class Workshop:
         objective: Objective,
         factory: OptimizerFactory | None,
         seed: int,
+        precision: Precision,
         pack_options: Mapping[str, Any],
         folder: SearchFolder,
     ) -> None:
@@ -94,7 +95,7 @@ class Workshop:
                 if objective == "latency"
                 else ()
             )
-        self.trainer = Trainer(model, loader, loss, factory, self._teacher(), seed)
+        self.trainer = Trainer(model, loader, loss, factory, self._teacher(), seed, precision)
         self.unpacked = ""
         """Why the network can't be packed, where it can't."""
 
@@ -275,11 +276,11 @@ class Workshop:
         """A training step of a copy of the model, for choosing threads; what it does is thrown away."""
         twin = copy.deepcopy(self.model).train()
         optimizer = torch.optim.SGD([one for one in twin.parameters() if one.requires_grad], lr=0.0)
-        loss, batch = self.trainer.loss, self._batch
+        trainer, batch = self.trainer, self._batch
 
         def step() -> None:
             optimizer.zero_grad()
-            loss_of(twin, batch, loss, None).backward()
+            loss_of(twin, batch, trainer.loss, None, trainer.precision).backward()
             optimizer.step()
 
         return step
