@@ -44,3 +44,13 @@ def test_the_other_half_is_read_at_the_end(task: Task) -> None:
     with torch.no_grad():
         error = 100.0 - right(task.model, slice(PER_FILE // 2, None)).mean()
     assert task.report(task.model) == [f"error on the other half of the test images {error:.2f} -> {error:.2f} %"]
+
+
+def test_its_loss_is_in_the_precision_of_who_calls_it(task: Task) -> None:
+    batch, seen = next(iter(task.train_loader)), []
+    handle = task.model.linear.register_forward_hook(lambda _, given, output: seen.append(output.dtype))
+    task.loss(task.model, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        task.loss(task.model, batch)
+    handle.remove()
+    assert seen == [torch.float32, torch.bfloat16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,8 +137,10 @@ def loss_of(
     A model may give several scores, (n, classes) each: those of auxiliary classifiers, after its own, count
     `recipe.auxiliary` times.
     """
-    kind = getattr(torch, precision)
-    with torch.autocast(images.device.type, kind, enabled=precision != "float32"):
+    cast: AbstractContextManager[Any] = nullcontext()  # what a caller has set stays
+    if precision != "float32":
+        cast = torch.autocast(images.device.type, getattr(torch, precision))
+    with cast:
         outputs, *auxiliary = given if isinstance(given := model(images), tuple) else (given,)
         loss = F.cross_entropy(outputs, labels)
         if teacher is not None:
