@@ -67,32 +67,44 @@ static void shuffle_lanes(float* memory, std::ptrdiff_t channels, std::ptrdiff_t
   }
 }
 
+#if defined(__AVX2__)
+/// Gathers of the instruction set take several times as long as loads, one by one.
+NETSURGERY_INLINE __m128 four_of(const float* source, const std::int32_t* offsets) {
+  __m128 made = _mm_load_ss(source + offsets[0]);
+  made = _mm_insert_ps(made, _mm_load_ss(source + offsets[1]), 0x10);
+  made = _mm_insert_ps(made, _mm_load_ss(source + offsets[2]), 0x20);
+  return _mm_insert_ps(made, _mm_load_ss(source + offsets[3]), 0x30);
+}
+
+NETSURGERY_INLINE __m256 eight_of(const float* source, const std::int32_t* offsets) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(four_of(source, offsets)), four_of(source, offsets + 4), 1);
+}
+#endif
+
 static void pick(const Picks& given) {
   const Picks picks = given;
   const float* source = picks.source;
   float* target = picks.target;
   for (std::ptrdiff_t c = 0; c < picks.channels; ++c, source += picks.source_channel, target += picks.target_channel) {
     std::ptrdiff_t i = 0;
-#if defined(__AVX512F__)
-    const __m512 outside = _mm512_set1_ps(picks.outside);
-    for (; i < picks.count; i += 16) {
-      const std::ptrdiff_t left = picks.count - i;
-      const __mmask16 there = static_cast<__mmask16>(left >= 16 ? 0xffff : (1u << left) - 1);
-      const __m512i offset = _mm512_mask_loadu_epi32(_mm512_set1_epi32(-1), there, picks.offsets + i);
-      const __mmask16 inside = _mm512_cmpge_epi32_mask(offset, _mm512_setzero_si512());
-      _mm512_mask_storeu_ps(target + i, there, _mm512_mask_i32gather_ps(outside, inside, offset, source, 4));
-    }
-#else
 #if defined(__AVX2__)
-    const __m256 outside = _mm256_set1_ps(picks.outside);
-    for (; i + 8 <= picks.count; i += 8) {
-      const __m256i offset = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(picks.offsets + i));
-      const __m256i inside = _mm256_cmpgt_epi32(offset, _mm256_set1_epi32(-1));
-      _mm256_storeu_ps(target + i, _mm256_mask_i32gather_ps(outside, source, offset, _mm256_castsi256_ps(inside), 4));
+    for (; i + kLanes <= picks.count; i += kLanes) {
+      const std::uint16_t inside = picks.inside[i / kLanes];
+      const __m256 low = eight_of(source, picks.offsets + i), high = eight_of(source, picks.offsets + i + 8);
+#if defined(__AVX512F__)
+      const __m512 made = _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+      _mm512_storeu_ps(target + i, _mm512_mask_blend_ps(inside, _mm512_set1_ps(picks.outside), made));
+#else
+      _mm256_storeu_ps(target + i, low);
+      _mm256_storeu_ps(target + i + 8, high);
+      if (inside != 0xffff)
+        for (int l = 0; l < kLanes; ++l)
+          if (!(inside >> l & 1)) target[i + l] = picks.outside;
+#endif
     }
 #endif
-    for (; i < picks.count; ++i) target[i] = picks.offsets[i] < 0 ? picks.outside : source[picks.offsets[i]];
-#endif
+    for (; i < picks.count; ++i)
+      target[i] = picks.inside[i / kLanes] >> i % kLanes & 1 ? source[picks.offsets[i]] : picks.outside;
   }
 }
 

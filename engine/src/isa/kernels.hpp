@@ -355,14 +355,15 @@ struct Shuffle {
   bool in_fours;
 };
 
-/// Floats fetched one by one, from each of some channels: target[i] = source[offsets[i]], or `outside` where that is
-/// -1.
+/// Floats fetched one by one, from each of some channels: target[i] = source[offsets[i]], or `outside` where bit i % 16
+/// of inside[i / 16] is 0.
 struct Picks {
   const float* source;
   float* target;                                  // unaligned
   std::ptrdiff_t source_channel, target_channel;  // floats from a channel to the next
   std::ptrdiff_t channels;
-  const std::int32_t* offsets;  // unaligned
+  const std::int32_t* offsets;  // unaligned; 0 or more
+  const std::uint16_t* inside;
   std::ptrdiff_t count;
   float outside;
 };

@@ -270,7 +270,7 @@ class PickStep final : public Step {
     int buffer;
     Size channel, group;
   };
-  /// A stretch of the target; its offsets are the next `count`.
+  /// A stretch of the target; its offsets are the next `count`, -1 for what lies outside.
   struct Stretch {
     Size target, count;
   };
@@ -284,7 +284,17 @@ class PickStep final : public Step {
         channels_(channels),
         outside_(outside),
         stretches_(std::move(stretches)),
-        offsets_(std::move(offsets)) {}
+        offsets_(std::move(offsets)) {
+    auto next = offsets_.begin();
+    for (const Stretch& one : stretches_)
+      for (Size i = 0; i < one.count; ++i, ++next) {
+        if (i % kVector == 0) inside_.push_back(0);
+        if (*next < 0)
+          *next = 0;
+        else
+          inside_.back() = static_cast<std::uint16_t>(inside_.back() | 1 << i % kVector);
+      }
+  }
 
   Size pieces() const override { return groups_ * blocks(); }
 
@@ -294,10 +304,12 @@ class PickStep final : public Step {
       const float* source = buffers[source_.buffer] + group * source_.group + channel * source_.channel;
       float* target = buffers[target_.buffer] + group * target_.group + channel * target_.channel;
       const std::int32_t* offsets = offsets_.data();
+      const std::uint16_t* inside = inside_.data();
       for (const Stretch& one : stretches_) {
         kernels_.pick({source, target + one.target, source_.channel, target_.channel,
-                       std::min(kChannels, channels_ - channel), offsets, one.count, outside_});
+                       std::min(kChannels, channels_ - channel), offsets, inside, one.count, outside_});
         offsets += one.count;
+        inside += ceil_divided(one.count, kVector);
       }
     }
   }
@@ -312,6 +324,7 @@ class PickStep final : public Step {
   float outside_;
   std::vector<Stretch> stretches_;
   std::vector<std::int32_t> offsets_;
+  std::vector<std::uint16_t> inside_;  // a bit for each offset, from a new one on in each stretch
 };
 
 /// Of a pixel of an image within its group: floats from the first channel's begin. The layout covers the picture.
