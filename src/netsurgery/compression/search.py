@@ -24,6 +24,7 @@ Search: TypeAlias = Generator[Trial, Candidate, None]
 _FIRST_FACTOR = 0.1  # of the density, in the first trial
 _SMALLEST_GAIN = 0.93  # a factor nearer to 1 isn't worth a trial
 _SCOUT_SHARE, _SCOUTS_SHARE = 0.03, 0.2  # of the budget: for one scout, for all of them
+_DENSEST_SCOUT = 0.6  # factor of the density: what lies behind it, a long trial finds out
 _BITS_SHARE = 0.04  # of the budget, for the first trial of bits
 _CLOSE = 0.28  # a scout that held and one that failed lie so near that another tells nothing: factor of densities
 _LONG_SHARE = 0.4  # of what is left, for each long trial
@@ -175,7 +176,7 @@ def _scouted(
     each other.
     """
     pruned, factor, failed = found[0], _FIRST_FACTOR, 0.0
-    while terms.prunes and _FIRST_FACTOR <= factor < _SMALLEST_GAIN and account.affords(unit) and pruned.kept > 1:
+    while terms.prunes and _FIRST_FACTOR <= factor < _DENSEST_SCOUT and account.affords(unit) and pruned.kept > 1:
         spent = terms.steps - account.left
         if pruned.number != REFERENCE and (failed > _CLOSE * pruned.density or spent > _SCOUTS_SHARE * terms.steps):
             break
