@@ -1,6 +1,7 @@
 #include "graph/graph.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <numeric>
 #include <stdexcept>
@@ -59,6 +60,30 @@ std::vector<float> Constant::dense() const {
   for (std::size_t r = 0; r < static_cast<std::size_t>(rows); ++r)
     for (std::uint32_t i = start[r]; i < start[r + 1]; ++i) result[r * width + column[i]] = values[i];
   return result;
+}
+
+Constant Constant::rows_of(const std::vector<Size>& chosen) const {
+  const bool sparse = form == Form::kSparse;
+  const std::vector<float> all = sparse ? std::vector<float>() : dense();
+  const std::vector<float>& given = sparse ? values : all;
+  Constant some;
+  some.shape = shape;
+  some.rows = static_cast<Size>(chosen.size());
+  some.columns = columns;
+  some.form = sparse ? Form::kSparse : Form::kDense;
+  if (sparse) some.start.push_back(0);
+  for (const Size row : chosen) {
+    const auto at = [](Size place) { return static_cast<std::ptrdiff_t>(place); };
+    const Size begin = sparse ? start[static_cast<std::size_t>(row)] : row * columns;
+    const Size end = sparse ? start[static_cast<std::size_t>(row) + 1] : begin + columns;
+    some.values.insert(some.values.end(), given.begin() + at(begin), given.begin() + at(end));
+    if (!sparse) continue;
+    some.column.insert(some.column.end(), column.begin() + at(begin), column.begin() + at(end));
+    some.start.push_back(static_cast<std::uint32_t>(some.values.size()));
+  }
+  some.kept = std::count_if(some.values.begin(), some.values.end(),
+                            [](float value) { return value != 0.0f || std::signbit(value); });
+  return some;
 }
 
 std::vector<float> dense_or(const Constant* constant, Size count, float otherwise) {

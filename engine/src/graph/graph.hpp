@@ -89,6 +89,8 @@ struct Constant {
   Size entries() const { return rows * columns; }
   /// All entries, row by row.
   std::vector<float> dense() const;
+  /// Some of its rows, in this order; planes become their sums.
+  Constant rows_of(const std::vector<Size>& chosen) const;
 };
 
 /// All entries of a constant, row by row; where there is none, `count` times `otherwise`, which changes nothing.

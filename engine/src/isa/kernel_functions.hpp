@@ -65,19 +65,18 @@ NETSURGERY_INLINE void map(const Of of, const float* x, float* y, std::ptrdiff_t
   for (std::ptrdiff_t i = 0; i < count; ++i) y[i] = of(x[i]);
 }
 
-template <class Of>
-static void of_nothing(const float* x, float* y, std::ptrdiff_t count, const float*) {
-  map(Of{}, x, y, count);
+/// A function of so many parameters.
+template <class Of, int kCount>
+NETSURGERY_INLINE Of with_parameters(const float* parameters) {
+  static_assert(kCount <= 2);
+  if constexpr (kCount == 0) return Of{};
+  if constexpr (kCount == 1) return Of{parameters[0]};
+  if constexpr (kCount == 2) return Of{parameters[0], parameters[1]};
 }
 
-template <class Of>
-static void of_one(const float* x, float* y, std::ptrdiff_t count, const float* parameters) {
-  map(Of{parameters[0]}, x, y, count);
-}
-
-template <class Of>
-static void of_two(const float* x, float* y, std::ptrdiff_t count, const float* parameters) {
-  map(Of{parameters[0], parameters[1]}, x, y, count);
+template <class Of, int kCount>
+static void of_each(const float* x, float* y, std::ptrdiff_t count, const float* parameters) {
+  map(with_parameters<Of, kCount>(parameters), x, y, count);
 }
 
 /// Of registers; of the last ones as much as there is.
@@ -101,29 +100,15 @@ static void of_registers(const float* x, float* y, std::ptrdiff_t count, const f
   __builtin_memcpy(y + i, &last, bytes);
 }
 
-template <class Of>
-NETSURGERY_INLINE void map_placed(const Of of, const PlacedVectors& given) {
+template <class Of, int kCount>
+static void placed_of_each(const PlacedVectors& given) {
   const PlacedVectors vectors = given;
+  const Of of = with_parameters<Of, kCount>(vectors.parameters);
   for (std::ptrdiff_t c = 0; c < vectors.channels; ++c)
     for (std::ptrdiff_t v = 0; v < vectors.count; ++v) {
       float* at = vectors.values + c * vectors.channel + vectors.places[v];
       map(of, at, at, kLanes);
     }
-}
-
-template <class Of>
-static void placed_of_nothing(const PlacedVectors& given) {
-  map_placed(Of{}, given);
-}
-
-template <class Of>
-static void placed_of_one(const PlacedVectors& given) {
-  map_placed(Of{given.parameters[0]}, given);
-}
-
-template <class Of>
-static void placed_of_two(const PlacedVectors& given) {
-  map_placed(Of{given.parameters[0], given.parameters[1]}, given);
 }
 
 /// Of registers, as many side by side as Wide has whether or not they lie side by side. Where fewer are left, the last
@@ -157,22 +142,30 @@ static void placed_of_registers(const PlacedVectors& given) {
   }
 }
 
+template <class Of, int kCount>
+constexpr void put_of(Kernels& table, Function function) {
+  table.functions[static_cast<int>(function)] = of_each<Of, kCount>;
+  table.placed_functions[static_cast<int>(function)] = placed_of_each<Of, kCount>;
+}
+
+template <class Of>
+constexpr void put_of_registers(Kernels& table, Function function) {
+  table.functions[static_cast<int>(function)] = of_registers<Of>;
+  table.placed_functions[static_cast<int>(function)] = placed_of_registers<Of>;
+}
+
 constexpr void put_functions(Kernels& table) {
-  const auto put = [&table](Function function, auto kernel, auto placed) {
-    table.functions[static_cast<int>(function)] = kernel;
-    table.placed_functions[static_cast<int>(function)] = placed;
-  };
-  put(Function::kRelu, of_nothing<Relu>, placed_of_nothing<Relu>);
-  put(Function::kClip, of_two<Clip>, placed_of_two<Clip>);
-  put(Function::kHardSwish, of_registers<HardSwish>, placed_of_registers<HardSwish>);
-  put(Function::kSigmoid, of_registers<Sigmoid>, placed_of_registers<Sigmoid>);
-  put(Function::kHardSigmoid, of_two<HardSigmoid>, placed_of_two<HardSigmoid>);
-  put(Function::kSilu, of_registers<Silu>, placed_of_registers<Silu>);
-  put(Function::kGelu, of_registers<Gelu>, placed_of_registers<Gelu>);
-  put(Function::kGeluByTanh, of_registers<GeluByTanh>, placed_of_registers<GeluByTanh>);
-  put(Function::kLeakyRelu, of_one<LeakyRelu>, placed_of_one<LeakyRelu>);
-  put(Function::kAbs, of_nothing<Magnitude>, placed_of_nothing<Magnitude>);
-  put(Function::kTanh, of_registers<HyperbolicTangent>, placed_of_registers<HyperbolicTangent>);
+  put_of<Relu, 0>(table, Function::kRelu);
+  put_of<Clip, 2>(table, Function::kClip);
+  put_of<HardSigmoid, 2>(table, Function::kHardSigmoid);
+  put_of<LeakyRelu, 1>(table, Function::kLeakyRelu);
+  put_of<Magnitude, 0>(table, Function::kAbs);
+  put_of_registers<HardSwish>(table, Function::kHardSwish);
+  put_of_registers<Sigmoid>(table, Function::kSigmoid);
+  put_of_registers<Silu>(table, Function::kSilu);
+  put_of_registers<Gelu>(table, Function::kGelu);
+  put_of_registers<GeluByTanh>(table, Function::kGeluByTanh);
+  put_of_registers<HyperbolicTangent>(table, Function::kTanh);
 }
 
 /// Of floats and of vectors.

@@ -15,31 +15,12 @@ constexpr double kLeastOfPart = 4000;  // cycles of a step of time: a few times 
 /// Floats of so many units in vectors.
 Size in_vectors(Size units) { return PickedMatrix::sums(units); }
 
-/// Some rows of a matrix, those of the same units of every gate.
-Constant gates_of(const Constant& weight, const Range& units, Size size) {
-  Constant some;
-  some.shape = weight.shape;
-  some.rows = 0;
-  some.columns = weight.columns;
-  const bool sparse = weight.form == Constant::Form::kSparse;
-  some.form = sparse ? Constant::Form::kSparse : Constant::Form::kDense;
-  const std::vector<float> dense = sparse ? std::vector<float>() : weight.dense();
-  if (sparse) some.start.push_back(0);
-  for (Size first = 0; first < weight.rows; first += size)
-    for (Size row = first + units.begin; row < first + units.end; ++row, ++some.rows) {
-      const auto r = static_cast<std::size_t>(row), columns = static_cast<std::size_t>(weight.columns);
-      const std::vector<float>& given = sparse ? weight.values : dense;
-      const std::size_t begin = sparse ? weight.start[r] : r * columns;
-      const std::size_t end = sparse ? weight.start[r + 1] : begin + columns;
-      some.values.insert(some.values.end(), given.begin() + static_cast<std::ptrdiff_t>(begin),
-                         given.begin() + static_cast<std::ptrdiff_t>(end));
-      if (!sparse) continue;
-      some.column.insert(some.column.end(), weight.column.begin() + static_cast<std::ptrdiff_t>(begin),
-                         weight.column.begin() + static_cast<std::ptrdiff_t>(end));
-      some.start.push_back(static_cast<std::uint32_t>(some.values.size()));
-    }
-  some.kept = static_cast<Size>(some.values.size());
-  return some;
+/// The rows of some units in every gate.
+std::vector<Size> rows_of_gates(const Range& units, Size gates, Size size) {
+  std::vector<Size> rows;
+  for (Size first = 0; first < gates; first += size)
+    for (Size row = first + units.begin; row < first + units.end; ++row) rows.push_back(row);
+  return rows;
 }
 
 /// Of a sequence, between two steps: what units show, at this step and at the next, and the cells of an Lstm.
@@ -64,7 +45,8 @@ class RecurrentStep final : public Step {
     for (const Range& vectors :
          parts(in_vectors(layer.size) / kVector, ceil_divided(in_vectors(layer.size) / kVector, count))) {
       const Range units{vectors.begin * kVector, std::min(vectors.end * kVector, layer.size)};
-      parts_.push_back({units, RowMatrix(kernels, gates_of(*layer.weight, units, layer.size), *layer.weight)});
+      parts_.push_back({units, RowMatrix(kernels, layer.weight->rows_of(rows_of_gates(units, layer.gates, layer.size)),
+                                         *layer.weight)});
     }
   }
 

@@ -16,6 +16,7 @@ constexpr Size kPanelBytes = 16 * 1024;  // transformed inputs that kernels take
 constexpr Size kMostInputs = 256;        // of them
 constexpr Size kRunVectors = 2;          // of blocks whose sums wait together, about
 constexpr Size kChunkOutputs = 96;       // whose sums wait together: with a run's, a part of the second cache
+constexpr Size kSharers = 8;             // threads that should find a piece, where maps are small, too
 constexpr Size kApart = kVector;         // floats that keep positions out of each other's places in the first cache
 constexpr double kCyclesPerInput = 60;   // of a block, to transform it
 constexpr double kCyclesPerOutput = 80;  // the same
@@ -130,6 +131,13 @@ class WinogradConvolution final : public Step {
     zeros_.assign(static_cast<std::size_t>(kChunkOutputs), 0.0f);
   }
 
+  /// How many outputs of a group make a chunk: fewer where there are few rows of blocks.
+  Size chunk_outputs() const {
+    const Size rows = output_layout_.groups() * static_cast<Size>(rows_.size()) * convolution_.groups;
+    const Size shared = ceil_divided(outputs_of_group(), ceil_divided(kSharers, rows));
+    return std::clamp(shared, std::min<Size>(kernels_.dense_channels, kChunkOutputs), kChunkOutputs);
+  }
+
   /// Transformed weights in the order in which they are read: [chunk][block of inputs][position][block of
   /// outputs][input][output].
   void pack() {
@@ -137,7 +145,7 @@ class WinogradConvolution final : public Step {
     weights_.resize(static_cast<std::size_t>(convolution_.outputs() * inputs_of_group_ * kPositions));
     Size begin = 0;
     for (Size group = 0; group < convolution_.groups; ++group)
-      for (const Range& some : parts(outputs_of_group(), kChunkOutputs)) {
+      for (const Range& some : parts(outputs_of_group(), chunk_outputs())) {
         Chunk chunk{group, {group * outputs_of_group() + some.begin, group * outputs_of_group() + some.end}, {}, begin};
         for (const Range& block : parts(some.count(), kernels_.dense_channels)) chunk.blocks.push_back(block.begin);
         chunk.blocks.push_back(some.count());
