@@ -20,7 +20,8 @@ DROPS = {True: 0.0, None: 0.05, False: 1.0}
 
 
 def reference() -> Candidate:
-    return Candidate(0, None, CONNECTIONS, CONNECTIONS, 32, 1.0, 0.0, None, True, 4 * CONNECTIONS, 100.0)
+    size = 4 * CONNECTIONS
+    return Candidate(0, None, CONNECTIONS, CONNECTIONS, 32, 1.0, 0.0, None, True, size, size / 50)
 
 
 def carried_out(terms: Terms, outcome: Outcome, more: Callable[[], int] = lambda: 0) -> list[Candidate]:
@@ -91,6 +92,18 @@ def test_few_bits_that_fail_at_a_scout_that_was_trained_on_are_looked_for_at_mor
     found = carried_out(Terms("size", 50_000, 0), outcome)
     assert any(one.held and one.bits < 32 and one.density < 0.05 for one in found)
     assert sum(one.trial.steps for one in found if one.trial) > 35_000
+
+
+@pytest.mark.parametrize("objective", ["size", "latency"])
+def test_what_no_short_training_holds_is_left_to_long_ones(objective: str) -> None:
+    """As it is with networks that training disturbs before it helps: neither scouts nor bits hold anything."""
+
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool | None, bool]:
+        return trial.steps > 3_000 and (trial.density or start.density) > 0.1, False
+
+    found = carried_out(Terms(objective, 20_000, 0), outcome)  # type: ignore[arg-type]
+    assert best(found, objective).density < 0.6  # type: ignore[arg-type]
+    assert sum(one.trial.steps for one in found if one.trial) > 16_000
 
 
 def test_no_trial_has_less_than_a_connection() -> None:

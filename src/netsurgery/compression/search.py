@@ -99,7 +99,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
 
     # Both together, with what is left of the budget.
     missed: _Missed | None = None
-    if terms.objective == "size" and few.none_held_like(pruned):
+    if terms.objective == "size" and pruned.number != REFERENCE and few.none_held_like(pruned):
         missed = _Missed(pruned, pruned.density)
         pruned = _denser(pruned, found)
     factor = 0.0  # until it is known how long the first trial is
