@@ -19,13 +19,14 @@ class Trial:
 
     start: the number of the candidate whose weights it begins with. density: kept / all that surgery goes to; None
     leaves connections as they are. bits: of powers of two for what is left; None leaves them floats. steps: optimizer
-    steps.
+    steps. rate_share: of the learning rate that was found best.
     """
 
     start: int
     density: float | None
     bits: int | None
     steps: int
+    rate_share: float = 1.0
 
     @property
     def words(self) -> str:
@@ -35,6 +36,8 @@ class Trial:
             parts.append(f"density {self.density:.3g}")
         if self.bits is not None:
             parts.append(f"{self.bits} bits")
+        if self.rate_share != 1.0:
+            parts.append(f"{self.rate_share:.2g} of the rate")
         return ", ".join(parts)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial, best
@@ -25,6 +25,7 @@ _FIRST_FACTOR = 0.1  # of the density, in the first trial
 _SMALLEST_GAIN = 0.93  # a factor nearer to 1 isn't worth a trial
 _SCOUT_SHARE, _SCOUTS_SHARE = 0.03, 0.2  # of the budget: for one scout, for all of them
 _DENSEST_SCOUT = 0.6  # factor of the density: what lies behind it, a long trial finds out
+_GENTLER = 0.3  # of the learning rate, for what is short, once a first scout failed: it disturbs less than it can heal
 _BITS_SHARE = 0.04  # of the budget, for the first trial of bits
 _CLOSE = 0.28  # a scout that held and one that failed lie so near that another tells nothing: factor of densities
 _LONG_SHARE = 0.4  # of what is left, for each long trial
@@ -93,7 +94,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     # Few bits for what is left.
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
     bits_unit = max(bits_unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)) // 2)
-    few = _FewBits(terms.objective, account, found)
+    few = _FewBits(terms, account, found, _GENTLER if len(found) > 1 and pruned.number == REFERENCE else 1.0)
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
 
@@ -123,7 +124,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         if missed is not None and missed.density >= goal:
             break
         before = best(found, terms.objective)
-        yield from _pruned(Trial(begin.number, goal, None, longer), longer // 2, terms, account, found, behind)
+        yield from _trained_on(Trial(begin.number, goal, None, longer), longer // 2, terms, account, found, behind)
         latest = found[-1]
         bits = few.bits or (_MOST_BITS if terms.quantizes and latest.held else 0)
         if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
@@ -163,8 +164,14 @@ def _drop(point: Candidate, found: Sequence[Candidate]) -> float:
 
 
 def _few_bits_of(point: Candidate, found: Sequence[Candidate]) -> list[Candidate]:
-    """What trials of bits made of a network."""
-    return [one for one in found if one.trial and one.trial.bits and one.trial.start == point.number]
+    """What trials of bits made of a network, and what these were trained on to."""
+
+    def begun_with(one: Candidate) -> int:
+        while one.trial is not None and one.trial.bits:
+            one = found[one.trial.start]
+        return one.number
+
+    return [one for one in found if one.trial and one.trial.bits and begun_with(one) == point.number]
 
 
 def _scouted(
@@ -181,7 +188,8 @@ def _scouted(
         if pruned.number != REFERENCE and (failed > _CLOSE * pruned.density or spent > _SCOUTS_SHARE * terms.steps):
             break
         goal = _density(pruned, factor)
-        yield from _pruned(Trial(pruned.number, goal, None, unit), unit, terms, account, found)
+        share = _GENTLER if failed and pruned.number == REFERENCE else 1.0
+        yield from _trained_on(Trial(pruned.number, goal, None, unit, share), unit, terms, account, found)
         if found[-1].held and not found[-1].failed:
             pruned = found[-1]
             factor = math.sqrt(failed / pruned.density) if failed else _FIRST_FACTOR
@@ -239,23 +247,27 @@ def _tried(trial: Trial, account: _Account, found: list[Candidate]) -> Search:
     found.append((yield trial))
 
 
-def _pruned(trial: Trial, on: int, terms: Terms, account: _Account, found: list[Candidate], behind: int = 0) -> Search:
-    """Have a trial of a density carried out; what fails by less than chance may do is trained on, once.
+def _trained_on(
+    trial: Trial, on: int, terms: Terms, account: _Account, found: list[Candidate], behind: int = 0
+) -> Search:
+    """Have a trial carried out; what fails by less than chance may do is trained on, once.
 
     on: steps of that, which have to be there beside those that trials behind it take.
     """
     yield from _tried(trial, account, found)
     latest = found[-1]
     if _nearly(latest, terms) and account.affords(on + behind):
-        yield from _tried(Trial(latest.number, latest.density, None, on), account, found)
+        density = None if trial.density is None else latest.density
+        yield from _tried(replace(trial, start=latest.number, density=density, steps=on), account, found)
 
 
 class _FewBits:
     """Tries few bits for pruned networks. bits: the first that held, then those of the best network; 0: none."""
 
-    def __init__(self, objective: Objective, account: _Account, found: list[Candidate]) -> None:
+    def __init__(self, terms: Terms, account: _Account, found: list[Candidate], rate_share: float) -> None:
         self.bits = 0
-        self._objective: Objective = objective
+        self._rate_share = rate_share
+        self._terms = terms
         self._account = account
         self._found = found
 
@@ -269,12 +281,13 @@ class _FewBits:
             held_here = False
             while trials > 0 and self._account.affords(steps) and self._pays(start, bits):
                 trials -= 1
-                yield from _tried(Trial(start.number, None, bits, steps), self._account, self._found)
+                trial = Trial(start.number, None, bits, steps, self._rate_share)
+                yield from _trained_on(trial, steps, self._terms, self._account, self._found)
                 latest = self._found[-1]
                 held = latest.held and not latest.failed
                 if held:
                     held_here = True
-                    if not self.bits or best(self._found, self._objective) is latest:
+                    if not self.bits or best(self._found, self._terms.objective) is latest:
                         self.bits = bits
                     bits -= 1
                 elif held_here or bits >= _MOST_BITS:
@@ -302,7 +315,7 @@ class _FewBits:
 
     def most_connections(self, bits: int) -> float:
         """With how many a network of so many bits is as cheap as the best: a guess by the bits of each value."""
-        cheapest = best(self._found, self._objective)
+        cheapest = best(self._found, self._terms.objective)
         return cheapest.kept * (cheapest.bits + _PLACE_BITS) / (bits + _PLACE_BITS)
 
     def _pays(self, start: Candidate, bits: int) -> bool:

@@ -174,7 +174,7 @@ class Workshop:
         try:
             operation, _ = self.trainer.train(
                 plan,
-                rate,
+                replace(rate, value=rate.value * trial.rate_share),
                 _steps(plan),
                 number,
                 taught=taught,
