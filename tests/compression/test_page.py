@@ -34,6 +34,7 @@ def test_a_baseline_of_ones_own_stands_beside_what_was_lost(
         "objective": "size",
         "budget": "50 steps",
         "seed": 0,
+        "precision": "float32",
         "versions": {"torch": "2"},
     }
     result = Compression(nn.Linear(1, 1), "size", candidates, False, tmp_path, None, "", None)

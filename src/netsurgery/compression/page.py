@@ -164,6 +164,7 @@ def _origin(result: Compression, state: Mapping[str, Any]) -> str:
         ("seconds", f"{state['elapsed_s']:,.0f}"),
         ("optimizer", f"{rate.get('kind', '')} {rate.get('value', '')}"),
         ("taught by the network given", "yes" if state.get("taught") else "no"),
+        ("precision of training", str(identity["precision"])),
         ("threads", str(state.get("threads", ""))),
         ("seed", str(identity["seed"])),
         ("versions", ", ".join(f"{name} {value}" for name, value in identity["versions"].items())),
