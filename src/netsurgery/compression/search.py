@@ -94,7 +94,8 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     # Few bits for what is left.
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
     bits_unit = max(bits_unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)) // 2)
-    few = _FewBits(terms, account, found, _GENTLER if len(found) > 1 and pruned.number == REFERENCE else 1.0)
+    rate_share = _GENTLER if len(found) > 1 and pruned.number == REFERENCE else 1.0  # of all but whole long trials
+    few = _FewBits(terms, account, found, rate_share)
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
 
@@ -124,7 +125,8 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         if missed is not None and missed.density >= goal:
             break
         before = best(found, terms.objective)
-        yield from _trained_on(Trial(begin.number, goal, None, longer), longer // 2, terms, account, found, behind)
+        trial = Trial(begin.number, goal, None, longer)
+        yield from _trained_on(trial, longer // 2, terms, account, found, behind, rate_share)
         latest = found[-1]
         bits = few.bits or (_MOST_BITS if terms.quantizes and latest.held else 0)
         if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
@@ -248,17 +250,26 @@ def _tried(trial: Trial, account: _Account, found: list[Candidate]) -> Search:
 
 
 def _trained_on(
-    trial: Trial, on: int, terms: Terms, account: _Account, found: list[Candidate], behind: int = 0
+    trial: Trial,
+    on: int,
+    terms: Terms,
+    account: _Account,
+    found: list[Candidate],
+    behind: int = 0,
+    rate_share: float = 1.0,
 ) -> Search:
     """Have a trial carried out; what fails by less than chance may do is trained on, once.
 
-    on: steps of that, which have to be there beside those that trials behind it take.
+    on: steps of that, which have to be there beside those that trials behind it take. rate_share: of the trial's own
+    rate, for them.
     """
     yield from _tried(trial, account, found)
     latest = found[-1]
     if _nearly(latest, terms) and account.affords(on + behind):
         density = None if trial.density is None else latest.density
-        yield from _tried(replace(trial, start=latest.number, density=density, steps=on), account, found)
+        share = trial.rate_share * rate_share
+        further = replace(trial, start=latest.number, density=density, steps=on, rate_share=share)
+        yield from _tried(further, account, found)
 
 
 class _FewBits:
