@@ -48,7 +48,7 @@ def test_the_other_half_is_read_at_the_end(task: Task) -> None:
 
 def test_its_loss_is_in_the_precision_of_who_calls_it(task: Task) -> None:
     batch, seen = next(iter(task.train_loader)), []
-    handle = task.model.linear.register_forward_hook(lambda _, given, output: seen.append(output.dtype))
+    handle = task.model.linear.register_forward_hook(lambda _module, _given, output: seen.append(output.dtype))
     task.loss(task.model, batch)
     with torch.autocast("cpu", torch.bfloat16):
         task.loss(task.model, batch)

@@ -326,6 +326,18 @@ def test_a_folder_of_another_search_is_refused_and_left_as_it_is(tmp_path: Path)
     assert contents(tmp_path / "out") == before
 
 
+def test_a_folder_whose_trials_this_search_would_not_try_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    compressed(pictures(), out, budget=KILLED_STEPS)
+    state = json.loads((out / "state.json").read_text(encoding="utf-8"))
+    state["candidates"][1]["trial"]["density"] = 0.123
+    (out / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    before = contents(out)
+    with pytest.raises(DataError, match=r"begun by another way of searching: its trial 1 .* Give another folder"):
+        compressed(pictures(), out, budget=KILLED_STEPS, resume=True)
+    assert contents(out) == before
+
+
 def test_a_network_that_can_t_be_packed_is_compressed_all_the_same(tmp_path: Path) -> None:
     class Odd(nn.Module):
         def __init__(self, inner: nn.Module) -> None:

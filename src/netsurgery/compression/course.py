@@ -20,6 +20,7 @@ from netsurgery.compression.rates import FINER, PROBED, PROBED_GIVEN, Rate
 from netsurgery.compression.result import Compression, Moment, Progress
 from netsurgery.compression.search import Terms, may_begin, search
 from netsurgery.compression.workshop import Workshop
+from netsurgery.errors import DataError
 from netsurgery.train.thread_choice import quickest_threads
 
 _PROBE_SHARE = 0.0125  # of the budget, for each probe
@@ -194,6 +195,11 @@ class Course:
             number += 1
             if number < len(candidates):
                 outcome = candidates[number]
+                if outcome.trial != trial:
+                    raise DataError(
+                        f"{self._folder.path} was begun by another way of searching: its trial {number} isn't what "
+                        "this one would try. Give another folder to begin from the start."
+                    )
                 continue
             outcome = self._made(number, trial, candidates)
             candidates.append(outcome)
