@@ -27,7 +27,7 @@ def write_page(
     baseline = state["identity"]["baseline"]
     body = [
         _claims(result, baseline),
-        section("Cost and metric", _picture(result, baseline)) if find_spec("matplotlib") else "",
+        section("Cost and metric", _picture(result, state["identity"])) if find_spec("matplotlib") else "",
         section("What was tried", _trials(result)),
         section("Connections by layer", _layers(layers)),
         section("Bytes of the file", _bytes(result.path)) if result.path else "",
@@ -44,7 +44,10 @@ _FIXED: Mapping[Activations, str] = {"float": "", "fixed": ", activations in fix
 def _claims(result: Compression, baseline: float | None) -> str:
     first, now = result.reference, result.best
     if not result.met:
-        return '<div class="claims"><p>No smaller network held the limit. This is the one that was given.</p></div>'
+        words = "No smaller network held the limit. This is the one that was given."
+        if result.nearest is not None:
+            words += f"<span>Number {result.nearest.number} came nearest: more of a budget may hold it.</span>"
+        return f'<div class="claims"><p>{words}</p></div>'
     facts = [
         (f"{now.compression:,.1f}x fewer connections", f"{first.connections:,} to {now.kept:,}"),
         (f"metric {first.value:.6g} to {now.value:.6g}", _drop(now, baseline)),
@@ -76,7 +79,8 @@ def _drop(one: Candidate, baseline: float | None) -> str:
     return f"{change}{beside} on held-out data{error}"
 
 
-def _picture(result: Compression, baseline: float | None) -> str:
+def _picture(result: Compression, identity: Mapping[str, Any]) -> str:
+    baseline, max_loss = identity["baseline"], float(identity["max_loss"])
     shown = [one for one in result.candidates if not one.failed]
     costs = [one.cost(result.objective) for one in shown]
     kinds = (
@@ -90,15 +94,19 @@ def _picture(result: Compression, baseline: float | None) -> str:
                 [one.cost(result.objective) for one in group], [one.value for one in group], "o", color=color, ms=4
             )
         curve = result.curve
-        axes.plot([one.cost(result.objective) for one in curve], [one.value for one in curve], color=PALETTE[0], lw=0.8)
+        axes.plot([one.cost(result.objective) for one in curve], [one.value for one in curve], color=PALETTE[7], lw=0.8)
         chosen = result.best
         axes.plot([chosen.cost(result.objective)], [chosen.value], "o", color=PALETTE[1], ms=8, fillstyle="none")
-        draw_level(axes, result.reference.value if baseline is None else baseline)
+        draw_level(axes, (result.reference.value if baseline is None else baseline) - max_loss)
         if max(costs) > 3 * min(costs):
             log_scale(axes, costs, "x")
         legend = [Line(name, color) for name, color, group in kinds if group] + [Line("the best", PALETTE[1])]
-        dotted = "the network that was given" if baseline is None else "what drops are counted from"
-        caption = f"Metric on held-out data over {_UNITS[result.objective]}. Dotted: {dotted}."
+        begin = "the network that was given" if baseline is None else "what drops are counted from"
+        dotted = f"{max_loss:g} below {begin}" if max_loss else begin
+        caption = (
+            f"Metric on held-out data over {_UNITS[result.objective]}. The line joins networks that no other one beats "
+            f"in both. Dotted: the limit, {dotted}."
+        )
         return f'<div class="curves">{figure_element(figure, "frontier", caption, legend)}</div>'
 
 

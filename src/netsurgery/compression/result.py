@@ -83,10 +83,18 @@ class Compression:
         """Whether anything was gained within the limit."""
         return self.best.number != REFERENCE
 
+    @property
+    def nearest(self) -> Candidate | None:
+        """Where no cheaper network held the limit, the one of those tried that lost least; None if there is none."""
+        cost = self.reference.cost(self.objective)
+        tried = [one for one in self.candidates if not one.failed and one.cost(self.objective) < cost]
+        return None if self.met or not tried else min(tried, key=lambda one: one.drop)
+
     def __str__(self) -> str:
         first, now = self.reference, self.best
         if not self.met:
-            return f"no smaller network holds the limit: metric {first.value:.6g}, {first.connections:,} connections"
+            words = f"no smaller network holds the limit: metric {first.value:.6g}, {first.connections:,} connections"
+            return words if self.nearest is None else f"{words}; nearest to it: {_lost(self.nearest)}"
         parts = [
             f"{now.connections / max(now.kept, 1):,.1f}x fewer connections",
             f"metric {first.value:.6g} -> {now.value:.6g}",
@@ -98,3 +106,10 @@ class Compression:
         if first.latency_us and now.latency_us:
             parts.append(f"{first.latency_us:,.1f} -> {now.latency_us:,.1f} us")
         return ", ".join(parts)
+
+
+def _lost(one: Candidate) -> str:
+    """What a network would save, and what it lost for that."""
+    size = f", {one.size_bytes:,} bytes" if one.size_bytes else ""
+    error = "" if one.error is None else f" (standard error {one.error:.2g})"
+    return f"{one.compression:,.1f}x fewer connections, {one.bits} bits{size}, lost {one.drop:.3g}{error}"
