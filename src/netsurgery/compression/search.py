@@ -95,7 +95,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
     bits_unit = max(bits_unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)) // 2)
     rate_share = _GENTLER if len(found) > 1 and pruned.number == REFERENCE else 1.0  # of all but whole long trials
-    few = _FewBits(terms, account, found, rate_share)
+    few = _FewBits(terms.objective, account, found, rate_share)
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
 
@@ -150,30 +150,26 @@ class _Missed:
         """What the next trial begins with, and its density: between this one's and that of a network that held.
 
         It begins with the network that was trained longest, this one, some of whose connections come back; where the
-        limit lies between the two is told from their drops, as in `_limit`.
+        limit lies between the two is told from their drops, as in `_limit`; where these say nothing, half of the way.
         """
         share = 0.5
         if self.network is not None:
-            of_held, rise = _drop(held, found), _drop(self.network, found) - _drop(held, found)
-            share = (_target(held, terms) - of_held) / rise if rise > 0 else share
+            of_held, of_missed = _drops(held, self.network, found)
+            if of_missed > of_held:
+                share = (_target(self.network, terms) - of_held) / (of_missed - of_held)
             share = min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE)
         return self.network or held, _between(held.density, self.density, share)
 
 
-def _drop(point: Candidate, found: Sequence[Candidate]) -> float:
-    """What is lost at a point: with few bits, the least, where these were tried."""
-    return min((one.drop for one in _few_bits_of(point, found) if not one.failed), default=point.drop)
+def _drops(point: Candidate, other: Candidate, found: Sequence[Candidate]) -> tuple[float, float]:
+    """What is lost at two points: with few bits, the least, where these were tried at both."""
+    few = [[one.drop for one in _few_bits_of(each, found) if not one.failed] for each in (point, other)]
+    return (min(few[0]), min(few[1])) if all(few) else (point.drop, other.drop)
 
 
 def _few_bits_of(point: Candidate, found: Sequence[Candidate]) -> list[Candidate]:
-    """What trials of bits made of a network, and what these were trained on to."""
-
-    def begun_with(one: Candidate) -> int:
-        while one.trial is not None and one.trial.bits:
-            one = found[one.trial.start]
-        return one.number
-
-    return [one for one in found if one.trial and one.trial.bits and begun_with(one) == point.number]
+    """What trials of bits made of a network."""
+    return [one for one in found if one.trial and one.trial.bits and one.trial.start == point.number]
 
 
 def _scouted(
@@ -217,7 +213,7 @@ def _limit(pruned: Candidate, found: Sequence[Candidate], terms: Terms) -> float
         return pruned.density
     next_one = max(sparser, key=lambda one: one.density)
     rise = next_one.drop - pruned.drop
-    share = min(max((_target(pruned, terms) - pruned.drop) / rise, 0.0), 1.0) if rise > 0 else 0.0
+    share = min(max((_target(next_one, terms) - pruned.drop) / rise, 0.0), 1.0) if rise > 0 else 0.0
     return _between(pruned.density, next_one.density, share)
 
 
@@ -258,7 +254,7 @@ def _trained_on(
     behind: int = 0,
     rate_share: float = 1.0,
 ) -> Search:
-    """Have a trial carried out; what fails by less than chance may do is trained on, once.
+    """Have a trial of a density carried out; what fails by less than chance may do is trained on, once.
 
     on: steps of that, which have to be there beside those that trials behind it take. rate_share: of the trial's own
     rate, for them.
@@ -266,19 +262,18 @@ def _trained_on(
     yield from _tried(trial, account, found)
     latest = found[-1]
     if _nearly(latest, terms) and account.affords(on + behind):
-        density = None if trial.density is None else latest.density
         share = trial.rate_share * rate_share
-        further = replace(trial, start=latest.number, density=density, steps=on, rate_share=share)
+        further = replace(trial, start=latest.number, density=latest.density, steps=on, rate_share=share)
         yield from _tried(further, account, found)
 
 
 class _FewBits:
     """Tries few bits for pruned networks. bits: the first that held, then those of the best network; 0: none."""
 
-    def __init__(self, terms: Terms, account: _Account, found: list[Candidate], rate_share: float) -> None:
+    def __init__(self, objective: Objective, account: _Account, found: list[Candidate], rate_share: float) -> None:
         self.bits = 0
         self._rate_share = rate_share
-        self._terms = terms
+        self._objective: Objective = objective
         self._account = account
         self._found = found
 
@@ -292,13 +287,12 @@ class _FewBits:
             held_here = False
             while trials > 0 and self._account.affords(steps) and self._pays(start, bits):
                 trials -= 1
-                trial = Trial(start.number, None, bits, steps, self._rate_share)
-                yield from _trained_on(trial, steps, self._terms, self._account, self._found)
+                yield from _tried(Trial(start.number, None, bits, steps, self._rate_share), self._account, self._found)
                 latest = self._found[-1]
                 held = latest.held and not latest.failed
                 if held:
                     held_here = True
-                    if not self.bits or best(self._found, self._terms.objective) is latest:
+                    if not self.bits or best(self._found, self._objective) is latest:
                         self.bits = bits
                     bits -= 1
                 elif held_here or bits >= _MOST_BITS:
@@ -326,7 +320,7 @@ class _FewBits:
 
     def most_connections(self, bits: int) -> float:
         """With how many a network of so many bits is as cheap as the best: a guess by the bits of each value."""
-        cheapest = best(self._found, self._terms.objective)
+        cheapest = best(self._found, self._objective)
         return cheapest.kept * (cheapest.bits + _PLACE_BITS) / (bits + _PLACE_BITS)
 
     def _pays(self, start: Candidate, bits: int) -> bool:
