@@ -125,6 +125,47 @@ def test_the_way_back_is_told_from_drops_of_floats_where_few_bits_were_tried_at_
     assert math.log(third) / math.log(first) == pytest.approx((0.5 - 0.33) / 0.44, rel=0.01)
 
 
+@pytest.mark.parametrize("held_from", [3_000, 10_000])
+def test_bits_alone_that_short_trainings_don_t_hold_are_given_long_ones(held_from: int) -> None:
+    terms = Terms("size", 20_000, 0, prunes=False)
+    found = carried_out(terms, lambda trial, _start: (trial.steps >= held_from, False))
+    assert best(found, "size").bits <= 6
+    assert sum(one.trial.steps for one in found if one.trial) > 14_000
+
+
+def test_bits_that_failed_shortly_are_no_bound_for_long_trainings() -> None:
+    """Few bits miss at a scout; long trainings hold ten times sparser, with few bits too."""
+
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool | None, bool]:
+        if trial.density is None:
+            return start.trial is not None and start.trial.steps > 1_850 and start.density > 0.01, False
+        return trial.density > (0.005 if trial.steps > 1_850 else 0.25), False
+
+    found = carried_out(Terms("size", 60_000, 0), outcome)
+    assert best(found, "size").bits < 32
+    assert best(found, "size").density < 0.15
+
+
+def test_where_a_first_scout_failed_all_but_the_first_long_training_go_gently() -> None:
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool | None, bool]:
+        return trial.steps > 2_000 and (trial.density or start.density) > 0.2, False
+
+    shares = [one.trial.rate_share for one in carried_out(Terms("size", 20_000, 0), outcome) if one.trial]
+    assert [number for number, share in enumerate(shares) if share == 1.0] == [0, shares.index(1.0, 1)]
+    assert {share for share in shares if share < 1.0} == {0.3}
+    roomy = carried_out(Terms("size", 20_000, 0), holds_down_to(0.01, 4))
+    assert {one.trial.rate_share for one in roomy if one.trial} == {1.0}
+
+
+def test_once_a_long_training_diverged_the_next_ones_go_gently() -> None:
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool | None, bool]:
+        return (trial.density or start.density) > 0.05, trial.steps > 2_000
+
+    found = carried_out(Terms("size", 20_000, 0), outcome)
+    shares = [one.trial.rate_share for one in found if one.trial and one.trial.steps > 2_000]
+    assert shares[:2] == [1.0, 0.3]
+
+
 def test_no_trial_has_less_than_a_connection() -> None:
     found = carried_out(Terms("size", 20_000, 0), lambda _trial, _start: (True, False))
     densities = [one.trial.density for one in found if one.trial and one.trial.density is not None]

@@ -24,11 +24,13 @@ Search: TypeAlias = Generator[Trial, Candidate, None]
 _FIRST_FACTOR = 0.1  # of the density, in the first trial
 _SMALLEST_GAIN = 0.93  # a factor nearer to 1 isn't worth a trial
 _SCOUT_SHARE, _SCOUTS_SHARE = 0.03, 0.2  # of the budget: for one scout, for all of them
+_FEWEST_SCOUTS = 2
 _DENSEST_SCOUT = 0.6  # factor of the density: what lies behind it, a long trial finds out
-_GENTLER = 0.3  # of the learning rate, for what is short, once a first scout failed: it disturbs less than it can heal
+_GENTLER = 0.3  # of the learning rate: where a first scout failed, for all but the first long trial; once these diverge
 _BITS_SHARE = 0.04  # of the budget, for the first trial of bits
 _CLOSE = 0.28  # a scout that held and one that failed lie so near that another tells nothing: factor of densities
 _LONG_SHARE = 0.4  # of what is left, for each long trial
+_ONLY_HOPE_SHARE = 0.7  # where bits alone are tried, and none held
 _LENGTH_EXPONENT = 0.4  # a training six times as long holds half the density
 _LEAST_SHARE = 0.25  # of the way from a density that held to one that didn't, or back
 _BITS_OF_LONG = 0.25  # steps of a trial of bits, over those of the long one that it follows
@@ -94,18 +96,22 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     # Few bits for what is left.
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
     bits_unit = max(bits_unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)) // 2)
-    rate_share = _GENTLER if len(found) > 1 and pruned.number == REFERENCE else 1.0  # of all but whole long trials
+    rate_share = _GENTLER if _is_disturbed(found) else 1.0
     few = _FewBits(terms.objective, account, found, rate_share)
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
+    if not terms.prunes:
+        if terms.quantizes:
+            yield from _long_bits(few, account, found, bits_unit, more)
+        return
 
     # Both together, with what is left of the budget.
     missed: _Missed | None = None
     if terms.objective == "size" and pruned.number != REFERENCE and few.none_held_like(pruned):
-        missed = _Missed(pruned, pruned.density)
+        missed = _Missed(pruned, pruned.density, short=True)
         pruned = _denser(pruned, found)
-    factor = 0.0  # until it is known how long the first trial is
-    while terms.prunes:
+    factor, long_rate_share = 0.0, 1.0  # the factor until it is known how long the first trial is
+    while True:
         behind = bits_unit + terms.overhead if terms.quantizes else 0
         longer = min(max(2 * unit, round(_LONG_SHARE * account.left)), account.left - behind - terms.overhead)
         if not account.affords(longer) or longer < unit // 2:
@@ -116,18 +122,22 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
             continue
         factor = factor or _limit(pruned, found, terms) / pruned.density * _sparser_by(longer / unit)
         begin, goal = (pruned, _density(pruned, factor)) if missed is None else missed.back_to(pruned, found, terms)
+        if missed is not None and missed.short:
+            goal *= _sparser_by(longer / unit)
         most = pruned.density
         if terms.quantizes and terms.objective == "size":
             most = min(most, few.most_connections(few.bits or _MOST_BITS) / pruned.connections)
         goal = max(min(goal, _SMALLEST_GAIN * most), 1 / pruned.connections)
         if pruned.density <= goal:
             break
-        if missed is not None and missed.density >= goal:
+        if missed is not None and missed.density >= goal and not missed.short:
             break
         before = best(found, terms.objective)
-        trial = Trial(begin.number, goal, None, longer)
+        trial = Trial(begin.number, goal, None, longer, long_rate_share)
         yield from _trained_on(trial, longer // 2, terms, account, found, behind, rate_share)
         latest = found[-1]
+        long_rate_share *= _GENTLER if latest.failed else 1.0
+        long_rate_share = min(long_rate_share, rate_share)  # of those that follow, which are shorter
         bits = few.bits or (_MOST_BITS if terms.quantizes and latest.held else 0)
         if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
             steps = max(bits_unit, round(_BITS_OF_LONG * longer))
@@ -135,16 +145,21 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         if best(found, terms.objective) != before or few.some_held_at(latest):
             pruned = latest
             factor = max(factor, _BOLD if _has_room(latest, terms) else _CAREFUL)
+            missed = None if missed is not None and missed.short else missed  # a long one tells more than that did
         else:  # what holds with float weights alone is no smaller than what there is, either
             missed = _Missed(None if latest.failed else latest, goal)
 
 
 @dataclass(frozen=True)
 class _Missed:
-    """A trial that led to nothing better: the network, or None where training diverged; the density."""
+    """A trial that led to nothing better: the network, or None where training diverged; the density.
+
+    short: of scouts and bits, which says little about long trials.
+    """
 
     network: Candidate | None
     density: float
+    short: bool = False
 
     def back_to(self, held: Candidate, found: Sequence[Candidate], terms: Terms) -> tuple[Candidate, float]:
         """What the next trial begins with, and its density: between this one's and that of a network that held.
@@ -183,10 +198,12 @@ def _scouted(
     pruned, factor, failed = found[0], _FIRST_FACTOR, 0.0
     while terms.prunes and _FIRST_FACTOR <= factor < _DENSEST_SCOUT and account.affords(unit) and pruned.kept > 1:
         spent = terms.steps - account.left
-        if pruned.number != REFERENCE and (failed > _CLOSE * pruned.density or spent > _SCOUTS_SHARE * terms.steps):
+        if spent > _SCOUTS_SHARE * terms.steps and len(found) > _FEWEST_SCOUTS:
+            break
+        if pruned.number != REFERENCE and failed > _CLOSE * pruned.density:
             break
         goal = _density(pruned, factor)
-        share = _GENTLER if failed and pruned.number == REFERENCE else 1.0
+        share = _GENTLER if _is_disturbed(found) else 1.0
         yield from _trained_on(Trial(pruned.number, goal, None, unit, share), unit, terms, account, found)
         if found[-1].held and not found[-1].failed:
             pruned = found[-1]
@@ -194,6 +211,29 @@ def _scouted(
         else:
             failed, factor = goal, math.sqrt(factor)
     return pruned
+
+
+def _is_disturbed(found: Sequence[Candidate]) -> bool:
+    """Whether the first scout, if there was one, failed: short trainings may have lost more than there was to lose."""
+    return len(found) > 1 and not found[1].held
+
+
+def _long_bits(
+    few: _FewBits, account: _Account, found: Sequence[Candidate], unit: int, more: Callable[[], int]
+) -> Search:
+    """Bits alone, with what is left of the budget: fewer than held, or the most where none did."""
+    while True:
+        share = _LONG_SHARE if few.bits else _ONLY_HOPE_SHARE
+        longer = max(2 * unit, round(share * account.left))
+        bits = few.bits - 1 if few.bits else _MOST_BITS
+        if bits < _FEWEST_BITS or few.was_tried(found[REFERENCE], bits, longer):
+            return
+        if account.affords(longer):
+            yield from few.tried([found[REFERENCE]], bits, longer, _BITS_TRIALS_OF_A_POINT)
+        elif added := more():
+            account.add(added)
+        else:
+            return
 
 
 def _sparser_by(longer: float) -> float:
@@ -299,7 +339,7 @@ class _FewBits:
                     break
                 else:
                     bits = min(bits + _COARSER, _MOST_BITS)
-                if bits < _FEWEST_BITS or self._was_tried(start, bits):
+                if bits < _FEWEST_BITS or self.was_tried(start, bits, steps):
                     break
             if bits < _FEWEST_BITS:
                 return
@@ -315,8 +355,10 @@ class _FewBits:
         """Whether few bits were tried at a point, and held the limit."""
         return any(one.held for one in _few_bits_of(point, self._found))
 
-    def _was_tried(self, start: Candidate, bits: int) -> bool:
-        return any(one.trial and one.trial.bits == bits for one in _few_bits_of(start, self._found))
+    def was_tried(self, start: Candidate, bits: int, steps: int) -> bool:
+        """Whether a network was given so many bits before, by a training at least as long."""
+        tried = [one.trial for one in _few_bits_of(start, self._found) if one.trial]
+        return any(trial.bits == bits and trial.steps >= steps for trial in tried)
 
     def most_connections(self, bits: int) -> float:
         """With how many a network of so many bits is as cheap as the best: a guess by the bits of each value."""
