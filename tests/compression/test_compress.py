@@ -163,6 +163,13 @@ def test_networks_train_in_the_precision_asked_for_and_are_judged_in_float32(tmp
     assert all(value.dtype == torch.float32 for value in given.model.parameters())
 
 
+def test_a_model_that_autocast_leaves_alone_is_refused_in_bfloat16(tmp_path: Path) -> None:
+    given, settings = pictures(), {"precision": "bfloat16", "out": tmp_path / "out"}
+    with pytest.raises(SettingError, match=r"precision='bfloat16' is not allowed: .* a model without float32 weights"):
+        ns.compress(given.model.double(), given.batches, given.evaluate, loss=given.loss, **settings)
+    assert not (tmp_path / "out").exists()
+
+
 def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path) -> None:
     def stop(moment: Moment) -> None:
         if moment.best is not None and moment.best.number > 0:
@@ -321,7 +328,7 @@ def test_a_folder_of_another_search_is_refused_and_left_as_it_is(tmp_path: Path)
     before = contents(tmp_path / "out")
     with pytest.raises(DataError, match=r"holds a search already\. Give resume=True"):
         compressed(pictures(), tmp_path / "out", budget=60)
-    with pytest.raises(DataError, match="holds another search: its max_loss differ"):
+    with pytest.raises(DataError, match=r"holds another search: its max_loss differs\."):
         compressed(pictures(), tmp_path / "out", budget=60, resume=True, max_loss=0.5)
     assert contents(tmp_path / "out") == before
 

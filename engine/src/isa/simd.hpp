@@ -10,8 +10,6 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
 #endif
 
 #ifndef NETSURGERY_SET
@@ -153,15 +151,12 @@ NETSURGERY_INLINE Vector maximum(const Vector& a, const Vector& b) {
   Vector v;
 #pragma GCC unroll 8
   for (int i = 0; i < kParts; ++i) {
-    // Comparisons that choose take four instructions. x86's maximum is a where either is NaN.
-#if defined(__AVX512F__)
+#if defined(__AVX512F__)  // x86's maximum is a where either is NaN, or both are 0
     const __mmask16 is_number = _mm512_cmp_ps_mask(b.part[i], b.part[i], _CMP_ORD_Q);
     v.part[i] = _mm512_mask_max_ps(b.part[i], is_number, b.part[i], a.part[i]);
 #elif defined(__AVX2__)
     const __m256 all_ones_if_nan = _mm256_cmp_ps(b.part[i], b.part[i], _CMP_UNORD_Q);
     v.part[i] = _mm256_or_ps(_mm256_max_ps(b.part[i], a.part[i]), all_ones_if_nan);
-#elif defined(__aarch64__)
-    v.part[i] = vmaxq_f32(a.part[i], b.part[i]);
 #else
     const Native most = b.part[i] > a.part[i] ? b.part[i] : a.part[i];  // a if that is NaN
     v.part[i] = b.part[i] != b.part[i] ? b.part[i] : most;

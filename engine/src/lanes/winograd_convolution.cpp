@@ -134,8 +134,9 @@ class WinogradConvolution final : public Step {
   /// How many outputs of a group make a chunk: fewer where there are few rows of blocks.
   Size chunk_outputs() const {
     const Size rows = output_layout_.groups() * static_cast<Size>(rows_.size()) * convolution_.groups;
+    const Size together = kernels_.dense_channels;
     const Size shared = ceil_divided(outputs_of_group(), ceil_divided(kSharers, rows));
-    return std::clamp(shared, std::min<Size>(kernels_.dense_channels, kChunkOutputs), kChunkOutputs);
+    return std::min(ceil_divided(shared, together) * together, kChunkOutputs);
   }
 
   /// Transformed weights in the order in which they are read: [chunk][block of inputs][position][block of
@@ -144,8 +145,9 @@ class WinogradConvolution final : public Step {
     const std::vector<float> weight = convolution_.weight->dense();
     weights_.resize(static_cast<std::size_t>(convolution_.outputs() * inputs_of_group_ * kPositions));
     Size begin = 0;
+    const std::vector<Range> chunks = parts(outputs_of_group(), chunk_outputs());
     for (Size group = 0; group < convolution_.groups; ++group)
-      for (const Range& some : parts(outputs_of_group(), chunk_outputs())) {
+      for (const Range& some : chunks) {
         Chunk chunk{group, {group * outputs_of_group() + some.begin, group * outputs_of_group() + some.end}, {}, begin};
         for (const Range& block : parts(some.count(), kernels_.dense_channels)) chunk.blocks.push_back(block.begin);
         chunk.blocks.push_back(some.count());

@@ -114,6 +114,9 @@ def compress(
     require_flag("resume", resume)
     require(not resume or out is not None, "resume", resume, "False without `out`", "name the folder of the search")
     require(any(True for _ in model.parameters()), "model", type(model).__name__, "one with parameters")
+    cast = precision == "float32" or any(one.dtype == torch.float32 for one in model.parameters())
+    weights = "'float32' for a model without float32 weights"
+    require(cast, "precision", precision, weights, "autocast leaves others alone")
     identity = {
         "model": {name: list(value.shape) for name, value in model.state_dict().items()},
         "max_loss": max_loss,

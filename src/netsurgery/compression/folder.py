@@ -42,15 +42,13 @@ class SearchFolder:
                 raise DataError(
                     f"{path} holds a search already. Give resume=True (--resume) to go on with it, or another folder."
                 )
-            if found.get("identity") != self._identity:
-                changed = sorted(
-                    key
-                    for key in {*self._identity, *found.get("identity", {})}
-                    if self._identity.get(key) != found.get("identity", {}).get(key)
-                )
+            before = found.get("identity", {})
+            changed = sorted(key for key in {*self._identity, *before} if self._identity.get(key) != before.get(key))
+            if changed:
+                verb = "differs" if len(changed) == 1 else "differ"
                 raise DataError(
-                    f"{path} holds another search: its {', '.join(changed) or 'settings'} differ. Give another folder, "
-                    "or the settings that it was begun with."
+                    f"{path} holds another search: its {', '.join(changed)} {verb}. Give another folder, or the "
+                    "settings that it was begun with."
                 )
             self.state = found
         self.save()
