@@ -157,7 +157,8 @@ def main() -> None:
 def keep(row: dict[str, Any]) -> None:
     """Put a row into the record."""
     before = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else []
-    key = ("task", "budget", "objective", "max_loss", "seed")
+    key = ("task", "budget", "objective", "max_loss", "seed", "precision")
+    before = [{"precision": "float32", **one} for one in before]
     others = [one for one in before if any(one[part] != row[part] for part in key)]
     found = {"rows": [*others, row], "versions": versions(), "machine": machine(threads=1)}
     content = json.dumps(found, indent=1).encode() + b"\n"
