@@ -4,17 +4,6 @@
 #include "isa/kernels.hpp"
 #include "isa/simd.hpp"
 
-#if defined(__AVX512F__) || defined(__AVX2__)
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC's own header, bug 105593
-#endif
-#include <immintrin.h>
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-#endif
-
 namespace netsurgery {
 namespace NETSURGERY_SET {
 

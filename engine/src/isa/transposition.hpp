@@ -3,12 +3,9 @@
 
 #include "isa/simd.hpp"
 
-#if defined(__AVX2__)
 #if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC's own header, bug 105593
-#endif
-#include <immintrin.h>
 #endif
 
 namespace netsurgery {

@@ -3,10 +3,6 @@
 
 #include <cstring>
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include "isa/simd.hpp"
 #include "training/kernels.hpp"
 
