@@ -583,7 +583,7 @@ void numbers_come_move_and_go_unchanged(const Kernels& kernels) {
               const bool in_tile = y >= 0 && y < layout.tiling.height && x >= 0 && x < layout.tiling.width;
               if (!in_tile || !layout.is_pixel(lane, 0, y, x)) lanes.at(group, 0, y, channel, x)[lane] = kUntouched;
             }
-    run(*make_fixed_halo(kernels, 0, layout, layout.halo, outside, true), {lanes.buffer()});
+    run(*make_fixed_halo(kernels, 0, layout, layout.halo, outside, true, 1), {lanes.buffer()});
     check_lanes(lanes, pictures, layout.halo, exponent, outside);
   }
 }

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
 #include "base/error.hpp"
 #include "lanes/dense_convolution.hpp"
+#include "lanes/pieces.hpp"
 #include "lanes/pixel_convolution.hpp"
 #include "lanes/ranges.hpp"
 #include "lanes/winograd_convolution.hpp"
@@ -21,6 +23,8 @@ constexpr double kCyclesPerSum = 3;        // of a vector
 constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
 constexpr Size kActivatedBytes = 16 * 1024;  // of sums that are still in the first cache when an activation follows
 constexpr Size kFewestActivated = 8;         // output channels at once
+constexpr Size kMapsBytes = 256 * 1024;      // of the channels whose surroundings are filled together, in and out
+constexpr Size kFewestMaps = 8;              // of these channels
 constexpr Size kMapRowsBytes = 64 * 1024;    // of rows of the channels that are worked on together, in and out
 
 /// Some input channels and the output channels that see them.
@@ -33,12 +37,19 @@ struct Block {
   std::vector<std::uint32_t> starts;  // one for each output, and the end
 };
 
+/// True if each input channel is seen by its own outputs alone.
+bool goes_by_maps(const Convolution& convolution) {
+  return convolution.groups > 1 && convolution.inputs() == convolution.taps();
+}
+
 class SparseConvolution final : public Step {
  public:
   SparseConvolution(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
-                    int output, const Layout& output_layout, const Ending& ending, int threads)
+                    int output, const Layout& output_layout, const Ending& ending, int threads,
+                    std::unique_ptr<const Surroundings> around = nullptr)
       : kernels_(kernels),
         convolution_(convolution),
+        around_(std::move(around)),
         all_outputs_(convolution.outputs()),
         input_(input),
         output_(output),
@@ -46,7 +57,7 @@ class SparseConvolution final : public Step {
         output_layout_(output_layout),
         ending_(ending),
         slices_first_(convolution.kernel_z > convolution.kernel_y),
-        maps_first_(convolution.groups > 1 && input_layout.image.channels == convolution.groups) {
+        maps_first_(goes_by_maps(convolution)) {
     if (convolution.weight->form == Constant::Form::kPlanes) {  // their sums, where no table of sums pays
       expanded_ = *convolution.weight;
       expanded_.form = Constant::Form::kDense;
@@ -62,11 +73,19 @@ class SparseConvolution final : public Step {
   }
 
   /// Rows of strips times parts of the outputs. Strips of one row stay together: theirs are neighbouring cache lines,
-  /// which processors fetch in pairs and runs, so that two threads would take them from each other all the time.
-  Size pieces() const override { return rows_of_strips() * static_cast<Size>(outputs_.size()); }
+  /// which processors fetch in pairs and runs, so that two threads would take them from each other all the time. Where
+  /// what lies around tiles is filled first, all rows of a part.
+  Size pieces() const override {
+    return (around_ ? output_layout_.groups() : rows_of_strips()) * static_cast<Size>(outputs_.size());
+  }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {
+      if (around_) {
+        const Size parts = static_cast<Size>(outputs_.size());
+        maps(buffers, piece / parts, outputs_[static_cast<std::size_t>(piece % parts)]);
+        continue;
+      }
       Size rest = piece;
       const auto take = [&rest](std::size_t count) {
         const std::size_t index = static_cast<std::size_t>(rest % static_cast<Size>(count));
@@ -173,6 +192,17 @@ class SparseConvolution final : public Step {
   /// Depthwise, a channel is read for its own outputs alone: some channels at a time, from the first row to the last,
   /// so few that rows which the next strip sees again are still in the second cache.
   void cut_outputs(int threads) {
+    if (around_) {
+      const auto map_bytes = [](const Layout& layout) {
+        return layout.slices() * layout.rows() * layout.channel_floats() * static_cast<Size>(sizeof(float));
+      };
+      const Size bytes = convolution_.groups * map_bytes(input_layout_) + all_outputs_ * map_bytes(output_layout_);
+      const Size by_cache = std::min(ceil_divided(bytes, kMapsBytes), ceil_divided(convolution_.groups, kFewestMaps));
+      for (const Range& groups : equal_parts(
+               convolution_.groups, output_parts(output_layout_.groups(), convolution_.groups, threads, by_cache)))
+        outputs_.push_back({groups.begin * outputs_of_group(), groups.end * outputs_of_group()});
+      return;
+    }
     const OutputCuts cuts{all_outputs_, convolution_.groups, 1};
     Size count = output_parts(rows_of_strips(), ceil_divided(all_outputs_, cuts.together), threads);
     if (maps_first_) {
@@ -182,6 +212,15 @@ class SparseConvolution final : public Step {
       count = std::max(count, std::min(ceil_divided(bytes, kMapRowsBytes), convolution_.groups));
     }
     for (Size i = 0; i < count; ++i) outputs_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
+  }
+
+  /// All rows of some outputs, and before them what lies around the tiles that these see.
+  void maps(Buffers buffers, Size group, const Range& outputs) const {
+    const Size first = outputs.begin / outputs_of_group(), last = outputs.end / outputs_of_group();
+    around_->fill(buffers, group, first, last - first);
+    for (const Range& slices : strips_.slices)
+      for (const Range& rows : strips_.rows)
+        for (const Range& columns : strips_.columns) strip(buffers, group, slices, rows, columns, outputs);
   }
 
   void strip(Buffers buffers, Size group, const Range& slices, const Range& rows, const Range& columns,
@@ -237,6 +276,7 @@ class SparseConvolution final : public Step {
 
   const Kernels& kernels_;
   Convolution convolution_;
+  std::unique_ptr<const Surroundings> around_;
   Constant expanded_;
   Size all_outputs_;
   int input_, output_;
@@ -374,16 +414,6 @@ Size OutputCuts::begin_of(Size part, Size parts) const {
   return part == parts ? outputs : at / of_group * of_group + at % of_group / together * together;
 }
 
-Size output_parts(Size strips, Size outputs, int threads) {
-  constexpr double kFair = 1.1;
-  constexpr Size kMost = 8;
-  for (Size parts = 1; parts < std::min(outputs, kMost); ++parts) {
-    const double turns = static_cast<double>(ceil_divided(strips * parts, threads));
-    if (turns * threads <= kFair * static_cast<double>(strips * parts)) return parts;
-  }
-  return std::min(outputs, kMost);
-}
-
 std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution& convolution, int input,
                                        const Layout& input_layout, int output, const Layout& output_layout,
                                        const Ending& ending, int threads) {
@@ -396,6 +426,18 @@ std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution
   }
   return std::make_unique<SparseConvolution>(kernels, convolution, input, input_layout, output, output_layout, ending,
                                              threads);
+}
+
+bool fills_surroundings(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
+  return goes_by_maps(convolution) && convolution_way(kernels, convolution, output) == ConvolutionWay::kSparse;
+}
+
+std::unique_ptr<Step> make_convolution_by_maps(const Kernels& kernels, const Convolution& convolution,
+                                               std::unique_ptr<const Surroundings> around, int input,
+                                               const Layout& input_layout, int output, const Layout& output_layout,
+                                               const Ending& ending, int threads) {
+  return std::make_unique<SparseConvolution>(kernels, convolution, input, input_layout, output, output_layout, ending,
+                                             threads, std::move(around));
 }
 
 }  // namespace netsurgery

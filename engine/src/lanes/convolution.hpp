@@ -11,6 +11,7 @@
 #include "isa/kernels.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/ranges.hpp"
+#include "lanes/surroundings.hpp"
 #include "lanes/windows.hpp"
 
 namespace netsurgery {
@@ -97,10 +98,6 @@ void for_each_weight(const Constant& weight, Size row, const Range& columns, Tak
   }
 }
 
-/// In how many parts to cut the outputs of each strip, so that every thread gets as much. As few as possible: each part
-/// reads the whole input again.
-Size output_parts(Size strips, Size outputs, int threads);
-
 /// Where outputs may be cut: not between those of a group that kernels work on together.
 struct OutputCuts {
   Size outputs, groups, together;
@@ -114,5 +111,13 @@ struct OutputCuts {
 std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution& convolution, int input,
                                        const Layout& input_layout, int output, const Layout& output_layout,
                                        const Ending& ending, int threads);
+
+/// True if each input channel is seen by its own outputs alone, going from one kept weight to the next: then the step
+/// can fill what lies around the tiles of some channels right before it reads them.
+bool fills_surroundings(const Kernels& kernels, const Convolution& convolution, const Layout& output);
+std::unique_ptr<Step> make_convolution_by_maps(const Kernels& kernels, const Convolution& convolution,
+                                               std::unique_ptr<const Surroundings> around, int input,
+                                               const Layout& input_layout, int output, const Layout& output_layout,
+                                               const Ending& ending, int threads);
 
 }  // namespace netsurgery

@@ -1,7 +1,9 @@
 #include "lanes/dense_convolution.hpp"
 
 #include <algorithm>
+#include <limits>
 
+#include "lanes/pieces.hpp"
 #include "lanes/ranges.hpp"
 
 namespace netsurgery {
@@ -36,9 +38,11 @@ class DenseConvolution final : public Step {
     blocks_ = parts(outputs_of_group(), kernels.dense_channels);
     for (const Range& block : blocks_) first_.push_back(block.begin);
     first_.push_back(outputs_of_group());
-    place();
+    const Cuts cuts = best_cuts(threads);
+    place(cuts.rows);
     pack();
-    cut(threads);
+    const Size blocks = static_cast<Size>(blocks_.size()) * convolution.groups;
+    outputs_ = equal_parts(blocks, cuts.outputs);
     convolution_.weight = convolution_.bias = nullptr;  // everything is packed
   }
 
@@ -79,9 +83,45 @@ class DenseConvolution final : public Step {
     return most;
   }
 
+  /// Rows of a tile and blocks of outputs, in so many parts each.
+  struct Cuts {
+    Size rows, outputs;
+  };
+
+  /// What takes threads the least time: fewer parts read less twice, more give every thread as much. Outputs are cut
+  /// between blocks.
+  Cuts best_cuts(int threads) const {
+    constexpr double kCyclesPerWeight = 0.125;  // from the second cache
+    constexpr double kFair = 1.03;
+    constexpr Size kMostParts = 8;
+    const Tiling& tiling = output_layout_.tiling;
+    const double outputs = static_cast<double>(outputs_of_group());
+    const Size fewest = ceil_divided(tiling.rows(), std::max<Size>(1, kPieceVectors / tiling.width));
+    const Size blocks = static_cast<Size>(blocks_.size()) * convolution_.groups;
+    Cuts best{fewest, 1};
+    double least = std::numeric_limits<double>::infinity();
+    for (Size rows = fewest; rows <= tiling.rows(); ++rows) {
+      const std::vector<Range> pieces = equal_parts(tiling.rows(), rows);
+      const double weights_read = static_cast<double>(rows) / static_cast<double>(tiling.vectors());
+      for (Size parts = 1; parts <= std::min(blocks, kMostParts); ++parts) {
+        const double longer = unevenness(pieces, output_layout_.groups() * parts, threads);
+        const double cycles = longer * (outputs * (kernels_.dense_cycles + kCyclesPerWeight * weights_read) +
+                                        static_cast<double>(parts) * kCyclesPerPacked);
+        if (cycles < least) {
+          best = {rows, parts};
+          least = cycles;
+        }
+        if (longer > kFair) continue;
+        if (parts == 1) return best;
+        break;
+      }
+    }
+    return best;
+  }
+
   /// Where windows, outputs and residuals of a tile's vectors lie, row by row, and which of them are worked on
-  /// together.
-  void place() {
+  /// together: some rows, in so many parts.
+  void place(Size parts_of_rows) {
     const Tiling& tiling = output_layout_.tiling;
     for (Size row = 0; row < tiling.rows(); ++row)
       for (Size x = 0; x < tiling.width; ++x) {
@@ -89,8 +129,7 @@ class DenseConvolution final : public Step {
         output_places_.push_back(output_layout_.at_row(0, row, 0, x));
         if (ending_.residual >= 0) residual_places_.push_back(ending_.residual_layout.at_row(0, row, 0, x));
       }
-    const Size most_rows = std::max<Size>(1, kPieceVectors / tiling.width);
-    for (const Range& rows : parts(tiling.rows(), most_rows)) {
+    for (const Range& rows : equal_parts(tiling.rows(), parts_of_rows)) {
       Rows made;
       for (const Range& panel : parts(rows.count() * tiling.width, kPieceVectors)) {
         const Size begin = rows.begin * tiling.width + panel.begin, first = static_cast<Size>(strips_.size());
@@ -116,13 +155,6 @@ class DenseConvolution final : public Step {
             for (Size output = block.begin; output < block.end; ++output)
               weights_.push_back(
                   weight[static_cast<std::size_t>((group * outputs_of_group() + output) * all_inputs_ + column)]);
-  }
-
-  /// Outputs are cut between blocks.
-  void cut(int threads) {
-    const Size blocks = static_cast<Size>(blocks_.size()) * convolution_.groups;
-    const Size count = output_parts(output_layout_.groups() * static_cast<Size>(rows_.size()), blocks, threads);
-    for (Size i = 0; i < count; ++i) outputs_.push_back({blocks * i / count, blocks * (i + 1) / count});
   }
 
   /// Of a group of the convolution: some blocks of its outputs, and the vectors of some strips.

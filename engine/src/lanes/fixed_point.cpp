@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.hpp"
+#include "lanes/pieces.hpp"
 #include "lanes/ranges.hpp"
 
 namespace netsurgery {

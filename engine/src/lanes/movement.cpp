@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "lanes/ranges.hpp"
 
 namespace netsurgery {
 namespace {
@@ -204,65 +205,121 @@ bool is_outside(const Layout& layout, const std::vector<Moved>& shuffles) {
          std::all_of(shuffles.begin(), shuffles.end(), is_none);
 }
 
-/// Pieces, in each group: rows that lie outside as a whole; then some channels each, because rows read what other rows
-/// change.
+/// The rows of a tile that change, and those around it: which shuffles make them.
 template <class Kind>
-class HaloStep final : public Step {
+class SurroundingsOf final : public Surroundings {
  public:
-  HaloStep(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed, typename Kind::Entry outside,
-           bool sees_outside)
-      : kernels_(kernels), blocked_(blocked), layout_(layout), outside_(outside) {
-    for (Size z = -needed.front; z < layout.tiling.depth + needed.back; ++z)
-      for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y) {
-        std::vector<typename Kind::Moved> shuffles = shuffles_of_row<Kind>(layout, needed, z, y, sees_outside);
-        if (is_outside(layout, shuffles))
-          outside_rows_.push_back({z, y, {}});
-        else if (!shuffles.empty())
-          rows_.push_back({z, y, std::move(shuffles)});
+  SurroundingsOf(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
+                 typename Kind::Entry outside, bool sees_outside)
+      : kernels_(kernels),
+        blocked_(blocked),
+        layout_(layout),
+        outside_(outside),
+        of_tile_(static_cast<std::size_t>(layout.tiling.rows())),
+        around_(static_cast<std::size_t>(layout.tiling.rows())) {
+    const Tiling& tiling = layout.tiling;
+    for (Size z = -needed.front; z < tiling.depth + needed.back; ++z)
+      for (Size y = -needed.above; y < tiling.height + needed.below; ++y) {
+        Row row{z, y, shuffles_of_row<Kind>(layout, needed, z, y, sees_outside)};
+        if (row.shuffles.empty()) continue;
+        const Size nearest_z = std::clamp<Size>(z, 0, tiling.depth - 1);
+        const Size nearest_y = std::clamp<Size>(y, 0, tiling.height - 1);
+        const auto nearest = static_cast<std::size_t>(nearest_z * tiling.height + nearest_y);
+        const bool in_tile = nearest_z == z && nearest_y == y;
+        for (const auto& one : row.shuffles) changes_tile_ = changes_tile_ || (in_tile && one.target == one.source);
+        if (is_outside(layout, row.shuffles)) row.shuffles.clear();
+        (in_tile ? of_tile_ : around_)[nearest].push_back(std::move(row));
       }
   }
 
-  Size pieces() const override { return layout_.groups() * (cleared() + blocks()); }
+  void fill(Buffers buffers, Size group, Size first, Size channels) const override {
+    for (Size block = first; block < first + channels; block += Kind::kChannels) {
+      const Size count = std::min(Kind::kChannels, first + channels - block);
+      for (const auto& rows : of_tile_) fill(buffers, group, rows, block, count);
+      for (const auto& rows : around_) fill(buffers, group, rows, block, count);
+    }
+  }
 
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / (cleared() + blocks()), at = piece % (cleared() + blocks());
-      if (at < cleared()) {
-        const Row& row = outside_rows_[static_cast<std::size_t>(at)];
-        std::fill_n(entries(buffers, layout_.at(group, row.z, row.y, 0, -layout_.halo.left)),
-                    Kind::kInFloat * layout_.image.channels * layout_.channel_floats(), outside_);
-        continue;
-      }
-      const Size channel = (at - cleared()) * kChannels;
-      const Size channels = std::min(kChannels, layout_.image.channels - channel);
-      for (const Row& row : rows_)
-        (kernels_.*Kind::kKernel)(entries(buffers, layout_.at(group, row.z, row.y, channel, 0)), channels,
+  /// Columns beside a row of a tile, and what of it lies outside the picture.
+  void fill_row(Buffers buffers, Size group, Size row, Size first, Size channels) const {
+    fill(buffers, group, of_tile_[static_cast<std::size_t>(row)], first, channels);
+  }
+  /// The rows around the tile that are nearest to this one of it.
+  void fill_near(Buffers buffers, Size group, Size row, Size first, Size channels) const {
+    fill(buffers, group, around_[static_cast<std::size_t>(row)], first, channels);
+  }
+  /// True if vectors of tiles change, which the rows around are made from.
+  bool changes_tile() const { return changes_tile_; }
+
+ private:
+  struct Row {
+    Size z, y;
+    std::vector<typename Kind::Moved> shuffles;  // none if all of it lies outside
+  };
+
+  typename Kind::Entry* entries(Buffers buffers, Size floats) const {
+    return reinterpret_cast<typename Kind::Entry*>(buffers[blocked_] + floats);
+  }
+
+  void fill(Buffers buffers, Size group, const std::vector<Row>& rows, Size first, Size channels) const {
+    for (const Row& row : rows) {
+      if (row.shuffles.empty())
+        std::fill_n(entries(buffers, layout_.at(group, row.z, row.y, first, -layout_.halo.left)),
+                    Kind::kInFloat * channels * layout_.channel_floats(), outside_);
+      else
+        (kernels_.*Kind::kKernel)(entries(buffers, layout_.at(group, row.z, row.y, first, 0)), channels,
                                   Kind::kInFloat * layout_.channel_floats(), row.shuffles.data(),
                                   static_cast<std::ptrdiff_t>(row.shuffles.size()), outside_);
     }
   }
 
- private:
-  static constexpr Size kChannels = Kind::kChannels;
-  struct Row {
-    Size z, y;
-    std::vector<typename Kind::Moved> shuffles;
-  };
-  typename Kind::Entry* entries(Buffers buffers, Size floats) const {
-    return reinterpret_cast<typename Kind::Entry*>(buffers[blocked_] + floats);
-  }
-  Size cleared() const { return static_cast<Size>(outside_rows_.size()); }
-  Size blocks() const { return rows_.empty() ? 0 : ceil_divided(layout_.image.channels, kChannels); }
-
   const Kernels& kernels_;
   int blocked_;
   Layout layout_;
   typename Kind::Entry outside_;
-  std::vector<Row> outside_rows_, rows_;
+  bool changes_tile_ = false;
+  std::vector<std::vector<Row>> of_tile_, around_;  // by row of a tile
+};
+
+/// Pieces: some channels of a group each; or, where there are fewer groups than threads, of one row of a tile and the
+/// rows around the tile that are nearest to it, so that a thread finds what it has written, and writes what it will
+/// read. All of them read rows of tiles. Where these change themselves, because a tile reaches beyond the picture, the
+/// rows around have to wait for all of them.
+template <class Kind>
+class HaloStep final : public Step {
+ public:
+  HaloStep(const Layout& layout, SurroundingsOf<Kind> around, int threads)
+      : layout_(layout), around_(std::move(around)), by_rows_(layout.groups() < threads) {}
+
+  Size pieces() const override { return pieces_at_once() * (by_rows_ && around_.changes_tile() ? 2 : 1); }
+  Size pieces_at_once() const override { return layout_.groups() * (by_rows_ ? rows() : 1) * blocks(); }
+
+  void run(Buffers buffers, Size begin, Size end, float*) const override {
+    for (Size piece = begin; piece < end; ++piece) {
+      const Size at = piece % pieces_at_once(), first = at % blocks() * Kind::kChannels;
+      const Size channels = std::min(Kind::kChannels, layout_.image.channels - first);
+      if (!by_rows_) {
+        around_.fill(buffers, at / blocks(), first, channels);
+        continue;
+      }
+      const Size group = at / blocks() / rows(), row = at / blocks() % rows();
+      const bool is_last_turn = piece + pieces_at_once() >= pieces();
+      if (piece < pieces_at_once()) around_.fill_row(buffers, group, row, first, channels);
+      if (is_last_turn) around_.fill_near(buffers, group, row, first, channels);
+    }
+  }
+
+ private:
+  Size rows() const { return layout_.tiling.rows(); }
+  Size blocks() const { return ceil_divided(layout_.image.channels, Kind::kChannels); }
+
+  Layout layout_;
+  SurroundingsOf<Kind> around_;
+  bool by_rows_;
 };
 
 /// Floats of a channel fetched one by one, wherever they lie: for pictures and tiles so narrow that transposing blocks
-/// of 16 columns would mostly move nothing. Pieces: some channels of a group each.
+/// of 16 columns would mostly move nothing. Pieces: some channels of some stretches of a group each.
 class PickStep final : public Step {
  public:
   /// Where channels and groups of a buffer begin, in floats.
@@ -273,6 +330,7 @@ class PickStep final : public Step {
   /// A stretch of the target; its offsets are the next `count`, -1 for what lies outside.
   struct Stretch {
     Size target, count;
+    Size offsets = 0, inside = 0;  // where its own begin
   };
 
   PickStep(const Kernels& kernels, const Side& source, const Side& target, Size groups, Size channels, float outside,
@@ -286,7 +344,9 @@ class PickStep final : public Step {
         stretches_(std::move(stretches)),
         offsets_(std::move(offsets)) {
     auto next = offsets_.begin();
-    for (const Stretch& one : stretches_)
+    for (Stretch& one : stretches_) {
+      one.offsets = next - offsets_.begin();
+      one.inside = static_cast<Size>(inside_.size());
       for (Size i = 0; i < one.count; ++i, ++next) {
         if (i % kVector == 0) inside_.push_back(0);
         if (*next < 0)
@@ -294,28 +354,31 @@ class PickStep final : public Step {
         else
           inside_.back() = static_cast<std::uint16_t>(inside_.back() | 1 << i % kVector);
       }
+    }
+    const Size count = static_cast<Size>(stretches_.size());
+    parts_ = equal_parts(count, std::min(count, ceil_divided(static_cast<Size>(offsets_.size()), kOffsets)));
   }
 
-  Size pieces() const override { return groups_ * blocks(); }
+  Size pieces() const override { return groups_ * static_cast<Size>(parts_.size()) * blocks(); }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / blocks(), channel = piece % blocks() * kChannels;
+      const Size parts = static_cast<Size>(parts_.size()), group = piece / blocks() / parts;
+      const Range& part = parts_[static_cast<std::size_t>(piece / blocks() % parts)];
+      const Size channel = piece % blocks() * kChannels;
       const float* source = buffers[source_.buffer] + group * source_.group + channel * source_.channel;
       float* target = buffers[target_.buffer] + group * target_.group + channel * target_.channel;
-      const std::int32_t* offsets = offsets_.data();
-      const std::uint16_t* inside = inside_.data();
-      for (const Stretch& one : stretches_) {
+      for (Size i = part.begin; i < part.end; ++i) {
+        const Stretch& one = stretches_[static_cast<std::size_t>(i)];
         kernels_.pick({source, target + one.target, source_.channel, target_.channel,
-                       std::min(kChannels, channels_ - channel), offsets, inside, one.count, outside_});
-        offsets += one.count;
-        inside += ceil_divided(one.count, kVector);
+                       std::min(kChannels, channels_ - channel), offsets_.data() + one.offsets,
+                       inside_.data() + one.inside, one.count, outside_});
       }
     }
   }
 
  private:
-  static constexpr Size kChannels = 16;
+  static constexpr Size kChannels = 16, kOffsets = 1024;  // of a piece, about
   Size blocks() const { return ceil_divided(channels_, kChannels); }
 
   const Kernels& kernels_;
@@ -323,6 +386,7 @@ class PickStep final : public Step {
   Size groups_, channels_;
   float outside_;
   std::vector<Stretch> stretches_;
+  std::vector<Range> parts_;  // of stretches
   std::vector<std::int32_t> offsets_;
   std::vector<std::uint16_t> inside_;  // a bit for each offset, from a new one on in each stretch
 };
@@ -411,13 +475,20 @@ std::unique_ptr<Step> make_crop(const Kernels& kernels, int from, const Layout& 
 bool can_move(const Layout& source) { return source.group_floats() <= kFarthest; }  // the halo may still grow
 
 std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
-                                float outside, bool sees_outside) {
-  return std::make_unique<HaloStep<Floats>>(kernels, blocked, layout, needed, outside, sees_outside);
+                                float outside, bool sees_outside, int threads) {
+  return std::make_unique<HaloStep<Floats>>(
+      layout, SurroundingsOf<Floats>(kernels, blocked, layout, needed, outside, sees_outside), threads);
+}
+
+std::unique_ptr<Surroundings> make_surroundings(const Kernels& kernels, int blocked, const Layout& layout,
+                                                const Halo& needed, float outside, bool sees_outside) {
+  return std::make_unique<SurroundingsOf<Floats>>(kernels, blocked, layout, needed, outside, sees_outside);
 }
 
 std::unique_ptr<Step> make_fixed_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
-                                      std::int16_t outside, bool sees_outside) {
-  return std::make_unique<HaloStep<WholeNumbers>>(kernels, blocked, layout, needed, outside, sees_outside);
+                                      std::int16_t outside, bool sees_outside, int threads) {
+  return std::make_unique<HaloStep<WholeNumbers>>(
+      layout, SurroundingsOf<WholeNumbers>(kernels, blocked, layout, needed, outside, sees_outside), threads);
 }
 
 bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside) {

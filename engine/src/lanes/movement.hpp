@@ -6,6 +6,7 @@
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
 #include "lanes/layout.hpp"
+#include "lanes/surroundings.hpp"
 
 namespace netsurgery {
 
@@ -31,10 +32,13 @@ bool can_move(const Layout& source);
 /// Fills the part of the halo that a window needs, in place: with the neighbours' pixels, and `outside` where the
 /// picture ends. sees_outside: lanes whose tiles reach beyond the picture are cleared too, as windows see them.
 std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
-                                float outside, bool sees_outside);
+                                float outside, bool sees_outside, int threads);
+/// The same for a step that fills them channel by channel.
+std::unique_ptr<Surroundings> make_surroundings(const Kernels& kernels, int blocked, const Layout& layout,
+                                                const Halo& needed, float outside, bool sees_outside);
 /// The same of whole numbers of 16 bits, in a layout of 32 lanes.
 std::unique_ptr<Step> make_fixed_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
-                                      std::int16_t outside, bool sees_outside);
+                                      std::int16_t outside, bool sees_outside, int threads);
 /// False if there is nothing that make_halo would have to do.
 bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "lanes/pieces.hpp"
 #include "lanes/ranges.hpp"
 
 namespace netsurgery {
@@ -47,7 +48,7 @@ class PixelConvolution final : public Step {
     bias_ = convolution.biases();
     place();
     const Size vectors = ceil_divided(outputs_of_group_, kVector);  // of channels
-    strips_ = parts(vectors, kernels.dense_vectors);
+    strips_ = shared_parts(vectors, kernels.dense_vectors, output_layout.groups() * convolution.groups, threads);
     const Size widest = strips_.back().count() * kVector * kFloat;
     inputs_ =
         parts(all_inputs_,
@@ -133,8 +134,7 @@ class PixelConvolution final : public Step {
     const Size strips = static_cast<Size>(strips_.size());
     const Size channels = strips_.back().end * kVector;
     const Size by_cache = ceil_divided(pixels_ * channels * kFloat, kSumBytes);
-    const Size by_threads = output_parts(output_layout_.groups() * convolution_.groups, strips, threads);
-    const Size count = std::min(strips, std::max(by_cache, by_threads));
+    const Size count = output_parts(output_layout_.groups() * convolution_.groups, strips, threads, by_cache);
     for (Size i = 0; i < count; ++i) {
       pieces_.push_back({strips * i / count, strips * (i + 1) / count});
       most_channels_ = std::max(most_channels_, channels_of(pieces_.back()));

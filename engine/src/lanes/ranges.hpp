@@ -12,12 +12,13 @@ struct Range {
   Size count() const { return end - begin; }
 };
 
-/// As few parts as possible of at most `most`, as equal as possible.
-inline std::vector<Range> parts(Size whole, Size most) {
-  const Size count = ceil_divided(whole, most);
+inline std::vector<Range> equal_parts(Size whole, Size count) {
   std::vector<Range> result;
   for (Size i = 0; i < count; ++i) result.push_back({whole * i / count, whole * (i + 1) / count});
   return result;
 }
+
+/// As few parts as possible of at most `most`, as equal as possible.
+inline std::vector<Range> parts(Size whole, Size most) { return equal_parts(whole, ceil_divided(whole, most)); }
 
 }  // namespace netsurgery

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lanes/pieces.hpp"
+
 namespace netsurgery {
 namespace {
 

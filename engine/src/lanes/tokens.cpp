@@ -5,12 +5,15 @@
 #include <limits>
 #include <utility>
 
+#include "lanes/pieces.hpp"
+
 namespace netsurgery {
 namespace {
 
-constexpr Size kMostVectors = 16;  // that lie side by side
-constexpr Size kFewerVectors = 8;  // where there are more than that
-constexpr Size kDepth = 256;       // inputs of a block: with the rows of a panel, about a third of the first cache
+constexpr Size kMostVectors = 16;   // that lie side by side
+constexpr Size kFewerVectors = 8;   // where there are more than that
+constexpr Size kFewestVectors = 3;  // where there are few for the threads
+constexpr Size kDepth = 256;        // inputs of a block: with the rows of a panel, about a third of the first cache
 constexpr double kDenseFrom = 0.5;
 
 Size tokens_of(const Layout& layout) { return layout.image.width; }
@@ -299,9 +302,11 @@ class AttentionStep final : public Step {
 
 }  // namespace
 
-Layout token_layout(Size groups, Size tokens, Size channels) {
+Layout token_layout(Size groups, Size tokens, Size channels, int threads) {
   const Size vectors = ceil_divided(tokens, kVector);
-  const Size rows = vectors <= kMostVectors ? 1 : ceil_divided(vectors, kFewerVectors);
+  const Size by_cache = vectors <= kMostVectors ? 1 : ceil_divided(vectors, kFewerVectors);
+  const Size by_threads = std::min(ceil_divided(Size{threads}, groups), vectors / kFewestVectors);
+  const Size rows = std::max(by_cache, by_threads);
   Layout layout;
   layout.image = {groups, channels, 1, 1, tokens};
   layout.tiling = {1, 1, 1, kVector, 1, rows, ceil_divided(vectors, rows)};

@@ -18,8 +18,9 @@
 
 namespace netsurgery {
 
-/// The layout of `groups` times `tokens` tokens.
-Layout token_layout(Size groups, Size tokens, Size channels);
+/// The layout of `groups` times `tokens` tokens: in rows, of which each thread finds some, so that it has what it wrote
+/// in its own caches when the next step reads it.
+Layout token_layout(Size groups, Size tokens, Size channels, int threads);
 
 /// From (groups * tokens, channels) in NumPy's order; lanes without a token become 0.
 std::unique_ptr<Step> make_token_gather(const Kernels& kernels, int plain, int tokens, const Layout& layout);

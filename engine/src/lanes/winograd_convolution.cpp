@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "lanes/pieces.hpp"
 #include "lanes/ranges.hpp"
 
 namespace netsurgery {

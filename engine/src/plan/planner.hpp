@@ -144,7 +144,7 @@ class Planner {
   /// In groups as wanted. Gathered if it isn't there.
   Place tokens(int value, const Layout& wanted);
   Place new_tokens(const Layout& layout);
-  static Layout tokens_of(const Shape& shape);
+  Layout tokens_of(const Shape& shape) const;
 
   // Attention (planner_attention.cpp)
   void find_attention();
@@ -184,7 +184,11 @@ class Planner {
   bool goes_plain(int value) const;
   static bool is_wasteful(const Layout& layout, const Image& input, const Image& output);
   double following_cycles(const Node& node, const Layout& output) const;
-  /// The input as chosen: gathered, or where it is, its halo filled.
+  /// The input as chosen: gathered, or where it is.
+  Place placed(const Choice& choice, int input, const Image& image, float outside);
+  /// True if windows see something of its halo that isn't filled.
+  bool lacks_halo(const Choice& choice, const Place& place, bool sees_outside);
+  /// The input as chosen, its halo filled.
   Place ready(const Node& node, const Choice& choice, int input, const Image& image, float outside, bool sees_outside);
   /// What follows a product and can be done with it. `output`: the value that is made then.
   Ending ending(const Tiling* tiling, int& output, int& residual_layout, bool activates = false);

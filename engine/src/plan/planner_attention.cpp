@@ -102,7 +102,7 @@ bool Planner::heads_of(const View& view, std::vector<HeadPlace>& places, Layout&
   layout = tokens_of(root);
   if (view.shape[rank - 2] != layout.image.width)
     layout = token_layout(netsurgery::product(root) / (root.back() * root[root.size() - 2]), root[root.size() - 2],
-                          root.back());
+                          root.back(), options_.threads);
   const Size of_root = layout.image.width, all = layout.image.channels, channels = view.shape[rank - 1];
   if (view.shape[rank - 2] != of_root || view.strides[rank - 2] != all) return false;
   if (view.strides[rank - 1] != 1 && channels != 1) return false;

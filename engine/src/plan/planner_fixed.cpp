@@ -173,7 +173,8 @@ Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int 
   grow(place.layout, choice.halo);
   if (needs_halo(layout(place.layout), choice.halo, sees_outside))
     draft(&node, "fixed halo", {place.buffer}, {place.buffer}, halo_cycles(layout(place.layout), choice.halo), [=] {
-      return make_fixed_halo(kernels_, place.buffer, layout(place.layout), choice.halo, outside, sees_outside);
+      return make_fixed_halo(kernels_, place.buffer, layout(place.layout), choice.halo, outside, sees_outside,
+                             options_.threads);
     });
   return place;
 }

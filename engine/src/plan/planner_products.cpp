@@ -104,18 +104,31 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
                     (!tables && way == ConvolutionWay::kWinograd);
   Ending end;
   if (!alone) end = ending(&choice.output, output, residual_layout, !tables);
-  const Place from = ready(node, choice, input, input_image, 0.0f, pads);
+  const bool fills = !tables && fills_surroundings(kernels_, convolution, Layout{output_image, choice.output, {}});
+  const Place from =
+      fills ? placed(choice, input, input_image, 0.0f) : ready(node, choice, input, input_image, 0.0f, pads);
   const Place to = new_place(output_image, choice.output);
   value(output).places.push_back(to);
-  std::vector<int> reads{from.buffer};
+  std::vector<int> reads{from.buffer}, writes{to.buffer};
   if (end.residual >= 0) reads.push_back(end.residual);
   const Size useful = convolution.weight->kept * output_image.count * output_image.pixels();
   const char* kind = tables ? "tables" : name(way);
+  double taken = cycles(layout(to.layout));
+  const bool lacks = fills && lacks_halo(choice, from, pads);
+  if (lacks) {
+    writes.push_back(from.buffer);
+    taken += halo_cycles(layout(from.layout), choice.halo);
+  }
   draft(
-      &node, kind, reads, {to.buffer}, cycles(layout(to.layout)),
+      &node, kind, reads, writes, taken,
       [=] {
         Ending finished = end;
         if (residual_layout >= 0) finished.residual_layout = layout(residual_layout);
+        if (lacks)
+          return make_convolution_by_maps(
+              kernels_, convolution,
+              make_surroundings(kernels_, from.buffer, layout(from.layout), choice.halo, 0.0f, pads), from.buffer,
+              layout(from.layout), to.buffer, layout(to.layout), finished, options_.threads);
         const bool uses_tables = tables && offsets_fit(convolution, layout(from.layout));
         const auto make = uses_tables ? make_table_convolution : make_convolution;
         return make(kernels_, convolution, from.buffer, layout(from.layout), to.buffer, layout(to.layout), finished,

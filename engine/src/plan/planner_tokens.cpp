@@ -32,11 +32,11 @@ bool keeps_order(const Shape& shape, const std::vector<Size>& order) {
 
 }  // namespace
 
-Layout Planner::tokens_of(const Shape& shape) {
+Layout Planner::tokens_of(const Shape& shape) const {
   const Size channels = shape.back(), all = product(shape) / channels;
   const bool apart = shape.size() >= 3 && all / shape.front() >= kFewestTokens;
   const Size groups = apart ? shape.front() : 1;
-  return token_layout(groups, all / groups, channels);
+  return token_layout(groups, all / groups, channels, options_.threads);
 }
 
 Planner::Place Planner::new_tokens(const Layout& layout) { return {new_layout(layout), arena(layout.floats())}; }
@@ -48,7 +48,7 @@ Planner::Place Planner::tokens(int number, const Layout& wanted) {
     if (lies.image.count == wanted.image.count && lies.image.width == wanted.image.width) return value(number).tokens;
   }
   const int from = plain(number);
-  const Layout made = token_layout(wanted.image.count, wanted.image.width, shape(number).back());
+  const Layout made = token_layout(wanted.image.count, wanted.image.width, shape(number).back(), options_.threads);
   const Place to = new_tokens(made);
   if (!known) value(number).tokens = to;
   draft(maker(number), "gather", {from}, {to.buffer}, gather_cycles(made),

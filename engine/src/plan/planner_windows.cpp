@@ -106,14 +106,25 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
   return best;
 }
 
-Planner::Place Planner::ready(const Node& node, const Choice& choice, int input, const Image& image, float outside,
-                              bool sees_outside) {
+Planner::Place Planner::placed(const Choice& choice, int input, const Image& image, float outside) {
   if (choice.place < 0) return gathered(input, image, choice.input, choice.halo, outside);
   const Place place = value(input).places[static_cast<std::size_t>(choice.place)];
   grow(place.layout, choice.halo);
-  if (needs_halo(layout(place.layout), choice.halo, sees_outside))
-    draft(&node, "halo", {place.buffer}, {place.buffer}, halo_cycles(layout(place.layout), choice.halo),
-          [=] { return make_halo(kernels_, place.buffer, layout(place.layout), choice.halo, outside, sees_outside); });
+  return place;
+}
+
+bool Planner::lacks_halo(const Choice& choice, const Place& place, bool sees_outside) {
+  return choice.place >= 0 && needs_halo(layout(place.layout), choice.halo, sees_outside);
+}
+
+Planner::Place Planner::ready(const Node& node, const Choice& choice, int input, const Image& image, float outside,
+                              bool sees_outside) {
+  const Place place = placed(choice, input, image, outside);
+  if (lacks_halo(choice, place, sees_outside))
+    draft(&node, "halo", {place.buffer}, {place.buffer}, halo_cycles(layout(place.layout), choice.halo), [=] {
+      return make_halo(kernels_, place.buffer, layout(place.layout), choice.halo, outside, sees_outside,
+                       options_.threads);
+    });
   return place;
 }
 

@@ -6,7 +6,7 @@
 namespace netsurgery {
 namespace {
 
-constexpr double kSharedFrom = 12000;  // cycles: a few times what it takes threads to meet
+constexpr double kSharedFrom = 3000;  // cycles: a few times what it takes threads to meet
 
 /// cycles: of the whole step, which is shared as often as threads meet in it.
 bool is_worth_sharing(const Step& step, double cycles) {

@@ -1,0 +1,34 @@
+#include "lanes/pieces.hpp"
+
+#include <algorithm>
+
+namespace netsurgery {
+
+double unevenness(const std::vector<Range>& pieces, Size times, int threads) {
+  std::vector<Size> taken(static_cast<std::size_t>(threads));  // by each thread
+  Size whole = 0;
+  for (Size i = 0; i < times; ++i)
+    for (const Range& piece : pieces) {
+      *std::min_element(taken.begin(), taken.end()) += piece.count();
+      whole += piece.count();
+    }
+  return static_cast<double>(*std::max_element(taken.begin(), taken.end()) * threads) / static_cast<double>(whole);
+}
+
+Size output_parts(Size strips, Size outputs, int threads, Size least) {
+  constexpr double kFair = 1.1;
+  const Size most = std::min(outputs, std::max<Size>(least, 8));
+  for (Size parts = least; parts < most; ++parts) {
+    const double turns = static_cast<double>(ceil_divided(strips * parts, threads));
+    if (turns * threads <= kFair * static_cast<double>(strips * parts)) return parts;
+  }
+  return most;
+}
+
+std::vector<Range> shared_parts(Size whole, Size most, Size times, int threads) {
+  const Size sharers = std::min(ceil_divided(Size{threads}, times), whole);  // of each of the wholes
+  const Size count = ceil_divided(ceil_divided(whole, most), sharers) * sharers;
+  return equal_parts(whole, std::min(count, whole));
+}
+
+}  // namespace netsurgery
