@@ -9,6 +9,7 @@ from typing import Any
 import cells
 
 RECORD = Path(__file__).parent / "results" / "fixed_point.json"
+AVX512_RECORD = RECORD.with_name("fixed_point-avx512.json")
 OTHERS = {
     "float": "our floats",
     "onnxruntime": "ONNX Runtime float32",
@@ -40,7 +41,8 @@ def fixed_point_table(path: Path = RECORD) -> str:
         f"Python, {record['rounds']} turns of each. Random weights, spread as those of trained networks: the largest "
         "of each convolution (but for depthwise ones) and linear layer are kept, as powers of two; "
         f"activations of 8 bits and more. ONNX Runtime {record['versions']['onnxruntime']} computes the same weights "
-        "densely; int8 is its own static quantisation, by channel."
+        "densely; int8 is its own static quantisation, by channel. Memory: the most that is taken "
+        f"{record['memory']}, above the library's own."
         f"{cells.busy(record['rows'])}",
     ]
     return "\n".join(lines)

@@ -57,7 +57,7 @@ void check_graph(const Graph& graph) {
     require(node.output == made++ && (node.inputs.empty() || node.inputs.back() != kLeftOut));
   }
   for (const int output : graph.outputs) require(output >= 0 && output < values);
-  for (const Constant& constant : graph.constants) check_constant(constant);
+  for (const auto& constant : graph.constants) check_constant(*constant);
   for (const Sizes& sizes : graph.tried_sizes()) graph.shapes(sizes);  // all were checked
   for (const Size size : {Size{1} << 20, kLargestSize, std::numeric_limits<Size>::max(), Size{0}, Size{-7}}) try {
       Sizes sizes;

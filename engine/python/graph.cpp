@@ -137,7 +137,7 @@ nb::dict viewed(const nb::bytes& content, Size elements, Size value_elements, co
   }
   nb::dict result = structure(graph);
   result["output_names"] = made_of(graph.output_names, text);
-  result["constants"] = made_of(graph.constants, constant);
+  result["constants"] = made_of(graph.constants, [](const auto& given) { return constant(*given); });
   result["shapes"] = made_of(shapes, [](const Shape& shape) { return numbers(shape); });
   return result;
 }
@@ -154,7 +154,7 @@ class PyFileReader {
     const Structure& read = reader_->structure();
     nb::dict result = ::structure(read.graph);
     result["names"] = made_of(read.names, text);
-    result["constants"] = made_of(read.graph.constants, [](const Constant& given) { return numbers(given.shape); });
+    result["constants"] = made_of(read.graph.constants, [](const auto& given) { return numbers(given->shape); });
     return result;
   }
   double structure_bits() const { return reader_->structure_bits(); }

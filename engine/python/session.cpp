@@ -114,16 +114,19 @@ nb::tuple tuple_of(const Shape& shape, const Graph& graph) {
 
 class PySession {
  public:
-  PySession(const nb::bytes& content, int threads, Size elements, Size value_elements, bool plain_only) {
-    const auto* bytes = static_cast<const std::uint8_t*>(content.data());
-    const std::size_t size = content.size();
+  PySession(nb::bytes content, int threads, Size elements, Size value_elements, bool plain_only)
+      : content_(std::move(content)) {
+    const auto* bytes = static_cast<const std::uint8_t*>(content_.data());
+    const std::size_t size = content_.size();
+    const Limits limits{elements, value_elements};
     notice_forks();
     SessionOptions options;
     options.threads = threads;
     options.plain_only = plain_only;
     {
       nb::gil_scoped_release release;
-      session_ = std::make_unique<Session>(read_graph(bytes, size, Limits{elements, value_elements}), options);
+      session_ = std::make_unique<Session>(read_graph(bytes, size, limits), options,
+                                           [=] { return read_constants(bytes, size, limits); });
     }
     const nb::module_ numpy = nb::module_::import_("numpy");
     empty_ = numpy.attr("empty");
@@ -288,6 +291,7 @@ class PySession {
     session_->run(sizes, inputs, outputs);
   }
 
+  nb::bytes content_;  // which session_ may read again
   std::unique_ptr<Session> session_;
   std::mutex busy_;  // held by the thread that uses session_
   std::uint64_t seen_forks_ = forks.load(std::memory_order_relaxed);

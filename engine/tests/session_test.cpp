@@ -121,11 +121,15 @@ Arrays inputs_of(const Graph& graph, const Sizes& sizes) {
   return arrays;
 }
 
-/// A session, and arrays of exactly the right size, so that whatever lies beyond them is found out.
+/// A session that lets go of its weights, and arrays of exactly the right size: whatever is read beyond them, or of
+/// weights that are gone, is found out.
 class Run {
  public:
   Run(const Network& network, int threads, bool plain_only)
-      : session_(network.graph(), SessionOptions{threads, plain_only}) {}
+      : session_(network.graph(), SessionOptions{threads, plain_only, 0}, [this, &network] {
+          ++reads_;
+          return read_constants(network.bytes.data(), network.bytes.size(), {});
+        }) {}
 
   /// False if the network can't run with a first axis of this size.
   bool prepare(Size batch) {
@@ -152,8 +156,11 @@ class Run {
     session_.run(sizes_, from_.data(), to_.data());
     return outputs_;
   }
+  /// How often the weights were read after the first time.
+  int reads() const { return reads_; }
 
  private:
+  int reads_ = 0;
   Session session_;
   Sizes sizes_{};
   Arrays inputs_, outputs_;
@@ -246,6 +253,17 @@ void plans_that_were_dropped_are_made_again(const Network& network) {
   }
 }
 
+void weights_are_read_once_more_if_other_sizes_come(const Network& network) {
+  force(available_instructions().front());
+  Run run(network, 2, false);
+  const Graph graph = network.graph();
+  if (graph.constants.empty() || graph.axes.empty() || !run.prepare(1)) return;
+  CHECK(run.prepare(1) && run.reads() == 0);
+  if (!run.prepare(5)) return;
+  CHECK(run.reads() == 1);
+  if (run.prepare(16)) CHECK(run.reads() == 1);
+}
+
 void sessions_in_several_threads_do_not_disturb_each_other(const Network& network) {
   force(available_instructions().front());
   Run expected(network, 1, false);
@@ -269,6 +287,7 @@ int main(int count, char** arguments) {
     every_set_and_number_of_threads_agrees(network);
     a_prepared_run_allocates_nothing(network);
     plans_that_were_dropped_are_made_again(network);
+    weights_are_read_once_more_if_other_sizes_come(network);
     sessions_in_several_threads_do_not_disturb_each_other(network);
   }
 }

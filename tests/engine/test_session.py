@@ -28,6 +28,7 @@ from netsurgery.errors import (
     SettingError,
 )
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import Session
 
@@ -173,6 +174,63 @@ def test_loading_and_running_read_the_file_once() -> None:
     assert "packed" not in vars(session)
     assert session.packed is session.packed
     assert session.graph is session.packed.graph
+
+
+def large() -> Graph:
+    """Numbers of rows, and pictures, with more weights than a session keeps: a table, 3 x 3 windows, two layers."""
+    generator, builder = np.random.default_rng(3), GraphBuilder()
+    table = builder.constant(generator.normal(size=(1000, 64)).astype(np.float32))
+    rows = builder.node("Embedding", [builder.input("rows", ("batch", 3), ValueType.INT64), table])
+    picture = builder.input("picture", ("batch", 64, 16, 16))
+    windows = builder.constant(generator.normal(size=(64, 64, 3, 3)).astype(np.float32))
+    value = builder.node("Relu", [builder.node("Conv", [picture, windows], pads=(1, 1, 1, 1))])
+    value = builder.node("Reshape", [value], shape=(-1, 64 * 16 * 16))
+    full = builder.constant(sparse(generator, 48, 64 * 16 * 16, density=0.5))
+    few = builder.constant(sparse(generator, 24, 64 * 16 * 16))
+    outputs = [builder.node("Linear", [value, weight]) for weight in (full, few)]
+    return builder.graph([rows, *outputs])
+
+
+def test_weights_that_were_let_go_of_are_there_for_every_size_and_for_sums_that_are_not_finite() -> None:
+    content = encode(large())
+    session = Session(content, threads=2)
+    for batch in (1, 1, 4, 1, 16, 4):
+        inputs = (np.arange(3 * batch).reshape(batch, 3) * 17, normal(batch, 64, 16, 16))
+        inputs[1][0, 0, 5, 5] = np.nan
+        expected = Session(content, threads=2)(*inputs)
+        for given, wanted in zip(session(*inputs), expected, strict=True):
+            np.testing.assert_array_equal(given, wanted)
+        assert np.isfinite(expected[1][1:]).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells the resident set as Linux does")
+def test_a_session_that_has_run_keeps_no_more_than_its_plan_and_the_file() -> None:
+    code = """
+import numpy
+from netsurgery.graph.ir import GraphBuilder
+from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
+def resident():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+builder = GraphBuilder()
+weight = numpy.random.default_rng(0).normal(size=(2000, 4000)).astype(numpy.float32)
+weight[numpy.abs(weight) < 1] = 0
+kept = numpy.count_nonzero(weight)
+layer = builder.node("Linear", [builder.input("x", ("batch", 4000)), builder.constant(weight)])
+content = encode(builder.graph([layer]))
+x = numpy.ones((1, 4000), numpy.float32)
+del weight, builder
+Session(content, threads=1)(x)
+before = resident()
+sessions = [Session(content, threads=1) for _ in range(4)]
+for session in sessions:
+    session(x)
+print((resident() - before) / 4 / kept)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 10  # bytes: a float and an offset, not another float and a column of 32 bits too
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])  # noqa: S301

@@ -74,7 +74,7 @@ FileReader::FileReader(const std::uint8_t* content, std::size_t size, const Limi
 FileReader::~FileReader() = default;
 
 StoredTensor FileReader::next() {
-  return bounded([&] { return parts_->tensors.read(structure_.graph.constants.at(read_++)); });
+  return bounded([&] { return parts_->tensors.read(*structure_.graph.constants.at(read_++)); });
 }
 
 void FileReader::finish() {
@@ -88,11 +88,27 @@ void FileReader::finish() {
   }
 }
 
+namespace {
+
+std::vector<std::shared_ptr<Constant>> constants_of(FileReader& reader) {
+  std::vector<std::shared_ptr<Constant>> constants;
+  while (constants.size() < reader.structure().graph.constants.size())
+    constants.push_back(std::make_shared<Constant>(kept(reader.next())));
+  reader.finish();
+  return constants;
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<Constant>> read_constants(const std::uint8_t* content, std::size_t size,
+                                                      const Limits& limits) {
+  FileReader reader(content, size, limits);
+  return constants_of(reader);
+}
+
 Graph read_graph(const std::uint8_t* content, std::size_t size, const Limits& limits) {
   FileReader reader(content, size, limits);
-  std::vector<Constant> constants;
-  while (constants.size() < reader.structure().graph.constants.size()) constants.push_back(kept(reader.next()));
-  reader.finish();
+  std::vector<std::shared_ptr<Constant>> constants = constants_of(reader);
   Graph graph = reader.take().graph;
   graph.constants = std::move(constants);
   return graph;

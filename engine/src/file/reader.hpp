@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "file/stored_tensor.hpp"
 #include "file/structure_reader.hpp"
@@ -45,7 +46,9 @@ class FileReader {
   std::size_t read_ = 0;
 };
 
-/// All of a file. Throws as FileReader does.
+/// All of a file, and its constants alone. Throw as FileReader does.
 Graph read_graph(const std::uint8_t* content, std::size_t size, const Limits& limits = {});
+std::vector<std::shared_ptr<Constant>> read_constants(const std::uint8_t* content, std::size_t size,
+                                                      const Limits& limits);
 
 }  // namespace netsurgery

@@ -234,7 +234,7 @@ StructureReader::Operands StructureReader::operands(const OperatorEntry& entry) 
         refuse_limit("the file declares more than " + with_commas(kMostConstants) + " constants.");
       result.values.push_back(first_constant_ + static_cast<int>(graph_.constants.size()));
       result.new_constants.push_back(place);
-      graph_.constants.emplace_back();
+      graph_.constants.push_back(std::make_shared<Constant>());
       constant_known_.push_back(false);
       constant_names_.emplace_back();
     }
@@ -355,7 +355,7 @@ void StructureReader::add_constant(const OperatorEntry& entry, std::size_t place
     refuse_limit("the file declares constants of more than " + with_commas(granted_.elements) +
                  " entries. If you trust it, raise the limit of elements.");
   elements_ += entries;
-  Constant& constant = graph_.constants[number];
+  Constant& constant = *graph_.constants[number];
   constant.rows = shape.size() < 2 ? 1 : shape[0];
   constant.columns = entries / constant.rows;
   constant.shape = std::move(shape);
@@ -377,7 +377,7 @@ const Shape* StructureReader::shape_of(int value) const {
   if (value == kLeftOut) return nullptr;
   if (value < first_constant_) return &values_[static_cast<std::size_t>(value)];
   const auto number = static_cast<std::size_t>(value - first_constant_);
-  return constant_known_[number] ? &graph_.constants[number].shape : nullptr;
+  return constant_known_[number] ? &graph_.constants[number]->shape : nullptr;
 }
 
 std::string StructureReader::made_up_name(std::size_t value) const {

@@ -86,6 +86,17 @@ Constant Constant::rows_of(const std::vector<Size>& chosen) const {
   return some;
 }
 
+Constant Constant::outline() const {
+  Constant made;
+  made.shape = shape;
+  made.rows = rows;
+  made.columns = columns;
+  made.form = form;
+  made.planes = planes;
+  made.kept = kept;
+  return made;
+}
+
 std::vector<float> dense_or(const Constant* constant, Size count, float otherwise) {
   return constant ? constant->dense() : std::vector<float>(static_cast<std::size_t>(count), otherwise);
 }
@@ -262,7 +273,7 @@ std::vector<Shape> Graph::shapes(const Sizes& sizes) const {
     require_possible(known[i]);
   }
   const auto first = static_cast<std::size_t>(first_constant());
-  for (std::size_t i = 0; i < constants.size(); ++i) known[first + i] = constants[i].shape;
+  for (std::size_t i = 0; i < constants.size(); ++i) known[first + i] = constants[i]->shape;
   std::vector<const Shape*> operands;
   const auto place = [&](std::size_t i) {
     return "node " + std::to_string(i + 1) + ", " + entry_of(nodes[i].op).name + ": ";

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,8 +69,8 @@ struct Node {
 };
 
 /// A constant without its zeros, as a matrix with one row for each output: (O, C * |K|) for a weight (O, C, *K),
-/// (1, n) for a rank of 0 or 1.
-struct Constant {
+/// (1, n) for a rank of 0 or 1. Steps that read it while they run keep it: the graph may let go of it before.
+struct Constant : std::enable_shared_from_this<Constant> {
   enum class Form : std::uint8_t {
     kDense,   // values: all entries
     kSparse,  // values: the entries other than +0, row by row; columns, starts: where they stand
@@ -91,6 +92,8 @@ struct Constant {
   std::vector<float> dense() const;
   /// Some of its rows, in this order; planes become their sums.
   Constant rows_of(const std::vector<Size>& chosen) const;
+  /// What is known of it without its entries.
+  Constant outline() const;
 };
 
 /// All entries of a constant, row by row; where there is none, `count` times `otherwise`, which changes nothing.
@@ -128,7 +131,7 @@ struct FoundEntries {
 struct Graph {
   std::vector<Input> inputs;
   std::vector<Node> nodes;
-  std::vector<Constant> constants;
+  std::vector<std::shared_ptr<Constant>> constants;
   std::vector<OpenAxis> axes;  // in order of their first appearance in the inputs
   std::vector<Extent> extents;
   std::vector<int> outputs;  // numbers of values: of inputs or nodes
@@ -136,7 +139,7 @@ struct Graph {
 
   int first_constant() const { return static_cast<int>(inputs.size() + nodes.size()); }
   bool is_constant(int value) const { return value >= first_constant(); }
-  const Constant& constant(int value) const { return constants[static_cast<std::size_t>(value - first_constant())]; }
+  const Constant& constant(int value) const { return *constants[static_cast<std::size_t>(value - first_constant())]; }
   /// The type of a value's entries.
   ValueType type(int value) const;
   /// The smallest sizes of the open axes.

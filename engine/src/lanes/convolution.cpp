@@ -69,7 +69,7 @@ class SparseConvolution final : public Step {
     pack();
     cut_outputs(threads);
     convolution_.weight = nullptr;  // everything is packed
-    expanded_ = Constant{};
+    expanded_ = Constant();
   }
 
   /// Rows of strips times parts of the outputs. Strips of one row stay together: theirs are neighbouring cache lines,

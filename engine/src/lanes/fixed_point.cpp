@@ -83,7 +83,7 @@ class FixedConvolution final : public Step {
 
  private:
   struct Start {
-    std::size_t vector, run;
+    std::uint32_t vector, run;
   };
   /// Some input channels, or all of them: whatever stays in a near cache while all outputs see it.
   struct Block {
@@ -112,7 +112,8 @@ class FixedConvolution final : public Step {
         const Size place = row / of_group * group_floats + input_offset(convolution, input_layout_, column);
         connections.push_back({place / kVector, std::ilogb(value), value < 0});
       });
-      block.starts.push_back({block.vectors.size(), block.runs.size()});
+      block.starts.push_back(
+          {static_cast<std::uint32_t>(block.vectors.size()), static_cast<std::uint32_t>(block.runs.size())});
       std::stable_sort(connections.begin(), connections.end(), [](const Connection& a, const Connection& b) {
         return a.exponent != b.exponent ? a.exponent > b.exponent : a.negative < b.negative;
       });

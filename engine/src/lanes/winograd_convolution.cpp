@@ -68,6 +68,7 @@ class WinogradConvolution final : public Step {
                       int output, const Layout& output_layout, const Ending& ending, int threads)
       : kernels_(kernels),
         convolution_(convolution),
+        weight_(convolution.weight->weak_from_this().lock()),
         inputs_of_group_(input_layout.image.channels / convolution.groups * convolution.kernel_z),
         input_(input),
         output_(output),
@@ -322,6 +323,7 @@ class WinogradConvolution final : public Step {
 
   const Kernels& kernels_;
   Convolution convolution_;
+  const std::shared_ptr<const Constant> weight_;  // kept for sums that aren't finite; none if nobody else shares it
   Size inputs_of_group_;  // channels, of each slice that a window sees
   int input_, output_;
   Layout input_layout_, output_layout_;

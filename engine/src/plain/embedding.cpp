@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <memory>
 
 #include "plain/makers.hpp"
 #include "plain/outside.hpp"
@@ -20,13 +21,15 @@ class Embedding final : public PlainKernel {
       : rows_(making.constant(1)->rows),
         width_(making.constant(1)->columns),
         count_(entries(making.operands[0])),
+        weight_(making.constant(1)->weak_from_this().lock()),
         parts_(count_, width_) {
     const Constant& weight = *making.constant(1);
     if (weight.form == Constant::Form::kDense) {
-      table_ = weight.values.data();  // of the graph, which stays: a vocabulary is large
+      table_ = weight.values.data();  // shared with the graph: a vocabulary is large
     } else {
       own_ = weight.dense();
       table_ = own_.data();
+      weight_ = nullptr;
     }
   }
   Size pieces() const override { return parts_.pieces(); }
@@ -46,6 +49,7 @@ class Embedding final : public PlainKernel {
  private:
   Outside outside_;
   Size rows_, width_, count_;
+  std::shared_ptr<const Constant> weight_;
   std::vector<float> own_;
   const float* table_;
   Parts parts_;

@@ -32,7 +32,7 @@ class PlainKernel {
   virtual void run(const float* const* inputs, float* output, Size begin, Size end, float* scratch) const = 0;
 };
 
-/// The kernel of a node for operands of these shapes. `graph` is needed for constants and stays alive.
+/// The kernel of a node for operands of these shapes. Constants that it reads while it runs it keeps.
 std::unique_ptr<PlainKernel> make_plain_kernel(const Graph& graph, const Node& node, const std::vector<Shape>& operands,
                                                const Shape& output, const Kernels& kernels = kernels_for(chosen()));
 

@@ -17,8 +17,13 @@
 #include "session/session.hpp"
 
 struct ns_session {
-  ns_session(netsurgery::Graph graph, const netsurgery::SessionOptions& options) : session(std::move(graph), options) {}
+  ns_session(std::vector<std::uint8_t> bytes, const netsurgery::Limits& limits,
+             const netsurgery::SessionOptions& options)
+      : content(std::move(bytes)),
+        session(netsurgery::read_graph(content.data(), content.size(), limits), options,
+                [this, limits] { return netsurgery::read_constants(content.data(), content.size(), limits); }) {}
 
+  const std::vector<std::uint8_t> content;  // which the session may read again
   netsurgery::Session session;
 };
 
@@ -119,8 +124,8 @@ std::vector<std::uint8_t> content_of(const char* path) {
   }
 }
 
-ns_session* loaded(const std::uint8_t* bytes, std::size_t size, const CheckedOptions& options) {
-  return new ns_session(read_graph(bytes, size, options.limits), options.session);
+ns_session* loaded(std::vector<std::uint8_t> content, const CheckedOptions& options) {
+  return new ns_session(std::move(content), options.limits, options.session);
 }
 
 Sizes sizes_of(const ns_session& session, const std::int64_t* sizes) {
@@ -144,7 +149,9 @@ ns_status ns_load(const void* bytes, size_t size, const ns_options* options, ns_
   return guarded([&] {
     require_given(session, "session");
     require_given(bytes, "bytes");
-    *session = loaded(static_cast<const std::uint8_t*>(bytes), size, checked(options));
+    const CheckedOptions how = checked(options);
+    const auto* const first = static_cast<const std::uint8_t*>(bytes);
+    *session = loaded(std::vector<std::uint8_t>(first, first + size), how);
   });
 }
 
@@ -154,9 +161,9 @@ ns_status ns_load_path(const char* path, const ns_options* options, ns_session**
     require_given(session, "session");
     require_given(path, "path");
     const CheckedOptions how = checked(options);
-    const std::vector<std::uint8_t> content = content_of(path);
+    std::vector<std::uint8_t> content = content_of(path);
     try {
-      *session = loaded(content.data(), content.size(), how);
+      *session = loaded(std::move(content), how);
     } catch (const Error& error) {
       if (error.status() == NS_ERROR_INSTRUCTIONS) throw;  // not the file's fault
       throw Error(error.status(), std::string(path) + ": " + error.what());

@@ -27,8 +27,9 @@ bool rounds(const Graph& graph) {
 
 }  // namespace
 
-PlanCache::PlanCache(const Graph& graph, const Kernels& kernels, bool plain_only, int threads)
+PlanCache::PlanCache(const Graph& graph, Weights& weights, const Kernels& kernels, bool plain_only, int threads)
     : graph_(graph),
+      weights_(weights),
       kernels_(kernels),
       axis_(separable_axis(graph)),
       most_(rounds(graph) ? kShorts : kVector),
@@ -104,6 +105,7 @@ Sizes PlanCache::with_images(Sizes sizes, Size images) const {
 }
 
 Plan PlanCache::made(const Sizes& sizes, const Cheapest& way, bool estimate_only) const {
+  weights_.need();
   PlanOptions options;
   options.images = way.images;
   options.whole_numbers = way.whole_numbers;

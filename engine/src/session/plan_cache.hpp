@@ -12,6 +12,7 @@
 #include "isa/kernels.hpp"
 #include "plan/plan.hpp"
 #include "session/runner.hpp"
+#include "session/weights.hpp"
 
 namespace netsurgery {
 
@@ -45,8 +46,8 @@ struct Cut {
 
 class PlanCache {
  public:
-  /// The graph has to outlive it. threads >= 1: as many may share a run.
-  PlanCache(const Graph& graph, const Kernels& kernels, bool plain_only, int threads);
+  /// Graph and weights have to outlive it. threads >= 1: as many may share a run.
+  PlanCache(const Graph& graph, Weights& weights, const Kernels& kernels, bool plain_only, int threads);
 
   /// How a run at these sizes is cut; without plans before `plan`, and good until the next call. Throws
   /// Error(NS_ERROR_INPUT) if the network can't run at them.
@@ -84,6 +85,7 @@ class PlanCache {
   void choose_sharing(Cut& cut) const;
 
   const Graph& graph_;
+  Weights& weights_;
   const Kernels& kernels_;
   const std::size_t axis_;  // of images that are worked on apart, or kNoAxis
   const Size most_;         // images that may share a vector

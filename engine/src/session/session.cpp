@@ -18,8 +18,12 @@ namespace netsurgery {
 
 /// The plans that a session has made, and what they run with: both are for a number of threads.
 struct Session::Prepared {
-  Prepared(const Graph& graph, const Kernels& kernels, bool plain_only, int count)
-      : plans(graph, kernels, plain_only, count), rows(graph), workplace(count), threads(count) {}
+  Prepared(const Graph& graph, Weights& given, const Kernels& kernels, bool plain_only, int count)
+      : plans(graph, given, kernels, plain_only, count),
+        rows(graph),
+        workplace(count),
+        weights(given),
+        threads(count) {}
 
   Cut& cut(const Sizes& sizes) {
     Cut& found = plans.cut(sizes);
@@ -31,6 +35,7 @@ struct Session::Prepared {
         plans.discard();  // memory may have moved
         throw;
       }
+      weights.let_go();
     }
     rows.prepare(sizes);
     plans.use(found);
@@ -40,11 +45,15 @@ struct Session::Prepared {
   PlanCache plans;
   RowCheck rows;
   Workplace workplace;
+  Weights& weights;
   const int threads;
 };
 
-Session::Session(Graph graph, const SessionOptions& options)
-    : graph_(std::move(graph)), kernels_(kernels_for(chosen())), plain_only_(options.plain_only) {
+Session::Session(Graph graph, const SessionOptions& options, Weights::Read read)
+    : graph_(std::move(graph)),
+      weights_(graph_, std::move(read), options.lets_go_from),
+      kernels_(kernels_for(chosen())),
+      plain_only_(options.plain_only) {
   set_threads(options.threads > 0 ? options.threads : usable_cores());
 }
 
@@ -54,7 +63,7 @@ int Session::threads() const { return prepared_->threads; }
 
 void Session::set_threads(int threads) {
   if (!prepared_ || threads != prepared_->threads)
-    prepared_ = std::make_unique<Prepared>(graph_, kernels_, plain_only_, threads);
+    prepared_ = std::make_unique<Prepared>(graph_, weights_, kernels_, plain_only_, threads);
 }
 
 const std::vector<Shape>& Session::output_shapes(const Sizes& sizes) {

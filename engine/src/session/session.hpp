@@ -4,21 +4,24 @@
 #include <memory>
 
 #include "graph/graph.hpp"
+#include "session/weights.hpp"
 
 namespace netsurgery {
 
 struct Kernels;
 
 struct SessionOptions {
-  int threads = 0;          // 0: one for each core that the process may use
-  bool plain_only = false;  // for tests: every operator on the path that handles anything
+  int threads = 0;              // 0: one for each core that the process may use
+  bool plain_only = false;      // for tests: every operator on the path that handles anything
+  Size lets_go_from = 1 << 18;  // numbers of all weights: a network of fewer keeps them between plans
 };
 
 struct Cut;
 
 class Session {
  public:
-  explicit Session(Graph graph, const SessionOptions& options = {});
+  /// read: see Weights.
+  explicit Session(Graph graph, const SessionOptions& options = {}, Weights::Read read = {});
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -47,7 +50,8 @@ class Session {
   struct Prepared;
   void refuse_faults(const Cut& cut) const;
 
-  const Graph graph_;
+  Graph graph_;
+  Weights weights_;
   const Kernels& kernels_;
   const bool plain_only_;
   std::unique_ptr<Prepared> prepared_;
