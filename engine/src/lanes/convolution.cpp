@@ -23,8 +23,6 @@ constexpr double kCyclesPerSum = 3;        // of a vector
 constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
 constexpr Size kActivatedBytes = 16 * 1024;  // of sums that are still in the first cache when an activation follows
 constexpr Size kFewestActivated = 8;         // output channels at once
-constexpr Size kMapsBytes = 256 * 1024;      // of the channels whose surroundings are filled together, in and out
-constexpr Size kFewestMaps = 8;              // of these channels
 constexpr Size kMapRowsBytes = 64 * 1024;    // of rows of the channels that are worked on together, in and out
 
 /// Some input channels and the output channels that see them.
@@ -193,14 +191,8 @@ class SparseConvolution final : public Step {
   /// so few that rows which the next strip sees again are still in the second cache.
   void cut_outputs(int threads) {
     if (around_) {
-      const auto map_bytes = [](const Layout& layout) {
-        return layout.slices() * layout.rows() * layout.channel_floats() * static_cast<Size>(sizeof(float));
-      };
-      const Size bytes = convolution_.groups * map_bytes(input_layout_) + all_outputs_ * map_bytes(output_layout_);
-      const Size by_cache = std::min(ceil_divided(bytes, kMapsBytes), ceil_divided(convolution_.groups, kFewestMaps));
-      for (const Range& groups : equal_parts(
-               convolution_.groups, output_parts(output_layout_.groups(), convolution_.groups, threads, by_cache)))
-        outputs_.push_back({groups.begin * outputs_of_group(), groups.end * outputs_of_group()});
+      for (const Range& maps : parts_of_maps(input_layout_, output_layout_, threads))
+        outputs_.push_back({maps.begin * outputs_of_group(), maps.end * outputs_of_group()});
       return;
     }
     const OutputCuts cuts{all_outputs_, convolution_.groups, 1};

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
+#include "lanes/pieces.hpp"
 #include "lanes/ranges.hpp"
 
 namespace netsurgery {
@@ -18,49 +20,71 @@ int place_of_taps(Size taps) {
   return found == std::end(kDepthwiseTaps) ? -1 : static_cast<int>(found - std::begin(kDepthwiseTaps));
 }
 
-/// Pieces: rows of tiles in all groups.
+/// Pieces: rows of tiles in all groups; or all rows of some channels, where what lies around their tiles is filled
+/// first.
 class FixedDepthwiseStep final : public Step {
  public:
   FixedDepthwiseStep(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
-                     int output, const Layout& output_layout, const FixedEnding& ending)
+                     int output, const Layout& output_layout, const FixedEnding& ending,
+                     std::unique_ptr<const Surroundings> around, int threads)
       : kernels_(kernels),
         windows_(convolution),
+        around_(std::move(around)),
         input_(input),
         output_(output),
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending),
         weights_(convolution.weight->dense()),
-        columns_(parts(output_layout.tiling.width, std::min<Size>(kernels.most_vectors, kMostStripColumns))) {}
+        columns_(parts(output_layout.tiling.width, std::min<Size>(kernels.most_vectors, kMostStripColumns))) {
+    if (around_) maps_ = parts_of_maps(input_layout, output_layout, threads);
+  }
 
-  Size pieces() const override { return output_layout_.groups() * output_layout_.tiling.height; }
+  Size pieces() const override {
+    return output_layout_.groups() * (around_ ? static_cast<Size>(maps_.size()) : output_layout_.tiling.height);
+  }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
-    const auto& kernels = kernels_.fixed_depthwise[place_of_taps(windows_.kernel_x)][windows_.stride_x - 1];
-    FixedDepthwise work{};
-    work.input_row = kShortsPerFloat * windows_.dilation_y * input_layout_.row_floats();
-    work.input_channel = kShortsPerFloat * input_layout_.channel_floats();
-    work.output_channel = kShortsPerFloat * output_layout_.channel_floats();
-    work.channels = output_layout_.image.channels;
-    work.weights = weights_.data();
-    work.taps_y = windows_.kernel_y;
-    work.finish.scale = ending_.scale.data();
-    work.finish.shift = ending_.shift.data();
-    work.finish.low = ending_.low;
-    work.finish.high = ending_.high;
     for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / output_layout_.tiling.height, y = piece % output_layout_.tiling.height;
-      for (const Range& columns : columns_) {
-        work.input = shorts(buffers[input_] + windows_.begin(input_layout_, group, 0, y, columns.begin));
-        work.output = shorts(buffers[output_] + output_layout_.at(group, 0, y, 0, columns.begin));
-        kernels[columns.count() - 1](work);
+      if (!around_) {
+        const Size height = output_layout_.tiling.height;
+        row(buffers, piece / height, piece % height, {0, output_layout_.image.channels});
+        continue;
       }
+      const Size count = static_cast<Size>(maps_.size()), group = piece / count;
+      const Range& channels = maps_[static_cast<std::size_t>(piece % count)];
+      around_->fill(buffers, group, channels.begin, channels.count());
+      for (Size y = 0; y < output_layout_.tiling.height; ++y) row(buffers, group, y, channels);
     }
   }
 
  private:
+  void row(Buffers buffers, Size group, Size y, const Range& channels) const {
+    const auto& kernels = kernels_.fixed_depthwise[place_of_taps(windows_.kernel_x)][windows_.stride_x - 1];
+    const Size first = channels.begin;
+    FixedDepthwise work{};
+    work.input_row = kShortsPerFloat * windows_.dilation_y * input_layout_.row_floats();
+    work.input_channel = kShortsPerFloat * input_layout_.channel_floats();
+    work.output_channel = kShortsPerFloat * output_layout_.channel_floats();
+    work.channels = channels.count();
+    work.weights = weights_.data() + first * windows_.taps();
+    work.taps_y = windows_.kernel_y;
+    work.finish.scale = ending_.scale.data() + first;
+    work.finish.shift = ending_.shift.data() + first;
+    work.finish.low = ending_.low;
+    work.finish.high = ending_.high;
+    for (const Range& columns : columns_) {
+      work.input = shorts(buffers[input_] + windows_.begin(input_layout_, group, 0, y, columns.begin) +
+                          first * input_layout_.channel_floats());
+      work.output = shorts(buffers[output_] + output_layout_.at(group, 0, y, first, columns.begin));
+      kernels[columns.count() - 1](work);
+    }
+  }
+
   const Kernels& kernels_;
   Windows windows_;
+  std::unique_ptr<const Surroundings> around_;
+  std::vector<Range> maps_;  // channels whose surroundings are filled together
   int input_, output_;
   Layout input_layout_, output_layout_;
   FixedEnding ending_;
@@ -83,8 +107,10 @@ double fixed_depthwise_cycles(const Convolution& convolution, const Layout& outp
 
 std::unique_ptr<Step> make_fixed_depthwise(const Kernels& kernels, const Convolution& convolution, int input,
                                            const Layout& input_layout, int output, const Layout& output_layout,
-                                           const FixedEnding& ending) {
-  return std::make_unique<FixedDepthwiseStep>(kernels, convolution, input, input_layout, output, output_layout, ending);
+                                           const FixedEnding& ending, std::unique_ptr<const Surroundings> around,
+                                           int threads) {
+  return std::make_unique<FixedDepthwiseStep>(kernels, convolution, input, input_layout, output, output_layout, ending,
+                                              std::move(around), threads);
 }
 
 }  // namespace netsurgery

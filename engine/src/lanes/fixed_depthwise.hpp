@@ -8,6 +8,7 @@
 #include "lanes/convolution.hpp"
 #include "lanes/fixed_point.hpp"
 #include "lanes/layout.hpp"
+#include "lanes/surroundings.hpp"
 
 namespace netsurgery {
 
@@ -17,9 +18,11 @@ bool is_fixed_depthwise(const Convolution& convolution, const Image& input);
 /// Cycles of one core, roughly.
 double fixed_depthwise_cycles(const Convolution& convolution, const Layout& output);
 
-/// A bias is part of the ending, which has no residual.
+/// A bias is part of the ending, which has no residual. around: what lies around the tiles of some channels is filled
+/// right before these are read; without it, it has been.
 std::unique_ptr<Step> make_fixed_depthwise(const Kernels& kernels, const Convolution& convolution, int input,
                                            const Layout& input_layout, int output, const Layout& output_layout,
-                                           const FixedEnding& ending);
+                                           const FixedEnding& ending,
+                                           std::unique_ptr<const Surroundings> around = nullptr, int threads = 1);
 
 }  // namespace netsurgery

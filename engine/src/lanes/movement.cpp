@@ -491,6 +491,11 @@ std::unique_ptr<Step> make_fixed_halo(const Kernels& kernels, int blocked, const
       layout, SurroundingsOf<WholeNumbers>(kernels, blocked, layout, needed, outside, sees_outside), threads);
 }
 
+std::unique_ptr<Surroundings> make_fixed_surroundings(const Kernels& kernels, int blocked, const Layout& layout,
+                                                      const Halo& needed, std::int16_t outside, bool sees_outside) {
+  return std::make_unique<SurroundingsOf<WholeNumbers>>(kernels, blocked, layout, needed, outside, sees_outside);
+}
+
 bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside) {
   for (Size z = -needed.front; z < layout.tiling.depth + needed.back; ++z)
     for (Size y = -needed.above; y < layout.tiling.height + needed.below; ++y)

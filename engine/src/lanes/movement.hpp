@@ -37,6 +37,8 @@ std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layou
 std::unique_ptr<Surroundings> make_surroundings(const Kernels& kernels, int blocked, const Layout& layout,
                                                 const Halo& needed, float outside, bool sees_outside);
 /// The same of whole numbers of 16 bits, in a layout of 32 lanes.
+std::unique_ptr<Surroundings> make_fixed_surroundings(const Kernels& kernels, int blocked, const Layout& layout,
+                                                      const Halo& needed, std::int16_t outside, bool sees_outside);
 std::unique_ptr<Step> make_fixed_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
                                       std::int16_t outside, bool sees_outside, int threads);
 /// False if there is nothing that make_halo would have to do.

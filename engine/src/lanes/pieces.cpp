@@ -25,6 +25,17 @@ Size output_parts(Size strips, Size outputs, int threads, Size least) {
   return most;
 }
 
+std::vector<Range> parts_of_maps(const Layout& input, const Layout& output, int threads) {
+  constexpr Size kBytes = 256 * 1024, kFewest = 8;  // of a part; channels
+  const auto bytes = [](const Layout& layout) {
+    return layout.slices() * layout.rows() * layout.image.channels * layout.channel_floats() *
+           static_cast<Size>(sizeof(float));
+  };
+  const Size maps = input.image.channels;
+  const Size by_cache = std::min(ceil_divided(bytes(input) + bytes(output), kBytes), ceil_divided(maps, kFewest));
+  return equal_parts(maps, output_parts(output.groups(), maps, threads, by_cache));
+}
+
 std::vector<Range> shared_parts(Size whole, Size most, Size times, int threads) {
   const Size sharers = std::min(ceil_divided(Size{threads}, times), whole);  // of each of the wholes
   const Size count = ceil_divided(ceil_divided(whole, most), sharers) * sharers;

@@ -19,4 +19,8 @@ Size output_parts(Size strips, Size outputs, int threads, Size least = 1);
 /// where there are few.
 std::vector<Range> shared_parts(Size whole, Size most, Size times, int threads);
 
+/// Channels of which each is seen by its own outputs alone, as many as a near cache holds with all their rows, in and
+/// out; as many parts as threads need.
+std::vector<Range> parts_of_maps(const Layout& input, const Layout& output, int threads);
+
 }  // namespace netsurgery

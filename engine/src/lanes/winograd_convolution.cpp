@@ -324,7 +324,7 @@ class WinogradConvolution final : public Step {
   const Kernels& kernels_;
   Convolution convolution_;
   const std::shared_ptr<const Constant> weight_;  // kept for sums that aren't finite; none if nobody else shares it
-  Size inputs_of_group_;  // channels, of each slice that a window sees
+  Size inputs_of_group_;                          // channels, of each slice that a window sees
   int input_, output_;
   Layout input_layout_, output_layout_;
   Ending ending_;

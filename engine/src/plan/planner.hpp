@@ -127,6 +127,7 @@ class Planner {
   bool quantize(const Node& node);
   /// Cuts of a rounded output at numbers of its grid are its limits.
   void take_cuts(int& output, float& low, float& high);
+  Place fixed_placed(const Choice& choice, int input, const Image& image, std::int16_t outside);
   Place fixed_ready(const Node& node, const Choice& choice, int input, const Image& image, std::int16_t outside,
                     bool sees_outside);
   void done(const Node& node) { done_[static_cast<std::size_t>(&node - nodes_.data())] = true; }

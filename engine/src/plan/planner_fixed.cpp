@@ -146,8 +146,7 @@ const Node* Planner::quantized(int number) const {
   return fits ? reader : nullptr;
 }
 
-Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int input, const Image& image,
-                                    std::int16_t outside, bool sees_outside) {
+Planner::Place Planner::fixed_placed(const Choice& choice, int input, const Image& image, std::int16_t outside) {
   if (choice.place < 0) {
     const bool moves = !value(input).fixed.empty();
     const Place there = moves ? value(input).fixed.front() : Place{-1, -1};
@@ -171,7 +170,13 @@ Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int 
   }
   const Place place = value(input).fixed[static_cast<std::size_t>(choice.place)];
   grow(place.layout, choice.halo);
-  if (needs_halo(layout(place.layout), choice.halo, sees_outside))
+  return place;
+}
+
+Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int input, const Image& image,
+                                    std::int16_t outside, bool sees_outside) {
+  const Place place = fixed_placed(choice, input, image, outside);
+  if (lacks_halo(choice, place, sees_outside))
     draft(&node, "fixed halo", {place.buffer}, {place.buffer}, halo_cycles(layout(place.layout), choice.halo), [=] {
       return make_fixed_halo(kernels_, place.buffer, layout(place.layout), choice.halo, outside, sees_outside,
                              options_.threads);
@@ -391,14 +396,23 @@ bool Planner::fixed_depthwise(const Node& node) {
   grids_[static_cast<std::size_t>(output)] = made;
   take_cuts(output, ending.low, ending.high);
   const bool pads = choice.halo.any() || convolution.sees_outside(from_image, to_image);
-  const Place from = fixed_ready(node, choice, input, from_image, 0, pads);
+  const Place from = fixed_placed(choice, input, from_image, 0);
   const Place to = new_place(to_image, choice.output);
   value(output).fixed.push_back(to);
+  std::vector<int> writes{to.buffer};
+  double taken = cycles(layout(to.layout));
+  const bool lacks = lacks_halo(choice, from, pads);
+  if (lacks) {
+    writes.push_back(from.buffer);
+    taken += halo_cycles(layout(from.layout), choice.halo);
+  }
   draft(
-      &node, "fixed depthwise", {from.buffer}, {to.buffer}, cycles(layout(to.layout)),
+      &node, "fixed depthwise", {from.buffer}, writes, taken,
       [=] {
+        std::unique_ptr<Surroundings> around;
+        if (lacks) around = make_fixed_surroundings(kernels_, from.buffer, layout(from.layout), choice.halo, 0, pads);
         return make_fixed_depthwise(kernels_, convolution, from.buffer, layout(from.layout), to.buffer,
-                                    layout(to.layout), ending);
+                                    layout(to.layout), ending, std::move(around), options_.threads);
       },
       weight.kept * to_image.count * to_image.pixels());
   return true;
