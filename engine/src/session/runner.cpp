@@ -57,14 +57,17 @@ Sharing::Sharing(const Plan& plan, int threads)
       threads_(threads),
       next_(new Next[plan.steps.size() * static_cast<std::size_t>(threads)]),
       barrier_(threads) {
-  for (std::size_t i = 0; i < plan.steps.size(); ++i)
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     shared_.push_back(is_worth_sharing(*plan.steps[i], plan.infos[i].cycles));
+    for (int thread = 0; thread < threads; ++thread) begin(i, thread);
+  }
+}
+
+void Sharing::begin(std::size_t step, int thread) {
+  next(step, thread).piece.store(plan_.steps[step]->pieces() * thread / threads_, std::memory_order_relaxed);
 }
 
 void Sharing::run(Threads& threads, Buffers buffers, const std::vector<float*>& scratch) {
-  for (std::size_t i = 0; i < plan_.steps.size(); ++i)
-    for (int thread = 0; thread < threads_; ++thread)
-      next(i, thread).piece.store(plan_.steps[i]->pieces() * thread / threads_, std::memory_order_relaxed);
   auto part = [&](int thread) { work(buffers, scratch[static_cast<std::size_t>(thread)], thread); };
   threads.run(part);
 }
@@ -79,22 +82,27 @@ void Sharing::work(Buffers buffers, float* scratch, int thread) {
       together = false;
       continue;
     }
-    if (!together) barrier_.wait();
+    if (!together) barrier_.wait(thread);
     together = true;
     if (const Size at_once = step.pieces_at_once(); at_once < pieces) {
       for (Size first = 0; first < pieces; first += at_once) {
         step.run(buffers, first + at_once * thread / threads_, first + at_once * (thread + 1) / threads_, scratch);
-        barrier_.wait();
+        barrier_.wait(thread);
       }
       continue;
     }
     for (int turn = 0; turn < threads_; ++turn) {
       const int owner = (thread + turn) % threads_;
       const Size end = pieces * (owner + 1) / threads_;
-      for (Size piece; (piece = next(i, owner).piece.fetch_add(1, std::memory_order_relaxed)) < end;)
-        step.run(buffers, piece, piece + 1, scratch);
+      std::atomic<Size>& next_piece = next(i, owner).piece;
+      // Looking comes first: most of the time nothing is left of others' shares, and a change would take the line away.
+      while (next_piece.load(std::memory_order_relaxed) < end) {
+        const Size piece = next_piece.fetch_add(1, std::memory_order_relaxed);
+        if (piece < end) step.run(buffers, piece, piece + 1, scratch);
+      }
     }
-    barrier_.wait();
+    barrier_.wait(thread);
+    begin(i, thread);  // for the next run: nobody looks for pieces of this step any more
   }
 }
 

@@ -65,6 +65,8 @@ class Sharing {
     std::atomic<Size> piece{0};
   };
   void work(Buffers buffers, float* scratch, int thread);
+  /// The thread's own share of a step's pieces lies before it again.
+  void begin(std::size_t step, int thread);
   Next& next(std::size_t step, int thread) {
     return next_[step * static_cast<std::size_t>(threads_) + static_cast<std::size_t>(thread)];
   }

@@ -9,7 +9,8 @@
 namespace netsurgery {
 namespace {
 
-/// Back to the system what was needed to read the file and to make a plan.
+/// Back to the system what was needed to read the file and to make a plan: a library that keeps a heap, as glibc's
+/// does, would keep that, too. Once for each session with large weights.
 void give_back_memory() {
 #if defined(__GLIBC__)
   malloc_trim(0);
@@ -30,7 +31,9 @@ void Weights::let_go() {
   Size kept = 0;
   for (const auto& one : graph_.constants) kept += one->kept;
   if (kept < least_) return;
-  for (auto& one : graph_.constants) one = std::make_shared<Constant>(one->outline());
+  std::vector<std::shared_ptr<Constant>> outlines;  // all of them before any weight goes: there may be no memory
+  for (const auto& one : graph_.constants) outlines.push_back(std::make_shared<Constant>(one->outline()));
+  graph_.constants = std::move(outlines);
   away_ = true;
   give_back_memory();
 }
