@@ -137,7 +137,8 @@ bool PickedMatrix::add_products(const float* x, Size vectors, float* sums) const
 RowMatrix::RowMatrix(const Kernels& kernels, const Constant& weight, const Constant& whole)
     : kernels_(kernels), rows_(weight.rows), inputs_(weight.columns), dense_(prefers_dense_rows(whole)) {
   if (dense_) {
-    values_ = weight.dense();
+    const std::vector<float> all = weight.dense();
+    values_.assign(all.begin(), all.end());
     return;
   }
   const std::vector<float> all = weight.form == Constant::Form::kSparse ? std::vector<float>() : weight.dense();

@@ -6,6 +6,7 @@
 
 #include "graph/graph.hpp"
 #include "isa/kernels.hpp"
+#include "lanes/aligned.hpp"
 
 namespace netsurgery {
 
@@ -32,7 +33,7 @@ class PickedMatrix {
   Size inputs_, sums_;
   std::vector<std::uint32_t> counts_;
   std::vector<std::uint16_t> groups_;
-  std::vector<float> values_;
+  AlignedFloats values_;
   std::vector<std::uint8_t> columns_;
 };
 
@@ -52,7 +53,7 @@ class RowMatrix {
   const Kernels& kernels_;
   Size rows_, inputs_;
   bool dense_;
-  std::vector<float> values_;
+  AlignedFloats values_;
   std::vector<std::uint32_t> starts_, columns_;
   std::vector<PickedMatrix> picked_;  // one or none
 };

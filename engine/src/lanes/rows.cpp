@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "lanes/aligned.hpp"
 #include "lanes/picked_rows.hpp"
 
 namespace netsurgery {
@@ -15,7 +16,7 @@ constexpr Size kWorkPerPiece = 1 << 15;  // weights
 constexpr Size kRowsPerPiece = 8;
 
 /// The distinct values in order; empty if there are more than 256.
-std::vector<float> codebook_of(const std::vector<float>& values) {
+std::vector<float> codebook_of(const AlignedFloats& values) {
   std::vector<float> book;
   for (const float value : values) {
     const auto at = std::lower_bound(book.begin(), book.end(), value);
@@ -129,7 +130,8 @@ class RowsStep final : public Step {
 
   void pack(const Constant& weight) {
     if (dense_) {
-      values_ = weight.dense();
+      const std::vector<float> all = weight.dense();
+      values_.assign(all.begin(), all.end());
       for (Size row = 0; row <= outputs_; ++row) starts_.push_back(static_cast<std::uint32_t>(row * inputs_));
       return;
     }
@@ -185,7 +187,8 @@ class RowsStep final : public Step {
   std::vector<std::uint32_t> starts_;
   std::vector<std::uint16_t> columns16_;
   std::vector<std::uint32_t> columns32_;
-  std::vector<float> values_, codebook_, bias_;
+  AlignedFloats values_;
+  std::vector<float> codebook_, bias_;
   std::vector<std::uint8_t> codes_;
   std::vector<Size> cuts_;
   std::vector<PickedMatrix> picked_;  // one or none
