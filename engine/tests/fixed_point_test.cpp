@@ -61,8 +61,9 @@ void run(const Step& step, const std::vector<float*>& buffers) {
     float values[kVector];
   };
   std::vector<Aligned> scratch(static_cast<std::size_t>(ceil_divided(step.scratch(), kVector)));
-  for (Size piece = step.pieces(); piece-- > 0;)
-    step.run(buffers.data(), piece, piece + 1, reinterpret_cast<float*>(scratch.data()));
+  for (Size first = 0; first < step.pieces(); first += step.pieces_at_once())
+    for (Size piece = first + step.pieces_at_once(); piece-- > first;)
+      step.run(buffers.data(), piece, piece + 1, reinterpret_cast<float*>(scratch.data()));
 }
 
 /// The number of vectors in a group, each at its pixel of the tile, in all groups and channels.
@@ -318,6 +319,11 @@ FixedEnding short_ending_of(const Case& made, Size largest, int up, int down) {
   return ending;
 }
 
+/// Whether two of one layout hold the same.
+bool same(Lanes& one, Lanes& other) {
+  return std::equal(one.begin(), one.begin() + 2 * one.layout().floats(), other.begin());
+}
+
 void sums_that_16_bits_finish_are_those_that_floats_finish(const Kernels& kernels) {
   Size finished_in_shorts = 0;
   for (int repeat = 0; repeat < 300; ++repeat) {
@@ -329,6 +335,23 @@ void sums_that_16_bits_finish_are_those_that_floats_finish(const Kernels& kernel
     check_convolution(kernels, made, 127, ending, 2, up < 0 ? 1 : 32767 >> up);
   }
   CHECK(finished_in_shorts > 300);
+}
+
+/// What lies around tiles filled for all channels before, or for some at a time by the step itself.
+void check_surroundings(const Kernels& kernels, const Case& made, Lanes& x, const FixedEnding& ending) {
+  constexpr Short kOutside = 5;
+  Lanes filled(made.input), by_maps(made.input), wanted(made.output), given(made.output);
+  for (Lanes* const copy : {&filled, &by_maps}) std::copy_n(x.begin(), 2 * made.input.floats(), copy->begin());
+  run(*make_fixed_halo(kernels, 0, made.input, made.input.halo, kOutside, true, static_cast<int>(any(1, 4))),
+      {filled.buffer()});
+  run(*make_fixed_depthwise(kernels, made.convolution, 0, made.input, 1, made.output, ending),
+      {filled.buffer(), wanted.buffer()});
+  run(*make_fixed_depthwise(kernels, made.convolution, 0, made.input, 1, made.output, ending,
+                            make_fixed_surroundings(kernels, 0, made.input, made.input.halo, kOutside, true),
+                            static_cast<int>(any(1, 4))),
+      {by_maps.buffer(), given.buffer()});
+  CHECK(same(given, wanted));
+  CHECK(same(by_maps, filled));
 }
 
 void depthwise_sums_are_exact(const Kernels& kernels) {
@@ -374,6 +397,7 @@ void depthwise_sums_are_exact(const Kernels& kernels) {
                   finished(whole, ending, static_cast<std::size_t>(channel), 0));
           }
         });
+        check_surroundings(kernels, made, x, ending);
       }
 }
 
@@ -583,7 +607,8 @@ void numbers_come_move_and_go_unchanged(const Kernels& kernels) {
               const bool in_tile = y >= 0 && y < layout.tiling.height && x >= 0 && x < layout.tiling.width;
               if (!in_tile || !layout.is_pixel(lane, 0, y, x)) lanes.at(group, 0, y, channel, x)[lane] = kUntouched;
             }
-    run(*make_fixed_halo(kernels, 0, layout, layout.halo, outside, true, 1), {lanes.buffer()});
+    run(*make_fixed_halo(kernels, 0, layout, layout.halo, outside, true, static_cast<int>(any(1, 4))),
+        {lanes.buffer()});
     check_lanes(lanes, pictures, layout.halo, exponent, outside);
   }
 }
