@@ -61,7 +61,7 @@ typedef struct ns_shape {
 /* The type of an array's entries. A bool is a byte, 0 or 1. */
 typedef enum ns_value_type { NS_FLOAT32 = 0, NS_INT32 = 1, NS_INT64 = 2, NS_BOOL = 3 } ns_value_type;
 
-/* The bytes are copied where needed; the caller keeps them. */
+/* The session keeps a copy of the bytes, which it may read again for other sizes; the caller keeps its own. */
 NS_API ns_status ns_load(const void* bytes, size_t size, const ns_options* options, ns_session** session);
 NS_API ns_status ns_load_path(const char* path, const ns_options* options, ns_session** session);
 NS_API void ns_free(ns_session* session); /* NULL is fine */

@@ -292,3 +292,17 @@ def test_any_number_of_threads_gives_the_same_bits(count: int, name: str, worker
     content, x = encode(made.graph(made.builder.node("Add", [made.x, seen]))), given_to(made, 2)
     with instructions(name):
         assert Session(content, workers)(x).tobytes() == Session(content, 1)(x).tobytes()
+
+
+@pytest.mark.parametrize("workers", [2, 4, 7, 16])
+@pytest.mark.parametrize("width", [16, 48])
+def test_a_batch_of_tokens_is_cut_the_same_for_any_number_of_threads(width: int, workers: int) -> None:
+    """A mean of tokens and a layer behind it sum up in another order where other images share a part."""
+    made = Made(160, width)
+    seen = made.linear(made.builder.node("Gelu", [made.linear(made.x, width, 4 * width, 1)]), 4 * width, width, 1)
+    seen = made.builder.node("Mean", [made.builder.node("Add", [made.x, seen])], axes=(1,), keepdims=False)
+    graph = made.graph(made.linear(seen, width, 10, 1))
+    content, x = encode(graph), given_to(made, 8)
+    alone, together = Session(content, 1), Session(content, workers)
+    assert together(x).tobytes() == alone(x).tobytes()
+    assert kinds_of(together, x) == kinds_of(alone, x)

@@ -72,7 +72,7 @@ NETSURGERY_INLINE Vector power_below_one(const Vector& x) {
   p = multiply_add(r * r, p, r) + broadcast(1.0f);
   Vector result;
   for (int i = 0; i < kParts; ++i) {
-    const NativeInts factor = (as_ints(shifted.part[i]) << 23) + (127 << 23);  // what the magic adds is shifted out
+    const NativeBits factor = (as_bits(shifted.part[i]) << 23) + (127u << 23);  // what the magic adds is shifted out
     const Native made = p.part[i] * as_floats(factor);
     result.part[i] = x.part[i] < -87.3f ? Native{} : made;
   }
@@ -157,17 +157,17 @@ NETSURGERY_INLINE Wide power_of_e(const Wide& high, const Wide& low) {
   p = p * r + 0.5f;
   const Wide mantissa = (r * r * p + r) + 1.0f;
   return Wide::each([&](int i) {  // what the magic adds is shifted out
-    return mantissa.part[i] * as_floats((as_ints(shifted.part[i]) << 23) + (127 << 23));
+    return mantissa.part[i] * as_floats((as_bits(shifted.part[i]) << 23) + (127u << 23));
   });
 }
 
 /// The upper half of a number's digits: products of two such are exact.
 NETSURGERY_INLINE Wide upper_half(const Wide& x) {
-  return Wide::each([&](int i) { return as_floats(as_ints(x.part[i]) & ~0xFFF); });
+  return Wide::each([&](int i) { return as_floats(as_bits(x.part[i]) & ~0xFFFu); });
 }
 
 NETSURGERY_INLINE Wide magnitude(const Wide& x) {
-  return Wide::each([&](int i) { return as_floats(as_ints(x.part[i]) & 0x7FFFFFFF); });
+  return Wide::each([&](int i) { return as_floats(as_bits(x.part[i]) & 0x7FFFFFFFu); });
 }
 
 // Of these four, results nearer to 0 than 4e-37 may be off by as much.

@@ -163,9 +163,8 @@ NETSURGERY_INLINE Vector power_of_e(const Vector& given) {
   p = multiply_add(p, r, broadcast(0.5f));
   Vector power = multiply_add(r * r, p, r) + broadcast(1.0f);
   for (int i = 0; i < kParts; ++i) {
-    const NativeInts exponent = reinterpret_cast<NativeInts>(shifted.part[i])
-                                << 23;  // what the magic adds is shifted out
-    power.part[i] = reinterpret_cast<Native>(reinterpret_cast<NativeInts>(power.part[i]) + exponent);
+    const NativeBits exponent = as_bits(shifted.part[i]) << 23;  // what the magic adds is shifted out
+    power.part[i] = as_floats(as_bits(power.part[i]) + exponent);
   }
   return power;
 }

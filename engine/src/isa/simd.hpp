@@ -46,12 +46,14 @@ constexpr int kParts = 64 / kNativeBytes;
 
 typedef float Native __attribute__((vector_size(kNativeBytes)));
 typedef std::int32_t NativeInts __attribute__((vector_size(kNativeBytes)));
+typedef std::uint32_t NativeBits __attribute__((vector_size(kNativeBytes)));
 typedef float UnalignedNative __attribute__((vector_size(kNativeBytes), aligned(4), may_alias));
 typedef float AlignedNative __attribute__((vector_size(kNativeBytes), may_alias));
 
 /// The same bits as another type.
 NETSURGERY_INLINE NativeInts as_ints(Native x) { return reinterpret_cast<NativeInts>(x); }
-NETSURGERY_INLINE Native as_floats(NativeInts x) { return reinterpret_cast<Native>(x); }
+NETSURGERY_INLINE NativeBits as_bits(Native x) { return reinterpret_cast<NativeBits>(x); }
+NETSURGERY_INLINE Native as_floats(NativeBits x) { return reinterpret_cast<Native>(x); }
 
 struct Vector {
   Native part[kParts];

@@ -1,18 +1,26 @@
 #include "lanes/pieces.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <queue>
 
 namespace netsurgery {
 
 double unevenness(const std::vector<Range>& pieces, Size times, int threads) {
-  std::vector<Size> taken(static_cast<std::size_t>(threads));  // by each thread
-  Size whole = 0;
+  constexpr Size kMany = 16;  // pieces for each thread: what one more takes is little beside them
+  if (times * static_cast<Size>(pieces.size()) >= kMany * threads) return 1;
+  std::priority_queue<Size, std::vector<Size>, std::greater<>> taken(
+      std::greater<>(), std::vector<Size>(static_cast<std::size_t>(threads)));  // by each thread, the least first
+  Size whole = 0, most = 0;
   for (Size i = 0; i < times; ++i)
     for (const Range& piece : pieces) {
-      *std::min_element(taken.begin(), taken.end()) += piece.count();
+      const Size now = taken.top() + piece.count();
+      taken.pop();
+      taken.push(now);
+      most = std::max(most, now);
       whole += piece.count();
     }
-  return static_cast<double>(*std::max_element(taken.begin(), taken.end()) * threads) / static_cast<double>(whole);
+  return static_cast<double>(most * threads) / static_cast<double>(whole);
 }
 
 Size output_parts(Size strips, Size outputs, int threads, Size least) {

@@ -8,7 +8,7 @@
 namespace netsurgery {
 
 /// How much longer it takes than if all threads were busy to the end, as a factor: pieces of these sizes, one after the
-/// other `times` times, go to whoever is free.
+/// other `times` times, go to whoever is free. 1 where there are many for each thread.
 double unevenness(const std::vector<Range>& pieces, Size times, int threads);
 
 /// In how many parts to cut the outputs of each strip, where strips are as large as each other. As few as possible,

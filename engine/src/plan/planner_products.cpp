@@ -104,7 +104,9 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
                     (!tables && way == ConvolutionWay::kWinograd);
   Ending end;
   if (!alone) end = ending(&choice.output, output, residual_layout, !tables);
-  const bool fills = !tables && fills_surroundings(kernels_, convolution, Layout{output_image, choice.output, {}});
+  // What is added may lie among other channels of the same memory, which other pieces fill meanwhile.
+  const bool fills =
+      !tables && end.residual < 0 && fills_surroundings(kernels_, convolution, Layout{output_image, choice.output, {}});
   const Place from =
       fills ? placed(choice, input, input_image, 0.0f) : ready(node, choice, input, input_image, 0.0f, pads);
   const Place to = new_place(output_image, choice.output);

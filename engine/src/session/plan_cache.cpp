@@ -44,8 +44,7 @@ Cut& PlanCache::cut(const Sizes& sizes) {
   if (found != cuts_.end()) return *(newest_ = &found->second);
   Cut made;
   made.sizes = sizes;
-  const std::vector<Shape> shapes = shapes_at(sizes);
-  for (const int output : graph_.outputs) made.output_shapes.push_back(shapes[static_cast<std::size_t>(output)]);
+  made.output_shapes = output_shapes(sizes);
   const Size batch = is_separable() ? sizes[axis_] : 1;
   for (Size first = 0; first < batch;) {
     Size best = 1;
@@ -61,6 +60,17 @@ Cut& PlanCache::cut(const Sizes& sizes) {
   }
   if (cuts_.size() >= kMostCuts) forget_oldest_cut();
   return *(newest_ = &cuts_.emplace(sizes, std::move(made)).first->second);
+}
+
+const std::vector<Shape>& PlanCache::output_shapes(const Sizes& sizes) {
+  if (newest_ && newest_->sizes == sizes) return newest_->output_shapes;
+  const auto found = output_shapes_.find(sizes);
+  if (found != output_shapes_.end()) return found->second;
+  const std::vector<Shape> shapes = shapes_at(sizes);
+  std::vector<Shape> made;
+  for (const int output : graph_.outputs) made.push_back(shapes[static_cast<std::size_t>(output)]);
+  if (output_shapes_.size() >= kMostCuts) output_shapes_.clear();
+  return output_shapes_.emplace(sizes, std::move(made)).first->second;
 }
 
 void PlanCache::plan(Cut& cut) {
@@ -109,7 +119,8 @@ Plan PlanCache::made(const Sizes& sizes, const Cheapest& way, bool estimate_only
   PlanOptions options;
   options.images = way.images;
   options.whole_numbers = way.whole_numbers;
-  options.threads = threads_;
+  // Into which parts a batch is cut decides in which order sums are taken: it is the same for any number of threads.
+  options.threads = estimate_only ? 1 : threads_;
   options.plain_only = plain_only_;
   options.estimate_only = estimate_only;
   return make_plan(graph_, kernels_, sizes, options);

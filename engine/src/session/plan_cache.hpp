@@ -52,6 +52,8 @@ class PlanCache {
   /// How a run at these sizes is cut; without plans before `plan`, and good until the next call. Throws
   /// Error(NS_ERROR_INPUT) if the network can't run at them.
   Cut& cut(const Sizes& sizes);
+  /// Good until the next call, and found without weights. Throws as `cut`.
+  const std::vector<Shape>& output_shapes(const Sizes& sizes);
   /// Makes the plans of a cut, and drops those that were not used for longest.
   void plan(Cut& cut);
   /// Notes that a cut and its plans are used now.
@@ -96,6 +98,7 @@ class PlanCache {
   std::map<Sizes, Cheapest> estimates_;
   std::map<Sizes, std::unique_ptr<Planned>> plans_;
   std::map<Sizes, Cut> cuts_;
+  std::map<Sizes, std::vector<Shape>> output_shapes_;
   Cut* newest_ = nullptr;  // the one that was asked for last
 };
 

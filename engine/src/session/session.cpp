@@ -66,9 +66,7 @@ void Session::set_threads(int threads) {
     prepared_ = std::make_unique<Prepared>(graph_, weights_, kernels_, plain_only_, threads);
 }
 
-const std::vector<Shape>& Session::output_shapes(const Sizes& sizes) {
-  return prepared_->plans.cut(sizes).output_shapes;
-}
+const std::vector<Shape>& Session::output_shapes(const Sizes& sizes) { return prepared_->plans.output_shapes(sizes); }
 
 void Session::prepare(const Sizes& sizes) { prepared_->cut(sizes); }
 
