@@ -33,6 +33,7 @@ from exchanged_table import exchanged_table
 from experiment_tables import pruned_table, quantized_table
 from fastfood_table import fastfood_table
 from fixed_accuracy_table import fixed_accuracy_table
+from fixed_point_table import AVX512_RECORD as FIXED_POINT_AVX512_RECORD
 from fixed_point_table import fixed_point_table
 from latencies import Latencies
 from methods_table import methods_table
@@ -240,6 +241,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "any-network": any_network_table,
     "any-network avx512": partial(any_network_table, AVX512_RECORD),
     "fixed point": fixed_point_table,
+    "fixed point avx512": partial(fixed_point_table, FIXED_POINT_AVX512_RECORD),
     "compress": compress_table,
     "fixed accuracy": fixed_accuracy_table,
     "public-models": public_models_tables,
