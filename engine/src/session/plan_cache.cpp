@@ -44,7 +44,7 @@ Cut& PlanCache::cut(const Sizes& sizes) {
   if (found != cuts_.end()) return *(newest_ = &found->second);
   Cut made;
   made.sizes = sizes;
-  made.output_shapes = output_shapes(sizes);
+  output_shapes(sizes);  // throws if there are none
   const Size batch = is_separable() ? sizes[axis_] : 1;
   for (Size first = 0; first < batch;) {
     Size best = 1;
@@ -63,7 +63,6 @@ Cut& PlanCache::cut(const Sizes& sizes) {
 }
 
 const std::vector<Shape>& PlanCache::output_shapes(const Sizes& sizes) {
-  if (newest_ && newest_->sizes == sizes) return newest_->output_shapes;
   const auto found = output_shapes_.find(sizes);
   if (found != output_shapes_.end()) return found->second;
   const std::vector<Shape> shapes = shapes_at(sizes);

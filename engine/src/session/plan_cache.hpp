@@ -37,7 +37,6 @@ struct Cut {
   Sizes sizes{};
   std::vector<Run> runs;
   Size parts = 0;
-  std::vector<Shape> output_shapes;
   double cycles = 0;
   std::uint64_t last_used = 0;       // by the count of uses
   bool ready = false;                // its plans are there, and bound to memory
