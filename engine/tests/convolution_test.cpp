@@ -1,17 +1,18 @@
-// How the work of a convolution is cut for threads, and what lies around its tiles filled.
+// How the work of a convolution is cut for threads, what lies around its tiles, and depthwise convolutions.
 #include "lanes/convolution.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <memory>
-#include <new>
+#include <limits>
 #include <numeric>
 #include <vector>
 
 #include "check.hpp"
 #include "isa/instructions.hpp"
+#include "lanes/aligned.hpp"
+#include "lanes/depthwise_convolution.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/movement.hpp"
+#include "lanes/pooling.hpp"
 
 using namespace netsurgery;
 
@@ -57,26 +58,17 @@ void every_thread_has_a_piece() {
     }
 }
 
-/// Vectors of a layout, aligned, with numbers everywhere.
+/// Vectors of a layout, with numbers everywhere.
 class Lanes {
  public:
-  explicit Lanes(const Layout& layout)
-      : floats_(layout.floats()),
-        at_(static_cast<float*>(::operator new(static_cast<std::size_t>(floats_) * sizeof(float), kAligned))) {
-    for (Size i = 0; i < floats_; ++i) at_.get()[i] = static_cast<float>(i * 37 % 1009) / 64 - 7;
+  explicit Lanes(const Layout& layout) : floats_(static_cast<std::size_t>(layout.floats())) {
+    for (std::size_t i = 0; i < floats_.size(); ++i) floats_[i] = static_cast<float>(i * 37 % 1009) / 64 - 7;
   }
-  float* at() const { return at_.get(); }
-  bool operator==(const Lanes& other) const {
-    return std::memcmp(at(), other.at(), static_cast<std::size_t>(floats_) * sizeof(float)) == 0;
-  }
+  float* at() { return floats_.data(); }
+  bool operator==(const Lanes& other) const { return floats_ == other.floats_; }
 
  private:
-  static constexpr std::align_val_t kAligned{64};
-  struct Free {
-    void operator()(float* floats) const { ::operator delete(floats, kAligned); }
-  };
-  Size floats_;
-  std::unique_ptr<float, Free> at_;
+  AlignedFloats floats_;
 };
 
 struct Picture {
@@ -86,11 +78,13 @@ struct Picture {
 };
 
 const Picture kPictures[] = {
-    {1, 24, 16, {1, 1, 4, 4, 1, 4, 4}, 1},  // tiles end where the picture does
-    {1, 24, 14, {1, 1, 4, 4, 1, 4, 4}, 1},  // some reach beyond it
-    {1, 9, 7, {1, 1, 4, 4, 1, 2, 2}, 2},    // all that is around a tile is as wide as it is
-    {3, 17, 6, {4, 1, 2, 2, 1, 3, 3}, 1},   // four pictures to a vector, of which one is missing
-    {33, 5, 5, {16, 1, 1, 1, 1, 5, 5}, 2},  // groups
+    {1, 24, 16, {1, 1, 4, 4, 1, 4, 4}, 1},   // tiles end where the picture does
+    {1, 24, 14, {1, 1, 4, 4, 1, 4, 4}, 1},   // some reach beyond it
+    {1, 9, 7, {1, 1, 4, 4, 1, 2, 2}, 2},     // all that is around a tile is as wide as it is
+    {3, 17, 6, {4, 1, 2, 2, 1, 3, 3}, 1},    // four pictures to a vector, of which one is missing
+    {33, 5, 5, {16, 1, 1, 1, 1, 5, 5}, 2},   // groups
+    {1, 9, 80, {1, 1, 4, 4, 1, 20, 20}, 1},  // large, rows of more windows than are summed together
+    {1, 9, 25, {1, 1, 2, 8, 1, 13, 4}, 3},
 };
 
 Layout layout_of(const Picture& picture) {
@@ -99,9 +93,10 @@ Layout layout_of(const Picture& picture) {
 }
 
 void run(const Step& step, std::vector<float*> buffers) {
+  AlignedFloats scratch(static_cast<std::size_t>(step.scratch()), std::numeric_limits<float>::quiet_NaN());
   const Size at_once = step.pieces_at_once();
   for (Size first = 0; first < step.pieces(); first += at_once)
-    for (Size piece = first + at_once; piece-- > first;) step.run(buffers.data(), piece, piece + 1, nullptr);
+    for (Size piece = first + at_once; piece-- > first;) step.run(buffers.data(), piece, piece + 1, scratch.data());
 }
 
 void halos_are_the_same_for_any_number_of_threads() {
@@ -109,56 +104,84 @@ void halos_are_the_same_for_any_number_of_threads() {
     for (const Picture& picture : kPictures) {
       const Kernels& kernels = kernels_for(set);
       const Layout layout = layout_of(picture);
-      const Lanes alone(layout), by_channels(layout);
+      Lanes alone(layout);
       run(*make_halo(kernels, 0, layout, layout.halo, 0.5f, true, 1), {alone.at()});
-      const auto around = make_surroundings(kernels, 0, layout, layout.halo, 0.5f, true);
-      float* const buffer = by_channels.at();
-      for (Size group = 0; group < layout.groups(); ++group)
-        for (Size channel = 0; channel < picture.channels; channel += 5)
-          around->fill(&buffer, group, channel, std::min<Size>(5, picture.channels - channel));
-      CHECK(by_channels == alone);
       for (const int threads : {2, 4, 64}) {
-        const Lanes shared(layout);
+        Lanes shared(layout);
         run(*make_halo(kernels, 0, layout, layout.halo, 0.5f, true, threads), {shared.at()});
         CHECK(shared == alone);
       }
     }
 }
 
-void maps_that_fill_their_halo_are_as_if_it_had_been_filled() {
+/// What a depthwise convolution of a picture makes, its channels' averages behind; none where tiles can't be cut so.
+struct Depthwise {
+  Constant weight;
+  Convolution convolution;
+  Layout input, output, averages;
+  bool exists = true;
+
+  Depthwise(const Picture& picture, Size times, Size stride) : input(layout_of(picture)), output(input) {
+    const Size side = 2 * picture.around + 1;
+    weight.shape = {times * picture.channels, 1, side, side};
+    weight.rows = weight.shape[0];
+    weight.columns = side * side;
+    // So few of them that they are computed one by one, too; whole numbers, whose sums are exact in any order.
+    for (Size i = 0; i < weight.entries(); ++i) weight.values.push_back(i % 3 ? 0.0f : static_cast<float>(i % 13) - 6);
+    weight.kept = weight.entries() - std::count(weight.values.begin(), weight.values.end(), 0.0f);
+    convolution.kernel_y = convolution.kernel_x = side;
+    convolution.stride_y = convolution.stride_x = stride;
+    convolution.pad_above = convolution.pad_below = convolution.pad_left = convolution.pad_right = picture.around;
+    convolution.weight = &weight;
+    convolution.groups = picture.channels;
+    output.image.channels = weight.rows;
+    output.halo = {};
+    for (Size* const size : {&output.image.height, &output.image.width}) *size = ceil_divided(*size, stride);
+    const auto cut = [&](Size tiles, Size& size) {
+      exists = exists && (tiles == 1 || size % stride == 0);
+      size = ceil_divided(size, stride);
+    };
+    cut(output.tiling.tiles_y, output.tiling.height);
+    cut(output.tiling.tiles_x, output.tiling.width);
+    averages = Layout{{1, 1, 1, 1, ceil_divided(output.image.count * weight.rows, kVector)}, {}, {}};
+    averages.tiling.width = averages.image.width;
+  }
+  Depthwise(const Depthwise&) = delete;
+};
+
+void depthwise_convolutions_are_those_of_a_filled_halo() {
+  Ending plain, swish;
+  swish.activation = AppliedFunction{Function::kHardSwish, {}};
   for (const Instructions set : available_instructions())
     for (const Picture& picture : kPictures)
       for (const Size times : {1, 2})  // outputs of a channel
-        for (const int threads : {1, 2, 3}) {
-          const Kernels& kernels = kernels_for(set);
-          const Layout input = layout_of(picture);
-          const Size side = 2 * picture.around + 1;
-          Constant weight;
-          weight.shape = {times * picture.channels, 1, side, side};
-          weight.rows = weight.shape[0];
-          weight.columns = side * side;
-          for (Size i = 0; i < weight.entries(); ++i) weight.values.push_back(static_cast<float>(i % 13) - 6);
-          weight.kept = weight.entries();
-          Convolution convolution;
-          convolution.kernel_y = convolution.kernel_x = side;
-          convolution.pad_above = convolution.pad_below = convolution.pad_left = convolution.pad_right = picture.around;
-          convolution.weight = &weight;
-          convolution.groups = picture.channels;
-          Layout output = input;
-          output.image.channels = weight.rows;
-          output.halo = {};
-          if (!fills_surroundings(kernels, convolution, output)) continue;
-          const Lanes x(input), same(input), expected(output), found(output);
-          run(*make_halo(kernels, 0, input, input.halo, 0.0f, true, 1), {x.at()});
-          run(*make_convolution(kernels, convolution, 0, input, 1, output, {}, threads), {x.at(), expected.at()});
-          const auto step = make_convolution_by_maps(kernels, convolution,
-                                                     make_surroundings(kernels, 0, input, input.halo, 0.0f, true), 0,
-                                                     input, 1, output, {}, threads);
-          CHECK(step->pieces() >= std::min<Size>(threads, output.groups() * picture.channels));
-          run(*step, {same.at(), found.at()});
-          CHECK(found == expected);
-          CHECK(same == x);
-        }
+        for (const Size stride : {1, 2})
+          for (const Ending& ending : {plain, swish})
+            for (const int threads : {1, 2, 3}) {
+              const Kernels& kernels = kernels_for(set);
+              const Depthwise made(picture, times, stride);
+              if (!made.exists) continue;
+              CHECK(is_depthwise(made.convolution, made.output));
+              CHECK(convolution_way(kernels, made.convolution, made.output) == ConvolutionWay::kSparse);
+              Lanes x(made.input), same(made.input), expected(made.output), found(made.output);
+              Lanes averages(made.averages), expected_averages(made.averages);
+              const Lanes before(made.input);
+              const Halo seen = made.convolution.around(made.input.tiling, made.output.tiling);
+              run(*make_halo(kernels, 0, made.input, seen, 0.0f, true, 1), {x.at()});
+              run(*make_convolution(kernels, made.convolution, 0, made.input, 1, made.output, ending, threads),
+                  {x.at(), expected.at()});
+              run(*make_global_average(kernels, 0, made.output, 1), {expected.at(), expected_averages.at()});
+              Ending all = ending;
+              all.average = 2;
+              const auto step =
+                  make_depthwise_convolution(kernels, made.convolution, 0, made.input, 1, made.output, all, threads);
+              CHECK(step->pieces() >= std::min<Size>(threads, made.output.groups() * picture.channels));
+              run(*step, {same.at(), found.at(), averages.at()});
+              CHECK(found == expected);
+              CHECK(averages == expected_averages);
+              const bool fills = fills_halo(made.convolution, made.input.tiling, made.output.tiling, ending);
+              CHECK(same == (fills ? x : before));
+            }
 }
 
 }  // namespace
@@ -166,6 +189,6 @@ void maps_that_fill_their_halo_are_as_if_it_had_been_filled() {
 int main() {
   every_thread_has_a_piece();
   halos_are_the_same_for_any_number_of_threads();
-  maps_that_fill_their_halo_are_as_if_it_had_been_filled();
+  depthwise_convolutions_are_those_of_a_filled_halo();
   return 0;
 }

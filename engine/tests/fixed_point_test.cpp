@@ -356,7 +356,7 @@ void check_surroundings(const Kernels& kernels, const Case& made, Lanes& x, cons
 
 void depthwise_sums_are_exact(const Kernels& kernels) {
   for (Size width = 1; width <= 9; ++width)
-    for (const Size taps : kDepthwiseTaps)
+    for (const Size taps : kFixedDepthwiseTaps)
       for (Size stride = 1; stride <= 2; ++stride) {
         Case made;
         Convolution& convolution = made.convolution;

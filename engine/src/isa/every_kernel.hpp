@@ -1,6 +1,7 @@
 // All kernels of one instruction set, as one table. Included by kernels_<set>.cpp, which say for which.
 #pragma once
 
+#include "isa/kernel_depthwise.hpp"
 #include "isa/kernel_fixed.hpp"
 #include "isa/kernel_fixed_depthwise.hpp"
 #include "isa/kernel_fixed_movement.hpp"
@@ -33,6 +34,13 @@ static const char* compiled_as() {
 #endif
 }
 
+template <int kPlace, int kColumns>
+constexpr void put_depthwise(Kernels& table) {
+  static_assert(kColumns <= kMostDepthwiseColumns);
+  table.depthwise[kPlace][0][kColumns - 1] = depthwise<kDepthwiseTaps[kPlace], 1, kColumns>;
+  table.depthwise[kPlace][1][kColumns - 1] = depthwise<kDepthwiseTaps[kPlace], 2, kColumns>;
+}
+
 // Strips of several rows are for narrow tiles; wider ones would only be split again.
 template <int kRows, int kColumns>
 constexpr void put_strips(Kernels& table) {
@@ -46,10 +54,13 @@ constexpr void put_strips(Kernels& table) {
     fixed[1] = fixed_strip<kRows, kColumns, 2>;
     fixed[2] = fixed_strip<kRows, kColumns, 0>;
     if constexpr (kRows == 1) {
-      table.fixed_depthwise[0][0][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[0], 1, kColumns>;
-      table.fixed_depthwise[0][1][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[0], 2, kColumns>;
-      table.fixed_depthwise[1][0][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[1], 1, kColumns>;
-      table.fixed_depthwise[1][1][kColumns - 1] = fixed_depthwise<kDepthwiseTaps[1], 2, kColumns>;
+      table.fixed_depthwise[0][0][kColumns - 1] = fixed_depthwise<kFixedDepthwiseTaps[0], 1, kColumns>;
+      table.fixed_depthwise[0][1][kColumns - 1] = fixed_depthwise<kFixedDepthwiseTaps[0], 2, kColumns>;
+      table.fixed_depthwise[1][0][kColumns - 1] = fixed_depthwise<kFixedDepthwiseTaps[1], 1, kColumns>;
+      table.fixed_depthwise[1][1][kColumns - 1] = fixed_depthwise<kFixedDepthwiseTaps[1], 2, kColumns>;
+      put_depthwise<0, kColumns>(table);
+      put_depthwise<1, kColumns>(table);
+      put_depthwise<2, kColumns>(table);
     }
   }
 }

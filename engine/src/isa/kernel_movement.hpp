@@ -10,60 +10,80 @@
 namespace netsurgery {
 namespace NETSURGERY_SET {
 
+/// Where the lanes of a vector come from, in registers.
+class LaneChoice {
+ public:
+#if defined(__AVX512F__)
+  NETSURGERY_INLINE LaneChoice(const Shuffle& given, float outside)
+      : lane_(_mm512_load_si512(given.lane)),
+        inside_(_mm512_cmpge_epi32_mask(lane_, _mm512_setzero_si512())),
+        outside_(_mm512_set1_ps(outside)) {}
+
+  NETSURGERY_INLINE void operator()(const float* source, float* target) const {
+    _mm512_store_ps(target, _mm512_mask_permutexvar_ps(outside_, inside_, lane_, _mm512_load_ps(source)));
+  }
+
+ private:
+  __m512i lane_;
+  __mmask16 inside_;
+  __m512 outside_;
+#elif defined(__AVX2__)
+  NETSURGERY_INLINE LaneChoice(const Shuffle& given, float outside)
+      : given_(given),
+        outside_(_mm256_set1_ps(outside)),
+        lane_{_mm256_load_si256(reinterpret_cast<const __m256i*>(given.lane)),
+              _mm256_load_si256(reinterpret_cast<const __m256i*>(given.lane + 8))} {}
+
+  NETSURGERY_INLINE void operator()(const float* source, float* target) const {
+    if (given_.stays) return put(target, _mm256_load_ps(source), _mm256_load_ps(source + 8));
+    if (given_.in_fours)
+      return put(target, _mm256_permutevar_ps(fours(source, 0), lane_[0]),
+                 _mm256_permutevar_ps(fours(source, 1), lane_[1]));
+    const __m256 low = _mm256_load_ps(source), high = _mm256_load_ps(source + 8);
+    const auto chosen = [&](const __m256i& lane) {
+      const __m256 is_high = _mm256_castsi256_ps(_mm256_slli_epi32(lane, 28));  // lanes 8 .. 15
+      return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, lane), _mm256_permutevar8x32_ps(high, lane), is_high);
+    };
+    put(target, chosen(lane_[0]), chosen(lane_[1]));
+  }
+
+ private:
+  NETSURGERY_INLINE __m256 fours(const float* source, int half) const {
+    const __m128 low = _mm_load_ps(source + given_.four[2 * half]);
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(low), _mm_load_ps(source + given_.four[2 * half + 1]), 1);
+  }
+  /// What has no lane is outside: the sign of its number says so.
+  NETSURGERY_INLINE void put(float* target, __m256 first, __m256 second) const {
+    _mm256_store_ps(target, _mm256_blendv_ps(first, outside_, _mm256_castsi256_ps(lane_[0])));
+    _mm256_store_ps(target + 8, _mm256_blendv_ps(second, outside_, _mm256_castsi256_ps(lane_[1])));
+  }
+
+  const Shuffle& given_;
+  __m256 outside_;
+  __m256i lane_[2];
+#else
+  NETSURGERY_INLINE LaneChoice(const Shuffle& given, float outside) : given_(given), outside_(outside) {}
+
+  NETSURGERY_INLINE void operator()(const float* source, float* target) const {
+    float made[kLanes];
+    for (int l = 0; l < kLanes; ++l) made[l] = given_.lane[l] < 0 ? outside_ : source[given_.lane[l]];
+    std::memcpy(target, made, sizeof made);
+  }
+
+ private:
+  const Shuffle& given_;
+  float outside_;
+#endif
+};
+
 static void shuffle_lanes(float* memory, std::ptrdiff_t channels, std::ptrdiff_t channel, const Shuffle* shuffles,
                           std::ptrdiff_t count, float outside) {
   // Channel by channel within a shuffle: its lanes stay in registers.
   for (std::ptrdiff_t i = 0; i < count; ++i) {
-    const Shuffle& one = shuffles[i];
-    const float* source = memory + one.source;
-    float* target = memory + one.target;
-#if defined(__AVX512F__)
-    const __m512i lane = _mm512_load_si512(one.lane);
-    const __mmask16 inside = _mm512_cmpge_epi32_mask(lane, _mm512_setzero_si512());
-    const __m512 beyond = _mm512_set1_ps(outside);
-    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel)
-      _mm512_store_ps(target, _mm512_mask_permutexvar_ps(beyond, inside, lane, _mm512_load_ps(source)));
-#elif defined(__AVX2__)
-    const __m256 beyond = _mm256_set1_ps(outside);
-    const __m256i first = _mm256_load_si256(reinterpret_cast<const __m256i*>(one.lane));
-    const __m256i second = _mm256_load_si256(reinterpret_cast<const __m256i*>(one.lane + 8));
-    const __m256 none[2] = {_mm256_castsi256_ps(first), _mm256_castsi256_ps(second)};  // signs say which is taken
-    if (source == target) {  // lanes stay where they are, or are outside
-      for (std::ptrdiff_t c = 0; c < channels; ++c, target += channel) {
-        _mm256_store_ps(target, _mm256_blendv_ps(_mm256_load_ps(target), beyond, none[0]));
-        _mm256_store_ps(target + 8, _mm256_blendv_ps(_mm256_load_ps(target + 8), beyond, none[1]));
-      }
-      continue;
-    }
-    if (one.in_fours) {
-      const auto fours = [&](int half) {
-        const __m128 low = _mm_load_ps(source + one.four[2 * half]);
-        return _mm256_insertf128_ps(_mm256_castps128_ps256(low), _mm_load_ps(source + one.four[2 * half + 1]), 1);
-      };
-      for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
-        const __m256 made[2] = {_mm256_permutevar_ps(fours(0), first), _mm256_permutevar_ps(fours(1), second)};
-        _mm256_store_ps(target, _mm256_blendv_ps(made[0], beyond, none[0]));
-        _mm256_store_ps(target + 8, _mm256_blendv_ps(made[1], beyond, none[1]));
-      }
-      continue;
-    }
-    const __m256 upper[2] = {_mm256_castsi256_ps(_mm256_slli_epi32(first, 28)),  // lanes 8 .. 15
-                             _mm256_castsi256_ps(_mm256_slli_epi32(second, 28))};
-    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
-      const __m256 low = _mm256_load_ps(source), high = _mm256_load_ps(source + 8);
-      const __m256 made[2] = {
-          _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, first), _mm256_permutevar8x32_ps(high, first), upper[0]),
-          _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, second), _mm256_permutevar8x32_ps(high, second), upper[1])};
-      _mm256_store_ps(target, _mm256_blendv_ps(made[0], beyond, none[0]));
-      _mm256_store_ps(target + 8, _mm256_blendv_ps(made[1], beyond, none[1]));
-    }
-#else
-    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) {
-      float made[kLanes];
-      for (int l = 0; l < kLanes; ++l) made[l] = one.lane[l] < 0 ? outside : source[one.lane[l]];
-      std::memcpy(target, made, sizeof made);
-    }
-#endif
+    const LaneChoice chosen(shuffles[i], outside);
+    const float* source = memory + shuffles[i].source;
+    float* target = memory + shuffles[i].target;
+    for (std::ptrdiff_t c = 0; c < channels; ++c, source += channel, target += channel) chosen(source, target);
   }
 }
 

@@ -106,43 +106,43 @@ static void pool_row(const PoolRow& row) {
   pool_channels(row, [](const PoolRow& one) { pool_columns<false, 0>(one); });
 }
 
-typedef std::int64_t NativeLongs __attribute__((vector_size(kNativeBytes)));
-
 /// A lane that is no pixel counts 0, NaN too.
-NETSURGERY_INLINE Doubles load_inside(const float* at, const std::uint64_t* inside) {
-  Doubles seen = load_wide(at);
+NETSURGERY_INLINE Vector load_inside(const float* at, const std::uint32_t* inside) {
+  Vector seen = load(at);
   if (!inside) return seen;
 #pragma GCC unroll 8
-  for (int i = 0; i < kWideParts; ++i)
-    seen.part[i] = reinterpret_cast<NativeDoubles>(reinterpret_cast<NativeLongs>(seen.part[i]) &
-                                                   reinterpret_cast<const NativeLongs*>(inside)[i]);
+  for (int i = 0; i < kParts; ++i)
+    seen.part[i] = as_floats(as_bits(seen.part[i]) & reinterpret_cast<const NativeBits*>(inside)[i]);
   return seen;
 }
 
+/// Up to four neighbours are added as floats, their sums as doubles: these are what takes time.
 static void sum_lanes(const LaneSums& given) {
   const LaneSums work = given;
   for (std::ptrdiff_t c = 0; c < work.channels; ++c) {
-    const std::uint64_t* inside = work.inside;
-    Doubles even{}, odd{};
+    const std::uint32_t* inside = work.inside;
+    Doubles total{};
     for (std::ptrdiff_t y = 0; y < work.rows; ++y) {
       const float* at = work.input + c * work.channel + y * work.row;
-      std::ptrdiff_t x = 0;
-      for (; x + 2 <= work.columns; x += 2, at += 2 * kLanes) {
-        even = even + load_inside(at, inside);
-        odd = odd + load_inside(at + kLanes, inside ? inside + kLanes : nullptr);
-        if (inside) inside += 2 * kLanes;
-      }
-      if (x < work.columns) {
-        even = even + load_inside(at, inside);
+      const auto next = [&] {
+        const Vector seen = load_inside(at, inside);
+        at += kLanes;
         if (inside) inside += kLanes;
+        return seen;
+      };
+      std::ptrdiff_t left = work.columns;
+      for (; left >= 4; left -= 4) {
+        const Vector first = next() + next(), second = next() + next();
+        total = total + widened(first + second);
       }
+      if (left == 0) continue;
+      Vector last = next();
+      while (--left > 0) last = last + next();
+      total = total + widened(last);
     }
     NativeDoubles* const sums = reinterpret_cast<NativeDoubles*>(work.sums + c * kLanes);
 #pragma GCC unroll 8
-    for (int i = 0; i < kWideParts; ++i) {
-      const NativeDoubles sum = even.part[i] + odd.part[i];
-      sums[i] = work.adds ? sums[i] + sum : sum;
-    }
+    for (int i = 0; i < kWideParts; ++i) sums[i] = work.adds ? sums[i] + total.part[i] : total.part[i];
   }
 }
 

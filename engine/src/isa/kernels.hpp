@@ -179,8 +179,8 @@ struct FixedDepthwise {
   FixedFinish finish;
 };
 
-constexpr int kDepthwiseTaps[] = {3, 5};  // of a row
-constexpr int kMostDepthwiseStep = 2;
+constexpr int kFixedDepthwiseTaps[] = {3, 5};  // of a row
+constexpr int kMostFixedDepthwiseStep = 2;
 
 /// Vectors of a halo made from others: lane l of the target is lane[l] of the source, or `outside` where that is -1.
 struct FixedShuffle {
@@ -268,7 +268,7 @@ struct LaneSums {
   const float* input;
   std::ptrdiff_t channels, channel;   // floats from a channel to the next
   std::ptrdiff_t rows, row, columns;  // of a tile; floats from a row to the next
-  const std::uint64_t* inside;        // [rows][columns][16]: all bits of a lane that is a pixel; nullptr: all are
+  const std::uint32_t* inside;        // [rows][columns][16]: all bits of a lane that is a pixel; nullptr: all are
   double* sums;                       // [channels][16]
   bool adds;                          // to what stands there
 };
@@ -353,7 +353,41 @@ struct Shuffle {
   // these are: that needs no permutation across registers. Else `in_fours` is false.
   std::int32_t four[4];
   bool in_fours;
+  bool stays;  // each lane is the source's own, or outside
 };
+
+/// Neighbouring vectors that are copied as they are; floats from the begin of what is made, and from the channel's
+/// first pixel.
+struct VectorRun {
+  std::ptrdiff_t target, source, count;
+};
+
+/// Convolutions of channels that each see one channel of the input, `multiplier` of them the same one.
+struct DepthwiseChannels {
+  float* input;  // of the first channel, its first pixel; written to where there is no scratch memory
+  std::ptrdiff_t input_channel, channels;
+  std::ptrdiff_t multiplier;
+  // How a channel is dressed with what lies around its tiles.
+  const VectorRun* runs;
+  const Shuffle* shuffles;
+  std::ptrdiff_t runs_count, shuffles_count;
+  float* scratch;  // for a dressed channel; nullptr: it is dressed where it lies
+  std::ptrdiff_t seen_row,
+      seen_first;        // floats from a row to the next; where it lies, from the first pixel to the first seen
+  const float* weights;  // [outputs][taps_y][taps of a row]
+  const float* bias;     // of each output
+  std::ptrdiff_t taps_y, step_y;
+  float* output;  // of the first of them, its first pixel
+  std::ptrdiff_t output_channel, output_row;
+  std::ptrdiff_t rows, columns;
+  Finish finish;
+  void (*function)(const float* x, float* y, std::ptrdiff_t count, const float* parameters);  // of each row; or nullptr
+  const float* parameters;
+};
+
+constexpr int kDepthwiseTaps[] = {3, 5, 7};  // of a row
+constexpr int kMostDepthwiseStep = 2;
+constexpr int kMostDepthwiseColumns = 8;
 
 /// Floats fetched one by one, from each of some channels: target[i] = source[offsets[i]], or `outside` where bit i % 16
 /// of inside[i / 16] is 0.
@@ -512,8 +546,10 @@ struct Kernels {
   void (*sparse[kMostStripRows][kMostStripColumns][kStripSteps])(const SparseStrip&);
   /// As `sparse`, of whole numbers.
   void (*fixed[kMostStripRows][kMostStripColumns][kStripSteps])(const FixedStrip&);
-  /// By kDepthwiseTaps, columns from one window to the next - 1, columns of output - 1.
-  void (*fixed_depthwise[2][kMostDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
+  /// By kDepthwiseTaps, columns from one window to the next - 1, columns that are computed together - 1.
+  void (*depthwise[3][kMostDepthwiseStep][kMostDepthwiseColumns])(const DepthwiseChannels&);
+  /// By kFixedDepthwiseTaps, columns from one window to the next - 1, columns of output - 1.
+  void (*fixed_depthwise[2][kMostFixedDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
   void (*fixed_pool)(const FixedPool&);

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "lanes/dense_convolution.hpp"
+#include "lanes/depthwise_convolution.hpp"
 #include "lanes/pieces.hpp"
 #include "lanes/pixel_convolution.hpp"
 #include "lanes/ranges.hpp"
@@ -43,11 +44,9 @@ bool goes_by_maps(const Convolution& convolution) {
 class SparseConvolution final : public Step {
  public:
   SparseConvolution(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
-                    int output, const Layout& output_layout, const Ending& ending, int threads,
-                    std::unique_ptr<const Surroundings> around = nullptr)
+                    int output, const Layout& output_layout, const Ending& ending, int threads)
       : kernels_(kernels),
         convolution_(convolution),
-        around_(std::move(around)),
         all_outputs_(convolution.outputs()),
         input_(input),
         output_(output),
@@ -71,19 +70,11 @@ class SparseConvolution final : public Step {
   }
 
   /// Rows of strips times parts of the outputs. Strips of one row stay together: theirs are neighbouring cache lines,
-  /// which processors fetch in pairs and runs, so that two threads would take them from each other all the time. Where
-  /// what lies around tiles is filled first, all rows of a part.
-  Size pieces() const override {
-    return (around_ ? output_layout_.groups() : rows_of_strips()) * static_cast<Size>(outputs_.size());
-  }
+  /// which processors fetch in pairs and runs, so that two threads would take them from each other all the time.
+  Size pieces() const override { return rows_of_strips() * static_cast<Size>(outputs_.size()); }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {
-      if (around_) {
-        const Size parts = static_cast<Size>(outputs_.size());
-        maps(buffers, piece / parts, outputs_[static_cast<std::size_t>(piece % parts)]);
-        continue;
-      }
       Size rest = piece;
       const auto take = [&rest](std::size_t count) {
         const std::size_t index = static_cast<std::size_t>(rest % static_cast<Size>(count));
@@ -190,11 +181,6 @@ class SparseConvolution final : public Step {
   /// Depthwise, a channel is read for its own outputs alone: some channels at a time, from the first row to the last,
   /// so few that rows which the next strip sees again are still in the second cache.
   void cut_outputs(int threads) {
-    if (around_) {
-      for (const Range& maps : parts_of_maps(input_layout_, output_layout_, threads))
-        outputs_.push_back({maps.begin * outputs_of_group(), maps.end * outputs_of_group()});
-      return;
-    }
     const OutputCuts cuts{all_outputs_, convolution_.groups, 1};
     Size count = output_parts(rows_of_strips(), ceil_divided(all_outputs_, cuts.together), threads);
     if (maps_first_) {
@@ -204,15 +190,6 @@ class SparseConvolution final : public Step {
       count = std::max(count, std::min(ceil_divided(bytes, kMapRowsBytes), convolution_.groups));
     }
     for (Size i = 0; i < count; ++i) outputs_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
-  }
-
-  /// All rows of some outputs, and before them what lies around the tiles that these see.
-  void maps(Buffers buffers, Size group, const Range& outputs) const {
-    const Size first = outputs.begin / outputs_of_group(), last = outputs.end / outputs_of_group();
-    around_->fill(buffers, group, first, last - first);
-    for (const Range& slices : strips_.slices)
-      for (const Range& rows : strips_.rows)
-        for (const Range& columns : strips_.columns) strip(buffers, group, slices, rows, columns, outputs);
   }
 
   void strip(Buffers buffers, Size group, const Range& slices, const Range& rows, const Range& columns,
@@ -268,7 +245,6 @@ class SparseConvolution final : public Step {
 
   const Kernels& kernels_;
   Convolution convolution_;
-  std::unique_ptr<const Surroundings> around_;
   Constant expanded_;
   Size all_outputs_;
   int input_, output_;
@@ -299,6 +275,8 @@ double cycles_of(ConvolutionWay way, const Kernels& kernels, const Convolution& 
       return pixel_convolution_cycles(kernels, convolution, output);
     case ConvolutionWay::kWinograd:
       return winograd_convolution_cycles(kernels, convolution, output);
+    case ConvolutionWay::kDepthwise:
+      return depthwise_convolution_cycles(convolution, output);
     default:
       return sparse_convolution_cycles(kernels, convolution, output);
   }
@@ -344,6 +322,7 @@ bool offsets_fit(const Convolution& convolution, const Layout& input) {
 ConvolutionWay convolution_way(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
   ConvolutionWay best = ConvolutionWay::kSparse;
   if (density(*convolution.weight) < kDenseFrom) return best;
+  if (is_depthwise(convolution, output)) return ConvolutionWay::kDepthwise;
   for (const ConvolutionWay way : {ConvolutionWay::kDense, ConvolutionWay::kPixels, ConvolutionWay::kWinograd})
     if (cycles_of(way, kernels, convolution, output) < cycles_of(best, kernels, convolution, output)) best = way;
   return best;
@@ -357,6 +336,8 @@ const char* name(ConvolutionWay way) {
       return "dense pixels";
     case ConvolutionWay::kWinograd:
       return "winograd";
+    case ConvolutionWay::kDepthwise:
+      return "depthwise";
     default:
       return "sparse lanes";
   }
@@ -410,6 +391,9 @@ std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution
                                        const Layout& input_layout, int output, const Layout& output_layout,
                                        const Ending& ending, int threads) {
   const ConvolutionWay way = convolution_way(kernels, convolution, output_layout);
+  if (way == ConvolutionWay::kDepthwise)
+    return make_depthwise_convolution(kernels, convolution, input, input_layout, output, output_layout, ending,
+                                      threads);
   if (way != ConvolutionWay::kSparse && offsets_fit(convolution, input_layout)) {
     const auto make = way == ConvolutionWay::kDense    ? make_dense_convolution
                       : way == ConvolutionWay::kPixels ? make_pixel_convolution
@@ -418,18 +402,6 @@ std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution
   }
   return std::make_unique<SparseConvolution>(kernels, convolution, input, input_layout, output, output_layout, ending,
                                              threads);
-}
-
-bool fills_surroundings(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
-  return goes_by_maps(convolution) && convolution_way(kernels, convolution, output) == ConvolutionWay::kSparse;
-}
-
-std::unique_ptr<Step> make_convolution_by_maps(const Kernels& kernels, const Convolution& convolution,
-                                               std::unique_ptr<const Surroundings> around, int input,
-                                               const Layout& input_layout, int output, const Layout& output_layout,
-                                               const Ending& ending, int threads) {
-  return std::make_unique<SparseConvolution>(kernels, convolution, input, input_layout, output, output_layout, ending,
-                                             threads, std::move(around));
 }
 
 }  // namespace netsurgery

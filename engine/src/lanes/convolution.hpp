@@ -11,7 +11,6 @@
 #include "isa/kernels.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/ranges.hpp"
-#include "lanes/surroundings.hpp"
 #include "lanes/windows.hpp"
 
 namespace netsurgery {
@@ -37,6 +36,7 @@ struct Ending {
   bool clips = false;
   float low = 0, high = 0;
   std::optional<AppliedFunction> activation;  // of convolutions and tokens
+  int average = -1;                           // of depthwise ones: a buffer for the average of each channel, or -1
 };
 
 /// What kernels do with finished sums; those of some output channels from `first` on have a residual where it lies in
@@ -59,10 +59,10 @@ bool offsets_fit(const Convolution& convolution, const Layout& input);
 
 /// How a convolution is computed: from one kept weight to the next; with all of them, a lane being a pixel; or an
 /// output channel; or with sums of them, a lane being a block of 2 x 2 pixels.
-enum class ConvolutionWay : std::uint8_t { kSparse, kDense, kPixels, kWinograd };
+enum class ConvolutionWay : std::uint8_t { kSparse, kDense, kPixels, kWinograd, kDepthwise };
 /// The fastest of them that may be used.
 ConvolutionWay convolution_way(const Kernels& kernels, const Convolution& convolution, const Layout& output);
-/// "sparse lanes", "dense lanes", "dense pixels", "winograd".
+/// "sparse lanes", "dense lanes", "dense pixels", "winograd", "depthwise".
 const char* name(ConvolutionWay way);
 /// The share of entries that are kept.
 double density(const Constant& weight);
@@ -111,13 +111,5 @@ struct OutputCuts {
 std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution& convolution, int input,
                                        const Layout& input_layout, int output, const Layout& output_layout,
                                        const Ending& ending, int threads);
-
-/// True if each input channel is seen by its own outputs alone, going from one kept weight to the next: then the step
-/// can fill what lies around the tiles of some channels right before it reads them.
-bool fills_surroundings(const Kernels& kernels, const Convolution& convolution, const Layout& output);
-std::unique_ptr<Step> make_convolution_by_maps(const Kernels& kernels, const Convolution& convolution,
-                                               std::unique_ptr<const Surroundings> around, int input,
-                                               const Layout& input_layout, int output, const Layout& output_layout,
-                                               const Ending& ending, int threads);
 
 }  // namespace netsurgery

@@ -16,8 +16,8 @@ std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(mem
 
 /// The place of a row's taps among those that have kernels, or -1.
 int place_of_taps(Size taps) {
-  const auto found = std::find(std::begin(kDepthwiseTaps), std::end(kDepthwiseTaps), taps);
-  return found == std::end(kDepthwiseTaps) ? -1 : static_cast<int>(found - std::begin(kDepthwiseTaps));
+  const auto found = std::find(std::begin(kFixedDepthwiseTaps), std::end(kFixedDepthwiseTaps), taps);
+  return found == std::end(kFixedDepthwiseTaps) ? -1 : static_cast<int>(found - std::begin(kFixedDepthwiseTaps));
 }
 
 /// Pieces: rows of tiles in all groups; or all rows of some channels, where what lies around their tiles is filled
@@ -97,7 +97,7 @@ class FixedDepthwiseStep final : public Step {
 bool is_fixed_depthwise(const Convolution& convolution, const Image& input) {
   return input.depth == 1 && convolution.kernel_z == 1 && convolution.groups == input.channels &&
          convolution.groups > 1 && convolution.outputs() == input.channels && convolution.dilation_x == 1 &&
-         convolution.stride_x <= kMostDepthwiseStep && place_of_taps(convolution.kernel_x) >= 0;
+         convolution.stride_x <= kMostFixedDepthwiseStep && place_of_taps(convolution.kernel_x) >= 0;
 }
 
 double fixed_depthwise_cycles(const Convolution& convolution, const Layout& output) {

@@ -147,50 +147,66 @@ struct WholeNumbers {
   static constexpr auto kKernel = &Kernels::fixed_shuffle;
 };
 
-/// Finds out whether each four lanes come from four neighbours.
-void tell_fours(Shuffle& shuffle) {
-  shuffle.in_fours = true;
+/// Finds out whether each four lanes come from four neighbours, and whether each lane stays.
+void tell_lanes(Shuffle& shuffle) {
+  shuffle.in_fours = shuffle.stays = true;
   for (int four = 0; four < 4; ++four) {
     std::int32_t first = -1;
     for (int lane = 4 * four; lane < 4 * four + 4; ++lane) {
       if (shuffle.lane[lane] < 0) continue;
       const std::int32_t source = shuffle.lane[lane] / 4 * 4;
       shuffle.in_fours = shuffle.in_fours && (first < 0 || first == source);
+      shuffle.stays = shuffle.stays && shuffle.lane[lane] == lane;
       first = source;
     }
     shuffle.four[four] = std::max(first, 0);
   }
 }
 
+void tell_lanes(FixedShuffle& shuffle) {
+  for (Size lane = 0; lane < kShorts; ++lane)
+    if (const auto from = shuffle.lane[lane]; from >= 0)
+      shuffle.quarters[lane / 8] = static_cast<std::uint8_t>(shuffle.quarters[lane / 8] | 1 << from / 8);
+}
+
+/// Where the vector of a tile's pixel comes from, which may lie around the tile: from this pixel of tiles, shuffled.
+template <class Kind>
+struct Origin {
+  Size z, y, x;
+  typename Kind::Moved shuffle{};  // without source and target
+  bool is_own = false;             // the vector is the tile's own, as it is
+
+  Origin(const Layout& layout, Size seen_z, Size seen_y, Size seen_x) {
+    const Tiling& tiling = layout.tiling;
+    const Size dz = floor_divided(seen_z, tiling.depth), dy = floor_divided(seen_y, tiling.height);
+    const Size dx = floor_divided(seen_x, tiling.width), tiles = (dz * tiling.tiles_y + dy) * tiling.tiles_x + dx;
+    z = seen_z - dz * tiling.depth;
+    y = seen_y - dy * tiling.height;
+    x = seen_x - dx * tiling.width;
+    is_own = dz == 0 && dy == 0 && dx == 0;
+    for (Size lane = 0; lane < Kind::kLanes; ++lane) {
+      const bool inside = layout.is_pixel(lane, seen_z, seen_y, seen_x);
+      using Number = std::remove_reference_t<decltype(shuffle.lane[0])>;
+      shuffle.lane[lane] = static_cast<Number>(inside ? lane + tiles : -1);
+      is_own = is_own && inside;
+    }
+    tell_lanes(shuffle);
+  }
+};
+
 /// The shuffles of one row of tiles; targets and sources count from the row's first channel in memory.
 template <class Kind>
 std::vector<typename Kind::Moved> shuffles_of_row(const Layout& layout, const Halo& needed, Size z, Size y,
                                                   bool sees_outside) {
-  const Tiling& tiling = layout.tiling;
   std::vector<typename Kind::Moved> result;
   const Size row = layout.at(0, z, y, 0, 0);
-  const Size tile_dz = floor_divided(z, tiling.depth), source_z = z - tile_dz * tiling.depth;
-  const Size tile_dy = floor_divided(y, tiling.height), source_y = y - tile_dy * tiling.height;
-  for (Size x = -needed.left; x < tiling.width + needed.right; ++x) {
-    const Size tile_dx = floor_divided(x, tiling.width), source_x = x - tile_dx * tiling.width;
-    typename Kind::Moved shuffle{};
+  for (Size x = -needed.left; x < layout.tiling.width + needed.right; ++x) {
+    Origin<Kind> origin(layout, z, y, x);
+    auto& shuffle = origin.shuffle;
     shuffle.target = Kind::kInFloat * (layout.at(0, z, y, 0, x) - row);
-    shuffle.source = Kind::kInFloat * (layout.at(0, source_z, source_y, 0, source_x) - row);
-    bool stays = true;
-    for (Size lane = 0; lane < Kind::kLanes; ++lane) {
-      const bool inside = layout.is_pixel(lane, z, y, x);
-      const Size from = lane + (tile_dz * tiling.tiles_y + tile_dy) * tiling.tiles_x + tile_dx;
-      using Number = std::remove_reference_t<decltype(shuffle.lane[0])>;
-      shuffle.lane[lane] = static_cast<Number>(inside ? from : -1);
-      stays = stays && inside && from == lane;
-    }
-    if constexpr (Kind::kLanes == kVector) tell_fours(shuffle);
-    if constexpr (Kind::kLanes == kShorts)
-      for (Size lane = 0; lane < kShorts; ++lane)
-        if (const auto from = shuffle.lane[lane]; from >= 0)
-          shuffle.quarters[lane / 8] = static_cast<std::uint8_t>(shuffle.quarters[lane / 8] | 1 << from / 8);
+    shuffle.source = Kind::kInFloat * (layout.at(0, origin.z, origin.y, 0, origin.x) - row);
     const bool in_tile = shuffle.target == shuffle.source;
-    if (in_tile ? !stays && sees_outside : true) result.push_back(shuffle);
+    if (in_tile ? !origin.is_own && sees_outside : true) result.push_back(shuffle);
   }
   return result;
 }
@@ -480,9 +496,26 @@ std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layou
       layout, SurroundingsOf<Floats>(kernels, blocked, layout, needed, outside, sees_outside), threads);
 }
 
-std::unique_ptr<Surroundings> make_surroundings(const Kernels& kernels, int blocked, const Layout& layout,
-                                                const Halo& needed, float outside, bool sees_outside) {
-  return std::make_unique<SurroundingsOf<Floats>>(kernels, blocked, layout, needed, outside, sees_outside);
+DressedTile::DressedTile(const Layout& layout, const Halo& around, bool in_place)
+    : row_floats(in_place ? layout.row_floats() : (around.left + layout.tiling.width + around.right) * kVector) {
+  constexpr Size kFewest = 4;  // vectors of a run: fewer are shuffled as their neighbours are
+  const Size origin = layout.at(0, 0, 0, 0, 0), rows = around.above + layout.tiling.height + around.below;
+  if (!in_place) floats = rows * row_floats;
+  if (in_place) first_floats = layout.at(0, 0, -around.above, 0, -around.left) - origin;
+  for (Size y = -around.above; y < layout.tiling.height + around.below; ++y) {
+    std::vector<Shuffle> own;  // of a run so far
+    for (Size x = -around.left; x < layout.tiling.width + around.right; ++x) {
+      Origin<Floats> from(layout, 0, y, x);
+      from.shuffle.source = layout.at(0, 0, from.y, 0, from.x) - origin;
+      from.shuffle.target = (y + around.above) * row_floats + (x + around.left) * kVector;
+      if (in_place && from.is_own) continue;
+      (from.is_own && x == static_cast<Size>(own.size()) ? own : shuffles).push_back(from.shuffle);
+    }
+    if (static_cast<Size>(own.size()) >= kFewest)
+      runs.push_back({own.front().target, own.front().source, static_cast<std::ptrdiff_t>(own.size())});
+    else
+      shuffles.insert(shuffles.end(), own.begin(), own.end());
+  }
 }
 
 std::unique_ptr<Step> make_fixed_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
@@ -33,14 +34,25 @@ bool can_move(const Layout& source);
 /// picture ends. sees_outside: lanes whose tiles reach beyond the picture are cleared too, as windows see them.
 std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
                                 float outside, bool sees_outside, int threads);
-/// The same for a step that fills them channel by channel.
-std::unique_ptr<Surroundings> make_surroundings(const Kernels& kernels, int blocked, const Layout& layout,
-                                                const Halo& needed, float outside, bool sees_outside);
-/// The same of whole numbers of 16 bits, in a layout of 32 lanes.
-std::unique_ptr<Surroundings> make_fixed_surroundings(const Kernels& kernels, int blocked, const Layout& layout,
-                                                      const Halo& needed, std::int16_t outside, bool sees_outside);
+/// How a channel in a layout of one slice is copied with what lies around its tiles, 0 outside of the picture: rows one
+/// behind another, from the first that windows see. in_place: its tiles stay where they are, in a layout with a halo.
+struct DressedTile {
+  std::vector<VectorRun> runs;
+  std::vector<Shuffle> shuffles;
+
+  Size row_floats;        // from a row to the next
+  Size floats = 0;        // of the copy
+  Size first_floats = 0;  // from the channel's first pixel to what windows see first, in place
+
+  DressedTile(const Layout& layout, const Halo& around, bool in_place);
+};
+
+/// As make_halo, of whole numbers of 16 bits, in a layout of 32 lanes.
 std::unique_ptr<Step> make_fixed_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
                                       std::int16_t outside, bool sees_outside, int threads);
+/// The same for a step that fills them channel by channel.
+std::unique_ptr<Surroundings> make_fixed_surroundings(const Kernels& kernels, int blocked, const Layout& layout,
+                                                      const Halo& needed, std::int16_t outside, bool sees_outside);
 /// False if there is nothing that make_halo would have to do.
 bool needs_halo(const Layout& layout, const Halo& needed, bool sees_outside);
 

@@ -90,79 +90,91 @@ class PoolStep final : public Step {
   std::vector<Divisors> divisors_;
 };
 
+/// As the loop that adds neighbours until one sum is left, without writing those between down.
+template <int kCount>
+double in_pairs(const double* sums) {
+  if constexpr (kCount == 1)
+    return sums[0];
+  else
+    return in_pairs<kCount / 2>(sums) + in_pairs<kCount / 2>(sums + kCount / 2);
+}
+
 /// Pieces: some channels of a group each.
 class GlobalAverage final : public Step {
  public:
   GlobalAverage(const Kernels& kernels, int input, const Layout& layout, int plain)
-      : kernels_(kernels), input_(input), plain_(plain), layout_(layout) {
-    const Tiling& tiling = layout.tiling;
-    bool all = true;
-    for (Size row = 0; row < tiling.rows(); ++row)
-      for (Size x = 0; x < tiling.width; ++x) {
-        Lanes lanes{};
-        for (Size lane = 0; lane < kVector; ++lane) {
-          const bool is_pixel = layout.is_pixel(lane, row / tiling.height, row % tiling.height, x);
-          lanes.of[lane] = is_pixel ? ~std::uint64_t{0} : 0;
-          all = all && is_pixel;
-        }
-        inside_.push_back(lanes);
-      }
-    if (all) inside_.clear();
-  }
+      : input_(input),
+        plain_(plain),
+        channels_(layout.image.channels),
+        groups_(layout.groups()),
+        averages_(kernels, layout) {}
 
-  Size pieces() const override { return layout_.groups() * blocks(); }
+  Size pieces() const override { return groups_ * blocks(); }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {
-      const Size first = piece % blocks() * kChannels;
-      average(buffers, piece / blocks(), {first, std::min(first + kChannels, layout_.image.channels)});
+      const Size first = piece % blocks() * Averages::kChannels;
+      averages_.put(buffers[input_], piece / blocks(), {first, std::min(first + Averages::kChannels, channels_)},
+                    buffers[plain_]);
     }
   }
 
  private:
-  static constexpr Size kChannels = 16;
-  Size blocks() const { return ceil_divided(layout_.image.channels, kChannels); }
+  Size blocks() const { return ceil_divided(channels_, Averages::kChannels); }
 
-  /// Pixels outside of the picture may hold anything, NaN too, and are left out.
-  void average(Buffers buffers, Size group, const Range& channels) const {
-    const Image& image = layout_.image;
-    const Tiling& tiling = layout_.tiling;
-    alignas(kAlignment) double all_sums[kChannels][kVector];
-    LaneSums work{};
-    work.channels = channels.count();
-    work.channel = layout_.channel_floats();
-    work.rows = tiling.height;
-    work.row = layout_.row_floats();
-    work.columns = tiling.width;
-    work.sums = all_sums[0];
-    for (Size z = 0; z < tiling.depth; ++z) {
-      work.input = buffers[input_] + layout_.at(group, z, 0, channels.begin, 0);
-      work.inside = inside_.empty() ? nullptr : inside_[static_cast<std::size_t>(z * tiling.height * tiling.width)].of;
-      work.adds = z > 0;
-      kernels_.sum_lanes(work);
-    }
-    for (Size c = 0; c < channels.count(); ++c) {
-      double* const sums = all_sums[c];
-      // Neighbours in pairs, until one is left of each image: sums that don't wait for each other.
-      for (Size width = kVector / 2; width >= tiling.images; width /= 2)
-        for (Size lane = 0; lane < width; ++lane) sums[lane] = sums[2 * lane] + sums[2 * lane + 1];
-      for (Size i = 0; i < tiling.images && group * tiling.images + i < image.count; ++i)
-        buffers[plain_][(group * tiling.images + i) * image.channels + channels.begin + c] =
-            static_cast<float>(sums[i] / static_cast<double>(image.pixels()));
-    }
-  }
-
-  struct alignas(kAlignment) Lanes {
-    std::uint64_t of[kVector];
-  };
-
-  const Kernels& kernels_;
   int input_, plain_;
-  Layout layout_;
-  std::vector<Lanes> inside_;  // of each pixel of a tile; none: all lanes are
+  Size channels_, groups_;
+  Averages averages_;
 };
 
 }  // namespace
+
+Averages::Averages(const Kernels& kernels, const Layout& layout) : kernels_(kernels), layout_(layout) {
+  const Tiling& tiling = layout.tiling;
+  bool all = true;
+  for (Size row = 0; row < tiling.rows(); ++row)
+    for (Size x = 0; x < tiling.width; ++x) {
+      Lanes lanes{};
+      for (Size lane = 0; lane < kVector; ++lane) {
+        const bool is_pixel = layout.is_pixel(lane, row / tiling.height, row % tiling.height, x);
+        lanes.of[lane] = is_pixel ? ~std::uint32_t{0} : 0;
+        all = all && is_pixel;
+      }
+      inside_.push_back(lanes);
+    }
+  if (all) inside_.clear();
+}
+
+void Averages::put(const float* input, Size group, const Range& channels, float* plain) const {
+  const Image& image = layout_.image;
+  const Tiling& tiling = layout_.tiling;
+  alignas(kAlignment) double all_sums[kChannels][kVector];
+  LaneSums work{};
+  work.channels = channels.count();
+  work.channel = layout_.channel_floats();
+  work.rows = tiling.height;
+  work.row = layout_.row_floats();
+  work.columns = tiling.width;
+  work.sums = all_sums[0];
+  for (Size z = 0; z < tiling.depth; ++z) {
+    work.input = input + layout_.at(group, z, 0, channels.begin, 0);
+    work.inside = inside_.empty() ? nullptr : inside_[static_cast<std::size_t>(z * tiling.height * tiling.width)].of;
+    work.adds = z > 0;
+    kernels_.sum_lanes(work);
+  }
+  for (Size c = 0; c < channels.count(); ++c) {
+    // Neighbours in pairs, until one is left of each image: sums that don't wait for each other.
+    double* const sums = all_sums[c];
+    if (tiling.images == 1)
+      sums[0] = in_pairs<kVector>(sums);
+    else
+      for (Size width = kVector / 2; width >= tiling.images; width /= 2)
+        for (Size lane = 0; lane < width; ++lane) sums[lane] = sums[2 * lane] + sums[2 * lane + 1];
+    for (Size i = 0; i < tiling.images && group * tiling.images + i < image.count; ++i)
+      plain[(group * tiling.images + i) * image.channels + channels.begin + c] =
+          static_cast<float>(sums[i] / static_cast<double>(image.pixels()));
+  }
+}
 
 std::unique_ptr<Step> make_pool(const Kernels& kernels, const Pool& pool, int input, const Layout& input_layout,
                                 int output, const Layout& output_layout) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
 #include "lanes/layout.hpp"
+#include "lanes/ranges.hpp"
 #include "lanes/windows.hpp"
 
 namespace netsurgery {
@@ -20,6 +22,26 @@ std::unique_ptr<Step> make_pool(const Kernels& kernels, const Pool& pool, int in
                                 int output, const Layout& output_layout);
 
 /// The mean of each channel, (N, C) in NumPy's order.
+/// Averages of all pixels of channels.
+class Averages {
+ public:
+  static constexpr Size kChannels = 16;  // at most, at once
+
+  Averages(const Kernels& kernels, const Layout& layout);
+  /// Of some channels of a group, to NumPy's order. Pixels outside of the picture may hold anything, NaN too, and are
+  /// left out.
+  void put(const float* input, Size group, const Range& channels, float* plain) const;
+
+ private:
+  struct alignas(kAlignment) Lanes {
+    std::uint32_t of[kVector];
+  };
+
+  const Kernels& kernels_;
+  Layout layout_;
+  std::vector<Lanes> inside_;  // of each pixel of a tile; none: all lanes are
+};
+
 std::unique_ptr<Step> make_global_average(const Kernels& kernels, int input, const Layout& layout, int plain);
 
 }  // namespace netsurgery

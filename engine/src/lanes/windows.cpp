@@ -28,4 +28,15 @@ Windows Windows::of(const Attributes& attributes, const Size* kernel, std::size_
   return windows;
 }
 
+Halo Windows::around(const Tiling& input, const Tiling& output) const {
+  Halo halo;
+  halo.front = pad_front;
+  halo.above = pad_above;
+  halo.left = pad_left;
+  halo.back = std::max<Size>(0, (output.depth - 1) * stride_z + reach_z() - halo.front - input.depth);
+  halo.below = std::max<Size>(0, (output.height - 1) * stride_y + reach_y() - halo.above - input.height);
+  halo.right = std::max<Size>(0, (output.width - 1) * stride_x + reach_x() - halo.left - input.width);
+  return halo;
+}
+
 }  // namespace netsurgery

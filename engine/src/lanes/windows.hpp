@@ -29,6 +29,8 @@ struct Windows {
     return row / kernel_y * dilation_z * input.slice_floats() + row % kernel_y * dilation_y * input.row_floats() +
            tap % kernel_x * dilation_x * kVector;
   }
+  /// What windows see around a tile.
+  Halo around(const Tiling& input, const Tiling& output) const;
   /// True if some window reaches beyond the picture.
   bool sees_outside(const Image& input, const Image& output) const {
     return pad_front || pad_above || pad_left || (output.depth - 1) * stride_z + reach_z() - pad_front > input.depth ||

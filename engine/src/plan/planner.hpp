@@ -89,6 +89,8 @@ class Planner {
   bool convolution(const Node& node);
   bool linear(const Node& node);
   bool pool(const Node& node);
+  /// True if a node averages all pixels of each channel.
+  bool averages_pictures(const Node& node) const;
   bool global_average(const Node& node);
   /// A Resize that repeats each pixel.
   bool repeated(const Node& node);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lanes/depthwise_convolution.hpp"
 #include "lanes/movement.hpp"
 #include "lanes/picked_rows.hpp"
 #include "lanes/rows.hpp"
@@ -80,8 +81,8 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
     return tables ? table_cycles(convolution, output) : convolution_cycles(kernels_, convolution, output);
   };
   Tiling other;
-  const Choice choice = choose(node, convolution, input, input_image, output_image, images,
-                               !alone && residual_tiling(node, other) ? &other : nullptr, cycles);
+  Choice choice = choose(node, convolution, input, input_image, output_image, images,
+                         !alone && residual_tiling(node, other) ? &other : nullptr, cycles);
   const Layout estimated{input_image, choice.input, choice.halo};
   if (std::isinf(choice.cycles) || is_wasteful(estimated, input_image, output_image)) return false;
   // Offsets of dense strips and tables have 32 bits, those of sparse ones 16 within a row of the kernel; halos may
@@ -104,11 +105,12 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
                     (!tables && way == ConvolutionWay::kWinograd);
   Ending end;
   if (!alone) end = ending(&choice.output, output, residual_layout, !tables);
-  // What is added may lie among other channels of the same memory, which other pieces fill meanwhile.
-  const bool fills =
-      !tables && end.residual < 0 && fills_surroundings(kernels_, convolution, Layout{output_image, choice.output, {}});
+  const bool dresses = !tables && way == ConvolutionWay::kDepthwise;
+  const bool fills = dresses && fills_halo(convolution, choice.input, choice.output, end);
+  const Halo around = choice.halo;
+  if (dresses && !fills) choice.halo = {};
   const Place from =
-      fills ? placed(choice, input, input_image, 0.0f) : ready(node, choice, input, input_image, 0.0f, pads);
+      dresses ? placed(choice, input, input_image, 0.0f) : ready(node, choice, input, input_image, 0.0f, pads);
   const Place to = new_place(output_image, choice.output);
   value(output).places.push_back(to);
   std::vector<int> reads{from.buffer}, writes{to.buffer};
@@ -116,21 +118,19 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   const Size useful = convolution.weight->kept * output_image.count * output_image.pixels();
   const char* kind = tables ? "tables" : name(way);
   double taken = cycles(layout(to.layout));
-  const bool lacks = fills && lacks_halo(choice, from, pads);
-  if (lacks) {
-    writes.push_back(from.buffer);
-    taken += halo_cycles(layout(from.layout), choice.halo);
+  if (dresses) taken += halo_cycles(layout(from.layout), around);
+  if (fills) writes.push_back(from.buffer);
+  for (const Node* reader : readers_[static_cast<std::size_t>(output)]) {
+    if (!dresses || end.average >= 0 || !averages_pictures(*reader)) continue;
+    end.average = value(reader->output).plain = arena(product(shape(reader->output)));
+    writes.push_back(end.average);
+    done(*reader);
   }
   draft(
       &node, kind, reads, writes, taken,
       [=] {
         Ending finished = end;
         if (residual_layout >= 0) finished.residual_layout = layout(residual_layout);
-        if (lacks)
-          return make_convolution_by_maps(
-              kernels_, convolution,
-              make_surroundings(kernels_, from.buffer, layout(from.layout), choice.halo, 0.0f, pads), from.buffer,
-              layout(from.layout), to.buffer, layout(to.layout), finished, options_.threads);
         const bool uses_tables = tables && offsets_fit(convolution, layout(from.layout));
         const auto make = uses_tables ? make_table_convolution : make_convolution;
         return make(kernels_, convolution, from.buffer, layout(from.layout), to.buffer, layout(to.layout), finished,

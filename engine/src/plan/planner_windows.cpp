@@ -27,18 +27,6 @@ Size output_tile(Size tiles, Size tile, Size stride, Size size, Size output_size
   return tile % stride == 0 && tiles * (tile / stride) >= output_size ? tile / stride : 0;
 }
 
-Halo halo_of(const Windows& windows, const Tiling& input, const Tiling& output) {
-  Halo halo;
-  halo.front = windows.pad_front;
-  halo.above = windows.pad_above;
-  halo.left = windows.pad_left;
-  halo.back = std::max<Size>(0, (output.depth - 1) * windows.stride_z + windows.reach_z() - halo.front - input.depth);
-  halo.below =
-      std::max<Size>(0, (output.height - 1) * windows.stride_y + windows.reach_y() - halo.above - input.height);
-  halo.right = std::max<Size>(0, (output.width - 1) * windows.stride_x + windows.reach_x() - halo.left - input.width);
-  return halo;
-}
-
 }  // namespace
 
 Planner::Choice Planner::choose(const Node& node, const Windows& windows, int input, const Image& input_image,
@@ -55,7 +43,7 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
   around.above = around.below = next.kernel_y / 2;
   around.left = around.right = next.kernel_x / 2;
   const auto consider = [&](int place, const Tiling& from, const Tiling& to, double more) {
-    Choice choice{place, from, to, halo_of(windows, from, to), 0};
+    Choice choice{place, from, to, windows.around(from, to), 0};
     const Layout output{output_image, to, {}};
     choice.cycles = more + cycles(output);
     if (around.any()) choice.cycles += halo_cycles(output, around);
@@ -76,7 +64,7 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     to.height = output_tile(to.tiles_y, given.tiling.height, windows.stride_y, input_image.height, output_image.height);
     to.width = output_tile(to.tiles_x, given.tiling.width, windows.stride_x, input_image.width, output_image.width);
     if (to.depth == 0 || to.height == 0 || to.width == 0 || !given.tiling.covers(input_image)) continue;
-    consider(static_cast<int>(i), given.tiling, to, halo_cycles(given, halo_of(windows, given.tiling, to)));
+    consider(static_cast<int>(i), given.tiling, to, halo_cycles(given, windows.around(given.tiling, to)));
   }
   const auto gathered = fixed ? fixed_gather_cycles : gather_cycles;
   const auto moved = fixed ? fixed_move_cycles : move_cycles;
@@ -94,7 +82,7 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     from.depth = to.tiles_z == 1 ? input_image.depth : to.depth * windows.stride_z;
     from.height = to.tiles_y == 1 ? input_image.height : to.height * windows.stride_y;
     from.width = to.tiles_x == 1 ? input_image.width : to.width * windows.stride_x;
-    const Layout made{input_image, from, halo_of(windows, from, to)};
+    const Layout made{input_image, from, windows.around(from, to)};
     // Square tiles can be halved most often, and have the smallest halo: they are worth a little.
     const double stretched = std::abs(std::log2(static_cast<double>(to.tiles_y) / static_cast<double>(to.tiles_x)));
     consider(-1, from, to,
@@ -264,9 +252,10 @@ bool Planner::repeated(const Node& node) {
   return true;
 }
 
-bool Planner::global_average(const Node& node) {
+bool Planner::averages_pictures(const Node& node) const {
+  if (node.op != Operator::kMean && node.op != Operator::kAdaptiveAveragePool) return false;
   const Shape& x = shape(node.inputs[0]);
-  if (!Image::holds(x) || x.size() < 3 || value(node.inputs[0]).places.empty()) return false;
+  if (!Image::holds(x) || x.size() < 3) return false;
   if (node.op == Operator::kMean) {
     std::vector<Size> axes = node.attributes.integers(AttributeName::kAxes);
     std::sort(axes.begin(), axes.end());
@@ -277,6 +266,12 @@ bool Planner::global_average(const Node& node) {
     for (const Size size : node.attributes.integers(AttributeName::kSize))
       if (size != 1) return false;
   }
+  return true;
+}
+
+bool Planner::global_average(const Node& node) {
+  if (!averages_pictures(node) || value(node.inputs[0]).places.empty()) return false;
+  const Shape& x = shape(node.inputs[0]);
   const Place from = value(node.inputs[0]).places.front();
   const int to = arena(product(shape(node.output)));
   value(node.output).plain = to;

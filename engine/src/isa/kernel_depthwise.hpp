@@ -1,0 +1,119 @@
+// Depthwise convolutions: a channel is dressed with what lies around its tiles, and each vector of them
+// is read once for all windows of a row that see it.
+#pragma once
+
+#include "isa/kernel_movement.hpp"
+#include "isa/kernels.hpp"
+#include "isa/simd.hpp"
+
+namespace netsurgery {
+namespace NETSURGERY_SET {
+
+constexpr int kNativeFloats = kNativeBytes / 4;
+
+/// A channel as windows see it: the tile's own vectors, and those that lie around it.
+static __attribute__((noinline)) const float* dress(const DepthwiseChannels& work, float* channel) {
+  float* target = work.scratch ? work.scratch : channel + work.seen_first;
+  for (std::ptrdiff_t i = 0; i < work.runs_count; ++i) {
+    const VectorRun& run = work.runs[i];
+    const float* source = channel + run.source;
+    __builtin_prefetch(source + work.input_channel);
+    for (std::ptrdiff_t x = 0; x < run.count; ++x) store(target + run.target + x * kLanes, load(source + x * kLanes));
+  }
+  for (const Shuffle *one = work.shuffles, *end = one + work.shuffles_count; one != end; ++one)
+    LaneChoice(*one, 0.0f)(channel + one->source, target + one->target);
+  return target;
+}
+
+/// Compilers would load it anew for each product, and a processor does as many loads in a cycle as products, or fewer.
+NETSURGERY_INLINE void keep_in_register(Native& value) {
+#if defined(__x86_64__)
+  asm("" : "+x"(value));
+#elif defined(__aarch64__)
+  asm("" : "+w"(value));
+#endif
+}
+
+/// Sums of neighbouring windows, of a native vector of lanes. kTaps: of a row of the kernel; kStep: columns from window
+/// to window. rows: where the first window of each row of them begins.
+template <int kTaps, int kStep, int kRows, int kColumns>
+NETSURGERY_INLINE void add_windows(const float* const (&rows)[kRows], std::ptrdiff_t row, std::ptrdiff_t taps_y,
+                                   const float* weights, Native (&sums)[kRows][kColumns]) {
+  for (std::ptrdiff_t y = 0; y < taps_y; ++y, weights += kTaps) {
+    Native weight[kTaps];
+    for (int k = 0; k < kTaps; ++k) weight[k] = weights[k] - Native{};
+#pragma GCC unroll 32
+    for (int x = 0; x < (kColumns - 1) * kStep + kTaps; ++x)
+#pragma GCC unroll 2
+      for (int r = 0; r < kRows; ++r) {
+        Native seen = *reinterpret_cast<const AlignedNative*>(rows[r] + y * row + x * kLanes);
+        keep_in_register(seen);
+#pragma GCC unroll 8
+        for (int k = 0; k < kTaps; ++k)
+          if (x >= k && (x - k) % kStep == 0 && (x - k) / kStep < kColumns)
+            sums[r][(x - k) / kStep] += weight[k] * seen;
+      }
+  }
+}
+
+template <int kColumns>
+NETSURGERY_INLINE void finish_windows(const Finish& finish, const float* residual, Native (&sums)[kColumns],
+                                      float* output) {
+  if (residual)
+    for (int c = 0; c < kColumns; ++c) sums[c] += *reinterpret_cast<const AlignedNative*>(residual + c * kLanes);
+  if (finish.clips) {
+    const Native low = finish.low - Native{}, high = finish.high - Native{};
+    for (Native& sum : sums) {
+      const Native risen = low > sum ? low : sum;
+      sum = high < risen ? high : risen;
+    }
+  }
+  for (int c = 0; c < kColumns; ++c) *reinterpret_cast<AlignedNative*>(output + c * kLanes) = sums[c];
+}
+
+/// All rows of an output. Where the last rows or columns are too few, some of those
+/// before them are computed again.
+template <int kTaps, int kStep, int kColumns>
+NETSURGERY_INLINE void depthwise_rows(const DepthwiseChannels& work, const float* seen, std::ptrdiff_t o) {
+  constexpr int kRows = kColumns <= 4 ? 2 : 1;  // a sum waits for itself: there have to be some
+  const float* weights = work.weights + o * work.taps_y * kTaps;
+  float* output = work.output + o * work.output_channel;
+  const float* residual = work.finish.residual ? work.finish.residual + o * work.finish.residual_channel : nullptr;
+  for (std::ptrdiff_t y = 0; y < work.rows; y += kRows) {
+    std::ptrdiff_t at[kRows];
+    for (int r = 0; r < kRows; ++r) at[r] = y + r < work.rows ? y + r : work.rows - 1;
+    for (std::ptrdiff_t next = 0; next < work.columns; next += kColumns) {
+      const std::ptrdiff_t x = next + kColumns <= work.columns ? next : work.columns - kColumns;
+      for (std::ptrdiff_t part = 0; part < kLanes; part += kNativeFloats) {
+        const float* rows[kRows];
+        for (int r = 0; r < kRows; ++r)
+          rows[r] = seen + at[r] * work.step_y * work.seen_row + x * kStep * kLanes + part;
+        Native sums[kRows][kColumns];
+        for (auto& row : sums)
+          for (Native& sum : row) sum = work.bias[o] - Native{};
+        add_windows<kTaps, kStep, kRows, kColumns>(rows, work.seen_row, work.taps_y, weights, sums);
+        for (int r = 0; r < kRows; ++r)
+          finish_windows<kColumns>(work.finish,
+                                   residual ? residual + at[r] * work.finish.residual_row + x * kLanes + part : nullptr,
+                                   sums[r], output + at[r] * work.output_row + x * kLanes + part);
+      }
+    }
+    for (int r = 0; work.function && r < kRows && y + r < work.rows; ++r) {
+      float* const row = output + at[r] * work.output_row;
+      work.function(row, row, work.columns * kLanes, work.parameters);
+    }
+  }
+}
+
+template <int kTaps, int kStep, int kColumns>
+static void depthwise(const DepthwiseChannels& given) {
+  const DepthwiseChannels work = given;
+  for (std::ptrdiff_t c = 0; c < work.channels; ++c) {
+    const float* const seen = dress(work, work.input + c * work.input_channel);
+    for (std::ptrdiff_t o = c * work.multiplier; o < (c + 1) * work.multiplier; ++o)
+      depthwise_rows<kTaps, kStep, kColumns>(work, seen, o);
+  }
+}
+
+}  // namespace NETSURGERY_SET
+}  // namespace netsurgery
