@@ -16,12 +16,17 @@ static __attribute__((noinline)) const float* dress(const DepthwiseChannels& wor
   float* target = work.scratch ? work.scratch : channel + work.seen_first;
   for (std::ptrdiff_t i = 0; i < work.runs_count; ++i) {
     const VectorRun& run = work.runs[i];
-    const float* source = channel + run.source;
+    const float* source = channel + run.first.source;
+    float* made = target + run.first.target;
     __builtin_prefetch(source + work.input_channel);
-    for (std::ptrdiff_t x = 0; x < run.count; ++x) store(target + run.target + x * kLanes, load(source + x * kLanes));
+    for (std::ptrdiff_t x = 0; x < run.count; ++x) store(made + x * kLanes, load(source + x * kLanes));
   }
-  for (const Shuffle *one = work.shuffles, *end = one + work.shuffles_count; one != end; ++one)
-    LaneChoice(*one, 0.0f)(channel + one->source, target + one->target);
+  for (std::ptrdiff_t m = 0; m < work.maps_count; ++m) {
+    const LaneChoice chosen(work.maps[m], 0.0f);
+    const VectorMove* const end = work.moves + work.first_move[m + 1];
+    for (const VectorMove* move = work.moves + work.first_move[m]; move < end; ++move)
+      chosen(channel + move->source, target + move->target);
+  }
   return target;
 }
 

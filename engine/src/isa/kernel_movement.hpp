@@ -14,7 +14,7 @@ namespace NETSURGERY_SET {
 class LaneChoice {
  public:
 #if defined(__AVX512F__)
-  NETSURGERY_INLINE LaneChoice(const Shuffle& given, float outside)
+  NETSURGERY_INLINE LaneChoice(const LaneMap& given, float outside)
       : lane_(_mm512_load_si512(given.lane)),
         inside_(_mm512_cmpge_epi32_mask(lane_, _mm512_setzero_si512())),
         outside_(_mm512_set1_ps(outside)) {}
@@ -28,7 +28,7 @@ class LaneChoice {
   __mmask16 inside_;
   __m512 outside_;
 #elif defined(__AVX2__)
-  NETSURGERY_INLINE LaneChoice(const Shuffle& given, float outside)
+  NETSURGERY_INLINE LaneChoice(const LaneMap& given, float outside)
       : given_(given),
         outside_(_mm256_set1_ps(outside)),
         lane_{_mm256_load_si256(reinterpret_cast<const __m256i*>(given.lane)),
@@ -58,11 +58,11 @@ class LaneChoice {
     _mm256_store_ps(target + 8, _mm256_blendv_ps(second, outside_, _mm256_castsi256_ps(lane_[1])));
   }
 
-  const Shuffle& given_;
+  const LaneMap& given_;
   __m256 outside_;
   __m256i lane_[2];
 #else
-  NETSURGERY_INLINE LaneChoice(const Shuffle& given, float outside) : given_(given), outside_(outside) {}
+  NETSURGERY_INLINE LaneChoice(const LaneMap& given, float outside) : given_(given), outside_(outside) {}
 
   NETSURGERY_INLINE void operator()(const float* source, float* target) const {
     float made[kLanes];
@@ -71,7 +71,7 @@ class LaneChoice {
   }
 
  private:
-  const Shuffle& given_;
+  const LaneMap& given_;
   float outside_;
 #endif
 };

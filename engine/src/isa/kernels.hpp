@@ -345,9 +345,8 @@ struct Cells {
   float* hidden;           // changed
 };
 
-/// Vectors of a halo made from others: lane l of the target is lane[l] of the source, or `outside` where that is -1.
-struct Shuffle {
-  std::ptrdiff_t target, source;  // floats from the channel's begin in memory
+/// Where the lanes of a vector come from: lane l of the target is lane[l] of the source, or outside where that is -1.
+struct LaneMap {
   alignas(64) std::int32_t lane[16];
   // Where each four lanes of the target come from four neighbours of the source (or from outside), whose first lanes
   // these are: that needs no permutation across registers. Else `in_fours` is false.
@@ -356,10 +355,18 @@ struct Shuffle {
   bool stays;  // each lane is the source's own, or outside
 };
 
-/// Neighbouring vectors that are copied as they are; floats from the begin of what is made, and from the channel's
-/// first pixel.
-struct VectorRun {
-  std::ptrdiff_t target, source, count;
+/// A vector of a halo made from another one.
+struct Shuffle : LaneMap {
+  std::ptrdiff_t target, source;  // floats from the channel's begin in memory
+};
+
+/// A vector and where it comes from; floats from the begin of what is made, and from the channel's first pixel.
+struct VectorMove {
+  std::int32_t target, source;
+};
+struct VectorRun {  // neighbours, as they are
+  VectorMove first;
+  std::ptrdiff_t count;
 };
 
 /// Convolutions of channels that each see one channel of the input, `multiplier` of them the same one.
@@ -367,15 +374,18 @@ struct DepthwiseChannels {
   float* input;  // of the first channel, its first pixel; written to where there is no scratch memory
   std::ptrdiff_t input_channel, channels;
   std::ptrdiff_t multiplier;
-  // How a channel is dressed with what lies around its tiles.
+  // How a channel is dressed with what lies around its tiles. By maps, which stay in registers while vectors move: a
+  // map of its own for each vector would fill the first cache. Those of map m are from first_move[m] to the next.
   const VectorRun* runs;
-  const Shuffle* shuffles;
-  std::ptrdiff_t runs_count, shuffles_count;
-  float* scratch;  // for a dressed channel; nullptr: it is dressed where it lies
-  std::ptrdiff_t seen_row,
-      seen_first;        // floats from a row to the next; where it lies, from the first pixel to the first seen
-  const float* weights;  // [outputs][taps_y][taps of a row]
-  const float* bias;     // of each output
+  const VectorMove* moves;
+  const LaneMap* maps;
+  const std::ptrdiff_t* first_move;
+  std::ptrdiff_t runs_count, maps_count;
+  float* scratch;             // for a dressed channel; nullptr: it is dressed where it lies
+  std::ptrdiff_t seen_row;    // floats from a dressed row to the next
+  std::ptrdiff_t seen_first;  // where it lies: from the first pixel to what windows see first
+  const float* weights;       // [outputs][taps_y][taps of a row]
+  const float* bias;          // of each output
   std::ptrdiff_t taps_y, step_y;
   float* output;  // of the first of them, its first pixel
   std::ptrdiff_t output_channel, output_row;

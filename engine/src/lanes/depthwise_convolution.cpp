@@ -82,9 +82,11 @@ class DepthwiseConvolution final : public Step {
     work.channels = channels.count();
     work.multiplier = multiplier_;
     work.runs = dressed_.runs.data();
-    work.shuffles = dressed_.shuffles.data();
+    work.moves = dressed_.moves.data();
+    work.maps = dressed_.maps.data();
+    work.first_move = dressed_.first_move.data();
     work.runs_count = static_cast<std::ptrdiff_t>(dressed_.runs.size());
-    work.shuffles_count = static_cast<std::ptrdiff_t>(dressed_.shuffles.size());
+    work.maps_count = static_cast<std::ptrdiff_t>(dressed_.maps.size());
     work.scratch = in_place_ ? nullptr : scratch;
     work.seen_row = dressed_.row_floats;
     work.seen_first = dressed_.first_floats;

@@ -498,23 +498,45 @@ std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layou
 
 DressedTile::DressedTile(const Layout& layout, const Halo& around, bool in_place)
     : row_floats(in_place ? layout.row_floats() : (around.left + layout.tiling.width + around.right) * kVector) {
-  constexpr Size kFewest = 4;  // vectors of a run: fewer are shuffled as their neighbours are
+  constexpr Size kFewest = 4;  // vectors of a run: fewer are moved as their neighbours are
   const Size origin = layout.at(0, 0, 0, 0, 0), rows = around.above + layout.tiling.height + around.below;
   if (!in_place) floats = rows * row_floats;
   if (in_place) first_floats = layout.at(0, 0, -around.above, 0, -around.left) - origin;
+  std::vector<std::vector<VectorMove>> of_map;
+  const auto moves_of = [&](const LaneMap& map) -> std::vector<VectorMove>& {
+    const auto found = std::find_if(maps.begin(), maps.end(), [&](const LaneMap& one) {
+      return std::equal(std::begin(one.lane), std::end(one.lane), std::begin(map.lane));
+    });
+    const auto place = static_cast<std::size_t>(found - maps.begin());
+    if (found == maps.end()) maps.push_back(map);
+    of_map.resize(maps.size());
+    return of_map[place];
+  };
   for (Size y = -around.above; y < layout.tiling.height + around.below; ++y) {
-    std::vector<Shuffle> own;  // of a run so far
+    std::vector<Origin<Floats>> own;  // of a run so far
+    const auto move_of = [&](const Origin<Floats>& from, Size x) {
+      return VectorMove{static_cast<std::int32_t>((y + around.above) * row_floats + (x + around.left) * kVector),
+                        static_cast<std::int32_t>(layout.at(0, 0, from.y, 0, from.x) - origin)};
+    };
     for (Size x = -around.left; x < layout.tiling.width + around.right; ++x) {
-      Origin<Floats> from(layout, 0, y, x);
-      from.shuffle.source = layout.at(0, 0, from.y, 0, from.x) - origin;
-      from.shuffle.target = (y + around.above) * row_floats + (x + around.left) * kVector;
+      const Origin<Floats> from(layout, 0, y, x);
       if (in_place && from.is_own) continue;
-      (from.is_own && x == static_cast<Size>(own.size()) ? own : shuffles).push_back(from.shuffle);
+      if (from.is_own && x == static_cast<Size>(own.size()))
+        own.push_back(from);
+      else
+        moves_of(from.shuffle).push_back(move_of(from, x));
     }
-    if (static_cast<Size>(own.size()) >= kFewest)
-      runs.push_back({own.front().target, own.front().source, static_cast<std::ptrdiff_t>(own.size())});
-    else
-      shuffles.insert(shuffles.end(), own.begin(), own.end());
+    const Size count = static_cast<Size>(own.size());
+    if (count >= kFewest) runs.push_back({move_of(own.front(), 0), static_cast<std::ptrdiff_t>(count)});
+    for (Size x = 0; x < count && count < kFewest; ++x) {
+      const Origin<Floats>& from = own[static_cast<std::size_t>(x)];
+      moves_of(from.shuffle).push_back(move_of(from, x));
+    }
+  }
+  first_move.push_back(0);
+  for (const std::vector<VectorMove>& some : of_map) {
+    moves.insert(moves.end(), some.begin(), some.end());
+    first_move.push_back(static_cast<std::ptrdiff_t>(moves.size()));
   }
 }
 

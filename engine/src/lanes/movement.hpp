@@ -38,7 +38,9 @@ std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layou
 /// behind another, from the first that windows see. in_place: its tiles stay where they are, in a layout with a halo.
 struct DressedTile {
   std::vector<VectorRun> runs;
-  std::vector<Shuffle> shuffles;
+  std::vector<VectorMove> moves;
+  std::vector<LaneMap> maps;               // of moves
+  std::vector<std::ptrdiff_t> first_move;  // of each map, and the end
 
   Size row_floats;        // from a row to the next
   Size floats = 0;        // of the copy
