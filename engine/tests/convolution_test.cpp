@@ -163,9 +163,7 @@ void depthwise_convolutions_are_those_of_a_filled_halo() {
               if (!made.exists) continue;
               CHECK(is_depthwise(made.convolution, made.output));
               CHECK(convolution_way(kernels, made.convolution, made.output) == ConvolutionWay::kSparse);
-              Lanes x(made.input), same(made.input), expected(made.output), found(made.output);
-              Lanes averages(made.averages), expected_averages(made.averages);
-              const Lanes before(made.input);
+              Lanes x(made.input), expected(made.output), expected_averages(made.averages);
               const Halo seen = made.convolution.around(made.input.tiling, made.output.tiling);
               run(*make_halo(kernels, 0, made.input, seen, 0.0f, true, 1), {x.at()});
               run(*make_convolution(kernels, made.convolution, 0, made.input, 1, made.output, ending, threads),
@@ -173,14 +171,18 @@ void depthwise_convolutions_are_those_of_a_filled_halo() {
               run(*make_global_average(kernels, 0, made.output, 1), {expected.at(), expected_averages.at()});
               Ending all = ending;
               all.average = 2;
-              const auto step =
-                  make_depthwise_convolution(kernels, made.convolution, 0, made.input, 1, made.output, all, threads);
-              CHECK(step->pieces() >= std::min<Size>(threads, made.output.groups() * picture.channels));
-              run(*step, {same.at(), found.at(), averages.at()});
-              CHECK(found == expected);
-              CHECK(averages == expected_averages);
-              const bool fills = fills_halo(made.convolution, made.input.tiling, made.output.tiling, ending);
-              CHECK(same == (fills ? x : before));
+              for (const Dressing dressing : {Dressing::kCopied, Dressing::kFilled, Dressing::kThere}) {
+                Lanes given(made.input), found(made.output), averages(made.averages);
+                const Lanes before(made.input);
+                if (dressing == Dressing::kThere) given = x;
+                const auto step = make_depthwise_convolution(kernels, made.convolution, 0, made.input, 1, made.output,
+                                                             all, dressing, threads);
+                CHECK(step->pieces() >= std::min<Size>(threads, made.output.groups() * picture.channels));
+                run(*step, {given.at(), found.at(), averages.at()});
+                CHECK(found == expected);
+                CHECK(averages == expected_averages);
+                CHECK(given == (dressing == Dressing::kCopied ? before : x));
+              }
             }
 }
 

@@ -32,7 +32,9 @@ static __attribute__((noinline)) const float* dress(const DepthwiseChannels& wor
 
 /// Compilers would load it anew for each product, and a processor does as many loads in a cycle as products, or fewer.
 NETSURGERY_INLINE void keep_in_register(Native& value) {
-#if defined(__x86_64__)
+#if defined(__AVX512F__)
+  asm("" : "+v"(value));
+#elif defined(__x86_64__)
   asm("" : "+x"(value));
 #elif defined(__aarch64__)
   asm("" : "+w"(value));

@@ -263,7 +263,7 @@ struct PoolRow {
   std::ptrdiff_t channels, input_channel, output_channel;
 };
 
-/// Of some channels: what each lane's pixels sum up to.
+/// Of some channels: what each lane's pixels sum up to. Sums of up to four neighbours are floats: they may overflow.
 struct LaneSums {
   const float* input;
   std::ptrdiff_t channels, channel;   // floats from a channel to the next
@@ -362,7 +362,7 @@ struct Shuffle : LaneMap {
 
 /// A vector and where it comes from; floats from the begin of what is made, and from the channel's first pixel.
 struct VectorMove {
-  std::int32_t target, source;
+  std::ptrdiff_t target, source;
 };
 struct VectorRun {  // neighbours, as they are
   VectorMove first;

@@ -393,7 +393,7 @@ std::unique_ptr<Step> make_convolution(const Kernels& kernels, const Convolution
   const ConvolutionWay way = convolution_way(kernels, convolution, output_layout);
   if (way == ConvolutionWay::kDepthwise)
     return make_depthwise_convolution(kernels, convolution, input, input_layout, output, output_layout, ending,
-                                      threads);
+                                      Dressing::kThere, threads);
   if (way != ConvolutionWay::kSparse && offsets_fit(convolution, input_layout)) {
     const auto make = way == ConvolutionWay::kDense    ? make_dense_convolution
                       : way == ConvolutionWay::kPixels ? make_pixel_convolution

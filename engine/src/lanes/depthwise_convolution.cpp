@@ -29,7 +29,7 @@ int place_of_taps(Size taps) {
 class DepthwiseConvolution final : public Step {
  public:
   DepthwiseConvolution(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
-                       int output, const Layout& output_layout, const Ending& ending, int threads)
+                       int output, const Layout& output_layout, const Ending& ending, Dressing dressing, int threads)
       : kernels_(kernels),
         windows_(convolution),
         multiplier_(convolution.outputs() / convolution.groups),
@@ -38,8 +38,7 @@ class DepthwiseConvolution final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending),
-        in_place_(fills_halo(convolution, input_layout.tiling, output_layout.tiling, ending)),
-        dressed_(input_layout, convolution.around(input_layout.tiling, output_layout.tiling), in_place_),
+        dressed_(input_layout, convolution.around(input_layout.tiling, output_layout.tiling), dressing),
         weights_(convolution.weight->dense()),
         bias_(convolution.biases()),
         parts_(parts_of_maps(input_layout, output_layout, threads)) {
@@ -87,7 +86,7 @@ class DepthwiseConvolution final : public Step {
     work.first_move = dressed_.first_move.data();
     work.runs_count = static_cast<std::ptrdiff_t>(dressed_.runs.size());
     work.maps_count = static_cast<std::ptrdiff_t>(dressed_.maps.size());
-    work.scratch = in_place_ ? nullptr : scratch;
+    work.scratch = dressed_.floats > 0 ? scratch : nullptr;
     work.seen_row = dressed_.row_floats;
     work.seen_first = dressed_.first_floats;
     work.weights = weights_.data() + first * windows_.taps();
@@ -127,7 +126,6 @@ class DepthwiseConvolution final : public Step {
   Layout input_layout_, output_layout_;
   Ending ending_;
   std::optional<Averages> averages_;
-  bool in_place_;
   DressedTile dressed_;
   std::vector<float> weights_, bias_;
   std::vector<Range> parts_;
@@ -139,17 +137,15 @@ class DepthwiseConvolution final : public Step {
 
 bool is_depthwise(const Convolution& convolution, const Layout& output) {
   return convolution.groups > 1 && convolution.inputs() == convolution.taps() && output.image.depth == 1 &&
-         output.tiling.depth == 1 && convolution.kernel_z == 1 && convolution.dilation_y == 1 &&
-         convolution.dilation_x == 1 && convolution.stride_x <= kMostDepthwiseStep &&
+         output.tiling.depth == 1 && convolution.kernel_z == 1 && convolution.pad_front == 0 &&
+         convolution.dilation_y == 1 && convolution.dilation_x == 1 && convolution.stride_x <= kMostDepthwiseStep &&
          place_of_taps(convolution.kernel_x) >= 0;
 }
 
-bool fills_halo(const Convolution& convolution, const Tiling& input, const Tiling& output, const Ending& ending) {
-  // What is added may lie among other channels of the same memory, which other pieces fill meanwhile.
-  if (ending.residual >= 0) return false;
+bool is_copied(const Convolution& convolution, const Tiling& input, const Tiling& output) {
   const Halo around = convolution.around(input, output);
   const Size vectors = (around.above + input.height + around.below) * (around.left + input.width + around.right);
-  return convolution.stride_y * convolution.stride_x > 1 || vectors * kVectorBytes > kScratchBytes;
+  return convolution.stride_y * convolution.stride_x == 1 && vectors * kVectorBytes <= kScratchBytes;
 }
 
 double depthwise_convolution_cycles(const Convolution& convolution, const Layout& output) {
@@ -159,9 +155,9 @@ double depthwise_convolution_cycles(const Convolution& convolution, const Layout
 
 std::unique_ptr<Step> make_depthwise_convolution(const Kernels& kernels, const Convolution& convolution, int input,
                                                  const Layout& input_layout, int output, const Layout& output_layout,
-                                                 const Ending& ending, int threads) {
+                                                 const Ending& ending, Dressing dressing, int threads) {
   return std::make_unique<DepthwiseConvolution>(kernels, convolution, input, input_layout, output, output_layout,
-                                                ending, threads);
+                                                ending, dressing, threads);
 }
 
 }  // namespace netsurgery

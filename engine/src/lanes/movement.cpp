@@ -496,12 +496,16 @@ std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layou
       layout, SurroundingsOf<Floats>(kernels, blocked, layout, needed, outside, sees_outside), threads);
 }
 
-DressedTile::DressedTile(const Layout& layout, const Halo& around, bool in_place)
-    : row_floats(in_place ? layout.row_floats() : (around.left + layout.tiling.width + around.right) * kVector) {
+DressedTile::DressedTile(const Layout& layout, const Halo& around, Dressing dressing)
+    : row_floats(dressing == Dressing::kCopied ? (around.left + layout.tiling.width + around.right) * kVector
+                                               : layout.row_floats()) {
   constexpr Size kFewest = 4;  // vectors of a run: fewer are moved as their neighbours are
   const Size origin = layout.at(0, 0, 0, 0, 0), rows = around.above + layout.tiling.height + around.below;
+  const bool in_place = dressing != Dressing::kCopied;
   if (!in_place) floats = rows * row_floats;
   if (in_place) first_floats = layout.at(0, 0, -around.above, 0, -around.left) - origin;
+  first_move.push_back(0);
+  if (dressing == Dressing::kThere) return;
   std::vector<std::vector<VectorMove>> of_map;
   const auto moves_of = [&](const LaneMap& map) -> std::vector<VectorMove>& {
     const auto found = std::find_if(maps.begin(), maps.end(), [&](const LaneMap& one) {
@@ -515,8 +519,8 @@ DressedTile::DressedTile(const Layout& layout, const Halo& around, bool in_place
   for (Size y = -around.above; y < layout.tiling.height + around.below; ++y) {
     std::vector<Origin<Floats>> own;  // of a run so far
     const auto move_of = [&](const Origin<Floats>& from, Size x) {
-      return VectorMove{static_cast<std::int32_t>((y + around.above) * row_floats + (x + around.left) * kVector),
-                        static_cast<std::int32_t>(layout.at(0, 0, from.y, 0, from.x) - origin)};
+      return VectorMove{(y + around.above) * row_floats + (x + around.left) * kVector,
+                        layout.at(0, 0, from.y, 0, from.x) - origin};
     };
     for (Size x = -around.left; x < layout.tiling.width + around.right; ++x) {
       const Origin<Floats> from(layout, 0, y, x);
@@ -533,7 +537,6 @@ DressedTile::DressedTile(const Layout& layout, const Halo& around, bool in_place
       moves_of(from.shuffle).push_back(move_of(from, x));
     }
   }
-  first_move.push_back(0);
   for (const std::vector<VectorMove>& some : of_map) {
     moves.insert(moves.end(), some.begin(), some.end());
     first_move.push_back(static_cast<std::ptrdiff_t>(moves.size()));

@@ -34,8 +34,12 @@ bool can_move(const Layout& source);
 /// picture ends. sees_outside: lanes whose tiles reach beyond the picture are cleared too, as windows see them.
 std::unique_ptr<Step> make_halo(const Kernels& kernels, int blocked, const Layout& layout, const Halo& needed,
                                 float outside, bool sees_outside, int threads);
-/// How a channel in a layout of one slice is copied with what lies around its tiles, 0 outside of the picture: rows one
-/// behind another, from the first that windows see. in_place: its tiles stay where they are, in a layout with a halo.
+/// Where windows see what lies around the tiles of a channel: in a copy of it; where the channel lies, filled in
+/// before; or there already.
+enum class Dressing : std::uint8_t { kCopied, kFilled, kThere };
+
+/// How a channel, in the first slice of a layout, is copied with what lies around its tiles, 0 outside of the picture:
+/// rows one behind another, from the first that windows see. Or how its halo is filled where it lies.
 struct DressedTile {
   std::vector<VectorRun> runs;
   std::vector<VectorMove> moves;
@@ -46,7 +50,7 @@ struct DressedTile {
   Size floats = 0;        // of the copy
   Size first_floats = 0;  // from the channel's first pixel to what windows see first, in place
 
-  DressedTile(const Layout& layout, const Halo& around, bool in_place);
+  DressedTile(const Layout& layout, const Halo& around, Dressing dressing);
 };
 
 /// As make_halo, of whole numbers of 16 bits, in a layout of 32 lanes.

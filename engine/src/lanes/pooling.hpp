@@ -21,7 +21,6 @@ struct Pool : Windows {
 std::unique_ptr<Step> make_pool(const Kernels& kernels, const Pool& pool, int input, const Layout& input_layout,
                                 int output, const Layout& output_layout);
 
-/// The mean of each channel, (N, C) in NumPy's order.
 /// Averages of all pixels of channels.
 class Averages {
  public:
@@ -42,6 +41,7 @@ class Averages {
   std::vector<Lanes> inside_;  // of each pixel of a tile; none: all lanes are
 };
 
+/// The mean of each channel, (N, C) in NumPy's order.
 std::unique_ptr<Step> make_global_average(const Kernels& kernels, int input, const Layout& layout, int plain);
 
 }  // namespace netsurgery

@@ -105,12 +105,18 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
                     (!tables && way == ConvolutionWay::kWinograd);
   Ending end;
   if (!alone) end = ending(&choice.output, output, residual_layout, !tables);
-  const bool dresses = !tables && way == ConvolutionWay::kDepthwise;
-  const bool fills = dresses && fills_halo(convolution, choice.input, choice.output, end);
+  const bool by_channels = !tables && way == ConvolutionWay::kDepthwise;
+  // What is gathered has its halo, where also pixels lie that no tile has. What is added may lie among other channels
+  // of the same memory as the input, which other pieces would fill meanwhile.
+  Dressing dressing = Dressing::kThere;
+  if (by_channels && choice.place >= 0 && is_copied(convolution, choice.input, choice.output))
+    dressing = Dressing::kCopied;
+  else if (by_channels && choice.place >= 0 && end.residual < 0)
+    dressing = Dressing::kFilled;
   const Halo around = choice.halo;
-  if (dresses && !fills) choice.halo = {};
-  const Place from =
-      dresses ? placed(choice, input, input_image, 0.0f) : ready(node, choice, input, input_image, 0.0f, pads);
+  if (dressing == Dressing::kCopied) choice.halo = {};
+  const Place from = dressing == Dressing::kThere ? ready(node, choice, input, input_image, 0.0f, pads)
+                                                  : placed(choice, input, input_image, 0.0f);
   const Place to = new_place(output_image, choice.output);
   value(output).places.push_back(to);
   std::vector<int> reads{from.buffer}, writes{to.buffer};
@@ -118,10 +124,10 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   const Size useful = convolution.weight->kept * output_image.count * output_image.pixels();
   const char* kind = tables ? "tables" : name(way);
   double taken = cycles(layout(to.layout));
-  if (dresses) taken += halo_cycles(layout(from.layout), around);
-  if (fills) writes.push_back(from.buffer);
+  if (dressing != Dressing::kThere) taken += halo_cycles(layout(from.layout), around);
+  if (dressing == Dressing::kFilled) writes.push_back(from.buffer);
   for (const Node* reader : readers_[static_cast<std::size_t>(output)]) {
-    if (!dresses || end.average >= 0 || !averages_pictures(*reader)) continue;
+    if (!by_channels || end.average >= 0 || !averages_pictures(*reader)) continue;
     end.average = value(reader->output).plain = arena(product(shape(reader->output)));
     writes.push_back(end.average);
     done(*reader);
@@ -131,6 +137,9 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
       [=] {
         Ending finished = end;
         if (residual_layout >= 0) finished.residual_layout = layout(residual_layout);
+        if (by_channels)
+          return make_depthwise_convolution(kernels_, convolution, from.buffer, layout(from.layout), to.buffer,
+                                            layout(to.layout), finished, dressing, options_.threads);
         const bool uses_tables = tables && offsets_fit(convolution, layout(from.layout));
         const auto make = uses_tables ? make_table_convolution : make_convolution;
         return make(kernels_, convolution, from.buffer, layout(from.layout), to.buffer, layout(to.layout), finished,
