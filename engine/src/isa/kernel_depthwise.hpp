@@ -1,5 +1,5 @@
-// Depthwise convolutions: a channel is dressed with what lies around its tiles, and each vector of them
-// is read once for all windows of a row that see it.
+// Depthwise convolutions: a channel is dressed with what lies around its tiles, and each vector of it is read once for
+// all windows of a row that see it.
 #pragma once
 
 #include "isa/kernel_movement.hpp"
@@ -78,8 +78,7 @@ NETSURGERY_INLINE void finish_windows(const Finish& finish, const float* residua
   for (int c = 0; c < kColumns; ++c) *reinterpret_cast<AlignedNative*>(output + c * kLanes) = sums[c];
 }
 
-/// All rows of an output. Where the last rows or columns are too few, some of those
-/// before them are computed again.
+/// All rows of an output. Where the last rows or columns are too few, some of those before them are computed again.
 template <int kTaps, int kStep, int kColumns>
 NETSURGERY_INLINE void depthwise_rows(const DepthwiseChannels& work, const float* seen, std::ptrdiff_t o) {
   constexpr int kRows = kColumns <= 4 ? 2 : 1;  // a sum waits for itself: there have to be some
