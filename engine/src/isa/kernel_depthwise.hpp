@@ -30,17 +30,6 @@ static __attribute__((noinline)) const float* dress(const DepthwiseChannels& wor
   return target;
 }
 
-/// Compilers would load it anew for each product, and a processor does as many loads in a cycle as products, or fewer.
-NETSURGERY_INLINE void keep_in_register(Native& value) {
-#if defined(__AVX512F__)
-  asm("" : "+v"(value));
-#elif defined(__x86_64__)
-  asm("" : "+x"(value));
-#elif defined(__aarch64__)
-  asm("" : "+w"(value));
-#endif
-}
-
 /// Sums of neighbouring windows, of a native vector of lanes. kTaps: of a row of the kernel; kStep: columns from window
 /// to window. rows: where the first window of each row of them begins.
 template <int kTaps, int kStep, int kRows, int kColumns>
@@ -53,8 +42,8 @@ NETSURGERY_INLINE void add_windows(const float* const (&rows)[kRows], std::ptrdi
     for (int x = 0; x < (kColumns - 1) * kStep + kTaps; ++x)
 #pragma GCC unroll 2
       for (int r = 0; r < kRows; ++r) {
-        Native seen = *reinterpret_cast<const AlignedNative*>(rows[r] + y * row + x * kLanes);
-        keep_in_register(seen);
+        // Compilers would load it anew for each product, and a processor does no more loads in a cycle than products.
+        const Native seen = in_register(*reinterpret_cast<const AlignedNative*>(rows[r] + y * row + x * kLanes));
 #pragma GCC unroll 8
         for (int k = 0; k < kTaps; ++k)
           if (x >= k && (x - k) % kStep == 0 && (x - k) / kStep < kColumns)

@@ -100,18 +100,7 @@ NETSURGERY_INLINE NativeShorts between(NativeShorts x, NativeShorts low, NativeS
 }
 
 /// The product and nothing more: what follows is not to be made one operation with it.
-NETSURGERY_INLINE Native rounded(Native product) {
-#if defined(__AVX512F__)
-  asm("" : "+v"(product));
-#elif defined(__aarch64__)
-  asm("" : "+w"(product));
-#elif defined(__x86_64__)
-  asm("" : "+x"(product));
-#else
-  asm("" : "+m"(product));
-#endif
-  return product;
-}
+NETSURGERY_INLINE Native rounded(Native product) { return in_register(product); }
 
 constexpr float kRounds = 12582912.0f;
 

@@ -55,6 +55,20 @@ NETSURGERY_INLINE NativeInts as_ints(Native x) { return reinterpret_cast<NativeI
 NETSURGERY_INLINE NativeBits as_bits(Native x) { return reinterpret_cast<NativeBits>(x); }
 NETSURGERY_INLINE Native as_floats(NativeBits x) { return reinterpret_cast<Native>(x); }
 
+/// The same value, of which compilers know nothing but that it is in a register.
+NETSURGERY_INLINE Native in_register(Native value) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(value));
+#elif defined(__aarch64__)
+  asm("" : "+w"(value));
+#elif defined(__x86_64__)
+  asm("" : "+x"(value));
+#else
+  asm("" : "+m"(value));
+#endif
+  return value;
+}
+
 struct Vector {
   Native part[kParts];
 };
