@@ -1,7 +1,6 @@
 #include "lanes/depthwise_convolution.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <optional>
 #include <vector>
 
@@ -18,12 +17,6 @@ constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
 constexpr Size kScratchBytes = 20 * 1024;    // of a dressed channel: more than that leaves the first cache
 constexpr Size kFewestActivated = 7;         // vectors of a row, for a function of each row
 constexpr Size kActivatedBytes = 16 * 1024;  // of sums that are still in the first cache when an activation follows
-
-/// The place of a row's taps among those that have kernels, or -1.
-int place_of_taps(Size taps) {
-  const auto found = std::find(std::begin(kDepthwiseTaps), std::end(kDepthwiseTaps), taps);
-  return found == std::end(kDepthwiseTaps) ? -1 : static_cast<int>(found - std::begin(kDepthwiseTaps));
-}
 
 /// Pieces: some channels of a group of lanes each.
 class DepthwiseConvolution final : public Step {
@@ -109,7 +102,7 @@ class DepthwiseConvolution final : public Step {
       work.function = kernels_.functions[static_cast<int>(ending_.activation->function)];
       work.parameters = ending_.activation->parameters;
     }
-    kernels_.depthwise[place_of_taps(windows_.kernel_x)][windows_.stride_x - 1][columns_ - 1](work);
+    kernels_.depthwise[place_of(kDepthwiseTaps, windows_.kernel_x)][windows_.stride_x - 1][columns_ - 1](work);
     if (is_activated_behind())
       activate(kernels_, *ending_.activation, work.output, places_.data(), static_cast<Size>(places_.size()),
                channels.count() * multiplier_, work.output_channel);
@@ -139,7 +132,7 @@ bool is_depthwise(const Convolution& convolution, const Layout& output) {
   return convolution.groups > 1 && convolution.inputs() == convolution.taps() && output.image.depth == 1 &&
          output.tiling.depth == 1 && convolution.kernel_z == 1 && convolution.pad_front == 0 &&
          convolution.dilation_y == 1 && convolution.dilation_x == 1 && convolution.stride_x <= kMostDepthwiseStep &&
-         place_of_taps(convolution.kernel_x) >= 0;
+         place_of(kDepthwiseTaps, convolution.kernel_x) >= 0;
 }
 
 bool is_copied(const Convolution& convolution, const Tiling& input, const Tiling& output) {

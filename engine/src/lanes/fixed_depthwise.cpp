@@ -1,7 +1,6 @@
 #include "lanes/fixed_depthwise.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "lanes/pieces.hpp"
@@ -13,12 +12,6 @@ namespace {
 constexpr double kCyclesPerTap = 2.5, kCyclesPerFinished = 10;  // of a vector
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
-
-/// The place of a row's taps among those that have kernels, or -1.
-int place_of_taps(Size taps) {
-  const auto found = std::find(std::begin(kFixedDepthwiseTaps), std::end(kFixedDepthwiseTaps), taps);
-  return found == std::end(kFixedDepthwiseTaps) ? -1 : static_cast<int>(found - std::begin(kFixedDepthwiseTaps));
-}
 
 /// Pieces: rows of tiles in all groups; or all rows of some channels, where what lies around their tiles is filled
 /// first.
@@ -60,7 +53,8 @@ class FixedDepthwiseStep final : public Step {
 
  private:
   void row(Buffers buffers, Size group, Size y, const Range& channels) const {
-    const auto& kernels = kernels_.fixed_depthwise[place_of_taps(windows_.kernel_x)][windows_.stride_x - 1];
+    const auto& kernels =
+        kernels_.fixed_depthwise[place_of(kFixedDepthwiseTaps, windows_.kernel_x)][windows_.stride_x - 1];
     const Size first = channels.begin;
     FixedDepthwise work{};
     work.input_row = kShortsPerFloat * windows_.dilation_y * input_layout_.row_floats();
@@ -97,7 +91,7 @@ class FixedDepthwiseStep final : public Step {
 bool is_fixed_depthwise(const Convolution& convolution, const Image& input) {
   return input.depth == 1 && convolution.kernel_z == 1 && convolution.groups == input.channels &&
          convolution.groups > 1 && convolution.outputs() == input.channels && convolution.dilation_x == 1 &&
-         convolution.stride_x <= kMostFixedDepthwiseStep && place_of_taps(convolution.kernel_x) >= 0;
+         convolution.stride_x <= kMostFixedDepthwiseStep && place_of(kFixedDepthwiseTaps, convolution.kernel_x) >= 0;
 }
 
 double fixed_depthwise_cycles(const Convolution& convolution, const Layout& output) {

@@ -1,6 +1,10 @@
 // Windows that slide over a value in vectors of lanes, as convolutions and pools have them.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+
 #include "lanes/layout.hpp"
 
 namespace netsurgery {
@@ -44,5 +48,12 @@ struct Windows {
            reach_y() == input.height && reach_x() == input.width;
   }
 };
+
+/// The place of so many taps among the numbers of taps that there are kernels for, or -1.
+template <std::size_t kCount>
+int place_of(const int (&kernels)[kCount], Size taps) {
+  const auto found = std::find(std::begin(kernels), std::end(kernels), taps);
+  return found == std::end(kernels) ? -1 : static_cast<int>(found - std::begin(kernels));
+}
 
 }  // namespace netsurgery
