@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -103,6 +104,12 @@ void usable_cores_follow_the_affinity() {
   CHECK(usable_cores() == cores);
 }
 
+void the_first_cache_is_of_a_size_that_processors_have() {
+  const auto bytes = static_cast<long>(first_cache_bytes()), told = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+  CHECK(bytes >= 32 * 1024 && bytes <= 64 * 1024);
+  if (told >= 32 * 1024 && told <= 64 * 1024) CHECK(bytes == told);
+}
+
 }  // namespace
 
 int main() {
@@ -115,4 +122,5 @@ int main() {
   version_1_without_limit_says_minus_1();
   nonsense_limits_nothing();
   usable_cores_follow_the_affinity();
+  the_first_cache_is_of_a_size_that_processors_have();
 }

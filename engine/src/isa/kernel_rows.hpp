@@ -77,23 +77,44 @@ NETSURGERY_INLINE float total(const Vector& sums) {
 #endif
 }
 
+constexpr int kRowsTogether = kParts == 1 ? 4 : 2;  // as many as there are registers for
+constexpr int kRowChains = 2;                       // of sums in each row, which hide the latency
+
+/// Some rows times the input, each vector of which is loaded once for all of them. What a row gives doesn't depend on
+/// those beside it.
+template <int kRows>
+NETSURGERY_INLINE void multiply_dense(const DenseRows& rows, std::ptrdiff_t first) {
+  const float* const weights = rows.weights + first * rows.inputs;
+  Vector sums[kRows][kRowChains];
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row)
+    for (int chain = 0; chain < kRowChains; ++chain) sums[row][chain] = broadcast(0.0f);
+  std::ptrdiff_t i = 0;
+  for (; i + kRowChains * kLanes <= rows.inputs; i += kRowChains * kLanes) {
+#pragma GCC unroll 8
+    for (int chain = 0; chain < kRowChains; ++chain) {
+      const std::ptrdiff_t at = i + chain * kLanes;
+      const Vector x = load_unaligned(rows.input + at);
+#pragma GCC unroll 8
+      for (int row = 0; row < kRows; ++row)
+        sums[row][chain] = multiply_add(load_unaligned(weights + row * rows.inputs + at), x, sums[row][chain]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) {
+    float sum = total(sums[row][0] + sums[row][1]);
+    for (std::ptrdiff_t rest = i; rest < rows.inputs; ++rest)
+      sum += weights[row * rows.inputs + rest] * rows.input[rest];
+    if (rows.bias) sum += rows.bias[first + row];
+    rows.output[first + row] = clipped(rows, sum);
+  }
+}
+
 static void dense_rows(const DenseRows& given) {
   const DenseRows rows = given;
-  const float* weights = rows.weights;
-  for (std::ptrdiff_t row = 0; row < rows.rows; ++row, weights += rows.inputs) {
-    Vector a = broadcast(0.0f), b = a, c = a, d = a;
-    std::ptrdiff_t i = 0;
-    for (; i + 4 * kLanes <= rows.inputs; i += 4 * kLanes) {
-      a = multiply_add(load_unaligned(weights + i), load_unaligned(rows.input + i), a);
-      b = multiply_add(load_unaligned(weights + i + kLanes), load_unaligned(rows.input + i + kLanes), b);
-      c = multiply_add(load_unaligned(weights + i + 2 * kLanes), load_unaligned(rows.input + i + 2 * kLanes), c);
-      d = multiply_add(load_unaligned(weights + i + 3 * kLanes), load_unaligned(rows.input + i + 3 * kLanes), d);
-    }
-    float sum = total((a + b) + (c + d));
-    for (; i < rows.inputs; ++i) sum += weights[i] * rows.input[i];
-    if (rows.bias) sum += rows.bias[row];
-    rows.output[row] = clipped(rows, sum);
-  }
+  std::ptrdiff_t row = 0;
+  for (; row + kRowsTogether <= rows.rows; row += kRowsTogether) multiply_dense<kRowsTogether>(rows, row);
+  for (; row < rows.rows; ++row) multiply_dense<1>(rows, row);
 }
 
 }  // namespace NETSURGERY_SET

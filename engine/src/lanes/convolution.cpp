@@ -12,12 +12,12 @@
 #include "lanes/pixel_convolution.hpp"
 #include "lanes/ranges.hpp"
 #include "lanes/winograd_convolution.hpp"
+#include "threads/cores.hpp"
 
 namespace netsurgery {
 namespace {
 
 constexpr double kDenseFrom = 0.5;         // density below which what was pruned is never computed
-constexpr Size kBlockBytes = 32 * 1024;    // inputs of a block of channels: about the first cache
 constexpr double kLeastPerBlock = 6;       // non-zeros of an output channel in a block, to pay for loading its sums
 constexpr double kCyclesPerNonzero = 1.5;  // of a strip, beside one for each vector
 constexpr double kCyclesPerSum = 3;        // of a vector
@@ -119,7 +119,7 @@ class SparseConvolution final : public Step {
     const Size channels = channels_of_group(), groups = convolution_.groups;
     const double per_channel =
         static_cast<double>(convolution_.weight->kept) / static_cast<double>(all_outputs_ * channels);
-    const Size by_cache = std::max<Size>(1, kBlockBytes / (vectors_seen(convolution_, strips_) * kVectorBytes));
+    const Size by_cache = std::max<Size>(1, first_cache_bytes() / (vectors_seen(convolution_, strips_) * kVectorBytes));
     const Size by_work = static_cast<Size>(kLeastPerBlock / std::max(per_channel, 1e-9));
     rows_in_block_ = 1;
     for (const Size rows : {kernel_rows(), convolution_.kernel_y})

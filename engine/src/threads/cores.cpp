@@ -8,6 +8,7 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <unistd.h>
 #endif
 
 #include "threads/threads.hpp"
@@ -92,6 +93,15 @@ int usable_cores() {
   const int granted = granted_cores();
   if (granted > 0) cores = std::min(cores, granted);
   return std::max(cores, 1);
+}
+
+std::ptrdiff_t first_cache_bytes() {
+  constexpr std::ptrdiff_t kLeast = 32 * 1024, kMost = 64 * 1024;
+  std::ptrdiff_t bytes = 0;
+#if defined(__linux__) && defined(_SC_LEVEL1_DCACHE_SIZE)
+  bytes = static_cast<std::ptrdiff_t>(sysconf(_SC_LEVEL1_DCACHE_SIZE));
+#endif
+  return std::clamp(bytes, kLeast, kMost);
 }
 
 }  // namespace netsurgery
