@@ -72,6 +72,25 @@ class _Drawing:
         made = self.put("Conv", operands, (rows, *after), strides=strides, pads=(*pads, *pads), groups=groups)
         self.cut_off(made, (rows, *after))
 
+    def depthwise(self) -> None:
+        """As mobile networks have them: square windows of odd sides, one output for each channel."""
+        found = self.any_value(spatial=True)
+        if found is None:
+            return
+        name, (channels, *sizes) = found
+        side, stride, dilation = int(self.rng.choice([3, 3, 5, 7])), int(self.rng.choice([1, 1, 2])), 1
+        if self.rng.random() < 0.2:
+            dilation = 2
+        pad = int(self.rng.choice([dilation * (side // 2)] * 3 + [0]))
+        after = [(size + 2 * pad - dilation * (side - 1) - 1) // stride + 1 for size in sizes]
+        if min(after) < 1:
+            return
+        rank = len(sizes)
+        operands = [name, self.weight((channels, 1, *[side] * rank)), *self.bias(channels)]
+        attributes = {"strides": [stride] * rank, "pads": [pad] * (2 * rank), "dilations": [dilation] * rank}
+        made = self.put("Conv", operands, (channels, *after), **attributes, groups=channels)
+        self.cut_off(made, (channels, *after))
+
     def cut_off(self, x: str, shape: Shape) -> None:
         """A Relu, a cut from both sides at a number of any grid or of few, or neither."""
         kind = self.rng.random()
@@ -144,7 +163,7 @@ def drawn(seed: int) -> Graph:
     drawing.values.append((drawing.builder.input("x", ("batch", *shape)), shape))
     (drawing.convolution if spatial else drawing.linear)()
     growing = [drawing.convolution] * 4 + [drawing.addition] * 2
-    growing += [drawing.pool, drawing.concatenation, drawing.cut]
+    growing += [drawing.depthwise, drawing.pool, drawing.concatenation, drawing.cut]
     if not spatial:
         growing = [drawing.linear] * 2 + [drawing.addition]
     for _ in range(int(rng.integers(1, 9))):
