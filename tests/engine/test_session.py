@@ -233,6 +233,36 @@ print((resident() - before) / 4 / kept)
     assert float(done.stdout) < 10  # bytes: a float and an offset, not another float and a column of 32 bits too
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells the resident set as Linux does")
+def test_weights_are_let_go_of_one_by_one_while_the_first_plan_is_made() -> None:
+    code = """
+import numpy
+from netsurgery.graph.ir import GraphBuilder
+from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
+def told(name):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))
+layers, side = 8, 1000
+builder, random = GraphBuilder(), numpy.random.default_rng(0)
+value = builder.input("x", ("batch", side))
+for _ in range(layers):
+    weight = random.normal(size=(side, side)).astype(numpy.float32)
+    value = builder.node("Linear", [value, builder.constant(weight)])
+content = encode(builder.graph([value]))
+x = numpy.ones((1, side), numpy.float32)
+del weight, builder
+session = Session(content, threads=1)
+open("/proc/self/clear_refs", "w").write("5")
+before = told("VmHWM:")
+session(x)
+print((told("VmHWM:") - before) / (4 * layers * side * side))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0.4  # of all weights: those of two layers, where it would be those of all eight
+
+
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])  # noqa: S301
 @pytest.mark.parametrize("engine", ["native", "reference"])
 def test_a_copy_is_a_session_of_its_own(again: Any, engine: Any) -> None:

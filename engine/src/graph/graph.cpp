@@ -64,8 +64,8 @@ std::vector<float> Constant::dense() const {
 
 Constant Constant::rows_of(const std::vector<Size>& chosen) const {
   const bool sparse = form == Form::kSparse;
-  const std::vector<float> all = sparse ? std::vector<float>() : dense();
-  const std::vector<float>& given = sparse ? values : all;
+  const std::vector<float> sums = form == Form::kPlanes ? dense() : std::vector<float>();
+  const std::vector<float>& given = form == Form::kPlanes ? sums : values;
   Constant some;
   some.shape = shape;
   some.rows = static_cast<Size>(chosen.size());

@@ -96,6 +96,24 @@ struct Constant : std::enable_shared_from_this<Constant> {
   Constant outline() const;
 };
 
+/// All entries of a constant, row by row: its own values where these are all of them, which large weights needn't be
+/// copied for. The constant has to outlive it.
+class DenseEntries {
+ public:
+  explicit DenseEntries(const Constant& constant)
+      : made_(constant.form == Constant::Form::kDense ? std::vector<float>() : constant.dense()),
+        all_(constant.form == Constant::Form::kDense ? constant.values : made_) {}
+  DenseEntries(const DenseEntries&) = delete;
+  DenseEntries& operator=(const DenseEntries&) = delete;
+
+  const std::vector<float>& all() const { return all_; }
+  float operator[](Size i) const { return all_[static_cast<std::size_t>(i)]; }
+
+ private:
+  std::vector<float> made_;
+  const std::vector<float>& all_;
+};
+
 /// All entries of a constant, row by row; where there is none, `count` times `otherwise`, which changes nothing.
 std::vector<float> dense_or(const Constant* constant, Size count, float otherwise);
 

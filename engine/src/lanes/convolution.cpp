@@ -171,6 +171,8 @@ class SparseConvolution final : public Step {
       });
       block.starts.push_back(static_cast<std::uint32_t>(block.nonzeros.size()));
     }
+    block.nonzeros.shrink_to_fit();  // they stay for as long as the plan
+    block.vectors.shrink_to_fit();
     return block;
   }
 

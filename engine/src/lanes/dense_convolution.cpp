@@ -146,15 +146,14 @@ class DenseConvolution final : public Step {
   void pack() {
     for (Size column = 0; column < all_inputs_; ++column)
       offsets_.push_back(static_cast<std::uint32_t>(input_offset(convolution_, input_layout_, column) * kFloat));
-    const std::vector<float> weight = convolution_.weight->dense();
-    weights_.reserve(weight.size());
+    const DenseEntries weight(*convolution_.weight);
+    weights_.reserve(weight.all().size());
     for (Size group = 0; group < convolution_.groups; ++group)
       for (const Range& inputs : inputs_)
         for (const Range& block : blocks_)
           for (Size column = inputs.begin; column < inputs.end; ++column)
             for (Size output = block.begin; output < block.end; ++output)
-              weights_.push_back(
-                  weight[static_cast<std::size_t>((group * outputs_of_group() + output) * all_inputs_ + column)]);
+              weights_.push_back(weight[(group * outputs_of_group() + output) * all_inputs_ + column]);
   }
 
   /// Of a group of the convolution: some blocks of its outputs, and the vectors of some strips.

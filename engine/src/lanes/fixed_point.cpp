@@ -123,6 +123,8 @@ class FixedConvolution final : public Step {
       else
         put_parts(block, connections, inputs);
     }
+    block.vectors.shrink_to_fit();  // they stay for as long as the plan
+    block.runs.shrink_to_fit();
   }
 
   /// Connections of a row whose sums stay within 16 bits. doublings: of a sum that is small enough for them.

@@ -137,11 +137,13 @@ bool PickedMatrix::add_products(const float* x, Size vectors, float* sums) const
 RowMatrix::RowMatrix(const Kernels& kernels, const Constant& weight, const Constant& whole)
     : kernels_(kernels), rows_(weight.rows), inputs_(weight.columns), dense_(prefers_dense_rows(whole)) {
   if (dense_) {
-    const std::vector<float> all = weight.dense();
-    values_.assign(all.begin(), all.end());
+    const DenseEntries all(weight);
+    values_.assign(all.all().begin(), all.all().end());
     return;
   }
   const std::vector<float> all = weight.form == Constant::Form::kSparse ? std::vector<float>() : weight.dense();
+  values_.reserve(static_cast<std::size_t>(weight.kept));
+  columns_.reserve(static_cast<std::size_t>(weight.kept));
   starts_.push_back(0);
   for (Size row = 0; row < rows_; ++row) {
     const auto r = static_cast<std::size_t>(row);

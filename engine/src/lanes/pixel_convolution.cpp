@@ -116,15 +116,14 @@ class PixelConvolution final : public Step {
   void pack() {
     for (Size column = 0; column < all_inputs_; ++column)
       offsets_.push_back(static_cast<std::uint32_t>(input_offset(convolution_, input_layout_, column) * kFloat));
-    const std::vector<float> weight = convolution_.weight->dense();
+    const DenseEntries weight(*convolution_.weight);
     for (Size group = 0; group < convolution_.groups; ++group)
       for (const Range& strip : strips_)
         for (Size column = 0; column < all_inputs_; ++column)
           for (Size vector = strip.begin; vector < strip.end; ++vector) {
             Channels channels{};
             for (Size i = 0; i < std::min(kVector, outputs_of_group_ - vector * kVector); ++i)
-              channels.of[i] = weight[static_cast<std::size_t>(
-                  (group * outputs_of_group_ + vector * kVector + i) * all_inputs_ + column)];
+              channels.of[i] = weight[(group * outputs_of_group_ + vector * kVector + i) * all_inputs_ + column];
             weights_.push_back(channels);
           }
   }

@@ -130,16 +130,20 @@ class RowsStep final : public Step {
 
   void pack(const Constant& weight) {
     if (dense_) {
-      const std::vector<float> all = weight.dense();
-      values_.assign(all.begin(), all.end());
+      const DenseEntries all(weight);
+      values_.assign(all.all().begin(), all.all().end());
       for (Size row = 0; row <= outputs_; ++row) starts_.push_back(static_cast<std::uint32_t>(row * inputs_));
       return;
     }
     const std::vector<float> dense = weight.form == Constant::Form::kSparse ? std::vector<float>() : weight.dense();
+    const bool are_near = inputs_ <= std::numeric_limits<std::uint16_t>::max();
+    values_.reserve(static_cast<std::size_t>(weight.kept));
+    (are_near ? columns16_.reserve(static_cast<std::size_t>(weight.kept))
+              : columns32_.reserve(static_cast<std::size_t>(weight.kept)));
     starts_.push_back(0);
     const auto put = [&](Size column, float value) {
       values_.push_back(value);
-      if (inputs_ <= std::numeric_limits<std::uint16_t>::max())
+      if (are_near)
         columns16_.push_back(static_cast<std::uint16_t>(column));
       else
         columns32_.push_back(static_cast<std::uint32_t>(column));

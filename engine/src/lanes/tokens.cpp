@@ -92,13 +92,13 @@ class TokenProduct final : public Step {
         ending_(ending) {
     bias_ = bias ? bias->dense() : std::vector<float>();
     bias_.resize(static_cast<std::size_t>(outputs_), 0.0f);
-    const std::vector<float> dense = weight.dense();
+    const DenseEntries all(weight);
     weights_.reserve(static_cast<std::size_t>(panels_ * kPanelRows * inputs_));
     for (Size first = 0; first < inputs_; first += kDepth)
       for (Size panel = 0; panel < panels_; ++panel)
         for (Size k = first; k < std::min(first + kDepth, inputs_); ++k)
           for (Size row = panel * kPanelRows; row < (panel + 1) * kPanelRows; ++row)
-            weights_.push_back(row < outputs_ ? dense[static_cast<std::size_t>(row * inputs_ + k)] : 0.0f);
+            weights_.push_back(row < outputs_ ? all[row * inputs_ + k] : 0.0f);
     parts_ = output_parts(rows(), panels_, threads);
   }
 

@@ -144,7 +144,7 @@ class WinogradConvolution final : public Step {
   /// Transformed weights in the order in which they are read: [chunk][block of inputs][position][block of
   /// outputs][input][output].
   void pack() {
-    const std::vector<float> weight = convolution_.weight->dense();
+    const DenseEntries weight(*convolution_.weight);
     weights_.resize(static_cast<std::size_t>(convolution_.outputs() * inputs_of_group_ * kPositions));
     Size begin = 0;
     const std::vector<Range> chunks = parts(outputs_of_group(), chunk_outputs());
@@ -161,7 +161,7 @@ class WinogradConvolution final : public Step {
             for (Size i = 0; i < inputs.count(); ++i)
               for (Size o = 0; o < count; ++o) {
                 const Size row = chunk.outputs.begin + first + o, column = (inputs.begin + i) * kTaps * kTaps;
-                const auto made = transformed(weight.data() + row * convolution_.inputs() + column);
+                const auto made = transformed(weight.all().data() + row * convolution_.inputs() + column);
                 for (Size p = 0; p < kPositions; ++p)
                   weights_[static_cast<std::size_t>(begin + p * of_position + first * inputs.count() + i * count + o)] =
                       made[static_cast<std::size_t>(p)];

@@ -1,6 +1,7 @@
 // A graph at one choice of sizes, ready to run: steps in order, and one block of memory that their values share.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -41,6 +42,8 @@ struct PlanOptions {
   bool plain_only = false;
   bool whole_numbers = true;   // values on grids may lie in vectors of those
   bool estimate_only = false;  // no steps, no memory: cycles alone
+  /// Told the number of a layer's weight once the steps are made that pack it; from then on the graph needn't have it.
+  std::function<void(std::size_t)> packed;
 };
 
 Plan make_plan(const Graph& graph, const Kernels& kernels, const Sizes& sizes, const PlanOptions& options);

@@ -46,12 +46,37 @@ Plan Planner::plan() {
   for (const StepInfo& info : plan_.infos) plan_.cycles += memory_cycles(info);
   if (options_.estimate_only) return std::move(plan_);
   place_buffers(plan_);
-  for (const Make& make : makes_) {
-    plan_.steps.push_back(make());
+  const auto packed = packed_after();
+  for (std::size_t i = 0; i < makes_.size(); ++i) {
+    plan_.steps.push_back(makes_[i]());
+    for (const std::size_t weight : packed[i]) options_.packed(weight);
     if (plan_.steps.back()->may_fail()) plan_.watched.push_back(plan_.steps.size() - 1);
     plan_.scratch_floats = std::max(plan_.scratch_floats, plan_.steps.back()->scratch());
   }
   return std::move(plan_);
+}
+
+/// The weights that no step reads behind each one: of layers alone, which read them in a step of their own.
+std::vector<std::vector<std::size_t>> Planner::packed_after() const {
+  std::vector<std::vector<std::size_t>> found(makes_.size());
+  if (!options_.packed) return found;
+  std::vector<std::ptrdiff_t> last(nodes_.size(), -1);  // step of each node
+  for (std::size_t i = 0; i < plan_.infos.size(); ++i)
+    if (plan_.infos[i].node >= 0) last[static_cast<std::size_t>(plan_.infos[i].node)] = static_cast<std::ptrdiff_t>(i);
+  for (std::size_t constant = 0; constant < graph_.constants.size(); ++constant) {
+    const auto& readers = readers_[static_cast<std::size_t>(graph_.first_constant()) + constant];
+    std::ptrdiff_t step = -1;
+    for (const Node* reader : readers) {
+      const std::ptrdiff_t its = last[static_cast<std::size_t>(reader - nodes_.data())];
+      if (its < 0 || entry_of(reader->op).work != Work::kLayer) {
+        step = -1;
+        break;
+      }
+      step = std::max(step, its);
+    }
+    if (step >= 0) found[static_cast<std::size_t>(step)].push_back(constant);
+  }
+  return found;
 }
 
 /// What moving a step's values costs where they don't fit the caches.

@@ -166,6 +166,7 @@ class Planner {
   /// The value that a chain of products and quotients with single numbers begins with; they multiply `scale`.
   int unscaled(int value, double& scale, bool only_here) const;
   void outputs();
+  std::vector<std::vector<std::size_t>> packed_after() const;
   double memory_cycles(const StepInfo& info) const;
 
   /// A Conv, or a Linear as one, in vectors. False if its offsets would be too large. alone: what follows isn't done

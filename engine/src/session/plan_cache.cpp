@@ -73,7 +73,7 @@ const std::vector<Shape>& PlanCache::output_shapes(const Sizes& sizes) {
 }
 
 void PlanCache::plan(Cut& cut) {
-  for (Run& run : cut.runs) run.planned = &planned(with_images(cut.sizes, run.images));
+  for (Run& run : cut.runs) run.planned = &planned(with_images(cut.sizes, run.images), &run == &cut.runs.back());
   forget_unused(cut);
   choose_sharing(cut);
 }
@@ -113,15 +113,16 @@ Sizes PlanCache::with_images(Sizes sizes, Size images) const {
   return sizes;
 }
 
-Plan PlanCache::made(const Sizes& sizes, const Cheapest& way, bool estimate_only) const {
+Plan PlanCache::made(const Sizes& sizes, const Cheapest& way, Use use) const {
   weights_.need();
   PlanOptions options;
   options.images = way.images;
   options.whole_numbers = way.whole_numbers;
   // Into which parts a batch is cut decides in which order sums are taken: it is the same for any number of threads.
-  options.threads = estimate_only ? 1 : threads_;
+  options.threads = use == Use::kEstimate ? 1 : threads_;
   options.plain_only = plain_only_;
-  options.estimate_only = estimate_only;
+  options.estimate_only = use == Use::kEstimate;
+  if (use == Use::kLast) options.packed = [this](std::size_t constant) { weights_.let_go(constant); };
   return make_plan(graph_, kernels_, sizes, options);
 }
 
@@ -148,17 +149,18 @@ PlanCache::Cheapest PlanCache::cheapest(const Sizes& sizes) {
       if (whole_numbers ? !rounds || forced_ == Forced::kFloats : rounds && forced_ == Forced::kWhole) continue;
       if (!whole_numbers && images > kVector) continue;
       Cheapest way{images, whole_numbers, 0};
-      way.cycles = made(sizes, way, true).cycles;
+      way.cycles = made(sizes, way, Use::kEstimate).cycles;
       if (way.cycles < best.cycles) best = way;
     }
   if (estimates_.size() >= kMostCuts) estimates_.clear();
   return estimates_[sizes] = best;
 }
 
-Planned& PlanCache::planned(const Sizes& sizes) {
+/// last: no other one is to be made for these sizes.
+Planned& PlanCache::planned(const Sizes& sizes, bool last) {
   const auto found = plans_.find(sizes);
   if (found != plans_.end()) return *found->second;
-  auto one = std::make_unique<Planned>(made(sizes, cheapest(sizes), false));
+  auto one = std::make_unique<Planned>(made(sizes, cheapest(sizes), last ? Use::kLast : Use::kToRun));
   return *plans_.emplace(sizes, std::move(one)).first->second;
 }
 

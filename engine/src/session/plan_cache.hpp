@@ -77,9 +77,10 @@ class PlanCache {
     bool whole_numbers = false;
     double cycles = 0;
   };
-  Plan made(const Sizes& sizes, const Cheapest& way, bool estimate_only) const;
+  enum class Use : std::uint8_t { kEstimate, kToRun, kLast };  // kLast: weights may go as soon as they are packed
+  Plan made(const Sizes& sizes, const Cheapest& way, Use use) const;
   Cheapest cheapest(const Sizes& sizes);
-  Planned& planned(const Sizes& sizes);
+  Planned& planned(const Sizes& sizes, bool last);
   std::vector<Shape> shapes_at(const Sizes& sizes) const;
   void forget_oldest_cut();
   void forget_unused(const Cut& needed);

@@ -19,6 +19,10 @@ void give_back_memory() {
 
 }  // namespace
 
+Weights::Weights(Graph& graph, Read read, Size least) : graph_(graph), read_(std::move(read)), least_(least) {
+  for (const auto& one : graph_.constants) kept_ += one->kept;
+}
+
 void Weights::need() {
   if (!away_) return;
   graph_.constants = read_();
@@ -26,15 +30,20 @@ void Weights::need() {
   stay_ = true;
 }
 
+bool Weights::may_go() const { return read_ && !stay_ && kept_ >= least_; }
+
+void Weights::let_go(std::size_t constant) {
+  if (!may_go()) return;
+  graph_.constants[constant] = std::make_shared<Constant>(graph_.constants[constant]->outline());
+  away_ = true;
+}
+
 void Weights::let_go() {
-  if (!read_ || away_ || stay_) return;
-  Size kept = 0;
-  for (const auto& one : graph_.constants) kept += one->kept;
-  if (kept < least_) return;
+  if (!may_go() || all_away_) return;
   std::vector<std::shared_ptr<Constant>> outlines;  // all of them before any weight goes: there may be no memory
   for (const auto& one : graph_.constants) outlines.push_back(std::make_shared<Constant>(one->outline()));
   graph_.constants = std::move(outlines);
-  away_ = true;
+  away_ = all_away_ = true;
   give_back_memory();
 }
 

@@ -18,18 +18,24 @@ class Weights {
 
   /// The graph has to outlive it. read: all constants of the graph once more; without it they always stay, as they do
   /// where there are fewer than `least` numbers.
-  Weights(Graph& graph, Read read, Size least) : graph_(graph), read_(std::move(read)), least_(least) {}
+  Weights(Graph& graph, Read read, Size least);
 
   /// Before a plan is made, or estimated. What `read` throws leaves everything as it was.
   void need();
-  /// After it.
+  /// While the last plan for some sizes is made: of the constant with this number, which the plan has packed.
+  void let_go(std::size_t constant);
+  /// After it: of all.
   void let_go();
 
  private:
+  bool may_go() const;
+
   Graph& graph_;
   Read read_;
   Size least_;
-  bool away_ = false, stay_ = false;
+  Size kept_ = 0;                         // of all constants
+  bool away_ = false, all_away_ = false;  // some of them
+  bool stay_ = false;
 };
 
 }  // namespace netsurgery
