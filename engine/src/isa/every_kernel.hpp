@@ -126,8 +126,7 @@ constexpr Kernels table(Instructions instructions) {
   made.table_rows = table_rows;
   made.sparse_rows = sparse_rows;
   made.dense_rows = dense_rows;
-  made.picked_columns = kPickedColumns;
-  made.picked_cycles = kPickedCycles;
+  made.picking = kPicking;
   made.picked_rows = kPickedRows;
   made.lstm_cells = lstm_cells;
   made.gru_cells = gru_cells;

@@ -1,8 +1,6 @@
 // One step of recurrent layers: a sparse matrix times the state before, and what becomes of the gates.
 #pragma once
 
-#include <type_traits>
-
 #include "isa/kernels.hpp"
 #include "isa/simd.hpp"
 
@@ -11,129 +9,127 @@ namespace NETSURGERY_SET {
 
 #if defined(__AVX512F__)
 
-constexpr int kPickedColumns = 32;
-constexpr PickedCycles kPickedCycles{1.8, 2.2, 20, 1.3, 2.6};
+// Windows are read once for a bundle and at whole vectors: reading limits it, too.
+constexpr Picking kPicking{16, 32, 16, true, 9, 12, 1.3, 2.6};
 
-/// The inputs of a block of columns, in registers.
-struct Seen {
+using Picked = __m512;  // the sums of a group, one for each lane
+using Places = __m512i;
+
+/// The inputs of a window, in registers.
+struct Window {
   __m512 first, second;
-  NETSURGERY_INLINE void see(const float* x) {
-    first = _mm512_loadu_ps(x);
-    second = _mm512_loadu_ps(x + 16);
-  }
+  NETSURGERY_INLINE explicit Window(const float* x) : first(_mm512_loadu_ps(x)), second(_mm512_loadu_ps(x + 16)) {}
+  /// Looks at the lowest bits of a place alone.
+  NETSURGERY_INLINE Picked at(Places places) const { return _mm512_permutex2var_ps(first, places, second); }
 };
 
-/// A weight of each of 16 rows, and where their inputs are.
-struct Slot {
-  __m512i place;
-  __m512 value;
-  NETSURGERY_INLINE Slot(const float* values, const std::uint8_t* columns)
-      : place(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(columns)))),
-        value(_mm512_loadu_ps(values)) {}
-  NETSURGERY_INLINE void add(const Seen& seen, Vector& sum) const {
-    sum.part[0] = _mm512_fmadd_ps(value, _mm512_permutex2var_ps(seen.first, place, seen.second), sum.part[0]);
-  }
-};
+NETSURGERY_INLINE Picked load_picked(const float* at) { return _mm512_load_ps(at); }
+NETSURGERY_INLINE void store_picked(float* at, Picked sums) { _mm512_store_ps(at, sums); }
+NETSURGERY_INLINE Places load_places(const std::uint32_t* at) { return _mm512_load_si512(at); }
+template <int kGroup>
+NETSURGERY_INLINE Places of_group(Places places) {
+  return _mm512_srli_epi32(places, 8 * kGroup);
+}
+NETSURGERY_INLINE Picked multiply_add(Picked a, Picked b, Picked c) { return _mm512_fmadd_ps(a, b, c); }
 
 #elif defined(__AVX2__)
 
-constexpr int kPickedColumns = 8;
-constexpr PickedCycles kPickedCycles{3.6, 2.2, 15, 2.4, 2.6};
+constexpr Picking kPicking{8, 8, 1, false, 8, 12, 2.4, 2.6};
 
-struct Seen {
+using Picked = __m256;
+using Places = __m256i;
+
+struct Window {
   __m256 all;
-  NETSURGERY_INLINE void see(const float* x) { all = _mm256_loadu_ps(x); }
+  NETSURGERY_INLINE explicit Window(const float* x) : all(_mm256_loadu_ps(x)) {}
+  NETSURGERY_INLINE Picked at(Places places) const { return _mm256_permutevar8x32_ps(all, places); }
 };
 
-struct Slot {
-  __m256i place[2];
-  __m256 value[2];
-  NETSURGERY_INLINE Slot(const float* values, const std::uint8_t* columns) {
-    for (int half = 0; half < 2; ++half) {
-      const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(columns + 8 * half));
-      place[half] = _mm256_cvtepu8_epi32(bytes);
-      value[half] = _mm256_loadu_ps(values + 8 * half);
-    }
-  }
-  NETSURGERY_INLINE void add(const Seen& seen, Vector& sum) const {
-    for (int half = 0; half < 2; ++half)
-      sum.part[half] = _mm256_fmadd_ps(value[half], _mm256_permutevar8x32_ps(seen.all, place[half]), sum.part[half]);
-  }
-};
+NETSURGERY_INLINE Picked load_picked(const float* at) { return _mm256_load_ps(at); }
+NETSURGERY_INLINE void store_picked(float* at, Picked sums) { _mm256_store_ps(at, sums); }
+NETSURGERY_INLINE Places load_places(const std::uint32_t* at) {
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
+}
+template <int kGroup>
+NETSURGERY_INLINE Places of_group(Places places) {
+  return _mm256_srli_epi32(places, 8 * kGroup);
+}
+NETSURGERY_INLINE Picked multiply_add(Picked a, Picked b, Picked c) { return _mm256_fmadd_ps(a, b, c); }
 
 #else
 
-constexpr int kPickedColumns = 0;  // no permutation picks floats by variable places: rows are multiplied one by one
-constexpr PickedCycles kPickedCycles{};
+constexpr Picking kPicking{};  // no permutation picks floats by variable places: rows are multiplied one by one
 
 #endif
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 
-/// What is left of the weights while they stream by.
-struct Stream {
-  const std::uint16_t* groups;
-  const float* values;
-  const std::uint8_t* columns;
-};
-
-/// Groups of rows with kSlots slots each.
-template <int kVectors, int kSlots>
-NETSURGERY_INLINE void add_groups(const Seen* seen, std::uint32_t count, Stream& stream, float* sums,
-                                  std::ptrdiff_t next) {
-  for (std::uint32_t i = 0; i < count; ++i) {
-    float* at = sums + static_cast<std::size_t>(*stream.groups++) * kLanes;
-    Vector sum[kVectors];
-    for (int v = 0; v < kVectors; ++v) sum[v] = load(at + v * next);
-    for (int slot = 0; slot < kSlots; ++slot, stream.values += kLanes, stream.columns += kLanes) {
-      const Slot one(stream.values, stream.columns);
-      for (int v = 0; v < kVectors; ++v) one.add(seen[v], sum[v]);
-    }
-    for (int v = 0; v < kVectors; ++v) store(at + v * next, sum[v]);
+/// A turn: a slot of each group, from kGroup on.
+template <int kVectors, int kGroup = 0>
+NETSURGERY_INLINE void add_turn(const float* input, std::ptrdiff_t next_input, const std::uint32_t* starts,
+                                const float* values, Places places, Picked (*sums)[kVectors]) {
+  if constexpr (kGroup < kPickedTogether) {
+    const float* const window = input + starts[kPicking.shares ? 0 : kGroup];
+    const Picked weights = load_picked(values + kGroup * kPicking.lanes);
+    const Places own = of_group<kGroup>(places);
+    for (int v = 0; v < kVectors; ++v)
+      sums[kGroup][v] = multiply_add(weights, Window(window + v * next_input).at(own), sums[kGroup][v]);
+    add_turn<kVectors, kGroup + 1>(input, next_input, starts, values, places, sums);
   }
 }
 
 template <int kVectors>
 static void picked_vectors(const PickedRows& rows) {
-  Stream stream{rows.groups, rows.values, rows.columns};
-  const std::uint32_t* counts = rows.counts;
-  for (std::ptrdiff_t begin = 0; begin < rows.inputs; begin += kPickedColumns, counts += kMostSlots) {
-    Seen seen[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      float last[kPickedColumns];
-      const float* x = rows.input + v * rows.next_input + begin;
-      if (rows.inputs - begin < kPickedColumns) {  // nothing behind the input may be read
-        for (int i = 0; i < kPickedColumns; ++i) last[i] = begin + i < rows.inputs ? x[i] : 0.0f;
-        x = last;
-      }
-      seen[v].see(x);
+  float last[kVectors * kPicking.columns] = {};
+  const float* input = rows.input;
+  std::ptrdiff_t next_input = rows.next_input;
+  if (rows.inputs < kPicking.columns) {  // nothing behind the input may be read
+    for (int v = 0; v < kVectors; ++v)
+      for (std::ptrdiff_t i = 0; i < rows.inputs; ++i) last[v * kPicking.columns + i] = input[v * next_input + i];
+    input = last;
+    next_input = kPicking.columns;
+  }
+  const std::uint32_t *turns = rows.turns, *starts = rows.starts, *places = rows.places;
+  const float* values = rows.values;
+  float* at = rows.sums;
+  for (std::ptrdiff_t left = rows.groups; left > 0; left -= kPickedTogether, at += kPicking.rows()) {
+    Picked sums[kPickedTogether][kVectors];
+#pragma GCC unroll 4
+    for (int group = 0; group < kPickedTogether; ++group)
+      for (int v = 0; v < kVectors; ++v)
+        sums[group][v] = group < left ? load_picked(at + group * kPicking.lanes + v * rows.next_sums) : Picked{};
+    for (std::uint32_t turn = *turns++; turn > 0; --turn) {
+      add_turn<kVectors>(input, next_input, starts, values, load_places(places), sums);
+      starts += kPicking.windows();
+      values += kPicking.rows();
+      places += kPicking.lanes;
     }
-    const auto add = [&](auto slots) {
-      constexpr int kSlots = decltype(slots)::value;
-      add_groups<kVectors, kSlots>(seen, counts[kSlots - 1], stream, rows.sums, rows.next_sums);
-    };
-    add(std::integral_constant<int, 8>());
-    add(std::integral_constant<int, 7>());
-    add(std::integral_constant<int, 6>());
-    add(std::integral_constant<int, 5>());
-    add(std::integral_constant<int, 4>());
-    add(std::integral_constant<int, 3>());
-    add(std::integral_constant<int, 2>());
-    add(std::integral_constant<int, 1>());
+#pragma GCC unroll 4
+    for (int group = 0; group < kPickedTogether; ++group)
+      for (int v = 0; v < kVectors; ++v)
+        if (group < left) store_picked(at + group * kPicking.lanes + v * rows.next_sums, sums[group][v]);
   }
 }
 
 static void picked_rows(const PickedRows& given) {
-  const PickedRows rows = given;
-  switch (rows.vectors) {
-    case 1:
-      return picked_vectors<1>(rows);
-    case 2:
-      return picked_vectors<2>(rows);
-    case 3:
-      return picked_vectors<3>(rows);
-    default:
-      return picked_vectors<4>(rows);
+  constexpr int kAtOnce = kRegisters >= 32 ? kMostPickedVectors : kMostPickedVectors / 2;  // whose sums fit registers
+  PickedRows rows = given;
+  for (int vectors = given.vectors; vectors > 0; vectors -= kAtOnce) {
+    switch (vectors < kAtOnce ? vectors : kAtOnce) {
+      case 1:
+        picked_vectors<1>(rows);
+        break;
+      case 2:
+        picked_vectors<2>(rows);
+        break;
+      case 3:
+        picked_vectors<3>(rows);
+        break;
+      default:
+        picked_vectors<kAtOnce>(rows);
+    }
+    rows.input += kAtOnce * rows.next_input;
+    rows.sums += kAtOnce * rows.next_sums;
   }
 }
 

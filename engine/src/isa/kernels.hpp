@@ -310,28 +310,37 @@ struct SparseRows {
   float low, high;
 };
 
-constexpr int kMostSlots = 8;
 constexpr int kMostPickedVectors = 4;
+constexpr int kPickedTogether = 4;  // groups of rows, whose sums don't wait for each other
 
-/// About what picked_rows takes for each slot of a group, each visit to a group, each block; and beside it sparse_rows
-/// for each weight and each row. Measured, with matrices of 64 to 1,024 rows at densities of 0.5 to 30 %.
-struct PickedCycles {
-  double slot, visit, block, weight, row;
+/// What picked_rows is like. lanes: rows of a group. columns: of the window of inputs that a slot sees, which begins at
+/// a multiple of `alignment`. shares: the groups of a bundle see the same window. And about what it takes for each turn
+/// and each bundle; beside it sparse_rows for each weight and each row. Measured, with matrices of 64 to 1,024 rows at
+/// densities of 0.5 to 30 %.
+struct Picking {
+  int lanes, columns, alignment;  // lanes 0: there is no picked_rows
+  bool shares;
+  double turn_cycles, bundle_cycles, weight_cycles, row_cycles;
+
+  constexpr int windows() const { return shares ? 1 : kPickedTogether; }  // of a turn
+  constexpr int rows() const { return kPickedTogether * lanes; }          // of a bundle
 };
 
-/// A sparse matrix times one vector or several, 16 rows side by side. Columns are taken in blocks of the table's
-/// picked_columns, rows in groups of 16; a slot is a weight of each row of a group, or 0, and the weight's column
-/// within the block.
+/// A sparse matrix times one vector or several, the rows of a group side by side, and some groups in a bundle. A slot
+/// is a weight of each row of a group, or 0, and the weight's column within a window; a turn is a slot of each group.
+/// The weights of a row stand in the order of their columns.
 struct PickedRows {
   const float* input;  // unaligned, all of it finite
   std::ptrdiff_t inputs;
   int vectors;                           // 1 .. kMostPickedVectors
   std::ptrdiff_t next_input, next_sums;  // floats from a vector to the next
-  float* sums;                           // of whole groups: added to
-  const std::uint32_t* counts;           // [blocks][kMostSlots]: how many groups have 1, 2, ... slots
-  const std::uint16_t* groups;           // of each block, those with most slots first
-  const float* values;                   // [slots][16], unaligned
-  const std::uint8_t* columns;           // [slots][16]
+  float* sums;                           // of `groups` groups: added to
+  std::ptrdiff_t groups;
+  const std::uint32_t* turns;   // of each bundle
+  const std::uint32_t* starts;  // [turns][windows]: first column of each window
+  const float* values;          // [turns][kPickedTogether][lanes], aligned
+  const std::uint32_t*
+      places;  // [turns][lanes], aligned: columns, counted from the window's start, a byte of each group
 };
 
 /// A step of recurrent layers behind its sums, for one sequence. Whole vectors are read and written: there has to be
@@ -615,8 +624,7 @@ struct Kernels {
                float* target, std::ptrdiff_t target_row);
   void (*sparse_rows)(const SparseRows&);
   void (*dense_rows)(const DenseRows&);
-  int picked_columns;  // of a block; 0: there is no picked_rows
-  PickedCycles picked_cycles;
+  Picking picking;
   void (*picked_rows)(const PickedRows&);
   /// sigmoid(f) * cell + sigmoid(i) * tanh(g), and sigmoid(o) * tanh of that.
   void (*lstm_cells)(const Cells&);

@@ -1,39 +1,72 @@
 #include "lanes/picked_rows.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 
+#include "lanes/ranges.hpp"
 #include "lanes/rows.hpp"
 
 namespace netsurgery {
 namespace {
 
-constexpr Size kRowsEach = 16;
-constexpr Size kMostKept = 1 << 18;  // weights: of more, memory decides
-constexpr Size kMostGroups = 1 << 16;
-constexpr double kGain = 1.2;  // by which it has to be faster: estimates are no better than that
+constexpr Size kMostKept = 1 << 18;        // weights: of more, memory decides
+constexpr double kGain = 1.2;              // by which it has to be faster: estimates are no better than that
+constexpr std::size_t kMostRows = 4 * 16;  // of a bundle
 
-/// How many weights each row of each group has in each block of columns.
-struct Blocks {
-  Size columns, blocks, groups;
-  std::vector<std::uint16_t> counts;  // [block][group][row]
+/// The turns of a bundle of rows. A window begins with the first column that is left in any of its rows, and each row
+/// that has its next weight in it gives that one: rows that lag behind catch up, and those ahead wait.
+class Turns {
+ public:
+  Turns(const Picking& picking, const Constant& weight, Size bundle)
+      : picking_(picking), weight_(weight), last_(std::max<Size>(0, weight.columns - picking.columns)) {
+    const Size first = bundle * picking.rows();
+    for (Size row = first; row < std::min(first + picking.rows(), weight.rows); ++row) {
+      const auto place = static_cast<std::size_t>(row - first), number = static_cast<std::size_t>(row);
+      next_[place] = weight.start[number];
+      end_[place] = weight.start[number + 1];
+      skip_zeros(place);
+    }
+  }
 
-  Blocks(const Constant& weight, Size each)
-      : columns(each),
-        blocks((weight.columns + each - 1) / each),
-        groups((weight.rows + kRowsEach - 1) / kRowsEach),
-        counts(static_cast<std::size_t>(blocks * groups * kRowsEach)) {
-    for (Size row = 0; row < weight.rows; ++row)
-      for (std::uint32_t i = weight.start[static_cast<std::size_t>(row)];
-           i < weight.start[static_cast<std::size_t>(row) + 1]; ++i)
-        if (weight.values[i] != 0.0f) ++counts[index(weight.column[i] / each, row)];
+  /// Of each row, which weight it gives: a number in `values`, or kNone; and where its window begins.
+  struct Turn {
+    std::array<std::uint32_t, kMostRows> taken;
+    std::array<Size, kPickedTogether> starts;  // of as many windows as a turn has
+  };
+  static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
+
+  /// False behind the last one.
+  bool next(Turn& turn) {
+    bool any = false;
+    const auto windows = static_cast<std::size_t>(picking_.windows());
+    const std::size_t rows = static_cast<std::size_t>(picking_.rows()) / windows;  // that share one
+    for (std::size_t window = 0; window < windows; ++window) {
+      const std::size_t begin = window * rows, end = begin + rows;
+      Size first = weight_.columns;
+      for (std::size_t row = begin; row < end; ++row)
+        if (next_[row] < end_[row]) first = std::min<Size>(first, weight_.column[next_[row]]);
+      any = any || first < weight_.columns;
+      const Size start = turn.starts[window] = std::min(first / picking_.alignment * picking_.alignment, last_);
+      for (std::size_t row = begin; row < end; ++row) {
+        const bool sees = next_[row] < end_[row] && weight_.column[next_[row]] < start + picking_.columns;
+        turn.taken[row] = sees ? next_[row]++ : kNone;
+        if (sees) skip_zeros(row);
+      }
+    }
+    return any;
   }
-  std::size_t index(Size block, Size row) const { return static_cast<std::size_t>(block * groups * kRowsEach + row); }
-  Size slots(Size block, Size group) const {
-    const auto* first = counts.data() + index(block, group * kRowsEach);
-    return *std::max_element(first, first + kRowsEach);
+
+ private:
+  void skip_zeros(std::size_t row) {
+    while (next_[row] < end_[row] && weight_.values[next_[row]] == 0.0f) ++next_[row];
   }
+
+  const Picking& picking_;
+  const Constant& weight_;
+  const Size last_;  // where a window may begin
+  std::array<std::uint32_t, kMostRows> next_{}, end_{};
 };
 
 /// Told from exponents, as compilers make vectors of that.
@@ -53,68 +86,49 @@ bool all_finite(const float* x, Size count) {
 /// Cycles of the picked product over those of weight by weight, roughly; infinite where there is none.
 double PickedMatrix::share(const Kernels& kernels, const Constant& weight) {
   constexpr double kNone = std::numeric_limits<double>::infinity();
-  if (!kernels.picked_columns || weight.form != Constant::Form::kSparse || prefers_dense_rows(weight)) return kNone;
-  if (weight.kept > kMostKept || weight.rows > kMostGroups * kRowsEach) return kNone;
-  const Blocks blocks(weight, kernels.picked_columns);
-  Size slots = 0, visits = 0;
-  for (Size block = 0; block < blocks.blocks; ++block)
-    for (Size group = 0; group < blocks.groups; ++group) {
-      const Size count = blocks.slots(block, group);
-      slots += count;
-      visits += (count + kMostSlots - 1) / kMostSlots;
-    }
-  const PickedCycles& each = kernels.picked_cycles;
-  const double picked = static_cast<double>(slots) * each.slot + static_cast<double>(visits) * each.visit +
-                        static_cast<double>(blocks.blocks) * each.block;
-  return picked /
-         (static_cast<double>(weight.kept) * each.weight + static_cast<double>(weight.rows) * each.row + each.row);
+  const Picking& picking = kernels.picking;
+  if (!picking.lanes || weight.form != Constant::Form::kSparse || prefers_dense_rows(weight)) return kNone;
+  if (weight.kept > kMostKept) return kNone;
+  const Size bundles = ceil_divided(weight.rows, picking.rows());
+  Size turns = 0;
+  Turns::Turn turn;
+  for (Size bundle = 0; bundle < bundles; ++bundle)
+    for (Turns left(picking, weight, bundle); left.next(turn);) ++turns;
+  const double picked =
+      static_cast<double>(turns) * picking.turn_cycles + static_cast<double>(bundles) * picking.bundle_cycles;
+  return picked / (static_cast<double>(weight.kept) * picking.weight_cycles +
+                   static_cast<double>(weight.rows + 1) * picking.row_cycles);
 }
 
 bool PickedMatrix::pays(const Kernels& kernels, const Constant& weight) { return share(kernels, weight) * kGain < 1; }
 
 PickedMatrix::PickedMatrix(const Kernels& kernels, const Constant& weight)
-    : kernels_(kernels), inputs_(weight.columns), sums_(sums(weight.rows)) {
-  const Blocks blocks(weight, kernels.picked_columns);
-  std::vector<std::uint32_t> next(weight.start.begin(), weight.start.end() - 1);  // weight of each row to come
-  const auto take = [&](Size row, Size block, float& value, std::uint8_t& column) {
-    if (row >= weight.rows) return;
-    std::uint32_t& i = next[static_cast<std::size_t>(row)];
-    const std::uint32_t stop = weight.start[static_cast<std::size_t>(row) + 1];
-    while (i < stop && weight.values[i] == 0.0f) ++i;
-    if (i == stop || weight.column[i] / blocks.columns != block) return;
-    value = weight.values[i];
-    column = static_cast<std::uint8_t>(weight.column[i++] % blocks.columns);
-  };
-  for (Size block = 0; block < blocks.blocks; ++block) {
-    // A group with more slots than the kernel takes at once comes several times, first with as many as it takes.
-    std::vector<Size> left(static_cast<std::size_t>(blocks.groups));
-    for (Size group = 0; group < blocks.groups; ++group)
-      left[static_cast<std::size_t>(group)] = blocks.slots(block, group);
-    std::vector<std::uint32_t> counts(kMostSlots, 0);
-    for (Size each = kMostSlots; each > 0; --each) {
-      bool again = true;
-      while (again) {
-        again = false;
-        for (Size group = 0; group < blocks.groups; ++group) {
-          Size& slots = left[static_cast<std::size_t>(group)];
-          if (slots < each) continue;
-          slots -= each;
-          again = again || slots >= each;
-          ++counts[static_cast<std::size_t>(each - 1)];
-          groups_.push_back(static_cast<std::uint16_t>(group));
-          for (Size slot = 0; slot < each; ++slot)
-            for (Size row = 0; row < kRowsEach; ++row) {
-              float value = 0.0f;
-              std::uint8_t column = 0;
-              take(group * kRowsEach + row, block, value, column);
-              values_.push_back(value);
-              columns_.push_back(column);
-            }
+    : kernels_(kernels),
+      inputs_(weight.columns),
+      sums_(sums(weight.rows)),
+      groups_(ceil_divided(weight.rows, kernels.picking.lanes)) {
+  const Picking& picking = kernels.picking;
+  const auto lanes = static_cast<std::size_t>(picking.lanes), windows = static_cast<std::size_t>(picking.windows());
+  for (Size bundle = 0; bundle < ceil_divided(weight.rows, picking.rows()); ++bundle) {
+    turns_.push_back(0);
+    Turns::Turn turn;
+    for (Turns left(picking, weight, bundle); left.next(turn); ++turns_.back()) {
+      for (std::size_t window = 0; window < windows; ++window)
+        starts_.push_back(static_cast<std::uint32_t>(turn.starts[window]));
+      const std::size_t places = places_.size();
+      places_.resize(places + lanes, 0);
+      for (std::size_t group = 0; group < kPickedTogether; ++group)
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+          const std::uint32_t i = turn.taken[group * lanes + lane];
+          values_.push_back(i == Turns::kNone ? 0.0f : weight.values[i]);
+          if (i == Turns::kNone) continue;
+          const Size start = turn.starts[picking.shares ? 0 : group];
+          places_[places + lane] |= static_cast<std::uint32_t>(weight.column[i] - start) << (8 * group);
         }
-      }
     }
-    counts_.insert(counts_.end(), counts.begin(), counts.end());
   }
+  values_.shrink_to_fit();  // they stay for as long as the plan
+  places_.shrink_to_fit();
 }
 
 bool PickedMatrix::add_products(const float* x, Size vectors, float* sums) const {
@@ -126,10 +140,11 @@ bool PickedMatrix::add_products(const float* x, Size vectors, float* sums) const
   work.next_input = inputs_;
   work.next_sums = sums_;
   work.sums = sums;
-  work.counts = counts_.data();
-  work.groups = groups_.data();
+  work.groups = groups_;
+  work.turns = turns_.data();
+  work.starts = starts_.data();
   work.values = values_.data();
-  work.columns = columns_.data();
+  work.places = places_.data();
   kernels_.picked_rows(work);
   return true;
 }

@@ -10,8 +10,9 @@
 
 namespace netsurgery {
 
-/// 16 rows are a group, and some columns a block. Where a group has weights in a block, it has as many slots there as
-/// the row with most of them: a weight of each row, or 0. Sums run over the columns in order, whatever the other rows.
+/// Some rows are a group, as many as a register has lanes, and some groups a bundle, which goes through the columns
+/// turn by turn: a weight of each row that has its next one in a window of columns, or 0. Sums run over the columns in
+/// order, whatever the other rows.
 class PickedMatrix {
  public:
   /// True if the kernels have permutations for it, and it takes less time than going from weight to weight.
@@ -30,11 +31,10 @@ class PickedMatrix {
   static double share(const Kernels& kernels, const Constant& weight);
 
   const Kernels& kernels_;
-  Size inputs_, sums_;
-  std::vector<std::uint32_t> counts_;
-  std::vector<std::uint16_t> groups_;
+  Size inputs_, sums_, groups_;
+  std::vector<std::uint32_t> turns_, starts_;  // turns of each bundle
   AlignedFloats values_;
-  std::vector<std::uint8_t> columns_;
+  std::vector<std::uint32_t, Aligned<std::uint32_t>> places_;
 };
 
 /// Any matrix, for one vector at a time: dense, as above, or weight by weight.
