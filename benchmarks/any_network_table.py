@@ -12,6 +12,7 @@ import refusals
 
 RECORD = Path(__file__).parent / "results" / "any_network.json"
 AVX512_RECORD = RECORD.with_name("any_network-avx512.json")
+XEON_RECORD = RECORD.with_name("any_network-xeon.json")
 COLUMNS = {"netsurgery": "times faster", "netsurgery_avx2": "with AVX2"}
 FORCED = " *with AVX2*: netsurgery with AVX2 forced, beside ONNX Runtime with all that the processor has."
 

@@ -26,7 +26,7 @@ import recalibration
 import robustness_chart
 import robustness_table
 from answers import DENSE, PLANES, POWERS, QUICKEST, SMALLEST, answer, fastest_answer
-from any_network_table import AVX512_RECORD, any_network_table
+from any_network_table import AVX512_RECORD, XEON_RECORD, any_network_table
 from cifar_table import cifar_table
 from compress_table import compress_table
 from exchanged_table import exchanged_table
@@ -240,6 +240,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "robustness-densities": lambda: robustness_table.density_tables(robustness_table.recorded()),
     "any-network": any_network_table,
     "any-network avx512": partial(any_network_table, AVX512_RECORD),
+    "any-network xeon": partial(any_network_table, XEON_RECORD),
     "fixed point": fixed_point_table,
     "fixed point avx512": partial(fixed_point_table, FIXED_POINT_AVX512_RECORD),
     "compress": compress_table,

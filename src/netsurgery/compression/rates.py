@@ -23,8 +23,8 @@ OptimizerFactory: TypeAlias = Callable[[Any], Optimizer]
 
 MOMENTUM = 0.9
 DECAY = 5e-4
-"""Weight decay of what is pruned, and of weights alone: connections that the loss doesn't hold sink to where they can
-be cut."""
+"""Weight decay while connections come and go, of weights alone: those that the loss doesn't hold sink to where they can
+be cut. What is left then has none: small networks don't overfit, and weights that sink leave their power of two."""
 _ROUND_RATE = 0.5  # learning rate of INQ's rounds over that of surgery
 _WARM_UP = 0.02  # share of a schedule's steps
 
@@ -60,15 +60,15 @@ def optimizer_for(model: nn.Module, rate: Rate, factory: OptimizerFactory | None
             group["lr"] = group["lr"] * rate.value
     else:
         groups = [
-            {"params": [one for one in trained if one.dim() > 1], "weight_decay": DECAY},
-            {"params": [one for one in trained if one.dim() <= 1], "weight_decay": 0.0},
+            {"params": [one for one in trained if one.dim() > 1], "decay_while_pruned": DECAY},
+            {"params": [one for one in trained if one.dim() <= 1], "decay_while_pruned": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
         if rate.kind == "sgd":
-            optimizer = torch.optim.SGD(groups, lr=rate.value, momentum=MOMENTUM)
+            optimizer = torch.optim.SGD(groups, lr=rate.value, momentum=MOMENTUM, weight_decay=0.0)
         else:
             fused = all(one.is_floating_point() and one.device.type in ("cpu", "cuda") for one in trained)
-            optimizer = torch.optim.AdamW(groups, lr=rate.value, fused=fused)
+            optimizer = torch.optim.AdamW(groups, lr=rate.value, weight_decay=0.0, fused=fused)
     for group in optimizer.param_groups:
         group["begun_at"] = float(group["lr"])
     return optimizer
@@ -103,10 +103,14 @@ def rate_factor(plan: Plan, step: int) -> float:
 
 
 def set_rate(optimizer: Optimizer, plan: Plan, step: int) -> None:
-    """Put the learning rates of a step into an optimizer."""
+    """Put the learning rates of a step into an optimizer, and the weight decay into one of this module's own."""
+    method = plan.stages[0].method
+    prunes = isinstance(method, Surgery) and step < method.active_steps
     for group in optimizer.param_groups:
         value = group["begun_at"] * rate_factor(plan, step)
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(value)
         else:
             group["lr"] = value
+        if "decay_while_pruned" in group:
+            group["weight_decay"] = group["decay_while_pruned"] if prunes else 0.0

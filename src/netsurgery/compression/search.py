@@ -34,6 +34,9 @@ _ONLY_HOPE_SHARE = 0.7  # where bits alone are tried, and none held
 _LENGTH_EXPONENT = 0.4  # a training six times as long holds half the density
 _LEAST_SHARE = 0.25  # of the way from a density that held to one that didn't, or back
 _BITS_OF_LONG = 0.25  # steps of a trial of bits, over those of the long one that it follows
+_AGAIN = (
+    2  # times as many, once, where it fails by less than chance may do: bits can't be trained on, so from the begin
+)
 _BOLD, _CAREFUL = 0.55, 0.75  # factors of long trials: where the limit was held with room, and by a hair
 _FEWEST_STEPS = 20
 _SOUND_STEPS, _LARGEST_SHARE = 400, 0.15  # shorter trials say little; where the budget has room for them
@@ -97,7 +100,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
     bits_unit = max(bits_unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)) // 2)
     rate_share = _GENTLER if _is_disturbed(found) else 1.0
-    few = _FewBits(terms.objective, account, found, rate_share)
+    few = _FewBits(terms, account, found, rate_share)
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
     if not terms.prunes:
@@ -141,7 +144,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         bits = few.bits or (_MOST_BITS if terms.quantizes and latest.held else 0)
         if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
             steps = max(bits_unit, round(_BITS_OF_LONG * longer))
-            yield from few.tried([latest], bits, steps, _BITS_TRIALS_OF_A_POINT)
+            yield from few.tried([latest], bits, steps, _BITS_TRIALS_OF_A_POINT, _AGAIN * steps)
         if best(found, terms.objective) != before or few.some_held_at(latest):
             pruned = latest
             factor = max(factor, _BOLD if _has_room(latest, terms) else _CAREFUL)
@@ -310,25 +313,31 @@ def _trained_on(
 class _FewBits:
     """Tries few bits for pruned networks. bits: the first that held, then those of the best network; 0: none."""
 
-    def __init__(self, objective: Objective, account: _Account, found: list[Candidate], rate_share: float) -> None:
+    def __init__(self, terms: Terms, account: _Account, found: list[Candidate], rate_share: float) -> None:
         self.bits = 0
         self._rate_share = rate_share
-        self._objective: Objective = objective
+        self._terms = terms
+        self._objective = terms.objective
         self._account = account
         self._found = found
 
-    def tried(self, points: Sequence[Candidate], bits: int, steps: int, trials: int) -> Search:
+    def tried(self, points: Sequence[Candidate], bits: int, steps: int, trials: int, again: int = 0) -> Search:
         """From the sparsest point on: fewer bits while the limit holds, more where it doesn't, then a denser point.
 
         What holds with some connections and bits holds with more of either, about: the border between is followed, as
-        long as it promises a cheaper network. points: networks of float weights, the sparsest first.
+        long as it promises a cheaper network. points: networks of float weights, the sparsest first. again: steps of a
+        second trial of the same bits, where the first fails by less than chance may do; once.
         """
         for start in points:
             held_here = False
             while trials > 0 and self._account.affords(steps) and self._pays(start, bits):
                 trials -= 1
-                yield from _tried(Trial(start.number, None, bits, steps, self._rate_share), self._account, self._found)
+                trial = Trial(start.number, None, bits, steps, self._rate_share)
+                yield from _tried(trial, self._account, self._found)
                 latest = self._found[-1]
+                if _nearly(latest, self._terms) and self._account.affords(again):
+                    yield from _tried(replace(trial, steps=again), self._account, self._found)
+                    latest, again = self._found[-1], 0
                 held = latest.held and not latest.failed
                 if held:
                     held_here = True

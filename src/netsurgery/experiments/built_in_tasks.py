@@ -13,6 +13,7 @@ from netsurgery.compression.task import Task
 from netsurgery.experiments.catalogue import REPRODUCIBLE
 from netsurgery.experiments.experiment import Experiment
 from netsurgery.experiments.network_files import read_network
+from netsurgery.experiments.settings import SHIFTED
 from netsurgery.train.loop import error_percent, loss_of
 from netsurgery.train.processes import Processes
 from netsurgery.train.recipe import Recipe
@@ -49,10 +50,10 @@ class Passes:
 def built_in(name: str, data: Path, reference: Path, *, shift: bool = True) -> Task:
     """A task of that name. data: the folder of its data set. reference: the dense network, safetensors.
 
-    shift: show half of MNIST's batches moved by up to a pixel. The metric is the percentage of held-out training images
-    that are classified rightly; drops are counted from what a reference has that wasn't trained on them. The test
-    images are read once, at the end. For ResNets the first half of the test images is held out, which no network was
-    trained on, and the second is for the end. Raises DataError.
+    shift: show some of MNIST's batches, SHIFTED of them, moved by up to a pixel. The metric is the percentage of
+    held-out training images that are classified rightly; drops are counted from what a reference has that wasn't
+    trained on them. The test images are read once, at the end. For ResNets the first half of the test images is held
+    out, which no network was trained on, and the second is for the end. Raises DataError.
     """
     experiment = REPRODUCIBLE[name]
     dataset = experiment.read_data(data)
@@ -98,8 +99,11 @@ def _half(split: Source, which: int) -> Source:
 
 
 def _recipe(experiment: Experiment, *, shift: bool) -> Recipe:
-    """How images are shown: as the reference was trained, and with pixels left out where there was no augmentation."""
+    """How images are shown: as the reference was trained; without augmentation there, moved or with pixels left out.
+
+    Not both: what has a hundredth of its connections left learns less from images that are moved and lack pixels.
+    """
     recipe = experiment.reference
-    if not recipe.crop_padding:
-        recipe = replace(recipe, input_dropout=_DROPPED_PIXELS)
-    return replace(recipe, shifted=0.5) if shift else recipe
+    if recipe.crop_padding:
+        return recipe
+    return replace(recipe, shifted=SHIFTED) if shift else replace(recipe, input_dropout=_DROPPED_PIXELS)
