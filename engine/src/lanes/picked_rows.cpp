@@ -11,9 +11,9 @@
 namespace netsurgery {
 namespace {
 
-constexpr Size kMostKept = 1 << 18;        // weights: of more, memory decides
-constexpr double kGain = 1.2;              // by which it has to be faster: estimates are no better than that
-constexpr std::size_t kMostRows = 4 * 16;  // of a bundle
+constexpr Size kMostKept = 1 << 18;  // weights: of more, memory decides
+constexpr double kGain = 1.2;        // by which it has to be faster: estimates are no better than that
+constexpr std::size_t kMostRows = kPickedTogether * 16;  // of a bundle
 
 /// The turns of a bundle of rows. A window begins with the first column that is left in any of its rows, and each row
 /// that has its next weight in it gives that one: rows that lag behind catch up, and those ahead wait.
