@@ -27,9 +27,11 @@
 namespace {
 
 std::atomic<long> allocations{0};
+std::atomic<long> spared{-1};  // allocations until one fails; negative: none does
 
 void* allocate(std::size_t size, std::size_t alignment) {
   ++allocations;
+  if (spared >= 0 && spared-- == 0) throw std::bad_alloc();
   void* memory = nullptr;
   if (posix_memalign(&memory, std::max(alignment, sizeof(void*)), std::max<std::size_t>(size, 1)) != 0)
     throw std::bad_alloc();
@@ -264,6 +266,30 @@ void weights_are_read_once_more_if_other_sizes_come(const Network& network) {
   if (run.prepare(16)) CHECK(run.reads() == 1);
 }
 
+/// The next plan is as if nothing had happened: it has the same bits, and lets go of the weights.
+void memory_that_runs_out_while_planning_spoils_nothing(const Network& network) {
+  force(available_instructions().front());
+  Run expected(network, 2, false);
+  const long begun = allocations;
+  if (!expected.prepare(1)) return;
+  const long needed = allocations - begun;
+  const Graph graph = network.graph();
+  for (long enough = 0; enough < needed; enough += 1 + needed / 30) {
+    Run run(network, 2, false);
+    spared = enough;
+    try {
+      run.prepare(1);
+    } catch (const std::bad_alloc&) {
+    }
+    spared = -1;
+    CHECK(run.prepare(1));
+    CHECK(same_bits(run(), expected()));
+    const int reads = run.reads();
+    if (graph.constants.empty() || graph.axes.empty() || !run.prepare(5)) continue;
+    CHECK(run.reads() == reads + 1);
+  }
+}
+
 void sessions_in_several_threads_do_not_disturb_each_other(const Network& network) {
   force(available_instructions().front());
   Run expected(network, 1, false);
@@ -288,6 +314,7 @@ int main(int count, char** arguments) {
     a_prepared_run_allocates_nothing(network);
     plans_that_were_dropped_are_made_again(network);
     weights_are_read_once_more_if_other_sizes_come(network);
+    memory_that_runs_out_while_planning_spoils_nothing(network);
     sessions_in_several_threads_do_not_disturb_each_other(network);
   }
 }

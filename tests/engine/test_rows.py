@@ -62,6 +62,18 @@ def test_what_is_not_finite_reaches_no_row_without_a_connection_to_it(number: fl
     np.testing.assert_array_equal(given[weight[:, 77] == 0], weight.sum(axis=1)[weight[:, 77] == 0])
 
 
+def test_what_is_not_finite_in_one_vector_changes_no_bits_of_the_others() -> None:
+    rng = np.random.default_rng(2)
+    weight = np.where(rng.random((300, 256)) < 0.15, rng.normal(size=(300, 256)), 0).astype(np.float32)
+    builder = GraphBuilder()
+    layer = builder.node("Linear", [builder.input("x", ("batch", 3, 256)), builder.constant(weight)])
+    session = Session(encode(builder.graph([layer])), threads=1)
+    x = rng.normal(size=(1, 3, 256)).astype(np.float32)
+    wanted = session(x)
+    x[0, 1, 5] = np.nan
+    np.testing.assert_array_equal(session(x)[:, ::2], wanted[:, ::2])
+
+
 def test_a_row_has_the_same_bits_whatever_stands_beside_it() -> None:
     rng = np.random.default_rng(0)
     weight = np.where(rng.random((512, 256)) < 0.1, rng.normal(size=(512, 256)), 0).astype(np.float32)

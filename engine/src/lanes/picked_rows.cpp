@@ -83,24 +83,26 @@ bool all_finite(const float* x, Size count) {
 
 }  // namespace
 
-/// Cycles of the picked product over those of weight by weight, roughly; infinite where there is none.
+/// Cycles of the picked product over those of weight by weight, roughly; infinite where it doesn't pay.
 double PickedMatrix::share(const Kernels& kernels, const Constant& weight) {
   constexpr double kNone = std::numeric_limits<double>::infinity();
   const Picking& picking = kernels.picking;
   if (!picking.lanes || weight.form != Constant::Form::kSparse || prefers_dense_rows(weight)) return kNone;
   if (weight.kept > kMostKept) return kNone;
   const Size bundles = ceil_divided(weight.rows, picking.rows());
-  Size turns = 0;
+  const double one_by_one = static_cast<double>(weight.kept) * picking.weight_cycles +
+                            static_cast<double>(weight.rows + 1) * picking.row_cycles;
+  double picked = static_cast<double>(bundles) * picking.bundle_cycles;
   Turns::Turn turn;
   for (Size bundle = 0; bundle < bundles; ++bundle)
-    for (Turns left(picking, weight, bundle); left.next(turn);) ++turns;
-  const double picked =
-      static_cast<double>(turns) * picking.turn_cycles + static_cast<double>(bundles) * picking.bundle_cycles;
-  return picked / (static_cast<double>(weight.kept) * picking.weight_cycles +
-                   static_cast<double>(weight.rows + 1) * picking.row_cycles);
+    for (Turns left(picking, weight, bundle); left.next(turn);) {
+      picked += picking.turn_cycles;
+      if (picked * kGain >= one_by_one) return kNone;
+    }
+  return picked / one_by_one;
 }
 
-bool PickedMatrix::pays(const Kernels& kernels, const Constant& weight) { return share(kernels, weight) * kGain < 1; }
+bool PickedMatrix::pays(const Kernels& kernels, const Constant& weight) { return share(kernels, weight) < 1; }
 
 PickedMatrix::PickedMatrix(const Kernels& kernels, const Constant& weight)
     : kernels_(kernels),
@@ -198,7 +200,7 @@ void RowMatrix::add_product(const float* x, float* sums) const {
 }
 
 double RowMatrix::cycles(const Kernels& kernels, const Constant& weight) {
-  return rows_cycles(weight, 1) * (PickedMatrix::pays(kernels, weight) ? PickedMatrix::share(kernels, weight) : 1.0);
+  return rows_cycles(weight, 1) * std::min(1.0, PickedMatrix::share(kernels, weight));
 }
 
 }  // namespace netsurgery

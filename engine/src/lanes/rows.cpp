@@ -58,8 +58,9 @@ class RowsStep final : public Step {
       const Size begin_row = begin * kRowsPerPiece, end_row = std::min(end * kRowsPerPiece, rows_);
       for (Size row = begin_row; row < end_row; row += kMostPickedVectors) {
         const Size count = std::min<Size>(kMostPickedVectors, end_row - row);
-        if (!picked(buffers[input_] + row * inputs_, count, buffers[output_] + row * outputs_, scratch))
-          sparse(buffers, 0, outputs_, row, row + count);
+        if (picked(buffers, row, count, scratch)) continue;
+        for (Size one = row; one < row + count; ++one)  // what isn't finite in one changes no bits of the others
+          if (!picked(buffers, one, 1, scratch)) sparse(buffers, 0, outputs_, one, one + 1);
       }
       return;
     }
@@ -75,14 +76,15 @@ class RowsStep final : public Step {
 
  private:
   /// Some rows of x, if they are finite.
-  bool picked(const float* x, Size count, float* y, float* sums) const {
+  bool picked(Buffers buffers, Size first, Size count, float* sums) const {
+    float* y = buffers[output_] + first * outputs_;
     const Size next = PickedMatrix::sums(outputs_);
     for (Size row = 0; row < count; ++row)
       if (bias_.empty())
         std::fill_n(sums + row * next, outputs_, 0.0f);
       else
         std::copy_n(bias_.data(), outputs_, sums + row * next);
-    if (!picked_.front().add_products(x, count, sums)) return false;
+    if (!picked_.front().add_products(buffers[input_] + first * inputs_, count, sums)) return false;
     for (Size row = 0; row < count; ++row, y += outputs_) {
       std::copy_n(sums + row * next, outputs_, y);
       if (!ending_.clips) continue;

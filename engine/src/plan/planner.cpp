@@ -49,9 +49,9 @@ Plan Planner::plan() {
   const auto packed = packed_after();
   for (std::size_t i = 0; i < makes_.size(); ++i) {
     plan_.steps.push_back(makes_[i]());
-    for (const std::size_t weight : packed[i]) options_.packed(weight);
     if (plan_.steps.back()->may_fail()) plan_.watched.push_back(plan_.steps.size() - 1);
     plan_.scratch_floats = std::max(plan_.scratch_floats, plan_.steps.back()->scratch());
+    for (const std::size_t weight : packed[i]) options_.packed(weight);
   }
   return std::move(plan_);
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/sentences.hpp"
@@ -70,12 +71,13 @@ void RowCheck::prepare(const Sizes& sizes) {
   if (lengths_.empty() || longest_.count(sizes) > 0) return;
   if (longest_.size() >= kMostSizes) longest_.clear();
   const std::vector<Shape> shapes = graph_.shapes(sizes);
-  std::vector<Size>& longest = longest_[sizes];
+  std::vector<Size> longest;
   for (const Lengths& one : lengths_) {
     const Node& node = graph_.nodes[one.node];
     const bool batch_first = node.attributes.flag(AttributeName::kBatchFirst);
     longest.push_back(shapes[static_cast<std::size_t>(node.inputs[0])][batch_first ? 1 : 0]);
   }
+  longest_.emplace(sizes, std::move(longest));
 }
 
 void RowCheck::check(const Sizes& sizes, const void* const* inputs) const {

@@ -30,12 +30,12 @@ struct Session::Prepared {
     if (!found.ready) {
       try {
         plans.plan(found);
+        weights.let_go();
         workplace.bind(found, plans);
       } catch (...) {
         plans.discard();  // memory may have moved
         throw;
       }
-      weights.let_go();
     }
     rows.prepare(sizes);
     plans.use(found);

@@ -27,7 +27,7 @@ void Weights::need() {
   if (!away_) return;
   graph_.constants = read_();
   away_ = false;
-  stay_ = true;
+  stay_ = all_away_;  // a plan that wasn't made to the end, for want of memory, is no second one
 }
 
 bool Weights::may_go() const { return read_ && !stay_ && kept_ >= least_; }
