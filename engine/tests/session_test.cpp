@@ -266,15 +266,18 @@ void weights_are_read_once_more_if_other_sizes_come(const Network& network) {
   if (run.prepare(16)) CHECK(run.reads() == 1);
 }
 
-/// The next plan is as if nothing had happened: it has the same bits, and lets go of the weights.
-void memory_that_runs_out_while_planning_spoils_nothing(const Network& network) {
+/// The next plan is as if nothing had happened: it has the same bits, and lets go of the weights. Few places of each
+/// network, other ones of the next.
+void memory_that_runs_out_while_planning_spoils_nothing(const Network& network, long number) {
+  constexpr long kPlaces = 5;
   force(available_instructions().front());
   Run expected(network, 2, false);
   const long begun = allocations;
   if (!expected.prepare(1)) return;
   const long needed = allocations - begun;
   const Graph graph = network.graph();
-  for (long enough = 0; enough < needed; enough += 1 + needed / 30) {
+  const long apart = 1 + needed / kPlaces;
+  for (long enough = number * 7 % apart; enough < needed; enough += apart) {
     Run run(network, 2, false);
     spared = enough;
     try {
@@ -309,12 +312,13 @@ void sessions_in_several_threads_do_not_disturb_each_other(const Network& networ
 
 int main(int count, char** arguments) {
   CHECK(count == 2);
+  long number = 0;
   for (const Network& network : networks_in(arguments[1])) {
     every_set_and_number_of_threads_agrees(network);
     a_prepared_run_allocates_nothing(network);
     plans_that_were_dropped_are_made_again(network);
     weights_are_read_once_more_if_other_sizes_come(network);
-    memory_that_runs_out_while_planning_spoils_nothing(network);
+    memory_that_runs_out_while_planning_spoils_nothing(network, number++);
     sessions_in_several_threads_do_not_disturb_each_other(network);
   }
 }
