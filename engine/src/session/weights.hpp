@@ -33,9 +33,9 @@ class Weights {
   Graph& graph_;
   Read read_;
   Size least_;
-  Size kept_ = 0;                         // of all constants
-  bool away_ = false, all_away_ = false;  // some of them
-  bool stay_ = false;
+  Size kept_ = 0;                         // numbers of all constants
+  bool away_ = false, all_away_ = false;  // some constants, all of them
+  bool stay_ = false;                     // for good
 };
 
 }  // namespace netsurgery

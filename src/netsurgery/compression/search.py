@@ -34,9 +34,7 @@ _ONLY_HOPE_SHARE = 0.7  # where bits alone are tried, and none held
 _LENGTH_EXPONENT = 0.4  # a training six times as long holds half the density
 _LEAST_SHARE = 0.25  # of the way from a density that held to one that didn't, or back
 _BITS_OF_LONG = 0.25  # steps of a trial of bits, over those of the long one that it follows
-_AGAIN = (
-    2  # times as many, once, where it fails by less than chance may do: bits can't be trained on, so from the begin
-)
+_AGAIN = 2  # times as many, once, where it fails by less than chance may do: what has few bits can't be trained on
 _BOLD, _CAREFUL = 0.55, 0.75  # factors of long trials: where the limit was held with room, and by a hair
 _FEWEST_STEPS = 20
 _SOUND_STEPS, _LARGEST_SHARE = 400, 0.15  # shorter trials say little; where the budget has room for them
