@@ -203,16 +203,20 @@ def test_weights_that_were_let_go_of_are_there_for_every_size_and_for_sums_that_
         assert np.isfinite(expected[1][1:]).all()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the system tells the resident set as Linux does")
-def test_a_session_that_has_run_keeps_no_more_than_its_plan_and_the_file() -> None:
-    code = """
+TOLD_BY_THE_SYSTEM = """
 import numpy
 from netsurgery.graph.ir import GraphBuilder
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import Session
-def resident():
+def told(name):
     lines = open("/proc/self/status").read().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells the resident set as Linux does")
+def test_a_session_that_has_run_keeps_no_more_than_its_plan_and_the_file() -> None:
+    code = """
 builder = GraphBuilder()
 weight = numpy.random.default_rng(0).normal(size=(2000, 4000)).astype(numpy.float32)
 weight[numpy.abs(weight) < 1] = 0
@@ -222,13 +226,15 @@ content = encode(builder.graph([layer]))
 x = numpy.ones((1, 4000), numpy.float32)
 del weight, builder
 Session(content, threads=1)(x)
-before = resident()
+before = told("VmRSS:")
 sessions = [Session(content, threads=1) for _ in range(4)]
 for session in sessions:
     session(x)
-print((resident() - before) / 4 / kept)
+print((told("VmRSS:") - before) / 4 / kept)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD_BY_THE_SYSTEM + code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 10  # bytes: a float and an offset, not another float and a column of 32 bits too
 
@@ -236,13 +242,6 @@ print((resident() - before) / 4 / kept)
 @pytest.mark.skipif(sys.platform != "linux", reason="the system tells the resident set as Linux does")
 def test_weights_are_let_go_of_one_by_one_while_the_first_plan_is_made() -> None:
     code = """
-import numpy
-from netsurgery.graph.ir import GraphBuilder
-from netsurgery.packed.writer import encode
-from netsurgery.runtime.session import Session
-def told(name):
-    lines = open("/proc/self/status").read().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))
 layers, side = 8, 1000
 builder, random = GraphBuilder(), numpy.random.default_rng(0)
 value = builder.input("x", ("batch", side))
@@ -258,7 +257,9 @@ before = told("VmHWM:")
 session(x)
 print((told("VmHWM:") - before) / (4 * layers * side * side))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD_BY_THE_SYSTEM + code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 0.4  # of all weights: those of two layers, where it would be those of all eight
 

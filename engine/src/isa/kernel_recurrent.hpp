@@ -111,23 +111,19 @@ static void picked_vectors(const PickedRows& rows) {
   }
 }
 
+/// So many vectors, at most kMost.
+template <int kMost>
+static void picked_at_once(const PickedRows& rows, int vectors) {
+  if constexpr (kMost > 1)
+    if (vectors < kMost) return picked_at_once<kMost - 1>(rows, vectors);
+  picked_vectors<kMost>(rows);
+}
+
 static void picked_rows(const PickedRows& given) {
   constexpr int kAtOnce = kRegisters >= 32 ? kMostPickedVectors : kMostPickedVectors / 2;  // whose sums fit registers
   PickedRows rows = given;
   for (int vectors = given.vectors; vectors > 0; vectors -= kAtOnce) {
-    switch (vectors < kAtOnce ? vectors : kAtOnce) {
-      case 1:
-        picked_vectors<1>(rows);
-        break;
-      case 2:
-        picked_vectors<2>(rows);
-        break;
-      case 3:
-        picked_vectors<3>(rows);
-        break;
-      default:
-        picked_vectors<kAtOnce>(rows);
-    }
+    picked_at_once<kAtOnce>(rows, vectors);
     rows.input += kAtOnce * rows.next_input;
     rows.sums += kAtOnce * rows.next_sums;
   }

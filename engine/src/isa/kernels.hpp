@@ -339,8 +339,7 @@ struct PickedRows {
   const std::uint32_t* turns;   // of each bundle
   const std::uint32_t* starts;  // [turns][windows]: first column of each window
   const float* values;          // [turns][kPickedTogether][lanes], aligned
-  const std::uint32_t*
-      places;  // [turns][lanes], aligned: columns, counted from the window's start, a byte of each group
+  const std::uint32_t* places;  // [turns][lanes], aligned: columns within the windows, a byte of each group
 };
 
 /// A step of recurrent layers behind its sums, for one sequence. Whole vectors are read and written: there has to be

@@ -315,7 +315,6 @@ class _FewBits:
         self.bits = 0
         self._rate_share = rate_share
         self._terms = terms
-        self._objective = terms.objective
         self._account = account
         self._found = found
 
@@ -339,7 +338,7 @@ class _FewBits:
                 held = latest.held and not latest.failed
                 if held:
                     held_here = True
-                    if not self.bits or best(self._found, self._objective) is latest:
+                    if not self.bits or best(self._found, self._terms.objective) is latest:
                         self.bits = bits
                     bits -= 1
                 elif held_here or bits >= _MOST_BITS:
@@ -369,7 +368,7 @@ class _FewBits:
 
     def most_connections(self, bits: int) -> float:
         """With how many a network of so many bits is as cheap as the best: a guess by the bits of each value."""
-        cheapest = best(self._found, self._objective)
+        cheapest = best(self._found, self._terms.objective)
         return cheapest.kept * (cheapest.bits + _PLACE_BITS) / (bits + _PLACE_BITS)
 
     def _pays(self, start: Candidate, bits: int) -> bool:
