@@ -176,7 +176,7 @@ class Team {
     const auto done = [this] { return pending_.load() == 0; };
     if (done() || (watches_ && watch(done))) return;
     std::unique_lock<std::mutex> lock(mutex_);
-    caller_sleeps_.store(true);
+    caller_sleeps_.exchange(true);  // no mere store: under an emulator of ARM (QEMU) the load in done() overtakes it
     round_ended_.wait(lock, done);
     caller_sleeps_.store(false);
   }
