@@ -22,6 +22,7 @@ from netsurgery.methods.channel_powers import largest_exponents, nearest_in_chan
 from netsurgery.methods.encoded import EncodedPowers
 from netsurgery.methods.powers import fitted_powers, nearest_power, powers
 
+BOTH_BITS = st.sampled_from([(bits, mantissa_bits) for bits in range(2, 8) for mantissa_bits in range(bits - 1)])
 SHAPES = st.sampled_from([(7, 5), (1, 1), (4, 3, 2, 2), (40, 3), (6, 1, 3, 3)])
 
 
@@ -34,22 +35,24 @@ def spread(seed: int, shape: tuple[int, ...], dim: int = 0) -> Tensor:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), SHAPES, st.integers(2, 6), st.booleans(), st.integers(0, 1))
+@given(st.integers(0, 2**31), SHAPES, BOTH_BITS, st.booleans(), st.integers(0, 1))
 def test_a_channel_has_the_powers_that_it_would_have_as_a_tensor(
-    seed: int, shape: tuple[int, ...], bits: int, fitted: bool, dim: int
+    seed: int, shape: tuple[int, ...], both: tuple[int, int], fitted: bool, dim: int
 ) -> None:
     weight = spread(seed, shape, dim)
-    found = largest_exponents(weight, bits, dim, fitted)
-    rounded = nearest_in_channels(weight, found, bits)
+    found = largest_exponents(weight, *both, dim=dim, fitted=fitted)
+    rounded = nearest_in_channels(weight, found, *both)
     for channel, n1, values in zip(weight.unbind(dim), found.flatten().tolist(), rounded.unbind(dim), strict=True):
         if not bool(channel.any()):
             assert n1 == 0
             assert not bool(values.any())
             continue
         alive = channel[channel != 0]
-        single = fitted_powers(lambda alive=alive: [alive], bits) if fitted else powers(float(alive.abs().max()), bits)
-        assert n1 == single[0]
-        assert torch.equal(values, nearest_power(channel, *single))
+        as_tensor = (
+            fitted_powers(lambda alive=alive: [alive], *both) if fitted else powers(float(alive.abs().max()), *both)
+        )
+        assert n1 == as_tensor[0]
+        assert torch.equal(values, nearest_power(channel, *as_tensor, both[1]))
 
 
 @settings(max_examples=60, deadline=None)

@@ -15,9 +15,19 @@ from torch import Tensor
 from netsurgery.methods.powers import fitted_powers, nearest_power, powers
 
 BITS = st.integers(2, 8)
+BOTH_BITS = st.sampled_from([(bits, mantissa_bits) for bits in range(2, 9) for mantissa_bits in range(bits - 1)])
 TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 # Tensors of these are exact in all types that hold them; the range of float64 is left to its own test.
 WEIGHTS = st.lists(st.floats(-60_000, 60_000, width=16), min_size=1, max_size=30).filter(any)
+
+
+def reference_sizes(n1: int, n2: int, mantissa_bits: int) -> list[Fraction]:
+    """What weights may be in size, from 0 on."""
+    steps = 2**mantissa_bits
+    return [
+        Fraction(0),
+        *((1 + Fraction(step, steps)) * Fraction(2) ** power for power in range(n2, n1 + 1) for step in range(steps)),
+    ]
 
 
 def reference_exponents(largest: float, bits: int) -> tuple[int, int]:
@@ -73,6 +83,34 @@ def test_every_weight_becomes_what_equation_4_says(dtype: torch.dtype, values: l
     assert found.tolist() == expected
 
 
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@settings(max_examples=60, deadline=None)
+@given(values=WEIGHTS, both=BOTH_BITS)
+def test_every_weight_becomes_the_nearest_size_and_the_larger_of_two_that_are_as_near(
+    dtype: torch.dtype, values: list[float], both: tuple[int, int]
+) -> None:
+    weights = torch.tensor(values, dtype=dtype)
+    bits, mantissa_bits = both
+    n1, n2 = powers(float(weights.abs().max()), bits, mantissa_bits)
+    sizes = reference_sizes(n1, n2, mantissa_bits)
+    assert len(sizes) == 1 + 2 ** (bits - 2)  # as many as with powers alone
+    found = nearest_power(weights, n1, n2, mantissa_bits)
+    for weight, rounded in zip(weights.tolist(), found.tolist(), strict=True):
+        nearest = min(sizes, key=lambda size: (abs(size - abs(Fraction(weight))), -size))
+        own_type = torch.tensor(float(nearest), dtype=dtype)  # tiny sizes between two of float16's
+        if bool(own_type.isinf()):
+            own_type = torch.tensor(float(nearest / 2), dtype=dtype)  # the largest power is beyond the type
+        assert rounded == (float(own_type) if weight > 0 else -float(own_type))
+
+
+@pytest.mark.parametrize("mantissa_bits", range(1, 5))
+def test_with_mantissa_bits_the_largest_weight_stays_near_to_what_it_was(mantissa_bits: int) -> None:
+    for weight in torch.linspace(1, 4, 301).tolist():
+        n1, n2 = powers(weight, 8, mantissa_bits)
+        rounded = float(nearest_power(torch.tensor(weight, dtype=torch.float64), n1, n2, mantissa_bits))
+        assert abs(rounded - weight) <= weight / (2 * 2**mantissa_bits + 1) * (1 + 1e-12)
+
+
 def around(values: list[float], dtype: torch.dtype) -> Tensor:
     """Each value with its neighbours on both sides, with both signs."""
     exact = torch.tensor(values, dtype=dtype)
@@ -119,17 +157,18 @@ def test_weights_stay_as_they_are_in_any_layout() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(values=WEIGHTS, outlier=st.sampled_from([0.0, 1e3, 1e20]), bits=BITS)
-def test_fitted_powers_lose_least_of_all_there_are(values: list[float], outlier: float, bits: int) -> None:
+@given(values=WEIGHTS, outlier=st.sampled_from([0.0, 1e3, 1e20]), both=BOTH_BITS)
+def test_fitted_powers_lose_least_of_all_there_are(values: list[float], outlier: float, both: tuple[int, int]) -> None:
     weights = torch.tensor([*values, outlier], dtype=torch.float64)
-    span = 2 ** (bits - 2) - 1
+    bits, mantissa_bits = both
+    span = 2 ** (bits - 2 - mantissa_bits) - 1
 
     def lost(n1: int) -> Fraction:
-        rounded = nearest_power(weights, n1, n1 - span)
+        rounded = nearest_power(weights, n1, n1 - span, mantissa_bits)
         return sum((Fraction(w) - Fraction(r)) ** 2 for w, r in zip(weights.tolist(), rounded.tolist(), strict=True))
 
-    n1, n2 = fitted_powers(lambda: iter(weights.split(7)), bits)
-    highest, _ = powers(float(weights.abs().max()), bits)
+    n1, n2 = fitted_powers(lambda: iter(weights.split(7)), bits, mantissa_bits)
+    highest, _ = powers(float(weights.abs().max()), bits, mantissa_bits)
     assert n2 == n1 - span
     assert n1 <= highest
     best = min(lost(tried) for tried in range(highest - 120, highest + 3))

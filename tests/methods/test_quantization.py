@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from tests.methods.training import is_power, train
 from torch import Tensor, nn
 
 import netsurgery as ns
+from netsurgery.analysis.summary import summary_of
 from netsurgery.errors import RevivedWarning, StarvedLayerWarning
 from netsurgery.methods import blocks, exchange
 from netsurgery.methods.base import Layer
 from netsurgery.methods.quantization import PORTIONS
 from netsurgery.methods.state import report
+from netsurgery.runtime.session import read_packed
 
 
 class PaperReference:
@@ -281,6 +284,54 @@ def test_weights_keep_their_type_and_end_as_powers(dtype: torch.dtype) -> None:
         assert len(parameter.detach().abs().unique()) <= 3
 
 
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize(("bits", "mantissa_bits"), [(5, 1), (6, 2), (7, 3)])
+def test_with_mantissa_bits_weights_end_as_sizes_between_powers_and_are_packed_so(
+    tmp_path: Path, bits: int, mantissa_bits: int, per_channel: bool
+) -> None:
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    method = ns.INQ(bits, steps=9, per_channel=per_channel, mantissa_bits=mantissa_bits)
+    operation = ns.attach(model, optimizer, method)
+    train(model, optimizer, 9)
+    operation.finish()
+    between = 0
+    for name, form in operation.encoded().items():
+        weight = model.get_parameter(name).detach()
+        assert torch.equal(form.decoded(), weight)
+        fractions, exponents = torch.frexp(weight[weight != 0])
+        steps = fractions.abs() * 2 * 2**mantissa_bits
+        assert torch.equal(steps, steps.round())
+        between += int((steps != 2**mantissa_bits).sum())
+        assert per_channel or int(exponents.max() - exponents.min()) < 4
+    assert between > 20  # of them are no powers of two
+    x = torch.randn(3, 2, 6, 6)
+    path = tmp_path / "net.nsm"
+    ns.pack(model, path, example_inputs=(x,))
+    for tensor in summary_of(read_packed(path)).tensors:
+        if tensor.name.endswith("weight"):  # the batch norm's factors within, one for each row
+            assert tensor.bits < 11 * tensor.entries
+    torch.testing.assert_close(
+        torch.from_numpy(ns.load(path)(x.numpy())), model.eval()(x).detach(), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_mantissa_bits_lose_less_of_the_weights_than_powers_alone() -> None:
+    weight = torch.randn(200, 50, generator=torch.Generator().manual_seed(0))
+
+    def lost(bits: int, mantissa_bits: int) -> float:
+        layers = [Layer("l", {"l.weight": weight.clone()})]
+        method = ns.INQ(bits=bits, portions=(1,), mantissa_bits=mantissa_bits)
+        state = method.init(layers, seed=0)
+        method.update(state, layers, 0)
+        exchange.hide(method, state, layers)
+        return float((layers[0].tensors["l.weight"] - weight).square().mean())
+
+    assert lost(7, 2) < lost(6, 1) / 3 < lost(5, 0) / 9
+    assert lost(6, 0) > 0.9 * lost(5, 0)  # more powers alone, which are all smaller ones, gain little
+
+
 def test_a_tensor_of_zeros_stays_zero() -> None:
     model = nn.Linear(4, 3)
     nn.init.zeros_(model.bias)
@@ -396,6 +447,9 @@ def test_a_state_that_is_damaged_is_refused_and_changes_nothing() -> None:
         ("order", "smallest"),
         ("per_channel", 1),
         ("biases", 1),
+        ("mantissa_bits", -1),
+        ("mantissa_bits", 4),
+        ("mantissa_bits", True),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: object) -> None:

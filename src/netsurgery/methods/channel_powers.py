@@ -12,36 +12,41 @@ import torch
 from torch import Tensor
 
 from netsurgery.methods.blocks import row_blocks
-from netsurgery.methods.powers import nearest_power
+from netsurgery.methods.powers import nearest_power, next_power_begins, smallest_power
 from netsurgery.methods.shards import Groups, largest, summed
 
 _SMALLEST = -1022  # of n1: float64 holds 2^-n1 too
 
 
-def largest_exponents(weight: Tensor, bits: int, dim: int = 0, fitted: bool = True, groups: Groups = ()) -> Tensor:
+def largest_exponents(
+    weight: Tensor, bits: int, mantissa_bits: int = 0, dim: int = 0, fitted: bool = True, groups: Groups = ()
+) -> Tensor:
     """n1 of each channel: int16 with n in dimension `dim` and 1 in all others; 0 for a channel of zeros.
 
-    weight: of two dimensions or more, floating-point and finite; channels lie along `dim`. bits: b >= 2.
+    weight: of two dimensions or more, floating-point and finite; channels lie along `dim`. bits, mantissa_bits: b >= 2
+    and m, 0 .. b - 2.
     fitted: the n1 of least squared error over the channel's weights other than 0, as `powers.fitted_powers` has it of a
     tensor; False: the n1 that follows from its largest weight, as in `powers.powers`. groups: over which the weights of
     each channel are spread.
     """
     channels = weight.transpose(0, dim)
     if groups or not len(channels):
-        found = _largest(channels.flatten(1), bits, fitted, groups)
+        found = _largest(channels.flatten(1), bits, mantissa_bits, fitted, groups)
     else:
-        found = torch.cat([_largest(channels[rows].flatten(1), bits, fitted) for rows in row_blocks(channels)])
+        parts = (channels[rows].flatten(1) for rows in row_blocks(channels))
+        found = torch.cat([_largest(part, bits, mantissa_bits, fitted) for part in parts])
     return found.view([extent if one == dim else 1 for one, extent in enumerate(weight.shape)])
 
 
-def nearest_in_channels(weight: Tensor, exponents: Tensor, bits: int) -> Tensor:
+def nearest_in_channels(weight: Tensor, exponents: Tensor, bits: int, mantissa_bits: int = 0) -> Tensor:
     """Each weight as zero or the power of its channel that stands for it, in its own type and shape; equation 4.
 
     exponents: n1 of each channel, integers that broadcast to the weight. As exact as `powers.nearest_power`; float64
     weights below 2^-1023 become 0.
     """
     scaled = weight.to(torch.float64) * _powers_of_two(-exponents)
-    rounded = nearest_power(scaled, 0, 1 - 2 ** (bits - 2)) * _powers_of_two(exponents)
+    rounded = nearest_power(scaled, 0, smallest_power(0, bits, mantissa_bits), mantissa_bits)
+    rounded = rounded * _powers_of_two(exponents)
     return rounded.to(weight.dtype).add_(0.0)  # -0 + 0 is +0, where a power was too small for the type
 
 
@@ -50,7 +55,7 @@ def sizes_in_channels(weight: Tensor, exponents: Tensor) -> Tensor:
     return (weight.to(torch.float64).abs() * _powers_of_two(-exponents)).to(torch.float32)
 
 
-def _largest(channels: Tensor, bits: int, fitted: bool, groups: Groups = ()) -> Tensor:
+def _largest(channels: Tensor, bits: int, mantissa_bits: int, fitted: bool, groups: Groups = ()) -> Tensor:
     """(n,) int16: n1 of each row of (n, k), or of what is here of it."""
     if not len(channels):
         return channels.new_empty(0, dtype=torch.int16)
@@ -58,7 +63,8 @@ def _largest(channels: Tensor, bits: int, fitted: bool, groups: Groups = ()) -> 
     (tops,) = largest([sizes.amax(dim=1) if sizes.shape[1] else sizes.new_zeros(len(sizes))], [groups])
     fractions, above = torch.frexp(tops)
     _, beyond = math.frexp(torch.finfo(channels.dtype).max)
-    highest = torch.where(fractions >= 0.75, above, above - 1).clamp_(_SMALLEST, beyond - 1)
+    own = 2 * fractions >= next_power_begins(mantissa_bits)
+    highest = torch.where(own, above, above - 1).clamp_(_SMALLEST, beyond - 1)
     if not fitted:
         return torch.where(fractions > 0, highest, 0).to(torch.int16)
     sums, counts = summed([sizes.sum(dim=1), sizes.count_nonzero(dim=1)], [groups, groups])
@@ -67,7 +73,7 @@ def _largest(channels: Tensor, bits: int, fitted: bool, groups: Groups = ()) -> 
     scaled = sizes * _powers_of_two(-highest)[:, None]
     least, best = torch.full_like(means, math.inf), torch.zeros_like(highest)
     for lower in range(int(tries.max()) + 1):
-        lost = scaled - nearest_power(scaled, -lower, -lower + 1 - 2 ** (bits - 2))
+        lost = scaled - nearest_power(scaled, -lower, smallest_power(-lower, bits, mantissa_bits), mantissa_bits)
         (error,) = summed([lost.square_().sum(dim=1)], [groups])
         error = error.masked_fill_(tries < lower, math.inf)
         better = error < least
