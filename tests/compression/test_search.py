@@ -231,6 +231,21 @@ def test_few_bits_that_nearly_held_are_tried_again_from_the_same_network_for_lon
     assert best(found, "size").bits < 32
 
 
+def test_what_few_bits_miss_more_bits_are_tried_for_before_longer_trainings() -> None:
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool | None, bool]:
+        """Sparse networks hold only with all bits; fewer miss by a little, however long they are trained."""
+        if trial.density is not None:
+            return trial.density >= 0.004, False
+        return (True if start.density > 0.02 or (trial.bits or 0) >= 6 else None), False
+
+    found = carried_out(Terms("size", 50_000, 0), outcome)
+    few = [one.trial for one in found if one.trial and one.trial.bits]
+    assert len({(one.start, one.bits) for one in few}) == len(few)  # none twice
+    smallest = best(found, "size")
+    assert smallest.bits == 6
+    assert smallest.density < 0.01
+
+
 def test_steps_that_are_added_are_spent_on_longer_trials_and_no_more_than_those() -> None:
     terms, grants = Terms("size", 20_000, 10), iter([15_000, 9_000])
 

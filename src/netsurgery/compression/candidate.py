@@ -18,7 +18,7 @@ class Trial:
     """What is tried next.
 
     start: the number of the candidate whose weights it begins with. density: kept / all that surgery goes to; None
-    leaves connections as they are. bits: of powers of two for what is left; None leaves them floats. steps: optimizer
+    leaves connections as they are. bits: of each value of what is left; None leaves them floats. steps: optimizer
     steps. rate_share: of the learning rate that was found best.
     """
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from netsurgery.checks import require
-from netsurgery.compression.candidate import Trial
+from netsurgery.compression.candidate import Objective, Trial
 from netsurgery.methods.quantization import INQ
 from netsurgery.methods.surgery import Surgery
 from netsurgery.plan import Plan
@@ -21,12 +21,15 @@ from netsurgery.stage import Stage
 OptimizerFactory: TypeAlias = Callable[[Any], Optimizer]
 """What makes an optimizer of parameters, or of groups of them; its learning rates are those of a trial's beginning."""
 
+_CONCENTRATION: dict[Objective, float] = {"size": 1.0, "latency": 0.0}
 MOMENTUM = 0.9
 DECAY = 5e-4
 """Weight decay while connections come and go, of weights alone: those that the loss doesn't hold sink to where they can
 be cut. What is left then has none: small networks don't overfit, and weights that sink leave their power of two."""
 _ROUND_RATE = 0.5  # learning rate of INQ's rounds over that of surgery
 _WARM_UP = 0.02  # share of a schedule's steps
+_POWER_BITS = 4  # bits beyond lie between powers of two: more powers were smaller ones alone, and surgery cut those
+_MOST_POWER_BITS = 5  # where powers of two alone run in fixed point
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,19 @@ def optimizer_for(model: nn.Module, rate: Rate, factory: OptimizerFactory | None
 
 
 def plan_for(
-    trial: Trial, *, warm: bool, concentration: float, seed: int, uses: tuple[tuple[str, float], ...] = ()
+    trial: Trial, *, warm: bool, objective: Objective, seed: int, uses: tuple[tuple[str, float], ...] = ()
 ) -> Plan:
     """What is operated on in a trial. warm: the network it begins with was pruned before. uses: as Surgery takes it."""
     if trial.bits is not None:
         rounds = len(INQ(bits=trial.bits, steps=10**6).round_starts)
-        return Plan((Stage(method=INQ(bits=trial.bits, steps=max(trial.steps, rounds), biases=True)),), seed)
+        powers_alone = objective == "latency" and trial.bits <= _MOST_POWER_BITS
+        between = 0 if powers_alone else max(0, trial.bits - _POWER_BITS)
+        method = INQ(trial.bits, max(trial.steps, rounds), biases=True, mantissa_bits=between)
+        return Plan((Stage(method=method),), seed)
     density = 1.0 if trial.density is None else trial.density
-    method = Surgery(density=density, steps=trial.steps, concentration=concentration, warm_start=warm, uses=uses)
-    return Plan((Stage(method=method),), seed)
+    concentration = _CONCENTRATION[objective]
+    surgery = Surgery(density=density, steps=trial.steps, concentration=concentration, warm_start=warm, uses=uses)
+    return Plan((Stage(method=surgery),), seed)
 
 
 def rate_factor(plan: Plan, step: int) -> float:

@@ -34,7 +34,7 @@ _ONLY_HOPE_SHARE = 0.7  # where bits alone are tried, and none held
 _LENGTH_EXPONENT = 0.4  # a training six times as long holds half the density
 _LEAST_SHARE = 0.25  # of the way from a density that held to one that didn't, or back
 _BITS_OF_LONG = 0.25  # steps of a trial of bits, over those of the long one that it follows
-_AGAIN = 2  # times as many, once, where it fails by less than chance may do: what has few bits can't be trained on
+_AGAIN = 2  # times as many, once, where the most bits fail by less than chance may do: they can't be trained on
 _BOLD, _CAREFUL = 0.55, 0.75  # factors of long trials: where the limit was held with room, and by a hair
 _FEWEST_STEPS = 20
 _SOUND_STEPS, _LARGEST_SHARE = 400, 0.15  # shorter trials say little; where the budget has room for them
@@ -323,7 +323,7 @@ class _FewBits:
 
         What holds with some connections and bits holds with more of either, about: the border between is followed, as
         long as it promises a cheaper network. points: networks of float weights, the sparsest first. again: steps of a
-        second trial of the same bits, where the first fails by less than chance may do; once.
+        second trial of the most bits, where the first fails by less than chance may do; once.
         """
         for start in points:
             held_here = False
@@ -332,7 +332,7 @@ class _FewBits:
                 trial = Trial(start.number, None, bits, steps, self._rate_share)
                 yield from _tried(trial, self._account, self._found)
                 latest = self._found[-1]
-                if _nearly(latest, self._terms) and self._account.affords(again):
+                if bits >= _MOST_BITS and _nearly(latest, self._terms) and self._account.affords(again):
                     yield from _tried(replace(trial, steps=again), self._account, self._found)
                     latest, again = self._found[-1], 0
                 held = latest.held and not latest.failed

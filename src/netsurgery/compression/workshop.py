@@ -37,7 +37,6 @@ from netsurgery.timing.turns import Pace, in_turns
 from netsurgery.train.distillation import frozen
 
 Evaluate = Callable[[nn.Module], Any]
-_CONCENTRATION: dict[Objective, float] = {"size": 1.0, "latency": 0.0}
 _CALIBRATION_BATCHES = 4  # that scales of activations are chosen on
 _CALIBRATION_FEED = 10**7  # in the place of a trial's number
 _PACE = Pace(rounds=5, turn_s=0.03, pause_s=0)
@@ -291,8 +290,7 @@ class Workshop:
         return [(name, int(one.count_nonzero()), one.numel()) for name, one in found]
 
     def _plan(self, trial: Trial, warm: bool) -> Plan:
-        concentration = _CONCENTRATION[self._objective]
-        return plan_for(trial, warm=warm, concentration=concentration, uses=self._uses, seed=self._seed)
+        return plan_for(trial, warm=warm, objective=self._objective, uses=self._uses, seed=self._seed)
 
     def _scored(self) -> Score:
         seed_everything(self._seed)

@@ -21,7 +21,7 @@ _SMALLEST_EXPONENT = -1073  # of a power in float64 whose half, where it begins,
 
 def smallest_power(n1: int, bits: int, mantissa_bits: int = 0) -> int:
     """n2 where n1 is the exponent of the largest power: n1 + 1 - 2^(b-1-m) / 2. 0 <= m <= b - 2."""
-    return n1 + 1 - 2 ** (bits - 2 - mantissa_bits)
+    return n1 + 1 - (1 << (bits - 2 - mantissa_bits))
 
 
 def next_power_begins(mantissa_bits: int) -> float:
