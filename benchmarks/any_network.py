@@ -14,13 +14,11 @@ row that says so.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +27,7 @@ from typing import Any
 import numpy as np
 import refusals
 import torch
+from instruction_sets import instructions
 from kept_rows import kept_rows
 from networks.any_networks import ANY_NETWORKS
 from own_process import FailedError, answer_of
@@ -107,7 +106,7 @@ def _in_turns(
     theirs = DenseRuntime(source, threads).bound(arrays)
     sessions = {OURS: ns.load(packed, threads=threads)}
     if "avx2" in _native.available_instructions() and _native.instructions() != "avx2":
-        with _forced("avx2"):
+        with instructions("avx2"):
             sessions[AVX2] = ns.load(packed, threads=threads)
     expected = [np.asarray(one) for one in theirs()]
     worst = 0.0
@@ -120,20 +119,6 @@ def _in_turns(
         "runtimes": {name: own.figures() for name, own in times.items()},
         "times_faster": {name: times[name].times_faster_than(times[ONNX]).rounded() for name in sessions},
     }
-
-
-@contextlib.contextmanager
-def _forced(instructions: str) -> Iterator[None]:
-    """Files loaded in the block run on this instruction set."""
-    before = os.environ.get("NETSURGERY_ISA")
-    os.environ["NETSURGERY_ISA"] = instructions
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["NETSURGERY_ISA"]
-        else:
-            os.environ["NETSURGERY_ISA"] = before
 
 
 def shown(row: dict[str, Any]) -> str:

@@ -16,11 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from instruction_sets import instructions
 from networks.magnitude import cut
 from peak import measured_peak
 from runtimes import Array, Runtime, compared, netsurgery, onnx_runtime
@@ -100,20 +98,6 @@ LAYERS = {
     "3x3 depthwise, 576 channels, 14x14": Layer(576, 576, 3, 14, groups=576),
     "5x5 depthwise, 480 channels, 14x14": Layer(480, 480, 5, 14, groups=480),
 }
-
-
-@contextmanager
-def instructions(name: str) -> Iterator[None]:
-    """What sessions that are loaded meanwhile use."""
-    before = os.environ.get("NETSURGERY_ISA")
-    os.environ["NETSURGERY_ISA"] = name
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["NETSURGERY_ISA"]
-        else:
-            os.environ["NETSURGERY_ISA"] = before
 
 
 def kernel_us(path: Path, x: Array, threads: int) -> tuple[str, float]:

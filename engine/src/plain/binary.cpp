@@ -67,44 +67,18 @@ struct PRelu {
   float operator()(float a, float b) const { return a >= 0.0f ? a : a * b; }
 };
 
-/// Of floats, on the kernels of an instruction set. Along the last axis both operands go on, or one of them stays.
-class Pairs final : public PlainKernel {
+/// Of floats, on the kernels of an instruction set.
+class Pairs final : public TwoOperands {
  public:
   Pairs(const Making& making, Pair pair)
-      : sizes_(making.output),
-        a_(broadcast_strides(making.operands[0], making.output)),
-        b_(broadcast_strides(making.operands[1], making.output)),
-        parts_(1, 1),
-        cost_(entries(making.output)),
-        combine_(making.kernels.pairs[static_cast<int>(pair)]) {
-    join_axes(sizes_, {&a_, &b_});
-    if (!sizes_.empty()) {
-      length_ = sizes_.back();
-      a_moves_ = a_.back() != 0;
-      b_moves_ = b_.back() != 0;
-      sizes_.pop_back();
-      a_.pop_back();
-      b_.pop_back();
-    }
-    parts_ = Parts(entries(sizes_), length_);
-  }
-  Size pieces() const override { return parts_.pieces(); }
-  Size cost() const override { return cost_; }
+      : TwoOperands(making), combine_(making.kernels.pairs[static_cast<int>(pair)]) {}
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
-    parts_.each(begin, end, [&](Size row, Size from, Size to) {
-      const float* const a = inputs[0] + place_of(row, sizes_, a_) + (a_moves_ ? from : 0);
-      const float* const b = inputs[1] + place_of(row, sizes_, b_) + (b_moves_ ? from : 0);
-      combine_(a, a_moves_, b, b_moves_, output + row * length_ + from, to - from);
+    each(begin, end, [&](Size in_a, Size in_b, Size in_output, Size count) {
+      combine_(inputs[0] + in_a, a_moves(), inputs[1] + in_b, b_moves(), output + in_output, count);
     });
   }
 
  private:
-  Shape sizes_;
-  std::vector<Size> a_, b_;
-  Size length_ = 1;
-  bool a_moves_ = false, b_moves_ = false;
-  Parts parts_;
-  Size cost_;
   void (*combine_)(const float*, bool, const float*, bool, float*, std::ptrdiff_t);
 };
 

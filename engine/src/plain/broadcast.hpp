@@ -11,11 +11,14 @@
 
 namespace netsurgery::plain {
 
-/// Along the last axis both operands go on, or one of them stays.
-template <class Of, class In, class Out>
-class Binary final : public PlainKernel {
+/// What kernels of two operands have in common: along the last axis each of them goes on, or stays.
+class TwoOperands : public PlainKernel {
  public:
-  explicit Binary(const Making& making)
+  Size pieces() const final { return parts_.pieces(); }
+  Size cost() const final { return cost_; }
+
+ protected:
+  explicit TwoOperands(const Making& making)
       : sizes_(making.output),
         a_(broadcast_strides(making.operands[0], making.output)),
         b_(broadcast_strides(making.operands[1], making.output)),
@@ -32,28 +35,17 @@ class Binary final : public PlainKernel {
     }
     parts_ = Parts(entries(sizes_), length_);
   }
-  Size pieces() const override { return parts_.pieces(); }
-  Size cost() const override { return cost_; }
-  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+
+  /// Calls work(place in a, place in b, place in the output, how many) for each part of a row in [begin, end).
+  template <class Work>
+  void each(Size begin, Size end, const Work& work) const {
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
-      const In* __restrict a = seen_as<In>(inputs[0]) + place_of(row, sizes_, a_);
-      const In* __restrict b = seen_as<In>(inputs[1]) + place_of(row, sizes_, b_);
-      Out* __restrict y = seen_as<Out>(output) + row * length_;
-      constexpr Of of{};
-      if (a_moves_ && b_moves_) {
-        for (Size i = from; i < to; ++i) y[i] = of(a[i], b[i]);
-      } else if (a_moves_) {
-        const In right = *b;
-        for (Size i = from; i < to; ++i) y[i] = of(a[i], right);
-      } else {
-        const In left = *a;
-        if (b_moves_)
-          for (Size i = from; i < to; ++i) y[i] = of(left, b[i]);
-        else
-          for (Size i = from; i < to; ++i) y[i] = of(left, *b);
-      }
+      work(place_of(row, sizes_, a_) + (a_moves_ ? from : 0), place_of(row, sizes_, b_) + (b_moves_ ? from : 0),
+           row * length_ + from, to - from);
     });
   }
+  bool a_moves() const { return a_moves_; }
+  bool b_moves() const { return b_moves_; }
 
  private:
   Shape sizes_;
@@ -62,6 +54,32 @@ class Binary final : public PlainKernel {
   bool a_moves_ = false, b_moves_ = false;
   Parts parts_;
   Size cost_;
+};
+
+template <class Of, class In, class Out>
+class Binary final : public TwoOperands {
+ public:
+  explicit Binary(const Making& making) : TwoOperands(making) {}
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    each(begin, end, [&](Size in_a, Size in_b, Size in_output, Size count) {
+      const In* __restrict a = seen_as<In>(inputs[0]) + in_a;
+      const In* __restrict b = seen_as<In>(inputs[1]) + in_b;
+      Out* __restrict y = seen_as<Out>(output) + in_output;
+      constexpr Of of{};
+      if (a_moves() && b_moves()) {
+        for (Size i = 0; i < count; ++i) y[i] = of(a[i], b[i]);
+      } else if (a_moves()) {
+        const In right = *b;
+        for (Size i = 0; i < count; ++i) y[i] = of(a[i], right);
+      } else {
+        const In left = *a;
+        if (b_moves())
+          for (Size i = 0; i < count; ++i) y[i] = of(left, b[i]);
+        else
+          for (Size i = 0; i < count; ++i) y[i] = of(left, *b);
+      }
+    });
+  }
 };
 
 }  // namespace netsurgery::plain

@@ -58,7 +58,7 @@ def calibrated(
     if not layers:
         raise SettingError(
             f"activations='fixed' adds where weights are powers of two; none of the {with_weights} layers' are. Train "
-            "with netsurgery.INQ first, or leave activations='float'."
+            "with netsurgery.INQ first, without mantissa bits, or leave activations='float'."
         )
     given = _checked(grids or {}, layers)
     wanted = list(dict.fromkeys([name for point in points(graph, layers) for name in point.values] + list(layers)))

@@ -189,10 +189,7 @@ class _Reading:
 
     def own_name(self, wish: str) -> str:
         """The name of a value of an inner graph: its own, the first time."""
-        name, count = wish, 1
-        while name in self._onnx_names or name in self._taken:
-            count += 1
-            name = f"{wish}_{count}"
+        name = self._free(wish)
         self._onnx_names.add(name)
         return name
 
@@ -248,12 +245,16 @@ class _Reading:
                 self._values[name] = replace(value, found=replace(value.found, count=count))
 
     def _unique(self, wish: str) -> str:
-        """This name, with a number appended if it is taken."""
+        """This name, with a number appended if it is taken; it is taken then."""
+        name = self._free(wish)
+        self._taken.add(name)
+        return name
+
+    def _free(self, wish: str) -> str:
         name, count = wish, 1
         while name in self._onnx_names or name in self._taken:
             count += 1
             name = f"{wish}_{count}"
-        self._taken.add(name)
         return name
 
     def _place(self, value: Value) -> str:

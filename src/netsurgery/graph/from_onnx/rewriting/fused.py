@@ -10,6 +10,8 @@ import numpy as np
 import onnx
 
 from netsurgery.graph.from_onnx.constants import attributes
+from netsurgery.graph.from_onnx.rewriting.names import names_in
+from netsurgery.graph.ir import unlike
 
 DOMAIN = "com.microsoft"
 
@@ -37,8 +39,7 @@ class _Rewriting:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.graph = graph
         self._nodes: list[onnx.NodeProto] = []
-        self._taken = {name for node in graph.node for name in (*node.input, *node.output)}
-        self._taken |= {tensor.name for tensor in graph.initializer}
+        self._taken = names_in(graph)
         self._node = onnx.NodeProto()
 
     def rewrite(self) -> None:
@@ -59,13 +60,13 @@ class _Rewriting:
 
     def add(self, operator: str, inputs: Sequence[str], output: str = "", **more: Any) -> str:
         """A new node; returns its output."""
-        made = output or self._unique(f"{self._node.output[0]}.{operator.lower()}")
+        made = output or unlike(f"{self._node.output[0]}.{operator.lower()}", self._taken)
         self._nodes.append(onnx.helper.make_node(operator, list(inputs), [made], name=self._node.name, **more))
         return made
 
     def constant(self, value: Any, kind: type[np.generic] = np.float32) -> str:
         """The name of a new constant."""
-        name = self._unique(f"{self._node.output[0]}.constant")
+        name = unlike(f"{self._node.output[0]}.constant", self._taken)
         self.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value, kind), name))
         return name
 
@@ -75,14 +76,6 @@ class _Rewriting:
         for place, name in enumerate(others, 1):
             first = self.add("Add", [first, name], output if place == len(others) else "")
         return first
-
-    def _unique(self, wish: str) -> str:
-        name, count = wish, 0
-        while name in self._taken:
-            count += 1
-            name = f"{wish}_{count}"
-        self._taken.add(name)
-        return name
 
 
 class _UnknownError(Exception):

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_onnx.rewriting.names import names_in
+from netsurgery.graph.ir import unlike
 
 NEWEST_REWRITTEN = 11
 """Operators of all opsets before this are rewritten as its own."""
@@ -21,17 +23,11 @@ class _Operands:
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph = graph
-        self._count = 0
-        self._taken = {tensor.name for tensor in graph.initializer}
-        self._taken |= {name for node in graph.node for name in (*node.input, *node.output)}
+        self._taken = names_in(graph)
 
     def constant(self, values: Any, kind: type[np.generic]) -> str:
         """The name of a new constant."""
-        name = f"netsurgery.operand_{self._count}"
-        while name in self._taken:
-            name += "_"
-        self._count += 1
-        self._taken.add(name)
+        name = unlike("netsurgery.operand", self._taken)
         self._graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(values, kind), name))
         return name
 

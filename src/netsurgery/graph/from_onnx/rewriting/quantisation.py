@@ -15,6 +15,8 @@ import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.constants import AnyArray
+from netsurgery.graph.from_onnx.rewriting.names import names_in
+from netsurgery.graph.ir import unlike
 
 Rewrite: TypeAlias = Callable[["_Rewriting", onnx.NodeProto], None]
 
@@ -51,7 +53,7 @@ class _Rewriting:
         for node in graph.node:
             if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
                 self._known[node.output[0]] = node.attribute[0].t
-        self._taken = {name for node in graph.node for name in (*node.input, *node.output)} | set(self._known)
+        self._taken = names_in(graph)
         self._real: set[str] = set()
         self._steps: dict[str, AnyArray] = {}
         self._measured: set[str] = set()
@@ -121,7 +123,7 @@ class _Rewriting:
         return array
 
     def constant(self, values: AnyArray, wish: str) -> str:
-        name = self._unique(wish)
+        name = unlike(wish, self._taken)
         tensor = onnx.numpy_helper.from_array(np.ascontiguousarray(values), name)
         self._graph.initializer.append(tensor)
         self._known[name] = tensor
@@ -129,7 +131,7 @@ class _Rewriting:
 
     def add(self, operator: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
         """A new node; returns its output."""
-        made = output or self._unique(f"{self._node.output[0]}.{operator.lower()}")
+        made = output or unlike(f"{self._node.output[0]}.{operator.lower()}", self._taken)
         name = "" if self._node.name in self._named else self._node.name  # ONNX Runtime takes no name twice
         self._named.add(name)
         self._nodes.append(onnx.helper.make_node(operator, list(inputs), [made], name=name, **attributes))
@@ -210,14 +212,6 @@ class _Rewriting:
 
     def _zero(self, name: str) -> AnyArray | None:
         return self.array(name) if name else None
-
-    def _unique(self, wish: str) -> str:
-        name, count = wish, 0
-        while name in self._taken:
-            count += 1
-            name = f"{wish}_{count}"
-        self._taken.add(name)
-        return name
 
 
 def _meant(whole: AnyArray, scale: AnyArray, zero: AnyArray | None, axis: int) -> AnyArray:

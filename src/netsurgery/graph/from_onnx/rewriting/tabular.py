@@ -14,7 +14,9 @@ import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.constants import AnyArray
+from netsurgery.graph.from_onnx.rewriting.names import names_in
 from netsurgery.graph.from_onnx.rewriting.trees import trees
+from netsurgery.graph.ir import unlike
 
 DOMAIN = "ai.onnx.ml"
 
@@ -35,8 +37,7 @@ class _Rewriting:
     def __init__(self, graph: onnx.GraphProto, opset: int) -> None:
         self._graph, self._opset = graph, opset
         self._nodes: list[onnx.NodeProto] = []
-        self._taken = {name for node in graph.node for name in (*node.input, *node.output)}
-        self._taken |= {tensor.name for tensor in graph.initializer}
+        self._taken = names_in(graph)
         self._kinds = {given.name: given.type.tensor_type.elem_type for given in (*graph.input, *graph.value_info)}
         self._texts: dict[str, str] = {}
         self._plain: set[str] = set()
@@ -80,13 +81,13 @@ class _Rewriting:
 
     def constant(self, values: Any, kind: type[np.generic] = np.float32) -> str:
         """The name of a new constant."""
-        name = self._unique("table")
+        name = unlike("table", self._taken)
         self._graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(values, kind), name))
         return name
 
     def add(self, operator: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
         """A new node; returns its output."""
-        made = output or self._unique(f"{self._node.output[0]}.{operator.lower()}")
+        made = output or unlike(f"{self._node.output[0]}.{operator.lower()}", self._taken)
         self._nodes.append(onnx.helper.make_node(operator, list(inputs), [made], **attributes))
         return made
 
@@ -124,14 +125,6 @@ class _Rewriting:
             ", ..." if len(classes) > 8 else ""
         )
         self._texts[name] = f"it is the class with the largest of {scores!r}, of {said}"
-
-    def _unique(self, wish: str) -> str:
-        name, count = wish, 0
-        while name in self._taken:
-            count += 1
-            name = f"{wish}_{count}"
-        self._taken.add(name)
-        return name
 
 
 def _scaler(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
