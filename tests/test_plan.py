@@ -502,6 +502,12 @@ class TestSurgeryThenINQ:
         straight, resumed = run(None), run(41)
         assert all(torch.equal(straight[name], resumed[name]) for name in straight)
 
+    def test_sizes_between_powers_are_those_of_inq(self) -> None:
+        plan = Plan.surgery_then_inq(density=0.2, bits=6, steps=90, mantissa_bits=2)
+        assert plan.stages[1].method == ns.INQ(6, steps=40, biases=True, mantissa_bits=2)
+        with pytest.raises(SettingError, match="mantissa_bits=5"):
+            Plan.surgery_then_inq(density=0.2, bits=6, mantissa_bits=5)
+
     def test_too_few_steps_are_refused(self) -> None:
         with pytest.raises(SettingError, match="steps=19"):
             Plan.surgery_then_inq(density=0.1, steps=19)

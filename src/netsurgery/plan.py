@@ -87,12 +87,13 @@ class Plan:
         )
 
     @classmethod
-    def surgery_then_inq(cls, density: float, bits: int = 5, steps: int = 10_000) -> Plan:
+    def surgery_then_inq(cls, density: float, bits: int = 5, steps: int = 10_000, mantissa_bits: int = 0) -> Plan:
         """Few connections, and then powers of two of what is left: the smallest files. Biases are quantized too.
 
-        density: of all connections, in (0, 1]. bits: 2 .. 8, of each that is left. steps: optimizer steps of the whole
-        training, which surgery and INQ share as 5 and 4 parts, as the recorded residual networks do. Write the two
-        stages out where they are to have other settings. The learning rate begins again with each round of INQ:
+        density: of all connections, in (0, 1]. bits: 2 .. 8, of each that is left, and mantissa_bits of them between
+        powers of two, as `INQ` has it. steps: optimizer steps of the whole training, which surgery and INQ share as 5
+        and 4 parts, as the recorded residual networks do. Write the two stages out where they are to have other
+        settings. The learning rate begins again with each round of INQ:
         `scheduler` makes one that does, and so does `ns.Restarts` of your own at `round_starts`.
 
         Raises SettingError for a value outside its range.
@@ -107,7 +108,8 @@ class Plan:
         require_count("steps", steps, minimum=20)
         first = round(steps * 5 / 9)
         surgery = Stage(method=Surgery(density=density, steps=first))
-        return cls((surgery, Stage(method=INQ(bits=bits, steps=steps - first, biases=True), start=first)))
+        quantization = INQ(bits, steps - first, biases=True, mantissa_bits=mantissa_bits)
+        return cls((surgery, Stage(method=quantization, start=first)))
 
     @property
     def round_starts(self) -> tuple[int, ...]:
