@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
+import itertools
 import json
+import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -282,6 +286,59 @@ def test_a_search_that_was_killed_or_whose_disk_was_full_ends_with_the_bits_of_o
     assert kept[0] == kept[1]
 
 
+def raising_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which raises when it is called for that time."""
+    calls = itertools.count(1)
+
+    def called(*given: Any) -> Any:
+        if next(calls) == call:
+            raise RuntimeError("out of memory, say")
+        return function(*given)
+
+    return called
+
+
+@pytest.mark.parametrize("name", ["loss", "evaluate"])
+def test_what_the_users_functions_raise_leaves_the_model_as_it_was_given(name: str, tmp_path: Path) -> None:
+    given = pictures()
+    before = copy.deepcopy(given.model.state_dict())
+    given.model.head.weight.grad = gradient = torch.ones_like(given.model.head.weight)
+    given.model.train()
+    functions = {"loss": given.loss, "evaluate": given.evaluate}
+    functions[name] = raising_at({"loss": 40, "evaluate": 5}[name], functions[name])
+    with pytest.raises(RuntimeError, match="out of memory, say"):
+        ns.compress(given.model, given.batches, **functions, budget=200, out=tmp_path / "out")
+    after = given.model.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    assert given.model.training
+    assert given.model.head.weight.grad is gradient
+    assert bool((gradient == 1).all())
+
+
+def test_gradients_are_those_that_there_were(tmp_path: Path) -> None:
+    given = pictures()
+    compressed(given, tmp_path / "out", budget=200)
+    assert all(parameter.grad is None for parameter in given.model.parameters())
+
+
+@pytest.mark.parametrize("batches", [[], iter([])])
+def test_a_loader_without_batches_is_refused(batches: Any, tmp_path: Path) -> None:
+    given = pictures()
+    with pytest.raises(SettingError, match=r"train_loader.* a loader with at least one batch"):
+        ns.compress(given.model, batches, given.evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
+
+
+def test_trainings_that_all_diverge_are_said(tmp_path: Path) -> None:
+    given = pictures()
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        return given.loss(model, batch) * (math.nan if model.training else 1)
+
+    result = ns.compress(given.model, given.batches, given.evaluate, loss=loss, budget=200, out=tmp_path / "out")
+    assert not result.met
+    assert re.search(r"none of [0-9]+ trainings came to an end: .* (holds|became) .*NaN", str(result))
+
+
 def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     seen: list[Moment] = []
@@ -306,6 +363,8 @@ def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_pat
         ({"loss": lambda model, batch: model(batch[0])}, r"loss returned a tensor of shape \(16, 4\)"),
         ({"loss": lambda _model, _batch: torch.tensor(1.0)}, "without a gradient"),
         ({"optimizer": lambda _: "Adam"}, "optimizer='str' is not allowed"),
+        ({"pack_options": {"weights": "float16"}}, r"pack_options=\['weights'\] is not allowed: .* open_axes"),
+        ({"loss": lambda model, batch: model(batch[0]).mean() * math.nan}, "loss returned nan for the first batch"),
     ],
 )
 def test_arguments_that_won_t_do_are_refused(more: dict[str, Any], sentence: str, tmp_path: Path) -> None:

@@ -230,6 +230,10 @@ def test_what_can_not_be_open_is_refused_by_place_and_packs_with_the_axis_fixed(
         ({1: {0: "batch"}}, SettingError, "open_axes=1 is not allowed: .* or by its place, 0 to 0"),
         ({"ids": {2: "batch"}}, SettingError, "must be the place of a size, 0 to 1"),
         ({"ids": {0: ""}}, SettingError, "a name for the axis"),
+        (["ids"], SettingError, r"open_axes=\['ids'\] is not allowed: .* names of axes by place, by input"),
+        ({"ids": "batch"}, SettingError, r"open_axes\['ids'\]='batch' is not allowed: .* names of axes by place"),
+        ({"ids": [0]}, SettingError, r"open_axes\['ids'\]=\[0\] is not allowed"),
+        ({"ids": {"0": "batch"}}, SettingError, "'0' is not allowed: .* must be the place of a size, 0 to 1"),
     ],
 )
 def test_axes_that_there_are_not_are_refused(axes: Any, error: type[Exception], message: str, path: Path) -> None:

@@ -39,6 +39,62 @@ def test_a_model_of_several_floats_packs(tmp_path):
     assert report.remarks == ("It computes in float16; netsurgery computes in float32, from the same weights.",)
 
 
+class Autocast(nn.Module):
+    """Computes in bfloat16 inside, and gives what autocast leaves of it, or float32."""
+
+    def __init__(self, widens: bool) -> None:
+        super().__init__()
+        self.inner, self.widens = network(), widens
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            y = self.inner(x)
+        return y.float().softmax(1) if self.widens else y
+
+
+class Narrowed(nn.Module):
+    def __init__(self, kind: torch.dtype) -> None:
+        super().__init__()
+        self.inner, self.kind = network(), kind
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.inner(x).to(self.kind) * torch.tensor(0.1, dtype=self.kind)).float().exp().to(self.kind)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (Autocast(False), "bfloat16"),
+        (Autocast(True), "bfloat16"),
+        (Narrowed(torch.float16), "float16"),
+        (Narrowed(torch.bfloat16), "bfloat16"),
+    ],
+)
+def test_a_model_that_computes_in_halves_in_part_packs_in_float32(tmp_path, model, name):
+    images = torch.randn(2, 1, 8, 8)
+    report = ns.pack(model, tmp_path / "model.nsm", example_inputs=images)
+    assert report.remarks == (f"It computes in {name} in part; netsurgery computes in float32.",)
+    assert report.difference < 1e-5
+    found = torch.from_numpy(ns.load(tmp_path / "model.nsm")(images.numpy()))
+    with torch.no_grad():
+        torch.testing.assert_close(found, model.eval()(images).float(), rtol=0.05, atol=0.05)
+
+
+def test_autocast_around_packing_changes_nothing(tmp_path):
+    model, images = network(), torch.randn(2, 1, 8, 8)
+    ns.pack(model, tmp_path / "plain.nsm", example_inputs=images)
+    with torch.autocast("cpu", torch.bfloat16):
+        ns.pack(model, tmp_path / "cast.nsm", example_inputs=images)
+    assert (tmp_path / "cast.nsm").read_bytes() == (tmp_path / "plain.nsm").read_bytes()
+
+
+def test_a_model_without_numbers_is_refused(tmp_path):
+    with torch.device("meta"):
+        model = nn.Linear(4, 2)
+    with pytest.raises(CaptureError, match="weight is on the meta device, where it has no numbers"):
+        ns.pack(model, tmp_path / "model.nsm", example_inputs=torch.zeros(1, 4))
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("make", [lambda model, x: torch.jit.trace(model, x), lambda model, _: torch.jit.script(model)])
 def test_a_torchscript_module_packs_as_the_module_that_it_was_made_from(tmp_path, make):

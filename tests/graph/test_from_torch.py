@@ -143,7 +143,7 @@ def test_the_models_own_outputs_stand_beside_the_graphs() -> None:
     expected = [value.numpy() for value in outputs_of(copy.deepcopy(model), inputs)]
     program = torch.export.export(copy.deepcopy(model).eval(), inputs).module()
     for source in (model, program):
-        found = torch_outputs(source, arrays)
+        found = torch_outputs(source, arrays)[0]
         assert len(found) == len(graph.outputs) == 2
         assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
     assert [module.training for module in model.modules()] == flags

@@ -69,7 +69,7 @@ def agrees(
         ways["ONNX"] = lambda named: session.run(None, named)
     for tensors in runs:
         arrays = [tensor.numpy() for tensor in tensors]
-        wanted = torch_outputs(model, arrays)
+        wanted = torch_outputs(model, arrays)[0]
         for way, compute in ways.items():
             found = compute({one.name: array for one, array in zip(graph.inputs, arrays, strict=True)})
             for output, want in zip(found if isinstance(found, list | tuple) else [found], wanted, strict=True):

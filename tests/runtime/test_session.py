@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import netsurgery as ns
-from netsurgery.errors import FileLimitError, FileVersionError, InputError, PackedFileError
+from netsurgery.errors import FileLimitError, FileVersionError, InputError, PackedFileError, SettingError
 from netsurgery.graph.ir import Array, Graph, GraphBuilder, Input
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.reference import run
@@ -170,6 +170,25 @@ def test_what_the_network_does_not_take_is_refused_by_name(
     session = ns.load(written(branched(), tmp_path), engine=engine)
     with pytest.raises(InputError, match=message):
         session(*arrays)
+
+
+def test_torch_tensors_are_taken_whatever_torch_knows_of_them(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    session = ns.load(written(branched(), tmp_path))
+    x = torch.tensor([[1.5, -2.0]])
+    wanted = session(x.numpy(), x.numpy())
+    for given in (x, x.clone().requires_grad_(), torch.nn.Parameter(x), x.bfloat16(), x.half(), x.double()):
+        found = session(given, given)
+        assert all(np.array_equal(one, two) for one, two in zip(found, wanted, strict=True))
+    with pytest.raises(InputError, match=r"input 'a' is a Tensor that NumPy can't read: .*to_dense"):
+        session(x.to_sparse(), x)
+    with pytest.raises(InputError, match=r"input 'a' is an array of object; .* call run"):
+        session({"a": x}, x)
+
+
+def test_bytes_are_no_path() -> None:
+    with pytest.raises(SettingError, match=r"path='bytes' is not allowed: .* netsurgery.Session takes the bytes"):
+        ns.load(b"NSM")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

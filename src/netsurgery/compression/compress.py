@@ -10,6 +10,7 @@ search ──trial──▶ workshop: load a candidate's weights, train under a 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from netsurgery.graph.from_torch import exported_once
 from netsurgery.timing.machine import versions
 
 METHODS = ("surgery", "inq")
+PACK_OPTIONS = {"example_inputs", "input_shapes", "names", "open_axes", "outputs"}
+"""Of `ns.pack`: what says what a file takes and gives. Numbers are the search's own business."""
 
 
 def compress(
@@ -56,7 +59,7 @@ def compress(
     """Find the smallest or fastest network that loses no more than a limit. No density, bits or learning rate is asked.
 
     The model is pruned by surgery towards ever fewer connections, further where the limit holds, back and slower where
-    it doesn't; what is left gets powers of two of few bits. Every network is judged on held-out data, packed, and timed
+    it doesn't; what is left gets few bits. Every network is judged on held-out data, packed, and timed
     by the engine. What the search needs to know (threads, optimizer, learning rate, whether the network it began with
     helps as a teacher) it tries out first, on a part of the budget.
 
@@ -91,6 +94,7 @@ def compress(
 
     Raises SettingError for arguments that don't fit, LayerNotFoundError where the model has nothing to operate on,
     DataError where `out` holds another search, OSError where it can't be written; whatever `loss` and `evaluate` raise.
+    The model has the weights then that it was given with. Its gradients are as they were in any case.
 
     >>> def loss(model, batch):
     ...     return loss_of(model(batch[0]), batch[1])
@@ -115,8 +119,10 @@ def compress(
     require(not resume or out is not None, "resume", resume, "False without `out`", "name the folder of the search")
     require(any(True for _ in model.parameters()), "model", type(model).__name__, "one with parameters")
     cast = precision == "float32" or any(one.dtype == torch.float32 for one in model.parameters())
-    weights = "'float32' for a model without float32 weights"
-    require(cast, "precision", precision, weights, "autocast leaves others alone")
+    allowed = "'float32' for a model without float32 weights"
+    require(cast, "precision", precision, allowed, "autocast leaves others alone")
+    unknown = sorted(set(pack_options or {}) - PACK_OPTIONS)
+    require(not unknown, "pack_options", unknown, f"of {', '.join(sorted(PACK_OPTIONS))}")
     identity = {
         "model": {name: list(value.shape) for name, value in model.state_dict().items()},
         "max_loss": max_loss,
@@ -133,6 +139,8 @@ def compress(
     folder = SearchFolder(Path(out) if out is not None else _free_folder(), identity, resume=resume)
     threads = torch.get_num_threads()
     training = [(module, module.training) for module in model.modules()]
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    weights = copy.deepcopy(model.state_dict())
     try:
         workshop = Workshop(
             model,
@@ -151,8 +159,13 @@ def compress(
             return Course(
                 workshop, amount, objective, chosen, optimizer is not None, _length(train_loader), progress
             ).run()
+    except BaseException:  # what a half-finished trial left isn't what the caller gave
+        model.load_state_dict(weights)
+        raise
     finally:
         torch.set_num_threads(threads)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
         for module, flag in training:
             module.training = flag
 

@@ -69,9 +69,17 @@ def loss_of(
 
 
 def example_inputs(model: nn.Module, batch: Any, loss: Loss) -> tuple[Tensor, ...] | None:
-    """What the model takes, as `loss` calls it with a batch; None where that isn't a list of tensors."""
+    """What the model takes, as `loss` calls it with a batch; None where that isn't a list of tensors.
+
+    Raises SettingError where the loss of this batch is no finite number: no training will make it one.
+    """
     with torch.no_grad(), watched(model) as calls:
-        loss(model, batch)
+        value = loss(model, batch)
+    if isinstance(value, Tensor) and value.numel() == 1 and not bool(torch.isfinite(value)):
+        raise SettingError(
+            f"loss returned {float(value)} for the first batch and the model as it was given; it must be finite there. "
+            "Look for what is NaN or infinite in the batch, the model's weights or the loss."
+        )
     if not calls:
         return None
     seen = calls[0]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netsurgery.checks import require
 from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial
 from netsurgery.compression.feed import Feed, on_device, seed_everything
 from netsurgery.compression.folder import SearchFolder
@@ -84,11 +85,12 @@ class Workshop:
         self.connections = sum(model.get_parameter(name).numel() for name in self._operated)
         device = next(model.parameters()).device
         seed_everything(seed)
-        self._batch = on_device(next(iter(loader), None), device)
+        batch = next(iter(loader), None)
+        require(batch is not None, "train_loader", type(loader).__name__, "a loader with at least one batch")
+        self._batch = on_device(batch, device)
         with evaluating(model):
-            self._examples = self._pack_options.pop("example_inputs", None) or _few(
-                example_inputs(model, self._batch, loss)
-            )
+            taken = example_inputs(model, self._batch, loss)
+            self._examples = self._pack_options.pop("example_inputs", None) or _few(taken)
             self._uses = (
                 uses_of(model, [layer for layers in found.stages for layer in layers], lambda: loss(model, self._batch))
                 if objective == "latency"

@@ -183,8 +183,9 @@ def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, rema
 
     from netsurgery.graph.from_torch import torch_outputs
 
-    outputs = tuple(torch_outputs(module, examples))
-    return Captured(graph, examples, outputs, _parameters(module), f"torch {torch.__version__}", remarks)
+    outputs, more = torch_outputs(module, examples)
+    said = remarks or more  # of a model that is in other floats as a whole there is no more to say
+    return Captured(graph, examples, tuple(outputs), _parameters(module), f"torch {torch.__version__}", said)
 
 
 def _hint(example_inputs: Any) -> str:

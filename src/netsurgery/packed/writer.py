@@ -116,7 +116,10 @@ class _StructureWriter:
         self._coder.integer(Context.OUTPUT_COUNT, len(self._graph.outputs) - 1)
         for name in self._graph.outputs:
             if name not in self._numbers:
-                raise GraphError(f"output {name!r} is a constant; outputs have to depend on an input.")
+                raise GraphError(
+                    f"output {name!r} is a constant; outputs have to depend on an input. Leave it out of what the "
+                    "model gives."
+                )
             self._coder.integer(Context.OUTPUT, len(self._numbers) - 1 - self._numbers[name])
         if names:
             self._names()

@@ -66,9 +66,18 @@ def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
     Numbers become float32; whole ones so large that float32 may round them are refused. Where the input takes whole
     numbers, they come from types that its type holds all of. Raises InputError for others.
     """
-    array = np.asarray(value)
+    try:
+        array = np.asarray(_plain(value))
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:  # rows of several lengths, or no numbers
+        raise InputError(f"input {one.name!r} is a {type(value).__name__} that NumPy can't read: {error}") from error
     if array.dtype.kind not in "fiub":
-        raise InputError(f"input {one.name!r} is an array of {array.dtype}; numbers are needed.")
+        advice = " To give inputs by name, call run()." if isinstance(value, Mapping) else ""
+        raise InputError(f"input {one.name!r} is an array of {array.dtype}; numbers are needed.{advice}")
     if one.type is not ValueType.FLOAT32 and not np.can_cast(array.dtype, one.type.dtype, "safe"):
         needed = f"whole numbers that {one.type} holds" if one.type.whole else "bools"
         raise InputError(
@@ -83,6 +92,14 @@ def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
                 f"within ± {WHOLE_IN_FLOAT32:,}, or, if rounding is meant, numpy.asarray(x, numpy.float32)."
             )
     return np.require(array, one.type.dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def _plain(value: Any) -> Any:
+    """A torch tensor without its gradient, on the processor, in a type that NumPy has; all else as it is."""
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach().cpu()
+    return value.float() if "bfloat16" in str(value.dtype) else value
 
 
 def shown(shape: Sequence[int | str]) -> str:

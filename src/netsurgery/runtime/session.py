@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -243,6 +244,8 @@ def _naming(path: str | Path) -> Iterator[None]:
 
 
 def _content(path: str | Path) -> bytes:
+    what = "a path; netsurgery.Session takes the bytes of a file"
+    require(isinstance(path, str | os.PathLike), "path", type(path).__name__, what)
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import reshaping
 from netsurgery.graph.from_onnx.constants import AnyArray, is_float
-from netsurgery.graph.from_onnx.traced import extent_of, extents_of
+from netsurgery.graph.from_onnx.traced import extent_of, extents_of, whole_numbers
 from netsurgery.graph.ir import Node, integers_attributes
 from netsurgery.graph.operators import OPERATORS, AttributeValue, Shape
 from netsurgery.graph.value_types import ValueType, type_of
@@ -204,9 +204,11 @@ class Call:
         """The name of an operand in the graph."""
         if value.array is None:
             return value.name
-        if value.is_weight or value.kind is None or value.whole is not None:
+        following = None if value.numbers is None or value.whole is not None else whole_numbers(value.numbers)
+        if value.kind is None or value.whole is not None or (value.is_weight and following is None):
             return self.place(value)
-        return self.node("Integers", [], **integers_attributes(value.array, value.kind)).name
+        given = integers_attributes(value.array, value.kind)
+        return self.node("Integers", [], **(given if following is None else {**given, "values": following})).name
 
     def reshaped(self, x: Value, shape: Sequence[int]) -> Value:
         """The value in another shape."""

@@ -123,9 +123,14 @@ def batch_norm(call: Call) -> Value:
 
 
 def layer_norm(call: Call) -> Value:
-    """LayerNormalization; scale and bias may have fewer axes than what is normalised."""
-    axis = call.axis(-1)
+    """LayerNormalization; scale and bias may have fewer axes than what is normalised.
+
+    A scale of ones without a bias, which ONNX can't leave out, is none: it has the sizes of axes that may be open.
+    """
+    axis, epsilon = call.axis(-1), call.attributes.get("epsilon", 1e-5)
     normal = call.x.shape[axis:]
+    if bool((call.array(1, "scale") == 1).all()) and not (call.given(2) and call.array(2, "bias").any()):
+        return call.node("LayerNorm", [call.x], axis=axis, epsilon=epsilon)
 
     def spread(index: int, role: str) -> Value:
         array, name = call.array(index, role), call.operand(index).name
@@ -137,7 +142,7 @@ def layer_norm(call: Call) -> Value:
         "LayerNorm",
         [call.x, spread(1, "scale"), spread(2, "bias") if call.given(2) else None],
         axis=axis,
-        epsilon=call.attributes.get("epsilon", 1e-5),
+        epsilon=epsilon,
     )
 
 

@@ -128,6 +128,14 @@ def is_traced(numbers: AnyArray) -> bool:
     return any(isinstance(one, Traced | Share) for one in numbers.ravel())
 
 
+def whole_numbers(numbers: AnyArray) -> tuple[int, ...] | None:
+    """An array of objects as whole numbers, with their extents; None if some are none."""
+    found = [one.number if isinstance(one, Share) and one.divisor == 1 else one for one in numbers.ravel()]
+    if any(isinstance(one, Share) or int(one) != one for one in found):
+        return None
+    return tuple(one if isinstance(one, int) else int(one) for one in found)
+
+
 def objects(numbers: Sequence[int]) -> AnyArray:
     """An array of Python's own numbers."""
     array = np.empty(len(numbers), object)

@@ -1,12 +1,15 @@
-"""Modules in other floats than float32, as modules in float32."""
+"""Modules that hold, or compute in, other floats than float32, as modules in float32."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
 from netsurgery.errors import CaptureError
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE
@@ -30,3 +33,30 @@ def in_float32(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
         raise CaptureError(f"{said}; {FLOAT_ADVICE}.") from error
     source = "the same" if kinds <= {torch.float32, *_EXACT} else "rounded"
     return copy, (f"It computes in {', '.join(others)}; netsurgery computes in float32, from {source} weights.",)
+
+
+class HalvesInFloat32(TorchDispatchMode):
+    """While it is entered, torch computes in float32 where a module, or autocast, asks for float16 or bfloat16.
+
+    seen: the names of those types that were asked for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        args, kwargs = tree_map(self._wide, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What that changes, in a sentence, if anything."""
+        if not self.seen:
+            return ()
+        return (f"It computes in {', '.join(sorted(self.seen))} in part; netsurgery computes in float32.",)
+
+    def _wide(self, given: Any) -> Any:
+        if not isinstance(given, torch.dtype) or given not in _EXACT:
+            return given
+        self.seen.add(str(given).removeprefix("torch."))
+        return torch.float32

@@ -32,6 +32,7 @@ from netsurgery.graph.from_torch.cuts import cut_of
 from netsurgery.graph.from_torch.extents import Symbols
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES, FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
+from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
 from netsurgery.graph.ir import Graph, GraphBuilder, named_sizes
 from netsurgery.graph.step_search import steps_of
@@ -413,7 +414,7 @@ def _computed(node: torch.fx.Node, args: Any, kwargs: Any) -> Value:
     if settings.get("device") is not None:
         settings["device"] = torch.device("cpu")
     target: Any = node.target
-    with torch.no_grad():
+    with torch.no_grad(), HalvesInFloat32():
         result = target(*tensors(args), **settings)
     if isinstance(result, list | tuple):
         return tuple(Constant(item, f"{node.name}.{index}") for index, item in enumerate(result))

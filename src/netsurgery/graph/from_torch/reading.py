@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -28,6 +28,7 @@ from netsurgery.graph.from_torch.attention_masks import masks_as_given
 from netsurgery.graph.from_torch.decomposition import read_decomposed
 from netsurgery.graph.from_torch.fixed_batch import fixing_module
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
+from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
 from netsurgery.graph.from_torch.program import AxisNames
 from netsurgery.graph.from_torch.recurrent import recurrent_as_one
 from netsurgery.graph.ir import Array, Graph, OpenAxes
@@ -137,7 +138,10 @@ def _read_module(model: nn.Module, examples: tuple[torch.Tensor, ...], open_axes
 def axes_by_place(open_axes: OpenAxes, inputs: Sequence[str], ranks: Sequence[int]) -> dict[tuple[int, int], str]:
     """(place of the input, place of the size) -> name of the axis. Raises SettingError for what isn't there."""
     axes: dict[tuple[int, int], str] = {}
+    said = 'names of axes by place, by input, such as {"ids": {0: "batch", 1: "time"}}'
+    require(isinstance(open_axes, Mapping), "open_axes", open_axes, said)
     for key, named in open_axes.items():
+        require(isinstance(named, Mapping), f"open_axes[{key!r}]", named, said)
         index = inputs.index(key) if key in inputs else key
         require(
             isinstance(index, int) and 0 <= index < len(inputs),
@@ -147,7 +151,12 @@ def axes_by_place(open_axes: OpenAxes, inputs: Sequence[str], ranks: Sequence[in
         )
         for place, name in named.items():
             rank = ranks[int(index)]
-            require(0 <= place < rank, f"open_axes[{key!r}]", place, f"the place of a size, 0 to {rank - 1}")
+            require(
+                isinstance(place, int) and 0 <= place < rank,
+                f"open_axes[{key!r}]",
+                place,
+                f"the place of a size, 0 to {rank - 1}",
+            )
             require(isinstance(name, str) and name != "", f"open_axes[{key!r}][{place}]", name, "a name for the axis")
             axes[int(index), place] = name
     return axes
@@ -211,12 +220,15 @@ def load_program(path: str | Path) -> ExportedProgram:
             ) from error
 
 
-def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> list[Array]:
-    """What the model itself gives in eval mode for these arrays, in the order of the graph's outputs."""
-    with evaluating(model), torch.no_grad():
+def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> tuple[list[Array], tuple[str, ...]]:
+    """What the model itself gives in eval mode for these arrays, in the order of the graph's outputs; and remarks.
+
+    Where it would compute in float16 or bfloat16 it is made to compute in float32, as the graph does; a remark says so.
+    """
+    with evaluating(model), torch.no_grad(), HalvesInFloat32() as wide:
         given = model(*_beside(model, tuple(torch.tensor(array) for array in inputs)))
     leaves, _ = tree_flatten(given)
-    return [leaf.cpu().contiguous().numpy() for leaf in leaves if leaf is not None]
+    return [leaf.detach().cpu().contiguous().numpy() for leaf in leaves if leaf is not None], wide.remarks()
 
 
 def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
@@ -252,7 +264,7 @@ def _quiet() -> Iterator[None]:
     them too.
     """
     disabled = logging.root.manager.disable
-    logging.disable(max(disabled, logging.WARNING))
+    logging.disable(max(disabled, logging.ERROR))
     written = io.StringIO()
     try:
         with warnings.catch_warnings(), redirect_stderr(written):
