@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 import netsurgery as ns
 from netsurgery.compression.candidate import Objective, Trial
-from netsurgery.compression.rates import plan_for, rate_factor
+from netsurgery.compression.rates import Rate, best_rate, plan_for, rate_factor
 
 
 def quantization(bits: int, objective: Objective = "size", steps: int = 900) -> ns.INQ:
@@ -54,3 +56,26 @@ def test_the_rate_begins_again_with_each_round_of_bits_and_falls_once_while_prun
     factors = [rate_factor(pruning, step) for step in range(10, 300)]
     assert factors == sorted(factors, reverse=True)
     assert factors[-1] < 0.001 < 0.5 < factors[0]
+
+
+@pytest.mark.parametrize("best", [0.3, 0.1, 0.1 / 3, 0.1 / 9])
+def test_the_best_rate_is_found_in_steps_and_one_that_diverges_isn_t_taken(best: float) -> None:
+    tried = []
+
+    def loss(rate: Rate) -> float:
+        tried.append(rate.value)
+        return math.inf if rate.value > 4 * best else abs(math.log(rate.value / best))
+
+    found = best_rate(Rate("sgd", 0.1), loss)
+    assert found.kind == "sgd"
+    assert found.value == pytest.approx(best)
+    assert len(set(tried)) <= 4
+
+
+def test_a_users_own_rate_isn_t_raised() -> None:
+    assert best_rate(Rate("given", 1.0), lambda rate: -rate.value) == Rate("given", 1.0)
+    assert best_rate(Rate("given", 1.0), lambda rate: abs(rate.value - 0.3)).value == pytest.approx(1 / 3)
+
+
+def test_where_all_rates_diverge_the_first_is_given_back() -> None:
+    assert best_rate(Rate("sgd", 0.1), lambda _: math.inf) == Rate("sgd", 0.1)

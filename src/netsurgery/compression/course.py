@@ -16,16 +16,19 @@ from netsurgery.checks import require
 from netsurgery.compression.budget import Budget
 from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial, best
 from netsurgery.compression.page import write_page
-from netsurgery.compression.rates import FINER, PROBED, PROBED_GIVEN, Rate
+from netsurgery.compression.rates import PROBED, PROBED_GIVEN, Rate, best_rate
 from netsurgery.compression.result import Compression, Moment, Progress
 from netsurgery.compression.search import Terms, may_begin, search
 from netsurgery.compression.workshop import Workshop
 from netsurgery.errors import DataError
 from netsurgery.train.thread_choice import quickest_threads
 
-_PROBE_SHARE = 0.0125  # of the budget, for each probe
+_PROBE_SHARE = 0.01  # of the budget, for each probe
 _PROBE_DENSITY = 0.1
-_FEWEST_PROBE_STEPS, _MOST_PROBE_STEPS = 20, 2_000
+_HARD_DENSITY, _HARD_STEPS = 0.01, 2  # where optimizers, and with a teacher or without, are compared; times as long
+_HARD_CONNECTIONS = 300  # at the least
+_DOUBT = 2.0  # standard errors by which a metric has to be better, where the other way has something for it
+_FEWEST_PROBE_STEPS, _MOST_PROBE_STEPS = 10, 2_000
 _SHORTEST_STEP_S = 1e-5
 _TIMED_SHARE = 0.005  # of the budget's time, for timing the steps of a trial
 _RESERVE = 0.93  # share of the time that is planned with
@@ -108,6 +111,7 @@ class Course:
         state, workshop = self._state, self._workshop
         done: list[dict[str, Any]] = state["probes"]
         density = _PROBE_DENSITY if "surgery" in self._methods else 1.0
+        hard_density = min(max(_HARD_DENSITY, _HARD_CONNECTIONS / workshop.connections), density)
         if self._budget.unit == "seconds" and "trial_step_s" not in state:
             self._tell("timing steps", 0, 1)
             limit_s = self._budget.amount * _TIMED_SHARE
@@ -115,29 +119,28 @@ class Course:
         steps = round(self._planned_steps() * _PROBE_SHARE)
         steps = min(max(steps, _FEWEST_PROBE_STEPS), _MOST_PROBE_STEPS)
 
-        def probed(rate: Rate, taught: bool) -> dict[str, Any]:
+        def probed(rate: Rate, taught: bool = False, hard: bool = False) -> dict[str, Any]:
+            what = {"kind": rate.kind, "rate": rate.value, "taught": taught, "hard": hard}
             for one in done:
-                if (one["kind"], one["rate"], one["taught"]) == (rate.kind, rate.value, taught):
+                if what.items() <= one.items():
                     return one
-            self._tell(
-                f"trying {rate}{', with the network as its own teacher' * taught}", len(done), len(self._rates) + 3
-            )
-            outcome = workshop.probe(rate, steps, density, taught)
-            one = {"kind": rate.kind, "rate": rate.value, "taught": taught, "steps": steps, **outcome}
+            where = f"trying {rate}{' at few connections' * hard}{', with the network as its own teacher' * taught}"
+            self._tell(where, len(done), 4 * len(self._rates) + 1)
+            length = _HARD_STEPS * steps if hard else steps
+            outcome = workshop.probe(rate, length, hard_density if hard else density, taught)
+            one = {**what, "steps": length, **outcome}
             done.append(one)
             self._save()
             return one
 
-        def quality(rate: Rate) -> float:
-            found = probed(rate, False)["loss"]
-            return float("inf") if found is None else float(found)
-
-        chosen = min(self._rates, key=quality)
-        if chosen.kind != "given":
-            chosen = min((chosen, *(Rate(chosen.kind, chosen.value * factor) for factor in FINER)), key=quality)
+        rates = [best_rate(begin, lambda rate: _loss(probed(rate))) for begin in self._rates]
+        hard = density < 1.0  # what trains faster with many connections left may be worse with few
+        chosen = rates[0]
+        for other in rates[1:]:  # SGD, the first, gains more from longer trainings
+            chosen = other if _is_better(probed(other, hard=hard), probed(chosen, hard=hard)) else chosen
         taught = False
         if workshop.trainer.teacher is not None:
-            taught = _worth_its_time(probed(chosen, False), probed(chosen, True))
+            taught = _is_better(probed(chosen, taught=True, hard=hard), probed(chosen, hard=hard), by_loss=False)
         state["rate"], state["taught"] = {"kind": chosen.kind, "value": chosen.value}, taught
         workshop.load(REFERENCE)
         self._save()
@@ -286,8 +289,19 @@ class Course:
         self._progress(Moment(what, step, steps, 0.0, known))
 
 
-def _worth_its_time(alone: dict[str, Any], taught: dict[str, Any]) -> bool:
-    """Whether a teacher, who makes steps slower, did more for the metric than chance may have done."""
-    if alone["value"] is None or taught["value"] is None:
-        return alone["value"] is None and taught["value"] is not None
-    return bool(taught["value"] - alone["value"] > max(alone.get("error") or 0.0, taught.get("error") or 0.0))
+def _loss(probe: dict[str, Any]) -> float:
+    """What a probe ended with; infinite where it diverged."""
+    return float("inf") if probe["loss"] is None else float(probe["loss"])
+
+
+def _is_better(probe: dict[str, Any], other: dict[str, Any], by_loss: bool = True) -> bool:
+    """Whether a probe did more for the metric than another one, beyond doubt: for what is slower, or tires earlier.
+
+    by_loss: whether losses decide where nothing is known of chance; else any gain of the metric does.
+    """
+    if probe["value"] is None or other["value"] is None:
+        return probe["value"] is not None
+    errors = (probe.get("error"), other.get("error"))
+    if None in errors and by_loss:
+        return _loss(probe) < _loss(other)
+    return bool(probe["value"] - other["value"] > _DOUBT * max(error or 0.0 for error in errors))

@@ -43,12 +43,32 @@ class Rate:
         return f"{ {'sgd': 'SGD', 'adamw': 'AdamW'}.get(self.kind, 'your optimizer') } at {self.value:g}"
 
 
-PROBED = (Rate("sgd", 0.1), Rate("sgd", 0.02), Rate("adamw", 3e-3), Rate("adamw", 6e-4))
-"""Two optimizers, each at two learning rates: one of them suits nearly every network that trains at all."""
-PROBED_GIVEN = (Rate("given", 1.0), Rate("given", 0.3))
-"""Of a user's own optimizer, at its own learning rates and below them."""
-FINER = (3.0, 0.33)
-"""What the best rate is multiplied by afterwards."""
+PROBED = (Rate("sgd", 0.1), Rate("adamw", 3e-3))
+"""Two optimizers, each at the learning rate where its search begins: one of them suits nearly every network."""
+PROBED_GIVEN = (Rate("given", 1.0),)
+"""A user's own optimizer, its learning rates times this."""
+RATE_STEP = 3.0
+"""Factor between learning rates that are tried."""
+SLOWEST_SHARE = 1 / 100
+"""Of the learning rate where a search begins, below which it ends."""
+
+
+def best_rate(begin: Rate, loss: Callable[[Rate], float]) -> Rate:
+    """The learning rate of least loss near that where the search begins, by steps of RATE_STEP: down, else up.
+
+    A user's own rate isn't raised. loss: of a training at a rate; infinite where it diverged. Where all do, the rate of
+    the beginning.
+    """
+    best = begin
+    while best.value > SLOWEST_SHARE * begin.value:
+        slower = Rate(best.kind, best.value / RATE_STEP)
+        if loss(slower) >= loss(best) and math.isfinite(loss(best)):
+            break
+        best = slower
+    if best == begin and best.kind != "given":
+        faster = Rate(best.kind, best.value * RATE_STEP)
+        best = faster if loss(faster) < loss(best) else best
+    return best if math.isfinite(loss(best)) else begin
 
 
 def optimizer_for(model: nn.Module, rate: Rate, factory: OptimizerFactory | None) -> Optimizer:
