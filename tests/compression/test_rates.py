@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
 import netsurgery as ns
 from netsurgery.compression.candidate import Objective, Trial
+from netsurgery.compression.course import is_better
 from netsurgery.compression.rates import Rate, best_rate, plan_for, rate_factor
 
 
@@ -70,6 +72,30 @@ def test_the_best_rate_is_found_in_steps_and_one_that_diverges_isn_t_taken(best:
     assert found.kind == "sgd"
     assert found.value == pytest.approx(best)
     assert len(set(tried)) <= 4
+
+
+PROBE = {"loss": 0.5, "value": 90.0, "error": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("probe", "by_loss", "better"),
+    [
+        ({"value": 90.5}, True, False),  # by less than two standard errors
+        ({"value": 90.7}, True, True),
+        ({"value": None, "loss": None}, True, False),
+        ({"value": 90.1, "error": None, "loss": 0.4}, True, True),
+        ({"value": 90.1, "error": None, "loss": 0.6}, True, False),
+        ({"value": 90.1, "error": None, "loss": 0.6}, False, False),
+    ],
+)
+def test_a_probe_has_to_be_better_beyond_doubt(probe: dict[str, Any], by_loss: bool, better: bool) -> None:
+    assert is_better({**PROBE, **probe}, PROBE, by_loss) is better
+
+
+def test_any_training_that_doesn_t_diverge_is_better_than_one_that_does() -> None:
+    diverged = {"value": None, "loss": None, "error": None}
+    assert is_better(PROBE, diverged)
+    assert not is_better(diverged, diverged)
 
 
 def test_a_users_own_rate_isn_t_raised() -> None:

@@ -80,11 +80,41 @@ def test_a_model_that_computes_in_halves_in_part_packs_in_float32(tmp_path, mode
         torch.testing.assert_close(found, model.eval()(images).float(), rtol=0.05, atol=0.05)
 
 
+class OwnHalf(nn.Module):
+    """Holds a tensor in float16 that is neither parameter nor buffer, or goes by the type of its values."""
+
+    def __init__(self, looks: bool) -> None:
+        super().__init__()
+        self.inner, self.table, self.looks = nn.Linear(4, 5), torch.randn(5, 3).half(), looks
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.inner(x).half()
+        if self.looks and y.dtype != torch.float16:
+            raise TypeError("float16 is needed")
+        return (y @ self.table).float()
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_model_with_tensors_of_its_own_in_halves_packs_or_is_refused_by_what_it_computes(tmp_path, looks):
+    torch.manual_seed(0)
+    model, x = OwnHalf(looks).eval(), torch.randn(6, 4)
+    if looks:  # it can't be made to compute in float32
+        with pytest.raises(ns.errors.VerificationError):
+            ns.pack(model, tmp_path / "model.nsm", example_inputs=x)
+    else:
+        assert ns.pack(model, tmp_path / "model.nsm", example_inputs=x).difference < 1e-5
+
+
 def test_autocast_around_packing_changes_nothing(tmp_path):
     model, images = network(), torch.randn(2, 1, 8, 8)
     ns.pack(model, tmp_path / "plain.nsm", example_inputs=images)
-    with torch.autocast("cpu", torch.bfloat16):
-        ns.pack(model, tmp_path / "cast.nsm", example_inputs=images)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        before = model(images)
+        report = ns.pack(model, tmp_path / "cast.nsm", example_inputs=images)
+        after = model(images)
+    assert report.remarks == ()
+    assert after.dtype == torch.bfloat16
+    assert torch.equal(before, after)
     assert (tmp_path / "cast.nsm").read_bytes() == (tmp_path / "plain.nsm").read_bytes()
 
 

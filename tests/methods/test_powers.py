@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -98,8 +98,8 @@ def test_every_weight_becomes_the_nearest_size_and_the_larger_of_two_that_are_as
     for weight, rounded in zip(weights.tolist(), found.tolist(), strict=True):
         nearest = min(sizes, key=lambda size: (abs(size - abs(Fraction(weight))), -size))
         own_type = torch.tensor(float(nearest), dtype=dtype)  # tiny sizes between two of float16's
-        if bool(own_type.isinf()):
-            own_type = torch.tensor(float(nearest / 2), dtype=dtype)  # the largest power is beyond the type
+        if bool(own_type.isinf()):  # the largest power is beyond the type
+            own_type = torch.tensor((2 - 0.5**mantissa_bits) * 2.0**15, dtype=dtype)
         assert rounded == (float(own_type) if weight > 0 else -float(own_type))
 
 
@@ -143,6 +143,8 @@ def test_weights_at_the_ends_of_their_type(dtype: torch.dtype) -> None:
     largest = nearest_power(torch.tensor([limits.max, limits.min], dtype=dtype), *powers(limits.max, 5))
     power = 2.0 ** {torch.float16: 15, torch.float64: 1023}.get(dtype, 127)
     assert largest.tolist() == [power, -power]
+    sizes = nearest_power(torch.tensor([limits.max], dtype=dtype), *powers(limits.max, 6, 2), 2)
+    assert sizes.tolist() == [1.75 * power]
     smallest = limits.tiny * limits.eps if dtype is not torch.float64 else limits.tiny
     weights = torch.tensor([smallest, 3 * smallest], dtype=dtype)
     assert nearest_power(weights, *powers(3 * smallest, 8)).tolist() == [smallest, 4 * smallest]
@@ -158,6 +160,8 @@ def test_weights_stay_as_they_are_in_any_layout() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(values=WEIGHTS, outlier=st.sampled_from([0.0, 1e3, 1e20]), both=BOTH_BITS)
+@example(values=[1.0, *[2.25] * 4], outlier=0.0, both=(4, 2))
+@example(values=[0.5, *[2.03125] * 48], outlier=0.0, both=(8, 5))
 def test_fitted_powers_lose_least_of_all_there_are(values: list[float], outlier: float, both: tuple[int, int]) -> None:
     weights = torch.tensor([*values, outlier], dtype=torch.float64)
     bits, mantissa_bits = both

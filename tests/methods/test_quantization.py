@@ -317,6 +317,25 @@ def test_with_mantissa_bits_weights_end_as_sizes_between_powers_and_are_packed_s
     )
 
 
+def test_a_state_that_was_saved_before_a_setting_existed_is_resumed() -> None:
+    def attached() -> tuple[nn.Module, torch.optim.Optimizer, ns.Operation]:
+        torch.manual_seed(0)
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        return model, optimizer, ns.attach(model, optimizer, ns.INQ(5, steps=9))
+
+    model, optimizer, operation = attached()
+    train(model, optimizer, 4)
+    saved = copy.deepcopy(operation.state_dict())
+    del saved["plan"]["stage"][0]["mantissa_bits"]
+    _, _, again = attached()
+    again.load_state_dict(saved)
+    assert again.state_dict()["step"] == 4
+    saved["plan"]["stage"][0]["bits"] = 4
+    with pytest.raises(ns.errors.StateError, match="belongs to the plan"):
+        again.load_state_dict(saved)
+
+
 def test_mantissa_bits_lose_less_of_the_weights_than_powers_alone() -> None:
     weight = torch.randn(200, 50, generator=torch.Generator().manual_seed(0))
 

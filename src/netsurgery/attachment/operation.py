@@ -31,6 +31,8 @@ from netsurgery.attachment.succession import check_follows, warn_released
 from netsurgery.errors import (
     AttachmentError,
     OptimizerError,
+    PlanError,
+    SettingError,
     StarvedLayerWarning,
     StateError,
     UnfinishedWarning,
@@ -337,6 +339,13 @@ class Operation:
         }
 
     @torch.no_grad()
+    def _is_of_plan(self, saved: Any) -> bool:
+        """Whether a saved plan is this one; settings that there weren't when it was saved have their defaults."""
+        try:
+            return _equal(Plan.from_dict(saved).to_dict(), self.plan.to_dict())
+        except (PlanError, SettingError, TypeError):
+            return False
+
     def load_state_dict(self, saved: Mapping[str, Any], *, weights: bool = True) -> None:
         """Resume: attach the same plan to the same model, then load. The run goes on as if it had never stopped.
 
@@ -358,7 +367,7 @@ class Operation:
                 f"The saved state has version {saved['version']!r}; this library reads {_READ_VERSIONS[0]} to "
                 f"{_STATE_VERSION}."
             )
-        if not _equal(saved["plan"], self.plan.to_dict()):
+        if not self._is_of_plan(saved["plan"]):
             raise StateError(
                 f"The saved state belongs to the plan {saved['plan']}, but {self.plan.to_dict()} is attached. "
                 "Attach the plan that the state was saved with: Plan.from_dict(saved['plan'])."

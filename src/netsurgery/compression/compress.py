@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ from netsurgery.graph.from_torch import exported_once
 from netsurgery.timing.machine import versions
 
 METHODS = ("surgery", "inq")
-PACK_OPTIONS = {"example_inputs", "input_shapes", "names", "open_axes", "outputs"}
-"""Of `ns.pack`: what says what a file takes and gives. Numbers are the search's own business."""
+PACK_OPTIONS = {"example_inputs", "names", "open_axes"}
+"""Of `ns.pack`: what says what a file takes. Numbers are the search's own business."""
 
 
 def compress(
@@ -141,6 +142,9 @@ def compress(
     training = [(module, module.training) for module in model.modules()]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     weights = copy.deepcopy(model.state_dict())
+    buffers = [(buffer, buffer.clone()) for _, buffer in model.named_buffers()]
+    for parameter, _ in gradients:
+        parameter.grad = None  # a training would add to it, or empty it
     try:
         workshop = Workshop(
             model,
@@ -160,7 +164,10 @@ def compress(
                 workshop, amount, objective, chosen, optimizer is not None, _length(train_loader), progress
             ).run()
     except BaseException:  # what a half-finished trial left isn't what the caller gave
-        model.load_state_dict(weights)
+        with suppress(Exception):  # which would hide what went wrong
+            model.load_state_dict(weights)
+            for buffer, value in buffers:  # those that a state_dict leaves out
+                buffer.copy_(value)
         raise
     finally:
         torch.set_num_threads(threads)

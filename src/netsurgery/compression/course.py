@@ -125,9 +125,10 @@ class Course:
                 if what.items() <= one.items():
                     return one
             where = f"trying {rate}{' at few connections' * hard}{', with the network as its own teacher' * taught}"
-            self._tell(where, len(done), 4 * len(self._rates) + 1)
+            self._tell(where, len(done), max(len(done) + 1, 4 * len(self._rates) + 1))
             length = _HARD_STEPS * steps if hard else steps
-            outcome = workshop.probe(rate, length, hard_density if hard else density, taught)
+            judged = hard or density == 1.0  # rates are chosen by the loss alone
+            outcome = workshop.probe(rate, length, hard_density if hard else density, taught, judged)
             one = {**what, "steps": length, **outcome}
             done.append(one)
             self._save()
@@ -137,10 +138,10 @@ class Course:
         hard = density < 1.0  # what trains faster with many connections left may be worse with few
         chosen = rates[0]
         for other in rates[1:]:  # SGD, the first, gains more from longer trainings
-            chosen = other if _is_better(probed(other, hard=hard), probed(chosen, hard=hard)) else chosen
+            chosen = other if is_better(probed(other, hard=hard), probed(chosen, hard=hard)) else chosen
         taught = False
         if workshop.trainer.teacher is not None:
-            taught = _is_better(probed(chosen, taught=True, hard=hard), probed(chosen, hard=hard), by_loss=False)
+            taught = is_better(probed(chosen, taught=True, hard=hard), probed(chosen, hard=hard), by_loss=False)
         state["rate"], state["taught"] = {"kind": chosen.kind, "value": chosen.value}, taught
         workshop.load(REFERENCE)
         self._save()
@@ -169,7 +170,7 @@ class Course:
         probes = state["probes"]
         if self._budget.unit != "seconds":
             return max(1, round(self._steps_given() - sum(one["steps"] for one in probes))), 0
-        like = [one["step_s"] for one in probes if one["taught"] == state["taught"] and one["value"] is not None]
+        like = [one["step_s"] for one in probes if one["taught"] == state["taught"] and one["loss"] is not None]
         step_s = min(like) if like else float(state["trial_step_s"])
         left_s = self._budget.amount * _RESERVE - self._elapsed_s
         return max(1, int(left_s / step_s)), round(float(state["overhead_s"]) / step_s)
@@ -294,7 +295,7 @@ def _loss(probe: dict[str, Any]) -> float:
     return float("inf") if probe["loss"] is None else float(probe["loss"])
 
 
-def _is_better(probe: dict[str, Any], other: dict[str, Any], by_loss: bool = True) -> bool:
+def is_better(probe: dict[str, Any], other: dict[str, Any], by_loss: bool = True) -> bool:
     """Whether a probe did more for the metric than another one, beyond doubt: for what is slower, or tires earlier.
 
     by_loss: whether losses decide where nothing is known of chance; else any gain of the metric does.

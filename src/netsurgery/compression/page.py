@@ -170,7 +170,7 @@ def _origin(result: Compression, state: Mapping[str, Any]) -> str:
         ("objective", str(identity["objective"])),
         ("budget", str(identity["budget"])),
         ("seconds", f"{state['elapsed_s']:,.0f}"),
-        ("optimizer", f"{rate.get('kind', '')} {rate.get('value', '')}"),
+        ("optimizer", f"{rate['kind']} {rate['value']:g}" if rate else ""),
         ("taught by the network given", "yes" if state.get("taught") else "no"),
         ("precision of training", str(identity["precision"])),
         ("threads", str(state.get("threads", ""))),

@@ -30,6 +30,7 @@ from netsurgery.errors import NetsurgeryError
 from netsurgery.evaluation_mode import evaluating
 from netsurgery.layers.selecting import select
 from netsurgery.methods.base import tensors_of
+from netsurgery.methods.quantization import INQ
 from netsurgery.methods.surgery import Surgery
 from netsurgery.plan import Plan
 from netsurgery.runtime.session import load
@@ -90,7 +91,8 @@ class Workshop:
         self._batch = on_device(batch, device)
         with evaluating(model):
             taken = example_inputs(model, self._batch, loss)
-            self._examples = self._pack_options.pop("example_inputs", None) or _few(taken)
+            given = self._pack_options.pop("example_inputs", None)
+            self._examples = _few(taken) if given is None else (given,) if isinstance(given, Tensor) else tuple(given)
             self._uses = (
                 uses_of(model, [layer for layers in found.stages for layer in layers], lambda: loss(model, self._batch))
                 if objective == "latency"
@@ -136,11 +138,11 @@ class Workshop:
             self.trainer.train(plan, rate, _LONG_TRIAL, number=10**6, taught=False, advance=advance)
         return (times[-1] - times[min(1, len(times) - 2)]) / max(len(times) - 2, 1)  # but the first, which is slower
 
-    def probe(self, rate: Rate, steps: int, density: float, taught: bool) -> dict[str, Any]:
+    def probe(self, rate: Rate, steps: int, density: float, taught: bool, judged: bool) -> dict[str, Any]:
         """A short training of the reference at a rate: its mean loss at the end, its metric, seconds of a step.
 
-        error: the standard error of what the metric lost; None where nothing is known of it. All are None where the
-        training diverged.
+        judged: whether the metric is wanted, which may take long; else it is None. error: the standard error of what
+        the metric lost; None where nothing is known of it. All are None where the training diverged.
         """
         self.load(REFERENCE)
         trial = Trial(REFERENCE, density, None, steps)
@@ -151,6 +153,8 @@ class Workshop:
         except DivergedError:
             return {"loss": None, "value": None, "error": None, "step_s": None}  # it took fewer steps
         step_s = (time.perf_counter() - begun_s) / steps
+        if not judged:
+            return {"loss": loss, "value": None, "error": None, "step_s": step_s}
         score = self._scored()
         error = self.rule.verdict(self._score, score).error
         return {"loss": loss, "value": score.value, "error": error, "step_s": step_s}
@@ -206,7 +210,9 @@ class Workshop:
             size_bytes,
             latency_us,
         )
-        return self._in_fixed_point(made) if trial.bits and self._objective == "latency" else made
+        method = plan.stages[0].method
+        may_add = isinstance(method, INQ) and not method.mantissa_bits and self._objective == "latency"
+        return self._in_fixed_point(made) if may_add else made
 
     def _in_fixed_point(self, made: Candidate) -> Candidate:
         """The candidate with its activations in fixed point too, where that holds the limit as well and is faster.

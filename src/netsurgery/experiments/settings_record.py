@@ -20,7 +20,11 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
 def weight_forms(plan: Plan) -> list[str]:
     """What the plan's methods make of a weight, in words, each once."""
     methods = [stage.method for stage in plan.stages]
-    bits = [f"{method.bits} bits" for method in methods if isinstance(method, INQ)]
+    bits = [
+        f"{method.bits} bits" + (f", {method.mantissa_bits} of them mantissa" if method.mantissa_bits else "")
+        for method in methods
+        if isinstance(method, INQ)
+    ]
     planes = [
         f"{method.planes} plane" + "s" * (method.planes > 1) for method in methods if isinstance(method, Sketching)
     ]

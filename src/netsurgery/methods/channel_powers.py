@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from netsurgery.methods.blocks import row_blocks
-from netsurgery.methods.powers import nearest_power, next_power_begins, smallest_power
+from netsurgery.methods.powers import more_tries, nearest_power, next_power_begins, smallest_power
 from netsurgery.methods.shards import Groups, largest, summed
 
 _SMALLEST = -1022  # of n1: float64 holds 2^-n1 too
@@ -70,6 +70,7 @@ def _largest(channels: Tensor, bits: int, mantissa_bits: int, fitted: bool, grou
     sums, counts = summed([sizes.sum(dim=1), sizes.count_nonzero(dim=1)], [groups, groups])
     means = sums / counts.clamp_(min=1)
     tries = (highest - torch.frexp(means).exponent + 1).clamp_(min=0)  # why no more are worth it: powers.fitted_powers
+    tries += more_tries(mantissa_bits)
     scaled = sizes * _powers_of_two(-highest)[:, None]
     least, best = torch.full_like(means, math.inf), torch.zeros_like(highest)
     for lower in range(int(tries.max()) + 1):

@@ -29,6 +29,11 @@ def next_power_begins(mantissa_bits: int) -> float:
     return 2 - 0.5 ** (mantissa_bits + 1)
 
 
+def more_tries(mantissa_bits: int) -> int:
+    """How many powers below the last one below the mean may still be the best largest one."""
+    return 2 if mantissa_bits > 1 else 0
+
+
 def powers(largest: float, bits: int, mantissa_bits: int = 0) -> tuple[int, int]:
     """(n1, n2), the exponents of the largest and of the smallest power, n2 <= n1; section 2.1.
 
@@ -51,7 +56,8 @@ def fitted_powers(
     `powers` holds the largest weight, whatever that costs the others: where there are few powers, one large weight
     leaves most below the smallest. Here it may become a smaller power than its own, as equation 4 has no upper end.
     Nothing is missed by trying from there down to the last power below the mean of |w|: below, every weight from half
-    of the largest power on would gain by a larger one, in sum.
+    of the largest power on would gain by a larger one, in sum. Where there are more sizes than powers the gaps above 0
+    are wider than those between sizes, and two powers more are tried.
     """
     largest, total, count = 0.0, 0.0, 0.0
     for block in weights():
@@ -63,7 +69,7 @@ def fitted_powers(
     highest, _ = powers(largest, bits, mantissa_bits)
     _, lowest = math.frexp(total / count)  # mean < 2^lowest
     span = -smallest_power(0, bits, mantissa_bits)
-    tries = range(highest, min(lowest - 1, highest) - 1, -1)
+    tries = range(highest, min(lowest - 1, highest) - 1 - more_tries(mantissa_bits), -1)
     here = [sum(_squared_error(block, largest, n1, n1 - span, mantissa_bits) for block in weights()) for n1 in tries]
     errors = dict(zip(tries, totals(here, [groups] * len(here)), strict=True))
     n1 = min(errors, key=lambda tried: errors[tried])
@@ -80,8 +86,9 @@ def nearest_power(weights: Tensor, n1: int, n2: int, mantissa_bits: int = 0) -> 
     """Each weight as zero or the power of two that stands for it, in its own type and shape; equation 4.
 
     With alpha < beta neighbours in {0, 2^n2, ..., 2^n1}: w becomes beta * sign(w) if (alpha + beta) / 2 <= |w| <
-    3 beta / 2, and +0 below 2^n2 / 2. What lies beyond 3/2 * 2^n1 becomes 2^n1, and a power beyond the type's largest
-    becomes that. With mantissa bits the neighbours are the sizes that each power stands for.
+    3 beta / 2, and +0 below 2^n2 / 2. What lies beyond 3/2 * 2^n1 becomes 2^n1. With mantissa bits the neighbours are
+    the sizes that each power stands for, and what lies beyond the largest becomes that. What lies beyond the type's
+    largest power, or the sizes that it stands for, becomes the largest of those.
 
     weights: any shape and floating-point type, finite. Exact for every float16, bfloat16 and float32, subnormal ones
     too: float64 holds them and the boundaries. float64 weights next to the smallest there is (2^-1074) become 0.
@@ -91,7 +98,8 @@ def nearest_power(weights: Tensor, n1: int, n2: int, mantissa_bits: int = 0) -> 
     exponents = range(max(n2, _SMALLEST_EXPONENT), n1 + 1)
     steps = 2**mantissa_bits
     each = [(power, step) for power in exponents for step in range(steps)]
-    sizes = [0.0, *(math.ldexp(1 + step / steps, min(power, beyond - 1)) for power, step in each)]
+    largest = math.ldexp(2 - 1 / steps, beyond - 1)
+    sizes = [0.0, *(math.ldexp(1 + step / steps, power) if power < beyond else largest for power, step in each)]
     begins = [math.ldexp(_begin(step, steps) if index else 0.5, power) for index, (power, step) in enumerate(each)]
     boundaries = weights.new_tensor(begins, dtype=torch.float64)
     magnitudes = weights.abs().to(torch.float64).contiguous()

@@ -96,7 +96,7 @@ def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
 
 def _plain(value: Any) -> Any:
     """A torch tensor without its gradient, on the processor, in a type that NumPy has; all else as it is."""
-    if not hasattr(value, "detach"):
+    if not (hasattr(value, "detach") and hasattr(value, "cpu")):
         return value
     value = value.detach().cpu()
     return value.float() if "bfloat16" in str(value.dtype) else value

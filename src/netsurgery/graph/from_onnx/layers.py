@@ -129,7 +129,9 @@ def layer_norm(call: Call) -> Value:
     """
     axis, epsilon = call.axis(-1), call.attributes.get("epsilon", 1e-5)
     normal = call.x.shape[axis:]
-    if bool((call.array(1, "scale") == 1).all()) and not (call.given(2) and call.array(2, "bias").any()):
+    scale = call.array(1, "scale")
+    plain = bool((scale == 1).all()) and not (call.given(2) and call.array(2, "bias").any())
+    if plain and scale.shape == normal:
         return call.node("LayerNorm", [call.x], axis=axis, epsilon=epsilon)
 
     def spread(index: int, role: str) -> Value:

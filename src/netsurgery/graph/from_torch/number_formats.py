@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -38,12 +39,27 @@ def in_float32(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 class HalvesInFloat32(TorchDispatchMode):
     """While it is entered, torch computes in float32 where a module, or autocast, asks for float16 or bfloat16.
 
+    An autocast around it is left out; autocast's store of weights that it has cast is emptied before and behind.
     seen: the names of those types that were asked for.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: set[str] = set()
+        self._around = ExitStack()
+
+    def __enter__(self) -> HalvesInFloat32:
+        torch.clear_autocast_cache()
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                self._around.enter_context(torch.autocast(kind, enabled=False))
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._around.close()
+        torch.clear_autocast_cache()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         args, kwargs = tree_map(self._wide, (args, kwargs or {}))
@@ -56,7 +72,8 @@ class HalvesInFloat32(TorchDispatchMode):
         return (f"It computes in {', '.join(sorted(self.seen))} in part; netsurgery computes in float32.",)
 
     def _wide(self, given: Any) -> Any:
-        if not isinstance(given, torch.dtype) or given not in _EXACT:
+        kind = given.dtype if isinstance(given, torch.Tensor) else given
+        if not isinstance(kind, torch.dtype) or kind not in _EXACT:
             return given
-        self.seen.add(str(given).removeprefix("torch."))
-        return torch.float32
+        self.seen.add(str(kind).removeprefix("torch."))
+        return given.float() if isinstance(given, torch.Tensor) else torch.float32

@@ -224,11 +224,24 @@ def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> tuple[list[Array
     """What the model itself gives in eval mode for these arrays, in the order of the graph's outputs; and remarks.
 
     Where it would compute in float16 or bfloat16 it is made to compute in float32, as the graph does; a remark says so.
+    A model that can't be made to, as it looks at the types of its values, computes as it does.
     """
-    with evaluating(model), torch.no_grad(), HalvesInFloat32() as wide:
-        given = model(*_beside(model, tuple(torch.tensor(array) for array in inputs)))
+    own = _beside(model, tuple(torch.tensor(array) for array in inputs))
+    with evaluating(model), torch.no_grad():
+        wide = HalvesInFloat32()
+        try:
+            with wide:
+                given = model(*own)
+        except Exception:
+            given = model(*own)
     leaves, _ = tree_flatten(given)
-    return [leaf.detach().cpu().contiguous().numpy() for leaf in leaves if leaf is not None], wide.remarks()
+    return [_array(leaf) for leaf in leaves if leaf is not None], wide.remarks()
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    tensor = tensor.detach().cpu()
+    wide = tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+    return wide.contiguous().numpy()
 
 
 def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
