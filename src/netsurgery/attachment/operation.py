@@ -338,7 +338,6 @@ class Operation:
             "stages": self._stages.save(),
         }
 
-    @torch.no_grad()
     def _is_of_plan(self, saved: Any) -> bool:
         """Whether a saved plan is this one; settings that there weren't when it was saved have their defaults."""
         try:
@@ -346,6 +345,7 @@ class Operation:
         except (PlanError, SettingError, TypeError):
             return False
 
+    @torch.no_grad()
     def load_state_dict(self, saved: Mapping[str, Any], *, weights: bool = True) -> None:
         """Resume: attach the same plan to the same model, then load. The run goes on as if it had never stopped.
 

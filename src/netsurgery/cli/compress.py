@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         "--certainty",
         type=float,
         metavar="P",
-        help="that the limit holds (default 0.5: the mean decides; lenet300 and lenet5 0.7)",
+        help="that the limit holds (default 0.5: the mean decides; lenet300 and lenet5 0.84)",
     )
     parser.add_argument(
         "--baseline",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from netsurgery.methods.shards import Groups, most, totals
 
+_ENDLESS = 1024  # exponent of a power that is beyond float64
 _SMALLEST_EXPONENT = -1073  # of a power in float64 whose half, where it begins, is a number too
 
 
@@ -100,7 +101,10 @@ def nearest_power(weights: Tensor, n1: int, n2: int, mantissa_bits: int = 0) -> 
     each = [(power, step) for power in exponents for step in range(steps)]
     largest = math.ldexp(2 - 1 / steps, beyond - 1)
     sizes = [0.0, *(math.ldexp(1 + step / steps, power) if power < beyond else largest for power, step in each)]
-    begins = [math.ldexp(_begin(step, steps) if index else 0.5, power) for index, (power, step) in enumerate(each)]
+    begins = [
+        math.ldexp(_begin(step, steps) if index else 0.5, power) if power < _ENDLESS or not step else math.inf
+        for index, (power, step) in enumerate(each)
+    ]
     boundaries = weights.new_tensor(begins, dtype=torch.float64)
     magnitudes = weights.abs().to(torch.float64).contiguous()
     found = torch.bucketize(magnitudes, boundaries, right=True)  # boundaries[found - 1] <= |w| < boundaries[found]
