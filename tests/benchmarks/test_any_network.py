@@ -11,6 +11,7 @@ import any_network
 import pytest
 import torch
 from any_network_table import any_network_table
+from instruction_sets import instructions
 from networks.any_networks import ANY_NETWORKS, DENSE, TENTH, TREATMENTS, AnyNetwork
 from networks.random_weights import keep, trained_like, weights_that_are_pruned
 from torch import Tensor, nn
@@ -162,12 +163,11 @@ def _table(rows: list[dict[str, Any]], folder: Path, instructions: str = "avx512
 
 
 def test_instructions_are_forced_for_the_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-
     monkeypatch.delenv("NETSURGERY_ISA", raising=False)
-    with any_network._forced("avx2"):
+    with instructions("avx2"):
         assert os.environ["NETSURGERY_ISA"] == "avx2"
     assert "NETSURGERY_ISA" not in os.environ
     monkeypatch.setenv("NETSURGERY_ISA", "portable")
-    with any_network._forced("avx2"):
+    with instructions("avx2"):
         pass
     assert os.environ["NETSURGERY_ISA"] == "portable"
