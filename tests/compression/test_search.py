@@ -26,7 +26,10 @@ def reference() -> Candidate:
     return Candidate(0, None, CONNECTIONS, CONNECTIONS, 32, 1.0, 0.0, None, True, size, size / 50)
 
 
-def carried_out(terms: Terms, outcome: Outcome, more: Callable[[], int] = lambda: 0) -> list[Candidate]:
+def carried_out(
+    terms: Terms, outcome: Outcome, more: Callable[[], int] = lambda: 0, zeroed: float = 0.0
+) -> list[Candidate]:
+    """What a search finds. zeroed: share of the connections that few bits round to 0."""
     found = [reference()]
     trials = search(found[0], terms, more)
     made = None
@@ -38,7 +41,7 @@ def carried_out(terms: Terms, outcome: Outcome, more: Callable[[], int] = lambda
         assert trial.start in may_begin(found)
         start = found[trial.start]
         held, failed = outcome(trial, start)
-        kept = start.kept if trial.density is None else max(1, round(trial.density * CONNECTIONS))
+        kept = round((1 - zeroed) * start.kept) if trial.density is None else max(1, round(trial.density * CONNECTIONS))
         bits = trial.bits or start.bits
         size = round(kept * (bits + 5) / 8) + 100
         made = Candidate(
@@ -132,6 +135,15 @@ def test_bits_alone_that_short_trainings_don_t_hold_are_given_long_ones(held_fro
     found = carried_out(terms, lambda trial, _start: (trial.steps >= held_from, False))
     assert best(found, "size").bits <= 6
     assert sum(one.trial.steps for one in found if one.trial) > 14_000
+
+
+@pytest.mark.parametrize("prunes", [False, True])
+@pytest.mark.parametrize("zeroed", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("bits", range(2, 8))
+def test_a_search_ends_however_many_connections_few_bits_round_to_zero(bits: int, zeroed: float, prunes: bool) -> None:
+    terms = Terms("size", 3_000, 5, prunes=prunes)
+    found = carried_out(terms, holds_down_to(0.3, bits), lambda: 0, zeroed)
+    assert sum(one.trial.steps + 5 for one in found if one.trial) <= 3_000
 
 
 def test_bits_that_failed_shortly_are_no_bound_for_long_trainings() -> None:

@@ -230,7 +230,10 @@ def _long_bits(
         if bits < _FEWEST_BITS or few.was_tried(found[REFERENCE], bits, longer):
             return
         if account.affords(longer):
+            tried = len(found)
             yield from few.tried([found[REFERENCE]], bits, longer, _BITS_TRIALS_OF_A_POINT)
+            if len(found) == tried:  # fewer bits promise no cheaper network
+                return
         elif added := more():
             account.add(added)
         else:
