@@ -19,7 +19,7 @@ from netsurgery.graph.examples import random_inputs
 from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes, with_sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
-from netsurgery.graph.value_types import ValueType, type_of
+from netsurgery.graph.value_types import ValueType, type_of, without_torch
 
 Run: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 
@@ -257,11 +257,6 @@ def _sequence(given: Any) -> Sequence[Any]:
     return given if isinstance(given, list | tuple) else [given]
 
 
-def _floats(tensor: Any) -> Any:
-    """A tensor of bfloat16, which NumPy doesn't have, in float32."""
-    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
-
-
 def array_of(given: Any, whose: str = "example_inputs") -> Array:
     """A tensor or array-like as an array: int32, int64 and bools as they are, all others as float32.
 
@@ -270,7 +265,7 @@ def array_of(given: Any, whose: str = "example_inputs") -> Array:
     if getattr(given, "is_meta", False):
         raise InputError(f"{whose} hold a tensor on the meta device, which has no numbers: give real ones.")
     try:
-        value: npt.ArrayLike = _floats(given.detach().cpu()).numpy() if hasattr(given, "detach") else given
+        value: npt.ArrayLike = np.asarray(without_torch(given)) if hasattr(given, "detach") else given
     except TypeError as error:  # numpy has no such type: bfloat16, float8, sparse tensors
         raise InputError(
             f"{whose} hold a {given.layout} tensor of {given.dtype}; netsurgery computes in float32: "

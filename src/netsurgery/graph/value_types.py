@@ -46,3 +46,11 @@ NUMBERS = (ValueType.FLOAT32, *WHOLE)
 def type_of(dtype: Any) -> ValueType | None:
     """The value type with entries of this NumPy type, if there is one."""
     return next((one for one in ValueType if one.dtype == dtype), None)
+
+
+def without_torch(value: Any) -> Any:
+    """A torch tensor without its gradient, on the processor, in a type that NumPy has; all else as it is."""
+    if not (hasattr(value, "detach") and hasattr(value, "cpu")):
+        return value
+    value = value.detach().cpu()
+    return value.float() if str(value.dtype) == "torch.bfloat16" else value

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from netsurgery.errors import InputError
 from netsurgery.graph.ir import Input
-from netsurgery.graph.value_types import ValueType
+from netsurgery.graph.value_types import ValueType, without_torch
 
 WHOLE_IN_FLOAT32 = 2**24
 """Up to ± this, every whole number is a float32."""
@@ -67,7 +67,7 @@ def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
     numbers, they come from types that its type holds all of. Raises InputError for others.
     """
     try:
-        array = np.asarray(_plain(value))
+        array = np.asarray(without_torch(value))
     except (
         TypeError,
         ValueError,
@@ -92,14 +92,6 @@ def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
                 f"within ± {WHOLE_IN_FLOAT32:,}, or, if rounding is meant, numpy.asarray(x, numpy.float32)."
             )
     return np.require(array, one.type.dtype, ["C_CONTIGUOUS", "ALIGNED"])
-
-
-def _plain(value: Any) -> Any:
-    """A torch tensor without its gradient, on the processor, in a type that NumPy has; all else as it is."""
-    if not (hasattr(value, "detach") and hasattr(value, "cpu")):
-        return value
-    value = value.detach().cpu()
-    return value.float() if "bfloat16" in str(value.dtype) else value
 
 
 def shown(shape: Sequence[int | str]) -> str:

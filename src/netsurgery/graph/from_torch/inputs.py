@@ -45,9 +45,7 @@ class StoredTensors:
         self._tied: dict[tuple[Any, ...], Constant] = {}
         for name, stored in self._stored.items():
             if isinstance(stored, torch.Tensor) and stored.is_meta:
-                raise CaptureError(
-                    f"{name} is on the meta device, where it has no numbers: give it some with to_empty."
-                )
+                raise CaptureError(f"{name} is on the meta device, where it has no numbers: load some into it first.")
             if isinstance(stored, torch.Tensor) and memory(stored) not in self._tied:
                 self._tied[memory(stored)] = Constant(stored.detach().cpu(), name)
 

@@ -32,6 +32,7 @@ from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
 from netsurgery.graph.from_torch.program import AxisNames
 from netsurgery.graph.from_torch.recurrent import recurrent_as_one
 from netsurgery.graph.ir import Array, Graph, OpenAxes
+from netsurgery.graph.value_types import without_torch
 
 _BATCH = "batch"
 
@@ -235,13 +236,7 @@ def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> tuple[list[Array
         except Exception:
             given = model(*own)
     leaves, _ = tree_flatten(given)
-    return [_array(leaf) for leaf in leaves if leaf is not None], wide.remarks()
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    tensor = tensor.detach().cpu()
-    wide = tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
-    return wide.contiguous().numpy()
+    return [without_torch(leaf).contiguous().numpy() for leaf in leaves if leaf is not None], wide.remarks()
 
 
 def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
