@@ -24,6 +24,8 @@ _SAMPLES = (44, *64 * (36, 32, 28, 24))
 more likely."""
 _TERMS = ((2, 44), (3, 20), (4, 12))
 """Terms of the sums that are compared, and of how many values. Two tell most rows, more those that lack values."""
+_MOST_SILENT = 32
+"""Tries that find no relation, from the first on, before a row is given up: floats that are no sums have none."""
 _MOST_UNDECIDED = 4
 """Tries that leave a choice."""
 _MOST_SUBSETS = 10_000
@@ -72,8 +74,12 @@ def _sums_are_exact(scales: Doubles) -> bool:
 def _guesses(values: Doubles, most: int) -> Iterator[tuple[Doubles, Doubles]]:
     """Planes (n, m), and the n values, some or all, that they may explain; the likeliest first."""
     random, undecided = np.random.default_rng(0), list[_Told]()
-    for size in _SAMPLES:
-        told = _told(random.permutation(values)[:size], most)
+    related = False
+    for tries, size in enumerate(_SAMPLES):
+        if tries >= _MOST_SILENT and not related:
+            return
+        told, found = _told(random.permutation(values)[:size], most)
+        related = related or found
         if told is None:
             continue
         if told.planes.shape[1] == told.dimensions:
@@ -86,8 +92,8 @@ def _guesses(values: Doubles, most: int) -> Iterator[tuple[Doubles, Doubles]]:
         yield from _subsets(min(undecided, key=lambda told: told.dimensions), most)
 
 
-def _told(values: Doubles, most: int) -> _Told | None:
-    """What the relations of these values tell; None if nothing, or if some of them are by chance."""
+def _told(values: Doubles, most: int) -> tuple[_Told | None, bool]:
+    """What the relations of these values tell, None if nothing or if some are by chance; and whether there are any."""
     related, several = np.zeros((0, len(values))), None
     for terms, most_values in _TERMS:
         found = relations(values[:most_values], terms)
@@ -98,9 +104,9 @@ def _told(values: Doubles, most: int) -> _Told | None:
         if told is None:
             continue
         if told.planes.shape[1] <= told.dimensions:
-            return told if told.planes.shape[1] == told.dimensions else several
+            return told if told.planes.shape[1] == told.dimensions else several, len(related) > 0
         several = told
-    return several
+    return several, len(related) > 0
 
 
 def _within(related: Doubles, values: Doubles, most: int) -> _Told | None:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.extents import Number
 from netsurgery.graph.from_torch.call import Activation, Call, Constant
+from netsurgery.graph.value_types import ValueType
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
@@ -113,6 +115,22 @@ def hypotenuse(call: Call) -> str:
     whole = call.node("Mul", [long, call.node("Sqrt", [under], "root")], "whole")
     alone = call.node("Or", [call.node("Equal", [long, zero], "none"), call.node("IsInf", [long], "endless")], "alone")
     return call.node("Where", [alone, long, whole])
+
+
+def differences(call: Call) -> str:
+    """aten.diff: of entries that follow each other, n times; `prepend` and `append` stand beside them first."""
+    if call.kind is ValueType.BOOL:
+        raise UnsupportedOperatorError("differences of truth values are not supported")
+    axis = call.axis()
+    names = [name for name in ("prepend", "self", "append") if call.given(name)]
+    parts = [call.promoted(name) for name in names]
+    x = parts[0] if len(parts) == 1 else call.node("Concat", parts, "whole", axis=axis)
+    size: Number = sum(call.extent(call.sizes(name)[axis]) for name in names)
+    for more in reversed(range(call.arguments["n"])):
+        later = call.node("Slice", [x], "later", axis=axis, start=1, stop=size)
+        earlier = call.node("Slice", [x], "earlier", axis=axis, start=0, stop=size - 1)
+        x, size = call.node("Sub", [later, earlier], "difference" if more else ""), size - 1
+    return x
 
 
 def angle(call: Call) -> str:

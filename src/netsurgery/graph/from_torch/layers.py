@@ -122,7 +122,12 @@ def matrix_product_and_sum(call: Call) -> str:
 
 
 def batch_norm(call: Call) -> Outputs:
-    """aten.batch_norm in eval mode: x * scale + shift for each channel.
+    """aten.batch_norm: `batch_norm_of_running` in eval mode, refused in training mode."""
+    return batch_norm_of_a_batch(call) if call.arguments["training"] else batch_norm_of_running(call)
+
+
+def batch_norm_of_running(call: Call) -> Outputs:
+    """aten._native_batch_norm_legit_no_training: x * scale + shift for each channel.
 
     scale = weight / sqrt(variance + eps), shift = bias - mean * scale, in float64 and rounded once.
     """
@@ -141,7 +146,7 @@ def batch_norm(call: Call) -> Outputs:
 
 
 def batch_norm_of_a_batch(_: Call) -> Outputs:
-    """aten.batch_norm in training mode."""
+    """A batch norm in training mode."""
     raise UnsupportedOperatorError(
         "normalises by statistics of the batch; call model.eval() before exporting, or track running statistics"
     )
@@ -174,7 +179,7 @@ def group_norm(call: Call) -> str:
 def instance_norm(call: Call) -> str:
     """aten.instance_norm: group_norm with one channel a group, or, by running statistics, a batch norm."""
     if not call.arguments["use_input_stats"]:
-        return str(batch_norm(call)[0])
+        return str(batch_norm_of_running(call)[0])
     return _normalised_groups(call, call.known(call.sizes("input")[1:2])[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeAlias
@@ -347,6 +348,18 @@ def split(call: Call) -> Outputs:
     return tuple(
         call.node("Slice", [x], axis=axis, start=start, stop=end) if index in call.used else None
         for index, (start, end) in enumerate(zip(starts, ends, strict=True))
+    )
+
+
+def chunk(call: Call) -> Outputs:
+    """aten.chunk: so many parts of one size, the last of them perhaps smaller; fewer where these are all."""
+    axis = call.axis()
+    (size,) = call.known(call.sizes("self")[axis : axis + 1])
+    each = max(1, math.ceil(size / call.arguments["chunks"]))
+    x = call.promoted("self")
+    return tuple(
+        call.node("Slice", [x], axis=axis, start=start, stop=min(start + each, size)) if index in call.used else None
+        for index, start in enumerate(range(0, max(size, 1), each))
     )
 
 

@@ -30,6 +30,7 @@ from netsurgery.graph.from_torch.complex_numbers import Complex, is_complex
 from netsurgery.graph.from_torch.complex_numbers import translated as complex_call
 from netsurgery.graph.from_torch.cuts import cut_of
 from netsurgery.graph.from_torch.extents import Symbols
+from netsurgery.graph.from_torch.in_place import functional_targets, works_in_place
 from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES, FLOAT_ADVICE, StoredTensors, input_of
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
@@ -87,9 +88,9 @@ AxisNames: TypeAlias = Mapping[tuple[int, int], str]
 
 
 def read_program(program: ExportedProgram, names: AxisNames) -> Graph:
-    """The graph of a program without in-place operators. names: of open axes, as far as they are known.
+    """The graph of a program. names: of open axes, as far as they are known.
 
-    Raises CaptureError.
+    Raises CaptureError, for operators that work in place as well, unless `functional_targets` sees to them.
     """
     try:
         return _read(program, names)
@@ -128,6 +129,7 @@ class _Reader:
         self._refusals = _Refusals([])
         self._values: dict[torch.fx.Node, Value] = {}
         self._lrns = find_lrns(program.graph)
+        self._functional = functional_targets(program.graph)
         self._skipped = frozenset().union(*(lrn.interior for lrn in self._lrns.values()))
 
     def graph(self) -> Graph:
@@ -204,6 +206,9 @@ class _Reader:
     def _value(self, node: torch.fx.Node) -> Value:
         """What a call gives; its refusal is noted, so that the walk can go on."""
         given = node.meta.get("val")
+        if works_in_place(node) and node not in self._functional:
+            self._refusals.add(f"{node.target} (in place)", "", _place(node, with_class=True))
+            return Missing()
         if given is None:  # assertions
             return None
         if isinstance(given, int | float | bool):
@@ -220,29 +225,30 @@ class _Reader:
         """The value of a call that gives tensors. Raises UnsupportedOperatorError."""
         if node in self._lrns:
             return self._lrn(node, self._lrns[node])
+        target: Any = self._functional.get(node, node.target)
         args, kwargs = self._resolved(node.args), self._resolved(node.kwargs)
-        if node.target is operator.getitem:
+        if target is operator.getitem:
             return self._part(args[0], args[1], node)
         leaves = list(_leaves((args, kwargs)))
         known = not any(isinstance(leaf, Activation | Complex | Cut | Open | Zeros | Missing) for leaf in leaves)
-        random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-        if known and not random and isinstance(node.target, torch._ops.OpOverload):
-            return _computed(node, args, kwargs)
-        if (filled := _filled(node, args, kwargs, given)) is not None:
+        random = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
+        if known and not random and isinstance(target, torch._ops.OpOverload):
+            return _computed(node, target, args, kwargs)
+        if (filled := _filled(node, target, args, kwargs, given)) is not None:
             return filled
-        if str(node.target) in _ZEROS and not any(isinstance(leaf, Missing) for leaf in leaves):
+        if str(target) in _ZEROS and not any(isinstance(leaf, Missing) for leaf in leaves):
             return Zeros(sizes_of(given))
-        if (cut := cut_of(node.target, args, kwargs, node.name)) is not None:
+        if (cut := cut_of(target, args, kwargs, node.name)) is not None:
             return cut
-        if is_complex(str(node.target), leaves, given):
+        if is_complex(str(target), leaves, given):
             if any(isinstance(leaf, Missing) for leaf in leaves):
                 return Missing()
-            return self._complex(node, _named(node.target, args, kwargs), given)
-        translation = TRANSLATIONS.get(str(node.target))
+            return self._complex(node, target, _named(target, args, kwargs), given)
+        translation = TRANSLATIONS.get(str(target))
         if translation is None:
             # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.
-            said = random and str(node.target).split(".")[1] not in _RECURRENT
-            name = f"{node.target}{' (random numbers)' if said else ''}"
+            said = random and str(target).split(".")[1] not in _RECURRENT
+            name = f"{target}{' (random numbers)' if said else ''}"
             self._refusals.add(name, "", _place(node, with_class=True))
             return Missing()
         if any(isinstance(leaf, Missing) for leaf in leaves):
@@ -250,7 +256,7 @@ class _Reader:
         first = given[0] if isinstance(given, list | tuple) else given
         if first.dtype not in COMPUTED_TYPES:
             raise UnsupportedOperatorError(f"gives {first.dtype}; {FLOAT_ADVICE}")
-        return self._translated(node, translation, _named(node.target, args, kwargs), given)
+        return self._translated(node, translation, _named(target, args, kwargs), given)
 
     def _translated(
         self,
@@ -276,11 +282,11 @@ class _Reader:
         values = [None if name is None else Activation(name, shape) for name, shape in zip(names, shapes, strict=False)]
         return tuple(values) if several else values[0]
 
-    def _complex(self, node: torch.fx.Node, arguments: Mapping[str, Any], given: Any) -> Value:
+    def _complex(self, node: torch.fx.Node, target: Any, arguments: Mapping[str, Any], given: Any) -> Value:
         """What a call gives that takes or makes complex numbers."""
         call = self._call(node, arguments, sizes_of(given), (ValueType.FLOAT32,))
         try:
-            return complex_call(str(node.target), call, TRANSLATIONS)
+            return complex_call(str(target), call, TRANSLATIONS)
         except GraphError as error:
             raise UnsupportedOperatorError(str(error)) from error
 
@@ -288,7 +294,7 @@ class _Reader:
         self, node: torch.fx.Node, arguments: Mapping[str, Any], shape: Sizes, types: tuple[ValueType, ...]
     ) -> Call:
         used = frozenset(int(user.args[1]) for user in node.users if user.target is operator.getitem)  # type: ignore[arg-type]
-        name = node.name.lstrip("_").replace("native_", "").replace("_legit_no_training", "")
+        name = node.name.strip("_").replace("__", "_").replace("native_", "").replace("_legit_no_training", "")
         return Call(
             arguments, shape, used, name, _place(node), self._builder, self._constants, self._origins, self._symbols,
             types,
@@ -402,7 +408,7 @@ def _named(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dic
     return {**named, **dict(zip(named, args, strict=False)), **kwargs}
 
 
-def _computed(node: torch.fx.Node, args: Any, kwargs: Any) -> Value:
+def _computed(node: torch.fx.Node, target: Any, args: Any, kwargs: Any) -> Value:
     """What torch gives for a call whose arguments are all known; on the CPU."""
 
     def tensors(value: Any) -> Any:
@@ -413,7 +419,6 @@ def _computed(node: torch.fx.Node, args: Any, kwargs: Any) -> Value:
     settings = {name: tensors(value) for name, value in kwargs.items()}
     if settings.get("device") is not None:
         settings["device"] = torch.device("cpu")
-    target: Any = node.target
     with torch.no_grad(), HalvesInFloat32():
         result = target(*tensors(args), **settings)
     if isinstance(result, list | tuple):
@@ -421,13 +426,13 @@ def _computed(node: torch.fx.Node, args: Any, kwargs: Any) -> Value:
     return Constant(result, node.name)
 
 
-def _filled(node: torch.fx.Node, args: Any, kwargs: Any, given: Any) -> Constant | None:
+def _filled(node: torch.fx.Node, target: Any, args: Any, kwargs: Any, given: Any) -> Constant | None:
     """A tensor of one number in a known shape: known, whatever else is in the tensor that it is made like."""
-    if str(node.target) not in _FILLED or any(isinstance(size, Open) for size in sizes_of(given)):
+    if str(target) not in _FILLED or any(isinstance(size, Open) for size in sizes_of(given)):
         return None
-    number = _FILLED[str(node.target)]
+    number = _FILLED[str(target)]
     if number is None:
-        number = _named(node.target, args, kwargs)["fill_value"]
+        number = _named(target, args, kwargs)["fill_value"]
     if not isinstance(number, int | float):
         return None
     return Constant(torch.full(tuple(given.shape), number, dtype=given.dtype), node.name)

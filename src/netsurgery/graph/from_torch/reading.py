@@ -29,7 +29,7 @@ from netsurgery.graph.from_torch.decomposition import read_decomposed
 from netsurgery.graph.from_torch.fixed_batch import fixing_module
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
 from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
-from netsurgery.graph.from_torch.program import AxisNames
+from netsurgery.graph.from_torch.program import AxisNames, read_program
 from netsurgery.graph.from_torch.recurrent import recurrent_as_one
 from netsurgery.graph.ir import Array, Graph, OpenAxes
 from netsurgery.graph.value_types import without_torch
@@ -174,8 +174,10 @@ def read_exported(program: ExportedProgram, names: AxisNames | None = None) -> G
 
 
 def _read(program: ExportedProgram, names: AxisNames) -> tuple[ExportedProgram, Graph]:
-    """The program without in-place operators, and its graph."""
+    """A program and its graph: the one given, or, where that can't be read, the one that torch makes functional."""
     with _quiet():
+        with suppress(CaptureError):
+            return program, read_program(program, names)
         try:
             functional = program.run_decompositions({})  # nothing but in-place operators goes
         except Exception as error:
