@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import refusals
 import torch
-from instruction_sets import instructions
 from kept_rows import kept_rows
 from networks.any_networks import ANY_NETWORKS
 from own_process import FailedError, answer_of
@@ -42,6 +41,7 @@ from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
 from netsurgery.runtime.reference import run_node
 from netsurgery.timing.calls import timed
+from netsurgery.timing.instruction_sets import instructions
 from netsurgery.timing.machine import machine, other_processes, versions
 from netsurgery.timing.turns import Pace, in_turns
 

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from instruction_sets import instructions
 from networks.magnitude import cut
 from peak import measured_peak
 from runtimes import Array, Runtime, compared, netsurgery, onnx_runtime
@@ -36,6 +35,7 @@ from netsurgery import _native
 from netsurgery.graph.capture import capture
 from netsurgery.graph.to_onnx import write_onnx
 from netsurgery.runtime.reference import run_node
+from netsurgery.timing.instruction_sets import instructions
 from netsurgery.timing.machine import machine, other_processes, versions
 
 RESULTS = Path(__file__).parent / "results"

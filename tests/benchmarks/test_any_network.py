@@ -11,10 +11,11 @@ import any_network
 import pytest
 import torch
 from any_network_table import any_network_table
-from instruction_sets import instructions
 from networks.any_networks import ANY_NETWORKS, DENSE, TENTH, TREATMENTS, AnyNetwork
 from networks.random_weights import keep, trained_like, weights_that_are_pruned
 from torch import Tensor, nn
+
+from netsurgery.timing.instruction_sets import instructions
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.engine.drawn_networks import Drawn
-from tests.engine.test_lanes import assert_as_the_reference, instructions, kinds, outputs_of, sparse
+from tests.engine.test_lanes import assert_as_the_reference, kinds, outputs_of, sparse
 
 from netsurgery import _native
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.runtime.session import Session
+from netsurgery.timing.instruction_sets import instructions
 
 every_set = pytest.mark.parametrize("name", _native.available_instructions())
 

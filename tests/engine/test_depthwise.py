@@ -7,18 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.engine.drawn_networks import Drawn, outputs_and_bounds
-from tests.engine.test_lanes import (
-    NOT_FINITE,
-    assert_as_the_reference,
-    assert_near,
-    instructions,
-    kinds,
-    outputs_of,
-)
+from tests.engine.test_lanes import NOT_FINITE, assert_as_the_reference, assert_near, kinds, outputs_of
 
 from netsurgery import _native
 from netsurgery.graph.ir import Graph, GraphBuilder
 from netsurgery.runtime.session import Session
+from netsurgery.timing.instruction_sets import instructions
 
 every_set = pytest.mark.parametrize("name", _native.available_instructions())
 FEW = 6  # channels

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.engine.fixed_networks import in_fixed_point, inputs_of
-from tests.engine.test_lanes import instructions
 
 from netsurgery import _native
 from netsurgery.errors import SettingError
@@ -14,6 +13,7 @@ from netsurgery.graph.ir import Graph
 from netsurgery.packed.writer import encode
 from netsurgery.runtime import reference
 from netsurgery.runtime.session import Session
+from netsurgery.timing.instruction_sets import instructions
 
 SEEDS = range(40)
 

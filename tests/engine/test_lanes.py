@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from tests.engine.networks import PlaneLayers
 from netsurgery import _native
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.runtime.session import Session
+from netsurgery.timing.instruction_sets import instructions
 
 NOT_FINITE = np.array([math.nan, math.inf, -math.inf], np.float32)
 
@@ -26,19 +25,6 @@ batches = st.sampled_from([1, 2, 3, 5, 16, 17, 33])
 seeds = st.integers(0, 2**32 - 1)
 sets = st.sampled_from(_native.available_instructions())
 threads = st.sampled_from([1, 2, 3, 4, 7])
-
-
-@contextmanager
-def instructions(name: str) -> Iterator[None]:
-    before = os.environ.get("NETSURGERY_ISA")
-    os.environ["NETSURGERY_ISA"] = name
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["NETSURGERY_ISA"]
-        else:
-            os.environ["NETSURGERY_ISA"] = before
 
 
 def outputs_of(session: Session, inputs: dict[str, Array]) -> tuple[Array, ...]:

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from tests.engine.quantized_networks import drawn, inputs_of
-from tests.engine.test_lanes import instructions, outputs_of
+from tests.engine.test_lanes import outputs_of
 
 from netsurgery import _native
 from netsurgery.errors import SettingError
@@ -17,6 +17,7 @@ from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.packed.writer import encode
 from netsurgery.runtime import reference
 from netsurgery.runtime.session import Session
+from netsurgery.timing.instruction_sets import instructions
 
 SEEDS = range(60)
 

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.each_case import each_case
-from tests.engine.test_lanes import instructions, sets, threads
+from tests.engine.test_lanes import sets, threads
 
 from netsurgery import _native
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.session import Session
+from netsurgery.timing.instruction_sets import instructions
 
 TOLERANCE = 3e-6
 """Of the largest output. Sums of some hundred products in another order, in at most four layers, each within 1e-6."""

@@ -8,20 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.engine.drawn_networks import Drawn, outputs_and_bounds
-from tests.engine.test_lanes import (
-    NOT_FINITE,
-    assert_as_the_reference,
-    assert_near,
-    bits,
-    instructions,
-    kinds,
-    outputs_of,
-    sparse,
-)
+from tests.engine.test_lanes import NOT_FINITE, assert_as_the_reference, assert_near, bits, kinds, outputs_of, sparse
 
 from netsurgery import _native
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.runtime.session import Session
+from netsurgery.timing.instruction_sets import instructions
 
 every_set = pytest.mark.parametrize("name", _native.available_instructions())
 
