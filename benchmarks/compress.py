@@ -86,7 +86,7 @@ def measured(task: Task, name: str, options: argparse.Namespace, seed: int) -> d
             budget=int(options.budget) if options.budget.isdigit() else options.budget,
             objective=options.objective,
             baseline=task.baseline,
-            certainty=task.certainty,
+            certainty=task.certainty if options.certainty is None else options.certainty,
             optimizer=task.optimizer,
             pack_options=task.pack_options,
             seed=seed,
@@ -101,6 +101,7 @@ def measured(task: Task, name: str, options: argparse.Namespace, seed: int) -> d
         "budget": options.budget,
         "objective": options.objective,
         "max_loss": options.max_loss,
+        **({} if options.certainty is None else {"certainty": options.certainty}),
         "seed": seed,
         "precision": options.precision,
         "threads": torch.get_num_threads(),
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--budget", default="10m", metavar="B")
     parser.add_argument("--objective", default="size", choices=("size", "latency"))
     parser.add_argument("--max-loss", type=float, default=0.0, metavar="L", help="in the metric's own unit")
+    parser.add_argument("--certainty", type=float, metavar="C", help="the task's own by default")
     parser.add_argument("--seeds", type=int, default=1, metavar="N")
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--threads", type=int, default=1, metavar="N")
@@ -157,9 +159,9 @@ def main() -> None:
 def keep(row: dict[str, Any]) -> None:
     """Put a row into the record."""
     before = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else []
-    key = ("task", "budget", "objective", "max_loss", "seed", "precision")
+    key = ("task", "budget", "objective", "max_loss", "certainty", "seed", "precision")
     before = [{"precision": "float32", **one} for one in before]
-    others = [one for one in before if any(one[part] != row[part] for part in key)]
+    others = [one for one in before if any(one.get(part) != row.get(part) for part in key)]
     found = {"rows": [*others, row], "versions": versions(), "machine": machine(threads=1)}
     content = json.dumps(found, indent=1).encode() + b"\n"
     write_verified(RESULTS, content, lambda path: path.read_bytes() == content)

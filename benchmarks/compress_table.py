@@ -42,6 +42,7 @@ def _row(row: dict[str, Any]) -> str:
     best, first = row["best"], row["reference"]
     words = _WORDS.get(row["task"], row["task"]) + (f", seed {row['seed']}" if row["seed"] else "")
     words += f", at most {row['max_loss']:g} lost" if row["max_loss"] else ""
+    words += f", certainty {row['certainty']:g}" if "certainty" in row else ""
     precision = row.get("precision", "float32")
     words += f", trained in {precision}" if precision != "float32" else ""
     faster = row["dense_latency_us"] / row["latency_us"]

@@ -95,6 +95,13 @@ ALONE = {
     "index_put added": lambda x: x.transpose(0, 1).index_put(
         (torch.tensor([1, 1, 2]),), torch.ones(3, 1, 4, 6), accumulate=True
     ),
+    "put by a mask of the last axis": put(..., torch.arange(6) % 2 == 0),
+    "put by a mask of an axis between": put(ALL, torch.tensor([True, False, True]), value=-1.0),
+    "put by a mask of two axes": put(ALL, ALL, torch.arange(24).reshape(4, 6) % 5 == 0),
+    "put by a mask that is computed": lambda x: put(ALL, x.mean((0, 2, 3)) > 0)(x),
+    "put rows by a mask": lambda x: put(x.mean((1, 2, 3)) > 0, value=lambda _: torch.arange(6.0))(x),
+    "put channels by a mask": put(ALL, torch.tensor([True, False, True]), value=lambda x: x[:, :1] * 2),
+    "added by a mask": lambda x: x.index_put((x > 0.5,), torch.tensor(3.0), accumulate=True),
     "index_put of two": lambda x: x[0].index_put((torch.tensor([[0], [2]]), PLACES[None]), torch.zeros(6)),
     "median": lambda x: torch.median(x, 3)[0],
     "kthvalue": lambda x: torch.kthvalue(x, 2, 2, keepdim=True),

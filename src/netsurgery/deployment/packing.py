@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -24,8 +24,9 @@ from netsurgery.deployment.calibration import batch_of, calibrated
 from netsurgery.deployment.comparison import TOLERANCE, Difference, compared, largest_difference
 from netsurgery.deployment.float_ends import Ends
 from netsurgery.deployment.known_weights import with_known_weights
+from netsurgery.deployment.other_sizes import compared_elsewhere
 from netsurgery.deployment.separate_process import asked_apart
-from netsurgery.errors import SettingError, VerificationError
+from netsurgery.errors import CaptureError, SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.graph.extents import Extent, axis
@@ -208,7 +209,7 @@ def pack(
     if rounding is not None:
         rounding.check_removed(model)
     choices = Choices(open_axes, input_shapes, input_values, outputs)
-    captured = capture(model, reference.run_node, example_inputs, choices)
+    captured = _captured(model, example_inputs, choices)
     for name, constant in captured.graph.constants.items():
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     expected, whose = _expected(model, captured)
@@ -261,6 +262,26 @@ def pack(
         metric_before,
         metric_after,
     )
+
+
+def _captured(model: Any, example_inputs: Any, choices: Choices) -> Captured:
+    """The model, at all sizes that its axes may have: with its batch fixed where it isn't the same at another one.
+
+    Raises CaptureError for other axes.
+    """
+    captured = capture(model, reference.run_node, example_inputs, choices)
+    elsewhere = compared_elsewhere(captured)
+    if not elsewhere.odd:
+        return replace(captured, remarks=(*captured.remarks, *elsewhere.remarks))
+    if captured.elsewhere is None:
+        raise CaptureError(
+            f"{elsewhere.odd} A packed network would run there, too: fix that size with input_shapes (--input-shape), "
+            "or export the model without what branches on it."
+        )
+    if choices.open is not None:
+        raise CaptureError(f"{elsewhere.odd} Leave that axis out of open_axes, or write forward without the branch.")
+    fixed = capture(model, reference.run_node, example_inputs, replace(choices, open={}))
+    return replace(fixed, fixed=(f"The batch is fixed: {elsewhere.odd[0].lower()}{elsewhere.odd[1:]}",))
 
 
 _IN_FLOAT32 = ", of the model in float32"

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from netsurgery.checks import require
 from netsurgery.errors import CaptureError, InputError, MissingExtraError
-from netsurgery.graph.examples import random_inputs
+from netsurgery.graph.examples import random_inputs, sizes_of_axes
 from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes, with_sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
@@ -38,6 +38,9 @@ class Captured:
     to ask for outputs in its place, None for itself.
     fixed: which axes could not be open, though nobody asked for them to be fixed, and why, in sentences.
     is_first: False where another process has the same, and writes what comes of it.
+    elsewhere: what gives the model's own outputs on other inputs; None where `outputs` is, and for a program, which is
+        itself what was written down at some sizes.
+    borders: sizes of all open axes at which the model may go another way than at the examples', as far as is known.
     parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
     more, such as a shared matrix and its transpose.
     """
@@ -51,6 +54,8 @@ class Captured:
     stand_in: Any = None
     fixed: tuple[str, ...] = ()
     is_first: bool = True
+    elsewhere: Run | None = None
+    borders: tuple[Mapping[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,11 +143,15 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
     import torch
 
     from netsurgery.graph.from_torch import (
+        borders_of,
+        borders_of_code,
+        bounds_of,
         in_float32,
         is_first,
         is_spread,
         read_exported,
         read_module,
+        torch_outputs,
         unscripted,
         whole,
     )
@@ -150,7 +159,16 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
     if isinstance(model, torch.export.ExportedProgram):
         graph = _with_shapes(read_exported(model), choices)
         examples, module = _examples(graph, example_inputs), model.module()
-        return _captured_torch(graph, examples, module)
+        sizes = sizes_of_axes(graph.inputs, examples)
+        axes = ((graph.inputs[at].shape[place], size) for at, place, size in borders_of_code(model))
+        borders = tuple({**sizes, axis: size} for axis, size in axes if isinstance(axis, str))
+        bounds = {graph.inputs[at].shape[place]: most for at, place, most in bounds_of(model)}
+        open_bounds = {axis: most for axis, most in bounds.items() if isinstance(axis, str)}
+        further = {axis: most + graph.steps.get(axis, 1) for axis, most in open_bounds.items()}
+        remarks = tuple(
+            _beyond(axis, open_bounds[axis]) for axis, size in further.items() if graph.takes({**sizes, axis: size})
+        )
+        return replace(_captured_torch(graph, examples, module, remarks), borders=borders)
     if not isinstance(model, torch.nn.Module):
         raise _no_model(model)
     if example_inputs is None:
@@ -175,7 +193,18 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
         raise
     fixed = (read.fixed,) if read.fixed else ()
     found = _captured_torch(read.graph, _examples(read.graph, arrays), model, remarks)
-    return replace(found, fixed=fixed, is_first=first)
+    sizes = sizes_of_axes(read.graph.inputs, found.examples)
+    borders = borders_of(read.program, read.names, {axis: max(size, 2) for axis, size in sizes.items()})
+    return replace(
+        found, fixed=fixed, is_first=first, elsewhere=lambda given: torch_outputs(model, given)[0], borders=borders
+    )
+
+
+def _beyond(axis: str, most: int) -> str:
+    return (
+        f"The program was exported for {axis} up to {most}. The packed network takes more, and of that nobody knows "
+        "whether it is what the model would give."
+    )
 
 
 def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, remarks: tuple[str, ...] = ()) -> Captured:

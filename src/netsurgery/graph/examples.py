@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,16 @@ def random_inputs(graph: Graph, sizes: Sizes, seed: int) -> tuple[npt.NDArray[An
         else generator.standard_normal(given.at(sizes), np.float32)
         for given in graph.inputs
     )
+
+
+def sizes_of_axes(inputs: Sequence[Input], arrays: Sequence[npt.NDArray[Any]]) -> dict[str, int]:
+    """The sizes of the open axes, as these arrays have them."""
+    return {
+        axis: size
+        for given, array in zip(inputs, arrays, strict=True)
+        for axis, size in zip(given.shape, array.shape, strict=True)
+        if isinstance(axis, str)
+    }
 
 
 def _numbers(graph: Graph, given: Input, sizes: Sizes) -> tuple[int, int]:

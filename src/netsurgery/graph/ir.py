@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -270,6 +271,15 @@ class Graph:
                     low = middle + 1
             found[name] = high * step
         return found if self._takes(found) else all_alike
+
+    def takes(self, sizes: Sizes) -> bool:
+        """Whether the network runs at these sizes of its open axes."""
+        if any(sizes[name] < least or sizes[name] % self.steps.get(name, 1) for name, least in self.least.items()):
+            return False
+        with suppress(GraphError):
+            self.shapes(sizes)
+            return True
+        return False
 
     def _takes(self, sizes: Sizes) -> bool:
         try:

@@ -118,13 +118,13 @@ def scatter(reduction: str = "none") -> Callable[[Call], str]:
 
 
 def index_put(call: Call) -> str:
-    """aten.index_put: by one tensor of places along any axis, tensors for the first axes, or one number by a mask."""
+    """aten.index_put: by one tensor of places along any axis, by tensors for the first axes, or by one mask."""
     given = list(call.arguments["indices"])
     while given and given[-1] is None:
         given.pop()
     named = [(axis, one) for axis, one in enumerate(given) if one is not None]
     if any(_is_mask(call, one) for _, one in named):
-        return _put_by_mask(call, [one for _, one in named])
+        return _put_by_mask(call, *_only(named))
     reduction = "add" if call.arguments["accumulate"] else "none"
     if len(named) == 1:
         axis, places = named[0]
@@ -137,14 +137,30 @@ def index_put(call: Call) -> str:
     return call.node("ScatterND", [call.promoted("self"), _together(call, tensors), updates], reduction=reduction)
 
 
-def _put_by_mask(call: Call, indices: list[Activation | Constant]) -> str:
-    mask, values, shape = indices[0], call.arguments["values"], call.shape
-    if len(indices) > 1 or math.prod(call.known(values.shape)) != 1 or call.arguments["accumulate"]:
+def _only(named: list[tuple[int, Activation | Constant]]) -> tuple[int, Activation | Constant]:
+    if len(named) > 1:
+        raise UnsupportedOperatorError("takes a mask and other indices together; use torch.where")
+    return named[0]
+
+
+def _put_by_mask(call: Call, axis: int, mask: Activation | Constant) -> str:
+    """Values for all that a mask over some of the axes, from `axis` on, finds: the same for each."""
+    values, shape = call.arguments["values"], call.shape
+    behind = len(shape) - axis - len(mask.shape)
+    given = values.shape
+    before_found, found, beside = given[: -behind - 1], given[-behind - 1 : len(given) - behind], given[-behind:]
+    if not behind:
+        beside = ()
+    if found not in ((), (1,)):
         raise UnsupportedOperatorError("puts several values by a mask, as many as it finds; use torch.where")
-    full = (*mask.shape, *(1 for _ in shape[len(mask.shape) :]))
+    spread = (*before_found, *(1 for _ in mask.shape), *beside) if found else given
+    full = (*(1 for _ in shape[:axis]), *mask.shape, *(1 for _ in range(behind)))
     where = call.reshaped(call.placed(mask, "mask", ValueType.BOOL), mask.shape, full, "where")
-    value = call.reshaped(call.placed(values, "value", call.kind), values.shape, (), "number")
-    return call.node("Where", [where, value, call.promoted("self")])
+    value = call.reshaped(call.placed(values, "value", call.kind), given, spread, "spread")
+    x = call.promoted("self")
+    if call.arguments["accumulate"]:
+        value = call.node("Add", [x, value], "sum")
+    return call.node("Where", [where, value, x])
 
 
 def _spread(call: Call, value: Any, wanted: Sizes) -> str:

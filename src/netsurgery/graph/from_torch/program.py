@@ -173,7 +173,7 @@ class _Reader:
         """The inputs first, so that they get the names that `forward` gives them; then parameters and buffers."""
         specs = list(zip(placeholders, self._program.graph_signature.input_specs, strict=True))
         given = [(node, *input_of(node)) for node, spec in specs if spec.kind == InputKind.USER_INPUT]
-        axes = _axes([shape for _, shape, _ in given], self._names)
+        axes = axes_of([shape for _, shape, _ in given], self._names)
         self._axes = tuple(dict.fromkeys(axes.values()))
         named = {size.expression: name for size, name in axes.items() if isinstance(size, Open)}
         self._symbols = Symbols(named, self._given_steps)
@@ -367,7 +367,7 @@ def _remainders(expression: Any) -> Iterator[tuple[Any, Any]]:
         yield from _remainders(part)
 
 
-def _axes(shapes: Sequence[Sizes], names: AxisNames) -> dict[int | Open, str]:
+def axes_of(shapes: Sequence[Sizes], names: AxisNames) -> dict[int | Open, str]:
     """A name for each open size: as given, or "batch" for the first one in front, or by its number."""
     axes: dict[int | Open, str] = {}
     followed: dict[Any, Open] = {}

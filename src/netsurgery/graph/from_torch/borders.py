@@ -1,0 +1,172 @@
+"""Sizes of open axes at which a model goes another way, as far as torch noted it when it wrote the model down.
+
+`if x.shape[1] > 16` in a `forward` is decided by the examples; the program has one of the two ways, and a note that it
+holds up to 16. Operators leave notes as well, of what their windows need: what a graph doesn't take anyway needs none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from netsurgery.graph.from_torch.call import Open
+from netsurgery.graph.from_torch.inputs import input_of
+from netsurgery.graph.from_torch.program import AxisNames, axes_of
+
+Sizes = Mapping[str, int]
+
+_LARGEST = 2**16
+"""Conditions on several sizes are looked at up to this one."""
+_MOST_JOINT = 8
+"""So many conditions on several sizes are looked at."""
+_OF_ONE_SIZE = re.compile(r"L\['(\w+)'\]\.size\(\)\[(\d+)\] (<=|<|>=|>) (\d+)")
+
+
+def borders_of(program: ExportedProgram, names: AxisNames, sizes: Sizes) -> tuple[dict[str, int], ...]:
+    """Sizes, of all axes, at which a condition that held at the examples' `sizes` holds no longer; one axis differs.
+
+    names: of open axes, as `read_program` takes them.
+    """
+    symbols = _symbols(program, names)
+    found: list[dict[str, int]] = []
+    for symbol, (axis, many) in symbols.items():
+        noted = program.range_constraints.get(symbol)
+        found += [{**sizes, axis: size * many} for size in _beyond(noted)]
+    conditions = _conditions(program)
+    found += [{**sizes, axis: size} for axis, size in _left_out(conditions, symbols)]
+    joint = list(dict.fromkeys(_of_several(conditions, symbols)))
+    for condition in joint[:_MOST_JOINT]:
+        found += _flips(condition, symbols, sizes)
+    return tuple(dict(one) for one in dict.fromkeys(tuple(each.items()) for each in found))
+
+
+def borders_of_code(program: ExportedProgram) -> tuple[tuple[int, int, int], ...]:
+    """(place of the input, place of the size, a size) at which a program goes another way, by what it says of itself.
+
+    That is for programs that come without their model, as from a .pt2 file. A bound that was given with a Dim says
+    nothing of a model; a condition that its code came upon does.
+    """
+    places = {name: place for place, (name, _) in enumerate(_inputs(program))}
+    found: list[tuple[int, int, int]] = []
+    for code in getattr(program, "_guards_code", None) or ():
+        noted = _OF_ONE_SIZE.fullmatch(str(code))
+        if noted is not None and noted[1] in places:
+            limit = int(noted[4])
+            beyond = {"<=": limit + 1, "<": limit, ">=": limit - 1, ">": limit}[noted[3]]
+            found.append((places[noted[1]], int(noted[2]), beyond))
+    return tuple(found)
+
+
+def bounds_of(program: ExportedProgram) -> tuple[tuple[int, int, int], ...]:
+    """(place of the input, place of the size, the largest size) of each open size that a program holds up to."""
+    found: list[tuple[int, int, int]] = []
+    for place, (_, shape) in enumerate(_inputs(program)):
+        for at, size in enumerate(shape):
+            if isinstance(size, Open):
+                many, symbol = size.expression.as_coeff_Mul()
+                upper = getattr(program.range_constraints.get(symbol), "upper", None)
+                if getattr(upper, "is_Integer", False):
+                    found.append((place, at, int(many) * int(upper)))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def _inputs(program: ExportedProgram) -> list[tuple[str, Any]]:
+    """Names and shapes of the program's inputs."""
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+    specs = zip(placeholders, program.graph_signature.input_specs, strict=True)
+    return [(node.name, input_of(node)[0]) for node, spec in specs if spec.kind == InputKind.USER_INPUT]
+
+
+def _symbols(program: ExportedProgram, names: AxisNames) -> dict[Any, tuple[str, int]]:
+    """Torch's symbol -> the axis, and of how many of the symbol its size consists."""
+    symbols: dict[Any, tuple[str, int]] = {}
+    for size, name in axes_of([shape for _, shape in _inputs(program)], names).items():
+        if isinstance(size, Open):
+            many, symbol = size.expression.as_coeff_Mul()
+            symbols[symbol] = name, int(many)
+    return symbols
+
+
+def _beyond(noted: Any) -> Iterator[int]:
+    """The sizes next to a range, if there is one, but for 0 and 1, which torch leaves out of every one."""
+    if noted is None:
+        return
+    if getattr(noted.lower, "is_Integer", False) and int(noted.lower) > 2:
+        yield int(noted.lower) - 1
+    if getattr(noted.upper, "is_Integer", False):
+        yield int(noted.upper) + 1
+
+
+def _conditions(program: ExportedProgram) -> list[Any]:
+    """What torch noted of sizes; nothing for a program that was loaded from a file."""
+    for node in program.graph.nodes:
+        for size in getattr(node.meta.get("val"), "shape", ()):
+            if isinstance(size, torch.SymInt):
+                return [noted.expr for noted in getattr(size.node.shape_env, "guards", ())]
+    return []
+
+
+def _left_out(conditions: list[Any], symbols: Mapping[Any, tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Axes and the sizes that they are said not to have, within their ranges."""
+    for condition in conditions:
+        if type(condition).__name__ != "Unequality":
+            continue
+        for one, other in (condition.args, condition.args[::-1]):
+            factor, symbol = one.as_coeff_Mul()
+            if symbol in symbols and getattr(other, "is_Integer", False) and int(other) % int(factor) == 0:
+                axis, many = symbols[symbol]
+                yield axis, int(other) // int(factor) * many
+
+
+def _of_several(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterator[Any]:
+    """Those on several sizes, each part of a conjunction for itself; ranges have those on a single one."""
+    for condition in conditions:
+        if type(condition).__name__ == "And":
+            yield from _of_several(list(condition.args), symbols)
+        elif len(condition.free_symbols & symbols.keys()) > 1:
+            yield condition
+
+
+def _flips(condition: Any, symbols: Mapping[Any, tuple[str, int]], sizes: Sizes) -> Iterator[dict[str, int]]:
+    """The sizes nearest to the examples', with one of them larger or smaller, at which a condition doesn't hold."""
+
+    def holds(at: Sizes) -> bool:
+        here = {symbol: at[axis] // many for symbol, (axis, many) in symbols.items()}
+        try:
+            return str(condition.subs(here)) != "False"
+        except Exception:  # of sympy, where a size in it isn't one any more
+            return True
+
+    ours = sorted(condition.free_symbols & symbols.keys(), key=str)
+    for axis, many in (symbols[one] for one in ours):
+        own = sizes[axis]
+
+        def held(size: int, axis: str = axis) -> bool:
+            return holds({**sizes, axis: size})
+
+        others = {sizes[symbols[one][0]] for one in ours} | {own + many, many}
+        far = next((size for size in _doubled(own) if not held(size)), own)
+        for size in sorted({*others, far} - {own}):
+            if size % many == 0 and not held(size):
+                yield {**sizes, axis: _nearest(own, size, many, held)}
+
+
+def _doubled(size: int) -> Iterator[int]:
+    while size < _LARGEST:
+        size *= 2
+        yield size
+
+
+def _nearest(held: int, failing: int, step: int, holds: Callable[[int], bool]) -> int:
+    """Of a size that fails and one that holds, far from it, the nearest to the latter that fails, in steps."""
+    while abs(held - failing) > step:
+        middle = (held + failing) // 2 // step * step
+        if middle == min(held, failing):
+            break
+        held, failing = (middle, failing) if holds(middle) else (held, middle)
+    return failing

@@ -1,0 +1,136 @@
+"""A model that goes another way at other sizes isn't packed as if it went the same one everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import Tensor, nn  # noqa: E402
+
+import netsurgery as ns  # noqa: E402
+from netsurgery.errors import CaptureError, VerificationError  # noqa: E402
+from netsurgery.runtime import reference  # noqa: E402
+
+TIME = {"x": {0: "batch", 1: "time"}}
+PLANE = {"x": {0: "batch", 1: "height", 2: "width"}}
+
+
+class Of(nn.Module):
+    """A layer, and a function of what it gives."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(8, 8)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.layer(x))
+
+
+def pack(tmp_path: Path, function: Callable[[Tensor], Tensor], *shape: int, **settings: object) -> ns.PackReport:
+    torch.manual_seed(1)
+    return ns.pack(Of(function).eval(), tmp_path / "n.nsm", example_inputs=torch.randn(*shape), **settings)  # type: ignore[arg-type]
+
+
+OF_THE_BATCH: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "above": (lambda x: x * 2 if x.shape[0] > 3 else x, 2),
+    "far above": (lambda x: x * 2 if x.shape[0] > 900 else x, 2),
+    "below": (lambda x: x * 2 if x.shape[0] < 5 else x, 7),
+    "of one": (lambda x: x * 2 if x.shape[0] == 1 else x, 2),
+    "of one, as the example": (lambda x: x * 2 if x.shape[0] == 1 else x, 1),
+    "of two": (lambda x: x * 2 if x.shape[0] == 2 else x, 5),
+}
+
+
+@pytest.mark.parametrize("name", OF_THE_BATCH)
+def test_a_branch_on_the_batch_fixes_it_and_the_report_says_why(name: str, tmp_path: Path) -> None:
+    function, batch = OF_THE_BATCH[name]
+    report = pack(tmp_path, function, batch, 8)
+    assert report.batch == batch
+    assert "The batch is fixed: the model isn't at batch" in str(report)
+    x = torch.randn(batch, 8)
+    with torch.no_grad():
+        expected = Of(function).eval()(x).numpy()
+    np.testing.assert_allclose(ns.load(tmp_path / "n.nsm")(x.numpy()), expected, rtol=1e-4, atol=1e-5)
+
+
+OF_THE_TIME: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "above": (lambda x: x - x.mean(1, keepdim=True) if x.shape[1] > 16 else x, 9),
+    "from above": (lambda x: x * 2 if x.shape[1] > 10 else x, 12),
+    "with the batch": (lambda x: x * 2 if x.shape[0] * x.shape[1] > 100 else x, 12),
+    "as long as the batch": (lambda x: x * 2 if x.shape[0] == x.shape[1] else x, 12),
+    "of one": (lambda x: x * 2 if x.shape[1] == 1 else x, 4),
+    "in chunks": (lambda x: x.cumsum(1) if x.shape[1] <= 8 else torch.cat([p.cumsum(1) for p in x.split(8, 1)], 1), 6),
+}
+
+
+@pytest.mark.parametrize("name", OF_THE_TIME)
+def test_a_branch_on_an_axis_that_was_to_be_open_is_refused(name: str, tmp_path: Path) -> None:
+    function, time = OF_THE_TIME[name]
+    with pytest.raises(CaptureError, match=r"The model isn't at .*time \d+ what it is at .*Leave that axis out"):
+        pack(tmp_path, function, 2, time, 8, open_axes=TIME)
+    assert not (tmp_path / "n.nsm").exists()
+    assert pack(tmp_path, function, 2, time, 8, open_axes={}).batch == 2
+
+
+EVERYWHERE: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...], object]] = {
+    "a softmax": (lambda x: x.softmax(-1), (2, 8), None),
+    "a sum so far": (lambda x: x.cumsum(1), (2, 5, 8), TIME),
+    "padded to even sizes": (lambda x: nn.functional.pad(x, (0, 0, 0, x.shape[1] % 2)), (2, 5, 8), TIME),
+    "a table of positions": (lambda x: x + torch.linspace(0, 1, 40)[: x.shape[1], None], (2, 5, 8), TIME),
+    "windows": (lambda x: nn.functional.avg_pool2d(x.permute(0, 3, 1, 2), 3, 2, 1), (1, 9, 12, 8), PLANE),
+    "the best entries": (lambda x: x.topk(3, 1)[0], (2, 7, 8), TIME),
+    "a branch that both ways agree in": (lambda x: x if x.shape[1] > 9 else x + 0, (2, 5, 8), TIME),
+    "a model that refuses long ones": (lambda x: x[:, torch.arange(x.shape[1])], (2, 5, 8), TIME),
+}
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_what_holds_everywhere_stays_open(name: str, tmp_path: Path) -> None:
+    function, shape, axes = EVERYWHERE[name]
+    report = pack(tmp_path, function, *shape, open_axes=axes)
+    assert report.batch is None
+    assert report.fixed == ()
+
+
+def test_an_output_that_loses_its_batch_of_one_is_told(tmp_path: Path) -> None:
+    report = pack(tmp_path, lambda x: x.sum(-1).squeeze(), 3, 8)
+    assert report.batch is None
+    assert "At batch 1 an output has the shape (1,), the model's own ()." in str(report)
+
+
+def test_a_network_that_is_wrong_at_every_size_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = reference.KERNELS["Softmax"]
+    monkeypatch.setitem(reference.KERNELS, "Softmax", lambda operands, given: right(operands, given) * 2)
+    with pytest.raises(VerificationError, match="differ from those of torch"):
+        pack(tmp_path, lambda x: x.softmax(-1), 1, 8)
+
+
+def exported(dim: object) -> torch.export.ExportedProgram:
+    model = Of(lambda x: x * 2 if x.shape[0] > 3 else x).eval()
+    return torch.export.export(model, (torch.randn(2, 8),), dynamic_shapes=({0: dim},))
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_program_that_came_upon_a_branch_has_to_have_that_size_fixed(as_file: bool, tmp_path: Path) -> None:
+    program = exported(torch.export.Dim.DYNAMIC)
+    given = tmp_path / "p.pt2" if as_file else program
+    if as_file:
+        torch.export.save(program, given)
+    with pytest.raises(CaptureError, match=r"other sizes than batch 4 only.*input_shapes"):
+        ns.pack(given, tmp_path / "n.nsm")
+    assert ns.pack(given, tmp_path / "n.nsm", input_shapes={"x": (2, 8)}).batch == 2
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_bound_that_a_program_was_given_is_told(as_file: bool, tmp_path: Path) -> None:
+    program = exported(torch.export.Dim("rows", max=3))
+    given = tmp_path / "p.pt2" if as_file else program
+    if as_file:
+        torch.export.save(program, given)
+    assert "exported for batch up to 3" in str(ns.pack(given, tmp_path / "n.nsm"))
