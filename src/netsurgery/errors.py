@@ -115,6 +115,10 @@ class UnreachedLayerWarning(UserWarning):
     """A layer keeps connections of which the loss has felt none in all steps of an operation."""
 
 
+class UnpackedWarning(UserWarning):
+    """A search has begun with a network that can't be packed, and goes by connections alone."""
+
+
 class RanksDifferWarning(UserWarning):
     """Processes that train one model together have declared different sets of connections."""
 

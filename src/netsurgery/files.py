@@ -11,33 +11,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from netsurgery.errors import DataError, MissingFolderError
+from netsurgery.errors import DataError, MissingFolderError, SettingError
 
 
 def check_target(path: str | Path) -> None:
-    """Raise OSError if no file can be written at `path`.
+    """Raise OSError if no file can be written at `path`, SettingError if it is none.
 
     That is where there is a folder, or a pipe or device, which a file in its place would make an end of, and where its
     folder can't be written to or doesn't exist (MissingFolderError). Asked before long work; whether the disk is full
     shows only when something is written.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise SettingError(f"path={path!r} is not allowed: path must be a str or a pathlib.Path.")
     target = _followed(Path(path))
     kind = _kind(target)
     if kind is not None and stat.S_ISDIR(kind):
-        raise _error(errno.EISDIR, target)
+        raise OSError(errno.EISDIR, "is a folder: give the path of a file in it", str(path))
     if kind is not None and not stat.S_ISREG(kind):
         sentence = "is a pipe, a socket or a device, and no file: give another path, and copy the file from there"
         raise OSError(errno.EINVAL, sentence, str(path))
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not folder.is_dir():
-        raise _error(errno.ENOTDIR, target)
+        raise OSError(errno.ENOTDIR, f"can't be written: {folder} is a file and no folder", str(path))
     if folder != target.absolute().parent:
         missing = target.absolute().parent
         raise MissingFolderError(
             f"{path} can't be written: there is no folder {missing}. Make it, or give another path."
         )
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _error(errno.EACCES, target)
+        raise OSError(errno.EACCES, f"can't be written: {folder} is closed to you", str(path))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from netsurgery.compression.course import Course
 from netsurgery.compression.rates import Rate
 from netsurgery.compression.result import Compression, Moment
 from netsurgery.compression.training import DivergedError, Trainer
-from netsurgery.errors import DataError, SettingError
+from netsurgery.errors import DataError, SettingError, UnpackedWarning
 from netsurgery.timing.turns import Pace
 
 KINDS = {"pictures": pictures, "sequences": sequences}
@@ -365,6 +365,7 @@ def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_pat
         ({"optimizer": lambda _: "Adam"}, "optimizer='str' is not allowed"),
         ({"pack_options": {"weights": "float16"}}, r"pack_options=\['weights'\] is not allowed: .* open_axes"),
         ({"loss": lambda model, batch: model(batch[0]).mean() * math.nan}, "loss returned nan for the first batch"),
+        ({"pack_options": {"open_axes": {"zz": {0: "batch"}}}}, "open_axes='zz' is not allowed"),
     ],
 )
 def test_arguments_that_won_t_do_are_refused(more: dict[str, Any], sentence: str, tmp_path: Path) -> None:
@@ -380,6 +381,36 @@ def test_a_metric_that_is_none_is_refused(evaluate: Callable[[nn.Module], Any], 
     given = pictures()
     with pytest.raises(SettingError, match=sentence):
         ns.compress(given.model, given.batches, evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
+
+
+def test_a_certainty_that_one_number_can_t_give_is_refused_and_the_folder_is_free_again(tmp_path: Path) -> None:
+    given = pictures()
+    settings = {"loss": given.loss, "budget": 60, "out": tmp_path / "out"}
+    one_number = lambda model: float(given.evaluate(model).mean())  # noqa: E731
+    with pytest.raises(SettingError, match=r"certainty=0\.9 is not allowed: .*let it return one for each example"):
+        ns.compress(given.model, given.batches, one_number, certainty=0.9, **settings)
+    assert contents(tmp_path / "out") == {}
+    ns.compress(given.model, given.batches, one_number, **settings)
+
+
+@pytest.mark.parametrize("name", ["best.pt", "network-3.nsm", "report.html"])
+def test_a_folder_with_files_that_a_search_would_overwrite_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine", encoding="utf-8")
+    with pytest.raises(DataError, match=f"holds {name}, and no search: it would overwrite them"):
+        compressed(pictures(), tmp_path, budget=60)
+    assert contents(tmp_path) == {name: b"mine"}
+
+
+def test_a_budget_for_no_trial_is_told(tmp_path: Path) -> None:
+    result = compressed(pictures(), tmp_path / "out", budget=1)
+    assert not result.met
+    assert str(result).startswith("nothing smaller was tried, as the budget is too small for a trial: metric")
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
+    with pytest.raises(NotADirectoryError, match="is a file; a search takes a folder"):
+        compressed(pictures(), tmp_path / "out", budget=60)
 
 
 def test_a_folder_of_another_search_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
@@ -417,8 +448,10 @@ def test_a_network_that_can_t_be_packed_is_compressed_all_the_same(tmp_path: Pat
 
     given = pictures()
     odd = Given(Odd(given.model), given.batches, given.held_out)
-    result = compressed(odd, tmp_path / "out", budget=200)
+    with pytest.warns(UnpackedWarning, match="can't be packed: .*erfinv"):
+        result = compressed(odd, tmp_path / "out", budget=200)
     assert result.met
     assert result.path is None
     assert "erfinv" in result.unpacked
     assert "not packed" in result.report.read_text(encoding="utf-8")
+    assert "; not packed: " in str(result)

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
 import netsurgery as ns  # noqa: E402
-from netsurgery.errors import CaptureError, VerificationError  # noqa: E402
+from netsurgery.errors import CaptureError, InputError, VerificationError  # noqa: E402
 from netsurgery.runtime import reference  # noqa: E402
 
 TIME = {"x": {0: "batch", 1: "time"}}
@@ -109,6 +109,18 @@ def test_a_network_that_is_wrong_at_every_size_is_told_so(tmp_path: Path, monkey
     monkeypatch.setitem(reference.KERNELS, "Softmax", lambda operands, given: right(operands, given) * 2)
     with pytest.raises(VerificationError, match="differ from those of torch"):
         pack(tmp_path, lambda x: x.softmax(-1), 1, 8)
+
+
+def test_examples_may_be_named_as_forward_names_them(tmp_path: Path) -> None:
+    class Two(nn.Module):
+        def forward(self, first: Tensor, second: Tensor, third: Tensor | None = None) -> Tensor:
+            return first - 2 * second if third is None else third
+
+    given = {"second": torch.ones(2, 3), "first": torch.zeros(2, 3)}
+    ns.pack(Two(), tmp_path / "n.nsm", example_inputs=given, names=True)
+    np.testing.assert_array_equal(ns.load(tmp_path / "n.nsm").run(given)["sub"], np.full((2, 3), -2, np.float32))
+    with pytest.raises(InputError, match=r"called 'first', 'third'; forward takes, .* 'first', 'second'"):
+        ns.pack(Two(), tmp_path / "n.nsm", example_inputs={"first": torch.zeros(2, 3), "third": torch.zeros(2, 3)})
 
 
 def exported(dim: object) -> torch.export.ExportedProgram:

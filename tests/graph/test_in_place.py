@@ -87,6 +87,20 @@ def part_read_after(m: Layers, x: Tensor) -> Tensor:
     return first * 2
 
 
+def dropout_read_after(m: Layers, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    same = F.dropout(y, 0.5, training=False)
+    y.mul_(2)
+    return same - 1
+
+
+def dropout_written_to(m: Layers, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    same = F.dropout(y, 0.5, training=False)
+    same += 1
+    return y + same * 2
+
+
 def same_type_read_after(m: Layers, x: Tensor) -> Tensor:
     y = m.conv(x)
     same = y.type_as(x)
@@ -116,6 +130,8 @@ SEEN = {
     for one in (
         view_read_after,
         part_read_after,
+        dropout_read_after,
+        dropout_written_to,
         same_type_read_after,
         written_to_a_part,
         written_to_a_view,

@@ -115,8 +115,6 @@ def run(options: argparse.Namespace) -> None:
     for path in (result.path, result.folder / "best.pt", result.report):
         if path is not None:
             print(f"wrote {path}")
-    if result.unpacked:
-        print(f"not packed: {result.unpacked}")
     if result.interrupted:
         print("The search was ended early; --resume goes on with it.")
 

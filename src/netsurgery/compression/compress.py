@@ -94,7 +94,8 @@ def compress(
     with `met` False.
 
     Raises SettingError for arguments that don't fit, LayerNotFoundError where the model has nothing to operate on,
-    DataError where `out` holds another search, OSError where it can't be written; whatever `loss` and `evaluate` raise.
+    DataError where `out` holds another search, or files that a search would overwrite, OSError where it can't be
+    written; whatever `loss` and `evaluate` raise. Warns (UnpackedWarning) if the network can't be packed.
     The model has the weights then that it was given with. Its gradients are as they were in any case.
 
     >>> def loss(model, batch):
@@ -165,6 +166,8 @@ def compress(
             ).run()
     except BaseException:  # what a half-finished trial left isn't what the caller gave
         with suppress(Exception):  # which would hide what went wrong
+            folder.leave_if_nothing_is_known()
+        with suppress(Exception):
             model.load_state_dict(weights)
             for buffer, value in buffers:  # those that a state_dict leaves out
                 buffer.copy_(value)

@@ -5,8 +5,10 @@ Each file is written under a temporary name and renamed, so that whatever ends t
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,19 +23,21 @@ from netsurgery.train.checkpoint import Checkpoint
 
 Weights = Mapping[str, Tensor]
 STATE, CHECKPOINT = "state.json", "trial.checkpoint"
+_OWN = ("best.pt", "best.nsm", "report.html", CHECKPOINT, "network-*.pt", "network-*.nsm")
+"""What a search writes beside its state, and deletes of it what it doesn't need any more."""
 
 
 @final
 class SearchFolder:
     """A search's folder. path: it is made where it doesn't exist. identity: what search it is, as plain data.
 
-    Raises DataError if the folder holds another search, or `resume` is False and it holds any; OSError where nothing
-    can be written.
+    Raises DataError if the folder holds another search, or `resume` is False and it holds any, or files that are called
+    like those of a search and aren't; OSError where nothing can be written.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
+        _make(path)
         self._identity = json.loads(json.dumps(identity))
         self.state: dict[str, Any] = {"identity": self._identity, "candidates": [], "probes": [], "elapsed_s": 0.0}
         if (path / STATE).exists():
@@ -51,6 +55,8 @@ class SearchFolder:
                     "settings that it was begun with."
                 )
             self.state = found
+        else:
+            _require_free(path)
         self.save()
         self.checkpoint = Checkpoint(path / CHECKPOINT, json.dumps(self._identity, sort_keys=True))
 
@@ -88,6 +94,13 @@ class SearchFolder:
             if path not in kept:
                 path.unlink()
 
+    def leave_if_nothing_is_known(self) -> None:
+        """Where a search ended before its reference was judged, take away what there is of it: there's no going on."""
+        if not self.state["candidates"]:
+            for pattern in (STATE, *_OWN):
+                for found in self.path.glob(pattern):
+                    found.unlink()
+
     def copy(self, source: Path, name: str) -> Path:
         """The file under another name, in this folder."""
         self._write(name, source.read_bytes())
@@ -105,3 +118,23 @@ class SearchFolder:
         except (OSError, ValueError) as error:
             raise DataError(f"{path} can't be read: {error}. Give another folder to begin from the start.") from error
         return found
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OSError(errno.ENOTDIR, "is a file; a search takes a folder", str(path)) from error
+    except OSError as error:
+        why = f"can't be made ({os.strerror(error.errno or errno.EIO)}); give a folder that can be written"
+        raise OSError(error.errno, why, str(path)) from None
+
+
+def _require_free(path: Path) -> None:
+    """Raise DataError where a search would overwrite files that no search has written."""
+    there = sorted(found.name for pattern in _OWN for found in path.glob(pattern))
+    if there:
+        raise DataError(
+            f"{path} holds {', '.join(there[:3])}{' and more' * (len(there) > 3)}, and no search: it would overwrite "
+            "them. Give another folder."
+        )

@@ -93,7 +93,11 @@ class Compression:
     def __str__(self) -> str:
         first, now = self.reference, self.best
         if not self.met:
-            words = f"no smaller network holds the limit: metric {first.value:.6g}, {first.connections:,} connections"
+            stands = f"metric {first.value:.6g}, {first.connections:,} connections{self._packed_words}"
+            if len(self.candidates) == 1:
+                why = "the search was ended early" if self.interrupted else "the budget is too small for a trial"
+                return f"nothing smaller was tried, as {why}: {stands}"
+            words = f"no smaller network holds the limit: {stands}"
             if self.nearest is not None:
                 return f"{words}; nearest to it: {_lost(self.nearest)}"
             failed = [one.failed for one in self.candidates if one.failed]
@@ -108,7 +112,11 @@ class Compression:
             parts.append("activations in fixed point")
         if first.latency_us and now.latency_us:
             parts.append(f"{first.latency_us:,.1f} -> {now.latency_us:,.1f} us")
-        return ", ".join(parts)
+        return ", ".join(parts) + self._packed_words
+
+    @property
+    def _packed_words(self) -> str:
+        return f"; not packed: {self.unpacked}" if self.unpacked else ""
 
 
 def _lost(one: Candidate) -> str:

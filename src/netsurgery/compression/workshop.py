@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -26,7 +27,7 @@ from netsurgery.compression.teaching import Loss, Precision, example_inputs, los
 from netsurgery.compression.training import DivergedError, Trainer
 from netsurgery.compression.uses import uses_of
 from netsurgery.deployment.packing import pack
-from netsurgery.errors import NetsurgeryError
+from netsurgery.errors import InputError, NetsurgeryError, SettingError, UnpackedWarning
 from netsurgery.evaluation_mode import evaluating
 from netsurgery.layers.selecting import select
 from netsurgery.methods.base import tensors_of
@@ -80,6 +81,7 @@ class Workshop:
         self._objective = objective
         self._seed = seed
         self._pack_options = dict(pack_options)
+        self._asked = bool(pack_options)
         found = select(model, Plan.of(Surgery(density=1.0, steps=1)))
         names = {id(tensor): name for name, tensor in model.named_parameters()}
         self._operated = sorted({names[id(tensor)] for layers in found.stages for _, tensor in tensors_of(layers)})
@@ -106,6 +108,9 @@ class Workshop:
         """The candidate that a search begins with, and the seconds that judging and packing it takes."""
         begun_s = time.perf_counter()
         self._score = self._scored()
+        sure = self.rule.certainty > 0.5 and not self._score.examples
+        allowed = "0.5 where `evaluate` returns one number", "let it return one for each example"
+        require(not sure, "certainty", self.rule.certainty, *allowed)
         self.folder.write_weights(REFERENCE, self.model.state_dict())
         size_bytes, latency_us = self._packed(REFERENCE)
         if time.perf_counter() - begun_s < _LONG_S:  # much of it is what the first time takes alone: look again
@@ -318,10 +323,15 @@ class Workshop:
             with evaluating(self.model):
                 report = pack(self.model, path, example_inputs=self._examples, **self._pack_options)
         except NetsurgeryError as error:
-            if number == REFERENCE:
-                self.unpacked = str(error)
-                return None, None
-            raise
+            if number != REFERENCE or (isinstance(error, SettingError | InputError) and self._asked):
+                raise
+            self.unpacked = str(error)
+            warnings.warn(
+                f"The network can't be packed: {error} The search goes on by its connections.",
+                UnpackedWarning,
+                stacklevel=2,
+            )
+            return None, None
         return report.size_bytes, self._latency_us(path)
 
     def _latency_us(self, path: Path) -> float:

@@ -147,7 +147,8 @@ def pack(
     """Write a network as an .nsm file, verified before it gets its name.
 
     model: a torch.nn.Module, a torch.export.ExportedProgram, or the path of an .onnx or .pt2 file.
-    example_inputs: what the model takes: a tensor or array, or a sequence of them. A module can't be captured without.
+    example_inputs: what the model takes: a tensor or array, a sequence of them, or a dict of them by the names of the
+        first arguments of `forward`, or of a file's inputs. A module can't be captured without.
         Whatever is given is also what model and file are compared on; for files, random numbers are used if it's None.
         int32 and int64 stay whole numbers, for embeddings to look up; all else is made float32.
     open_axes: for a torch.nn.Module, the sizes of its inputs that are open, with names for these axes, by name or place
@@ -357,7 +358,10 @@ def _difference(
 def _advice(whose: str) -> str:
     """What a difference from these outputs may come from."""
     if whose.startswith("torch"):
-        return "Does the model give the same outputs twice in eval mode?"
+        return (
+            "Does the model give the same outputs twice in eval mode? Does its forward write in place to what shares "
+            "memory with something else? The network isn't written down right by torch then."
+        )
     if whose.startswith("the graph"):
         return "That is a fault of netsurgery: please report it with the model."
     return (

@@ -5,6 +5,8 @@ torch and onnx are imported only when a model of theirs comes in.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,6 +178,11 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
             "example_inputs is missing; a torch module can only be captured with inputs like those it takes: "
             "example_inputs=(images[:1],)."
         )
+    if isinstance(example_inputs, Mapping):
+        takes = list(inspect.signature(model.forward).parameters)
+        example_inputs = _in_order(
+            example_inputs, takes[: len(example_inputs)], "forward takes, from its first argument on,"
+        )
     arrays = [array_of(given) for given in _sequence(example_inputs)]
     _require_for_onnx(choices)
     advice = "the examples say the shapes; say with open_axes which of their sizes are open"
@@ -189,7 +196,7 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
     try:
         read = read_module(captured, tensors, open_axes=choices.open)
     except CaptureError as error:
-        error.args = (error.args[0] + _hint(example_inputs),)
+        error.args = (error.args[0] + _hint(example_inputs, str(error)),)
         raise
     fixed = (read.fixed,) if read.fixed else ()
     found = _captured_torch(read.graph, _examples(read.graph, arrays), model, remarks)
@@ -217,10 +224,22 @@ def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, rema
     return Captured(graph, examples, tuple(outputs), _parameters(module), f"torch {torch.__version__}", said)
 
 
-def _hint(example_inputs: Any) -> str:
-    """What may be wrong with examples that a module doesn't take."""
+def _in_order(named: Mapping[str, Any], wanted: Sequence[str], whose: str) -> list[Any]:
+    """Example inputs by name, in the order of these names. Raises InputError."""
+    if set(named) != set(wanted):
+        raise InputError(
+            f"example_inputs are called {', '.join(map(repr, named))}; {whose} {', '.join(map(repr, wanted))}."
+        )
+    return [named[name] for name in wanted]
+
+
+_OF_TYPES = re.compile(r"\b(dtype|[Ll]ong|Int|Float|Double|Half|float|integer)\b")
+
+
+def _hint(example_inputs: Any, error: str) -> str:
+    """What may be wrong with examples that a module doesn't take, as far as the error is about that."""
     given = _sequence(example_inputs)
-    if any("int" in str(getattr(one, "dtype", "")) for one in given):
+    if _OF_TYPES.search(error) and any("int" in str(getattr(one, "dtype", "")) for one in given):
         return " Example inputs of int32 or int64 stay whole numbers: give float32 where the model computes with them."
     if isinstance(example_inputs, list) and len(given) > 1:
         return f" example_inputs is a list of {len(given)}: each entry is one input of the model, not one sample."
@@ -263,6 +282,8 @@ def _examples(graph: Graph, given: Any) -> tuple[Array, ...]:
         # With a single image, a mistake about the batch would not show: axes have more than their smallest size.
         _, *larger = tried = graph.tried_sizes()
         return random_inputs(graph, (larger or tried)[0], SEED)
+    if isinstance(given, Mapping):
+        given = _in_order(given, [one.name for one in graph.inputs], "the model takes")
     arrays = tuple(array_of(one) for one in _sequence(given))
     shapes = [one.shape for one in graph.inputs]
     fits = len(arrays) == len(shapes) and all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,10 @@ WHOLE_IN_FLOAT32 = 2**24
 """Up to ± this, every whole number is a float32."""
 
 
+_GIVEN = re.compile(r"input(_\d+)?")
+"""What a file without names calls its inputs."""
+
+
 def checked_sizes(
     expected: Sequence[Input], given: Mapping[str, Any], rules: Callable[[], Mapping[str, str]]
 ) -> dict[str, int]:
@@ -27,7 +32,11 @@ def checked_sizes(
     names = [one.name for one in expected]
     for problem, odd in (("is missing", set(names) - set(given)), ("is unknown", set(given) - set(names))):
         if odd:
-            raise InputError(f"input {min(odd)!r} {problem}; the network takes {', '.join(map(repr, names))}.")
+            kept = " Names that a model has itself are in files that were packed with names=True (--names)."
+            raise InputError(
+                f"input {min(odd)!r} {problem}; the network takes {', '.join(map(repr, names))}."
+                f"{kept * all(_GIVEN.fullmatch(name) is not None for name in names)}"
+            )
     sizes: dict[str, int] = {}
     for one in expected:
         array = given[one.name]

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import torch
 from torch._ops import OpOverload
+from torch.export import ExportedProgram
 from torch.fx import Graph, Node
 
 Functional: TypeAlias = Mapping[Node, OpOverload]
@@ -40,6 +41,23 @@ def functional_targets(graph: Graph) -> Functional:
         if _gives_new(overwritten, found) and not seen_later:
             found[node] = functional
     return found
+
+
+def leave_out_dropout(program: ExportedProgram) -> None:
+    """Take what drops nothing out of a program that works in place somewhere, in the program itself.
+
+    In eval mode a dropout gives the very tensor that it was given; torch's own pass takes the two for different ones.
+    """
+    if not any(map(works_in_place, program.graph.nodes)):
+        return
+    for node in list(program.graph.nodes):
+        idle = str(node.target) in _DROPOUTS and node.args[2:3] == (False,) and isinstance(node.args[0], Node)
+        if idle and all(user.op != "output" for user in node.users):
+            node.replace_all_uses_with(node.args[0])
+            program.graph.erase_node(node)
+
+
+_DROPOUTS = ("aten.dropout.default", "aten.feature_dropout.default", "aten.alpha_dropout.default")
 
 
 def works_in_place(node: Node) -> bool:

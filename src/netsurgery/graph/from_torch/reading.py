@@ -27,6 +27,7 @@ from netsurgery.evaluation_mode import evaluating
 from netsurgery.graph.from_torch.attention_masks import masks_as_given
 from netsurgery.graph.from_torch.decomposition import read_decomposed
 from netsurgery.graph.from_torch.fixed_batch import fixing_module
+from netsurgery.graph.from_torch.in_place import leave_out_dropout
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
 from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
 from netsurgery.graph.from_torch.program import AxisNames, read_program
@@ -333,7 +334,9 @@ def _exported(
     examples = _at_least_two(tuple(one.detach() for one in examples), axes)  # torch writes on them what is dynamic
     with _quiet(), recurrent_as_one(), masks_as_given():
         try:
-            return torch.export.export(model, examples, dynamic_shapes=shapes)
+            program = torch.export.export(model, examples, dynamic_shapes=shapes)
+            leave_out_dropout(program)
+            return program
         except Exception as error:
             if not axes:
                 raise _capture_error("torch.export can't write the model down", error) from error
