@@ -140,7 +140,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         long_rate_share *= _GENTLER if latest.failed else 1.0
         long_rate_share = min(long_rate_share, rate_share)  # of those that follow, which are shorter
         bits = few.bits or (_MOST_BITS if terms.quantizes and latest.held else 0)
-        if few.bits and terms.objective == "size" and latest.drop + few.cost > _target(latest, terms):
+        if few.bits and terms.objective == "size" and latest.drop + few.cost_of(latest) > _target(latest, terms):
             bits = min(bits + _COARSER, _MOST_BITS)
         if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
             steps = max(bits_unit, round(_BITS_OF_LONG * longer))
@@ -357,11 +357,13 @@ class _FewBits:
             if not held_here:
                 bits = _FIRST_BITS
 
-    @property
-    def cost(self) -> float:
-        """What these few bits cost of the metric, where they held last."""
+    def cost_of(self, point: Candidate) -> float:
+        """What these bits may cost of the metric: what they did where they held last, times how much sparser it is."""
         held = [one for one in self._found if one.held and one.trial and one.trial.bits == self.bits]
-        return held[-1].drop - self._found[held[-1].trial.start].drop if held and held[-1].trial else 0.0
+        if not held or held[-1].trial is None or point.failed:
+            return 0.0
+        start = self._found[held[-1].trial.start]
+        return max(held[-1].drop - start.drop, 0.0) * start.density / point.density
 
     def none_held_like(self, point: Candidate) -> bool:
         """Whether few bits were tried at a point, and held neither there nor at one of its line that is as sparse."""
