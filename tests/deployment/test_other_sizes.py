@@ -65,6 +65,7 @@ OF_THE_TIME: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "with the batch": (lambda x: x * 2 if x.shape[0] * x.shape[1] > 100 else x, 12),
     "as long as the batch": (lambda x: x * 2 if x.shape[0] == x.shape[1] else x, 12),
     "of one": (lambda x: x * 2 if x.shape[1] == 1 else x, 4),
+    "behind a stride": (lambda x: x * 2 if x[:, ::2].shape[1] * 3 // 4 > 16 else x, 12),
     "in chunks": (lambda x: x.cumsum(1) if x.shape[1] <= 8 else torch.cat([p.cumsum(1) for p in x.split(8, 1)], 1), 6),
 }
 

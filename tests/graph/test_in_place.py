@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.errors import CaptureError, UnsupportedOperatorError
 from netsurgery.graph.from_torch import read_torch
 from netsurgery.graph.from_torch.program import read_program
 from netsurgery.runtime.reference import run
@@ -198,6 +198,24 @@ def test_chunks_are_those_of_torch(chunks: int) -> None:
     assert not calls
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other.numpy(), rtol=1e-6)
+
+
+def written_through_data(m: Layers, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    y.data[:, 0] = 1
+    return y
+
+
+def test_what_is_written_behind_torchs_back_is_refused_with_what_to_do() -> None:
+    with pytest.raises(CaptureError, match=r"writes through \.data, .* Write to the tensor itself"):
+        read_torch(Layers(written_through_data).eval(), (torch.randn(2, 3, 5, 5),))
+
+
+def test_a_model_of_inference_mode_is_refused_with_what_to_do() -> None:
+    with torch.inference_mode():
+        model = nn.Linear(3, 3)
+    with pytest.raises(CaptureError, match=r"under torch\.inference_mode\(\), .* make the model outside of it"):
+        read_torch(model, (torch.randn(2, 3),))
 
 
 def test_a_batch_norm_in_training_mode_is_refused() -> None:

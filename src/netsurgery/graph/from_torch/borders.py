@@ -21,9 +21,9 @@ from netsurgery.graph.from_torch.program import AxisNames, axes_of
 Sizes = Mapping[str, int]
 
 _LARGEST = 2**16
-"""Conditions on several sizes are looked at up to this one."""
-_MOST_JOINT = 8
-"""So many conditions on several sizes are looked at."""
+"""Conditions are looked at up to this size."""
+_MOST_CONDITIONS = 16
+"""So many that ranges don't have are looked at: each takes some ten milliseconds."""
 _OF_ONE_SIZE = re.compile(r"L\['(\w+)'\]\.size\(\)\[(\d+)\] (<=|<|>=|>) (\d+)")
 
 
@@ -39,8 +39,7 @@ def borders_of(program: ExportedProgram, names: AxisNames, sizes: Sizes) -> tupl
         found += [{**sizes, axis: size * many} for size in _beyond(noted)]
     conditions = _conditions(program)
     found += [{**sizes, axis: size} for axis, size in _left_out(conditions, symbols)]
-    joint = list(dict.fromkeys(_of_several(conditions, symbols)))
-    for condition in joint[:_MOST_JOINT]:
+    for condition in list(dict.fromkeys(_beside_ranges(conditions, symbols)))[:_MOST_CONDITIONS]:
         found += _flips(condition, symbols, sizes)
     return tuple(dict(one) for one in dict.fromkeys(tuple(each.items()) for each in found))
 
@@ -123,13 +122,24 @@ def _left_out(conditions: list[Any], symbols: Mapping[Any, tuple[str, int]]) -> 
                 yield axis, int(other) // int(factor) * many
 
 
-def _of_several(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterator[Any]:
-    """Those on several sizes, each part of a conjunction for itself; ranges have those on a single one."""
+def _beside_ranges(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterator[Any]:
+    """Those that torch didn't make a range of, each part of a conjunction for itself.
+
+    These are on several sizes, or bound from above what is computed of one. Lower bounds are what windows need.
+    """
     for condition in conditions:
-        if type(condition).__name__ == "And":
-            yield from _of_several(list(condition.args), symbols)
+        kind, sides = type(condition).__name__, getattr(condition, "args", ())
+        bound = _BOUNDED.get(kind)
+        if kind == "And":
+            yield from _beside_ranges(list(sides), symbols)
         elif len(condition.free_symbols & symbols.keys()) > 1:
             yield condition
+        elif bound is not None and not sides[bound].free_symbols and not sides[1 - bound].is_Symbol:
+            yield condition
+
+
+_BOUNDED = {"LessThan": 1, "StrictLessThan": 1, "GreaterThan": 0, "StrictGreaterThan": 0}
+"""sympy's relation -> the place of its side that bounds the other from above."""
 
 
 def _flips(condition: Any, symbols: Mapping[Any, tuple[str, int]], sizes: Sizes) -> Iterator[dict[str, int]]:

@@ -383,7 +383,19 @@ def _dynamic_shapes(model: nn.Module, count: int, axes: AxisNames, any_batch: bo
     return tuple(shapes)
 
 
+_MEANINGS = {
+    "inference tensor": "a parameter or buffer was made under torch.inference_mode(), which torch.export doesn't take: "
+    "make the model outside of it, or load its state_dict into one that was.",
+    "found a fake tensor": "its forward writes through .data, or keeps a tensor for its next call. Write to the tensor "
+    "itself, and return what is to be kept.",
+}
+"""What is in torch's message -> what it means for the model."""
+
+
 def _capture_error(what: str, error: Exception) -> CaptureError:
+    for part, meaning in _MEANINGS.items():
+        if part in str(error):
+            return CaptureError(f"{what}: {meaning}")
     return CaptureError(
         f"{what}: {_first_sentence(error)} Check that the model runs on the example inputs in eval mode and that its "
         "forward doesn't branch on values; see https://pytorch.org/docs/stable/export.html."
