@@ -132,9 +132,9 @@ def _beside_ranges(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterato
         bound = _BOUNDED.get(kind)
         if kind == "And":
             yield from _beside_ranges(list(sides), symbols)
-        elif len(condition.free_symbols & symbols.keys()) > 1:
-            yield condition
-        elif bound is not None and not sides[bound].free_symbols and not sides[1 - bound].is_Symbol:
+        elif len(condition.free_symbols & symbols.keys()) > 1 or (
+            bound is not None and not sides[bound].free_symbols and not sides[1 - bound].is_Symbol
+        ):
             yield condition
 
 
