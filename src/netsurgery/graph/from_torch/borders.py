@@ -132,9 +132,9 @@ def _beside_ranges(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterato
         bound = _BOUNDED.get(kind)
         if kind == "And":
             yield from _beside_ranges(list(sides), symbols)
-        elif len(condition.free_symbols & symbols.keys()) > 1 or (
-            bound is not None and not sides[bound].free_symbols and not sides[1 - bound].is_Symbol
-        ):
+            continue
+        from_above = bound is not None and not sides[bound].free_symbols and not sides[1 - bound].is_Symbol
+        if from_above or len(condition.free_symbols & symbols.keys()) > 1:
             yield condition
 
 
