@@ -233,7 +233,7 @@ def _in_order(named: Mapping[str, Any], wanted: Sequence[str], whose: str) -> li
     return [named[name] for name in wanted]
 
 
-_OF_TYPES = re.compile(r"\b(dtype|[Ll]ong|Int|Float|Double|Half|float|integer)\b")
+_OF_TYPES = re.compile(r"\b(dtype|[Ll]ong|Int|Float|Double|Half|float|integer|u?int\d+|float\d+)\b")
 
 
 def _hint(example_inputs: Any, error: str) -> str:
