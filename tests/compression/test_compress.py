@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import inspect
 import itertools
 import json
 import math
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 import netsurgery as ns
 from netsurgery.compression import workshop
 from netsurgery.compression.course import Course
+from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.rates import Rate
 from netsurgery.compression.result import Compression, Moment
 from netsurgery.compression.training import DivergedError, Trainer
@@ -396,9 +398,49 @@ def test_a_certainty_that_one_number_can_t_give_is_refused_and_the_folder_is_fre
 @pytest.mark.parametrize("name", ["best.pt", "network-3.nsm", "report.html"])
 def test_a_folder_with_files_that_a_search_would_overwrite_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine", encoding="utf-8")
-    with pytest.raises(DataError, match=f"holds {name}, and no search: it would overwrite them"):
+    with pytest.raises(DataError, match=f"holds {name}, which no search wrote there"):
         compressed(pictures(), tmp_path, budget=60)
     assert contents(tmp_path) == {name: b"mine"}
+
+
+class _Killed(BaseException):
+    pass
+
+
+def test_nothing_is_deleted_that_a_search_did_not_write(tmp_path: Path) -> None:
+    """It ended before its reference was judged; since then files have come that are called like its own."""
+    given, out = pictures(), tmp_path / "out"
+    folder = SearchFolder(out, {}, resume=False)
+    folder.write_weights(0, given.model.state_dict())
+    (out / "best.pt").write_text("mine", encoding="utf-8")
+    with pytest.raises(DataError, match=r"holds best\.pt, which no search wrote there"):
+        SearchFolder(out, {}, resume=True)
+    assert contents(out)["best.pt"] == b"mine"
+    (out / "best.pt").unlink()
+    SearchFolder(out, {}, resume=True).remove_unless_begun()
+    assert contents(out) == {}
+
+
+def test_what_evaluate_writes_into_the_folder_stays_there(tmp_path: Path) -> None:
+    given, out = pictures(), tmp_path / "out"
+
+    def evaluate(_: nn.Module) -> float:
+        (out / "network-before.pt").write_text("mine", encoding="utf-8")
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        ns.compress(given.model, given.batches, evaluate, loss=given.loss, budget=60, out=out)
+    assert contents(out) == {"network-before.pt": b"mine"}
+
+
+@pytest.mark.parametrize("form", ["dict", "array"])
+def test_example_inputs_may_be_named_or_arrays(form: str, tmp_path: Path) -> None:
+    given = pictures()
+    images = given.batches[0][0][:3].numpy()
+    name = next(iter(inspect.signature(given.model.forward).parameters))
+    examples = {name: images} if form == "dict" else images
+    result = compressed(given, tmp_path / "out", budget=200, pack_options={"example_inputs": examples})
+    assert result.path is not None
 
 
 def test_a_budget_for_no_trial_is_told(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ OF_THE_TIME: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "as long as the batch": (lambda x: x * 2 if x.shape[0] == x.shape[1] else x, 12),
     "of one": (lambda x: x * 2 if x.shape[1] == 1 else x, 4),
     "behind a stride": (lambda x: x * 2 if x[:, ::2].shape[1] * 3 // 4 > 16 else x, 12),
+    "as a quarter of it is": (lambda x: x * 2 if x.shape[1] // 4 == 5 else x, 6),
     "in chunks": (lambda x: x.cumsum(1) if x.shape[1] <= 8 else torch.cat([p.cumsum(1) for p in x.split(8, 1)], 1), 6),
 }
 
@@ -79,6 +80,12 @@ def test_a_branch_on_an_axis_that_was_to_be_open_is_refused(name: str, tmp_path:
     assert pack(tmp_path, function, 2, time, 8, open_axes={}).batch == 2
 
 
+def refusing_long(x: Tensor) -> Tensor:
+    if x.shape[1] > 6:
+        raise ValueError("too long")
+    return x * 2
+
+
 EVERYWHERE: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...], object]] = {
     "a softmax": (lambda x: x.softmax(-1), (2, 8), None),
     "a sum so far": (lambda x: x.cumsum(1), (2, 5, 8), TIME),
@@ -87,7 +94,7 @@ EVERYWHERE: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...], object]
     "windows": (lambda x: nn.functional.avg_pool2d(x.permute(0, 3, 1, 2), 3, 2, 1), (1, 9, 12, 8), PLANE),
     "the best entries": (lambda x: x.topk(3, 1)[0], (2, 7, 8), TIME),
     "a branch that both ways agree in": (lambda x: x if x.shape[1] > 9 else x + 0, (2, 5, 8), TIME),
-    "a model that refuses long ones": (lambda x: x[:, torch.arange(x.shape[1])], (2, 5, 8), TIME),
+    "a model that refuses long ones": (refusing_long, (2, 5, 8), TIME),
 }
 
 
@@ -97,6 +104,47 @@ def test_what_holds_everywhere_stays_open(name: str, tmp_path: Path) -> None:
     report = pack(tmp_path, function, *shape, open_axes=axes)
     assert report.batch is None
     assert report.fixed == ()
+
+
+class Tokens(nn.Module):
+    """Attention of each token to all, and another way for long sentences."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.table = nn.Embedding(50, 4)
+        self.longest = longest
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.table(ids)
+        return x * 2 if ids.shape[1] > self.longest else (x @ x.transpose(1, 2)).softmax(-1) @ x
+
+
+def test_sizes_that_would_take_too_much_memory_are_told_and_not_tried(tmp_path: Path) -> None:
+    ids = torch.randint(0, 50, (1, 16))
+    report = ns.pack(Tokens(30_000).eval(), tmp_path / "n.nsm", example_inputs=ids, open_axes={"ids": TIME["x"]})
+    assert report.batch is None
+    assert "may go another way at batch 1, time 30001, which is too large to be tried." in str(report)
+
+
+def test_equal_scores_of_repeated_tokens_are_no_other_way(tmp_path: Path) -> None:
+    class Best(Tokens):
+        def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+            return tuple(self.table(ids).sum(-1).topk(2, 1))  # type: ignore[return-value]
+
+    ids = torch.tensor([[5, 7, 9, 11], [1, 2, 3, 4]])
+    ns.pack(Best(9).eval(), tmp_path / "n.nsm", example_inputs=ids, open_axes={"ids": TIME["x"]})
+
+
+def test_rows_that_are_padding_alone_where_the_example_is_cut_are_no_other_way(tmp_path: Path) -> None:
+    class Padded(nn.Module):
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            weights = torch.zeros_like(x).masked_fill(mask == 0, -torch.inf).softmax(-1)
+            return weights if x.shape[1] != 1 else weights + 0 / (mask != 0)
+
+    given = (torch.randn(2, 4), torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]]))
+    axes = {"x": TIME["x"], "mask": TIME["x"]}
+    assert ns.pack(Padded(), tmp_path / "n.nsm", example_inputs=given, open_axes=axes).batch is None
 
 
 def test_an_output_that_loses_its_batch_of_one_is_told(tmp_path: Path) -> None:

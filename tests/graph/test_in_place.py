@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from netsurgery.errors import CaptureError, UnsupportedOperatorError
-from netsurgery.graph.from_torch import read_torch
+from netsurgery.graph.from_torch import exported_once, read_torch
 from netsurgery.graph.from_torch.program import read_program
 from netsurgery.runtime.reference import run
 
@@ -204,6 +204,32 @@ def written_through_data(m: Layers, x: Tensor) -> Tensor:
     y = m.conv(x)
     y.data[:, 0] = 1
     return y
+
+
+CONSTANTS: dict[str, Callable[[Layers, Tensor], Tensor]] = {
+    "a power": lambda m, x: x + (m.norm.weight * 3).pow_(2).sum(),
+    "a comparison": lambda m, x: x + (lambda y: y + y)((m.norm.weight * 3).gt_(2)).sum(),
+    "bytes that overflow": lambda _, x: x + torch.arange(6).to(torch.uint8).clone().sub_(torch.arange(6) + 200).sum(),
+    "a power of what is computed": lambda m, x: m.conv(x).pow_(2),
+    "a comparison of what is computed": lambda m, x: (lambda y: y + y)(m.conv(x).gt_(0)),
+}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_types_stay_those_of_what_is_overwritten(name: str) -> None:
+    assert_as_the_model(CONSTANTS[name])
+
+
+def test_a_program_that_works_in_place_is_read_again_with_other_weights() -> None:
+    model, x = Layers(shortcut).eval(), torch.randn(2, 3, 5, 5)
+    with exported_once(model):
+        for _ in range(2):
+            with torch.no_grad():
+                model.conv.weight.mul_(2)
+                expected = model(x.clone()).numpy()
+            graph = read_torch(model, (x,))
+            (found,) = run(graph, {graph.inputs[0].name: x.numpy()})
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_written_behind_torchs_back_is_refused_with_what_to_do() -> None:

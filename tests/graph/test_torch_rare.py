@@ -100,6 +100,7 @@ ALONE = {
     "put by a mask of two axes": put(ALL, ALL, torch.arange(24).reshape(4, 6) % 5 == 0),
     "put by a mask that is computed": lambda x: put(ALL, x.mean((0, 2, 3)) > 0)(x),
     "put rows by a mask": lambda x: put(x.mean((1, 2, 3)) > 0, value=lambda _: torch.arange(6.0))(x),
+    "put planes by a mask": lambda x: put(x.mean((1, 2, 3)) > 0, value=lambda _: torch.arange(24.0).reshape(4, 6))(x),
     "put channels by a mask": put(ALL, torch.tensor([True, False, True]), value=lambda x: x[:, :1] * 2),
     "added by a mask": lambda x: x.index_put((x > 0.5,), torch.tensor(3.0), accumulate=True),
     "index_put of two": lambda x: x[0].index_put((torch.tensor([[0], [2]]), PLACES[None]), torch.zeros(6)),

@@ -138,12 +138,12 @@ def compress(
         "precision": precision,
         "versions": versions(("netsurgery", "torch")),
     }
-    folder = SearchFolder(Path(out) if out is not None else _free_folder(), identity, resume=resume)
     threads = torch.get_num_threads()
     training = [(module, module.training) for module in model.modules()]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     weights = copy.deepcopy(model.state_dict())
     buffers = [(buffer, buffer.clone()) for _, buffer in model.named_buffers()]
+    folder = SearchFolder(Path(out) if out is not None else _free_folder(), identity, resume=resume)
     for parameter, _ in gradients:
         parameter.grad = None  # a training would add to it, or empty it
     try:
@@ -166,11 +166,11 @@ def compress(
             ).run()
     except BaseException:  # what a half-finished trial left isn't what the caller gave
         with suppress(Exception):  # which would hide what went wrong
-            folder.leave_if_nothing_is_known()
-        with suppress(Exception):
             model.load_state_dict(weights)
             for buffer, value in buffers:  # those that a state_dict leaves out
                 buffer.copy_(value)
+        with suppress(Exception):
+            folder.remove_unless_begun()
         raise
     finally:
         torch.set_num_threads(threads)

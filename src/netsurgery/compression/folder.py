@@ -10,7 +10,7 @@ import io
 import json
 import os
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, final
 
@@ -23,8 +23,8 @@ from netsurgery.train.checkpoint import Checkpoint
 
 Weights = Mapping[str, Tensor]
 STATE, CHECKPOINT = "state.json", "trial.checkpoint"
-_OWN = ("best.pt", "best.nsm", "report.html", CHECKPOINT, "network-*.pt", "network-*.nsm")
-"""What a search writes beside its state, and deletes of it what it doesn't need any more."""
+_OWN = ("best.pt", "best.nsm", "report.html", "network-*.pt", "network-*.nsm")
+"""What a search writes beside its state and checkpoint, and deletes of it what it doesn't need any more."""
 
 
 @final
@@ -55,8 +55,9 @@ class SearchFolder:
                     "settings that it was begun with."
                 )
             self.state = found
-        else:
-            _require_free(path)
+        if not self.state["candidates"]:
+            begun = {self.weights_path(0), self.packed_path(0)} if (path / STATE).exists() else set()
+            _require_free(path, begun)
         self.save()
         self.checkpoint = Checkpoint(path / CHECKPOINT, json.dumps(self._identity, sort_keys=True))
 
@@ -94,12 +95,11 @@ class SearchFolder:
             if path not in kept:
                 path.unlink()
 
-    def leave_if_nothing_is_known(self) -> None:
-        """Where a search ended before its reference was judged, take away what there is of it: there's no going on."""
+    def remove_unless_begun(self) -> None:
+        """Remove what a search wrote that ended before its reference was judged: there is nothing to go on with."""
         if not self.state["candidates"]:
-            for pattern in (STATE, *_OWN):
-                for found in self.path.glob(pattern):
-                    found.unlink()
+            for path in (self.weights_path(0), self.packed_path(0), self.path / CHECKPOINT, self.path / STATE):
+                path.unlink(missing_ok=True)
 
     def copy(self, source: Path, name: str) -> Path:
         """The file under another name, in this folder."""
@@ -130,11 +130,11 @@ def _make(path: Path) -> None:
         raise OSError(error.errno, why, str(path)) from None
 
 
-def _require_free(path: Path) -> None:
-    """Raise DataError where a search would overwrite files that no search has written."""
-    there = sorted(found.name for pattern in _OWN for found in path.glob(pattern))
+def _require_free(path: Path, own: Set[Path]) -> None:
+    """Raise DataError where a search would overwrite files that no search has written. own: those that one has."""
+    there = sorted(found.name for pattern in _OWN for found in path.glob(pattern) if found not in own)
     if there:
         raise DataError(
-            f"{path} holds {', '.join(there[:3])}{' and more' * (len(there) > 3)}, and no search: it would overwrite "
-            "them. Give another folder."
+            f"{path} holds {', '.join(there[:3])}{' and more' * (len(there) > 3)}, which no search wrote there: it "
+            "would overwrite them. Give another folder."
         )

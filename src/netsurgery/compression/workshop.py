@@ -29,6 +29,7 @@ from netsurgery.compression.uses import uses_of
 from netsurgery.deployment.packing import pack
 from netsurgery.errors import InputError, NetsurgeryError, SettingError, UnpackedWarning
 from netsurgery.evaluation_mode import evaluating
+from netsurgery.graph.capture import array_of, in_forwards_order
 from netsurgery.layers.selecting import select
 from netsurgery.methods.base import tensors_of
 from netsurgery.methods.quantization import INQ
@@ -94,7 +95,7 @@ class Workshop:
         with evaluating(model):
             taken = example_inputs(model, self._batch, loss)
             given = self._pack_options.pop("example_inputs", None)
-            self._examples = _few(taken) if given is None else (given,) if isinstance(given, Tensor) else tuple(given)
+            self._examples = _few(taken) if given is None else _tensors(model, given)
             self._uses = (
                 uses_of(model, [layer for layers in found.stages for layer in layers], lambda: loss(model, self._batch))
                 if objective == "latency"
@@ -356,6 +357,14 @@ class Workshop:
 
 def _steps(plan: Plan) -> int:
     return int(plan.stages[0].method.steps)  # type: ignore[attr-defined]
+
+
+def _tensors(model: nn.Module, given: Any) -> tuple[Tensor, ...]:
+    """Example inputs, as `pack` takes them. Raises InputError."""
+    if isinstance(given, Mapping):
+        given = in_forwards_order(model, given)
+    each = given if isinstance(given, list | tuple) else (given,)
+    return tuple(torch.from_numpy(array_of(one)) for one in each)
 
 
 def _few(examples: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:

@@ -6,6 +6,8 @@ other sizes of each open axis as well: at the smallest one, at the next one, and
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +18,12 @@ from netsurgery.deployment.comparison import compared
 from netsurgery.errors import InputError
 from netsurgery.graph.capture import Captured, Run
 from netsurgery.graph.examples import sizes_of_axes
-from netsurgery.graph.ir import Array, Input, Sizes, named_sizes
+from netsurgery.graph.ir import Array, Graph, Input, Sizes, named_sizes
 from netsurgery.runtime import reference
 
-_MOST_ENTRIES = 2**22
-"""Of all inputs together, beyond those of the examples: larger ones aren't tried."""
+_MOST_ENTRIES = 2**25
+"""Of all that a graph computes at one of the sizes, or four times what it does for the examples: more isn't tried."""
+_MOST_NUMBERS = 100_000
 _FINER = 2.0**-6
 """By which share floats that stand in for more of the axis differ from those that they repeat: no two are alike."""
 
@@ -45,9 +48,9 @@ def compared_elsewhere(captured: Captured) -> Elsewhere:
     if captured.elsewhere is None:  # a program: what it notes of itself is all that there is
         noted = [sizes for sizes in captured.borders if graph.takes(sizes)]
         return Elsewhere(f"The program holds at other sizes than {named_sizes(noted[0])} only." if noted else "")
-    most = max(_MOST_ENTRIES, sum(array.size for array in captured.examples))
+    most = max(_MOST_ENTRIES, 4 * _entries(graph, sizes_of_axes(graph.inputs, captured.examples)))
     for sizes in _tried(captured):
-        if sum(int(np.prod(given.at(sizes))) for given in graph.inputs) > most:
+        if _entries(graph, sizes) > most:
             remarks.append(f"The model may go another way at {named_sizes(sizes)}, which is too large to be tried.")
             continue
         agrees, said = _compared(captured, captured.elsewhere, sizes)
@@ -67,8 +70,8 @@ def _compared(captured: Captured, model: Run, sizes: Sizes) -> tuple[bool, list[
     if expected is None:
         return True, []
     try:
-        given, remarks = reference.run(graph, feeds), list[str]()
-    except InputError:  # of numbers, such as places beyond a table, at which the model finds something
+        given, remarks = list(reference.run(graph, feeds)), list[str]()
+    except (InputError, MemoryError):  # the former of numbers: places beyond a table, where the model finds something
         return True, []
     if len(given) != len(expected):
         return False, []
@@ -77,13 +80,21 @@ def _compared(captured: Captured, model: Run, sizes: Sizes) -> tuple[bool, list[
             remarks.append(
                 f"At {named_sizes(sizes)} an output has the shape {one.shape}, the model's own {other.shape}."
             )
-            expected[place] = other.reshape(one.shape)
+            expected[place] = other = other.reshape(one.shape)
+        if one.shape == other.shape and one.dtype == other.dtype == np.float32:
+            given[place] = np.where(np.isnan(other), other, one)  # as of rows that cutting left padding alone
     return compared(given, expected, graph, feeds).within, remarks
+
+
+def _entries(graph: Graph, sizes: Sizes) -> int:
+    """Numbers that a run at these sizes computes."""
+    return sum(math.prod(shape) for shape in graph.shapes(sizes).values())
 
 
 def _own_outputs(model: Run, arrays: Sequence[Array]) -> list[Array] | None:
     """What the model gives; None if it can't run on these."""
-    with suppress(Exception):  # of any kind: the model is the user's
+    with suppress(Exception), warnings.catch_warnings():  # of any kind: the model is the user's
+        warnings.simplefilter("ignore")  # of sizes that the user didn't ask for
         return list(model(arrays))
     return None
 
@@ -98,23 +109,41 @@ def _tried(captured: Captured) -> Iterator[dict[str, int]]:
     least = graph.least
     others = [{**own, axis: size} for axis in own for size in (least[axis], own[axis] + graph.steps.get(axis, 1))]
     known = [dict(sizes) for sizes in captured.borders if sizes.keys() == own.keys()]
-    seen = [] if 1 in own.values() else [own]
-    for sizes in (*([own] if 1 in own.values() else []), *others, *known):
+    seen = list[dict[str, int]]()
+    for sizes in (own, *others, *known):
         if sizes not in seen and graph.takes(sizes):
             seen.append(sizes)
-            yield sizes
+            if sizes != own or 1 in own.values():
+                yield sizes
 
 
 def _resized(array: Array, given: Input, sizes: Sizes) -> Array:
-    """The example at these sizes: what is beyond its own repeats it, floats with slight differences."""
+    """The example at these sizes. What is beyond its own repeats it, but no two are alike where that can be helped.
+
+    Floats are a little larger each time, and whole numbers others between the smallest and the largest one.
+    """
     for place, (has, wanted) in enumerate(zip(array.shape, given.at(sizes), strict=True)):
         if has == wanted:
             continue
         times, entries = np.divmod(np.arange(wanted), has)
+        column = (-1, *[1] * (array.ndim - 1 - place))
         array = np.take(array, entries, place)
         if array.dtype == np.float32:
-            array = array * (1 + _FINER * times.astype(np.float32)).reshape(-1, *[1] * (array.ndim - 1 - place))
+            array = array * (1 + _FINER * times.astype(np.float32)).reshape(column)
+        elif array.dtype.kind == "i" and times.any():
+            array = np.where(times.reshape(column) > 0, _others(array), array)
     return array
+
+
+def _others(array: Array) -> Array:
+    """Whole numbers of the same range that aren't in it, one after another; the same ones where there are none."""
+    low, high = int(array.min()), int(array.max())
+    unseen = np.setdiff1d(np.arange(low, min(high, low + _MOST_NUMBERS) + 1), array)
+    return (
+        array
+        if not len(unseen)
+        else unseen[np.arange(array.size) % len(unseen)].reshape(array.shape).astype(array.dtype)
+    )
 
 
 def _wide(array: Array) -> tuple[int, ...]:

@@ -150,6 +150,7 @@ def pack(
     example_inputs: what the model takes: a tensor or array, a sequence of them, or a dict of them by the names of the
         first arguments of `forward`, or of a file's inputs. A module can't be captured without.
         Whatever is given is also what model and file are compared on; for files, random numbers are used if it's None.
+        A module with open axes is also run, and compared, at other sizes, on parts and repeats of the examples.
         int32 and int64 stay whole numbers, for embeddings to look up; all else is made float32.
     open_axes: for a torch.nn.Module, the sizes of its inputs that are open, with names for these axes, by name or place
         of the input: {"ids": {0: "batch", 1: "time"}}. Sizes of one name are the same. None: the first size of every
@@ -266,12 +267,13 @@ def pack(
 
 
 def _captured(model: Any, example_inputs: Any, choices: Choices) -> Captured:
-    """The model, at all sizes that its axes may have: with its batch fixed where it isn't the same at another one.
+    """The model, compared at other sizes: with its batch fixed where it isn't the same at another one.
 
     Raises CaptureError for other axes.
     """
     captured = capture(model, reference.run_node, example_inputs, choices)
-    elsewhere = compared_elsewhere(captured)
+    elsewhere = captured.memo.get("elsewhere") or compared_elsewhere(captured)
+    captured.memo["elsewhere"] = elsewhere
     if not elsewhere.odd:
         return replace(captured, remarks=(*captured.remarks, *elsewhere.remarks))
     if captured.elsewhere is None:
@@ -360,7 +362,7 @@ def _advice(whose: str) -> str:
     if whose.startswith("torch"):
         return (
             "Does the model give the same outputs twice in eval mode? Does its forward write in place to what shares "
-            "memory with something else? The network isn't written down right by torch then."
+            "memory with something else? Then torch may have written it down wrongly."
         )
     if whose.startswith("the graph"):
         return "That is a fault of netsurgery: please report it with the model."

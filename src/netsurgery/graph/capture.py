@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -43,6 +43,7 @@ class Captured:
     elsewhere: what gives the model's own outputs on other inputs; None where `outputs` is, and for a program, which is
         itself what was written down at some sizes.
     borders: sizes of all open axes at which the model may go another way than at the examples', as far as is known.
+    memo: what was found out about the model, to be kept for as long as it is the same but for its weights.
     parameters: how many numbers its weights and biases are, those that layers share counted once. The graph may hold
     more, such as a shared matrix and its transpose.
     """
@@ -58,6 +59,7 @@ class Captured:
     is_first: bool = True
     elsewhere: Run | None = None
     borders: tuple[Mapping[str, int], ...] = ()
+    memo: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -179,10 +181,7 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
             "example_inputs=(images[:1],)."
         )
     if isinstance(example_inputs, Mapping):
-        takes = list(inspect.signature(model.forward).parameters)
-        example_inputs = _in_order(
-            example_inputs, takes[: len(example_inputs)], "forward takes, from its first argument on,"
-        )
+        example_inputs = in_forwards_order(model, example_inputs)
     arrays = [array_of(given) for given in _sequence(example_inputs)]
     _require_for_onnx(choices)
     advice = "the examples say the shapes; say with open_axes which of their sizes are open"
@@ -200,10 +199,19 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
         raise
     fixed = (read.fixed,) if read.fixed else ()
     found = _captured_torch(read.graph, _examples(read.graph, arrays), model, remarks)
-    sizes = sizes_of_axes(read.graph.inputs, found.examples)
-    borders = borders_of(read.program, read.names, {axis: max(size, 2) for axis, size in sizes.items()})
+    own = sizes_of_axes(read.graph.inputs, found.examples)
+    written = {axis: max(size, 2) for axis, size in own.items()}  # sizes of one are doubled to be open
+    beyond = borders_of(read.program, read.names, written)
+    borders = tuple(
+        {axis: own[axis] if size == written[axis] else size for axis, size in sizes.items()} for sizes in beyond
+    )
     return replace(
-        found, fixed=fixed, is_first=first, elsewhere=lambda given: torch_outputs(model, given)[0], borders=borders
+        found,
+        fixed=fixed,
+        is_first=first,
+        elsewhere=lambda given: torch_outputs(model, given)[0],
+        borders=borders,
+        memo=read.memo,
     )
 
 
@@ -222,6 +230,12 @@ def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, rema
     outputs, more = torch_outputs(module, examples)
     said = remarks or more  # of a model that is in other floats as a whole there is no more to say
     return Captured(graph, examples, tuple(outputs), _parameters(module), f"torch {torch.__version__}", said)
+
+
+def in_forwards_order(model: Any, named: Mapping[str, Any]) -> list[Any]:
+    """Example inputs by the names of forward's first arguments, in their order. Raises InputError."""
+    takes = list(inspect.signature(model.forward).parameters)[: len(named)]
+    return _in_order(named, takes, "forward takes, from its first argument on,")
 
 
 def _in_order(named: Mapping[str, Any], wanted: Sequence[str], whose: str) -> list[Any]:

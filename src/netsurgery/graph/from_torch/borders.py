@@ -22,6 +22,8 @@ Sizes = Mapping[str, int]
 
 _LARGEST = 2**16
 """Conditions are looked at up to this size."""
+_NEAR = 256
+"""Sizes below are looked at one by one, where a condition says that a number isn't another one."""
 _MOST_CONDITIONS = 16
 """So many that ranges don't have are looked at: each takes some ten milliseconds."""
 _OF_ONE_SIZE = re.compile(r"L\['(\w+)'\]\.size\(\)\[(\d+)\] (<=|<|>=|>) (\d+)")
@@ -133,6 +135,8 @@ def _beside_ranges(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterato
         if kind == "And":
             yield from _beside_ranges(list(sides), symbols)
             continue
+        if kind == "Unequality" and any(getattr(side, "is_Integer", False) and int(side) > 1 for side in sides):
+            yield condition
         from_above = bound is not None and not sides[bound].free_symbols and not sides[1 - bound].is_Symbol
         if from_above or len(condition.free_symbols & symbols.keys()) > 1:
             yield condition
@@ -159,9 +163,10 @@ def _flips(condition: Any, symbols: Mapping[Any, tuple[str, int]], sizes: Sizes)
         def held(size: int, axis: str = axis) -> bool:
             return holds({**sizes, axis: size})
 
+        near = range(many, _NEAR, many) if type(condition).__name__ == "Unequality" else ()
         others = {sizes[symbols[one][0]] for one in ours} | {own + many, many}
         far = next((size for size in _doubled(own) if not held(size)), own)
-        for size in sorted({*others, far} - {own}):
+        for size in sorted({*others, *(size for size in near if not held(size)), far} - {own}):
             if size % many == 0 and not held(size):
                 yield {**sizes, axis: _nearest(own, size, many, held)}
 

@@ -126,6 +126,8 @@ def differences(call: Call) -> str:
     parts = [call.promoted(name) for name in names]
     x = parts[0] if len(parts) == 1 else call.node("Concat", parts, "whole", axis=axis)
     size: Number = sum(call.extent(call.sizes(name)[axis]) for name in names)
+    if isinstance(size, int) and call.arguments["n"] >= size:
+        raise UnsupportedOperatorError(f"takes differences {call.arguments['n']} times of {size} entries: none is left")
     for more in reversed(range(call.arguments["n"])):
         later = call.node("Slice", [x], "later", axis=axis, start=1, stop=size)
         earlier = call.node("Slice", [x], "earlier", axis=axis, start=0, stop=size - 1)

@@ -7,7 +7,7 @@ them (`run_decompositions`), which takes longer than exporting the model did.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch._ops import OpOverload
@@ -17,13 +17,73 @@ from torch.fx import Graph, Node
 Functional: TypeAlias = Mapping[Node, OpOverload]
 """Calls that work in place -> the overload that gives the same as a new tensor."""
 
-_NEW_TENSORS = (
-    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool2d add addmm avg_pool1d avg_pool2d "
-    "avg_pool3d baddbmm batch_norm bmm cat clamp clone conv1d conv2d conv3d conv_transpose1d conv_transpose2d "
-    "conv_transpose3d convolution div elu embedding exp gelu group_norm hardsigmoid hardswish hardtanh instance_norm "
-    "layer_norm leaky_relu lift_fresh_copy linear matmul max_pool1d max_pool2d max_pool3d mean mish mm mul neg relu "
-    "relu6 rms_norm rsqrt rsub scaled_dot_product_attention sigmoid silu softmax sqrt stack sub sum tanh"
+_OF_EACH = frozenset(
+    {
+        "add",
+        "clamp",
+        "div",
+        "elu",
+        "exp",
+        "hardsigmoid",
+        "hardswish",
+        "hardtanh",
+        "leaky_relu",
+        "mish",
+        "mul",
+        "neg",
+        "pow",
+        "relu",
+        "relu6",
+        "rsqrt",
+        "sigmoid",
+        "silu",
+        "sqrt",
+        "sub",
+        "tanh",
+    }
 )
+"""Operators of ATen that compute each entry for itself: of float32 they give float32, in place or not."""
+_GIVE_NEW_TENSORS = _OF_EACH | {
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool2d",
+    "addmm",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "baddbmm",
+    "batch_norm",
+    "bmm",
+    "cat",
+    "clone",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "convolution",
+    "embedding",
+    "gelu",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "lift_fresh_copy",
+    "linear",
+    "matmul",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "mean",
+    "mm",
+    "rms_norm",
+    "rsub",
+    "scaled_dot_product_attention",
+    "softmax",
+    "stack",
+    "sum",
+}
 """Operators of ATen whose result never shares memory with what they take."""
 
 
@@ -33,12 +93,12 @@ def functional_targets(graph: Graph) -> Functional:
     found: dict[Node, OpOverload] = {}
     for node in graph.nodes:
         overwritten = node.args[0] if works_in_place(node) and node.args else None
-        functional = _functional(node.target)
-        if functional is None or not isinstance(overwritten, Node):
+        if not isinstance(overwritten, Node) or not _keeps_type(node):
             continue
         others = [user for user in overwritten.users if user is not node]
         seen_later = any(places[user] > places[node] or not _gives_new(user, found) for user in others)
-        if _gives_new(overwritten, found) and not seen_later:
+        functional = _functional(node.target)
+        if functional is not None and _gives_new(overwritten, found) and not seen_later:
             found[node] = functional
     return found
 
@@ -67,22 +127,33 @@ def works_in_place(node: Node) -> bool:
 
 def _gives_new(node: Node, functional: Functional) -> bool:
     """Whether what a call gives shares no memory with what it takes, those calls read as functional ones."""
-    return node in functional or (
-        isinstance(node.target, OpOverload)
-        and node.target.namespace == "aten"
-        and node.target._schema.name.split("::")[1] in _NEW_TENSORS.split()
-        and not node.target._schema.is_mutable
-    )
+    return node in functional or (_name(node.target) in _GIVE_NEW_TENSORS and not works_in_place(node))
+
+
+def _keeps_type(node: Node) -> bool:
+    """Whether the functional operator gives the type that the overwritten tensor has, too."""
+    name = _name(node.target)
+    if name == "detach_":
+        return True
+    taken = [one.meta.get("val") for one in node.all_input_nodes]
+    types = {one.dtype for one in taken if isinstance(one, torch.Tensor)}
+    own = getattr(node.meta.get("val"), "dtype", None)
+    return name.rstrip("_") in _OF_EACH and own is torch.float32 and torch.float64 not in types
+
+
+def _name(target: object) -> str:
+    """ATen's name of an operator; empty for what is none of ATen's."""
+    if not isinstance(target, OpOverload) or target.namespace != "aten":
+        return ""
+    return target._schema.name.split("::")[1]
 
 
 def _functional(target: object) -> OpOverload | None:
-    """The overload of the same name without its underscore, if there is one that takes the same."""
-    if not isinstance(target, OpOverload) or target.namespace != "aten":
-        return None
-    name, overload = target._schema.name.split("::")[1], target._overloadname
-    packet = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
-    other = getattr(packet, overload, None) if packet is not None and overload in packet.overloads() else None
-    if other is None:
-        return None
-    taken = [[argument.name for argument in one._schema.arguments] for one in (target, other)]
-    return other if taken[0] == taken[1] else None
+    """The overload without the underscore that takes the same, if there is one: pow_.Scalar is pow.Tensor_Scalar."""
+    packet = getattr(torch.ops.aten, _name(target)[:-1], None)
+    overloads = [getattr(packet, name) for name in packet.overloads()] if packet is not None else []
+    return next((one for one in overloads if _takes(one) == _takes(target) and len(one._schema.returns) == 1), None)
+
+
+def _takes(target: Any) -> list[tuple[str, str]]:
+    return [(argument.name, str(argument.type)) for argument in target._schema.arguments]

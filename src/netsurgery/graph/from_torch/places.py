@@ -147,16 +147,13 @@ def _put_by_mask(call: Call, axis: int, mask: Activation | Constant) -> str:
     """Values for all that a mask over some of the axes, from `axis` on, finds: the same for each."""
     values, shape = call.arguments["values"], call.shape
     behind = len(shape) - axis - len(mask.shape)
-    given = values.shape
-    before_found, found, beside = given[: -behind - 1], given[-behind - 1 : len(given) - behind], given[-behind:]
-    if not behind:
-        beside = ()
-    if found not in ((), (1,)):
+    given = (*(1 for _ in range(axis + 1 + behind - len(values.shape))), *values.shape)  # the mask's axes as one
+    if given[axis] != 1:
         raise UnsupportedOperatorError("puts several values by a mask, as many as it finds; use torch.where")
-    spread = (*before_found, *(1 for _ in mask.shape), *beside) if found else given
+    spread = (*given[:axis], *(1 for _ in mask.shape), *given[axis + 1 :])
     full = (*(1 for _ in shape[:axis]), *mask.shape, *(1 for _ in range(behind)))
     where = call.reshaped(call.placed(mask, "mask", ValueType.BOOL), mask.shape, full, "where")
-    value = call.reshaped(call.placed(values, "value", call.kind), given, spread, "spread")
+    value = call.reshaped(call.placed(values, "value", call.kind), values.shape, spread, "spread")
     x = call.promoted("self")
     if call.arguments["accumulate"]:
         value = call.node("Add", [x, value], "sum")

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,14 @@ class ReadModule:
     """The graph of a module, and the program that it was read from, with the names of its open axes.
 
     fixed: why its batch isn't open, if nobody asked for that, as a sentence; else empty.
+    memo: what others found out about the module as it is, whatever its weights are.
     """
 
     graph: Graph
     program: ExportedProgram
     names: AxisNames
     fixed: str = ""
+    memo: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, exported: ExportedProgram, names: AxisNames, fixed: str = "") -> ReadModule:
