@@ -40,9 +40,9 @@ def borders_of(program: ExportedProgram, names: AxisNames, sizes: Sizes) -> tupl
         noted = program.range_constraints.get(symbol)
         found += [{**sizes, axis: size * many} for size in _beyond(noted)]
     conditions = _conditions(program)
-    found += [{**sizes, axis: size} for axis, size in _left_out(conditions, symbols)]
-    for condition in list(dict.fromkeys(_beside_ranges(conditions, symbols)))[:_MOST_CONDITIONS]:
-        found += _flips(condition, symbols, sizes)
+    found += [{**sizes, axis: size} for axis, size in _excluded_sizes(conditions, symbols)]
+    for condition in list(dict.fromkeys(_not_in_ranges(conditions, symbols)))[:_MOST_CONDITIONS]:
+        found += _nearest_failing(condition, symbols, sizes)
     return tuple(dict(one) for one in dict.fromkeys(tuple(each.items()) for each in found))
 
 
@@ -112,7 +112,7 @@ def _conditions(program: ExportedProgram) -> list[Any]:
     return []
 
 
-def _left_out(conditions: list[Any], symbols: Mapping[Any, tuple[str, int]]) -> Iterator[tuple[str, int]]:
+def _excluded_sizes(conditions: list[Any], symbols: Mapping[Any, tuple[str, int]]) -> Iterator[tuple[str, int]]:
     """Axes and the sizes that they are said not to have, within their ranges."""
     for condition in conditions:
         if type(condition).__name__ != "Unequality":
@@ -124,7 +124,7 @@ def _left_out(conditions: list[Any], symbols: Mapping[Any, tuple[str, int]]) -> 
                 yield axis, int(other) // int(factor) * many
 
 
-def _beside_ranges(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterator[Any]:
+def _not_in_ranges(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterator[Any]:
     """Those that torch didn't make a range of, each part of a conjunction for itself.
 
     These are on several sizes, or bound from above what is computed of one. Lower bounds are what windows need.
@@ -133,7 +133,7 @@ def _beside_ranges(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterato
         kind, sides = type(condition).__name__, getattr(condition, "args", ())
         bound = _BOUNDED.get(kind)
         if kind == "And":
-            yield from _beside_ranges(list(sides), symbols)
+            yield from _not_in_ranges(list(sides), symbols)
             continue
         if kind == "Unequality" and any(getattr(side, "is_Integer", False) and int(side) > 1 for side in sides):
             yield condition
@@ -146,7 +146,7 @@ _BOUNDED = {"LessThan": 1, "StrictLessThan": 1, "GreaterThan": 0, "StrictGreater
 """sympy's relation -> the place of its side that bounds the other from above."""
 
 
-def _flips(condition: Any, symbols: Mapping[Any, tuple[str, int]], sizes: Sizes) -> Iterator[dict[str, int]]:
+def _nearest_failing(condition: Any, symbols: Mapping[Any, tuple[str, int]], sizes: Sizes) -> Iterator[dict[str, int]]:
     """The sizes nearest to the examples', with one of them larger or smaller, at which a condition doesn't hold."""
 
     def holds(at: Sizes) -> bool:
