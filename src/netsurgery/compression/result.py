@@ -93,7 +93,7 @@ class Compression:
     def __str__(self) -> str:
         first, now = self.reference, self.best
         if not self.met:
-            stands = f"metric {first.value:.6g}, {first.connections:,} connections{self._packed_words}"
+            stands = f"metric {first.value:.6g}, {first.connections:,} connections{self._unpacked_note}"
             if len(self.candidates) == 1:
                 why = "the search was ended early" if self.interrupted else "the budget is too small for a trial"
                 return f"nothing smaller was tried, as {why}: {stands}"
@@ -112,10 +112,10 @@ class Compression:
             parts.append("activations in fixed point")
         if first.latency_us and now.latency_us:
             parts.append(f"{first.latency_us:,.1f} -> {now.latency_us:,.1f} us")
-        return ", ".join(parts) + self._packed_words
+        return ", ".join(parts) + self._unpacked_note
 
     @property
-    def _packed_words(self) -> str:
+    def _unpacked_note(self) -> str:
         return f"; not packed: {self.unpacked}" if self.unpacked else ""
 
 

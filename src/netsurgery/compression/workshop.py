@@ -82,7 +82,7 @@ class Workshop:
         self._objective = objective
         self._seed = seed
         self._pack_options = dict(pack_options)
-        self._asked = bool(pack_options)
+        self._has_pack_options = bool(pack_options)
         found = select(model, Plan.of(Surgery(density=1.0, steps=1)))
         names = {id(tensor): name for name, tensor in model.named_parameters()}
         self._operated = sorted({names[id(tensor)] for layers in found.stages for _, tensor in tensors_of(layers)})
@@ -324,7 +324,7 @@ class Workshop:
             with evaluating(self.model):
                 report = pack(self.model, path, example_inputs=self._examples, **self._pack_options)
         except NetsurgeryError as error:
-            if number != REFERENCE or (isinstance(error, SettingError | InputError) and self._asked):
+            if number != REFERENCE or (isinstance(error, SettingError | InputError) and self._has_pack_options):
                 raise
             self.unpacked = str(error)
             warnings.warn(
