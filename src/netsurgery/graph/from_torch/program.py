@@ -149,7 +149,10 @@ class _Reader:
         next_to = [{name: graph.least[name] + more * step for name, step in steps.items()} for more in range(_IN_A_ROW)]
         odd = [sizes for sizes in next_to if not self._symbols.hold(self._conditions, sizes)]
         if odd:
-            raise GraphError(f"torch wrote the model down for other sizes than {named_sizes(odd[0])}.")
+            raise GraphError(
+                f"torch wrote the model down for other sizes than {named_sizes(odd[0])}: it branches on what is left of "
+                "a size that is divided. Leave that axis out of open_axes, or give examples of a size that divides."
+            )
         return graph
 
     def steps(self) -> dict[str, int]:
