@@ -150,8 +150,8 @@ class _Reader:
         odd = [sizes for sizes in next_to if not self._symbols.hold(self._conditions, sizes)]
         if odd:
             raise GraphError(
-                f"torch wrote the model down for other sizes than {named_sizes(odd[0])}: it branches on what is left of "
-                "a size that is divided. Leave that axis out of open_axes, or give examples of a size that divides."
+                f"torch wrote the model down for other sizes than {named_sizes(odd[0])}: it branches on what is left "
+                "of a size that is divided. Leave that axis out of open_axes, or give examples of a size that divides."
             )
         return graph
 
