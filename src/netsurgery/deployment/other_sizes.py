@@ -24,6 +24,7 @@ from netsurgery.runtime import reference
 _MOST_ENTRIES = 2**25
 """Of all that a graph computes at one of the sizes, or four times what it does for the examples: more isn't tried."""
 _MOST_NUMBERS = 100_000
+"""Whole numbers that aren't in an example are looked for among so many from its smallest one on."""
 _FINER = 2.0**-6
 """By which share floats that stand in for more of the axis differ from those that they repeat: no two are alike."""
 
