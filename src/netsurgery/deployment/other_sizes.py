@@ -140,11 +140,9 @@ def _others(array: Array) -> Array:
     """Whole numbers of the same range that aren't in it, one after another; the same ones where there are none."""
     low, high = int(array.min()), int(array.max())
     unseen = np.setdiff1d(np.arange(low, min(high, low + _MOST_NUMBERS) + 1), array)
-    return (
-        array
-        if not len(unseen)
-        else unseen[np.arange(array.size) % len(unseen)].reshape(array.shape).astype(array.dtype)
-    )
+    if not len(unseen):
+        return array
+    return unseen[np.arange(array.size) % len(unseen)].reshape(array.shape).astype(array.dtype)
 
 
 def _wide(array: Array) -> tuple[int, ...]:

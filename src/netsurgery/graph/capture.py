@@ -201,7 +201,9 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
     found = _captured_torch(read.graph, _examples(read.graph, arrays), model, remarks)
     own = sizes_of_axes(read.graph.inputs, found.examples)
     written = {axis: max(size, 2) for axis, size in own.items()}  # sizes of one are doubled to be open
-    beyond = borders_of(read.program, read.names, written)
+    beyond = read.memo.get("borders")
+    if beyond is None:
+        beyond = read.memo["borders"] = borders_of(read.program, read.names, written)
     borders = tuple(
         {axis: own[axis] if size == written[axis] else size for axis, size in sizes.items()} for sizes in beyond
     )

@@ -10,13 +10,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from netsurgery.graph.from_torch.call import Open
 from netsurgery.graph.from_torch.inputs import input_of
-from netsurgery.graph.from_torch.program import AxisNames, axes_of
+from netsurgery.graph.from_torch.program import AxisNames, axes_of, conditions_of
 
 Sizes = Mapping[str, int]
 
@@ -39,7 +38,7 @@ def borders_of(program: ExportedProgram, names: AxisNames, sizes: Sizes) -> tupl
     for symbol, (axis, many) in symbols.items():
         noted = program.range_constraints.get(symbol)
         found += [{**sizes, axis: size * many} for size in _beyond(noted)]
-    conditions = _conditions(program)
+    conditions = conditions_of(program)
     found += [{**sizes, axis: size} for axis, size in _excluded_sizes(conditions, symbols)]
     for condition in list(dict.fromkeys(_not_in_ranges(conditions, symbols)))[:_MOST_CONDITIONS]:
         found += _nearest_failing(condition, symbols, sizes)
@@ -101,15 +100,6 @@ def _beyond(noted: Any) -> Iterator[int]:
         yield int(noted.lower) - 1
     if getattr(noted.upper, "is_Integer", False):
         yield int(noted.upper) + 1
-
-
-def _conditions(program: ExportedProgram) -> list[Any]:
-    """What torch noted of sizes; nothing for a program that was loaded from a file."""
-    for node in program.graph.nodes:
-        for size in getattr(node.meta.get("val"), "shape", ()):
-            if isinstance(size, torch.SymInt):
-                return [noted.expr for noted in getattr(size.node.shape_env, "guards", ())]
-    return []
 
 
 def _excluded_sizes(conditions: list[Any], symbols: Mapping[Any, tuple[str, int]]) -> Iterator[tuple[str, int]]:

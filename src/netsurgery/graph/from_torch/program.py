@@ -335,12 +335,16 @@ def _divisibilities(program: ExportedProgram) -> tuple[Any, ...]:
     What else it noted of sizes (that they are larger than one, differ, or are equal somewhere) holds because the
     examples had them, and is left to the operators.
     """
+    return tuple(one for one in conditions_of(program) if _is_noted(one))
+
+
+def conditions_of(program: ExportedProgram) -> list[Any]:
+    """All that torch noted of sizes; nothing for a program that was loaded from a file."""
     for node in program.graph.nodes:
         for size in getattr(node.meta.get("val"), "shape", ()):
             if isinstance(size, torch.SymInt):
-                noted = (guard.expr for guard in getattr(size.node.shape_env, "guards", ()))
-                return tuple(one for one in noted if _is_noted(one))
-    return ()
+                return [noted.expr for noted in getattr(size.node.shape_env, "guards", ())]
+    return []
 
 
 def _is_noted(condition: Any) -> bool:
