@@ -113,7 +113,7 @@ def test_what_no_short_training_holds_is_left_to_long_ones(objective: str) -> No
 
 def test_the_way_back_is_told_from_drops_of_floats_where_few_bits_were_tried_at_one_end_alone() -> None:
     """The reference with few bits lost 0.48, a long training of few connections 0.44: these can't be compared."""
-    terms = Terms("size", 16_000, 0, max_loss=0.5, margin=1.0)
+    terms = Terms("size", 24_000, 0, max_loss=0.5, margin=1.0)
     trials, found, long = search(reference(), terms), [reference()], []
     trial = next(trials)
     while len(long) < 3:

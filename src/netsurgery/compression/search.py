@@ -30,6 +30,7 @@ _GENTLER = 0.3  # of the learning rate: where a first scout failed, for all but 
 _BITS_SHARE = 0.04  # of the budget, for the first trial of bits
 _CLOSE = 0.28  # a scout that held and one that failed lie so near that another tells nothing: factor of densities
 _LONG_SHARE = 0.4  # of what is left, for each long trial
+_LONG_SHARE_DISTURBED = 0.55  # for the first of them, where a first scout failed: length gains more than attempts
 _ONLY_HOPE_SHARE = 0.7  # where bits alone are tried, and none held
 _LENGTH_EXPONENT = 0.4  # a training six times as long holds half the density
 _LEAST_SHARE = 0.25  # of the way from a density that held to one that didn't, or back
@@ -98,6 +99,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
     bits_unit = max(bits_unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)) // 2)
     rate_share = _GENTLER if _is_disturbed(found) else 1.0
+    long_share = _LONG_SHARE_DISTURBED if _is_disturbed(found) else _LONG_SHARE
     few = _FewBits(terms, account, found, rate_share)
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
@@ -114,7 +116,8 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     factor, long_rate_share = 0.0, 1.0  # the factor until it is known how long the first trial is
     while True:
         behind = bits_unit + terms.overhead if terms.quantizes else 0
-        longer = min(max(2 * unit, round(_LONG_SHARE * account.left)), account.left - behind - terms.overhead)
+        share = _LONG_SHARE if factor else long_share
+        longer = min(max(2 * unit, round(share * account.left)), account.left - behind - terms.overhead)
         if not account.affords(longer) or longer < unit // 2:
             added = more()
             if not added:
