@@ -145,7 +145,7 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
         bits = few.bits or (_MOST_BITS if terms.quantizes and latest.held else 0)
         if few.bits and terms.objective == "size" and latest.drop + few.cost_of(latest) > _target(latest, terms):
             bits = min(bits + _COARSER, _MOST_BITS)
-        if bits and (latest.held or _nearly(latest, terms)) and not latest.failed:
+        if bits and latest.held and not latest.failed:  # few bits hold nothing that floats don't
             steps = max(bits_unit, round(_BITS_OF_LONG * longer))
             yield from few.tried([latest], bits, steps, _BITS_TRIALS_OF_A_POINT, _AGAIN * steps)
         if best(found, terms.objective) != before or few.some_held_at(latest):
