@@ -67,6 +67,10 @@ OF_THE_TIME: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "of one": (lambda x: x * 2 if x.shape[1] == 1 else x, 4),
     "behind a stride": (lambda x: x * 2 if x[:, ::2].shape[1] * 3 // 4 > 16 else x, 12),
     "as a quarter of it is": (lambda x: x * 2 if x.shape[1] // 4 == 5 else x, 6),
+    "as often as a quarter of it": (lambda x: sum(x[:, 4 * i] for i in range(x.shape[1] // 4 + 1)), 6),
+    "in quarters, rounded up": (lambda x: sum(x[:, 4 * i] for i in range((x.shape[1] + 3) // 4)), 6),
+    "in parts that are added": (lambda x: torch.stack([part.sum(1) for part in x.split(4, 1)]).sum(0), 6),
+    "up to two sizes, of which torch keeps one": (lambda x: x[:, :10].sum(1) + x[:, :30].sum(1), 6),
     "in chunks": (lambda x: x.cumsum(1) if x.shape[1] <= 8 else torch.cat([p.cumsum(1) for p in x.split(8, 1)], 1), 6),
 }
 
@@ -118,6 +122,61 @@ class Tokens(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         x = self.table(ids)
         return x * 2 if ids.shape[1] > self.longest else (x @ x.transpose(1, 2)).softmax(-1) @ x
+
+
+CUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "the first ones": lambda x: x[:, :10].mean(1),
+    "the last ones": lambda x: x[:, -10:] * 2,
+    "no more than there are": lambda x: x[:, : min(x.shape[1], 10)].sum(1),
+    "narrowed": lambda x: x.narrow(1, 0, min(x.shape[1], 10)).sum(1),
+    "very many": lambda x: x[:, :500].sum(1),
+    "very many last ones": lambda x: x[:, -200:].sum(1),
+    "the first part": lambda x: x.split(500, 1)[0].sum(1),
+    "the last ones of more": lambda x: torch.cat([x[:, :1], x], 1)[:, -12:].mean(1),
+    "resized": lambda x: nn.functional.interpolate(x.mT, size=min(x.shape[1], 12)) * 2,
+    "of halves": lambda x: x[:, ::2][:, :10].sum(1),
+}
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_what_is_cut_at_a_size_beyond_the_examples_is_cut_there(name: str, tmp_path: Path) -> None:
+    model = Of(CUTS[name]).eval()
+    ns.pack(model, tmp_path / "n.nsm", example_inputs=torch.randn(2, 6, 8), open_axes=TIME)
+    network = ns.load(tmp_path / "n.nsm")
+    for time in (1, 2, 9, 10, 11, 13, 24, 25, 199, 201, 501, 700):
+        x = torch.randn(3, time, 8)
+        with torch.no_grad():
+            expected = model(x).numpy()
+        np.testing.assert_allclose(network(x.numpy()), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_batch_that_is_cut_is_cut(tmp_path: Path) -> None:
+    pack(tmp_path, lambda x: x[:16] * 2, 2, 8)
+    assert ns.load(tmp_path / "n.nsm")(np.ones((20, 8), np.float32)).shape == (16, 8)
+
+
+def test_one_axis_is_cut_to_the_length_of_another(tmp_path: Path) -> None:
+    class Aligned(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return x[:, : y.shape[1]].sum(1)
+
+    examples = (torch.randn(2, 5, 8), torch.randn(2, 7, 8))
+    axes = {"x": {0: "batch", 1: "time"}, "y": {0: "batch", 1: "other"}}
+    ns.pack(Aligned(), tmp_path / "n.nsm", example_inputs=examples, open_axes=axes)
+    network = ns.load(tmp_path / "n.nsm")
+    for time, other in ((4, 9), (9, 4), (40, 3), (5, 5)):
+        x, y = torch.randn(1, time, 8), torch.randn(1, other, 8)
+        np.testing.assert_allclose(network(x.numpy(), y.numpy()), x[:, :other].sum(1).numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_pass_that_is_wrong_elsewhere_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a pass takes for true at all sizes: what is packed is compared where it might not be."""
+    from netsurgery.graph.ir import Graph
+
+    monkeypatch.setattr(Graph, "tried_sizes", lambda self: self._on_lines)
+    with pytest.raises(VerificationError, match="isn't what the model is at batch 2, time 11"):
+        pack(tmp_path, lambda x: x[:, :10].mean(1), 2, 6, 8, open_axes=TIME)
+    assert not (tmp_path / "n.nsm").exists()
 
 
 def test_sizes_that_would_take_too_much_memory_are_told_and_not_tried(tmp_path: Path) -> None:

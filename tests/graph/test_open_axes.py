@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netsurgery.errors import GraphError, SettingError, TooSmallError
+from netsurgery.graph.extents import axis, smaller
 from netsurgery.graph.ir import Graph, GraphBuilder, Input, open_shapes, with_shapes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.value_types import ValueType
@@ -67,6 +68,18 @@ def test_any_two_of_many_axes_differ_in_one_of_the_tried_sizes(count: int) -> No
     for one in graph.axes:
         for other in graph.axes:
             assert one == other or any(sizes[one] != sizes[other] for sizes in tried)
+
+
+def test_lines_that_turn_are_looked_at_behind_each_turn() -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", ("batch", "time"))
+    for stop in (500, 20):
+        x = builder.node("Slice", [x], axis=1, stop=smaller(axis("time"), stop))
+    graph = builder.graph([builder.node("Relu", [x])])
+    times = {sizes["time"] for sizes in graph.tried_sizes()}
+    assert {21, 501} <= times
+    assert max(times) > 501
+    assert simplify(graph, run_node).nodes[0].operator == "Slice"
 
 
 def test_a_size_that_only_fits_some_sizes_of_an_axis_is_refused() -> None:

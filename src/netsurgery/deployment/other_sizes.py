@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,21 +25,31 @@ from netsurgery.runtime import reference
 
 _MOST_ENTRIES = 2**25
 """Of all that a graph computes at one of the sizes, or four times what it does for the examples: more isn't tried."""
+_SOON = 2**21
+"""Of numbers that are computed where there is no model to compare with."""
 _MOST_NUMBERS = 100_000
 """Whole numbers that aren't in an example are looked for among so many from its smallest one on."""
+_FURTHER, _LARGEST = 4, 2**16
+"""Behind a border sizes are tried that are so many times as large each, up to there."""
 _FINER = 2.0**-6
 """By which share floats that stand in for more of the axis differ from those that they repeat: no two are alike."""
+
+
+Answer: TypeAlias = tuple[tuple[Array, ...], tuple[Array, ...]]
+"""Inputs, and the outputs that belong to them."""
 
 
 @dataclass(frozen=True)
 class Elsewhere:
     """What came of the other sizes.
 
-    odd: where model and graph differ, a sentence; empty if they don't. remarks: what else is to be said.
+    odd: where model and graph differ, a sentence; empty if they don't. remarks: what else is to be said. answers: what
+    the graph gave at sizes where they agree.
     """
 
     odd: str = ""
     remarks: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
 
 def compared_elsewhere(captured: Captured) -> Elsewhere:
@@ -45,37 +57,78 @@ def compared_elsewhere(captured: Captured) -> Elsewhere:
 
     Where the model itself refuses a size, as for want of positions, there is nothing to compare.
     """
-    graph, remarks = captured.graph, list[str]()
+    graph, remarks, answers = captured.graph, list[str](), list[Answer]()
     if captured.elsewhere is None:  # a program: what it notes of itself is all that there is
         noted = [sizes for sizes in captured.borders if graph.takes(sizes)]
-        return Elsewhere(f"The program holds at other sizes than {named_sizes(noted[0])} only." if noted else "")
+        odd = f"The program holds at other sizes than {named_sizes(noted[0])} only." if noted else ""
+        return Elsewhere(odd, answers=tuple(_own_answers(captured)))
     most = max(_MOST_ENTRIES, 4 * _entries(graph, sizes_of_axes(graph.inputs, captured.examples)))
-    for sizes in _tried(captured):
-        if _entries(graph, sizes) > most:
-            remarks.append(f"The model may go another way at {named_sizes(sizes)}, which is too large to be tried.")
+    for first, is_border in _tried(captured):
+        if _entries(graph, first) > most:
+            remarks.append(f"The model may go another way at {named_sizes(first)}, which is too large to be tried.")
             continue
-        agrees, said = _compared(captured, captured.elsewhere, sizes)
-        remarks += said
-        if not agrees:
-            as_written, _ = _compared(captured, captured.elsewhere, _written(captured))
-            return Elsewhere(_differs(captured, sizes) if as_written else "")  # else it is wrong at any size
-    return Elsewhere("", tuple(dict.fromkeys(remarks)))
+        waiting = deque([first, *(_further_on(captured, first) if is_border else ())])
+        while waiting:
+            sizes = waiting.popleft()
+            if not graph.takes(sizes) or _entries(graph, sizes) > most:
+                continue
+            found = _compared(captured, captured.elsewhere, sizes)
+            if found is None:
+                waiting = deque(_next_to(captured, first)) if is_border and sizes is first else deque()
+                continue
+            remarks += found.remarks
+            if not found.agrees:
+                as_written = _compared(captured, captured.elsewhere, _written(captured))
+                if as_written is not None and not as_written.agrees:
+                    return Elsewhere()  # it is wrong at any size, which is found out later
+                return Elsewhere(_differs(captured, sizes))
+            answers.append(found.answer)
+    return Elsewhere("", tuple(dict.fromkeys(remarks)), tuple(answers))
 
 
-def _compared(captured: Captured, model: Run, sizes: Sizes) -> tuple[bool, list[str]]:
-    """Whether model and graph agree at these sizes, or can't be compared; and what is to be said of their shapes."""
+def _own_answers(captured: Captured) -> Iterator[Answer]:
+    """What the graph gives behind turns of numbers that follow axes, where that is soon said."""
     graph = captured.graph
-    arrays = [_resized(array, given, sizes) for array, given in zip(captured.examples, graph.inputs, strict=True)]
+    for sizes in graph.behind_turns:
+        if _entries(graph, sizes) <= _SOON:
+            arrays = tuple(_at(captured, sizes))
+            with suppress(InputError):  # of numbers: places beyond a table
+                yield (
+                    arrays,
+                    reference.run(graph, {one.name: array for one, array in zip(graph.inputs, arrays, strict=True)}),
+                )
+
+
+def _at(captured: Captured, sizes: Sizes) -> Iterator[Array]:
+    """The examples at these sizes."""
+    for array, given in zip(captured.examples, captured.graph.inputs, strict=True):
+        yield _resized(array, given, sizes)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Whether model and graph agree at some sizes; what is to be said of their shapes; what the graph gave."""
+
+    agrees: bool
+    remarks: list[str]
+    answer: Answer
+
+
+def _compared(captured: Captured, model: Run, sizes: Sizes) -> _Compared | None:
+    """How model and graph compare at these sizes; None if they can't be compared."""
+    graph = captured.graph
+    arrays = list(_at(captured, sizes))
     feeds = {given.name: array for given, array in zip(graph.inputs, arrays, strict=True)}
     expected = _own_outputs(model, arrays)
     if expected is None:
-        return True, []
+        return None
     try:
         given, remarks = list(reference.run(graph, feeds)), list[str]()
     except (InputError, MemoryError):  # the former of numbers: places beyond a table, where the model finds something
-        return True, []
+        return None
+    answer = tuple(arrays), tuple(given)
     if len(given) != len(expected):
-        return False, []
+        return _Compared(False, [], answer)
     for place, (one, other) in enumerate(zip(given, expected, strict=True)):
         if one.shape != other.shape and one.size == other.size and _wide(one) == _wide(other):
             remarks.append(
@@ -84,7 +137,26 @@ def _compared(captured: Captured, model: Run, sizes: Sizes) -> tuple[bool, list[
             expected[place] = other = other.reshape(one.shape)
         if one.shape == other.shape and one.dtype == other.dtype == np.float32:
             given[place] = np.where(np.isnan(other), other, one)  # as of rows that cutting left padding alone
-    return compared(given, expected, graph, feeds).within, remarks
+    return _Compared(compared(given, expected, graph, feeds).within, remarks, answer)
+
+
+def _further_on(captured: Captured, border: Sizes) -> Iterator[dict[str, int]]:
+    """Where an axis is longer at a border than in the examples: sizes at which it is a few times as long, and so on.
+
+    What torch took for true up to the border, it left out of the program, and that may show later only.
+    """
+    own, sizes = sizes_of_axes(captured.graph.inputs, captured.examples), dict(border)
+    longer = [axis for axis in own if sizes[axis] > own[axis]]
+    while longer and max(sizes.values()) <= _LARGEST // _FURTHER:
+        sizes |= {axis: _FURTHER * sizes[axis] for axis in longer}
+        yield dict(sizes)
+
+
+def _next_to(captured: Captured, border: Sizes) -> Iterator[dict[str, int]]:
+    """Sizes right behind a border at which the model itself can't run, as where a loop goes beyond an end."""
+    own, steps = sizes_of_axes(captured.graph.inputs, captured.examples), captured.graph.steps
+    for more in range(1, _FURTHER):
+        yield {axis: size + more * steps.get(axis, 1) if size > own[axis] else size for axis, size in border.items()}
 
 
 def _entries(graph: Graph, sizes: Sizes) -> int:
@@ -100,10 +172,11 @@ def _own_outputs(model: Run, arrays: Sequence[Array]) -> list[Array] | None:
     return None
 
 
-def _tried(captured: Captured) -> Iterator[dict[str, int]]:
+def _tried(captured: Captured) -> Iterator[tuple[dict[str, int], bool]]:
     """Sizes of all axes that the graph takes: one of them the smallest or the next one, or where a way may end.
 
-    The examples' own are among them where torch wrote the model down at others, in the place of sizes of one.
+    The latter are marked. The examples' own are among them where torch wrote the model down at others, in the place of
+    sizes of one.
     """
     graph = captured.graph
     own = sizes_of_axes(graph.inputs, captured.examples)
@@ -111,11 +184,11 @@ def _tried(captured: Captured) -> Iterator[dict[str, int]]:
     others = [{**own, axis: size} for axis in own for size in (least[axis], own[axis] + graph.steps.get(axis, 1))]
     known = [dict(sizes) for sizes in captured.borders if sizes.keys() == own.keys()]
     seen = list[dict[str, int]]()
-    for sizes in (own, *others, *known):
+    for sizes in (own, *others, *graph.behind_turns, *known):
         if sizes not in seen and graph.takes(sizes):
             seen.append(sizes)
             if sizes != own or 1 in own.values():
-                yield sizes
+                yield sizes, sizes in known
 
 
 def _resized(array: Array, given: Input, sizes: Sizes) -> Array:

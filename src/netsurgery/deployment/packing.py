@@ -24,15 +24,16 @@ from netsurgery.deployment.calibration import batch_of, calibrated
 from netsurgery.deployment.comparison import TOLERANCE, Difference, compared, largest_difference
 from netsurgery.deployment.float_ends import Ends
 from netsurgery.deployment.known_weights import with_known_weights
-from netsurgery.deployment.other_sizes import compared_elsewhere
+from netsurgery.deployment.other_sizes import Answer, compared_elsewhere
 from netsurgery.deployment.separate_process import asked_apart
 from netsurgery.errors import CaptureError, SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, Choices, capture
+from netsurgery.graph.examples import sizes_of_axes
 from netsurgery.graph.extents import Extent, axis
 from netsurgery.graph.fixed_point import same_everywhere
 from netsurgery.graph.grid_choice import Choice
-from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes, named_axes
+from netsurgery.graph.ir import Array, Graph, Input, InputShapes, OpenAxes, named_axes, named_sizes
 from netsurgery.graph.passes import simplify
 from netsurgery.graph.rounding import rounded
 from netsurgery.graph.weights import Weights, same_bits
@@ -211,7 +212,7 @@ def pack(
     if rounding is not None:
         rounding.check_removed(model)
     choices = Choices(open_axes, input_shapes, input_values, outputs)
-    captured = _captured(model, example_inputs, choices)
+    captured, answers = _captured(model, example_inputs, choices)
     for name, constant in captured.graph.constants.items():
         require_finite(name, constant.values)  # not later: passes fold constants into others, and leave some out
     expected, whose = _expected(model, captured)
@@ -244,7 +245,10 @@ def pack(
         content = encode(graph, names=names) if temporary is None else temporary.read_bytes()
         read = _read_back(content, graph, path)
         found = _difference(read, examples, expected, whose, path)
-        of_engine = _engine_difference(content, read, examples, expected, path)
+        session = Session(content)
+        of_engine = _engine_difference(session, read, examples, expected, path)
+        if weights == "exact" and calibration is None:
+            _require_same_elsewhere(session, read, answers, path)
         found = max(found, of_engine, key=lambda one: one.share / one.allowed)
     connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
@@ -266,25 +270,28 @@ def pack(
     )
 
 
-def _captured(model: Any, example_inputs: Any, choices: Choices) -> Captured:
-    """The model, compared at other sizes: with its batch fixed where it isn't the same at another one.
+def _captured(model: Any, example_inputs: Any, choices: Choices) -> tuple[Captured, tuple[Answer, ...]]:
+    """The model, compared at other sizes: with its batch fixed where it isn't the same at another one; answers there.
 
     Raises CaptureError for other axes.
     """
     captured = capture(model, reference.run_node, example_inputs, choices)
     elsewhere = captured.memo.get("elsewhere") or compared_elsewhere(captured)
-    captured.memo["elsewhere"] = elsewhere
+    captured.memo["elsewhere"] = replace(elsewhere, answers=())  # the next weights give others
     if not elsewhere.odd:
-        return replace(captured, remarks=(*captured.remarks, *elsewhere.remarks))
+        return replace(captured, remarks=(*captured.remarks, *elsewhere.remarks)), elsewhere.answers
     if captured.elsewhere is None:
         raise CaptureError(
             f"{elsewhere.odd} A packed network would run there, too: fix that size with input_shapes (--input-shape), "
             "or export the model without what branches on it."
         )
     if choices.open is not None:
-        raise CaptureError(f"{elsewhere.odd} Leave that axis out of open_axes, or write forward without the branch.")
+        raise CaptureError(
+            f"{elsewhere.odd} Leave that axis out of open_axes, or write forward without the branch; where there is "
+            "none, give examples as large as what the network is for."
+        )
     fixed = capture(model, reference.run_node, example_inputs, replace(choices, open={}))
-    return replace(fixed, fixed=(f"The batch is fixed: {elsewhere.odd[0].lower()}{elsewhere.odd[1:]}",))
+    return replace(fixed, fixed=(f"The batch is fixed: {elsewhere.odd[0].lower()}{elsewhere.odd[1:]}",)), ()
 
 
 _IN_FLOAT32 = ", of the model in float32"
@@ -371,11 +378,27 @@ def _advice(whose: str) -> str:
     )
 
 
+def _require_same_elsewhere(session: Session, graph: Graph, answers: Sequence[Answer], path: str | Path) -> None:
+    """Raise VerificationError unless the engine gives at other sizes what the model's graph, as it was read, gives."""
+    for arrays, expected in answers:
+        given = session(*arrays)
+        outputs = [
+            np.where(np.isnan(other), other, one) if one.dtype == np.float32 and one.shape == other.shape else one
+            for one, other in zip(given if isinstance(given, tuple) else (given,), expected, strict=True)
+        ]
+        if not compared(outputs, expected, graph, _feeds(graph, arrays)).within:
+            sizes = named_sizes(sizes_of_axes(graph.inputs, arrays))
+            raise VerificationError(
+                f"{path}: the packed network isn't what the model is at {sizes}; nothing was kept. That is a fault of "
+                "netsurgery: please report it with the model. Fixed axes (input_shapes, or no open_axes) avoid it."
+            )
+
+
 def _engine_difference(
-    content: bytes, graph: Graph, examples: Sequence[Array], expected: Sequence[Array], path: str | Path
+    session: Session, graph: Graph, examples: Sequence[Array], expected: Sequence[Array], path: str | Path
 ) -> Difference:
     """The same of what the engine, which will run the file, makes of its bytes."""
-    outputs = Session(content)(*examples)
+    outputs = session(*examples)
     given = outputs if isinstance(outputs, tuple) else (outputs,)
     if same_everywhere(graph).issuperset(graph.outputs) and not all(map(np.array_equal, given, _run(graph, examples))):
         raise VerificationError(

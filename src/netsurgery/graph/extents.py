@@ -82,6 +82,23 @@ class Extent:
         """Behind how many entries of an axis the stairs of its quotients repeat."""
         return math.lcm(1, *(_period_of(factor) for factor in self._factors()))
 
+    def turns(self, sizes: Mapping[str, int], steps: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+        """(an axis, its first size) at which what is above zero is so no longer, or what wasn't is; others as in sizes.
+
+        steps: of axes whose sizes are multiples.
+
+        >>> list(smaller(axis("time"), 10).turns({"time": 2}, {}))
+        [('time', 11)]
+        """
+        for factor in self._factors():
+            if isinstance(factor, str):
+                continue
+            yield from factor.of.turns(sizes, steps)
+            for name in factor.of.axes if isinstance(factor, Above) else ():
+                size = _turn(factor.of, name, sizes, steps.get(name, 1))
+                if size is not None:
+                    yield name, size
+
     def put(self, numbers: Mapping[str, Number]) -> Number:
         """The same with numbers, or extents, in the place of axes; others stay."""
         total: Number = 0
@@ -289,6 +306,30 @@ def _factor_at(factor: Factor, sizes: Mapping[str, int]) -> int:
     if factor not in sizes:
         raise GraphError(f"an attribute follows the open axis {factor!r}, of which no size is given.")
     return sizes[factor]
+
+
+def _turn(number: Extent, name: str, sizes: Mapping[str, int], step: int) -> int | None:
+    """The first size of an axis, in steps from that in `sizes` on, at which a number has another sign."""
+
+    def sign(size: int) -> int:
+        value = number.at({**sizes, name: size})
+        return (value > 0) - (value < 0)
+
+    low = high = sizes[name]
+    begins = sign(low)
+    while (sign(high) or begins) == begins:  # nothing is on the one side as well as on the other
+        low, high = high, high + max(high // step, 1) * step
+        begins = begins or sign(low)
+        if high > _FURTHEST_TURN:
+            return None
+    while high - low > step:
+        middle = low + (high - low) // step // 2 * step
+        low, high = (middle, high) if (sign(middle) or begins) == begins else (low, middle)
+    return high
+
+
+_FURTHEST_TURN = 2**26
+"""No axis is looked at further: in fewer entries than that, nothing is to be cut from what would be longer."""
 
 
 def _axes_of(factor: Factor) -> tuple[str, ...]:

@@ -290,22 +290,24 @@ class Graph:
             pass
         return True
 
-    def tried_sizes(self, least: Sizes | None = None) -> tuple[dict[str, int], ...]:
+    def tried_sizes(self) -> tuple[dict[str, int], ...]:
         """Sizes of the open axes at which something about shapes has to hold to be taken for true at all sizes.
 
         Sizes of values follow an axis in a line, or, behind strides, in stairs around a line: so the smallest size, the
         next one, and one more than two flights of stairs further, as far as an axis takes them: counted in its steps.
         Axes differ from each other in at least one of them, so that two are never mixed up. Where numbers of nodes
-        follow axes, no larger ones than every operator takes: a table of positions ends somewhere.
+        follow axes, no larger ones than every operator takes: a table of positions ends somewhere. Lines that turn
+        somewhere, as where ten entries are cut from as many as there are, are looked at behind each turn as well.
         """
-        smallest = self.least if least is None else least
+        return (*self._on_lines, *self.behind_turns)
+
+    @cached_property
+    def _on_lines(self) -> tuple[dict[str, int], ...]:
+        smallest = self.least
         if not smallest:
             return ({},)
-        steps = [self.steps.get(name, 1) for name in smallest]
-        far = 2 * math.lcm(self._period(), *steps)
-        places = [
-            (place, step, *named) for place, (step, named) in enumerate(zip(steps, smallest.items(), strict=True))
-        ]
+        far = self._far
+        places = [(place, self.steps.get(name, 1), name, size) for place, (name, size) in enumerate(smallest.items())]
         tried = (
             dict(smallest),
             {name: size + step * (1 + place) for place, step, name, size in places},
@@ -313,6 +315,26 @@ class Graph:
         )
         follows = any(made.extents for made in self.nodes)
         return tuple(self._within(sizes, smallest) for sizes in tried) if follows else tried
+
+    @cached_property
+    def behind_turns(self) -> tuple[dict[str, int], ...]:
+        """Sizes at which one axis has just passed a turn of a number that follows it, and those far behind that."""
+        sizes = self._on_lines[min(1, len(self._on_lines) - 1)]
+        passed: dict[str, set[int]] = {name: set() for name in sizes}
+        for extent in dict.fromkeys(extent for made in self.nodes for extent in made.extents):
+            for name, size in extent.turns(sizes, self.steps):
+                passed[name].add(size)
+        found = []
+        for name, turns in passed.items():
+            ordered = sorted(turns)
+            for size in (*ordered[:_MOST_TURNS], *ordered[_MOST_TURNS:][-1:]):
+                found += [{**sizes, name: size}, {**sizes, name: size + self._far}]
+        return tuple(tried for tried in found if self.takes(tried))
+
+    @property
+    def _far(self) -> int:
+        """More than two flights of any stairs, in entries that every axis has whole steps of."""
+        return 2 * math.lcm(self._period(), *self.steps.values())
 
     def _within(self, sizes: Sizes, smallest: Sizes) -> dict[str, int]:
         """Sizes as far on the way from the smallest ones to these as every operator takes."""
@@ -517,6 +539,10 @@ def open_shapes(graph: Graph) -> list[tuple[int | str | None, ...]]:
         return tuple(None if axis == decided else size for axis, size in enumerate(sizes))
 
     return [shape(name) for name in graph.shown_outputs]
+
+
+_MOST_TURNS = 8
+"""So many turns of one axis are looked at, and the last one: a loop over slices may have very many."""
 
 
 def _at(sizes: Sizes, least: Sizes) -> str:

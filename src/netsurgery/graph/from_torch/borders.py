@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
 
 from netsurgery.graph.from_torch.call import Open
-from netsurgery.graph.from_torch.inputs import input_of
-from netsurgery.graph.from_torch.program import AxisNames, axes_of, conditions_of
+from netsurgery.graph.from_torch.inputs import given_inputs
+from netsurgery.graph.from_torch.program import AxisNames, axes_of, conditions_of, is_of_remainders
 
 Sizes = Mapping[str, int]
 
@@ -51,7 +50,7 @@ def borders_of_code(program: ExportedProgram) -> tuple[tuple[int, int, int], ...
     That is for programs that come without their model, as from a .pt2 file. A bound that was given with a Dim says
     nothing of a model; a condition that its code came upon does.
     """
-    places = {name: place for place, (name, _) in enumerate(_inputs(program))}
+    places = {node.name: place for place, (node, _, _) in enumerate(given_inputs(program))}
     found: list[tuple[int, int, int]] = []
     for code in getattr(program, "_guards_code", None) or ():
         noted = _OF_ONE_SIZE.fullmatch(str(code))
@@ -65,7 +64,7 @@ def borders_of_code(program: ExportedProgram) -> tuple[tuple[int, int, int], ...
 def bounds_of(program: ExportedProgram) -> tuple[tuple[int, int, int], ...]:
     """(place of the input, place of the size, the largest size) of each open size that a program holds up to."""
     found: list[tuple[int, int, int]] = []
-    for place, (_, shape) in enumerate(_inputs(program)):
+    for place, (_, shape, _) in enumerate(given_inputs(program)):
         for at, size in enumerate(shape):
             if isinstance(size, Open):
                 many, symbol = size.expression.as_coeff_Mul()
@@ -75,17 +74,10 @@ def bounds_of(program: ExportedProgram) -> tuple[tuple[int, int, int], ...]:
     return tuple(found)
 
 
-def _inputs(program: ExportedProgram) -> list[tuple[str, Any]]:
-    """Names and shapes of the program's inputs."""
-    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
-    specs = zip(placeholders, program.graph_signature.input_specs, strict=True)
-    return [(node.name, input_of(node)[0]) for node, spec in specs if spec.kind == InputKind.USER_INPUT]
-
-
 def _symbols(program: ExportedProgram, names: AxisNames) -> dict[Any, tuple[str, int]]:
     """Torch's symbol -> the axis, and of how many of the symbol its size consists."""
     symbols: dict[Any, tuple[str, int]] = {}
-    for size, name in axes_of([shape for _, shape in _inputs(program)], names).items():
+    for size, name in axes_of([shape for _, shape, _ in given_inputs(program)], names).items():
         if isinstance(size, Open):
             many, symbol = size.expression.as_coeff_Mul()
             symbols[symbol] = name, int(many)
@@ -117,7 +109,8 @@ def _excluded_sizes(conditions: list[Any], symbols: Mapping[Any, tuple[str, int]
 def _not_in_ranges(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterator[Any]:
     """Those that torch didn't make a range of, each part of a conjunction for itself.
 
-    These are on several sizes, or bound from above what is computed of one. Lower bounds are what windows need.
+    These are on several sizes, or bound from above what is computed of one, or say what that is, as how often a loop
+    went. Lower bounds are what windows need, and what is left of a division is seen to where the program is read.
     """
     for condition in conditions:
         kind, sides = type(condition).__name__, getattr(condition, "args", ())
@@ -127,6 +120,9 @@ def _not_in_ranges(conditions: list[Any], symbols: Mapping[Any, Any]) -> Iterato
             continue
         if kind == "Unequality" and any(getattr(side, "is_Integer", False) and int(side) > 1 for side in sides):
             yield condition
+        if kind == "Equality" and not is_of_remainders(condition):
+            yield condition
+            continue
         from_above = bound is not None and not sides[bound].free_symbols and not sides[1 - bound].is_Symbol
         if from_above or len(condition.free_symbols & symbols.keys()) > 1:
             yield condition

@@ -59,7 +59,18 @@ class StoredTensors:
         return self._tied[memory(stored)]
 
 
-def input_of(node: torch.fx.Node) -> tuple[Sizes, ValueType]:
+def given_inputs(program: ExportedProgram) -> list[tuple[torch.fx.Node, Sizes, ValueType]]:
+    """What a caller gives: the placeholder, its shape, and the type of its entries. Raises CaptureError."""
+    return [(node, *_input_of(node)) for node, spec in placeholders_of(program) if spec.kind == InputKind.USER_INPUT]
+
+
+def placeholders_of(program: ExportedProgram) -> list[tuple[torch.fx.Node, InputSpec]]:
+    """What a program reads, with what torch says of it: parameters, buffers, tensors of its code, inputs."""
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+    return list(zip(placeholders, program.graph_signature.input_specs, strict=True))
+
+
+def _input_of(node: torch.fx.Node) -> tuple[Sizes, ValueType]:
     """An input's shape, and the type of its entries. Raises CaptureError."""
     given = node.meta.get("val")
     if not isinstance(given, torch.Tensor):

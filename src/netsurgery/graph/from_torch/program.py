@@ -31,7 +31,13 @@ from netsurgery.graph.from_torch.complex_numbers import translated as complex_ca
 from netsurgery.graph.from_torch.cuts import cut_of
 from netsurgery.graph.from_torch.extents import Symbols
 from netsurgery.graph.from_torch.in_place import functional_targets, works_in_place
-from netsurgery.graph.from_torch.inputs import COMPUTED_TYPES, FLOAT_ADVICE, StoredTensors, input_of
+from netsurgery.graph.from_torch.inputs import (
+    COMPUTED_TYPES,
+    FLOAT_ADVICE,
+    StoredTensors,
+    given_inputs,
+    placeholders_of,
+)
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
 from netsurgery.graph.from_torch.operators import TRANSLATIONS
@@ -105,7 +111,7 @@ def _read(program: ExportedProgram, names: AxisNames) -> Graph:
         return reader.graph()
     except (GraphError, UnsupportedOperatorError) as refusal:
         steps = reader.steps()
-        if not steps:
+        if not steps or not reader.examples_have(steps):  # else the model branches on what is left of a size
             raise
         try:
             return _Reader(program, names, steps).graph()
@@ -119,6 +125,8 @@ class _Reader:
         self._names = names
         self._given_steps = steps
         self._axes: tuple[str, ...] = ()
+        self._written: list[tuple[str, int | None]] = []
+        """Axes and the examples' sizes of them."""
         self._conditions = _divisibilities(program)
         self._whole: Graph | None = None
         """The graph, once all of it is read, which may contradict itself."""
@@ -134,7 +142,7 @@ class _Reader:
 
     def graph(self) -> Graph:
         nodes = list(self._program.graph.nodes)
-        self._read_inputs([node for node in nodes if node.op == "placeholder"])
+        self._read_inputs()
         for node in nodes:
             if node.op == "call_function" and node not in self._skipped:
                 self._values[node] = self._value(node)
@@ -162,6 +170,10 @@ class _Reader:
         steps = {name: math.lcm(found.get(name, 1), known.get(name, 1)) for name in (*found, *known)}
         return {} if steps == known else steps
 
+    def examples_have(self, steps: Mapping[str, int]) -> bool:
+        """Whether the sizes at which torch wrote the model down are multiples of these, as far as it says."""
+        return all(size is None or size % steps.get(name, 1) == 0 for name, size in self._written)
+
     def _takes(self, sizes: Mapping[str, int]) -> bool:
         if not self._symbols.hold(self._conditions, sizes):
             return False
@@ -172,19 +184,24 @@ class _Reader:
             return False
         return True
 
-    def _read_inputs(self, placeholders: list[torch.fx.Node]) -> None:
+    def _read_inputs(self) -> None:
         """The inputs first, so that they get the names that `forward` gives them; then parameters and buffers."""
-        specs = list(zip(placeholders, self._program.graph_signature.input_specs, strict=True))
-        given = [(node, *input_of(node)) for node, spec in specs if spec.kind == InputKind.USER_INPUT]
+        given = given_inputs(self._program)
         axes = axes_of([shape for _, shape, _ in given], self._names)
         self._axes = tuple(dict.fromkeys(axes.values()))
+        self._written = [
+            (axes[size], getattr(of_torch.node, "hint", None))
+            for node, shape, _ in given
+            for size, of_torch in zip(shape, node.meta["val"].shape, strict=True)
+            if isinstance(size, Open)
+        ]
         named = {size.expression: name for size, name in axes.items() if isinstance(size, Open)}
         self._symbols = Symbols(named, self._given_steps)
         for node, shape, kind in given:
             name = self._builder.input(node.name, [axes.get(size, size) for size in shape], kind)  # type: ignore[arg-type]
             self._values[node] = Activation(name, shape)
         tensors = StoredTensors(self._program)
-        for node, spec in specs:
+        for node, spec in placeholders_of(self._program):
             if spec.kind != InputKind.USER_INPUT and node.users:
                 self._values[node] = constant = tensors.constant(spec)
                 if isinstance(constant, Constant):
@@ -335,7 +352,7 @@ def _divisibilities(program: ExportedProgram) -> tuple[Any, ...]:
     What else it noted of sizes (that they are larger than one, differ, or are equal somewhere) holds because the
     examples had them, and is left to the operators.
     """
-    return tuple(one for one in conditions_of(program) if _is_noted(one))
+    return tuple(one for one in conditions_of(program) if is_of_remainders(one))
 
 
 def conditions_of(program: ExportedProgram) -> list[Any]:
@@ -347,7 +364,7 @@ def conditions_of(program: ExportedProgram) -> list[Any]:
     return []
 
 
-def _is_noted(condition: Any) -> bool:
+def is_of_remainders(condition: Any) -> bool:
     """True if a number is divided by another one, or is said to divide without a remainder.
 
     That one size doesn't divide another holds of those of the examples, and isn't what the model depends on; nor is
