@@ -358,3 +358,96 @@ def test_an_axis_may_have_any_name_where_attributes_follow_it(axes: dict[int, st
     for batch, time in ((1, 5), (4, 5), (3, 9))[: 1 + len(axes)]:
         x = torch.randn(batch, time, 8)
         np.testing.assert_allclose(ns.load(path)(x.numpy()), model(x).detach().numpy(), rtol=0, atol=1e-5)
+
+
+def as_in(model: nn.Module, path: Path, *sizes: tuple[int, ...]) -> None:
+    """The packed network gives what the model gives at these sizes."""
+    network = ns.load(path)
+    for size in sizes:
+        x = torch.randn(size)
+        with torch.no_grad():
+            np.testing.assert_allclose(network(x.numpy()), model(x).numpy(), rtol=1e-4, atol=1e-4)
+
+
+PLANE: Any = {"x": {0: "batch", 2: "height", 3: "width"}}
+
+
+class Resampled(nn.Module):
+    """Halved by a convolution, and brought back to its size by a transposed one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(4, 3, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        up: Tensor = self.up(self.down(x), output_size=x.shape[2:])
+        return up
+
+
+def test_a_transposed_convolution_gives_the_size_that_was_there_before(path: Path) -> None:
+    ns.pack(model := Resampled().eval(), path, example_inputs=torch.randn(2, 3, 12, 15), open_axes=PLANE)
+    as_in(model, path, (1, 3, 13, 20), (2, 3, 7, 7), (1, 3, 30, 9))
+
+
+class Windows(nn.Module):
+    """The largest numbers of windows of any size."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (-1, self.size)).unflatten(4, (-1, self.size)).amax((3, 5))
+
+
+@pytest.mark.parametrize("size", [3, 6, 7, 14, 20])
+def test_windows_take_multiples_of_their_size(size: int, path: Path) -> None:
+    x = torch.randn(2, 3, 2 * size, 3 * size)
+    report = ns.pack(model := Windows(size), path, example_inputs=x, open_axes=PLANE)
+    assert report.steps == {"height": size, "width": size}
+    as_in(model, path, (1, 3, 5 * size, size), (3, 3, size, 4 * size))
+
+
+class Branching(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 if x.shape[1] % 4 == 3 else x
+
+
+def test_a_branch_on_a_remainder_is_no_step_that_the_examples_do_not_have(path: Path) -> None:
+    axes = {"x": {0: "batch", 1: "time"}}
+    with pytest.raises(CaptureError, match="it branches on what is left of a size that is divided"):
+        ns.pack(Branching(), path, example_inputs=torch.randn(2, 5, 8), open_axes=axes)
+
+
+@pytest.mark.parametrize("sizes", [((2, 3, 8), (2, 3, 4)), ((2, 3), (2, 3))])
+def test_a_list_of_tensors_is_not_one_input(sizes: tuple[tuple[int, ...], ...], path: Path) -> None:
+    class Levels(nn.Module):
+        def forward(self, levels: list[Tensor]) -> Tensor:
+            return levels[0].sum() + levels[1].sum()
+
+    levels = [torch.randn(size) for size in sizes]
+    for examples in ([levels], {"levels": levels}):
+        with pytest.raises(InputError, match="hold a list of tensors for one input; each input has to be one tensor"):
+            ns.pack(Levels(), path, example_inputs=examples)
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_an_encoder_that_leaves_padding_out_is_compared_with_what_its_layers_compute(padded: bool, path: Path) -> None:
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
+
+        def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+            encoded: Tensor = self.encoder(x, src_key_padding_mask=padding)
+            return encoded
+
+    padding = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 0, 0, 1]]).bool() & padded
+    fast = torch.backends.mha.get_fastpath_enabled()
+    report = ns.pack(model := Padded().eval(), path, example_inputs=(x := torch.randn(2, 5, 8), padding))
+    assert "nn.TransformerEncoder gives zeros where a mask says padding" in str(report)
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+    assert not model.encoder._forward_pre_hooks
+    expected = model(x, padding).detach().numpy()  # with gradients
+    np.testing.assert_allclose(ns.load(path)(x.numpy(), padding.numpy()), expected, rtol=1e-4, atol=1e-5)

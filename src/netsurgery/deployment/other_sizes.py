@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,27 +62,40 @@ def compared_elsewhere(captured: Captured) -> Elsewhere:
         odd = f"The program holds at other sizes than {named_sizes(noted[0])} only." if noted else ""
         return Elsewhere(odd, answers=tuple(_own_answers(captured)))
     most = max(_MOST_ENTRIES, 4 * _entries(graph, sizes_of_axes(graph.inputs, captured.examples)))
-    for first, is_border in _tried(captured):
-        if _entries(graph, first) > most:
-            remarks.append(f"The model may go another way at {named_sizes(first)}, which is too large to be tried.")
-            continue
-        waiting = deque([first, *(_further_on(captured, first) if is_border else ())])
-        while waiting:
-            sizes = waiting.popleft()
-            if not graph.takes(sizes) or _entries(graph, sizes) > most:
-                continue
-            found = _compared(captured, captured.elsewhere, sizes)
-            if found is None:
-                waiting = deque(_next_to(captured, first)) if is_border and sizes is first else deque()
-                continue
-            remarks += found.remarks
-            if not found.agrees:
-                as_written = _compared(captured, captured.elsewhere, _written(captured))
-                if as_written is not None and not as_written.agrees:
-                    return Elsewhere()  # it is wrong at any size, which is found out later
-                return Elsewhere(_differs(captured, sizes))
+
+    def compare(sizes: Sizes) -> _Compared | None:
+        if not graph.takes(sizes) or _entries(graph, sizes) > most:
+            return None
+        found = _compared(captured, captured.elsewhere, sizes)  # type: ignore[arg-type]
+        if found is not None and found.agrees:
+            remarks.extend(found.remarks)
             answers.append(found.answer)
+        return found
+
+    for sizes, is_border in _tried(captured):
+        if _entries(graph, sizes) > most:
+            remarks.append(f"The model may go another way at {named_sizes(sizes)}, which is too large to be tried.")
+        found = compare(sizes)
+        if found is None and is_border:
+            sizes, found = next(
+                ((more, one) for more in _next_to(captured, sizes) if (one := compare(more))), ({}, None)
+            )
+        if found is not None and not found.agrees:
+            return _odd(captured, captured.elsewhere, sizes)
+    for further in _further_on(captured):
+        for sizes in further:
+            found = compare(sizes)
+            if found is None:
+                break
+            if not found.agrees:
+                return _odd(captured, captured.elsewhere, sizes)
     return Elsewhere("", tuple(dict.fromkeys(remarks)), tuple(answers))
+
+
+def _odd(captured: Captured, model: Run, sizes: Sizes) -> Elsewhere:
+    """What is to be said where they differ; nothing if they do so at the sizes that torch wrote down, too."""
+    as_written = _compared(captured, model, _written(captured))
+    return Elsewhere(_differs(captured, sizes) if as_written is None or as_written.agrees else "")
 
 
 def _own_answers(captured: Captured) -> Iterator[Answer]:
@@ -140,16 +152,22 @@ def _compared(captured: Captured, model: Run, sizes: Sizes) -> _Compared | None:
     return _Compared(compared(given, expected, graph, feeds).within, remarks, answer)
 
 
-def _further_on(captured: Captured, border: Sizes) -> Iterator[dict[str, int]]:
-    """Where an axis is longer at a border than in the examples: sizes at which it is a few times as long, and so on.
+def _further_on(captured: Captured) -> Iterator[Iterator[dict[str, int]]]:
+    """For each axis that has a border above the examples' size, sizes that are a few times as large each.
 
     What torch took for true up to the border, it left out of the program, and that may show later only.
     """
-    own, sizes = sizes_of_axes(captured.graph.inputs, captured.examples), dict(border)
-    longer = [axis for axis in own if sizes[axis] > own[axis]]
-    while longer and max(sizes.values()) <= _LARGEST // _FURTHER:
-        sizes |= {axis: _FURTHER * sizes[axis] for axis in longer}
-        yield dict(sizes)
+    own = sizes_of_axes(captured.graph.inputs, captured.examples)
+
+    def from_there_on(axis: str, size: int) -> Iterator[dict[str, int]]:
+        while size <= _LARGEST // _FURTHER:
+            size *= _FURTHER
+            yield {**own, axis: size}
+
+    for axis, size in own.items():
+        above = [sizes[axis] for sizes in captured.borders if sizes.keys() == own.keys() and sizes[axis] > size]
+        if above:
+            yield from_there_on(axis, min(above))
 
 
 def _next_to(captured: Captured, border: Sizes) -> Iterator[dict[str, int]]:

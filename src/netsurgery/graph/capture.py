@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -323,6 +323,19 @@ def _sequence(given: Any) -> Sequence[Any]:
     return given if isinstance(given, list | tuple) else [given]
 
 
+def _flat(given: Any) -> Iterator[Any]:
+    """What lists, tuples and dicts hold in the end."""
+    if isinstance(given, list | tuple | Mapping):
+        for one in given.values() if isinstance(given, Mapping) else given:
+            yield from _flat(one)
+    else:
+        yield given
+
+
+def _has_axes(given: Any) -> bool:
+    return hasattr(given, "detach") and bool(getattr(given, "ndim", 0))
+
+
 def array_of(given: Any, whose: str = "example_inputs") -> Array:
     """A tensor or array-like as an array: int32, int64 and bools as they are, all others as float32.
 
@@ -330,6 +343,11 @@ def array_of(given: Any, whose: str = "example_inputs") -> Array:
     """
     if getattr(given, "is_meta", False):
         raise InputError(f"{whose} hold a tensor on the meta device, which has no numbers: give real ones.")
+    if isinstance(given, list | tuple | Mapping) and any(_has_axes(leaf) for leaf in _flat(given)):
+        raise InputError(
+            f"{whose} hold a {type(given).__name__} of tensors for one input; each input has to be one tensor: wrap "
+            "the model in a module whose forward takes them one by one."
+        )
     try:
         value: npt.ArrayLike = np.asarray(without_torch(given)) if hasattr(given, "detach") else given
     except TypeError as error:  # numpy has no such type: bfloat16, float8, sparse tensors
@@ -337,7 +355,10 @@ def array_of(given: Any, whose: str = "example_inputs") -> Array:
             f"{whose} hold a {given.layout} tensor of {given.dtype}; netsurgery computes in float32: "
             "call model.float() and give dense float32 inputs."
         ) from error
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{whose} hold lists of unequal lengths; tensors or arrays of numbers are needed.") from error
     if array.dtype.kind not in "fiub":
         raise InputError(f"{whose} hold a {type(given).__name__}; tensors or arrays of numbers are needed.")
     kind = np.dtype(np.float32) if type_of(array.dtype) is None else array.dtype

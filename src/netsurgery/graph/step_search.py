@@ -12,6 +12,9 @@ from netsurgery.graph.ir import Sizes
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 """What is tried. Halves are what networks make of sizes."""
 
+ODD = (1, 7, 3, 5, 9)
+"""Such parts are tried one after another, each times all of STEPS: windows and patches have 7, 14 or 3 entries, too."""
+
 _LARGEST = STEPS[-1]
 
 BEGINNINGS = (3, 37, 67)
@@ -23,11 +26,22 @@ def steps_of(takes: Callable[[Sizes], bool], axes: Sequence[str]) -> dict[str, i
 
     Empty if the model takes no multiples of any step, or sizes that are none.
     """
-    sizes = next((sizes for sizes in (_multiples(axes, first) for first in BEGINNINGS) if takes(sizes)), None)
+    for odd in ODD:
+        steps = _steps_of(takes, axes, odd)
+        if steps:
+            return steps
+    return {}
+
+
+def _steps_of(takes: Callable[[Sizes], bool], axes: Sequence[str], odd: int) -> dict[str, int]:
+    """The same among powers of two, and these times an odd number."""
+    largest = odd * _LARGEST
+    every = (_multiples(axes, first, largest) for first in BEGINNINGS)
+    sizes = next((sizes for sizes in every if takes(sizes)), None)
     if sizes is None:
         return {}
-    search = _Search(takes, sizes)
-    steps = dict.fromkeys(axes, _LARGEST)
+    search = _Search(takes, sizes, odd)
+    steps = dict.fromkeys(axes, largest)
     steps |= {axis: 1 for axis in axes if search.takes({**steps, axis: 1})}
     if not search.takes(steps):
         return {}
@@ -39,8 +53,8 @@ def steps_of(takes: Callable[[Sizes], bool], axes: Sequence[str]) -> dict[str, i
 class _Search:
     """Looks for smaller steps around sizes that a model takes."""
 
-    def __init__(self, takes: Callable[[Sizes], bool], sizes: Sizes) -> None:
-        self._takes, self._sizes = takes, sizes
+    def __init__(self, takes: Callable[[Sizes], bool], sizes: Sizes, odd: int) -> None:
+        self._takes, self._sizes, self._odd = takes, sizes, odd
 
     def takes(self, steps: Sizes) -> bool:
         """Whether the model takes odd multiples of these steps."""
@@ -50,9 +64,13 @@ class _Search:
 
     def reduced(self, steps: dict[str, int], axes: Sequence[str]) -> dict[str, int]:
         """The steps with the smallest one for these axes, which have the same, that the model takes."""
-        if not axes:
+        if not axes or steps[axes[0]] == 1:
             return steps
-        smaller = STEPS[: STEPS.index(steps[axes[0]]) + 1]
+        if self._odd > 1 and steps[axes[0]] % self._odd == 0:
+            even = dict.fromkeys(axes, steps[axes[0]] // self._odd)
+            steps = {**steps, **even} if self.takes({**steps, **even}) else steps
+        part = self._odd if self._odd > 1 and steps[axes[0]] % self._odd == 0 else 1
+        smaller = [part * step for step in STEPS[: STEPS.index(steps[axes[0]] // part) + 1]]
         low, high = 0, len(smaller) - 1
         while low < high:
             middle = (low + high) // 2
@@ -63,6 +81,6 @@ class _Search:
         return {**steps, **dict.fromkeys(axes, smaller[high])}
 
 
-def _multiples(axes: Sequence[str], first: int) -> dict[str, int]:
+def _multiples(axes: Sequence[str], first: int, largest: int) -> dict[str, int]:
     """Multiples of the largest step, all of them different."""
-    return {axis: _LARGEST * (first + 2 * place) for place, axis in enumerate(axes)}
+    return {axis: largest * (first + 2 * place) for place, axis in enumerate(axes)}

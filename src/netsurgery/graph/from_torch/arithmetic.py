@@ -95,6 +95,12 @@ def clamp(low: str, high: str) -> Callable[[Call], str]:
     return translate
 
 
+def randomized_leaky_relu(call: Call) -> str:
+    """aten.rrelu outside of training: LeakyRelu with the mean of its slopes."""
+    slope = (float(call.number("lower")) + float(call.number("upper"))) / 2
+    return call.node("LeakyRelu", [call.operand("self")], alpha=slope)
+
+
 def prelu(call: Call) -> str:
     """aten.prelu: LeakyRelu for one slope; else a slope for each channel, (C,) or in its place already."""
     sizes, value = call.sizes("weight"), call.arguments["weight"]

@@ -6,10 +6,12 @@ holds up to 16. Operators leave notes as well, of what their windows need: what 
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from sympy import lambdify  # type: ignore[import-untyped]
 from torch.export import ExportedProgram
 
 from netsurgery.graph.from_torch.call import Open
@@ -134,15 +136,17 @@ _BOUNDED = {"LessThan": 1, "StrictLessThan": 1, "GreaterThan": 0, "StrictGreater
 
 def _nearest_failing(condition: Any, symbols: Mapping[Any, tuple[str, int]], sizes: Sizes) -> Iterator[dict[str, int]]:
     """The sizes nearest to the examples', with one of them larger or smaller, at which a condition doesn't hold."""
+    ours = sorted(condition.free_symbols & symbols.keys(), key=str)
+    if len(ours) < len(condition.free_symbols):
+        return
+    said = lambdify(ours, condition, [_FUNCTIONS, "math"])
 
     def holds(at: Sizes) -> bool:
-        here = {symbol: at[axis] // many for symbol, (axis, many) in symbols.items()}
         try:
-            return str(condition.subs(here)) != "False"
-        except Exception:  # of sympy, where a size in it isn't one any more
+            return bool(said(*(at[axis] // many for axis, many in (symbols[one] for one in ours))))
+        except Exception:  # where a size in it isn't one any more, or of a function that isn't known
             return True
 
-    ours = sorted(condition.free_symbols & symbols.keys(), key=str)
     for axis, many in (symbols[one] for one in ours):
         own = sizes[axis]
 
@@ -155,6 +159,18 @@ def _nearest_failing(condition: Any, symbols: Mapping[Any, tuple[str, int]], siz
         for size in sorted({*others, *(size for size in near if not held(size)), far} - {own}):
             if size % many == 0 and not held(size):
                 yield {**sizes, axis: _nearest(own, size, many, held)}
+
+
+_FUNCTIONS = {
+    "FloorDiv": operator.floordiv,
+    "CleanDiv": operator.floordiv,
+    "CeilDiv": lambda number, by: -(-number // by),
+    "Mod": operator.mod,
+    "PythonMod": operator.mod,
+    "Max": max,
+    "Min": min,
+}
+"""Torch's functions of sizes, by name: to put numbers into sympy's expressions takes a thousand times as long."""
 
 
 def _doubled(size: int) -> Iterator[int]:

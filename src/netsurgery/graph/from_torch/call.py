@@ -319,9 +319,11 @@ class Call:
         return value
 
     def whole(self, argument: str, count: int) -> tuple[int, ...]:
-        """`count` whole numbers, of which ATen lets a single one stand for all."""
+        """`count` whole numbers, of which ATen lets a single one stand for all. Raises UnsupportedOperatorError."""
         value = self.arguments[argument]
         values = tuple(value) if isinstance(value, Sequence) else (value,)
+        if any(isinstance(number, Open) for number in values):
+            raise UnsupportedOperatorError(f"takes {argument} that follows open axes; {FIX}")
         return values * count if len(values) == 1 else values
 
     def axes(self, argument: str) -> tuple[int, ...]:

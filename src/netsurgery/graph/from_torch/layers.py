@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -39,29 +39,31 @@ def convolution(call: Call) -> str:
 
 
 def transposed_convolution(call: Call) -> str:
-    """aten.conv_transpose1d/2d/3d: a Conv that makes every phase of the strides, DepthToSpace, and what is cut off."""
+    """aten.conv_transpose1d/2d/3d: a Conv that makes every phase of the strides, DepthToSpace, and what is cut off.
+
+    Where its output has to be as large as something of open axes (`output_size`), the most is made, and cut.
+    """
     weight = call.parameter("weight")
     count = _spatial_axes(call, len(weight.shape) - 2)
-    pads = call.whole("padding", count)
-    way = as_convolution(
-        weight.tensor.shape[2:],
-        call.whole("stride", count),
-        call.whole("dilation", count),
-        2 * pads,
-        call.whole("output_padding", count),
-        call.arguments["groups"],
-    )
+    pads, strides, dilations = (call.whole(name, count) for name in ("padding", "stride", "dilation"))
+    over = call.arguments["output_padding"]
+    follows = isinstance(over, Sequence) and any(isinstance(one, Open) for one in over)
+    most = tuple(max(stride, dilation) - 1 for stride, dilation in zip(strides, dilations, strict=True))
+    over = most if follows else call.whole("output_padding", count)
+    way = as_convolution(weight.tensor.shape[2:], strides, dilations, 2 * pads, over, call.arguments["groups"])
     operands = [call.operand(call.first), _as_phases(call, weight, way.weight)]
     if call.given("bias"):
         operands.append(_as_phases(call, call.parameter("bias"), way.bias))
     settings = {"pads": way.pads, "dilations": way.dilations, "groups": way.groups}
-    x = call.node("Conv", operands, "phases" if way.blocks or way.crops else "", **settings)
+    x = call.node("Conv", operands, "phases" if way.blocks or way.crops or follows else "", **settings)
     if way.blocks:
-        x = call.node("DepthToSpace", [x], "whole" if way.crops else "", blocks=way.blocks)
+        x = call.node("DepthToSpace", [x], "whole" if way.crops or follows else "", blocks=way.blocks)
     if way.crops:
         begins, ends = way.crops[:count], way.crops[count:]
         cut = (0, 0, *(-crop for crop in begins), 0, 0, *(-crop for crop in ends))
-        x = call.node("Pad", [x], pads=cut)
+        x = call.node("Pad", [x], "most" if follows else "", pads=cut)
+    for place, size in enumerate(call.shape[2:], 2) if follows else ():
+        x = call.node("Slice", [x], f"cut_{place}", axis=place, stop=call.extent(size))
     return x
 
 

@@ -147,6 +147,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (arithmetic.fixed("Clip", minimum=0.0, maximum=6.0), "relu6.default"),
     (arithmetic.clamp("min_val", "max_val"), "hardtanh.default"),
     (arithmetic.clamp("min", "max"), "clamp.default clamp_min.default clamp_max.default"),
+    (arithmetic.randomized_leaky_relu, "rrelu.default"),
     (arithmetic.prelu, "prelu.default _prelu_kernel.default"),
     (arithmetic.along_axis("Softmax"), "softmax.int _softmax.default"),
     (arithmetic.along_axis("LogSoftmax"), "log_softmax.int _log_softmax.default"),

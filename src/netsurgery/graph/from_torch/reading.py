@@ -230,10 +230,11 @@ def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> tuple[list[Array
     """What the model itself gives in eval mode for these arrays, in the order of the graph's outputs; and remarks.
 
     Where it would compute in float16 or bfloat16 it is made to compute in float32, as the graph does; a remark says so.
-    A model that can't be made to, as it looks at the types of its values, computes as it does.
+    A model that can't be made to, as it looks at the types of its values, computes as it does. Encoders that leave out
+    what is padded, without gradients, are made to compute it, as they do with gradients, and as the graph does.
     """
     own = _beside(model, tuple(torch.tensor(array) for array in inputs))
-    with evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad(), _padding_computed(model) as padded:
         wide = HalvesInFloat32()
         try:
             with wide:
@@ -241,7 +242,39 @@ def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> tuple[list[Array
         except Exception:
             given = model(*own)
     leaves, _ = tree_flatten(given)
-    return [without_torch(leaf).contiguous().numpy() for leaf in leaves if leaf is not None], wide.remarks()
+    outputs = [without_torch(leaf).contiguous().numpy() for leaf in leaves if leaf is not None]
+    return outputs, (*wide.remarks(), *padded[:1])
+
+
+@contextmanager
+def _padding_computed(model: nn.Module) -> Iterator[list[str]]:
+    """Without nested tensors in encoders with padding masks; gives remarks, once the model has run."""
+    remarks: list[str] = []
+    encoders = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.TransformerEncoder) and getattr(module, "use_nested_tensor", False)
+    ]
+
+    def noted(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if kwargs.get("src_key_padding_mask", args[2] if len(args) > 2 else None) is not None:
+            remarks.append(_PADDING)
+
+    hooks = [encoder.register_forward_pre_hook(noted, with_kwargs=True) for encoder in encoders]
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(before and not encoders)
+    try:
+        yield remarks
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+        for hook in hooks:
+            hook.remove()
+
+
+_PADDING = (
+    "Without gradients, torch's nn.TransformerEncoder gives zeros where a mask says padding; the packed network gives "
+    "there what its layers compute, as torch does with gradients, or with enable_nested_tensor=False."
+)
 
 
 def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
