@@ -119,6 +119,10 @@ class UnpackedWarning(UserWarning):
     """A search has begun with a network that can't be packed, and goes by connections alone."""
 
 
+class LooseLimitWarning(UserWarning):
+    """A search may lose a tenth of all examples, or more: perhaps its limit was meant in percent."""
+
+
 class RanksDifferWarning(UserWarning):
     """Processes that train one model together have declared different sets of connections."""
 

@@ -18,6 +18,8 @@ from netsurgery.compression.workshop import Workshop
 from netsurgery.errors import InputError
 from netsurgery.runtime.session import Session
 
+pytestmark = pytest.mark.filterwarnings("ignore::netsurgery.errors.LooseLimitWarning")
+
 
 def fixed_takes(factor: float) -> Callable[[Workshop, Path], float]:
     """Latencies as if a file in fixed point took so many times as long as one in floats, and the reference longer."""

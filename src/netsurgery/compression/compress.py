@@ -23,6 +23,7 @@ from netsurgery.checks import require, require_count, require_flag
 from netsurgery.compression.budget import Budget
 from netsurgery.compression.candidate import Objective
 from netsurgery.compression.course import Course
+from netsurgery.compression.feed import generators_of, random_state, restore_random_state
 from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.rates import OptimizerFactory
 from netsurgery.compression.result import Compression, Progress
@@ -64,14 +65,16 @@ def compress(
     by the engine. What the search needs to know (threads, optimizer, learning rate, whether the network it began with
     helps as a teacher) it tries out first, on a part of the budget.
 
-    model: a trained network, on its device. It has the best weights afterwards. What is frozen stays so, and
-        embeddings and norms are left alone.
+    model: a trained network, on its device. It has the best weights afterwards. What is frozen stays so, statistics of
+        norms with frozen weights too, and embeddings and norms are left alone.
     train_loader: batches, as often as it is asked: a DataLoader, or a list.
     evaluate: evaluate(model) gives a metric on held-out data, more is better: a number, or better one for each example,
         in the same order each time, such as 1 where it is right and 0 where it is wrong. The mean counts, and both
-        networks are compared example by example. Never let it see the test data, which is for the end.
-    loss: loss(model, batch) gives what training makes small, a tensor of one number.
-    max_loss: how much lower the metric may be than the given model's, in its own unit, >= 0.
+        networks are compared example by example. Never let it see the test data, which is for the end. The packed file
+        takes what `evaluate` first gives to the model, if that is tensors; else what `loss` gives to it.
+    loss: loss(model, batch) gives what training makes small, a tensor of one number. The model is in training mode.
+    max_loss: how much lower the metric may be than the given model's, in its own unit, >= 0: of one percent 0.01 where
+        it is a share of examples, 1.0 where it is in percent.
     budget: "30m", "2h", "40 epochs", or optimizer steps. Steps and epochs give the same network each time.
     objective: "size" of the packed file, or "latency" of one example in the engine: connections that a run uses often
         go first then, and where weights are of few bits, activations in fixed point are tried too, judged by `evaluate`
@@ -85,8 +88,9 @@ def compress(
     precision: of products and convolutions while training, "float32" or "bfloat16", by torch.autocast: processors and
         graphics cards that have the latter take steps about twice as fast. Networks are judged in float32.
     out: a folder for all networks, packed files and the page; runs/compress-1, -2, ... by default.
-    resume: go on with the search that is in `out`, which was begun with the same arguments. A search in steps or epochs
-        ends with the same bits as one that was never interrupted; so does one in time, once it has begun its trials.
+    resume: go on with the search that is in `out`, which was begun with the same arguments, and with a model of the
+        same weights, or with the one that it gave back when it ended early. A search in steps or epochs ends with the
+        same bits as one that was never interrupted; so does one in time, once it has begun its trials.
     pack_options: for `ns.pack`: example_inputs, open_axes, names.
     progress: called now and then with a Moment.
 
@@ -95,18 +99,21 @@ def compress(
 
     Raises SettingError for arguments that don't fit, LayerNotFoundError where the model has nothing to operate on,
     DataError where `out` holds another search, or files that a search would overwrite, OSError where it can't be
-    written; whatever `loss` and `evaluate` raise. Warns (UnpackedWarning) if the network can't be packed.
-    The model has the weights then that it was given with. Its gradients are as they were in any case.
+    written; whatever `loss` and `evaluate` raise. The model has the weights then that it was given with. Its gradients,
+    and sources of random numbers, are as they were in any case. Warns (UnpackedWarning) if the network can't be packed,
+    and (LooseLimitWarning) if a tenth of all examples may be lost.
 
     >>> def loss(model, batch):
     ...     return loss_of(model(batch[0]), batch[1])
-    >>> def evaluate(model):  # on held-out data: 1 where it is right, 0 where it is wrong
-    ...     return (model(images).argmax(1) == 0).float()
+    >>> def evaluate(model):  # on held-out data, in percent: 100 where it is right, 0 where it is wrong
+    ...     return 100.0 * (model(images).argmax(1) == 0)
     >>> result = ns.compress(model, loader, evaluate, loss=loss, max_loss=1.0, budget="300 steps", out="mine")
     >>> result.met, result.best.size_bytes < result.reference.size_bytes
     (True, True)
     """
     rule, amount = Rule(max_loss, certainty, baseline), Budget.of(budget)
+    require_count("seed", seed, minimum=0)
+    require(out is None or isinstance(out, str | Path), "out", out, "a folder's path, or left out")
     require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
     require(callable(evaluate), "evaluate", evaluate, "a function of the model")
     require(callable(loss), "loss", loss, "a function of the model and a batch")
@@ -115,7 +122,6 @@ def compress(
     known = bool(chosen) and all(name in METHODS for name in chosen)
     require(known, "methods", chosen, "at least one of 'surgery' and 'inq'")
     require(optimizer is None or callable(optimizer), "optimizer", optimizer, "a function of parameters")
-    require_count("seed", seed, minimum=0)
     require(precision in PRECISIONS, "precision", precision, "'float32' or 'bfloat16'")
     require_flag("resume", resume)
     require(not resume or out is not None, "resume", resume, "False without `out`", "name the folder of the search")
@@ -126,22 +132,24 @@ def compress(
     unknown = sorted(set(pack_options or {}) - PACK_OPTIONS)
     require(not unknown, "pack_options", unknown, f"of {', '.join(sorted(PACK_OPTIONS))}")
     identity = {
-        "model": {name: list(value.shape) for name, value in model.state_dict().items()},
-        "max_loss": max_loss,
-        "certainty": certainty,
-        "baseline": baseline,
+        "model": {name: list(getattr(value, "shape", ())) for name, value in model.state_dict().items()},
+        "max_loss": rule.max_loss,
+        "certainty": rule.certainty,
+        "baseline": rule.baseline,
         "budget": str(amount),
         "objective": objective,
         "methods": list(chosen),
         "optimizer": optimizer is not None,
-        "seed": seed,
+        "seed": int(seed),
+        "pack_options": {name: _said(value) for name, value in sorted((pack_options or {}).items())},
         "precision": precision,
         "versions": versions(("netsurgery", "torch")),
     }
     threads = torch.get_num_threads()
     training = [(module, module.training) for module in model.modules()]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    weights = copy.deepcopy(model.state_dict())
+    weights, random_numbers = copy.deepcopy(model.state_dict()), random_state()
+    generators = [(generator, generator.get_state()) for generator in generators_of(train_loader)]
     buffers = [(buffer, buffer.clone()) for _, buffer in model.named_buffers()]
     folder = SearchFolder(Path(out) if out is not None else _free_folder(), identity, resume=resume)
     for parameter, _ in gradients:
@@ -155,7 +163,7 @@ def compress(
             rule=rule,
             objective=objective,
             factory=optimizer,
-            seed=seed,
+            seed=int(seed),
             precision=precision,
             pack_options=pack_options or {},
             folder=folder,
@@ -174,10 +182,23 @@ def compress(
         raise
     finally:
         torch.set_num_threads(threads)
+        restore_random_state(random_numbers)
+        for generator, where in generators:
+            generator.set_state(where)
         for parameter, gradient in gradients:
             parameter.grad = gradient
         for module, flag in training:
             module.training = flag
+
+
+def _said(value: Any) -> str:
+    """An option of packing, as a search's folder keeps it: of tensors the shapes."""
+    if isinstance(value, Mapping):
+        return str({name: _said(one) for name, one in value.items()})
+    if isinstance(value, list | tuple):
+        return str([_said(one) for one in value])
+    shape = getattr(value, "shape", None)
+    return str(value) if shape is None else f"{value.dtype}{tuple(shape)}"
 
 
 def _length(loader: Iterable[Any]) -> int | None:

@@ -79,12 +79,13 @@ class Course:
     def _prepare(self) -> None:
         """The reference, threads, probes, and how many steps there are."""
         state, workshop = self._state, self._workshop
+        self._folder.require_known(workshop.model.state_dict())
         if "threads" not in state:
             self._tell("choosing threads", 0, 1)
             state["threads"] = self._threads()
         torch.set_num_threads(int(state["threads"]))
         if state["candidates"]:
-            workshop.resume_reference()
+            workshop.resume_reference(float(state["candidates"][REFERENCE]["value"]))
         else:
             self._tell("judging the network as it is", 0, 1)
             reference, state["overhead_s"] = workshop.reference()
@@ -259,6 +260,7 @@ class Course:
         candidates = tuple(Candidate.from_dict(one) for one in state["candidates"])
         chosen = best(candidates, self._objective)
         workshop.load(chosen.number)
+        folder.note_weights(workshop.model.state_dict())  # a model that has these may be given to go on
         self._save()
         folder.copy(folder.weights_path(chosen.number), "best.pt")
         packed = folder.packed_path(chosen.number)

@@ -55,17 +55,23 @@ class Feed:
     def _begin(self, number: int) -> None:
         self._pass = number
         seed_everything(self._seed * _EPOCH_SEEDS + number)
-        generator = getattr(self._loader, "generator", None)
-        if isinstance(generator, torch.Generator):
+        for generator in generators_of(self._loader):
             generator.manual_seed(self._seed * _EPOCH_SEEDS + number)
-        for part in (getattr(self._loader, "sampler", None), getattr(self._loader, "batch_sampler", None)):
+        for part in _samplers_of(self._loader):
             set_epoch = getattr(part, "set_epoch", None)
             if set_epoch is not None:
                 set_epoch(number)
-            own = getattr(part, "generator", None)
-            if isinstance(own, torch.Generator):
-                own.manual_seed(self._seed * _EPOCH_SEEDS + number)
         self._batches = iter(self._loader)
+
+
+def _samplers_of(loader: Any) -> list[Any]:
+    return [getattr(loader, name, None) for name in ("sampler", "batch_sampler")]
+
+
+def generators_of(loader: Any) -> list[torch.Generator]:
+    """What a loader and its samplers draw from, where that is their own."""
+    every = [getattr(part, "generator", None) for part in (loader, *_samplers_of(loader))]
+    return [one for one in every if isinstance(one, torch.Generator)]
 
 
 def seed_everything(seed: int) -> None:

@@ -5,7 +5,9 @@ Each file is written under a temporary name and renamed, so that whatever ends t
 
 from __future__ import annotations
 
+import copy
 import errno
+import hashlib
 import io
 import json
 import os
@@ -23,7 +25,8 @@ from netsurgery.train.checkpoint import Checkpoint
 
 Weights = Mapping[str, Tensor]
 STATE, CHECKPOINT = "state.json", "trial.checkpoint"
-_OWN = ("best.pt", "best.nsm", "report.html", "network-*.pt", "network-*.nsm")
+_RESULTS = ("best.pt", "best.nsm", "report.html")
+_OWN = (*_RESULTS, "network-[0-9][0-9][0-9]*.pt", "network-[0-9][0-9][0-9]*.nsm")
 """What a search writes beside its state and checkpoint, and deletes of it what it doesn't need any more."""
 
 
@@ -55,9 +58,11 @@ class SearchFolder:
                     "settings that it was begun with."
                 )
             self.state = found
-        if not self.state["candidates"]:
-            begun = {self.weights_path(0), self.packed_path(0)} if (path / STATE).exists() else set()
-            _require_free(path, begun)
+        begun = (path / STATE).exists()
+        known = len(self.state["candidates"])
+        own = {self.weights_path(number) for number in range(known + begun)}
+        own |= {self.packed_path(number) for number in range(known + begun)}
+        _require_free(path, own | ({path / name for name in _RESULTS} if known else set()))
         self.save()
         self.checkpoint = Checkpoint(path / CHECKPOINT, json.dumps(self._identity, sort_keys=True))
 
@@ -76,7 +81,7 @@ class SearchFolder:
     def write_weights(self, number: int, weights: Weights) -> None:
         """Write a candidate's state_dict."""
         buffer = io.BytesIO()
-        torch.save({name: value.detach().cpu().clone() for name, value in weights.items()}, buffer)
+        torch.save({name: _on_processor(value) for name, value in weights.items()}, buffer)
         self._write(self.weights_path(number).name, buffer.getvalue())
 
     def read_weights(self, number: int) -> dict[str, Tensor]:
@@ -88,12 +93,28 @@ class SearchFolder:
             raise DataError(f"{path} can't be read: {error}. Give another folder to begin from the start.") from error
         return dict(found)
 
+    def note_weights(self, weights: Weights) -> None:
+        """Keep in mind, for the state, what weights a model may have that the search goes on with."""
+        known = self.state.setdefault("weights", [])
+        if (found := _digest(weights)) not in known:
+            known.append(found)
+
+    def require_known(self, weights: Weights) -> None:
+        """Note the weights that a search begins with. Raises DataError for others than it has seen, when it goes on."""
+        if self.state["candidates"] and _digest(weights) not in self.state.get("weights", []):
+            raise DataError(
+                f"{self.path} holds a search for a model with other weights. Give the model that it was begun with, "
+                "or, if it ended early, the one that it gave back; or another folder."
+            )
+        self.note_weights(weights)
+
     def keep_only(self, numbers: Iterable[int]) -> None:
         """Delete the networks of all other candidates."""
-        kept = {path for number in numbers for path in (self.weights_path(number), self.packed_path(number))}
-        for path in [*self.path.glob("network-*.pt"), *self.path.glob("network-*.nsm")]:
-            if path not in kept:
-                path.unlink()
+        kept = set(numbers)
+        for number in range(len(self.state["candidates"])):
+            self.packed_path(number).with_suffix(".fixed.nsm").unlink(missing_ok=True)  # of a process that was killed
+            for path in (self.weights_path(number), self.packed_path(number)) if number not in kept else ():
+                path.unlink(missing_ok=True)
 
     def remove_unless_begun(self) -> None:
         """Remove what a search wrote that ended before its reference was judged: there is nothing to go on with."""
@@ -118,6 +139,23 @@ class SearchFolder:
         except (OSError, ValueError) as error:
             raise DataError(f"{path} can't be read: {error}. Give another folder to begin from the start.") from error
         return found
+
+
+def _on_processor(value: Any) -> Any:
+    """A tensor, copied; anything else that a state_dict holds (`get_extra_state`), as it is."""
+    return value.detach().cpu().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+
+
+def _digest(weights: Weights) -> str:
+    """Of all tensors, with their names, bit for bit."""
+    total = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        total.update(name.encode())
+        if isinstance(value, Tensor):
+            plain = value.detach().cpu().contiguous()
+            total.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
+            total.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
+    return total.hexdigest()
 
 
 def _make(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -12,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery.checks import is_number, require, require_range
-from netsurgery.errors import SettingError
+from netsurgery.errors import LooseLimitWarning, SettingError
 
+_LOOSE = 0.1
+"""Of examples that are right or wrong, this share is more than anybody means to lose."""
 _ALLOWED = "a finite number, or one number for each example (a list, an array or a tensor of one axis): more is better"
 
 
@@ -79,11 +82,37 @@ class Rule:
         require(
             is_number(self.certainty) and 0.5 <= self.certainty < 1, "certainty", self.certainty, "a number in [0.5, 1)"
         )
+        for name in ("max_loss", "certainty", "baseline"):  # a search's folder holds no numbers of NumPy
+            given = getattr(self, name)
+            object.__setattr__(self, name, None if given is None else float(given))
 
     @property
     def margin(self) -> float:
         """By how many standard errors a drop has to be below the limit."""
         return NormalDist().inv_cdf(self.certainty)
+
+    def require_limit(self, reference: Score) -> None:
+        """Raise SettingError for a limit that lets everything be lost, where examples count as right or wrong.
+
+        Warns (LooseLimitWarning) where a tenth of all examples may be lost: percents are meant then, as a rule.
+        """
+        value = reference.value if self.baseline is None else self.baseline
+        right = max(reference.examples, default=0.0)
+        counted = right > 0 and set(reference.examples) <= {0.0, right}
+        if not counted or self.max_loss < _LOOSE * right:
+            return
+        unit = (
+            f"evaluate gives {right:g} for an example that is right, {value:.4g} in the mean; max_loss is in that unit"
+        )
+        percent = f"for {self.max_loss:g} percent give {self.max_loss * right / 100:g}"
+        if self.max_loss >= value:
+            raise SettingError(f"max_loss={self.max_loss:g} lets everything be lost: {unit}. Give less: {percent}.")
+        warnings.warn(
+            f"max_loss={self.max_loss:g} lets {self.max_loss / right:.0%} of all examples be lost: {unit}. Is that "
+            f"meant? If not, {percent}.",
+            LooseLimitWarning,
+            stacklevel=2,
+        )
 
     def verdict(self, reference: Score, candidate: Score) -> Verdict:
         """Raises SettingError if the two have scores for different numbers of examples."""

@@ -68,8 +68,39 @@ def loss_of(
     return value
 
 
-def example_inputs(model: nn.Module, batch: Any, loss: Loss) -> tuple[Tensor, ...] | None:
-    """What the model takes, as `loss` calls it with a batch; None where that isn't a list of tensors.
+@contextmanager
+def first_call(model: nn.Module) -> Iterator[list[Seen]]:
+    """The first call of a model while the block runs, without its output, if there is any."""
+    calls: list[Seen] = []
+
+    def noted(_: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if not calls:
+            calls.append(Seen(arguments, keywords, None))
+
+    handle = model.register_forward_pre_hook(noted, with_kwargs=True)
+    try:
+        yield calls
+    finally:
+        handle.remove()
+
+
+def tensors_given(model: nn.Module, seen: Seen) -> tuple[Tensor, ...] | None:
+    """What a call gave to the first parameters of `forward`, in their order; None unless these are tensors alone."""
+    try:
+        bound = inspect.signature(model.forward).bind(*seen.arguments, **seen.keywords)
+    except TypeError:
+        return None
+    while bound.arguments and next(reversed(bound.arguments.values())) is None:
+        bound.arguments.popitem()
+    takes = list(bound.signature.parameters)[: len(bound.arguments)]
+    found = [*bound.args, *bound.kwargs.values()]
+    if list(bound.arguments) != takes or not all(isinstance(one, Tensor) for one in found):
+        return None
+    return tuple(one.detach().cpu() for one in found) or None
+
+
+def rehearsed(model: nn.Module, batch: Any, loss: Loss, teacher: nn.Module | None) -> tuple[Seen | None, bool]:
+    """The first call that `loss` makes of the model, and whether a teacher gives outputs like those of all its calls.
 
     Raises SettingError where the loss of this batch is no finite number: no training will make it one.
     """
@@ -80,17 +111,15 @@ def example_inputs(model: nn.Module, batch: Any, loss: Loss) -> tuple[Tensor, ..
             f"loss returned {float(value)} for the first batch and the model as it was given; it must be finite there. "
             "Look for what is NaN or infinite in the batch, the model's weights or the loss."
         )
-    if not calls:
-        return None
-    seen = calls[0]
-    try:
-        bound = inspect.signature(model.forward).bind(*seen.arguments, **seen.keywords)
-    except TypeError:
-        return None
-    found = [*bound.args, *(bound.kwargs[name] for name in bound.kwargs)]
-    while found and found[-1] is None:
-        found.pop()
-    return tuple(one.detach().cpu() for one in found) if all(isinstance(one, Tensor) for one in found) else None
+    alike = teacher is not None and bool(calls)
+    for seen in calls if alike else ():
+        try:
+            with torch.no_grad():
+                taught = teacher(*seen.arguments, **seen.keywords)  # type: ignore[misc]
+        except Exception:  # of a model that takes something else in evaluation mode
+            return calls[0], False
+        alike = alike and _shapes(taught) == _shapes(seen.output)
+    return (calls[0] if calls else None), alike
 
 
 def _checked(value: object) -> Tensor:
@@ -103,6 +132,10 @@ def _checked(value: object) -> Tensor:
         f"loss returned {what}; loss(model, batch) must return the loss of the batch, a tensor of one number that "
         "backward() can be called on."
     )
+
+
+def _shapes(output: Any) -> list[torch.Size]:
+    return [one.shape for one in _floats(output)]
 
 
 def _floats(output: Any) -> list[Tensor]:

@@ -75,7 +75,7 @@ class Trainer:
                 restore_random_state(resume["random"])
             else:
                 feed = Feed(self.loader, feed_seed)
-            self.model.train()
+            set_training(self.model)
             begins = math.floor(steps * (1 - _TAIL))
             for step in range(first, steps):
                 set_rate(optimizer, plan, step)
@@ -116,6 +116,16 @@ class Trainer:
             "losses": losses.clone(),
             "random": random_state(),
         }
+
+
+def set_training(model: nn.Module) -> nn.Module:
+    """The model, in training mode, but for norms that are frozen: these keep their statistics as well."""
+    model.train()
+    for module in model.modules():
+        own = list(module.parameters(recurse=False))
+        if own and getattr(module, "running_mean", None) is not None and not any(one.requires_grad for one in own):
+            module.training = False
+    return model
 
 
 def _give_up(operation: Operation) -> None:

@@ -23,11 +23,11 @@ from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.packed_module import PackedModule
 from netsurgery.compression.rates import OptimizerFactory, Rate, plan_for
 from netsurgery.compression.score import Rule, Score
-from netsurgery.compression.teaching import Loss, Precision, example_inputs, loss_of
-from netsurgery.compression.training import DivergedError, Trainer
+from netsurgery.compression.teaching import Loss, Precision, Seen, first_call, loss_of, rehearsed, tensors_given
+from netsurgery.compression.training import DivergedError, Trainer, set_training
 from netsurgery.compression.uses import uses_of
 from netsurgery.deployment.packing import pack
-from netsurgery.errors import InputError, NetsurgeryError, SettingError, UnpackedWarning
+from netsurgery.errors import DataError, InputError, NetsurgeryError, SettingError, UnpackedWarning
 from netsurgery.evaluation_mode import evaluating
 from netsurgery.graph.capture import array_of, in_forwards_order
 from netsurgery.layers.selecting import select
@@ -47,6 +47,7 @@ _PACE = Pace(rounds=5, turn_s=0.03, pause_s=0)
 _LONG_S = 30.0
 _TIMED_STEPS = 44  # of a trial, in which masks are refreshed twice
 _LONG_TRIAL = 10_000  # steps, far more than are timed
+_SAME_METRIC = 1e-3  # share by which a metric may be another one when it is computed again
 _EXAMPLES = 4  # of a batch, on which model and packed file are compared
 
 
@@ -92,26 +93,26 @@ class Workshop:
         batch = next(iter(loader), None)
         require(batch is not None, "train_loader", type(loader).__name__, "a loader with at least one batch")
         self._batch = on_device(batch, device)
-        with evaluating(model):
-            taken = example_inputs(model, self._batch, loss)
-            given = self._pack_options.pop("example_inputs", None)
-            self._examples = _few(taken) if given is None else _tensors(model, given)
-            self._uses = (
-                uses_of(model, [layer for layers in found.stages for layer in layers], lambda: loss(model, self._batch))
-                if objective == "latency"
-                else ()
-            )
-        self.trainer = Trainer(model, loader, loss, factory, self._teacher(), seed, precision)
+        self._flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        self._layers = [layer for layers in found.stages for layer in layers]
+        self._loss = loss
+        given = self._pack_options.pop("example_inputs", None)
+        self._given = None if given is None else _tensors(model, given)
+        self._by_loss, teacher = self._rehearsed()
+        self._examples: tuple[Tensor, ...] | None = None
+        self._uses: tuple[tuple[str, float], ...] = ()
+        self.trainer = Trainer(model, loader, loss, factory, teacher, seed, precision)
         self.unpacked = ""
         """Why the network can't be packed, where it can't."""
 
     def reference(self) -> tuple[Candidate, float]:
         """The candidate that a search begins with, and the seconds that judging and packing it takes."""
         begun_s = time.perf_counter()
-        self._score = self._scored()
+        self._score = self._first_scored()
         sure = self.rule.certainty > 0.5 and not self._score.examples
         allowed = "0.5 where `evaluate` returns one number", "let it return one for each example"
         require(not sure, "certainty", self.rule.certainty, *allowed)
+        self.rule.require_limit(self._score)
         self.folder.write_weights(REFERENCE, self.model.state_dict())
         size_bytes, latency_us = self._packed(REFERENCE)
         if time.perf_counter() - begun_s < _LONG_S:  # much of it is what the first time takes alone: look again
@@ -124,10 +125,18 @@ class Workshop:
         )
         return made, time.perf_counter() - begun_s
 
-    def resume_reference(self) -> None:
-        """Judge the reference again, where it was packed before: the others are compared with it by example."""
+    def resume_reference(self, value: float) -> None:
+        """Judge the reference again, where it was packed before: the others are compared with it by example.
+
+        value: of its metric, then. Raises DataError if it is another one now.
+        """
         self.load(REFERENCE)
-        self._score = self._scored()
+        self._score = self._first_scored()
+        if abs(self._score.value - value) > _SAME_METRIC * max(abs(value), abs(self._score.value)):
+            raise DataError(
+                f"{self.folder.path} was begun with an `evaluate` that gave {value:.6g} for the network as it was "
+                f"given; it gives {self._score.value:.6g} now. Give the one that it was begun with, or another folder."
+            )
 
     def step_s(self, rate: Rate, density: float, limit_s: float) -> float:
         """Mean seconds of a step of a trial: of its first ones, until `limit_s` seconds have passed."""
@@ -273,7 +282,13 @@ class Workshop:
         feed = Feed(self.trainer.loader, self._seed * 7919 + _CALIBRATION_FEED)
         device = next(self.model.parameters()).device
         batches = (on_device(feed.next(), device) for _ in range(_CALIBRATION_BATCHES))
-        return [example_inputs(self.model, batch, self.trainer.loss) or () for batch in batches]
+        found = []
+        for batch in batches:
+            with torch.no_grad(), first_call(self.model) as calls:
+                self._loss(self.model, batch)
+            taken = tensors_given(self.model, calls[0]) if calls else None
+            found.append((taken or ())[: len(self._examples or ())])
+        return found
 
     @property
     def _input_names(self) -> tuple[str, ...]:
@@ -287,7 +302,7 @@ class Workshop:
 
     def sample_step(self) -> Callable[[], None]:
         """A training step of a copy of the model, for choosing threads; what it does is thrown away."""
-        twin = copy.deepcopy(self.model).train()
+        twin = set_training(copy.deepcopy(self.model))
         optimizer = torch.optim.SGD([one for one in twin.parameters() if one.requires_grad], lr=0.0)
         trainer, batch = self.trainer, self._batch
 
@@ -308,8 +323,39 @@ class Workshop:
 
     def _scored(self) -> Score:
         seed_everything(self._seed)
-        with torch.no_grad(), evaluating(self.model):
-            return Score.of(self._evaluate(self.model))
+        try:
+            with torch.no_grad(), evaluating(self.model):
+                return Score.of(self._evaluate(self.model))
+        finally:
+            for parameter, flag in self._flags:  # many an `evaluate` freezes what it judges
+                parameter.requires_grad_(flag)
+
+    def _first_scored(self) -> Score:
+        """Of the reference; what `evaluate` gives to the model is what its file will take."""
+        with first_call(self.model) as calls:
+            score = self._scored()
+        taken = tensors_given(self.model, calls[0]) if calls else None
+        if taken is None and self._by_loss is not None:
+            taken = tensors_given(self.model, self._by_loss)
+        self._examples = _few(taken) if self._given is None else self._given
+        if self._objective == "latency":
+            self._uses = self._used()
+        return score
+
+    def _used(self) -> tuple[tuple[str, float], ...]:
+        """How often a run uses the connections of each layer; nothing where the model can't be run for that."""
+        device = next(self.model.parameters()).device
+        examples = self._examples
+
+        def run() -> None:
+            if examples is None:
+                self._loss(self.model, self._batch)
+            else:
+                self.model(*(one.to(device) for one in examples))
+
+        with evaluating(self.model), suppress(Exception):  # of a loss that is for training alone
+            return uses_of(self.model, self._layers, run)
+        return ()
 
     def _kept(self) -> int:
         return sum(kept for _, kept, _ in self.layers())
@@ -317,7 +363,10 @@ class Workshop:
     def _packed(self, number: int) -> tuple[int | None, float | None]:
         """Bytes of the packed file and microseconds of a run; None for both where it can't be packed."""
         if self._examples is None or self.unpacked:
-            self.unpacked = self.unpacked or "loss doesn't call the model with tensors alone"
+            self.unpacked = self.unpacked or self._warned(
+                "neither `evaluate` nor `loss` calls it with tensors alone, for the first parameters of its forward: "
+                "give pack_options={'example_inputs': ...}, or wrap the model in a module that takes tensors."
+            )
             return None, None
         path = self.folder.packed_path(number)
         try:
@@ -326,19 +375,19 @@ class Workshop:
         except NetsurgeryError as error:
             if number != REFERENCE or (isinstance(error, SettingError | InputError) and self._has_pack_options):
                 raise
-            self.unpacked = str(error)
-            warnings.warn(
-                f"The network can't be packed: {error} The search goes on by its connections.",
-                UnpackedWarning,
-                stacklevel=2,
-            )
+            self.unpacked = self._warned(str(error))
             return None, None
         return report.size_bytes, self._latency_us(path)
+
+    def _warned(self, why: str) -> str:
+        message = f"The network can't be packed: {why} The search goes on by its connections."
+        warnings.warn(message, UnpackedWarning, stacklevel=2)
+        return why
 
     def _latency_us(self, path: Path) -> float:
         """Of one example where the first axis is open, else of the examples as they are."""
         session = load(path, threads=1)
-        arrays = [one.numpy() for one in self._examples or ()]
+        arrays = [array_of(one) for one in self._examples or ()]
         cut = [array[:1] if array.ndim else array for array in arrays]
         try:
             session(*cut)
@@ -347,12 +396,19 @@ class Workshop:
         times = in_turns({"run": partial(timed, partial(session, *cut))}, _PACE)["run"]
         return round(times.latency_us.median, 2)
 
-    def _teacher(self) -> nn.Module | None:
-        """A copy of the model as it is; None where it can't be copied."""
+    def _rehearsed(self) -> tuple[Seen | None, nn.Module | None]:
+        """How `loss` calls the model, and a teacher: the model as it is, if it gives what a model in training gives.
+
+        With a copy in training mode, whose statistics nobody needs, as far as the model can be copied.
+        """
         try:
-            return frozen(copy.deepcopy(self.model))
+            teacher, twin = frozen(copy.deepcopy(self.model)), copy.deepcopy(self.model)
         except Exception:
-            return None
+            with evaluating(self.model):
+                return rehearsed(self.model, self._batch, self._loss, None)[0], None
+        set_training(twin)
+        seen, alike = rehearsed(twin, self._batch, self._loss, teacher)
+        return seen, teacher if alike else None
 
 
 def _steps(plan: Plan) -> int:
