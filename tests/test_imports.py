@@ -102,7 +102,7 @@ def outside(name: str) -> set[str]:
 DEPLOYED = reachable("deployment", ARROWS) | reachable("analysis", ARROWS) | EVERYWHERE
 FOREIGN = {
     "graph.capture": {"torch"},
-    "graph.from_torch": {"torch"},
+    "graph.from_torch": {"torch", "sympy"},  # which torch brings: its sizes are expressions of it
     "graph.from_onnx": {"onnx"},
     "graph.to_onnx": {"onnx"},
     "deployment.dense_runtime": {"onnxruntime"},
