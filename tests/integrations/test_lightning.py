@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import netsurgery as ns
-from netsurgery.errors import EarlyCheckpointWarning, PlanError, RevivedWarning, UnfinishedWarning
+from netsurgery.errors import EarlyCheckpointWarning, PlanError, RevivedWarning, SettingError, UnfinishedWarning
 
 pl = pytest.importorskip("lightning.pytorch", reason="Lightning's Trainer is the subject")
 from netsurgery.integrations.lightning import OperationCallback  # noqa: E402
@@ -216,6 +216,59 @@ def test_early_stopping_says_what_density_was_reached(tmp_path: Path) -> None:
     assert callback.operation is not None
     there = sum(int(p.count_nonzero()) for p in model.parameters()) / sum(p.numel() for p in model.parameters())
     assert callback.operation.density == there > 0.1
+
+
+class Judged(Digits):
+    """How dense the weights are that are validated, and saved with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.densities: list[float] = []
+
+    def validation_step(self, batch: list[Tensor], index: int) -> None:
+        self.densities.append(density(self.net.state_dict()))
+        self.log("epoch_as_loss", float(self.current_epoch))
+
+
+def density(state: dict[str, Tensor]) -> float:
+    return sum(int(one.count_nonzero()) for one in state.values()) / sum(one.numel() for one in state.values())
+
+
+AVERAGING = {
+    "EMA": lambda: pl.callbacks.EMAWeightAveraging(decay=0.9),
+    "SWA": lambda: pl.callbacks.StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=2),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*(Stochastic Weight|Swapping scheduler|outside the 'fit' stage).*")
+@pytest.mark.parametrize("name", AVERAGING)
+def test_averages_of_weights_are_as_sparse_as_the_module_wherever_they_go(name: str, tmp_path: Path) -> None:
+    if not hasattr(pl.callbacks, "EMAWeightAveraging"):
+        pytest.skip("this version of Lightning averages no weights")
+    operation = OperationCallback(ns.Surgery(density=0.2, steps=STEPS // 2))
+    model, saving = Judged(), checkpoints(tmp_path, save_top_k=-1, every_n_epochs=1)
+    fitting = trainer(tmp_path, 4, AVERAGING[name](), operation, saving, enable_checkpointing=True)
+    fitting.fit(model, loader(), loader())
+    assert operation.operation is not None
+    sparse = operation.operation.density
+    assert sparse == pytest.approx(0.2, abs=0.01)
+    assert density(model.net.state_dict()) <= sparse
+    assert model.densities[-1] <= sparse
+    fitting.save_checkpoint(tmp_path / "after.ckpt")
+    for path in (saving.best_model_path.replace("epoch=0", "epoch=3"), tmp_path / "after.ckpt"):
+        if Path(path).is_file():
+            assert density(torch.load(path, weights_only=False)["state_dict"]) <= sparse
+
+
+def test_a_callback_that_averages_behind_the_operation_is_refused(tmp_path: Path) -> None:
+    if not hasattr(pl.callbacks, "EMAWeightAveraging"):
+        pytest.skip("this version of Lightning averages no weights")
+    operation = OperationCallback(ns.Surgery(density=0.2, steps=STEPS))
+    with pytest.raises(
+        SettingError,
+        match=r"EMAWeightAveraging\]' is not allowed: callbacks must be .*EMAWeightAveraging, ..., Operation",
+    ):
+        trainer(tmp_path, 1, operation, AVERAGING["EMA"]()).fit(Digits(), loader())
 
 
 def test_a_plan_of_steps_that_nobody_plans_is_refused(tmp_path: Path) -> None:

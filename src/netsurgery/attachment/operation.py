@@ -211,11 +211,12 @@ class Operation:
         return {**self._stages.names(), **{name: form for name, _, form in self._stages.forms()}}
 
     @torch.no_grad()
-    def apply(self, averaged_model: nn.Module) -> None:
+    def apply(self, averaged_model: nn.Module | Mapping[str, Any]) -> None:
         """Make a copy of the model effective, such as a moving average (EMA) or stochastic weight average of it.
 
         averaged_model: a copy.deepcopy of the model, whatever has been averaged into it since, or what wraps one:
-            torch.optim.swa_utils.AveragedModel, or an EMA class that has it as `.module`. It may be on another device.
+            torch.optim.swa_utils.AveragedModel, or an EMA class that has it as `.module`; or a state_dict by the
+            model's own names. It may be on another device.
 
         An average also holds what was pruned or quantized meanwhile. Afterwards each kept connection has its average,
         pruned ones are +0, those that INQ has fixed have their powers of two, and sketched tensors are the present

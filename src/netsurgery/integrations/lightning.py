@@ -11,6 +11,7 @@ from typing import Any, final
 import torch
 
 from netsurgery.attachment.operation import Operation
+from netsurgery.checks import require
 from netsurgery.errors import EarlyCheckpointWarning, MissingExtraError
 from netsurgery.integrations.trainer_operation import GivenPlan, TrainerOperation
 
@@ -33,6 +34,11 @@ def _callback_class() -> Any:
     return Callback
 
 
+def _averages(callback: Any) -> bool:
+    """Whether a callback is one of Lightning's that average weights, under either name of the library."""
+    return any(kind.__name__ in ("WeightAveraging", "StochasticWeightAveraging") for kind in type(callback).__mro__)
+
+
 @final
 class OperationCallback(_callback_class()):  # type: ignore[misc]  # which of two it is shows when it is imported
     """Operates on the LightningModule while `Trainer.fit` trains it.
@@ -51,6 +57,9 @@ class OperationCallback(_callback_class()):  # type: ignore[misc]  # which of tw
     Early stopping may end training before the schedule does: `finish` warns (UnfinishedWarning), the density is as
     reached, and another `fit` goes on. A checkpoint that the trainer calls its best, and that was written before the
     schedule had ended, is denser than what `callback.operation.density` says: EarlyCheckpointWarning names both.
+    Beside callbacks that average weights (EMAWeightAveraging, StochasticWeightAveraging) it stands behind them in
+    `callbacks`: what they have evaluated, saved and left in the end is as pruned and as quantized as the module.
+
     One training process with ordinary parameters; raises what `ns.attach` raises, when `fit` begins.
     """
 
@@ -58,17 +67,49 @@ class OperationCallback(_callback_class()):  # type: ignore[misc]  # which of tw
         super().__init__()
         self._kept = TrainerOperation(plan)
         self._saved: dict[str, Any] | None = None
+        self._averages = False
+        """Whether another callback puts averages into the module."""
 
     @property
     def operation(self) -> Operation | None:
         """The operation; None before `fit`."""
         return self._kept.operation
 
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Raises SettingError if a callback that averages weights stands behind this one."""
+        behind = trainer.callbacks[trainer.callbacks.index(self) + 1 :]
+        averaging = next((type(one).__name__ for one in behind if _averages(one)), None)
+        require(
+            averaging is None,
+            "callbacks",
+            f"[..., OperationCallback, ..., {averaging}]",
+            f"[..., {averaging}, ..., OperationCallback]",
+            "what it averages would be evaluated and saved with connections that are pruned",
+        )
+        self._averages = any(map(_averages, trainer.callbacks))
+
+    def on_validation_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """The module holds the averages for the validation, if there are any."""
+        if self._averages and self.operation is not None:
+            self.operation.apply(pl_module)
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """The checkpoint holds the averages as the module's weights, if there are any."""
+        if self._averages and self.operation is not None:
+            weights = {
+                name: value.clone() if isinstance(value, torch.Tensor) else value
+                for name, value in checkpoint["state_dict"].items()
+            }
+            self.operation.apply(weights)
+            checkpoint["state_dict"] = weights
+
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         saved, self._saved = self._saved, None
         self._kept.begin(pl_module, trainer.optimizers, trainer.estimated_stepping_batches, saved)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        if self._averages and self.operation is not None:
+            self.operation.apply(pl_module)
         self._kept.end(trainer.optimizers)
         if self.operation is not None:
             for checkpoint in trainer.checkpoint_callbacks:
