@@ -15,7 +15,7 @@ import netsurgery as ns
 from netsurgery.cli.main import main
 from netsurgery.errors import CaptureError, InputError, SettingError, UnsupportedOperatorError
 from netsurgery.graph.from_torch import read_torch
-from netsurgery.graph.ir import Input
+from netsurgery.graph.ir import Input, named_axes
 from netsurgery.graph.value_types import ValueType
 
 WORDS: Any = {"ids": {0: "batch", 1: "time"}}
@@ -451,3 +451,39 @@ def test_an_encoder_that_leaves_padding_out_is_compared_with_what_its_layers_com
     assert not model.encoder._forward_pre_hooks
     expected = model(x, padding).detach().numpy()  # with gradients
     np.testing.assert_allclose(ns.load(path)(x.numpy(), padding.numpy()), expected, rtol=1e-4, atol=1e-5)
+
+
+class Positions(nn.Module):
+    """As many rows of a table as there are steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = nn.Parameter(torch.randn(1, 32, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + self.table[:, : x.shape[1]]).mean(1)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_the_largest_size_of_an_axis_is_told_and_what_is_beyond_it_refused(
+    engine: Any, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axes: Any = {"x": {0: "batch", 1: "time"}}
+    report = ns.pack(Positions(), path, example_inputs=torch.randn(2, 6, 8), open_axes=axes)
+    assert report.most == {"time": 32}
+    assert "\nIt takes any batch, time up to 32.\n" in str(report)
+    main(["info", str(path)])
+    assert "open axes   batch, time up to 32" in capsys.readouterr().out
+    main(["info", "--json", str(path)])
+    assert json.loads(capsys.readouterr().out)["most"] == {"time": 32}
+    network = ns.load(path, engine=engine)
+    assert network(np.zeros((3, 32, 8), np.float32)).shape == (3, 8)
+    with pytest.raises(InputError, match=r"can't run at batch 3, time 33: time is 33: it must be at most 32\. \(.*must lie inside"):
+        network(np.zeros((3, 33, 8), np.float32))
+
+
+def test_limits_of_axes_are_said_as_they_are() -> None:
+    least, steps = {"batch": 1, "time": 3, "height": 8, "width": 32}, {"width": 32}
+    said = named_axes(least, steps, {"batch": 4, "time": 9, "width": 96})
+    assert said == "batch up to 4, time from 3 to 9, height from 8 on, width in multiples of 32 up to 96"

@@ -238,6 +238,13 @@ std::string Graph::why(const Sizes& sizes, const std::string& reason) const {
       rules +=
           (rules.empty() ? "" : " ") + axes[i].name + " is " + std::to_string(sizes[i]) + ": " + axes[i].rule() + ".";
   }
+  if (rules.empty()) {
+    const Sizes reached = within(sizes);
+    for (std::size_t i = 0; i < axes.size(); ++i)
+      if (reached[i] < sizes[i])
+        rules += (rules.empty() ? "" : " ") + axes[i].name + " is " + std::to_string(sizes[i]) +
+                 ": it must be at most " + std::to_string(reached[i]) + ".";
+  }
   if (rules.empty()) return reason;
   return fits_steps && !reason.empty() ? rules + " (" + reason + ")" : rules;  // else it says the rule once more
 }

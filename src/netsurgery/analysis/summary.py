@@ -65,7 +65,8 @@ class SketchedLayer:
 class Summary:
     """A whole file.
 
-    axes: name of each open axis -> its smallest size; steps: name of each whose sizes are multiples -> of what;
+    axes: name of each open axis -> its smallest size; steps: name of each whose sizes are multiples -> of what; most:
+    name of each that has a largest size -> that;
     operators: name -> how many nodes, the most frequent first; structure_bits: all of the file that is neither a tensor
     nor its header; sketched: layers of binary planes, in order; fixed_point: what adds whole numbers, None if nothing
     does.
@@ -77,6 +78,7 @@ class Summary:
     outputs: tuple[ValueSummary, ...]
     axes: dict[str, int]
     steps: dict[str, int]
+    most: dict[str, int]
     operators: dict[str, int]
     tensors: tuple[TensorSummary, ...]
     structure_bits: float
@@ -113,6 +115,7 @@ class Summary:
             "outputs": [_value(made) for made in self.outputs],
             "axes": dict(self.axes),
             "steps": dict(self.steps),
+            "most": dict(self.most),
             "operators": dict(self.operators),
             "tensors": [
                 {
@@ -156,6 +159,7 @@ def summary_of(packed: Packed) -> Summary:
         outputs=_outputs(graph),
         axes=graph.least,
         steps=dict(graph.steps),
+        most=graph.most,
         operators=dict(Counter(made.operator for made in graph.nodes).most_common()),
         tensors=tuple(
             TensorSummary(

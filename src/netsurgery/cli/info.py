@@ -18,6 +18,7 @@ keys of --json:
                               an open axis, null a size that follows from them
   axes                        {name of an open axis: its smallest size}
   steps                       {name of an open axis that takes multiples only: of what}
+  most                        {name of an open axis that has a largest size: that}
   operators                   {name: how many}
   sketched                    list of {name, planes, positions, fmul_dense, fmul,
                               fadd_dense, fadd_planes, fadd_tree,

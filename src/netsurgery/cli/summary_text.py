@@ -27,10 +27,17 @@ def network(summary: Summary) -> list[str]:
     return [
         *fact("inputs", _values(summary.inputs)),
         *fact("outputs", _values(summary.outputs)),
-        *(fact("open axes", named_axes(summary.axes, summary.steps)) if set(summary.axes) - {"batch"} else []),
+        *_open_axes(summary),
         *fixed_point(summary.fixed_point),
         *fact("operators", f"{sum(summary.operators.values())}: {operators}" if operators else "none"),
     ]
+
+
+def _open_axes(summary: Summary) -> list[str]:
+    """Nothing is said of a batch that may be anything."""
+    if set(summary.axes) <= {"batch"} and not summary.most:
+        return []
+    return fact("open axes", named_axes(summary.axes, summary.steps, summary.most))
 
 
 def fixed_point(found: FixedLayers | None) -> list[str]:

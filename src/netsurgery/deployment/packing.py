@@ -56,8 +56,9 @@ class PackReport:
     (its weights rounded where that was asked for) on the example inputs, as a share of the largest output;
     rounding_difference: the same between the model and itself with rounded weights or activations, None if nothing
     was rounded;
-    inputs: what the network takes, with the names of axes that are open; least, steps: of each open axis the smallest
-    size, and of those whose sizes are multiples, of what; compared_with: whose outputs the difference is
+    inputs: what the network takes, with the names of axes that are open; least, steps, most: of each open axis the
+    smallest size, of those whose sizes are multiples, of what, and of those that have one the largest size;
+    compared_with: whose outputs the difference is
     measured from, such as "torch 2.9.1" or "onnxruntime 1.22.0", or "the graph as read", with the reason, where no
     other program could run the model;
     fixed: which axes could not be open, though nobody asked for them to be fixed, and what forces that, in sentences;
@@ -82,6 +83,7 @@ class PackReport:
     compared_with: str
     least: Mapping[str, int]
     steps: Mapping[str, int]
+    most: Mapping[str, int]
     fixed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
@@ -102,7 +104,7 @@ class PackReport:
     def __str__(self) -> str:
         batch = "" if self.batch is None else f"\nIt takes batches of {self.batch} only."
         if self.axes not in ((), ("batch",)):
-            batch += f"\nIt takes any {named_axes(self.least, self.steps)}."
+            batch += f"\nIt takes any {named_axes(self.least, self.steps, self.most)}."
         whose = self.compared_with if self.rounding_difference is None else f"{self.compared_with}, rounded as asked"
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
@@ -262,6 +264,7 @@ def pack(
         whose,
         graph.least,
         graph.steps,
+        graph.most,
         fixed,
         remarks,
         found.allowed,

@@ -272,6 +272,25 @@ class Graph:
             found[name] = high * step
         return found if self._takes(found) else all_alike
 
+    @cached_property
+    def most(self) -> dict[str, int]:
+        """The largest size of each open axis that has one, as where positions are rows of a table; others smallest."""
+        found = {}
+        for name, step in ((name, self.steps.get(name, 1)) for name in self.axes if self._follows):
+            low, high = self.least[name] // step, _UNLIMITED // step
+            if self.takes({**self.least, name: high * step}):
+                continue
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if self.takes({**self.least, name: middle * step}) else (low, middle)
+            found[name] = low * step
+        return found
+
+    @property
+    def _follows(self) -> bool:
+        """Whether numbers of its nodes follow open axes."""
+        return any(made.extents for made in self.nodes)
+
     def takes(self, sizes: Sizes) -> bool:
         """Whether the network runs at these sizes of its open axes."""
         if any(sizes[name] < least or sizes[name] % self.steps.get(name, 1) for name, least in self.least.items()):
@@ -313,8 +332,7 @@ class Graph:
             {name: size + step * (1 + place) for place, step, name, size in places},
             {name: size + far + step * (1 + 3 * place) for place, step, name, size in places},
         )
-        follows = any(made.extents for made in self.nodes)
-        return tuple(self._within(sizes, smallest) for sizes in tried) if follows else tried
+        return tuple(self._within(sizes, smallest) for sizes in tried) if self._follows else tried
 
     @cached_property
     def behind_turns(self) -> tuple[dict[str, int], ...]:
@@ -396,6 +414,13 @@ class Graph:
             for name in least
             if sizes[name] < least[name] or name in odd
         ]
+        if not rules:
+            reached = self._within(sizes, least)
+            rules = [
+                f"{name} is {size}: it must be at most {reached[name]}."
+                for name, size in sizes.items()
+                if reached[name] < size
+            ]
         if not rules:
             return reason
         return " ".join(rules if odd else [*rules, f"({reason})"])  # the reason would be a rule once more
@@ -541,6 +566,8 @@ def open_shapes(graph: Graph) -> list[tuple[int | str | None, ...]]:
     return [shape(name) for name in graph.shown_outputs]
 
 
+_UNLIMITED = 2**20
+"""What takes sizes up to this one takes any."""
 _MOST_TURNS = 8
 """So many turns of one axis are looked at, and the last one: a loop over slices may have very many."""
 
@@ -559,16 +586,21 @@ def named_sizes(sizes: Sizes) -> str:
     return ", ".join(f"{name} {size}" for name, size in sizes.items()) or "fixed sizes"
 
 
-def named_axes(least: Sizes, steps: Sizes) -> str:
+def named_axes(least: Sizes, steps: Sizes, most: Sizes) -> str:
     """Open axes with the sizes that they take, as they stand in sentences: "batch, width in multiples of 32".
 
-    least: the smallest size of each; steps: of those whose sizes are multiples, of what.
+    least: the smallest size of each; steps: of those whose sizes are multiples, of what; most: the largest of those
+    that have one.
     """
+
+    def limits(name: str) -> str:
+        begins = "" if least[name] == steps.get(name, 1) else f" from {least[name]}"
+        if name in most:
+            return f"{begins} {'up ' * (not begins)}to {most[name]}"
+        return f"{begins} on" if begins else ""
+
     return ", ".join(
-        name
-        + (f" in multiples of {steps[name]}" if name in steps else "")
-        + ("" if size == steps.get(name, 1) else f" from {size} on")
-        for name, size in least.items()
+        name + (f" in multiples of {steps[name]}" if name in steps else "") + limits(name) for name in least
     )
 
 
