@@ -123,7 +123,8 @@ def _calls(names: Sequence[str]) -> str:
 
 def _module(path: Path) -> Any:
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file. Give a Python file with {_calls(_NEEDED)}.")
+        why = "it is a folder" if path.is_dir() else "there is no such file"
+        raise DataError(f"{path}: {why}. Give a Python file with {_calls(_NEEDED)}.")
     name = f"netsurgery_task_{path.stem}"
     specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None:

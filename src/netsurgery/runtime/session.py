@@ -17,7 +17,7 @@ from netsurgery.checks import require, require_count
 from netsurgery.errors import InputError, PackedFileError
 from netsurgery.graph.ir import Array, Graph, Input, rule
 from netsurgery.graph.value_types import TYPE_OF_CODE
-from netsurgery.packed.format import Limits
+from netsurgery.packed.format import HEADER_BYTES, MAGIC, Limits
 from netsurgery.packed.reader import Packed, counted, decode, in_words_of_python
 from netsurgery.runtime import reference
 from netsurgery.runtime.inputs import checked_sizes, converted, shown
@@ -26,6 +26,7 @@ Engine: TypeAlias = Literal["native", "reference"]
 Outputs: TypeAlias = "Array | tuple[Array, ...]"
 
 MOST_THREADS = 256
+_LARGEST_SIZE = 2**31 - 1
 
 
 class Session:
@@ -91,7 +92,10 @@ class Session:
         return self._of_converted(arrays) if outputs is None else outputs
 
     def run(self, feeds: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
-        """The same with names: arrays by input name in, arrays by output name out."""
+        """The same with names: arrays by input name in, arrays by output name out. Raises InputError."""
+        if not isinstance(feeds, Mapping):
+            names = ", ".join(f"{given.name!r}: ..." for given in self.inputs)
+            raise InputError(f"run() takes arrays by name, {{{names}}}; without names call the network itself.")
         outputs = self._of_feeds(self._converted(feeds))
         return dict(zip(self.output_names, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))
 
@@ -105,7 +109,7 @@ class Session:
         require(set(sizes) == set(self.axes), "sizes", ", ".join(sizes) or "none", f"one for each open axis: {names}")
         counts = [_plain(sizes[name]) for name in self.axes]
         for name, count in zip(self.axes, counts, strict=True):
-            require_count(name, count)
+            require_count(name, count, maximum=_LARGEST_SIZE)
         self._runner.prepare(counts)
 
     def profile(self, *arrays: npt.ArrayLike) -> list[tuple[str, str, float, int]]:
@@ -247,6 +251,10 @@ def _content(path: str | Path) -> bytes:
     what = "a path; netsurgery.Session takes the bytes of a file"
     require(isinstance(path, str | os.PathLike), "path", type(path).__name__, what)
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise PackedFileError(f"{path} can't be read: {error.strerror or error}.") from error
+        with Path(path).open("rb") as file:
+            begin = file.read(HEADER_BYTES)
+            return begin + file.read() if begin.startswith(MAGIC) else begin  # which is refused, however long it is
+    except (OSError, ValueError) as error:  # the latter of paths that can't be any
+        raise PackedFileError(
+            f"{str(path) or chr(39) * 2} can't be read: {getattr(error, 'strerror', None) or error}."
+        ) from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -175,11 +176,38 @@ def reduction(
         if not axes:
             alone = before or after or of_one
             return alone(call, call.x) if alone else call.x
+        keepdims = call.attributes.get("keepdims", 1)
+        if (
+            call.x.kind is not None
+            and call.x.kind.whole
+            and operator in _OF_WHOLE_NUMBERS
+            and before is None
+            and after is None
+        ):
+            return _of_whole_numbers(call, operator, axes, keepdims)
         x = before(call, call.x) if before else call.x
-        result = call.node(operator, [x], axes=axes, keepdims=call.attributes.get("keepdims", 1))
+        result = call.node(operator, [x], axes=axes, keepdims=keepdims)
         return after(call, result) if after else result
 
     return translate
+
+
+_OF_WHOLE_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ReduceSum": ("CumSum", {}),
+    "ReduceMax": ("TopKValues", {"count": 1}),
+    "ReduceMin": ("TopKValues", {"count": 1, "largest": False}),
+}
+"""What gives along an axis, last, what a reduction gives: floats don't hold all whole numbers."""
+
+
+def _of_whole_numbers(call: Call, operator: str, axes: Sequence[int], keepdims: bool) -> Value:
+    x, (along, settings) = call.x, _OF_WHOLE_NUMBERS[operator]
+    for axis in axes:
+        size = x.shape[axis]
+        x = call.node(along, [x], axis=axis, **settings)
+        if operator == "ReduceSum":
+            x = call.node("Slice", [x], axis=axis, start=size - 1, stop=size)
+    return x if keepdims else call.reshaped(x, [size for axis, size in enumerate(x.shape) if axis not in axes])
 
 
 def log_sum_exp(call: Call) -> Value:

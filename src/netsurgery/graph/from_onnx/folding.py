@@ -19,7 +19,7 @@ from netsurgery.graph.from_onnx.call import Call, Value
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, is_float
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
-from netsurgery.graph.ir import Array
+from netsurgery.graph.ir import Array, Sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 
 FOLDABLE = ("Constant", *FOLDERS, *(name for name in TRANSLATIONS if name not in FOLDERS))
@@ -27,9 +27,16 @@ FOLDABLE = ("Constant", *FOLDERS, *(name for name in TRANSLATIONS if name not in
 
 
 def folded(
-    proto: onnx.NodeProto, operands: Sequence[Value | None], opset: int, used: Sequence[bool], evaluate: Evaluate
+    proto: onnx.NodeProto,
+    operands: Sequence[Value | None],
+    opset: int,
+    used: Sequence[bool],
+    evaluate: Evaluate,
+    sizes: Sizes,
 ) -> list[AnyArray | None]:
     """The outputs of a node whose operands are known; None for one that nothing reads and that netsurgery can't give.
+
+    sizes: of open axes in this reading, which attributes may follow.
 
     Raises UnsupportedOperatorError if it isn't among FOLDABLE, or is used in a way that isn't.
     """
@@ -55,7 +62,7 @@ def folded(
         if proto.op_type in FOLDERS:
             results = FOLDERS[proto.op_type](call)
             return [np.asarray(one) for one in (results if isinstance(results, list) else [results])]
-        return _translated(call, TRANSLATIONS[proto.op_type], taken, evaluate)
+        return _translated(call, TRANSLATIONS[proto.op_type], taken, evaluate, sizes)
 
 
 def _constant(given: dict[str, Any]) -> AnyArray:
@@ -66,11 +73,13 @@ def _constant(given: dict[str, Any]) -> AnyArray:
     return array
 
 
-def _translated(call: Call, translation: Any, taken: dict[str, Array], evaluate: Evaluate) -> list[AnyArray | None]:
+def _translated(
+    call: Call, translation: Any, taken: dict[str, Array], evaluate: Evaluate, sizes: Sizes
+) -> list[AnyArray | None]:
     """By the nodes of its translation, in float32; the outputs are of the type of the first operand."""
     answer = translation(call)
     for step in call.nodes:
-        taken[step.output] = evaluate(step, [None if name is None else taken[name] for name in step.inputs])
+        taken[step.output] = evaluate(step.at(sizes), [None if name is None else taken[name] for name in step.inputs])
     kind = np.dtype(np.float32) if not call.operands or call.x.array is None else call.x.array.dtype
     values = [answer] if isinstance(answer, Value) else answer
     return [None if value is None else _entries(value, taken, kind) for value in values]

@@ -10,6 +10,7 @@ import numpy as np
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.arithmetic import extreme
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.from_onnx.traced import Traced, at_least_zero
 from netsurgery.graph.operators import Operator
 from netsurgery.graph.value_types import ValueType
 
@@ -17,11 +18,12 @@ from netsurgery.graph.value_types import ValueType
 def conv(call: Call) -> Value:
     """Convolution by known weights."""
     weight = call.array(1, "weight")
+    x, settings = padded(call, call.x, windows(call, weight.shape[2:]))
     return call.node(
         "Conv",
-        [call.x, call.operand(1), known(call.array(2, "bias"), call.operand(2).name) if call.given(2) else None],
+        [x, call.operand(1), known(call.array(2, "bias"), call.operand(2).name) if call.given(2) else None],
         groups=call.attributes.get("group", 1),
-        **windows(call, weight.shape[2:]),
+        **settings,
     )
 
 
@@ -31,11 +33,39 @@ def pool(operator: str) -> Callable[[Call], Value]:
     def translate(call: Call) -> Value:
         kernel = tuple(call.attributes["kernel_shape"])
         settings: dict[str, Any] = {"ceil_mode": call.attributes.get("ceil_mode", 0)}
-        if operator == "AveragePool":
-            settings["count_include_pad"] = call.attributes.get("count_include_pad", 0)
-        return call.node(operator, [call.x], kernel=kernel, **settings, **windows(call, kernel))
+        own = windows(call, kernel)
+        if operator == "MaxPool":
+            x, own = padded(call, call.x, own, value=LOWEST)
+            return call.node(operator, [x], kernel=kernel, **settings, **own)
+        x, outside = padded(call, call.x, own)
+        includes = call.attributes.get("count_include_pad", 0)
+        if outside is own:
+            return call.node(operator, [x], kernel=kernel, count_include_pad=includes, **settings, **own)
+        means = call.node(operator, [x], kernel=kernel, count_include_pad=1, **settings, **outside)
+        if includes:
+            return means
+        one = known(np.ones((1,) * len(x.shape), np.float32), "one")
+        inside, _ = padded(call, call.node("Expand", [one], shape=(1, 1, *call.x.shape[2:])), own)
+        shares = call.node(operator, [inside], kernel=kernel, count_include_pad=1, **settings, **outside)
+        return call.node("Div", [means, shares])
 
     return translate
+
+
+LOWEST = -float(np.finfo(np.float32).max)
+"""What is no larger than any finite number."""
+
+
+def padded(
+    call: Call, x: Value, settings: dict[str, tuple[int, ...]], value: float = 0.0
+) -> tuple[Value, dict[str, tuple[int, ...]]]:
+    """Where pads follow open axes, as TensorFlow's SAME of strides, x padded by a node, and settings without pads."""
+    pads = settings["pads"]
+    if not any(isinstance(number, Traced) for number in pads):
+        return x, settings
+    count = len(pads) // 2
+    x = call.node("Pad", [x], pads=(0, 0, *pads[:count], 0, 0, *pads[count:]), value=value)
+    return x, {**settings, "pads": ()}
 
 
 def windows(call: Call, kernel: Sequence[int]) -> dict[str, tuple[int, ...]]:
@@ -48,7 +78,7 @@ def windows(call: Call, kernel: Sequence[int]) -> dict[str, tuple[int, ...]]:
         # Windows so many that each stride of the input begins one: ceil(size / stride).
         sizes = zip(call.x.shape[2:], kernel, strides, dilations, strict=True)
         free = [
-            max((-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size, 0)
+            at_least_zero((-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size)
             for size, width, stride, dilation in sizes
         ]
         less, more = [total // 2 for total in free], [total - total // 2 for total in free]
@@ -111,7 +141,7 @@ def product(call: Call, a: Value, b: Value) -> Value:
 
 def batch_norm(call: Call) -> Value:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, all known, as one product and one sum for each channel."""
-    if call.attributes.get("training_mode", 0) or (call.opset < 14 and any(call.used[1:])):
+    if call.attributes.get("training_mode", 0) or (call.opset < 14 and len(call.used) > 1):
         raise UnsupportedOperatorError("is in training mode; export the model in evaluation mode (model.eval())")
     scale, bias = call.floats(1, "scale"), call.floats(2, "bias")
     mean, variance = call.floats(3, "mean"), call.floats(4, "variance")

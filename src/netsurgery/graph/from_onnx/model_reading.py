@@ -117,6 +117,7 @@ def _read(
     elif model is source:  # which stays as it is
         model = onnx.ModelProto()
         model.CopyFrom(source)
+    ranked = _ranked(model.graph)
     _fix(model.graph, input_values)
     if outputs is not None:
         _end_at(model.graph, outputs)
@@ -132,7 +133,22 @@ def _read(
 
     graph, fixed = _with_its_batch_fixed(of, inputs)
     graph = graph.replaced(known_least=graph.least)
-    return ReadModel(graph, ready.remarks, model if ready.remarks or input_values or outputs else None, fixed)
+    changed = bool(ready.remarks or input_values or outputs or ranked)
+    return ReadModel(graph, ready.remarks, model if changed else None, fixed)
+
+
+def _ranked(graph: onnx.GraphProto) -> bool:
+    """Have TopK rank what it may give in any order, for others to give it in ours; whether there was any such."""
+    free = [
+        attribute
+        for made in graph.node
+        if made.op_type == "TopK" and not made.domain
+        for attribute in made.attribute
+        if attribute.name == "sorted" and not attribute.i
+    ]
+    for attribute in free:
+        attribute.i = 1
+    return bool(free)
 
 
 def _with_its_batch_fixed(

@@ -11,7 +11,7 @@ from netsurgery.graph.value_types import ValueType
 
 def top(call: Call) -> list[Value | None]:
     """TopK: values and indices. Its count is an attribute before opset 10."""
-    count = call.attributes["k"] if call.opset < 10 else int(call.array(1, "k").item())
+    (count,) = (call.attributes["k"],) if call.opset < 10 else call.numbers(1, "k")
     settings = {"axis": call.axis(-1), "count": count, "largest": bool(call.attributes.get("largest", 1))}
     return [
         call.node(operator, [call.x], **settings) if used else None

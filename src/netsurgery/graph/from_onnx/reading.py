@@ -99,6 +99,7 @@ class _Reading:
         self._opset = opset
         self._evaluate = evaluate
         self._steps = steps
+        self._counted = {name: size // steps.get(name, 1) for name, size in sizes.items()}
         self._values = {
             given.name: Value(given.name, tuple(_size(size, sizes, steps) for size in given.shape), kind=given.type)
             for given in inputs
@@ -144,10 +145,13 @@ class _Reading:
 
     def _translate(self, proto: onnx.NodeProto) -> None:
         operands = [self._values[name] if name else None for name in proto.input]
-        used = [name in self._wanted for name in proto.output]
+        named = len(proto.output)
+        while named and not proto.output[named - 1]:
+            named -= 1
+        used = [name in self._wanted for name in proto.output[:named]]
         all_known = all(value is None or value.array is not None for value in operands)
         if all_known and not proto.domain and can_be_known(proto):
-            arrays = folded(proto, operands, self._opset, used, self._evaluate)
+            arrays = folded(proto, operands, self._opset, used, self._evaluate, self._counted)
             _require_outputs(proto.output, used, arrays)
             if traces(operands):
                 call = Call(operands, attributes(proto), self._opset, used, proto.name, self._place)

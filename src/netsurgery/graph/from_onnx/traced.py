@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from netsurgery.graph.extents import Extent, Number, quotient
+from netsurgery.graph.extents import Extent, Number, larger, quotient
 from netsurgery.graph.from_onnx.constants import AnyArray
 
 
@@ -109,6 +109,11 @@ def traced(number: int, extent: Number | None) -> int:
         result = Traced(result)
         result.extent = extent
     return result
+
+
+def at_least_zero(number: int) -> int:
+    """The number where it is above zero, else zero; with its extent."""
+    return traced(max(int(number), 0), larger(extent_of(number), 0))
 
 
 def extent_of(number: Any) -> Number:

@@ -19,7 +19,7 @@ from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Extent, Number, larger, never_equal, smaller
 from netsurgery.graph.from_onnx.call import Call, Value, Whole, known
 from netsurgery.graph.from_onnx.constants import AnyArray
-from netsurgery.graph.from_onnx.traced import Share, Traced, extent_of, is_traced, objects, traced
+from netsurgery.graph.from_onnx.traced import Share, Traced, at_least_zero, extent_of, is_traced, objects, traced
 
 MOST_ENTRIES = 2**22
 """Of what is computed as a whole."""
@@ -211,7 +211,7 @@ def _divided(a: Any, b: Any) -> Any:
         return a / b
     if int(b) < 1 or not isinstance(a, Traced):
         return a // b
-    up, down = (traced(max(int(one), 0), larger(extent_of(one), 0)) for one in (a, -a))
+    up, down = at_least_zero(a), at_least_zero(-a)
     return up // b - down // b  # rounded towards zero
 
 
