@@ -9,7 +9,7 @@ import numpy as np
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
 from netsurgery.graph.from_onnx.pictures import conv_transpose
-from netsurgery.graph.from_onnx.traced import Traced
+from netsurgery.graph.from_onnx.traced import Traced, at_least_zero
 
 
 def roi_align(call: Call) -> Value:
@@ -83,6 +83,6 @@ def center_crop_pad(call: Call) -> Value:
     begins, ends = [0] * rank, [0] * rank
     for axis, wanted in zip(axes, call.numbers(1, "shape"), strict=True):
         more = wanted - x.shape[axis]
-        begins[axis] = more // 2 if more > 0 else -((-more) // 2)
+        begins[axis] = at_least_zero(more) // 2 - at_least_zero(-more) // 2
         ends[axis] = more - begins[axis]
     return call.node("Pad", [x], pads=(*begins, *ends))

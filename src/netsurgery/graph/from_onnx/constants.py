@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,6 +32,28 @@ def initialisers(graph: onnx.GraphProto) -> dict[str, AnyArray]:
     """Name -> array, for dense and sparse initialisers."""
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     return arrays | {tensor.values.name: dense(tensor) for tensor in graph.sparse_initializer}
+
+
+def largest_bound(graph: onnx.GraphProto, arrays: Mapping[str, AnyArray]) -> int:
+    """The largest whole number, up to LARGEST_BOUND, that sizes may be compared with or cut at; 0 if there is none.
+
+    It is in a short list among the constants, or one of the bounds of a Slice.
+    """
+    lists = [array for array in arrays.values() if array.dtype.kind == "i" and array.size <= _SHORT_LIST]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name == "value" and attribute.t.data_type in _WHOLE:
+                lists.append(numpy_helper.to_array(attribute.t))
+            elif attribute.name in ("starts", "ends", "k", "value_int", "value_ints"):
+                lists.append(np.array([attribute.i, *attribute.ints]))
+    found = [abs(int(number)) for array in lists if array.size <= _SHORT_LIST for number in array.ravel()]
+    return max((number for number in found if number <= LARGEST_BOUND), default=0)
+
+
+LARGEST_BOUND = 2048
+"""Beyond it, what a reading makes of sizes as large may not fit into memory."""
+_SHORT_LIST = 16
+_WHOLE = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 
 
 def dense(tensor: onnx.SparseTensorProto) -> AnyArray:

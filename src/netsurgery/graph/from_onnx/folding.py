@@ -9,6 +9,7 @@ node ──▶ in FOLDERS? ──▶ NumPy, in the operands' own type
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def folded(
     opset: int,
     used: Sequence[bool],
     evaluate: Evaluate,
-    sizes: Sizes,
+    sizes: Sizes = MappingProxyType({}),
 ) -> list[AnyArray | None]:
     """The outputs of a node whose operands are known; None for one that nothing reads and that netsurgery can't give.
 

@@ -141,7 +141,7 @@ def product(call: Call, a: Value, b: Value) -> Value:
 
 def batch_norm(call: Call) -> Value:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, all known, as one product and one sum for each channel."""
-    if call.attributes.get("training_mode", 0) or (call.opset < 14 and len(call.used) > 1):
+    if call.attributes.get("training_mode", 0) or (call.opset < 14 and any(call.used[1:])):
         raise UnsupportedOperatorError("is in training mode; export the model in evaluation mode (model.eval())")
     scale, bias = call.floats(1, "scale"), call.floats(2, "bias")
     mean, variance = call.floats(3, "mean"), call.floats(4, "variance")

@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from netsurgery.graph.from_onnx.call import TYPES
-from netsurgery.graph.from_onnx.constants import initialisers
+from netsurgery.graph.from_onnx.constants import initialisers, largest_bound
 from netsurgery.graph.from_onnx.control_flow import DECISIONS
 from netsurgery.graph.from_onnx.folding import FOLDABLE
 from netsurgery.graph.from_onnx.function_bodies import taken_apart
@@ -127,9 +127,11 @@ def _read(
     inputs = tuple(_input(given) for given in read_as.input if given.name not in arrays)
     inputs = with_shapes(inputs, input_shapes)
 
+    bound = largest_bound(read_as, arrays)
+
     def of(inputs: Sequence[Input]) -> Graph:
         axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
-        return at_any_sizes(partial(read, read_as, inputs, arrays, ready.opset, evaluate), axes)
+        return at_any_sizes(partial(read, read_as, inputs, arrays, ready.opset, evaluate), axes, bound)
 
     graph, fixed = _with_its_batch_fixed(of, inputs)
     graph = graph.replaced(known_least=graph.least)

@@ -59,8 +59,10 @@ Problems: TypeAlias = Mapping[tuple[str, str], Problem]
 """Operator and place -> what is wrong there."""
 
 
-def at_any_sizes(read_at: ReadAt, axes: Sequence[str]) -> Graph:
+def at_any_sizes(read_at: ReadAt, axes: Sequence[str], bound: int = 0) -> Graph:
     """The graph at any sizes of its open axes, checked, of a model that `read_at` reads for one choice of them.
+
+    bound: the largest number in the model that sizes may be compared with, as where 500 entries are cut out.
 
     Any sizes from some on, or, where that can't be, multiples of a power of two: `Graph.steps`. Raises what `read_at`
     raises, GraphError, and CaptureError if there is no such graph.
@@ -74,7 +76,7 @@ def at_any_sizes(read_at: ReadAt, axes: Sequence[str]) -> Graph:
         graph.check()
         return graph
     try:
-        return _of_steps(read_at, axes, {})
+        return _of_steps(read_at, axes, {}, bound)
     except CaptureError as refusal:
         if is_hopeless(refusal):
             raise
@@ -82,7 +84,7 @@ def at_any_sizes(read_at: ReadAt, axes: Sequence[str]) -> Graph:
         if not steps:
             raise
         try:
-            return _of_steps(read_at, axes, steps)
+            return _of_steps(read_at, axes, steps, bound)
         except CaptureError:
             raise refusal from None  # which says more of the model
 
@@ -101,7 +103,7 @@ def _reads(read_at: ReadAt, sizes: Sizes) -> bool:
     return True
 
 
-def _of_steps(read_at: ReadAt, axes: Sequence[str], steps: Mapping[str, int]) -> Graph:
+def _of_steps(read_at: ReadAt, axes: Sequence[str], steps: Mapping[str, int], bound: int) -> Graph:
     """The graph at any multiples of these steps."""
     tried: list[tuple[dict[str, int], dict[str, int]]] = []
     refusals: list[CaptureError] = []
@@ -127,23 +129,44 @@ def _of_steps(read_at: ReadAt, axes: Sequence[str], steps: Mapping[str, int]) ->
             graph.check()
         except GraphError as error:
             raise CaptureError(f"{str(error).rstrip('.')}. {_advice(axes)}") from error
-        _compare(graph, read_at)
+        _compare(graph, read_at, _even_sizes(graph))
+        for axis in axes if bound else ():
+            _compare(graph, read_at, {**_even_sizes(graph), axis: _beyond(graph, axis, bound)}, there=False)
         return graph
     raise min([*refusals[1::-1], *refusals[2:]], key=_length)
 
 
-def _compare(graph: Graph, read_at: ReadAt) -> None:
-    """Raise CaptureError unless the model reads at even sizes as what the graph is there, if it runs there at all."""
+def _even_sizes(graph: Graph) -> dict[str, int]:
+    """Sizes that readings haven't been at, as far as a table has so many rows."""
     sizes = {}
     for (axis, least), units in zip(graph.least.items(), EVEN_SIZES, strict=False):
         step = graph.steps.get(axis, 1)
         sizes[axis] = step * (units if units * step >= least else units + -(-least // step // 4) * 4)
+    return sizes if graph.takes(sizes) else graph.tried_sizes()[1]
+
+
+def _beyond(graph: Graph, axis: str, bound: int) -> int:
+    """A size that is larger than a bound, and than what strides make of one."""
+    step = graph.steps.get(axis, 1)
+    return (bound // step + 1) * step + graph.least[axis] // step * step
+
+
+def _compare(graph: Graph, read_at: ReadAt, sizes: Sizes, there: bool = True) -> None:
+    """Raise CaptureError unless the model reads at these sizes as what the graph is there, if it runs there at all.
+
+    there: False if the model needn't be one that can be read there.
+    """
+    if not there and not graph.takes(sizes):
+        return
+    shapes = graph.shapes(sizes)
     try:
-        shapes = graph.shapes(sizes)
-    except GraphError:  # a table is shorter
-        sizes = graph.tried_sizes()[1]
-        shapes = graph.shapes(sizes)
-    again = _read(read_at, sizes, graph.steps)
+        again = _read(read_at, sizes, graph.steps)
+    except CaptureError:
+        if there:
+            raise
+        return
+    if not there and not isinstance(again, Graph):
+        return
     same = isinstance(again, Graph) and len(again.nodes) == len(graph.nodes) and again.shapes(sizes) == shapes
     pairs = zip(graph.nodes_at(sizes), again.nodes_at(sizes), strict=True) if isinstance(again, Graph) and same else ()
     different = next((one for one, other in pairs if one.operator != "Reshape" and one != other), None)

@@ -145,10 +145,8 @@ class _Reading:
 
     def _translate(self, proto: onnx.NodeProto) -> None:
         operands = [self._values[name] if name else None for name in proto.input]
-        named = len(proto.output)
-        while named and not proto.output[named - 1]:
-            named -= 1
-        used = [name in self._wanted for name in proto.output[:named]]
+        names_decide = proto.op_type == "BatchNormalization" and self._opset < 14  # what is named is computed otherwise
+        used = [name in self._wanted or (names_decide and bool(name)) for name in proto.output]
         all_known = all(value is None or value.array is not None for value in operands)
         if all_known and not proto.domain and can_be_known(proto):
             arrays = folded(proto, operands, self._opset, used, self._evaluate, self._counted)

@@ -16,7 +16,7 @@ from netsurgery.graph.extents import Number, larger, smaller
 from netsurgery.graph.from_onnx import choices
 from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, from_front, has_no_number, kept_places, known
 from netsurgery.graph.from_onnx.constants import AnyArray
-from netsurgery.graph.from_onnx.traced import Share, Traced, extent_of, is_traced, objects, traced
+from netsurgery.graph.from_onnx.traced import Share, Traced, at_least_zero, extent_of, is_traced, objects, traced
 from netsurgery.graph.operators import LARGEST_INT
 from netsurgery.graph.value_types import ValueType, type_of
 
@@ -203,7 +203,7 @@ def _cut_open(call: Call, x: Value, axis: int, start: int, end: int, step: int) 
         traced(min(max(int(bound + size if bound < 0 else bound), 0), int(size)), _inside(bound, size))
         for bound in (start, end)
     )
-    if start == 0 and step == 1 and extent_of(end) == extent_of(size):
+    if extent_of(start) == 0 and step == 1 and extent_of(end) == extent_of(size):
         return x
     return call.node("Slice", [x], axis=axis, start=start, stop=end, step=step)
 
@@ -226,6 +226,8 @@ def gather(call: Call) -> Value:
             return call.node("Embedding", [call.operand(1), call.x])
         return call.node("Gather", [call.x, call.operand(1)], axis=axis)
     indices = call.array(1, "indices")
+    if call.operand(1).whole is not None:  # as many as an axis is long, or follow from that
+        return call.node("Gather", [call.x, call.operand(1)], axis=axis)
     if indices.size == 1 and isinstance(call.x.shape[axis], Traced):
         index = call.numbers(1, "indices")[0]
         index = call.x.shape[axis] + index if index < 0 else index
@@ -302,21 +304,26 @@ def eye_like(call: Call) -> Value:
 
 
 def stretch(call: Call) -> Value:
-    """Range, of floats, of a length that follows open axes."""
+    """Range, of a length that follows open axes; of whole numbers from one that follows them, too, and downwards."""
     start, limit, step = (
         value.numbers.reshape(-1)[0] if value.numbers is not None else value.array.reshape(-1)[0].item()
         for value in map(call.operand, range(3))
         if value.array is not None
     )
-    if isinstance(start, Traced | Share) or isinstance(step, Traced | Share):
+    if isinstance(start, Share) or isinstance(step, Traced | Share):
         raise UnsupportedOperatorError("counts from or by a number that follows an open axis")
+    kind = type_of(call.array(2, "delta").dtype)
+    if kind is not None and kind.whole and step and (isinstance(start, Traced) or step < 0):
+        apart = limit - start if step > 0 else start - limit
+        zero = known(np.zeros((), np.float32), f"{call.x.name}.zero")
+        places = call.node("Range", [zero], count=at_least_zero(-(-apart // abs(step))), scale=float(step))
+        return call.node("Add", [call.as_type(places, kind), call.operand(0)])
     if step <= 0:
         raise UnsupportedOperatorError("counts down to a number that follows an open axis")
     end = limit if isinstance(limit, Share) else Share(limit, 1)
     length = math.ceil((end + -start if start else end) / step)
     first = known(np.asarray(float(start), np.float32), f"{call.x.name}.first")
     places = call.node("Range", [first], count=length, scale=float(step))
-    kind = type_of(call.array(2, "delta").dtype)
     return places if kind in (None, ValueType.FLOAT32) else call.node("Cast", [places], type=str(kind))
 
 

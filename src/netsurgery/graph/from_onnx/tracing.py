@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import onnx
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Extent, Number, larger, never_equal, smaller
 from netsurgery.graph.from_onnx.call import Call, Value, Whole, known
-from netsurgery.graph.from_onnx.constants import AnyArray
+from netsurgery.graph.from_onnx.constants import AnyArray, is_whole
 from netsurgery.graph.from_onnx.traced import Share, Traced, at_least_zero, extent_of, is_traced, objects, traced
 
 MOST_ENTRIES = 2**22
@@ -116,9 +117,11 @@ def _numbers(kind: str, folder: Folder | None, call: Call) -> list[AnyArray] | N
             return None if folder is None else [np.asarray(folder(call), object)]
         if kind == "Gather":
             return [_picked(_as_objects(given[0]), call)]
+        if kind in ("ReduceMax", "ReduceMin"):
+            return _extreme(kind, call, _as_objects(given[0]))
         if kind in ("Div", "Cast", "Max", "Min"):
             return _special(kind, call, [_as_objects(value) for value in given])
-        if kind not in BY_NUMBERS or folder is None:
+        if kind not in BY_NUMBERS or folder is None or kind == "Range":
             return None
         indices = {"Slice": {1, 2, 3, 4}, "Split": {1}, "Reshape": {1}, "Expand": {1}, "Where": {0}}
         plain = indices.get(kind, set()) | (
@@ -178,14 +181,22 @@ def _special(kind: str, call: Call, given: Sequence[AnyArray]) -> list[AnyArray]
     if kind == "Div":
         return [_mapped(_divided, *given)]
     if kind in ("Max", "Min"):
-        choose, pick = (larger, max) if kind == "Max" else (smaller, min)
-        result = given[0]
-        for other in given[1:]:
-            result = _mapped(
-                lambda a, b: traced(pick(int(a), int(b)), choose(extent_of(a), extent_of(b))), result, other
-            )
-        return [result]
+        return [reduce(partial(_mapped, _CHOICES[kind]), given)]
     return None
+
+
+_CHOICES: dict[str, Callable[[Any, Any], int]] = {
+    "Max": lambda a, b: traced(max(int(a), int(b)), larger(extent_of(a), extent_of(b))),
+    "Min": lambda a, b: traced(min(int(a), int(b)), smaller(extent_of(a), extent_of(b))),
+}
+
+
+def _extreme(kind: str, call: Call, numbers: AnyArray) -> list[AnyArray] | None:
+    """ReduceMax or ReduceMin of a list."""
+    if numbers.ndim > 1 or any(isinstance(one, Share) for one in numbers.ravel()):
+        return None
+    found = objects([reduce(_CHOICES[kind.removeprefix("Reduce")], numbers.ravel().tolist())])
+    return [found if call.attributes.get("keepdims", 1) and numbers.ndim else found.reshape(())]
 
 
 def _mapped(function: Callable[..., Any], *arrays: AnyArray) -> AnyArray:
@@ -234,6 +245,8 @@ def _whole(kind: str, folder: Folder | None, call: Call, arrays: Sequence[AnyArr
         return None
     if found is None or not found.stops or found.array.size > max(MOST_ENTRIES, MOST_PLACES):
         return None
+    if is_whole(found.array) and found.array.size > MOST_PLACES:  # so many whole numbers have no room in a graph
+        return None
     return found if np.array_equal(used(found), result) else None
 
 
@@ -260,9 +273,10 @@ def _sliced(call: Call, result: AnyArray) -> Whole | None:
     stops = dict(x.stops)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis %= x.array.ndim
-        if start == 0 and step == 1 and isinstance(end, Traced) and end == result.shape[axis]:
+        from_front = extent_of(start) == 0 and step == 1
+        if from_front and isinstance(end, Traced) and end == result.shape[axis]:
             stops[axis] = end
-        elif not (start == 0 and step == 1 and end >= x.array.shape[axis]):
+        elif not (from_front and end >= x.array.shape[axis]):
             return None
     return Whole(x.array, stops)
 
@@ -271,7 +285,7 @@ def _counted(call: Call) -> Whole | None:
     """0, 1, 2, ... up to a number that follows axes."""
     start, limit, step = (_as_objects(call.operand(index)).reshape(-1)[0] for index in range(3))
     array = call.operand(2).array
-    if start != 0 or step != 1 or not isinstance(limit, Traced) or array is None:
+    if extent_of(start) != 0 or step != 1 or not isinstance(limit, Traced) or array is None:
         return None
     return Whole(np.arange(MOST_PLACES).astype(array.dtype), {0: limit})
 
@@ -304,6 +318,8 @@ def _expanded(call: Call) -> Whole | None:
 
 
 def _of_wholes(kind: str, folder: Folder, call: Call, result: AnyArray) -> Whole | None:
+    if kind not in _PLACES and any(value is not None and value.numbers is not None for value in call.operands):
+        return None  # entries themselves follow axes, as places that are counted from the end
     wholes = [None if value is None else _whole_of(value) for value in call.operands]
     if kind == "Gather" and wholes[0] is not None and wholes[1] is not None and not wholes[0].stops:
         wholes[1] = _inside(wholes[1], wholes[0].array.shape[call.axis(0)])

@@ -1,0 +1,220 @@
+"""Graphs as exporters of TensorFlow, PyTorch and old frameworks write them, at many sizes, beside ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from onnx import numpy_helper, parser  # noqa: E402
+from tests.graph.onnx_reading import onnx_runtime_outputs, read_onnx  # noqa: E402
+
+import netsurgery as ns  # noqa: E402
+from netsurgery.errors import UnsupportedOperatorError  # noqa: E402
+from netsurgery.graph.passes import simplify  # noqa: E402
+from netsurgery.packed.writer import encode  # noqa: E402
+from netsurgery.runtime.reference import run_node  # noqa: E402
+from netsurgery.runtime.session import Session  # noqa: E402
+
+RANDOM = np.random.default_rng(5)
+PICTURES = [(2, 3, height, width) for height, width in ((7, 7), (8, 8), (12, 13), (13, 12), (30, 41), (101, 100))]
+PICTURE = "g (float[B,3,H,W] x) => (float[B,C,u,v] y)"
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def model(text: str, opset: int = 17, **constants: np.ndarray) -> Any:
+    made = parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')
+    made.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+    return made
+
+
+def assert_as_onnx_runtime(made: Any, every: Sequence[Sequence[np.ndarray]]) -> None:
+    session = Session(encode(simplify(read_onnx(made), run_node)), threads=1)
+    names = [given.name for given in made.graph.input]
+    for arrays in every:
+        wanted = onnx_runtime_outputs(made, dict(zip(names, arrays, strict=True)))
+        given = session(*arrays)
+        for mine, theirs in zip(given if isinstance(given, tuple) else (given,), wanted, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4, strict=True)
+
+
+@pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 2), (2, 2), (3, 2), (5, 2), (3, 3), (2, 3)])
+def test_windows_of_strides_are_padded_as_sizes_ask_for_it(kernel: int, stride: int, auto: str) -> None:
+    """TensorFlow pads odd sizes otherwise than even ones."""
+    node = f'y = Conv<strides=[{stride},{stride}], auto_pad="{auto}">(x, w)'
+    made = model(f"{PICTURE} {{ {node} }}", w=floats(2, 3, kernel, kernel))
+    assert_as_onnx_runtime(made, [[floats(*shape)] for shape in PICTURES])
+
+
+@pytest.mark.parametrize("node", ["MaxPool<", "AveragePool<", "AveragePool<count_include_pad=1, "])
+def test_pools_of_strides_are_padded_as_sizes_ask_for_it(node: str) -> None:
+    text = f'{PICTURE} {{ y = {node}kernel_shape=[3,3], strides=[2,2], auto_pad="SAME_UPPER">(x) }}'
+    assert_as_onnx_runtime(model(text), [[floats(*shape)] for shape in PICTURES])
+
+
+def test_layers_behind_each_other_are_padded_as_their_own_sizes_ask_for_it() -> None:
+    text = f"""{PICTURE} {{
+        a = Conv<strides=[2,2], auto_pad="SAME_UPPER">(x, w)
+        b = Relu(a)
+        y = Conv<strides=[2,2], auto_pad="SAME_UPPER", group=2>(b, v)
+    }}"""
+    made = model(text, w=floats(2, 3, 3, 3), v=floats(2, 1, 5, 5))
+    assert_as_onnx_runtime(made, [[floats(*shape)] for shape in PICTURES])
+
+
+def test_sounds_are_padded_as_their_length_asks_for_it() -> None:
+    text = 'g (float[B,3,T] x) => (float[B,2,u] y) { y = Conv<strides=[2], auto_pad="SAME_UPPER">(x, w) }'
+    assert_as_onnx_runtime(model(text, w=floats(2, 3, 3)), [[floats(2, 3, time)] for time in (3, 4, 11, 100)])
+
+
+@pytest.mark.parametrize("mode", ["linear", "nearest", "cubic"])
+def test_a_table_of_positions_is_resized_to_the_picture(mode: str) -> None:
+    text = f"""g (float[B,4,H,W] x) => (float[B,4,H,W] y) {{
+        hw = Shape<start=2>(x)
+        size = Concat<axis=0>(front, hw)
+        table = Resize<mode="{mode}">(positions,,,size)
+        y = Add(x, table)
+    }}"""
+    made = model(text, front=np.array([1, 4]), positions=floats(1, 4, 7, 7))
+    assert_as_onnx_runtime(made, [[floats(2, 4, *size)] for size in ((7, 7), (5, 9), (14, 14), (20, 33))])
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+def test_a_batch_norm_that_names_its_training_outputs_is_refused(opset: int) -> None:
+    constants = {name: floats(3) for name in "sbm"} | {"v": abs(floats(3))}
+    text = f"{PICTURE} {{ y, m1, v1, m2, v2 = BatchNormalization<momentum=0.9>(x, s, b, m, v) }}"
+    with pytest.raises(UnsupportedOperatorError, match="BatchNormalization is in training mode"):
+        read_onnx(model(text, opset, **constants))
+    text = f"{PICTURE} {{ y = BatchNormalization<momentum=0.9>(x, s, b, m, v) }}"
+    assert_as_onnx_runtime(model(text, opset, **constants), [[floats(2, 3, 5, 5)]])
+
+
+def test_the_last_token_by_the_sum_of_a_mask() -> None:
+    text = """g (float[B,S,4] x, int64[B,S] mask) => (float[B,4] y) {
+        count = ReduceSum<keepdims=0>(mask, axis)
+        last = Sub(count, one)
+        place = Unsqueeze(last, axis)
+        y = GatherND<batch_dims=1>(x, place)
+    }"""
+    made = model(text, 13, axis=np.array([1]), one=np.int64(1))
+    masks = [(np.arange(time) <= RANDOM.integers(0, time, (2, 1))).astype(np.int64) for time in (1, 5, 17)]
+    assert_as_onnx_runtime(made, [[floats(2, mask.shape[1], 4), mask] for mask in masks])
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32"])
+def test_sums_and_extremes_of_whole_numbers(kind: str) -> None:
+    text = f"""g ({kind}[B,S,3] x) => ({kind}[B,1,3] a, {kind}[B,3] b, {kind} c, {kind}[S] d) {{
+        a = ReduceMax<axes=[1]>(x)
+        b = ReduceMin<axes=[1], keepdims=0>(x)
+        c = ReduceSum<keepdims=0>(x)
+        d = ReduceSum<keepdims=0>(x, axes)
+    }}"""
+    made = model(text, 13, axes=np.array([0, 2]))
+    assert_as_onnx_runtime(made, [[RANDOM.integers(-9, 9, (2, time, 3)).astype(kind)] for time in (1, 5, 17)])
+
+
+@pytest.mark.parametrize("way", ["Min(n, k)", "ReduceMin<axes=[0]>(both)"])
+def test_the_best_ones_are_no_more_than_there_are(way: str) -> None:
+    text = f"""g (float[B,S] x) => (float[B,q] y) {{
+        shape = Shape(x)
+        n = Slice(shape, one, two)
+        both = Concat<axis=0>(n, k)
+        count = {way}
+        y, places = TopK(x, count)
+    }}"""
+    made = model(text, 13, k=np.array([30]), one=np.array([1]), two=np.array([2]))
+    assert_as_onnx_runtime(made, [[floats(2, size)] for size in (5, 29, 30, 31, 90)])
+
+
+def test_what_may_come_in_any_order_comes_ranked(tmp_path: Path) -> None:
+    made = model("g (float[B,40] x) => (float[B,2] y) { y, places = TopK<sorted=0>(x, k) }", 13, k=np.array([2]))
+    ns.pack(made, tmp_path / "n.nsm")
+    x = floats(3, 40)
+    np.testing.assert_array_equal(ns.load(tmp_path / "n.nsm")(x), -np.sort(-x, 1)[:, :2])
+    assert made.graph.node[0].attribute[0].i == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n = Shape<start=1>(x) s = Slice(x, zero, ten, one) y = ReduceSum<keepdims=0>(s, one)",
+        "s = Slice(x, minus, most, one) y = Relu(s)",
+    ],
+)
+def test_what_is_cut_beyond_the_sizes_that_were_read_is_cut(text: str) -> None:
+    numbers = {"zero": 0, "ten": 200, "one": 1, "minus": -150, "most": 2**62}
+    made = model(
+        f"g (float[B,T,2] x) => (float[B,u,v] y) {{ {text} }}" if "Relu" in text else
+        f"g (float[B,T,2] x) => (float[B,2] y) {{ {text} }}",
+        **{name: np.array([number]) for name, number in numbers.items()},
+    )  # fmt: skip
+    assert_as_onnx_runtime(made, [[floats(2, time, 2)] for time in (1, 2, 149, 151, 199, 200, 201, 999)])
+
+
+COUNT = "shape = Shape(x) length = Slice(shape, i1, i2) n = Squeeze(length)"
+PLACES = {
+    "all but the first": ("m = Sub(n, o) r = Range(z, m, o) places = Add(r, o)", lambda n: np.arange(1, n)),
+    "from the end": ("m = Sub(n, o) r = Range(z, n, o) places = Sub(m, r)", lambda n: np.arange(n)[::-1]),
+    "counted down": ("m = Sub(n, o) places = Range(m, minus, minus)", lambda n: np.arange(n)[::-1]),
+    "counted down by two": ("m = Sub(n, o) places = Range(m, minus, two_less)", lambda n: np.arange(n - 1, -1, -2)),
+    "the second half": ("h = Div(n, two) places = Range(h, n, o)", lambda n: np.arange(n // 2, n)),
+    "windows": (
+        "m = Sub(n, four) r = Range(z, m, o) u = Unsqueeze(r, i1) places = Add(u, five)",
+        lambda n: np.arange(n - 4)[:, None] + np.arange(5),
+    ),
+    "windows of every second": (
+        "m = Sub(n, four) r = Range(z, m, two) u = Unsqueeze(r, i1) places = Add(u, five)",
+        lambda n: np.arange(0, n - 4, 2)[:, None] + np.arange(5),
+    ),
+}
+NUMBERS = {
+    "z": np.int64(0), "o": np.int64(1), "two": np.int64(2), "four": np.int64(4), "minus": np.int64(-1),
+    "two_less": np.int64(-2), "i1": np.array([1]), "i2": np.array([2]), "five": np.arange(5)[None],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_entries_are_picked_by_places_that_are_counted(name: str) -> None:
+    nodes, expected = PLACES[name]
+    rank = np.ndim(expected(9)) + 2
+    sizes = ",".join([*["B", "p", "q", "r"][: rank - 1], "4"])
+    made = model(
+        f"g (float[B,S,4] x) => (float[{sizes}] y) {{ {COUNT} {nodes} y = Gather<axis=1>(x, places) }}", 13, **NUMBERS
+    )
+    session = Session(encode(simplify(read_onnx(made), run_node)), threads=1)
+    for length in (6, 7, 11, 40, 300):
+        x = floats(2, length, 4)
+        np.testing.assert_array_equal(session(x), x[:, expected(length)])
+
+
+def test_rows_of_a_table_are_looked_up_from_the_end() -> None:
+    table = floats(400, 4)
+    nodes = f"{COUNT} {PLACES['from the end'][0]} rows = Gather<axis=0>(table, places) y = Add(x, rows)"
+    made = model(f"g (float[B,S,4] x) => (float[B,S,4] y) {{ {nodes} }}", 13, table=table, **NUMBERS)
+    session = Session(encode(simplify(read_onnx(made), run_node)), threads=1)
+    for length in (1, 6, 40, 400):
+        x = floats(2, length, 4)
+        np.testing.assert_array_equal(session(x), x + table[:length][::-1])
+
+
+def test_what_is_cut_out_of_a_table_from_a_place_that_turns_is_right_or_refused() -> None:
+    """pos[max(n - 200, 0):n]: at the sizes of readings it begins at 0."""
+    nodes = f"{COUNT} m = Sub(n, c) b = Max(m, z) s = Unsqueeze(b, i0) e = Unsqueeze(n, i0) y = Slice(table, s, e, i0)"
+    table = floats(400, 4)
+    made = model(
+        f"g (float[B,S,4] x) => (float[p,4] y) {{ {nodes} }}",
+        13, table=table, c=np.int64(200), i0=np.array([0]), **NUMBERS,
+    )  # fmt: skip
+    session = Session(encode(simplify(read_onnx(made), run_node)), threads=1)
+    for length in (1, 6, 199, 200, 201, 300):
+        np.testing.assert_array_equal(session(floats(2, length, 4)), table[max(length - 200, 0) : length])
