@@ -218,3 +218,19 @@ def test_what_is_cut_out_of_a_table_from_a_place_that_turns_is_right_or_refused(
     session = Session(encode(simplify(read_onnx(made), run_node)), threads=1)
     for length in (1, 6, 199, 200, 201, 300):
         np.testing.assert_array_equal(session(floats(2, length, 4)), table[max(length - 200, 0) : length])
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+def test_rotary_embeddings_take_rows_of_known_tables(interleaved: int) -> None:
+    """ONNX takes the operator apart, where it knows the types of constants."""
+    if onnx.defs.onnx_opset_version() < 23:
+        pytest.skip("this onnx has no such operator")
+    node = f"y = RotaryEmbedding<interleaved={interleaved}>(x, cosines, sines, places)"
+    made = model(
+        f"g (float[B,4,S,8] x, int64[B,S] places) => (float[B,4,S,8] y) {{ {node} }}",
+        23,
+        cosines=floats(50, 4),
+        sines=floats(50, 4),
+    )
+    every = [[floats(2, 4, time, 8), np.tile(np.arange(time), (2, 1))] for time in (1, 5, 17)]
+    assert_as_onnx_runtime(made, every)

@@ -20,9 +20,26 @@ def taken_apart(model: onnx.ModelProto, opset: int, kept: Collection[str]) -> on
     What onnx can't take apart, or only into what isn't kept either, stays, and is refused by its name later: onnx needs
     to know types for that, and versions before 1.19 can't at all.
     """
-    for operator in sorted(set(_operators(model.graph)) - set(kept)):
+    strange = sorted(set(_operators(model.graph)) - set(kept))
+    if any(_has_body(operator, opset) for operator in strange):
+        model = _with_types_of_constants(model)
+    for operator in strange:
         model = _without(model, operator, opset, kept, _DEEPEST) or model
     return model
+
+
+def _with_types_of_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with what onnx wants to know of initialisers, which it doesn't look at itself."""
+    known = {value.name for value in (*model.graph.input, *model.graph.value_info)}
+    unknown = [tensor for tensor in model.graph.initializer if tensor.name not in known]
+    if not unknown:
+        return model
+    typed = onnx.ModelProto()
+    typed.CopyFrom(model)
+    typed.graph.value_info.extend(
+        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)) for tensor in unknown
+    )
+    return typed
 
 
 def _without(
