@@ -21,6 +21,7 @@ from torch import nn
 
 from netsurgery.checks import require, require_count, require_flag
 from netsurgery.compression.budget import Budget
+from netsurgery.compression.calls import Loss
 from netsurgery.compression.candidate import Objective
 from netsurgery.compression.course import Course
 from netsurgery.compression.feed import generators_of, random_state, restore_random_state
@@ -28,7 +29,7 @@ from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.rates import OptimizerFactory
 from netsurgery.compression.result import Compression, Progress
 from netsurgery.compression.score import Rule
-from netsurgery.compression.teaching import PRECISIONS, Loss, Precision
+from netsurgery.compression.teaching import PRECISIONS, Precision
 from netsurgery.compression.workshop import Evaluate, Workshop
 from netsurgery.graph.from_torch import exported_once
 from netsurgery.timing.machine import versions

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netsurgery.checks import require
+from netsurgery.compression.calls import Loss
 from netsurgery.compression.feed import on_device
 from netsurgery.compression.rates import OptimizerFactory
-from netsurgery.compression.teaching import Loss
 from netsurgery.errors import DataError, SettingError
 
 _NEEDED = ("model", "train_loader", "val_loader")

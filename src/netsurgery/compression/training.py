@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from netsurgery.attachment.operation import Operation, attach
+from netsurgery.compression.calls import Loss
 from netsurgery.compression.feed import Feed, on_device, random_state, restore_random_state
 from netsurgery.compression.rates import OptimizerFactory, Rate, optimizer_for, set_rate
-from netsurgery.compression.teaching import Loss, Precision, loss_of
+from netsurgery.compression.teaching import Precision, loss_of
 from netsurgery.errors import NetsurgeryError, NonFiniteWeightsError
 from netsurgery.plan import Plan
 

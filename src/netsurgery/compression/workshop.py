@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from netsurgery.checks import require
+from netsurgery.compression.calls import Loss, Seen, first_call, rehearsed, tensors_given
 from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial
 from netsurgery.compression.feed import Feed, on_device, seed_everything
 from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.packed_module import PackedModule
 from netsurgery.compression.rates import OptimizerFactory, Rate, plan_for
 from netsurgery.compression.score import Rule, Score
-from netsurgery.compression.teaching import Loss, Precision, Seen, first_call, loss_of, rehearsed, tensors_given
+from netsurgery.compression.teaching import Precision, loss_of
 from netsurgery.compression.training import DivergedError, Trainer, set_training
 from netsurgery.compression.uses import uses_of
 from netsurgery.deployment.packing import pack
