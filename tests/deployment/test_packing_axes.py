@@ -480,7 +480,7 @@ def test_the_largest_size_of_an_axis_is_told_and_what_is_beyond_it_refused(
     network = ns.load(path, engine=engine)
     assert network(np.zeros((3, 32, 8), np.float32)).shape == (3, 8)
     with pytest.raises(
-        InputError, match=r"can't run at batch 3, time 33: time is 33: at most 32\. \(.*must lie inside"
+        InputError, match=r"can't run at batch 3, time 33: time is 33: it must be at most 32\. \(.*must lie inside"
     ):
         network(np.zeros((3, 33, 8), np.float32))
 
