@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -322,3 +323,68 @@ def test_an_evaluate_that_freezes_the_model_does_no_harm(tmp_path: Path) -> None
     model = trained(network())
     assert compressed(model, tmp_path, evaluate=freezing).best.compression > 1
     assert all(one.requires_grad for one in model.parameters())
+
+
+def test_a_search_that_was_killed_while_fixed_point_was_tried_goes_on(tmp_path: Path) -> None:
+    compressed(trained(network()), tmp_path, budget=150)
+    (tmp_path / "network-001.fixed.nsm").write_bytes(b"half of it")
+    compressed(trained(network()), tmp_path, budget=150, resume=True)
+
+
+def scripted(model: Any) -> Tensor:
+    return percent(torch.jit.script(model))
+
+
+def pickled(model: Any) -> Tensor:
+    return percent(pickle.loads(pickle.dumps(model)))  # noqa: S301
+
+
+def exported(model: Any) -> Tensor:
+    return percent(torch.export.export(model, (HELD_OUT[0],)).module())
+
+
+def mapped(model: Any) -> Tensor:
+    return 100.0 * (torch.func.vmap(model)(HELD_OUT[0]).argmax(1) == HELD_OUT[1])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("evaluate", [scripted, pickled, exported, mapped])
+def test_a_model_is_judged_in_any_way(evaluate: Any, tmp_path: Path) -> None:
+    """What the file takes is what `loss` gives, where `evaluate` doesn't call the module that it has."""
+    result = compressed(trained(network()), tmp_path, evaluate=evaluate, budget=150)
+    assert result.path is not None
+    assert ns.load(result.path)(HELD_OUT[0].numpy()).shape == (128, 3)
+
+
+def test_a_loss_that_knows_the_model_itself_leaves_the_reference_as_it_was(tmp_path: Path) -> None:
+    model = trained(network(nn.BatchNorm1d(24))).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def closed(_: nn.Module, batch: Any) -> Tensor:
+        return F.cross_entropy(model(batch[0]), batch[1])
+
+    compressed(model, tmp_path, loss=closed, budget=150)
+    kept = torch.load(tmp_path / "network-000.pt", weights_only=True)
+    assert all(torch.equal(kept[name], value) for name, value in before.items())
+
+
+def test_buffers_may_be_sparse_and_states_of_any_kind(tmp_path: Path) -> None:
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = network()
+            self.register_buffer("adjacent", torch.eye(8).to_sparse())
+
+        def get_extra_state(self) -> Any:
+            return {"seen": np.arange(3)}
+
+        def set_extra_state(self, state: Any) -> None:
+            assert list(state["seen"]) == [0, 1, 2]
+
+        def forward(self, x: Tensor) -> Tensor:
+            made: Tensor = self.layers(torch.sparse.mm(self.adjacent, x.t()).t())
+            return made
+
+    with pytest.warns(UnpackedWarning):
+        result = compressed(trained(Graph()), tmp_path, budget=150)
+    assert result.best is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,7 @@ OF_THE_BATCH: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "of one": (lambda x: x * 2 if x.shape[0] == 1 else x, 2),
     "of one, as the example": (lambda x: x * 2 if x.shape[0] == 1 else x, 1),
     "of two": (lambda x: x * 2 if x.shape[0] == 2 else x, 5),
+    "of half of it": (lambda x: x * 2 if x.shape[0] / 2 > 10 else x, 2),
 }
 
 
@@ -67,6 +69,13 @@ OF_THE_TIME: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "of one": (lambda x: x * 2 if x.shape[1] == 1 else x, 4),
     "behind a stride": (lambda x: x * 2 if x[:, ::2].shape[1] * 3 // 4 > 16 else x, 12),
     "as a quarter of it is": (lambda x: x * 2 if x.shape[1] // 4 == 5 else x, 6),
+    "of half of it": (lambda x: x * 2 if x.shape[1] / 2 > 10.5 else x, 8),
+    "of half of it, cut off": (lambda x: x * 2 if int(x.shape[1] * 0.5) > 10 else x, 8),
+    "of a quarter, rounded up": (lambda x: x * 2 if math.ceil(x.shape[1] / 4) > 6 else x, 8),
+    "of a share, rounded down": (lambda x: x * 2 if math.floor(x.shape[1] * 0.3) > 6 else x, 8),
+    "of a share, rounded": (lambda x: x * 2 if round(x.shape[1] * 0.3) > 6 else x, 8),
+    "of its root": (lambda x: x * 2 if x.shape[1] ** 0.5 > 5 else x, 8),
+    "of its square": (lambda x: x * 2 if x.shape[1] ** 2 > 500 else x, 8),
     "as often as a quarter of it": (lambda x: sum(x[:, 4 * i] for i in range(x.shape[1] // 4 + 1)), 6),
     "in quarters, rounded up": (lambda x: sum(x[:, 4 * i] for i in range((x.shape[1] + 3) // 4)), 6),
     "in parts that are added": (lambda x: torch.stack([part.sum(1) for part in x.split(4, 1)]).sum(0), 6),

@@ -129,6 +129,14 @@ def test_an_extent_beyond_64_bits_or_divided_by_less_than_one_is_refused() -> No
         HEIGHT.at({})
 
 
+def test_a_number_that_can_not_be_counted_has_no_turn() -> None:
+    time = axis("time")
+    assert list(larger(4096 * time * time - 37 * time - 5000, 0).turns({"time": 9}, {})) == []
+    assert list(smaller(time, 10).turns({"time": 2}, {})) == [("time", 11)]
+    assert list(smaller(time, 10).turns({"time": 4}, {"time": 4})) == [("time", 12)]
+    assert list(smaller(time, 10).turns({"time": 20}, {})) == []
+
+
 def test_only_attributes_that_may_follow_axes_take_extents() -> None:
     made = node("Slice", ["x"], "y", axis=0, stop=HEIGHT)
     assert made.extents == (HEIGHT,)

@@ -65,9 +65,16 @@ def tensors_given(model: nn.Module, seen: Seen) -> tuple[Tensor, ...] | None:
         bound.arguments.popitem()
     takes = list(bound.signature.parameters)[: len(bound.arguments)]
     found = [*bound.args, *bound.kwargs.values()]
-    if list(bound.arguments) != takes or not all(isinstance(one, Tensor) for one in found):
+    if list(bound.arguments) != takes or not all(type(one) in _REAL for one in found):
         return None
-    return tuple(one.detach().cpu() for one in found) or None
+    try:
+        return tuple(one.detach().cpu().clone() for one in found) or None
+    except RuntimeError:  # of tensors that there are within torch.func.vmap only
+        return None
+
+
+_REAL = (Tensor, nn.Parameter)
+"""Not those that stand in for others while torch writes something down."""
 
 
 def rehearsed(model: nn.Module, batch: Any, loss: Loss, teacher: nn.Module | None) -> tuple[Seen | None, bool]:
@@ -89,11 +96,12 @@ def rehearsed(model: nn.Module, batch: Any, loss: Loss, teacher: nn.Module | Non
                 taught = teacher(*seen.arguments, **seen.keywords)  # type: ignore[misc]
         except Exception:  # of a model that takes something else in evaluation mode
             return calls[0], False
-        alike = alike and _shapes(taught) == _shapes(seen.output)
+        alike = alike and shapes_in(taught) == shapes_in(seen.output)
     return (calls[0] if calls else None), alike
 
 
-def _shapes(output: Any) -> list[torch.Size]:
+def shapes_in(output: Any) -> list[torch.Size]:
+    """Of the tensors of floats in an output."""
     return [one.shape for one in floats_in(output)]
 
 

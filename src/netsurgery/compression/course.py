@@ -21,6 +21,7 @@ from netsurgery.compression.result import Compression, Moment, Progress
 from netsurgery.compression.search import Terms, may_begin, search
 from netsurgery.compression.workshop import Workshop
 from netsurgery.errors import DataError
+from netsurgery.evaluation_mode import evaluating
 from netsurgery.train.thread_choice import quickest_threads
 
 _PROBE_SHARE = 0.01  # of the budget, for each probe
@@ -105,7 +106,8 @@ class Course:
         own = torch.get_num_threads()
         if self._workshop.trainer.teacher is None or next(self._workshop.model.parameters()).device.type != "cpu":
             return own
-        return quickest_threads(self._workshop.sample_step(), own)[0]
+        with evaluating(self._workshop.model):  # which a loss may know by another way than its argument
+            return quickest_threads(self._workshop.sample_step(), own)[0]
 
     def _probe(self) -> None:
         """Which optimizer, at which rate, with or without a teacher: short trainings that all begin alike."""

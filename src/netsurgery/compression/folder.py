@@ -49,7 +49,7 @@ class SearchFolder:
                 raise DataError(
                     f"{path} holds a search already. Give resume=True (--resume) to go on with it, or another folder."
                 )
-            before = found.get("identity", {})
+            before = {"pack_options": {}, **found.get("identity", {})}
             changed = sorted(key for key in {*self._identity, *before} if self._identity.get(key) != before.get(key))
             if changed:
                 verb = "differs" if len(changed) == 1 else "differ"
@@ -62,6 +62,7 @@ class SearchFolder:
         known = len(self.state["candidates"])
         own = {self.weights_path(number) for number in range(known + begun)}
         own |= {self.packed_path(number) for number in range(known + begun)}
+        own |= {self.fixed_path(number) for number in range(known + begun)}
         _require_free(path, own | ({path / name for name in _RESULTS} if known else set()))
         self.save()
         self.checkpoint = Checkpoint(path / CHECKPOINT, json.dumps(self._identity, sort_keys=True))
@@ -78,10 +79,15 @@ class SearchFolder:
         """Where the packed file of a candidate is."""
         return self.path / f"network-{number:03}.nsm"
 
+    def fixed_path(self, number: int) -> Path:
+        """Where the same with activations in fixed point is, as long as the two are compared."""
+        return self.packed_path(number).with_suffix(".fixed.nsm")
+
     def write_weights(self, number: int, weights: Weights) -> None:
-        """Write a candidate's state_dict."""
+        """Write a candidate's state_dict, but for what in it is of kinds that torch.load(weights_only=True) refuses."""
         buffer = io.BytesIO()
-        torch.save({name: _on_processor(value) for name, value in weights.items()}, buffer)
+        kept = {name: value for name, value in weights.items() if isinstance(value, Tensor) or _is_plain(value)}
+        torch.save({name: _on_processor(value) for name, value in kept.items()}, buffer)
         self._write(self.weights_path(number).name, buffer.getvalue())
 
     def read_weights(self, number: int) -> dict[str, Tensor]:
@@ -101,7 +107,8 @@ class SearchFolder:
 
     def require_known(self, weights: Weights) -> None:
         """Note the weights that a search begins with. Raises DataError for others than it has seen, when it goes on."""
-        if self.state["candidates"] and _digest(weights) not in self.state.get("weights", []):
+        known = self.state.get("weights")  # None where an earlier version began the search
+        if self.state["candidates"] and known is not None and _digest(weights) not in known:
             raise DataError(
                 f"{self.path} holds a search for a model with other weights. Give the model that it was begun with, "
                 "or, if it ended early, the one that it gave back; or another folder."
@@ -112,7 +119,7 @@ class SearchFolder:
         """Delete the networks of all other candidates."""
         kept = set(numbers)
         for number in range(len(self.state["candidates"])):
-            self.packed_path(number).with_suffix(".fixed.nsm").unlink(missing_ok=True)  # of a process that was killed
+            self.fixed_path(number).unlink(missing_ok=True)  # of a process that was killed
             for path in (self.weights_path(number), self.packed_path(number)) if number not in kept else ():
                 path.unlink(missing_ok=True)
 
@@ -146,13 +153,33 @@ def _on_processor(value: Any) -> Any:
     return value.detach().cpu().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether torch.load(weights_only=True) reads it."""
+    buffer = io.BytesIO()
+    try:
+        torch.save(value, buffer)
+        buffer.seek(0)
+        torch.load(buffer, weights_only=True)
+    except Exception:  # of whatever there is in a user's state
+        return False
+    return True
+
+
+def _strided(value: Tensor) -> Tensor:
+    """A tensor's numbers one after another, whatever its layout."""
+    plain = value.detach().cpu()
+    plain = plain if plain.layout is torch.strided else plain.to_dense()
+    plain = plain.int_repr() if plain.is_quantized else plain
+    return plain.resolve_conj().resolve_neg().contiguous()
+
+
 def _digest(weights: Weights) -> str:
     """Of all tensors, with their names, bit for bit."""
     total = hashlib.sha256()
     for name, value in sorted(weights.items()):
         total.update(name.encode())
         if isinstance(value, Tensor):
-            plain = value.detach().cpu().contiguous()
+            plain = _strided(value)
             total.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
             total.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
     return total.hexdigest()

@@ -239,7 +239,7 @@ class Workshop:
         if not made.held or made.latency_us is None:
             return made
         path = self.folder.packed_path(made.number)
-        beside = path.with_suffix(".fixed.nsm")
+        beside = self.folder.fixed_path(made.number)
         try:
             with evaluating(self.model):
                 calibration = self._calibration()
@@ -297,9 +297,9 @@ class Workshop:
 
     def load(self, number: int) -> None:
         """Give the model the weights of a candidate."""
-        weights: Mapping[str, Tensor] = self.folder.read_weights(number)
+        left_out = {name: value for name, value in self.model.state_dict().items() if not isinstance(value, Tensor)}
         with torch.no_grad():
-            self.model.load_state_dict(weights)
+            self.model.load_state_dict({**left_out, **self.folder.read_weights(number)})
 
     def sample_step(self) -> Callable[[], None]:
         """A training step of a copy of the model, for choosing threads; what it does is thrown away."""
@@ -333,8 +333,13 @@ class Workshop:
 
     def _first_scored(self) -> Score:
         """Of the reference; what `evaluate` gives to the model is what its file will take."""
-        with first_call(self.model) as calls:
-            score = self._scored()
+        try:
+            with first_call(self.model) as calls:
+                score = self._scored()
+        except (
+            Exception
+        ):  # of what takes no module with a hook, such as torch.jit.script or pickle; else it comes again
+            calls, score = [], self._scored()
         taken = tensors_given(self.model, calls[0]) if calls else None
         if taken is None and self._by_loss is not None:
             taken = tensors_given(self.model, self._by_loss)
@@ -400,16 +405,19 @@ class Workshop:
     def _rehearsed(self) -> tuple[Seen | None, nn.Module | None]:
         """How `loss` calls the model, and a teacher: the model as it is, if it gives what a model in training gives.
 
-        With a copy in training mode, whose statistics nobody needs, as far as the model can be copied.
+        With a copy in training mode, whose statistics nobody needs, as far as the model can be copied; the model itself
+        is in evaluation mode meanwhile, for a loss that knows it by another way than its argument.
         """
-        try:
-            teacher, twin = frozen(copy.deepcopy(self.model)), copy.deepcopy(self.model)
-        except Exception:
-            with evaluating(self.model):
-                return rehearsed(self.model, self._batch, self._loss, None)[0], None
-        set_training(twin)
-        seen, alike = rehearsed(twin, self._batch, self._loss, teacher)
-        return seen, teacher if alike else None
+        teacher = twin = None
+        with suppress(Exception):
+            teacher, twin = frozen(copy.deepcopy(self.model)), set_training(copy.deepcopy(self.model))
+        with evaluating(self.model):
+            if teacher is not None and twin is not None:
+                seen, alike = rehearsed(twin, self._batch, self._loss, teacher)
+                if seen is not None:
+                    return seen, teacher if alike else None
+            seen, alike = rehearsed(self.model, self._batch, self._loss, teacher)
+            return seen, teacher if alike else None
 
 
 def _steps(plan: Plan) -> int:

@@ -215,7 +215,7 @@ def _resized(array: Array, given: Input, sizes: Sizes) -> Array:
     Floats are a little larger each time, and whole numbers others between the smallest and the largest one.
     """
     for place, (has, wanted) in enumerate(zip(array.shape, given.at(sizes), strict=True)):
-        if has == wanted:
+        if has == wanted or not has:
             continue
         times, entries = np.divmod(np.arange(wanted), has)
         column = (-1, *[1] * (array.ndim - 1 - place))

@@ -252,6 +252,8 @@ def pack(
         if weights == "exact" and calibration is None:
             _require_same_elsewhere(session, read, answers, path)
         found = max(found, of_engine, key=lambda one: one.share / one.allowed)
+    if graph.most and not graph.takes({**graph.least, **graph.most}):
+        remarks = (*remarks, "The largest sizes of axes hold with the others at their smallest, not all together.")
     connections = sum(int(np.count_nonzero(graph.constants[name].values)) for name in constants_in_order(graph))
     return PackReport(
         Path(path),

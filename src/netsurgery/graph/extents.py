@@ -317,11 +317,14 @@ def _turn(number: Extent, name: str, sizes: Mapping[str, int], step: int) -> int
 
     low = high = sizes[name]
     begins = sign(low)
-    while (sign(high) or begins) == begins:  # nothing is on the one side as well as on the other
-        low, high = high, high + max(high // step, 1) * step
-        begins = begins or sign(low)
-        if high > _FURTHEST_TURN:
-            return None
+    try:
+        while (sign(high) or begins) == begins:  # nothing is on the one side as well as on the other
+            low, high = high, high + max(high // step, 1) * step
+            begins = begins or sign(low)
+            if high > _FURTHEST_TURN:
+                return None
+    except GraphError:  # no such size has a number that can be counted
+        return None
     while high - low > step:
         middle = low + (high - low) // step // 2 * step
         low, high = (middle, high) if (sign(middle) or begins) == begins else (low, middle)

@@ -13,9 +13,10 @@ STEPS = (1, 2, 4, 8, 16, 32, 64)
 """What is tried. Halves are what networks make of sizes."""
 
 ODD = (1, 7, 3, 5, 9)
-"""Such parts are tried one after another, each times all of STEPS: windows and patches have 7, 14 or 3 entries, too."""
+"""Such parts are tried one after another, each times STEPS: windows and patches have 7, 14 or 3 entries, too."""
 
-_LARGEST = STEPS[-1]
+_LARGEST, _LARGEST_OF_ODD = STEPS[-1], 16
+"""What parts are multiplied with at most: what depends on two sizes has room in memory only while these are small."""
 
 BEGINNINGS = (3, 37, 67)
 """Sizes are tried from so many of the largest steps on: a sound may have to be longer than any picture."""
@@ -35,8 +36,8 @@ def steps_of(takes: Callable[[Sizes], bool], axes: Sequence[str]) -> dict[str, i
 
 def _steps_of(takes: Callable[[Sizes], bool], axes: Sequence[str], odd: int) -> dict[str, int]:
     """The same among powers of two, and these times an odd number."""
-    largest = odd * _LARGEST
-    every = (_multiples(axes, first, largest) for first in BEGINNINGS)
+    largest = odd * (_LARGEST if odd == 1 else _LARGEST_OF_ODD)
+    every = (_multiples(axes, first, largest) for first in (BEGINNINGS if odd == 1 else BEGINNINGS[:2]))
     sizes = next((sizes for sizes in every if takes(sizes)), None)
     if sizes is None:
         return {}

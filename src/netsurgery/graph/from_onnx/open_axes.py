@@ -98,7 +98,7 @@ def is_hopeless(refusal: CaptureError) -> bool:
 def _reads(read_at: ReadAt, sizes: Sizes) -> bool:
     try:
         read_at(sizes, {}).shapes(sizes)
-    except (CaptureError, GraphError):
+    except (CaptureError, GraphError, MemoryError):
         return False
     return True
 

@@ -6,9 +6,11 @@ holds up to 16. Operators leave notes as well, of what their windows need: what 
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from sympy import lambdify  # type: ignore[import-untyped]
@@ -139,12 +141,16 @@ def _nearest_failing(condition: Any, symbols: Mapping[Any, tuple[str, int]], siz
     ours = sorted(condition.free_symbols & symbols.keys(), key=str)
     if len(ours) < len(condition.free_symbols):
         return
-    said = lambdify(ours, condition, [_FUNCTIONS, "math"])
+    quickly = _compiled(ours, condition)
 
     def holds(at: Sizes) -> bool:
+        here = {one: at[symbols[one][0]] // symbols[one][1] for one in ours}
+        with suppress(Exception):  # of a function that isn't known, or where a size in it isn't one any more
+            if quickly is not None:
+                return bool(quickly(*here.values()))
         try:
-            return bool(said(*(at[axis] // many for axis, many in (symbols[one] for one in ours))))
-        except Exception:  # where a size in it isn't one any more, or of a function that isn't known
+            return str(condition.subs(here)) != "False"
+        except Exception:  # of sympy, where a size in it isn't one any more
             return True
 
     for axis, many in (symbols[one] for one in ours):
@@ -161,7 +167,24 @@ def _nearest_failing(condition: Any, symbols: Mapping[Any, tuple[str, int]], siz
                 yield {**sizes, axis: _nearest(own, size, many, held)}
 
 
+def _compiled(symbols: list[Any], condition: Any) -> Callable[..., Any] | None:
+    """The condition as a function of numbers, which sympy takes a thousand times as long for; None if it can't be."""
+    with suppress(Exception):
+        return lambdify(symbols, condition, [_FUNCTIONS, "math"])  # type: ignore[no-any-return]
+    return None
+
+
 _FUNCTIONS = {
+    "IntTrueDiv": operator.truediv,
+    "FloatTrueDiv": operator.truediv,
+    "ToFloat": float,
+    "TruncToFloat": lambda number: float(math.trunc(number)),
+    "TruncToInt": math.trunc,
+    "CeilToInt": math.ceil,
+    "FloorToInt": math.floor,
+    "RoundToInt": round,
+    "FloatPow": operator.pow,
+    "PowByNatural": operator.pow,
     "FloorDiv": operator.floordiv,
     "CleanDiv": operator.floordiv,
     "CeilDiv": lambda number, by: -(-number // by),
@@ -170,7 +193,7 @@ _FUNCTIONS = {
     "Max": max,
     "Min": min,
 }
-"""Torch's functions of sizes, by name: to put numbers into sympy's expressions takes a thousand times as long."""
+"""Torch's functions of sizes, by name."""
 
 
 def _doubled(size: int) -> Iterator[int]:

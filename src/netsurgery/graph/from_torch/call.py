@@ -88,6 +88,8 @@ def pointwise(value: Constant | Cut, function: Callable[[torch.Tensor], torch.Te
 
 def memory(tensor: torch.Tensor) -> tuple[Any, ...]:
     """Equal for tensors that are the same numbers in the same place, as long as they live."""
+    if tensor.layout is not torch.strided:  # sparse ones have several memories
+        return (id(tensor),)
     return (tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
 
 

@@ -47,7 +47,10 @@ class StoredTensors:
             if isinstance(stored, torch.Tensor) and stored.is_meta:
                 raise CaptureError(f"{name} is on the meta device, where it has no numbers: load some into it first.")
             if isinstance(stored, torch.Tensor) and memory(stored) not in self._tied:
-                self._tied[memory(stored)] = Constant(stored.detach().cpu(), name)
+                plain = stored.detach().cpu()
+                self._tied[memory(stored)] = Constant(
+                    plain if plain.layout is torch.strided else plain.to_dense(), name
+                )
 
     def constant(self, spec: InputSpec) -> Constant | Missing:
         """What a placeholder stands for. Raises CaptureError for a parameter that isn't float32."""
