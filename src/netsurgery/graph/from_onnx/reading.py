@@ -287,6 +287,8 @@ class _Reading:
             name = self._place(known(np.clip(whole.array, -largest, largest), whole_value.name))
         elif whole_value.kind is None:
             raise UnsupportedOperatorError(f"reads {value.name!r}, which is {whole.array.dtype}")
+        elif (counted := _evenly(whole)) is not None:
+            return self._counted_out(value, whole, *counted)
         else:
             given = integers_attributes(whole.array, whole_value.kind)
             name = self._step("Integers", None, whole_value.name, **given)
@@ -299,6 +301,17 @@ class _Reading:
             for place, size in enumerate(shape)
         )
         return name if set(wanted) <= {1} else self._step("Expand", name, f"{value.name}.spread", shape=wanted)
+
+    def _counted_out(self, value: Value, whole: Whole, first: int, step: int) -> str:
+        """Whole numbers that rise evenly along the only axis that they have, which is cut."""
+        ((place, stop),) = whole.stops.items()
+        begin = self._place(known(np.asarray(first, np.float32), f"{value.name}.first"))
+        name = self._step("Range", begin, f"{value.name}.range", count=extent_of(stop), scale=float(step))
+        name = self._step("Cast", name, f"{value.name}.counted", type=str(value.kind))
+        if whole.array.ndim == 1:
+            return name
+        shape = tuple(-1 if axis == place else 1 for axis in range(whole.array.ndim))
+        return self._step("Reshape", name, f"{value.name}.column", shape=shape)
 
     def _step(self, operator: str, x: str | None, wish: str, **given: Any) -> str:
         made = node(operator, [] if x is None else [x], self._unique(wish), **given)
@@ -378,6 +391,19 @@ class _Reading:
         for index, made in enumerate(self._nodes):
             inputs = tuple(new if name == old else name for name in made.inputs)
             self._nodes[index] = replace(made, inputs=inputs, output=new if made.output == old else made.output)
+
+
+def _evenly(whole: Whole) -> tuple[int, int] | None:
+    """(the first one, the distance) of whole numbers that rise or fall evenly along their only axis; else None."""
+    array = whole.array
+    if len(whole.stops) != 1 or array.size != max(array.shape, default=0) or array.dtype.kind != "i" or array.size < 2:
+        return None
+    numbers = array.ravel().astype(np.int64)
+    first, step = int(numbers[0]), int(numbers[1] - numbers[0])
+    (place,) = whole.stops
+    if array.shape[place] != array.size or abs(first) + abs(step) * array.size >= 2**24 or not step:
+        return None
+    return (first, step) if np.array_equal(numbers, first + step * np.arange(array.size)) else None
 
 
 def _size(size: int | str, sizes: Sizes, steps: Sizes) -> int:
