@@ -49,7 +49,9 @@ class SearchFolder:
                 raise DataError(
                     f"{path} holds a search already. Give resume=True (--resume) to go on with it, or another folder."
                 )
-            before = {"pack_options": {}, **found.get("identity", {})}
+            before = dict(found.get("identity", {}))
+            if self._identity.get("pack_options") == {}:
+                before.setdefault("pack_options", {})  # which an earlier version didn't write
             changed = sorted(key for key in {*self._identity, *before} if self._identity.get(key) != before.get(key))
             if changed:
                 verb = "differs" if len(changed) == 1 else "differ"
