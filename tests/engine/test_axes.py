@@ -96,7 +96,7 @@ def test_preparing_takes_a_size_for_each_axis() -> None:
     for sizes, message in (
         ({"batch": 3}, "sizes='batch' is not allowed: sizes must be one for each open axis: batch, time"),
         ({"batch": 3, "time": 1, "more": 2}, "sizes='batch, time, more' is not allowed"),
-        ({"batch": 3, "time": 0}, "time=0 is not allowed: time must be a whole number >= 1"),
+        ({"batch": 3, "time": 0}, "time=0 is not allowed: time must be a whole number in 1"),
     ):
         with pytest.raises(SettingError, match=message):
             session.prepare(**sizes)
