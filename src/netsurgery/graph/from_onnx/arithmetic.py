@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
 from netsurgery.graph.from_onnx import choices
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.operators.reductions import OF_WHOLE_NUMBERS
 from netsurgery.graph.value_types import ValueType
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -180,7 +180,7 @@ def reduction(
         if (
             call.x.kind is not None
             and call.x.kind.whole
-            and operator in _OF_WHOLE_NUMBERS
+            and operator in OF_WHOLE_NUMBERS
             and before is None
             and after is None
         ):
@@ -192,16 +192,8 @@ def reduction(
     return translate
 
 
-_OF_WHOLE_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ReduceSum": ("CumSum", {}),
-    "ReduceMax": ("TopKValues", {"count": 1}),
-    "ReduceMin": ("TopKValues", {"count": 1, "largest": False}),
-}
-"""What gives along an axis, last, what a reduction gives: floats don't hold all whole numbers."""
-
-
 def _of_whole_numbers(call: Call, operator: str, axes: Sequence[int], keepdims: bool) -> Value:
-    x, (along, settings) = call.x, _OF_WHOLE_NUMBERS[operator]
+    x, (along, settings) = call.x, OF_WHOLE_NUMBERS[operator]
     for axis in axes:
         size = x.shape[axis]
         x = call.node(along, [x], axis=axis, **settings)

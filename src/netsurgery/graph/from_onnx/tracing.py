@@ -121,7 +121,7 @@ def _numbers(kind: str, folder: Folder | None, call: Call) -> list[AnyArray] | N
             return _extreme(kind, call, _as_objects(given[0]))
         if kind in ("Div", "Cast", "Max", "Min"):
             return _special(kind, call, [_as_objects(value) for value in given])
-        if kind not in BY_NUMBERS or folder is None or kind == "Range":
+        if kind not in BY_NUMBERS or folder is None:
             return None
         indices = {"Slice": {1, 2, 3, 4}, "Split": {1}, "Reshape": {1}, "Expand": {1}, "Where": {0}}
         plain = indices.get(kind, set()) | (

@@ -11,6 +11,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Call, Open, product
+from netsurgery.graph.operators.reductions import OF_WHOLE_NUMBERS
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
@@ -24,19 +25,11 @@ def over_axes(operator: str) -> Callable[[Call], str]:
     """A reduction over the axes named, or over all."""
 
     def translate(call: Call) -> str:
-        if call.kind.whole and operator in _OF_WHOLE_NUMBERS:
-            return _of_whole_numbers(call, _OF_WHOLE_NUMBERS[operator])
+        if call.kind.whole and operator in OF_WHOLE_NUMBERS:
+            return _of_whole_numbers(call, OF_WHOLE_NUMBERS[operator])
         return call.node(operator, [call.promoted()], axes=call.axes("dim"), keepdims=_keepdims(call))
 
     return translate
-
-
-_OF_WHOLE_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ReduceSum": ("CumSum", {}),
-    "ReduceMax": ("TopKValues", {"count": 1}),
-    "ReduceMin": ("TopKValues", {"count": 1, "largest": False}),
-}
-"""What gives along an axis, last, what a reduction gives: floats don't hold all whole numbers."""
 
 
 def _of_whole_numbers(call: Call, way: tuple[str, dict[str, Any]]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from netsurgery.graph import shapes as rule
 from netsurgery.graph.operators.operator import Attribute, Expected, Images, Length, Operand, Operator, single
 from netsurgery.graph.operators.parts import AXIS, X
@@ -96,3 +98,10 @@ REDUCTIONS = (
         images=Images.APART_BEHIND_AXIS,
     ),
 )
+
+OF_WHOLE_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ReduceSum": ("CumSum", {}),
+    "ReduceMax": ("TopKValues", {"count": 1}),
+    "ReduceMin": ("TopKValues", {"count": 1, "largest": False}),
+}
+"""What gives along an axis, last, what a reduction gives: floats don't hold all whole numbers."""
