@@ -59,6 +59,8 @@ SKIPPED = {
     "test_training_dropout*": "training mode",
     "test_identity_sequence": "not a tensor",
     "test_identity_opt": "not a tensor",
+    "test_sequence_insert_*": "not a tensor",
+    "test_split_to_sequence_*": "not a tensor",
     "test_reduce_*_empty_set*": "an empty tensor",
     "test_reduce_m*_bool_inputs": "takes another type than float32",
     "test_reshape_allowzero_reordered": "an empty tensor",
@@ -129,6 +131,8 @@ def runs():
 
 
 def array(data):
+    if isinstance(data, list):
+        return [array(one) for one in data]
     return onnx.numpy_helper.to_array(data) if isinstance(data, onnx.TensorProto) else np.asarray(data)
 
 
@@ -205,8 +209,21 @@ def test_an_open_batch_gives_the_same_results_or_is_refused():
     assert same > FEWEST / 2
 
 
+WITHOUT_CASES = {
+    "ConcatFromSequence": "test_onnx_sequences.py",
+    "GlobalLpPool": "test_onnx_pooling.py",
+    "SequenceAt": "test_onnx_sequences.py",
+    "SequenceConstruct": "test_onnx_sequences.py",
+    "SequenceEmpty": "test_onnx_sequences.py",
+    "SequenceErase": "test_onnx_sequences.py",
+    "SequenceLength": "test_onnx_sequences.py",
+}
+"""Operators of which ONNX has no case of tensors, and where they are tested."""
+
+
 def test_every_translated_operator_has_a_case():
-    assert {node.op_type for case in cases().values() for node in case.model.graph.node} >= set(TRANSLATIONS)
+    found = {node.op_type for case in cases().values() for node in case.model.graph.node}
+    assert set(TRANSLATIONS) - found == set(WITHOUT_CASES)
 
 
 @pytest.mark.parametrize("name", OTHERWISE)
@@ -365,7 +382,8 @@ def test_a_node_of_constants_that_can_not_be_folded_is_refused_with_a_reason(nam
 def test_every_reason_has_a_case_and_most_cases_are_folded():
     assert {pattern for name in foldable() for pattern in not_folded(name)} == set(NOT_FOLDED)
     assert len([name for name in foldable() if not not_folded(name)]) >= FEWEST_FOLDED
-    assert {case.model.graph.node[0].op_type for case in foldable().values()} >= set(FOLDABLE) - {"Constant"}
+    found = {case.model.graph.node[0].op_type for case in foldable().values()}
+    assert found >= set(FOLDABLE) - {"Constant", *WITHOUT_CASES}
 
 
 # In every opset

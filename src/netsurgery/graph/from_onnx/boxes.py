@@ -7,9 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_onnx.arithmetic import number
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.from_onnx.layers import windows
 from netsurgery.graph.from_onnx.pictures import conv_transpose
+from netsurgery.graph.from_onnx.places import as_value, counted
 from netsurgery.graph.from_onnx.traced import Traced, at_least_zero
+from netsurgery.graph.value_types import ValueType
 
 
 def roi_align(call: Call) -> Value:
@@ -86,3 +90,64 @@ def center_crop_pad(call: Call) -> Value:
         begins[axis] = at_least_zero(more) // 2 - at_least_zero(-more) // 2
         ends[axis] = more - begins[axis]
     return call.node("Pad", [x], pads=(*begins, *ends))
+
+
+def deformable_convolution(call: Call) -> Value:
+    """DeformConv (x, weight, offset, bias, mask): each connection reads x beside its place, and some by a weight.
+
+    What it reads is sampled for all places of the kernel at once (GridSample), and convolved by one pixel.
+    """
+    weight, offset = call.array(1, "weight"), call.operand(2)
+    if len(call.x.shape) != 4:
+        raise UnsupportedOperatorError(f"has {len(call.x.shape) - 2} spatial axes; netsurgery has 2")
+    groups, own = call.attributes.get("offset_group", 1), windows(call, weight.shape[2:])
+    channels, places = int(call.x.shape[1]) // groups, int(np.prod(weight.shape[2:]))
+    batch, _, high, wide = offset.shape
+    read = []
+    for group in range(groups):
+        x = _part(call, call.x, group, channels)
+        moves = call.reshaped(_part(call, offset, group, 2 * places), (batch, places, 2, high, wide))
+        grid = [_positions(call, moves, axis, weight.shape[2:], own) for axis in (1, 0)]
+        sampled = call.node(
+            "GridSample",
+            [x, call.node("Concat", grid, axis=3)],
+            mode="linear",
+            padding="zeros",
+            coordinates="half_pixel",
+        )
+        sampled = call.reshaped(sampled, (batch, channels, places, high, wide))
+        if call.given(4):
+            mask = call.reshaped(_part(call, call.operand(4), group, places), (batch, 1, places, high, wide))
+            sampled = call.node("Mul", [sampled, mask])
+        read.append(call.reshaped(sampled, (batch, channels * places, high, wide)))
+    pixels = known(weight.reshape(weight.shape[0], -1, 1, 1), f"{call.operand(1).name}.pixels")
+    bias = known(call.array(3, "bias"), call.operand(3).name) if call.given(3) else None
+    x = read[0] if len(read) == 1 else call.node("Concat", read, axis=1)
+    return call.node("Conv", [x, pixels, bias], groups=call.attributes.get("group", 1))
+
+
+def _part(call: Call, x: Value, number: int, size: int) -> Value:
+    """So many channels of x, those of a group."""
+    if x.shape[1] == size:
+        return x
+    return call.node("Slice", [x], axis=1, start=number * size, stop=(number + 1) * size)
+
+
+def _positions(
+    call: Call, moves: Value, axis: int, kernel: tuple[int, ...], settings: dict[str, tuple[int, ...]]
+) -> Value:
+    """Where x is read along an axis, of -1 to 1: (N, places of the kernel * height, width, 1)."""
+    batch, places, _, high, wide = moves.shape
+    pads = settings["pads"] or (0,) * 4
+    steps = np.arange(kernel[axis]) * settings["dilations"][axis] - int(pads[axis])
+    begins = np.broadcast_to(steps[:, None] if axis == 0 else steps[None, :], kernel).reshape(1, places, 1, 1)
+    count = call.as_type(counted(call, (high, wide)[axis]), ValueType.FLOAT32)
+    along = call.reshaped(count, (1, 1, high, 1) if axis == 0 else (1, 1, 1, wide))
+    strides = known(np.asarray(settings["strides"][axis], np.float32), "stride")
+    at = call.node("Add", [call.node("Mul", [along, strides]), known(begins.astype(np.float32), "begins")])
+    own = call.reshaped(call.node("Slice", [moves], axis=2, start=axis, stop=axis + 1), (batch, places, high, wide))
+    at = call.node("Add", [at, own])
+    size = call.as_type(as_value(call, call.x.shape[2 + axis]), ValueType.FLOAT32)
+    middle = call.node("Add", [call.node("Mul", [at, number(2, "two")]), number(1, "one")])
+    share = call.node("Sub", [call.node("Div", [middle, size]), number(1, "one")])
+    return call.reshaped(share, (batch, places * high, wide, 1))

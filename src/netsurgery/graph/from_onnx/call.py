@@ -52,7 +52,7 @@ class Value:
 
     kind: the type of its entries, what a graph makes of it where they are known; None for types that it doesn't have.
     numbers, whole: how known ones follow open axes (`tracing.py`). found: how many of the entries there are, where a
-    run decides that (`found.py`).
+    run decides that (`found.py`). items: the entries of a sequence, which has no others (`sequences.py`).
     """
 
     name: str
@@ -62,6 +62,7 @@ class Value:
     numbers: AnyArray | None = None
     whole: Whole | None = None
     found: Found | None = None
+    items: tuple[Value, ...] | None = None
 
     @property
     def is_weight(self) -> bool:

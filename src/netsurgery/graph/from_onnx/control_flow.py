@@ -82,6 +82,8 @@ def _picked(
     """One of two values, as a condition says that is computed as the network runs."""
     if one is None or other is None:
         return None
+    if one.items is not None or other.items is not None:
+        raise UnsupportedOperatorError(f"decides as the network runs between sequences; {_FIX}")
     if one.shape != other.shape or one.kind is not other.kind:
         raise UnsupportedOperatorError(
             f"decides as the network runs between {one.kind} {one.shape} and {other.kind} {other.shape}; {_FIX}"

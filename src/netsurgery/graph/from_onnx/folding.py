@@ -20,10 +20,11 @@ from netsurgery.graph.from_onnx.call import Call, Value
 from netsurgery.graph.from_onnx.constants import AnyArray, attributes, is_float
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.operators import TRANSLATIONS
+from netsurgery.graph.from_onnx.sequences import SEQUENCES
 from netsurgery.graph.ir import Array, Sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 
-FOLDABLE = ("Constant", *FOLDERS, *(name for name in TRANSLATIONS if name not in FOLDERS))
+FOLDABLE = ("Constant", *FOLDERS, *(name for name in TRANSLATIONS if name not in {*FOLDERS, *SEQUENCES}))
 """ONNX operators of the default domain that may stand where everything is known."""
 
 

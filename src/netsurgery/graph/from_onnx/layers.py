@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_onnx.arithmetic import extreme
+from netsurgery.graph.from_onnx.arithmetic import extreme, number
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.from_onnx.places import counted
 from netsurgery.graph.from_onnx.traced import Traced, at_least_zero
 from netsurgery.graph.operators import Operator
 from netsurgery.graph.value_types import ValueType
@@ -232,14 +234,73 @@ def swish(call: Call) -> Value:
 
 
 def softmax(operator: str) -> Callable[[Call], Value]:
-    """Softmax or LogSoftmax; before opset 13 over all axes from `axis` on, taken together."""
+    """Softmax or LogSoftmax."""
+    return lambda call: _over_joined(call, lambda x, axis: call.node(operator, [x], axis=axis))
 
-    def translate(call: Call) -> Value:
-        x = call.x
-        axis = call.axis(1 if call.opset < 13 else -1)
-        if call.opset >= 13 or axis == len(x.shape) - 1:
-            return call.node(operator, [x], axis=axis)
-        joined = call.reshaped(x, (*x.shape[:axis], int(np.prod(x.shape[axis:]))))
-        return call.reshaped(call.node(operator, [joined], axis=axis), x.shape)
 
-    return translate
+def hardmax(call: Call) -> Value:
+    """Hardmax: 1 where the largest entry stands, the first of those alike, and 0 elsewhere."""
+
+    def largest(x: Value, axis: int) -> Value:
+        along = [1] * len(x.shape)
+        along[axis] = x.shape[axis]
+        places = call.reshaped(counted(call, x.shape[axis]), along)
+        at = call.node("Equal", [call.node("ArgMax", [x], axis=axis, keepdims=True), places])
+        return call.node("Cast", [at], type=str(ValueType.FLOAT32))
+
+    return _over_joined(call, largest)
+
+
+def _over_joined(call: Call, function: Callable[[Value, int], Value]) -> Value:
+    """A function of x along an axis; before opset 13 over all axes from `axis` on, taken together."""
+    x = call.x
+    axis = call.axis(1 if call.opset < 13 else -1)
+    if call.opset >= 13 or axis == len(x.shape) - 1:
+        return function(x, axis)
+    return call.reshaped(function(call.reshaped(x, (*x.shape[:axis], math.prod(x.shape[axis:]))), axis), x.shape)
+
+
+def lp_pool(call: Call) -> Value:
+    """LpPool: the root of the sum of powers in each window, by a convolution with ones. Pads are zeros."""
+    kernel = tuple(call.attributes["kernel_shape"])
+    settings = windows(call, kernel)
+    if call.attributes.get("ceil_mode", 0):
+        settings = _to_the_end(call, kernel, settings)
+    x, settings = padded(call, _power(call), settings)
+    channels = int(call.x.shape[1])
+    ones = known(np.ones((channels, 1, *kernel), np.float32), "ones")
+    return _root(call, call.node("Conv", [x, ones], groups=channels, **settings))
+
+
+def global_lp_pool(call: Call) -> Value:
+    """GlobalLpPool: the same of all there is."""
+    total = call.node("ReduceSum", [_power(call)], axes=tuple(range(2, len(call.x.shape))), keepdims=True)
+    return _root(call, total)
+
+
+def _to_the_end(call: Call, kernel: Sequence[int], settings: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Settings with so many more pads that windows which begin inside, and end outside, are whole (`ceil_mode`)."""
+    count = len(kernel)
+    pads = list(settings["pads"] or (0,) * (2 * count))
+    for place, (size, width) in enumerate(zip(call.x.shape[2:], kernel, strict=True)):
+        stride, reach = settings["strides"][place], (width - 1) * settings["dilations"][place] + 1
+        free = size + pads[place] + pads[count + place] - reach
+        steps = -(-free // stride)
+        begins_outside = not isinstance(size, Traced) and steps * stride >= size + pads[place]
+        pads[count + place] += at_least_zero((steps - begins_outside) * stride - free)
+    return {**settings, "pads": tuple(pads)}
+
+
+def _power(call: Call) -> Value:
+    p = call.attributes.get("p", 2)
+    if p == 2:
+        return call.node("Mul", [call.x, call.x])
+    size = call.node("Abs", [call.x])
+    return size if p == 1 else call.node("Pow", [size, number(p, "exponent")])
+
+
+def _root(call: Call, x: Value) -> Value:
+    p = call.attributes.get("p", 2)
+    if p == 1:
+        return x
+    return call.node("Sqrt", [x]) if p == 2 else call.node("Pow", [x, number(1 / p, "exponent")])

@@ -20,6 +20,7 @@ from netsurgery.graph.from_onnx import signals as signal
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value
 from netsurgery.graph.from_onnx.einsum import einsum
+from netsurgery.graph.from_onnx.sequences import SEQUENCES
 from netsurgery.graph.operators import OPERATORS
 
 Translation: TypeAlias = Callable[[Call], "Value | Sequence[Value | None]"]
@@ -27,6 +28,7 @@ Translation: TypeAlias = Callable[[Call], "Value | Sequence[Value | None]"]
 
 TRANSLATIONS: dict[str, Translation] = {
     **{operator.onnx: layer.named(operator) for operator in OPERATORS.values() if operator.onnx},
+    **SEQUENCES,
     "Abs": arithmetic.absolute,
     "AffineGrid": box.affine_grid,
     "Attention": attention.standard,
@@ -43,6 +45,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "Conv": layer.conv,
     "ConvTranspose": picture.conv_transpose,
     "DFT": signal.dft,
+    "DeformConv": box.deformable_convolution,
     "DepthToSpace": picture.depth_to_space,
     "CumSum": place.running_sum,
     "Dropout": tensor.dropout,
@@ -55,8 +58,10 @@ TRANSLATIONS: dict[str, Translation] = {
     "Gather": tensor.gather,
     "Gemm": layer.gemm,
     "GlobalAveragePool": layer.global_pool("AdaptiveAveragePool"),
+    "GlobalLpPool": layer.global_lp_pool,
     "GlobalMaxPool": layer.global_pool("AdaptiveMaxPool"),
     "GroupNormalization": norm.group_norm,
+    "Hardmax": layer.hardmax,
     "Identity": tensor.same,
     "InstanceNormalization": norm.instance_norm,
     "LRN": layer.lrn,
@@ -64,6 +69,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "LayerNormalization": layer.layer_norm,
     "LogSoftmax": layer.softmax("LogSoftmax"),
     "LpNormalization": norm.lp_norm,
+    "LpPool": layer.lp_pool,
     "MatMul": layer.matmul,
     "Max": arithmetic.several("Max"),
     "MaxPool": unpooling.max_pool,

@@ -20,6 +20,7 @@ from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import folded
 from netsurgery.graph.from_onnx.inner_graphs import needed, read_by
 from netsurgery.graph.from_onnx.operators import MICROSOFT, TRANSLATIONS, Translation
+from netsurgery.graph.from_onnx.sequences import READERS, SEQUENCES
 from netsurgery.graph.from_onnx.traced import extent_of, traced
 from netsurgery.graph.from_onnx.tracing import traced_values, traces
 from netsurgery.graph.ir import Array, Graph, Input, Node, Sizes, integers_attributes, node
@@ -147,8 +148,10 @@ class _Reading:
         operands = [self._values[name] if name else None for name in proto.input]
         names_decide = proto.op_type == "BatchNormalization" and self._opset < 14  # what is named is computed otherwise
         used = [name in self._wanted or (names_decide and bool(name)) for name in proto.output]
+        if proto.op_type not in READERS:
+            _require_tensors(operands)
         all_known = all(value is None or value.array is not None for value in operands)
-        if all_known and not proto.domain and can_be_known(proto):
+        if all_known and not proto.domain and can_be_known(proto) and proto.op_type not in SEQUENCES:
             arrays = folded(proto, operands, self._opset, used, self._evaluate, self._counted)
             _require_outputs(proto.output, used, arrays)
             if traces(operands):
@@ -242,6 +245,9 @@ class _Reading:
             self._nodes.append(replace(step, inputs=inputs, output=final[step.output]))
         for name in names:
             value = self._values.get(name)
+            if value is not None and value.items is not None:
+                items = tuple(replace(one, name=final.get(one.name, one.name)) for one in value.items)
+                self._values[name] = replace(value, name=name, items=items)
             if value is not None and value.found is not None and value.found.count.name in final:
                 count = replace(value.found.count, name=final[value.found.count.name])
                 self._values[name] = replace(value, found=replace(value.found, count=count))
@@ -367,6 +373,11 @@ class _Reading:
         names = {name: name for name in outputs}
         for name in outputs:
             value = self._values.get(name)
+            if value is not None and value.items is not None:
+                raise UnsupportedOperatorError(
+                    f"output {name!r} is a sequence of {len(value.items)} tensors; name these as outputs instead "
+                    "(outputs=, --outputs)."
+                )
             if value is None or (value.name == name and value.array is None):
                 continue
             if value.array is not None:
@@ -409,6 +420,13 @@ def _evenly(whole: Whole) -> tuple[int, int] | None:
 def _size(size: int | str, sizes: Sizes, steps: Sizes) -> int:
     """A size of an input; what is computed from an open one is said in steps of its axis, of which none is rounded."""
     return traced(sizes[size], steps.get(size, 1) * axis(size)) if isinstance(size, str) else size
+
+
+def _require_tensors(values: Sequence[Value | None]) -> None:
+    """Raise UnsupportedOperatorError for a sequence."""
+    for value in values:
+        if value is not None and value.items is not None:
+            raise UnsupportedOperatorError(f"takes {value.name!r} for a tensor, a sequence of {len(value.items)}")
 
 
 def _require_outputs(names: Sequence[str], used: Sequence[bool], given: Sequence[object]) -> None:
