@@ -45,9 +45,10 @@ class Missing:
 
 @dataclass(frozen=True)
 class Zeros:
-    """Zeros in a shape that follows open axes: a state that a recurrent layer begins with."""
+    """Zeros in a shape that follows open axes: a state that a recurrent layer begins with, places of a first row."""
 
     shape: Sizes
+    kind: ValueType = ValueType.FLOAT32
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ class Call:
         if isinstance(value, Open):
             return self._computed(value, kind)
         if isinstance(value, Zeros):
-            zero = self.constants.place(Constant(torch.zeros(()), f"{self.name}.zero"), kind or ValueType.FLOAT32)
+            zero = self.constants.place(Constant(torch.zeros(()), f"{self.name}.zero"), kind or value.kind)
             return self.expanded(zero, value.shape, argument)
         if not isinstance(value, Constant):
             value = Constant(torch.as_tensor(value), f"{self.name}.{argument}")

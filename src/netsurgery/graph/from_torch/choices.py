@@ -52,7 +52,7 @@ def _like(call: Call, value: Any) -> Any:
     if isinstance(value, Cut):
         return value.whole.tensor
     if isinstance(value, Zeros):
-        return torch.zeros((1,) * len(value.shape))
+        return torch.zeros((1,) * len(value.shape), dtype=_DTYPES[value.kind])
     if isinstance(value, Open):
         return 1 if is_whole(value.expression) else 1.0
     return value.tensor if isinstance(value, Constant) else value

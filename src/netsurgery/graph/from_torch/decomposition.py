@@ -20,7 +20,8 @@ _MOST_ROUNDS = 4
 def read_decomposed(program: ExportedProgram, names: AxisNames) -> Graph:
     """The graph of a program, of which nothing is decomposed but what is refused as it is.
 
-    Where that doesn't help, the error is the one about the operators of the model itself. Raises CaptureError.
+    Where that doesn't help, the error is the one about the operators of the model itself, or, if all that they are made
+    of is there, about how it is used. Raises CaptureError.
     """
     try:
         return read_program(program, names)
@@ -34,10 +35,15 @@ def read_decomposed(program: ExportedProgram, names: AxisNames) -> Graph:
 def _read_simpler(
     program: ExportedProgram, refusal: UnsupportedOperatorError, names: AxisNames, rounds: int
 ) -> Graph | None:
-    """The graph of a program without the operators that were refused; None where one of them can't be replaced."""
+    """The graph of a program without the operators that were refused; None where one of them can't be replaced.
+
+    Raises the refusal, of what an operator was replaced by, where it isn't about operators that there aren't.
+    """
     refused = {problem.operator for problem in refusal.missing}
     targets = {node.target for node in program.graph.nodes if str(node.target) in refused}
     if not rounds or not targets or not targets <= _decompositions().keys():
+        if rounds < _MOST_ROUNDS and not any(problem.absent for problem in refusal.missing):
+            raise refusal
         return None
     try:
         simpler = program.run_decompositions({target: _decompositions()[target] for target in targets})

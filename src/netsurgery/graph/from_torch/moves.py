@@ -257,10 +257,11 @@ def _open_steps(call: Call) -> str:
 
 
 def concatenate(call: Call) -> str:
-    """aten.cat."""
-    tensors = call.arguments["tensors"]
+    """aten.cat. What has no entries adds nothing, as the state of a decoder before its first word; torch has it so."""
+    axis = call.arguments["dim"] % len(call.shape)
+    tensors = [one for one in call.arguments["tensors"] if one.shape != (0,) and one.shape[axis] != 0]
     names = [call.placed(tensor, "part", call.kind) for tensor in tensors]
-    return call.node("Concat", names, axis=call.arguments["dim"] % len(call.shape))
+    return names[0] if len(names) == 1 else call.node("Concat", names, axis=axis)
 
 
 def stack(call: Call) -> str:

@@ -70,6 +70,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (place.extreme("ArgMax", "ReduceMax"), "max.dim"),
     (place.extreme("ArgMin", "ReduceMin"), "min.dim"),
     (place.top, "topk.default"),
+    (lambda call: call.operand_as("s", call.kind), "scalar_tensor.default"),
     (place.index_put, "index_put.default _unsafe_index_put.default"),
     (place.put_along("source", "add"), "index_add.default"),
     (place.put_along("source"), "index_copy.default"),

@@ -40,7 +40,7 @@ def index_select(call: Call) -> str:
 
 
 def index(call: Call) -> str:
-    """aten.index: one tensor of places along any axis, or tensors for the first axes, which broadcast."""
+    """aten.index: one tensor of places along any axis, or tensors for several axes, which broadcast."""
     given = list(call.arguments["indices"])
     while given and given[-1] is None:
         given.pop()
@@ -53,10 +53,27 @@ def index(call: Call) -> str:
     if len(named) == 1:
         axis, one = named[0]
         return call.node("Gather", [call.promoted("self"), _indices(call, one)], axis=axis)
-    if len(named) < len(given):
-        raise UnsupportedOperatorError("picks by several tensors behind an axis that is whole; put those axes first")
-    x = call.promoted("self")
-    return call.node("GatherND", [x, _together(call, [one for _, one in named])], axes_in_common=0)
+    axes, tensors = [axis for axis, _ in named], [one for _, one in named]
+    x, whole, ahead = _axes_first(call, axes, len(call.sizes("self")))
+    places, count = _together(call, tensors), len(_broadcast([one.shape for one in tensors]))
+    if not ahead:
+        return call.node("GatherND", [x, places], axes_in_common=0)
+    found = call.node("GatherND", [x, places], "found", axes_in_common=0)
+    order = (*range(count, count + ahead), *range(count), *range(count + ahead, count + len(whole)))
+    return call.node("Transpose", [found], order=order)
+
+
+def _axes_first(call: Call, axes: list[int], rank: int) -> tuple[str, list[int], int]:
+    """`self` with these axes in front; the others in their order, and how many of these a result has in front.
+
+    As in NumPy what is picked stands where the axes stood, if they stand side by side, else in front of all others.
+    """
+    whole = [axis for axis in range(rank) if axis not in axes]
+    together = axes == [*range(axes[0], axes[0] + len(axes))]
+    x, order = call.promoted("self"), (*axes, *whole)
+    if order != tuple(range(rank)):
+        x = call.node("Transpose", [x], "ahead", order=order)
+    return x, whole, axes[0] if together else 0
 
 
 def _is_mask(call: Call, value: object) -> bool:
@@ -118,7 +135,7 @@ def scatter(reduction: str = "none") -> Callable[[Call], str]:
 
 
 def index_put(call: Call) -> str:
-    """aten.index_put: by one tensor of places along any axis, by tensors for the first axes, or by one mask."""
+    """aten.index_put: by one tensor of places along any axis, by tensors for several axes, or by one mask."""
     given = list(call.arguments["indices"])
     while given and given[-1] is None:
         given.pop()
@@ -129,12 +146,20 @@ def index_put(call: Call) -> str:
     if len(named) == 1:
         axis, places = named[0]
         return _put_along(call, axis, places, call.arguments["values"], reduction)
-    if len(named) < len(given):
-        raise UnsupportedOperatorError("puts by several tensors behind an axis that is whole; put those axes first")
-    tensors = [one for _, one in named]
-    wanted = (*_broadcast([one.shape for one in tensors]), *call.shape[len(tensors) :])
-    updates = _spread(call, call.arguments["values"], wanted)
-    return call.node("ScatterND", [call.promoted("self"), _together(call, tensors), updates], reduction=reduction)
+    axes, tensors = [axis for axis, _ in named], [one for _, one in named]
+    index = _broadcast([one.shape for one in tensors])
+    x, whole, ahead = _axes_first(call, axes, len(call.shape))
+    beside = [call.shape[axis] for axis in whole]
+    wanted = (*beside[:ahead], *index, *beside[ahead:])
+    updates, count = _spread(call, call.arguments["values"], wanted), len(index)
+    if ahead:
+        first = (*range(ahead, ahead + count), *range(ahead))
+        updates = call.node("Transpose", [updates], "values_ahead", order=(*first, *range(ahead + count, len(wanted))))
+    order = [*axes, *whole]
+    if order == sorted(order):
+        return call.node("ScatterND", [x, _together(call, tensors), updates], reduction=reduction)
+    put = call.node("ScatterND", [x, _together(call, tensors), updates], "put", reduction=reduction)
+    return call.node("Transpose", [put], order=tuple(map(order.index, range(len(order)))))
 
 
 def _only(named: list[tuple[int, Activation | Constant]]) -> tuple[int, Activation | Constant]:

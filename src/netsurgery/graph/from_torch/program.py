@@ -56,12 +56,15 @@ _ABSENT = "is an operator that netsurgery doesn't have"
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 _FILLED: Mapping[str, int | None] = {
     f"aten.{name}.default": number
-    for kind, number in (("zeros", 0), ("ones", 1), ("full", None))
+    for kind, number in (("empty", 0), ("zeros", 0), ("ones", 1), ("full", None))
     for name in (f"{kind}_like", f"new_{kind}")
-}
-"""What takes of a tensor its shape or type alone -> what is in the tensor that it gives; None: `fill_value`."""
+} | {"aten.empty.memory_format": 0, "aten.empty_strided.default": 0, "aten.new_empty_strided.default": 0}
+"""What takes of a tensor its shape or type alone -> what is in the tensor that it gives; None: `fill_value`.
 
-_ZEROS = ("aten.zeros.default", "aten.zeros_like.default", "aten.new_zeros.default")
+What is in an empty tensor nobody knows: 0 is as good as anything, and a model that is right writes over all of it.
+"""
+
+_ZEROS = ("aten.zeros.default", *(name for name, number in _FILLED.items() if number == 0))
 
 
 @dataclass
@@ -217,8 +220,10 @@ class _Reader:
             if spec.kind == OutputKind.USER_OUTPUT and node is not None:
                 value = self._values.get(node) if isinstance(node, torch.fx.Node) else node
                 if isinstance(value, Constant):
-                    kind = COMPUTED_TYPES.get(value.tensor.dtype, ValueType.FLOAT32)
-                    value = Activation(self._constants.place(value, kind), value.shape)
+                    value = Activation(self._constants.place(value, _kind_of(value)), value.shape)
+                elif isinstance(value, Zeros | Cut):
+                    call = self._call(node, {}, value.shape, ())
+                    value = Activation(call.placed(value, "output", _kind_of(value)), value.shape)
                 if not isinstance(value, Activation):
                     raise CaptureError(f"the model returns {node!r} ({type(node).__name__}); return tensors only.")
                 yield value.name
@@ -250,18 +255,19 @@ class _Reader:
         if target is operator.getitem:
             return self._part(args[0], args[1], node)
         leaves = list(_leaves((args, kwargs)))
+        if (filled := _filled(node, target, args, kwargs, given)) is not None:
+            return filled
         known = not any(isinstance(leaf, Activation | Complex | Cut | Open | Zeros | Missing) for leaf in leaves)
         random = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
         if known and not random and isinstance(target, torch._ops.OpOverload):
             return _computed(node, target, args, kwargs)
-        if (filled := _filled(node, target, args, kwargs, given)) is not None:
-            return filled
-        if str(target) in _ZEROS and not any(isinstance(leaf, Missing) for leaf in leaves):
-            return Zeros(sizes_of(given))
+        missing = any(isinstance(leaf, Missing) for leaf in leaves)
+        if (str(target) in _ZEROS or _is_nothing(given)) and not missing:
+            return Zeros(sizes_of(given), COMPUTED_TYPES.get(given.dtype, ValueType.FLOAT32))
         if (cut := cut_of(target, args, kwargs, node.name)) is not None:
             return cut
         if is_complex(str(target), leaves, given):
-            if any(isinstance(leaf, Missing) for leaf in leaves):
+            if missing:
                 return Missing()
             return self._complex(node, target, _named(target, args, kwargs), given)
         translation = TRANSLATIONS.get(str(target))
@@ -271,7 +277,7 @@ class _Reader:
             name = f"{target}{' (random numbers)' if said else ''}"
             self._refusals.add(name, "", _place(node, with_class=True))
             return Missing()
-        if any(isinstance(leaf, Missing) for leaf in leaves):
+        if missing:
             return Missing()
         first = given[0] if isinstance(given, list | tuple) else given
         if first.dtype not in COMPUTED_TYPES:
@@ -460,6 +466,19 @@ def _filled(node: torch.fx.Node, target: Any, args: Any, kwargs: Any, given: Any
     if not isinstance(number, int | float):
         return None
     return Constant(torch.full(tuple(given.shape), number, dtype=given.dtype), node.name)
+
+
+def _kind_of(value: Constant | Cut | Zeros) -> ValueType:
+    """The type that the graph has for it."""
+    if isinstance(value, Zeros):
+        return value.kind
+    tensor = value.whole.tensor if isinstance(value, Cut) else value.tensor
+    return COMPUTED_TYPES.get(tensor.dtype, ValueType.FLOAT32)
+
+
+def _is_nothing(given: Any) -> bool:
+    """Whether a tensor has no entries, which is known where one of its sizes is 0 at any size of open axes."""
+    return isinstance(given, torch.Tensor) and any(isinstance(size, int) and size == 0 for size in given.shape)
 
 
 def _place(node: torch.fx.Node, with_class: bool = False) -> str:

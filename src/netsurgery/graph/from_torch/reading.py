@@ -29,9 +29,17 @@ from netsurgery.graph.from_torch.decomposition import read_decomposed
 from netsurgery.graph.from_torch.fixed_batch import fixing_module
 from netsurgery.graph.from_torch.in_place import leave_out_dropout
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
+from netsurgery.graph.from_torch.known_buffers import buffers_known
 from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
 from netsurgery.graph.from_torch.program import AxisNames, read_program
 from netsurgery.graph.from_torch.recurrent import recurrent_as_one
+from netsurgery.graph.from_torch.transformers_models import (
+    CACHE_LEFT_OUT,
+    cache_left_out,
+    experts_at_once,
+    is_cache,
+    tells_of_cache,
+)
 from netsurgery.graph.ir import Array, Graph, OpenAxes
 from netsurgery.graph.value_types import without_torch
 
@@ -231,7 +239,8 @@ def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> tuple[list[Array
 
     Where it would compute in float16 or bfloat16 it is made to compute in float32, as the graph does; a remark says so.
     A model that can't be made to, as it looks at the types of its values, computes as it does. Encoders that leave out
-    what is padded, without gradients, are made to compute it, as they do with gradients, and as the graph does.
+    what is padded, without gradients, are made to compute it, as they do with gradients, and as the graph does. Caches
+    of keys and values aren't among the outputs.
     """
     own = _beside(model, tuple(torch.tensor(array) for array in inputs))
     with evaluating(model), torch.no_grad(), _padding_computed(model) as padded:
@@ -242,8 +251,10 @@ def torch_outputs(model: nn.Module, inputs: Sequence[Array]) -> tuple[list[Array
         except Exception:
             given = model(*own)
     leaves, _ = tree_flatten(given)
-    outputs = [without_torch(leaf).contiguous().numpy() for leaf in leaves if leaf is not None]
-    return outputs, (*wide.remarks(), *padded[:1])
+    caches = [leaf for leaf in leaves if is_cache(leaf)]
+    tensors = [leaf for leaf in leaves if leaf is not None and not is_cache(leaf)]
+    outputs = [without_torch(leaf).contiguous().numpy() for leaf in tensors]
+    return outputs, (*wide.remarks(), *padded[:1], *[CACHE_LEFT_OUT][: len(caches)])
 
 
 @contextmanager
@@ -367,19 +378,38 @@ def _exported(
 ) -> ExportedProgram:
     shapes = _dynamic_shapes(model, len(examples), axes, any_batch) if axes else None
     examples = _at_least_two(tuple(one.detach() for one in examples), axes)  # torch writes on them what is dynamic
-    with _quiet(), recurrent_as_one(), masks_as_given():
+    without_search = torch.backends.opt_einsum.flags(enabled=False)  # which makes numbers of the examples' sizes
+    with _quiet(), recurrent_as_one(), masks_as_given(), buffers_known(model), experts_at_once(model), without_search:
         try:
-            program = torch.export.export(model, examples, dynamic_shapes=shapes)
+            try:
+                program = torch.export.export(model, examples, dynamic_shapes=shapes)
+            except Exception as error:
+                if not tells_of_cache(error):
+                    raise
+                with cache_left_out(model):
+                    program = torch.export.export(model, examples, dynamic_shapes=shapes)
             leave_out_dropout(program)
             return program
         except Exception as error:
             if not axes:
                 raise _capture_error("torch.export can't write the model down", error) from error
             open_axes = ", ".join(dict.fromkeys(axes.values()))
+            reason = _with_axes(_reason(error), axes, _input_names(model, len(examples)))
             raise CaptureError(
-                f"torch.export can't write the model down with these axes open: {open_axes}. {_reason(error)} What the "
-                "model fixes has to be left out of open_axes."
+                f"torch.export can't write the model down with these axes open: {open_axes}. {reason} What the model "
+                "fixes has to be left out of open_axes."
             ) from error
+
+
+def _with_axes(reason: str, axes: AxisNames, inputs: Sequence[str]) -> str:
+    """Torch's message with names of axes in the place of what it calls their sizes."""
+    named = {(inputs[index], place): name for (index, place), name in axes.items()}
+
+    def name(found: re.Match[str]) -> str:
+        given, number, place = found.groups()
+        return named.get((f"{given}_{number}" if number else given, int(place)), found.group())
+
+    return re.sub(r"L\['(\w+)'\](?:\[(\d+)\])?\.size\(\)\[(\d+)\]", name, reason)
 
 
 def _reason(error: Exception) -> str:

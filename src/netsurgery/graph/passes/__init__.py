@@ -13,6 +13,7 @@ from netsurgery.graph.ir import Graph
 from netsurgery.graph.passes.activations import join_activations
 from netsurgery.graph.passes.canonical_zeros import canonical_zeros
 from netsurgery.graph.passes.constant_folding import Evaluate, fold_constants
+from netsurgery.graph.passes.constant_outputs import compute_constant_outputs
 from netsurgery.graph.passes.dead_units import remove_dead_units
 from netsurgery.graph.passes.identities import drop_identities
 from netsurgery.graph.passes.known_operands import replace_known_operands
@@ -51,7 +52,8 @@ ALL_PASSES: dict[str, Pass] = {
 def simplify(graph: Graph, evaluate: Evaluate) -> Graph:
     """All passes until none finds anything to do; the same again changes nothing.
 
-    Equal constants become one only then: a weight that two layers share is a weight that neither can change alone.
+    Equal constants become one only then: a weight that two layers share is a weight that neither can change alone. And
+    outputs that are constants are computed from then on.
     `evaluate` computes a node from its operands. Raises GraphError if the graph contradicts itself.
     """
     *changing, merging = ALL_PASSES.values()
@@ -60,4 +62,4 @@ def simplify(graph: Graph, evaluate: Evaluate) -> Graph:
         before = graph
         for run in changing:
             graph = run(graph, evaluate)
-    return merging(graph, evaluate)
+    return compute_constant_outputs(merging(graph, evaluate))
