@@ -224,6 +224,11 @@ class Call:
 
         kind: the type that it is to have; None for its own where it is computed, and float32 where it is known.
         """
+        shape = getattr(value, "shape", ())
+        if 0 in shape:
+            raise UnsupportedOperatorError(
+                f"takes a tensor without entries, of shape {shape}, which only torch.cat goes without"
+            )
         if isinstance(value, Activation):
             if kind is None or self.builder.type_of(value.name) is kind:
                 return value.name
