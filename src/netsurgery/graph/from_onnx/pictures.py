@@ -36,9 +36,14 @@ def resize(call: Call) -> Value:
     exact = [
         scale == int(number) / int(size) for scale, number, size in zip(factors[2:], wanted[2:], old[2:], strict=True)
     ]
-    if not all(exact) or _by_scales(call):
+    by_quotients = _by_scales(call) and call.operand(2).numbers is not None  # which are another scale at each size
+    if by_quotients and not all(exact):
+        raise UnsupportedOperatorError(
+            "resizes by quotients of open sizes and by others; fix these sizes (input_shapes=, --input-shape)"
+        )
+    if not all(exact) or (_by_scales(call) and not by_quotients):
         attributes["scales"] = tuple(factors[2:])
-    if not _by_scales(call):
+    if not _by_scales(call) or by_quotients:
         attributes["size"] = tuple(wanted[2:])
     if mode == "nearest":
         rounding = call.attributes.get("nearest_mode", "round_prefer_floor")
@@ -75,7 +80,14 @@ def _roi(call: Call, axes: Sequence[int]) -> tuple[float, ...]:
 def _sizes_and_scales(call: Call, old: Sequence[int]) -> tuple[Sequence[int], Sequence[float]]:
     """New size and scale for each axis that is resized."""
     if _by_scales(call):
-        scales = call.array(2, "scales").astype(np.float32)
+        scales, traced = call.array(2, "scales").astype(np.float32), call.operand(2).numbers
+        if traced is not None:
+            own = traced.ravel().tolist()
+            new = [_quotient(size, scale) for size, scale in zip(old, own, strict=True)]
+            exact = [int(number) / int(size) for number, size in zip(new, old, strict=True)]
+            return new, [
+                share if isinstance(scale, Share) else float(scale) for share, scale in zip(exact, own, strict=True)
+            ]
         factors = [float(scale) for scale in scales]
         return [_scaled(size, scale) for size, scale in zip(old, factors, strict=True)], factors
     sizes = list(call.numbers(3, "sizes"))
@@ -85,6 +97,13 @@ def _sizes_and_scales(call: Call, old: Sequence[int]) -> tuple[Sequence[int], Se
         return sizes, exact
     scale = min(exact) if policy == "not_larger" else max(exact)
     return [math.floor(size * scale + 0.5) for size in old], [scale] * len(old)
+
+
+def _quotient(size: int, scale: Any) -> int:
+    """A size times a scale that may be a quotient of sizes, cut off: where one is divided out, the other is left."""
+    if isinstance(scale, Share):
+        return (size * scale.number) // scale.divisor
+    return _scaled(size, float(scale))
 
 
 def _scaled(size: int, scale: float) -> int:

@@ -64,13 +64,13 @@ class Traced(int):
 
 
 class Share:
-    """A float that is a traced number divided by a whole one."""
+    """A float that is a quotient of whole numbers, one of them traced: a size divided by two, or by another size."""
 
     def __init__(self, number: int, divisor: int) -> None:
         self.number, self.divisor = number, divisor
 
     def __float__(self) -> float:
-        return int(self.number) / self.divisor
+        return int(self.number) / int(self.divisor)
 
     def __mul__(self, other: Any) -> Share:
         part = _fraction(other)
@@ -79,8 +79,14 @@ class Share:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Share:
+        if isinstance(other, Share):
+            return Share(self.number * other.divisor, self.divisor * other.number)
         part = 1 / _fraction(other)
         return Share(self.number * part.numerator, self.divisor * part.denominator)
+
+    def __rtruediv__(self, other: Any) -> Share:
+        part = _fraction(other)
+        return Share(part.numerator * self.divisor, part.denominator * self.number)
 
     def __add__(self, other: Any) -> Share:
         part = _fraction(other)

@@ -75,7 +75,8 @@ def traced_values(
     for name, array, own in zip(names, arrays, found, strict=False):
         if array is None or own.shape != array.shape:
             return None
-        if any(_float(one) != float(two) for one, two in zip(own.ravel(), array.ravel(), strict=True)):
+        kind = array.dtype.type  # quotients are rounded as the model's are
+        if any(kind(_float(one)) != kind(two) for one, two in zip(own.ravel(), array.ravel(), strict=True)):
             return None
         values.append(replace(known(array, name), numbers=own if is_traced(own) else None))
     return values
