@@ -144,6 +144,52 @@ def test_products_of_three_keep_axes_open_where_an_order_is_searched_for() -> No
     agrees(With(function), BATCH, SEQUENCES[:1] + SEQUENCES[2:])
 
 
+FIRST_ROWS = {
+    "first": (lambda model, x: model.linear(x[:, :3]).unsqueeze(-1), 3),
+    "first two": (lambda model, x: torch.einsum("bgf,bxf->bgx", x[:, :2], model.linear(x)), 2),
+    "last": (lambda _, x: x[:, -2:].reshape(x.shape[0], 2, 2, 2) * 2, 2),
+    "between": (lambda model, x: model.linear(x[:, 1:3].flatten(1).unflatten(1, (2, WIDTH))), 3),
+    "narrow": (lambda _, x: x.narrow(1, 0, 4).unsqueeze(1) * 2, 4),
+}
+
+
+@pytest.mark.parametrize("name", FIRST_ROWS)
+def test_a_few_rows_of_an_open_axis_need_as_many(name: str) -> None:
+    """torch takes it for granted that an axis has them, and what follows counts on it."""
+    function, least = FIRST_ROWS[name]
+    shapes = [(batch, time, WIDTH) for batch in (1, 3) for time in (least, 6, 11)]
+    agrees(With(function), {0: "batch", 1: "time"}, SEQUENCES[:1] + pictures(*shapes))
+    graph = read_torch(With(function).eval(), (SEQUENCES[0],), open_axes={0: {0: "batch", 1: "time"}})
+    assert graph.least == {"batch": 1, "time": least}
+
+
+def test_a_few_rows_may_be_fewer_where_nothing_counts_on_them() -> None:
+    function = lambda model, x: model.linear(x[:, :3]).mean(1)  # noqa: E731
+    agrees(With(function), {0: "batch", 1: "time"}, SEQUENCES + pictures((1, 1, WIDTH), (2, 2, WIDTH)))
+
+
+def test_a_length_is_a_size() -> None:
+    agrees(With(lambda model, x: model.linear(x + torch.zeros(WIDTH).expand(len(x), WIDTH))), BATCH, ROWS)
+    agrees(With(lambda model, x: model.linear(x.reshape(len(x), -1, WIDTH)).flatten(1)), BATCH, ROWS)
+
+
+def test_a_size_that_is_taken_out_of_a_tensor_is_known_where_axes_are_fixed() -> None:
+    def function(model: Any, x: Tensor) -> Tensor:
+        shape = torch.tensor(x.shape)
+        return model.linear(x)[..., : int(shape[-1])]
+
+    agrees(With(function), {}, ROWS[:1])
+
+
+def test_a_refusal_names_what_is_missing_alone() -> None:
+    """Not the operators beside it that would be decomposed."""
+    function = lambda model, x: torch.einsum("bd,bd->b", model.linear(x), x)[:, None] + torch.randn_like(x)  # noqa: E731
+    with pytest.raises(
+        CaptureError, match=r"doesn't have: aten.randn_like.default \(random numbers\), at With\. Write"
+    ):
+        read_torch(With(function).eval(), (ROWS[0],))
+
+
 def repeated(model: Any, x: Tensor) -> Tensor:
     for _ in range(int(model.times)):
         x = model.linear(x)

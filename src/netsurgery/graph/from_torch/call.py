@@ -173,7 +173,8 @@ class Call:
 
     `types`: of its outputs, in the graph. `used`: which of several outputs anything reads. `name`: the output's name.
     `origins`: the name of a value whose first size is a product of several -> the same values before these were
-    multiplied. `symbols`: of open axes. Every method that fetches an argument raises
+    multiplied. `symbols`: of open axes. `cuts_whole`: a slice that torch knows the size of is as long at any size of
+    the axis that it cuts, which has to have room for it. Every method that fetches an argument raises
     UnsupportedOperatorError where it is of a kind that the graph has no place for.
     """
 
@@ -187,6 +188,7 @@ class Call:
     origins: dict[str, Activation]
     symbols: Symbols
     types: tuple[ValueType, ...] = (ValueType.FLOAT32,)
+    cuts_whole: bool = False
 
     @property
     def kind(self) -> ValueType:

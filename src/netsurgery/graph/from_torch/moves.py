@@ -282,8 +282,9 @@ def cut(call: Call) -> str:
     size = call.extent(call.sizes("self")[axis])
     if not isinstance(step, int):
         raise UnsupportedOperatorError(f"takes a step that follows open axes; {FIX}")
-    start = _place(start, size, 0)
-    stop = _place(stop, size, size)
+    start, stop = _place(start, size, 0), _place(stop, size, size)
+    if call.cuts_whole and isinstance(call.shape[axis], int) and not isinstance(size, int) and step == 1:
+        start, stop = _with_room(start, stop, call.shape[axis], size)
     if start == 0 and step == 1 and stop == size:
         return call.promoted("self")
     return call.node("Slice", [call.promoted("self")], axis=axis, start=start, stop=stop, step=step)
@@ -299,6 +300,13 @@ def _place(bound: Number | None, size: Number, default: Number) -> Number:
         return 0
     behind = larger(size + bound, 0) if (isinstance(bound, int) and bound < 0) or _is_negative(bound) else bound
     return smaller(behind, size)
+
+
+def _with_room(start: Number, stop: Number, length: int, size: Number) -> tuple[Number, Number]:
+    """The bounds of a slice so long, counted from where it begins in an axis, or from its end."""
+    if isinstance(start, int):
+        return start, start + length
+    return (size - length, size) if stop == size else (start, start + length)
 
 
 def _is_negative(bound: Number) -> bool:

@@ -6,6 +6,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -108,25 +109,34 @@ def read_program(program: ExportedProgram, names: AxisNames) -> Graph:
 
 
 def _read(program: ExportedProgram, names: AxisNames) -> Graph:
-    """The graph at any sizes of its axes, or at multiples of steps, where the model holds there only."""
+    """The graph at any sizes of its axes, or where the model holds only there: at larger ones, at multiples of steps.
+
+    `x[:, :3]` has fewer entries where there are fewer, which torch doesn't think of, nor, as a rule, does what follows.
+    """
     reader = _Reader(program, names, {})
     try:
         return reader.graph()
     except (GraphError, UnsupportedOperatorError) as refusal:
+        if isinstance(refusal, GraphError):
+            with suppress(GraphError, CaptureError):
+                return _Reader(program, names, {}, cuts_whole=True).graph()
         steps = reader.steps()
         if not steps or not reader.examples_have(steps):  # else the model branches on what is left of a size
             raise
-        try:
-            return _Reader(program, names, steps).graph()
-        except (GraphError, CaptureError):
-            raise refusal from None  # which says more of the model
+        for cuts_whole in (False, True):
+            with suppress(GraphError, CaptureError):
+                return _Reader(program, names, steps, cuts_whole=cuts_whole).graph()
+        raise refusal from None  # which says more of the model
 
 
 class _Reader:
-    def __init__(self, program: ExportedProgram, names: AxisNames, steps: Mapping[str, int]) -> None:
+    def __init__(
+        self, program: ExportedProgram, names: AxisNames, steps: Mapping[str, int], *, cuts_whole: bool = False
+    ) -> None:
         self._program = program
         self._names = names
         self._given_steps = steps
+        self._cuts_whole = cuts_whole
         self._axes: tuple[str, ...] = ()
         self._written: list[tuple[str, int | None]] = []
         """Axes and the examples' sizes of them."""
@@ -323,7 +333,7 @@ class _Reader:
         name = node.name.strip("_").replace("__", "_").replace("native_", "").replace("_legit_no_training", "")
         return Call(
             arguments, shape, used, name, _place(node), self._builder, self._constants, self._origins, self._symbols,
-            types,
+            types, self._cuts_whole,
         )  # fmt: skip
 
     def _part(self, whole: Value, index: int, node: torch.fx.Node) -> Value:

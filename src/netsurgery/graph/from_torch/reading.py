@@ -29,7 +29,7 @@ from netsurgery.graph.from_torch.decomposition import read_decomposed
 from netsurgery.graph.from_torch.fixed_batch import fixing_module
 from netsurgery.graph.from_torch.in_place import leave_out_dropout
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
-from netsurgery.graph.from_torch.known_buffers import buffers_known
+from netsurgery.graph.from_torch.known_numbers import buffers_known, lengths_open
 from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
 from netsurgery.graph.from_torch.program import AxisNames, read_program
 from netsurgery.graph.from_torch.recurrent import recurrent_as_one
@@ -379,7 +379,15 @@ def _exported(
     shapes = _dynamic_shapes(model, len(examples), axes, any_batch) if axes else None
     examples = _at_least_two(tuple(one.detach() for one in examples), axes)  # torch writes on them what is dynamic
     without_search = torch.backends.opt_einsum.flags(enabled=False)  # which makes numbers of the examples' sizes
-    with _quiet(), recurrent_as_one(), masks_as_given(), buffers_known(model), experts_at_once(model), without_search:
+    with (
+        _quiet(),
+        recurrent_as_one(),
+        masks_as_given(),
+        buffers_known(model),
+        lengths_open(),
+        experts_at_once(model),
+        without_search,
+    ):
         try:
             try:
                 program = torch.export.export(model, examples, dynamic_shapes=shapes)
