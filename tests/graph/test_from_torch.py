@@ -583,7 +583,6 @@ REFUSALS: dict[str, tuple[nn.Module, tuple[Any, ...], type[CaptureError], str]] 
         UnsupportedOperatorError,
         "aten.avg_pool2d.default: divisor_override",
     ),
-    "even response norm": (nn.LocalResponseNorm(4), (X,), UnsupportedOperatorError, "even size 4.*use an odd size"),
     "dropout at all times": (Wrap(F.dropout), (X,), UnsupportedOperatorError, "pass training=self.training"),
     "statistics of the batch": (
         nn.BatchNorm2d(3, track_running_stats=False),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.graph.torch_agreement import agrees, pictures
 from torch import Tensor, nn
 
@@ -142,6 +143,23 @@ def test_products_of_three_keep_axes_open_where_an_order_is_searched_for() -> No
     """torch lets opt_einsum choose an order where it is installed, by the sizes of the examples."""
     function = lambda model, x: torch.einsum("bnd,bnd,bn->bnd", x, model.linear(x), x.sum(-1))  # noqa: E731
     agrees(With(function), BATCH, SEQUENCES[:1] + SEQUENCES[2:])
+
+
+def test_neighbours_of_an_even_number() -> None:
+    """torch takes the odd channel before, ONNX the one behind, and ONNX Runtime none."""
+    pictures_of = pictures((2, 8, 5, 5), (3, 8, 5, 5))
+    for size in (4, 5, 16):
+        agrees(With(lambda _, x, n=size: F.local_response_norm(x * 2, n, alpha=0.1)), BATCH, pictures_of, in_onnx=False)
+
+
+def test_a_layer_of_one_output_without_an_axis() -> None:
+    agrees(With(lambda model, x: F.linear(x, model.row), row=torch.randn(WIDTH)), {0: "batch", 1: "time"}, SEQUENCES)
+    parts = {"row": torch.randn(WIDTH), "bias": torch.tensor(0.5)}
+    agrees(With(lambda model, x: F.linear(x, model.row, model.bias), **parts), {0: "batch", 1: "time"}, SEQUENCES)
+
+
+def test_names_that_stand_for_others() -> None:
+    agrees(With(lambda model, x: torch.concatenate([torch.concat([x, model.linear(x)], 1), x], 1)), BATCH, ROWS)
 
 
 FIRST_ROWS = {

@@ -79,8 +79,13 @@ def _spatial_axes(call: Call, count: int) -> int:
 
 def linear(call: Call) -> str:
     """aten.linear. Where the first axis is a product of several, it stays apart as far as anybody asks for that."""
-    call.parameter("weight")
-    x, weight, bias = call.operand("input"), call.operand("weight"), call.optional("bias")
+    known, x, bias = call.parameter("weight"), call.operand("input"), call.optional("bias")
+    if known.tensor.ndim == 1:  # of a single output, which has no axis
+        row = call.placed(Constant(known.tensor.reshape(1, -1), f"{known.name}.row"))
+        made = call.node("Linear", [x, row], "row")
+        made = call.reshaped(made, (*call.shape, 1), call.shape, "" if bias is None else "sums")
+        return made if bias is None else call.node("Add", [made, bias])
+    weight = call.operand("weight")
     origin = call.origins.get(x)
     if origin is None:
         return call.node("Linear", [x, weight, bias])

@@ -214,7 +214,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (move.filled(0.0), "zeros.default zeros_like.default new_zeros.default"),
     (move.filled(1.0), "ones.default ones_like.default new_ones.default"),
     (move.stretch, "arange.default arange.start arange.start_step"),
-    (move.concatenate, "cat.default"),
+    (move.concatenate, "cat.default concat.default concatenate.default"),
     (move.stack, "stack.default"),
     (move.cut, "slice.Tensor"),
     (move.select, "select.int"),

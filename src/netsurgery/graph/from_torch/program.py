@@ -348,14 +348,15 @@ class _Reader:
         x = self._values[lrn.x]
         if isinstance(x, Missing):
             return Missing()
-        if lrn.size % 2 == 0:
-            raise UnsupportedOperatorError(
-                f"local_response_norm with even size {lrn.size} is not supported: torch takes the odd channel before, "
-                "ONNX and the graph after; use an odd size"
-            )
         settings = {"size": lrn.size, "alpha": lrn.alpha, "beta": lrn.beta, "bias": lrn.bias}
-        read = x.name if isinstance(x, Activation) else self._constants.place(x)
-        return Activation(self._builder.node("Lrn", [read], "lrn", _place(node), **settings), x.shape)
+        call = self._call(node, {}, x.shape, (ValueType.FLOAT32,))
+        read = call.placed(x)
+        if lrn.size % 2:
+            return Activation(call.node("Lrn", [read], "lrn", **settings), x.shape)
+        # Of an even number of channels torch takes the odd one before, the graph, as ONNX, the one behind.
+        backwards = call.node("Reverse", [read], "backwards", axes=(1,))
+        normal = call.node("Lrn", [backwards], "lrn", **settings)
+        return Activation(call.node("Reverse", [normal], axes=(1,)), x.shape)
 
     def _resolved(self, given: Any) -> Any:
         """Arguments with values in the place of nodes."""
