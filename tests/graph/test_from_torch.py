@@ -509,14 +509,18 @@ class ClassToken(nn.Module):
         return torch.cat([self.token.expand(len(x), -1, -1), x], 1)
 
 
-@pytest.mark.parametrize(("model", "shape"), [(FixedBatch(), (4, 6)), (ClassToken(), (4, 2, 3))])
-def test_a_model_that_fixes_its_batch_is_captured_at_the_examples_batch(
-    model: nn.Module, shape: tuple[int, ...]
-) -> None:
-    graph = read_torch(model, (torch.zeros(shape),))
+def test_a_model_that_fixes_its_batch_is_captured_at_the_examples_batch() -> None:
+    graph = read_torch(FixedBatch(), (torch.zeros(4, 6),))
     assert not bool(graph.axes)
-    assert graph.inputs[0].shape == shape
-    assert_same(graph, model, (torch.randn(shape),))
+    assert graph.inputs[0].shape == (4, 6)
+    assert_same(graph, FixedBatch(), (torch.randn(4, 6),))
+
+
+def test_a_token_in_front_of_each_of_a_batch() -> None:
+    """Whose `len(x)` would be a number."""
+    graph = read_torch(ClassToken(), (torch.zeros(4, 2, 3),))
+    assert graph.axes == ("batch",)
+    assert_same(graph, ClassToken(), (torch.randn(5, 2, 3),))
 
 
 def test_batch_stays_open_for_an_example_of_one_and_closed_when_asked() -> None:

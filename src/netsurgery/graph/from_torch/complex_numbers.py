@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Cut, Sizes, pointwise
+from netsurgery.graph.from_torch.call import FIX, Activation, Call, Constant, Cut, Open, Sizes, pointwise
 from netsurgery.graph.waves import times_counted, waves
 
 Part: TypeAlias = "Activation | Constant | Cut"
@@ -85,6 +85,10 @@ def translated(target: str, call: Call, translations: dict[str, Translation]) ->
             _named(_with_parts(call, which), translations[target], call.shape) for which in ("real", "imaginary")
         )
         return Complex(real, imaginary)
+    dims = call.arguments.get("dim")
+    axes = range(len(call.shape)) if dims is None else dims if isinstance(dims, list | tuple) else [dims]
+    if target.startswith("aten.fft_") and any(isinstance(call.shape[axis], Open) for axis in axes):
+        raise UnsupportedOperatorError(f"works along an axis whose size is open; {FIX}")
     raise UnsupportedOperatorError(
         "computes with complex numbers; transforms, products, sums, absolute values and views of them are supported"
     )

@@ -20,8 +20,8 @@ _MOST_ROUNDS = 4
 def read_decomposed(program: ExportedProgram, names: AxisNames) -> Graph:
     """The graph of a program, of which nothing is decomposed but what is refused as it is.
 
-    Where that doesn't help, the error is about those of the model's own operators that can't be decomposed, or about
-    how these and what others are made of are used; failing that, about the model as it is. Raises CaptureError.
+    Where that doesn't help, the error is about those of the model's own operators that can't be decomposed, if these
+    are all that is missing; else about the model as it is. Raises CaptureError.
     """
     try:
         return read_program(program, names)
@@ -45,8 +45,7 @@ def read_decomposed(program: ExportedProgram, names: AxisNames) -> Graph:
         except CaptureError:
             raise first from None
     own = {problem.operator for problem in first.missing}
-    foreign = any(problem.absent and problem.operator not in own for problem in refusal.missing)
-    raise first if foreign else refusal
+    raise refusal if {problem.operator for problem in refusal.missing} <= own else first
 
 
 @cache
