@@ -223,6 +223,51 @@ def test_small_buffers_decide_as_they_are() -> None:
     agrees(With(several, used=torch.tensor([1.0, 0.0])), BATCH, ROWS)
 
 
+def test_what_is_made_of_numbers_alone_decides() -> None:
+    """As solvers check their steps, and models a mask of ones; what is written to is unknown again."""
+
+    def function(model: Any, x: Tensor) -> Tensor:
+        times, mask, counts = torch.linspace(0, 1, 5), torch.ones(2, 3), torch.zeros(3)
+        assert (times[1:] > times[:-1]).all()
+        counts += 1
+        if bool((mask < 0).any()) or int(torch.arange(4).sum()) != 6:
+            x = x * 2
+        return model.linear(x) * times[2] + counts.sum()
+
+    agrees(With(function), BATCH, ROWS)
+
+
+def into_all(total: Tensor, x: Tensor) -> Tensor:
+    total += x.sum()
+    return total
+
+
+def into_a_part(total: Tensor, x: Tensor) -> Tensor:
+    total[1:] = x.sum()
+    return total
+
+
+def by_a_view(total: Tensor, x: Tensor) -> Tensor:
+    total.view(1, 3)[0].copy_(x.sum().expand(3))
+    return total
+
+
+def through_out(total: Tensor, x: Tensor) -> Tensor:
+    torch.add(x.sum(), 1.0, out=total[0])
+    return total
+
+
+@pytest.mark.parametrize("write", [into_all, into_a_part, by_a_view, through_out])
+@pytest.mark.parametrize("made", ["here", "before"])
+def test_what_is_written_to_is_unknown_again(write: Callable[..., Tensor], made: str) -> None:
+    def function(model: Any, x: Tensor) -> Tensor:
+        total = write(torch.zeros(3) if made == "here" else model.totals.clone(), x)
+        return model.linear(x) if bool((total > 0).any()) else x
+
+    with pytest.raises(CaptureError):
+        read_torch(With(function, totals=torch.zeros(3)).eval(), (ROWS[0],))
+
+
 def test_a_branch_on_an_input_is_refused() -> None:
     with pytest.raises(CaptureError, match="doesn't branch on values"):
         read_torch(With(lambda model, x: model.linear(x) if x.sum() > 0 else x).eval(), (ROWS[0],))

@@ -283,8 +283,9 @@ def cut(call: Call) -> str:
     if not isinstance(step, int):
         raise UnsupportedOperatorError(f"takes a step that follows open axes; {FIX}")
     start, stop = _place(start, size, 0), _place(stop, size, size)
-    if call.cuts_whole and isinstance(call.shape[axis], int) and not isinstance(size, int) and step == 1:
-        start, stop = _with_room(start, stop, call.shape[axis], size)
+    length = call.shape[axis]
+    if call.cuts_whole and isinstance(length, int) and not isinstance(size, int) and step == 1:
+        start, stop = _with_room(start, stop, length, size)
     if start == 0 and step == 1 and stop == size:
         return call.promoted("self")
     return call.node("Slice", [call.promoted("self")], axis=axis, start=start, stop=stop, step=step)

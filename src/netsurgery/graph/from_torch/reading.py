@@ -29,7 +29,7 @@ from netsurgery.graph.from_torch.decomposition import read_decomposed
 from netsurgery.graph.from_torch.fixed_batch import fixing_module
 from netsurgery.graph.from_torch.in_place import leave_out_dropout
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
-from netsurgery.graph.from_torch.known_numbers import buffers_known, lengths_open
+from netsurgery.graph.from_torch.known_numbers import lengths_open, numbers_known
 from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
 from netsurgery.graph.from_torch.program import AxisNames, read_program
 from netsurgery.graph.from_torch.recurrent import recurrent_as_one
@@ -383,7 +383,7 @@ def _exported(
         _quiet(),
         recurrent_as_one(),
         masks_as_given(),
-        buffers_known(model),
+        numbers_known(model),
         lengths_open(),
         experts_at_once(model),
         without_search,
