@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from netsurgery.deployment.packing import pack
 from netsurgery.errors import CaptureError, GraphError
-from netsurgery.graph.from_torch import read_torch
+from netsurgery.graph.from_torch import read_module, read_torch
 from netsurgery.runtime.session import load
 
 WIDTH = 4
@@ -271,6 +272,26 @@ def test_what_is_written_to_is_unknown_again(write: Callable[..., Tensor], made:
 def test_a_branch_on_an_input_is_refused() -> None:
     with pytest.raises(CaptureError, match="doesn't branch on values"):
         read_torch(With(lambda model, x: model.linear(x) if x.sum() > 0 else x).eval(), (ROWS[0],))
+
+
+def test_what_fixes_a_size_is_named_with_its_line() -> None:
+    """Of the batch, which is fixed then, of another axis, and of a branch."""
+    places = {}
+
+    def whole(model: Any, x: Tensor) -> Tensor:
+        places["number"] = sys._getframe().f_lineno + 1
+        return model.linear(x) * int(x.shape[0])
+
+    def branch(model: Any, x: Tensor) -> Tensor:
+        places["branch"] = sys._getframe().f_lineno + 1
+        return model.linear(x) if x.sum() > 0 else x
+
+    read = read_module(With(whole).eval(), (ROWS[0],))
+    assert f"test_torch_idioms.py:{places['number']}" in read.fixed
+    for function, place in ((whole, "number"), (branch, "branch")):
+        with pytest.raises(CaptureError) as caught:
+            read_torch(With(function).eval(), (ROWS[0],), open_axes={0: {0: "batch"}})
+        assert f"test_torch_idioms.py:{places[place]}" in str(caught.value)
 
 
 def test_refusals_name_axes_and_reasons() -> None:

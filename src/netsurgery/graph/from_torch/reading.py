@@ -26,7 +26,7 @@ from netsurgery.errors import CaptureError, DataError
 from netsurgery.evaluation_mode import evaluating
 from netsurgery.graph.from_torch.attention_masks import masks_as_given
 from netsurgery.graph.from_torch.decomposition import read_decomposed
-from netsurgery.graph.from_torch.fixed_batch import fixing_module
+from netsurgery.graph.from_torch.fixed_batch import fixing_line, fixing_module
 from netsurgery.graph.from_torch.in_place import leave_out_dropout
 from netsurgery.graph.from_torch.inputs import FLOAT_ADVICE, VALUE_TYPES
 from netsurgery.graph.from_torch.known_numbers import lengths_open, numbers_known
@@ -347,7 +347,7 @@ def _fixed(model: nn.Module, examples: tuple[torch.Tensor, ...], why: str) -> st
     if not _has_batch(examples):
         return f"The batch is fixed: {why}. Say with open_axes which of them are open."
     axes = {(index, 0): _BATCH for index in range(len(examples))}
-    with _quiet(), recurrent_as_one(), masks_as_given():
+    with _quiet(), _as_networks_are(model):
         place = fixing_module(model, _at_least_two(examples, axes))
     return f"The batch is fixed at {examples[0].shape[0]} by {place}." if place else f"The batch is fixed: {why}"
 
@@ -373,21 +373,26 @@ def _export(model: nn.Module, examples: tuple[torch.Tensor, ...], axes: AxisName
         raise refusal
 
 
-def _exported(
-    model: nn.Module, examples: tuple[torch.Tensor, ...], axes: AxisNames, *, any_batch: bool
-) -> ExportedProgram:
-    shapes = _dynamic_shapes(model, len(examples), axes, any_batch) if axes else None
-    examples = _at_least_two(tuple(one.detach() for one in examples), axes)  # torch writes on them what is dynamic
-    without_search = torch.backends.opt_einsum.flags(enabled=False)  # which makes numbers of the examples' sizes
+@contextmanager
+def _as_networks_are(model: nn.Module) -> Iterator[None]:
+    """While a model is exported: what torch, or the model, does otherwise than a graph has it, for no other result."""
     with (
-        _quiet(),
         recurrent_as_one(),
         masks_as_given(),
         numbers_known(model),
         lengths_open(),
         experts_at_once(model),
-        without_search,
+        torch.backends.opt_einsum.flags(enabled=False),  # whose search makes numbers of the examples' sizes
     ):
+        yield
+
+
+def _exported(
+    model: nn.Module, examples: tuple[torch.Tensor, ...], axes: AxisNames, *, any_batch: bool
+) -> ExportedProgram:
+    shapes = _dynamic_shapes(model, len(examples), axes, any_batch) if axes else None
+    examples = _at_least_two(tuple(one.detach() for one in examples), axes)  # torch writes on them what is dynamic
+    with _quiet(), _as_networks_are(model):
         try:
             try:
                 program = torch.export.export(model, examples, dynamic_shapes=shapes)
@@ -403,6 +408,8 @@ def _exported(
                 raise _capture_error("torch.export can't write the model down", error) from error
             open_axes = ", ".join(dict.fromkeys(axes.values()))
             reason = _with_axes(_reason(error), axes, _input_names(model, len(examples)))
+            line = fixing_line(model, examples, shapes) if "specialized it" in reason else _line_of(error)
+            reason = f"{reason.rstrip('.')}, at {line}." if line else reason
             raise CaptureError(
                 f"torch.export can't write the model down with these axes open: {open_axes}. {reason} What the model "
                 "fixes has to be left out of open_axes."
@@ -469,10 +476,18 @@ def _capture_error(what: str, error: Exception) -> CaptureError:
     for part, meaning in _MEANINGS.items():
         if part in str(error):
             return CaptureError(f"{what}: {meaning}")
+    line = _line_of(error)
+    reason = f"{_first_sentence(error).rstrip('.')}, at {line}." if line else _first_sentence(error)
     return CaptureError(
-        f"{what}: {_first_sentence(error)} Check that the model runs on the example inputs in eval mode and that its "
+        f"{what}: {reason} Check that the model runs on the example inputs in eval mode and that its "
         "forward doesn't branch on values; see https://pytorch.org/docs/stable/export.html."
     )
+
+
+def _line_of(error: Exception) -> str:
+    """The line of the model that torch couldn't write down, as "model.py:31"; "" if its message names none."""
+    found = re.search(r'raised this error:\s+File "(.+?)", line (\d+)', str(error))
+    return f"{Path(found[1]).name}:{found[2]}" if found else ""
 
 
 def _first_sentence(error: Exception) -> str:
