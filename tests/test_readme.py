@@ -153,7 +153,7 @@ def test_the_guides_python_with_open_axes_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"ns": netsurgery, "torch": torch}
-    exec(code_blocks("docs/guide.md")[-2], names)  # noqa: S102
+    exec(code_blocks("docs/guide.md")[-3], names)  # noqa: S102
     assert capsys.readouterr().out == "input (batch, time) int64\n"
     given = names["ids"][:1].repeat(1, 3)[:, :12]
     np.testing.assert_allclose(names["scores"], names["words"](given).detach().numpy(), rtol=1e-5, atol=1e-5)
@@ -163,10 +163,34 @@ def test_the_guides_stream_runs_step_by_step(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     names: dict[str, Any] = {"ns": netsurgery, "torch": torch, "np": np}
-    exec(code_blocks("docs/guide.md")[-1], names)  # noqa: S102
+    exec(code_blocks("docs/guide.md")[-2], names)  # noqa: S102
     assert len(names["network"].axes) == 1
     assert names["shown"].shape == (1, 1, 32)
     np.testing.assert_array_equal(names["shown"], names["state"])
+
+
+def test_the_guides_decoder_goes_on_from_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two words give one after another, it gives at once."""
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    decoder = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, pad_token_id=0,
+        )
+    ).eval()  # fmt: skip
+    names: dict[str, Any] = {"ns": netsurgery, "torch": torch, "np": np, "decoder": decoder, "heads": 2, "width": 8}
+    exec(code_blocks("docs/guide.md")[-1], names)  # noqa: S102
+    assert [part.shape for part in names["past"]] == 4 * [(1, 2, 7, 8)]
+    words = torch.randint(0, 50, (3, 9))
+    with torch.no_grad():
+        begun = decoder(words[:, :7], use_cache=True)
+        past = [part.numpy() for layer in begun.past_key_values.layers for part in (layer.keys, layer.values)]
+        wanted = decoder(words).logits.numpy()
+    for place in (7, 8):
+        scores, *past = names["network"](words[:, place : place + 1].numpy(), *past)
+        np.testing.assert_allclose(scores[:, 0], wanted[:, place], rtol=1e-4, atol=1e-5)
 
 
 def test_the_python_of_what_is_operated_on_runs(capsys: pytest.CaptureFixture[str]) -> None:
