@@ -169,6 +169,7 @@ def test_the_guides_stream_runs_step_by_step(tmp_path: Path, monkeypatch: pytest
     np.testing.assert_array_equal(names["shown"], names["state"])
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of how transformers calls its own functions
 def test_the_guides_decoder_goes_on_from_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What two words give one after another, it gives at once."""
     transformers = pytest.importorskip("transformers")
