@@ -337,6 +337,20 @@ def test_recipes_have_the_papers_lengths_and_shrink_alike(name: str, steps: int 
     }
 
 
+@pytest.mark.parametrize("name", IMAGENET)
+def test_networks_are_shown_the_pixels_that_their_public_weights_take(name: str, folders: Path) -> None:
+    """torchvision's GoogLeNet sees pixels in [-1, 1], all others what ImageNet's mean and deviation make of them."""
+    shown = read_data(IMAGENET[name], folders, "modern", 0).train.shown(
+        torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 3, 1, 1)
+    )
+    black, white = shown.flatten(1).tolist()
+    if name == "googlenet-bn":
+        assert (black, white) == (pytest.approx([-1.0] * 3), pytest.approx([1.0] * 3))
+    else:
+        assert black == pytest.approx([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
+        assert white == pytest.approx([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225])
+
+
 def test_inq_has_the_papers_portions() -> None:
     def portions(network: str, bits: int) -> tuple[float, ...]:
         return IMAGENET[network].treatments["inq"](Numbers(1.0, bits=bits)).plan.stages[0].method.portions

@@ -174,7 +174,8 @@ def _experiment(
 ) -> Experiment:
     """as_trained: how its pictures are prepared where the user says nothing."""
     architecture = ZOO[name]
-    ways = {"modern": modern(architecture.size), "paper": paper(architecture.size)}
+    modern_way = modern(architecture.size, mean_and_deviation=architecture.mean_and_deviation)
+    ways = {"modern": modern_way, "paper": paper(architecture.size)}
     return Experiment(
         name=name,
         title=architecture.title,
