@@ -44,7 +44,7 @@ def evaluate(experiment: Experiment, data: Dataset, file: Path, device: str, *, 
     device: auto, cpu or cuda, of weights. ten_crops: of pictures, judge corners, middle and their mirror images.
     Raises DataError or PackedFileError for files that can't be read, or are of another network.
     """
-    if file.suffix == ".nsm":
+    if file.suffix.lower() == ".nsm":
         model: nn.Module = _Packed(load_packed(file))
     else:
         model = experiment.deployed(experiment.build())
