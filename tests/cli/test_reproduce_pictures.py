@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,9 +88,9 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-def given(network: str, *more: Any, data: Path, out: Path) -> list[str]:
+def given(network: str, *more: Any, data: Path, out: Path, workers: int = 0) -> list[str]:
     length = () if more and more[1].startswith("sketching-") else ("--steps", STEPS)
-    options = ("--data", data, "--out", out, *length, "--threads", 1, "--device", "cpu", "--workers", 0)
+    options = ("--data", data, "--out", out, *length, "--threads", 1, "--device", "cpu", "--workers", workers)
     return [*map(str, (network, *more, *options))]
 
 
@@ -213,6 +215,58 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     assert paceless(straight.runs[0]) == paceless(resumed.runs[0])
     files = [(tmp_path / name / f"{network}-seed0.nsm").read_bytes() for name in ("straight", "out")]
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_loses_no_step(
+    workers: int,
+    folders: Path,
+    dense: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A terminal sends it to the processes that read, too; no checkpoint was due."""
+    arguments = ("resnet18", "--method", "inq", "--weights", dense["resnet18"])
+    assert run(*arguments, data=folders, out=tmp_path / "straight", workers=workers) == 0
+    offer, steps = checkpoint.Checkpoint.offer, [0]
+
+    def pressed(self: checkpoint.Checkpoint, contents: Any) -> None:
+        steps[0] += 1
+        if steps[0] == 2:
+            for process in (os.getpid(), *(child.pid for child in multiprocessing.active_children())):
+                os.kill(process or 0, signal.SIGINT)
+        if steps[0] != 2:  # it is heard while the next step is taken
+            offer(self, contents)
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "offer", pressed)
+    out = tmp_path / "out"
+    assert run(*arguments, data=folders, out=out, workers=workers) == 130
+    assert steps[0] == 3
+    assert "resnet18-seed0.checkpoint holds every step so far" in capsys.readouterr().err
+    assert torch.load(out / "resnet18-seed0.checkpoint")["contents"]["treatment"]["training"]["step"] == 3
+    assert run(*arguments, data=folders, out=out, workers=workers) == 0
+    straight, resumed = (Record.read(tmp_path / name / "record.json") for name in ("straight", "out"))
+    assert paceless(straight.runs[0]) == paceless(resumed.runs[0])
+
+
+def test_after_a_picture_was_deleted_the_refusal_says_that_there_are_fewer(
+    dense: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = write_folders(tmp_path / "data"), tmp_path / "out"
+    arguments = ("resnet18", "--method", "inq", "--weights", dense["resnet18"])
+    broken = data / "train" / "ant" / "003.jpg"
+    content = broken.read_bytes()
+    broken.write_bytes(b"broken")
+    monkeypatch.setattr(checkpoint.Checkpoint, "offer", lambda self, contents: self.write(contents()))
+    assert run(*arguments, data=data, out=out) == 1
+    told = capsys.readouterr().err
+    assert "003.jpg is no picture that Pillow knows. Fetch it again, and a run goes on from its checkpoint." in told
+    broken.unlink()
+    assert run(*arguments, data=data, out=out) == 1
+    assert "configuration.data.validation was 12 and is 11" in capsys.readouterr().err
+    broken.write_bytes(content)
+    assert run(*arguments, data=data, out=out) == 0
 
 
 def paceless(done: Any) -> Any:
