@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -437,8 +438,50 @@ def test_evaluate_tells_the_errors_of_weights_and_of_packed_files(
                 top1 = done.further_errors_percent["test, 10 crops"][place]
             top5 = done.further_errors_percent[name][place]
             told = capsys.readouterr().out
-            assert "on 12 test images of ImageNet" in told
+            assert f"on 12 test images of {folders}" in told
+            assert told.startswith("ResNet-18 on" if place == 0 else "resnet18-seed0.nsm, ")
             assert f"top-1 error {top1:.2f} %, top-5 error {top5:.2f} %" in told
+    other = ["evaluate", "resnet50", "--data", folders, "--weights", out / "resnet18-seed0.nsm", "--workers", 0]
+    assert command_line.main([*map(str, other)]) == 0
+    told = capsys.readouterr().out
+    assert re.match(r"resnet18-seed0\.nsm, [\d,]+ values in 21 layers, on 12 test images", told)
+    assert "ResNet-50" not in told
     wrong = ["evaluate", "resnet50", "--data", folders, "--weights", dense["resnet18"], "--workers", 0]
     assert command_line.main([*map(str, wrong)]) == 1
     assert "doesn't hold the weights of this ResNet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("network", ["resnet18", "googlenet"])
+def test_weights_for_as_many_classes_as_the_folder_has_are_taken(
+    network: str, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = REPRODUCIBLE[network].of_classes
+    assert make is not None
+    torch.manual_seed(0)
+    weights, out = tmp_path / "tuned.pth", tmp_path / "out"
+    torch.save(make(3).state_dict(), weights)
+    assert run(network, "--method", "sketching-direct", "--weights", weights, data=folders, out=out) == 0
+    (done,) = Record.read(out / "record.json").runs
+    assert ns.load(out / f"{network}-seed0.nsm")(np.zeros((1, 3, 32, 32), np.float32)).shape == (1, 3)
+    capsys.readouterr()
+    assert run(network, "--method", "sketching-direct", "--weights", weights, data=folders, out=out) == 0
+    assert "seed 0: done before" in capsys.readouterr().err
+    command = ["evaluate", network, "--data", str(folders), "--weights", str(weights), "--workers", "0"]
+    assert command_line.main(command) == 0
+    assert f"top-1 error {done.test_error_before_percent:.2f} %" in capsys.readouterr().out
+    torch.save(make(4).state_dict(), weights)
+    assert command_line.main(command) == 1
+    assert "fc.weight is (4, " in capsys.readouterr().err
+
+
+def test_only_a_thousand_classes_of_its_names_are_called_imagenet(tmp_path: Path) -> None:
+    for number in range(1_000):
+        for part in ("train", "val"):
+            folder = tmp_path / part / f"n{number:08}"
+            folder.mkdir(parents=True)
+            for picture in range(5 if part == "train" and not number else 1):
+                (folder / f"{picture}.jpg").write_bytes(b"")
+    assert read_data(IMAGENET["resnet18"], tmp_path, None, 0).name == "ImageNet"
+    (tmp_path / "train" / "n00000999").rename(tmp_path / "train" / "n0999")
+    (tmp_path / "val" / "n00000999").rename(tmp_path / "val" / "n0999")
+    assert read_data(IMAGENET["resnet18"], tmp_path, None, 0).name == "labelled pictures"

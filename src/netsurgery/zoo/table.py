@@ -26,7 +26,8 @@ Channels = tuple[float, float, float]
 class Architecture:
     """A network of the papers.
 
-    build: () -> the network, with random weights, in training mode. size: pixels of a side of its images, which are
+    build: () -> the network, with random weights, in training mode; of ImageNet's (classes) -> the same for as many
+    classes. size: pixels of a side of its images, which are
     square; channels: of its images. classes: how many scores it gives. parameters: weights and biases of the network
     as it is deployed, without auxiliary classifiers. source: who published that number, rounded or exactly.
     mean_and_deviation: of each channel of pixels in [0, 1], as the network's public weights take them, (pixels - mean)
@@ -34,7 +35,7 @@ class Architecture:
     """
 
     title: str
-    build: Callable[[], nn.Module]
+    build: Callable[..., nn.Module]
     size: int
     classes: int
     parameters: int
