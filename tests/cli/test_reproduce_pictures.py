@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from tests.cli.test_reproduce_cifar import untimed
 from tests.pictures.made import write_folders, write_shards
 from tests.pictures.narrow import BUILD, small
+from torch import nn
 
 import netsurgery as ns
 from netsurgery.cli import main as command_line
@@ -485,3 +486,19 @@ def test_only_a_thousand_classes_of_its_names_are_called_imagenet(tmp_path: Path
     (tmp_path / "train" / "n00000999").rename(tmp_path / "train" / "n0999")
     (tmp_path / "val" / "n00000999").rename(tmp_path / "val" / "n0999")
     assert read_data(IMAGENET["resnet18"], tmp_path, None, 0).name == "labelled pictures"
+
+
+@pytest.mark.parametrize("outputs", [2, (3, 3)])
+def test_a_packed_network_that_gives_no_score_for_a_class_is_refused(
+    outputs: Any, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Scores(nn.Module):
+        def forward(self, images: torch.Tensor) -> Any:
+            means = images.mean(dim=(2, 3))
+            return means[:, :outputs] if isinstance(outputs, int) else tuple(means * size for size in outputs)
+
+    ns.pack(Scores(), tmp_path / "other.nsm", example_inputs=torch.randn(2, 3, 32, 32))
+    command = ["evaluate", "resnet18", "--data", folders, "--weights", tmp_path / "other.nsm", "--workers", 0]
+    assert command_line.main([*map(str, command)]) == 1
+    given = "2 outputs" if isinstance(outputs, tuple) else "(12, 2)"
+    assert f"other.nsm gives {given} for 12 images; (12, 3) or more scores are needed" in capsys.readouterr().err

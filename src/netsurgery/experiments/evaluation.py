@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from netsurgery.errors import DataError
 from netsurgery.experiments.experiment import Experiment
 from netsurgery.experiments.network_files import read_network
 from netsurgery.experiments.own_classes import for_own_classes
@@ -29,15 +31,24 @@ class Errors:
 
 
 class _Packed(nn.Module):
-    """A packed network, called as a module is."""
+    """A packed network, called as a module is. classes: how many scores it has to give at least."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, file: Path, classes: int) -> None:
         super().__init__()
         self._session = session
+        self._file = file
+        self._classes = classes
 
     def forward(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) float32 -> scores (n, classes)."""
-        return torch.from_numpy(self._session(images.contiguous().numpy()))
+        """(n, 3, h, w) float32 -> scores (n, classes). Raises DataError where a class has none."""
+        scores = self._session(images.contiguous().numpy())
+        if not isinstance(scores, np.ndarray) or scores.ndim != 2 or scores.shape[1] < self._classes:
+            given = scores.shape if isinstance(scores, np.ndarray) else f"{len(scores)} outputs"
+            raise DataError(
+                f"{self._file} gives {given} for {len(images)} images; ({len(images)}, {self._classes}) or more scores "
+                "are needed, one for each class of the data. Give a classifier of these classes."
+            )
+        return torch.from_numpy(scores)
 
 
 def evaluate(experiment: Experiment, data: Dataset, file: Path, device: str, *, ten_crops: bool = False) -> Errors:
@@ -49,7 +60,7 @@ def evaluate(experiment: Experiment, data: Dataset, file: Path, device: str, *, 
     """
     if file.suffix.lower() == ".nsm":
         session = load_packed(file)
-        model: nn.Module = _Packed(session)
+        model: nn.Module = _Packed(session, file, data.facts.get("classes", 1))
         entries = sum(constant.size for constant in session.graph.constants.values())
         network = f"{file.name}, {entries:,} values in {len(list(session.graph.weights()))} layers,"
     else:
