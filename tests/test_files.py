@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from netsurgery.errors import DataError, MissingFolderError
-from netsurgery.files import check_target, replacing, write_verified
+from netsurgery.files import check_target, remove_left_behind, replacing, write_verified
 
 
 class BrokenError(Exception):
@@ -244,3 +247,33 @@ def test_what_was_written_is_on_the_disk_before_it_gets_its_name(
     monkeypatch.setattr(os, "fsync", lambda handle: (flushed.append(target.exists()), fsync(handle)))
     write_verified(target, b"new", accept)
     assert flushed == [False, True]  # the file, then its folder
+
+
+WRITER = """
+import sys
+from netsurgery.files import replacing
+with replacing(sys.argv[1]) as temporary:
+    temporary.write_bytes(b"half of it")
+    print(temporary, flush=True)
+    input()
+"""
+
+
+def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "result.bin")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        temporary = Path(writer.stdout.readline().strip())
+        others = {".netsurgery-notes", ".netsurgery-0123456789abcdef.txt", "0123456789abcdef"}
+        for name in others:
+            (tmp_path / name).write_text("mine")
+        (tmp_path / ".netsurgery-00000000000000aa").symlink_to(tmp_path / "0123456789abcdef")
+        with replacing(tmp_path / "own.bin") as own:
+            remove_left_behind(tmp_path)
+            assert temporary.exists()
+            assert own.exists()
+        writer.send_signal(signal.SIGKILL)
+    assert temporary.exists()
+    remove_left_behind(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "own.bin", ".netsurgery-00000000000000aa"}

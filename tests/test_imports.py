@@ -107,6 +107,7 @@ FOREIGN = {
     "graph.to_onnx": {"onnx"},
     "deployment.dense_runtime": {"onnxruntime"},
     "evaluation_mode": {"torch"},
+    "transforms": {"torch"},
 }
 """Modules and folders of the deployed side that know another library, which is imported when a model of it comes in."""
 

@@ -123,6 +123,10 @@ class LooseLimitWarning(UserWarning):
     """A search may lose a tenth of all examples, or more: perhaps its limit was meant in percent."""
 
 
+class LabelWarning(UserWarning):
+    """No training picture has the label 0: labels perhaps begin at 1."""
+
+
 class RanksDifferWarning(UserWarning):
     """Processes that train one model together have declared different sets of connections."""
 

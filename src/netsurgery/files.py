@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
@@ -12,6 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from netsurgery.errors import DataError, MissingFolderError, SettingError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY, _RANDOM_BYTES = ".netsurgery-", 8
+_OWN_NAME = re.compile(rf"\.netsurgery-[0-9a-f]{{{2 * _RANDOM_BYTES}}}")
 
 
 def check_target(path: str | Path) -> None:
@@ -53,18 +62,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
     given = Path(path)
     check_target(given)
     target = _followed(given)
-    temporary = (
-        target.parent / f".netsurgery-{secrets.token_hex(8)}"
-    )  # short: the target's name may be as long as can be
+    # Short: the target's name may be as long as can be.
+    temporary = target.parent / f"{_TEMPORARY}{secrets.token_hex(_RANDOM_BYTES)}"
     try:
         # With the permissions of the user's other new files, whatever those of a file that was there.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except OSError as error:
         raise _error(error.errno, given) from error
     try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(target)
+        with _held(handle):
+            yield temporary
+            _flush(temporary)
+            temporary.replace(target)
         _flush(target.parent)
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
@@ -73,6 +82,35 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.errno is not None and error.filename in own:
             raise _error(error.errno, given) from error
         raise
+
+
+def remove_left_behind(folder: Path) -> None:
+    """Remove the temporary files that processes which were killed have left in a folder.
+
+    Those of processes that run are locked, and stay. So do all of them where the file system knows no locks.
+    """
+    if fcntl is None:
+        return
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        if _OWN_NAME.fullmatch(path.name) and not path.is_symlink() and path.is_file():
+            with contextlib.suppress(OSError), path.open("r+b") as file:  # some systems lock for writing only
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+
+
+@contextmanager
+def _held(handle: int) -> Iterator[None]:
+    """An open temporary file, locked until the block ends, or the process does. Windows can't rename what is open."""
+    try:
+        if fcntl is None:
+            os.close(handle)
+        else:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        if fcntl is not None:
+            os.close(handle)
 
 
 def _followed(path: Path) -> Path:

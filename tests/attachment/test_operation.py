@@ -303,6 +303,24 @@ def test_channels_last_weights_give_the_same_masks_and_keep_their_layout() -> No
     assert same(*results)
 
 
+def test_what_is_frozen_is_decided_by_attach() -> None:
+    """As docs/what-is-operated-on.md says: freezing a weight later doesn't take it out of the operation."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 20), nn.Linear(20, 5))
+    model[1].weight.requires_grad_(False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, ns.Plan.of(ns.Surgery(density=0.2, steps=6, interval=1)))
+    model[1].weight.requires_grad_(True)
+    for step in range(6):
+        model[0].weight.requires_grad_(step == 0)
+        optimizer.zero_grad()
+        model(torch.randn(4, 20)).square().mean().backward()
+        optimizer.step()
+    operation.finish()
+    assert (model[0].weight != 0).float().mean() < 0.25
+    assert (model[1].weight != 0).all()
+
+
 def test_frozen_weights_are_left_alone() -> None:
     model = new_net()
     model.head.requires_grad_(False)

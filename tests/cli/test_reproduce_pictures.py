@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from tests.cli.test_reproduce_cifar import untimed
 from tests.pictures.made import write_folders, write_shards
 from tests.pictures.narrow import BUILD, small
+from torch import nn
 
 import netsurgery as ns
 from netsurgery.cli import main as command_line
@@ -86,9 +90,9 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-def given(network: str, *more: Any, data: Path, out: Path) -> list[str]:
+def given(network: str, *more: Any, data: Path, out: Path, workers: int = 0) -> list[str]:
     length = () if more and more[1].startswith("sketching-") else ("--steps", STEPS)
-    options = ("--data", data, "--out", out, *length, "--threads", 1, "--device", "cpu", "--workers", 0)
+    options = ("--data", data, "--out", out, *length, "--threads", 1, "--device", "cpu", "--workers", workers)
     return [*map(str, (network, *more, *options))]
 
 
@@ -215,6 +219,58 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     assert files[0] == files[1]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_loses_no_step(
+    workers: int,
+    folders: Path,
+    dense: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A terminal sends it to the processes that read, too; no checkpoint was due."""
+    arguments = ("resnet18", "--method", "inq", "--weights", dense["resnet18"])
+    assert run(*arguments, data=folders, out=tmp_path / "straight", workers=workers) == 0
+    offer, steps = checkpoint.Checkpoint.offer, [0]
+
+    def pressed(self: checkpoint.Checkpoint, contents: Any) -> None:
+        steps[0] += 1
+        if steps[0] == 2:
+            for process in (os.getpid(), *(child.pid for child in multiprocessing.active_children())):
+                os.kill(process or 0, signal.SIGINT)
+        if steps[0] != 2:  # it is heard while the next step is taken
+            offer(self, contents)
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "offer", pressed)
+    out = tmp_path / "out"
+    assert run(*arguments, data=folders, out=out, workers=workers) == 130
+    assert steps[0] == 3
+    assert "resnet18-seed0.checkpoint holds every step so far" in capsys.readouterr().err
+    assert torch.load(out / "resnet18-seed0.checkpoint")["contents"]["treatment"]["training"]["step"] == 3
+    assert run(*arguments, data=folders, out=out, workers=workers) == 0
+    straight, resumed = (Record.read(tmp_path / name / "record.json") for name in ("straight", "out"))
+    assert paceless(straight.runs[0]) == paceless(resumed.runs[0])
+
+
+def test_after_a_picture_was_deleted_the_refusal_says_that_there_are_fewer(
+    dense: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = write_folders(tmp_path / "data"), tmp_path / "out"
+    arguments = ("resnet18", "--method", "inq", "--weights", dense["resnet18"])
+    broken = data / "train" / "ant" / "003.jpg"
+    content = broken.read_bytes()
+    broken.write_bytes(b"broken")
+    monkeypatch.setattr(checkpoint.Checkpoint, "offer", lambda self, contents: self.write(contents()))
+    assert run(*arguments, data=data, out=out) == 1
+    told = capsys.readouterr().err
+    assert "003.jpg is no picture that Pillow knows. Fetch it again, and a run goes on from its checkpoint." in told
+    broken.unlink()
+    assert run(*arguments, data=data, out=out) == 1
+    assert "configuration.data.validation was 12 and is 11" in capsys.readouterr().err
+    broken.write_bytes(content)
+    assert run(*arguments, data=data, out=out) == 0
+
+
 def paceless(done: Any) -> Any:
     return untimed(done).__class__(**{**vars(untimed(done)), "images_per_s": None, "waiting_percent": None})
 
@@ -337,6 +393,20 @@ def test_recipes_have_the_papers_lengths_and_shrink_alike(name: str, steps: int 
     }
 
 
+@pytest.mark.parametrize("name", IMAGENET)
+def test_networks_are_shown_the_pixels_that_their_public_weights_take(name: str, folders: Path) -> None:
+    """torchvision's GoogLeNet sees pixels in [-1, 1], all others what ImageNet's mean and deviation make of them."""
+    shown = read_data(IMAGENET[name], folders, "modern", 0).train.shown(
+        torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 3, 1, 1)
+    )
+    black, white = shown.flatten(1).tolist()
+    if name == "googlenet-bn":
+        assert (black, white) == (pytest.approx([-1.0] * 3), pytest.approx([1.0] * 3))
+    else:
+        assert black == pytest.approx([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
+        assert white == pytest.approx([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225])
+
+
 def test_inq_has_the_papers_portions() -> None:
     def portions(network: str, bits: int) -> tuple[float, ...]:
         return IMAGENET[network].treatments["inq"](Numbers(1.0, bits=bits)).plan.stages[0].method.portions
@@ -369,8 +439,66 @@ def test_evaluate_tells_the_errors_of_weights_and_of_packed_files(
                 top1 = done.further_errors_percent["test, 10 crops"][place]
             top5 = done.further_errors_percent[name][place]
             told = capsys.readouterr().out
-            assert "on 12 test images of ImageNet" in told
+            assert f"on 12 test images of {folders}" in told
+            assert told.startswith("ResNet-18 on" if place == 0 else "resnet18-seed0.nsm, ")
             assert f"top-1 error {top1:.2f} %, top-5 error {top5:.2f} %" in told
+    other = ["evaluate", "resnet50", "--data", folders, "--weights", out / "resnet18-seed0.nsm", "--workers", 0]
+    assert command_line.main([*map(str, other)]) == 0
+    told = capsys.readouterr().out
+    assert re.match(r"resnet18-seed0\.nsm, [\d,]+ values in 21 layers, on 12 test images", told)
+    assert "ResNet-50" not in told
     wrong = ["evaluate", "resnet50", "--data", folders, "--weights", dense["resnet18"], "--workers", 0]
     assert command_line.main([*map(str, wrong)]) == 1
     assert "doesn't hold the weights of this ResNet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("network", ["resnet18", "googlenet"])
+def test_weights_for_as_many_classes_as_the_folder_has_are_taken(
+    network: str, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = REPRODUCIBLE[network].of_classes
+    assert make is not None
+    torch.manual_seed(0)
+    weights, out = tmp_path / "tuned.pth", tmp_path / "out"
+    torch.save(make(3).state_dict(), weights)
+    assert run(network, "--method", "sketching-direct", "--weights", weights, data=folders, out=out) == 0
+    (done,) = Record.read(out / "record.json").runs
+    assert ns.load(out / f"{network}-seed0.nsm")(np.zeros((1, 3, 32, 32), np.float32)).shape == (1, 3)
+    capsys.readouterr()
+    assert run(network, "--method", "sketching-direct", "--weights", weights, data=folders, out=out) == 0
+    assert "seed 0: done before" in capsys.readouterr().err
+    command = ["evaluate", network, "--data", str(folders), "--weights", str(weights), "--workers", "0"]
+    assert command_line.main(command) == 0
+    assert f"top-1 error {done.test_error_before_percent:.2f} %" in capsys.readouterr().out
+    torch.save(make(4).state_dict(), weights)
+    assert command_line.main(command) == 1
+    assert "fc.weight is (4, " in capsys.readouterr().err
+
+
+def test_only_a_thousand_classes_of_its_names_are_called_imagenet(tmp_path: Path) -> None:
+    for number in range(1_000):
+        for part in ("train", "val"):
+            folder = tmp_path / part / f"n{number:08}"
+            folder.mkdir(parents=True)
+            for picture in range(5 if part == "train" and not number else 1):
+                (folder / f"{picture}.jpg").write_bytes(b"")
+    assert read_data(IMAGENET["resnet18"], tmp_path, None, 0).name == "ImageNet"
+    (tmp_path / "train" / "n00000999").rename(tmp_path / "train" / "n0999")
+    (tmp_path / "val" / "n00000999").rename(tmp_path / "val" / "n0999")
+    assert read_data(IMAGENET["resnet18"], tmp_path, None, 0).name == "labelled pictures"
+
+
+@pytest.mark.parametrize("outputs", [2, (3, 3)])
+def test_a_packed_network_that_gives_no_score_for_a_class_is_refused(
+    outputs: Any, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Scores(nn.Module):
+        def forward(self, images: torch.Tensor) -> Any:
+            means = images.mean(dim=(2, 3))
+            return means[:, :outputs] if isinstance(outputs, int) else tuple(means * size for size in outputs)
+
+    ns.pack(Scores(), tmp_path / "other.nsm", example_inputs=torch.randn(2, 3, 32, 32))
+    command = ["evaluate", "resnet18", "--data", folders, "--weights", tmp_path / "other.nsm", "--workers", 0]
+    assert command_line.main([*map(str, command)]) == 1
+    given = "2 outputs" if isinstance(outputs, tuple) else "(12, 2)"
+    assert f"other.nsm gives {given} for 12 images; (12, 3) or more scores are needed" in capsys.readouterr().err

@@ -50,10 +50,10 @@ def narrow() -> Iterator[None]:
             setattr(nn, layer.__name__, layer)
 
 
-def _build(name: str) -> nn.Module:
+def _build(name: str, classes: int = CLASSES) -> nn.Module:
     make, size = BUILD[name]
     with narrow():
-        return make(CLASSES, size)
+        return make(classes, size)
 
 
 def small(name: str) -> Experiment:
@@ -72,6 +72,7 @@ def small(name: str) -> Experiment:
     return dataclasses.replace(
         experiment,
         build=partial(_build, name),
+        of_classes=partial(_build, name),
         read_data=partial(pictures, classes=CLASSES),
         reference=dataclasses.replace(experiment.reference, batch_size=12),
         treatments={method: in_small_batches(choice) for method, choice in experiment.treatments.items()},

@@ -85,7 +85,7 @@ def test_large_jpegs_may_come_smaller_but_not_below_what_is_asked_for() -> None:
         (encoded(IMAGE)[:700], "a.jpg is damaged"),
         (encoded(IMAGE, "PNG")[:700], "a.jpg is damaged"),
         (encoded(IMAGE, "PNG").replace(b"IDAT", b"JDAT"), "a.jpg is no picture"),
-        (encoded(Image.fromarray(np.ones((3, 3), np.float32)), "TIFF"), "floats"),
+        (encoded(Image.fromarray(np.ones((3, 3), np.float32)), "TIFF"), "a.jpg holds floats, whose range is unknown"),
     ],
 )
 def test_what_is_damaged_or_no_picture_is_refused_by_name(content: bytes, message: str) -> None:
@@ -98,6 +98,14 @@ def test_huge_pictures_are_refused_before_they_are_decoded(kind: str, monkeypatc
     monkeypatch.setattr(decoding, "MOST_PIXELS", 1_999)
     with pytest.raises(DataError, match="has 50 x 40 pixels; at most 1,999"):
         decoded(encoded(IMAGE, kind), "a.jpg")
+
+
+def test_pictures_that_pillow_itself_refuses_for_their_size_are_called_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 900)
+    with pytest.raises(
+        DataError, match=r"a\.png is too large: .*At most 134,217,728 pixels are read\. Make it smaller"
+    ):
+        decoded(encoded(IMAGE, "PNG"), "a.png")
 
 
 def test_any_bytes_give_a_picture_or_the_error_that_names_it() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +135,71 @@ def test_a_checkpoint_is_written_when_its_interval_has_passed(tmp_path: Path) ->
     assert not path.exists()
     Checkpoint(path, "mine", interval_s=0).offer(lambda: {"step": 1})
     assert rarely.read() == {"step": 1}
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("stopped_at", [1, 7, STEPS])
+def test_ctrl_c_ends_a_training_behind_the_step_with_a_checkpoint(stopped_at: int, tmp_path: Path) -> None:
+    """Wherever in a step it is pressed: the state of half a step wouldn't go on to the same bits."""
+    straight, interrupted, split, plan = new_net(), new_net(), split_of(), PLANS["surgery"]
+    train(straight, split, RECIPE, 0, plan)
+    checkpoint, steps = Checkpoint(tmp_path / "work.checkpoint", "mine"), [0]
+
+    def pressing(*_: object) -> None:
+        steps[0] += interrupted.training
+        if steps[0] == stopped_at:
+            press_ctrl_c()
+
+    interrupted[3].register_forward_hook(pressing)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="holds every step so far"), checkpoint.until_interrupted():
+        train(interrupted, split, RECIPE, 0, plan, keep=lambda state: checkpoint.offer(state))
+    assert signal.getsignal(signal.SIGINT) is before
+    found = checkpoint.read()
+    assert found["step"] == stopped_at
+    resumed = new_net()
+    train(resumed, split, RECIPE, 0, plan, resume=found)
+    assert same(straight.state_dict(), resumed.state_dict())
+
+
+def test_ctrl_c_twice_waits_for_nothing_and_once_until_the_end(tmp_path: Path) -> None:
+    checkpoint, lines = Checkpoint(tmp_path / "work.checkpoint", "mine"), list[str]()
+
+    def pressed(times: int) -> None:
+        with checkpoint.until_interrupted():
+            for _ in range(times):
+                press_ctrl_c()
+            lines.append(f"behind {times}")
+
+    for times in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            pressed(times)
+    checkpoint.offer(lambda: pytest.fail("what was pressed before is over"))
+    assert lines == ["behind 1"]
+    assert not checkpoint.path.exists()
+
+
+def test_ctrl_c_that_another_hears_is_left_alone(tmp_path: Path) -> None:
+    heard = list[int]()
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        with Checkpoint(tmp_path / "work.checkpoint", "mine").until_interrupted():
+            press_ctrl_c()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIGINT]
+
+
+def test_a_checkpoint_of_other_work_is_refused_with_what_differs(tmp_path: Path) -> None:
+    mine = {"seed": 0, "data": {"train": 48, "classes": ["ant"] * 50}, "versions": {"torch": "2.1"}, "a": 1, "b": 1}
+    yours = {"seed": 0, "data": {"train": 47, "classes": ["bee"] * 50}, "versions": {"torch": "2.1"}, "c": 1}
+    Checkpoint(tmp_path / "work.checkpoint", json.dumps(mine)).write({})
+    says = ": data.train was 48 and is 47; data.classes is another; c was null and is 1; and 2 more. To go on from it"
+    with pytest.raises(DataError, match=re.escape(says)):
+        Checkpoint(tmp_path / "work.checkpoint", json.dumps(yours)).read()
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])

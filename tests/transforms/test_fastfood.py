@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,61 @@ def test_the_layer_is_the_product_of_the_paper(inputs: int, outputs: int) -> Non
     assert torch.allclose(layer(x), x @ expected.T + layer.bias, rtol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "shape"), [(8, 8, (2, 1)), (1, 3, (2, 4)), (5, 3, (2, 6)), (5, 3, (2, 4)), (5, 12, ())]
+)
+def test_inputs_of_another_width_are_refused(inputs: int, outputs: int, shape: tuple[int, ...]) -> None:
+    with pytest.raises(SettingError, match=rf"x\.shape=\(.*\) is not allowed: x\.shape must be \(\.\.\., {inputs}\)"):
+        ns.Fastfood(inputs, outputs)(torch.ones(shape))
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(5, 3), (8, 20), (1, 3)])
+def test_empty_batches_give_empty_outputs(inputs: int, outputs: int) -> None:
+    layer = ns.Fastfood(inputs, outputs)
+    x = torch.ones(0, 2, inputs, requires_grad=True)
+    layer(x).sum().backward()
+    assert layer(x).shape == (0, 2, outputs)
+    assert layer.s.grad is not None
+    assert not layer.s.grad.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("inputs", "outputs"), [(9_216, 16_384), (4_096, 6_000)])
+def test_16_bits_give_what_the_same_numbers_give_in_float32(inputs: int, outputs: int, dtype: torch.dtype) -> None:
+    """AlexNet's sizes: a row of ones is 9,216 in the first transform already, and both have the factor d."""
+    torch.manual_seed(0)
+    layer = ns.Fastfood(inputs, outputs).to(dtype)
+    x = torch.cat([torch.ones(1, inputs), 30 * torch.randn(3, inputs)]).to(dtype)
+    layer.b.data.fill_(1)
+    got = layer(x)
+    assert got.dtype == dtype
+    assert torch.equal(got, layer.float()(x.float()).to(dtype))
+    assert got.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_layers_are_made_in_torchs_default_type(dtype: torch.dtype) -> None:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        layer = ns.Fastfood(300, 600)
+        assert {parameter.dtype for parameter in layer.parameters()} == {dtype}
+        assert layer(torch.ones(2, 300)).dtype == dtype
+        assert layer.matrix().float().square().mean().item() == pytest.approx(2 / 300, rel=0.1)
+    finally:
+        torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_the_layer_is_exported_and_compiled_as_a_whole(dtype: torch.dtype) -> None:
+    layer, x = ns.Fastfood(6, 19).to(dtype), torch.randn(4, 6).to(dtype)
+    expected = layer(x)
+    exported = torch.export.export(layer, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+    assert torch.equal(exported(x), expected)
+    assert exported(torch.ones(9, 6, dtype=dtype)).shape == (9, 19)
+    assert torch.equal(torch.compile(layer, fullgraph=True, backend="eager")(x), expected)
+
+
 def test_the_layer_begins_with_the_lengths_of_a_gaussian_matrix() -> None:
     torch.manual_seed(0)
     layer = ns.Fastfood(600, 3000)
@@ -141,6 +198,75 @@ def test_linear_layers_become_fastfood_by_name() -> None:
     assert not network.fc2.b.requires_grad
     assert network.fc1.b.requires_grad
     assert network(torch.rand(3, 1, 28, 28, dtype=torch.float64)).shape == (3, 10)
+
+
+@pytest.mark.parametrize("frozen", ["weight", "bias"])
+def test_what_is_frozen_of_a_layer_stays_frozen_and_nothing_else(frozen: str) -> None:
+    network = nn.Sequential(nn.Linear(64, 64))
+    getattr(network[0], frozen).requires_grad_(False)
+    layer = ns.with_fastfood(network)[0]
+    assert {name for name, value in layer.named_parameters() if not value.requires_grad} == (
+        {"bias"} if frozen == "bias" else {"b", "g", "s"}
+    )
+
+
+def test_hooks_stay_and_their_handles_remove_them() -> None:
+    network, seen = nn.Sequential(nn.Linear(64, 64)), list[str]()
+    before = network[0].register_forward_pre_hook(lambda *_: seen.append("before"))
+    after = network[0].register_forward_hook(lambda *_, **__: seen.append("after"), with_kwargs=True)
+    network[0].register_full_backward_hook(lambda *_: seen.append("backward"))
+    ns.with_fastfood(network)
+    network(torch.randn(2, 64, requires_grad=True)).sum().backward()
+    assert seen == ["before", "after", "backward"]
+    before.remove()
+    after.remove()
+    network(torch.randn(2, 64))
+    assert len(seen) == 3
+
+
+def padded_batch() -> tuple[Tensor, Tensor]:
+    """(3, 5, 32), and (3, 5) that is True where the batch is padded, at the end of each row."""
+    lengths = torch.tensor([5, 3, 2])
+    return torch.randn(3, 5, 32), torch.arange(5) >= lengths[:, None]
+
+
+@pytest.mark.parametrize("which", ["linear1", "linear2", "*"])
+def test_torchs_transformers_compute_in_evaluation_mode_what_they_do_in_training(which: str) -> None:
+    """Their fast path reads weights of layers; where one of two layers has another in the place, nothing takes it."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
+    network = nn.TransformerEncoder(layer, 2)
+    ns.with_fastfood(network, ["*"] if which == "*" else [f"layers.1.{which}"])
+    assert isinstance(network.layers[1].self_attn.out_proj, nn.Linear)
+    assert any(isinstance(module, ns.Fastfood) for module in network.layers[1].children())
+    x, padded = padded_batch()
+    expected = network.train()(x, src_key_padding_mask=padded)
+    for inference in (torch.no_grad, torch.inference_mode):
+        with inference():
+            got = network.eval()(x, src_key_padding_mask=padded)
+            assert torch.allclose(got[~padded], expected[~padded], rtol=1e-4, atol=1e-5)
+            alone = network.layers[1](x)
+        assert torch.allclose(alone, network.layers[1].train()(x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_projection_of_attention_stays_as_attention_reads_its_weight() -> None:
+    network = nn.ModuleDict({"attention": nn.MultiheadAttention(64, 4, batch_first=True), "out": nn.Linear(64, 64)})
+    ns.with_fastfood(network.eval())
+    assert isinstance(network["out"], ns.Fastfood)
+    x = torch.randn(2, 3, 64)
+    with torch.no_grad():
+        assert network["attention"](x, x, x)[0].shape == x.shape
+    with pytest.raises(LayerNotFoundError, match="attention"):
+        ns.with_fastfood(network, ["attention.out_proj"])
+
+
+def test_weights_that_are_recomputed_stay_and_are_refused_by_name() -> None:
+    network = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64))
+    nn.utils.prune.l1_unstructured(network[0], "weight", amount=0.5)
+    with pytest.raises(SettingError, match="0 is not allowed: its weight is recomputed before each use"):
+        ns.with_fastfood(network, ["0"])
+    ns.with_fastfood(network)
+    assert [type(layer).__name__ for layer in network] == ["Linear", "Fastfood"]
 
 
 def test_by_default_layers_that_would_grow_stay() -> None:
@@ -199,6 +325,25 @@ def test_a_packed_network_computes_what_the_module_does(inputs: int, outputs: in
         given = torch.randn(count, inputs)
         expected = network(given).detach().numpy()
         np.testing.assert_allclose(loaded(given.numpy()), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_program_in_a_file_is_packed_where_nothing_has_named_the_layer(tmp_path: Path) -> None:
+    """torch loads only what holds operators that it knows."""
+    torch.manual_seed(0)
+    network = nn.Sequential(ns.Fastfood(12, 40), nn.ReLU()).eval()
+    torch.export.save(torch.export.export(network, (torch.randn(3, 12),)), tmp_path / "network.pt2")
+    command = [sys.executable, "-m", "netsurgery", "pack", "network.pt2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert any(node.operator == "WalshHadamard" for node in ns.load(tmp_path / "network.nsm").graph.nodes)
+
+
+def test_a_layer_of_16_bits_is_packed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, x = nn.Sequential(ns.Fastfood(12, 40)).half().eval(), torch.randn(3, 12).half()
+    ns.pack(network, tmp_path / "network.nsm", example_inputs=x)
+    got = ns.load(tmp_path / "network.nsm")(x.float().numpy())
+    np.testing.assert_allclose(got, network(x).detach().float().numpy(), rtol=2e-3, atol=2e-3)
 
 
 def test_lenet_with_fastfood_learns_and_runs_packed(tmp_path: Path) -> None:

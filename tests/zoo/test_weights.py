@@ -62,11 +62,23 @@ def test_torchvisions_alexnet_is_another_network(tmp_path: Path) -> None:
         lambda state, path: torch.save(state, path.with_suffix(".pt"), _use_new_zipfile_serialization=False),
         lambda state, path: torch.save({"epoch": 3, "state_dict": state}, path.with_suffix(".pth")),
         lambda state, path: torch.save({"model": state, "optimizer": {}}, path.with_suffix(".bin")),
+        lambda state, path: torch.save({"model": {"state_dict": state}}, path.with_suffix(".ckpt")),
+        lambda state, path: torch.save({"state_dict": {"model": {"model": state}}}, path.with_suffix(".pth.tar")),
+        lambda state, path: torch.save(state, path.with_suffix(".PTH")),
+        lambda state, path: save_file(state, path.with_suffix(".SafeTensors")),
+        lambda state, path: save_file(state, path),
+        lambda state, path: torch.save(state, path.with_suffix(".safetensors")),
+        lambda state, path: torch.save({f"backbone.{key}": value for key, value in state.items()}, path),
+        lambda state, path: torch.save({f"module.net.{key}": value for key, value in state.items()}, path),
         lambda state, path: torch.save({f"module.{key}": value for key, value in state.items()}, path),
         lambda state, path: torch.save({f"module._orig_mod.{key}": value for key, value in state.items()}, path),
         lambda state, path: torch.save({key: value for key, value in state.items() if "num_batches" not in key}, path),
     ],
-    ids=["safetensors", "pth", "old pt", "checkpoint", "bin", "DistributedDataParallel", "compiled", "without counts"],
+    ids=[
+        *("safetensors", "pth", "old pt", "checkpoint", "bin", "nested", "nested twice", "upper case", "mixed case"),
+        *("safetensors in pth", "torch in safetensors", "backbone", "net in a wrapper"),
+        *("DistributedDataParallel", "compiled", "without counts"),
+    ],
 )
 def test_all_kinds_of_files_are_read(save: Callable[[dict[str, Tensor], Path], None], tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -84,6 +96,57 @@ def test_half_precision_becomes_the_models_type(tmp_path: Path) -> None:
     read_weights(model, str(tmp_path / "half.pt"))
     assert same(source.float(), model)
     assert model.conv1.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda tensor: tensor.to(torch.int8), "conv1.weight is of int8, where the model has floats; of a quantized"),
+        (lambda tensor: tensor > 0, "conv1.weight is of bool"),
+        (lambda tensor: tensor.to(torch.complex64), "conv1.weight is of complex64"),
+        (lambda tensor: tensor * float("nan"), "conv1.weight holds NaN or infinity"),
+        (lambda tensor: tensor.index_fill(0, torch.tensor([3]), -float("inf")), "conv1.weight holds NaN or infinity"),
+        (lambda tensor: tensor.double() * 1e300, "holds NaN or infinity|too large for the model's float32"),
+        (lambda tensor: tensor.to_sparse(), "stored as a sparse or quantized tensor"),
+        (lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8), "stored as a sparse or quantized"),
+    ],
+    ids=["codes", "mask", "complex", "NaN", "infinity", "too large", "sparse", "quantized"],
+)
+def test_what_are_no_weights_is_refused_by_name(
+    change: Callable[[Tensor], Tensor], says: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    state, model = dict(small().state_dict()), small()
+    before = model.conv1.weight.clone()
+    torch.save({**state, "conv1.weight": change(state["conv1.weight"])}, tmp_path / "none.pt")
+    with pytest.raises(DataError, match=says):
+        read_weights(model, tmp_path / "none.pt")
+    assert torch.equal(model.conv1.weight, before)
+
+
+def test_statistics_are_checked_too_and_counts_may_be_of_any_type(tmp_path: Path) -> None:
+    state = dict(small().state_dict())
+    counts = {name: tensor.half() for name, tensor in state.items() if name.endswith("num_batches_tracked")}
+    torch.save({**state, **counts}, tmp_path / "halves.pt")
+    model = small()
+    read_weights(model, tmp_path / "halves.pt")
+    assert model.bn1.num_batches_tracked.dtype == torch.int64
+    torch.save({**state, "bn1.running_var": state["bn1.running_var"] * float("nan")}, tmp_path / "none.pt")
+    with pytest.raises(DataError, match=r"bn1\.running_var holds NaN or infinity"):
+        read_weights(model, tmp_path / "none.pt")
+
+
+def test_masks_that_are_infinite_in_the_model_may_be_in_the_file(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2)
+    model.register_buffer("mask", torch.tensor([0.0, -float("inf")]))
+    torch.save(model.state_dict(), tmp_path / "masked.pt")
+    assert read_weights(model, tmp_path / "masked.pt") == "netsurgery"
+
+
+def test_the_prefix_of_the_part_that_fits_is_named(tmp_path: Path) -> None:
+    state = {f"model.backbone.{key}": value for key, value in small().state_dict().items()}
+    torch.save({**state, "loss.weight": torch.ones(5)}, tmp_path / "more.ckpt")
+    with pytest.raises(DataError, match=r"Its keys that begin with 'model\.backbone\.' are those of this network"):
+        read_weights(small(), tmp_path / "more.ckpt")
 
 
 def test_caffes_and_sequential_names_of_alexnet_are_ours() -> None:
@@ -144,8 +207,9 @@ class Program:
         ([1, 2], "a list was found"),
         ({"weights": 3}, "weights is none"),
         ({"state_dict": {"a": 1, "b": 2}}, "a, b are none"),
+        ({3: torch.ones(2), "a": torch.ones(2)}, "and 3 is no name"),
     ],
-    ids=["program", "function", "list", "number", "numbers"],
+    ids=["program", "function", "list", "number", "numbers", "names"],
 )
 def test_what_is_no_state_dict_is_refused(
     content: object, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -162,6 +226,30 @@ def test_damaged_files_are_refused(name: str, content: bytes, tmp_path: Path) ->
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=f"{name} "):
         read_weights(small(), tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["page.pth", "page.CKPT"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is no file of torch: it is empty"),
+        (b"error: no such file", "is no file of torch: it begins with b'error: no such f'"),
+        (b"<!DOCTYPE html><html>", "is no file of torch: it begins with b'<!DOCTYPE html><'"),
+        (b"PK\x03\x04 and then nothing", "can't be read as a file of torch (RuntimeError: "),
+    ],
+)
+def test_what_else_a_file_holds_is_said(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(says)):
+        read_weights(small(), tmp_path / name)
+
+
+def test_a_mapping_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    content: dict[str, object] = {"a": 1}
+    content["model"] = content
+    torch.save(content, tmp_path / "endless.pt")
+    with pytest.raises(DataError, match="holds no state dict"):
+        read_weights(small(), tmp_path / "endless.pt")
 
 
 @pytest.mark.parametrize("name", ["missing.pt", "missing.safetensors", "model.caffemodel"])

@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.experiments.catalogue import REPRODUCIBLE
     from netsurgery.experiments.data import read_data
     from netsurgery.experiments.evaluation import evaluate
+    from netsurgery.experiments.imagenet import PICTURES
 
     experiment = REPRODUCIBLE[options.network]
     whole = "images of this data set are judged as they are, not by cuts"
@@ -46,7 +47,8 @@ def run(options: argparse.Namespace) -> None:
     data = read_data(experiment, options.data, options.preprocessing, options.workers)
     found = evaluate(experiment, data, options.weights, options.device, ten_crops=options.ten_crops)
     cuts = ", ten crops" if options.ten_crops else ""
+    where = options.data if data.name == PICTURES else data.name
     print(
-        f"{experiment.title} on {found.images:,} test images of {data.name}{cuts}: top-1 error "
+        f"{found.network} on {found.images:,} test images of {where}{cuts}: top-1 error "
         f"{found.top1_percent:.2f} %, top-5 error {found.top5_percent:.2f} %"
     )

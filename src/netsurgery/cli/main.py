@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"netsurgery: out of memory{f': {error}' if str(error) else ''}.", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("netsurgery: interrupted; files written so far are complete.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"netsurgery: {str(error) or 'interrupted; files written so far are complete'}.", file=sys.stderr)
         return INTERRUPTED
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("netsurgery"):

@@ -46,8 +46,10 @@ def _heading(row: Any) -> str:
 
 
 def _lines(counts: Any, layers: bool) -> list[str]:
+    alone = sum(layer.weights for layer in counts.layers) / sum(layer.kept for layer in counts.layers)
     lines = [
-        f"  {counts.kept:,} of {counts.parameters:,} parameters kept, {counts.parameters / counts.kept:.1f}x fewer",
+        f"  {counts.kept:,} of {counts.parameters:,} parameters kept, {counts.parameters / counts.kept:.1f}x fewer; "
+        f"of weights alone, as biases all stay, {alone:.1f}x",
         f"  {counts.multiplications:,} multiplications and {counts.additions:,} additions for an image, "
         f"in the place of {counts.dense_operations:,} of each",
     ]

@@ -100,6 +100,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from netsurgery.cli.terminal import carry_out
     from netsurgery.experiments.catalogue import REPRODUCIBLE
     from netsurgery.experiments.data import read_data
+    from netsurgery.experiments.own_classes import for_own_classes
     from netsurgery.experiments.reproduction import Reproduction
     from netsurgery.experiments.settings import Settings
     from netsurgery.plan import Plan
@@ -141,6 +142,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     )
     experiment = REPRODUCIBLE[options.network]
     data = read_data(experiment, options.data, options.preprocessing, options.workers)
+    experiment = for_own_classes(experiment, data, options.reference)
     reproduction = Reproduction(experiment, data, settings)
     folder = options.out or Path("runs") / f"{options.network}-{options.method}"
     carry_out(reproduction, folder, options.threads)

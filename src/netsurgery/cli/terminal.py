@@ -17,6 +17,7 @@ from netsurgery.errors import MissingExtraError
 from netsurgery.experiments.reproduction import Reproduction
 from netsurgery.experiments.results_folder import ResultsFolder
 from netsurgery.experiments.seed_work import SeedWork
+from netsurgery.files import remove_left_behind
 from netsurgery.records.record import Run
 from netsurgery.train.thread_choice import quickest_threads
 
@@ -24,7 +25,9 @@ _QUIET_LINES = 4  # per training, where nobody watches a bar
 
 
 def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, resume: bool = True) -> None:
-    """Run every seed; after each, all files in `folder` are complete: an interruption loses a minute of one seed.
+    """Run every seed; after each, all files in `folder` are complete.
+
+    Ctrl-C loses nothing of a training in one process; what ends it otherwise, the steps since its last checkpoint.
 
     resume: keep what is done in `folder`, seeds and checkpoints; otherwise it is overwritten. Of several processes the
     first one alone reads, writes and prints there.
@@ -35,6 +38,7 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, res
         torch.set_num_threads(threads)
     if processes.first:
         folder.mkdir(parents=True, exist_ok=True)  # whatever stops us from writing there had better do it now
+        remove_left_behind(folder)
     if find_spec("matplotlib") is None:
         raise MissingExtraError("The report's pictures need matplotlib: pip install 'netsurgery[report]'.")
     torch.backends.cudnn.deterministic = True  # costs these networks little, and runs can be compared

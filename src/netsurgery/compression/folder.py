@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from netsurgery.errors import DataError
-from netsurgery.files import write_verified
+from netsurgery.files import remove_left_behind, write_verified
 from netsurgery.train.checkpoint import Checkpoint
 
 Weights = Mapping[str, Tensor]
@@ -66,6 +66,7 @@ class SearchFolder:
         own |= {self.packed_path(number) for number in range(known + begun)}
         own |= {self.fixed_path(number) for number in range(known + begun)}
         _require_free(path, own | ({path / name for name in _RESULTS} if known else set()))
+        remove_left_behind(path)
         self.save()
         self.checkpoint = Checkpoint(path / CHECKPOINT, json.dumps(self._identity, sort_keys=True))
 

@@ -31,6 +31,7 @@ class Experiment:
     preprocessing: ways to prepare pictures, by name, the usual one first; empty where images come as they are.
     deployed: the trained network -> what is judged and packed of it. training_only: patterns of layers that it lacks;
         no treatment operates on them.
+    of_classes: classes -> the network for so many, where that can be chosen.
     cut_together: whether chosen steps cut the reference's training short, too.
     """
 
@@ -45,4 +46,5 @@ class Experiment:
     preprocessing: Mapping[str, Preparation] = field(default_factory=dict)
     deployed: Callable[[nn.Module], nn.Module] = _as_it_is
     training_only: tuple[str, ...] = ()
+    of_classes: Callable[[int], nn.Module] | None = None
     cut_together: bool = False

@@ -6,6 +6,7 @@ where they aren't published, those of the networks' own training.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,9 @@ from netsurgery.zoo.googlenets import GoogLeNet
 from netsurgery.zoo.table import ZOO
 
 CLASSES = 1_000
+PICTURES = "labelled pictures"
+"""The name of a data set of which nothing else is known."""
+_OF_IMAGENET = re.compile(r"n\d{8}")
 EPOCH = 5_004  # steps of 256 images in 1,281,167
 _SURGERY_STEPS = (320_000, 380_000)  # of convolutions, and then of fully connected layers: 700K in all
 _INQ_EPOCHS = 8
@@ -61,11 +65,11 @@ def pictures(
     *,
     preparation: Preparation,
     workers: int | None = None,
-    name: str = "ImageNet",
     classes: int = CLASSES,
 ) -> Dataset:
     """Labelled pictures in class folders or shards: train, of which some are held out, and val, the test.
 
+    They are called ImageNet where there are a thousand classes with names such as its own have, n01440764.
     workers: processes that read; None: as many as there are cores for this process.
     Raises DataError for folders that aren't so, and for more classes than the network knows.
     """
@@ -84,6 +88,8 @@ def pictures(
         found = test_pictures(folder, training)
         return PictureSplit(found, np.arange(len(found)), preparation, workers)
 
+    own = len(training.classes) != CLASSES or not all(map(_OF_IMAGENET.fullmatch, training.classes))
+    name = PICTURES if own else "ImageNet"
     facts = {"classes": len(training.classes), "preparation": preparation.facts}
     return Dataset(name, train, validation, read_test, facts)
 
@@ -174,11 +180,13 @@ def _experiment(
 ) -> Experiment:
     """as_trained: how its pictures are prepared where the user says nothing."""
     architecture = ZOO[name]
-    ways = {"modern": modern(architecture.size), "paper": paper(architecture.size)}
+    modern_way = modern(architecture.size, mean_and_deviation=architecture.mean_and_deviation)
+    ways = {"modern": modern_way, "paper": paper(architecture.size)}
     return Experiment(
         name=name,
         title=architecture.title,
         build=architecture.build,
+        of_classes=architecture.build,
         read_data=partial(pictures, classes=architecture.classes),
         reference=reference,
         density=density,

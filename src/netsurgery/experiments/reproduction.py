@@ -6,7 +6,7 @@ import dataclasses
 import fnmatch
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ class Reproduction:
         before = work.begun.get("before", self._given)
         model = self._network(before)
         if before is None:
-            with progress(f"seed {seed}: reference", self.reference.steps) as advance:
+            with progress(f"seed {seed}: reference", self.reference.steps) as advance, self._heeding(checkpoint):
                 train(
                     model,
                     self.data.train,
@@ -152,6 +152,13 @@ class Reproduction:
         """Of several processes the first one alone writes."""
         return keep if self.processes.first else None
 
+    def _heeding(self, checkpoint: Checkpoint) -> AbstractContextManager[None]:
+        """While a training is in it, Ctrl-C ends it behind a step, with a checkpoint.
+
+        Of several processes each would hear it at another step, and wait for those that have ended.
+        """
+        return checkpoint.until_interrupted() if self.processes.count == 1 else nullcontext()
+
     def _treat(
         self,
         seed: int,
@@ -177,7 +184,7 @@ class Reproduction:
 
         keep: Keep = lambda training: checkpoint.offer(lambda: state(training))  # noqa: E731
         pace = Pace()
-        with progress(f"seed {seed}: {self._method}", recipe.steps) as advance:
+        with progress(f"seed {seed}: {self._method}", recipe.steps) as advance, self._heeding(checkpoint):
             train(
                 model,
                 self.data.train,

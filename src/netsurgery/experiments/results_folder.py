@@ -14,7 +14,7 @@ from netsurgery.experiments.reproduction import Reproduction
 from netsurgery.experiments.seed_work import DoneSeed, SeedWork
 from netsurgery.records.record import Record, Run
 from netsurgery.report.page import write_page
-from netsurgery.train.checkpoint import Checkpoint
+from netsurgery.train.checkpoint import Checkpoint, differences, summed_up
 
 COMPARED_IMAGES = 64
 """Validation images on which a packed network is compared with the trained one."""
@@ -49,9 +49,11 @@ class ResultsFolder:
         found, own = Record.read(path), self.record()
         configuration = json.loads(json.dumps(own.configuration))
         if (found.configuration, found.versions) != (configuration, own.versions):
+            there = {"configuration": found.configuration, "versions": found.versions}
+            here = {"configuration": configuration, "versions": own.versions}
             raise DataError(
-                f"{self.path} holds another experiment, {found.title!r}, or one made with other versions or settings. "
-                "Give another folder with --out, or delete this one."
+                f"{self.path} holds another experiment, {found.title!r}, or one made with other versions or settings"
+                f"{summed_up(differences(there, here))}. Give another folder with --out, or delete this one."
             )
         for run in found.runs:
             experiment = self._reproduction.experiment

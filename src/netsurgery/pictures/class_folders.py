@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import final
@@ -13,14 +15,18 @@ from numpy.typing import NDArray
 from netsurgery.errors import DataError
 from netsurgery.pictures.picture_set import SUFFIXES, PictureSet
 
+_OF_ARCHIVES = "__MACOSX"  # what macOS adds to archives
+
 
 @final
 class ClassFolders(PictureSet):
     """The pictures in the folders of `folder`, sorted by class and then by name.
 
-    classes: names of the folders that count, by label; None: those that are there, sorted. Hidden files and folders,
-    and files of other kinds, are passed over.
-    Raises DataError for a folder without classes, a class without pictures, and classes that aren't among `classes`.
+    classes: names of the folders that count, by label; None: those that are there, sorted. Pictures in folders of a
+    class's folder are of that class. Hidden files and folders, __MACOSX, and files of other kinds are passed over.
+    Names of classes are the same in all spellings that Unicode has for them.
+    Raises DataError for a folder without classes, a class without pictures, classes that aren't among `classes`, and
+    two that are called alike.
     """
 
     def __init__(self, folder: Path, classes: Sequence[str] | None = None) -> None:
@@ -31,24 +37,27 @@ class ClassFolders(PictureSet):
                 f"{folder} has no class folders{', but pictures' if flat else ''}. A folder for each class is expected "
                 f"there, {folder.name}/CLASS/NAME.jpg: sort the pictures into them."
             )
-        unknown = [name for name in found if classes is not None and name not in set(classes)]
+        order = tuple(found if classes is None else classes)
+        places = {_normalised(name): label for label, name in enumerate(order)}
+        alike = [name for name, count in Counter(map(_normalised, found)).items() if count > 1]
+        if alike:
+            raise DataError(f"{folder} has two class folders called {alike[0]!r}, in two spellings. Make one of them.")
+        unknown = [name for name in found if _normalised(name) not in places]
         if unknown:
             raise DataError(
                 f"{folder} has the class folder {unknown[0]!r}{f' and {len(unknown) - 1} more' * (len(unknown) > 1)}, "
                 "which the training pictures lack. Give the same names to the classes in both."
             )
-        order = tuple(found if classes is None else classes)
-        places = {name: label for label, name in enumerate(order)}
         names, labels = list[bytes](), list[int]()
         for name in found:
-            inside = _names(folder / name, folders=False)
+            inside = _pictures(folder / name)
             if not inside:
                 raise DataError(
                     f"{folder / name} holds no picture ({', '.join(SUFFIXES[:4])} ...). Put some in, or delete the "
                     "folder."
                 )
             names += [os.fsencode(f"{name}/{picture}") for picture in inside]
-            labels += [places[name]] * len(inside)
+            labels += [places[_normalised(name)]] * len(inside)
         super().__init__(order, np.array(labels, dtype=np.int64))
         self._folder = folder
         self._names = np.array(names)  # one block: a list of a million strings is copied by each process that counts it
@@ -67,6 +76,26 @@ class ClassFolders(PictureSet):
         return None
 
 
+def _normalised(name: str) -> str:
+    """In one spelling: macOS writes letters with accents as two characters, everyone else as one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _pictures(folder: Path, above: tuple[Path, ...] = ()) -> list[str]:
+    """Paths within the folder of its pictures, and then of those in its folders, each sorted."""
+    whole = folder.resolve()
+    if whole in above:  # a link to a folder that it lies in
+        return []
+    return [
+        *_names(folder, folders=False),
+        *(
+            f"{name}/{picture}"
+            for name in _names(folder, folders=True)
+            for picture in _pictures(folder / name, (*above, whole))
+        ),
+    ]
+
+
 def _names(folder: Path, *, folders: bool) -> list[str]:
     """Of the folders in it, or of the pictures, sorted."""
     try:
@@ -75,6 +104,7 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
                 entry.name
                 for entry in entries
                 if not entry.name.startswith(".")
+                and entry.name != _OF_ARCHIVES
                 and (entry.is_dir() if folders else entry.name.lower().endswith(SUFFIXES) and entry.is_file())
             )
     except OSError as error:

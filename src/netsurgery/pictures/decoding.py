@@ -45,7 +45,7 @@ def decoded(content: bytes, name: str, *, least: int = 0, quick: bool = False) -
     name: for messages. least: a JPEG whose shorter side has at least twice as many pixels may come at a half, a quarter
         or an eighth of its size, as long as it has so many; 0: always whole. quick: take the decoder's quick ways,
         which are good enough to train on.
-    Raises DataError for what is damaged, no picture, or too large.
+    Raises DataError for what is damaged, no picture, too large, or made of floats.
     """
     import simplejpeg
     from PIL import Image, UnidentifiedImageError
@@ -69,12 +69,21 @@ def decoded(content: bytes, name: str, *, least: int = 0, quick: bool = False) -
                         f"{name} has {image.width} x {image.height} pixels; at most {MOST_PIXELS:,} are read. Make it "
                         "smaller."
                     )
+                if image.mode == "F":
+                    raise DataError(f"{name} holds floats, whose range is unknown. Convert it to 8 or 16 bits.")
                 return np.array(_upright(image))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            f"{name} is too large: {error} At most {MOST_PIXELS:,} pixels are read. Make it smaller."
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         what = "no picture that Pillow knows" if isinstance(error, UnidentifiedImageError) else f"damaged: {error}"
-        raise DataError(f"{name} is {what}. Fetch it again, or delete it.") from error
+        raise DataError(
+            f"{name} is {what}. Fetch it again, and a run goes on from its checkpoint. Without it the pictures are "
+            "others, and a run begins anew."
+        ) from error
 
 
 def _has_exif(jpeg: bytes) -> bool:
@@ -95,8 +104,6 @@ def _upright(image: Image.Image) -> Image.Image:
     if turned.mode in _DEEP:
         grey = np.asarray(turned).astype(np.int64).clip(0, _DEEPEST) // 257
         return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    if turned.mode == "F":
-        raise ValueError("pixels are floats, whose range is unknown")
     if "transparency" in turned.info:
         turned = turned.convert("RGBA")
     return turned.convert("RGB")

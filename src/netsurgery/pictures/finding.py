@@ -26,6 +26,8 @@ def test_pictures(folder: Path, training: PictureSet) -> PictureSet:
     Raises DataError that says what is expected.
     """
     shards = _shards(folder, TEST)
+    if not shards and not _has_folders(_part(folder, TEST)) and isinstance(training, Shards):
+        raise DataError(f"{folder / TEST} holds no shards: {TEST}-0000.tar ... are expected, as {TRAINING} has them.")
     if bool(shards) != isinstance(training, Shards):
         raise DataError(
             f"{folder} has shards for one of {TRAINING} and {TEST}, and class folders for the other, so that labels "
@@ -42,6 +44,10 @@ def _part(folder: Path, part: str) -> Path:
             "expected there."
         )
     return folder / part
+
+
+def _has_folders(part: Path) -> bool:
+    return any(path.is_dir() for path in part.iterdir())
 
 
 def _shards(folder: Path, part: str) -> list[Path]:

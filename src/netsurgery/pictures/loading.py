@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -137,3 +138,4 @@ def _room(shape: tuple[int, ...]) -> Tensor:
 
 def _begin(_: int) -> None:
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the training says when they end

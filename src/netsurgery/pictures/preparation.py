@@ -96,7 +96,8 @@ class Preparation:
         return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
-_MEAN = (0.485, 0.456, 0.406)
+Channels = tuple[float, float, float]
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _PAPER_MEAN = (123 / 255, 117 / 255, 104 / 255)
 
 
@@ -105,9 +106,14 @@ def paper(side: int, scaled: int = 256) -> Preparation:
     return Preparation("crop", side, scaled, _PAPER_MEAN, (1 / 255, 1 / 255, 1 / 255))
 
 
-def modern(side: int = 224, scaled: int = 256) -> Preparation:
-    """What public weights (torchvision, timm) were trained with."""
-    return Preparation("resized-crop", side, scaled, _MEAN, (0.229, 0.224, 0.225))
+def modern(
+    side: int = 224, scaled: int = 256, mean_and_deviation: tuple[Channels, Channels] | None = None
+) -> Preparation:
+    """What public weights (torchvision, timm) were trained with.
+
+    mean_and_deviation: of each channel, where a network's public weights take others than those of ImageNet's pictures.
+    """
+    return Preparation("resized-crop", side, scaled, *(mean_and_deviation or _IMAGENET))
 
 
 def _mirrored(pixels: Pixels) -> Pixels:

@@ -7,6 +7,7 @@ any step, with the same pictures. (The library of that name streams shards, and 
 from __future__ import annotations
 
 import tarfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import final
@@ -14,20 +15,24 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from netsurgery.errors import DataError
+from netsurgery.errors import DataError, LabelWarning
 from netsurgery.pictures.picture_set import SUFFIXES, PictureSet
 
+MOST_CLASSES = 1_000_000
+"""More are refused: such labels are numbers of something else, and each class has a name in memory."""
 _LABEL = ".cls"
 _LONGEST_LABEL = 16  # bytes
+_BLOCK = 512  # bytes of an archive; one of zeros says that it ends there
+_BEHIND = 1 << 20  # bytes behind that in which nothing else may be
 
 
 @final
 class Shards(PictureSet):
     """The pictures in `files`, file by file, each in its own order.
 
-    classes: how many there are; None: as the largest label says.
-    Raises DataError for files that are no uncompressed .tar, pictures without a label, and labels that are no whole
-    numbers or beyond the classes.
+    classes: how many there are; None: as the largest label says, with a LabelWarning where none is 0.
+    Raises DataError for files that are no whole uncompressed .tar, pictures without a label, names that occur twice in
+    a file, and labels that are no whole numbers or beyond the classes.
     """
 
     def __init__(self, files: Sequence[Path], classes: int | None = None) -> None:
@@ -37,6 +42,13 @@ class Shards(PictureSet):
             if not len(found):
                 raise DataError(f"{path} holds no picture with a label: members NAME.jpg and NAME{_LABEL} are due.")
         offsets, sizes, labels = np.concatenate(members).T
+        if classes is None and labels.min() > 0:
+            warnings.warn(
+                f"No training picture of {self._files[0].parent} has the label 0; the smallest is {labels.min()}. "
+                "Labels are places among a network's scores, which begin at 0: where yours begin at 1, subtract it.",
+                LabelWarning,
+                stacklevel=2,
+            )
         count = int(labels.max()) + 1 if classes is None else classes
         wrong = np.flatnonzero(labels >= count)
         self._offsets, self._sizes = offsets.copy(), sizes.copy()
@@ -77,11 +89,26 @@ def _members(path: Path) -> list[tuple[int, int, int]]:
                 key, suffix = _split(member.name)
                 if not member.isfile():
                     continue
+                if key in (labels if suffix == _LABEL else places if suffix in SUFFIXES else ()):
+                    kind = "label" if suffix == _LABEL else "picture"
+                    raise DataError(
+                        f"{path}: {key} has a second {kind}, {member.name}. Give each picture its own name."
+                    )
                 if suffix == _LABEL:
                     labels[key] = _label(path, member.name, archive, member)
                 elif suffix in SUFFIXES:
                     places[key] = (member.offset_data, member.size)
                 archive.members = []  # type: ignore[attr-defined]  # a list of all would take a gigabyte for ImageNet
+            end = archive.offset
+        with path.open("rb") as file:
+            file.seek(end)
+            rest = file.read(_BEHIND)
+        if rest[:_BLOCK] != bytes(_BLOCK):  # tarfile says nothing of a file that ends between two members
+            raise DataError(f"{path} is cut off or damaged: at byte {end:,} its end is missing. Fetch it again.")
+        if rest.strip(b"\0"):
+            raise DataError(
+                f"{path} goes on behind its end, at byte {end:,}: give archives that were joined one by one."
+            )
     except (OSError, tarfile.TarError) as error:
         raise DataError(f"{path} can't be read as a .tar file that isn't compressed: {error}.") from error
     for key in places:
@@ -100,6 +127,9 @@ def _split(name: str) -> tuple[str, str]:
 def _label(path: Path, name: str, archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
     file = archive.extractfile(member)
     content = b"" if file is None else file.read(_LONGEST_LABEL)
-    if not content.strip().isdigit():
-        raise DataError(f"{path}: {name} holds {content!r}, expected a label, a whole number >= 0.")
+    if not content.strip().isdigit() or member.size > _LONGEST_LABEL or int(content) >= MOST_CLASSES:
+        more = " ..." if member.size > _LONGEST_LABEL else ""
+        raise DataError(
+            f"{path}: {name} holds {content!r}{more}, expected a label, a whole number in 0 .. {MOST_CLASSES - 1:,}."
+        )
     return int(content)

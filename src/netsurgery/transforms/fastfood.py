@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from netsurgery.checks import require_count, require_flag
+from netsurgery.checks import require, require_count, require_flag
 from netsurgery.transforms.walsh_hadamard import walsh_hadamard
 
 
@@ -26,7 +26,7 @@ class Fastfood(nn.Module):
     Parameters: b and g (blocks, d), s (out_features,), which has the factor 1 / d of the two transforms beside it, and
     bias (out_features,). They begin as in the paper, section 3: b is 1 or -1 at random, g is Gaussian, s gives rows
     the lengths that those of a Gaussian matrix have: here of He's variance, 2 / in_features. `permutation` (blocks *
-    d,) is where each entry comes from. Raises SettingError.
+    d,) is where each entry comes from. Raises SettingError, also for inputs of another width.
 
     >>> layer = ns.Fastfood(800, 1024, bias=False)
     >>> sum(parameter.numel() for parameter in layer.parameters())  # of a matrix: 819,200
@@ -58,8 +58,10 @@ class Fastfood(nn.Module):
         self.b.bernoulli_().mul_(2).sub_(1)
         self.g.normal_()
         # A row of H G Π H B / d is as long as g of its block, over sqrt(d); a Gaussian row's length is chi / sqrt(d).
-        lengths = self.g.norm(dim=1).repeat_interleave(self.size)[: self.out_features]
-        squares = torch.distributions.Chi2(torch.full_like(self.s, self.size), validate_args=False).sample()
+        wide = torch.promote_types(self.s.dtype, torch.float32)  # torch draws no such numbers in float16
+        lengths = self.g.norm(dim=1, dtype=wide).repeat_interleave(self.size)[: self.out_features]
+        freedom = torch.full_like(self.s, self.size, dtype=wide)
+        squares = torch.distributions.Chi2(freedom, validate_args=False).sample()
         self.s.copy_(squares.sqrt() / lengths * (2 * self.size / self.in_features) ** 0.5)
         if self.bias is not None:
             self.bias.zero_()
@@ -67,7 +69,16 @@ class Fastfood(nn.Module):
         self.permutation.copy_(torch.cat(orders))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in_features) -> (..., out_features)."""
+        """(..., in_features) -> (..., out_features).
+
+        float16 and bfloat16 become float32 between the ends: d numbers are added twice before they are divided by d.
+        Raises SettingError for inputs of another width.
+        """
+        if x.shape[-1:] != (self.in_features,):
+            advice = "make the layer for as many features as its inputs have"
+            require(False, "x.shape", tuple(x.shape), f"(..., {self.in_features})", advice)
+        given, wide = torch.promote_types(x.dtype, self.s.dtype), torch.promote_types(x.dtype, torch.float32)
+        x = x if x.dtype == wide else x.to(wide)
         hidden = F.pad(x, (0, self.size - self.in_features)) if self.size > self.in_features else x
         if self.blocks > 1:
             hidden = walsh_hadamard(hidden.unsqueeze(-2) * self.b).flatten(-2)
@@ -76,8 +87,10 @@ class Fastfood(nn.Module):
         else:
             hidden = walsh_hadamard(hidden * self.b[0]).index_select(-1, self.permutation) * self.g[0]
             hidden = walsh_hadamard(hidden)
-        outputs = hidden[..., : self.out_features] * (self.s / self.size)
-        return outputs if self.bias is None else outputs + self.bias
+        s = self.s if self.s.dtype.itemsize > 2 else self.s.to(wide)
+        outputs = hidden[..., : self.out_features] * (s / self.size)
+        outputs = outputs if self.bias is None else outputs + self.bias
+        return outputs if outputs.dtype == given else outputs.to(given)
 
     def matrix(self) -> Tensor:
         """The matrix that the layer stands for: (out_features, in_features), without the bias."""

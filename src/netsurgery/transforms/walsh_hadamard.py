@@ -18,9 +18,10 @@ def _transform(x: Tensor, dim: int) -> Tensor:
     if x.shape[dim] == 1:
         return x.clone(memory_format=torch.contiguous_format)
     values = x.movedim(dim, -1).contiguous()
-    shape, half = values.shape, values.shape[-1] // 2
+    shape, size = values.shape, values.shape[-1]
+    half = size // 2
     while half:
-        first, second = values.view(*shape[:-1], -1, 2, half).unbind(-2)
+        first, second = values.view(*shape[:-1], size // (2 * half), 2, half).unbind(-2)
         values = torch.stack([first + second, first - second], dim=-2).view(shape)
         half //= 2
     return values.movedim(-1, dim).contiguous()

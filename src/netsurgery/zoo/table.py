@@ -18,22 +18,30 @@ _TORCHVISION = "torchvision's table of weights"
 _SIMONYAN = "Simonyan, Zisserman 2015, table 2: 138 million; torchvision's table of weights"
 
 
+Channels = tuple[float, float, float]
+"""A number for each channel of a picture: red, green, blue."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A network of the papers.
 
-    build: () -> the network, with random weights, in training mode. size: pixels of a side of its images, which are
+    build: () -> the network, with random weights, in training mode; of ImageNet's (classes) -> the same for as many
+    classes. size: pixels of a side of its images, which are
     square; channels: of its images. classes: how many scores it gives. parameters: weights and biases of the network
     as it is deployed, without auxiliary classifiers. source: who published that number, rounded or exactly.
+    mean_and_deviation: of each channel of pixels in [0, 1], as the network's public weights take them, (pixels - mean)
+    / deviation; None: those of ImageNet's pictures, as nearly all public weights do.
     """
 
     title: str
-    build: Callable[[], nn.Module]
+    build: Callable[..., nn.Module]
     size: int
     classes: int
     parameters: int
     source: str
     channels: int = 3
+    mean_and_deviation: tuple[Channels, Channels] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -87,7 +95,13 @@ ZOO = {
         "Szegedy et al. 2015, table 1, and its biases",
     ),
     "googlenet-bn": Architecture(
-        "GoogLeNet, batch norm", googlenets.googlenet_bn, googlenets.SIZE, 1000, 6_624_904, _TORCHVISION
+        "GoogLeNet, batch norm",
+        googlenets.googlenet_bn,
+        googlenets.SIZE,
+        1000,
+        6_624_904,
+        _TORCHVISION,
+        mean_and_deviation=((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),  # pixels in [-1, 1]
     ),
     "resnet18": Architecture("ResNet-18", residual.resnet18, residual.SIZE, 1000, 11_689_512, _TORCHVISION),
     "resnet50": Architecture("ResNet-50", residual.resnet50, residual.SIZE, 1000, 25_557_032, _TORCHVISION),

@@ -21,6 +21,7 @@ from torch import nn
 from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten  # how torch.export itself puts outputs in order
 
+import netsurgery.transforms.walsh_hadamard  # noqa: F401  # torch loads programs whose operators it knows
 from netsurgery.checks import require
 from netsurgery.errors import CaptureError, DataError
 from netsurgery.evaluation_mode import evaluating
