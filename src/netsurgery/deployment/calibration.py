@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy.typing as npt
 
 from netsurgery.checks import require
 from netsurgery.deployment.float_ends import Ends, with_ends
+from netsurgery.deployment.functions_behind import FunctionsBehind
 from netsurgery.errors import InputError, SettingError
 from netsurgery.graph.capture import array_of
-from netsurgery.graph.fixed_layers import Point, WholeLayer, fixed, points, whole_layers
+from netsurgery.graph.fixed_layers import Point, WholeLayer, fixed, is_shown, points, reaching, whole_layers
 from netsurgery.graph.fixed_point import EXACT, highest
 from netsurgery.graph.grid_choice import FARTHEST_UNIT, FEWEST_BITS, MOST_BITS, Choice, least_error
 from netsurgery.graph.ir import Array, Graph, Input
@@ -48,7 +50,8 @@ def calibrated(
     """The network with activations in fixed point, as far as its weights are powers of two.
 
     batches: of inputs, in their order; the more like those that the network is meant for, the better. Scales are
-    powers of two, one for each value, of least squared error over a sample of each batch. grids: name of a layer's
+    powers of two, one for each value, of least squared error over a sample of each batch: of the value where a layer
+    reads it, behind the functions that read it elsewhere. grids: name of a layer's
     weight -> the grid of what it reads, in the place of one that is chosen here. ends: whether the first and the last
     layers stay in float32 (`pack`). Raises SettingError if no layer's weights are powers of two, no batch is given, or
     sums of a given grid aren't exact; InputError for batches that the network doesn't take.
@@ -64,13 +67,18 @@ def calibrated(
     wanted = list(dict.fromkeys([name for point in points(graph, layers) for name in point.values] + list(layers)))
     held: list[Sequence[Array]] = []
     seen = _observed(graph, wanted, _holding(batches, held))
+    behind = FunctionsBehind(graph, [output for output in layers if not is_shown(graph, output)], held)
+
+    @cache
+    def of_sums(output: str) -> Choice:
+        return behind.choice(output, reaching(seen[output].largest, is_shown(graph, output)))
 
     def in_fixed_point(those: Mapping[str, WholeLayer]) -> Graph:
         chosen: dict[str, Choice] = {}
         for point in points(graph, those):
             choice = _given(point, given) or _chosen(point, [seen[name] for name in point.values])
             chosen.update(dict.fromkeys(point.values, choice))
-        return fixed(graph, those, chosen, lambda name: seen[name].largest)
+        return fixed(graph, those, chosen, of_sums)
 
     made = with_ends(graph, layers, in_fixed_point, held, ends)
     left = with_weights - len(layers)
