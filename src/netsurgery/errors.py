@@ -123,6 +123,22 @@ class LooseLimitWarning(UserWarning):
     """A search may lose a tenth of all examples, or more: perhaps its limit was meant in percent."""
 
 
+class CalibrationWarning(UserWarning):
+    """A network in fixed point is far from the one in float32, or its calibration isn't like the inputs that it gets.
+
+    >>> import warnings
+    >>> with torch.no_grad():
+    ...     for layer in (model.hidden, model.head):
+    ...         size = layer.weight.copy_(torch.randint(2, layer.weight.shape) - 0.5)  # weights of INQ are powers of two
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", ns.errors.CalibrationWarning)
+    ...     wrong = [images * 0]
+    ...     report = ns.pack(model, "a.nsm", example_inputs=images, activations="fixed", calibration=wrong)
+    >>> print(caught[0].message)
+    Input 'input' is 0 throughout the calibration batches: no grid can be chosen by that. Give batches of the inputs ...
+    """
+
+
 class RanksDifferWarning(UserWarning):
     """Processes that train one model together have declared different sets of connections."""
 

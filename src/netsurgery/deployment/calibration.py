@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery.checks import require
+from netsurgery.deployment.fixed_error import FixedError, Range, error_of, outputs_on, range_of
 from netsurgery.deployment.float_ends import Ends, with_ends
 from netsurgery.deployment.functions_behind import FunctionsBehind
 from netsurgery.errors import InputError, SettingError
@@ -19,6 +20,7 @@ from netsurgery.graph.fixed_layers import Point, WholeLayer, fixed, is_shown, po
 from netsurgery.graph.fixed_point import EXACT, highest
 from netsurgery.graph.grid_choice import FARTHEST_UNIT, FEWEST_BITS, MOST_BITS, Choice, least_error
 from netsurgery.graph.ir import Array, Graph, Input
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.format import MOST_OUTPUTS
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.inputs import converted
@@ -26,19 +28,22 @@ from netsurgery.runtime.session import Session
 
 _SAMPLE = 2**16
 """Entries of a value that are kept from each batch."""
-_HELD = 4
-"""Batches that networks are compared on."""
+_HELD, _HELD_NUMBERS = 4, 2**20
+"""Batches that networks are compared on: the first ones, up to so many, or more while their inputs are small."""
 
 
 @dataclass(frozen=True)
 class FixedPoint:
     """A network in fixed point, and what became of it.
 
-    graph: the network; remarks: what stays as it was, in sentences.
+    graph: the network; remarks: what stays as it was, in sentences; error: how far its outputs lie from those in
+    float32, on the first batches; ranges: the least and the largest number of each input in float32, on all batches.
     """
 
     graph: Graph
     remarks: tuple[str, ...]
+    error: FixedError
+    ranges: Mapping[str, Range]
 
 
 def calibrated(
@@ -66,7 +71,8 @@ def calibrated(
     given = _checked(grids or {}, layers)
     wanted = list(dict.fromkeys([name for point in points(graph, layers) for name in point.values] + list(layers)))
     held: list[Sequence[Array]] = []
-    seen = _observed(graph, wanted, _holding(batches, held))
+    ranges: dict[str, Range] = {}
+    seen = _observed(graph, wanted, _holding(batches, held), ranges)
     behind = FunctionsBehind(graph, [output for output in layers if not is_shown(graph, output)], held)
 
     @cache
@@ -90,7 +96,8 @@ def calibrated(
         remarks.append(
             f"{', '.join(unused[:3])}{', ...' if len(unused) > 3 else ''}: no layer in fixed point has that weight."
         )
-    return FixedPoint(made.graph, (*remarks, *made.remarks))
+    error = error_of(outputs_on(made.graph, held), outputs_on(graph, held))
+    return FixedPoint(made.graph, (*remarks, *made.remarks), error, ranges)
 
 
 def _checked(grids: Mapping[str, Choice], layers: Mapping[str, WholeLayer]) -> Mapping[str, Choice]:
@@ -119,8 +126,10 @@ def _given(point: Point, grids: Mapping[str, Choice]) -> Choice | None:
 
 def _holding(batches: Iterable[Sequence[Array]], held: list[Sequence[Array]]) -> Iterator[Sequence[Array]]:
     """The batches, of which the first are kept to compare networks on."""
+    numbers = 0
     for batch in batches:
-        if len(held) < _HELD:
+        numbers += sum(np.size(array) for array in batch)
+        if len(held) < _HELD or numbers <= _HELD_NUMBERS:
             held.append(batch)
         yield batch
 
@@ -134,8 +143,10 @@ class _Seen:
     sample: list[npt.NDArray[np.float64]] = field(default_factory=list)
 
 
-def _observed(graph: Graph, names: Sequence[str], batches: Iterable[Sequence[Array]]) -> dict[str, _Seen]:
-    """What these values are, as the engine computes them. Inputs are looked at as they come."""
+def _observed(
+    graph: Graph, names: Sequence[str], batches: Iterable[Sequence[Array]], ranges: dict[str, Range]
+) -> dict[str, _Seen]:
+    """What these values are, as the engine computes them. Inputs are looked at as they come, and put into `ranges`."""
     seen = {name: _Seen() for name in names}
     generator = np.random.default_rng(0)
     inputs = [given.name for given in graph.inputs]
@@ -146,6 +157,11 @@ def _observed(graph: Graph, names: Sequence[str], batches: Iterable[Sequence[Arr
     for batch in batches:
         any_given = True
         values: dict[str, Array] = {name: np.asarray(array) for name, array in zip(inputs, batch, strict=True)}
+        for given in graph.inputs:
+            if given.type is ValueType.FLOAT32:
+                low, high = range_of(values[given.name])
+                before = ranges.get(given.name, (low, high))
+                ranges[given.name] = (min(low, before[0]), max(high, before[1]))
         for part, session in zip(parts, sessions, strict=True):
             outputs = session(*batch)
             values.update(zip(part, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))
