@@ -9,6 +9,7 @@ evaluation, state_dict, checkpoint, averaging, export) only ever meets effective
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netsurgery.attachment.binding import Binding
-from netsurgery.attachment.copies import parameters_of_copy
+from netsurgery.attachment.copies import is_part_of_a_copied_module, parameters_of_copy
 from netsurgery.attachment.operation_report import starved_lines, table, warn_revived, warn_unreached
 from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned, optimizers_of, wrappers_in
 from netsurgery.attachment.other_optimizers import OtherOptimizers
@@ -394,15 +395,20 @@ class Operation:
         self._steps.finished = saved["finished"]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Operation:
-        """Itself: it belongs to one model and optimizer. A copied model that holds it has no operation of its own."""
-        return self
+        """Itself inside of a model that is copied: the copy has no operation of its own. Else raises AttachmentError.
+
+        A copy beside those of model and optimizer would say what the originals are, and do nothing to the copies.
+        """
+        if is_part_of_a_copied_module(inspect.currentframe()):
+            return self
+        return self.__reduce__()  # type: ignore[no-any-return]
 
     def __reduce__(self) -> Any:
         """Raises AttachmentError: hooks, and what they are on, are of this process."""
         raise AttachmentError(
-            "An operation can't be pickled: it is attached to a model and an optimizer of this process. Save its "
-            "state_dict(), attach the same plan where it is needed, and load the state there; a model that holds its "
-            "operation is saved by its own state_dict()."
+            "An operation can't be copied or pickled: it is attached to one model and one optimizer, of this process. "
+            "Save its state_dict(), attach the same plan where it is needed, as to copies of both, and load the state "
+            "there; a model that holds its operation is saved by its own state_dict()."
         )
 
     def __str__(self) -> str:
