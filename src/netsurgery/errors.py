@@ -128,8 +128,8 @@ class CalibrationWarning(UserWarning):
 
     >>> import warnings
     >>> with torch.no_grad():
-    ...     for layer in (model.hidden, model.head):
-    ...         size = layer.weight.copy_(torch.randint(2, layer.weight.shape) - 0.5)  # weights of INQ are powers of two
+    ...     for layer in (model.hidden, model.head):  # powers of two, as INQ leaves them
+    ...         weight = layer.weight.copy_(torch.randint(2, layer.weight.shape) - 0.5)
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always", ns.errors.CalibrationWarning)
     ...     wrong = [images * 0]

@@ -34,8 +34,8 @@ def parameters_of_copy(copied: nn.Module | Mapping[str, Any], originals: Mapping
         if name not in found or found[name].shape != tensor.shape:
             has = "lacks it" if name not in found else f"has {tuple(found[name].shape)} there"
             raise AttachmentError(
-                f"{type(copied).__name__} is no copy of the model: {name} of shape {tuple(tensor.shape)} is operated on, "
-                f"and it {has}. Give a copy.deepcopy of the model, or what holds one as .module."
+                f"{type(copied).__name__} is no copy of the model: {name} of shape {tuple(tensor.shape)} is operated "
+                f"on, and it {has}. Give a copy.deepcopy of the model, or what holds one as .module."
             )
     return {name: found[name] for name in originals}
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from netsurgery.checks import require, require_count, require_flag
+from netsurgery.checks import require, require_choice, require_count, require_flag
 from netsurgery.compression.budget import Budget
 from netsurgery.compression.calls import Loss
 from netsurgery.compression.candidate import Objective
@@ -118,7 +118,7 @@ def compress(
     require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
     require(callable(evaluate), "evaluate", evaluate, "a function of the model")
     require(callable(loss), "loss", loss, "a function of the model and a batch")
-    require(objective in ("size", "latency"), "objective", objective, "'size' or 'latency'")
+    require_choice("objective", objective, "size", "latency")
     chosen = (methods,) if isinstance(methods, str) else tuple(methods)
     known = bool(chosen) and all(name in METHODS for name in chosen)
     require(known, "methods", chosen, "at least one of 'surgery' and 'inq'")

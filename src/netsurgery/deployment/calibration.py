@@ -68,7 +68,7 @@ def calibrated(
             f"activations='fixed' adds where weights are powers of two; none of the {with_weights} layers' are. Train "
             "with netsurgery.INQ first, without mantissa bits, or leave activations='float'."
         )
-    given = _checked(grids or {}, layers)
+    given = _checked({} if grids is None else grids, layers)
     wanted = list(dict.fromkeys([name for point in points(graph, layers) for name in point.values] + list(layers)))
     held: list[Sequence[Array]] = []
     ranges: dict[str, Range] = {}
@@ -100,8 +100,25 @@ def calibrated(
     return FixedPoint(made.graph, (*remarks, *made.remarks), error, ranges)
 
 
+def check_batches(given: object) -> None:
+    """Raise SettingError for what is no list of batches, or anything else that batches can be taken from."""
+    kind = f"a {type(given).__name__}"
+    if isinstance(given, np.ndarray) or hasattr(given, "detach"):
+        kind = f"one {'array' if isinstance(given, np.ndarray) else 'tensor'}"
+    elif not isinstance(given, str | bytes | Mapping) and (hasattr(given, "__iter__") or hasattr(given, "__getitem__")):
+        return
+    raise SettingError(
+        f"calibration is {kind}: give a list of batches, such as [X], or a loader that gives inputs of the network."
+    )
+
+
 def _checked(grids: Mapping[str, Choice], layers: Mapping[str, WholeLayer]) -> Mapping[str, Choice]:
     """Grids that someone gives. Raises SettingError for what is none, or on which sums of a layer could round."""
+    if not isinstance(grids, Mapping):
+        raise SettingError(
+            f"grids is a {type(grids).__name__}; it must be a dict of grids by the name of a layer's weight, as "
+            "FixedActivations.grids."
+        )
     for name, one in grids.items():
         fits = isinstance(one, Choice) and FEWEST_BITS <= one.bits <= MOST_BITS and abs(one.exponent) <= FARTHEST_UNIT
         require(fits, f"grids[{name!r}]", one, "a grid as FixedActivations.grids has it")

@@ -1,4 +1,4 @@
-"""How far a network in fixed point lies from the one in float32, and when that, or what it was calibrated on, is odd."""
+"""How far a network in fixed point lies from the one in float32, and when that, or its calibration, is odd."""
 
 from __future__ import annotations
 
@@ -116,9 +116,9 @@ def oddities(
     large = [f"{error} on {where}" for where, error in errors.items() if error is not None and error.worse > LARGE]
     if large:
         said.append(
-            f"Fixed point moves outputs by {', by '.join(large)}; more than {100 * LARGE:g} % is much. Give calibration "
-            "batches of the inputs that the network is meant for, without examples far larger than all others; where "
-            "they are that, train with the rounding (netsurgery.FixedActivations)."
+            f"Fixed point moves outputs by {', by '.join(large)}; more than {100 * LARGE:g} % is much. Give "
+            "calibration batches of the inputs that the network is meant for, without examples far larger than all "
+            "others; where they are that, train with the rounding (netsurgery.FixedActivations)."
         )
     return said
 

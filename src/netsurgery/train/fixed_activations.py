@@ -22,7 +22,7 @@ from torch import Tensor, distributed, nn
 
 from netsurgery.attachment.copies import is_part_of_a_copied_module
 from netsurgery.attachment.other_optimizers import uncompiled
-from netsurgery.checks import require_count
+from netsurgery.checks import require, require_count
 from netsurgery.errors import AttachmentError, LayerNotFoundError, NonFiniteWeightsError, StateError
 from netsurgery.graph.grid_choice import FEWEST_BITS, MOST_BITS, Choice, least_error
 from netsurgery.methods.saved_state import check_keys
@@ -75,6 +75,9 @@ class FixedActivations:
     """
 
     def __init__(self, model: nn.Module, bits: int = 8, *, start: int = OBSERVED, skip: tuple[str, ...] = ()) -> None:
+        require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
+        patterns = isinstance(skip, list | tuple) and all(isinstance(one, str) for one in skip)
+        require(patterns, "skip", skip, "a tuple of patterns of layers' names", 'for one pattern write ("head*",)')
         require_count("bits", bits, minimum=FEWEST_BITS, maximum=MOST_BITS)
         require_count("start", start)
         if hasattr(model, "_orig_mod"):
@@ -164,8 +167,9 @@ class FixedActivations:
     def __reduce__(self) -> Any:
         """Raises AttachmentError: hooks are of this process."""
         raise AttachmentError(
-            "Fixed activations can't be copied or pickled by themselves: they are hooks on a model of this process. Save "
-            "the state_dict() of both, or remove() them first. A copy of the model is rounded alike, by its own hooks."
+            "Fixed activations can't be copied or pickled by themselves: they are hooks on a model of this process. "
+            "Save the state_dict() of both, or remove() them first. A copy of the model is rounded alike, by its own "
+            "hooks."
         )
 
     def _begin(self, module: nn.Module, *_: object) -> None:
