@@ -28,8 +28,8 @@ from netsurgery.runtime.session import Session
 
 _SAMPLE = 2**16
 """Entries of a value that are kept from each batch."""
-_HELD, _HELD_NUMBERS = 4, 2**20
-"""Batches that networks are compared on: the first ones, up to so many, or more while their inputs are small."""
+_HELD, _MOST_HELD, _HELD_NUMBERS = 4, 64, 2**20
+"""Batches that networks are compared on: the first ones, so many, or more while their inputs hold few numbers."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _holding(batches: Iterable[Sequence[Array]], held: list[Sequence[Array]]) ->
     numbers = 0
     for batch in batches:
         numbers += sum(np.size(array) for array in batch)
-        if len(held) < _HELD or numbers <= _HELD_NUMBERS:
+        if len(held) < _HELD or (len(held) < _MOST_HELD and numbers <= _HELD_NUMBERS):
             held.append(batch)
         yield batch
 

@@ -28,8 +28,9 @@ _FINER = 24
 """So many grids are tried, each twice as fine as the one before: 12 bits that begin at 2^23 times the cut find it."""
 _ENTRIES = 2**16
 """Of a value, that errors are measured on; more where a batch can't be cut."""
-_NO_FUNCTIONS = frozenset({"Conv", "Linear", "MatMul", "Lstm", "Gru", "Rnn"})
-"""Operators that aren't tried with each grid: they cost too much, and cut nothing."""
+_NO_FUNCTIONS = frozenset({"Conv", "Linear", "MatMul", "Lstm", "Gru", "Rnn", "GridSample", "RoiAlign", "FirstEntries",
+                           "NonMaxSuppression", "ArgMax", "ArgMin", "TopKIndices", "TopKValues"})  # fmt: skip
+"""Operators that aren't tried with each grid: they cost too much, or give places, whose distance means nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ class FunctionsBehind:
         regions = {value: _region(graph, value) for value in values}
         self._regions = {value: region for value, region in regions.items() if region.nodes}
         self._samples: dict[str, list[_Sample]] = {value: [] for value in self._regions}
-        for batch in batches:
-            self._look(graph, _few_rows(graph, batch))
+        read = dict.fromkeys(name for one in self._regions.values() for name in (one.value, *one.others))
+        engine = _Values(graph, [name for name in read if name not in {given.name for given in graph.inputs}])
+        for batch in batches if self._regions else ():
+            self._look(graph, _few_rows(graph, batch), engine)
 
     def choice(self, value: str, reaching: Choice) -> Choice:
         """Of a grid that reaches all values and beyond, and of finer ones, the one of least error behind functions.
@@ -68,16 +71,16 @@ class FunctionsBehind:
         tried = [replace(reaching, exponent=one) for one in range(reaching.exponent, finest - 1, -1)]
         return min(tried, key=lambda choice: sum(sample.error(choice) for sample in samples))
 
-    def _look(self, graph: Graph, batch: Sequence[Array]) -> None:
+    def _look(self, graph: Graph, batch: Sequence[Array], engine: _Values) -> None:
         """Take over the entries of a batch, where there are too few so far."""
         wanting = [
             region
             for value, region in self._regions.items()
             if sum(sample.x.size for sample in self._samples[value]) < _ENTRIES
         ]
-        inputs = dict(zip((given.name for given in graph.inputs), batch, strict=True))
-        names = dict.fromkeys(name for region in wanting for name in (region.value, *region.others))
-        found = {**inputs, **_values(graph, [name for name in names if name not in inputs], batch)}
+        if not wanting:
+            return
+        found = {**dict(zip((given.name for given in graph.inputs), batch, strict=True)), **engine.on(batch)}
         nodes = {made.output: made for made in graph.nodes_at(sizes_of_axes(graph.inputs, batch))}
         for region in wanting:
             read = {name for made in region.nodes for name in made.given}
@@ -85,6 +88,22 @@ class FunctionsBehind:
             operands = {**held, **{name: found[name] for name in (region.value, *region.others)}}
             made = tuple(nodes[one.output] for one in region.nodes)
             self._samples[region.value].append(_Sample(replace(region, nodes=made), _some_entries(region, operands)))
+
+
+class _Values:
+    """Values of a graph, as the engine computes them."""
+
+    def __init__(self, graph: Graph, names: Sequence[str]) -> None:
+        parts = (names[first : first + MOST_OUTPUTS] for first in range(0, len(names), MOST_OUTPUTS))
+        self._sessions = [(part, Session(encode(graph.replaced(outputs=tuple(part))))) for part in parts]
+
+    def on(self, batch: Sequence[Array]) -> dict[str, Array]:
+        """Name -> array, for a batch of inputs."""
+        found: dict[str, Array] = {}
+        for part, session in self._sessions:
+            outputs = session(*batch)
+            found.update(zip(part, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))
+        return found
 
 
 class _Sample:
@@ -164,15 +183,6 @@ def _few_rows(graph: Graph, batch: Sequence[Array]) -> Sequence[Array]:
         return batch
     picked = np.linspace(0, rows - 1, wanted).astype(np.int64)
     return [np.ascontiguousarray(array[picked]) for array in batch]
-
-
-def _values(graph: Graph, names: Sequence[str], batch: Sequence[Array]) -> dict[str, Array]:
-    """What these values are on a batch, as the engine computes them."""
-    found: dict[str, Array] = {}
-    for part in (names[first : first + MOST_OUTPUTS] for first in range(0, len(names), MOST_OUTPUTS)):
-        outputs = Session(encode(graph.replaced(outputs=tuple(part))))(*batch)
-        found.update(zip(part, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))
-    return found
 
 
 def _some_entries(region: _Region, operands: Mapping[str, Array]) -> Mapping[str, Array]:
