@@ -83,6 +83,24 @@ def test_an_extra_that_is_partly_installed_names_what_is_missing(monkeypatch: py
         netsurgery.Plan  # noqa: B018
 
 
+def test_where_torch_is_missing_too_it_is_what_is_named() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['tomli_w'] = None\n"
+        "import netsurgery\n"
+        "from netsurgery.cli.main import main\n"
+        "try:\n"
+        "    netsurgery.Plan\n"
+        "except netsurgery.MissingExtraError as error:\n"
+        "    print(error)\n"
+        "sys.stderr = sys.stdout\n"
+        "main(['compress', 'task.py'])\n"
+        "main(['plan', 'plan.toml'])\n"
+    )
+    python, *commands = in_a_new_process(code).splitlines()
+    assert python == "netsurgery.Plan needs torch, which isn't installed: pip install 'netsurgery[torch]'"
+    assert commands == ["netsurgery: this command needs torch: pip install 'netsurgery[torch]'"] * 2
+
+
 def test_a_module_of_the_package_that_is_missing_is_no_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "netsurgery.plan", None)
     with pytest.raises(ModuleNotFoundError, match=r"netsurgery\.plan") as caught:

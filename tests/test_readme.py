@@ -136,13 +136,16 @@ def test_the_python_of_other_loops_runs() -> None:
         "loader": [(torch.randn(4, 8), torch.tensor([0, 1, 2, 0])) for _ in range(60)],
         "loss_of": nn.CrossEntropyLoss(),
     }
-    steps, plan, trainers = code_blocks("docs/loops.md")
+    steps, plan, copies, trainers = code_blocks("docs/loops.md")
     exec(steps, names)  # noqa: S102
     assert names["operation"].plan.stages[0].method.steps == names["steps"] == 180
     names["operation"].detach()
     names["loader"] *= 3
     exec(plan, names)  # noqa: S102
     assert names["operation"].step == 180 == names["operation"].plan.active_steps
+    exec(copies, names)  # noqa: S102
+    assert names["its_operation"].step == 180
+    assert names["its_operation"].is_on(names["twin"])
     pytest.importorskip("lightning", reason="the callback is for it")
     exec(trainers, names)  # noqa: S102
     assert names["OperationCallback"].__doc__

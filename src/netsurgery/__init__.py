@@ -6,6 +6,7 @@ torch is imported only when a name that needs it is used.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING
 
 from netsurgery import errors
@@ -80,8 +81,9 @@ def __getattr__(name: str) -> object:
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("netsurgery"):
             raise
+        missing = error.name if importlib.util.find_spec("torch") else "torch"  # which is asked for after others
         raise MissingExtraError(
-            f"netsurgery.{name} needs {error.name}, which isn't installed: pip install 'netsurgery[torch]'"
+            f"netsurgery.{name} needs {missing}, which isn't installed: pip install 'netsurgery[torch]'"
         ) from error
     return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
 

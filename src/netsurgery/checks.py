@@ -34,6 +34,12 @@ def plain(value: object) -> object:
     return float(value) if isinstance(value, Real) else value
 
 
+def require_choice(setting: str, value: object, *allowed: str) -> None:
+    """One of these words."""
+    words = f"{', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}"
+    require(isinstance(value, str) and value in allowed, setting, value, words)
+
+
 def require_flag(setting: str, value: object) -> None:
     """True or False, nothing that merely counts as one."""
     require(isinstance(value, bool), setting, value, "True or False")

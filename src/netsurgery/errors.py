@@ -127,6 +127,22 @@ class LabelWarning(UserWarning):
     """No training picture has the label 0: labels perhaps begin at 1."""
 
 
+class CalibrationWarning(UserWarning):
+    """A network in fixed point is far from the one in float32, or its calibration isn't like the inputs that it gets.
+
+    >>> import warnings
+    >>> with torch.no_grad():
+    ...     for layer in (model.hidden, model.head):  # powers of two, as INQ leaves them
+    ...         weight = layer.weight.copy_(torch.randint(2, layer.weight.shape) - 0.5)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", ns.errors.CalibrationWarning)
+    ...     wrong = [images * 0]
+    ...     report = ns.pack(model, "a.nsm", example_inputs=images, activations="fixed", calibration=wrong)
+    >>> print(caught[0].message)
+    Input 'input' is 0 throughout the calibration batches: no grid can be chosen by that. Give batches of the inputs ...
+    """
+
+
 class RanksDifferWarning(UserWarning):
     """Processes that train one model together have declared different sets of connections."""
 

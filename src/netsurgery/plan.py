@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from netsurgery.checks import plain, require, require_count
 from netsurgery.errors import NetsurgeryError, PlanError
-from netsurgery.files import write_verified
+from netsurgery.files import check_target, write_verified
 from netsurgery.layers.selecting import select
 from netsurgery.methods import ALL_METHODS
 from netsurgery.methods.base import Method
@@ -142,6 +143,7 @@ class Plan:
 
         Raises as `attach` does if the plan doesn't fit the model.
         """
+        require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
         return str(select(model, self))
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,6 +153,8 @@ class Plan:
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Plan:
         """The inverse of `to_dict`. Raises PlanError that names the stage and the key at fault."""
+        if not isinstance(table, Mapping):
+            raise PlanError(f"The plan is a {type(table).__name__}; it must be a dict as Plan.to_dict() gives it.")
         _refuse_unknown(table, {"seed", "stage"}, "The plan")
         stages = table.get("stage")
         if not isinstance(stages, list) or not stages:
@@ -171,6 +175,8 @@ class Plan:
     @classmethod
     def from_toml(cls, text: str) -> Plan:
         """The inverse of `to_toml`. Raises PlanError that says what is wrong, and where."""
+        if not isinstance(text, str):
+            raise PlanError(f"The plan is a {type(text).__name__}; it must be TOML in a str. Plan.read takes a path.")
         try:
             return cls.from_dict(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
@@ -179,6 +185,7 @@ class Plan:
     @classmethod
     def read(cls, path: str | Path) -> Plan:
         """Read a TOML file. Raises PlanError that names the file."""
+        require(isinstance(path, str | os.PathLike), "path", path, "a str or a pathlib.Path")
         try:
             return cls.from_toml(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -188,6 +195,7 @@ class Plan:
 
     def write(self, path: str | Path) -> None:
         """Write a TOML file, under a temporary name first."""
+        check_target(path)
         write_verified(path, self.to_toml().encode("utf-8"), lambda written: Plan.read(written) == self)
 
 

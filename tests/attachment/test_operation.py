@@ -759,5 +759,25 @@ def test_a_model_that_holds_its_operation_can_be_copied_and_not_pickled() -> Non
     copied = copy.deepcopy(model)
     assert copied.operation is operation
     assert torch.equal(copied.weight, model.weight)
-    with pytest.raises(ns.errors.AttachmentError, match="can't be pickled"):
+    with pytest.raises(ns.errors.AttachmentError, match="can't be copied or pickled"):
         pickle.dumps(operation)
+
+
+def test_an_operation_is_never_copied_beside_its_model() -> None:
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, ns.NaiveCut(density=0.5))
+    all_three = (model, optimizer, operation)
+    for copied in (copy.copy, copy.deepcopy):
+        with pytest.raises(ns.errors.AttachmentError, match="attach the same plan where it is needed, as to copies"):
+            copied(operation)
+    for held in (all_three, [operation], {"operation": operation, "model": model}):
+        with pytest.raises(ns.errors.AttachmentError, match="can't be copied"):
+            copy.deepcopy(held)
+    twin, its_optimizer = copy.deepcopy((model, optimizer))
+    again = ns.attach(twin, its_optimizer, operation.plan)
+    again.load_state_dict(operation.state_dict())
+    its_optimizer.zero_grad()
+    twin(torch.ones(2, 4)).sum().backward()
+    its_optimizer.step()
+    assert again.density == operation.density == (twin.weight.count_nonzero() + twin.bias.count_nonzero()) / 15

@@ -330,6 +330,13 @@ def test_a_loader_without_batches_is_refused(batches: Any, tmp_path: Path) -> No
         ns.compress(given.model, batches, given.evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
 
 
+@pytest.mark.parametrize("batches", [None, 3, "x", {"x": 1}, object(), len])
+def test_what_gives_no_batches_is_refused(batches: Any, tmp_path: Path) -> None:
+    given = pictures()
+    with pytest.raises(SettingError, match=r"train_loader=.* a loader, or a list of batches as `loss` takes them"):
+        ns.compress(given.model, batches, given.evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
+
+
 def test_trainings_that_all_diverge_are_said(tmp_path: Path) -> None:
     given = pictures()
 
@@ -358,6 +365,10 @@ def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_pat
         ({"objective": "energy"}, "objective='energy' is not allowed: objective must be 'size' or 'latency'"),
         ({"methods": ["magic"]}, "methods=.*at least one of 'surgery' and 'inq'"),
         ({"methods": []}, "methods="),
+        ({"methods": 3}, "methods="),
+        ({"methods": [[]]}, "methods="),
+        ({"objective": ["size"]}, r"objective=\['size'\] is not allowed"),
+        ({"pack_options": 3}, "pack_options=3 is not allowed"),
         ({"seed": -1}, "seed=-1"),
         ({"precision": "float16"}, "precision='float16' is not allowed: precision must be 'float32' or 'bfloat16'"),
         ({"certainty": 1.0}, "certainty=1.0"),

@@ -201,3 +201,23 @@ def test_batches_come_as_loaders_give_them() -> None:
         batch_of({"y": x}, inputs)
     with pytest.raises(InputError, match="0 arrays"):
         batch_of([], inputs)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_what_is_not_finite_becomes_an_end_of_the_grid(engine: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = to_powers(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
+    x = torch.randn(50, 3)
+    packed(model, tmp_path / "a.nsm", x, ends="fixed")
+    network = ns.load(tmp_path / "a.nsm", engine=engine)
+    (first, *_) = (made for made in network.graph.nodes if made.operator == "Quantize")
+    assert first.attributes["signed"]
+    reach = np.float32(
+        (2 ** (int(str(first.attributes["bits"])) - 1) - 1) * 2.0 ** int(str(first.attributes["exponent"]))
+    )
+    for odd, instead in ((np.nan, -reach), (np.inf, reach), (-np.inf, -reach)):
+        given, same = x.numpy().copy(), x.numpy().copy()
+        given[:, 1], same[:, 1] = odd, instead
+        outputs = np.asarray(network(given))
+        assert np.isfinite(outputs).all()
+        assert np.array_equal(outputs, np.asarray(network(same)))

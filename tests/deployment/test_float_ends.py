@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import netsurgery as ns
 from netsurgery.analysis.fixed_point import fixed_layers
-from netsurgery.errors import SettingError
+from netsurgery.errors import CalibrationWarning, SettingError
 from netsurgery.graph.capture import capture
 from netsurgery.graph.end_layers import first_layers, last_layers
 from netsurgery.graph.passes import simplify
@@ -75,7 +75,8 @@ def test_an_end_stays_in_float32_where_that_takes_half_of_the_error_away(tmp_pat
     assert layers == 2
     (remark,) = report.remarks
     assert remark.startswith("The first layer stays in float32: outputs are off by ")
-    fixed, all_layers = packed(model, tmp_path / "fixed.nsm", x, ends="fixed")
+    with pytest.warns(CalibrationWarning, match="Fixed point moves outputs by"):
+        fixed, all_layers = packed(model, tmp_path / "fixed.nsm", x, ends="fixed")
     assert (all_layers, fixed.remarks) == (3, ())
     with torch.no_grad():
         exact = model(x).numpy()

@@ -452,7 +452,7 @@ def test_what_can_not_be_captured_is_refused_with_advice(
 @pytest.mark.parametrize(
     ("inputs", "error", "message"),
     [
-        (["text"], InputError, "tensors or arrays of numbers are needed"),
+        (["text"], InputError, "tensors or arrays of real numbers are needed"),
         ({"x": 1}, InputError, "example_inputs are called .x.; forward takes, .* .input."),
         ([], CaptureError, "a tuple of one tensor for each input"),
         (torch.full((2, 20), float("nan")), InputError, "only be compared on finite numbers"),

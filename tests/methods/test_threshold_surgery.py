@@ -141,3 +141,33 @@ def test_biases_can_be_left_alone() -> None:
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: object) -> None:
     with pytest.raises(ns.errors.SettingError, match=rf"{setting}=.* is not allowed"):
         ns.ThresholdSurgery(**{setting: value})
+
+
+def test_the_default_leaves_connections_of_weights_as_torch_draws_them_and_trains() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    operation = ns.attach(model, optimizer, ns.ThresholdSurgery())
+    assert all(0.1 < row.kept / row.size < 0.5 for row in operation.report() if len(row.shape) > 1)
+    x = torch.randn(256, 20)
+    labels = (x[:, :3]).argmax(1)
+    losses = []
+    for _ in range(60):
+        loss = nn.functional.cross_entropy(model(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+    assert 0.1 < operation.density < 0.6
+
+
+def test_a_threshold_above_all_weights_of_a_layer_is_warned_of_when_it_cuts() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.warns(
+        ns.errors.StarvedLayerWarning, match=r"c_rate=3 leaves no connection of 0\.weight, 2\.weight"
+    ) as told:
+        ns.attach(model, optimizer, ns.ThresholdSurgery(c_rate=3.0))
+    assert told[0].filename == __file__

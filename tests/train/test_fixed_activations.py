@@ -279,8 +279,10 @@ def test_a_copy_of_the_model_is_rounded_alike_and_no_file_holds_hooks() -> None:
     rounding = ns.FixedActivations(model, start=1)
     shown(model, 2)
     assert torch.equal(copy.deepcopy(model).eval()(x), model.eval()(x))
-    with pytest.raises(AttachmentError, match="can't be pickled"):
+    with pytest.raises(AttachmentError, match="can't be copied or pickled"):
         pickle.dumps(rounding)
+    with pytest.raises(AttachmentError, match="rounded alike, by its own hooks"):
+        copy.deepcopy((model, rounding))
 
 
 def test_packing_waits_for_the_hooks_to_be_removed(tmp_path: Path) -> None:

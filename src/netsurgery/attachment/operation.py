@@ -9,6 +9,7 @@ evaluation, state_dict, checkpoint, averaging, export) only ever meets effective
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
@@ -20,14 +21,21 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netsurgery.attachment.binding import Binding
-from netsurgery.attachment.copies import parameters_of_copy
+from netsurgery.attachment.copies import is_part_of_a_copied_module, parameters_of_copy
 from netsurgery.attachment.operation_report import starved_lines, table, warn_revived, warn_unreached
-from netsurgery.attachment.optimizer_hooks import check_latent_weights, check_owned, optimizers_of, wrappers_in
+from netsurgery.attachment.optimizer_hooks import (
+    check_latent_weights,
+    check_owned,
+    check_takes_gradients,
+    optimizers_of,
+    wrappers_in,
+)
 from netsurgery.attachment.other_optimizers import OtherOptimizers
 from netsurgery.attachment.ranks import Ranks
 from netsurgery.attachment.running_stages import RunningStages
 from netsurgery.attachment.steps import Steps, check_disjoint
 from netsurgery.attachment.succession import check_follows, warn_released
+from netsurgery.checks import require
 from netsurgery.errors import (
     AttachmentError,
     OptimizerError,
@@ -71,7 +79,8 @@ def attach(
     A finished operation that is still attached goes on holding what it has pruned: the next one may follow it.
 
     Raises LayerNotFoundError (a pattern matches nothing), AdapterError (LoRA), OptimizerError (nobody owns a selected
-    weight, two optimizers do, or one is LBFGS and the method has latent weights), NonFiniteWeightsError, PlanError,
+    weight, two optimizers do, one is LBFGS and the method has latent weights, or one is SparseAdam and gradients are
+    dense), NonFiniteWeightsError, PlanError,
     AttachmentError (another operation holds one of the weights and hasn't finished, or they are spread over processes).
     Warns (RevivedWarning) if what a detached operation had pruned may come back where this one doesn't operate, and
     (RanksDifferWarning) if another process has begun with other weights.
@@ -119,6 +128,7 @@ class Operation:
         found = select(model, plan)
         optimizers = optimizers_of(optimizer)
         check_owned(optimizers, found.stages)
+        check_takes_gradients(optimizers, found.stages, model)
         check_disjoint(optimizers, (pair for layers in found.stages for pair in tensors_of(layers)))
         check_latent_weights(optimizers, plan)
         self._earlier = [
@@ -161,6 +171,7 @@ class Operation:
 
     def is_on(self, model: nn.Module) -> bool:
         """True while it is attached and all that it operates on are parameters of this model."""
+        require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
         held = {id(parameter) for parameter in model.parameters()}
         return self._is_attached and all(id(tensor) in held for tensor in self._stages.tensors)
 
@@ -394,15 +405,20 @@ class Operation:
         self._steps.finished = saved["finished"]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Operation:
-        """Itself: it belongs to one model and optimizer. A copied model that holds it has no operation of its own."""
-        return self
+        """Itself inside of a model that is copied: the copy has no operation of its own. Else raises AttachmentError.
+
+        A copy beside those of model and optimizer would say what the originals are, and do nothing to the copies.
+        """
+        if is_part_of_a_copied_module(inspect.currentframe()):
+            return self
+        return self.__reduce__()  # type: ignore[no-any-return]
 
     def __reduce__(self) -> Any:
         """Raises AttachmentError: hooks, and what they are on, are of this process."""
         raise AttachmentError(
-            "An operation can't be pickled: it is attached to a model and an optimizer of this process. Save its "
-            "state_dict(), attach the same plan where it is needed, and load the state there; a model that holds its "
-            "operation is saved by its own state_dict()."
+            "An operation can't be copied or pickled: it is attached to one model and one optimizer, of this process. "
+            "Save its state_dict(), attach the same plan where it is needed, as to copies of both, and load the state "
+            "there; a model that holds its operation is saved by its own state_dict()."
         )
 
     def __str__(self) -> str:

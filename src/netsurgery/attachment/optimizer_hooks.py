@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
@@ -105,6 +106,20 @@ def check_owned(optimizers: Sequence[Optimizer], selection: list[list[Layer]]) -
         )
 
 
+def check_takes_gradients(optimizers: Sequence[Optimizer], selection: list[list[Layer]], model: nn.Module) -> None:
+    """Raise OptimizerError if SparseAdam owns a selected weight of dense gradients: its first step would fail."""
+    sparse = {id(module.weight) for module in model.modules() if getattr(module, "sparse", False) is True}
+    selected = {id(tensor): name for layers in selection for name, tensor in tensors_of(layers)}
+    for optimizer in optimizers:
+        owned = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+        dense = [selected[one] for one in owned if one in selected and one not in sparse]
+        if dense and any(cls.__name__ == "SparseAdam" for cls in type(optimizer).__mro__):
+            raise OptimizerError(
+                f"{type(optimizer).__name__} takes sparse gradients alone, those of Embedding(sparse=True), and "
+                f"{dense[0]} gets dense ones. Use Adam for that: where both train, give both, [sparse_adam, adam]."
+            )
+
+
 def searches_lines(optimizer: Optimizer) -> bool:
     """True for L-BFGS, torch's or another: within one step it compares gradients at many weights."""
     return any("LBFGS" in cls.__name__ for cls in type(optimizer).__mro__)
@@ -119,5 +134,5 @@ def check_latent_weights(optimizers: Sequence[Optimizer], plan: Plan) -> None:
             f"{type(searching[0]).__name__} compares gradients at many weights within one step, and {latent[0]!r} "
             "takes them at other weights than those that move: the estimate of the curvature breaks down. Use an "
             "optimizer with one gradient a step (SGD, Adam), or a method without latent weights (naive-cut, "
-            "han-pruning, inq)."
+            "han-pruning, keep-zeros, inq)."
         )

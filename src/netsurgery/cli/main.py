@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import netsurgery
 from netsurgery.cli import bench, compress, demo, evaluate, export, info, pack, plan, reproduce, run
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("netsurgery"):
             raise
-        print(f"netsurgery: this command needs {error.name}: pip install 'netsurgery[demo]'", file=sys.stderr)
+        missing = error.name if find_spec("torch") else "torch"  # which brings others, and is asked for after some
+        print(f"netsurgery: this command needs {missing}: pip install 'netsurgery[torch]'", file=sys.stderr)
         return 1
     return 0
 

@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> None:
         rounded = [] if options.weights == "exact" else [f"weights to {options.weights}"]
         rounded += ["activations to fixed point"] if options.activations == "fixed" else []
         moved = f"{' and '.join(rounded)} moved outputs by {report.rounding_difference:.1e} of the largest"
-        lines += fact("rounding", moved)
+        lines += fact("rounding", ". ".join([moved, *report.fixed_point]).removesuffix("."))
         whose += ", rounded so"
     verified = f"outputs are {whose}, to {report.difference:.1e} of the largest (allowed: {report.tolerance:.0e})"
     lines += fact("verified", verified)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from netsurgery.checks import require, require_count, require_flag
+from netsurgery.checks import require, require_choice, require_count, require_flag
 from netsurgery.compression.budget import Budget
 from netsurgery.compression.calls import Loss
 from netsurgery.compression.candidate import Objective
@@ -118,18 +118,23 @@ def compress(
     require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
     require(callable(evaluate), "evaluate", evaluate, "a function of the model")
     require(callable(loss), "loss", loss, "a function of the model and a batch")
-    require(objective in ("size", "latency"), "objective", objective, "'size' or 'latency'")
-    chosen = (methods,) if isinstance(methods, str) else tuple(methods)
-    known = bool(chosen) and all(name in METHODS for name in chosen)
+    require_choice("objective", objective, "size", "latency")
+    listed = isinstance(methods, str | list | tuple | set | frozenset)
+    chosen: tuple[Any, ...] = (methods,) if isinstance(methods, str) or not listed else tuple(methods)
+    known = bool(chosen) and all(isinstance(name, str) and name in METHODS for name in chosen)
     require(known, "methods", chosen, "at least one of 'surgery' and 'inq'")
+    several = hasattr(train_loader, "__iter__") or hasattr(train_loader, "__getitem__")
+    several = several and not isinstance(train_loader, str | bytes | Mapping)
+    require(several, "train_loader", type(train_loader).__name__, "a loader, or a list of batches as `loss` takes them")
     require(optimizer is None or callable(optimizer), "optimizer", optimizer, "a function of parameters")
-    require(precision in PRECISIONS, "precision", precision, "'float32' or 'bfloat16'")
+    require_choice("precision", precision, *PRECISIONS)
     require_flag("resume", resume)
     require(not resume or out is not None, "resume", resume, "False without `out`", "name the folder of the search")
     require(any(True for _ in model.parameters()), "model", type(model).__name__, "one with parameters")
     cast = precision == "float32" or any(one.dtype == torch.float32 for one in model.parameters())
     allowed = "'float32' for a model without float32 weights"
     require(cast, "precision", precision, allowed, "autocast leaves others alone")
+    require(isinstance(pack_options, Mapping | None), "pack_options", pack_options, "a dict of settings of pack")
     unknown = sorted(set(pack_options or {}) - PACK_OPTIONS)
     require(not unknown, "pack_options", unknown, f"of {', '.join(sorted(PACK_OPTIONS))}")
     identity = {

@@ -28,7 +28,7 @@ from netsurgery.compression.teaching import Precision, loss_of
 from netsurgery.compression.training import DivergedError, Trainer, set_training
 from netsurgery.compression.uses import uses_of
 from netsurgery.deployment.packing import pack
-from netsurgery.errors import DataError, InputError, NetsurgeryError, SettingError, UnpackedWarning
+from netsurgery.errors import CalibrationWarning, DataError, InputError, NetsurgeryError, SettingError, UnpackedWarning
 from netsurgery.evaluation_mode import evaluating
 from netsurgery.graph.capture import array_of, in_forwards_order
 from netsurgery.layers.selecting import select
@@ -241,8 +241,9 @@ class Workshop:
         path = self.folder.packed_path(made.number)
         beside = self.folder.fixed_path(made.number)
         try:
-            with evaluating(self.model):
+            with evaluating(self.model), warnings.catch_warnings():
                 calibration = self._calibration()
+                warnings.simplefilter("ignore", CalibrationWarning)  # `evaluate` judges that
                 report = pack(
                     self.model,
                     beside,

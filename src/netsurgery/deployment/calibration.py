@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from netsurgery.checks import require
+from netsurgery.deployment.fixed_error import FixedError, Range, error_of, outputs_on, range_of
 from netsurgery.deployment.float_ends import Ends, with_ends
+from netsurgery.deployment.functions_behind import FunctionsBehind
 from netsurgery.errors import InputError, SettingError
 from netsurgery.graph.capture import array_of
-from netsurgery.graph.fixed_layers import Point, WholeLayer, fixed, points, whole_layers
+from netsurgery.graph.fixed_layers import Point, WholeLayer, fixed, is_shown, points, reaching, whole_layers
 from netsurgery.graph.fixed_point import EXACT, highest
 from netsurgery.graph.grid_choice import FARTHEST_UNIT, FEWEST_BITS, MOST_BITS, Choice, least_error
 from netsurgery.graph.ir import Array, Graph, Input
+from netsurgery.graph.value_types import ValueType
 from netsurgery.packed.format import MOST_OUTPUTS
 from netsurgery.packed.writer import encode
 from netsurgery.runtime.inputs import converted
@@ -24,19 +28,22 @@ from netsurgery.runtime.session import Session
 
 _SAMPLE = 2**16
 """Entries of a value that are kept from each batch."""
-_HELD = 4
-"""Batches that networks are compared on."""
+_HELD, _MOST_HELD, _HELD_NUMBERS = 4, 64, 2**20
+"""Batches that networks are compared on: the first ones, so many, or more while their inputs hold few numbers."""
 
 
 @dataclass(frozen=True)
 class FixedPoint:
     """A network in fixed point, and what became of it.
 
-    graph: the network; remarks: what stays as it was, in sentences.
+    graph: the network; remarks: what stays as it was, in sentences; error: how far its outputs lie from those in
+    float32, on the first batches; ranges: the least and the largest number of each input in float32, on all batches.
     """
 
     graph: Graph
     remarks: tuple[str, ...]
+    error: FixedError
+    ranges: Mapping[str, Range]
 
 
 def calibrated(
@@ -48,7 +55,8 @@ def calibrated(
     """The network with activations in fixed point, as far as its weights are powers of two.
 
     batches: of inputs, in their order; the more like those that the network is meant for, the better. Scales are
-    powers of two, one for each value, of least squared error over a sample of each batch. grids: name of a layer's
+    powers of two, one for each value, of least squared error over a sample of each batch: of the value where a layer
+    reads it, behind the functions that read it elsewhere. grids: name of a layer's
     weight -> the grid of what it reads, in the place of one that is chosen here. ends: whether the first and the last
     layers stay in float32 (`pack`). Raises SettingError if no layer's weights are powers of two, no batch is given, or
     sums of a given grid aren't exact; InputError for batches that the network doesn't take.
@@ -60,17 +68,23 @@ def calibrated(
             f"activations='fixed' adds where weights are powers of two; none of the {with_weights} layers' are. Train "
             "with netsurgery.INQ first, without mantissa bits, or leave activations='float'."
         )
-    given = _checked(grids or {}, layers)
+    given = _checked({} if grids is None else grids, layers)
     wanted = list(dict.fromkeys([name for point in points(graph, layers) for name in point.values] + list(layers)))
     held: list[Sequence[Array]] = []
-    seen = _observed(graph, wanted, _holding(batches, held))
+    ranges: dict[str, Range] = {}
+    seen = _observed(graph, wanted, _holding(batches, held), ranges)
+    behind = FunctionsBehind(graph, [output for output in layers if not is_shown(graph, output)], held)
+
+    @cache
+    def of_sums(output: str) -> Choice:
+        return behind.choice(output, reaching(seen[output].largest, is_shown(graph, output)))
 
     def in_fixed_point(those: Mapping[str, WholeLayer]) -> Graph:
         chosen: dict[str, Choice] = {}
         for point in points(graph, those):
             choice = _given(point, given) or _chosen(point, [seen[name] for name in point.values])
             chosen.update(dict.fromkeys(point.values, choice))
-        return fixed(graph, those, chosen, lambda name: seen[name].largest)
+        return fixed(graph, those, chosen, of_sums)
 
     made = with_ends(graph, layers, in_fixed_point, held, ends)
     left = with_weights - len(layers)
@@ -82,11 +96,29 @@ def calibrated(
         remarks.append(
             f"{', '.join(unused[:3])}{', ...' if len(unused) > 3 else ''}: no layer in fixed point has that weight."
         )
-    return FixedPoint(made.graph, (*remarks, *made.remarks))
+    error = error_of(outputs_on(made.graph, held), outputs_on(graph, held))
+    return FixedPoint(made.graph, (*remarks, *made.remarks), error, ranges)
+
+
+def check_batches(given: object) -> None:
+    """Raise SettingError for what is no list of batches, or anything else that batches can be taken from."""
+    kind = f"a {type(given).__name__}"
+    if isinstance(given, np.ndarray) or hasattr(given, "detach"):
+        kind = f"one {'array' if isinstance(given, np.ndarray) else 'tensor'}"
+    elif not isinstance(given, str | bytes | Mapping) and (hasattr(given, "__iter__") or hasattr(given, "__getitem__")):
+        return
+    raise SettingError(
+        f"calibration is {kind}: give a list of batches, such as [X], or a loader that gives inputs of the network."
+    )
 
 
 def _checked(grids: Mapping[str, Choice], layers: Mapping[str, WholeLayer]) -> Mapping[str, Choice]:
     """Grids that someone gives. Raises SettingError for what is none, or on which sums of a layer could round."""
+    if not isinstance(grids, Mapping):
+        raise SettingError(
+            f"grids is a {type(grids).__name__}; it must be a dict of grids by the name of a layer's weight, as "
+            "FixedActivations.grids."
+        )
     for name, one in grids.items():
         fits = isinstance(one, Choice) and FEWEST_BITS <= one.bits <= MOST_BITS and abs(one.exponent) <= FARTHEST_UNIT
         require(fits, f"grids[{name!r}]", one, "a grid as FixedActivations.grids has it")
@@ -111,8 +143,10 @@ def _given(point: Point, grids: Mapping[str, Choice]) -> Choice | None:
 
 def _holding(batches: Iterable[Sequence[Array]], held: list[Sequence[Array]]) -> Iterator[Sequence[Array]]:
     """The batches, of which the first are kept to compare networks on."""
+    numbers = 0
     for batch in batches:
-        if len(held) < _HELD:
+        numbers += sum(np.size(array) for array in batch)
+        if len(held) < _HELD or (len(held) < _MOST_HELD and numbers <= _HELD_NUMBERS):
             held.append(batch)
         yield batch
 
@@ -126,8 +160,10 @@ class _Seen:
     sample: list[npt.NDArray[np.float64]] = field(default_factory=list)
 
 
-def _observed(graph: Graph, names: Sequence[str], batches: Iterable[Sequence[Array]]) -> dict[str, _Seen]:
-    """What these values are, as the engine computes them. Inputs are looked at as they come."""
+def _observed(
+    graph: Graph, names: Sequence[str], batches: Iterable[Sequence[Array]], ranges: dict[str, Range]
+) -> dict[str, _Seen]:
+    """What these values are, as the engine computes them. Inputs are looked at as they come, and put into `ranges`."""
     seen = {name: _Seen() for name in names}
     generator = np.random.default_rng(0)
     inputs = [given.name for given in graph.inputs]
@@ -138,6 +174,11 @@ def _observed(graph: Graph, names: Sequence[str], batches: Iterable[Sequence[Arr
     for batch in batches:
         any_given = True
         values: dict[str, Array] = {name: np.asarray(array) for name, array in zip(inputs, batch, strict=True)}
+        for given in graph.inputs:
+            if given.type is ValueType.FLOAT32:
+                low, high = range_of(values[given.name])
+                before = ranges.get(given.name, (low, high))
+                ranges[given.name] = (min(low, before[0]), max(high, before[1]))
         for part, session in zip(parts, sessions, strict=True):
             outputs = session(*batch)
             values.update(zip(part, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))

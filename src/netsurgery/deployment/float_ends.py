@@ -6,15 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from netsurgery.deployment.fixed_error import error_of, outputs_on
 from netsurgery.errors import SettingError
 from netsurgery.graph.end_layers import first_layers, last_layers
 from netsurgery.graph.fixed_layers import WholeLayer
 from netsurgery.graph.ir import Array, Graph
-from netsurgery.packed.writer import encode
-from netsurgery.runtime.session import Session
 
 Ends: TypeAlias = Literal["auto", "fixed", "float"]
 
@@ -58,8 +54,12 @@ def with_ends(
             )
         return WithEnds(in_fixed_point(rest), ("The first and the last layer stay in float32, as asked.",))
     whole = in_fixed_point(layers)
-    expected = _outputs(graph, batches)
-    before = _error(whole, batches, expected)
+    expected = outputs_on(graph, batches)
+
+    def error_in(made: Graph) -> float:
+        return error_of(outputs_on(made, batches), expected).share
+
+    before = error_in(whole)
     if before < NOTICED:
         return WithEnds(whole)
     tried = {"first": first, "last": last}
@@ -70,7 +70,7 @@ def with_ends(
             rest = _without(layers, those.union(*(tried[one] for one in kept)))
             if name not in kept and rest:
                 made = in_fixed_point(rest)
-                found.append((_error(made, batches, expected), name, made))
+                found.append((error_in(made), name, made))
         least, name, made = min(found, key=lambda one: one[0], default=(error, "", best))
         if least >= WORTH * error:
             break
@@ -89,23 +89,3 @@ def with_ends(
 
 def _without(layers: Mapping[str, WholeLayer], those: set[str]) -> dict[str, WholeLayer]:
     return {output: layer for output, layer in layers.items() if output not in those}
-
-
-def _outputs(graph: Graph, batches: Sequence[Sequence[Array]]) -> list[npt.NDArray[np.float64]]:
-    """Each output of a network over all batches, flat."""
-    session = Session(encode(graph))
-    found = []
-    for batch in batches:
-        outputs = session(*batch)
-        found.append(outputs if isinstance(outputs, tuple) else (outputs,))
-    return [np.concatenate([one.reshape(-1) for one in parts]).astype(np.float64) for parts in zip(*found, strict=True)]
-
-
-def _error(graph: Graph, batches: Sequence[Sequence[Array]], expected: Sequence[npt.NDArray[np.float64]]) -> float:
-    """Of the output that lies farthest from what is expected: the root mean square, as a share of its own."""
-    shares = [
-        np.square(found - wanted).mean() / max(np.square(wanted).mean(), np.finfo(np.float64).tiny)
-        for found, wanted in zip(_outputs(graph, batches), expected, strict=True)
-        if wanted.size
-    ]
-    return float(np.sqrt(max(shares, default=0.0)))

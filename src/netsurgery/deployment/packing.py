@@ -10,8 +10,9 @@ torch module, .pt2, .onnx ──capture──▶ graph ──passes──▶ gra
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,14 +20,15 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.checks import require
-from netsurgery.deployment.calibration import batch_of, calibrated
+from netsurgery.checks import is_number, require, require_choice, require_flag
+from netsurgery.deployment.calibration import batch_of, calibrated, check_batches
 from netsurgery.deployment.comparison import TOLERANCE, Difference, compared, largest_difference
+from netsurgery.deployment.fixed_error import FixedError, error_of, oddities
 from netsurgery.deployment.float_ends import Ends
 from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.deployment.other_sizes import Answer, compared_elsewhere
 from netsurgery.deployment.separate_process import asked_apart
-from netsurgery.errors import CaptureError, SettingError, VerificationError
+from netsurgery.errors import CalibrationWarning, CaptureError, SettingError, VerificationError
 from netsurgery.files import check_target, replacing
 from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.graph.examples import sizes_of_axes
@@ -64,7 +66,11 @@ class PackReport:
     fixed: which axes could not be open, though nobody asked for them to be fixed, and what forces that, in sentences;
     remarks: what the file computes otherwise than the model, by its nature, in sentences: a model in float16 is run
     in float32, values of a quantised one aren't rounded;
-    tolerance: the difference that was allowed, more than usual where rounding alone moves the outputs further.
+    tolerance: the difference that was allowed, more than usual where rounding alone moves the outputs further;
+    metric_before, metric_after: what `evaluate` says of the network in float32 and in fixed point;
+    calibration_error, example_error: how far outputs in fixed point lie from those in float32, on the first calibration
+    batches and on the example inputs, if there were any: `share` is the root mean square as a share of that of the
+    outputs, `typical` the median of the same of each example alone. None where nothing is in fixed point.
 
     >>> report = ns.pack(model, "network.nsm", example_inputs=images, weights="bfloat16")
     >>> report.dense_bytes  # 263 parameters as float32
@@ -89,6 +95,8 @@ class PackReport:
     tolerance: float = TOLERANCE
     metric_before: float | None = None
     metric_after: float | None = None
+    calibration_error: FixedError | None = None
+    example_error: FixedError | None = None
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -109,8 +117,17 @@ class PackReport:
         return (
             f"{self.path}: {self.size_bytes:,} bytes{self._comparison()}; {self.connections:,} connections{batch}\n"
             f"Verified: its outputs are those of {whose}, to {self.difference:.1e} of the largest."
-            f"{self._allowance()}" + "".join(f"\n{remark}" for remark in (*self.fixed, *self.remarks))
+            f"{self._allowance()}"
+            + "".join(f"\n{remark}" for remark in (*self.fixed_point, *self.fixed, *self.remarks))
         )
+
+    @property
+    def fixed_point(self) -> tuple[str, ...]:
+        """What fixed point costs, in sentences; none where nothing is in fixed point."""
+        if self.calibration_error is None:
+            return ()
+        also = "" if self.example_error is None else f", by {self.example_error} on the example inputs"
+        return (f"Fixed point moves outputs by {self.calibration_error} on the calibration batches{also}.",)
 
     def _allowance(self) -> str:
         """Nothing to say of a network that doesn't magnify rounding."""
@@ -170,7 +187,10 @@ def pack(
         them: 8 to 12 bits, scales that are powers of two. Such layers only add, and give the same bits on every
         processor. Lossy, on request only.
     calibration: batches of inputs, each a tensor or array, or a sequence of them, that scales are chosen on; needed
-        for "fixed". Some hundred examples do.
+        for "fixed". Some hundred examples do, of the kind that the network is meant for. The report says how far
+        outputs in fixed point lie from those in float32; a CalibrationWarning is given where that is more than a tenth
+        of them (root mean square, of all or of half of the examples), where an input is 0 in all batches, and where
+        example_inputs lie outside of what they are in the batches, by more than half of the largest number there.
     grids: `FixedActivations.grids`, the grids that a network was trained with, which are then those of what the layers
         read; name of a layer's weight -> grid. Where there is none, one is chosen by calibration.
     ends: "fixed" or "float": whether the first and the last layers, those before and behind which no other has weights,
@@ -194,10 +214,13 @@ def pack(
     >>> print(ns.pack(model, "network.nsm", example_inputs=images))
     network.nsm: ... bytes...
     """
-    if weights not in ("exact", "float16", "bfloat16"):
-        raise SettingError(f"weights={weights!r} is not allowed: weights must be 'exact', 'float16' or 'bfloat16'.")
-    require(activations in ("float", "fixed"), "activations", activations, "'float' or 'fixed'")
-    require(ends in ("auto", "fixed", "float"), "ends", ends, "'auto', 'fixed' or 'float'")
+    require_choice("weights", weights, "exact", "float16", "bfloat16")
+    require_choice("activations", activations, "float", "fixed")
+    require_choice("ends", ends, "auto", "fixed", "float")
+    require_flag("names", names)
+    require(isinstance(input_shapes, Mapping | None), "input_shapes", input_shapes, "a dict of shapes by input name")
+    require(isinstance(input_values, Mapping | None), "input_values", input_values, "a dict of numbers by input name")
+    require(evaluate is None or callable(evaluate), "evaluate", evaluate, "a function of a network")
     only_fixed = any((calibration is not None, evaluate is not None, grids is not None, ends != "auto"))
     if activations == "fixed" and calibration is None:
         raise SettingError("activations='fixed' needs calibration: batches of inputs.")
@@ -206,6 +229,8 @@ def pack(
             "activations='float' takes neither calibration nor evaluate, grids and ends: they are for "
             "activations='fixed'."
         )
+    if calibration is not None:
+        check_batches(calibration)
     check_target(path)
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
@@ -230,16 +255,23 @@ def pack(
         rounding_difference = largest_difference(rounded_outputs, expected)
         expected = rounded_outputs  # what is lost by request isn't the file's fault
         graph = simplify(graph, reference.run_node)
-    metric_before = metric_after = None
+    metric_before = metric_after = calibration_error = example_error = None
     if calibration is not None:
         _difference(graph, examples, expected, whose, path)
         fixed_point = calibrated(graph, (batch_of(batch, graph.inputs) for batch in calibration), grids, ends)
-        metric_before = None if evaluate is None else float(evaluate(Session(encode(graph))))
+        metric_before = _metric(evaluate, graph)
         graph, remarks = fixed_point.graph, (*remarks, *fixed_point.remarks)
         rounded_outputs = _run(graph, examples)
         rounding_difference = largest_difference(rounded_outputs, expected)
+        calibration_error = fixed_point.error
+        given: dict[str, Array] = {}
+        if example_inputs is not None:  # else examples are random numbers
+            given = _feeds(graph, examples)
+            example_error = error_of([rounded_outputs], [tuple(expected)])
+        for oddity in oddities(fixed_point.ranges, given, calibration_error, example_error):
+            warnings.warn(oddity, CalibrationWarning, stacklevel=2)
         expected = rounded_outputs
-        metric_after = None if evaluate is None else float(evaluate(Session(encode(graph))))
+        metric_after = _metric(evaluate, graph)
     with replacing(path) if writes else nullcontext() as temporary:
         if temporary is not None:
             with temporary.open("wb") as file:
@@ -272,7 +304,25 @@ def pack(
         found.allowed,
         metric_before,
         metric_after,
+        calibration_error,
+        example_error,
     )
+
+
+def _metric(evaluate: Callable[[Session], float] | None, graph: Graph) -> float | None:
+    """What the caller's function says of a network. Raises SettingError where that is no number."""
+    if evaluate is None:
+        return None
+    value: object = evaluate(Session(encode(graph)))
+    if hasattr(value, "item") and getattr(value, "size", None) != 0:
+        with suppress(ValueError, TypeError, RuntimeError):  # of several numbers
+            value = value.item()
+    if not is_number(value):
+        raise SettingError(
+            f"evaluate gave {value!r}, a {type(value).__name__}, and has to give a finite number: the metric of the "
+            "network that it is called with."
+        )
+    return float(value)  # type: ignore[arg-type]
 
 
 def _captured(model: Any, example_inputs: Any, choices: Choices) -> tuple[Captured, tuple[Answer, ...]]:

@@ -343,6 +343,7 @@ def array_of(given: Any, whose: str = "example_inputs") -> Array:
     """
     if getattr(given, "is_meta", False):
         raise InputError(f"{whose} hold a tensor on the meta device, which has no numbers: give real ones.")
+    _refuse_masked(given, whose)
     if isinstance(given, list | tuple | Mapping) and any(_has_axes(leaf) for leaf in _flat(given)):
         raise InputError(
             f"{whose} hold a {type(given).__name__} of tensors for one input; each input has to be one tensor: wrap "
@@ -360,6 +361,26 @@ def array_of(given: Any, whose: str = "example_inputs") -> Array:
     except ValueError as error:
         raise InputError(f"{whose} hold lists of unequal lengths; tensors or arrays of numbers are needed.") from error
     if array.dtype.kind not in "fiub":
-        raise InputError(f"{whose} hold a {type(given).__name__}; tensors or arrays of numbers are needed.")
-    kind = np.dtype(np.float32) if type_of(array.dtype) is None else array.dtype
-    return np.ascontiguousarray(array, kind).reshape(array.shape)
+        of = f" of {array.dtype}" if _has_axes(given) else ""
+        raise InputError(f"{whose} hold a {type(given).__name__}{of}; tensors or arrays of real numbers are needed.")
+    if type_of(array.dtype) is None:
+        return _in_float32(array, whose)
+    return np.ascontiguousarray(array).reshape(array.shape)
+
+
+def _refuse_masked(given: object, whose: str) -> None:
+    if isinstance(given, np.ma.MaskedArray):
+        raise InputError(f"{whose} hold a masked array, and a network has no mask: give plain numbers, x.filled(0).")
+
+
+def _in_float32(array: npt.NDArray[Any], whose: str) -> Array:
+    """Numbers of another type as float32. Raises InputError for a finite one beyond all of those."""
+    with np.errstate(over="ignore"):
+        made = np.ascontiguousarray(array, np.float32).reshape(array.shape)
+    beyond = np.isinf(made) & np.isfinite(array)
+    if beyond.any():
+        raise InputError(
+            f"{whose} hold {array[beyond].flat[0]:.4g}, which is beyond float32: give numbers within "
+            f"± {np.finfo(np.float32).max:.3g}."
+        )
+    return made

@@ -23,8 +23,8 @@ from netsurgery.graph.weights import Powers, Weights, matrix_shape
 SHORT = 2**15 - 1
 """The largest sum that 16 bits hold, whatever its sign."""
 _WIDE_BITS, _WIDEST_BITS = 12, 25
-"""Of a layer's output that others read before it is rounded, and of one that is the network's own. 12: finer than what
-they are rounded to afterwards, and still what products of 16 bits make (requantization.py)."""
+"""Of a layer's output that functions read, and of one that is the network's own. 12: finer than what they are rounded
+to afterwards, and still what products of 16 bits make (requantization.py)."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def fixed(
     graph: Graph,
     layers: Mapping[str, WholeLayer],
     chosen: Mapping[str, Choice],
-    largest: Callable[[str], float],
+    of_sums: Callable[[str], Choice],
 ) -> Graph:
-    """The graph in fixed point. chosen: value -> its grid; largest: the largest magnitude that a layer's output had.
+    """The graph in fixed point. chosen: value -> its grid; of_sums: a layer's output that isn't among them -> its grid.
 
     Names of values stay; those of layers' exact sums are new.
     """
@@ -173,8 +173,7 @@ def fixed(
                 return cut.output, choice
             settled.add(cut.output)
             return output, choice
-        bits = _WIDE_BITS if output in readers and output not in graph.outputs else _WIDEST_BITS
-        return output, Choice(finest(2 * largest(output), highest(bits, signed=True)), bits, True)
+        return output, of_sums(output)
 
     rounded = {given.name: unlike(f"{given.name} rounded", names) for given in graph.inputs if given.name in chosen}
     shapes = graph.shapes()
@@ -210,6 +209,17 @@ def fixed(
     changed = graph.replaced(nodes=tuple(nodes), constants=constants)
     used = changed.uses()
     return requantized(changed.replaced(constants={name: held for name, held in constants.items() if used[name]}))
+
+
+def is_shown(graph: Graph, output: str) -> bool:
+    """True for a layer's output that is one of the network's, or that nothing reads: its own error is what counts."""
+    return output in graph.outputs or not graph.uses()[output]
+
+
+def reaching(largest: float, shown: bool) -> Choice:
+    """The grid of a layer's sums that reaches twice the largest one seen: other inputs give larger ones."""
+    bits = _WIDEST_BITS if shown else _WIDE_BITS
+    return Choice(finest(2 * largest, highest(bits, signed=True)), bits, True)
 
 
 def _is_cut(made: Node, choice: Choice) -> bool:

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, NamedTuple, final
 import torch
 from torch import Tensor
 
-from netsurgery.checks import is_number, require, require_count, require_flag
+from netsurgery.checks import is_number, require, require_choice, require_count, require_flag
 from netsurgery.errors import NonFiniteWeightsError, StarvedLayerWarning
 from netsurgery.methods.base import Layer, Method, tensors_of, weights_of
 from netsurgery.methods.blocks import ROW_BLOCK, as_number, blocks, row_blocks, rows_of
@@ -127,8 +127,8 @@ class INQ(Method[QuantizationState]):
         ends = rising and (not self.portions or self.portions[-1] == 1)
         require(ends, "portions", self.portions, "shares above 0 that rise strictly and end with 1", "or left out")
         object.__setattr__(self, "portions", tuple(self.portions))
-        require(self.largest_power in ("fitted", "paper"), "largest_power", self.largest_power, "'fitted' or 'paper'")
-        require(self.order in ("largest", "random"), "order", self.order, "'largest' or 'random'")
+        require_choice("largest_power", self.largest_power, "fitted", "paper")
+        require_choice("order", self.order, "largest", "random")
         require_flag("per_channel", self.per_channel)
         require_flag("biases", self.biases)
         require_count("mantissa_bits", self.mantissa_bits, minimum=0, maximum=self.bits - 2)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
+from numbers import Real
+
+from netsurgery.checks import require
 
 MAGIC = b"NSM"
 VERSION = 1
@@ -194,6 +198,12 @@ class Limits:
 
     elements: int | None = None
     value_elements: int = 2**28
+
+    def __post_init__(self) -> None:
+        for setting, value in (("elements", self.elements), ("value_elements", self.value_elements)):
+            number = isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+            allowed = "a number" + ", or None" * (setting == "elements")
+            require(number or (value is None and setting == "elements"), setting, value, allowed)
 
     def elements_for(self, size_bytes: int) -> int:
         """The bound on constants for a file of this size."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from netsurgery import _native
+from netsurgery.checks import require
 from netsurgery.errors import FileLimitError
 from netsurgery.graph.extents import Above, Extent, Factor, Quotient
 from netsurgery.graph.ir import Graph, Input, Node
@@ -109,6 +110,7 @@ def counted(limits: Limits | None) -> tuple[int, int]:
 
     There, 0 elements are what the size of the file grants, and nothing is granted below 0.
     """
+    require(isinstance(limits, Limits | None), "limits", limits, "netsurgery.Limits, or None")
     granted = Limits() if limits is None else limits
     elements = 0 if granted.elements is None else _within_64_bits(granted.elements) or -1
     return elements, _within_64_bits(granted.value_elements)

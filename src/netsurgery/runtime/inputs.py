@@ -69,12 +69,37 @@ def _check_shape(
             )
 
 
+def refuse_masked(whose: str, value: object) -> None:
+    """Raise InputError for a masked array: what is masked are numbers to whoever looks at the data alone."""
+    if type(value) is not np.ndarray and isinstance(value, np.ma.MaskedArray):
+        raise InputError(
+            f"{whose} is a masked array, and a network has no mask: give plain numbers, x.filled(0) with what is to "
+            "stand for those that are masked, or x.data."
+        )
+
+
+def in_float32(whose: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The numbers as float32, contiguous. Raises InputError for a finite one that is beyond all of those."""
+    with np.errstate(over="ignore"):
+        rounded = np.require(array, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
+    if array.dtype.kind == "f" and array.dtype.itemsize > rounded.dtype.itemsize:
+        beyond = np.isinf(rounded) & np.isfinite(array)
+        if beyond.any():
+            raise InputError(
+                f"{whose} holds {array[beyond].flat[0]:.4g}, which is beyond float32: give numbers within "
+                f"± {np.finfo(np.float32).max:.3g}."
+            )
+    return rounded
+
+
 def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
     """An array-like with entries of the input's type, contiguous.
 
-    Numbers become float32; whole ones so large that float32 may round them are refused. Where the input takes whole
+    Numbers become float32; whole ones so large that float32 may round them, others beyond its largest number, and
+    masked arrays are refused. Where the input takes whole
     numbers, they come from types that its type holds all of. Raises InputError for others.
     """
+    refuse_masked(f"input {one.name!r}", value)
     try:
         array = np.asarray(without_torch(value))
     except (
@@ -100,6 +125,8 @@ def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
                 f"input {one.name!r} is float32, which would round a whole number such as {beyond[0]}: give numbers "
                 f"within ± {WHOLE_IN_FLOAT32:,}, or, if rounding is meant, numpy.asarray(x, numpy.float32)."
             )
+    if one.type is ValueType.FLOAT32:
+        return in_float32(f"input {one.name!r}", array)
     return np.require(array, one.type.dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from netsurgery import _native
-from netsurgery.checks import require, require_count
+from netsurgery.checks import require, require_choice, require_count
 from netsurgery.errors import InputError, PackedFileError
 from netsurgery.graph.ir import Array, Graph, Input, rule
 from netsurgery.graph.value_types import TYPE_OF_CODE
 from netsurgery.packed.format import HEADER_BYTES, MAGIC, Limits
 from netsurgery.packed.reader import Packed, counted, decode, in_words_of_python
 from netsurgery.runtime import reference
-from netsurgery.runtime.inputs import checked_sizes, converted, shown
+from netsurgery.runtime.inputs import checked_sizes, converted, refuse_masked, shown
 
 Engine: TypeAlias = Literal["native", "reference"]
 Outputs: TypeAlias = "Array | tuple[Array, ...]"
@@ -54,7 +54,9 @@ class Session:
     def __init__(
         self, content: bytes, threads: int | None = None, engine: Engine = "native", limits: Limits | None = None
     ) -> None:
-        require(engine in ("native", "reference"), "engine", engine, "'native' or 'reference'")
+        what = "bytes, those of an .nsm file; netsurgery.load takes its path"
+        require(isinstance(content, bytes), "content", type(content).__name__, what)
+        require_choice("engine", engine, "native", "reference")
         threads = _plain(threads)
         if threads is not None:
             require_count("threads", threads)
@@ -81,13 +83,22 @@ class Session:
         """The network itself."""
         return self.packed.graph
 
-    def __call__(self, *arrays: npt.ArrayLike) -> Outputs:
+    def __call__(self, *arrays: npt.ArrayLike, **named: Any) -> Outputs:
         """Run the network on one array for each input, in order; float16, float64 and whole numbers are made float32.
 
         An input of whole numbers takes those only. Returns the output, or a tuple if there are several. Raises
         InputError for another count, shape or type, for sizes that the network can't run at, for a whole number so
-        large that float32 may round it, and for one that is no row of the table which it is looked up in.
+        large that float32 may round it, for one that is no row of the table which it is looked up in, for numbers
+        beyond float32, and for masked arrays.
         """
+        if named:
+            raise InputError(
+                f"{', '.join(f'{name}=...' for name in named)} is given by name; a network is called with arrays in "
+                f"order. By name: run({{{', '.join(f'{given.name!r}: ...' for given in self.inputs)}}})."
+            )
+        for given in arrays:
+            if type(given) is not np.ndarray:
+                refuse_masked("an array", given)  # the engine reads memory, and sees no mask
         outputs = self._run(arrays)
         return self._of_converted(arrays) if outputs is None else outputs
 

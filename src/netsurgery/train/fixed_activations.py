@@ -9,6 +9,7 @@ packed network. Outputs of layers are sums there, which keep 16 bits or more: th
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -19,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 
+from netsurgery.attachment.copies import is_part_of_a_copied_module
 from netsurgery.attachment.other_optimizers import uncompiled
-from netsurgery.checks import require_count
+from netsurgery.checks import require, require_count
 from netsurgery.errors import AttachmentError, LayerNotFoundError, NonFiniteWeightsError, StateError
 from netsurgery.graph.grid_choice import FEWEST_BITS, MOST_BITS, Choice, least_error
 from netsurgery.methods.saved_state import check_keys
@@ -73,6 +75,9 @@ class FixedActivations:
     """
 
     def __init__(self, model: nn.Module, bits: int = 8, *, start: int = OBSERVED, skip: tuple[str, ...] = ()) -> None:
+        require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
+        patterns = isinstance(skip, list | tuple) and all(isinstance(one, str) for one in skip)
+        require(patterns, "skip", skip, "a tuple of patterns of layers' names", 'for one pattern write ("head*",)')
         require_count("bits", bits, minimum=FEWEST_BITS, maximum=MOST_BITS)
         require_count("start", start)
         if hasattr(model, "_orig_mod"):
@@ -154,14 +159,17 @@ class FixedActivations:
         self.passes, self.grids, self._seen = passes, grids, seen
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FixedActivations:
-        """Itself: copies of a model, as averages keep them, are rounded alike."""
-        return self
+        """Itself inside of a model that is copied, as averages are, and rounded alike. Else raises AttachmentError."""
+        if is_part_of_a_copied_module(inspect.currentframe()):
+            return self
+        return self.__reduce__()  # type: ignore[no-any-return]
 
     def __reduce__(self) -> Any:
         """Raises AttachmentError: hooks are of this process."""
         raise AttachmentError(
-            "Fixed activations can't be pickled: they are hooks on a model of this process. Save the state_dict() of "
-            "both, or remove() them first."
+            "Fixed activations can't be copied or pickled by themselves: they are hooks on a model of this process. "
+            "Save the state_dict() of both, or remove() them first. A copy of the model is rounded alike, by its own "
+            "hooks."
         )
 
     def _begin(self, module: nn.Module, *_: object) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from netsurgery.attachment.other_optimizers import uncompiled
-from netsurgery.checks import require_count
+from netsurgery.checks import require, require_count
 from netsurgery.errors import DataError, LayerNotFoundError
 from netsurgery.evaluation_mode import evaluating
 
@@ -54,10 +54,14 @@ def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = N
     >>> ns.recalibrate(model, loader, batches=20)
     20
     """
+    require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
     if batches is not None:
         require_count("batches", batches)
     if isinstance(inputs, Tensor):
         raise DataError("inputs is one tensor, whose entries would be taken for batches: give [inputs], or a loader.")
+    several = hasattr(inputs, "__iter__") or hasattr(inputs, "__getitem__")
+    if isinstance(inputs, str | bytes | Mapping) or not several:
+        raise DataError(f"inputs is a {type(inputs).__name__}: give a list of batches, or a loader.")
     model = getattr(model, "_orig_mod", model)  # compiled code doesn't call hooks that are registered later
     tracking = {name: layer for name, layer in model.named_modules() if _tracks(layer)}
     if not tracking:

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from netsurgery.checks import require
 from netsurgery.errors import LayerNotFoundError, SettingError
 from netsurgery.transforms.fastfood import Fastfood
 
@@ -35,6 +36,11 @@ def with_fastfood(model: nn.Module, layers: Sequence[str] = ("*",)) -> nn.Module
     >>> network.fc1
     Fastfood(784, 300, bias=True)
     """
+    require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
+    named = isinstance(layers, str) or (
+        isinstance(layers, list | tuple | set | frozenset) and all(isinstance(one, str) for one in layers)
+    )
+    require(named, "layers", layers, "a list of names of layers, or of patterns of them")
     linear = {
         name: module
         for name, module in model.named_modules(remove_duplicate=False)
