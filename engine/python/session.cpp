@@ -130,6 +130,7 @@ class PySession {
     }
     const nb::module_ numpy = nb::module_::import_("numpy");
     empty_ = numpy.attr("empty");
+    array_type_ = numpy.attr("ndarray");
     for (const int output : graph().outputs) types_.push_back(numpy.attr("dtype")(entry_of(graph().type(output)).name));
   }
   ~PySession() {
@@ -205,6 +206,7 @@ class PySession {
     Few<const void*> inputs(expected.size());
     Sizes sizes{};
     for (std::size_t i = 0; i < expected.size(); ++i) {
+      if (means_more(arrays[i])) return nb::none();
       if (!taken[i].take(arrays[i], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) || !taken[i].holds(expected[i].type) ||
           !taken[i].fits(expected[i].shape, sizes))
         return nb::none();
@@ -226,6 +228,12 @@ class PySession {
     nb::list results;
     for (std::size_t i = 0; i < count; ++i) results.append(made[i]);
     return nb::tuple(results);
+  }
+
+  /// Whether an array is of a class that may mean something else than what its memory holds, as a masked one does.
+  bool means_more(nb::handle array) const {
+    PyTypeObject* const own = reinterpret_cast<PyTypeObject*>(array_type_.ptr());
+    return Py_TYPE(array.ptr()) != own && PyType_IsSubtype(Py_TYPE(array.ptr()), own);
   }
 
   /// What is known of sizes after the first run at them.
@@ -299,6 +307,7 @@ class PySession {
   std::map<Sizes, std::shared_ptr<const Prepared>> prepared_;  // guarded by Python's lock, as is the next
   std::shared_ptr<const Prepared> newest_;                     // asked for last
   nb::object empty_;
+  nb::object array_type_;
   std::vector<nb::object> types_;  // of the outputs, as NumPy's
 };
 

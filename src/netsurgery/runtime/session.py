@@ -20,7 +20,7 @@ from netsurgery.graph.value_types import TYPE_OF_CODE
 from netsurgery.packed.format import HEADER_BYTES, MAGIC, Limits
 from netsurgery.packed.reader import Packed, counted, decode, in_words_of_python
 from netsurgery.runtime import reference
-from netsurgery.runtime.inputs import checked_sizes, converted, refuse_masked, shown
+from netsurgery.runtime.inputs import checked_sizes, converted, shown
 
 Engine: TypeAlias = Literal["native", "reference"]
 Outputs: TypeAlias = "Array | tuple[Array, ...]"
@@ -96,9 +96,6 @@ class Session:
                 f"{', '.join(f'{name}=...' for name in named)} is given by name; a network is called with arrays in "
                 f"order. By name: run({{{', '.join(f'{given.name!r}: ...' for given in self.inputs)}}})."
             )
-        for given in arrays:
-            if type(given) is not np.ndarray:
-                refuse_masked("an array", given)  # the engine reads memory, and sees no mask
         outputs = self._run(arrays)
         return self._of_converted(arrays) if outputs is None else outputs
 
