@@ -419,7 +419,7 @@ def _exported(
 
 def _with_axes(reason: str, axes: AxisNames, inputs: Sequence[str]) -> str:
     """Torch's message with names of axes in the place of what it calls their sizes."""
-    named = {(inputs[index], place): name for (index, place), name in axes.items()}
+    named = {(inputs[index], place): name for (index, place), name in axes.items() if index < len(inputs)}
 
     def name(found: re.Match[str]) -> str:
         given, number, place = found.groups()
