@@ -75,8 +75,8 @@ def traced_values(
     for name, array, own in zip(names, arrays, found, strict=False):
         if array is None or own.shape != array.shape:
             return None
-        kind = array.dtype.type  # quotients are rounded as the model's are
-        if any(kind(_float(one)) != kind(two) for one, two in zip(own.ravel(), array.ravel(), strict=True)):
+        rounded = array.dtype.type  # quotients are rounded as the model's are
+        if any(rounded(_float(one)) != rounded(two) for one, two in zip(own.ravel(), array.ravel(), strict=True)):
             return None
         values.append(replace(known(array, name), numbers=own if is_traced(own) else None))
     return values
