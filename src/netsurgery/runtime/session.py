@@ -230,7 +230,8 @@ class _Reference:
 
     def run(self, arrays: tuple[Any, ...]) -> Outputs | None:
         types = [given.type.dtype for given in self._graph.inputs]
-        if [getattr(given, "dtype", None) for given in arrays] != types:
+        masked = any(isinstance(given, np.ma.MaskedArray) for given in arrays)
+        if masked or [getattr(given, "dtype", None) for given in arrays] != types:
             return None
         feeds = {name: np.asarray(given) for (name, _, _), given in zip(self.inputs, arrays, strict=True)}
         outputs = reference.run(self._graph, feeds)
