@@ -124,6 +124,19 @@ def test_sizes_of_parts_follow_open_axes() -> None:
     assert read.axes == ("rows",)
 
 
+@pytest.mark.parametrize("place", [0, 1, 2, -1, -2])
+def test_an_entry_is_put_in_before_the_one_that_is_named(place: int) -> None:
+    """-1 is before the last one, as in Python."""
+    nodes = [
+        make_node("Relu", ["x"], ["positive"]),
+        make_node("Neg", ["x"], ["negative"]),
+        make_node("SequenceConstruct", ["x", "positive"], ["two"]),
+        make_node("SequenceInsert", ["two", "negative", "place"], ["three of them"]),
+        make_node("ConcatFromSequence", ["three of them"], ["y"], axis=1),
+    ]
+    assert_as_onnx_runtime(model(nodes, ("batch", 4), place=place), (3, 4))
+
+
 REFUSED = {
     "parts as many as an axis is long": (
         [make_node("SplitToSequence", ["x"], ["parts"], axis=1), make_node("SequenceAt", ["parts", "first"], ["y"])],
@@ -140,6 +153,14 @@ REFUSED = {
     ),
     "an entry that there isn't": (
         [make_node("SequenceConstruct", ["x"], ["parts"]), make_node("SequenceAt", ["parts", "three"], ["y"])],
+        "names entry 3 of a sequence of 1",
+    ),
+    "a place beyond all entries": (
+        [
+            make_node("SequenceConstruct", ["x"], ["parts"]),
+            make_node("SequenceInsert", ["parts", "x", "three"], ["more"]),
+            make_node("SequenceAt", ["more", "first"], ["y"]),
+        ],
         "names entry 3 of a sequence of 1",
     ),
     "nothing to join": (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
+import logging
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -169,6 +172,7 @@ FIRST_ROWS = {
     "last": (lambda _, x: x[:, -2:].reshape(x.shape[0], 2, 2, 2) * 2, 2),
     "between": (lambda model, x: model.linear(x[:, 1:3].flatten(1).unflatten(1, (2, WIDTH))), 3),
     "narrow": (lambda _, x: x.narrow(1, 0, 4).unsqueeze(1) * 2, 4),
+    "before the last": (lambda model, x: model.linear(x[:, -5:-2].flatten(1).unflatten(1, (3, WIDTH))), 5),
 }
 
 
@@ -185,6 +189,38 @@ def test_a_few_rows_of_an_open_axis_need_as_many(name: str) -> None:
 def test_a_few_rows_may_be_fewer_where_nothing_counts_on_them() -> None:
     function = lambda model, x: model.linear(x[:, :3]).mean(1)  # noqa: E731
     agrees(With(function), {0: "batch", 1: "time"}, SEQUENCES + pictures((1, 1, WIDTH), (2, 2, WIDTH)))
+
+
+def test_nothing_is_printed_of_models_whose_batch_is_fixed(capfd: pytest.CaptureFixture[str]) -> None:
+    """torch prints all of a graph that it gives up."""
+
+    def function(model: Any, x: Tensor) -> Tensor:
+        scaled = torch.ones(4) * x.shape[0]
+        return model.linear(x) if float(scaled[0]) > 2 else x
+
+    assert read_module(With(function).eval(), (ROWS[0],)).fixed
+    assert capfd.readouterr() == ("", "")
+
+
+def test_models_are_read_by_several_threads_of_python() -> None:
+    """What is changed of torch and of Python meanwhile is the whole process's, and is as it was in the end."""
+    before = (len, torch.backends.mha.get_fastpath_enabled(), logging.root.manager.disable)
+    models = [With(lambda model, x: model.linear(x.reshape(len(x), -1))).eval() for _ in range(3)]
+    models += [nn.Sequential(nn.LSTM(WIDTH, WIDTH)).eval() for _ in range(2)]
+    with ThreadPoolExecutor(len(models)) as threads:
+        graphs = list(threads.map(lambda model: read_module(model, (ROWS[0],)).graph, models))
+    assert [len(graph.outputs) for graph in graphs] == [1, 1, 1, 3, 3]
+    assert (builtins.len, torch.backends.mha.get_fastpath_enabled(), logging.root.manager.disable) == before
+
+
+def test_complex_zeros_of_an_open_size() -> None:
+    agrees(With(lambda _, x: x + torch.zeros(x.shape[0], WIDTH, dtype=torch.complex64).real), BATCH, ROWS)
+
+
+def test_an_output_of_other_whole_numbers_is_refused() -> None:
+    function = lambda model, x: (model.linear(x), torch.zeros(x.shape[0], 2, dtype=torch.int8))  # noqa: E731
+    with pytest.raises(CaptureError, match=r"the model returns .* which is torch.int8"):
+        read_torch(With(function).eval(), (ROWS[0],))
 
 
 def test_a_length_is_a_size() -> None:
@@ -258,7 +294,17 @@ def through_out(total: Tensor, x: Tensor) -> Tensor:
     return total
 
 
-@pytest.mark.parametrize("write", [into_all, into_a_part, by_a_view, through_out])
+def in_a_list(total: Tensor, x: Tensor) -> Tensor:
+    torch._foreach_add_([total], [x.sum().expand(3)])
+    return total
+
+
+def by_other_data(total: Tensor, x: Tensor) -> Tensor:
+    total.data = x[0, :3]
+    return total
+
+
+@pytest.mark.parametrize("write", [into_all, into_a_part, by_a_view, through_out, in_a_list, by_other_data])
 @pytest.mark.parametrize("made", ["here", "before"])
 def test_what_is_written_to_is_unknown_again(write: Callable[..., Tensor], made: str) -> None:
     def function(model: Any, x: Tensor) -> Tensor:

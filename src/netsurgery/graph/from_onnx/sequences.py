@@ -29,16 +29,16 @@ def items_of(value: Value) -> tuple[Value, ...]:
     return value.items
 
 
-def _place(call: Call, index: int, count: int, default: int) -> int:
-    """An operand that is the place of an entry, counted from the front. The last one may lie behind all entries."""
+def _place(call: Call, index: int, count: int, default: int, *, behind: bool = False) -> int:
+    """An operand that is the place of one of so many entries, counted from the front. behind: or behind all of them."""
     if not call.given(index):
         return default
     place = call.numbers(index, "position")[0]
     if isinstance(place, Traced):
         raise UnsupportedOperatorError(f"counts entries of a sequence by {extent_of(place)}, which is open")
-    if not -count <= place < count:
+    if not -count <= place < count + behind:
         raise UnsupportedOperatorError(f"names entry {place} of a sequence of {count}")
-    return place % count
+    return place + count if place < 0 else place
 
 
 def _construct(call: Call) -> Value:
@@ -56,7 +56,7 @@ def _at(call: Call) -> Value:
 
 def _insert(call: Call) -> Value:
     items = list(items_of(call.x))
-    items.insert(_place(call, 2, len(items) + 1, len(items)), call.operand(1))
+    items.insert(_place(call, 2, len(items), len(items), behind=True), call.operand(1))
     return _of(items)
 
 

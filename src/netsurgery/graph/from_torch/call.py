@@ -229,7 +229,8 @@ class Call:
         shape = getattr(value, "shape", ())
         if 0 in shape:
             raise UnsupportedOperatorError(
-                f"takes a tensor without entries, of shape {shape}, which only torch.cat goes without"
+                f"takes a tensor without entries, of shape ({', '.join(map(str, shape))}), which only torch.cat goes "
+                "without"
             )
         if isinstance(value, Activation):
             if kind is None or self.builder.type_of(value.name) is kind:

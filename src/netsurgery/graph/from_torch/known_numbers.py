@@ -1,7 +1,7 @@
 """Numbers that a model decides by and that are known: torch.export takes those of tensors for unknown.
 
 `if self.initted:`, `range(int(self.steps))` and checks of a codebook's state look into buffers; others look into what
-`torch.ones` or `torch.linspace` made, or take sizes out of a tensor that they were put into.
+`torch.ones` or `torch.linspace` made, or take sizes that are fixed out of a tensor that they were put into.
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ class _Made(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if _writes_unseen(func):
+            for one in tree_leaves((args, kwargs)):
+                if isinstance(one, fake_tensor.FakeTensor):
+                    _forget(one)
         made = func(*args, **(kwargs or {}))
         if func in _FACTORIES and isinstance(made, fake_tensor.FakeTensor) and _is_small(made):
             given = tree_leaves((args, kwargs))
@@ -80,6 +84,19 @@ def _tell(fake: fake_tensor.FakeTensor, entries: torch.Tensor) -> None:
     except BaseException:
         fake.constant = None  # whose writes go unnoticed
         raise
+
+
+def _forget(fake: fake_tensor.FakeTensor) -> None:
+    """What was in a tensor, and in all that shares its memory."""
+    if fake.constant is not None:
+        fake.fake_mode.fake_tensor_converter.invalidate_constant_aliases(fake.constant)
+        fake.constant = None
+
+
+def _writes_unseen(func: Any) -> bool:
+    """Whether a function may write to tensors in ways that torch's fake ones don't notice: in lists, or by `.data`."""
+    name = getattr(func, "__name__", "")
+    return name == "__set__" or name.startswith(("_foreach", "_fused", "_amp"))
 
 
 def _is_small(tensor: torch.Tensor) -> bool:

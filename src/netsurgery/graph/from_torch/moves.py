@@ -282,10 +282,10 @@ def cut(call: Call) -> str:
     size = call.extent(call.sizes("self")[axis])
     if not isinstance(step, int):
         raise UnsupportedOperatorError(f"takes a step that follows open axes; {FIX}")
-    start, stop = _place(start, size, 0), _place(stop, size, size)
+    begin, start, stop = start, _place(start, size, 0), _place(stop, size, size)
     length = call.shape[axis]
     if call.cuts_whole and isinstance(length, int) and not isinstance(size, int) and step == 1:
-        start, stop = _with_room(start, stop, length, size)
+        start, stop = _with_room(begin, start, stop, length, size)
     if start == 0 and step == 1 and stop == size:
         return call.promoted("self")
     return call.node("Slice", [call.promoted("self")], axis=axis, start=start, stop=stop, step=step)
@@ -303,8 +303,13 @@ def _place(bound: Number | None, size: Number, default: Number) -> Number:
     return smaller(behind, size)
 
 
-def _with_room(start: Number, stop: Number, length: int, size: Number) -> tuple[Number, Number]:
-    """The bounds of a slice so long, counted from where it begins in an axis, or from its end."""
+def _with_room(begin: Number | None, start: Number, stop: Number, length: int, size: Number) -> tuple[Number, Number]:
+    """The bounds of a slice so long, counted from where it begins in an axis, or from its end.
+
+    begin: where, as the model says it; start, stop: its bounds, kept inside of the axis.
+    """
+    if isinstance(begin, int) and begin < 0:
+        return size + begin, size + begin + length
     if isinstance(start, int):
         return start, start + length
     return (size - length, size) if stop == size else (start, start + length)

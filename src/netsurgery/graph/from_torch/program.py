@@ -229,6 +229,8 @@ class _Reader:
                 )
             if spec.kind == OutputKind.USER_OUTPUT and node is not None:
                 value = self._values.get(node) if isinstance(node, torch.fx.Node) else node
+                if isinstance(value, Constant | Zeros | Cut) and isinstance(node, torch.fx.Node):
+                    _require_type(node)
                 if isinstance(value, Constant):
                     value = Activation(self._constants.place(value, _kind_of(value)), value.shape)
                 elif isinstance(value, Zeros | Cut):
@@ -273,7 +275,11 @@ class _Reader:
             return _computed(node, target, args, kwargs)
         missing = any(isinstance(leaf, Missing) for leaf in leaves)
         if (str(target) in _ZEROS or _is_nothing(given)) and not missing:
-            return Zeros(sizes_of(given), COMPUTED_TYPES.get(given.dtype, ValueType.FLOAT32))
+            zeros = Zeros(sizes_of(given), COMPUTED_TYPES.get(given.dtype, ValueType.FLOAT32))
+            if not given.is_complex():
+                return zeros
+            call = self._call(node, {}, zeros.shape, (ValueType.FLOAT32,))
+            return Complex(*2 * [Activation(call.placed(zeros), zeros.shape)])
         if (cut := cut_of(target, args, kwargs, node.name)) is not None:
             return cut
         if is_complex(str(target), leaves, given):
@@ -477,6 +483,13 @@ def _filled(node: torch.fx.Node, target: Any, args: Any, kwargs: Any, given: Any
     if not isinstance(number, int | float):
         return None
     return Constant(torch.full(tuple(given.shape), number, dtype=given.dtype), node.name)
+
+
+def _require_type(output: torch.fx.Node) -> None:
+    """Raise CaptureError for an output of whole numbers of a type that the graph hasn't."""
+    kind = output.meta["val"].dtype
+    if not kind.is_floating_point and not kind.is_complex and kind not in COMPUTED_TYPES:
+        raise CaptureError(f"the model returns {output.name!r}, which is {kind}; {FLOAT_ADVICE}.")
 
 
 def _kind_of(value: Constant | Cut | Zeros) -> ValueType:

@@ -7,9 +7,10 @@ import io
 import logging
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -314,6 +315,10 @@ def _check(model: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> None:
             raise CaptureError(f"{name} is {tensor.dtype}; {FLOAT_ADVICE}.")
 
 
+_ALONE = threading.RLock()
+"""Held while a model is read: what is changed meanwhile, of torch and of Python, is the whole process's."""
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what torch says of its own insides; what matters of the program is checked here.
@@ -321,16 +326,17 @@ def _quiet() -> Iterator[None]:
     Where it gives up it prints all of the graph so far, perhaps hundreds of lines: its error, the cause of ours, has
     them too.
     """
-    disabled = logging.root.manager.disable
-    logging.disable(max(disabled, logging.ERROR))
-    written = io.StringIO()
-    try:
-        with warnings.catch_warnings(), redirect_stderr(written):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-    sys.stderr.write(written.getvalue())  # what a model that torch could write down says itself
+    with _ALONE:
+        disabled = logging.root.manager.disable
+        logging.disable(max(disabled, logging.ERROR))
+        written = io.StringIO()
+        try:
+            with warnings.catch_warnings(), redirect_stderr(written):
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logging.disable(disabled)
+        sys.stderr.write(written.getvalue())  # what a model that torch could write down says itself
 
 
 def _beside(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -348,7 +354,7 @@ def _fixed(model: nn.Module, examples: tuple[torch.Tensor, ...], why: str) -> st
     if not _has_batch(examples):
         return f"The batch is fixed: {why}. Say with open_axes which of them are open."
     axes = {(index, 0): _BATCH for index in range(len(examples))}
-    with _quiet(), _as_networks_are(model):
+    with _quiet(), redirect_stderr(io.StringIO()), _as_networks_are(model, looks=True):  # torch prints what it refuses
         place = fixing_module(model, _at_least_two(examples, axes))
     return f"The batch is fixed at {examples[0].shape[0]} by {place}." if place else f"The batch is fixed: {why}"
 
@@ -375,17 +381,24 @@ def _export(model: nn.Module, examples: tuple[torch.Tensor, ...], axes: AxisName
 
 
 @contextmanager
-def _as_networks_are(model: nn.Module) -> Iterator[None]:
-    """While a model is exported: what torch, or the model, does otherwise than a graph has it, for no other result."""
-    with (
-        recurrent_as_one(),
-        masks_as_given(),
-        numbers_known(model),
-        lengths_open(),
-        experts_at_once(model),
-        torch.backends.opt_einsum.flags(enabled=False),  # whose search makes numbers of the examples' sizes
-    ):
+def _as_networks_are(model: nn.Module, *, looks: bool) -> Iterator[None]:
+    """While a model is exported: what torch, or the model, does otherwise than a graph has it, for no other result.
+
+    looks: whether the model may look into numbers that are known, and ask tensors for their lengths.
+    """
+    with ExitStack() as entered:
+        entered.enter_context(recurrent_as_one())
+        entered.enter_context(masks_as_given())
+        entered.enter_context(experts_at_once(model))
+        entered.enter_context(torch.backends.opt_einsum.flags(enabled=False))  # it makes numbers of examples' sizes
+        if looks:
+            entered.enter_context(numbers_known(model))
+            entered.enter_context(lengths_open())
         yield
+
+
+_LOOKED = re.compile("data-dependent|specialized it")
+"""What torch says of a model that looks into numbers, or makes a number of a size."""
 
 
 def _exported(
@@ -393,28 +406,40 @@ def _exported(
 ) -> ExportedProgram:
     shapes = _dynamic_shapes(model, len(examples), axes, any_batch) if axes else None
     examples = _at_least_two(tuple(one.detach() for one in examples), axes)  # torch writes on them what is dynamic
-    with _quiet(), _as_networks_are(model):
-        try:
+    try:
+        with _quiet(), _as_networks_are(model, looks=False):
+            return _written_down(model, examples, shapes)
+    except Exception as error:
+        refused = error
+    with _quiet(), _as_networks_are(model, looks=True):
+        if _LOOKED.search(str(refused)):
             try:
-                program = torch.export.export(model, examples, dynamic_shapes=shapes)
+                return _written_down(model, examples, shapes)
             except Exception as error:
-                if not tells_of_cache(error):
-                    raise
-                with cache_left_out(model):
-                    program = torch.export.export(model, examples, dynamic_shapes=shapes)
-            leave_out_dropout(program)
-            return program
-        except Exception as error:
-            if not axes:
-                raise _capture_error("torch.export can't write the model down", error) from error
-            open_axes = ", ".join(dict.fromkeys(axes.values()))
-            reason = _with_axes(_reason(error), axes, _input_names(model, len(examples)))
-            line = fixing_line(model, examples, shapes) if "specialized it" in reason else _line_of(error)
-            reason = f"{reason.rstrip('.')}, at {line}." if line else reason
-            raise CaptureError(
-                f"torch.export can't write the model down with these axes open: {open_axes}. {reason} What the model "
-                "fixes has to be left out of open_axes."
-            ) from error
+                refused = error
+        if not axes:
+            raise _capture_error("torch.export can't write the model down", refused) from refused
+        open_axes = ", ".join(dict.fromkeys(axes.values()))
+        reason = _with_axes(_reason(refused), axes, _input_names(model, len(examples)))
+        line = fixing_line(model, examples, shapes) if "specialized it" in reason else _line_of(refused)
+        reason = f"{reason.rstrip('.')}, at {line}." if line else reason
+        raise CaptureError(
+            f"torch.export can't write the model down with these axes open: {open_axes}. {reason} What the model "
+            "fixes has to be left out of open_axes."
+        ) from refused
+
+
+def _written_down(model: nn.Module, examples: tuple[torch.Tensor, ...], shapes: Any) -> ExportedProgram:
+    """What torch.export makes of a model; raises whatever that raises."""
+    try:
+        program = torch.export.export(model, examples, dynamic_shapes=shapes)
+    except Exception as error:
+        if not tells_of_cache(error):
+            raise
+        with cache_left_out(model):
+            program = torch.export.export(model, examples, dynamic_shapes=shapes)
+    leave_out_dropout(program)
+    return program
 
 
 def _with_axes(reason: str, axes: AxisNames, inputs: Sequence[str]) -> str:
