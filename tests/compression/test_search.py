@@ -111,6 +111,19 @@ def test_what_no_short_training_holds_is_left_to_long_ones(objective: str) -> No
     assert sum(one.trial.steps for one in found if one.trial) > 16_000
 
 
+@pytest.mark.parametrize(("first", "share"), [(None, 1.0), (False, 0.3)])
+def test_what_a_first_scout_loses_by_chance_makes_those_behind_it_no_gentler(first: bool | None, share: float) -> None:
+    """One example of a few hundred, with a limit of none, says nothing of what short trainings do."""
+
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool | None, bool]:
+        short = trial.steps < 2_000
+        return (first if short and start.number < 2 and trial.density and trial.density <= 0.11 else True), False
+
+    trials = [one.trial for one in carried_out(Terms("size", 20_000, 0), outcome) if one.trial]
+    assert trials[0].rate_share == 1.0
+    assert {one.rate_share for one in trials[1:] if one.steps < 700 and one.start == 0} == {share}
+
+
 def test_the_way_back_is_told_from_drops_of_floats_where_few_bits_were_tried_at_one_end_alone() -> None:
     """The reference with few bits lost 0.48, a long training of few connections 0.44: these can't be compared."""
     terms = Terms("size", 24_000, 0, max_loss=0.5, margin=1.0)

@@ -98,8 +98,8 @@ def search(reference: Candidate, terms: Terms, more: Callable[[], int] = lambda:
     # Few bits for what is left.
     bits_unit = max(_FEWEST_STEPS, round(terms.steps * _BITS_SHARE) - terms.overhead)
     bits_unit = max(bits_unit, min(_SOUND_STEPS, round(terms.steps * _LARGEST_SHARE)) // 2)
-    rate_share = _GENTLER if _is_disturbed(found) else 1.0
-    long_share = _LONG_SHARE_DISTURBED if _is_disturbed(found) else _LONG_SHARE
+    rate_share = _GENTLER if _is_disturbed(found, terms) else 1.0
+    long_share = _LONG_SHARE_DISTURBED if _is_disturbed(found, terms) else _LONG_SHARE
     few = _FewBits(terms, account, found, rate_share)
     if terms.quantizes:
         yield from few.tried(_line(pruned, found), _FIRST_BITS, bits_unit, _MOST_BITS_TRIALS)
@@ -209,7 +209,7 @@ def _scouted(
         if pruned.number != REFERENCE and failed > _CLOSE * pruned.density:
             break
         goal = _density(pruned, factor)
-        share = _GENTLER if _is_disturbed(found) else 1.0
+        share = _GENTLER if _is_disturbed(found, terms) else 1.0
         yield from _trained_on(Trial(pruned.number, goal, None, unit, share), unit, terms, account, found)
         if found[-1].held and not found[-1].failed:
             pruned = found[-1]
@@ -219,9 +219,12 @@ def _scouted(
     return pruned
 
 
-def _is_disturbed(found: Sequence[Candidate]) -> bool:
-    """Whether the first scout, if there was one, failed: short trainings may have lost more than there was to lose."""
-    return len(found) > 1 and not found[1].held
+def _is_disturbed(found: Sequence[Candidate], terms: Terms) -> bool:
+    """Whether the first scout, if there was one, failed: short trainings may have lost more than there was to lose.
+
+    Not where it failed by less than chance may do, as by one example of a few hundred.
+    """
+    return len(found) > 1 and not found[1].held and not _nearly(found[1], terms)
 
 
 def _long_bits(
