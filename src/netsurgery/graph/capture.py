@@ -21,7 +21,7 @@ from netsurgery.graph.examples import random_inputs, sizes_of_axes
 from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes, with_sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
-from netsurgery.graph.value_types import ValueType, type_of, without_torch
+from netsurgery.graph.value_types import ValueType, beyond_float32, type_of, without_torch
 
 Run: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 
@@ -377,10 +377,9 @@ def _in_float32(array: npt.NDArray[Any], whose: str) -> Array:
     """Numbers of another type as float32. Raises InputError for a finite one beyond all of those."""
     with np.errstate(over="ignore"):
         made = np.ascontiguousarray(array, np.float32).reshape(array.shape)
-    beyond = np.isinf(made) & np.isfinite(array)
-    if beyond.any():
+    beyond = beyond_float32(array, made)
+    if beyond is not None:
         raise InputError(
-            f"{whose} hold {array[beyond].flat[0]:.4g}, which is beyond float32: give numbers within "
-            f"± {np.finfo(np.float32).max:.3g}."
+            f"{whose} hold {beyond:.4g}, which is beyond float32: give numbers within ± {np.finfo(np.float32).max:.3g}."
         )
     return made

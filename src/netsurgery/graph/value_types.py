@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
 class ValueType(Enum):
@@ -54,3 +55,9 @@ def without_torch(value: Any) -> Any:
         return value
     value = value.detach().cpu()
     return value.float() if str(value.dtype) == "torch.bfloat16" else value
+
+
+def beyond_float32(numbers: npt.NDArray[Any], rounded: npt.NDArray[Any]) -> Any:
+    """The first finite number that became infinite as float32; None if there is none."""
+    beyond = np.isinf(rounded) & np.isfinite(numbers)
+    return numbers[beyond].flat[0] if beyond.any() else None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from netsurgery.errors import InputError
 from netsurgery.graph.ir import Input
-from netsurgery.graph.value_types import ValueType, without_torch
+from netsurgery.graph.value_types import ValueType, beyond_float32, without_torch
 
 WHOLE_IN_FLOAT32 = 2**24
 """Up to ± this, every whole number is a float32."""
@@ -83,10 +83,10 @@ def in_float32(whose: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     with np.errstate(over="ignore"):
         rounded = np.require(array, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
     if array.dtype.kind == "f" and array.dtype.itemsize > rounded.dtype.itemsize:
-        beyond = np.isinf(rounded) & np.isfinite(array)
-        if beyond.any():
+        beyond = beyond_float32(array, rounded)
+        if beyond is not None:
             raise InputError(
-                f"{whose} holds {array[beyond].flat[0]:.4g}, which is beyond float32: give numbers within "
+                f"{whose} holds {beyond:.4g}, which is beyond float32: give numbers within "
                 f"± {np.finfo(np.float32).max:.3g}."
             )
     return rounded

@@ -126,11 +126,11 @@ def deformable_convolution(call: Call) -> Value:
     return call.node("Conv", [x, pixels, bias], groups=call.attributes.get("group", 1))
 
 
-def _part(call: Call, x: Value, number: int, size: int) -> Value:
+def _part(call: Call, x: Value, group: int, size: int) -> Value:
     """So many channels of x, those of a group."""
     if x.shape[1] == size:
         return x
-    return call.node("Slice", [x], axis=1, start=number * size, stop=(number + 1) * size)
+    return call.node("Slice", [x], axis=1, start=group * size, stop=(group + 1) * size)
 
 
 def _positions(

@@ -11,7 +11,7 @@ import numpy as np
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.arithmetic import extreme, number
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
-from netsurgery.graph.from_onnx.places import counted
+from netsurgery.graph.from_onnx.places import counted_along
 from netsurgery.graph.from_onnx.traced import Traced, at_least_zero
 from netsurgery.graph.operators import Operator
 from netsurgery.graph.value_types import ValueType
@@ -241,14 +241,12 @@ def softmax(operator: str) -> Callable[[Call], Value]:
 def hardmax(call: Call) -> Value:
     """Hardmax: 1 where the largest entry stands, the first of those alike, and 0 elsewhere."""
 
-    def largest(x: Value, axis: int) -> Value:
-        along = [1] * len(x.shape)
-        along[axis] = x.shape[axis]
-        places = call.reshaped(counted(call, x.shape[axis]), along)
-        at = call.node("Equal", [call.node("ArgMax", [x], axis=axis, keepdims=True), places])
+    def where_largest(x: Value, axis: int) -> Value:
+        largest = call.node("ArgMax", [x], axis=axis, keepdims=True)
+        at = call.node("Equal", [largest, counted_along(call, x, axis)])
         return call.node("Cast", [at], type=str(ValueType.FLOAT32))
 
-    return _over_joined(call, largest)
+    return _over_joined(call, where_largest)
 
 
 def _over_joined(call: Call, function: Callable[[Value, int], Value]) -> Value:

@@ -32,9 +32,7 @@ def reverse_sequence(call: Call) -> Value:
     time, batch = call.attributes.get("time_axis", 0), call.attributes.get("batch_axis", 1)
     if lengths.array is not None and (lengths.array == int(x.shape[time])).all():
         return call.node("Reverse", [x], axes=(time,))
-    along = [1] * len(x.shape)
-    along[time] = x.shape[time]
-    places = call.reshaped(counted(call, x.shape[time]), along)
+    places = counted_along(call, x, time)
     of_each = [1] * len(x.shape)
     of_each[batch] = x.shape[batch]
     ends = call.reshaped(call.as_type(lengths, ValueType.INT64), of_each)
@@ -49,6 +47,13 @@ def counted(call: Call, size: int) -> Value:
         return known(np.arange(size), "places")
     zero = known(np.zeros((), np.float32), "first")
     return call.as_type(call.node("Range", [zero], count=size, scale=1.0), ValueType.INT64)
+
+
+def counted_along(call: Call, x: Value, axis: int) -> Value:
+    """The place of each entry of x along an axis, in as many axes as x has."""
+    along = [1] * len(x.shape)
+    along[axis] = x.shape[axis]
+    return call.reshaped(counted(call, x.shape[axis]), along)
 
 
 def as_value(call: Call, size: int) -> Value:

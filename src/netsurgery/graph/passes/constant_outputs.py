@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netsurgery.graph.ir import Graph, node
+from netsurgery.graph.ir import Graph, node, unlike
 from netsurgery.graph.value_types import ValueType
 
 
@@ -17,19 +17,10 @@ def compute_constant_outputs(graph: Graph) -> Graph:
     if not constant or set(constant) == set(graph.outputs):
         return graph
     taken = {*graph.constants, *(given.name for given in graph.inputs), *(made.output for made in graph.nodes)}
-    renamed = {name: _free(f"{name}.value", taken) for name in constant}
-    zero = _free("zero", taken)
+    renamed = {name: unlike(f"{name}.value", taken) for name in constant}
+    zero = unlike("zero", taken)
     constants = {renamed.get(name, name): values for name, values in graph.constants.items()}
     nodes = [replace(one, inputs=tuple(renamed.get(name or "", name) for name in one.inputs)) for one in graph.nodes]
     nodes.append(node("Integers", [], zero, type=str(ValueType.FLOAT32), shape=(), values=(0,)))
     nodes += [node("Add", [renamed[name], zero], name) for name in constant]
     return graph.replaced(nodes=tuple(nodes), constants=constants)
-
-
-def _free(wish: str, taken: set[str]) -> str:
-    name, count = wish, 1
-    while name in taken:
-        count += 1
-        name = f"{wish}_{count}"
-    taken.add(name)
-    return name
