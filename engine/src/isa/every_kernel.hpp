@@ -126,6 +126,8 @@ constexpr Kernels table(Instructions instructions) {
   made.table_rows = table_rows;
   made.sparse_rows = sparse_rows;
   made.dense_rows = dense_rows;
+  made.vectors_side_by_side = kVectorsSideBySide;
+  made.side_by_side_rows = side_by_side_rows;
   made.picking = kPicking;
   made.picked_rows = kPickedRows;
   made.lstm_cells = lstm_cells;

@@ -117,5 +117,39 @@ static void dense_rows(const DenseRows& given) {
   for (; row < rows.rows; ++row) multiply_dense<1>(rows, row);
 }
 
+constexpr int kVectorsSideBySide = kParts == 1 ? 8 : kParts == 2 ? 4 : 2;  // eight chains of sums hide the latency
+
+template <int kVectors>
+static void multiply_block(const SideBySideRows& rows, const float* weights, float* sums) {
+  Vector total[kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) total[v] = load(sums + v * kLanes);
+  for (std::ptrdiff_t i = 0; i < rows.inputs; ++i, weights += kVectors * kLanes) {
+    const Vector x = broadcast(rows.input[i]);
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) total[v] = multiply_add(load(weights + v * kLanes), x, total[v]);
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) store(sums + v * kLanes, total[v]);
+}
+
+/// A block of so many vectors, at most kMost.
+template <int kMost>
+static void multiply_block_of(std::ptrdiff_t vectors, const SideBySideRows& rows, const float* weights, float* sums) {
+  if constexpr (kMost > 1)
+    if (vectors < kMost) return multiply_block_of<kMost - 1>(vectors, rows, weights, sums);
+  multiply_block<kMost>(rows, weights, sums);
+}
+
+static void side_by_side_rows(const SideBySideRows& given) {
+  const SideBySideRows rows = given;
+  const std::ptrdiff_t blocks = (rows.vectors + kVectorsSideBySide - 1) / kVectorsSideBySide;
+  for (std::ptrdiff_t i = 0; i < blocks; ++i) {
+    const std::ptrdiff_t first = (rows.backwards ? blocks - 1 - i : i) * kVectorsSideBySide;
+    multiply_block_of<kVectorsSideBySide>(rows.vectors - first, rows, rows.weights + first * kLanes * rows.inputs,
+                                          rows.sums + first * kLanes);
+  }
+}
+
 }  // namespace NETSURGERY_SET
 }  // namespace netsurgery

@@ -294,6 +294,18 @@ struct DenseRows {
   float low, high;
 };
 
+/// A dense matrix times one vector, rows side by side: the sums of a block of rows stay in registers while its columns
+/// come by. A row's sum runs over the columns in order, whatever the other rows.
+struct SideBySideRows {
+  const float* input;  // unaligned
+  std::ptrdiff_t inputs;
+  const float* weights;  // [blocks][inputs][16 * vectors of the block], aligned
+  std::ptrdiff_t
+      vectors;     // of 16 rows; each block has Kernels::vectors_side_by_side of them, the last one what is left
+  float* sums;     // [16 * vectors], aligned: added to
+  bool backwards;  // the last block first
+};
+
 /// Rows of a sparse matrix times one vector. Weights lie row by row.
 struct SparseRows {
   const float* input;              // unaligned
@@ -623,6 +635,8 @@ struct Kernels {
                float* target, std::ptrdiff_t target_row);
   void (*sparse_rows)(const SparseRows&);
   void (*dense_rows)(const DenseRows&);
+  int vectors_side_by_side;
+  void (*side_by_side_rows)(const SideBySideRows&);
   Picking picking;
   void (*picked_rows)(const PickedRows&);
   /// sigmoid(f) * cell + sigmoid(i) * tanh(g), and sigmoid(o) * tanh of that.

@@ -154,8 +154,7 @@ bool PickedMatrix::add_products(const float* x, Size vectors, float* sums) const
 RowMatrix::RowMatrix(const Kernels& kernels, const Constant& weight, const Constant& whole)
     : kernels_(kernels), rows_(weight.rows), inputs_(weight.columns), dense_(prefers_dense_rows(whole)) {
   if (dense_) {
-    const DenseEntries all(weight);
-    values_.assign(all.all().begin(), all.all().end());
+    put_side_by_side(DenseEntries(weight).all());
     return;
   }
   const std::vector<float> all = weight.form == Constant::Form::kSparse ? std::vector<float>() : weight.dense();
@@ -177,16 +176,28 @@ RowMatrix::RowMatrix(const Kernels& kernels, const Constant& weight, const Const
   if (PickedMatrix::pays(kernels, whole)) picked_.emplace_back(kernels, weight);
 }
 
-void RowMatrix::add_product(const float* x, float* sums) const {
+void RowMatrix::put_side_by_side(const std::vector<float>& all) {
+  const Size together = kernels_.vectors_side_by_side * kVector, whole = PickedMatrix::sums(rows_);
+  values_.assign(static_cast<std::size_t>(whole * inputs_), 0.0f);
+  for (Size row = 0; row < rows_; ++row) {
+    const Size first = row / together * together, width = std::min(together, whole - first);
+    for (Size input = 0; input < inputs_; ++input)
+      values_[static_cast<std::size_t>(first * inputs_ + input * width + row - first)] =
+          all[static_cast<std::size_t>(row * inputs_ + input)];
+  }
+}
+
+void RowMatrix::add_product(const float* x, float* sums, bool backwards) const {
   if (!picked_.empty() && picked_.front().add_products(x, 1, sums)) return;
   if (dense_) {
-    DenseRows work{};
+    SideBySideRows work{};
     work.input = x;
-    work.weights = values_.data();
     work.inputs = inputs_;
-    work.bias = work.output = sums;
-    work.rows = rows_;
-    kernels_.dense_rows(work);
+    work.weights = values_.data();
+    work.vectors = PickedMatrix::sums(rows_) / kVector;
+    work.sums = sums;
+    work.backwards = backwards;
+    kernels_.side_by_side_rows(work);
     return;
   }
   SparseRows work{};

@@ -44,16 +44,20 @@ class RowMatrix {
   /// Some rows of a matrix. What they give is what they give as a part of the whole, which decides how it is computed.
   RowMatrix(const Kernels& kernels, const Constant& some, const Constant& whole);
   Size rows() const { return rows_; }
-  /// sums += weight * x. sums: aligned, PickedMatrix::sums(rows) of them.
-  void add_product(const float* x, float* sums) const;
+  /// sums += weight * x. sums: aligned, PickedMatrix::sums(rows) of them. What is larger than a cache is best gone
+  /// through backwards every other time: it begins with what was read last, which is still there. The bits are the
+  /// same.
+  void add_product(const float* x, float* sums, bool backwards) const;
   /// Cycles of a product, roughly.
   static double cycles(const Kernels& kernels, const Constant& weight);
 
  private:
+  void put_side_by_side(const std::vector<float>& all);
+
   const Kernels& kernels_;
   Size rows_, inputs_;
   bool dense_;
-  AlignedFloats values_;
+  AlignedFloats values_;  // dense: as SideBySideRows has them
   std::vector<std::uint32_t> starts_, columns_;
   std::vector<PickedMatrix> picked_;  // one or none
 };

@@ -97,7 +97,7 @@ class RecurrentStep final : public Step {
         std::fill_n(state.cell + first, part.units.count(), 0.0f);
     }
     begin_sums(gates, part.units, sums);
-    part.weight.add_product(before, sums);
+    part.weight.add_product(before, sums, step % 2 != 0);
     finish(gates, before, part.units, shown, state.cell, sums);
     // With a projection, all units are one part.
     const Size entries = projection_.empty() ? part.units.count() : layer_.width;
@@ -139,7 +139,7 @@ class RecurrentStep final : public Step {
       kernels_.lstm_cells(cells);
       if (projection_.empty()) return;
       std::fill_n(shown, layer_.width, 0.0f);
-      projection_.front().add_product(cells.hidden, shown);
+      projection_.front().add_product(cells.hidden, shown, false);
     } else if (layer_.op == Operator::kGru) {
       std::copy_n(before + units.begin, units.count(), cells.hidden);
       cells.candidate = gates + 2 * layer_.size + units.begin;
