@@ -26,7 +26,7 @@ BOUNDS: list[tuple[str, dict[str, Any], float]] = [
 ]
 """Operator, attributes, and by how many ulps at most a result is off; isa/functions.hpp says the same."""
 
-NEGLIGIBLE = 4e-37
+NEGLIGIBLE = 1.1e-36
 """Results nearer to 0 may be off by as much."""
 
 STEP = 4099

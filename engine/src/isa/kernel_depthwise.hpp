@@ -59,10 +59,7 @@ NETSURGERY_INLINE void finish_windows(const Finish& finish, const float* residua
     for (int c = 0; c < kColumns; ++c) sums[c] += *reinterpret_cast<const AlignedNative*>(residual + c * kLanes);
   if (finish.clips) {
     const Native low = finish.low - Native{}, high = finish.high - Native{};
-    for (Native& sum : sums) {
-      const Native risen = low > sum ? low : sum;
-      sum = high < risen ? high : risen;
-    }
+    for (Native& sum : sums) sum = at_most(high, at_least(low, sum));
   }
   for (int c = 0; c < kColumns; ++c) *reinterpret_cast<AlignedNative*>(output + c * kLanes) = sums[c];
 }

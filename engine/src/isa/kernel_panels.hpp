@@ -103,10 +103,7 @@ NETSURGERY_INLINE void dense_block(const DensePanel& panel, const float* weights
 #pragma GCC unroll 8
       for (int c = 0; c < kChannels; ++c)
 #pragma GCC unroll 8
-        for (int n = 0; n < kNatives; ++n) {
-          const Native least = low > sums[c][n] ? low : sums[c][n];  // NaN stays
-          sums[c][n] = high < least ? high : least;
-        }
+        for (int n = 0; n < kNatives; ++n) sums[c][n] = at_most(high, at_least(low, sums[c][n]));
     }
   }
 #pragma GCC unroll 8

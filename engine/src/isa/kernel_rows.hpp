@@ -85,6 +85,7 @@ constexpr int kRowChains = 2;                       // of sums in each row, whic
 template <int kRows>
 NETSURGERY_INLINE void multiply_dense(const DenseRows& rows, std::ptrdiff_t first) {
   const float* const weights = rows.weights + first * rows.inputs;
+  const float* const next = weights + kRows * rows.inputs;  // processors don't follow so many rows from one to the next
   Vector sums[kRows][kRowChains];
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row)
@@ -96,8 +97,10 @@ NETSURGERY_INLINE void multiply_dense(const DenseRows& rows, std::ptrdiff_t firs
       const std::ptrdiff_t at = i + chain * kLanes;
       const Vector x = load_unaligned(rows.input + at);
 #pragma GCC unroll 8
-      for (int row = 0; row < kRows; ++row)
+      for (int row = 0; row < kRows; ++row) {
+        __builtin_prefetch(next + row * rows.inputs + at, 0, 2);
         sums[row][chain] = multiply_add(load_unaligned(weights + row * rows.inputs + at), x, sums[row][chain]);
+      }
     }
   }
 #pragma GCC unroll 8

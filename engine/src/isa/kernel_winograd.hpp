@@ -76,10 +76,7 @@ static bool winograd_outputs(const WinogradSums& given) {
           value =
               value + *reinterpret_cast<const AlignedNative*>(work.finish.residual + c * work.finish.residual_channel +
                                                               work.residual_places[o] + p * kNativeLanes);
-        if (work.finish.clips) {
-          const Native least = low > value ? low : value;  // NaN stays
-          value = high < least ? high : least;
-        }
+        if (work.finish.clips) value = at_most(high, at_least(low, value));
         *reinterpret_cast<AlignedNative*>(work.output + c * work.output_channel + work.places[o] + p * kNativeLanes) =
             value;
       }

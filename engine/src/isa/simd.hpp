@@ -69,6 +69,28 @@ NETSURGERY_INLINE Native in_register(Native value) {
   return value;
 }
 
+/// The larger one of a limit, which is no NaN, and x; x if that is NaN. Compilers make two instructions of the choice.
+NETSURGERY_INLINE Native at_least(Native limit, Native x) {
+#if defined(__AVX512F__)
+  return _mm512_max_ps(limit, x);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(limit, x);
+#else
+  return limit > x ? limit : x;
+#endif
+}
+
+/// The smaller one of a limit, which is no NaN, and x; x if that is NaN.
+NETSURGERY_INLINE Native at_most(Native limit, Native x) {
+#if defined(__AVX512F__)
+  return _mm512_min_ps(limit, x);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(limit, x);
+#else
+  return limit < x ? limit : x;
+#endif
+}
+
 struct Vector {
   Native part[kParts];
 };
@@ -153,19 +175,17 @@ NETSURGERY_INLINE float reduced(const Vector& v, Of&& of) {
   return of(of(last[0], last[1]), of(last[2], last[3]));
 }
 
-/// The larger one of a limit, which is no NaN, and x; x if that is NaN.
 NETSURGERY_INLINE Vector at_least(const Vector& limit, const Vector& x) {
   Vector v;
 #pragma GCC unroll 8
-  for (int i = 0; i < kParts; ++i) v.part[i] = limit.part[i] > x.part[i] ? limit.part[i] : x.part[i];
+  for (int i = 0; i < kParts; ++i) v.part[i] = at_least(limit.part[i], x.part[i]);
   return v;
 }
 
-/// The smaller one of a limit, which is no NaN, and x; x if that is NaN.
 NETSURGERY_INLINE Vector at_most(const Vector& limit, const Vector& x) {
   Vector v;
 #pragma GCC unroll 8
-  for (int i = 0; i < kParts; ++i) v.part[i] = limit.part[i] < x.part[i] ? limit.part[i] : x.part[i];
+  for (int i = 0; i < kParts; ++i) v.part[i] = at_most(limit.part[i], x.part[i]);
   return v;
 }
 
