@@ -112,6 +112,18 @@ ALONE = {
     "searchsorted": lambda x: torch.searchsorted(ROW, x, side="right"),
     "any": lambda x: ((x > 1).any(-1), (x > 9).any(1, keepdim=True)),
     "all": lambda x: ((x < 1).all(-1), (x < 9).all(1).float()),
+    "median of all": lambda x: x[0].median(),
+    "fmax": lambda x: torch.fmax(torch.where(x > 1, torch.log(-x), x), -x),
+    "fmin": lambda x: torch.fmin(x * 2, torch.where(x > 1, torch.log(-x), x)),
+    "signbit": lambda x: torch.signbit(torch.where(x > 1, -0.0, x)),
+    "ldexp": lambda x: torch.ldexp(x, torch.tensor([-2, 0, 1, 2, 3, 4])),
+    "erfc": lambda x: torch.erfc(x * 2),
+    "round to decimals": lambda x: torch.round(x, decimals=2),
+    "round to tens": lambda x: torch.round(x * 100, decimals=-1),
+    "bilinear": lambda x: F.bilinear(x, x * 2 + 1, torch.arange(72.0).reshape(2, 6, 6) / 72, torch.tensor([0.5, -1.0])),
+    "bilinear without a bias": lambda x: F.bilinear(x, x[..., :2], torch.arange(36.0).reshape(3, 6, 2) / 36),
+    "dist": lambda x: torch.dist(x[0], x[0, 1:2] * 2),
+    "dist of order 1": lambda x: torch.dist(x[0], x[0] * 2, p=1),
     "cdist": lambda x: torch.cdist(x, x[:, :, :2] + 1),
     "cdist of order 1": lambda x: torch.cdist(x, x * 2, p=1.0),
     "unfold": lambda x: F.unfold(x, (2, 3), padding=1, stride=(2, 1)),
@@ -147,6 +159,13 @@ COMPLEX = {
         x.reshape(-1, 72), 16, 5, window=torch.ones(16), center=False, return_complex=True
     ).abs(),
     "denoised": denoised,
+    "of two parts": lambda x: (torch.complex(x, x + 1) * torch.complex(x[:, :1], -x[:, :1])).real,
+    "of sizes and angles": lambda x: torch.view_as_real(torch.polar(x.abs(), x)),
+    "turned": lambda x: torch.view_as_real(torch.complex(x, -x) * torch.polar(torch.ones(6), torch.arange(6.0))),
+    "angle": lambda x: torch.angle(torch.complex(x, x * 2 - 1)),
+    "power": lambda x: torch.view_as_real(torch.exp(torch.complex(x, 3 * x))),
+    "quotient": lambda x: torch.view_as_real(torch.complex(x, x + 3) / torch.complex(x - 1, x * 2)),
+    "quotient by reals": lambda x: torch.view_as_real(torch.complex(x, x + 1) / (x.abs() + 1)),
 }
 
 

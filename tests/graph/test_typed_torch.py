@@ -121,6 +121,12 @@ OF_FLOATS: list[Callable[[Tensor], Any]] = [
     lambda x: (x.double() * 2).float(),
     lambda x: x >= torch.tensor([1, 2, 3, 4]),
     lambda x: x.to(torch.int32) * 2,
+    lambda x: x // 0.3,
+    lambda x: x // -0.7,
+    lambda x: (x * 10) // (x.abs() - 1),
+    lambda x: x // 0.0,
+    lambda x: torch.div(x, 0.3, rounding_mode="trunc"),
+    lambda x: torch.div(x, x * 2 - 1, rounding_mode="floor"),
 ]
 
 

@@ -11,6 +11,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import FIX, Activation, Call, Constant, Cut, Open, Sizes, pointwise
+from netsurgery.graph.from_torch.functions import angle
 from netsurgery.graph.waves import times_counted, waves
 
 Part: TypeAlias = "Activation | Constant | Cut"
@@ -265,6 +266,75 @@ def _view_as_complex(call: Call) -> Complex:
     return Complex(parts[0], parts[1])
 
 
+def _of_parts(call: Call) -> Complex:
+    """aten.complex."""
+    real, imaginary = (
+        Activation(call.expanded(call.operand(name), call.shape, f"{name}.part"), call.shape)
+        for name in ("real", "imag")
+    )
+    return Complex(real, imaginary)
+
+
+def _of_angle(call: Call) -> Complex:
+    """aten.polar: a size and an angle."""
+    size, angle = call.operand("abs"), call.operand("angle")
+    real, imaginary = (
+        Activation(call.node("Mul", [size, call.node(wave, [angle], f"{which}.wave")], which), call.shape)
+        for which, wave in (("real", "Cos"), ("imaginary", "Sin"))
+    )
+    return Complex(real, imaginary)
+
+
+def _angle(call: Call) -> Activation:
+    """aten.angle."""
+    given = _complex(call, "self")
+    parts = {"self": given.imaginary, "other": given.real}
+    return Activation(angle(replace(call, arguments=parts)), call.shape)
+
+
+def _power(call: Call) -> Complex:
+    """aten.exp."""
+    given = _complex(call, "self")
+    size = call.node("Exp", [call.placed(given.real, "real")], "size")
+    real, imaginary = (
+        Activation(
+            call.node(
+                "Mul", [size, call.node(wave, [call.placed(given.imaginary, "imaginary")], f"{which}.wave")], which
+            ),
+            call.shape,
+        )
+        for which, wave in (("real", "Cos"), ("imaginary", "Sin"))
+    )
+    return Complex(real, imaginary)
+
+
+def _quotient(call: Call) -> Complex:
+    """aten.div: by real numbers part by part; by others, times their conjugates over their squares."""
+    a, b = _complex(call, "self"), _complex(call, "other")
+
+    def node(operator: str, one: Part | str, other: Part | str, suffix: str) -> str:
+        names = [
+            part if isinstance(part, str) else call.placed(part, name) for name, part in (("a", one), ("b", other))
+        ]
+        return call.node(operator, names, suffix)
+
+    if _is_real(call, "other"):
+        parts = (("real", a.real), ("imaginary", a.imaginary))
+        real, imaginary = (Activation(node("Div", part, b.real, which), call.shape) for which, part in parts)
+        return Complex(real, imaginary)
+    squares = (node("Mul", b.real, b.real, "real.square"), node("Mul", b.imaginary, b.imaginary, "imaginary.square"))
+    square = node("Add", *squares, "square")
+    above = (
+        node("Add", node("Mul", a.real, b.real, "rr"), node("Mul", a.imaginary, b.imaginary, "ii"), "real.above"),
+        node("Sub", node("Mul", a.imaginary, b.real, "ir"), node("Mul", a.real, b.imaginary, "ri"), "imaginary.above"),
+    )
+    real, imaginary = (
+        Activation(node("Div", part, square, which), call.shape)
+        for which, part in zip(("real", "imaginary"), above, strict=True)
+    )
+    return Complex(real, imaginary)
+
+
 def _complex(call: Call, argument: str) -> Complex:
     """An argument as a complex value: a real one has an imaginary part of 0."""
     value = call.arguments[argument]
@@ -388,9 +458,14 @@ _OWN: dict[str, Callable[[Call], Complex | Activation]] = {
     "aten.conj.default": _conjugate,
     "aten.real.default": _part("real"),
     "aten.imag.default": _part("imaginary"),
+    "aten.complex.default": _of_parts,
+    "aten.polar.default": _of_angle,
 }
 _OF_COMPLEX: dict[str, Callable[[Call], Complex | Activation]] = {
     "aten.abs.default": _size_of,
+    "aten.angle.default": _angle,
+    "aten.exp.default": _power,
+    "aten.div.Tensor": _quotient,
     "aten._to_copy.default": _from_reals,
     "aten.to.dtype": _from_reals,
     "aten.copy.default": _copied,

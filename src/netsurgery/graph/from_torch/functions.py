@@ -98,6 +98,46 @@ def _is_negative(call: Call, x: str) -> str:
     return call.node("Or", [call.node("Less", [x, zero], "below"), under], "negative")
 
 
+def rest_of_error(call: Call) -> str:
+    """aten.erfc: 1 - erf(x)."""
+    return call.node("Sub", [call.placed(1.0, "one"), call.node("Erf", [call.promoted()], "erf")])
+
+
+def rounded_to(call: Call) -> str:
+    """aten.round to so many decimals, or to tens, hundreds, ... where they are negative."""
+    decimals = int(call.number("decimals"))
+    if decimals == 0:
+        return call.node("Round", [call.promoted()])
+    factor = call.placed(float(10 ** abs(decimals)), "factor")
+    there, back = ("Mul", "Div") if decimals > 0 else ("Div", "Mul")
+    scaled = call.node(there, [call.promoted(), factor], "scaled")
+    return call.node(back, [call.node("Round", [scaled], "rounded"), factor])
+
+
+def times_power_of_two(call: Call) -> str:
+    """aten.ldexp."""
+    exponent = call.operand_as("other", ValueType.FLOAT32)
+    power = call.node("Pow", [call.placed(2.0, "two"), exponent], "power")
+    return call.node("Mul", [call.promoted("self"), power])
+
+
+def has_minus(call: Call) -> str:
+    """aten.signbit: true for -0, too."""
+    return _is_negative(call, call.operand_as("self", ValueType.FLOAT32))
+
+
+def number_of_two(operator: str) -> Callable[[Call], str]:
+    """aten.fmax and fmin: where one is NaN, the other one."""
+
+    def translate(call: Call) -> str:
+        a, b = (call.promoted(name) for name in ("self", "other"))
+        both = call.node(operator, [a, b], "both")
+        first = call.node("Where", [call.node("IsNaN", [b], "b.is_nan"), a, both], "first")
+        return call.node("Where", [call.node("IsNaN", [a], "a.is_nan"), b, first])
+
+    return translate
+
+
 def with_sign(call: Call) -> str:
     """aten.copysign: the size of the first with the sign of the second."""
     size = call.node("Abs", [call.promoted("self")], "size")

@@ -94,6 +94,19 @@ def linear(call: Call) -> str:
     return call.reshaped(made, apart, call.shape)
 
 
+def bilinear(call: Call) -> str:
+    """aten.bilinear: for each output a matrix between both inputs; the first one's products with all rows, weighed."""
+    known, sizes = call.parameter("weight"), call.sizes("input1")
+    outputs, _, width = known.tensor.shape
+    rows = Constant(known.tensor.transpose(1, 2).reshape(outputs * width, -1).contiguous(), f"{known.name}.rows")
+    products = call.node("Linear", [call.operand("input1"), call.placed(rows)], "products")
+    apart = call.reshaped(products, (*sizes[:-1], outputs * width), (*sizes[:-1], outputs, width), "apart")
+    second = call.reshaped(call.operand("input2"), (*sizes[:-1], width), (*sizes[:-1], 1, width), "second")
+    weighed, bias = call.node("Mul", [apart, second], "weighed"), call.optional("bias")
+    made = call.node("ReduceSum", [weighed], "" if bias is None else "sums", axes=(len(sizes),), keepdims=False)
+    return made if bias is None else call.node("Add", [made, bias])
+
+
 def embedding(call: Call) -> str:
     """aten.embedding: rows of a known table, by computed whole numbers."""
     call.parameter("weight")

@@ -303,6 +303,17 @@ def kth(call: Call) -> Outputs:
     return tuple(found)
 
 
+def median_of_all(call: Call) -> str:
+    """aten.median of all entries: of two in the middle, the lower one."""
+    sizes = call.sizes("self")
+    entries = math.prod(call.known(sizes))
+    row = call.reshaped(call.operand("self"), sizes, (entries,), "row")
+    count = (entries + 1) // 2
+    least = call.node("TopKValues", [row], "least", axis=0, count=count, largest=False)
+    last = call.node("Slice", [least], "last", axis=0, start=count - 1, stop=count)
+    return call.reshaped(last, (1,), (), "")
+
+
 def bucket(boundaries: str, values: str) -> Callable[[Call], str]:
     """aten.bucketize and searchsorted: how many of the boundaries, which are known and in a row, lie below."""
 

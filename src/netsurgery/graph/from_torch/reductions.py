@@ -68,11 +68,21 @@ def distances(call: Call) -> str:
     return call.node("ReduceSum", [call.node("Abs", [apart], "sizes")], axes=(axis,), keepdims=False)
 
 
+def distance(call: Call) -> str:
+    """aten.dist: the norm of a difference over all axes."""
+    axes = tuple(range(max(len(call.sizes("self")), len(call.sizes("other")))))
+    apart = call.node("Sub", [call.promoted("self"), call.promoted("other")], "apart")
+    return _norm(call, apart, float(call.number("p")), axes, keepdims=False)
+
+
 def norm(call: Call) -> str:
     """aten.linalg_vector_norm and norm, of orders 0.5, 1, 2, ... and infinity."""
     name = "ord" if "ord" in call.arguments else "p"
     order = float(call.number(name)) if call.given(name) else 2.0
-    axes, keepdims, x = call.axes("dim"), _keepdims(call), call.promoted()
+    return _norm(call, call.promoted(), order, call.axes("dim"), keepdims=_keepdims(call))
+
+
+def _norm(call: Call, x: str, order: float, axes: tuple[int, ...], *, keepdims: bool) -> str:
     if order == 2:
         return call.node("ReduceL2", [x], axes=axes, keepdims=keepdims)
     if order == 0:
