@@ -28,7 +28,7 @@ from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.rates import Rate
 from netsurgery.compression.result import Compression, Moment
 from netsurgery.compression.training import DivergedError, Trainer
-from netsurgery.errors import DataError, SettingError, UnpackedWarning
+from netsurgery.errors import DataError, LayerNotFoundError, SettingError, UnpackedWarning
 from netsurgery.timing.turns import Pace
 
 KINDS = {"pictures": pictures, "sequences": sequences}
@@ -345,7 +345,22 @@ def test_trainings_that_all_diverge_are_said(tmp_path: Path) -> None:
 
     result = ns.compress(given.model, given.batches, given.evaluate, loss=loss, budget=200, out=tmp_path / "out")
     assert not result.met
-    assert re.search(r"none of [0-9]+ trainings came to an end: .* (holds|became) .*NaN", str(result))
+    assert re.search(r"none of [0-9]+ trainings gave one: .* (holds|became) .*NaN", str(result))
+
+
+def test_a_network_without_a_metric_is_one_that_failed_and_the_search_goes_on(tmp_path: Path) -> None:
+    given = pictures()
+    calls = itertools.count(1)
+
+    def evaluate(model: nn.Module) -> Any:  # as a correlation, which outputs that are all alike don't have
+        return given.evaluate(model) * (math.nan if next(calls) in (3, 4, 5, 6) else 1)
+
+    result = ns.compress(given.model, given.batches, evaluate, loss=given.loss, budget=STEPS, out=tmp_path / "out")
+    failed = [one.failed for one in result.candidates if one.failed]
+    assert failed
+    assert all(re.fullmatch(r"The metric became nan for [0-9]+ of [0-9]+ examples\.", why) for why in failed)
+    assert any(not one.failed for one in result.candidates[1:])
+    assert failed[0] in result.report.read_text(encoding="utf-8")
 
 
 def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_path: Path) -> None:
@@ -388,12 +403,24 @@ def test_arguments_that_won_t_do_are_refused(more: dict[str, Any], sentence: str
 
 @pytest.mark.parametrize(
     ("evaluate", "sentence"),
-    [(lambda _: "good", "evaluate returned 'good'"), (lambda _: None, "evaluate returned None")],
+    [
+        (lambda _: "good", "evaluate returned 'good'"),
+        (lambda _: None, "evaluate returned None"),
+        (lambda _: torch.tensor([1, math.nan]), "evaluate returned nan for 1 of 2 examples; it must return a finite"),
+        (lambda _: math.inf, "evaluate returned inf; it must return a finite number"),
+    ],
 )
 def test_a_metric_that_is_none_is_refused(evaluate: Callable[[nn.Module], Any], sentence: str, tmp_path: Path) -> None:
     given = pictures()
     with pytest.raises(SettingError, match=sentence):
         ns.compress(given.model, given.batches, evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
+
+
+def test_weights_without_a_shape_are_named(tmp_path: Path) -> None:
+    given = pictures()
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
+    with pytest.raises(LayerNotFoundError, match=r"1\.weight has no shape yet .*Run one forward pass"):
+        ns.compress(lazy, given.batches, given.evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
 
 
 def test_a_certainty_that_one_number_can_t_give_is_refused_and_the_folder_is_free_again(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from netsurgery.compression.score import Rule
 from netsurgery.compression.teaching import PRECISIONS, Precision
 from netsurgery.compression.workshop import Evaluate, Workshop
 from netsurgery.graph.from_torch import exported_once
+from netsurgery.layers.candidates import survey
 from netsurgery.timing.machine import versions
 
 METHODS = ("surgery", "inq")
@@ -137,6 +138,7 @@ def compress(
     require(isinstance(pack_options, Mapping | None), "pack_options", pack_options, "a dict of settings of pack")
     unknown = sorted(set(pack_options or {}) - PACK_OPTIONS)
     require(not unknown, "pack_options", unknown, f"of {', '.join(sorted(PACK_OPTIONS))}")
+    survey(model)  # raises for weights without a shape
     identity = {
         "model": {name: list(getattr(value, "shape", ())) for name, value in model.state_dict().items()},
         "max_loss": rule.max_loss,
