@@ -445,6 +445,21 @@ class _Killed(BaseException):
     pass
 
 
+@pytest.mark.skipif(importlib.util.find_spec("fcntl") is None, reason="Windows has no such locks")
+def test_a_folder_in_which_a_search_is_at_work_is_refused(tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def progress(_: Moment) -> None:
+        if not refused:
+            with pytest.raises(DataError, match="is in use: another process") as caught:
+                compressed(pictures(), tmp_path / "out", budget=60, resume=True)
+            refused.append(str(caught.value))
+
+    result = compressed(pictures(), tmp_path / "out", budget=60, progress=progress)
+    assert refused
+    assert not result.interrupted
+
+
 def test_nothing_is_deleted_that_a_search_did_not_write(tmp_path: Path) -> None:
     """It ended before its reference was judged; since then files have come that are called like its own."""
     given, out = pictures(), tmp_path / "out"

@@ -106,7 +106,11 @@ def test_classes_at_every_place_count_by_their_share() -> None:
         ("def model(): return 3", SettingError, r"lacks train_loader\(\), val_loader\(\)"),
         (WHOLE + "\nloss = 3\n", SettingError, r"\['loss'\] is not allowed"),
         (WHOLE.replace("return nn.Sequential(", "return list("), SettingError, "model.*must be a torch.nn.Module"),
-        (WHOLE + "\ndef pack_options(): return None\n", SettingError, r"pack_options\(\)=None is not allowed: .* a dict"),
+        (
+            WHOLE + "\ndef pack_options(): return None\n",
+            SettingError,
+            r"pack_options\(\)=None is not allowed: .* a dict",
+        ),
         (WHOLE + "\ndef pack_options(): return [1]\n", SettingError, r"pack_options\(\)=\[1\] is not allowed"),
     ],
 )
