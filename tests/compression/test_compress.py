@@ -9,9 +9,11 @@ import itertools
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +190,38 @@ def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path) -> None:
     again = compressed(pictures(), tmp_path / "out", resume=True, budget=240)
     assert not again.interrupted
     assert len(again.candidates) > len(result.candidates)
+
+
+def test_ctrl_c_that_ends_the_workers_of_a_loader_ends_with_the_best_so_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, before = pictures(), signal.getsignal(signal.SIGINT)
+
+    def stopped(moment: Moment) -> None:
+        if "density" in moment.what:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")  # in the place of the interruption
+
+    monkeypatch.setattr(Course, "_finish", raising_at(1, Course._finish))  # and the other worker's end, a moment later
+    result = compressed(given, tmp_path / "out", progress=stopped)
+    assert result.interrupted
+    assert (tmp_path / "out" / "best.nsm").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_that_somebody_catches_ends_the_search_all_the_same(tmp_path: Path) -> None:
+    trials: list[str] = []
+
+    def caught(moment: Moment) -> None:
+        trials.append(moment.what)
+        if "density" in moment.what:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+    assert compressed(pictures(), tmp_path / "out", progress=caught).interrupted
+    assert "density" in trials[-1]
+    assert "density" not in trials[-2]
 
 
 def test_time_that_is_left_when_all_steps_are_spent_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
