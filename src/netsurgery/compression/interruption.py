@@ -25,7 +25,7 @@ def interruptions() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
-        before(number, frame)  # type: ignore[operator]  # mypy loses what callable() has found
+        before(number, frame)
 
     signal.signal(signal.SIGINT, note)
     try:
