@@ -160,9 +160,9 @@ def compress(
     weights, random_numbers = copy.deepcopy(model.state_dict()), random_state()
     generators = [(generator, generator.get_state()) for generator in generators_of(train_loader)]
     buffers = [(buffer, buffer.clone()) for _, buffer in model.named_buffers()]
-    where = made_folder(Path(out) if out is not None else _free_folder())
-    with alone_in(where):  # two searches would take each other's networks for their own
-        folder = SearchFolder(where, identity, resume=resume)
+    path = made_folder(Path(out) if out is not None else _free_folder())
+    with alone_in(path):  # two searches would take each other's networks for their own
+        folder = SearchFolder(path, identity, resume=resume)
         for parameter, _ in gradients:
             parameter.grad = None  # a training would add to it, or empty it
         try:
