@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from netsurgery.errors import DataError, MissingFolderError
-from netsurgery.files import check_target, remove_left_behind, replacing, write_verified
+from netsurgery.files import alone_in, check_target, remove_left_behind, replacing, write_verified
 
 
 class BrokenError(Exception):
@@ -277,3 +277,38 @@ def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path: P
     assert temporary.exists()
     remove_left_behind(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*others, "own.bin", ".netsurgery-00000000000000aa"}
+
+
+LOCKS = pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+HOLDS = """
+import os, sys
+from pathlib import Path
+from netsurgery.files import alone_in
+own = os.getpid()
+with alone_in(Path(sys.argv[1])):
+    if os.fork() == 0:  # a worker, which outlives the process that it works for
+        os.kill(own, 9)
+        sys.stdin.read()
+        os._exit(0)
+    os.waitpid(-1, 0)
+"""
+
+
+@LOCKS
+def test_a_folder_is_for_one_at_a_time(tmp_path: Path) -> None:
+    with alone_in(tmp_path), pytest.raises(DataError, match=r"is in use: another process.*Wait for its end"):  # noqa: SIM117
+        with alone_in(tmp_path):
+            pass
+    with pytest.raises(BrokenError), alone_in(tmp_path):
+        raise BrokenError
+    with alone_in(tmp_path):
+        assert not list(tmp_path.iterdir())
+
+
+@LOCKS
+def test_a_folder_is_free_when_a_process_was_killed_whatever_its_workers_do(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        assert process.wait() == -9
+        with alone_in(tmp_path):
+            pass

@@ -99,6 +99,50 @@ def remove_left_behind(folder: Path) -> None:
 
 
 @contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """A folder that is there, kept for this block until it ends, or the process does: one that writes many files.
+
+    Raises DataError where another block, of this process or another one, has it. Where the system knows no such locks,
+    nobody is kept out.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    _alone.add(handle)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            _lock_or_refuse(handle, folder)
+        yield
+    finally:
+        _alone.discard(handle)
+        os.close(handle)
+
+
+def _lock_or_refuse(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError(
+            f"{folder} is in use: another process, or another call of this one, writes there now. Wait for its end, or "
+            "give another folder."
+        ) from None
+
+
+def _let_go() -> None:
+    """What a process that was forked has no part in: or a lock lives on in workers of a process that was killed."""
+    for handle in _alone:
+        os.close(handle)
+    _alone.clear()
+
+
+_alone: set[int] = set()
+"""Handles of folders that this process has for itself."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
+@contextmanager
 def _held(handle: int) -> Iterator[None]:
     """An open temporary file, locked until the block ends, or the process does. Windows can't rename what is open."""
     try:

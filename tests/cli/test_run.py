@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,30 @@ def test_two_outputs_do_not_go_to_one_file(folder: Path, capsys: pytest.CaptureF
     assert main([*ARGUMENTS[:-1], "./y.npy"]) == 1
     assert capsys.readouterr().err.endswith("--output must be a file of its own for each output.\n")
     assert not (folder / "y.npy").exists()
+
+
+def test_the_network_is_not_overwritten_by_what_it_gives(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (folder / "model.nsm").read_bytes()
+    (folder / "link.npy").symlink_to("model.nsm")
+    for output in ("model.nsm", "./model.nsm", "link.npy"):
+        refused(
+            [*ARGUMENTS[:-1], output],
+            "--output='model.nsm' is not allowed: --output must be another file than the network's own",
+            capsys,
+        )
+    assert (folder / "model.nsm").read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no path on this system")
+def test_an_array_may_come_from_a_pipe(tmp_path: Path) -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    content = io.BytesIO()
+    np.save(content, array)
+    ours, theirs = os.pipe()
+    os.write(theirs, content.getvalue())
+    os.close(theirs)
+    np.testing.assert_array_equal(read_array(Path(f"/dev/fd/{ours}")), array)
+    os.close(ours)
 
 
 def test_run_needs_numpy_only(folder: Path, deployed: Callable[..., subprocess.CompletedProcess[str]]) -> None:

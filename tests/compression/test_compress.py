@@ -9,9 +9,11 @@ import itertools
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.rates import Rate
 from netsurgery.compression.result import Compression, Moment
 from netsurgery.compression.training import DivergedError, Trainer
-from netsurgery.errors import DataError, SettingError, UnpackedWarning
+from netsurgery.errors import DataError, LayerNotFoundError, SettingError, UnpackedWarning
 from netsurgery.timing.turns import Pace
 
 KINDS = {"pictures": pictures, "sequences": sequences}
@@ -190,6 +192,38 @@ def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path) -> None:
     assert len(again.candidates) > len(result.candidates)
 
 
+def test_ctrl_c_that_ends_the_workers_of_a_loader_ends_with_the_best_so_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, before = pictures(), signal.getsignal(signal.SIGINT)
+
+    def stopped(moment: Moment) -> None:
+        if "density" in moment.what:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")  # in the place of the interruption
+
+    monkeypatch.setattr(Course, "_finish", raising_at(1, Course._finish))  # and the other worker's end, a moment later
+    result = compressed(given, tmp_path / "out", progress=stopped)
+    assert result.interrupted
+    assert (tmp_path / "out" / "best.nsm").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_that_somebody_catches_ends_the_search_all_the_same(tmp_path: Path) -> None:
+    trials: list[str] = []
+
+    def caught(moment: Moment) -> None:
+        trials.append(moment.what)
+        if "density" in moment.what:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+    assert compressed(pictures(), tmp_path / "out", progress=caught).interrupted
+    assert "density" in trials[-1]
+    assert "density" not in trials[-2]
+
+
 def test_time_that_is_left_when_all_steps_are_spent_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def elapsed_s(course: Course) -> float:
         """As if a step took a hundredth of a second, and nothing else took any time."""
@@ -345,7 +379,22 @@ def test_trainings_that_all_diverge_are_said(tmp_path: Path) -> None:
 
     result = ns.compress(given.model, given.batches, given.evaluate, loss=loss, budget=200, out=tmp_path / "out")
     assert not result.met
-    assert re.search(r"none of [0-9]+ trainings came to an end: .* (holds|became) .*NaN", str(result))
+    assert re.search(r"none of [0-9]+ trainings gave one: .* (holds|became) .*NaN", str(result))
+
+
+def test_a_network_without_a_metric_is_one_that_failed_and_the_search_goes_on(tmp_path: Path) -> None:
+    given = pictures()
+    calls = itertools.count(1)
+
+    def evaluate(model: nn.Module) -> Any:  # as a correlation, which outputs that are all alike don't have
+        return given.evaluate(model) * (math.nan if next(calls) in (3, 4, 5, 6) else 1)
+
+    result = ns.compress(given.model, given.batches, evaluate, loss=given.loss, budget=STEPS, out=tmp_path / "out")
+    failed = [one.failed for one in result.candidates if one.failed]
+    assert failed
+    assert all(re.fullmatch(r"The metric became nan for [0-9]+ of [0-9]+ examples\.", why) for why in failed)
+    assert any(not one.failed for one in result.candidates[1:])
+    assert failed[0] in result.report.read_text(encoding="utf-8")
 
 
 def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_path: Path) -> None:
@@ -388,12 +437,24 @@ def test_arguments_that_won_t_do_are_refused(more: dict[str, Any], sentence: str
 
 @pytest.mark.parametrize(
     ("evaluate", "sentence"),
-    [(lambda _: "good", "evaluate returned 'good'"), (lambda _: None, "evaluate returned None")],
+    [
+        (lambda _: "good", "evaluate returned 'good'"),
+        (lambda _: None, "evaluate returned None"),
+        (lambda _: torch.tensor([1, math.nan]), "evaluate returned nan for 1 of 2 examples; it must return a finite"),
+        (lambda _: math.inf, "evaluate returned inf; it must return a finite number"),
+    ],
 )
 def test_a_metric_that_is_none_is_refused(evaluate: Callable[[nn.Module], Any], sentence: str, tmp_path: Path) -> None:
     given = pictures()
     with pytest.raises(SettingError, match=sentence):
         ns.compress(given.model, given.batches, evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
+
+
+def test_weights_without_a_shape_are_named(tmp_path: Path) -> None:
+    given = pictures()
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
+    with pytest.raises(LayerNotFoundError, match=r"1\.weight has no shape yet .*Run one forward pass"):
+        ns.compress(lazy, given.batches, given.evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
 
 
 def test_a_certainty_that_one_number_can_t_give_is_refused_and_the_folder_is_free_again(tmp_path: Path) -> None:
@@ -416,6 +477,21 @@ def test_a_folder_with_files_that_a_search_would_overwrite_is_refused(name: str,
 
 class _Killed(BaseException):
     pass
+
+
+@pytest.mark.skipif(importlib.util.find_spec("fcntl") is None, reason="Windows has no such locks")
+def test_a_folder_in_which_a_search_is_at_work_is_refused(tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def progress(_: Moment) -> None:
+        if not refused:
+            with pytest.raises(DataError, match="is in use: another process") as caught:
+                compressed(pictures(), tmp_path / "out", budget=60, resume=True)
+            refused.append(str(caught.value))
+
+    result = compressed(pictures(), tmp_path / "out", budget=60, progress=progress)
+    assert refused
+    assert not result.interrupted
 
 
 def test_nothing_is_deleted_that_a_search_did_not_write(tmp_path: Path) -> None:

@@ -106,6 +106,12 @@ def test_classes_at_every_place_count_by_their_share() -> None:
         ("def model(): return 3", SettingError, r"lacks train_loader\(\), val_loader\(\)"),
         (WHOLE + "\nloss = 3\n", SettingError, r"\['loss'\] is not allowed"),
         (WHOLE.replace("return nn.Sequential(", "return list("), SettingError, "model.*must be a torch.nn.Module"),
+        (
+            WHOLE + "\ndef pack_options(): return None\n",
+            SettingError,
+            r"pack_options\(\)=None is not allowed: .* a dict",
+        ),
+        (WHOLE + "\ndef pack_options(): return [1]\n", SettingError, r"pack_options\(\)=\[1\] is not allowed"),
     ],
 )
 def test_a_file_that_won_t_do_is_refused(
@@ -116,6 +122,18 @@ def test_a_file_that_won_t_do_is_refused(
     path = written(tmp_path, text) if text is not None else tmp_path / "task.py"
     with pytest.raises(error, match=sentence):
         read_task(path)
+
+
+@pytest.mark.parametrize("value", ["None", "'good'", "{'accuracy': 1}", "1j", "[[1], [2, 3]]"])
+def test_a_metric_that_is_no_numbers_is_refused(value: str, tmp_path: Path) -> None:
+    task = read_task(written(tmp_path, WHOLE + f"\ndef metric(model, batch): return {value}\n"))
+    with pytest.raises(SettingError, match=r"metric returned .* must return one number for each example of the batch"):
+        task.evaluate(task.model)
+
+
+def test_a_metric_may_be_a_list(tmp_path: Path) -> None:
+    task = read_task(written(tmp_path, WHOLE + "\ndef metric(model, batch): return [1.0] * len(batch[1])\n"))
+    assert task.evaluate(task.model).tolist() == [1.0] * 30
 
 
 def test_a_metric_of_the_wrong_shape_and_batches_of_another_form_are_refused(tmp_path: Path) -> None:

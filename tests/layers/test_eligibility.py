@@ -385,3 +385,11 @@ def test_a_model_without_numbers_is_refused() -> None:
     model = nn.Linear(4, 4, device="meta")
     with pytest.raises(AttachmentError, match=r"meta device.*to_empty"):
         ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), CUT)
+
+
+def test_a_model_that_torch_lets_nobody_change_is_refused() -> None:
+    with torch.inference_mode():
+        model = nn.Linear(4, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(AttachmentError, match=r"weight was made under torch\.inference_mode.*outside of it"):
+        ns.attach(model, optimizer, ns.Surgery(density=0.5, steps=4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def read_array(path: Path) -> npt.NDArray[Any]:
         raise DataError(f"{path} can't be read: {error.strerror or error}.") from error
     with opened as file:
         try:
-            return np.lib.format.read_array(file, allow_pickle=False)
+            whole = file if file.seekable() else io.BytesIO(file.read())  # numpy asks a pipe where in it it is
+            return np.lib.format.read_array(whole, allow_pickle=False)
         except Exception as error:  # numpy parses the header as Python, and lets through whatever that raises
             reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
             raise DataError(

@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> None:
         check_target(path)
     different = len({path.resolve() for path in options.output}) == len(names)
     require(different, "--output", [str(path) for path in options.output], "a file of its own for each output")
+    kept = all(path.resolve() != options.model.resolve() for path in options.output)
+    require(kept, "--output", str(options.model), "another file than the network's own", "it would be overwritten")
     arrays = [read_array(path) for path in options.input]
     result = session(*arrays)
     for path, array, taken in zip(options.input, arrays, session.inputs, strict=True):

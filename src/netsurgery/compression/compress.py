@@ -25,13 +25,15 @@ from netsurgery.compression.calls import Loss
 from netsurgery.compression.candidate import Objective
 from netsurgery.compression.course import Course
 from netsurgery.compression.feed import generators_of, random_state, restore_random_state
-from netsurgery.compression.folder import SearchFolder
+from netsurgery.compression.folder import SearchFolder, made_folder
 from netsurgery.compression.rates import OptimizerFactory
 from netsurgery.compression.result import Compression, Progress
 from netsurgery.compression.score import Rule
 from netsurgery.compression.teaching import PRECISIONS, Precision
 from netsurgery.compression.workshop import Evaluate, Workshop
+from netsurgery.files import alone_in
 from netsurgery.graph.from_torch import exported_once
+from netsurgery.layers.candidates import survey
 from netsurgery.timing.machine import versions
 
 METHODS = ("surgery", "inq")
@@ -99,10 +101,10 @@ def compress(
     with `met` False.
 
     Raises SettingError for arguments that don't fit, LayerNotFoundError where the model has nothing to operate on,
-    DataError where `out` holds another search, or files that a search would overwrite, OSError where it can't be
-    written; whatever `loss` and `evaluate` raise. The model has the weights then that it was given with. Its gradients,
-    and sources of random numbers, are as they were in any case. Warns (UnpackedWarning) if the network can't be packed,
-    and (LooseLimitWarning) if a tenth of all examples may be lost.
+    DataError where `out` holds another search, one that is at work now, or files that a search would overwrite, OSError
+    where it can't be written; whatever `loss` and `evaluate` raise. The model has the weights then that it was given
+    with. Its gradients, and sources of random numbers, are as they were in any case. Warns (UnpackedWarning) if the
+    network can't be packed, and (LooseLimitWarning) if a tenth of all examples may be lost.
 
     >>> def loss(model, batch):
     ...     return loss_of(model(batch[0]), batch[1])
@@ -137,6 +139,7 @@ def compress(
     require(isinstance(pack_options, Mapping | None), "pack_options", pack_options, "a dict of settings of pack")
     unknown = sorted(set(pack_options or {}) - PACK_OPTIONS)
     require(not unknown, "pack_options", unknown, f"of {', '.join(sorted(PACK_OPTIONS))}")
+    survey(model)  # raises for weights without a shape
     identity = {
         "model": {name: list(getattr(value, "shape", ())) for name, value in model.state_dict().items()},
         "max_loss": rule.max_loss,
@@ -157,44 +160,46 @@ def compress(
     weights, random_numbers = copy.deepcopy(model.state_dict()), random_state()
     generators = [(generator, generator.get_state()) for generator in generators_of(train_loader)]
     buffers = [(buffer, buffer.clone()) for _, buffer in model.named_buffers()]
-    folder = SearchFolder(Path(out) if out is not None else _free_folder(), identity, resume=resume)
-    for parameter, _ in gradients:
-        parameter.grad = None  # a training would add to it, or empty it
-    try:
-        workshop = Workshop(
-            model,
-            train_loader,
-            evaluate,
-            loss,
-            rule=rule,
-            objective=objective,
-            factory=optimizer,
-            seed=int(seed),
-            precision=precision,
-            pack_options=pack_options or {},
-            folder=folder,
-        )
-        with exported_once(model):
-            return Course(
-                workshop, amount, objective, chosen, optimizer is not None, _length(train_loader), progress
-            ).run()
-    except BaseException:  # what a half-finished trial left isn't what the caller gave
-        with suppress(Exception):  # which would hide what went wrong
-            model.load_state_dict(weights)
-            for buffer, value in buffers:  # those that a state_dict leaves out
-                buffer.copy_(value)
-        with suppress(Exception):
-            folder.remove_unless_begun()
-        raise
-    finally:
-        torch.set_num_threads(threads)
-        restore_random_state(random_numbers)
-        for generator, where in generators:
-            generator.set_state(where)
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        for module, flag in training:
-            module.training = flag
+    path = made_folder(Path(out) if out is not None else _free_folder())
+    with alone_in(path):  # two searches would take each other's networks for their own
+        folder = SearchFolder(path, identity, resume=resume)
+        for parameter, _ in gradients:
+            parameter.grad = None  # a training would add to it, or empty it
+        try:
+            workshop = Workshop(
+                model,
+                train_loader,
+                evaluate,
+                loss,
+                rule=rule,
+                objective=objective,
+                factory=optimizer,
+                seed=int(seed),
+                precision=precision,
+                pack_options=pack_options or {},
+                folder=folder,
+            )
+            with exported_once(model):
+                return Course(
+                    workshop, amount, objective, chosen, optimizer is not None, _length(train_loader), progress
+                ).run()
+        except BaseException:  # what a half-finished trial left isn't what the caller gave
+            with suppress(Exception):  # which would hide what went wrong
+                model.load_state_dict(weights)
+                for buffer, value in buffers:  # those that a state_dict leaves out
+                    buffer.copy_(value)
+            with suppress(Exception):
+                folder.remove_unless_begun()
+            raise
+        finally:
+            torch.set_num_threads(threads)
+            restore_random_state(random_numbers)
+            for generator, where in generators:
+                generator.set_state(where)
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+            for module, flag in training:
+                module.training = flag
 
 
 def _said(value: Any) -> str:

@@ -15,6 +15,7 @@ import torch
 from netsurgery.checks import require
 from netsurgery.compression.budget import Budget
 from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial, best
+from netsurgery.compression.interruption import interruptions
 from netsurgery.compression.page import write_page
 from netsurgery.compression.rates import PROBED, PROBED_GIVEN, Rate, best_rate
 from netsurgery.compression.result import Compression, Moment, Progress
@@ -65,17 +66,28 @@ class Course:
         self._progress = progress or (lambda _: None)
         self._begun_s = time.monotonic() - float(self._state["elapsed_s"])
         self._interrupted = False
+        self._pressed: Callable[[], bool] = lambda: False
 
     def run(self) -> Compression:
         """All of it. An interruption ends it early, with what there is."""
+        with interruptions() as self._pressed:
+            try:
+                self._prepare()
+                self._try_out()
+            except (KeyboardInterrupt, _OutOfTimeError):
+                self._interrupted = True
+            except Exception:
+                if not self._pressed():
+                    raise
+                self._interrupted = True
+        if not self._state["candidates"]:
+            raise KeyboardInterrupt  # there is nothing to give back yet
         try:
-            self._prepare()
-            self._try_out()
-        except (KeyboardInterrupt, _OutOfTimeError):
-            if not self._state["candidates"]:
-                raise KeyboardInterrupt from None  # there is nothing to give back yet
-            self._interrupted = True
-        return self._finish()
+            return self._finish()
+        except RuntimeError:
+            if not self._interrupted:
+                raise
+            return self._finish()  # torch says of a loader's workers once that they have ended, wherever that falls
 
     def _prepare(self) -> None:
         """The reference, threads, probes, and how many steps there are."""
@@ -246,6 +258,8 @@ class Course:
             self._progress(Moment(trial.words, step, trial.steps, min(1.0, (spent + step) / total), so_far))
             if self._budget.unit == "seconds" and self._elapsed_s > self._budget.amount * _OVER:
                 raise _OutOfTimeError
+            if self._pressed():  # and Python or what it ran then made nothing of it
+                raise KeyboardInterrupt
 
         return self._workshop.make(
             number,

@@ -40,7 +40,7 @@ class SearchFolder:
 
     def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         self.path = path
-        _make(path)
+        made_folder(path)
         self._identity = json.loads(json.dumps(identity))
         self.state: dict[str, Any] = {"identity": self._identity, "candidates": [], "probes": [], "elapsed_s": 0.0}
         if (path / STATE).exists():
@@ -188,7 +188,8 @@ def _digest(weights: Weights) -> str:
     return total.hexdigest()
 
 
-def _make(path: Path) -> None:
+def made_folder(path: Path) -> Path:
+    """The path of a search's folder, which is made where it doesn't exist. Raises OSError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
@@ -196,6 +197,7 @@ def _make(path: Path) -> None:
     except OSError as error:
         why = f"can't be made ({os.strerror(error.errno or errno.EIO)}); give a folder that can be written"
         raise OSError(error.errno, why, str(path)) from None
+    return path
 
 
 def _require_free(path: Path, own: Set[Path]) -> None:

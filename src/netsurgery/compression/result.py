@@ -101,7 +101,7 @@ class Compression:
             if self.nearest is not None:
                 return f"{words}; nearest to it: {_lost(self.nearest)}"
             failed = [one.failed for one in self.candidates if one.failed]
-            return f"{words}; none of {len(failed)} trainings came to an end: {failed[0]}" if failed else words
+            return f"{words}; none of {len(failed)} trainings gave one: {failed[0]}" if failed else words
         parts = [
             f"{now.connections / max(now.kept, 1):,.1f}x fewer connections",
             f"metric {first.value:.6g} -> {now.value:.6g}",

@@ -20,6 +20,14 @@ _LOOSE = 0.1
 _ALLOWED = "a finite number, or one number for each example (a list, an array or a tensor of one axis): more is better"
 
 
+class UndefinedMetricError(SettingError):
+    """A metric is NaN or infinite, as a correlation is where all outputs are alike. found: what it is, in words."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"evaluate returned {found}; it must return {_ALLOWED}.")
+        self.found = found
+
+
 @dataclass(frozen=True)
 class Score:
     """A metric; more is better. examples: its parts, one for each held-out example in a fixed order, or none."""
@@ -29,18 +37,24 @@ class Score:
 
     @classmethod
     def of(cls, given: Any) -> Score:
-        """From what a user's `evaluate` returns. Raises SettingError."""
+        """From what a user's `evaluate` returns. Raises SettingError; UndefinedMetricError for NaN and infinity."""
         if hasattr(given, "detach"):  # a tensor, on any device
             given = given.detach().cpu().numpy()
         if is_number(given):
             return cls(float(given))
+        if isinstance(given, float | np.floating):
+            raise UndefinedMetricError(f"{given}")
         if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str | bytes):
             raise SettingError(f"evaluate returned {given!r}; it must return {_ALLOWED}.")
         numbers = np.asarray(given)
-        if numbers.dtype.kind not in "fiub" or numbers.ndim > 1 or not numbers.size or not np.isfinite(numbers).all():
+        if numbers.dtype.kind not in "fiub" or numbers.ndim > 1 or not numbers.size:
             raise SettingError(
                 f"evaluate returned {numbers.dtype} of shape {numbers.shape}; it must return {_ALLOWED}."
             )
+        wrong = numbers[~np.isfinite(numbers)]
+        if wrong.size:
+            many = f" for {wrong.size:,} of {numbers.size:,} examples" if numbers.ndim else ""
+            raise UndefinedMetricError(f"{wrong.flat[0]}{many}")
         if numbers.ndim == 0:
             return cls(float(numbers))
         return cls(float(numbers.mean(dtype=np.float64)), tuple(numbers.astype(np.float64).tolist()))

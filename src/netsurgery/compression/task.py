@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,28 +65,39 @@ def read_task(path: Path) -> Task:
     model = module.model()
     require(isinstance(model, nn.Module), "model()", type(model).__name__, "a torch.nn.Module")
     held_out, metric = module.val_loader(), getattr(module, "metric", default_metric)
-    options = getattr(module, "pack_options", None)
+    options = module.pack_options() if hasattr(module, "pack_options") else None
+    told = isinstance(options, Mapping) or not hasattr(module, "pack_options")
+    require(told, "pack_options()", options, "a dict of settings of pack")
     return Task(
         model,
         module.train_loader(),
         lambda tried: scores(tried, held_out, metric),
         getattr(module, "loss", default_loss),
         getattr(module, "optimizer", None),
-        None if options is None else dict(options()),
+        None if options is None else dict(options),
     )
 
 
 def scores(model: nn.Module, loader: Iterable[Any], metric: Callable[[nn.Module, Any], Any]) -> Tensor:
     """(examples,): the metric of every example of a loader, on the model's device."""
     device = next(model.parameters()).device
-    found = [torch.as_tensor(metric(model, on_device(batch, device))).detach().cpu() for batch in loader]
+    found = [_numbers(metric(model, on_device(batch, device))) for batch in loader]
     require(len(found) > 0, "val_loader()", "no batch", "a loader with at least one batch")
-    if any(one.dim() != 1 for one in found):
-        raise SettingError(
-            f"metric returned a tensor of shape {tuple(found[0].shape)}; metric(model, batch) must return one "
-            "number for each example of the batch, more is better."
-        )
-    return torch.cat([one.to(torch.float64) for one in found])
+    return torch.cat(found)
+
+
+def _numbers(given: Any) -> Tensor:
+    """(examples,): what a metric gives for a batch, a tensor or what makes one. Raises SettingError."""
+    what = repr(given)
+    with suppress(TypeError, ValueError, RuntimeError):  # whatever torch says of a None, of words and of dicts
+        numbers = torch.as_tensor(given).detach().cpu()
+        if numbers.dim() == 1 and not numbers.is_complex():
+            return numbers.to(torch.float64)
+        what = f"a tensor of shape {tuple(numbers.shape)}"
+    raise SettingError(
+        f"metric returned {what}; metric(model, batch) must return one number for each example of the batch, more is "
+        "better."
+    )
 
 
 def default_loss(model: nn.Module, batch: Any) -> Tensor:

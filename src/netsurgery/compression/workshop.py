@@ -23,7 +23,7 @@ from netsurgery.compression.feed import Feed, on_device, seed_everything
 from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.packed_module import PackedModule
 from netsurgery.compression.rates import OptimizerFactory, Rate, plan_for
-from netsurgery.compression.score import Rule, Score
+from netsurgery.compression.score import Rule, Score, UndefinedMetricError
 from netsurgery.compression.teaching import Precision, loss_of
 from netsurgery.compression.training import DivergedError, Trainer, set_training
 from netsurgery.compression.uses import uses_of
@@ -157,8 +157,9 @@ class Workshop:
     def probe(self, rate: Rate, steps: int, density: float, taught: bool, judged: bool) -> dict[str, Any]:
         """A short training of the reference at a rate: its mean loss at the end, its metric, seconds of a step.
 
-        judged: whether the metric is wanted, which may take long; else it is None. error: the standard error of what
-        the metric lost; None where nothing is known of it. All are None where the training diverged.
+        judged: whether the metric is wanted, which may take long; else it is None, and so it is where it is undefined.
+        error: the standard error of what the metric lost; None where nothing is known of it. All are None where the
+        training diverged.
         """
         self.load(REFERENCE)
         trial = Trial(REFERENCE, density, None, steps)
@@ -169,11 +170,12 @@ class Workshop:
         except DivergedError:
             return {"loss": None, "value": None, "error": None, "step_s": None}  # it took fewer steps
         step_s = (time.perf_counter() - begun_s) / steps
-        if not judged:
-            return {"loss": loss, "value": None, "error": None, "step_s": step_s}
-        score = self._scored()
-        error = self.rule.verdict(self._score, score).error
-        return {"loss": loss, "value": score.value, "error": error, "step_s": step_s}
+        outcome = {"loss": loss, "value": None, "error": None, "step_s": step_s}
+        with suppress(UndefinedMetricError):
+            score = self._scored() if judged else None
+            if score is not None:
+                outcome |= {"value": score.value, "error": self.rule.verdict(self._score, score).error}
+        return outcome
 
     def make(
         self,
@@ -205,12 +207,14 @@ class Workshop:
             )
         except DivergedError as error:
             checkpoint.remove()
-            return Candidate(number, trial, 0, self.connections, bits, 0.0, 0.0, None, False, failed=str(error))
+            return self._failed(number, trial, bits, str(error))
         try:
             score = self._scored()
             verdict = self.rule.verdict(self._score, score)
             self.folder.write_weights(number, self.model.state_dict())
             size_bytes, latency_us = self._packed(number)
+        except UndefinedMetricError as error:  # one bad network of many; the reference has a metric
+            return self._failed(number, trial, bits, f"The metric became {error.found}.")
         finally:
             operation.detach()
         made = Candidate(
@@ -229,6 +233,9 @@ class Workshop:
         method = plan.stages[0].method
         may_add = isinstance(method, INQ) and not method.mantissa_bits and self._objective == "latency"
         return self._in_fixed_point(made) if may_add else made
+
+    def _failed(self, number: int, trial: Trial, bits: int, why: str) -> Candidate:
+        return Candidate(number, trial, 0, self.connections, bits, 0.0, 0.0, None, False, failed=why)
 
     def _in_fixed_point(self, made: Candidate) -> Candidate:
         """The candidate with its activations in fixed point too, where that holds the limit as well and is faster.

@@ -121,7 +121,7 @@ def survey(model: nn.Module) -> Survey:
     """
     for lazy, given in model.named_parameters():
         if isinstance(given, UninitializedParameter):
-            raise LayerNotFoundError(f"{lazy} has no shape yet (a lazy module). Run one forward pass before attaching.")
+            raise LayerNotFoundError(f"{lazy} has no shape yet (a lazy module). Run one forward pass first.")
     plain = PlainNames(model)
     holders = _holders(model, plain)
     adapters = {plain.of(name): word for name, word in adapter_words(model).items()}

@@ -147,6 +147,11 @@ def _refuse_wrapped(name: str, tensor: Tensor) -> None:
             f"{name} is on the meta device and has no numbers yet. Materialise the model first (model.to_empty, then "
             "initialise or load its weights), or leave this layer out with Stage(skip=...)."
         )
+    if tensor.is_inference():
+        raise AttachmentError(
+            f"{name} was made under torch.inference_mode, and torch lets nobody change such a tensor or train it. Make "
+            "or load the model outside of it, or leave this layer out with Stage(skip=...)."
+        )
 
 
 def _not_selected(found: Survey, plan: Staged, owners: Mapping[int, int]) -> Iterator[LeftAlone]:
