@@ -236,3 +236,30 @@ def test_rotary_embeddings_take_rows_of_known_tables(interleaved: int) -> None:
     )
     every = [[floats(2, 4, time, 8), np.tile(np.arange(time), (2, 1))] for time in (1, 5, 17)]
     assert_as_onnx_runtime(made, every)
+
+
+def test_the_number_of_all_entries_follows_the_picture() -> None:
+    """A standard deviation as torch writes it: h * w and h * w - 1 are among what is computed with."""
+    nodes = """s = Shape(x) g = Gather(s, axes) n = ReduceProd<keepdims=0>(g) f = Cast<to=1>(n)
+        m = ReduceMean<axes=[2, 3]>(x) d = Sub(x, m) q = Mul(d, d) v = ReduceMean<axes=[2, 3], keepdims=0>(q)
+        w = Mul(v, f) less = Sub(f, one) u = Div(w, less) y = Sqrt(u)"""
+    numbers = {"axes": np.array([2, 3]), "one": np.float32(1)}
+    made = model(f"g (float[B,3,H,W] x) => (float[B,3] y) {{ {nodes} }}", 13, **numbers)
+    assert_as_onnx_runtime(made, [[floats(*shape)] for shape in PICTURES])
+
+
+@pytest.mark.parametrize("rows", [12, 16, 17])
+def test_a_table_of_positions_may_be_read_to_its_end(rows: int) -> None:
+    """Where all of its rows are taken nothing is cut, which makes it another graph than anywhere before."""
+    nodes = "s = Shape(ids) t = Gather(s, one) c = Range(zero, t, one) p = Gather(table, c) w = Gather(words, ids)"
+    tables = {"table": floats(rows, 4), "words": floats(20, 4), "zero": np.int64(0), "one": np.int64(1)}
+    made = model(f"g (int64[B,T] ids) => (float[B,T,4] y) {{ {nodes} y = Add(w, p) }}", 13, **tables)
+    assert read_onnx(made).axes == ("B", "T")
+    assert_as_onnx_runtime(made, [[RANDOM.integers(0, 20, shape)] for shape in ((1, 3), (3, 1), (2, rows))])
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32"])
+@pytest.mark.parametrize("operator", ["Sign", "Abs", "Neg"])
+def test_signs_of_whole_numbers(operator: str, kind: str) -> None:
+    made = model(f"g ({kind}[B,T] x) => ({kind}[B,T] y) {{ y = {operator}(x) }}")
+    assert_as_onnx_runtime(made, [[RANDOM.integers(-2, 3, (batch, 5)).astype(kind)] for batch in (1, 3)])
