@@ -111,6 +111,12 @@ def test_a_batch_is_cut_along_its_own_axis_whatever_the_others_are() -> None:
     np.testing.assert_allclose(together, alone, rtol=1e-6, atol=1e-6)
 
 
+def put_into_the_first_image(builder: GraphBuilder, x: str) -> str:
+    places = builder.node("Integers", [], type=str(ValueType.INT64), shape=(1, 1, 2), values=(2, 0))
+    updates = builder.constant(np.array([[[7, 8]]], np.float32))
+    return builder.node("ScatterElements", [x, places, updates], axis=2)
+
+
 @pytest.mark.parametrize(
     "mix",
     [
@@ -120,6 +126,7 @@ def test_a_batch_is_cut_along_its_own_axis_whatever_the_others_are() -> None:
         lambda builder, x: builder.node("Sub", [x, builder.node("Mean", [x], axes=(0,))]),
         lambda builder, x: builder.node("Softmax", [x], axis=0),
         lambda builder, x: builder.node("Reshape", [builder.node("Reshape", [x], shape=(-1, 3))], shape=(-1, 1, 3)),
+        put_into_the_first_image,
     ],
 )
 def test_what_mixes_images_is_run_as_a_whole(mix: Callable[[GraphBuilder, str], str]) -> None:

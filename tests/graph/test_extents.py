@@ -248,3 +248,17 @@ def test_what_no_reader_would_take_is_not_written() -> None:
     graph = builder.graph([builder.node("Pad", [builder.input("x", ("time",))], pads=(number, 0))])
     with pytest.raises(FileLimitError, match=r"too long a number for an .nsm file"):
         encode(graph)
+
+
+def test_pads_of_strides_are_seen_to_be_no_less_than_nothing() -> None:
+    """Behind each other as in a network: else each would be a maximum of those before it."""
+    size: Number = axis("w")
+    for kernel in (3, 5, 3):
+        pad = 2 * ((size + 1) // 2 - 1) + kernel - size
+        assert isinstance(pad, Extent)
+        assert pad.lowest() == kernel - 2 == min(pad.at({"w": one}) for one in range(1, 50))
+        assert larger(pad, 0) == pad
+        size = (size + 1) // 2
+    turned = larger(3 * ((axis("w") + 2) // 3 - 1) + 2 - axis("w"), 0)
+    assert isinstance(turned, Extent)
+    assert turned.lowest() == 0

@@ -236,3 +236,66 @@ def test_rotary_embeddings_take_rows_of_known_tables(interleaved: int) -> None:
     )
     every = [[floats(2, 4, time, 8), np.tile(np.arange(time), (2, 1))] for time in (1, 5, 17)]
     assert_as_onnx_runtime(made, every)
+
+
+def test_the_number_of_all_entries_follows_the_picture() -> None:
+    """A standard deviation as torch writes it: h * w and h * w - 1 are among what is computed with."""
+    nodes = """s = Shape(x) g = Gather(s, axes) n = ReduceProd<keepdims=0>(g) f = Cast<to=1>(n)
+        m = ReduceMean<axes=[2, 3]>(x) d = Sub(x, m) q = Mul(d, d) v = ReduceMean<axes=[2, 3], keepdims=0>(q)
+        w = Mul(v, f) less = Sub(f, one) u = Div(w, less) y = Sqrt(u)"""
+    numbers = {"axes": np.array([2, 3]), "one": np.float32(1)}
+    made = model(f"g (float[B,3,H,W] x) => (float[B,3] y) {{ {nodes} }}", 13, **numbers)
+    assert_as_onnx_runtime(made, [[floats(*shape)] for shape in PICTURES])
+
+
+@pytest.mark.parametrize("rows", [12, 16, 17])
+def test_a_table_of_positions_may_be_read_to_its_end(rows: int) -> None:
+    """Where all of its rows are taken nothing is cut, which makes it another graph than anywhere before."""
+    nodes = "s = Shape(ids) t = Gather(s, one) c = Range(zero, t, one) p = Gather(table, c) w = Gather(words, ids)"
+    tables = {"table": floats(rows, 4), "words": floats(20, 4), "zero": np.int64(0), "one": np.int64(1)}
+    made = model(f"g (int64[B,T] ids) => (float[B,T,4] y) {{ {nodes} y = Add(w, p) }}", 13, **tables)
+    assert read_onnx(made).axes == ("B", "T")
+    assert_as_onnx_runtime(made, [[RANDOM.integers(0, 20, shape)] for shape in ((1, 3), (3, 1), (2, rows))])
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32"])
+@pytest.mark.parametrize("operator", ["Sign", "Abs", "Neg"])
+def test_signs_of_whole_numbers(operator: str, kind: str) -> None:
+    made = model(f"g ({kind}[B,T] x) => ({kind}[B,T] y) {{ y = {operator}(x) }}")
+    assert_as_onnx_runtime(made, [[RANDOM.integers(-2, 3, (batch, 5)).astype(kind)] for batch in (1, 3)])
+
+
+@pytest.mark.parametrize("rows", [12, 40])
+def test_positions_are_repeated_for_each_of_a_batch_and_looked_up(rows: int) -> None:
+    """As in BART; the table ends where the axis is only as long as in the readings."""
+    nodes = """s = Shape(ids) b = Gather(s, z) t = Gather(s, o) c = Range(z, t, o) d = Unsqueeze(b, i0)
+        e = Concat<axis=0>(d, i1) p = Expand(c, e) q = Gather(table, p) w = Gather(words, ids) y = Add(w, q)"""
+    tables = {"table": floats(rows, 4), "words": floats(20, 4), "i0": np.array([0])}
+    made = model(f"g (int64[B,T] ids) => (float[B,T,4] y) {{ {nodes} }}", 13, **tables, **NUMBERS)
+    assert_as_onnx_runtime(made, [[RANDOM.integers(0, 20, shape)] for shape in ((1, 3), (3, 1), (2, rows))])
+
+
+def test_the_sizes_of_what_is_known_follow_axes() -> None:
+    """A mask of ones is made for a sequence, and as long as that mask is, positions are counted."""
+    nodes = """s = Shape(x) d = Slice(s, i0, i2) ones = ConstantOfShape(d) k = Shape(ones) t = Gather(k, o)
+        c = Range(z, t, o) row = Unsqueeze(c, i0) column = Unsqueeze(c, i1) m = LessOrEqual(row, column)
+        f = Cast<to=1>(m) y = Mul(x, f)"""
+    made = model(f"g (float[B,T,T] x) => (float[B,T,T] y) {{ {nodes} }}", 13, **NUMBERS, i0=np.array([0]))
+    assert_as_onnx_runtime(made, [[floats(batch, time, time)] for batch, time in ((1, 1), (3, 7), (2, 300))])
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (5, 2), (3, 1), (2, 3)])
+def test_pads_are_computed_of_sizes_as_floats(kernel: int, stride: int) -> None:
+    """As torch writes a network of TensorFlow's: max((ceil(w / stride) - 1) * stride + kernel - w, 0)."""
+    nodes = """s = Shape(x) n = Gather(s, last) f = Cast<to=1>(n) g = Div(f, stride) h = Ceil(g) i = Sub(h, one)
+        j = Mul(i, stride) k = Add(j, kernel) l = Sub(k, f) m = Clip(l, none) o = Div(m, two) p = Cast<to=7>(o)
+        q = Cast<to=1>(p) r = Sub(m, q) t = Unsqueeze(q, i0) u = Unsqueeze(r, i0)
+        v = Concat<axis=0>(nones, t, nones, u) pads = Cast<to=7>(v) z = Pad(x, pads)"""
+    conv = f"y = Conv<strides=[{stride}]>(z, w)"
+    numbers = {"stride": stride, "one": 1, "kernel": kernel, "none": 0, "two": 2}
+    made = model(
+        f"g (float[B,3,W] x) => (float[B,2,v] y) {{ {nodes} {conv} }}",
+        last=np.int64(2), i0=np.array([0]), nones=np.zeros(2, np.float32), w=floats(2, 3, kernel),
+        **{name: np.float32(number) for name, number in numbers.items()},
+    )  # fmt: skip
+    assert_as_onnx_runtime(made, [[floats(2, 3, width)] for width in (4, 5, 6, 7, 8, 41, 100)])

@@ -32,9 +32,12 @@ bool keeps_apart(const std::vector<bool>& shared, const Node& node, const std::v
       return !a && shape(0).size() >= 3 && shape(0).size() == shape(1).size();
     }
     case Images::kApartBehindAxis: {
-      const bool joins = entry_of(node.op).variadic();
+      // What is the same for all images has entries for its own places along the first axis, if it has as many axes.
+      const std::size_t rank = shapes[static_cast<std::size_t>(node.output)].size();
       return node.attributes.integer(AttributeName::kAxis) > 0 &&
-             !(joins && std::any_of(node.inputs.begin(), node.inputs.end(), is_shared));
+             std::none_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
+               return input != kLeftOut && is_shared(input) && shapes[static_cast<std::size_t>(input)].size() >= rank;
+             });
     }
     case Images::kApartOutsideAxes: {
       const std::vector<Size>& axes = node.attributes.integers(AttributeName::kAxes);

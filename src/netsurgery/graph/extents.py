@@ -111,6 +111,22 @@ class Extent:
 
     def lowest(self) -> int | None:
         """A number that it never lies below, each axis being at least 1; None if there is none to see."""
+        low = self._lowest_of_terms()
+        for kind in (Above, Quotient) if low is None else ():
+            simple = [factors[0] for factors, _ in self.terms if len(factors) == 1 and isinstance(factors[0], kind)]
+            times = math.lcm(*(one.divisor for one in simple if isinstance(one, Quotient)))
+            less: Number = 0
+            for factors, coefficient in self.terms:
+                term = Extent(((factors, coefficient * times),)) if factors else coefficient * times
+                plain = _no_more(factors[0], coefficient * times) if factors and factors[0] in simple else None
+                less = less + (term if plain is None or len(factors) > 1 else plain)
+            if less != self * times:
+                low = _low(less)
+                return None if low is None else -(-low // times)
+        return low
+
+    def _lowest_of_terms(self) -> int | None:
+        """The sum of what each term is at least."""
         total = 0
         for factors, coefficient in self.terms:
             least = [_lowest_of(factor) for factor in factors]
@@ -363,6 +379,16 @@ def _lowest_of(factor: Factor) -> int | None:
 
 def _low(number: Number) -> int | None:
     return number if isinstance(number, int) else number.lowest()
+
+
+def _no_more(factor: Factor, coefficient: int) -> Number | None:
+    """Without stairs and turns, a number that coefficient * factor never lies below; None if there is none to see."""
+    if isinstance(factor, Above):
+        return factor.of * coefficient if coefficient > 0 else None
+    if not isinstance(factor, Quotient) or coefficient % factor.divisor:
+        return None
+    beginning = factor.of - (factor.divisor - 1) if coefficient > 0 else factor.of  # of a stair, or its end
+    return beginning * (coefficient // factor.divisor)
 
 
 def _above(number: Number) -> Number:

@@ -24,12 +24,15 @@ def _is_whole(x: Value) -> bool:
     return x.kind is not None and x.kind.whole
 
 
+def _whole_number(call: Call, value: int, name: str) -> Value:
+    """A constant of the type of x, which is one of whole numbers."""
+    return known(np.asarray(value, np.int32 if call.x.kind is ValueType.INT32 else np.int64), name)
+
+
 def negative(call: Call) -> Value:
     """Neg."""
     if _is_whole(call.x):
-        return call.node(
-            "Sub", [known(np.zeros((), np.int32 if call.x.kind is ValueType.INT32 else np.int64), "zero"), call.x]
-        )
+        return call.node("Sub", [_whole_number(call, 0, "zero"), call.x])
     return call.node("Mul", [call.x, number(-1, "minus")])
 
 
@@ -37,8 +40,17 @@ def absolute(call: Call) -> Value:
     """Abs."""
     if not _is_whole(call.x):
         return call.node("Abs", [call.x])
-    zero = known(np.zeros((), np.int32 if call.x.kind is ValueType.INT32 else np.int64), "zero")
+    zero = _whole_number(call, 0, "zero")
     return call.node("Where", [call.node("Less", [call.x, zero]), call.node("Sub", [zero, call.x]), call.x])
+
+
+def sign(call: Call) -> Value:
+    """Sign."""
+    if not _is_whole(call.x):
+        return call.node("Sign", [call.x])
+    zero, one, minus = (_whole_number(call, number, name) for number, name in ((0, "zero"), (1, "one"), (-1, "minus")))
+    not_above = call.node("Where", [call.node("Less", [call.x, zero]), minus, zero])
+    return call.node("Where", [call.node("Greater", [call.x, zero]), one, not_above])
 
 
 def reciprocal(call: Call) -> Value:

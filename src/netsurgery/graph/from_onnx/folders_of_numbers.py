@@ -173,7 +173,8 @@ def reduction(function: Callable[..., Any], *, operand_from: int = 18) -> Folder
             result = function(wide, axis=axes, keepdims=bool(call.attributes.get("keepdims", 1)))
         except ValueError as error:  # the largest or smallest of nothing
             raise UnsupportedOperatorError(f"reduces a constant of shape {x.shape}, which holds nothing") from error
-        return np.asarray(result).astype(x.dtype)
+        # NumPy would make plain numbers of one that follows an open axis, when all are reduced
+        return np.asarray(result, x.dtype if x.dtype == object else None).astype(x.dtype)
 
     return fold
 

@@ -137,12 +137,13 @@ def _of_steps(read_at: ReadAt, axes: Sequence[str], steps: Mapping[str, int], bo
 
 
 def _even_sizes(graph: Graph) -> dict[str, int]:
-    """Sizes that readings haven't been at, as far as a table has so many rows."""
+    """Sizes that readings haven't been at, as far as a table has more rows: one that is read whole isn't cut."""
     sizes = {}
     for (axis, least), units in zip(graph.least.items(), EVEN_SIZES, strict=False):
         step = graph.steps.get(axis, 1)
         sizes[axis] = step * (units if units * step >= least else units + -(-least // step // 4) * 4)
-    return sizes if graph.takes(sizes) else graph.tried_sizes()[1]
+    more = {axis: size + graph.steps.get(axis, 1) for axis, size in sizes.items()}
+    return sizes if graph.takes(more) else graph.tried_sizes()[1]
 
 
 def _beyond(graph: Graph, axis: str, bound: int) -> int:

@@ -105,6 +105,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "STFT": signal.stft,
     "Selu": arithmetic.selu,
     "Shape": tensor.shape,
+    "Sign": arithmetic.sign,
     "Size": tensor.size,
     "Slice": lambda call: found.first_entries(call) or tensor.cut(call),
     "Softmax": layer.softmax("Softmax"),

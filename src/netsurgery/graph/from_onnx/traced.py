@@ -89,11 +89,21 @@ class Share:
         return Share(part.numerator * self.divisor, part.denominator * self.number)
 
     def __add__(self, other: Any) -> Share:
-        part = _fraction(other)
-        number = self.number * part.denominator + part.numerator * self.divisor
-        return Share(number, self.divisor * part.denominator)
+        part = share_of(other)
+        if part.divisor == 1:
+            return Share(self.number + part.number * self.divisor, self.divisor)
+        return Share(self.number * part.divisor + part.number * self.divisor, self.divisor * part.divisor)
 
     __radd__ = __add__
+
+    def __neg__(self) -> Share:
+        return Share(-self.number, self.divisor)
+
+    def __sub__(self, other: Any) -> Share:
+        return self + -other
+
+    def __rsub__(self, other: Any) -> Share:
+        return -self + other
 
     def __floor__(self) -> int:
         return self.number // self.divisor
@@ -106,6 +116,16 @@ class Share:
 
     def ceil(self) -> Share:
         return Share(math.ceil(self), 1)
+
+
+def share_of(number: Any) -> Share:
+    """Any number as a quotient of whole numbers. Raises ValueError for a float that is no simple fraction."""
+    if isinstance(number, Share):
+        return number
+    if isinstance(number, int) or float(number).is_integer():
+        return Share(number if isinstance(number, int) else int(number), 1)
+    part = _fraction(number)
+    return Share(part.numerator, part.denominator)
 
 
 def traced(number: int, extent: Number | None) -> int:
@@ -155,6 +175,8 @@ def objects(numbers: Sequence[int]) -> AnyArray:
 
 
 def _of(function: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
+    if isinstance(one, float) or isinstance(other, float):
+        return function(*(each if isinstance(each, float) else share_of(each) for each in (one, other)))
     if any(isinstance(each, bool) or not isinstance(each, int | np.integer) for each in (one, other)):
         return NotImplemented
     return traced(function(int(one), int(other)), function(extent_of(one), extent_of(other)))

@@ -18,9 +18,19 @@ import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Extent, Number, larger, never_equal, smaller
+from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value, Whole, known
-from netsurgery.graph.from_onnx.constants import AnyArray, is_whole
-from netsurgery.graph.from_onnx.traced import Share, Traced, at_least_zero, extent_of, is_traced, objects, traced
+from netsurgery.graph.from_onnx.constants import AnyArray, is_float
+from netsurgery.graph.from_onnx.traced import (
+    Share,
+    Traced,
+    at_least_zero,
+    extent_of,
+    is_traced,
+    objects,
+    share_of,
+    traced,
+)
 
 MOST_ENTRIES = 2**22
 """Of what is computed as a whole."""
@@ -62,6 +72,8 @@ def traced_values(
     Raises UnsupportedOperatorError for a comparison that is true at some sizes and false at others.
     """
     operands = [value for value in call.operands if value is not None]
+    if kind in ("Shape", "Size") and call.x.whole is not None:
+        return [replace({"Shape": tensor.shape, "Size": tensor.size}[kind](call), name=names[0])]
     if any(value.whole is not None for value in operands) or kind in ("Slice", "Range", "ConstantOfShape", "Expand"):
         whole = _whole(kind, folder, call, arrays)
         if whole is not None:
@@ -120,7 +132,7 @@ def _numbers(kind: str, folder: Folder | None, call: Call) -> list[AnyArray] | N
             return [_picked(_as_objects(given[0]), call)]
         if kind in ("ReduceMax", "ReduceMin"):
             return _extreme(kind, call, _as_objects(given[0]))
-        if kind in ("Div", "Cast", "Max", "Min"):
+        if kind in ("Div", "Cast", "Clip", "Max", "Min"):
             return _special(kind, call, [_as_objects(value) for value in given])
         if kind not in BY_NUMBERS or folder is None:
             return None
@@ -183,13 +195,28 @@ def _special(kind: str, call: Call, given: Sequence[AnyArray]) -> list[AnyArray]
         return [_mapped(_divided, *given)]
     if kind in ("Max", "Min"):
         return [reduce(partial(_mapped, _CHOICES[kind]), given)]
+    if kind == "Clip":
+        bounds = [(_CHOICES[choice], index) for choice, index in (("Max", 1), ("Min", 2)) if call.given(index)]
+        return [reduce(lambda x, one: _mapped(one[0], x, _as_objects(call.operand(one[1]))), bounds, given[0])]
     return None
 
 
-_CHOICES: dict[str, Callable[[Any, Any], int]] = {
-    "Max": lambda a, b: traced(max(int(a), int(b)), larger(extent_of(a), extent_of(b))),
-    "Min": lambda a, b: traced(min(int(a), int(b)), smaller(extent_of(a), extent_of(b))),
-}
+def _choice(pick: Callable[[Any, Any], Any], extents: Callable[[Number, Number], Number]) -> Callable[[Any, Any], Any]:
+    """The larger or the smaller of two numbers; of quotients, by their numerators over a common divisor."""
+
+    def choose(a: Any, b: Any) -> Any:
+        if isinstance(a, Share) or isinstance(b, Share):
+            one, other = share_of(a), share_of(b)
+            number = choose(one.number * other.divisor, other.number * one.divisor)
+            return Share(number, one.divisor * other.divisor)
+        if isinstance(a, Traced) or isinstance(b, Traced):
+            return traced(pick(int(a), int(b)), extents(extent_of(a), extent_of(b)))
+        return pick(a, b)
+
+    return choose
+
+
+_CHOICES: dict[str, Callable[[Any, Any], Any]] = {"Max": _choice(max, larger), "Min": _choice(min, smaller)}
 
 
 def _extreme(kind: str, call: Call, numbers: AnyArray) -> list[AnyArray] | None:
@@ -210,6 +237,8 @@ def _mapped(function: Callable[..., Any], *arrays: AnyArray) -> AnyArray:
 def _cast(number: Any, to: np.dtype[Any]) -> Any:
     if to.kind == "f":
         return Share(number, 1) if isinstance(number, Traced) else number
+    if isinstance(number, Share) and number.divisor == 1:
+        return number.number
     if isinstance(number, Share):
         low = _lowest(extent_of(number.number))
         if low is None or low < 0:
@@ -246,7 +275,9 @@ def _whole(kind: str, folder: Folder | None, call: Call, arrays: Sequence[AnyArr
         return None
     if found is None or not found.stops or found.array.size > max(MOST_ENTRIES, MOST_PLACES):
         return None
-    if is_whole(found.array) and found.array.size > MOST_PLACES:  # so many whole numbers have no room in a graph
+    if not found.array.size:
+        return None
+    if not is_float(found.array) and found.array.size > MOST_PLACES:  # so many whole numbers have no room in a graph
         return None
     return found if np.array_equal(used(found), result) else None
 
@@ -346,9 +377,11 @@ def _too_large(arrays: Sequence[AnyArray]) -> bool:
 
 
 def _inside(places: Whole, rows: int) -> Whole:
-    """Places up to the first one that is none of a table's rows, along each axis that is cut."""
+    """Places up to the first one that is none of a table's rows, along each axis that is cut, and not only spread."""
     array = places.array
     for axis in places.stops:
+        if array.shape[axis] == 1:
+            continue
         inside = ((array >= -rows) & (array < rows)).all(tuple(other for other in range(array.ndim) if other != axis))
         array = array.take(np.arange(int(np.cumprod(inside).sum())), axis)
     return Whole(array, places.stops)

@@ -50,7 +50,7 @@ class Images(Enum):
     APART_IN_PRODUCTS = auto()
     """Where the batch is none of the two axes that are multiplied."""
     APART_BEHIND_AXIS = auto()
-    """Where the attribute `axis` isn't the first one; of several operands none is a constant then."""
+    """Where the attribute `axis` isn't the first one, and constants have fewer axes than what is made."""
     APART_OUTSIDE_AXES = auto()
     """Where the attribute `axes` leaves the first one out."""
     APART_IN_ORDER = auto()
