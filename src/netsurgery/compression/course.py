@@ -26,6 +26,7 @@ from netsurgery.evaluation_mode import evaluating
 from netsurgery.train.thread_choice import quickest_threads
 
 _PROBE_SHARE = 0.01  # of the budget, for each probe
+_PROBES_SHARE = 0.5  # of the budget's time, behind which none begins: where a few steps take long
 _PROBE_DENSITY = 0.1
 _HARD_DENSITY, _HARD_STEPS = 0.01, 2  # where optimizers, and with a teacher or without, are compared; times as long
 _HARD_CONNECTIONS = 300  # at the least
@@ -139,6 +140,8 @@ class Course:
             for one in done:
                 if what.items() <= one.items():
                     return one
+            if self._budget.unit == "seconds" and self._elapsed_s > _PROBES_SHARE * self._budget.amount:
+                return {**what, "steps": 0, "loss": None, "value": None}  # as one that came to nothing
             where = f"trying {rate}{' at few connections' * hard}{', with the network as its own teacher' * taught}"
             self._tell(where, len(done), max(len(done) + 1, 4 * len(self._rates) + 1))
             length = _HARD_STEPS * steps if hard else steps
