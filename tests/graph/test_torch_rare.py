@@ -191,6 +191,14 @@ def test_what_decomposing_does_not_help_is_refused_under_the_name_that_the_model
     assert missing == {"aten.special_bessel_j0.default"}  # the logit beside it would be decomposed
 
 
+def test_a_refusal_names_no_operator_that_can_be_decomposed_beside_one_that_can_not() -> None:
+    """log_ndtr is decomposed, too, but into what there isn't."""
+    function = lambda x: torch.einsum("bchw,bchv->bwv", x, x) + torch.special.log_ndtr(x)[0, 0, 0, 0]  # noqa: E731
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        read_torch(Of(function), (X,))
+    assert {problem.operator for problem in caught.value.missing} == {"aten.special_log_ndtr.default"}
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [

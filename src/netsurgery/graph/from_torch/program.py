@@ -78,19 +78,24 @@ class _Refusals:
         self.problems.append(Problem(operator, reason or _ABSENT, place, absent=not reason))
 
     def error(self) -> UnsupportedOperatorError:
-        places: dict[str, list[str]] = {}
-        for problem in self.problems:
-            what = problem.operator if problem.absent else f"{problem.operator}: {problem.reason}"
-            places.setdefault(what, []).append(problem.where)
-        lines = [
-            f"{what}, at {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
-            for what, found in places.items()
-        ]
-        return UnsupportedOperatorError(
-            f"the model holds what netsurgery doesn't have: {'; '.join(lines)}. "
-            "Write these parts with the operators that docs/operators.md lists.",
-            self.problems,
-        )
+        return refusal_of(self.problems)
+
+
+def refusal_of(problems: Sequence[Problem]) -> UnsupportedOperatorError:
+    """One error that names what has no place in a graph, each thing once."""
+    places: dict[str, list[str]] = {}
+    for problem in problems:
+        what = problem.operator if problem.absent else f"{problem.operator}: {problem.reason}"
+        places.setdefault(what, []).append(problem.where)
+    lines = [
+        f"{what}, at {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+        for what, found in places.items()
+    ]
+    return UnsupportedOperatorError(
+        f"the model holds what netsurgery doesn't have: {'; '.join(lines)}. "
+        "Write these parts with the operators that docs/operators.md lists.",
+        problems,
+    )
 
 
 AxisNames: TypeAlias = Mapping[tuple[int, int], str]
