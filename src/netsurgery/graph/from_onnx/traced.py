@@ -100,10 +100,10 @@ class Share:
         return Share(-self.number, self.divisor)
 
     def __sub__(self, other: Any) -> Share:
-        return self + -other
+        return self.__add__(-other)
 
     def __rsub__(self, other: Any) -> Share:
-        return -self + other
+        return (-self).__add__(other)
 
     def __floor__(self) -> int:
         return self.number // self.divisor
