@@ -132,6 +132,18 @@ ALONE = {
     "fold of a few": lambda x: F.fold(x.reshape(-1, 12, 6)[:, :, :4], (7, 5), 2, stride=(3, 2)),
     "unfold and fold": lambda x: F.fold(F.unfold(x, 3, padding=1), (4, 6), 3, padding=1),
 }
+OF_PLANES = {
+    "places of maxima": lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True),
+    "places of maxima in a row": lambda x: F.max_pool1d(x[..., 0], 2, dilation=2, ceil_mode=True, return_indices=True),
+    "unpooled": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
+    "unpooled to a size": lambda x: F.max_unpool2d(
+        *F.max_pool2d(x[..., :5], 2, return_indices=True), 2, output_size=(4, 5)
+    ),
+    "unpooled volumes": lambda x: F.max_unpool3d(*F.max_pool3d(x[:, None], (1, 2, 3), return_indices=True), (1, 2, 3)),
+    "batch norm without statistics": lambda x: F.batch_norm(
+        x, None, None, torch.tensor([1.0, 2.0, 0.5]), torch.ones(3), training=True
+    ),
+}
 WINDOW = torch.hann_window(12)
 FILTER = torch.view_as_complex(torch.from_numpy(np.random.default_rng(8).normal(size=(4, 4, 2)).astype(np.float32)))
 
@@ -169,7 +181,9 @@ COMPLEX = {
 }
 
 
-@pytest.mark.parametrize("functions", [DECOMPOSED, ALONE, COMPLEX], ids=["decomposed", "alone", "complex"])
+@pytest.mark.parametrize(
+    "functions", [DECOMPOSED, ALONE, OF_PLANES, COMPLEX], ids=["decomposed", "alone", "of planes", "complex"]
+)
 def test_they_compute_what_torch_computes_at_any_batch(functions: dict[str, Callable[[Tensor], Any]]) -> None:
     model = EachOf(functions, X)
     graph = read_torch(model, (X,))

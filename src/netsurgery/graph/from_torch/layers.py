@@ -172,6 +172,22 @@ def batch_norm_of_a_batch(_: Call) -> Outputs:
     )
 
 
+def batch_norm_without_statistics(call: Call) -> Outputs:
+    """A batch norm that tracks none: in evaluation mode, too, it normalises by those of the batch that it sees."""
+    rank = len(call.sizes("input"))
+    axes = tuple(axis for axis in range(rank) if axis != 1)
+    x = call.operand("input")
+    centred = call.node("Sub", [x, call.node("Mean", [x], "mean", axes=axes)], "centred")
+    variance = call.node("Mean", [call.node("Mul", [centred, centred], "squares")], "variance", axes=axes)
+    held = call.node("Add", [variance, call.placed(float(call.number("eps")), "epsilon")], "held")
+    made = call.node("Div", [centred, call.node("Sqrt", [held], "deviation")], "normalised")
+    for name, operator in (("weight", "Mul"), ("bias", "Add")):
+        if call.given(name):
+            entries = call.parameter(name).tensor.reshape(-1, *(1,) * (rank - 2))
+            made = call.node(operator, [made, call.placed(Constant(entries, name), name)], f"{name}d")
+    return (made,)
+
+
 def layer_norm(call: Call) -> Outputs:
     """aten.layer_norm and native_layer_norm."""
     axis = len(call.sizes("input")) - len(call.arguments["normalized_shape"])

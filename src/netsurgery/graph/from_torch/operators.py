@@ -23,6 +23,7 @@ from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch import running as running
+from netsurgery.graph.from_torch import unpooling as unpooling
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import interpolation, nearest
 from netsurgery.graph.operators import OPERATORS
@@ -111,14 +112,16 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (layer.matrix_product_and_sum, "addmm.default baddbmm.default"),
     (layer.batch_norm, "batch_norm.default"),
     (layer.batch_norm_of_running, "_native_batch_norm_legit_no_training.default"),
-    (layer.batch_norm_of_a_batch, "_native_batch_norm_legit.no_stats _native_batch_norm_legit_functional.default"),
+    (layer.batch_norm_without_statistics, "_native_batch_norm_legit.no_stats"),
+    (layer.batch_norm_of_a_batch, "_native_batch_norm_legit_functional.default"),
     (layer.batch_norm_of_a_batch, "_batch_norm_with_update_functional.default"),
     (layer.layer_norm, "layer_norm.default native_layer_norm.default"),
     (layer.rms_norm, "rms_norm.default"),
     (layer.group_norm, "group_norm.default native_group_norm.default"),
     (layer.instance_norm, "instance_norm.default"),
-    (layer.max_pool, "max_pool1d.default max_pool2d.default max_pool3d.default"),
-    (layer.max_pool, "max_pool2d_with_indices.default max_pool3d_with_indices.default"),
+    (unpooling.max_pool, "max_pool1d.default max_pool2d.default max_pool3d.default"),
+    (unpooling.max_pool, "max_pool2d_with_indices.default max_pool3d_with_indices.default"),
+    (unpooling.max_unpool, "max_unpool2d.default max_unpool3d.default"),
     (layer.average_pool, "avg_pool1d.default avg_pool2d.default avg_pool3d.default"),
     (
         layer.adaptive_pool("AdaptiveAveragePool"),
