@@ -123,6 +123,20 @@ def test_sums_and_extremes_of_whole_numbers(kind: str) -> None:
     assert_as_onnx_runtime(made, [[RANDOM.integers(-9, 9, (2, time, 3)).astype(kind)] for time in (1, 5, 17)])
 
 
+def test_magnitudes_and_squares_of_whole_numbers_are_summed_up() -> None:
+    text = """g (int32[B,S,3] x) => (int32[B,1,3] a, int32[S] b, int32[B,S,3] c, int32[B,S,3] d) {
+        a = ReduceL1(x, one)
+        b = ReduceSumSquare<keepdims=0>(x, others)
+        c = Relu(x)
+        d = BitwiseNot(x)
+    }"""
+    made = model(text, 18, one=np.array([1]), others=np.array([0, 2]))
+    large = 2**12 + 1  # of which floats don't hold the sums of squares
+    assert_as_onnx_runtime(
+        made, [[RANDOM.integers(-large, large, (2, time, 3)).astype("int32")] for time in (1, 5, 17)]
+    )
+
+
 @pytest.mark.parametrize("way", ["Min(n, k)", "ReduceMin<axes=[0]>(both)"])
 def test_the_best_ones_are_no_more_than_there_are(way: str) -> None:
     text = f"""g (float[B,S] x) => (float[B,q] y) {{
