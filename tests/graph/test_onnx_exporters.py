@@ -16,7 +16,7 @@ from onnx import numpy_helper, parser  # noqa: E402
 from tests.graph.onnx_reading import onnx_runtime_outputs, read_onnx  # noqa: E402
 
 import netsurgery as ns  # noqa: E402
-from netsurgery.errors import UnsupportedOperatorError  # noqa: E402
+from netsurgery.errors import InputError, UnsupportedOperatorError  # noqa: E402
 from netsurgery.graph.passes import simplify  # noqa: E402
 from netsurgery.packed.writer import encode  # noqa: E402
 from netsurgery.runtime.reference import run_node  # noqa: E402
@@ -313,3 +313,22 @@ def test_pads_are_computed_of_sizes_as_floats(kernel: int, stride: int) -> None:
         **{name: np.float32(number) for name, number in numbers.items()},
     )  # fmt: skip
     assert_as_onnx_runtime(made, [[floats(2, 3, width)] for width in (4, 5, 6, 7, 8, 41, 100)])
+
+
+@pytest.mark.parametrize("shift", [-3, -1, 1, 2, 5])
+def test_what_is_rolled_along_an_open_axis_is_cut_at_a_remainder(shift: int) -> None:
+    """As torch's newer exporter writes it; an axis is longer than the shift."""
+    text = """g (float[B,3,T] x) => (float[B,3,U] y) {
+        size = Shape<start=2, end=3>(x)
+        place = Mod(shift, size)
+        head = Slice(x, zero, place, two)
+        tail = Slice(x, place, size, two)
+        y = Concat<axis=2>(tail, head)
+    }"""
+    made = model(text, 18, shift=np.array([shift]), zero=np.array([0]), two=np.array([2]))
+    longer = range(abs(shift) + 1, 20)
+    assert_as_onnx_runtime(made, [[floats(2, 3, time)] for time in longer])
+    session = Session(encode(simplify(read_onnx(made), run_node)), threads=1)
+    for time in range(1, abs(shift) + 1):
+        with pytest.raises(InputError, match="it must be at least"):
+            session(floats(2, 3, time))
