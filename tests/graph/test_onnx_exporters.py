@@ -332,3 +332,47 @@ def test_what_is_rolled_along_an_open_axis_is_cut_at_a_remainder(shift: int) -> 
     for time in range(1, abs(shift) + 1):
         with pytest.raises(InputError, match="it must be at least"):
             session(floats(2, 3, time))
+
+
+SPREAD = {
+    "Expand": "many = Expand(number, count)",
+    "Expand and Reshape": "one = Expand(number, count)  many = Reshape(one, all)",
+    "ConstantOfShape": "many = ConstantOfShape<value = float[1] {-1}>(count)",
+}
+
+
+@pytest.mark.parametrize("spread", SPREAD)
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize("mask", ["x", "row"])
+def test_what_is_set_where_a_mask_is_true_is_a_choice(mask: str, opset: int, spread: str) -> None:
+    """y[mask] = -1, of a mask that may have fewer axes than y."""
+    first = "row = ReduceMax<axes=[2], keepdims=0>(x)" if mask == "row" else ""
+    many = SPREAD[spread].replace("  ", "\n")
+    text = f"""g (float[B,T,4] x) => (float[B,T,4] z) {{
+        y = Mul(x, two)
+        {first}
+        mask = Greater({mask}, edge)
+        listed = NonZero(mask)
+        places = Transpose<perm=[1,0]>(listed)
+        shape = Shape(places)
+        found = Slice(shape, zero, first)
+        count = {"Concat<axis=0>(found, four)" if mask == "row" else "Identity(found)"}
+        {many if mask == "x" or "Reshape" not in many else SPREAD["Expand"]}
+        z = ScatterND(y, places, many)
+    }}"""
+    constants = {"two": np.float32(2), "edge": np.float32(0.5), "zero": np.array([0]), "first": np.array([1])}
+    constants |= {"four": np.array([4]), "number": np.float32(-1), "all": np.array([-1])}
+    made = model(text, opset, **constants)
+    assert read_onnx(made).axes == ("B", "T")
+    assert_as_onnx_runtime(made, [[floats(batch, time, 4)] for batch, time in ((1, 1), (2, 5), (3, 17))])
+
+
+def test_what_a_mask_picks_for_itself_is_refused() -> None:
+    text = """g (float[B,4] x, float[N] many) => (float[B,4] y) {
+        mask = Greater(x, edge)
+        listed = NonZero(mask)
+        places = Transpose<perm=[1,0]>(listed)
+        y = ScatterND(x, places, many)
+    }"""
+    with pytest.raises(UnsupportedOperatorError, match="NonZero"):
+        read_onnx(model(text, 18, edge=np.float32(0.5)))
