@@ -334,6 +334,34 @@ def test_what_is_rolled_along_an_open_axis_is_cut_at_a_remainder(shift: int) -> 
             session(floats(2, 3, time))
 
 
+def test_quotients_of_sizes_of_unknown_sign_are_followed() -> None:
+    """As torch's newer exporter writes the size of a strided convolution, and what is left of a product without it."""
+    text = """g (float[B,3,H,W] x) => (float[B,P,3] y) {
+        small = Conv<strides=[4,4]>(x, w)
+        batch = Shape<start=0, end=1>(x)
+        height = Shape<start=2, end=3>(x)
+        width = Shape<start=3, end=4>(x)
+        above = Sub(height, four)
+        right = Sub(width, four)
+        rows = Div(above, four)
+        columns = Div(right, four)
+        high = Add(rows, one)
+        wide = Add(columns, one)
+        all = Mul(batch, three)
+        some = Mul(all, high)
+        entries = Mul(some, wide)
+        places = Div(entries, all)
+        shape = Concat<axis=0>(batch, three, places)
+        row = Reshape(small, shape)
+        y = Transpose<perm=[0,2,1]>(row)
+    }"""
+    numbers = {"one": np.array([1]), "three": np.array([3]), "four": np.array([4])}
+    made = model(text, 18, w=floats(3, 3, 4, 4), **numbers)
+    assert read_onnx(made).axes == ("B", "H", "W")
+    sizes = ((1, 3, 4, 4), (2, 3, 7, 12), (3, 3, 33, 18))
+    assert_as_onnx_runtime(made, [[floats(*shape)] for shape in sizes])
+
+
 SPREAD = {
     "Expand": "many = Expand(number, count)",
     "Expand and Reshape": "one = Expand(number, count)  many = Reshape(one, all)",
