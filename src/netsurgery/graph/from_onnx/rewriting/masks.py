@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
-from netsurgery.graph.from_onnx.constants import attributes
+from netsurgery.graph.from_onnx.constants import AnyArray, attributes
 from netsurgery.graph.from_onnx.rewriting.names import names_in
 from netsurgery.graph.ir import unlike
 
@@ -21,35 +21,43 @@ def with_choices(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     Exporters write NonZero, which finds as many places as there are, and ScatterND of the number as often.
     """
     makers = {name: node for node in model.graph.node for name in node.output if name}
-    writes = {node.output[0]: mask for node in model.graph.node if (mask := _mask(node, makers))}
-    if not writes:
+    masks = {node.output[0]: mask for node in model.graph.node if (mask := _mask(node, makers))}
+    if not masks:
         return model
     ranks = _ranks(model)
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    taken = names_in(made.graph)
     nodes: list[onnx.NodeProto] = []
-    for node in made.graph.node:
-        mask = writes.get(node.output[0]) if node.output else None
-        number = None if mask is None else _single(node.input[2], makers, made.graph)
-        more = None if mask is None else _axes_between(ranks, mask, node.input[0])
-        if mask is None or number is None or more is None:
+    for node in model.graph.node:
+        mask = masks.get(node.output[0]) if node.output else None
+        number = None if mask is None else _single(node.input[2], makers, model.graph)
+        axes = None if mask is None else _axes_behind(ranks, mask, node.input[0])
+        if mask is None or number is None or axes is None:
             nodes.append(node)
-            continue
-        value, chosen, axes = (unlike(f"{node.output[0]}.{role}", taken) for role in ("number", "chosen", "axes"))
-        made.graph.initializer.append(onnx.numpy_helper.from_array(number.reshape(()), value))
-        nodes.append(onnx.helper.make_node("Cast", [mask], [chosen], node.name, to=onnx.TensorProto.BOOL))
-        if more:
-            spread, along = unlike(f"{node.output[0]}.spread", taken), list(more)
-            given, settings = ([chosen, axes], {}) if opset >= _AXES_AS_OPERAND else ([chosen], {"axes": along})
-            if opset >= _AXES_AS_OPERAND:
-                made.graph.initializer.append(onnx.numpy_helper.from_array(np.array(along, np.int64), axes))
-            nodes.append(onnx.helper.make_node("Unsqueeze", given, [spread], node.name, **settings))
-            chosen = spread
-        nodes.append(onnx.helper.make_node("Where", [chosen, value, node.input[0]], node.output[:1], node.name))
+        else:
+            nodes += _choice(made.graph, node, mask, number, list(axes), opset)
     del made.graph.node[:]
     made.graph.node.extend(nodes)
     return made
+
+
+def _choice(
+    graph: onnx.GraphProto, node: onnx.NodeProto, mask: str, number: AnyArray, axes: list[int], opset: int
+) -> list[onnx.NodeProto]:
+    """The nodes in the place of a ScatterND: the number where the mask is true, elsewhere what there was."""
+    taken = names_in(graph)
+    value, chosen, places, spread = (
+        unlike(f"{node.output[0]}.{role}", taken) for role in ("number", "chosen", "axes", "spread")
+    )
+    graph.initializer.append(onnx.numpy_helper.from_array(number.reshape(()), value))
+    nodes = [onnx.helper.make_node("Cast", [mask], [chosen], node.name, to=onnx.TensorProto.BOOL)]
+    if axes and opset >= _AXES_AS_OPERAND:
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(axes, np.int64), places))
+        nodes.append(onnx.helper.make_node("Unsqueeze", [chosen, places], [spread], node.name))
+    elif axes:
+        nodes.append(onnx.helper.make_node("Unsqueeze", [chosen], [spread], node.name, axes=axes))
+    operands = [spread if axes else chosen, value, node.input[0]]
+    return [*nodes, onnx.helper.make_node("Where", operands, [node.output[0]], node.name)]
 
 
 _AXES_AS_OPERAND = 13
@@ -67,9 +75,7 @@ def _mask(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> str | N
     return str(found.input[0]) if attributes(turned).get("perm", [1, 0]) == [1, 0] else None
 
 
-def _single(
-    name: str, makers: Mapping[str, onnx.NodeProto], graph: onnx.GraphProto
-) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None:
+def _single(name: str, makers: Mapping[str, onnx.NodeProto], graph: onnx.GraphProto) -> AnyArray | None:
     """The known number that a value has everywhere; None where it has others, or one that isn't known."""
     while name in makers and makers[name].op_type in _REPEATED:
         name = makers[name].input[0]
@@ -94,7 +100,7 @@ def _ranks(model: onnx.ModelProto) -> dict[str, int]:
     return known
 
 
-def _axes_between(ranks: Mapping[str, int], mask: str, x: str) -> range | None:
+def _axes_behind(ranks: Mapping[str, int], mask: str, x: str) -> range | None:
     """The axes that x has behind those of a mask; None where they aren't known."""
     if mask not in ranks or x not in ranks or not 0 < ranks[mask] <= ranks[x]:
         return None
