@@ -106,10 +106,10 @@ class Share:
         return Share(-self.number, self.divisor)
 
     def __sub__(self, other: Any) -> Share:
-        return self + -other
+        return self + -share_of(other)
 
     def __rsub__(self, other: Any) -> Share:
-        return -self + other
+        return -self + share_of(other)
 
     def __floor__(self) -> int:
         return self.number // self.divisor
