@@ -16,7 +16,7 @@ from onnx import numpy_helper, parser  # noqa: E402
 from tests.graph.onnx_reading import onnx_runtime_outputs, read_onnx  # noqa: E402
 
 import netsurgery as ns  # noqa: E402
-from netsurgery.errors import UnsupportedOperatorError  # noqa: E402
+from netsurgery.errors import InputError, UnsupportedOperatorError  # noqa: E402
 from netsurgery.graph.passes import simplify  # noqa: E402
 from netsurgery.packed.writer import encode  # noqa: E402
 from netsurgery.runtime.reference import run_node  # noqa: E402
@@ -121,6 +121,20 @@ def test_sums_and_extremes_of_whole_numbers(kind: str) -> None:
     }}"""
     made = model(text, 13, axes=np.array([0, 2]))
     assert_as_onnx_runtime(made, [[RANDOM.integers(-9, 9, (2, time, 3)).astype(kind)] for time in (1, 5, 17)])
+
+
+def test_magnitudes_and_squares_of_whole_numbers_are_summed_up() -> None:
+    text = """g (int32[B,S,3] x) => (int32[B,1,3] a, int32[S] b, int32[B,S,3] c, int32[B,S,3] d) {
+        a = ReduceL1(x, one)
+        b = ReduceSumSquare<keepdims=0>(x, others)
+        c = Relu(x)
+        d = BitwiseNot(x)
+    }"""
+    made = model(text, 18, one=np.array([1]), others=np.array([0, 2]))
+    large = 2**12 + 1  # of which floats don't hold the sums of squares
+    assert_as_onnx_runtime(
+        made, [[RANDOM.integers(-large, large, (2, time, 3)).astype("int32")] for time in (1, 5, 17)]
+    )
 
 
 @pytest.mark.parametrize("way", ["Min(n, k)", "ReduceMin<axes=[0]>(both)"])
@@ -299,3 +313,94 @@ def test_pads_are_computed_of_sizes_as_floats(kernel: int, stride: int) -> None:
         **{name: np.float32(number) for name, number in numbers.items()},
     )  # fmt: skip
     assert_as_onnx_runtime(made, [[floats(2, 3, width)] for width in (4, 5, 6, 7, 8, 41, 100)])
+
+
+@pytest.mark.parametrize("shift", [-3, -1, 1, 2, 5])
+def test_what_is_rolled_along_an_open_axis_is_cut_at_a_remainder(shift: int) -> None:
+    """As torch's newer exporter writes it; an axis is longer than the shift."""
+    text = """g (float[B,3,T] x) => (float[B,3,U] y) {
+        size = Shape<start=2, end=3>(x)
+        place = Mod(shift, size)
+        head = Slice(x, zero, place, two)
+        tail = Slice(x, place, size, two)
+        y = Concat<axis=2>(tail, head)
+    }"""
+    made = model(text, 18, shift=np.array([shift]), zero=np.array([0]), two=np.array([2]))
+    longer = range(abs(shift) + 1, 20)
+    assert_as_onnx_runtime(made, [[floats(2, 3, time)] for time in longer])
+    session = Session(encode(simplify(read_onnx(made), run_node)), threads=1)
+    for time in range(1, abs(shift) + 1):
+        with pytest.raises(InputError, match="it must be at least"):
+            session(floats(2, 3, time))
+
+
+def test_quotients_of_sizes_of_unknown_sign_are_followed() -> None:
+    """As torch's newer exporter writes the size of a strided convolution, and what is left of a product without it."""
+    text = """g (float[B,3,H,W] x) => (float[B,P,3] y) {
+        small = Conv<strides=[4,4]>(x, w)
+        batch = Shape<start=0, end=1>(x)
+        height = Shape<start=2, end=3>(x)
+        width = Shape<start=3, end=4>(x)
+        above = Sub(height, four)
+        right = Sub(width, four)
+        rows = Div(above, four)
+        columns = Div(right, four)
+        high = Add(rows, one)
+        wide = Add(columns, one)
+        all = Mul(batch, three)
+        some = Mul(all, high)
+        entries = Mul(some, wide)
+        places = Div(entries, all)
+        shape = Concat<axis=0>(batch, three, places)
+        row = Reshape(small, shape)
+        y = Transpose<perm=[0,2,1]>(row)
+    }"""
+    numbers = {"one": np.array([1]), "three": np.array([3]), "four": np.array([4])}
+    made = model(text, 18, w=floats(3, 3, 4, 4), **numbers)
+    assert read_onnx(made).axes == ("B", "H", "W")
+    sizes = ((1, 3, 4, 4), (2, 3, 7, 12), (3, 3, 33, 18))
+    assert_as_onnx_runtime(made, [[floats(*shape)] for shape in sizes])
+
+
+SPREAD = {
+    "Expand": "many = Expand(number, count)",
+    "Expand and Reshape": "one = Expand(number, count)  many = Reshape(one, all)",
+    "ConstantOfShape": "many = ConstantOfShape<value = float[1] {-1}>(count)",
+}
+
+
+@pytest.mark.parametrize("spread", SPREAD)
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize("mask", ["x", "row"])
+def test_what_is_set_where_a_mask_is_true_is_a_choice(mask: str, opset: int, spread: str) -> None:
+    """y[mask] = -1, of a mask that may have fewer axes than y."""
+    first = "row = ReduceMax<axes=[2], keepdims=0>(x)" if mask == "row" else ""
+    many = SPREAD[spread].replace("  ", "\n")
+    text = f"""g (float[B,T,4] x) => (float[B,T,4] z) {{
+        y = Mul(x, two)
+        {first}
+        mask = Greater({mask}, edge)
+        listed = NonZero(mask)
+        places = Transpose<perm=[1,0]>(listed)
+        shape = Shape(places)
+        found = Slice(shape, zero, first)
+        count = {"Concat<axis=0>(found, four)" if mask == "row" else "Identity(found)"}
+        {many if mask == "x" or "Reshape" not in many else SPREAD["Expand"]}
+        z = ScatterND(y, places, many)
+    }}"""
+    constants = {"two": np.float32(2), "edge": np.float32(0.5), "zero": np.array([0]), "first": np.array([1])}
+    constants |= {"four": np.array([4]), "number": np.float32(-1), "all": np.array([-1])}
+    made = model(text, opset, **constants)
+    assert read_onnx(made).axes == ("B", "T")
+    assert_as_onnx_runtime(made, [[floats(batch, time, 4)] for batch, time in ((1, 1), (2, 5), (3, 17))])
+
+
+def test_what_a_mask_picks_for_itself_is_refused() -> None:
+    text = """g (float[B,4] x, float[N] many) => (float[B,4] y) {
+        mask = Greater(x, edge)
+        listed = NonZero(mask)
+        places = Transpose<perm=[1,0]>(listed)
+        y = ScatterND(x, places, many)
+    }"""
+    with pytest.raises(UnsupportedOperatorError, match="NonZero"):
+        read_onnx(model(text, 18, edge=np.float32(0.5)))

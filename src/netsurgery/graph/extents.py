@@ -243,6 +243,15 @@ def quotient(number: Number, divisor: Number) -> Number | None:
     return None
 
 
+def remainder(number: int, divisor: Extent) -> Number:
+    """What a number leaves, with the sign of the divisor, where that is larger than the number is far from 0.
+
+    >>> str(remainder(2, axis("width"))), str(remainder(-1, axis("width")))
+    ('2', 'width - 1')
+    """
+    return number if number >= 0 else divisor + number
+
+
 _MOST_TERMS = 32
 """Of a quotient."""
 

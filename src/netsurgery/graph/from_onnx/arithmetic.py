@@ -7,6 +7,7 @@ from functools import reduce
 
 import numpy as np
 
+from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx import choices
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
 from netsurgery.graph.operators.reductions import OF_WHOLE_NUMBERS
@@ -38,10 +39,21 @@ def negative(call: Call) -> Value:
 
 def absolute(call: Call) -> Value:
     """Abs."""
+    return magnitude(call, call.x)
+
+
+def relu(call: Call) -> Value:
+    """Relu."""
+    if _is_whole(call.x):
+        return extreme(call, "Max", call.x, _whole_number(call, 0, "zero"))
+    return call.node("Relu", [call.x])
+
+
+def bitwise_not(call: Call) -> Value:
+    """BitwiseNot of whole numbers with a sign: what lies as far below -1 as they lie above 0."""
     if not _is_whole(call.x):
-        return call.node("Abs", [call.x])
-    zero = _whole_number(call, 0, "zero")
-    return call.node("Where", [call.node("Less", [call.x, zero]), call.node("Sub", [zero, call.x]), call.x])
+        raise UnsupportedOperatorError(f"turns the bits of {call.x.kind}; netsurgery does those of int32 and int64")
+    return call.node("Sub", [_whole_number(call, -1, "ones"), call.x])
 
 
 def sign(call: Call) -> Value:
@@ -151,7 +163,10 @@ Before = Callable[[Call, Value], Value]
 
 def magnitude(call: Call, x: Value) -> Value:
     """What ReduceL1 adds up."""
-    return call.node("Abs", [x])
+    if not _is_whole(x):
+        return call.node("Abs", [x])
+    zero = _whole_number(call, 0, "zero")
+    return call.node("Where", [call.node("Less", [x, zero]), call.node("Sub", [zero, x]), x])
 
 
 def square(call: Call, x: Value) -> Value:
@@ -189,23 +204,20 @@ def reduction(
             alone = before or after or of_one
             return alone(call, call.x) if alone else call.x
         keepdims = call.attributes.get("keepdims", 1)
-        if (
-            call.x.kind is not None
-            and call.x.kind.whole
-            and operator in OF_WHOLE_NUMBERS
-            and before is None
-            and after is None
-        ):
-            return _of_whole_numbers(call, operator, axes, keepdims)
+        whole = _is_whole(call.x)
+        if whole and operator == "ReduceSumSquare":
+            return _of_whole_numbers(call, square(call, call.x), "ReduceSum", axes, keepdims)
         x = before(call, call.x) if before else call.x
+        if whole and operator in OF_WHOLE_NUMBERS and after is None:
+            return _of_whole_numbers(call, x, operator, axes, keepdims)
         result = call.node(operator, [x], axes=axes, keepdims=keepdims)
         return after(call, result) if after else result
 
     return translate
 
 
-def _of_whole_numbers(call: Call, operator: str, axes: Sequence[int], keepdims: bool) -> Value:
-    x, (along, settings) = call.x, OF_WHOLE_NUMBERS[operator]
+def _of_whole_numbers(call: Call, x: Value, operator: str, axes: Sequence[int], keepdims: bool) -> Value:
+    along, settings = OF_WHOLE_NUMBERS[operator]
     for axis in axes:
         size = x.shape[axis]
         x = call.node(along, [x], axis=axis, **settings)

@@ -34,7 +34,7 @@ from netsurgery.graph.from_onnx.inner_graphs import needed
 from netsurgery.graph.from_onnx.models import loaded
 from netsurgery.graph.from_onnx.open_axes import at_any_sizes, is_hopeless
 from netsurgery.graph.from_onnx.reading import read
-from netsurgery.graph.from_onnx.rewriting import prepared, without_fusion
+from netsurgery.graph.from_onnx.rewriting import prepared, with_choices, without_fusion
 
 OLDEST_OPSET = 7
 """Earlier models broadcast by attributes."""
@@ -122,7 +122,8 @@ def _read(
     if outputs is not None:
         _end_at(model.graph, outputs)
     ready = prepared(model, opset)
-    read_as = taken_apart(without_fusion(model), ready.opset, {*FOLDABLE, *DECISIONS}).graph
+    written_out = with_choices(without_fusion(model), ready.opset)
+    read_as = taken_apart(written_out, ready.opset, {*FOLDABLE, *DECISIONS}).graph
     arrays = initialisers(read_as)
     inputs = tuple(_input(given) for given in read_as.input if given.name not in arrays)
     inputs = with_shapes(inputs, input_shapes)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from netsurgery.graph.extents import Extent, Number, larger, quotient
+from netsurgery.graph.extents import Extent, Number, larger, quotient, remainder
 from netsurgery.graph.from_onnx.constants import AnyArray
 
 
@@ -55,6 +55,12 @@ class Traced(int):
 
     def __mod__(self, other: Any) -> Any:
         return self - self // other * other
+
+    def __rmod__(self, other: Any) -> Any:
+        if not isinstance(other, int | np.integer) or isinstance(other, bool):
+            return NotImplemented
+        left = int(other) % int(self)
+        return traced(left, remainder(int(other), self.extent)) if abs(int(other)) < int(self) else left
 
     def __truediv__(self, other: Any) -> Any:
         return Share(self, 1) / other
@@ -100,10 +106,10 @@ class Share:
         return Share(-self.number, self.divisor)
 
     def __sub__(self, other: Any) -> Share:
-        return self.__add__(-other)
+        return self + -share_of(other)
 
     def __rsub__(self, other: Any) -> Share:
-        return (-self).__add__(other)
+        return -self + share_of(other)
 
     def __floor__(self) -> int:
         return self.number // self.divisor

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.extents import Extent, Number, larger, never_equal, smaller
+from netsurgery.graph.extents import Extent, Number, larger, never_equal, quotient, smaller
 from netsurgery.graph.from_onnx import tensors as tensor
 from netsurgery.graph.from_onnx.call import Call, Value, Whole, known
 from netsurgery.graph.from_onnx.constants import AnyArray, is_float
@@ -252,7 +252,12 @@ def _divided(a: Any, b: Any) -> Any:
         return a / b
     if int(b) < 1 or not isinstance(a, Traced):
         return a // b
-    up, down = at_least_zero(a), at_least_zero(-a)
+    exact = quotient(extent_of(a), extent_of(b))
+    if exact is not None and exact * extent_of(b) == extent_of(a):  # then nothing is rounded, whatever its sign
+        return traced(int(a) // int(b), exact)
+    up, down, low = at_least_zero(a), at_least_zero(-a), _lowest(extent_of(a))
+    if low is not None and not isinstance(b, Traced) and low > -int(b):  # what is below zero becomes zero
+        return up // b
     return up // b - down // b  # rounded towards zero
 
 
