@@ -65,6 +65,12 @@ def remainder(call: Call) -> AnyArray:
     return np.asarray(np.fmod(a, b) if call.attributes.get("fmod", 0) else np.mod(a, b), a.dtype)
 
 
+def shifted(call: Call) -> AnyArray:
+    """BitShift, to one side or the other."""
+    function = np.left_shift if call.attributes["direction"] == "LEFT" else np.right_shift
+    return np.asarray(function(entries(call, 0), entries(call, 1)))
+
+
 def power(a: AnyArray, b: AnyArray) -> AnyArray:
     """Pow, whose result is of the type of the base."""
     if is_whole(a) and is_whole(b):
