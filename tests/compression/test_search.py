@@ -142,6 +142,23 @@ def test_the_way_back_is_told_from_drops_of_floats_where_few_bits_were_tried_at_
     assert math.log(third) / math.log(first) == pytest.approx((0.5 - 0.33) / 0.44, rel=0.01)
 
 
+def test_the_way_back_from_a_long_training_that_missed_goes_by_factors_of_what_is_lost() -> None:
+    terms = Terms("size", 24_000, 0, quantizes=False, max_loss=0.5)
+    trials, found, long = search(reference(), terms), [reference()], []
+    trial = next(trials)
+    while len(long) < 2:
+        assert trial.density
+        long += [trial] if trial.steps > 1_000 else []
+        lost = 0.84 if trial.steps > 1_000 else 7.0 if trial.density < 0.2 else 1.5 if trial.density < 0.4 else 0.2
+        kept = round(trial.density * CONNECTIONS)
+        size, held = kept * 4, lost <= 0.5
+        found.append(Candidate(len(found), trial, kept, CONNECTIONS, 32, 1.0, lost, 0.0, held, size, float(size)))
+        trial = trials.send(found[-1])
+    scout = max((one for one in found[1:] if one.held), key=lambda one: one.number)
+    missed, again = (math.log(one.density / scout.density) for one in long if one.density)
+    assert again / missed == pytest.approx(math.log(0.5 / 0.2) / math.log(0.84 / 0.2), rel=0.01)
+
+
 @pytest.mark.parametrize("held_from", [3_000, 10_000])
 def test_bits_alone_that_short_trainings_don_t_hold_are_given_long_ones(held_from: int) -> None:
     terms = Terms("size", 20_000, 0, prunes=False)

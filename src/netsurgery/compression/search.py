@@ -171,13 +171,13 @@ class _Missed:
         """What the next trial begins with, and its density: between this one's and that of a network that held.
 
         It begins with the network that was trained longest, this one, some of whose connections come back; where the
-        limit lies between the two is told from their drops, as in `_limit`; where these say nothing, half of the way.
+        limit lies between the two is told from their drops; where these say nothing, half of the way.
         """
         share = 0.5
         if self.network is not None:
             of_held, of_missed = _drops(held, self.network, found)
             if of_missed > of_held:
-                share = (_target(self.network, terms) - of_held) / (of_missed - of_held)
+                share = _share_of_way(of_held, of_missed, _target(self.network, terms))
             share = min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE)
         return self.network or held, _between(held.density, self.density, share)
 
@@ -272,6 +272,17 @@ def _limit(pruned: Candidate, found: Sequence[Candidate], terms: Terms) -> float
 def _target(candidate: Candidate, terms: Terms) -> float:
     """The drop at which a network that is as uncertain as this one would just hold the limit."""
     return terms.max_loss - terms.margin * (candidate.error or 0.0)
+
+
+def _share_of_way(held: float, missed: float, target: float) -> float:
+    """Of the way between two densities, in their logarithms, where a drop between theirs is reached.
+
+    Drops grow by factors rather than by steps, slowly as long as there are connections to spare; where one of them is
+    none, a line has to do.
+    """
+    if min(held, target) > 0:
+        return math.log(target / held) / math.log(missed / held)
+    return (target - held) / (missed - held)
 
 
 def _between(dense: float, sparse: float, share: float) -> float:
