@@ -299,11 +299,10 @@ struct DenseRows {
 struct SideBySideRows {
   const float* input;  // unaligned
   std::ptrdiff_t inputs;
-  const float* weights;  // [blocks][inputs][16 * vectors of the block], aligned
-  std::ptrdiff_t
-      vectors;     // of 16 rows; each block has Kernels::vectors_side_by_side of them, the last one what is left
-  float* sums;     // [16 * vectors], aligned: added to
-  bool backwards;  // the last block first
+  const float* weights;    // [blocks][inputs][16 * vectors of the block], aligned
+  std::ptrdiff_t vectors;  // of 16 rows; each block has vectors_side_by_side of them, the last one what is left
+  float* sums;             // [16 * vectors], aligned: added to
+  bool backwards;          // the last block first
 };
 
 /// Rows of a sparse matrix times one vector. Weights lie row by row.
