@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from netsurgery.graph.from_onnx.call import Call, Value, known
 from netsurgery.graph.from_onnx.layers import pool, windows
 from netsurgery.graph.from_onnx.places import counted
 from netsurgery.graph.from_onnx.traced import Traced
+from netsurgery.graph.pooled_windows import PooledWindows
 
 _pooled = pool("MaxPool")
 
@@ -34,39 +33,19 @@ def _places(call: Call, bins: Sequence[int]) -> Value:
     given = windows(call, kernel)
     rank, strides, dilations = len(kernel), given["strides"], given["dilations"]
     pads = given["pads"] or (0,) * (2 * rank)
-    ends = [(bins[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - sizes[i] - pads[i] for i in range(rank)]
-    around = (0, 0, *pads[:rank], 0, 0, *(max(end, 0) for end in ends))
-    padded = call.node("Pad", [x], pads=around, value=-math.inf) if any(around) else x
-    parts = [padded]
+    pooled = PooledWindows(sizes, bins, kernel, strides, pads[:rank], dilations)
+    around = pooled.around()
+    parts = [call.node("Pad", [x], pads=around, value=-math.inf) if any(around) else x]
     for axis in range(rank):
-        parts = [
-            call.node(
-                "Slice",
-                [part],
-                axis=axis + 2,
-                start=number * dilations[axis],
-                stop=number * dilations[axis] + (bins[axis] - 1) * strides[axis] + 1,
-                step=strides[axis],
-            )
-            for part in parts
-            for number in range(kernel[axis])
-        ]
+        parts = [call.node("Slice", [part], **cut) for part in parts for cut in pooled.cuts(axis)]
     columns = [call.reshaped(part, (*part.shape, 1)) for part in parts]
     beside = call.node("Concat", columns, axis=rank + 2) if len(columns) > 1 else columns[0]
     first = call.node("ArgMax", [beside], axis=rank + 2, keepdims=False)
     steps = _steps(sizes, bool(call.attributes.get("storage_order", 0)))
-    within = [sum(n * d * s for n, d, s in zip(at, dilations, steps, strict=True)) for at in _all(kernel)]
-    begins = [
-        sum((n * stride - pad) * s for n, stride, pad, s in zip(at, strides, pads, steps, strict=False))
-        for at in _all(bins)
-    ]
-    place = call.node("Gather", [known(np.array(within, np.int64), "within"), first], axis=0)
-    place = call.node("Add", [place, known(np.array(begins, np.int64).reshape(1, 1, *bins), "begins")])
+    within = known(np.array(pooled.within(steps), np.int64), "within")
+    begins = known(np.array(pooled.begins(steps), np.int64).reshape(1, 1, *bins), "begins")
+    place = call.node("Add", [call.node("Gather", [within, first], axis=0), begins])
     return call.node("Add", [place, _planes(call, math.prod(sizes))])
-
-
-def _all(sizes: Sequence[int]) -> Any:
-    return itertools.product(*map(range, sizes))
 
 
 def _steps(sizes: Sequence[int], columns_first: bool) -> list[int]:

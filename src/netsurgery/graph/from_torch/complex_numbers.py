@@ -277,7 +277,11 @@ def _of_parts(call: Call) -> Complex:
 
 def _of_angle(call: Call) -> Complex:
     """aten.polar: a size and an angle."""
-    size, angle = call.operand("abs"), call.operand("angle")
+    return _turned(call, call.operand("abs"), call.operand("angle"))
+
+
+def _turned(call: Call, size: str, angle: str) -> Complex:
+    """Of a size and an angle, that times its cosine and its sine."""
     real, imaginary = (
         Activation(call.node("Mul", [size, call.node(wave, [angle], f"{which}.wave")], which), call.shape)
         for which, wave in (("real", "Cos"), ("imaginary", "Sin"))
@@ -296,16 +300,7 @@ def _power(call: Call) -> Complex:
     """aten.exp."""
     given = _complex(call, "self")
     size = call.node("Exp", [call.placed(given.real, "real")], "size")
-    real, imaginary = (
-        Activation(
-            call.node(
-                "Mul", [size, call.node(wave, [call.placed(given.imaginary, "imaginary")], f"{which}.wave")], which
-            ),
-            call.shape,
-        )
-        for which, wave in (("real", "Cos"), ("imaginary", "Sin"))
-    )
-    return Complex(real, imaginary)
+    return _turned(call, size, call.placed(given.imaginary, "imaginary"))
 
 
 def _quotient(call: Call) -> Complex:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import torch
 
 from netsurgery.graph.from_torch import layers as layer
 from netsurgery.graph.from_torch.call import Call, Constant
+from netsurgery.graph.pooled_windows import PooledWindows
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
@@ -29,42 +28,19 @@ def _places(call: Call) -> str:
     rank = len(bins)
     kernel = call.whole("kernel_size", rank)
     strides = call.whole("stride", rank) or kernel
-    pads, dilations = call.whole("padding", rank), call.whole("dilation", rank)
-    ends = [(bins[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - sizes[i] - pads[i] for i in range(rank)]
-    around = (0, 0, *pads, 0, 0, *(max(end, 0) for end in ends))
-    x = call.operand(call.first)
+    windows = PooledWindows(sizes, bins, kernel, strides, call.whole("padding", rank), call.whole("dilation", rank))
+    around, x = windows.around(), call.operand(call.first)
     parts = [call.node("Pad", [x], "padded", pads=around, value=-math.inf) if any(around) else x]
-    for i in range(rank):
-        parts = [
-            call.node(
-                "Slice",
-                [part],
-                "entry",
-                axis=i + 2,
-                start=number * dilations[i],
-                stop=number * dilations[i] + (bins[i] - 1) * strides[i] + 1,
-                step=strides[i],
-            )
-            for part in parts
-            for number in range(kernel[i])
-        ]
+    for axis in range(rank):
+        parts = [call.node("Slice", [part], "entry", **cut) for part in parts for cut in windows.cuts(axis)]
     columns = [call.reshaped(part, call.shape, (*call.shape, 1), "column") for part in parts]
     beside = call.node("Concat", columns, "window", axis=rank + 2) if len(columns) > 1 else columns[0]
     first = call.node("ArgMax", [beside], "first", axis=rank + 2, keepdims=False)
     steps = [math.prod(sizes[i + 1 :]) for i in range(rank)]
-    within = _counted(kernel, [d * s for d, s in zip(dilations, steps, strict=True)])
-    begins = _counted(bins, [n * s for n, s in zip(strides, steps, strict=True)])
-    before = sum(pad * step for pad, step in zip(pads, steps, strict=True))
-    table = call.placed(Constant(torch.tensor(within), "within"), "within", ValueType.INT64)
-    windows = torch.tensor(begins).reshape(1, 1, *bins) - before
+    table = call.placed(Constant(torch.tensor(windows.within(steps)), "within"), "within", ValueType.INT64)
+    begins = Constant(torch.tensor(windows.begins(steps)).reshape(1, 1, *bins), "windows")
     place = call.node("Gather", [table, first], "within_window", axis=0)
-    return call.node("Add", [place, call.placed(Constant(windows, "windows"), "windows", ValueType.INT64)], "places")
-
-
-def _counted(sizes: Sequence[int], steps: Sequence[int]) -> list[int]:
-    """The places of all entries of a block, neighbours along each axis being so many steps apart."""
-    all_entries = itertools.product(*map(range, sizes))
-    return [sum(number * step for number, step in zip(entry, steps, strict=True)) for entry in all_entries]
+    return call.node("Add", [place, call.placed(begins, "windows", ValueType.INT64)], "places")
 
 
 def max_unpool(call: Call) -> str:
