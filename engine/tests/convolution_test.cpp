@@ -13,6 +13,7 @@
 #include "lanes/layout.hpp"
 #include "lanes/movement.hpp"
 #include "lanes/pooling.hpp"
+#include "lanes/turned_depthwise.hpp"
 
 using namespace netsurgery;
 
@@ -66,6 +67,20 @@ class Lanes {
   }
   float* at() { return floats_.data(); }
   bool operator==(const Lanes& other) const { return floats_ == other.floats_; }
+  /// Of the pixels of all images; what lies outside may differ.
+  bool has_pixels_of(const Lanes& other, const Layout& layout) const {
+    bool same = true;
+    for (Size image = 0; image < layout.image.count; ++image)
+      for (Size channel = 0; channel < layout.image.channels; ++channel)
+        for (Size y = 0; y < layout.image.height; ++y)
+          for (Size x = 0; x < layout.image.width; ++x) {
+            const Size vector =
+                layout.at(image / layout.tiling.images, 0, y % layout.tiling.height, channel, x % layout.tiling.width);
+            const auto at = static_cast<std::size_t>(vector + layout.lane_of(image % layout.tiling.images, 0, y, x));
+            same = same && floats_[at] == other.floats_[at];
+          }
+    return same;
+  }
 
  private:
   AlignedFloats floats_;
@@ -152,6 +167,7 @@ struct Depthwise {
 void depthwise_convolutions_are_those_of_a_filled_halo() {
   Ending plain, swish;
   swish.activation = AppliedFunction{Function::kHardSwish, {}};
+  int turned = 0;
   for (const Instructions set : available_instructions())
     for (const Picture& picture : kPictures)
       for (const Size times : {1, 2})  // outputs of a channel
@@ -183,7 +199,17 @@ void depthwise_convolutions_are_those_of_a_filled_halo() {
                 CHECK(averages == expected_averages);
                 CHECK(given == (dressing == Dressing::kCopied ? before : x));
               }
+              if (!can_be_turned(made.convolution, made.input, made.output)) continue;
+              turned += 1;
+              Lanes given(made.input), found(made.output), averages(made.averages);
+              const Lanes before(made.input);
+              run(*make_turned_depthwise(kernels, made.convolution, 0, made.input, 1, made.output, all),
+                  {given.at(), found.at(), averages.at()});
+              CHECK(found.has_pixels_of(expected, made.output));
+              CHECK(averages == expected_averages);
+              CHECK(given == before);
             }
+  CHECK(turned > 0);
 }
 
 }  // namespace

@@ -39,6 +39,11 @@ constexpr void put_depthwise(Kernels& table) {
   static_assert(kColumns <= kMostDepthwiseColumns);
   table.depthwise[kPlace][0][kColumns - 1] = depthwise<kDepthwiseTaps[kPlace], 1, kColumns>;
   table.depthwise[kPlace][1][kColumns - 1] = depthwise<kDepthwiseTaps[kPlace], 2, kColumns>;
+  if constexpr (kColumns >= kFewestTurnedColumns) {
+    auto& turned = table.turned_depthwise[kPlace];
+    turned[0][kColumns - kFewestTurnedColumns] = turned_depthwise<kDepthwiseTaps[kPlace], 1, kColumns>;
+    turned[1][kColumns - kFewestTurnedColumns] = turned_depthwise<kDepthwiseTaps[kPlace], 2, kColumns>;
+  }
 }
 
 // Strips of several rows are for narrow tiles; wider ones would only be split again.
@@ -120,6 +125,7 @@ constexpr Kernels table(Instructions instructions) {
   made.attend = attend;
   made.normalise_tokens = normalise_tokens;
   made.turn = turn;
+  made.turning_cycles = kTurningCycles;
   made.tables = sum_tables;
   made.table_sums = table_sums;
   made.number_tables = number_tables;

@@ -418,6 +418,39 @@ constexpr int kDepthwiseTaps[] = {3, 5, 7};  // of a row
 constexpr int kMostDepthwiseStep = 2;
 constexpr int kMostDepthwiseColumns = 8;
 
+/// A vector of a channel, and where the pixel of each lane lies in a picture whose lanes are channels.
+struct TurnedVector {
+  std::ptrdiff_t place;  // floats from the channel's first pixel
+  std::int32_t pixel[16];
+};
+
+/// As DepthwiseChannels, of pictures so small that what lies around their tiles would cost more than the products: some
+/// channels become the lanes of pictures, where windows find their neighbours in memory, and what comes of them becomes
+/// channels of tiles again. Each sees an input channel of its own. No residual.
+struct TurnedChannels {
+  const float* input;                      // of the first channel, its first pixel
+  std::ptrdiff_t input_channel, channels;  // at most 16
+  const TurnedVector* input_vectors;
+  std::ptrdiff_t input_vectors_count;
+  float* pictures;  // [pictures_count][rows][columns][16], 0 around the pixels; and a place for what is outside
+  std::ptrdiff_t pictures_count, picture, picture_row;  // floats to the next
+  std::ptrdiff_t pad_above, height;                     // of a picture: rows of zeros, rows that there are
+  const float* weights;                                 // [taps_y][taps of a row][16], aligned
+  const float* bias;                                    // [16], aligned
+  std::ptrdiff_t taps_y, step_y;
+  float* sums;  // [pictures_count][rows][columns][16]
+  std::ptrdiff_t rows, columns;
+  Finish finish;
+  void (*function)(const float* x, float* y, std::ptrdiff_t count, const float* parameters);  // or nullptr
+  const float* parameters;
+  float* output;  // of the first channel, its first pixel
+  std::ptrdiff_t output_channel;
+  const TurnedVector* output_vectors;
+  std::ptrdiff_t output_vectors_count;
+};
+
+constexpr int kFewestTurnedColumns = 4;
+
 /// Floats fetched one by one, from each of some channels: target[i] = source[offsets[i]], or `outside` where bit i % 16
 /// of inside[i / 16] is 0.
 struct Picks {
@@ -577,6 +610,10 @@ struct Kernels {
   void (*fixed[kMostStripRows][kMostStripColumns][kStripSteps])(const FixedStrip&);
   /// By kDepthwiseTaps, columns from one window to the next - 1, columns that are computed together - 1.
   void (*depthwise[3][kMostDepthwiseStep][kMostDepthwiseColumns])(const DepthwiseChannels&);
+  double turning_cycles;  // of 16 channels: for 16 of their vectors to become lanes, or back
+  /// The same, but columns that are computed together - kFewestTurnedColumns.
+  void (*turned_depthwise[3][kMostDepthwiseStep][kMostDepthwiseColumns - kFewestTurnedColumns + 1])(
+      const TurnedChannels&);
   /// By kFixedDepthwiseTaps, columns from one window to the next - 1, columns of output - 1.
   void (*fixed_depthwise[2][kMostFixedDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,

@@ -65,6 +65,12 @@ NETSURGERY_INLINE void transpose(__m256 (&row)[8]) {
 }
 #endif
 
+#if defined(__AVX2__)
+constexpr double kTurningCycles = 90;  // to load, transpose and store 16 x 16, roughly
+#else
+constexpr double kTurningCycles = 600;
+#endif
+
 /// 16 rows of 16 floats, unaligned, as the vectors of their columns.
 NETSURGERY_INLINE void transposed(const float* const (&rows)[kLanes], Vector (&columns)[kLanes]) {
 #if defined(__AVX512F__)

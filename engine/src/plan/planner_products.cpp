@@ -7,6 +7,7 @@
 #include "lanes/picked_rows.hpp"
 #include "lanes/rows.hpp"
 #include "lanes/sign_tables.hpp"
+#include "lanes/turned_depthwise.hpp"
 #include "plain/kernel_function.hpp"
 #include "plan/planner.hpp"
 
@@ -109,7 +110,10 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   // What is gathered has its halo, where also pixels lie that no tile has. What is added may lie among other channels
   // of the same memory as the input, which other pieces would fill meanwhile.
   Dressing dressing = Dressing::kThere;
-  if (by_channels && choice.place >= 0 && is_copied(convolution, choice.input, choice.output))
+  const Layout seen{input_image, choice.input, {}}, made{output_image, choice.output, {}};
+  const bool turned =
+      by_channels && choice.place >= 0 && end.residual < 0 && is_turned(kernels_, convolution, seen, made);
+  if (turned || (by_channels && choice.place >= 0 && is_copied(convolution, choice.input, choice.output)))
     dressing = Dressing::kCopied;
   else if (by_channels && choice.place >= 0 && end.residual < 0)
     dressing = Dressing::kFilled;
@@ -124,7 +128,10 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   const Size useful = convolution.weight->kept * output_image.count * output_image.pixels();
   const char* kind = tables ? "tables" : name(way);
   double taken = cycles(layout(to.layout));
-  if (dressing != Dressing::kThere) taken += halo_cycles(layout(from.layout), around);
+  if (turned)
+    taken = turned_depthwise_cycles(kernels_, convolution, seen, made);
+  else if (dressing != Dressing::kThere)
+    taken += halo_cycles(layout(from.layout), around);
   if (dressing == Dressing::kFilled) writes.push_back(from.buffer);
   for (const Node* reader : readers_[static_cast<std::size_t>(output)]) {
     if (!by_channels || end.average >= 0 || !averages_pictures(*reader)) continue;
@@ -137,6 +144,9 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
       [=] {
         Ending finished = end;
         if (residual_layout >= 0) finished.residual_layout = layout(residual_layout);
+        if (turned)
+          return make_turned_depthwise(kernels_, convolution, from.buffer, layout(from.layout), to.buffer,
+                                       layout(to.layout), finished);
         if (by_channels)
           return make_depthwise_convolution(kernels_, convolution, from.buffer, layout(from.layout), to.buffer,
                                             layout(to.layout), finished, dressing, options_.threads);
