@@ -279,6 +279,47 @@ def test_signs_of_whole_numbers(operator: str, kind: str) -> None:
     assert_as_onnx_runtime(made, [[RANDOM.integers(-2, 3, (batch, 5)).astype(kind)] for batch in (1, 3)])
 
 
+@pytest.mark.parametrize("stride", [2, 32])
+def test_rows_and_columns_are_looked_up_by_places_that_are_spread_along_each_other(stride: int) -> None:
+    """As exporters of PyTorch write `x[rows[:, None], columns]`; all sizes that are looked at may have one column."""
+    constants = {"all": [0, -1], "none": 0, "one": 1, "back": [1], "front": [0], "end": [-1], "stride": stride}
+    made = model(
+        f"""g (float[B,1,H,W] x) => (float[B,n] y) {{
+            every = MaxPool<kernel_shape=[1,1], strides=[{stride},{stride}]>(x)
+            flat = Reshape(every, all)
+            batch = Shape<start=0, end=1>(x)
+            height = Shape<start=2, end=3>(x)
+            width = Shape<start=3, end=4>(x)
+            above = Sub(height, one)
+            before = Sub(width, one)
+            down = Div(above, stride)
+            along = Div(before, stride)
+            high = Add(down, one)
+            wide = Add(along, one)
+            each = Mul(high, wide)
+            images = Squeeze(batch)
+            pixels = Squeeze(each)
+            counted_images = Range(none, images, one)
+            counted_pixels = Range(none, pixels, one)
+            rows = Unsqueeze(counted_images, back)
+            columns = Unsqueeze(counted_pixels, front)
+            both = Max(rows, columns)
+            shape = Shape(both)
+            spread_rows = Expand(rows, shape)
+            spread_columns = Expand(columns, shape)
+            of_rows = Unsqueeze(spread_rows, end)
+            of_columns = Unsqueeze(spread_columns, end)
+            places = Concat<axis=-1>(of_rows, of_columns)
+            y = GatherND(flat, places)
+        }}""",
+        18,
+        **{name: np.asarray(value, np.int64) for name, value in constants.items()},
+    )
+    shapes = [(1, 1, 1, 1), (3, 1, 5, 9), (2, 1, 64, 33), (130, 1, 65, 70)]
+    assert_as_onnx_runtime(made, [[floats(*shape)] for shape in shapes])
+    assert len(encode(simplify(read_onnx(made), run_node))) < 200, "places are counted, not listed"
+
+
 @pytest.mark.parametrize("rows", [12, 40])
 def test_positions_are_repeated_for_each_of_a_batch_and_looked_up(rows: int) -> None:
     """As in BART; the table ends where the axis is only as long as in the readings."""

@@ -165,7 +165,12 @@ def _broadcast(a: Shape, b: Shape) -> Shape:
     longer = max(len(a), len(b))
     pairs = list(zip((1,) * (longer - len(a)) + tuple(a), (1,) * (longer - len(b)) + tuple(b), strict=True))
     _require(all(p == q or 1 in (p, q) for p, q in pairs), f"shapes {tuple(a)} and {tuple(b)} don't broadcast.")
-    return tuple(max(p, q) for p, q in pairs)
+    return tuple(_larger(p, q) for p, q in pairs)
+
+
+def _larger(p: int, q: int) -> int:
+    """Of equal ones the one that follows an open axis, a kind of int: where it is 1, others of its sizes are not."""
+    return q if q > p or (p == q and type(p) is int) else p
 
 
 def integers(shapes: Shapes, attributes: Attributes) -> Shape:

@@ -345,9 +345,9 @@ def _expanded(call: Call) -> Whole | None:
     sizes = [1] * array.ndim
     for place, size in enumerate(shape):
         axis = place + behind
-        if axis in stops or array.shape[axis] != 1 or size == 1:
+        if axis in stops or array.shape[axis] != 1:
             continue
-        if isinstance(size, Traced):
+        if isinstance(size, Traced):  # 1 as well, at this reading's sizes
             stops[axis] = size
         else:
             sizes[axis] = int(size)
@@ -362,18 +362,35 @@ def _of_wholes(kind: str, folder: Folder, call: Call, result: AnyArray) -> Whole
         wholes[1] = _inside(wholes[1], wholes[0].array.shape[call.axis(0)])
     if kind not in _PLACES and _too_large([one.array for one in wholes if one is not None]):
         return None
+    array = _folded(folder, call, wholes)
+    if array.ndim != result.ndim:
+        return None
+    sizes = {int(stop): stop for one in wholes if one is not None for stop in one.stops.values()}
+    stops = {
+        axis: sizes[now] for axis, (now, all_) in enumerate(zip(result.shape, array.shape, strict=True)) if now != all_
+    }
+    if 1 in sizes:  # what one entry stands for, of which there is one now, shows when there are two
+        twice = _folded(folder, call, [None if one is None else _twice(one) for one in wholes])
+        stops |= {axis: sizes[1] for axis, size in enumerate(array.shape) if size == 1 and twice.shape[axis] == 2}
+    return Whole(array, stops)
+
+
+def _folded(folder: Folder, call: Call, wholes: Sequence[Whole | None]) -> AnyArray:
+    """What comes of a node if its operands are these, whole."""
     operands = [
         None if value is None or one is None else replace(value, shape=one.array.shape, array=one.array, whole=None)
         for value, one in zip(call.operands, wholes, strict=True)
     ]
-    array = np.asarray(folder(replace(call, operands=operands)))
-    sizes = {int(stop): stop for one in wholes if one is not None for stop in one.stops.values()}
-    if array.ndim != result.ndim:
-        return None
-    stops = {
-        axis: sizes[now] for axis, (now, all_) in enumerate(zip(result.shape, array.shape, strict=True)) if now != all_
-    }
-    return Whole(array, stops)
+    return np.asarray(folder(replace(call, operands=operands)))
+
+
+def _twice(whole: Whole) -> Whole:
+    """With two entries where one stands for all, of which there is one at this reading's sizes."""
+    array = whole.array
+    for axis, stop in whole.stops.items():
+        if stop == 1 and array.shape[axis] == 1:
+            array = array.repeat(2, axis)
+    return Whole(array, whole.stops)
 
 
 def _too_large(arrays: Sequence[AnyArray]) -> bool:
