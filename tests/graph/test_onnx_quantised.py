@@ -222,6 +222,107 @@ def test_what_a_quantised_value_decides_is_no_float():
     assert onnx_runtime_outputs(found.as_read, {"x": np.float32([[1, 3, 2, 0]])})[0].tolist() == [[2]]
 
 
+def test_rows_of_a_quantised_table_are_real_for_operators_that_quantise_too():
+    table = RANDOM.integers(0, 256, (7, 4)).astype(np.uint8)
+    of_microsoft = ("domain", "com.microsoft")
+    nodes = [
+        ("Gather", ["t", "x"], ["q"]),
+        ("QLinearAdd", ["q", "s", "z", "b", "s", "z", "s2", "z"], ["sum"], of_microsoft),
+        ("DequantizeLinear", ["sum", "s2", "z"], ["y"]),
+    ]
+    constants = {"t": table, "s": np.float32(0.25), "z": np.uint8(100), "s2": np.float32(0.5), "b": table[0]}
+    model = of_nodes(nodes, constants, TensorProto.INT64)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    ids = np.int64([[0, 6, 2, 3]])
+    (found,) = run(read_model(model, run_node).graph, {"x": ids})
+    meant = (table.astype(np.float32) - 100) / 4
+    assert np.array_equal(found, np.clip(meant[ids] + meant[0], -50, 77.5))
+    assert np.abs(found - onnx_runtime_outputs(model, {"x": ids})[0]).max() <= 0.25
+
+
+def test_a_constant_that_the_model_quantises_is_what_it_means():
+    of_microsoft = ("domain", "com.microsoft")
+    nodes = [
+        ("QuantizeLinear", ["c", "s", "z"], ["qc"]),
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        ("QLinearMul", ["q", "s", "z", "qc", "s", "z", "s2", "z"], ["product"], of_microsoft),
+        ("DequantizeLinear", ["product", "s2", "z"], ["y"]),
+    ]
+    model = of_nodes(nodes, {"c": np.float32(3.1), "s": np.float32(0.25), "z": np.uint8(0), "s2": np.float32(1)})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = np.float32([[-1, 0.5, 2, 100]])
+    assert run(read_model(model, run_node).graph, {"x": x})[0].tolist() == [[0, 1.5, 6, 63.75 * 3]]
+
+
+def test_whole_numbers_of_two_constants_are_multiplied_as_they_are():
+    """As of the table of places of DeBERTa, which dynamic quantisation finds among the constants."""
+    a, b = RANDOM.integers(0, 256, (4, 5)).astype(np.uint8), RANDOM.integers(-128, 128, (5, 3)).astype(np.int8)
+    nodes = [
+        ("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        ("MatMulInteger", ["q", "w", "z"], ["own"]),
+        ("Cast", ["own"], ["real"], ("to", TensorProto.FLOAT)),
+        ("Mul", ["real", "s"], ["scaled"]),
+        ("MatMulInteger", ["a", "b", "za"], ["sums"]),
+        ("Cast", ["sums"], ["floats"], ("to", TensorProto.FLOAT)),
+        ("MatMul", ["scaled", "floats"], ["y"]),
+    ]
+    constants = {"a": a, "b": b, "za": np.uint8(7), "w": np.eye(4, dtype=np.int8)}
+    model, x = of_nodes(nodes, constants), np.eye(4, dtype=np.float32)
+    (found,) = run(read_model(model, run_node).graph, {"x": x})
+    assert np.array_equal(found, (a.astype(np.float32) - 7) @ b.astype(np.float32))
+
+
+def test_a_step_that_overflowed_bounds_nothing():
+    """Symmetric quantisation of a mask of the lowest numbers: twice their range is no float32."""
+    nodes = [("QuantizeLinear", ["x", "s", "z"], ["q"]), ("DequantizeLinear", ["q", "s", "z"], ["y"])]
+    model = of_nodes(nodes, {"s": np.float32(np.inf), "z": np.int8(0)})
+    x = np.float32([[0, -1, 3, np.finfo(np.float32).min]])
+    assert np.array_equal(run(read_model(model, run_node).graph, {"x": x})[0], x)
+
+
+def test_quantised_attention_and_embedding_are_those_of_floats():
+    def quantised(array):
+        steps = float(np.abs(array).max() / 127)
+        return np.rint(array / steps).astype(np.int8), np.float32(steps), np.int8(0)
+
+    def floats(*shape):
+        return RANDOM.standard_normal(shape).astype(np.float32)
+
+    arrays = {"words": floats(9, 8), "places": floats(7, 8), "g": floats(8), "b": floats(8), "w": floats(8, 24)}
+    whole = {name: quantised(array) for name, array in arrays.items()}
+    ids = np.int32([[0, 6, 2, 3], [1, 1, 8, 7]])
+    tables = ["words", "places", "", "g", "b"]
+    scales, zeros = ([f"{one}.{what}" if one else "" for one in tables] for what in "sz")
+    nodes = [
+        ("QEmbedLayerNormalization", ["x", "", *tables, "", *scales, *zeros], ["e", "unread"]),
+        ("DynamicQuantizeLinear", ["e"], ["q", "s", "z"]),
+        ("QAttention", ["q", "w", "bias", "s", "w.s", "", "z", "w.z"], ["y"], ("num_heads", 2)),
+    ]
+    constants = {"bias": floats(24)}
+    for name, (array, scale, zero) in whole.items():
+        constants |= {name: array, f"{name}.s": scale, f"{name}.z": zero}
+    model = of_nodes(nodes, constants, TensorProto.INT32)
+    for node in model.graph.node:
+        node.domain = "" if node.op_type == "DynamicQuantizeLinear" else "com.microsoft"
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    real = {name: array.astype(np.float32) * scale for name, (array, scale, _) in whole.items()}
+    plain = of_nodes(
+        [
+            ("EmbedLayerNormalization", ["x", "", "words", "places", "", "g", "b"], ["e", "unread"]),
+            ("Attention", ["e", "w", "bias"], ["y"], ("num_heads", 2)),
+        ],
+        {**real, "bias": constants["bias"]},
+        TensorProto.INT32,
+    )
+    for node in plain.graph.node:
+        node.domain = "com.microsoft"
+    plain.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    (found,), (wanted,) = run(read_model(model, run_node).graph, {"x": ids}), onnx_runtime_outputs(plain, {"x": ids})
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    rounded = onnx_runtime_outputs(model, {"x": ids})[0]
+    assert np.abs(found - rounded).max() < 0.05 * np.abs(wanted).max()
+
+
 def test_a_scale_that_is_computed_is_refused():
     nodes = [
         helper.make_node("ReduceMax", ["x"], ["s"], keepdims=0),

@@ -145,7 +145,7 @@ class _Rewriting:
 
     def real(self, name: str, scale: str, zero: str, axis: int = 1) -> str:
         """The name of the floats that a quantised operand means."""
-        if name in self._real:
+        if name in self._real or (not self.is_known(name) and self.looks_up(name, scale, zero)):
             return name
         return self.constant(_meant(self.array(name), self.array(scale), self._zero(zero), axis), f"{name}.real")
 
@@ -172,7 +172,7 @@ class _Rewriting:
                 continue
             if node.op_type in _MOVES and not found.intersection(node.input[1:]):
                 found.update(node.output)
-            elif node.op_type != "DequantizeLinear" or [*node.input[1:], ""][:2] != [scale, zero]:
+            elif not _makes_real(node, found, scale, zero):
                 return None
         return None if found.intersection(output.name for output in self._graph.output) else found
 
@@ -181,9 +181,14 @@ class _Rewriting:
         steps, at = self.array(scale).astype(np.float64), self._zero(zero)
         info = np.iinfo(at.dtype if at is not None else kind or np.dtype(np.uint8))
         offset = 0.0 if at is None else at.astype(np.float64)
-        low, high = ((info.min - offset) * steps, (info.max - offset) * steps)
         if steps.size > 1:
             raise self.unknown(_PER_AXIS)
+        if not np.isfinite(steps).all():  # of a mask, of which the lowest numbers made the step overflow
+            self.add("Identity", [value], output)
+            self._real.add(output)
+            self.left_out += 1
+            return
+        low, high = ((info.min - offset) * steps, (info.max - offset) * steps)
         bounds = [
             self.constant(np.float32(np.asarray(one).reshape(())), f"{output}.{word}")
             for one, word in ((low, "least"), (high, "most"))
@@ -192,6 +197,18 @@ class _Rewriting:
         self._real.add(output)
         self._steps[output] = np.asarray(steps)
         self.left_out += 1
+
+    def quantised(self, x: str, scale: str, zero: str, output: str) -> None:
+        """Note what a constant is quantised to, for operators that take it so."""
+        names = [scale, *([zero] if zero else [])]
+        if not all(self.is_known(name) and self.array(name).size == 1 for name in names):
+            return
+        at = self._zero(zero)
+        kind = np.dtype(np.uint8) if at is None else at.dtype
+        if kind.kind in "iu":
+            steps = np.rint(self.array(x) / self.array(scale).reshape(())) + (0 if at is None else at.reshape(()))
+            whole = np.clip(steps, np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+            self._known[output] = onnx.numpy_helper.from_array(whole, output)
 
     def measured(self, scale: str) -> None:
         """Note that this is a step that the model measures as it runs."""
@@ -226,6 +243,15 @@ def _meant(whole: AnyArray, scale: AnyArray, zero: AnyArray | None, axis: int) -
     return np.asarray((whole.astype(np.float64) - offset) * spread(scale), np.float32)
 
 
+def _makes_real(node: onnx.NodeProto, names: set[str], scale: str, zero: str) -> bool:
+    """True for a node that takes these names by this scale and zero, which stand behind each of them."""
+    if node.op_type not in ("DequantizeLinear", "QGemm") and not node.op_type.startswith("QLinear"):
+        return False
+    inputs = [*node.input, "", ""]
+    places = [place for place, name in enumerate(node.input) if name in names]
+    return all(inputs[place + 1 : place + 3] == [scale, zero] for place in places)
+
+
 def _operand(node: onnx.NodeProto, place: int) -> str:
     return node.input[place] if place < len(node.input) else ""
 
@@ -238,6 +264,7 @@ def _quantize(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     x, scale, zero = (_operand(node, place) for place in range(3))
     if rewriting.is_known(x):
         rewriting.keep(node)  # is folded
+        rewriting.quantised(x, scale, zero, node.output[0])
         return
     asked = _integer(node, "output_dtype", 0)
     kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(asked)) if asked else None
@@ -345,13 +372,19 @@ def _integer_layer(operator: str) -> Rewrite:
     """MatMulInteger and ConvInteger (x, w, x's zero, w's zero): sums of whole numbers, in steps of both."""
 
     def rewrite(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
-        x, w, _, w_zero = (_operand(node, place) for place in range(4))
-        if not rewriting.is_real(x):
+        x, w, x_zero, w_zero = (_operand(node, place) for place in range(4))
+
+        def counted(name: str, zero: str, axis: int) -> str:
+            at = rewriting.array(zero) if zero else None
+            return rewriting.constant(_meant(rewriting.array(name), np.ones(1), at, axis), f"{name}.real")
+
+        if rewriting.is_real(x):
+            steps = rewriting.in_steps(x)
+        elif rewriting.is_known(x):  # by a scale that is known as well, and which multiplies what comes out
+            steps = counted(x, x_zero, -2)
+        else:
             raise rewriting.unknown("takes whole numbers that weren't quantised in the model")
-        whole = rewriting.array(w)
-        zero = rewriting.array(w_zero) if w_zero else None
-        weight = _meant(whole, np.ones(1), zero, 0 if operator == "Conv" else -1)
-        operands = [rewriting.in_steps(x), rewriting.constant(weight, f"{w}.real")]
+        operands = [steps, counted(w, w_zero, 0 if operator == "Conv" else -1)]
         rewriting.as_given(operator, operands, node.output[0])
         rewriting.stands_for(node.output[0], 1.0)
 
@@ -407,6 +440,34 @@ def _meant_by_direction(whole: AnyArray, scale: AnyArray, zero: AnyArray) -> Any
     return np.asarray((whole.astype(np.float64) - spread(zero)) * spread(scale), np.float32)
 
 
+def _attention(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
+    """QAttention (x, w, bias, their scales, mask, their zeros, past): Attention, whose bias is in floats."""
+    x, w, bias, x_scale, w_scale, mask, x_zero, w_zero, past = (_operand(node, place) for place in range(9))
+    operands = [rewriting.real(x, x_scale, x_zero), rewriting.real(w, w_scale, w_zero, -1), bias, mask, past]
+    while not operands[-1]:
+        operands.pop()
+    made = onnx.helper.make_node("Attention", operands, list(node.output), name=node.name, domain=_MICROSOFT)
+    made.attribute.extend(node.attribute)
+    rewriting.keep(made)
+
+
+def _embedding(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
+    """QEmbedLayerNormalization: EmbedLayerNormalization, whose tables, scale and shift are quantised."""
+    ids, segments, *quantised = (_operand(node, place) for place in range(7))
+    scales, zeros = ([_operand(node, first + place) for place in range(5)] for first in (8, 13))
+    real = [
+        rewriting.real(*three) if three[0] else "" for three in zip(quantised, scales, zeros, strict=True)
+    ]  # words, places, segments, scale, shift
+    operands = [ids, segments, *real, _operand(node, 7)]
+    while not operands[-1]:
+        operands.pop()
+    made = onnx.helper.make_node(
+        "EmbedLayerNormalization", operands, list(node.output), name=node.name, domain=_MICROSOFT
+    )
+    made.attribute.extend(node.attribute)
+    rewriting.keep(made)
+
+
 _REWRITES: dict[str, Rewrite] = {
     "ConvInteger": _integer_layer("Conv"),
     "DequantizeLinear": _dequantize,
@@ -415,6 +476,8 @@ _REWRITES: dict[str, Rewrite] = {
     "DynamicQuantizeMatMul": _dynamic_product,
     "MatMulInteger": _integer_layer("MatMul"),
     "MatMulIntegerToFloat": _product_to_float,
+    "QAttention": _attention,
+    "QEmbedLayerNormalization": _embedding,
     "QGemm": _gemm,
     "QLinearAdd": _of_two("Add"),
     "QLinearAveragePool": _of_one("AveragePool"),
