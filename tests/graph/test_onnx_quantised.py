@@ -323,6 +323,18 @@ def test_quantised_attention_and_embedding_are_those_of_floats():
     assert np.abs(found - rounded).max() < 0.05 * np.abs(wanted).max()
 
 
+def test_quantised_attention_of_onnxs_own_operator_is_refused():
+    """ONNX Runtime's dynamic quantisation takes ONNX's Attention for its own, and doesn't load what it writes."""
+    nodes = [
+        ("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        ("QAttention", ["q", "q", "x", "s", "s", "", "z", "z"], ["y"], ("domain", "com.microsoft"), ("num_heads", 2)),
+    ]
+    model = of_nodes(nodes, {})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    with pytest.raises(UnsupportedOperatorError, match="weights that are computed"):
+        read_model(model, run_node)
+
+
 def test_a_scale_that_is_computed_is_refused():
     nodes = [
         helper.make_node("ReduceMax", ["x"], ["s"], keepdims=0),

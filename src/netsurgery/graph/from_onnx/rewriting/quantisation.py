@@ -443,6 +443,8 @@ def _meant_by_direction(whole: AnyArray, scale: AnyArray, zero: AnyArray) -> Any
 def _attention(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     """QAttention (x, w, bias, their scales, mask, their zeros, past): Attention, whose bias is in floats."""
     x, w, bias, x_scale, w_scale, mask, x_zero, w_zero, past = (_operand(node, place) for place in range(9))
+    if not rewriting.is_known(w):  # quantize_dynamic takes Attention of ONNX for ONNX Runtime's, and makes such files
+        raise rewriting.unknown("has weights that are computed, and isn't what ONNX Runtime takes for it")
     operands = [rewriting.real(x, x_scale, x_zero), rewriting.real(w, w_scale, w_zero, -1), bias, mask, past]
     while not operands[-1]:
         operands.pop()
