@@ -87,6 +87,18 @@ CASES: dict[str, Any] = {
     "LayerNormalization of an old opset": model_of(
         "LayerNormalization", "x g b", X, only(ROWS, "g b"), domain="", opset=12, axis=-1, epsilon=1e-3
     ),
+    "FusedGemm": model_of(
+        "FusedGemm", "r w c", {"r": BOTH["x"][0]}, {"w": floats(3, 8), "c": floats(3)}, transB=1, activation="Relu"
+    ),
+    "FusedGemm, LeakyRelu": model_of(
+        "FusedGemm",
+        "r w c",
+        {"r": BOTH["x"][0]},
+        {"w": floats(8, 3), "c": floats(3)},
+        alpha=0.5,
+        activation="LeakyRelu",
+        activation_alpha=0.25,
+    ),
     "FusedConv": model_of("FusedConv", "x w b", only(PICTURE, "x"), KERNEL, activation="Relu", pads=[1] * 4),
     "FusedConv with a sum": model_of("FusedConv", "x w b z", PICTURE, KERNEL, activation="Relu", pads=[1] * 4),
     "FusedConv, LeakyRelu": model_of(
@@ -106,7 +118,7 @@ CASES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_fused_operator_computes_what_onnx_runtime_has(name: str) -> None:
-    everything = {**BOTH, **PICTURE, **IDS} if "Conv" in name else {**PICTURE, **BOTH, **IDS}
+    everything = {**BOTH, **PICTURE, **IDS} if "Conv" in name else {**PICTURE, **BOTH, **IDS, "r": BOTH["x"][0]}
     given = {one.name: everything[one.name] for one in CASES[name].graph.input}
     found, wanted = run(read_onnx(CASES[name]), given), onnx_runtime_outputs(CASES[name], given)
     assert len(found) == len(wanted)

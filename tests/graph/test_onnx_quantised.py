@@ -254,6 +254,22 @@ def test_a_constant_that_the_model_quantises_is_what_it_means():
     assert run(read_model(model, run_node).graph, {"x": x})[0].tolist() == [[0, 1.5, 6, 63.75 * 3]]
 
 
+def test_entries_of_quantised_values_are_chosen_by_what_decides_there():
+    nodes = [
+        ("Greater", ["x", "zero"], ["c"]),
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        ("QLinearWhere", ["c", "q", "s", "z", "k", "s", "z", "s2", "z"], ["chosen"], ("domain", "com.microsoft")),
+        ("DequantizeLinear", ["chosen", "s2", "z"], ["y"]),
+    ]
+    constants = {"zero": np.float32(0), "s": np.float32(0.25), "z": np.uint8(0), "s2": np.float32(0.5)}
+    model = of_nodes(nodes, {**constants, "k": np.uint8([[1, 2, 3, 4]])})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = np.float32([[-1, 0.5, -2, 100]])
+    (found,) = run(read_model(model, run_node).graph, {"x": x})
+    assert found.tolist() == [[0.25, 0.5, 0.75, 63.75]]
+    assert np.abs(found - onnx_runtime_outputs(model, {"x": x})[0]).max() <= 0.25
+
+
 def test_whole_numbers_of_two_constants_are_multiplied_as_they_are():
     """As of the table of places of DeBERTa, which dynamic quantisation finds among the constants."""
     a, b = RANDOM.integers(0, 256, (4, 5)).astype(np.uint8), RANDOM.integers(-128, 128, (5, 3)).astype(np.int8)

@@ -156,6 +156,17 @@ def _conv(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) ->
         rewriting.add(activation, [y], node.output[0], **dict(zip(named[activation], numbers, strict=True)))
 
 
+def _gemm(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """FusedGemm: Gemm and an activation, whose attributes are called with activation_ before them."""
+    activation = given.pop("activation", "")
+    if activation not in ("Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh"):
+        raise _UnknownError
+    of_activation = {name: given.pop(name) for name in list(given) if name.startswith("activation_")}
+    product = rewriting.add("Gemm", list(node.input), **given)
+    own = {name.removeprefix("activation_"): value for name, value in of_activation.items()}
+    rewriting.add(activation, [product], node.output[0], **own)
+
+
 def _layer_norm(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
     """SkipLayerNormalization (x, skip, scale, shift, bias): of x + skip + bias, which is its fourth output."""
     x, skip, scale, shift, bias = (_given(node.input, place) for place in range(5))
@@ -216,6 +227,7 @@ _REWRITES: dict[str, Rewrite] = {
     "EmbedLayerNormalization": _embedding,
     "FastGelu": _fast_gelu,
     "FusedConv": _conv,
+    "FusedGemm": _gemm,
     "FusedMatMul": _matmul,
     "Gelu": _gelu,
     "QuickGelu": _quick_gelu,

@@ -356,6 +356,13 @@ def _concat(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     rewriting.bounded(rewriting.as_given("Concat", real), inputs[0], inputs[1], node.output[0])
 
 
+def _where(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
+    """QLinearWhere (condition, a, its scale and zero, b, its, y's)."""
+    inputs = list(node.input)
+    real = [rewriting.real(*inputs[place : place + 3]) for place in (1, 4)]
+    rewriting.bounded(rewriting.add("Where", [inputs[0], *real]), inputs[7], inputs[8], node.output[0])
+
+
 def _dynamic(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     """DynamicQuantizeLinear: the range is that of the value itself, so that nothing bounds it. A step counts 1."""
     quantised, scale, *zero = node.output
@@ -492,6 +499,7 @@ _REWRITES: dict[str, Rewrite] = {
     "QLinearReduceMean": _of_one("ReduceMean"),
     "QLinearSigmoid": _of_one("Sigmoid"),
     "QLinearSoftmax": _of_one("Softmax"),
+    "QLinearWhere": _where,
     "QuantizeLinear": _quantize,
 }
 """Operators of ONNX and of ONNX Runtime that quantise, and what they become."""
