@@ -270,6 +270,46 @@ def test_entries_of_quantised_values_are_chosen_by_what_decides_there():
     assert np.abs(found - onnx_runtime_outputs(model, {"x": x})[0]).max() <= 0.25
 
 
+def test_a_quantised_convolution_may_have_its_channels_last():
+    """As ONNX Runtime's optimiser writes it; its weights stand as in ONNX."""
+    whole = RANDOM.integers(-128, 128, (2, 3, 2, 2)).astype(np.int8)
+    names = ["q", "s", "z", "w", "s", "zw", "s2", "z"]
+    nodes = [
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        ("QLinearConv", names, ["c"], ("domain", "com.microsoft"), ("channels_last", 1)),
+        ("DequantizeLinear", ["c", "s2", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(0.0625), "z": np.uint8(128), "zw": np.int8(0), "s2": np.float32(1), "w": whole}
+    model = of_nodes(nodes, constants)
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 5, 4, 3]))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = RANDOM.standard_normal((2, 5, 4, 3)).astype(np.float32)
+    (found,), (wanted,) = run(read_model(model, run_node).graph, {"x": x}), onnx_runtime_outputs(model, {"x": x})
+    assert found.shape == wanted.shape == (2, 4, 3, 2)
+    assert np.abs(found - wanted).max() <= 2
+
+
+def test_a_product_by_codes_does_not_round_what_it_is_given():
+    """accuracy_level 4, with which models of language are written, has ONNX Runtime round it to 8 bits."""
+    codes, scales = RANDOM.integers(0, 256, (3, 1, 16)).astype(np.uint8), np.float32([0.5, 0.25, 1])
+    given = (("domain", "com.microsoft"), ("K", 32), ("N", 3), ("bits", 4), ("block_size", 32))
+    models = [
+        of_nodes([("MatMulNBits", ["x", "w", "s"], ["y"], *given, *more)], {"w": codes, "s": scales})
+        for more in ((), (("accuracy_level", 4),))
+    ]
+    for model in models:
+        model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 32]))
+        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = RANDOM.standard_normal((4, 32)).astype(np.float32)
+    plain, rounding = (read_model(model, run_node) for model in models)
+    assert not plain.remarks
+    assert plain.as_read is None
+    assert "quantised" in rounding.remarks[0]
+    wanted = onnx_runtime_outputs(models[0], {"x": x})[0]
+    for made in (run(plain.graph, {"x": x})[0], onnx_runtime_outputs(rounding.as_read, {"x": x})[0]):
+        np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_whole_numbers_of_two_constants_are_multiplied_as_they_are():
     """As of the table of places of DeBERTa, which dynamic quantisation finds among the constants."""
     a, b = RANDOM.integers(0, 256, (4, 5)).astype(np.uint8), RANDOM.integers(-128, 128, (5, 3)).astype(np.int8)

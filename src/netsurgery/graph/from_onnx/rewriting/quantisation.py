@@ -137,10 +137,10 @@ class _Rewriting:
         self._nodes.append(onnx.helper.make_node(operator, list(inputs), [made], name=name, **attributes))
         return made
 
-    def as_given(self, operator: str, inputs: Sequence[str], output: str = "") -> str:
+    def as_given(self, operator: str, inputs: Sequence[str], output: str = "", leaving_out: Sequence[str] = ()) -> str:
         """A node of another operator with the attributes that the present one has."""
         made = self.add(operator, inputs, output)
-        self._nodes[-1].attribute.extend(self._node.attribute)
+        self._nodes[-1].attribute.extend(one for one in self._node.attribute if one.name not in leaving_out)
         return made
 
     def real(self, name: str, scale: str, zero: str, axis: int = 1) -> str:
@@ -297,7 +297,14 @@ def _convolution(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
         steps = rewriting.array(x_scale).astype(np.float64) * rewriting.array(w_scale).astype(np.float64)
         values = rewriting.array(bias).astype(np.float64) * steps.reshape(-1)
         operands.append(rewriting.constant(np.asarray(values, np.float32), f"{bias}.real"))
-    rewriting.bounded(rewriting.as_given("Conv", operands), y_scale, y_zero, node.output[0])
+    last = bool(_integer(node, "channels_last", 0))  # of ONNX Runtime's own, whose weights stand as ONNX has them
+    rank = rewriting.array(w).ndim if last else 0
+    if last:
+        operands[0] = rewriting.add("Transpose", [operands[0]], perm=[0, rank - 1, *range(1, rank - 1)])
+    made = rewriting.as_given("Conv", operands, leaving_out=("channels_last",))
+    if last:
+        made = rewriting.add("Transpose", [made], perm=[0, *range(2, rank), 1])
+    rewriting.bounded(made, y_scale, y_zero, node.output[0])
 
 
 def _product(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
@@ -419,6 +426,16 @@ def _product_to_float(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
         rewriting.add("Mul", [product, a_scale], node.output[0])
 
 
+def _product_by_codes(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
+    """MatMulNBits, which may round what it is given (accuracy_level: 2 and 3 to 16 bits, 4 to whole numbers of 8)."""
+    if _integer(node, "accuracy_level", 0) > 1:
+        kept = [one for one in node.attribute if one.name != "accuracy_level"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        rewriting.left_out += 1
+    rewriting.keep(node)
+
+
 def _dynamic_lstm(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     """DynamicQuantizeLSTM: an LSTM whose W (d, inputs, 4h) and R (d, h, 4h) are turned, with scales behind them."""
     w, r = (
@@ -485,6 +502,7 @@ _REWRITES: dict[str, Rewrite] = {
     "DynamicQuantizeMatMul": _dynamic_product,
     "MatMulInteger": _integer_layer("MatMul"),
     "MatMulIntegerToFloat": _product_to_float,
+    "MatMulNBits": _product_by_codes,
     "QAttention": _attention,
     "QEmbedLayerNormalization": _embedding,
     "QGemm": _gemm,
