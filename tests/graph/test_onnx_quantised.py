@@ -254,6 +254,20 @@ def test_a_constant_that_the_model_quantises_is_what_it_means():
     assert run(read_model(model, run_node).graph, {"x": x})[0].tolist() == [[0, 1.5, 6, 63.75 * 3]]
 
 
+def test_a_quantised_constant_may_be_moved_before_an_operator_takes_it():
+    nodes = [
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        ("Transpose", ["k"], ["turned"]),
+        ("QLinearAdd", ["q", "s", "z", "turned", "s", "z", "s2", "z"], ["sum"], ("domain", "com.microsoft")),
+        ("DequantizeLinear", ["sum", "s2", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(0.25), "z": np.uint8(0), "s2": np.float32(0.5), "k": np.uint8([[1], [2], [3], [4]])}
+    model = of_nodes(nodes, constants)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = np.float32([[0, 0.5, 2, 3]])
+    assert run(read_model(model, run_node).graph, {"x": x})[0].tolist() == [[0.25, 1, 2.75, 4]]
+
+
 def test_entries_of_quantised_values_are_chosen_by_what_decides_there():
     nodes = [
         ("Greater", ["x", "zero"], ["c"]),

@@ -150,12 +150,12 @@ class _Rewriting:
         return self.constant(_meant(self.array(name), self.array(scale), self._zero(zero), axis), f"{name}.real")
 
     def looks_up(self, name: str, scale: str, zero: str) -> bool:
-        """True for rows of a quantised table, moved or not, of which nothing else is made: it is real from now on."""
+        """True for a quantised constant, moved or looked up, of which nothing else is made: it is real from now on."""
         made = next((node for node in self._nodes if name in node.output), None)
         while made is not None and made.op_type in _MOVES and made.input[0] not in self._known:
             name = made.input[0]
             made = next((node for node in self._nodes if name in node.output), None)
-        if made is None or made.op_type != "Gather" or made.input[0] not in self._known:
+        if made is None or made.op_type not in _MOVES or made.input[0] not in self._known:
             return False
         moved = self._moved(name, scale, zero)
         if moved is None or self.array(scale).size > 1:
