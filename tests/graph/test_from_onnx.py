@@ -622,6 +622,20 @@ def test_what_onnx_finds_invalid_is_refused(nodes):
         read_onnx(onnx_model(nodes, {"x": [2, 3]}))
 
 
+def test_nodes_may_stand_in_any_order():
+    """ONNX Runtime's conversion to float16 puts the casts of inputs behind all that reads them."""
+    nodes = [node("Mul", "b a", "y"), node("Tanh", "a", "b"), node("Relu", "x", "a")]
+    model = onnx_model(nodes, {"x": [2, 3]})
+    before = model.SerializeToString()
+    assert operators(assert_computes_the_same(model)) == ["Relu", "Tanh", "Mul"]
+    assert model.SerializeToString() == before
+
+
+def test_nodes_in_a_circle_are_refused():
+    with pytest.raises(CaptureError, match="onnx finds it invalid"):
+        read_onnx(onnx_model([node("Add", "x b", "y"), node("Relu", "y", "b")], {"x": [2, 3]}))
+
+
 def test_each_missing_operator_is_named_once_with_its_number_and_the_list_of_nodes_is_there_on_demand():
     nodes = [
         node("Relu", "x", "a", "one"),

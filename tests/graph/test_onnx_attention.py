@@ -57,6 +57,7 @@ TABLES = {"cos": floats(PLACES, WIDTH // 2), "sin": floats(PLACES, WIDTH // 2)}
 PART_TABLES = {"cos": floats(PLACES, 2), "sin": floats(PLACES, 2)}
 CHOSEN = RANDOM.integers(0, PLACES, (BATCH, STEPS)).astype(np.int64)
 QUERIES = {"x": floats(BATCH, STEPS, ALL)}
+LEVELS = {"x": np.ones((3, 16), np.float32), "codes": np.zeros(16, np.uint8), "scales": np.ones(2, np.float32)}
 
 
 def packed(bits: int, inputs: int, outputs: int, block: int, zeros: bool) -> dict[str, Any]:
@@ -68,6 +69,17 @@ def packed(bits: int, inputs: int, outputs: int, block: int, zeros: bool) -> dic
     }
     per_row = -(-blocks * bits // 8)
     return made | ({"zeros": RANDOM.integers(0, 256, outputs * per_row).astype(np.uint8)} if zeros else {})
+
+
+def table_of(kind: str, *, zeros: bool) -> dict[str, Any]:
+    """A table (7, 40) in blocks of 16, as bytes of two numbers or more along its last axis."""
+    per_byte = {"4": 2, "8": 1}[kind]
+    made = {
+        "codes": RANDOM.integers(0, 256, (7, 40 // per_byte)).astype(np.uint8),
+        "x": RANDOM.integers(0, 7, (BATCH, STEPS)).astype(np.int64),
+        "scales": np.abs(floats(7, 3)),
+    }
+    return made | ({"zeros": RANDOM.integers(0, 256, (7, -(-3 // per_byte))).astype(np.uint8)} if zeros else {})
 
 
 CASES: dict[str, Case] = {
@@ -222,6 +234,35 @@ CASES: dict[str, Case] = {
         for bits, inputs in ((4, 64), (4, 40), (8, 64))
         for zeros in (False, True)
     },
+    **{
+        f"weights of levels, {name}": case(
+            "MatMulBnb4",
+            "x",
+            operands={
+                "x": floats(3, 64),
+                "codes": RANDOM.integers(0, 256, 64 * 24 // 2).astype(np.uint8),
+                "scales": np.abs(floats(64 * 24 // 16)),
+            },
+            K=64,
+            N=24,
+            block_size=16,
+            quant_type=kind,
+        )
+        for kind, name in enumerate(("FP4", "NF4"))
+    },
+    **{
+        f"rows of {bits} bits{', zero points' if zeros else ''}": case(
+            "GatherBlockQuantized",
+            "x",
+            operands=table_of(bits, zeros=zeros),
+            bits=int(bits),
+            block_size=16,
+            gather_axis=0,
+            quantize_axis=1,
+        )
+        for bits in ("4", "8")
+        for zeros in (False, True)
+    },
 }
 
 
@@ -348,6 +389,8 @@ def test_weights_of_few_bits_are_a_codebook_or_steps_as_the_file_keeps_them() ->
         ("MultiHeadAttention", {**ALIKE, **CACHED}, {"num_heads": HEADS}, "cache"),
         ("MatMulNBits", packed(4, 64, 24, 16, False), {"bits": 3, "K": 64, "N": 24, "block_size": 16}, "3 bits"),
         ("Attention", {**X, **WEIGHTS}, {"num_heads": HEADS, "do_rotary": 1}, "do_rotary"),
+        ("MatMulBnb4", LEVELS, {"K": 16, "N": 2, "block_size": 16, "quant_type": 2}, "quant_type 2"),
+        ("MatMulBnb4", LEVELS, {"K": 16, "N": 2, "block_size": 16, "quant_type": 1, "transB": 0}, "transB"),
     ],
 )
 def test_what_is_not_supported_is_refused_in_words(

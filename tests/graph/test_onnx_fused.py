@@ -29,6 +29,8 @@ def model_of(
     given: dict[str, Any],
     known: dict[str, Any],
     outputs: str = "y",
+    domain: str = "com.microsoft",
+    opset: int = 17,
     **more: Any,
 ) -> Any:
     """A node; inputs: names, "-" where one is left out."""
@@ -36,13 +38,13 @@ def model_of(
     results = ["" if name == "-" else name for name in outputs.split()]
     kinds = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int32): TensorProto.INT32}
     graph = helper.make_graph(
-        [helper.make_node(operator, names, results, domain="com.microsoft", **more)],
+        [helper.make_node(operator, names, results, domain=domain, **more)],
         "fused",
         [helper.make_tensor_value_info(name, kinds[array.dtype], array.shape) for name, array in given.items()],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in results if name],
         [numpy_helper.from_array(array, name) for name, array in known.items()],
     )
-    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(graph, opset_imports=imports, ir_version=8)
 
 
@@ -79,6 +81,24 @@ CASES: dict[str, Any] = {
     "SkipSimplifiedLayerNormalization": model_of(
         "SkipSimplifiedLayerNormalization", "x s g b", BOTH, only(ROWS, "g b"), "y - - t", epsilon=1e-6
     ),
+    "SimplifiedLayerNormalization": model_of(
+        "SimplifiedLayerNormalization", "x g", X, only(ROWS, "g"), domain="", axis=-1, epsilon=1e-3, stash_type=1
+    ),
+    "LayerNormalization of an old opset": model_of(
+        "LayerNormalization", "x g b", X, only(ROWS, "g b"), domain="", opset=12, axis=-1, epsilon=1e-3
+    ),
+    "FusedGemm": model_of(
+        "FusedGemm", "r w c", {"r": BOTH["x"][0]}, {"w": floats(3, 8), "c": floats(3)}, transB=1, activation="Relu"
+    ),
+    "FusedGemm, LeakyRelu": model_of(
+        "FusedGemm",
+        "r w c",
+        {"r": BOTH["x"][0]},
+        {"w": floats(8, 3), "c": floats(3)},
+        alpha=0.5,
+        activation="LeakyRelu",
+        activation_alpha=0.25,
+    ),
     "FusedConv": model_of("FusedConv", "x w b", only(PICTURE, "x"), KERNEL, activation="Relu", pads=[1] * 4),
     "FusedConv with a sum": model_of("FusedConv", "x w b z", PICTURE, KERNEL, activation="Relu", pads=[1] * 4),
     "FusedConv, LeakyRelu": model_of(
@@ -98,13 +118,38 @@ CASES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_fused_operator_computes_what_onnx_runtime_has(name: str) -> None:
-    everything = {**BOTH, **PICTURE, **IDS} if "Conv" in name else {**PICTURE, **BOTH, **IDS}
+    everything = {**BOTH, **PICTURE, **IDS} if "Conv" in name else {**PICTURE, **BOTH, **IDS, "r": BOTH["x"][0]}
     given = {one.name: everything[one.name] for one in CASES[name].graph.input}
     found, wanted = run(read_onnx(CASES[name]), given), onnx_runtime_outputs(CASES[name], given)
     assert len(found) == len(wanted)
     for one, other in zip(found, wanted, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_what_onnx_runtime_alone_has_under_onnxs_name_leaves_a_model_as_it_was() -> None:
+    model = CASES["SimplifiedLayerNormalization"]
+    before = model.SerializeToString()
+    read_onnx(model)
+    assert model.SerializeToString() == before
+
+
+def test_the_seen_places_that_an_embedding_counts_are_lengths_of_an_attention() -> None:
+    mask = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)
+    model = model_of(
+        "EmbedLayerNormalization",
+        "ids - words places - g b mask",
+        {**only(IDS, "ids"), "mask": mask},
+        {**only(TABLES, "words places g b"), "w": floats(8, 24), "shift": floats(24)},
+        "e seen",
+    )
+    names = ["e", "w", "shift", "seen"]
+    model.graph.node.append(helper.make_node("Attention", names, ["y"], domain="com.microsoft", num_heads=2))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+    given = {**only(IDS, "ids"), "mask": mask}
+    (found,), (wanted,) = run(read_onnx(model), given), onnx_runtime_outputs(model, given)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_use_that_is_not_known_is_refused_as_what_it_is() -> None:

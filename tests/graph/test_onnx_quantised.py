@@ -222,6 +222,189 @@ def test_what_a_quantised_value_decides_is_no_float():
     assert onnx_runtime_outputs(found.as_read, {"x": np.float32([[1, 3, 2, 0]])})[0].tolist() == [[2]]
 
 
+def test_rows_of_a_quantised_table_are_real_for_operators_that_quantise_too():
+    table = RANDOM.integers(0, 256, (7, 4)).astype(np.uint8)
+    of_microsoft = ("domain", "com.microsoft")
+    nodes = [
+        ("Gather", ["t", "x"], ["q"]),
+        ("QLinearAdd", ["q", "s", "z", "b", "s", "z", "s2", "z"], ["sum"], of_microsoft),
+        ("DequantizeLinear", ["sum", "s2", "z"], ["y"]),
+    ]
+    constants = {"t": table, "s": np.float32(0.25), "z": np.uint8(100), "s2": np.float32(0.5), "b": table[0]}
+    model = of_nodes(nodes, constants, TensorProto.INT64)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    ids = np.int64([[0, 6, 2, 3]])
+    (found,) = run(read_model(model, run_node).graph, {"x": ids})
+    meant = (table.astype(np.float32) - 100) / 4
+    assert np.array_equal(found, np.clip(meant[ids] + meant[0], -50, 77.5))
+    assert np.abs(found - onnx_runtime_outputs(model, {"x": ids})[0]).max() <= 0.25
+
+
+def test_a_constant_that_the_model_quantises_is_what_it_means():
+    of_microsoft = ("domain", "com.microsoft")
+    nodes = [
+        ("QuantizeLinear", ["c", "s", "z"], ["qc"]),
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        ("QLinearMul", ["q", "s", "z", "qc", "s", "z", "s2", "z"], ["product"], of_microsoft),
+        ("DequantizeLinear", ["product", "s2", "z"], ["y"]),
+    ]
+    model = of_nodes(nodes, {"c": np.float32(3.1), "s": np.float32(0.25), "z": np.uint8(0), "s2": np.float32(1)})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = np.float32([[-1, 0.5, 2, 100]])
+    assert run(read_model(model, run_node).graph, {"x": x})[0].tolist() == [[0, 1.5, 6, 63.75 * 3]]
+
+
+def test_a_quantised_constant_may_be_moved_before_an_operator_takes_it():
+    nodes = [
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        ("Transpose", ["k"], ["turned"]),
+        ("QLinearAdd", ["q", "s", "z", "turned", "s", "z", "s2", "z"], ["sum"], ("domain", "com.microsoft")),
+        ("DequantizeLinear", ["sum", "s2", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(0.25), "z": np.uint8(0), "s2": np.float32(0.5), "k": np.uint8([[1], [2], [3], [4]])}
+    model = of_nodes(nodes, constants)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = np.float32([[0, 0.5, 2, 3]])
+    assert run(read_model(model, run_node).graph, {"x": x})[0].tolist() == [[0.25, 1, 2.75, 4]]
+
+
+def test_entries_of_quantised_values_are_chosen_by_what_decides_there():
+    nodes = [
+        ("Greater", ["x", "zero"], ["c"]),
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        ("QLinearWhere", ["c", "q", "s", "z", "k", "s", "z", "s2", "z"], ["chosen"], ("domain", "com.microsoft")),
+        ("DequantizeLinear", ["chosen", "s2", "z"], ["y"]),
+    ]
+    constants = {"zero": np.float32(0), "s": np.float32(0.25), "z": np.uint8(0), "s2": np.float32(0.5)}
+    model = of_nodes(nodes, {**constants, "k": np.uint8([[1, 2, 3, 4]])})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = np.float32([[-1, 0.5, -2, 100]])
+    (found,) = run(read_model(model, run_node).graph, {"x": x})
+    assert found.tolist() == [[0.25, 0.5, 0.75, 63.75]]
+    assert np.abs(found - onnx_runtime_outputs(model, {"x": x})[0]).max() <= 0.25
+
+
+def test_a_quantised_convolution_may_have_its_channels_last():
+    """As ONNX Runtime's optimiser writes it; its weights stand as in ONNX."""
+    whole = RANDOM.integers(-128, 128, (2, 3, 2, 2)).astype(np.int8)
+    names = ["q", "s", "z", "w", "s", "zw", "s2", "z"]
+    nodes = [
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        ("QLinearConv", names, ["c"], ("domain", "com.microsoft"), ("channels_last", 1)),
+        ("DequantizeLinear", ["c", "s2", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(0.0625), "z": np.uint8(128), "zw": np.int8(0), "s2": np.float32(1), "w": whole}
+    model = of_nodes(nodes, constants)
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 5, 4, 3]))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = RANDOM.standard_normal((2, 5, 4, 3)).astype(np.float32)
+    (found,), (wanted,) = run(read_model(model, run_node).graph, {"x": x}), onnx_runtime_outputs(model, {"x": x})
+    assert found.shape == wanted.shape == (2, 4, 3, 2)
+    assert np.abs(found - wanted).max() <= 2
+
+
+def test_a_product_by_codes_does_not_round_what_it_is_given():
+    """accuracy_level 4, with which models of language are written, has ONNX Runtime round it to 8 bits."""
+    codes, scales = RANDOM.integers(0, 256, (3, 1, 16)).astype(np.uint8), np.float32([0.5, 0.25, 1])
+    given = (("domain", "com.microsoft"), ("K", 32), ("N", 3), ("bits", 4), ("block_size", 32))
+    models = [
+        of_nodes([("MatMulNBits", ["x", "w", "s"], ["y"], *given, *more)], {"w": codes, "s": scales})
+        for more in ((), (("accuracy_level", 4),))
+    ]
+    for model in models:
+        model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 32]))
+        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = RANDOM.standard_normal((4, 32)).astype(np.float32)
+    plain, rounding = (read_model(model, run_node) for model in models)
+    assert not plain.remarks
+    assert plain.as_read is None
+    assert "quantised" in rounding.remarks[0]
+    wanted = onnx_runtime_outputs(models[0], {"x": x})[0]
+    for made in (run(plain.graph, {"x": x})[0], onnx_runtime_outputs(rounding.as_read, {"x": x})[0]):
+        np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_whole_numbers_of_two_constants_are_multiplied_as_they_are():
+    """As of the table of places of DeBERTa, which dynamic quantisation finds among the constants."""
+    a, b = RANDOM.integers(0, 256, (4, 5)).astype(np.uint8), RANDOM.integers(-128, 128, (5, 3)).astype(np.int8)
+    nodes = [
+        ("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        ("MatMulInteger", ["q", "w", "z"], ["own"]),
+        ("Cast", ["own"], ["real"], ("to", TensorProto.FLOAT)),
+        ("Mul", ["real", "s"], ["scaled"]),
+        ("MatMulInteger", ["a", "b", "za"], ["sums"]),
+        ("Cast", ["sums"], ["floats"], ("to", TensorProto.FLOAT)),
+        ("MatMul", ["scaled", "floats"], ["y"]),
+    ]
+    constants = {"a": a, "b": b, "za": np.uint8(7), "w": np.eye(4, dtype=np.int8)}
+    model, x = of_nodes(nodes, constants), np.eye(4, dtype=np.float32)
+    (found,) = run(read_model(model, run_node).graph, {"x": x})
+    assert np.array_equal(found, (a.astype(np.float32) - 7) @ b.astype(np.float32))
+
+
+def test_a_step_that_overflowed_bounds_nothing():
+    """Symmetric quantisation of a mask of the lowest numbers: twice their range is no float32."""
+    nodes = [("QuantizeLinear", ["x", "s", "z"], ["q"]), ("DequantizeLinear", ["q", "s", "z"], ["y"])]
+    model = of_nodes(nodes, {"s": np.float32(np.inf), "z": np.int8(0)})
+    x = np.float32([[0, -1, 3, np.finfo(np.float32).min]])
+    assert np.array_equal(run(read_model(model, run_node).graph, {"x": x})[0], x)
+
+
+def test_quantised_attention_and_embedding_are_those_of_floats():
+    def quantised(array):
+        steps = float(np.abs(array).max() / 127)
+        return np.rint(array / steps).astype(np.int8), np.float32(steps), np.int8(0)
+
+    def floats(*shape):
+        return RANDOM.standard_normal(shape).astype(np.float32)
+
+    arrays = {"words": floats(9, 8), "places": floats(7, 8), "g": floats(8), "b": floats(8), "w": floats(8, 24)}
+    whole = {name: quantised(array) for name, array in arrays.items()}
+    ids = np.int32([[0, 6, 2, 3], [1, 1, 8, 7]])
+    tables = ["words", "places", "", "g", "b"]
+    scales, zeros = ([f"{one}.{what}" if one else "" for one in tables] for what in "sz")
+    nodes = [
+        ("QEmbedLayerNormalization", ["x", "", *tables, "", *scales, *zeros], ["e", "unread"]),
+        ("DynamicQuantizeLinear", ["e"], ["q", "s", "z"]),
+        ("QAttention", ["q", "w", "bias", "s", "w.s", "", "z", "w.z"], ["y"], ("num_heads", 2)),
+    ]
+    constants = {"bias": floats(24)}
+    for name, (array, scale, zero) in whole.items():
+        constants |= {name: array, f"{name}.s": scale, f"{name}.z": zero}
+    model = of_nodes(nodes, constants, TensorProto.INT32)
+    for node in model.graph.node:
+        node.domain = "" if node.op_type == "DynamicQuantizeLinear" else "com.microsoft"
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    real = {name: array.astype(np.float32) * scale for name, (array, scale, _) in whole.items()}
+    plain = of_nodes(
+        [
+            ("EmbedLayerNormalization", ["x", "", "words", "places", "", "g", "b"], ["e", "unread"]),
+            ("Attention", ["e", "w", "bias"], ["y"], ("num_heads", 2)),
+        ],
+        {**real, "bias": constants["bias"]},
+        TensorProto.INT32,
+    )
+    for node in plain.graph.node:
+        node.domain = "com.microsoft"
+    plain.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    (found,), (wanted,) = run(read_model(model, run_node).graph, {"x": ids}), onnx_runtime_outputs(plain, {"x": ids})
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    rounded = onnx_runtime_outputs(model, {"x": ids})[0]
+    assert np.abs(found - rounded).max() < 0.05 * np.abs(wanted).max()
+
+
+def test_quantised_attention_of_onnxs_own_operator_is_refused():
+    """ONNX Runtime's dynamic quantisation takes ONNX's Attention for its own, and doesn't load what it writes."""
+    nodes = [
+        ("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        ("QAttention", ["q", "q", "x", "s", "s", "", "z", "z"], ["y"], ("domain", "com.microsoft"), ("num_heads", 2)),
+    ]
+    model = of_nodes(nodes, {})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    with pytest.raises(UnsupportedOperatorError, match="weights that are computed"):
+        read_model(model, run_node)
+
+
 def test_a_scale_that_is_computed_is_refused():
     nodes = [
         helper.make_node("ReduceMax", ["x"], ["s"], keepdims=0),

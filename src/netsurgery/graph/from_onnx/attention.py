@@ -505,34 +505,3 @@ def rotary(call: Call) -> Value:
     )
     turned = turned if given.get("scale", 1.0) == 1 else _number(call, "Mul", turned, given["scale"])
     return turned if len(x.shape) == 4 else out_of_heads(call, turned)
-
-
-def product_by_codes(call: Call) -> Value:
-    """com.microsoft.MatMulNBits (x, codes, scales, zero points, groups, bias): weights are exactly what they mean."""
-    given = call.attributes
-    inputs, outputs, bits, block = (given[name] for name in ("K", "N", "bits", "block_size"))
-    if bits not in (2, 4, 8):
-        raise UnsupportedOperatorError(f"has weights of {bits} bits; 2, 4 and 8 are what there is")
-    if _given(call, 4) is not None:
-        raise UnsupportedOperatorError("has its columns in another order (g_idx)")
-    blocks = -(-inputs // block)
-    codes = _codes(call.array(1, "weights"), bits).reshape(outputs, blocks * block)
-    scales = call.floats(2, "scales").reshape(outputs, blocks)
-    zeros: Any = float(2 ** (bits - 1))
-    if call.given(3):
-        array = call.array(3, "zero points")
-        if array.dtype == np.uint8:
-            zeros = _codes(array.reshape(outputs, -1), bits)[:, :blocks].astype(np.float64)
-        else:
-            zeros = np.asarray(array, np.float64).reshape(outputs, blocks)
-        zeros = zeros[..., None]
-    meant = (codes.reshape(outputs, blocks, block) - zeros) * scales[..., None]
-    weight = known(meant.reshape(outputs, -1)[:, :inputs].astype(np.float32), f"{call.operand(1).name}.meant")
-    return call.node("Linear", [call.x, weight, call.operand(5) if call.given(5) else None])
-
-
-def _codes(packed: Any, bits: int) -> Any:
-    """Numbers of some bits from bytes, whose lowest bits come first: (rows, as many as there are)."""
-    rows = packed.reshape(len(packed), -1).astype(np.uint8)
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    return ((rows[..., None] >> shifts) & np.uint8(2**bits - 1)).reshape(len(packed), -1)

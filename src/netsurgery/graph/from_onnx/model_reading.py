@@ -31,10 +31,10 @@ from netsurgery.graph.from_onnx.control_flow import DECISIONS
 from netsurgery.graph.from_onnx.folding import FOLDABLE
 from netsurgery.graph.from_onnx.function_bodies import taken_apart
 from netsurgery.graph.from_onnx.inner_graphs import needed
-from netsurgery.graph.from_onnx.models import loaded
+from netsurgery.graph.from_onnx.models import in_order, loaded
 from netsurgery.graph.from_onnx.open_axes import at_any_sizes, is_hopeless
 from netsurgery.graph.from_onnx.reading import read
-from netsurgery.graph.from_onnx.rewriting import prepared, with_choices, without_fusion
+from netsurgery.graph.from_onnx.rewriting import RUNTIME, prepared, runtimes_own, with_choices, without_fusion
 
 OLDEST_OPSET = 7
 """Earlier models broadcast by attributes."""
@@ -109,9 +109,10 @@ def _read(
     input_values: Mapping[str, npt.ArrayLike],
     outputs: Sequence[str] | None,
 ) -> ReadModel:
-    model = loaded(source)
-    opset = _opset(model)
-    _check(model, source)
+    given = loaded(source)
+    opset = _opset(given)
+    model = in_order(given)
+    _check(model, source if model is given else model)
     if model.functions:
         model = inliner.inline_local_functions(model)
     elif model is source:  # which stays as it is
@@ -238,25 +239,35 @@ def _opset(model: onnx.ModelProto) -> int:
 def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None:
     """Raise CaptureError unless onnx's checker finds the model valid, but for outputs without a shape.
 
-    The checker wants one, and nothing is done with it here: shapes follow from what the nodes do.
+    The checker wants one, and nothing is done with it here: shapes follow from what the nodes do. What ONNX Runtime
+    alone has under ONNX's name passes as its own.
     """
     shapeless = [
         value.type.tensor_type
         for value in model.graph.output
         if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
     ]
+    unregistered = runtimes_own(model)
     checked: onnx.ModelProto | str = str(source)  # by its path, a model may be larger than protobuf's limit of 2 GiB
-    if shapeless or isinstance(source, onnx.ModelProto):
+    if shapeless or unregistered or isinstance(source, onnx.ModelProto):
         checked = model
+    imports = list(model.opset_import)
     try:
         for kind in shapeless:
             kind.shape.SetInParent()
+        for node in unregistered:
+            node.domain = RUNTIME
+        if unregistered and all(entry.domain != RUNTIME for entry in imports):
+            model.opset_import.append(onnx.helper.make_opsetid(RUNTIME, 1))
         onnx.checker.check_model(checked)
     except Exception as error:  # ValidationError, and ValueError beyond protobuf's limit
         raise CaptureError(f"onnx finds it invalid: {error}") from error
     finally:
         for kind in shapeless:  # a model that was given in memory stays as it was
             kind.ClearField("shape")
+        for node in unregistered:
+            node.ClearField("domain")
+        del model.opset_import[len(imports) :]
 
 
 def _input(given: onnx.ValueInfoProto) -> Input:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import arithmetic as arithmetic
-from netsurgery.graph.from_onnx import attention, found, recurrent, unpooling
+from netsurgery.graph.from_onnx import attention, codes, found, recurrent, unpooling
 from netsurgery.graph.from_onnx import boxes as box
 from netsurgery.graph.from_onnx import layers as layer
 from netsurgery.graph.from_onnx import normalisations as norm
@@ -127,8 +127,10 @@ TRANSLATIONS: dict[str, Translation] = {
 
 MICROSOFT: dict[str, Translation] = {
     "Attention": attention.of_one_input,
+    "GatherBlockQuantized": codes.rows_of_codes,
     "GroupQueryAttention": attention.of_groups,
-    "MatMulNBits": attention.product_by_codes,
+    "MatMulBnb4": codes.product_by_levels,
+    "MatMulNBits": codes.product_by_codes,
     "MultiHeadAttention": attention.of_several_inputs,
     "RotaryEmbedding": attention.rotary,
 }

@@ -15,6 +15,9 @@ from netsurgery.graph.ir import unlike
 
 DOMAIN = "com.microsoft"
 
+UNDER_ONNX_NAME = frozenset(("SimplifiedLayerNormalization",))
+"""Operators that ONNX Runtime has in ONNX's own domain, and ONNX doesn't."""
+
 Rewrite: TypeAlias = Callable[["_Rewriting", onnx.NodeProto, dict[str, Any]], None]
 
 
@@ -31,8 +34,18 @@ def without_fusion(model: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
+def runtimes_own(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Nodes of a model that are ONNX Runtime's own and under ONNX's name.
+
+    It has LayerNormalization, which ONNX has since opset 17, in all opsets.
+    """
+    early = any(entry.version < 17 for entry in model.opset_import if not entry.domain)
+    names = UNDER_ONNX_NAME | ({"LayerNormalization"} if early else set())
+    return [node for node in model.graph.node if not node.domain and node.op_type in names]
+
+
 def _is_fused(node: onnx.NodeProto) -> bool:
-    return bool(node.domain == DOMAIN)
+    return bool(node.domain == DOMAIN) or (not node.domain and node.op_type in UNDER_ONNX_NAME)
 
 
 class _Rewriting:
@@ -143,6 +156,17 @@ def _conv(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) ->
         rewriting.add(activation, [y], node.output[0], **dict(zip(named[activation], numbers, strict=True)))
 
 
+def _gemm(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """FusedGemm: Gemm and an activation, whose attributes are called with activation_ before them."""
+    activation = given.pop("activation", "")
+    if activation not in ("Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh"):
+        raise _UnknownError
+    of_activation = {name: given.pop(name) for name in list(given) if name.startswith("activation_")}
+    product = rewriting.add("Gemm", list(node.input), **given)
+    own = {name.removeprefix("activation_"): value for name, value in of_activation.items()}
+    rewriting.add(activation, [product], node.output[0], **own)
+
+
 def _layer_norm(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
     """SkipLayerNormalization (x, skip, scale, shift, bias): of x + skip + bias, which is its fourth output."""
     x, skip, scale, shift, bias = (_given(node.input, place) for place in range(5))
@@ -154,6 +178,14 @@ def _rms_norm(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]
     x, skip, scale, bias = (_given(node.input, place) for place in range(4))
     total = rewriting.summed([x, skip, bias], _given(node.output, 3))
     _normalised(rewriting, node, total, [scale], given)
+
+
+def _simplified(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+    """SimplifiedLayerNormalization (x, scale): ONNX's RMSNormalization of later opsets."""
+    if any(node.output[1:]):
+        raise _UnknownError
+    axis, epsilon = given.get("axis", -1), given.get("epsilon", 1e-5)
+    rewriting.add("RMSNormalization", node.input, node.output[0], axis=axis, epsilon=epsilon)
 
 
 def _normalised(
@@ -169,9 +201,12 @@ def _normalised(
 
 def _embedding(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
     """EmbedLayerNormalization (ids, segments, tables of words, places and segments, scale, shift, mask, places)."""
-    ids, segments, words, places, of_segments, scale, shift, _, chosen = (_given(node.input, at) for at in range(9))
+    ids, segments, words, places, of_segments, scale, shift, mask, chosen = (_given(node.input, at) for at in range(9))
     if _given(node.output, 1) and any(node.output[1] in one.input for one in rewriting.graph.node):
-        raise _UnknownError
+        if not mask:
+            raise _UnknownError
+        seen = rewriting.add("Einsum", [rewriting.add("Cast", [mask], to=onnx.TensorProto.FLOAT)], equation="bt->b")
+        rewriting.add("Cast", [seen], node.output[1], to=onnx.TensorProto.INT32)
     if chosen:
         at_places = rewriting.add("Gather", [places, chosen])
     else:
@@ -192,9 +227,11 @@ _REWRITES: dict[str, Rewrite] = {
     "EmbedLayerNormalization": _embedding,
     "FastGelu": _fast_gelu,
     "FusedConv": _conv,
+    "FusedGemm": _gemm,
     "FusedMatMul": _matmul,
     "Gelu": _gelu,
     "QuickGelu": _quick_gelu,
+    "SimplifiedLayerNormalization": _simplified,
     "SkipLayerNormalization": _layer_norm,
     "SkipSimplifiedLayerNormalization": _rms_norm,
 }

@@ -137,25 +137,25 @@ class _Rewriting:
         self._nodes.append(onnx.helper.make_node(operator, list(inputs), [made], name=name, **attributes))
         return made
 
-    def as_given(self, operator: str, inputs: Sequence[str], output: str = "") -> str:
+    def as_given(self, operator: str, inputs: Sequence[str], output: str = "", leaving_out: Sequence[str] = ()) -> str:
         """A node of another operator with the attributes that the present one has."""
         made = self.add(operator, inputs, output)
-        self._nodes[-1].attribute.extend(self._node.attribute)
+        self._nodes[-1].attribute.extend(one for one in self._node.attribute if one.name not in leaving_out)
         return made
 
     def real(self, name: str, scale: str, zero: str, axis: int = 1) -> str:
         """The name of the floats that a quantised operand means."""
-        if name in self._real:
+        if name in self._real or (not self.is_known(name) and self.looks_up(name, scale, zero)):
             return name
         return self.constant(_meant(self.array(name), self.array(scale), self._zero(zero), axis), f"{name}.real")
 
     def looks_up(self, name: str, scale: str, zero: str) -> bool:
-        """True for rows of a quantised table, moved or not, of which nothing else is made: it is real from now on."""
+        """True for a quantised constant, moved or looked up, of which nothing else is made: it is real from now on."""
         made = next((node for node in self._nodes if name in node.output), None)
         while made is not None and made.op_type in _MOVES and made.input[0] not in self._known:
             name = made.input[0]
             made = next((node for node in self._nodes if name in node.output), None)
-        if made is None or made.op_type != "Gather" or made.input[0] not in self._known:
+        if made is None or made.op_type not in _MOVES or made.input[0] not in self._known:
             return False
         moved = self._moved(name, scale, zero)
         if moved is None or self.array(scale).size > 1:
@@ -172,7 +172,7 @@ class _Rewriting:
                 continue
             if node.op_type in _MOVES and not found.intersection(node.input[1:]):
                 found.update(node.output)
-            elif node.op_type != "DequantizeLinear" or [*node.input[1:], ""][:2] != [scale, zero]:
+            elif not _makes_real(node, found, scale, zero):
                 return None
         return None if found.intersection(output.name for output in self._graph.output) else found
 
@@ -181,9 +181,14 @@ class _Rewriting:
         steps, at = self.array(scale).astype(np.float64), self._zero(zero)
         info = np.iinfo(at.dtype if at is not None else kind or np.dtype(np.uint8))
         offset = 0.0 if at is None else at.astype(np.float64)
-        low, high = ((info.min - offset) * steps, (info.max - offset) * steps)
         if steps.size > 1:
             raise self.unknown(_PER_AXIS)
+        if not np.isfinite(steps).all():  # of a mask, of which the lowest numbers made the step overflow
+            self.add("Identity", [value], output)
+            self._real.add(output)
+            self.left_out += 1
+            return
+        low, high = ((info.min - offset) * steps, (info.max - offset) * steps)
         bounds = [
             self.constant(np.float32(np.asarray(one).reshape(())), f"{output}.{word}")
             for one, word in ((low, "least"), (high, "most"))
@@ -192,6 +197,18 @@ class _Rewriting:
         self._real.add(output)
         self._steps[output] = np.asarray(steps)
         self.left_out += 1
+
+    def quantised(self, x: str, scale: str, zero: str, output: str) -> None:
+        """Note what a constant is quantised to, for operators that take it so."""
+        names = [scale, *([zero] if zero else [])]
+        if not all(self.is_known(name) and self.array(name).size == 1 for name in names):
+            return
+        at = self._zero(zero)
+        kind = np.dtype(np.uint8) if at is None else at.dtype
+        if kind.kind in "iu":
+            steps = np.rint(self.array(x) / self.array(scale).reshape(())) + (0 if at is None else at.reshape(()))
+            whole = np.clip(steps, np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+            self._known[output] = onnx.numpy_helper.from_array(whole, output)
 
     def measured(self, scale: str) -> None:
         """Note that this is a step that the model measures as it runs."""
@@ -226,6 +243,15 @@ def _meant(whole: AnyArray, scale: AnyArray, zero: AnyArray | None, axis: int) -
     return np.asarray((whole.astype(np.float64) - offset) * spread(scale), np.float32)
 
 
+def _makes_real(node: onnx.NodeProto, names: set[str], scale: str, zero: str) -> bool:
+    """True for a node that takes these names by this scale and zero, which stand behind each of them."""
+    if node.op_type not in ("DequantizeLinear", "QGemm") and not node.op_type.startswith("QLinear"):
+        return False
+    inputs = [*node.input, "", ""]
+    places = [place for place, name in enumerate(node.input) if name in names]
+    return all(inputs[place + 1 : place + 3] == [scale, zero] for place in places)
+
+
 def _operand(node: onnx.NodeProto, place: int) -> str:
     return node.input[place] if place < len(node.input) else ""
 
@@ -238,6 +264,7 @@ def _quantize(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     x, scale, zero = (_operand(node, place) for place in range(3))
     if rewriting.is_known(x):
         rewriting.keep(node)  # is folded
+        rewriting.quantised(x, scale, zero, node.output[0])
         return
     asked = _integer(node, "output_dtype", 0)
     kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(asked)) if asked else None
@@ -270,7 +297,14 @@ def _convolution(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
         steps = rewriting.array(x_scale).astype(np.float64) * rewriting.array(w_scale).astype(np.float64)
         values = rewriting.array(bias).astype(np.float64) * steps.reshape(-1)
         operands.append(rewriting.constant(np.asarray(values, np.float32), f"{bias}.real"))
-    rewriting.bounded(rewriting.as_given("Conv", operands), y_scale, y_zero, node.output[0])
+    last = bool(_integer(node, "channels_last", 0))  # of ONNX Runtime's own, whose weights stand as ONNX has them
+    rank = rewriting.array(w).ndim if last else 0
+    if last:
+        operands[0] = rewriting.add("Transpose", [operands[0]], perm=[0, rank - 1, *range(1, rank - 1)])
+    made = rewriting.as_given("Conv", operands, leaving_out=("channels_last",))
+    if last:
+        made = rewriting.add("Transpose", [made], perm=[0, *range(2, rank), 1])
+    rewriting.bounded(made, y_scale, y_zero, node.output[0])
 
 
 def _product(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
@@ -329,6 +363,13 @@ def _concat(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     rewriting.bounded(rewriting.as_given("Concat", real), inputs[0], inputs[1], node.output[0])
 
 
+def _where(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
+    """QLinearWhere (condition, a, its scale and zero, b, its, y's)."""
+    inputs = list(node.input)
+    real = [rewriting.real(*inputs[place : place + 3]) for place in (1, 4)]
+    rewriting.bounded(rewriting.add("Where", [inputs[0], *real]), inputs[7], inputs[8], node.output[0])
+
+
 def _dynamic(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     """DynamicQuantizeLinear: the range is that of the value itself, so that nothing bounds it. A step counts 1."""
     quantised, scale, *zero = node.output
@@ -345,13 +386,19 @@ def _integer_layer(operator: str) -> Rewrite:
     """MatMulInteger and ConvInteger (x, w, x's zero, w's zero): sums of whole numbers, in steps of both."""
 
     def rewrite(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
-        x, w, _, w_zero = (_operand(node, place) for place in range(4))
-        if not rewriting.is_real(x):
+        x, w, x_zero, w_zero = (_operand(node, place) for place in range(4))
+
+        def counted(name: str, zero: str, axis: int) -> str:
+            at = rewriting.array(zero) if zero else None
+            return rewriting.constant(_meant(rewriting.array(name), np.ones(1), at, axis), f"{name}.real")
+
+        if rewriting.is_real(x):
+            steps = rewriting.in_steps(x)
+        elif rewriting.is_known(x):  # by a scale that is known as well, and which multiplies what comes out
+            steps = counted(x, x_zero, -2)
+        else:
             raise rewriting.unknown("takes whole numbers that weren't quantised in the model")
-        whole = rewriting.array(w)
-        zero = rewriting.array(w_zero) if w_zero else None
-        weight = _meant(whole, np.ones(1), zero, 0 if operator == "Conv" else -1)
-        operands = [rewriting.in_steps(x), rewriting.constant(weight, f"{w}.real")]
+        operands = [steps, counted(w, w_zero, 0 if operator == "Conv" else -1)]
         rewriting.as_given(operator, operands, node.output[0])
         rewriting.stands_for(node.output[0], 1.0)
 
@@ -377,6 +424,16 @@ def _product_to_float(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
         rewriting.add("Add", [rewriting.add("Mul", [product, a_scale]), bias], node.output[0])
     else:
         rewriting.add("Mul", [product, a_scale], node.output[0])
+
+
+def _product_by_codes(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
+    """MatMulNBits, which may round what it is given (accuracy_level: 2 and 3 to 16 bits, 4 to whole numbers of 8)."""
+    if _integer(node, "accuracy_level", 0) > 1:
+        kept = [one for one in node.attribute if one.name != "accuracy_level"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        rewriting.left_out += 1
+    rewriting.keep(node)
 
 
 def _dynamic_lstm(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
@@ -407,6 +464,36 @@ def _meant_by_direction(whole: AnyArray, scale: AnyArray, zero: AnyArray) -> Any
     return np.asarray((whole.astype(np.float64) - spread(zero)) * spread(scale), np.float32)
 
 
+def _attention(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
+    """QAttention (x, w, bias, their scales, mask, their zeros, past): Attention, whose bias is in floats."""
+    x, w, bias, x_scale, w_scale, mask, x_zero, w_zero, past = (_operand(node, place) for place in range(9))
+    if not rewriting.is_known(w):  # quantize_dynamic takes Attention of ONNX for ONNX Runtime's, and makes such files
+        raise rewriting.unknown("has weights that are computed, and isn't what ONNX Runtime takes for it")
+    operands = [rewriting.real(x, x_scale, x_zero), rewriting.real(w, w_scale, w_zero, -1), bias, mask, past]
+    while not operands[-1]:
+        operands.pop()
+    made = onnx.helper.make_node("Attention", operands, list(node.output), name=node.name, domain=_MICROSOFT)
+    made.attribute.extend(node.attribute)
+    rewriting.keep(made)
+
+
+def _embedding(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
+    """QEmbedLayerNormalization: EmbedLayerNormalization, whose tables, scale and shift are quantised."""
+    ids, segments, *quantised = (_operand(node, place) for place in range(7))
+    scales, zeros = ([_operand(node, first + place) for place in range(5)] for first in (8, 13))
+    real = [
+        rewriting.real(*three) if three[0] else "" for three in zip(quantised, scales, zeros, strict=True)
+    ]  # words, places, segments, scale, shift
+    operands = [ids, segments, *real, _operand(node, 7)]
+    while not operands[-1]:
+        operands.pop()
+    made = onnx.helper.make_node(
+        "EmbedLayerNormalization", operands, list(node.output), name=node.name, domain=_MICROSOFT
+    )
+    made.attribute.extend(node.attribute)
+    rewriting.keep(made)
+
+
 _REWRITES: dict[str, Rewrite] = {
     "ConvInteger": _integer_layer("Conv"),
     "DequantizeLinear": _dequantize,
@@ -415,6 +502,9 @@ _REWRITES: dict[str, Rewrite] = {
     "DynamicQuantizeMatMul": _dynamic_product,
     "MatMulInteger": _integer_layer("MatMul"),
     "MatMulIntegerToFloat": _product_to_float,
+    "MatMulNBits": _product_by_codes,
+    "QAttention": _attention,
+    "QEmbedLayerNormalization": _embedding,
     "QGemm": _gemm,
     "QLinearAdd": _of_two("Add"),
     "QLinearAveragePool": _of_one("AveragePool"),
@@ -427,6 +517,7 @@ _REWRITES: dict[str, Rewrite] = {
     "QLinearReduceMean": _of_one("ReduceMean"),
     "QLinearSigmoid": _of_one("Sigmoid"),
     "QLinearSoftmax": _of_one("Softmax"),
+    "QLinearWhere": _where,
     "QuantizeLinear": _quantize,
 }
 """Operators of ONNX and of ONNX Runtime that quantise, and what they become."""
