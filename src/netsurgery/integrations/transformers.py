@@ -68,13 +68,13 @@ class OperationCallback(TrainerCallback):  # type: ignore[misc]  # its sources a
         folder = Path(self._resume_from or _folder(args, state))
         saved, loaded = _read(folder), _digests(model)
         operation = self._kept.begin(model, [optimizer], state.max_steps, saved)
-        # a trainer doesn't say where it resumes from, and output_dir may hold another training's checkpoint of that step
+        # where a trainer resumes from isn't said, and output_dir may hold a checkpoint of that step of another training
         others = [name for name, digest in _digests(model).items() if digest != loaded[name]]
         if others:
             operation.detach()
             raise StateError(
-                f"Training resumes from a checkpoint at step {state.global_step}, and {folder / STATE_FILE} is of other "
-                f"weights than those that the trainer has loaded ({len(others)} tensors, as {others[0]}). If the "
+                f"Training resumes from a checkpoint at step {state.global_step}, and {folder / STATE_FILE} is of "
+                f"other weights than those that the trainer has loaded ({len(others)} tensors, as {others[0]}). If the "
                 "checkpoint lies elsewhere, say OperationCallback(plan, resume_from=folder)."
             )
 
