@@ -508,6 +508,14 @@ class TestSurgeryThenINQ:
         with pytest.raises(SettingError, match="mantissa_bits=5"):
             Plan.surgery_then_inq(density=0.2, bits=6, mantissa_bits=5)
 
+    def test_a_list_of_optimizers_is_refused_as_each_gets_a_scheduler_of_its_own(self) -> None:
+        plan: Any = Plan.surgery_then_inq(density=0.2, steps=90)
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(2))], lr=0.5)
+        with pytest.raises(SettingError, match=r"optimizer='list'.*each of several gets a scheduler of its own"):
+            plan.scheduler([optimizer])
+        with pytest.raises(SettingError, match=r"optimizer='dict'.*must be a torch.optim.Optimizer"):
+            plan.scheduler(optimizer.state_dict())
+
     def test_too_few_steps_are_refused(self) -> None:
         with pytest.raises(SettingError, match="steps=19"):
             Plan.surgery_then_inq(density=0.1, steps=19)

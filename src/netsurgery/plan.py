@@ -123,8 +123,11 @@ class Plan:
 
         It begins each round with the learning rates that the optimizer's groups have now. steps: of the whole
         training, above the last of `round_starts`; by default those that the methods were given.
-        Raises SettingError for too few.
+        Raises SettingError for too few, and for what is no optimizer: each of several gets a scheduler of its own.
         """
+        one_each = "each of several gets a scheduler of its own" if isinstance(optimizer, list | tuple) else ""
+        known = isinstance(optimizer, Optimizer)
+        require(known, "optimizer", type(optimizer).__name__, "a torch.optim.Optimizer", one_each)
         length = max(
             stage.start + max(stage.method.active_steps, getattr(stage.method, "steps", 0)) for stage in self.stages
         )

@@ -146,6 +146,19 @@ def test_a_function_is_given_the_steps_that_the_trainer_plans(tmp_path: Path) ->
     assert callback.operation.density == pytest.approx(0.2, abs=0.005)
 
 
+def test_a_function_is_given_the_steps_that_are_left_behind_a_checkpoint_without_an_operation(tmp_path: Path) -> None:
+    trainer(tmp_path, 2, checkpoints(tmp_path, save_top_k=-1), enable_checkpointing=True).fit(Digits(), loader())
+    planned: list[int] = []
+    callback = OperationCallback(lambda steps: planned.append(steps) or METHODS["surgery"](steps))
+    trainer(tmp_path, 4, callback).fit(Digits(), loader(), ckpt_path=tmp_path / "epoch=0.ckpt")
+    assert callback.operation is not None
+    assert planned == [callback.operation.step] == [30]  # ten a pass
+    assert callback.operation.density == pytest.approx(0.1, abs=0.02)
+    trainer(tmp_path, 4, again := OperationCallback(METHODS["surgery"])).fit(Digits(), loader())
+    assert again.operation is not None
+    assert again.operation.plan.stages[0].method.steps == 40
+
+
 def test_a_second_fit_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:
     model, callback = Digits(), OperationCallback(METHODS["surgery"](STEPS))
     with pytest.warns(UnfinishedWarning):

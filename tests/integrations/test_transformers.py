@@ -172,6 +172,18 @@ def test_a_schedule_free_optimizer_ends_on_its_averages(tmp_path: Path) -> None:
     assert callback.operation.density == pytest.approx(0.2, abs=0.005)
 
 
+def test_averages_of_a_schedule_free_optimizer_that_were_saved_are_resumed_from(tmp_path: Path) -> None:
+    pytest.importorskip("schedulefree", reason="its optimizers have modes")
+    plan = ns.Plan.surgery_then_inq(density=0.2, bits=4, steps=STEPS)
+    settings: dict[str, Any] = {"optim": "schedule_free_adamw", "lr_scheduler_type": "constant"}
+    settings |= {"save_strategy": "epoch", "eval_strategy": "epoch"}
+    straight = bert()
+    trainer(tmp_path, straight, OperationCallback(plan), **settings).train()
+    resumed, again = bert(3), OperationCallback(plan)
+    trainer(tmp_path, resumed, again, **settings).train(resume_from_checkpoint=str(tmp_path / "checkpoint-12"))
+    assert same(weights(resumed), weights(straight))
+
+
 def test_a_checkpoint_without_the_operation_is_refused_with_what_to_do(tmp_path: Path) -> None:
     callback = OperationCallback(SURGERY)
     trainer(tmp_path, bert(), callback, save_strategy="steps", save_steps=12).train()
@@ -189,3 +201,14 @@ def test_a_checkpoint_from_elsewhere_is_resumed_from_where_it_is_said_to_be(tmp_
     resumed, again = bert(4), OperationCallback(SURGERY, resume_from=folder)
     trainer(tmp_path / "elsewhere", resumed, again).train(resume_from_checkpoint=folder)
     assert same(weights(resumed), weights(straight))
+
+
+def test_a_state_of_the_same_step_of_another_training_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    for seed, place in enumerate(("here", "elsewhere")):
+        trainer(tmp_path / place, bert(seed), OperationCallback(SURGERY), save_strategy="steps", save_steps=12).train()
+    folder = str(tmp_path / "elsewhere" / "checkpoint-12")
+    with pytest.raises(StateError, match=r"here.checkpoint-12.*of other weights than .* loaded.*resume_from=folder"):
+        trainer(tmp_path / "here", bert(), OperationCallback(SURGERY)).train(resume_from_checkpoint=folder)
+    trainer(tmp_path / "here", bert(), OperationCallback(SURGERY, resume_from=folder)).train(
+        resume_from_checkpoint=folder
+    )

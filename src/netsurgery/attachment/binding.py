@@ -81,7 +81,8 @@ class Binding:
             if tensor.dtype is not dtype or tensor.device != device or tensor.shape != shape:
                 raise AttachmentError(
                     f"{name} has become {tensor.dtype} on {tensor.device} since attach, with shape "
-                    f"{tuple(tensor.shape)}. Move or convert the model first, then attach."
+                    f"{tuple(tensor.shape)}. Move or convert the model first, then attach: detach() this operation, "
+                    "and begin anew with an optimizer of the parameters as they are."
                 )
 
 

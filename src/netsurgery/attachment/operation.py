@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 
 from netsurgery.attachment.binding import Binding
 from netsurgery.attachment.copies import is_part_of_a_copied_module, parameters_of_copy
-from netsurgery.attachment.operation_report import starved_lines, table, warn_revived, warn_unreached
+from netsurgery.attachment.operation_report import table, warn_revived, warn_starved, warn_unreached
 from netsurgery.attachment.optimizer_hooks import (
     check_latent_weights,
     check_owned,
@@ -41,7 +41,6 @@ from netsurgery.errors import (
     OptimizerError,
     PlanError,
     SettingError,
-    StarvedLayerWarning,
     StateError,
     UnfinishedWarning,
 )
@@ -297,15 +296,9 @@ class Operation:
         self._steps.warn_of_training_mode()
         if not self.finished:
             rows = self._stages.rows()
-            starved = starved_lines(rows)
-            for line in starved:
-                warnings.warn(
-                    f"{line} Ask for more density, or leave the layer out with Stage(skip=...).",
-                    StarvedLayerWarning,
-                    stacklevel=3,
-                )
+            unreached = self._stages.unreached(self._steps.seen.seen())
+            starved = warn_starved(rows, unreached)
             if not starved:  # behind a layer that passes nothing on no gradient comes
-                unreached = self._stages.unreached(self._steps.seen.seen())
                 warn_unreached([row for row in rows if row.name in unreached and len(row.shape) > 1])
             self._compare_ranks("finish")
         self._steps.round.clear()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from netsurgery.errors import RevivedWarning, UnreachedLayerWarning
+from netsurgery.errors import RevivedWarning, StarvedLayerWarning, UnreachedLayerWarning
 from netsurgery.layers.candidates import LeftAlone
 from netsurgery.layers.left_alone import describe
 from netsurgery.methods.base import TensorReport
@@ -40,11 +40,28 @@ def followed_by(earlier: TensorReport, later: TensorReport, kept: int) -> Tensor
 
 def starved_lines(rows: Sequence[TensorReport]) -> list[str]:
     """One sentence for each weight that keeps no connection, or too few to pass anything on."""
-    return [
+    return [_starved_line(row) for row in starved(rows)]
+
+
+def _starved_line(row: TensorReport) -> str:
+    return (
         f"{row.name} keeps {row.kept:,} of {row.size:,} connections: what comes behind it sees hardly anything of what "
         "lies before it."
-        for row in starved(rows)
-    ]
+    )
+
+
+def warn_starved(rows: Sequence[TensorReport], unreached: Collection[str]) -> bool:
+    """Whether there are weights that keep next to nothing. unreached: names of those that never had a gradient."""
+    found = starved(rows)
+    for row in found:
+        advice = "Ask for more density, or leave the layer out with Stage(skip=...)."
+        if row.name in unreached:
+            advice = (
+                "The loss has reached nothing of it since attach: let the loss depend on it, or leave the layer out "
+                "with Stage(skip=...)."
+            )
+        warnings.warn(f"{_starved_line(row)} {advice}", StarvedLayerWarning, stacklevel=4)
+    return bool(found)
 
 
 def warn_unreached(rows: Sequence[TensorReport]) -> None:

@@ -48,7 +48,8 @@ class OperationCallback(_callback_class()):  # type: ignore[misc]  # which of tw
         trainer.fit(model, loader)
         print(callback.operation)
 
-    plan: what `ns.attach` takes, or a function that makes it of the number of optimizer steps that the trainer plans.
+    plan: what `ns.attach` takes, or a function that makes it of the number of optimizer steps that the trainer plans:
+        those that are left, where `fit(ckpt_path=...)` goes on from a checkpoint that was written without an operation.
 
     It attaches to all optimizers of the module when `fit` begins, and finishes when training ends. Its state is in the
     trainer's checkpoints, so that `fit(ckpt_path=...)` goes on with the same bits. A second `fit` goes on where the
@@ -67,6 +68,8 @@ class OperationCallback(_callback_class()):  # type: ignore[misc]  # which of tw
         super().__init__()
         self._kept = TrainerOperation(plan)
         self._saved: dict[str, Any] | None = None
+        self._taken = 0
+        """Optimizer steps that were taken before this training, without an operation."""
         self._averages = False
         """Whether another callback puts averages into the module."""
 
@@ -105,7 +108,14 @@ class OperationCallback(_callback_class()):  # type: ignore[misc]  # which of tw
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         saved, self._saved = self._saved, None
-        self._kept.begin(pl_module, trainer.optimizers, trainer.estimated_stepping_batches, saved)
+        taken, self._taken = self._taken, 0
+        planned = trainer.estimated_stepping_batches
+        left = planned - taken if taken < planned and pl_module.automatic_optimization else planned
+        self._kept.begin(pl_module, trainer.optimizers, left, saved)
+
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Called before `fit` goes on from a checkpoint, which may be of a training without an operation."""
+        self._taken = checkpoint.get("global_step", 0)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         if self._averages and self.operation is not None:

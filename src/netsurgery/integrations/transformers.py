@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any, final
 
 import torch
+from torch import nn
 
 from netsurgery.attachment.operation import Operation
 from netsurgery.errors import MissingExtraError, StateError
@@ -44,7 +46,8 @@ class OperationCallback(TrainerCallback):  # type: ignore[misc]  # its sources a
     With `load_best_model_at_end` the operation's state is that of the best checkpoint, too: what it says is true of the
     model, and `finish` warns (UnfinishedWarning) if that was written before the schedule had ended.
 
-    Raises what `ns.attach` raises, when training begins; StateError if a checkpoint that is resumed from has no state.
+    Raises what `ns.attach` raises, when training begins; StateError if a checkpoint that is resumed from has no state,
+    or if the state found is of other weights than the trainer has loaded.
     """
 
     def __init__(self, plan: GivenPlan, *, resume_from: str | Path | None = None) -> None:
@@ -59,8 +62,21 @@ class OperationCallback(TrainerCallback):  # type: ignore[misc]  # its sources a
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **_: Any
     ) -> None:
-        saved = _read(Path(self._resume_from or _folder(args, state))) if state.global_step else None
-        self._kept.begin(model, [optimizer], state.max_steps, saved)
+        if not state.global_step:
+            self._kept.begin(model, [optimizer], state.max_steps)
+            return
+        folder = Path(self._resume_from or _folder(args, state))
+        saved, loaded = _read(folder), _digests(model)
+        operation = self._kept.begin(model, [optimizer], state.max_steps, saved)
+        # where a trainer resumes from isn't said, and output_dir may hold a checkpoint of that step of another training
+        others = [name for name, digest in _digests(model).items() if digest != loaded[name]]
+        if others:
+            operation.detach()
+            raise StateError(
+                f"Training resumes from a checkpoint at step {state.global_step}, and {folder / STATE_FILE} is of "
+                f"other weights than those that the trainer has loaded ({len(others)} tensors, as {others[0]}). If the "
+                "checkpoint lies elsewhere, say OperationCallback(plan, resume_from=folder)."
+            )
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         kept = self._kept.state()
@@ -89,6 +105,15 @@ def _read(folder: Path) -> Any:
             "this callback, load its weights into the model and begin a new training."
         )
     return torch.load(path, weights_only=True)
+
+
+def _digests(model: nn.Module) -> dict[str, bytes]:
+    """Of each parameter's values; zeros of both signs are one value."""
+    return {
+        name: hashlib.blake2b((value.detach() + 0).contiguous().view(-1).view(torch.uint8).cpu().numpy().data).digest()
+        for name, value in model.named_parameters()
+        if value.is_floating_point()
+    }
 
 
 def _write(folder: Path, state: dict[str, Any]) -> None:
