@@ -1,5 +1,5 @@
-// Whole numbers of 16 bits, 32 side by side: layers whose weights are powers of two add them, and nothing is
-// multiplied until a finished sum becomes what its reader wants.
+// Whole numbers of 16 bits, 32 side by side: layers whose weights are powers of two add them, and but for channels of
+// few connections nothing is multiplied until a finished sum becomes what its reader wants.
 #pragma once
 
 #include "isa/shorts.hpp"
@@ -38,16 +38,17 @@ struct ShortSums {
   Shorts at[kRows][kColumns];
 };
 
-/// take(sum, input) for the next `count` inputs of a strip. kStep: vectors from one window to the next, 0 if only the
-/// strip knows.
-template <int kRows, int kColumns, int kStep, class Take>
+/// take(sum, next(), input) for the next `count` inputs of a strip. kStep: vectors from one window to the next, 0 if
+/// only the strip knows.
+template <int kRows, int kColumns, int kStep, class Next, class Take>
 NETSURGERY_INLINE void for_inputs(ShortSums<kRows, kColumns>& sums, FixedStrip& strip, std::ptrdiff_t count,
-                                  Take&& take) {
+                                  Next&& next, Take&& take) {
   const std::ptrdiff_t step = kStep ? kStep * kShorts : strip.input_column;
   for (std::ptrdiff_t i = 0; i < count; ++i) {
     const std::int16_t* input = strip.input + static_cast<std::size_t>(strip.vectors[i]) * kShorts;
+    const auto own = next();
     for (int r = 0; r < kRows; ++r)
-      for (int c = 0; c < kColumns; ++c) take(sums.at[r][c], input + r * strip.input_row + c * step);
+      for (int c = 0; c < kColumns; ++c) take(sums.at[r][c], own, input + r * strip.input_row + c * step);
   }
   strip.vectors += count;
 }
@@ -60,11 +61,24 @@ NETSURGERY_INLINE void sum_levels(ShortSums<kRows, kColumns>& sums, FixedStrip& 
     if (level > 0)
       for (auto& row : sums.at)
         for (auto& one : row) add_twice(one);
+    const auto alike = [] { return 1; };
     const std::ptrdiff_t plus = *strip.runs++, minus = *strip.runs++;
-    for_inputs<kRows, kColumns, kStep>(sums, strip, plus, [](Shorts& sum, const std::int16_t* at) { add_to(sum, at); });
-    for_inputs<kRows, kColumns, kStep>(sums, strip, minus,
-                                       [](Shorts& sum, const std::int16_t* at) { take_from(sum, at); });
+    for_inputs<kRows, kColumns, kStep>(sums, strip, plus, alike,
+                                       [](Shorts& sum, int, const std::int16_t* at) { add_to(sum, at); });
+    for_inputs<kRows, kColumns, kStep>(sums, strip, minus, alike,
+                                       [](Shorts& sum, int, const std::int16_t* at) { take_from(sum, at); });
   }
+}
+
+/// The sum of a channel's products.
+template <int kRows, int kColumns, int kStep>
+NETSURGERY_INLINE void sum_products(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
+  const std::ptrdiff_t count = *strip.runs++;
+  const std::int16_t* power = strip.powers;
+  strip.powers += count;
+  for_inputs<kRows, kColumns, kStep>(
+      sums, strip, count, [&power] { return *power++ - NativeShorts{}; },
+      [](Shorts& sum, const NativeShorts& factor, const std::int16_t* at) { add_product(sum, factor, at); });
 }
 
 /// Finished sums of an output channel: total_of(r, c, sums) gives the native vectors of 32 bits of one vector.
@@ -131,7 +145,7 @@ NETSURGERY_INLINE void fetch_residual(const FixedStrip& strip, std::ptrdiff_t ch
 
 /// A channel whose sums stay within 16 bits: those of earlier blocks lie in the output.
 template <int kRows, int kColumns, int kStep>
-NETSURGERY_INLINE void short_channel(FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output) {
+NETSURGERY_INLINE void short_channel(FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output, bool multiplies) {
   if (*strip.runs == 0 && !strip.begins && !strip.finishes) {
     ++strip.runs;
     return;
@@ -139,7 +153,10 @@ NETSURGERY_INLINE void short_channel(FixedStrip& strip, std::ptrdiff_t channel, 
   ShortSums<kRows, kColumns> sums;
   for (auto& row : sums.at)
     for (auto& one : row) one = no_shorts();
-  sum_levels<kRows, kColumns, kStep>(sums, strip);
+  if (multiplies)
+    sum_products<kRows, kColumns, kStep>(sums, strip);
+  else
+    sum_levels<kRows, kColumns, kStep>(sums, strip);
   if (!strip.begins)
     for (int r = 0; r < kRows; ++r)
       for (int c = 0; c < kColumns; ++c) add_to(sums.at[r][c], output + r * strip.output_row + c * kShorts);
@@ -189,8 +206,8 @@ static void fixed_strip(const FixedStrip& given) {
   for (std::ptrdiff_t channel = 0; channel < strip.channels; ++channel, output += strip.output_channel) {
     if (adds) fetch_residual<kRows, kColumns>(strip, channel + 1);
     const std::uint16_t parts = *strip.runs++;
-    if (parts == kOneShort)
-      short_channel<kRows, kColumns, kStep>(strip, channel, output);
+    if (parts == kOneShort || parts == kMultiplied)
+      short_channel<kRows, kColumns, kStep>(strip, channel, output, parts == kMultiplied);
     else
       wide_channel<kRows, kColumns, kStep>(strip, channel, output, parts);
   }

@@ -143,7 +143,7 @@ struct FixedFinish {
   int residual_bits = 0, last_bits = 0;
 };
 
-constexpr std::uint16_t kOneShort = 0xffff;
+constexpr std::uint16_t kOneShort = 0xffff, kMultiplied = 0xfffe;
 
 /// A strip of rows x columns vectors of output of some output channels, of whole numbers of 16 bits. Strides are in
 /// those.
@@ -159,9 +159,12 @@ struct FixedStrip {
   /// sum is moved; then levels. Of kOneShort, whose sum stays within 16 bits over all blocks: levels.
   /// Levels: how many; of each, from the highest exponent on, each of which doubles the sum so far: how many inputs are
   /// added, and how many are taken away.
+  /// Of kMultiplied, which is a kOneShort of so few connections that runs of a few each would cost more than products:
+  /// how many; each has its power of two in `powers`.
   const std::uint16_t* runs;
-  /// Sums so far, aligned: kShorts for each vector of the strip, for each channel but those of kOneShort, whose sums
-  /// lie in `output`. Where a strip neither begins nor finishes them, a channel may have no parts.
+  const std::int16_t* powers;
+  /// Sums so far, aligned: kShorts for each vector of the strip, for each channel but those whose sums stay within 16
+  /// bits and lie in `output`. Where a strip neither begins nor finishes them, a channel may have no parts.
   std::int32_t* wide;
   bool begins, finishes;
   FixedFinish finish;

@@ -50,6 +50,10 @@ NETSURGERY_INLINE void take_from(Shorts& sum, const std::int16_t* at) {
   for (int i = 0; i < kParts; ++i) sum.part[i] -= reinterpret_cast<const NativeShorts*>(at)[i];
 }
 
+NETSURGERY_INLINE void add_product(Shorts& sum, const NativeShorts& factor, const std::int16_t* at) {
+  for (int i = 0; i < kParts; ++i) sum.part[i] += factor * reinterpret_cast<const NativeShorts*>(at)[i];
+}
+
 NETSURGERY_INLINE void add_twice(Shorts& sum) {
   for (int i = 0; i < kParts; ++i) sum.part[i] += sum.part[i];
 }

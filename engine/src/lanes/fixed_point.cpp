@@ -16,8 +16,10 @@ constexpr double kCyclesPerConnection = 0.55;  // of a vector
 constexpr double kCyclesPerRun = 6;            // of a strip, for each output channel: about eight runs
 constexpr double kCyclesPerFinished = 9;       // of a vector
 constexpr double kCyclesPerShort = 3;          // the same in 16 bits
-constexpr Size kBlockBytes = 128 * 1024;       // of inputs of a block: smaller ones make runs too short
-constexpr double kLeastPerBlock = 12;  // connections of an output channel in a block, to pay for adding its sums
+constexpr Size kBlockBytes = 64 * 1024;        // of inputs of a block: with smaller ones, more sums are taken up again
+constexpr double kLeastPerBlock = 16;  // connections of an output channel in a block, to pay for adding its sums
+constexpr Size kFewProducts = 512;     // of vectors, of an output channel: runs of a few connections end too often
+constexpr int kHighestFactor = 14;     // the highest power of two in 16 bits
 constexpr Size kChannelsAtOnce = 64;   // whose sums of 32 bits are kept between blocks
 constexpr Size kVectorBytes = kShorts * static_cast<Size>(sizeof(std::int16_t));
 
@@ -43,7 +45,9 @@ class FixedConvolution final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending),
-        strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)) {
+        strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)),
+        vectors_of_strip_(strips_.slices.back().count() * strips_.rows.back().count() *
+                          strips_.columns.back().count()) {
     const std::vector<Range> cuts_of_channels = channels_of_blocks(convolution);
     const std::vector<double> largest = reaches(*convolution.weight, inputs);
     for (const double sum : largest) short_.push_back(sum <= static_cast<double>(kLargestShort));
@@ -83,13 +87,14 @@ class FixedConvolution final : public Step {
 
  private:
   struct Start {
-    std::uint32_t vector, run;
+    std::uint32_t vector, run, power;
   };
   /// Some input channels, or all of them: whatever stays in a near cache while all outputs see it.
   struct Block {
     bool begins = true, finishes = true;  // sums
     std::vector<std::uint16_t> vectors, runs;
-    std::vector<Start> starts;  // of each output channel, in both
+    std::vector<std::int16_t> powers;
+    std::vector<Start> starts;  // of each output channel, in all of them
   };
   /// Of a layer without groups; others see few channels at once.
   std::vector<Range> channels_of_blocks(const Convolution& convolution) const {
@@ -112,8 +117,9 @@ class FixedConvolution final : public Step {
         const Size place = row / of_group * group_floats + input_offset(convolution, input_layout_, column);
         connections.push_back({place / kVector, std::ilogb(value), value < 0});
       });
-      block.starts.push_back(
-          {static_cast<std::uint32_t>(block.vectors.size()), static_cast<std::uint32_t>(block.runs.size())});
+      block.starts.push_back({static_cast<std::uint32_t>(block.vectors.size()),
+                              static_cast<std::uint32_t>(block.runs.size()),
+                              static_cast<std::uint32_t>(block.powers.size())});
       std::stable_sort(connections.begin(), connections.end(), [](const Connection& a, const Connection& b) {
         return a.exponent != b.exponent ? a.exponent > b.exponent : a.negative < b.negative;
       });
@@ -125,10 +131,22 @@ class FixedConvolution final : public Step {
     }
     block.vectors.shrink_to_fit();  // they stay for as long as the plan
     block.runs.shrink_to_fit();
+    block.powers.shrink_to_fit();
   }
 
   /// Connections of a row whose sums stay within 16 bits. doublings: of a sum that is small enough for them.
   void put_short(Block& block, const std::vector<Connection>& connections, int doublings) const {
+    const Size work = static_cast<Size>(connections.size()) * vectors_of_strip_;
+    if (!connections.empty() && work <= kFewProducts && connections.front().exponent + doublings <= kHighestFactor) {
+      block.runs.push_back(kMultiplied);
+      block.runs.push_back(static_cast<std::uint16_t>(connections.size()));
+      for (const Connection& connection : connections) {
+        const int power = 1 << (connection.exponent + doublings);
+        block.vectors.push_back(static_cast<std::uint16_t>(connection.vector));
+        block.powers.push_back(static_cast<std::int16_t>(connection.negative ? -power : power));
+      }
+      return;
+    }
     block.runs.push_back(kOneShort);
     put_levels(block, connections, 0, connections.size(), -doublings);
   }
@@ -236,6 +254,7 @@ class FixedConvolution final : public Step {
       strip.finishes = block.finishes;
       strip.vectors = block.vectors.data() + start.vector;
       strip.runs = block.runs.data() + start.run;
+      strip.powers = block.powers.data() + start.power;
       kernel(strip);
     }
   }
@@ -247,6 +266,7 @@ class FixedConvolution final : public Step {
   Layout input_layout_, output_layout_;
   FixedEnding ending_;
   Strips strips_;
+  Size vectors_of_strip_;
   std::vector<Range> parts_;
   std::vector<Block> blocks_;
   std::vector<bool> short_;  // of each output channel: its sums have 16 bits

@@ -18,7 +18,7 @@ class FixedLayers:
     layers: how many, of how many with weights (`of`); bits: fewest and most of what they read, signs not counted;
     multiplications: of a sum in float32, for an output on average over all outputs, one for each connection and one
     for a scale; additions, doublings: the same in fixed point: an addition for each connection, and a doubling for each
-    exponent that a row has below its highest one.
+    exponent that a row has below its highest one. The engine multiplies by powers of two where that is quicker.
     """
 
     layers: int
