@@ -74,10 +74,10 @@ NETSURGERY_INLINE void sum_levels(ShortSums<kRows, kColumns>& sums, FixedStrip& 
 template <int kRows, int kColumns, int kStep>
 NETSURGERY_INLINE void sum_products(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
   const std::ptrdiff_t count = *strip.runs++;
-  const std::int16_t* power = strip.powers;
+  const std::uint8_t* power = strip.powers;
   strip.powers += count;
   for_inputs<kRows, kColumns, kStep>(
-      sums, strip, count, [&power] { return *power++ - NativeShorts{}; },
+      sums, strip, count, [&power] { return kSignedPowers[*power++] - NativeShorts{}; },
       [](Shorts& sum, const NativeShorts& factor, const std::int16_t* at) { add_product(sum, factor, at); });
 }
 

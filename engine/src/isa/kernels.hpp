@@ -144,6 +144,10 @@ struct FixedFinish {
 };
 
 constexpr std::uint16_t kOneShort = 0xffff, kMultiplied = 0xfffe;
+constexpr int kShortPowers = 15;  // 2^0 to 2^14, and behind them the same below 0
+alignas(64) constexpr std::int16_t kSignedPowers[] = {
+    1,  2,  4,  8,  16,  32,  64,  128,  256,  512,  1024,  2048,  4096,  8192,  16384,
+    -1, -2, -4, -8, -16, -32, -64, -128, -256, -512, -1024, -2048, -4096, -8192, -16384};
 
 /// A strip of rows x columns vectors of output of some output channels, of whole numbers of 16 bits. Strides are in
 /// those.
@@ -160,9 +164,9 @@ struct FixedStrip {
   /// Levels: how many; of each, from the highest exponent on, each of which doubles the sum so far: how many inputs are
   /// added, and how many are taken away.
   /// Of kMultiplied, which is a kOneShort of so few connections that runs of a few each would cost more than products:
-  /// how many; each has its power of two in `powers`.
+  /// how many; each has its place in kSignedPowers in `powers`.
   const std::uint16_t* runs;
-  const std::int16_t* powers;
+  const std::uint8_t* powers;
   /// Sums so far, aligned: kShorts for each vector of the strip, for each channel but those whose sums stay within 16
   /// bits and lie in `output`. Where a strip neither begins nor finishes them, a channel may have no parts.
   std::int32_t* wide;

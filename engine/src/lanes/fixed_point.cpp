@@ -19,7 +19,6 @@ constexpr double kCyclesPerShort = 3;          // the same in 16 bits
 constexpr Size kBlockBytes = 96 * 1024;        // of inputs of a block: with smaller ones, more sums are taken up again
 constexpr double kLeastPerBlock = 16;  // connections of an output channel in a block, to pay for adding its sums
 constexpr Size kFewProducts = 512;     // of vectors, of an output channel: runs of a few connections end too often
-constexpr int kHighestFactor = 14;     // the highest power of two in 16 bits
 constexpr Size kChannelsAtOnce = 64;   // whose sums of 32 bits are kept between blocks
 constexpr Size kVectorBytes = kShorts * static_cast<Size>(sizeof(std::int16_t));
 
@@ -93,7 +92,7 @@ class FixedConvolution final : public Step {
   struct Block {
     bool begins = true, finishes = true;  // sums
     std::vector<std::uint16_t> vectors, runs;
-    std::vector<std::int16_t> powers;
+    std::vector<std::uint8_t> powers;
     std::vector<Start> starts;  // of each output channel, in all of them
   };
   /// Of a layer without groups; others see few channels at once.
@@ -137,13 +136,13 @@ class FixedConvolution final : public Step {
   /// Connections of a row whose sums stay within 16 bits. doublings: of a sum that is small enough for them.
   void put_short(Block& block, const std::vector<Connection>& connections, int doublings) const {
     const Size work = static_cast<Size>(connections.size()) * vectors_of_strip_;
-    if (!connections.empty() && work <= kFewProducts && connections.front().exponent + doublings <= kHighestFactor) {
+    if (!connections.empty() && work <= kFewProducts && connections.front().exponent + doublings < kShortPowers) {
       block.runs.push_back(kMultiplied);
       block.runs.push_back(static_cast<std::uint16_t>(connections.size()));
       for (const Connection& connection : connections) {
-        const int power = 1 << (connection.exponent + doublings);
+        const int power = connection.exponent + doublings;
         block.vectors.push_back(static_cast<std::uint16_t>(connection.vector));
-        block.powers.push_back(static_cast<std::int16_t>(connection.negative ? -power : power));
+        block.powers.push_back(static_cast<std::uint8_t>(connection.negative ? kShortPowers + power : power));
       }
       return;
     }
