@@ -248,6 +248,7 @@ def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None
         if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
     ]
     unregistered = runtimes_own(model)
+    silent = [node for node in unregistered if not node.HasField("domain")]  # others say "", which means the same
     checked: onnx.ModelProto | str = str(source)  # by its path, a model may be larger than protobuf's limit of 2 GiB
     if shapeless or unregistered or isinstance(source, onnx.ModelProto):
         checked = model
@@ -266,6 +267,8 @@ def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None
         for kind in shapeless:  # a model that was given in memory stays as it was
             kind.ClearField("shape")
         for node in unregistered:
+            node.domain = ""
+        for node in silent:
             node.ClearField("domain")
         del model.opset_import[len(imports) :]
 
