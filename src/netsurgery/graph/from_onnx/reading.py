@@ -287,19 +287,16 @@ class _Reading:
 
     def _begun(self, value: Value, whole: Whole) -> str:
         """The beginning of a constant: cut, and spread where one entry stands for all."""
-        whole_value = known(whole.array, f"{value.name}.whole")
-        shape = whole.array.shape
-        if (counted := _evenly(whole)) is not None:
-            name = self._counted_out(value, whole, *counted)
-        else:
-            name = self._cut(value, whole, whole_value)
+        counted = _evenly(whole)
+        name = self._cut(value, whole) if counted is None else self._counted_out(value, whole, *counted)
         wanted = tuple(
             extent_of(whole.stops[place]) if place in whole.stops and size == 1 else 1
-            for place, size in enumerate(shape)
+            for place, size in enumerate(whole.array.shape)
         )
         return name if set(wanted) <= {1} else self._step("Expand", name, f"{value.name}.spread", shape=wanted)
 
-    def _cut(self, value: Value, whole: Whole, whole_value: Value) -> str:
+    def _cut(self, value: Value, whole: Whole) -> str:
+        whole_value = known(whole.array, f"{value.name}.whole")
         if whole_value.is_weight:  # a mask hides by the lowest number as well, and a file holds finite ones
             largest = np.finfo(np.float32).max
             name = self._place(known(np.clip(whole.array, -largest, largest), whole_value.name))
@@ -308,14 +305,13 @@ class _Reading:
         else:
             given = integers_attributes(whole.array, whole_value.kind)
             name = self._step("Integers", None, whole_value.name, **given)
-        for place, stop in whole.stops.items():
-            if whole.array.shape[place] != 1:
-                name = self._step("Slice", name, f"{value.name}.cut", axis=place, start=0, stop=extent_of(stop))
+        for place, stop in _cuts(whole).items():
+            name = self._step("Slice", name, f"{value.name}.cut", axis=place, start=0, stop=extent_of(stop))
         return name
 
     def _counted_out(self, value: Value, whole: Whole, first: int, step: int) -> str:
         """Whole numbers that rise evenly along the only axis of theirs that is cut."""
-        ((place, stop),) = ((place, stop) for place, stop in whole.stops.items() if whole.array.shape[place] != 1)
+        ((place, stop),) = _cuts(whole).items()
         begin = self._place(known(np.asarray(first, np.float32), f"{value.name}.first"))
         name = self._step("Range", begin, f"{value.name}.range", count=extent_of(stop), scale=float(step))
         name = self._step("Cast", name, f"{value.name}.counted", type=str(value.kind))
@@ -409,15 +405,21 @@ class _Reading:
             self._nodes[index] = replace(made, inputs=inputs, output=new if made.output == old else made.output)
 
 
+def _cuts(whole: Whole) -> dict[int, int]:
+    """The stops of axes that are cut; along the others one entry is spread."""
+    return {place: stop for place, stop in whole.stops.items() if whole.array.shape[place] != 1}
+
+
 def _evenly(whole: Whole) -> tuple[int, int] | None:
     """(the first one, the distance) of whole numbers that rise or fall evenly along the only axis that is cut."""
     array = whole.array
-    cut = [place for place in whole.stops if array.shape[place] != 1]
-    if len(cut) != 1 or array.size != max(array.shape, default=0) or array.dtype.kind != "i" or array.size < 2:
+    cuts = _cuts(whole)
+    if len(cuts) != 1 or array.size != max(array.shape, default=0) or array.dtype.kind != "i" or array.size < 2:
         return None
     numbers = array.ravel().astype(np.int64)
     first, step = int(numbers[0]), int(numbers[1] - numbers[0])
-    if array.shape[cut[0]] != array.size or abs(first) + abs(step) * array.size >= 2**24 or not step:
+    (place,) = cuts
+    if array.shape[place] != array.size or abs(first) + abs(step) * array.size >= 2**24 or not step:
         return None
     return (first, step) if np.array_equal(numbers, first + step * np.arange(array.size)) else None
 
