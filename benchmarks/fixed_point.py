@@ -33,7 +33,7 @@ import torch
 from kept_rows import kept_rows
 from networks.any_networks import ANY_NETWORKS, TENTH
 from networks.lenets import lenet
-from networks.random_weights import keep, trained_like, weights_that_are_pruned
+from networks.random_weights import keep, trained_like
 from torch import nn
 
 import netsurgery as ns
@@ -82,13 +82,18 @@ CASES = {
     "lenet5": Case("LeNet-5", partial(lenet, "lenet5"), (1, 28, 28), "1/108", 5, (1, 64)),
     "resnet20": Case("ResNet-20, 32 x 32", _resnet20, (3, 32, 32), "20 %", 4, (1, 64)),
 }
+QUANTIZED = (nn.Conv2d, nn.Linear)
 FIXED, FLOAT, ONNX, INT8 = "fixed", "float", "onnxruntime", "onnxruntime_int8"
 
 
 @torch.no_grad()
 def to_powers(model: nn.Module, bits: int) -> None:
-    """What is left of each pruned weight, as powers of two of least squared error."""
-    for weight in weights_that_are_pruned(model):
+    """What is left of the weights of convolutions and linear layers, depthwise ones too, as powers of two of least
+    squared error: those that INQ takes."""
+    for module in model.modules():
+        if not isinstance(module, QUANTIZED):
+            continue
+        weight = module.weight
         kept = weight[weight != 0]
         weight.copy_(nearest_power(weight, *fitted_powers(lambda kept=kept: [kept], bits)))
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "lanes/fixed_average.hpp"
 #include "lanes/fixed_depthwise.hpp"
 #include "lanes/fixed_movement.hpp"
 #include "lanes/movement.hpp"
@@ -338,15 +339,15 @@ void sums_that_16_bits_finish_are_those_that_floats_finish(const Kernels& kernel
 }
 
 /// What lies around tiles filled for all channels before, or for some at a time by the step itself.
-void check_surroundings(const Kernels& kernels, const Case& made, Lanes& x, const FixedEnding& ending) {
+void check_surroundings(const Kernels& kernels, const Case& made, Size largest, Lanes& x, const FixedEnding& ending) {
   constexpr Short kOutside = 5;
   Lanes filled(made.input), by_maps(made.input), wanted(made.output), given(made.output);
   for (Lanes* const copy : {&filled, &by_maps}) std::copy_n(x.begin(), 2 * made.input.floats(), copy->begin());
   run(*make_fixed_halo(kernels, 0, made.input, made.input.halo, kOutside, true, static_cast<int>(any(1, 4))),
       {filled.buffer()});
-  run(*make_fixed_depthwise(kernels, made.convolution, 0, made.input, 1, made.output, ending),
+  run(*make_fixed_depthwise(kernels, made.convolution, limits_of(largest), 0, made.input, 1, made.output, ending),
       {filled.buffer(), wanted.buffer()});
-  run(*make_fixed_depthwise(kernels, made.convolution, 0, made.input, 1, made.output, ending,
+  run(*make_fixed_depthwise(kernels, made.convolution, limits_of(largest), 0, made.input, 1, made.output, ending,
                             make_fixed_surroundings(kernels, 0, made.input, made.input.halo, kOutside, true),
                             static_cast<int>(any(1, 4))),
       {by_maps.buffer(), given.buffer()});
@@ -354,7 +355,9 @@ void check_surroundings(const Kernels& kernels, const Case& made, Lanes& x, cons
   CHECK(same(by_maps, filled));
 }
 
+/// Of floats, and of 16 bits where these do: channel by channel.
 void depthwise_sums_are_exact(const Kernels& kernels) {
+  constexpr Size largest = 127;
   for (Size width = 1; width <= 9; ++width)
     for (const Size taps : kFixedDepthwiseTaps)
       for (Size stride = 1; stride <= 2; ++stride) {
@@ -367,7 +370,7 @@ void depthwise_sums_are_exact(const Kernels& kernels) {
         convolution.dilation_y = any(1, 2);
         convolution.pad_left = taps / 2;
         convolution.groups = 3;
-        made.weight = weight_of(3, convolution.taps(), 3, 127, one_in(2));
+        made.weight = weight_of(3, convolution.taps(), one_in(2) ? 3 : 9, largest, one_in(2));
         Image image;
         image.count = 33;
         image.channels = 3;
@@ -383,9 +386,12 @@ void depthwise_sums_are_exact(const Kernels& kernels) {
         convolution.weight = &made.weight.constant;
         CHECK(is_fixed_depthwise(convolution, image));
         Lanes x(made.input), y(made.output);
-        fill_against(made, 127, x);
-        const FixedEnding ending = ending_of(made, 127, false);
-        run(*make_fixed_depthwise(kernels, convolution, 0, made.input, 1, made.output, ending),
+        fill_against(made, largest, x);
+        const std::vector<double> sums = reaches(made.weight.constant, limits_of(largest));
+        const bool fits = *std::max_element(sums.begin(), sums.end()) <= kLargestShort;
+        const FixedEnding ending =
+            fits && one_in(2) ? short_ending_of(made, largest, -1, 0) : ending_of(made, largest, false);
+        run(*make_fixed_depthwise(kernels, convolution, limits_of(largest), 0, made.input, 1, made.output, ending),
             {x.buffer(), y.buffer()});
         for_each_vector(made.output, [&](Size group, Size z, Size row, Size channel, Size column) {
           for (Size lane = 0; lane < kShorts; ++lane) {
@@ -397,7 +403,7 @@ void depthwise_sums_are_exact(const Kernels& kernels) {
                   finished(whole, ending, static_cast<std::size_t>(channel), 0));
           }
         });
-        check_surroundings(kernels, made, x, ending);
+        check_surroundings(kernels, made, largest, x, ending);
       }
 }
 
@@ -654,6 +660,39 @@ void pools_take_the_largest_number(const Kernels& kernels) {
   }
 }
 
+void averages_are_those_of_pixels_alone(const Kernels& kernels) {
+  for (int repeat = 0; repeat < 60; ++repeat) {
+    const Size images = Size{1} << any(0, 5), lanes = kShorts / images, tiles_y = Size{1} << any(0, 5);
+    Image image;
+    image.count = any(1, 2 * images);
+    image.channels = any(1, 35);
+    image.height = any(1, 9);
+    image.width = any(1, 9);
+    Tiling tiling{images, 1, std::min(tiles_y, lanes), 1, 1, 1, 1};
+    tiling.tiles_x = lanes / tiling.tiles_y;
+    tiling.height = ceil_divided(image.height, tiling.tiles_y);
+    tiling.width = ceil_divided(image.width, tiling.tiles_x);
+    Layout layout = layout_of(image, tiling);
+    layout.halo.left = layout.halo.above = any(0, 1);
+    Lanes x(layout);
+    const Short lowest = one_in(3) ? Short{32767} : Short{-32767};
+    for (Short& one : x) one = static_cast<Short>(any(lowest, 32767));
+    const double unit = std::ldexp(1.0, static_cast<int>(any(-20, 3)));
+    std::vector<float> made(static_cast<std::size_t>(image.count * image.channels), -1.0f);
+    run(*make_fixed_average(kernels, 0, layout, unit, 1), {x.buffer(), made.data()});
+    for (Size i = 0; i < image.count; ++i)
+      for (Size channel = 0; channel < image.channels; ++channel) {
+        double sum = 0;
+        for (Size row = 0; row < image.height; ++row)
+          for (Size column = 0; column < image.width; ++column)
+            sum += x.at(i / images, 0, row % tiling.height, channel,
+                        column % tiling.width)[layout.lane_of(i % images, 0, row, column)];
+        CHECK(made[static_cast<std::size_t>(i * image.channels + channel)] ==
+              static_cast<float>(sum * unit / static_cast<double>(image.pixels())));
+      }
+  }
+}
+
 void weights_are_whole_powers_of_two_or_they_are_not() {
   Constant weight;
   weight.rows = 1;
@@ -685,5 +724,6 @@ int main() {
     every_number_is_rounded_to_even_and_cut(kernels);
     numbers_come_move_and_go_unchanged(kernels);
     pools_take_the_largest_number(kernels);
+    averages_are_those_of_pixels_alone(kernels);
   }
 }

@@ -141,6 +141,7 @@ constexpr Kernels table(Instructions instructions) {
   made.rnn_cells = rnn_cells;
   made.fixed_shuffle = fixed_shuffle;
   made.fixed_pool = fixed_pool;
+  made.fixed_sum_lanes = fixed_sum_lanes;
   made.fixed_separate = fixed_separate;
   made.fixed_interleave = fixed_interleave;
   made.fixed_from_floats = fixed_from_floats;

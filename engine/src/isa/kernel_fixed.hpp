@@ -33,6 +33,28 @@ struct FinishedLanes {
   }
 };
 
+NETSURGERY_INLINE NativeShorts all_shorts(float number) { return static_cast<std::int16_t>(number) - NativeShorts{}; }
+
+/// What a layer's sums of 16 bits become in 16 bits, before a residual is added.
+struct FinishedShorts {
+  NativeShorts offset, factor, low, high;
+
+  NETSURGERY_INLINE FinishedShorts(const FixedFinish& given, std::ptrdiff_t channel)
+      : offset(given.offset[channel] - NativeShorts{}),
+        factor(given.factor[channel] - NativeShorts{}),
+        low(all_shorts(given.low)),
+        high(all_shorts(given.high)) {}
+
+  /// True if there are such numbers for a channel.
+  static NETSURGERY_INLINE bool has(const FixedFinish& finish, std::ptrdiff_t channel) {
+    return finish.factor && finish.factor[channel] != 0;
+  }
+
+  NETSURGERY_INLINE NativeShorts operator()(NativeShorts sum) const {
+    return between(upper_product(saturated_sum(sum, offset), factor), low, high);
+  }
+};
+
 template <int kRows, int kColumns>
 struct ShortSums {
   Shorts at[kRows][kColumns];
@@ -105,22 +127,18 @@ template <int kRows, int kColumns>
 NETSURGERY_INLINE void finish_short(const FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output,
                                     const ShortSums<kRows, kColumns>& sums) {
   const FixedFinish& finish = strip.finish;
-  const auto all = [](float number) { return static_cast<std::int16_t>(number) - NativeShorts{}; };
-  const NativeShorts offset = finish.offset[channel] - NativeShorts{}, factor = finish.factor[channel] - NativeShorts{};
-  const NativeShorts low = all(finish.low), high = all(finish.high);
-  const auto made = [&](int r, int c, int i) {
-    return between(upper_product(saturated_sum(sums.at[r][c].part[i], offset), factor), low, high);
-  };
+  const FinishedShorts finished(finish, channel);
   const auto place = [](int c, int i) { return c * kShorts + i * kShortsInPart; };
   if (!finish.residual) {
     for (int r = 0; r < kRows; ++r)
       for (int c = 0; c < kColumns; ++c)
         for (int i = 0; i < kParts; ++i)
-          *reinterpret_cast<NativeShorts*>(output + r * strip.output_row + place(c, i)) = made(r, c, i);
+          *reinterpret_cast<NativeShorts*>(output + r * strip.output_row + place(c, i)) =
+              finished(sums.at[r][c].part[i]);
     return;
   }
   const std::int16_t* residual = finish.residual + channel * finish.residual_channel;
-  const NativeShorts last_low = all(finish.last_low), last_high = all(finish.last_high);
+  const NativeShorts last_low = all_shorts(finish.last_low), last_high = all_shorts(finish.last_high);
   const int up = finish.residual_bits, down = finish.last_bits;
   const NativeShorts below_half = static_cast<std::int16_t>((1 << down >> 1) - 1) - NativeShorts{};
   for (int r = 0; r < kRows; ++r)
@@ -128,7 +146,7 @@ NETSURGERY_INLINE void finish_short(const FixedStrip& strip, std::ptrdiff_t chan
       for (int i = 0; i < kParts; ++i) {
         const NativeShorts other =
             *reinterpret_cast<const NativeShorts*>(residual + r * finish.residual_row + place(c, i));
-        NativeShorts sum = saturated_sum(made(r, c, i), other << up);
+        NativeShorts sum = saturated_sum(finished(sums.at[r][c].part[i]), other << up);
         if (down > 0) sum = saturated_sum(sum, below_half + ((sum >> down) & 1)) >> down;  // half to the even one
         *reinterpret_cast<NativeShorts*>(output + r * strip.output_row + place(c, i)) =
             between(sum, last_low, last_high);
@@ -163,7 +181,7 @@ NETSURGERY_INLINE void short_channel(FixedStrip& strip, std::ptrdiff_t channel, 
   if (!strip.finishes) {
     for (int r = 0; r < kRows; ++r)
       for (int c = 0; c < kColumns; ++c) store_shorts(output + r * strip.output_row + c * kShorts, sums.at[r][c]);
-  } else if (strip.finish.factor && strip.finish.factor[channel] != 0) {
+  } else if (FinishedShorts::has(strip.finish, channel)) {
     finish_short<kRows, kColumns>(strip, channel, output, sums);
   } else {
     finish<kRows, kColumns>(strip, channel, output, [&sums](int r, int c, NativeInts* total) {

@@ -264,6 +264,25 @@ static void fixed_pool(const FixedPool& pool) {
     }
 }
 
+static void fixed_sum_lanes(const FixedSums& given) {
+  const FixedSums work = given;
+  for (std::ptrdiff_t c = 0; c < work.channels; ++c) {
+    NativeInts total[kIntParts] = {};
+    const std::int16_t* inside = work.inside;
+    for (std::ptrdiff_t y = 0; y < work.rows; ++y) {
+      const std::int16_t* at = work.input + c * work.channel + y * work.row;
+      for (std::ptrdiff_t x = 0; x < work.columns; ++x, at += kShorts, inside += kShorts)
+#pragma GCC unroll 16
+        for (int i = 0; i < kIntParts; ++i)
+          total[i] +=
+              ints_of(reinterpret_cast<const HalfShorts*>(at)[i] & reinterpret_cast<const HalfShorts*>(inside)[i]);
+    }
+    NativeInts* const sums = reinterpret_cast<NativeInts*>(work.sums + c * kShorts);
+#pragma GCC unroll 16
+    for (int i = 0; i < kIntParts; ++i) sums[i] = work.adds ? sums[i] + total[i] : total[i];
+  }
+}
+
 static void quantize_channels(const QuantizedChannels& given) {
   const QuantizedChannels work = given;
   const Native per_step = work.per_step - Native{}, step = work.step - Native{}, magic = kRounds - Native{};

@@ -175,13 +175,15 @@ struct FixedStrip {
 };
 
 /// Some neighbouring vectors of output of channels that each see one input channel, with weights of any kind: sums of
-/// floats, which are exact where weights are whole numbers. No residual; what `finish` says, of sums of floats.
+/// floats, which are exact where weights are whole numbers; or of 16 bits, where those are small enough. No residual.
 struct FixedDepthwise {
   const std::int16_t* input;  // where the first window begins
   std::ptrdiff_t input_row, input_channel;
   std::int16_t* output;
   std::ptrdiff_t output_channel, channels;
-  const float* weights;  // [channels][taps_y][taps of a row]
+  const float* weights;           // [channels][taps_y][taps of a row]
+  const std::int16_t* whole;      // the same, of channels that sum in 16 bits
+  const std::uint8_t* in_shorts;  // of each channel: whether it does
   std::ptrdiff_t taps_y;
   FixedFinish finish;
 };
@@ -213,6 +215,16 @@ struct FixedPool {
   std::int16_t* output;
   std::ptrdiff_t columns;  // windows
   std::ptrdiff_t channels, input_channel, output_channel;
+};
+
+/// Of some channels: what each lane's pixels sum up to, which has 32 bits.
+struct FixedSums {
+  const std::int16_t* input;
+  std::ptrdiff_t channels, channel;   // whole numbers from a channel to the next
+  std::ptrdiff_t rows, row, columns;  // of a tile; whole numbers from a row to the next
+  const std::int16_t* inside;         // [rows][columns][32]: -1 for a lane that is a pixel, otherwise 0
+  std::int32_t* sums;                 // [channels][32]
+  bool adds;                          // to what stands there
 };
 
 constexpr int kTableInputs = 4;    // that share a table of sums
@@ -626,6 +638,7 @@ struct Kernels {
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
   void (*fixed_pool)(const FixedPool&);
+  void (*fixed_sum_lanes)(const FixedSums&);
   /// Vectors to lanes. Up to 7 numbers behind those of a lane may be written too, before those of any later lane.
   void (*fixed_separate)(const FixedRows&);
   /// Lanes to vectors. Up to 7 numbers behind those of a lane may be read too.

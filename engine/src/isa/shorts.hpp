@@ -103,6 +103,17 @@ NETSURGERY_INLINE NativeShorts between(NativeShorts x, NativeShorts low, NativeS
   return x < high ? x : high;
 }
 
+/// Half a native vector of whole numbers, in 32 bits each.
+NETSURGERY_INLINE NativeInts ints_of(HalfShorts whole) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<NativeInts>(_mm512_cvtepi16_epi32(reinterpret_cast<__m256i>(whole)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<NativeInts>(_mm256_cvtepi16_epi32(reinterpret_cast<__m128i>(whole)));
+#else
+  return __builtin_convertvector(whole, NativeInts);
+#endif
+}
+
 /// The product and nothing more: what follows is not to be made one operation with it.
 NETSURGERY_INLINE Native rounded(Native product) { return in_register(product); }
 

@@ -1,6 +1,7 @@
 #include "lanes/fixed_depthwise.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "lanes/pieces.hpp"
@@ -10,6 +11,7 @@ namespace netsurgery {
 namespace {
 
 constexpr double kCyclesPerTap = 2.5, kCyclesPerFinished = 10;  // of a vector
+constexpr double kCyclesPerShortTap = 1, kCyclesPerShort = 3;   // the same in 16 bits
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
 
@@ -17,8 +19,8 @@ std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(mem
 /// first.
 class FixedDepthwiseStep final : public Step {
  public:
-  FixedDepthwiseStep(const Kernels& kernels, const Convolution& convolution, int input, const Layout& input_layout,
-                     int output, const Layout& output_layout, const FixedEnding& ending,
+  FixedDepthwiseStep(const Kernels& kernels, const Convolution& convolution, const FixedLimits& inputs, int input,
+                     const Layout& input_layout, int output, const Layout& output_layout, const FixedEnding& ending,
                      std::unique_ptr<const Surroundings> around, int threads)
       : kernels_(kernels),
         windows_(convolution),
@@ -29,8 +31,11 @@ class FixedDepthwiseStep final : public Step {
         output_layout_(output_layout),
         ending_(ending),
         weights_(convolution.weight->dense()),
+        whole_(weights_.size(), 0),
+        in_shorts_(static_cast<std::size_t>(convolution.outputs()), 0),
         columns_(parts(output_layout.tiling.width, std::min<Size>(kernels.most_vectors, kMostStripColumns))) {
     if (around_) maps_ = parts_of_maps(input_layout, output_layout, threads);
+    if (is_whole(*convolution.weight)) take_shorts(reaches(*convolution.weight, inputs));
   }
 
   Size pieces() const override {
@@ -52,6 +57,23 @@ class FixedDepthwiseStep final : public Step {
   }
 
  private:
+  /// Which channels sum in 16 bits, and their weights. largest: what the sums of each reach.
+  void take_shorts(const std::vector<double>& largest) {
+    const std::size_t taps = static_cast<std::size_t>(windows_.taps());
+    for (std::size_t channel = 0; channel < largest.size(); ++channel) {
+      const int doublings = ending_.doublings.empty() ? 0 : ending_.doublings[channel];
+      const auto weights = weights_.begin() + static_cast<std::ptrdiff_t>(channel * taps);
+      // A weight beyond 16 bits sees no input but 0.
+      const bool fits = std::ldexp(largest[channel], doublings) <= static_cast<double>(kLargestShort) &&
+                        std::all_of(weights, weights + windows_.taps(), [doublings](float weight) {
+                          return std::ldexp(std::abs(weight), doublings) <= static_cast<float>(kLargestShort);
+                        });
+      in_shorts_[channel] = fits;
+      for (std::size_t i = channel * taps; fits && i < (channel + 1) * taps; ++i)
+        whole_[i] = static_cast<std::int16_t>(std::ldexp(weights_[i], doublings));
+    }
+  }
+
   void row(Buffers buffers, Size group, Size y, const Range& channels) const {
     const auto& kernels =
         kernels_.fixed_depthwise[place_of(kFixedDepthwiseTaps, windows_.kernel_x)][windows_.stride_x - 1];
@@ -62,9 +84,15 @@ class FixedDepthwiseStep final : public Step {
     work.output_channel = kShortsPerFloat * output_layout_.channel_floats();
     work.channels = channels.count();
     work.weights = weights_.data() + first * windows_.taps();
+    work.whole = whole_.data() + first * windows_.taps();
+    work.in_shorts = in_shorts_.data() + first;
     work.taps_y = windows_.kernel_y;
     work.finish.scale = ending_.scale.data() + first;
     work.finish.shift = ending_.shift.data() + first;
+    if (!ending_.factor.empty()) {
+      work.finish.offset = ending_.offset.data() + first;
+      work.finish.factor = ending_.factor.data() + first;
+    }
     work.finish.low = ending_.low;
     work.finish.high = ending_.high;
     for (const Range& columns : columns_) {
@@ -83,6 +111,8 @@ class FixedDepthwiseStep final : public Step {
   Layout input_layout_, output_layout_;
   FixedEnding ending_;
   std::vector<float> weights_;
+  std::vector<std::int16_t> whole_;
+  std::vector<std::uint8_t> in_shorts_;
   std::vector<Range> columns_;
 };
 
@@ -94,17 +124,19 @@ bool is_fixed_depthwise(const Convolution& convolution, const Image& input) {
          convolution.stride_x <= kMostFixedDepthwiseStep && place_of(kFixedDepthwiseTaps, convolution.kernel_x) >= 0;
 }
 
-double fixed_depthwise_cycles(const Convolution& convolution, const Layout& output) {
+double fixed_depthwise_cycles(const Convolution& convolution, const Layout& output, bool in_shorts) {
   const double vectors = static_cast<double>(output.groups() * output.tiling.vectors() * output.image.channels);
-  return vectors * (kCyclesPerTap * static_cast<double>(convolution.taps()) + kCyclesPerFinished);
+  const double taps = static_cast<double>(convolution.taps());
+  return vectors *
+         (in_shorts ? kCyclesPerShortTap * taps + kCyclesPerShort : kCyclesPerTap * taps + kCyclesPerFinished);
 }
 
-std::unique_ptr<Step> make_fixed_depthwise(const Kernels& kernels, const Convolution& convolution, int input,
-                                           const Layout& input_layout, int output, const Layout& output_layout,
-                                           const FixedEnding& ending, std::unique_ptr<const Surroundings> around,
-                                           int threads) {
-  return std::make_unique<FixedDepthwiseStep>(kernels, convolution, input, input_layout, output, output_layout, ending,
-                                              std::move(around), threads);
+std::unique_ptr<Step> make_fixed_depthwise(const Kernels& kernels, const Convolution& convolution,
+                                           const FixedLimits& inputs, int input, const Layout& input_layout, int output,
+                                           const Layout& output_layout, const FixedEnding& ending,
+                                           std::unique_ptr<const Surroundings> around, int threads) {
+  return std::make_unique<FixedDepthwiseStep>(kernels, convolution, inputs, input, input_layout, output, output_layout,
+                                              ending, std::move(around), threads);
 }
 
 }  // namespace netsurgery

@@ -314,6 +314,21 @@ class FixedPoolStep final : public Step {
 
 }  // namespace
 
+FixedEnding ending_of_channels(const FixedEnding& ending, const Range& channels) {
+  FixedEnding some = ending;
+  const auto keep = [&channels](auto& numbers) {
+    if (numbers.empty()) return;
+    numbers.erase(numbers.begin() + channels.end, numbers.end());
+    numbers.erase(numbers.begin(), numbers.begin() + channels.begin);
+  };
+  keep(some.scale);
+  keep(some.shift);
+  keep(some.offset);
+  keep(some.factor);
+  keep(some.doublings);
+  return some;
+}
+
 bool is_whole(const Constant& weight) {
   if (weight.form == Constant::Form::kPlanes) return false;
   return std::all_of(weight.values.begin(), weight.values.end(), [](float value) {

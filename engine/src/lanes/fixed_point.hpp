@@ -13,6 +13,7 @@
 #include "lanes/convolution.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/pooling.hpp"
+#include "lanes/ranges.hpp"
 
 namespace netsurgery {
 
@@ -33,6 +34,9 @@ struct FixedEnding {
   int residual_bits = 0, last_bits = 0;
 };
 
+/// That of some channels, which has no residual.
+FixedEnding ending_of_channels(const FixedEnding& ending, const Range& channels);
+
 /// True if all weights are 0 or ±2^k, 0 <= k <= kHighestPower.
 bool is_whole(const Constant& weight);
 /// The sums of magnitudes of each row's weights.
@@ -42,6 +46,9 @@ std::vector<double> sums_of_magnitudes(const Constant& weight);
 struct FixedLimits {
   double low = 0, high = 0;
 
+  static FixedLimits of(Size low, Size high) {
+    return {static_cast<double>(std::min<Size>(low, 0)), static_cast<double>(std::max<Size>(high, 0))};
+  }
   /// The largest magnitude of a sum of inputs with weights whose positive ones, and the others, have these sums.
   double reach(double positive, double negative) const {
     return std::max(positive * high - negative * low, negative * high - positive * low);

@@ -121,7 +121,7 @@ bool Planner::of_its_own(const Node& node) {
       return pool(node);
     case Operator::kAdaptiveAveragePool:
     case Operator::kMean:
-      return global_average(node);
+      return fixed_average(node) || global_average(node);
     case Operator::kResize:
       return repeated(node);
     case Operator::kConcat:

@@ -58,6 +58,20 @@ class Planner {
     Halo halo;
     double cycles = 0;  // infinite: there is no way
   };
+  /// What follows a node.
+  struct Ahead {
+    Windows windows;           // strides of the next ones that have some, multiplied; kernels of those right behind
+    bool needs_lanes = false;  // false: all that follows can go on in NumPy's order
+    double narrowest = 1;      // the value of fewest entries on the way there, as a share of the output
+  };
+  /// The layer that was drafted last, where it can be made for some channels alone: what it reads and writes. make:
+  /// those channels, from buffer kInput to kBetween of a ChannelBlock.
+  struct Expansion {
+    std::size_t drafts = 0;
+    int input = -1;
+    Place output;
+    std::function<std::unique_ptr<Step>(const Range&, const Layout& between)> make;
+  };
   /// Numbers k * 2^exponent, k a whole number from low to high.
   struct Grid {
     bool known = false;
@@ -123,6 +137,7 @@ class Planner {
   bool fixed_lanes(const Node& node, Convolution convolution, int input, const Image& from_image);
   bool fixed_depthwise(const Node& node);
   bool fixed_pool(const Node& node);
+  bool fixed_average(const Node& node);
   /// What is rounded where it is gathered, if nothing but vectors is made of it.
   bool rounded(const Node& node);
   /// Quantize of floats in vectors.
@@ -184,7 +199,8 @@ class Planner {
                 const std::function<double(const Layout&)>& cycles, bool fixed = false);
   /// The lanes of what will be added to a node's output, if that is known.
   bool residual_tiling(const Node& node, Tiling& tiling);
-  bool next_windows(const Node& node, Windows& next) const;
+  Ahead ahead_of(const Node& node) const;
+  void see_readers(int output, bool first, Ahead& ahead) const;
   bool goes_plain(int value) const;
   static bool is_wasteful(const Layout& layout, const Image& input, const Image& output);
   double following_cycles(const Node& node, const Layout& output) const;

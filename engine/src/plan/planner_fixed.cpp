@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lanes/fixed_average.hpp"
 #include "lanes/fixed_depthwise.hpp"
 #include "lanes/fixed_movement.hpp"
 #include "lanes/fixed_point.hpp"
@@ -18,6 +19,7 @@ namespace {
 
 constexpr double kDensest = 0.6;         // of whole weights: others are products that take every weight
 constexpr double kCyclesPerRounded = 8;  // of a vector
+constexpr double kCyclesPerSummed = 4;   // the same
 // Images in a vector, for layers of one output pixel: tiles beside it would be computed for nothing.
 constexpr Size kFewestForWholePictures = kShorts;
 constexpr Size kWidestHalo = 8;  // on a side
@@ -237,8 +239,7 @@ bool Planner::fixed_lanes(const Node& node, Convolution convolution, int input, 
   if (density(weight) > kDensest || !is_whole(weight)) return false;
   const std::vector<double> magnitudes = sums_of_magnitudes(weight);
   const double sums = *std::max_element(magnitudes.begin(), magnitudes.end()) * static_cast<double>(largest);
-  const FixedLimits limits{static_cast<double>(std::min<Size>(seen.low, 0)),
-                           static_cast<double>(std::max<Size>(seen.high, 0))};
+  const FixedLimits limits = FixedLimits::of(seen.low, seen.high);
   const std::vector<double> largest_sums = reaches(weight, limits);
   FixedEnding ending;
   if (sums >= kExact || !ending_of(graph_, *quantize, weight.rows, sums, seen.exponent, ending)) return false;
@@ -386,7 +387,11 @@ bool Planner::fixed_depthwise(const Node& node) {
       if (!(std::abs(shift) < static_cast<float>(kTooLarge))) return false;
     }
   }
-  const auto cycles = [&](const Layout& output) { return fixed_depthwise_cycles(convolution, output); };
+  const bool whole = is_whole(weight);
+  const FixedLimits limits = FixedLimits::of(seen.low, seen.high);
+  const std::vector<double> largest_sums = whole ? reaches(weight, limits) : std::vector<double>();
+  const bool in_shorts = whole && *std::max_element(largest_sums.begin(), largest_sums.end()) <= kLargestShort;
+  const auto cycles = [&](const Layout& output) { return fixed_depthwise_cycles(convolution, output, in_shorts); };
   const Choice choice = choose(node, convolution, input, from_image, to_image, options_.images, nullptr, cycles, true);
   const Layout estimated{from_image, choice.input, choice.halo};
   if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image) || !is_small(estimated)) return false;
@@ -395,6 +400,7 @@ bool Planner::fixed_depthwise(const Node& node) {
   done(*quantize);
   grids_[static_cast<std::size_t>(output)] = made;
   take_cuts(output, ending.low, ending.high);
+  if (whole) put_short_factors(ending, largest_sums);
   const bool pads = choice.halo.any() || convolution.sees_outside(from_image, to_image);
   const Place from = fixed_placed(choice, input, from_image, 0);
   const Place to = new_place(to_image, choice.output);
@@ -411,7 +417,7 @@ bool Planner::fixed_depthwise(const Node& node) {
       [=] {
         std::unique_ptr<Surroundings> around;
         if (lacks) around = make_fixed_surroundings(kernels_, from.buffer, layout(from.layout), choice.halo, 0, pads);
-        return make_fixed_depthwise(kernels_, convolution, from.buffer, layout(from.layout), to.buffer,
+        return make_fixed_depthwise(kernels_, convolution, limits, from.buffer, layout(from.layout), to.buffer,
                                     layout(to.layout), ending, std::move(around), options_.threads);
       },
       weight.kept * to_image.count * to_image.pixels());
@@ -437,6 +443,21 @@ bool Planner::fixed_pool(const Node& node) {
   draft(&node, "fixed pool", {from.buffer}, {to.buffer}, choice.cycles, [=] {
     return make_fixed_pool(kernels_, windows, from.buffer, layout(from.layout), to.buffer, layout(to.layout));
   });
+  return true;
+}
+
+bool Planner::fixed_average(const Node& node) {
+  const int input = node.inputs[0];
+  const Grid& grid = grids_[static_cast<std::size_t>(input)];
+  if (!averages_pictures(node) || value(input).fixed.empty()) return false;
+  if (!has_fixed_average(Image::of(shape(input)))) return false;
+  const Place from = value(input).fixed.front();
+  const double unit = std::ldexp(1.0, grid.exponent);
+  const int to = arena(product(shape(node.output)));
+  value(node.output).plain = to;
+  const double vectors = static_cast<double>(layout(from.layout).floats()) / kVector;
+  draft(&node, "fixed average", {from.buffer}, {to}, kCyclesPerSummed * vectors,
+        [=] { return make_fixed_average(kernels_, from.buffer, layout(from.layout), unit, to); });
   return true;
 }
 

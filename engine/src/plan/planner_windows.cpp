@@ -20,6 +20,7 @@ constexpr double kCyclesPerRepeated = 2.0;
 // of threads, one too: tiles decide in which order sums are taken, and results are the same for any number of threads.
 constexpr Size kSharers = 2;
 constexpr double kExchanged = 1.0;  // of the cost
+constexpr int kMostPassed = 8;      // convolutions, to the next that has strides
 
 /// How tiles of the output follow from tiles of the input along one axis; 0 if windows of a lane leave its tile's grid.
 Size output_tile(Size tiles, Size tile, Size stride, Size size, Size output_size) {
@@ -35,8 +36,8 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
   if (!fixed) images = std::min(images, kVector);
   Choice best;
   best.cycles = std::numeric_limits<double>::infinity();
-  Windows next;
-  const bool back_again = next_windows(node, next);
+  const Ahead ahead = ahead_of(node);
+  const Windows& next = ahead.windows;
   Halo around;  // what the next windows see beyond a tile: of volumes that is much, and more of one choice than of
                 // others
   around.front = around.back = next.kernel_z / 2;
@@ -50,8 +51,9 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
     const bool moves_again = (wanted && *wanted != to) || (to.tiles_z > 1 && to.depth % next.stride_z != 0) ||
                              (to.tiles_y > 1 && to.height % next.stride_y != 0) ||
                              (to.tiles_x > 1 && to.width % next.stride_x != 0);
-    if (moves_again && back_again) choice.cycles += scatter_cycles(output) + gather_cycles(output);
-    if (moves_again && !back_again) choice.cycles += scatter_cycles(output) / 2;  // rather than after the next step
+    if (moves_again)  // to other tiles, where the least lies; or to NumPy's order, rather than after the next step
+      choice.cycles += ahead.needs_lanes ? ahead.narrowest * (scatter_cycles(output) + gather_cycles(output))
+                                         : scatter_cycles(output) / 2;
     if (to.depth / next.stride_z * (to.height / next.stride_y) * output.groups() < kSharers)
       choice.cycles += kExchanged * cycles(output);
     if (choice.cycles < best.cycles) best = choice;
@@ -116,20 +118,38 @@ Planner::Place Planner::ready(const Node& node, const Choice& choice, int input,
   return place;
 }
 
-/// Strides of the next windows, multiplied: lanes survive those that divide their tiles. Of volumes also their kernels:
-/// how far windows reach that share pixels. False if all that follows can go on in NumPy's order.
-bool Planner::next_windows(const Node& node, Windows& next) const {
-  constexpr Size kBeyondTiles = Size{1} << 31;  // divides no tile, like every larger multiple; those would overflow
-  int output = node.output;
-  bool needs_lanes = false;
-  const auto goes_on = [&]() -> const Node* {
-    if (const Node* product = times_own_sigmoid(output)) return product;
+/// The windows that follow, and what goes on between: of volumes also their kernels, how far windows reach that share
+/// pixels. Convolutions without strides that are read alone are passed, up to the next that have some.
+Planner::Ahead Planner::ahead_of(const Node& node) const {
+  Ahead ahead;
+  const Size entries = product(shape(node.output));
+  Size fewest = entries;
+  const Node* passed = &node;
+  for (int convolutions = 0; passed && convolutions < kMostPassed; ++convolutions) {
+    int output = passed->output;
+    const auto goes_on = [&]() -> const Node* {
+      if (const Node* product = times_own_sigmoid(output)) return product;
+      const Node* reader = only_reader(output);
+      const bool stays = reader && (reader->op == Operator::kAdd || reader->op == Operator::kDepthToSpace ||
+                                    reader->op == Operator::kQuantize);
+      return stays || (reader && is_entrywise(reader->op)) ? reader : nullptr;
+    };
+    while (const Node* reader = goes_on()) output = reader->output;
+    fewest = std::min(fewest, product(shape(output)));
+    see_readers(output, convolutions == 0, ahead);
     const Node* reader = only_reader(output);
-    const bool stays = reader && (reader->op == Operator::kAdd || reader->op == Operator::kDepthToSpace ||
-                                  reader->op == Operator::kQuantize);
-    return stays || (reader && is_entrywise(reader->op)) ? reader : nullptr;
-  };
-  while (const Node* reader = goes_on()) output = reader->output;
+    const Windows& seen = ahead.windows;
+    const bool strides = seen.stride_z > 1 || seen.stride_y > 1 || seen.stride_x > 1;
+    passed = reader && reader->op == Operator::kConv && !strides ? reader : nullptr;
+  }
+  ahead.narrowest = static_cast<double>(fewest) / static_cast<double>(std::max<Size>(entries, 1));
+  return ahead;
+}
+
+/// Strides of the windows that read a value, multiplied: lanes survive those that divide their tiles.
+void Planner::see_readers(int output, bool first, Ahead& ahead) const {
+  constexpr Size kBeyondTiles = Size{1} << 31;  // divides no tile, like every larger multiple; those would overflow
+  Windows& next = ahead.windows;
   for (const Node* reader : readers_[static_cast<std::size_t>(output)]) {
     if (reader->op != Operator::kConv && reader->op != Operator::kMaxPool && reader->op != Operator::kAveragePool)
       continue;
@@ -142,6 +162,7 @@ bool Planner::next_windows(const Node& node, Windows& next) const {
     multiply(next.stride_x, 0);
     multiply(next.stride_y, 1);
     multiply(next.stride_z, 2);
+    if (!first) continue;
     if (strides.size() == 3) {
       const Size* const kernel = reader->op == Operator::kConv
                                      ? graph_.constant(reader->inputs[1]).shape.data() + 2
@@ -155,9 +176,8 @@ bool Planner::next_windows(const Node& node, Windows& next) const {
       reach(next.kernel_y, seen.reach_y(), seen.stride_y, image.height);
       reach(next.kernel_x, seen.reach_x(), seen.stride_x, image.width);
     }
-    needs_lanes = needs_lanes || reader->op == Operator::kConv || !goes_plain(reader->output);
+    ahead.needs_lanes = ahead.needs_lanes || reader->op == Operator::kConv || !goes_plain(reader->output);
   }
-  return needs_lanes;
 }
 
 /// True if tiles and halos reach so far beyond the picture that its memory is no measure for theirs: strides and
