@@ -173,7 +173,9 @@ struct Axes {
   Size depth, height, width;
 };
 
-Case case_of(const Axes& tile, Size stride, int highest, Size largest, bool groups) {
+/// inputs, outputs: of each group; 0: a few.
+Case case_of(const Axes& tile, Size stride, int highest, Size largest, bool groups, Size inputs = 0,
+             Size outputs_of_group = 0) {
   Case made;
   Convolution& convolution = made.convolution;
   const bool volume = tile.depth > 1;
@@ -187,7 +189,8 @@ Case case_of(const Axes& tile, Size stride, int highest, Size largest, bool grou
   convolution.pad_left = any(0, convolution.kernel_x - 1);
   convolution.pad_above = any(0, convolution.kernel_y - 1);
   convolution.groups = groups ? any(2, 3) : 1;
-  const Size channels = groups ? any(1, 2) : any(1, 9), outputs = convolution.groups * any(1, 5);
+  const Size channels = inputs > 0 ? inputs : groups ? any(1, 2) : any(1, 9);
+  const Size outputs = convolution.groups * (outputs_of_group > 0 ? outputs_of_group : any(1, 5));
   made.weight = weight_of(outputs, channels * convolution.taps(), highest, largest, one_in(2));
 
   const Size images = std::array<Size, 3>{32, 8, 1}[static_cast<std::size_t>(any(0, 2))];
@@ -247,11 +250,14 @@ FixedEnding ending_of(const Case& made, Size largest, bool residual) {
   return ending;
 }
 
-FixedLimits limits_of(Size largest) { return {-static_cast<double>(largest), static_cast<double>(largest)}; }
+FixedLimits limits_of(Size largest, bool from_zero = false) {
+  return FixedLimits::of(from_zero ? 0 : -largest, largest);
+}
 
 /// Everything at its extremes; and in each lane what one window sees, with the signs that make one row's sum largest.
-void fill_against(const Case& made, Size largest, Lanes& x) {
-  for (Short& one : x) one = static_cast<Short>(one_in(3) ? any(-largest, largest) : one_in(2) ? largest : -largest);
+void fill_against(const Case& made, Size largest, Lanes& x, bool from_zero = false) {
+  const Size least = from_zero ? 0 : -largest;
+  for (Short& one : x) one = static_cast<Short>(one_in(3) ? any(least, largest) : one_in(2) ? largest : least);
   for (Size group = 0; group < x.layout().groups(); ++group)
     for (Size lane = 0; lane < kShorts; ++lane) {
       const Size row = lane % made.weight.constant.rows;
@@ -261,22 +267,22 @@ void fill_against(const Case& made, Size largest, Lanes& x) {
         const float value = made.weight.at(row, i);
         if (value == 0.0f) continue;
         const bool up = (value > 0) == (group + lane / made.weight.constant.rows % 2 == 0);
-        made.seen(x, group, z, y, column, row, i)[lane] = static_cast<Short>(up ? largest : -largest);
+        made.seen(x, group, z, y, column, row, i)[lane] = static_cast<Short>(up ? largest : least);
       }
     }
 }
 
 void check_convolution(const Kernels& kernels, Case& made, Size largest, FixedEnding ending, int threads,
-                       Size largest_added = 32767) {
+                       Size largest_added = 32767, bool from_zero = false) {
   made.convolution.weight = &made.weight.constant;
   Lanes x(made.input), y(made.output), added(made.residual);
-  fill_against(made, largest, x);
+  fill_against(made, largest, x, from_zero);
   for (Short& one : added) one = static_cast<Short>(any(-largest_added, largest_added));
   ending.residual_layout = made.residual;
   CHECK(is_whole(made.weight.constant));
   CHECK(fixed_offsets_fit(made.convolution, made.input));
-  run(*make_fixed_convolution(kernels, made.convolution, limits_of(largest), 0, made.input, 1, made.output, ending,
-                              threads),
+  run(*make_fixed_convolution(kernels, made.convolution, limits_of(largest, from_zero), 0, made.input, 1, made.output,
+                              ending, threads),
       {x.buffer(), y.buffer(), added.buffer()});
   for_each_vector(made.output, [&](Size group, Size z, Size row, Size channel, Size column) {
     Short* given = y.at(group, z, row, channel, column);
@@ -446,6 +452,16 @@ void sums_are_exact_across_blocks_of_channels(const Kernels& kernels) {
       made.output = made.residual = layout_of(image, made.input.tiling);
       check_convolution(kernels, made, largest, ending_of(made, largest, one_in(2)), static_cast<int>(any(1, 4)));
     }
+}
+
+/// Of layers whose inputs are made bytes of first: from 0 to 255, many, and seen by many outputs.
+void sums_of_bytes_are_exact(const Kernels& kernels) {
+  for (int repeat = 0; repeat < 24; ++repeat) {
+    const bool volume = one_in(4);
+    const Axes tile{volume ? any(2, 3) : 1, any(1, 3), any(1, 9)};
+    Case made = case_of(tile, any(1, 3), static_cast<int>(any(0, 6)), 255, false, any(50, 90), any(20, 40));
+    check_convolution(kernels, made, 255, ending_of(made, 255, one_in(2)), static_cast<int>(any(1, 4)), 32767, true);
+  }
 }
 
 /// One output of one channel's single input times 1, so that the sum is any number that we like.
@@ -718,6 +734,7 @@ int main() {
     sums_are_exact_in_strips_of_every_shape_and_stride(kernels);
     sums_are_exact_whatever_the_bounds(kernels);
     sums_are_exact_across_blocks_of_channels(kernels);
+    sums_of_bytes_are_exact(kernels);
     sums_that_16_bits_finish_are_those_that_floats_finish(kernels);
     depthwise_sums_are_exact(kernels);
     products_and_sums_round_one_after_the_other(kernels);

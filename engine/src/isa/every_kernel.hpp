@@ -55,9 +55,10 @@ constexpr void put_strips(Kernels& table) {
     sparse[1] = sparse_strip<kRows, kColumns, 2>;
     sparse[2] = sparse_strip<kRows, kColumns, 0>;
     auto& fixed = table.fixed[kRows - 1][kColumns - 1];
-    fixed[0] = fixed_strip<kRows, kColumns, 1>;
-    fixed[1] = fixed_strip<kRows, kColumns, 2>;
-    fixed[2] = fixed_strip<kRows, kColumns, 0>;
+    fixed[0] = fixed_strip<std::int16_t, kRows, kColumns, 1>;
+    fixed[1] = fixed_strip<std::int16_t, kRows, kColumns, 2>;
+    fixed[2] = fixed_strip<std::int16_t, kRows, kColumns, 0>;
+    table.fixed_bytes[kRows - 1][kColumns - 1] = fixed_strip<std::uint8_t, kRows, kColumns, 1>;
     if constexpr (kRows == 1) {
       table.fixed_depthwise[0][0][kColumns - 1] = fixed_depthwise<kFixedDepthwiseTaps[0], 1, kColumns>;
       table.fixed_depthwise[0][1][kColumns - 1] = fixed_depthwise<kFixedDepthwiseTaps[0], 2, kColumns>;
@@ -140,6 +141,7 @@ constexpr Kernels table(Instructions instructions) {
   made.gru_cells = gru_cells;
   made.rnn_cells = rnn_cells;
   made.fixed_shuffle = fixed_shuffle;
+  made.pack_bytes = pack_bytes;
   made.fixed_pool = fixed_pool;
   made.fixed_sum_lanes = fixed_sum_lanes;
   made.fixed_separate = fixed_separate;

@@ -62,12 +62,13 @@ struct ShortSums {
 
 /// take(sum, next(), input) for the next `count` inputs of a strip. kStep: vectors from one window to the next, 0 if
 /// only the strip knows.
-template <int kRows, int kColumns, int kStep, class Next, class Take>
+template <class Number, int kRows, int kColumns, int kStep, class Next, class Take>
 NETSURGERY_INLINE void for_inputs(ShortSums<kRows, kColumns>& sums, FixedStrip& strip, std::ptrdiff_t count,
                                   Next&& next, Take&& take) {
   const std::ptrdiff_t step = kStep ? kStep * kShorts : strip.input_column;
   for (std::ptrdiff_t i = 0; i < count; ++i) {
-    const std::int16_t* input = strip.input + static_cast<std::size_t>(strip.vectors[i]) * kShorts;
+    const Number* input =
+        static_cast<const Number*>(strip.input) + static_cast<std::size_t>(strip.vectors[i]) * kShorts;
     const auto own = next();
     for (int r = 0; r < kRows; ++r)
       for (int c = 0; c < kColumns; ++c) take(sums.at[r][c], own, input + r * strip.input_row + c * step);
@@ -76,7 +77,7 @@ NETSURGERY_INLINE void for_inputs(ShortSums<kRows, kColumns>& sums, FixedStrip& 
 }
 
 /// The sums of one part: s = 2 s + (what is added) - (what is taken away), from the highest exponent on.
-template <int kRows, int kColumns, int kStep>
+template <class Number, int kRows, int kColumns, int kStep>
 NETSURGERY_INLINE void sum_levels(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
   const int levels = *strip.runs++;
   for (int level = 0; level < levels; ++level) {
@@ -85,22 +86,22 @@ NETSURGERY_INLINE void sum_levels(ShortSums<kRows, kColumns>& sums, FixedStrip& 
         for (auto& one : row) add_twice(one);
     const auto alike = [] { return 1; };
     const std::ptrdiff_t plus = *strip.runs++, minus = *strip.runs++;
-    for_inputs<kRows, kColumns, kStep>(sums, strip, plus, alike,
-                                       [](Shorts& sum, int, const std::int16_t* at) { add_to(sum, at); });
-    for_inputs<kRows, kColumns, kStep>(sums, strip, minus, alike,
-                                       [](Shorts& sum, int, const std::int16_t* at) { take_from(sum, at); });
+    for_inputs<Number, kRows, kColumns, kStep>(sums, strip, plus, alike,
+                                               [](Shorts& sum, int, const Number* at) { add_to(sum, at); });
+    for_inputs<Number, kRows, kColumns, kStep>(sums, strip, minus, alike,
+                                               [](Shorts& sum, int, const Number* at) { take_from(sum, at); });
   }
 }
 
 /// The sum of a channel's products.
-template <int kRows, int kColumns, int kStep>
+template <class Number, int kRows, int kColumns, int kStep>
 NETSURGERY_INLINE void sum_products(ShortSums<kRows, kColumns>& sums, FixedStrip& strip) {
   const std::ptrdiff_t count = *strip.runs++;
   const std::uint8_t* power = strip.powers;
   strip.powers += count;
-  for_inputs<kRows, kColumns, kStep>(
+  for_inputs<Number, kRows, kColumns, kStep>(
       sums, strip, count, [&power] { return kSignedPowers[*power++] - NativeShorts{}; },
-      [](Shorts& sum, const NativeShorts& factor, const std::int16_t* at) { add_product(sum, factor, at); });
+      [](Shorts& sum, const NativeShorts& factor, const Number* at) { add_product(sum, factor, at); });
 }
 
 /// Finished sums of an output channel: total_of(r, c, sums) gives the native vectors of 32 bits of one vector.
@@ -162,7 +163,7 @@ NETSURGERY_INLINE void fetch_residual(const FixedStrip& strip, std::ptrdiff_t ch
 }
 
 /// A channel whose sums stay within 16 bits: those of earlier blocks lie in the output.
-template <int kRows, int kColumns, int kStep>
+template <class Number, int kRows, int kColumns, int kStep>
 NETSURGERY_INLINE void short_channel(FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output, bool multiplies) {
   if (*strip.runs == 0 && !strip.begins && !strip.finishes) {
     ++strip.runs;
@@ -172,9 +173,9 @@ NETSURGERY_INLINE void short_channel(FixedStrip& strip, std::ptrdiff_t channel, 
   for (auto& row : sums.at)
     for (auto& one : row) one = no_shorts();
   if (multiplies)
-    sum_products<kRows, kColumns, kStep>(sums, strip);
+    sum_products<Number, kRows, kColumns, kStep>(sums, strip);
   else
-    sum_levels<kRows, kColumns, kStep>(sums, strip);
+    sum_levels<Number, kRows, kColumns, kStep>(sums, strip);
   if (!strip.begins)
     for (int r = 0; r < kRows; ++r)
       for (int c = 0; c < kColumns; ++c) add_to(sums.at[r][c], output + r * strip.output_row + c * kShorts);
@@ -191,7 +192,7 @@ NETSURGERY_INLINE void short_channel(FixedStrip& strip, std::ptrdiff_t channel, 
 }
 
 /// A channel whose sums have 32 bits.
-template <int kRows, int kColumns, int kStep>
+template <class Number, int kRows, int kColumns, int kStep>
 NETSURGERY_INLINE void wide_channel(FixedStrip& strip, std::ptrdiff_t channel, std::int16_t* output, int parts) {
   NativeInts* wide = reinterpret_cast<NativeInts*>(strip.wide);
   for (int part = 0; part < parts; ++part) {
@@ -199,7 +200,7 @@ NETSURGERY_INLINE void wide_channel(FixedStrip& strip, std::ptrdiff_t channel, s
     ShortSums<kRows, kColumns> sums;
     for (auto& row : sums.at)
       for (auto& one : row) one = no_shorts();
-    sum_levels<kRows, kColumns, kStep>(sums, strip);
+    sum_levels<Number, kRows, kColumns, kStep>(sums, strip);
     for (int r = 0; r < kRows; ++r)
       for (int c = 0; c < kColumns; ++c) {
         NativeInts* total = wide + (r * kColumns + c) * kIntParts;
@@ -216,7 +217,8 @@ NETSURGERY_INLINE void wide_channel(FixedStrip& strip, std::ptrdiff_t channel, s
   if (!strip.begins || !strip.finishes) strip.wide += kRows * kColumns * kShorts;
 }
 
-template <int kRows, int kColumns, int kStep>
+/// Number: of 16 bits, or a byte.
+template <class Number, int kRows, int kColumns, int kStep>
 static void fixed_strip(const FixedStrip& given) {
   FixedStrip strip = given;
   std::int16_t* output = strip.output;
@@ -225,10 +227,25 @@ static void fixed_strip(const FixedStrip& given) {
     if (adds) fetch_residual<kRows, kColumns>(strip, channel + 1);
     const std::uint16_t parts = *strip.runs++;
     if (parts == kOneShort || parts == kMultiplied)
-      short_channel<kRows, kColumns, kStep>(strip, channel, output, parts == kMultiplied);
+      short_channel<Number, kRows, kColumns, kStep>(strip, channel, output, parts == kMultiplied);
     else
-      wide_channel<kRows, kColumns, kStep>(strip, channel, output, parts);
+      wide_channel<Number, kRows, kColumns, kStep>(strip, channel, output, parts);
   }
+}
+
+static void pack_bytes(const FixedBytes& given) {
+  const FixedBytes work = given;
+  for (std::ptrdiff_t c = 0; c < work.channels; ++c)
+    for (std::ptrdiff_t z = 0; z < work.slices; ++z)
+      for (std::ptrdiff_t y = 0; y < work.rows; ++y) {
+        const std::int16_t* input = work.input + c * work.channel + z * work.slice + y * work.row;
+        std::uint8_t* row = work.bytes + (c * work.bytes_channel + z * work.bytes_slice + y * work.bytes_row) * kShorts;
+        for (std::ptrdiff_t phase = 0; phase < work.phases; ++phase, row += work.bytes_phase * kShorts) {
+          std::uint8_t* bytes = row;
+          for (std::ptrdiff_t x = phase; x < work.columns; x += work.stride, bytes += kShorts)
+            store_bytes(bytes, load_shorts(input + x * kShorts));
+        }
+      }
 }
 
 }  // namespace NETSURGERY_SET

@@ -152,7 +152,7 @@ alignas(64) constexpr std::int16_t kSignedPowers[] = {
 /// A strip of rows x columns vectors of output of some output channels, of whole numbers of 16 bits. Strides are in
 /// those.
 struct FixedStrip {
-  const std::int16_t* input;  // where the first window of the strip begins
+  const void* input;  // where the first window of the strip begins: numbers of 16 bits, or bytes of FixedBytes
   std::ptrdiff_t input_row, input_column;
   std::int16_t* output;
   std::ptrdiff_t output_channel, output_row;
@@ -172,6 +172,17 @@ struct FixedStrip {
   std::int32_t* wide;
   bool begins, finishes;
   FixedFinish finish;
+};
+
+/// What the windows of a strip see of some channels, of numbers from 0 to 255, as bytes: half as much to fetch for
+/// whoever reads it often. Strides of the input are in whole numbers of 16 bits, of the bytes in vectors.
+struct FixedBytes {
+  const std::int16_t* input;
+  std::ptrdiff_t channel, slice, row;
+  std::ptrdiff_t channels, slices, rows, columns;
+  std::ptrdiff_t phases, stride;  // column c, of phase c % stride, is the c / stride-th of it
+  std::uint8_t* bytes;            // aligned
+  std::ptrdiff_t bytes_channel, bytes_slice, bytes_row, bytes_phase;
 };
 
 /// Some neighbouring vectors of output of channels that each see one input channel, with weights of any kind: sums of
@@ -627,6 +638,9 @@ struct Kernels {
   void (*sparse[kMostStripRows][kMostStripColumns][kStripSteps])(const SparseStrip&);
   /// As `sparse`, of whole numbers.
   void (*fixed[kMostStripRows][kMostStripColumns][kStripSteps])(const FixedStrip&);
+  /// Of bytes, whose input_column is 32.
+  void (*fixed_bytes[kMostStripRows][kMostStripColumns])(const FixedStrip&);
+  void (*pack_bytes)(const FixedBytes&);
   /// By kDepthwiseTaps, columns from one window to the next - 1, columns that are computed together - 1.
   void (*depthwise[3][kMostDepthwiseStep][kMostDepthwiseColumns])(const DepthwiseChannels&);
   double turning_cycles;  // of 16 channels: for 16 of their vectors to become lanes, or back

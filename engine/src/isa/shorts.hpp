@@ -18,6 +18,8 @@ typedef std::int16_t NativeShorts __attribute__((vector_size(kNativeBytes), may_
 typedef std::uint16_t UnsignedShorts __attribute__((vector_size(kNativeBytes), may_alias));  // which may wrap
 typedef std::int16_t HalfShorts __attribute__((vector_size(kNativeBytes / 2), may_alias));
 
+typedef std::uint8_t HalfBytes __attribute__((vector_size(kNativeBytes / 2), may_alias));
+
 constexpr int kShortsInPart = kNativeBytes / 2;
 constexpr int kIntParts = 2 * kParts;  // of native vectors of 32 bits, for all lanes of a vector of 16
 
@@ -42,16 +44,52 @@ NETSURGERY_INLINE void store_shorts(std::int16_t* at, const Shorts& v) {
   for (int i = 0; i < kParts; ++i) reinterpret_cast<NativeShorts*>(at)[i] = v.part[i];
 }
 
-NETSURGERY_INLINE void add_to(Shorts& sum, const std::int16_t* at) {
-  for (int i = 0; i < kParts; ++i) sum.part[i] += reinterpret_cast<const NativeShorts*>(at)[i];
+NETSURGERY_INLINE NativeShorts part_at(const std::int16_t* at, int part) {
+  return reinterpret_cast<const NativeShorts*>(at)[part];
 }
 
-NETSURGERY_INLINE void take_from(Shorts& sum, const std::int16_t* at) {
-  for (int i = 0; i < kParts; ++i) sum.part[i] -= reinterpret_cast<const NativeShorts*>(at)[i];
+/// Of bytes.
+NETSURGERY_INLINE NativeShorts part_at(const std::uint8_t* at, int part) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<NativeShorts>(
+      _mm512_cvtepu8_epi16(_mm256_load_si256(reinterpret_cast<const __m256i*>(at) + part)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<NativeShorts>(
+      _mm256_cvtepu8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(at) + part)));
+#else
+  return __builtin_convertvector(reinterpret_cast<const HalfBytes*>(at)[part], NativeShorts);
+#endif
 }
 
-NETSURGERY_INLINE void add_product(Shorts& sum, const NativeShorts& factor, const std::int16_t* at) {
-  for (int i = 0; i < kParts; ++i) sum.part[i] += factor * reinterpret_cast<const NativeShorts*>(at)[i];
+/// As bytes, which they fit.
+NETSURGERY_INLINE void store_bytes(std::uint8_t* at, const Shorts& v) {
+  for (int i = 0; i < kParts; ++i) {
+#if defined(__AVX512F__)
+    _mm256_store_si256(reinterpret_cast<__m256i*>(at) + i,
+                       _mm512_cvtepi16_epi8(reinterpret_cast<const __m512i&>(v.part[i])));
+#elif defined(__AVX2__)
+    const __m256i all = reinterpret_cast<const __m256i&>(v.part[i]);
+    _mm_store_si128(reinterpret_cast<__m128i*>(at) + i,
+                    _mm_packus_epi16(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1)));
+#else
+    reinterpret_cast<HalfBytes*>(at)[i] = __builtin_convertvector(v.part[i], HalfBytes);
+#endif
+  }
+}
+
+template <class Number>
+NETSURGERY_INLINE void add_to(Shorts& sum, const Number* at) {
+  for (int i = 0; i < kParts; ++i) sum.part[i] += part_at(at, i);
+}
+
+template <class Number>
+NETSURGERY_INLINE void take_from(Shorts& sum, const Number* at) {
+  for (int i = 0; i < kParts; ++i) sum.part[i] -= part_at(at, i);
+}
+
+template <class Number>
+NETSURGERY_INLINE void add_product(Shorts& sum, const NativeShorts& factor, const Number* at) {
+  for (int i = 0; i < kParts; ++i) sum.part[i] += factor * part_at(at, i);
 }
 
 NETSURGERY_INLINE void add_twice(Shorts& sum) {

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "lanes/pieces.hpp"
 #include "lanes/ranges.hpp"
+#include "lanes/seen_bytes.hpp"
 
 namespace netsurgery {
 namespace {
@@ -18,9 +19,16 @@ constexpr double kCyclesPerFinished = 9;       // of a vector
 constexpr double kCyclesPerShort = 3;          // the same in 16 bits
 constexpr Size kBlockBytes = 96 * 1024;        // of inputs of a block: with smaller ones, more sums are taken up again
 constexpr double kLeastPerBlock = 16;  // connections of an output channel in a block, to pay for adding its sums
-constexpr Size kFewProducts = 512;     // of vectors, of an output channel: runs of a few connections end too often
-constexpr Size kChannelsAtOnce = 64;   // whose sums of 32 bits are kept between blocks
+constexpr Size kByteBlockBytes =
+    256 * 1024;  // the same where inputs are bytes: the second cache gives them fast enough
+// Of vectors, of an output channel: runs of a few connections end too often. Bytes take longer to multiply than to add.
+constexpr Size kFewProducts = 512, kFewProductsOfBytes = 100;
+constexpr Size kChannelsAtOnce = 64;  // whose sums of 32 bits are kept between blocks
 constexpr Size kVectorBytes = kShorts * static_cast<Size>(sizeof(std::int16_t));
+// Inputs of a strip that the first cache holds needn't be bytes; nor those that few outputs see.
+constexpr Size kFirstCacheBytes = 24 * 1024;
+constexpr double kFewestUses = 8;
+constexpr double kLargestByte = 255;
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
 
@@ -45,14 +53,16 @@ class FixedConvolution final : public Step {
         output_layout_(output_layout),
         ending_(ending),
         strips_(strips_of(convolution, output_layout.tiling, kernels.most_vectors)),
-        vectors_of_strip_(strips_.slices.back().count() * strips_.rows.back().count() *
-                          strips_.columns.back().count()) {
-    const std::vector<Range> cuts_of_channels = channels_of_blocks(convolution);
+        vectors_of_strip_(strips_.slices.back().count() * strips_.rows.back().count() * strips_.columns.back().count()),
+        seen_(convolution, strips_) {
     const std::vector<double> largest = reaches(*convolution.weight, inputs);
     for (const double sum : largest) short_.push_back(sum <= static_cast<double>(kLargestShort));
     all_short_ = std::all_of(short_.begin(), short_.end(), [](bool one) { return one; });
+    in_bytes_ = pays_as_bytes(convolution, inputs);
+    const std::vector<Range> cuts_of_channels = channels_of_blocks(convolution);
     for (const Range& channels : cuts_of_channels) {
       Block block;
+      block.channels = channels;
       block.begins = channels.begin == 0;
       block.finishes = channels.end == cuts_of_channels.back().end;
       fill(block, convolution, channels, inputs);
@@ -66,7 +76,9 @@ class FixedConvolution final : public Step {
   Size pieces() const override { return rows_of_strips() * static_cast<Size>(parts_.size()); }
 
   Size scratch() const override {
-    return kernels_.most_vectors * kShorts * (blocks_.size() == 1 || all_short_ ? 1 : kChannelsAtOnce);
+    Size most = 0;  // channels of a block
+    for (const Block& block : blocks_) most = std::max(most, block.channels.count());
+    return sums_floats() + (in_bytes_ ? most * seen_.vectors() * kShorts / static_cast<Size>(sizeof(float)) : 0);
   }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
@@ -77,7 +89,7 @@ class FixedConvolution final : public Step {
       rest /= static_cast<Size>(strips_.rows.size());
       const Range& slices = strips_.slices[static_cast<std::size_t>(rest % static_cast<Size>(strips_.slices.size()))];
       rest /= static_cast<Size>(strips_.slices.size());
-      const Size at_once = blocks_.size() == 1 || all_short_ ? outputs.count() : kChannelsAtOnce;
+      const Size at_once = keeps_sums() ? kept_channels() : outputs.count();
       for (const Range& columns : strips_.columns)
         for (Size first = outputs.begin; first < outputs.end; first += at_once)
           strip(buffers, rest, slices, rows, columns, {first, std::min(first + at_once, outputs.end)}, scratch);
@@ -90,19 +102,39 @@ class FixedConvolution final : public Step {
   };
   /// Some input channels, or all of them: whatever stays in a near cache while all outputs see it.
   struct Block {
+    Range channels{0, 0};                 // of the input
     bool begins = true, finishes = true;  // sums
     std::vector<std::uint16_t> vectors, runs;
     std::vector<std::uint8_t> powers;
     std::vector<Start> starts;  // of each output channel, in all of them
   };
+  /// True if sums of 32 bits are kept between blocks.
+  bool keeps_sums() const { return blocks_.size() > 1 && !all_short_; }
+  Size kept_channels() const { return kChannelsAtOnce * kernels_.most_vectors / vectors_of_strip_; }
+  Size sums_floats() const { return kernels_.most_vectors * kShorts * (keeps_sums() ? kChannelsAtOnce : 1); }
+
+  /// True if strips first make bytes of what their windows see: many outputs see each, and more than a near cache
+  /// holds.
+  bool pays_as_bytes(const Convolution& convolution, const FixedLimits& inputs) const {
+    if (inputs.low < 0 || inputs.high > kLargestByte || convolution.groups > 1) return false;
+    const Size channels = input_layout_.image.channels;
+    const double together = static_cast<double>(all_short_ ? outputs_ : std::min(outputs_, kept_channels()));
+    const double uses = static_cast<double>(convolution.weight->kept * vectors_of_strip_) * together /
+                        static_cast<double>(outputs_ * channels * seen_.vectors());
+    return uses >= kFewestUses && channels * seen_.vectors() * kVectorBytes > kFirstCacheBytes;
+  }
+
   /// Of a layer without groups; others see few channels at once.
   std::vector<Range> channels_of_blocks(const Convolution& convolution) const {
     const Size channels = input_layout_.image.channels;
     if (convolution.groups > 1) return {{0, channels}};
     const double each = static_cast<double>(convolution.weight->kept) / static_cast<double>(outputs_ * channels);
-    const Size by_cache = std::max<Size>(1, kBlockBytes / (vectors_seen(convolution, strips_) * kVectorBytes));
+    const Size by_cache = in_bytes_ ? kByteBlockBytes / (seen_.vectors() * kVectorBytes / 2)
+                                    : kBlockBytes / (vectors_seen(convolution, strips_) * kVectorBytes);
     const Size by_work = static_cast<Size>(kLeastPerBlock / std::max(each, 1e-9));
-    return parts(channels, std::max(by_cache, std::min(by_work, channels)));
+    const Size most = in_bytes_ ? std::numeric_limits<std::uint16_t>::max() / seen_.vectors() : channels;  // of offsets
+    return parts(channels,
+                 std::clamp(std::max(by_cache, std::min(by_work, channels)), Size{1}, std::max<Size>(most, 1)));
   }
 
   void fill(Block& block, const Convolution& convolution, const Range& channels, const FixedLimits& inputs) const {
@@ -114,7 +146,8 @@ class FixedConvolution final : public Step {
       std::vector<Connection> connections;
       for_each_weight(*convolution.weight, row, columns, [&](Size column, float value) {
         const Size place = row / of_group * group_floats + input_offset(convolution, input_layout_, column);
-        connections.push_back({place / kVector, std::ilogb(value), value < 0});
+        const Size byte_place = (column / taps - channels.begin) * seen_.vectors() + seen_.tap(column % taps);
+        connections.push_back({in_bytes_ ? byte_place : place / kVector, std::ilogb(value), value < 0});
       });
       block.starts.push_back({static_cast<std::uint32_t>(block.vectors.size()),
                               static_cast<std::uint32_t>(block.runs.size()),
@@ -136,7 +169,8 @@ class FixedConvolution final : public Step {
   /// Connections of a row whose sums stay within 16 bits. doublings: of a sum that is small enough for them.
   void put_short(Block& block, const std::vector<Connection>& connections, int doublings) const {
     const Size work = static_cast<Size>(connections.size()) * vectors_of_strip_;
-    if (!connections.empty() && work <= kFewProducts && connections.front().exponent + doublings < kShortPowers) {
+    const Size few = in_bytes_ ? kFewProductsOfBytes : kFewProducts;
+    if (!connections.empty() && work <= few && connections.front().exponent + doublings < kShortPowers) {
       block.runs.push_back(kMultiplied);
       block.runs.push_back(static_cast<std::uint16_t>(connections.size()));
       for (const Connection& connection : connections) {
@@ -218,9 +252,17 @@ class FixedConvolution final : public Step {
       return kShortsPerFloat * (behind ? layout.slice_floats() : layout.row_floats());
     };
     FixedStrip strip{};
-    strip.input = shorts(buffers[input_] + windows_.begin(input_layout_, group, z, y, x));
-    strip.input_row = (behind ? windows_.stride_z : windows_.stride_y) * row_of(input_layout_);
-    strip.input_column = windows_.stride_x * kShorts;
+    const std::int16_t* input = shorts(buffers[input_] + windows_.begin(input_layout_, group, z, y, x));
+    std::uint8_t* const bytes = reinterpret_cast<std::uint8_t*>(scratch + sums_floats());
+    if (in_bytes_) {
+      strip.input = bytes;
+      strip.input_row = (behind ? seen_.slice_step() : seen_.row_step()) * kShorts;
+      strip.input_column = kShorts;
+    } else {
+      strip.input = input;
+      strip.input_row = (behind ? windows_.stride_z : windows_.stride_y) * row_of(input_layout_);
+      strip.input_column = windows_.stride_x * kShorts;
+    }
     strip.output = shorts(buffers[output_] + output_layout_.at(group, z, y, outputs.begin, x));
     strip.output_channel = kShortsPerFloat * output_layout_.channel_floats();
     strip.output_row = row_of(output_layout_);
@@ -246,8 +288,14 @@ class FixedConvolution final : public Step {
       strip.finish.last_low = ending_.last_low;
       strip.finish.last_high = ending_.last_high;
     }
-    const auto kernel = kernels_.fixed[height - 1][width - 1][step];
+    const auto kernel =
+        in_bytes_ ? kernels_.fixed_bytes[height - 1][width - 1] : kernels_.fixed[height - 1][width - 1][step];
     for (const Block& block : blocks_) {
+      if (in_bytes_) {
+        const Size begin = kShortsPerFloat * block.channels.begin * input_layout_.channel_floats();
+        kernels_.pack_bytes(seen_.packing(input_layout_, input + begin, block.channels.count(), slices.count(),
+                                          rows.count(), columns.count(), bytes));
+      }
       const Start& start = block.starts[static_cast<std::size_t>(outputs.begin)];
       strip.begins = block.begins;
       strip.finishes = block.finishes;
@@ -270,6 +318,8 @@ class FixedConvolution final : public Step {
   std::vector<Block> blocks_;
   std::vector<bool> short_;  // of each output channel: its sums have 16 bits
   bool all_short_ = false;
+  SeenBytes seen_;
+  bool in_bytes_ = false;
 };
 
 /// Pieces: rows of tiles in all groups.
