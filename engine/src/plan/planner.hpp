@@ -78,10 +78,11 @@ class Planner {
     int exponent = 0;
     Size low = 0, high = 0;
   };
-  /// A sum of a layer's rounded output and another value, and the Quantize behind it.
+  /// A sum of a layer's rounded output and another value, and the Quantize behind it, if there is one.
   struct Added {
     const Node *add = nullptr, *last = nullptr;
     int other = -1;
+    Grid made;
   };
   using Make = std::function<std::unique_ptr<Step>()>;
   /// A value as entries of another one, `strides` apart along its axes.
@@ -128,6 +129,8 @@ class Planner {
 
   // Fixed point (planner_fixed.cpp)
   Grid grid_of(const Node& node) const;
+  /// That of sums which are rounded no more; not known if they needn't have 16 bits.
+  static Grid sum_of(const Grid& a, const Grid& b);
   /// The Quantize that is a value's only reader, if what it gives has 16 bits and its numbers are of channels.
   const Node* quantized(int number) const;
   Added added_to(const Node& quantize) const;

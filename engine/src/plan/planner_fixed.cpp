@@ -141,6 +141,16 @@ Planner::Grid Planner::grid_of(const Node& node) const {
   }
 }
 
+Planner::Grid Planner::sum_of(const Grid& a, const Grid& b) {
+  const int exponent = std::min(a.exponent, b.exponent);
+  const auto counted = [exponent](const Grid& grid, Size number) {
+    return std::ldexp(static_cast<double>(number), grid.exponent - exponent);
+  };
+  const double low = counted(a, a.low) + counted(b, b.low), high = counted(a, a.high) + counted(b, b.high);
+  if (std::max(-low, high) > static_cast<double>(kLargestShort)) return {};
+  return {true, exponent, static_cast<Size>(low), static_cast<Size>(high)};
+}
+
 const Node* Planner::quantized(int number) const {
   const Node* reader = only_reader(number);
   const bool fits = reader && reader->op == Operator::kQuantize && highest_of(*reader) <= kLargestShort &&
@@ -194,15 +204,13 @@ Planner::Added Planner::added_to(const Node& quantize) const {
   const int other = add->inputs[add->inputs[0] == quantize.output ? 1 : 0];
   if (graph_.is_constant(other) || shape(other) != shape(quantize.output)) return found;
   const Node* last = quantized(add->output);
-  if (!last || last->inputs.size() > 1 || values_[static_cast<std::size_t>(other)].fixed.empty()) return found;
+  if ((last && last->inputs.size() > 1) || values_[static_cast<std::size_t>(other)].fixed.empty()) return found;
+  const Grid own = grid_of(quantize), others = grids_[static_cast<std::size_t>(other)];
+  const Grid made = last ? grid_of(*last) : sum_of(own, others);
   // Counted in units of the sum's grid, both have to be float32: infinities would cancel out.
-  const int unit = grid_of(*last).exponent;
-  const int coarsest = std::max(grid_of(quantize).exponent, grids_[static_cast<std::size_t>(other)].exponent);
-  if (std::ldexp(2.0 * kLargestShort, coarsest - unit) >= kTooLarge) return found;
-  found.add = add;
-  found.last = last;
-  found.other = other;
-  return found;
+  const int coarsest = std::max(own.exponent, others.exponent);
+  if (!made.known || std::ldexp(2.0 * kLargestShort, coarsest - made.exponent) >= kTooLarge) return found;
+  return {add, last, other, made};
 }
 
 bool Planner::fixed_convolution(const Node& node) {
@@ -272,15 +280,15 @@ bool Planner::fixed_lanes(const Node& node, Convolution convolution, int input, 
   if (!added.add) take_cuts(output, ending.low, ending.high);
   put_short_factors(ending, largest_sums);
   if (added.add) {
-    const Grid last = grid_of(*added.last);
+    const Grid& last = added.made;
     ending.residual = residual.buffer;
     ending.own_factor = std::ldexp(1.0f, made.exponent - last.exponent);
     ending.residual_factor = std::ldexp(1.0f, grids_[static_cast<std::size_t>(added.other)].exponent - last.exponent);
     ending.last_low = static_cast<float>(last.low);
     ending.last_high = static_cast<float>(last.high);
-    output = added.last->output;
+    output = added.last ? added.last->output : added.add->output;
     done(*added.add);
-    done(*added.last);
+    if (added.last) done(*added.last);
     grids_[static_cast<std::size_t>(output)] = last;
     take_cuts(output, ending.last_low, ending.last_high);
     const Grid& other = grids_[static_cast<std::size_t>(added.other)];
