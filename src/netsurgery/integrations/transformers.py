@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 from typing import Any, final
@@ -10,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
+from netsurgery.attachment.digests import digest
 from netsurgery.attachment.operation import Operation
 from netsurgery.errors import MissingExtraError, StateError
 from netsurgery.files import write_verified
@@ -156,13 +156,10 @@ def _read(folder: Path) -> Any:
     return torch.load(path, weights_only=True)
 
 
-def _digests(model: nn.Module) -> dict[str, bytes]:
+def _digests(model: nn.Module) -> dict[str, str]:
     """Of each parameter's values; zeros of both signs are one value."""
-    return {
-        name: hashlib.blake2b((value.detach() + 0).contiguous().view(-1).view(torch.uint8).cpu().numpy().data).digest()
-        for name, value in model.named_parameters()
-        if value.is_floating_point()
-    }
+    parameters = [(name, value) for name, value in model.named_parameters() if value.is_floating_point()]
+    return {name: digest([(name, value)], zeros_have_signs=False) for name, value in parameters}
 
 
 def _write(folder: Path, state: dict[str, Any]) -> None:
