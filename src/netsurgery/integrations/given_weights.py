@@ -46,9 +46,10 @@ class GivenWeights:
         found = {name: value for name, value in held.items() if value.data_ptr() in places}
         self._noted |= {name: value.detach().to("cpu", copy=True) for name, value in found.items()}
 
-    def note_others(self, model: nn.Module) -> None:
-        """Note what entries hold that haven't been loaded."""
-        self.note(model, [name for name in model.state_dict() if name not in (self._noted or {})])
+    def note_trained(self, model: nn.Module) -> None:
+        """Note what else is trained, and so may be operated on, but hasn't been loaded."""
+        trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        self.note(model, [name for name in trained if name not in (self._noted or {})])
 
     def restore(self, model: nn.Module) -> None:
         """Put back what is noted, which is forgotten then."""

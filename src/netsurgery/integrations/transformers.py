@@ -77,7 +77,7 @@ class OperationCallback(TrainerCallback):  # type: ignore[misc]  # its sources a
             given.clear()
             self._kept.begin(model, [optimizer], state.max_steps)
             return
-        given.note_others(model)
+        given.note_trained(model)
         try:
             self._resume(Path(self._resume_from or _folder(args, state)), state, model, optimizer)
         except BaseException:
