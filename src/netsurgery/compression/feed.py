@@ -90,7 +90,9 @@ def last_batch(loader: Iterable[Any]) -> Any:
         return loader[-1]
     if not isinstance(loader, DataLoader) or loader.batch_size is None or loader.drop_last:
         return None
-    if isinstance(loader.dataset, IterableDataset) or len(loader.sampler) % loader.batch_size != 1:  # type: ignore[arg-type]
+    if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.sampler, "__len__"):
+        return None
+    if len(loader.sampler) % loader.batch_size != 1:
         return None
     return loader.collate_fn([loader.dataset[next(iter(loader.sampler))]])
 
