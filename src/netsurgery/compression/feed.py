@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, final
 
 import numpy as np
@@ -90,7 +90,7 @@ def last_batch(loader: Iterable[Any]) -> Any:
         return loader[-1]
     if not isinstance(loader, DataLoader) or loader.batch_size is None or loader.drop_last:
         return None
-    if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.sampler, "__len__"):
+    if isinstance(loader.dataset, IterableDataset) or not isinstance(loader.sampler, Sized):
         return None
     if len(loader.sampler) % loader.batch_size != 1:
         return None
