@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from numbers import Integral, Real
 
@@ -61,6 +62,19 @@ def require_count(setting: str, value: object, minimum: int = 1, maximum: float 
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     allowed = f"a whole number >= {minimum}" if math.isinf(maximum) else f"a whole number in {minimum} .. {maximum}"
     require(whole and minimum <= value <= maximum, setting, value, allowed)  # type: ignore[operator]
+
+
+def require_takes(setting: str, function: object, call: str, count: int) -> None:
+    """A function that can be called so, with `count` arguments, as far as its signature tells; or None."""
+    try:
+        signature = inspect.signature(function)  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # of what is written in C, and of what is no function
+        return
+    try:
+        signature.bind(*range(count))
+    except TypeError as error:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise SettingError(f"{setting}={name}{signature} can't be called as {call}: {error}.") from error
 
 
 def require_range(setting: str, value: object, low: float, high: float) -> None:

@@ -54,6 +54,12 @@ def test_a_task_is_compressed_and_its_files_are_named(task: str, capsys: pytest.
         (["task.py", "--data", "."], "--data, --reference, --shift='given' is not allowed"),
         (["lenet5", "--data", "."], "--reference=None is not allowed: --reference must be given for lenet5"),
         (["task.py", "--threads", "0"], "threads=0 is not allowed"),
+        (["task.py", "--budget", "10 parsecs"], "budget='10 parsecs' is not allowed"),
+        (["task.py", "--budget", "\N{SUPERSCRIPT TWO}"], "is not allowed: budget must be"),
+        (["task.py", "--max-loss", "nan"], "max_loss=nan is not allowed"),
+        (["task.py", "--certainty", "nan"], "certainty=nan is not allowed"),
+        (["task.py", "--out", ""], "out='' is not allowed"),
+        (["task.py", "--out", "task.py"], "is a file; a search takes a folder"),
     ],
 )
 def test_what_won_t_do_is_refused_in_one_line(

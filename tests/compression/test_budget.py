@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from netsurgery.compression.budget import Budget
@@ -28,6 +30,14 @@ def test_a_budget_is_read_and_said(given: object, amount: float, unit: str, word
     budget = Budget.of(given)
     assert (budget.amount, budget.unit, str(budget)) == (amount, unit, words)
     assert Budget.of(budget) is budget
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit"), [(-3, "steps"), (0, "seconds"), (1.5, "steps"), (3, "parsecs"), (float("inf"), "seconds")]
+)
+def test_a_budget_that_is_made_by_hand_is_checked_as_well(amount: Any, unit: Any) -> None:
+    with pytest.raises(SettingError, match=rf"budget='{amount} {unit}' is not allowed"):
+        Budget(amount, unit)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import importlib.util
 import inspect
 import itertools
@@ -12,7 +13,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import pytest
 import torch
 from tests.compression.networks import Given, pictures, sequences
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import netsurgery as ns
 from netsurgery.compression import workshop
@@ -366,7 +368,14 @@ def test_gradients_are_those_that_there_were(tmp_path: Path) -> None:
     assert all(parameter.grad is None for parameter in given.model.parameters())
 
 
-@pytest.mark.parametrize("batches", [[], iter([])])
+class Exhausted:
+    """A loader of somebody's own, which is empty."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+
+@pytest.mark.parametrize("batches", [[], Exhausted()])
 def test_a_loader_without_batches_is_refused(batches: Any, tmp_path: Path) -> None:
     given = pictures()
     with pytest.raises(SettingError, match=r"train_loader.* a loader with at least one batch"):
@@ -384,7 +393,7 @@ def test_trainings_that_all_diverge_are_said(tmp_path: Path) -> None:
     given = pictures()
 
     def loss(model: nn.Module, batch: Any) -> Tensor:
-        return given.loss(model, batch) * (math.nan if model.training and torch.is_grad_enabled() else 1)
+        return given.loss(model, batch) * (math.nan if model is given.model and model.training else 1)
 
     result = ns.compress(given.model, given.batches, given.evaluate, loss=loss, budget=200, out=tmp_path / "out")
     assert not result.met
@@ -432,16 +441,45 @@ def test_a_folder_that_can_t_be_made_is_named_before_anything_is_trained(tmp_pat
         ({"certainty": 1.0}, "certainty=1.0"),
         ({"loss": lambda _model, _batch: 3.0}, "loss returned float; loss"),
         ({"loss": lambda model, batch: model(batch[0])}, r"loss returned a tensor of shape \(16, 4\)"),
-        ({"loss": lambda _model, _batch: torch.tensor(1.0)}, "without a gradient"),
+        ({"loss": lambda _model, _batch: torch.tensor(1.0)}, "without a gradient.* Don't detach it"),
+        ({"loss": lambda model, batch: model(batch[0]).mean().item()}, "loss returned float"),
+        ({"loss": lambda _model, _batch: None}, "loss returned None"),
+        ({"loss": lambda model, batch: (model(batch[0]).mean(), 1)}, "loss returned tuple"),
+        ({"loss": lambda model, batch: model(batch[0]).mean() * 1j}, r"shape \(\) and type torch.complex64"),
+        ({"loss": lambda _model, _batch: torch.tensor(3)}, r"shape \(\) and type torch.int64"),
+        ({"loss": torch.no_grad()(lambda model, batch: model(batch[0]).mean())}, "without a gradient"),
+        (
+            {"loss": lambda _outputs, _targets, _more: 0},
+            r"loss=<lambda>\(_outputs, .*can't be called as loss\(model, b",
+        ),
+        ({"loss": nn.CrossEntropyLoss()}, "loss can't be called with the model and a batch: .* is a tuple of a tensor"),
+        ({"loss": nn.functional.cross_entropy}, "loss can't be called with the model and a batch"),
+        ({"loss": lambda model, batch: model(batch).mean()}, "loss can't be called with the model and a batch"),
         ({"optimizer": lambda _: "Adam"}, "optimizer='str' is not allowed"),
+        (
+            {"optimizer": torch.optim.SGD([torch.zeros(1)], lr=0.1)},
+            "optimizer='SGD' is not allowed.* a function of par",
+        ),
+        ({"optimizer": lambda: None}, r"can't be called as optimizer\(parameters\)"),
+        ({"budget": "10 parsecs"}, "budget='10 parsecs' is not allowed"),
+        ({"budget": math.nan}, "budget=nan is not allowed"),
+        ({"budget": f"1{'0' * 400} steps"}, "budget='1000"),
+        ({"out": ""}, "out='' is not allowed"),
         ({"pack_options": {"weights": "float16"}}, r"pack_options=\['weights'\] is not allowed: .* open_axes"),
         ({"loss": lambda model, batch: model(batch[0]).mean() * math.nan}, "loss returned nan for the first batch"),
         ({"pack_options": {"open_axes": {"zz": {0: "batch"}}}}, "open_axes='zz' is not allowed"),
     ],
 )
-def test_arguments_that_won_t_do_are_refused(more: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+def test_arguments_that_won_t_do_are_refused_before_anything_is_judged_or_trained(
+    more: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    given, seen = pictures(), list[Moment]()
+    settings = {"loss": given.loss, "budget": STEPS, "out": tmp_path / "out", "progress": seen.append, **more}
     with pytest.raises(SettingError, match=sentence):
-        compressed(pictures(), tmp_path / "out", **more)
+        ns.compress(given.model, given.batches, given.evaluate, **settings)
+    begun = {moment.what for moment in seen}
+    assert begun <= ({"choosing threads", "judging the network as it is"} if "pack_options" in more else set())
+    assert not (tmp_path / "out" / "state.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -451,12 +489,104 @@ def test_arguments_that_won_t_do_are_refused(more: dict[str, Any], sentence: str
         (lambda _: None, "evaluate returned None"),
         (lambda _: torch.tensor([1, math.nan]), "evaluate returned nan for 1 of 2 examples; it must return a finite"),
         (lambda _: math.inf, "evaluate returned inf; it must return a finite number"),
+        (lambda _: (0.3, 0.9), "evaluate returned a tuple of 2; .* such as a loss and an accuracy"),
+        (lambda _: {"accuracy": 0.9}, "evaluate returned {'accuracy': 0.9}"),
+        (lambda _: [[1.0], [2.0, 3.0]], "evaluate returned a list that is none of numbers"),
+        (lambda _: torch.ones(3, 2), r"evaluate returned float32 of shape \(3, 2\)"),
+        (lambda: 1.0, r"evaluate=<lambda>\(\) can't be called as evaluate\(model\)"),
     ],
 )
 def test_a_metric_that_is_none_is_refused(evaluate: Callable[[nn.Module], Any], sentence: str, tmp_path: Path) -> None:
     given = pictures()
     with pytest.raises(SettingError, match=sentence):
         ns.compress(given.model, given.batches, evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
+
+
+def iterators() -> dict[str, Any]:
+    batches = list(pictures().batches)
+    every = {"generator": (one for one in batches), "zip": zip(batches, batches, strict=True), "iter": iter(batches)}
+    return every | {"map": map(tuple, batches), "count": itertools.cycle(batches)}
+
+
+@pytest.mark.parametrize("kind", iterators())
+def test_a_loader_that_ends_for_good_is_refused_before_a_batch_is_taken_of_it(kind: str, tmp_path: Path) -> None:
+    given, loader = pictures(), iterators()[kind]
+    with pytest.raises(SettingError, match="iterated over again and again; a generator ends for good: give a DataLoad"):
+        ns.compress(given.model, loader, given.evaluate, loss=given.loss, budget=200, out=tmp_path / "out")
+    assert torch.equal(next(loader)[0][0], next(iterators()[kind])[0][0])
+
+
+class Again:
+    """As loaders of others are that begin again by themselves: an iterator of itself."""
+
+    def __init__(self, batches: Any) -> None:
+        self.batches, self.place = list(batches), 0
+
+    def __iter__(self) -> Again:
+        return self
+
+    def __next__(self) -> Any:
+        if self.place == len(self.batches):
+            self.place = 0
+            raise StopIteration
+        self.place += 1
+        return self.batches[self.place - 1]
+
+
+def test_a_loader_that_begins_again_by_itself_will_do_but_not_for_epochs(tmp_path: Path) -> None:
+    given = pictures()
+    begun = Given(given.model, Again(given.batches), given.held_out)
+    assert compressed(begun, tmp_path / "out", budget=120).candidates
+    seen: list[Moment] = []
+    with pytest.raises(SettingError, match=r"budget='2 epochs' is not allowed: .* how many batches a pass has"):
+        compressed(begun, tmp_path / "other", budget="2 epochs", progress=seen.append)
+    assert not seen
+
+
+def normalised() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.BatchNorm1d(6), nn.Linear(6, 4))
+
+
+def one_each(given: Given) -> Any:
+    return [(inputs[:1], targets[:1]) for inputs, targets in given.batches]
+
+
+def one_at_the_end(given: Given) -> Any:
+    return [*given.batches, one_each(given)[0]]
+
+
+def one_left_over(given: Given) -> Any:
+    inputs, targets = (torch.cat(parts)[:33] for parts in zip(*given.batches, strict=True))
+    return DataLoader(TensorDataset(inputs, targets), 16, shuffle=True)
+
+
+@pytest.mark.parametrize("loader", [one_each, one_at_the_end, one_left_over])
+def test_batches_of_one_example_are_refused_at_once_where_batch_norms_can_t_be_trained_on_them(
+    loader: Any, tmp_path: Path
+) -> None:
+    given, seen = pictures(), list[Moment]()
+    settings: dict[str, Any] = {"loss": given.loss, "budget": 60}
+    with pytest.raises(SettingError, match=r"train_loader gives a batch of one example, a .*drop_last=True"):
+        ns.compress(normalised(), loader(given), given.evaluate, out=tmp_path / "out", progress=seen.append, **settings)
+    assert not seen
+    assert compressed(Given(given.model, loader(given), given.held_out), tmp_path / "mine", budget=60).candidates
+
+
+def test_a_full_disk_is_told_before_the_network_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Any, name: str, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, f"No space left on device, for {len(content)} bytes", name)
+
+    given, judged = pictures(), []
+    written = SearchFolder._write
+    monkeypatch.setattr(
+        SearchFolder,
+        "_write",
+        lambda self, name, content: (written if name == "state.json" else full)(self, name, content),
+    )
+    with pytest.raises(OSError, match="No space left"):
+        ns.compress(given.model, given.batches, judged.append, loss=given.loss, budget=60, out=tmp_path / "out")
+    assert not judged
+    assert not list((tmp_path / "out").glob("*.pt"))
 
 
 def test_weights_without_a_shape_are_named(tmp_path: Path) -> None:

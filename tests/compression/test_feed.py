@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, Sampler, TensorDataset
 
-from netsurgery.compression.feed import Feed, on_device, random_state, restore_random_state
+from netsurgery.compression.feed import Feed, last_batch, on_device, random_state, restore_random_state
 from netsurgery.errors import SettingError
 
 
@@ -78,6 +78,42 @@ def test_a_generator_that_ends_for_good_is_refused() -> None:
 def test_an_empty_loader_is_refused() -> None:
     with pytest.raises(SettingError, match="a loader with at least one batch"):
         Feed([], seed=0).next()
+
+
+class Unsized(Sampler[int]):
+    """Doesn't say how many it gives."""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(4))
+
+
+class Endless(IterableDataset[int]):
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count()
+
+
+EXAMPLES = TensorDataset(torch.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("loader", "size"),
+    [
+        ([torch.zeros(3), torch.zeros(2)], 2),
+        (DataLoader(EXAMPLES, batch_size=3), 1),
+        (DataLoader(EXAMPLES, batch_size=3, shuffle=True), 1),
+        (DataLoader(EXAMPLES, batch_size=1), None),
+        (DataLoader(EXAMPLES, batch_size=3, drop_last=True), None),
+        (DataLoader(EXAMPLES, batch_size=4), None),
+        (DataLoader(EXAMPLES, batch_size=None), None),
+        (DataLoader(EXAMPLES, batch_size=3, sampler=Unsized()), None),
+        (DataLoader(EXAMPLES, batch_sampler=BatchSampler(range(7), 3, False)), None),
+        (DataLoader(Endless(), batch_size=3), None),
+        (iter([torch.zeros(3)]), None),
+    ],
+)
+def test_a_last_batch_is_known_where_it_is_at_hand_or_one_example_is_left_over(loader: Any, size: int | None) -> None:
+    found = last_batch(loader)
+    assert size == (None if found is None else len(_listed(found)[0]))
 
 
 def test_batches_of_any_form_go_to_a_device() -> None:

@@ -16,7 +16,12 @@ RIGHT = st.lists(st.booleans(), min_size=2, max_size=60)
 
 @pytest.mark.parametrize(
     "given_",
-    [[1, 0, 1, 1], (True, False, True, True), np.array([1.0, 0, 1, 1]), torch.tensor([True, False, True, True])],
+    [
+        [1, 0, 1, 1],
+        [True, False, True, True],
+        np.array([1.0, 0, 1, 1]),
+        torch.tensor([1, 0, 1, 1], dtype=torch.bfloat16),
+    ],
 )
 def test_examples_may_be_of_any_kind(given_: object) -> None:
     assert Score.of(given_) == Score(0.75, (1.0, 0.0, 1.0, 1.0))

@@ -124,6 +124,30 @@ def test_what_a_first_scout_loses_by_chance_makes_those_behind_it_no_gentler(fir
     assert {one.rate_share for one in trials[1:] if one.steps < 700 and one.start == 0} == {share}
 
 
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+@pytest.mark.parametrize("begins", [0.09, 0.009])
+def test_a_later_scout_that_diverges_is_tried_again_at_a_lower_rate_before_a_denser_one(
+    rate: float, begins: float
+) -> None:
+    """From some density on training diverges at the full rate, or at the lower one as well."""
+
+    def outcome(trial: Trial, start: Candidate) -> tuple[bool | None, bool]:
+        sparse = start.density if trial.density is None else trial.density
+        return True, sparse < begins and trial.rate_share >= rate
+
+    found = carried_out(Terms("size", 50_000, 0), outcome)
+    scouts = [one for one in found if one.trial and one.trial.density and one.trial.steps < 2_000]
+    first = next(one for one in scouts if one.failed)
+    again = scouts[scouts.index(first) + 1]
+    assert (again.trial.start, again.trial.density, again.trial.rate_share) == (  # type: ignore[union-attr]
+        first.trial.start,  # type: ignore[union-attr]
+        first.trial.density,  # type: ignore[union-attr]
+        0.3,
+    )
+    assert bool(again.failed) == (rate == 0.3)
+    assert [one.trial.density for one in scouts].count(first.trial.density) == 2  # type: ignore[union-attr]
+
+
 def test_the_way_back_is_told_from_drops_of_floats_where_few_bits_were_tried_at_one_end_alone() -> None:
     """The reference with few bits lost 0.48, a long training of few connections 0.44: these can't be compared."""
     terms = Terms("size", 24_000, 0, max_loss=0.5, margin=1.0)

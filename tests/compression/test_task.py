@@ -111,6 +111,26 @@ def test_classes_at_every_place_count_by_their_share() -> None:
             SettingError,
             r"pack_options\(\)=None is not allowed: .* a dict",
         ),
+        (
+            WHOLE + "\ndef val_loader(): return None\n",
+            SettingError,
+            r"val_loader\(\)='NoneType' is not allowed: .* a load",
+        ),
+        (
+            WHOLE + "\ndef val_loader(): yield from batches(1, 9)\n",
+            SettingError,
+            r"val_loader\(\)='generator' .* again",
+        ),
+        (
+            WHOLE + "\ndef metric(model): return [1.0]\n",
+            SettingError,
+            r"metric=metric\(model\) can't be called as metric",
+        ),
+        (
+            WHOLE + "\ndef train_loader(size): return []\n",
+            SettingError,
+            r"train_loader\(size\) can't be called as train",
+        ),
         (WHOLE + "\ndef pack_options(): return [1]\n", SettingError, r"pack_options\(\)=\[1\] is not allowed"),
     ],
 )
@@ -122,6 +142,33 @@ def test_a_file_that_won_t_do_is_refused(
     path = written(tmp_path, text) if text is not None else tmp_path / "task.py"
     with pytest.raises(error, match=sentence):
         read_task(path)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets", "sentence"),
+    [
+        (torch.ones(4, 3), torch.zeros(4), r"shape \(4, 3\) and targets of shape \(4,\) and torch.float32 have"),
+        (torch.ones(4, 3), torch.zeros(4, 1).long(), r"targets of shape \(4, 1\) and torch.int64"),
+        (torch.ones(4, 3), torch.zeros(4, 3).long(), r"targets of shape \(4, 3\)"),
+        (torch.ones(4), torch.zeros(4).long(), r"outputs of shape \(4,\)"),
+        (torch.ones(4, 2), torch.ones(4, dtype=torch.bool), "torch.bool"),
+        ((torch.ones(4, 3),), torch.zeros(4).long(), "outputs that are a tuple"),
+    ],
+)
+def test_targets_that_say_nothing_of_the_outputs_are_refused_and_never_broadcast(
+    outputs: object, targets: torch.Tensor, sentence: str
+) -> None:
+    for name, function in {"loss": default_loss, "metric": default_metric}.items():
+        with pytest.raises(SettingError, match=rf"The {name} that .*{sentence}.* Give the task {name}\(model, batch\)"):
+            function(lambda _: outputs, (None, targets))  # type: ignore[arg-type]
+
+
+def test_a_class_that_there_is_no_score_of_is_named_and_int32_will_do() -> None:
+    outputs, targets = torch.randn(3, 4), torch.tensor([0, 3, 1])
+    narrow = default_loss(nn.Identity(), (outputs, targets.int()))
+    assert torch.equal(narrow, default_loss(nn.Identity(), (outputs, targets)))
+    with pytest.raises(SettingError, match="from 1 to 4 have"):
+        default_loss(nn.Identity(), (outputs, targets + 1))
 
 
 @pytest.mark.parametrize("value", ["None", "'good'", "{'accuracy': 1}", "1j", "[[1], [2, 3]]"])

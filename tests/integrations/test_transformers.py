@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,8 +62,7 @@ def trainer(folder: Path, model: nn.Module, callback: Any, classes: bool = True,
         use_cpu=True,
         report_to=[],
         disable_tqdm=True,
-        logging_strategy="no",
-        **{"save_strategy": "no", "num_train_epochs": 4, **settings},
+        **{"save_strategy": "no", "num_train_epochs": 4, "logging_strategy": "no", **settings},
     )
     data = sentences(classes)
     return transformers.Trainer(model, arguments, train_dataset=data, eval_dataset=data[:8], callbacks=[callback])
@@ -212,3 +215,97 @@ def test_a_state_of_the_same_step_of_another_training_is_refused_with_what_to_do
     trainer(tmp_path / "here", bert(), OperationCallback(SURGERY, resume_from=folder)).train(
         resume_from_checkpoint=folder
     )
+
+
+def another_training(folder: Path) -> Any:
+    other = trainer(folder / "elsewhere", bert(8), OperationCallback(SURGERY), save_strategy="steps", save_steps=12)
+    other.train()
+    return SURGERY
+
+
+def no_state(folder: Path) -> Any:
+    (folder / "checkpoint-12" / STATE_FILE).unlink()
+    return SURGERY
+
+
+def another_plan(folder: Path) -> Any:
+    return ns.Surgery(density=0.7, steps=STEPS)
+
+
+@pytest.mark.parametrize(
+    ("why", "make"), [(another_training, bert), (no_state, bert), (another_plan, bert), (no_state, gpt2)]
+)  # gpt2's embedding is tied
+def test_a_model_has_the_weights_that_it_was_given_with_after_any_refusal(why: Any, make: Any, tmp_path: Path) -> None:
+    classes = make is bert
+    trainer(tmp_path, make(), OperationCallback(SURGERY), classes, save_strategy="steps", save_steps=12).train()
+    plan = why(tmp_path)
+    folder = tmp_path / ("elsewhere" if why is another_training else "") / "checkpoint-12"
+    model, callback = make(5), OperationCallback(plan)
+    refusing = trainer(tmp_path, model, callback, classes)
+    model.load_state_dict(make(6).state_dict())  # whatever a user does before training
+    given = weights(model)
+    for _ in range(2):
+        with pytest.raises(StateError):
+            refusing.train(resume_from_checkpoint=str(folder))
+        assert same(weights(model), given)
+        assert callback.operation is None
+    refusing.train()  # nothing is attached, nothing in the way
+
+
+def test_a_callback_that_is_added_later_leaves_the_weights_that_the_trainer_has_loaded(tmp_path: Path) -> None:
+    trainer(tmp_path, bert(), OperationCallback(SURGERY), save_strategy="steps", save_steps=12).train()
+    another_training(tmp_path)
+    model = bert(5)
+    late = trainer(tmp_path, model, transformers.TrainerCallback())
+    late.add_callback(OperationCallback(SURGERY))
+    folder = tmp_path / "elsewhere" / "checkpoint-12"
+    with pytest.raises(StateError, match="other weights"):
+        late.train(resume_from_checkpoint=str(folder))
+    from safetensors.torch import load_file
+
+    assert same(load_file(folder / "model.safetensors"), weights(model))
+
+
+def test_a_model_that_waits_for_its_training_can_be_copied_and_pickled(tmp_path: Path) -> None:
+    model = bert()
+    trainer(tmp_path, model, OperationCallback(SURGERY))
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301
+        twin.load_state_dict(bert(3).state_dict())
+        assert same(weights(twin), weights(bert(3)))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_each_trial_of_a_search_begins_anew_and_its_state_lies_beside_its_weights(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with Weights & Biases, whose trials are dicts; run-1 is the name that the trainer makes of a trial's."""
+    from transformers.trainer_utils import HPSearchBackend
+
+    run = SimpleNamespace(id="")
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(run=run))
+    monkeypatch.setattr("transformers.integrations.integration_utils.is_wandb_available", lambda: True)
+    callback = OperationCallback(lambda steps: ns.Surgery(density=0.1, steps=steps, interval=2))
+    base = trainer(tmp_path, bert(), callback, save_strategy="steps", save_steps=6, logging_strategy="epoch")
+    base.model_init, base.hp_search_backend = lambda: bert(), HPSearchBackend.WANDB
+    base.hp_name = (lambda trial: f"trial {trial['learning_rate']}") if named else None
+    found = {}
+    for number, settings in enumerate([{"learning_rate": 1e-3}, {"learning_rate": 4e-3}, {"learning_rate": 1e-3}]):
+        run.id = str(number)
+        base.train(trial=settings)
+        assert callback.operation is not None
+        assert callback.operation.finished
+        assert callback.operation.step == STEPS
+        assert callback.operation.density == pytest.approx(0.1, abs=0.005)
+        folder = tmp_path / (f"trial {settings['learning_rate']}" if named else f"run-{number}")
+        assert all((folder / f"checkpoint-{step}" / STATE_FILE).is_file() for step in (6, 12, 18, 24))
+        found[number] = weights(base.model)
+    assert same(found[0], found[2])
+    assert not same(found[0], found[1])
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+    alone = OperationCallback(SURGERY)  # one trial is gone on with by itself
+    best = trainer(tmp_path, bert(3), alone, save_strategy="steps", save_steps=9)
+    best.train(resume_from_checkpoint=str(tmp_path / ("trial 0.004" if named else "run-1") / "checkpoint-12"))
+    assert alone.operation is not None
+    assert alone.operation.step == STEPS
+    assert (tmp_path / "checkpoint-18" / STATE_FILE).is_file()

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, distributed
 
+from netsurgery.attachment.digests import digest
 from netsurgery.errors import RanksDifferWarning
 
 _FIRST = 16  # the step of the first comparison; the next ones are at twice as many steps
@@ -81,11 +81,15 @@ def _warning(other: int, step: int) -> str:
 
 def _word(subject: object, declared: Iterable[tuple[str, Tensor]]) -> str:
     """Two digests: of what is spoken of, and of what is said of it."""
-    digest, names = hashlib.blake2b(digest_size=16), []
-    for name, tensor in declared:
-        names.append(name)
-        digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).cpu().numpy().tobytes())
-    return f"{hashlib.blake2b(repr((subject, names)).encode(), digest_size=16).hexdigest()} {digest.hexdigest()}"
+    names = []
+
+    def each() -> Iterator[tuple[str, Tensor]]:  # one after another: they are copies
+        for name, tensor in declared:
+            names.append(name)
+            yield name, tensor
+
+    said = digest(each())
+    return f"{hashlib.sha256(repr((subject, names)).encode()).hexdigest()} {said}"
 
 
 def _differ(theirs: str, own: str) -> bool:

@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         choices=("float32", "bfloat16"),
         help="of products while training (default float32); where the processor has bfloat16, it is faster",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default runs/compress-N)")
+    parser.add_argument("--out", metavar="DIR", help="where results go (default runs/compress-N)")
     parser.add_argument("--resume", action="store_true", help="go on with the search in --out")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: what is quickest now)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="of a built-in task: the folder of its data set")
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
             task.evaluate,
             loss=task.loss,
             max_loss=options.max_loss,
-            budget=int(options.budget) if options.budget.isdigit() else options.budget,
+            budget=int(options.budget) if options.budget.isdecimal() else options.budget,
             objective=options.objective,
             methods=[name for name in options.methods.split(",") if name],
             optimizer=task.optimizer,

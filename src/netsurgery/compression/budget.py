@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -29,6 +30,11 @@ class Budget:
     amount: float
     unit: Literal["steps", "epochs", "seconds"]
 
+    def __post_init__(self) -> None:
+        known = self.unit in ("steps", "epochs", "seconds") and is_number(self.amount) and self.amount > 0
+        known = known and (self.unit != "steps" or self.amount == int(self.amount))
+        require(known, "budget", f"{self.amount} {self.unit}", _ALLOWED)
+
     @classmethod
     def of(cls, given: object) -> Budget:
         """From what a user writes. Raises SettingError."""
@@ -42,13 +48,25 @@ class Budget:
         found = re.fullmatch(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([a-z]+)\s*", text)
         digits, unit = found.groups() if found else ("0", "")
         amount = float(re.sub("[_,]", "", digits))
-        require(amount > 0 and (unit in _SECONDS or unit in _WORDS), "budget", given, _ALLOWED)
+        amounts = 0 < amount < math.inf
+        require(amounts and (unit in _SECONDS or unit in _WORDS), "budget", given, _ALLOWED)
         if unit in _SECONDS:
             return cls(amount * _SECONDS[unit], "seconds")
         if _WORDS[unit] == "steps":
             require(amount == int(amount), "budget", given, _ALLOWED)
             return cls(int(amount), "steps")
         return cls(amount, "epochs")
+
+    def steps(self, batches: int | None) -> float:
+        """Optimizer steps of a budget that isn't time. batches: of a pass, or None where the loader doesn't say.
+
+        Raises SettingError for passes of such a loader.
+        """
+        if self.unit == "steps":
+            return self.amount
+        allowed, why = "steps or time for this train_loader", "it doesn't say how many batches a pass has"
+        require(batches is not None, "budget", str(self), allowed, why)
+        return self.amount * (batches or 1)
 
     def __str__(self) -> str:
         """As a person says it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -15,6 +15,7 @@ from netsurgery.errors import SettingError
 
 Loss: TypeAlias = Callable[[nn.Module, Any], Tensor]
 """loss(model, batch): what training makes small, a tensor of one number with a gradient."""
+_OF_ONE_EXAMPLE = "Expected more than 1 value per channel when training"  # what torch says of batch norms
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,21 @@ _REAL = (Tensor, nn.Parameter)
 def rehearsed(model: nn.Module, batch: Any, loss: Loss, teacher: nn.Module | None) -> tuple[Seen | None, bool]:
     """The first call that `loss` makes of the model, and whether a teacher gives outputs like those of all its calls.
 
-    Raises SettingError where the loss of this batch is no finite number: no training will make it one.
+    Raises SettingError where `loss` can't be called so, or gives no number that can be learnt from, or one that isn't
+    finite: no training will make it one.
     """
-    with torch.no_grad(), watched(model) as calls:
-        value = loss(model, batch)
-    if isinstance(value, Tensor) and value.numel() == 1 and not bool(torch.isfinite(value)):
+    with torch.enable_grad(), watched(model) as calls:
+        try:
+            value = lost(loss, model, batch)
+        except TypeError as error:
+            raise SettingError(
+                f"loss can't be called with the model and a batch: {error}. It must be a function loss(model, batch) "
+                "that calls the model itself and gives a tensor of one number; a batch of train_loader is "
+                f"{_kind(batch)}."
+            ) from error
+    if not bool(torch.isfinite(value)):
         raise SettingError(
-            f"loss returned {float(value)} for the first batch and the model as it was given; it must be finite there. "
+            f"loss returned {value.item()} for the first batch and the model as it was given; it must be finite there. "
             "Look for what is NaN or infinite in the batch, the model's weights or the loss."
         )
     alike = teacher is not None and bool(calls)
@@ -95,9 +104,52 @@ def rehearsed(model: nn.Module, batch: Any, loss: Loss, teacher: nn.Module | Non
             with torch.no_grad():
                 taught = teacher(*seen.arguments, **seen.keywords)  # type: ignore[misc]
         except Exception:  # of a model that takes something else in evaluation mode
-            return calls[0], False
+            return _call(calls), False
         alike = alike and shapes_in(taught) == shapes_in(seen.output)
-    return (calls[0] if calls else None), alike
+    return _call(calls), alike
+
+
+def _call(calls: list[Seen]) -> Seen | None:
+    """The first one, without what it gave, which holds all that led there."""
+    return replace(calls[0], output=None) if calls else None
+
+
+def lost(loss: Loss, model: nn.Module, batch: Any) -> Tensor:
+    """(): the user's loss of a batch. Raises SettingError if it is no number that can be learnt from."""
+    try:
+        value: object = loss(model, batch)
+    except ValueError as error:
+        if _OF_ONE_EXAMPLE not in str(error):
+            raise
+        raise SettingError(
+            f"train_loader gives a batch of one example, {_kind(batch)}, which a batch norm of the model can't be "
+            "trained on. Give a loader of larger batches; where the last one alone is so small, a DataLoader with "
+            "drop_last=True."
+        ) from error
+    if isinstance(value, Tensor) and value.numel() == 1 and value.is_floating_point() and value.requires_grad:
+        return value.reshape(()) if value.dim() else value
+    what, advice = "None" if value is None else f"{type(value).__name__}", ""
+    if isinstance(value, Tensor):
+        what = f"a tensor of shape {tuple(value.shape)}"
+        if not value.is_floating_point():
+            what = f"{what} and type {value.dtype}"
+        elif not value.requires_grad:
+            what, advice = f"{what} without a gradient", " Don't detach it, and don't compute it under torch.no_grad()."
+        else:
+            advice = " Take the mean."
+    raise SettingError(
+        f"loss returned {what}; loss(model, batch) must return the loss of the batch, a tensor of one number that "
+        f"backward() can be called on.{advice}"
+    )
+
+
+def _kind(batch: Any) -> str:
+    """What a batch is, in a few words."""
+    if isinstance(batch, Tensor):
+        return f"a tensor of shape {tuple(batch.shape)}"
+    if isinstance(batch, list | tuple):
+        return f"a {type(batch).__name__} of {', '.join(_kind(one) for one in batch[:4])}{', ...' * (len(batch) > 4)}"
+    return f"a {type(batch).__name__}"
 
 
 def shapes_in(output: Any) -> list[torch.Size]:

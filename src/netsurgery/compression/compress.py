@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from netsurgery.checks import require, require_choice, require_count, require_flag
+from netsurgery.checks import require, require_choice, require_count, require_flag, require_takes
 from netsurgery.compression.budget import Budget
 from netsurgery.compression.calls import Loss
 from netsurgery.compression.candidate import Objective
 from netsurgery.compression.course import Course
-from netsurgery.compression.feed import generators_of, random_state, restore_random_state
+from netsurgery.compression.feed import generators_of, random_state, require_loader, restore_random_state
 from netsurgery.compression.folder import SearchFolder, made_folder
 from netsurgery.compression.rates import OptimizerFactory
 from netsurgery.compression.result import Compression, Progress
@@ -116,19 +116,23 @@ def compress(
     """
     rule, amount = Rule(max_loss, certainty, baseline), Budget.of(budget)
     require_count("seed", seed, minimum=0)
-    require(out is None or isinstance(out, str | Path), "out", out, "a folder's path, or left out")
+    require(out is None or (isinstance(out, str | Path) and out != ""), "out", out, "a folder's path, or left out")
     require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
     require(callable(evaluate), "evaluate", evaluate, "a function of the model")
     require(callable(loss), "loss", loss, "a function of the model and a batch")
+    require_takes("evaluate", evaluate, "evaluate(model)", 1)
+    require_takes("loss", loss, "loss(model, batch)", 2)
     require_choice("objective", objective, "size", "latency")
     listed = isinstance(methods, str | list | tuple | set | frozenset)
     chosen: tuple[Any, ...] = (methods,) if isinstance(methods, str) or not listed else tuple(methods)
     known = bool(chosen) and all(isinstance(name, str) and name in METHODS for name in chosen)
     require(known, "methods", chosen, "at least one of 'surgery' and 'inq'")
-    several = hasattr(train_loader, "__iter__") or hasattr(train_loader, "__getitem__")
-    several = several and not isinstance(train_loader, str | bytes | Mapping)
-    require(several, "train_loader", type(train_loader).__name__, "a loader, or a list of batches as `loss` takes them")
-    require(optimizer is None or callable(optimizer), "optimizer", optimizer, "a function of parameters")
+    require_loader(train_loader)
+    if amount.unit != "seconds":
+        amount.steps(_length(train_loader))  # raises where that isn't known
+    makes = "a function of parameters that makes a torch optimizer"
+    require(optimizer is None or callable(optimizer), "optimizer", type(optimizer).__name__, makes)
+    require_takes("optimizer", optimizer, "optimizer(parameters)", 1)
     require_choice("precision", precision, *PRECISIONS)
     require_flag("resume", resume)
     require(not resume or out is not None, "resume", resume, "False without `out`", "name the folder of the search")

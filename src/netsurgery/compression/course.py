@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from netsurgery.checks import require
 from netsurgery.compression.budget import Budget
 from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial, best
 from netsurgery.compression.interruption import interruptions
@@ -168,26 +167,14 @@ class Course:
         """Steps of the whole budget, as far as is known before any trial."""
         if self._budget.unit == "seconds":
             return self._budget.amount * _RESERVE / float(self._state["trial_step_s"])
-        return self._steps_given()
-
-    def _steps_given(self) -> float:
-        if self._budget.unit == "steps":
-            return self._budget.amount
-        require(
-            self._batches is not None,
-            "budget",
-            str(self._budget),
-            "steps or time for this train_loader",
-            "it doesn't say how many batches a pass has",
-        )
-        return self._budget.amount * (self._batches or 1)
+        return self._budget.steps(self._batches)
 
     def _terms(self) -> tuple[int, int]:
         """Steps that trials may spend, and what each costs beside its own, in steps."""
         state = self._state
         probes = state["probes"]
         if self._budget.unit != "seconds":
-            return max(1, round(self._steps_given() - sum(one["steps"] for one in probes))), 0
+            return max(1, round(self._budget.steps(self._batches) - sum(one["steps"] for one in probes))), 0
         like = [one["step_s"] for one in probes if one["taught"] == state["taught"] and one["loss"] is not None]
         step_s = min(like) if like else float(state["trial_step_s"])
         left_s = self._budget.amount * _RESERVE - self._elapsed_s

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, final
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, IterableDataset
 
 from netsurgery.checks import require
 
@@ -41,15 +42,9 @@ class Feed:
             for batch in self._batches:
                 self.taken += 1
                 return batch
-            require(self.taken > 0, "train_loader", self._loader, "a loader with at least one batch")
+            require_batch(self.taken > 0, self._loader)
             self._begin(self._pass + 1)
-        require(
-            False,
-            "train_loader",
-            type(self._loader).__name__,
-            "something that can be iterated over again and again",
-            "a generator ends for good: give a DataLoader, or a list",
-        )
+        _require_again(False, self._loader)
         return None
 
     def _begin(self, number: int) -> None:
@@ -62,6 +57,44 @@ class Feed:
             if set_epoch is not None:
                 set_epoch(number)
         self._batches = iter(self._loader)
+
+
+def require_loader(loader: object, setting: str = "train_loader") -> None:
+    """Raise SettingError for what gives no batches, or gives them only once, as far as that shows without asking."""
+    several = hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")
+    several = several and not isinstance(loader, str | bytes | Mapping)
+    allowed = "a loader, or a list of batches as `loss` takes them"
+    require(several, setting, type(loader).__name__, allowed)
+    of_python = type(loader).__module__ in ("builtins", "itertools")  # those of others may begin again
+    _require_again(not (of_python and isinstance(loader, Iterator)), loader, setting)
+
+
+def require_batch(there_is: bool, loader: object) -> None:
+    """Raise SettingError for a loader that is empty."""
+    require(there_is, "train_loader", type(loader).__name__, "a loader with at least one batch")
+
+
+def _require_again(can_be: bool, loader: object, setting: str = "train_loader") -> None:
+    require(
+        can_be,
+        setting,
+        type(loader).__name__,
+        "something that can be iterated over again and again",
+        "a generator ends for good: give a DataLoader, or a list",
+    )
+
+
+def last_batch(loader: Iterable[Any]) -> Any:
+    """The batch at the end of a pass, where that is known to hold one example or is at hand; else None."""
+    if isinstance(loader, list | tuple):
+        return loader[-1]
+    if not isinstance(loader, DataLoader) or loader.batch_size is None or loader.drop_last:
+        return None
+    if isinstance(loader.dataset, IterableDataset) or not isinstance(loader.sampler, Sized):
+        return None
+    if len(loader.sampler) % loader.batch_size != 1:
+        return None
+    return loader.collate_fn([loader.dataset[next(iter(loader.sampler))]])
 
 
 def _samplers_of(loader: Any) -> list[Any]:

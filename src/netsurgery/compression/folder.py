@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import hashlib
 import io
 import json
 import os
@@ -19,6 +18,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from netsurgery.attachment.digests import digest
 from netsurgery.errors import DataError
 from netsurgery.files import remove_left_behind, write_verified
 from netsurgery.train.checkpoint import Checkpoint
@@ -105,13 +105,13 @@ class SearchFolder:
     def note_weights(self, weights: Weights) -> None:
         """Keep in mind, for the state, what weights a model may have that the search goes on with."""
         known = self.state.setdefault("weights", [])
-        if (found := _digest(weights)) not in known:
+        if (found := digest(sorted(weights.items()))) not in known:
             known.append(found)
 
     def require_known(self, weights: Weights) -> None:
         """Note the weights that a search begins with. Raises DataError for others than it has seen, when it goes on."""
         known = self.state.get("weights")  # None where an earlier version began the search
-        if self.state["candidates"] and known is not None and _digest(weights) not in known:
+        if self.state["candidates"] and known is not None and digest(sorted(weights.items())) not in known:
             raise DataError(
                 f"{self.path} holds a search for a model with other weights. Give the model that it was begun with, "
                 "or, if it ended early, the one that it gave back; or another folder."
@@ -166,26 +166,6 @@ def _is_plain(value: Any) -> bool:
     except Exception:  # of whatever there is in a user's state
         return False
     return True
-
-
-def _strided(value: Tensor) -> Tensor:
-    """A tensor's numbers one after another, whatever its layout."""
-    plain = value.detach().cpu()
-    plain = plain if plain.layout is torch.strided else plain.to_dense()
-    plain = plain.int_repr() if plain.is_quantized else plain
-    return plain.resolve_conj().resolve_neg().contiguous()
-
-
-def _digest(weights: Weights) -> str:
-    """Of all tensors, with their names, bit for bit."""
-    total = hashlib.sha256()
-    for name, value in sorted(weights.items()):
-        total.update(name.encode())
-        if isinstance(value, Tensor):
-            plain = _strided(value)
-            total.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
-            total.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
-    return total.hexdigest()
 
 
 def made_folder(path: Path) -> Path:

@@ -39,14 +39,28 @@ class Score:
     def of(cls, given: Any) -> Score:
         """From what a user's `evaluate` returns. Raises SettingError; UndefinedMetricError for NaN and infinity."""
         if hasattr(given, "detach"):  # a tensor, on any device
-            given = given.detach().cpu().numpy()
+            given = given.detach().cpu()
+            try:
+                given = given.numpy()
+            except TypeError:  # NumPy has no bfloat16
+                given = given.double().numpy()
         if is_number(given):
             return cls(float(given))
         if isinstance(given, float | np.floating):
             raise UndefinedMetricError(f"{given}")
+        if isinstance(given, tuple):
+            raise SettingError(
+                f"evaluate returned a tuple of {len(given)}; it must return {_ALLOWED}. Of several metrics, such as a "
+                "loss and an accuracy, return the one that counts."
+            )
         if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str | bytes):
             raise SettingError(f"evaluate returned {given!r}; it must return {_ALLOWED}.")
-        numbers = np.asarray(given)
+        try:
+            numbers = np.asarray(given)
+        except (TypeError, ValueError, RuntimeError) as error:  # of lists of lists, of tensors on other devices
+            raise SettingError(
+                f"evaluate returned a list that is none of numbers; it must return {_ALLOWED}."
+            ) from error
         if numbers.dtype.kind not in "fiub" or numbers.ndim > 1 or not numbers.size:
             raise SettingError(
                 f"evaluate returned {numbers.dtype} of shape {numbers.shape}; it must return {_ALLOWED}."
@@ -118,9 +132,12 @@ class Rule:
         unit = (
             f"evaluate gives {right:g} for an example that is right, {value:.4g} in the mean; max_loss is in that unit"
         )
-        percent = f"for {self.max_loss:g} percent give {self.max_loss * right / 100:g}"
+        meant = self.max_loss * right / 100
+        percent = f"for {self.max_loss:g} percent give {meant:g}" if meant < self.max_loss else "give less"
         if self.max_loss >= value:
-            raise SettingError(f"max_loss={self.max_loss:g} lets everything be lost: {unit}. Give less: {percent}.")
+            raise SettingError(
+                f"max_loss={self.max_loss:g} lets everything be lost: {unit}. It must be below {value:.4g}; {percent}."
+            )
         warnings.warn(
             f"max_loss={self.max_loss:g} lets {self.max_loss / right:.0%} of all examples be lost: {unit}. Is that "
             f"meant? If not, {percent}.",

@@ -199,7 +199,7 @@ def _scouted(
     """Short trials that find out about how sparse a network may be; returns the sparsest that held the limit.
 
     Large steps down; once one fails, half of the way between what held and what didn't, as long as these lie far from
-    each other.
+    each other. What diverges behind one that held is tried again, at a lower learning rate.
     """
     pruned, factor, failed = found[0], _FIRST_FACTOR, 0.0
     while terms.prunes and _FIRST_FACTOR <= factor < _DENSEST_SCOUT and account.affords(unit) and pruned.kept > 1:
@@ -209,12 +209,13 @@ def _scouted(
         if pruned.number != REFERENCE and failed > _CLOSE * pruned.density:
             break
         goal = _density(pruned, factor)
-        share = _GENTLER if _is_disturbed(found, terms) else 1.0
-        yield from _trained_on(Trial(pruned.number, goal, None, unit, share), unit, terms, account, found)
+        gentle = _is_disturbed(found, terms) or any(one.failed for one in found)
+        trial = Trial(pruned.number, goal, None, unit, _GENTLER if gentle else 1.0)
+        yield from _trained_on(trial, unit, terms, account, found)
         if found[-1].held and not found[-1].failed:
             pruned = found[-1]
             factor = math.sqrt(failed / pruned.density) if failed else _FIRST_FACTOR
-        else:
+        elif gentle or not found[-1].failed or pruned.number == REFERENCE:  # else it diverged, and goes more gently
             failed, factor = goal, math.sqrt(factor)
     return pruned
 

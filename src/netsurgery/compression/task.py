@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from netsurgery.checks import require
+from netsurgery.checks import require, require_takes
 from netsurgery.compression.calls import Loss
-from netsurgery.compression.feed import on_device
+from netsurgery.compression.feed import on_device, require_loader
 from netsurgery.compression.rates import OptimizerFactory
 from netsurgery.errors import DataError, SettingError
 
@@ -62,9 +62,13 @@ def read_task(path: Path) -> Task:
         )
     odd = [name for name in _OPTIONAL if not callable(getattr(module, name, lambda: None))]
     require(not odd, str(path), odd, "functions")
+    for name in (*_NEEDED, "pack_options"):
+        require_takes(f"{path}: {name}", getattr(module, name, None), f"{name}()", 0)
     model = module.model()
     require(isinstance(model, nn.Module), "model()", type(model).__name__, "a torch.nn.Module")
     held_out, metric = module.val_loader(), getattr(module, "metric", default_metric)
+    require_loader(held_out, "val_loader()")
+    require_takes(f"{path}: metric", metric, "metric(model, batch)", 2)
     options = module.pack_options() if hasattr(module, "pack_options") else None
     told = isinstance(options, Mapping) or not hasattr(module, "pack_options")
     require(told, "pack_options()", options, "a dict of settings of pack")
@@ -102,22 +106,49 @@ def _numbers(given: Any) -> Tensor:
 
 def default_loss(model: nn.Module, batch: Any) -> Tensor:
     """Cross-entropy where targets are whole numbers, mean squared error where they are floats."""
-    inputs, targets = _pair(batch)
-    outputs: Tensor = model(inputs)
+    outputs, targets = _compared("loss", model, batch)
     if targets.is_floating_point():
-        return F.mse_loss(outputs, targets.reshape(outputs.shape))
-    return F.cross_entropy(outputs, targets)
+        return F.mse_loss(outputs, targets)
+    try:
+        return F.cross_entropy(outputs, targets.long())
+    except IndexError as error:  # of a class that there is none of
+        raise _unfit("loss", outputs, targets, f" from {targets.min()} to {targets.max()}") from error
 
 
 def default_metric(model: nn.Module, batch: Any) -> Tensor:
     """(examples,): 100 for a right class and 0 for a wrong one, whose mean is a percentage; or minus squared errors."""
-    inputs, targets = _pair(batch)
-    outputs: Tensor = model(inputs)
+    outputs, targets = _compared("metric", model, batch)
     if targets.is_floating_point():
-        squares = (outputs - targets.reshape(outputs.shape)).square()
+        squares = (outputs - targets).square()
         return -(squares.flatten(1).mean(1) if squares.dim() > 1 else squares)
     right = (outputs.argmax(1) == targets).to(torch.float64)
     return 100 * (right.flatten(1).mean(1) if right.dim() > 1 else right)
+
+
+def _compared(what: str, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+    """Outputs, and targets of a shape that goes with them: others would be broadcast. Raises SettingError."""
+    inputs, targets = _pair(batch)
+    outputs = model(inputs)
+    if not isinstance(outputs, Tensor):
+        raise _unfit(what, outputs, targets)
+    if targets.is_floating_point() and outputs.numel() == targets.numel():
+        return outputs, targets.reshape(outputs.shape)
+    whole = not (targets.is_floating_point() or targets.is_complex() or targets.dtype is torch.bool)
+    if not whole or outputs.dim() < 2 or (outputs.shape[0], *outputs.shape[2:]) != targets.shape:
+        raise _unfit(what, outputs, targets)
+    return outputs, targets
+
+
+def _unfit(what: str, outputs: object, targets: Tensor, more: str = "") -> SettingError:
+    given = (
+        f"of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"that are a {type(outputs).__name__}"
+    )
+    return SettingError(
+        f"The {what} that a task has by default doesn't know what outputs {given} and targets of shape "
+        f"{tuple(targets.shape)} and {targets.dtype}{more} have to do with each other. It takes scores (n, classes, "
+        "...) with whole numbers (n, ...) from 0 to classes - 1, or as many floats as there are outputs. Give the task "
+        f"{what}(model, batch)."
+    )
 
 
 def _pair(batch: Any) -> tuple[Any, Tensor]:

@@ -7,8 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
-from netsurgery.compression.calls import Loss, floats_in, shapes_in, watched
-from netsurgery.errors import SettingError
+from netsurgery.compression.calls import Loss, floats_in, lost, shapes_in, watched
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 """Of products and convolutions while training; weights, gradients and the optimizer stay float32."""
@@ -29,9 +28,9 @@ def loss_of(
         with torch.autocast(kind, getattr(torch, precision)):
             return loss_of(model, batch, loss, teacher)
     if teacher is None:
-        return _checked(loss(model, batch))
+        return lost(loss, model, batch)
     with watched(model) as calls:
-        value = _checked(loss(model, batch))
+        value = lost(loss, model, batch)
     for seen in calls:
         with torch.no_grad():
             taught = teacher(*seen.arguments, **seen.keywords)
@@ -40,15 +39,3 @@ def loss_of(
         for given, wanted in zip(floats_in(seen.output), floats_in(taught), strict=True):
             value = value + (given - wanted).square().mean() / (wanted.var(unbiased=False) + 1e-12) / len(calls)
     return value
-
-
-def _checked(value: object) -> Tensor:
-    if isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad:
-        return value
-    what = type(value).__name__
-    if isinstance(value, Tensor):
-        what = f"a tensor of shape {tuple(value.shape)}{'' if value.requires_grad else ' without a gradient'}"
-    raise SettingError(
-        f"loss returned {what}; loss(model, batch) must return the loss of the batch, a tensor of one number that "
-        "backward() can be called on."
-    )

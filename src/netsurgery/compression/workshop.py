@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netsurgery.attachment.operation import attach
 from netsurgery.checks import require
-from netsurgery.compression.calls import Loss, Seen, first_call, rehearsed, tensors_given
+from netsurgery.compression.calls import Loss, Seen, first_call, lost, rehearsed, tensors_given
 from netsurgery.compression.candidate import REFERENCE, Candidate, Objective, Trial
-from netsurgery.compression.feed import Feed, on_device, seed_everything
+from netsurgery.compression.feed import Feed, last_batch, on_device, require_batch, seed_everything
 from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.packed_module import PackedModule
-from netsurgery.compression.rates import OptimizerFactory, Rate, plan_for
+from netsurgery.compression.rates import OptimizerFactory, Rate, optimizer_for, plan_for
 from netsurgery.compression.score import Rule, Score, UndefinedMetricError
 from netsurgery.compression.teaching import Precision, loss_of
 from netsurgery.compression.training import DivergedError, Trainer, set_training
@@ -92,14 +93,16 @@ class Workshop:
         device = next(model.parameters()).device
         seed_everything(seed)
         batch = next(iter(loader), None)
-        require(batch is not None, "train_loader", type(loader).__name__, "a loader with at least one batch")
+        require_batch(batch is not None, loader)
         self._batch = on_device(batch, device)
         self._flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
         self._layers = [layer for layers in found.stages for layer in layers]
         self._loss = loss
         given = self._pack_options.pop("example_inputs", None)
         self._given = None if given is None else _tensors(model, given)
-        self._by_loss, teacher = self._rehearsed()
+        self._by_loss, teacher = self._rehearsed(loader)
+        if factory is not None:
+            self._try_optimizer(factory)
         self._examples: tuple[Tensor, ...] | None = None
         self._uses: tuple[tuple[str, float], ...] = ()
         self.trainer = Trainer(model, loader, loss, factory, teacher, seed, precision)
@@ -108,13 +111,13 @@ class Workshop:
 
     def reference(self) -> tuple[Candidate, float]:
         """The candidate that a search begins with, and the seconds that judging and packing it takes."""
+        self.folder.write_weights(REFERENCE, self.model.state_dict())  # a full disk shows before anything takes long
         begun_s = time.perf_counter()
         self._score = self._first_scored()
         sure = self.rule.certainty > 0.5 and not self._score.examples
         allowed = "0.5 where `evaluate` returns one number", "let it return one for each example"
         require(not sure, "certainty", self.rule.certainty, *allowed)
         self.rule.require_limit(self._score)
-        self.folder.write_weights(REFERENCE, self.model.state_dict())
         size_bytes, latency_us = self._packed(REFERENCE)
         if time.perf_counter() - begun_s < _LONG_S:  # much of it is what the first time takes alone: look again
             begun_s = time.perf_counter()
@@ -410,7 +413,14 @@ class Workshop:
         times = in_turns({"run": partial(timed, partial(session, *cut))}, _PACE)["run"]
         return round(times.latency_us.median, 2)
 
-    def _rehearsed(self) -> tuple[Seen | None, nn.Module | None]:
+    def _try_optimizer(self, factory: OptimizerFactory) -> None:
+        """Raise what is wrong with a user's own before anything is trained."""
+        optimizer = optimizer_for(self.model, Rate("given", 1.0), factory)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            attach(self.model, optimizer, Plan.of(Surgery(density=1.0, steps=1))).detach()
+
+    def _rehearsed(self, loader: Iterable[Any]) -> tuple[Seen | None, nn.Module | None]:
         """How `loss` calls the model, and a teacher: the model as it is, if it gives what a model in training gives.
 
         With a copy in training mode, whose statistics nobody needs, as far as the model can be copied; the model itself
@@ -423,6 +433,8 @@ class Workshop:
             if teacher is not None and twin is not None:
                 seen, alike = rehearsed(twin, self._batch, self._loss, teacher)
                 if seen is not None:
+                    if (last := last_batch(loader)) is not None:
+                        lost(self._loss, twin, on_device(last, next(twin.parameters()).device))
                     return seen, teacher if alike else None
             seen, alike = rehearsed(self.model, self._batch, self._loss, teacher)
             return seen, teacher if alike else None

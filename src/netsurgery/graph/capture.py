@@ -21,7 +21,7 @@ from netsurgery.graph.examples import random_inputs, sizes_of_axes
 from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes, with_sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
-from netsurgery.graph.value_types import ValueType, beyond_float32, type_of, without_torch
+from netsurgery.graph.value_types import ValueType, beyond_float32, refuse_masked, type_of, without_torch
 
 Run: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 
@@ -343,7 +343,7 @@ def array_of(given: Any, whose: str = "example_inputs") -> Array:
     """
     if getattr(given, "is_meta", False):
         raise InputError(f"{whose} hold a tensor on the meta device, which has no numbers: give real ones.")
-    _refuse_masked(given, whose)
+    refuse_masked(given, f"{whose} hold")
     if isinstance(given, list | tuple | Mapping) and any(_has_axes(leaf) for leaf in _flat(given)):
         raise InputError(
             f"{whose} hold a {type(given).__name__} of tensors for one input; each input has to be one tensor: wrap "
@@ -366,11 +366,6 @@ def array_of(given: Any, whose: str = "example_inputs") -> Array:
     if type_of(array.dtype) is None:
         return _in_float32(array, whose)
     return np.ascontiguousarray(array).reshape(array.shape)
-
-
-def _refuse_masked(given: object, whose: str) -> None:
-    if isinstance(given, np.ma.MaskedArray):
-        raise InputError(f"{whose} hold a masked array, and a network has no mask: give plain numbers, x.filled(0).")
 
 
 def _in_float32(array: npt.NDArray[Any], whose: str) -> Array:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netsurgery.errors import InputError
+
 
 class ValueType(Enum):
     """The type of a value's entries: `code` is its number in the file and in C, `dtype` NumPy's, `c_type` C's.
@@ -61,3 +63,15 @@ def beyond_float32(numbers: npt.NDArray[Any], rounded: npt.NDArray[Any]) -> Any:
     """The first finite number that became infinite as float32; None if there is none."""
     beyond = np.isinf(rounded) & np.isfinite(numbers)
     return numbers[beyond].flat[0] if beyond.any() else None
+
+
+def refuse_masked(given: object, what: str) -> None:
+    """Raise InputError for a masked array: what is masked are numbers to whoever looks at the data alone.
+
+    what: whose it is, with a verb.
+    """
+    if type(given) is not np.ndarray and isinstance(given, np.ma.MaskedArray):
+        raise InputError(
+            f"{what} a masked array, and a network has no mask: give plain numbers, x.filled(0) with what is to stand "
+            "for those that are masked, or x.data."
+        )

@@ -48,12 +48,22 @@ class TrainerOperation:
         if self.operation is not None:
             if saved is None and self.operation.is_on(model):
                 saved = self.state()
-            self.operation.detach()
+            self.give_up()
         operation = self.operation = attach(model, list(optimizers), self._plan(steps, saved))
-        if saved is not None:
-            operation.load_state_dict(saved, weights=weights)
+        try:
+            if saved is not None:
+                operation.load_state_dict(saved, weights=weights)
+        except BaseException:
+            self.give_up()
+            raise
         self._unfinished = None
         return operation
+
+    def give_up(self) -> None:
+        """Detach from a model that isn't what a state is of."""
+        if self.operation is not None:
+            self.operation.detach()
+        self.operation = None
 
     def state(self) -> dict[str, Any] | None:
         """What a checkpoint holds of it; None before it is attached."""

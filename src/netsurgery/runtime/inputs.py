@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from netsurgery.errors import InputError
 from netsurgery.graph.ir import Input
-from netsurgery.graph.value_types import ValueType, beyond_float32, without_torch
+from netsurgery.graph.value_types import ValueType, beyond_float32, refuse_masked, without_torch
 
 WHOLE_IN_FLOAT32 = 2**24
 """Up to ± this, every whole number is a float32."""
@@ -69,15 +69,6 @@ def _check_shape(
             )
 
 
-def refuse_masked(whose: str, value: object) -> None:
-    """Raise InputError for a masked array: what is masked are numbers to whoever looks at the data alone."""
-    if type(value) is not np.ndarray and isinstance(value, np.ma.MaskedArray):
-        raise InputError(
-            f"{whose} is a masked array, and a network has no mask: give plain numbers, x.filled(0) with what is to "
-            "stand for those that are masked, or x.data."
-        )
-
-
 def in_float32(whose: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The numbers as float32, contiguous. Raises InputError for a finite one that is beyond all of those."""
     with np.errstate(over="ignore"):
@@ -96,10 +87,10 @@ def converted(one: Input, value: npt.ArrayLike) -> npt.NDArray[Any]:
     """An array-like with entries of the input's type, contiguous.
 
     Numbers become float32; whole ones so large that float32 may round them, others beyond its largest number, and
-    masked arrays are refused. Where the input takes whole
-    numbers, they come from types that its type holds all of. Raises InputError for others.
+    masked arrays are refused. Where the input takes whole numbers, they come from types that its type holds all of.
+    Raises InputError for others.
     """
-    refuse_masked(f"input {one.name!r}", value)
+    refuse_masked(value, f"input {one.name!r} is")
     try:
         array = np.asarray(without_torch(value))
     except (
