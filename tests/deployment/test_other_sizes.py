@@ -263,3 +263,15 @@ def test_a_bound_that_a_program_was_given_is_told(as_file: bool, tmp_path: Path)
     if as_file:
         torch.export.save(program, given)
     assert "exported for batch up to 3" in str(ns.pack(given, tmp_path / "n.nsm"))
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_program_is_compared_at_sizes_that_it_was_exported_for(as_file: bool, tmp_path: Path) -> None:
+    dims = {0: torch.export.Dim("rows", min=7, max=8), 1: torch.export.Dim("columns", min=30)}
+    program = torch.export.export(nn.Hardswish().eval(), (torch.randn(7, 40),), dynamic_shapes=(dims,))
+    given = tmp_path / "p.pt2" if as_file else program
+    if as_file:
+        torch.export.save(program, given)
+    assert "its outputs are those of torch" in str(ns.pack(given, tmp_path / "n.nsm"))
+    with pytest.raises(InputError, match=r"of shapes \[\(7, 20\)\]: .*30\. Give example_inputs of sizes that it was"):
+        ns.pack(given, tmp_path / "n.nsm", example_inputs=torch.randn(7, 20))
