@@ -162,10 +162,17 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
 
     if isinstance(model, torch.export.ExportedProgram):
         graph = _with_shapes(read_exported(model), choices)
-        ranges = {graph.inputs[one.place].shape[one.axis]: one for one in ranges_of(model)}
-        least = {axis: one.least for axis, one in ranges.items() if isinstance(axis, str)}
-        most = {axis: one.most for axis, one in ranges.items() if isinstance(axis, str) and one.most is not None}
-        examples = _examples(graph, example_inputs, least, most)
+        named = {graph.inputs[one.place].shape[one.axis]: one for one in ranges_of(model)}
+        ranges = {axis: one for axis, one in named.items() if isinstance(axis, str)}
+        most = {axis: one.most for axis, one in ranges.items() if one.most is not None}
+        examples = _examples(graph, example_inputs, {axis: one.least for axis, one in ranges.items()}, most)
+        module = model.module()
+        written = {axis: one.written for axis, one in ranges.items() if one.written is not None}
+        if example_inputs is None and written.keys() == set(graph.axes) and graph.takes(written):
+            try:
+                torch_outputs(module, examples)
+            except (AssertionError, RuntimeError):  # sizes that others depend on have bounds that ranges don't say
+                examples = random_inputs(graph, written, SEED)
         sizes = sizes_of_axes(graph.inputs, examples)
         axes = ((graph.inputs[at].shape[place], size) for at, place, size in borders_of_code(model))
         borders = tuple({**sizes, axis: size} for axis, size in axes if isinstance(axis, str))
@@ -174,7 +181,7 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
             _beyond(axis, most[axis]) for axis, size in further.items() if graph.takes({**sizes, axis: size})
         )
         try:
-            found = _captured_torch(graph, examples, model.module(), remarks)
+            found = _captured_torch(graph, examples, module, remarks)
         except (AssertionError, RuntimeError) as error:  # by which a program says that it wasn't exported for such
             raise InputError(
                 f"the program doesn't take example_inputs of shapes {[array.shape for array in examples]}: "

@@ -14,8 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from sympy import lambdify  # type: ignore[import-untyped]
 from torch.export import ExportedProgram
+from torch.utils._pytree import tree_leaves
 
 from netsurgery.graph.from_torch.call import Open
 from netsurgery.graph.from_torch.inputs import given_inputs
@@ -68,24 +70,32 @@ def borders_of_code(program: ExportedProgram) -> tuple[tuple[int, int, int], ...
 
 @dataclass(frozen=True)
 class Range:
-    """The sizes that a program holds for, of an open size of an input. most: None if there is no largest."""
+    """The sizes that a program holds for, of an open size of an input.
+
+    most: None if there is no largest. written: at which it was written down; None if it doesn't say.
+    """
 
     place: int
     axis: int
     least: int
     most: int | None
+    written: int | None
 
 
 def ranges_of(program: ExportedProgram) -> tuple[Range, ...]:
     """What a program says of each open size of its inputs."""
     found: list[Range] = []
-    for place, (_, shape, _) in enumerate(given_inputs(program)):
+    inputs = given_inputs(program)
+    examples = [one for one in tree_leaves(program.example_inputs) if isinstance(one, torch.Tensor)]
+    told = [tuple(one.shape) for one in examples] if len(examples) == len(inputs) else [()] * len(inputs)
+    for place, (_, shape, _) in enumerate(inputs):
         for at, size in enumerate(shape):
             if isinstance(size, Open):
                 many, symbol = size.expression.as_coeff_Mul()
                 noted = program.range_constraints.get(symbol)
                 least, most = (_counted(getattr(noted, end, None), int(many)) for end in ("lower", "upper"))
-                found.append(Range(place, at, least or 1, most))
+                written = int(told[place][at]) if len(told[place]) == len(shape) else None
+                found.append(Range(place, at, least or 1, most, written))
     return tuple(found)
 
 
