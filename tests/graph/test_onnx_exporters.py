@@ -460,3 +460,10 @@ def test_adaptive_pooling_that_was_written_out_for_one_size_is_told(pooled: bool
         read_onnx(made)
     assert ("adaptive pooling" in str(refused.value)) == pooled
     assert read_onnx(made, {"x": ("B", 3, 13)}).axes == ("B",)
+
+
+def test_what_is_one_entry_at_some_sizes_is_spread_at_all() -> None:
+    """A norm over what is left of a picture, which is one entry at the smallest ones."""
+    steps = "p = MaxPool<kernel_shape=[32], strides=[32]>(x) n = ReduceL2<axes=[2]>(p) s = Shape(p) y = Expand(n, s)"
+    made = model(f"g (float[B,3,H] x) => (float[B,3,u] y) {{ {steps} }}")
+    assert_as_onnx_runtime(made, [[floats(*shape)] for shape in ((2, 3, 100), (1, 3, 32), (3, 3, 63), (1, 3, 64))])
