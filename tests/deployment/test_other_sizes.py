@@ -14,6 +14,7 @@ from torch import Tensor, nn  # noqa: E402
 
 import netsurgery as ns  # noqa: E402
 from netsurgery.errors import CaptureError, InputError, VerificationError  # noqa: E402
+from netsurgery.graph.from_torch import ranges_of  # noqa: E402
 from netsurgery.runtime import reference  # noqa: E402
 
 TIME = {"x": {0: "batch", 1: "time"}}
@@ -263,3 +264,27 @@ def test_a_bound_that_a_program_was_given_is_told(as_file: bool, tmp_path: Path)
     if as_file:
         torch.export.save(program, given)
     assert "exported for batch up to 3" in str(ns.pack(given, tmp_path / "n.nsm"))
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_program_is_compared_at_sizes_that_it_was_exported_for(as_file: bool, tmp_path: Path) -> None:
+    dims = {0: torch.export.Dim("rows", min=7, max=8), 1: torch.export.Dim("columns", min=30)}
+    program = torch.export.export(nn.Hardswish().eval(), (torch.randn(7, 40),), dynamic_shapes=(dims,))
+    given = tmp_path / "p.pt2" if as_file else program
+    if as_file:
+        torch.export.save(program, given)
+    assert "its outputs are those of torch" in str(ns.pack(given, tmp_path / "n.nsm"))
+    with pytest.raises(InputError, match=r"of shapes \[\(7, 20\)\]: .*30\. Give example_inputs of sizes that it was"):
+        ns.pack(given, tmp_path / "n.nsm", example_inputs=torch.randn(7, 20))
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_program_that_takes_few_sizes_is_compared_where_it_was_written_down(as_file: bool, tmp_path: Path) -> None:
+    model = nn.Sequential(*(nn.Conv1d(2, 2, 3, 2, 1) for _ in range(4))).eval()
+    shapes = ({0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC},)
+    program = torch.export.export(model, (torch.randn(2, 2, 40),), dynamic_shapes=shapes)
+    assert not any(one.least > 2 for one in ranges_of(program))
+    given = tmp_path / "p.pt2" if as_file else program
+    if as_file:
+        torch.export.save(program, given)
+    assert "its outputs are those of torch" in str(ns.pack(given, tmp_path / "n.nsm"))

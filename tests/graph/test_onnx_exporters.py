@@ -16,7 +16,7 @@ from onnx import numpy_helper, parser  # noqa: E402
 from tests.graph.onnx_reading import onnx_runtime_outputs, read_onnx  # noqa: E402
 
 import netsurgery as ns  # noqa: E402
-from netsurgery.errors import InputError, UnsupportedOperatorError  # noqa: E402
+from netsurgery.errors import CaptureError, InputError, UnsupportedOperatorError  # noqa: E402
 from netsurgery.graph.passes import simplify  # noqa: E402
 from netsurgery.packed.writer import encode  # noqa: E402
 from netsurgery.runtime.reference import run_node  # noqa: E402
@@ -445,3 +445,25 @@ def test_what_a_mask_picks_for_itself_is_refused() -> None:
     }"""
     with pytest.raises(UnsupportedOperatorError, match="NonZero"):
         read_onnx(model(text, 18, edge=np.float32(0.5)))
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_adaptive_pooling_that_was_written_out_for_one_size_is_told(pooled: bool) -> None:
+    begins = "s = Shape<start=2>(x) m = Mul(a, s) f = Cast<to=1>(m) d = Div(f, three) b = Abs(d) p = Cast<to=7>(b)"
+    constants = {"a": np.arange(3), "three": np.float32(3), "i": np.zeros((2, 1), np.int64)}
+    text = f"g (float[B,3,H] x) => (float[u,3,v] y) {{ {begins} z = Gather<axis=2>(x, p) y = GatherND(z, i) }}"
+    made = model(text, **{name: np.asarray(one) for name, one in constants.items()})
+    if pooled:
+        trace = "return F.adaptive_avg_pool1d(input, self.output_size)"
+        made.graph.node[-1].metadata_props.add(key="pkg.torch.onnx.stack_trace", value=trace)
+    with pytest.raises(CaptureError) as refused:
+        read_onnx(made)
+    assert ("adaptive pooling" in str(refused.value)) == pooled
+    assert read_onnx(made, {"x": ("B", 3, 13)}).axes == ("B",)
+
+
+def test_what_is_one_entry_at_some_sizes_is_spread_at_all() -> None:
+    """A norm over what is left of a picture, which is one entry at the smallest ones."""
+    steps = "p = MaxPool<kernel_shape=[32], strides=[32]>(x) n = ReduceL2<axes=[2]>(p) s = Shape(p) y = Expand(n, s)"
+    made = model(f"g (float[B,3,H] x) => (float[B,3,u] y) {{ {steps} }}")
+    assert_as_onnx_runtime(made, [[floats(*shape)] for shape in ((2, 3, 100), (1, 3, 32), (3, 3, 63), (1, 3, 64))])

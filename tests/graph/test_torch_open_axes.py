@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.graph.torch_agreement import Of, agrees, pictures
+from tests.graph.torch_agreement import EachOf, Of, agrees, pictures
 from torch import Tensor, nn
 
 AXES = {0: "batch", 2: "height", 3: "width"}
@@ -65,6 +66,22 @@ def test_a_few_means_of_a_picture_are_resized_to_its_size(name: str) -> None:
 
     odd = (1, 4, 123, 9)  # where torch rounds to another neighbour than a quotient has
     agrees(Of(pooled), AXES, pictures(*SIZES, odd), in_onnx=False)
+
+
+@pytest.mark.parametrize("pool", [F.adaptive_avg_pool2d, F.adaptive_max_pool2d])
+def test_windows_of_any_picture_are_a_few_whether_it_has_more_or_fewer_entries(pool: Any) -> None:
+    functions = {str(size): lambda x, size=size: pool(x, (size, 8 - size)) for size in range(1, 8)}
+    given = pictures(*SIZES, (1, 4, 2, 3), (2, 4, 1, 1), (1, 4, 6, 35), (1, 4, 61, 7))
+    agrees(EachOf(functions, given[0]), AXES, given, in_onnx=False)
+
+
+def test_a_picture_is_resized_to_multiples_that_a_quotient_is_rounded_to() -> None:
+    def resized(x: Tensor) -> Tensor:
+        height, width = math.ceil(x.shape[2] / 7) * 7, math.floor(x.shape[3] / 3) * 3
+        x = F.interpolate(x, size=(height, width), mode="bilinear")
+        return x.reshape(x.shape[0], -1, 7, width // 3, 3).transpose(2, 3)
+
+    agrees(Of(resized), AXES, pictures(*SIZES, (1, 4, 14, 3), (2, 4, 15, 5), (1, 4, 49, 147)))
 
 
 @pytest.mark.parametrize("name", ["nearest", "exact nearest", "linear", "cubic"])

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from netsurgery.checks import require
 from netsurgery.errors import CaptureError, InputError, MissingExtraError
 from netsurgery.graph.examples import random_inputs, sizes_of_axes
-from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, with_shapes, with_sizes
+from netsurgery.graph.ir import Array, Graph, InputShapes, OpenAxes, Sizes, with_shapes, with_sizes
 from netsurgery.graph.passes.constant_folding import Evaluate
 from netsurgery.graph.passes.tied_constants import merge_tied
 from netsurgery.graph.value_types import ValueType, beyond_float32, refuse_masked, type_of, without_torch
@@ -149,10 +149,10 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
     from netsurgery.graph.from_torch import (
         borders_of,
         borders_of_code,
-        bounds_of,
         in_float32,
         is_first,
         is_spread,
+        ranges_of,
         read_exported,
         read_module,
         torch_outputs,
@@ -162,17 +162,32 @@ def _capture_torch(model: Any, example_inputs: Any, choices: Choices) -> Capture
 
     if isinstance(model, torch.export.ExportedProgram):
         graph = _with_shapes(read_exported(model), choices)
-        examples, module = _examples(graph, example_inputs), model.module()
+        named = {graph.inputs[one.place].shape[one.axis]: one for one in ranges_of(model)}
+        ranges = {axis: one for axis, one in named.items() if isinstance(axis, str)}
+        most = {axis: one.most for axis, one in ranges.items() if one.most is not None}
+        examples = _examples(graph, example_inputs, {axis: one.least for axis, one in ranges.items()}, most)
+        module = model.module()
+        written = {axis: one.written for axis, one in ranges.items() if one.written is not None}
+        if example_inputs is None and written.keys() == set(graph.axes) and graph.takes(written):
+            try:
+                torch_outputs(module, examples)
+            except (AssertionError, RuntimeError):  # sizes that others depend on have bounds that ranges don't say
+                examples = random_inputs(graph, written, SEED)
         sizes = sizes_of_axes(graph.inputs, examples)
         axes = ((graph.inputs[at].shape[place], size) for at, place, size in borders_of_code(model))
         borders = tuple({**sizes, axis: size} for axis, size in axes if isinstance(axis, str))
-        bounds = {graph.inputs[at].shape[place]: most for at, place, most in bounds_of(model)}
-        open_bounds = {axis: most for axis, most in bounds.items() if isinstance(axis, str)}
-        further = {axis: most + graph.steps.get(axis, 1) for axis, most in open_bounds.items()}
+        further = {axis: end + graph.steps.get(axis, 1) for axis, end in most.items()}
         remarks = tuple(
-            _beyond(axis, open_bounds[axis]) for axis, size in further.items() if graph.takes({**sizes, axis: size})
+            _beyond(axis, most[axis]) for axis, size in further.items() if graph.takes({**sizes, axis: size})
         )
-        return replace(_captured_torch(graph, examples, module, remarks), borders=borders)
+        try:
+            found = _captured_torch(graph, examples, module, remarks)
+        except (AssertionError, RuntimeError) as error:  # by which a program says that it wasn't exported for such
+            raise InputError(
+                f"the program doesn't take example_inputs of shapes {[array.shape for array in examples]}: "
+                f"{str(error).strip().rstrip('.')}. Give example_inputs of sizes that it was exported for."
+            ) from error
+        return replace(found, borders=borders)
     if not isinstance(model, torch.nn.Module):
         raise _no_model(model)
     if example_inputs is None:
@@ -292,12 +307,15 @@ def _need(package: str, extra: str) -> None:
         raise MissingExtraError(f"this model needs {package}, which isn't installed: pip install 'netsurgery[{extra}]'")
 
 
-def _examples(graph: Graph, given: Any) -> tuple[Array, ...]:
-    """Example arrays that fit the graph's inputs."""
+def _examples(
+    graph: Graph, given: Any, least: Mapping[str, int] | None = None, most: Mapping[str, int] | None = None
+) -> tuple[Array, ...]:
+    """Example arrays that fit the graph's inputs. least, most: of axes, the sizes that the model holds for."""
     if given is None:
         # With a single image, a mistake about the batch would not show: axes have more than their smallest size.
         _, *larger = tried = graph.tried_sizes()
-        return random_inputs(graph, (larger or tried)[0], SEED)
+        sizes = _inside(graph, (larger or tried)[0], least or {}, most or {})
+        return random_inputs(graph, sizes, SEED)
     if isinstance(given, Mapping):
         given = _in_order(given, [one.name for one in graph.inputs], "the model takes")
     arrays = tuple(array_of(one) for one in _sequence(given))
@@ -317,6 +335,19 @@ def _examples(graph: Graph, given: Any) -> tuple[Array, ...]:
     if not all(np.isfinite(array).all() for array in arrays):
         raise InputError("example_inputs hold NaN or infinity; outputs can only be compared on finite numbers.")
     return arrays
+
+
+def _inside(graph: Graph, sizes: Sizes, least: Mapping[str, int], most: Mapping[str, int]) -> Sizes:
+    """Sizes as far above the least as these are above the graph's own; the same ones where it doesn't take those."""
+    moved = dict(sizes)
+    for axis, size in sizes.items():
+        step = graph.steps.get(axis, 1)
+        lowest = -(-least.get(axis, 1) // step) * step
+        if size < lowest:
+            moved[axis] = lowest + size - graph.least[axis]
+        if axis in most:
+            moved[axis] = min(moved[axis], most[axis] // step * step)
+    return moved if graph.takes(moved) else sizes
 
 
 def _sequence(given: Any) -> Sequence[Any]:

@@ -135,7 +135,11 @@ def _read(
         axes = tuple(dict.fromkeys(name for given in inputs for name in given.axes))
         return at_any_sizes(partial(read, read_as, inputs, arrays, ready.opset, evaluate), axes, bound)
 
-    graph, fixed = _with_its_batch_fixed(of, inputs)
+    try:
+        graph, fixed = _with_its_batch_fixed(of, inputs)
+    except CaptureError as refusal:
+        refusal.args = (f"{refusal}{_of_adaptive_pooling(model.graph, inputs)}",)
+        raise
     graph = graph.replaced(known_least=graph.least)
     changed = bool(ready.remarks or input_values or outputs or ranked)
     return ReadModel(graph, ready.remarks, model if changed else None, fixed)
@@ -172,6 +176,18 @@ def _with_its_batch_fixed(
         except (CaptureError, GraphError):
             raise refusal from None
         return graph, (f"Axis {batch!r} is fixed at 1: {_first_problem(refusal)}",)
+
+
+def _of_adaptive_pooling(graph: onnx.GraphProto, inputs: Sequence[Input]) -> str:
+    """What is to be said of pooling that torch's exporter writes out for one size of open axes; empty without."""
+    for made in graph.node if any(given.axes for given in inputs) else ():
+        noted = {entry.key: entry.value for entry in getattr(made, "metadata_props", ())}  # of onnx 1.16 and later
+        if made.op_type == "GatherND" and "adaptive_avg_pool" in noted.get("pkg.torch.onnx.stack_trace", ""):
+            return (
+                " torch writes adaptive pooling to ONNX for the sizes of its example alone, whatever is said to be "
+                "open: give the torch module itself, or a .pt2 file of it, to have these sizes open."
+            )
+    return ""
 
 
 def _first_problem(refusal: CaptureError) -> str:

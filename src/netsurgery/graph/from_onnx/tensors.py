@@ -266,11 +266,16 @@ def expand(call: Call) -> Value:
     shape = call.numbers(1, "shape")
     x = call.x.shape
     ahead = len(shape) - len(x)
-    same = [place >= ahead and size == x[place - ahead] for place, size in enumerate(shape)]
+    same = [place >= ahead and _stays(x[place - ahead], size) for place, size in enumerate(shape)]
     if ahead <= 0 and all(same):
         return call.x
     wanted = tuple(1 if kept else size for kept, size in zip(same, shape, strict=True))
     return call.node("Expand", [call.x], shape=wanted)
+
+
+def _stays(size: int, wanted: int) -> bool:
+    """Whether a size is the one wanted; one entry isn't, for what follows open axes and is 1 in this reading."""
+    return size == wanted and (size != 1 or isinstance(size, Traced) or not isinstance(wanted, Traced))
 
 
 def constant_of_shape(call: Call) -> Value:

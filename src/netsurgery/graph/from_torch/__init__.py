@@ -2,7 +2,7 @@
 
 from netsurgery.graph.from_torch.borders import borders_of as borders_of
 from netsurgery.graph.from_torch.borders import borders_of_code as borders_of_code
-from netsurgery.graph.from_torch.borders import bounds_of as bounds_of
+from netsurgery.graph.from_torch.borders import ranges_of as ranges_of
 from netsurgery.graph.from_torch.number_formats import in_float32 as in_float32
 from netsurgery.graph.from_torch.reading import exported_once as exported_once
 from netsurgery.graph.from_torch.reading import load_program as load_program

@@ -11,10 +11,13 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from sympy import lambdify  # type: ignore[import-untyped]
 from torch.export import ExportedProgram
+from torch.utils._pytree import tree_leaves
 
 from netsurgery.graph.from_torch.call import Open
 from netsurgery.graph.from_torch.inputs import given_inputs
@@ -65,17 +68,40 @@ def borders_of_code(program: ExportedProgram) -> tuple[tuple[int, int, int], ...
     return tuple(found)
 
 
-def bounds_of(program: ExportedProgram) -> tuple[tuple[int, int, int], ...]:
-    """(place of the input, place of the size, the largest size) of each open size that a program holds up to."""
-    found: list[tuple[int, int, int]] = []
-    for place, (_, shape, _) in enumerate(given_inputs(program)):
+@dataclass(frozen=True)
+class Range:
+    """The sizes that a program holds for, of an open size of an input.
+
+    most: None if there is no largest. written: at which it was written down; None if it doesn't say.
+    """
+
+    place: int
+    axis: int
+    least: int
+    most: int | None
+    written: int | None
+
+
+def ranges_of(program: ExportedProgram) -> tuple[Range, ...]:
+    """What a program says of each open size of its inputs."""
+    found: list[Range] = []
+    inputs = given_inputs(program)
+    examples = [one for one in tree_leaves(program.example_inputs) if isinstance(one, torch.Tensor)]
+    told = [tuple(one.shape) for one in examples] if len(examples) == len(inputs) else [()] * len(inputs)
+    for place, (_, shape, _) in enumerate(inputs):
         for at, size in enumerate(shape):
             if isinstance(size, Open):
                 many, symbol = size.expression.as_coeff_Mul()
-                upper = getattr(program.range_constraints.get(symbol), "upper", None)
-                if getattr(upper, "is_Integer", False):
-                    found.append((place, at, int(many) * int(upper)))  # type: ignore[arg-type]
+                noted = program.range_constraints.get(symbol)
+                least, most = (_counted(getattr(noted, end, None), int(many)) for end in ("lower", "upper"))
+                written = int(told[place][at]) if len(told[place]) == len(shape) else None
+                found.append(Range(place, at, least or 1, most, written))
     return tuple(found)
+
+
+def _counted(end: Any, many: int) -> int | None:
+    """An end of a symbol's range as a size of its axis; None for infinity."""
+    return many * int(end) if getattr(end, "is_Integer", False) else None
 
 
 def _symbols(program: ExportedProgram, names: AxisNames) -> dict[Any, tuple[str, int]]:

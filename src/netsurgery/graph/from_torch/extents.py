@@ -61,7 +61,14 @@ def _extent_of(expression: Any, symbols: Mapping[Any, Number]) -> Number:
 
 
 def _share_of(expression: Any, symbols: Mapping[Any, Number]) -> tuple[Number, int] | None:
-    """A float as the quotient of an extent and a number; None unless floats hold it exactly at any sizes."""
+    """A float as the quotient of an extent and a number; None unless it rounds to the same whole number at any sizes.
+
+    A quotient of whole numbers does so though floats don't hold it: where it isn't whole, it is further from the next
+    whole number than floats below 2^53 are from each other.
+    """
+    if type(expression).__name__ == "IntTrueDiv":
+        number, divisor = (_extent_of(part, symbols) for part in expression.args)
+        return (number, divisor) if isinstance(divisor, int) and divisor >= 1 else None
     factor, rest = expression.as_coeff_Mul()
     if type(rest).__name__ != "ToFloat" or factor <= 0:
         return None
