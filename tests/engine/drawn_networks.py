@@ -288,9 +288,22 @@ class Drawing:
         y = self.kept(x, channels if stride > 1 else self.shapes[x][0], 3, stride)
         if self.of(True, False):
             y = self.kept(self.cut(y), self.shapes[y][0], self.of(1, 3))
-        other = x if stride == 1 else self.kept(x, channels, 1, stride)
+        other = x
+        if stride > 1:
+            thins = channels >= self.shapes[x][0] and self.of(True, False)
+            other = self.thinned(x, channels, stride) if thins else self.kept(x, channels, 1, stride)
         total = self.node("Add", [y, other] if self.of(True, False) else [other, y])
         return self.cut(total) if self.of(True, False) else total
+
+    def thinned(self, x: str, channels: int, stride: int) -> str:
+        """Some pixels, and zeros around the channels: a shortcut without weights."""
+        seen, *sizes = self.shapes[x]
+        for axis, size in enumerate(sizes, 2):
+            x = self.node("Slice", [x], axis=axis, start=0, stop=size, step=stride)
+        before, around = self.of(0, (channels - seen) // 2, channels - seen), (0,) * len(sizes)
+        if channels == seen and self.of(True, False):
+            return x
+        return self.node("Pad", [x], pads=(0, before, *around, 0, channels - seen - before, *around))
 
     def added(self, x: str) -> str:
         """To itself, or to an input."""

@@ -108,6 +108,30 @@ class _Drawing:
             if self.rng.random() < 0.7:
                 self.put("Relu", [total], shape)
 
+    def shortcut(self) -> None:
+        """A convolution of every other pixel beside these pixels, with zeros around their channels."""
+        found = self.any_value(spatial=True)
+        if found is None:
+            return
+        name, (channels, *sizes) = found
+        rng, rank = self.rng, len(sizes)
+        rows, after = channels + int(rng.integers(0, 6)), [(size + 1) // 2 for size in sizes]
+        weight = self.weight((rows, channels, *[3] * rank))
+        made = self.builder.node("Conv", [name, weight], strides=[2] * rank, pads=[1] * (2 * rank))
+        for axis, size in enumerate(sizes, 2):
+            name = self.builder.node("Slice", [name], axis=axis, start=0, stop=size, step=2)
+        before, around = int(rng.integers(0, rows - channels + 1)), (0,) * rank
+        if rows > channels:
+            name = self.builder.node("Pad", [name], pads=(0, before, *around, 0, rows - channels - before, *around))
+        made = self.put("Add", [made, name], (rows, *after))
+        self.cut_off(made, (rows, *after))
+
+    def average(self) -> None:
+        """Of pictures, in front of a layer."""
+        name, (channels, *sizes) = self.values[-1]
+        if sizes:
+            self.put("Mean", [name], (channels,), axes=tuple(range(2, 2 + len(sizes))), keepdims=False)
+
     def pool(self) -> None:
         found = self.any_value(spatial=True)
         if found is None or min(found[1][1:]) < 2:
@@ -163,11 +187,13 @@ def drawn(seed: int) -> Graph:
     drawing.values.append((drawing.builder.input("x", ("batch", *shape)), shape))
     (drawing.convolution if spatial else drawing.linear)()
     growing = [drawing.convolution] * 4 + [drawing.addition] * 2
-    growing += [drawing.depthwise, drawing.pool, drawing.concatenation, drawing.cut]
+    growing += [drawing.depthwise, drawing.pool, drawing.concatenation, drawing.cut, drawing.shortcut]
     if not spatial:
         growing = [drawing.linear] * 2 + [drawing.addition]
     for _ in range(int(rng.integers(1, 9))):
         growing[int(rng.integers(0, len(growing)))]()
+    if rng.random() < 0.3:
+        drawing.average()
     while rng.random() < 0.5:  # behind pictures, too
         drawing.linear()
     if len(drawing.values) == 1:  # nothing fitted

@@ -75,6 +75,23 @@ std::unique_ptr<Step> make_repeat(const Lying& input, const Lying& output) {
   });
 }
 
+std::unique_ptr<Step> make_thinned(const Windows& strides, Size before, const Lying& input, const Lying& output) {
+  const Size deep = strides.stride_z, high = strides.stride_y, wide = strides.stride_x;
+  const Size height = output.layout.tiling.height, columns = output.layout.tiling.width;
+  const Size seen_height = input.layout.tiling.height, channels = input.layout.image.channels;
+  return entries(output.layout, false, [=](Buffers buffers, Size group, Size row, Size channel, Size) {
+    float* y = at(buffers, output, group, row, channel);
+    if (channel < before || channel >= before + channels) {
+      std::fill_n(y, columns * kVector, 0.0f);
+      return;
+    }
+    const Size seen = row / height * deep * seen_height + row % height * high;
+    const float* x = at(buffers, input, group, seen, channel - before);
+    for (Size column = 0; column < columns; ++column)
+      std::copy_n(x + column * wide * kVector, kVector, y + column * kVector);
+  });
+}
+
 std::unique_ptr<Step> make_pair(const Kernels& kernels, Pair pair, const Lying& a, const Lying& b,
                                 const Lying& output) {
   const auto combine = kernels.pairs[static_cast<int>(pair)];

@@ -27,6 +27,10 @@ std::unique_ptr<Step> make_entry_copy(const Lying& input, const Lying& output);
 /// Each vector as often as tiles of the output are higher and wider.
 std::unique_ptr<Step> make_repeat(const Lying& input, const Lying& output);
 
+/// The first of so many pixels in each direction, and zeros in the place of channels around those that there are.
+/// before: channels of zeros in front. Of floats or whole numbers, whose zeros are alike.
+std::unique_ptr<Step> make_thinned(const Windows& strides, Size before, const Lying& input, const Lying& output);
+
 std::unique_ptr<Step> make_pair(const Kernels& kernels, Pair pair, const Lying& a, const Lying& b, const Lying& output);
 
 /// One number of each channel, `channel` floats apart, and those of the next group of images `group` floats farther.

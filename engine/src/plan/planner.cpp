@@ -129,9 +129,9 @@ bool Planner::of_its_own(const Node& node) {
     case Operator::kDepthToSpace:
       return depth_to_space(node);
     case Operator::kPad:
-      return crop(node);
+      return crop(node) || thinned(node);
     case Operator::kSlice:
-      return slice(node);
+      return slice(node) || thinned(node);
     case Operator::kQuantize:
       return rounded(node) || quantize(node);
     case Operator::kLrn:
@@ -245,6 +245,24 @@ bool Planner::moves_to(int number, Size images) {
   if (one.plain >= 0 || one.places.empty()) return false;
   const Layout from = layout(one.places.front().layout);
   return from.tiling.images == images && can_move(from);
+}
+
+bool Planner::known_by_now(int number) {
+  constexpr int kMostNodes = 8;
+  std::vector<const Node*> chain;
+  while (!graph_.is_constant(number) && !is_known(number)) {
+    const Node* node = maker(number);
+    const bool moves = node && (node->op == Operator::kSlice || node->op == Operator::kPad);
+    if (!moves || done_[static_cast<std::size_t>(node - nodes_.data())] || chain.size() == kMostNodes) return false;
+    chain.push_back(node);
+    number = node->inputs[0];
+  }
+  for (auto it = chain.rbegin(); it != chain.rend(); ++it)
+    if (!done_[static_cast<std::size_t>(*it - nodes_.data())]) {
+      node(**it);
+      done(**it);
+    }
+  return true;
 }
 
 bool Planner::is_known(int number) {

@@ -109,6 +109,9 @@ class Planner {
   bool global_average(const Node& node);
   /// A Resize that repeats each pixel.
   bool repeated(const Node& node);
+  /// Slices with steps over pixels, and zeros around channels: the shortcuts of residual networks.
+  bool thinned(const Node& node);
+  bool thins(const Node& node, Windows& strides, Size& before) const;
   bool unary(const Node& node);
   bool normalisation(const Node& node);
   bool recurrent(const Node& node);
@@ -133,13 +136,14 @@ class Planner {
   static Grid sum_of(const Grid& a, const Grid& b);
   /// The Quantize that is a value's only reader, if what it gives has 16 bits and its numbers are of channels.
   const Node* quantized(int number) const;
-  Added added_to(const Node& quantize) const;
+  Added added_to(const Node& quantize);
   bool fixed_convolution(const Node& node);
   bool fixed_linear(const Node& node);
   /// A Conv, or a Linear as one, of whole numbers. convolution: but for its weight.
   bool fixed_lanes(const Node& node, Convolution convolution, int input, const Image& from_image);
   bool fixed_depthwise(const Node& node);
   bool fixed_pool(const Node& node);
+  static bool is_small(const Layout& layout);
   bool fixed_average(const Node& node);
   /// What is rounded where it is gathered, if nothing but vectors is made of it.
   bool rounded(const Node& node);
@@ -221,6 +225,8 @@ class Planner {
 
   int plain(int value);
   bool is_known(int value);  // has it been made already?
+  /// The same, or made now: of slices and pads of what is known, which others wait for.
+  bool known_by_now(int value);
   /// True if vectors of so many images are made from those of a value rather than from NumPy's order.
   bool moves_to(int value, Size images);
   int place_with(int value, const Tiling& tiling);

@@ -27,18 +27,6 @@ constexpr double kExact = 16777216.0;
 const double kTooLarge = std::ldexp(1.0, 127);  // for float32, with room for what is rounded
 constexpr std::int16_t kBelowAll = std::numeric_limits<std::int16_t>::min();
 
-/// True if the halo is narrow, and a channel of all images of a vector can be counted in 32 bits, halos that grow and
-/// all.
-bool is_small(const Layout& layout) {
-  constexpr double kMost = 1 << 29;
-  const Halo& halo = layout.halo;
-  const auto grown = [](Size size) { return static_cast<double>(size + 4 * kWidestHalo); };
-  return std::max({halo.front, halo.back, halo.above, halo.below, halo.left, halo.right}) <= kWidestHalo &&
-         grown(layout.slices()) * grown(layout.rows()) * grown(layout.columns()) *
-                 static_cast<double>(layout.tiling.lanes()) <=
-             kMost;
-}
-
 /// A layout with the largest halo that readers may ask for.
 Layout widest(const Layout& given) {
   Layout layout = given;
@@ -101,6 +89,18 @@ bool cut_between(const Node& node, int exponent, double& low, double& high) {
 
 }  // namespace
 
+/// True if the halo is narrow, and a channel of all images of a vector can be counted in 32 bits, halos that grow and
+/// all.
+bool Planner::is_small(const Layout& layout) {
+  constexpr double kMost = 1 << 29;
+  const Halo& halo = layout.halo;
+  const auto grown = [](Size size) { return static_cast<double>(size + 4 * kWidestHalo); };
+  return std::max({halo.front, halo.back, halo.above, halo.below, halo.left, halo.right}) <= kWidestHalo &&
+         grown(layout.slices()) * grown(layout.rows()) * grown(layout.columns()) *
+                 static_cast<double>(layout.tiling.lanes()) <=
+             kMost;
+}
+
 Planner::Grid Planner::grid_of(const Node& node) const {
   Grid none;
   if (node.op == Operator::kQuantize)
@@ -117,6 +117,12 @@ Planner::Grid Planner::grid_of(const Node& node) const {
     case Operator::kSlice:
     case Operator::kDepthToSpace:
       return first;
+    case Operator::kPad: {
+      const bool zeros = node.attributes.choice<PadMode>(AttributeName::kMode) != PadMode::kConstant ||
+                         node.attributes.number(AttributeName::kValue) == 0.0f;
+      if (!zeros) return none;
+      return {true, first.exponent, std::min<Size>(first.low, 0), std::max<Size>(first.high, 0)};
+    }
     case Operator::kRelu:
     case Operator::kClip: {
       double low = 0, high = 0;
@@ -197,14 +203,14 @@ Planner::Place Planner::fixed_ready(const Node& node, const Choice& choice, int 
 }
 
 /// What is added to a layer's rounded output before it is rounded again, where that is known by now.
-Planner::Added Planner::added_to(const Node& quantize) const {
+Planner::Added Planner::added_to(const Node& quantize) {
   Added found;
   const Node* add = only_reader(quantize.output);
   if (!add || add->op != Operator::kAdd || add->inputs[0] == add->inputs[1]) return found;
   const int other = add->inputs[add->inputs[0] == quantize.output ? 1 : 0];
   if (graph_.is_constant(other) || shape(other) != shape(quantize.output)) return found;
   const Node* last = quantized(add->output);
-  if ((last && last->inputs.size() > 1) || values_[static_cast<std::size_t>(other)].fixed.empty()) return found;
+  if ((last && last->inputs.size() > 1) || !known_by_now(other) || value(other).fixed.empty()) return found;
   const Grid own = grid_of(quantize), others = grids_[static_cast<std::size_t>(other)];
   const Grid made = last ? grid_of(*last) : sum_of(own, others);
   // Counted in units of the sum's grid, both have to be float32: infinities would cancel out.

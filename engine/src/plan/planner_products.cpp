@@ -163,7 +163,7 @@ bool Planner::residual_tiling(const Node& node, Tiling& tiling) {
   const Node* reader = only_reader(node.output);
   if (!reader || reader->op != Operator::kAdd) return false;
   const int other = reader->inputs[0] == node.output ? reader->inputs[1] : reader->inputs[0];
-  if (graph_.is_constant(other) || value(other).places.empty()) return false;
+  if (graph_.is_constant(other) || !known_by_now(other) || value(other).places.empty()) return false;
   tiling = layout(value(other).places.front().layout).tiling;
   return true;
 }
@@ -230,7 +230,7 @@ Ending Planner::ending(const Tiling* tiling, int& output, int& residual_layout, 
     }
     if (reader->op != Operator::kAdd || result.residual >= 0 || !tiling) return result;
     const int other = reader->inputs[0] == output ? reader->inputs[1] : reader->inputs[0];
-    if (other == output || graph_.is_constant(other) || shape(other) != shape(output) || !is_known(other))
+    if (other == output || graph_.is_constant(other) || shape(other) != shape(output) || !known_by_now(other))
       return result;
     const int found = place_with(other, *tiling);
     const Place place = found >= 0 ? value(other).places[static_cast<std::size_t>(found)]

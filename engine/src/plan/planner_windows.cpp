@@ -248,6 +248,61 @@ bool Planner::pool(const Node& node) {
   return true;
 }
 
+bool Planner::thins(const Node& node, Windows& strides, Size& before) const {
+  const std::size_t axes = shape(node.output).size();
+  if (axes < 3 || axes > 5) return false;
+  if (node.op == Operator::kSlice) {
+    const Size axis = node.attributes.integer(AttributeName::kAxis),
+               step = node.attributes.integer(AttributeName::kStep);
+    if (axis < 2 || step < 2 || node.attributes.integer(AttributeName::kStart) != 0) return false;
+    Size* const of_axis[] = {&strides.stride_x, &strides.stride_y, &strides.stride_z};
+    Size& stride = *of_axis[axes - 1 - static_cast<std::size_t>(axis)];
+    if (stride != 1) return false;
+    stride = step;
+    return true;
+  }
+  if (node.op != Operator::kPad || node.attributes.choice<PadMode>(AttributeName::kMode) != PadMode::kConstant ||
+      node.attributes.number(AttributeName::kValue) != 0.0f)
+    return false;
+  std::vector<Size> pads = node.attributes.integers(AttributeName::kPads);
+  before = pads[1];
+  if (before < 0 || pads[axes + 1] < 0) return false;
+  pads[1] = pads[axes + 1] = 0;
+  return std::all_of(pads.begin(), pads.end(), [](Size size) { return size == 0; });
+}
+
+bool Planner::thinned(const Node& node) {
+  const int input = node.inputs[0];
+  if (graph_.is_constant(input) || graph_.type(input) != ValueType::kFloat32) return false;
+  const bool fixed = !value(input).fixed.empty();
+  if (!fixed && value(input).places.empty()) return false;
+  Windows strides;
+  Size before = 0;
+  std::vector<const Node*> chain;
+  for (const Node* next = &node; next && thins(*next, strides, before); next = only_reader(next->output)) {
+    chain.push_back(next);
+    if (next->op == Operator::kPad) break;
+  }
+  if (chain.empty()) return false;
+  const Node& last = *chain.back();
+  const Image seen = Image::of(shape(input)), made = Image::of(shape(last.output));
+  const auto cycles = [](const Layout& layout) { return entries_cycles(layout, kCyclesPerRepeated); };
+  const Choice choice = choose(last, strides, input, seen, made, options_.images, nullptr, cycles, fixed);
+  const Layout estimated{seen, choice.input, choice.halo};
+  if (std::isinf(choice.cycles) || is_wasteful(estimated, seen, made) || (fixed && !is_small(estimated))) return false;
+  for (const Node* one : chain) {
+    if (one != &node) done(*one);
+    grids_[static_cast<std::size_t>(one->output)] = grid_of(*one);
+  }
+  const Place from = fixed ? fixed_placed(choice, input, seen, 0) : placed(choice, input, seen, 0.0f);
+  const Place to = new_place(made, choice.output);
+  (fixed ? value(last.output).fixed : value(last.output).places).push_back(to);
+  draft(&node, fixed ? "fixed thinning" : "thinning", {from.buffer}, {to.buffer}, cycles(layout(to.layout)), [=] {
+    return make_thinned(strides, before, {from.buffer, layout(from.layout)}, {to.buffer, layout(to.layout)});
+  });
+  return true;
+}
+
 bool Planner::repeated(const Node& node) {
   const int input = node.inputs[0];
   if (graph_.is_constant(input) || value(input).places.empty()) return false;
