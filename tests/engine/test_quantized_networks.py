@@ -127,7 +127,7 @@ def test_a_depthwise_layer_of_any_weights_is_as_near_as_floats_are() -> None:
     small = builder.node("Quantize", [made], exponent=-3)
     graph = builder.graph([layer(builder, small, 12, exponent=-4), small])
     x = np.random.default_rng(0).normal(size=(1, 12, 28, 28)).astype(np.float32)
-    assert kinds_of(graph, x)["fixed depthwise"] == 1
+    assert kinds_of(graph, x)["rounded depthwise"] == 1
     rounded = Session(encode(graph))(x)[1]
     np.testing.assert_allclose(rounded, reference.run(graph, {"x": x})[1], atol=2.0**-3)
 

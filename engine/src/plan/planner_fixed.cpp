@@ -427,7 +427,7 @@ bool Planner::fixed_depthwise(const Node& node) {
     taken += halo_cycles(layout(from.layout), choice.halo);
   }
   draft(
-      &node, "fixed depthwise", {from.buffer}, writes, taken,
+      &node, in_shorts ? "fixed depthwise" : "rounded depthwise", {from.buffer}, writes, taken,
       [=] {
         std::unique_ptr<Surroundings> around;
         if (lacks) around = make_fixed_surroundings(kernels_, from.buffer, layout(from.layout), choice.halo, 0, pads);

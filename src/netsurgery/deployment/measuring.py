@@ -25,8 +25,8 @@ Bind: TypeAlias = Callable[[Sequence[Array]], Callable[[], "Outputs | Sequence[A
 OURS = "netsurgery"
 BATCHES = (1, 16)
 SEED = 0
-_ON_WHOLE_NUMBERS = "fixed lanes"
-"""The kind of the steps that layers of whole numbers become, as `Session.profile` has it."""
+_ON_WHOLE_NUMBERS = ("fixed lanes", "fixed depthwise")
+"""The kinds of the steps that layers of whole numbers become, as `Session.profile` has them."""
 
 
 def measured(
@@ -109,7 +109,7 @@ def _random(session: Session, batch: int | None, sizes: Sizes) -> tuple[Array, .
 
 def _on_whole_numbers(session: Session, arrays: Sequence[Array]) -> int:
     """How many layers the engine computes on whole numbers at these sizes; which ones is its own choice."""
-    return sum(kind == _ON_WHOLE_NUMBERS for _, kind, _, _ in session.profile(*arrays))
+    return sum(kind in _ON_WHOLE_NUMBERS for _, kind, _, _ in session.profile(*arrays))
 
 
 def _row(
