@@ -317,11 +317,12 @@ FixedEnding short_ending_of(const Case& made, Size largest, int up, int down) {
   put_short_factors(ending, sums);
   if (up >= 0) {
     ending.residual = 2;
-    ending.own_factor = std::ldexp(1.0f, -down);
+    const int own_up = up == 0 ? static_cast<int>(any(0, 3)) : 0;
+    ending.own_factor = std::ldexp(1.0f, own_up - down);
     ending.residual_factor = std::ldexp(1.0f, up - down);
     ending.last_high = 100.0f;
     ending.last_low = one_in(2) ? 0.0f : -100.0f;
-    put_short_residual(ending, 0, up, down, 32767 >> up);
+    put_short_residual(ending, own_up, up, down, 32767 >> up);
   }
   return ending;
 }

@@ -140,14 +140,16 @@ NETSURGERY_INLINE void finish_short(const FixedStrip& strip, std::ptrdiff_t chan
   }
   const std::int16_t* residual = finish.residual + channel * finish.residual_channel;
   const NativeShorts last_low = all_shorts(finish.last_low), last_high = all_shorts(finish.last_high);
-  const int up = finish.residual_bits, down = finish.last_bits;
+  const int own = finish.own_bits, up = finish.residual_bits, down = finish.last_bits;
   const NativeShorts below_half = static_cast<std::int16_t>((1 << down >> 1) - 1) - NativeShorts{};
   for (int r = 0; r < kRows; ++r)
     for (int c = 0; c < kColumns; ++c)
       for (int i = 0; i < kParts; ++i) {
         const NativeShorts other =
             *reinterpret_cast<const NativeShorts*>(residual + r * finish.residual_row + place(c, i));
-        NativeShorts sum = saturated_sum(finished(sums.at[r][c].part[i]), other << up);
+        NativeShorts sum = finished(sums.at[r][c].part[i]);
+        if (own > 0) sum <<= own;
+        sum = saturated_sum(sum, other << up);
         if (down > 0) sum = saturated_sum(sum, below_half + ((sum >> down) & 1)) >> down;  // half to the even one
         *reinterpret_cast<NativeShorts*>(output + r * strip.output_row + place(c, i)) =
             between(sum, last_low, last_high);

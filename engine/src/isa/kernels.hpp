@@ -139,8 +139,9 @@ struct FixedFinish {
   /// The same in 16 bits, for sums that have no more and aren't moved: of each output channel, what is added to a sum,
   /// and what the upper half of its product with is the number that is cut; 0: not of this channel. nullptr: of none.
   const std::int16_t *offset = nullptr, *factor = nullptr;
-  /// By how many bits the residual is moved up before it is added, and the sum down, to the nearest number.
-  int residual_bits = 0, last_bits = 0;
+  /// By how many bits that number and the residual are moved up before they are added (one of them by none), and the
+  /// sum down, to the nearest number.
+  int own_bits = 0, residual_bits = 0, last_bits = 0;
 };
 
 constexpr std::uint16_t kOneShort = 0xffff, kMultiplied = 0xfffe;

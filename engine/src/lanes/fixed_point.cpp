@@ -275,6 +275,7 @@ class FixedConvolution final : public Step {
     if (!ending_.factor.empty()) {
       strip.finish.offset = ending_.offset.data() + outputs.begin;
       strip.finish.factor = ending_.factor.data() + outputs.begin;
+      strip.finish.own_bits = ending_.own_bits;
       strip.finish.residual_bits = ending_.residual_bits;
       strip.finish.last_bits = ending_.last_bits;
     }

@@ -31,7 +31,7 @@ struct FixedEnding {
   float own_factor = 1, residual_factor = 1, last_low = 0, last_high = 0;
   std::vector<std::int16_t> offset, factor;  // of each output channel, or of none
   std::vector<std::uint8_t> doublings;       // of its sums, before that
-  int residual_bits = 0, last_bits = 0;
+  int own_bits = 0, residual_bits = 0, last_bits = 0;
 };
 
 /// That of some channels, which has no residual.

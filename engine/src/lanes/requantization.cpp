@@ -64,10 +64,12 @@ void put_short_factors(FixedEnding& ending, const std::vector<double>& largest_s
 
 void put_short_residual(FixedEnding& ending, int made, int other, int last, Size largest_other) {
   constexpr int kMostBits = 14;
-  const int up = other - made, down = last - made;
+  const int finest = std::min(made, other), own_up = made - finest, up = other - finest, down = last - finest;
   const auto fits = [&] {
-    if (up < 0 || up > kMostBits || down < 0 || down > kMostBits || (largest_other << up) > kLargestShort) return false;
-    const double own = std::max(std::abs(static_cast<double>(ending.low)), static_cast<double>(ending.high));
+    if (std::max({own_up, up, down}) > kMostBits || down < 0 || (largest_other << up) > kLargestShort) return false;
+    const double own =
+        std::ldexp(std::max(std::abs(static_cast<double>(ending.low)), static_cast<double>(ending.high)), own_up);
+    if (own > kLargestShort) return false;
     const double most = own + static_cast<double>(largest_other << up) + static_cast<double>(Size{1} << down);
     // A sum beyond 16 bits is the furthest of them: that has to be cut, too.
     return most <= kLargestShort || ((kLargestShort >> down) >= static_cast<Size>(ending.last_high) &&
@@ -79,6 +81,7 @@ void put_short_residual(FixedEnding& ending, int made, int other, int last, Size
     ending.doublings.clear();
     return;
   }
+  ending.own_bits = own_up;
   ending.residual_bits = up;
   ending.last_bits = down;
 }

@@ -206,7 +206,8 @@ class Planner {
                 const std::function<double(const Layout&)>& cycles, bool fixed = false);
   /// The lanes of what will be added to a node's output, if that is known.
   bool residual_tiling(const Node& node, Tiling& tiling);
-  Ahead ahead_of(const Node& node) const;
+  /// convolutions: how many without strides are passed.
+  Ahead ahead_of(const Node& node, int convolutions) const;
   void see_readers(int output, bool first, Ahead& ahead) const;
   bool goes_plain(int value) const;
   static bool is_wasteful(const Layout& layout, const Image& input, const Image& output);

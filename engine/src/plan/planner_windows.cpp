@@ -36,7 +36,10 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
   if (!fixed) images = std::min(images, kVector);
   Choice best;
   best.cycles = std::numeric_limits<double>::infinity();
-  const Ahead ahead = ahead_of(node);
+  const std::vector<Place>& places = fixed ? value(input).fixed : value(input).places;
+  // What lies in no lanes yet is put where it can stay for long. What does goes on there until it can't: to move it
+  // earlier is to choose again at each layer on the way.
+  const Ahead ahead = ahead_of(node, places.empty() ? kMostPassed : 0);
   const Windows& next = ahead.windows;
   Halo around;  // what the next windows see beyond a tile: of volumes that is much, and more of one choice than of
                 // others
@@ -58,7 +61,6 @@ Planner::Choice Planner::choose(const Node& node, const Windows& windows, int in
       choice.cycles += kExchanged * cycles(output);
     if (choice.cycles < best.cycles) best = choice;
   };
-  const std::vector<Place>& places = fixed ? value(input).fixed : value(input).places;
   for (std::size_t i = 0; i < places.size(); ++i) {
     const Layout given = layout(places[i].layout);
     Tiling to = given.tiling;
@@ -120,12 +122,12 @@ Planner::Place Planner::ready(const Node& node, const Choice& choice, int input,
 
 /// The windows that follow, and what goes on between: of volumes also their kernels, how far windows reach that share
 /// pixels. Convolutions without strides that are read alone are passed, up to the next that have some.
-Planner::Ahead Planner::ahead_of(const Node& node) const {
+Planner::Ahead Planner::ahead_of(const Node& node, int convolutions) const {
   Ahead ahead;
   const Size entries = product(shape(node.output));
   Size fewest = entries;
   const Node* passed = &node;
-  for (int convolutions = 0; passed && convolutions < kMostPassed; ++convolutions) {
+  for (int seen = 0; passed && seen <= convolutions; ++seen) {
     int output = passed->output;
     const auto goes_on = [&]() -> const Node* {
       if (const Node* product = times_own_sigmoid(output)) return product;
@@ -136,10 +138,10 @@ Planner::Ahead Planner::ahead_of(const Node& node) const {
     };
     while (const Node* reader = goes_on()) output = reader->output;
     fewest = std::min(fewest, product(shape(output)));
-    see_readers(output, convolutions == 0, ahead);
+    see_readers(output, seen == 0, ahead);
     const Node* reader = only_reader(output);
-    const Windows& seen = ahead.windows;
-    const bool strides = seen.stride_z > 1 || seen.stride_y > 1 || seen.stride_x > 1;
+    const Windows& next = ahead.windows;
+    const bool strides = next.stride_z > 1 || next.stride_y > 1 || next.stride_x > 1;
     passed = reader && reader->op == Operator::kConv && !strides ? reader : nullptr;
   }
   ahead.narrowest = static_cast<double>(fewest) / static_cast<double>(std::max<Size>(entries, 1));
