@@ -142,6 +142,7 @@ constexpr Kernels table(Instructions instructions) {
   made.rnn_cells = rnn_cells;
   made.fixed_shuffle = fixed_shuffle;
   made.pack_bytes = pack_bytes;
+  made.fixed_pick = fixed_pick;
   made.fixed_pool = fixed_pool;
   made.fixed_sum_lanes = fixed_sum_lanes;
   made.fixed_separate = fixed_separate;

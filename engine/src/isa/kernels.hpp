@@ -210,6 +210,26 @@ struct FixedShuffle {
   std::uint8_t quarters[4];  // of each quarter of the target: a bit for each quarter of the source that it sees
 };
 
+constexpr int kMostPickedFrom = 8;
+
+/// A vector whose lanes come from some others: of each of those where it lies, and which of its lanes the target's are,
+/// or -1 where they come from elsewhere. Those that come from none are `outside`.
+struct FixedPicked {
+  std::ptrdiff_t target, count;             // whole numbers from the channel's begin in memory; at most kMostPickedFrom
+  std::ptrdiff_t sources[kMostPickedFrom];  // the same
+  alignas(64) std::int16_t lanes[kMostPickedFrom][kShorts];
+};
+
+/// Such vectors, of some channels.
+struct FixedPicks {
+  const std::int16_t* input;
+  std::int16_t* output;
+  std::ptrdiff_t channels, input_channel, output_channel;
+  const FixedPicked* picked;
+  std::ptrdiff_t count;
+  std::int16_t outside;
+};
+
 /// Neighbouring vectors of whole numbers, and the same numbers lane by lane: those of each lane side by side from its
 /// place on.
 struct FixedRows {
@@ -652,6 +672,8 @@ struct Kernels {
   void (*fixed_depthwise[2][kMostFixedDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
+  /// nullptr where the way through rows is as quick.
+  void (*fixed_pick)(const FixedPicks&);
   void (*fixed_pool)(const FixedPool&);
   void (*fixed_sum_lanes)(const FixedSums&);
   /// Vectors to lanes. Up to 7 numbers behind those of a lane may be written too, before those of any later lane.
