@@ -39,7 +39,7 @@ def fixed_point_table(path: Path = RECORD) -> str:
         "",
         f"{record['machine']['processor']}, {record['instructions']}: times faster than each, medians of calls from "
         f"Python, {record['rounds']} turns of each. Random weights, spread as those of trained networks: the largest "
-        "of each convolution (but for depthwise ones) and linear layer are kept, as powers of two; "
+        "of each convolution and linear layer are kept (of depthwise ones all), as powers of two; "
         f"activations of 8 bits and more. ONNX Runtime {record['versions']['onnxruntime']} computes the same weights "
         "densely; int8 is its own static quantisation, by channel. Memory: the most that is taken "
         f"{record['memory']}, above the library's own."

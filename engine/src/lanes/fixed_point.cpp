@@ -18,9 +18,8 @@ constexpr double kCyclesPerRun = 6;            // of a strip, for each output ch
 constexpr double kCyclesPerFinished = 9;       // of a vector
 constexpr double kCyclesPerShort = 3;          // the same in 16 bits
 constexpr Size kBlockBytes = 96 * 1024;        // of inputs of a block: with smaller ones, more sums are taken up again
-constexpr double kLeastPerBlock = 16;  // connections of an output channel in a block, to pay for adding its sums
-constexpr Size kByteBlockBytes =
-    256 * 1024;  // the same where inputs are bytes: the second cache gives them fast enough
+constexpr double kLeastPerBlock = 16;         // connections of an output channel in a block, to pay for adding its sums
+constexpr Size kByteBlockBytes = 256 * 1024;  // where they are bytes: the second cache gives those fast enough
 // Of vectors, of an output channel: runs of a few connections end too often. Bytes take longer to multiply than to add.
 constexpr Size kFewProducts = 512, kFewProductsOfBytes = 100;
 constexpr Size kChannelsAtOnce = 64;  // whose sums of 32 bits are kept between blocks
@@ -29,6 +28,7 @@ constexpr Size kVectorBytes = kShorts * static_cast<Size>(sizeof(std::int16_t));
 constexpr Size kFirstCacheBytes = 24 * 1024;
 constexpr double kFewestUses = 8;
 constexpr double kLargestByte = 255;
+constexpr Size kMostVectors = std::numeric_limits<std::uint16_t>::max();  // of a block: offsets have 16 bits
 
 std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
 
@@ -117,6 +117,7 @@ class FixedConvolution final : public Step {
   /// holds.
   bool pays_as_bytes(const Convolution& convolution, const FixedLimits& inputs) const {
     if (inputs.low < 0 || inputs.high > kLargestByte || convolution.groups > 1) return false;
+    if (seen_.vectors() > kMostVectors) return false;
     const Size channels = input_layout_.image.channels;
     const double together = static_cast<double>(all_short_ ? outputs_ : std::min(outputs_, kept_channels()));
     const double uses = static_cast<double>(convolution.weight->kept * vectors_of_strip_) * together /
@@ -132,9 +133,8 @@ class FixedConvolution final : public Step {
     const Size by_cache = in_bytes_ ? kByteBlockBytes / (seen_.vectors() * kVectorBytes / 2)
                                     : kBlockBytes / (vectors_seen(convolution, strips_) * kVectorBytes);
     const Size by_work = static_cast<Size>(kLeastPerBlock / std::max(each, 1e-9));
-    const Size most = in_bytes_ ? std::numeric_limits<std::uint16_t>::max() / seen_.vectors() : channels;  // of offsets
-    return parts(channels,
-                 std::clamp(std::max(by_cache, std::min(by_work, channels)), Size{1}, std::max<Size>(most, 1)));
+    const Size most = in_bytes_ ? kMostVectors / seen_.vectors() : channels;
+    return parts(channels, std::clamp(std::max(by_cache, std::min(by_work, channels)), Size{1}, most));
   }
 
   void fill(Block& block, const Convolution& convolution, const Range& channels, const FixedLimits& inputs) const {
@@ -364,21 +364,6 @@ class FixedPoolStep final : public Step {
 };
 
 }  // namespace
-
-FixedEnding ending_of_channels(const FixedEnding& ending, const Range& channels) {
-  FixedEnding some = ending;
-  const auto keep = [&channels](auto& numbers) {
-    if (numbers.empty()) return;
-    numbers.erase(numbers.begin() + channels.end, numbers.end());
-    numbers.erase(numbers.begin(), numbers.begin() + channels.begin);
-  };
-  keep(some.scale);
-  keep(some.shift);
-  keep(some.offset);
-  keep(some.factor);
-  keep(some.doublings);
-  return some;
-}
 
 bool is_whole(const Constant& weight) {
   if (weight.form == Constant::Form::kPlanes) return false;

@@ -13,7 +13,6 @@
 #include "lanes/convolution.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/pooling.hpp"
-#include "lanes/ranges.hpp"
 
 namespace netsurgery {
 
@@ -33,9 +32,6 @@ struct FixedEnding {
   std::vector<std::uint8_t> doublings;       // of its sums, before that
   int own_bits = 0, residual_bits = 0, last_bits = 0;
 };
-
-/// That of some channels, which has no residual.
-FixedEnding ending_of_channels(const FixedEnding& ending, const Range& channels);
 
 /// True if all weights are 0 or ±2^k, 0 <= k <= kHighestPower.
 bool is_whole(const Constant& weight);

@@ -64,14 +64,6 @@ class Planner {
     bool needs_lanes = false;  // false: all that follows can go on in NumPy's order
     double narrowest = 1;      // the value of fewest entries on the way there, as a share of the output
   };
-  /// The layer that was drafted last, where it can be made for some channels alone: what it reads and writes. make:
-  /// those channels, from buffer kInput to kBetween of a ChannelBlock.
-  struct Expansion {
-    std::size_t drafts = 0;
-    int input = -1;
-    Place output;
-    std::function<std::unique_ptr<Step>(const Range&, const Layout& between)> make;
-  };
   /// Numbers k * 2^exponent, k a whole number from low to high.
   struct Grid {
     bool known = false;
