@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, Sampler, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, Sampler, Subset, TensorDataset
 
-from netsurgery.compression.feed import Feed, last_batch, on_device, random_state, restore_random_state
+from netsurgery.compression.feed import Feed, last_batch, on_device, random_state, require_loader, restore_random_state
 from netsurgery.errors import SettingError
 
 
@@ -125,3 +125,11 @@ def test_batches_of_any_form_go_to_a_device() -> None:
     moved = on_device(batch, torch.device("meta"))
     assert moved["a"][0].device.type == moved["a"][1][0].device.type == moved["b"].x.device.type == "meta"
     assert (moved["a"][1][1], moved["b"].name, moved["c"]) == ("text", "n", 3)
+
+
+@pytest.mark.parametrize("dataset", [TensorDataset(torch.arange(7)), Augmented(), Subset(EXAMPLES, [0, 2])])
+def test_a_data_set_is_no_loader_as_it_gives_examples_one_by_one(dataset: Dataset[Any]) -> None:
+    with pytest.raises(SettingError, match=r"wrap it, DataLoader\(dataset, batch_size=64"):
+        require_loader(dataset)
+    for loader in (DataLoader(dataset, batch_size=None), Endless(), [torch.zeros(1)]):
+        require_loader(loader)

@@ -8,7 +8,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from netsurgery.checks import require
 
@@ -65,6 +65,15 @@ def require_loader(loader: object, setting: str = "train_loader") -> None:
     several = several and not isinstance(loader, str | bytes | Mapping)
     allowed = "a loader, or a list of batches as `loss` takes them"
     require(several, setting, type(loader).__name__, allowed)
+    examples = isinstance(loader, Dataset) and not isinstance(loader, IterableDataset)
+    require(
+        not examples,
+        setting,
+        type(loader).__name__,
+        allowed,
+        "a Dataset gives examples one by one: wrap it, DataLoader(dataset, batch_size=64, shuffle=True), or with "
+        "batch_size=None where its items are batches",
+    )
     of_python = type(loader).__module__ in ("builtins", "itertools")  # those of others may begin again
     _require_again(not (of_python and isinstance(loader, Iterator)), loader, setting)
 
