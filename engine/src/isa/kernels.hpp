@@ -672,7 +672,7 @@ struct Kernels {
   void (*fixed_depthwise[2][kMostFixedDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
-  /// nullptr where the way through rows is as quick.
+  /// nullptr where no instruction picks 16 bits from a whole vector: moves go through rows then.
   void (*fixed_pick)(const FixedPicks&);
   void (*fixed_pool)(const FixedPool&);
   void (*fixed_sum_lanes)(const FixedSums&);
