@@ -20,6 +20,16 @@ def quantize(draw: Draw) -> Case:
     )
 
 
+def quantize_planes(draw: Draw) -> Case:
+    case = quantize(draw)
+    planes, axis = draw(st.integers(1, 5)), int(case.attributes["axis"])
+    made = list(case.shapes[0])
+    count = made[axis]
+    made[axis] *= planes
+    shift = [(count,)] if draw(st.booleans()) else []
+    return Case("QuantizePlanes", (tuple(made), (made[axis],), *shift), {**case.attributes, "planes": planes})
+
+
 FIXED_POINT: dict[str, Samples] = {
     "Quantize": Samples(
         files=[
@@ -34,5 +44,18 @@ FIXED_POINT: dict[str, Samples] = {
             sample(WORDS, exponent=-3, axis=0),
         ],
         large=[Case("Quantize", ((300, 301), (301,)), {"exponent": -6})],
+    ),
+    "QuantizePlanes": Samples(
+        files=[
+            sample(IMAGE, Constant((4,)), Constant((2,)), exponent=-7, bits=12, signed=False, planes=2),
+            sample(ROW, Constant((6,)), exponent=3, planes=1),
+            sample(ROW, Constant((6,)), Constant((1,)), exponent=-100, bits=25, planes=6),
+        ],
+        drawn=quantize_planes,
+        more=[
+            sample(PICTURE, Constant((4,)), Constant((1,)), exponent=-5, bits=6, planes=4),
+            sample(WORDS, Constant((6,)), Constant((2,)), exponent=-1, signed=False, axis=2, planes=3),
+        ],
+        large=[Case("QuantizePlanes", ((300, 301, 2), (301,)), {"exponent": -6, "planes": 7})],
     ),
 }

@@ -168,7 +168,8 @@ enum class Operator : std::uint8_t {
   kTrilu = 153,
   kReverse = 154,
   kQuantize = 155,
-  kWalshHadamard = 156
+  kWalshHadamard = 156,
+  kQuantizePlanes = 157
 };
 enum class AttributeName : std::uint8_t {
   kStrides,
@@ -234,7 +235,8 @@ enum class AttributeName : std::uint8_t {
   kPadding,
   kExponent,
   kBits,
-  kSigned
+  kSigned,
+  kPlanes
 };
 enum class ShapeRule : std::uint8_t {
   kConv,
@@ -279,7 +281,8 @@ enum class ShapeRule : std::uint8_t {
   kTriangle,
   kReverse,
   kQuantize,
-  kWalshHadamard
+  kWalshHadamard,
+  kQuantizePlanes
 };
 // Choices: an attribute's whole number is the place among them.
 enum class GeluApproximate : std::uint8_t { kNone, kTanh };
@@ -1444,6 +1447,24 @@ inline constexpr AttributeEntry kWalshHadamardAttributes[] = {
      0, false, 0, {}},
 };
 
+inline constexpr OperandEntry kQuantizePlanesOperands[] = {
+    {"x", false, false, false, Expected::kNothing, 1, false},
+    {"scale", true, false, false, Expected::kNothing, 1, false},
+    {"shift", true, true, false, Expected::kNothing, 1, false},
+};
+inline constexpr AttributeEntry kQuantizePlanesAttributes[] = {
+    {AttributeName::kExponent, "exponent", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f,
+     -100, false, 0, false, 0, {}},
+    {AttributeName::kBits, "bits", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 8, 0.0f, 1, false,
+     0, false, 0, {}},
+    {AttributeName::kSigned, "signed", AttributeKind::kFlag, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f,
+     -kLargestInteger, false, 0, false, 0, {}},
+    {AttributeName::kAxis, "axis", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kValue, 1, 0.0f, 0, false,
+     0, false, 0, {}},
+    {AttributeName::kPlanes, "planes", AttributeKind::kInt, Length::kSpatial, 16, false, Default::kNone, 0, 0.0f, 1,
+     false, 0, false, 0, {}},
+};
+
 }  // namespace operator_tables
 
 inline constexpr OperatorEntry kOperators[] = {
@@ -1679,6 +1700,8 @@ inline constexpr OperatorEntry kOperators[] = {
      operator_tables::kQuantizeOperands, operator_tables::kQuantizeAttributes},
     {Operator::kWalshHadamard, "WalshHadamard", ShapeRule::kWalshHadamard, Work::kOther, Images::kApartBehindAxis,
      Gives::kFloat32, operator_tables::kWalshHadamardOperands, operator_tables::kWalshHadamardAttributes},
+    {Operator::kQuantizePlanes, "QuantizePlanes", ShapeRule::kQuantizePlanes, Work::kOther, Images::kApartBehindAxis,
+     Gives::kFloat32, operator_tables::kQuantizePlanesOperands, operator_tables::kQuantizePlanesAttributes},
 };
 // clang-format on
 

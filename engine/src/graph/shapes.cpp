@@ -397,17 +397,23 @@ Shape layer_norm(const Operands& operands, const Attributes& attributes) {
   return x;
 }
 
-Shape quantize(const Operands& operands, const Attributes& attributes) {
-  const Shape& x = *operands[0];
+/// planes: entries that make one.
+Shape quantize(const Operands& operands, const Attributes& attributes, Size planes) {
+  Shape x = *operands[0];
   const Size axis = attributes.integer(Name::kAxis);
   require_axis(x, axis);
-  const Shape channels{x[static_cast<std::size_t>(axis)]};
+  Size& size = x[static_cast<std::size_t>(axis)];
+  if (size % planes != 0)
+    refuse("planes=" + text_of(planes) + " does not divide the " + text_of(size) + " entries along axis " +
+           text_of(axis) + ".");
   for (std::size_t place = 1; place <= 2; ++place) {
     const Shape* given = operand(operands, place);
-    if (given && *given != channels)
-      refuse(std::string(place == 1 ? "scale" : "shift") + " has shape " + text_of(*given) + ", " + text_of(channels) +
+    const Shape needed{place == 1 ? size : size / planes};
+    if (given && *given != needed)
+      refuse(std::string(place == 1 ? "scale" : "shift") + " has shape " + text_of(*given) + ", " + text_of(needed) +
              " is needed.");
   }
+  size /= planes;
   const Size exponent = attributes.integer(Name::kExponent), bits = attributes.integer(Name::kBits);
   const Size sign = attributes.flag(Name::kSigned) ? 1 : 0;
   if (exponent > kFarthestExponent) refuse("exponent=" + text_of(exponent) + " is too far from 0.");
@@ -569,7 +575,9 @@ Shape output_shape(Operator op, const std::vector<const Shape*>& operands, const
     case ShapeRule::kLayerNorm:
       return layer_norm(operands, attributes);
     case ShapeRule::kQuantize:
-      return quantize(operands, attributes);
+      return quantize(operands, attributes, 1);
+    case ShapeRule::kQuantizePlanes:
+      return quantize(operands, attributes, attributes.integer(Name::kPlanes));
     case ShapeRule::kOverAxes:
       return over_axes(x, attributes);
     case ShapeRule::kCut:

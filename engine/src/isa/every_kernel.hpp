@@ -5,6 +5,7 @@
 #include "isa/kernel_fixed.hpp"
 #include "isa/kernel_fixed_depthwise.hpp"
 #include "isa/kernel_fixed_movement.hpp"
+#include "isa/kernel_fixed_tables.hpp"
 #include "isa/kernel_functions.hpp"
 #include "isa/kernel_matrix.hpp"
 #include "isa/kernel_movement.hpp"
@@ -129,6 +130,9 @@ constexpr Kernels table(Instructions instructions) {
   made.turning_cycles = kTurningCycles;
   made.tables = sum_tables;
   made.table_sums = table_sums;
+  made.fixed_tables = fixed_tables;
+  made.fixed_table_sums = fixed_table_sums;
+  made.fixed_planes = fixed_planes;
   made.number_tables = number_tables;
   made.table_rows = table_rows;
   made.sparse_rows = sparse_rows;

@@ -7,6 +7,23 @@
 namespace netsurgery {
 namespace NETSURGERY_SET {
 
+/// What scaled sums in two native vectors become, in the order of widened().
+NETSURGERY_INLINE void finished_lanes(const FixedFinish& finish, const Native* scaled, Native shift,
+                                      const std::int16_t* residual, std::int16_t* output) {
+  NativeInts made[2];
+  for (int i = 0; i < 2; ++i) made[i] = on_grid(scaled[i] + shift, finish.low, finish.high);
+  if (residual) {
+    NativeInts others[2];
+    widened(*reinterpret_cast<const NativeShorts*>(residual), others);
+    for (int i = 0; i < 2; ++i) {
+      const Native own = __builtin_convertvector(made[i], Native) * (finish.own_factor - Native{});
+      const Native other = __builtin_convertvector(others[i], Native) * (finish.residual_factor - Native{});
+      made[i] = on_grid(rounded(own) + rounded(other), finish.last_low, finish.last_high);
+    }
+  }
+  *reinterpret_cast<NativeShorts*>(output) = narrowed(made);
+}
+
 /// What a layer's exact sums in native vectors of 32 bits become, as widened() gives them.
 struct FinishedLanes {
   Native scale, shift;
@@ -15,21 +32,10 @@ struct FinishedLanes {
   NETSURGERY_INLINE FinishedLanes(const FixedFinish& given, std::ptrdiff_t channel)
       : scale(given.scale[channel] - Native{}), shift(given.shift[channel] - Native{}), finish(given) {}
 
-  NETSURGERY_INLINE void operator()(NativeInts* sums, const std::int16_t* residual, std::int16_t* output) const {
-    for (int i = 0; i < 2; ++i) {
-      const Native scaled = rounded(__builtin_convertvector(sums[i], Native) * scale);
-      sums[i] = on_grid(scaled + shift, finish.low, finish.high);
-    }
-    if (residual) {
-      NativeInts others[2];
-      widened(*reinterpret_cast<const NativeShorts*>(residual), others);
-      for (int i = 0; i < 2; ++i) {
-        const Native own = __builtin_convertvector(sums[i], Native) * (finish.own_factor - Native{});
-        const Native other = __builtin_convertvector(others[i], Native) * (finish.residual_factor - Native{});
-        sums[i] = on_grid(rounded(own) + rounded(other), finish.last_low, finish.last_high);
-      }
-    }
-    *reinterpret_cast<NativeShorts*>(output) = narrowed(sums);
+  NETSURGERY_INLINE void operator()(const NativeInts* sums, const std::int16_t* residual, std::int16_t* output) const {
+    Native scaled[2];
+    for (int i = 0; i < 2; ++i) scaled[i] = rounded(__builtin_convertvector(sums[i], Native) * scale);
+    finished_lanes(finish, scaled, shift, residual, output);
   }
 };
 

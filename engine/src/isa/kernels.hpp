@@ -290,6 +290,34 @@ struct TableSums {
   Finish finish;  // of one vector: residual_row isn't used
 };
 
+/// As SignTables, of whole numbers of 16 bits: vectors of 32 of them, and sums of four stay within 16 bits.
+struct FixedTables {
+  const std::int16_t* input;
+  const std::uint32_t* offsets;  // bytes, of each input, in order
+  std::ptrdiff_t inputs;
+  std::int16_t* tables;  // [ceil(inputs / 4)][16] vectors; inputs that don't exist count as 0
+};
+
+/// Rows of signs: for each the sum of one table entry from each group, which stays within 16 bits.
+struct FixedTableSums {
+  const std::int16_t* tables;
+  std::ptrdiff_t groups;
+  const std::uint16_t* entries;  // as in TableSums, with one plane
+  std::ptrdiff_t rows;
+  std::int32_t* sums;  // [rows][32], aligned, in an order of lanes that is the kernels' own
+  bool begins;         // otherwise sums go on from what stands there
+};
+
+/// What all blocks' sums of planes become: of each channel the sum over its planes, each times its scale. Products and
+/// sums are rounded to float32, one after the other; the rest is as FixedFinish says, in floats.
+struct FixedPlanes {
+  const std::int32_t* sums;  // [channels][planes][32]
+  std::ptrdiff_t planes, channels;
+  std::int16_t* output;
+  std::ptrdiff_t output_channel;
+  FixedFinish finish;  // scale: [channels][planes]
+};
+
 /// Binary planes times one vector: tables are of single numbers.
 struct TableRows {
   const float* tables;         // [groups][16], aligned
@@ -697,6 +725,9 @@ struct Kernels {
   bool (*winograd_outputs)(const WinogradSums&);
   void (*tables)(const SignTables&);
   void (*table_sums)(const TableSums&);
+  void (*fixed_tables)(const FixedTables&);
+  void (*fixed_table_sums)(const FixedTableSums&);
+  void (*fixed_planes)(const FixedPlanes&);
   void (*number_tables)(const float* input, std::ptrdiff_t groups,
                         float* tables);  // input: 4 for each group, unaligned
   void (*table_rows)(const TableRows&);

@@ -376,6 +376,12 @@ bool is_whole(const Constant& weight) {
 
 std::vector<double> sums_of_magnitudes(const Constant& weight) {
   std::vector<double> sums(static_cast<std::size_t>(weight.rows), 0.0);
+  if (weight.form == Constant::Form::kPlanes) {
+    for (std::size_t i = 0; i < weight.scales.size(); ++i)
+      sums[i / static_cast<std::size_t>(weight.planes)] +=
+          std::abs(static_cast<double>(weight.scales[i])) * static_cast<double>(weight.columns);
+    return sums;
+  }
   for (Size row = 0; row < weight.rows; ++row)
     for_each_weight(weight, row, {0, weight.columns}, [&](Size, float value) {
       sums[static_cast<std::size_t>(row)] += std::abs(static_cast<double>(value));

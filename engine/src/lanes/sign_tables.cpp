@@ -3,26 +3,14 @@
 #include <algorithm>
 
 #include "lanes/pieces.hpp"
+#include "lanes/table_blocks.hpp"
 
 namespace netsurgery {
 namespace {
 
-constexpr Size kFewestOutputs = 32;  // of a group: making a table takes as long as some of them
-constexpr Size kGroupsInBlock = 22;  // tables of a block stay in the first cache: 1 kB each
 constexpr Size kGroupsInCode = 8;
-constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
-static_assert(kGroupsInBlock * kTableEntries * kVectorBytes <= 65536, "offsets of entries have 16 bits");
 constexpr double kCyclesPerTable = 40;
 constexpr double kCyclesPerEntry = 1.2;
-
-/// A plane's signs of up to four inputs as an entry of their table.
-std::uint32_t entry_of(const Constant& weight, Size plane, Size row, Size first, Size last) {
-  std::uint32_t entry = 0;
-  for (Size column = first; column < last; ++column)
-    if (weight.bits[static_cast<std::size_t>((plane * weight.rows + row) * weight.columns + column)])
-      entry |= 1u << (column - first);
-  return entry;
-}
 
 /// Pieces: vectors of the output picture times parts of the outputs.
 class TableConvolution final : public Step {
@@ -38,19 +26,15 @@ class TableConvolution final : public Step {
         input_layout_(input_layout),
         output_layout_(output_layout),
         ending_(ending),
-        scales_(convolution.weight->scales) {
-    bias_ = convolution.biases();
-    const Size channels = input_layout.image.channels / convolution.groups;
-    const Size columns = channels * convolution.taps();
-    for (Size group = 0; group < convolution.groups; ++group)
-      for (Size first = 0; first < columns; first += kGroupsInBlock * kTableInputs)
-        blocks_.push_back(block(group, channels, first, std::min(columns, first + kGroupsInBlock * kTableInputs)));
+        scales_(convolution.weight->scales),
+        bias_(convolution.biases()),
+        blocks_(table_blocks(convolution, input_layout, kMostTablesInBlock)) {
     parts_ = output_parts(vectors(), ceil_divided(outputs_, table_outputs(planes_)), threads);
     convolution_.weight = convolution_.bias = nullptr;
   }
 
   Size pieces() const override { return vectors() * parts_; }
-  Size scratch() const override { return kGroupsInBlock * kTableEntries * kVector; }
+  Size scratch() const override { return kMostTablesInBlock * kTableEntries * kVector; }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     const Size width = output_layout_.tiling.width, rows = output_layout_.tiling.rows();
@@ -61,41 +45,9 @@ class TableConvolution final : public Step {
   }
 
  private:
-  /// Some inputs of one group, and the outputs that see them.
-  struct Block {
-    Size first_output, last_output;
-    bool begins, finishes;
-    std::vector<std::uint32_t> offsets;
-    std::vector<std::uint16_t> entries;
-  };
-
   Size vectors() const { return output_layout_.groups() * output_layout_.tiling.vectors(); }
   Size cut(Size part) const {
     return OutputCuts{outputs_, convolution_.groups, table_outputs(planes_)}.begin_of(part, parts_);
-  }
-
-  Block block(Size group, Size channels, Size first, Size last) const {
-    const Constant& weight = *convolution_.weight;
-    const Size in_group = outputs_ / convolution_.groups;
-    Block made{group * in_group, (group + 1) * in_group, first == 0, last == weight.columns, {}, {}};
-    for (Size column = first; column < last; ++column) {
-      const Size floats =
-          group * channels * input_layout_.channel_floats() + input_offset(convolution_, input_layout_, column);
-      made.offsets.push_back(static_cast<std::uint32_t>(floats * static_cast<Size>(sizeof(float))));
-    }
-    const Size together = table_outputs(planes_);
-    for (Size output = made.first_output; output < made.last_output;) {
-      const Size count = output + together <= made.last_output ? together : 1;
-      for (Size at = first; at < last; at += kTableInputs)
-        for (Size one = output; one < output + count; ++one)
-          for (int plane = 0; plane < planes_; ++plane) {
-            const Size table = (at - first) / kTableInputs;
-            const std::uint32_t entry = entry_of(weight, plane, one, at, std::min(at + kTableInputs, last));
-            made.entries.push_back(static_cast<std::uint16_t>((table * kTableEntries + entry) * kVectorBytes));
-          }
-      output += count;
-    }
-    return made;
   }
 
   void vector(Buffers buffers, Size group, Size row, Size x, Size begin, Size end, float* scratch) const {
@@ -108,14 +60,14 @@ class TableConvolution final : public Step {
     sums.planes = planes_;
     sums.output_channel = output_layout_.channel_floats();
     sums.finish = finish_of(ending_);
-    for (const Block& block : blocks_) {
+    for (const TableBlock& block : blocks_) {
       const Size first = std::max(begin, block.first_output), last = std::min(end, block.last_output);
       if (first >= last) continue;
       tables.offsets = block.offsets.data();
       tables.inputs = static_cast<std::ptrdiff_t>(block.offsets.size());
       kernels_.tables(tables);
-      sums.groups = ceil_divided(tables.inputs, kTableInputs);
-      sums.entries = block.entries.data() + (first - block.first_output) * sums.groups * planes_;
+      sums.groups = block.tables();
+      sums.entries = block.entries_from(first, planes_);
       sums.scales = scales_.data() + first * planes_;
       sums.output = buffers[output_] + output_layout_.at_row(group, row, first, x);
       sums.outputs = last - first;
@@ -137,7 +89,7 @@ class TableConvolution final : public Step {
   Layout input_layout_, output_layout_;
   Ending ending_;
   std::vector<float> scales_, bias_;
-  std::vector<Block> blocks_;
+  std::vector<TableBlock> blocks_;
   Size parts_ = 1;
 };
 
@@ -234,7 +186,7 @@ class TableRowsStep final : public Step {
 
 bool prefers_tables(const Constant& weight, Size groups) {
   return weight.form == Constant::Form::kPlanes && weight.planes <= kMostTablePlanes &&
-         weight.rows / groups >= kFewestOutputs;
+         weight.rows / groups >= kFewestTableOutputs;
 }
 
 double table_cycles(const Convolution& convolution, const Layout& output) {

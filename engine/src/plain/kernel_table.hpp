@@ -62,6 +62,7 @@ Kernel make_trilu(const Making& making);
 Kernel make_reverse(const Making& making);
 Kernel make_quantize(const Making& making);
 Kernel make_walsh_hadamard(const Making& making);
+Kernel make_quantize_planes(const Making& making);
 
 inline constexpr MakerEntry kMakers[] = {
     {Operator::kConv, make_conv},
@@ -180,6 +181,7 @@ inline constexpr MakerEntry kMakers[] = {
     {Operator::kReverse, make_reverse},
     {Operator::kQuantize, make_quantize},
     {Operator::kWalshHadamard, make_walsh_hadamard},
+    {Operator::kQuantizePlanes, make_quantize_planes},
 };
 
 }  // namespace netsurgery::plain

@@ -1,4 +1,5 @@
-// Quantize: values on a grid, rounded as IEEE 754 says, step by step, so that every processor gives the same bits.
+// Quantize and QuantizePlanes: values on a grid, rounded as IEEE 754 says, step by step, so that every processor gives
+// the same bits.
 #include <cmath>
 
 #include "plain/makers.hpp"
@@ -7,17 +8,10 @@
 namespace netsurgery::plain {
 namespace {
 
-class Quantize final : public PlainKernel {
+/// Where numbers are rounded to, and within which limits.
+class Grid {
  public:
-  explicit Quantize(const Making& making) : parts_(1, 1) {
-    const Attributes& attributes = making.attributes();
-    const Shape& x = making.operands[0];
-    const auto axis = static_cast<std::size_t>(attributes.integer(AttributeName::kAxis));
-    channels_ = x[axis];
-    length_ = entries(x, axis + 1, x.size());
-    rows_ = entries(x, 0, axis) * channels_;
-    if (const Constant* scale = making.constant(1)) scale_ = scale->dense();
-    if (const Constant* shift = making.constant(2)) shift_ = shift->dense();
+  explicit Grid(const Attributes& attributes) {
     const int exponent = static_cast<int>(attributes.integer(AttributeName::kExponent));
     const int bits = static_cast<int>(attributes.integer(AttributeName::kBits));
     const bool negative = attributes.flag(AttributeName::kSigned);
@@ -25,24 +19,49 @@ class Quantize final : public PlainKernel {
     step_ = std::ldexp(1.0f, exponent);
     high_ = std::ldexp(1.0f, negative ? bits - 1 : bits) - 1.0f;
     low_ = negative ? -high_ : 0.0f;
+  }
+  /// Behind a cut to so few bits, adding kRounding leaves a float32 none below 1: it rounds as nearbyint does, which no
+  /// compiler makes vectors of.
+  bool is_narrow() const { return high_ < kRounding / 4; }
+
+  template <bool kIsNarrow>
+  float rounded(float x) const {
+    float count = x * per_step_;
+    count = count > low_ ? count : low_;  // NaN is above nothing
+    count = count < high_ ? count : high_;
+    return (kIsNarrow ? (count + kRounding) - kRounding : std::nearbyint(count) + 0.0f) * step_;
+  }
+
+ private:
+  static constexpr float kRounding = 12582912.0f;
+
+  float per_step_, step_, low_, high_;
+};
+
+class Quantize final : public PlainKernel {
+ public:
+  explicit Quantize(const Making& making) : grid_(making.attributes()), parts_(1, 1) {
+    const Shape& x = making.operands[0];
+    const auto axis = static_cast<std::size_t>(making.attributes().integer(AttributeName::kAxis));
+    channels_ = x[axis];
+    length_ = entries(x, axis + 1, x.size());
+    rows_ = entries(x, 0, axis) * channels_;
+    if (const Constant* scale = making.constant(1)) scale_ = scale->dense();
+    if (const Constant* shift = making.constant(2)) shift_ = shift->dense();
     parts_ = Parts(rows_, length_);
   }
   Size pieces() const override { return parts_.pieces(); }
   Size cost() const override { return rows_ * length_ * 2; }
   bool in_place() const override { return true; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
-    // Behind a cut to so few bits, adding this leaves a float32 none below 1: it rounds as nearbyint does, which no
-    // compiler makes vectors of.
-    if (high_ < kRounding / 4)
+    if (grid_.is_narrow())
       rows<true>(inputs, output, begin, end);
     else
       rows<false>(inputs, output, begin, end);
   }
 
  private:
-  static constexpr float kRounding = 12582912.0f;
-
-  template <bool kRounds>
+  template <bool kIsNarrow>
   void rows(const float* const* inputs, float* output, Size begin, Size end) const {
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
       const auto channel = static_cast<std::size_t>(row % channels_);
@@ -51,22 +70,71 @@ class Quantize final : public PlainKernel {
       float* y = output + row * length_;
       for (Size i = from; i < to; ++i) {
         const float scaled = x[i] * scale;
-        float count = (scaled + shift) * per_step_;
-        count = count > low_ ? count : low_;  // NaN is above nothing
-        count = count < high_ ? count : high_;
-        y[i] = (kRounds ? (count + kRounding) - kRounding : std::nearbyint(count) + 0.0f) * step_;
+        y[i] = grid_.rounded<kIsNarrow>(scaled + shift);
       }
     });
   }
 
+  Grid grid_;
   Size channels_, length_, rows_;
   std::vector<float> scale_, shift_;
-  float per_step_, step_, low_, high_;
+  Parts parts_;
+};
+
+/// Pieces: parts of the output's rows.
+class QuantizePlanes final : public PlainKernel {
+ public:
+  explicit QuantizePlanes(const Making& making)
+      : grid_(making.attributes()),
+        planes_(making.attributes().integer(AttributeName::kPlanes)),
+        scale_(making.constant(1)->dense()),
+        parts_(1, 1) {
+    const Shape& x = making.operands[0];
+    const auto axis = static_cast<std::size_t>(making.attributes().integer(AttributeName::kAxis));
+    channels_ = x[axis] / planes_;
+    length_ = entries(x, axis + 1, x.size());
+    rows_ = entries(x, 0, axis) * channels_;
+    if (const Constant* shift = making.constant(2)) shift_ = shift->dense();
+    parts_ = Parts(rows_, length_);
+  }
+  Size pieces() const override { return parts_.pieces(); }
+  Size cost() const override { return rows_ * length_ * (planes_ + 1); }
+  void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
+    if (grid_.is_narrow())
+      rows<true>(inputs, output, begin, end);
+    else
+      rows<false>(inputs, output, begin, end);
+  }
+
+ private:
+  template <bool kIsNarrow>
+  void rows(const float* const* inputs, float* output, Size begin, Size end) const {
+    parts_.each(begin, end, [&](Size row, Size from, Size to) {
+      const auto channel = static_cast<std::size_t>(row % channels_);
+      const float shift = shift_.empty() ? 0.0f : shift_[channel];
+      const float* const scale = scale_.data() + channel * static_cast<std::size_t>(planes_);
+      const float* const x = inputs[0] + row * planes_ * length_;
+      float* y = output + row * length_;
+      for (Size i = from; i < to; ++i) y[i] = x[i] * scale[0];
+      for (Size plane = 1; plane < planes_; ++plane)
+        for (Size i = from; i < to; ++i) {
+          const float scaled = x[plane * length_ + i] * scale[plane];
+          y[i] = y[i] + scaled;
+        }
+      for (Size i = from; i < to; ++i) y[i] = grid_.rounded<kIsNarrow>(y[i] + shift);
+    });
+  }
+
+  Grid grid_;
+  Size planes_;
+  std::vector<float> scale_, shift_;
+  Size channels_, length_, rows_;
   Parts parts_;
 };
 
 }  // namespace
 
 Kernel make_quantize(const Making& making) { return std::make_unique<Quantize>(making); }
+Kernel make_quantize_planes(const Making& making) { return std::make_unique<QuantizePlanes>(making); }
 
 }  // namespace netsurgery::plain

@@ -126,12 +126,13 @@ class Planner {
   Grid grid_of(const Node& node) const;
   /// That of sums which are rounded no more; not known if they needn't have 16 bits.
   static Grid sum_of(const Grid& a, const Grid& b);
-  /// The Quantize that is a value's only reader, if what it gives has 16 bits and its numbers are of channels.
-  const Node* quantized(int number) const;
+  /// The Quantize, or QuantizePlanes, that is a value's only reader, if what it gives has 16 bits and its numbers are
+  /// of channels.
+  const Node* quantized(int number, Operator op = Operator::kQuantize) const;
   Added added_to(const Node& quantize);
   bool fixed_convolution(const Node& node);
   bool fixed_linear(const Node& node);
-  /// A Conv, or a Linear as one, of whole numbers. convolution: but for its weight.
+  /// A Conv, or a Linear as one, of powers of two or signs. convolution: but for its weight.
   bool fixed_lanes(const Node& node, Convolution convolution, int input, const Image& from_image);
   bool fixed_depthwise(const Node& node);
   bool fixed_pool(const Node& node);

@@ -10,6 +10,7 @@
 #include "lanes/fixed_depthwise.hpp"
 #include "lanes/fixed_movement.hpp"
 #include "lanes/fixed_point.hpp"
+#include "lanes/fixed_tables.hpp"
 #include "lanes/movement.hpp"
 #include "lanes/requantization.hpp"
 #include "plan/planner.hpp"
@@ -35,7 +36,7 @@ Layout widest(const Layout& given) {
   return layout;
 }
 
-/// The limits of a Quantize.
+/// The limits of a Quantize or QuantizePlanes.
 Size highest_of(const Node& node) {
   const Size bits = node.attributes.integer(AttributeName::kBits);
   return (Size{1} << (node.attributes.flag(AttributeName::kSigned) ? bits - 1 : bits)) - 1;
@@ -51,26 +52,34 @@ bool sees_entries(const Node& pool, const Shape& x) {
   return true;
 }
 
-/// What a Quantize makes of sums of a magnitude of at most `largest`, in units of the grid of `seen_exponent`. False
-/// if products or sums are too large for float32, as they are or counted in units of what is made: one of the two would
-/// be infinite and the other not. (Those too small for it are nothing beside half a unit.)
+/// Rows of a weight whose sums become one number of a Quantize or QuantizePlanes.
+Size planes_of(const Node& quantize) {
+  return quantize.op == Operator::kQuantizePlanes ? quantize.attributes.integer(AttributeName::kPlanes) : 1;
+}
+
+/// What a Quantize or QuantizePlanes makes of sums of a magnitude of at most `largest`, in units of the grid of
+/// `seen_exponent`. False if products or sums are too large for float32, as they are or counted in units of what is
+/// made: one of the two would be infinite and the other not. (Those too small for it are nothing beside half a unit.)
 bool ending_of(const Graph& graph, const Node& quantize, Size rows, double largest, int seen_exponent,
                FixedEnding& ending) {
   const int made_exponent = static_cast<int>(quantize.attributes.integer(AttributeName::kExponent));
-  const auto operand = [&](std::size_t place, float otherwise) {
+  const std::size_t planes = static_cast<std::size_t>(planes_of(quantize)), all = static_cast<std::size_t>(rows);
+  const auto operand = [&](std::size_t place, std::size_t count, float otherwise) {
     return place < quantize.inputs.size() && quantize.inputs[place] != kLeftOut
                ? graph.constant(quantize.inputs[place]).dense()
-               : std::vector<float>(static_cast<std::size_t>(rows), otherwise);
+               : std::vector<float>(count, otherwise);
   };
-  ending.scale = operand(1, 1.0f);
-  ending.shift = operand(2, 0.0f);
-  for (std::size_t i = 0; i < ending.scale.size(); ++i) {
-    const double sum = std::ldexp(largest, seen_exponent) * std::abs(static_cast<double>(ending.scale[i])) +
-                       std::abs(static_cast<double>(ending.shift[i]));
+  ending.scale = operand(1, all, 1.0f);
+  ending.shift = operand(2, all / planes, 0.0f);
+  for (std::size_t i = 0; i < ending.shift.size(); ++i) {
+    double sum = std::abs(static_cast<double>(ending.shift[i]));
+    for (std::size_t row = i * planes; row < (i + 1) * planes; ++row) {
+      sum += std::ldexp(largest, seen_exponent) * std::abs(static_cast<double>(ending.scale[row]));
+      ending.scale[row] = std::ldexp(ending.scale[row], seen_exponent - made_exponent);
+      if (!std::isfinite(ending.scale[row])) return false;
+    }
     if (!(std::max(sum, std::ldexp(sum, -made_exponent)) < kTooLarge)) return false;
-    ending.scale[i] = std::ldexp(ending.scale[i], seen_exponent - made_exponent);
     ending.shift[i] = std::ldexp(ending.shift[i], -made_exponent);
-    if (!std::isfinite(ending.scale[i])) return false;
   }
   ending.low = static_cast<float>(lowest_of(quantize));
   ending.high = static_cast<float>(highest_of(quantize));
@@ -103,7 +112,7 @@ bool Planner::is_small(const Layout& layout) {
 
 Planner::Grid Planner::grid_of(const Node& node) const {
   Grid none;
-  if (node.op == Operator::kQuantize)
+  if (node.op == Operator::kQuantize || node.op == Operator::kQuantizePlanes)
     return {true, static_cast<int>(node.attributes.integer(AttributeName::kExponent)), lowest_of(node),
             highest_of(node)};
   if (node.inputs.empty() || node.inputs[0] == kLeftOut) return none;
@@ -157,9 +166,9 @@ Planner::Grid Planner::sum_of(const Grid& a, const Grid& b) {
   return {true, exponent, static_cast<Size>(low), static_cast<Size>(high)};
 }
 
-const Node* Planner::quantized(int number) const {
+const Node* Planner::quantized(int number, Operator op) const {
   const Node* reader = only_reader(number);
-  const bool fits = reader && reader->op == Operator::kQuantize && highest_of(*reader) <= kLargestShort &&
+  const bool fits = reader && reader->op == op && highest_of(*reader) <= kLargestShort &&
                     reader->attributes.integer(AttributeName::kAxis) == 1;
   return fits ? reader : nullptr;
 }
@@ -244,26 +253,33 @@ bool Planner::fixed_linear(const Node& node) {
 }
 
 bool Planner::fixed_lanes(const Node& node, Convolution convolution, int input, const Image& from_image) {
+  const Constant& weight = graph_.constant(node.inputs[1]);
+  const bool tables = weight.form == Constant::Form::kPlanes;
   const Grid seen = grids_[static_cast<std::size_t>(input)];
   const Size largest = std::max(-seen.low, seen.high);
-  const Node* const quantize = options_.whole_numbers ? quantized(node.output) : nullptr;
+  const Operator ends = tables ? Operator::kQuantizePlanes : Operator::kQuantize;
+  const Node* const quantize = options_.whole_numbers ? quantized(node.output, ends) : nullptr;
   if (!seen.known || largest > kLargestShort || largest == 0 || !quantize || node.inputs.size() > 2) return false;
-  const Constant& weight = graph_.constant(node.inputs[1]);
   convolution.weight = &weight;
-  if (density(weight) > kDensest || !is_whole(weight)) return false;
+  const FixedLimits limits = FixedLimits::of(seen.low, seen.high);
+  const Size planes = planes_of(*quantize);
+  if (tables &&
+      (!has_fixed_tables(weight, convolution.groups, limits) || weight.rows / convolution.groups % planes != 0))
+    return false;
+  if (!tables && (density(weight) > kDensest || !is_whole(weight))) return false;
   const std::vector<double> magnitudes = sums_of_magnitudes(weight);
   const double sums = *std::max_element(magnitudes.begin(), magnitudes.end()) * static_cast<double>(largest);
-  const FixedLimits limits = FixedLimits::of(seen.low, seen.high);
-  const std::vector<double> largest_sums = reaches(weight, limits);
+  const std::vector<double> largest_sums = tables ? std::vector<double>() : reaches(weight, limits);
   FixedEnding ending;
   if (sums >= kExact || !ending_of(graph_, *quantize, weight.rows, sums, seen.exponent, ending)) return false;
-  const Image to_image = Image::of(shape(node.output));
+  const Image to_image = Image::of(shape(quantize->output));
   FixedEnding in_shorts = ending;
-  put_short_factors(in_shorts, largest_sums);
+  if (!tables) put_short_factors(in_shorts, largest_sums);
   const bool is_short =
       std::any_of(in_shorts.factor.begin(), in_shorts.factor.end(), [](std::int16_t factor) { return factor != 0; });
   const auto cycles = [&](const Layout& output) {
-    return fixed_convolution_cycles(kernels_, convolution, output, is_short);
+    return tables ? fixed_table_cycles(convolution, limits, planes, output)
+                  : fixed_convolution_cycles(kernels_, convolution, output, is_short);
   };
   Added added = added_to(*quantize);
   Place residual = added.add ? value(added.other).fixed.front() : Place{-1, -1};
@@ -272,7 +288,8 @@ bool Planner::fixed_lanes(const Node& node, Convolution convolution, int input, 
                                added.add ? &wanted : nullptr, cycles, true);
   const Layout estimated{from_image, choice.input, choice.halo};
   if (std::isinf(choice.cycles) || is_wasteful(estimated, from_image, to_image)) return false;
-  if (!is_small(estimated) || !fixed_offsets_fit(convolution, widest(estimated))) return false;
+  const auto fits = tables ? offsets_fit : fixed_offsets_fit;
+  if (!is_small(estimated) || !fits(convolution, widest(estimated))) return false;
   if (added.add && choice.output != wanted) {
     const int there = place_in(value(added.other).fixed, choice.output);
     Choice moved{there, choice.output, choice.output, {}, 0};
@@ -284,7 +301,7 @@ bool Planner::fixed_lanes(const Node& node, Convolution convolution, int input, 
   done(*quantize);
   grids_[static_cast<std::size_t>(output)] = made;
   if (!added.add) take_cuts(output, ending.low, ending.high);
-  put_short_factors(ending, largest_sums);
+  if (!tables) put_short_factors(ending, largest_sums);
   if (added.add) {
     const Grid& last = added.made;
     ending.residual = residual.buffer;
@@ -298,7 +315,8 @@ bool Planner::fixed_lanes(const Node& node, Convolution convolution, int input, 
     grids_[static_cast<std::size_t>(output)] = last;
     take_cuts(output, ending.last_low, ending.last_high);
     const Grid& other = grids_[static_cast<std::size_t>(added.other)];
-    put_short_residual(ending, made.exponent, other.exponent, last.exponent, std::max(-other.low, other.high));
+    if (!tables)
+      put_short_residual(ending, made.exponent, other.exponent, last.exponent, std::max(-other.low, other.high));
   }
   const bool pads = choice.halo.any() || convolution.sees_outside(from_image, to_image);
   const Place from = fixed_ready(node, choice, input, from_image, 0, pads);
@@ -307,10 +325,13 @@ bool Planner::fixed_lanes(const Node& node, Convolution convolution, int input, 
   std::vector<int> reads{from.buffer};
   if (ending.residual >= 0) reads.push_back(ending.residual);
   draft(
-      &node, "fixed lanes", reads, {to.buffer}, cycles(layout(to.layout)),
+      &node, tables ? "fixed tables" : "fixed lanes", reads, {to.buffer}, cycles(layout(to.layout)),
       [=] {
         FixedEnding finished = ending;
         if (finished.residual >= 0) finished.residual_layout = layout(residual.layout);
+        if (tables)
+          return make_fixed_tables(kernels_, convolution, limits, planes, from.buffer, layout(from.layout), to.buffer,
+                                   layout(to.layout), finished, options_.threads);
         return make_fixed_convolution(kernels_, convolution, limits, from.buffer, layout(from.layout), to.buffer,
                                       layout(to.layout), finished, options_.threads);
       },

@@ -133,7 +133,7 @@ Planner::Ahead Planner::ahead_of(const Node& node, int convolutions) const {
       if (const Node* product = times_own_sigmoid(output)) return product;
       const Node* reader = only_reader(output);
       const bool stays = reader && (reader->op == Operator::kAdd || reader->op == Operator::kDepthToSpace ||
-                                    reader->op == Operator::kQuantize);
+                                    reader->op == Operator::kQuantize || reader->op == Operator::kQuantizePlanes);
       return stays || (reader && is_entrywise(reader->op)) ? reader : nullptr;
     };
     while (const Node* reader = goes_on()) output = reader->output;

@@ -21,8 +21,9 @@ constexpr double kMeeting = 2000;        // cycles that a step takes longer when
 
 /// Whether values may lie on grids.
 bool rounds(const Graph& graph) {
-  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
-                     [](const Node& node) { return node.op == Operator::kQuantize; });
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
+    return node.op == Operator::kQuantize || node.op == Operator::kQuantizePlanes;
+  });
 }
 
 }  // namespace

@@ -52,21 +52,22 @@ def calibrated(
     grids: Mapping[str, Choice] | None = None,
     ends: Ends = "auto",
 ) -> FixedPoint:
-    """The network with activations in fixed point, as far as its weights are powers of two.
+    """The network with activations in fixed point, as far as its weights are powers of two or binary planes.
 
     batches: of inputs, in their order; the more like those that the network is meant for, the better. Scales are
     powers of two, one for each value, of least squared error over a sample of each batch: of the value where a layer
     reads it, behind the functions that read it elsewhere. grids: name of a layer's
     weight -> the grid of what it reads, in the place of one that is chosen here. ends: whether the first and the last
-    layers stay in float32 (`pack`). Raises SettingError if no layer's weights are powers of two, no batch is given, or
+    layers stay in float32 (`pack`). Raises SettingError if no layer's weights are such, no batch is given, or
     sums of a given grid aren't exact; InputError for batches that the network doesn't take.
     """
     layers = whole_layers(graph)
     with_weights = sum(made.operator in ("Conv", "Linear") for made in graph.nodes)
     if not layers:
         raise SettingError(
-            f"activations='fixed' adds where weights are powers of two; none of the {with_weights} layers' are. Train "
-            "with netsurgery.INQ first, without mantissa bits, or leave activations='float'."
+            f"activations='fixed' adds where weights are powers of two or binary planes; none of the {with_weights} "
+            "layers' are. Train with netsurgery.INQ first, without mantissa bits, or with netsurgery.Sketching, or leave "
+            "activations='float'."
         )
     given = _checked({} if grids is None else grids, layers)
     wanted = list(dict.fromkeys([name for point in points(graph, layers) for name in point.values] + list(layers)))
@@ -90,7 +91,8 @@ def calibrated(
     left = with_weights - len(layers)
     remarks = []
     if left:
-        remarks.append(f"{left} of {with_weights} layers have other weights than powers of two: they stay in float32.")
+        remarks.append(f"{left} of {with_weights} layers have other weights than powers of two or planes: they stay "
+                       "in float32.")
     unused = sorted(set(given) - {str(layer.made.inputs[1]) for layer in layers.values()})
     if unused:
         remarks.append(

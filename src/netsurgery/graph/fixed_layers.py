@@ -1,10 +1,11 @@
-"""A network in fixed point: layers whose weights are powers of two become sums of whole numbers.
+"""A network in fixed point: layers of powers of two and of binary planes become sums of whole numbers.
 
     x ─▶ Conv ─▶ Relu ─▶ ...          x ─▶ Quantize ─▶ Conv of ±2^k ─▶ Quantize (scale, shift, from 0 on) ─▶ ...
 
 Each such layer reads values on a grid (`points` says which values those are, `Choice` which grid), its weights are
 whole numbers, and a Quantize makes of its exact sums what the layer means: times the unit of each row, plus its bias,
-on the grid of whatever reads it. What isn't such a layer stays as it was, on rounded values.
+on the grid of whatever reads it. Of m binary planes every one is a row of ±1, those of an output side by side, and a
+QuantizePlanes adds their sums, each times its scale. What isn't such a layer stays as it was, on rounded values.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from netsurgery.graph.fixed_point import EXACT, HIGHEST_POWER, KEEPING, cut_betw
 from netsurgery.graph.grid_choice import FARTHEST_UNIT, FEWEST_BITS, MOST_BITS, Choice, finest
 from netsurgery.graph.ir import Array, Graph, Node, node, unlike
 from netsurgery.graph.requantization import requantized
-from netsurgery.graph.weights import Powers, Weights, matrix_shape
+from netsurgery.graph.weights import Planes, Powers, Weights, matrix_shape
 
 SHORT = 2**15 - 1
 """The largest sum that 16 bits hold, whatever its sign."""
@@ -29,12 +30,16 @@ to afterwards, and still what products of 16 bits make (requantization.py)."""
 
 @dataclass(frozen=True)
 class WholeLayer:
-    """A Conv or Linear, its weight as whole numbers, and for each row what one of them stands for."""
+    """A Conv or Linear, its weight as whole numbers, and for each row what one of them stands for.
+
+    planes: rows that make an output, side by side; None where weights are powers of two, which are rows of their own.
+    """
 
     made: Node
-    weight: Powers
+    weight: Powers | Planes
     units: Array
     shift: str | None
+    planes: int | None = None
 
     @property
     def largest_sum(self) -> int:
@@ -58,21 +63,32 @@ class Point:
 
 
 def whole_layers(graph: Graph) -> dict[str, WholeLayer]:
-    """Output -> layer, for those whose weights are powers of two, up to a factor for each row, and few enough.
+    """Output -> layer, for those whose weights are powers of two, up to a factor for each row, or binary planes.
 
-    Few enough: sums of values of FEWEST_BITS stay exact. Weights of a row may differ by a factor of 2^HIGHEST_POWER.
+    They are few enough that sums of values of FEWEST_BITS stay exact. Powers of a row may differ by 2^HIGHEST_POWER.
     """
     found = {}
     for made in graph.nodes:
         if made.operator not in ("Conv", "Linear") or made.inputs[0] in graph.constants:
             continue
-        halves = _whole(graph.constants[made.inputs[1] or ""])
-        if halves is None:
+        weights = graph.constants[made.inputs[1] or ""]
+        shift = made.inputs[2] if len(made.inputs) > 2 else None
+        if isinstance(weights, Planes):
+            layer = WholeLayer(made, *_in_rows(weights), shift, weights.planes)
+        elif (halves := _whole(weights)) is not None:
+            layer = WholeLayer(made, *halves, shift)
+        else:
             continue
-        layer = WholeLayer(made, *halves, made.inputs[2] if len(made.inputs) > 2 else None)
         if layer.largest_sum * highest(FEWEST_BITS, signed=False) < EXACT:
             found[made.output] = layer
     return found
+
+
+def _in_rows(weights: Planes) -> tuple[Planes, Array]:
+    """Each plane of a row as a row of ±1, side by side, and the scales."""
+    rows, *others = weights.shape
+    signs = weights.signs.swapaxes(0, 1).reshape(1, rows * weights.planes, *others)
+    return Planes(np.ones((signs.shape[1], 1), np.float32), signs), weights.scales.reshape(-1)
 
 
 def _whole(weights: Weights) -> tuple[Powers, Array] | None:
@@ -151,10 +167,14 @@ def fixed(
         constants[name] = values  # type: ignore[assignment]
         return name
 
-    def quantize(x: str, output: str, choice: Choice, scale: Array | None, shift: str | None, axis: int) -> Node:
-        scales = None if scale is None else constant(scale, f"{output} scale")
-        return node("Quantize", [x, scales, shift], output, exponent=choice.exponent, bits=choice.bits,
-                    signed=choice.signed, axis=axis)  # fmt: skip
+    def quantize(x: str, output: str, choice: Choice, scale: Array | None, shift: str | None, axis: int,
+                 planes: int | None = None) -> Node:  # fmt: skip
+        grid = {"exponent": choice.exponent, "bits": choice.bits, "signed": choice.signed, "axis": axis}
+        scaled = scale is not None and (planes is not None or (scale != 1).any())
+        inputs = [x, constant(scale, f"{output} scale") if scaled else None, shift]  # type: ignore[arg-type]
+        if planes is not None:
+            return node("QuantizePlanes", inputs, output, **grid, planes=planes)
+        return node("Quantize", inputs, output, **grid)
 
     def only_cut(value: str) -> Node | None:
         """The Relu or Clip that is the only reader of a value, if what it gives is rounded, before or after it."""
@@ -192,8 +212,7 @@ def fixed(
             output, choice = target(made.output)
             if output != made.output:
                 absorbed.add(output)
-            scale = None if (layer.units == 1).all() else layer.units
-            nodes.append(quantize(sums, output, choice, scale, layer.shift, axis))
+            nodes.append(quantize(sums, output, choice, layer.units, layer.shift, axis, layer.planes))
         elif made.output in chosen and _is_cut(made, chosen[made.output]):
             nodes.append(quantize(str(inputs[0]), made.output, chosen[made.output], None, None, axis))
         elif made.output in chosen and _commutes(made, chosen[made.output]) and made.output not in settled:

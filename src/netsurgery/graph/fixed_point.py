@@ -1,8 +1,8 @@
 """Grids: which whole numbers, times which power of two, a value of a network can be.
 
-Quantize puts values on a grid. What follows it keeps them there (Relu, pools of maxima, whatever moves entries) or
-makes other exact numbers of them: sums, and layers whose weights are whole numbers. As long as all those are below
-2^24 they are float32, and no sum rounds, in whatever order it is taken: a network that rounds nowhere but in Quantize
+Quantize and QuantizePlanes put values on a grid. What follows keeps them there (Relu, pools of maxima, whatever moves
+entries) or makes other exact numbers of them: sums, and layers whose weights are whole numbers. As long as all those
+are below 2^24 they are float32, and no sum rounds, in whatever order it is taken: a network that rounds nowhere else
 gives the same bits on every processor, as floats and as integers.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from netsurgery.graph.ir import Graph, Node
-from netsurgery.graph.weights import Array, Powers, Weights, matrix_shape
+from netsurgery.graph.weights import Array, Planes, Powers, Weights, matrix_shape
 
 EXACT = 2**24
 """Whole numbers below this, and sums that stay below it, are float32."""
@@ -73,7 +73,7 @@ def cut_between(node: Node, exponent: int) -> tuple[float, float] | None:
 
 
 def limits(attributes: Mapping[str, Any]) -> tuple[int, int]:
-    """The least and the largest whole number that a Quantize gives."""
+    """The least and the largest whole number that a Quantize or QuantizePlanes gives."""
     high = highest(attributes["bits"], attributes["signed"])
     return -high if attributes["signed"] else 0, high
 
@@ -99,7 +99,7 @@ KEEPING = frozenset(("MaxPool", "AdaptiveMaxPool", "Reshape", "Transpose", "Slic
 
 
 def _grid_of(node: Node, known: Mapping[str, Grid], graph: Graph) -> Grid | None:
-    if node.operator == "Quantize":
+    if node.operator in ("Quantize", "QuantizePlanes"):
         return Grid(int(node.attributes["exponent"]), *limits(node.attributes))  # type: ignore[arg-type]
     if not node.inputs:
         return None
@@ -162,10 +162,20 @@ def _sum_is_exact(node: Node, known: Mapping[str, Grid]) -> bool:
 
 
 def whole_weights(weights: Weights) -> Array | None:
-    """(rows, columns): the weights, if all are whole numbers that kernels of additions take; None if they aren't."""
+    """(rows, columns): the weights, if all are whole numbers that kernels of additions take; None if they aren't.
+
+    Those are powers of two, and the signs of a binary plane.
+    """
+    if isinstance(weights, Planes):
+        return weights.values.reshape(matrix_shape(weights.shape)) if is_of_signs(weights) else None
     if not isinstance(weights, Powers) or weights.scales is not None:
         return None
     kept = weights.signs != 0
     if kept.any() and not 0 <= weights.exponents[kept].min() <= weights.exponents[kept].max() <= HIGHEST_POWER:
         return None
     return weights.values.reshape(matrix_shape(weights.shape))
+
+
+def is_of_signs(weights: Planes) -> bool:
+    """True for one plane whose entries are -1 and +1."""
+    return weights.planes == 1 and bool((weights.scales == 1).all())

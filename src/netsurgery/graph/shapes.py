@@ -370,16 +370,27 @@ def layer_norm(shapes: Shapes, attributes: Attributes) -> Shape:
 
 def quantize(shapes: Shapes, attributes: Attributes) -> Shape:
     """The shape of x; scale and shift have a number for each entry of `axis`."""
+    return _quantized(shapes, attributes, 1)
+
+
+def quantize_planes(shapes: Shapes, attributes: Attributes) -> Shape:
+    """The shape of x, but for one entry of `axis` in the place of `planes`; scale has one for each, shift for a sum."""
+    return _quantized(shapes, attributes, attributes["planes"])
+
+
+def _quantized(shapes: Shapes, attributes: Attributes, planes: int) -> Shape:
     x, scale, shift = (*shapes, None, None)[:3]
-    _axis(x, attributes["axis"])
-    channels = (x[attributes["axis"]],)
-    for name, given in (("scale", scale), ("shift", shift)):
-        _require(given is None or tuple(given) == channels, f"{name} has shape {given}, {channels} is needed.")
+    axis = attributes["axis"]
+    _axis(x, axis)
+    _require(x[axis] % planes == 0, f"planes={planes} does not divide the {x[axis]} entries along axis {axis}.")
+    made = x[axis] // planes
+    for name, given, needed in (("scale", scale, (x[axis],)), ("shift", shift, (made,))):
+        _require(given is None or tuple(given) == needed, f"{name} has shape {given}, {needed} is needed.")
     _require(attributes["exponent"] <= FARTHEST_EXPONENT, f"exponent={attributes['exponent']} is too far from 0.")
     bits, most = attributes["bits"], MOST_BITS + attributes["signed"]
     _require(bits - attributes["signed"] >= 1, f"bits={bits} leave none beside the sign.")
     _require(bits <= most, f"bits={bits} is not allowed: at most {most} are.")
-    return tuple(x)
+    return (*x[:axis], made, *x[axis + 1 :])
 
 
 def resize(shapes: Shapes, attributes: Attributes) -> Shape:

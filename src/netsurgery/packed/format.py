@@ -159,6 +159,7 @@ ATTRIBUTES = (
     "exponent",
     "bits",
     "signed",
+    "planes",
 )
 """The place of a name is its context, counted from Context.ATTRIBUTE. New names go to the end."""
 

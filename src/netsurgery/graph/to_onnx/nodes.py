@@ -371,7 +371,8 @@ def _quantize(nodes: Nodes, node: Node) -> None:
     x, scale, shift = (*node.inputs, None, None)[:3]
     given: Attributes = node.attributes
     low, high = limits(given)
-    behind = len(nodes.shapes[node.output]) - 1 - given["axis"]
+    axis, planes = given["axis"], given.get("planes", 1)
+    behind = len(nodes.shapes[node.output]) - 1 - axis
 
     def number(value: float, name: str) -> str:
         return nodes.constant(np.float32(value), np.float32, f"{node.output}.{name}")
@@ -380,8 +381,16 @@ def _quantize(nodes: Nodes, node: Node) -> None:
         axes = nodes.constant(range(1, 1 + behind), np.int64, f"{node.output}.axes of {name}")
         return nodes.step(node, "Unsqueeze", [name, axes])
 
+    def every(plane: int) -> str:
+        bounds = (("first", plane), ("stop", 2**62), ("axis", axis), ("step", planes))
+        return nodes.step(node, "Slice", [x, *(nodes.whole(node, role, [value]) for role, value in bounds)])
+
     if scale is not None:
         x = nodes.step(node, "Mul", [x, along_axis(scale)])
+    if planes > 1:
+        x, *others = [every(plane) for plane in range(planes)]
+        for other in others:
+            x = nodes.step(node, "Add", [x, other])
     if shift is not None:
         x = nodes.step(node, "Add", [x, along_axis(shift)])
     counts = nodes.step(node, "Round", [nodes.step(node, "Mul", [x, number(2.0 ** -given["exponent"], "steps")])])
@@ -677,6 +686,7 @@ WRITERS: dict[str, Writer] = {
     "Lrn": _plain("LRN", size="size", alpha="alpha", beta="beta", bias="bias"),
     "LayerNorm": _layer_norm,
     "Quantize": _quantize,
+    "QuantizePlanes": _quantize,
     "WalshHadamard": _walsh_hadamard,
     "Resize": _resize,
     "Interpolate": _interpolate,
