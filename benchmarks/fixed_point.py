@@ -1,11 +1,12 @@
-"""Networks of powers of two in fixed point, beside the same in float32 and beside ONNX Runtime.
+"""Networks of powers of two and of binary planes in fixed point, beside the same in float32 and beside ONNX Runtime.
 
     cd benchmarks && python fixed_point.py            # writes results/fixed_point.json
     cd benchmarks && python fixed_point.py --only lenet5 --only resnet20    # their rows; others of this machine stay
     cd benchmarks && python fixed_point.py --quick    # fewer rounds; prints
 
 Random weights that are spread as trained ones are (networks/random_weights.py), of which the largest are kept, each the
-nearest of 2^(bits - 2) powers of two or their negatives, as INQ has them; batch norms and biases stay floats.
+nearest of 2^(bits - 2) powers of two or their negatives, as INQ has them; batch norms and biases stay floats. VGG-16
+is a sketch: each filter the nearest sum of two binary planes.
 Four contenders take turns in one process: the network in fixed point, calibrated on four random images; the same file
 in float32; ONNX Runtime on the same weights in float32; and ONNX Runtime on an int8 network that its own quantisation
 makes of them (static, QDQ, weights by channel, the same images). Memory is that of processes of their own, of the two
@@ -34,6 +35,7 @@ from kept_rows import kept_rows
 from networks.any_networks import ANY_NETWORKS, TENTH
 from networks.lenets import lenet
 from networks.random_weights import keep, trained_like
+from networks.vgg import vgg16_sketch
 from torch import nn
 
 import netsurgery as ns
@@ -52,13 +54,16 @@ PACE, QUICK = Pace(rounds=9, turn_s=0.15, least_calls=2), Pace(rounds=5, turn_s=
 
 @dataclass(frozen=True)
 class Case:
-    """A pruned network. build: it, in eval mode. shape: of an image. kept: in words, which weights are left."""
+    """A network. build: it, in eval mode. shape: of an image. kept: in words, which weights are left.
+
+    bits: of the powers of two that they become; None where build has made planes of them.
+    """
 
     title: str
     build: Callable[[], nn.Module]
     shape: tuple[int, ...]
     kept: str
-    bits: int
+    bits: int | None
     batches: tuple[int, ...]
 
 
@@ -79,6 +84,7 @@ CASES = {
     "resnet18": _found("resnet18", 1, 16),
     "resnet50": _found("resnet50", 1, 16),
     "mobilenet-v2": _found("mobilenet-v2", 1),
+    "vgg16-sketch": Case("VGG-16, sketch", vgg16_sketch, (3, 224, 224), "2 planes", None, (1,)),
     "lenet5": Case("LeNet-5", partial(lenet, "lenet5"), (1, 28, 28), "1/108", 5, (1, 64)),
     "resnet20": Case("ResNet-20, 32 x 32", _resnet20, (3, 32, 32), "20 %", 4, (1, 64)),
 }
@@ -102,7 +108,8 @@ def measured(name: str, threads: Sequence[int], pace: Pace) -> list[dict[str, An
     """A row for each batch size and number of threads."""
     case = CASES[name]
     model = case.build()
-    to_powers(model, case.bits)
+    if case.bits is not None:
+        to_powers(model, case.bits)
     rows = []
     torch.manual_seed(1)
     images = torch.rand(4, *case.shape)
@@ -208,7 +215,7 @@ def main() -> int:
     if out is not None:
         rows = [*kept_rows(out, {row["network"] for row in rows}), *rows]
         record = {
-            "what": "random weights, the largest kept, powers of two; fixed point against floats",
+            "what": "random weights, the largest kept, powers of two, or planes; fixed point against floats",
             "machine": machine(max(threads)),
             "versions": versions(("netsurgery", "torch", "numpy", "onnx")) | {"onnxruntime": version("onnxruntime")},
             "instructions": _native.instructions(),

@@ -31,7 +31,7 @@ def fixed_point_table(path: Path = RECORD) -> str:
     for row in record["rows"]:
         ratios = " | ".join(cells.faster(row["times_faster_than"][name]["median"]) for name in OTHERS)
         lines.append(
-            f"| {CASES[row['network']].title} | {row['kept']}, {row['bits']} | {row['batch']} | {row['threads']} "
+            f"| {CASES[row['network']].title} | {_kept(row)} | {row['batch']} | {row['threads']} "
             f"| {cells.milliseconds(row['runtimes']['fixed']['median_us'])} | {ratios} "
             f"| {_memory(row)} | {row['packed_bytes']:,} |"
         )
@@ -39,13 +39,19 @@ def fixed_point_table(path: Path = RECORD) -> str:
         "",
         f"{record['machine']['processor']}, {record['instructions']}: times faster than each, medians of calls from "
         f"Python, {record['rounds']} turns of each. Random weights, spread as those of trained networks: the largest "
-        "of each convolution and linear layer are kept (of depthwise ones all), as powers of two; "
+        "of each convolution and linear layer are kept (of depthwise ones all), as powers of two, or all of them as "
+        "sums of two binary planes; "
         f"activations of 8 bits and more. ONNX Runtime {record['versions']['onnxruntime']} computes the same weights "
         "densely; int8 is its own static quantisation, by channel. Memory: the most that is taken "
         f"{record['memory']}, above the library's own."
         f"{cells.busy(record['rows'])}",
     ]
     return "\n".join(lines)
+
+
+def _kept(row: dict[str, Any]) -> str:
+    """Which weights are left, and the bits of powers of two."""
+    return str(row["kept"]) + (f", {row['bits']}" if row["bits"] is not None else "")
 
 
 def _memory(row: dict[str, Any]) -> str:

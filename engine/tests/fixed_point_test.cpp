@@ -15,6 +15,7 @@
 #include "lanes/fixed_average.hpp"
 #include "lanes/fixed_depthwise.hpp"
 #include "lanes/fixed_movement.hpp"
+#include "lanes/fixed_tables.hpp"
 #include "lanes/movement.hpp"
 #include "lanes/requantization.hpp"
 
@@ -293,6 +294,63 @@ void check_convolution(const Kernels& kernels, Case& made, Size largest, FixedEn
         if (const float value = made.weight.at(channel, i); value != 0.0f)
           whole += static_cast<std::int64_t>(value) * made.seen(x, group, z, row, column, channel, i)[lane];
       CHECK(given[lane] == finished(whole, ending, static_cast<std::size_t>(channel), other[lane]));
+      given[lane] = kUntouched;
+    }
+  });
+  CHECK(std::all_of(y.begin(), y.end(), [](Short one) { return one == kUntouched; }));  // nothing beside it
+}
+
+/// All entries of a weight as signs of one plane.
+void become_signs(Weight& weight) {
+  Constant& made = weight.constant;
+  for (float& entry : weight.entries) entry = one_in(2) ? 1.0f : -1.0f;
+  made.form = Constant::Form::kPlanes;
+  made.planes = 1;
+  made.scales.assign(static_cast<std::size_t>(made.rows), 1.0f);
+  made.values.clear();
+  made.column.clear();
+  made.start.clear();
+  made.kept = made.rows * made.columns;
+  for (const float entry : weight.entries) made.bits.push_back(entry > 0);
+}
+
+/// The sums of `planes` rows for each output, at the extremes of their inputs.
+void check_tables(const Kernels& kernels, Case& made, Size planes, Size largest, bool residual, int threads,
+                  bool from_zero) {
+  become_signs(made.weight);
+  FixedEnding ending = ending_of(made, largest, residual);
+  const Size channels = made.output.image.channels / planes;
+  ending.shift.resize(static_cast<std::size_t>(channels));
+  made.output.image.channels = made.residual.image.channels = channels;
+  made.convolution.weight = &made.weight.constant;
+  const FixedLimits limits = limits_of(largest, from_zero);
+  CHECK(has_fixed_tables(made.weight.constant, made.convolution.groups, limits));
+  Lanes x(made.input), y(made.output), added(made.residual);
+  fill_against(made, largest, x, from_zero);
+  for (Short& one : added) one = static_cast<Short>(any(-32767, 32767));
+  ending.residual_layout = made.residual;
+  run(*make_fixed_tables(kernels, made.convolution, limits, planes, 0, made.input, 1, made.output, ending, threads),
+      {x.buffer(), y.buffer(), added.buffer()});
+  for_each_vector(made.output, [&](Size group, Size z, Size row, Size channel, Size column) {
+    Short* given = y.at(group, z, row, channel, column);
+    const Short* other = added.at(group, z, row, channel, column);
+    for (Size lane = 0; lane < kShorts; ++lane) {
+      float total = 0.0f;
+      for (Size plane = 0; plane < planes; ++plane) {
+        const Size of_weight = channel * planes + plane;
+        std::int64_t whole = 0;
+        for (Size i = 0; i < made.weight.constant.columns; ++i)
+          whole += static_cast<std::int64_t>(made.weight.at(of_weight, i)) *
+                   made.seen(x, group, z, row, column, of_weight, i)[lane];
+        CHECK(std::abs(static_cast<double>(whole)) < kExact);
+        const float scaled = product(static_cast<float>(whole), ending.scale[static_cast<std::size_t>(of_weight)]);
+        total = plane == 0 ? scaled : sum(total, scaled);
+      }
+      float wanted = on_grid(sum(total, ending.shift[static_cast<std::size_t>(channel)]), ending.low, ending.high);
+      if (ending.residual >= 0)
+        wanted = on_grid(sum(product(wanted, ending.own_factor), product(other[lane], ending.residual_factor)),
+                         ending.last_low, ending.last_high);
+      CHECK(given[lane] == static_cast<Short>(wanted));
       given[lane] = kUntouched;
     }
   });
@@ -710,6 +768,28 @@ void averages_are_those_of_pixels_alone(const Kernels& kernels) {
   }
 }
 
+void sums_of_planes_are_exact_whatever_the_bounds(const Kernels& kernels) {
+  for (int repeat = 0; repeat < 40; ++repeat) {
+    const Size planes = any(1, 5), outputs = ceil_divided(any(32, 80), planes);
+    // 2047: the largest of which four tables fit 16 bits.
+    const Size largest = std::array<Size, 5>{1, 127, 255, 1000, 2047}[static_cast<std::size_t>(any(0, 4))];
+    Case made = case_of({one_in(4) ? 2 : 1, any(1, 3), any(1, 4)}, any(1, 3), 0, largest, one_in(3), any(1, 40),
+                        outputs * planes);
+    check_tables(kernels, made, planes, largest, one_in(2), static_cast<int>(any(1, 4)), one_in(2));
+  }
+  Constant weight;
+  weight.form = Constant::Form::kPlanes;
+  weight.planes = 1;
+  weight.rows = 64;
+  weight.columns = 9;
+  weight.scales.assign(64, 1.0f);
+  CHECK(has_fixed_tables(weight, 2, limits_of(2047)));
+  CHECK(!has_fixed_tables(weight, 2, limits_of(2048)));  // four entries of four inputs are beyond 16 bits
+  CHECK(!has_fixed_tables(weight, 4, limits_of(255)));
+  weight.scales[5] = 0.5f;
+  CHECK(!has_fixed_tables(weight, 1, limits_of(255)));
+}
+
 void weights_are_whole_powers_of_two_or_they_are_not() {
   Constant weight;
   weight.rows = 1;
@@ -743,5 +823,6 @@ int main() {
     numbers_come_move_and_go_unchanged(kernels);
     pools_take_the_largest_number(kernels);
     averages_are_those_of_pixels_alone(kernels);
+    sums_of_planes_are_exact_whatever_the_bounds(kernels);
   }
 }

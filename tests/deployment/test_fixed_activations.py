@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import netsurgery as ns
+from netsurgery.analysis.fixed_point import fixed_layers
 from netsurgery.deployment.calibration import batch_of, calibrated
 from netsurgery.deployment.packing import PackReport
 from netsurgery.errors import InputError, SettingError
@@ -93,6 +94,61 @@ def test_engine_and_reference_give_the_same_bits(tmp_path: Path) -> None:
         assert np.array_equal(ns.load(tmp_path / "a.nsm")(x), ns.load(tmp_path / "a.nsm", engine="reference")(x))
 
 
+class Sketched(nn.Module):
+    """Convolutions with batch norm, some of them grouped and depthwise, a residual and a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 40, 3, padding=1, bias=False), nn.BatchNorm2d(40)
+        self.grouped, self.deep = nn.Conv2d(40, 80, 3, padding=1, groups=2), nn.Conv2d(80, 80, 3, padding=1, groups=80)
+        self.second, self.classify = nn.Conv2d(80, 40, 1), nn.Linear(40, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        x = torch.relu(self.second(torch.relu(self.deep(torch.relu(self.grouped(x))))) + x)
+        return self.classify(x.mean((2, 3)))
+
+
+def sketched(planes: int) -> Sketched:
+    """Nothing is trained: each filter is the planes that come nearest to it."""
+    torch.manual_seed(0)
+    model = Sketched()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    operation = ns.attach(model, optimizer, ns.Sketching(planes=planes, steps=1))
+    model(images(4)).sum().backward()
+    optimizer.step()
+    operation.finish()
+    return model.eval()
+
+
+@pytest.mark.parametrize("planes", [1, 2, 3, 5])
+def test_layers_of_binary_planes_become_sums_of_whole_numbers(planes: int, tmp_path: Path) -> None:
+    model, x = sketched(planes), images(64)
+    report = packed(model, tmp_path / "a.nsm", x, ends="fixed")
+    graph = ns.load(tmp_path / "a.nsm").graph
+    made = [one for one in graph.nodes if one.operator == "QuantizePlanes"]
+    assert len(made) == 5
+    assert {one.attributes["planes"] for one in made} == {planes}
+    assert not any("stay" in remark for remark in report.remarks)
+    assert report.calibration_error is not None
+    assert report.calibration_error.share < 0.05
+    found = fixed_layers(graph)
+    assert found is not None
+    assert (found.layers, found.of) == (5, 5)
+    assert found.additions == pytest.approx(planes * (found.multiplications - 1))
+
+
+def test_planes_and_powers_of_two_may_stand_in_one_network(tmp_path: Path) -> None:
+    model, x = sketched(2), images(64)
+    with torch.no_grad():
+        for weight in (model.second.weight, model.classify.weight):
+            weight.copy_(torch.exp2(weight.abs().clamp(min=1e-3).log2().round()) * weight.sign())
+    packed(model, tmp_path / "a.nsm", x, ends="fixed")
+    operators = [one.operator for one in ns.load(tmp_path / "a.nsm").graph.nodes]
+    assert operators.count("QuantizePlanes") == 3
+    assert fixed_layers(ns.load(tmp_path / "a.nsm").graph).layers == 5  # type: ignore[union-attr]
+
+
 def test_functions_between_layers_stay_floats(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, x = to_powers(Detached()), torch.randn(100, 6)
@@ -144,8 +200,8 @@ def test_settings_that_say_nothing_together_are_refused(tmp_path: Path, settings
     assert not list(tmp_path.iterdir())
 
 
-def test_a_network_without_powers_of_two_is_told_how_to_get_them(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="INQ"):
+def test_a_network_without_powers_of_two_or_planes_is_told_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="INQ first, without mantissa bits, or with netsurgery.Sketching"):
         packed(nn.Sequential(nn.Linear(4, 3)), tmp_path / "a.nsm", torch.randn(8, 4))
 
 

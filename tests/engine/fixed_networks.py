@@ -1,4 +1,4 @@
-"""Random networks whose weights are powers of two, and the same in fixed point."""
+"""Random networks whose weights are powers of two or binary planes, and the same in fixed point."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from netsurgery.deployment.calibration import FixedPoint, calibrated
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.graph.passes import simplify
+from netsurgery.graph.planes import on_grid
+from netsurgery.graph.weights import Planes
 from netsurgery.runtime import reference
 
 Shape = tuple[int, ...]
@@ -28,8 +30,11 @@ class _Drawing:
         return fitting[-1 - int(self.rng.integers(0, len(fitting)) * self.rng.random())] if fitting else None
 
     def weight(self, shape: Shape) -> str:
-        """Powers of two of some exponents, some of them times a number for each row, as batch norm leaves them."""
+        """Powers of two of some exponents, some of them times a number for each row, as batch norm leaves them; or
+        binary planes."""
         rng = self.rng
+        if rng.random() < 0.25:
+            return self.planes(shape)
         levels = int(rng.integers(1, 8))
         exponents = rng.integers(-levels - 2, -2, shape)
         kept = rng.random(shape) < rng.choice([0.05, 0.2, 0.5, 1.0])
@@ -37,6 +42,11 @@ class _Drawing:
         if rng.random() < 0.5:
             values *= rng.normal(1, 0.5, (shape[0], *[1] * (len(shape) - 1))).astype(np.float32)
         return self.builder.constant(values.astype(np.float32), "w")
+
+    def planes(self, shape: Shape) -> str:
+        rng, count = self.rng, int(self.rng.integers(1, 6))
+        scales = rng.normal(0, 0.3, (shape[0], count)) * (rng.random((shape[0], count)) < 0.9)
+        return self.builder.constant(Planes(on_grid(scales), rng.integers(0, 2, (count, *shape), np.uint8)), "w")
 
     def bias(self, rows: int) -> list[str]:
         return [self.builder.constant(self.rng.normal(0, 0.2, rows).astype(np.float32), "b")] * bool(

@@ -9,6 +9,7 @@ import numpy as np
 from netsurgery.graph.fixed_point import EXACT, HIGHEST_POWER, Grid
 from netsurgery.graph.ir import Array, Graph, GraphBuilder
 from netsurgery.graph.shapes import FARTHEST_EXPONENT
+from netsurgery.graph.weights import Planes
 
 Sizes = tuple[int, ...]
 LARGEST = float(np.finfo(np.float32).max)
@@ -36,26 +37,35 @@ class _Drawing:
             return int(self.rng.choice([-FARTHEST_EXPONENT, FARTHEST_EXPONENT]))
         return int(np.clip(near + self.rng.integers(-4, 5), -FARTHEST_EXPONENT, FARTHEST_EXPONENT))
 
-    def quantize(self, name: str, shape: Sizes, near: int, numbers: bool, scale: float = 1.0) -> _Value:
-        """near: the exponent of x. scale: of x as a count, so that results fill their grid."""
+    def quantize(
+        self, name: str, shape: Sizes, near: int, numbers: bool, scale: float = 1.0, planes: int | None = None
+    ) -> _Value:
+        """near: the exponent of x. scale: of x as a count, so that results fill their grid. shape: of what is made."""
         rng = self.rng
         bits, signed = int(rng.choice([1, 2, 4, 8, 8, 8, 12, 15, 16])), bool(rng.random() < 0.5)
         bits = max(bits, 2) if signed else bits
         exponent = self.exponent(near)
         highest = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
         inputs: list[str | None] = [name]
+        rows = shape[0] * (planes or 1)
         if numbers:
-            power = np.clip(np.log2(scale * highest) + exponent - near + rng.normal(0, 1, shape[0]), -140, 127)
-            signs = rng.choice([-1.0, 1.0, 1.0], shape[0])
+            power = np.clip(np.log2(scale * highest) + exponent - near + rng.normal(0, 1, rows), -140, 127)
+            signs = rng.choice([-1.0, 1.0, 1.0], rows)
             # Numbers of few bits make ties.
             values = signs * np.exp2(np.rint(power) if rng.random() < 0.5 else power)
             shift = np.rint(rng.normal(0, highest / 4 + 1, shape[0]) * 2) / 2
             shifts = np.clip(np.ldexp(shift, exponent), -LARGEST, LARGEST).astype(np.float32)
-            inputs.append(self.builder.constant(values.astype(np.float32), "scale") if rng.random() < 0.9 else None)
+            scaled = planes is not None or rng.random() < 0.9
+            inputs.append(self.builder.constant(values.astype(np.float32), "scale") if scaled else None)
             inputs.append(self.builder.constant(shifts, "shift") if rng.random() < 0.8 else None)
             while inputs[-1] is None:
                 inputs.pop()
-        made = self.builder.node("Quantize", inputs, exponent=exponent, bits=bits, signed=signed)
+        if planes is None:
+            made = self.builder.node("Quantize", inputs, exponent=exponent, bits=bits, signed=signed)
+        else:
+            made = self.builder.node(
+                "QuantizePlanes", inputs, exponent=exponent, bits=bits, signed=signed, planes=planes
+            )
         return _Value(made, shape, Grid(exponent, -highest if signed else 0, highest))
 
     def any_value(self) -> _Value:
@@ -73,6 +83,15 @@ class _Drawing:
         signs = rng.choice([-1.0, 1.0], shape) if rng.random() < 0.7 else np.full(shape, rng.choice([-1.0, 1.0]))
         values = np.where(kept, signs * np.exp2(powers), 0.0).astype(np.float32)
         return values, float(max(1.0, np.abs(values).reshape(shape[0], -1).sum(axis=1).max()) * largest)
+
+    def signs(self, shape: Sizes, planes: int, seen: Grid) -> tuple[Planes | Array, float]:
+        """±1, so many rows for each; zeros where sums of those wouldn't be exact."""
+        columns = int(np.prod(shape[1:]))
+        shape = (shape[0] * planes, *shape[1:])
+        if columns * seen.largest >= EXACT:
+            return np.zeros(shape, np.float32), 1.0
+        signs = self.rng.integers(0, 2, (1, *shape), np.uint8)
+        return Planes(np.ones((shape[0], 1), np.float32), signs), float(max(1, columns * seen.largest))
 
     def convolution(self) -> None:
         x = self.any_value()
@@ -95,13 +114,15 @@ class _Drawing:
         if min(free) < 0:
             return
         after = [one // stride + 1 for one, stride in zip(free, strides, strict=True)]
-        weight, largest = self.weight((rows, channels // groups, *kernel), x.grid.largest)
+        planes = int(rng.integers(1, 6)) if rng.random() < 0.25 else None
+        shape = (rows, channels // groups, *kernel)
+        weight, largest = self.weight(shape, x.grid.largest) if planes is None else self.signs(shape, planes, x.grid)
         operands = [x.name, self.builder.constant(weight, "w")]
         made = self.builder.node("Conv", operands, strides=strides, pads=pads, dilations=dilations, groups=groups)
         if rng.random() < 0.1:
             self.others.append(made)
         scale = float(rng.choice([0.3, 1, 3])) / largest
-        self.values.append(self.added(self.quantize(made, (rows, *after), x.grid.exponent, True, scale)))
+        self.values.append(self.added(self.quantize(made, (rows, *after), x.grid.exponent, True, scale, planes)))
 
     def added(self, value: _Value) -> _Value:
         """To another one of its shape, now and then."""

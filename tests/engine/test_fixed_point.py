@@ -70,4 +70,4 @@ def test_nothing_but_a_few_random_networks_gives_floats() -> None:
         except SettingError:
             continue
         kept += same_everywhere(graph).issuperset(graph.outputs)
-    assert kept > 0.9 * len(SEEDS)
+    assert kept > 0.85 * len(SEEDS)

@@ -62,6 +62,7 @@ def test_most_of_these_networks_have_layers_that_add_whole_numbers() -> None:
     with np.errstate(all="ignore"):
         kinds = [kinds_of(graph, inputs_of(graph, 3, seed)) for seed, graph in ((seed, drawn(seed)) for seed in SEEDS)]
     assert sum(one["fixed lanes"] > 0 for one in kinds) > 0.7 * len(SEEDS)
+    assert sum(one["fixed tables"] > 0 for one in kinds) > 0.1 * len(SEEDS)
     assert sum(one["fixed pool"] > 0 for one in kinds) > 0.1 * len(SEEDS)
     assert {"fixed gather", "fixed move", "fixed halo", "fixed scatter"} <= set().union(*kinds)
 

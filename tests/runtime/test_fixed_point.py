@@ -1,4 +1,4 @@
-"""What Quantize means: worked out by hand, and as properties of all numbers."""
+"""What Quantize and QuantizePlanes mean: worked out by hand, and as properties of all numbers."""
 
 from __future__ import annotations
 
@@ -50,6 +50,47 @@ def test_scale_and_shift_belong_to_entries_of_the_axis_and_are_rounded_one_after
     assert float(np.float32(product)) != product
     got = quantized([[float(third)]], [float(third)], [-16785408.0], exponent=0, bits=24)
     assert got.tolist() == [[0.0]]
+
+
+def of_planes(x: Any, scale: Any, shift: Any = None, **attributes: Any) -> Array:
+    operands = [None if one is None else np.asarray(one, np.float32) for one in (x, scale, shift)]
+    return reference.run_node(node("QuantizePlanes", ["x", "scale", "shift"], "y", **attributes), operands)
+
+
+def test_planes_lie_side_by_side_and_each_has_its_scale() -> None:
+    x = np.arange(12).reshape(1, 6, 2)
+    got = of_planes(x, [1, 10, 100, 1, 2, 3], [0, 5], exponent=0, bits=20, planes=3)
+    assert got.shape == (1, 2, 2)
+    assert got[0, :, 0].tolist() == [0 + 20 + 400, 6 + 16 + 30 + 5]
+    assert of_planes([[1, 2, 3, 4]], [1, 2, 3, 4], exponent=0, planes=2).tolist() == [[5, 25]]
+
+
+def test_products_of_planes_and_their_sums_are_rounded_one_after_the_other() -> None:
+    third = 4097.0  # its square needs 25 bits: 16785408 is rounded to, and a fused sum would give 1
+    assert of_planes([[1, third]], [-16785408.0, third], exponent=0, bits=24, planes=2).tolist() == [[0.0]]
+    # From the first plane on: 1 is lost in 2^24 + 1, and not in 2^24 - 2^24 + 1.
+    big = 2.0**24
+    assert of_planes([[1, 1, 1]], [big, 1, -big], exponent=0, planes=3).tolist() == [[0.0]]
+    assert of_planes([[1, 1, 1]], [big, -big, 1], exponent=0, planes=3).tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "planes", "told"),
+    [
+        ((6,), None, 4, "planes=4 does not divide the 6 entries along axis 1"),
+        ((2,), None, 3, r"scale has shape \(2,\), \(6,\) is needed"),
+        ((6,), (6,), 3, r"shift has shape \(6,\), \(2,\) is needed"),
+    ],
+)
+def test_planes_that_do_not_fit_are_refused(
+    scale: tuple[int, ...], shift: tuple[int, ...] | None, planes: int, told: str
+) -> None:
+    builder = GraphBuilder()
+    given_inputs = [builder.input("x", (2, 6)), builder.constant(np.ones(scale), "scale")]
+    if shift is not None:
+        given_inputs.append(builder.constant(np.ones(shift), "shift"))
+    with pytest.raises(GraphError, match=told):
+        builder.graph([builder.node("QuantizePlanes", given_inputs, exponent=0, planes=planes)]).shapes()
 
 
 @given(st.lists(floats, min_size=1, max_size=20), st.integers(-30, 30), st.integers(2, 25))

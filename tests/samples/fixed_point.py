@@ -49,7 +49,7 @@ FIXED_POINT: dict[str, Samples] = {
         files=[
             sample(IMAGE, Constant((4,)), Constant((2,)), exponent=-7, bits=12, signed=False, planes=2),
             sample(ROW, Constant((6,)), exponent=3, planes=1),
-            sample(ROW, Constant((6,)), Constant((1,)), exponent=-100, bits=25, planes=6),
+            sample(WORDS, Constant((6,)), Constant((1,)), exponent=-100, bits=25, axis=2, planes=6),
         ],
         drawn=quantize_planes,
         more=[

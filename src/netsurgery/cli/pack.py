@@ -25,7 +25,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         "--activations",
         default="float",
         choices=("float", "fixed"),
-        help="fixed rounds activations to fixed point where weights are powers of two, which is lossy (default float)",
+        help="fixed rounds activations to fixed point where weights are powers of two or binary planes, which is lossy "
+        "(default float)",
     )
     parser.add_argument(
         "--calibration",

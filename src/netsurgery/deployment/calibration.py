@@ -66,8 +66,8 @@ def calibrated(
     if not layers:
         raise SettingError(
             f"activations='fixed' adds where weights are powers of two or binary planes; none of the {with_weights} "
-            "layers' are. Train with netsurgery.INQ first, without mantissa bits, or with netsurgery.Sketching, or leave "
-            "activations='float'."
+            "layers' are. Train with netsurgery.INQ first, without mantissa bits, or with netsurgery.Sketching, or "
+            "leave activations='float'."
         )
     given = _checked({} if grids is None else grids, layers)
     wanted = list(dict.fromkeys([name for point in points(graph, layers) for name in point.values] + list(layers)))
@@ -91,8 +91,9 @@ def calibrated(
     left = with_weights - len(layers)
     remarks = []
     if left:
-        remarks.append(f"{left} of {with_weights} layers have other weights than powers of two or planes: they stay "
-                       "in float32.")
+        remarks.append(
+            f"{left} of {with_weights} layers have other weights than powers of two or planes: they stay in float32."
+        )
     unused = sorted(set(given) - {str(layer.made.inputs[1]) for layer in layers.values()})
     if unused:
         remarks.append(

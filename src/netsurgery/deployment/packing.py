@@ -184,8 +184,8 @@ def pack(
     weights: "exact" writes every weight bit for bit. "float16" and "bfloat16" round them first: lossy, on request only.
     names: keep the names of inputs, layers and weights in the file; they cost bytes.
     activations: "fixed" rounds activations to fixed point where the weights of layers are powers of two, as INQ leaves
-        them: 8 to 12 bits, scales that are powers of two. Such layers only add, and give the same bits on every
-        processor. Lossy, on request only.
+        them, or binary planes, as Sketching does: 8 to 12 bits, scales that are powers of two. Such layers only add,
+        and give the same bits on every processor. Lossy, on request only.
     calibration: batches of inputs, each a tensor or array, or a sequence of them, that scales are chosen on; needed
         for "fixed". Some hundred examples do, of the kind that the network is meant for. The report says how far
         outputs in fixed point lie from those in float32; a CalibrationWarning is given where that is more than a tenth

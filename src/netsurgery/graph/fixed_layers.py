@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -169,7 +170,7 @@ def fixed(
 
     def quantize(x: str, output: str, choice: Choice, scale: Array | None, shift: str | None, axis: int,
                  planes: int | None = None) -> Node:  # fmt: skip
-        grid = {"exponent": choice.exponent, "bits": choice.bits, "signed": choice.signed, "axis": axis}
+        grid: dict[str, Any] = {"exponent": choice.exponent, "bits": choice.bits, "signed": choice.signed, "axis": axis}
         scaled = scale is not None and (planes is not None or (scale != 1).any())
         inputs = [x, constant(scale, f"{output} scale") if scaled else None, shift]  # type: ignore[arg-type]
         if planes is not None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from netsurgery._native import Encoder as ScratchEncoder
 from netsurgery.errors import NonFiniteWeightsError
+from netsurgery.graph.fixed_point import is_of_signs
 from netsurgery.graph.weights import Array, Codebook, Dense, Planes, Powers, Uniform, Weights
 from netsurgery.packed.encoder_face import Bits, Bytes, EncoderFace, Grid
 from netsurgery.packed.format import MOST_CODES, Context, Encoding, Mask
@@ -86,7 +87,9 @@ def _ways(grid: Grid, weights: Weights, bits: Bits, kind: int) -> list[_Way]:
     """All encodings that are exact and worth trying; of a large tensor, the only one."""
     mask = (bits != 0).astype(np.uint8)
     kept = bits[mask.view(bool)]
-    if isinstance(weights, Planes) and (1 - _MOST_ZEROS) * bits.size <= kept.size < bits.size:
+    if isinstance(weights, Planes) and (
+        (1 - _MOST_ZEROS) * bits.size <= kept.size < bits.size or _are_many_signs(weights)
+    ):
         return [_Way(np.ones_like(mask), Encoding.PLANES, _planes_writer(weights))]
     form = form_of(kept, _shares_mantissas(weights, mask, bits))
     ways = [_Way(mask, Encoding.FLOATS, _floats_writer(grid, mask, bits, form, kind))]
@@ -141,6 +144,11 @@ def _codebook(weights: Weights, kept: Bits) -> Bits | None:
     else:
         distinct = np.unique(kept)
     return distinct if len(distinct) <= MOST_CODES and 2 * len(distinct) <= len(kept) else None
+
+
+def _are_many_signs(weights: Planes) -> bool:
+    """True for a plane of ±1 in long rows: an entry takes a bit as in any other way, and the engine runs it faster."""
+    return is_of_signs(weights) and weights.rows_of_signs.shape[2] >= _SCALE_BITS
 
 
 def _are_worth_it(weights: Planes, kept: Bits, form: FloatForm, book: Bits | None) -> bool:
