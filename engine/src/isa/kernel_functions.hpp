@@ -2,6 +2,7 @@
 // into vectors of this instruction set.
 #pragma once
 
+#include "base/loops.hpp"
 #include "isa/functions.hpp"
 #include "isa/kernels.hpp"
 #include "isa/runs.hpp"
@@ -52,12 +53,6 @@ NETSURGERY_FUNCTION(Gelu, gelu)
 NETSURGERY_FUNCTION(GeluByTanh, gelu_by_tanh)
 NETSURGERY_FUNCTION(HyperbolicTangent, hyperbolic_tangent)
 #undef NETSURGERY_FUNCTION
-
-#if defined(__clang__)
-#define NETSURGERY_EACH_ALONE _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define NETSURGERY_EACH_ALONE _Pragma("GCC ivdep")
-#endif
 
 template <class Of>
 NETSURGERY_INLINE void map(const Of of, const float* x, float* y, std::ptrdiff_t count) {

@@ -2,6 +2,7 @@
 // the same bits.
 #include <cmath>
 
+#include "base/loops.hpp"
 #include "plain/makers.hpp"
 #include "plain/parts.hpp"
 
@@ -46,9 +47,13 @@ class Quantize final : public PlainKernel {
     channels_ = x[axis];
     length_ = entries(x, axis + 1, x.size());
     rows_ = entries(x, 0, axis) * channels_;
-    if (const Constant* scale = making.constant(1)) scale_ = scale->dense();
-    if (const Constant* shift = making.constant(2)) shift_ = shift->dense();
-    parts_ = Parts(rows_, length_);
+    const auto numbers = [&](std::size_t place, float otherwise) {
+      const Constant* given = making.constant(place);
+      return given ? given->dense() : std::vector<float>(static_cast<std::size_t>(channels_), otherwise);
+    };
+    scale_ = numbers(1, 1.0f);
+    shift_ = numbers(2, 0.0f);
+    parts_ = is_last() ? Parts(rows_ / channels_, channels_) : Parts(rows_, length_);
   }
   Size pieces() const override { return parts_.pieces(); }
   Size cost() const override { return rows_ * length_ * 2; }
@@ -61,14 +66,31 @@ class Quantize final : public PlainKernel {
   }
 
  private:
+  /// Whether each entry of a row has numbers of its own.
+  bool is_last() const { return length_ == 1 && channels_ > 1; }
+
   template <bool kIsNarrow>
   void rows(const float* const* inputs, float* output, Size begin, Size end) const {
+    if (is_last()) {
+      parts_.each(begin, end, [&](Size row, Size from, Size to) {
+        const float* const x = inputs[0] + row * channels_;
+        float* const y = output + row * channels_;
+        const float *const scale = scale_.data(), *const shift = shift_.data();
+        NETSURGERY_EACH_ALONE  // x may be y
+            for (Size i = from; i < to; ++i) {
+          const float scaled = x[i] * scale[i];
+          y[i] = grid_.rounded<kIsNarrow>(scaled + shift[i]);
+        }
+      });
+      return;
+    }
     parts_.each(begin, end, [&](Size row, Size from, Size to) {
       const auto channel = static_cast<std::size_t>(row % channels_);
-      const float scale = scale_.empty() ? 1.0f : scale_[channel], shift = shift_.empty() ? 0.0f : shift_[channel];
-      const float* x = inputs[0] + row * length_;
-      float* y = output + row * length_;
-      for (Size i = from; i < to; ++i) {
+      const float scale = scale_[channel], shift = shift_[channel];
+      const float* const x = inputs[0] + row * length_;
+      float* const y = output + row * length_;
+      NETSURGERY_EACH_ALONE  // x may be y
+          for (Size i = from; i < to; ++i) {
         const float scaled = x[i] * scale;
         y[i] = grid_.rounded<kIsNarrow>(scaled + shift);
       }
