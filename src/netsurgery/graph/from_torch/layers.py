@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -239,6 +240,24 @@ def _normalised_groups(call: Call, groups: int) -> str:
 def max_pool(call: Call) -> Outputs:
     """aten.max_pool1d/2d/3d, also with indices, which must be unused."""
     return (_pool(call, "MaxPool", dilations=call.whole("dilation", len(call.arguments["kernel_size"]))),)
+
+
+def of_a_batch(pool: Callable[[Call], str | Outputs]) -> Callable[[Call], str | Outputs]:
+    """A pool that takes one example without an axis for the batch, too."""
+
+    def translate(call: Call) -> str | Outputs:
+        bins = call.arguments["kernel_size" if "kernel_size" in call.arguments else "output_size"]
+        given = call.sizes(call.first)
+        if len(given) != len(bins) + 1:
+            return pool(call)
+        x = Activation(call.reshaped(call.operand(call.first), given, (1, *given), "batch"), (1, *given))
+        shape = (1, *call.shape)
+        made = pool(replace(call, arguments={**call.arguments, call.first: x}, shape=shape, name=f"{call.name}.batch"))
+        if isinstance(made, str):
+            return call.reshaped(made, shape, call.shape)
+        return tuple(None if one is None else call.reshaped(one, shape, call.shape, "example") for one in made)
+
+    return translate
 
 
 def average_pool(call: Call) -> str:

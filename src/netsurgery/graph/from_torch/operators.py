@@ -23,6 +23,7 @@ from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch import running as running
+from netsurgery.graph.from_torch import strided as strided
 from netsurgery.graph.from_torch import unpooling as unpooling
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import interpolation, nearest
@@ -74,6 +75,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (place.top, "topk.default"),
     (lambda call: call.operand_as("s", call.kind), "scalar_tensor.default"),
     (place.index_put, "index_put.default _unsafe_index_put.default"),
+    (place.masked_scatter, "masked_scatter.default"),
     (place.put_along("source", "add"), "index_add.default"),
     (place.put_along("source"), "index_copy.default"),
     (place.put_along("value"), "index_fill.int_Scalar index_fill.int_Tensor"),
@@ -119,17 +121,17 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (layer.rms_norm, "rms_norm.default"),
     (layer.group_norm, "group_norm.default native_group_norm.default"),
     (layer.instance_norm, "instance_norm.default"),
-    (unpooling.max_pool, "max_pool1d.default max_pool2d.default max_pool3d.default"),
-    (unpooling.max_pool, "max_pool2d_with_indices.default max_pool3d_with_indices.default"),
+    (layer.of_a_batch(unpooling.max_pool), "max_pool1d.default max_pool2d.default max_pool3d.default"),
+    (layer.of_a_batch(unpooling.max_pool), "max_pool2d_with_indices.default max_pool3d_with_indices.default"),
     (unpooling.max_unpool, "max_unpool2d.default max_unpool3d.default"),
-    (layer.average_pool, "avg_pool1d.default avg_pool2d.default avg_pool3d.default"),
+    (layer.of_a_batch(layer.average_pool), "avg_pool1d.default avg_pool2d.default avg_pool3d.default"),
     (
-        layer.adaptive_pool("AdaptiveAveragePool"),
+        layer.of_a_batch(layer.adaptive_pool("AdaptiveAveragePool")),
         "adaptive_avg_pool1d.default adaptive_avg_pool2d.default adaptive_avg_pool3d.default "
         "_adaptive_avg_pool2d.default _adaptive_avg_pool3d.default",
     ),
     (
-        layer.adaptive_pool("AdaptiveMaxPool"),
+        layer.of_a_batch(layer.adaptive_pool("AdaptiveMaxPool")),
         "adaptive_max_pool1d.default adaptive_max_pool2d.default adaptive_max_pool3d.default",
     ),
     *((translation, f"{name}.input") for name, translation in recurrent.AS_ONE.items()),
@@ -182,6 +184,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (function.softplus, "softplus.default"),
     (function.log_sigmoid, "log_sigmoid.default log_sigmoid_forward.default"),
     (function.gated, "glu.default"),
+    (reduction.histogram, "histc.default"),
     (function.threshold, "threshold.default"),
     (function.between_values, "clamp.Tensor clamp_min.Tensor clamp_max.Tensor"),
     (arithmetic.of_two("Min", "Less"), "minimum.default min.other"),
@@ -217,6 +220,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (move.flip, "flip.default"),
     (move.roll, "roll.default"),
     (move.windows, "unfold.default"),
+    (strided.as_strided, "as_strided.default"),
     (move.fill, "fill.Scalar fill.Tensor"),
     (move.copied, "copy.default"),
     (move.put, "slice_scatter.default select_scatter.default"),
