@@ -294,11 +294,14 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None:
-    """Raise CaptureError unless onnx's checker finds the model valid, but for outputs without a shape.
+    """Raise CaptureError unless onnx's checker finds the model valid, but for outputs without a type or a shape.
 
-    The checker wants one, and nothing is done with it here: shapes follow from what the nodes do. What ONNX Runtime
+    The checker wants them, and nothing is done with them here: both follow from what the nodes do. What ONNX Runtime
     alone has under ONNX's name passes as its own.
     """
+    typeless = [value.type for value in model.graph.output if value.type.WhichOneof("value") is None]
+    for unknown in typeless:
+        unknown.tensor_type.elem_type = onnx.TensorProto.FLOAT
     shapeless = [
         value.type.tensor_type
         for value in model.graph.output
@@ -323,6 +326,8 @@ def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None
     finally:
         for kind in shapeless:  # a model that was given in memory stays as it was
             kind.ClearField("shape")
+        for unknown in typeless:
+            unknown.ClearField("tensor_type")
         for node in unregistered:
             node.domain = ""
         for node in silent:
