@@ -117,9 +117,25 @@ def embedding(call: Call) -> str:
 def matrix_product(call: Call) -> str:
     """aten.mm, bmm, matmul, mv. A constant matrix on the right is a Linear layer's weight, transposed."""
     left, right = (call.arguments[name] for name in list(call.arguments)[:2])
+    if call.kind.whole:
+        return _product_of_whole(call, left, right)
     if isinstance(right, Constant) and len(right.shape) == 2:
         return call.node("Linear", [call.placed(left), _transposed_weight(call, right)])
     return call.node("MatMul", [call.placed(left, "left"), call.placed(right, "right")])
+
+
+def _product_of_whole(call: Call, left: Activation | Constant, right: Activation | Constant) -> str:
+    """Of whole numbers, which floats don't all hold: all products of entries, added up along the axis between."""
+    if min(len(left.shape), len(right.shape)) < 2:
+        raise UnsupportedOperatorError("multiplies vectors of whole numbers; give matrices, or floats")
+    rows = (*left.shape, 1)
+    columns = (*right.shape[:-2], 1, *right.shape[-2:])
+    a = call.reshaped(call.placed(left, "left", call.kind), left.shape, rows, "rows")
+    b = call.reshaped(call.placed(right, "right", call.kind), right.shape, columns, "columns")
+    axis, size = len(call.shape) - 1, call.extent(left.shape[-1])
+    sums = call.node("CumSum", [call.node("Mul", [a, b], "products")], "sums", axis=axis)
+    last = call.node("Slice", [sums], "last", axis=axis, start=size - 1, stop=size)
+    return call.reshaped(last, (*call.shape[:-1], 1, *call.shape[-1:]), call.shape)
 
 
 def _transposed_weight(call: Call, matrix: Constant) -> str:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from netsurgery.graph.from_torch import arithmetic as arithmetic
 from netsurgery.graph.from_torch import bags as bag
+from netsurgery.graph.from_torch import bits as bit
 from netsurgery.graph.from_torch import choices as choice
 from netsurgery.graph.from_torch import functions as function
 from netsurgery.graph.from_torch import layers as layer
@@ -23,6 +24,7 @@ from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch import running as running
+from netsurgery.graph.from_torch import small_matrices as matrix
 from netsurgery.graph.from_torch import strided as strided
 from netsurgery.graph.from_torch import unpooling as unpooling
 from netsurgery.graph.from_torch.call import Call
@@ -50,10 +52,31 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
             ("GreaterOrEqual", "ge"),
         )
     ),
-    (choice.logical("And"), "logical_and.default bitwise_and.Tensor bitwise_and.Scalar __and__.Tensor __and__.Scalar"),
-    (choice.logical("Or"), "logical_or.default bitwise_or.Tensor bitwise_or.Scalar __or__.Tensor __or__.Scalar"),
-    (choice.logical("Xor"), "logical_xor.default bitwise_xor.Tensor bitwise_xor.Scalar __xor__.Tensor __xor__.Scalar"),
-    (choice.opposite, "logical_not.default bitwise_not.default"),
+    *(
+        translation
+        for operator, name in (("And", "and"), ("Or", "or"), ("Xor", "xor"))
+        for translation in (
+            (choice.logical(operator), f"logical_{name}.default"),
+            (
+                bit.combined(operator),
+                f"bitwise_{name}.Tensor bitwise_{name}.Scalar __{name}__.Tensor __{name}__.Scalar",
+            ),
+        )
+    ),
+    (choice.opposite, "logical_not.default"),
+    (bit.opposite, "bitwise_not.default"),
+    (
+        bit.shifted(up=True),
+        "bitwise_left_shift.Tensor bitwise_left_shift.Tensor_Scalar __lshift__.Tensor __lshift__.Scalar",
+    ),
+    (
+        bit.shifted(up=False),
+        "bitwise_right_shift.Tensor bitwise_right_shift.Tensor_Scalar __rshift__.Tensor __rshift__.Scalar",
+    ),
+    (lambda call: str(matrix.determinant(call)[0]), "linalg_det.default det.default"),
+    (matrix.determinant, "_linalg_det.default"),
+    (lambda call: str(matrix.inverse(call)[0]), "linalg_inv.default inverse.default"),
+    (matrix.inverse, "linalg_inv_ex.default"),
     (choice.is_nan, "isnan.default"),
     (choice.is_infinite, "isinf.default"),
     (choice.where, "where.self where.ScalarSelf where.ScalarOther where.Scalar"),
