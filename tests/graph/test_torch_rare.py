@@ -119,6 +119,8 @@ ALONE = {
     "histc": lambda x: torch.histc(x, 7, -1, 1.5),
     "histc at its edges": lambda x: torch.histc(torch.round(x), 4, -2, 2),
     "windows by as_strided": lambda x: x.contiguous().as_strided((x.shape[0], 3, 4, 3, 4), (72, 24, 4, 4, 1)),
+    "chunks that overlap by as_strided": lambda x: x.contiguous().as_strided((x.shape[0], 5, 4, 6), (72, 12, 6, 1)),
+    "all are true": lambda x: (torch._is_all_true(x > -99), torch._is_any_true(x > 99), (x.sum() > 0).all()),
     "windows of two axes by as_strided": lambda x: x.contiguous().as_strided((x.shape[0], 5, 12), (72, 12, 1)),
     "median": lambda x: torch.median(x, 3)[0],
     "kthvalue": lambda x: torch.kthvalue(x, 2, 2, keepdim=True),

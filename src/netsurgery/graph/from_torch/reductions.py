@@ -66,6 +66,8 @@ def any_of(operator: str) -> Callable[[Call], str]:
     """aten.any and all: the largest or the smallest of what is 1 where it is true."""
 
     def translate(call: Call) -> str:
+        if not call.sizes("self"):
+            return call.operand_as("self", ValueType.BOOL)
         ones = call.node("Cast", [call.operand_as("self", ValueType.BOOL)], "ones", type=str(ValueType.FLOAT32))
         found = call.node(operator, [ones], "found", axes=call.axes("dim"), keepdims=_keepdims(call))
         return call.node("Cast", [found], type=str(call.kind))

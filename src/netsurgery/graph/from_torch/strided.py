@@ -36,12 +36,14 @@ def as_strided(call: Call) -> str:
         return call.promoted("self")
     if front and front + back == len(given):  # windows over the last axis that is as it was
         front -= 1
+    while back and not _at_entries(given[front : len(given) - back], wanted[front : len(wanted) - back]):
+        back -= 1  # windows begin between entries of the axis before
     row, windows = given[front : len(given) - back], wanted[front : len(wanted) - back]
     each = row[-1][1] if row else None
     steps = [step for _, step in windows if isinstance(step, int)]
     if not isinstance(each, int) or each < 1 or len(steps) < len(windows) or not _in_a_row(row):
         raise UnsupportedOperatorError(f"reads memory across the order of its axes; {_ADVICE}")
-    if any(step % each for step in steps):
+    if not _at_entries(row, windows):
         raise UnsupportedOperatorError(f"reads memory at steps that are no entries of an axis; {_ADVICE}")
     sizes, places = in_a_row(tuple(size for size, _ in row)), [size for size, _ in windows]
     entries = [size for size in places if isinstance(size, int)]
@@ -59,6 +61,13 @@ def _alike(given: Axes, wanted: Axes) -> int:
     while count < min(len(given), len(wanted)) and given[count] == wanted[count]:
         count += 1
     return count
+
+
+def _at_entries(row: Axes, windows: Axes) -> bool:
+    """Whether each step of windows is one of so many entries of a row."""
+    each = row[-1][1] if row else 0
+    steps = [step for _, step in windows]
+    return isinstance(each, int) and each > 0 and all(isinstance(step, int) and step % each == 0 for step in steps)
 
 
 def _in_a_row(axes: Axes) -> bool:
