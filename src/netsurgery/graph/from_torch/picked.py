@@ -31,6 +31,9 @@ _SAME = (
     *("aten.clone.default", "aten.contiguous.default", "aten.detach.default", "aten.dropout.default"),
     *("aten.to.dtype", "aten._to_copy.default"),
 )
+_FURTHEST = 8
+"""How many nodes back masks are compared."""
+
 _ADVICE = "use torch.where between what is computed for all of them"
 
 
@@ -144,15 +147,16 @@ def _picks_alike(builder: GraphBuilder, one: Picked, other: Picked) -> bool:
     return isinstance(a, Constant) and isinstance(b, Constant) and torch.equal(a.tensor, b.tensor)
 
 
-def _made_alike(builder: GraphBuilder, one: str | None, other: str | None) -> bool:
+def _made_alike(builder: GraphBuilder, one: str | None, other: str | None, further: int = _FURTHEST) -> bool:
+    """Whether two values are one, or made by the same nodes of the same values, so many nodes back."""
     if one is None or other is None or one == other:
         return one == other
     made, likewise = builder.maker(one), builder.maker(other)
     if made is None or likewise is None:
         known, also = builder.known(one), builder.known(other)
         return isinstance(known, Dense) and isinstance(also, Dense) and known == also
-    return (
-        (made.operator, made.attributes, len(made.inputs))
-        == (likewise.operator, likewise.attributes, len(likewise.inputs))
-        and all(_made_alike(builder, a, b) for a, b in zip(made.inputs, likewise.inputs, strict=True))
-    )  # fmt: skip
+    if not further or (made.operator, made.attributes) != (likewise.operator, likewise.attributes):
+        return False
+    return len(made.inputs) == len(likewise.inputs) and all(
+        _made_alike(builder, a, b, further - 1) for a, b in zip(made.inputs, likewise.inputs, strict=True)
+    )
