@@ -333,6 +333,30 @@ def test_a_batch_that_can_not_stay_open_is_one_and_said_and_a_fixed_one_read():
     assert_computes_the_same(onnx_model(nodes, {"x": [4, 5]}))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"x": ["s10", "s12", 5], "m": ["s86", "s12", 1]}, ["Axes 's10', 's86' are one, 's10': "]),
+        ({"x": ["N", "s12", 5], "m": ["N", "s21", 1]}, ["Axes 's12', 's21' are one, 's12': "]),
+        ({"x": ["s10", "s12", 5], "m": ["s86", "s21", 1]}, ["Axes 's10', 's86' are one", "Axes 's12', 's21' are one"]),
+    ],
+)
+def test_axes_that_have_to_be_equal_are_one_and_said_whatever_they_are_called(inputs, said):
+    nodes = [
+        node("Shape", "x", "sizes"),
+        node("Expand", "m sizes", "mask"),
+        node("Concat", "x mask", "y", axis=2),
+    ]
+    read = read_model(onnx_model(nodes, inputs), run_node)
+    axes = [name for name in read.graph.inputs[0].shape if isinstance(name, str)]
+    assert [one.axes for one in read.graph.inputs] == [tuple(axes), tuple(axes)]
+    assert [one.startswith(start) for one, start in zip(read.fixed, said, strict=True)] == [True] * len(said)
+    for sizes in ((2, 3), (4, 1)):
+        x, m = np.ones((*sizes, 5), np.float32), np.full((*sizes, 1), 2, np.float32)
+        (y,) = run(read.graph, {"x": x, "m": m})
+        np.testing.assert_array_equal(y, np.concatenate([x, m.repeat(5, 2)], 2))
+
+
 FITS_SOME_BATCHES = [
     ([node("Reshape", "x four", "y")], "Reshape doesn't take every size of N"),
     ([node("MatMul", "m x", "y")], "MatMul doesn't take every size of N"),
@@ -496,13 +520,14 @@ def test_sizes_can_be_fixed_and_axes_named_by_the_caller():
         read_onnx(model, {"x": (2, 4, 5, 9)})
 
 
-def test_axes_that_have_to_be_the_same_are_refused_and_taken_under_one_name():
-    model = onnx_model([node("Add", "a b", "y")], {"a": ["N", 3], "b": ["M", 3]})
+def test_axes_of_an_input_that_have_to_be_the_same_are_refused_and_taken_under_one_name():
+    nodes = [node("Transpose", "a", "b", perm=[1, 0]), node("Concat", "a b", "y", axis=0)]
+    model = onnx_model(nodes, {"a": ["N", "M"]})
     with pytest.raises(
-        CaptureError, match=r"(?s)don't broadcast.*That is so at N 227, M 229\..* give them one name there"
+        CaptureError, match=r"(?s)can't be joined.*That is so at N 227, M 229\..* give them one name there"
     ):
         read_onnx(model)
-    assert read_onnx(model, {"b": ("N", 3)}).axes == ("N",)
+    assert read_onnx(model, {"a": ("N", "N")}).axes == ("N",)
 
 
 @pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.INT64])

@@ -303,6 +303,28 @@ def test_a_quantised_convolution_may_have_its_channels_last():
     assert np.abs(found - wanted).max() <= 2
 
 
+@pytest.mark.parametrize(
+    ("operator", "settings"),
+    [
+        ("QLinearGlobalAveragePool", ()),
+        ("QLinearAveragePool", (("kernel_shape", [2, 2]), ("strides", [2, 1]))),
+    ],
+)
+def test_a_quantised_pool_may_have_its_channels_last(operator, settings):
+    nodes = [
+        ("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        (operator, ["q", "s", "z", "s", "z"], ["p"], ("domain", "com.microsoft"), ("channels_last", 1), *settings),
+        ("DequantizeLinear", ["p", "s", "z"], ["y"]),
+    ]
+    model = of_nodes(nodes, {"s": np.float32(0.0625), "z": np.uint8(128)})
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 5, 4, 3]))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    x = RANDOM.standard_normal((2, 5, 4, 3)).astype(np.float32)
+    (found,), (wanted,) = run(read_model(model, run_node).graph, {"x": x}), onnx_runtime_outputs(model, {"x": x})
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted).max() <= 0.0625
+
+
 def test_a_product_by_codes_does_not_round_what_it_is_given():
     """accuracy_level 4, with which models of language are written, has ONNX Runtime round it to 8 bits."""
     codes, scales = RANDOM.integers(0, 256, (3, 1, 16)).astype(np.uint8), np.float32([0.5, 0.25, 1])

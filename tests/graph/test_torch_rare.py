@@ -104,6 +104,24 @@ ALONE = {
     "put channels by a mask": put(ALL, torch.tensor([True, False, True]), value=lambda x: x[:, :1] * 2),
     "added by a mask": lambda x: x.index_put((x > 0.5,), torch.tensor(3.0), accumulate=True),
     "index_put of two": lambda x: x[0].index_put((torch.tensor([[0], [2]]), PLACES[None]), torch.zeros(6)),
+    "masked_scatter": lambda x: x.masked_scatter(x > 0, x.flip(1) * 2),
+    "masked_scatter of rows": lambda x: x.masked_scatter(x.sum(3, keepdim=True) > 0, x.flip(1) * 2),
+    "scatter_reduce without what was there": lambda x: torch.stack(
+        [
+            x.scatter_reduce(1, (x > 0).long(), x * 2, reduce=way, include_self=False)
+            for way in ("sum", "prod", "mean", "amax", "amin")
+        ]
+    ),
+    "means with what was there": lambda x: x.scatter_reduce(1, (x > 0).long(), x * 2, reduce="mean"),
+    "scatter_reduce of whole numbers": lambda x: (
+        torch.zeros_like(x).long().scatter_reduce(1, (x > 0).long(), (x * 9).long(), reduce="amin", include_self=False)
+    ),
+    "histc": lambda x: torch.histc(x, 7, -1, 1.5),
+    "histc at its edges": lambda x: torch.histc(torch.round(x), 4, -2, 2),
+    "windows by as_strided": lambda x: x.contiguous().as_strided((x.shape[0], 3, 4, 3, 4), (72, 24, 4, 4, 1)),
+    "chunks that overlap by as_strided": lambda x: x.contiguous().as_strided((x.shape[0], 5, 4, 6), (72, 12, 6, 1)),
+    "all are true": lambda x: (torch._is_all_true(x > -99), torch._is_any_true(x > 99), (x.sum() > 0).all()),
+    "windows of two axes by as_strided": lambda x: x.contiguous().as_strided((x.shape[0], 5, 12), (72, 12, 1)),
     "median": lambda x: torch.median(x, 3)[0],
     "kthvalue": lambda x: torch.kthvalue(x, 2, 2, keepdim=True),
     "bucketize": lambda x: torch.bucketize(x, ROW),
@@ -140,6 +158,11 @@ OF_PLANES = {
         *F.max_pool2d(x[..., :5], 2, return_indices=True), 2, output_size=(4, 5)
     ),
     "unpooled volumes": lambda x: F.max_unpool3d(*F.max_pool3d(x[:, None], (1, 2, 3), return_indices=True), (1, 2, 3)),
+    "pools of one example": lambda x: (
+        F.max_pool2d(x[0], 2, return_indices=True),
+        F.avg_pool2d(x[0], 2),
+        F.adaptive_avg_pool1d(x[0, 0], 3),
+    ),
     "batch norm without statistics": lambda x: F.batch_norm(
         x, None, None, torch.tensor([1.0, 2.0, 0.5]), torch.ones(3), training=True
     ),
@@ -154,6 +177,7 @@ def denoised(x: Tensor) -> Tensor:
     return torch.cat([spectrum.abs().clamp(max=2.0).log1p(), (spectrum * spectrum.conj()).real], 1)
 
 
+PUT = {name: ALONE.pop(name) for name in list(ALONE) if "put" in name or "scatter" in name or "index" in name}
 COMPLEX = {
     "rfft": lambda x: torch.fft.rfft(x).abs(),
     "rfft of an odd size": lambda x: torch.view_as_real(torch.fft.rfft(x[..., :5], dim=-1)),
@@ -182,7 +206,9 @@ COMPLEX = {
 
 
 @pytest.mark.parametrize(
-    "functions", [DECOMPOSED, ALONE, OF_PLANES, COMPLEX], ids=["decomposed", "alone", "of planes", "complex"]
+    "functions",
+    [DECOMPOSED, ALONE, PUT, OF_PLANES, COMPLEX],
+    ids=["decomposed", "alone", "put", "of planes", "complex"],
 )
 def test_they_compute_what_torch_computes_at_any_batch(functions: dict[str, Callable[[Tensor], Any]]) -> None:
     model = EachOf(functions, X)
@@ -217,7 +243,18 @@ def test_a_refusal_names_no_operator_that_can_be_decomposed_beside_one_that_can_
     ("function", "said"),
     [
         (lambda x: torch.cdist(x, x, p=3.0), "order 3; 1 and 2 are supported"),
-        (written(lambda x: x.__setitem__(x > 0, x[x > 0] * 2)), "as many as it finds"),
+        (
+            lambda x: (
+                x.scatter_reduce(1, (x > 0).long(), x, "mean")
+                .long()
+                .scatter_reduce(1, (x > 0).long(), x.long(), "mean")
+            ),
+            "means of int64",
+        ),
+        (lambda x: torch.histc(x), "give min and max"),
+        (lambda x: x.contiguous().transpose(0, 1).as_strided((3, 5), (1, 72)), "across the order of its axes"),
+        (lambda x: x.contiguous().as_strided((2, 5), (72, 1), 3), "begins at entry 3"),
+        (lambda x: x.contiguous().as_strided((x.shape[0], 9, 9), (72, 8, 1)), "beyond the end of an axis"),
     ],
 )
 def test_settings_that_there_are_not_are_refused_with_what_helps(function: Any, said: str) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from tests.graph.torch_agreement import Of, agrees, pictures, sentences
 from torch import Tensor, nn
 
-from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch import read_torch
+from netsurgery.graph.from_torch import read_torch, torch_outputs
+from netsurgery.packed.writer import encode
+from netsurgery.runtime.session import Session
 
 AXES = {0: "batch", 2: "height", 3: "width"}
 PICTURES = pictures((2, 4, 9, 7), (1, 4, 5, 8), (1, 4, 6, 12))
@@ -60,9 +62,32 @@ def test_the_largest_entries_of_bags_are_taken() -> None:
     agrees(nn.EmbeddingBag(20, 8, mode="max"), {0: "batch"}, sentences((2, 7), (3, 7), words=20))
 
 
-def test_bags_of_different_lengths_are_refused_with_what_helps() -> None:
-    with pytest.raises(UnsupportedOperatorError, match="bags of different lengths; give rows of ids, padded"):
-        read_torch(nn.EmbeddingBag(20, 8), (torch.arange(9), torch.tensor([0, 3, 5])), open_axes={})
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("padding", [None, 3])
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_of_different_lengths_begin_where_offsets_say(mode: str, padding: int | None, last: bool) -> None:
+    torch.manual_seed(0)
+    bags = nn.EmbeddingBag(20, 8, mode=mode, padding_idx=padding, include_last_offset=last)
+    ids = sentences((9,), (5,), (1,), words=20)
+    ids[0][:3] = 3
+    ends = [[0, 3, 5, 9], [0, 2, 2, 4, 5], [0, 1]]
+    offsets = [torch.tensor(row if last else row[:-1]) for row in ends]
+    graph = read_torch(bags, (ids[0], offsets[0]), open_axes={0: {0: "ids"}, 1: {0: "bags"}})
+    for given in zip(ids, offsets, strict=True):
+        (wanted,) = torch_outputs(bags, [one.numpy() for one in given])[0]
+        for engine in ("native", "reference"):
+            found = Session(encode(graph), engine=engine)(*(one.numpy() for one in given))  # type: ignore[arg-type]
+            np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_bags_are_weighed_where_they_are_summed() -> None:
+    torch.manual_seed(0)
+    bags = nn.EmbeddingBag(20, 8, mode="sum", padding_idx=2)
+    (ids,), offsets, weights = sentences((9,), words=5), torch.tensor([0, 3, 5]), torch.rand(9)
+    graph = read_torch(bags, (ids, offsets, weights), open_axes={})
+    (wanted,) = torch_outputs(bags, [ids.numpy(), offsets.numpy(), weights.numpy()])[0]
+    found = Session(encode(graph))(ids.numpy(), offsets.numpy(), weights.numpy())
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
 
 
 class FourierLayer(nn.Module):

@@ -644,6 +644,10 @@ class GraphBuilder:
         """The node that makes a value, None for an input or a constant."""
         return next((made for made in self._nodes if made.output == name), None)
 
+    def known(self, name: str) -> Weights | None:
+        """A constant that was added; None for other values."""
+        return self._constants.get(name)
+
     def input(self, name: str, shape: Sequence[int | str], kind: ValueType = ValueType.FLOAT32) -> str:
         """Add an input; returns its name."""
         name = self.unique(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 
@@ -10,6 +11,7 @@ import numpy as np
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx import choices
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
+from netsurgery.graph.from_onnx.traced import Traced
 from netsurgery.graph.operators.reductions import OF_WHOLE_NUMBERS
 from netsurgery.graph.value_types import ValueType
 
@@ -206,17 +208,20 @@ def reduction(
         keepdims = call.attributes.get("keepdims", 1)
         whole = _is_whole(call.x)
         if whole and operator == "ReduceSumSquare":
-            return _of_whole_numbers(call, square(call, call.x), "ReduceSum", axes, keepdims)
+            return of_whole_numbers(call, square(call, call.x), "ReduceSum", axes, keepdims)
+        if whole and operator == "Mean":
+            return _mean_of_whole(call, axes, keepdims)
         x = before(call, call.x) if before else call.x
         if whole and operator in OF_WHOLE_NUMBERS and after is None:
-            return _of_whole_numbers(call, x, operator, axes, keepdims)
+            return of_whole_numbers(call, x, operator, axes, keepdims)
         result = call.node(operator, [x], axes=axes, keepdims=keepdims)
         return after(call, result) if after else result
 
     return translate
 
 
-def _of_whole_numbers(call: Call, x: Value, operator: str, axes: Sequence[int], keepdims: bool) -> Value:
+def of_whole_numbers(call: Call, x: Value, operator: str, axes: Sequence[int], keepdims: bool) -> Value:
+    """A reduction of whole numbers, one axis after another."""
     along, settings = OF_WHOLE_NUMBERS[operator]
     for axis in axes:
         size = x.shape[axis]
@@ -224,6 +229,15 @@ def _of_whole_numbers(call: Call, x: Value, operator: str, axes: Sequence[int], 
         if operator == "ReduceSum":
             x = call.node("Slice", [x], axis=axis, start=size - 1, stop=size)
     return x if keepdims else call.reshaped(x, [size for axis, size in enumerate(x.shape) if axis not in axes])
+
+
+def _mean_of_whole(call: Call, axes: Sequence[int], keepdims: bool) -> Value:
+    """A whole number again, cut off towards zero."""
+    sizes = [call.x.shape[axis] for axis in axes]
+    if any(isinstance(size, Traced) for size in sizes):
+        raise UnsupportedOperatorError("takes means of whole numbers along an open axis; cast them to floats before")
+    total = of_whole_numbers(call, call.x, "ReduceSum", axes, keepdims)
+    return call.node("Div", [total, _whole_number(call, math.prod(sizes), "count")])
 
 
 def log_sum_exp(call: Call) -> Value:

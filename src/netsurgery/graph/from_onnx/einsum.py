@@ -7,8 +7,9 @@ import string
 from collections.abc import Sequence
 
 from netsurgery.errors import UnsupportedOperatorError
+from netsurgery.graph.from_onnx.arithmetic import of_whole_numbers
 from netsurgery.graph.from_onnx.call import Call, Value, known
-from netsurgery.graph.from_onnx.layers import product
+from netsurgery.graph.from_onnx.layers import product, shaped
 from netsurgery.graph.from_onnx.places import counted
 
 
@@ -71,20 +72,20 @@ def _of_two(call: Call, a: Value, in_a: str, b: Value, in_b: str, later: set[str
     sizes = dict(zip(in_b, b.shape, strict=True)) | dict(zip(in_a, a.shape, strict=True))
     left = _moved(call, a, in_a, [*batch, *rows, *inner])
     if not inner:
-        left = _shaped(call, left, [*(sizes[one] for one in (*batch, *rows)), *(1 for _ in columns)])
+        left = shaped(call, left, [*(sizes[one] for one in (*batch, *rows)), *(1 for _ in columns)])
         right = _moved(call, b, in_b, [*batch, *columns])
         spread = [*(sizes[one] for one in batch), *(1 for _ in rows), *(sizes[one] for one in columns)]
-        right = _shaped(call, right, spread)
+        right = shaped(call, right, spread)
         return call.node("Mul", [left, right]), "".join([*batch, *rows, *columns])
     outer = [sizes[one] for one in batch]
     size = math.prod(sizes[one] for one in inner)
     above = [sizes[one] for one in rows]  # which stay apart where matrices have nothing else around them
-    left = _shaped(call, left, [*outer, *(above if above and not batch else [math.prod(above)]), size])
+    left = shaped(call, left, [*outer, *(above if above and not batch else [math.prod(above)]), size])
     right = _moved(call, b, in_b, [*batch, *inner, *columns])
-    right = _shaped(call, right, [*outer, size, math.prod(sizes[one] for one in columns)])
+    right = shaped(call, right, [*outer, size, math.prod(sizes[one] for one in columns)])
     made = product(call, left, right)
     names = [*batch, *rows, *columns]
-    return _shaped(call, made, [sizes[one] for one in names]), "".join(names)
+    return shaped(call, made, [sizes[one] for one in names]), "".join(names)
 
 
 def _summed(call: Call, x: Value, names: str, kept: set[str]) -> tuple[Value, str]:
@@ -92,7 +93,11 @@ def _summed(call: Call, x: Value, names: str, kept: set[str]) -> tuple[Value, st
     axes = tuple(place for place, label in enumerate(names) if label not in kept)
     if not axes:
         return x, names
-    return call.node("ReduceSum", [x], axes=axes, keepdims=False), "".join(one for one in names if one in kept)
+    if x.kind is not None and x.kind.whole:
+        x = of_whole_numbers(call, x, "ReduceSum", axes, keepdims=False)
+    else:
+        x = call.node("ReduceSum", [x], axes=axes, keepdims=False)
+    return x, "".join(one for one in names if one in kept)
 
 
 def _moved(call: Call, x: Value, names: Sequence[str], wanted: Sequence[str]) -> Value:
@@ -103,12 +108,3 @@ def _moved(call: Call, x: Value, names: Sequence[str], wanted: Sequence[str]) ->
     if x.array is not None and x.whole is None:
         return known(x.array.transpose(order), f"{x.name}.transposed")
     return call.node("Transpose", [x], order=order)
-
-
-def _shaped(call: Call, x: Value, shape: Sequence[int]) -> Value:
-    """In another shape, if it has another one."""
-    if tuple(x.shape) == tuple(shape):
-        return x
-    if x.array is not None and x.whole is None:
-        return known(x.array.reshape([int(size) for size in shape]), f"{x.name}.reshaped")
-    return call.reshaped(x, shape)

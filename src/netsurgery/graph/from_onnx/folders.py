@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from netsurgery.graph.from_onnx import determinants
 from netsurgery.graph.from_onnx import folders_of_moves as move
 from netsurgery.graph.from_onnx import folders_of_numbers as number
 from netsurgery.graph.from_onnx import folders_of_quantised as quantised
@@ -36,11 +37,13 @@ FOLDERS: dict[str, Folder] = {
     "CastLike": number.cast_like,
     "Ceil": number.entrywise(np.ceil),
     "Clip": number.clip,
+    "Compress": move.compress,
     "Concat": move.concat,
     "ConstantOfShape": move.constant_of_shape,
     "Cos": number.entrywise(np.cos),
     "CumSum": number.running_sum,
     "DequantizeLinear": quantised.dequantized,
+    "Det": determinants.of_known,
     "Div": number.binary(number.quotient),
     "Equal": number.binary(np.equal),
     "Erf": number.entrywise(number.error_function),
@@ -100,6 +103,7 @@ FOLDERS: dict[str, Folder] = {
     "Tile": move.tile,
     "Transpose": move.transpose,
     "Trilu": move.triangle,
+    "Unique": move.unique,
     "Unsqueeze": move.unsqueeze,
     "Where": move.where,
     "Xor": number.binary(np.logical_xor),

@@ -53,6 +53,25 @@ def reshape(call: Call) -> AnyArray:
     return x.reshape(target)
 
 
+def compress(call: Call) -> AnyArray:
+    """What a condition picks along an axis, or of all entries in a row; it may be shorter than that."""
+    x, condition = entries(call, 0), entries(call, 1).astype(bool)
+    axis = call.attributes.get("axis")
+    return np.compress(condition, x, axis)
+
+
+def unique(call: Call) -> list[AnyArray]:
+    """Each entry (or slice along an axis) once, its first place, where each stands now, and how often it was there."""
+    x, axis = entries(call, 0), call.attributes.get("axis")
+    values, first, inverse, counts = np.unique(x, True, True, True, axis)
+    inverse = inverse.reshape(-1)
+    if not call.attributes.get("sorted", 1):
+        order = np.argsort(first)
+        values, first, counts = np.take(values, order, axis or 0), first[order], counts[order]
+        inverse = np.argsort(order)[inverse]
+    return [values, *(one.astype(np.int64) for one in (first, inverse, counts))][: len(call.used)]
+
+
 def flatten(call: Call) -> AnyArray:
     """Two axes: those before `axis`, and those from there on."""
     x, axis = entries(call, 0), call.attributes.get("axis", 1)

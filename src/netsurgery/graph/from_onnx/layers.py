@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_onnx.arithmetic import extreme, number
+from netsurgery.graph.from_onnx.arithmetic import extreme, number, of_whole_numbers
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
 from netsurgery.graph.from_onnx.places import counted_along
 from netsurgery.graph.from_onnx.traced import Traced, at_least_zero
@@ -136,9 +136,32 @@ def matmul(call: Call) -> Value:
 
 def product(call: Call, a: Value, b: Value) -> Value:
     """A product of matrices; a constant one on the right makes it a Linear."""
+    if a.kind is not None and a.kind.whole:
+        return _product_of_whole(call, a, b)
     if a.array is None and b.array is not None and len(b.shape) == 2:
         return call.node("Linear", [a, _transposed(call, b)])
     return call.node("MatMul", [a, b])
+
+
+def _product_of_whole(call: Call, a: Value, b: Value) -> Value:
+    """Of whole numbers, which floats don't all hold: all products of entries, added up along the axis between."""
+    rows, columns = len(a.shape) > 1, len(b.shape) > 1
+    left = a.shape if rows else (1, *a.shape)
+    right = b.shape if columns else (*b.shape, 1)
+    every = call.node("Mul", [shaped(call, a, (*left, 1)), shaped(call, b, (*right[:-2], 1, *right[-2:]))])
+    axis = len(every.shape) - 2
+    total = of_whole_numbers(call, every, "ReduceSum", (axis,), keepdims=False)
+    kept = (*total.shape[:-2], *total.shape[-2:-1] * rows, *total.shape[-1:] * columns)
+    return call.reshaped(total, kept)
+
+
+def shaped(call: Call, x: Value, shape: Sequence[int]) -> Value:
+    """In another shape, if it has another one."""
+    if tuple(x.shape) == tuple(shape):
+        return x
+    if x.array is not None and x.whole is None:
+        return known(x.array.reshape([int(size) for size in shape]), f"{x.name}.reshaped")
+    return call.reshaped(x, shape)
 
 
 def batch_norm(call: Call) -> Value:

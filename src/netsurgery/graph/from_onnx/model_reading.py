@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +138,7 @@ def _read(
         return at_any_sizes(partial(read, read_as, inputs, arrays, ready.opset, evaluate), axes, bound)
 
     try:
-        graph, fixed = _with_its_batch_fixed(of, inputs)
+        graph, fixed = _as_open_as_it_can_be(of, inputs)
     except CaptureError as refusal:
         refusal.args = (f"{refusal}{_of_adaptive_pooling(model.graph, inputs)}",)
         raise
@@ -159,23 +161,62 @@ def _ranked(graph: onnx.GraphProto) -> bool:
     return bool(free)
 
 
-def _with_its_batch_fixed(
-    read_of: Callable[[Sequence[Input]], Graph], inputs: Sequence[Input]
-) -> tuple[Graph, tuple[str, ...]]:
-    """The graph; where it can't have its batch open, with a batch of one, and a sentence that says so."""
+ReadOf: TypeAlias = Callable[[Sequence[Input]], Graph]
+
+
+def _as_open_as_it_can_be(read_of: ReadOf, inputs: Sequence[Input]) -> tuple[Graph, tuple[str, ...]]:
+    """The graph; where it can't have all axes open by themselves, with fewer, and a sentence that says so."""
     try:
         return read_of(inputs), ()
     except CaptureError as refusal:
-        leading = {given.shape[0] for given in inputs if given.shape and isinstance(given.shape[0], str)}
-        if len(leading) != 1 or is_hopeless(refusal):
+        if is_hopeless(refusal):
             raise
-        (batch,) = leading
-        single = [replace(one, shape=tuple(1 if size == batch else size for size in one.shape)) for one in inputs]
-        try:
-            graph = read_of(single)
-        except (CaptureError, GraphError):
-            raise refusal from None
-        return graph, (f"Axis {batch!r} is fixed at 1: {_first_problem(refusal)}",)
+        return _of_fewer_axes(read_of, inputs, refusal)
+
+
+def _of_fewer_axes(read_of: ReadOf, inputs: Sequence[Input], refusal: CaptureError) -> tuple[Graph, tuple[str, ...]]:
+    """The graph with axes of several inputs as one, else with a batch of one. Raises the refusal."""
+    said = _first_problem(refusal)
+    for names, alike in _likely_one(inputs):
+        with suppress(CaptureError, GraphError):
+            return read_of(alike), tuple(
+                f"Axes {', '.join(map(repr, group))} are one, {group[0]!r}: {said}" for group in names
+            )
+    leading = {given.shape[0] for given in inputs if given.shape and isinstance(given.shape[0], str)}
+    if len(leading) != 1:
+        raise refusal
+    (batch,) = leading
+    try:
+        graph = read_of([_renamed(one, {batch: 1}) for one in inputs])
+    except (CaptureError, GraphError):
+        raise refusal from None
+    return graph, (f"Axis {batch!r} is fixed at 1: {said}",)
+
+
+def _likely_one(inputs: Sequence[Input]) -> Iterator[tuple[list[list[str]], list[Input]]]:
+    """Groups of axes that exporters name apart though a model wants them equal, and the inputs with one name for each.
+
+    First those in front, the batch; then those at any place of inputs of as many axes, as of ids and their mask.
+    """
+    sizes = [(place, len(one.shape), size) for one in inputs for place, size in enumerate(one.shape)]
+    before: list[list[str]] = []
+    for places in (1, max((place + 1 for place, _, _ in sizes), default=0)):
+        groups: dict[tuple[int, int], dict[str, None]] = {}
+        for place, rank, size in sizes:
+            key = (place, rank if place else 0)
+            elsewhere = any(size in group for other, group in groups.items() if other != key)
+            if isinstance(size, str) and place < places and not elsewhere:
+                groups.setdefault(key, {})[size] = None
+        found = [list(group) for group in groups.values() if len(group) > 1]
+        if found and found != before:
+            before = found
+            one_name: dict[str, int | str] = {name: group[0] for group in found for name in group}
+            yield found, [_renamed(given, one_name) for given in inputs]
+
+
+def _renamed(given: Input, names: Mapping[str, int | str]) -> Input:
+    """An input whose open axes are called otherwise, or have a size."""
+    return replace(given, shape=tuple(names.get(size, size) if isinstance(size, str) else size for size in given.shape))
 
 
 def _of_adaptive_pooling(graph: onnx.GraphProto, inputs: Sequence[Input]) -> str:
@@ -253,11 +294,14 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None:
-    """Raise CaptureError unless onnx's checker finds the model valid, but for outputs without a shape.
+    """Raise CaptureError unless onnx's checker finds the model valid, but for outputs without a type or a shape.
 
-    The checker wants one, and nothing is done with it here: shapes follow from what the nodes do. What ONNX Runtime
+    The checker wants them, and nothing is done with them here: both follow from what the nodes do. What ONNX Runtime
     alone has under ONNX's name passes as its own.
     """
+    typeless = [value.type for value in model.graph.output if value.type.WhichOneof("value") is None]
+    for unknown in typeless:
+        unknown.tensor_type.elem_type = onnx.TensorProto.FLOAT
     shapeless = [
         value.type.tensor_type
         for value in model.graph.output
@@ -282,6 +326,8 @@ def _check(model: onnx.ModelProto, source: str | Path | onnx.ModelProto) -> None
     finally:
         for kind in shapeless:  # a model that was given in memory stays as it was
             kind.ClearField("shape")
+        for unknown in typeless:
+            unknown.ClearField("tensor_type")
         for node in unregistered:
             node.domain = ""
         for node in silent:

@@ -78,8 +78,8 @@ def at_any_sizes(read_at: ReadAt, axes: Sequence[str], bound: int = 0) -> Graph:
     try:
         return _of_steps(read_at, axes, {}, bound)
     except CaptureError as refusal:
-        if is_hopeless(refusal):
-            raise
+        if is_hopeless(refusal) or any(problem.absent for problem in getattr(refusal, "missing", ())):
+            raise  # multiples of a step bring no operator that is missing
         steps = steps_of(lambda sizes: _reads(read_at, sizes), axes)
         if not steps:
             raise

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from netsurgery.graph.from_onnx import arithmetic as arithmetic
-from netsurgery.graph.from_onnx import attention, codes, found, recurrent, unpooling
+from netsurgery.graph.from_onnx import attention, bits, codes, determinants, found, recurrent, unpooling
 from netsurgery.graph.from_onnx import boxes as box
 from netsurgery.graph.from_onnx import layers as layer
 from netsurgery.graph.from_onnx import normalisations as norm
@@ -37,16 +37,21 @@ TRANSLATIONS: dict[str, Translation] = {
     "Cast": tensor.cast,
     "CastLike": tensor.cast_like,
     "Celu": arithmetic.celu,
+    "BitwiseAnd": bits.bitwise("And"),
     "BitwiseNot": arithmetic.bitwise_not,
+    "BitwiseOr": bits.bitwise("Or"),
+    "BitwiseXor": bits.bitwise("Xor"),
     "CenterCropPad": box.center_crop_pad,
     "Clip": layer.clip,
     "Col2Im": box.col2im,
+    "Compress": place.compress,
     "Concat": tensor.concat,
     "ConstantOfShape": tensor.constant_of_shape,
     "Conv": layer.conv,
     "ConvTranspose": picture.conv_transpose,
     "DFT": signal.dft,
     "DeformConv": box.deformable_convolution,
+    "Det": determinants.determinant,
     "DepthToSpace": picture.depth_to_space,
     "CumSum": place.running_sum,
     "Dropout": tensor.dropout,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
 from netsurgery.graph.from_onnx.traced import Traced
 from netsurgery.graph.value_types import ValueType
@@ -24,6 +27,17 @@ def running_sum(call: Call) -> Value:
     axis = from_front(int(call.array(1, "axis").item()), len(call.x.shape))
     sides = {name: bool(call.attributes.get(name, 0)) for name in ("exclusive", "reverse")}
     return call.node("CumSum", [call.x], axis=axis, **sides)
+
+
+def compress(call: Call) -> Value:
+    """Compress by a known condition: the entries that it picks along an axis, or of all in a row."""
+    places = np.flatnonzero(call.array(1, "condition"))
+    if not len(places):
+        raise UnsupportedOperatorError("picks no entries at all")
+    if "axis" in call.attributes:
+        return call.node("Gather", [call.x, known(places, "places")], axis=call.axis(0))
+    row = call.reshaped(call.x, (math.prod(call.x.shape),))
+    return call.node("Gather", [row, known(places, "places")], axis=0)
 
 
 def reverse_sequence(call: Call) -> Value:

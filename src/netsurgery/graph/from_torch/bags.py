@@ -1,6 +1,11 @@
-"""Translation of aten.embedding_bag: sums, means or largest entries of rows of a table, for bags of one length."""
+"""Translation of aten.embedding_bag: sums, means or largest entries of rows of a table.
+
+Bags of one length are an axis; of others, a matrix says which ids each bag holds.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 
@@ -19,12 +24,14 @@ def embedding_bag(call: Call) -> Outputs:
     mode, padding = call.number("mode"), call.arguments.get("padding_idx")
     padded = padding is not None and int(padding) >= 0
     weighted = call.given("per_sample_weights")
-    weighted_otherwise = weighted and (mode != _SUM or padded)
-    if call.arguments["include_last_offset"] or (mode == _LARGEST and padded) or weighted_otherwise:
+    if weighted and mode != _SUM:
         raise UnsupportedOperatorError(
-            "weighs or leaves out entries of bags in a way that is not supported; give rows of ids to nn.Embedding"
+            "weighs entries of which no sums are taken; give per_sample_weights to sums only"
         )
-    shape: tuple[Number, ...] = (-1, _length(call))
+    length = None if call.arguments["include_last_offset"] else _length(call)
+    if length is None or (padded and (mode == _LARGEST or weighted)):
+        return (_of_any_length(call, mode, int(padding or 0) if padded else None), None, None, None)
+    shape: tuple[Number, ...] = (-1, length)
     ids = call.node("Reshape", [call.operand("indices")], "bags", shape=shape)
     rows = call.node("Embedding", [ids, call.operand("weight")], "rows")
     if weighted:
@@ -50,20 +57,68 @@ def _without(call: Call, ids: str, rows: str, padding: int, *, mean: bool) -> st
     return call.node("Div", [total, call.node("Max", [count, call.placed(1.0, "one")], "at_least_one")])
 
 
-def _length(call: Call) -> Number:
-    """How many ids each bag has. Raises UnsupportedOperatorError unless the bags begin at even steps."""
+def _of_any_length(call: Call, mode: int, padding: int | None) -> str:
+    """From what each bag holds of all ids: (bags, ids), true where an id lies from a bag's offset to the next one's.
+
+    Where offsets say where the last bag ends, sums alone end there in torch, and what they are divided by doesn't.
+    """
+    ids, offsets = call.operand("indices"), call.operand_as("offsets", ValueType.FLOAT32)
+    entries, ends = (call.extent(call.sizes(name)[0]) for name in ("indices", "offsets"))
+    whole = call.node("Reshape", [call.size_value(entries)], "end", shape=(1,))
+    bags = ends - 1 if call.arguments["include_last_offset"] else ends
+    begins = call.node("Slice", [offsets], "begins", axis=0, start=0, stop=bags)
+    joined = call.node("Concat", [begins, whole], "all", axis=0)
+    ended = offsets if call.arguments["include_last_offset"] else joined
+    places = call.node("Range", [call.placed(0.0, "zero")], "places", count=entries)
+
+    def held(borders: str) -> str:
+        after = call.node("Slice", [borders], "ends", axis=0, start=1, stop=bags + 1)
+        columns = [call.node("Reshape", [row], "column", shape=(-1, 1)) for row in (begins, after)]
+        begun, over = call.node("LessOrEqual", [columns[0], places]), call.node("Less", [places, columns[1]])
+        found = call.node("And", [begun, over], "held")
+        if padding is None:
+            return found
+        other = call.node("NotEqual", [ids, call.placed(padding, "padding", call.builder.type_of(ids))], "other")
+        return call.node("And", [found, other], "held")
+
+    def ones(found: str) -> str:
+        return call.node("Cast", [found], "ones", type=str(ValueType.FLOAT32))
+
+    rows = call.node("Embedding", [ids, call.operand("weight")], "rows")
+    if mode == _SUM:
+        shares = ones(held(ended))
+        if call.given("per_sample_weights"):
+            shares = call.node("Mul", [shares, call.promoted("per_sample_weights")], "weighed")
+        return call.node("MatMul", [shares, rows])
+    inside = held(joined)
+    count = call.node("ReduceSum", [ones(inside)], "count", axes=(1,), keepdims=True)
+    if mode == _MEAN:
+        total = call.node("MatMul", [ones(held(ended)), rows], "total")
+        return call.node("Div", [total, call.node("Max", [count, call.placed(1.0, "one")], "at_least_one")])
+    each = call.node("Reshape", [inside], "each", shape=(0, 0, 1))
+    alone = call.node("Where", [each, rows, call.placed(-math.inf, "least")], "alone")
+    largest = call.node("ReduceMax", [alone], "largest", axes=(1,), keepdims=False)
+    empty = call.node("Equal", [count, call.placed(0.0, "zero")], "empty")
+    return call.node("Where", [empty, call.placed(0.0, "zero"), largest])
+
+
+def _length(call: Call) -> Number | None:
+    """How many ids each bag has; None unless the bags begin at even steps."""
     offsets = call.arguments["offsets"]
     if isinstance(offsets, Constant):
         row = offsets.tensor.flatten()
-        (entries,) = call.known(call.sizes("indices")[:1])
+        entries = call.sizes("indices")[0]
+        if not isinstance(entries, int):
+            return None
         each = entries // max(len(row), 1)
         if len(row) and torch.equal(row, torch.arange(len(row)) * each) and each * len(row) == entries:
             return each
-    elif isinstance(offsets, Activation):
+        return None
+    if isinstance(offsets, Activation):
         step = _step(call, offsets.name)
         if step is not None and step * call.extent(call.shape[0]) == call.extent(call.sizes("indices")[0]):
             return step
-    raise UnsupportedOperatorError("has bags of different lengths; give rows of ids, padded to one length")
+    return None
 
 
 def _step(call: Call, name: str) -> Number | None:

@@ -107,6 +107,12 @@ def product(sizes: Sequence[int | Open]) -> Any:
     return result if isinstance(result, int) else result.expand()
 
 
+def in_a_row(sizes: Sizes) -> Sizes:
+    """The shape of as many entries along one axis."""
+    count = product(sizes)
+    return (count if isinstance(count, int) else Open(count),)
+
+
 FIX = "fix that axis by leaving it out of open_axes, or export the program without it"
 
 
@@ -174,8 +180,9 @@ class Call:
     `types`: of its outputs, in the graph. `used`: which of several outputs anything reads. `name`: the output's name.
     `origins`: the name of a value whose first size is a product of several -> the same values before these were
     multiplied. `symbols`: of open axes. `cuts_whole`: a slice that torch knows the size of is as long at any size of
-    the axis that it cuts, which has to have room for it. Every method that fetches an argument raises
-    UnsupportedOperatorError where it is of a kind that the graph has no place for.
+    the axis that it cuts, which has to have room for it. `strides`: of the first argument in torch's memory. Every
+    method that fetches an argument raises UnsupportedOperatorError where it is of a kind that the graph has no place
+    for.
     """
 
     arguments: Mapping[str, Any]
@@ -189,6 +196,7 @@ class Call:
     symbols: Symbols
     types: tuple[ValueType, ...] = (ValueType.FLOAT32,)
     cuts_whole: bool = False
+    strides: Sizes = ()
 
     @property
     def kind(self) -> ValueType:

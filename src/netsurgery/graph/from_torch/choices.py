@@ -59,7 +59,7 @@ def _like(call: Call, value: Any) -> Any:
 
 
 def logical(operator: str) -> Callable[[Call], str]:
-    """aten.logical_and, or, xor, and bitwise ones of bools: what isn't 0 is true."""
+    """aten.logical_and, or, xor: what isn't 0 is true."""
 
     def translate(call: Call) -> str:
         operands = [call.operand_as(name, ValueType.BOOL) for name in ("self", "other")]
@@ -69,7 +69,7 @@ def logical(operator: str) -> Callable[[Call], str]:
 
 
 def opposite(call: Call) -> str:
-    """aten.logical_not, and bitwise_not of bools."""
+    """aten.logical_not."""
     return call.node("Not", [call.operand_as("self", ValueType.BOOL)])
 
 

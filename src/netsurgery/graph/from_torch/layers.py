@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -116,9 +117,25 @@ def embedding(call: Call) -> str:
 def matrix_product(call: Call) -> str:
     """aten.mm, bmm, matmul, mv. A constant matrix on the right is a Linear layer's weight, transposed."""
     left, right = (call.arguments[name] for name in list(call.arguments)[:2])
+    if call.kind.whole:
+        return _product_of_whole(call, left, right)
     if isinstance(right, Constant) and len(right.shape) == 2:
         return call.node("Linear", [call.placed(left), _transposed_weight(call, right)])
     return call.node("MatMul", [call.placed(left, "left"), call.placed(right, "right")])
+
+
+def _product_of_whole(call: Call, left: Activation | Constant, right: Activation | Constant) -> str:
+    """Of whole numbers, which floats don't all hold: all products of entries, added up along the axis between."""
+    if min(len(left.shape), len(right.shape)) < 2:
+        raise UnsupportedOperatorError("multiplies vectors of whole numbers; give matrices, or floats")
+    rows = (*left.shape, 1)
+    columns = (*right.shape[:-2], 1, *right.shape[-2:])
+    a = call.reshaped(call.placed(left, "left", call.kind), left.shape, rows, "rows")
+    b = call.reshaped(call.placed(right, "right", call.kind), right.shape, columns, "columns")
+    axis, size = len(call.shape) - 1, call.extent(left.shape[-1])
+    sums = call.node("CumSum", [call.node("Mul", [a, b], "products")], "sums", axis=axis)
+    last = call.node("Slice", [sums], "last", axis=axis, start=size - 1, stop=size)
+    return call.reshaped(last, (*call.shape[:-1], 1, *call.shape[-1:]), call.shape)
 
 
 def _transposed_weight(call: Call, matrix: Constant) -> str:
@@ -239,6 +256,24 @@ def _normalised_groups(call: Call, groups: int) -> str:
 def max_pool(call: Call) -> Outputs:
     """aten.max_pool1d/2d/3d, also with indices, which must be unused."""
     return (_pool(call, "MaxPool", dilations=call.whole("dilation", len(call.arguments["kernel_size"]))),)
+
+
+def of_a_batch(pool: Callable[[Call], str | Outputs]) -> Callable[[Call], str | Outputs]:
+    """A pool that takes one example without an axis for the batch, too."""
+
+    def translate(call: Call) -> str | Outputs:
+        bins = call.arguments["kernel_size" if "kernel_size" in call.arguments else "output_size"]
+        given = call.sizes(call.first)
+        if len(given) != len(bins) + 1:
+            return pool(call)
+        x = Activation(call.reshaped(call.operand(call.first), given, (1, *given), "batch"), (1, *given))
+        shape = (1, *call.shape)
+        made = pool(replace(call, arguments={**call.arguments, call.first: x}, shape=shape, name=f"{call.name}.batch"))
+        if isinstance(made, str):
+            return call.reshaped(made, shape, call.shape)
+        return tuple(None if one is None else call.reshaped(one, shape, call.shape, "example") for one in made)
+
+    return translate
 
 
 def average_pool(call: Call) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number, larger, rounded_up, smaller
-from netsurgery.graph.from_torch.call import FIX, Activation, Call, Constant, Open, Sizes, product
+from netsurgery.graph.from_torch.call import FIX, Activation, Call, Constant, Open, Sizes, in_a_row
 from netsurgery.graph.from_torch.recurrent import last_step
 from netsurgery.graph.value_types import ValueType
 
@@ -73,8 +73,7 @@ def roll(call: Call) -> str:
     shifts = call.arguments["shifts"]
     axes = call.arguments["dims"]
     if not axes:
-        count = product(shape)
-        row: Sizes = (count if isinstance(count, int) else Open(count),)
+        row = in_a_row(shape)
         return call.reshaped(_rolled(call, call.reshaped(x, shape, row, "row"), row[0], 0, shifts[0]), row, shape)
     for axis, shift in zip(call.axes("dims"), shifts, strict=True):
         x = _rolled(call, x, shape[axis], axis, shift)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from netsurgery.graph.from_torch import arithmetic as arithmetic
 from netsurgery.graph.from_torch import bags as bag
+from netsurgery.graph.from_torch import bits as bit
 from netsurgery.graph.from_torch import choices as choice
 from netsurgery.graph.from_torch import functions as function
 from netsurgery.graph.from_torch import layers as layer
@@ -23,6 +24,8 @@ from netsurgery.graph.from_torch import quotients as quotient
 from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch import running as running
+from netsurgery.graph.from_torch import small_matrices as matrix
+from netsurgery.graph.from_torch import strided as strided
 from netsurgery.graph.from_torch import unpooling as unpooling
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import interpolation, nearest
@@ -49,10 +52,31 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
             ("GreaterOrEqual", "ge"),
         )
     ),
-    (choice.logical("And"), "logical_and.default bitwise_and.Tensor bitwise_and.Scalar __and__.Tensor __and__.Scalar"),
-    (choice.logical("Or"), "logical_or.default bitwise_or.Tensor bitwise_or.Scalar __or__.Tensor __or__.Scalar"),
-    (choice.logical("Xor"), "logical_xor.default bitwise_xor.Tensor bitwise_xor.Scalar __xor__.Tensor __xor__.Scalar"),
-    (choice.opposite, "logical_not.default bitwise_not.default"),
+    *(
+        translation
+        for operator, name in (("And", "and"), ("Or", "or"), ("Xor", "xor"))
+        for translation in (
+            (choice.logical(operator), f"logical_{name}.default"),
+            (
+                bit.combined(operator),
+                f"bitwise_{name}.Tensor bitwise_{name}.Scalar __{name}__.Tensor __{name}__.Scalar",
+            ),
+        )
+    ),
+    (choice.opposite, "logical_not.default"),
+    (bit.opposite, "bitwise_not.default"),
+    (
+        bit.shifted(up=True),
+        "bitwise_left_shift.Tensor bitwise_left_shift.Tensor_Scalar __lshift__.Tensor __lshift__.Scalar",
+    ),
+    (
+        bit.shifted(up=False),
+        "bitwise_right_shift.Tensor bitwise_right_shift.Tensor_Scalar __rshift__.Tensor __rshift__.Scalar",
+    ),
+    (lambda call: str(matrix.determinant(call)[0]), "linalg_det.default det.default"),
+    (matrix.determinant, "_linalg_det.default"),
+    (lambda call: str(matrix.inverse(call)[0]), "linalg_inv.default inverse.default"),
+    (matrix.inverse, "linalg_inv_ex.default"),
     (choice.is_nan, "isnan.default"),
     (choice.is_infinite, "isinf.default"),
     (choice.where, "where.self where.ScalarSelf where.ScalarOther where.Scalar"),
@@ -74,6 +98,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (place.top, "topk.default"),
     (lambda call: call.operand_as("s", call.kind), "scalar_tensor.default"),
     (place.index_put, "index_put.default _unsafe_index_put.default"),
+    (place.masked_scatter, "masked_scatter.default"),
     (place.put_along("source", "add"), "index_add.default"),
     (place.put_along("source"), "index_copy.default"),
     (place.put_along("value"), "index_fill.int_Scalar index_fill.int_Tensor"),
@@ -81,8 +106,8 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (place.median_of_all, "median.default"),
     (place.bucket("boundaries", "self"), "bucketize.Tensor"),
     (place.bucket("sorted_sequence", "self"), "searchsorted.Tensor"),
-    (reduction.any_of("ReduceMax"), "any.default any.dim any.dims"),
-    (reduction.any_of("ReduceMin"), "all.default all.dim all.dims"),
+    (reduction.any_of("ReduceMax"), "any.default any.dim any.dims _is_any_true.default"),
+    (reduction.any_of("ReduceMin"), "all.default all.dim all.dims _is_all_true.default"),
     (reduction.distances, "cdist.default"),
     (reduction.distance, "dist.default"),
     (patch.unfold, "im2col.default"),
@@ -119,17 +144,17 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (layer.rms_norm, "rms_norm.default"),
     (layer.group_norm, "group_norm.default native_group_norm.default"),
     (layer.instance_norm, "instance_norm.default"),
-    (unpooling.max_pool, "max_pool1d.default max_pool2d.default max_pool3d.default"),
-    (unpooling.max_pool, "max_pool2d_with_indices.default max_pool3d_with_indices.default"),
+    (layer.of_a_batch(unpooling.max_pool), "max_pool1d.default max_pool2d.default max_pool3d.default"),
+    (layer.of_a_batch(unpooling.max_pool), "max_pool2d_with_indices.default max_pool3d_with_indices.default"),
     (unpooling.max_unpool, "max_unpool2d.default max_unpool3d.default"),
-    (layer.average_pool, "avg_pool1d.default avg_pool2d.default avg_pool3d.default"),
+    (layer.of_a_batch(layer.average_pool), "avg_pool1d.default avg_pool2d.default avg_pool3d.default"),
     (
-        layer.adaptive_pool("AdaptiveAveragePool"),
+        layer.of_a_batch(layer.adaptive_pool("AdaptiveAveragePool")),
         "adaptive_avg_pool1d.default adaptive_avg_pool2d.default adaptive_avg_pool3d.default "
         "_adaptive_avg_pool2d.default _adaptive_avg_pool3d.default",
     ),
     (
-        layer.adaptive_pool("AdaptiveMaxPool"),
+        layer.of_a_batch(layer.adaptive_pool("AdaptiveMaxPool")),
         "adaptive_max_pool1d.default adaptive_max_pool2d.default adaptive_max_pool3d.default",
     ),
     *((translation, f"{name}.input") for name, translation in recurrent.AS_ONE.items()),
@@ -182,6 +207,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (function.softplus, "softplus.default"),
     (function.log_sigmoid, "log_sigmoid.default log_sigmoid_forward.default"),
     (function.gated, "glu.default"),
+    (reduction.histogram, "histc.default"),
     (function.threshold, "threshold.default"),
     (function.between_values, "clamp.Tensor clamp_min.Tensor clamp_max.Tensor"),
     (arithmetic.of_two("Min", "Less"), "minimum.default min.other"),
@@ -217,6 +243,7 @@ _TABLE: tuple[tuple[Translation, str], ...] = (
     (move.flip, "flip.default"),
     (move.roll, "roll.default"),
     (move.windows, "unfold.default"),
+    (strided.as_strided, "as_strided.default"),
     (move.fill, "fill.Scalar fill.Tensor"),
     (move.copied, "copy.default"),
     (move.put, "slice_scatter.default select_scatter.default"),

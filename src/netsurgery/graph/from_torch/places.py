@@ -10,7 +10,8 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.extents import Number
-from netsurgery.graph.from_torch.call import Activation, Call, Constant, Open, Sizes
+from netsurgery.graph.from_torch.call import Activation, Call, Constant, Open, Sizes, in_a_row
+from netsurgery.graph.from_torch.picked import Picked, is_mask, put_back
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
@@ -45,11 +46,6 @@ def index(call: Call) -> str:
     while given and given[-1] is None:
         given.pop()
     named = [(axis, one) for axis, one in enumerate(given) if one is not None]
-    if any(_is_mask(call, one) for _, one in named):
-        raise UnsupportedOperatorError(
-            "picks entries by a mask, as many as it finds; a network's shapes follow from its inputs' alone: use "
-            "torch.where"
-        )
     if len(named) == 1:
         axis, one = named[0]
         return call.node("Gather", [call.promoted("self"), _indices(call, one)], axis=axis)
@@ -76,12 +72,6 @@ def _axes_first(call: Call, axes: list[int], rank: int) -> tuple[str, list[int],
     return x, whole, axes[0] if together else 0
 
 
-def _is_mask(call: Call, value: object) -> bool:
-    if isinstance(value, Constant):
-        return value.tensor.dtype in (torch.bool, torch.uint8)
-    return isinstance(value, Activation) and call.builder.type_of(value.name) is ValueType.BOOL
-
-
 def _together(call: Call, tensors: list[Activation | Constant]) -> str:
     """Places along several axes, broadcast, side by side along a new last axis."""
     zero = call.placed(0, "zero", ValueType.INT64)
@@ -104,16 +94,10 @@ def _broadcast(shapes: list[Sizes]) -> Sizes:
 
 def scatter(reduction: str = "none") -> Callable[[Call], str]:
     """aten.scatter, scatter_add, scatter_reduce: a tensor or a number, perhaps combined with what is there."""
-    names = {"sum": "add", "prod": "mul", "amax": "max", "amin": "min", "add": "add", "multiply": "mul"}
+    names = {"sum": "add", "prod": "mul", "amax": "max", "amin": "min", "add": "add", "multiply": "mul", "mean": "add"}
 
     def translate(call: Call) -> str:
-        kind = reduction
-        if call.given("reduce"):
-            if call.arguments["reduce"] not in names or call.arguments.get("include_self") is False:
-                raise UnsupportedOperatorError(
-                    f"reduces by {call.arguments['reduce']!r} in a way that is not supported"
-                )
-            kind = names[call.arguments["reduce"]]
+        kind = names[call.arguments["reduce"]] if call.given("reduce") else reduction
         indices = call.arguments["index"]
         shape = indices.shape
         source = call.arguments["src"] if call.given("src") else call.arguments["value"]
@@ -127,9 +111,28 @@ def scatter(reduction: str = "none") -> Callable[[Call], str]:
                 updates = Constant(torch.full(call.known(shape), number), f"{call.name}.value")
         elif source.shape != shape:
             raise UnsupportedOperatorError("takes a part of its source only; give one of the shape of the index")
-        placed = call.placed(updates, "src", call.kind)
-        operands = [call.promoted("self"), _indices(call, indices), placed]
-        return call.node("ScatterElements", operands, axis=_axis(call), reduction=kind)
+        placed, places, axis = call.placed(updates, "src", call.kind), _indices(call, indices), _axis(call)
+        x, mean = call.promoted("self"), call.arguments.get("reduce") == "mean"
+
+        def put(into: str, what: str, suffix: str, by: str = "none") -> str:
+            return call.node("ScatterElements", [into, places, what], suffix, axis=axis, reduction=by)
+
+        def everywhere(number: float, sizes: Sizes, suffix: str) -> str:
+            return call.expanded(call.placed(number, suffix, call.kind), sizes, suffix)
+
+        without_self = call.arguments.get("include_self") is False
+        if without_self:
+            one_of_them = kind in ("max", "min")  # any, for the others to be compared with
+            x = put(x, placed if one_of_them else everywhere(float(kind == "mul"), shape, "neutral"), "without_self")
+        if not mean:
+            return put(x, placed, "", kind)
+        if call.kind is not ValueType.FLOAT32:
+            raise UnsupportedOperatorError(f"takes means of {call.kind}; give floats")
+        counts = everywhere(1.0, call.shape, "one")
+        if without_self:
+            counts = put(counts, everywhere(0.0, shape, "none"), "counts")
+        counts = put(counts, everywhere(1.0, shape, "each"), "count", "add")
+        return call.node("Div", [put(x, placed, "sum", "add"), counts])
 
     return translate
 
@@ -140,8 +143,10 @@ def index_put(call: Call) -> str:
     while given and given[-1] is None:
         given.pop()
     named = [(axis, one) for axis, one in enumerate(given) if one is not None]
-    if any(_is_mask(call, one) for _, one in named):
+    if any(is_mask(call, one) for _, one in named):
         return _put_by_mask(call, *_only(named))
+    if isinstance(call.arguments["values"], Picked):
+        raise UnsupportedOperatorError("puts entries that a mask picks at places that are numbers; use torch.where")
     reduction = "add" if call.arguments["accumulate"] else "none"
     if len(named) == 1:
         axis, places = named[0]
@@ -171,6 +176,8 @@ def _only(named: list[tuple[int, Activation | Constant]]) -> tuple[int, Activati
 def _put_by_mask(call: Call, axis: int, mask: Activation | Constant) -> str:
     """Values for all that a mask over some of the axes, from `axis` on, finds: the same for each."""
     values, shape = call.arguments["values"], call.shape
+    if isinstance(values, Picked):
+        return put_back(call, values, Picked(Activation(call.promoted("self"), shape), mask, axis))
     behind = len(shape) - axis - len(mask.shape)
     given = (*(1 for _ in range(axis + 1 + behind - len(values.shape))), *values.shape)  # the mask's axes as one
     if given[axis] != 1:
@@ -206,6 +213,21 @@ def _put_along(call: Call, axis: int, places: Activation | Constant, value: Any,
         updates = call.node("Transpose", [updates], "values_ahead", order=tuple(ahead))
     put = call.node("ScatterND", [x, index, updates], "put" if axis else "", reduction=reduction)
     return call.node("Transpose", [put], order=tuple(map(order.index, range(len(shape))))) if axis else put
+
+
+def masked_scatter(call: Call) -> str:
+    """aten.masked_scatter: where a mask is true, the entries of another tensor, one after another."""
+    shape, source = call.shape, call.sizes("source")
+    row, entries = (in_a_row(sizes) for sizes in (shape, source))
+    mask = call.placed(call.arguments["mask"], "mask", ValueType.BOOL)
+    if call.sizes("mask") != shape:
+        mask = call.expanded(mask, shape, "mask")
+    ones = call.node("Cast", [call.reshaped(mask, shape, row, "mask.row")], "ones", type=str(ValueType.INT64))
+    found = call.node("CumSum", [ones], "found", axis=0)
+    place = call.node("Sub", [found, call.placed(1, "one", ValueType.INT64)], "places")
+    taken = call.reshaped(call.promoted("source"), source, entries, "source.row")
+    taken = call.reshaped(call.node("Gather", [taken, place], "taken", axis=0), row, shape, "taken")
+    return call.node("Where", [mask, taken, call.promoted("self")])
 
 
 def put_along(argument: str, reduction: str = "none") -> Callable[[Call], str]:

@@ -7,7 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -41,19 +41,21 @@ from netsurgery.graph.from_torch.inputs import (
 )
 from netsurgery.graph.from_torch.lrn import Lrn, find_lrns
 from netsurgery.graph.from_torch.number_formats import HalvesInFloat32
-from netsurgery.graph.from_torch.operators import TRANSLATIONS
+from netsurgery.graph.from_torch.operators import TRANSLATIONS, Translation
+from netsurgery.graph.from_torch.picked import PICKS, PUT, REDUCTIONS, Picked, picks, with_all
 from netsurgery.graph.ir import Graph, GraphBuilder, named_sizes
 from netsurgery.graph.step_search import steps_of
 from netsurgery.graph.value_types import ValueType
 
 Value: TypeAlias = Any
-"""Activation, Constant, Complex, Zeros, a tuple of these, Open, a number, or Missing."""
+"""Activation, Constant, Complex, Picked, Zeros, a tuple of these, Open, a number, or Missing."""
 
 
 _IN_A_ROW = 9
 """Sizes at which torch's conditions have to hold: remainders by small numbers are all among them."""
 
 _ABSENT = "is an operator that netsurgery doesn't have"
+RANDOM = " (random numbers)"
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 _FILLED: Mapping[str, int | None] = {
     f"aten.{name}.default": number
@@ -91,9 +93,11 @@ def refusal_of(problems: Sequence[Problem]) -> UnsupportedOperatorError:
         f"{what}, at {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
         for what, found in places.items()
     ]
+    drawn = any(problem.operator.endswith(RANDOM) for problem in problems)
     return UnsupportedOperatorError(
         f"the model holds what netsurgery doesn't have: {'; '.join(lines)}. "
-        "Write these parts with the operators that docs/operators.md lists.",
+        "Write these parts with the operators that docs/operators.md lists."
+        + (" A network draws no random numbers: make them an input, or draw none in eval mode." if drawn else ""),
         problems,
     )
 
@@ -241,6 +245,8 @@ class _Reader:
                 elif isinstance(value, Zeros | Cut):
                     call = self._call(node, {}, value.shape, ())
                     value = Activation(call.placed(value, "output", _kind_of(value)), value.shape)
+                if isinstance(value, Picked):
+                    raise refusal_of([Problem("aten.index.Tensor", PICKS, _place(node, with_class=True))])
                 if not isinstance(value, Activation):
                     raise CaptureError(f"the model returns {node!r} ({type(node).__name__}); return tensors only.")
                 yield value.name
@@ -274,7 +280,9 @@ class _Reader:
         leaves = list(_leaves((args, kwargs)))
         if (filled := _filled(node, target, args, kwargs, given)) is not None:
             return filled
-        known = not any(isinstance(leaf, Activation | Complex | Cut | Open | Zeros | Missing) for leaf in leaves)
+        known = not any(
+            isinstance(leaf, Activation | Complex | Cut | Open | Picked | Zeros | Missing) for leaf in leaves
+        )
         random = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
         if known and not random and isinstance(target, torch._ops.OpOverload):
             return _computed(node, target, args, kwargs)
@@ -291,11 +299,17 @@ class _Reader:
             if missing:
                 return Missing()
             return self._complex(node, target, _named(target, args, kwargs), given)
+        if str(target) == "aten.index.Tensor" and not missing:
+            call = self._call(node, _named(target, args, kwargs), sizes_of(given), _types_of([given]))
+            if (picked := picks(call)) is not None:
+                return picked
         translation = TRANSLATIONS.get(str(target))
+        if any(isinstance(leaf, Picked) for leaf in leaves) and str(target) not in PUT and not missing:
+            return self._of_picked(node, target, translation, _named(target, args, kwargs), given)
         if translation is None:
             # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.
             said = random and str(target).split(".")[1] not in _RECURRENT
-            name = f"{target}{' (random numbers)' if said else ''}"
+            name = f"{target}{RANDOM if said else ''}"
             self._refusals.add(name, "", _place(node, with_class=True))
             return Missing()
         if missing:
@@ -314,7 +328,7 @@ class _Reader:
     ) -> Value:
         several = isinstance(given, list | tuple)
         shapes = [sizes_of(one) for one in (given if several else [given])]
-        types = tuple(COMPUTED_TYPES.get(one.dtype, ValueType.FLOAT32) for one in (given if several else [given]))
+        types = _types_of(given if several else [given])
         builder = self._builder
         try:
             result = translation(self._call(node, arguments, shapes[0], types))
@@ -328,6 +342,28 @@ class _Reader:
                 )
         values = [None if name is None else Activation(name, shape) for name, shape in zip(names, shapes, strict=False)]
         return tuple(values) if several else values[0]
+
+    def _of_picked(
+        self,
+        node: torch.fx.Node,
+        target: Any,
+        translation: Translation | None,
+        arguments: Mapping[str, Any],
+        given: Any,
+    ) -> Value:
+        """What a call gives that takes entries that a mask picks: made with all of them, or a sum of these alone."""
+        if str(target) in REDUCTIONS:
+            return self._translated(node, REDUCTIONS[str(target)], arguments, given)
+        first = given[0] if isinstance(given, list | tuple) else given
+        call, picked = with_all(target, self._call(node, arguments, sizes_of(first), _types_of([first])))
+        if translation is None:
+            raise UnsupportedOperatorError(PICKS)
+        try:
+            made = translation(call)
+        except GraphError as error:
+            raise UnsupportedOperatorError(str(error)) from error
+        whole = made[0] if isinstance(made, tuple) else made
+        return replace(picked, whole=Activation(str(whole), call.shape))
 
     def _complex(self, node: torch.fx.Node, target: Any, arguments: Mapping[str, Any], given: Any) -> Value:
         """What a call gives that takes or makes complex numbers."""
@@ -344,7 +380,7 @@ class _Reader:
         name = node.name.strip("_").replace("__", "_").replace("native_", "").replace("_legit_no_training", "")
         return Call(
             arguments, shape, used, name, _place(node), self._builder, self._constants, self._origins, self._symbols,
-            types, self._cuts_whole,
+            types, self._cuts_whole, _strides(node),
         )  # fmt: skip
 
     def _part(self, whole: Value, index: int, node: torch.fx.Node) -> Value:
@@ -441,6 +477,20 @@ def axes_of(shapes: Sequence[Sizes], names: AxisNames) -> dict[int | Open, str]:
         if axes[found] != name:
             raise CaptureError(f"axes {axes[found]!r} and {name!r} must have the same size: give them one name.")
     return axes
+
+
+def _strides(node: torch.fx.Node) -> Sizes:
+    """How far apart entries of a call's first argument lie in memory, along each of its axes."""
+    first = node.args[0] if node.args else None
+    given = first.meta.get("val") if isinstance(first, torch.fx.Node) else None
+    if not isinstance(given, torch.Tensor) or given.layout is not torch.strided:
+        return ()
+    return tuple(step if isinstance(step, int) else Open(step.node.expr) for step in given.stride())
+
+
+def _types_of(given: Iterable[torch.Tensor]) -> tuple[ValueType, ...]:
+    """What the graph has for these tensors that torch.export traced."""
+    return tuple(COMPUTED_TYPES.get(one.dtype, ValueType.FLOAT32) for one in given)
 
 
 def _leaves(given: Any) -> Iterable[Any]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call, Open, product
+from netsurgery.graph.from_torch.call import Call, Constant, Open, in_a_row, product
 from netsurgery.graph.operators.reductions import OF_WHOLE_NUMBERS
 from netsurgery.graph.value_types import ValueType
 
@@ -44,10 +44,30 @@ def _of_whole_numbers(call: Call, way: tuple[str, dict[str, Any]]) -> str:
     return call.reshaped(x, tuple(sizes), call.shape)
 
 
+def histogram(call: Call) -> str:
+    """aten.histc between two numbers: of how many entries each of the bins, all of one width, is the place."""
+    least, most, bins = (call.number(name) for name in ("min", "max", "bins"))
+    if not least < most:
+        raise UnsupportedOperatorError("has bins between the smallest and the largest entry; give min and max")
+    entries = in_a_row(call.sizes("self"))
+    x = call.reshaped(call.promoted("self"), call.sizes("self"), (*entries, 1), "column")
+    low, high = call.placed(float(least), "min"), call.placed(float(most), "max")
+    share = call.node("Div", [call.node("Sub", [x, low], "above"), call.placed(float(most - least), "width")], "share")
+    place = call.node("Floor", [call.node("Mul", [share, call.placed(float(bins), "bins")], "scaled")], "place")
+    place = call.node("Min", [place, call.placed(float(bins - 1), "last")], "bin")  # the end belongs to the last one
+    inside = call.node("And", [call.node("LessOrEqual", [low, x]), call.node("LessOrEqual", [x, high])], "inside")
+    numbers = call.placed(Constant(torch.arange(float(bins)), f"{call.name}.numbers"), "numbers")
+    counted = call.node("And", [inside, call.node("Equal", [place, numbers], "equal")], "counted")
+    ones = call.node("Cast", [counted], "ones", type=str(ValueType.FLOAT32))
+    return call.node("ReduceSum", [ones], axes=(0,), keepdims=False)
+
+
 def any_of(operator: str) -> Callable[[Call], str]:
     """aten.any and all: the largest or the smallest of what is 1 where it is true."""
 
     def translate(call: Call) -> str:
+        if not call.sizes("self"):
+            return call.operand_as("self", ValueType.BOOL)
         ones = call.node("Cast", [call.operand_as("self", ValueType.BOOL)], "ones", type=str(ValueType.FLOAT32))
         found = call.node(operator, [ones], "found", axes=call.axes("dim"), keepdims=_keepdims(call))
         return call.node("Cast", [found], type=str(call.kind))

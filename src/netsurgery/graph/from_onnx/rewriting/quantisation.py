@@ -345,12 +345,18 @@ def _of_one(operator: str) -> Rewrite:
 
     def rewrite(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
         x, x_scale, x_zero, y_scale, y_zero = (_operand(node, place) for place in range(5))
-        if _integer(node, "channels_last", 0):
-            raise rewriting.unknown("has channels last")
+        last = bool(_integer(node, "channels_last", 0))
+        kernel = next((one.ints for one in node.attribute if one.name == "kernel_shape"), (1, 1))  # of pictures
+        rank = len(kernel) + 2
         places = [place for place, one in enumerate(node.attribute) if one.name in ("channels_last", "opset")]
         for place in reversed(places):
             del node.attribute[place]
-        value = rewriting.as_given(operator, [rewriting.real(x, x_scale, x_zero)])
+        value = rewriting.real(x, x_scale, x_zero)
+        if last:
+            value = rewriting.add("Transpose", [value], perm=[0, rank - 1, *range(1, rank - 1)])
+        value = rewriting.as_given(operator, [value])
+        if last:
+            value = rewriting.add("Transpose", [value], perm=[0, *range(2, rank), 1])
         rewriting.bounded(value, y_scale, y_zero, node.output[0])
 
     return rewrite
