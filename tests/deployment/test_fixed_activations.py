@@ -201,7 +201,7 @@ def test_settings_that_say_nothing_together_are_refused(tmp_path: Path, settings
 
 
 def test_a_network_without_powers_of_two_or_planes_is_told_how_to_get_them(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="INQ first, without mantissa bits, or with netsurgery.Sketching"):
+    with pytest.raises(SettingError, match="INQ first, without mantissa bits, or with"):
         packed(nn.Sequential(nn.Linear(4, 3)), tmp_path / "a.nsm", torch.randn(8, 4))
 
 

@@ -169,7 +169,7 @@ def test_outputs_keep_their_names_where_they_are_other_names_of_values():
 
 
 def test_nodes_that_no_output_needs_are_not_looked_at():
-    nodes = [node("Relu", "x", "y"), node("Det", "x", "unread"), node("Tanh", "x", "unread_too")]
+    nodes = [node("Relu", "x", "y"), node("RandomNormalLike", "x", "unread"), node("Tanh", "x", "unread_too")]
     assert operators(read_onnx(onnx_model(nodes, {"x": [3, 3]}))) == ["Relu"]
 
 
@@ -455,8 +455,8 @@ def test_sizes_that_are_called_a_question_mark_are_axes_of_their_own():
 
 
 def test_what_is_wrong_at_any_batch_is_said_as_it_is():
-    with pytest.raises(UnsupportedOperatorError, match=r"doesn't have: Det \(once\)") as caught:
-        read_onnx(onnx_model([node("Det", "x", "e"), node("Reshape", "e four", "y")], {"x": ["N", 20]},
+    with pytest.raises(UnsupportedOperatorError, match=r"doesn't have: RandomNormalLike \(once\)") as caught:
+        read_onnx(onnx_model([node("RandomNormalLike", "x", "e"), node("Reshape", "e four", "y")], {"x": ["N", 20]},
                              constants={"four": whole(4, 20)}))  # fmt: skip
     assert "every size" not in str(caught.value)
 
@@ -664,9 +664,9 @@ def test_nodes_in_a_circle_are_refused():
 def test_each_missing_operator_is_named_once_with_its_number_and_the_list_of_nodes_is_there_on_demand():
     nodes = [
         node("Relu", "x", "a", "one"),
-        node("Det", "a", "b", "two"),
+        node("RandomNormalLike", "a", "b", "two"),
         node("Bernoulli", "b", "c", "three"),
-        node("Det", "c", "d", "four"),
+        node("RandomNormalLike", "c", "d", "four"),
         helper.make_node("Irfft", ["d"], ["e"], domain="com.microsoft"),
         node("Dropout", "im", "p i", "six"),
         node("Cast", "i", "j", to=FLOAT),
@@ -677,24 +677,24 @@ def test_each_missing_operator_is_named_once_with_its_number_and_the_list_of_nod
     with pytest.raises(UnsupportedOperatorError) as caught:
         read_onnx(model)
     assert str(caught.value) == (
-        "the ONNX model: the model holds operators that netsurgery doesn't have: Det (2 times); Bernoulli (once); "
-        "com.microsoft.Irfft (once); Multinomial (once). It uses others in ways that netsurgery can't: Dropout has "
+        "the ONNX model: the model holds operators that netsurgery doesn't have: RandomNormalLike (2 times); Bernoulli "
+        "(once); com.microsoft.Irfft (once); Multinomial (once). It uses others in ways that netsurgery can't: Dropout has "
         "its output 'i' read; netsurgery gives its first one only (once). The error's `missing` and netsurgery pack "
         "--explain say where each of them stands."
     )
     assert [(one.where, one.operator, one.absent) for one in caught.value.missing] == [
-        ("two", "Det", True),
+        ("two", "RandomNormalLike", True),
         ("three", "Bernoulli", True),
-        ("four", "Det", True),
+        ("four", "RandomNormalLike", True),
         ("the one that makes 'e'", "com.microsoft.Irfft", True),
         ("six", "Dropout", False),
         ("seven", "Multinomial", True),
     ]
     assert caught.value.explanation.splitlines() == [
         str(caught.value),
-        "  two: Det is an operator that netsurgery doesn't have",
+        "  two: RandomNormalLike is an operator that netsurgery doesn't have",
         "  three: Bernoulli is an operator that netsurgery doesn't have",
-        "  four: Det is an operator that netsurgery doesn't have",
+        "  four: RandomNormalLike is an operator that netsurgery doesn't have",
         "  the one that makes 'e': com.microsoft.Irfft belongs to domain 'com.microsoft'; export plain ONNX, "
         "without optimisations for one runtime",
         "  six: Dropout has its output 'i' read; netsurgery gives its first one only",

@@ -15,6 +15,8 @@ LARGEST = 3
 def determinant(call: Call) -> Value:
     """Det, along the first row."""
     rank, size = len(call.x.shape), call.x.shape[-1]
+    if call.x.shape[-2] != size:
+        raise UnsupportedOperatorError(f"has matrices of {call.x.shape[-2]} rows and {size} columns; they must be square")
     if size not in range(1, LARGEST + 1):
         raise UnsupportedOperatorError(f"has matrices of {size} rows; determinants of up to {LARGEST} are supported")
 

@@ -25,7 +25,7 @@ from netsurgery.graph.from_torch import recurrent as recurrent
 from netsurgery.graph.from_torch import reductions as reduction
 from netsurgery.graph.from_torch import running as running
 from netsurgery.graph.from_torch import small_matrices as matrix
-from netsurgery.graph.from_torch import strided as strided
+from netsurgery.graph.from_torch import strided
 from netsurgery.graph.from_torch import unpooling as unpooling
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.from_torch.resize import interpolation, nearest
