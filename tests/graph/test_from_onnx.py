@@ -678,9 +678,9 @@ def test_each_missing_operator_is_named_once_with_its_number_and_the_list_of_nod
         read_onnx(model)
     assert str(caught.value) == (
         "the ONNX model: the model holds operators that netsurgery doesn't have: RandomNormalLike (2 times); Bernoulli "
-        "(once); com.microsoft.Irfft (once); Multinomial (once). It uses others in ways that netsurgery can't: Dropout has "
-        "its output 'i' read; netsurgery gives its first one only (once). The error's `missing` and netsurgery pack "
-        "--explain say where each of them stands."
+        "(once); com.microsoft.Irfft (once); Multinomial (once). It uses others in ways that netsurgery can't: Dropout "
+        "has its output 'i' read; netsurgery gives its first one only (once). The error's `missing` and netsurgery "
+        "pack --explain say where each of them stands."
     )
     assert [(one.where, one.operator, one.absent) for one in caught.value.missing] == [
         ("two", "RandomNormalLike", True),
