@@ -16,7 +16,9 @@ def determinant(call: Call) -> Value:
     """Det, along the first row."""
     rank, size = len(call.x.shape), call.x.shape[-1]
     if call.x.shape[-2] != size:
-        raise UnsupportedOperatorError(f"has matrices of {call.x.shape[-2]} rows and {size} columns; they must be square")
+        raise UnsupportedOperatorError(
+            f"has matrices of {call.x.shape[-2]} x {size} entries; only square ones have a determinant"
+        )
     if size not in range(1, LARGEST + 1):
         raise UnsupportedOperatorError(f"has matrices of {size} rows; determinants of up to {LARGEST} are supported")
 
