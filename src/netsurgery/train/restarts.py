@@ -82,7 +82,9 @@ class Restarts:
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Resume with a scheduler of the same kind. Raises StateError if `saved` is not such a state."""
-        check_keys(saved, {"steps", "scheduler", "first_state", "first_rates"}, "The saved state of the restarts")
+        known = {"steps", "scheduler", "first_state", "first_rates"}
+        advice = "Load what Restarts.state_dict() returned, not that of the scheduler inside it."
+        check_keys(saved, known, "The saved state of the restarts", "Restarts", advice)
         groups = len(self._first_rates)
         if not isinstance(saved["steps"], int) or len(saved["first_rates"]) != groups:
             raise StateError(
