@@ -125,8 +125,16 @@ def test_an_error_of_the_system_is_a_sentence_that_begins_with_the_path(
         with pytest.raises(OSError) as caught, replacing(given):  # noqa: PT011
             pass
         assert _sentence(caught.value) == said
+    assert _sentence(OSError(28, "No space left on device")) == "No space left on device."
     assert main(["compress", str(_task(tmp_path)), "--out", str(tmp_path / "x.npy")]) == 1
     assert capsys.readouterr().err == f"netsurgery: {tmp_path / 'x.npy'} is a file; a search takes a folder.\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+def test_an_output_that_was_closed_before_is_no_error() -> None:
+    command = 'exec "$0" -m netsurgery plan resnet18 >&-'
+    done = subprocess.run(["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def _task(folder: Path) -> Path:

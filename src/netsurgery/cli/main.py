@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         parsed.run(parsed)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where it was closed before we began
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it flushes at its end
         return UNREAD
@@ -54,11 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sentence(error: Exception) -> str:
     """What an error says; of the system's, the path first, and no number."""
-    if isinstance(error, NetsurgeryError) or not isinstance(error, OSError) or not error.filename or not error.strerror:
+    if isinstance(error, NetsurgeryError) or not isinstance(error, OSError) or not error.strerror:
         return str(error)
-    goes_on = error.strerror[0].islower()  # of the sentences in files.py
-    end = "" if error.strerror.endswith(".") else "."
-    return f"{os.fsdecode(error.filename)}{'' if goes_on else ':'} {error.strerror}{end}"
+    said = error.strerror if error.strerror.endswith(".") else f"{error.strerror}."
+    if not isinstance(error.filename, str | bytes):
+        return said
+    goes_on = said[0].islower()  # of the sentences in files.py
+    return f"{os.fsdecode(error.filename)}{'' if goes_on else ':'} {said}"
 
 
 if __name__ == "__main__":
