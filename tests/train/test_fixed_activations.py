@@ -404,6 +404,16 @@ def test_states_of_others_are_refused_and_change_nothing() -> None:
         ({"seen": {"a": {"largest": 1, "negative": True, "sample": None}}}, "damaged"),
         ({"more": 1}, "'more'"),
         ({"passes": -1}, "damaged"),
+        ({"passes": None}, "damaged"),
+        ({"bits": torch.zeros(2)}, "and .* is set"),
+        *[
+            (
+                {"seen": {"first.weight": {"largest": 1.0, "negative": True, "sample": torch.zeros(1), **wrong}}},
+                "damaged",
+            )
+            for wrong in ({"sample": torch.zeros(())}, {"sample": "a"}, {"negative": torch.zeros(2)}, {"largest": None})
+        ],
+        ({"seen": {"first.weight": torch.zeros(2)}}, "damaged"),
         ({"grids": {"a": {"exponent": -3, "signed": True}}}, "is of a, which this model lacks"),
         ({"grids": {"a": {"exponent": 300, "signed": True}}}, "damaged"),
     ]:

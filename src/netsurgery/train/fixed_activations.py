@@ -156,16 +156,20 @@ class FixedActivations:
         check_keys(saved, known, "The saved state of fixed activations", "FixedActivations", advice)
         ours = {"version": _VERSION, "bits": self.bits, "start": self.start}
         theirs = {name: saved[name] for name in ours}
-        if theirs != ours:
+        if any(type(theirs[name]) is not int or theirs[name] != one for name, one in ours.items()):
             raise StateError(f"The saved state of fixed activations is of {theirs}, and {ours} is set. Set the same.")
         try:
             grids = {
                 str(name): Choice(int(grid["exponent"]), self.bits, bool(grid["signed"]))
                 for name, grid in saved["grids"].items()
             }
-            seen = {str(name): Seen.loaded(one) for name, one in saved["seen"].items()}
-            passes = int(saved["passes"])
-            if passes < 0 or any(abs(grid.exponent) > FARTHEST_UNIT for grid in grids.values()):
+            seen = {str(name): Seen.loaded(dict(one)) for name, one in saved["seen"].items()}
+            passes = saved["passes"]
+            if (
+                type(passes) is not int
+                or passes < 0
+                or any(abs(grid.exponent) > FARTHEST_UNIT for grid in grids.values())
+            ):
                 raise ValueError("numbers lie outside of their range")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StateError(

@@ -83,7 +83,12 @@ class Seen:
 
     @classmethod
     def loaded(cls, saved: Mapping[str, Any]) -> Seen:
-        return cls(float(saved["largest"]), bool(saved["negative"]), [saved["sample"].clone()])
+        largest, negative, sample = saved["largest"], saved["negative"], saved["sample"]
+        if not (isinstance(sample, Tensor) and sample.dim() == 1 and sample.is_floating_point()):
+            raise TypeError("a sample isn't a row of numbers")
+        if not (isinstance(largest, float) and isinstance(negative, bool)):
+            raise TypeError(f"largest={largest!r} and negative={negative!r} are no number, and True or False")
+        return cls(largest, negative, [sample.clone()])
 
 
 def rounded(x: Tensor, grid: Choice) -> Tensor:
