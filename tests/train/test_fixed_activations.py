@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -350,6 +351,22 @@ def test_threads_that_evaluate_at_once_get_what_one_gets() -> None:
     expected = model.eval()(x)
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(lambda _: torch.equal(model(x), expected), range(200)))
+
+
+def test_a_model_that_is_compiled_afterwards_trains_as_it_would_have_without_being_compiled_again_and_again() -> None:
+    ended = []
+    for compiled in (False, True):
+        model = network()
+        rounding = ns.FixedActivations(model, start=2)
+        torch.compiler.reset()
+        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The .grad attribute")  # which torch's compiler looks at itself
+            called = torch.compile(model, backend="eager") if compiled else model
+            trained(called, torch.optim.SGD(model.parameters(), lr=0.01), 8)
+        assert rounding.passes == 8
+        ended.append((rounding.grids, *model.state_dict().values()))
+    assert ended[0][0] == ended[1][0]
+    assert all(map(torch.equal, ended[0][1:], ended[1][1:]))
 
 
 def test_a_forward_that_breaks_off_leaves_nothing_behind() -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from netsurgery.attachment.other_optimizers import uncompiled
 from netsurgery.graph.fixed_point import highest
 from netsurgery.graph.grid_choice import Choice
 
@@ -35,6 +36,7 @@ class Forward(TorchFunctionMode):
         """id -> (value, what is read in its place); values are held, so that no other gets their id."""
         self.looked_at: dict[tuple[str, int], Tensor] = {}
 
+    @uncompiled  # its dicts grow with each function: every length would be compiled for
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _FUNCTIONS:
