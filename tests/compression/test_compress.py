@@ -233,11 +233,24 @@ def test_time_that_is_left_when_all_steps_are_spent_is_used(tmp_path: Path, monk
 
     monkeypatch.setattr(Course, "_elapsed_s", property(elapsed_s))
     monkeypatch.setattr(Course, "_terms", lambda _: (60, 0))
-    result = compressed(pictures(), tmp_path / "out", budget="2s", methods="surgery")
+    told: list[Moment] = []
+    result = compressed(pictures(), tmp_path / "out", budget="2s", methods="surgery", progress=told.append)
     added = json.loads((tmp_path / "out" / "state.json").read_text())["added_steps"]
     assert added
     spent = sum(one.trial.steps for one in result.candidates if one.trial)
     assert 60 < spent <= 60 + sum(added)
+    shares = [moment.spent for moment in told]
+    assert shares == sorted(shares)  # though there were more steps than had been planned
+    assert shares[-1] <= spent * 0.01 / 2
+
+
+def test_of_a_budget_of_steps_what_is_told_to_be_spent_rises_to_all_of_it_probes_too(tmp_path: Path) -> None:
+    told: list[Moment] = []
+    compressed(pictures(), tmp_path / "out", progress=told.append, methods="surgery")
+    shares = [moment.spent for moment in told]
+    probing = [moment.spent for moment in told if moment.what.startswith("trying")]
+    assert shares == sorted(shares)
+    assert 0 < probing[-1] < shares[-1] <= 1
 
 
 def test_a_training_that_diverges_at_once_says_nothing_of_how_long_steps_take(
