@@ -127,7 +127,7 @@ def test_an_error_of_the_system_is_a_sentence_that_begins_with_the_path(
         assert _sentence(caught.value) == said
     assert _sentence(OSError(28, "No space left on device")) == "No space left on device."
     assert main(["compress", str(_task(tmp_path)), "--out", str(tmp_path / "x.npy")]) == 1
-    assert capsys.readouterr().err == f"netsurgery: {tmp_path / 'x.npy'} is a file; a search takes a folder.\n"
+    assert capsys.readouterr().err == f"netsurgery: {tmp_path / 'x.npy'} is a file: give the path of a folder.\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")

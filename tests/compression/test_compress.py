@@ -116,6 +116,15 @@ def test_the_page_shows_every_trial(found: tuple[Given, Compression]) -> None:
     assert f"{result.best.size_bytes:,}" in page
 
 
+def test_the_bytes_on_the_page_add_up_to_the_file(found: tuple[Given, Compression]) -> None:
+    _, result = found
+    table = result.report.read_text(encoding="utf-8").partition("Bytes of the file")[2].partition("</table>")[0]
+    cells = re.findall(r"<td>([0-9.,]+)</td></tr>", table)
+    *parts, whole = (float(cell.replace(",", "")) for cell in cells)
+    assert whole == result.best.size_bytes
+    assert sum(parts) == pytest.approx(whole, abs=0.05 * len(parts))
+
+
 def test_a_limit_that_nothing_holds_gives_the_network_back(tmp_path: Path) -> None:
     given = pictures()
     before = {name: value.clone() for name, value in given.model.state_dict().items()}
@@ -690,7 +699,7 @@ def test_a_budget_for_no_trial_is_told(tmp_path: Path) -> None:
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine", encoding="utf-8")
-    with pytest.raises(NotADirectoryError, match="is a file; a search takes a folder"):
+    with pytest.raises(NotADirectoryError, match="is a file: give the path of a folder"):
         compressed(pictures(), tmp_path / "out", budget=60)
 
 
