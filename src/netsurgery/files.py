@@ -51,6 +51,18 @@ def check_target(path: str | Path) -> None:
         raise OSError(errno.EACCES, f"can't be written: {folder} is closed to you", str(path))
 
 
+def made_folder(path: Path) -> Path:
+    """The path of a folder for results, which is made where it doesn't exist. Raises OSError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OSError(errno.ENOTDIR, "is a file: give the path of a folder", str(path)) from error
+    except OSError as error:
+        why = f"can't be made ({os.strerror(error.errno or errno.EIO)}): give a folder that can be written"
+        raise OSError(error.errno, why, str(path)) from None
+    return path
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well and is removed when it doesn't.

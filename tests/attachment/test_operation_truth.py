@@ -709,3 +709,26 @@ def test_what_is_written_over_a_pruned_connection_is_not_its_latent_weight(write
             model.weight[pruned] = 5.0
     assert torch.equal(step(), before)
     assert not bool(model.weight[pruned].any())
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_what_is_attached_saved_or_loaded_in_inference_mode_trains_on_with_the_same_bits(method: Method[Any]) -> None:
+    ended = []
+    for mode in (contextlib.nullcontext, torch.inference_mode):
+        model = new_net()
+        optimizer = sgd(model)
+        with mode():
+            operation = ns.attach(model, optimizer, method)
+        train(model, optimizer, 9)
+        with mode():
+            saved = operation.state_dict()
+        operation.load_state_dict(saved)
+        train(model, optimizer, 5, first=9)
+        with mode():
+            operation.load_state_dict(operation.state_dict())
+        train(model, optimizer, 6, first=14)
+        with mode():
+            operation.finish()
+        train(model, optimizer, 2, first=20)
+        ended.append([parameter.detach().clone() for parameter in model.parameters()])
+    assert all(map(torch.equal, *ended))

@@ -338,6 +338,10 @@ class TestRefusals:
         lambda state: state["round"]["latent"].update({"head.weight": torch.zeros(2)}),
         lambda state: state["round"]["latent"].update({"body.0.weight": torch.full((12, 8), torch.nan)}),
         lambda state: state["round"]["stepped"].append("nobody"),
+        lambda state: state["round"].update(stepped=3),
+        lambda state: state["round"].update(stepped=[["body.0.weight"]]),
+        lambda state: state["round"].update(latent=3),
+        lambda state: state["round"].update(gradients=["head.weight"]),
         lambda state: state.pop("round"),
     ],
 )

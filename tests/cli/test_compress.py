@@ -59,7 +59,7 @@ def test_a_task_is_compressed_and_its_files_are_named(task: str, capsys: pytest.
         (["task.py", "--max-loss", "nan"], "max_loss=nan is not allowed"),
         (["task.py", "--certainty", "nan"], "certainty=nan is not allowed"),
         (["task.py", "--out", ""], "out='' is not allowed"),
-        (["task.py", "--out", "task.py"], "is a file; a search takes a folder"),
+        (["task.py", "--out", "task.py"], "is a file: give the path of a folder"),
     ],
 )
 def test_what_won_t_do_is_refused_in_one_line(

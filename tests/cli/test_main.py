@@ -13,9 +13,10 @@ import pytest
 from rich.console import Console
 
 from netsurgery.cli import info, reproduce, terminal
-from netsurgery.cli.main import main
+from netsurgery.cli.main import _sentence, main
 from netsurgery.experiments.catalogue import REPRODUCIBLE
 from netsurgery.experiments.treatments import SURGERY_THEN_INQ
+from netsurgery.files import replacing
 from netsurgery.methods import ALL_METHODS
 from netsurgery.methods.keep_zeros import KeepZeros
 
@@ -111,3 +112,40 @@ def test_a_terminal_gets_a_bar_and_a_pipe_gets_four_lines() -> None:
     assert "\x1b[" in written[True]
     assert "━" in written[True]
     assert written[False].splitlines() == [f"surgery: {step} of 400 steps" for step in (100, 200, 300, 400)]
+
+
+def test_an_error_of_the_system_is_a_sentence_that_begins_with_the_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.npy").write_bytes(b"")
+    for given, said in (
+        (tmp_path, f"{tmp_path} is a folder: give the path of a file in it."),
+        (tmp_path / ("a" * 300), f"{tmp_path / ('a' * 300)}: File name too long."),
+    ):
+        with pytest.raises(OSError) as caught, replacing(given):  # noqa: PT011
+            pass
+        assert _sentence(caught.value) == said
+    assert _sentence(OSError(28, "No space left on device")) == "No space left on device."
+    assert main(["compress", str(_task(tmp_path)), "--out", str(tmp_path / "x.npy")]) == 1
+    assert capsys.readouterr().err == f"netsurgery: {tmp_path / 'x.npy'} is a file: give the path of a folder.\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+def test_an_output_that_was_closed_before_is_no_error() -> None:
+    command = 'exec "$0" -m netsurgery plan resnet18 >&-'
+    done = subprocess.run(["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def _task(folder: Path) -> Path:
+    """A task that reads, and is never trained."""
+    path = folder / "task.py"
+    path.write_text(
+        "import torch\n"
+        "batches = [(torch.randn(4, 3), torch.randint(2, (4,)))]\n"
+        "def model(): return torch.nn.Linear(3, 2)\n"
+        "def train_loader(): return batches\n"
+        "val_loader = train_loader\n",
+        encoding="utf-8",
+    )
+    return path

@@ -201,6 +201,15 @@ def test_a_given_reference_is_where_the_surgery_starts(digits: Path, tmp_path: P
     assert all(torch.equal(tensor, network[key]) for key, tensor in load_file(reference).items())
 
 
+def test_results_in_the_place_of_a_file_are_refused_before_anything_is_trained(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_bytes(b"mine")
+    assert run("--data", digits, "--density", 0.1, "--out", tmp_path / "out") == 1
+    assert capsys.readouterr().err == f"netsurgery: {tmp_path / 'out'} is a file: give the path of a folder.\n"
+    assert (tmp_path / "out").read_bytes() == b"mine"
+
+
 def test_a_plan_of_ones_own_is_carried_out(digits: Path, tmp_path: Path) -> None:
     plan = tmp_path / "mine.toml"
     Plan.of(ThresholdSurgery(c_rate=1.0, iter_stop=12)).write(plan)

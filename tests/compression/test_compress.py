@@ -116,6 +116,15 @@ def test_the_page_shows_every_trial(found: tuple[Given, Compression]) -> None:
     assert f"{result.best.size_bytes:,}" in page
 
 
+def test_the_bytes_on_the_page_add_up_to_the_file(found: tuple[Given, Compression]) -> None:
+    _, result = found
+    table = result.report.read_text(encoding="utf-8").partition("Bytes of the file")[2].partition("</table>")[0]
+    cells = re.findall(r"<td>([0-9.,]+)</td></tr>", table)
+    *parts, whole = (float(cell.replace(",", "")) for cell in cells)
+    assert whole == result.best.size_bytes
+    assert sum(parts) == pytest.approx(whole, abs=0.05 * len(parts))
+
+
 def test_a_limit_that_nothing_holds_gives_the_network_back(tmp_path: Path) -> None:
     given = pictures()
     before = {name: value.clone() for name, value in given.model.state_dict().items()}
@@ -233,11 +242,24 @@ def test_time_that_is_left_when_all_steps_are_spent_is_used(tmp_path: Path, monk
 
     monkeypatch.setattr(Course, "_elapsed_s", property(elapsed_s))
     monkeypatch.setattr(Course, "_terms", lambda _: (60, 0))
-    result = compressed(pictures(), tmp_path / "out", budget="2s", methods="surgery")
+    told: list[Moment] = []
+    result = compressed(pictures(), tmp_path / "out", budget="2s", methods="surgery", progress=told.append)
     added = json.loads((tmp_path / "out" / "state.json").read_text())["added_steps"]
     assert added
     spent = sum(one.trial.steps for one in result.candidates if one.trial)
     assert 60 < spent <= 60 + sum(added)
+    shares = [moment.spent for moment in told]
+    assert shares == sorted(shares)  # though there were more steps than had been planned
+    assert shares[-1] <= spent * 0.01 / 2
+
+
+def test_of_a_budget_of_steps_what_is_told_to_be_spent_rises_to_all_of_it_probes_too(tmp_path: Path) -> None:
+    told: list[Moment] = []
+    compressed(pictures(), tmp_path / "out", progress=told.append, methods="surgery")
+    shares = [moment.spent for moment in told]
+    probing = [moment.spent for moment in told if moment.what.startswith("trying")]
+    assert shares == sorted(shares)
+    assert 0 < probing[-1] < shares[-1] <= 1
 
 
 def test_a_training_that_diverges_at_once_says_nothing_of_how_long_steps_take(
@@ -677,7 +699,7 @@ def test_a_budget_for_no_trial_is_told(tmp_path: Path) -> None:
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine", encoding="utf-8")
-    with pytest.raises(NotADirectoryError, match="is a file; a search takes a folder"):
+    with pytest.raises(NotADirectoryError, match="is a file: give the path of a folder"):
         compressed(pictures(), tmp_path / "out", budget=60)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
 from pathlib import Path
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 import netsurgery as ns
+from netsurgery.analysis.summary import summary_of
 from netsurgery.methods.expansion import expand
 from netsurgery.methods.expansion_in_place import Place, expand_in_place
+from netsurgery.runtime.session import read_packed
 
 
 def new_net(seed: int = 5) -> nn.Sequential:
@@ -289,6 +292,65 @@ def test_the_state_is_one_weight_and_one_byte_for_each_weight_and_the_scales() -
     state = operation._stages[0].state
     held = [tensor for part in (state.latent, state.codes, state.scales) for tensor in part.values()]
     assert sum(tensor.numel() * tensor.element_size() for tensor in held) == 5 * 300 * 200 + 4 * 200 * 3
+
+
+class Conv1D(nn.Module):
+    """As GPT-2's: a linear layer that holds its weight as (inputs, outputs)."""
+
+    def __init__(self, outputs: int, inputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(inputs, outputs) * 0.1)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addmm(self.bias, x, self.weight)
+
+
+@pytest.mark.parametrize("sharing", [1, 4])
+@pytest.mark.parametrize("transposed", [Conv1D(6, 40), nn.ConvTranspose2d(5, 6, 3, stride=2)], ids=["matrix", "conv"])
+def test_filters_that_lie_along_another_dimension_are_sketched_as_those_along_the_first(
+    transposed: nn.Module, sharing: int
+) -> None:
+    model = copy.deepcopy(transposed)
+    plain = model.weight.detach().transpose(0, 1).flatten(1).clone()
+    rows = nn.Linear(plain.shape[1], len(plain), bias=False)
+    rows.weight.data.copy_(plain)
+    method = ns.Sketching(planes=2, steps=4, sharing=sharing)
+    for one in (model, rows):
+        optimizer = torch.optim.SGD(one.parameters(), lr=0.1, momentum=0.9)
+        operation = ns.attach(one, optimizer, method)
+        for step in range(4):
+            gradient = torch.randn(plain.shape, generator=torch.Generator().manual_seed(step))
+            shape = one.weight.transpose(0, 1).shape if one is model else plain.shape
+            one.weight.grad = gradient.view(shape).transpose(0, 1) if one is model else gradient
+            optimizer.step()
+            if step == 1:
+                operation.load_state_dict(operation.state_dict())
+        operation.finish()
+        form = operation.encoded()["weight"]
+        assert form is not None
+        assert torch.equal(form.decoded(), one.weight)
+    torch.testing.assert_close(model.weight.transpose(0, 1).flatten(1), rows.weight, rtol=1e-5, atol=1e-6)
+
+
+def test_a_matrix_held_as_inputs_by_outputs_packs_as_planes(tmp_path: Path) -> None:
+    model = nn.Sequential(Conv1D(30, 100), nn.ReLU(), nn.Linear(30, 5))
+    operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), ns.Sketching(planes=2, steps=0))
+    operation.finish()
+    ns.pack(model, tmp_path / "a.nsm", example_inputs=torch.randn(3, 100))
+    tensors = {one.shape: one.encoding for one in summary_of(read_packed(tmp_path / "a.nsm")).tensors}
+    assert tensors[30, 100] == "2 binary planes"
+
+
+def test_states_of_before_filters_along_other_dimensions_load_where_there_are_none() -> None:
+    for model, loads in ((nn.Linear(8, 6), True), (Conv1D(6, 6), False)):
+        operation = ns.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), ns.Sketching(steps=3))
+        saved = operation.state_dict()
+        del saved["stages"][0]["filter_dims"]
+        before = model.weight.detach().clone()
+        with contextlib.nullcontext() if loads else pytest.raises(ns.errors.StateError, match="filter_dims"):
+            operation.load_state_dict(saved)
+        assert torch.equal(model.weight, before)
 
 
 def test_weights_that_diverge_while_training_are_named() -> None:

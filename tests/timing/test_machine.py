@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import netsurgery
 from netsurgery.timing import machine as module
 from netsurgery.timing.machine import OtherProcesses, machine, other_processes, peak_resident_bytes, versions
 
@@ -20,6 +22,15 @@ def test_versions_and_machine_name_what_figures_depend_on() -> None:
     assert described["threads"] == "3"
     assert described["processor"]
     assert described["system"]
+
+
+def test_versions_are_what_packages_say_whatever_is_installed_under_which_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "on_the_path.py").write_text("__version__ = '1.2+local'", encoding="ascii")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert versions(["on_the_path"])["on_the_path"] == "1.2+local"
+    assert versions(["netsurgery"])["netsurgery"] == netsurgery.__version__
 
 
 class System:

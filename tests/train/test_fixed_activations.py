@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +298,77 @@ def test_packing_waits_for_the_hooks_to_be_removed(tmp_path: Path) -> None:
     ns.pack(model, tmp_path / "a.nsm", example_inputs=images(2))
 
 
+def test_a_copy_counts_for_nothing_and_is_rounded_until_remove(tmp_path: Path) -> None:
+    model, x = to_powers(network()), images(2)
+    rounding = ns.FixedActivations(model, start=2)
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    shown(averaged, 3)
+    assert rounding.passes == 0
+    shown(model, 3)
+    twin = averaged.module.eval()
+    rounded = twin(x)
+    with pytest.raises(AttachmentError, match="a copy of one whose are"):
+        ns.pack(twin, tmp_path / "a.nsm", example_inputs=x)
+    rounding.remove()
+    assert not torch.equal(twin(x), rounded)
+    ns.pack(twin, tmp_path / "a.nsm", example_inputs=x)
+
+
+def test_a_copy_with_fixed_activations_of_its_own_is_rounded_by_them_alone() -> None:
+    model, x = network(), images(4)
+    first = ns.FixedActivations(model, start=1)
+    shown(model, 2)
+    twin = copy.deepcopy(model)
+    second = ns.FixedActivations(twin, start=1, bits=12)
+    assert torch.equal(twin.eval()(x), _plain(model, x))
+    shown(twin, 2)
+    assert {grid.bits for grid in second.grids.values()} == {12}
+    first.remove()
+    assert not torch.equal(twin.eval()(x), _plain(twin, x))
+
+
+def _plain(model: nn.Module, x: Tensor) -> Tensor:
+    """What a model gives without rounding."""
+    plain = network()
+    plain.load_state_dict(model.state_dict())
+    return plain.eval()(x)  # type: ignore[no-any-return]
+
+
+def test_a_whole_model_is_pickled_only_without_its_hooks() -> None:
+    model = network()
+    rounding = ns.FixedActivations(model, start=1)
+    for one in (model, copy.deepcopy(model)):
+        with pytest.raises(AttachmentError, match=r"state_dict\(\)"):
+            torch.save(one, io.BytesIO())
+    rounding.remove()
+    torch.save(model, io.BytesIO())
+
+
+def test_threads_that_evaluate_at_once_get_what_one_gets() -> None:
+    model, x = network(), images(16)
+    ns.FixedActivations(model, start=1)
+    shown(model, 2)
+    expected = model.eval()(x)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(lambda _: torch.equal(model(x), expected), range(200)))
+
+
+def test_a_model_that_is_compiled_afterwards_trains_as_it_would_have_without_being_compiled_again_and_again() -> None:
+    ended = []
+    for compiled in (False, True):
+        model = network()
+        rounding = ns.FixedActivations(model, start=2)
+        torch.compiler.reset()
+        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The .grad attribute")  # which torch's compiler looks at itself
+            called = torch.compile(model, backend="eager") if compiled else model
+            trained(called, torch.optim.SGD(model.parameters(), lr=0.01), 8)
+        assert rounding.passes == 8
+        ended.append((rounding.grids, *model.state_dict().values()))
+    assert ended[0][0] == ended[1][0]
+    assert all(map(torch.equal, ended[0][1:], ended[1][1:]))
+
+
 def test_a_forward_that_breaks_off_leaves_nothing_behind() -> None:
     model = network()
     rounding = ns.FixedActivations(model, start=1)
@@ -347,9 +420,24 @@ def test_states_of_others_are_refused_and_change_nothing() -> None:
         ({"grids": 1}, "damaged"),
         ({"seen": {"a": {"largest": 1, "negative": True, "sample": None}}}, "damaged"),
         ({"more": 1}, "'more'"),
+        ({"passes": -1}, "damaged"),
+        ({"passes": None}, "damaged"),
+        ({"bits": torch.zeros(2)}, "and .* is set"),
+        *[
+            (
+                {"seen": {"first.weight": {"largest": 1.0, "negative": True, "sample": torch.zeros(1), **wrong}}},
+                "damaged",
+            )
+            for wrong in ({"sample": torch.zeros(())}, {"sample": "a"}, {"negative": torch.zeros(2)}, {"largest": None})
+        ],
+        ({"seen": {"first.weight": torch.zeros(2)}}, "damaged"),
+        ({"grids": {"a": {"exponent": -3, "signed": True}}}, "is of a, which this model lacks"),
+        ({"grids": {"a": {"exponent": 300, "signed": True}}}, "damaged"),
     ]:
         with pytest.raises(StateError, match=match):
             rounding.load_state_dict({**saved, **change})
+    with pytest.raises(StateError, match=r"FixedActivations\.state_dict"):
+        rounding.load_state_dict(None)  # type: ignore[arg-type]
     assert rounding.grids == before
 
 

@@ -139,6 +139,7 @@ def test_what_is_no_scheduler_is_refused() -> None:
 def test_a_state_of_something_else_is_refused() -> None:
     restarts = ns.Restarts(SCHEDULERS["cosine"]()[1], (1,))
     good = restarts.state_dict()
-    for wrong in ({}, {**good, "steps": "3"}, {**good, "first_rates": []}):
-        with pytest.raises(ns.errors.StateError, match="saved state of the restarts"):
+    kinds = [{**good, name: kind} for name in ("scheduler", "first_rates", "first_state") for kind in (None, 3, [1])]
+    for wrong in ({}, {**good, "steps": "3"}, {**good, "first_rates": []}, None, good["scheduler"], *kinds):
+        with pytest.raises(ns.errors.StateError, match=r"saved state of the restarts.*Load what Restarts\.state_dict"):
             restarts.load_state_dict(wrong)

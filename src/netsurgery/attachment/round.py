@@ -17,7 +17,7 @@ from torch import Tensor
 from netsurgery.attachment.share import Share
 from netsurgery.methods.base import tensors_of
 from netsurgery.methods.exchange import remember
-from netsurgery.methods.saved_state import check_keys, check_tensor
+from netsurgery.methods.saved_state import check_keys, check_tensor, misfit
 
 _KEYS = {"stepped", "latent", "gradients"}
 
@@ -121,9 +121,13 @@ class Round:
         """Raise StateError if `saved` is not what `save` gave for these tensors."""
         check_keys(saved, _KEYS, "'round' of the saved state")
         tensors = {name: tensor for share in self._shares for name, tensor in share.tensors.items()}
-        names = {"stepped": dict.fromkeys(saved["stepped"]), "latent": saved["latent"], "gradients": saved["gradients"]}
+        stepped = saved["stepped"]
+        if not isinstance(stepped, list) or not all(isinstance(name, str) for name in stepped):
+            raise misfit(repr(stepped), "stepped", "a list of names of parameters")
+        names = {"stepped": dict.fromkeys(stepped), "latent": saved["latent"], "gradients": saved["gradients"]}
         for key, found in names.items():
-            check_keys(found, tensors.keys() & set(found), f"{key!r} of the saved state")
+            own = tensors.keys() & set(found) if isinstance(found, Mapping) else set()
+            check_keys(found, own, f"{key!r} of the saved state")
         for key in ("latent", "gradients"):
             for name, tensor in saved[key].items():
                 if tensor is not None or key == "latent":

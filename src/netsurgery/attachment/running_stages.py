@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, overload
@@ -28,6 +29,14 @@ from netsurgery.methods.soundness import check_finite
 from netsurgery.methods.state import of_all_parts, report
 from netsurgery.plan import Plan
 from netsurgery.stage import Stage
+
+
+@contextmanager
+def _ordinary_tensors() -> Iterator[None]:
+    """Without gradients, but not in torch.inference_mode: nobody could change its tensors in a step outside of it."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
 
 _STAGE_SEEDS = 65_537  # so that stages of neighbouring seeds draw differently
 
@@ -146,11 +155,12 @@ class RunningStages(Sequence[RunningStage]):
         before = [(tensor, tensor.detach().clone()) for tensor in first]
         states = []
         try:
-            for running in new:
-                state = running.method.init(running.parts, running.seed)
-                running.method.update(state, running.parts, 0)
-                exchange.hide(running.method, state, running.parts)
-                states.append(state)
+            with _ordinary_tensors():
+                for running in new:
+                    state = running.method.init(running.parts, running.seed)
+                    running.method.update(state, running.parts, 0)
+                    exchange.hide(running.method, state, running.parts)
+                    states.append(state)
         except BaseException:
             for tensor, values in reversed(before):
                 tensor.copy_(values)
@@ -187,15 +197,17 @@ class RunningStages(Sequence[RunningStage]):
 
     def settle(self) -> None:
         """Make every declared set final."""
-        for running in self.begun:
-            exchange.settle(running.method, running.state, running.parts)
+        with _ordinary_tensors():
+            for running in self.begun:
+                exchange.settle(running.method, running.state, running.parts)
 
     def save(self) -> list[dict[str, Any] | None]:
         """The state of each stage, None of those that haven't begun."""
-        return [
-            None if running.state is None else exchange.save(running.method, running.state, running.parts)
-            for running in self._stages
-        ]
+        with _ordinary_tensors():
+            return [
+                None if running.state is None else exchange.save(running.method, running.state, running.parts)
+                for running in self._stages
+            ]
 
     def load(self, saved: Sequence[Any], step: int) -> None:
         """What `save` gave after `step` steps. Raises StateError if it doesn't fit, and nothing is changed then."""
@@ -209,8 +221,9 @@ class RunningStages(Sequence[RunningStage]):
                 )
             if state is not None:
                 exchange.check(running.method, running.parts, state)
-        for running, state in pairs:
-            running.state = None if state is None else exchange.load(running.method, running.parts, state)
+        with _ordinary_tensors():
+            for running, state in pairs:
+                running.state = None if state is None else exchange.load(running.method, running.parts, state)
 
     def rows(self) -> list[TensorReport]:
         """One row per tensor; that of the latest stage on it, with the prunes and splices of all."""

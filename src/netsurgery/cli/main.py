@@ -30,12 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         parsed.run(parsed)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where it was closed before we began
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it flushes at its end
         return UNREAD
     except (NetsurgeryError, OSError) as error:
-        print(f"netsurgery: {error}", file=sys.stderr)
+        print(f"netsurgery: {_sentence(error)}", file=sys.stderr)
         return 1
     except MemoryError as error:
         print(f"netsurgery: out of memory{f': {error}' if str(error) else ''}.", file=sys.stderr)
@@ -50,6 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"netsurgery: this command needs {missing}: pip install 'netsurgery[torch]'", file=sys.stderr)
         return 1
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says; of the system's, the path first, and no number."""
+    if isinstance(error, NetsurgeryError) or not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    said = error.strerror if error.strerror.endswith(".") else f"{error.strerror}."
+    if not isinstance(error.filename, str | bytes):
+        return said
+    goes_on = said[0].islower()  # of the sentences in files.py
+    return f"{os.fsdecode(error.filename)}{'' if goes_on else ':'} {said}"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from netsurgery.errors import MissingExtraError
 from netsurgery.experiments.reproduction import Reproduction
 from netsurgery.experiments.results_folder import ResultsFolder
 from netsurgery.experiments.seed_work import SeedWork
-from netsurgery.files import remove_left_behind
+from netsurgery.files import made_folder, remove_left_behind
 from netsurgery.records.record import Run
 from netsurgery.train.thread_choice import quickest_threads
 
@@ -37,7 +37,7 @@ def carry_out(reproduction: Reproduction, folder: Path, threads: int | None, res
         require_count("threads", threads)
         torch.set_num_threads(threads)
     if processes.first:
-        folder.mkdir(parents=True, exist_ok=True)  # whatever stops us from writing there had better do it now
+        made_folder(folder)  # whatever stops us from writing there had better do it now
         remove_left_behind(folder)
     if find_spec("matplotlib") is None:
         raise MissingExtraError("The report's pictures need matplotlib: pip install 'netsurgery[report]'.")

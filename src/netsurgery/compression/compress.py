@@ -25,13 +25,13 @@ from netsurgery.compression.calls import Loss
 from netsurgery.compression.candidate import Objective
 from netsurgery.compression.course import Course
 from netsurgery.compression.feed import generators_of, random_state, require_loader, restore_random_state
-from netsurgery.compression.folder import SearchFolder, made_folder
+from netsurgery.compression.folder import SearchFolder
 from netsurgery.compression.rates import OptimizerFactory
 from netsurgery.compression.result import Compression, Progress
 from netsurgery.compression.score import Rule
 from netsurgery.compression.teaching import PRECISIONS, Precision
 from netsurgery.compression.workshop import Evaluate, Workshop
-from netsurgery.files import alone_in
+from netsurgery.files import alone_in, made_folder
 from netsurgery.graph.from_torch import exported_once
 from netsurgery.layers.candidates import survey
 from netsurgery.timing.machine import versions

@@ -242,10 +242,9 @@ class Course:
     def _made(self, number: int, trial: Trial, candidates: list[Candidate]) -> Candidate:
         so_far = best(candidates, self._objective)
         spent = self._spent(candidates)
-        total = max(int(self._state["steps"]) + sum(self._state["added_steps"]), 1)
 
         def advance(step: int) -> None:
-            self._progress(Moment(trial.words, step, trial.steps, min(1.0, (spent + step) / total), so_far))
+            self._progress(Moment(trial.words, step, trial.steps, self._share(spent + step), so_far))
             if self._budget.unit == "seconds" and self._elapsed_s > self._budget.amount * _OVER:
                 raise _OutOfTimeError
             if self._pressed():  # and Python or what it ran then made nothing of it
@@ -295,7 +294,17 @@ class Course:
     def _tell(self, what: str, step: int, steps: int) -> None:
         candidates = self._state["candidates"]
         known = best([Candidate.from_dict(one) for one in candidates], self._objective) if candidates else None
-        self._progress(Moment(what, step, steps, 0.0, known))
+        self._progress(Moment(what, step, steps, self._share(0), known))
+
+    def _share(self, trials: int) -> float:
+        """Share of the budget that is spent: of time what has passed, of steps those of probes and `trials` of trials.
+
+        Not of the steps that the time was planned for: more are added where it allows them, and a share would fall.
+        """
+        if self._budget.unit == "seconds":
+            return min(1.0, self._elapsed_s / self._budget.amount)
+        probes = sum(one["steps"] for one in self._state.get("probes", []))
+        return min(1.0, (probes + trials) / self._budget.steps(self._batches)) if probes + trials else 0.0
 
 
 def _loss(probe: dict[str, Any]) -> float:

@@ -6,10 +6,8 @@ Each file is written under a temporary name and renamed, so that whatever ends t
 from __future__ import annotations
 
 import copy
-import errno
 import io
 import json
-import os
 import pickle
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
@@ -20,7 +18,7 @@ from torch import Tensor
 
 from netsurgery.attachment.digests import digest
 from netsurgery.errors import DataError
-from netsurgery.files import remove_left_behind, write_verified
+from netsurgery.files import made_folder, remove_left_behind, write_verified
 from netsurgery.train.checkpoint import Checkpoint
 
 Weights = Mapping[str, Tensor]
@@ -166,18 +164,6 @@ def _is_plain(value: Any) -> bool:
     except Exception:  # of whatever there is in a user's state
         return False
     return True
-
-
-def made_folder(path: Path) -> Path:
-    """The path of a search's folder, which is made where it doesn't exist. Raises OSError."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise OSError(errno.ENOTDIR, "is a file; a search takes a folder", str(path)) from error
-    except OSError as error:
-        why = f"can't be made ({os.strerror(error.errno or errno.EIO)}); give a folder that can be written"
-        raise OSError(error.errno, why, str(path)) from None
-    return path
 
 
 def _require_free(path: Path, own: Set[Path]) -> None:

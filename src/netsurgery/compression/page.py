@@ -155,10 +155,13 @@ def _bytes(path: Path) -> str:
         for one in summary.tensors
         if one.bits
     ]
-    structure = (("structure", "", "", f"{summary.structure_bits / 8:,.1f}"), False)
-    return _table(
-        ("part", "form", "kept", "bytes"), [*rows, structure, (("whole file", "", "", f"{summary.size_bytes:,}"), True)]
-    )
+    ends = summary.size_bytes - (summary.structure_bits + sum(one.bits for one in summary.tensors)) / 8
+    rest = [
+        (("structure", "", "", f"{summary.structure_bits / 8:,.1f}"), False),
+        (("header, end", "", "", f"{ends:,.1f}"), False),
+        (("whole file", "", "", f"{summary.size_bytes:,}"), True),
+    ]
+    return _table(("part", "form", "kept", "bytes"), [*rows, *rest])
 
 
 def _origin(result: Compression, state: Mapping[str, Any]) -> str:

@@ -41,8 +41,8 @@ def _powers(form: Any) -> Weights | None:
 
 def _planes(form: Any) -> Weights | None:
     codes, scales = _array(form.codes), _array(form.scales)
-    if codes.ndim < 2:
-        return None  # one row: planes are of the rows of a matrix
+    if codes.ndim < 2 or form.filter_dim:
+        return None  # planes are of the rows of a matrix; those of columns are told from values, once it is transposed
     rows = scales.repeat(form.sharing, axis=0)[: len(codes)]
     signs = np.stack([codes >> plane & 1 for plane in range(scales.shape[1])]).astype(np.uint8)
     return Planes(np.ascontiguousarray(rows, np.float32), signs)

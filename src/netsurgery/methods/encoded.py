@@ -73,22 +73,24 @@ class EncodedPlanes:
     """Weights that are sums of binary planes, each times a scale.
 
     scales: float32 (groups, m), of m planes, falling and >= 0. codes: uint8 of the parameter's shape, bit j is 1 where
-    plane j is +1. sharing: how many neighbouring filters, along the first dimension, make a group; the last one of a
-    parameter may have fewer. dtype: the parameter's; sums are float32, and rounded to it.
+    plane j is +1. sharing: how many neighbouring filters make a group; the last one of a parameter may have fewer.
+    dtype: the parameter's; sums are float32, and rounded to it. filter_dim: the dimension along which filters lie.
     """
 
     scales: Tensor
     codes: Tensor
     sharing: int
     dtype: torch.dtype
+    filter_dim: int = 0
 
     kind: ClassVar[str] = "planes"
 
     def decoded(self) -> Tensor:
         """The parameter's values: its shape, type and device."""
-        rows = self.codes.reshape(len(self.codes), -1)
+        codes = self.codes.movedim(self.filter_dim, 0)
+        rows = codes.reshape(len(codes), -1)
         scales = self.scales.repeat_interleave(self.sharing, dim=0)[: len(rows)]
-        return sum_of_planes(scales, rows).view(self.codes.shape).to(self.dtype)
+        return sum_of_planes(scales, rows).view(codes.shape).movedim(0, self.filter_dim).to(self.dtype)
 
 
 Encoded = EncodedSparse | EncodedPowers | EncodedPlanes

@@ -103,6 +103,7 @@ def save(method: Method[Any], state: State, layers: Sequence[Layer]) -> dict[str
 def check(method: Method[Any], layers: Sequence[Layer], saved: Mapping[str, Any]) -> None:
     """Raise StateError if `saved` belongs to other layers, shapes or settings, or is damaged."""
     declared = dict(fields.kinds(method.state_type))
+    saved = fields.completed(method.state_type, saved)  # type: ignore[assignment]  # a mapping stays one
     check_keys(saved, {_WEIGHTS, *declared}, "A stage of the saved state")
     check_keys(saved[_WEIGHTS], {name for name, _ in tensors_of(layers)}, f"{_WEIGHTS!r} of the saved state")
     for layer in layers:
@@ -115,7 +116,8 @@ def check(method: Method[Any], layers: Sequence[Layer], saved: Mapping[str, Any]
 
 def load(method: Method[Any], layers: Sequence[Layer], saved: Mapping[str, Any]) -> State:
     """The state that `save` described, once `check` accepted it; the parameters become effective."""
-    state: State = fields.load(method.state_type, saved, Place(method, layers))
+    complete: Any = fields.completed(method.state_type, saved)
+    state: State = fields.load(method.state_type, complete, Place(method, layers))
     for layer in layers:
         for name, tensor in layer.tensors.items():
             tensor.copy_(part_of(saved[_WEIGHTS][name], layer.shards.get(name), _every(tensor), tensor))

@@ -83,6 +83,11 @@ def per_layer_number() -> Any:
     return _field(_Numbers(float, of_layers=True), dict)
 
 
+def filter_dims() -> Any:
+    """Names of the parameters whose filters don't lie along the first dimension -> the one along which they lie."""
+    return _field(_FilterDims(), dict)
+
+
 def number(default: int | None = None) -> Any:
     """A whole number >= 1."""
     return _field(_Number(), None if default is None else lambda: default)
@@ -130,6 +135,13 @@ def check(record: type[Any], saved: object, what: str, place: Place) -> None:
 def load(record: type[RecordT], saved: Mapping[str, Any], place: Place) -> RecordT:
     """The record that was saved, on the devices of the parameters, once `check` accepted it."""
     return record(**{name: kind.load(saved[name], place) for name, kind in kinds(record)})
+
+
+def completed(record: type[Any], saved: object) -> object:
+    """What was saved, with no dimensions where it is of before they were held: all filters lay along the first then."""
+    if not isinstance(saved, Mapping):
+        return saved
+    return {**{name: {} for name, kind in kinds(record) if isinstance(kind, _FilterDims)}, **saved}
 
 
 def free(record: Any) -> None:
@@ -272,6 +284,27 @@ class _Number(Kind):
 
     def load(self, found: int, place: Place) -> int:
         return found
+
+
+@final
+@dataclass(frozen=True)
+class _FilterDims(Kind):
+    """Follows from the layers; in a file it says what else was saved for them means."""
+
+    def save(self, value: dict[str, int], place: Place) -> dict[str, int]:
+        return dict(value)
+
+    def check(self, found: Any, field: str, place: Place) -> None:
+        expected = self.of(place.layers)
+        if not isinstance(found, Mapping) or dict(found) != expected:
+            raise misfit(repr(found), field, repr(expected))
+
+    def load(self, found: Any, place: Place) -> dict[str, int]:
+        return self.of(place.layers)
+
+    @staticmethod
+    def of(layers: Sequence[Layer]) -> dict[str, int]:
+        return {name: dim for layer in layers for name in layer.tensors if (dim := layer.filter_dim(name))}
 
 
 @final

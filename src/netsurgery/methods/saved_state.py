@@ -11,14 +11,14 @@ from netsurgery.errors import StateError
 _ADVICE = "Load the state of an operation on the same model with the same plan."
 
 
-def check_keys(saved: object, expected: set[str], what: str) -> None:
-    """Raise StateError unless `saved` is a mapping with exactly the expected keys."""
+def check_keys(saved: object, expected: set[str], what: str, whose: str = "Operation", advice: str = _ADVICE) -> None:
+    """Raise StateError unless `saved` is a mapping with exactly the expected keys. whose: the class that it is of."""
     if not isinstance(saved, Mapping):
-        raise StateError(f"{what} is a {type(saved).__name__}. Load what Operation.state_dict() returned.")
+        raise StateError(f"{what} is a {type(saved).__name__}. Load what {whose}.state_dict() returned.")
     missing, foreign = sorted(expected - set(saved)), sorted(map(str, set(saved) - expected))
     if missing or foreign:
         parts = [f"lacks {missing[:4]}"] * bool(missing) + [f"holds {foreign[:4]} that don't belong"] * bool(foreign)
-        raise StateError(f"{what} {' and '.join(parts)}. {_ADVICE}")
+        raise StateError(f"{what} {' and '.join(parts)}. {advice}")
 
 
 def check_tensor(found: object, field: str, name: str | None, like: Tensor) -> None:

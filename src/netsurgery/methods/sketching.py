@@ -23,7 +23,7 @@ from netsurgery.methods.encoded import EncodedPlanes
 from netsurgery.methods.exchange import remember
 from netsurgery.methods.expansion import MOST_PLANES, expand, sum_of_planes
 from netsurgery.methods.expansion_in_place import Place, adopt_in_place, expand_in_place, fits, sum_in_place
-from netsurgery.methods.fields import Home, number, per_parameter
+from netsurgery.methods.fields import Home, filter_dims, number, per_parameter
 from netsurgery.methods.readings import numbers, reads_at_once
 from netsurgery.methods.shards import Along, Extents, Shard, shape_of
 from netsurgery.methods.state import State, no_counts, of_all_parts
@@ -34,7 +34,7 @@ _BLOCK = 1 << 17  # weights that are sketched at a time: with the planes of it t
 
 
 def _scales(home: Home) -> Extents:
-    return [Along(0, per=home.method.sharing), home.method.planes]
+    return [Along(home.filter_dim, per=home.method.sharing), home.method.planes]
 
 
 @dataclass
@@ -50,6 +50,8 @@ class SketchState(State):
     """Parameter name -> uint8 tensor of its shape: bit j is 1 where plane j is +1."""
     sharing: int = number(1)
     """How many neighbouring filters share their scales."""
+    filter_dims: dict[str, int] = filter_dims()
+    """Parameter name -> the dimension along which its filters lie, where that isn't the first."""
 
     def own(self, name: str) -> None:
         return None
@@ -82,12 +84,14 @@ class SketchState(State):
 
     def blocks(self, name: str, tensor: Tensor, most: int = _BLOCK) -> Iterator[_Block]:
         """Filters of `most` weights together, about, in the order of memory inside of a filter."""
-        order = (0, *sorted(range(1, tensor.dim()), key=tensor.stride, reverse=True))
+        along = self.filter_dims.get(name, 0)
+        others = (dim for dim in range(tensor.dim()) if dim != along)
+        order = (along, *sorted(others, key=tensor.stride, reverse=True))
         weight, codes, scales = tensor.permute(order), self.codes[name].permute(order), self.scales[name]
         latent = self.latent[name].permute(order) if self.latent else weight
-        whole = len(tensor) - len(tensor) % self.sharing
-        count = max(1, most * len(tensor) // (max(1, tensor.numel()) * self.sharing)) * self.sharing
-        cuts = sorted({*range(0, whole, count), whole, len(tensor)})
+        whole = len(weight) - len(weight) % self.sharing
+        count = max(1, most * len(weight) // (max(1, weight.numel()) * self.sharing)) * self.sharing
+        cuts = sorted({*range(0, whole, count), whole, len(weight)})
         for start, stop in pairwise(cuts):
             rows = slice(start, stop)
             groups = slice(start // self.sharing, math.ceil(stop / self.sharing))
@@ -100,9 +104,10 @@ class Sketching(Method[SketchState]):
     """Each filter becomes a sum of a few binary planes times their scales, and is trained as that.
 
     Use it where a network has to stay dense but small: m planes take m bits for a weight, need no multiplication for
-    it, and pack as they are (`ns.pack`). A filter is what makes one output: a row of the weight, flattened. Two planes
-    or three lose little; one plane is a binary network and wants a long training. Where most connections can go,
-    Surgery makes smaller files.
+    it, and pack as they are (`ns.pack`). A filter is what makes one output: a row of the weight, flattened, or a
+    column of one that is held as (inputs, outputs), as GPT-2's are; of transposed convolutions in groups, what one
+    input makes. Two planes or three lose little; one plane is a binary network and wants a long training. Where most
+    connections can go, Surgery makes smaller files.
 
     planes: m, 1 .. 8. refined: solve all scales again with each plane (the paper's refined approximation), which costs
         some time and always fits better; otherwise its direct one.
@@ -154,7 +159,7 @@ class Sketching(Method[SketchState]):
 
     def check_parts(self, layers: Sequence[Layer]) -> None:
         torn = {
-            name: int(name in layer.shards and self._is_torn(layer.shards[name]))
+            name: int(name in layer.shards and self._is_torn(layer.shards[name], layer.filter_dim(name)))
             for layer in layers
             for name in layer.tensors
         }
@@ -162,13 +167,14 @@ class Sketching(Method[SketchState]):
         if names:
             raise AttachmentError(
                 f"{self.name!r} sketches whole filters, and processes hold parts of those of {', '.join(names[:3])}"
-                f"{' and others' if len(names) > 3 else ''} (sharing={self.sharing}). Divide these weights along their "
-                "first dimension, between groups of filters that share scales (fully_shard does with sharing=1, "
-                "ColwiseParallel does), or leave their layers out with Stage(skip=...)."
+                f"{' and others' if len(names) > 3 else ''} (sharing={self.sharing}). Divide these weights along the "
+                "dimension of their outputs (the first, but for transposed ones), between groups of filters that share "
+                "scales (of the first, fully_shard does with sharing=1, and ColwiseParallel does), or leave their "
+                "layers out with Stage(skip=...)."
             )
 
-    def _is_torn(self, shard: Shard) -> bool:
-        return any(dim for dim, _ in shard.cuts) or bool(shard.offset[0] % self.sharing)
+    def _is_torn(self, shard: Shard, along: int) -> bool:
+        return any(dim != along for dim, _ in shard.cuts) or bool(shard.offset[along] % self.sharing)
 
     def init(self, layers: Sequence[Layer], seed: int) -> SketchState:
         tensors = dict(tensors_of(layers))
@@ -177,11 +183,15 @@ class Sketching(Method[SketchState]):
             pruned=no_counts(layers),
             spliced=no_counts(layers),
             scales={
-                name: tensor.new_zeros(shape_of(_scales(Home(self, tensor, 0)), tensor.shape), dtype=torch.float32)
-                for name, tensor in tensors.items()
+                name: tensor.new_zeros(
+                    shape_of(_scales(Home(self, tensor, layer.filter_dim(name))), tensor.shape), dtype=torch.float32
+                )
+                for layer in layers
+                for name, tensor in layer.tensors.items()
             },
             codes={name: torch.zeros_like(tensor, dtype=torch.uint8) for name, tensor in tensors.items()},
             sharing=self.sharing,
+            filter_dims={name: dim for layer in layers for name in layer.tensors if (dim := layer.filter_dim(name))},
         )
 
     def update(self, state: SketchState, layers: Sequence[Layer], step: int) -> None:
@@ -206,7 +216,8 @@ class Sketching(Method[SketchState]):
             block.weight.copy_(block.sum())
 
     def encode(self, state: SketchState, name: str, tensor: Tensor) -> EncodedPlanes:
-        return EncodedPlanes(state.scales[name].clone(), state.codes[name].clone(), self.sharing, tensor.dtype)
+        along = state.filter_dims.get(name, 0)
+        return EncodedPlanes(state.scales[name].clone(), state.codes[name].clone(), self.sharing, tensor.dtype, along)
 
     def _sketch(self, state: SketchState, tensors: Iterable[tuple[str, Tensor]], looks: bool) -> None:
         """What the parameters hold becomes latent; new planes for it, and their sum in its place.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 
 _SHORTEST_S = 0.5  # the system counts in hundredths of a second
@@ -20,8 +20,14 @@ _IDLE = (3, 4)
 
 
 def versions(packages: Sequence[str] = ("netsurgery", "torch", "numpy")) -> dict[str, str]:
-    """Versions that a figure may depend on: Python's, and those of installed packages."""
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    """Versions that a figure may depend on: Python's, and those of packages, as they say themselves.
+
+    Not by what is installed: a source folder on the path isn't, and onnxruntime-gpu is installed under another name.
+    """
+    return {
+        "python": platform.python_version(),
+        **{name: str(getattr(import_module(name), "__version__", "unknown")) for name in packages},
+    }
 
 
 def machine(threads: int, device: str = "cpu") -> dict[str, str]:

@@ -10,8 +10,9 @@ packed network. Outputs of layers are sums there, which keep 16 bits or more: th
 from __future__ import annotations
 
 import inspect
+import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -24,7 +25,7 @@ from netsurgery.attachment.copies import is_part_of_a_copied_module
 from netsurgery.attachment.other_optimizers import uncompiled
 from netsurgery.checks import require, require_count
 from netsurgery.errors import AttachmentError, LayerNotFoundError, NonFiniteWeightsError, StateError
-from netsurgery.graph.grid_choice import FEWEST_BITS, MOST_BITS, Choice, least_error
+from netsurgery.graph.grid_choice import FARTHEST_UNIT, FEWEST_BITS, MOST_BITS, Choice, least_error
 from netsurgery.methods.saved_state import check_keys
 from netsurgery.train.rounded_forward import Forward, Seen, rounded
 
@@ -45,11 +46,15 @@ class FixedActivations:
     model: any module, not compiled yet; layers that are called, and functions of torch that are given its weights.
     bits: 8 .. 12 of each rounded value, its sign included. More than 8 only where layers have few connections: pack
         refuses sums that 24 bits don't hold.
-    start: forward passes in training mode before the first that rounds, >= 1. Grids are chosen on the last 16 of them,
-        one for each layer, with the least squared error, and stay.
+    start: forward passes in training mode before the first that rounds, >= 1: where gradients of several batches make
+        one step, that many for each step. Grids are chosen on the last 16 of them, one for each layer, with the least
+        squared error, and stay.
     skip: patterns of the layers whose inputs stay as they are, such as ("conv1", "head.*").
 
     grids: name of the weight of each layer -> the grid of what it reads; empty before `start`. `pack` takes them.
+
+    A copy of the model, such as a moving average, is rounded to the same grids until `remove`, and what it is shown in
+    training mode counts for nothing. To train it on, give it fixed activations of its own, and load the state there.
 
     In distributed training process 0 says the grids, so each process has to train on as many batches. Under fully_shard
     only inputs of layers that are called as modules are rounded; tensor parallel layers are refused. What is read
@@ -92,7 +97,8 @@ class FixedActivations:
         """Forward passes in training mode so far."""
         self.grids: dict[str, Choice] = {}
         self._seen: dict[str, Seen] = {}
-        self._forward: Forward | None = None
+        self._of_thread = threading.local()
+        self._removed = False
         layers = {name: module for name, module in model.named_modules() if isinstance(module, _LAYERS)}
         chosen = {name: module for name, module in layers.items() if not any(fnmatchcase(name, one) for one in skip)}
         unmatched = [one for one in skip if not any(fnmatchcase(name, one) for name in layers)]
@@ -104,19 +110,24 @@ class FixedActivations:
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         skipped = {id(module.weight) for name, module in layers.items() if name not in chosen}
         self._names = {one: name for one, name in names.items() if one not in skipped}
+        called = {  # or computed from others
+            layer: names.get(id(module.weight), f"{layer}.weight".removeprefix(".")) for layer, module in chosen.items()
+        }
+        self._known = {*self._names.values(), *called.values()}
+        _remove_copied_hooks(model)
         self._handles = [
-            model.register_forward_pre_hook(uncompiled(self._begin), prepend=True),
-            model.register_forward_hook(uncompiled(self._end), always_call=True),
+            model.register_forward_pre_hook(_Hook(self, self._begin), prepend=True),
+            model.register_forward_hook(_Hook(self, self._end), always_call=True),
         ]
         for layer, module in chosen.items():
-            name = names.get(id(module.weight), f"{layer}.weight".removeprefix("."))  # or computed from others
-            hook = uncompiled(partial(_rounded_input, weakref.proxy(self), name))
+            hook = _Hook(self, partial(self._round_input, called[layer]))
             self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
         _attached.add(self)
 
     def remove(self) -> None:
-        """Round no more; `grids` stay. May be called again."""
+        """Round no more, in copies of the model neither; `grids` stay. May be called again."""
         self._end()
+        self._removed = True
         for handle in self._handles:
             handle.remove()
         _attached.discard(self)
@@ -140,22 +151,36 @@ class FixedActivations:
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Resume on the same model with the same settings. Raises StateError if `saved` is of others, or damaged."""
-        check_keys(saved, set(self.state_dict()), "The saved state of fixed activations")
+        advice = "Load the state of fixed activations of the same model with the same settings."
+        known = set(self.state_dict())
+        check_keys(saved, known, "The saved state of fixed activations", "FixedActivations", advice)
         ours = {"version": _VERSION, "bits": self.bits, "start": self.start}
         theirs = {name: saved[name] for name in ours}
-        if theirs != ours:
+        if any(type(theirs[name]) is not int or theirs[name] != one for name, one in ours.items()):
             raise StateError(f"The saved state of fixed activations is of {theirs}, and {ours} is set. Set the same.")
         try:
             grids = {
                 str(name): Choice(int(grid["exponent"]), self.bits, bool(grid["signed"]))
                 for name, grid in saved["grids"].items()
             }
-            seen = {str(name): Seen.loaded(one) for name, one in saved["seen"].items()}
-            passes = int(saved["passes"])
+            seen = {str(name): Seen.loaded(dict(one)) for name, one in saved["seen"].items()}
+            passes = saved["passes"]
+            if (
+                type(passes) is not int
+                or passes < 0
+                or any(abs(grid.exponent) > FARTHEST_UNIT for grid in grids.values())
+            ):
+                raise ValueError("numbers lie outside of their range")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StateError(
                 f"The saved state of fixed activations is damaged: {error}. Load what state_dict() returned."
             ) from error
+        foreign = sorted({*grids, *seen} - self._known)
+        if foreign:
+            raise StateError(
+                f"The saved state of fixed activations is of {', '.join(foreign[:3])}"
+                f"{' and others' if len(foreign) > 3 else ''}, which this model lacks or skip leaves out. {advice}"
+            )
         self.passes, self.grids, self._seen = passes, grids, seen
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FixedActivations:
@@ -172,13 +197,23 @@ class FixedActivations:
             "hooks."
         )
 
+    @property
+    def _forward(self) -> Forward | None:
+        """What this thread computes of the model now."""
+        return getattr(self._of_thread, "forward", None)
+
+    @_forward.setter
+    def _forward(self, forward: Forward | None) -> None:
+        self._of_thread.forward = forward
+
     def _begin(self, module: nn.Module, *_: object) -> None:
         self._end()  # of a forward that something broke off
-        if module.training:
+        trains = module.training and (module is self._model or getattr(module, "_is_replica", False))  # of DataParallel
+        if trains:
             if self.passes == self.start and not self.grids:
                 self._choose()
             self.passes += 1
-        looks = module.training and self.start - OBSERVED < self.passes <= self.start
+        looks = trains and self.start - OBSERVED < self.passes <= self.start
         if looks or self.grids:
             self._forward = Forward(self._read, self._names, looks)
             self._forward.__enter__()
@@ -222,6 +257,32 @@ class FixedActivations:
             forward.rounded[id(x)], forward.rounded[id(found)] = (x, found), (found, found)
         return forward.rounded[id(x)][1]
 
+    def _round_input(self, name: str, _: nn.Module, args: Any, kwargs: Any) -> Any:
+        """A layer's arguments with a rounded input."""
+        if args:
+            return (self._read(name, args[0]), *args[1:]), kwargs
+        return args, {**kwargs, "input": self._read(name, kwargs["input"])}
+
+
+class _Hook:
+    """A hook of fixed activations: compilers don't trace it, copies of a model share it, and no file holds it."""
+
+    def __init__(self, owner: FixedActivations, call: Callable[..., Any]) -> None:
+        self.owner = owner
+        self._call = uncompiled(call)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return None if self.owner._removed else self._call(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Hook:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise AttachmentError(
+            "A model whose activations FixedActivations rounds can't be pickled, nor a copy of it: hooks are of this "
+            "process. Save its state_dict() and that of the fixed activations, or remove() them first."
+        )
+
 
 def _refuse_parallel(layers: Mapping[str, nn.Module]) -> None:
     """Raise AttachmentError for layers of which processes compute parts: what they read may be spread, too."""
@@ -236,10 +297,11 @@ def _refuse_parallel(layers: Mapping[str, nn.Module]) -> None:
 
 def check_removed(model: object) -> None:
     """Raise AttachmentError if a model's activations are being rounded: what it gives isn't what its weights say."""
-    if isinstance(model, nn.Module) and any(_share(other._model, model) for other in _attached):
+    if isinstance(model, nn.Module) and (any(_share(other._model, model) for other in _attached) or _is_hooked(model)):
         raise AttachmentError(
-            "The model's activations are being rounded by FixedActivations. Call its remove() first, and give what it "
-            "found as grids: pack(..., activations='fixed', grids=rounding.grids)."
+            "The model's activations are being rounded by FixedActivations, or it is a copy of one whose are. Call "
+            "remove() first, which ends both, and give what it found as grids: "
+            "pack(..., activations='fixed', grids=rounding.grids)."
         )
 
 
@@ -247,8 +309,20 @@ def _share(one: nn.Module, other: nn.Module) -> bool:
     return any(module is one for module in other.modules()) or any(module is other for module in one.modules())
 
 
-def _rounded_input(owner: FixedActivations, name: str, _: nn.Module, args: Any, kwargs: Any) -> Any:
-    """A layer's arguments with a rounded input."""
-    if args:
-        return (owner._read(name, args[0]), *args[1:]), kwargs
-    return args, {**kwargs, "input": owner._read(name, kwargs["input"])}
+def _hooks_of(module: nn.Module) -> list[tuple[dict[int, Any], int, _Hook]]:
+    """(where torch keeps it, its key there, hook) of each hook of fixed activations on the module itself."""
+    kept = (module._forward_pre_hooks, module._forward_hooks)
+    return [(hooks, key, one) for hooks in kept for key, one in hooks.items() if isinstance(one, _Hook)]
+
+
+def _is_hooked(model: nn.Module) -> bool:
+    return any(not hook.owner._removed for module in model.modules() for *_, hook in _hooks_of(module))
+
+
+def _remove_copied_hooks(model: nn.Module) -> None:
+    """Of a copy: those that came with it, so that it isn't rounded twice."""
+    for module in model.modules():
+        for hooks, key, _ in _hooks_of(module):
+            del hooks[key]
+            module._forward_pre_hooks_with_kwargs.pop(key, None)
+            module._forward_hooks_always_called.pop(key, None)

@@ -82,13 +82,23 @@ class Restarts:
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Resume with a scheduler of the same kind. Raises StateError if `saved` is not such a state."""
-        check_keys(saved, {"steps", "scheduler", "first_state", "first_rates"}, "The saved state of the restarts")
-        groups = len(self._first_rates)
-        if not isinstance(saved["steps"], int) or len(saved["first_rates"]) != groups:
+        known = {"steps", "scheduler", "first_state", "first_rates"}
+        advice = "Load what Restarts.state_dict() returned, not that of the scheduler inside it."
+        check_keys(saved, known, "The saved state of the restarts", "Restarts", advice)
+        groups, rates = len(self._first_rates), saved["first_rates"]
+        listed = isinstance(rates, list) and all(isinstance(one, Mapping) for one in rates)
+        if not isinstance(saved["steps"], int) or not listed or len(rates) != groups:
             raise StateError(
-                f"The saved state of the restarts has steps={saved['steps']!r} and {len(saved['first_rates'])} groups "
-                f"of parameters, expected a whole number and {groups}. Load what Restarts.state_dict() returned."
+                f"The saved state of the restarts has steps={saved['steps']!r} and "
+                f"{f'{len(rates)} groups of parameters' if listed else f'first_rates={rates!r}'}, expected a whole "
+                f"number and {groups} groups. Load what Restarts.state_dict() returned."
             )
+        for name in ("scheduler", "first_state"):
+            if not isinstance(saved[name], Mapping):
+                raise StateError(
+                    f"The saved state of the restarts holds {saved[name]!r} in {name!r}, expected the state of a "
+                    "scheduler. Load what Restarts.state_dict() returned."
+                )
         self.steps = saved["steps"]
         self._scheduler.load_state_dict(saved["scheduler"])
         self._first_state = copy.deepcopy(saved["first_state"])

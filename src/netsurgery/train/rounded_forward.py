@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from netsurgery.attachment.other_optimizers import uncompiled
 from netsurgery.graph.fixed_point import highest
 from netsurgery.graph.grid_choice import Choice
 
@@ -35,6 +36,7 @@ class Forward(TorchFunctionMode):
         """id -> (value, what is read in its place); values are held, so that no other gets their id."""
         self.looked_at: dict[tuple[str, int], Tensor] = {}
 
+    @uncompiled  # its dicts grow with each function: every length would be compiled for
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _FUNCTIONS:
@@ -83,7 +85,12 @@ class Seen:
 
     @classmethod
     def loaded(cls, saved: Mapping[str, Any]) -> Seen:
-        return cls(float(saved["largest"]), bool(saved["negative"]), [saved["sample"].clone()])
+        largest, negative, sample = saved["largest"], saved["negative"], saved["sample"]
+        if not (isinstance(sample, Tensor) and sample.dim() == 1 and sample.is_floating_point()):
+            raise TypeError("a sample isn't a row of numbers")
+        if not (isinstance(largest, float) and isinstance(negative, bool)):
+            raise TypeError(f"largest={largest!r} and negative={negative!r} are no number, and True or False")
+        return cls(largest, negative, [sample.clone()])
 
 
 def rounded(x: Tensor, grid: Choice) -> Tensor:
