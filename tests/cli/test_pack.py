@@ -139,7 +139,7 @@ def kept() -> Iterator[None]:
         ([""], ".: an .onnx or a .pt2 file is needed"),
         (["/"], "/: an .onnx or a .pt2 file is needed"),
         ([".."], "..: an .onnx or a .pt2 file is needed"),
-        (["SOURCES/model.onnx", "-o", "folder.nsm"], "is a folder: give the path of a file in it: 'folder.nsm'"),
+        (["SOURCES/model.onnx", "-o", "folder.nsm"], "folder.nsm is a folder: give the path of a file in it."),
         (["damaged.onnx"], "damaged.onnx: it can't be read as an ONNX model"),
         (["damaged.pt2"], "damaged.pt2 can't be loaded"),
         (["SOURCES/model.onnx", "-o", "model.onnx"], "--output='model.onnx' is not allowed"),
