@@ -135,7 +135,6 @@ def test_layers_of_binary_planes_become_sums_of_whole_numbers(planes: int, tmp_p
     found = fixed_layers(graph)
     assert found is not None
     assert (found.layers, found.of) == (5, 5)
-    assert found.additions == pytest.approx(planes * (found.multiplications - 1))
 
 
 def test_planes_and_powers_of_two_may_stand_in_one_network(tmp_path: Path) -> None:

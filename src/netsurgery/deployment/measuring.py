@@ -25,7 +25,7 @@ Bind: TypeAlias = Callable[[Sequence[Array]], Callable[[], "Outputs | Sequence[A
 OURS = "netsurgery"
 BATCHES = (1, 16)
 SEED = 0
-_ON_WHOLE_NUMBERS = ("fixed lanes", "fixed depthwise")
+_ON_WHOLE_NUMBERS = ("fixed lanes", "fixed tables", "fixed depthwise")
 """The kinds of the steps that layers of whole numbers become, as `Session.profile` has them."""
 
 
