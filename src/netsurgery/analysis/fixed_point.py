@@ -65,7 +65,7 @@ def fixed_layers(graph: Graph) -> FixedLayers | None:
 def _by_tables(signs: Array, made: Node) -> int:
     """Additions for all rows of signs, those that make the tables among them."""
     groups = int(made.attributes.get("groups", 1))  # type: ignore[arg-type]
-    rows, columns = signs.shape
+    rows, columns = map(int, signs.shape)
     return -(-columns // _SIGNS) * (rows + _SUMS_OF_TABLE * groups)
 
 
