@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from netsurgery import _native
+from netsurgery.packed import format as fmt
 from specification import coder as reference_coder
 from specification.grids import Grid
 from specification.integer_model import IntegerModel
@@ -68,3 +69,8 @@ def test_the_example_is_written_as_the_document_says(module) -> None:
     encoder.integer(0, INTEGER)
     encoder.mask(tuple(GRID), False, np.array(MASK, np.uint8))
     assert encoder.finish() == bytes.fromhex(CONTENT)
+
+
+def test_attributes_are_listed_in_the_order_of_their_contexts() -> None:
+    listed = re.findall(r"numbered from 0 in this order: ([a-z_,\s]+)\.", DOCUMENT)[0]
+    assert tuple(listed.replace("\n", " ").split(", ")) == fmt.ATTRIBUTES
