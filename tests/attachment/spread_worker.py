@@ -68,6 +68,9 @@ METHODS: dict[str, Callable[[], Any]] = {
     "inq at random": lambda: ns.INQ(bits=2, steps=20, order="random"),
     "inq per channel": lambda: ns.INQ(bits=3, steps=20, per_channel=True),
     "sketching": lambda: ns.Sketching(planes=2, steps=20),
+    "sketching but of transposed layers": lambda: ns.Plan(
+        (ns.Stage(method=ns.Sketching(planes=2, steps=20), skip=("4",)),)
+    ),
     "keep-zeros": lambda: ns.KeepZeros(),
     "surgery, then inq": lambda: ns.Plan(
         (ns.Stage(method=ns.Surgery(0.2, steps=8)), ns.Stage(method=ns.INQ(bits=3, steps=12), start=8))
@@ -76,12 +79,15 @@ METHODS: dict[str, Callable[[], Any]] = {
 LONG = ns.Surgery(0.3, steps=6_000)
 """Its masks are refreshed at every 20th step, and gradients are observed at every 4th."""
 
-ALL = [("uneven", 0, "adamw", name) for name in METHODS if name not in ("warm", "keep-zeros")]
+OF_CONVOLUTIONS = "sketching but of transposed layers"
+
+ALL = [("uneven", 0, "adamw", name) for name in METHODS if name not in ("warm", "keep-zeros", OF_CONVOLUTIONS)]
 ALL += [("sparse", 1, "sgd", name) for name in ("warm", "keep-zeros", "surgery")]
-ALL += [("convolutions", 1, "sgd", name) for name in ("surgery", "inq per channel", "sketching")]
+ALL += [("convolutions", 1, "sgd", name) for name in ("surgery", "inq per channel", OF_CONVOLUTIONS)]
 ALL += [("attention", 2, "adamw", name) for name in ("surgery", "inq", "han-pruning")]
 ALL += [("tiny", 0, "sgd", name) for name in ("surgery", "inq per channel", "sketching")]
-TENSOR_PARALLEL = [("even", 0, "adamw", name) for name in METHODS if name not in ("warm", "keep-zeros", "sketching")]
+OTHERS = ("warm", "keep-zeros", "sketching", OF_CONVOLUTIONS)
+TENSOR_PARALLEL = [("even", 0, "adamw", name) for name in METHODS if name not in OTHERS]
 
 
 def full(tensor: Tensor) -> Tensor:
@@ -242,6 +248,7 @@ def main(rank: int, rendezvous: str, folder: Path) -> dict[str, Any]:
             FullyShardedDataParallel(network("even", 0), device_id=torch.device("cpu")), ns.NaiveCut(0.5)
         ),
         "torn filters": refused(by_columns_and_rows(network("even", 0)), ns.Sketching()),
+        "torn transposed filters": refused(sharded(network("convolutions", 0)), ns.Sketching()),
         "parallel layers": refused_by(lambda: ns.FixedActivations(by_columns_and_rows(network("even", 0)))),
         "torn groups": refused(sharded(network("uneven", 0)), ns.Sketching(sharing=3)),
     }

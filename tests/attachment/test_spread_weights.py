@@ -123,6 +123,10 @@ def test_a_state_saved_by_one_process_is_resumed_by_two_to_the_same_bits(
     [
         ("flattened", ("AttachmentError", "FullyShardedDataParallel", "fully_shard (FSDP2)")),
         ("torn filters", ("AttachmentError", "'sketching'", "2.weight", "Stage(skip=...)")),
+        (
+            "torn transposed filters",
+            ("AttachmentError", "'sketching'", "parts of those of 4.weight", "Stage(skip=...)"),
+        ),
         ("parallel layers", ("AttachmentError", "0 is tensor parallel", "skip=...")),
         ("torn groups", ("AttachmentError", "0.weight, 2.weight", "sharing=3")),
     ],
