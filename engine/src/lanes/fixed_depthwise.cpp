@@ -13,8 +13,6 @@ namespace {
 constexpr double kCyclesPerTap = 2.5, kCyclesPerFinished = 10;  // of a vector
 constexpr double kCyclesPerShortTap = 1, kCyclesPerShort = 3;   // the same in 16 bits
 
-std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
-
 /// Pieces: rows of tiles in all groups; or all rows of some channels, where what lies around their tiles is filled
 /// first.
 class FixedDepthwiseStep final : public Step {
@@ -87,14 +85,7 @@ class FixedDepthwiseStep final : public Step {
     work.whole = whole_.data() + first * windows_.taps();
     work.in_shorts = in_shorts_.data() + first;
     work.taps_y = windows_.kernel_y;
-    work.finish.scale = ending_.scale.data() + first;
-    work.finish.shift = ending_.shift.data() + first;
-    if (!ending_.factor.empty()) {
-      work.finish.offset = ending_.offset.data() + first;
-      work.finish.factor = ending_.factor.data() + first;
-    }
-    work.finish.low = ending_.low;
-    work.finish.high = ending_.high;
+    work.finish = finish_of(ending_, first, first);
     for (const Range& columns : columns_) {
       work.input = shorts(buffers[input_] + windows_.begin(input_layout_, group, 0, y, columns.begin) +
                           first * input_layout_.channel_floats());

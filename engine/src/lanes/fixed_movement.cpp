@@ -11,8 +11,6 @@
 namespace netsurgery {
 namespace {
 
-std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
-
 /// A channel of the images that share a vector, row by row, with room around the picture: what all movements go
 /// through, for vectors become rows, and rows vectors, eight by eight.
 struct Canvas {

@@ -30,8 +30,6 @@ constexpr double kFewestUses = 8;
 constexpr double kLargestByte = 255;
 constexpr Size kMostVectors = std::numeric_limits<std::uint16_t>::max();  // of a block: offsets have 16 bits
 
-std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
-
 /// A weight that is kept.
 struct Connection {
   Size vector;
@@ -268,26 +266,12 @@ class FixedConvolution final : public Step {
     strip.output_row = row_of(output_layout_);
     strip.channels = outputs.count();
     strip.wide = reinterpret_cast<std::int32_t*>(scratch);
-    strip.finish.scale = ending_.scale.data() + outputs.begin;
-    strip.finish.shift = ending_.shift.data() + outputs.begin;
-    strip.finish.low = ending_.low;
-    strip.finish.high = ending_.high;
-    if (!ending_.factor.empty()) {
-      strip.finish.offset = ending_.offset.data() + outputs.begin;
-      strip.finish.factor = ending_.factor.data() + outputs.begin;
-      strip.finish.own_bits = ending_.own_bits;
-      strip.finish.residual_bits = ending_.residual_bits;
-      strip.finish.last_bits = ending_.last_bits;
-    }
+    strip.finish = finish_of(ending_, outputs.begin, outputs.begin);
     if (ending_.residual >= 0) {
       const Layout& residual = ending_.residual_layout;
       strip.finish.residual = shorts(buffers[ending_.residual] + residual.at(group, z, y, outputs.begin, x));
       strip.finish.residual_channel = kShortsPerFloat * residual.channel_floats();
       strip.finish.residual_row = row_of(residual);
-      strip.finish.own_factor = ending_.own_factor;
-      strip.finish.residual_factor = ending_.residual_factor;
-      strip.finish.last_low = ending_.last_low;
-      strip.finish.last_high = ending_.last_high;
     }
     const auto kernel =
         in_bytes_ ? kernels_.fixed_bytes[height - 1][width - 1] : kernels_.fixed[height - 1][width - 1][step];
@@ -364,6 +348,26 @@ class FixedPoolStep final : public Step {
 };
 
 }  // namespace
+
+FixedFinish finish_of(const FixedEnding& ending, Size output, Size row) {
+  FixedFinish finish{};
+  finish.scale = ending.scale.data() + row;
+  finish.shift = ending.shift.data() + output;
+  finish.low = ending.low;
+  finish.high = ending.high;
+  if (!ending.factor.empty()) {
+    finish.offset = ending.offset.data() + output;
+    finish.factor = ending.factor.data() + output;
+    finish.own_bits = ending.own_bits;
+    finish.residual_bits = ending.residual_bits;
+    finish.last_bits = ending.last_bits;
+  }
+  finish.own_factor = ending.own_factor;
+  finish.residual_factor = ending.residual_factor;
+  finish.last_low = ending.last_low;
+  finish.last_high = ending.last_high;
+  return finish;
+}
 
 bool is_whole(const Constant& weight) {
   if (weight.form == Constant::Form::kPlanes) return false;

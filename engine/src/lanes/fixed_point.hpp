@@ -33,6 +33,16 @@ struct FixedEnding {
   int own_bits = 0, residual_bits = 0, last_bits = 0;
 };
 
+/// A buffer as whole numbers.
+inline std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
+
+/// What an ending tells kernels from an output on, whose first row has the first of its scales. It doesn't say where a
+/// residual lies.
+FixedFinish finish_of(const FixedEnding& ending, Size output, Size row);
+
+/// True for operators that put values on a grid.
+inline bool puts_on_grid(Operator op) { return op == Operator::kQuantize || op == Operator::kQuantizePlanes; }
+
 /// True if all weights are 0 or ±2^k, 0 <= k <= kHighestPower.
 bool is_whole(const Constant& weight);
 /// The sums of magnitudes of each row's weights.

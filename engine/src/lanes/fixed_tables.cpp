@@ -21,8 +21,6 @@ Size tables_in_block(const FixedLimits& inputs) {
   return std::min(kMostTablesInBlock, static_cast<Size>(static_cast<double>(kLargestShort) / (kTableInputs * largest)));
 }
 
-std::int16_t* shorts(float* memory) { return reinterpret_cast<std::int16_t*>(memory); }
-
 /// Pieces: vectors of the output picture times parts of the outputs.
 class FixedTableConvolution final : public Step {
  public:
@@ -96,18 +94,11 @@ class FixedTableConvolution final : public Step {
     work.channels = outputs.count();
     work.output = shorts(buffers[output_] + output_layout_.at_row(group, row, outputs.begin, x));
     work.output_channel = kShortsPerFloat * output_layout_.channel_floats();
-    work.finish.scale = ending_.scale.data() + rows.begin;
-    work.finish.shift = ending_.shift.data() + outputs.begin;
-    work.finish.low = ending_.low;
-    work.finish.high = ending_.high;
+    work.finish = finish_of(ending_, outputs.begin, rows.begin);
     if (ending_.residual >= 0) {
       const Layout& residual = ending_.residual_layout;
       work.finish.residual = shorts(buffers[ending_.residual] + residual.at_row(group, row, outputs.begin, x));
       work.finish.residual_channel = kShortsPerFloat * residual.channel_floats();
-      work.finish.own_factor = ending_.own_factor;
-      work.finish.residual_factor = ending_.residual_factor;
-      work.finish.last_low = ending_.last_low;
-      work.finish.last_high = ending_.last_high;
     }
     kernels_.fixed_planes(work);
   }

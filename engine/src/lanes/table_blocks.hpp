@@ -24,7 +24,7 @@ struct TableBlock {
   std::vector<std::uint32_t> offsets;
   std::vector<std::uint16_t> entries;
 
-  Size tables() const { return (static_cast<Size>(offsets.size()) + kTableInputs - 1) / kTableInputs; }
+  Size tables() const { return ceil_divided(static_cast<Size>(offsets.size()), kTableInputs); }
   /// Those of an output and all behind it.
   const std::uint16_t* entries_from(Size output, int planes) const {
     return entries.data() + (output - first_output) * tables() * planes;

@@ -1,6 +1,7 @@
 // Quantize and QuantizePlanes: values on a grid, rounded as IEEE 754 says, step by step, so that every processor gives
 // the same bits.
 #include <cmath>
+#include <type_traits>
 
 #include "base/loops.hpp"
 #include "plain/makers.hpp"
@@ -21,9 +22,15 @@ class Grid {
     high_ = std::ldexp(1.0f, negative ? bits - 1 : bits) - 1.0f;
     low_ = negative ? -high_ : 0.0f;
   }
-  /// Behind a cut to so few bits, adding kRounding leaves a float32 none below 1: it rounds as nearbyint does, which no
-  /// compiler makes vectors of.
-  bool is_narrow() const { return high_ < kRounding / 4; }
+  /// visit(std::true_type) behind a cut to so few bits that adding kRounding leaves a float32 none below 1: it rounds
+  /// as nearbyint does, which no compiler makes vectors of. Else visit(std::false_type).
+  template <class Visit>
+  void rounding(Visit&& visit) const {
+    if (high_ < kRounding / 4)
+      visit(std::true_type{});
+    else
+      visit(std::false_type{});
+  }
 
   template <bool kIsNarrow>
   float rounded(float x) const {
@@ -59,10 +66,7 @@ class Quantize final : public PlainKernel {
   Size cost() const override { return rows_ * length_ * 2; }
   bool in_place() const override { return true; }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
-    if (grid_.is_narrow())
-      rows<true>(inputs, output, begin, end);
-    else
-      rows<false>(inputs, output, begin, end);
+    grid_.rounding([&](auto is_narrow) { rows<is_narrow.value>(inputs, output, begin, end); });
   }
 
  private:
@@ -122,10 +126,7 @@ class QuantizePlanes final : public PlainKernel {
   Size pieces() const override { return parts_.pieces(); }
   Size cost() const override { return rows_ * length_ * (planes_ + 1); }
   void run(const float* const* inputs, float* output, Size begin, Size end, float*) const override {
-    if (grid_.is_narrow())
-      rows<true>(inputs, output, begin, end);
-    else
-      rows<false>(inputs, output, begin, end);
+    grid_.rounding([&](auto is_narrow) { rows<is_narrow.value>(inputs, output, begin, end); });
   }
 
  private:

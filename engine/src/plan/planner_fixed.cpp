@@ -112,7 +112,7 @@ bool Planner::is_small(const Layout& layout) {
 
 Planner::Grid Planner::grid_of(const Node& node) const {
   Grid none;
-  if (node.op == Operator::kQuantize || node.op == Operator::kQuantizePlanes)
+  if (puts_on_grid(node.op))
     return {true, static_cast<int>(node.attributes.integer(AttributeName::kExponent)), lowest_of(node),
             highest_of(node)};
   if (node.inputs.empty() || node.inputs[0] == kLeftOut) return none;

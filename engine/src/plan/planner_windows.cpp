@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "lanes/fixed_movement.hpp"
+#include "lanes/fixed_point.hpp"
 #include "lanes/movement.hpp"
 #include "plain/positions.hpp"
 #include "plan/planner.hpp"
@@ -132,8 +133,8 @@ Planner::Ahead Planner::ahead_of(const Node& node, int convolutions) const {
     const auto goes_on = [&]() -> const Node* {
       if (const Node* product = times_own_sigmoid(output)) return product;
       const Node* reader = only_reader(output);
-      const bool stays = reader && (reader->op == Operator::kAdd || reader->op == Operator::kDepthToSpace ||
-                                    reader->op == Operator::kQuantize || reader->op == Operator::kQuantizePlanes);
+      const bool stays =
+          reader && (reader->op == Operator::kAdd || reader->op == Operator::kDepthToSpace || puts_on_grid(reader->op));
       return stays || (reader && is_entrywise(reader->op)) ? reader : nullptr;
     };
     while (const Node* reader = goes_on()) output = reader->output;

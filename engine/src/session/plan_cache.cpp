@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "graph/shapes.hpp"
+#include "lanes/fixed_point.hpp"
 #include "lanes/layout.hpp"
 
 namespace netsurgery {
@@ -21,9 +22,7 @@ constexpr double kMeeting = 2000;        // cycles that a step takes longer when
 
 /// Whether values may lie on grids.
 bool rounds(const Graph& graph) {
-  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
-    return node.op == Operator::kQuantize || node.op == Operator::kQuantizePlanes;
-  });
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return puts_on_grid(node.op); });
 }
 
 }  // namespace
