@@ -19,7 +19,8 @@ def test_one_process_exchanges_nothing(method: str, monkeypatch: pytest.MonkeyPa
         raise AssertionError("one process has called a collective")
 
     monkeypatch.setattr(shards, "exchange", refuse)
-    network = "sparse" if method in ("warm", "keep-zeros") else "even"
+    special = {"warm": "sparse", "keep-zeros": "sparse", spread_worker.OF_CONVOLUTIONS: "convolutions"}
+    network = special.get(method, "even")
     assert spread_worker.outcome(lambda model: model, (network, 0, "sgd", method))["decoded"]
 
 
