@@ -14,7 +14,7 @@ from netsurgery.runtime.reference import KERNELS
 
 BOUNDS: list[tuple[str, dict[str, Any], float]] = [
     ("Sigmoid", {}, 3),
-    ("Silu", {}, 3),
+    ("Silu", {}, 3.5),
     ("Tanh", {}, 6),
     ("Gelu", {"approximate": "none"}, 6),
     ("Gelu", {"approximate": "tanh"}, 3),

@@ -1,8 +1,8 @@
 // One step of recurrent layers: a sparse matrix times the state before, and what becomes of the gates.
 #pragma once
 
+#include "isa/functions.hpp"
 #include "isa/kernels.hpp"
-#include "isa/simd.hpp"
 
 namespace netsurgery {
 namespace NETSURGERY_SET {
@@ -140,27 +140,6 @@ constexpr void (*kPickedRows)(const PickedRows&) = nullptr;
 // Gates: with e(x) = e^x, sigmoid(x) = 1 / (1 + e(-x)), and tanh is a quotient of polynomials, so that a product of the
 // two is a single quotient. Within a few ulp.
 
-/// e^x for x <= 0, and up to 87; 1.2e-38 below -87. NaN stays.
-NETSURGERY_INLINE Vector power_of_e(const Vector& given) {
-  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to a whole number
-  const Vector x = at_least(broadcast(-87.0f), given);
-  const Vector shifted = multiply_add(x, broadcast(1.44269504f), broadcast(kMagic));
-  const Vector count = shifted - broadcast(kMagic);
-  const Vector high = multiply_add(count, broadcast(-0.693359375f), x);
-  const Vector r = multiply_add(count, broadcast(2.12194440e-4f), high);
-  Vector p = broadcast(0.00139504869f);
-  p = multiply_add(p, r, broadcast(0.00836888794f));
-  p = multiply_add(p, r, broadcast(0.0416662060f));
-  p = multiply_add(p, r, broadcast(0.166665182f));
-  p = multiply_add(p, r, broadcast(0.5f));
-  Vector power = multiply_add(r * r, p, r) + broadcast(1.0f);
-  for (int i = 0; i < kParts; ++i) {
-    const NativeBits exponent = as_bits(shifted.part[i]) << 23;  // what the magic adds is shifted out
-    power.part[i] = as_floats(as_bits(power.part[i]) + exponent);
-  }
-  return power;
-}
-
 NETSURGERY_INLINE Vector quotient(const Vector& a, const Vector& b) {
   Vector v;
   for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] / b.part[i];
@@ -169,7 +148,12 @@ NETSURGERY_INLINE Vector quotient(const Vector& a, const Vector& b) {
 
 /// 1 + e^-x, of which sigmoid(x) is the reciprocal.
 NETSURGERY_INLINE Vector below_sigmoid(const Vector& x) {
-  return broadcast(1.0f) + power_of_e(at_most(broadcast(87.0f), broadcast(0.0f) - x));
+  Vector v;
+  for (int i = 0; i < kParts; ++i) {
+    const Native held = at_most(87.0f - Native{}, at_least(-87.0f - Native{}, -x.part[i]));
+    v.part[i] = 1.0f + power_of_e(held);
+  }
+  return v;
 }
 
 /// tanh(x) as a numerator and a denominator from 1 to 500; as hyperbolic_tangent of functions.hpp, but for its last
