@@ -74,9 +74,11 @@ def test_what_is_not_finite_in_one_vector_changes_no_bits_of_the_others() -> Non
     np.testing.assert_array_equal(session(x)[:, ::2], wanted[:, ::2])
 
 
-def test_a_row_has_the_same_bits_whatever_stands_beside_it() -> None:
+@pytest.mark.parametrize("uneven", [0.0, 0.7])
+def test_a_row_has_the_same_bits_whatever_stands_beside_it(uneven: float) -> None:
     rng = np.random.default_rng(0)
-    weight = np.where(rng.random((512, 256)) < 0.1, rng.normal(size=(512, 256)), 0).astype(np.float32)
+    density = 0.1 * np.exp(uneven * rng.normal(size=(512, 1)))
+    weight = np.where(rng.random((512, 256)) < density, rng.normal(size=(512, 256)), 0).astype(np.float32)
     x, order = rng.normal(size=(1, 256)).astype(np.float32), rng.permutation(512)
     given = product_of(weight)(x)[0]
     np.testing.assert_array_equal(product_of(weight[order])(x)[0], given[order])

@@ -9,23 +9,29 @@ namespace NETSURGERY_SET {
 
 #if defined(__AVX512F__)
 
-// Windows are read once for a bundle and at whole vectors: reading limits it, too.
-constexpr Picking kPicking{16, 32, 16, true, 9, 12, 1.3, 2.6};
+// What a turn sees is read once for a bundle: reading limits it, too.
+constexpr Picking kPicking{16, 32, true, 9, 12, 2, 1.3, 2.6};
 
 using Picked = __m512;  // the sums of a group, one for each lane
 using Places = __m512i;
 
-/// The inputs of a window, in registers.
+/// What a slot sees, in registers.
 struct Window {
   __m512 first, second;
-  NETSURGERY_INLINE explicit Window(const float* x) : first(_mm512_loadu_ps(x)), second(_mm512_loadu_ps(x + 16)) {}
+  NETSURGERY_INLINE Window(const float* x, const std::uint32_t* starts)
+      : first(_mm512_loadu_ps(x + starts[0])), second(_mm512_loadu_ps(x + starts[1])) {}
   /// Looks at the lowest bits of a place alone.
   NETSURGERY_INLINE Picked at(Places places) const { return _mm512_permutex2var_ps(first, places, second); }
 };
 
 NETSURGERY_INLINE Picked load_picked(const float* at) { return _mm512_load_ps(at); }
 NETSURGERY_INLINE void store_picked(float* at, Picked sums) { _mm512_store_ps(at, sums); }
-NETSURGERY_INLINE Places load_places(const std::uint32_t* at) { return _mm512_load_si512(at); }
+/// Kept in a register: compilers would load them anew for each group, and loads are what limits a turn.
+NETSURGERY_INLINE Places load_places(const std::uint32_t* at) {
+  Places places = _mm512_load_si512(at);
+  asm("" : "+v"(places));
+  return places;
+}
 template <int kGroup>
 NETSURGERY_INLINE Places of_group(Places places) {
   return _mm512_srli_epi32(places, 8 * kGroup);
@@ -34,21 +40,24 @@ NETSURGERY_INLINE Picked multiply_add(Picked a, Picked b, Picked c) { return _mm
 
 #elif defined(__AVX2__)
 
-constexpr Picking kPicking{8, 8, 1, false, 8, 12, 2.4, 2.6};
+constexpr Picking kPicking{8, 8, false, 8, 12, 2, 2.4, 2.6};
 
 using Picked = __m256;
 using Places = __m256i;
 
 struct Window {
   __m256 all;
-  NETSURGERY_INLINE explicit Window(const float* x) : all(_mm256_loadu_ps(x)) {}
+  NETSURGERY_INLINE Window(const float* x, const std::uint32_t* start) : all(_mm256_loadu_ps(x + *start)) {}
   NETSURGERY_INLINE Picked at(Places places) const { return _mm256_permutevar8x32_ps(all, places); }
 };
 
 NETSURGERY_INLINE Picked load_picked(const float* at) { return _mm256_load_ps(at); }
 NETSURGERY_INLINE void store_picked(float* at, Picked sums) { _mm256_store_ps(at, sums); }
+/// Kept in a register: compilers would load them anew for each group.
 NETSURGERY_INLINE Places load_places(const std::uint32_t* at) {
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
+  Places places = _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
+  asm("" : "+x"(places));
+  return places;
 }
 template <int kGroup>
 NETSURGERY_INLINE Places of_group(Places places) {
@@ -69,12 +78,30 @@ template <int kVectors, int kGroup = 0>
 NETSURGERY_INLINE void add_turn(const float* input, std::ptrdiff_t next_input, const std::uint32_t* starts,
                                 const float* values, Places places, Picked (*sums)[kVectors]) {
   if constexpr (kGroup < kPickedTogether) {
-    const float* const window = input + starts[kPicking.shares ? 0 : kGroup];
     const Picked weights = load_picked(values + kGroup * kPicking.lanes);
     const Places own = of_group<kGroup>(places);
-    for (int v = 0; v < kVectors; ++v)
-      sums[kGroup][v] = multiply_add(weights, Window(window + v * next_input).at(own), sums[kGroup][v]);
+    for (int v = 0; v < kVectors; ++v) {
+      const Window window(input + v * next_input, starts + (kPicking.shares ? 0 : kGroup));
+      sums[kGroup][v] = multiply_add(weights, window.at(own), sums[kGroup][v]);
+    }
     add_turn<kVectors, kGroup + 1>(input, next_input, starts, values, places, sums);
+  }
+}
+
+/// The weights that have no slot, and sums to the rows that they are of.
+static __attribute__((noinline)) void finish_picked(const PickedRows& rows, int vectors) {
+  for (int v = 0; v < vectors; ++v) {
+    const float* const input = rows.input + v * rows.next_input;
+    float* const sums = rows.sums + v * rows.next_sums;
+    float* const output = rows.output + v * rows.next_output;
+    for (std::ptrdiff_t i = 0; i < rows.rests_count; ++i) {
+      const PickedRest& rest = rows.rests[i];
+      sums[rest.row] = __builtin_fmaf(rest.value, input[rest.column], sums[rest.row]);
+    }
+    if (rows.row_places)
+      for (std::ptrdiff_t row = 0; row < rows.rows; ++row) output[row] += sums[rows.row_places[row]];
+    else
+      for (std::ptrdiff_t row = 0; row < rows.rows; ++row) output[row] += sums[row];
   }
 }
 
@@ -95,12 +122,11 @@ static void picked_vectors(const PickedRows& rows) {
   for (std::ptrdiff_t left = rows.groups; left > 0; left -= kPickedTogether, at += kPicking.rows()) {
     Picked sums[kPickedTogether][kVectors];
 #pragma GCC unroll 4
-    for (int group = 0; group < kPickedTogether; ++group)
-      for (int v = 0; v < kVectors; ++v)
-        sums[group][v] = group < left ? load_picked(at + group * kPicking.lanes + v * rows.next_sums) : Picked{};
+    for (auto& group : sums)
+      for (Picked& sum : group) sum = Picked{};
     for (std::uint32_t turn = *turns++; turn > 0; --turn) {
       add_turn<kVectors>(input, next_input, starts, values, load_places(places), sums);
-      starts += kPicking.windows();
+      starts += kPicking.starts();
       values += kPicking.rows();
       places += kPicking.lanes;
     }
@@ -109,6 +135,7 @@ static void picked_vectors(const PickedRows& rows) {
       for (int v = 0; v < kVectors; ++v)
         if (group < left) store_picked(at + group * kPicking.lanes + v * rows.next_sums, sums[group][v]);
   }
+  finish_picked(rows, kVectors);
 }
 
 /// So many vectors, at most kMost.
@@ -126,6 +153,7 @@ static void picked_rows(const PickedRows& given) {
     picked_at_once<kAtOnce>(rows, vectors);
     rows.input += kAtOnce * rows.next_input;
     rows.sums += kAtOnce * rows.next_sums;
+    rows.output += kAtOnce * rows.next_output;
   }
 }
 

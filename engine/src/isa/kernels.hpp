@@ -403,33 +403,45 @@ struct SparseRows {
 constexpr int kMostPickedVectors = 4;
 constexpr int kPickedTogether = 4;  // groups of rows, whose sums don't wait for each other
 
-/// What picked_rows is like. lanes: rows of a group. columns: of the window of inputs that a slot sees, which begins at
-/// a multiple of `alignment`. shares: the groups of a bundle see the same window. And about what it takes for each turn
-/// and each bundle; beside it sparse_rows for each weight and each row. Measured, with matrices of 64 to 1,024 rows at
-/// densities of 0.5 to 30 %.
+/// What picked_rows is like. lanes: rows of a group. columns: of the inputs that a slot sees: neighbours; or, where the
+/// groups of a bundle share what they see, two blocks of neighbours from anywhere. And about what it takes for each
+/// turn, each bundle and each rest; beside it sparse_rows for each weight and each row. Measured, with matrices of 64
+/// to 1,024 rows at densities of 0.5 to 30 %.
 struct Picking {
-  int lanes, columns, alignment;  // lanes 0: there is no picked_rows
+  int lanes, columns;  // lanes 0: there is no picked_rows
   bool shares;
-  double turn_cycles, bundle_cycles, weight_cycles, row_cycles;
+  double turn_cycles, bundle_cycles, rest_cycles, weight_cycles, row_cycles;
 
-  constexpr int windows() const { return shares ? 1 : kPickedTogether; }  // of a turn
-  constexpr int rows() const { return kPickedTogether * lanes; }          // of a bundle
+  constexpr int starts() const { return shares ? 2 : kPickedTogether; }  // of what is seen in a turn
+  constexpr int rows() const { return kPickedTogether * lanes; }         // of a bundle
+};
+
+/// A weight that has no slot.
+struct PickedRest {
+  std::uint32_t row, column;  // row: as they lie in groups
+  float value;
 };
 
 /// A sparse matrix times one vector or several, the rows of a group side by side, and some groups in a bundle. A slot
-/// is a weight of each row of a group, or 0, and the weight's column within a window; a turn is a slot of each group.
-/// The weights of a row stand in the order of their columns.
+/// is a weight of each row of a group, or 0, and the place of the weight's column in what the slot sees; a turn is a
+/// slot of each group. Rows may lie in groups in any order.
 struct PickedRows {
   const float* input;  // unaligned, all of it finite
   std::ptrdiff_t inputs;
   int vectors;                           // 1 .. kMostPickedVectors
   std::ptrdiff_t next_input, next_sums;  // floats from a vector to the next
-  float* sums;                           // of `groups` groups: added to
+  float* sums;                           // of `groups` groups, aligned: overwritten
   std::ptrdiff_t groups;
   const std::uint32_t* turns;   // of each bundle
-  const std::uint32_t* starts;  // [turns][windows]: first column of each window
+  const std::uint32_t* starts;  // [turns][starts()]: first columns
   const float* values;          // [turns][kPickedTogether][lanes], aligned
-  const std::uint32_t* places;  // [turns][lanes], aligned: columns within the windows, a byte of each group
+  const std::uint32_t* places;  // [turns][lanes], aligned: a byte of each group
+  const PickedRest* rests;
+  std::ptrdiff_t rests_count;
+  float* output;               // added to, in the order of the rows
+  std::ptrdiff_t next_output;  // floats from a vector to the next
+  std::ptrdiff_t rows;
+  const std::uint32_t* row_places;  // of each row, among the sums; nullptr: they are in order
 };
 
 /// A step of recurrent layers behind its sums, for one sequence. Whole vectors are read and written: there has to be

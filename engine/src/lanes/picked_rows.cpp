@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "lanes/ranges.hpp"
 #include "lanes/rows.hpp"
@@ -11,62 +12,196 @@
 namespace netsurgery {
 namespace {
 
-constexpr Size kMostKept = 1 << 18;  // weights: of more, memory decides
-constexpr double kGain = 1.2;        // by which it has to be faster: estimates are no better than that
-constexpr std::size_t kMostRows = kPickedTogether * 16;  // of a bundle
+constexpr Size kMostKept = 1 << 18;        // weights: of more, memory decides
+constexpr Size kMostColumns = 1 << 14;     // of more, rows have too few in what a turn sees
+constexpr double kGain = 1.2;              // by which it has to be faster: estimates are no better than that
+constexpr double kCyclesPerPlacedRow = 1;  // for its sum to go where it belongs
+constexpr Size kBlock = 16;                // columns of one of the two blocks that a turn sees
 
-/// The turns of a bundle of rows. A window begins with the first column that is left in any of its rows, and each row
-/// that has its next weight in it gives that one: rows that lag behind catch up, and those ahead wait.
-class Turns {
+/// A weight in a turn: a number in `values`, and where its column lies in what the turn sees.
+struct Slot {
+  std::uint32_t turn, weight, place;
+};
+
+/// Of which two blocks of columns each turn of a bundle sees the inputs: all blocks meet all others, as the teams of a
+/// tournament do, so that rows whose weights lie near each other find as many turns as others.
+class Meetings {
  public:
-  Turns(const Picking& picking, const Constant& weight, Size bundle)
-      : picking_(picking), weight_(weight), last_(std::max<Size>(0, weight.columns - picking.columns)) {
-    const Size first = bundle * picking.rows();
-    for (Size row = first; row < std::min(first + picking.rows(), weight.rows); ++row) {
-      const auto place = static_cast<std::size_t>(row - first), number = static_cast<std::size_t>(row);
-      next_[place] = weight.start[number];
-      end_[place] = weight.start[number + 1];
-      skip_zeros(place);
-    }
+  explicit Meetings(Size columns)
+      : columns_(columns), blocks_(ceil_divided(columns, kBlock)), even_(blocks_ + blocks_ % 2) {}
+
+  std::array<Size, 2> at(Size turn) const {
+    const Size of_round = even_ / 2, round = turn / of_round % (even_ - 1), pair = turn % of_round;
+    const auto block = [&](Size seat) { return seat == 0 ? 0 : (seat + even_ - 2 - round) % (even_ - 1) + 1; };
+    const Size a = block(pair), b = block(even_ - 1 - pair);
+    return {a < blocks_ ? a : b, b < blocks_ ? b : a};  // with an odd number, one of them meets itself
+  }
+  /// The first column of a block. Inputs that are fewer than two blocks are seen with zeros behind them.
+  Size start(Size block) const {
+    return columns_ < 2 * kBlock ? block * kBlock : std::min(block * kBlock, columns_ - kBlock);
   }
 
-  /// Of each row, which weight it gives: a number in `values`, or kNone; and where its window begins.
-  struct Turn {
-    std::array<std::uint32_t, kMostRows> taken;
-    std::array<Size, kPickedTogether> starts;  // of as many windows as a turn has
-  };
-  static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
-
-  /// False behind the last one.
-  bool next(Turn& turn) {
-    bool any = false;
-    const auto windows = static_cast<std::size_t>(picking_.windows());
-    const std::size_t rows = static_cast<std::size_t>(picking_.rows()) / windows;  // that share one
-    for (std::size_t window = 0; window < windows; ++window) {
-      const std::size_t begin = window * rows, end = begin + rows;
-      Size first = weight_.columns;
-      for (std::size_t row = begin; row < end; ++row)
-        if (next_[row] < end_[row]) first = std::min<Size>(first, weight_.column[next_[row]]);
-      any = any || first < weight_.columns;
-      const Size start = turn.starts[window] = std::min(first / picking_.alignment * picking_.alignment, last_);
-      for (std::size_t row = begin; row < end; ++row) {
-        const bool sees = next_[row] < end_[row] && weight_.column[next_[row]] < start + picking_.columns;
-        turn.taken[row] = sees ? next_[row]++ : kNone;
-        if (sees) skip_zeros(row);
-      }
+  /// The weights of a row, by turns. A turn takes one of the block that has more left.
+  std::vector<Slot> slots_of(const Constant& weight, Size row) const {
+    struct Left {
+      std::uint32_t next, end;
+    };
+    std::vector<Left> left(static_cast<std::size_t>(blocks_), Left{0, 0});
+    const std::uint32_t begin = weight.start[static_cast<std::size_t>(row)];
+    const std::uint32_t end = weight.start[static_cast<std::size_t>(row) + 1];
+    for (std::uint32_t i = begin; i < end; ++i) {
+      Left& block = left[weight.column[i] / kBlock];
+      if (block.end == 0) block.next = i;
+      block.end = i + 1;
     }
-    return any;
+    std::vector<Slot> slots;
+    for (std::uint32_t turn = 0; slots.size() < end - begin; ++turn) {
+      const std::array<Size, 2> seen = at(turn);
+      const auto waiting = [&](Size block) {
+        const Left& one = left[static_cast<std::size_t>(block)];
+        return one.end - one.next;
+      };
+      const std::uint32_t half = waiting(seen[1]) > waiting(seen[0]) ? 1 : 0;
+      if (waiting(seen[half]) == 0) continue;
+      const std::uint32_t taken = left[static_cast<std::size_t>(seen[half])].next++;
+      const Size place = half * kBlock + weight.column[taken] - start(seen[half]);
+      slots.push_back({turn, taken, static_cast<std::uint32_t>(place)});
+    }
+    return slots;
   }
 
  private:
-  void skip_zeros(std::size_t row) {
-    while (next_[row] < end_[row] && weight_.values[next_[row]] == 0.0f) ++next_[row];
+  Size columns_, blocks_, even_;
+};
+
+/// Where all weights of a matrix go.
+class Arrangement {
+ public:
+  struct Bundle {
+    std::uint32_t turns = 0;
+    std::vector<std::uint32_t> starts;     // of each turn
+    std::vector<std::vector<Slot>> slots;  // of each row, by turns
+    std::vector<std::vector<Slot>> rests;  // of each row, in the order in which they are added
+  };
+
+  /// sorted: rows with about as many weights lie in one bundle; else they lie in order.
+  Arrangement(const Picking& picking, const Constant& weight, bool sorted)
+      : picking_(picking), weight_(weight), sorted_(sorted), order_(static_cast<std::size_t>(weight.rows)) {
+    std::iota(order_.begin(), order_.end(), 0);
+    const auto kept = [&](Size row) {
+      return weight.start[static_cast<std::size_t>(row) + 1] - weight.start[static_cast<std::size_t>(row)];
+    };
+    if (sorted) std::stable_sort(order_.begin(), order_.end(), [&](Size a, Size b) { return kept(a) > kept(b); });
+    const Meetings meetings(weight.columns);
+    const std::size_t together = static_cast<std::size_t>(picking.rows());
+    for (std::size_t first = 0; first < order_.size(); first += together) {
+      const std::size_t end = std::min(first + together, order_.size());
+      const std::vector<Size> rows(order_.begin() + static_cast<std::ptrdiff_t>(first),
+                                   order_.begin() + static_cast<std::ptrdiff_t>(end));
+      bundles_.push_back(picking.shares ? meeting(meetings, rows) : sliding(rows));
+    }
+  }
+
+  static Arrangement fastest(const Picking& picking, const Constant& weight) {
+    Arrangement sorted(picking, weight, true), in_order(picking, weight, false);
+    return sorted.cycles() < in_order.cycles() ? std::move(sorted) : std::move(in_order);
+  }
+
+  bool is_sorted() const { return sorted_; }
+  const std::vector<Size>& order() const { return order_; }  // rows, as they lie in bundles
+  const std::vector<Bundle>& bundles() const { return bundles_; }
+
+  double cycles() const {
+    double cycles = sorted_ ? static_cast<double>(order_.size()) * kCyclesPerPlacedRow : 0;
+    for (const Bundle& bundle : bundles_) {
+      cycles += picking_.bundle_cycles + bundle.turns * picking_.turn_cycles;
+      for (const std::vector<Slot>& rests : bundle.rests)
+        cycles += static_cast<double>(rests.size()) * picking_.rest_cycles;
+    }
+    return cycles;
+  }
+
+ private:
+  /// All rows see two blocks in a turn. As many turns as pay: rows that have weights for more have rests.
+  Bundle meeting(const Meetings& meetings, const std::vector<Size>& rows) const {
+    Bundle bundle;
+    std::vector<double> waiting;  // weights, by turns
+    for (const Size row : rows) {
+      std::vector<Slot>& slots = bundle.slots.emplace_back(meetings.slots_of(weight_, row));
+      for (const Slot& slot : slots) {
+        if (slot.turn >= waiting.size()) waiting.resize(slot.turn + 1, 0);
+        ++waiting[slot.turn];
+      }
+    }
+    double behind = 0, best = std::numeric_limits<double>::infinity();
+    for (std::size_t turns = waiting.size() + 1; turns-- > 0;) {
+      if (turns < waiting.size()) behind += waiting[turns];
+      const double cycles = static_cast<double>(turns) * picking_.turn_cycles + behind * picking_.rest_cycles;
+      if (cycles < best) {
+        best = cycles;
+        bundle.turns = static_cast<std::uint32_t>(turns);
+      }
+    }
+    for (std::vector<Slot>& slots : bundle.slots) {
+      const auto first =
+          std::find_if(slots.begin(), slots.end(), [&](const Slot& slot) { return slot.turn >= bundle.turns; });
+      bundle.rests.emplace_back(first, slots.end());
+      slots.erase(first, slots.end());
+    }
+    for (std::uint32_t turn = 0; turn < bundle.turns; ++turn)
+      for (const Size block : meetings.at(turn))
+        bundle.starts.push_back(static_cast<std::uint32_t>(meetings.start(block)));
+    return bundle;
+  }
+
+  /// Each group sees a window of neighbours in a turn. It begins with the first column that is left in any of its rows,
+  /// and each row that has its next weight in it gives that one: rows that lag behind catch up, and those ahead wait.
+  Bundle sliding(const std::vector<Size>& rows) const {
+    Bundle bundle;
+    bundle.slots.resize(rows.size());
+    bundle.rests.resize(rows.size());
+    const std::size_t lanes = static_cast<std::size_t>(picking_.lanes);
+    std::vector<std::vector<std::uint32_t>> starts;  // of each group
+    for (std::size_t begin = 0; begin < rows.size(); begin += lanes) {
+      starts.emplace_back();
+      const std::size_t end = std::min(begin + lanes, rows.size());
+      while (slide(rows, begin, end, starts.back(), bundle)) {
+      }
+      bundle.turns = std::max(bundle.turns, static_cast<std::uint32_t>(starts.back().size()));
+    }
+    for (std::size_t turn = 0; turn < bundle.turns; ++turn)
+      for (std::size_t group = 0; group < kPickedTogether; ++group)
+        bundle.starts.push_back(group < starts.size() && turn < starts[group].size() ? starts[group][turn] : 0);
+    return bundle;
+  }
+
+  /// A turn of one group; false behind the last one.
+  bool slide(const std::vector<Size>& rows, std::size_t begin, std::size_t end, std::vector<std::uint32_t>& starts,
+             Bundle& bundle) const {
+    const auto next = [&](std::size_t row) {
+      return weight_.start[static_cast<std::size_t>(rows[row])] + static_cast<std::uint32_t>(bundle.slots[row].size());
+    };
+    const auto has_more = [&](std::size_t row) {
+      return next(row) < weight_.start[static_cast<std::size_t>(rows[row]) + 1];
+    };
+    Size first = weight_.columns;
+    for (std::size_t row = begin; row < end; ++row)
+      if (has_more(row)) first = std::min<Size>(first, weight_.column[next(row)]);
+    if (first == weight_.columns) return false;
+    const Size start = std::min(first, std::max<Size>(0, weight_.columns - picking_.columns));
+    for (std::size_t row = begin; row < end; ++row)
+      if (has_more(row) && weight_.column[next(row)] < start + picking_.columns)
+        bundle.slots[row].push_back({static_cast<std::uint32_t>(starts.size()), next(row),
+                                     static_cast<std::uint32_t>(weight_.column[next(row)] - start)});
+    starts.push_back(static_cast<std::uint32_t>(start));
+    return true;
   }
 
   const Picking& picking_;
   const Constant& weight_;
-  const Size last_;  // where a window may begin
-  std::array<std::uint32_t, kMostRows> next_{}, end_{};
+  bool sorted_;
+  std::vector<Size> order_;
+  std::vector<Bundle> bundles_;
 };
 
 /// Told from exponents, as compilers make vectors of that.
@@ -88,65 +223,63 @@ double PickedMatrix::share(const Kernels& kernels, const Constant& weight) {
   constexpr double kNone = std::numeric_limits<double>::infinity();
   const Picking& picking = kernels.picking;
   if (!picking.lanes || weight.form != Constant::Form::kSparse || prefers_dense_rows(weight)) return kNone;
-  if (weight.kept > kMostKept) return kNone;
-  const Size bundles = ceil_divided(weight.rows, picking.rows());
+  if (weight.kept == 0 || weight.kept > kMostKept || weight.columns > kMostColumns) return kNone;
   const double one_by_one = static_cast<double>(weight.kept) * picking.weight_cycles +
                             static_cast<double>(weight.rows + 1) * picking.row_cycles;
-  double picked = static_cast<double>(bundles) * picking.bundle_cycles;
-  Turns::Turn turn;
-  for (Size bundle = 0; bundle < bundles; ++bundle)
-    for (Turns left(picking, weight, bundle); left.next(turn);) {
-      picked += picking.turn_cycles;
-      if (picked * kGain >= one_by_one) return kNone;
-    }
-  return picked / one_by_one;
+  const double picked = Arrangement::fastest(picking, weight).cycles();
+  return picked * kGain < one_by_one ? picked / one_by_one : kNone;
 }
 
 bool PickedMatrix::pays(const Kernels& kernels, const Constant& weight) { return share(kernels, weight) < 1; }
 
 PickedMatrix::PickedMatrix(const Kernels& kernels, const Constant& weight)
-    : kernels_(kernels),
-      inputs_(weight.columns),
-      sums_(sums(weight.rows)),
-      groups_(ceil_divided(weight.rows, kernels.picking.lanes)) {
+    : kernels_(kernels), rows_(weight.rows), inputs_(weight.columns) {
   const Picking& picking = kernels.picking;
-  const auto lanes = static_cast<std::size_t>(picking.lanes), windows = static_cast<std::size_t>(picking.windows());
-  for (Size bundle = 0; bundle < ceil_divided(weight.rows, picking.rows()); ++bundle) {
-    turns_.push_back(0);
-    Turns::Turn turn;
-    for (Turns left(picking, weight, bundle); left.next(turn); ++turns_.back()) {
-      for (std::size_t window = 0; window < windows; ++window)
-        starts_.push_back(static_cast<std::uint32_t>(turn.starts[window]));
-      const std::size_t places = places_.size();
-      places_.resize(places + lanes, 0);
-      for (std::size_t group = 0; group < kPickedTogether; ++group)
-        for (std::size_t lane = 0; lane < lanes; ++lane) {
-          const std::uint32_t i = turn.taken[group * lanes + lane];
-          values_.push_back(i == Turns::kNone ? 0.0f : weight.values[i]);
-          if (i == Turns::kNone) continue;
-          const Size start = turn.starts[picking.shares ? 0 : group];
-          places_[places + lane] |= static_cast<std::uint32_t>(weight.column[i] - start) << (8 * group);
-        }
+  const Arrangement arrangement = Arrangement::fastest(picking, weight);
+  const auto lanes = static_cast<std::size_t>(picking.lanes), together = static_cast<std::size_t>(picking.rows());
+  if (arrangement.is_sorted()) row_places_.resize(static_cast<std::size_t>(rows_));
+  for (std::size_t place = 0; place < row_places_.size(); ++place)
+    row_places_[static_cast<std::size_t>(arrangement.order()[place])] = static_cast<std::uint32_t>(place);
+  std::size_t first = 0;  // row of a bundle
+  for (const Arrangement::Bundle& bundle : arrangement.bundles()) {
+    const std::size_t values = values_.size(), places = places_.size();
+    turns_.push_back(bundle.turns);
+    starts_.insert(starts_.end(), bundle.starts.begin(), bundle.starts.end());
+    values_.resize(values + bundle.turns * together, 0.0f);
+    places_.resize(places + bundle.turns * lanes, 0);
+    for (std::size_t row = 0; row < bundle.slots.size(); ++row) {
+      for (const Slot& slot : bundle.slots[row]) {
+        values_[values + slot.turn * together + row] = weight.values[slot.weight];
+        places_[places + slot.turn * lanes + row % lanes] |= slot.place << (8 * (row / lanes));
+      }
+      for (const Slot& rest : bundle.rests[row])
+        rests_.push_back(
+            {static_cast<std::uint32_t>(first + row), weight.column[rest.weight], weight.values[rest.weight]});
     }
+    first += bundle.slots.size();
   }
-  values_.shrink_to_fit();  // they stay for as long as the plan
-  places_.shrink_to_fit();
 }
 
-bool PickedMatrix::add_products(const float* x, Size vectors, float* sums) const {
+bool PickedMatrix::add_products(const float* x, Size vectors, float* output, float* scratch) const {
   if (!all_finite(x, vectors * inputs_)) return false;
   PickedRows work{};
   work.input = x;
   work.inputs = inputs_;
   work.vectors = static_cast<int>(vectors);
   work.next_input = inputs_;
-  work.next_sums = sums_;
-  work.sums = sums;
-  work.groups = groups_;
+  work.next_sums = sums(rows_);
+  work.sums = scratch;
+  work.groups = ceil_divided(rows_, kernels_.picking.lanes);
   work.turns = turns_.data();
   work.starts = starts_.data();
   work.values = values_.data();
   work.places = places_.data();
+  work.rests = rests_.data();
+  work.rests_count = static_cast<std::ptrdiff_t>(rests_.size());
+  work.output = output;
+  work.next_output = rows_;
+  work.rows = rows_;
+  work.row_places = row_places_.empty() ? nullptr : row_places_.data();
   kernels_.picked_rows(work);
   return true;
 }
@@ -187,8 +320,8 @@ void RowMatrix::put_side_by_side(const std::vector<float>& all) {
   }
 }
 
-void RowMatrix::add_product(const float* x, float* sums, bool backwards) const {
-  if (!picked_.empty() && picked_.front().add_products(x, 1, sums)) return;
+void RowMatrix::add_product(const float* x, float* sums, float* scratch, bool backwards) const {
+  if (!picked_.empty() && picked_.front().add_products(x, 1, sums, scratch)) return;
   if (dense_) {
     SideBySideRows work{};
     work.input = x;

@@ -11,30 +11,33 @@
 namespace netsurgery {
 
 /// Some rows are a group, as many as a register has lanes, and some groups a bundle, which goes through the columns
-/// turn by turn: a weight of each row that has its next one in a window of columns, or 0. Sums run over the columns in
-/// order, whatever the other rows.
+/// turn by turn: a weight of each row that has one in what the turn sees, or 0. Rows with about as many weights lie in
+/// one bundle. In which order the products of a row are added depends on the row and the number of columns alone.
 class PickedMatrix {
  public:
   /// True if the kernels have permutations for it, and it takes less time than going from weight to weight.
   static bool pays(const Kernels& kernels, const Constant& weight);
   PickedMatrix(const Kernels& kernels, const Constant& weight);
 
-  /// Floats of the sums, which are those of whole groups.
+  /// Floats of rows in whole groups.
   static Size sums(Size rows) { return (rows + 15) / 16 * 16; }
-  /// sums += weight * x for up to kMostPickedVectors rows of x, if all of them are finite; false, and nothing is done,
-  /// if they aren't: slots would carry that into rows that have no connection to it. sums: aligned, sums(rows) for
-  /// each.
-  bool add_products(const float* x, Size vectors, float* sums) const;
+  /// Floats that a product of so many vectors needs for itself.
+  static Size scratch(Size rows, Size vectors) { return vectors * sums(rows); }
+  /// output += weight * x for up to kMostPickedVectors rows of x, if all of them are finite; false, and nothing is
+  /// done, if they aren't: slots would carry that into rows that have no connection to it. scratch: aligned.
+  bool add_products(const float* x, Size vectors, float* output, float* scratch) const;
 
  private:
   friend class RowMatrix;
   static double share(const Kernels& kernels, const Constant& weight);
 
   const Kernels& kernels_;
-  Size inputs_, sums_, groups_;
+  Size rows_, inputs_;
   std::vector<std::uint32_t> turns_, starts_;  // turns of each bundle
   AlignedFloats values_;
   std::vector<std::uint32_t, Aligned<std::uint32_t>> places_;
+  std::vector<PickedRest> rests_;
+  std::vector<std::uint32_t> row_places_;
 };
 
 /// Any matrix, for one vector at a time: dense, as above, or weight by weight.
@@ -46,8 +49,8 @@ class RowMatrix {
   Size rows() const { return rows_; }
   /// sums += weight * x. sums: aligned, PickedMatrix::sums(rows) of them. What is larger than a cache is best gone
   /// through backwards every other time: it begins with what was read last, which is still there. The bits are the
-  /// same.
-  void add_product(const float* x, float* sums, bool backwards) const;
+  /// same. scratch: PickedMatrix::scratch(rows, 1), aligned.
+  void add_product(const float* x, float* sums, float* scratch, bool backwards) const;
   /// Cycles of a product, roughly.
   static double cycles(const Kernels& kernels, const Constant& weight);
 

@@ -53,11 +53,11 @@ class RecurrentStep final : public Step {
   Size pieces() const override { return pieces_at_once() * (is_shared() ? layer_.time : 1); }
   Size pieces_at_once() const override { return layer_.batch * static_cast<Size>(parts_.size()); }
   Size scratch() const override {
-    return in_vectors(layer_.gates) + in_vectors(layer_.size) + (is_shared() ? 0 : State::floats(layer_));
+    return floats_of_sums() + floats_of_products() + (is_shared() ? 0 : State::floats(layer_));
   }
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     float* const sums = scratch;
-    float* const own = sums + in_vectors(layer_.gates) + in_vectors(layer_.size);
+    float* const own = sums + floats_of_sums() + floats_of_products();
     const Size count = static_cast<Size>(parts_.size());
     for (Size piece = begin; piece < end; ++piece) {
       const Size sequence = piece / count % layer_.batch;
@@ -80,8 +80,11 @@ class RecurrentStep final : public Step {
   };
 
   bool is_shared() const { return parts_.size() > 1; }
+  Size floats_of_sums() const { return in_vectors(layer_.gates) + in_vectors(layer_.size); }
+  Size floats_of_products() const { return PickedMatrix::scratch(std::max(layer_.gates, layer_.width), 1); }
 
-  /// A step of time for a part of the units. sums: of their gates, with room behind for a vector of units.
+  /// A step of time for a part of the units. sums: of their gates, with room behind for a vector of units
+  /// and for products.
   void advance(Buffers buffers, Size sequence, Size step, const Part& part, const State& state, float* sums) const {
     const Size time = layer_.reverse ? layer_.time - 1 - step : step, first = part.units.begin;
     const float* const gates = buffers[buffers_.gates] + layer_.place(time, sequence, layer_.gates);
@@ -97,7 +100,7 @@ class RecurrentStep final : public Step {
         std::fill_n(state.cell + first, part.units.count(), 0.0f);
     }
     begin_sums(gates, part.units, sums);
-    part.weight.add_product(before, sums, step % 2 != 0);
+    part.weight.add_product(before, sums, sums + floats_of_sums(), step % 2 != 0);
     finish(gates, before, part.units, shown, state.cell, sums);
     // With a projection, all units are one part.
     const Size entries = projection_.empty() ? part.units.count() : layer_.width;
@@ -139,7 +142,7 @@ class RecurrentStep final : public Step {
       kernels_.lstm_cells(cells);
       if (projection_.empty()) return;
       std::fill_n(shown, layer_.width, 0.0f);
-      projection_.front().add_product(cells.hidden, shown, false);
+      projection_.front().add_product(cells.hidden, shown, sums + floats_of_sums(), false);
     } else if (layer_.op == Operator::kGru) {
       std::copy_n(before + units.begin, units.count(), cells.hidden);
       cells.candidate = gates + 2 * layer_.size + units.begin;

@@ -51,7 +51,7 @@ class RowsStep final : public Step {
     return static_cast<Size>(cuts_.size()) - 1;
   }
 
-  Size scratch() const override { return picked_.empty() ? 0 : kMostPickedVectors * PickedMatrix::sums(outputs_); }
+  Size scratch() const override { return picked_.empty() ? 0 : PickedMatrix::scratch(outputs_, kMostPickedVectors); }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     if (!picked_.empty()) {
@@ -76,22 +76,17 @@ class RowsStep final : public Step {
 
  private:
   /// Some rows of x, if they are finite.
-  bool picked(Buffers buffers, Size first, Size count, float* sums) const {
-    float* y = buffers[output_] + first * outputs_;
-    const Size next = PickedMatrix::sums(outputs_);
+  bool picked(Buffers buffers, Size first, Size count, float* scratch) const {
+    float* const y = buffers[output_] + first * outputs_;
     for (Size row = 0; row < count; ++row)
       if (bias_.empty())
-        std::fill_n(sums + row * next, outputs_, 0.0f);
+        std::fill_n(y + row * outputs_, outputs_, 0.0f);
       else
-        std::copy_n(bias_.data(), outputs_, sums + row * next);
-    if (!picked_.front().add_products(buffers[input_] + first * inputs_, count, sums)) return false;
-    for (Size row = 0; row < count; ++row, y += outputs_) {
-      std::copy_n(sums + row * next, outputs_, y);
-      if (!ending_.clips) continue;
-      for (Size output = 0; output < outputs_; ++output) {
-        const float raised = ending_.low > y[output] ? ending_.low : y[output];
-        y[output] = ending_.high < raised ? ending_.high : raised;
-      }
+        std::copy_n(bias_.data(), outputs_, y + row * outputs_);
+    if (!picked_.front().add_products(buffers[input_] + first * inputs_, count, y, scratch)) return false;
+    for (Size i = 0; ending_.clips && i < count * outputs_; ++i) {
+      const float raised = ending_.low > y[i] ? ending_.low : y[i];
+      y[i] = ending_.high < raised ? ending_.high : raised;
     }
     return true;
   }
