@@ -146,7 +146,8 @@ constexpr Kernels table(Instructions instructions) {
   made.rnn_cells = rnn_cells;
   made.fixed_shuffle = fixed_shuffle;
   made.pack_bytes = pack_bytes;
-  made.fixed_pick = fixed_pick;
+  made.pick_vectors = kPickVectors<float>;
+  made.fixed_pick_vectors = kPickVectors<std::int16_t>;
   made.fixed_pool = fixed_pool;
   made.fixed_sum_lanes = fixed_sum_lanes;
   made.fixed_separate = fixed_separate;

@@ -148,39 +148,6 @@ static void fixed_shuffle(std::int16_t* memory, std::ptrdiff_t channels, std::pt
     ShuffledLanes(shuffles[i], outside)(memory + shuffles[i].source, memory + shuffles[i].target, channels, channel);
 }
 
-#if defined(__AVX512F__)
-template <int kCount>
-NETSURGERY_INLINE void pick_from(const FixedPicks& work, const FixedPicked& one) {
-  __m512i lanes[kCount];
-  __mmask32 inside[kCount];
-#pragma GCC unroll 8
-  for (int i = 0; i < kCount; ++i) {
-    lanes[i] = _mm512_load_si512(one.lanes[i]);
-    inside[i] = _mm512_cmpge_epi16_mask(lanes[i], _mm512_setzero_si512());
-  }
-  const __m512i outside = _mm512_set1_epi16(work.outside);
-  const std::int16_t* input = work.input;
-  std::int16_t* output = work.output + one.target;
-  for (std::ptrdiff_t c = 0; c < work.channels; ++c, input += work.input_channel, output += work.output_channel) {
-    __m512i made = outside;
-#pragma GCC unroll 8
-    for (int i = 0; i < kCount; ++i)
-      made = _mm512_mask_permutexvar_epi16(made, inside[i], lanes[i], _mm512_load_si512(input + one.sources[i]));
-    _mm512_store_si512(output, made);
-  }
-}
-
-static void fixed_pick(const FixedPicks& given) {
-  const FixedPicks work = given;
-  constexpr void (*of_count[])(const FixedPicks&, const FixedPicked&) = {pick_from<0>, pick_from<1>, pick_from<2>,
-                                                                         pick_from<3>, pick_from<4>, pick_from<5>,
-                                                                         pick_from<6>, pick_from<7>, pick_from<8>};
-  for (std::ptrdiff_t i = 0; i < work.count; ++i) of_count[work.picked[i].count](work, work.picked[i]);
-}
-#else
-constexpr void (*fixed_pick)(const FixedPicks&) = nullptr;
-#endif
-
 #if defined(__AVX2__) || defined(__aarch64__)
 #if defined(__AVX2__)
 typedef __m128i Eight;  // whole numbers

@@ -128,6 +128,54 @@ static void pick(const Picks& given) {
   }
 }
 
+#if defined(__AVX512F__)
+template <int kCount, class Entry>
+NETSURGERY_INLINE void pick_from(const VectorPicks<Entry>& work, const VectorPick<Entry>& one) {
+  constexpr bool kFloats = sizeof(Entry) == 4;
+  __m512i lanes[kCount + 1], outside;
+  __mmask32 inside[kCount + 1];
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) {
+    lanes[i] = _mm512_load_si512(one.lanes[i]);
+    inside[i] = kFloats ? _mm512_cmpge_epi32_mask(lanes[i], _mm512_setzero_si512())
+                        : _mm512_cmpge_epi16_mask(lanes[i], _mm512_setzero_si512());
+  }
+  if constexpr (kFloats)
+    outside = _mm512_castps_si512(_mm512_set1_ps(work.outside));
+  else
+    outside = _mm512_set1_epi16(work.outside);
+  const Entry* input = work.input;
+  Entry* output = work.output + one.target;
+  for (std::ptrdiff_t c = 0; c < work.channels; ++c, input += work.input_channel, output += work.output_channel) {
+    __m512i made = outside;
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+      const __m512i source = _mm512_load_si512(input + one.sources[i]);
+      if constexpr (kFloats)
+        made = _mm512_mask_permutexvar_epi32(made, static_cast<__mmask16>(inside[i]), lanes[i], source);
+      else
+        made = _mm512_mask_permutexvar_epi16(made, inside[i], lanes[i], source);
+    }
+    _mm512_store_si512(output, made);
+  }
+}
+
+template <class Entry>
+static void pick_vectors(const VectorPicks<Entry>& given) {
+  const VectorPicks<Entry> work = given;
+  constexpr void (*of_count[])(const VectorPicks<Entry>&, const VectorPick<Entry>&) = {
+      pick_from<0, Entry>, pick_from<1, Entry>, pick_from<2, Entry>, pick_from<3, Entry>, pick_from<4, Entry>,
+      pick_from<5, Entry>, pick_from<6, Entry>, pick_from<7, Entry>, pick_from<8, Entry>};
+  for (std::ptrdiff_t i = 0; i < work.count; ++i) of_count[work.picked[i].count](work, work.picked[i]);
+}
+
+template <class Entry>
+constexpr void (*kPickVectors)(const VectorPicks<Entry>&) = pick_vectors<Entry>;
+#else
+template <class Entry>
+constexpr void (*kPickVectors)(const VectorPicks<Entry>&) = nullptr;
+#endif
+
 static void interleave_lanes(const float* const* lanes, std::ptrdiff_t columns, float* target) {
   std::ptrdiff_t column = 0;
 #if defined(__AVX512F__)

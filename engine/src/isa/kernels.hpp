@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "isa/instructions.hpp"
 
@@ -212,22 +213,27 @@ struct FixedShuffle {
 
 constexpr int kMostPickedFrom = 8;
 
-/// A vector whose lanes come from some others: of each of those where it lies, and which of its lanes the target's are,
-/// or -1 where they come from elsewhere. Those that come from none are `outside`.
-struct FixedPicked {
-  std::ptrdiff_t target, count;             // whole numbers from the channel's begin in memory; at most kMostPickedFrom
+/// A vector, of floats or whole numbers of 16 bits, whose lanes come from some others: of each of those where it lies,
+/// and which of its lanes the target's are, or -1 where they come from elsewhere. Those that come from none are
+/// `outside`.
+template <class Entry>
+struct VectorPick {
+  using Lane = std::conditional_t<sizeof(Entry) == 2, std::int16_t, std::int32_t>;
+  static constexpr int kLanes = 64 / static_cast<int>(sizeof(Entry));
+  std::ptrdiff_t target, count;             // entries from the channel's begin in memory; at most kMostPickedFrom
   std::ptrdiff_t sources[kMostPickedFrom];  // the same
-  alignas(64) std::int16_t lanes[kMostPickedFrom][kShorts];
+  alignas(64) Lane lanes[kMostPickedFrom][kLanes];
 };
 
 /// Such vectors, of some channels.
-struct FixedPicks {
-  const std::int16_t* input;
-  std::int16_t* output;
+template <class Entry>
+struct VectorPicks {
+  const Entry* input;
+  Entry* output;
   std::ptrdiff_t channels, input_channel, output_channel;
-  const FixedPicked* picked;
+  const VectorPick<Entry>* picked;
   std::ptrdiff_t count;
-  std::int16_t outside;
+  Entry outside;
 };
 
 /// Neighbouring vectors of whole numbers, and the same numbers lane by lane: those of each lane side by side from its
@@ -712,8 +718,9 @@ struct Kernels {
   void (*fixed_depthwise[2][kMostFixedDepthwiseStep][kMostStripColumns])(const FixedDepthwise&);
   void (*fixed_shuffle)(std::int16_t* memory, std::ptrdiff_t channels, std::ptrdiff_t channel,
                         const FixedShuffle* shuffles, std::ptrdiff_t count, std::int16_t outside);
-  /// nullptr where no instruction picks 16 bits from a whole vector: moves go through rows then.
-  void (*fixed_pick)(const FixedPicks&);
+  /// nullptr where no instruction picks lanes from a whole vector.
+  void (*pick_vectors)(const VectorPicks<float>&);
+  void (*fixed_pick_vectors)(const VectorPicks<std::int16_t>&);
   void (*fixed_pool)(const FixedPool&);
   void (*fixed_sum_lanes)(const FixedSums&);
   /// Vectors to lanes. Up to 7 numbers behind those of a lane may be written too, before those of any later lane.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lanes/fixed_point.hpp"
+#include "lanes/vector_picks.hpp"
 
 namespace netsurgery {
 namespace {
@@ -170,74 +171,6 @@ class FixedMovement final : public Step {
   std::vector<Row> source_rows_, target_rows_;
 };
 
-/// How each vector of a target, halo and all, is picked from those of a source; nothing if some come from too many.
-std::vector<FixedPicked> picks(const Layout& source, const Layout& target) {
-  std::vector<FixedPicked> found;
-  for (Size z = -target.halo.front; z < target.slices() - target.halo.front; ++z)
-    for (Size y = -target.halo.above; y < target.rows() - target.halo.above; ++y)
-      for (Size x = -target.halo.left; x < target.columns() - target.halo.left; ++x) {
-        FixedPicked& picked = found.emplace_back();
-        picked.target = kShortsPerFloat * target.at(0, z, y, 0, x);
-        for (auto& lanes : picked.lanes) std::fill(std::begin(lanes), std::end(lanes), std::int16_t{-1});
-        for (Size lane = 0; lane < kShorts; ++lane) {
-          const Size far = target.lane_z(lane) + z, down = target.lane_y(lane) + y, right = target.lane_x(lane) + x;
-          if (!target.image.has(far, down, right)) continue;
-          const Size from = kShortsPerFloat * source.vector_of(far, down, right);
-          const auto end = std::begin(picked.sources) + picked.count;
-          const auto place = std::find(std::begin(picked.sources), end, from);
-          if (place == end) {
-            if (picked.count == kMostPickedFrom) return {};
-            picked.sources[picked.count++] = from;
-          }
-          picked.lanes[place - std::begin(picked.sources)][lane] =
-              static_cast<std::int16_t>(source.lane_of(target.lane_image(lane), far, down, right));
-        }
-      }
-  return found;
-}
-
-/// Pieces: some channels of groups of images.
-class FixedPicking final : public Step {
- public:
-  FixedPicking(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target,
-               std::vector<FixedPicked> picked, std::int16_t outside)
-      : kernels_(kernels),
-        from_(from),
-        to_(to),
-        source_(source),
-        target_(target),
-        picked_(std::move(picked)),
-        outside_(outside) {}
-
-  Size pieces() const override { return target_.groups() * blocks(); }
-
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
-    for (Size piece = begin; piece < end; ++piece) {
-      const Size group = piece / blocks(), first = piece % blocks() * kChannels;
-      FixedPicks work{};
-      work.input = shorts(buffers[from_] + group * source_.group_floats() + first * source_.channel_floats());
-      work.output = shorts(buffers[to_] + group * target_.group_floats() + first * target_.channel_floats());
-      work.channels = std::min(kChannels, target_.image.channels - first);
-      work.input_channel = kShortsPerFloat * source_.channel_floats();
-      work.output_channel = kShortsPerFloat * target_.channel_floats();
-      work.picked = picked_.data();
-      work.count = static_cast<std::ptrdiff_t>(picked_.size());
-      work.outside = outside_;
-      kernels_.fixed_pick(work);
-    }
-  }
-
- private:
-  static constexpr Size kChannels = 8;  // at once: they stay in a near cache
-  Size blocks() const { return ceil_divided(target_.image.channels, kChannels); }
-
-  const Kernels& kernels_;
-  int from_, to_;
-  Layout source_, target_;
-  std::vector<FixedPicked> picked_;
-  std::int16_t outside_;
-};
-
 /// Channels of one pixel as the columns of one channel, which lie as they do, in both orders.
 Layout flattened(const Layout& layout) {
   if (layout.image.pixels() > 1 || layout.tiling.vectors() > 1 || layout.halo.any() || layout.row_channels > 0)
@@ -280,9 +213,7 @@ std::unique_ptr<Step> make_fixed_gather(const Kernels& kernels, int plain, int b
 
 std::unique_ptr<Step> make_fixed_move(const Kernels& kernels, int from, const Layout& source, int to,
                                       const Layout& target, std::int16_t outside) {
-  std::vector<FixedPicked> picked = kernels.fixed_pick ? picks(source, target) : std::vector<FixedPicked>();
-  if (!picked.empty())
-    return std::make_unique<FixedPicking>(kernels, from, source, to, target, std::move(picked), outside);
+  if (auto picked = make_vector_picks(kernels, from, source, {}, to, target, outside)) return picked;
   return std::make_unique<FixedMovement>(kernels, FixedMovement::Side{from, &source}, FixedMovement::Side{to, &target},
                                          FixedRounding{}, outside);
 }

@@ -482,6 +482,7 @@ std::unique_ptr<Step> make_crop(const Kernels& kernels, int from, const Layout& 
   if (source.tiling.images != target.tiling.images || source.group_floats() > kOffsets)
     throw Error(NS_ERROR_INTERNAL,
                 "vectors of a layer can't be moved to where the next one needs them: please report it.");
+  if (auto step = make_vector_picks(kernels, from, source, corner, to, target, outside)) return step;
   return picked(kernels, {from, source.channel_floats(), source.group_floats()}, to, target, outside,
                 [&](Size image, Size z, Size y, Size x) {
                   return place_of(source, image, z + corner.z, y + corner.y, x + corner.x);

@@ -8,6 +8,7 @@
 #include "isa/kernels.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/surroundings.hpp"
+#include "lanes/vector_picks.hpp"
 
 namespace netsurgery {
 
@@ -20,10 +21,6 @@ std::unique_ptr<Step> make_scatter(const Kernels& kernels, int blocked, const La
 /// From vectors to others, as make_gather would fill them. Both have as many images in a vector.
 std::unique_ptr<Step> make_move(const Kernels& kernels, int from, const Layout& source, int to, const Layout& target,
                                 float outside);
-/// The first pixel of a value that is left when it is cut.
-struct Corner {
-  Size z = 0, y = 0, x = 0;
-};
 /// As make_move, of the pixels from a corner on.
 std::unique_ptr<Step> make_crop(const Kernels& kernels, int from, const Layout& source, const Corner& corner, int to,
                                 const Layout& target, float outside = 0.0f);
