@@ -447,6 +447,20 @@ def test_what_a_mask_picks_for_itself_is_refused() -> None:
         read_onnx(model(text, 18, edge=np.float32(0.5)))
 
 
+def test_a_shape_of_which_a_size_is_replaced_follows_the_others() -> None:
+    """As torch writes index_fill."""
+    text = """g (float[B,4] x) => (float[B,4] y) {
+        shape = Shape(x)
+        column = ScatterElements<axis=0>(shape, place, one)
+        places = Expand(two, column)
+        numbers = Expand(half, column)
+        y = ScatterElements<axis=1>(x, places, numbers)
+    }"""
+    made = model(text, 17, place=np.array([-1]), one=np.array([1]), two=np.array([[2]]), half=np.float32(0.5))
+    assert read_onnx(made).axes == ("B",)
+    assert_as_onnx_runtime(made, [[floats(batch, 4)] for batch in (1, 2, 7)])
+
+
 PICKED: dict[str, tuple[str, str, str]] = {
     # name: what is computed for what x[mask] picks, as `f`; how ScatterND gets it, as `many`; of which mask
     "each entry": ("t = Exp(p) f = Mul(t, two)", "many = Identity(f)", "x"),
