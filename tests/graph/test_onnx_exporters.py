@@ -447,6 +447,26 @@ def test_what_a_mask_picks_for_itself_is_refused() -> None:
         read_onnx(model(text, 18, edge=np.float32(0.5)))
 
 
+def test_floats_are_counted_down_from_a_size_to_below_zero() -> None:
+    """As positions of Conformer, relative to each other."""
+    text = """g (float[B,T,4] x) => (float[P,4] y) {
+        shape = Shape(x)
+        time = Gather(shape, one)
+        last = Sub(time, one)
+        below = Neg(time)
+        first = Cast<to=1>(last)
+        limit = Cast<to=1>(below)
+        places = Range(first, limit, down)
+        column = Unsqueeze(places, one_axis)
+        waves = Sin(column)
+        most = ReduceMax<axes=[0, 1], keepdims=0>(x)
+        y = Mul(waves, most)
+    }"""
+    made = model(text, 17, one=np.array(1), down=np.float32(-1), one_axis=np.array([1]))
+    assert read_onnx(made).axes == ("B", "T")
+    assert_as_onnx_runtime(made, [[floats(batch, time, 4)] for batch, time in ((1, 1), (2, 5), (3, 17))])
+
+
 def test_a_shape_of_which_a_size_is_replaced_follows_the_others() -> None:
     """As torch writes index_fill."""
     text = """g (float[B,4] x) => (float[B,4] y) {
