@@ -573,6 +573,25 @@ def test_what_is_computed_across_what_a_mask_picks_is_refused(steps: str) -> Non
         read_onnx(model(text, 17, b=floats(4), **constants))
 
 
+@pytest.mark.parametrize("written", ["z = ScatterND(x, places, twice)", "z = ScatterND(x, places, many)"])
+def test_a_mask_of_one_row_is_none_of_all_rows(written: str) -> None:
+    """Its places are those of the first row; a choice by it would be one in all rows."""
+    text = f"""g (float[3,4] x, float[1,4] row) => (float[3,4] z) {{
+        mask = Greater(row, edge)
+        listed = NonZero(mask)
+        places = Transpose<perm=[1,0]>(listed)
+        p = GatherND(x, places)
+        twice = Mul(p, two)
+        shape = Shape(places)
+        count = Slice(shape, zero, first)
+        many = Expand(two, count)
+        {written}
+    }}"""
+    constants = {"edge": np.float32(0.5), "zero": np.array([0]), "first": np.array([1]), "two": np.float32(2)}
+    with pytest.raises(UnsupportedOperatorError, match="NonZero"):
+        read_onnx(model(text, 17, **constants))
+
+
 @pytest.mark.parametrize("pooled", [False, True])
 def test_adaptive_pooling_that_was_written_out_for_one_size_is_told(pooled: bool) -> None:
     begins = "s = Shape<start=2>(x) m = Mul(a, s) f = Cast<to=1>(m) d = Div(f, three) b = Abs(d) p = Cast<to=7>(b)"

@@ -47,9 +47,15 @@ class Choices:
         return None if shape is None else len(shape)
 
     def axes_behind(self, mask: str, x: str) -> range | None:
-        """The axes that x has behind those of a mask; None where they aren't known."""
-        places, rank = self.rank_of(mask), self.rank_of(x)
-        return None if places is None or rank is None or not 0 < places <= rank else range(places, rank)
+        """The axes that x has behind those of a mask; None where they aren't known, or the mask isn't one of all of x.
+
+        Places in a mask of one row are places in the first row of x, where a choice would be one for each row.
+        """
+        places, sizes = self.shape_of(mask), self.shape_of(x)
+        if places is None or sizes is None or not 0 < len(places) <= len(sizes):
+            return None
+        spreads = any(own == 1 and size != 1 for own, size in zip(places, sizes, strict=False))
+        return None if spreads else range(len(places), len(sizes))
 
     def known(self, name: str) -> AnyArray | None:
         """The entries of an initialiser or a Constant."""
