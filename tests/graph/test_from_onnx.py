@@ -679,8 +679,9 @@ def test_each_missing_operator_is_named_once_with_its_number_and_the_list_of_nod
     assert str(caught.value) == (
         "the ONNX model: the model holds operators that netsurgery doesn't have: RandomNormalLike (2 times); Bernoulli "
         "(once); com.microsoft.Irfft (once); Multinomial (once). It uses others in ways that netsurgery can't: Dropout "
-        "has its output 'i' read; netsurgery gives its first one only (once). The error's `missing` and netsurgery "
-        "pack --explain say where each of them stands."
+        "has its output 'i' read; netsurgery gives its first one only (once). A network draws no random numbers: make "
+        "them an input, or draw none in evaluation mode. The error's `missing` and netsurgery pack --explain say where "
+        "each of them stands."
     )
     assert [(one.where, one.operator, one.absent) for one in caught.value.missing] == [
         ("two", "RandomNormalLike", True),
@@ -715,7 +716,7 @@ REFUSED = [
     (node("Reshape", "x five", "y"), IMAGE, "32 values of shape"),
     (node("Squeeze", "x five", "y"), IMAGE, "names axis 5 of 4"),
     (node("Pad", "x five", "y"), IMAGE, "isn't as the ONNX specification has it"),
-    (node("RandomNormalLike", "x", "y"), IMAGE, r"doesn't have: RandomNormalLike \(once\)"),
+    (node("RandomNormalLike", "x", "y"), IMAGE, r"doesn't have: RandomNormalLike \(once\). A network draws no random"),
     (node("Relu", "x", "y"), {}, "has no input"),
 ]  # fmt: skip
 REFUSED_CONSTANTS = {

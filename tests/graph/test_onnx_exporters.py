@@ -447,6 +447,151 @@ def test_what_a_mask_picks_for_itself_is_refused() -> None:
         read_onnx(model(text, 18, edge=np.float32(0.5)))
 
 
+def test_floats_are_counted_down_from_a_size_to_below_zero() -> None:
+    """As positions of Conformer, relative to each other."""
+    text = """g (float[B,T,4] x) => (float[P,4] y) {
+        shape = Shape(x)
+        time = Gather(shape, one)
+        last = Sub(time, one)
+        below = Neg(time)
+        first = Cast<to=1>(last)
+        limit = Cast<to=1>(below)
+        places = Range(first, limit, down)
+        column = Unsqueeze(places, one_axis)
+        waves = Sin(column)
+        most = ReduceMax<axes=[0, 1], keepdims=0>(x)
+        y = Mul(waves, most)
+    }"""
+    made = model(text, 17, one=np.array(1), down=np.float32(-1), one_axis=np.array([1]))
+    assert read_onnx(made).axes == ("B", "T")
+    assert_as_onnx_runtime(made, [[floats(batch, time, 4)] for batch, time in ((1, 1), (2, 5), (3, 17))])
+
+
+def test_a_shape_of_which_a_size_is_replaced_follows_the_others() -> None:
+    """As torch writes index_fill."""
+    text = """g (float[B,4] x) => (float[B,4] y) {
+        shape = Shape(x)
+        column = ScatterElements<axis=0>(shape, place, one)
+        places = Expand(two, column)
+        numbers = Expand(half, column)
+        y = ScatterElements<axis=1>(x, places, numbers)
+    }"""
+    made = model(text, 17, place=np.array([-1]), one=np.array([1]), two=np.array([[2]]), half=np.float32(0.5))
+    assert read_onnx(made).axes == ("B",)
+    assert_as_onnx_runtime(made, [[floats(batch, 4)] for batch in (1, 2, 7)])
+
+
+PICKED: dict[str, tuple[str, str, str]] = {
+    # name: what is computed for what x[mask] picks, as `f`; how ScatterND gets it, as `many`; of which mask
+    "each entry": ("t = Exp(p) f = Mul(t, two)", "many = Identity(f)", "x"),
+    "each entry, cut": ("f = Mul(p, two)", "r = Reshape(f, all) many = Slice(r, zero, count, zero)", "x"),
+    "each entry, spread": ("f = Mul(p, two)", "r = Expand(f, count) many = Reshape(r, all)", "x"),
+    "several axes before": ("t = MatMul(p, w) f = Add(t, b)", "many = Identity(f)", "row"),
+    "a layer": ("f = Gemm<transB = 1>(p, w, b)", "many = Identity(f)", "row"),
+    "rows": ("t = Softmax(p) r = ReduceMax<axes=[1]>(t) f = Sub(t, r)", "many = Identity(f)", "row"),
+    "rows of other shapes": ("t = Reshape(p, pairs) s = Mul(t, b2) f = Reshape(s, fours)", "many = Identity(f)", "row"),
+}
+
+
+@pytest.mark.parametrize("case", PICKED)
+def test_what_a_mask_picks_and_puts_back_is_computed_for_all(case: str) -> None:
+    """y[mask] = f(x[mask]), of a mask of all axes, or of those before the last."""
+    computed, ending, of = PICKED[case]
+    first = "row = ReduceMax<axes=[2], keepdims=0>(x)" if of == "row" else ""
+    steps = f"{computed} {ending}".replace(" f =", "\nf =").replace(" many =", "\nmany =")
+    for name in "trs":
+        steps = steps.replace(f" {name} =", f"\n{name} =")
+    text = f"""g (float[B,T,4] x) => (float[B,T,4] z) {{
+        {first}
+        mask = Greater({of}, edge)
+        listed = NonZero(mask)
+        places = Transpose<perm=[1,0]>(listed)
+        p = GatherND(x, places)
+        again = Greater({of}, edge)
+        listed_again = NonZero(again)
+        places_again = Transpose<perm=[1,0]>(listed_again)
+        shape = Shape(places_again)
+        count = Slice(shape, zero, first)
+        {steps}
+        z = ScatterND(x, places_again, many)
+    }}"""
+    constants = {"two": np.float32(2), "edge": np.float32(0.5), "zero": np.array([0]), "first": np.array([1])}
+    constants |= {"all": np.array([-1]), "pairs": np.array([-1, 2, 2]), "fours": np.array([-1, 4])}
+    constants |= {"w": floats(4, 4), "b": floats(4), "b2": floats(2, 2)}
+    made = model(text, 17, **constants)
+    assert read_onnx(made).axes == ("B", "T")
+    assert_as_onnx_runtime(made, [[floats(batch, time, 4)] for batch, time in ((1, 1), (2, 5), (3, 17))])
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+def test_the_places_of_a_mask_take_the_entries_of_a_list_in_turn(opset: int) -> None:
+    """masked_scatter, of features into the places that a text has for them."""
+    text = """g (float[B,4] x, float[N,4] features) => (float[B,4] z) {
+        mask = Greater(x, edge)
+        listed = NonZero(mask)
+        places = Transpose<perm=[1,0]>(listed)
+        shape = Shape(places)
+        count = Slice(shape, zero, first)
+        row = Reshape(features, all)
+        many = Slice(row, zero, count, zero)
+        z = ScatterND(x, places, many)
+    }"""
+    constants = {"edge": np.float32(0.5), "zero": np.array([0]), "first": np.array([1]), "all": np.array([-1])}
+    made = model(text, opset, **constants)
+    assert_as_onnx_runtime(made, [[floats(batch, 4), floats(batch + 1, 4)] for batch in (1, 2, 7)])
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "y = Softmax<axis=0>(p)",  # along what is picked
+        "y = ReduceSum<keepdims=1>(p, zero)",
+        "y = Mul(p, q)",  # of what another mask picks
+        "y = Slice(p, first, count, zero)",  # others than the first
+        "y = Slice(p, zero, count, zero, back)",
+        "c = Slice(p, zero, first, zero)\ny = Mul(c, edge)",  # a cut of them, which isn't put back
+        "y = Mul(p, b)",  # a number for each of them
+    ],
+)
+def test_what_is_computed_across_what_a_mask_picks_is_refused(steps: str) -> None:
+    text = f"""g (float[B,4] x) => (float[B,4] z) {{
+        mask = Greater(x, edge)
+        listed = NonZero(mask)
+        places = Transpose<perm=[1,0]>(listed)
+        p = GatherND(x, places)
+        other = Less(x, edge)
+        others = NonZero(other)
+        rows = Transpose<perm=[1,0]>(others)
+        q = GatherND(x, rows)
+        shape = Shape(places)
+        count = Slice(shape, zero, first)
+        {steps}
+        z = ScatterND(x, places, y)
+    }}"""
+    constants = {"edge": np.float32(0.5), "zero": np.array([0]), "first": np.array([1]), "back": np.array([-1])}
+    with pytest.raises(UnsupportedOperatorError, match="NonZero"):
+        read_onnx(model(text, 17, b=floats(4), **constants))
+
+
+@pytest.mark.parametrize("written", ["z = ScatterND(x, places, twice)", "z = ScatterND(x, places, many)"])
+def test_a_mask_of_one_row_is_none_of_all_rows(written: str) -> None:
+    """Its places are those of the first row; a choice by it would be one in all rows."""
+    text = f"""g (float[3,4] x, float[1,4] row) => (float[3,4] z) {{
+        mask = Greater(row, edge)
+        listed = NonZero(mask)
+        places = Transpose<perm=[1,0]>(listed)
+        p = GatherND(x, places)
+        twice = Mul(p, two)
+        shape = Shape(places)
+        count = Slice(shape, zero, first)
+        many = Expand(two, count)
+        {written}
+    }}"""
+    constants = {"edge": np.float32(0.5), "zero": np.array([0]), "first": np.array([1]), "two": np.float32(2)}
+    with pytest.raises(UnsupportedOperatorError, match="NonZero"):
+        read_onnx(model(text, 17, **constants))
+
+
 @pytest.mark.parametrize("pooled", [False, True])
 def test_adaptive_pooling_that_was_written_out_for_one_size_is_told(pooled: bool) -> None:
     begins = "s = Shape<start=2>(x) m = Mul(a, s) f = Cast<to=1>(m) d = Div(f, three) b = Abs(d) p = Cast<to=7>(b)"

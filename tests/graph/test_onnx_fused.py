@@ -73,6 +73,8 @@ CASES: dict[str, Any] = {
     "QuickGelu, another factor": model_of("QuickGelu", "x", X, {}, alpha=1.25),
     "FusedMatMul": model_of("FusedMatMul", "x s", BOTH, {}, alpha=0.25, transB=1),
     "FusedMatMul, turned": model_of("FusedMatMul", "x s", BOTH, {}, transA=1),
+    "FusedMatMul, batches behind": model_of("FusedMatMul", "x s", BOTH, {}, transBatchA=1, transBatchB=1, transB=1),
+    "FusedMatMul, one behind": model_of("FusedMatMul", "x w", X, {"w": floats(5, 8, 4)}, transBatchA=1),
     "FusedMatMul by weights": model_of("FusedMatMul", "x w", X, {"w": floats(3, 8)}, alpha=2.0, transB=1),
     "SkipLayerNormalization": model_of("SkipLayerNormalization", "x s g b c", BOTH, ROWS, epsilon=1e-3),
     "SkipLayerNormalization, its sum": model_of(
@@ -156,3 +158,11 @@ def test_a_use_that_is_not_known_is_refused_as_what_it_is() -> None:
     model = model_of("FusedConv", "x w", only(PICTURE, "x"), only(KERNEL, "w"), activation="Elu")
     with pytest.raises(UnsupportedOperatorError, match="FusedConv"):
         read_onnx(model)
+
+
+def test_what_is_laid_out_for_one_processor_is_refused_with_advice() -> None:
+    made = model_of("Conv", "x w", only(PICTURE, "x"), only(KERNEL, "w"), domain="com.microsoft.nchwc")
+    made.opset_import.append(helper.make_opsetid("com.microsoft.nchwc", 1))
+    with pytest.raises(UnsupportedOperatorError) as refused:
+        read_onnx(made)
+    assert "ORT_ENABLE_EXTENDED at most" in refused.value.explanation

@@ -364,6 +364,31 @@ def test_whole_numbers_of_two_constants_are_multiplied_as_they_are():
     assert np.array_equal(found, (a.astype(np.float32) - 7) @ b.astype(np.float32))
 
 
+@pytest.mark.parametrize("read_too", [False, True])
+def test_rows_of_a_quantised_table_are_multiplied_as_they_are(read_too):
+    """Dynamic quantisation hands an embedding on to the layer behind it as bytes, which others may read as floats."""
+    table, w = RANDOM.integers(0, 256, (7, 4)).astype(np.uint8), RANDOM.integers(-128, 128, (4, 3)).astype(np.int8)
+    nodes = [
+        ("Gather", ["t", "x"], ["q"]),
+        ("Reshape", ["q", "shape"], ["rows"]),
+        ("MatMulInteger", ["rows", "w", "z"], ["sums"]),
+        ("Cast", ["sums"], ["floats"], ("to", TensorProto.FLOAT)),
+        ("Mul", ["s", "v"], ["both"]),
+        ("Mul", ["floats", "both"], ["y"]),
+        ("DequantizeLinear", ["q", "s", "z"], ["read"]),
+    ]
+    constants = {"t": table, "w": w, "s": np.float32(0.25), "v": np.float32(0.5), "z": np.uint8(100)}
+    constants["shape"] = np.array([2, 2, 4])
+    outputs = ("y", "read") if read_too else ("y",)
+    ids = np.int64([[0, 6, 2, 3]])
+    model = of_nodes(nodes[: 6 + read_too], constants, TensorProto.INT64, outputs)
+    found = run(read_model(model, run_node).graph, {"x": ids})
+    counted = table[ids].astype(np.float32) - 100
+    assert np.array_equal(found[0], counted.reshape(2, 2, 4) @ w.astype(np.float32) / 8)
+    if read_too:
+        assert np.array_equal(found[1], counted / 4)
+
+
 def test_a_step_that_overflowed_bounds_nothing():
     """Symmetric quantisation of a mask of the lowest numbers: twice their range is no float32."""
     nodes = [("QuantizeLinear", ["x", "s", "z"], ["q"]), ("DequantizeLinear", ["q", "s", "z"], ["y"])]

@@ -79,6 +79,15 @@ def test_a_mean_of_whole_numbers_along_the_batch_fixes_it_and_says_why() -> None
     assert "means of whole numbers along an open axis" in read.fixed[0]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_the_product_along_an_axis_is_exact_however_many_are_multiplied(keepdims: int, kind: int) -> None:
+    for count in (1, 2, 3, 7, 12):
+        a = numbers(kind, 5, count, 2)
+        model = model_of("ReduceProd", kind, {"a": a}, {"axes": np.array([1])}, keepdims=keepdims)
+        assert_computes(model, {"a": a}, np.prod(a, axis=1, keepdims=bool(keepdims), dtype=a.dtype))
+
+
 BITWISE = {"BitwiseAnd": np.bitwise_and, "BitwiseOr": np.bitwise_or, "BitwiseXor": np.bitwise_xor}
 MASKS = [0, 1, 6, 7, 0b1011010, 2**30 - 1, -1, -2, -8, -77]
 

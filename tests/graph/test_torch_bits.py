@@ -42,6 +42,7 @@ def test_products_of_whole_numbers_are_exact() -> None:
         "by a constant": lambda x: x @ torch.arange(12).reshape(WIDTH, 3),
         "of two": lambda x: torch.bmm(x[:, :, None], x[:, None] + 1),
         "shifted up": lambda x: x << 5,
+        "along an axis": lambda x: (x.prod(1), x[:, :3].prod(1, keepdim=True), x[:, :1].prod(1)),
     }
     agrees(EachOf(functions, NUMBERS[0]), {0: "batch"}, NUMBERS)
 

@@ -122,6 +122,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Any]] = {
     "places by size": lambda x: x + torch.arange(x.shape[3]) / (x.shape[3] - 1) + torch.arange(2, 2 + x.shape[3]),
     "beyond a place": lambda x: x.masked_fill(torch.arange(x.shape[3]) >= x.shape[3] - 2, float("-inf")).softmax(-1),
     "back to front": lambda x: x[:, :, torch.arange(x.shape[2] - 1, -1, -1)],
+    "floats downwards": lambda x: x + torch.arange(x.shape[3] - 1, -x.shape[3], -1.0)[: x.shape[3]],
+    "halves": lambda x: x + torch.arange(0, x.shape[3], 0.5)[x.shape[3] :],
     "the largest marked": lambda x: torch.zeros_like(x).scatter(1, x.argmax(1, keepdim=True), 1.0),
     "filled with a size": lambda x: torch.full_like(x, x.shape[2]) + x,
 }

@@ -12,7 +12,7 @@ from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_onnx import choices
 from netsurgery.graph.from_onnx.call import Call, Value, from_front, known
 from netsurgery.graph.from_onnx.traced import Traced
-from netsurgery.graph.operators.reductions import OF_WHOLE_NUMBERS
+from netsurgery.graph.operators.reductions import OF_WHOLE_NUMBERS, halves
 from netsurgery.graph.value_types import ValueType
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -214,6 +214,8 @@ def reduction(
         x = before(call, call.x) if before else call.x
         if whole and operator in OF_WHOLE_NUMBERS and after is None:
             return of_whole_numbers(call, x, operator, axes, keepdims)
+        if whole and operator == "ReduceProd":
+            return _product_of_whole(call, axes, keepdims)
         result = call.node(operator, [x], axes=axes, keepdims=keepdims)
         return after(call, result) if after else result
 
@@ -228,6 +230,25 @@ def of_whole_numbers(call: Call, x: Value, operator: str, axes: Sequence[int], k
         x = call.node(along, [x], axis=axis, **settings)
         if operator == "ReduceSum":
             x = call.node("Slice", [x], axis=axis, start=size - 1, stop=size)
+    return x if keepdims else call.reshaped(x, [size for axis, size in enumerate(x.shape) if axis not in axes])
+
+
+def _product_of_whole(call: Call, axes: Sequence[int], keepdims: bool) -> Value:
+    """By halves: the first numbers along an axis times as many others, until one is left."""
+    x = call.x
+    for axis in axes:
+        if isinstance(x.shape[axis], Traced):
+            raise UnsupportedOperatorError("multiplies whole numbers along an open axis; cast them to floats before")
+        left, count = [], int(x.shape[axis])
+        for half in halves(count):
+            parts = ((0, half), (half, 2 * half), (2 * half, count))
+            first, second, *rest = (
+                call.node("Slice", [x], axis=axis, start=start, stop=stop) for start, stop in parts if stop > start
+            )
+            left += rest
+            x, count = call.node("Mul", [first, second]), half
+        for one in left:
+            x = call.node("Mul", [x, one])
     return x if keepdims else call.reshaped(x, [size for axis, size in enumerate(x.shape) if axis not in axes])
 
 

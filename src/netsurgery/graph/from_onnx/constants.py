@@ -23,9 +23,10 @@ def is_float(array: AnyArray) -> bool:
     return array.dtype.name in ("float16", "bfloat16", "float32", "float64")
 
 
-_RANDOM = frozenset(
+RANDOM = frozenset(
     ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 )
+"""Operators that draw random numbers."""
 
 
 def initialisers(graph: onnx.GraphProto) -> dict[str, AnyArray]:
@@ -85,4 +86,4 @@ def _plain(value: Any) -> Any:
 def can_be_known(node: onnx.NodeProto) -> bool:
     """False for nodes whose outputs don't follow from their inputs alone: random ones, loops and branches."""
     subgraph = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-    return node.op_type not in _RANDOM and all(item.type not in subgraph for item in node.attribute)
+    return node.op_type not in RANDOM and all(item.type not in subgraph for item in node.attribute)

@@ -332,9 +332,12 @@ def _sizes(call: Call, _: Translation) -> Value:
 _OF_TWO = ("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Mod", "Sum", "Where", "And", "Or", "Xor", "PRelu")
 _COMPARED = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")
 _OF_ONE = ("Abs", "Celu", "Clip", "Elu", "IsInf", "IsNaN", "Neg", "Not", "Reciprocal", "Selu", "Swish")
+_ENTRYWISE = (*(one.onnx for one in OPERATORS.values() if one.onnx and one.work is Work.ENTRYWISE), *_OF_ONE)
+OF_EACH = frozenset((*_ENTRYWISE, *_OF_TWO, *_COMPARED))
+"""What is computed of each entry of operands that broadcast."""
+
 _RULES: dict[str, _Rule] = {
-    **{one.onnx: _entrywise for one in OPERATORS.values() if one.onnx and one.work is Work.ENTRYWISE},
-    **dict.fromkeys(_OF_ONE, _entrywise),
+    **dict.fromkeys(_ENTRYWISE, _entrywise),
     **dict.fromkeys((*_OF_TWO, *_COMPARED), _together),
     **dict.fromkeys(("Cast", "Dropout", "Identity"), _same),
     **{f"Reduce{name}": _over_axes(18) for name in ("L1", "L2", "Max", "Mean", "Min", "Prod", "SumSquare")},

@@ -14,7 +14,7 @@ from netsurgery.errors import GraphError, InputError, Problem, UnsupportedOperat
 from netsurgery.graph.extents import axis, in_entries
 from netsurgery.graph.from_onnx import found
 from netsurgery.graph.from_onnx.call import TYPES, Call, Value, Whole, known
-from netsurgery.graph.from_onnx.constants import AnyArray, attributes, can_be_known
+from netsurgery.graph.from_onnx.constants import RANDOM, AnyArray, attributes, can_be_known
 from netsurgery.graph.from_onnx.control_flow import DECISIONS
 from netsurgery.graph.from_onnx.folders import FOLDERS
 from netsurgery.graph.from_onnx.folding import folded
@@ -35,6 +35,7 @@ _FOUND = (
     "; it gives as many entries as it finds, and a network's shapes follow from its inputs' alone: end the network "
     "before it (outputs, --outputs)"
 )
+_DRAWN = "A network draws no random numbers: make them an input, or draw none in evaluation mode."
 _ADVICE = {
     "NonZero": _FOUND,
     "Unique": _FOUND,
@@ -457,6 +458,11 @@ def _translated(proto: onnx.NodeProto) -> bool:
 
 
 def _missing(proto: onnx.NodeProto) -> str:
+    if proto.domain == "com.microsoft.nchwc":
+        return (
+            "has its numbers in the order of one processor; give the model as it was before ONNX Runtime optimised it, "
+            "or have that go to ORT_ENABLE_EXTENDED at most"
+        )
     if proto.domain:
         return f"belongs to domain {proto.domain!r}; export plain ONNX, without optimisations for one runtime"
     return f"is an operator that netsurgery doesn't have{_ADVICE.get(proto.op_type, '')}"
@@ -474,6 +480,8 @@ def _report(problems: Sequence[Problem]) -> str:
         )
         if found
     ]
+    if any(one.operator in RANDOM for one in problems):
+        sentences.append(_DRAWN)
     return f"{' '.join(sentences)} The error's `missing` and netsurgery pack --explain say where each of them stands."
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import onnx
@@ -311,18 +312,20 @@ def eye_like(call: Call) -> Value:
 def stretch(call: Call) -> Value:
     """Range, of a length that follows open axes; of whole numbers from one that follows them, too, and downwards."""
     start, limit, step = (
-        value.numbers.reshape(-1)[0] if value.numbers is not None else value.array.reshape(-1)[0].item()
+        _as_whole(value.numbers.reshape(-1)[0] if value.numbers is not None else value.array.reshape(-1)[0].item())
         for value in map(call.operand, range(3))
         if value.array is not None
     )
     if isinstance(start, Share) or isinstance(step, Traced | Share):
         raise UnsupportedOperatorError("counts from or by a number that follows an open axis")
     kind = type_of(call.array(2, "delta").dtype)
-    if kind is not None and kind.whole and step and (isinstance(start, Traced) or step < 0):
+    whole = all(isinstance(number, int) for number in (start, limit, step))
+    if kind is not None and whole and step and (isinstance(start, Traced) or step < 0):
         apart = limit - start if step > 0 else start - limit
         zero = known(np.zeros((), np.float32), f"{call.x.name}.zero")
         places = call.node("Range", [zero], count=at_least_zero(-(-apart // abs(step))), scale=float(step))
-        return call.node("Add", [call.as_type(places, kind), call.operand(0)])
+        first = replace(known(np.asarray(int(start), np.int64), call.x.name), numbers=objects([start]).reshape(()))
+        return call.node("Add", [call.as_type(places, kind), call.as_type(first, kind)])
     if step <= 0:
         raise UnsupportedOperatorError("counts down to a number that follows an open axis")
     end = limit if isinstance(limit, Share) else Share(limit, 1)
@@ -330,6 +333,13 @@ def stretch(call: Call) -> Value:
     first = known(np.asarray(float(start), np.float32), f"{call.x.name}.first")
     places = call.node("Range", [first], count=length, scale=float(step))
     return places if kind in (None, ValueType.FLOAT32) else call.node("Cast", [places], type=str(kind))
+
+
+def _as_whole(number: Any) -> Any:
+    """A float that is a whole number at any sizes as that."""
+    if isinstance(number, Share) and number.divisor == 1:
+        return number.number
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def where(call: Call) -> Value:

@@ -130,6 +130,8 @@ def _numbers(kind: str, folder: Folder | None, call: Call) -> list[AnyArray] | N
             return None if folder is None else [np.asarray(folder(call), object)]
         if kind == "Gather":
             return [_picked(_as_objects(given[0]), call)]
+        if kind == "ScatterElements" and call.attributes.get("reduction", "none") == "none":
+            return _put([_as_objects(value) for value in given], call.axis(0))
         if kind in ("ReduceMax", "ReduceMin"):
             return _extreme(kind, call, _as_objects(given[0]))
         if kind in ("Div", "Cast", "Clip", "Max", "Min"):
@@ -180,6 +182,16 @@ def _require_decided(kind: str, one: AnyArray, other: AnyArray) -> None:
             )
         if not decided:
             raise UnsupportedOperatorError(f"compares {a} with {b}, which come out differently at different sizes")
+
+
+def _put(given: Sequence[AnyArray], axis: int) -> list[AnyArray] | None:
+    """ScatterElements, such as of a shape that has another size along one axis; None at places that follow an axis."""
+    numbers, places, others = given
+    if any(type(place) is not int for place in places.reshape(-1).tolist()):
+        return None
+    result = numbers.copy()
+    np.put_along_axis(result, places.astype(np.int64) % numbers.shape[axis], others, axis)
+    return [result]
 
 
 def _lowest(number: Number) -> int | None:

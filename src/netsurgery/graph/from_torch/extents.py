@@ -70,10 +70,13 @@ def _share_of(expression: Any, symbols: Mapping[Any, Number]) -> tuple[Number, i
         number, divisor = (_extent_of(part, symbols) for part in expression.args)
         return (number, divisor) if isinstance(divisor, int) and divisor >= 1 else None
     factor, rest = expression.as_coeff_Mul()
-    if type(rest).__name__ != "ToFloat" or factor <= 0:
-        return None
     share = Fraction(float(factor))
-    if share.denominator > _FINEST_SHARE or share.numerator > _FINEST_SHARE:
+    if type(rest).__name__ == "FloatTrueDiv" and rest.args[1].is_number and rest.args[1] != 0:
+        rest, divisor = rest.args
+        share /= Fraction(float(divisor))
+    if type(rest).__name__ != "ToFloat" or not share:
+        return None
+    if share.denominator > _FINEST_SHARE or abs(share.numerator) > _FINEST_SHARE:
         return None
     return _extent_of(rest.args[0], symbols) * share.numerator, share.denominator
 

@@ -56,6 +56,15 @@ _IN_A_ROW = 9
 
 _ABSENT = "is an operator that netsurgery doesn't have"
 RANDOM = " (random numbers)"
+_FINDING = (
+    *("nonzero.default", "argwhere.default", "where.default", "masked_select.default", "bincount.default"),
+    *("_unique2.default", "unique_dim.default", "unique_consecutive.default"),
+)
+"""Operators of ATen that give as many entries as they find."""
+_FOUND = (
+    "gives as many entries as it finds, and a network's shapes follow from its inputs' alone: return the mask or the "
+    "numbers themselves, use torch.where, or count by one_hot(...).sum(0)"
+)
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 _FILLED: Mapping[str, int | None] = {
     f"aten.{name}.default": number
@@ -310,7 +319,8 @@ class _Reader:
             # Recurrent layers are tagged as random for the sake of their dropout, which evaluation leaves out.
             said = random and str(target).split(".")[1] not in _RECURRENT
             name = f"{target}{RANDOM if said else ''}"
-            self._refusals.add(name, "", _place(node, with_class=True))
+            finds = str(target).removeprefix("aten.") in _FINDING
+            self._refusals.add(name, _FOUND if finds else "", _place(node, with_class=True))
             return Missing()
         if missing:
             return Missing()

@@ -11,7 +11,7 @@ import torch
 
 from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Call, Constant, Open, in_a_row, product
-from netsurgery.graph.operators.reductions import OF_WHOLE_NUMBERS
+from netsurgery.graph.operators.reductions import OF_WHOLE_NUMBERS, halves
 from netsurgery.graph.value_types import ValueType
 
 Outputs: TypeAlias = tuple[str | None, ...]
@@ -27,6 +27,8 @@ def over_axes(operator: str) -> Callable[[Call], str]:
     def translate(call: Call) -> str:
         if call.kind.whole and operator in OF_WHOLE_NUMBERS:
             return _of_whole_numbers(call, OF_WHOLE_NUMBERS[operator])
+        if call.kind.whole and operator == "ReduceProd":
+            return _product_of_whole_numbers(call)
         return call.node(operator, [call.promoted()], axes=call.axes("dim"), keepdims=_keepdims(call))
 
     return translate
@@ -40,6 +42,30 @@ def _of_whole_numbers(call: Call, way: tuple[str, dict[str, Any]]) -> str:
         if operator == "CumSum":
             end = call.extent(sizes[axis])
             x = call.node("Slice", [x], "last", axis=axis, start=end - 1, stop=end)
+        sizes[axis] = 1
+    return call.reshaped(x, tuple(sizes), call.shape)
+
+
+def _product_of_whole_numbers(call: Call) -> str:
+    """By halves: the first numbers along an axis times as many others, until one is left."""
+    x, sizes = call.promoted(), list(call.sizes(call.first))
+    for axis in call.axes("dim"):
+        count = sizes[axis]
+        if not isinstance(count, int):
+            raise UnsupportedOperatorError("multiplies whole numbers along an open axis; cast them to floats before")
+        left = []
+        for half in halves(count):
+            parts = ((0, half), (half, 2 * half), (2 * half, count))
+            first, second, rest = (
+                call.node("Slice", [x], f"from_{axis}_{start}_{stop}", axis=axis, start=start, stop=stop)
+                if stop > start
+                else None
+                for start, stop in parts
+            )
+            left += [rest] if rest else []
+            x, count = call.node("Mul", [first, second], f"times_{axis}_{half}"), half
+        for place, rest in enumerate(left):
+            x = call.node("Mul", [x, rest], f"rest_{axis}_{place}")
         sizes[axis] = 1
     return call.reshaped(x, tuple(sizes), call.shape)
 

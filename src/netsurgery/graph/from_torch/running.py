@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import torch
 
+from netsurgery.errors import UnsupportedOperatorError
 from netsurgery.graph.from_torch.call import Call
 from netsurgery.graph.value_types import ValueType
 
@@ -52,6 +53,8 @@ def _rank(call: Call) -> int:
 
 def _until(call: Call, neutral: float) -> str:
     """The values with their axis last, for each of its places once more: those up to it, a neutral number behind."""
+    if call.kind.whole:
+        raise UnsupportedOperatorError(f"computes what there is so far of {call.kind}; cast it to float32 before")
     sizes, axis = call.sizes("self") or (1,), call.axis() if call.sizes("self") else 0
     order = [place for place in range(len(sizes)) if place != axis] + [axis]
     x = call.transposed(call.reshaped(call.promoted("self"), call.sizes("self"), sizes, "row"), order, "ahead")

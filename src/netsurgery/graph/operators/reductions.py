@@ -105,3 +105,12 @@ OF_WHOLE_NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ReduceMin": ("TopKValues", {"count": 1, "largest": False}),
 }
 """What gives along an axis, last, what a reduction gives: floats don't hold all whole numbers."""
+
+
+def halves(count: int) -> list[int]:
+    """How many pairs are combined, step by step, until one of so many entries is left; of an odd number one waits."""
+    steps = []
+    while count > 1:
+        count //= 2
+        steps.append(count)
+    return steps

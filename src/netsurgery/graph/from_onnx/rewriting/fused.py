@@ -125,13 +125,16 @@ def _quick_gelu(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, An
 
 
 def _matmul(rewriting: _Rewriting, node: onnx.NodeProto, given: dict[str, Any]) -> None:
-    """FusedMatMul: alpha * A' B', where ' exchanges the last two axes, of operands that have two to four."""
-    if given.get("transBatchA", 0) or given.get("transBatchB", 0):
-        raise _UnknownError
+    """FusedMatMul: alpha * A' B', where ' exchanges the last two axes, of operands that have two to four.
+
+    Before that, `transBatch` puts the first axis behind those of the batch, which follow it.
+    """
     operands = list(node.input)
-    for place, name in enumerate(("transA", "transB")):
-        if given.get(name, 0):
-            operands[place] = rewriting.add("Einsum", [operands[place]], equation="...ij->...ji")
+    for place, name in enumerate("AB"):
+        rows_first, turned = given.get(f"transBatch{name}", 0), given.get(f"trans{name}", 0)
+        if rows_first or turned:
+            before, after = "i...j" if rows_first else "...ij", "...ji" if turned else "...ij"
+            operands[place] = rewriting.add("Einsum", [operands[place]], equation=f"{before}->{after}")
     alpha = given.get("alpha", 1.0)
     if alpha == 1:
         rewriting.add("MatMul", operands, node.output[0])

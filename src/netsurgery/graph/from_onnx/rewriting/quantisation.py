@@ -164,6 +164,24 @@ class _Rewriting:
         self._real.update(moved)
         return True
 
+    def counted(self, name: str, zero: str) -> str | None:
+        """The whole numbers of a constant, moved or looked up, less their zero, as floats; None for anything else.
+
+        They move once more, so that others may have theirs by another scale, or as a table of bytes.
+        """
+        at = self._zero(zero)
+        if at is not None and at.size > 1:
+            return None
+        if self.is_known(name):
+            return self.constant(_meant(self.array(name), np.ones(1), at, 0), f"{name}.counted")
+        made = next((node for node in self._nodes if name in node.output), None)
+        inner = self.counted(made.input[0], zero) if made is not None and made.op_type in _MOVES else None
+        if made is None or inner is None:
+            return None
+        moved = self.add(made.op_type, [inner, *made.input[1:]])
+        self._nodes[-1].attribute.extend(made.attribute)
+        return moved
+
     def _moved(self, name: str, scale: str, zero: str) -> set[str] | None:
         """What a value is called wherever it is moved; None unless each of its ends is made real by this scale."""
         found = {name}
@@ -280,12 +298,14 @@ def _dequantize(rewriting: _Rewriting, node: onnx.NodeProto) -> None:
     elif rewriting.looks_up(x, scale, zero):
         rewriting.add("Identity", [x], node.output[0])
     else:  # whole numbers that the caller gives, or that were computed
-        whole = rewriting.add("Cast", [x], to=onnx.TensorProto.FLOAT)
         steps = rewriting.array(scale).astype(np.float32)
         at = rewriting.array(zero).astype(np.float32) if zero else np.zeros_like(steps)
         if steps.size > 1:
             raise rewriting.unknown(_PER_AXIS)
-        moved = rewriting.add("Sub", [whole, rewriting.constant(at.reshape(()), f"{x}.zero")])
+        moved = rewriting.counted(x, zero)
+        if moved is None:
+            whole = rewriting.add("Cast", [x], to=onnx.TensorProto.FLOAT)
+            moved = rewriting.add("Sub", [whole, rewriting.constant(at.reshape(()), f"{x}.zero")])
         rewriting.add("Mul", [moved, rewriting.constant(steps.reshape(()), f"{x}.scale")], node.output[0])
 
 
@@ -403,7 +423,10 @@ def _integer_layer(operator: str) -> Rewrite:
         elif rewriting.is_known(x):  # by a scale that is known as well, and which multiplies what comes out
             steps = counted(x, x_zero, -2)
         else:
-            raise rewriting.unknown("takes whole numbers that weren't quantised in the model")
+            moved = rewriting.counted(x, x_zero)
+            if moved is None:
+                raise rewriting.unknown("takes whole numbers that weren't quantised in the model")
+            steps = moved
         operands = [steps, counted(w, w_zero, 0 if operator == "Conv" else -1)]
         rewriting.as_given(operator, operands, node.output[0])
         rewriting.stands_for(node.output[0], 1.0)
