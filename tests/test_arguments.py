@@ -145,7 +145,7 @@ def test_a_setting_that_is_none_is_named_with_what_it_may_be(call: Callable[[], 
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("odd", [None, 3, "x", {"input": X}, object()])
+@pytest.mark.parametrize("odd", [None, 3, np.float32(3), np.array(3), "x", {"input": X}, object()])
 def test_what_gives_no_batches_recalibrates_nothing(odd: Any) -> None:
     with pytest.raises(DataError, match="give a list of batches, or a loader"):
         ns.recalibrate(nn.BatchNorm1d(20), odd)

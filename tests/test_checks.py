@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from netsurgery.checks import is_number, plain, require, require_count, require_density, require_range
+from netsurgery.checks import gives_items, is_number, plain, require, require_count, require_density, require_range
 from netsurgery.errors import SettingError
 
 NO_NUMBERS = [math.nan, math.inf, -math.inf, True, False, None, "1", [1], 1j, np.float32(math.nan), np.True_]
@@ -112,3 +112,10 @@ def test_a_plain_number_is_pythons_own(value: object, expected: float) -> None:
 @pytest.mark.parametrize("value", [True, False, None, "fitted", (1,)])
 def test_what_is_no_number_stays_as_it_is(value: object) -> None:
     assert plain(value) is value
+
+
+@pytest.mark.parametrize("value", ["text", b"bytes", {"a": 1}, 3, np.float32(3), np.array(3), None])
+def test_texts_mappings_and_single_numbers_give_no_items(value: object) -> None:
+    assert not gives_items(value)
+    assert gives_items([value])
+    assert gives_items(iter([value]))

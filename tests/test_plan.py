@@ -82,7 +82,7 @@ STAGES = st.builds(
     skip=PATTERNS,
     start=st.integers(0, 1 << 40),
 )
-PLANS = st.builds(Plan, st.lists(STAGES, min_size=1, max_size=4).map(tuple), st.integers(0, 1 << 62))
+PLANS = st.builds(Plan, st.lists(STAGES, min_size=1, max_size=4).map(tuple), st.integers(0, (1 << 47) - 1))
 CUT = ns.NaiveCut(density=0.5)
 
 
@@ -137,6 +137,7 @@ REFUSALS = {
     "a stage that is no table": ("stage = [1]", ["Stage 0", "1", "[[stage]]"]),
     "unknown key of the plan": (stage_toml("density = 1") + "\n[stages]\n", ["The plan", "'stages'", "'stage'"]),
     "wrong seed": ('seed = "x"\n' + stage_toml("density = 1"), ["seed='x'"]),
+    "endless seed": (f"seed = {2**47}\n" + stage_toml("density = 1"), ["seed=140737488355328", "140737488355327"]),
     "negative seed": ("seed = -1\n" + stage_toml("density = 1"), ["seed=-1"]),
     "unknown key of a stage": (stage_toml("density = 1\nsteps_ = 3"), ["Stage 1", "'steps_'", "'steps'"]),
     "key of another method": (stage_toml("density = 1\nc_rate = 3"), ["Stage 1", "'c_rate'"]),

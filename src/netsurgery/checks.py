@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 from netsurgery.errors import SettingError
@@ -62,6 +63,13 @@ def require_count(setting: str, value: object, minimum: int = 1, maximum: float 
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     allowed = f"a whole number >= {minimum}" if math.isinf(maximum) else f"a whole number in {minimum} .. {maximum}"
     require(whole and minimum <= value <= maximum, setting, value, allowed)  # type: ignore[operator]
+
+
+def gives_items(value: object) -> bool:
+    """True for what items can be taken from, one after another: no text, no mapping, and no single number or tensor."""
+    if isinstance(value, str | bytes | Mapping) or getattr(value, "ndim", 1) == 0:  # NumPy's numbers have __getitem__
+        return False
+    return hasattr(value, "__iter__") or hasattr(value, "__getitem__")
 
 
 def require_takes(setting: str, function: object, call: str, count: int) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +49,14 @@ def check_target(path: str | Path) -> None:
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OSError(errno.EACCES, f"can't be written: {folder} is closed to you", str(path))
+
+
+def check_keeps(setting: str, path: str | Path, read: Iterable[str | Path]) -> None:
+    """Raise SettingError if what is written at `path`, as `setting` says, takes the place of a file in `read`."""
+    for source in read:
+        with contextlib.suppress(OSError):  # of what isn't there yet
+            if Path(path).samefile(source):
+                raise SettingError(f"{setting} would overwrite {source}, which is read here. Give another path.")
 
 
 def made_folder(path: Path) -> Path:

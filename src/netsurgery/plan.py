@@ -31,6 +31,9 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover
     import tomli as tomllib
 
+_MOST_SEED = 2**47 - 1
+"""Stages draw with seeds that are made from it, and generators take 64 bits."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -56,7 +59,7 @@ class Plan:
         staged = isinstance(self.stages, list | tuple) and all(isinstance(stage, Stage) for stage in self.stages)
         require(staged and len(self.stages) > 0, "stages", self.stages, "a tuple of at least one Stage")
         object.__setattr__(self, "stages", tuple(self.stages))
-        require_count("seed", self.seed, minimum=0)
+        require_count("seed", self.seed, minimum=0, maximum=_MOST_SEED)
         object.__setattr__(self, "seed", plain(self.seed))
 
     @classmethod

@@ -42,6 +42,13 @@ def images(batch: int) -> Array:
     return np.random.default_rng(batch).normal(size=(batch, 1, 8, 8)).astype(np.float32)
 
 
+def test_the_packed_network_is_not_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
+    before = Path("model.nsm").rename("model.onnx").read_bytes()
+    assert main(["export", "model.onnx", "--to", "onnx", "-o", "./model.onnx"]) == 1
+    assert "--output would overwrite model.onnx, which is read here. Give another path." in capsys.readouterr().err
+    assert Path("model.onnx").read_bytes() == before
+
+
 @pytest.mark.parametrize("command", ["export", "unpack"])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_the_onnx_file_computes_the_same_in_onnxruntime_at_any_batch_size(

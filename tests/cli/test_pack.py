@@ -14,6 +14,7 @@ from torch import nn
 
 import netsurgery as ns
 from netsurgery.cli.main import main
+from netsurgery.errors import SettingError
 from netsurgery.graph.from_torch import read_torch
 
 onnx = pytest.importorskip("onnx")
@@ -61,6 +62,24 @@ def test_a_file_is_packed_beside_the_working_directory_under_the_name_of_its_sou
     assert "3: 2 Linear, 1 Relu" in lines[3]
     assert max(map(len, lines)) <= 90
     assert [path.name for path in Path().iterdir()] == ["model.nsm"]
+
+
+def test_neither_the_model_nor_arrays_are_overwritten_by_the_packed_network(
+    sources: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, x = sources / "model.onnx", np.zeros((3, 40), np.float32)
+    before = model.read_bytes()
+    np.save("x.npy", x)
+    Path("x.npy").rename("x.nsm")
+    Path("link.nsm").symlink_to(model)
+    for output, read in (("x.nsm", "x.nsm"), ("link.nsm", str(model))):
+        assert main(["pack", str(model), "--input", "x.nsm", "-o", output]) == 1
+        assert f"--output would overwrite {read}, which is read here. Give" in capsys.readouterr().err
+    for source in (model, str(model)):
+        with pytest.raises(SettingError, match=r"path would overwrite .*model\.onnx, which is read here"):
+            ns.pack(source, model)
+    assert model.read_bytes() == before
+    np.testing.assert_array_equal(np.load("x.nsm"), x)
 
 
 def test_options_reach_the_packer(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:

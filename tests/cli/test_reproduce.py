@@ -210,6 +210,20 @@ def test_results_in_the_place_of_a_file_are_refused_before_anything_is_trained(
     assert (tmp_path / "out").read_bytes() == b"mine"
 
 
+def test_neither_the_plan_nor_the_reference_is_overwritten_by_results(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, reference = tmp_path / "plan.toml", tmp_path / "lenet300-seed0.safetensors"
+    Plan.of(ThresholdSurgery(c_rate=1.0, iter_stop=12)).write(plan)
+    plan.write_text("# mine\n" + plan.read_text())
+    save_file(LeNet300().state_dict(), reference)
+    before = [plan.read_bytes(), reference.read_bytes()]
+    for option, path in (("--plan", plan), ("--reference", reference)):
+        assert run("--data", digits, option, path, "--out", tmp_path) == 1
+        assert f"--out would overwrite {path}, which is read here. Give another path." in capsys.readouterr().err
+    assert [plan.read_bytes(), reference.read_bytes()] == before
+
+
 def test_a_plan_of_ones_own_is_carried_out(digits: Path, tmp_path: Path) -> None:
     plan = tmp_path / "mine.toml"
     Plan.of(ThresholdSurgery(c_rate=1.0, iter_stop=12)).write(plan)

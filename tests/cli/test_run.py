@@ -69,16 +69,17 @@ def test_two_outputs_do_not_go_to_one_file(folder: Path, capsys: pytest.CaptureF
     assert not (folder / "y.npy").exists()
 
 
-def test_the_network_is_not_overwritten_by_what_it_gives(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = (folder / "model.nsm").read_bytes()
-    (folder / "link.npy").symlink_to("model.nsm")
-    for output in ("model.nsm", "./model.nsm", "link.npy"):
-        refused(
-            [*ARGUMENTS[:-1], output],
-            "--output='model.nsm' is not allowed: --output must be another file than the network's own",
-            capsys,
-        )
-    assert (folder / "model.nsm").read_bytes() == before
+def test_what_is_read_is_not_overwritten_by_what_the_network_gives(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("model.nsm", "a.npy", "b.npy")
+    before = [(folder / name).read_bytes() for name in names]
+    for name in names:
+        (folder / f"link-{name}").symlink_to(name)
+        for output in (name, f"./{name}", f"link-{name}"):
+            refused([*ARGUMENTS[:-1], output], f"--output would overwrite {name}, which is read here. Give", capsys)
+    assert [(folder / name).read_bytes() for name in names] == before
+    assert not (folder / "y.npy").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no path on this system")

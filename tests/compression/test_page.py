@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,25 @@ def test_a_baseline_of_ones_own_stands_beside_what_was_lost(
     text = page.read_text(encoding="utf-8")
     assert claim in text
     assert dotted in text
+
+
+@pytest.mark.parametrize(
+    ("error", "most", "words"),
+    [
+        (0.2, 0.73, "Judged on 350 held-out examples: on others like them it may lose up to 0.73."),
+        (0.2, -0.1, "Judged on 350 held-out examples: the gain is more than chance."),
+        (None, None, "How far chance moved it isn't known: `evaluate` gives no number for each of several examples."),
+    ],
+)
+def test_result_and_page_say_how_far_chance_may_be_in_it(
+    error: float | None, most: float | None, words: str, tmp_path: Path
+) -> None:
+    found = Candidate(1, Trial(0, 0.1, None, 50), 100, 1_000, 32, 98.5, 0.4, error, True, examples=350, most=most)
+    candidates = (Candidate(0, None, 1_000, 1_000, 32, 98.9, 0.0, None, True), found)
+    result = Compression(nn.Linear(1, 1), "size", candidates, False, tmp_path, None, "", None)
+    assert str(result).endswith(f"\n{words}")
+    page = write_page(tmp_path / "report.html", result, {"identity": identity(None), "elapsed_s": 1.0}, [("a", 1, 10)])
+    assert words in html.unescape(page.read_text(encoding="utf-8"))
 
 
 def test_where_nothing_held_the_nearest_is_named(tmp_path: Path) -> None:

@@ -70,6 +70,31 @@ def test_what_both_get_wrong_doesn_t_widen_the_error() -> None:
     assert verdict.error < apart / 5
 
 
+@pytest.mark.parametrize(("size", "share"), [(20, 0.139), (100, 0.0295), (10_000, 0.0003)])
+def test_examples_that_show_no_difference_do_not_show_that_there_is_none(size: int, share: float) -> None:
+    """A network that loses that share of all examples loses none of so many once in twenty times."""
+    right = Score.of([100.0] * size)
+    verdict = Rule(100 * share * 0.99, 0.95).verdict(right, right)
+    assert (verdict.drop, verdict.error, verdict.held) == (0, 0, False)
+    assert verdict.most == pytest.approx(100 * share, rel=0.01)
+    assert (1 - (verdict.most or 0) / 100) ** size == pytest.approx(0.05)
+    assert Rule(100 * share * 1.01, 0.95).verdict(right, right).held
+    assert Rule().verdict(right, right).held  # where the mean decides
+
+
+def test_a_network_seldom_loses_more_than_is_told_of_few_examples() -> None:
+    rng, told = np.random.default_rng(0), []
+    for _ in range(4_000):
+        before, after = (Score.of(rng.random(50) < share) for share in (0.97, 0.9))
+        told.append(Rule().verdict(before, after).most or 0.0)
+    assert np.mean(np.array(told) < 0.97 - 0.9) < 0.06
+
+
+def test_of_one_number_nobody_tells_how_much_may_be_lost() -> None:
+    assert Rule().verdict(Score.of(0.9), Score.of(0.9)).most is None
+    assert Rule().verdict(Score.of([0.9]), Score.of([0.9])).most is None
+
+
 def test_other_examples_than_before_are_refused() -> None:
     with pytest.raises(SettingError, match=r"evaluate returned 3 numbers after 2 for the network it began with"):
         Rule().verdict(Score.of([1, 0]), Score.of([1, 0, 1]))

@@ -334,14 +334,18 @@ def _plain(model: nn.Module, x: Tensor) -> Tensor:
     return plain.eval()(x)  # type: ignore[no-any-return]
 
 
-def test_a_whole_model_is_pickled_only_without_its_hooks() -> None:
+def test_a_whole_model_and_its_copies_are_pickled_only_without_their_hooks() -> None:
     model = network()
     rounding = ns.FixedActivations(model, start=1)
-    for one in (model, copy.deepcopy(model)):
+    twin = copy.deepcopy(model)
+    models = (model, twin, copy.deepcopy(twin), torch.optim.swa_utils.AveragedModel(model))
+    for one in models:
         with pytest.raises(AttachmentError, match=r"state_dict\(\)"):
             torch.save(one, io.BytesIO())
     rounding.remove()
-    torch.save(model, io.BytesIO())
+    for one in models:
+        torch.save(one, io.BytesIO())
+        assert not any(part._forward_pre_hooks or part._forward_hooks for part in one.modules())
 
 
 def test_threads_that_evaluate_at_once_get_what_one_gets() -> None:

@@ -193,10 +193,11 @@ def failing(batch: Tensor) -> Any:
     [
         ([], DataError, "inputs gave no batch"),
         ([images(), images() * float("nan")], DataError, "statistics of 1 are not finite"),
+        ([images(), []], DataError, "Batch 2 is an empty list: it holds no input"),
         ([images(), torch.zeros(1, 5)], RuntimeError, "input to conv2d"),
         (failing(images()), OSError, "the disk is gone"),
     ],
-    ids=["no batch", "not finite", "forward raises", "inputs raise"],
+    ids=["no batch", "not finite", "empty", "forward raises", "inputs raise"],
 )
 def test_after_an_error_everything_is_as_it_was(inputs: Any, error: type[Exception], words: str) -> None:
     model = network()

@@ -25,10 +25,12 @@ def run(options: argparse.Namespace) -> None:
     """Write the ONNX file, verified."""
     from netsurgery.checks import require
     from netsurgery.deployment.exporting import export_onnx
+    from netsurgery.files import check_keeps
     from netsurgery.runtime.session import read_packed
 
     require(options.output.suffix == ".onnx", "--output", str(options.output), "the name of an .onnx file")
     packed = read_packed(options.model)
+    check_keeps("--output", options.output, [options.model])
     report = export_onnx(packed.graph, options.output, sparse=options.sparse)
     print(f"wrote {report.path}: {report.size_bytes:,} bytes, {packed.size_bytes:,} as .nsm")
     print(f"verified: run by {report.computed_by}, outputs differ by {report.difference:.1e} of the largest")

@@ -86,12 +86,14 @@ def run(options: argparse.Namespace) -> None:
     from netsurgery.cli.summary_text import fact, network
     from netsurgery.deployment.packing import pack
     from netsurgery.errors import UnsupportedOperatorError
+    from netsurgery.files import check_keeps
     from netsurgery.graph.capture import check_model_file
     from netsurgery.runtime.session import read_packed
 
     check_model_file(options.model)
     path = options.output or Path(options.model.with_suffix(".nsm").name)
     require(path.suffix == ".nsm", "--output", str(path), "the name of an .nsm file")
+    check_keeps("--output", path, [options.model, *(options.input or ()), *(options.calibration or ())])
     require(
         (options.activations == "fixed") == bool(options.calibration),
         "--calibration",

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
 
     names = ", ".join(dict.fromkeys(row.network for row in ROWS))
     require(bool(rows_of(options.network)), "NETWORK", options.network, f"one of {names}")
-    require_count("--seed", options.seed, minimum=0)
+    require_count("--seed", options.seed, minimum=0, maximum=2**63 - 1)
     for place, row in enumerate(rows_of(options.network)):
         print(*([""] if place else []), _heading(row), *_lines(counts_of(row), options.layers), sep="\n")
         if options.pack:

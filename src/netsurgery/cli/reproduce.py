@@ -102,6 +102,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from netsurgery.experiments.data import read_data
     from netsurgery.experiments.own_classes import for_own_classes
     from netsurgery.experiments.reproduction import Reproduction
+    from netsurgery.experiments.results_folder import ResultsFolder
     from netsurgery.experiments.settings import Settings
     from netsurgery.plan import Plan
 
@@ -145,4 +146,5 @@ def _reproduce(options: argparse.Namespace) -> None:
     experiment = for_own_classes(experiment, data, options.reference)
     reproduction = Reproduction(experiment, data, settings)
     folder = options.out or Path("runs") / f"{options.network}-{options.method}"
+    ResultsFolder(reproduction, folder).check_keeps(options.plan, options.reference)
     carry_out(reproduction, folder, options.threads)

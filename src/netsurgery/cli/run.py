@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     """Read the inputs, run the network, write the outputs."""
     from netsurgery.checks import require
     from netsurgery.cli.arrays import read_array, write_array
-    from netsurgery.files import check_target
+    from netsurgery.files import check_keeps, check_target
     from netsurgery.runtime.session import load
 
     session = load(options.model, options.threads, engine=options.engine)
@@ -45,10 +45,9 @@ def run(options: argparse.Namespace) -> None:
     )
     for path in options.output:
         check_target(path)
+        check_keeps("--output", path, [options.model, *options.input])
     different = len({path.resolve() for path in options.output}) == len(names)
     require(different, "--output", [str(path) for path in options.output], "a file of its own for each output")
-    kept = all(path.resolve() != options.model.resolve() for path in options.output)
-    require(kept, "--output", str(options.model), "another file than the network's own", "it would be overwritten")
     arrays = [read_array(path) for path in options.input]
     result = session(*arrays)
     for path, array, taken in zip(options.input, arrays, session.inputs, strict=True):

@@ -50,6 +50,7 @@ class Candidate:
     size_bytes: of the whole packed file. latency_us: median microseconds of one example in the engine, one thread; both
     None where the network can't be packed. failed: why there is no network, as where training diverged; "" otherwise.
     activations: "fixed" where those of the packed network are in fixed point, and metric, size and latency are its own.
+    examples: how many held-out ones it was judged on, 0 where the metric is one number. most: as in Verdict.
     """
 
     number: int
@@ -65,6 +66,8 @@ class Candidate:
     latency_us: float | None = None
     failed: str = ""
     activations: Activations = "float"
+    examples: int = 0
+    most: float | None = None
 
     @property
     def compression(self) -> float:
@@ -75,6 +78,20 @@ class Candidate:
     def density(self) -> float:
         """Kept / all."""
         return self.kept / self.connections
+
+    @property
+    def chance(self) -> str:
+        """How far the drop may be chance, in a sentence; of the network that a search began with, none."""
+        if self.trial is None:
+            return ""
+        if self.error is None:
+            return "How far chance moved it isn't known: `evaluate` gives no number for each of several examples."
+        if self.most is None:  # of a search of an earlier version
+            return ""
+        judged = f"Judged on {self.examples:,} held-out examples"
+        if self.most <= 0:
+            return f"{judged}: the gain is more than chance."
+        return f"{judged}: on others like them it may lose up to {self.most:.2g}."
 
     def cost(self, objective: Objective) -> float:
         """What is to be made small. Where a network can't be packed, the bits of its values and places, roughly."""

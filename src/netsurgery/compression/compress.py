@@ -37,6 +37,8 @@ from netsurgery.layers.candidates import survey
 from netsurgery.timing.machine import versions
 
 METHODS = ("surgery", "inq")
+_MOST_SEED = 2**31 - 1
+"""Passes over the data draw with seeds that are made from it, and generators take 64 bits."""
 PACK_OPTIONS = {"example_inputs", "names", "open_axes"}
 """Of `ns.pack`: what says what a file takes. Numbers are the search's own business."""
 
@@ -115,7 +117,7 @@ def compress(
     (True, True)
     """
     rule, amount = Rule(max_loss, certainty, baseline), Budget.of(budget)
-    require_count("seed", seed, minimum=0)
+    require_count("seed", seed, minimum=0, maximum=_MOST_SEED)
     require(out is None or (isinstance(out, str | Path) and out != ""), "out", out, "a folder's path, or left out")
     require(isinstance(model, nn.Module), "model", type(model).__name__, "a torch.nn.Module")
     require(callable(evaluate), "evaluate", evaluate, "a function of the model")
@@ -134,6 +136,8 @@ def compress(
     require(optimizer is None or callable(optimizer), "optimizer", type(optimizer).__name__, makes)
     require_takes("optimizer", optimizer, "optimizer(parameters)", 1)
     require_choice("precision", precision, *PRECISIONS)
+    require(progress is None or callable(progress), "progress", progress, "a function of a Moment, or left out")
+    require_takes("progress", progress, "progress(moment)", 1)
     require_flag("resume", resume)
     require(not resume or out is not None, "resume", resume, "False without `out`", "name the folder of the search")
     require(any(True for _ in model.parameters()), "model", type(model).__name__, "one with parameters")

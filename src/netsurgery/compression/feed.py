@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, final
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from netsurgery.checks import require
+from netsurgery.checks import gives_items, require
 
 _EPOCH_SEEDS = 1_000_003  # so that passes of neighbouring seeds draw differently
 
@@ -61,10 +61,8 @@ class Feed:
 
 def require_loader(loader: object, setting: str = "train_loader") -> None:
     """Raise SettingError for what gives no batches, or gives them only once, as far as that shows without asking."""
-    several = hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")
-    several = several and not isinstance(loader, str | bytes | Mapping)
     allowed = "a loader, or a list of batches as `loss` takes them"
-    require(several, setting, type(loader).__name__, allowed)
+    require(gives_items(loader), setting, type(loader).__name__, allowed)
     examples = isinstance(loader, Dataset) and not isinstance(loader, IterableDataset)
     require(
         not examples,

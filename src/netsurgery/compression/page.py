@@ -76,7 +76,8 @@ def _drop(one: Candidate, baseline: float | None) -> str:
     error = "" if one.error is None else f" (standard error {one.error:.2g})"
     beside = "" if baseline is None else f" beside {baseline:.6g}"
     change = f"{'lost' if one.drop > 0 else 'gained'} {abs(one.drop):.4g}" if one.drop else "lost nothing"
-    return f"{change}{beside} on held-out data{error}"
+    chance = f". {html.escape(one.chance)}" if one.chance else ""
+    return f"{change}{beside} on held-out data{error}{chance}"
 
 
 def _picture(result: Compression, identity: Mapping[str, Any]) -> str:

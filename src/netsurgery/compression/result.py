@@ -112,7 +112,7 @@ class Compression:
             parts.append("activations in fixed point")
         if first.latency_us and now.latency_us:
             parts.append(f"{first.latency_us:,.1f} -> {now.latency_us:,.1f} us")
-        return ", ".join(parts) + self._unpacked_note
+        return "\n".join(filter(None, (", ".join(parts) + self._unpacked_note, now.chance)))
 
     @property
     def _unpacked_note(self) -> str:

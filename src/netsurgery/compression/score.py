@@ -15,6 +15,8 @@ import numpy.typing as npt
 from netsurgery.checks import is_number, require, require_range
 from netsurgery.errors import LooseLimitWarning, SettingError
 
+_MEAN, SURE = 0.5, 0.95
+"""Certainties: at which the mean decides, and with which it is told how much a network may lose."""
 _LOOSE = 0.1
 """Of examples that are right or wrong, this share is more than anybody means to lose."""
 _ALLOWED = "a finite number, or one number for each example (a list, an array or a tensor of one axis): more is better"
@@ -79,12 +81,14 @@ class Verdict:
     """What a network has lost beside the reference: `drop`, in the metric's own unit, below 0 where it gained.
 
     error: the standard error of the drop, paired by example; None where a metric is one number. held: no more was lost
-    than allowed.
+    than allowed. most: how much it may lose on all examples like those held out: less, with a certainty of about 0.95;
+    None where nothing is known of that.
     """
 
     drop: float
     error: float | None
     held: bool
+    most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,9 +129,8 @@ class Rule:
         Warns (LooseLimitWarning) where a tenth of all examples may be lost: percents are meant then, as a rule.
         """
         value = reference.value if self.baseline is None else self.baseline
-        right = max(reference.examples, default=0.0)
-        counted = right > 0 and set(reference.examples) <= {0.0, right}
-        if not counted or self.max_loss < _LOOSE * right:
+        right = _right(reference)
+        if not right or self.max_loss < _LOOSE * right:
             return
         unit = (
             f"evaluate gives {right:g} for an example that is right, {value:.4g} in the mean; max_loss is in that unit"
@@ -152,15 +155,34 @@ class Rule:
                 f"evaluate returned {len(candidate.examples):,} numbers after {len(reference.examples):,} for the "
                 "network it began with; it must look at the same examples, in the same order, each time."
             )
+        right = _right(reference, candidate)
         if self.baseline is not None:
-            return self._verdict(self.baseline - candidate.value, np.asarray(candidate.examples))
+            return self._verdict(self.baseline - candidate.value, np.asarray(candidate.examples), right)
         if not reference.examples:
-            return self._verdict(reference.value - candidate.value, np.empty(0))
+            return self._verdict(reference.value - candidate.value, np.empty(0), right)
         drops = np.subtract(reference.examples, candidate.examples)
-        return self._verdict(float(drops.mean()), drops)
+        return self._verdict(float(drops.mean()), drops, right)
 
-    def _verdict(self, drop: float, parts: npt.NDArray[np.float64]) -> Verdict:
-        """parts: numbers by whose spread the drop is uncertain; none where nothing is known of it."""
-        error = float(parts.std(ddof=1) / math.sqrt(len(parts))) if len(parts) > 1 else math.inf
-        margin = self.margin * error if self.margin > 0 else 0.0
-        return Verdict(drop, None if math.isinf(error) else error, drop + margin <= self.max_loss)
+    def _verdict(self, drop: float, parts: npt.NDArray[np.float64], right: float) -> Verdict:
+        """parts: numbers by whose spread the drop is uncertain; none where nothing is known of it. right: as _right."""
+        if len(parts) < 2:
+            return Verdict(drop, None, self.margin == 0 and drop <= self.max_loss)
+        root = math.sqrt(len(parts))
+        more = [right, -right if self.baseline is None else 0.0] if right else []
+        careful = float(np.append(parts, more).std(ddof=1)) / root
+
+        def most(certainty: float) -> float:
+            if certainty == _MEAN:
+                return drop
+            unseen = right * (1 - math.pow(1 - certainty, 1 / len(parts)))
+            return drop + max(NormalDist().inv_cdf(certainty) * careful, unseen)
+
+        error = float(parts.std(ddof=1)) / root
+        return Verdict(drop, error, most(self.certainty) <= self.max_loss, most(SURE))
+
+
+def _right(*scores: Score) -> float:
+    """What a right example counts, where each counts that or 0; else 0."""
+    numbers = {number for score in scores for number in score.examples}
+    right = max(numbers, default=0.0)
+    return right if right > 0 and numbers <= {0.0, right} else 0.0

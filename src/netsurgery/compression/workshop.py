@@ -232,6 +232,8 @@ class Workshop:
             verdict.held,
             size_bytes,
             latency_us,
+            examples=len(score.examples),
+            most=verdict.most,
         )
         method = plan.stages[0].method
         may_add = isinstance(method, INQ) and not method.mantissa_bits and self._objective == "latency"
@@ -284,6 +286,7 @@ class Workshop:
             value=score.value,
             drop=verdict.drop,
             error=verdict.error,
+            most=verdict.most,
             size_bytes=report.size_bytes,
             latency_us=latency_us,
             activations="fixed",

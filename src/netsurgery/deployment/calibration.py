@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netsurgery.checks import require
+from netsurgery.checks import gives_items, require
 from netsurgery.deployment.fixed_error import FixedError, Range, error_of, outputs_on, range_of
 from netsurgery.deployment.float_ends import Ends, with_ends
 from netsurgery.deployment.functions_behind import FunctionsBehind
@@ -108,7 +108,7 @@ def check_batches(given: object) -> None:
     kind = f"a {type(given).__name__}"
     if isinstance(given, np.ndarray) or hasattr(given, "detach"):
         kind = f"one {'array' if isinstance(given, np.ndarray) else 'tensor'}"
-    elif not isinstance(given, str | bytes | Mapping) and (hasattr(given, "__iter__") or hasattr(given, "__getitem__")):
+    elif gives_items(given):
         return
     raise SettingError(
         f"calibration is {kind}: give a list of batches, such as [X], or a loader that gives inputs of the network."

@@ -29,7 +29,7 @@ from netsurgery.deployment.known_weights import with_known_weights
 from netsurgery.deployment.other_sizes import Answer, compared_elsewhere
 from netsurgery.deployment.separate_process import asked_apart
 from netsurgery.errors import CalibrationWarning, CaptureError, SettingError, VerificationError
-from netsurgery.files import check_target, replacing
+from netsurgery.files import check_keeps, check_target, replacing
 from netsurgery.graph.capture import Captured, Choices, capture
 from netsurgery.graph.examples import sizes_of_axes
 from netsurgery.graph.extents import Extent, axis
@@ -232,6 +232,8 @@ def pack(
     if calibration is not None:
         check_batches(calibration)
     check_target(path)
+    if isinstance(model, str | Path):
+        check_keeps("path", path, [model])
     operation = sys.modules.get("netsurgery.attachment.operation")
     if operation is not None:  # else nothing is attached, and torch may not be there
         operation.settle(model)

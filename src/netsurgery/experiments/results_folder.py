@@ -12,6 +12,7 @@ from netsurgery.errors import DataError
 from netsurgery.experiments.network_files import read_network, write_network
 from netsurgery.experiments.reproduction import Reproduction
 from netsurgery.experiments.seed_work import DoneSeed, SeedWork
+from netsurgery.files import check_keeps
 from netsurgery.records.record import Record, Run
 from netsurgery.report.page import write_page
 from netsurgery.train.checkpoint import Checkpoint, differences, summed_up
@@ -36,6 +37,15 @@ class ResultsFolder:
     def seeds(self) -> list[int]:
         """Those that are done."""
         return [done.run.seed for done in self._done]
+
+    def check_keeps(self, plan: Path | None, reference: Path | None) -> None:
+        """Raise SettingError if a file that the experiment was given would be overwritten by what it writes here."""
+        networks = [self._network_path(seed, ".safetensors") for seed in range(self._reproduction.settings.seeds)]
+        for path in networks:
+            check_keeps("--out", path, [] if reference is None else [reference])
+        own = self._reproduction.treatment.plan.to_toml().encode("utf-8")
+        if plan is not None and plan.read_bytes() != own:  # one that an earlier run wrote here loses nothing
+            check_keeps("--out", self._plan_path, [plan])
 
     def resume(self) -> None:
         """Take over the seeds that an earlier run of the same experiment left here.
@@ -98,7 +108,7 @@ class ResultsFolder:
         networks = [self._network_path(seed, ".safetensors") for seed in self.seeds]
         for done, path in zip(self._done, networks, strict=True):
             write_network(done.network, path)
-        record, plan, page = self.path / "record.json", self.path / "plan.toml", self.path / "report.html"
+        record, plan, page = self.path / "record.json", self._plan_path, self.path / "report.html"
         self.record().write(record)
         self._reproduction.treatment.plan.write(plan)
         for seed in self.seeds:
@@ -122,6 +132,10 @@ class ResultsFolder:
                 self._done[index] = DoneSeed(run, done.network)
                 self._packed.add(path)
         return paths
+
+    @property
+    def _plan_path(self) -> Path:
+        return self.path / "plan.toml"
 
     def _network_path(self, seed: int, end: str) -> Path:
         return self.path / f"{self._reproduction.experiment.name}-seed{seed}{end}"

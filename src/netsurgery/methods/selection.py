@@ -212,5 +212,5 @@ def _scores(state: MaskState, layer: Layer, name: str, rule: _Rule) -> Iterator[
                 scores.mul_(rows_of(rule.inputs, rows))
         if rule.costs is not None:
             scores.mul_(rule.costs.bits(rows).pow(-rule.concentration))
-        scores.addcmul_(scores, as_number(state.masks[name][rows]), value=rule.hysteresis - 1)
+        scores.addcmul_(scores, as_number(state.masks[name][rows]), value=float(rule.hysteresis) - 1)
         yield rows, scores.contiguous()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -114,22 +114,21 @@ class FixedActivations:
             layer: names.get(id(module.weight), f"{layer}.weight".removeprefix(".")) for layer, module in chosen.items()
         }
         self._known = {*self._names.values(), *called.values()}
-        _remove_copied_hooks(model)
-        self._handles = [
-            model.register_forward_pre_hook(_Hook(self, self._begin), prepend=True),
-            model.register_forward_hook(_Hook(self, self._end), always_call=True),
-        ]
+        _remove_hooks(model.modules())  # of a copy: those that came with it, so that it isn't rounded twice
+        model.register_forward_pre_hook(_Hook(self, self._begin, model), prepend=True)
+        model.register_forward_hook(_Hook(self, self._end, model), always_call=True)
         for layer, module in chosen.items():
-            hook = _Hook(self, partial(self._round_input, called[layer]))
-            self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+            hook = _Hook(self, partial(self._round_input, called[layer]), module)
+            module.register_forward_pre_hook(hook, with_kwargs=True)
+        self._hooked = weakref.WeakSet([model, *chosen.values()])
+        """Modules with hooks, those of copies too."""
         _attached.add(self)
 
     def remove(self) -> None:
         """Round no more, in copies of the model neither; `grids` stay. May be called again."""
         self._end()
         self._removed = True
-        for handle in self._handles:
-            handle.remove()
+        _remove_hooks(self._hooked, self)
         _attached.discard(self)
 
     def __enter__(self) -> FixedActivations:
@@ -265,17 +264,22 @@ class FixedActivations:
 
 
 class _Hook:
-    """A hook of fixed activations: compilers don't trace it, copies of a model share it, and no file holds it."""
+    """A hook of fixed activations: compilers don't trace it, copies of a model have it too, and no file holds it."""
 
-    def __init__(self, owner: FixedActivations, call: Callable[..., Any]) -> None:
+    def __init__(self, owner: FixedActivations, call: Callable[..., Any], module: nn.Module) -> None:
         self.owner = owner
-        self._call = uncompiled(call)
+        self._given, self._call = call, uncompiled(call)
+        self._module = weakref.ref(module)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return None if self.owner._removed else self._call(*args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Hook:
-        return self
+        copied = memo.get(id(self._module()))
+        if not isinstance(copied, nn.Module):  # of a module that copies itself in a way of its own
+            return self
+        self.owner._hooked.add(copied)
+        return _Hook(self.owner, self._given, copied)
 
     def __reduce__(self) -> Any:
         raise AttachmentError(
@@ -319,10 +323,11 @@ def _is_hooked(model: nn.Module) -> bool:
     return any(not hook.owner._removed for module in model.modules() for *_, hook in _hooks_of(module))
 
 
-def _remove_copied_hooks(model: nn.Module) -> None:
-    """Of a copy: those that came with it, so that it isn't rounded twice."""
-    for module in model.modules():
-        for hooks, key, _ in _hooks_of(module):
-            del hooks[key]
-            module._forward_pre_hooks_with_kwargs.pop(key, None)
-            module._forward_hooks_always_called.pop(key, None)
+def _remove_hooks(modules: Iterable[nn.Module], owner: FixedActivations | None = None) -> None:
+    """Those of one owner, or of all."""
+    for module in modules:
+        for hooks, key, hook in _hooks_of(module):
+            if owner is None or hook.owner is owner:
+                del hooks[key]
+                module._forward_pre_hooks_with_kwargs.pop(key, None)
+                module._forward_hooks_always_called.pop(key, None)

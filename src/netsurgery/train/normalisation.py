@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from netsurgery.attachment.other_optimizers import uncompiled
-from netsurgery.checks import require, require_count
+from netsurgery.checks import gives_items, require, require_count
 from netsurgery.errors import DataError, LayerNotFoundError
 from netsurgery.evaluation_mode import evaluating
 
@@ -59,8 +59,7 @@ def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = N
         require_count("batches", batches)
     if isinstance(inputs, Tensor):
         raise DataError("inputs is one tensor, whose entries would be taken for batches: give [inputs], or a loader.")
-    several = hasattr(inputs, "__iter__") or hasattr(inputs, "__getitem__")
-    if isinstance(inputs, str | bytes | Mapping) or not several:
+    if not gives_items(inputs):
         raise DataError(f"inputs is a {type(inputs).__name__}: give a list of batches, or a loader.")
     model = getattr(model, "_orig_mod", model)  # compiled code doesn't call hooks that are registered later
     tracking = {name: layer for name, layer in model.named_modules() if _tracks(layer)}
@@ -73,7 +72,7 @@ def recalibrate(model: nn.Module, inputs: Iterable[Any], batches: int | None = N
         count = 0
         for batch in islice(inputs, batches):
             try:
-                _forward(model, batch)
+                _forward(model, batch, count + 1)
             except ValueError as error:
                 if "more than 1 value per channel" not in str(error):
                     raise
@@ -121,7 +120,9 @@ def _tracks(module: nn.Module) -> TypeGuard[_BatchNorm]:
     return isinstance(module, _BatchNorm) and module.track_running_stats and module.running_mean is not None
 
 
-def _forward(model: nn.Module, batch: Any) -> None:
+def _forward(model: nn.Module, batch: Any, number: int) -> None:
+    if isinstance(batch, tuple | list | Mapping) and not batch:
+        raise DataError(f"Batch {number} is an empty {type(batch).__name__}: it holds no input.")
     if isinstance(batch, Mapping):
         model(**batch)
     else:
