@@ -213,6 +213,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[Configuration]:
     return seen
 
 
+@pytest.mark.slow
 def test_runs_in_processes_of_their_own_are_those_of_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

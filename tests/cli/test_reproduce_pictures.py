@@ -452,7 +452,7 @@ def test_evaluate_tells_the_errors_of_weights_and_of_packed_files(
     assert "doesn't hold the weights of this ResNet" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("network", ["resnet18", "googlenet"])
+@pytest.mark.parametrize("network", ["resnet18", pytest.param("googlenet", marks=pytest.mark.slow)])
 def test_weights_for_as_many_classes_as_the_folder_has_are_taken(
     network: str, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -191,6 +191,7 @@ def test_a_translated_operator_computes_what_onnx_says(name, computed):
     assert_as_onnx_says(name, run(read_onnx(model), given), expected)
 
 
+@pytest.mark.slow  # all of them once more
 def test_an_open_batch_gives_the_same_results_or_is_refused():
     same = 0
     for name, computed in runs():

@@ -54,6 +54,7 @@ CASES = [
         ([1, 2], [2, 1, 2, 1], [2, 1]),
     )
     for masked in (False, True)
+    if (groups + offset_groups + masked) % 2  # every pair of choices: ONNX's evaluator takes a second for each
 ]
 
 

@@ -361,7 +361,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", ["Mixtral", "GPT2", "Bert"])
+@pytest.mark.parametrize("name", [pytest.param("Mixtral", marks=pytest.mark.slow), "GPT2", "Bert"])
 def test_a_model_of_transformers_packs_as_it_is(name: str, tmp_path: Any) -> None:
     """Without its cache of keys and values, and whatever sorts words by their experts; nothing of it is changed."""
     transformers = pytest.importorskip("transformers")

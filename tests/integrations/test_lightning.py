@@ -328,6 +328,7 @@ print("done")
 """
 
 
+@pytest.mark.slow  # a process that imports all of it
 def test_it_works_under_the_library_s_other_name(tmp_path: Path) -> None:
     if importlib.util.find_spec("pytorch_lightning") is None:
         pytest.skip("pytorch_lightning isn't installed")

@@ -274,7 +274,7 @@ def test_a_model_that_waits_for_its_training_can_be_copied_and_pickled(tmp_path:
         assert same(weights(twin), weights(bert(3)))
 
 
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("named", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_each_trial_of_a_search_begins_anew_and_its_state_lies_beside_its_weights(
     named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

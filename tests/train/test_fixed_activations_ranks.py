@@ -38,6 +38,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this build of torch has no gloo")
 def test_ranks_whose_images_differ_a_hundredfold_have_equal_grids_and_weights(tmp_path: Path) -> None:
     first, second = ranks(SCRIPT, tmp_path)
