@@ -29,7 +29,7 @@ def test_without_layers_only_the_sums_are_printed(capsys: pytest.CaptureFixture[
     ("arguments", "says"),
     [
         (["lenet5"], "NETWORK must be one of alexnet, vgg16, googlenet, resnet18, resnet50"),
-        (["alexnet", "--seed", "-1"], "--seed must be a whole number >= 0"),
+        (["alexnet", "--seed", "-1"], "--seed must be a whole number in 0 .."),
     ],
 )
 def test_what_no_paper_has_is_refused(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -237,7 +237,8 @@ def test_examples_may_be_named_as_forward_names_them(tmp_path: Path) -> None:
     given = {"second": torch.ones(2, 3), "first": torch.zeros(2, 3)}
     ns.pack(Two(), tmp_path / "n.nsm", example_inputs=given, names=True)
     np.testing.assert_array_equal(ns.load(tmp_path / "n.nsm").run(given)["sub"], np.full((2, 3), -2, np.float32))
-    with pytest.raises(InputError, match=r"called 'first', 'third'; forward takes, .* 'first', 'second'"):
+    told = r"called 'first', 'third'; forward takes, .* 'first', 'second'. Wrap it .* takes first, third, and"
+    with pytest.raises(InputError, match=told):
         ns.pack(Two(), tmp_path / "n.nsm", example_inputs={"first": torch.zeros(2, 3), "third": torch.zeros(2, 3)})
 
 

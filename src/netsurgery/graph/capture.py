@@ -251,15 +251,17 @@ def _captured_torch(graph: Graph, examples: tuple[Array, ...], module: Any, rema
 
 def in_forwards_order(model: Any, named: Mapping[str, Any]) -> list[Any]:
     """Example inputs by the names of forward's first arguments, in their order. Raises InputError."""
-    takes = list(inspect.signature(model.forward).parameters)[: len(named)]
-    return _in_order(named, takes, "forward takes, from its first argument on,")
+    known = list(inspect.signature(model.forward).parameters)
+    skips = set(named) <= set(known)  # an argument before those that it is given
+    advice = f" Wrap it in a module whose forward takes {', '.join(named)}, and hands them on by name." if skips else ""
+    return _in_order(named, known[: len(named)], "forward takes, from its first argument on,", advice)
 
 
-def _in_order(named: Mapping[str, Any], wanted: Sequence[str], whose: str) -> list[Any]:
-    """Example inputs by name, in the order of these names. Raises InputError."""
+def _in_order(named: Mapping[str, Any], wanted: Sequence[str], whose: str, advice: str = "") -> list[Any]:
+    """Example inputs by name, in the order of these names. Raises InputError, which ends with the advice."""
     if set(named) != set(wanted):
         raise InputError(
-            f"example_inputs are called {', '.join(map(repr, named))}; {whose} {', '.join(map(repr, wanted))}."
+            f"example_inputs are called {', '.join(map(repr, named))}; {whose} {', '.join(map(repr, wanted))}.{advice}"
         )
     return [named[name] for name in wanted]
 
