@@ -6,6 +6,7 @@ checkpoint after which all processes end, 0 where none do. Prints the exit statu
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -50,7 +51,8 @@ if __name__ == "__main__":
         arguments = list(words)
         if not separator:
             status = command_line.main(["reproduce", *arguments])
-            print("status", status, *arguments[:3])  # noqa: T201
+            sys.stdout.flush()
+            os.write(1, f"status {status} {' '.join(arguments[:3])}\n".encode())  # whole, as others write there too
             if status not in (0, 130):
                 sys.exit(status)  # the others wait for this process, and are ended
     torch.distributed.destroy_process_group()
