@@ -58,15 +58,10 @@ NETSURGERY_INLINE Exponential exponential(float high, float low) {
   return result;
 }
 
-#if defined(__AVX512F__)
-constexpr int kPlaces = 16, kPlaceBits = 4;
-#elif defined(__AVX2__)
-constexpr int kPlaces = 8, kPlaceBits = 3;
-#endif
-
 #if defined(__AVX2__)
-/// The bits of 2^(j / kPlaces), less j in the lowest bits of the exponent: what adds n * kPlaces + j there makes
-/// 2^(n + j / kPlaces) of them.
+constexpr int kPlaceBits = kNativeBytes == 64 ? 4 : 3;  // as many places as a register has lanes
+/// The bits of 2^(j / places), less j below those of the exponent: what adds n * places + j there makes
+/// 2^(n + j / places) of them.
 alignas(64) constexpr std::uint32_t kPowers[] = {
 #if defined(__AVX512F__)
     0x3f800000u, 0x3f7daac3u, 0x3f7b95c2u, 0x3f79c3d3u, 0x3f7837f0u, 0x3f76f532u, 0x3f75fed7u, 0x3f75583fu,
@@ -90,7 +85,7 @@ NETSURGERY_INLINE NativeBits picked_powers(NativeBits places) {
 /// e^(high + low), which is `both` but for a rounding; -87.3 <= both < 88.4, |low| <= 2^-10 |high|. Within 2 ulp, and
 /// NaN if `high` is.
 ///
-/// Where registers hold a table, with n = round(both kPlaces / ln 2) and r the rest, e^r = 1 + r + r^2 p(r) is a cubic
+/// Where registers hold a table, with n = round(both places / ln 2) and r the rest, e^r = 1 + r + r^2 p(r) is a cubic
 /// (minimax: off by 2e-9 with 16 places, by 3e-8 with 8); elsewhere as `exponential`.
 NETSURGERY_INLINE Native power_of_e(Native high, Native low, Native both) {
   constexpr float kMagic = 12582912.0f;  // what it adds to the lowest bits is shifted out

@@ -30,179 +30,249 @@ class Meetings {
   explicit Meetings(Size columns)
       : columns_(columns), blocks_(ceil_divided(columns, kBlock)), even_(blocks_ + blocks_ % 2) {}
 
-  std::array<Size, 2> at(Size turn) const {
-    const Size of_round = even_ / 2, round = turn / of_round % (even_ - 1), pair = turn % of_round;
-    const auto block = [&](Size seat) { return seat == 0 ? 0 : (seat + even_ - 2 - round) % (even_ - 1) + 1; };
-    const Size a = block(pair), b = block(even_ - 1 - pair);
-    return {a < blocks_ ? a : b, b < blocks_ ? b : a};  // with an odd number, one of them meets itself
-  }
+  std::array<Size, 2> at(Size turn) const { return pair_at(turn / pairs() % (even_ - 1), turn % pairs()); }
   /// The first column of a block. Inputs that are fewer than two blocks are seen with zeros behind them.
   Size start(Size block) const {
     return columns_ < 2 * kBlock ? block * kBlock : std::min(block * kBlock, columns_ - kBlock);
   }
 
-  /// The weights of a row, by turns. A turn takes one of the block that has more left.
-  std::vector<Slot> slots_of(const Constant& weight, Size row) const {
-    struct Left {
-      std::uint32_t next, end;
-    };
-    std::vector<Left> left(static_cast<std::size_t>(blocks_), Left{0, 0});
-    const std::uint32_t begin = weight.start[static_cast<std::size_t>(row)];
-    const std::uint32_t end = weight.start[static_cast<std::size_t>(row) + 1];
-    for (std::uint32_t i = begin; i < end; ++i) {
-      Left& block = left[weight.column[i] / kBlock];
-      if (block.end == 0) block.next = i;
-      block.end = i + 1;
-    }
-    std::vector<Slot> slots;
-    for (std::uint32_t turn = 0; slots.size() < end - begin; ++turn) {
-      const std::array<Size, 2> seen = at(turn);
-      const auto waiting = [&](Size block) {
-        const Left& one = left[static_cast<std::size_t>(block)];
-        return one.end - one.next;
-      };
-      const std::uint32_t half = waiting(seen[1]) > waiting(seen[0]) ? 1 : 0;
-      if (waiting(seen[half]) == 0) continue;
-      const std::uint32_t taken = left[static_cast<std::size_t>(seen[half])].next++;
-      const Size place = half * kBlock + weight.column[taken] - start(seen[half]);
-      slots.push_back({turn, taken, static_cast<std::uint32_t>(place)});
-    }
+  /// The weights of each row, by turns. A turn takes one of the block that has more left.
+  std::vector<std::vector<Slot>> slots_of_rows(const Constant& weight) const {
+    std::vector<std::vector<Slot>> slots;
+    std::vector<Left> left(static_cast<std::size_t>(blocks_));
+    for (Size row = 0; row < weight.rows; ++row) slots.push_back(slots_of(weight, row, left));
     return slots;
   }
 
  private:
+  /// Weights of a block that a row has left.
+  struct Left {
+    std::uint32_t next = 0, end = 0;
+    std::uint32_t count() const { return end - next; }
+  };
+
+  Size pairs() const { return even_ / 2; }  // of a round
+  /// Who sits where: all but the first move on by a seat in each round, and pairs sit at seats as far from both ends.
+  /// As many rounds as `moved` have gone, less whole turns of the table.
+  Size block(Size moved, Size seat) const {
+    return seat == 0 ? 0 : seat > moved ? seat - moved : seat - moved + even_ - 1;
+  }
+  Size seat(Size moved, Size block) const {
+    return block == 0 ? 0 : block + moved < even_ ? block + moved : block + moved - (even_ - 1);
+  }
+  std::array<Size, 2> pair_at(Size moved, Size seat) const {
+    const Size a = block(moved, seat), b = block(moved, even_ - 1 - seat);
+    return {a < blocks_ ? a : b, b < blocks_ ? b : a};  // with an odd number, one of them meets itself
+  }
+
+  /// left: of all blocks, none before and after. Looks at the turns of blocks that have some left, and at no others.
+  std::vector<Slot> slots_of(const Constant& weight, Size row, std::vector<Left>& left) const {
+    const std::uint32_t begin = weight.start[static_cast<std::size_t>(row)];
+    const std::uint32_t end = weight.start[static_cast<std::size_t>(row) + 1];
+    std::vector<Size> waiting;  // blocks
+    for (std::uint32_t i = begin; i < end; ++i) {
+      Left& one = left[weight.column[i] / kBlock];
+      if (one.count() == 0) {
+        waiting.push_back(weight.column[i] / kBlock);
+        one.next = i;
+      }
+      one.end = i + 1;
+    }
+    std::vector<Slot> slots;
+    slots.reserve(end - begin);
+    std::vector<Size> seats;
+    for (Size round = 0, moved = 0; !waiting.empty(); ++round, moved = moved + 2 < even_ ? moved + 1 : 0) {
+      seats.clear();
+      for (const Size one : waiting) {
+        const Size own = seat(moved, one);
+        seats.push_back(std::min(own, even_ - 1 - own));
+      }
+      std::sort(seats.begin(), seats.end());
+      seats.erase(std::unique(seats.begin(), seats.end()), seats.end());
+      for (const Size one : seats) {
+        const std::array<Size, 2> seen = pair_at(moved, one);
+        const auto count = [&](Size half) { return left[static_cast<std::size_t>(seen[half])].count(); };
+        const Size half = count(1) > count(0) ? 1 : 0;
+        const std::uint32_t taken = left[static_cast<std::size_t>(seen[half])].next++;
+        const Size place = half * kBlock + weight.column[taken] - start(seen[half]);
+        const Size turn = round * pairs() + one;
+        slots.push_back({static_cast<std::uint32_t>(turn), taken, static_cast<std::uint32_t>(place)});
+      }
+      waiting.erase(std::remove_if(waiting.begin(), waiting.end(),
+                                   [&](Size one) { return left[static_cast<std::size_t>(one)].count() == 0; }),
+                    waiting.end());
+    }
+    return slots;
+  }
+
   Size columns_, blocks_, even_;
 };
 
-/// Where all weights of a matrix go.
+/// In which order the rows of a matrix lie in bundles, and about what a product takes then.
+struct Order {
+  std::vector<Size> rows;
+  bool sorted = false;
+  double cycles = std::numeric_limits<double>::infinity();
+};
+
+/// Where the weights of a matrix go.
 class Arrangement {
  public:
-  struct Bundle {
-    std::uint32_t turns = 0;
-    std::vector<std::uint32_t> starts;     // of each turn
-    std::vector<std::vector<Slot>> slots;  // of each row, by turns
-    std::vector<std::vector<Slot>> rests;  // of each row, in the order in which they are added
+  Arrangement(const Picking& picking, const Constant& weight)
+      : picking_(picking), weight_(weight), meetings_(weight.columns) {
+    if (picking.shares) slots_ = meetings_.slots_of_rows(weight);
+  }
+
+  /// Rows as they are, or those with about as many weights beside each other: what takes less. Neither is looked at
+  /// further once it takes more than `most` cycles.
+  Order fastest(double most) const {
+    Order in_order, sorted;
+    in_order.rows.resize(static_cast<std::size_t>(weight_.rows));
+    std::iota(in_order.rows.begin(), in_order.rows.end(), 0);
+    sorted.rows = in_order.rows;
+    std::stable_sort(sorted.rows.begin(), sorted.rows.end(), [&](Size a, Size b) { return kept(a) > kept(b); });
+    sorted.sorted = true;
+    in_order.cycles = cycles(in_order, most);
+    sorted.cycles = cycles(sorted, std::min(most, in_order.cycles));
+    return sorted.cycles < in_order.cycles ? sorted : in_order;
+  }
+
+  /// of_bundle(the rows of one) for each of an order, until it says no.
+  template <class OfBundle>
+  void each_bundle(const Order& order, OfBundle&& of_bundle) const {
+    const std::size_t together = static_cast<std::size_t>(picking_.rows());
+    for (std::size_t first = 0; first < order.rows.size(); first += together) {
+      const auto begin = order.rows.begin() + static_cast<std::ptrdiff_t>(first);
+      const auto count = static_cast<std::ptrdiff_t>(std::min(together, order.rows.size() - first));
+      if (!of_bundle(std::vector<Size>(begin, begin + count))) return;
+    }
+  }
+
+  struct Turns {
+    std::uint32_t count = 0;
+    Size rests = 0;  // weights that have no turn
   };
+  Turns turns_of(const std::vector<Size>& rows) const { return picking_.shares ? meeting(rows) : sliding(rows); }
 
-  /// sorted: rows with about as many weights lie in one bundle; else they lie in order.
-  Arrangement(const Picking& picking, const Constant& weight, bool sorted)
-      : picking_(picking), weight_(weight), sorted_(sorted), order_(static_cast<std::size_t>(weight.rows)) {
-    std::iota(order_.begin(), order_.end(), 0);
-    const auto kept = [&](Size row) {
-      return weight.start[static_cast<std::size_t>(row) + 1] - weight.start[static_cast<std::size_t>(row)];
-    };
-    if (sorted) std::stable_sort(order_.begin(), order_.end(), [&](Size a, Size b) { return kept(a) > kept(b); });
-    const Meetings meetings(weight.columns);
-    const std::size_t together = static_cast<std::size_t>(picking.rows());
-    for (std::size_t first = 0; first < order_.size(); first += together) {
-      const std::size_t end = std::min(first + together, order_.size());
-      const std::vector<Size> rows(order_.begin() + static_cast<std::ptrdiff_t>(first),
-                                   order_.begin() + static_cast<std::ptrdiff_t>(end));
-      bundles_.push_back(picking.shares ? meeting(meetings, rows) : sliding(rows));
+  /// put(place of a row in the bundle, slot) of all weights, those without a turn behind the others of their row; and
+  /// the first columns of what each turn sees.
+  template <class Put>
+  void fill(const std::vector<Size>& rows, std::uint32_t turns, std::vector<std::uint32_t>& starts, Put&& put) const {
+    if (!picking_.shares) {
+      std::vector<std::uint32_t> own(static_cast<std::size_t>(turns) * kPickedTogether, 0);
+      each_group(rows, [&](std::size_t begin, std::size_t end) {
+        const std::size_t group = begin / static_cast<std::size_t>(picking_.lanes);
+        slide(
+            rows, begin, end,
+            [&](std::uint32_t turn, Size start) {
+              own[turn * kPickedTogether + group] = static_cast<std::uint32_t>(start);
+            },
+            put);
+      });
+      starts.insert(starts.end(), own.begin(), own.end());
+      return;
     }
-  }
-
-  static Arrangement fastest(const Picking& picking, const Constant& weight) {
-    Arrangement sorted(picking, weight, true), in_order(picking, weight, false);
-    return sorted.cycles() < in_order.cycles() ? std::move(sorted) : std::move(in_order);
-  }
-
-  bool is_sorted() const { return sorted_; }
-  const std::vector<Size>& order() const { return order_; }  // rows, as they lie in bundles
-  const std::vector<Bundle>& bundles() const { return bundles_; }
-
-  double cycles() const {
-    double cycles = sorted_ ? static_cast<double>(order_.size()) * kCyclesPerPlacedRow : 0;
-    for (const Bundle& bundle : bundles_) {
-      cycles += picking_.bundle_cycles + bundle.turns * picking_.turn_cycles;
-      for (const std::vector<Slot>& rests : bundle.rests)
-        cycles += static_cast<double>(rests.size()) * picking_.rest_cycles;
-    }
-    return cycles;
+    for (std::uint32_t turn = 0; turn < turns; ++turn)
+      for (const Size block : meetings_.at(turn)) starts.push_back(static_cast<std::uint32_t>(meetings_.start(block)));
+    for (std::size_t row = 0; row < rows.size(); ++row)
+      for (const Slot& slot : slots_[static_cast<std::size_t>(rows[row])]) put(row, slot);
   }
 
  private:
-  /// All rows see two blocks in a turn. As many turns as pay: rows that have weights for more have rests.
-  Bundle meeting(const Meetings& meetings, const std::vector<Size>& rows) const {
-    Bundle bundle;
-    std::vector<double> waiting;  // weights, by turns
-    for (const Size row : rows) {
-      std::vector<Slot>& slots = bundle.slots.emplace_back(meetings.slots_of(weight_, row));
-      for (const Slot& slot : slots) {
-        if (slot.turn >= waiting.size()) waiting.resize(slot.turn + 1, 0);
-        ++waiting[slot.turn];
-      }
-    }
-    double behind = 0, best = std::numeric_limits<double>::infinity();
-    for (std::size_t turns = waiting.size() + 1; turns-- > 0;) {
-      if (turns < waiting.size()) behind += waiting[turns];
-      const double cycles = static_cast<double>(turns) * picking_.turn_cycles + behind * picking_.rest_cycles;
-      if (cycles < best) {
-        best = cycles;
-        bundle.turns = static_cast<std::uint32_t>(turns);
-      }
-    }
-    for (std::vector<Slot>& slots : bundle.slots) {
-      const auto first =
-          std::find_if(slots.begin(), slots.end(), [&](const Slot& slot) { return slot.turn >= bundle.turns; });
-      bundle.rests.emplace_back(first, slots.end());
-      slots.erase(first, slots.end());
-    }
-    for (std::uint32_t turn = 0; turn < bundle.turns; ++turn)
-      for (const Size block : meetings.at(turn))
-        bundle.starts.push_back(static_cast<std::uint32_t>(meetings.start(block)));
-    return bundle;
+  std::uint32_t kept(Size row) const {
+    return weight_.start[static_cast<std::size_t>(row) + 1] - weight_.start[static_cast<std::size_t>(row)];
   }
 
-  /// Each group sees a window of neighbours in a turn. It begins with the first column that is left in any of its rows,
-  /// and each row that has its next weight in it gives that one: rows that lag behind catch up, and those ahead wait.
-  Bundle sliding(const std::vector<Size>& rows) const {
-    Bundle bundle;
-    bundle.slots.resize(rows.size());
-    bundle.rests.resize(rows.size());
+  /// Infinite from `most` on.
+  double cycles(const Order& order, double most) const {
+    double cycles = order.sorted ? static_cast<double>(order.rows.size()) * kCyclesPerPlacedRow : 0;
+    each_bundle(order, [&](const std::vector<Size>& rows) {
+      const Turns turns = turns_of(rows);
+      cycles += picking_.bundle_cycles + turns.count * picking_.turn_cycles +
+                static_cast<double>(turns.rests) * picking_.rest_cycles;
+      return cycles < most;
+    });
+    return cycles < most ? cycles : std::numeric_limits<double>::infinity();
+  }
+
+  /// Where all rows see two blocks in a turn: as many turns as pay. Rows that have weights for more have rests.
+  Turns meeting(const std::vector<Size>& rows) const {
+    std::vector<Size> taken;  // weights, by turns
+    for (const Size row : rows)
+      for (const Slot& slot : slots_[static_cast<std::size_t>(row)]) {
+        if (slot.turn >= taken.size()) taken.resize(slot.turn + 1, 0);
+        ++taken[slot.turn];
+      }
+    Turns best{static_cast<std::uint32_t>(taken.size()), 0};
+    double least = static_cast<double>(taken.size()) * picking_.turn_cycles;
+    Size rests = 0;
+    for (std::size_t turns = taken.size(); turns-- > 0;) {
+      rests += taken[turns];
+      const double cycles =
+          static_cast<double>(turns) * picking_.turn_cycles + static_cast<double>(rests) * picking_.rest_cycles;
+      if (cycles >= least) continue;
+      least = cycles;
+      best = {static_cast<std::uint32_t>(turns), rests};
+    }
+    return best;
+  }
+
+  /// Where each group sees a window of neighbours in a turn: until the last one has nothing left.
+  Turns sliding(const std::vector<Size>& rows) const {
+    Turns turns;
+    each_group(rows, [&](std::size_t begin, std::size_t end) {
+      const auto nothing = [](auto&&...) {};
+      turns.count = std::max(turns.count, slide(rows, begin, end, nothing, nothing));
+    });
+    return turns;
+  }
+
+  template <class OfGroup>
+  void each_group(const std::vector<Size>& rows, OfGroup&& of_group) const {
     const std::size_t lanes = static_cast<std::size_t>(picking_.lanes);
-    std::vector<std::vector<std::uint32_t>> starts;  // of each group
-    for (std::size_t begin = 0; begin < rows.size(); begin += lanes) {
-      starts.emplace_back();
-      const std::size_t end = std::min(begin + lanes, rows.size());
-      while (slide(rows, begin, end, starts.back(), bundle)) {
-      }
-      bundle.turns = std::max(bundle.turns, static_cast<std::uint32_t>(starts.back().size()));
-    }
-    for (std::size_t turn = 0; turn < bundle.turns; ++turn)
-      for (std::size_t group = 0; group < kPickedTogether; ++group)
-        bundle.starts.push_back(group < starts.size() && turn < starts[group].size() ? starts[group][turn] : 0);
-    return bundle;
+    for (std::size_t begin = 0; begin < rows.size(); begin += lanes)
+      of_group(begin, std::min(begin + lanes, rows.size()));
   }
 
-  /// A turn of one group; false behind the last one.
-  bool slide(const std::vector<Size>& rows, std::size_t begin, std::size_t end, std::vector<std::uint32_t>& starts,
-             Bundle& bundle) const {
-    const auto next = [&](std::size_t row) {
-      return weight_.start[static_cast<std::size_t>(rows[row])] + static_cast<std::uint32_t>(bundle.slots[row].size());
-    };
-    const auto has_more = [&](std::size_t row) {
-      return next(row) < weight_.start[static_cast<std::size_t>(rows[row]) + 1];
-    };
-    Size first = weight_.columns;
-    for (std::size_t row = begin; row < end; ++row)
-      if (has_more(row)) first = std::min<Size>(first, weight_.column[next(row)]);
-    if (first == weight_.columns) return false;
-    const Size start = std::min(first, std::max<Size>(0, weight_.columns - picking_.columns));
-    for (std::size_t row = begin; row < end; ++row)
-      if (has_more(row) && weight_.column[next(row)] < start + picking_.columns)
-        bundle.slots[row].push_back({static_cast<std::uint32_t>(starts.size()), next(row),
-                                     static_cast<std::uint32_t>(weight_.column[next(row)] - start)});
-    starts.push_back(static_cast<std::uint32_t>(start));
-    return true;
+  /// Turns of a group of rows. A window begins with the first column that is left in any of its rows, and each row that
+  /// has its next weight in it gives that one: rows that lag behind catch up, and those ahead wait.
+  template <class Start, class Put>
+  std::uint32_t slide(const std::vector<Size>& rows, std::size_t begin, std::size_t end, Start&& start_at,
+                      Put&& put) const {
+    constexpr std::size_t kMostLanes = 16;
+    std::array<std::uint32_t, kMostLanes> next{}, last{};
+    for (std::size_t row = begin; row < end; ++row) {
+      next[row - begin] = weight_.start[static_cast<std::size_t>(rows[row])];
+      last[row - begin] = weight_.start[static_cast<std::size_t>(rows[row]) + 1];
+    }
+    for (std::uint32_t turn = 0;; ++turn) {
+      Size first = weight_.columns;
+      for (std::size_t row = 0; row < end - begin; ++row)
+        if (next[row] < last[row]) first = std::min<Size>(first, weight_.column[next[row]]);
+      if (first == weight_.columns) return turn;
+      const Size start = std::min(first, std::max<Size>(0, weight_.columns - picking_.columns));
+      start_at(turn, start);
+      for (std::size_t row = 0; row < end - begin; ++row) {
+        if (next[row] == last[row] || weight_.column[next[row]] >= start + picking_.columns) continue;
+        put(begin + row, Slot{turn, next[row], static_cast<std::uint32_t>(weight_.column[next[row]] - start)});
+        ++next[row];
+      }
+    }
   }
 
   const Picking& picking_;
   const Constant& weight_;
-  bool sorted_;
-  std::vector<Size> order_;
-  std::vector<Bundle> bundles_;
+  Meetings meetings_;
+  std::vector<std::vector<Slot>> slots_;  // of each row, where turns see two blocks
 };
+
+/// Cycles of a product weight by weight, roughly; 0 for matrices whose inputs aren't picked.
+double one_by_one_cycles(const Picking& picking, const Constant& weight) {
+  if (!picking.lanes || weight.form != Constant::Form::kSparse || prefers_dense_rows(weight)) return 0;
+  if (weight.kept == 0 || weight.kept > kMostKept || weight.columns > kMostColumns) return 0;
+  return static_cast<double>(weight.kept) * picking.weight_cycles +
+         static_cast<double>(weight.rows + 1) * picking.row_cycles;
+}
 
 /// Told from exponents, as compilers make vectors of that.
 bool all_finite(const float* x, Size count) {
@@ -218,46 +288,60 @@ bool all_finite(const float* x, Size count) {
 
 }  // namespace
 
-/// Cycles of the picked product over those of weight by weight, roughly; infinite where it doesn't pay.
 double PickedMatrix::share(const Kernels& kernels, const Constant& weight) {
-  constexpr double kNone = std::numeric_limits<double>::infinity();
-  const Picking& picking = kernels.picking;
-  if (!picking.lanes || weight.form != Constant::Form::kSparse || prefers_dense_rows(weight)) return kNone;
-  if (weight.kept == 0 || weight.kept > kMostKept || weight.columns > kMostColumns) return kNone;
-  const double one_by_one = static_cast<double>(weight.kept) * picking.weight_cycles +
-                            static_cast<double>(weight.rows + 1) * picking.row_cycles;
-  const double picked = Arrangement::fastest(picking, weight).cycles();
-  return picked * kGain < one_by_one ? picked / one_by_one : kNone;
+  const double one_by_one = one_by_one_cycles(kernels.picking, weight);
+  if (one_by_one == 0) return std::numeric_limits<double>::infinity();
+  return Arrangement(kernels.picking, weight).fastest(one_by_one / kGain).cycles / one_by_one;
 }
 
 bool PickedMatrix::pays(const Kernels& kernels, const Constant& weight) { return share(kernels, weight) < 1; }
 
+std::vector<PickedMatrix> PickedMatrix::if_it_pays(const Kernels& kernels, const Constant& weight) {
+  std::vector<PickedMatrix> made;
+  const double one_by_one = one_by_one_cycles(kernels.picking, weight);
+  if (one_by_one > 0) {
+    PickedMatrix matrix(kernels, weight, one_by_one / kGain);
+    if (!matrix.turns_.empty()) made.push_back(std::move(matrix));
+  }
+  return made;
+}
+
 PickedMatrix::PickedMatrix(const Kernels& kernels, const Constant& weight)
+    : PickedMatrix(kernels, weight, std::numeric_limits<double>::infinity()) {}
+
+PickedMatrix::PickedMatrix(const Kernels& kernels, const Constant& weight, double most)
     : kernels_(kernels), rows_(weight.rows), inputs_(weight.columns) {
   const Picking& picking = kernels.picking;
-  const Arrangement arrangement = Arrangement::fastest(picking, weight);
-  const auto lanes = static_cast<std::size_t>(picking.lanes), together = static_cast<std::size_t>(picking.rows());
-  if (arrangement.is_sorted()) row_places_.resize(static_cast<std::size_t>(rows_));
+  const Arrangement arrangement(picking, weight);
+  const Order order = arrangement.fastest(most);
+  if (!(order.cycles < most)) return;
+  if (order.sorted) row_places_.resize(static_cast<std::size_t>(rows_));
   for (std::size_t place = 0; place < row_places_.size(); ++place)
-    row_places_[static_cast<std::size_t>(arrangement.order()[place])] = static_cast<std::uint32_t>(place);
+    row_places_[static_cast<std::size_t>(order.rows[place])] = static_cast<std::uint32_t>(place);
+  const auto lanes = static_cast<std::size_t>(picking.lanes), together = static_cast<std::size_t>(picking.rows());
   std::size_t first = 0;  // row of a bundle
-  for (const Arrangement::Bundle& bundle : arrangement.bundles()) {
+  arrangement.each_bundle(order, [&](const std::vector<Size>& rows) {
     const std::size_t values = values_.size(), places = places_.size();
-    turns_.push_back(bundle.turns);
-    starts_.insert(starts_.end(), bundle.starts.begin(), bundle.starts.end());
-    values_.resize(values + bundle.turns * together, 0.0f);
-    places_.resize(places + bundle.turns * lanes, 0);
-    for (std::size_t row = 0; row < bundle.slots.size(); ++row) {
-      for (const Slot& slot : bundle.slots[row]) {
+    const std::uint32_t turns = arrangement.turns_of(rows).count;
+    turns_.push_back(turns);
+    values_.resize(values + turns * together, 0.0f);
+    places_.resize(places + turns * lanes, 0);
+    arrangement.fill(rows, turns, starts_, [&](std::size_t row, const Slot& slot) {
+      if (slot.turn < turns) {
         values_[values + slot.turn * together + row] = weight.values[slot.weight];
         places_[places + slot.turn * lanes + row % lanes] |= slot.place << (8 * (row / lanes));
-      }
-      for (const Slot& rest : bundle.rests[row])
+      } else {
         rests_.push_back(
-            {static_cast<std::uint32_t>(first + row), weight.column[rest.weight], weight.values[rest.weight]});
-    }
-    first += bundle.slots.size();
-  }
+            {static_cast<std::uint32_t>(first + row), weight.column[slot.weight], weight.values[slot.weight]});
+      }
+    });
+    first += rows.size();
+    return true;
+  });
+  starts_.shrink_to_fit();  // they stay for as long as the plan
+  values_.shrink_to_fit();
+  places_.shrink_to_fit();
+  rests_.shrink_to_fit();
 }
 
 bool PickedMatrix::add_products(const float* x, Size vectors, float* output, float* scratch) const {

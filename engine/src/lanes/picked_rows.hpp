@@ -18,6 +18,8 @@ class PickedMatrix {
   /// True if the kernels have permutations for it, and it takes less time than going from weight to weight.
   static bool pays(const Kernels& kernels, const Constant& weight);
   PickedMatrix(const Kernels& kernels, const Constant& weight);
+  /// One, or none where it doesn't pay.
+  static std::vector<PickedMatrix> if_it_pays(const Kernels& kernels, const Constant& weight);
 
   /// Floats of rows in whole groups.
   static Size sums(Size rows) { return (rows + 15) / 16 * 16; }
@@ -29,6 +31,9 @@ class PickedMatrix {
 
  private:
   friend class RowMatrix;
+  /// most: cycles; without turns if it takes more.
+  PickedMatrix(const Kernels& kernels, const Constant& weight, double most);
+  /// Cycles of the picked product over those of weight by weight, roughly; infinite where it doesn't pay.
   static double share(const Kernels& kernels, const Constant& weight);
 
   const Kernels& kernels_;

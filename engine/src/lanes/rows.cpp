@@ -42,7 +42,7 @@ class RowsStep final : public Step {
         dense_(prefers_dense_rows(weight)) {
     if (bias) bias_ = bias->dense();
     pack(weight);
-    if (PickedMatrix::pays(kernels, weight)) picked_.emplace_back(kernels, weight);
+    picked_ = PickedMatrix::if_it_pays(kernels, weight);
     cut(threads);
   }
 

@@ -8,10 +8,8 @@
 namespace netsurgery {
 namespace {
 
-constexpr Size kLayoutLane = static_cast<Size>(sizeof(float));  // bytes of what layouts count
-
 template <class Entry>
-constexpr Size kEntriesPerFloat = kLayoutLane / static_cast<Size>(sizeof(Entry));
+constexpr Size kEntriesPerFloat = static_cast<Size>(sizeof(float) / sizeof(Entry));  // layouts count in floats
 
 auto kernel_of(const Kernels& kernels, float) { return kernels.pick_vectors; }
 auto kernel_of(const Kernels& kernels, std::int16_t) { return kernels.fixed_pick_vectors; }

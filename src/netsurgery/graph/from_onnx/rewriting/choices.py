@@ -122,7 +122,7 @@ class Choices:
         self._graph.initializer.append(onnx.numpy_helper.from_array(entries, name))
         return name
 
-    def copied(self, node: onnx.NodeProto, operands: Sequence[str], output: str, **changed: int) -> onnx.NodeProto:
+    def copied(self, node: onnx.NodeProto, operands: Sequence[str], output: str, **changed: Any) -> onnx.NodeProto:
         """The same of other operands, with some attributes changed."""
         made = onnx.NodeProto()
         made.CopyFrom(node)
@@ -137,15 +137,10 @@ class Choices:
 
     def reduced(self, node: onnx.NodeProto, x: str, axes: Sequence[int], output: str) -> list[onnx.NodeProto]:
         """The same reduction of another value over other axes."""
-        own = [item for item in node.attribute if item.name != "axes"]
         operand_from = _AXES_AS_OPERAND if node.op_type == "ReduceSum" else _REDUCED_AXES_AS_OPERAND
         if self.opset >= operand_from:
-            made = self.copied(node, [x, self.constant(np.array(axes, np.int64), f"{output}.axes")], output)
-        else:
-            made = self.copied(node, [x], output)
-            del made.attribute[:]
-            made.attribute.extend([*own, onnx.helper.make_attribute("axes", list(axes))])
-        return [made]
+            return [self.copied(node, [x, self.constant(np.array(axes, np.int64), f"{output}.axes")], output)]
+        return [self.copied(node, [x], output, axes=list(axes))]
 
     def choice(self, node: onnx.NodeProto, mask: str, value: str, axes: list[int]) -> list[onnx.NodeProto]:
         """The nodes in the place of a ScatterND: the value where the mask is true, elsewhere what there was."""

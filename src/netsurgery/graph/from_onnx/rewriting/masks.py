@@ -24,28 +24,21 @@ def with_choices(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         return model
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    makers = {name: node for node in model.graph.node for name in node.output if name}
     choices = Choices(made, opset)
     picks = Picks(choices)
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        nodes += _of_number(node, choices, picks.places, makers, model.graph) or picks.instead_of(node)
+        nodes += _of_number(node, choices, picks.places) or picks.instead_of(node)
     del made.graph.node[:]
     made.graph.node.extend(nodes)
     return made
 
 
-def _of_number(
-    node: onnx.NodeProto,
-    choices: Choices,
-    places: Mapping[str, str],
-    makers: Mapping[str, onnx.NodeProto],
-    graph: onnx.GraphProto,
-) -> list[onnx.NodeProto] | None:
+def _of_number(node: onnx.NodeProto, choices: Choices, places: Mapping[str, str]) -> list[onnx.NodeProto] | None:
     """The choice in the place of a ScatterND of one number, if it writes at all places where a mask isn't zero."""
     if node.op_type != "ScatterND" or node.domain or attributes(node).get("reduction", "none") != "none":
         return None
-    mask, number = places.get(node.input[1]), _single(node.input[2], makers, graph)
+    mask, number = places.get(node.input[1]), _single(node.input[2], choices)
     axes = None if mask is None else choices.axes_behind(mask, node.input[0])
     if mask is None or number is None or axes is None:
         return None
@@ -53,13 +46,14 @@ def _of_number(
     return choices.choice(node, mask, value, list(axes))
 
 
-def _single(name: str, makers: Mapping[str, onnx.NodeProto], graph: onnx.GraphProto) -> AnyArray | None:
+def _single(name: str, choices: Choices) -> AnyArray | None:
     """The known number that a value has everywhere; None where it has others, or one that isn't known."""
-    while name in makers and makers[name].op_type in _REPEATED:
-        name = makers[name].input[0]
-    node = makers.get(name)
-    array = next((onnx.numpy_helper.to_array(one) for one in graph.initializer if one.name == name), None)
-    if node is not None and node.op_type in ("Constant", "ConstantOfShape"):
-        given = attributes(node)
-        array = given.get("value", np.zeros(1, np.float32) if node.op_type == "ConstantOfShape" else None)
+    while (node := choices.maker(name)) is not None and node.op_type in _REPEATED:
+        name = node.input[0]
+    if node is None:
+        array = choices.known(name)
+    elif node.op_type in ("Constant", "ConstantOfShape"):
+        array = attributes(node).get("value", np.zeros(1, np.float32) if node.op_type == "ConstantOfShape" else None)
+    else:
+        array = None
     return array if isinstance(array, np.ndarray) and array.size == 1 else None
