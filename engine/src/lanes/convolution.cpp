@@ -29,6 +29,7 @@ constexpr Size kMapRowsBytes = 64 * 1024;    // of rows of the channels that are
 /// Some input channels and the output channels that see them.
 struct Block {
   Size first_output, last_output;  // [first, last)
+  Size first_channel, channels;    // of the input
   bool begins, finishes;           // the sums of these outputs
   Size base;                       // floats from the first window of a strip to what `vectors` count from
   std::vector<float> nonzeros;
@@ -51,6 +52,7 @@ class SparseConvolution final : public Step {
         input_(input),
         output_(output),
         input_layout_(input_layout),
+        seen_(input_layout),
         output_layout_(output_layout),
         ending_(ending),
         slices_first_(convolution.kernel_z > convolution.kernel_y),
@@ -63,6 +65,13 @@ class SparseConvolution final : public Step {
     }
     bias_ = convolution.biases();
     strips_ = strips_of(convolution, output_layout.tiling, kernels.most_vectors);
+    if (convolution.scaling) {
+      Tiling strip = input_layout.tiling;
+      strip.depth = strips_.slices.back().count();
+      strip.height = strips_.rows.back().count();
+      strip.width = strips_.columns.back().count();
+      seen_ = Layout{input_layout.image, strip, {}};
+    }
     pack();
     cut_outputs(threads);
     convolution_.weight = nullptr;  // everything is packed
@@ -73,7 +82,14 @@ class SparseConvolution final : public Step {
   /// which processors fetch in pairs and runs, so that two threads would take them from each other all the time.
   Size pieces() const override { return rows_of_strips() * static_cast<Size>(outputs_.size()); }
 
-  void run(Buffers buffers, Size begin, Size end, float*) const override {
+  Size scratch() const override {
+    if (!convolution_.scaling) return 0;
+    Size channels = 0;
+    for (const Block& block : blocks_) channels = std::max(channels, block.channels);
+    return channels * seen_.tiling.vectors() * kVector;
+  }
+
+  void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     for (Size piece = begin; piece < end; ++piece) {
       Size rest = piece;
       const auto take = [&rest](std::size_t count) {
@@ -90,7 +106,7 @@ class SparseConvolution final : public Step {
       if (!slices_first_) slice = take(strips_.slices.size());
       if (maps_first_) part = take(outputs_.size());
       const Range &rows = strips_.rows[row], &slices = strips_.slices[slice], &outputs = outputs_[part];
-      for (const Range& columns : strips_.columns) strip(buffers, rest, slices, rows, columns, outputs);
+      for (const Range& columns : strips_.columns) strip(buffers, rest, slices, rows, columns, outputs, scratch);
     }
   }
 
@@ -100,17 +116,15 @@ class SparseConvolution final : public Step {
 
   /// Where the input of a weight's column lies, for an output of this group.
   Size offset_of_column(Size group, Size column) const {
-    return group * channels_of_group() * input_layout_.channel_floats() +
-           input_offset(convolution_, input_layout_, column);
+    return group * channels_of_group() * seen_.channel_floats() + input_offset(convolution_, seen_, column);
   }
 
   Size kernel_rows() const { return convolution_.kernel_z * convolution_.kernel_y; }
 
   /// True if offsets within a block of so many channels and kernel rows, of one slice or of all, fit into 16 bits.
   bool is_near(Size channels, Size rows) const {
-    const Size last = convolution_.tap_offset(input_layout_, rows * convolution_.kernel_x - 1);
-    return ((channels - 1) * input_layout_.channel_floats() + last) / kVector <=
-           std::numeric_limits<std::uint16_t>::max();
+    const Size last = convolution_.tap_offset(seen_, rows * convolution_.kernel_x - 1);
+    return ((channels - 1) * seen_.channel_floats() + last) / kVector <= std::numeric_limits<std::uint16_t>::max();
   }
 
   /// Blocks are some channels of one group, or some whole groups, and where slices or rows lie too far apart only one
@@ -143,10 +157,12 @@ class SparseConvolution final : public Step {
     Block block{};
     block.first_output = groups.begin * outputs_of_group();
     block.last_output = groups.end * outputs_of_group();
+    block.first_channel = groups.begin * channels_of_group() + channels.begin;
+    block.channels = (groups.count() - 1) * channels_of_group() + channels.count();
     const Range columns{channels.begin * taps, channels.end * taps};
     for (Size row = 0; row < kernel_rows(); row += rows_in_block_) {
-      block.base = (groups.begin * channels_of_group() + channels.begin) * input_layout_.channel_floats() +
-                   convolution_.tap_offset(input_layout_, row * convolution_.kernel_x);
+      block.base =
+          block.first_channel * seen_.channel_floats() + convolution_.tap_offset(seen_, row * convolution_.kernel_x);
       block.begins = begins && row == 0;
       block.finishes = finishes && row + rows_in_block_ == kernel_rows();
       blocks_.push_back(sparse_block(block, columns, {row, row + rows_in_block_}));
@@ -195,7 +211,7 @@ class SparseConvolution final : public Step {
   }
 
   void strip(Buffers buffers, Size group, const Range& slices, const Range& rows, const Range& columns,
-             const Range& outputs) const {
+             const Range& outputs, float* scratch) const {
     const Size step = convolution_.stride_x <= 2 ? convolution_.stride_x - 1 : 2;
     const Size z = slices.begin, y = rows.begin, x = columns.begin;
     const Size height = slices.count() * rows.count(), width = columns.count();
@@ -215,6 +231,18 @@ class SparseConvolution final : public Step {
         blocks_.begin(), blocks_.end(), [&outputs](const Block& block) { return block.last_output <= outputs.begin; });
     for (auto at = begins; at != blocks_.end() && at->first_output < outputs.end; ++at) {
       const Block& block = *at;
+      if (convolution_.scaling) {
+        const Size row_floats = block.channels * seen_.channel_floats();
+        for (Size i = 0; i < height; ++i)
+          scale_row(
+              kernels_, *convolution_.scaling, buffers,
+              {group, block.first_channel, block.channels,
+               buffers[input_] +
+                   input_layout_.at(group, behind ? z + i : z, behind ? y : y + i, block.first_channel, x),
+               scratch + i * row_floats, input_layout_.channel_floats(), seen_.channel_floats(), width * kVector});
+        common.input = scratch;
+        common.input_row = row_floats;
+      }
       const bool activates = block.finishes && ending_.activation;
       const Size last = std::min(block.last_output, outputs.end);
       const Size at_once = activates ? std::max(kFewestActivated, kActivatedBytes / (height * width * kVectorBytes))
@@ -233,7 +261,7 @@ class SparseConvolution final : public Step {
         }
         SparseStrip strip{};
         static_cast<Strip&>(strip) = common;
-        strip.input += block.base;
+        if (!convolution_.scaling) strip.input += block.base;
         strip.weights = block.nonzeros.data();
         strip.vectors = block.vectors.data();
         strip.starts = block.starts.data() + (first - block.first_output);
@@ -250,7 +278,8 @@ class SparseConvolution final : public Step {
   Constant expanded_;
   Size all_outputs_;
   int input_, output_;
-  Layout input_layout_, output_layout_;
+  Layout input_layout_, seen_;  // what kernels see: the input, or the pixels of a strip, scaled
+  Layout output_layout_;
   Ending ending_;
   std::vector<float> bias_;
   bool slices_first_;
@@ -347,6 +376,11 @@ const char* name(ConvolutionWay way) {
 
 double convolution_cycles(const Kernels& kernels, const Convolution& convolution, const Layout& output) {
   return cycles_of(convolution_way(kernels, convolution, output), kernels, convolution, output);
+}
+
+bool Convolution::may_scale() const {
+  return taps() == 1 && stride_z == 1 && stride_y == 1 && stride_x == 1 && !around(Tiling(), Tiling()).any() &&
+         groups == 1 && !exact && weight->form != Constant::Form::kPlanes;
 }
 
 std::vector<float> Convolution::biases() const { return dense_or(bias, outputs(), 0.0f); }

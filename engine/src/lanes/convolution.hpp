@@ -11,6 +11,7 @@
 #include "isa/kernels.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/ranges.hpp"
+#include "lanes/scaling.hpp"
 #include "lanes/windows.hpp"
 
 namespace netsurgery {
@@ -22,9 +23,12 @@ struct Convolution : Windows {
   const Constant* bias = nullptr;  // may be left out
   Size groups = 1;
   bool exact = false;  // sums are exact in any order of products, and have to be: nothing else may be computed
+  std::optional<Scaling> scaling = std::nullopt;  // of the inputs, on the way: where `may_scale`
 
   Size inputs() const { return weight->columns; }
   Size outputs() const { return weight->rows; }
+  /// True if inputs may be scaled on the way, some pixels at a time, rather than all of them before.
+  bool may_scale() const;
   std::vector<float> biases() const;  // of all outputs; zeros where there are none
 };
 

@@ -174,7 +174,7 @@ class DenseConvolution final : public Step {
       const float* weights = weights_.data() + (of * all_inputs_ + inputs.begin) * outputs_of_group();
       const Size chunk = std::max<Size>(1, kChunkBytes / (inputs.count() * kernels_.dense_channels * kFloat));
       for (Size b = blocks.begin; b < blocks.end; b += chunk) {
-        panel.source = b == blocks.begin ? input : nullptr;
+        panel.source = b == blocks.begin && !convolution_.scaling ? input : nullptr;
         panel.offsets = offsets_.data() + inputs.begin;
         panel.first = first_.data() + b;
         panel.blocks = std::min(chunk, blocks.end - b);
@@ -191,6 +191,7 @@ class DenseConvolution final : public Step {
           panel.source_places = input_places_.data() + strip.begin;
           panel.places = output_places_.data() + strip.begin;
           panel.residual_places = residual_places_.data() + strip.begin;
+          if (convolution_.scaling && b == blocks.begin) scale(buffers, group, input, inputs, strip, panel.packed);
           kernels_.dense[strip.count() - 1](panel);
         }
         if (panel.last && ending_.activation) {
@@ -200,6 +201,19 @@ class DenseConvolution final : public Step {
                    first_[static_cast<std::size_t>(b + panel.blocks)] - first, panel.output_channel);
         }
       }
+    }
+  }
+
+  /// The inputs of a strip, scaled, as kernels pack those that aren't: of each, the strip's vectors.
+  void scale(Buffers buffers, Size group, const float* input, const Range& inputs, const Range& strip,
+             float* packed) const {
+    const Size channel = input_layout_.channel_floats(), width = output_layout_.tiling.width;
+    for (Size v = strip.begin, end; v < strip.end; v = end) {
+      end = std::min(strip.end, (v / width + 1) * width);  // of the same row
+      scale_row(kernels_, *convolution_.scaling, buffers,
+                {group, inputs.begin, inputs.count(),
+                 input + input_places_[static_cast<std::size_t>(v)] + inputs.begin * channel,
+                 packed + (v - strip.begin) * kVector, channel, strip.count() * kVector, (end - v) * kVector});
     }
   }
 

@@ -115,29 +115,13 @@ std::unique_ptr<Step> make_channel_pair(const Kernels& kernels, Pair pair, const
   });
 }
 
-std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Lying& input,
-                                  const std::optional<ChannelNumbers>& scale,
-                                  const std::optional<ChannelNumbers>& shift, const Ending& ending,
+std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Scaling& scaling, const Lying& input,
                                   const Lying& output) {
-  ScaledChannels given{};
-  given.channels = output.layout.image.channels;
-  given.count = output.layout.tiling.width * kVector;
-  given.input_channel = input.layout.channel_floats();
-  given.output_channel = output.layout.channel_floats();
-  given.scale_step = scale ? scale->channel : 0;
-  given.shift_step = shift ? shift->channel : 0;
-  given.clips = ending.clips;
-  given.low = ending.low;
-  given.high = ending.high;
+  const Size width = output.layout.tiling.width * kVector;
   return entries(output.layout, true, [=, &kernels](Buffers buffers, Size group, Size row, Size, Size channels) {
-    ScaledChannels work = given;
-    work.input = at(buffers, input, group, row, 0);
-    work.output = at(buffers, output, group, row, 0);
-    work.scale = scale ? buffers[scale->buffer] + group * scale->group : nullptr;
-    work.shift = shift ? buffers[shift->buffer] + group * shift->group : nullptr;
-    kernels.scale_channels(work);
-    if (ending.activation)
-      activate(kernels, *ending.activation, work.output, work.count, channels, work.output_channel);
+    scale_row(kernels, scaling, buffers,
+              {group, 0, channels, at(buffers, input, group, row, 0), at(buffers, output, group, row, 0),
+               input.layout.channel_floats(), output.layout.channel_floats(), width});
   });
 }
 

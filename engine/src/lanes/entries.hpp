@@ -2,13 +2,13 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "graph/step.hpp"
 #include "isa/kernels.hpp"
 #include "lanes/convolution.hpp"
 #include "lanes/layout.hpp"
+#include "lanes/scaling.hpp"
 
 namespace netsurgery {
 
@@ -33,20 +33,11 @@ std::unique_ptr<Step> make_thinned(const Windows& strides, Size before, const Ly
 
 std::unique_ptr<Step> make_pair(const Kernels& kernels, Pair pair, const Lying& a, const Lying& b, const Lying& output);
 
-/// One number of each channel, `channel` floats apart, and those of the next group of images `group` floats farther.
-struct ChannelNumbers {
-  int buffer;
-  Size channel, group;
-};
-
 /// first: the value is the pair's first operand.
 std::unique_ptr<Step> make_channel_pair(const Kernels& kernels, Pair pair, const Lying& input,
                                         const ChannelNumbers& numbers, bool first, const Lying& output);
 
-/// Times a number of each channel, plus another one, and what follows: clips or a function.
-std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Lying& input,
-                                  const std::optional<ChannelNumbers>& scale,
-                                  const std::optional<ChannelNumbers>& shift, const Ending& ending,
+std::unique_ptr<Step> make_scaled(const Kernels& kernels, const Scaling& scaling, const Lying& input,
                                   const Lying& output);
 
 /// How channels are rounded to a grid: see QuantizedChannels.

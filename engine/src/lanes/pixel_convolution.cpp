@@ -63,7 +63,9 @@ class PixelConvolution final : public Step {
     return output_layout_.groups() * convolution_.groups * static_cast<Size>(pieces_.size());
   }
 
-  Size scratch() const override { return panel_floats() + pixels_ * most_channels_; }
+  Size scratch() const override {
+    return panel_floats() + pixels_ * most_channels_ + static_cast<Size>(scaled_offsets_.size()) * kVector;
+  }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     const Size parts = static_cast<Size>(pieces_.size());
@@ -73,11 +75,12 @@ class PixelConvolution final : public Step {
   }
 
  private:
-  Size panel_floats() const {
+  Size most_inputs() const {
     Size most = 0;
     for (const Range& block : inputs_) most = std::max(most, block.count());
-    return ceil_divided(most * pixels_ + kVector, kVector) * kVector;
+    return most;
   }
+  Size panel_floats() const { return ceil_divided(most_inputs() * pixels_ + kVector, kVector) * kVector; }
 
   Size channels_of_group() const { return input_layout_.image.channels / convolution_.groups; }
 
@@ -116,6 +119,9 @@ class PixelConvolution final : public Step {
   void pack() {
     for (Size column = 0; column < all_inputs_; ++column)
       offsets_.push_back(static_cast<std::uint32_t>(input_offset(convolution_, input_layout_, column) * kFloat));
+    if (convolution_.scaling)
+      for (Size input = 0; input < most_inputs(); ++input)
+        scaled_offsets_.push_back(static_cast<std::uint32_t>(input * kVector * kFloat));
     const DenseEntries weight(*convolution_.weight);
     for (Size group = 0; group < convolution_.groups; ++group)
       for (const Range& strip : strips_)
@@ -166,9 +172,26 @@ class PixelConvolution final : public Step {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       const Range& inputs = inputs_[i];
       // Pixels of each vector by themselves, so that those of a block lie near each other: [vector][input][pixel].
-      for (std::size_t v = 0; v < windows_.size(); ++v)
-        kernels_.pack_pixels({input, &windows_[v], 1, offsets_.data() + inputs.begin, inputs.count(),
-                              scratch + blocks_[v].front() * inputs.count(), windows_[v].count});
+      for (std::size_t v = 0; v < windows_.size(); ++v) {
+        const PixelLanes* window = &windows_[v];
+        PixelLanes of_scaled;
+        const float* seen = input;
+        const std::uint32_t* offsets = offsets_.data() + inputs.begin;
+        if (convolution_.scaling) {
+          float* const scaled = sums + pixels_ * most_channels_;
+          const Size channel = input_layout_.channel_floats();
+          scale_row(kernels_, *convolution_.scaling, buffers,
+                    {group, inputs.begin, inputs.count(), input + window->place + inputs.begin * channel, scaled,
+                     channel, kVector, kVector});
+          seen = scaled;
+          offsets = scaled_offsets_.data();
+          of_scaled = *window;
+          of_scaled.place = 0;
+          window = &of_scaled;
+        }
+        kernels_.pack_pixels(
+            {seen, window, 1, offsets, inputs.count(), scratch + blocks_[v].front() * inputs.count(), window->count});
+      }
       panel.inputs = inputs.count();
       panel.bias = inputs.begin == 0 ? zeros_.data() : nullptr;
       for (Size s = strips.begin; s < strips.end; ++s) {
@@ -227,6 +250,7 @@ class PixelConvolution final : public Step {
   std::vector<Range> pieces_;                        // of strips
   Size most_channels_ = 0;                           // of a piece
   std::vector<std::uint32_t> offsets_;               // bytes, from a window's first input to each
+  std::vector<std::uint32_t> scaled_offsets_;        // the same of a vector's inputs, scaled
   std::vector<Channels> weights_;
 };
 

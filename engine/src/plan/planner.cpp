@@ -194,6 +194,7 @@ int Planner::plain(int number) {
     plain_node(*maker(number));
     return value(number).plain;
   }
+  if (one.scaled && one.places.empty()) scale_now(number, *one.scaled);
   if (graph_.is_constant(number)) {
     const int buffer = arena(product(shape(number)));
     plan_.buffers.back().home = Buffer::Home::kConstant;
@@ -268,7 +269,7 @@ bool Planner::known_by_now(int number) {
 bool Planner::is_known(int number) {
   const Value& one = value(number);
   return graph_.is_constant(number) || one.plain >= 0 || !one.places.empty() || !one.fixed.empty() ||
-         one.flat_of >= 0 || one.rounded_from >= 0 || has_tokens(number);
+         one.flat_of >= 0 || one.rounded_from >= 0 || one.scaled || has_tokens(number);
 }
 
 int Planner::place_with(int number, const Tiling& tiling) { return place_in(value(number).places, tiling); }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "lanes/convolution.hpp"
 #include "lanes/entries.hpp"
 #include "lanes/layout.hpp"
 #include "lanes/pooling.hpp"
+#include "lanes/scaling.hpp"
 #include "lanes/tokens.hpp"
 #include "plan/plan.hpp"
 
@@ -32,13 +34,22 @@ class Planner {
     int layout;
     int buffer;
   };
+  /// A value in vectors whose channels are scaled.
+  struct Scaled {
+    const Node* node;
+    int source;
+    Place from;  // of the source
+    Scaling scaling;
+    std::vector<int> reads;
+  };
   struct Value {
-    int plain = -1;             // buffer
-    std::vector<Place> places;  // the same value in vectors, the first one as its node made it
-    std::vector<Place> fixed;   // the same value as whole numbers of 16 bits, in vectors of 32 lanes
-    Place tokens{-1, -1};       // the same value as tokens of its last axis' channels (lanes/tokens.hpp)
-    int flat_of = -1;           // the value that this one is a flattened view of
-    int rounded_from = -1;      // the value that this one is Quantize of, with neither scale nor shift
+    int plain = -1;                // buffer
+    std::vector<Place> places;     // the same value in vectors, the first one as its node made it
+    std::vector<Place> fixed;      // the same value as whole numbers of 16 bits, in vectors of 32 lanes
+    Place tokens{-1, -1};          // the same value as tokens of its last axis' channels (lanes/tokens.hpp)
+    int flat_of = -1;              // the value that this one is a flattened view of
+    int rounded_from = -1;         // the value that this one is Quantize of, with neither scale nor shift
+    std::optional<Scaled> scaled;  // it waits for the convolution that scales its inputs on the way
   };
   /// Memory where the channels of some values lie one behind another: what Concat makes is all of them, what Slice
   /// makes some, and neither costs anything.
@@ -94,6 +105,8 @@ class Planner {
 
   void node(const Node& node);
   bool convolution(const Node& node);
+  /// What of a Conv, which its input's value and weights tell.
+  Convolution convolution_of(const Node& node) const;
   bool linear(const Node& node);
   bool pool(const Node& node);
   /// True if a node averages all pixels of each channel.
@@ -116,7 +129,10 @@ class Planner {
   bool crop(const Node& node);
   bool slice(const Node& node);
   /// A product or a sum of a value in vectors and a number for each channel, and what can be done with it.
-  void scaled(const Node& node, const Place& from, const ChannelNumbers& numbers);
+  void scaled(const Node& node, int source, const ChannelNumbers& numbers);
+  void scale_now(int value, const Scaled& scaled);
+  /// True if the convolution that is a value's only reader will scale its inputs on the way.
+  bool is_scaled_later(int value, const Scaled& scaled) const;
   /// True if a node combines a value with one number for each channel, or for all.
   bool channel_numbers(const Node& node, int main, const Tiling& tiling, ChannelNumbers& numbers);
   bool reshape(const Node& node);
@@ -186,8 +202,8 @@ class Planner {
 
   /// A Conv, or a Linear as one, in vectors. False if its offsets would be too large. alone: what follows isn't done
   /// with it.
-  bool lanes(const Node& node, const Convolution& convolution, int input, const Image& input_image,
-             const Image& output_image, Size images, bool alone = false);
+  bool lanes(const Node& node, Convolution convolution, int input, const Image& input_image, const Image& output_image,
+             Size images, bool alone = false);
   void rows(const Node& node, Size count);
   /// An operator that sees no more than entries or channels: its plain kernel, on the memory of places as these shapes,
   /// the output's last. They are asked for when every halo is known.

@@ -216,7 +216,7 @@ bool Planner::binary(const Node& node) {
   ChannelNumbers numbers{};
   if (!channel_numbers(node, main, tiling, numbers)) return false;
   if (node.op == Operator::kMul || node.op == Operator::kAdd) {
-    scaled(node, from, numbers);
+    scaled(node, main, numbers);
     return true;
   }
   if (pair) {
@@ -254,25 +254,51 @@ bool Planner::channel_numbers(const Node& node, int main, const Tiling& tiling, 
   return true;
 }
 
-void Planner::scaled(const Node& node, const Place& from, const ChannelNumbers& numbers) {
+void Planner::scaled(const Node& node, int source, const ChannelNumbers& numbers) {
+  const Place from = value(source).places.front();
   const Layout lies = layout(from.layout);
-  std::optional<ChannelNumbers> scale, shift;
+  Scaled made{&node, source, from, {}, {numbers.buffer}};
+  std::optional<ChannelNumbers>&scale = made.scaling.scale, &shift = made.scaling.shift;
   (node.op == Operator::kMul ? scale : shift) = numbers;
-  std::vector<int> reads{from.buffer, numbers.buffer};
   int output = node.output, residual_layout = -1;
   const Node* next = only_reader(output);
   if (ChannelNumbers more{};
       scale && next && next->op == Operator::kAdd && channel_numbers(*next, output, lies.tiling, more)) {
     shift = more;
-    reads.push_back(more.buffer);
+    made.reads.push_back(more.buffer);
     output = next->output;
     done_[static_cast<std::size_t>(next - nodes_.data())] = true;
   }
   const Ending end = ending(nullptr, output, residual_layout, true);
+  made.scaling.clips = end.clips;
+  made.scaling.low = end.low;
+  made.scaling.high = end.high;
+  made.scaling.activation = end.activation;
+  if (is_scaled_later(output, made))
+    value(output).scaled = std::move(made);
+  else
+    scale_now(output, made);
+}
+
+bool Planner::is_scaled_later(int number, const Scaled& scaled) const {
+  const Node* reader = only_reader(number);
+  if (!reader || reader->op != Operator::kConv || shape(number).size() < 3) return false;
+  const Convolution convolution = convolution_of(*reader);
+  const Image input = Image::of(shape(number)), output = Image::of(shape(reader->output));
+  const bool as_rows = convolution.is_picture(input, output) && options_.images < kFewestForLanes;
+  return convolution.may_scale() && !as_rows && layout(scaled.from.layout).tiling.images == options_.images;
+}
+
+void Planner::scale_now(int number, const Scaled& scaled) {
+  const Place from = scaled.from;
+  const Layout lies = layout(from.layout);
   const Place to = new_place(lies.image, lies.tiling);
-  value(output).places.push_back(to);
-  draft(&node, "scales", std::move(reads), {to.buffer}, entries_cycles(lies, kCyclesPerStored), [=] {
-    return make_scaled(kernels_, {from.buffer, layout(from.layout)}, scale, shift, end, {to.buffer, layout(to.layout)});
+  value(number).places.push_back(to);
+  std::vector<int> reads = scaled.reads;
+  reads.push_back(from.buffer);
+  const Scaling scaling = scaled.scaling;
+  draft(scaled.node, "scales", std::move(reads), {to.buffer}, entries_cycles(lies, kCyclesPerStored), [=] {
+    return make_scaled(kernels_, scaling, {from.buffer, layout(from.layout)}, {to.buffer, layout(to.layout)});
   });
 }
 

@@ -14,20 +14,27 @@
 namespace netsurgery {
 namespace {
 
+constexpr double kCyclesPerScaled = 2.0;  // of a vector that a convolution scales on the way
+
 bool is_clip(const Node& node) { return node.op == Operator::kRelu || node.op == Operator::kClip; }
 
 }  // namespace
+
+Convolution Planner::convolution_of(const Node& node) const {
+  const Constant& weight = graph_.constant(node.inputs[1]);
+  Convolution convolution{Windows::of(node.attributes, weight.shape.data() + 2, weight.shape.size() - 2)};
+  convolution.weight = &weight;
+  convolution.bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
+  convolution.groups = node.attributes.integer(AttributeName::kGroups);
+  convolution.exact = grids_[static_cast<std::size_t>(node.inputs[0])].known;
+  return convolution;
+}
 
 bool Planner::convolution(const Node& node) {
   const Shape& x = shape(node.inputs[0]);
   if (!Image::holds(x) || x.size() < 3) return false;
   const Image input = Image::of(x), output = Image::of(shape(node.output));
-  const Constant& weight = graph_.constant(node.inputs[1]);
-  Convolution convolution{Windows::of(node.attributes, weight.shape.data() + 2, x.size() - 2)};
-  convolution.weight = &weight;
-  convolution.bias = node.inputs.size() > 2 ? &graph_.constant(node.inputs[2]) : nullptr;
-  convolution.groups = node.attributes.integer(AttributeName::kGroups);
-  convolution.exact = grids_[static_cast<std::size_t>(node.inputs[0])].known;
+  const Convolution convolution = convolution_of(node);
   const bool sees_all = convolution.groups == 1 && convolution.is_picture(input, output);
   if (sees_all && options_.images < kFewestForLanes) {
     rows(node, input.count);
@@ -75,8 +82,13 @@ bool Planner::flattened(const Node& node, Size count) {
   return true;
 }
 
-bool Planner::lanes(const Node& node, const Convolution& convolution, int input, const Image& input_image,
+bool Planner::lanes(const Node& node, Convolution convolution, int input, const Image& input_image,
                     const Image& output_image, Size images, bool alone) {
+  const std::optional<Scaled> scaled = value(input).scaled;
+  if (scaled) {
+    input = scaled->source;
+    convolution.scaling = scaled->scaling;
+  }
   const bool tables = prefers_tables(*convolution.weight, convolution.groups);
   const auto cycles = [&](const Layout& output) {
     return tables ? table_cycles(convolution, output) : convolution_cycles(kernels_, convolution, output);
@@ -86,6 +98,7 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
                          !alone && residual_tiling(node, other) ? &other : nullptr, cycles);
   const Layout estimated{input_image, choice.input, choice.halo};
   if (std::isinf(choice.cycles) || is_wasteful(estimated, input_image, output_image)) return false;
+  if (scaled && choice.input.images != options_.images) return false;  // whose numbers are those of these images
   // Offsets of dense strips and tables have 32 bits, those of sparse ones 16 within a row of the kernel; halos may
   // grow.
   constexpr Size kGrown = 256, kGrownFar = 4096;  // what other readers' windows reach
@@ -124,10 +137,12 @@ bool Planner::lanes(const Node& node, const Convolution& convolution, int input,
   const Place to = new_place(output_image, choice.output);
   value(output).places.push_back(to);
   std::vector<int> reads{from.buffer}, writes{to.buffer};
+  if (scaled) reads.insert(reads.end(), scaled->reads.begin(), scaled->reads.end());
   if (end.residual >= 0) reads.push_back(end.residual);
   const Size useful = convolution.weight->kept * output_image.count * output_image.pixels();
   const char* kind = tables ? "tables" : name(way);
   double taken = cycles(layout(to.layout));
+  if (scaled) taken += entries_cycles(layout(from.layout), kCyclesPerScaled);
   if (turned)
     taken = turned_depthwise_cycles(kernels_, convolution, seen, made);
   else if (dressing != Dressing::kThere)
