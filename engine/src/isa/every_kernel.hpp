@@ -98,6 +98,7 @@ constexpr Kernels table(Instructions instructions) {
   made.most_vectors = kRegisters / kParts >= 16 ? 8 : kRegisters / kParts - 1;
   made.dense_channels = kDenseChannels;
   made.dense_vectors = kDenseVectors;
+  made.table_sums_together = kTableSums;
   made.dense_cycles = kDenseCycles;
   put_panels<1>(made);
   put_panels<2>(made);

@@ -63,7 +63,7 @@ NETSURGERY_INLINE void fixed_table_rows(const FixedTableSums& sums, const std::u
 
 static void fixed_table_sums(const FixedTableSums& given) {
   const FixedTableSums sums = given;
-  constexpr int kTogether = table_outputs(1);
+  constexpr int kTogether = kFixedTableRows;
   const std::uint16_t* entries = sums.entries;
   NativeInts* wide = reinterpret_cast<NativeInts*>(sums.sums);
   std::ptrdiff_t row = 0;

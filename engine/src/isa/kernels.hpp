@@ -277,15 +277,16 @@ struct SignTables {
   float* tables;  // [ceil(inputs / 4)][16] vectors; inputs that don't exist count as 0
 };
 
-/// Outputs that are worked on together, so that enough sums hide an addition's latency.
-constexpr int table_outputs(int planes) { return planes == 1 ? 4 : planes == 2 ? 2 : 1; }
+/// Outputs that are worked on together, where that many sums at a time hide an addition's latency.
+constexpr int table_outputs(int sums, int planes) { return sums / planes > 1 ? sums / planes : 1; }
+constexpr int kFixedTableRows = 4;  // the same of whole numbers, whose additions take a cycle
 
 /// Binary planes: for each output and plane the sum of one table entry from each group, times the plane's scale.
 struct TableSums {
   const float* tables;
   std::ptrdiff_t groups;
-  /// Bytes from the first table to each entry: [outputs / t][groups][t][planes], where t = table_outputs(planes), and
-  /// behind them those of the outputs that are left, [groups][planes] each.
+  /// Bytes from the first table to each entry: [outputs / t][groups][t][planes], where t = table_outputs of these
+  /// kernels, and behind them those of the outputs that are left, [groups][planes] each.
   const std::uint16_t* entries;
   const float* scales;  // [outputs][planes]
   int planes;           // 1 .. kMostTablePlanes
@@ -308,7 +309,7 @@ struct FixedTables {
 struct FixedTableSums {
   const std::int16_t* tables;
   std::ptrdiff_t groups;
-  const std::uint16_t* entries;  // as in TableSums, with one plane
+  const std::uint16_t* entries;  // as in TableSums, with one plane and t = kFixedTableRows
   std::ptrdiff_t rows;
   std::int32_t* sums;  // [rows][32], aligned, in an order of lanes that is the kernels' own
   bool begins;         // otherwise sums go on from what stands there
@@ -742,6 +743,7 @@ struct Kernels {
   void (*winograd_inputs)(const WinogradInputs&);
   /// False if a sum isn't finite, before it is finished.
   bool (*winograd_outputs)(const WinogradSums&);
+  int table_sums_together;  // see table_outputs
   void (*tables)(const SignTables&);
   void (*table_sums)(const TableSums&);
   void (*fixed_tables)(const FixedTables&);

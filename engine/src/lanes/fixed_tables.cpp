@@ -36,9 +36,9 @@ class FixedTableConvolution final : public Step {
         output_layout_(output_layout),
         ending_(ending),
         tables_(tables_in_block(inputs)),
-        blocks_(table_blocks(convolution, input_layout, tables_)) {
+        blocks_(table_blocks(convolution, input_layout, tables_, kFixedTableRows)) {
     // Not between rows that a kernel works on together, nor between the planes of an output.
-    const Size together = std::lcm(Size{table_outputs(1)}, planes) / planes;
+    const Size together = std::lcm(Size{kFixedTableRows}, planes) / planes;
     const OutputCuts cuts{convolution.outputs() / planes, convolution.groups, together};
     const Size count = output_parts(vectors(), ceil_divided(cuts.outputs, together), threads);
     for (Size i = 0; i < count; ++i) parts_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});

@@ -28,8 +28,9 @@ class TableConvolution final : public Step {
         ending_(ending),
         scales_(convolution.weight->scales),
         bias_(convolution.biases()),
-        blocks_(table_blocks(convolution, input_layout, kMostTablesInBlock)) {
-    parts_ = output_parts(vectors(), ceil_divided(outputs_, table_outputs(planes_)), threads);
+        together_(table_outputs(kernels.table_sums_together, planes_)),
+        blocks_(table_blocks(convolution, input_layout, kMostTablesInBlock, together_)) {
+    parts_ = output_parts(vectors(), ceil_divided(outputs_, together_), threads);
     convolution_.weight = convolution_.bias = nullptr;
   }
 
@@ -46,9 +47,7 @@ class TableConvolution final : public Step {
 
  private:
   Size vectors() const { return output_layout_.groups() * output_layout_.tiling.vectors(); }
-  Size cut(Size part) const {
-    return OutputCuts{outputs_, convolution_.groups, table_outputs(planes_)}.begin_of(part, parts_);
-  }
+  Size cut(Size part) const { return OutputCuts{outputs_, convolution_.groups, together_}.begin_of(part, parts_); }
 
   void vector(Buffers buffers, Size group, Size row, Size x, Size begin, Size end, float* scratch) const {
     SignTables tables{};
@@ -89,6 +88,7 @@ class TableConvolution final : public Step {
   Layout input_layout_, output_layout_;
   Ending ending_;
   std::vector<float> scales_, bias_;
+  Size together_;  // outputs that kernels work on at a time
   std::vector<TableBlock> blocks_;
   Size parts_ = 1;
 };

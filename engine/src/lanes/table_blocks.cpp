@@ -9,7 +9,8 @@ constexpr Size kVectorBytes = kVector * static_cast<Size>(sizeof(float));
 static_assert(kMostTablesInBlock * kTableEntries * kVectorBytes <= 65536, "offsets of entries have 16 bits");
 
 /// The inputs from `first` to `last` of a group.
-TableBlock block(const Convolution& convolution, const Layout& input, Size group, Size first, Size last) {
+TableBlock block(const Convolution& convolution, const Layout& input, Size group, Size first, Size last,
+                 Size together) {
   const Constant& weight = *convolution.weight;
   const Size channels = input.image.channels / convolution.groups,
              in_group = convolution.outputs() / convolution.groups;
@@ -18,7 +19,6 @@ TableBlock block(const Convolution& convolution, const Layout& input, Size group
     const Size floats = group * channels * input.channel_floats() + input_offset(convolution, input, column);
     made.offsets.push_back(static_cast<std::uint32_t>(floats * static_cast<Size>(sizeof(float))));
   }
-  const Size together = table_outputs(weight.planes);
   for (Size output = made.first_output; output < made.last_output;) {
     const Size count = output + together <= made.last_output ? together : 1;
     for (Size at = first; at < last; at += kTableInputs)
@@ -43,12 +43,12 @@ std::uint32_t entry_of(const Constant& weight, Size plane, Size row, Size first,
   return entry;
 }
 
-std::vector<TableBlock> table_blocks(const Convolution& convolution, const Layout& input, Size tables) {
+std::vector<TableBlock> table_blocks(const Convolution& convolution, const Layout& input, Size tables, Size together) {
   std::vector<TableBlock> blocks;
   const Size columns = convolution.weight->columns, most = tables * kTableInputs;
   for (Size group = 0; group < convolution.groups; ++group)
     for (Size first = 0; first < columns; first += most)
-      blocks.push_back(block(convolution, input, group, first, std::min(columns, first + most)));
+      blocks.push_back(block(convolution, input, group, first, std::min(columns, first + most), together));
   return blocks;
 }
 

@@ -31,7 +31,7 @@ struct TableBlock {
   }
 };
 
-/// tables: the most of a block.
-std::vector<TableBlock> table_blocks(const Convolution& convolution, const Layout& input, Size tables);
+/// tables: the most of a block. together: outputs that kernels work on at a time.
+std::vector<TableBlock> table_blocks(const Convolution& convolution, const Layout& input, Size tables, Size together);
 
 }  // namespace netsurgery
