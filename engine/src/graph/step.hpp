@@ -24,6 +24,8 @@ class Step {
   /// Of a step that goes on from what it has done before: so many pieces at a time, the next ones when all of these are
   /// done. Divides pieces().
   virtual Size pieces_at_once() const { return pieces(); }
+  /// Pieces that read the same of the input, as parts of the outputs do: what one thread has made is read by others.
+  virtual Size readers() const { return 1; }
   /// Floats of scratch memory, aligned, for each thread.
   virtual Size scratch() const { return 0; }
   /// As of plain kernels: can a run meet what it can't compute, and what was that?

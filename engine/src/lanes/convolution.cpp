@@ -80,7 +80,8 @@ class SparseConvolution final : public Step {
 
   /// Rows of strips times parts of the outputs. Strips of one row stay together: theirs are neighbouring cache lines,
   /// which processors fetch in pairs and runs, so that two threads would take them from each other all the time.
-  Size pieces() const override { return rows_of_strips() * static_cast<Size>(outputs_.size()); }
+  Size pieces() const override { return rows_of_strips() * readers(); }
+  Size readers() const override { return static_cast<Size>(outputs_.size()); }
 
   Size scratch() const override {
     if (!convolution_.scaling) return 0;

@@ -48,7 +48,8 @@ class DenseConvolution final : public Step {
 
   /// Rows of tiles times parts of the outputs. Vectors of a row stay together: theirs are neighbouring cache lines,
   /// which processors fetch in pairs and runs, so that two threads would take them from each other all the time.
-  Size pieces() const override { return output_layout_.groups() * static_cast<Size>(rows_.size() * outputs_.size()); }
+  Size pieces() const override { return output_layout_.groups() * static_cast<Size>(rows_.size()) * readers(); }
+  Size readers() const override { return static_cast<Size>(outputs_.size()); }
 
   Size scratch() const override { return widest_panel_ * most_inputs() * kVector; }
 

@@ -71,7 +71,8 @@ class FixedConvolution final : public Step {
     for (Size i = 0; i < count; ++i) parts_.push_back({cuts.begin_of(i, count), cuts.begin_of(i + 1, count)});
   }
 
-  Size pieces() const override { return rows_of_strips() * static_cast<Size>(parts_.size()); }
+  Size pieces() const override { return rows_of_strips() * readers(); }
+  Size readers() const override { return static_cast<Size>(parts_.size()); }
 
   Size scratch() const override {
     Size most = 0;  // channels of a block

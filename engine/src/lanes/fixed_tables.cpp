@@ -45,7 +45,8 @@ class FixedTableConvolution final : public Step {
     convolution_.weight = convolution_.bias = nullptr;
   }
 
-  Size pieces() const override { return vectors() * static_cast<Size>(parts_.size()); }
+  Size pieces() const override { return vectors() * readers(); }
+  Size readers() const override { return static_cast<Size>(parts_.size()); }
 
   Size scratch() const override {
     Size most = 0;

@@ -59,9 +59,8 @@ class PixelConvolution final : public Step {
   }
 
   /// Groups of lanes, groups of channels, parts of their outputs.
-  Size pieces() const override {
-    return output_layout_.groups() * convolution_.groups * static_cast<Size>(pieces_.size());
-  }
+  Size pieces() const override { return output_layout_.groups() * convolution_.groups * readers(); }
+  Size readers() const override { return static_cast<Size>(pieces_.size()); }
 
   Size scratch() const override {
     return panel_floats() + pixels_ * most_channels_ + static_cast<Size>(scaled_offsets_.size()) * kVector;

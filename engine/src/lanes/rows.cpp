@@ -50,6 +50,7 @@ class RowsStep final : public Step {
     if (!picked_.empty()) return (rows_ + kRowsPerPiece - 1) / kRowsPerPiece;  // a row takes too little to be shared
     return static_cast<Size>(cuts_.size()) - 1;
   }
+  Size readers() const override { return picked_.empty() ? pieces() : 1; }
 
   Size scratch() const override { return picked_.empty() ? 0 : PickedMatrix::scratch(outputs_, kMostPickedVectors); }
 

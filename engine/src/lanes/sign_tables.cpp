@@ -35,6 +35,7 @@ class TableConvolution final : public Step {
   }
 
   Size pieces() const override { return vectors() * parts_; }
+  Size readers() const override { return parts_; }
   Size scratch() const override { return kMostTablesInBlock * kTableEntries * kVector; }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
@@ -123,6 +124,7 @@ class TableRowsStep final : public Step {
   }
 
   Size pieces() const override { return ceil_divided(ceil_divided(outputs_, kVector), kBlocksInPiece); }
+  Size readers() const override { return pieces(); }
   Size scratch() const override { return groups_ * kTableEntries + groups_ * kTableInputs + kBlocksInPiece * kVector; }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {

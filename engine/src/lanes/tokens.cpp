@@ -103,6 +103,7 @@ class TokenProduct final : public Step {
   }
 
   Size pieces() const override { return rows() * parts_; }
+  Size readers() const override { return parts_; }
 
   void run(Buffers buffers, Size begin, Size end, float*) const override {
     for (Size piece = begin; piece < end; ++piece) {

@@ -84,7 +84,8 @@ class WinogradConvolution final : public Step {
   }
 
   /// Rows of blocks, of tiles that lie side by side, times parts of the outputs.
-  Size pieces() const override { return output_layout_.groups() * static_cast<Size>(rows_.size() * outputs_.size()); }
+  Size pieces() const override { return output_layout_.groups() * static_cast<Size>(rows_.size()) * readers(); }
+  Size readers() const override { return static_cast<Size>(outputs_.size()); }
 
   Size scratch() const override { return panel_floats() + kRun() * most_outputs_ * kSumsOfOutput; }
 

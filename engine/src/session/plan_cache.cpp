@@ -18,7 +18,7 @@ constexpr std::size_t kMostPlans =
     16;  // with weights of its own; networks of separate images need 5 or 6 for any batch
 constexpr std::size_t kMostCuts = 1024;  // sizes of which it is known how they are run
 constexpr double kMuchCheaper = 1.5;     // so many times
-constexpr double kMeeting = 2000;        // cycles that a step takes longer when threads share it
+constexpr double kWorthIt = 0.95;        // of the cycles of one thread: what several may take at most
 
 /// Whether values may lie on grids.
 bool rounds(const Graph& graph) {
@@ -205,17 +205,20 @@ void PlanCache::forget_unused(const Cut& needed) {
 }
 
 /// Threads that each take parts of the batch never wait; threads that share each step do, but all of them have work.
+/// Of small networks some would only delay each other.
 void PlanCache::choose_sharing(Cut& cut) const {
   cut.alone = threads_ == 1 || cut.cycles < kAloneBelow;
   cut.apart = false;
-  if (cut.alone || cut.parts == 1) return;
-  double apart = 0, together = 0;
+  if (cut.alone) return;
+  double alone = 0, apart = 0, together = 0;
   for (const Run& run : cut.runs) {
+    const double parts = static_cast<double>(run.parts);
+    alone += run.cycles * parts;
     apart += run.cycles * static_cast<double>((run.parts + threads_ - 1) / threads_);
-    together += (run.cycles / threads_ + kMeeting * static_cast<double>(run.planned->plan.steps.size())) *
-                static_cast<double>(run.parts);
+    together += shared_cycles(run.planned->plan, threads_) * parts;
   }
-  cut.apart = apart <= together;
+  cut.apart = cut.parts > 1 && apart <= together;
+  cut.alone = !cut.apart && together >= kWorthIt * alone;
 }
 
 }  // namespace netsurgery

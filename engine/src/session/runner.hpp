@@ -50,6 +50,9 @@ class Binding {
 /// One step after the other on one thread.
 void run_alone(const Plan& plan, Buffers buffers, float* scratch);
 
+/// Cycles of a plan whose steps threads share, roughly: they meet, and what one has made another one reads.
+double shared_cycles(const Plan& plan, int threads);
+
 /// Every thread works on every step that is worth it, the first one does the others.
 ///
 /// Each thread begins with its own share of a step's pieces, the same part of the picture as in the steps before, which
