@@ -2,9 +2,11 @@
 #include "lanes/pieces.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "check.hpp"
+#include "session/runner.hpp"
 
 using namespace netsurgery;
 
@@ -73,6 +75,61 @@ void outputs_are_cut_until_it_is_fair() {
   CHECK(output_parts(1, 2, 16, 3) == 2);  // there are no more
 }
 
+/// So many pieces, of which some read the same.
+class Pieces final : public Step {
+ public:
+  Pieces(Size count, Size readers) : count_(count), readers_(readers) {}
+  Size pieces() const override { return count_; }
+  Size readers() const override { return readers_; }
+  void run(Buffers, Size, Size, float*) const override {}
+
+ private:
+  Size count_, readers_;
+};
+
+/// Steps one after another, on values of so many floats: of so many cycles and pieces each.
+struct Chained {
+  double cycles;
+  Size pieces, readers;
+};
+Plan chain(const std::vector<Chained>& steps, Size floats) {
+  Plan plan;
+  for (std::size_t i = 0; i <= steps.size(); ++i) {
+    Buffer buffer;
+    buffer.entries = floats;
+    plan.buffers.push_back(buffer);
+  }
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    plan.steps.push_back(std::make_unique<Pieces>(steps[i].pieces, steps[i].readers));
+    StepInfo info;
+    info.reads = {static_cast<int>(i)};
+    info.writes = {static_cast<int>(i) + 1};
+    info.cycles = steps[i].cycles;
+    plan.infos.push_back(info);
+    plan.cycles += info.cycles;
+  }
+  return plan;
+}
+
+/// Cycles of two threads beside those of one.
+double beside_one(const std::vector<Chained>& steps, Size floats) {
+  const Plan plan = chain(steps, floats);
+  return shared_cycles(plan, 2) / plan.cycles;
+}
+
+void threads_gain_where_they_have_rows_of_their_own_and_lose_where_they_need_each_others() {
+  constexpr Size kFew = 1024, kMany = 131072;
+  const Chained rows{400000, 14, 1}, outputs{400000, 2, 2}, small{20000, 2, 2}, alone{400000, 1, 1};
+  CHECK(beside_one({rows, rows, rows}, kFew) < 0.52);
+  CHECK(beside_one({rows, rows, rows}, kMany) < 0.6);
+  CHECK(beside_one({outputs, outputs, outputs}, kFew) < 0.52);
+  CHECK(beside_one({outputs, outputs, outputs}, kMany) > beside_one({rows, rows, rows}, kMany));
+  CHECK(beside_one({small, small, small}, kMany) > 1);
+  CHECK(beside_one({alone, alone}, kMany) == 1);
+  CHECK(beside_one({small, alone, small, alone}, kMany) > 1);  // what two have made, one reads
+  CHECK(beside_one({rows, alone, rows, alone}, kFew) < 0.8);
+}
+
 }  // namespace
 
 int main() {
@@ -81,5 +138,6 @@ int main() {
   parts_are_as_many_for_each_thread();
   unevenness_is_what_the_slowest_takes();
   outputs_are_cut_until_it_is_fair();
+  threads_gain_where_they_have_rows_of_their_own_and_lose_where_they_need_each_others();
   return 0;
 }
