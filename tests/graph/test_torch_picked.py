@@ -97,12 +97,18 @@ def across(x: Tensor) -> Tensor:
     return y
 
 
+def all_pairs(x: Tensor) -> Tensor:
+    mask = x[:, 0] > 0
+    return (x[:, 1][mask] * x[:, 2:3][mask]).sum()  # (N,) and (N, 1): of each two
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
         (lambda x: x[x > 0], "picks entries by a mask, as many as it finds.*use torch.where"),
         (lambda x: x[x > 0].sort()[0], "sort.*computes with entries that a mask picks"),
         (across, "softmax.*computes with entries that a mask picks"),
+        (all_pairs, "mul.*computes across the entries that a mask picks"),
         (put_by_another, "puts by one mask what another one picks"),
     ],
 )

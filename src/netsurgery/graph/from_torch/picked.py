@@ -82,6 +82,7 @@ def with_all(target: Any, call: Call) -> tuple[Call, Picked]:
         across = len(call.arguments.get("normalized_shape", (1,))) > first.behind or given[0] is not first
     else:
         across = any(len(one.shape) > first.behind for one in given if isinstance(one, Activation | Constant))
+        across = across or any(one.behind != first.behind for one in picked)  # each entry would meet all others
     if across:
         raise UnsupportedOperatorError(f"computes across the entries that a mask picks; {_ADVICE}")
     arguments = {name: one.whole if isinstance(one, Picked) else one for name, one in call.arguments.items()}
