@@ -572,7 +572,7 @@ X = torch.zeros(2, 3, 4, 4)
 REFUSALS: dict[str, tuple[nn.Module, tuple[Any, ...], type[CaptureError], str]] = {
     "double inputs": (nn.ReLU(), (X.double(),), CaptureError, r"input 0 is torch.float64.*model.float\(\)"),
     "small whole inputs": (nn.ReLU(), (torch.ones(2, dtype=torch.int16),), CaptureError, "input 0 is torch.int16"),
-    "whole inputs": (Wrap(lambda x: x.cumprod(0)), (torch.ones(2, 2).long(),), CaptureError, "so far of int64; cast"),
+    "whole inputs": (Wrap(lambda x: x.cummax(0)), (torch.ones(2, 2).long(),), CaptureError, "so far of int64; cast"),
     "no tensors": (nn.ReLU(), (3.0,), CaptureError, "input 0 is a float, not a tensor"),
     "no tuple": (nn.ReLU(), X, CaptureError, "must be a tuple"),  # type: ignore[dict-item]
     "half weights": (nn.Linear(4, 2).half(), (X,), CaptureError, r"weight is torch.float16.*model.float\(\)"),

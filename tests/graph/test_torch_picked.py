@@ -77,10 +77,19 @@ def summed(x: Tensor) -> Tensor:
     return torch.cat([x[x > 0].sum()[None], (x[x < 0] < -0.5).sum()[None]])
 
 
+def rows_for_themselves(x: Tensor) -> Tensor:
+    y, mask = x.clone(), x.abs().sum(1) > 0
+    rows = y[mask]
+    weights = rows.softmax(1) - rows.mean(-1, keepdim=True) * rows.log_softmax(-1)
+    y[mask] = weights * rows.sum(1, keepdim=True) + rows.amax(1, keepdim=True) - rows.amin(-1, keepdim=True)
+    y[:, 0][mask] = rows.sum(1)
+    return y
+
+
 def test_what_is_done_with_picked_entries_is_done_with_these_alone() -> None:
     written = (
         *(doubled, by_masks_computed_anew, rows_through_layers, columns, added, accumulated, experts),
-        *(less_their_mean, whole_numbers, summed),
+        *(less_their_mean, whole_numbers, summed, rows_for_themselves),
     )
     functions: dict[str, Callable[..., Any]] = {one.__name__: one for one in written}
     agrees(EachOf(functions, ROWS[0]), {0: "batch"}, ROWS)
@@ -97,12 +106,20 @@ def across(x: Tensor) -> Tensor:
     return y
 
 
+def all_pairs(x: Tensor) -> Tensor:
+    mask = x[:, 0] > 0
+    return (x[:, 1][mask] * x[:, 2:3][mask]).sum()  # (N,) and (N, 1): of each two
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
         (lambda x: x[x > 0], "picks entries by a mask, as many as it finds.*use torch.where"),
         (lambda x: x[x > 0].sort()[0], "sort.*computes with entries that a mask picks"),
-        (across, "softmax.*computes with entries that a mask picks"),
+        (across, "softmax.*computes across the entries that a mask picks"),
+        (lambda x: x[x.sum(1) > 0].sum(0), "sum.*computes across the entries that a mask picks"),
+        (lambda x: x[:, x.sum(0) > 0].sum(0), "sum.*computes across the entries that a mask picks"),
+        (all_pairs, "mul.*computes across the entries that a mask picks"),
         (put_by_another, "puts by one mask what another one picks"),
     ],
 )

@@ -150,6 +150,42 @@ ALONE = {
     "fold of a few": lambda x: F.fold(x.reshape(-1, 12, 6)[:, :, :4], (7, 5), 2, stride=(3, 2)),
     "unfold and fold": lambda x: F.fold(F.unfold(x, 3, padding=1), (4, 6), 3, padding=1),
 }
+MATRICES_AND_PLACES: dict[str, Callable[[Tensor], Any]] = {
+    "index_reduce": lambda x: torch.stack(
+        [
+            x.index_reduce(1, torch.tensor([0, 2, 2]), x * 2 - 1, way, include_self=own)
+            for way in ("prod", "mean", "amax", "amin")
+            for own in (True, False)
+        ]
+    ),
+    "index_reduce of whole numbers along the last axis": lambda x: torch.stack(
+        [
+            (9 * x).long().index_reduce(3, torch.tensor([5, 1]), (7 * x[..., :2]).long(), way, include_self=own)
+            for way in ("prod", "amax", "amin")
+            for own in (True, False)
+        ]
+    ),
+    "the first places of a mask": lambda x: torch.nonzero_static(x > 1, size=9),
+    "the places of a mask, of which there are less": lambda x: (
+        torch.nonzero_static((x > 1)[:, :, 0], size=99, fill_value=-7),
+        torch.nonzero_static(x[0, 0, 0].long(), size=3),
+    ),
+    "cdist of other orders": lambda x: [torch.cdist(x, x.relu(), p=p) for p in (0.0, 0.5, 3.0, float("inf"))],
+    "norms of order 0": lambda x: (torch.linalg.vector_norm(x.relu(), 0, dim=2), torch.dist(x, x.relu(), p=0.0)),
+    "product so far of whole numbers": lambda x: (
+        (x * 9e4).int().cumprod(3),
+        (x * 3).long().cumprod(1),
+        (x > -1).cumprod(2),
+    ),
+    "logarithms of determinants": lambda x: (
+        torch.logdet(x[:, :, :3, :3]),
+        torch.logdet(1e15 * x[:, 0, :2, :2]),
+        torch.logdet(1e-30 * x[0, :, 1:2, 1:2]),
+        *torch.linalg.slogdet(1e-15 * x[:, :, :3, :3]),
+        torch.slogdet(x[:, :, :2, :2].relu().floor()),
+    ),
+}
+
 OF_PLANES = {
     "places of maxima": lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True),
     "places of maxima in a row": lambda x: F.max_pool1d(x[..., 0], 2, dilation=2, ceil_mode=True, return_indices=True),
@@ -207,9 +243,10 @@ COMPLEX = {
 
 @pytest.mark.parametrize(
     "functions",
-    [DECOMPOSED, ALONE, PUT, OF_PLANES, COMPLEX],
-    ids=["decomposed", "alone", "put", "of planes", "complex"],
+    [DECOMPOSED, ALONE, PUT, MATRICES_AND_PLACES, OF_PLANES, COMPLEX],
+    ids=["decomposed", "alone", "put", "matrices and places", "of planes", "complex"],
 )
+@pytest.mark.filterwarnings("ignore:index_reduce")  # torch says that it is in beta
 def test_they_compute_what_torch_computes_at_any_batch(functions: dict[str, Callable[[Tensor], Any]]) -> None:
     model = EachOf(functions, X)
     graph = read_torch(model, (X,))
@@ -242,7 +279,7 @@ def test_a_refusal_names_no_operator_that_can_be_decomposed_beside_one_that_can_
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda x: torch.cdist(x, x, p=3.0), "order 3; 1 and 2 are supported"),
+        (lambda x: torch.logdet(x[:, :, :4, :4]), "matrices of 4 rows; up to 3"),
         (
             lambda x: (
                 x.scatter_reduce(1, (x > 0).long(), x, "mean")

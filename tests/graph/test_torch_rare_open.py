@@ -22,6 +22,12 @@ PICTURES = pictures((2, 4, 9, 7), (1, 4, 5, 8), (1, 4, 6, 12))
 FUNCTIONS: dict[str, Callable[[Tensor], Any]] = {
     "product so far": lambda x: x.cumprod(-1),
     "product so far, down": lambda x: x.cumprod(2),
+    "the first places of a mask": lambda x: torch.nonzero_static(x > 1.5, size=30),
+    "held within the sizes": lambda x: (
+        (90 * x).long().clamp(0, x.shape[2] - 1),
+        (90 * x).clamp(1 - x.shape[3], x.shape[2] / 2),
+        (90 * x).clamp(max=x.shape[3] - 1),
+    ),
     "largest so far": lambda x: torch.cummax(x, -1),
     "smallest so far, down": lambda x: torch.cummin(x.round(), 2),
     "logarithm of the sum so far": lambda x: torch.logcumsumexp(30 * x, -1),

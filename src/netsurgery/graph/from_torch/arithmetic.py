@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call, Constant, pointwise
+from netsurgery.graph.from_torch.call import Call, Constant, Open, pointwise
 from netsurgery.graph.operators import Operator
 from netsurgery.graph.value_types import ValueType
 
@@ -78,11 +78,9 @@ def fixed(operator: str, **attributes: Any) -> Callable[[Call], str]:
 
 
 def clamp(low: str, high: str) -> Callable[[Call], str]:
-    """aten.clamp, clamp_min, clamp_max, hardtanh: a bound may be absent or None."""
+    """aten.clamp, clamp_min, clamp_max, hardtanh: a bound may be absent or None, or follow open sizes."""
 
     def translate(call: Call) -> str:
-        minimum = float(call.number(low)) if call.given(low) else -math.inf
-        maximum = float(call.number(high)) if call.given(high) else math.inf
         if call.kind.whole:
             x = call.promoted()
             for operator, name in (("Less", low), ("Greater", high)):
@@ -90,6 +88,14 @@ def clamp(low: str, high: str) -> Callable[[Call], str]:
                     bound = call.operand_as(name, call.kind)
                     x = call.node("Where", [call.node(operator, [x, bound], "beyond"), bound, x], "held")
             return x
+        if any(isinstance(call.arguments.get(name), Open) for name in (low, high)):
+            x = call.promoted()
+            for operator, name in (("Max", low), ("Min", high)):
+                if call.given(name):
+                    x = call.node(operator, [x, call.operand_as(name, call.kind)], "held")
+            return x
+        minimum = float(call.number(low)) if call.given(low) else -math.inf
+        maximum = float(call.number(high)) if call.given(high) else math.inf
         return call.node("Clip", [call.promoted()], minimum=minimum, maximum=maximum)
 
     return translate

@@ -31,6 +31,12 @@ _SAME = (
     *("aten.clone.default", "aten.contiguous.default", "aten.detach.default", "aten.dropout.default"),
     *("aten.to.dtype", "aten._to_copy.default"),
 )
+_ALONG_AXES = (
+    *("aten.sum.dim_IntList", "aten.mean.dim", "aten.amax.default", "aten.amin.default"),
+    *("aten.softmax.int", "aten.log_softmax.int"),
+)
+"""What computes each row for itself, if its axes are those of a row."""
+
 _FURTHEST = 8
 """How many nodes back masks are compared."""
 
@@ -73,7 +79,7 @@ def with_all(target: Any, call: Call) -> tuple[Call, Picked]:
     """The call with all entries in the place of the picked ones, and these. Raises UnsupportedOperatorError."""
     given = list(call.arguments.values())
     picked = [value for value in given if isinstance(value, Picked)]
-    if not picked or not (torch.Tag.pointwise in target.tags or str(target) in (*_SAME, *_OF_ROWS)):
+    if not picked or not (torch.Tag.pointwise in target.tags or str(target) in (*_SAME, *_OF_ROWS, *_ALONG_AXES)):
         raise UnsupportedOperatorError(f"computes with entries that a mask picks, as many as it finds; {_ADVICE}")
     first = picked[0]
     if any(not _picks_alike(call.builder, one, first) for one in picked[1:]):
@@ -82,11 +88,24 @@ def with_all(target: Any, call: Call) -> tuple[Call, Picked]:
         across = len(call.arguments.get("normalized_shape", (1,))) > first.behind or given[0] is not first
     else:
         across = any(len(one.shape) > first.behind for one in given if isinstance(one, Activation | Constant))
+        across = across or any(one.behind != first.behind for one in picked)  # each entry would meet all others
     if across:
         raise UnsupportedOperatorError(f"computes across the entries that a mask picks; {_ADVICE}")
     arguments = {name: one.whole if isinstance(one, Picked) else one for name, one in call.arguments.items()}
+    if str(target) in _ALONG_AXES:
+        arguments["dim"] = _of_each_row(call.arguments["dim"], first)
     before, behind = len(first.whole.shape) - first.behind, call.shape[first.axis + 1 :]
     return replace(call, arguments=arguments, shape=(*first.whole.shape[:before], *behind)), first
+
+
+def _of_each_row(axes: Any, picked: Picked) -> list[int] | int:
+    """Axes of picked entries, counted from the end, where these have as many as all of them."""
+    rank = picked.axis + 1 + picked.behind
+    named = [axes] if isinstance(axes, int) else list(axes or ())
+    if not named or any(axis % rank <= picked.axis for axis in named):
+        raise UnsupportedOperatorError(f"computes across the entries that a mask picks; {_ADVICE}")
+    from_end = [axis % rank - rank for axis in named]
+    return from_end[0] if isinstance(axes, int) else from_end
 
 
 def where_picked(call: Call, picked: Picked, others: str, suffix: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -242,6 +243,58 @@ def put_along(argument: str, reduction: str = "none") -> Callable[[Call], str]:
         return _put_along(call, _axis(call), call.arguments["index"], value, reduction)
 
     return translate
+
+
+def reduce_along(call: Call) -> str:
+    """aten.index_reduce: as scatter_reduce, with one place for a whole slice of the source."""
+    shape, axis, index = call.sizes("source"), _axis(call), call.arguments["index"]
+    along = tuple(size if place == axis else 1 for place, size in enumerate(shape))
+    places = call.reshaped(_indices(call, index), index.shape, along, "along")
+    spread = Activation(call.expanded(places, shape, "places"), shape)
+    arguments = {**call.arguments, "index": spread, "src": call.arguments["source"]}
+    return scatter()(replace(call, arguments=arguments))
+
+
+def first_of_mask(call: Call) -> str:
+    """aten.nonzero_static: where the first entries other than 0 stand, and a number in the rows that are left.
+
+    Each finds its row from how many there are before it; all that have no row share one more, which is cut off.
+    """
+    sizes, count, whole = call.sizes("self"), call.whole_number("size"), ValueType.INT64
+    if not isinstance(count, int) or not sizes:
+        raise UnsupportedOperatorError(
+            "finds places of a single number, or a number of them that is not known; reshape to (1,), or give size"
+        )
+    entries = in_a_row(sizes)
+    mask = call.reshaped(call.operand_as("self", ValueType.BOOL), sizes, entries, "mask")
+    ones = call.node("Cast", [mask], "ones", type=str(whole))
+    so_far = call.node("CumSum", [ones], "so_far", axis=0)
+    end = call.placed(count, "end", whole)
+    row = call.node("Sub", [so_far, call.placed(1, "one", whole)], "before")
+    row = call.node("Where", [mask, row, end], "row_or_end")
+    row = call.node("Where", [call.node("Less", [row, end], "fits"), row, end], "row")
+    one = call.placed(1, "one", whole)
+    counted = call.node("CumSum", [call.expanded(one, entries, "each")], "counted", axis=0)
+    numbers = call.node("Sub", [counted, one], "places")
+    nowhere = call.placed(-1, "nowhere", whole)
+    into = call.expanded(nowhere, (count + 1,), "rows")
+    put = call.node("ScatterElements", [into, row, numbers], "put", axis=0, reduction="none")
+    left = call.node("Slice", [put], "found", axis=0, start=0, stop=count)
+    empty = call.node("Less", [left, call.placed(0, "zero", whole)], "empty")
+    fill = call.placed(int(call.number("fill_value")), "fill", whole)
+    columns = []
+    for axis in reversed(range(len(sizes))):
+        column = left
+        if axis:
+            along = sizes[axis]
+            size = call.placed(along, "size", whole) if isinstance(along, int) else call.size_value(along, whole)
+            before = call.node("Div", [left, size], "over")
+            column = call.node("Sub", [left, call.node("Mul", [before, size], "whole")], "along")
+            left = before
+        column = call.node("Where", [empty, fill, column], "column")
+        columns.append(call.reshaped(column, (count,), (count, 1), "column"))
+    columns.reverse()
+    return columns[0] if len(columns) == 1 else call.node("Concat", columns, axis=1)
 
 
 def place(operator: str) -> Callable[[Call], str]:

@@ -104,14 +104,14 @@ def any_of(operator: str) -> Callable[[Call], str]:
 def distances(call: Call) -> str:
     """aten.cdist: of each row of one tensor from each row of the other."""
     first, second, order = call.sizes("x1"), call.sizes("x2"), float(call.number("p"))
-    if order not in (1.0, 2.0):
-        raise UnsupportedOperatorError(f"measures distances of order {order:g}; 1 and 2 are supported")
     x = call.reshaped(call.operand("x1"), first, (*first[:-1], 1, first[-1]), "rows")
     y = call.reshaped(call.operand("x2"), second, (*second[:-2], 1, *second[-2:]), "others")
-    apart, axis = call.node("Sub", [x, y], "apart"), len(call.shape)
-    if order == 2:
-        return call.node("ReduceL2", [apart], axes=(axis,), keepdims=False)
-    return call.node("ReduceSum", [call.node("Abs", [apart], "sizes")], axes=(axis,), keepdims=False)
+    apart, axes = call.node("Sub", [x, y], "apart"), (len(call.shape),)
+    if order == 0:  # how many entries differ; NaN makes it NaN, which a norm of order 0 counts
+        larger = call.node("Ceil", [call.node("Abs", [apart], "sizes")], "larger")
+        ones = call.node("Min", [larger, call.placed(1.0, "one")], "ones")
+        return call.node("ReduceSum", [ones], axes=axes, keepdims=False)
+    return _norm(call, apart, order, axes, keepdims=False)
 
 
 def distance(call: Call) -> str:
@@ -122,7 +122,7 @@ def distance(call: Call) -> str:
 
 
 def norm(call: Call) -> str:
-    """aten.linalg_vector_norm and norm, of orders 0.5, 1, 2, ... and infinity."""
+    """aten.linalg_vector_norm and norm, of any order; of order 0 how many entries there are other than 0."""
     name = "ord" if "ord" in call.arguments else "p"
     order = float(call.number(name)) if call.given(name) else 2.0
     return _norm(call, call.promoted(), order, call.axes("dim"), keepdims=_keepdims(call))
@@ -132,7 +132,9 @@ def _norm(call: Call, x: str, order: float, axes: tuple[int, ...], *, keepdims: 
     if order == 2:
         return call.node("ReduceL2", [x], axes=axes, keepdims=keepdims)
     if order == 0:
-        raise UnsupportedOperatorError("counts entries other than 0 (order 0)")
+        others = call.node("NotEqual", [x, call.placed(0.0, "zero")], "others")
+        ones = call.node("Cast", [others], "ones", type=str(ValueType.FLOAT32))
+        return call.node("ReduceSum", [ones], axes=axes, keepdims=keepdims)
     sizes = call.node("Abs", [x], "sizes")
     if order == 1:
         return call.node("ReduceSum", [sizes], axes=axes, keepdims=keepdims)

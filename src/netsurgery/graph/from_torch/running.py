@@ -16,8 +16,31 @@ Outputs: TypeAlias = tuple[str | None, ...]
 
 
 def product_so_far(call: Call) -> str:
-    """aten.cumprod."""
+    """aten.cumprod; of whole numbers, whose products wrap around, each times the product of those before it."""
+    if call.kind.whole:
+        return _whole_product_so_far(call)
     return _behind(call, call.node("ReduceProd", [_until(call, 1.0)], "products", axes=(_rank(call),), keepdims=False))
+
+
+def _whole_product_so_far(call: Call) -> str:
+    """After each step an entry is the product of twice as many as before, up to its place."""
+    x, sizes = call.promoted("self"), call.sizes("self")
+    if not sizes:
+        return x
+    axis = call.axis()
+    count = sizes[axis]
+    if not isinstance(count, int):
+        raise UnsupportedOperatorError(
+            "multiplies whole numbers along an open axis; leave that axis fixed, or cast them to float32 before"
+        )
+    reach = 1
+    while reach < count:
+        kept = call.node("Slice", [x], f"first_{reach}", axis=axis, start=0, stop=reach)
+        later = call.node("Slice", [x], f"later_{reach}", axis=axis, start=reach, stop=count)
+        before = call.node("Slice", [x], f"before_{reach}", axis=axis, start=0, stop=count - reach)
+        both = call.node("Mul", [later, before], f"times_{reach}")
+        x, reach = call.node("Concat", [kept, both], f"reaching_{2 * reach}", axis=axis), 2 * reach
+    return x
 
 
 def extreme_so_far(reduction: str, place: str, beyond: float) -> Callable[[Call], Outputs]:

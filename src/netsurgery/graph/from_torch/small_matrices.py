@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
+import torch
+
 from netsurgery.errors import UnsupportedOperatorError
-from netsurgery.graph.from_torch.call import Call, Sizes
+from netsurgery.graph.from_torch.call import Activation, Call, Sizes
 
 Outputs = tuple[str | None, ...]
 LARGEST = 3
@@ -18,6 +21,41 @@ def determinant(call: Call) -> Outputs:
     matrix = _Matrix(call)
     every = range(matrix.size)
     return (call.reshaped(matrix.minor(every, every), matrix.single, matrix.single[:-2], "determinant"),)
+
+
+def log_determinant(call: Call) -> str:
+    """aten.logdet: of determinants below 0 it is NaN."""
+    return _by_rows(call, signed=False)[1]
+
+
+def sign_and_log(call: Call) -> Outputs:
+    """aten.linalg_slogdet, slogdet and _linalg_slogdet, of which nothing else may be read."""
+    return _by_rows(call, signed=True)
+
+
+def _by_rows(call: Call, *, signed: bool) -> tuple[str, str]:
+    """The sign of a determinant, and its logarithm (signed: of its size).
+
+    Each row is divided by its largest entry first: a determinant may be beyond float32 where its logarithm isn't.
+    """
+    sizes, first = call.sizes(call.first), call.first
+    rank = len(sizes)
+    zero, one = call.placed(0.0, "zero"), call.placed(1.0, "one")
+    x = call.operand(first)
+    largest = call.node("ReduceMax", [call.node("Abs", [x], "sizes")], "largest", axes=(rank - 1,))
+    some = call.node("Less", [zero, largest], "some")
+    finite = call.node("LessOrEqual", [largest, call.placed(torch.finfo(torch.float32).max, "most")], "finite")
+    largest = call.node("Where", [call.node("And", [some, finite], "divides"), largest, one], "divisors")
+    scaled = Activation(call.node("Div", [x, largest], "scaled"), sizes)
+    matrix = _Matrix(replace(call, arguments={**call.arguments, first: scaled}))
+    every = range(matrix.size)
+    determinant = matrix.minor(every, every)
+    size = call.node("Abs", [determinant], "size") if signed else determinant
+    logarithms = call.node("ReduceSum", [call.node("Log", [largest], "logs")], "factors", axes=(rank - 2,))
+    logarithm = call.node("Add", [call.node("Log", [size], "log"), logarithms], "both")
+    single, after = matrix.single, matrix.single[:-2]
+    sign = call.reshaped(call.node("Sign", [determinant], "signs"), single, after, "sign")
+    return sign, call.reshaped(logarithm, single, after, "logarithm")
 
 
 def inverse(call: Call) -> Outputs:
