@@ -62,6 +62,7 @@ class Made:
         mask: Array | None = None,
         scales_query: bool = False,
         masked: Callable[[str], str] | None = None,
+        behind: Callable[[str], str] | None = None,
     ) -> str:
         """Spelt out, as exporters do."""
         query, key, value = (self.heads(self.linear(x, self.width, self.width), heads) for _ in range(3))
@@ -77,7 +78,10 @@ class Made:
         if masked is not None:
             scores = masked(scores)
         shares = self.builder.node("Softmax", [scores], axis=3)
-        seen = self.builder.node("Transpose", [self.builder.node("MatMul", [shares, value])], order=(0, 2, 1, 3))
+        seen = self.builder.node("MatMul", [shares, value])
+        if behind is not None:
+            seen = behind(seen)
+        seen = self.builder.node("Transpose", [seen], order=(0, 2, 1, 3))
         return self.builder.node("Reshape", [seen], shape=(-1, self.tokens, self.width))
 
     def graph(self, output: str) -> Graph:
@@ -215,6 +219,72 @@ def test_a_factor_behind_a_mask_is_the_masks_too() -> None:
         return made.builder.node("Mul", [added, made.builder.constant(0.25)])
 
     assert_as_the_reference(made.graph(made.attention(made.x, 4, masked=masked)), given_to(made, 2))
+
+
+@pytest.mark.parametrize("name", _native.available_instructions())
+@pytest.mark.parametrize("shape", [(1, 1, 70, 1), (1, 4, 70, 1), (4, 70, 1), (70, 1), (1, 4, 1, 1), (1,)])
+def test_what_each_query_sees_may_have_a_factor(shape: tuple[int, ...], name: str) -> None:
+    """As torch writes attention with a mask: a query that sees nothing has 0."""
+    made = Made(70, 32)
+    factors = made.random.standard_normal(shape).astype(np.float32)
+    factors.reshape(-1)[:3] = 0
+
+    def behind(seen: str) -> str:
+        return made.builder.node("Mul", [seen, made.builder.constant(factors)])
+
+    graph = made.graph(made.linear(made.attention(made.x, 4, scale=0.35, behind=behind), 32, 32))
+    with instructions(name):
+        for workers in (1, 2):
+            session = assert_as_the_reference(graph, given_to(made, 3), workers)
+        made_of = kinds_of(session, given_to(made, 1))
+    assert made_of.count("attention") == 1
+    assert "plain" not in made_of
+
+
+def test_queries_that_a_mask_leaves_nothing_see_nothing() -> None:
+    """The mask is an input: padding of the batch, whose factor is found from it."""
+    made = Made(24, 32)
+    kept = made.builder.input("kept", ("batch", 1, 1, 24))
+    above = made.builder.node("Greater", [kept, made.builder.constant(np.float32(0))])
+    fill, zero = (made.builder.constant(np.float32(one)) for one in (np.finfo(np.float32).min, 0))
+    mask = made.builder.node("Where", [above, zero, fill])
+    some = made.builder.node(
+        "ReduceMax", [made.builder.node("Cast", [above], type="float32")], axes=(3,), keepdims=True
+    )
+
+    def behind(seen: str) -> str:
+        return made.builder.node("Mul", [some, seen])
+
+    def masked(scores: str) -> str:
+        return made.builder.node("Add", [scores, mask])
+
+    content = encode(made.graph(made.attention(made.x, 4, scale=0.35, masked=masked, behind=behind)))
+    x, padding = given_to(made, 3), np.ones((3, 1, 1, 24), np.float32)
+    padding[1, ..., 10:] = 0
+    padding[2] = 0
+    for workers in (1, 2):
+        session = Session(content, workers)
+        got, wanted = session(x, padding), Session(content, engine="reference")(x, padding)
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE * np.abs(wanted).max())
+        assert np.all(got[2] == 0)
+    assert [kind for _, kind, _, _ in session.profile(x[:1], padding[:1])].count("attention") == 1
+
+
+def test_a_factor_that_is_found_from_what_is_seen_comes_in_its_turn() -> None:
+    def of_itself(made: Made, seen: str) -> str:
+        return made.builder.node("ReduceMax", [seen], axes=(3,), keepdims=True)
+
+    def of_inputs(made: Made, _: str) -> str:
+        factor = made.builder.node("ReduceMax", [made.x], axes=(2,), keepdims=True)
+        return made.builder.node("Reshape", [factor], shape=(-1, 1, 24, 1))
+
+    for factor in (of_itself, of_inputs):
+        made = Made(24, 32)
+
+        def behind(seen: str, made: Made = made, factor: Callable[[Made, str], str] = factor) -> str:
+            return made.builder.node("Mul", [seen, factor(made, seen)])
+
+        assert_as_the_reference(made.graph(made.attention(made.x, 4, scale=0.35, behind=behind)), given_to(made, 2))
 
 
 def test_heads_that_arithmetic_has_worked_on_are_attended_to_where_they_lie() -> None:

@@ -78,6 +78,7 @@ NETSURGERY_INLINE void share(const Attention& attention, std::ptrdiff_t vector, 
   const Vector sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   Vector result;
   for (int p = 0; p < kParts; ++p) result.part[p] = 1.0f / sum.part[p];
+  if (attention.factors) result = result * load(attention.factors + vector * kLanes);
   store(inverse + vector * kLanes, result);
 }
 

@@ -676,6 +676,7 @@ struct Attention {
   float scale;
   ScoreMask masks[kMostMasks];  // in the order in which they are used, behind `scale`
   int mask_count;
+  const float* factors;  // of what each query sees, aligned; nullptr: 1
   float* output;
   std::ptrdiff_t output_channel;
   float* scores;  // memory for keys * vectors vectors, aligned

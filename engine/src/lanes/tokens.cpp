@@ -212,7 +212,7 @@ class AttentionStep final : public Step {
   }
 
   Size pieces() const override { return static_cast<Size>(strips_.size() * heads_.queries.size()); }
-  Size scratch() const override { return (static_cast<Size>(heads_.masks.size()) + 1) * scores(); }
+  Size scratch() const override { return (static_cast<Size>(heads_.masks.size()) + 1) * scores() + widest_ * kVector; }
 
   void run(Buffers buffers, Size begin, Size end, float* scratch) const override {
     const Size count = static_cast<Size>(heads_.queries.size());
@@ -251,6 +251,11 @@ class AttentionStep final : public Step {
         turned[i] = wanted;
         work.masks[i] = {numbers, mask.use};
       }
+      if (heads_.factor.buffer >= 0) {
+        float* const factors = scratch + (static_cast<Size>(heads_.masks.size()) + 1) * scores();
+        fill_factors(buffers[heads_.factor.buffer] + heads_.factor.of_head[head], strip, factors);
+        work.factors = factors;
+      }
       kernels_.attend(work);
     }
   }
@@ -268,6 +273,13 @@ class AttentionStep final : public Step {
     Size begin = 0;
     bool operator==(const Turned& other) const { return strip == other.strip && begin == other.begin; }
   };
+
+  /// Lanes without a query get what the last one has.
+  void fill_factors(const float* numbers, const Strip& strip, float* factors) const {
+    const Size first = (strip.row * heads_.query_layout.tiling.width + strip.begin) * kVector;
+    for (Size lane = 0; lane < (strip.end - strip.begin) * kVector; ++lane)
+      factors[lane] = numbers[std::min(first + lane, tokens_of(heads_.query_layout) - 1) * heads_.factor.query];
+  }
 
   /// As [key][query]; lanes without a query get what the last one has.
   void turn_mask(const HeadMask& mask, const float* buffer, const Turned& part, float* turned) const {

@@ -55,7 +55,14 @@ struct HeadMask {
   Size query = 0, key = 0;    // entries from one to the next
 };
 
-/// softmax(scale * query key^T, masked) value for each head.
+/// Numbers for what each query sees, in NumPy's order: a query that sees nothing has 0.
+struct HeadFactor {
+  int buffer = -1;            // -1: there are none
+  std::vector<Size> of_head;  // entries to the numbers of each head
+  Size query = 0;             // entries from one to the next
+};
+
+/// factor * softmax(scale * query key^T, masked) value for each head.
 struct AttentionHeads {
   int query = -1, key = -1, value = -1, output = -1;  // buffers
   Layout query_layout, key_layout, value_layout, output_layout;
@@ -63,6 +70,7 @@ struct AttentionHeads {
   Size channels = 0, value_channels = 0;                  // of a head
   float scale = 1.0f;
   std::vector<HeadMask> masks;  // in the order in which they are used
+  HeadFactor factor;
 };
 
 std::unique_ptr<Step> make_attention(const Kernels& kernels, const AttentionHeads& heads);

@@ -95,10 +95,12 @@ class Planner {
     std::vector<Size> strides;
     Size offset;
   };
-  /// softmax(scale * query key^T, masked) value, each (..., tokens, channels) for some heads.
+  /// factor * softmax(scale * query key^T, masked) value, each (..., tokens, channels) for some heads.
   struct Attended {
     int query, key, value;   // roots
     std::vector<int> masks;  // values, as heads.masks has them
+    int factor = -1;         // value, as heads.factor has it
+    int product = -1;        // value: with the factor, if there is one
     int output;              // the value that has all heads' channels side by side
     AttentionHeads heads;    // but for buffers and layouts
   };
@@ -193,7 +195,14 @@ class Planner {
   View view_of(int value, double& scale) const;
   /// Where each head of a view (..., tokens, channels) begins in its root. False if heads aren't channels of tokens.
   bool heads_of(const View& view, std::vector<HeadPlace>& places, Layout& layout) const;
-  bool output_of(const Node& product, int& output, std::vector<HeadPlace>& places) const;
+  /// product: the value, of heads apart.
+  bool output_of(int product, int& output, std::vector<HeadPlace>& places) const;
+  /// The Mul that gives what each query sees a number, or nullptr.
+  const Node* factored(const Node& product, int& factor) const;
+  /// Entries from one place of a value to the next along each of so many axes, 0 where it is the same along one.
+  std::vector<Size> broadcast_strides(int value, std::size_t rank) const;
+  /// Where each of the heads that the axes before the last two count begins.
+  static std::vector<Size> offsets_of_heads(const Shape& shape, const std::vector<Size>& strides);
   /// The value that a chain of products and quotients with single numbers begins with; they multiply `scale`.
   int unscaled(int value, double& scale, bool only_here) const;
   void outputs();

@@ -121,14 +121,14 @@ bool Planner::heads_of(const View& view, std::vector<HeadPlace>& places, Layout&
   return true;
 }
 
-bool Planner::output_of(const Node& product, int& output, std::vector<HeadPlace>& places) const {
-  const Shape& made = shape(product.output);
+bool Planner::output_of(int product, int& output, std::vector<HeadPlace>& places) const {
+  const Shape& made = shape(product);
   const Size channels = made.back(), count = made[made.size() - 2],
              heads = netsurgery::product(made) / (channels * count);
   // A view of the product, then what that is when its entries are laid out in order.
   Shape sizes = made;
   std::vector<Size> strides = contiguous(made);
-  for (output = product.output;;) {
+  for (output = product;;) {
     const Shape& whole = shape(output);
     if (whole.size() >= 2 && whole.back() >= channels) {
       const Layout layout = tokens_of(whole);
@@ -240,6 +240,44 @@ const Node* Planner::unmasked(int number, Attended& found, double& scale) const 
   }
 }
 
+std::vector<Size> Planner::broadcast_strides(int number, std::size_t rank) const {
+  const Shape& own = shape(number);
+  std::vector<Size> strides(rank, 0);
+  const std::vector<Size> apart = contiguous(own);
+  for (std::size_t axis = 0; axis < own.size(); ++axis)
+    if (own[axis] != 1) strides[rank - own.size() + axis] = apart[axis];
+  return strides;
+}
+
+std::vector<Size> Planner::offsets_of_heads(const Shape& whole, const std::vector<Size>& strides) {
+  const std::size_t axes = whole.size() - 2;
+  Size heads = 1;
+  for (std::size_t axis = 0; axis < axes; ++axis) heads *= whole[axis];
+  std::vector<Size> offsets;
+  for (Size head = 0; head < heads; ++head) {
+    Size offset = 0, rest = head;
+    for (std::size_t axis = axes; axis-- > 0;) {
+      offset += rest % whole[axis] * strides[axis];
+      rest /= whole[axis];
+    }
+    offsets.push_back(offset);
+  }
+  return offsets;
+}
+
+const Node* Planner::factored(const Node& product, int& factor) const {
+  const Node* times = only_reader(product.output);
+  if (!times || times->op != Operator::kMul || shape(times->output) != shape(product.output)) return nullptr;
+  const int other = times->inputs[times->inputs[0] == product.output ? 1 : 0];
+  // It has to be there before: the step takes the product's place.
+  if (other == product.output || (!graph_.is_constant(other) && maker(other) && maker(other) > &product))
+    return nullptr;
+  if (shape(other).empty() || shape(other).back() != 1 || shape(other).size() > shape(product.output).size())
+    return nullptr;
+  factor = other;
+  return times;
+}
+
 bool Planner::attention_at(const Node& product, Attended& found) const {
   const Node* softmax = product.op == Operator::kMatMul ? maker(product.inputs[0]) : nullptr;
   if (product.op != Operator::kMatMul || !softmax || softmax->op != Operator::kSoftmax || !only_reader(softmax->output))
@@ -268,26 +306,21 @@ bool Planner::attention_at(const Node& product, Attended& found) const {
     return false;
   // A value lies in one layout only.
   if (heads.key_layout.image.width != heads.value_layout.image.width) return false;
-  if (!output_of(product, found.output, heads.outputs)) return false;
+  const Node* const times = factored(product, found.factor);
+  found.product = times ? times->output : product.output;
+  if (!output_of(found.product, found.output, heads.outputs)) return false;
   for (std::size_t i = 0; i < found.masks.size(); ++i) {
-    const Shape& mask = shape(found.masks[i]);
-    if (mask.size() > rank) return false;
-    std::vector<Size> strides(rank, 0);
-    const std::vector<Size> own = contiguous(mask);
-    const std::size_t missing = rank - mask.size();
-    for (std::size_t axis = 0; axis < mask.size(); ++axis)
-      if (mask[axis] != 1) strides[missing + axis] = own[axis];
+    if (shape(found.masks[i]).size() > rank) return false;
+    const std::vector<Size> strides = broadcast_strides(found.masks[i], rank);
     HeadMask& use = heads.masks[i];
     use.query = strides[rank - 2];
     use.key = strides[rank - 1];
-    for (Size head = 0; head < static_cast<Size>(heads.queries.size()); ++head) {
-      Size offset = 0, rest = head;
-      for (std::size_t axis = rank - 2; axis-- > 0;) {
-        offset += rest % scores[axis] * strides[axis];
-        rest /= scores[axis];
-      }
-      use.of_head.push_back(offset);
-    }
+    use.of_head = offsets_of_heads(scores, strides);
+  }
+  if (times) {
+    const std::vector<Size> strides = broadcast_strides(found.factor, rank);
+    heads.factor.query = strides[rank - 2];
+    heads.factor.of_head = offsets_of_heads(scores, strides);
   }
   found.query = query.root;
   found.key = key.root;
@@ -305,10 +338,9 @@ void Planner::find_attention() {
     Attended found{};
     if (!attention_at(node, found)) continue;
     // All between its operands and the output is part of it.
-    for (int number = found.output; number != node.output;) {
+    for (int number = found.output; number != found.product; number = maker(number)->inputs[0])
       done_[index(maker(number))] = true;
-      number = maker(number)->inputs[0];
-    }
+    if (found.product != node.output) done_[index(maker(found.product))] = true;
     const Node* softmax = maker(node.inputs[0]);
     unread[index(softmax)] = true;
     attended_.push_back({&node, std::move(found)});
@@ -324,6 +356,7 @@ void Planner::find_attention() {
     const bool is_root = std::any_of(attended_.begin(), attended_.end(), [&](const auto& one) {
       const Attended& found = one.second;
       return node.output == found.query || node.output == found.key || node.output == found.value ||
+             node.output == found.factor ||
              std::find(found.masks.begin(), found.masks.end(), node.output) != found.masks.end();
     });
     if (is_root) continue;
@@ -353,6 +386,10 @@ bool Planner::attention(const Node& node) {
   for (std::size_t i = 0; i < found.masks.size(); ++i) {
     heads.masks[i].buffer = plain(found.masks[i]);
     reads.push_back(heads.masks[i].buffer);
+  }
+  if (found.factor >= 0) {
+    heads.factor.buffer = plain(found.factor);
+    reads.push_back(heads.factor.buffer);
   }
   const Place to = new_tokens(heads.output_layout);
   heads.output = to.buffer;
