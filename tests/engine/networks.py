@@ -161,6 +161,48 @@ def four_planes() -> Graph:
     return builder.graph([builder.node("Linear", [y, planes(4, 35, 66 * 2)])])
 
 
+def scaled_channels() -> Graph:
+    """(n, 3, 14, 14) -> (n, 10): norms that no convolution in front can take, before sparse and dense layers of single
+    pixels; squeeze-and-excite.
+    """
+    layers = Layers(3, 14)
+    node, constant = layers.builder.node, layers.builder.constant
+
+    def normal(x: str, channels: int) -> str:
+        for operator in ("Mul", "Add"):
+            x = node(operator, [x, constant(layers.rng.normal(size=(channels, 1, 1)))])
+        return layers.relu(x)
+
+    seen = [layers.relu(layers.conv(layers.input, (8, 3, 3, 3), 1.0))]
+    for density in (0.3, 1.0):
+        x = node("Concat", seen, axis=1) if len(seen) > 1 else seen[0]
+        channels = 4 + 4 * len(seen)
+        x = layers.conv(layers.relu(layers.conv(normal(x, channels), (8, channels, 1, 1), density)), (4, 8, 3, 3), 0.3)
+        seen.append(x)
+    x = node("Concat", seen, axis=1)
+    share = node("AdaptiveAveragePool", [x], size=(1, 1))
+    share = node("Sigmoid", [layers.conv(share, (16, 16, 1, 1), 0.4)])
+    x = layers.conv(node("Mul", [x, share]), (6, 16, 1, 1), 0.4)
+    return layers.scores(layers.relu(x), 6)
+
+
+def attended() -> Graph:
+    """(n, 20, 8) -> (n, 20, 8): two heads of attention, and a factor of what each query sees."""
+    rng, builder = np.random.default_rng(0), GraphBuilder()
+    x = builder.input("tokens", ("batch", 20, 8))
+
+    def heads() -> str:
+        made = builder.node("Linear", [x, builder.constant(rng.normal(size=(8, 8)))])
+        return builder.node("Transpose", [builder.node("Reshape", [made], shape=(-1, 20, 2, 4))], order=(0, 2, 1, 3))
+
+    query, key, value = heads(), heads(), heads()
+    factor = builder.node("ReduceMax", [value], axes=(3,), keepdims=True)
+    scores = builder.node("MatMul", [query, builder.node("Transpose", [key], order=(0, 1, 3, 2))])
+    made = builder.node("MatMul", [builder.node("Softmax", [scores], axis=3), value])
+    made = builder.node("Transpose", [builder.node("Mul", [made, factor])], order=(0, 2, 1, 3))
+    return builder.graph([builder.node("Reshape", [made], shape=(-1, 20, 8))])
+
+
 def lenet5() -> Graph:
     graph = random_lenet5(0)
     # Half of what it lacks is -0, which a file keeps; here it is to be small.
@@ -174,7 +216,10 @@ def all_files() -> dict[str, bytes]:
     for operator, samples in SAMPLES.items():
         for number, one in enumerate(samples.files, 1):
             networks[f"{operator}-{number:02}"] = one.graph(operator, "batch")
-    for network in (lenet5, residual, depthwise, windows, pools, volumes, binary_planes, four_planes):
+    for network in (
+        *(lenet5, residual, depthwise, windows, pools, volumes, binary_planes, four_planes),
+        *(scaled_channels, attended),
+    ):
         networks[network.__name__] = network()
     return {f"{name}.nsm": encode(recognise_weights(graph)) for name, graph in networks.items()}
 
