@@ -55,7 +55,7 @@ def in_front(
     *,
     kernel: int = 1,
     stride: int = 1,
-    pad: int = 0,
+    pads: tuple[int, ...] = (),
     spatial: int = 2,
     seen: bool = False,
 ) -> Graph:
@@ -68,7 +68,7 @@ def in_front(
     x = builder.input("x", ("batch", 3, *sizes))
     first = builder.constant(rng.normal(size=(channels, 3, *(1,) * spatial)).astype(np.float32))
     made = scaled(builder, builder.node("Conv", [x, first]), channels, how, behind, spatial)
-    window: dict[str, Any] = {"pads": (pad,) * 2 * spatial, "strides": (stride,) * spatial}
+    window: dict[str, Any] = {"pads": pads or (0,) * 2 * spatial, "strides": (stride,) * spatial}
     weight = builder.constant(sparse(rng, density, channels + 3, channels, *(kernel,) * spatial) / 4)
     bias = builder.constant(rng.normal(size=channels + 3).astype(np.float32))
     last = builder.node("Relu", [builder.node("Conv", [made, weight, bias], **window)])
@@ -114,7 +114,15 @@ def test_rows_and_volumes_are_scaled_alike(way: str, spatial: int, name: str) ->
 
 
 @every_set
-@pytest.mark.parametrize("differs", [{"kernel": 3, "pad": 1}, {"stride": 2}, {"pad": 1}, {"seen": True}])
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"kernel": 3, "pads": (1, 1, 1, 1)},
+        {"stride": 2},
+        *({"pads": pads} for pads in ((1, 1, 1, 1), (0, 0, 0, 1), (0, 0, 2, 0), (1, 0, 0, 0))),
+        {"seen": True},
+    ],
+)
 def test_other_readers_get_what_is_scaled_from_a_step_of_its_own(differs: dict[str, Any], name: str) -> None:
     """Zeros around a picture aren't scaled, so that windows which see them can't scale what they see."""
     graph = in_front("sparse lanes", "constant", "Relu", **differs)

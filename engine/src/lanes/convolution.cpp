@@ -380,8 +380,8 @@ double convolution_cycles(const Kernels& kernels, const Convolution& convolution
 }
 
 bool Convolution::may_scale() const {
-  return taps() == 1 && stride_z == 1 && stride_y == 1 && stride_x == 1 && !around(Tiling(), Tiling()).any() &&
-         groups == 1 && !exact && weight->form != Constant::Form::kPlanes;
+  return taps() == 1 && stride_z == 1 && stride_y == 1 && stride_x == 1 && groups == 1 && !exact &&
+         weight->form != Constant::Form::kPlanes;
 }
 
 std::vector<float> Convolution::biases() const { return dense_or(bias, outputs(), 0.0f); }

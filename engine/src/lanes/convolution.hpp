@@ -27,7 +27,8 @@ struct Convolution : Windows {
 
   Size inputs() const { return weight->columns; }
   Size outputs() const { return weight->rows; }
-  /// True if inputs may be scaled on the way, some pixels at a time, rather than all of them before.
+  /// True if inputs may be scaled on the way, some pixels at a time, rather than all of them before: of windows that
+  /// see nothing outside of the picture.
   bool may_scale() const;
   std::vector<float> biases() const;  // of all outputs; zeros where there are none
 };

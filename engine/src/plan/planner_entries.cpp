@@ -286,7 +286,10 @@ bool Planner::is_scaled_later(int number, const Scaled& scaled) const {
   const Convolution convolution = convolution_of(*reader);
   const Image input = Image::of(shape(number)), output = Image::of(shape(reader->output));
   const bool as_rows = convolution.is_picture(input, output) && options_.images < kFewestForLanes;
-  return convolution.may_scale() && !as_rows && layout(scaled.from.layout).tiling.images == options_.images;
+  // Zeros around a picture aren't scaled.
+  const bool sees_zeros = convolution.sees_outside(input, output);
+  return convolution.may_scale() && !as_rows && !sees_zeros &&
+         layout(scaled.from.layout).tiling.images == options_.images;
 }
 
 void Planner::scale_now(int number, const Scaled& scaled) {
